@@ -1,0 +1,3 @@
+//! The command `session-manager`.
+
+fn main() {}

@@ -1,0 +1,7 @@
+//! One test binary: it drives the real binary, real Chromium and the sandbox.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is how a test fails"
+)]
