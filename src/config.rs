@@ -1,1 +1,360 @@
-//! (to come)
+//! Every setting, once: its variable, its default, its unit, its check.
+//!
+//! The only module that reads the environment; of ours it imports only the name of a session. All faults are found in one pass and reported together, so that an
+//! operator mends them in one go. A variable that is set but empty counts as not set.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    net::IpAddr,
+    num::NonZeroUsize,
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+use crate::session::ClienteId;
+
+/// The settings the service runs with.
+#[derive(Clone)]
+pub struct Config {
+    /// `PORT` (3001): where the API listens; 0 lets the system choose.
+    pub port: u16,
+    /// `HOST` (127.0.0.1): the address the API listens on.
+    pub host: IpAddr,
+    /// `TOKENS_DIR` (tokens): one profile folder per session.
+    pub tokens_dir: PathBuf,
+    /// `DATA_DIR` (data): what else must outlive a restart.
+    pub data_dir: PathBuf,
+    /// `CHROME_PATH`: the Chrome to use; found by itself when not set.
+    pub chrome_path: Option<PathBuf>,
+    /// `CHROME_ARGS`: switches added to each Chrome, separated by white space.
+    pub chrome_args: Vec<String>,
+    /// `PATH`, where Chrome is looked for.
+    pub search_path: OsString,
+    /// `WHATSAPP_URL` (<https://web.whatsapp.com/>): the page that sessions open.
+    pub whatsapp_url: String,
+    /// `PAGE_SCRIPTS_DIR`: a folder whose scripts replace the built-in ones of the same name.
+    pub page_scripts_dir: Option<PathBuf>,
+    /// `SANDBOX` (off) with `SANDBOX_PORT` (3002): a simulated WhatsApp Web, which then is the page that sessions open.
+    pub sandbox: Option<SandboxSettings>,
+    /// `SESSION_MODE` (multi).
+    pub session_mode: SessionMode,
+    /// `DEFAULT_CLIENTE_ID` (admin): the session of a request that names none.
+    pub default_cliente_id: ClienteId,
+    /// `AUTOSTART`: sessions to connect at start, separated by commas.
+    pub autostart: Vec<ClienteId>,
+    /// `MAX_SESSIONS` (50): how many sessions may run at once.
+    pub max_sessions: NonZeroUsize,
+    /// `MAX_CONCURRENT_STARTS` (number of cores): how many Chromes may start at once.
+    pub max_concurrent_starts: NonZeroUsize,
+    /// `CONNECT_WAIT_SECONDS` (8): the longest a connect waits for a code or READY.
+    pub connect_wait: Duration,
+    /// `SEND_WAIT_SECONDS` (45): the longest a send waits for WhatsApp's server.
+    pub send_wait: Duration,
+    /// `QR_TIMEOUT_SECONDS` (300): how long codes are shown before the session gives up.
+    pub qr_timeout: Duration,
+    /// `API_KEY`: when set, every request but `/health` must carry it.
+    pub api_key: Option<Secret>,
+    /// `CORS_ORIGINS` (*): the web pages that may call, separated by commas.
+    pub cors_origins: CorsOrigins,
+    /// `LOG_FORMAT` (text).
+    pub log_format: LogFormat,
+    /// `RUST_LOG` (info): what is logged, in the syntax of `tracing-subscriber`.
+    pub log_filter: String,
+}
+
+/// The sandbox's own settings.
+#[derive(Clone, Debug)]
+pub struct SandboxSettings {
+    /// `SANDBOX_PORT` (3002): where the simulated WhatsApp Web listens, on `HOST`; 0 lets the system choose.
+    pub port: u16,
+    /// `SANDBOX_CODE_SECONDS` (60,20): how long the first login code lives, and each later one.
+    pub code_lives: CodeLives,
+    /// `SANDBOX_ACK_SECONDS` (0.5): how long its server takes to acknowledge a message.
+    pub ack_delay: Duration,
+}
+
+/// How long login codes live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeLives {
+    /// The first of a batch.
+    pub first: Duration,
+    /// Each one after it.
+    pub next: Duration,
+}
+
+/// Which session a request means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionMode {
+    /// One session per `cliente_id`.
+    Multi,
+    /// Every request means the default session; `cliente_id` is only echoed.
+    Single,
+}
+
+/// The web pages that may call from a browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// Any.
+    Any,
+    /// Only these.
+    Only(Vec<String>),
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A text that never shows itself.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, for a comparison and nothing else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+/// All that is wrong with the settings, one line each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(Vec<String>);
+
+impl Config {
+    /// Reads the process environment.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+        Self::from_lookup(|name| std::env::var_os(name))
+    }
+
+    /// Reads settings through `lookup`, which answers a variable's value.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let mut settings = Settings { lookup, problems: Vec::new() };
+        let config = Self::read(&mut settings);
+        if settings.problems.is_empty() { Ok(config) } else { Err(ConfigError(settings.problems)) }
+    }
+
+    fn read(settings: &mut Settings<impl Fn(&str) -> Option<OsString>>) -> Self {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let sandbox_is_on = settings.parsed("SANDBOX", false, switch);
+        let sandbox = SandboxSettings {
+            port: settings.parsed("SANDBOX_PORT", 3002, port),
+            code_lives: settings.parsed("SANDBOX_CODE_SECONDS", CODE_LIVES, code_lives),
+            ack_delay: settings.parsed("SANDBOX_ACK_SECONDS", Duration::from_millis(500), seconds),
+        };
+        Self {
+            port: settings.parsed("PORT", 3001, port),
+            host: settings.parsed("HOST", IpAddr::from([127, 0, 0, 1]), ip_address),
+            tokens_dir: settings.parsed("TOKENS_DIR", PathBuf::from("tokens"), path),
+            data_dir: settings.parsed("DATA_DIR", PathBuf::from("data"), path),
+            chrome_path: settings.parsed("CHROME_PATH", None, |raw| path(raw).map(Some)),
+            chrome_args: settings.parsed("CHROME_ARGS", Vec::new(), chrome_args),
+            search_path: (settings.lookup)("PATH").unwrap_or_default(),
+            whatsapp_url: settings.parsed("WHATSAPP_URL", "https://web.whatsapp.com/".to_owned(), http_url),
+            page_scripts_dir: settings.parsed("PAGE_SCRIPTS_DIR", None, |raw| path(raw).map(Some)),
+            sandbox: sandbox_is_on.then_some(sandbox),
+            session_mode: settings.parsed("SESSION_MODE", SessionMode::Multi, session_mode),
+            default_cliente_id: settings.parsed("DEFAULT_CLIENTE_ID", ClienteId::admin(), |raw| raw.parse().map_err(say)),
+            autostart: settings.parsed("AUTOSTART", Vec::new(), cliente_ids),
+            max_sessions: settings.parsed("MAX_SESSIONS", DEFAULT_MAX_SESSIONS, count),
+            max_concurrent_starts: settings.parsed("MAX_CONCURRENT_STARTS", cores, count),
+            connect_wait: settings.parsed("CONNECT_WAIT_SECONDS", Duration::from_secs(8), seconds),
+            send_wait: settings.parsed("SEND_WAIT_SECONDS", Duration::from_secs(45), seconds),
+            qr_timeout: settings.parsed("QR_TIMEOUT_SECONDS", Duration::from_secs(300), seconds),
+            api_key: settings.parsed("API_KEY", None, |raw| Ok(Some(Secret(raw.to_owned())))),
+            cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, cors_origins),
+            log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, log_format),
+            log_filter: settings.parsed("RUST_LOG", "info".to_owned(), log_filter),
+        }
+    }
+}
+
+/// What WhatsApp's server does: 60 s for the first of six codes, 20 s for the others (whatsmeow `qrchan.go`).
+const CODE_LIVES: CodeLives = CodeLives { first: Duration::from_secs(60), next: Duration::from_secs(20) };
+
+/// More Chromes than this need a machine that an operator sizes on purpose (some 120 MB each: CHROME.md).
+const DEFAULT_MAX_SESSIONS: NonZeroUsize = NonZeroUsize::new(50).unwrap();
+
+/// The longest wait that a setting may ask for; more is a slip of the keyboard.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Reads variables and gathers what is wrong with them.
+struct Settings<F> {
+    lookup: F,
+    problems: Vec<String>,
+}
+
+impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
+    /// The variable's value through `parse`; `default` when it is not set, empty or wrong. A value is never repeated
+    /// in a complaint: it may be a secret.
+    fn parsed<T>(&mut self, name: &str, default: T, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
+        let Some(raw) = (self.lookup)(name).filter(|raw| !raw.is_empty()) else { return default };
+        let parsed = raw.to_str().ok_or_else(|| "is not valid UTF-8".to_owned()).and_then(|raw| parse(raw.trim()));
+        parsed.unwrap_or_else(|why| {
+            self.problems.push(format!("{name}: {why}"));
+            default
+        })
+    }
+}
+
+fn say(why: impl fmt::Display) -> String {
+    why.to_string()
+}
+
+fn number<T: FromStr>(raw: &str, wanted: &str) -> Result<T, String> {
+    raw.parse().map_err(|_| format!("must be {wanted}"))
+}
+
+fn port(raw: &str) -> Result<u16, String> {
+    number(raw, "a port, 0 to 65535")
+}
+
+fn count(raw: &str) -> Result<NonZeroUsize, String> {
+    number(raw, "a whole number, 1 or more")
+}
+
+fn ip_address(raw: &str) -> Result<IpAddr, String> {
+    if raw == "localhost" { Ok(IpAddr::from([127, 0, 0, 1])) } else { number(raw, "an IP address such as 127.0.0.1 or 0.0.0.0") }
+}
+
+fn seconds(raw: &str) -> Result<Duration, String> {
+    number::<f64>(raw, "a number of seconds")
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).map_err(|_| "must be a number of seconds, 0 or more".to_owned()))
+        .and_then(|wait| if wait <= LONGEST_WAIT { Ok(wait) } else { Err("must be at most 86400 seconds".to_owned()) })
+}
+
+fn switch(raw: &str) -> Result<bool, String> {
+    match raw {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape that `Settings::parsed` takes")]
+fn path(raw: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(raw))
+}
+
+fn http_url(raw: &str) -> Result<String, String> {
+    let is_http = ["http://", "https://"].iter().any(|scheme| raw.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+    if is_http { Ok(raw.to_owned()) } else { Err("must be an http:// or https:// address".to_owned()) }
+}
+
+fn chrome_args(raw: &str) -> Result<Vec<String>, String> {
+    let args: Vec<String> = raw.split_whitespace().map(str::to_owned).collect();
+    match args.iter().position(|arg| !arg.starts_with("--")) {
+        None => Ok(args),
+        Some(at) => Err(format!("each switch starts with --, and number {} does not", at + 1)),
+    }
+}
+
+fn session_mode(raw: &str) -> Result<SessionMode, String> {
+    match raw {
+        "multi" => Ok(SessionMode::Multi),
+        "single" => Ok(SessionMode::Single),
+        _ => Err("must be multi or single".to_owned()),
+    }
+}
+
+fn items(raw: &str) -> impl Iterator<Item = &str> {
+    raw.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn cliente_ids(raw: &str) -> Result<Vec<ClienteId>, String> {
+    items(raw).map(|id| id.parse().map_err(say)).collect()
+}
+
+fn code_lives(raw: &str) -> Result<CodeLives, String> {
+    let (first, next) = raw.split_once(',').ok_or("must be two numbers of seconds, such as 60,20")?;
+    Ok(CodeLives { first: seconds(first.trim())?, next: seconds(next.trim())? })
+}
+
+fn cors_origins(raw: &str) -> Result<CorsOrigins, String> {
+    if raw == "*" {
+        return Ok(CorsOrigins::Any);
+    }
+    items(raw).map(http_url).collect::<Result<_, _>>().map(CorsOrigins::Only).map_err(|_| "must be * or origins such as https://app.example".to_owned())
+}
+
+fn log_format(raw: &str) -> Result<LogFormat, String> {
+    match raw {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be text or json".to_owned()),
+    }
+}
+
+fn log_filter(raw: &str) -> Result<String, String> {
+    tracing_subscriber::EnvFilter::try_new(raw).map(|_| raw.to_owned()).map_err(|why| format!("is no log filter: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_lookup(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
+    }
+
+    #[test]
+    fn nothing_set_gives_the_documented_defaults() {
+        let config = config(&[]).unwrap();
+        assert_eq!((config.port, config.host.to_string().as_str()), (3001, "127.0.0.1"));
+        assert_eq!(config.connect_wait, Duration::from_secs(8));
+        assert_eq!(config.default_cliente_id.as_str(), "admin");
+        assert!(config.sandbox.is_none());
+    }
+
+    #[test]
+    fn an_empty_variable_is_one_that_is_not_set() {
+        assert_eq!(config(&[("PORT", ""), ("API_KEY", "")]).unwrap().port, 3001);
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once_with_its_variable() {
+        let faults = config(&[
+            ("PORT", "70000"),
+            ("HOST", "nowhere"),
+            ("SESSION_MODE", "both"),
+            ("AUTOSTART", "51,../x"),
+            ("MAX_CONCURRENT_STARTS", "0"),
+            ("SEND_WAIT_SECONDS", "-1"),
+            ("WHATSAPP_URL", "web.whatsapp.com"),
+            ("CHROME_ARGS", "--ok nope"),
+            ("SANDBOX", "maybe"),
+            ("SANDBOX_CODE_SECONDS", "60"),
+            ("LOG_FORMAT", "xml"),
+        ])
+        .unwrap_err()
+        .to_string();
+        for name in ["PORT", "HOST", "SESSION_MODE", "AUTOSTART", "MAX_CONCURRENT_STARTS", "SEND_WAIT_SECONDS", "WHATSAPP_URL", "CHROME_ARGS", "SANDBOX:", "SANDBOX_CODE_SECONDS", "LOG_FORMAT"] {
+            assert!(faults.contains(name), "{name} is missing in:\n{faults}");
+        }
+        assert_eq!(faults.lines().count(), 11, "{faults}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_not_repeated() {
+        assert!(!config(&[("CORS_ORIGINS", "s3cret")]).unwrap_err().to_string().contains("s3cret"));
+    }
+}

@@ -1,1 +1,32 @@
-//! (to come)
+//! Sessions: one WhatsApp account each, named by its `cliente_id`.
+//!
+//! ```text
+//!  http ──▶ Registry ──▶ SessionHandle ──commands──▶ actor ──▶ whatsapp::Driver
+//!                              ▲                       │
+//!                              └──────snapshots────────┘
+//! ```
+//!
+//! Responsible for what a session *is* and when it changes. It knows neither HTTP nor the page nor Chrome.
+//!
+//! Invariants: only [`actor`] changes a state, through the one pure function in [`state`]; every reader works on a
+//! [`Snapshot`] and never waits for a browser.
+
+pub mod state;
+
+mod actor;
+mod error;
+mod handle;
+mod id;
+mod message;
+mod reason;
+mod registry;
+mod snapshot;
+
+pub use error::{ConnectError, DisconnectError, SendError};
+pub use handle::{ConnectOutcome, DisconnectOutcome, SessionHandle, WaitFor};
+pub use id::{ClienteId, InvalidClienteId};
+pub use message::{InvalidRecipient, Recipient, Sent, TextMessage};
+pub use reason::{Reason, ReasonCode};
+pub use registry::{Registry, RegistryOptions};
+pub use snapshot::{AdapterReport, Snapshot};
+pub use state::{QrCode, SessionState};

@@ -1,1 +1,19 @@
-//! (to come)
+//! WhatsApp Web, as a page that can be asked to do things and that tells what it is.
+//!
+//! Responsible for everything that is known about WhatsApp's page: the scripts under `page/` know its inside, the Rust
+//! around them turns what they say into [`Fact`]s and what the session wants into calls. It knows no session states,
+//! no queue and no HTTP.
+//!
+//! Invariants: facts are pushed by the page through one binding, never asked for in a loop; every call has a deadline
+//! (a page can block for a minute); no WhatsApp name, selector or JavaScript stands in Rust.
+
+mod adapter;
+mod bridge;
+mod driver;
+mod page;
+mod scripts;
+
+pub use adapter::AdapterName;
+pub use driver::{Driver, Fact, HandOverError, LogoutError, OpenError, Outgoing, PrepareError, Prepared, Standing};
+pub use page::{PageSettings, WhatsAppPage};
+pub use scripts::{PageScripts, ScriptError};

@@ -1,0 +1,142 @@
+//! What callers hold of a session: a way to ask, and the latest snapshot.
+//!
+//! Responsible for turning a request into a command and for waiting, with a deadline, until the session has got there.
+//! Holds no browser; reading a snapshot never waits.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
+
+use super::{ConnectError, DisconnectError, Reason, ReasonCode, SendError, Sent, SessionState, Snapshot, TextMessage};
+
+/// Commands that may wait for the actor. It answers each within microseconds unless it is overrun.
+pub(super) const COMMAND_CAPACITY: usize = 64;
+
+/// What a session can be asked to do. Each is safe to repeat.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Start unless running. Answered at once with whether it was READY already.
+    Connect {
+        /// Gets `true` when the session was READY before.
+        reply: oneshot::Sender<Result<bool, ConnectError>>,
+    },
+    /// Close Chrome; with `logout` unlink the device first and delete the profile. Answered when done.
+    Disconnect {
+        /// Unlink on WhatsApp too.
+        logout: bool,
+        /// Gets the outcome.
+        reply: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
+    },
+    /// Send. Answered when WhatsApp's server has the message, or when that has taken too long.
+    Send {
+        /// What to send.
+        message: TextMessage,
+        /// Gets the outcome.
+        reply: oneshot::Sender<Result<Sent, SendError>>,
+    },
+}
+
+/// How far a connect waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitFor {
+    /// Until the state is `READY`, `QR_REQUIRED` or failed, but no longer than this.
+    Code(Duration),
+    /// Until the state is `READY` or failed. The codes' own time-out (`QR_TIMEOUT_SECONDS`) bounds it.
+    Ready,
+}
+
+/// Where a connect has got to.
+#[derive(Clone, Debug)]
+pub struct ConnectOutcome {
+    /// The session as it is now.
+    pub snapshot: Snapshot,
+    /// Whether it was READY before the call.
+    pub already_connected: bool,
+}
+
+/// What a disconnect found and did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisconnectOutcome {
+    /// Nothing was running.
+    NoActiveSession,
+    /// Chrome closed by itself, everything written.
+    Disconnected,
+    /// Chrome had to be killed.
+    DisconnectedWithErrors,
+    /// The device is unlinked and the profile deleted.
+    LoggedOut,
+}
+
+/// A way to one session. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SessionHandle {
+    commands: mpsc::Sender<Command>,
+    snapshots: watch::Receiver<Snapshot>,
+}
+
+impl SessionHandle {
+    pub(super) const fn new(commands: mpsc::Sender<Command>, snapshots: watch::Receiver<Snapshot>) -> Self {
+        Self { commands, snapshots }
+    }
+
+    /// The session as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.snapshots.borrow().clone()
+    }
+
+    /// Every change from now on.
+    pub fn subscribe(&self) -> watch::Receiver<Snapshot> {
+        self.snapshots.clone()
+    }
+
+    /// Starts the session unless it runs, and waits as far as `wait` says. Any number of callers may do so at once:
+    /// one Chrome starts and all get the same answer.
+    pub async fn connect(&self, wait: WaitFor) -> Result<ConnectOutcome, ConnectError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Connect { reply }).await.map_err(|_| ConnectError::ShuttingDown)?;
+        let already_connected = answer.await.map_err(|_| ConnectError::ShuttingDown)??;
+
+        let arrived = |snapshot: &Snapshot| match snapshot.state {
+            SessionState::Init | SessionState::Authenticated => false,
+            SessionState::QrRequired { .. } => wait != WaitFor::Ready,
+            SessionState::Ready | SessionState::Disconnected | SessionState::Error => true,
+        };
+        let mut snapshots = self.snapshots.clone();
+        let reached = async { snapshots.wait_for(arrived).await.map(|snapshot| snapshot.clone()) };
+        let snapshot = match wait {
+            WaitFor::Ready => reached.await,
+            WaitFor::Code(patience) => match timeout(patience, reached).await {
+                Ok(reached) => reached,
+                Err(_elapsed) => Ok(self.snapshot()),
+            },
+        }
+        .map_err(|_| ConnectError::ShuttingDown)?;
+
+        if snapshot.state.is_running() {
+            return Ok(ConnectOutcome { snapshot, already_connected });
+        }
+        let reason = snapshot.reason.unwrap_or_else(|| Reason::new(ReasonCode::Internal, "the session ended without a reason"));
+        Err(ConnectError::Failed(reason))
+    }
+
+    /// Closes the session's Chrome and waits until it is gone; with `logout` unlinks the device and deletes the profile.
+    pub async fn disconnect(&self, logout: bool) -> Result<DisconnectOutcome, DisconnectError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Disconnect { logout, reply };
+        self.commands.send(command).await.map_err(|_| DisconnectError::ShuttingDown)?;
+        answer.await.map_err(|_| DisconnectError::ShuttingDown)?
+    }
+
+    /// Sends a text and waits until WhatsApp's server has it, at most `SEND_WAIT_SECONDS`.
+    ///
+    /// Dropping the returned future does not take the message back.
+    pub async fn send_text(&self, message: TextMessage) -> Result<Sent, SendError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Send { message, reply };
+        self.commands.send(command).await.map_err(|_| SendError::ShuttingDown)?;
+        answer.await.map_err(|_| SendError::Unconfirmed { message_id: None, detail: "the session ended".to_owned() })?
+    }
+}

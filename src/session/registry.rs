@@ -1,0 +1,127 @@
+//! All sessions by name.
+//!
+//! Responsible for one actor per session and for ending them all. Holds handles only; what a session does is its
+//! actor's business, so a slow session never holds up another, nor a reader.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    ClienteId, ConnectError, SessionHandle, Snapshot,
+    actor::{Actor, ActorOptions},
+};
+use crate::whatsapp::{PageSettings, WhatsAppPage};
+
+/// What all sessions have in common.
+#[derive(Clone, Debug)]
+pub struct RegistryOptions {
+    /// One profile folder per session.
+    pub tokens_dir: PathBuf,
+    /// How a page is opened.
+    pub page: PageSettings,
+    /// How many sessions may run at once.
+    pub max_sessions: NonZeroUsize,
+    /// How many Chromes may start at once.
+    pub max_concurrent_starts: NonZeroUsize,
+    /// How long codes are shown before a session gives up.
+    pub qr_timeout: Duration,
+    /// How long a send waits for WhatsApp's server.
+    pub send_wait: Duration,
+}
+
+/// All sessions.
+#[derive(Debug)]
+pub struct Registry {
+    options: RegistryOptions,
+    sessions: Mutex<BTreeMap<ClienteId, SessionHandle>>,
+    capacity: Arc<Semaphore>,
+    starts: Arc<Semaphore>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Registry {
+    /// An empty registry that also knows, as `DISCONNECTED`, each session that has a profile folder already.
+    ///
+    /// # Errors
+    ///
+    /// The tokens folder cannot be read.
+    pub fn open(options: RegistryOptions) -> std::io::Result<Self> {
+        let registry = Self {
+            capacity: Arc::new(Semaphore::new(options.max_sessions.get())),
+            starts: Arc::new(Semaphore::new(options.max_concurrent_starts.get())),
+            options,
+            sessions: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        for entry in std::fs::read_dir(&registry.options.tokens_dir)? {
+            let entry = entry?;
+            let name = entry.file_name().to_str().and_then(|name| name.parse::<ClienteId>().ok());
+            if let (Some(id), true) = (name, entry.file_type()?.is_dir()) {
+                registry.lock().entry(id.clone()).or_insert_with(|| registry.start_actor(&id));
+            }
+        }
+        Ok(registry)
+    }
+
+    /// The session, if it is known.
+    pub fn find(&self, id: &ClienteId) -> Option<SessionHandle> {
+        self.lock().get(id).cloned()
+    }
+
+    /// The session, made known if it was not.
+    pub fn find_or_create(&self, id: &ClienteId) -> Result<SessionHandle, ConnectError> {
+        let mut sessions = self.lock();
+        if let Some(session) = sessions.get(id) {
+            return Ok(session.clone());
+        }
+        if self.stop.is_cancelled() {
+            return Err(ConnectError::ShuttingDown);
+        }
+        let session = self.start_actor(id);
+        sessions.insert(id.clone(), session.clone());
+        Ok(session)
+    }
+
+    /// Every known session, in the order of their names.
+    pub fn snapshots(&self) -> Vec<(ClienteId, Snapshot)> {
+        self.lock().iter().map(|(id, session)| (id.clone(), session.snapshot())).collect()
+    }
+
+    /// Ends all sessions at once and waits until each Chrome is gone.
+    pub async fn shut_down(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn start_actor(&self, id: &ClienteId) -> SessionHandle {
+        let options = ActorOptions {
+            id: id.clone(),
+            profile: id.profile_in(&self.options.tokens_dir),
+            page: self.options.page.clone(),
+            capacity: Arc::clone(&self.capacity),
+            starts: Arc::clone(&self.starts),
+            qr_timeout: self.options.qr_timeout,
+            send_wait: self.options.send_wait,
+            stop: self.stop.child_token(),
+        };
+        let (session, actor) = Actor::<WhatsAppPage>::new(options);
+        self.tasks.spawn(actor.run());
+        session
+    }
+
+    /// The map is only ever inserted into, so one left by a panicking thread is whole.
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClienteId, SessionHandle>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,36 @@
+//! What everyone but the actor sees of a session: whole, consistent, numbered.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Reason, SessionState};
+
+/// Everything that may be shown of a session at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Grows by one with every change: a reader can wait for "newer than 7".
+    pub revision: u64,
+    /// Where the session stands, with what belongs to that state.
+    pub state: SessionState,
+    /// Since when it stands there.
+    pub since: Timestamp,
+    /// Why it stands there, when that needs saying. Survives only as long as the state does.
+    pub reason: Option<Reason>,
+    /// The linked account's number, digits only, once known.
+    pub account: Option<String>,
+    /// Which adapter serves the page, and what it lacks.
+    pub adapter: AdapterReport,
+    /// The running Chrome's process, `None` when none runs.
+    pub chrome_pid: Option<u32>,
+}
+
+/// Which adapter serves and what is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AdapterReport {
+    /// The adapter in use, `None` while no page is open.
+    pub serving: Option<&'static str>,
+    /// Since when it serves.
+    pub since: Option<Timestamp>,
+    /// The names that the preferred adapters need and the page lacks, as `adapter: name`.
+    pub missing: Vec<String>,
+}

@@ -1,0 +1,214 @@
+//! The lifecycle of a session, as one pure function.
+//!
+//! ```text
+//!                 ┌────────────── CodeShown ──┐
+//!                 ▼                           │
+//!  DISCONNECTED ─Started─▶ INIT ─CodeAwaited─▶ QR_REQUIRED ─Linked─▶ AUTHENTICATED ◀─Unready─┐
+//!    ▲      ERROR ─Started─▶│                     ▲                     │   └─────Ready───▶ READY
+//!    │        ▲             └────────Linked───────│─────────────────▶   │                    │
+//!    └─Ended──┴─Failed──── from any running state └───────Unlinked──────┴────────────────────┘
+//! ```
+//!
+//! Not responsible for *when* an event happens (the actor) nor for what the page looks like (`whatsapp`).
+//! What belongs to a state lives inside it: a code outside `QrRequired` cannot be written down.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::{Reason, ReasonCode};
+
+/// Where a session stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    /// Chrome is starting or the page is loading.
+    Init,
+    /// Not linked: a code can be shown, or will be in a moment.
+    QrRequired {
+        /// The code to scan now.
+        code: Option<QrCode>,
+        /// How many codes have been shown so far.
+        attempts: u32,
+    },
+    /// Linked, but not able to send yet: the chats are syncing, or the connection is being restored.
+    Authenticated,
+    /// Can send.
+    Ready,
+    /// Not running.
+    Disconnected,
+    /// Not running, and waiting does not cure it.
+    Error,
+}
+
+/// A login code: what a phone scans. Its `Debug` does not show the text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct QrCode {
+    /// The text that the picture encodes, exactly as the page has it.
+    pub text: String,
+    /// When it was first seen.
+    pub shown_at: Timestamp,
+}
+
+impl fmt::Debug for QrCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QrCode").field("shown_at", &self.shown_at).finish_non_exhaustive()
+    }
+}
+
+/// What can happen to a session.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A start was asked for.
+    Started,
+    /// The login page is there, without a code to show.
+    CodeAwaited,
+    /// The login page shows this code.
+    CodeShown(QrCode),
+    /// The page has an account.
+    Linked,
+    /// Everything a send needs is there.
+    Ready,
+    /// A send would not work any more; the page may recover by itself.
+    Unready,
+    /// The account was removed from this device; the page asks for a scan.
+    Unlinked,
+    /// The session ended in a way that a new start can cure.
+    Ended,
+    /// The session ended and needs a person.
+    Failed,
+}
+
+impl SessionState {
+    /// The state after `event`, `None` when nothing changes.
+    pub fn on(&self, event: &Event) -> Option<Self> {
+        use SessionState as S;
+        match (self, event) {
+            (S::Disconnected | S::Error, Event::Started) => Some(S::Init),
+            // Whatever a page says after its session has ended is late news.
+            (S::Disconnected | S::Error, _) | (S::Init | S::QrRequired { .. } | S::Authenticated | S::Ready, Event::Started) => None,
+
+            (S::QrRequired { code: Some(shown), .. }, Event::CodeShown(new)) if shown.text == new.text => None,
+            (_, Event::CodeShown(new)) => Some(S::QrRequired { code: Some(new.clone()), attempts: self.attempts() + 1 }),
+            (S::QrRequired { code: None, .. }, Event::CodeAwaited | Event::Unlinked) => None,
+            (S::Init | S::QrRequired { .. }, Event::CodeAwaited) => Some(S::QrRequired { code: None, attempts: self.attempts() }),
+            (_, Event::Unlinked) => Some(S::QrRequired { code: None, attempts: 0 }),
+            // A linked session leaves by `Unlinked`, which carries the reason.
+            (S::Authenticated | S::Ready, Event::CodeAwaited) => None,
+
+            (S::Init | S::QrRequired { .. }, Event::Linked) => Some(S::Authenticated),
+            (S::Authenticated | S::Ready, Event::Linked) => None,
+            (S::Init | S::QrRequired { .. } | S::Authenticated, Event::Ready) => Some(S::Ready),
+            (S::Ready, Event::Ready) => None,
+            (S::Ready, Event::Unready) => Some(S::Authenticated),
+            (S::Init | S::QrRequired { .. } | S::Authenticated, Event::Unready) => None,
+
+            (_, Event::Ended) => Some(S::Disconnected),
+            (_, Event::Failed) => Some(S::Error),
+        }
+    }
+
+    /// The state's name as on the wire.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Init => "INIT",
+            Self::QrRequired { .. } => "QR_REQUIRED",
+            Self::Authenticated => "AUTHENTICATED",
+            Self::Ready => "READY",
+            Self::Disconnected => "DISCONNECTED",
+            Self::Error => "ERROR",
+        }
+    }
+
+    /// Every name, in the order of a session's life: for reports that count sessions by state.
+    pub const NAMES: [&'static str; 6] = ["INIT", "QR_REQUIRED", "AUTHENTICATED", "READY", "DISCONNECTED", "ERROR"];
+
+    /// Whether a Chrome runs for it, or is about to.
+    pub const fn is_running(&self) -> bool {
+        !matches!(self, Self::Disconnected | Self::Error)
+    }
+
+    fn attempts(&self) -> u32 {
+        if let Self::QrRequired { attempts, .. } = self { *attempts } else { 0 }
+    }
+}
+
+impl Reason {
+    /// The event by which a session ends for this reason: can a new start cure it, or does it need a person?
+    pub const fn ending(&self) -> Event {
+        match self.code {
+            ReasonCode::ChromeNotFound
+            | ReasonCode::ChromeFailed
+            | ReasonCode::ProfileInUse
+            | ReasonCode::ProfileUnusable
+            | ReasonCode::Internal => Event::Failed,
+            ReasonCode::DisconnectRequested
+            | ReasonCode::LoggedOut
+            | ReasonCode::QrTimeout
+            | ReasonCode::Unlinked
+            | ReasonCode::NetworkLost
+            | ReasonCode::BrowserLost
+            | ReasonCode::PageLost
+            | ReasonCode::NavigationFailed
+            | ReasonCode::PageNotRecognised
+            | ReasonCode::AdapterBroken
+            | ReasonCode::ShuttingDown => Event::Ended,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> QrCode {
+        QrCode { text: text.to_owned(), shown_at: Timestamp::UNIX_EPOCH }
+    }
+
+    fn after(events: &[Event]) -> SessionState {
+        events.iter().fold(SessionState::Disconnected, |state, event| state.on(event).unwrap_or(state))
+    }
+
+    #[test]
+    fn a_first_link_goes_through_every_state() {
+        use Event as E;
+        let steps = [E::Started, E::CodeAwaited, E::CodeShown(code("a")), E::Linked, E::Ready];
+        let names: Vec<_> = (1..=steps.len()).map(|n| after(&steps[..n]).name()).collect();
+        assert_eq!(names, ["INIT", "QR_REQUIRED", "QR_REQUIRED", "AUTHENTICATED", "READY"]);
+    }
+
+    #[test]
+    fn each_new_code_counts_and_the_same_code_again_is_no_news() {
+        let shown = after(&[Event::Started, Event::CodeShown(code("a")), Event::CodeShown(code("b"))]);
+        assert_eq!(shown, SessionState::QrRequired { code: Some(code("b")), attempts: 2 });
+        assert_eq!(shown.on(&Event::CodeShown(code("b"))), None);
+    }
+
+    #[test]
+    fn codes_that_ran_out_keep_their_count() {
+        let waiting = after(&[Event::Started, Event::CodeShown(code("a")), Event::CodeAwaited]);
+        assert_eq!(waiting, SessionState::QrRequired { code: None, attempts: 1 });
+    }
+
+    #[test]
+    fn an_ended_session_ignores_late_news_and_starts_again_only_when_asked() {
+        for ended in [SessionState::Disconnected, SessionState::Error] {
+            for late in [Event::CodeShown(code("a")), Event::CodeAwaited, Event::Linked, Event::Ready, Event::Unready, Event::Unlinked] {
+                assert_eq!(ended.on(&late), None, "{ended:?} {late:?}");
+            }
+            assert_eq!(ended.on(&Event::Started), Some(SessionState::Init));
+        }
+    }
+
+    #[test]
+    fn an_unlinked_session_asks_for_a_scan_and_counts_anew() {
+        let ready = after(&[Event::Started, Event::CodeShown(code("a")), Event::Linked, Event::Ready]);
+        assert_eq!(ready.on(&Event::Unlinked), Some(SessionState::QrRequired { code: None, attempts: 0 }));
+    }
+
+    #[test]
+    fn a_lost_connection_takes_ready_away_and_gives_it_back() {
+        let linked = after(&[Event::Started, Event::Linked, Event::Ready, Event::Unready]);
+        assert_eq!(linked, SessionState::Authenticated);
+        assert_eq!(linked.on(&Event::Ready), Some(SessionState::Ready));
+    }
+}

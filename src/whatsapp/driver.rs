@@ -1,0 +1,180 @@
+//! The seam between a session and its page: what a session may ask, and what a page may say.
+//!
+//! The session's actor drives any [`Driver`]; the real one is [`WhatsAppPage`](super::WhatsAppPage), and the actor's
+//! own tests run a scripted one in paused time.
+
+use std::{fmt, path::Path};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::browser::{BrowserError, Closed};
+
+/// Facts that may wait for the actor, which takes each within microseconds; a page that floods is slowed, not heard less.
+pub const FACT_CAPACITY: usize = 256;
+
+/// An open page and all that belongs to it. Closed by [`close`](Driver::close); dropping it kills.
+pub trait Driver: Send + Sync + Sized + 'static {
+    /// What opening needs and all sessions share.
+    type Settings: Clone + fmt::Debug + Send + Sync + 'static;
+
+    /// Starts Chrome on `profile` and begins to load WhatsApp Web. What the page then is, it says through `facts`.
+    ///
+    /// When `stop` is cancelled, whatever was started is ended before this returns.
+    fn open(
+        settings: &Self::Settings,
+        profile: &Path,
+        facts: mpsc::Sender<Fact>,
+        stop: CancellationToken,
+    ) -> impl Future<Output = Result<Self, OpenError>> + Send;
+
+    /// The process of its Chrome.
+    fn chrome_pid(&self) -> Option<u32>;
+
+    /// Asks for a fresh batch of login codes, after the last one has run out.
+    fn refresh_codes(&self) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Makes ready to send: the recipient is looked up and the message gets its full id. Sends nothing.
+    fn prepare(&self, outgoing: &Outgoing) -> impl Future<Output = Result<Prepared, PrepareError>> + Send;
+
+    /// Hands the message over to WhatsApp's own queue. How far it gets from there comes as [`Fact::Ack`].
+    fn hand_over(&self, prepared: &Prepared, outgoing: &Outgoing) -> impl Future<Output = Result<(), HandOverError>> + Send;
+
+    /// Unlinks this device on WhatsApp and waits until WhatsApp has done it.
+    fn log_out(&self) -> impl Future<Output = Result<(), LogoutError>> + Send;
+
+    /// Closes page and Chrome and waits until no process is left.
+    fn close(self) -> impl Future<Output = Closed> + Send;
+}
+
+/// What a page says by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// How the page stands, as a whole. Said whenever any part of it changes.
+    Stands(Standing),
+    /// A message that this account sent has got this far. `key` is the inner id, the part that we chose.
+    Ack {
+        /// The id that was given in [`Outgoing::key`].
+        key: String,
+        /// See [`Sent::ack`](crate::session::Sent::ack); below zero WhatsApp gave up on it.
+        ack: i32,
+    },
+    /// Chrome has ended or does not talk any more.
+    BrowserLost(String),
+    /// The page crashed, or is no longer WhatsApp Web.
+    PageLost(String),
+}
+
+/// How the page stands.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether anything of WhatsApp Web was recognised at all.
+    pub recognised: bool,
+    /// The login screen is there.
+    pub login: bool,
+    /// The code that it shows. Never logged.
+    pub code: Option<String>,
+    /// The codes of this batch have run out: nothing comes until fresh ones are asked for.
+    pub codes_ended: bool,
+    /// An account is linked to this profile; says nothing about the connection.
+    pub linked: bool,
+    /// The linked account's number, digits only, when the page tells.
+    pub account: Option<String>,
+    /// Connected to WhatsApp's server and done with syncing.
+    pub online: bool,
+    /// The adapter in use, `None` until one has been chosen.
+    pub serving: Option<super::AdapterName>,
+    /// Everything that a send needs is there.
+    pub can_send: bool,
+    /// What the adapters lack, as `adapter: name`.
+    pub missing: Vec<String>,
+}
+
+impl fmt::Debug for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Standing")
+            .field("recognised", &self.recognised)
+            .field("login", &self.login)
+            .field("has_code", &self.code.is_some())
+            .field("codes_ended", &self.codes_ended)
+            .field("linked", &self.linked)
+            .field("online", &self.online)
+            .field("serving", &self.serving)
+            .field("can_send", &self.can_send)
+            .field("missing", &self.missing)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message on its way to the page. Its `Debug` shows neither text nor number.
+#[derive(Clone)]
+pub struct Outgoing {
+    /// The inner message id, chosen by us before anything is sent: `3EB0` and 18 hexadecimal digits.
+    pub key: String,
+    /// The recipient's number, digits only.
+    pub to: String,
+    /// The text.
+    pub body: String,
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// A message whose recipient is known to WhatsApp. Its `Debug` shows no number.
+#[derive(Clone)]
+pub struct Prepared {
+    /// WhatsApp's full id of the message to be, `true_<chat>_<key>`.
+    pub message_id: String,
+    /// The chat's address as WhatsApp has it, `…@c.us` or `…@lid`.
+    pub chat: String,
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").finish_non_exhaustive()
+    }
+}
+
+/// Why a page could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Chrome did not start, or its profile cannot be used.
+    #[error(transparent)]
+    Browser(#[from] BrowserError),
+    /// Chrome runs, but the page did not begin to load.
+    #[error("WhatsApp Web could not be opened: {0}")]
+    Navigation(String),
+    /// `stop` was cancelled; nothing is left running.
+    #[error("the start was called off")]
+    Cancelled,
+}
+
+/// Why a message could not be made ready. Nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PrepareError {
+    /// WhatsApp knows no such number.
+    #[error("the number is not on WhatsApp")]
+    NotOnWhatsApp,
+    /// The page refused or broke.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Why a hand-over did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandOverError {
+    /// The page says that it took nothing.
+    #[error("{0}")]
+    NotHanded(String),
+    /// No answer, or one that leaves it open.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// Why the device is not known to be unlinked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LogoutError(pub String);
