@@ -6,7 +6,6 @@ use super::process::Exit;
 
 /// Why a browser could not be opened. The texts fit after "failed to …:".
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum BrowserError {
     /// No Chrome is installed.
     #[error(

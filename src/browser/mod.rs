@@ -30,4 +30,5 @@ pub use error::BrowserError;
 pub use flags::check_extra_arguments;
 pub use leftovers::{Swept, sweep};
 pub use process::{Closed, Exit};
+pub use profile::delete_profile;
 pub use program::{ChromeKind, ChromeProgram, ChromeVersion, find_chrome};

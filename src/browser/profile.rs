@@ -68,6 +68,15 @@ pub(super) async fn claim(path: &Path) -> Result<Profile, BrowserError> {
     Ok(profile)
 }
 
+/// Deletes a profile folder for good. Refuses while anybody uses it.
+pub async fn delete_profile(path: &Path) -> Result<(), BrowserError> {
+    let profile = claim(path).await?;
+    fs::remove_dir_all(&profile.folder).map_err(|source| BrowserError::ProfileUnusable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// The lock's file stands beside the folder, so that it stays when the folder is removed; it is never removed itself,
 /// for somebody could be about to lock it.
 fn hold(path: &Path) -> Result<Profile, BrowserError> {
