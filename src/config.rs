@@ -4,13 +4,7 @@
 //! operator mends them in one go. A variable that is set but empty counts as not set.
 
 use std::{
-    ffi::OsString,
-    fmt,
-    net::IpAddr,
-    num::NonZeroUsize,
-    path::PathBuf,
-    str::FromStr,
-    time::Duration,
+    ffi::OsString, fmt, net::IpAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration,
 };
 
 use crate::session::ClienteId;
@@ -135,7 +129,10 @@ impl fmt::Debug for Secret {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Config")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }
 
@@ -145,17 +142,33 @@ impl fmt::Debug for Config {
 pub struct ConfigError(Vec<String>);
 
 impl Config {
-    /// Reads the process environment.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-        Self::from_lookup(|name| std::env::var_os(name))
+    /// Reads the process environment; `sandbox` switches the sandbox on whatever `SANDBOX` says.
+    pub fn from_env(sandbox: bool) -> Result<Self, ConfigError> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that reads the environment"
+        )]
+        Self::from_lookup(|name| {
+            if sandbox && name == "SANDBOX" {
+                Some("true".into())
+            } else {
+                std::env::var_os(name)
+            }
+        })
     }
 
     /// Reads settings through `lookup`, which answers a variable's value.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        let mut settings = Settings { lookup, problems: Vec::new() };
+        let mut settings = Settings {
+            lookup,
+            problems: Vec::new(),
+        };
         let config = Self::read(&mut settings);
-        if settings.problems.is_empty() { Ok(config) } else { Err(ConfigError(settings.problems)) }
+        if settings.problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError(settings.problems))
+        }
     }
 
     fn read(settings: &mut Settings<impl Fn(&str) -> Option<OsString>>) -> Self {
@@ -174,11 +187,17 @@ impl Config {
             chrome_path: settings.parsed("CHROME_PATH", None, |raw| path(raw).map(Some)),
             chrome_args: settings.parsed("CHROME_ARGS", Vec::new(), chrome_args),
             search_path: (settings.lookup)("PATH").unwrap_or_default(),
-            whatsapp_url: settings.parsed("WHATSAPP_URL", "https://web.whatsapp.com/".to_owned(), http_url),
+            whatsapp_url: settings.parsed(
+                "WHATSAPP_URL",
+                "https://web.whatsapp.com/".to_owned(),
+                http_url,
+            ),
             page_scripts_dir: settings.parsed("PAGE_SCRIPTS_DIR", None, |raw| path(raw).map(Some)),
             sandbox: sandbox_is_on.then_some(sandbox),
             session_mode: settings.parsed("SESSION_MODE", SessionMode::Multi, session_mode),
-            default_cliente_id: settings.parsed("DEFAULT_CLIENTE_ID", ClienteId::admin(), |raw| raw.parse().map_err(say)),
+            default_cliente_id: settings.parsed("DEFAULT_CLIENTE_ID", ClienteId::admin(), |raw| {
+                raw.parse().map_err(say)
+            }),
             autostart: settings.parsed("AUTOSTART", Vec::new(), cliente_ids),
             max_sessions: settings.parsed("MAX_SESSIONS", DEFAULT_MAX_SESSIONS, count),
             max_concurrent_starts: settings.parsed("MAX_CONCURRENT_STARTS", cores, count),
@@ -208,9 +227,19 @@ struct Settings<F> {
 impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
     /// The variable's value through `parse`; `default` when it is not set, empty or wrong. A value is never repeated
     /// in a complaint: it may be a secret.
-    fn parsed<T>(&mut self, name: &str, default: T, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
-        let Some(raw) = (self.lookup)(name).filter(|raw| !raw.is_empty()) else { return default };
-        let parsed = raw.to_str().ok_or_else(|| "is not valid UTF-8".to_owned()).and_then(|raw| parse(raw.trim()));
+    fn parsed<T>(
+        &mut self,
+        name: &str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> T {
+        let Some(raw) = (self.lookup)(name).filter(|raw| !raw.is_empty()) else {
+            return default;
+        };
+        let parsed = raw
+            .to_str()
+            .ok_or_else(|| "is not valid UTF-8".to_owned())
+            .and_then(|raw| parse(raw.trim()));
         parsed.unwrap_or_else(|why| {
             self.problems.push(format!("{name}: {why}"));
             default
@@ -235,13 +264,26 @@ fn count(raw: &str) -> Result<NonZeroUsize, String> {
 }
 
 fn ip_address(raw: &str) -> Result<IpAddr, String> {
-    if raw == "localhost" { Ok(IpAddr::from([127, 0, 0, 1])) } else { number(raw, "an IP address such as 127.0.0.1 or 0.0.0.0") }
+    if raw == "localhost" {
+        Ok(IpAddr::from([127, 0, 0, 1]))
+    } else {
+        number(raw, "an IP address such as 127.0.0.1 or 0.0.0.0")
+    }
 }
 
 fn seconds(raw: &str) -> Result<Duration, String> {
     number::<f64>(raw, "a number of seconds")
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).map_err(|_| "must be a number of seconds, 0 or more".to_owned()))
-        .and_then(|wait| if wait <= LONGEST_WAIT { Ok(wait) } else { Err("must be at most 86400 seconds".to_owned()) })
+        .and_then(|seconds| {
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|_| "must be a number of seconds, 0 or more".to_owned())
+        })
+        .and_then(|wait| {
+            if wait <= LONGEST_WAIT {
+                Ok(wait)
+            } else {
+                Err("must be at most 86400 seconds".to_owned())
+            }
+        })
 }
 
 fn switch(raw: &str) -> Result<bool, String> {
@@ -252,21 +294,34 @@ fn switch(raw: &str) -> Result<bool, String> {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the shape that `Settings::parsed` takes")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the shape that `Settings::parsed` takes"
+)]
 fn path(raw: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(raw))
 }
 
 fn http_url(raw: &str) -> Result<String, String> {
-    let is_http = ["http://", "https://"].iter().any(|scheme| raw.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
-    if is_http { Ok(raw.to_owned()) } else { Err("must be an http:// or https:// address".to_owned()) }
+    let is_http = ["http://", "https://"].iter().any(|scheme| {
+        raw.strip_prefix(scheme)
+            .is_some_and(|rest| !rest.is_empty())
+    });
+    if is_http {
+        Ok(raw.to_owned())
+    } else {
+        Err("must be an http:// or https:// address".to_owned())
+    }
 }
 
 fn chrome_args(raw: &str) -> Result<Vec<String>, String> {
     let args: Vec<String> = raw.split_whitespace().map(str::to_owned).collect();
     match args.iter().position(|arg| !arg.starts_with("--")) {
         None => Ok(args),
-        Some(at) => Err(format!("each switch starts with --, and number {} does not", at + 1)),
+        Some(at) => Err(format!(
+            "each switch starts with --, and number {} does not",
+            at + 1
+        )),
     }
 }
 
@@ -279,7 +334,9 @@ fn session_mode(raw: &str) -> Result<SessionMode, String> {
 }
 
 fn items(raw: &str) -> impl Iterator<Item = &str> {
-    raw.split(',').map(str::trim).filter(|item| !item.is_empty())
+    raw.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
 }
 
 fn cliente_ids(raw: &str) -> Result<Vec<ClienteId>, String> {
@@ -287,15 +344,24 @@ fn cliente_ids(raw: &str) -> Result<Vec<ClienteId>, String> {
 }
 
 fn code_lives(raw: &str) -> Result<CodeLives, String> {
-    let (first, next) = raw.split_once(',').ok_or("must be two numbers of seconds, such as 60,20")?;
-    Ok(CodeLives { first: seconds(first.trim())?, next: seconds(next.trim())? })
+    let (first, next) = raw
+        .split_once(',')
+        .ok_or("must be two numbers of seconds, such as 60,20")?;
+    Ok(CodeLives {
+        first: seconds(first.trim())?,
+        next: seconds(next.trim())?,
+    })
 }
 
 fn cors_origins(raw: &str) -> Result<CorsOrigins, String> {
     if raw == "*" {
         return Ok(CorsOrigins::Any);
     }
-    items(raw).map(http_url).collect::<Result<_, _>>().map(CorsOrigins::Only).map_err(|_| "must be * or origins such as https://app.example".to_owned())
+    items(raw)
+        .map(http_url)
+        .collect::<Result<_, _>>()
+        .map(CorsOrigins::Only)
+        .map_err(|_| "must be * or origins such as https://app.example".to_owned())
 }
 
 fn log_format(raw: &str) -> Result<LogFormat, String> {
@@ -307,7 +373,9 @@ fn log_format(raw: &str) -> Result<LogFormat, String> {
 }
 
 fn log_filter(raw: &str) -> Result<String, String> {
-    tracing_subscriber::EnvFilter::try_new(raw).map(|_| raw.to_owned()).map_err(|why| format!("is no log filter: {why}"))
+    tracing_subscriber::EnvFilter::try_new(raw)
+        .map(|_| raw.to_owned())
+        .map_err(|why| format!("is no log filter: {why}"))
 }
 
 #[cfg(test)]
@@ -315,13 +383,21 @@ mod tests {
     use super::*;
 
     fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        Config::from_lookup(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
+        Config::from_lookup(|name| {
+            variables
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.into())
+        })
     }
 
     #[test]
     fn nothing_set_gives_the_documented_defaults() {
         let config = config(&[]).unwrap();
-        assert_eq!((config.port, config.host.to_string().as_str()), (3001, "127.0.0.1"));
+        assert_eq!(
+            (config.port, config.host.to_string().as_str()),
+            (3001, "127.0.0.1")
+        );
         assert_eq!(config.connect_wait, Duration::from_secs(8));
         assert_eq!(config.default_cliente_id.as_str(), "admin");
         assert!(config.sandbox.is_none());
@@ -349,7 +425,19 @@ mod tests {
         ])
         .unwrap_err()
         .to_string();
-        for name in ["PORT", "HOST", "SESSION_MODE", "AUTOSTART", "MAX_CONCURRENT_STARTS", "SEND_WAIT_SECONDS", "WHATSAPP_URL", "CHROME_ARGS", "SANDBOX:", "SANDBOX_CODE_SECONDS", "LOG_FORMAT"] {
+        for name in [
+            "PORT",
+            "HOST",
+            "SESSION_MODE",
+            "AUTOSTART",
+            "MAX_CONCURRENT_STARTS",
+            "SEND_WAIT_SECONDS",
+            "WHATSAPP_URL",
+            "CHROME_ARGS",
+            "SANDBOX:",
+            "SANDBOX_CODE_SECONDS",
+            "LOG_FORMAT",
+        ] {
             assert!(faults.contains(name), "{name} is missing in:\n{faults}");
         }
         assert_eq!(faults.lines().count(), 11, "{faults}");
@@ -357,6 +445,11 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_not_repeated() {
-        assert!(!config(&[("CORS_ORIGINS", "s3cret")]).unwrap_err().to_string().contains("s3cret"));
+        assert!(
+            !config(&[("CORS_ORIGINS", "s3cret")])
+                .unwrap_err()
+                .to_string()
+                .contains("s3cret")
+        );
     }
 }

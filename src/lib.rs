@@ -1,9 +1,7 @@
 //! A self-hosted WhatsApp session manager: one headless Chrome per account, behind a small HTTP API.
 
-pub mod app;
 pub mod browser;
 pub mod config;
-pub mod http;
 pub mod qr;
 pub mod sandbox;
 pub mod session;

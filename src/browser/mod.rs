@@ -1,1 +1,34 @@
-//! (to come)
+//! One Chrome: its process, its profile folder and its CDP connection, opened and closed as one.
+//!
+//! ```text
+//!  Browser ── open/close, what ties the parts together
+//!    ├─ profile     the folder: private, locked, used by nobody else   ── leftovers, procfs
+//!    ├─ process     started, watched, ended; the only file that starts programs ── output
+//!    ├─ connection  CDP and the one page ── user_agent
+//!    ├─ flags       the command line, as data ── user_agent
+//!    └─ program     which Chrome is installed
+//! ```
+//!
+//! Knows nothing of WhatsApp, sessions or HTTP, and never reads the environment. Invariants: no Chrome outlives its
+//! [`Browser`] (nor the service, where `setpriv` exists; else [`sweep`] ends it at the next start); no two Chromes work
+//! on one folder; a Chrome that is not ours is never touched.
+
+mod chrome;
+mod connection;
+mod error;
+mod flags;
+mod leftovers;
+mod output;
+mod process;
+mod procfs;
+mod profile;
+mod program;
+mod user_agent;
+
+pub use chrome::{Browser, BrowserLost, LaunchOptions};
+pub use error::BrowserError;
+pub use flags::check_extra_arguments;
+pub use leftovers::{Swept, sweep};
+pub use process::{Closed, Exit};
+pub use profile::delete_profile;
+pub use program::{ChromeKind, ChromeProgram, ChromeVersion, find_chrome};

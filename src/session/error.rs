@@ -20,7 +20,9 @@ pub enum ConnectError {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DisconnectError {
     /// `logout` was asked for and WhatsApp did not confirm it: the profile is kept, the device may still be linked.
-    #[error("WhatsApp did not confirm the logout ({0}); the profile is kept: try again, or remove the device on the phone")]
+    #[error(
+        "WhatsApp did not confirm the logout ({0}); the profile is kept: try again, or remove the device on the phone"
+    )]
     LogoutUnconfirmed(String),
     /// `logout` was asked for, but a device can only be unlinked by a session that is up.
     #[error("the session is not linked and running; connect it first, then log out")]
@@ -46,7 +48,9 @@ pub enum SendError {
     #[error("{0}")]
     Failed(String),
     /// The message may or may not have been sent.
-    #[error("it is not known whether the message was sent ({detail}); look at the phone before sending it again")]
+    #[error(
+        "it is not known whether the message was sent ({detail}); look at the phone before sending it again"
+    )]
     Unconfirmed {
         /// The id it was given, when that is known.
         message_id: Option<String>,

@@ -10,7 +10,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ConnectError, DisconnectError, Reason, ReasonCode, SendError, Sent, SessionState, Snapshot, TextMessage};
+use super::{
+    ConnectError, DisconnectError, Reason, ReasonCode, SendError, Sent, SessionState, Snapshot,
+    TextMessage,
+};
 
 /// Commands that may wait for the actor. It answers each within microseconds unless it is overrun.
 pub(super) const COMMAND_CAPACITY: usize = 64;
@@ -78,8 +81,14 @@ pub struct SessionHandle {
 }
 
 impl SessionHandle {
-    pub(super) const fn new(commands: mpsc::Sender<Command>, snapshots: watch::Receiver<Snapshot>) -> Self {
-        Self { commands, snapshots }
+    pub(super) const fn new(
+        commands: mpsc::Sender<Command>,
+        snapshots: watch::Receiver<Snapshot>,
+    ) -> Self {
+        Self {
+            commands,
+            snapshots,
+        }
     }
 
     /// The session as it is now.
@@ -96,7 +105,10 @@ impl SessionHandle {
     /// one Chrome starts and all get the same answer.
     pub async fn connect(&self, wait: WaitFor) -> Result<ConnectOutcome, ConnectError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Connect { reply }).await.map_err(|_| ConnectError::ShuttingDown)?;
+        self.commands
+            .send(Command::Connect { reply })
+            .await
+            .map_err(|_| ConnectError::ShuttingDown)?;
         let already_connected = answer.await.map_err(|_| ConnectError::ShuttingDown)??;
 
         let arrived = |snapshot: &Snapshot| match snapshot.state {
@@ -105,7 +117,12 @@ impl SessionHandle {
             SessionState::Ready | SessionState::Disconnected | SessionState::Error => true,
         };
         let mut snapshots = self.snapshots.clone();
-        let reached = async { snapshots.wait_for(arrived).await.map(|snapshot| snapshot.clone()) };
+        let reached = async {
+            snapshots
+                .wait_for(arrived)
+                .await
+                .map(|snapshot| snapshot.clone())
+        };
         let snapshot = match wait {
             WaitFor::Ready => reached.await,
             WaitFor::Code(patience) => match timeout(patience, reached).await {
@@ -116,17 +133,34 @@ impl SessionHandle {
         .map_err(|_| ConnectError::ShuttingDown)?;
 
         if snapshot.state.is_running() {
-            return Ok(ConnectOutcome { snapshot, already_connected });
+            return Ok(ConnectOutcome {
+                snapshot,
+                already_connected,
+            });
         }
-        let reason = snapshot.reason.unwrap_or_else(|| Reason::new(ReasonCode::Internal, "the session ended without a reason"));
+        let reason = snapshot.reason.unwrap_or_else(|| {
+            Reason::new(ReasonCode::Internal, "the session ended without a reason")
+        });
         Err(ConnectError::Failed(reason))
+    }
+
+    /// Asks the session to start and waits for nothing.
+    pub fn start(&self) {
+        let (reply, _nobody_waits) = oneshot::channel();
+        // A full queue means that somebody has asked already; a closed one that the service stops.
+        if self.commands.try_send(Command::Connect { reply }).is_err() {
+            tracing::debug!("the session was not asked to start again");
+        }
     }
 
     /// Closes the session's Chrome and waits until it is gone; with `logout` unlinks the device and deletes the profile.
     pub async fn disconnect(&self, logout: bool) -> Result<DisconnectOutcome, DisconnectError> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Disconnect { logout, reply };
-        self.commands.send(command).await.map_err(|_| DisconnectError::ShuttingDown)?;
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| DisconnectError::ShuttingDown)?;
         answer.await.map_err(|_| DisconnectError::ShuttingDown)?
     }
 
@@ -136,7 +170,13 @@ impl SessionHandle {
     pub async fn send_text(&self, message: TextMessage) -> Result<Sent, SendError> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Send { message, reply };
-        self.commands.send(command).await.map_err(|_| SendError::ShuttingDown)?;
-        answer.await.map_err(|_| SendError::Unconfirmed { message_id: None, detail: "the session ended".to_owned() })?
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| SendError::ShuttingDown)?;
+        answer.await.map_err(|_| SendError::Unconfirmed {
+            message_id: None,
+            detail: "the session ended".to_owned(),
+        })?
     }
 }

@@ -1,6 +1,10 @@
 //! The name of a session. It becomes the name of a folder, so its alphabet is closed.
 
-use std::{fmt, path::Path, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 /// The longest name; with the tokens folder before it a profile path stays far below what file systems allow.
 const MAX_LENGTH: usize = 64;
@@ -72,7 +76,19 @@ mod tests {
 
     #[test]
     fn nothing_that_could_leave_the_tokens_folder_is_a_name() {
-        for bad in ["", ".", "..", "../x", "a/b", "a\\b", "a\0b", "ñandú", "a b", "a\n", &"x".repeat(65)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "../x",
+            "a/b",
+            "a\\b",
+            "a\0b",
+            "ñandú",
+            "a b",
+            "a\n",
+            &"x".repeat(65),
+        ] {
             assert!(bad.parse::<ClienteId>().is_err(), "{bad:?}");
         }
     }
@@ -82,7 +98,10 @@ mod tests {
         let number = |json: &str| ClienteId::from_number(&serde_json::from_str(json).unwrap());
         assert_eq!(number("51").unwrap(), "51".parse().unwrap());
         for bad in ["0", "-51", "51.5", "1e400", "18446744073709551616"] {
-            assert!(serde_json::from_str::<serde_json::Number>(bad).is_err() || number(bad).is_err(), "{bad}");
+            assert!(
+                serde_json::from_str::<serde_json::Number>(bad).is_err() || number(bad).is_err(),
+                "{bad}"
+            );
         }
     }
 }

@@ -66,7 +66,10 @@ pub struct TextMessage {
 
 impl fmt::Debug for TextMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TextMessage").field("to", &self.to).field("bytes", &self.body.len()).finish()
+        f.debug_struct("TextMessage")
+            .field("to", &self.to)
+            .field("bytes", &self.body.len())
+            .finish()
     }
 }
 
@@ -87,14 +90,30 @@ mod tests {
 
     #[test]
     fn a_number_may_be_written_as_people_write_it() {
-        for raw in ["+54 9 11 5825-4201", "5491158254201@c.us", "(549) 11.5825.4201", " 5491158254201 "] {
-            assert_eq!(raw.parse::<Recipient>().unwrap().digits(), "5491158254201", "{raw}");
+        for raw in [
+            "+54 9 11 5825-4201",
+            "5491158254201@c.us",
+            "(549) 11.5825.4201",
+            " 5491158254201 ",
+        ] {
+            assert_eq!(
+                raw.parse::<Recipient>().unwrap().digits(),
+                "5491158254201",
+                "{raw}"
+            );
         }
     }
 
     #[test]
     fn too_few_digits_too_many_or_another_kind_of_address_is_refused() {
-        for raw in ["", "abc", "123456", "1234567890123456", "120363041234567890@g.us", "5491158254201@lid"] {
+        for raw in [
+            "",
+            "abc",
+            "123456",
+            "1234567890123456",
+            "120363041234567890@g.us",
+            "5491158254201@lid",
+        ] {
             assert!(raw.parse::<Recipient>().is_err(), "{raw}");
         }
     }
@@ -102,7 +121,16 @@ mod tests {
     #[test]
     fn a_number_is_never_shown_in_full() {
         let to: Recipient = "5491158254201".parse().unwrap();
-        let shown = format!("{to} {to:?} {:?}", TextMessage { to: to.clone(), body: "hola".to_owned() });
-        assert!(!shown.contains("5491158") && !shown.contains("hola"), "{shown}");
+        let shown = format!(
+            "{to} {to:?} {:?}",
+            TextMessage {
+                to: to.clone(),
+                body: "hola".to_owned()
+            }
+        );
+        assert!(
+            !shown.contains("5491158") && !shown.contains("hola"),
+            "{shown}"
+        );
     }
 }

@@ -18,8 +18,11 @@ mod error;
 mod handle;
 mod id;
 mod message;
+mod outbox;
+mod publisher;
 mod reason;
 mod registry;
+mod serving;
 mod snapshot;
 
 pub use error::{ConnectError, DisconnectError, SendError};

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::browser::BrowserError;
+
 /// A cause with its sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
@@ -39,6 +41,10 @@ pub enum ReasonCode {
     ChromeNotFound,
     /// Chrome is there but did not start.
     ChromeFailed,
+    /// Chrome is there, but cannot be used as it is set up.
+    ChromeMisconfigured,
+    /// A script in `PAGE_SCRIPTS_DIR` cannot be read.
+    ScriptsUnreadable,
     /// Another program has this profile open.
     ProfileInUse,
     /// The profile folder cannot be used.
@@ -65,6 +71,8 @@ impl ReasonCode {
             Self::AdapterBroken => "ADAPTER_BROKEN",
             Self::ChromeNotFound => "CHROME_NOT_FOUND",
             Self::ChromeFailed => "CHROME_FAILED",
+            Self::ChromeMisconfigured => "CHROME_MISCONFIGURED",
+            Self::ScriptsUnreadable => "SCRIPTS_UNREADABLE",
             Self::ProfileInUse => "PROFILE_IN_USE",
             Self::ProfileUnusable => "PROFILE_UNUSABLE",
             Self::ShuttingDown => "SHUTTING_DOWN",
@@ -76,6 +84,29 @@ impl ReasonCode {
 impl Reason {
     /// Puts a code and its sentence together.
     pub fn new(code: ReasonCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self {
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    /// Why Chrome did not come up.
+    pub(super) fn from_browser(why: &BrowserError) -> Self {
+        let code = match why {
+            BrowserError::NotFound { .. } => ReasonCode::ChromeNotFound,
+            BrowserError::Unusable { .. } | BrowserError::ArgumentRefused { .. } => {
+                ReasonCode::ChromeMisconfigured
+            }
+            BrowserError::ProfileUnusable { .. } => ReasonCode::ProfileUnusable,
+            BrowserError::ProfileLocked { .. } | BrowserError::ProfileInUse { .. } => {
+                ReasonCode::ProfileInUse
+            }
+            BrowserError::NotStarted { .. }
+            | BrowserError::ExitedEarly { .. }
+            | BrowserError::NotReady { .. }
+            | BrowserError::Protocol { .. }
+            | BrowserError::Cancelled => ReasonCode::ChromeFailed,
+        };
+        Self::new(code, why.to_string())
     }
 }

@@ -65,9 +65,15 @@ impl Registry {
         };
         for entry in std::fs::read_dir(&registry.options.tokens_dir)? {
             let entry = entry?;
-            let name = entry.file_name().to_str().and_then(|name| name.parse::<ClienteId>().ok());
+            let name = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<ClienteId>().ok());
             if let (Some(id), true) = (name, entry.file_type()?.is_dir()) {
-                registry.lock().entry(id.clone()).or_insert_with(|| registry.start_actor(&id));
+                registry
+                    .lock()
+                    .entry(id.clone())
+                    .or_insert_with(|| registry.start_actor(&id));
             }
         }
         Ok(registry)
@@ -94,7 +100,10 @@ impl Registry {
 
     /// Every known session, in the order of their names.
     pub fn snapshots(&self) -> Vec<(ClienteId, Snapshot)> {
-        self.lock().iter().map(|(id, session)| (id.clone(), session.snapshot())).collect()
+        self.lock()
+            .iter()
+            .map(|(id, session)| (id.clone(), session.snapshot()))
+            .collect()
     }
 
     /// Ends all sessions at once and waits until each Chrome is gone.

@@ -51,7 +51,9 @@ pub struct QrCode {
 
 impl fmt::Debug for QrCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QrCode").field("shown_at", &self.shown_at).finish_non_exhaustive()
+        f.debug_struct("QrCode")
+            .field("shown_at", &self.shown_at)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,13 +87,30 @@ impl SessionState {
         match (self, event) {
             (S::Disconnected | S::Error, Event::Started) => Some(S::Init),
             // Whatever a page says after its session has ended is late news.
-            (S::Disconnected | S::Error, _) | (S::Init | S::QrRequired { .. } | S::Authenticated | S::Ready, Event::Started) => None,
+            (S::Disconnected | S::Error, _)
+            | (S::Init | S::QrRequired { .. } | S::Authenticated | S::Ready, Event::Started) => {
+                None
+            }
 
-            (S::QrRequired { code: Some(shown), .. }, Event::CodeShown(new)) if shown.text == new.text => None,
-            (_, Event::CodeShown(new)) => Some(S::QrRequired { code: Some(new.clone()), attempts: self.attempts() + 1 }),
+            (
+                S::QrRequired {
+                    code: Some(shown), ..
+                },
+                Event::CodeShown(new),
+            ) if shown.text == new.text => None,
+            (_, Event::CodeShown(new)) => Some(S::QrRequired {
+                code: Some(new.clone()),
+                attempts: self.attempts() + 1,
+            }),
             (S::QrRequired { code: None, .. }, Event::CodeAwaited | Event::Unlinked) => None,
-            (S::Init | S::QrRequired { .. }, Event::CodeAwaited) => Some(S::QrRequired { code: None, attempts: self.attempts() }),
-            (_, Event::Unlinked) => Some(S::QrRequired { code: None, attempts: 0 }),
+            (S::Init | S::QrRequired { .. }, Event::CodeAwaited) => Some(S::QrRequired {
+                code: None,
+                attempts: self.attempts(),
+            }),
+            (_, Event::Unlinked) => Some(S::QrRequired {
+                code: None,
+                attempts: 0,
+            }),
             // A linked session leaves by `Unlinked`, which carries the reason.
             (S::Authenticated | S::Ready, Event::CodeAwaited) => None,
 
@@ -120,7 +139,14 @@ impl SessionState {
     }
 
     /// Every name, in the order of a session's life: for reports that count sessions by state.
-    pub const NAMES: [&'static str; 6] = ["INIT", "QR_REQUIRED", "AUTHENTICATED", "READY", "DISCONNECTED", "ERROR"];
+    pub const NAMES: [&'static str; 6] = [
+        "INIT",
+        "QR_REQUIRED",
+        "AUTHENTICATED",
+        "READY",
+        "DISCONNECTED",
+        "ERROR",
+    ];
 
     /// Whether a Chrome runs for it, or is about to.
     pub const fn is_running(&self) -> bool {
@@ -128,7 +154,11 @@ impl SessionState {
     }
 
     fn attempts(&self) -> u32 {
-        if let Self::QrRequired { attempts, .. } = self { *attempts } else { 0 }
+        if let Self::QrRequired { attempts, .. } = self {
+            *attempts
+        } else {
+            0
+        }
     }
 }
 
@@ -138,6 +168,8 @@ impl Reason {
         match self.code {
             ReasonCode::ChromeNotFound
             | ReasonCode::ChromeFailed
+            | ReasonCode::ChromeMisconfigured
+            | ReasonCode::ScriptsUnreadable
             | ReasonCode::ProfileInUse
             | ReasonCode::ProfileUnusable
             | ReasonCode::Internal => Event::Failed,
@@ -161,38 +193,89 @@ mod tests {
     use super::*;
 
     fn code(text: &str) -> QrCode {
-        QrCode { text: text.to_owned(), shown_at: Timestamp::UNIX_EPOCH }
+        QrCode {
+            text: text.to_owned(),
+            shown_at: Timestamp::UNIX_EPOCH,
+        }
     }
 
     fn after(events: &[Event]) -> SessionState {
-        events.iter().fold(SessionState::Disconnected, |state, event| state.on(event).unwrap_or(state))
+        events
+            .iter()
+            .fold(SessionState::Disconnected, |state, event| {
+                state.on(event).unwrap_or(state)
+            })
     }
 
     #[test]
     fn a_first_link_goes_through_every_state() {
         use Event as E;
-        let steps = [E::Started, E::CodeAwaited, E::CodeShown(code("a")), E::Linked, E::Ready];
-        let names: Vec<_> = (1..=steps.len()).map(|n| after(&steps[..n]).name()).collect();
-        assert_eq!(names, ["INIT", "QR_REQUIRED", "QR_REQUIRED", "AUTHENTICATED", "READY"]);
+        let steps = [
+            E::Started,
+            E::CodeAwaited,
+            E::CodeShown(code("a")),
+            E::Linked,
+            E::Ready,
+        ];
+        let names: Vec<_> = (1..=steps.len())
+            .map(|n| after(&steps[..n]).name())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "INIT",
+                "QR_REQUIRED",
+                "QR_REQUIRED",
+                "AUTHENTICATED",
+                "READY"
+            ]
+        );
     }
 
     #[test]
     fn each_new_code_counts_and_the_same_code_again_is_no_news() {
-        let shown = after(&[Event::Started, Event::CodeShown(code("a")), Event::CodeShown(code("b"))]);
-        assert_eq!(shown, SessionState::QrRequired { code: Some(code("b")), attempts: 2 });
+        let shown = after(&[
+            Event::Started,
+            Event::CodeShown(code("a")),
+            Event::CodeShown(code("b")),
+        ]);
+        assert_eq!(
+            shown,
+            SessionState::QrRequired {
+                code: Some(code("b")),
+                attempts: 2
+            }
+        );
         assert_eq!(shown.on(&Event::CodeShown(code("b"))), None);
     }
 
     #[test]
     fn codes_that_ran_out_keep_their_count() {
-        let waiting = after(&[Event::Started, Event::CodeShown(code("a")), Event::CodeAwaited]);
-        assert_eq!(waiting, SessionState::QrRequired { code: None, attempts: 1 });
+        let waiting = after(&[
+            Event::Started,
+            Event::CodeShown(code("a")),
+            Event::CodeAwaited,
+        ]);
+        assert_eq!(
+            waiting,
+            SessionState::QrRequired {
+                code: None,
+                attempts: 1
+            }
+        );
     }
 
     #[test]
     fn an_ended_session_ignores_late_news_and_starts_again_only_when_asked() {
         for ended in [SessionState::Disconnected, SessionState::Error] {
-            for late in [Event::CodeShown(code("a")), Event::CodeAwaited, Event::Linked, Event::Ready, Event::Unready, Event::Unlinked] {
+            for late in [
+                Event::CodeShown(code("a")),
+                Event::CodeAwaited,
+                Event::Linked,
+                Event::Ready,
+                Event::Unready,
+                Event::Unlinked,
+            ] {
                 assert_eq!(ended.on(&late), None, "{ended:?} {late:?}");
             }
             assert_eq!(ended.on(&Event::Started), Some(SessionState::Init));
@@ -201,8 +284,19 @@ mod tests {
 
     #[test]
     fn an_unlinked_session_asks_for_a_scan_and_counts_anew() {
-        let ready = after(&[Event::Started, Event::CodeShown(code("a")), Event::Linked, Event::Ready]);
-        assert_eq!(ready.on(&Event::Unlinked), Some(SessionState::QrRequired { code: None, attempts: 0 }));
+        let ready = after(&[
+            Event::Started,
+            Event::CodeShown(code("a")),
+            Event::Linked,
+            Event::Ready,
+        ]);
+        assert_eq!(
+            ready.on(&Event::Unlinked),
+            Some(SessionState::QrRequired {
+                code: None,
+                attempts: 0
+            })
+        );
     }
 
     #[test]

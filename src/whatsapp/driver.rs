@@ -35,10 +35,17 @@ pub trait Driver: Send + Sync + Sized + 'static {
     fn refresh_codes(&self) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Makes ready to send: the recipient is looked up and the message gets its full id. Sends nothing.
-    fn prepare(&self, outgoing: &Outgoing) -> impl Future<Output = Result<Prepared, PrepareError>> + Send;
+    fn prepare(
+        &self,
+        outgoing: &Outgoing,
+    ) -> impl Future<Output = Result<Prepared, PrepareError>> + Send;
 
     /// Hands the message over to WhatsApp's own queue. How far it gets from there comes as [`Fact::Ack`].
-    fn hand_over(&self, prepared: &Prepared, outgoing: &Outgoing) -> impl Future<Output = Result<(), HandOverError>> + Send;
+    fn hand_over(
+        &self,
+        prepared: &Prepared,
+        outgoing: &Outgoing,
+    ) -> impl Future<Output = Result<(), HandOverError>> + Send;
 
     /// Unlinks this device on WhatsApp and waits until WhatsApp has done it.
     fn log_out(&self) -> impl Future<Output = Result<(), LogoutError>> + Send;
@@ -119,7 +126,9 @@ pub struct Outgoing {
 
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Outgoing")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 
@@ -144,6 +153,9 @@ pub enum OpenError {
     /// Chrome did not start, or its profile cannot be used.
     #[error(transparent)]
     Browser(#[from] BrowserError),
+    /// A page script cannot be read.
+    #[error("{0}")]
+    Scripts(String),
     /// Chrome runs, but the page did not begin to load.
     #[error("WhatsApp Web could not be opened: {0}")]
     Navigation(String),

@@ -10,10 +10,14 @@
 mod adapter;
 mod bridge;
 mod driver;
+mod listener;
 mod page;
 mod scripts;
 
 pub use adapter::AdapterName;
-pub use driver::{Driver, Fact, HandOverError, LogoutError, OpenError, Outgoing, PrepareError, Prepared, Standing};
+pub use driver::{
+    Driver, FACT_CAPACITY, Fact, HandOverError, LogoutError, OpenError, Outgoing, PrepareError,
+    Prepared, Standing,
+};
 pub use page::{PageSettings, WhatsAppPage};
 pub use scripts::{PageScripts, ScriptError};

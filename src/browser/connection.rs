@@ -1,0 +1,200 @@
+//! The CDP connection to one Chrome: opened, listened to all the time, its one page prepared, its end noticed.
+//!
+//! Knows nothing of processes. What cannot be understood is skipped and never ends the connection.
+
+use std::{future::Future, mem, sync::Arc, time::Duration};
+
+use chromiumoxide::{
+    Browser as Cdp, Page,
+    cdp::browser_protocol::{
+        browser::{CloseParams, GetVersionParams},
+        target::{CloseTargetParams, GetTargetsParams},
+    },
+    error::CdpError,
+    handler::{Handler, HandlerConfig},
+};
+use futures_util::StreamExt as _;
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{BrowserError, program::ChromeVersion, user_agent};
+
+/// Each step of preparing took under 0.2 s; a machine that starts several Chromes at once needs far more.
+const STEP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// When chromiumoxide forgets an answer that never came. Callers have deadlines of their own, and a heavy
+/// page may block for a minute.
+const FORGET_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// A closed socket shows itself only when something is sent, see [`listen`].
+const PULSE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The question goes to Chrome's main process, which a busy page does not block; a swapping machine may.
+const PULSE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// A CDP connection with one prepared page.
+#[derive(Debug)]
+pub(super) struct Connection {
+    cdp: Arc<Cdp>,
+    page: Page,
+    end: watch::Receiver<Option<String>>,
+    _listening: AbortOnDropHandle<()>,
+    _pulse: AbortOnDropHandle<()>,
+}
+
+impl Connection {
+    /// Connects, opens one blank page that shows the user agent of `version`, and closes what Chrome had opened.
+    pub(super) async fn open(address: &str, version: &ChromeVersion) -> Result<Self, BrowserError> {
+        let config = HandlerConfig {
+            // WhatsApp's certificate is what tells it from somebody in between.
+            ignore_https_errors: false,
+            ignore_invalid_messages: true,
+            viewport: None,
+            request_timeout: FORGET_TIMEOUT,
+            ..HandlerConfig::default()
+        };
+        let (cdp, handler) = step("connecting", Cdp::connect_with_config(address, config)).await?;
+        let cdp = Arc::new(cdp);
+        let (ended, end) = watch::channel(None);
+        let listening = AbortOnDropHandle::new(tokio::spawn(listen(handler, ended.clone())));
+        let page = step("opening a page", cdp.new_page("about:blank")).await?;
+        step(
+            "setting the user agent",
+            page.execute(user_agent::override_on_page(version)),
+        )
+        .await?;
+        close_other_pages(&cdp, &page).await?;
+        let pulse = AbortOnDropHandle::new(tokio::spawn(feel_pulse(Arc::clone(&cdp), ended)));
+        Ok(Self {
+            cdp,
+            page,
+            end,
+            _listening: listening,
+            _pulse: pulse,
+        })
+    }
+
+    pub(super) fn page(&self) -> &Page {
+        &self.page
+    }
+
+    /// Resolves with the reason when Chrome can no longer be driven.
+    pub(super) fn ended(&self) -> impl Future<Output = String> + Send + use<> {
+        let mut end = self.end.clone();
+        async move {
+            match end.wait_for(Option::is_some).await {
+                Ok(reason) => reason.clone().unwrap_or_default(),
+                Err(_) => "the connection was dropped".to_owned(),
+            }
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
+    /// Asks Chrome to close and waits for the answer, for as long as the caller has patience.
+    pub(super) async fn ask_to_close(&self) {
+        if let Err(error) = self.cdp.execute(CloseParams::default()).await {
+            // It may close before it answers.
+            tracing::debug!(%error, "Chrome gave no answer to the request to close");
+        }
+    }
+}
+
+async fn step<T>(
+    name: &'static str,
+    doing: impl Future<Output = Result<T, CdpError>>,
+) -> Result<T, BrowserError> {
+    let why = match timeout(STEP_TIMEOUT, doing).await {
+        Ok(Ok(done)) => return Ok(done),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", STEP_TIMEOUT.as_secs()),
+    };
+    Err(BrowserError::Protocol { step: name, why })
+}
+
+/// A tab that Chrome opened by itself or brought back after a crash costs memory and could load a page of its own.
+async fn close_other_pages(cdp: &Cdp, ours: &Page) -> Result<(), BrowserError> {
+    let targets = step(
+        "listing the pages",
+        cdp.execute(GetTargetsParams::default()),
+    )
+    .await?;
+    let others = targets
+        .result
+        .target_infos
+        .into_iter()
+        .filter(|target| target.r#type == "page" && target.target_id != *ours.target_id());
+    for other in others {
+        let closing = cdp.execute(CloseTargetParams::new(other.target_id));
+        if let Err(error) = step("closing a page", closing).await {
+            tracing::debug!("a page stayed open: {error}");
+        }
+    }
+    Ok(())
+}
+
+/// Drives the connection until it breaks.
+async fn listen(mut handler: Handler, ended: watch::Sender<Option<String>>) {
+    // A panic in the handler ends the connection too, and must be told.
+    let mut tell = TellOnDrop {
+        ended,
+        reason: "the connection's handler failed".to_owned(),
+    };
+    while let Some(polled) = handler.next().await {
+        match polled {
+            Ok(()) => {}
+            // The handler goes on asking a broken socket for ever, so this is where it ends.
+            Err(error @ (CdpError::Ws(_) | CdpError::Io(_))) => {
+                tell.reason = error.to_string();
+                return;
+            }
+            Err(error) => tracing::debug!(%error, "skipped what Chrome said"),
+        }
+    }
+    tell.reason = String::from("Chrome closed the connection");
+}
+
+struct TellOnDrop {
+    ended: watch::Sender<Option<String>>,
+    reason: String,
+}
+
+impl Drop for TellOnDrop {
+    fn drop(&mut self) {
+        end_with(&self.ended, mem::take(&mut self.reason));
+    }
+}
+
+/// The first reason counts.
+fn end_with(ended: &watch::Sender<Option<String>>, reason: String) {
+    ended.send_if_modified(|end| {
+        let first = end.is_none();
+        end.get_or_insert(reason);
+        first
+    });
+}
+
+/// Asks Chrome a small question now and then.
+///
+/// chromiumoxide 0.9.1 says nothing when Chrome closes the socket in good order; the next thing sent fails.
+async fn feel_pulse(cdp: Arc<Cdp>, ended: watch::Sender<Option<String>>) {
+    loop {
+        sleep(PULSE_INTERVAL).await;
+        match timeout(PULSE_TIMEOUT, cdp.execute(GetVersionParams::default())).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(CdpError::Ws(_) | CdpError::Io(_) | CdpError::ChannelSendError(_))) => {
+                return end_with(&ended, "the connection is closed".to_owned());
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "Chrome answered a small question oddly"),
+            Err(_) => {
+                let silence = format!("Chrome gave no answer within {} s", PULSE_TIMEOUT.as_secs());
+                return end_with(&ended, silence);
+            }
+        }
+    }
+}

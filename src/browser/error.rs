@@ -1,0 +1,151 @@
+//! Why Chrome could not be opened: each cause with what the operator needs to act on it.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use super::process::Exit;
+
+/// Why a browser could not be opened. The texts fit after "failed to …:".
+#[derive(Debug, thiserror::Error)]
+pub enum BrowserError {
+    /// No Chrome is installed.
+    #[error(
+        "no Chrome found (looked for {looked_for} in the search path); install one with \
+         `apt-get install chromium-headless-shell` (or `chromium`), or name one with CHROME_PATH"
+    )]
+    NotFound {
+        /// The names that were looked for.
+        looked_for: String,
+    },
+    /// A Chrome is there but does not run.
+    #[error("{} does not work as Chrome: {why}", path.display())]
+    Unusable {
+        /// The program.
+        path: PathBuf,
+        /// What happened when it was asked for its version.
+        why: String,
+    },
+    /// An extra argument would take away what the service needs.
+    #[error("the Chrome argument {argument:?} cannot be given: {why}")]
+    ArgumentRefused {
+        /// The argument.
+        argument: String,
+        /// What it would break.
+        why: String,
+    },
+    /// The profile folder cannot be made, read or written.
+    #[error("the profile folder {} cannot be used: {source}", path.display())]
+    ProfileUnusable {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another session manager, or another session of this one, holds the profile.
+    #[error(
+        "the profile folder {} is held by {}; a profile serves one session at a time",
+        path.display(), holder.map_or_else(|| "another session manager".to_owned(), |pid| format!("the session manager with pid {pid}"))
+    )]
+    ProfileLocked {
+        /// The folder.
+        path: PathBuf,
+        /// The service that holds it, as it wrote itself into the lock file.
+        holder: Option<u32>,
+    },
+    /// A Chrome that is not ours runs on the profile. It was left alone.
+    #[error(
+        "the profile folder {} is in use by another Chrome, pid {pid}; close that one first",
+        path.display()
+    )]
+    ProfileInUse {
+        /// The folder.
+        path: PathBuf,
+        /// The Chrome that uses it.
+        pid: u32,
+    },
+    /// The system would not start the program.
+    #[error("{} could not be started: {source}", path.display())]
+    NotStarted {
+        /// The program.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Chrome ended before it could be spoken to.
+    #[error("Chrome {exit} while starting{}", explain(*advice, output))]
+    ExitedEarly {
+        /// How it ended.
+        exit: Exit,
+        /// What to do about it, when its output tells.
+        advice: Option<&'static str>,
+        /// Its last lines of output.
+        output: Vec<String>,
+    },
+    /// Chrome neither came up nor ended. It was ended.
+    #[error("Chrome did not come up within {} s{}", after.as_secs(), explain(*advice, output))]
+    NotReady {
+        /// How long it was waited for.
+        after: Duration,
+        /// What to do about it, when its output tells.
+        advice: Option<&'static str>,
+        /// Its last lines of output.
+        output: Vec<String>,
+    },
+    /// Chrome came up but would not be driven. It was ended.
+    #[error("Chrome came up but {step} failed: {why}")]
+    Protocol {
+        /// The step that failed.
+        step: &'static str,
+        /// What Chrome or the connection said.
+        why: String,
+    },
+    /// The caller gave up. What had been started was ended.
+    #[error("the start was cancelled")]
+    Cancelled,
+}
+
+impl BrowserError {
+    /// A stable code for logs and answers.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "CHROME_NOT_FOUND",
+            Self::Unusable { .. } => "CHROME_UNUSABLE",
+            Self::ArgumentRefused { .. } => "CHROME_ARGUMENT_REFUSED",
+            Self::ProfileUnusable { .. } => "PROFILE_UNUSABLE",
+            Self::ProfileLocked { .. } => "PROFILE_LOCKED",
+            Self::ProfileInUse { .. } => "PROFILE_IN_USE",
+            Self::NotStarted { .. } | Self::ExitedEarly { .. } => "CHROME_FAILED",
+            Self::NotReady { .. } => "CHROME_NOT_READY",
+            Self::Protocol { .. } => "CHROME_PROTOCOL",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+
+    /// Whether the same start may succeed later without anybody doing something.
+    pub fn is_curable_by_waiting(&self) -> bool {
+        match self {
+            Self::NotReady { .. } | Self::Protocol { .. } | Self::Cancelled => true,
+            // With advice it is the machine that lacks something; without, it may have been a bad moment.
+            Self::ExitedEarly { advice, .. } => advice.is_none(),
+            Self::NotFound { .. }
+            | Self::Unusable { .. }
+            | Self::ArgumentRefused { .. }
+            | Self::ProfileUnusable { .. }
+            | Self::ProfileLocked { .. }
+            | Self::ProfileInUse { .. }
+            | Self::NotStarted { .. } => false,
+        }
+    }
+}
+
+fn explain(advice: Option<&str>, output: &[String]) -> String {
+    let mut text = advice
+        .map(|advice| format!("; {advice}"))
+        .unwrap_or_default();
+    if output.is_empty() {
+        text.push_str("; it printed nothing");
+    } else {
+        text.push_str("; its last lines: ");
+        text.push_str(&output.join(" | "));
+    }
+    text
+}

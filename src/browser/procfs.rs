@@ -1,0 +1,240 @@
+//! What `/proc` says about processes: who is alive, who started them, which folder they work on.
+//!
+//! Only reads. A process may vanish between two looks, so every function answers "not there" instead of an error.
+//! A zombie counts as gone everywhere: in a container whose first process does not reap, zombies stay for ever.
+
+use std::{
+    ffi::OsStr,
+    fmt, fs,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use super::flags::{MARKER, USER_DATA_DIR};
+
+/// One process, told apart from a later one that got the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ProcessId {
+    pub(super) pid: u32,
+    /// Clock ticks between the machine's start and the process's.
+    started: u64,
+}
+
+impl ProcessId {
+    /// The service itself.
+    pub(super) fn of_this_service() -> Option<Self> {
+        let pid = std::process::id();
+        let started = Stat::of(pid)?.started;
+        Some(Self { pid, started })
+    }
+
+    pub(super) fn is_alive(self) -> bool {
+        Stat::of(self.pid).is_some_and(|stat| stat.started == self.started && stat.is_alive())
+    }
+}
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.pid, self.started)
+    }
+}
+
+impl FromStr for ProcessId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (pid, started) = text.split_once(':').ok_or(())?;
+        Ok(Self {
+            pid: pid.parse().map_err(drop)?,
+            started: started.parse().map_err(drop)?,
+        })
+    }
+}
+
+/// The few fields of `/proc/<pid>/stat` that matter here.
+struct Stat {
+    state: u8,
+    group: u32,
+    started: u64,
+}
+
+impl Stat {
+    fn of(pid: u32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        // The second field is the program's name in brackets, which may itself hold blanks and brackets.
+        let (_, fields) = line.rsplit_once(") ")?;
+        let mut fields = fields.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        let group = fields.nth(1)?.parse().ok()?;
+        let started = fields.nth(16)?.parse().ok()?;
+        Some(Self {
+            state,
+            group,
+            started,
+        })
+    }
+
+    fn is_alive(&self) -> bool {
+        !matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+/// A process that was started with `--user-data-dir`.
+#[derive(Clone, Debug)]
+pub(super) struct Chrome {
+    pub(super) id: ProcessId,
+    pub(super) group: u32,
+    /// The folder as its command line names it.
+    pub(super) folder: PathBuf,
+    /// The service that started it, when it was one of ours.
+    pub(super) owner: Option<ProcessId>,
+    /// Whether it is a renderer or another helper of a main process.
+    pub(super) helper: bool,
+}
+
+/// Every living process that was started with `--user-data-dir`.
+pub(super) fn chromes() -> Vec<Chrome> {
+    pids().filter_map(chrome).collect()
+}
+
+/// Whether any process of the group still runs.
+pub(super) fn group_is_alive(group: u32) -> bool {
+    pids()
+        .filter_map(Stat::of)
+        .any(|stat| stat.group == group && stat.is_alive())
+}
+
+impl Chrome {
+    /// Whether it works on this folder, by whatever links, mounts or relative path it got there.
+    pub(super) fn works_on(&self, folder: &Path) -> bool {
+        let seen_by_it = self.folder_seen_from_here();
+        match (fs::metadata(&seen_by_it), fs::metadata(folder)) {
+            (Ok(its), Ok(ours)) => its.dev() == ours.dev() && its.ino() == ours.ino(),
+            // The root of another user's process cannot be entered: compare what the paths say.
+            _ => fs::canonicalize(&self.folder).is_ok_and(|path| path == folder),
+        }
+    }
+
+    /// The folder's path from our side, through the process's own root and working directory.
+    pub(super) fn folder_seen_from_here(&self) -> PathBuf {
+        let proc = PathBuf::from(format!("/proc/{}", self.id.pid));
+        match self.folder.strip_prefix("/") {
+            Ok(below_root) => proc.join("root").join(below_root),
+            Err(_) => proc.join("cwd").join(&self.folder),
+        }
+    }
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn chrome(pid: u32) -> Option<Chrome> {
+    let raw = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let line = CommandLine::parse(&raw);
+    let folder = line.value(USER_DATA_DIR)?;
+    let stat = Stat::of(pid).filter(Stat::is_alive)?;
+    let owner = line
+        .value(MARKER)
+        .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+    Some(Chrome {
+        id: ProcessId {
+            pid,
+            started: stat.started,
+        },
+        group: stat.group,
+        folder: PathBuf::from(OsStr::from_bytes(folder)),
+        owner,
+        helper: line.value("type").is_some(),
+    })
+}
+
+/// A program's arguments.
+struct CommandLine<'a>(Vec<&'a [u8]>);
+
+impl<'a> CommandLine<'a> {
+    fn parse(raw: &'a [u8]) -> Self {
+        let raw = raw.strip_suffix(b"\0").unwrap_or(raw);
+        let words: Vec<&[u8]> = raw.split(|byte| *byte == 0).collect();
+        match words.as_slice() {
+            // Chrome's helpers rewrite their title: one word, in which blanks part the arguments.
+            [title] => Self(split_at_switches(title)),
+            _ => Self(words),
+        }
+    }
+
+    /// The value of `--name=value`; Chrome takes the last one, and one dash as well as two.
+    fn value(&self, name: &str) -> Option<&'a [u8]> {
+        self.0.iter().rev().find_map(|word| {
+            let word = word.strip_prefix(b"-")?;
+            let word = word.strip_prefix(b"-").unwrap_or(word);
+            word.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+        })
+    }
+}
+
+/// Cuts before each ` --`, so that a folder's name may hold blanks.
+fn split_at_switches(title: &[u8]) -> Vec<&[u8]> {
+    let mut words = Vec::new();
+    let mut from = 0;
+    for (at, window) in title.windows(3).enumerate() {
+        if window == b" --" {
+            words.push(&title[from..at]);
+            from = at + 1;
+        }
+    }
+    words.push(title[from..].trim_ascii_end());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_and_blanks_does_not_shift_the_fields() {
+        let line = "77 (a) S b) Z 1 76 76 0 -1 1077936128 1 0 0 0 1 2 3 4 20 0 1 0 78281 9 9";
+        let stat = Stat::parse(line).unwrap();
+        assert_eq!(
+            (stat.state, stat.group, stat.started),
+            (b'Z', 76, 78281),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn an_identity_reads_as_it_was_written() {
+        let service = ProcessId::of_this_service().unwrap();
+        assert_eq!(service.to_string().parse(), Ok(service));
+        assert!(service.is_alive());
+        let another_with_this_pid = ProcessId {
+            started: service.started + 1,
+            ..service
+        };
+        assert!(!another_with_this_pid.is_alive());
+    }
+
+    #[test]
+    fn the_last_of_several_folders_counts_as_it_does_for_chrome() {
+        let line = CommandLine::parse(b"chrome\0--user-data-dir=/a\0-user-data-dir=/b c\0");
+        assert_eq!(line.value("user-data-dir"), Some(b"/b c".as_slice()));
+        assert_eq!(line.value("type"), None);
+    }
+
+    #[test]
+    fn a_helper_is_known_by_its_rewritten_title() {
+        let line = CommandLine::parse(
+            b"/usr/lib/chromium --type=renderer --user-data-dir=/a b --no-first-run \0",
+        );
+        assert_eq!(line.value("type"), Some(b"renderer".as_slice()));
+        assert_eq!(line.value("user-data-dir"), Some(b"/a b".as_slice()));
+    }
+}

@@ -1,0 +1,173 @@
+//! The profile folder: made private, held by one service at a time, and used by nobody else before Chrome starts on it.
+//!
+//! Chrome's own lock protects nothing (headless-shell has none, the browser's can be fooled), so two things decide:
+//! our lock, an open locked file beside the folder, held as long as the Chrome lives; and `/proc`. A Chrome that is not
+//! ours is never touched, nor are its files.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep;
+
+use super::{
+    BrowserError, leftovers,
+    process::LOOK_INTERVAL,
+    procfs::{self, Chrome},
+};
+
+/// The account's keys lie in it.
+const FOLDER_MODE: u32 = 0o700;
+
+/// What a full browser leaves behind when it is killed.
+const SINGLETONS: [&str; 3] = ["SingletonLock", "SingletonSocket", "SingletonCookie"];
+
+/// Helpers of a main process that has just died are gone after some 40 ms.
+const HELPERS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A profile folder that nobody else uses and nobody else of ours can open. Dropping it gives it back.
+#[derive(Debug)]
+pub(super) struct Profile {
+    /// The folder without links.
+    pub(super) folder: PathBuf,
+    lock: File,
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        // Closing would do, were it not for programs just being started elsewhere, which share the file for a moment.
+        if let Err(error) = self.lock.unlock() {
+            tracing::debug!(%error, "the profile's lock goes with its file");
+        }
+    }
+}
+
+/// Makes the folder when there is none, takes its lock and sees to it that no process uses it.
+///
+/// A Chrome left over from a service that is gone is ended; any other is a reason to refuse.
+pub(super) async fn claim(path: &Path) -> Result<Profile, BrowserError> {
+    let unusable = |source| BrowserError::ProfileUnusable {
+        path: path.to_owned(),
+        source,
+    };
+    let profile = hold(path)?;
+    for chrome in on(&profile.folder) {
+        if !chrome.helper {
+            end_when_left_over(&chrome, &profile.folder).await?;
+        }
+    }
+    wait_for_helpers(&profile.folder).await?;
+    for name in SINGLETONS {
+        remove_whatever_it_is(&profile.folder.join(name)).map_err(unusable)?;
+    }
+    fs::set_permissions(&profile.folder, Permissions::from_mode(FOLDER_MODE)).map_err(unusable)?;
+    Ok(profile)
+}
+
+/// Deletes a profile folder for good. Refuses while anybody uses it.
+pub async fn delete_profile(path: &Path) -> Result<(), BrowserError> {
+    let profile = claim(path).await?;
+    fs::remove_dir_all(&profile.folder).map_err(|source| BrowserError::ProfileUnusable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The lock's file stands beside the folder, so that it stays when the folder is removed; it is never removed itself,
+/// for somebody could be about to lock it.
+fn hold(path: &Path) -> Result<Profile, BrowserError> {
+    let unusable = |source| BrowserError::ProfileUnusable {
+        path: path.to_owned(),
+        source,
+    };
+    let create = || {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(FOLDER_MODE)
+            .create(path)?;
+        let folder = path.canonicalize()?;
+        let mut lock_name = folder
+            .file_name()
+            .ok_or(io::ErrorKind::InvalidInput)?
+            .to_owned();
+        lock_name.push(".lock");
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(folder.with_file_name(lock_name))?;
+        Ok((folder, lock))
+    };
+    let (folder, mut lock) = create().map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(BrowserError::ProfileLocked {
+                path: folder,
+                holder: io::read_to_string(&lock)
+                    .ok()
+                    .and_then(|text| text.trim().parse().ok()),
+            });
+        }
+        Err(TryLockError::Error(source)) => return Err(unusable(source)),
+    }
+    // For people and for the message above; the lock itself is what counts.
+    lock.set_len(0)
+        .and_then(|()| writeln!(lock, "{}", std::process::id()))
+        .map_err(unusable)?;
+    Ok(Profile { folder, lock })
+}
+
+fn on(folder: &Path) -> impl Iterator<Item = Chrome> {
+    procfs::chromes()
+        .into_iter()
+        .filter(move |chrome| chrome.works_on(folder))
+}
+
+async fn end_when_left_over(chrome: &Chrome, folder: &Path) -> Result<(), BrowserError> {
+    let in_use = BrowserError::ProfileInUse {
+        path: folder.to_owned(),
+        pid: chrome.id.pid,
+    };
+    // One of this service is left over too: had it a session, that session would hold the lock that we hold.
+    if !leftovers::is_left_over(chrome) && chrome.owner != procfs::ProcessId::of_this_service() {
+        return Err(in_use);
+    }
+    if leftovers::end(chrome).await {
+        Ok(())
+    } else {
+        Err(in_use)
+    }
+}
+
+async fn wait_for_helpers(folder: &Path) -> Result<(), BrowserError> {
+    let patience = Instant::now() + HELPERS_TIMEOUT;
+    while let Some(chrome) = on(folder).next() {
+        if patience < Instant::now() {
+            return Err(BrowserError::ProfileInUse {
+                path: folder.to_owned(),
+                pid: chrome.id.pid,
+            });
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+    Ok(())
+}
+
+fn remove_whatever_it_is(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,299 @@
+//! One task per session: it owns the page, the queue of sends and the state.
+//!
+//! ```text
+//!  idle ──Connect──▶ opening ──page open──▶ serving ──end──▶ closing ──▶ idle
+//!                       └────────── failed, called off ───────▲
+//! ```
+//!
+//! One function per phase; a phase ends with an [`End`], which says why. Responsible for *when* things happen: deadlines,
+//! order, what a fact means for the state. What a state change is allowed to be stands in [`super::state`], how a page
+//! works behind [`Driver`].
+//!
+//! Invariants: nobody else changes the state; commands are heard in every phase; a session that is not running has no
+//! Chrome (a state that says so is published only after Chrome is gone).
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::{
+    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Reason, ReasonCode, SendError,
+    SessionHandle,
+    handle::{COMMAND_CAPACITY, Command},
+    publisher::Publisher,
+    serving::Serving,
+    state::Event,
+};
+use crate::{
+    browser::Closed,
+    whatsapp::{Driver, FACT_CAPACITY, OpenError},
+};
+
+/// What an actor needs.
+#[derive(Debug)]
+pub(super) struct ActorOptions<D: Driver> {
+    pub(super) id: ClienteId,
+    pub(super) profile: PathBuf,
+    pub(super) page: D::Settings,
+    /// One permit per session that may run.
+    pub(super) capacity: Arc<Semaphore>,
+    /// One permit per Chrome that may start at once; given in order of asking.
+    pub(super) starts: Arc<Semaphore>,
+    pub(super) qr_timeout: Duration,
+    pub(super) send_wait: Duration,
+    pub(super) stop: CancellationToken,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Actor<D: Driver> {
+    options: ActorOptions<D>,
+    commands: mpsc::Receiver<Command>,
+    publisher: Publisher,
+}
+
+/// How a run of a session ended.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) reason: Reason,
+    /// The device was unlinked: its profile is worthless.
+    pub(super) unlinked: bool,
+    /// Who asked for it and waits until Chrome is gone.
+    pub(super) asked: Option<oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>>,
+}
+
+impl End {
+    pub(super) fn because(code: ReasonCode, detail: impl Into<String>) -> Self {
+        Self {
+            reason: Reason::new(code, detail),
+            unlinked: false,
+            asked: None,
+        }
+    }
+
+    pub(super) fn disconnect(
+        asked: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
+    ) -> Self {
+        Self {
+            asked: Some(asked),
+            ..Self::because(
+                ReasonCode::DisconnectRequested,
+                "disconnected on request; POST /connect starts it again",
+            )
+        }
+    }
+
+    pub(super) fn stopping() -> Self {
+        Self::because(ReasonCode::ShuttingDown, "the service is stopping")
+    }
+}
+
+impl<D: Driver> Actor<D> {
+    pub(super) fn new(options: ActorOptions<D>) -> (SessionHandle, Self) {
+        let (commands_tx, commands) = mpsc::channel(COMMAND_CAPACITY);
+        let (publisher, snapshots) = Publisher::new();
+        (
+            SessionHandle::new(commands_tx, snapshots),
+            Self {
+                options,
+                commands,
+                publisher,
+            },
+        )
+    }
+
+    pub(super) async fn run(mut self) {
+        let span = tracing::info_span!("session", session.id = %self.options.id);
+        async {
+            while let Some(_capacity) = self.idle().await {
+                self.run_once().await;
+            }
+        }
+        .instrument(span)
+        .await;
+    }
+
+    /// Nothing runs. Returns when a start was asked for, `None` when the service stops.
+    async fn idle(&mut self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            let command = tokio::select! {
+                biased;
+                () = self.options.stop.cancelled() => return None,
+                command = self.commands.recv() => command?,
+            };
+            match command {
+                Command::Connect { reply } => {
+                    let Ok(capacity) = Arc::clone(&self.options.capacity).try_acquire_owned()
+                    else {
+                        answer(reply, Err(ConnectError::TooManySessions));
+                        continue;
+                    };
+                    self.publisher.apply(&Event::Started, None);
+                    answer(reply, Ok(false));
+                    return Some(capacity);
+                }
+                Command::Disconnect { logout, reply } => {
+                    answer(reply, self.disconnect_idle(logout).await)
+                }
+                Command::Send { reply, .. } => answer(
+                    reply,
+                    Err(SendError::NotReady {
+                        state: self.publisher.state().name(),
+                    }),
+                ),
+            }
+        }
+    }
+
+    async fn disconnect_idle(&self, logout: bool) -> Result<DisconnectOutcome, DisconnectError> {
+        // A profile that cannot be looked at counts as one that may be linked.
+        let has_profile = tokio::fs::try_exists(&self.options.profile)
+            .await
+            .unwrap_or(true);
+        if logout && has_profile {
+            Err(DisconnectError::NotLinked)
+        } else {
+            Ok(DisconnectOutcome::NoActiveSession)
+        }
+    }
+
+    /// One run, from asking for a Chrome to its end.
+    async fn run_once(&mut self) {
+        let (facts_tx, facts) = mpsc::channel(FACT_CAPACITY);
+        let (end, closed) = match self.opening(facts_tx).await {
+            Err(end) => (end, Closed::AlreadyGone),
+            Ok((driver, start)) => {
+                self.publisher.amend(|snapshot| {
+                    snapshot.chrome_pid = driver.chrome_pid();
+                    true
+                });
+                let end = Serving::new(&driver, &self.options, &self.publisher, start)
+                    .run(&mut self.commands, facts)
+                    .await;
+                tracing::info!(
+                    session.reason = end.reason.code.as_str(),
+                    "closing Chrome: {}",
+                    end.reason.detail
+                );
+                (end, driver.close().await)
+            }
+        };
+        self.finish(end, closed).await;
+    }
+
+    /// Waits for its turn and opens the page.
+    async fn opening(
+        &mut self,
+        facts: mpsc::Sender<crate::whatsapp::Fact>,
+    ) -> Result<(D, OwnedSemaphorePermit), End> {
+        let call_off = self.options.stop.child_token();
+        let ActorOptions {
+            page,
+            profile,
+            starts,
+            ..
+        } = &self.options;
+        let opening = async {
+            let start = tokio::select! {
+                biased;
+                () = call_off.cancelled() => return Err(OpenError::Cancelled),
+                start = Arc::clone(starts).acquire_owned() => start.map_err(|_closed| OpenError::Cancelled)?,
+            };
+            Ok((
+                D::open(page, profile, facts, call_off.clone()).await?,
+                start,
+            ))
+        };
+        tokio::pin!(opening);
+
+        let mut asked_to_end = None;
+        let opened = loop {
+            tokio::select! {
+                opened = &mut opening => break opened,
+                Some(command) = self.commands.recv() => match command {
+                    Command::Connect { reply } => answer(reply, Ok(false)),
+                    Command::Send { reply, .. } => answer(reply, Err(SendError::NotReady { state: self.publisher.state().name() })),
+                    Command::Disconnect { logout: true, reply } => answer(reply, Err(DisconnectError::NotLinked)),
+                    Command::Disconnect { logout: false, reply } => {
+                        call_off.cancel();
+                        // A second caller is told with the first one's answer gone: nothing runs any more.
+                        if let Some(earlier) = asked_to_end.replace(reply) {
+                            answer(earlier, Ok(DisconnectOutcome::Disconnected));
+                        }
+                    }
+                },
+            }
+        };
+        match (opened, asked_to_end) {
+            (Ok(opened), None) => Ok(opened),
+            (Ok((driver, _start)), Some(asked)) => {
+                driver.close().await;
+                Err(End::disconnect(asked))
+            }
+            (Err(_), Some(asked)) => Err(End::disconnect(asked)),
+            (Err(OpenError::Cancelled), None) => Err(End::stopping()),
+            (Err(OpenError::Scripts(detail)), None) => {
+                Err(End::because(ReasonCode::ScriptsUnreadable, detail))
+            }
+            (Err(OpenError::Navigation(detail)), None) => Err(End::because(
+                ReasonCode::NavigationFailed,
+                format!(
+                    "WhatsApp Web could not be opened: {detail}; check the network of this machine, then POST /connect"
+                ),
+            )),
+            (Err(OpenError::Browser(why)), None) => {
+                tracing::error!(error = %why, "failed to start Chrome: {why}");
+                Err(End {
+                    reason: Reason::from_browser(&why),
+                    unlinked: false,
+                    asked: None,
+                })
+            }
+        }
+    }
+
+    /// Chrome is gone. Publishes the end and answers who asked for it.
+    async fn finish(&mut self, mut end: End, closed: Closed) {
+        if end.unlinked {
+            if let Err(why) = crate::browser::delete_profile(&self.options.profile).await {
+                tracing::warn!(error = %why, "the device is unlinked, but its profile could not be deleted: {why}");
+                end.reason.detail =
+                    format!("unlinked, but the profile folder could not be deleted: {why}");
+            }
+        }
+        self.publisher.amend(|snapshot| {
+            snapshot.chrome_pid = None;
+            snapshot.account = None;
+            snapshot.adapter = super::AdapterReport::default();
+            true
+        });
+        let event = end.reason.ending();
+        let logged_out = end.unlinked;
+        self.publisher.apply(&event, Some(end.reason));
+        if let Some(asked) = end.asked {
+            let outcome = match closed {
+                _ if logged_out => DisconnectOutcome::LoggedOut,
+                Closed::Asked | Closed::AlreadyGone => DisconnectOutcome::Disconnected,
+                Closed::Terminated | Closed::Killed | Closed::StillThere => {
+                    DisconnectOutcome::DisconnectedWithErrors
+                }
+            };
+            answer(asked, Ok(outcome));
+        }
+    }
+}
+
+/// Answers a caller. One that has gone away wants no answer.
+pub(super) fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
+    drop(reply.send(outcome));
+}
+
+/// How long a wait lasts when nothing has a deadline: the loop then wakes for nothing else.
+pub(super) fn far_future() -> Instant {
+    Instant::now() + Duration::from_secs(24 * 60 * 60)
+}

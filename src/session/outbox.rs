@@ -1,0 +1,419 @@
+//! The sends of one session: who waits, which one is on its way into the page, which ones wait for WhatsApp's server.
+//!
+//! Responsible for order, capacity, deadlines and for answering each caller exactly once. Does nothing itself: the actor
+//! calls the page and reports back here. Knows no time but what it is given.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use rand::RngExt;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{SendError, Sent, TextMessage};
+use crate::whatsapp::{HandOverError, Outgoing, PrepareError, Prepared};
+
+/// Sends that may wait for their turn. A hand-over takes milliseconds: more than this means that the page is stuck.
+const WAITING_CAPACITY: usize = 100;
+
+type Reply = oneshot::Sender<Result<Sent, SendError>>;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    waiting: VecDeque<Entry>,
+    /// At most one send is between "taken from the queue" and "handed over": WhatsApp then keeps the order.
+    current: Option<Current>,
+    handed: Vec<Handed>,
+}
+
+/// A send whose caller waits for an answer.
+#[derive(Debug)]
+struct Entry {
+    outgoing: Outgoing,
+    reply: Reply,
+    deadline: Instant,
+}
+
+#[derive(Debug)]
+struct Current {
+    entry: Entry,
+    /// Known once the recipient is: from then on the message may have left us.
+    prepared: Option<Prepared>,
+    /// An acknowledgement can overtake the answer to the hand-over.
+    early_ack: Option<i32>,
+}
+
+#[derive(Debug)]
+struct Handed {
+    key: String,
+    message_id: String,
+    reply: Reply,
+    deadline: Instant,
+}
+
+impl Outbox {
+    /// Takes a send in, to be answered by `deadline`.
+    pub(super) fn accept(&mut self, message: TextMessage, reply: Reply, deadline: Instant) {
+        if self.waiting.len() >= WAITING_CAPACITY {
+            answer(reply, Err(SendError::QueueFull));
+            return;
+        }
+        let outgoing = Outgoing {
+            key: new_key(),
+            to: message.to.digits().to_owned(),
+            body: message.body,
+        };
+        self.waiting.push_back(Entry {
+            outgoing,
+            reply,
+            deadline,
+        });
+    }
+
+    /// Takes the next send from the queue, to be prepared; `None` while another is on its way, or none waits.
+    pub(super) fn begin(&mut self) -> Option<(Outgoing, Instant)> {
+        if self.current.is_some() {
+            return None;
+        }
+        let entry = self.waiting.pop_front()?;
+        let next = (entry.outgoing.clone(), entry.deadline);
+        self.current = Some(Current {
+            entry,
+            prepared: None,
+            early_ack: None,
+        });
+        Some(next)
+    }
+
+    /// The page has looked the recipient up. Answers what is to be handed over now, if anything is.
+    pub(super) fn on_prepared(
+        &mut self,
+        result: Result<Prepared, PrepareError>,
+    ) -> Option<(Prepared, Outgoing, Instant)> {
+        match result {
+            Ok(prepared) => {
+                let current = self.current.as_mut()?;
+                current.prepared = Some(prepared.clone());
+                Some((
+                    prepared,
+                    current.entry.outgoing.clone(),
+                    current.entry.deadline,
+                ))
+            }
+            Err(why) => {
+                if let Some(current) = self.current.take() {
+                    answer(current.entry.reply, Err(why.into()));
+                }
+                None
+            }
+        }
+    }
+
+    /// The page has answered the hand-over.
+    pub(super) fn on_handed_over(&mut self, result: Result<(), HandOverError>) {
+        let Some(Current {
+            entry,
+            prepared: Some(prepared),
+            early_ack,
+        }) = self.current.take()
+        else {
+            return;
+        };
+        let message_id = prepared.message_id;
+        match result {
+            Ok(()) => {
+                let key = entry.outgoing.key;
+                self.handed.push(Handed {
+                    key: key.clone(),
+                    message_id,
+                    reply: entry.reply,
+                    deadline: entry.deadline,
+                });
+                if let Some(ack) = early_ack {
+                    self.on_ack(&key, ack);
+                }
+            }
+            Err(HandOverError::NotHanded(detail)) => {
+                answer(entry.reply, Err(SendError::Failed(detail)))
+            }
+            Err(HandOverError::Unknown(detail)) => {
+                answer(
+                    entry.reply,
+                    Err(SendError::Unconfirmed {
+                        message_id: Some(message_id),
+                        detail,
+                    }),
+                );
+            }
+        }
+    }
+
+    /// WhatsApp reports how far a message has got. Zero is no news; below zero it gave the message up.
+    pub(super) fn on_ack(&mut self, key: &str, ack: i32) {
+        if let Some(current) = self
+            .current
+            .as_mut()
+            .filter(|current| current.entry.outgoing.key == key)
+        {
+            current.early_ack = Some(ack);
+            return;
+        }
+        let Some(at) = self
+            .handed
+            .iter()
+            .position(|handed| handed.key == key)
+            .filter(|_| ack != 0)
+        else {
+            return;
+        };
+        let Handed {
+            message_id, reply, ..
+        } = self.handed.swap_remove(at);
+        let outcome = if ack > 0 {
+            Ok(Sent {
+                message_id,
+                ack,
+                at: Timestamp::now(),
+            })
+        } else {
+            Err(SendError::Failed(format!(
+                "WhatsApp gave the message up (ack {ack})"
+            )))
+        };
+        answer(reply, outcome);
+    }
+
+    /// Answers everything whose deadline has passed.
+    pub(super) fn expire(&mut self, now: Instant) {
+        let (late, waiting) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|entry| entry.deadline <= now);
+        self.waiting = waiting;
+        let late: VecDeque<Entry> = late;
+        for entry in late {
+            answer(entry.reply, Err(SendError::QueueFull));
+        }
+        for handed in self.handed.extract_if(.., |handed| handed.deadline <= now) {
+            answer(
+                handed.reply,
+                Ok(Sent {
+                    message_id: handed.message_id,
+                    ack: 0,
+                    at: Timestamp::now(),
+                }),
+            );
+        }
+    }
+
+    /// When [`expire`](Self::expire) has something to do next. The send on its way has its deadline with the page call.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let waiting = self.waiting.iter().map(|entry| entry.deadline);
+        waiting
+            .chain(self.handed.iter().map(|handed| handed.deadline))
+            .min()
+    }
+
+    /// The session cannot send any more: those that only wait are told so. What the page has, it keeps.
+    pub(super) fn refuse_waiting(&mut self, state: &'static str) {
+        for entry in self.waiting.drain(..) {
+            answer(entry.reply, Err(SendError::NotReady { state }));
+        }
+    }
+
+    /// Whether a send is between queue and hand-over.
+    pub(super) const fn is_handing_over(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// The page is gone: nothing further will be heard of any message.
+    pub(super) fn end(&mut self, why: &str) {
+        self.refuse_waiting("DISCONNECTED");
+        if let Some(Current {
+            entry, prepared, ..
+        }) = self.current.take()
+        {
+            let outcome = match prepared {
+                None => SendError::Failed(format!("{why}; nothing was sent")),
+                Some(prepared) => SendError::Unconfirmed {
+                    message_id: Some(prepared.message_id),
+                    detail: why.to_owned(),
+                },
+            };
+            answer(entry.reply, Err(outcome));
+        }
+        for handed in self.handed.drain(..) {
+            answer(
+                handed.reply,
+                Err(SendError::Unconfirmed {
+                    message_id: Some(handed.message_id),
+                    detail: why.to_owned(),
+                }),
+            );
+        }
+    }
+}
+
+impl From<PrepareError> for SendError {
+    fn from(why: PrepareError) -> Self {
+        match why {
+            PrepareError::NotOnWhatsApp => Self::NotOnWhatsApp,
+            PrepareError::Failed(detail) => Self::Failed(detail),
+        }
+    }
+}
+
+fn answer(reply: Reply, outcome: Result<Sent, SendError>) {
+    // A caller that has gone away wants no answer.
+    drop(reply.send(outcome));
+}
+
+/// A message id as WhatsApp Web makes them: `3EB0` and 18 hexadecimal digits (`WAWebMsgKey.newId`).
+fn new_key() -> String {
+    let random: [u8; 9] = rand::rng().random();
+    random
+        .iter()
+        .fold("3EB0".to_owned(), |key, byte| format!("{key}{byte:02X}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    type Answer = oneshot::Receiver<Result<Sent, SendError>>;
+
+    fn send(outbox: &mut Outbox, deadline: Instant) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        let message = TextMessage {
+            to: "5491158254201".parse().unwrap(),
+            body: "hola".to_owned(),
+        };
+        outbox.accept(message, reply, deadline);
+        answer
+    }
+
+    fn prepared(outgoing: &Outgoing) -> Prepared {
+        Prepared {
+            message_id: format!("true_{}@c.us_{}", outgoing.to, outgoing.key),
+            chat: format!("{}@c.us", outgoing.to),
+        }
+    }
+
+    /// Takes the next send up to the moment before its hand-over is answered.
+    fn begin_and_prepare(outbox: &mut Outbox) -> Outgoing {
+        let (outgoing, _) = outbox.begin().unwrap();
+        outbox.on_prepared(Ok(prepared(&outgoing))).unwrap();
+        outgoing
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(45)
+    }
+
+    #[test]
+    fn a_send_is_answered_when_the_server_has_it() {
+        let mut outbox = Outbox::default();
+        let mut answer = send(&mut outbox, soon());
+        let outgoing = begin_and_prepare(&mut outbox);
+        outbox.on_handed_over(Ok(()));
+        outbox.on_ack(&outgoing.key, 0);
+        assert!(answer.try_recv().is_err(), "ack 0 is not sent");
+        outbox.on_ack(&outgoing.key, 1);
+        assert_eq!(answer.try_recv().unwrap().unwrap().ack, 1);
+    }
+
+    #[test]
+    fn an_acknowledgement_that_overtakes_the_hand_over_counts() {
+        let mut outbox = Outbox::default();
+        let mut answer = send(&mut outbox, soon());
+        let outgoing = begin_and_prepare(&mut outbox);
+        outbox.on_ack(&outgoing.key, 2);
+        outbox.on_handed_over(Ok(()));
+        assert_eq!(answer.try_recv().unwrap().unwrap().ack, 2);
+    }
+
+    #[test]
+    fn one_send_at_a_time_goes_into_the_page_in_order() {
+        let mut outbox = Outbox::default();
+        let _answers = [send(&mut outbox, soon()), send(&mut outbox, soon())];
+        let first = begin_and_prepare(&mut outbox);
+        assert!(outbox.begin().is_none());
+        outbox.on_handed_over(Ok(()));
+        assert_ne!(outbox.begin().unwrap().0.key, first.key);
+    }
+
+    #[test]
+    fn what_is_not_known_is_said_to_be_unknown_and_never_failed() {
+        let mut outbox = Outbox::default();
+        let mut interrupted = send(&mut outbox, soon());
+        begin_and_prepare(&mut outbox);
+        outbox.end("Chrome ended");
+        let outcome = interrupted.try_recv().unwrap().unwrap_err();
+        assert!(
+            matches!(
+                outcome,
+                SendError::Unconfirmed {
+                    message_id: Some(_),
+                    ..
+                }
+            ),
+            "{outcome:?}"
+        );
+    }
+
+    #[test]
+    fn what_certainly_was_not_sent_is_said_to_have_failed() {
+        let mut outbox = Outbox::default();
+        let mut looked_up = send(&mut outbox, soon());
+        let mut waiting = send(&mut outbox, soon());
+        outbox.begin().unwrap();
+        outbox.end("Chrome ended");
+        assert!(matches!(
+            looked_up.try_recv().unwrap(),
+            Err(SendError::Failed(_))
+        ));
+        assert!(matches!(
+            waiting.try_recv().unwrap(),
+            Err(SendError::NotReady { .. })
+        ));
+    }
+
+    #[test]
+    fn a_message_in_whatsapps_own_queue_is_pending_at_its_deadline() {
+        let mut outbox = Outbox::default();
+        let deadline = soon();
+        let mut answer = send(&mut outbox, deadline);
+        begin_and_prepare(&mut outbox);
+        outbox.on_handed_over(Ok(()));
+        assert_eq!(outbox.next_deadline(), Some(deadline));
+        outbox.expire(deadline);
+        assert_eq!(answer.try_recv().unwrap().unwrap().ack, 0);
+        assert_eq!(outbox.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_the_newest() {
+        let mut outbox = Outbox::default();
+        let _waiting: Vec<Answer> = (0..WAITING_CAPACITY)
+            .map(|_| send(&mut outbox, soon()))
+            .collect();
+        let mut refused = send(&mut outbox, soon());
+        assert!(matches!(
+            refused.try_recv().unwrap(),
+            Err(SendError::QueueFull)
+        ));
+    }
+
+    #[test]
+    fn keys_look_like_whatsapps_own_and_differ() {
+        let (one, other) = (new_key(), new_key());
+        assert_ne!(one, other);
+        assert!(
+            one.len() == 22
+                && one.starts_with("3EB0")
+                && one.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{one}"
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! The one place from which snapshots go out: whole, with a revision that grows by one.
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::{AdapterReport, Reason, SessionState, Snapshot, state::Event};
+
+/// Owns the snapshot that everybody reads.
+#[derive(Debug)]
+pub(super) struct Publisher(watch::Sender<Snapshot>);
+
+impl Publisher {
+    /// Starts with a session that is not running.
+    pub(super) fn new() -> (Self, watch::Receiver<Snapshot>) {
+        let (snapshots, readers) = watch::channel(Snapshot {
+            revision: 0,
+            state: SessionState::Disconnected,
+            since: Timestamp::now(),
+            reason: None,
+            account: None,
+            adapter: AdapterReport::default(),
+            chrome_pid: None,
+        });
+        (Self(snapshots), readers)
+    }
+
+    /// The state as last published.
+    pub(super) fn state(&self) -> SessionState {
+        self.0.borrow().state.clone()
+    }
+
+    /// Applies `event`. When that changes the state, `reason` becomes the new state's reason.
+    pub(super) fn apply(&self, event: &Event, reason: Option<Reason>) {
+        self.0.send_if_modified(|snapshot| {
+            let Some(next) = snapshot.state.on(event) else {
+                return false;
+            };
+            if next.name() != snapshot.state.name() {
+                snapshot.since = Timestamp::now();
+                snapshot.reason = reason;
+                let why = snapshot.reason.as_ref().map(|reason| reason.code.as_str());
+                tracing::info!(
+                    session.state = next.name(),
+                    session.reason = why,
+                    "session became {}",
+                    next.name()
+                );
+            }
+            snapshot.state = next;
+            snapshot.revision += 1;
+            true
+        });
+    }
+
+    /// Changes what stands beside the state.
+    pub(super) fn amend(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
+        self.0.send_if_modified(|snapshot| {
+            let changed = change(snapshot);
+            snapshot.revision += u64::from(changed);
+            changed
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::ReasonCode;
+
+    #[test]
+    fn every_change_has_a_revision_of_its_own_and_no_change_has_none() {
+        let (publisher, readers) = Publisher::new();
+        publisher.apply(&Event::Started, None);
+        publisher.apply(&Event::Started, None);
+        assert_eq!(readers.borrow().revision, 1);
+        publisher.amend(|_| false);
+        assert_eq!(readers.borrow().revision, 1);
+    }
+
+    #[test]
+    fn a_reason_lasts_as_long_as_its_state() {
+        let (publisher, readers) = Publisher::new();
+        publisher.apply(&Event::Started, None);
+        publisher.apply(
+            &Event::Ended,
+            Some(Reason::new(ReasonCode::BrowserLost, "gone")),
+        );
+        assert_eq!(
+            readers.borrow().reason.as_ref().unwrap().code,
+            ReasonCode::BrowserLost
+        );
+        publisher.apply(&Event::Started, None);
+        assert_eq!(readers.borrow().reason, None);
+    }
+}

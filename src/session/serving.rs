@@ -1,0 +1,449 @@
+//! A session whose page is open: what it does with facts, commands and passing time.
+//!
+//! Responsible for reading the page's [`Standing`] as events of the state machine and for driving sends through the
+//! page one by one. Lives as long as one page; the actor opens before it and closes after it.
+
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use jiff::Timestamp;
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    time::{Instant, sleep_until, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    DisconnectError, DisconnectOutcome, QrCode, Reason, ReasonCode, SendError, SessionState,
+    actor::{ActorOptions, End, answer, far_future},
+    handle::Command,
+    outbox::Outbox,
+    publisher::Publisher,
+    state::Event,
+};
+use crate::whatsapp::{Driver, Fact, HandOverError, Outgoing, PrepareError, Prepared, Standing};
+
+/// From an open page to a code or an account. A heavy page takes 4 s, and 18 s when many start at once (CHROME.md); a
+/// slow network may need far more, but nobody waits longer than this in front of `INIT`.
+const START_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// A healthy reconnect takes 0.3 to 1.4 s, after an `offline` event up to 3.1 s (WHATSAPP.md, section 2). A silent loss
+/// shows in the page after 33 to 34 s only, and READY must end within 40.
+const RECONNECT_GRACE: Duration = Duration::from_secs(5);
+
+/// Fresh codes come some 1 s after they were asked for (WHATSAPP.md, section 1); asked again when they did not.
+const REFRESH_RETRY: Duration = Duration::from_secs(5);
+
+/// A hand-over that has begun is let finish before the page is closed: it takes milliseconds, and its outcome would
+/// not be known otherwise.
+const HAND_OVER_GRACE: Duration = Duration::from_secs(3);
+
+/// See the module.
+pub(super) struct Serving<'a, D: Driver> {
+    driver: &'a D,
+    publisher: &'a Publisher,
+    stop: &'a CancellationToken,
+    qr_timeout: Duration,
+    send_wait: Duration,
+    standing: Standing,
+    outbox: Outbox,
+    /// What has been asked of the page and not been answered yet.
+    calls: FuturesUnordered<BoxFuture<'a, Answer>>,
+    /// Held until the page stands: the heavy part of a start is its loading.
+    start: Option<OwnedSemaphorePermit>,
+    /// By when INIT must be left.
+    start_deadline: Option<Instant>,
+    /// By when somebody must have scanned.
+    qr_deadline: Option<Instant>,
+    /// When fresh codes are to be asked for.
+    refresh_at: Option<Instant>,
+    /// When a connection that is lost counts as lost.
+    unready_at: Option<Instant>,
+}
+
+/// What the page answered.
+enum Answer {
+    Prepared(Result<Prepared, PrepareError>),
+    HandedOver(Result<(), HandOverError>),
+    Refreshed(Result<(), String>),
+}
+
+impl<'a, D: Driver> Serving<'a, D> {
+    pub(super) fn new(
+        driver: &'a D,
+        options: &'a ActorOptions<D>,
+        publisher: &'a Publisher,
+        start: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            driver,
+            publisher,
+            stop: &options.stop,
+            qr_timeout: options.qr_timeout,
+            send_wait: options.send_wait,
+            standing: Standing::default(),
+            outbox: Outbox::default(),
+            calls: FuturesUnordered::new(),
+            start: Some(start),
+            start_deadline: Some(Instant::now() + START_TIMEOUT),
+            qr_deadline: None,
+            refresh_at: None,
+            unready_at: None,
+        }
+    }
+
+    /// Serves until something ends the session.
+    pub(super) async fn run(
+        mut self,
+        commands: &mut mpsc::Receiver<Command>,
+        mut facts: mpsc::Receiver<Fact>,
+    ) -> End {
+        let end = loop {
+            let wake_at = self.next_deadline();
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break End::stopping(),
+                Some(answer) = self.calls.next() => self.on_answer(answer),
+                Some(fact) = facts.recv() => if let Some(end) = self.on_fact(fact) { break end },
+                Some(command) = commands.recv() => if let Some(end) = self.on_command(command).await { break end },
+                () = sleep_until(wake_at) => if let Some(end) = self.on_time(Instant::now()) { break end },
+            }
+            self.begin_next_send();
+        };
+        self.wind_up(&end).await;
+        end
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let own = [
+            self.start_deadline,
+            self.qr_deadline,
+            self.refresh_at,
+            self.unready_at,
+            self.outbox.next_deadline(),
+        ];
+        own.into_iter().flatten().min().unwrap_or_else(far_future)
+    }
+
+    fn on_time(&mut self, now: Instant) -> Option<End> {
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        self.outbox.expire(now);
+        if passed(self.start_deadline) {
+            return Some(self.not_started());
+        }
+        if passed(self.qr_deadline) {
+            let detail = format!(
+                "nobody scanned a code for {} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again",
+                self.qr_timeout.as_secs()
+            );
+            return Some(End::because(ReasonCode::QrTimeout, detail));
+        }
+        if passed(self.refresh_at) {
+            self.refresh_at = Some(now + REFRESH_RETRY);
+            let driver = self.driver;
+            self.calls
+                .push(async move { Answer::Refreshed(driver.refresh_codes().await) }.boxed());
+        }
+        if passed(self.unready_at) {
+            self.unready_at = None;
+            let reason = Reason::new(
+                ReasonCode::NetworkLost,
+                "WhatsApp Web has lost its server and is trying to reach it again; check the network of this machine",
+            );
+            self.publisher.apply(&Event::Unready, Some(reason));
+            self.outbox.refuse_waiting(self.publisher.state().name());
+        }
+        None
+    }
+
+    fn not_started(&self) -> End {
+        let seconds = START_TIMEOUT.as_secs();
+        if self.standing.recognised {
+            return End::because(
+                ReasonCode::NavigationFailed,
+                format!(
+                    "WhatsApp Web loaded, but came up with neither a code nor an account within {seconds} s; check the network, then POST /connect"
+                ),
+            );
+        }
+        End::because(
+            ReasonCode::PageNotRecognised,
+            format!(
+                "nothing of WhatsApp Web was recognised within {seconds} s; it may have changed, or WHATSAPP_URL leads elsewhere"
+            ),
+        )
+    }
+
+    fn on_fact(&mut self, fact: Fact) -> Option<End> {
+        match fact {
+            Fact::Stands(standing) => self.on_standing(standing),
+            Fact::Ack { key, ack } => self.outbox.on_ack(&key, ack),
+            Fact::BrowserLost(detail) => {
+                return Some(End::because(
+                    ReasonCode::BrowserLost,
+                    format!("{detail}; POST /connect starts it again"),
+                ));
+            }
+            Fact::PageLost(detail) => {
+                return Some(End::because(
+                    ReasonCode::PageLost,
+                    format!("{detail}; POST /connect starts it again"),
+                ));
+            }
+        }
+        None
+    }
+
+    /// Reads how the page stands as an event.
+    fn on_standing(&mut self, standing: Standing) {
+        self.standing = standing;
+        self.report();
+        let standing = &self.standing;
+        let state = self.publisher.state();
+        let was_linked = matches!(state, SessionState::Authenticated | SessionState::Ready);
+
+        if standing.linked {
+            self.publisher.apply(&Event::Linked, None);
+            if standing.online && standing.can_send {
+                self.unready_at = None;
+                self.publisher.apply(&Event::Ready, None);
+            } else if state == SessionState::Ready {
+                self.unready_at
+                    .get_or_insert_with(|| Instant::now() + RECONNECT_GRACE);
+            }
+        } else if standing.login {
+            if was_linked {
+                let reason = Reason::new(
+                    ReasonCode::Unlinked,
+                    "this device was removed from the account; scan a code to link it again",
+                );
+                self.publisher.apply(&Event::Unlinked, Some(reason));
+                self.outbox.refuse_waiting(self.publisher.state().name());
+            }
+            let event = match &standing.code {
+                Some(text) => Event::CodeShown(QrCode {
+                    text: text.clone(),
+                    shown_at: Timestamp::now(),
+                }),
+                None => Event::CodeAwaited,
+            };
+            self.publisher.apply(&event, None);
+        } else if state == SessionState::Ready {
+            // A page that loads anew knows nothing for a moment.
+            self.unready_at
+                .get_or_insert_with(|| Instant::now() + RECONNECT_GRACE);
+        }
+        self.set_timers();
+    }
+
+    /// Timers belong to states: sets those of the present one, clears the others.
+    fn set_timers(&mut self) {
+        let now = Instant::now();
+        let state = self.publisher.state();
+        if state != SessionState::Init {
+            self.start_deadline = None;
+            self.start = None;
+        }
+        if state != SessionState::Ready {
+            self.unready_at = None;
+        }
+        if !matches!(state, SessionState::QrRequired { .. }) {
+            self.qr_deadline = None;
+            self.refresh_at = None;
+            return;
+        }
+        self.qr_deadline.get_or_insert(now + self.qr_timeout);
+        if !self.standing.codes_ended {
+            self.refresh_at = None;
+        } else if self.refresh_at.is_none() {
+            self.refresh_at = Some(now);
+        }
+    }
+
+    /// Publishes what stands beside the state.
+    fn report(&self) {
+        let standing = &self.standing;
+        let serving = standing.serving.map(|adapter| adapter.as_str());
+        self.publisher.amend(|snapshot| {
+            let account = standing
+                .account
+                .clone()
+                .or_else(|| snapshot.account.take().filter(|_| standing.linked));
+            let since = if snapshot.adapter.serving == serving {
+                snapshot.adapter.since
+            } else {
+                serving.map(|_| Timestamp::now())
+            };
+            let adapter = super::AdapterReport {
+                serving,
+                since,
+                missing: standing.missing.clone(),
+            };
+            let reason = self.adapter_reason(snapshot.reason.as_ref());
+            let changed = snapshot.account != account
+                || snapshot.adapter != adapter
+                || snapshot.reason != reason;
+            if snapshot.adapter.serving != adapter.serving
+                || snapshot.adapter.missing != adapter.missing
+            {
+                tracing::info!(
+                    adapter.serving = serving,
+                    adapter.missing = adapter.missing.join(", "),
+                    "the page is served by {}",
+                    serving.unwrap_or("no adapter")
+                );
+            }
+            (snapshot.account, snapshot.adapter, snapshot.reason) = (account, adapter, reason);
+            changed
+        });
+    }
+
+    /// Says why a linked and connected session cannot send; leaves every other reason alone.
+    fn adapter_reason(&self, present: Option<&Reason>) -> Option<Reason> {
+        let standing = &self.standing;
+        let is_broken =
+            standing.linked && standing.online && standing.serving.is_some() && !standing.can_send;
+        if is_broken {
+            let missing = standing.missing.join(", ");
+            return Some(Reason::new(
+                ReasonCode::AdapterBroken,
+                format!("WhatsApp Web has changed: no adapter can send; missing: {missing}"),
+            ));
+        }
+        present
+            .filter(|reason| reason.code != ReasonCode::AdapterBroken)
+            .cloned()
+    }
+
+    async fn on_command(&mut self, command: Command) -> Option<End> {
+        let state = self.publisher.state();
+        match command {
+            Command::Connect { reply } => answer(reply, Ok(state == SessionState::Ready)),
+            Command::Send { message, reply } if state == SessionState::Ready => {
+                self.outbox
+                    .accept(message, reply, Instant::now() + self.send_wait);
+            }
+            Command::Send { reply, .. } => answer(
+                reply,
+                Err(SendError::NotReady {
+                    state: state.name(),
+                }),
+            ),
+            Command::Disconnect {
+                logout: false,
+                reply,
+            } => return Some(End::disconnect(reply)),
+            Command::Disconnect {
+                logout: true,
+                reply,
+            } => return self.log_out(&state, reply).await,
+        }
+        None
+    }
+
+    /// Unlinks the device. A session whose page asks for a scan has nothing to unlink.
+    async fn log_out(
+        &mut self,
+        state: &SessionState,
+        reply: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
+    ) -> Option<End> {
+        let unlinked = match state {
+            SessionState::QrRequired { .. } => Ok(()),
+            SessionState::Authenticated | SessionState::Ready => tokio::select! {
+                biased;
+                () = self.stop.cancelled() => Err(DisconnectError::ShuttingDown),
+                unlinked = self.driver.log_out() => unlinked.map_err(|why| DisconnectError::LogoutUnconfirmed(why.to_string())),
+            },
+            SessionState::Init | SessionState::Disconnected | SessionState::Error => {
+                Err(DisconnectError::NotLinked)
+            }
+        };
+        match unlinked {
+            Ok(()) => {
+                let reason = Reason::new(
+                    ReasonCode::LoggedOut,
+                    "logged out; POST /connect shows a code to link it again",
+                );
+                Some(End {
+                    reason,
+                    unlinked: true,
+                    asked: Some(reply),
+                })
+            }
+            Err(why) => {
+                answer(reply, Err(why));
+                None
+            }
+        }
+    }
+
+    fn begin_next_send(&mut self) {
+        let Some((outgoing, deadline)) = self.outbox.begin() else {
+            return;
+        };
+        let driver = self.driver;
+        let prepare = async move {
+            let late = |_| {
+                Err(PrepareError::Failed(
+                    "the page did not look the number up in time; nothing was sent".to_owned(),
+                ))
+            };
+            Answer::Prepared(
+                timeout_at(deadline, driver.prepare(&outgoing))
+                    .await
+                    .unwrap_or_else(late),
+            )
+        };
+        self.calls.push(prepare.boxed());
+    }
+
+    fn on_answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Prepared(result) => {
+                if let Some((prepared, outgoing, deadline)) = self.outbox.on_prepared(result) {
+                    self.calls
+                        .push(hand_over(self.driver, prepared, outgoing, deadline).boxed());
+                }
+            }
+            Answer::HandedOver(result) => self.outbox.on_handed_over(result),
+            Answer::Refreshed(Ok(())) => {}
+            Answer::Refreshed(Err(why)) => {
+                tracing::warn!(error = why, "the page gave no fresh codes: {why}")
+            }
+        }
+    }
+
+    /// Lets a hand-over that has begun finish, then answers every caller with what is known.
+    async fn wind_up(&mut self, end: &End) {
+        self.outbox.refuse_waiting("DISCONNECTED");
+        let finish = async {
+            while self.outbox.is_handing_over()
+                && let Some(answer) = self.calls.next().await
+            {
+                self.on_answer(answer);
+            }
+        };
+        if timeout(HAND_OVER_GRACE, finish).await.is_err() {
+            tracing::warn!("a message was on its way into the page when the session ended");
+        }
+        self.outbox.end(&end.reason.detail);
+    }
+}
+
+async fn hand_over<D: Driver>(
+    driver: &D,
+    prepared: Prepared,
+    outgoing: Outgoing,
+    deadline: Instant,
+) -> Answer {
+    let late = |_| {
+        Err(HandOverError::Unknown(
+            "the page did not say in time whether it took the message".to_owned(),
+        ))
+    };
+    Answer::HandedOver(
+        timeout_at(deadline, driver.hand_over(&prepared, &outgoing))
+            .await
+            .unwrap_or_else(late),
+    )
+}

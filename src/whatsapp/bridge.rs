@@ -1,0 +1,95 @@
+//! The wire between the page's scripts and Rust: what comes in through the binding, and calls into the page.
+
+use std::time::Duration;
+
+use chromiumoxide::{Page, cdp::js_protocol::runtime::EvaluateParams};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
+
+use super::{AdapterName, adapter::View, scripts::ENTRY};
+
+/// The longest a command may take inside the page. A number check goes over the network; a page busy with its own
+/// start-up can block for a minute, and then an error is better than waiting on.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// One line of the page.
+#[derive(Deserialize)]
+pub(super) struct Message {
+    pub(super) adapter: String,
+    #[serde(flatten)]
+    pub(super) said: Said,
+}
+
+/// What the page says.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(super) enum Said {
+    /// A new document has begun: what was known of the one before is void.
+    Document,
+    /// An adapter's view has changed.
+    View { view: View },
+    /// An own message has got this far.
+    Ack { key: String, ack: i32 },
+    /// An adapter's script failed before it could say anything.
+    Broken { detail: String },
+}
+
+/// A command that did not succeed.
+#[derive(Debug, Deserialize)]
+pub(super) struct CallError {
+    /// The script's code, or [`NO_ANSWER`].
+    pub(super) code: String,
+    /// For people.
+    pub(super) detail: String,
+}
+
+/// The page gave no answer: whether the command was carried out is not known.
+pub(super) const NO_ANSWER: &str = "NO_ANSWER";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer<T> {
+    Ok(T),
+    Error(CallError),
+}
+
+/// Runs an adapter's command in the page and waits for its answer.
+pub(super) async fn call<T: DeserializeOwned>(
+    page: &Page,
+    adapter: AdapterName,
+    command: &str,
+    argument: &impl Serialize,
+) -> Result<T, CallError> {
+    let no_answer = |detail: String| CallError {
+        code: NO_ANSWER.to_owned(),
+        detail,
+    };
+    let argument = serde_json::to_string(argument).map_err(|why| no_answer(why.to_string()))?;
+    // JSON is JavaScript: the argument needs no further quoting.
+    let expression = format!("{ENTRY}({:?}, {command:?}, {argument})", adapter.as_str());
+    let params = EvaluateParams {
+        await_promise: Some(true),
+        return_by_value: Some(true),
+        ..EvaluateParams::new(expression)
+    };
+    let evaluated = timeout(CALL_TIMEOUT, page.execute(params)).await;
+    let result = evaluated
+        .map_err(|_| {
+            no_answer(format!(
+                "the page did not answer within {} s",
+                CALL_TIMEOUT.as_secs()
+            ))
+        })?
+        .map_err(|why| no_answer(format!("the page did not answer: {why}")))?
+        .result;
+    if result.exception_details.is_some() {
+        return Err(no_answer("the page's scripts are not there".to_owned()));
+    }
+    match serde_json::from_value(result.result.value.unwrap_or_default()) {
+        Ok(Answer::Ok(value)) => Ok(value),
+        Ok(Answer::Error(why)) => Err(why),
+        Err(why) => Err(no_answer(format!(
+            "the page's answer was not understood: {why}"
+        ))),
+    }
+}

@@ -1,0 +1,275 @@
+//! The real [`Driver`]: WhatsApp Web in a Chrome of its own.
+//!
+//! Responsible for opening the page with its scripts and for routing each command to the adapter that serves. What the
+//! page says by itself is [`listener`]'s part.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chromiumoxide::{
+    Page,
+    cdp::{
+        browser_protocol::{
+            input::{DispatchMouseEventParams, DispatchMouseEventType, MouseButton},
+            page::{AddScriptToEvaluateOnNewDocumentParams, NavigateParams},
+        },
+        js_protocol::runtime::AddBindingParams,
+    },
+};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    AdapterName, Driver, Fact, HandOverError, LogoutError, OpenError, Outgoing, PageScripts,
+    PrepareError, Prepared, Standing,
+    bridge::{self, CallError, NO_ANSWER},
+    listener::{self, Ears},
+    scripts::BINDING,
+};
+use crate::browser::{Browser, Closed, LaunchOptions, find_chrome};
+
+/// Setting up a blank page takes milliseconds; on a crowded host seconds.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// From the request for the page to its first byte. The page itself may take far longer to load.
+const NAVIGATION_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// A logout is one request to WhatsApp's server and a reload of the page.
+const LOGOUT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What all pages have in common.
+#[derive(Clone, Debug)]
+pub struct PageSettings {
+    /// The Chrome to use; looked for on `search_path` when `None`.
+    pub chrome_path: Option<PathBuf>,
+    /// Where Chrome is looked for, in the form of `PATH`.
+    pub search_path: OsString,
+    /// Switches added to each Chrome.
+    pub chrome_args: Vec<String>,
+    /// The address of WhatsApp Web.
+    pub url: String,
+    /// The scripts that each document runs.
+    pub scripts: PageScripts,
+}
+
+/// WhatsApp Web, open in a Chrome of its own.
+#[derive(Debug)]
+pub struct WhatsAppPage {
+    browser: Browser,
+    standing: watch::Receiver<Standing>,
+    listener: JoinHandle<()>,
+}
+
+impl Driver for WhatsAppPage {
+    type Settings = PageSettings;
+
+    async fn open(
+        settings: &PageSettings,
+        profile: &Path,
+        facts: mpsc::Sender<Fact>,
+        stop: CancellationToken,
+    ) -> Result<Self, OpenError> {
+        let script = settings
+            .scripts
+            .document_start()
+            .map_err(|why| OpenError::Scripts(why.to_string()))?;
+        let program = find_chrome(settings.chrome_path.as_deref(), &settings.search_path).await?;
+        tracing::info!(chrome.path = %program.path.display(), chrome.version = program.version.as_str(), "starting {} {}", program.path.display(), program.version.as_str());
+        let options = LaunchOptions {
+            program,
+            profile: profile.to_owned(),
+            extra_args: settings.chrome_args.clone(),
+        };
+        let browser = match Browser::open(options, &stop).await {
+            Err(crate::browser::BrowserError::Cancelled) => return Err(OpenError::Cancelled),
+            opened => opened?,
+        };
+        let loaded = stop
+            .run_until_cancelled(load(&browser, script, &settings.url, facts))
+            .await;
+        match loaded.unwrap_or(Err(OpenError::Cancelled)) {
+            Ok((standing, listener)) => Ok(Self {
+                browser,
+                standing,
+                listener,
+            }),
+            Err(why) => {
+                browser.close().await;
+                Err(why)
+            }
+        }
+    }
+
+    fn chrome_pid(&self) -> Option<u32> {
+        Some(self.browser.pid())
+    }
+
+    async fn refresh_codes(&self) -> Result<(), String> {
+        let asked = self
+            .call::<()>(AdapterName::Modules, "refreshCodes", json!(null))
+            .await;
+        let Err(why) = asked else { return Ok(()) };
+        // A person would click the button; so do we, with real mouse events.
+        let target: Point = self
+            .call(AdapterName::Dom, "refreshTarget", json!(null))
+            .await
+            .map_err(|other| format!("{}; {}", why.detail, other.detail))?;
+        click(self.browser.page(), &target).await
+    }
+
+    async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            message_id: String,
+            chat: String,
+        }
+        let adapter = self
+            .sender()
+            .ok_or_else(|| PrepareError::Failed("no adapter can send".to_owned()))?;
+        let argument = json!({ "key": outgoing.key, "to": outgoing.to });
+        match self.call(adapter, "prepare", argument).await {
+            Ok(Answer { message_id, chat }) => Ok(Prepared { message_id, chat }),
+            Err(why) if why.code == "NOT_ON_WHATSAPP" => Err(PrepareError::NotOnWhatsApp),
+            Err(why) => Err(PrepareError::Failed(why.detail)),
+        }
+    }
+
+    async fn hand_over(
+        &self,
+        prepared: &Prepared,
+        outgoing: &Outgoing,
+    ) -> Result<(), HandOverError> {
+        let adapter = self
+            .sender()
+            .ok_or_else(|| HandOverError::NotHanded("no adapter can send".to_owned()))?;
+        let argument = json!({ "key": outgoing.key, "chat": prepared.chat, "body": outgoing.body });
+        self.call::<()>(adapter, "handOver", argument)
+            .await
+            .map_err(|why| match why.code.as_str() {
+                NO_ANSWER | "IN_DOUBT" => HandOverError::Unknown(why.detail),
+                _ => HandOverError::NotHanded(why.detail),
+            })
+    }
+
+    async fn log_out(&self) -> Result<(), LogoutError> {
+        self.call::<()>(AdapterName::Modules, "logOut", json!(null))
+            .await
+            .map_err(|why| LogoutError(why.detail))?;
+        // The page goes away with the link: what comes after it says whether the logout came through.
+        let mut standing = self.standing.clone();
+        let unlinked = timeout(
+            LOGOUT_TIMEOUT,
+            standing.wait_for(|standing| standing.login && !standing.linked),
+        )
+        .await;
+        match unlinked {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_closed)) => Err(LogoutError("the page was lost".to_owned())),
+            Err(_elapsed) => Err(LogoutError(format!(
+                "the account was still linked after {} s",
+                LOGOUT_TIMEOUT.as_secs()
+            ))),
+        }
+    }
+
+    async fn close(self) -> Closed {
+        let closed = self.browser.close().await;
+        self.listener.abort();
+        closed
+    }
+}
+
+impl WhatsAppPage {
+    /// The adapter that sends now.
+    fn sender(&self) -> Option<AdapterName> {
+        let standing = self.standing.borrow();
+        standing.serving.filter(|_| standing.can_send)
+    }
+
+    async fn call<T: serde::de::DeserializeOwned>(
+        &self,
+        adapter: AdapterName,
+        command: &str,
+        argument: serde_json::Value,
+    ) -> Result<T, CallError> {
+        bridge::call(self.browser.page(), adapter, command, &argument).await
+    }
+}
+
+/// Sets the page up and begins to load WhatsApp Web.
+async fn load(
+    browser: &Browser,
+    script: String,
+    url: &str,
+    facts: mpsc::Sender<Fact>,
+) -> Result<(watch::Receiver<Standing>, JoinHandle<()>), OpenError> {
+    let page = browser.page();
+    let setup = async {
+        // Heard from the first word on: the listener is there before anything can speak.
+        let ears = Ears::open(page).await?;
+        page.execute(AddBindingParams::new(BINDING)).await?;
+        page.execute(AddScriptToEvaluateOnNewDocumentParams::new(script))
+            .await?;
+        Ok::<_, chromiumoxide::error::CdpError>(ears)
+    };
+    let ears = timeout(SETUP_TIMEOUT, setup)
+        .await
+        .map_err(|_| {
+            OpenError::Navigation(format!(
+                "Chrome did not prepare the page within {} s",
+                SETUP_TIMEOUT.as_secs()
+            ))
+        })?
+        .map_err(|why| OpenError::Navigation(why.to_string()))?;
+    let (standing, listener) = listener::spawn(ears, browser.lost(), facts);
+
+    let navigated = timeout(NAVIGATION_TIMEOUT, page.execute(NavigateParams::new(url))).await;
+    let refused = match navigated {
+        Err(_elapsed) => Some(format!(
+            "no answer within {} s",
+            NAVIGATION_TIMEOUT.as_secs()
+        )),
+        Ok(Err(why)) => Some(why.to_string()),
+        // Chrome's own words, such as net::ERR_NAME_NOT_RESOLVED.
+        Ok(Ok(answer)) => answer.result.error_text,
+    };
+    if let Some(why) = refused {
+        listener.abort();
+        return Err(OpenError::Navigation(why));
+    }
+    Ok((standing, listener))
+}
+
+/// A place in the window, in CSS pixels.
+#[derive(Deserialize)]
+struct Point {
+    x: f64,
+    y: f64,
+}
+
+async fn click(page: &Page, at: &Point) -> Result<(), String> {
+    for kind in [
+        DispatchMouseEventType::MousePressed,
+        DispatchMouseEventType::MouseReleased,
+    ] {
+        let event = DispatchMouseEventParams {
+            button: Some(MouseButton::Left),
+            click_count: Some(1),
+            ..DispatchMouseEventParams::new(kind, at.x, at.y)
+        };
+        let dispatched = timeout(SETUP_TIMEOUT, page.execute(event)).await;
+        dispatched
+            .map_err(|_| "Chrome did not take the click".to_owned())?
+            .map_err(|why| why.to_string())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+// The frame around the adapters: runs first in every document of the page, gives each adapter a way to speak to the
+// service, and gives the service one function to call them by. Knows nothing of WhatsApp; the adapters beside it do.
+//
+// Called by the service as (bridge)(binding, entry, adapters):
+//   binding   name of the CDP binding that takes one string
+//   entry     name under which the service finds the function to call commands by
+//   adapters  name -> function (say) => commands
+//
+// What goes out is JSON: {adapter, kind: "document" | "view" | "ack" | "broken", …}. What a command answers is
+// {ok: value} or {error: {code, detail}}: it never throws, so that an answer always says which of the two it is.
+(function bridge(binding, entry, adapters) {
+  "use strict";
+  // Frames inside the page are none of ours; a second run in one document would double every fact.
+  if (window.top !== window || entry in window) return;
+
+  const speak = window[binding];
+  const send = (fact) => speak(JSON.stringify(fact));
+  send({ adapter: "bridge", kind: "document" });
+
+  const commands = new Map();
+  for (const [name, create] of Object.entries(adapters)) {
+    try {
+      commands.set(name, create((fact) => send({ adapter: name, ...fact })));
+    } catch (error) {
+      send({ adapter: name, kind: "broken", detail: String(error) });
+    }
+  }
+
+  const call = async (adapter, command, argument) => {
+    const run = commands.get(adapter)?.[command];
+    if (!run) return { error: { code: "NO_SUCH_COMMAND", detail: `${adapter} has no ${command}` } };
+    try {
+      return { ok: (await run(argument)) ?? null };
+    } catch (error) {
+      return { error: { code: error?.code ?? "PAGE_ERROR", detail: String(error?.message ?? error) } };
+    }
+  };
+  Object.defineProperty(window, entry, { value: call });
+})

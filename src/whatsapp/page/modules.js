@@ -1,0 +1,215 @@
+// The adapter "modules": calls WhatsApp Web's own modules by name. Fast and exact; breaks when a name changes.
+// WHATSAPP.md, sections 1, 2, 4 and 13, has the source of each fact used here.
+//
+// To mend a renamed module: copy this file into PAGE_SCRIPTS_DIR, change the name in NAMES, restart the session.
+(function modules(say) {
+  "use strict";
+
+  // What we call -> where it lives: [module, export], or [module] for a module's default export.
+  const NAMES = {
+    state: {
+      Socket: ["WAWebSocketModel", "Socket"],
+      Stream: ["WAWebStreamModel", "Stream"],
+      getMaybeMePnUser: ["WAWebUserPrefsMeUser", "getMaybeMePnUser"],
+      getMaybeMeLidUser: ["WAWebUserPrefsMeUser", "getMaybeMeLidUser"],
+    },
+    send: {
+      Chats: ["WAWebChatCollection", "ChatCollection"],
+      Messages: ["WAWebMsgCollection", "MsgCollection"],
+      MsgKey: ["WAWebMsgKey"],
+      createWid: ["WAWebWidFactory", "createWid"],
+      queryWidExists: ["WAWebQueryExistsJob", "queryWidExists"],
+      findOrCreateLatestChat: ["WAWebFindChatAction", "findOrCreateLatestChat"],
+      addAndSendMsgToChat: ["WAWebSendMsgChatAction", "addAndSendMsgToChat"],
+      getEphemeralFields: ["WAWebGetEphemeralFieldsMsgActionsUtils", "getEphemeralFields"],
+    },
+    // Without these the adapter still serves: the page shows the code, and a button refreshes it.
+    code: {
+      Conn: ["WAWebConnModel", "Conn"],
+      refreshQR: ["WAWebLaunchSocketUtils", "refreshQR"],
+      encodeB64: ["WABase64", "encodeB64"],
+      noiseInfo: ["WAWebUserPrefsInfoStore", "waNoiseInfo"],
+      signalStore: ["WAWebSignalStoreApi", "waSignalStore"],
+    },
+  };
+  // The secret has moved between builds; it can change while pairing, so it is read for each code.
+  const SECRET_HOMES = ["WAWebUserPrefsMultiDevice", "WAWebAdvSignatureApi"];
+
+  // From here to the first word, even when names are missing: modules may arrive seconds late.
+  const PROBE_PATIENCE_MS = 5000;
+  const PROBE_INTERVAL_MS = 100;
+  // The code is read from the screen if it is there; the one built here waits that long for it.
+  const CODE_HEAD_START_MS = 700;
+  // Since May 2026 the code is a link that a phone's camera opens too (whatsmeow 876de1e9).
+  const CODE_PREFIX = "https://wa.me/settings/linked_devices#";
+  const PLATFORM_CHROME = "1";
+
+  const failure = (code, detail) => Object.assign(new Error(detail), { code });
+
+  const resolve = ([module, name]) => {
+    try {
+      const exports = window.require(module);
+      return name ? exports?.[name] : exports?.default ?? exports;
+    } catch {
+      return undefined; // The loader throws for a module that it does not have.
+    }
+  };
+
+  const found = {};
+  // Looks for what is not found yet; answers the names still missing, as "module.export".
+  const probe = (group) =>
+    Object.entries(NAMES[group]).flatMap(([key, home]) => {
+      found[key] ??= resolve(home);
+      return found[key] === undefined ? [home.join(".")] : [];
+    });
+
+  let code = null;
+  let codeTimer = 0;
+
+  const account = () => {
+    const me = found.getMaybeMePnUser();
+    return me ? String(me.user ?? me).replace(/[:@].*$/, "") : null;
+  };
+  const isLinked = () => Boolean(found.getMaybeMePnUser() || found.getMaybeMeLidUser());
+
+  let last = "";
+  const tell = () => {
+    const missing = { state: probe("state"), send: probe("send"), code: probe("code") };
+    const view = { state_known: missing.state.length === 0, missing: [...missing.state, ...missing.send] };
+    if (view.state_known) {
+      const { state } = found.Socket;
+      view.linked = isLinked();
+      view.account = account();
+      view.login = !view.linked && (state === "UNPAIRED" || state === "UNPAIRED_IDLE");
+      view.codes_ended = view.login && state === "UNPAIRED_IDLE";
+      view.code = view.login && !view.codes_ended ? code : null;
+      view.online = view.linked && state === "CONNECTED" && found.Stream.mode === "MAIN";
+      view.can_send = missing.send.length === 0;
+    }
+    const text = JSON.stringify(view);
+    if (text !== last) say({ kind: "view", view });
+    last = text;
+  };
+
+  const secretKey = async () => {
+    for (const home of SECRET_HOMES) {
+      const read = resolve([home, "getADVSecretKey"]);
+      if (read) return read();
+    }
+    throw failure("NO_SECRET", "the secret of the login code has no known home");
+  };
+
+  // Builds the code that the page would show. Never from a stale ref: after the last one Conn keeps it.
+  const buildCode = async () => {
+    const { ref } = found.Conn;
+    if (!ref || isLinked()) return null;
+    const noise = (await found.noiseInfo.get()).staticKeyPair.pubKey;
+    const identity = (await found.signalStore.getRegistrationInfo()).identityKeyPair.pubKey;
+    const parts = [ref, found.encodeB64(noise), found.encodeB64(identity), await secretKey(), PLATFORM_CHROME];
+    return found.Conn.ref === ref ? CODE_PREFIX + parts.join(",") : null;
+  };
+
+  const onRef = () => {
+    code = null;
+    clearTimeout(codeTimer);
+    codeTimer = setTimeout(async () => {
+      try {
+        code = await buildCode();
+      } catch {
+        code = null; // The page's own picture, read by the adapter "dom", is then the only source.
+      }
+      tell();
+    }, CODE_HEAD_START_MS);
+    tell();
+  };
+
+  const sayAck = (message) => {
+    if (message?.id?.fromMe && typeof message.ack === "number") {
+      say({ kind: "ack", key: message.id.id, ack: message.ack });
+    }
+  };
+
+  const watched = new Set();
+  const watch = (key, events, react) => {
+    if (!found[key]?.on || watched.has(key)) return;
+    watched.add(key);
+    found[key].on(events, react);
+  };
+  const watchAll = () => {
+    watch("Socket", "change:state", tell);
+    watch("Stream", "change:mode", tell);
+    watch("Messages", "change:ack", sayAck);
+    if (!watched.has("Conn") && found.Conn) {
+      watch("Conn", "change:ref", onRef);
+      onRef();
+    }
+  };
+
+  // Modules can come late and one by one, so this goes on, ever cheaper, until none is missing.
+  const began = Date.now();
+  const settle = () => {
+    const missing = ["state", "send", "code"].flatMap(probe);
+    watchAll();
+    if (missing.length === 0 || Date.now() - began > PROBE_PATIENCE_MS) tell();
+    if (missing.length > 0) setTimeout(settle, Date.now() - began > PROBE_PATIENCE_MS ? 1000 : PROBE_INTERVAL_MS);
+  };
+  settle();
+
+  const keyOf = ({ key, chat }) => {
+    const to = found.createWid(chat);
+    // Sender and recipient must be addressed in one mode (wa-js 4.3.1, 4.4.0).
+    const from = to.isLid?.() ? found.getMaybeMeLidUser() : found.getMaybeMePnUser();
+    if (!from) throw failure("NO_ACCOUNT", "no account is linked");
+    return { to, from, id: new found.MsgKey({ from, to, id: key, selfDir: "out" }) };
+  };
+
+  return {
+    // {key, to: digits} -> {message_id, chat}. Looks up, sends nothing.
+    async prepare({ key, to }) {
+      let known;
+      try {
+        known = await found.queryWidExists(found.createWid(`${to}@c.us`));
+      } catch (error) {
+        throw failure("CHECK_FAILED", `the number could not be checked: ${error?.message ?? error}`);
+      }
+      if (!known?.wid) throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
+      const latest = await found.findOrCreateLatestChat(known.wid);
+      const chat = String((latest?.chat ?? latest)?.id ?? known.wid);
+      // `_serialized` is gone since build 2.3000.1042401057; toString stays.
+      return { message_id: keyOf({ key, chat }).id.toString(), chat };
+    },
+
+    // {key, chat, body} -> nothing. Throws only while certainly nothing was handed over.
+    async handOver({ key, chat, body }) {
+      const { to, from, id } = keyOf({ key, chat });
+      // Some builds answer a plain {id} instead of the chat itself: the collection has the real one.
+      const model = found.Chats.get(to) ?? (await found.findOrCreateLatestChat(to), found.Chats.get(to));
+      if (!model) throw failure("NO_CHAT", "WhatsApp gave no chat for this number");
+      const message = {
+        ...found.getEphemeralFields(model),
+        id, from, to, body,
+        type: "chat", self: "out", ack: 0, local: true, isNewMsg: true,
+        t: Math.floor(Date.now() / 1000),
+      };
+      const [added, sent] = found.addAndSendMsgToChat(model, message);
+      // From here on the message may be on its way: what goes wrong now is told as an acknowledgement, or not known.
+      Promise.resolve(sent).then(
+        (result) => { if (result?.messageSendResult === "OK") say({ kind: "ack", key, ack: Math.max(1, found.Messages.get(id)?.ack ?? 1) }); },
+        () => {},
+      );
+      await Promise.resolve(added).catch(() => { throw failure("IN_DOUBT", "WhatsApp took the message and then reported an error"); });
+      sayAck(found.Messages.get(id));
+    },
+
+    refreshCodes: async () => {
+      if (!found.refreshQR) throw failure("NO_REFRESH", "WAWebLaunchSocketUtils.refreshQR is missing");
+      await found.refreshQR();
+    },
+
+    logOut: () => {
+      if (typeof found.Socket.logout !== "function") throw failure("NO_LOGOUT", "WAWebSocketModel.Socket.logout is missing");
+      // The page goes away with it, and with the page this call's answer.
+      setTimeout(() => found.Socket.logout(), 0);
+    },
+  };
+})

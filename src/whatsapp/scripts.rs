@@ -1,0 +1,111 @@
+//! The page's scripts: built in, or replaced by a folder of the operator's.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::AdapterName;
+
+const BRIDGE: &str = include_str!("page/bridge.js");
+const MODULES: &str = include_str!("page/modules.js");
+const DOM: &str = include_str!("page/dom.js");
+
+/// The name of the CDP binding by which the page speaks.
+pub(super) const BINDING: &str = "__sessionManagerFact";
+/// The name of the function by which the page is spoken to.
+pub(super) const ENTRY: &str = "__sessionManager";
+
+/// Where scripts come from.
+#[derive(Clone, Debug, Default)]
+pub struct PageScripts {
+    overrides: Option<PathBuf>,
+}
+
+/// A script of the operator's that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("PAGE_SCRIPTS_DIR: {} cannot be read: {source}", path.display())]
+pub struct ScriptError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl PageScripts {
+    /// Built-in scripts, each replaced by the file of its name in `overrides`, if there is one.
+    pub const fn new(overrides: Option<PathBuf>) -> Self {
+        Self { overrides }
+    }
+
+    /// The one script that every new document runs first. Read anew each time, so that a mended file serves the next
+    /// start of a session.
+    pub(super) fn document_start(&self) -> Result<String, ScriptError> {
+        let adapters =
+            AdapterName::all().map(|name| Ok(format!("{name}: {}", self.adapter(name)?)));
+        let adapters = adapters
+            .into_iter()
+            .collect::<Result<Vec<_>, ScriptError>>()?
+            .join(",\n");
+        let bridge = self.script("bridge.js", BRIDGE)?;
+        Ok(format!(
+            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }});"
+        ))
+    }
+
+    fn adapter(&self, name: AdapterName) -> Result<String, ScriptError> {
+        match name {
+            AdapterName::Modules => self.script("modules.js", MODULES),
+            AdapterName::Dom => self.script("dom.js", DOM),
+        }
+    }
+
+    /// The script as an expression: without the comments before it.
+    fn script(&self, file: &str, built_in: &str) -> Result<String, ScriptError> {
+        let Some(path) = self
+            .overrides
+            .as_deref()
+            .map(|folder: &Path| folder.join(file))
+        else {
+            return Ok(built_in.to_owned());
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(script) => {
+                tracing::info!(
+                    file,
+                    "page script {file} is replaced by the one in PAGE_SCRIPTS_DIR"
+                );
+                Ok(script)
+            }
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(built_in.to_owned()),
+            Err(source) => Err(ScriptError { path, source }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_in_the_folder_replaces_the_built_in_one() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("dom.js"), "(() => 'mended')").unwrap();
+        let script = PageScripts::new(Some(folder.path().to_owned()))
+            .document_start()
+            .unwrap();
+        assert!(script.contains("mended") && script.contains("WAWebSocketModel"));
+    }
+
+    #[test]
+    fn a_script_that_cannot_be_read_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("modules.js")).unwrap();
+        let why = PageScripts::new(Some(folder.path().to_owned()))
+            .document_start()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            why.contains("PAGE_SCRIPTS_DIR") && why.contains("modules.js"),
+            "{why}"
+        );
+    }
+}
