@@ -78,6 +78,11 @@ pub struct CodeLives {
     pub next: Duration,
 }
 
+impl CodeLives {
+    /// What WhatsApp's server does: 60 s for the first of six codes, 20 s for the others (whatsmeow `qrchan.go`).
+    pub const WHATSAPP: Self = Self { first: Duration::from_secs(60), next: Duration::from_secs(20) };
+}
+
 /// Which session a request means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionMode {
@@ -171,7 +176,7 @@ impl Config {
         let sandbox_is_on = settings.parsed("SANDBOX", false, switch);
         let sandbox = SandboxSettings {
             port: settings.parsed("SANDBOX_PORT", 3002, port),
-            code_lives: settings.parsed("SANDBOX_CODE_SECONDS", CODE_LIVES, code_lives),
+            code_lives: settings.parsed("SANDBOX_CODE_SECONDS", CodeLives::WHATSAPP, code_lives),
             ack_delay: settings.parsed("SANDBOX_ACK_SECONDS", Duration::from_millis(500), seconds),
         };
         Self {
@@ -206,12 +211,6 @@ impl Config {
         }
     }
 }
-
-/// What WhatsApp's server does: 60 s for the first of six codes, 20 s for the others (whatsmeow `qrchan.go`).
-const CODE_LIVES: CodeLives = CodeLives {
-    first: Duration::from_secs(60),
-    next: Duration::from_secs(20),
-};
 
 /// More Chromes than this need a machine that an operator sizes on purpose (some 120 MB each: CHROME.md).
 const DEFAULT_MAX_SESSIONS: NonZeroUsize = NonZeroUsize::new(50).unwrap();

@@ -1,1 +1,68 @@
-//! (to come)
+//! The HTTP API, exactly as the contract has it.
+//!
+//! Responsible for reading requests, for one call into `session` each, and for answers in the words of the contract. It
+//! decides nothing about sessions: `contract` has the words, `error` the one mapping from a cause to its status, and
+//! each resource its own file.
+//!
+//! Invariants: every answer, also to a wrong path, method or body and to a panic, is JSON with `success`, `code`,
+//! `message` and `error` when it is an error; a read never waits for a browser; no folder is made for a name that is
+//! not a valid `cliente_id`; no answer is ever cached.
+
+mod contract;
+mod error;
+mod extract;
+mod state;
+mod target;
+
+mod auth;
+mod cors;
+mod trace;
+
+mod connect;
+mod health;
+mod qr;
+mod send;
+mod status;
+
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::{get, post},
+};
+pub use state::AppState;
+use tower::{Layer as _, ServiceBuilder};
+use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePathLayer};
+
+/// The whole API as a service. Who serves it chooses the address and when to stop.
+pub fn router(state: AppState) -> Router {
+    let open = Router::new().route("/health", get(health::health));
+
+    let locked = Router::new()
+        .route("/status", get(status::status))
+        .route("/sessions", get(status::sessions))
+        .route("/qr", get(qr::qr))
+        .route("/qr-code", get(qr::qr_code))
+        .route("/connect", post(connect::connect))
+        .route("/disconnect", post(connect::disconnect))
+        .route("/send", post(send::send))
+        .route_layer(from_fn_with_state(state.clone(), auth::require_key));
+
+    let routes = open
+        .merge(locked)
+        .fallback(error::unknown_path)
+        .method_not_allowed_fallback(error::wrong_method)
+        .with_state(state.clone());
+
+    // Around the routes, not in them: `/status/` must be `/status` before a route is looked up.
+    let routes = NormalizePathLayer::trim_trailing_slash().layer(routes);
+
+    // Outermost first: a panic is answered with the CORS headers, and has its line in the log.
+    let around = ServiceBuilder::new()
+        .layer(from_fn(trace::one_line))
+        .layer(from_fn_with_state(state, cors::allow))
+        .layer(CatchPanicLayer::custom(error::panicked));
+    Router::new().fallback_service(routes).layer(around)
+}
+
+#[cfg(test)]
+mod tests;

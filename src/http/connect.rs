@@ -1,0 +1,82 @@
+//! `POST /connect` and `POST /disconnect`: starting and ending a session.
+//!
+//! A caller may go away at any moment: the session goes on, and the next connect finds it where it is.
+
+use axum::{extract::State, http::HeaderMap};
+use serde_json::Value;
+
+use super::{
+    contract::{Connected, Disconnected},
+    error::ApiError,
+    extract::{FromBody, Json, Object},
+    state::AppState,
+    target::Target,
+};
+use crate::session::{DisconnectOutcome, WaitFor};
+
+/// Which session to start, and how long to wait for it.
+#[derive(Debug)]
+pub(super) struct ConnectRequest {
+    target: Target,
+    wait: WaitFor,
+}
+
+impl FromBody for ConnectRequest {
+    fn from_body(body: &Object, headers: &HeaderMap, app: &AppState) -> Result<Self, ApiError> {
+        let target = Target::of_body(body, headers, app)?;
+        let wait = match body.get("wait") {
+            None | Some(Value::Null) => WaitFor::Code(app.settings().connect_wait),
+            Some(wait) if wait == "code" => WaitFor::Code(app.settings().connect_wait),
+            Some(wait) if wait == "ready" => WaitFor::Ready,
+            Some(_) => return Err(ApiError::InvalidWait),
+        };
+        Ok(Self { target, wait })
+    }
+}
+
+/// Starts the session unless it runs.
+pub(super) async fn connect(
+    State(app): State<AppState>,
+    Json(ConnectRequest { target, wait }): Json<ConnectRequest>,
+) -> Result<Json<Connected>, ApiError> {
+    let outcome = app
+        .registry()
+        .find_or_create(&target.id)?
+        .connect(wait)
+        .await?;
+    Ok(Json(Connected::of(target, &outcome)))
+}
+
+/// Which session to end, and whether to unlink it.
+#[derive(Debug)]
+pub(super) struct DisconnectRequest {
+    target: Target,
+    logout: bool,
+}
+
+impl FromBody for DisconnectRequest {
+    fn from_body(body: &Object, headers: &HeaderMap, app: &AppState) -> Result<Self, ApiError> {
+        let target = Target::of_body(body, headers, app)?;
+        let logout = match body.get("logout") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(logout)) => *logout,
+            // Taking "true" for false would leave a device linked that its owner believes is not.
+            Some(Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
+                return Err(ApiError::InvalidLogout);
+            }
+        };
+        Ok(Self { target, logout })
+    }
+}
+
+/// Ends the session and waits until its Chrome is gone.
+pub(super) async fn disconnect(
+    State(app): State<AppState>,
+    Json(DisconnectRequest { target, logout }): Json<DisconnectRequest>,
+) -> Result<Json<Disconnected>, ApiError> {
+    let outcome = match app.registry().find(&target.id) {
+        Some(session) => session.disconnect(logout).await?,
+        None => DisconnectOutcome::NoActiveSession,
+    };
+    Ok(Json(Disconnected::of(target, outcome)))
+}

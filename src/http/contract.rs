@@ -1,0 +1,475 @@
+//! The words of the contract: every answer as a type, its fields in the order in which they were recorded.
+//!
+//! No decision is taken here but how a snapshot reads on the wire. A field may be added, none may go or change its type.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::target::Target;
+use crate::{
+    qr::{QrError, QrPicture},
+    session::{
+        AdapterReport, ClienteId, ConnectOutcome, DisconnectOutcome, ReasonCode, Sent,
+        SessionState, Snapshot,
+    },
+};
+
+/// A moment as `2026-11-22T12:42:36.107Z`: always three decimals, as JavaScript writes it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment(pub(super) Timestamp);
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:.3}", self.0))
+    }
+}
+
+/// `GET /health`.
+#[derive(Debug, Serialize)]
+pub(super) struct Health {
+    /// Always `ok`: a service that is not, does not answer.
+    pub(super) status: &'static str,
+    pub(super) service: &'static str,
+    pub(super) timestamp: Moment,
+    pub(super) version: &'static str,
+    pub(super) uptime_seconds: u64,
+    /// How many known sessions are in each state; every state is listed.
+    pub(super) sessions: BTreeMap<&'static str, usize>,
+    pub(super) adapter: AdapterCensus,
+    pub(super) chrome: ChromeCensus,
+}
+
+/// Which adapters serve, over all sessions.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct AdapterCensus {
+    /// How many sessions each adapter serves.
+    pub(super) serving: BTreeMap<&'static str, usize>,
+    /// Since when each has served, where it has served longest.
+    pub(super) since: BTreeMap<&'static str, Moment>,
+    /// What any session's page lacks, each name once.
+    pub(super) missing: Vec<String>,
+}
+
+/// What runs on the machine.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct ChromeCensus {
+    pub(super) running: usize,
+}
+
+/// `GET /status`, and one entry of `/sessions`.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    /// Whether it can send: `state` is `READY`.
+    connected: bool,
+    state: &'static str,
+    /// The same word as `state`.
+    status: &'static str,
+    cliente_id: Value,
+    /// The session that serves this `cliente_id`; another one in `single` mode.
+    session: String,
+    since: Moment,
+    /// Stable, for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<ReasonCode>,
+    /// For people: what happened and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// Only while a code can be scanned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qr: Option<PendingQr>,
+    /// How many codes have been shown, while one is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    /// The linked number, once known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+    adapter: Adapter,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chrome_pid: Option<u32>,
+}
+
+/// A code that waits for a phone.
+#[derive(Debug, Serialize)]
+struct PendingQr {
+    /// A data URL, PNG.
+    base64: String,
+    /// The text in the code.
+    url: String,
+    attempts: u32,
+    /// When it was first shown, milliseconds since the epoch.
+    timestamp: i64,
+}
+
+/// Which adapter serves a session's page.
+#[derive(Debug, Serialize)]
+struct Adapter {
+    serving: Option<&'static str>,
+    since: Option<Moment>,
+    missing: Vec<String>,
+}
+
+impl Status {
+    /// The session that a request meant, with its code if there is one.
+    pub(super) fn of(target: Target, snapshot: Snapshot) -> Result<Self, QrError> {
+        let qr = PendingQr::of(&snapshot.state)?;
+        Ok(Self {
+            qr,
+            ..Self::without_code(target.echo, &target.id, snapshot)
+        })
+    }
+
+    /// One of many sessions. Its code is left out: drawing them all would make the list slow.
+    pub(super) fn listed(id: &ClienteId, snapshot: Snapshot) -> Self {
+        Self::without_code(Value::from(id.as_str()), id, snapshot)
+    }
+
+    fn without_code(cliente_id: Value, session: &ClienteId, snapshot: Snapshot) -> Self {
+        let state = snapshot.state.name();
+        let (reason, detail) = snapshot
+            .reason
+            .map(|reason| (reason.code, reason.detail))
+            .unzip();
+        Self {
+            connected: is_ready(&snapshot.state),
+            state,
+            status: state,
+            cliente_id,
+            session: session.to_string(),
+            since: Moment(snapshot.since),
+            reason,
+            detail,
+            qr: None,
+            attempts: if let SessionState::QrRequired { attempts, .. } = snapshot.state {
+                Some(attempts)
+            } else {
+                None
+            },
+            account: snapshot.account,
+            adapter: snapshot.adapter.into(),
+            chrome_pid: snapshot.chrome_pid,
+        }
+    }
+}
+
+impl PendingQr {
+    fn of(state: &SessionState) -> Result<Option<Self>, QrError> {
+        let SessionState::QrRequired {
+            code: Some(code),
+            attempts,
+        } = state
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            base64: QrPicture::of(&code.text)?.data_url()?,
+            url: code.text.clone(),
+            attempts: *attempts,
+            timestamp: code.shown_at.as_millisecond(),
+        }))
+    }
+}
+
+impl From<AdapterReport> for Adapter {
+    fn from(report: AdapterReport) -> Self {
+        let AdapterReport {
+            serving,
+            since,
+            missing,
+        } = report;
+        Self {
+            serving,
+            since: since.map(Moment),
+            missing,
+        }
+    }
+}
+
+/// `GET /sessions`.
+#[derive(Debug, Serialize)]
+pub(super) struct Sessions {
+    pub(super) success: bool,
+    /// The ones that are READY.
+    pub(super) sessions: Vec<String>,
+    /// How many those are.
+    pub(super) count: usize,
+    /// Every known session.
+    pub(super) details: Vec<Status>,
+}
+
+/// `GET /qr` when it is not asked for a picture.
+#[derive(Debug, Serialize)]
+#[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum Qr {
+    /// Nothing to scan.
+    NoQr {
+        state: &'static str,
+        /// Never empty: what to do, or what to wait for.
+        reason: String,
+        cliente_id: Value,
+        session: String,
+    },
+    /// Scan this.
+    QrAvailable {
+        /// A data URL, PNG.
+        qr: String,
+        state: &'static str,
+        attempts: u32,
+        /// Seconds; an estimate, see `http::qr`.
+        expires_in: i64,
+        cliente_id: Value,
+        session: String,
+    },
+}
+
+/// `GET /qr-code`, an older name.
+#[derive(Debug, Serialize)]
+pub(super) struct QrCodeAnswer {
+    #[serde(rename = "qrDataUrl")]
+    pub(super) qr_data_url: String,
+    /// The text in the code.
+    pub(super) qr: String,
+    pub(super) status: &'static str,
+}
+
+/// `POST /connect`.
+#[derive(Debug, Serialize)]
+pub(super) struct Connected {
+    success: bool,
+    message: &'static str,
+    state: &'static str,
+    /// The same word as `state`.
+    status: &'static str,
+    cliente_id: Value,
+    session: String,
+    #[serde(rename = "alreadyConnected")]
+    already_connected: bool,
+}
+
+impl Connected {
+    pub(super) fn of(target: Target, outcome: &ConnectOutcome) -> Self {
+        let state = outcome.snapshot.state.name();
+        Self {
+            success: true,
+            message: match outcome.snapshot.state {
+                SessionState::Ready => "Connected",
+                SessionState::QrRequired { .. } => "QR required",
+                SessionState::Init
+                | SessionState::Authenticated
+                | SessionState::Disconnected
+                | SessionState::Error => "Connecting",
+            },
+            state,
+            status: state,
+            cliente_id: target.echo,
+            session: target.id.to_string(),
+            already_connected: outcome.already_connected,
+        }
+    }
+}
+
+/// `POST /disconnect`.
+#[derive(Debug, Serialize)]
+pub(super) struct Disconnected {
+    success: bool,
+    message: &'static str,
+    cliente_id: Value,
+    session: String,
+}
+
+impl Disconnected {
+    pub(super) fn of(target: Target, outcome: DisconnectOutcome) -> Self {
+        Self {
+            success: true,
+            message: match outcome {
+                DisconnectOutcome::NoActiveSession => "No active session",
+                DisconnectOutcome::Disconnected => "Disconnected",
+                DisconnectOutcome::DisconnectedWithErrors => "Disconnected with errors",
+                DisconnectOutcome::LoggedOut => "Logged out",
+            },
+            cliente_id: target.echo,
+            session: target.id.to_string(),
+        }
+    }
+}
+
+/// `POST /send`, taken by WhatsApp's server or by its queue.
+#[derive(Debug, Serialize)]
+pub(super) struct Accepted {
+    success: bool,
+    ok: bool,
+    message: &'static str,
+    message_id: String,
+    data: AcceptedMessage,
+}
+
+/// What the service before this one told of a message.
+#[derive(Debug, Serialize)]
+struct AcceptedMessage {
+    success: bool,
+    cliente_id: Value,
+    to: String,
+    #[serde(rename = "messageId")]
+    message_id: String,
+    timestamp: Moment,
+    ack: i32,
+}
+
+impl Accepted {
+    pub(super) fn of(cliente_id: Value, to: String, sent: Sent) -> Self {
+        Self {
+            success: true,
+            ok: true,
+            message: if sent.ack >= 1 {
+                "Message sent"
+            } else {
+                "Message pending"
+            },
+            message_id: sent.message_id.clone(),
+            data: AcceptedMessage {
+                success: true,
+                cliente_id,
+                to,
+                message_id: sent.message_id,
+                timestamp: Moment(sent.at),
+                ack: sent.ack,
+            },
+        }
+    }
+
+    /// Whether WhatsApp's server has it; else it waits in WhatsApp's own queue.
+    pub(super) const fn is_with_the_server(&self) -> bool {
+        self.data.ack >= 1
+    }
+}
+
+/// Whether a session can send.
+pub(super) const fn is_ready(state: &SessionState) -> bool {
+    matches!(state, SessionState::Ready)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::session::{QrCode, Reason};
+
+    fn snapshot(state: SessionState) -> Snapshot {
+        Snapshot {
+            revision: 1,
+            state,
+            since: Timestamp::UNIX_EPOCH,
+            reason: None,
+            account: None,
+            adapter: AdapterReport::default(),
+            chrome_pid: None,
+        }
+    }
+
+    fn target(echo: impl Into<Value>) -> Target {
+        Target {
+            id: "51".parse().unwrap(),
+            echo: echo.into(),
+        }
+    }
+
+    #[test]
+    fn a_moment_has_three_decimals_whatever_it_is() {
+        let written = |nanoseconds| {
+            serde_json::to_value(Moment(Timestamp::from_nanosecond(nanoseconds).unwrap())).unwrap()
+        };
+        assert_eq!(written(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(written(1_999_999_999), "1970-01-01T00:00:01.999Z");
+    }
+
+    #[test]
+    fn a_disconnected_status_says_why_and_has_no_empty_fields() {
+        let mut ended = snapshot(SessionState::Disconnected);
+        ended.reason = Some(Reason::new(ReasonCode::QrTimeout, "nobody scanned"));
+        assert_eq!(
+            serde_json::to_value(Status::of(target("51"), ended).unwrap()).unwrap(),
+            json!({
+                "connected": false, "state": "DISCONNECTED", "status": "DISCONNECTED", "cliente_id": "51", "session": "51",
+                "since": "1970-01-01T00:00:00.000Z", "reason": "QR_TIMEOUT", "detail": "nobody scanned",
+                "adapter": {"serving": null, "since": null, "missing": []},
+            })
+        );
+    }
+
+    #[test]
+    fn a_status_carries_the_code_that_is_pending_and_the_list_does_not() {
+        let code = QrCode {
+            text: "2@x".to_owned(),
+            shown_at: Timestamp::from_millisecond(1234).unwrap(),
+        };
+        let pending = snapshot(SessionState::QrRequired {
+            code: Some(code),
+            attempts: 3,
+        });
+        let status =
+            serde_json::to_value(Status::of(target(51), pending.clone()).unwrap()).unwrap();
+        assert_eq!(
+            (&status["qr"]["url"], &status["qr"]["attempts"]),
+            (&json!("2@x"), &json!(3))
+        );
+        assert_eq!(
+            (&status["qr"]["timestamp"], &status["cliente_id"]),
+            (&json!(1234), &json!(51))
+        );
+        assert!(
+            status["qr"]["base64"]
+                .as_str()
+                .unwrap()
+                .starts_with("data:image/png;base64,")
+        );
+
+        let listed = serde_json::to_value(Status::listed(&"51".parse().unwrap(), pending)).unwrap();
+        assert_eq!((listed.get("qr"), &listed["attempts"]), (None, &json!(3)));
+    }
+
+    #[test]
+    fn a_connect_says_where_the_session_has_got_to() {
+        let message = |state| {
+            let outcome = ConnectOutcome {
+                snapshot: snapshot(state),
+                already_connected: false,
+            };
+            serde_json::to_value(Connected::of(target(51), &outcome)).unwrap()["message"].clone()
+        };
+        assert_eq!(message(SessionState::Ready), "Connected");
+        assert_eq!(
+            message(SessionState::QrRequired {
+                code: None,
+                attempts: 0
+            }),
+            "QR required"
+        );
+        assert_eq!(message(SessionState::Init), "Connecting");
+        assert_eq!(message(SessionState::Authenticated), "Connecting");
+    }
+
+    #[test]
+    fn a_message_that_only_the_queue_has_is_pending() {
+        let sent = |ack| Sent {
+            message_id: "true_1@c.us_3EB0".to_owned(),
+            ack,
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let pending = Accepted::of(json!(51), "5491158254201".to_owned(), sent(0));
+        assert!(!pending.is_with_the_server());
+        assert_eq!(
+            serde_json::to_value(pending).unwrap(),
+            json!({
+                "success": true, "ok": true, "message": "Message pending", "message_id": "true_1@c.us_3EB0",
+                "data": {
+                    "success": true, "cliente_id": 51, "to": "5491158254201", "messageId": "true_1@c.us_3EB0",
+                    "timestamp": "1970-01-01T00:00:00.000Z", "ack": 0,
+                },
+            })
+        );
+        assert!(Accepted::of(json!(51), "5491158254201".to_owned(), sent(2)).is_with_the_server());
+    }
+}

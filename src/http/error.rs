@@ -1,0 +1,276 @@
+//! The one mapping from what went wrong to what the caller is told.
+//!
+//! A new cause must choose its status here: no match has a wild card. Turning an error into a response has no side
+//! effect; the response carries it in its extensions, where [`trace`](super::trace) finds it for the log.
+
+use std::{any::Any, sync::Arc};
+
+use axum::{
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::extract::Json;
+use crate::{
+    qr::QrError,
+    session::{
+        ConnectError, DisconnectError, InvalidClienteId, InvalidRecipient, SendError, state::Event,
+    },
+};
+
+/// A caller that was refused for lack of room may try again after these seconds: about as long as a few sends take.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// Why a request was not served.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    #[error("no such path")]
+    UnknownPath,
+    #[error("{0} is not allowed here")]
+    WrongMethod(Method),
+    #[error("the key is missing or wrong: send it as X-Api-Key, or as Authorization: Bearer")]
+    Unauthorized,
+    #[error("the body is larger than 100 kB")]
+    TooLarge,
+    #[error("the body did not arrive in time")]
+    TooSlow,
+    #[error("the body is not a JSON object: {0}")]
+    InvalidJson(String),
+    #[error(transparent)]
+    InvalidClienteId(#[from] InvalidClienteId),
+    /// `/send` says it in the words of the contract.
+    #[error("cliente_id must be a number")]
+    ClienteIdNotANumber,
+    #[error("to must be a string")]
+    ToNotAString,
+    #[error(transparent)]
+    InvalidTo(#[from] InvalidRecipient),
+    #[error("message must be a non-empty string")]
+    InvalidMessage,
+    #[error("wait must be \"ready\" or \"code\"")]
+    InvalidWait,
+    #[error("logout must be true or false")]
+    InvalidLogout,
+    #[error("format must be json, png, svg, ascii or raw")]
+    InvalidFormat,
+    #[error("{reason}")]
+    NoQr { state: &'static str, reason: String },
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Disconnect(#[from] DisconnectError),
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error("the code could not be drawn: {0}")]
+    Qr(#[from] QrError),
+    #[error("an answer could not be written as JSON: {0}")]
+    Serialize(#[from] serde_json::Error),
+    #[error("a handler panicked: {0}")]
+    Panic(String),
+}
+
+/// How loud the log line of a failed request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loudness {
+    /// The caller knows all there is to know.
+    Usual,
+    /// Somebody should look at a session, a phone or the machine.
+    Attention,
+    /// A fault of this program.
+    Bug,
+}
+
+impl ApiError {
+    pub(super) fn status(&self) -> StatusCode {
+        self.face().0
+    }
+
+    pub(super) fn code(&self) -> &'static str {
+        self.face().1
+    }
+
+    fn face(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::UnknownPath => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+            Self::WrongMethod(_) => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT"),
+            Self::InvalidJson(_) => (StatusCode::BAD_REQUEST, "INVALID_JSON"),
+            Self::InvalidClienteId(_) | Self::ClienteIdNotANumber => {
+                (StatusCode::BAD_REQUEST, "INVALID_CLIENTE_ID")
+            }
+            Self::ToNotAString | Self::InvalidTo(_) => (StatusCode::BAD_REQUEST, "INVALID_TO"),
+            Self::InvalidMessage => (StatusCode::BAD_REQUEST, "INVALID_MESSAGE"),
+            Self::InvalidWait => (StatusCode::BAD_REQUEST, "INVALID_WAIT"),
+            Self::InvalidLogout => (StatusCode::BAD_REQUEST, "INVALID_LOGOUT"),
+            Self::InvalidFormat => (StatusCode::BAD_REQUEST, "INVALID_FORMAT"),
+            Self::NoQr { .. } => (StatusCode::NOT_FOUND, "NO_QR"),
+            Self::Connect(ConnectError::Failed(reason)) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, reason.code.as_str())
+            }
+            Self::Connect(ConnectError::TooManySessions) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_SESSIONS")
+            }
+            Self::Disconnect(DisconnectError::LogoutUnconfirmed(_)) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "LOGOUT_UNCONFIRMED")
+            }
+            Self::Disconnect(DisconnectError::NotLinked) => (StatusCode::CONFLICT, "NOT_LINKED"),
+            Self::Send(SendError::NotReady { .. }) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "SESSION_NOT_READY")
+            }
+            Self::Send(SendError::NotOnWhatsApp) => {
+                (StatusCode::BAD_REQUEST, "NUMBER_NOT_ON_WHATSAPP")
+            }
+            Self::Send(SendError::Failed(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "SEND_FAILED"),
+            Self::Send(SendError::Unconfirmed { .. }) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "SEND_UNCONFIRMED")
+            }
+            Self::Send(SendError::QueueFull) => (StatusCode::TOO_MANY_REQUESTS, "QUEUE_FULL"),
+            Self::Connect(ConnectError::ShuttingDown)
+            | Self::Disconnect(DisconnectError::ShuttingDown)
+            | Self::Send(SendError::ShuttingDown) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "SHUTTING_DOWN")
+            }
+            Self::Qr(_) | Self::Serialize(_) | Self::Panic(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL")
+            }
+        }
+    }
+
+    pub(super) fn loudness(&self) -> Loudness {
+        match self {
+            Self::Qr(_) | Self::Serialize(_) | Self::Panic(_) => Loudness::Bug,
+            Self::Send(SendError::Failed(_) | SendError::Unconfirmed { .. })
+            | Self::Disconnect(DisconnectError::LogoutUnconfirmed(_)) => Loudness::Attention,
+            Self::Connect(ConnectError::Failed(reason))
+                if matches!(reason.ending(), Event::Failed) =>
+            {
+                Loudness::Attention
+            }
+            Self::UnknownPath
+            | Self::WrongMethod(_)
+            | Self::Unauthorized
+            | Self::TooLarge
+            | Self::TooSlow
+            | Self::InvalidJson(_)
+            | Self::InvalidClienteId(_)
+            | Self::ClienteIdNotANumber
+            | Self::ToNotAString
+            | Self::InvalidTo(_)
+            | Self::InvalidMessage
+            | Self::InvalidWait
+            | Self::InvalidLogout
+            | Self::InvalidFormat
+            | Self::NoQr { .. }
+            | Self::Connect(_)
+            | Self::Disconnect(DisconnectError::NotLinked | DisconnectError::ShuttingDown)
+            | Self::Send(
+                SendError::NotReady { .. }
+                | SendError::NotOnWhatsApp
+                | SendError::QueueFull
+                | SendError::ShuttingDown,
+            ) => Loudness::Usual,
+        }
+    }
+
+    /// What the caller reads. The inside of a bug is for the log alone.
+    fn message(&self) -> String {
+        match self.loudness() {
+            Loudness::Bug => {
+                "something went wrong inside the service; its log says what".to_owned()
+            }
+            Loudness::Usual | Loudness::Attention => self.to_string(),
+        }
+    }
+
+    fn state(&self) -> Option<&'static str> {
+        if let Self::Send(SendError::NotReady { state }) | Self::NoQr { state, .. } = self {
+            Some(state)
+        } else {
+            None
+        }
+    }
+
+    fn message_id(&self) -> Option<&str> {
+        if let Self::Send(SendError::Unconfirmed { message_id, .. }) = self {
+            message_id.as_deref()
+        } else {
+            None
+        }
+    }
+
+    /// The header that belongs to some answers. `Allow` is not among them: the router knows the methods of a path.
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        if let Self::Send(SendError::QueueFull) = self {
+            Some((header::RETRY_AFTER, RETRY_AFTER))
+        } else if let Self::Unauthorized = self {
+            Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+        } else {
+            None
+        }
+    }
+}
+
+/// The body of every error. `error` repeats `message`: old callers read one or the other.
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    success: bool,
+    code: &'static str,
+    message: &'a str,
+    error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    /// What callers of `/qr-code` read instead of `state`.
+    #[serde(rename = "currentStatus", skip_serializing_if = "Option::is_none")]
+    current_status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<&'a str>,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let message = self.message();
+        let body = ErrorBody {
+            success: false,
+            code: self.code(),
+            message: &message,
+            error: &message,
+            state: self.state(),
+            current_status: if let Self::NoQr { state, .. } = self {
+                Some(state)
+            } else {
+                None
+            },
+            message_id: self.message_id(),
+        };
+        let mut response = (self.status(), Json(body)).into_response();
+        response.headers_mut().extend(self.header());
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// Answers a path that is none of ours.
+pub(super) async fn unknown_path() -> ApiError {
+    ApiError::UnknownPath
+}
+
+/// Answers a method that a path does not have; the router adds `Allow`.
+pub(super) async fn wrong_method(method: Method) -> ApiError {
+    ApiError::WrongMethod(method)
+}
+
+/// Answers a request whose handler panicked.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that CatchPanicLayer takes"
+)]
+pub(super) fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
+    let text = cause
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| cause.downcast_ref::<&str>().copied());
+    ApiError::Panic(text.unwrap_or("no message").to_owned()).into_response()
+}

@@ -1,0 +1,87 @@
+//! What every handler may use: the sessions, and the few settings that the API itself obeys.
+
+use std::{sync::Arc, time::Instant};
+
+use jiff::Timestamp;
+
+use crate::{
+    config::{CodeLives, Config, CorsOrigins, Secret, SessionMode},
+    session::{AdapterReport, ClienteId, Registry, SessionState, Snapshot},
+};
+
+/// Shared by all requests; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AppState(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    registry: Arc<Registry>,
+    settings: Settings,
+    started_at: Timestamp,
+    started: Instant,
+}
+
+/// The settings that the API obeys.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) session_mode: SessionMode,
+    pub(super) default_cliente_id: ClienteId,
+    pub(super) connect_wait: std::time::Duration,
+    pub(super) api_key: Option<Secret>,
+    pub(super) cors_origins: CorsOrigins,
+    pub(super) code_lives: CodeLives,
+}
+
+impl AppState {
+    /// Serves the sessions of `registry` as `config` says. The service's uptime counts from here.
+    pub fn new(registry: Arc<Registry>, config: &Config) -> Self {
+        let settings = Settings {
+            session_mode: config.session_mode,
+            default_cliente_id: config.default_cliente_id.clone(),
+            connect_wait: config.connect_wait,
+            api_key: config.api_key.clone(),
+            cors_origins: config.cors_origins.clone(),
+            code_lives: config
+                .sandbox
+                .as_ref()
+                .map_or(CodeLives::WHATSAPP, |sandbox| sandbox.code_lives),
+        };
+        Self(Arc::new(Shared {
+            registry,
+            settings,
+            started_at: Timestamp::now(),
+            started: Instant::now(),
+        }))
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(super) fn uptime_seconds(&self) -> u64 {
+        self.0.started.elapsed().as_secs()
+    }
+
+    /// The session as it is now. One that was never seen has been `DISCONNECTED` for as long as the service runs.
+    pub(super) fn snapshot(&self, id: &ClienteId) -> Snapshot {
+        self.registry()
+            .find(id)
+            .map_or_else(|| self.never_seen(), |session| session.snapshot())
+    }
+
+    fn never_seen(&self) -> Snapshot {
+        Snapshot {
+            revision: 0,
+            state: SessionState::Disconnected,
+            since: self.0.started_at,
+            reason: None,
+            account: None,
+            adapter: AdapterReport::default(),
+            chrome_pid: None,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `GET /status` and `GET /sessions`: what the sessions are doing. Both read snapshots and never wait for a browser.
+
+use axum::extract::State;
+
+use super::{
+    contract::{Sessions, Status, is_ready},
+    error::ApiError,
+    extract::Json,
+    state::AppState,
+    target::Target,
+};
+
+/// One session. One that was never seen is `DISCONNECTED`.
+pub(super) async fn status(
+    State(app): State<AppState>,
+    target: Target,
+) -> Result<Json<Status>, ApiError> {
+    let snapshot = app.snapshot(&target.id);
+    Ok(Json(Status::of(target, snapshot)?))
+}
+
+/// All of them.
+pub(super) async fn sessions(State(app): State<AppState>) -> Json<Sessions> {
+    let snapshots = app.registry().snapshots();
+    let ready = snapshots
+        .iter()
+        .filter(|(_, snapshot)| is_ready(&snapshot.state));
+    let sessions: Vec<String> = ready.map(|(id, _)| id.to_string()).collect();
+    Json(Sessions {
+        success: true,
+        count: sessions.len(),
+        sessions,
+        details: snapshots
+            .into_iter()
+            .map(|(id, snapshot)| Status::listed(&id, snapshot))
+            .collect(),
+    })
+}

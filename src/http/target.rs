@@ -1,0 +1,149 @@
+//! Which session a request means.
+//!
+//! | | first | then | then |
+//! |---|---|---|---|
+//! | `GET` | `cliente_id` in the query | the header `X-Cliente-Id` | the default session |
+//! | `POST /connect`, `/disconnect` | `cliente_id` in the body | the header | the default session |
+//! | `POST /send` | a **number** in the body | the header | 400; the default session in `single` mode |
+//!
+//! The first that is *there* decides, even when it is wrong: an empty one, a `null`, one given twice or one that is no
+//! valid name is 400 and never falls to the next, because its sender meant *some* session.
+//!
+//! `/send` never assumes a session in `multi` mode: that would send from another client's account. A named session such as `admin`
+//! is reached by the header. In `single` mode the id is checked as ever, echoed, and every request goes to the default session.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, request::Parts},
+};
+use serde_json::Value;
+
+use super::{error::ApiError, extract::Object, state::AppState};
+use crate::{
+    config::SessionMode,
+    session::{ClienteId, InvalidClienteId},
+};
+
+const FIELD: &str = "cliente_id";
+const HEADER: &str = "x-cliente-id";
+
+/// The session that a request means, and how its caller called it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Target {
+    /// The session that serves the request.
+    pub(super) id: ClienteId,
+    /// The caller's own `cliente_id`, of the type that the caller used.
+    pub(super) echo: Value,
+}
+
+/// A session as a request names it, before the mode has its say.
+struct Named {
+    id: ClienteId,
+    echo: Value,
+}
+
+impl FromRequestParts<AppState> for Target {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        Ok(Self::of_query(
+            parts.uri.query().unwrap_or_default(),
+            &parts.headers,
+            app,
+        )?)
+    }
+}
+
+impl Target {
+    fn of_query(
+        query: &str,
+        headers: &HeaderMap,
+        app: &AppState,
+    ) -> Result<Self, InvalidClienteId> {
+        let mut ids = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == FIELD);
+        let named = match (ids.next(), ids.next()) {
+            (None, _) => in_header(headers)?,
+            (Some((_, id)), None) => Some(Named::text(&id)?),
+            (Some(_), Some(_)) => return Err(InvalidClienteId),
+        };
+        Ok(Self::or_default(named, app))
+    }
+
+    /// For `/connect` and `/disconnect`.
+    pub(super) fn of_body(
+        body: &Object,
+        headers: &HeaderMap,
+        app: &AppState,
+    ) -> Result<Self, InvalidClienteId> {
+        let named = match body.get(FIELD) {
+            None => in_header(headers)?,
+            Some(Value::String(id)) => Some(Named::text(id)?),
+            Some(Value::Number(id)) => Some(Named::number(id)?),
+            Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+                return Err(InvalidClienteId);
+            }
+        };
+        Ok(Self::or_default(named, app))
+    }
+
+    /// For `/send`.
+    pub(super) fn of_send(
+        body: &Object,
+        headers: &HeaderMap,
+        app: &AppState,
+    ) -> Result<Self, ApiError> {
+        let named = match (body.get(FIELD), app.settings().session_mode) {
+            (Some(Value::Number(id)), _) => {
+                Some(Named::number(id).map_err(|_| ApiError::ClienteIdNotANumber)?)
+            }
+            (Some(_), _) => return Err(ApiError::ClienteIdNotANumber),
+            (None, SessionMode::Single) => in_header(headers)?,
+            (None, SessionMode::Multi) => {
+                Some(in_header(headers)?.ok_or(ApiError::ClienteIdNotANumber)?)
+            }
+        };
+        Ok(Self::or_default(named, app))
+    }
+
+    fn or_default(named: Option<Named>, app: &AppState) -> Self {
+        let default = &app.settings().default_cliente_id;
+        let Some(Named { id, echo }) = named else {
+            return Self {
+                id: default.clone(),
+                echo: Value::from(default.as_str()),
+            };
+        };
+        match app.settings().session_mode {
+            SessionMode::Multi => Self { id, echo },
+            SessionMode::Single => Self {
+                id: default.clone(),
+                echo,
+            },
+        }
+    }
+}
+
+impl Named {
+    fn text(id: &str) -> Result<Self, InvalidClienteId> {
+        Ok(Self {
+            id: id.parse()?,
+            echo: Value::from(id),
+        })
+    }
+
+    fn number(id: &serde_json::Number) -> Result<Self, InvalidClienteId> {
+        Ok(Self {
+            id: ClienteId::from_number(id)?,
+            echo: Value::from(id.clone()),
+        })
+    }
+}
+
+fn in_header(headers: &HeaderMap) -> Result<Option<Named>, InvalidClienteId> {
+    let mut ids = headers.get_all(HEADER).iter();
+    match (ids.next(), ids.next()) {
+        (None, _) => Ok(None),
+        (Some(id), None) => Named::text(id.to_str().map_err(|_| InvalidClienteId)?).map(Some),
+        (Some(_), Some(_)) => Err(InvalidClienteId),
+    }
+}

@@ -1,0 +1,110 @@
+//! One log line a request: method, path, status, milliseconds and the error's code.
+//!
+//! Never a query, a body, a number, a text or a message's id. A refusal is part of the day's work and is logged as
+//! such; `warn` and `error` are for what somebody must act on.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{extract::Request, http::Method, middleware::Next, response::Response};
+use tracing::{Instrument as _, Span, error, info, info_span, warn};
+
+use super::error::{ApiError, Loudness};
+
+/// Ours are shorter; what else comes is shown so far.
+const LONGEST_PATH: usize = 64;
+
+/// Runs the request in a span of its own and logs how it went, also when the caller goes away before.
+pub(super) async fn one_line(request: Request, next: Next) -> Response {
+    let path: String = request.uri().path().chars().take(LONGEST_PATH).collect();
+    let mut line = Line::new(request.method().clone(), path);
+    let span = line.span.clone();
+    let response = next.run(request).instrument(span).await;
+    line.answered(&response);
+    response
+}
+
+/// The line to be. Dropped without an answer it says that the caller went away.
+struct Line {
+    method: Method,
+    path: String,
+    span: Span,
+    since: Instant,
+    answered: bool,
+}
+
+impl Line {
+    fn new(method: Method, path: String) -> Self {
+        let span = info_span!("request", http.method = %method, http.path = %path);
+        Self {
+            method,
+            path,
+            span,
+            since: Instant::now(),
+            answered: false,
+        }
+    }
+
+    fn milliseconds(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn answered(&mut self, response: &Response) {
+        self.answered = true;
+        let _in_span = self.span.enter();
+        let (method, path, ms, status) = (
+            &self.method,
+            &self.path,
+            self.milliseconds(),
+            response.status().as_u16(),
+        );
+        let Some(why) = response.extensions().get::<Arc<ApiError>>() else {
+            info!(
+                http.status = status,
+                http.ms = ms,
+                "{method} {path} {status} in {ms} ms"
+            );
+            return;
+        };
+        let code = why.code();
+        match why.loudness() {
+            Loudness::Usual => {
+                info!(
+                    http.status = status,
+                    http.ms = ms,
+                    error.code = code,
+                    "{method} {path} {status} {code} in {ms} ms"
+                );
+            }
+            Loudness::Attention => {
+                warn!(
+                    http.status = status,
+                    http.ms = ms,
+                    error.code = code,
+                    "{method} {path} {status} {code} in {ms} ms"
+                );
+            }
+            // The caller was told nothing of it, so its text stands here and nowhere else.
+            Loudness::Bug => {
+                error!(
+                    http.status = status,
+                    http.ms = ms,
+                    error.code = code,
+                    "{method} {path} {status} {code} in {ms} ms: {why}"
+                );
+            }
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.answered {
+            let _in_span = self.span.enter();
+            let (method, path, ms) = (&self.method, &self.path, self.milliseconds());
+            info!(
+                http.ms = ms,
+                "{method} {path}: the caller went away after {ms} ms"
+            );
+        }
+    }
+}
