@@ -5,3 +5,6 @@
     clippy::panic,
     reason = "a failed expectation is how a test fails"
 )]
+
+mod browser;
+mod support;

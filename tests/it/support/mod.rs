@@ -1,0 +1,3 @@
+//! What the tests share: programs of their own, and folders that tell when a process is left on them.
+
+pub(crate) mod chrome;
