@@ -6,9 +6,9 @@
 
 use std::{
     fs::{self, DirBuilder},
-    future::{Future, IntoFuture},
+    future::IntoFuture,
     io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::fs::DirBuilderExt,
     path::Path,
     sync::Arc,
@@ -104,7 +104,7 @@ impl App {
             }
         };
         if let Some(sandbox) = &sandbox {
-            config.whatsapp_url = format!("http://{}/", sandbox.addr());
+            config.whatsapp_url = format!("http://{}/", reachable(sandbox.addr()));
         }
 
         for swept in browser::sweep(&config.tokens_dir).await {
@@ -145,16 +145,13 @@ impl App {
         self.sandbox.as_ref().map(Sandbox::addr)
     }
 
-    /// Serves until `signal` resolves, then stops in order. A second resolution of `hard` ends the waiting at once.
-    pub async fn run_until(
-        self,
-        signal: impl Future<Output = ()>,
-        hard: impl Future<Output = ()>,
-    ) -> io::Result<()> {
+    /// Serves until `stop_asked` resolves, then stops in order. When it resolves a second time, what has not ended is
+    /// dropped at once.
+    pub async fn run_until(self, mut stop_asked: impl AsyncFnMut()) -> io::Result<()> {
         let Self {
             config,
             listener,
-            addr: _,
+            addr,
             sandbox,
             registry,
         } = self;
@@ -174,10 +171,19 @@ impl App {
                 Ok(())
             });
         }
+        let sandbox_url = config
+            .sandbox
+            .as_ref()
+            .map(|_| config.whatsapp_url.trim_end_matches('/'));
+        tracing::info!(
+            api = format!("http://{addr}"),
+            sandbox = sandbox_url,
+            "listening"
+        );
         autostart(&config, &registry);
 
         let ended_early = tokio::select! {
-            () = signal => None,
+            () = stop_asked() => None,
             // A server ends by itself only when something is badly wrong.
             Some(ended) = tasks.join_next() => Some(ended.unwrap_or_else(|panic| Err(io::Error::other(panic)))),
         };
@@ -196,9 +202,18 @@ impl App {
                 Ok(()) => tracing::info!("stopped"),
                 Err(_elapsed) => tracing::warn!("not everything had ended after {} s; the rest is dropped", STOP_BUDGET.as_secs()),
             },
-            () = hard => tracing::warn!("told to stop a second time: the rest is dropped"),
+            () = stop_asked() => tracing::warn!("told to stop a second time: the rest is dropped"),
         }
         ended_early.unwrap_or(Ok(()))
+    }
+}
+
+/// Where Chrome on this machine reaches what listens on `addr`. Loopback is also what browsers trust without TLS.
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, addr.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, addr.port()).into(),
+        IpAddr::V4(_) | IpAddr::V6(_) => addr,
     }
 }
 

@@ -4,10 +4,18 @@
 //! operator mends them in one go. A variable that is set but empty counts as not set.
 
 use std::{
-    ffi::OsString, fmt, net::IpAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration,
+    collections::HashMap,
+    ffi::OsString,
+    fmt,
+    net::IpAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::session::ClienteId;
+
+mod parse;
 
 /// The settings the service runs with.
 #[derive(Clone)]
@@ -145,18 +153,20 @@ impl fmt::Debug for Config {
 pub struct ConfigError(Vec<String>);
 
 impl Config {
-    /// Reads the process environment; `sandbox` switches the sandbox on whatever `SANDBOX` says.
-    pub fn from_env(sandbox: bool) -> Result<Self, ConfigError> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place that reads the environment"
-        )]
+    /// Reads the process environment and, for what is not set there, the file `dotenv`, which may be absent. With
+    /// `sandbox` the sandbox is on whatever `SANDBOX` says.
+    pub fn load(dotenv: &Path, sandbox: bool) -> Result<Self, ConfigError> {
+        let from_file = read_dotenv(dotenv)?;
         Self::from_lookup(|name| {
             if sandbox && name == "SANDBOX" {
-                Some("true".into())
-            } else {
-                std::env::var_os(name)
+                return Some("true".into());
             }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the one place that reads the environment"
+            )]
+            let set = std::env::var_os(name);
+            set.or_else(|| from_file.get(name).map(OsString::from))
         })
     }
 
@@ -176,41 +186,62 @@ impl Config {
 
     fn read(settings: &mut Settings<impl Fn(&str) -> Option<OsString>>) -> Self {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let sandbox_is_on = settings.parsed("SANDBOX", false, switch);
+        let sandbox_is_on = settings.parsed("SANDBOX", false, parse::switch);
         let sandbox = SandboxSettings {
-            port: settings.parsed("SANDBOX_PORT", 3002, port),
-            code_lives: settings.parsed("SANDBOX_CODE_SECONDS", CodeLives::WHATSAPP, code_lives),
-            ack_delay: settings.parsed("SANDBOX_ACK_SECONDS", Duration::from_millis(500), seconds),
+            port: settings.parsed("SANDBOX_PORT", 3002, parse::port),
+            code_lives: settings.parsed(
+                "SANDBOX_CODE_SECONDS",
+                CodeLives::WHATSAPP,
+                parse::code_lives,
+            ),
+            ack_delay: settings.parsed(
+                "SANDBOX_ACK_SECONDS",
+                Duration::from_millis(500),
+                parse::seconds,
+            ),
         };
         Self {
-            port: settings.parsed("PORT", 3001, port),
-            host: settings.parsed("HOST", IpAddr::from([127, 0, 0, 1]), ip_address),
-            tokens_dir: settings.parsed("TOKENS_DIR", PathBuf::from("tokens"), path),
-            data_dir: settings.parsed("DATA_DIR", PathBuf::from("data"), path),
-            chrome_path: settings.parsed("CHROME_PATH", None, |raw| path(raw).map(Some)),
-            chrome_args: settings.parsed("CHROME_ARGS", Vec::new(), chrome_args),
+            port: settings.parsed("PORT", 3001, parse::port),
+            host: settings.parsed("HOST", IpAddr::from([127, 0, 0, 1]), parse::ip_address),
+            tokens_dir: settings.parsed("TOKENS_DIR", PathBuf::from("tokens"), parse::path),
+            data_dir: settings.parsed("DATA_DIR", PathBuf::from("data"), parse::path),
+            chrome_path: settings.parsed("CHROME_PATH", None, |raw| parse::path(raw).map(Some)),
+            chrome_args: settings.parsed("CHROME_ARGS", Vec::new(), parse::chrome_args),
             search_path: (settings.lookup)("PATH").unwrap_or_default(),
             whatsapp_url: settings.parsed(
                 "WHATSAPP_URL",
                 "https://web.whatsapp.com/".to_owned(),
-                http_url,
+                parse::http_url,
             ),
-            page_scripts_dir: settings.parsed("PAGE_SCRIPTS_DIR", None, |raw| path(raw).map(Some)),
+            page_scripts_dir: settings
+                .parsed("PAGE_SCRIPTS_DIR", None, |raw| parse::path(raw).map(Some)),
             sandbox: sandbox_is_on.then_some(sandbox),
-            session_mode: settings.parsed("SESSION_MODE", SessionMode::Multi, session_mode),
+            session_mode: settings.parsed("SESSION_MODE", SessionMode::Multi, parse::session_mode),
             default_cliente_id: settings.parsed("DEFAULT_CLIENTE_ID", ClienteId::admin(), |raw| {
-                raw.parse().map_err(say)
+                raw.parse().map_err(parse::say)
             }),
-            autostart: settings.parsed("AUTOSTART", Vec::new(), cliente_ids),
-            max_sessions: settings.parsed("MAX_SESSIONS", DEFAULT_MAX_SESSIONS, count),
-            max_concurrent_starts: settings.parsed("MAX_CONCURRENT_STARTS", cores, count),
-            connect_wait: settings.parsed("CONNECT_WAIT_SECONDS", Duration::from_secs(8), seconds),
-            send_wait: settings.parsed("SEND_WAIT_SECONDS", Duration::from_secs(45), seconds),
-            qr_timeout: settings.parsed("QR_TIMEOUT_SECONDS", Duration::from_secs(300), seconds),
+            autostart: settings.parsed("AUTOSTART", Vec::new(), parse::cliente_ids),
+            max_sessions: settings.parsed("MAX_SESSIONS", DEFAULT_MAX_SESSIONS, parse::count),
+            max_concurrent_starts: settings.parsed("MAX_CONCURRENT_STARTS", cores, parse::count),
+            connect_wait: settings.parsed(
+                "CONNECT_WAIT_SECONDS",
+                Duration::from_secs(8),
+                parse::seconds,
+            ),
+            send_wait: settings.parsed(
+                "SEND_WAIT_SECONDS",
+                Duration::from_secs(45),
+                parse::seconds,
+            ),
+            qr_timeout: settings.parsed(
+                "QR_TIMEOUT_SECONDS",
+                Duration::from_secs(300),
+                parse::seconds,
+            ),
             api_key: settings.parsed("API_KEY", None, |raw| Ok(Some(Secret(raw.to_owned())))),
-            cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, cors_origins),
-            log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, log_format),
-            log_filter: settings.parsed("RUST_LOG", "info".to_owned(), log_filter),
+            cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, parse::cors_origins),
+            log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, parse::log_format),
+            log_filter: settings.parsed("RUST_LOG", "info".to_owned(), parse::log_filter),
         }
     }
 }
@@ -218,8 +249,22 @@ impl Config {
 /// More Chromes than this need a machine that an operator sizes on purpose (some 120 MB each: CHROME.md).
 const DEFAULT_MAX_SESSIONS: NonZeroUsize = NonZeroUsize::new(50).unwrap();
 
-/// The longest wait that a setting may ask for; more is a slip of the keyboard.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Reads a `.env` file without touching the process environment: other threads may be reading that.
+fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, ConfigError> {
+    let pairs = match dotenvy::from_path_iter(path) {
+        Ok(pairs) => pairs,
+        Err(why) if why.not_found() => return Ok(HashMap::new()),
+        Err(why) => return Err(ConfigError(vec![format!("{}: {why}", path.display())])),
+    };
+    // A complaint of the parser repeats the line, which may hold a secret.
+    let unreadable = |_| {
+        ConfigError(vec![format!(
+            "{}: a line is not NAME=value",
+            path.display()
+        )])
+    };
+    pairs.collect::<Result<_, _>>().map_err(unreadable)
+}
 
 /// Reads variables and gathers what is wrong with them.
 struct Settings<F> {
@@ -248,137 +293,6 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
             default
         })
     }
-}
-
-fn say(why: impl fmt::Display) -> String {
-    why.to_string()
-}
-
-fn number<T: FromStr>(raw: &str, wanted: &str) -> Result<T, String> {
-    raw.parse().map_err(|_| format!("must be {wanted}"))
-}
-
-fn port(raw: &str) -> Result<u16, String> {
-    number(raw, "a port, 0 to 65535")
-}
-
-fn count(raw: &str) -> Result<NonZeroUsize, String> {
-    number(raw, "a whole number, 1 or more")
-}
-
-fn ip_address(raw: &str) -> Result<IpAddr, String> {
-    if raw == "localhost" {
-        Ok(IpAddr::from([127, 0, 0, 1]))
-    } else {
-        number(raw, "an IP address such as 127.0.0.1 or 0.0.0.0")
-    }
-}
-
-fn seconds(raw: &str) -> Result<Duration, String> {
-    number::<f64>(raw, "a number of seconds")
-        .and_then(|seconds| {
-            Duration::try_from_secs_f64(seconds)
-                .map_err(|_| "must be a number of seconds, 0 or more".to_owned())
-        })
-        .and_then(|wait| {
-            if wait <= LONGEST_WAIT {
-                Ok(wait)
-            } else {
-                Err("must be at most 86400 seconds".to_owned())
-            }
-        })
-}
-
-fn switch(raw: &str) -> Result<bool, String> {
-    match raw {
-        "1" | "true" | "yes" | "on" => Ok(true),
-        "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err("must be true or false".to_owned()),
-    }
-}
-
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the shape that `Settings::parsed` takes"
-)]
-fn path(raw: &str) -> Result<PathBuf, String> {
-    Ok(PathBuf::from(raw))
-}
-
-fn http_url(raw: &str) -> Result<String, String> {
-    let is_http = ["http://", "https://"].iter().any(|scheme| {
-        raw.strip_prefix(scheme)
-            .is_some_and(|rest| !rest.is_empty())
-    });
-    if is_http {
-        Ok(raw.to_owned())
-    } else {
-        Err("must be an http:// or https:// address".to_owned())
-    }
-}
-
-fn chrome_args(raw: &str) -> Result<Vec<String>, String> {
-    let args: Vec<String> = raw.split_whitespace().map(str::to_owned).collect();
-    match args.iter().position(|arg| !arg.starts_with("--")) {
-        None => Ok(args),
-        Some(at) => Err(format!(
-            "each switch starts with --, and number {} does not",
-            at + 1
-        )),
-    }
-}
-
-fn session_mode(raw: &str) -> Result<SessionMode, String> {
-    match raw {
-        "multi" => Ok(SessionMode::Multi),
-        "single" => Ok(SessionMode::Single),
-        _ => Err("must be multi or single".to_owned()),
-    }
-}
-
-fn items(raw: &str) -> impl Iterator<Item = &str> {
-    raw.split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
-}
-
-fn cliente_ids(raw: &str) -> Result<Vec<ClienteId>, String> {
-    items(raw).map(|id| id.parse().map_err(say)).collect()
-}
-
-fn code_lives(raw: &str) -> Result<CodeLives, String> {
-    let (first, next) = raw
-        .split_once(',')
-        .ok_or("must be two numbers of seconds, such as 60,20")?;
-    Ok(CodeLives {
-        first: seconds(first.trim())?,
-        next: seconds(next.trim())?,
-    })
-}
-
-fn cors_origins(raw: &str) -> Result<CorsOrigins, String> {
-    if raw == "*" {
-        return Ok(CorsOrigins::Any);
-    }
-    items(raw)
-        .map(http_url)
-        .collect::<Result<_, _>>()
-        .map(CorsOrigins::Only)
-        .map_err(|_| "must be * or origins such as https://app.example".to_owned())
-}
-
-fn log_format(raw: &str) -> Result<LogFormat, String> {
-    match raw {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("must be text or json".to_owned()),
-    }
-}
-
-fn log_filter(raw: &str) -> Result<String, String> {
-    tracing_subscriber::EnvFilter::try_new(raw)
-        .map(|_| raw.to_owned())
-        .map_err(|why| format!("is no log filter: {why}"))
 }
 
 #[cfg(test)]
@@ -444,6 +358,18 @@ mod tests {
             assert!(faults.contains(name), "{name} is missing in:\n{faults}");
         }
         assert_eq!(faults.lines().count(), 11, "{faults}");
+    }
+
+    #[test]
+    fn a_broken_env_file_stops_the_service_and_is_not_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(".env");
+        std::fs::write(&file, "API_KEY 's3cret\n").unwrap();
+        let faults = Config::load(&file, false).unwrap_err().to_string();
+        assert!(
+            faults.contains(".env") && !faults.contains("s3cret"),
+            "{faults}"
+        );
     }
 
     #[test]

@@ -28,10 +28,9 @@ use axum::{
     Router,
     routing::{any, get, post},
 };
+use server::Server;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-use server::Server;
 
 /// Connections are told to end and need a moment only; what is slower is cut.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -107,12 +106,19 @@ struct App {
 impl Sandbox {
     /// Reads what the data folder remembers, and listens.
     pub async fn bind(address: SocketAddr, config: SandboxConfig) -> Result<Self, SandboxError> {
-        let server = Server::open(&config.data_dir)
-            .map_err(|cause| SandboxError::Data { folder: config.data_dir.clone(), cause })?;
+        let server = Server::open(&config.data_dir).map_err(|cause| SandboxError::Data {
+            folder: config.data_dir.clone(),
+            cause,
+        })?;
         let listen = |cause| SandboxError::Listen { address, cause };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        Ok(Self { listener, address, server: Arc::new(server), config: Arc::new(config) })
+        Ok(Self {
+            listener,
+            address,
+            server: Arc::new(server),
+            config: Arc::new(config),
+        })
     }
 
     /// Where it listens: with port 0 in the configuration, the port that the system chose.

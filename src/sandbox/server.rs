@@ -65,9 +65,16 @@ struct Connection {
 #[derive(Debug)]
 enum Stage {
     Silent,
-    ShowsCode { reference: String, keys: DeviceKeys, expires: Instant },
+    ShowsCode {
+        reference: String,
+        keys: DeviceKeys,
+        expires: Instant,
+    },
     CodesRanOut,
-    Linked { device: String, account: Number },
+    Linked {
+        device: String,
+        account: Number,
+    },
 }
 
 /// Everything that the lock guards.
@@ -109,7 +116,10 @@ impl Server {
         for record in records {
             world.apply(record);
         }
-        Ok(Self { world: Mutex::new(world), revision: watch::Sender::new(0) })
+        Ok(Self {
+            world: Mutex::new(world),
+            revision: watch::Sender::new(0),
+        })
     }
 
     /// Tells whenever something changed that the phone shows.
@@ -138,7 +148,11 @@ impl Server {
     pub(super) fn connected(&self, tab: &str, outbox: mpsc::Sender<ToPage>) -> ConnectionId {
         self.change(|world| {
             world.next_connection += 1;
-            let connection = Connection { outbox, tab: tab.to_owned(), stage: Stage::Silent };
+            let connection = Connection {
+                outbox,
+                tab: tab.to_owned(),
+                stage: Stage::Silent,
+            };
             world.connections.insert(world.next_connection, connection);
             world.next_connection
         })
@@ -150,7 +164,12 @@ impl Server {
     }
 
     /// Issues a reference that lives for `lifetime`.
-    pub(super) fn issue_code(&self, id: ConnectionId, keys: &DeviceKeys, lifetime: Duration) -> String {
+    pub(super) fn issue_code(
+        &self,
+        id: ConnectionId,
+        keys: &DeviceKeys,
+        lifetime: Duration,
+    ) -> String {
         let reference = format!("2@{}", random_token::<48>());
         let stage = Stage::ShowsCode {
             reference: reference.clone(),
@@ -164,8 +183,10 @@ impl Server {
     /// The page has new keys: a code with the old ones is no longer accepted.
     pub(super) fn keys_changed(&self, id: ConnectionId, new: DeviceKeys) {
         self.change(|world| {
-            if let Some(Connection { stage: Stage::ShowsCode { keys, .. }, .. }) =
-                world.connections.get_mut(&id)
+            if let Some(Connection {
+                stage: Stage::ShowsCode { keys, .. },
+                ..
+            }) = world.connections.get_mut(&id)
             {
                 *keys = new;
             }
@@ -186,7 +207,11 @@ impl Server {
     }
 
     /// A phone scans a code: links the page that shows it.
-    pub(super) fn scan(&self, code: &ScannedCode, number: Option<Number>) -> Result<Number, Refusal> {
+    pub(super) fn scan(
+        &self,
+        code: &ScannedCode,
+        number: Option<Number>,
+    ) -> Result<Number, Refusal> {
         self.change(|world| {
             let id = world.who_shows(code).ok_or(Refusal::UnknownCode)?;
             let account = match number {
@@ -235,7 +260,9 @@ impl Server {
             let missed = world.incoming.iter().filter(|message| {
                 message.account == device.account
                     && message.at >= device.linked_at
-                    && !world.delivered.contains(&(device.id.clone(), message.id.clone()))
+                    && !world
+                        .delivered
+                        .contains(&(device.id.clone(), message.id.clone()))
             });
             let missed = missed.cloned().collect();
             Ok((device.account, missed))
@@ -257,14 +284,27 @@ impl Server {
     }
 
     /// Somebody writes to an account.
-    pub(super) fn receive(&self, account: Number, from: Number, body: String) -> Result<Incoming, Refusal> {
+    pub(super) fn receive(
+        &self,
+        account: Number,
+        from: Number,
+        body: String,
+    ) -> Result<Incoming, Refusal> {
         self.change(|world| {
             if !world.is_linked(&account) {
                 return Err(Refusal::UnknownAccount);
             }
             let id = format!("3A{}", random_hex::<9>());
-            let message = Incoming { id, account, from, body, at: now() };
-            world.record(Record::Received { message: message.clone() })?;
+            let message = Incoming {
+                id,
+                account,
+                from,
+                body,
+                at: now(),
+            };
+            world.record(Record::Received {
+                message: message.clone(),
+            })?;
             let frame = incoming_frame(&message);
             world.tell_account(&message.account, &frame);
             Ok(message)
@@ -273,14 +313,20 @@ impl Server {
 
     /// A device has an incoming message safe.
     pub(super) fn delivered(&self, device: &str, id: &str) -> io::Result<()> {
-        let record = Record::Delivered { device: device.to_owned(), id: id.to_owned() };
+        let record = Record::Delivered {
+            device: device.to_owned(),
+            id: id.to_owned(),
+        };
         self.change(|world| world.record(record))
     }
 
     /// The phone removes all devices of an account.
     pub(super) fn unlink(&self, account: &Number) -> Result<(), Refusal> {
         self.change(|world| {
-            let devices = world.devices.values().filter(|device| device.account == *account);
+            let devices = world
+                .devices
+                .values()
+                .filter(|device| device.account == *account);
             let devices: Vec<String> = devices.map(|device| device.id.clone()).collect();
             if devices.is_empty() {
                 return Err(Refusal::UnknownAccount);
@@ -346,19 +392,30 @@ impl World {
 
     /// The connection that shows exactly this code, while it lives.
     fn who_shows(&self, code: &ScannedCode) -> Option<ConnectionId> {
-        let matching = self.connections.iter().find(|(_, connection)| match &connection.stage {
-            Stage::ShowsCode { reference, keys, expires } => {
-                *reference == code.reference && *keys == code.keys && Instant::now() < *expires
-            }
-            Stage::Silent | Stage::CodesRanOut | Stage::Linked { .. } => false,
-        });
+        let matching = self
+            .connections
+            .iter()
+            .find(|(_, connection)| match &connection.stage {
+                Stage::ShowsCode {
+                    reference,
+                    keys,
+                    expires,
+                } => {
+                    *reference == code.reference && *keys == code.keys && Instant::now() < *expires
+                }
+                Stage::Silent | Stage::CodesRanOut | Stage::Linked { .. } => false,
+            });
         matching.map(|(id, _)| *id)
     }
 
     /// Another tab of the device is told that it lost; an earlier connection of the same tab is
     /// merely forgotten.
     fn displace(&mut self, device: &str, newcomer: ConnectionId) {
-        let tab = self.connections.get(&newcomer).map(|c| c.tab.clone()).unwrap_or_default();
+        let tab = self
+            .connections
+            .get(&newcomer)
+            .map(|c| c.tab.clone())
+            .unwrap_or_default();
         for (id, connection) in &mut self.connections {
             let same_device =
                 matches!(&connection.stage, Stage::Linked { device: other, .. } if other == device);
@@ -372,11 +429,15 @@ impl World {
     }
 
     fn remove(&mut self, device: &str) -> io::Result<()> {
-        self.record(Record::Unlinked { device: device.to_owned() })?;
+        self.record(Record::Unlinked {
+            device: device.to_owned(),
+        })?;
         for connection in self.connections.values_mut() {
             if matches!(&connection.stage, Stage::Linked { device: other, .. } if other == device) {
                 connection.stage = Stage::Silent;
-                connection.tell(ToPage::Removed { reason: RemovedBecause::UserInitiated });
+                connection.tell(ToPage::Removed {
+                    reason: RemovedBecause::UserInitiated,
+                });
             }
         }
         Ok(())
@@ -400,12 +461,20 @@ impl World {
 
     fn knows(&self, number: &Number) -> bool {
         self.is_linked(number)
-            || self.messages.iter().any(|m| m.account == *number || m.to == *number)
-            || self.incoming.iter().any(|m| m.account == *number || m.from == *number)
+            || self
+                .messages
+                .iter()
+                .any(|m| m.account == *number || m.to == *number)
+            || self
+                .incoming
+                .iter()
+                .any(|m| m.account == *number || m.from == *number)
     }
 
     fn is_linked(&self, account: &Number) -> bool {
-        self.devices.values().any(|device| device.account == *account)
+        self.devices
+            .values()
+            .any(|device| device.account == *account)
     }
 
     /// What an account, or a page without one, suffers from.
@@ -439,21 +508,30 @@ impl World {
             let online = self.connections.values().any(|connection| {
                 matches!(&connection.stage, Stage::Linked { device: id, .. } if *id == device.id)
             });
-            (device, online && self.faults_of(Some(&device.account)).socket != Some(SocketFault::Silent))
+            (
+                device,
+                online && self.faults_of(Some(&device.account)).socket != Some(SocketFault::Silent),
+            )
         })
     }
 
     /// The codes that pages show now: the connection, the text and what is left of its life.
     /// No text: the codes of that page have run out.
     pub(super) fn codes(&self) -> impl Iterator<Item = (ConnectionId, Option<(String, Duration)>)> {
-        self.connections.iter().filter_map(|(id, connection)| match &connection.stage {
-            Stage::ShowsCode { reference, keys, expires } => {
-                let left = expires.saturating_duration_since(Instant::now());
-                Some((*id, Some((super::code::text(reference, keys), left))))
-            }
-            Stage::CodesRanOut => Some((*id, None)),
-            Stage::Silent | Stage::Linked { .. } => None,
-        })
+        self.connections
+            .iter()
+            .filter_map(|(id, connection)| match &connection.stage {
+                Stage::ShowsCode {
+                    reference,
+                    keys,
+                    expires,
+                } => {
+                    let left = expires.saturating_duration_since(Instant::now());
+                    Some((*id, Some((super::code::text(reference, keys), left))))
+                }
+                Stage::CodesRanOut => Some((*id, None)),
+                Stage::Silent | Stage::Linked { .. } => None,
+            })
     }
 }
 
@@ -484,7 +562,9 @@ pub(super) fn incoming_frame(message: &Incoming) -> ToPage {
 
 /// The present, ISO-8601 with milliseconds.
 pub(super) fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+        .to_string()
 }
 
 fn seconds(at: &str) -> i64 {
@@ -496,5 +576,8 @@ fn random_token<const BYTES: usize>() -> String {
 }
 
 fn random_hex<const BYTES: usize>() -> String {
-    rand::random::<[u8; BYTES]>().iter().map(|byte| format!("{byte:02X}")).collect()
+    rand::random::<[u8; BYTES]>()
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect()
 }

@@ -1,0 +1,140 @@
+//! One small pure parser for each kind of setting. A complaint says what is wanted and never repeats the value.
+
+use std::{fmt, net::IpAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
+
+use super::{CodeLives, CorsOrigins, LogFormat, SessionMode};
+use crate::session::ClienteId;
+
+/// The longest wait that a setting may ask for; more is a slip of the keyboard.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(super) fn say(why: impl fmt::Display) -> String {
+    why.to_string()
+}
+
+fn number<T: FromStr>(raw: &str, wanted: &str) -> Result<T, String> {
+    raw.parse().map_err(|_| format!("must be {wanted}"))
+}
+
+pub(super) fn port(raw: &str) -> Result<u16, String> {
+    number(raw, "a port, 0 to 65535")
+}
+
+pub(super) fn count(raw: &str) -> Result<NonZeroUsize, String> {
+    number(raw, "a whole number, 1 or more")
+}
+
+pub(super) fn ip_address(raw: &str) -> Result<IpAddr, String> {
+    if raw == "localhost" {
+        Ok(IpAddr::from([127, 0, 0, 1]))
+    } else {
+        number(raw, "an IP address such as 127.0.0.1 or 0.0.0.0")
+    }
+}
+
+pub(super) fn seconds(raw: &str) -> Result<Duration, String> {
+    number::<f64>(raw, "a number of seconds")
+        .and_then(|seconds| {
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|_| "must be a number of seconds, 0 or more".to_owned())
+        })
+        .and_then(|wait| {
+            if wait <= LONGEST_WAIT {
+                Ok(wait)
+            } else {
+                Err("must be at most 86400 seconds".to_owned())
+            }
+        })
+}
+
+pub(super) fn switch(raw: &str) -> Result<bool, String> {
+    match raw {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the shape that `Settings::parsed` takes"
+)]
+pub(super) fn path(raw: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(raw))
+}
+
+pub(super) fn http_url(raw: &str) -> Result<String, String> {
+    let is_http = ["http://", "https://"].iter().any(|scheme| {
+        raw.strip_prefix(scheme)
+            .is_some_and(|rest| !rest.is_empty())
+    });
+    if is_http {
+        Ok(raw.to_owned())
+    } else {
+        Err("must be an http:// or https:// address".to_owned())
+    }
+}
+
+pub(super) fn chrome_args(raw: &str) -> Result<Vec<String>, String> {
+    let args: Vec<String> = raw.split_whitespace().map(str::to_owned).collect();
+    match args.iter().position(|arg| !arg.starts_with("--")) {
+        None => Ok(args),
+        Some(at) => Err(format!(
+            "each switch starts with --, and number {} does not",
+            at + 1
+        )),
+    }
+}
+
+pub(super) fn session_mode(raw: &str) -> Result<SessionMode, String> {
+    match raw {
+        "multi" => Ok(SessionMode::Multi),
+        "single" => Ok(SessionMode::Single),
+        _ => Err("must be multi or single".to_owned()),
+    }
+}
+
+fn items(raw: &str) -> impl Iterator<Item = &str> {
+    raw.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+}
+
+pub(super) fn cliente_ids(raw: &str) -> Result<Vec<ClienteId>, String> {
+    items(raw).map(|id| id.parse().map_err(say)).collect()
+}
+
+pub(super) fn code_lives(raw: &str) -> Result<CodeLives, String> {
+    let (first, next) = raw
+        .split_once(',')
+        .ok_or("must be two numbers of seconds, such as 60,20")?;
+    Ok(CodeLives {
+        first: seconds(first.trim())?,
+        next: seconds(next.trim())?,
+    })
+}
+
+pub(super) fn cors_origins(raw: &str) -> Result<CorsOrigins, String> {
+    if raw == "*" {
+        return Ok(CorsOrigins::Any);
+    }
+    items(raw)
+        .map(http_url)
+        .collect::<Result<_, _>>()
+        .map(CorsOrigins::Only)
+        .map_err(|_| "must be * or origins such as https://app.example".to_owned())
+}
+
+pub(super) fn log_format(raw: &str) -> Result<LogFormat, String> {
+    match raw {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be text or json".to_owned()),
+    }
+}
+
+pub(super) fn log_filter(raw: &str) -> Result<String, String> {
+    tracing_subscriber::EnvFilter::try_new(raw)
+        .map(|_| raw.to_owned())
+        .map_err(|why| format!("is no log filter: {why}"))
+}
