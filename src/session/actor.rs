@@ -138,7 +138,7 @@ impl<D: Driver> Actor<D> {
                     return Some(capacity);
                 }
                 Command::Disconnect { logout, reply } => {
-                    answer(reply, self.disconnect_idle(logout).await)
+                    answer(reply, self.disconnect_idle(logout).await);
                 }
                 Command::Send { reply, .. } => answer(
                     reply,
@@ -259,12 +259,12 @@ impl<D: Driver> Actor<D> {
 
     /// Chrome is gone. Publishes the end and answers who asked for it.
     async fn finish(&mut self, mut end: End, closed: Closed) {
-        if end.unlinked {
-            if let Err(why) = crate::browser::delete_profile(&self.options.profile).await {
-                tracing::warn!(error = %why, "the device is unlinked, but its profile could not be deleted: {why}");
-                end.reason.detail =
-                    format!("unlinked, but the profile folder could not be deleted: {why}");
-            }
+        if end.unlinked
+            && let Err(why) = crate::browser::delete_profile(&self.options.profile).await
+        {
+            tracing::warn!(error = %why, "the device is unlinked, but its profile could not be deleted: {why}");
+            end.reason.detail =
+                format!("unlinked, but the profile folder could not be deleted: {why}");
         }
         self.publisher.amend(|snapshot| {
             snapshot.chrome_pid = None;

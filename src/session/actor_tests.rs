@@ -152,10 +152,10 @@ impl Session {
     }
 
     async fn opened(&mut self) -> mpsc::Sender<Fact> {
-        match self.call().await {
-            Call::Opened(page) => page,
-            other => panic!("opened, not {other:?}"),
-        }
+        let Call::Opened(page) = self.call().await else {
+            panic!("something else was asked of the page before it was opened");
+        };
+        page
     }
 
     /// Starts it and lets the page say that it can send.

@@ -26,6 +26,7 @@ mod reason;
 mod registry;
 mod serving;
 mod snapshot;
+mod timers;
 
 pub use error::{ConnectError, DisconnectError, SendError};
 pub use handle::{ConnectOutcome, DisconnectOutcome, SessionHandle, WaitFor};

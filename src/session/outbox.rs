@@ -134,7 +134,7 @@ impl Outbox {
                 }
             }
             Err(HandOverError::NotHanded(detail)) => {
-                answer(entry.reply, Err(SendError::Failed(detail)))
+                answer(entry.reply, Err(SendError::Failed(detail)));
             }
             Err(HandOverError::Unknown(detail)) => {
                 answer(

@@ -20,19 +20,11 @@ use super::{
     outbox::Outbox,
     publisher::Publisher,
     state::Event,
+    timers::{Passed, START_TIMEOUT, Timers},
 };
-use crate::whatsapp::{Driver, Fact, HandOverError, Outgoing, PrepareError, Prepared, Standing};
-
-/// From an open page to a code or an account. A heavy page takes 4 s, and 18 s when many start at once (CHROME.md); a
-/// slow network may need far more, but nobody waits longer than this in front of `INIT`.
-const START_TIMEOUT: Duration = Duration::from_secs(90);
-
-/// A healthy reconnect takes 0.3 to 1.4 s, after an `offline` event up to 3.1 s (WHATSAPP.md, section 2). A silent loss
-/// shows in the page after 33 to 34 s only, and READY must end within 40.
-const RECONNECT_GRACE: Duration = Duration::from_secs(5);
-
-/// Fresh codes come some 1 s after they were asked for (WHATSAPP.md, section 1); asked again when they did not.
-const REFRESH_RETRY: Duration = Duration::from_secs(5);
+use crate::whatsapp::{
+    AdapterName, Driver, Fact, HandOverError, Outgoing, PrepareError, Prepared, Standing,
+};
 
 /// A hand-over that has begun is let finish before the page is closed: it takes milliseconds, and its outcome would
 /// not be known otherwise.
@@ -51,14 +43,7 @@ pub(super) struct Serving<'a, D: Driver> {
     calls: FuturesUnordered<BoxFuture<'a, Answer>>,
     /// Held until the page stands: the heavy part of a start is its loading.
     start: Option<OwnedSemaphorePermit>,
-    /// By when INIT must be left.
-    start_deadline: Option<Instant>,
-    /// By when somebody must have scanned.
-    qr_deadline: Option<Instant>,
-    /// When fresh codes are to be asked for.
-    refresh_at: Option<Instant>,
-    /// When a connection that is lost counts as lost.
-    unready_at: Option<Instant>,
+    timers: Timers,
 }
 
 /// What the page answered.
@@ -85,10 +70,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             outbox: Outbox::default(),
             calls: FuturesUnordered::new(),
             start: Some(start),
-            start_deadline: Some(Instant::now() + START_TIMEOUT),
-            qr_deadline: None,
-            refresh_at: None,
-            unready_at: None,
+            timers: Timers::new(options.qr_timeout, Instant::now()),
         }
     }
 
@@ -115,43 +97,37 @@ impl<'a, D: Driver> Serving<'a, D> {
     }
 
     fn next_deadline(&self) -> Instant {
-        let own = [
-            self.start_deadline,
-            self.qr_deadline,
-            self.refresh_at,
-            self.unready_at,
-            self.outbox.next_deadline(),
-        ];
-        own.into_iter().flatten().min().unwrap_or_else(far_future)
+        let deadlines = [self.timers.next(), self.outbox.next_deadline()];
+        deadlines
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(far_future)
     }
 
     fn on_time(&mut self, now: Instant) -> Option<End> {
-        let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         self.outbox.expire(now);
-        if passed(self.start_deadline) {
-            return Some(self.not_started());
-        }
-        if passed(self.qr_deadline) {
-            let detail = format!(
-                "nobody scanned a code for {} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again",
-                self.qr_timeout.as_secs()
-            );
-            return Some(End::because(ReasonCode::QrTimeout, detail));
-        }
-        if passed(self.refresh_at) {
-            self.refresh_at = Some(now + REFRESH_RETRY);
-            let driver = self.driver;
-            self.calls
-                .push(async move { Answer::Refreshed(driver.refresh_codes().await) }.boxed());
-        }
-        if passed(self.unready_at) {
-            self.unready_at = None;
-            let reason = Reason::new(
-                ReasonCode::NetworkLost,
-                "WhatsApp Web has lost its server and is trying to reach it again; check the network of this machine",
-            );
-            self.publisher.apply(&Event::Unready, Some(reason));
-            self.outbox.refuse_waiting(self.publisher.state().name());
+        match self.timers.passed(now)? {
+            Passed::Start => return Some(self.not_started()),
+            Passed::Scan => {
+                let detail = format!(
+                    "nobody scanned a code for {} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again",
+                    self.qr_timeout.as_secs()
+                );
+                return Some(End::because(ReasonCode::QrTimeout, detail));
+            }
+            Passed::Refresh => {
+                let driver = self.driver;
+                let refresh = async move { Answer::Refreshed(driver.refresh_codes().await) };
+                self.calls.push(refresh.boxed());
+            }
+            Passed::Reconnect => {
+                let detail = "WhatsApp Web has lost its server and is trying to reach it again; \
+                              check the network of this machine";
+                let reason = Reason::new(ReasonCode::NetworkLost, detail);
+                self.publisher.apply(&Event::Unready, Some(reason));
+                self.outbox.refuse_waiting(self.publisher.state().name());
+            }
         }
         None
     }
@@ -198,72 +174,44 @@ impl<'a, D: Driver> Serving<'a, D> {
     fn on_standing(&mut self, standing: Standing) {
         self.standing = standing;
         self.report();
-        let standing = &self.standing;
-        let state = self.publisher.state();
-        let was_linked = matches!(state, SessionState::Authenticated | SessionState::Ready);
-
-        if standing.linked {
+        if self.standing.linked {
             self.publisher.apply(&Event::Linked, None);
-            if standing.online && standing.can_send {
-                self.unready_at = None;
+            if self.standing.is_ready() {
                 self.publisher.apply(&Event::Ready, None);
-            } else if state == SessionState::Ready {
-                self.unready_at
-                    .get_or_insert_with(|| Instant::now() + RECONNECT_GRACE);
             }
-        } else if standing.login {
-            if was_linked {
-                let reason = Reason::new(
-                    ReasonCode::Unlinked,
-                    "this device was removed from the account; scan a code to link it again",
-                );
-                self.publisher.apply(&Event::Unlinked, Some(reason));
-                self.outbox.refuse_waiting(self.publisher.state().name());
-            }
-            let event = match &standing.code {
-                Some(text) => Event::CodeShown(QrCode {
-                    text: text.clone(),
-                    shown_at: Timestamp::now(),
-                }),
-                None => Event::CodeAwaited,
-            };
-            self.publisher.apply(&event, None);
-        } else if state == SessionState::Ready {
-            // A page that loads anew knows nothing for a moment.
-            self.unready_at
-                .get_or_insert_with(|| Instant::now() + RECONNECT_GRACE);
+        } else if self.standing.login {
+            self.on_login();
         }
-        self.set_timers();
-    }
-
-    /// Timers belong to states: sets those of the present one, clears the others.
-    fn set_timers(&mut self) {
-        let now = Instant::now();
         let state = self.publisher.state();
+        self.timers.set(&state, &self.standing, Instant::now());
         if state != SessionState::Init {
-            self.start_deadline = None;
             self.start = None;
         }
-        if state != SessionState::Ready {
-            self.unready_at = None;
+    }
+
+    /// The page asks for a scan.
+    fn on_login(&mut self) {
+        let state = self.publisher.state();
+        if matches!(state, SessionState::Authenticated | SessionState::Ready) {
+            let detail = "this device was removed from the account; scan a code to link it again";
+            let reason = Reason::new(ReasonCode::Unlinked, detail);
+            self.publisher.apply(&Event::Unlinked, Some(reason));
+            self.outbox.refuse_waiting(self.publisher.state().name());
         }
-        if !matches!(state, SessionState::QrRequired { .. }) {
-            self.qr_deadline = None;
-            self.refresh_at = None;
-            return;
-        }
-        self.qr_deadline.get_or_insert(now + self.qr_timeout);
-        if !self.standing.codes_ended {
-            self.refresh_at = None;
-        } else if self.refresh_at.is_none() {
-            self.refresh_at = Some(now);
-        }
+        let event = match &self.standing.code {
+            Some(text) => Event::CodeShown(QrCode {
+                text: text.clone(),
+                shown_at: Timestamp::now(),
+            }),
+            None => Event::CodeAwaited,
+        };
+        self.publisher.apply(&event, None);
     }
 
     /// Publishes what stands beside the state.
     fn report(&self) {
         let standing = &self.standing;
-        let serving = standing.serving.map(|adapter| adapter.as_str());
+        let serving = standing.serving.map(AdapterName::as_str);
         self.publisher.amend(|snapshot| {
             let account = standing
                 .account
@@ -408,7 +356,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             Answer::HandedOver(result) => self.outbox.on_handed_over(result),
             Answer::Refreshed(Ok(())) => {}
             Answer::Refreshed(Err(why)) => {
-                tracing::warn!(error = why, "the page gave no fresh codes: {why}")
+                tracing::warn!(error = why, "the page gave no fresh codes: {why}");
             }
         }
     }

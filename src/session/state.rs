@@ -82,6 +82,10 @@ pub enum Event {
 
 impl SessionState {
     /// The state after `event`, `None` when nothing changes.
+    #[expect(
+        clippy::match_same_arms,
+        reason = "one arm for each transition, in the order of a session's life, reads as the picture above"
+    )]
     pub fn on(&self, event: &Event) -> Option<Self> {
         use SessionState as S;
         match (self, event) {

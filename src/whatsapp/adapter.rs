@@ -45,6 +45,10 @@ impl fmt::Display for AdapterName {
 /// One adapter's view of the page. What it cannot know stays at its default.
 #[derive(Clone, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the script's own words, each true or not"
+)]
 pub(super) struct View {
     /// It recognises the page and can tell its state.
     pub(super) state_known: bool,

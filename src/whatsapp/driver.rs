@@ -74,6 +74,10 @@ pub enum Fact {
 
 /// How the page stands.
 #[derive(Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the page, in any combination; the states are made of them elsewhere"
+)]
 pub struct Standing {
     /// Whether anything of WhatsApp Web was recognised at all.
     pub recognised: bool,
@@ -95,6 +99,13 @@ pub struct Standing {
     pub can_send: bool,
     /// What the adapters lack, as `adapter: name`.
     pub missing: Vec<String>,
+}
+
+impl Standing {
+    /// Whether a send would work now.
+    pub const fn is_ready(&self) -> bool {
+        self.linked && self.online && self.can_send
+    }
 }
 
 impl fmt::Debug for Standing {

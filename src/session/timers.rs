@@ -1,0 +1,147 @@
+//! The deadlines of a session whose page is open. Pure: knows no time but what it is given.
+//!
+//! Each timer belongs to a state and is cleared when the state is left.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::SessionState;
+use crate::whatsapp::Standing;
+
+/// From an open page to a code or an account. A heavy page takes 4 s, and 18 s when many start at once (CHROME.md); a
+/// slow network may need far more, but nobody waits longer than this in front of `INIT`.
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// A healthy reconnect takes 0.3 to 1.4 s, after an `offline` event up to 3.1 s (WHATSAPP.md, section 2). A silent loss
+/// shows in the page after 33 to 34 s only, and READY must end within 40.
+const RECONNECT_GRACE: Duration = Duration::from_secs(5);
+
+/// Fresh codes come some 1 s after they were asked for (WHATSAPP.md, section 1); asked again when they did not.
+const REFRESH_RETRY: Duration = Duration::from_secs(5);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Timers {
+    qr_timeout: Duration,
+    /// By when INIT must be left.
+    start: Option<Instant>,
+    /// By when somebody must have scanned.
+    scan: Option<Instant>,
+    /// When fresh codes are to be asked for.
+    refresh: Option<Instant>,
+    /// When a connection that is lost counts as lost.
+    reconnect: Option<Instant>,
+}
+
+/// A deadline that has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    /// The page came up with neither code nor account.
+    Start,
+    /// Nobody scanned.
+    Scan,
+    /// Fresh codes are due.
+    Refresh,
+    /// The connection has been lost for longer than a healthy reconnect takes.
+    Reconnect,
+}
+
+impl Timers {
+    pub(super) fn new(qr_timeout: Duration, now: Instant) -> Self {
+        let start = Some(now + START_TIMEOUT);
+        Self {
+            qr_timeout,
+            start,
+            scan: None,
+            refresh: None,
+            reconnect: None,
+        }
+    }
+
+    /// Sets the timers of `state` in the light of how the page stands, and clears those of other states.
+    pub(super) fn set(&mut self, state: &SessionState, standing: &Standing, now: Instant) {
+        self.start = self.start.filter(|_| *state == SessionState::Init);
+        // A page that loads anew knows nothing for a moment: that counts as a reconnect too.
+        let is_lost = *state == SessionState::Ready && !standing.is_ready();
+        self.reconnect = is_lost.then(|| self.reconnect.unwrap_or(now + RECONNECT_GRACE));
+        let shows_codes = matches!(state, SessionState::QrRequired { .. });
+        self.scan = shows_codes.then(|| self.scan.unwrap_or(now + self.qr_timeout));
+        let has_run_out = shows_codes && standing.codes_ended;
+        self.refresh = has_run_out.then(|| self.refresh.unwrap_or(now));
+    }
+
+    /// When to look again; `None` while nothing has a deadline.
+    pub(super) fn next(&self) -> Option<Instant> {
+        [self.start, self.scan, self.refresh, self.reconnect]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Takes one deadline that has passed, those that end the session first.
+    pub(super) fn passed(&mut self, now: Instant) -> Option<Passed> {
+        let has_passed = |timer: &mut Instant| *timer <= now;
+        if self.start.take_if(has_passed).is_some() {
+            return Some(Passed::Start);
+        }
+        if self.scan.take_if(has_passed).is_some() {
+            return Some(Passed::Scan);
+        }
+        if self.reconnect.take_if(has_passed).is_some() {
+            return Some(Passed::Reconnect);
+        }
+        self.refresh.take_if(has_passed)?;
+        self.refresh = Some(now + REFRESH_RETRY);
+        Some(Passed::Refresh)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CODES: SessionState = SessionState::QrRequired {
+        code: None,
+        attempts: 1,
+    };
+
+    fn timers() -> (Timers, Instant) {
+        let now = Instant::now();
+        (Timers::new(Duration::from_secs(300), now), now)
+    }
+
+    #[test]
+    fn the_time_to_scan_runs_from_the_first_code_and_not_from_the_last() {
+        let (mut timers, now) = timers();
+        timers.set(&CODES, &Standing::default(), now);
+        timers.set(&CODES, &Standing::default(), now + Duration::from_secs(200));
+        assert_eq!(
+            timers.passed(now + Duration::from_secs(300)),
+            Some(Passed::Scan)
+        );
+    }
+
+    #[test]
+    fn fresh_codes_are_asked_for_at_once_and_again_when_none_came() {
+        let (mut timers, now) = timers();
+        let ended = Standing {
+            codes_ended: true,
+            ..Standing::default()
+        };
+        timers.set(&CODES, &ended, now);
+        assert_eq!(timers.passed(now), Some(Passed::Refresh));
+        assert_eq!(timers.passed(now), None);
+        assert_eq!(timers.passed(now + REFRESH_RETRY), Some(Passed::Refresh));
+        timers.set(&CODES, &Standing::default(), now + REFRESH_RETRY);
+        assert_eq!(timers.passed(now + REFRESH_RETRY * 3), None);
+    }
+
+    #[test]
+    fn the_time_to_start_ends_with_init() {
+        let (mut timers, now) = timers();
+        timers.set(&SessionState::Authenticated, &Standing::default(), now);
+        assert_eq!(timers.next(), None);
+        assert_eq!(timers.passed(now + START_TIMEOUT), None);
+    }
+}
