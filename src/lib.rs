@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod config;
+pub mod http;
 pub mod qr;
 pub mod sandbox;
 pub mod session;
