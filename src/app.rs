@@ -1,1 +1,240 @@
-//! (to come)
+//! The service put together: sandbox, sessions, API; bound as one, stopped as one.
+//!
+//! Responsible for the order of starting and stopping. Stopping is soft, then hard: first no new connections, requests
+//! in flight finish while the sessions close their Chromes; what is not done by [`STOP_BUDGET`] is dropped, and dropping
+//! a session kills its Chrome.
+
+use std::{
+    fs::{self, DirBuilder},
+    future::{Future, IntoFuture},
+    io,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    browser,
+    config::Config,
+    http,
+    sandbox::{Sandbox, SandboxConfig, SandboxError},
+    session::{Registry, RegistryOptions},
+    whatsapp::{PageScripts, PageSettings},
+};
+
+/// Closing one Chrome takes 0.1 s, and 8.5 s at most when it has to be killed. Within this all is done or dropped; the
+/// `kill_timeout` of the supervisor must be longer (`ecosystem.config.js`).
+pub const STOP_BUDGET: Duration = Duration::from_millis(9500);
+
+/// The service, bound to its ports and not yet running.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    listener: TcpListener,
+    addr: SocketAddr,
+    sandbox: Option<Sandbox>,
+    registry: Arc<Registry>,
+}
+
+/// Why the service did not start. Each is one line that says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A folder cannot be used.
+    #[error("{variable}: the folder {} cannot be written: {source}", path.display())]
+    Folder {
+        /// The variable that names it.
+        variable: &'static str,
+        /// The folder.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The API's port cannot be had.
+    #[error("PORT: cannot listen on {addr}: {source}")]
+    Bind {
+        /// The wanted address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The sandbox cannot start.
+    #[error("SANDBOX_PORT: {0}")]
+    Sandbox(#[from] SandboxError),
+}
+
+impl App {
+    /// Takes ports and folders, and ends Chromes that a killed service has left behind.
+    pub async fn bind(mut config: Config) -> Result<Self, StartError> {
+        for (variable, path) in [
+            ("TOKENS_DIR", &config.tokens_dir),
+            ("DATA_DIR", &config.data_dir),
+        ] {
+            ensure_writable(path).map_err(|source| StartError::Folder {
+                variable,
+                path: path.clone(),
+                source,
+            })?;
+        }
+        let wanted = SocketAddr::new(config.host, config.port);
+        let bind = async {
+            let listener = TcpListener::bind(wanted).await?;
+            let addr = listener.local_addr()?;
+            Ok((listener, addr))
+        };
+        let (listener, addr) = bind.await.map_err(|source| StartError::Bind {
+            addr: wanted,
+            source,
+        })?;
+
+        let sandbox = match &config.sandbox {
+            None => None,
+            Some(settings) => {
+                let options = SandboxConfig {
+                    data_dir: config.data_dir.join("sandbox"),
+                    first_code: settings.code_lives.first,
+                    next_codes: settings.code_lives.next,
+                    ack_delay: settings.ack_delay,
+                };
+                Some(Sandbox::bind(SocketAddr::new(config.host, settings.port), options).await?)
+            }
+        };
+        if let Some(sandbox) = &sandbox {
+            config.whatsapp_url = format!("http://{}/", sandbox.addr());
+        }
+
+        for swept in browser::sweep(&config.tokens_dir).await {
+            tracing::warn!(
+                chrome.pid = swept.pid,
+                ended = swept.ended,
+                "found a Chrome of a service that was killed: {}",
+                if swept.ended {
+                    "ended it"
+                } else {
+                    "it would not end"
+                }
+            );
+        }
+        let tokens_dir = config.tokens_dir.clone();
+        let registry =
+            Registry::open(registry_options(&config)).map_err(|source| StartError::Folder {
+                variable: "TOKENS_DIR",
+                path: tokens_dir,
+                source,
+            })?;
+        Ok(Self {
+            config,
+            listener,
+            addr,
+            sandbox,
+            registry: Arc::new(registry),
+        })
+    }
+
+    /// Where the API listens.
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where the simulated WhatsApp Web listens, if there is one.
+    pub fn sandbox_addr(&self) -> Option<SocketAddr> {
+        self.sandbox.as_ref().map(Sandbox::addr)
+    }
+
+    /// Serves until `signal` resolves, then stops in order. A second resolution of `hard` ends the waiting at once.
+    pub async fn run_until(
+        self,
+        signal: impl Future<Output = ()>,
+        hard: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let Self {
+            config,
+            listener,
+            addr: _,
+            sandbox,
+            registry,
+        } = self;
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+
+        let router = http::router(http::AppState::new(Arc::clone(&registry), &config));
+        let server =
+            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        tasks.spawn(server.into_future());
+        // The page's server goes last, so that Chromes still have it while they close.
+        let sandbox_stop = CancellationToken::new();
+        if let Some(sandbox) = sandbox {
+            let sandbox_stop = sandbox_stop.clone();
+            tasks.spawn(async move {
+                sandbox.run(sandbox_stop).await;
+                Ok(())
+            });
+        }
+        autostart(&config, &registry);
+
+        let ended_early = tokio::select! {
+            () = signal => None,
+            // A server ends by itself only when something is badly wrong.
+            Some(ended) = tasks.join_next() => Some(ended.unwrap_or_else(|panic| Err(io::Error::other(panic)))),
+        };
+        tracing::info!(
+            "stopping: closing every Chrome, at most {} s",
+            STOP_BUDGET.as_secs()
+        );
+        stop.cancel();
+        let stopped = async {
+            registry.shut_down().await;
+            sandbox_stop.cancel();
+            while tasks.join_next().await.is_some() {}
+        };
+        tokio::select! {
+            stopped = timeout(STOP_BUDGET, stopped) => match stopped {
+                Ok(()) => tracing::info!("stopped"),
+                Err(_elapsed) => tracing::warn!("not everything had ended after {} s; the rest is dropped", STOP_BUDGET.as_secs()),
+            },
+            () = hard => tracing::warn!("told to stop a second time: the rest is dropped"),
+        }
+        ended_early.unwrap_or(Ok(()))
+    }
+}
+
+fn registry_options(config: &Config) -> RegistryOptions {
+    RegistryOptions {
+        tokens_dir: config.tokens_dir.clone(),
+        page: PageSettings {
+            chrome_path: config.chrome_path.clone(),
+            search_path: config.search_path.clone(),
+            chrome_args: config.chrome_args.clone(),
+            url: config.whatsapp_url.clone(),
+            scripts: PageScripts::new(config.page_scripts_dir.clone()),
+        },
+        max_sessions: config.max_sessions,
+        max_concurrent_starts: config.max_concurrent_starts,
+        qr_timeout: config.qr_timeout,
+        send_wait: config.send_wait,
+    }
+}
+
+/// Asks each session of `AUTOSTART` to start. The starts queue up by themselves.
+fn autostart(config: &Config, registry: &Registry) {
+    for id in &config.autostart {
+        if let Ok(session) = registry.find_or_create(id) {
+            session.start();
+        }
+    }
+}
+
+/// Makes the folder, private to this user, and sees that it can be written.
+fn ensure_writable(folder: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let probe = folder.join(".writable");
+    fs::write(&probe, b"")?;
+    fs::remove_file(&probe)
+}

@@ -1,5 +1,31 @@
 //! A self-hosted WhatsApp session manager: one headless Chrome per account, behind a small HTTP API.
+//!
+//! ```text
+//!  LeadMaster, curl, a browser, PM2
+//!         │ HTTP
+//!         ▼
+//!   http ──▶ session (registry, one actor per session, pure state machine)
+//!                 │
+//!                 ▼
+//!         whatsapp (the page, through its adapters)
+//!                 ▼
+//!         browser (one Chrome process + one profile folder + CDP)
+//!                 ▼
+//!         web.whatsapp.com    or    sandbox (a simulated WhatsApp Web with a simulated phone)
+//! ```
+//!
+//! Architecture invariants:
+//! - `http → session → whatsapp → browser`, never back. `qr` imports none of ours, `config` only the name of a session;
+//!   `sandbox` is an island that nothing but `app` starts.
+//! - Only `config` reads the environment. Only `http` and `sandbox` name axum. Only `browser` and `whatsapp` name
+//!   chromiumoxide. Only `browser::process` starts programs. Only `session::actor` and `session::serving` change a state.
+//! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
+//! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
+//!
+//! Modules in reading order: [`app`], [`http`], [`session`], [`whatsapp`], [`browser`]; then [`config`], [`qr`],
+//! [`telemetry`], [`sandbox`].
 
+pub mod app;
 pub mod browser;
 pub mod config;
 pub mod http;

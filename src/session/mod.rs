@@ -14,6 +14,8 @@
 pub mod state;
 
 mod actor;
+#[cfg(test)]
+mod actor_tests;
 mod error;
 mod handle;
 mod id;

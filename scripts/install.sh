@@ -1,0 +1,46 @@
+# Installs what is missing, saying what and why. Sourced by the scripts beside it; installs nothing that is there.
+# shellcheck shell=bash
+
+say() { printf '\n\033[1m==> %s\033[0m\n' "$*" >&2; }
+fail() {
+    printf '\nerror: %s\n' "$*" >&2
+    exit 1
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# need_packages WHY PACKAGE…: Debian packages, with one look at the lists if they are needed at all.
+need_packages() {
+    local why=$1 missing=() as_root=() package
+    shift
+    for package in "$@"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return
+    has apt-get || fail "please install: ${missing[*]} ($why). Only Debian and Ubuntu are done by themselves."
+    if [ "$(id -u)" -ne 0 ]; then
+        has sudo || fail "please run as root: apt-get install ${missing[*]} ($why)"
+        as_root=(sudo)
+    fi
+    say "installing ${missing[*]}: $why"
+    "${as_root[@]}" apt-get update -qq || fail "apt-get update failed: is there a network?"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+        fail "apt-get could not install ${missing[*]}"
+}
+
+need_rust() {
+    has cargo || fail "Rust is missing: install it by https://rustup.rs, then run this again"
+    has cc || need_packages "Rust links with it" gcc libc6-dev
+}
+
+# Any Chrome does for running; the smallest is installed where there is none.
+need_chrome() {
+    [ -n "${CHROME_PATH:-}" ] && return
+    local name
+    for name in chromium-headless-shell google-chrome-stable chromium; do has "$name" && return; done
+    need_packages "each session runs one headless Chrome" chromium-headless-shell
+}
+
+need_node() {
+    has node && has npm && return
+    need_packages "the tests run wa-js and PM2, which come from npm" nodejs npm
+}
