@@ -5,3 +5,7 @@
     clippy::panic,
     reason = "a failed expectation is how a test fails"
 )]
+
+mod support;
+
+mod contract;
