@@ -80,7 +80,10 @@ pub struct CodeLives {
 
 impl CodeLives {
     /// What WhatsApp's server does: 60 s for the first of six codes, 20 s for the others (whatsmeow `qrchan.go`).
-    pub const WHATSAPP: Self = Self { first: Duration::from_secs(60), next: Duration::from_secs(20) };
+    pub const WHATSAPP: Self = Self {
+        first: Duration::from_secs(60),
+        next: Duration::from_secs(20),
+    };
 }
 
 /// Which session a request means.

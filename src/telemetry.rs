@@ -3,7 +3,8 @@
 //! Lines go to stdout, where PM2 and containers expect them. `LOG_FORMAT` chooses text or one JSON object a line,
 //! `RUST_LOG` what is logged.
 //!
-//! Invariant: **of our dependencies only warnings and errors are logged, whatever `RUST_LOG` says.** At debug and trace
+//! Invariant: **of our dependencies only warnings and errors are logged (of chromiumoxide nothing), whatever `RUST_LOG`
+//! says.** At debug and trace
 //! chromiumoxide writes each message to and from Chrome, and tungstenite each WebSocket frame: login codes, phone
 //! numbers and texts. `RUST_LOG=debug` or `trace` is therefore safe, and it means *our* lines. The rule is "ours only"
 //! and not a list of talkative crates, so that a new dependency is covered before anybody has read it.
@@ -63,7 +64,15 @@ where
 }
 
 fn only_ours_below_warn() -> FilterFn {
-    filter_fn(|of: &Metadata<'_>| *of.level() <= Level::WARN || is_ours(of.target()))
+    filter_fn(|of: &Metadata<'_>| {
+        is_ours(of.target()) || (*of.level() <= Level::WARN && !is_chromiumoxide(of.target()))
+    })
+}
+
+/// It warns of each event of a newer Chrome that it does not know, and calls every end of a connection an error. What of
+/// it matters comes back to `browser` as an error and is logged there.
+fn is_chromiumoxide(target: &str) -> bool {
+    target.starts_with("chromiumoxide")
 }
 
 fn is_ours(target: &str) -> bool {
@@ -126,13 +135,15 @@ mod tests {
     fn our_lines_and_the_warnings_of_others_are_logged_as_asked() {
         let say = || {
             tracing::debug!("ours");
-            tracing::warn!(target: "chromiumoxide::handler", "theirs");
+            tracing::warn!(target: "axum::serve", "theirs");
+            tracing::warn!(target: "chromiumoxide::handler", "noise");
         };
         let at_debug = logged(LogFormat::Text, "debug", say);
         assert!(
             at_debug.contains("ours") && at_debug.contains("theirs"),
             "{at_debug}"
         );
+        assert!(!at_debug.contains("noise"), "{at_debug}");
         assert!(!at_debug.contains('\u{1b}'), "no colours in a file");
         let at_info = logged(LogFormat::Text, "info", say);
         assert!(

@@ -6,10 +6,7 @@ use std::{future::Future, mem, sync::Arc, time::Duration};
 
 use chromiumoxide::{
     Browser as Cdp, Page,
-    cdp::browser_protocol::{
-        browser::{CloseParams, GetVersionParams},
-        target::{CloseTargetParams, GetTargetsParams},
-    },
+    cdp::browser_protocol::browser::{CloseParams, GetVersionParams},
     error::CdpError,
     handler::{Handler, HandlerConfig},
 };
@@ -24,6 +21,9 @@ use super::{BrowserError, program::ChromeVersion, user_agent};
 
 /// Each step of preparing took under 0.2 s; a machine that starts several Chromes at once needs far more.
 const STEP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// chromiumoxide tells of no new page, it must be asked: a start takes 60 ms and more.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// When chromiumoxide forgets an answer that never came. Callers have deadlines of their own, and a heavy
 /// page may block for a minute.
@@ -46,7 +46,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects, opens one blank page that shows the user agent of `version`, and closes what Chrome had opened.
+    /// Connects, takes the one blank page and gives it the user agent of `version`.
     pub(super) async fn open(address: &str, version: &ChromeVersion) -> Result<Self, BrowserError> {
         let config = HandlerConfig {
             // WhatsApp's certificate is what tells it from somebody in between.
@@ -60,13 +60,12 @@ impl Connection {
         let cdp = Arc::new(cdp);
         let (ended, end) = watch::channel(None);
         let listening = AbortOnDropHandle::new(tokio::spawn(listen(handler, ended.clone())));
-        let page = step("opening a page", cdp.new_page("about:blank")).await?;
+        let page = step("waiting for the page", first_page(&cdp)).await?;
         step(
             "setting the user agent",
             page.execute(user_agent::override_on_page(version)),
         )
         .await?;
-        close_other_pages(&cdp, &page).await?;
         let pulse = AbortOnDropHandle::new(tokio::spawn(feel_pulse(Arc::clone(&cdp), ended)));
         Ok(Self {
             cdp,
@@ -117,25 +116,17 @@ async fn step<T>(
     Err(BrowserError::Protocol { step: name, why })
 }
 
-/// A tab that Chrome opened by itself or brought back after a crash costs memory and could load a page of its own.
-async fn close_other_pages(cdp: &Cdp, ours: &Page) -> Result<(), BrowserError> {
-    let targets = step(
-        "listing the pages",
-        cdp.execute(GetTargetsParams::default()),
-    )
-    .await?;
-    let others = targets
-        .result
-        .target_infos
-        .into_iter()
-        .filter(|target| target.r#type == "page" && target.target_id != *ours.target_id());
-    for other in others {
-        let closing = cdp.execute(CloseTargetParams::new(other.target_id));
-        if let Err(error) = step("closing a page", closing).await {
-            tracing::debug!("a page stayed open: {error}");
+/// The page that Chrome opens by itself, on the address at the end of its command line.
+///
+/// The full browser opens it only after it has told its debugging address. A second page of ours beside it would cost
+/// memory, and closing the first one would be a race.
+async fn first_page(cdp: &Cdp) -> Result<Page, CdpError> {
+    loop {
+        if let Some(page) = cdp.pages().await?.into_iter().next() {
+            return Ok(page);
         }
+        sleep(LOOK_INTERVAL).await;
     }
-    Ok(())
 }
 
 /// Drives the connection until it breaks.

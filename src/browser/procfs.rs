@@ -56,6 +56,7 @@ impl FromStr for ProcessId {
 struct Stat {
     state: u8,
     group: u32,
+    threads: u32,
     started: u64,
 }
 
@@ -70,16 +71,19 @@ impl Stat {
         let mut fields = fields.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
         let group = fields.nth(1)?.parse().ok()?;
-        let started = fields.nth(16)?.parse().ok()?;
+        let threads = fields.nth(14)?.parse().ok()?;
+        let started = fields.nth(1)?.parse().ok()?;
         Some(Self {
             state,
             group,
+            threads,
             started,
         })
     }
 
     fn is_alive(&self) -> bool {
-        !matches!(self.state, b'Z' | b'X' | b'x')
+        // A first thread that is a zombie while others are still on their way out: files are still locked.
+        !matches!(self.state, b'Z' | b'X' | b'x') || self.threads > 1
     }
 }
 
@@ -204,10 +208,17 @@ mod tests {
         let line = "77 (a) S b) Z 1 76 76 0 -1 1077936128 1 0 0 0 1 2 3 4 20 0 1 0 78281 9 9";
         let stat = Stat::parse(line).unwrap();
         assert_eq!(
-            (stat.state, stat.group, stat.started),
-            (b'Z', 76, 78281),
+            (stat.state, stat.group, stat.threads, stat.started),
+            (b'Z', 76, 1, 78281),
             "{line}"
         );
+        assert!(!stat.is_alive());
+    }
+
+    #[test]
+    fn a_zombie_with_threads_on_their_way_out_is_still_there() {
+        let line = "77 (a) Z 1 76 76 0 -1 1077936128 1 0 0 0 1 2 3 4 20 0 9 0 78281 9 9";
+        assert!(Stat::parse(line).unwrap().is_alive());
     }
 
     #[test]

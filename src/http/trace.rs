@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Instant};
 
 use axum::{extract::Request, http::Method, middleware::Next, response::Response};
-use tracing::{Instrument as _, Span, error, info, info_span, warn};
+use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 
 use super::error::{ApiError, Loudness};
 
@@ -58,11 +58,20 @@ impl Line {
             response.status().as_u16(),
         );
         let Some(why) = response.extensions().get::<Arc<ApiError>>() else {
-            info!(
-                http.status = status,
-                http.ms = ms,
-                "{method} {path} {status} in {ms} ms"
-            );
+            // Pages poll every few seconds: a read that went well is no news.
+            if method.is_safe() {
+                debug!(
+                    http.status = status,
+                    http.ms = ms,
+                    "{method} {path} {status} in {ms} ms"
+                );
+            } else {
+                info!(
+                    http.status = status,
+                    http.ms = ms,
+                    "{method} {path} {status} in {ms} ms"
+                );
+            }
             return;
         };
         let code = why.code();

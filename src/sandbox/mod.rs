@@ -1,1 +1,167 @@
-//! (to come)
+//! A simulated WhatsApp Web with a simulated phone, for tests, newcomers and integrators.
+//!
+//! Responsible for: a page that behaves as WhatsApp Web does, the server behind it, and a phone
+//! that is an HTTP API and a page. Not responsible for, and ignorant of: sessions, browsers, and
+//! everything else in this crate. `docs/sandbox.md` tells what is simulated and what is not.
+//!
+//! ```text
+//!  GET / ──▶ page (the page: page/*.js) ◀──WebSocket──▶ device ──▶ server ──▶ journal (file)
+//!  /phone/*, /faults ──▶ phone ───────────────────────────────────────┘
+//! ```
+//! Invariants: a message is on disk before it is acknowledged; nothing that a message, a code or
+//! a number says is ever logged; an injected fault is the only reason to misbehave.
+
+mod answer;
+mod code;
+mod device;
+mod faults;
+mod journal;
+mod number;
+mod page;
+mod phone;
+mod server;
+mod wire;
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    routing::{any, get, post},
+};
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use server::Server;
+
+/// Connections are told to end and need a moment only; what is slower is cut.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How the simulated WhatsApp behaves when no fault is set.
+#[derive(Clone, Debug)]
+pub struct SandboxConfig {
+    /// The folder that remembers accounts and messages over a restart.
+    pub data_dir: PathBuf,
+    /// How long the first code of a batch is valid.
+    pub first_code: Duration,
+    /// How long each of the five codes after it is valid.
+    pub next_codes: Duration,
+    /// How long the server takes to acknowledge a message; delivered and read follow, each as
+    /// long after the one before.
+    pub ack_delay: Duration,
+}
+
+impl SandboxConfig {
+    /// The timing of the real WhatsApp: codes of 60 and 20 seconds, half a second to a message's
+    /// first acknowledgement.
+    pub fn in_folder(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            first_code: Duration::from_secs(60),
+            next_codes: Duration::from_secs(20),
+            ack_delay: Duration::from_millis(500),
+        }
+    }
+}
+
+/// Why the sandbox does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The address cannot be listened on; most often another process has the port.
+    #[error("listen on port {} of {}: {cause}", .address.port(), .address.ip())]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// The data folder cannot be read or written.
+    #[error("open the sandbox's data in {}: {cause}", .folder.display())]
+    Data {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+/// A sandbox that listens but does not serve yet.
+#[derive(Debug)]
+pub struct Sandbox {
+    listener: TcpListener,
+    address: SocketAddr,
+    server: Arc<Server>,
+    config: Arc<SandboxConfig>,
+}
+
+/// What every handler shares.
+#[derive(Clone, Debug)]
+struct App {
+    server: Arc<Server>,
+    config: Arc<SandboxConfig>,
+    stop: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl Sandbox {
+    /// Reads what the data folder remembers, and listens.
+    pub async fn bind(address: SocketAddr, config: SandboxConfig) -> Result<Self, SandboxError> {
+        let server = Server::open(&config.data_dir)
+            .map_err(|cause| SandboxError::Data { folder: config.data_dir.clone(), cause })?;
+        let listen = |cause| SandboxError::Listen { address, cause };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        Ok(Self { listener, address, server: Arc::new(server), config: Arc::new(config) })
+    }
+
+    /// Where it listens: with port 0 in the configuration, the port that the system chose.
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, and then ends promptly, whoever is still connected.
+    pub async fn run(self, stop: CancellationToken) {
+        let app = App {
+            server: self.server,
+            config: self.config,
+            stop: stop.clone(),
+            connections: TaskTracker::new(),
+        };
+        let connections = app.connections.clone();
+        let serve = axum::serve(self.listener, router(app))
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        let cut = async {
+            stop.cancelled().await;
+            tokio::time::sleep(CLOSE_TIMEOUT).await;
+        };
+        tokio::select! {
+            served = serve => if let Err(why) = served {
+                tracing::error!("the sandbox stopped serving: {why}");
+            },
+            () = cut => tracing::warn!("the sandbox cut requests that did not end in time"),
+        }
+        connections.close();
+        if timeout(CLOSE_TIMEOUT, connections.wait()).await.is_err() {
+            tracing::warn!("the sandbox cut connections that did not end in time");
+        }
+    }
+}
+
+fn router(app: App) -> Router {
+    Router::new()
+        .route("/", get(page::web))
+        .route("/send", get(page::web))
+        .route("/web/socket", any(page::socket))
+        .route("/web/update", get(page::update))
+        .route("/web/code", post(page::code))
+        .route("/phone", get(page::phone))
+        .route("/phone/scan", post(phone::scan))
+        .route("/phone/messages", get(phone::messages))
+        .route("/phone/receive", post(phone::receive))
+        .route("/phone/unlink", post(phone::unlink))
+        .route("/phone/state", get(phone::state))
+        .route("/faults", get(phone::faults).post(phone::set_faults))
+        .fallback(page::file)
+        .with_state(app)
+}

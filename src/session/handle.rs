@@ -45,7 +45,7 @@ pub(super) enum Command {
 /// How far a connect waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitFor {
-    /// Until the state is `READY`, `QR_REQUIRED` or failed, but no longer than this.
+    /// Until the state is `READY`, a code can be shown, or the session failed, but no longer than this.
     Code(Duration),
     /// Until the state is `READY` or failed. The codes' own time-out (`QR_TIMEOUT_SECONDS`) bounds it.
     Ready,
@@ -113,7 +113,8 @@ impl SessionHandle {
 
         let arrived = |snapshot: &Snapshot| match snapshot.state {
             SessionState::Init | SessionState::Authenticated => false,
-            SessionState::QrRequired { .. } => wait != WaitFor::Ready,
+            // The caller's next step is to show the code, so one that comes in a moment is waited for.
+            SessionState::QrRequired { ref code, .. } => wait != WaitFor::Ready && code.is_some(),
             SessionState::Ready | SessionState::Disconnected | SessionState::Error => true,
         };
         let mut snapshots = self.snapshots.clone();

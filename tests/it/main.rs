@@ -8,4 +8,5 @@
 
 mod support;
 
+mod browser;
 mod contract;

@@ -38,6 +38,7 @@
   // From here to the first word, even when names are missing: modules may arrive seconds late.
   const PROBE_PATIENCE_MS = 5000;
   const PROBE_INTERVAL_MS = 100;
+  const LATE_PROBE_INTERVAL_MS = 1000;
   // The code is read from the screen if it is there; the one built here waits that long for it.
   const CODE_HEAD_START_MS = 700;
   // Since May 2026 the code is a link that a phone's camera opens too (whatsmeow 876de1e9).
@@ -72,8 +73,11 @@
   };
   const isLinked = () => Boolean(found.getMaybeMePnUser() || found.getMaybeMeLidUser());
 
+  // Nothing is said before the first probe is over: a half-loaded page would look broken.
+  let isSettled = false;
   let last = "";
   const tell = () => {
+    if (!isSettled) return;
     const missing = { state: probe("state"), send: probe("send"), code: probe("code") };
     const view = { state_known: missing.state.length === 0, missing: [...missing.state, ...missing.send] };
     if (view.state_known) {
@@ -82,7 +86,9 @@
       view.account = account();
       view.login = !view.linked && (state === "UNPAIRED" || state === "UNPAIRED_IDLE");
       view.codes_ended = view.login && state === "UNPAIRED_IDLE";
-      view.code = view.login && !view.codes_ended ? code : null;
+      // After the last code of a batch Conn keeps its ref: what was built from it is worthless.
+      if (view.codes_ended) code = null;
+      view.code = view.login ? code : null;
       view.online = view.linked && state === "CONNECTED" && found.Stream.mode === "MAIN";
       view.can_send = missing.send.length === 0;
     }
@@ -145,13 +151,15 @@
     }
   };
 
-  // Modules can come late and one by one, so this goes on, ever cheaper, until none is missing.
+  // Modules can come late and one by one, so this goes on until none is missing.
   const began = Date.now();
   const settle = () => {
-    const missing = ["state", "send", "code"].flatMap(probe);
+    const isMissing = ["state", "send", "code"].flatMap(probe).length > 0;
+    const isLate = Date.now() - began > PROBE_PATIENCE_MS;
+    isSettled ||= !isMissing || isLate;
     watchAll();
-    if (missing.length === 0 || Date.now() - began > PROBE_PATIENCE_MS) tell();
-    if (missing.length > 0) setTimeout(settle, Date.now() - began > PROBE_PATIENCE_MS ? 1000 : PROBE_INTERVAL_MS);
+    tell();
+    if (isMissing) setTimeout(settle, isLate ? LATE_PROBE_INTERVAL_MS : PROBE_INTERVAL_MS);
   };
   settle();
 

@@ -2,6 +2,8 @@
 //!
 //! Tests wait for a state and never for time. What a test leaves running is found by [`Home`] and fails it.
 
+pub(crate) mod chrome;
+
 mod api;
 mod home;
 mod output;

@@ -1,0 +1,333 @@
+//! One connection of one page to the server.
+//!
+//! Responsible for: the order and the timing of what travels (codes that rotate, late
+//! acknowledgements, receipts), and the faults of the connection. Not responsible for: what is
+//! true (`server`).
+//!
+//! ```text
+//! hello ──no link──▶ codes: 60 s, 5 × 20 s ──▶ ran out ──refresh──▶ codes …
+//!   │                  └─ scanned ─▶ paired (the page stores its link and connects anew)
+//!   └──link──▶ welcome: what was missed, then messages both ways ──▶ removed
+//! ```
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::{Message as WsMessage, WebSocket};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use jiff::Timestamp;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    SandboxConfig,
+    code::DeviceKeys,
+    faults::{AckFault, Event, Faults, NumberCheckFault, SendFault, SocketFault},
+    journal::Message,
+    number::Number,
+    server::{self, ConnectionId, FRAMES_IN_FLIGHT, Server, Taken},
+    wire::{Awaiting, Credentials, FromPage, RemovedBecause, ToPage},
+};
+
+/// The real server sends six references at a time.
+const CODES_PER_BATCH: u32 = 6;
+/// A page says hello at once; one that does not is none of ours.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest frame: the longest text of WhatsApp is 65,536 characters.
+pub(super) const MAX_FRAME_BYTES: usize = 512 * 1024;
+
+/// Why a connection ends.
+struct Ended;
+
+/// Serves one connection until it ends, by whichever side.
+pub(super) async fn serve(
+    mut socket: WebSocket,
+    server: Arc<Server>,
+    config: Arc<SandboxConfig>,
+    stop: CancellationToken,
+) {
+    let hello = tokio::select! {
+        biased;
+        () = stop.cancelled() => return,
+        hello = timeout(HELLO_TIMEOUT, next_frame(&mut socket)) => hello,
+    };
+    let Ok(Ok(FromPage::Hello { tab, device, keys, awaiting })) = hello else { return };
+    let (outbox, inbox) = mpsc::channel(FRAMES_IN_FLIGHT);
+    let id = server.connected(&tab, outbox);
+    let connection = Connection {
+        socket,
+        id,
+        revisions: server.revisions(),
+        server: Arc::clone(&server),
+        config,
+        link: None,
+        keys,
+        codes_left: 0,
+        code_ends: None,
+        later: FuturesUnordered::new(),
+        told: None,
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        _ended = connection.run(inbox, device, awaiting) => {}
+    }
+    server.disconnected(id);
+}
+
+async fn next_frame(socket: &mut WebSocket) -> Result<FromPage, Ended> {
+    while let Some(Ok(message)) = socket.recv().await {
+        if let WsMessage::Text(text) = message {
+            return serde_json::from_str(&text).map_err(|why| {
+                // Names the fault, never what the frame held.
+                tracing::debug!("a page sent a frame that is none: {:?}", why.classify());
+                Ended
+            });
+        }
+    }
+    Err(Ended)
+}
+
+struct Connection {
+    socket: WebSocket,
+    id: ConnectionId,
+    server: Arc<Server>,
+    config: Arc<SandboxConfig>,
+    revisions: watch::Receiver<u64>,
+
+    /// Device and account, once the page has proven who it is.
+    link: Option<(String, Number)>,
+    keys: Option<DeviceKeys>,
+    codes_left: u32,
+    code_ends: Option<Instant>,
+    /// Frames that are due later.
+    later: FuturesUnordered<BoxFuture<'static, ToPage>>,
+    /// The faults that the page was last told of.
+    told: Option<Faults>,
+}
+
+impl Connection {
+    async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<ToPage>,
+        device: Option<Credentials>,
+        awaiting: Vec<Awaiting>,
+    ) -> Result<(), Ended> {
+        self.open(device, awaiting).await?;
+        loop {
+            let code_ends = self.code_ends;
+            tokio::select! {
+                frame = next_frame(&mut self.socket) => self.on_frame(frame?).await?,
+                frame = inbox.recv() => self.forward(frame.ok_or(Ended)?).await?,
+                Some(frame) = self.later.next() => self.forward(frame).await?,
+                () = sleep_until(code_ends.unwrap_or_else(Instant::now)), if code_ends.is_some() => {
+                    self.next_code().await?;
+                }
+                changed = self.revisions.changed() => {
+                    changed.map_err(|_| Ended)?;
+                    self.on_faults().await?;
+                }
+            }
+        }
+    }
+
+    async fn open(&mut self, device: Option<Credentials>, awaiting: Vec<Awaiting>) -> Result<(), Ended> {
+        let Some(credentials) = device else {
+            self.on_faults().await?;
+            return self.new_batch().await;
+        };
+        let (account, missed) = match self.server.attach(self.id, &credentials) {
+            Ok(attached) => attached,
+            Err(reason) => return self.forward(ToPage::Removed { reason }).await,
+        };
+        self.link = Some((credentials.id, account.clone()));
+        self.on_faults().await?;
+        let welcome = ToPage::Welcome { account: account.as_str().to_owned(), lid: account.lid() };
+        self.send(&welcome).await?;
+        for message in &missed {
+            self.send(&server::incoming_frame(message)).await?;
+        }
+        for Awaiting { id } in awaiting {
+            if self.server.read(|world| world.has(&account, &id)) {
+                self.acknowledge(&id, Duration::ZERO);
+            }
+        }
+        Ok(())
+    }
+
+    async fn on_frame(&mut self, frame: FromPage) -> Result<(), Ended> {
+        match frame {
+            FromPage::Ping => self.send(&ToPage::Pong).await,
+            FromPage::RefreshCodes => self.new_batch().await,
+            FromPage::Keys { keys } => {
+                self.server.keys_changed(self.id, keys.clone());
+                self.keys = Some(keys);
+                Ok(())
+            }
+            FromPage::Exists { request, user, server } => {
+                self.answer_exists(request, &user, &server).await
+            }
+            FromPage::Send { id, user, server, body, from_server } => {
+                self.take(id, &user, &server, body, &from_server).await
+            }
+            FromPage::Received { id } => {
+                let Some((device, _)) = &self.link else { return Err(Ended) };
+                self.server.delivered(device, &id).map_err(|_| Ended)
+            }
+            FromPage::Logout => {
+                let Some((device, _)) = &self.link else { return Err(Ended) };
+                self.server.log_out(device).map_err(|_| Ended)
+            }
+            FromPage::Hello { .. } => Err(Ended),
+        }
+    }
+
+    /// Sends a frame that came from elsewhere, and ends with it when it is the last one.
+    async fn forward(&mut self, frame: ToPage) -> Result<(), Ended> {
+        if matches!(frame, ToPage::Event { event: Event::SocketClosed }) {
+            return Err(Ended);
+        }
+        self.send(&frame).await?;
+        if matches!(frame, ToPage::Paired { .. } | ToPage::Removed { .. } | ToPage::Conflict) {
+            // The page has to read these before the socket goes, so it is the page that closes it.
+            while next_frame(&mut self.socket).await.is_ok() {}
+            return Err(Ended);
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, frame: &ToPage) -> Result<(), Ended> {
+        let text = serde_json::to_string(frame).map_err(|_| Ended)?;
+        self.socket.send(WsMessage::text(text)).await.map_err(|_| Ended)
+    }
+
+    fn faults(&self) -> Faults {
+        let account = self.link.as_ref().map(|(_, account)| account);
+        self.server.read(|world| world.faults_of(account))
+    }
+
+    /// Tells the page of its faults, and suffers those of the connection.
+    async fn on_faults(&mut self) -> Result<(), Ended> {
+        let faults = self.faults();
+        if self.told.as_ref() == Some(&faults) {
+            return Ok(());
+        }
+        self.told = Some(faults.clone());
+        match faults.socket {
+            Some(SocketFault::Refuse) => return Err(Ended),
+            Some(SocketFault::Silent) => loop {
+                // What the page says is lost, as on a cut cable; only its farewell ends this.
+                next_frame(&mut self.socket).await?;
+            },
+            None => {}
+        }
+        self.send(&ToPage::Faults { faults: Box::new(faults) }).await
+    }
+
+    async fn new_batch(&mut self) -> Result<(), Ended> {
+        self.codes_left = CODES_PER_BATCH;
+        self.next_code().await
+    }
+
+    async fn next_code(&mut self) -> Result<(), Ended> {
+        let Some(keys) = &self.keys else { return Err(Ended) };
+        if self.codes_left == 0 {
+            self.code_ends = None;
+            self.server.codes_ran_out(self.id);
+            return self.send(&ToPage::CodesRanOut).await;
+        }
+        let first = self.codes_left == CODES_PER_BATCH;
+        let lifetime = if first { self.config.first_code } else { self.config.next_codes };
+        self.codes_left -= 1;
+        self.code_ends = Some(Instant::now() + lifetime);
+        let reference = self.server.issue_code(self.id, keys, lifetime);
+        self.send(&ToPage::Reference { reference }).await
+    }
+
+    async fn answer_exists(&mut self, request: u64, user: &str, server: &str) -> Result<(), Ended> {
+        let faults = self.faults();
+        let error = match faults.number_check {
+            Some(NumberCheckFault::Never) => return Ok(()),
+            Some(NumberCheckFault::NetworkError) => true,
+            None => false,
+        };
+        let number = addressed(user, server).filter(Number::is_on_whatsapp);
+        let found = number.is_some() && !error;
+        let lid = number.as_ref().map(Number::lid).unwrap_or_default();
+        let number = number.map(String::from).unwrap_or_default();
+        self.send(&ToPage::Exists { request, found, number, lid, error }).await
+    }
+
+    async fn take(
+        &mut self,
+        id: String,
+        user: &str,
+        server: &str,
+        body: String,
+        from_server: &str,
+    ) -> Result<(), Ended> {
+        let Some((_, account)) = self.link.clone() else { return Err(Ended) };
+        let faults = self.faults();
+        if faults.send == Some(SendFault::Lost) {
+            return Ok(());
+        }
+        let recipient = addressed(user, server).filter(Number::is_on_whatsapp);
+        let refused = faults.send == Some(SendFault::Refused);
+        let Some(to) = recipient.filter(|_| !refused) else {
+            return self.send(&ToPage::Ack { id, ack: -1, at: present() }).await;
+        };
+        let message = Message {
+            id: id.clone(),
+            account,
+            to,
+            body,
+            at: server::now(),
+            resent: 0,
+            mixed_addressing: from_server != server,
+        };
+        match self.server.take(message) {
+            Ok(Taken::New | Taken::Again) => {}
+            Err(why) => {
+                tracing::error!("the sandbox could not store a message: {why}");
+                return Err(Ended);
+            }
+        }
+        let delay = faults.ack_delay_ms.map_or(self.config.ack_delay, Duration::from_millis);
+        self.acknowledge(&id, delay);
+        Ok(())
+    }
+
+    /// Schedules the acknowledgement of a stored message, and the receipts that follow it.
+    fn acknowledge(&mut self, id: &str, delay: Duration) {
+        let steps = match self.faults().ack {
+            Some(AckFault::Never) => 0,
+            Some(AckFault::NoReceipts) => 1,
+            None => 3,
+        };
+        let due = Instant::now() + delay;
+        for (ack, step) in (1..=steps).zip(0_u32..) {
+            let due = due + self.config.ack_delay * step;
+            let id = id.to_owned();
+            let frame = async move {
+                sleep_until(due).await;
+                ToPage::Ack { id, ack, at: present() }
+            };
+            self.later.push(frame.boxed());
+        }
+    }
+}
+
+/// The number that a page addresses, by number or by LID.
+fn addressed(user: &str, server: &str) -> Option<Number> {
+    match server {
+        "c.us" => Number::parse(user).ok(),
+        "lid" => Number::from_lid(user).ok(),
+        _ => None,
+    }
+}
+
+fn present() -> i64 {
+    Timestamp::now().as_second()
+}

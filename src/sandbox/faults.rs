@@ -1,0 +1,265 @@
+//! The faults that a test or a person can inject, as one typed set.
+//!
+//! Responsible for: which faults exist, what they are called on the wire, whom they concern.
+//! Not responsible for: acting on them (`device` for the server's, `page/` for the page's).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::number::Number;
+
+/// What `POST /faults` takes. Every field is optional; what is absent is healthy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Faults {
+    /// Only this account suffers; absent: all do, pages that are not linked included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) account: Option<Number>,
+    /// What becomes of acknowledgements.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ack: Option<AckFault>,
+    /// Milliseconds until a stored message is acknowledged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ack_delay_ms: Option<u64>,
+    /// What becomes of a message that the page is asked to send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) send: Option<SendFault>,
+    /// What becomes of the question whether a number is on WhatsApp.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) number_check: Option<NumberCheckFault>,
+    /// What becomes of the connection between page and server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) socket: Option<SocketFault>,
+    /// Milliseconds of silence after which the page gives its connection up (33,500).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) silence_noticed_ms: Option<u64>,
+    /// Something that happens once, when it is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) event: Option<Event>,
+    /// The page that is served instead of WhatsApp Web.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) page: Option<PageFault>,
+    /// Milliseconds before the page is served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) page_delay_ms: Option<u64>,
+    /// Milliseconds between the page's load and its first code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) code_delay_ms: Option<u64>,
+    /// Milliseconds that the page spends syncing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sync_ms: Option<u64>,
+    /// Milliseconds after the loader at which the modules arrive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) modules_delay_ms: Option<u64>,
+    /// There is no `require` and no `__d`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) no_registry: bool,
+    /// Modules that have another name: old name to new one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) rename_modules: BTreeMap<String, String>,
+    /// Exports that are gone, as `Module.export`; a bare `Module` is gone as a whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) missing: Vec<String>,
+    /// Chats are addressed by LID, message keys keep their text in `$1`, `Cmd.refreshQR` is gone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) lid_chats: bool,
+    /// The page's language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) language: Option<Language>,
+    /// The page loads itself anew while a message is on its way.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) reload_in_send: bool,
+}
+
+/// What becomes of acknowledgements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AckFault {
+    /// The server stores the message and never says so.
+    Never,
+    /// The server acknowledges, but no receipt follows: delivered and read never come.
+    NoReceipts,
+}
+
+/// What becomes of a message that the page is asked to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SendFault {
+    /// The page's function throws; nothing is queued.
+    Throws,
+    /// The server refuses: ack -1 and `ERROR_UNKNOWN`; nothing is stored.
+    Refused,
+    /// The message vanishes between page and server; the page re-sends it when it reconnects.
+    Lost,
+}
+
+/// What becomes of the question whether a number is on WhatsApp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum NumberCheckFault {
+    /// The page's function rejects with a network error.
+    NetworkError,
+    /// No answer ever comes.
+    Never,
+}
+
+/// What becomes of the connection between page and server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SocketFault {
+    /// Closed, and refused until the fault is cleared.
+    Refuse,
+    /// Cut without a word: nothing arrives any more, in either direction, nor on new connections.
+    Silent,
+}
+
+/// Something that befalls an account once, when it is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Event {
+    /// The connection is closed; the page reconnects as it does on a healthy day.
+    SocketClosed,
+    /// WhatsApp Web was opened elsewhere.
+    Conflict,
+    /// The account is banned for a while.
+    Ban,
+    /// The page cannot use its storage any more.
+    StorageError,
+    /// The page loads itself anew.
+    Reload,
+}
+
+/// The page that is served instead of WhatsApp Web.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum PageFault {
+    /// "Update your browser", as a refused user agent gets it.
+    Update,
+    /// Linking stops at a passkey.
+    Passkey,
+    /// The request is never answered.
+    NeverLoads,
+    /// The splash stays for ever.
+    NeverStarts,
+}
+
+/// The page's language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Language {
+    En,
+    Es,
+    Pt,
+}
+
+impl Faults {
+    /// Reads a set; what is wrong is said with the name of the field.
+    pub(super) fn parse(fields: &Map<String, Value>) -> Result<Self, (String, String)> {
+        for (name, value) in fields {
+            let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
+            serde_json::from_value::<Self>(alone).map_err(|why| (name.clone(), why.to_string()))?;
+        }
+        let whole = Value::Object(fields.clone());
+        serde_json::from_value(whole).map_err(|why| (String::new(), why.to_string()))
+    }
+
+    /// These faults, and those of `other` where it has any.
+    fn overlaid_with(&self, other: &Self) -> Self {
+        let mut rename_modules = self.rename_modules.clone();
+        rename_modules.extend(other.rename_modules.clone());
+        Self {
+            account: other.account.clone(),
+            ack: other.ack.or(self.ack),
+            ack_delay_ms: other.ack_delay_ms.or(self.ack_delay_ms),
+            send: other.send.or(self.send),
+            number_check: other.number_check.or(self.number_check),
+            socket: other.socket.or(self.socket),
+            silence_noticed_ms: other.silence_noticed_ms.or(self.silence_noticed_ms),
+            event: None,
+            page: other.page.or(self.page),
+            page_delay_ms: other.page_delay_ms.or(self.page_delay_ms),
+            code_delay_ms: other.code_delay_ms.or(self.code_delay_ms),
+            sync_ms: other.sync_ms.or(self.sync_ms),
+            modules_delay_ms: other.modules_delay_ms.or(self.modules_delay_ms),
+            no_registry: other.no_registry || self.no_registry,
+            rename_modules,
+            missing: self.missing.iter().chain(&other.missing).cloned().collect(),
+            lid_chats: other.lid_chats || self.lid_chats,
+            language: other.language.or(self.language),
+            reload_in_send: other.reload_in_send || self.reload_in_send,
+        }
+    }
+}
+
+/// All faults that are set: those of everybody and those of single accounts.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct FaultBoard {
+    everybody: Faults,
+    accounts: BTreeMap<Number, Faults>,
+}
+
+impl FaultBoard {
+    /// Puts a set in the place of the one with the same scope; an empty one clears everything.
+    /// An event leaves nothing behind, and alone it changes nothing.
+    pub(super) fn set(&mut self, mut faults: Faults) {
+        let event = faults.event.take();
+        let lasting = Faults { account: faults.account.clone(), ..Faults::default() } != faults;
+        if faults == Faults::default() && event.is_none() {
+            *self = Self::default();
+        }
+        if !lasting && (event.is_some() || faults.account.is_none()) {
+            return;
+        }
+        match faults.account.clone() {
+            Some(account) => {
+                self.accounts.insert(account, faults);
+            }
+            None => self.everybody = faults,
+        }
+    }
+
+    /// What one account (or a page that is not linked) suffers from.
+    pub(super) fn of(&self, account: Option<&Number>) -> Faults {
+        match account.and_then(|account| self.accounts.get(account)) {
+            Some(own) => self.everybody.overlaid_with(own),
+            None => self.everybody.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(value: &Value) -> Result<Faults, (String, String)> {
+        Faults::parse(value.as_object().unwrap())
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (value, field) in [
+            (json!({"ack": "sometimes"}), "ack"),
+            (json!({"acks": "never"}), "acks"),
+            (json!({"ack": "never", "ack_delay_ms": "long"}), "ack_delay_ms"),
+        ] {
+            assert_eq!(parse(&value).unwrap_err().0, field);
+        }
+    }
+
+    #[test]
+    fn the_faults_of_one_account_leave_the_others_alone() {
+        let number = |raw: &str| Number::parse(raw).unwrap();
+        let mut board = FaultBoard::default();
+        board.set(parse(&json!({"account": "5491150000001", "ack": "never"})).unwrap());
+        board.set(parse(&json!({"ack_delay_ms": 5})).unwrap());
+        let concerned = board.of(Some(&number("5491150000001")));
+        assert_eq!((concerned.ack, concerned.ack_delay_ms), (Some(AckFault::Never), Some(5)));
+        assert_eq!(board.of(Some(&number("5491150000002"))).ack, None);
+        board.set(Faults::default());
+        assert_eq!(board.of(Some(&number("5491150000001"))), Faults::default());
+    }
+}

@@ -1,0 +1,173 @@
+//! Serves the simulated WhatsApp Web and the phone's page.
+//!
+//! Responsible for: which file is where, the content security policy, refusing a headless user
+//! agent, drawing codes. Not responsible for: what the page does (`page/`, in JavaScript).
+
+use std::time::Duration;
+
+use axum::{
+    body::Bytes,
+    extract::{State, WebSocketUpgrade},
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use qrcode::{EcLevel, QrCode};
+use serde_json::{Value, json};
+
+use super::{
+    App,
+    answer::{Answer, ApiError, Fields},
+    device::{self, MAX_FRAME_BYTES},
+    faults::{Faults, PageFault},
+    number::Number,
+};
+
+/// Names the account to the server before the page has said hello, so that its own faults shape
+/// the page; set by the page, gone with its profile.
+const ACCOUNT_COOKIE: &str = "sandbox_account";
+/// A code's text has some 240 characters; nothing longer is drawn.
+const LONGEST_CODE: usize = 1_000;
+
+const SHELL: &str = include_str!("page/index.html");
+const UPDATE: &str = include_str!("page/update.html");
+const PHONE: &str = include_str!("page/phone.html");
+
+/// Every static file: path, type, text. The scripts run in this order.
+const FILES: &[(&str, &str, &str)] = &[
+    ("/web/update.css", CSS, include_str!("page/update.css")),
+    ("/web/page.css", CSS, include_str!("page/page.css")),
+    ("/web/loader.js", JS, include_str!("page/loader.js")),
+    ("/web/models.js", JS, include_str!("page/models.js")),
+    ("/web/ids.js", JS, include_str!("page/ids.js")),
+    ("/web/storage.js", JS, include_str!("page/storage.js")),
+    ("/web/auth.js", JS, include_str!("page/auth.js")),
+    ("/web/stream.js", JS, include_str!("page/stream.js")),
+    ("/web/socket.js", JS, include_str!("page/socket.js")),
+    ("/web/collections.js", JS, include_str!("page/collections.js")),
+    ("/web/send.js", JS, include_str!("page/send.js")),
+    ("/web/receipts.js", JS, include_str!("page/receipts.js")),
+    ("/web/words.js", JS, include_str!("page/words.js")),
+    ("/web/landing.js", JS, include_str!("page/landing.js")),
+    ("/web/compose.js", JS, include_str!("page/compose.js")),
+    ("/web/chats.js", JS, include_str!("page/chats.js")),
+    ("/web/boot.js", JS, include_str!("page/boot.js")),
+    ("/web/agent-check.js", JS, include_str!("page/agent-check.js")),
+    ("/phone/phone.css", CSS, include_str!("page/phone.css")),
+    ("/phone/phone.js", JS, include_str!("page/phone.js")),
+    ("/phone/faults.js", JS, include_str!("page/faults.js")),
+];
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+
+/// `GET /` and `GET /send`: the simulated WhatsApp Web.
+pub(super) async fn web(State(app): State<App>, headers: HeaderMap) -> Response {
+    let account = cookie(&headers, ACCOUNT_COOKIE).and_then(|raw| Number::parse(raw).ok());
+    let faults = app.server.read(|world| world.faults_of(account.as_ref()));
+    let wait = match faults.page {
+        Some(PageFault::NeverLoads) => Duration::MAX,
+        Some(PageFault::Update | PageFault::Passkey | PageFault::NeverStarts) | None => {
+            Duration::from_millis(faults.page_delay_ms.unwrap_or_default())
+        }
+    };
+    tokio::select! {
+        biased;
+        () = app.stop.cancelled() => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        () = tokio::time::sleep(wait) => {}
+    }
+    if is_headless(&headers) || faults.page == Some(PageFault::Update) {
+        return document(UPDATE, &faults);
+    }
+    document(SHELL, &faults)
+}
+
+/// `GET /web/update`: what a refused browser gets.
+pub(super) async fn update() -> Response {
+    document(UPDATE, &Faults::default())
+}
+
+/// `GET /phone`: the phone, for a person.
+pub(super) async fn phone() -> Response {
+    document(PHONE, &Faults::default())
+}
+
+/// Everything else that is a file.
+pub(super) async fn file(path: axum::http::Uri) -> Result<Response, ApiError> {
+    let known = FILES.iter().find(|(known, _, _)| *known == path.path());
+    let (_, kind, text) = known.ok_or_else(ApiError::unknown_path)?;
+    let headers = [(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, "no-cache")];
+    Ok((headers, *text).into_response())
+}
+
+/// `GET /web/socket`: the connection of a page to the server.
+pub(super) async fn socket(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
+    let upgrade = upgrade.max_message_size(MAX_FRAME_BYTES).max_frame_size(MAX_FRAME_BYTES);
+    upgrade.on_upgrade(move |socket| {
+        let App { server, config, stop, connections } = app;
+        connections.track_future(device::serve(socket, server, config, stop))
+    })
+}
+
+/// `POST /web/code {"text"}`: the dark and light squares of a code, row by row.
+pub(super) async fn code(body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let text = fields.text("text", "give the text of the code")?;
+    fields.done()?;
+    let too_long = || ApiError::field("text", "too long for a code");
+    if LONGEST_CODE < text.len() {
+        return Err(too_long());
+    }
+    let code = QrCode::with_error_correction_level(text, EcLevel::L).map_err(|_| too_long())?;
+    let colors = code.to_colors();
+    let row = |row: &[qrcode::Color]| -> String {
+        row.iter().map(|color| color.select('1', '0')).collect()
+    };
+    let rows: Vec<String> = colors.chunks(code.width()).map(row).collect();
+    Ok(Answer(json!({ "rows": rows })))
+}
+
+/// Fills a document's placeholders and adds the headers that the real page has.
+fn document(template: &str, faults: &Faults) -> Response {
+    let nonce = STANDARD.encode(rand::random::<[u8; 16]>());
+    let scripts = |prefix: &str| -> String {
+        let scripts = FILES.iter().filter(|(path, kind, _)| {
+            *kind == JS && path.starts_with(prefix) && !path.ends_with("agent-check.js")
+        });
+        scripts
+            .map(|(path, _, _)| format!("<script nonce=\"{nonce}\" src=\"{path}\"></script>\n"))
+            .collect()
+    };
+    // In a data block, where `<` must not open anything.
+    let faults = serde_json::to_string(faults).unwrap_or_default().replace('<', "\\u003c");
+    let html = template
+        .replace("{{web_scripts}}", &scripts("/web/"))
+        .replace("{{phone_scripts}}", &scripts("/phone/"))
+        .replace("{{nonce}}", &nonce)
+        .replace("{{faults}}", &faults);
+    let policy = format!(
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}'; worker-src 'self'; \
+         style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    );
+    let headers: [(HeaderName, String); 3] = [
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (header::REFERRER_POLICY, "no-referrer".to_owned()),
+    ];
+    (headers, Html(html)).into_response()
+}
+
+/// Whether the browser says that it is headless, in its user agent or in its client hints.
+fn is_headless(headers: &HeaderMap) -> bool {
+    let says = |name: &str| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| value.contains("HeadlessChrome"))
+    };
+    says("user-agent") || says("sec-ch-ua")
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let cookies = headers.get(header::COOKIE)?.to_str().ok()?.split(';');
+    let mut pairs = cookies.filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+}

@@ -1,0 +1,117 @@
+/*
+ * The start: from the splash to the code, or to the chats.
+ *
+ * Responsible for: the order of things and its timing, notices that cover the page. Not
+ * responsible for: any of the things. Runs last, when all modules are defined.
+ */
+sandboxPage.define('WAWebOfflineHandler', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  exports.OfflineMessageHandler = { progress: 0, getOfflineDeliveryProgress() { return this.progress; } };
+});
+
+sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const { Stream } = require('WAWebStreamModel');
+  const { Socket } = require('WAWebSocketModel');
+  const { Cmd } = require('WAWebCmd');
+  const { BackendEventBus } = require('WAWebBackendEventBus');
+  const { OfflineMessageHandler } = require('WAWebOfflineHandler');
+  const { el, words, dialog } = require('SandboxWords');
+  const wire = require('SandboxWire');
+  const link = require('SandboxLink');
+  const chats = require('SandboxChats');
+  const faults = sandboxPage.faults;
+
+  /** The pairing screen stands without a code for some seconds on the real page. */
+  const CODE_DELAY_MS = 400;
+  /** A device just linked loads its history; one that was, only what it missed. */
+  const FIRST_SYNC_MS = 1500;
+  const SYNC_MS = 400;
+  /** The list of chats arrives last, seconds after all else on the real page. */
+  const PANE_DELAY_MS = 300;
+  const SYNC_STEPS = 10;
+
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  let fresh = false;
+  let synced = false;
+
+  function splash() {
+    if (document.querySelector('#wa_web_initial_startup')) return;
+    document.getElementById('app').replaceChildren(el('div', { id: 'wa_web_initial_startup' },
+      el('div', { class: 'mark', 'aria-hidden': 'true' }), el('progress', { value: '0', max: '100' }), el('div', { class: 'splash-title' }, words.loading)));
+  }
+
+  async function sync() {
+    if (synced) return;
+    synced = true;
+    Stream.mode = 'SYNCING';
+    Stream.info = 'SYNCING';
+    splash();
+    const total = faults.sync_ms === undefined ? (fresh ? FIRST_SYNC_MS : SYNC_MS) : faults.sync_ms;
+    for (let step = 1; step <= SYNC_STEPS; step += 1) {
+      await pause(total / SYNC_STEPS);
+      OfflineMessageHandler.progress = step * 100 / SYNC_STEPS;
+      const bar = document.querySelector('#wa_web_initial_startup progress');
+      if (bar) bar.value = OfflineMessageHandler.progress;
+      Cmd.trigger('offline_progress_update_from_bridge', { progress: OfflineMessageHandler.progress });
+    }
+    if (Stream.mode !== 'SYNCING') return;
+    Stream.mode = 'MAIN';
+    Stream.info = 'NORMAL';
+    Cmd.isMainLoaded = true;
+    Cmd.trigger('main_loaded');
+    Cmd.trigger('main_stream_mode_ready');
+    BackendEventBus.trigger('main_stream_mode_ready');
+    Socket.hasSynced = true;
+    await pause(PANE_DELAY_MS);
+    require('SandboxMain').open();
+  }
+
+  async function start() {
+    if (await require('SandboxAgent').isRefused()) { location.replace('/web/update'); return; }
+    if (faults.page === 'never_starts') return;
+    await link.load();
+    await chats.restore();
+    wire.frames.on('welcome', sync);
+    wire.frames.on('linked', () => { fresh = true; require('SandboxLanding').close(); });
+    wire.frames.on('passkey', () => require('SandboxLanding').passkey());
+    wire.frames.on('message', (frame) => chats.incoming(frame));
+    Socket.on('change:state', (socket, state) => {
+      if (state === 'CONFLICT') dialog(words.conflict, [words.close], [words.useHere, () => Socket.takeover()]);
+      if (state === 'TOS_BLOCK') dialog(words.banned);
+    });
+    if (!link.state.device) {
+      Stream.mode = 'QR';
+      require('SandboxLanding').open();
+      await pause(faults.code_delay_ms === undefined ? CODE_DELAY_MS : faults.code_delay_ms);
+    }
+    wire.connect();
+  }
+  exports.start = start;
+});
+
+sandboxPage.define('SandboxAgent', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const HEADLESS = /HeadlessChrome/;
+  /** A worker that does not answer is no proof of anything. */
+  const WORKER_MS = 2000;
+
+  const policy = global.trustedTypes && global.trustedTypes.createPolicy('sandbox', { createScriptURL: (url) => url });
+
+  /** What a worker sees: overriding the page's user agent alone does not change it. */
+  const inWorker = () => new Promise((resolve) => {
+    const url = '/web/agent-check.js';
+    const worker = new Worker(policy ? policy.createScriptURL(url) : url);
+    const done = (agent) => { worker.terminate(); resolve(agent); };
+    worker.onmessage = (event) => done(event.data);
+    worker.onerror = () => done('');
+    setTimeout(() => done(''), WORKER_MS);
+  });
+
+  exports.isRefused = async () => {
+    const brands = navigator.userAgentData ? navigator.userAgentData.brands.map((brand) => brand.brand).join() : '';
+    return HEADLESS.test(navigator.userAgent) || HEADLESS.test(brands) || HEADLESS.test(await inWorker());
+  };
+});
+
+(() => {
+  const { load, whenModulesArrive } = sandboxPage;
+  whenModulesArrive(() => load('SandboxBoot').start());
+})();

@@ -1,0 +1,168 @@
+/*
+ * Chats, messages, contacts.
+ *
+ * Responsible for: the models and the collections that hold them, by the names and shapes that
+ * outsiders look for; restoring messages after a reload. Not responsible for: sending, drawing.
+ */
+sandboxPage.define('WAWebMsgModel', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const { BaseModel, defineModel } = require('WAWebBaseModel');
+  class Msg extends BaseModel {
+    get sender() { return this.from; }
+    get isSentByMe() { return this.id.fromMe; }
+    updateAck(ack) { if (ack > this.ack || ack < 0) this.ack = ack; }
+  }
+  defineModel(Msg, 'msg', ['id', 'ack', 'body', 'type', 'subtype', 't', 'from', 'to', 'self', 'isNewMsg', 'local', 'author', 'latestEditMsgKey']);
+  exports.Msg = Msg;
+});
+
+sandboxPage.define('WAWebChatModel', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const { BaseModel, defineModel } = require('WAWebBaseModel');
+  const { BaseCollection } = require('WAWebBaseCollection');
+  const { Msg } = require('WAWebMsgModel');
+  class ChatMsgs extends BaseCollection {
+    // A message belongs to the collection of all messages; a chat merely lists it.
+    add(msg, options) { const owner = msg.collection; const added = super.add(msg, options); added.collection = owner; return added; }
+  }
+  ChatMsgs.model = Msg;
+  class Chat extends BaseModel {
+    static defaults() { return { unreadCount: 0, active: false, archive: false, canSend: true }; }
+    constructor(properties) {
+      super(properties);
+      this.msgs = new ChatMsgs();
+      this.presence = { subscribe: async () => {} };
+      this.promises = {};
+    }
+    get isUser() { return this.id.isUser(); }
+    get isGroup() { return this.id.isGroup(); }
+    get isParentGroup() { return false; }
+    get isNewsletter() { return this.id.isNewsletter(); }
+    get hasUnread() { return this.unreadCount > 0; }
+    title() { return this.formattedTitle; }
+    lastMsg() { return this.msgs.last(); }
+  }
+  defineModel(Chat, 'chat', ['id', 't', 'name', 'formattedTitle', 'unreadCount', 'active', 'archive', 'canSend']);
+  exports.Chat = Chat;
+});
+
+sandboxPage.define('WAWebContactModel', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const { BaseModel, defineModel } = require('WAWebBaseModel');
+  class Contact extends BaseModel {}
+  defineModel(Contact, 'contact', ['id', 'name', 'pushname', 'isBusiness', 'isMe']);
+  exports.Contact = Contact;
+});
+
+sandboxPage.define('WAWebMsgCollection', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const { BaseCollection } = require('WAWebBaseCollection');
+  const { Msg } = require('WAWebMsgModel');
+  class MsgCollectionImpl extends BaseCollection {
+    async processMultipleMessages(chat, messages) { return messages.map((message) => this.add(message)); }
+    getMessagesById(ids) { return { messages: this.where(ids) }; }
+  }
+  MsgCollectionImpl.model = Msg;
+  exports.MsgCollectionImpl = MsgCollectionImpl;
+  exports.MsgCollection = new MsgCollectionImpl();
+});
+
+sandboxPage.define('WAWebChatCollection', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const { BaseCollection } = require('WAWebBaseCollection');
+  const { Chat } = require('WAWebChatModel');
+  class ChatCollectionImpl extends BaseCollection {
+    getActive() { return this.findFirst((chat) => chat.active); }
+    // As measured on the real page: it throws.
+    find() { throw new Error('ChatCollection.find: chat resolution is not available here'); }
+  }
+  ChatCollectionImpl.model = Chat;
+  exports.ChatCollectionImpl = ChatCollectionImpl;
+  exports.ChatCollection = new ChatCollectionImpl();
+});
+
+sandboxPage.define('WAWebContactCollection', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const { BaseCollection } = require('WAWebBaseCollection');
+  const { Contact } = require('WAWebContactModel');
+  class ContactCollectionImpl extends BaseCollection {}
+  ContactCollectionImpl.model = Contact;
+  exports.ContactCollectionImpl = ContactCollectionImpl;
+  exports.ContactCollection = new ContactCollectionImpl();
+});
+
+/* Collections that hold nothing here. Bundles look for them, and freeze the page for a minute
+ * when one is not found; `missing` takes one away. */
+for (const name of ['Blocklist', 'BusinessCategoriesResult', 'BusinessProfile', 'BotProfile', 'Call', 'Cart', 'Catalog',
+  'EmojiVariant', 'GroupMetadata', 'Label', 'MsgInfo', 'Mute', 'Note', 'Order', 'PinInChat', 'Presence',
+  'ProductMessageList', 'ProfilePicThumb', 'QuickReply', 'Reactions', 'RecentEmoji', 'Sticker', 'StickerSearch',
+  'Status', 'StatusV3', 'TextStatus', 'StickerPack', 'RecentSticker']) {
+  sandboxPage.define('WAWeb' + name + 'Collection', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+    const { BaseCollection } = require('WAWebBaseCollection');
+    const { BaseModel } = require('WAWebBaseModel');
+    const Impl = { [name]: class extends BaseCollection { async find() { return undefined; } } }[name];
+    Impl.model = BaseModel;
+    exports[name + 'CollectionImpl'] = Impl;
+    exports[name + 'Collection'] = new Impl();
+  });
+}
+
+sandboxPage.define('SandboxChats', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const { ChatCollection } = require('WAWebChatCollection');
+  const { MsgCollection } = require('WAWebMsgCollection');
+  const { createWid } = require('WAWebWidFactory');
+  const MsgKey = importDefault('WAWebMsgKey');
+  const { lidPnCache } = require('WAWebApiContact');
+  const storage = require('SandboxStorage');
+  const link = require('SandboxLink');
+
+  const numberOf = (wid) => (wid.isLid() ? lidPnCache.getPhoneNumber(wid) : wid);
+  const titleOf = (wid) => { const number = numberOf(wid); return number ? '+' + number.user : wid.user; };
+
+  /** The chat with this id, made if there is none. */
+  function open(wid) {
+    const known = ChatCollection.get(wid);
+    if (known) return { chat: known, created: false };
+    return { chat: ChatCollection.add({ id: wid, t: 0, formattedTitle: titleOf(wid) }), created: true };
+  }
+
+  function list(msg) {
+    const { chat } = open(msg.id.remote);
+    chat.msgs.add(msg);
+    chat.t = Math.max(chat.t || 0, msg.t || 0);
+    return chat;
+  }
+
+  const flat = (msg) => ({
+    key: msg.id.toString(), remote: String(msg.id.remote), id: msg.id.id, fromMe: msg.id.fromMe, body: msg.body,
+    t: msg.t, ack: msg.ack, from: String(msg.from), to: String(msg.to),
+  });
+  const save = (msg) => storage.writeMessage(flat(msg));
+
+  /** Puts back what the profile remembers, before anybody looks. */
+  async function restore() {
+    const kept = await storage.readMessages();
+    kept.sort((a, b) => a.t - b.t);
+    for (const { remote, id, fromMe, body, t, ack, from, to } of kept) {
+      const key = new MsgKey({ fromMe, remote: createWid(remote), id });
+      const msg = MsgCollection.add({
+        id: key, body, t, ack, from: createWid(from), to: createWid(to), type: 'chat', self: fromMe ? 'out' : 'in', isNewMsg: false,
+      });
+      list(msg);
+    }
+    MsgCollection.on('change:ack', (msg) => { save(msg); });
+  }
+
+  /** Somebody wrote: safe in storage first, then shown, then confirmed to the server. */
+  async function incoming(frame) {
+    const { faults, tell } = require('SandboxWire');
+    require('WAWebApiContact').learn(frame.from, frame.lid);
+    const remote = createWid(sandboxPage.faults.lid_chats ? frame.lid + '@lid' : frame.from + '@c.us');
+    const key = new MsgKey({ fromMe: false, remote, id: frame.id });
+    if (!MsgCollection.get(key)) {
+      const me = remote.isLid() ? link.state.lid : link.state.number;
+      const msg = { id: key, body: frame.body, t: frame.at, ack: 1, from: remote, to: me, type: 'chat', self: 'in', isNewMsg: true };
+      await save(msg);
+      const chat = list(MsgCollection.add(msg));
+      if (!chat.active) chat.unreadCount += 1;
+    }
+    tell({ type: 'received', id: frame.id });
+    return faults;
+  }
+
+  Object.assign(exports, { open, list, save, restore, incoming, titleOf });
+});

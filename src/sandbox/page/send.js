@@ -1,0 +1,164 @@
+/*
+ * Sending, and what has to be known before it.
+ *
+ * Responsible for: the functions that outsiders call to find a person, open a chat and send, as
+ * strict about what they are given as the real ones; the queue of messages that the server has
+ * not taken yet. Not responsible for: receipts, drawing.
+ *
+ * Invariant: a message is in storage before it travels, and travels under one id for life.
+ */
+sandboxPage.define('WAWebAck', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  exports.ACK = Object.freeze({
+    MD_DOWNGRADE: -7, INACTIVE: -6, CONTENT_UNUPLOADABLE: -5, CONTENT_TOO_BIG: -4, CONTENT_GONE: -3, EXPIRED: -2, FAILED: -1,
+    CLOCK: 0, SENT: 1, RECEIVED: 2, READ: 3, PLAYED: 4, PEER: 5,
+  });
+  exports.ACK_STRING = Object.freeze({ SENDER: 'sender', DELIVERY: 'delivery', READ: 'read', PLAYED: 'played', INACTIVE: 'inactive' });
+});
+
+sandboxPage.define('WAWebQueryExistsJob', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const { createWid } = require('WAWebWidFactory');
+  const { learn } = require('WAWebApiContact');
+  const Wid = importDefault('WAWebWid');
+
+  async function queryWidExists(wid) {
+    if (!(wid instanceof Wid) || !wid.isUser()) throw new Error('queryWidExists: not a user wid');
+    const found = await require('SandboxWire').ask(wid);
+    if (!found) return null;
+    const { lid, phoneNumber } = learn(found.number, found.lid);
+    return { wid: sandboxPage.faults.lid_chats ? lid : phoneNumber, biz: false, bizInfo: undefined, disappearingMode: undefined };
+  }
+  exports.queryWidExists = queryWidExists;
+  exports.queryPhoneExists = (phone) => queryWidExists(createWid(String(phone).replace(/\D/g, '') + '@c.us'));
+});
+
+sandboxPage.define('WAWebFindChatAction', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const Wid = importDefault('WAWebWid');
+  const { lidPnCache } = require('WAWebApiContact');
+  const chats = require('SandboxChats');
+
+  async function findOrCreateLatestChat(wid) {
+    if (!(wid instanceof Wid)) throw new Error('findOrCreateLatestChat: not a wid');
+    if (!sandboxPage.faults.lid_chats) return chats.open(wid);
+    const lid = wid.isLid() ? wid : lidPnCache.getCurrentLid(wid) || (await require('WAWebQueryExistsJob').queryWidExists(wid) || {}).wid;
+    if (!lid) throw new Error('No LID for user');
+    const { chat, created } = chats.open(lid);
+    // That build hands out no model, only what names it.
+    return { chat: { id: chat.id }, created };
+  }
+  exports.findOrCreateLatestChat = findOrCreateLatestChat;
+  exports.findExistingChat = async (wid) => require('WAWebChatCollection').ChatCollection.get(wid);
+});
+
+sandboxPage.define('WAWebGetEphemeralFieldsMsgActionsUtils', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  exports.getEphemeralFields = (chat) => {
+    if (!(chat instanceof require('WAWebChatModel').Chat)) throw new Error('getEphemeralFields: not a chat');
+    return {};
+  };
+});
+
+sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const { MsgCollection } = require('WAWebMsgCollection');
+  const wire = require('SandboxWire');
+  const chats = require('SandboxChats');
+
+  /** Who waits for the server to take a message, by its inner id. */
+  const waiting = new Map();
+  const result = (messageSendResult, t) => ({ messageSendResult, t, count: null });
+
+  const travel = (msg) => wire.tell({
+    type: 'send', id: msg.id.id, user: msg.to.user, server: msg.to.server, body: msg.body, from_server: msg.from.server,
+  });
+
+  /** Stores a message, sends it as soon as there is a connection, waits until it is taken. */
+  async function post(msg) {
+    const taken = new Promise((resolve) => waiting.set(msg.id.id, resolve));
+    await chats.save(msg);
+    if (wire.faults().reload_in_send) { location.reload(); return new Promise(() => {}); }
+    if (wire.isConnected()) travel(msg);
+    return taken;
+  }
+
+  const outgoing = (test) => MsgCollection.filter((msg) => msg.id.fromMe && test(msg.ack));
+  // What the server has not taken is sent again, under the same id.
+  wire.frames.on('welcome', () => { for (const msg of outgoing((ack) => ack === 0)) travel(msg); });
+  wire.frames.on('ack', (frame) => {
+    const msg = MsgCollection.findFirst((each) => each.id.fromMe && each.id.id === frame.id);
+    if (!msg) return;
+    if (frame.ack > 1) { require('SandboxReceipts').receipt(msg, frame); return; }
+    msg.updateAck(frame.ack);
+    const resolve = waiting.get(frame.id);
+    waiting.delete(frame.id);
+    if (resolve) resolve(frame.ack === 1 ? result('OK', frame.at) : result('ERROR_UNKNOWN', frame.at));
+  });
+
+  Object.assign(exports, {
+    post,
+    awaiting: () => outgoing((ack) => ack === 1 || ack === 2).map((msg) => ({ id: msg.id.id })),
+  });
+});
+
+sandboxPage.define('WAWebSendMsgChatAction', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const { MsgCollection } = require('WAWebMsgCollection');
+  const { ChatCollection } = require('WAWebChatCollection');
+  const { Chat } = require('WAWebChatModel');
+  const MsgKey = importDefault('WAWebMsgKey');
+  const Wid = importDefault('WAWebWid');
+  const { isMeAccount } = require('WAWebUserPrefsMeUser');
+  const chats = require('SandboxChats');
+
+  /** What a caller got wrong; the real page fails later and with less grace. */
+  function fault(chat, raw) {
+    if (!(chat instanceof Chat)) return 'chat is not a ChatModel';
+    if (ChatCollection.get(chat.id) !== chat) return 'chat is not in the ChatCollection';
+    if (!raw || typeof raw !== 'object') return 'there is no message';
+    if (!(raw.id instanceof MsgKey)) return 'id is not a MsgKey';
+    if (!raw.id.fromMe) return 'id is not from me';
+    if (!/^[0-9A-F]{16,40}$/.test(raw.id.id)) return 'id is not 16 to 40 hexadecimal capitals';
+    if (!raw.id.remote.equals(chat.id)) return 'id belongs to another chat';
+    if (!(raw.to instanceof Wid) || !raw.to.equals(chat.id)) return 'to is not the wid of the chat';
+    if (!(raw.from instanceof Wid) || !isMeAccount(raw.from)) return 'from is not my wid';
+    if (raw.from.device !== undefined) return 'from names a device';
+    if (raw.type !== 'chat') return 'type is not chat';
+    if (typeof raw.body !== 'string' || raw.body === '') return 'body is not a text, or empty';
+    if (!Number.isInteger(raw.t) || raw.t < 1e9 || raw.t > 1e11) return 't is not a time in seconds';
+    if (raw.self !== 'out') return 'self is not out';
+    if (raw.isNewMsg !== true) return 'isNewMsg is not true';
+    if (raw.local !== true) return 'local is not true';
+    if (raw.ack !== 0) return 'ack is not 0';
+    return null;
+  }
+
+  /** Gives two promises: the message in its collection, and the server's verdict. */
+  function addAndSendMsgToChat(chat, raw) {
+    if (require('SandboxWire').faults().send === 'throws') throw new Error('addAndSendMsgToChat: refused by a fault');
+    const wrong = fault(chat, raw);
+    if (wrong) throw new Error('addAndSendMsgToChat: ' + wrong);
+    const known = MsgCollection.get(raw.id);
+    const msg = known || MsgCollection.add(raw);
+    if (!known) chats.list(msg);
+    return [Promise.resolve(msg), require('SandboxOutbox').post(msg)];
+  }
+  exports.addAndSendMsgToChat = addAndSendMsgToChat;
+});
+
+sandboxPage.define('WAWebSendTextMsgChatAction', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const MsgKey = importDefault('WAWebMsgKey');
+  const { unixTime } = require('WATimeUtils');
+  const prefs = require('WAWebUserPrefsMeUser');
+
+  /** The shortest way to send a text, which the page's own compose box takes. */
+  async function sendTextMsgToChat(chat, text) {
+    const from = chat.id.isLid() ? prefs.getMeLidUserOrThrow() : prefs.getMePnUserOrThrow();
+    const id = new MsgKey({ from, to: chat.id, id: await MsgKey.newId(), selfDir: 'out' });
+    const [added, sent] = require('WAWebSendMsgChatAction').addAndSendMsgToChat(chat, {
+      id, from, to: chat.id, type: 'chat', body: text, t: unixTime(), self: 'out', isNewMsg: true, local: true, ack: 0,
+    });
+    await added;
+    return sent;
+  }
+  exports.sendTextMsgToChat = sendTextMsgToChat;
+});
+
+sandboxPage.define('WAWebUpdateUnreadChatAction', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  exports.sendSeen = async ({ chat }) => { chat.unreadCount = 0; };
+});

@@ -1,0 +1,127 @@
+//! The simulated phone, as an HTTP API for tools and as a page for a person.
+//!
+//! Responsible for: reading requests and wording answers. Not responsible for: deciding
+//! anything (`server`).
+
+use std::{collections::HashMap, time::Duration};
+
+use axum::{
+    body::Bytes,
+    extract::{Query, State},
+};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{
+    App,
+    answer::{Answer, ApiError, Fields},
+    code::ScannedCode,
+    faults::Faults,
+    journal::Message,
+    number::Number,
+    server::Refusal,
+};
+
+/// A page that waits for news gets an empty answer after this long, before a proxy cuts it.
+const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// `POST /phone/scan {"code", "number"?}`
+pub(super) async fn scan(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let code = fields.text("code", "give the text that the QR code holds")?;
+    let number = fields.optional_number("number")?;
+    fields.done()?;
+    let code = ScannedCode::parse(&code).ok_or(Refusal::UnknownCode)?;
+    let account = app.server.scan(&code, number)?;
+    Ok(Answer(json!({ "account": account })))
+}
+
+/// `GET /phone/messages?account=`
+pub(super) async fn messages(
+    State(app): State<App>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Answer<Vec<Message>>, ApiError> {
+    let account = query.get("account").map(|raw| Number::parse(raw)).transpose();
+    let account = account.map_err(|why| ApiError::field("account", why))?;
+    let concerned = |message: &&Message| account.as_ref().is_none_or(|a| message.account == *a);
+    let messages = |taken: &[Message]| taken.iter().filter(concerned).cloned().collect();
+    Ok(Answer(app.server.read(|world| messages(world.messages()))))
+}
+
+/// `POST /phone/receive {"account", "from", "body"}`
+pub(super) async fn receive(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let account = fields.number("account")?;
+    let from = fields.number("from")?;
+    let text = fields.text("body", "give the text of the message")?;
+    fields.done()?;
+    if from == account {
+        return Err(ApiError::field("from", "nobody writes to themselves: give another number"));
+    }
+    let message = app.server.receive(account, from, text)?;
+    Ok(Answer(json!(message)))
+}
+
+/// `POST /phone/unlink {"account"}`
+pub(super) async fn unlink(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let account = fields.number("account")?;
+    fields.done()?;
+    app.server.unlink(&account)?;
+    Ok(Answer(json!({ "account": account })))
+}
+
+/// `POST /faults {…}`
+pub(super) async fn set_faults(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let fields = Fields::parse(&body)?.into_map();
+    let faults = Faults::parse(&fields).map_err(|(field, why)| {
+        ApiError::field(field, format!("{why}; docs/sandbox.md lists the faults"))
+    })?;
+    app.server.set_faults(faults);
+    Ok(Answer(app.server.read(|world| json!(world.faults()))))
+}
+
+/// `GET /faults`
+pub(super) async fn faults(State(app): State<App>) -> Answer<Value> {
+    Answer(app.server.read(|world| json!(world.faults())))
+}
+
+/// `GET /phone/state?after=`: everything that the phone's page shows, as soon as it is newer
+/// than the revision that the caller has.
+pub(super) async fn state(
+    State(app): State<App>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Answer<Value>, ApiError> {
+    let after = query.get("after").map(|raw| raw.parse::<u64>()).transpose();
+    let after = after.map_err(|_| ApiError::field("after", "give the revision that you have"))?;
+    let mut revisions = app.server.revisions();
+    if let Some(after) = after {
+        let newer = revisions.wait_for(|revision| *revision != after);
+        tokio::select! {
+            biased;
+            () = app.stop.cancelled() => {}
+            // Neither outcome matters: the caller gets the present state either way.
+            _news = timeout(NEWS_TIMEOUT, newer) => {}
+        }
+    }
+    let revision = *revisions.borrow();
+    Ok(Answer(app.server.read(|world| {
+        let codes = world.codes().map(|(page, code)| match code {
+            Some((text, left)) => json!({
+                "page": page, "text": text, "expires_in_ms": left.as_millis(),
+            }),
+            None => json!({ "page": page, "text": null }),
+        });
+        let devices = world.devices().map(|(device, online)| {
+            json!({ "id": device.id, "account": device.account, "linked_at": device.linked_at, "online": online })
+        });
+        json!({
+            "revision": revision,
+            "codes": codes.collect::<Vec<_>>(),
+            "devices": devices.collect::<Vec<_>>(),
+            "sent": world.messages(),
+            "received": world.incoming(),
+            "faults": world.faults(),
+        })
+    })))
+}

@@ -1,0 +1,99 @@
+//! What a page and the server say to each other over the WebSocket, one JSON text each.
+//!
+//! Responsible for: the shape of the frames. Not responsible for: when they are sent.
+
+use serde::{Deserialize, Serialize};
+
+use super::{code::DeviceKeys, faults::Faults};
+
+/// From the page.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum FromPage {
+    /// The first frame: who is there.
+    Hello {
+        /// Differs from tab to tab: two tabs of one device are in conflict.
+        tab: String,
+        /// The link, when the page has one.
+        device: Option<Credentials>,
+        /// The keys that its codes carry, when it has none.
+        keys: Option<DeviceKeys>,
+        /// Sent messages that lack a receipt.
+        #[serde(default)]
+        awaiting: Vec<Awaiting>,
+    },
+    /// The keys changed.
+    Keys { keys: DeviceKeys },
+    /// Fresh codes, please.
+    RefreshCodes,
+    /// Is this number on WhatsApp?
+    Exists { request: u64, user: String, server: String },
+    /// A message.
+    Send {
+        id: String,
+        user: String,
+        server: String,
+        body: String,
+        /// How the page addressed the sender: `c.us` or `lid`.
+        from_server: String,
+    },
+    /// An incoming message is safe in the page's storage.
+    Received { id: String },
+    /// Remove this device from the account.
+    Logout,
+    /// Are you there?
+    Ping,
+}
+
+/// How a linked page proves who it is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Credentials {
+    pub(super) id: String,
+    pub(super) secret: String,
+}
+
+/// A sent message whose receipts the page has not all seen.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Awaiting {
+    pub(super) id: String,
+}
+
+/// To the page.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ToPage {
+    /// The server's part of the code, from now on.
+    Reference { reference: String },
+    /// No more codes until the page asks for them.
+    CodesRanOut,
+    /// The phone has linked the page.
+    Paired { id: String, secret: String, account: String, lid: String },
+    /// The server knows the device.
+    Welcome { account: String, lid: String },
+    /// The device is not linked any more.
+    Removed { reason: RemovedBecause },
+    /// Another tab has taken over.
+    Conflict,
+    /// Whether a number is on WhatsApp; an error when that could not be learnt.
+    Exists { request: u64, found: bool, number: String, lid: String, error: bool },
+    /// A sent message came this far (1 server, 2 recipient, 3 read), or was refused (-1).
+    Ack { id: String, ack: i8, at: i64 },
+    /// Somebody wrote.
+    Message { id: String, from: String, lid: String, body: String, at: i64 },
+    /// The faults that concern this page, whenever they change.
+    Faults { faults: Box<Faults> },
+    /// Something befell the account.
+    Event { event: super::faults::Event },
+    /// I am here.
+    Pong,
+}
+
+/// Why a device is not linked any more; the words are the real page's.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RemovedBecause {
+    UserInitiated,
+    UnknownCompanion,
+}

@@ -1,0 +1,659 @@
+//! One Chrome: found, started, told apart from others, lost and closed. Real Chromium of both kinds.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    future::pending,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use axum::{
+    Router,
+    http::{HeaderMap, header},
+    response::Html,
+    routing::{get, post},
+};
+use chromiumoxide::cdp::browser_protocol::inspector::{self, EventTargetCrashed};
+use futures_util::StreamExt as _;
+use rustix::process::{Signal, kill_process};
+use serde_json::Value;
+use session_manager::browser::{
+    Browser, BrowserError, BrowserLost, ChromeKind, ChromeProgram, Closed, Exit, LaunchOptions,
+    find_chrome, sweep,
+};
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::chrome::{
+    Folder, PATIENCE, Started, both, eventually, full_browser, headless_shell, pid_of, search_path,
+};
+
+/// The marker of a service that cannot be alive: no system counts so far.
+const DEAD_SERVICE: &str = "--session-manager-owner=999999999:1";
+
+async fn open(program: &ChromeProgram, profile: &Path) -> Result<Browser, BrowserError> {
+    let options = LaunchOptions {
+        program: program.clone(),
+        profile: profile.to_owned(),
+        extra_args: Vec::new(),
+    };
+    Browser::open(options, &CancellationToken::new()).await
+}
+
+async fn answers(browser: &Browser) -> bool {
+    let sum = browser.page().evaluate("1 + 1").await.unwrap();
+    sum.into_value::<u32>().unwrap() == 2
+}
+
+/// A program of the test that is started in place of Chrome.
+async fn stand_in(path: PathBuf) -> ChromeProgram {
+    ChromeProgram {
+        path,
+        ..headless_shell().await
+    }
+}
+
+#[tokio::test]
+async fn the_small_chrome_is_preferred_and_started_without_a_script_in_between() {
+    let found = find_chrome(None, &search_path()).await.unwrap();
+    assert_eq!(found.kind, ChromeKind::HeadlessShell);
+    for program in both().await {
+        let start = fs::read(&program.path).unwrap();
+        assert_eq!(&start[..4], b"\x7fELF", "{}", program.path.display());
+        assert!(program.version.major() > 100);
+    }
+    assert_eq!(full_browser().await.kind, ChromeKind::FullBrowser);
+}
+
+#[tokio::test]
+async fn a_missing_chrome_is_told_with_the_command_that_installs_one() {
+    let nowhere = Folder::new();
+    let error = find_chrome(None, nowhere.path().as_os_str())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "CHROME_NOT_FOUND");
+    let text = error.to_string();
+    assert!(
+        text.contains("apt-get install chromium-headless-shell"),
+        "{text}"
+    );
+    assert!(!error.is_curable_by_waiting());
+}
+
+#[tokio::test]
+async fn a_chrome_named_by_the_operator_that_does_not_work_is_named_back() {
+    let folder = Folder::new();
+    let broken = folder.script("broken", "#!/bin/sh\necho sorry; exit 7\n");
+    for (path, expected) in [(broken, "sorry"), (folder.path().join("none"), "none")] {
+        let error = find_chrome(Some(&path), &search_path()).await.unwrap_err();
+        assert_eq!(error.code(), "CHROME_UNUSABLE");
+        let text = error.to_string();
+        assert!(
+            text.contains(expected) && text.contains(path.to_str().unwrap()),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_browser_opens_a_private_profile_answers_and_closes_when_asked() {
+    for program in both().await {
+        let folder = Folder::new();
+        let browser = open(&program, &folder.profile()).await.unwrap();
+        assert!(answers(&browser).await);
+        let mode = fs::metadata(folder.profile()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert_eq!(browser.close().await, Closed::Asked);
+        folder.assert_nobody_is_left();
+    }
+}
+
+#[tokio::test]
+async fn there_is_one_page_only() {
+    for program in both().await {
+        let folder = Folder::new();
+        let browser = open(&program, &folder.profile()).await.unwrap();
+        let port = fs::read_to_string(folder.profile().join("DevToolsActivePort")).unwrap();
+        let list = format!(
+            "http://127.0.0.1:{}/json/list",
+            port.lines().next().unwrap()
+        );
+        let targets: Value = reqwest::get(list).await.unwrap().json().await.unwrap();
+        let targets = targets.as_array().unwrap();
+        let pages = targets.iter().filter(|target| target["type"] == "page");
+        assert_eq!(pages.count(), 1, "{targets:#?}");
+        browser.close().await;
+    }
+}
+
+#[tokio::test]
+async fn stale_locks_of_any_form_and_host_are_removed() {
+    let here = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let here = here.trim();
+    let forms: [(&str, &dyn Fn(&Path)); 4] = [
+        ("of a dead pid", &|lock| {
+            symlink(format!("{here}-999999999"), lock).unwrap()
+        }),
+        ("of another host", &|lock| {
+            symlink("elsewhere-1", lock).unwrap()
+        }),
+        ("an ordinary file", &|lock| fs::write(lock, "").unwrap()),
+        ("a folder", &|lock| fs::create_dir(lock).unwrap()),
+    ];
+    for program in both().await {
+        for (form, make) in forms {
+            let folder = Folder::new();
+            fs::create_dir(folder.profile()).unwrap();
+            make(&folder.profile().join("SingletonLock"));
+            symlink("/nowhere/socket", folder.profile().join("SingletonSocket")).unwrap();
+            let browser = open(&program, &folder.profile()).await;
+            let browser = browser.unwrap_or_else(|error| panic!("{form}: {error}"));
+            assert!(answers(&browser).await, "{form}");
+            browser.close().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_chrome_on_the_profile_is_named_and_left_alone() {
+    for program in both().await {
+        let folder = Folder::new();
+        let profile = folder.profile();
+        let mut foreign = Started::chrome(&program, &profile, &[]).await;
+        let lock = profile.join("SingletonLock");
+        let before = fs::read_link(&lock).ok();
+
+        // By another path as well.
+        let link = folder.path().join("link");
+        symlink(&profile, &link).unwrap();
+        for path in [&profile, &link] {
+            let error = open(&program, path).await.unwrap_err();
+            let BrowserError::ProfileInUse { pid, .. } = error else {
+                panic!("{error}")
+            };
+            assert_eq!(pid, foreign.pid());
+            assert!(error.to_string().contains(&pid.to_string()));
+            assert!(!error.is_curable_by_waiting());
+        }
+        assert!(foreign.is_running());
+        assert_eq!(fs::read_link(&lock).ok(), before);
+
+        drop(foreign);
+        open(&program, &profile).await.unwrap().close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_chrome_of_another_living_service_is_left_alone() {
+    let program = headless_shell().await;
+    let folder = Folder::new();
+    let service = Started::program(Path::new("/bin/sleep"), &["1000"], Path::new("/"));
+    let marker = format!("--session-manager-owner={}", service.as_owner());
+    let mut its_chrome = Started::chrome(&program, &folder.profile(), &[&marker]).await;
+
+    assert_eq!(sweep(folder.path()).await.len(), 0);
+    let error = open(&program, &folder.profile()).await.unwrap_err();
+    assert_eq!(error.code(), "PROFILE_IN_USE");
+    assert!(its_chrome.is_running());
+
+    drop(service);
+    open(&program, &folder.profile())
+        .await
+        .unwrap()
+        .close()
+        .await;
+    assert!(!its_chrome.is_running());
+}
+
+#[tokio::test]
+async fn a_second_open_of_the_same_profile_is_refused() {
+    let program = headless_shell().await;
+    let folder = Folder::new();
+    let first = open(&program, &folder.profile()).await.unwrap();
+    let error = open(&program, &folder.profile()).await.unwrap_err();
+    let BrowserError::ProfileLocked { holder, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(holder, Some(std::process::id()));
+    assert!(answers(&first).await);
+    first.close().await;
+    open(&program, &folder.profile())
+        .await
+        .unwrap()
+        .close()
+        .await;
+}
+
+#[tokio::test]
+async fn a_leftover_of_a_dead_service_is_swept() {
+    for program in both().await {
+        let folder = Folder::new();
+        let mut leftover = Started::chrome(&program, &folder.profile(), &[DEAD_SERVICE]).await;
+        let elsewhere = Folder::new();
+        assert_eq!(sweep(elsewhere.path()).await.len(), 0);
+        assert!(leftover.is_running());
+
+        let swept = sweep(folder.path()).await;
+        assert_eq!(swept.len(), 1, "{swept:?}");
+        assert_eq!((swept[0].pid, swept[0].ended), (leftover.pid(), true));
+        assert!(!leftover.is_running());
+        folder.assert_nobody_is_left();
+    }
+}
+
+#[tokio::test]
+async fn a_leftover_of_a_dead_service_makes_way_for_a_new_start() {
+    for program in both().await {
+        let folder = Folder::new();
+        let mut leftover = Started::chrome(&program, &folder.profile(), &[DEAD_SERVICE]).await;
+        let browser = open(&program, &folder.profile()).await.unwrap();
+        assert!(!leftover.is_running());
+        assert!(answers(&browser).await);
+        browser.close().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_a_page_can_see_says_headless() {
+    for program in both().await {
+        let folder = Folder::new();
+        let browser = open(&program, &folder.profile()).await.unwrap();
+        let site = Site::serve().await;
+        browser.page().goto(site.url.as_str()).await.unwrap();
+        eventually("the page and both workers report", || {
+            eprintln!("{:?}", site.reports.lock().unwrap().keys());
+            site.reports.lock().unwrap().len() == 4
+        })
+        .await;
+        let reports = site.reports.lock().unwrap().clone();
+
+        let major = program.version.major();
+        let user_agent = format!(
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{major}.0.0.0 Safari/537.36"
+        );
+        for (who, report) in &reports {
+            assert_eq!(
+                report["userAgent"],
+                user_agent.as_str(),
+                "{who}: {report:#}"
+            );
+        }
+        let page = &reports["page"];
+        assert_eq!(page["webdriver"], false);
+        assert_eq!(page["platform"], "Linux");
+        let brands = page["brands"].as_array().unwrap();
+        let chromium = brands
+            .iter()
+            .find(|brand| brand["brand"] == "Chromium")
+            .unwrap();
+        assert_eq!(chromium["version"], major.to_string());
+        let full = page["fullVersionList"].as_array().unwrap();
+        let chromium = full
+            .iter()
+            .find(|brand| brand["brand"] == "Chromium")
+            .unwrap();
+        assert_eq!(chromium["version"], program.version.as_str());
+        for who in ["page", "worker", "request"] {
+            assert!(
+                !reports[who].to_string().contains("Headless"),
+                "{who}: {:#}",
+                reports[who]
+            );
+        }
+        assert_eq!(reports["worker"]["brands"], page["brands"]);
+        if program.kind == ChromeKind::FullBrowser {
+            // Which no override reaches: so the others say what it says by itself.
+            assert_eq!(reports["service worker"]["brands"], page["brands"]);
+        }
+        browser.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_killed_chrome_is_noticed_and_its_profile_is_free_at_once() {
+    for program in both().await {
+        let folder = Folder::new();
+        let browser = open(&program, &folder.profile()).await.unwrap();
+        let lost = browser.lost();
+        kill_process(pid_of(browser.pid()), Signal::KILL).unwrap();
+        let expected = BrowserLost::Exited(Exit::Signal(9));
+        assert_eq!(timeout(PATIENCE, lost).await.unwrap(), expected);
+        // Asked once more it says the same.
+        assert_eq!(timeout(PATIENCE, browser.lost()).await.unwrap(), expected);
+        assert_eq!(browser.close().await, Closed::AlreadyGone);
+        folder.assert_nobody_is_left();
+        open(&program, &folder.profile())
+            .await
+            .unwrap()
+            .close()
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_noticed_while_chrome_lives() {
+    let program = headless_shell().await;
+    let folder = Folder::new();
+    // Chrome outlives the thread that opened it, and the connection does not outlive its runtime.
+    let profile = folder.profile();
+    let opened = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(open(&program, &profile)).unwrap()
+    });
+    let browser = opened.join().unwrap();
+    let lost = timeout(PATIENCE, browser.lost()).await.unwrap();
+    assert!(matches!(lost, BrowserLost::Disconnected(_)), "{lost}");
+    assert_eq!(browser.close().await, Closed::Terminated);
+}
+
+#[tokio::test]
+async fn a_dropped_browser_leaves_no_process_and_gives_the_profile_back() {
+    for program in both().await {
+        let folder = Folder::new();
+        drop(open(&program, &folder.profile()).await.unwrap());
+        eventually("nothing is left", || folder.processes().is_empty()).await;
+        let lock = fs::File::open(folder.path().join("admin.lock")).unwrap();
+        eventually("the lock is free", || lock.try_lock().is_ok()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_start_cancelled_at_any_moment_leaves_nothing() {
+    for program in both().await {
+        let folder = Folder::new();
+        // From before the process to after the page.
+        for milliseconds in [0, 5, 20, 40, 60, 80, 120, 200, 400] {
+            let cancel = CancellationToken::new();
+            let options = LaunchOptions {
+                program: program.clone(),
+                profile: folder.profile(),
+                extra_args: Vec::new(),
+            };
+            let opening = Browser::open(options, &cancel);
+            let cancelling = async {
+                tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
+                cancel.cancel();
+            };
+            match tokio::join!(opening, cancelling).0 {
+                Ok(browser) => drop(browser.close().await),
+                Err(error) => assert_eq!(error.code(), "CANCELLED", "{error}"),
+            }
+            folder.assert_nobody_is_left();
+        }
+        open(&program, &folder.profile())
+            .await
+            .unwrap()
+            .close()
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_start_ends_even_what_will_not_end() {
+    let folder = Folder::new();
+    let stubborn = folder.script(
+        "stubborn",
+        "#!/bin/sh\ntrap '' TERM\necho up >\"$(dirname \"$0\")/up\"\nwhile :; do sleep 1; done\n",
+    );
+    let program = stand_in(stubborn).await;
+    let cancel = CancellationToken::new();
+    let options = LaunchOptions {
+        program,
+        profile: folder.profile(),
+        extra_args: Vec::new(),
+    };
+    let cancelling = async {
+        eventually("it runs", || folder.path().join("up").is_file()).await;
+        cancel.cancel();
+    };
+    let (opened, ()) = tokio::join!(Browser::open(options, &cancel), cancelling);
+    assert_eq!(opened.unwrap_err().code(), "CANCELLED");
+    folder.assert_nobody_is_left();
+}
+
+#[tokio::test]
+async fn a_failed_start_tells_the_last_lines_and_what_to_do() {
+    let folder = Folder::new();
+    let failing = folder.script(
+        "failing",
+        "#!/bin/sh\necho 'no use: No usable sandbox!' >&2\necho bye\nexit 3\n",
+    );
+    let error = open(&stand_in(failing).await, &folder.profile())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "CHROME_FAILED");
+    let text = error.to_string();
+    for part in [
+        "status 3",
+        "no use: No usable sandbox!",
+        "bye",
+        "CHROME_ARGS=--no-sandbox",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_started_is_named() {
+    let folder = Folder::new();
+    let mut program = stand_in(folder.path().join("gone")).await;
+    program.setpriv = None;
+    let error = open(&program, &folder.profile()).await.unwrap_err();
+    assert_eq!(error.code(), "CHROME_FAILED");
+    assert!(error.to_string().contains("gone"), "{error}");
+    // The failed start has given the profile back.
+    open(&headless_shell().await, &folder.profile())
+        .await
+        .unwrap()
+        .close()
+        .await;
+}
+
+#[tokio::test]
+async fn a_crashed_page_does_not_hinder_closing() {
+    for program in both().await {
+        let folder = Folder::new();
+        let browser = open(&program, &folder.profile()).await.unwrap();
+        let page = browser.page().clone();
+        page.execute(inspector::EnableParams::default())
+            .await
+            .unwrap();
+        let mut crashes = page.event_listener::<EventTargetCrashed>().await.unwrap();
+        // It never answers.
+        let crashing = tokio::spawn(async move { page.goto("chrome://crash").await.map(drop) });
+        timeout(PATIENCE, crashes.next()).await.unwrap().unwrap();
+        assert_eq!(browser.close().await, Closed::Asked);
+        crashing.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_chrome_that_does_not_listen_is_killed_within_the_budget() {
+    for program in both().await {
+        let folder = Folder::new();
+        let browser = open(&program, &folder.profile()).await.unwrap();
+        kill_process(pid_of(browser.pid()), Signal::STOP).unwrap();
+        let start = Instant::now();
+        assert_eq!(browser.close().await, Closed::Killed);
+        assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+        folder.assert_nobody_is_left();
+    }
+}
+
+#[tokio::test]
+async fn what_a_page_has_stored_is_there_again_after_a_close() {
+    for program in both().await {
+        let folder = Folder::new();
+        let site = Site::serve().await;
+        let quiet = format!("{}quiet", site.url);
+        let browser = open(&program, &folder.profile()).await.unwrap();
+        browser.page().goto(quiet.as_str()).await.unwrap();
+        browser
+            .page()
+            .evaluate("localStorage.setItem('kept', 'yes')")
+            .await
+            .unwrap();
+        browser.close().await;
+        let browser = open(&program, &folder.profile()).await.unwrap();
+        browser.page().goto(quiet.as_str()).await.unwrap();
+        let kept = browser
+            .page()
+            .evaluate("localStorage.getItem('kept')")
+            .await
+            .unwrap();
+        assert_eq!(kept.into_value::<String>().unwrap(), "yes");
+        browser.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_lock_file_outlives_the_folder_it_guards() {
+    let program = headless_shell().await;
+    let folder = Folder::new();
+    open(&program, &folder.profile())
+        .await
+        .unwrap()
+        .close()
+        .await;
+    let lock = folder.path().join("admin.lock");
+    let before = fs::metadata(&lock).unwrap().ino();
+    fs::remove_dir_all(folder.profile()).unwrap();
+    open(&program, &folder.profile())
+        .await
+        .unwrap()
+        .close()
+        .await;
+    assert_eq!(fs::metadata(&lock).unwrap().ino(), before);
+}
+
+#[tokio::test]
+async fn when_the_service_is_killed_its_chrome_dies_with_it() {
+    let folder = Folder::new();
+    let service = play("browser::plays_a_service", &folder).await;
+    drop(service);
+    eventually("its Chrome is gone", || folder.processes().is_empty()).await;
+}
+
+#[tokio::test]
+async fn without_setpriv_the_next_service_sweeps_what_a_killed_one_has_left() {
+    let folder = Folder::new();
+    let service = play("browser::plays_a_service_without_setpriv", &folder).await;
+    let before = folder.processes();
+    drop(service);
+    let swept = sweep(folder.path()).await;
+    assert_eq!(swept.len(), 1, "{swept:?}");
+    assert!(
+        swept[0].ended && before.contains(&swept[0].pid),
+        "{swept:?}"
+    );
+    folder.assert_nobody_is_left();
+}
+
+#[tokio::test]
+#[ignore = "the service in the tests above, a process of its own"]
+async fn plays_a_service() {
+    serve_until_killed(headless_shell().await).await;
+}
+
+#[tokio::test]
+#[ignore = "the service in the tests above, a process of its own"]
+async fn plays_a_service_without_setpriv() {
+    let program = ChromeProgram {
+        setpriv: None,
+        ..headless_shell().await
+    };
+    serve_until_killed(program).await;
+}
+
+/// Runs one of the tests above in another process of this program, in the folder, until its Chrome is up.
+async fn play(test: &str, folder: &Folder) -> Started {
+    let myself = std::env::current_exe().unwrap();
+    let service = Started::program(&myself, &["--exact", test, "--ignored"], folder.path());
+    eventually("the service's Chrome is up", || {
+        folder.path().join("up").is_file()
+    })
+    .await;
+    service
+}
+
+async fn serve_until_killed(program: ChromeProgram) {
+    let folder = std::env::current_dir().unwrap();
+    let _browser = open(&program, &folder.join("admin")).await.unwrap();
+    fs::write(folder.join("up"), "").unwrap();
+    pending().await
+}
+
+/// A site whose page and workers tell what they see of the browser.
+struct Site {
+    url: String,
+    reports: Arc<Mutex<BTreeMap<String, Value>>>,
+    _server: tokio_util::task::AbortOnDropHandle<()>,
+}
+
+impl Site {
+    async fn serve() -> Self {
+        let reports: Arc<Mutex<BTreeMap<String, Value>>> = Arc::default();
+        let script = |text: &'static str| {
+            get(move || async move { ([(header::CONTENT_TYPE, "text/javascript")], text) })
+        };
+        let (from_page, from_request) = (Arc::clone(&reports), Arc::clone(&reports));
+        let page = move |headers: HeaderMap| async move {
+            let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
+            let report = serde_json::json!({
+                "userAgent": text("user-agent"),
+                "hints": text("sec-ch-ua"),
+            });
+            from_request
+                .lock()
+                .unwrap()
+                .insert("request".to_owned(), report);
+            Html(PAGE)
+        };
+        let report = move |body: String| async move {
+            let report: Value = serde_json::from_str(&body).unwrap();
+            let who = report["who"].as_str().unwrap().to_owned();
+            from_page.lock().unwrap().insert(who, report);
+        };
+        let router = Router::new()
+            .route("/", get(page))
+            .route("/quiet", get(async || Html("<title>quiet</title>")))
+            .route("/look.js", script(LOOK))
+            .route(
+                "/worker.js",
+                script("importScripts('/look.js'); look('worker');"),
+            )
+            .route(
+                "/service.js",
+                script("importScripts('/look.js'); onmessage = () => look('service worker');"),
+            )
+            .route("/report", post(report));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            url,
+            reports,
+            _server: tokio_util::task::AbortOnDropHandle::new(server),
+        }
+    }
+}
+
+const PAGE: &str = "<script src=/look.js></script><script>
+    look('page');
+    new Worker('/worker.js');
+    navigator.serviceWorker.register('/service.js')
+        .then(() => navigator.serviceWorker.ready)
+        .then(registration => registration.active.postMessage('look'));
+</script>";
+
+const LOOK: &str = "async function look(who) {
+    const hints = await navigator.userAgentData.getHighEntropyValues(['fullVersionList', 'architecture']);
+    const {userAgent, webdriver} = navigator;
+    fetch('/report', {method: 'POST', body: JSON.stringify({who, userAgent, webdriver, ...hints})});
+}";
