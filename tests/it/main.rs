@@ -6,5 +6,7 @@
     reason = "a failed expectation is how a test fails"
 )]
 
-mod browser;
 mod support;
+
+mod browser;
+mod contract;

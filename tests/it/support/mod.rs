@@ -1,3 +1,14 @@
-//! What the tests share: programs of their own, and folders that tell when a process is left on them.
+//! What every test stands on: the real binary as a process of its own, over a folder of its own.
+//!
+//! Tests wait for a state and never for time. What a test leaves running is found by [`Home`] and fails it.
 
 pub(crate) mod chrome;
+
+mod api;
+mod home;
+mod output;
+mod service;
+
+pub(crate) use api::{Answer, answer};
+pub(crate) use home::Home;
+pub(crate) use service::Service;

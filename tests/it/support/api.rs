@@ -1,0 +1,168 @@
+//! The words of the API and of the sandbox's phone, for tests to speak.
+
+use std::{fmt::Debug, time::Duration};
+
+use reqwest::{Method, RequestBuilder, header::HeaderMap};
+use serde_json::{Value, json};
+use tokio::time::{interval, timeout};
+
+use super::Service;
+
+/// A Chrome starts in 0.3 s and a page is READY in a second or two on an idle machine; ten at once on two cores take
+/// far longer.
+const STATE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often a state is looked at.
+const POLL: Duration = Duration::from_millis(50);
+
+/// An HTTP answer, read whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Answer {
+    /// Its JSON; `null` when it has no body or another kind of one.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_default()
+    }
+
+    /// Its text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+impl Service {
+    /// A request to the API, for tests that need more than a word.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.api))
+    }
+
+    /// `GET` from the API.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    /// `POST` to the API.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        answer(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Starts a session and waits for its code, or for READY.
+    pub(crate) async fn connect(&self, id: impl Into<Value>) -> Answer {
+        self.post("/connect", &json!({ "cliente_id": id.into() }))
+            .await
+    }
+
+    /// Ends a session.
+    pub(crate) async fn disconnect(&self, id: impl Into<Value>) -> Answer {
+        self.post("/disconnect", &json!({ "cliente_id": id.into() }))
+            .await
+    }
+
+    /// A session as it is now.
+    pub(crate) async fn status(&self, id: &str) -> Value {
+        self.get(&format!("/status?cliente_id={id}")).await.json()
+    }
+
+    /// Waits until a session is in `state` and gives its status then.
+    pub(crate) async fn reaches(&self, id: &str, state: &str) -> Value {
+        self.status_when(id, state, |status| status["state"] == state)
+            .await
+    }
+
+    /// Waits until a session shows a code and gives its text.
+    pub(crate) async fn code(&self, id: &str) -> String {
+        let status = self
+            .status_when(id, "a code", |status| status["qr"]["url"].is_string())
+            .await;
+        status["qr"]["url"].as_str().unwrap().to_owned()
+    }
+
+    async fn status_when(&self, id: &str, what: &str, arrived: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let mut ticks = interval(POLL);
+        let reached = timeout(STATE_TIMEOUT, async {
+            loop {
+                ticks.tick().await;
+                last = self.status(id).await;
+                if arrived(&last) {
+                    return;
+                }
+            }
+        });
+        if reached.await.is_err() {
+            panic!("session {id} did not reach {what}; it is {last}");
+        }
+        last
+    }
+
+    /// Lets a phone scan a code and gives the account that it belongs to.
+    pub(crate) async fn scan(&self, code: &str) -> String {
+        let scanned = self.phone("/phone/scan", &json!({ "code": code })).await;
+        assert_eq!(scanned.status, 200, "{}", scanned.text());
+        scanned.json()["account"].as_str().unwrap().to_owned()
+    }
+
+    /// Connects a session that has no account, links one, waits until it can send, and gives the account.
+    pub(crate) async fn link(&self, id: &str) -> String {
+        let connected = self.connect(id).await;
+        assert_eq!(connected.status, 200, "{}", connected.text());
+        let account = self.scan(&self.code(id).await).await;
+        self.reaches(id, "READY").await;
+        account
+    }
+
+    /// Sends as the backend does.
+    pub(crate) async fn send(&self, id: u64, to: &str, text: &str) -> Answer {
+        self.post(
+            "/send",
+            &json!({ "cliente_id": id, "to": to, "message": text }),
+        )
+        .await
+    }
+
+    /// What WhatsApp's server took from an account: its texts, in order, a doubled one twice.
+    pub(crate) async fn messages(&self, account: &str) -> Vec<String> {
+        let request = self
+            .client
+            .get(format!("{}/phone/messages", self.sandbox))
+            .query(&[("account", account)]);
+        let messages = answer(request).await.json();
+        let body = |message: &Value| message["body"].as_str().unwrap().to_owned();
+        messages
+            .as_array()
+            .unwrap_or_else(|| panic!("no list of messages: {messages}"))
+            .iter()
+            .map(body)
+            .collect()
+    }
+
+    /// `POST` to the sandbox: its phone, its faults.
+    pub(crate) async fn phone(&self, path: &str, body: &Value) -> Answer {
+        answer(
+            self.client
+                .post(format!("{}{path}", self.sandbox))
+                .json(body),
+        )
+        .await
+    }
+}
+
+/// Sends a request and reads its answer whole.
+pub(crate) async fn answer(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Answer {
+        status,
+        headers,
+        bytes: response.bytes().await.unwrap().into(),
+    }
+}

@@ -1,0 +1,75 @@
+//! What a service under test prints: always read, kept within bounds, shown when its test fails.
+
+use std::{
+    collections::VecDeque,
+    io::{BufRead as _, BufReader, Read},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+/// A test at debug prints some thousands of lines; more than this is a fault that the last lines show as well.
+const KEPT_LINES: usize = 20_000;
+
+/// The lines so far, of both streams.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Output(Arc<Mutex<VecDeque<String>>>);
+
+/// Where a service listens, from its own log.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) api: String,
+    pub(super) sandbox: Option<String>,
+}
+
+impl Output {
+    /// Reads `stream` to its end on a thread of its own. The first line that says where the service listens is handed
+    /// over; when the stream ends without one, the receiver learns that too.
+    pub(super) fn follow(
+        &self,
+        stream: impl Read + Send + 'static,
+    ) -> oneshot::Receiver<Listening> {
+        let (tell, listening) = oneshot::channel();
+        let output = self.clone();
+        thread::spawn(move || {
+            let mut tell = Some(tell);
+            for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                if let (Some(found), true) = (listening_line(&line), tell.is_some()) {
+                    // The test may have given up waiting.
+                    let _gone = tell.take().map(|tell| tell.send(found));
+                }
+                output.push(line);
+            }
+        });
+        listening
+    }
+
+    fn push(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == KEPT_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    /// Everything kept, one line each.
+    pub(super) fn text(&self) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().flat_map(|line| [line, "\n"]).collect()
+    }
+}
+
+fn listening_line(line: &str) -> Option<Listening> {
+    let fields = serde_json::from_str::<Value>(line).ok()?["fields"].take();
+    if fields["message"] != "listening" {
+        return None;
+    }
+    let text = |name: &str| fields[name].as_str().map(str::to_owned);
+    Some(Listening {
+        api: text("api")?,
+        sandbox: text("sandbox"),
+    })
+}

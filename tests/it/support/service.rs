@@ -1,0 +1,193 @@
+//! The real binary, started and stopped as an operator would.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    os::unix::process::CommandExt as _,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::time::timeout;
+
+use super::{Home, output::Output};
+
+/// Binding two ports takes milliseconds; a machine that builds at the same time may stall a start for seconds.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The service promises to stop within 10 s.
+const STOP_TIMEOUT: Duration = Duration::from_secs(12);
+
+/// The variables of the service under test.
+pub(crate) type Environment = BTreeMap<&'static str, OsString>;
+
+/// A running service with its sandbox.
+#[derive(Debug)]
+pub(crate) struct Service {
+    process: Process,
+    home: Home,
+    pub(super) api: String,
+    pub(super) sandbox: String,
+    pub(super) client: reqwest::Client,
+}
+
+/// Ends its process group when dropped, and prints what it said when the test is failing.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    output: Output,
+}
+
+impl Service {
+    /// Starts a service on a fresh folder; `with` may change its variables.
+    pub(crate) async fn start(with: impl FnOnce(&mut Environment)) -> Self {
+        Self::start_in(Home::new(), with).await
+    }
+
+    /// Starts a service on the folder of an earlier one.
+    pub(crate) async fn start_in(mut home: Home, with: impl FnOnce(&mut Environment)) -> Self {
+        let mut environment = environment(&home);
+        with(&mut environment);
+        let mut process = Process::spawn(&home, &environment);
+        let stdout = process.child.stdout.take().unwrap();
+        let stderr = process.child.stderr.take().unwrap();
+        // Only stdout is the log.
+        drop(process.output.follow(stderr));
+        let listening = match timeout(START_TIMEOUT, process.output.follow(stdout)).await {
+            Ok(Ok(listening)) => listening,
+            Ok(Err(_ended)) => panic!("the service ended instead of listening"),
+            Err(_elapsed) => panic!("the service did not say where it listens"),
+        };
+        let sandbox = listening.sandbox.expect("the service runs a sandbox");
+        home.sandbox_port = sandbox
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok());
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(90))
+            .build()
+            .unwrap();
+        Self {
+            process,
+            home,
+            api: listening.api,
+            sandbox,
+            client,
+        }
+    }
+
+    /// Its folder.
+    pub(crate) const fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Everything that it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.process.output.text()
+    }
+
+    /// Asks it to stop, as PM2 and systemd do, and asserts that it does: in time, with success, with no Chrome left.
+    pub(crate) fn stop(mut self) -> Home {
+        self.process.signal(Signal::TERM);
+        let status = self
+            .process
+            .exited_within(STOP_TIMEOUT)
+            .expect("the service stops in time");
+        assert!(status.success(), "the service stopped with {status}");
+        assert_eq!(
+            self.home.processes(),
+            [0; 0],
+            "a Chrome outlived its service"
+        );
+        self.home
+    }
+
+    /// Ends it as a crash would: it alone, at once. What is left is for the test to look at.
+    pub(crate) fn kill(mut self) -> Home {
+        self.process.signal(Signal::KILL);
+        self.process
+            .exited_within(STOP_TIMEOUT)
+            .expect("a killed process ends");
+        self.home
+    }
+}
+
+/// What a service under test runs with. Nothing else of the tester's environment reaches it.
+fn environment(home: &Home) -> Environment {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test finds the machine's Chrome as its user does"
+    )]
+    let inherited = ["PATH", "HOME", "CHROME_PATH", "WA_JS_PATH"]
+        .into_iter()
+        .filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let own = [
+        ("PORT", "0".into()),
+        ("SANDBOX", "1".into()),
+        (
+            "SANDBOX_PORT",
+            home.sandbox_port.unwrap_or(0).to_string().into(),
+        ),
+        ("SANDBOX_ACK_SECONDS", "0.1".into()),
+        ("TOKENS_DIR", home.tokens().into()),
+        ("DATA_DIR", home.data().into()),
+        ("LOG_FORMAT", "json".into()),
+        // So that a failed test tells all, and so that every test is a test of what the log must not hold.
+        ("RUST_LOG", "debug".into()),
+    ];
+    inherited.chain(own).collect()
+}
+
+impl Process {
+    fn spawn(home: &Home, environment: &Environment) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test starts the program that it tests"
+        )]
+        let mut command = Command::new(env!("CARGO_BIN_EXE_session-manager"));
+        command
+            .env_clear()
+            .envs(environment)
+            // No `.env` of the tester's is found from here.
+            .current_dir(home.path())
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Self {
+            child: command.spawn().unwrap(),
+            output: Output::default(),
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Whoever has ended by now needs no signal.
+        let _ended = kill_process(Pid::from_child(&self.child), signal);
+    }
+
+    fn exited_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => return Some(status),
+                None if Instant::now() > deadline => return None,
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Asked first, so that a failing test does not leave Chromes to the next one.
+        self.signal(Signal::TERM);
+        if self.exited_within(STOP_TIMEOUT).is_none() {
+            let _ended = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+            self.exited_within(STOP_TIMEOUT);
+        }
+        if std::thread::panicking() {
+            println!("--- the service said:\n{}--- end", self.output.text());
+        }
+    }
+}
