@@ -10,3 +10,5 @@ mod support;
 
 mod browser;
 mod contract;
+mod lifecycle;
+mod sends;
