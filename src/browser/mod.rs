@@ -4,7 +4,7 @@
 //!  Browser ── open/close, what ties the parts together
 //!    ├─ profile     the folder: private, locked, used by nobody else   ── leftovers, procfs
 //!    ├─ process     started, watched, ended; the only file that starts programs ── output
-//!    ├─ connection  CDP and the one page ── user_agent
+//!    ├─ connection  CDP and the one page ── workers, user_agent
 //!    ├─ flags       the command line, as data ── user_agent
 //!    └─ program     which Chrome is installed
 //! ```
@@ -24,6 +24,7 @@ mod procfs;
 mod profile;
 mod program;
 mod user_agent;
+mod workers;
 
 pub use chrome::{Browser, BrowserLost, LaunchOptions};
 pub use error::BrowserError;

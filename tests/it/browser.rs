@@ -264,7 +264,6 @@ async fn nothing_that_a_page_can_see_says_headless() {
         let site = Site::serve().await;
         browser.page().goto(site.url.as_str()).await.unwrap();
         eventually("the page and both workers report", || {
-            eprintln!("{:?}", site.reports.lock().unwrap().keys());
             site.reports.lock().unwrap().len() == 4
         })
         .await;
@@ -296,17 +295,16 @@ async fn nothing_that_a_page_can_see_says_headless() {
             .find(|brand| brand["brand"] == "Chromium")
             .unwrap();
         assert_eq!(chromium["version"], program.version.as_str());
-        for who in ["page", "worker", "request"] {
+        for (who, report) in &reports {
             assert!(
-                !reports[who].to_string().contains("Headless"),
-                "{who}: {:#}",
-                reports[who]
+                !report.to_string().contains("Headless"),
+                "{who}: {report:#}"
             );
         }
-        assert_eq!(reports["worker"]["brands"], page["brands"]);
-        if program.kind == ChromeKind::FullBrowser {
-            // Which no override reaches: so the others say what it says by itself.
-            assert_eq!(reports["service worker"]["brands"], page["brands"]);
+        for who in ["worker", "service worker"] {
+            for hint in ["brands", "fullVersionList", "architecture", "platform"] {
+                assert_eq!(reports[who][hint], page[hint], "{who}: {hint}");
+            }
         }
         browser.close().await;
     }
