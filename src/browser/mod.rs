@@ -9,7 +9,7 @@
 //!    └─ program     which Chrome is installed
 //! ```
 //!
-//! Knows nothing of WhatsApp, sessions or HTTP, and never reads the environment. Invariants: no Chrome outlives its
+//! Knows nothing of sessions, HTTP or the site it shows, and never reads the environment. Invariants: no Chrome outlives its
 //! [`Browser`] (nor the service, where `setpriv` exists; else [`sweep`] ends it at the next start); no two Chromes work
 //! on one folder; a Chrome that is not ours is never touched.
 

@@ -131,27 +131,34 @@ async fn there_is_one_page_only() {
 
 #[tokio::test]
 async fn stale_locks_of_any_form_and_host_are_removed() {
+    enum Form {
+        Link(String),
+        File,
+        Folder,
+    }
+
     let here = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
     let here = here.trim();
-    let forms: [(&str, &dyn Fn(&Path)); 4] = [
-        ("of a dead pid", &|lock| {
-            symlink(format!("{here}-999999999"), lock).unwrap()
-        }),
-        ("of another host", &|lock| {
-            symlink("elsewhere-1", lock).unwrap()
-        }),
-        ("an ordinary file", &|lock| fs::write(lock, "").unwrap()),
-        ("a folder", &|lock| fs::create_dir(lock).unwrap()),
+    let forms = [
+        ("of a dead pid", Form::Link(format!("{here}-999999999"))),
+        ("of another host", Form::Link("elsewhere-1".to_owned())),
+        ("an ordinary file", Form::File),
+        ("a folder", Form::Folder),
     ];
     for program in both().await {
-        for (form, make) in forms {
+        for (name, form) in &forms {
             let folder = Folder::new();
             fs::create_dir(folder.profile()).unwrap();
-            make(&folder.profile().join("SingletonLock"));
+            let lock = folder.profile().join("SingletonLock");
+            match form {
+                Form::Link(target) => symlink(target, lock).unwrap(),
+                Form::File => fs::write(lock, "").unwrap(),
+                Form::Folder => fs::create_dir(lock).unwrap(),
+            }
             symlink("/nowhere/socket", folder.profile().join("SingletonSocket")).unwrap();
             let browser = open(&program, &folder.profile()).await;
-            let browser = browser.unwrap_or_else(|error| panic!("{form}: {error}"));
-            assert!(answers(&browser).await, "{form}");
+            let browser = browser.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(answers(&browser).await, "{name}");
             browser.close().await;
         }
     }
@@ -332,10 +339,11 @@ async fn a_killed_chrome_is_noticed_and_its_profile_is_free_at_once() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_noticed_while_chrome_lives() {
+async fn a_chrome_outlives_the_thread_that_opened_it_and_a_broken_connection_is_noticed_while_chrome_lives()
+ {
     let program = headless_shell().await;
     let folder = Folder::new();
-    // Chrome outlives the thread that opened it, and the connection does not outlive its runtime.
+    // Chrome would be told to die with the thread that started it; the connection dies with its runtime.
     let profile = folder.profile();
     let opened = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -365,7 +373,7 @@ async fn a_dropped_browser_leaves_no_process_and_gives_the_profile_back() {
 async fn a_start_cancelled_at_any_moment_leaves_nothing() {
     for program in both().await {
         let folder = Folder::new();
-        // From before the process to after the page.
+        // From before the process to after the page; no state is waited for, the moments are the point.
         for milliseconds in [0, 5, 20, 40, 60, 80, 120, 200, 400] {
             let cancel = CancellationToken::new();
             let options = LaunchOptions {
@@ -584,7 +592,7 @@ async fn serve_until_killed(program: ChromeProgram) {
     let folder = std::env::current_dir().unwrap();
     let _browser = open(&program, &folder.join("admin")).await.unwrap();
     fs::write(folder.join("up"), "").unwrap();
-    pending().await
+    pending::<()>().await;
 }
 
 /// A site whose page and workers tell what they see of the browser.
