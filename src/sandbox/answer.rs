@@ -38,12 +38,22 @@ impl ApiError {
     /// A field of the request is wrong.
     pub(super) fn field(field: impl Into<String>, error: impl Into<String>) -> Self {
         let (field, error) = (field.into(), error.into());
-        Self { status: StatusCode::BAD_REQUEST, code: "INVALID_FIELD", field, error }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "INVALID_FIELD",
+            field,
+            error,
+        }
     }
 
     fn body(error: &str) -> Self {
         let status = StatusCode::BAD_REQUEST;
-        Self { status, code: "INVALID_JSON", field: String::new(), error: error.to_owned() }
+        Self {
+            status,
+            code: "INVALID_JSON",
+            field: String::new(),
+            error: error.to_owned(),
+        }
     }
 
     /// No such path.
@@ -65,14 +75,28 @@ impl From<Refusal> for ApiError {
             Refusal::NotOnWhatsapp => (StatusCode::BAD_REQUEST, "NOT_ON_WHATSAPP", "number"),
             Refusal::Storage(_) => (StatusCode::INTERNAL_SERVER_ERROR, "STORAGE", ""),
         };
-        Self { status, code, field: field.to_owned(), error: refusal.to_string() }
+        Self {
+            status,
+            code,
+            field: field.to_owned(),
+            error: refusal.to_string(),
+        }
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self { status, code, field, error } = self;
-        (status, Answer(json!({ "code": code, "field": field, "error": error }))).into_response()
+        let Self {
+            status,
+            code,
+            field,
+            error,
+        } = self;
+        (
+            status,
+            Answer(json!({ "code": code, "field": field, "error": error })),
+        )
+            .into_response()
     }
 }
 
@@ -92,28 +116,40 @@ impl Fields {
 
     /// A text that has to be there; `remedy` says what to give.
     pub(super) fn text(&mut self, name: &str, remedy: &str) -> Result<String, ApiError> {
-        self.optional_text(name, remedy)?.ok_or_else(|| ApiError::field(name, format!("missing: {remedy}")))
+        self.optional_text(name, remedy)?
+            .ok_or_else(|| ApiError::field(name, format!("missing: {remedy}")))
     }
 
     fn optional_text(&mut self, name: &str, remedy: &str) -> Result<Option<String>, ApiError> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
-            Some(_) => Err(ApiError::field(name, format!("not a text, or empty: {remedy}"))),
+            Some(_) => Err(ApiError::field(
+                name,
+                format!("not a text, or empty: {remedy}"),
+            )),
         }
     }
 
     /// A phone number that has to be there.
     pub(super) fn number(&mut self, name: &str) -> Result<Number, ApiError> {
         self.optional_number(name)?.ok_or_else(|| {
-            ApiError::field(name, "missing: give a phone number with country code, as text")
+            ApiError::field(
+                name,
+                "missing: give a phone number with country code, as text",
+            )
         })
     }
 
     /// A phone number that may be left out.
     pub(super) fn optional_number(&mut self, name: &str) -> Result<Option<Number>, ApiError> {
-        let raw = self.optional_text(name, "give a phone number as text, such as \"5491158254201\"")?;
-        raw.map(|raw| Number::parse(&raw)).transpose().map_err(|why| ApiError::field(name, why))
+        let raw = self.optional_text(
+            name,
+            "give a phone number as text, such as \"5491158254201\"",
+        )?;
+        raw.map(|raw| Number::parse(&raw))
+            .transpose()
+            .map_err(|why| ApiError::field(name, why))
     }
 
     /// Nothing else may be there: a misspelt field is not overlooked.

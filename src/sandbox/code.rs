@@ -53,7 +53,11 @@ impl ScannedCode {
 
 /// The text that the page shows for `reference` when it behaves.
 pub(super) fn text(reference: &str, keys: &DeviceKeys) -> String {
-    let DeviceKeys { noise, identity, adv } = keys;
+    let DeviceKeys {
+        noise,
+        identity,
+        adv,
+    } = keys;
     format!("{URL_PREFIX}{reference},{noise},{identity},{adv},1")
 }
 

@@ -27,8 +27,9 @@ use super::{
     faults::{AckFault, Event, Faults, NumberCheckFault, SendFault, SocketFault},
     journal::Message,
     number::Number,
-    server::{self, ConnectionId, FRAMES_IN_FLIGHT, Server, Taken},
-    wire::{Awaiting, Credentials, FromPage, RemovedBecause, ToPage},
+    server::{self, FRAMES_IN_FLIGHT, Server, Taken},
+    wire::{Awaiting, Credentials, FromPage, ToPage},
+    world::ConnectionId,
 };
 
 /// The real server sends six references at a time.
@@ -53,7 +54,15 @@ pub(super) async fn serve(
         () = stop.cancelled() => return,
         hello = timeout(HELLO_TIMEOUT, next_frame(&mut socket)) => hello,
     };
-    let Ok(Ok(FromPage::Hello { tab, device, keys, awaiting })) = hello else { return };
+    let Ok(Ok(FromPage::Hello {
+        tab,
+        device,
+        keys,
+        awaiting,
+    })) = hello
+    else {
+        return;
+    };
     let (outbox, inbox) = mpsc::channel(FRAMES_IN_FLIGHT);
     let id = server.connected(&tab, outbox);
     let connection = Connection {
@@ -133,7 +142,11 @@ impl Connection {
         }
     }
 
-    async fn open(&mut self, device: Option<Credentials>, awaiting: Vec<Awaiting>) -> Result<(), Ended> {
+    async fn open(
+        &mut self,
+        device: Option<Credentials>,
+        awaiting: Vec<Awaiting>,
+    ) -> Result<(), Ended> {
         let Some(credentials) = device else {
             self.on_faults().await?;
             return self.new_batch().await;
@@ -144,7 +157,10 @@ impl Connection {
         };
         self.link = Some((credentials.id, account.clone()));
         self.on_faults().await?;
-        let welcome = ToPage::Welcome { account: account.as_str().to_owned(), lid: account.lid() };
+        let welcome = ToPage::Welcome {
+            account: account.as_str().to_owned(),
+            lid: account.lid(),
+        };
         self.send(&welcome).await?;
         for message in &missed {
             self.send(&server::incoming_frame(message)).await?;
@@ -166,18 +182,28 @@ impl Connection {
                 self.keys = Some(keys);
                 Ok(())
             }
-            FromPage::Exists { request, user, server } => {
-                self.answer_exists(request, &user, &server).await
-            }
-            FromPage::Send { id, user, server, body, from_server } => {
-                self.take(id, &user, &server, body, &from_server).await
-            }
+            FromPage::Exists {
+                request,
+                user,
+                server,
+            } => self.answer_exists(request, &user, &server).await,
+            FromPage::Send {
+                id,
+                user,
+                server,
+                body,
+                from_server,
+            } => self.take(id, &user, &server, body, &from_server).await,
             FromPage::Received { id } => {
-                let Some((device, _)) = &self.link else { return Err(Ended) };
+                let Some((device, _)) = &self.link else {
+                    return Err(Ended);
+                };
                 self.server.delivered(device, &id).map_err(|_| Ended)
             }
             FromPage::Logout => {
-                let Some((device, _)) = &self.link else { return Err(Ended) };
+                let Some((device, _)) = &self.link else {
+                    return Err(Ended);
+                };
                 self.server.log_out(device).map_err(|_| Ended)
             }
             FromPage::Hello { .. } => Err(Ended),
@@ -186,11 +212,19 @@ impl Connection {
 
     /// Sends a frame that came from elsewhere, and ends with it when it is the last one.
     async fn forward(&mut self, frame: ToPage) -> Result<(), Ended> {
-        if matches!(frame, ToPage::Event { event: Event::SocketClosed }) {
+        if matches!(
+            frame,
+            ToPage::Event {
+                event: Event::SocketClosed
+            }
+        ) {
             return Err(Ended);
         }
         self.send(&frame).await?;
-        if matches!(frame, ToPage::Paired { .. } | ToPage::Removed { .. } | ToPage::Conflict) {
+        if matches!(
+            frame,
+            ToPage::Paired { .. } | ToPage::Removed { .. } | ToPage::Conflict
+        ) {
             // The page has to read these before the socket goes, so it is the page that closes it.
             while next_frame(&mut self.socket).await.is_ok() {}
             return Err(Ended);
@@ -200,7 +234,10 @@ impl Connection {
 
     async fn send(&mut self, frame: &ToPage) -> Result<(), Ended> {
         let text = serde_json::to_string(frame).map_err(|_| Ended)?;
-        self.socket.send(WsMessage::text(text)).await.map_err(|_| Ended)
+        self.socket
+            .send(WsMessage::text(text))
+            .await
+            .map_err(|_| Ended)
     }
 
     fn faults(&self) -> Faults {
@@ -223,7 +260,10 @@ impl Connection {
             },
             None => {}
         }
-        self.send(&ToPage::Faults { faults: Box::new(faults) }).await
+        self.send(&ToPage::Faults {
+            faults: Box::new(faults),
+        })
+        .await
     }
 
     async fn new_batch(&mut self) -> Result<(), Ended> {
@@ -232,14 +272,20 @@ impl Connection {
     }
 
     async fn next_code(&mut self) -> Result<(), Ended> {
-        let Some(keys) = &self.keys else { return Err(Ended) };
+        let Some(keys) = &self.keys else {
+            return Err(Ended);
+        };
         if self.codes_left == 0 {
             self.code_ends = None;
             self.server.codes_ran_out(self.id);
             return self.send(&ToPage::CodesRanOut).await;
         }
         let first = self.codes_left == CODES_PER_BATCH;
-        let lifetime = if first { self.config.first_code } else { self.config.next_codes };
+        let lifetime = if first {
+            self.config.first_code
+        } else {
+            self.config.next_codes
+        };
         self.codes_left -= 1;
         self.code_ends = Some(Instant::now() + lifetime);
         let reference = self.server.issue_code(self.id, keys, lifetime);
@@ -257,7 +303,14 @@ impl Connection {
         let found = number.is_some() && !error;
         let lid = number.as_ref().map(Number::lid).unwrap_or_default();
         let number = number.map(String::from).unwrap_or_default();
-        self.send(&ToPage::Exists { request, found, number, lid, error }).await
+        self.send(&ToPage::Exists {
+            request,
+            found,
+            number,
+            lid,
+            error,
+        })
+        .await
     }
 
     async fn take(
@@ -268,7 +321,9 @@ impl Connection {
         body: String,
         from_server: &str,
     ) -> Result<(), Ended> {
-        let Some((_, account)) = self.link.clone() else { return Err(Ended) };
+        let Some((_, account)) = self.link.clone() else {
+            return Err(Ended);
+        };
         let faults = self.faults();
         if faults.send == Some(SendFault::Lost) {
             return Ok(());
@@ -276,7 +331,13 @@ impl Connection {
         let recipient = addressed(user, server).filter(Number::is_on_whatsapp);
         let refused = faults.send == Some(SendFault::Refused);
         let Some(to) = recipient.filter(|_| !refused) else {
-            return self.send(&ToPage::Ack { id, ack: -1, at: present() }).await;
+            return self
+                .send(&ToPage::Ack {
+                    id,
+                    ack: -1,
+                    at: present(),
+                })
+                .await;
         };
         let message = Message {
             id: id.clone(),
@@ -294,7 +355,9 @@ impl Connection {
                 return Err(Ended);
             }
         }
-        let delay = faults.ack_delay_ms.map_or(self.config.ack_delay, Duration::from_millis);
+        let delay = faults
+            .ack_delay_ms
+            .map_or(self.config.ack_delay, Duration::from_millis);
         self.acknowledge(&id, delay);
         Ok(())
     }
@@ -312,7 +375,11 @@ impl Connection {
             let id = id.to_owned();
             let frame = async move {
                 sleep_until(due).await;
-                ToPage::Ack { id, ack, at: present() }
+                ToPage::Ack {
+                    id,
+                    ack,
+                    at: present(),
+                }
             };
             self.later.push(frame.boxed());
         }

@@ -205,7 +205,10 @@ impl FaultBoard {
     /// An event leaves nothing behind, and alone it changes nothing.
     pub(super) fn set(&mut self, mut faults: Faults) {
         let event = faults.event.take();
-        let lasting = Faults { account: faults.account.clone(), ..Faults::default() } != faults;
+        let lasting = Faults {
+            account: faults.account.clone(),
+            ..Faults::default()
+        } != faults;
         if faults == Faults::default() && event.is_none() {
             *self = Self::default();
         }
@@ -244,7 +247,10 @@ mod tests {
         for (value, field) in [
             (json!({"ack": "sometimes"}), "ack"),
             (json!({"acks": "never"}), "acks"),
-            (json!({"ack": "never", "ack_delay_ms": "long"}), "ack_delay_ms"),
+            (
+                json!({"ack": "never", "ack_delay_ms": "long"}),
+                "ack_delay_ms",
+            ),
         ] {
             assert_eq!(parse(&value).unwrap_err().0, field);
         }
@@ -257,7 +263,10 @@ mod tests {
         board.set(parse(&json!({"account": "5491150000001", "ack": "never"})).unwrap());
         board.set(parse(&json!({"ack_delay_ms": 5})).unwrap());
         let concerned = board.of(Some(&number("5491150000001")));
-        assert_eq!((concerned.ack, concerned.ack_delay_ms), (Some(AckFault::Never), Some(5)));
+        assert_eq!(
+            (concerned.ack, concerned.ack_delay_ms),
+            (Some(AckFault::Never), Some(5))
+        );
         assert_eq!(board.of(Some(&number("5491150000002"))).ack, None);
         board.set(Faults::default());
         assert_eq!(board.of(Some(&number("5491150000001"))), Faults::default());

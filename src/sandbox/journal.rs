@@ -87,15 +87,32 @@ impl Journal {
     pub(super) fn open(folder: &Path) -> io::Result<(Self, Vec<Record>)> {
         std::fs::create_dir_all(folder)?;
         let path = folder.join(FILE_NAME);
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let whole = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |end| end + 1);
         bytes.truncate(whole);
         file.set_len(whole as u64)?;
-        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let records = lines.map(serde_json::from_slice).collect::<Result<_, _>>()?;
-        Ok((Self { file, length: whole as u64 }, records))
+        let lines = bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        let records = lines
+            .map(serde_json::from_slice)
+            .collect::<Result<_, _>>()?;
+        Ok((
+            Self {
+                file,
+                length: whole as u64,
+            },
+            records,
+        ))
     }
 
     /// Writes one record; when this returns, a crash of the process cannot lose it.
@@ -120,11 +137,19 @@ mod tests {
     fn a_line_that_a_crash_cut_short_is_dropped_and_the_rest_stays() {
         let folder = tempfile::tempdir().unwrap();
         let (mut journal, _) = Journal::open(folder.path()).unwrap();
-        journal.append(&Record::Unlinked { device: "a".to_owned() }).unwrap();
+        journal
+            .append(&Record::Unlinked {
+                device: "a".to_owned(),
+            })
+            .unwrap();
         journal.file.write_all(b"{\"record\":\"unli").unwrap();
         let (mut journal, records) = Journal::open(folder.path()).unwrap();
         assert_eq!(records.len(), 1);
-        journal.append(&Record::Unlinked { device: "b".to_owned() }).unwrap();
+        journal
+            .append(&Record::Unlinked {
+                device: "b".to_owned(),
+            })
+            .unwrap();
         assert_eq!(Journal::open(folder.path()).unwrap().1.len(), 2);
     }
 }

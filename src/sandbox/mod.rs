@@ -5,7 +5,7 @@
 //! everything else in this crate. `docs/sandbox.md` tells what is simulated and what is not.
 //!
 //! ```text
-//!  GET / ──▶ page (the page: page/*.js) ◀──WebSocket──▶ device ──▶ server ──▶ journal (file)
+//!  GET / ──▶ page (the page: page/*.js) ◀──WebSocket──▶ device ──▶ server ──▶ world ──▶ journal (a file)
 //!  /phone/*, /faults ──▶ phone ───────────────────────────────────────┘
 //! ```
 //! Invariants: a message is on disk before it is acknowledged; nothing that a message, a code or
@@ -21,6 +21,7 @@ mod page;
 mod phone;
 mod server;
 mod wire;
+mod world;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -28,10 +29,9 @@ use axum::{
     Router,
     routing::{any, get, post},
 };
+use server::Server;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-use server::Server;
 
 /// Connections are told to end and need a moment only; what is slower is cut.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -56,7 +56,7 @@ impl SandboxConfig {
     pub fn in_folder(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
-            first_code: Duration::from_secs(60),
+            first_code: Duration::from_mins(1),
             next_codes: Duration::from_secs(20),
             ack_delay: Duration::from_millis(500),
         }
@@ -107,12 +107,19 @@ struct App {
 impl Sandbox {
     /// Reads what the data folder remembers, and listens.
     pub async fn bind(address: SocketAddr, config: SandboxConfig) -> Result<Self, SandboxError> {
-        let server = Server::open(&config.data_dir)
-            .map_err(|cause| SandboxError::Data { folder: config.data_dir.clone(), cause })?;
+        let server = Server::open(&config.data_dir).map_err(|cause| SandboxError::Data {
+            folder: config.data_dir.clone(),
+            cause,
+        })?;
         let listen = |cause| SandboxError::Listen { address, cause };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        Ok(Self { listener, address, server: Arc::new(server), config: Arc::new(config) })
+        Ok(Self {
+            listener,
+            address,
+            server: Arc::new(server),
+            config: Arc::new(config),
+        })
     }
 
     /// Where it listens: with port 0 in the configuration, the port that the system chose.

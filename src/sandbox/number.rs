@@ -36,7 +36,9 @@ impl Number {
     pub(super) fn next_free(taken: impl Fn(&Self) -> bool) -> Self {
         let candidates = (FICTITIOUS..).map(|n| Self(n.to_string()));
         let mut usable = candidates.filter(|number| number.is_on_whatsapp() && !taken(number));
-        usable.next().unwrap_or_else(|| Self(FICTITIOUS.to_string()))
+        usable
+            .next()
+            .unwrap_or_else(|| Self(FICTITIOUS.to_string()))
     }
 
     /// Whether the number has a WhatsApp account: all have, but those that end in `0000`.
@@ -53,13 +55,18 @@ impl Number {
     ///
     /// A fixed permutation of the digits, so that nothing need be stored to find the number again.
     pub(super) fn lid(&self) -> String {
-        let hidden = self.0.bytes().map(|b| char::from(b'0' + ((b - b'0') * 7 + 3) % 10));
+        let hidden = self
+            .0
+            .bytes()
+            .map(|b| char::from(b'0' + ((b - b'0') * 7 + 3) % 10));
         LID_PREFIX.chars().chain(hidden).collect()
     }
 
     /// The number behind a LID.
     pub(super) fn from_lid(lid: &str) -> Result<Self, &'static str> {
-        let hidden = lid.strip_prefix(LID_PREFIX).ok_or("not a LID of this sandbox")?;
+        let hidden = lid
+            .strip_prefix(LID_PREFIX)
+            .ok_or("not a LID of this sandbox")?;
         let digit = |b: u8| char::from(b'0' + ((b.wrapping_sub(b'0') % 10 + 7) * 3) % 10);
         Self::parse(&hidden.bytes().map(digit).collect::<String>())
     }

@@ -44,7 +44,11 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/web/auth.js", JS, include_str!("page/auth.js")),
     ("/web/stream.js", JS, include_str!("page/stream.js")),
     ("/web/socket.js", JS, include_str!("page/socket.js")),
-    ("/web/collections.js", JS, include_str!("page/collections.js")),
+    (
+        "/web/collections.js",
+        JS,
+        include_str!("page/collections.js"),
+    ),
     ("/web/send.js", JS, include_str!("page/send.js")),
     ("/web/receipts.js", JS, include_str!("page/receipts.js")),
     ("/web/words.js", JS, include_str!("page/words.js")),
@@ -52,11 +56,13 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/web/compose.js", JS, include_str!("page/compose.js")),
     ("/web/chats.js", JS, include_str!("page/chats.js")),
     ("/web/boot.js", JS, include_str!("page/boot.js")),
-    ("/web/agent-check.js", JS, include_str!("page/agent-check.js")),
+    (WORKER, JS, include_str!("page/agent-check.js")),
     ("/phone/phone.css", CSS, include_str!("page/phone.css")),
     ("/phone/phone.js", JS, include_str!("page/phone.js")),
     ("/phone/faults.js", JS, include_str!("page/faults.js")),
 ];
+/// Run by a worker, not by the page.
+const WORKER: &str = "/web/agent-check.js";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
@@ -95,15 +101,25 @@ pub(super) async fn phone() -> Response {
 pub(super) async fn file(path: axum::http::Uri) -> Result<Response, ApiError> {
     let known = FILES.iter().find(|(known, _, _)| *known == path.path());
     let (_, kind, text) = known.ok_or_else(ApiError::unknown_path)?;
-    let headers = [(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, "no-cache")];
+    let headers = [
+        (header::CONTENT_TYPE, *kind),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
     Ok((headers, *text).into_response())
 }
 
 /// `GET /web/socket`: the connection of a page to the server.
 pub(super) async fn socket(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
-    let upgrade = upgrade.max_message_size(MAX_FRAME_BYTES).max_frame_size(MAX_FRAME_BYTES);
+    let upgrade = upgrade
+        .max_message_size(MAX_FRAME_BYTES)
+        .max_frame_size(MAX_FRAME_BYTES);
     upgrade.on_upgrade(move |socket| {
-        let App { server, config, stop, connections } = app;
+        let App {
+            server,
+            config,
+            stop,
+            connections,
+        } = app;
         connections.track_future(device::serve(socket, server, config, stop))
     })
 }
@@ -129,16 +145,18 @@ pub(super) async fn code(body: Bytes) -> Result<Answer<Value>, ApiError> {
 /// Fills a document's placeholders and adds the headers that the real page has.
 fn document(template: &str, faults: &Faults) -> Response {
     let nonce = STANDARD.encode(rand::random::<[u8; 16]>());
-    let scripts = |prefix: &str| -> String {
-        let scripts = FILES.iter().filter(|(path, kind, _)| {
-            *kind == JS && path.starts_with(prefix) && !path.ends_with("agent-check.js")
-        });
-        scripts
-            .map(|(path, _, _)| format!("<script nonce=\"{nonce}\" src=\"{path}\"></script>\n"))
-            .collect()
+    let scripts = |prefix: &str| {
+        let scripts = FILES
+            .iter()
+            .filter(|(path, kind, _)| *kind == JS && path.starts_with(prefix) && *path != WORKER);
+        scripts.fold(String::new(), |tags, (path, _, _)| {
+            tags + "<script nonce=\"" + &nonce + "\" src=\"" + path + "\"></script>\n"
+        })
     };
     // In a data block, where `<` must not open anything.
-    let faults = serde_json::to_string(faults).unwrap_or_default().replace('<', "\\u003c");
+    let faults = serde_json::to_string(faults)
+        .unwrap_or_default()
+        .replace('<', "\\u003c");
     let html = template
         .replace("{{web_scripts}}", &scripts("/web/"))
         .replace("{{phone_scripts}}", &scripts("/phone/"))

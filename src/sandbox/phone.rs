@@ -41,7 +41,10 @@ pub(super) async fn messages(
     State(app): State<App>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Answer<Vec<Message>>, ApiError> {
-    let account = query.get("account").map(|raw| Number::parse(raw)).transpose();
+    let account = query
+        .get("account")
+        .map(|raw| Number::parse(raw))
+        .transpose();
     let account = account.map_err(|why| ApiError::field("account", why))?;
     let concerned = |message: &&Message| account.as_ref().is_none_or(|a| message.account == *a);
     let messages = |taken: &[Message]| taken.iter().filter(concerned).cloned().collect();
@@ -49,14 +52,20 @@ pub(super) async fn messages(
 }
 
 /// `POST /phone/receive {"account", "from", "body"}`
-pub(super) async fn receive(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+pub(super) async fn receive(
+    State(app): State<App>,
+    body: Bytes,
+) -> Result<Answer<Value>, ApiError> {
     let mut fields = Fields::parse(&body)?;
     let account = fields.number("account")?;
     let from = fields.number("from")?;
     let text = fields.text("body", "give the text of the message")?;
     fields.done()?;
     if from == account {
-        return Err(ApiError::field("from", "nobody writes to themselves: give another number"));
+        return Err(ApiError::field(
+            "from",
+            "nobody writes to themselves: give another number",
+        ));
     }
     let message = app.server.receive(account, from, text)?;
     Ok(Answer(json!(message)))
@@ -72,7 +81,10 @@ pub(super) async fn unlink(State(app): State<App>, body: Bytes) -> Result<Answer
 }
 
 /// `POST /faults {…}`
-pub(super) async fn set_faults(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+pub(super) async fn set_faults(
+    State(app): State<App>,
+    body: Bytes,
+) -> Result<Answer<Value>, ApiError> {
     let fields = Fields::parse(&body)?.into_map();
     let faults = Faults::parse(&fields).map_err(|(field, why)| {
         ApiError::field(field, format!("{why}; docs/sandbox.md lists the faults"))

@@ -27,7 +27,11 @@ pub(super) enum FromPage {
     /// Fresh codes, please.
     RefreshCodes,
     /// Is this number on WhatsApp?
-    Exists { request: u64, user: String, server: String },
+    Exists {
+        request: u64,
+        user: String,
+        server: String,
+    },
     /// A message.
     Send {
         id: String,
@@ -69,7 +73,12 @@ pub(super) enum ToPage {
     /// No more codes until the page asks for them.
     CodesRanOut,
     /// The phone has linked the page.
-    Paired { id: String, secret: String, account: String, lid: String },
+    Paired {
+        id: String,
+        secret: String,
+        account: String,
+        lid: String,
+    },
     /// The server knows the device.
     Welcome { account: String, lid: String },
     /// The device is not linked any more.
@@ -77,11 +86,23 @@ pub(super) enum ToPage {
     /// Another tab has taken over.
     Conflict,
     /// Whether a number is on WhatsApp; an error when that could not be learnt.
-    Exists { request: u64, found: bool, number: String, lid: String, error: bool },
+    Exists {
+        request: u64,
+        found: bool,
+        number: String,
+        lid: String,
+        error: bool,
+    },
     /// A sent message came this far (1 server, 2 recipient, 3 read), or was refused (-1).
     Ack { id: String, ack: i8, at: i64 },
     /// Somebody wrote.
-    Message { id: String, from: String, lid: String, body: String, at: i64 },
+    Message {
+        id: String,
+        from: String,
+        lid: String,
+        body: String,
+        at: i64,
+    },
     /// The faults that concern this page, whenever they change.
     Faults { faults: Box<Faults> },
     /// Something befell the account.

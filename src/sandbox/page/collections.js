@@ -8,7 +8,7 @@ sandboxPage.define('WAWebMsgModel', (global, require, importDefault, importNames
   const { BaseModel, defineModel } = require('WAWebBaseModel');
   class Msg extends BaseModel {
     get sender() { return this.from; }
-    get isSentByMe() { return this.id.fromMe; }
+    get isSentByMe() { return Boolean(this.id && this.id.fromMe); }
     updateAck(ack) { if (ack > this.ack || ack < 0) this.ack = ack; }
   }
   defineModel(Msg, 'msg', ['id', 'ack', 'body', 'type', 'subtype', 't', 'from', 'to', 'self', 'isNewMsg', 'local', 'author', 'latestEditMsgKey']);
@@ -32,10 +32,10 @@ sandboxPage.define('WAWebChatModel', (global, require, importDefault, importName
       this.presence = { subscribe: async () => {} };
       this.promises = {};
     }
-    get isUser() { return this.id.isUser(); }
-    get isGroup() { return this.id.isGroup(); }
+    get isUser() { return Boolean(this.id && this.id.isUser()); }
+    get isGroup() { return Boolean(this.id && this.id.isGroup()); }
     get isParentGroup() { return false; }
-    get isNewsletter() { return this.id.isNewsletter(); }
+    get isNewsletter() { return Boolean(this.id && this.id.isNewsletter()); }
     get hasUnread() { return this.unreadCount > 0; }
     title() { return this.formattedTitle; }
     lastMsg() { return this.msgs.last(); }
@@ -94,10 +94,9 @@ for (const name of ['Blocklist', 'BusinessCategoriesResult', 'BusinessProfile', 
   sandboxPage.define('WAWeb' + name + 'Collection', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
     const { BaseCollection } = require('WAWebBaseCollection');
     const { BaseModel } = require('WAWebBaseModel');
-    const Impl = { [name]: class extends BaseCollection { async find() { return undefined; } } }[name];
-    Impl.model = BaseModel;
-    exports[name + 'CollectionImpl'] = Impl;
-    exports[name + 'Collection'] = new Impl();
+    class Empty extends BaseCollection { async find() { return undefined; } }
+    Empty.model = BaseModel;
+    exports[name + 'Collection'] = new Empty();
   });
 }
 
@@ -149,7 +148,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
 
   /** Somebody wrote: safe in storage first, then shown, then confirmed to the server. */
   async function incoming(frame) {
-    const { faults, tell } = require('SandboxWire');
+    const { tell } = require('SandboxWire');
     require('WAWebApiContact').learn(frame.from, frame.lid);
     const remote = createWid(sandboxPage.faults.lid_chats ? frame.lid + '@lid' : frame.from + '@c.us');
     const key = new MsgKey({ fromMe: false, remote, id: frame.id });
@@ -161,7 +160,6 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
       if (!chat.active) chat.unreadCount += 1;
     }
     tell({ type: 'received', id: frame.id });
-    return faults;
   }
 
   Object.assign(exports, { open, list, save, restore, incoming, titleOf });
