@@ -5,3 +5,5 @@
     clippy::panic,
     reason = "a failed expectation is how a test fails"
 )]
+
+mod sandbox;

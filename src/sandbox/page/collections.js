@@ -119,7 +119,11 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
     return { chat: ChatCollection.add({ id: wid, t: 0, formattedTitle: titleOf(wid) }), created: true };
   }
 
+  /** Seconds do not order messages: each gets a rank when it is first listed, and keeps it. */
+  let rank = Date.now() * 1000;
+
   function list(msg) {
+    if (msg.rank === undefined) { rank += 1; msg.rank = rank; }
     const { chat } = open(msg.id.remote);
     chat.msgs.add(msg);
     chat.t = Math.max(chat.t || 0, msg.t || 0);
@@ -127,7 +131,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   }
 
   const flat = (msg) => ({
-    key: msg.id.toString(), remote: String(msg.id.remote), id: msg.id.id, fromMe: msg.id.fromMe, body: msg.body,
+    key: msg.id.toString(), rank: msg.rank, remote: String(msg.id.remote), id: msg.id.id, fromMe: msg.id.fromMe, body: msg.body,
     t: msg.t, ack: msg.ack, from: String(msg.from), to: String(msg.to),
   });
   const save = (msg) => storage.writeMessage(flat(msg));
@@ -135,12 +139,13 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   /** Puts back what the profile remembers, before anybody looks. */
   async function restore() {
     const kept = await storage.readMessages();
-    kept.sort((a, b) => a.t - b.t);
-    for (const { remote, id, fromMe, body, t, ack, from, to } of kept) {
+    kept.sort((a, b) => a.rank - b.rank);
+    for (const { rank: earlier, remote, id, fromMe, body, t, ack, from, to } of kept) {
       const key = new MsgKey({ fromMe, remote: createWid(remote), id });
       const msg = MsgCollection.add({
         id: key, body, t, ack, from: createWid(from), to: createWid(to), type: 'chat', self: fromMe ? 'out' : 'in', isNewMsg: false,
       });
+      msg.rank = earlier;
       list(msg);
     }
     MsgCollection.on('change:ack', (msg) => { save(msg); });
@@ -155,8 +160,9 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
     if (!MsgCollection.get(key)) {
       const me = remote.isLid() ? link.state.lid : link.state.number;
       const msg = { id: key, body: frame.body, t: frame.at, ack: 1, from: remote, to: me, type: 'chat', self: 'in', isNewMsg: true };
-      await save(msg);
-      const chat = list(MsgCollection.add(msg));
+      rank += 1;
+      await save({ ...msg, rank });
+      const chat = list(Object.assign(MsgCollection.add(msg), { rank }));
       if (!chat.active) chat.unreadCount += 1;
     }
     tell({ type: 'received', id: frame.id });
