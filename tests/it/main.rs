@@ -12,4 +12,5 @@ mod browser;
 mod contract;
 mod lifecycle;
 mod pm2;
+mod sandbox;
 mod sends;
