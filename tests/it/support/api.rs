@@ -10,7 +10,7 @@ use super::Service;
 
 /// A Chrome starts in 0.3 s and a page is READY in a second or two on an idle machine; ten at once on two cores take
 /// far longer.
-const STATE_TIMEOUT: Duration = Duration::from_secs(60);
+const STATE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How often a state is looked at.
 const POLL: Duration = Duration::from_millis(50);
