@@ -98,9 +98,8 @@ impl Service {
                 }
             }
         });
-        if reached.await.is_err() {
-            panic!("session {id} did not reach {what}; it is {last}");
-        }
+        let reached = reached.await.is_ok();
+        assert!(reached, "session {id} did not reach {what}; it is {last}");
         last
     }
 
