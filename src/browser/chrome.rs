@@ -88,11 +88,14 @@ impl Browser {
             .await
             .unwrap_or(Err(BrowserError::Cancelled));
         match connected {
-            Ok(connection) => Ok(Self {
-                connection,
-                process,
-                version: options.program.version,
-            }),
+            Ok(connection) => {
+                tracing::debug!(chrome.pid = process.pid(), "opened Chrome");
+                Ok(Self {
+                    connection,
+                    process,
+                    version: options.program.version,
+                })
+            }
             Err(error) => {
                 process.close(None::<std::future::Ready<()>>).await;
                 Err(error)

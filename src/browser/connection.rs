@@ -6,7 +6,10 @@ use std::{future::Future, mem, sync::Arc, time::Duration};
 
 use chromiumoxide::{
     Browser as Cdp, Page,
-    cdp::browser_protocol::browser::{CloseParams, GetVersionParams},
+    cdp::browser_protocol::{
+        browser::{CloseParams, GetVersionParams},
+        target::SetAutoAttachParams,
+    },
     error::CdpError,
     handler::{Handler, HandlerConfig},
 };
@@ -17,7 +20,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{BrowserError, program::ChromeVersion, user_agent};
+use super::{BrowserError, program::ChromeVersion, user_agent, workers::ServiceWorkers};
 
 /// Each step of preparing took under 0.2 s; a machine that starts several Chromes at once needs far more.
 const STEP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -42,6 +45,7 @@ pub(super) struct Connection {
     page: Page,
     end: watch::Receiver<Option<String>>,
     _listening: AbortOnDropHandle<()>,
+    _dressing: AbortOnDropHandle<()>,
     _pulse: AbortOnDropHandle<()>,
 }
 
@@ -63,15 +67,29 @@ impl Connection {
         let page = step("waiting for the page", first_page(&cdp)).await?;
         step(
             "setting the user agent",
-            page.execute(user_agent::override_on_page(version)),
+            page.execute(user_agent::with_client_hints(version)),
         )
         .await?;
+        // chromiumoxide 0.9.1 stops each worker at its start, lets it run and drops it at once, in which a service worker
+        // of the page fails to install more often than not.
+        step(
+            "letting workers alone",
+            page.execute(SetAutoAttachParams {
+                flatten: Some(true),
+                ..SetAutoAttachParams::new(false, false)
+            }),
+        )
+        .await?;
+        let workers = ServiceWorkers::connect(address, version);
+        let workers = step("listening to service workers", workers).await?;
+        let dressing = AbortOnDropHandle::new(tokio::spawn(dress(workers, ended.clone())));
         let pulse = AbortOnDropHandle::new(tokio::spawn(feel_pulse(Arc::clone(&cdp), ended)));
         Ok(Self {
             cdp,
             page,
             end,
             _listening: listening,
+            _dressing: dressing,
             _pulse: pulse,
         })
     }
@@ -127,6 +145,11 @@ async fn first_page(cdp: &Cdp) -> Result<Page, CdpError> {
         }
         sleep(LOOK_INTERVAL).await;
     }
+}
+
+/// Service workers wait for this one, so without it Chrome cannot be used.
+async fn dress(workers: ServiceWorkers, ended: watch::Sender<Option<String>>) {
+    end_with(&ended, workers.dress_all().await);
 }
 
 /// Drives the connection until it breaks.

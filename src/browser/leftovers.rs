@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use tokio::time::sleep;
+use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{
     process::LOOK_INTERVAL,
@@ -42,7 +42,11 @@ pub async fn sweep(tokens_dir: &Path) -> Vec<Swept> {
         // No folder, no profiles.
         return Vec::new();
     };
-    let leftovers = procfs::chromes()
+    let Ok(chromes) = spawn_blocking(procfs::chromes).await else {
+        // The runtime is going down.
+        return Vec::new();
+    };
+    let leftovers = chromes
         .into_iter()
         .filter(|chrome| !chrome.helper && is_left_over(chrome))
         .filter(|chrome| is_under(chrome, &tokens_dir));
@@ -74,8 +78,8 @@ pub(super) fn is_left_over(chrome: &Chrome) -> bool {
 }
 
 fn is_under(chrome: &Chrome, tokens_dir: &Path) -> bool {
-    // The profile of a Chrome in its last moments may not be readable any more: then what it was given must do.
-    let folder = fs::read_link(chrome.folder_seen_from_here())
+    // The root of another user's process cannot be entered: then what its command line says must do.
+    let folder = fs::canonicalize(chrome.folder_seen_from_here())
         .or_else(|_| chrome.folder.canonicalize())
         .unwrap_or_else(|_| chrome.folder.clone());
     folder.starts_with(tokens_dir)

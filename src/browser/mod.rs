@@ -4,12 +4,12 @@
 //!  Browser ── open/close, what ties the parts together
 //!    ├─ profile     the folder: private, locked, used by nobody else   ── leftovers, procfs
 //!    ├─ process     started, watched, ended; the only file that starts programs ── output
-//!    ├─ connection  CDP and the one page ── user_agent
+//!    ├─ connection  CDP and the one page ── workers, user_agent
 //!    ├─ flags       the command line, as data ── user_agent
 //!    └─ program     which Chrome is installed
 //! ```
 //!
-//! Knows nothing of WhatsApp, sessions or HTTP, and never reads the environment. Invariants: no Chrome outlives its
+//! Knows nothing of sessions, HTTP or the site it shows, and never reads the environment. Invariants: no Chrome outlives its
 //! [`Browser`] (nor the service, where `setpriv` exists; else [`sweep`] ends it at the next start); no two Chromes work
 //! on one folder; a Chrome that is not ours is never touched.
 
@@ -24,6 +24,7 @@ mod procfs;
 mod profile;
 mod program;
 mod user_agent;
+mod workers;
 
 pub use chrome::{Browser, BrowserLost, LaunchOptions};
 pub use error::BrowserError;

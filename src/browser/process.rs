@@ -55,8 +55,8 @@ pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(15);
 /// The last lines may still be in the pipe when the exit is known.
 const REST_OF_OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The watching thread calls nothing deep.
-const THREAD_STACK: usize = 128 * 1024;
+/// The thread calls nothing deep; formatting a log line is the most.
+const THREAD_STACK: usize = 256 * 1024;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

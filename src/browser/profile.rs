@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::sleep;
+use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{
     BrowserError, leftovers,
@@ -54,8 +54,11 @@ pub(super) async fn claim(path: &Path) -> Result<Profile, BrowserError> {
         path: path.to_owned(),
         source,
     };
-    let profile = hold(path)?;
-    for chrome in on(&profile.folder) {
+    let wanted = path.to_owned();
+    let profile = spawn_blocking(move || hold(&wanted))
+        .await
+        .map_err(|error| unusable(error.into()))??;
+    for chrome in on(&profile.folder).await? {
         if !chrome.helper {
             end_when_left_over(&chrome, &profile.folder).await?;
         }
@@ -124,10 +127,20 @@ fn hold(path: &Path) -> Result<Profile, BrowserError> {
     Ok(Profile { folder, lock })
 }
 
-fn on(folder: &Path) -> impl Iterator<Item = Chrome> {
-    procfs::chromes()
-        .into_iter()
-        .filter(move |chrome| chrome.works_on(folder))
+/// Off the runtime: a machine may have thousands of processes to look at.
+async fn on(folder: &Path) -> Result<Vec<Chrome>, BrowserError> {
+    let wanted = folder.to_owned();
+    let look = move || {
+        let mut chromes = procfs::chromes();
+        chromes.retain(|chrome| chrome.works_on(&wanted));
+        chromes
+    };
+    spawn_blocking(look)
+        .await
+        .map_err(|error| BrowserError::ProfileUnusable {
+            path: folder.to_owned(),
+            source: error.into(),
+        })
 }
 
 async fn end_when_left_over(chrome: &Chrome, folder: &Path) -> Result<(), BrowserError> {
@@ -148,7 +161,7 @@ async fn end_when_left_over(chrome: &Chrome, folder: &Path) -> Result<(), Browse
 
 async fn wait_for_helpers(folder: &Path) -> Result<(), BrowserError> {
     let patience = Instant::now() + HELPERS_TIMEOUT;
-    while let Some(chrome) = on(folder).next() {
+    while let Some(chrome) = on(folder).await?.first() {
         if patience < Instant::now() {
             return Err(BrowserError::ProfileInUse {
                 path: folder.to_owned(),

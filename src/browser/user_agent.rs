@@ -1,7 +1,7 @@
 //! Who Chrome says it is: the user agent and the client hints of the same version without a window's absence showing.
 //!
-//! The user agent goes onto the command line, the only way that reaches service workers; the client hints go to the
-//! page over CDP, and its workers take them over.
+//! The user agent goes onto the command line, the only way that reaches service workers; the client hints go over CDP
+//! to the page, whose workers take them over, and to each service worker.
 
 use chromiumoxide::cdp::browser_protocol::emulation::{
     SetUserAgentOverrideParams, UserAgentBrandVersion, UserAgentMetadata,
@@ -18,7 +18,7 @@ pub(super) fn of(version: &ChromeVersion) -> String {
 }
 
 /// The same user agent with client hints that agree.
-pub(super) fn override_on_page(version: &ChromeVersion) -> SetUserAgentOverrideParams {
+pub(super) fn with_client_hints(version: &ChromeVersion) -> SetUserAgentOverrideParams {
     let (architecture, bitness) = match std::env::consts::ARCH {
         "aarch64" => ("arm", "64"),
         "x86" => ("x86", "32"),
@@ -48,7 +48,7 @@ enum Detail {
     Full,
 }
 
-/// The brands as Chrome itself lists them, so that the page agrees with the service worker, which no override reaches.
+/// The brands as Chrome itself lists them with a window.
 ///
 /// Chrome puts in a made-up brand and shuffles, both by the major number, so that no site relies on a form
 /// (`components/embedder_support/user_agent_utils.cc`).

@@ -1,21 +1,15 @@
-//! One Chrome: found, started, told apart from others, lost and closed. Real Chromium of both kinds.
+//! One Chrome: found, started, seen by pages, lost and closed. Real Chromium of both kinds.
+
+mod profile;
 
 use std::{
-    collections::BTreeMap,
     fs,
     future::pending,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
     time::Instant,
 };
 
-use axum::{
-    Router,
-    http::{HeaderMap, header},
-    response::Html,
-    routing::{get, post},
-};
 use chromiumoxide::cdp::browser_protocol::inspector::{self, EventTargetCrashed};
 use futures_util::StreamExt as _;
 use rustix::process::{Signal, kill_process};
@@ -24,15 +18,16 @@ use session_manager::browser::{
     Browser, BrowserError, BrowserLost, ChromeKind, ChromeProgram, Closed, Exit, LaunchOptions,
     find_chrome, sweep,
 };
-use tokio::{net::TcpListener, time::timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::chrome::{
-    Folder, PATIENCE, Started, both, eventually, full_browser, headless_shell, pid_of, search_path,
+use crate::support::{
+    chrome::{
+        Folder, PATIENCE, Started, both, eventually, full_browser, headless_shell, pid_of,
+        search_path,
+    },
+    site::Site,
 };
-
-/// The marker of a service that cannot be alive: no system counts so far.
-const DEAD_SERVICE: &str = "--session-manager-owner=999999999:1";
 
 async fn open(program: &ChromeProgram, profile: &Path) -> Result<Browser, BrowserError> {
     let options = LaunchOptions {
@@ -130,133 +125,6 @@ async fn there_is_one_page_only() {
 }
 
 #[tokio::test]
-async fn stale_locks_of_any_form_and_host_are_removed() {
-    let here = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    let here = here.trim();
-    let forms: [(&str, &dyn Fn(&Path)); 4] = [
-        ("of a dead pid", &|lock| {
-            symlink(format!("{here}-999999999"), lock).unwrap()
-        }),
-        ("of another host", &|lock| {
-            symlink("elsewhere-1", lock).unwrap()
-        }),
-        ("an ordinary file", &|lock| fs::write(lock, "").unwrap()),
-        ("a folder", &|lock| fs::create_dir(lock).unwrap()),
-    ];
-    for program in both().await {
-        for (form, make) in forms {
-            let folder = Folder::new();
-            fs::create_dir(folder.profile()).unwrap();
-            make(&folder.profile().join("SingletonLock"));
-            symlink("/nowhere/socket", folder.profile().join("SingletonSocket")).unwrap();
-            let browser = open(&program, &folder.profile()).await;
-            let browser = browser.unwrap_or_else(|error| panic!("{form}: {error}"));
-            assert!(answers(&browser).await, "{form}");
-            browser.close().await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_foreign_chrome_on_the_profile_is_named_and_left_alone() {
-    for program in both().await {
-        let folder = Folder::new();
-        let profile = folder.profile();
-        let mut foreign = Started::chrome(&program, &profile, &[]).await;
-        let lock = profile.join("SingletonLock");
-        let before = fs::read_link(&lock).ok();
-
-        // By another path as well.
-        let link = folder.path().join("link");
-        symlink(&profile, &link).unwrap();
-        for path in [&profile, &link] {
-            let error = open(&program, path).await.unwrap_err();
-            let BrowserError::ProfileInUse { pid, .. } = error else {
-                panic!("{error}")
-            };
-            assert_eq!(pid, foreign.pid());
-            assert!(error.to_string().contains(&pid.to_string()));
-            assert!(!error.is_curable_by_waiting());
-        }
-        assert!(foreign.is_running());
-        assert_eq!(fs::read_link(&lock).ok(), before);
-
-        drop(foreign);
-        open(&program, &profile).await.unwrap().close().await;
-    }
-}
-
-#[tokio::test]
-async fn a_chrome_of_another_living_service_is_left_alone() {
-    let program = headless_shell().await;
-    let folder = Folder::new();
-    let service = Started::program(Path::new("/bin/sleep"), &["1000"], Path::new("/"));
-    let marker = format!("--session-manager-owner={}", service.as_owner());
-    let mut its_chrome = Started::chrome(&program, &folder.profile(), &[&marker]).await;
-
-    assert_eq!(sweep(folder.path()).await.len(), 0);
-    let error = open(&program, &folder.profile()).await.unwrap_err();
-    assert_eq!(error.code(), "PROFILE_IN_USE");
-    assert!(its_chrome.is_running());
-
-    drop(service);
-    open(&program, &folder.profile())
-        .await
-        .unwrap()
-        .close()
-        .await;
-    assert!(!its_chrome.is_running());
-}
-
-#[tokio::test]
-async fn a_second_open_of_the_same_profile_is_refused() {
-    let program = headless_shell().await;
-    let folder = Folder::new();
-    let first = open(&program, &folder.profile()).await.unwrap();
-    let error = open(&program, &folder.profile()).await.unwrap_err();
-    let BrowserError::ProfileLocked { holder, .. } = error else {
-        panic!("{error}")
-    };
-    assert_eq!(holder, Some(std::process::id()));
-    assert!(answers(&first).await);
-    first.close().await;
-    open(&program, &folder.profile())
-        .await
-        .unwrap()
-        .close()
-        .await;
-}
-
-#[tokio::test]
-async fn a_leftover_of_a_dead_service_is_swept() {
-    for program in both().await {
-        let folder = Folder::new();
-        let mut leftover = Started::chrome(&program, &folder.profile(), &[DEAD_SERVICE]).await;
-        let elsewhere = Folder::new();
-        assert_eq!(sweep(elsewhere.path()).await.len(), 0);
-        assert!(leftover.is_running());
-
-        let swept = sweep(folder.path()).await;
-        assert_eq!(swept.len(), 1, "{swept:?}");
-        assert_eq!((swept[0].pid, swept[0].ended), (leftover.pid(), true));
-        assert!(!leftover.is_running());
-        folder.assert_nobody_is_left();
-    }
-}
-
-#[tokio::test]
-async fn a_leftover_of_a_dead_service_makes_way_for_a_new_start() {
-    for program in both().await {
-        let folder = Folder::new();
-        let mut leftover = Started::chrome(&program, &folder.profile(), &[DEAD_SERVICE]).await;
-        let browser = open(&program, &folder.profile()).await.unwrap();
-        assert!(!leftover.is_running());
-        assert!(answers(&browser).await);
-        browser.close().await;
-    }
-}
-
-#[tokio::test]
 async fn nothing_that_a_page_can_see_says_headless() {
     for program in both().await {
         let folder = Folder::new();
@@ -264,7 +132,6 @@ async fn nothing_that_a_page_can_see_says_headless() {
         let site = Site::serve().await;
         browser.page().goto(site.url.as_str()).await.unwrap();
         eventually("the page and both workers report", || {
-            eprintln!("{:?}", site.reports.lock().unwrap().keys());
             site.reports.lock().unwrap().len() == 4
         })
         .await;
@@ -296,17 +163,16 @@ async fn nothing_that_a_page_can_see_says_headless() {
             .find(|brand| brand["brand"] == "Chromium")
             .unwrap();
         assert_eq!(chromium["version"], program.version.as_str());
-        for who in ["page", "worker", "request"] {
+        for (who, report) in &reports {
             assert!(
-                !reports[who].to_string().contains("Headless"),
-                "{who}: {:#}",
-                reports[who]
+                !report.to_string().contains("Headless"),
+                "{who}: {report:#}"
             );
         }
-        assert_eq!(reports["worker"]["brands"], page["brands"]);
-        if program.kind == ChromeKind::FullBrowser {
-            // Which no override reaches: so the others say what it says by itself.
-            assert_eq!(reports["service worker"]["brands"], page["brands"]);
+        for who in ["worker", "service worker"] {
+            for hint in ["brands", "fullVersionList", "architecture", "platform"] {
+                assert_eq!(reports[who][hint], page[hint], "{who}: {hint}");
+            }
         }
         browser.close().await;
     }
@@ -334,10 +200,11 @@ async fn a_killed_chrome_is_noticed_and_its_profile_is_free_at_once() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_noticed_while_chrome_lives() {
+async fn a_chrome_outlives_the_thread_that_opened_it_and_a_broken_connection_is_noticed_while_chrome_lives()
+ {
     let program = headless_shell().await;
     let folder = Folder::new();
-    // Chrome outlives the thread that opened it, and the connection does not outlive its runtime.
+    // Chrome would be told to die with the thread that started it; the connection dies with its runtime.
     let profile = folder.profile();
     let opened = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -367,7 +234,7 @@ async fn a_dropped_browser_leaves_no_process_and_gives_the_profile_back() {
 async fn a_start_cancelled_at_any_moment_leaves_nothing() {
     for program in both().await {
         let folder = Folder::new();
-        // From before the process to after the page.
+        // From before the process to after the page; no state is waited for, the moments are the point.
         for milliseconds in [0, 5, 20, 40, 60, 80, 120, 200, 400] {
             let cancel = CancellationToken::new();
             let options = LaunchOptions {
@@ -513,26 +380,6 @@ async fn what_a_page_has_stored_is_there_again_after_a_close() {
 }
 
 #[tokio::test]
-async fn a_lock_file_outlives_the_folder_it_guards() {
-    let program = headless_shell().await;
-    let folder = Folder::new();
-    open(&program, &folder.profile())
-        .await
-        .unwrap()
-        .close()
-        .await;
-    let lock = folder.path().join("admin.lock");
-    let before = fs::metadata(&lock).unwrap().ino();
-    fs::remove_dir_all(folder.profile()).unwrap();
-    open(&program, &folder.profile())
-        .await
-        .unwrap()
-        .close()
-        .await;
-    assert_eq!(fs::metadata(&lock).unwrap().ino(), before);
-}
-
-#[tokio::test]
 async fn when_the_service_is_killed_its_chrome_dies_with_it() {
     let folder = Folder::new();
     let service = play("browser::plays_a_service", &folder).await;
@@ -586,74 +433,5 @@ async fn serve_until_killed(program: ChromeProgram) {
     let folder = std::env::current_dir().unwrap();
     let _browser = open(&program, &folder.join("admin")).await.unwrap();
     fs::write(folder.join("up"), "").unwrap();
-    pending().await
+    pending::<()>().await;
 }
-
-/// A site whose page and workers tell what they see of the browser.
-struct Site {
-    url: String,
-    reports: Arc<Mutex<BTreeMap<String, Value>>>,
-    _server: tokio_util::task::AbortOnDropHandle<()>,
-}
-
-impl Site {
-    async fn serve() -> Self {
-        let reports: Arc<Mutex<BTreeMap<String, Value>>> = Arc::default();
-        let script = |text: &'static str| {
-            get(move || async move { ([(header::CONTENT_TYPE, "text/javascript")], text) })
-        };
-        let (from_page, from_request) = (Arc::clone(&reports), Arc::clone(&reports));
-        let page = move |headers: HeaderMap| async move {
-            let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
-            let report = serde_json::json!({
-                "userAgent": text("user-agent"),
-                "hints": text("sec-ch-ua"),
-            });
-            from_request
-                .lock()
-                .unwrap()
-                .insert("request".to_owned(), report);
-            Html(PAGE)
-        };
-        let report = move |body: String| async move {
-            let report: Value = serde_json::from_str(&body).unwrap();
-            let who = report["who"].as_str().unwrap().to_owned();
-            from_page.lock().unwrap().insert(who, report);
-        };
-        let router = Router::new()
-            .route("/", get(page))
-            .route("/quiet", get(async || Html("<title>quiet</title>")))
-            .route("/look.js", script(LOOK))
-            .route(
-                "/worker.js",
-                script("importScripts('/look.js'); look('worker');"),
-            )
-            .route(
-                "/service.js",
-                script("importScripts('/look.js'); onmessage = () => look('service worker');"),
-            )
-            .route("/report", post(report));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self {
-            url,
-            reports,
-            _server: tokio_util::task::AbortOnDropHandle::new(server),
-        }
-    }
-}
-
-const PAGE: &str = "<script src=/look.js></script><script>
-    look('page');
-    new Worker('/worker.js');
-    navigator.serviceWorker.register('/service.js')
-        .then(() => navigator.serviceWorker.ready)
-        .then(registration => registration.active.postMessage('look'));
-</script>";
-
-const LOOK: &str = "async function look(who) {
-    const hints = await navigator.userAgentData.getHighEntropyValues(['fullVersionList', 'architecture']);
-    const {userAgent, webdriver} = navigator;
-    fetch('/report', {method: 'POST', body: JSON.stringify({who, userAgent, webdriver, ...hints})});
-}";

@@ -11,3 +11,5 @@ mod support;
 
 mod browser;
 mod contract;
+mod lifecycle;
+mod sends;

@@ -86,7 +86,13 @@ impl Service {
         status["qr"]["url"].as_str().unwrap().to_owned()
     }
 
-    async fn status_when(&self, id: &str, what: &str, arrived: impl Fn(&Value) -> bool) -> Value {
+    /// Waits until a session's status is as wanted and gives it.
+    pub(crate) async fn status_when(
+        &self,
+        id: &str,
+        what: &str,
+        arrived: impl Fn(&Value) -> bool,
+    ) -> Value {
         let mut last = Value::Null;
         let mut ticks = interval(POLL);
         let reached = timeout(STATE_TIMEOUT, async {
@@ -142,6 +148,13 @@ impl Service {
             .iter()
             .map(body)
             .collect()
+    }
+
+    /// Everything that the sandbox's phone shows.
+    pub(crate) async fn phone_state(&self) -> Value {
+        answer(self.client.get(format!("{}/phone/state", self.sandbox)))
+            .await
+            .json()
     }
 
     /// `POST` to the sandbox: its phone, its faults.

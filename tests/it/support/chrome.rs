@@ -17,7 +17,7 @@ use session_manager::browser::{ChromeProgram, find_chrome};
 use tempfile::TempDir;
 
 /// Far beyond what any of it takes, since the machine is shared: nobody waits this long unless something is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often a state is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);

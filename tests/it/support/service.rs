@@ -74,6 +74,30 @@ impl Service {
         }
     }
 
+    /// Starts a service that is expected to end by itself; gives its exit code and what it said.
+    pub(crate) async fn fails(with: impl FnOnce(&mut Environment)) -> (i32, String) {
+        let home = Home::new();
+        let mut environment = environment(&home);
+        with(&mut environment);
+        let mut process = Process::spawn(&home, &environment);
+        let streams = [
+            process.output.follow(process.child.stdout.take().unwrap()),
+            process.output.follow(process.child.stderr.take().unwrap()),
+        ];
+        // Each resolves when its stream ends.
+        for ended in streams {
+            let listening = timeout(START_TIMEOUT, ended).await;
+            assert!(
+                listening.expect("the service ends").is_err(),
+                "the service listens"
+            );
+        }
+        let status = process
+            .exited_within(STOP_TIMEOUT)
+            .expect("the service ends");
+        (status.code().unwrap(), process.output.text())
+    }
+
     /// Its folder.
     pub(crate) const fn home(&self) -> &Home {
         &self.home

@@ -1,0 +1,124 @@
+//! What becomes of a message, when all is well and when it is not.
+
+use serde_json::json;
+
+use crate::support::Service;
+
+const TO: &str = "5491158254201";
+
+#[tokio::test]
+async fn messages_arrive_once_each_in_the_order_of_their_acceptance() {
+    let service = Service::start(|_| {}).await;
+    let account = service.link("51").await;
+    let texts: Vec<String> = (0..10).map(|n| format!("message {n}")).collect();
+    for text in &texts {
+        let sent = service.send(51, TO, text).await;
+        assert_eq!(sent.status, 200, "{}", sent.text());
+        let (id, ack) = (&sent.json()["message_id"], &sent.json()["data"]["ack"]);
+        assert!(id.as_str().unwrap().starts_with("true_") && ack.as_i64() >= Some(1));
+    }
+    assert_eq!(service.messages(&account).await, texts);
+    service.stop();
+}
+
+#[tokio::test]
+async fn sends_at_the_same_time_all_arrive_once() {
+    let service = Service::start(|_| {}).await;
+    let account = service.link("51").await;
+    let texts: Vec<String> = (0..20).map(|n| format!("message {n}")).collect();
+    let sends = texts.iter().map(|text| service.send(51, TO, text));
+    for sent in futures_util::future::join_all(sends).await {
+        assert_eq!(sent.status, 200, "{}", sent.text());
+    }
+    let mut arrived = service.messages(&account).await;
+    arrived.sort_by_key(|text| texts.iter().position(|sent| sent == text));
+    assert_eq!(arrived, texts);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_message_that_only_whatsapps_queue_has_is_pending() {
+    let service = Service::start(|env| {
+        env.insert("SEND_WAIT_SECONDS", "2".into());
+    })
+    .await;
+    service.link("51").await;
+    service.phone("/faults", &json!({ "ack": "never" })).await;
+    let pending = service.send(51, TO, "x").await;
+    assert_eq!(pending.status, 202, "{}", pending.text());
+    let body = pending.json();
+    assert_eq!(
+        (&body["message"], &body["data"]["ack"], &body["success"]),
+        (&json!("Message pending"), &json!(0), &json!(true))
+    );
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_number_that_could_not_be_checked_is_not_said_to_be_unknown() {
+    let service = Service::start(|_| {}).await;
+    let account = service.link("51").await;
+    service
+        .phone("/faults", &json!({ "number_check": "network_error" }))
+        .await;
+    let failed = service.send(51, TO, "x").await;
+    assert_eq!(
+        (failed.status, &failed.json()["code"]),
+        (500, &json!("SEND_FAILED")),
+        "{}",
+        failed.text()
+    );
+    assert_eq!(service.messages(&account).await, [""; 0]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_page_that_refuses_to_send_has_sent_nothing() {
+    let service = Service::start(|_| {}).await;
+    let account = service.link("51").await;
+    for fault in ["throws", "refused"] {
+        service.phone("/faults", &json!({ "send": fault })).await;
+        let failed = service.send(51, TO, "x").await;
+        assert_eq!(
+            (failed.status, &failed.json()["code"]),
+            (500, &json!("SEND_FAILED")),
+            "{fault}: {}",
+            failed.text()
+        );
+    }
+    service.phone("/faults", &json!({})).await;
+    assert_eq!(service.send(51, TO, "y").await.status, 200);
+    assert_eq!(service.messages(&account).await, ["y"]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_chrome_killed_before_the_acknowledgement_leaves_the_message_unconfirmed() {
+    let service = Service::start(|_| {}).await;
+    service.link("51").await;
+    service.phone("/faults", &json!({ "ack": "never" })).await;
+    let pid = service.status("51").await["chrome_pid"].as_u64().unwrap();
+    let kill = async {
+        while service.phone_state().await["sent"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+        {}
+        let pid = crate::support::chrome::pid_of(u32::try_from(pid).unwrap());
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    };
+    let (sent, ()) = tokio::join!(service.send(51, TO, "x"), kill);
+    assert_eq!(
+        (sent.status, &sent.json()["code"]),
+        (500, &json!("SEND_UNCONFIRMED")),
+        "{}",
+        sent.text()
+    );
+    assert!(
+        sent.json()["message_id"]
+            .as_str()
+            .unwrap()
+            .starts_with("true_")
+    );
+    service.stop();
+}
