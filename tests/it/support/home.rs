@@ -32,6 +32,11 @@ impl Home {
         self.path().join("data")
     }
 
+    /// The Chromes of this test: every process that has the folder on its command line.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        self.folder.processes()
+    }
+
     /// For after a stop, which promises it.
     pub(crate) fn assert_nobody_is_left(&self) {
         self.folder.assert_nobody_is_left();
