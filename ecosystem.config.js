@@ -16,8 +16,9 @@ module.exports = {
       kill_timeout: 12000,
       // 64: the settings are wrong. Starting again would not mend them.
       stop_exit_codes: [64],
-      // A crash loop slows down instead of burning the machine.
-      exp_backoff_restart_delay: 200,
+      // A crash loop does not burn the machine. (Not exp_backoff_restart_delay: with it PM2 7.0.4 shows a service that it
+      // has given up, by the line above, as "waiting restart" for ever.)
+      restart_delay: 2000,
       // Settings are read from the file .env in this folder.
     },
   ],

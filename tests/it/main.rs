@@ -12,4 +12,5 @@ mod support;
 mod browser;
 mod contract;
 mod lifecycle;
+mod pm2;
 mod sends;

@@ -6,11 +6,12 @@ use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 use tokio::time::{interval, timeout};
 
-use super::Service;
-
 /// A Chrome starts in 0.3 s and a page is READY in a second or two on an idle machine; ten at once on two cores take
 /// far longer.
 const STATE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// A send may wait 45 s by itself.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How often a state is looked at.
 const POLL: Duration = Duration::from_millis(50);
@@ -39,7 +40,38 @@ impl Answer {
     }
 }
 
-impl Service {
+/// Speaks to a service and to its sandbox, wherever they run.
+#[derive(Debug)]
+pub(crate) struct Api {
+    api: String,
+    sandbox: String,
+    client: reqwest::Client,
+}
+
+impl Api {
+    pub(crate) fn new(api: String, sandbox: String) -> Self {
+        let client = reqwest::Client::builder()
+            .timeout(REQUEST_TIMEOUT)
+            .build()
+            .unwrap();
+        Self {
+            api,
+            sandbox,
+            client,
+        }
+    }
+
+    /// Waits until it answers.
+    pub(crate) async fn answers(&self) {
+        let mut ticks = interval(POLL);
+        let answers = timeout(STATE_TIMEOUT, async {
+            while self.request(Method::GET, "/health").send().await.is_err() {
+                ticks.tick().await;
+            }
+        });
+        answers.await.expect("the service answers");
+    }
+
     /// A request to the API, for tests that need more than a word.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.api))

@@ -10,6 +10,6 @@ mod home;
 mod output;
 mod service;
 
-pub(crate) use api::{Answer, answer};
+pub(crate) use api::{Answer, Api, answer};
 pub(crate) use home::Home;
 pub(crate) use service::Service;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    ops::Deref,
     os::unix::process::CommandExt as _,
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::time::timeout;
 
-use super::{Home, output::Output};
+use super::{Api, Home, output::Output};
 
 /// Binding two ports takes milliseconds; a machine that builds at the same time may stall a start for seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,9 +27,15 @@ pub(crate) type Environment = BTreeMap<&'static str, OsString>;
 pub(crate) struct Service {
     process: Process,
     home: Home,
-    pub(super) api: String,
-    pub(super) sandbox: String,
-    pub(super) client: reqwest::Client,
+    api: Api,
+}
+
+impl Deref for Service {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
 }
 
 /// Ends its process group when dropped, and prints what it said when the test is failing.
@@ -61,16 +68,10 @@ impl Service {
             .rsplit(':')
             .next()
             .and_then(|port| port.parse().ok());
-        let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(90))
-            .build()
-            .unwrap();
         Self {
             process,
             home,
-            api: listening.api,
-            sandbox,
-            client,
+            api: Api::new(listening.api, sandbox),
         }
     }
 
