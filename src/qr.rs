@@ -3,8 +3,8 @@
 //! Responsible for pictures that a phone reads from a screen. It knows nothing of sessions, and never what a text means:
 //! any text goes in, and a reader gets exactly that text out.
 //!
-//! Drawing a login code (237 characters) as PNG takes 0.3 ms in a release build, so nothing is cached: a page that polls every 5 s
-//! costs less than its HTTP request does.
+//! Drawing a login code (240 characters) as a PNG data URL takes 3 ms in a release build, nearly all of it for choosing the
+//! mask. A page that polls every 5 s thus costs 0.06% of a core while a code is pending, so nothing is cached.
 
 use std::{fmt, io::Cursor};
 

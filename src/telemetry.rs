@@ -4,10 +4,10 @@
 //! `RUST_LOG` what is logged.
 //!
 //! Invariant: **of our dependencies only warnings and errors are logged (of chromiumoxide nothing), whatever `RUST_LOG`
-//! says.** At debug and trace
-//! chromiumoxide writes each message to and from Chrome, and tungstenite each WebSocket frame: login codes, phone
-//! numbers and texts. `RUST_LOG=debug` or `trace` is therefore safe, and it means *our* lines. The rule is "ours only"
-//! and not a list of talkative crates, so that a new dependency is covered before anybody has read it.
+//! says.** At debug and trace chromiumoxide writes each message to and from Chrome, and tungstenite each WebSocket
+//! frame: login codes, phone numbers and texts. `RUST_LOG=debug` or `trace` is therefore safe, and it means *our* lines.
+//! The rule is "ours only" and not a list of talkative crates, so that a new dependency is covered before anybody has
+//! read it.
 
 use std::io::IsTerminal;
 
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_json_line_has_its_message_and_its_fields_under_fields() {
         let line = logged(LogFormat::Json, "info", || {
-            tracing::info!(api = "http://127.0.0.1:1", "listening")
+            tracing::info!(api = "http://127.0.0.1:1", "listening");
         });
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["fields"]["message"], "listening");

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, header},
     middleware::Next,
     response::Response,
 };
@@ -26,7 +26,7 @@ pub(super) async fn require_key(
 
 /// Compares in constant time: how much of a guess is right must not show in how long the answer takes.
 fn carries(headers: &HeaderMap, key: &[u8]) -> bool {
-    let own = headers.get("x-api-key").map(|value| value.as_bytes());
+    let own = headers.get("x-api-key").map(HeaderValue::as_bytes);
     let bearer = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| bearer_token(value.as_bytes()));
@@ -45,7 +45,7 @@ fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
+    use axum::http::HeaderName;
 
     use super::*;
 

@@ -61,6 +61,7 @@ pub(super) struct ChromeCensus {
 
 /// `GET /status`, and one entry of `/sessions`.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(super) struct Status {
     /// Whether it can send: `state` is `READY`.
     connected: bool,
@@ -189,6 +190,7 @@ impl From<AdapterReport> for Adapter {
 
 /// `GET /sessions`.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(super) struct Sessions {
     pub(super) success: bool,
     /// The ones that are READY.
@@ -236,6 +238,7 @@ pub(super) struct QrCodeAnswer {
 
 /// `POST /connect`.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(super) struct Connected {
     success: bool,
     message: &'static str,
@@ -351,125 +354,4 @@ pub(super) const fn is_ready(state: &SessionState) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::session::{QrCode, Reason};
-
-    fn snapshot(state: SessionState) -> Snapshot {
-        Snapshot {
-            revision: 1,
-            state,
-            since: Timestamp::UNIX_EPOCH,
-            reason: None,
-            account: None,
-            adapter: AdapterReport::default(),
-            chrome_pid: None,
-        }
-    }
-
-    fn target(echo: impl Into<Value>) -> Target {
-        Target {
-            id: "51".parse().unwrap(),
-            echo: echo.into(),
-        }
-    }
-
-    #[test]
-    fn a_moment_has_three_decimals_whatever_it_is() {
-        let written = |nanoseconds| {
-            serde_json::to_value(Moment(Timestamp::from_nanosecond(nanoseconds).unwrap())).unwrap()
-        };
-        assert_eq!(written(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(written(1_999_999_999), "1970-01-01T00:00:01.999Z");
-    }
-
-    #[test]
-    fn a_disconnected_status_says_why_and_has_no_empty_fields() {
-        let mut ended = snapshot(SessionState::Disconnected);
-        ended.reason = Some(Reason::new(ReasonCode::QrTimeout, "nobody scanned"));
-        assert_eq!(
-            serde_json::to_value(Status::of(target("51"), ended).unwrap()).unwrap(),
-            json!({
-                "connected": false, "state": "DISCONNECTED", "status": "DISCONNECTED", "cliente_id": "51", "session": "51",
-                "since": "1970-01-01T00:00:00.000Z", "reason": "QR_TIMEOUT", "detail": "nobody scanned",
-                "adapter": {"serving": null, "since": null, "missing": []},
-            })
-        );
-    }
-
-    #[test]
-    fn a_status_carries_the_code_that_is_pending_and_the_list_does_not() {
-        let code = QrCode {
-            text: "2@x".to_owned(),
-            shown_at: Timestamp::from_millisecond(1234).unwrap(),
-        };
-        let pending = snapshot(SessionState::QrRequired {
-            code: Some(code),
-            attempts: 3,
-        });
-        let status =
-            serde_json::to_value(Status::of(target(51), pending.clone()).unwrap()).unwrap();
-        assert_eq!(
-            (&status["qr"]["url"], &status["qr"]["attempts"]),
-            (&json!("2@x"), &json!(3))
-        );
-        assert_eq!(
-            (&status["qr"]["timestamp"], &status["cliente_id"]),
-            (&json!(1234), &json!(51))
-        );
-        assert!(
-            status["qr"]["base64"]
-                .as_str()
-                .unwrap()
-                .starts_with("data:image/png;base64,")
-        );
-
-        let listed = serde_json::to_value(Status::listed(&"51".parse().unwrap(), pending)).unwrap();
-        assert_eq!((listed.get("qr"), &listed["attempts"]), (None, &json!(3)));
-    }
-
-    #[test]
-    fn a_connect_says_where_the_session_has_got_to() {
-        let message = |state| {
-            let outcome = ConnectOutcome {
-                snapshot: snapshot(state),
-                already_connected: false,
-            };
-            serde_json::to_value(Connected::of(target(51), &outcome)).unwrap()["message"].clone()
-        };
-        assert_eq!(message(SessionState::Ready), "Connected");
-        assert_eq!(
-            message(SessionState::QrRequired {
-                code: None,
-                attempts: 0
-            }),
-            "QR required"
-        );
-        assert_eq!(message(SessionState::Init), "Connecting");
-        assert_eq!(message(SessionState::Authenticated), "Connecting");
-    }
-
-    #[test]
-    fn a_message_that_only_the_queue_has_is_pending() {
-        let sent = |ack| Sent {
-            message_id: "true_1@c.us_3EB0".to_owned(),
-            ack,
-            at: Timestamp::UNIX_EPOCH,
-        };
-        let pending = Accepted::of(json!(51), "5491158254201".to_owned(), sent(0));
-        assert!(!pending.is_with_the_server());
-        assert_eq!(
-            serde_json::to_value(pending).unwrap(),
-            json!({
-                "success": true, "ok": true, "message": "Message pending", "message_id": "true_1@c.us_3EB0",
-                "data": {
-                    "success": true, "cliente_id": 51, "to": "5491158254201", "messageId": "true_1@c.us_3EB0",
-                    "timestamp": "1970-01-01T00:00:00.000Z", "ack": 0,
-                },
-            })
-        );
-        assert!(Accepted::of(json!(51), "5491158254201".to_owned(), sent(2)).is_with_the_server());
-    }
-}
+mod tests;

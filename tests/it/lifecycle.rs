@@ -79,8 +79,8 @@ async fn twenty_connects_at_once_start_one_chrome_and_get_equal_answers() {
 }
 
 /// Chromes without their helpers.
-fn main_processes(home: &Home) -> Vec<i32> {
-    let is_main = |pid: &i32| {
+fn main_processes(home: &Home) -> Vec<u32> {
+    let is_main = |pid: &u32| {
         let command_line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         !String::from_utf8_lossy(&command_line).contains("--type=")
     };

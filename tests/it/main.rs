@@ -3,7 +3,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a failed expectation is how a test fails"
+    clippy::print_stdout,
+    reason = "a failed expectation is how a test fails, and what it prints is how one sees why"
 )]
 
 mod support;

@@ -8,7 +8,7 @@ use tokio::time::{interval, timeout};
 
 /// A Chrome starts in 0.3 s and a page is READY in a second or two on an idle machine; ten at once on two cores take
 /// far longer.
-const STATE_TIMEOUT: Duration = Duration::from_secs(60);
+const STATE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A send may wait 45 s by itself.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
@@ -136,9 +136,8 @@ impl Api {
                 }
             }
         });
-        if reached.await.is_err() {
-            panic!("session {id} did not reach {what}; it is {last}");
-        }
+        let reached = reached.await.is_ok();
+        assert!(reached, "session {id} did not reach {what}; it is {last}");
         last
     }
 

@@ -1,35 +1,21 @@
-//! The folder that a service under test works in, and the proof that nothing is left running on it.
+//! The folder that a service under test works in, with the proof that nothing is left running on it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
+use super::chrome::Folder;
 
-/// After the leader of a Chrome is gone, its helpers live on for some 40 ms (STYLE.md section 8); a busy host needs more.
-const LAST_BREATH: Duration = Duration::from_secs(5);
-
-/// A temporary folder with `tokens` and `data`. Outlives the services that are started on it one after another.
-///
-/// Dropping it asserts that no process has the tokens folder on its command line.
-#[derive(Debug)]
+/// A temporary folder with `tokens` and `data`. It outlives the services that are started on it one after another, and
+/// fails the test when a Chrome outlives it.
 pub(crate) struct Home {
-    folder: TempDir,
-    /// Where the sandbox listened first. A profile belongs to an address, so a later service must have the same one.
+    folder: Folder,
+    /// Where the sandbox listened first. A link belongs to an address, so a later service must have the same one.
     pub(super) sandbox_port: Option<u16>,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("session-manager-")
-            .tempdir()
-            .unwrap();
         Self {
-            folder,
+            folder: Folder::new(),
             sandbox_port: None,
         }
     }
@@ -46,40 +32,13 @@ impl Home {
         self.path().join("data")
     }
 
-    /// Every process that has the tokens folder on its command line: the Chromes of this test.
-    pub(crate) fn processes(&self) -> Vec<i32> {
-        let tokens = self.tokens();
-        let tokens = tokens.as_os_str().as_encoded_bytes();
-        let pids = fs::read_dir("/proc")
-            .unwrap()
-            .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-        pids.filter(|pid| {
-            // A process may end while it is looked at, and a zombie has no command line.
-            let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            command_line
-                .windows(tokens.len())
-                .any(|part| part == tokens)
-        })
-        .collect()
+    /// The Chromes of this test: every process that has the folder on its command line.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        self.folder.processes()
     }
-}
 
-impl Drop for Home {
-    fn drop(&mut self) {
-        let deadline = Instant::now() + LAST_BREATH;
-        while !self.processes().is_empty() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let left = self.processes();
-        for pid in left.iter().filter_map(|&pid| Pid::from_raw(pid)) {
-            // Whoever has ended by now needs no signal.
-            let _ended = kill_process(pid, Signal::KILL);
-        }
-        if !left.is_empty() && !std::thread::panicking() {
-            panic!(
-                "the test left processes running on {}: {left:?}",
-                self.tokens().display()
-            );
-        }
+    /// For after a stop, which promises it.
+    pub(crate) fn assert_nobody_is_left(&self) {
+        self.folder.assert_nobody_is_left();
     }
 }

@@ -24,7 +24,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 pub(crate) type Environment = BTreeMap<&'static str, OsString>;
 
 /// A running service with its sandbox.
-#[derive(Debug)]
 pub(crate) struct Service {
     process: Process,
     home: Home,
@@ -40,7 +39,6 @@ impl Deref for Service {
 }
 
 /// Ends its process group when dropped, and prints what it said when the test is failing.
-#[derive(Debug)]
 struct Process {
     child: Child,
     output: Output,
@@ -61,11 +59,10 @@ impl Service {
         let stderr = process.child.stderr.take().unwrap();
         // Only stdout is the log.
         drop(process.output.follow(stderr));
-        let listening = match timeout(START_TIMEOUT, process.output.follow(stdout)).await {
-            Ok(Ok(listening)) => listening,
-            Ok(Err(_ended)) => panic!("the service ended instead of listening"),
-            Err(_elapsed) => panic!("the service did not say where it listens"),
-        };
+        let listening = timeout(START_TIMEOUT, process.output.follow(stdout))
+            .await
+            .expect("the service says in time where it listens")
+            .expect("the service listens instead of ending");
         let sandbox = listening.sandbox.expect("the service runs a sandbox");
         home.sandbox_port = sandbox
             .rsplit(':')
@@ -120,11 +117,7 @@ impl Service {
             .exited_within(STOP_TIMEOUT)
             .expect("the service stops in time");
         assert!(status.success(), "the service stopped with {status}");
-        assert_eq!(
-            self.home.processes(),
-            [0; 0],
-            "a Chrome outlived its service"
-        );
+        self.home.assert_nobody_is_left();
         self.home
     }
 

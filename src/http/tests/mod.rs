@@ -1,0 +1,156 @@
+//! The contract where no browser is needed: the router is called in-process, on a machine without a Chrome.
+//!
+//! What needs sessions that run is in `tests/it/contract.rs`.
+
+mod answers;
+mod naming;
+mod requests;
+
+use std::{ffi::OsString, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use super::{AppState, router};
+use crate::{
+    config::Config,
+    session::{Registry, RegistryOptions},
+    whatsapp::{PageScripts, PageSettings},
+};
+
+/// The API over an empty tokens folder.
+struct Api {
+    router: Router,
+    tokens: TempDir,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Api {
+    fn new(variables: &[(&str, &str)]) -> Self {
+        let lookup = |name: &str| {
+            variables
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| OsString::from(*value))
+        };
+        let config = Config::from_lookup(lookup).unwrap();
+        let tokens = tempfile::tempdir().unwrap();
+        let one = NonZeroUsize::MIN;
+        let registry = Registry::open(RegistryOptions {
+            tokens_dir: tokens.path().to_owned(),
+            page: PageSettings {
+                chrome_path: None,
+                search_path: OsString::new(),
+                chrome_args: Vec::new(),
+                url: "http://127.0.0.1:1/".to_owned(),
+                scripts: PageScripts::new(None),
+            },
+            max_sessions: one,
+            max_concurrent_starts: one,
+            qr_timeout: Duration::from_secs(1),
+            send_wait: Duration::from_secs(1),
+        });
+        let state = AppState::new(Arc::new(registry.unwrap()), &config);
+        Self {
+            router: router(state),
+            tokens,
+        }
+    }
+
+    async fn call(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: to_bytes(body, usize::MAX).await.unwrap().into(),
+        }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.call(Request::get(path).body(Body::empty()).unwrap())
+            .await
+    }
+
+    async fn get_as(&self, path: &str, id: &str) -> Answer {
+        self.call(
+            Request::get(path)
+                .header("X-Cliente-Id", id)
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await
+    }
+
+    async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
+        self.call(Request::post(path).body(body.into()).unwrap())
+            .await
+    }
+
+    async fn post_as(&self, path: &str, id: &str, body: &Value) -> Answer {
+        self.call(
+            Request::post(path)
+                .header("X-Cliente-Id", id)
+                .body(body.to_string().into())
+                .unwrap(),
+        )
+        .await
+    }
+
+    async fn send(&self, body: &Value) -> Answer {
+        self.post("/send", body.to_string()).await
+    }
+
+    fn folders(&self) -> usize {
+        self.tokens.path().read_dir().unwrap().count()
+    }
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        assert_eq!(
+            self.headers["content-type"],
+            "application/json; charset=utf-8"
+        );
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    /// Checks what every error has in common and gives its status and code.
+    #[track_caller]
+    fn refusal(&self) -> (u16, String) {
+        let body = self.json();
+        assert_eq!(body["success"], false, "{body}");
+        assert_eq!(body["error"], body["message"], "{body}");
+        assert!(!body["message"].as_str().unwrap().is_empty(), "{body}");
+        assert_eq!(self.headers["access-control-allow-origin"], "*");
+        (
+            self.status.as_u16(),
+            body["code"].as_str().unwrap().to_owned(),
+        )
+    }
+}
+
+#[track_caller]
+fn assert_refused(answer: &Answer, status: u16, code: &str) {
+    assert_eq!(
+        answer.refusal(),
+        (status, code.to_owned()),
+        "{}",
+        answer.text()
+    );
+}
