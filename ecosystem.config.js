@@ -16,8 +16,8 @@ module.exports = {
       kill_timeout: 12000,
       // 64: the settings are wrong. Starting again would not mend them.
       stop_exit_codes: [64],
-      // A crash loop does not burn the machine. (Not exp_backoff_restart_delay: with it PM2 7.0.4 shows a service that it
-      // has given up, by the line above, as "waiting restart" for ever.)
+      // A crash loop neither burns the machine nor is given up. (PM2 7.0.4 calls every service with a delay that has ended
+      // "waiting restart", also one that it has given up by the line above: its pid is then 0.)
       restart_delay: 2000,
       // Settings are read from the file .env in this folder.
     },

@@ -105,15 +105,16 @@ struct App {
 }
 
 impl Sandbox {
-    /// Reads what the data folder remembers, and listens.
+    /// Listens, and reads what the data folder remembers.
     pub async fn bind(address: SocketAddr, config: SandboxConfig) -> Result<Self, SandboxError> {
+        // The port first: whoever holds it may be writing to the folder.
+        let listen = |cause| SandboxError::Listen { address, cause };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
         let server = Server::open(&config.data_dir).map_err(|cause| SandboxError::Data {
             folder: config.data_dir.clone(),
             cause,
         })?;
-        let listen = |cause| SandboxError::Listen { address, cause };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
         Ok(Self {
             listener,
             address,

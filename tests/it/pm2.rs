@@ -54,8 +54,10 @@ impl Pm2 {
     fn process(&self) -> Value {
         let list = self.succeeds(&["jlist"]);
         // A first call may say something of its own before the list.
-        let list = list.lines().last().unwrap();
-        serde_json::from_str::<Value>(list).unwrap()[0].take()
+        let list = list.lines().find(|line| line.starts_with('[')).unwrap();
+        let mut list: Value = serde_json::from_str(list).unwrap();
+        assert_eq!(list[0]["name"], "session-manager", "{list}");
+        list[0].take()
     }
 }
 
@@ -115,10 +117,12 @@ fn pm2_does_not_restart_a_service_whose_settings_are_wrong() {
     let environment = vec![("PORT", "many".into()), ("TOKENS_DIR", home.tokens())];
     let pm2 = Pm2::new(home, environment);
     pm2.succeeds(&["start", "ecosystem.config.js"]);
+    // PM2 sets the pid to 0 when it has decided that this exit is final.
     let deadline = Instant::now() + PATIENCE;
-    while pm2.process()["pm2_env"]["status"] != "stopped" {
+    while pm2.process()["pid"] != 0 {
         assert!(Instant::now() < deadline, "PM2 does not give it up");
     }
+    assert_eq!(pm2.process()["pm2_env"]["exit_code"], 64);
     assert_eq!(pm2.process()["pm2_env"]["restart_time"], 0);
 }
 

@@ -161,8 +161,9 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
       const me = remote.isLid() ? link.state.lid : link.state.number;
       const msg = { id: key, body: frame.body, t: frame.at, ack: 1, from: remote, to: me, type: 'chat', self: 'in', isNewMsg: true };
       rank += 1;
-      await save({ ...msg, rank });
-      const chat = list(Object.assign(MsgCollection.add(msg), { rank }));
+      const ranked = { ...msg, rank };
+      await save(ranked);
+      const chat = list(MsgCollection.add(ranked));
       if (!chat.active) chat.unreadCount += 1;
     }
     tell({ type: 'received', id: frame.id });

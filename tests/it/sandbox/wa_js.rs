@@ -1,0 +1,94 @@
+//! The proof that the sandbox is no mirror of our own scripts: a bundle that others wrote for the
+//! real WhatsApp Web, unmodified, does its work on it.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, TEXT, shown_code};
+
+const BUNDLE: &str = "node_modules/@wppconnect/wa-js/dist/wppconnect-wa.js";
+
+#[tokio::test]
+async fn the_unmodified_wa_js_links_checks_numbers_sends_and_hears() {
+    wa_js_does_its_work(json!({})).await;
+}
+
+#[tokio::test]
+async fn the_unmodified_wa_js_does_so_on_the_build_with_lid_chats() {
+    wa_js_does_its_work(json!({"lid_chats": true})).await;
+}
+
+async fn wa_js_does_its_work(faults: Value) {
+    let folder = TempDir::new().unwrap();
+    let sandbox = Running::start(folder.path()).await;
+    sandbox.post("/faults", faults).await;
+    let chrome = Chrome::open(&folder.path().join("profile")).await;
+    chrome.goto(&sandbox.url("/")).await;
+    shown_code(&chrome).await;
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join(BUNDLE);
+    let bundle = std::fs::read_to_string(bundle).expect("wa-js is installed: run npm install");
+    chrome
+        .run("window.WPPConfig = { disableGoogleAnalytics: true, linkPreviewApiServers: [] }")
+        .await;
+    // Not through `run`: the bundle has to meet the global scope.
+    chrome.value::<()>(&format!("{bundle};null")).await;
+    chrome.until("WPP.isFullReady").await;
+    chrome
+        .run(
+            "window.acks = [];
+            window.heard = [];
+            WPP.on('chat.msg_ack_change', (change) => acks.push(change.ack));
+            WPP.on('chat.new_message', ({ id, from, body }) => {
+                if (!id.fromMe) heard.push(body);
+            })",
+        )
+        .await;
+
+    let code: String = chrome
+        .value("WPP.conn.getAuthCode().then((code) => code.fullCode)")
+        .await;
+    let (status, answer) = sandbox
+        .post("/phone/scan", json!({"code": code, "number": ACCOUNT}))
+        .await;
+    assert_eq!((status, answer), (200, json!({"account": ACCOUNT})));
+    chrome.until(LINKED).await;
+    assert!(chrome.value::<bool>("WPP.conn.isAuthenticated()").await);
+
+    let exists = |number: &str| {
+        format!("WPP.contact.queryWidExists('{number}@c.us').then((found) => Boolean(found))")
+    };
+    assert_eq!(chrome.value::<Value>(&exists(FRIEND)).await, json!(true));
+    assert_eq!(chrome.value::<Value>(&exists(NOBODY)).await, json!(false));
+
+    let sent: Value = chrome
+        .value(&format!(
+            "WPP.chat.sendTextMessage('{FRIEND}@c.us', {}, {{ linkPreview: false }})",
+            json!(TEXT)
+        ))
+        .await;
+    assert_eq!(
+        (&sent["ack"], &sent["sendMsgResult"]["messageSendResult"]),
+        (&json!(1), &json!("OK"))
+    );
+    let taken = sandbox.messages().await;
+    assert_eq!((taken.len(), &taken[0]["body"]), (1, &json!(TEXT)));
+    assert!(
+        sent["id"]
+            .as_str()
+            .unwrap()
+            .ends_with(taken[0]["id"].as_str().unwrap())
+    );
+    chrome.until("JSON.stringify(acks) === '[1,2,3]'").await;
+
+    sandbox
+        .post(
+            "/phone/receive",
+            json!({"account": ACCOUNT, "from": FRIEND, "body": TEXT}),
+        )
+        .await;
+    chrome.until("heard.length === 1").await;
+    assert_eq!(chrome.value::<Value>("heard[0]").await, json!(TEXT));
+    sandbox.stop().await;
+}
