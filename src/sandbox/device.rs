@@ -27,8 +27,9 @@ use super::{
     faults::{AckFault, Event, Faults, NumberCheckFault, SendFault, SocketFault},
     journal::Message,
     number::Number,
-    server::{self, ConnectionId, FRAMES_IN_FLIGHT, Server, Taken},
-    wire::{Awaiting, Credentials, FromPage, RemovedBecause, ToPage},
+    server::{self, FRAMES_IN_FLIGHT, Server, Taken},
+    wire::{Awaiting, Credentials, FromPage, ToPage},
+    world::ConnectionId,
 };
 
 /// The real server sends six references at a time.
@@ -251,18 +252,17 @@ impl Connection {
             return Ok(());
         }
         self.told = Some(faults.clone());
-        match faults.socket {
-            Some(SocketFault::Refuse) => return Err(Ended),
-            Some(SocketFault::Silent) => loop {
-                // What the page says is lost, as on a cut cable; only its farewell ends this.
-                next_frame(&mut self.socket).await?;
-            },
-            None => {}
+        let socket = faults.socket;
+        if socket == Some(SocketFault::Refuse) {
+            return Err(Ended);
         }
-        self.send(&ToPage::Faults {
-            faults: Box::new(faults),
-        })
-        .await
+        let faults = Box::new(faults);
+        self.send(&ToPage::Faults { faults }).await?;
+        while socket == Some(SocketFault::Silent) {
+            // What the page says is lost, as on a cut cable; only its farewell ends this.
+            next_frame(&mut self.socket).await?;
+        }
+        Ok(())
     }
 
     async fn new_batch(&mut self) -> Result<(), Ended> {

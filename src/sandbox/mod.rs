@@ -5,7 +5,7 @@
 //! everything else in this crate. `docs/sandbox.md` tells what is simulated and what is not.
 //!
 //! ```text
-//!  GET / ──▶ page (the page: page/*.js) ◀──WebSocket──▶ device ──▶ server ──▶ journal (file)
+//!  GET / ──▶ page (the page: page/*.js) ◀──WebSocket──▶ device ──▶ server ──▶ world ──▶ journal (a file)
 //!  /phone/*, /faults ──▶ phone ───────────────────────────────────────┘
 //! ```
 //! Invariants: a message is on disk before it is acknowledged; nothing that a message, a code or
@@ -21,6 +21,7 @@ mod page;
 mod phone;
 mod server;
 mod wire;
+mod world;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -55,7 +56,7 @@ impl SandboxConfig {
     pub fn in_folder(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
-            first_code: Duration::from_secs(60),
+            first_code: Duration::from_mins(1),
             next_codes: Duration::from_secs(20),
             ack_delay: Duration::from_millis(500),
         }

@@ -56,15 +56,13 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/web/compose.js", JS, include_str!("page/compose.js")),
     ("/web/chats.js", JS, include_str!("page/chats.js")),
     ("/web/boot.js", JS, include_str!("page/boot.js")),
-    (
-        "/web/agent-check.js",
-        JS,
-        include_str!("page/agent-check.js"),
-    ),
+    (WORKER, JS, include_str!("page/agent-check.js")),
     ("/phone/phone.css", CSS, include_str!("page/phone.css")),
     ("/phone/phone.js", JS, include_str!("page/phone.js")),
     ("/phone/faults.js", JS, include_str!("page/faults.js")),
 ];
+/// Run by a worker, not by the page.
+const WORKER: &str = "/web/agent-check.js";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
@@ -147,13 +145,13 @@ pub(super) async fn code(body: Bytes) -> Result<Answer<Value>, ApiError> {
 /// Fills a document's placeholders and adds the headers that the real page has.
 fn document(template: &str, faults: &Faults) -> Response {
     let nonce = STANDARD.encode(rand::random::<[u8; 16]>());
-    let scripts = |prefix: &str| -> String {
-        let scripts = FILES.iter().filter(|(path, kind, _)| {
-            *kind == JS && path.starts_with(prefix) && !path.ends_with("agent-check.js")
-        });
-        scripts
-            .map(|(path, _, _)| format!("<script nonce=\"{nonce}\" src=\"{path}\"></script>\n"))
-            .collect()
+    let scripts = |prefix: &str| {
+        let scripts = FILES
+            .iter()
+            .filter(|(path, kind, _)| *kind == JS && path.starts_with(prefix) && *path != WORKER);
+        scripts.fold(String::new(), |tags, (path, _, _)| {
+            tags + "<script nonce=\"" + &nonce + "\" src=\"" + path + "\"></script>\n"
+        })
     };
     // In a data block, where `<` must not open anything.
     let faults = serde_json::to_string(faults)

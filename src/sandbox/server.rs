@@ -1,13 +1,11 @@
 //! WhatsApp's server, simulated: accounts, linked devices, codes, messages.
 //!
-//! Responsible for: what is true. Not responsible for: time (`device` asks for the next code and
-//! delays acknowledgements), sockets, HTTP.
+//! Responsible for: what pages and phones may do, one at a time. Not responsible for: what lasts
+//! (`world`), time (`device` asks for the next code and delays acknowledgements), sockets, HTTP.
 //!
-//! Invariants: a change is in the journal before it is in memory. The lock is held for plain
-//! memory work and one write, never across an await.
+//! Invariant: the lock is held for plain memory work and a write or two, never across an await.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
     io,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -20,18 +18,16 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     code::{DeviceKeys, ScannedCode},
-    faults::{Event, FaultBoard, Faults, SocketFault},
-    journal::{Device, Incoming, Journal, Message, Record},
+    faults::Faults,
+    journal::{Device, Incoming, Message, Record},
     number::Number,
     wire::{Credentials, RemovedBecause, ToPage},
+    world::{Connection, ConnectionId, Stage, World},
 };
 
 /// A page that lets this many frames pile up is stuck; its connection is dropped, and what it
 /// missed comes again when it reconnects.
 pub(super) const FRAMES_IN_FLIGHT: usize = 256;
-
-/// Names one connection of one page.
-pub(super) type ConnectionId = u64;
 
 /// Why a phone's wish is refused.
 #[derive(Debug, thiserror::Error)]
@@ -54,43 +50,6 @@ pub(super) enum Taken {
     Again,
 }
 
-/// A page that is connected.
-#[derive(Debug)]
-struct Connection {
-    outbox: mpsc::Sender<ToPage>,
-    tab: String,
-    stage: Stage,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Silent,
-    ShowsCode {
-        reference: String,
-        keys: DeviceKeys,
-        expires: Instant,
-    },
-    CodesRanOut,
-    Linked {
-        device: String,
-        account: Number,
-    },
-}
-
-/// Everything that the lock guards.
-#[derive(Debug)]
-pub(super) struct World {
-    journal: Journal,
-    devices: BTreeMap<String, Device>,
-    delivered: HashSet<(String, String)>,
-    messages: Vec<Message>,
-    by_id: HashMap<(Number, String), usize>,
-    incoming: Vec<Incoming>,
-    connections: BTreeMap<ConnectionId, Connection>,
-    next_connection: ConnectionId,
-    faults: FaultBoard,
-}
-
 /// The server; shared by the phone's API and the connections of the pages.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -101,21 +60,7 @@ pub(super) struct Server {
 impl Server {
     /// Opens what `folder` remembers.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
-        let (journal, records) = Journal::open(folder)?;
-        let mut world = World {
-            journal,
-            devices: BTreeMap::new(),
-            delivered: HashSet::new(),
-            messages: Vec::new(),
-            by_id: HashMap::new(),
-            incoming: Vec::new(),
-            connections: BTreeMap::new(),
-            next_connection: 0,
-            faults: FaultBoard::default(),
-        };
-        for record in records {
-            world.apply(record);
-        }
+        let world = World::open(folder)?;
         Ok(Self {
             world: Mutex::new(world),
             revision: watch::Sender::new(0),
@@ -355,200 +300,6 @@ impl Server {
     }
 }
 
-impl World {
-    /// Writes a record, then lets it count.
-    fn record(&mut self, record: Record) -> io::Result<()> {
-        self.journal.append(&record)?;
-        self.apply(record);
-        Ok(())
-    }
-
-    /// Lets a record count that is already written.
-    fn apply(&mut self, record: Record) {
-        match record {
-            Record::Linked { device } => {
-                self.devices.insert(device.id.clone(), device);
-            }
-            Record::Unlinked { device } => {
-                self.devices.remove(&device);
-            }
-            Record::Taken { message } => {
-                let key = (message.account.clone(), message.id.clone());
-                self.by_id.insert(key, self.messages.len());
-                self.messages.push(message);
-            }
-            Record::Resent { account, id } => {
-                let position = self.by_id.get(&(account, id)).copied();
-                if let Some(message) = position.and_then(|at| self.messages.get_mut(at)) {
-                    message.resent += 1;
-                }
-            }
-            Record::Received { message } => self.incoming.push(message),
-            Record::Delivered { device, id } => {
-                self.delivered.insert((device, id));
-            }
-        }
-    }
-
-    /// The connection that shows exactly this code, while it lives.
-    fn who_shows(&self, code: &ScannedCode) -> Option<ConnectionId> {
-        let matching = self
-            .connections
-            .iter()
-            .find(|(_, connection)| match &connection.stage {
-                Stage::ShowsCode {
-                    reference,
-                    keys,
-                    expires,
-                } => {
-                    *reference == code.reference && *keys == code.keys && Instant::now() < *expires
-                }
-                Stage::Silent | Stage::CodesRanOut | Stage::Linked { .. } => false,
-            });
-        matching.map(|(id, _)| *id)
-    }
-
-    /// Another tab of the device is told that it lost; an earlier connection of the same tab is
-    /// merely forgotten.
-    fn displace(&mut self, device: &str, newcomer: ConnectionId) {
-        let tab = self
-            .connections
-            .get(&newcomer)
-            .map(|c| c.tab.clone())
-            .unwrap_or_default();
-        for (id, connection) in &mut self.connections {
-            let same_device =
-                matches!(&connection.stage, Stage::Linked { device: other, .. } if other == device);
-            if same_device && *id != newcomer {
-                connection.stage = Stage::Silent;
-                if connection.tab != tab {
-                    connection.tell(ToPage::Conflict);
-                }
-            }
-        }
-    }
-
-    fn remove(&mut self, device: &str) -> io::Result<()> {
-        self.record(Record::Unlinked {
-            device: device.to_owned(),
-        })?;
-        for connection in self.connections.values_mut() {
-            if matches!(&connection.stage, Stage::Linked { device: other, .. } if other == device) {
-                connection.stage = Stage::Silent;
-                connection.tell(ToPage::Removed {
-                    reason: RemovedBecause::UserInitiated,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn tell_account(&self, account: &Number, frame: &ToPage) {
-        for connection in self.connections.values() {
-            if connection.account() == Some(account) {
-                connection.tell(frame.clone());
-            }
-        }
-    }
-
-    fn befall(&mut self, event: Event, scope: Option<&Number>) {
-        for connection in self.connections.values() {
-            if scope.is_none() || connection.account() == scope {
-                connection.tell(ToPage::Event { event });
-            }
-        }
-    }
-
-    fn knows(&self, number: &Number) -> bool {
-        self.is_linked(number)
-            || self
-                .messages
-                .iter()
-                .any(|m| m.account == *number || m.to == *number)
-            || self
-                .incoming
-                .iter()
-                .any(|m| m.account == *number || m.from == *number)
-    }
-
-    fn is_linked(&self, account: &Number) -> bool {
-        self.devices
-            .values()
-            .any(|device| device.account == *account)
-    }
-
-    /// What an account, or a page without one, suffers from.
-    pub(super) fn faults_of(&self, account: Option<&Number>) -> Faults {
-        self.faults.of(account)
-    }
-
-    /// All faults that are set.
-    pub(super) fn faults(&self) -> &FaultBoard {
-        &self.faults
-    }
-
-    /// All messages taken, oldest first.
-    pub(super) fn messages(&self) -> &[Message] {
-        &self.messages
-    }
-
-    /// All messages written to accounts, oldest first.
-    pub(super) fn incoming(&self) -> &[Incoming] {
-        &self.incoming
-    }
-
-    /// Whether the server has this message of this account.
-    pub(super) fn has(&self, account: &Number, id: &str) -> bool {
-        self.by_id.contains_key(&(account.clone(), id.to_owned()))
-    }
-
-    /// The linked devices, and whether each is connected.
-    pub(super) fn devices(&self) -> impl Iterator<Item = (&Device, bool)> {
-        self.devices.values().map(|device| {
-            let online = self.connections.values().any(|connection| {
-                matches!(&connection.stage, Stage::Linked { device: id, .. } if *id == device.id)
-            });
-            (
-                device,
-                online && self.faults_of(Some(&device.account)).socket != Some(SocketFault::Silent),
-            )
-        })
-    }
-
-    /// The codes that pages show now: the connection, the text and what is left of its life.
-    /// No text: the codes of that page have run out.
-    pub(super) fn codes(&self) -> impl Iterator<Item = (ConnectionId, Option<(String, Duration)>)> {
-        self.connections
-            .iter()
-            .filter_map(|(id, connection)| match &connection.stage {
-                Stage::ShowsCode {
-                    reference,
-                    keys,
-                    expires,
-                } => {
-                    let left = expires.saturating_duration_since(Instant::now());
-                    Some((*id, Some((super::code::text(reference, keys), left))))
-                }
-                Stage::CodesRanOut => Some((*id, None)),
-                Stage::Silent | Stage::Linked { .. } => None,
-            })
-    }
-}
-
-impl Connection {
-    fn account(&self) -> Option<&Number> {
-        match &self.stage {
-            Stage::Linked { account, .. } => Some(account),
-            Stage::Silent | Stage::ShowsCode { .. } | Stage::CodesRanOut => None,
-        }
-    }
-
-    fn tell(&self, frame: ToPage) {
-        // A full or closed outbox means a dying connection: the page asks again when it is back.
-        drop(self.outbox.try_send(frame));
-    }
-}
-
 /// A message somebody wrote, as it travels to a page.
 pub(super) fn incoming_frame(message: &Incoming) -> ToPage {
     ToPage::Message {
@@ -576,8 +327,7 @@ fn random_token<const BYTES: usize>() -> String {
 }
 
 fn random_hex<const BYTES: usize>() -> String {
-    rand::random::<[u8; BYTES]>()
-        .iter()
-        .map(|byte| format!("{byte:02X}"))
-        .collect()
+    let digits = rand::random_iter::<u8>()
+        .map(|byte| char::from(b"0123456789ABCDEF"[usize::from(byte % 16)]));
+    digits.take(2 * BYTES).collect()
 }

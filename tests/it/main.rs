@@ -13,4 +13,5 @@ mod browser;
 mod contract;
 mod lifecycle;
 mod pm2;
+mod sandbox;
 mod sends;

@@ -1,4 +1,4 @@
 /*
  * Tells the page which browser a worker believes to be in. Responsible for nothing else.
  */
-postMessage(navigator.userAgent + ' ' + (navigator.userAgentData ? navigator.userAgentData.brands.map((brand) => brand.brand).join() : ''));
+postMessage(navigator.userAgent);

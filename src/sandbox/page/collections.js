@@ -8,7 +8,7 @@ sandboxPage.define('WAWebMsgModel', (global, require, importDefault, importNames
   const { BaseModel, defineModel } = require('WAWebBaseModel');
   class Msg extends BaseModel {
     get sender() { return this.from; }
-    get isSentByMe() { return this.id.fromMe; }
+    get isSentByMe() { return Boolean(this.id && this.id.fromMe); }
     updateAck(ack) { if (ack > this.ack || ack < 0) this.ack = ack; }
   }
   defineModel(Msg, 'msg', ['id', 'ack', 'body', 'type', 'subtype', 't', 'from', 'to', 'self', 'isNewMsg', 'local', 'author', 'latestEditMsgKey']);
@@ -32,10 +32,10 @@ sandboxPage.define('WAWebChatModel', (global, require, importDefault, importName
       this.presence = { subscribe: async () => {} };
       this.promises = {};
     }
-    get isUser() { return this.id.isUser(); }
-    get isGroup() { return this.id.isGroup(); }
+    get isUser() { return Boolean(this.id && this.id.isUser()); }
+    get isGroup() { return Boolean(this.id && this.id.isGroup()); }
     get isParentGroup() { return false; }
-    get isNewsletter() { return this.id.isNewsletter(); }
+    get isNewsletter() { return Boolean(this.id && this.id.isNewsletter()); }
     get hasUnread() { return this.unreadCount > 0; }
     title() { return this.formattedTitle; }
     lastMsg() { return this.msgs.last(); }
@@ -94,10 +94,9 @@ for (const name of ['Blocklist', 'BusinessCategoriesResult', 'BusinessProfile', 
   sandboxPage.define('WAWeb' + name + 'Collection', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
     const { BaseCollection } = require('WAWebBaseCollection');
     const { BaseModel } = require('WAWebBaseModel');
-    const Impl = { [name]: class extends BaseCollection { async find() { return undefined; } } }[name];
-    Impl.model = BaseModel;
-    exports[name + 'CollectionImpl'] = Impl;
-    exports[name + 'Collection'] = new Impl();
+    class Empty extends BaseCollection { async find() { return undefined; } }
+    Empty.model = BaseModel;
+    exports[name + 'Collection'] = new Empty();
   });
 }
 
@@ -120,7 +119,11 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
     return { chat: ChatCollection.add({ id: wid, t: 0, formattedTitle: titleOf(wid) }), created: true };
   }
 
+  /** Seconds do not order messages: each gets a rank when it is first listed, and keeps it. */
+  let rank = Date.now() * 1000;
+
   function list(msg) {
+    if (msg.rank === undefined) { rank += 1; msg.rank = rank; }
     const { chat } = open(msg.id.remote);
     chat.msgs.add(msg);
     chat.t = Math.max(chat.t || 0, msg.t || 0);
@@ -128,7 +131,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   }
 
   const flat = (msg) => ({
-    key: msg.id.toString(), remote: String(msg.id.remote), id: msg.id.id, fromMe: msg.id.fromMe, body: msg.body,
+    key: msg.id.toString(), rank: msg.rank, remote: String(msg.id.remote), id: msg.id.id, fromMe: msg.id.fromMe, body: msg.body,
     t: msg.t, ack: msg.ack, from: String(msg.from), to: String(msg.to),
   });
   const save = (msg) => storage.writeMessage(flat(msg));
@@ -136,12 +139,13 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   /** Puts back what the profile remembers, before anybody looks. */
   async function restore() {
     const kept = await storage.readMessages();
-    kept.sort((a, b) => a.t - b.t);
-    for (const { remote, id, fromMe, body, t, ack, from, to } of kept) {
+    kept.sort((a, b) => a.rank - b.rank);
+    for (const { rank: earlier, remote, id, fromMe, body, t, ack, from, to } of kept) {
       const key = new MsgKey({ fromMe, remote: createWid(remote), id });
       const msg = MsgCollection.add({
         id: key, body, t, ack, from: createWid(from), to: createWid(to), type: 'chat', self: fromMe ? 'out' : 'in', isNewMsg: false,
       });
+      msg.rank = earlier;
       list(msg);
     }
     MsgCollection.on('change:ack', (msg) => { save(msg); });
@@ -149,19 +153,19 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
 
   /** Somebody wrote: safe in storage first, then shown, then confirmed to the server. */
   async function incoming(frame) {
-    const { faults, tell } = require('SandboxWire');
+    const { tell } = require('SandboxWire');
     require('WAWebApiContact').learn(frame.from, frame.lid);
     const remote = createWid(sandboxPage.faults.lid_chats ? frame.lid + '@lid' : frame.from + '@c.us');
     const key = new MsgKey({ fromMe: false, remote, id: frame.id });
     if (!MsgCollection.get(key)) {
       const me = remote.isLid() ? link.state.lid : link.state.number;
       const msg = { id: key, body: frame.body, t: frame.at, ack: 1, from: remote, to: me, type: 'chat', self: 'in', isNewMsg: true };
-      await save(msg);
-      const chat = list(MsgCollection.add(msg));
+      rank += 1;
+      await save({ ...msg, rank });
+      const chat = list(Object.assign(MsgCollection.add(msg), { rank }));
       if (!chat.active) chat.unreadCount += 1;
     }
     tell({ type: 'received', id: frame.id });
-    return faults;
   }
 
   Object.assign(exports, { open, list, save, restore, incoming, titleOf });

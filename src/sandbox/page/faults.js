@@ -1,0 +1,69 @@
+/*
+ * The faults, for a person.
+ *
+ * Responsible for: a form for the common faults, and showing what is set now. Not responsible
+ * for: faults that need names of modules; those are set through the API (docs/sandbox.md).
+ */
+'use strict';
+
+(() => {
+  const { el, call, attempt } = phone;
+  const choice = (label, field, options) => ({ label, field, options });
+  const CHOICES = [
+    choice('Acknowledgements', 'ack', { never: 'never come', no_receipts: 'server only: never delivered or read' }),
+    choice('A send', 'send', { throws: 'is refused by the page', refused: 'is refused by the server', lost: 'vanishes on the way' }),
+    choice('Number check', 'number_check', { network_error: 'fails: network error', never: 'is never answered' }),
+    choice('Connection', 'socket', { silent: 'cut without a word', refuse: 'closed and refused' }),
+    choice('Page', 'page', { update: 'asks for another browser', passkey: 'asks for a passkey', never_loads: 'never loads', never_starts: 'never starts' }),
+    choice('Language', 'language', { es: 'Spanish', pt: 'Portuguese' }),
+  ];
+  const TIMES = [['Acknowledge after (ms)', 'ack_delay_ms'], ['Serve the page after (ms)', 'page_delay_ms'], ['Modules arrive after (ms)', 'modules_delay_ms'], ['Sync for (ms)', 'sync_ms']];
+  const CHECKS = [['Chats by LID, keys in $1', 'lid_chats'], ['No module registry', 'no_registry'], ['Reload in the middle of a send', 'reload_in_send']];
+  const EVENTS = { socket_closed: 'Close the connection', conflict: 'Open elsewhere', ban: 'Ban', storage_error: 'Storage error', reload: 'Reload the page' };
+
+  const inputs = new Map();
+  const scope = el('select', {}, el('option', { value: '' }, 'everybody'));
+  const now = el('pre', { 'aria-label': 'Faults set now' });
+
+  const select = ({ label, field, options }) => {
+    const input = el('select', {}, el('option', { value: '' }, 'healthy'), ...Object.entries(options).map(([value, text]) => el('option', { value }, text)));
+    inputs.set(field, () => input.value || undefined);
+    return el('label', {}, label, input);
+  };
+  const time = ([label, field]) => {
+    const input = el('input', { type: 'number', min: '0', step: '100', placeholder: 'healthy' });
+    inputs.set(field, () => (input.value === '' ? undefined : Number(input.value)));
+    return el('label', {}, label, input);
+  };
+  const check = ([label, field]) => {
+    const input = el('input', { type: 'checkbox' });
+    inputs.set(field, () => input.checked || undefined);
+    return el('label', { class: 'check' }, input, label);
+  };
+  const scoped = (faults) => (scope.value ? { ...faults, account: scope.value } : faults);
+
+  function set(event) {
+    event.preventDefault();
+    const chosen = {};
+    for (const [field, read] of inputs) if (read() !== undefined) chosen[field] = read();
+    attempt(() => call('/faults', scoped(chosen)));
+  }
+  const form = el('form', { onsubmit: set },
+    el('label', {}, 'Who suffers', scope),
+    ...CHOICES.map(select),
+    el('details', {}, el('summary', {}, 'Times and shapes'), ...TIMES.map(time), ...CHECKS.map(check)),
+    el('div', { class: 'row' }, el('button', {}, 'Set'),
+      el('button', { type: 'button', class: 'small', onclick() { form.reset(); attempt(() => call('/faults', {})); } }, 'Clear all')));
+  const events = Object.entries(EVENTS).map(([event, label]) => el('button', {
+    type: 'button', class: 'small', onclick: () => attempt(() => call('/faults', scoped({ event }))),
+  }, label));
+
+  document.getElementById('faults').append(form, el('h3', {}, 'Once, now'), el('div', { class: 'row' }, ...events), el('h3', {}, 'Set now'), now);
+
+  phone.onState(({ faults }) => {
+    const set = Object.keys(faults.everybody || {}).length + Object.keys(faults.accounts || {}).length;
+    now.textContent = set ? JSON.stringify(faults, null, 1) : 'none: everything is healthy';
+    const known = [...scope.options].map((option) => option.value);
+    for (const account of phone.accounts()) if (!known.includes(account)) scope.append(el('option', { value: account }, '+' + account));
+  });
+})();

@@ -93,7 +93,8 @@ sandboxPage.define('WAWebBaseModel', (global, require, importDefault, importName
     for (const name of names) {
       Object.defineProperty(model.prototype, name, {
         configurable: true,
-        get() { return this.attributes[name]; },
+        // Bundles look at prototypes too, which have no attributes.
+        get() { return this.attributes ? this.attributes[name] : undefined; },
         set(value) { this.change(name, value); },
       });
     }
