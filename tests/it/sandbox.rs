@@ -1,13 +1,9 @@
 //! The sandbox keeps its promises: to tools over HTTP, to a real Chromium, and to the unmodified
 //! wa-js bundle, which proves that it is no mirror of our own scripts.
 
-#[path = "support/sandbox_chrome.rs"]
-mod chrome;
-
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use chrome::Chrome;
 use serde_json::{Value, json};
 use session_manager::sandbox::{Sandbox, SandboxConfig};
 use tempfile::TempDir;
@@ -16,6 +12,8 @@ use tokio::{
     time::{Instant, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::support::page::Chrome;
 
 const ACCOUNT: &str = "5491150004444";
 const FRIEND: &str = "5491150001111";
