@@ -55,7 +55,7 @@ where
     let lines = fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(colours).boxed(),
-        LogFormat::Json => lines.json().boxed(),
+        LogFormat::Json => lines.json().with_span_list(false).boxed(),
     };
     Ok(Registry::default()
         .with(EnvFilter::try_new(filter)?)

@@ -43,19 +43,19 @@ impl Answer {
 /// Speaks to a service and to its sandbox, wherever they run.
 #[derive(Debug)]
 pub(crate) struct Api {
-    api: String,
+    service: String,
     sandbox: String,
     client: reqwest::Client,
 }
 
 impl Api {
-    pub(crate) fn new(api: String, sandbox: String) -> Self {
+    pub(crate) fn new(service: String, sandbox: String) -> Self {
         let client = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .build()
             .unwrap();
         Self {
-            api,
+            service,
             sandbox,
             client,
         }
@@ -74,7 +74,7 @@ impl Api {
 
     /// A request to the API, for tests that need more than a word.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.api))
+        self.client.request(method, format!("{}{path}", self.service))
     }
 
     /// `GET` from the API.
