@@ -26,10 +26,12 @@ impl ClienteId {
         Self("admin".to_owned())
     }
 
-    /// Reads a JSON number: only positive integers name a session.
+    /// Reads a JSON number: only positive integers name a session. `51.0` is the integer 51, as JavaScript has it.
     pub fn from_number(number: &serde_json::Number) -> Result<Self, InvalidClienteId> {
-        match number.as_u64() {
-            Some(id) if id > 0 => Ok(Self(id.to_string())),
+        let written = number.to_string();
+        let digits = written.strip_suffix(".0").unwrap_or(&written);
+        match digits.parse::<u64>() {
+            Ok(id) if id > 0 => Ok(Self(id.to_string())),
             _ => Err(InvalidClienteId),
         }
     }
@@ -96,7 +98,9 @@ mod tests {
     #[test]
     fn only_positive_integers_are_names() {
         let number = |json: &str| ClienteId::from_number(&serde_json::from_str(json).unwrap());
-        assert_eq!(number("51").unwrap(), "51".parse().unwrap());
+        for same in ["51", "51.0"] {
+            assert_eq!(number(same).unwrap(), "51".parse().unwrap());
+        }
         for bad in ["0", "-51", "51.5", "1e400", "18446744073709551616"] {
             assert!(
                 serde_json::from_str::<serde_json::Number>(bad).is_err() || number(bad).is_err(),

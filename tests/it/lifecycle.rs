@@ -131,7 +131,7 @@ async fn fresh_codes_are_asked_for_until_nobody_has_scanned_in_time() {
     assert_eq!(more["state"], "QR_REQUIRED");
     let last = service.reaches("51", "DISCONNECTED").await;
     assert_eq!(last["reason"], "QR_TIMEOUT", "{last}");
-    assert_eq!(service.home().processes(), [0; 0]);
+    service.home().assert_nobody_is_left();
     let answer = service.get("/qr?cliente_id=51").await.json();
     assert_eq!(answer["status"], "NO_QR");
     assert!(
@@ -209,7 +209,7 @@ async fn a_killed_chrome_disconnects_its_session_and_can_be_started_again() {
     kill_process(pid_of(pid), Signal::KILL).unwrap();
     let lost = service.reaches("51", "DISCONNECTED").await;
     assert_eq!(lost["reason"], "BROWSER_LOST", "{lost}");
-    assert_eq!(service.home().processes(), [0; 0]);
+    service.home().assert_nobody_is_left();
     service.connect(51).await;
     service.reaches("51", "READY").await;
     service.stop();
@@ -221,7 +221,7 @@ async fn a_killed_service_leaves_no_chrome_behind() {
     service.link("51").await;
     let home = service.kill();
     let service = Service::start_in(home, |_| {}).await;
-    assert_eq!(service.home().processes(), [0; 0]);
+    service.home().assert_nobody_is_left();
     service.connect(51).await;
     service.reaches("51", "READY").await;
     service.stop();

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::support::{
     Api, Home,
@@ -16,12 +17,19 @@ use crate::support::{
 /// PM2's own daemon, in a folder of its own. Dropping it ends daemon and service.
 struct Pm2 {
     home: Home,
+    /// PM2's daemon has this folder in its name: not one that Chromes are looked for by.
+    daemon: TempDir,
     environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Pm2 {
     fn new(home: Home, environment: Vec<(&'static str, PathBuf)>) -> Self {
-        Self { home, environment }
+        let daemon = TempDir::new().unwrap();
+        Self {
+            home,
+            daemon,
+            environment,
+        }
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -36,8 +44,8 @@ impl Pm2 {
             .current_dir(repository)
             .env_clear()
             .env("PATH", search_path())
-            .env("HOME", self.home.path())
-            .env("PM2_HOME", self.home.path().join("pm2"))
+            .env("HOME", self.daemon.path())
+            .env("PM2_HOME", self.daemon.path())
             .env("SESSION_MANAGER_BIN", env!("CARGO_BIN_EXE_session-manager"))
             .envs(self.environment.iter().cloned());
         command.output().expect("PM2 is installed: npm ci")
@@ -94,11 +102,7 @@ async fn pm2_starts_restarts_and_stops_the_service_and_no_chrome_is_left() {
     pm2.succeeds(&["restart", "session-manager"]);
     service.answers().await;
     assert_ne!(pm2.process()["pid"], before);
-    assert_eq!(
-        pm2.home.processes(),
-        [0; 0],
-        "a Chrome outlived the restart"
-    );
+    pm2.home.assert_nobody_is_left();
     service.connect(51).await;
     service.reaches("51", "READY").await;
     assert_eq!(service.send(51, "5491158254201", "two").await.status, 200);
@@ -108,7 +112,7 @@ async fn pm2_starts_restarts_and_stops_the_service_and_no_chrome_is_left() {
     assert_eq!(pm2.process()["pm2_env"]["status"], "stopped");
     // 0 says that it stopped in order and was not killed.
     assert_eq!(pm2.process()["pm2_env"]["exit_code"], 0);
-    assert_eq!(pm2.home.processes(), [0; 0], "a Chrome outlived the stop");
+    pm2.home.assert_nobody_is_left();
 }
 
 #[test]

@@ -74,7 +74,8 @@ impl Api {
 
     /// A request to the API, for tests that need more than a word.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.service))
+        self.client
+            .request(method, format!("{}{path}", self.service))
     }
 
     /// `GET` from the API.
