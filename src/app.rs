@@ -225,6 +225,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
             search_path: config.search_path.clone(),
             chrome_args: config.chrome_args.clone(),
             url: config.whatsapp_url.clone(),
+            adapters: config.adapters.clone(),
             scripts: PageScripts::new(config.page_scripts_dir.clone()),
         },
         max_sessions: config.max_sessions,

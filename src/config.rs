@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crate::session::ClienteId;
+use crate::{session::ClienteId, whatsapp::AdapterName};
 
 mod parse;
 
@@ -36,6 +36,8 @@ pub struct Config {
     pub search_path: OsString,
     /// `WHATSAPP_URL` (<https://web.whatsapp.com/>): the page that sessions open.
     pub whatsapp_url: String,
+    /// `ADAPTERS` (modules,dom): the adapters in use, in the order in which they are tried.
+    pub adapters: Vec<AdapterName>,
     /// `PAGE_SCRIPTS_DIR`: a folder whose scripts replace the built-in ones of the same name.
     pub page_scripts_dir: Option<PathBuf>,
     /// `SANDBOX` (off) with `SANDBOX_PORT` (3002): a simulated WhatsApp Web, which then is the page that sessions open.
@@ -213,6 +215,7 @@ impl Config {
                 "https://web.whatsapp.com/".to_owned(),
                 parse::http_url,
             ),
+            adapters: settings.parsed("ADAPTERS", AdapterName::ALL.to_vec(), parse::adapters),
             page_scripts_dir: settings
                 .parsed("PAGE_SCRIPTS_DIR", None, |raw| parse::path(raw).map(Some)),
             sandbox: sandbox_is_on.then_some(sandbox),

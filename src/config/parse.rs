@@ -3,7 +3,7 @@
 use std::{fmt, net::IpAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{CodeLives, CorsOrigins, LogFormat, SessionMode};
-use crate::session::ClienteId;
+use crate::{session::ClienteId, whatsapp::AdapterName};
 
 /// The longest wait that a setting may ask for; more is a slip of the keyboard.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -102,6 +102,19 @@ fn items(raw: &str) -> impl Iterator<Item = &str> {
 
 pub(super) fn cliente_ids(raw: &str) -> Result<Vec<ClienteId>, String> {
     items(raw).map(|id| id.parse().map_err(say)).collect()
+}
+
+pub(super) fn adapters(raw: &str) -> Result<Vec<AdapterName>, String> {
+    let known = AdapterName::ALL.map(AdapterName::as_str).join(", ");
+    let wanted = || format!("must be one or more of {known}, each once, separated by commas");
+    let names: Vec<AdapterName> = items(raw)
+        .map(|name| name.parse().map_err(|_| wanted()))
+        .collect::<Result<_, _>>()?;
+    let is_repeated = |at: usize| names[..at].contains(&names[at]);
+    if names.is_empty() || (0..names.len()).any(is_repeated) {
+        return Err(wanted());
+    }
+    Ok(names)
 }
 
 pub(super) fn code_lives(raw: &str) -> Result<CodeLives, String> {

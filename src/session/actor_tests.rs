@@ -16,8 +16,8 @@ use super::{
 use crate::{
     browser::Closed,
     whatsapp::{
-        AdapterName, Driver, Fact, HandOverError, LogoutError, OpenError, Outgoing, PrepareError,
-        Prepared, Standing,
+        AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
+        PrepareError, Prepared, Standing,
     },
 };
 
@@ -72,17 +72,25 @@ impl Driver for Scripted {
         }
         let chat = format!("{}@c.us", outgoing.to);
         Ok(Prepared {
-            message_id: format!("true_{chat}_{}", outgoing.key),
+            adapter: AdapterName::Modules,
+            message_id: Some(message_id(&chat, outgoing)),
             chat,
         })
     }
 
-    async fn hand_over(&self, _: &Prepared, outgoing: &Outgoing) -> Result<(), HandOverError> {
+    async fn hand_over(
+        &self,
+        prepared: &Prepared,
+        outgoing: &Outgoing,
+    ) -> Result<Handed, HandOverError> {
         self.calls
             .send(Call::HandedOver(outgoing.clone()))
             .await
             .unwrap();
-        Ok(())
+        Ok(Handed {
+            key: outgoing.key.clone(),
+            message_id: message_id(&prepared.chat, outgoing),
+        })
     }
 
     async fn log_out(&self) -> Result<(), LogoutError> {
@@ -94,6 +102,10 @@ impl Driver for Scripted {
         self.calls.send(Call::Closed).await.unwrap();
         Closed::Asked
     }
+}
+
+fn message_id(chat: &str, outgoing: &Outgoing) -> String {
+    format!("true_{chat}_{}", outgoing.key)
 }
 
 /// What several sessions share, and the profile folder that they pretend to have.
@@ -207,7 +219,7 @@ fn ready() -> Standing {
         recognised: true,
         linked: true,
         online: true,
-        can_send: true,
+        senders: vec![AdapterName::Modules],
         serving: Some(AdapterName::Modules),
         account: Some("5491100000001".to_owned()),
         ..Standing::default()

@@ -10,7 +10,7 @@ use rand::RngExt;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{SendError, Sent, TextMessage};
-use crate::whatsapp::{HandOverError, Outgoing, PrepareError, Prepared};
+use crate::whatsapp::{HandOverError, Handed, Outgoing, PrepareError, Prepared};
 
 /// Sends that may wait for their turn. A hand-over takes milliseconds: more than this means that the page is stuck.
 const WAITING_CAPACITY: usize = 100;
@@ -23,7 +23,7 @@ pub(super) struct Outbox {
     waiting: VecDeque<Entry>,
     /// At most one send is between "taken from the queue" and "handed over": WhatsApp then keeps the order.
     current: Option<Current>,
-    handed: Vec<Handed>,
+    handed: Vec<Waiting>,
 }
 
 /// A send whose caller waits for an answer.
@@ -44,7 +44,7 @@ struct Current {
 }
 
 #[derive(Debug)]
-struct Handed {
+struct Waiting {
     key: String,
     message_id: String,
     reply: Reply,
@@ -110,7 +110,7 @@ impl Outbox {
     }
 
     /// The page has answered the hand-over.
-    pub(super) fn on_handed_over(&mut self, result: Result<(), HandOverError>) {
+    pub(super) fn on_handed_over(&mut self, result: Result<Handed, HandOverError>) {
         let Some(Current {
             entry,
             prepared: Some(prepared),
@@ -119,11 +119,9 @@ impl Outbox {
         else {
             return;
         };
-        let message_id = prepared.message_id;
         match result {
-            Ok(()) => {
-                let key = entry.outgoing.key;
-                self.handed.push(Handed {
+            Ok(Handed { key, message_id }) => {
+                self.handed.push(Waiting {
                     key: key.clone(),
                     message_id,
                     reply: entry.reply,
@@ -140,7 +138,7 @@ impl Outbox {
                 answer(
                     entry.reply,
                     Err(SendError::Unconfirmed {
-                        message_id: Some(message_id),
+                        message_id: prepared.message_id,
                         detail,
                     }),
                 );
@@ -166,7 +164,7 @@ impl Outbox {
         else {
             return;
         };
-        let Handed {
+        let Waiting {
             message_id, reply, ..
         } = self.handed.swap_remove(at);
         let outcome = if ack > 0 {
@@ -235,7 +233,7 @@ impl Outbox {
             let outcome = match prepared {
                 None => SendError::Failed(format!("{why}; nothing was sent")),
                 Some(prepared) => SendError::Unconfirmed {
-                    message_id: Some(prepared.message_id),
+                    message_id: prepared.message_id,
                     detail: why.to_owned(),
                 },
             };
@@ -280,6 +278,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::whatsapp::AdapterName;
 
     type Answer = oneshot::Receiver<Result<Sent, SendError>>;
 
@@ -293,9 +292,18 @@ mod tests {
         answer
     }
 
+    fn handed(outgoing: &Outgoing) -> Handed {
+        let message_id = prepared(outgoing).message_id.unwrap();
+        Handed {
+            key: outgoing.key.clone(),
+            message_id,
+        }
+    }
+
     fn prepared(outgoing: &Outgoing) -> Prepared {
         Prepared {
-            message_id: format!("true_{}@c.us_{}", outgoing.to, outgoing.key),
+            adapter: AdapterName::Modules,
+            message_id: Some(format!("true_{}@c.us_{}", outgoing.to, outgoing.key)),
             chat: format!("{}@c.us", outgoing.to),
         }
     }
@@ -316,7 +324,7 @@ mod tests {
         let mut outbox = Outbox::default();
         let mut answer = send(&mut outbox, soon());
         let outgoing = begin_and_prepare(&mut outbox);
-        outbox.on_handed_over(Ok(()));
+        outbox.on_handed_over(Ok(handed(&outgoing)));
         outbox.on_ack(&outgoing.key, 0);
         assert!(answer.try_recv().is_err(), "ack 0 is not sent");
         outbox.on_ack(&outgoing.key, 1);
@@ -329,7 +337,7 @@ mod tests {
         let mut answer = send(&mut outbox, soon());
         let outgoing = begin_and_prepare(&mut outbox);
         outbox.on_ack(&outgoing.key, 2);
-        outbox.on_handed_over(Ok(()));
+        outbox.on_handed_over(Ok(handed(&outgoing)));
         assert_eq!(answer.try_recv().unwrap().unwrap().ack, 2);
     }
 
@@ -339,7 +347,7 @@ mod tests {
         let _answers = [send(&mut outbox, soon()), send(&mut outbox, soon())];
         let first = begin_and_prepare(&mut outbox);
         assert!(outbox.begin().is_none());
-        outbox.on_handed_over(Ok(()));
+        outbox.on_handed_over(Ok(handed(&first)));
         assert_ne!(outbox.begin().unwrap().0.key, first.key);
     }
 
@@ -384,8 +392,8 @@ mod tests {
         let mut outbox = Outbox::default();
         let deadline = soon();
         let mut answer = send(&mut outbox, deadline);
-        begin_and_prepare(&mut outbox);
-        outbox.on_handed_over(Ok(()));
+        let outgoing = begin_and_prepare(&mut outbox);
+        outbox.on_handed_over(Ok(handed(&outgoing)));
         assert_eq!(outbox.next_deadline(), Some(deadline));
         outbox.expire(deadline);
         assert_eq!(answer.try_recv().unwrap().unwrap().ack, 0);

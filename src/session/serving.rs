@@ -23,7 +23,7 @@ use super::{
     timers::{Passed, START_TIMEOUT, Timers},
 };
 use crate::whatsapp::{
-    AdapterName, Driver, Fact, HandOverError, Outgoing, PrepareError, Prepared, Standing,
+    AdapterName, Driver, Fact, HandOverError, Handed, Outgoing, PrepareError, Prepared, Standing,
 };
 
 /// A hand-over that has begun is let finish before the page is closed: it takes milliseconds, and its outcome would
@@ -49,7 +49,7 @@ pub(super) struct Serving<'a, D: Driver> {
 /// What the page answered.
 enum Answer {
     Prepared(Result<Prepared, PrepareError>),
-    HandedOver(Result<(), HandOverError>),
+    HandedOver(Result<Handed, HandOverError>),
     Refreshed(Result<(), String>),
 }
 
@@ -249,8 +249,10 @@ impl<'a, D: Driver> Serving<'a, D> {
     /// Says why a linked and connected session cannot send; leaves every other reason alone.
     fn adapter_reason(&self, present: Option<&Reason>) -> Option<Reason> {
         let standing = &self.standing;
-        let is_broken =
-            standing.linked && standing.online && standing.serving.is_some() && !standing.can_send;
+        let is_broken = standing.linked
+            && standing.online
+            && standing.serving.is_some()
+            && standing.senders.is_empty();
         if is_broken {
             let missing = standing.missing.join(", ");
             return Some(Reason::new(

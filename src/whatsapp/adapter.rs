@@ -3,14 +3,11 @@
 //! Each adapter sends a [`View`] of the page whenever its view changes. This module holds the latest of each and says
 //! how the page [stands](Standing) as a whole. Pure: no page, no time.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::Deserialize;
 
 use super::Standing;
-
-/// The adapters, in the order in which they are tried.
-const ORDER: [AdapterName; 2] = [AdapterName::Modules, AdapterName::Dom];
 
 /// An adapter: one way to understand and to drive the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +27,21 @@ impl AdapterName {
         }
     }
 
-    /// Every adapter, the preferred first.
-    pub const fn all() -> [Self; 2] {
-        ORDER
+    /// Every adapter, in the order in which they are tried unless `ADAPTERS` says otherwise.
+    pub const ALL: [Self; 2] = [Self::Modules, Self::Dom];
+}
+
+/// Says that a text names no adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such adapter")]
+pub struct UnknownAdapter;
+
+impl FromStr for AdapterName {
+    type Err = UnknownAdapter;
+
+    fn from_str(raw: &str) -> Result<Self, UnknownAdapter> {
+        let named = Self::ALL.into_iter().find(|name| name.as_str() == raw);
+        named.ok_or(UnknownAdapter)
     }
 }
 
@@ -72,49 +81,61 @@ impl fmt::Debug for View {
     }
 }
 
-/// The latest view of each adapter, for one document of the page.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Views {
-    modules: Option<View>,
-    dom: Option<View>,
-}
+/// The latest view of each adapter, for one document of the page; in the order in which they are tried.
+#[derive(Clone, Debug)]
+pub(super) struct Views(Vec<(AdapterName, Option<View>)>);
 
 impl Views {
-    /// Takes an adapter's newest view.
+    /// Nothing heard yet.
+    pub(super) fn of_new_document(order: &[AdapterName]) -> Self {
+        Self(order.iter().map(|name| (*name, None)).collect())
+    }
+
+    /// A new document has begun: what was said of the one before is void.
+    pub(super) fn forget(&mut self) {
+        for (_, view) in &mut self.0 {
+            *view = None;
+        }
+    }
+
+    /// Takes an adapter's newest view. One that is not in use is not listened to.
     pub(super) fn update(&mut self, adapter: AdapterName, view: View) {
-        *match adapter {
-            AdapterName::Modules => &mut self.modules,
-            AdapterName::Dom => &mut self.dom,
-        } = Some(view);
+        if let Some((_, latest)) = self.0.iter_mut().find(|(name, _)| *name == adapter) {
+            *latest = Some(view);
+        }
     }
 
     /// The adapter's script does not run: it is passed over.
     pub(super) fn update_broken(&mut self, adapter: AdapterName) {
+        let missing = vec!["its script".to_owned()];
         self.update(
             adapter,
             View {
-                missing: vec!["its script".to_owned()],
+                missing,
                 ..View::default()
             },
         );
     }
 
     fn of(&self, adapter: AdapterName) -> Option<&View> {
-        match adapter {
-            AdapterName::Modules => self.modules.as_ref(),
-            AdapterName::Dom => self.dom.as_ref(),
-        }
+        let (_, view) = self.0.iter().find(|(name, _)| *name == adapter)?;
+        view.as_ref()
     }
 
     /// How the page stands: its state from the first adapter that can tell, sends by the first that can send. An adapter
     /// that has not spoken yet is waited for, so that a slower one is not overtaken by a weaker one.
     pub(super) fn standing(&self) -> Standing {
-        let heard: Vec<_> = ORDER
-            .into_iter()
-            .map_while(|name| self.of(name).map(|view| (name, view)))
+        let heard: Vec<_> = self
+            .0
+            .iter()
+            .map_while(|(name, view)| view.as_ref().map(|view| (*name, view)))
             .collect();
         let state = heard.iter().find(|(_, view)| view.state_known);
-        let sender = heard.iter().find(|(_, view)| view.can_send);
+        let senders: Vec<_> = heard
+            .iter()
+            .filter(|(_, view)| view.can_send)
+            .map(|(name, _)| *name)
+            .collect();
         let missing = heard
             .iter()
             .flat_map(|(name, view)| {
@@ -131,7 +152,7 @@ impl Views {
         };
 
         // What the page shows is what its makers want scanned; a code built from modules may have an older form.
-        let shown = self.dom.as_ref().filter(|dom| dom.login);
+        let shown = self.of(AdapterName::Dom).filter(|dom| dom.login);
         let codes_ended =
             view.login && (view.codes_ended || shown.is_some_and(|dom| dom.codes_ended));
         let code = shown
@@ -146,8 +167,8 @@ impl Views {
             linked: view.linked,
             account: view.account.clone(),
             online: view.online,
-            serving: Some(sender.map_or(*state_from, |(name, _)| *name)),
-            can_send: sender.is_some(),
+            serving: Some(senders.first().copied().unwrap_or(*state_from)),
+            senders,
             missing,
         }
     }
@@ -158,7 +179,13 @@ mod tests {
     use super::*;
 
     fn views(modules: Option<View>, dom: Option<View>) -> Standing {
-        Views { modules, dom }.standing()
+        let mut views = Views::of_new_document(&AdapterName::ALL);
+        for (name, view) in [(AdapterName::Modules, modules), (AdapterName::Dom, dom)] {
+            if let Some(view) = view {
+                views.update(name, view);
+            }
+        }
+        views.standing()
     }
 
     fn login(code: Option<&str>) -> View {
@@ -209,7 +236,7 @@ mod tests {
             (standing.serving, standing.code.as_deref()),
             (Some(AdapterName::Dom), Some("shown"))
         );
-        assert!(!standing.can_send);
+        assert!(standing.senders.is_empty());
         assert_eq!(standing.missing, ["modules: WAWebSocketModel.Socket"]);
     }
 

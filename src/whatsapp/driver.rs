@@ -45,7 +45,7 @@ pub trait Driver: Send + Sync + Sized + 'static {
         &self,
         prepared: &Prepared,
         outgoing: &Outgoing,
-    ) -> impl Future<Output = Result<(), HandOverError>> + Send;
+    ) -> impl Future<Output = Result<Handed, HandOverError>> + Send;
 
     /// Unlinks this device on WhatsApp and waits until WhatsApp has done it.
     fn log_out(&self) -> impl Future<Output = Result<(), LogoutError>> + Send;
@@ -95,16 +95,16 @@ pub struct Standing {
     pub online: bool,
     /// The adapter in use, `None` until one has been chosen.
     pub serving: Option<super::AdapterName>,
-    /// Everything that a send needs is there.
-    pub can_send: bool,
+    /// The adapters that find everything that a send needs, in the order in which they are tried.
+    pub senders: Vec<super::AdapterName>,
     /// What the adapters lack, as `adapter: name`.
     pub missing: Vec<String>,
 }
 
 impl Standing {
     /// Whether a send would work now.
-    pub const fn is_ready(&self) -> bool {
-        self.linked && self.online && self.can_send
+    pub fn is_ready(&self) -> bool {
+        self.linked && self.online && !self.senders.is_empty()
     }
 }
 
@@ -118,7 +118,7 @@ impl fmt::Debug for Standing {
             .field("linked", &self.linked)
             .field("online", &self.online)
             .field("serving", &self.serving)
-            .field("can_send", &self.can_send)
+            .field("senders", &self.senders)
             .field("missing", &self.missing)
             .finish_non_exhaustive()
     }
@@ -146,10 +146,21 @@ impl fmt::Debug for Outgoing {
 /// A message whose recipient is known to WhatsApp. Its `Debug` shows no number.
 #[derive(Clone)]
 pub struct Prepared {
-    /// WhatsApp's full id of the message to be, `true_<chat>_<key>`.
-    pub message_id: String,
+    /// The adapter that did it, and that is to hand the message over.
+    pub adapter: super::AdapterName,
+    /// WhatsApp's full id of the message to be, `true_<chat>_<key>`; `None` where the page chooses it.
+    pub message_id: Option<String>,
     /// The chat's address as WhatsApp has it, `…@c.us` or `…@lid`.
     pub chat: String,
+}
+
+/// A message that WhatsApp's own queue has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handed {
+    /// Its inner id, by which acknowledgements name it: the one in [`Outgoing::key`], unless the page chose another.
+    pub key: String,
+    /// Its full id.
+    pub message_id: String,
 }
 
 impl fmt::Debug for Prepared {

@@ -44,12 +44,13 @@ impl Ears {
 /// Starts listening. Answers how the page stands, at any time, and the task.
 pub(super) fn spawn(
     ears: Ears,
+    adapters: &[AdapterName],
     lost: impl Future<Output = BrowserLost> + Send + 'static,
     facts: mpsc::Sender<Fact>,
 ) -> (watch::Receiver<Standing>, JoinHandle<()>) {
     let (standings, standing) = watch::channel(Standing::default());
     let listener = Listener {
-        views: Views::default(),
+        views: Views::of_new_document(adapters),
         standings,
         facts,
     };
@@ -97,12 +98,10 @@ impl Listener {
             );
             return None;
         };
-        let adapter = AdapterName::all()
-            .into_iter()
-            .find(|name| name.as_str() == adapter);
+        let adapter = adapter.parse::<AdapterName>().ok();
         match (said, adapter) {
             (Said::Ack { key, ack }, _) => return Some(Fact::Ack { key, ack }),
-            (Said::Document, _) => self.views = Views::default(),
+            (Said::Document, _) => self.views.forget(),
             (Said::View { view }, Some(adapter)) => self.views.update(adapter, view),
             (Said::Broken { detail }, Some(adapter)) => {
                 tracing::error!(

@@ -14,10 +14,10 @@ mod listener;
 mod page;
 mod scripts;
 
-pub use adapter::AdapterName;
+pub use adapter::{AdapterName, UnknownAdapter};
 pub use driver::{
-    Driver, FACT_CAPACITY, Fact, HandOverError, LogoutError, OpenError, Outgoing, PrepareError,
-    Prepared, Standing,
+    Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
+    PrepareError, Prepared, Standing,
 };
 pub use page::{PageSettings, WhatsAppPage};
 pub use scripts::{PageScripts, ScriptError};

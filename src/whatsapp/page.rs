@@ -29,8 +29,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AdapterName, Driver, Fact, HandOverError, LogoutError, OpenError, Outgoing, PageScripts,
-    PrepareError, Prepared, Standing,
+    AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
+    PageScripts, PrepareError, Prepared, Standing,
     bridge::{self, CallError, NO_ANSWER},
     listener::{self, Ears},
     scripts::BINDING,
@@ -57,6 +57,8 @@ pub struct PageSettings {
     pub chrome_args: Vec<String>,
     /// The address of WhatsApp Web.
     pub url: String,
+    /// The adapters in use, in the order in which they are tried.
+    pub adapters: Vec<AdapterName>,
     /// The scripts that each document runs.
     pub scripts: PageScripts,
 }
@@ -80,7 +82,7 @@ impl Driver for WhatsAppPage {
     ) -> Result<Self, OpenError> {
         let script = settings
             .scripts
-            .document_start()
+            .document_start(&settings.adapters)
             .map_err(|why| OpenError::Scripts(why.to_string()))?;
         let program = find_chrome(settings.chrome_path.as_deref(), &settings.search_path).await?;
         tracing::info!(chrome.path = %program.path.display(), chrome.version = program.version.as_str(), "starting {} {}", program.path.display(), program.version.as_str());
@@ -94,7 +96,7 @@ impl Driver for WhatsAppPage {
             opened => opened?,
         };
         let loaded = stop
-            .run_until_cancelled(load(&browser, script, &settings.url, facts))
+            .run_until_cancelled(load(&browser, settings, script, facts))
             .await;
         match loaded.unwrap_or(Err(OpenError::Cancelled)) {
             Ok((standing, listener)) => Ok(Self {
@@ -127,37 +129,34 @@ impl Driver for WhatsAppPage {
     }
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            message_id: String,
-            chat: String,
-        }
-        let adapter = self
-            .sender()
-            .ok_or_else(|| PrepareError::Failed("no adapter can send".to_owned()))?;
-        let argument = json!({ "key": outgoing.key, "to": outgoing.to });
-        match self.call(adapter, "prepare", argument).await {
-            Ok(Answer { message_id, chat }) => Ok(Prepared { message_id, chat }),
-            Err(why) if why.code == "NOT_ON_WHATSAPP" => Err(PrepareError::NotOnWhatsApp),
-            Err(why) => Err(PrepareError::Failed(why.detail)),
-        }
+        self.prepare_by(&self.senders(), outgoing).await
     }
 
     async fn hand_over(
         &self,
         prepared: &Prepared,
         outgoing: &Outgoing,
-    ) -> Result<(), HandOverError> {
-        let adapter = self
-            .sender()
-            .ok_or_else(|| HandOverError::NotHanded("no adapter can send".to_owned()))?;
-        let argument = json!({ "key": outgoing.key, "chat": prepared.chat, "body": outgoing.body });
-        self.call::<()>(adapter, "handOver", argument)
-            .await
-            .map_err(|why| match why.code.as_str() {
-                NO_ANSWER | "IN_DOUBT" => HandOverError::Unknown(why.detail),
-                _ => HandOverError::NotHanded(why.detail),
-            })
+    ) -> Result<Handed, HandOverError> {
+        let mut prepared = prepared.clone();
+        loop {
+            let refused = match self.hand_over_by(&prepared, outgoing).await {
+                Err(HandOverError::NotHanded(why)) => why,
+                handed => return handed,
+            };
+            // Certain that nothing was handed over: the adapters behind this one may do better.
+            let senders = self.senders();
+            let tried = senders.iter().position(|name| *name == prepared.adapter);
+            let rest = tried.map_or(&[][..], |at| &senders[at + 1..]);
+            prepared = match self.prepare_by(rest, outgoing).await {
+                Ok(prepared) => prepared,
+                Err(_) => return Err(HandOverError::NotHanded(refused)),
+            };
+            tracing::warn!(
+                adapter = prepared.adapter.as_str(),
+                "an adapter did not take a message; trying {}",
+                prepared.adapter
+            );
+        }
     }
 
     async fn log_out(&self) -> Result<(), LogoutError> {
@@ -189,10 +188,60 @@ impl Driver for WhatsAppPage {
 }
 
 impl WhatsAppPage {
-    /// The adapter that sends now.
-    fn sender(&self) -> Option<AdapterName> {
-        let standing = self.standing.borrow();
-        standing.serving.filter(|_| standing.can_send)
+    /// The adapters that can send now, in the order in which they are tried.
+    fn senders(&self) -> Vec<AdapterName> {
+        self.standing.borrow().senders.clone()
+    }
+
+    /// Lets the first of `senders` that can make the message ready do so.
+    async fn prepare_by(
+        &self,
+        senders: &[AdapterName],
+        outgoing: &Outgoing,
+    ) -> Result<Prepared, PrepareError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            message_id: Option<String>,
+            chat: String,
+        }
+        let mut failed = PrepareError::Failed("no adapter can send".to_owned());
+        for &adapter in senders {
+            let argument = json!({ "key": outgoing.key, "to": outgoing.to });
+            failed = match self.call(adapter, "prepare", argument).await {
+                Ok(Answer { message_id, chat }) => {
+                    return Ok(Prepared {
+                        adapter,
+                        message_id,
+                        chat,
+                    });
+                }
+                Err(why) if why.code == "NOT_ON_WHATSAPP" => {
+                    return Err(PrepareError::NotOnWhatsApp);
+                }
+                Err(why) => PrepareError::Failed(why.detail),
+            };
+        }
+        Err(failed)
+    }
+
+    async fn hand_over_by(
+        &self,
+        prepared: &Prepared,
+        outgoing: &Outgoing,
+    ) -> Result<Handed, HandOverError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            key: String,
+            message_id: String,
+        }
+        let argument = json!({ "key": outgoing.key, "chat": prepared.chat, "body": outgoing.body });
+        match self.call(prepared.adapter, "handOver", argument).await {
+            Ok(Answer { key, message_id }) => Ok(Handed { key, message_id }),
+            Err(why) if why.code == NO_ANSWER || why.code == "IN_DOUBT" => {
+                Err(HandOverError::Unknown(why.detail))
+            }
+            Err(why) => Err(HandOverError::NotHanded(why.detail)),
+        }
     }
 
     async fn call<T: serde::de::DeserializeOwned>(
@@ -208,8 +257,8 @@ impl WhatsAppPage {
 /// Sets the page up and begins to load WhatsApp Web.
 async fn load(
     browser: &Browser,
+    settings: &PageSettings,
     script: String,
-    url: &str,
     facts: mpsc::Sender<Fact>,
 ) -> Result<(watch::Receiver<Standing>, JoinHandle<()>), OpenError> {
     let page = browser.page();
@@ -230,9 +279,13 @@ async fn load(
             ))
         })?
         .map_err(|why| OpenError::Navigation(why.to_string()))?;
-    let (standing, listener) = listener::spawn(ears, browser.lost(), facts);
+    let (standing, listener) = listener::spawn(ears, &settings.adapters, browser.lost(), facts);
 
-    let navigated = timeout(NAVIGATION_TIMEOUT, page.execute(NavigateParams::new(url))).await;
+    let navigated = timeout(
+        NAVIGATION_TIMEOUT,
+        page.execute(NavigateParams::new(&settings.url)),
+    )
+    .await;
     let refused = match navigated {
         Err(_elapsed) => Some(format!(
             "no answer within {} s",

@@ -38,11 +38,10 @@ impl PageScripts {
 
     /// The one script that every new document runs first. Read anew each time, so that a mended file serves the next
     /// start of a session.
-    pub(super) fn document_start(&self) -> Result<String, ScriptError> {
-        let adapters =
-            AdapterName::all().map(|name| Ok(format!("{name}: {}", self.adapter(name)?)));
+    pub(super) fn document_start(&self, adapters: &[AdapterName]) -> Result<String, ScriptError> {
         let adapters = adapters
-            .into_iter()
+            .iter()
+            .map(|name| Ok(format!("{:?}: {}", name.as_str(), self.adapter(*name)?)))
             .collect::<Result<Vec<_>, ScriptError>>()?
             .join(",\n");
         let bridge = self.script("bridge.js", BRIDGE)?;
@@ -90,7 +89,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("dom.js"), "(() => 'mended')").unwrap();
         let script = PageScripts::new(Some(folder.path().to_owned()))
-            .document_start()
+            .document_start(&AdapterName::ALL)
             .unwrap();
         assert!(script.contains("mended") && script.contains("WAWebSocketModel"));
     }
@@ -100,7 +99,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("modules.js")).unwrap();
         let why = PageScripts::new(Some(folder.path().to_owned()))
-            .document_start()
+            .document_start(&AdapterName::ALL)
             .unwrap_err()
             .to_string();
         assert!(

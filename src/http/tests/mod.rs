@@ -21,7 +21,7 @@ use super::{AppState, router};
 use crate::{
     config::Config,
     session::{Registry, RegistryOptions},
-    whatsapp::{PageScripts, PageSettings},
+    whatsapp::{AdapterName, PageScripts, PageSettings},
 };
 
 /// The API over an empty tokens folder.
@@ -54,6 +54,7 @@ impl Api {
                 search_path: OsString::new(),
                 chrome_args: Vec::new(),
                 url: "http://127.0.0.1:1/".to_owned(),
+                adapters: AdapterName::ALL.to_vec(),
                 scripts: PageScripts::new(None),
             },
             max_sessions: one,

@@ -187,7 +187,7 @@
       return { message_id: keyOf({ key, chat }).id.toString(), chat };
     },
 
-    // {key, chat, body} -> nothing. Throws only while certainly nothing was handed over.
+    // {key, chat, body} -> {key, message_id}. Throws only while certainly nothing was handed over.
     async handOver({ key, chat, body }) {
       const { to, from, id } = keyOf({ key, chat });
       // Some builds answer a plain {id} instead of the chat itself: the collection has the real one.
@@ -207,6 +207,7 @@
       );
       await Promise.resolve(added).catch(() => { throw failure("IN_DOUBT", "WhatsApp took the message and then reported an error"); });
       sayAck(found.Messages.get(id));
+      return { key, message_id: id.toString() };
     },
 
     refreshCodes: async () => {
