@@ -1,0 +1,70 @@
+//! Measures the real service against the sandbox: `scripts/bench NAME`.
+//!
+//! Figures of one run are to be compared with each other, never with those of another machine or moment. Everything goes
+//! to loopback, is bounded in time and count, and ends by itself.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench prints its figures, and a failed expectation ends it"
+)]
+
+use std::time::{Duration, Instant};
+
+use support::Service;
+
+#[path = "../../tests/it/support/mod.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the tests use more of it than the benches do"
+)]
+mod support;
+
+mod status;
+
+#[tokio::main]
+async fn main() {
+    // Cargo adds switches of its own.
+    let asked = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
+    match asked.as_deref() {
+        Some("status") | None => status::bench().await,
+        Some(other) => panic!("no such benchmark: {other}; there is: status"),
+    }
+}
+
+/// Times of many requests.
+struct Latencies(Vec<Duration>);
+
+impl Latencies {
+    /// Asks again and again, one request after another, until `end`.
+    async fn of_status(service: &Service, id: &str, end: impl AsyncFn() -> bool) -> Self {
+        let mut times = Vec::new();
+        while !end().await {
+            let before = Instant::now();
+            service.status(id).await;
+            times.push(before.elapsed());
+        }
+        times.sort_unstable();
+        Self(times)
+    }
+
+    fn percentile(&self, percent: usize) -> Duration {
+        let last = self.0.len().checked_sub(1).expect("there were requests");
+        self.0[last * percent / 100]
+    }
+
+    fn row(&self, name: &str) {
+        let ms = |percent| self.percentile(percent).as_secs_f64() * 1000.0;
+        println!(
+            "{name:32} {:7} {:9.2} {:9.2} {:9.2}",
+            self.0.len(),
+            ms(50),
+            ms(99),
+            ms(100)
+        );
+    }
+}
