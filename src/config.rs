@@ -58,6 +58,8 @@ pub struct Config {
     pub send_wait: Duration,
     /// `QR_TIMEOUT_SECONDS` (300): how long codes are shown before the session gives up.
     pub qr_timeout: Duration,
+    /// `TAKE_OVER` (true): take the account back when WhatsApp Web is opened elsewhere with the same profile.
+    pub take_over: bool,
     /// `API_KEY`: when set, every request but `/health` must carry it.
     pub api_key: Option<Secret>,
     /// `CORS_ORIGINS` (*): the web pages that may call, separated by commas.
@@ -241,6 +243,7 @@ impl Config {
                 Duration::from_secs(300),
                 parse::seconds,
             ),
+            take_over: settings.parsed("TAKE_OVER", true, parse::switch),
             api_key: settings.parsed("API_KEY", None, |raw| Ok(Some(Secret(raw.to_owned())))),
             cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, parse::cors_origins),
             log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, parse::log_format),

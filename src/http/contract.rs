@@ -87,6 +87,9 @@ pub(super) struct Status {
     /// The linked number, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<String>,
+    /// How far the chats are synced, while they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sync_percent: Option<u8>,
     adapter: Adapter,
     #[serde(skip_serializing_if = "Option::is_none")]
     chrome_pid: Option<u32>,
@@ -149,6 +152,7 @@ impl Status {
                 None
             },
             account: snapshot.account,
+            sync_percent: snapshot.sync_percent,
             adapter: snapshot.adapter.into(),
             chrome_pid: snapshot.chrome_pid,
         }

@@ -194,18 +194,13 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
-    use crate::session::{AdapterReport, Reason, ReasonCode};
+    use crate::session::{Reason, ReasonCode};
 
     fn snapshot(state: SessionState, reason: Option<Reason>) -> Snapshot {
-        let since = Timestamp::UNIX_EPOCH;
         Snapshot {
-            revision: 1,
             state,
-            since,
             reason,
-            account: None,
-            adapter: AdapterReport::default(),
-            chrome_pid: None,
+            ..Snapshot::not_running(Timestamp::UNIX_EPOCH)
         }
     }
 

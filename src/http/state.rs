@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     config::{CodeLives, Config, CorsOrigins, Secret, SessionMode},
-    session::{AdapterReport, ClienteId, Registry, SessionState, Snapshot},
+    session::{ClienteId, Registry, Snapshot},
 };
 
 /// Shared by all requests; cheap to clone.
@@ -74,14 +74,6 @@ impl AppState {
     }
 
     fn never_seen(&self) -> Snapshot {
-        Snapshot {
-            revision: 0,
-            state: SessionState::Disconnected,
-            since: self.0.started_at,
-            reason: None,
-            account: None,
-            adapter: AdapterReport::default(),
-            chrome_pid: None,
-        }
+        Snapshot::not_running(self.0.started_at)
     }
 }

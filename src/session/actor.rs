@@ -45,6 +45,8 @@ pub(super) struct ActorOptions<D: Driver> {
     /// One permit per Chrome that may start at once; given in order of asking.
     pub(super) starts: Arc<Semaphore>,
     pub(super) qr_timeout: Duration,
+    /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
+    pub(super) take_over: bool,
     pub(super) send_wait: Duration,
     pub(super) stop: CancellationToken,
 }
@@ -269,6 +271,7 @@ impl<D: Driver> Actor<D> {
         self.publisher.amend(|snapshot| {
             snapshot.chrome_pid = None;
             snapshot.account = None;
+            snapshot.sync_percent = None;
             snapshot.adapter = super::AdapterReport::default();
             true
         });

@@ -17,7 +17,7 @@ use crate::{
     browser::Closed,
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
-        PrepareError, Prepared, Standing,
+        PrepareError, Prepared, Standing, Trouble,
     },
 };
 
@@ -38,6 +38,7 @@ enum Call {
     RefreshCodes,
     HandedOver(Outgoing),
     LoggedOut,
+    TakenOver,
     Closed,
 }
 
@@ -93,6 +94,11 @@ impl Driver for Scripted {
         })
     }
 
+    async fn take_over(&self) -> Result<(), String> {
+        self.calls.send(Call::TakenOver).await.unwrap();
+        Ok(())
+    }
+
     async fn log_out(&self) -> Result<(), LogoutError> {
         self.calls.send(Call::LoggedOut).await.unwrap();
         Ok(())
@@ -135,6 +141,7 @@ impl Stage {
             capacity: Arc::clone(&self.capacity),
             starts: Arc::clone(&self.starts),
             qr_timeout: Duration::from_secs(300),
+            take_over: true,
             send_wait: Duration::from_secs(45),
             stop: self.stop.child_token(),
         });
@@ -323,6 +330,66 @@ async fn an_unlinked_session_asks_for_a_scan_and_says_why() {
     let unlinked = session.reaches("QR_REQUIRED").await;
     assert_eq!(unlinked.reason.unwrap().code, ReasonCode::Unlinked);
     assert_eq!(unlinked.account, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_whatsapp_removed_says_so_in_its_word() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    let reason = "account_locked".to_owned();
+    page.send(Fact::LoggedOut(reason)).await.unwrap();
+    say(&page, login(Some("a"))).await;
+    let reason = session.reaches("QR_REQUIRED").await.reason.unwrap();
+    assert_eq!(reason.code, ReasonCode::RemovedByWhatsApp);
+    assert!(
+        reason.detail.contains("account_locked"),
+        "{}",
+        reason.detail
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_opened_elsewhere_is_taken_back() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    let elsewhere = Standing {
+        online: false,
+        trouble: Some(Trouble::OpenedElsewhere),
+        ..ready()
+    };
+    say(&page, elsewhere).await;
+    let asleep = session.reaches("AUTHENTICATED").await;
+    assert_eq!(asleep.reason.unwrap().code, ReasonCode::OpenedElsewhere);
+    assert!(matches!(session.call().await, Call::TakenOver));
+    say(&page, ready()).await;
+    assert_eq!(session.reaches("READY").await.reason, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_that_needs_a_person_ends_the_session_with_its_reason() {
+    for (trouble, code) in [
+        (Trouble::UpdateRequired, ReasonCode::UpdateRequired),
+        (Trouble::TemporarilyBanned, ReasonCode::TemporarilyBanned),
+        (Trouble::PasskeyRequired, ReasonCode::PasskeyRequired),
+        (Trouble::StorageError, ReasonCode::StorageError),
+    ] {
+        let stage = Stage::new(1, 1);
+        let mut session = stage.session("51");
+        let page = session.ready().await;
+        say(
+            &page,
+            Standing {
+                trouble: Some(trouble),
+                ..ready()
+            },
+        )
+        .await;
+        let ended = session.reaches("ERROR").await;
+        assert_eq!(ended.reason.unwrap().code, code);
+        assert!(matches!(session.call().await, Call::Closed));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,6 +22,7 @@ mod id;
 mod message;
 mod outbox;
 mod publisher;
+mod reading;
 mod reason;
 mod registry;
 mod serving;

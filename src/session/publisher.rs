@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{AdapterReport, Reason, SessionState, Snapshot, state::Event};
+use super::{Reason, SessionState, Snapshot, state::Event};
 
 /// Owns the snapshot that everybody reads.
 #[derive(Debug)]
@@ -12,15 +12,7 @@ pub(super) struct Publisher(watch::Sender<Snapshot>);
 impl Publisher {
     /// Starts with a session that is not running.
     pub(super) fn new() -> (Self, watch::Receiver<Snapshot>) {
-        let (snapshots, readers) = watch::channel(Snapshot {
-            revision: 0,
-            state: SessionState::Disconnected,
-            since: Timestamp::now(),
-            reason: None,
-            account: None,
-            adapter: AdapterReport::default(),
-            chrome_pid: None,
-        });
+        let (snapshots, readers) = watch::channel(Snapshot::not_running(Timestamp::now()));
         (Self(snapshots), readers)
     }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::browser::BrowserError;
+use crate::{browser::BrowserError, whatsapp::Trouble};
 
 /// A cause with its sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,23 @@ pub enum ReasonCode {
     QrTimeout,
     /// The phone or WhatsApp removed this device; a new scan is needed.
     Unlinked,
+    /// WhatsApp removed this device for a reason of its own; a new scan is needed.
+    #[serde(rename = "REMOVED_BY_WHATSAPP")]
+    RemovedByWhatsApp,
+    /// WhatsApp Web was opened elsewhere with this profile, and this page was put to sleep.
+    OpenedElsewhere,
+    /// WhatsApp refuses this Chrome or this build of the page.
+    UpdateRequired,
+    /// WhatsApp has banned the account for a while.
+    TemporarilyBanned,
+    /// WhatsApp's terms stand in the way.
+    TermsBlocked,
+    /// WhatsApp refuses this machine's address.
+    ProxyBlocked,
+    /// Linking asks for the account's passkey.
+    PasskeyRequired,
+    /// The page cannot use its storage.
+    StorageError,
     /// The page lost WhatsApp's server and is trying to reach it again.
     NetworkLost,
     /// Chrome ended, or its connection did.
@@ -63,6 +80,14 @@ impl ReasonCode {
             Self::LoggedOut => "LOGGED_OUT",
             Self::QrTimeout => "QR_TIMEOUT",
             Self::Unlinked => "UNLINKED",
+            Self::RemovedByWhatsApp => "REMOVED_BY_WHATSAPP",
+            Self::OpenedElsewhere => "OPENED_ELSEWHERE",
+            Self::UpdateRequired => "UPDATE_REQUIRED",
+            Self::TemporarilyBanned => "TEMPORARILY_BANNED",
+            Self::TermsBlocked => "TERMS_BLOCKED",
+            Self::ProxyBlocked => "PROXY_BLOCKED",
+            Self::PasskeyRequired => "PASSKEY_REQUIRED",
+            Self::StorageError => "STORAGE_ERROR",
             Self::NetworkLost => "NETWORK_LOST",
             Self::BrowserLost => "BROWSER_LOST",
             Self::PageLost => "PAGE_LOST",
@@ -88,6 +113,41 @@ impl Reason {
             code,
             detail: detail.into(),
         }
+    }
+
+    /// What the page says when it does not work.
+    pub(super) fn from_trouble(trouble: Trouble) -> Self {
+        let (code, detail) = match trouble {
+            Trouble::OpenedElsewhere => (
+                ReasonCode::OpenedElsewhere,
+                "WhatsApp Web was opened in another window with this profile; close that one, or set TAKE_OVER=true",
+            ),
+            Trouble::UpdateRequired => (
+                ReasonCode::UpdateRequired,
+                "WhatsApp refuses this browser as too old; update Chrome (apt-get install --only-upgrade chromium-headless-shell), then POST /connect",
+            ),
+            Trouble::TemporarilyBanned => (
+                ReasonCode::TemporarilyBanned,
+                "WhatsApp has banned this account for a while; open WhatsApp on the phone to see how long, and send less afterwards",
+            ),
+            Trouble::TermsBlocked => (
+                ReasonCode::TermsBlocked,
+                "WhatsApp blocks this account until its terms are dealt with; open WhatsApp on the phone",
+            ),
+            Trouble::ProxyBlocked => (
+                ReasonCode::ProxyBlocked,
+                "WhatsApp refuses connections from this machine's address; use another network or proxy (CHROME_ARGS=--proxy-server=…)",
+            ),
+            Trouble::PasskeyRequired => (
+                ReasonCode::PasskeyRequired,
+                "linking this account asks for its passkey, which a browser without a screen cannot give; remove the passkey on the phone, link, and set it up again",
+            ),
+            Trouble::StorageError => (
+                ReasonCode::StorageError,
+                "WhatsApp Web cannot use its storage; check that the disk is not full, then POST /connect; if it stays, log out and link anew",
+            ),
+        };
+        Self::new(code, detail)
     }
 
     /// Why Chrome did not come up.

@@ -33,6 +33,8 @@ pub struct RegistryOptions {
     pub max_concurrent_starts: NonZeroUsize,
     /// How long codes are shown before a session gives up.
     pub qr_timeout: Duration,
+    /// Whether an account is taken back when WhatsApp Web is opened elsewhere.
+    pub take_over: bool,
     /// How long a send waits for WhatsApp's server.
     pub send_wait: Duration,
 }
@@ -121,6 +123,7 @@ impl Registry {
             capacity: Arc::clone(&self.capacity),
             starts: Arc::clone(&self.starts),
             qr_timeout: self.options.qr_timeout,
+            take_over: self.options.take_over,
             send_wait: self.options.send_wait,
             stop: self.stop.child_token(),
         };

@@ -1,12 +1,11 @@
 //! A session whose page is open: what it does with facts, commands and passing time.
 //!
-//! Responsible for reading the page's [`Standing`] as events of the state machine and for driving sends through the
-//! page one by one. Lives as long as one page; the actor opens before it and closes after it.
+//! Responsible for answering commands and for driving sends through the page one by one; what the page's [`Standing`]
+//! means, [`Reading`] knows. Lives as long as one page; the actor opens before it and closes after it.
 
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use jiff::Timestamp;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
     time::{Instant, sleep_until, timeout, timeout_at},
@@ -14,16 +13,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DisconnectError, DisconnectOutcome, QrCode, Reason, ReasonCode, SendError, SessionState,
+    DisconnectError, DisconnectOutcome, Reason, ReasonCode, SendError, SessionState,
     actor::{ActorOptions, End, answer, far_future},
     handle::Command,
     outbox::Outbox,
     publisher::Publisher,
+    reading::Reading,
     state::Event,
     timers::{Passed, START_TIMEOUT, Timers},
 };
 use crate::whatsapp::{
-    AdapterName, Driver, Fact, HandOverError, Handed, Outgoing, PrepareError, Prepared, Standing,
+    Driver, Fact, HandOverError, Handed, Outgoing, PrepareError, Prepared, Standing,
 };
 
 /// A hand-over that has begun is let finish before the page is closed: it takes milliseconds, and its outcome would
@@ -37,7 +37,7 @@ pub(super) struct Serving<'a, D: Driver> {
     stop: &'a CancellationToken,
     qr_timeout: Duration,
     send_wait: Duration,
-    standing: Standing,
+    page: Reading<'a>,
     outbox: Outbox,
     /// What has been asked of the page and not been answered yet.
     calls: FuturesUnordered<BoxFuture<'a, Answer>>,
@@ -51,6 +51,7 @@ enum Answer {
     Prepared(Result<Prepared, PrepareError>),
     HandedOver(Result<Handed, HandOverError>),
     Refreshed(Result<(), String>),
+    TakenOver(Result<(), String>),
 }
 
 impl<'a, D: Driver> Serving<'a, D> {
@@ -66,11 +67,11 @@ impl<'a, D: Driver> Serving<'a, D> {
             stop: &options.stop,
             qr_timeout: options.qr_timeout,
             send_wait: options.send_wait,
-            standing: Standing::default(),
+            page: Reading::new(publisher),
             outbox: Outbox::default(),
             calls: FuturesUnordered::new(),
             start: Some(start),
-            timers: Timers::new(options.qr_timeout, Instant::now()),
+            timers: Timers::new(options.qr_timeout, options.take_over, Instant::now()),
         }
     }
 
@@ -121,6 +122,11 @@ impl<'a, D: Driver> Serving<'a, D> {
                 let refresh = async move { Answer::Refreshed(driver.refresh_codes().await) };
                 self.calls.push(refresh.boxed());
             }
+            Passed::TakeOver => {
+                let driver = self.driver;
+                let take_over = async move { Answer::TakenOver(driver.take_over().await) };
+                self.calls.push(take_over.boxed());
+            }
             Passed::Reconnect => {
                 let detail = "WhatsApp Web has lost its server and is trying to reach it again; \
                               check the network of this machine";
@@ -134,7 +140,7 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     fn not_started(&self) -> End {
         let seconds = START_TIMEOUT.as_secs();
-        if self.standing.recognised {
+        if self.page.standing().recognised {
             return End::because(
                 ReasonCode::NavigationFailed,
                 format!(
@@ -152,7 +158,8 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     fn on_fact(&mut self, fact: Fact) -> Option<End> {
         match fact {
-            Fact::Stands(standing) => self.on_standing(standing),
+            Fact::Stands(standing) => return self.on_standing(standing),
+            Fact::LoggedOut(reason) => self.page.on_logged_out(reason),
             Fact::Ack { key, ack } => self.outbox.on_ack(&key, ack),
             Fact::BrowserLost(detail) => {
                 return Some(End::because(
@@ -170,99 +177,18 @@ impl<'a, D: Driver> Serving<'a, D> {
         None
     }
 
-    /// Reads how the page stands as an event.
-    fn on_standing(&mut self, standing: Standing) {
-        self.standing = standing;
-        self.report();
-        if self.standing.linked {
-            self.publisher.apply(&Event::Linked, None);
-            if self.standing.is_ready() {
-                self.publisher.apply(&Event::Ready, None);
-            }
-        } else if self.standing.login {
-            self.on_login();
-        }
+    fn on_standing(&mut self, standing: Standing) -> Option<End> {
+        let end = self.page.on_standing(standing);
         let state = self.publisher.state();
-        self.timers.set(&state, &self.standing, Instant::now());
+        if state != SessionState::Ready {
+            self.outbox.refuse_waiting(state.name());
+        }
         if state != SessionState::Init {
             self.start = None;
         }
-    }
-
-    /// The page asks for a scan.
-    fn on_login(&mut self) {
-        let state = self.publisher.state();
-        if matches!(state, SessionState::Authenticated | SessionState::Ready) {
-            let detail = "this device was removed from the account; scan a code to link it again";
-            let reason = Reason::new(ReasonCode::Unlinked, detail);
-            self.publisher.apply(&Event::Unlinked, Some(reason));
-            self.outbox.refuse_waiting(self.publisher.state().name());
-        }
-        let event = match &self.standing.code {
-            Some(text) => Event::CodeShown(QrCode {
-                text: text.clone(),
-                shown_at: Timestamp::now(),
-            }),
-            None => Event::CodeAwaited,
-        };
-        self.publisher.apply(&event, None);
-    }
-
-    /// Publishes what stands beside the state.
-    fn report(&self) {
-        let standing = &self.standing;
-        let serving = standing.serving.map(AdapterName::as_str);
-        self.publisher.amend(|snapshot| {
-            let account = standing
-                .account
-                .clone()
-                .or_else(|| snapshot.account.take().filter(|_| standing.linked));
-            let since = if snapshot.adapter.serving == serving {
-                snapshot.adapter.since
-            } else {
-                serving.map(|_| Timestamp::now())
-            };
-            let adapter = super::AdapterReport {
-                serving,
-                since,
-                missing: standing.missing.clone(),
-            };
-            let reason = self.adapter_reason(snapshot.reason.as_ref());
-            let changed = snapshot.account != account
-                || snapshot.adapter != adapter
-                || snapshot.reason != reason;
-            if snapshot.adapter.serving != adapter.serving
-                || snapshot.adapter.missing != adapter.missing
-            {
-                tracing::info!(
-                    adapter.serving = serving,
-                    adapter.missing = adapter.missing.join(", "),
-                    "the page is served by {}",
-                    serving.unwrap_or("no adapter")
-                );
-            }
-            (snapshot.account, snapshot.adapter, snapshot.reason) = (account, adapter, reason);
-            changed
-        });
-    }
-
-    /// Says why a linked and connected session cannot send; leaves every other reason alone.
-    fn adapter_reason(&self, present: Option<&Reason>) -> Option<Reason> {
-        let standing = &self.standing;
-        let is_broken = standing.linked
-            && standing.online
-            && standing.serving.is_some()
-            && standing.senders.is_empty();
-        if is_broken {
-            let missing = standing.missing.join(", ");
-            return Some(Reason::new(
-                ReasonCode::AdapterBroken,
-                format!("WhatsApp Web has changed: no adapter can send; missing: {missing}"),
-            ));
-        }
-        present
-            .filter(|reason| reason.code != ReasonCode::AdapterBroken)
-            .cloned()
+        self.timers
+            .set(&state, self.page.standing(), Instant::now());
+        end
     }
 
     async fn on_command(&mut self, command: Command) -> Option<End> {
@@ -357,6 +283,12 @@ impl<'a, D: Driver> Serving<'a, D> {
             }
             Answer::HandedOver(result) => self.outbox.on_handed_over(result),
             Answer::Refreshed(Ok(())) => {}
+            Answer::TakenOver(Ok(())) => {
+                tracing::info!("took the account over from another window")
+            }
+            Answer::TakenOver(Err(why)) => {
+                tracing::warn!(error = why, "could not take the account over: {why}");
+            }
             Answer::Refreshed(Err(why)) => {
                 tracing::warn!(error = why, "the page gave no fresh codes: {why}");
             }

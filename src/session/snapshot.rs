@@ -18,10 +18,28 @@ pub struct Snapshot {
     pub reason: Option<Reason>,
     /// The linked account's number, digits only, once known.
     pub account: Option<String>,
+    /// How far the chats are synced, 0 to 100, while they are.
+    pub sync_percent: Option<u8>,
     /// Which adapter serves the page, and what it lacks.
     pub adapter: AdapterReport,
     /// The running Chrome's process, `None` when none runs.
     pub chrome_pid: Option<u32>,
+}
+
+impl Snapshot {
+    /// A session that has not run yet.
+    pub fn not_running(since: Timestamp) -> Self {
+        Self {
+            revision: 0,
+            state: SessionState::Disconnected,
+            since,
+            reason: None,
+            account: None,
+            sync_percent: None,
+            adapter: AdapterReport::default(),
+            chrome_pid: None,
+        }
+    }
 }
 
 /// Which adapter serves and what is missing.

@@ -176,11 +176,19 @@ impl Reason {
             | ReasonCode::ScriptsUnreadable
             | ReasonCode::ProfileInUse
             | ReasonCode::ProfileUnusable
+            | ReasonCode::UpdateRequired
+            | ReasonCode::TemporarilyBanned
+            | ReasonCode::TermsBlocked
+            | ReasonCode::ProxyBlocked
+            | ReasonCode::PasskeyRequired
+            | ReasonCode::StorageError
             | ReasonCode::Internal => Event::Failed,
             ReasonCode::DisconnectRequested
             | ReasonCode::LoggedOut
             | ReasonCode::QrTimeout
             | ReasonCode::Unlinked
+            | ReasonCode::RemovedByWhatsApp
+            | ReasonCode::OpenedElsewhere
             | ReasonCode::NetworkLost
             | ReasonCode::BrowserLost
             | ReasonCode::PageLost

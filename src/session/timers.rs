@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::SessionState;
-use crate::whatsapp::Standing;
+use crate::whatsapp::{Standing, Trouble};
 
 /// From an open page to a code or an account. A heavy page takes 4 s, and 18 s when many start at once (CHROME.md); a
 /// slow network may need far more, but nobody waits longer than this in front of `INIT`.
@@ -20,16 +20,22 @@ const RECONNECT_GRACE: Duration = Duration::from_secs(5);
 /// Fresh codes come some 1 s after they were asked for (WHATSAPP.md, section 1); asked again when they did not.
 const REFRESH_RETRY: Duration = Duration::from_secs(5);
 
+/// Between two tries to take the account back from another window: a person at that one shall see what happens.
+const TAKE_OVER_RETRY: Duration = Duration::from_secs(10);
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Timers {
     qr_timeout: Duration,
+    takes_over: bool,
     /// By when INIT must be left.
     start: Option<Instant>,
     /// By when somebody must have scanned.
     scan: Option<Instant>,
     /// When fresh codes are to be asked for.
     refresh: Option<Instant>,
+    /// When the account is to be taken back from another window.
+    take_over: Option<Instant>,
     /// When a connection that is lost counts as lost.
     reconnect: Option<Instant>,
 }
@@ -43,18 +49,22 @@ pub(super) enum Passed {
     Scan,
     /// Fresh codes are due.
     Refresh,
+    /// The account is to be taken back from another window.
+    TakeOver,
     /// The connection has been lost for longer than a healthy reconnect takes.
     Reconnect,
 }
 
 impl Timers {
-    pub(super) fn new(qr_timeout: Duration, now: Instant) -> Self {
+    pub(super) fn new(qr_timeout: Duration, takes_over: bool, now: Instant) -> Self {
         let start = Some(now + START_TIMEOUT);
         Self {
             qr_timeout,
+            takes_over,
             start,
             scan: None,
             refresh: None,
+            take_over: None,
             reconnect: None,
         }
     }
@@ -65,6 +75,8 @@ impl Timers {
         // A page that loads anew knows nothing for a moment: that counts as a reconnect too.
         let is_lost = *state == SessionState::Ready && !standing.is_ready();
         self.reconnect = is_lost.then(|| self.reconnect.unwrap_or(now + RECONNECT_GRACE));
+        let is_elsewhere = standing.trouble == Some(Trouble::OpenedElsewhere);
+        self.take_over = (is_elsewhere && self.takes_over).then(|| self.take_over.unwrap_or(now));
         let shows_codes = matches!(state, SessionState::QrRequired { .. });
         self.scan = shows_codes.then(|| self.scan.unwrap_or(now + self.qr_timeout));
         let has_run_out = shows_codes && standing.codes_ended;
@@ -73,10 +85,16 @@ impl Timers {
 
     /// When to look again; `None` while nothing has a deadline.
     pub(super) fn next(&self) -> Option<Instant> {
-        [self.start, self.scan, self.refresh, self.reconnect]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.start,
+            self.scan,
+            self.refresh,
+            self.take_over,
+            self.reconnect,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Takes one deadline that has passed, those that end the session first.
@@ -90,6 +108,10 @@ impl Timers {
         }
         if self.reconnect.take_if(has_passed).is_some() {
             return Some(Passed::Reconnect);
+        }
+        if self.take_over.take_if(has_passed).is_some() {
+            self.take_over = Some(now + TAKE_OVER_RETRY);
+            return Some(Passed::TakeOver);
         }
         self.refresh.take_if(has_passed)?;
         self.refresh = Some(now + REFRESH_RETRY);
@@ -108,7 +130,7 @@ mod tests {
 
     fn timers() -> (Timers, Instant) {
         let now = Instant::now();
-        (Timers::new(Duration::from_secs(300), now), now)
+        (Timers::new(Duration::from_secs(300), true, now), now)
     }
 
     #[test]

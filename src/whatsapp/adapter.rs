@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 
 use serde::Deserialize;
 
-use super::Standing;
+use super::{Standing, Trouble};
 
 /// An adapter: one way to understand and to drive the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub(super) struct View {
     pub(super) account: Option<String>,
     pub(super) online: bool,
     pub(super) can_send: bool,
+    pub(super) trouble: Option<Trouble>,
+    pub(super) sync_percent: Option<u8>,
     pub(super) missing: Vec<String>,
 }
 
@@ -144,8 +146,12 @@ impl Views {
                     .map(move |what| format!("{name}: {what}"))
             })
             .collect();
+        // Bad news is believed from whoever has it: a page that refuses this browser has no modules to ask.
+        let trouble = heard.iter().find_map(|(_, view)| view.trouble);
         let Some((state_from, view)) = state else {
             return Standing {
+                recognised: trouble.is_some(),
+                trouble,
                 missing,
                 ..Standing::default()
             };
@@ -167,6 +173,8 @@ impl Views {
             linked: view.linked,
             account: view.account.clone(),
             online: view.online,
+            trouble,
+            sync_percent: view.sync_percent,
             serving: Some(senders.first().copied().unwrap_or(*state_from)),
             senders,
             missing,
@@ -243,6 +251,21 @@ mod tests {
     #[test]
     fn nothing_is_decided_before_the_preferred_adapter_has_spoken() {
         assert!(!views(None, Some(login(Some("shown")))).recognised);
+    }
+
+    #[test]
+    fn a_page_without_modules_can_still_say_that_it_refuses_the_browser() {
+        let broken = View {
+            missing: vec!["WAWebSocketModel.Socket".to_owned()],
+            ..View::default()
+        };
+        let refused = View {
+            trouble: Some(Trouble::UpdateRequired),
+            ..View::default()
+        };
+        let standing = views(Some(broken), Some(refused));
+        assert_eq!(standing.trouble, Some(Trouble::UpdateRequired));
+        assert!(standing.recognised);
     }
 
     #[test]

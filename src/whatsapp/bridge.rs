@@ -30,6 +30,8 @@ pub(super) enum Said {
     View { view: View },
     /// An own message has got this far.
     Ack { key: String, ack: i32 },
+    /// WhatsApp has removed this device, in its own word for why.
+    LoggedOut { reason: Option<String> },
     /// An adapter's script failed before it could say anything.
     Broken { detail: String },
 }

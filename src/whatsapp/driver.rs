@@ -5,6 +5,7 @@
 
 use std::{fmt, path::Path};
 
+use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
         outgoing: &Outgoing,
     ) -> impl Future<Output = Result<Handed, HandOverError>> + Send;
 
+    /// Takes the account over from another window that has it open ("use here").
+    fn take_over(&self) -> impl Future<Output = Result<(), String>> + Send;
+
     /// Unlinks this device on WhatsApp and waits until WhatsApp has done it.
     fn log_out(&self) -> impl Future<Output = Result<(), LogoutError>> + Send;
 
@@ -66,6 +70,8 @@ pub enum Fact {
         /// See [`Sent::ack`](crate::session::Sent::ack); below zero WhatsApp gave up on it.
         ack: i32,
     },
+    /// WhatsApp has removed this device from its account, and says why in its own word. The login screen follows.
+    LoggedOut(String),
     /// Chrome has ended or does not talk any more.
     BrowserLost(String),
     /// The page crashed, or is no longer WhatsApp Web.
@@ -93,6 +99,10 @@ pub struct Standing {
     pub account: Option<String>,
     /// Connected to WhatsApp's server and done with syncing.
     pub online: bool,
+    /// What keeps the page from working, when it says so.
+    pub trouble: Option<Trouble>,
+    /// How far the chats are synced, 0 to 100, while they are.
+    pub sync_percent: Option<u8>,
     /// The adapter in use, `None` until one has been chosen.
     pub serving: Option<super::AdapterName>,
     /// The adapters that find everything that a send needs, in the order in which they are tried.
@@ -101,10 +111,30 @@ pub struct Standing {
     pub missing: Vec<String>,
 }
 
+/// What WhatsApp Web says when it does not work. WHATSAPP.md, section 2, has the signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Trouble {
+    /// The account is open in another window, and this one has been put to sleep.
+    OpenedElsewhere,
+    /// This browser or this build of the page is too old for WhatsApp.
+    UpdateRequired,
+    /// The account is banned for a while.
+    TemporarilyBanned,
+    /// WhatsApp's terms, or a breach of them, stand in the way.
+    TermsBlocked,
+    /// WhatsApp refuses the address that this machine has on the network.
+    ProxyBlocked,
+    /// Linking asks for the account's passkey, which only a person at a screen can give.
+    PasskeyRequired,
+    /// The page cannot use its storage in the profile.
+    StorageError,
+}
+
 impl Standing {
     /// Whether a send would work now.
     pub fn is_ready(&self) -> bool {
-        self.linked && self.online && !self.senders.is_empty()
+        self.linked && self.online && self.trouble.is_none() && !self.senders.is_empty()
     }
 }
 
@@ -117,6 +147,7 @@ impl fmt::Debug for Standing {
             .field("codes_ended", &self.codes_ended)
             .field("linked", &self.linked)
             .field("online", &self.online)
+            .field("trouble", &self.trouble)
             .field("serving", &self.serving)
             .field("senders", &self.senders)
             .field("missing", &self.missing)

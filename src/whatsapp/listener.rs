@@ -101,6 +101,11 @@ impl Listener {
         let adapter = adapter.parse::<AdapterName>().ok();
         match (said, adapter) {
             (Said::Ack { key, ack }, _) => return Some(Fact::Ack { key, ack }),
+            (Said::LoggedOut { reason }, _) => {
+                return Some(Fact::LoggedOut(
+                    reason.unwrap_or_else(|| "unknown".to_owned()),
+                ));
+            }
             (Said::Document, _) => self.views.forget(),
             (Said::View { view }, Some(adapter)) => self.views.update(adapter, view),
             (Said::Broken { detail }, Some(adapter)) => {

@@ -17,7 +17,7 @@ mod scripts;
 pub use adapter::{AdapterName, UnknownAdapter};
 pub use driver::{
     Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
-    PrepareError, Prepared, Standing,
+    PrepareError, Prepared, Standing, Trouble,
 };
 pub use page::{PageSettings, WhatsAppPage};
 pub use scripts::{PageScripts, ScriptError};

@@ -159,6 +159,12 @@ impl Driver for WhatsAppPage {
         }
     }
 
+    async fn take_over(&self) -> Result<(), String> {
+        self.call::<()>(AdapterName::Modules, "takeOver", json!(null))
+            .await
+            .map_err(|why| why.detail)
+    }
+
     async fn log_out(&self) -> Result<(), LogoutError> {
         self.call::<()>(AdapterName::Modules, "logOut", json!(null))
             .await

@@ -7,13 +7,8 @@ use crate::session::{QrCode, Reason};
 
 fn snapshot(state: SessionState) -> Snapshot {
     Snapshot {
-        revision: 1,
         state,
-        since: Timestamp::UNIX_EPOCH,
-        reason: None,
-        account: None,
-        adapter: AdapterReport::default(),
-        chrome_pid: None,
+        ..Snapshot::not_running(Timestamp::UNIX_EPOCH)
     }
 }
 

@@ -60,6 +60,7 @@ impl Api {
             max_sessions: one,
             max_concurrent_starts: one,
             qr_timeout: Duration::from_secs(1),
+            take_over: true,
             send_wait: Duration::from_secs(1),
         });
         let state = AppState::new(Arc::new(registry.unwrap()), &config);

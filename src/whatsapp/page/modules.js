@@ -31,6 +31,24 @@
       noiseInfo: ["WAWebUserPrefsInfoStore", "waNoiseInfo"],
       signalStore: ["WAWebSignalStoreApi", "waSignalStore"],
     },
+    // Without these bad news is told later, or by the screen only.
+    news: {
+      Cmd: ["WAWebCmd", "Cmd"],
+      BackendEvents: ["WAWebBackendEventBus", "BackendEventBus"],
+    },
+  };
+  // What keeps the page from working, by the state of the socket or the mode of the stream.
+  const TROUBLES = {
+    CONFLICT: "OPENED_ELSEWHERE",
+    DEPRECATED_VERSION: "UPDATE_REQUIRED",
+    TOS_BLOCK: "TERMS_BLOCKED",
+    SMB_TOS_BLOCK: "TERMS_BLOCKED",
+    PROXYBLOCK: "PROXY_BLOCKED",
+  };
+  // The same, as events of the page's back end. They are said once and hold for the life of the document.
+  const TROUBLE_EVENTS = {
+    account_temporarily_banned: "TEMPORARILY_BANNED",
+    storage_initialization_error: "STORAGE_ERROR",
   };
   // The secret has moved between builds; it can change while pairing, so it is read for each code.
   const SECRET_HOMES = ["WAWebUserPrefsMultiDevice", "WAWebAdvSignatureApi"];
@@ -66,6 +84,14 @@
 
   let code = null;
   let codeTimer = 0;
+  let announced = null;
+  let syncPercent = null;
+
+  const trouble = () => {
+    const { state } = found.Socket;
+    const { mode, needsUpdate } = found.Stream;
+    return announced ?? TROUBLES[state] ?? TROUBLES[mode] ?? (needsUpdate ? "UPDATE_REQUIRED" : null);
+  };
 
   const account = () => {
     const me = found.getMaybeMePnUser();
@@ -78,7 +104,7 @@
   let last = "";
   const tell = () => {
     if (!isSettled) return;
-    const missing = { state: probe("state"), send: probe("send"), code: probe("code") };
+    const missing = { state: probe("state"), send: probe("send") };
     const view = { state_known: missing.state.length === 0, missing: [...missing.state, ...missing.send] };
     if (view.state_known) {
       const { state } = found.Socket;
@@ -91,6 +117,8 @@
       view.code = view.login ? code : null;
       view.online = view.linked && state === "CONNECTED" && found.Stream.mode === "MAIN";
       view.can_send = missing.send.length === 0;
+      view.trouble = trouble();
+      view.sync_percent = view.linked && !view.online ? syncPercent : null;
     }
     const text = JSON.stringify(view);
     if (text !== last) say({ kind: "view", view });
@@ -129,6 +157,16 @@
     tell();
   };
 
+  const announce = (name) => {
+    announced = name;
+    tell();
+  };
+  const onSync = (update) => {
+    const percent = Math.round(update?.progress);
+    syncPercent = percent >= 0 && percent <= 100 ? percent : null;
+    tell();
+  };
+
   const sayAck = (message) => {
     if (message?.id?.fromMe && typeof message.ack === "number") {
       say({ kind: "ack", key: message.id.id, ack: message.ack });
@@ -137,15 +175,19 @@
 
   const watched = new Set();
   const watch = (key, events, react) => {
-    if (!found[key]?.on || watched.has(key)) return;
-    watched.add(key);
-    found[key].on(events, react);
+    if (!found[key]?.on || watched.has(key + events)) return;
+    watched.add(key + events);
+    // One event at a time: not every emitter of the page takes a list.
+    for (const event of events.split(" ")) found[key].on(event, react);
   };
   const watchAll = () => {
     watch("Socket", "change:state", tell);
-    watch("Stream", "change:mode", tell);
+    watch("Stream", "change:mode change:needsUpdate", tell);
+    watch("Cmd", "logout_from_bridge", (reason) => say({ kind: "logged_out", reason: typeof reason === "string" ? reason : null }));
+    watch("Cmd", "offline_progress_update_from_bridge", onSync);
+    for (const [event, name] of Object.entries(TROUBLE_EVENTS)) watch("BackendEvents", event, () => announce(name));
     watch("Messages", "change:ack", sayAck);
-    if (!watched.has("Conn") && found.Conn) {
+    if (found.Conn && !watched.has("Connchange:ref")) {
       watch("Conn", "change:ref", onRef);
       onRef();
     }
@@ -154,7 +196,7 @@
   // Modules can come late and one by one, so this goes on until none is missing.
   const began = Date.now();
   const settle = () => {
-    const isMissing = ["state", "send", "code"].flatMap(probe).length > 0;
+    const isMissing = Object.keys(NAMES).flatMap(probe).length > 0;
     const isLate = Date.now() - began > PROBE_PATIENCE_MS;
     isSettled ||= !isMissing || isLate;
     watchAll();
@@ -213,6 +255,12 @@
     refreshCodes: async () => {
       if (!found.refreshQR) throw failure("NO_REFRESH", "WAWebLaunchSocketUtils.refreshQR is missing");
       await found.refreshQR();
+    },
+
+    // "Use here": the account is open in another window.
+    takeOver: async () => {
+      if (typeof found.Socket.takeover !== "function") throw failure("NO_TAKEOVER", "WAWebSocketModel.Socket.takeover is missing");
+      await found.Socket.takeover();
     },
 
     logOut: () => {

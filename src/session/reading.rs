@@ -1,0 +1,175 @@
+//! What a page's standing means for the session: reads it as events, and publishes what stands beside the state.
+//!
+//! Pure but for publishing: no page, no time.
+
+use jiff::Timestamp;
+
+use super::{
+    AdapterReport, QrCode, Reason, ReasonCode, SessionState, actor::End, publisher::Publisher,
+    state::Event,
+};
+use crate::whatsapp::{AdapterName, Standing, Trouble};
+
+/// WhatsApp's word for a device that was removed by its owner (wa-js `LogoutReason.ts`).
+const REMOVED_BY_OWNER: &str = "user_initiated";
+
+/// Follows one page.
+#[derive(Debug)]
+pub(super) struct Reading<'a> {
+    publisher: &'a Publisher,
+    standing: Standing,
+    /// Why WhatsApp has removed the device, in its own word: said just before the login screen comes back.
+    removed_because: Option<String>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(publisher: &'a Publisher) -> Self {
+        Self {
+            publisher,
+            standing: Standing::default(),
+            removed_because: None,
+        }
+    }
+
+    /// The page as it stands now.
+    pub(super) const fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// WhatsApp says why it removes this device.
+    pub(super) fn on_logged_out(&mut self, reason: String) {
+        self.removed_because = Some(reason);
+    }
+
+    /// Reads how the page stands. Trouble that waiting does not cure ends the session.
+    pub(super) fn on_standing(&mut self, standing: Standing) -> Option<End> {
+        self.standing = standing;
+        self.report();
+        let trouble = self.standing.trouble.map(Reason::from_trouble);
+        match (self.standing.trouble, trouble) {
+            (Some(Trouble::OpenedElsewhere), reason) => {
+                self.publisher.apply(&Event::Linked, None);
+                self.publisher.apply(&Event::Unready, reason);
+            }
+            (_, Some(reason)) => {
+                return Some(End {
+                    reason,
+                    unlinked: false,
+                    asked: None,
+                });
+            }
+            (_, None) if self.standing.linked => {
+                self.publisher.apply(&Event::Linked, None);
+                if self.standing.is_ready() {
+                    self.publisher.apply(&Event::Ready, None);
+                }
+            }
+            (_, None) if self.standing.login => self.on_login(),
+            (_, None) => {}
+        }
+        None
+    }
+
+    /// The page asks for a scan.
+    fn on_login(&mut self) {
+        let state = self.publisher.state();
+        if matches!(state, SessionState::Authenticated | SessionState::Ready) {
+            let reason = self.removed_because.take();
+            self.publisher
+                .apply(&Event::Unlinked, Some(unlinked(reason.as_deref())));
+        }
+        let event = match &self.standing.code {
+            Some(text) => Event::CodeShown(QrCode {
+                text: text.clone(),
+                shown_at: Timestamp::now(),
+            }),
+            None => Event::CodeAwaited,
+        };
+        self.publisher.apply(&event, None);
+    }
+
+    /// Publishes what stands beside the state.
+    fn report(&self) {
+        let standing = &self.standing;
+        let serving = standing.serving.map(AdapterName::as_str);
+        self.publisher.amend(|snapshot| {
+            let before = snapshot.clone();
+            if standing.account.is_some() || !standing.linked {
+                snapshot.account.clone_from(&standing.account);
+            }
+            snapshot.sync_percent = standing.sync_percent;
+            let since = if before.adapter.serving == serving {
+                before.adapter.since
+            } else {
+                serving.map(|_| Timestamp::now())
+            };
+            snapshot.adapter = AdapterReport {
+                serving,
+                since,
+                missing: standing.missing.clone(),
+            };
+            snapshot.reason = self.reason_beside(before.reason.as_ref());
+            if before.adapter != snapshot.adapter {
+                tracing::info!(
+                    adapter.serving = serving,
+                    adapter.missing = standing.missing.join(", "),
+                    "the page is served by {}",
+                    serving.unwrap_or("no adapter")
+                );
+            }
+            (
+                &before.account,
+                before.sync_percent,
+                &before.adapter,
+                &before.reason,
+            ) != (
+                &snapshot.account,
+                snapshot.sync_percent,
+                &snapshot.adapter,
+                &snapshot.reason,
+            )
+        });
+    }
+
+    /// Names what holds a linked session back from READY, as long as it does; leaves every other reason alone.
+    fn reason_beside(&self, present: Option<&Reason>) -> Option<Reason> {
+        let standing = &self.standing;
+        if standing.linked && standing.trouble == Some(Trouble::OpenedElsewhere) {
+            return standing.trouble.map(Reason::from_trouble);
+        }
+        let is_broken = standing.linked
+            && standing.online
+            && standing.serving.is_some()
+            && standing.senders.is_empty();
+        if is_broken {
+            let missing = standing.missing.join(", ");
+            return Some(Reason::new(
+                ReasonCode::AdapterBroken,
+                format!("WhatsApp Web has changed: no adapter can send; missing: {missing}"),
+            ));
+        }
+        let is_over = |reason: &&Reason| {
+            matches!(
+                reason.code,
+                ReasonCode::AdapterBroken | ReasonCode::OpenedElsewhere
+            )
+        };
+        present.filter(|reason| !is_over(reason)).cloned()
+    }
+}
+
+/// Why the device is no longer linked.
+fn unlinked(reason: Option<&str>) -> Reason {
+    match reason {
+        None | Some(REMOVED_BY_OWNER) => Reason::new(
+            ReasonCode::Unlinked,
+            "this device was removed from the account; scan a code to link it again",
+        ),
+        Some(reason) => Reason::new(
+            ReasonCode::RemovedByWhatsApp,
+            format!(
+                "WhatsApp removed this device from the account ({reason}); scan a code to link it again"
+            ),
+        ),
+    }
+}
