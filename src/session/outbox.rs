@@ -3,7 +3,7 @@
 //! Responsible for order, capacity, deadlines and for answering each caller exactly once. Does nothing itself: the actor
 //! calls the page and reports back here. Knows no time but what it is given.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use jiff::Timestamp;
 use rand::RngExt;
@@ -15,6 +15,13 @@ use crate::whatsapp::{HandOverError, Handed, Outgoing, PrepareError, Prepared};
 /// Sends that may wait for their turn. A hand-over takes milliseconds: more than this means that the page is stuck.
 const WAITING_CAPACITY: usize = 100;
 
+/// A page loads itself anew once or twice in a row; one that breaks each time would keep a send, and those behind it,
+/// for ever.
+const MAX_INTERRUPTIONS: u8 = 2;
+
+/// Between two tries: a page that loads itself anew says so within milliseconds, and then is waited for.
+const INTERRUPTION_PAUSE: Duration = Duration::from_millis(300);
+
 type Reply = oneshot::Sender<Result<Sent, SendError>>;
 
 /// See the module.
@@ -24,6 +31,8 @@ pub(super) struct Outbox {
     /// At most one send is between "taken from the queue" and "handed over": WhatsApp then keeps the order.
     current: Option<Current>,
     handed: Vec<Waiting>,
+    /// After an interruption nothing begins before this.
+    paused_until: Option<Instant>,
 }
 
 /// A send whose caller waits for an answer.
@@ -32,6 +41,8 @@ struct Entry {
     outgoing: Outgoing,
     reply: Reply,
     deadline: Instant,
+    /// How often the page was interrupted while it made this one ready.
+    interruptions: u8,
 }
 
 #[derive(Debug)]
@@ -67,14 +78,16 @@ impl Outbox {
             outgoing,
             reply,
             deadline,
+            interruptions: 0,
         });
     }
 
     /// Takes the next send from the queue, to be prepared; `None` while another is on its way, or none waits.
-    pub(super) fn begin(&mut self) -> Option<(Outgoing, Instant)> {
-        if self.current.is_some() {
+    pub(super) fn begin(&mut self, now: Instant) -> Option<(Outgoing, Instant)> {
+        if self.current.is_some() || self.paused_until.is_some_and(|until| now < until) {
             return None;
         }
+        self.paused_until = None;
         let entry = self.waiting.pop_front()?;
         let next = (entry.outgoing.clone(), entry.deadline);
         self.current = Some(Current {
@@ -89,6 +102,7 @@ impl Outbox {
     pub(super) fn on_prepared(
         &mut self,
         result: Result<Prepared, PrepareError>,
+        now: Instant,
     ) -> Option<(Prepared, Outgoing, Instant)> {
         match result {
             Ok(prepared) => {
@@ -101,8 +115,14 @@ impl Outbox {
                 ))
             }
             Err(why) => {
-                if let Some(current) = self.current.take() {
-                    answer(current.entry.reply, Err(why.into()));
+                let mut entry = self.current.take()?.entry;
+                let is_interrupted = matches!(why, PrepareError::Interrupted(_));
+                if is_interrupted && entry.interruptions < MAX_INTERRUPTIONS {
+                    entry.interruptions += 1;
+                    self.paused_until = Some(now + INTERRUPTION_PAUSE);
+                    self.waiting.push_front(entry);
+                } else {
+                    answer(entry.reply, Err(why.into()));
                 }
                 None
             }
@@ -208,6 +228,7 @@ impl Outbox {
         let waiting = self.waiting.iter().map(|entry| entry.deadline);
         waiting
             .chain(self.handed.iter().map(|handed| handed.deadline))
+            .chain(self.paused_until)
             .min()
     }
 
@@ -255,7 +276,7 @@ impl From<PrepareError> for SendError {
     fn from(why: PrepareError) -> Self {
         match why {
             PrepareError::NotOnWhatsApp => Self::NotOnWhatsApp,
-            PrepareError::Failed(detail) => Self::Failed(detail),
+            PrepareError::Failed(_) | PrepareError::Interrupted(_) => Self::Failed(why.to_string()),
         }
     }
 }
@@ -275,8 +296,6 @@ fn new_key() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::whatsapp::AdapterName;
 
@@ -310,8 +329,10 @@ mod tests {
 
     /// Takes the next send up to the moment before its hand-over is answered.
     fn begin_and_prepare(outbox: &mut Outbox) -> Outgoing {
-        let (outgoing, _) = outbox.begin().unwrap();
-        outbox.on_prepared(Ok(prepared(&outgoing))).unwrap();
+        let (outgoing, _) = outbox.begin(Instant::now()).unwrap();
+        outbox
+            .on_prepared(Ok(prepared(&outgoing)), Instant::now())
+            .unwrap();
         outgoing
     }
 
@@ -346,9 +367,9 @@ mod tests {
         let mut outbox = Outbox::default();
         let _answers = [send(&mut outbox, soon()), send(&mut outbox, soon())];
         let first = begin_and_prepare(&mut outbox);
-        assert!(outbox.begin().is_none());
+        assert!(outbox.begin(Instant::now()).is_none());
         outbox.on_handed_over(Ok(handed(&first)));
-        assert_ne!(outbox.begin().unwrap().0.key, first.key);
+        assert_ne!(outbox.begin(Instant::now()).unwrap().0.key, first.key);
     }
 
     #[test]
@@ -375,7 +396,7 @@ mod tests {
         let mut outbox = Outbox::default();
         let mut looked_up = send(&mut outbox, soon());
         let mut waiting = send(&mut outbox, soon());
-        outbox.begin().unwrap();
+        outbox.begin(Instant::now()).unwrap();
         outbox.end("Chrome ended");
         assert!(matches!(
             looked_up.try_recv().unwrap(),
@@ -384,6 +405,24 @@ mod tests {
         assert!(matches!(
             waiting.try_recv().unwrap(),
             Err(SendError::NotReady { .. })
+        ));
+    }
+
+    #[test]
+    fn a_send_that_the_page_was_interrupted_in_is_made_ready_again_but_not_for_ever() {
+        let mut outbox = Outbox::default();
+        let mut answer = send(&mut outbox, soon());
+        let interrupted = || Err(PrepareError::Interrupted("reloaded".to_owned()));
+        for _ in 0..=MAX_INTERRUPTIONS {
+            assert!(answer.try_recv().is_err());
+            outbox.begin(Instant::now()).unwrap();
+            outbox.on_prepared(interrupted(), Instant::now());
+            assert!(outbox.begin(Instant::now()).is_none(), "it pauses");
+            outbox.paused_until = None;
+        }
+        assert!(matches!(
+            answer.try_recv().unwrap(),
+            Err(SendError::Failed(_))
         ));
     }
 

@@ -253,8 +253,12 @@ impl<'a, D: Driver> Serving<'a, D> {
         }
     }
 
+    /// A page that loads itself anew is waited for: what waits is refused only when the session is no longer READY.
     fn begin_next_send(&mut self) {
-        let Some((outgoing, deadline)) = self.outbox.begin() else {
+        if !self.page.standing().is_ready() {
+            return;
+        }
+        let Some((outgoing, deadline)) = self.outbox.begin(Instant::now()) else {
             return;
         };
         let driver = self.driver;
@@ -276,7 +280,9 @@ impl<'a, D: Driver> Serving<'a, D> {
     fn on_answer(&mut self, answer: Answer) {
         match answer {
             Answer::Prepared(result) => {
-                if let Some((prepared, outgoing, deadline)) = self.outbox.on_prepared(result) {
+                if let Some((prepared, outgoing, deadline)) =
+                    self.outbox.on_prepared(result, Instant::now())
+                {
                     self.calls
                         .push(hand_over(self.driver, prepared, outgoing, deadline).boxed());
                 }

@@ -48,6 +48,9 @@ pub(super) struct CallError {
 /// The page gave no answer: whether the command was carried out is not known.
 pub(super) const NO_ANSWER: &str = "NO_ANSWER";
 
+/// The page is between two documents: the command did nothing.
+pub(super) const NOT_LOADED: &str = "NOT_LOADED";
+
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer<T> {

@@ -226,6 +226,9 @@ pub enum PrepareError {
     /// The page refused or broke.
     #[error("{0}")]
     Failed(String),
+    /// The page gave no answer, as when it loads itself anew: the same may go well in a moment.
+    #[error("{0}; nothing was sent")]
+    Interrupted(String),
 }
 
 /// Why a hand-over did not succeed.

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
     PageScripts, PrepareError, Prepared, Standing,
-    bridge::{self, CallError, NO_ANSWER},
+    bridge::{self, CallError, NO_ANSWER, NOT_LOADED},
     listener::{self, Ears},
     scripts::BINDING,
 };
@@ -210,7 +210,8 @@ impl WhatsAppPage {
             message_id: Option<String>,
             chat: String,
         }
-        let mut failed = PrepareError::Failed("no adapter can send".to_owned());
+        // The session is READY, so this is a page between two documents.
+        let mut failed = PrepareError::Interrupted("no adapter can send now".to_owned());
         for &adapter in senders {
             let argument = json!({ "key": outgoing.key, "to": outgoing.to });
             failed = match self.call(adapter, "prepare", argument).await {
@@ -223,6 +224,9 @@ impl WhatsAppPage {
                 }
                 Err(why) if why.code == "NOT_ON_WHATSAPP" => {
                     return Err(PrepareError::NotOnWhatsApp);
+                }
+                Err(why) if [NO_ANSWER, NOT_LOADED].contains(&why.code.as_str()) => {
+                    PrepareError::Interrupted(why.detail)
                 }
                 Err(why) => PrepareError::Failed(why.detail),
             };

@@ -190,12 +190,10 @@ async fn a_logout_unlinks_the_device_and_deletes_the_profile() {
 async fn a_lost_network_takes_ready_away_and_gives_it_back() {
     let service = Service::start(|_| {}).await;
     service.link("51").await;
-    service
-        .phone("/faults", &json!({ "socket": "refuse" }))
-        .await;
+    service.faults(json!({ "socket": "refuse" })).await;
     let lost = service.reaches("51", "AUTHENTICATED").await;
     assert_eq!(lost["reason"], "NETWORK_LOST", "{lost}");
-    service.phone("/faults", &json!({})).await;
+    service.faults(json!({})).await;
     let back = service.reaches("51", "READY").await;
     assert_eq!(back.get("reason"), None, "{back}");
     service.stop();

@@ -15,3 +15,4 @@ mod lifecycle;
 mod pm2;
 mod sandbox;
 mod sends;
+mod troubles;

@@ -43,7 +43,7 @@ async fn a_message_that_only_whatsapps_queue_has_is_pending() {
     })
     .await;
     service.link("51").await;
-    service.phone("/faults", &json!({ "ack": "never" })).await;
+    service.faults(json!({ "ack": "never" })).await;
     let pending = service.send(51, TO, "x").await;
     assert_eq!(pending.status, 202, "{}", pending.text());
     let body = pending.json();
@@ -59,7 +59,7 @@ async fn a_number_that_could_not_be_checked_is_not_said_to_be_unknown() {
     let service = Service::start(|_| {}).await;
     let account = service.link("51").await;
     service
-        .phone("/faults", &json!({ "number_check": "network_error" }))
+        .faults(json!({ "number_check": "network_error" }))
         .await;
     let failed = service.send(51, TO, "x").await;
     assert_eq!(
@@ -77,7 +77,7 @@ async fn a_page_that_refuses_to_send_has_sent_nothing() {
     let service = Service::start(|_| {}).await;
     let account = service.link("51").await;
     for fault in ["throws", "refused"] {
-        service.phone("/faults", &json!({ "send": fault })).await;
+        service.faults(json!({ "send": fault })).await;
         let failed = service.send(51, TO, "x").await;
         assert_eq!(
             (failed.status, &failed.json()["code"]),
@@ -86,7 +86,7 @@ async fn a_page_that_refuses_to_send_has_sent_nothing() {
             failed.text()
         );
     }
-    service.phone("/faults", &json!({})).await;
+    service.faults(json!({})).await;
     assert_eq!(service.send(51, TO, "y").await.status, 200);
     assert_eq!(service.messages(&account).await, ["y"]);
     service.stop();
@@ -96,7 +96,7 @@ async fn a_page_that_refuses_to_send_has_sent_nothing() {
 async fn a_chrome_killed_before_the_acknowledgement_leaves_the_message_unconfirmed() {
     let service = Service::start(|_| {}).await;
     service.link("51").await;
-    service.phone("/faults", &json!({ "ack": "never" })).await;
+    service.faults(json!({ "ack": "never" })).await;
     let pid = service.status("51").await["chrome_pid"].as_u64().unwrap();
     let kill = async {
         while service.phone_state().await["sent"]

@@ -205,6 +205,12 @@
   };
   settle();
 
+  // A document that has just begun has no modules yet: asked again in a moment, it has.
+  const mustBeLoaded = () => {
+    const missing = probe("send");
+    if (missing.length > 0) throw failure("NOT_LOADED", `WhatsApp Web has not loaded ${missing.join(", ")}`);
+  };
+
   const keyOf = ({ key, chat }) => {
     const to = found.createWid(chat);
     // Sender and recipient must be addressed in one mode (wa-js 4.3.1, 4.4.0).
@@ -216,6 +222,7 @@
   return {
     // {key, to: digits} -> {message_id, chat}. Looks up, sends nothing.
     async prepare({ key, to }) {
+      mustBeLoaded();
       let known;
       try {
         known = await found.queryWidExists(found.createWid(`${to}@c.us`));
@@ -231,6 +238,7 @@
 
     // {key, chat, body} -> {key, message_id}. Throws only while certainly nothing was handed over.
     async handOver({ key, chat, body }) {
+      mustBeLoaded();
       const { to, from, id } = keyOf({ key, chat });
       // Some builds answer a plain {id} instead of the chat itself: the collection has the real one.
       const model = found.Chats.get(to) ?? (await found.findOrCreateLatestChat(to), found.Chats.get(to));

@@ -190,6 +190,12 @@ impl Api {
             .json()
     }
 
+    /// Sets the sandbox's faults.
+    pub(crate) async fn faults(&self, faults: Value) {
+        let set = self.phone("/faults", &faults).await;
+        assert_eq!(set.status, 200, "{}", set.text());
+    }
+
     /// `POST` to the sandbox: its phone, its faults.
     pub(crate) async fn phone(&self, path: &str, body: &Value) -> Answer {
         answer(

@@ -12,7 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::time::timeout;
 
-use super::{Api, Home, output::Output};
+use super::{Api, Home, chrome::eventually, output::Output};
 
 /// Binding two ports takes milliseconds; a machine that builds at the same time may stall a start for seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -102,6 +102,11 @@ impl Service {
     /// Its folder.
     pub(crate) const fn home(&self) -> &Home {
         &self.home
+    }
+
+    /// Waits until it has logged `text`.
+    pub(crate) async fn logs(&self, text: &str) {
+        eventually(text, || self.log().contains(text)).await;
     }
 
     /// Everything that it has logged so far.
