@@ -23,6 +23,11 @@ need_packages() {
     fi
     say "installing ${missing[*]}: $why"
     "${as_root[@]}" apt-get update -qq || fail "apt-get update failed: is there a network?"
+    for package in "${missing[@]}"; do
+        apt-cache show "$package" >/dev/null 2>&1 || fail "this system has no package $package ($why). \
+Ubuntu has Chromium as a snap only, which cannot use our profile folders: install Google Chrome's own package \
+(google-chrome-stable), or name a Chrome with CHROME_PATH."
+    done
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
         fail "apt-get could not install ${missing[*]}"
 }
