@@ -8,6 +8,16 @@ fail() {
 }
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# What to do where a package is not to be had.
+hint() {
+    case "$1" in
+    chromium*)
+        printf ' %s' "Ubuntu has Chromium as a snap only, which cannot use our profile folders: install Google's own" \
+            "package google-chrome-stable, or name a Chrome with CHROME_PATH."
+        ;;
+    esac
+}
+
 # need_packages WHY PACKAGE…: Debian packages, with one look at the lists if they are needed at all.
 need_packages() {
     local why=$1 missing=() as_root=() package
@@ -24,9 +34,7 @@ need_packages() {
     say "installing ${missing[*]}: $why"
     "${as_root[@]}" apt-get update -qq || fail "apt-get update failed: is there a network?"
     for package in "${missing[@]}"; do
-        apt-cache show "$package" >/dev/null 2>&1 || fail "this system has no package $package ($why). \
-Ubuntu has Chromium as a snap only, which cannot use our profile folders: install Google Chrome's own package \
-(google-chrome-stable), or name a Chrome with CHROME_PATH."
+        apt-cache show "$package" >/dev/null 2>&1 || fail "this system has no package $package ($why).$(hint "$package")"
     done
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
         fail "apt-get could not install ${missing[*]}"
