@@ -217,16 +217,14 @@ impl<D: Driver> Actor<D> {
         let opened = loop {
             tokio::select! {
                 opened = &mut opening => break opened,
-                Some(command) = self.commands.recv() => match command {
+                // Once it is called off, further commands wait until Chrome is gone.
+                Some(command) = self.commands.recv(), if asked_to_end.is_none() => match command {
                     Command::Connect { reply } => answer(reply, Ok(false)),
                     Command::Send { reply, .. } => answer(reply, Err(SendError::NotReady { state: self.publisher.state().name() })),
                     Command::Disconnect { logout: true, reply } => answer(reply, Err(DisconnectError::NotLinked)),
                     Command::Disconnect { logout: false, reply } => {
                         call_off.cancel();
-                        // A second caller is told with the first one's answer gone: nothing runs any more.
-                        if let Some(earlier) = asked_to_end.replace(reply) {
-                            answer(earlier, Ok(DisconnectOutcome::Disconnected));
-                        }
+                        asked_to_end = Some(reply);
                     }
                 },
             }

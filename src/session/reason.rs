@@ -23,6 +23,8 @@ pub enum ReasonCode {
     LoggedOut,
     /// Nobody scanned a code in time.
     QrTimeout,
+    /// Linked, but the chats never got synced.
+    SyncTimeout,
     /// The phone or WhatsApp removed this device; a new scan is needed.
     Unlinked,
     /// WhatsApp removed this device for a reason of its own; a new scan is needed.
@@ -79,6 +81,7 @@ impl ReasonCode {
             Self::DisconnectRequested => "DISCONNECT_REQUESTED",
             Self::LoggedOut => "LOGGED_OUT",
             Self::QrTimeout => "QR_TIMEOUT",
+            Self::SyncTimeout => "SYNC_TIMEOUT",
             Self::Unlinked => "UNLINKED",
             Self::RemovedByWhatsApp => "REMOVED_BY_WHATSAPP",
             Self::OpenedElsewhere => "OPENED_ELSEWHERE",

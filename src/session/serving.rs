@@ -20,7 +20,7 @@ use super::{
     publisher::Publisher,
     reading::Reading,
     state::Event,
-    timers::{Passed, START_TIMEOUT, Timers},
+    timers::{Passed, START_TIMEOUT, SYNC_TIMEOUT, Timers},
 };
 use crate::whatsapp::{
     Driver, Fact, HandOverError, Handed, Outgoing, PrepareError, Prepared, Standing,
@@ -110,6 +110,13 @@ impl<'a, D: Driver> Serving<'a, D> {
         self.outbox.expire(now);
         match self.timers.passed(now)? {
             Passed::Start => return Some(self.not_started()),
+            Passed::Sync => {
+                let detail = format!(
+                    "linked, but the chats did not get synced: nothing moved for {} s; POST /connect tries again",
+                    SYNC_TIMEOUT.as_secs()
+                );
+                return Some(End::because(ReasonCode::SyncTimeout, detail));
+            }
             Passed::Scan => {
                 let detail = format!(
                     "nobody scanned a code for {} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again",

@@ -186,6 +186,7 @@ impl Reason {
             ReasonCode::DisconnectRequested
             | ReasonCode::LoggedOut
             | ReasonCode::QrTimeout
+            | ReasonCode::SyncTimeout
             | ReasonCode::Unlinked
             | ReasonCode::RemovedByWhatsApp
             | ReasonCode::OpenedElsewhere

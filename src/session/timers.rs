@@ -13,6 +13,10 @@ use crate::whatsapp::{Standing, Trouble};
 /// slow network may need far more, but nobody waits longer than this in front of `INIT`.
 pub(super) const START_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// From the link to READY, and from one step of the sync to the next. The real page takes 7 to 15 s (WHATSAPP.md,
+/// section 2), an account with years of chats minutes; one that does not move for this long never arrives.
+pub(super) const SYNC_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// A healthy reconnect takes 0.3 to 1.4 s, after an `offline` event up to 3.1 s (WHATSAPP.md, section 2). A silent loss
 /// shows in the page after 33 to 34 s only, and READY must end within 40.
 const RECONNECT_GRACE: Duration = Duration::from_secs(5);
@@ -30,6 +34,11 @@ pub(super) struct Timers {
     takes_over: bool,
     /// By when INIT must be left.
     start: Option<Instant>,
+    /// By when the chats must be synced, or further synced than now.
+    sync: Option<Instant>,
+    synced_percent: Option<u8>,
+    /// Once READY, a session may be without WhatsApp's server for as long as that takes.
+    has_been_ready: bool,
     /// By when somebody must have scanned.
     scan: Option<Instant>,
     /// When fresh codes are to be asked for.
@@ -45,6 +54,8 @@ pub(super) struct Timers {
 pub(super) enum Passed {
     /// The page came up with neither code nor account.
     Start,
+    /// The chats did not get synced.
+    Sync,
     /// Nobody scanned.
     Scan,
     /// Fresh codes are due.
@@ -62,6 +73,9 @@ impl Timers {
             qr_timeout,
             takes_over,
             start,
+            sync: None,
+            synced_percent: None,
+            has_been_ready: false,
             scan: None,
             refresh: None,
             take_over: None,
@@ -72,6 +86,19 @@ impl Timers {
     /// Sets the timers of `state` in the light of how the page stands, and clears those of other states.
     pub(super) fn set(&mut self, state: &SessionState, standing: &Standing, now: Instant) {
         self.start = self.start.filter(|_| *state == SessionState::Init);
+        self.has_been_ready = match state {
+            SessionState::Ready => true,
+            SessionState::QrRequired { .. } => false,
+            SessionState::Init
+            | SessionState::Authenticated
+            | SessionState::Disconnected
+            | SessionState::Error => self.has_been_ready,
+        };
+        let is_syncing = *state == SessionState::Authenticated && !self.has_been_ready;
+        let has_moved = standing.sync_percent != self.synced_percent;
+        self.synced_percent = standing.sync_percent;
+        let present = self.sync.filter(|_| !has_moved);
+        self.sync = is_syncing.then(|| present.unwrap_or(now + SYNC_TIMEOUT));
         // A page that loads anew knows nothing for a moment: that counts as a reconnect too.
         let is_lost = *state == SessionState::Ready && !standing.is_ready();
         self.reconnect = is_lost.then(|| self.reconnect.unwrap_or(now + RECONNECT_GRACE));
@@ -87,6 +114,7 @@ impl Timers {
     pub(super) fn next(&self) -> Option<Instant> {
         [
             self.start,
+            self.sync,
             self.scan,
             self.refresh,
             self.take_over,
@@ -102,6 +130,9 @@ impl Timers {
         let has_passed = |timer: &mut Instant| *timer <= now;
         if self.start.take_if(has_passed).is_some() {
             return Some(Passed::Start);
+        }
+        if self.sync.take_if(has_passed).is_some() {
+            return Some(Passed::Sync);
         }
         if self.scan.take_if(has_passed).is_some() {
             return Some(Passed::Scan);
@@ -160,10 +191,42 @@ mod tests {
     }
 
     #[test]
+    fn a_sync_that_moves_goes_on_and_one_that_stands_still_ends() {
+        let (mut timers, now) = timers();
+        let at = |percent| Standing {
+            linked: true,
+            sync_percent: Some(percent),
+            ..Standing::default()
+        };
+        let half = SYNC_TIMEOUT / 2;
+        for (step, percent) in [(0, 1), (1, 20), (2, 40)] {
+            timers.set(
+                &SessionState::Authenticated,
+                &at(percent),
+                now + half * step,
+            );
+        }
+        timers.set(&SessionState::Authenticated, &at(40), now + half * 3);
+        assert_eq!(timers.passed(now + half * 3), None);
+        assert_eq!(timers.passed(now + half * 4), Some(Passed::Sync));
+    }
+
+    #[test]
+    fn a_session_that_was_ready_may_be_without_its_network_for_long() {
+        let (mut timers, now) = timers();
+        let linked = Standing {
+            linked: true,
+            ..Standing::default()
+        };
+        timers.set(&SessionState::Ready, &linked, now);
+        timers.set(&SessionState::Authenticated, &linked, now);
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
     fn the_time_to_start_ends_with_init() {
         let (mut timers, now) = timers();
-        timers.set(&SessionState::Authenticated, &Standing::default(), now);
-        assert_eq!(timers.next(), None);
+        timers.set(&CODES, &Standing::default(), now);
         assert_eq!(timers.passed(now + START_TIMEOUT), None);
     }
 }
