@@ -225,6 +225,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             let adapter = super::AdapterReport {
                 serving,
                 since,
+                wa_js_version: standing.wa_js_version.clone(),
                 missing: standing.missing.clone(),
             };
             let reason = self.adapter_reason(snapshot.reason.as_ref());

@@ -28,6 +28,8 @@ pub(super) enum Said {
     Document,
     /// An adapter's view has changed.
     View { view: View },
+    /// wa-js could be injected now: the modules that it needs are there.
+    WantsBundle,
     /// An own message has got this far.
     Ack { key: String, ack: i32 },
     /// An adapter's script failed before it could say anything.

@@ -97,6 +97,8 @@ pub struct Standing {
     pub serving: Option<super::AdapterName>,
     /// The adapters that find everything that a send needs, in the order in which they are tried.
     pub senders: Vec<super::AdapterName>,
+    /// The version of wa-js, once it is loaded.
+    pub wa_js_version: Option<String>,
     /// What the adapters lack, as `adapter: name`.
     pub missing: Vec<String>,
 }
@@ -119,6 +121,7 @@ impl fmt::Debug for Standing {
             .field("online", &self.online)
             .field("serving", &self.serving)
             .field("senders", &self.senders)
+            .field("wa_js_version", &self.wa_js_version)
             .field("missing", &self.missing)
             .finish_non_exhaustive()
     }
