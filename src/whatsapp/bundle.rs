@@ -9,7 +9,7 @@ use chromiumoxide::{
     Page,
     cdp::{
         browser_protocol::page::ReloadParams,
-        js_protocol::runtime::{EvaluateParams, TerminateExecutionParams},
+        js_protocol::runtime::{EvaluateParams, ExecutionContextId, TerminateExecutionParams},
     },
 };
 use serde_json::json;
@@ -46,9 +46,9 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    /// Loads the bundle into the present document.
-    pub(super) async fn load(self) -> Outcome {
-        let outcome = self.inject().await;
+    /// Loads the bundle into a document, and into no other that may have replaced it meanwhile.
+    pub(super) async fn load(self, document: ExecutionContextId) -> Outcome {
+        let outcome = self.inject(document).await;
         match &outcome {
             Outcome::Loaded => {}
             Outcome::Failed(why) | Outcome::Blocked(why) => {
@@ -58,7 +58,7 @@ impl Bundle {
         outcome
     }
 
-    async fn inject(&self) -> Outcome {
+    async fn inject(&self, document: ExecutionContextId) -> Outcome {
         let source = match tokio::fs::read_to_string(&self.path).await {
             Ok(source) => source,
             Err(why) if why.kind() == io::ErrorKind::NotFound => {
@@ -71,16 +71,17 @@ impl Bundle {
                 ));
             }
         };
-        match self.call::<bool>("configure").await {
+        match self.call::<bool>(document, "configure").await {
             Ok(true) => {}
             Ok(false) => return Outcome::Failed("the page has a WPP of its own".to_owned()),
             Err(why) => return self.after(why).await,
         }
         // Not by a script tag: the page's content security policy refuses that.
-        let evaluated = timeout(
-            EVALUATE_TIMEOUT,
-            self.page.execute(EvaluateParams::new(source)),
-        );
+        let params = EvaluateParams {
+            context_id: Some(document),
+            ..EvaluateParams::new(source)
+        };
+        let evaluated = timeout(EVALUATE_TIMEOUT, self.page.execute(params));
         match evaluated.await {
             Err(_elapsed) => return self.rescue().await,
             Ok(Err(why)) => return Outcome::Failed(format!("the bundle was not run: {why}")),
@@ -89,7 +90,7 @@ impl Bundle {
             }
             Ok(Ok(_)) => {}
         }
-        match self.call::<String>("loaded").await {
+        match self.call::<String>(document, "loaded").await {
             Ok(version) => {
                 tracing::info!(wa_js.version = version, "wa-js {version} is loaded");
                 Outcome::Loaded
@@ -98,8 +99,20 @@ impl Bundle {
         }
     }
 
-    async fn call<T: serde::de::DeserializeOwned>(&self, command: &str) -> Result<T, CallError> {
-        bridge::call(&self.page, AdapterName::WaJs, command, &json!(null)).await
+    async fn call<T: serde::de::DeserializeOwned>(
+        &self,
+        document: ExecutionContextId,
+        command: &str,
+    ) -> Result<T, CallError> {
+        let document = Some(document);
+        bridge::call_in(
+            &self.page,
+            document,
+            AdapterName::WaJs,
+            command,
+            &json!(null),
+        )
+        .await
     }
 
     /// A call that did not succeed: only one that was never answered means that the page is blocked.

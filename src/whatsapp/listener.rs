@@ -7,7 +7,8 @@ use std::{future::Future, pin::Pin};
 use chromiumoxide::{
     Page,
     cdp::{
-        browser_protocol::inspector::EventTargetCrashed, js_protocol::runtime::EventBindingCalled,
+        browser_protocol::inspector::EventTargetCrashed,
+        js_protocol::runtime::{EventBindingCalled, ExecutionContextId},
     },
     error::CdpError,
     listeners::EventStream,
@@ -113,7 +114,7 @@ impl Listener {
                 self.views.forget();
                 self.wa_js.forget();
             }
-            (Said::WantsBundle, _) => self.wa_js.can_load = true,
+            (Said::WantsBundle, _) => self.wa_js.can_load = Some(called.execution_context_id),
             (Said::View { view }, Some(adapter)) => self.views.update(adapter, view),
             (Said::Broken { detail }, Some(adapter)) => {
                 tracing::error!(
@@ -135,7 +136,7 @@ impl Listener {
         }
         if let Some(why) = &self.wa_js.given_up {
             self.views.update_broken(AdapterName::WaJs, why);
-        } else if self.wa_js.can_load {
+        } else {
             self.wa_js.load();
         }
     }
@@ -149,6 +150,7 @@ impl Listener {
         {
             self.views.update_broken(AdapterName::WaJs, &why);
         }
+        self.load_wa_js();
         self.stand()
     }
 
@@ -167,7 +169,7 @@ struct WaJs {
     /// Counts documents, so that what is heard of an earlier one is told apart.
     document: u64,
     /// The document has what wa-js needs, and does not have wa-js.
-    can_load: bool,
+    can_load: Option<ExecutionContextId>,
     /// Why it is not loaded any more before the next start.
     given_up: Option<String>,
     loads: FuturesUnordered<BoxFuture<'static, (u64, Outcome)>>,
@@ -178,7 +180,7 @@ impl WaJs {
         Self {
             bundle,
             document: 0,
-            can_load: false,
+            can_load: None,
             given_up: None,
             loads: FuturesUnordered::new(),
         }
@@ -186,14 +188,20 @@ impl WaJs {
 
     fn forget(&mut self) {
         self.document += 1;
-        self.can_load = false;
+        self.can_load = None;
     }
 
-    /// Loads it into the present document, which is never done twice.
+    /// Loads it into the present document if that can take it: never twice into one, and never before it is known how
+    /// the last load ended.
     fn load(&mut self) {
-        self.can_load = false;
+        if !self.loads.is_empty() {
+            return;
+        }
+        let Some(context) = self.can_load.take() else {
+            return;
+        };
         let document = self.document;
-        let load = self.bundle.clone().load();
+        let load = self.bundle.clone().load(context);
         self.loads
             .push(async move { (document, load.await) }.boxed());
     }

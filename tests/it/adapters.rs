@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tokio::{io::AsyncReadExt, net::TcpListener, sync::mpsc};
 
 use crate::support::Service;
 
@@ -173,4 +174,168 @@ async fn wa_js_is_not_loaded_while_the_modules_serve() {
     assert_eq!(adapter["missing"], json!([]));
     assert!(!service.log().contains("is loaded"));
     service.stop();
+}
+
+#[tokio::test]
+async fn each_document_gets_wa_js_once() {
+    let service = with_bundle("wa-js", bundle(CURRENT)).await;
+    service.link("51").await;
+    let loads = || service.log().matches("is loaded").count();
+    assert_eq!(loads(), 1);
+    service
+        .phone("/faults", &json!({ "event": "reload" }))
+        .await;
+    service
+        .status_when("51", "another document", |_| loads() > 1)
+        .await;
+    service.reaches("51", "READY").await;
+    assert_eq!(service.send(51, TO, "x").await.status, 200);
+    assert_eq!(loads(), 2);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_new_bundle_serves_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wa.js");
+    std::fs::copy(bundle(OLD), &file).unwrap();
+    let service = with_bundle("wa-js", file.clone()).await;
+    let version = async || service.status("51").await["adapter"]["wa_js_version"].clone();
+    service.link("51").await;
+    assert_eq!(version().await, "4.0.0");
+    service.disconnect("51").await;
+    std::fs::copy(bundle(CURRENT), &file).unwrap();
+    service.connect(51).await;
+    service.reaches("51", "READY").await;
+    assert_eq!(version().await, "4.6.0");
+    service.stop();
+}
+
+const RENAMED: &str = "WAWebSocketModel";
+
+/// A service whose modules do not serve, with a bundle that is not wa-js.
+async fn with_script(script: &str) -> (Service, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wa.js");
+    std::fs::write(&file, script).unwrap();
+    let service = with_bundle("modules,wa-js,dom", file).await;
+    let renamed = json!({ "rename_modules": { RENAMED: "WAWebSocket" } });
+    service.phone("/faults", &renamed).await;
+    (service, folder)
+}
+
+/// The screen gives the code although the adapters before it do not work; what is said of wa-js.
+async fn dom_serves(service: &Service) -> String {
+    service.connect(51).await;
+    let status = service
+        .status_when("51", "a code by dom", |status| {
+            status["qr"]["url"].is_string() && status["adapter"]["serving"] == "dom"
+        })
+        .await;
+    let adapter = &status["adapter"];
+    let missing = adapter["missing"].as_array().unwrap();
+    let of_wa_js = missing
+        .iter()
+        .filter_map(|what| what.as_str()?.strip_prefix("wa-js: "))
+        .collect::<Vec<_>>();
+    of_wa_js.join(", ")
+}
+
+#[tokio::test]
+async fn a_missing_bundle_is_named_and_the_others_serve() {
+    let (service, folder) = with_script("").await;
+    drop(folder);
+    assert_eq!(dom_serves(&service).await, "WA_JS_PATH: no bundle");
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_bundle_that_throws_is_named_and_the_others_serve() {
+    let (service, _folder) = with_script("throw new Error('broken')").await;
+    let said = dom_serves(&service).await;
+    assert!(said.contains("threw"), "{said}");
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_wa_js_that_never_becomes_ready_is_passed_over() {
+    let (service, _folder) = with_script("window.WPP = { version: '0.0.0', isReady: false }").await;
+    let said = dom_serves(&service).await;
+    assert!(said.contains("did not become ready"), "{said}");
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_wa_js_that_blocks_the_page_is_stopped_and_not_tried_again() {
+    let blocks = "window.WPP = { version: '0.0.0' };
+        setTimeout(() => { const end = Date.now() + 300000; while (Date.now() < end); }, 0)";
+    let (service, _folder) = with_script(blocks).await;
+    let said = dom_serves(&service).await;
+    assert!(said.contains("blocked the page"), "{said}");
+    service
+        .phone("/faults", &json!({ "event": "reload" }))
+        .await;
+    service
+        .status_when("51", "another document", |status| {
+            status["adapter"]["serving"].is_null()
+        })
+        .await;
+    // A second block would take longer than the code is waited for here.
+    let said = dom_serves(&service).await;
+    assert!(said.contains("blocked the page"), "{said}");
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_bundle_that_is_asked_for_and_cannot_be_read_is_a_wrong_setting() {
+    let (code, said) = Service::fails(|env| {
+        env.insert("WA_JS_PATH", "/nonexistent/wa.js".into());
+    })
+    .await;
+    assert_eq!(code, 64, "{said}");
+    assert!(said.contains("WA_JS_PATH:"), "{said}");
+}
+
+/// wa-js by itself would tell an analytics service of every page, and ask others for a preview of every link.
+#[tokio::test]
+async fn wa_js_speaks_to_nobody_but_whatsapp() {
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let switch = format!("--proxy-server=http://{}", proxy.local_addr().unwrap());
+    let (asked, mut requests) = mpsc::channel(1000);
+    let listening = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = proxy.accept().await {
+            let mut first = [0; 256];
+            let read = stream.read(&mut first).await.unwrap_or(0);
+            let line = String::from_utf8_lossy(&first[..read]).into_owned();
+            asked.send(line).await.unwrap();
+        }
+    });
+    let path = bundle(CURRENT);
+    let service = Service::start(move |env| {
+        env.insert("ADAPTERS", "wa-js".into());
+        env.insert("WA_JS_PATH", path.into());
+        env.insert("CHROME_ARGS", switch.into());
+    })
+    .await;
+    service.link("51").await;
+    for text in ["https://example.com/", "see example.com"] {
+        assert_eq!(service.send(51, TO, text).await.status, 200);
+    }
+    service.stop();
+    listening.abort();
+    while let Ok(request) = requests.try_recv() {
+        println!("asked of the proxy: {request}");
+        let names = [
+            "analytics",
+            "googletagmanager",
+            "preview",
+            "wppconnect",
+            "wa-js",
+            "example.com",
+        ];
+        assert!(
+            !names.iter().any(|name| request.contains(name)),
+            "{request}"
+        );
+    }
 }

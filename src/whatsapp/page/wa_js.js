@@ -79,7 +79,6 @@
   let changedAt = began;
   let resolvedAt = 0;
   const awaitModules = () => {
-    if (window.WPP) return; // Somebody else's: `configure` tells.
     const now = Date.now();
     const present = moduleCount();
     if (present !== count) [count, changedAt] = [present, now];
