@@ -1,9 +1,11 @@
 //! The adapters one by one, and what happens when one of them is broken.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
-use tokio::{io::AsyncReadExt, net::TcpListener, sync::mpsc};
 
 use crate::support::Service;
 
@@ -296,46 +298,64 @@ async fn a_bundle_that_is_asked_for_and_cannot_be_read_is_a_wrong_setting() {
     assert!(said.contains("WA_JS_PATH:"), "{said}");
 }
 
+/// Put before the bundle: makes a request to anybody but the page's own server show in the log.
+const WATCH: &str = "(() => {
+    const watched = (url) => {
+        const { origin, href } = new URL(url, location);
+        if (origin === location.origin) return;
+        __sessionManagerFact(JSON.stringify({ adapter: 'wa-js', kind: 'broken', detail: `asked ${href}` }));
+    };
+    const { fetch } = window;
+    window.fetch = (what, ...rest) => (watched(what.url ?? what), fetch(what, ...rest));
+    const { open } = XMLHttpRequest.prototype;
+    XMLHttpRequest.prototype.open = function (method, url, ...rest) {
+        watched(url);
+        return open.call(this, method, url, ...rest);
+    };
+    const { sendBeacon } = Navigator.prototype;
+    Navigator.prototype.sendBeacon = function (url, data) {
+        watched(url);
+        return sendBeacon.call(this, url, data);
+    };
+})();
+";
+
 /// wa-js by itself would tell an analytics service of every page, and ask others for a preview of every link.
 #[tokio::test]
 async fn wa_js_speaks_to_nobody_but_whatsapp() {
-    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let switch = format!("--proxy-server=http://{}", proxy.local_addr().unwrap());
-    let (asked, mut requests) = mpsc::channel(1000);
-    let listening = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = proxy.accept().await {
-            let mut first = [0; 256];
-            let read = stream.read(&mut first).await.unwrap_or(0);
-            let line = String::from_utf8_lossy(&first[..read]).into_owned();
-            asked.send(line).await.unwrap();
-        }
-    });
-    let path = bundle(CURRENT);
-    let service = Service::start(move |env| {
-        env.insert("ADAPTERS", "wa-js".into());
-        env.insert("WA_JS_PATH", path.into());
-        env.insert("CHROME_ARGS", switch.into());
-    })
-    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wa.js");
+    let source = std::fs::read_to_string(bundle(CURRENT)).unwrap();
+    std::fs::write(&file, format!("{WATCH}{source}")).unwrap();
+    let service = with_bundle("wa-js", file).await;
     service.link("51").await;
     for text in ["https://example.com/", "see example.com"] {
         assert_eq!(service.send(51, TO, text).await.status, 200);
     }
+    // Its analytics are sent a second after what they tell of.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(!service.log().contains("asked http"), "{}", service.log());
     service.stop();
-    listening.abort();
-    while let Ok(request) = requests.try_recv() {
-        println!("asked of the proxy: {request}");
-        let names = [
-            "analytics",
-            "googletagmanager",
-            "preview",
-            "wppconnect",
-            "wa-js",
-            "example.com",
-        ];
-        assert!(
-            !names.iter().any(|name| request.contains(name)),
-            "{request}"
-        );
+}
+
+#[tokio::test]
+async fn wa_js_gets_fresh_codes_when_they_have_run_out() {
+    for build in [json!({}), json!({ "lid_chats": true })] {
+        let path = bundle(CURRENT);
+        let service = Service::start(move |env| {
+            env.insert("ADAPTERS", "wa-js".into());
+            env.insert("WA_JS_PATH", path.into());
+            env.insert("SANDBOX_CODE_SECONDS", "1,1".into());
+        })
+        .await;
+        service.phone("/faults", &build).await;
+        service.connect(51).await;
+        // A batch has six codes: the seventh needs a fresh one.
+        service
+            .status_when("51", "a code of the second batch", |status| {
+                status["attempts"].as_u64() > Some(6) && status["qr"]["url"].is_string()
+            })
+            .await;
+        service.stop();
     }
 }

@@ -47,6 +47,8 @@
   const PLATFORM_CHROME = "1";
 
   const failure = (code, detail) => Object.assign(new Error(detail), { code });
+  // Errors of wa-js repeat whom they are about: a number must not get into answers and logs.
+  const textOf = (error) => String(error?.message ?? error).replace(/\d{5,}/g, "…");
   const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
   const late = (ms, code, detail) => sleep(ms).then(() => { throw failure(code, detail); });
 
@@ -264,7 +266,7 @@
         // Not WPP.contact.queryWidExists: it answers null for a network error, too.
         known = await whatsapp.functions.queryWidExists(wid);
       } catch (error) {
-        throw failure("CHECK_FAILED", `the number could not be checked: ${error?.message ?? error}`);
+        throw failure("CHECK_FAILED", `the number could not be checked: ${textOf(error)}`);
       }
       if (!known?.wid) throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
       let model;
@@ -273,7 +275,7 @@
       } catch (error) {
         // Some builds answer a plain {id}, which wa-js takes for nothing: the collection has the chat all the same.
         model = whatsapp.ChatStore.get(known.wid);
-        if (!model) throw error;
+        if (!model) throw failure("NO_CHAT", `wa-js gave no chat for this number: ${textOf(error)}`);
       }
       const chat = model.id.toString();
       return { message_id: keyOf(addressed(chat), key).toString(), chat };
@@ -299,7 +301,7 @@
         // A message goes into the collection before it travels: what never was in it was not sent.
         const wasSeen = await Promise.race([arrived, Promise.resolve(inStore(id))]);
         if (error?.code === "IN_DOUBT" || wasSeen) throw failure("IN_DOUBT", "WhatsApp took the message and then reported an error");
-        throw failure("NOT_HANDED", `wa-js refused: ${error?.message ?? error}`);
+        throw failure("NOT_HANDED", `wa-js refused: ${textOf(error)}`);
       } finally {
         stop();
       }
@@ -314,7 +316,7 @@
         await Promise.race([asked, late(REFRESH_PATIENCE_MS, "NO_REFRESH", "wa-js gave no fresh code")]);
       } catch (error) {
         // Since August 2026 there are builds without Cmd.refreshQR, which wa-js calls.
-        if (!isThere("WAWebLaunchSocketUtils")) throw failure("NO_REFRESH", `wa-js: ${error?.message ?? error}`);
+        if (!isThere("WAWebLaunchSocketUtils")) throw failure("NO_REFRESH", `wa-js: ${textOf(error)}`);
         await window.require("WAWebLaunchSocketUtils").refreshQR();
       }
     },
