@@ -32,7 +32,7 @@ const RESCUE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) enum Outcome {
     /// It runs; the adapter speaks for itself from here on.
     Loaded,
-    /// It does not serve in this document; the reason, for people.
+    /// It does not serve in this document, unless it says otherwise later; the reason, for people.
     Failed(String),
     /// It blocked the page, which was reloaded: it must not be tried again.
     Blocked(String),
@@ -90,11 +90,8 @@ impl Bundle {
             }
             Ok(Ok(_)) => {}
         }
-        match self.call::<String>(document, "loaded").await {
-            Ok(version) => {
-                tracing::info!(wa_js.version = version, "wa-js {version} is loaded");
-                Outcome::Loaded
-            }
+        match self.call::<()>(document, "loaded").await {
+            Ok(()) => Outcome::Loaded,
             Err(why) => self.after(why).await,
         }
     }

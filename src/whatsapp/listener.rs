@@ -156,6 +156,11 @@ impl Listener {
 
     fn stand(&mut self) -> Option<Fact> {
         let standing = self.views.standing();
+        if let Some(version) = &standing.wa_js_version
+            && self.standings.borrow().wa_js_version.is_none()
+        {
+            tracing::info!(wa_js.version = version, "wa-js {version} is loaded");
+        }
         let changed = self
             .standings
             .send_if_modified(|last| std::mem::replace(last, standing.clone()) != standing);

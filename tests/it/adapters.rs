@@ -268,6 +268,23 @@ async fn a_wa_js_that_never_becomes_ready_is_passed_over() {
 }
 
 #[tokio::test]
+async fn a_wa_js_that_becomes_ready_late_takes_over_then() {
+    let source = std::fs::read_to_string(bundle(CURRENT)).unwrap();
+    let late = format!("setTimeout(() => {{ {source}\n }}, 17000)");
+    let (service, _folder) = with_script(&late).await;
+    let other = json!({ "rename_modules": { "WAWebStreamModel": "WAWebStream" } });
+    service.phone("/faults", &other).await;
+    let said = dom_serves(&service).await;
+    assert!(said.contains("did not become ready"), "{said}");
+    service
+        .status_when("51", "wa-js", |status| {
+            status["adapter"]["serving"] == "wa-js"
+        })
+        .await;
+    service.stop();
+}
+
+#[tokio::test]
 async fn a_wa_js_that_blocks_the_page_is_stopped_and_not_tried_again() {
     let blocks = "window.WPP = { version: '0.0.0' };
         setTimeout(() => { const end = Date.now() + 300000; while (Date.now() < end); }, 0)";

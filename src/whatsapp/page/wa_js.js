@@ -27,7 +27,8 @@
   const SETTLE_MS = 500;
   // Some do not resolve although others do and nothing more arrives: these were renamed, and wa-js may still find them.
   const RENAMED_MS = 3000;
-  // From the bundle to a wa-js that works: 1 s measured, 2 s with as many modules as the real page has.
+  // From the bundle to a wa-js that works: 1 s measured, 2 s with as many modules as the real page has. A page that keeps
+  // loading modules is waited for by wa-js itself for 20 s and more: then it takes over late, and another serves first.
   const READY_PATIENCE_MS = 15000;
   // Waiting for the login or the chats to come up is part of its start, and no fault of wa-js.
   const FULL_READY_MODES = ["MAIN", "QR"];
@@ -246,15 +247,19 @@
       return true;
     },
 
-    // Waits for the injected library; answers its version.
+    // Waits for the injected library, and goes on doing so after it has complained.
     async loaded() {
       const end = Date.now() + READY_PATIENCE_MS;
-      while (!WPP()?.isReady) {
-        if (Date.now() > end) throw failure("NOT_READY", `wa-js ${WPP()?.version ?? ""} did not become ready within ${READY_PATIENCE_MS / 1000} s`);
-        await sleep(POLL_MS);
-      }
-      if (!isLoaded) begin();
-      return String(WPP().version);
+      const isReady = async () => {
+        for (;;) {
+          if (WPP()?.isReady) return begin();
+          await sleep(Date.now() > end ? LATE_POLL_MS : POLL_MS);
+        }
+      };
+      await Promise.race([
+        isReady(),
+        late(READY_PATIENCE_MS, "NOT_READY", `wa-js ${WPP()?.version ?? ""} did not become ready within ${READY_PATIENCE_MS / 1000} s`),
+      ]);
     },
 
     // {key, to: digits} -> {message_id, chat}. Looks up, sends nothing.
