@@ -126,7 +126,7 @@ impl Listener {
             (Said::View { .. } | Said::Broken { .. }, None) => return None,
         }
         self.load_wa_js();
-        self.stand()
+        self.stands()
     }
 
     /// Loads wa-js when it has its turn and the document can take it.
@@ -151,10 +151,11 @@ impl Listener {
             self.views.update_broken(AdapterName::WaJs, &why);
         }
         self.load_wa_js();
-        self.stand()
+        self.stands()
     }
 
-    fn stand(&mut self) -> Option<Fact> {
+    /// How the page stands now, if that is news.
+    fn stands(&mut self) -> Option<Fact> {
         let standing = self.views.standing();
         if let Some(version) = &standing.wa_js_version
             && self.standings.borrow().wa_js_version.is_none()
