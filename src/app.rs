@@ -227,6 +227,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
             url: config.whatsapp_url.clone(),
             adapters: config.adapters.clone(),
             scripts: PageScripts::new(config.page_scripts_dir.clone()),
+            wa_js_path: config.wa_js_path.clone(),
         },
         max_sessions: config.max_sessions,
         max_concurrent_starts: config.max_concurrent_starts,

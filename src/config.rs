@@ -36,10 +36,12 @@ pub struct Config {
     pub search_path: OsString,
     /// `WHATSAPP_URL` (<https://web.whatsapp.com/>): the page that sessions open.
     pub whatsapp_url: String,
-    /// `ADAPTERS` (modules,dom): the adapters in use, in the order in which they are tried.
+    /// `ADAPTERS` (modules,wa-js,dom): the adapters in use, in the order in which they are tried.
     pub adapters: Vec<AdapterName>,
     /// `PAGE_SCRIPTS_DIR`: a folder whose scripts replace the built-in ones of the same name.
     pub page_scripts_dir: Option<PathBuf>,
+    /// `WA_JS_PATH` (where `npm install` puts it): the bundle of wa-js. The default need not be there.
+    pub wa_js_path: PathBuf,
     /// `SANDBOX` (off) with `SANDBOX_PORT` (3002): a simulated WhatsApp Web, which then is the page that sessions open.
     pub sandbox: Option<SandboxSettings>,
     /// `SESSION_MODE` (multi).
@@ -220,6 +222,11 @@ impl Config {
             adapters: settings.parsed("ADAPTERS", AdapterName::ALL.to_vec(), parse::adapters),
             page_scripts_dir: settings
                 .parsed("PAGE_SCRIPTS_DIR", None, |raw| parse::path(raw).map(Some)),
+            wa_js_path: settings.parsed(
+                "WA_JS_PATH",
+                PathBuf::from(DEFAULT_WA_JS_PATH),
+                parse::readable_file,
+            ),
             sandbox: sandbox_is_on.then_some(sandbox),
             session_mode: settings.parsed("SESSION_MODE", SessionMode::Multi, parse::session_mode),
             default_cliente_id: settings.parsed("DEFAULT_CLIENTE_ID", ClienteId::admin(), |raw| {
@@ -251,6 +258,9 @@ impl Config {
         }
     }
 }
+
+/// Where `npm install` puts the bundle, seen from the working directory.
+const DEFAULT_WA_JS_PATH: &str = "node_modules/@wppconnect/wa-js/dist/wppconnect-wa.js";
 
 /// More Chromes than this need a machine that an operator sizes on purpose (some 120 MB each: CHROME.md).
 const DEFAULT_MAX_SESSIONS: NonZeroUsize = NonZeroUsize::new(50).unwrap();
@@ -345,6 +355,7 @@ mod tests {
             ("SANDBOX", "maybe"),
             ("SANDBOX_CODE_SECONDS", "60"),
             ("LOG_FORMAT", "xml"),
+            ("WA_JS_PATH", "/nonexistent/wa.js"),
         ])
         .unwrap_err()
         .to_string();
@@ -360,10 +371,11 @@ mod tests {
             "SANDBOX:",
             "SANDBOX_CODE_SECONDS",
             "LOG_FORMAT",
+            "WA_JS_PATH",
         ] {
             assert!(faults.contains(name), "{name} is missing in:\n{faults}");
         }
-        assert_eq!(faults.lines().count(), 11, "{faults}");
+        assert_eq!(faults.lines().count(), 12, "{faults}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! One small pure parser for each kind of setting. A complaint says what is wanted and never repeats the value.
 
-use std::{fmt, net::IpAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt, fs::File, net::IpAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration,
+};
 
 use super::{CodeLives, CorsOrigins, LogFormat, SessionMode};
 use crate::{session::ClienteId, whatsapp::AdapterName};
@@ -61,6 +63,16 @@ pub(super) fn switch(raw: &str) -> Result<bool, String> {
 )]
 pub(super) fn path(raw: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(raw))
+}
+
+pub(super) fn readable_file(raw: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(raw);
+    let opened = File::open(&path).and_then(|file| file.metadata());
+    match opened {
+        Ok(file) if file.is_file() => Ok(path),
+        Ok(_) => Err("is not a file".to_owned()),
+        Err(why) => Err(format!("cannot be read: {why}")),
+    }
 }
 
 pub(super) fn http_url(raw: &str) -> Result<String, String> {

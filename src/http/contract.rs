@@ -112,6 +112,8 @@ struct PendingQr {
 struct Adapter {
     serving: Option<&'static str>,
     since: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wa_js_version: Option<String>,
     missing: Vec<String>,
 }
 
@@ -182,11 +184,13 @@ impl From<AdapterReport> for Adapter {
         let AdapterReport {
             serving,
             since,
+            wa_js_version,
             missing,
         } = report;
         Self {
             serving,
             since: since.map(Moment),
+            wa_js_version,
             missing,
         }
     }

@@ -106,6 +106,7 @@ impl<'a> Reading<'a> {
             snapshot.adapter = AdapterReport {
                 serving,
                 since,
+                wa_js_version: standing.wa_js_version.clone(),
                 missing: standing.missing.clone(),
             };
             snapshot.reason = self.reason_beside(before.reason.as_ref());

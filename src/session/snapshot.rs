@@ -49,6 +49,8 @@ pub struct AdapterReport {
     pub serving: Option<&'static str>,
     /// Since when it serves.
     pub since: Option<Timestamp>,
+    /// The version of wa-js, once it is loaded.
+    pub wa_js_version: Option<String>,
     /// The names that the preferred adapters need and the page lacks, as `adapter: name`.
     pub missing: Vec<String>,
 }

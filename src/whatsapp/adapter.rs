@@ -14,6 +14,9 @@ use super::{Standing, Trouble};
 pub enum AdapterName {
     /// WhatsApp Web's modules, called by name.
     Modules,
+    /// The maintained library wa-js, which finds WhatsApp Web's functions by their shape. Loaded only when the adapters
+    /// before it lack something.
+    WaJs,
     /// What a person sees.
     Dom,
 }
@@ -23,12 +26,13 @@ impl AdapterName {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Modules => "modules",
+            Self::WaJs => "wa-js",
             Self::Dom => "dom",
         }
     }
 
     /// Every adapter, in the order in which they are tried unless `ADAPTERS` says otherwise.
-    pub const ALL: [Self; 2] = [Self::Modules, Self::Dom];
+    pub const ALL: [Self; 3] = [Self::Modules, Self::WaJs, Self::Dom];
 }
 
 /// Says that a text names no adapter.
@@ -71,6 +75,8 @@ pub(super) struct View {
     pub(super) trouble: Option<Trouble>,
     pub(super) sync_percent: Option<u8>,
     pub(super) missing: Vec<String>,
+    /// Of the library behind it, where there is one.
+    pub(super) version: Option<String>,
 }
 
 impl fmt::Debug for View {
@@ -107,9 +113,9 @@ impl Views {
         }
     }
 
-    /// The adapter's script does not run: it is passed over.
-    pub(super) fn update_broken(&mut self, adapter: AdapterName) {
-        let missing = vec!["its script".to_owned()];
+    /// The adapter does not work, for the reason given: it is passed over.
+    pub(super) fn update_broken(&mut self, adapter: AdapterName, reason: &str) {
+        let missing = vec![reason.to_owned()];
         self.update(
             adapter,
             View {
@@ -124,12 +130,29 @@ impl Views {
         view.as_ref()
     }
 
+    /// Whether wa-js has its turn: each adapter before it has spoken, and lacks something.
+    pub(super) fn need_wa_js(&self) -> bool {
+        let mut before = self
+            .0
+            .iter()
+            .take_while(|(name, _)| *name != AdapterName::WaJs);
+        self.0.iter().any(|(name, _)| *name == AdapterName::WaJs)
+            && before.all(|(_, view)| view.as_ref().is_some_and(|view| !view.missing.is_empty()))
+    }
+
     /// How the page stands: its state from the first adapter that can tell, sends by the first that can send. An adapter
     /// that has not spoken yet is waited for, so that a slower one is not overtaken by a weaker one.
     pub(super) fn standing(&self) -> Standing {
+        let wa_js_has_its_turn = self.need_wa_js();
         let heard: Vec<_> = self
             .0
             .iter()
+            // One that is not loaded is neither waited for nor missed.
+            .filter(|(name, view)| {
+                *name != AdapterName::WaJs
+                    || wa_js_has_its_turn
+                    || view.as_ref().is_some_and(|view| view.version.is_some())
+            })
             .map_while(|(name, view)| view.as_ref().map(|view| (*name, view)))
             .collect();
         let state = heard.iter().find(|(_, view)| view.state_known);
@@ -138,6 +161,9 @@ impl Views {
             .filter(|(_, view)| view.can_send)
             .map(|(name, _)| *name)
             .collect();
+        let wa_js_version = self
+            .of(AdapterName::WaJs)
+            .and_then(|view| view.version.clone());
         let missing = heard
             .iter()
             .flat_map(|(name, view)| {
@@ -152,6 +178,7 @@ impl Views {
             return Standing {
                 recognised: trouble.is_some(),
                 trouble,
+                wa_js_version,
                 missing,
                 ..Standing::default()
             };
@@ -177,6 +204,7 @@ impl Views {
             sync_percent: view.sync_percent,
             serving: Some(senders.first().copied().unwrap_or(*state_from)),
             senders,
+            wa_js_version,
             missing,
         }
     }
@@ -187,7 +215,7 @@ mod tests {
     use super::*;
 
     fn views(modules: Option<View>, dom: Option<View>) -> Standing {
-        let mut views = Views::of_new_document(&AdapterName::ALL);
+        let mut views = Views::of_new_document(&[AdapterName::Modules, AdapterName::Dom]);
         for (name, view) in [(AdapterName::Modules, modules), (AdapterName::Dom, dom)] {
             if let Some(view) = view {
                 views.update(name, view);
@@ -246,6 +274,48 @@ mod tests {
         );
         assert!(standing.senders.is_empty());
         assert_eq!(standing.missing, ["modules: WAWebSocketModel.Socket"]);
+    }
+
+    fn lacking(what: &str) -> View {
+        View {
+            missing: vec![what.to_owned()],
+            ..View::default()
+        }
+    }
+
+    #[test]
+    fn wa_js_has_its_turn_only_when_the_modules_lack_something() {
+        let mut views = Views::of_new_document(&AdapterName::ALL);
+        assert!(!views.need_wa_js(), "the modules have not spoken yet");
+        views.update(AdapterName::Modules, login(None));
+        views.update(AdapterName::Dom, login(Some("shown")));
+        assert!(!views.need_wa_js() && views.standing().recognised);
+        views.update(AdapterName::Modules, lacking("WAWebCmd"));
+        assert!(views.need_wa_js());
+        assert!(!views.standing().recognised, "wa-js is waited for");
+    }
+
+    #[test]
+    fn a_wa_js_that_does_not_load_is_passed_over_and_named() {
+        let mut views = Views::of_new_document(&AdapterName::ALL);
+        views.update(AdapterName::Modules, lacking("WAWebCmd"));
+        views.update(AdapterName::Dom, login(Some("shown")));
+        views.update_broken(AdapterName::WaJs, "WA_JS_PATH: no bundle");
+        let standing = views.standing();
+        assert_eq!(standing.serving, Some(AdapterName::Dom));
+        assert_eq!(
+            standing.missing,
+            ["modules: WAWebCmd", "wa-js: WA_JS_PATH: no bundle"]
+        );
+    }
+
+    #[test]
+    fn a_wa_js_that_is_not_needed_is_not_missed() {
+        let mut views = Views::of_new_document(&AdapterName::ALL);
+        views.update(AdapterName::Modules, login(None));
+        views.update(AdapterName::WaJs, lacking("WAWebCmd"));
+        views.update(AdapterName::Dom, login(Some("shown")));
+        assert!(views.standing().missing.is_empty());
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use chromiumoxide::{Page, cdp::js_protocol::runtime::EvaluateParams};
+use chromiumoxide::{
+    Page,
+    cdp::js_protocol::runtime::{EvaluateParams, ExecutionContextId},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
@@ -28,6 +31,8 @@ pub(super) enum Said {
     Document,
     /// An adapter's view has changed.
     View { view: View },
+    /// wa-js could be injected now: the modules that it needs are there.
+    WantsBundle,
     /// An own message has got this far.
     Ack { key: String, ack: i32 },
     /// WhatsApp has removed this device, in its own word for why.
@@ -65,6 +70,17 @@ pub(super) async fn call<T: DeserializeOwned>(
     command: &str,
     argument: &impl Serialize,
 ) -> Result<T, CallError> {
+    call_in(page, None, adapter, command, argument).await
+}
+
+/// Does so in one certain document, instead of the present one.
+pub(super) async fn call_in<T: DeserializeOwned>(
+    page: &Page,
+    document: Option<ExecutionContextId>,
+    adapter: AdapterName,
+    command: &str,
+    argument: &impl Serialize,
+) -> Result<T, CallError> {
     let no_answer = |detail: String| CallError {
         code: NO_ANSWER.to_owned(),
         detail,
@@ -75,6 +91,7 @@ pub(super) async fn call<T: DeserializeOwned>(
     let params = EvaluateParams {
         await_promise: Some(true),
         return_by_value: Some(true),
+        context_id: document,
         ..EvaluateParams::new(expression)
     };
     let evaluated = timeout(CALL_TIMEOUT, page.execute(params)).await;

@@ -7,12 +7,13 @@ use std::{future::Future, pin::Pin};
 use chromiumoxide::{
     Page,
     cdp::{
-        browser_protocol::inspector::EventTargetCrashed, js_protocol::runtime::EventBindingCalled,
+        browser_protocol::inspector::EventTargetCrashed,
+        js_protocol::runtime::{EventBindingCalled, ExecutionContextId},
     },
     error::CdpError,
     listeners::EventStream,
 };
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -22,6 +23,7 @@ use super::{
     AdapterName, Fact, Standing,
     adapter::Views,
     bridge::{Message, Said},
+    bundle::{Bundle, Outcome},
     scripts::BINDING,
 };
 use crate::browser::BrowserLost;
@@ -45,12 +47,14 @@ impl Ears {
 pub(super) fn spawn(
     ears: Ears,
     adapters: &[AdapterName],
+    bundle: Bundle,
     lost: impl Future<Output = BrowserLost> + Send + 'static,
     facts: mpsc::Sender<Fact>,
 ) -> (watch::Receiver<Standing>, JoinHandle<()>) {
     let (standings, standing) = watch::channel(Standing::default());
     let listener = Listener {
         views: Views::of_new_document(adapters),
+        wa_js: WaJs::new(bundle),
         standings,
         facts,
     };
@@ -59,6 +63,7 @@ pub(super) fn spawn(
 
 struct Listener {
     views: Views,
+    wa_js: WaJs,
     standings: watch::Sender<Standing>,
     facts: mpsc::Sender<Fact>,
 }
@@ -75,6 +80,10 @@ impl Listener {
                 lost = &mut lost => Fact::BrowserLost(lost.to_string()),
                 Some(_crash) = ears.crashes.next() => Fact::PageLost("the page crashed".to_owned()),
                 Some(called) = ears.bindings.next() => match self.hear(&called) {
+                    Some(fact) => fact,
+                    None => continue,
+                },
+                Some((document, outcome)) = self.wa_js.loads.next() => match self.on_load(document, outcome) {
                     Some(fact) => fact,
                     None => continue,
                 },
@@ -106,21 +115,105 @@ impl Listener {
                     reason.unwrap_or_else(|| "unknown".to_owned()),
                 ));
             }
-            (Said::Document, _) => self.views.forget(),
+            (Said::Document, _) => {
+                self.views.forget();
+                self.wa_js.forget();
+            }
+            (Said::WantsBundle, _) => self.wa_js.can_load = Some(called.execution_context_id),
             (Said::View { view }, Some(adapter)) => self.views.update(adapter, view),
             (Said::Broken { detail }, Some(adapter)) => {
                 tracing::error!(
                     adapter = adapter.as_str(),
                     "the page script of adapter {adapter} is broken: {detail}"
                 );
-                self.views.update_broken(adapter);
+                self.views.update_broken(adapter, "its script");
             }
             (Said::View { .. } | Said::Broken { .. }, None) => return None,
         }
+        self.load_wa_js();
+        self.stands()
+    }
+
+    /// Loads wa-js when it has its turn and the document can take it.
+    fn load_wa_js(&mut self) {
+        if !self.views.need_wa_js() {
+            return;
+        }
+        if let Some(why) = &self.wa_js.given_up {
+            self.views.update_broken(AdapterName::WaJs, why);
+        } else {
+            self.wa_js.load();
+        }
+    }
+
+    fn on_load(&mut self, document: u64, outcome: Outcome) -> Option<Fact> {
+        if let Outcome::Blocked(why) = &outcome {
+            self.wa_js.given_up = Some(why.clone());
+        }
+        if let Outcome::Failed(why) | Outcome::Blocked(why) = outcome
+            && document == self.wa_js.document
+        {
+            self.views.update_broken(AdapterName::WaJs, &why);
+        }
+        self.load_wa_js();
+        self.stands()
+    }
+
+    /// How the page stands now, if that is news.
+    fn stands(&mut self) -> Option<Fact> {
         let standing = self.views.standing();
+        if let Some(version) = &standing.wa_js_version
+            && self.standings.borrow().wa_js_version.is_none()
+        {
+            tracing::info!(wa_js.version = version, "wa-js {version} is loaded");
+        }
         let changed = self
             .standings
             .send_if_modified(|last| std::mem::replace(last, standing.clone()) != standing);
         changed.then_some(Fact::Stands(standing))
+    }
+}
+
+/// How far wa-js is with the present document.
+struct WaJs {
+    bundle: Bundle,
+    /// Counts documents, so that what is heard of an earlier one is told apart.
+    document: u64,
+    /// The document has what wa-js needs, and does not have wa-js.
+    can_load: Option<ExecutionContextId>,
+    /// Why it is not loaded any more before the next start.
+    given_up: Option<String>,
+    loads: FuturesUnordered<BoxFuture<'static, (u64, Outcome)>>,
+}
+
+impl WaJs {
+    fn new(bundle: Bundle) -> Self {
+        Self {
+            bundle,
+            document: 0,
+            can_load: None,
+            given_up: None,
+            loads: FuturesUnordered::new(),
+        }
+    }
+
+    fn forget(&mut self) {
+        self.document += 1;
+        self.can_load = None;
+    }
+
+    /// Loads it into the present document if that can take it: never twice into one, and never before it is known how
+    /// the last load ended.
+    fn load(&mut self) {
+        if !self.loads.is_empty() {
+            return;
+        }
+        let Some(context) = self.can_load.take() else {
+            return;
+        };
+        let document = self.document;
+        let load = self.bundle.clone().load(context);
+        self.loads
+            .push(async move { (document, load.await) }.boxed());
     }
 }

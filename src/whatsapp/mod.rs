@@ -9,6 +9,7 @@
 
 mod adapter;
 mod bridge;
+mod bundle;
 mod driver;
 mod listener;
 mod page;

@@ -32,6 +32,7 @@ use super::{
     AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
     PageScripts, PrepareError, Prepared, Standing,
     bridge::{self, CallError, NO_ANSWER, NOT_LOADED},
+    bundle::Bundle,
     listener::{self, Ears},
     scripts::BINDING,
 };
@@ -45,6 +46,9 @@ const NAVIGATION_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// A logout is one request to WhatsApp's server and a reload of the page.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Every adapter refused a command.
+const NONE_CAN: &str = "NONE_CAN";
 
 /// What all pages have in common.
 #[derive(Clone, Debug)]
@@ -61,12 +65,16 @@ pub struct PageSettings {
     pub adapters: Vec<AdapterName>,
     /// The scripts that each document runs.
     pub scripts: PageScripts,
+    /// The bundle of wa-js; need not be there. Read for each load, so that the next start takes a new one.
+    pub wa_js_path: PathBuf,
 }
 
 /// WhatsApp Web, open in a Chrome of its own.
 #[derive(Debug)]
 pub struct WhatsAppPage {
     browser: Browser,
+    /// In the order in which they are tried.
+    adapters: Vec<AdapterName>,
     standing: watch::Receiver<Standing>,
     listener: JoinHandle<()>,
 }
@@ -101,6 +109,7 @@ impl Driver for WhatsAppPage {
         match loaded.unwrap_or(Err(OpenError::Cancelled)) {
             Ok((standing, listener)) => Ok(Self {
                 browser,
+                adapters: settings.adapters.clone(),
                 standing,
                 listener,
             }),
@@ -116,9 +125,7 @@ impl Driver for WhatsAppPage {
     }
 
     async fn refresh_codes(&self) -> Result<(), String> {
-        let asked = self
-            .call::<()>(AdapterName::Modules, "refreshCodes", json!(null))
-            .await;
+        let asked = self.first_to("refreshCodes").await;
         let Err(why) = asked else { return Ok(()) };
         // A person would click the button; so do we, with real mouse events.
         let target: Point = self
@@ -166,7 +173,7 @@ impl Driver for WhatsAppPage {
     }
 
     async fn log_out(&self) -> Result<(), LogoutError> {
-        self.call::<()>(AdapterName::Modules, "logOut", json!(null))
+        self.first_to("logOut")
             .await
             .map_err(|why| LogoutError(why.detail))?;
         // The page goes away with the link: what comes after it says whether the logout came through.
@@ -197,6 +204,22 @@ impl WhatsAppPage {
     /// The adapters that can send now, in the order in which they are tried.
     fn senders(&self) -> Vec<AdapterName> {
         self.standing.borrow().senders.clone()
+    }
+
+    /// Lets the first adapter that can carry the command out do so. One that does not answer may have done it.
+    async fn first_to(&self, command: &str) -> Result<(), CallError> {
+        let mut refusals = Vec::new();
+        for &adapter in &self.adapters {
+            match self.call::<()>(adapter, command, json!(null)).await {
+                Ok(()) => return Ok(()),
+                Err(why) if why.code == NO_ANSWER => return Err(why),
+                Err(why) => refusals.push(why.detail),
+            }
+        }
+        Err(CallError {
+            code: NONE_CAN.to_owned(),
+            detail: refusals.join("; "),
+        })
     }
 
     /// Lets the first of `senders` that can make the message ready do so.
@@ -289,7 +312,12 @@ async fn load(
             ))
         })?
         .map_err(|why| OpenError::Navigation(why.to_string()))?;
-    let (standing, listener) = listener::spawn(ears, &settings.adapters, browser.lost(), facts);
+    let bundle = Bundle {
+        page: page.clone(),
+        path: settings.wa_js_path.clone(),
+    };
+    let (standing, listener) =
+        listener::spawn(ears, &settings.adapters, bundle, browser.lost(), facts);
 
     let navigated = timeout(
         NAVIGATION_TIMEOUT,

@@ -9,6 +9,7 @@ use super::AdapterName;
 
 const BRIDGE: &str = include_str!("page/bridge.js");
 const MODULES: &str = include_str!("page/modules.js");
+const WA_JS: &str = include_str!("page/wa_js.js");
 const DOM: &str = include_str!("page/dom.js");
 
 /// The name of the CDP binding by which the page speaks.
@@ -53,6 +54,7 @@ impl PageScripts {
     fn adapter(&self, name: AdapterName) -> Result<String, ScriptError> {
         match name {
             AdapterName::Modules => self.script("modules.js", MODULES),
+            AdapterName::WaJs => self.script("wa_js.js", WA_JS),
             AdapterName::Dom => self.script("dom.js", DOM),
         }
     }

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod adapters;
 mod browser;
 mod contract;
 mod lifecycle;

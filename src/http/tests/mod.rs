@@ -56,6 +56,7 @@ impl Api {
                 url: "http://127.0.0.1:1/".to_owned(),
                 adapters: AdapterName::ALL.to_vec(),
                 scripts: PageScripts::new(None),
+                wa_js_path: config.wa_js_path.clone(),
             },
             max_sessions: one,
             max_concurrent_starts: one,

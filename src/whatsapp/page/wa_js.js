@@ -1,0 +1,336 @@
+// The adapter "wa-js": drives the page through the maintained library (npm @wppconnect/wa-js), which finds WhatsApp
+// Web's functions by the shape of their exports. WHATSAPP.md, sections 1, 4, 8, 9 and 10, has the source of each fact
+// used here.
+//
+// The bundle is not part of this script. When the page could take it, this script says so ("wants_bundle"); the service
+// injects it if the adapters before this one lack something, in the order: configure(), the bundle, loaded().
+(function waJs(say) {
+  "use strict";
+
+  // wa-js pins what it does not find (before 4.5.0) or gives up after 750 ms (since): it must not come before these.
+  const NEEDED = ["WAWebSocketModel", "WAWebStreamModel", "WAWebCmd", "WAWebConnModel", "WAWebMsgCollection"];
+  // What we use of it: [what is looked up in WPP, for what].
+  const NAMES = {
+    state: ["whatsapp.Socket", "whatsapp.Stream", "conn.isAuthenticated", "conn.isRegistered"],
+    send: [
+      "whatsapp.MsgKey", "whatsapp.MsgStore", "whatsapp.ChatStore", "whatsapp.WidFactory", "whatsapp.UserPrefs",
+      "whatsapp.functions.queryWidExists", "whatsapp.functions.findOrCreateLatestChat",
+      "whatsapp.functions.addAndSendMsgToChat", "whatsapp.functions.getEphemeralFields", "chat.find", "chat.sendTextMessage",
+    ],
+  };
+
+  const POLL_MS = 100;
+  const LATE_POLL_MS = 1000;
+  // From here to the first word when the modules are not all there: another adapter may serve meanwhile.
+  const MODULES_PATIENCE_MS = 5000;
+  // All needed modules resolve: the others of their bunch come within this.
+  const SETTLE_MS = 500;
+  // Some do not resolve although others do and nothing more arrives: these were renamed, and wa-js may still find them.
+  const RENAMED_MS = 3000;
+  // From the bundle to a wa-js that works: 1 s measured, 2 s with as many modules as the real page has. A page that keeps
+  // loading modules is waited for by wa-js itself for 20 s and more: then it takes over late, and another serves first.
+  const READY_PATIENCE_MS = 15000;
+  // Waiting for the login or the chats to come up is part of its start, and no fault of wa-js.
+  const FULL_READY_MODES = ["MAIN", "QR"];
+  // From a connected page to a wa-js that says that it is fully ready: at once in every measurement.
+  const FULL_READY_PATIENCE_MS = 10000;
+  // The message is in the page's collection within milliseconds of a hand-over. The service waits 20 s for an answer.
+  const HAND_OVER_PATIENCE_MS = 10000;
+  // A fresh code takes a second; wa-js waits for it without an end.
+  const REFRESH_PATIENCE_MS = 3000;
+  // The acknowledgement may come before the service knows the key; it is said again this much later.
+  const ACK_AGAIN_MS = 300;
+  // The code is read from the screen if it is there; the one built here waits that long for it.
+  const CODE_HEAD_START_MS = 700;
+  // Since May 2026 the code is a link that a phone's camera opens too (whatsmeow 876de1e9); wa-js gives the four parts
+  // before that.
+  const CODE_PREFIX = "https://wa.me/settings/linked_devices#";
+  const PLATFORM_CHROME = "1";
+
+  const failure = (code, detail) => Object.assign(new Error(detail), { code });
+  // Errors of wa-js repeat whom they are about: a number must not get into answers and logs.
+  const textOf = (error) => String(error?.message ?? error).replace(/\d{5,}/g, "…");
+  const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+  const late = (ms, code, detail) => sleep(ms).then(() => { throw failure(code, detail); });
+
+  let last = "";
+  const sayView = (view) => {
+    const text = JSON.stringify(view);
+    if (text !== last) say({ kind: "view", view });
+    last = text;
+  };
+
+  // --- Before the bundle -------------------------------------------------------------------------------------------
+
+  const isThere = (module) => {
+    try {
+      return Boolean(window.require(module));
+    } catch {
+      return false; // The loader throws for a module that it does not have.
+    }
+  };
+  const moduleCount = () => {
+    try {
+      return Object.keys(window.require("__debug").modulesMap).length;
+    } catch {
+      return 0;
+    }
+  };
+
+  const began = Date.now();
+  let count = 0;
+  let changedAt = began;
+  let resolvedAt = 0;
+  const awaitModules = () => {
+    const now = Date.now();
+    const present = moduleCount();
+    if (present !== count) [count, changedAt] = [present, now];
+    const missing = count === 0 ? ["__debug"] : NEEDED.filter((module) => !isThere(module));
+    if (missing.length === 0) resolvedAt ||= now;
+    const isQuiet = (ms) => now - changedAt >= ms;
+    // A busy page loads modules all the time: the needed ones being there long enough is then what counts.
+    const isWhole = missing.length === 0 && (isQuiet(SETTLE_MS) || now - resolvedAt >= RENAMED_MS);
+    const isRenamed = count > 0 && missing.length < NEEDED.length && isQuiet(RENAMED_MS);
+    if (isWhole || isRenamed) {
+      say({ kind: "wants_bundle" });
+      return;
+    }
+    const isLate = now - began > MODULES_PATIENCE_MS;
+    if (isLate) sayView({ missing });
+    setTimeout(awaitModules, isLate ? LATE_POLL_MS : POLL_MS);
+  };
+  awaitModules();
+
+  // --- With it -----------------------------------------------------------------------------------------------------
+
+  const WPP = () => window.WPP;
+  const lookUp = (path) => {
+    try {
+      return path.split(".").reduce((value, name) => value?.[name], WPP());
+    } catch {
+      return undefined;
+    }
+  };
+
+  // Each look-up of something that is missing searches all modules, which can take a second: once, and once more when
+  // wa-js is fully ready.
+  const missing = { state: [], send: [] };
+  const probe = () => {
+    for (const group of Object.keys(NAMES)) missing[group] = NAMES[group].filter((path) => lookUp(path) == null);
+  };
+
+  let isLoaded = false;
+  let connectedAt = 0;
+  let code = null;
+  let codeTimer = 0;
+
+  const isLinked = () => Boolean(WPP().conn.isAuthenticated() || WPP().conn.isRegistered());
+  const me = () => WPP().whatsapp.UserPrefs?.getMaybeMePnUser?.();
+
+  const tell = () => {
+    if (!isLoaded) return;
+    const view = {
+      state_known: missing.state.length === 0,
+      missing: [...missing.state, ...missing.send].map((path) => `WPP.${path}`),
+      version: WPP().version,
+    };
+    if (view.state_known) {
+      const { Socket: { state }, Stream: { mode } } = WPP().whatsapp;
+      // `isMainReady` and `isFullReady` are true on the login screen as well: they say nothing about the state.
+      view.linked = isLinked();
+      view.account = view.linked ? me()?.user ?? null : null;
+      view.login = !view.linked && (state === "UNPAIRED" || state === "UNPAIRED_IDLE");
+      view.codes_ended = view.login && state === "UNPAIRED_IDLE";
+      // After the last code of a batch Conn keeps its ref: what was built from it is worthless.
+      if (view.codes_ended) code = null;
+      view.code = view.login ? code : null;
+      view.online = view.linked && state === "CONNECTED" && mode === "MAIN";
+      // Receipts are only heard by a wa-js that is fully ready.
+      view.can_send = missing.send.length === 0 && WPP().isFullReady;
+      if (FULL_READY_MODES.includes(mode) && !WPP().isFullReady) {
+        connectedAt ||= Date.now();
+        if (Date.now() - connectedAt > FULL_READY_PATIENCE_MS) view.missing.push("WPP.isFullReady");
+      }
+    }
+    sayView(view);
+  };
+
+  const buildCode = async () => {
+    const built = await WPP().conn.getAuthCode();
+    if (!built?.fullCode) return null;
+    const parts = built.fullCode.split(",");
+    if (parts.length === 4) parts.push(PLATFORM_CHROME);
+    return CODE_PREFIX + parts.join(",");
+  };
+  const onRef = () => {
+    code = null;
+    clearTimeout(codeTimer);
+    codeTimer = setTimeout(async () => {
+      // The page's own picture, read by the adapter "dom", is the only source when this fails.
+      code = await buildCode().catch(() => null);
+      tell();
+    }, CODE_HEAD_START_MS);
+    tell();
+  };
+
+  const sayAck = (message) => {
+    if (message?.id?.fromMe && typeof message.ack === "number") {
+      say({ kind: "ack", key: message.id.id, ack: message.ack });
+    }
+  };
+
+  const begin = () => {
+    isLoaded = true;
+    probe();
+    const { Socket, Stream, Conn, MsgStore } = WPP().whatsapp;
+    Socket?.on?.("change:state", tell);
+    Stream?.on?.("change:mode", tell);
+    MsgStore?.on?.("change:ack", sayAck);
+    WPP().on("chat.msg_ack_change", ({ ids, ack }) => {
+      for (const id of ids) if (id.fromMe) say({ kind: "ack", key: id.id, ack });
+    });
+    if (Conn?.on) {
+      Conn.on("change:ref", onRef);
+      onRef();
+    }
+    tell();
+    const awaitFullReady = () => {
+      if (!WPP().isFullReady) {
+        setTimeout(awaitFullReady, connectedAt ? POLL_MS : LATE_POLL_MS);
+      } else if (missing.state.length + missing.send.length > 0) {
+        probe();
+      }
+      tell();
+    };
+    awaitFullReady();
+  };
+
+  const addressed = (chat) => {
+    const to = WPP().whatsapp.WidFactory.createWid(chat);
+    const { UserPrefs } = WPP().whatsapp;
+    // Sender and recipient must be addressed in one mode (wa-js 4.3.1, 4.4.0).
+    const from = to.isLid() ? UserPrefs.getMaybeMeLidUser() : UserPrefs.getMaybeMePnUser();
+    if (!from) throw failure("NO_ACCOUNT", "no account is linked");
+    return { to, from };
+  };
+  const keyOf = ({ to, from }, key) => new (WPP().whatsapp.MsgKey)({ from, to, id: key, selfDir: "out" });
+
+  // Before 4.4.0 wa-js addresses the sender by number in every chat; in one by LID it has to be told better.
+  const addressesSenderByNumber = () => {
+    const [major, minor] = WPP().version.split(".").map(Number);
+    return major < 4 || (major === 4 && minor < 4);
+  };
+
+  const inStore = (id) => WPP().whatsapp.MsgStore.get(id) ?? WPP().whatsapp.MsgStore.get(id.toString());
+  // Resolves with the message once WhatsApp's collection has it; `stop` ends the watch.
+  const arrival = (id) => {
+    const { MsgStore } = WPP().whatsapp;
+    let stop;
+    const arrived = new Promise((done) => {
+      const look = (message) => { if (message?.id?.id === id.id) done(message); };
+      MsgStore.on("add", look);
+      stop = () => MsgStore.off?.("add", look);
+    });
+    return { arrived, stop };
+  };
+
+  const ready = () => {
+    if (!isLoaded) throw failure("NOT_LOADED", "wa-js is not loaded");
+    return WPP();
+  };
+
+  return {
+    // Sets what wa-js reads when it starts; answers whether it may be injected. A second WPP would double every event.
+    configure: () => {
+      if (window.WPP) return false;
+      window.WPPConfig = { disableGoogleAnalytics: true, linkPreviewApiServers: [] };
+      return true;
+    },
+
+    // Waits for the injected library, and goes on doing so after it has complained.
+    async loaded() {
+      const end = Date.now() + READY_PATIENCE_MS;
+      const isReady = async () => {
+        for (;;) {
+          if (WPP()?.isReady) return begin();
+          await sleep(Date.now() > end ? LATE_POLL_MS : POLL_MS);
+        }
+      };
+      await Promise.race([
+        isReady(),
+        late(READY_PATIENCE_MS, "NOT_READY", `wa-js ${WPP()?.version ?? ""} did not become ready within ${READY_PATIENCE_MS / 1000} s`),
+      ]);
+    },
+
+    // {key, to: digits} -> {message_id, chat}. Looks up, sends nothing.
+    async prepare({ key, to }) {
+      const { whatsapp, chat: chats } = ready();
+      const wid = whatsapp.WidFactory.createWid(`${to}@c.us`);
+      let known;
+      try {
+        // Not WPP.contact.queryWidExists: it answers null for a network error, too.
+        known = await whatsapp.functions.queryWidExists(wid);
+      } catch (error) {
+        throw failure("CHECK_FAILED", `the number could not be checked: ${textOf(error)}`);
+      }
+      if (!known?.wid) throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
+      let model;
+      try {
+        model = await chats.find(known.wid);
+      } catch (error) {
+        // Some builds answer a plain {id}, which wa-js takes for nothing: the collection has the chat all the same.
+        model = whatsapp.ChatStore.get(known.wid);
+        if (!model) throw failure("NO_CHAT", `wa-js gave no chat for this number: ${textOf(error)}`);
+      }
+      const chat = model.id.toString();
+      return { message_id: keyOf(addressed(chat), key).toString(), chat };
+    },
+
+    // {key, chat, body} -> {key, message_id}. A plain error only while certainly nothing was handed over.
+    async handOver({ key, chat, body }) {
+      const { whatsapp, chat: chats } = ready();
+      const ends = addressed(chat);
+      const id = keyOf(ends, key);
+      const options = {
+        messageId: id, createChat: true,
+        linkPreview: false, markIsRead: false, waitForAck: false, detectMentioned: false,
+      };
+      const { arrived, stop } = arrival(id);
+      try {
+        const sent = ends.to.isLid() && addressesSenderByNumber()
+          ? chats.sendRawMessage(ends.to, { type: "chat", body, subtype: null, urlText: null, urlNumber: null, from: ends.from }, options)
+          : chats.sendTextMessage(ends.to, body, options);
+        // The id was chosen here: the message in the collection is the proof, and wa-js may never resolve.
+        await Promise.race([sent, arrived, late(HAND_OVER_PATIENCE_MS, "IN_DOUBT", "wa-js did not say whether WhatsApp took the message")]);
+      } catch (error) {
+        // A message goes into the collection before it travels: what never was in it was not sent.
+        const wasSeen = await Promise.race([arrived, Promise.resolve(inStore(id))]);
+        if (error?.code === "IN_DOUBT" || wasSeen) throw failure("IN_DOUBT", "WhatsApp took the message and then reported an error");
+        throw failure("NOT_HANDED", `wa-js refused: ${textOf(error)}`);
+      } finally {
+        stop();
+      }
+      setTimeout(() => sayAck(inStore(id)), ACK_AGAIN_MS);
+      return { key, message_id: id.toString() };
+    },
+
+    async refreshCodes() {
+      const { conn } = ready();
+      const asked = Promise.resolve().then(() => conn.refreshQR());
+      try {
+        await Promise.race([asked, late(REFRESH_PATIENCE_MS, "NO_REFRESH", "wa-js gave no fresh code")]);
+      } catch (error) {
+        // Since August 2026 there are builds without Cmd.refreshQR, which wa-js calls.
+        if (!isThere("WAWebLaunchSocketUtils")) throw failure("NO_REFRESH", `wa-js: ${textOf(error)}`);
+        await window.require("WAWebLaunchSocketUtils").refreshQR();
+      }
+    },
+
+    logOut: () => {
+      const { conn, whatsapp } = ready();
+      if (typeof whatsapp.Socket?.logout !== "function") throw failure("NO_LOGOUT", "WPP.whatsapp.Socket.logout is missing");
+      // The page goes away with it, and with the page this call's answer.
+      setTimeout(() => Promise.resolve(conn.logout()).catch(() => {}), 0);
+    },
+  };
+})
