@@ -60,6 +60,17 @@ pub(super) async fn call<T: DeserializeOwned>(
     command: &str,
     argument: &impl Serialize,
 ) -> Result<T, CallError> {
+    call_within(page, adapter, command, argument, CALL_TIMEOUT).await
+}
+
+/// [`call`] for a command that waits in the page for longer than others may.
+pub(super) async fn call_within<T: DeserializeOwned>(
+    page: &Page,
+    adapter: AdapterName,
+    command: &str,
+    argument: &impl Serialize,
+    within: Duration,
+) -> Result<T, CallError> {
     let no_answer = |detail: String| CallError {
         code: NO_ANSWER.to_owned(),
         detail,
@@ -72,12 +83,12 @@ pub(super) async fn call<T: DeserializeOwned>(
         return_by_value: Some(true),
         ..EvaluateParams::new(expression)
     };
-    let evaluated = timeout(CALL_TIMEOUT, page.execute(params)).await;
+    let evaluated = timeout(within, page.execute(params)).await;
     let result = evaluated
         .map_err(|_| {
             no_answer(format!(
                 "the page did not answer within {} s",
-                CALL_TIMEOUT.as_secs()
+                within.as_secs()
             ))
         })?
         .map_err(|why| no_answer(format!("the page did not answer: {why}")))?

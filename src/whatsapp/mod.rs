@@ -10,9 +10,11 @@
 mod adapter;
 mod bridge;
 mod driver;
+mod input;
 mod listener;
 mod page;
 mod scripts;
+mod typing;
 
 pub use adapter::{AdapterName, UnknownAdapter};
 pub use driver::{

@@ -9,22 +9,16 @@ use std::{
     time::Duration,
 };
 
-use chromiumoxide::{
-    Page,
-    cdp::{
-        browser_protocol::{
-            input::{DispatchMouseEventParams, DispatchMouseEventType, MouseButton},
-            page::{AddScriptToEvaluateOnNewDocumentParams, NavigateParams},
-        },
-        js_protocol::runtime::AddBindingParams,
-    },
+use chromiumoxide::cdp::{
+    browser_protocol::page::{AddScriptToEvaluateOnNewDocumentParams, NavigateParams},
+    js_protocol::runtime::AddBindingParams,
 };
 use serde::Deserialize;
 use serde_json::json;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -32,8 +26,10 @@ use super::{
     AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
     PageScripts, PrepareError, Prepared, Standing,
     bridge::{self, CallError, NO_ANSWER},
+    input::{Point, click},
     listener::{self, Ears},
     scripts::BINDING,
+    typing::{Away, Typing},
 };
 use crate::browser::{Browser, Closed, LaunchOptions, find_chrome};
 
@@ -68,6 +64,7 @@ pub struct PageSettings {
 pub struct WhatsAppPage {
     browser: Browser,
     standing: watch::Receiver<Standing>,
+    away: Away,
     listener: JoinHandle<()>,
 }
 
@@ -95,13 +92,15 @@ impl Driver for WhatsAppPage {
             Err(crate::browser::BrowserError::Cancelled) => return Err(OpenError::Cancelled),
             opened => opened?,
         };
+        let (away, left) = watch::channel(None);
         let loaded = stop
-            .run_until_cancelled(load(&browser, settings, script, facts))
+            .run_until_cancelled(load(&browser, settings, script, facts, left))
             .await;
         match loaded.unwrap_or(Err(OpenError::Cancelled)) {
             Ok((standing, listener)) => Ok(Self {
                 browser,
                 standing,
+                away,
                 listener,
             }),
             Err(why) => {
@@ -125,7 +124,7 @@ impl Driver for WhatsAppPage {
             .call(AdapterName::Dom, "refreshTarget", json!(null))
             .await
             .map_err(|other| format!("{}; {}", why.detail, other.detail))?;
-        click(self.browser.page(), &target).await
+        click(self.browser.page(), target).await
     }
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
@@ -160,9 +159,15 @@ impl Driver for WhatsAppPage {
     }
 
     async fn log_out(&self) -> Result<(), LogoutError> {
+        // On the screen a logout is found by the texts of a menu only: the adapter `dom` has none.
         self.call::<()>(AdapterName::Modules, "logOut", json!(null))
             .await
-            .map_err(|why| LogoutError(why.detail))?;
+            .map_err(|why| {
+                LogoutError(format!(
+                    "{}; the phone can remove this device, under linked devices",
+                    why.detail
+                ))
+            })?;
         // The page goes away with the link: what comes after it says whether the logout came through.
         let mut standing = self.standing.clone();
         let unlinked = timeout(
@@ -206,6 +211,13 @@ impl WhatsAppPage {
         }
         let mut failed = PrepareError::Failed("no adapter can send".to_owned());
         for &adapter in senders {
+            if adapter == AdapterName::Dom {
+                match self.typing().prepare(outgoing).await {
+                    Err(PrepareError::Failed(why)) => failed = PrepareError::Failed(why),
+                    prepared => return prepared,
+                }
+                continue;
+            }
             let argument = json!({ "key": outgoing.key, "to": outgoing.to });
             failed = match self.call(adapter, "prepare", argument).await {
                 Ok(Answer { message_id, chat }) => {
@@ -234,6 +246,9 @@ impl WhatsAppPage {
             key: String,
             message_id: String,
         }
+        if prepared.adapter == AdapterName::Dom {
+            return self.typing().hand_over(outgoing).await;
+        }
         let argument = json!({ "key": outgoing.key, "chat": prepared.chat, "body": outgoing.body });
         match self.call(prepared.adapter, "handOver", argument).await {
             Ok(Answer { key, message_id }) => Ok(Handed { key, message_id }),
@@ -241,6 +256,13 @@ impl WhatsAppPage {
                 Err(HandOverError::Unknown(why.detail))
             }
             Err(why) => Err(HandOverError::NotHanded(why.detail)),
+        }
+    }
+
+    fn typing(&self) -> Typing<'_> {
+        Typing {
+            page: self.browser.page(),
+            away: &self.away,
         }
     }
 
@@ -260,6 +282,7 @@ async fn load(
     settings: &PageSettings,
     script: String,
     facts: mpsc::Sender<Fact>,
+    left: watch::Receiver<Option<Instant>>,
 ) -> Result<(watch::Receiver<Standing>, JoinHandle<()>), OpenError> {
     let page = browser.page();
     let setup = async {
@@ -279,7 +302,8 @@ async fn load(
             ))
         })?
         .map_err(|why| OpenError::Navigation(why.to_string()))?;
-    let (standing, listener) = listener::spawn(ears, &settings.adapters, browser.lost(), facts);
+    let (standing, listener) =
+        listener::spawn(ears, &settings.adapters, browser.lost(), facts, left);
 
     let navigated = timeout(
         NAVIGATION_TIMEOUT,
@@ -300,29 +324,4 @@ async fn load(
         return Err(OpenError::Navigation(why));
     }
     Ok((standing, listener))
-}
-
-/// A place in the window, in CSS pixels.
-#[derive(Deserialize)]
-struct Point {
-    x: f64,
-    y: f64,
-}
-
-async fn click(page: &Page, at: &Point) -> Result<(), String> {
-    for kind in [
-        DispatchMouseEventType::MousePressed,
-        DispatchMouseEventType::MouseReleased,
-    ] {
-        let event = DispatchMouseEventParams {
-            button: Some(MouseButton::Left),
-            click_count: Some(1),
-            ..DispatchMouseEventParams::new(kind, at.x, at.y)
-        };
-        let dispatched = timeout(SETUP_TIMEOUT, page.execute(event)).await;
-        dispatched
-            .map_err(|_| "Chrome did not take the click".to_owned())?
-            .map_err(|why| why.to_string())?;
-    }
-    Ok(())
 }
