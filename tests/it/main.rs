@@ -11,6 +11,7 @@ mod support;
 
 mod browser;
 mod contract;
+mod dom;
 mod lifecycle;
 mod pm2;
 mod sandbox;
