@@ -13,6 +13,10 @@ use super::number::Number;
 /// What `POST /faults` takes. Every field is optional; what is absent is healthy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fault of its own, in any combination"
+)]
 pub(super) struct Faults {
     /// Only this account suffers; absent: all do, pages that are not linked included.
     #[serde(skip_serializing_if = "Option::is_none")]

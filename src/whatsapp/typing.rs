@@ -71,10 +71,6 @@ impl Typing<'_> {
     /// Opens the recipient's chat, or learns that there is none.
     pub(super) async fn prepare(self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
         #[derive(Deserialize)]
-        struct Route {
-            url: String,
-        }
-        #[derive(Deserialize)]
         struct Opened {
             chat: String,
         }
@@ -94,7 +90,10 @@ impl Typing<'_> {
                 self.close_dialog().await;
                 Err(PrepareError::NotOnWhatsApp)
             }
-            Err(why) => Err(failed(why)),
+            Err(why) => {
+                self.go_home().await;
+                Err(failed(why))
+            }
         }
     }
 
@@ -189,6 +188,18 @@ impl Typing<'_> {
         }
     }
 
+    /// Leaves a chat that was not opened as it should: a dialog that stays would cover the page for good.
+    async fn go_home(self) {
+        let gone = async {
+            let home = self.call("home", &json!(null)).await;
+            let Route { url } = home.map_err(|why| why.detail)?;
+            self.go_to(url).await
+        };
+        if let Err(why) = gone.await {
+            tracing::warn!(error = why, "the page did not leave a failed chat: {why}");
+        }
+    }
+
     /// Closes the dialog about an unknown number. One that stays is gone with the next send's load.
     async fn close_dialog(self) {
         let closed = async {
@@ -220,6 +231,12 @@ impl Typing<'_> {
     ) -> Result<T, CallError> {
         bridge::call_within(self.page, AdapterName::Dom, command, argument, within).await
     }
+}
+
+/// An address, as the script makes it.
+#[derive(Deserialize)]
+struct Route {
+    url: String,
 }
 
 /// The script's answer to a message that is in the chat.

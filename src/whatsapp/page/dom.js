@@ -61,6 +61,10 @@
   // The page stores a message before it sends it, and both take a second at most: a reload after that loses nothing, for
   // the page sends again what the server has not taken.
   const TAKEN_MS = 5000;
+  // The head of a chat and its bubbles come with its box, or one answer of the server later.
+  const PROOF_MS = 5000;
+  // A failed opening is followed by the next address within milliseconds.
+  const LEFT_ALONE_MS = 3000;
   // The editor shows what was typed one render later.
   const TYPED_MS = 2000;
   // A bubble is there at once; a page busy with its own start-up can take seconds for it.
@@ -193,6 +197,8 @@
     return point;
   };
 
+  const home = () => new URL("/", location.href).href;
+
   // The number that this document was loaded for; no later change of the address hides it.
   const routed = () => {
     const [entry] = performance.getEntriesByType("navigation");
@@ -259,15 +265,20 @@
     opened: async ({ to, within_ms }) => {
       const look = () => {
         if (all("dialog").some(isUnknownNumber)) return "unknown";
-        return isLogin() ? "login" : find("box") && !find("dialog") && !doubt(to) && "open";
+        return isLogin() ? "login" : find("box") && !find("dialog") && "open";
       };
       const end = await until(look, within_ms);
-      if (end === "open") return { chat: `${to}@c.us` };
       if (end === "unknown") throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
       if (end === "login") throw failure("NOT_LINKED", "the page asks for a scan");
+      if (end && (await until(() => !doubt(to), PROOF_MS))) return { chat: `${to}@c.us` };
+      // A page left with a dialog on it could not be used any more. The service leaves it at once, unless it waits no more.
+      setTimeout(() => location.replace(home()), LEFT_ALONE_MS);
       const cover = find("dialog") && "a dialog that is not known covers the page";
-      throw failure("NOT_OPENED", `the chat was not opened within ${within_ms / 1000} s: ${cover || doubt(to) || "it has no box to type into"}`);
+      throw failure("NOT_OPENED", `the chat was not opened: ${cover || doubt(to)}; nothing was sent`);
     },
+
+    // The address of the page with no chat open.
+    home: () => ({ url: home() }),
 
     // Where to click to close the dialog about an unknown number: its last button.
     dialogTarget: () => {
