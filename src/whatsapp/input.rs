@@ -45,8 +45,9 @@ pub(super) async fn click(page: &Page, at: Point) -> Result<(), String> {
 
 /// Types a text into what has the focus: each line as an input method does, and Shift and Enter between lines.
 ///
-/// Enter alone would send. A line break inside an inserted text is up to the editor, while Shift and Enter is what
-/// people press; that the real page's editor takes it so is known from use, not from a test here.
+/// Enter alone would send. A line break inside an inserted text is up to the editor; Shift and Enter is the key that people
+/// press for one. Neither could be tried on the real page, whose editor may also turn "- " or ":)" into something else:
+/// the caller reads back what stands there before it sends.
 pub(super) async fn type_text(page: &Page, text: &str) -> Result<(), String> {
     for (at, line) in text.split('\n').enumerate() {
         if at > 0 {
