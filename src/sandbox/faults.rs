@@ -13,6 +13,10 @@ use super::number::Number;
 /// What `POST /faults` takes. Every field is optional; what is absent is healthy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fault of its own, in any combination"
+)]
 pub(super) struct Faults {
     /// Only this account suffers; absent: all do, pages that are not linked included.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,6 +75,15 @@ pub(super) struct Faults {
     /// The page loads itself anew while a message is on its way.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) reload_in_send: bool,
+    /// Text that stands in the compose box of each chat when it is opened, as a person's draft does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) draft: Option<String>,
+    /// What becomes of the address that opens a chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) route: Option<RouteFault>,
+    /// Chats are headed by a saved name instead of a number.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) named_chats: bool,
 }
 
 /// What becomes of acknowledgements.
@@ -103,6 +116,16 @@ pub(super) enum NumberCheckFault {
     NetworkError,
     /// No answer ever comes.
     Never,
+}
+
+/// What becomes of the address that opens a chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RouteFault {
+    /// The chat that was last spoken in is opened, whatever was asked for.
+    WrongChat,
+    /// The page ignores it and shows its list of chats.
+    Ignored,
 }
 
 /// What becomes of the connection between page and server.
@@ -189,6 +212,9 @@ impl Faults {
             lid_chats: other.lid_chats || self.lid_chats,
             language: other.language.or(self.language),
             reload_in_send: other.reload_in_send || self.reload_in_send,
+            draft: other.draft.clone().or_else(|| self.draft.clone()),
+            route: other.route.or(self.route),
+            named_chats: other.named_chats || self.named_chats,
         }
     }
 }

@@ -297,7 +297,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             Answer::HandedOver(result) => self.outbox.on_handed_over(result),
             Answer::Refreshed(Ok(())) => {}
             Answer::TakenOver(Ok(())) => {
-                tracing::info!("took the account over from another window")
+                tracing::info!("took the account over from another window");
             }
             Answer::TakenOver(Err(why)) => {
                 tracing::warn!(error = why, "could not take the account over: {why}");

@@ -13,7 +13,7 @@ use super::{AdapterName, adapter::View, scripts::ENTRY};
 
 /// The longest a command may take inside the page. A number check goes over the network; a page busy with its own
 /// start-up can block for a minute, and then an error is better than waiting on.
-const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One line of the page.
 #[derive(Deserialize)]
@@ -70,7 +70,18 @@ pub(super) async fn call<T: DeserializeOwned>(
     command: &str,
     argument: &impl Serialize,
 ) -> Result<T, CallError> {
-    call_in(page, None, adapter, command, argument).await
+    call_in(page, None, adapter, command, argument, CALL_TIMEOUT).await
+}
+
+/// [`call`] for a command that waits in the page for longer than others may.
+pub(super) async fn call_within<T: DeserializeOwned>(
+    page: &Page,
+    adapter: AdapterName,
+    command: &str,
+    argument: &impl Serialize,
+    within: Duration,
+) -> Result<T, CallError> {
+    call_in(page, None, adapter, command, argument, within).await
 }
 
 /// Does so in one certain document, instead of the present one.
@@ -80,6 +91,7 @@ pub(super) async fn call_in<T: DeserializeOwned>(
     adapter: AdapterName,
     command: &str,
     argument: &impl Serialize,
+    within: Duration,
 ) -> Result<T, CallError> {
     let no_answer = |detail: String| CallError {
         code: NO_ANSWER.to_owned(),
@@ -94,12 +106,12 @@ pub(super) async fn call_in<T: DeserializeOwned>(
         context_id: document,
         ..EvaluateParams::new(expression)
     };
-    let evaluated = timeout(CALL_TIMEOUT, page.execute(params)).await;
+    let evaluated = timeout(within, page.execute(params)).await;
     let result = evaluated
         .map_err(|_| {
             no_answer(format!(
                 "the page did not answer within {} s",
-                CALL_TIMEOUT.as_secs()
+                within.as_secs()
             ))
         })?
         .map_err(|why| no_answer(format!("the page did not answer: {why}")))?

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::{
     AdapterName,
-    bridge::{self, CallError, NO_ANSWER},
+    bridge::{self, CALL_TIMEOUT, CallError, NO_ANSWER},
 };
 
 /// Running the bundle took 0.15 s at most over CDP. What takes a hundred times as long has blocked the page, as wa-js
@@ -108,6 +108,7 @@ impl Bundle {
             AdapterName::WaJs,
             command,
             &json!(null),
+            CALL_TIMEOUT,
         )
         .await
     }

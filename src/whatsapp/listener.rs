@@ -17,6 +17,7 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnord
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
+    time::{Instant, sleep_until},
 };
 
 use super::{
@@ -50,6 +51,7 @@ pub(super) fn spawn(
     bundle: Bundle,
     lost: impl Future<Output = BrowserLost> + Send + 'static,
     facts: mpsc::Sender<Fact>,
+    away: watch::Receiver<Option<Instant>>,
 ) -> (watch::Receiver<Standing>, JoinHandle<()>) {
     let (standings, standing) = watch::channel(Standing::default());
     let listener = Listener {
@@ -57,8 +59,12 @@ pub(super) fn spawn(
         wa_js: WaJs::new(bundle),
         standings,
         facts,
+        away: None,
     };
-    (standing, tokio::spawn(listener.run(ears, Box::pin(lost))))
+    (
+        standing,
+        tokio::spawn(listener.run(ears, Box::pin(lost), away)),
+    )
 }
 
 struct Listener {
@@ -66,6 +72,15 @@ struct Listener {
     wa_js: WaJs,
     standings: watch::Sender<Standing>,
     facts: mpsc::Sender<Fact>,
+    /// Set while the page loads anew because it was told to.
+    away: Option<Absence>,
+}
+
+/// A page that is on its way to another address on purpose. That it knows nothing meanwhile is no news.
+struct Absence {
+    until: Instant,
+    /// What is heard before is said by the old document.
+    has_new_document: bool,
 }
 
 impl Listener {
@@ -73,11 +88,18 @@ impl Listener {
         mut self,
         mut ears: Ears,
         mut lost: Pin<Box<dyn Future<Output = BrowserLost> + Send>>,
+        mut left: watch::Receiver<Option<Instant>>,
     ) {
         loop {
+            let back_by = self.away.as_ref().map(|absence| absence.until);
             let fact = tokio::select! {
                 biased;
                 lost = &mut lost => Fact::BrowserLost(lost.to_string()),
+                Ok(()) = left.changed() => {
+                    let until = *left.borrow_and_update();
+                    self.away = until.map(|until| Absence { until, has_new_document: false });
+                    continue;
+                }
                 Some(_crash) = ears.crashes.next() => Fact::PageLost("the page crashed".to_owned()),
                 Some(called) = ears.bindings.next() => match self.hear(&called) {
                     Some(fact) => fact,
@@ -87,6 +109,13 @@ impl Listener {
                     Some(fact) => fact,
                     None => continue,
                 },
+                () = sleep_until(back_by.unwrap_or_else(Instant::now)), if back_by.is_some() => {
+                    self.away = None;
+                    match self.stands() {
+                        Some(fact) => fact,
+                        None => continue,
+                    }
+                }
             };
             let is_last = matches!(fact, Fact::BrowserLost(_));
             if self.facts.send(fact).await.is_err() || is_last {
@@ -118,6 +147,9 @@ impl Listener {
             (Said::Document, _) => {
                 self.views.forget();
                 self.wa_js.forget();
+                if let Some(absence) = &mut self.away {
+                    absence.has_new_document = true;
+                }
             }
             (Said::WantsBundle, _) => self.wa_js.can_load = Some(called.execution_context_id),
             (Said::View { view }, Some(adapter)) => self.views.update(adapter, view),
@@ -162,6 +194,14 @@ impl Listener {
     /// How the page stands now, if that is news.
     fn stands(&mut self) -> Option<Fact> {
         let standing = self.views.standing();
+        if let Some(absence) = &self.away {
+            let is_back = absence.has_new_document
+                && (standing.is_ready() || standing.login || standing.trouble.is_some());
+            if !is_back {
+                return None;
+            }
+            self.away = None;
+        }
         if let Some(version) = &standing.wa_js_version
             && self.standings.borrow().wa_js_version.is_none()
         {

@@ -11,9 +11,11 @@ mod adapter;
 mod bridge;
 mod bundle;
 mod driver;
+mod input;
 mod listener;
 mod page;
 mod scripts;
+mod typing;
 
 pub use adapter::{AdapterName, UnknownAdapter};
 pub use driver::{

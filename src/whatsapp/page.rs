@@ -9,22 +9,16 @@ use std::{
     time::Duration,
 };
 
-use chromiumoxide::{
-    Page,
-    cdp::{
-        browser_protocol::{
-            input::{DispatchMouseEventParams, DispatchMouseEventType, MouseButton},
-            page::{AddScriptToEvaluateOnNewDocumentParams, NavigateParams},
-        },
-        js_protocol::runtime::AddBindingParams,
-    },
+use chromiumoxide::cdp::{
+    browser_protocol::page::{AddScriptToEvaluateOnNewDocumentParams, NavigateParams},
+    js_protocol::runtime::AddBindingParams,
 };
 use serde::Deserialize;
 use serde_json::json;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -33,8 +27,10 @@ use super::{
     PageScripts, PrepareError, Prepared, Standing,
     bridge::{self, CallError, NO_ANSWER, NOT_LOADED},
     bundle::Bundle,
+    input::{Point, click},
     listener::{self, Ears},
     scripts::BINDING,
+    typing::{Away, Typing},
 };
 use crate::browser::{Browser, Closed, LaunchOptions, find_chrome};
 
@@ -76,6 +72,7 @@ pub struct WhatsAppPage {
     /// In the order in which they are tried.
     adapters: Vec<AdapterName>,
     standing: watch::Receiver<Standing>,
+    away: Away,
     listener: JoinHandle<()>,
 }
 
@@ -103,14 +100,16 @@ impl Driver for WhatsAppPage {
             Err(crate::browser::BrowserError::Cancelled) => return Err(OpenError::Cancelled),
             opened => opened?,
         };
+        let (away, left) = watch::channel(None);
         let loaded = stop
-            .run_until_cancelled(load(&browser, settings, script, facts))
+            .run_until_cancelled(load(&browser, settings, script, facts, left))
             .await;
         match loaded.unwrap_or(Err(OpenError::Cancelled)) {
             Ok((standing, listener)) => Ok(Self {
                 browser,
                 adapters: settings.adapters.clone(),
                 standing,
+                away,
                 listener,
             }),
             Err(why) => {
@@ -132,7 +131,7 @@ impl Driver for WhatsAppPage {
             .call(AdapterName::Dom, "refreshTarget", json!(null))
             .await
             .map_err(|other| format!("{}; {}", why.detail, other.detail))?;
-        click(self.browser.page(), &target).await
+        click(self.browser.page(), target).await
     }
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
@@ -167,15 +166,17 @@ impl Driver for WhatsAppPage {
     }
 
     async fn take_over(&self) -> Result<(), String> {
-        self.call::<()>(AdapterName::Modules, "takeOver", json!(null))
-            .await
-            .map_err(|why| why.detail)
+        self.first_to("takeOver").await.map_err(|why| why.detail)
     }
 
     async fn log_out(&self) -> Result<(), LogoutError> {
-        self.first_to("logOut")
-            .await
-            .map_err(|why| LogoutError(why.detail))?;
+        // On the screen a logout is found by the texts of a menu only: the adapter `dom` has none.
+        self.first_to("logOut").await.map_err(|why| {
+            LogoutError(format!(
+                "{}; the phone can remove this device, under linked devices",
+                why.detail
+            ))
+        })?;
         // The page goes away with the link: what comes after it says whether the logout came through.
         let mut standing = self.standing.clone();
         let unlinked = timeout(
@@ -236,6 +237,13 @@ impl WhatsAppPage {
         // The session is READY, so this is a page between two documents.
         let mut failed = PrepareError::Interrupted("no adapter can send now".to_owned());
         for &adapter in senders {
+            if adapter == AdapterName::Dom {
+                match self.typing().prepare(outgoing).await {
+                    Err(PrepareError::Failed(why)) => failed = PrepareError::Failed(why),
+                    prepared => return prepared,
+                }
+                continue;
+            }
             let argument = json!({ "key": outgoing.key, "to": outgoing.to });
             failed = match self.call(adapter, "prepare", argument).await {
                 Ok(Answer { message_id, chat }) => {
@@ -267,6 +275,9 @@ impl WhatsAppPage {
             key: String,
             message_id: String,
         }
+        if prepared.adapter == AdapterName::Dom {
+            return self.typing().hand_over(outgoing).await;
+        }
         let argument = json!({ "key": outgoing.key, "chat": prepared.chat, "body": outgoing.body });
         match self.call(prepared.adapter, "handOver", argument).await {
             Ok(Answer { key, message_id }) => Ok(Handed { key, message_id }),
@@ -274,6 +285,13 @@ impl WhatsAppPage {
                 Err(HandOverError::Unknown(why.detail))
             }
             Err(why) => Err(HandOverError::NotHanded(why.detail)),
+        }
+    }
+
+    fn typing(&self) -> Typing<'_> {
+        Typing {
+            page: self.browser.page(),
+            away: &self.away,
         }
     }
 
@@ -293,6 +311,7 @@ async fn load(
     settings: &PageSettings,
     script: String,
     facts: mpsc::Sender<Fact>,
+    left: watch::Receiver<Option<Instant>>,
 ) -> Result<(watch::Receiver<Standing>, JoinHandle<()>), OpenError> {
     let page = browser.page();
     let setup = async {
@@ -316,8 +335,14 @@ async fn load(
         page: page.clone(),
         path: settings.wa_js_path.clone(),
     };
-    let (standing, listener) =
-        listener::spawn(ears, &settings.adapters, bundle, browser.lost(), facts);
+    let (standing, listener) = listener::spawn(
+        ears,
+        &settings.adapters,
+        bundle,
+        browser.lost(),
+        facts,
+        left,
+    );
 
     let navigated = timeout(
         NAVIGATION_TIMEOUT,
@@ -338,29 +363,4 @@ async fn load(
         return Err(OpenError::Navigation(why));
     }
     Ok((standing, listener))
-}
-
-/// A place in the window, in CSS pixels.
-#[derive(Deserialize)]
-struct Point {
-    x: f64,
-    y: f64,
-}
-
-async fn click(page: &Page, at: &Point) -> Result<(), String> {
-    for kind in [
-        DispatchMouseEventType::MousePressed,
-        DispatchMouseEventType::MouseReleased,
-    ] {
-        let event = DispatchMouseEventParams {
-            button: Some(MouseButton::Left),
-            click_count: Some(1),
-            ..DispatchMouseEventParams::new(kind, at.x, at.y)
-        };
-        let dispatched = timeout(SETUP_TIMEOUT, page.execute(event)).await;
-        dispatched
-            .map_err(|_| "Chrome did not take the click".to_owned())?
-            .map_err(|why| why.to_string())?;
-    }
-    Ok(())
 }

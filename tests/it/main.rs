@@ -12,6 +12,7 @@ mod support;
 mod adapters;
 mod browser;
 mod contract;
+mod dom;
 mod lifecycle;
 mod pm2;
 mod sandbox;

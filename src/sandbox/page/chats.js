@@ -53,18 +53,21 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
     rows.replaceChildren(...ordered.map(chatRow));
   }
 
+  /** Saved people are headed by their name, and nothing else in an empty chat says who they are. */
+  const headOf = (chat) => (sandboxPage.faults.named_chats ? 'Ana ' + chat.formattedTitle.slice(-2) : chat.formattedTitle);
+
   function openChat(chat, text) {
     if (active) active.active = false;
     active = chat;
     chat.active = true;
     chat.unreadCount = 0;
     bubbles = el('div', { role: 'application', class: 'bubbles', tabindex: '0' }, ...chat.msgs.map(bubble));
-    const box = compose(text || drafts.get(chat) || '', (typed) => drafts.set(chat, typed), (typed) => require('WAWebSendTextMsgChatAction').sendTextMsgToChat(chat, typed));
+    const box = compose(text || drafts.get(chat) || sandboxPage.faults.draft || '', (typed) => drafts.set(chat, typed), (typed) => require('WAWebSendTextMsgChatAction').sendTextMsgToChat(chat, typed));
     room.replaceChildren(
       el('header', { class: 'room-head' },
         el('button', { type: 'button', class: 'back', 'aria-label': words.back, onclick: closeChat }, '‹'),
         el('span', { class: 'avatar', 'aria-hidden': 'true' }, chat.formattedTitle.slice(-2)),
-        el('span', { dir: 'auto', title: chat.formattedTitle }, chat.formattedTitle)),
+        el('span', { dir: 'auto', title: headOf(chat) }, headOf(chat))),
       bubbles, el('footer', {}, box.element));
     room.id = 'main';
     document.getElementById('app').classList.add('in-chat');
@@ -83,10 +86,14 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
     drawList();
   }
 
-  /** Opens the chat with a number, or says that there is none. */
+  /** Opens the chat with a number, or says that there is none. While it asks, and if it gets no answer, a dialog says so. */
   async function openNumber(digits, text) {
     const number = String(digits).replace(/\D/g, '');
-    const found = number.length >= 7 && number.length <= 15 ? await queryWidExists(createWid(number + '@c.us')).catch(() => null) : null;
+    const asking = dialog(words.starting);
+    const isNumber = number.length >= 7 && number.length <= 15;
+    const found = isNumber ? await queryWidExists(createWid(number + '@c.us')).catch(() => undefined) : null;
+    if (found === undefined) return;
+    asking.remove();
     if (!found) { dialog(words.invalid, [words.ok]); return; }
     const { chat } = await require('WAWebFindChatAction').findOrCreateLatestChat(found.wid);
     openChat(ChatCollection.get(chat.id), text);
@@ -126,6 +133,11 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
     });
 
     const query = new URLSearchParams(location.search);
-    if (location.pathname === '/send' && query.get('phone')) openNumber(query.get('phone'), query.get('text') || '');
+    if (location.pathname !== '/send' || !query.get('phone') || sandboxPage.faults.route === 'ignored') return;
+    // The real page shows its own address again once it has read this one.
+    history.replaceState(null, '', '/');
+    const latest = ChatCollection.getModelsArray().sort((a, b) => b.t - a.t)[0];
+    if (sandboxPage.faults.route === 'wrong_chat' && latest) openChat(latest);
+    else openNumber(query.get('phone'), query.get('text') || '');
   };
 });

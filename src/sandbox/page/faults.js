@@ -15,10 +15,11 @@
     choice('Number check', 'number_check', { network_error: 'fails: network error', never: 'is never answered' }),
     choice('Connection', 'socket', { silent: 'cut without a word', refuse: 'closed and refused' }),
     choice('Page', 'page', { update: 'asks for another browser', passkey: 'asks for a passkey', never_loads: 'never loads', never_starts: 'never starts' }),
+    choice('Address of a chat', 'route', { wrong_chat: 'opens another chat', ignored: 'opens no chat' }),
     choice('Language', 'language', { es: 'Spanish', pt: 'Portuguese' }),
   ];
   const TIMES = [['Acknowledge after (ms)', 'ack_delay_ms'], ['Serve the page after (ms)', 'page_delay_ms'], ['Modules arrive after (ms)', 'modules_delay_ms'], ['Sync for (ms)', 'sync_ms']];
-  const CHECKS = [['Chats by LID, keys in $1', 'lid_chats'], ['No module registry', 'no_registry'], ['Reload in the middle of a send', 'reload_in_send']];
+  const CHECKS = [['Chats by LID, keys in $1', 'lid_chats'], ['No module registry', 'no_registry'], ['Reload in the middle of a send', 'reload_in_send'], ['Chats headed by names', 'named_chats']];
   const EVENTS = { socket_closed: 'Close the connection', conflict: 'Open elsewhere', ban: 'Ban', storage_error: 'Storage error', reload: 'Reload the page' };
 
   const inputs = new Map();

@@ -1,7 +1,24 @@
-// The adapter "dom": what a person sees. Reads the login code and the state from landmarks of the screen; relies on no
-// class names and on no text. WHATSAPP.md, sections 1 and 2, has the source of each landmark.
+// The adapter "dom": what a person sees. Reads state, code and ticks from landmarks of the screen, and tells the service
+// where to click and what stands where; the service clicks and types with real input events (typing.rs). A command here
+// looks and waits; none writes into the page, whose editor throws out what no input event brought.
 //
-// It does not send yet: typed sends come with the next issue.
+// It relies on (LANDMARKS, TICKS; WHATSAPP.md, sections 1, 2 and 4, has their sources):
+//   the route /send?phone=<digits>          opens the chat with a number, at the price of loading the page anew
+//   [data-ref], the login landmarks         the code and the login screen
+//   #pane-side                              the chat list: linked; what stands beside it is where the banner appears
+//   #main, its header and its footer        the open chat, the compose box (contenteditable) and the send button's icon
+//   [data-id^="true_"]                      own bubbles: data-id is the message's full id
+//   [data-icon^="msg-"]                     ticks
+//   [role="dialog"]                         what covers the page
+// No class name. Texts (TEXTS, three languages) only where the page has no landmark: the dialog about an unknown number,
+// the tick of a read message, the banner of a lost connection. In another language an unknown number is a failed check, a
+// read message counts as delivered, and a lost connection does not show.
+//
+// Why the route, and not the search box or "new chat": those are found by texts, list contacts and groups besides, and
+// leave the page as it was. A document that was loaded for a number has no other chat open, no half-written text on the
+// screen and no forgotten dialog. Its address stays known (performance navigation entry) when the page rewrites its own.
+//
+// To mend a moved landmark: copy this file into PAGE_SCRIPTS_DIR, change it, restart the session.
 (function dom(say) {
   "use strict";
 
@@ -16,53 +33,297 @@
     chats: "#pane-side",
     // The picture before anything else.
     splash: "#wa_web_initial_startup",
+    // The open chat and its parts. The compose box is the only editable part of a chat's footer.
+    chat: "#main",
+    header: "#main header",
+    bubble: "#main [data-id]",
+    own: '#main [data-id^="true_"]',
+    box: '#main footer [contenteditable="true"]',
+    sendIcon: '#main footer [data-icon="wds-ic-send-filled"], #main footer [data-icon="send"]',
+    tick: '[data-icon^="msg-"]',
+    dialog: '[role="dialog"]',
   };
+  // What the ticks mean. How the real page marks a message that it gave up is not known: none means that here, so such a
+  // message stays pending.
+  const TICKS = { "msg-time": 0, "msg-check": 1, "msg-dblcheck": 2 };
+  const READ = 3;
+  // Compared in lower case; each is a list of words that all occur.
+  const TEXTS = {
+    unknownNumber: { en: ["phone number", "url", "invalid"], es: ["número de teléfono", "url", "no es válid"], pt: ["número de telefone", "url", "inválido"] },
+    read: { en: ["read"], es: ["leído"], pt: ["lida"] },
+    notConnected: { en: ["computer not connected"], es: ["computadora sin conexión"], pt: ["computador sem conexão"] },
+    phoneAway: { en: ["phone not connected"], es: ["teléfono sin conexión"], pt: ["telefone sem conexão"] },
+    connecting: { en: ["connecting"], es: ["conectando"], pt: ["conectando"] },
+  };
+
   // A heavy page changes hundreds of times while it loads: it is looked at once it has paused that long.
   const PAUSE_MS = 50;
+  // The page stores a message before it sends it, and both take a second at most: a reload after that loses nothing, for
+  // the page sends again what the server has not taken.
+  const TAKEN_MS = 5000;
+  // The head of a chat and its bubbles come with its box, or one answer of the server later.
+  const PROOF_MS = 5000;
+  // A failed opening is followed by the next address within milliseconds.
+  const LEFT_ALONE_MS = 3000;
+  // The editor shows what was typed one render later.
+  const TYPED_MS = 2000;
+  // A bubble is there at once; a page busy with its own start-up can take seconds for it.
+  const BUBBLE_MS = 10000;
+  // The service learns a message's key from the answer to `sent`: a tick that was quicker is told again.
+  const RETELL_MS = [200, 1000, 3000];
+  // A bubble of a long text is cut ("read more"); that much of it is always there.
+  const SHOWN_CHARACTERS = 200;
+  // Shorter figures are times, dates and counts.
+  const SHORTEST_NUMBER = 7;
 
   const find = (landmark) => document.querySelector(LANDMARKS[landmark]);
+  const all = (landmark) => [...document.querySelectorAll(LANDMARKS[landmark])];
+  const failure = (code, detail) => Object.assign(new Error(detail), { code });
+  const says = (text, meaning) => {
+    const lower = text.toLowerCase();
+    return Object.values(TEXTS[meaning]).some((words) => words.every((word) => lower.includes(word)));
+  };
 
-  let last = "";
-  const tell = () => {
-    const refresh = find("refresh");
-    const linked = Boolean(find("chats"));
-    const login = !linked && Boolean(find("login") ?? refresh);
+  // The text of an element as a person would copy it: an emoji may be a picture, a line a paragraph. Each block ends with a
+  // line break that nobody typed, if it ends with one.
+  const textOf = (root) => {
+    let text = "";
+    for (const child of root.childNodes) {
+      if (child.nodeType === Node.TEXT_NODE) text += child.data;
+      else if (child.nodeName === "BR") text += "\n";
+      else if (child.nodeName === "IMG") text += child.alt;
+      else if (child instanceof HTMLElement) {
+        if (["P", "DIV"].includes(child.nodeName) && child.previousSibling) text += "\n";
+        text += textOf(child);
+      }
+    }
+    return ["SPAN", "STRONG", "EM", "DEL", "CODE"].includes(root.nodeName) ? text : text.replace(/\n$/, "");
+  };
+
+  const isUnknownNumber = (dialog) => says(dialog.textContent, "unknownNumber");
+  const isLinked = () => Boolean(find("chats"));
+  const isLogin = () => !isLinked() && Boolean(find("login") ?? find("refresh"));
+  // The banner stands somewhere around the list of chats, and never in it, where texts are other people's.
+  const isOnline = () => {
+    const around = [...(find("chats")?.parentElement?.children ?? [])].filter((element) => !element.matches(LANDMARKS.chats));
+    const text = around.map((element) => element.textContent).join("\n");
+    // Where the real page has its banner is not known; where none is seen, the list of chats is all that is known.
+    return !["notConnected", "phoneAway", "connecting"].some((meaning) => says(text, meaning));
+  };
+
+  let lastView = "";
+  const tellView = () => {
+    const linked = isLinked();
+    const login = isLogin();
+    const codes_ended = login && Boolean(find("refresh"));
+    const isCovered = linked && all("dialog").some((dialog) => !isUnknownNumber(dialog));
     const view = {
       state_known: linked || login || Boolean(find("splash")),
       linked,
       login,
-      codes_ended: login && Boolean(refresh),
-      code: login && !refresh ? find("code")?.getAttribute("data-ref") || null : null,
-      missing: [],
+      codes_ended,
+      code: login && !codes_ended ? find("code")?.getAttribute("data-ref") || null : null,
+      // The page shows its own number nowhere but in its settings.
+      account: null,
+      online: linked && isOnline(),
+      can_send: linked && !isCovered,
+      missing: isCovered ? ["a page without a dialog on it"] : [],
     };
     const text = JSON.stringify(view);
-    if (text !== last) say({ kind: "view", view });
-    last = text;
+    if (text !== lastView) say({ kind: "view", view });
+    lastView = text;
+  };
+
+  // true_<chat>_<key>, with the author behind it in groups.
+  const idOf = (bubble) => bubble.getAttribute("data-id");
+  const keyOf = (id) => id.split("_")[2];
+  const ackOf = (bubble) => {
+    const tick = bubble.querySelector(LANDMARKS.tick);
+    const ack = TICKS[tick?.getAttribute("data-icon")] ?? 0;
+    return ack === 2 && says(tick.getAttribute("aria-label") ?? "", "read") ? READ : ack;
+  };
+  const told = new Map();
+  // Zero is no news, and could arrive after better ones of another adapter.
+  const tellAck = (bubble, again) => {
+    const key = keyOf(idOf(bubble));
+    const ack = ackOf(bubble);
+    if (!key || ack === 0 || (!again && told.get(key) === ack)) return;
+    told.set(key, ack);
+    say({ kind: "ack", key, ack });
   };
 
   let timer = 0;
   const later = () => {
     timer ||= setTimeout(() => {
       timer = 0;
-      tell();
+      tellView();
+      for (const bubble of all("own")) tellAck(bubble, false);
     }, PAUSE_MS);
   };
-  new MutationObserver(later).observe(document, {
+  const CHANGES = {
     subtree: true,
     childList: true,
+    characterData: true,
     attributes: true,
-    attributeFilter: ["data-ref", "data-testid", "id"],
-  });
+    attributeFilter: ["data-ref", "data-testid", "data-id", "data-icon", "aria-label", "id", "role", "hidden"],
+  };
+  new MutationObserver(later).observe(document, CHANGES);
   later();
 
+  // Waits until `look` finds something; null when it has not by then.
+  const until = (look, ms) =>
+    new Promise((resolve) => {
+      let end = 0;
+      const observer = new MutationObserver(() => settle(look()));
+      const settle = (found, isLate) => {
+        if (!found && !isLate) return;
+        observer.disconnect();
+        clearTimeout(end);
+        resolve(found || null);
+      };
+      observer.observe(document, CHANGES);
+      end = setTimeout(() => settle(look(), true), ms);
+      settle(look());
+    });
+
+  // Where to click: the middle of an element, provided that a click there would reach it.
+  const target = (element, name) => {
+    element?.scrollIntoView({ block: "nearest" });
+    const { x, y, width, height } = element?.getBoundingClientRect() ?? {};
+    if (!width || !height) throw failure("NOT_THERE", `the page shows no ${name}`);
+    const point = { x: x + width / 2, y: y + height / 2 };
+    const hit = document.elementFromPoint(point.x, point.y);
+    if (!element.contains(hit)) throw failure("COVERED", `something covers the ${name}`);
+    return point;
+  };
+
+  const home = () => new URL("/", location.href).href;
+
+  // The number that this document was loaded for; no later change of the address hides it.
+  const routed = () => {
+    const [entry] = performance.getEntriesByType("navigation");
+    const { pathname, searchParams } = new URL(entry?.name ?? location.href, location.href);
+    return pathname.endsWith("/send") ? searchParams.get("phone") : null;
+  };
+
+  // Whether a text is a phone number and nothing else: digits and what may stand between them, marks of direction included.
+  const numberIn = (text) => {
+    const digits = text.replace(/\D/g, "");
+    const rest = text.replace(/[\d\s+().\-\u2010-\u2015\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "");
+    return rest === "" && digits.length >= SHORTEST_NUMBER ? digits : null;
+  };
+  const numbersInHeader = () => {
+    const header = find("header");
+    const elements = header ? [header, ...header.querySelectorAll("*")] : [];
+    return elements.flatMap((element) => [element.getAttribute("title") ?? "", element.textContent].map(numberIn).filter(Boolean));
+  };
+  // Why the open chat is not proven to be the one with `to`; empty when it is. The route says what was asked for; only the
+  // header, or the chat's own ids, say what was opened. A chat by LID under a saved name shows neither: refused.
+  const doubt = (to) => {
+    if (routed() !== to) return "the page was not opened for this number";
+    if (!find("chat") || !find("header")) return "no chat is open";
+    const chats = all("bubble").map((bubble) => idOf(bubble).split("_")[1] ?? "").filter((chat) => chat.includes("@"));
+    if (chats.some((chat) => !/@(c\.us|lid)$/.test(chat))) return "the open chat is not one with a person";
+    const byNumber = chats.filter((chat) => chat.endsWith("@c.us")).map((chat) => chat.replace(/[:@].*$/, ""));
+    const shown = [...numbersInHeader(), ...byNumber];
+    if (shown.some((number) => number !== to)) return "the open chat shows another number";
+    return shown.length ? "" : "the open chat does not show its number, so it may be another one";
+  };
+  const demandChat = (to) => {
+    const why = doubt(to);
+    if (why) throw failure("NOT_PROVEN", `${why}; nothing was sent`);
+    const cover = find("dialog");
+    if (cover) throw failure("COVERED", "a dialog covers the chat; nothing was sent");
+  };
+  const demandBox = () => {
+    const box = find("box");
+    if (!box) throw failure("NO_BOX", "the open chat has no box to type into; nothing was sent");
+    return box;
+  };
+
+  // What a bubble shows of a text: marks become bold and slanted type, and white space at the ends is cut off.
+  const bare = (text) => {
+    const packed = text.replace(/[\s\ufe0f]/g, "");
+    return packed.replace(/[*_~`>]/g, "") || packed;
+  };
+  const shows = (bubble, body) => bare(textOf(bubble)).includes([...bare(body)].slice(0, SHOWN_CHARACTERS).join(""));
+
   return {
-    // Where a person would click for fresh codes: {x, y} in the window. The service clicks with a real mouse event.
-    refreshTarget: () => {
-      const button = find("refresh");
-      if (!button) throw Object.assign(new Error("the page shows no button for fresh codes"), { code: "NO_REFRESH" });
-      button.scrollIntoView({ block: "center" });
-      const { x, y, width, height } = button.getBoundingClientRect();
-      return { x: x + width / 2, y: y + height / 2 };
+    // Where a person would click for fresh codes: {x, y} in the window.
+    refreshTarget: () => target(find("refresh"), "button for fresh codes"),
+
+    // {to: digits} -> {url}: the address that opens the chat, once leaving this page loses nothing.
+    route: async ({ to }) => {
+      const isTaken = () => all("own").slice(-1).every((bubble) => ackOf(bubble) > 0);
+      await until(isTaken, TAKEN_MS);
+      // By now the service knows the key of the last message, and no later tick of it will be seen.
+      for (const bubble of all("own").slice(-1)) tellAck(bubble, true);
+      return { url: new URL(`/send?phone=${to}`, location.href).href };
+    },
+
+    // {to, within_ms} -> {chat}, once the chat is open and proven to be the one asked for.
+    opened: async ({ to, within_ms }) => {
+      const look = () => {
+        if (all("dialog").some(isUnknownNumber)) return "unknown";
+        return isLogin() ? "login" : find("box") && !find("dialog") && "open";
+      };
+      const end = await until(look, within_ms);
+      if (end === "unknown") throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
+      if (end === "login") throw failure("NOT_LINKED", "the page asks for a scan");
+      if (end && (await until(() => !doubt(to), PROOF_MS))) return { chat: `${to}@c.us` };
+      // A page left with a dialog on it could not be used any more. The service leaves it at once, unless it waits no more.
+      setTimeout(() => location.replace(home()), LEFT_ALONE_MS);
+      const cover = find("dialog") && "a dialog that is not known covers the page";
+      throw failure("NOT_OPENED", `the chat was not opened: ${cover || doubt(to)}; nothing was sent`);
+    },
+
+    // The address of the page with no chat open.
+    home: () => ({ url: home() }),
+
+    // Where to click to close the dialog about an unknown number: its last button.
+    dialogTarget: () => {
+      const dialog = all("dialog").find(isUnknownNumber);
+      return target([...(dialog?.querySelectorAll('button, [role="button"]') ?? [])].pop(), "button to close the dialog");
+    },
+
+    // {to} -> the compose box of the proven chat: {x, y, is_empty, is_focused}.
+    box: ({ to }) => {
+      demandChat(to);
+      const box = demandBox();
+      return { ...target(box, "compose box"), is_empty: textOf(box) === "", is_focused: box.contains(document.activeElement) };
+    },
+
+    // {to, body} -> where to click to send, {x, y, known}, once the box holds exactly the text. `known`: ids of own bubbles.
+    ready: async ({ to, body }) => {
+      const isTyped = () => textOf(demandBox()) === body && find("sendIcon");
+      const icon = await until(isTyped, TYPED_MS);
+      demandChat(to);
+      if (!icon || !isTyped()) {
+        const detail = textOf(demandBox()) === body ? "the page shows no send button" : "the compose box does not hold exactly the text";
+        throw failure("NOT_TYPED", `${detail}; nothing was sent`);
+      }
+      const button = icon.closest('button, [role="button"]') ?? icon;
+      return { ...target(button, "send button"), known: all("own").map(idOf) };
+    },
+
+    // {known, body} -> {key, message_id} of the bubble that the click made. The last one only: older ones may still be loading.
+    sent: async ({ known, body }) => {
+      const before = new Set(known);
+      const look = () => {
+        const last = all("own").pop();
+        const isNew = last && keyOf(idOf(last)) && !before.has(idOf(last)) && shows(last, body);
+        const box = find("box");
+        return isNew && box && textOf(box) === "" && last;
+      };
+      const bubble = await until(look, BUBBLE_MS);
+      if (!bubble) throw failure("IN_DOUBT", "the page did not show the message after the click on its send button");
+      const message_id = idOf(bubble);
+      const retell = () => {
+        const shown = all("own").find((own) => idOf(own) === message_id);
+        if (shown) tellAck(shown, true);
+      };
+      for (const ms of RETELL_MS) setTimeout(retell, ms);
+      return { key: keyOf(message_id), message_id };
     },
   };
 })

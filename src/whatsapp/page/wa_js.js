@@ -47,6 +47,15 @@
   const CODE_PREFIX = "https://wa.me/settings/linked_devices#";
   const PLATFORM_CHROME = "1";
 
+  // What keeps the page from working, by the state of the socket or the mode of the stream.
+  const TROUBLES = {
+    CONFLICT: "OPENED_ELSEWHERE",
+    DEPRECATED_VERSION: "UPDATE_REQUIRED",
+    TOS_BLOCK: "TERMS_BLOCKED",
+    SMB_TOS_BLOCK: "TERMS_BLOCKED",
+    PROXYBLOCK: "PROXY_BLOCKED",
+  };
+
   const failure = (code, detail) => Object.assign(new Error(detail), { code });
   // Errors of wa-js repeat whom they are about: a number must not get into answers and logs.
   const textOf = (error) => String(error?.message ?? error).replace(/\d{5,}/g, "…");
@@ -145,6 +154,7 @@
       if (view.codes_ended) code = null;
       view.code = view.login ? code : null;
       view.online = view.linked && state === "CONNECTED" && mode === "MAIN";
+      view.trouble = TROUBLES[state] ?? TROUBLES[mode] ?? null;
       // Receipts are only heard by a wa-js that is fully ready.
       view.can_send = missing.send.length === 0 && WPP().isFullReady;
       if (FULL_READY_MODES.includes(mode) && !WPP().isFullReady) {
@@ -324,6 +334,12 @@
         if (!isThere("WAWebLaunchSocketUtils")) throw failure("NO_REFRESH", `wa-js: ${textOf(error)}`);
         await window.require("WAWebLaunchSocketUtils").refreshQR();
       }
+    },
+
+    takeOver: async () => {
+      const { whatsapp } = ready();
+      if (typeof whatsapp.Socket?.takeover !== "function") throw failure("NO_TAKEOVER", "WPP.whatsapp.Socket.takeover is missing");
+      await whatsapp.Socket.takeover();
     },
 
     logOut: () => {

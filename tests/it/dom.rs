@@ -1,0 +1,289 @@
+//! The adapter `dom`: what a person sees and types, without one of the page's modules.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Service};
+
+const TO: &str = "5491158254201";
+const OTHER: &str = "5511987654321";
+const NOBODY: &str = "5491158250000";
+
+async fn typing() -> Service {
+    Service::start(|env| {
+        env.insert("ADAPTERS", "dom".into());
+    })
+    .await
+}
+
+fn assert_sent(answer: &Answer) {
+    let sent = answer.json();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let id = sent["message_id"].as_str().unwrap();
+    assert!(id.starts_with("true_"), "{id}");
+    assert!(sent["data"]["ack"].as_i64() >= Some(1), "{sent}");
+}
+
+fn assert_failed(answer: &Answer) {
+    assert_eq!(
+        (answer.status, &answer.json()["code"]),
+        (500, &json!("SEND_FAILED")),
+        "{}",
+        answer.text()
+    );
+}
+
+/// What was sent, as recipient and text.
+async fn sent(service: &Service) -> Vec<(String, String)> {
+    let state = service.phone_state().await;
+    let text = |message: &Value, field: &str| message[field].as_str().unwrap().to_owned();
+    let mut sent: Vec<_> = state["sent"].as_array().unwrap().clone();
+    sent.sort_by_key(|message| message["at"].as_i64());
+    sent.iter()
+        .map(|message| (text(message, "to"), text(message, "body")))
+        .collect()
+}
+
+#[tokio::test]
+async fn texts_are_typed_exactly_once_each_and_in_order() {
+    let service = typing().await;
+    let account = service.link("51").await;
+    let long = "Ñandú 🧉 1234567. ".repeat(70) + "end";
+    let texts = [
+        "hola",
+        "¡Hola, ñandú! 🧉👨‍👩‍👧\n  second line",
+        "   leading spaces",
+        "one\n\n\ntwo\n\tthree\n",
+        "*bold* _slanted_ <b>no</b> &amp; `code`",
+        "/start",
+        "hola",
+        long.as_str(),
+    ];
+    for text in texts {
+        assert_sent(&service.send(51, TO, text).await);
+    }
+    assert_eq!(service.messages(&account).await, texts);
+    let status = service.status("51").await;
+    assert_eq!(
+        (&status["state"], &status["adapter"]["serving"]),
+        (&json!("READY"), &json!("dom")),
+        "{status}"
+    );
+    let said = service.log();
+    for secret in [TO, "ñandú", "leading spaces", "slanted"] {
+        assert!(!said.contains(secret), "the log holds {secret:?}");
+    }
+    service.stop();
+}
+
+#[tokio::test]
+async fn recipients_in_turn_each_get_their_own() {
+    let service = typing().await;
+    service.link("51").await;
+    let mut wanted = Vec::new();
+    for n in 0..3 {
+        for to in [TO, OTHER] {
+            let text = format!("{n} to {to}");
+            assert_sent(&service.send(51, to, &text).await);
+            wanted.push((to.to_owned(), text));
+        }
+    }
+    assert_eq!(sent(&service).await, wanted);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_session_stays_ready_while_its_page_loads_for_the_next_chat() {
+    let service = typing().await;
+    service.link("51").await;
+    // Longer than the grace of a reconnect.
+    service.phone("/faults", &json!({ "sync_ms": 7000 })).await;
+    let (one, other) = tokio::join!(
+        service.send(51, TO, "one"),
+        service.send(51, OTHER, "other")
+    );
+    assert_sent(&one);
+    assert_sent(&other);
+    assert_eq!(service.log().matches("became READY").count(), 1);
+    assert_eq!(service.status("51").await["state"], "READY");
+    service.stop();
+}
+
+#[tokio::test]
+async fn an_unknown_number_is_said_and_harms_no_other_send() {
+    let service = typing().await;
+    let account = service.link("51").await;
+    for language in ["en", "es", "pt"] {
+        service
+            .phone("/faults", &json!({ "language": language }))
+            .await;
+        let refused = service.send(51, NOBODY, "x").await;
+        assert_eq!(
+            (refused.status, &refused.json()["code"]),
+            (400, &json!("NUMBER_NOT_ON_WHATSAPP")),
+            "{language}: {}",
+            refused.text()
+        );
+        assert_sent(&service.send(51, TO, language).await);
+    }
+    assert_eq!(service.messages(&account).await, ["en", "es", "pt"]);
+    assert_eq!(service.status("51").await["state"], "READY");
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_number_that_cannot_be_checked_on_the_screen_is_not_said_to_be_unknown() {
+    let service = typing().await;
+    let account = service.link("51").await;
+    service
+        .phone("/faults", &json!({ "number_check": "network_error" }))
+        .await;
+    assert_failed(&service.send(51, TO, "x").await);
+    service.phone("/faults", &json!({})).await;
+    assert_sent(&service.send(51, TO, "y").await);
+    assert_eq!(service.messages(&account).await, ["y"]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_draft_is_not_sent_and_a_page_in_portuguese_links() {
+    let service = typing().await;
+    service.phone("/faults", &json!({ "language": "pt" })).await;
+    let account = service.link("51").await;
+    service
+        .phone(
+            "/faults",
+            &json!({ "language": "pt", "draft": "half\na thought" }),
+        )
+        .await;
+    assert_sent(&service.send(51, TO, "whole").await);
+    assert_eq!(service.messages(&account).await, ["whole"]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_chat_that_is_not_proven_to_be_the_recipients_gets_nothing() {
+    let service = typing().await;
+    let account = service.link("51").await;
+    assert_sent(&service.send(51, TO, "first").await);
+    for faults in [
+        json!({ "route": "wrong_chat" }),
+        json!({ "route": "ignored" }),
+        json!({ "named_chats": true }),
+    ] {
+        service.phone("/faults", &faults).await;
+        assert_failed(&service.send(51, OTHER, "x").await);
+    }
+    // A saved name alone proves nothing; the ids of what was said in the chat do.
+    assert_sent(&service.send(51, TO, "named").await);
+    service
+        .phone("/faults", &json!({ "lid_chats": true }))
+        .await;
+    assert_sent(&service.send(51, OTHER, "by LID").await);
+    assert_eq!(
+        service.messages(&account).await,
+        ["first", "named", "by LID"]
+    );
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_page_without_modules_is_served_by_its_screen() {
+    let service = Service::start(|_| {}).await;
+    service
+        .phone("/faults", &json!({ "no_registry": true }))
+        .await;
+    let account = service.link("51").await;
+    for (to, text) in [(TO, "one"), (OTHER, "two")] {
+        assert_sent(&service.send(51, to, text).await);
+    }
+    assert_eq!(service.messages(&account).await, ["one", "two"]);
+    let status = service.status("51").await;
+    assert_eq!(status["adapter"]["serving"], "dom", "{status}");
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_session_that_types_is_ready_without_a_scan_after_a_restart() {
+    let service = typing().await;
+    let account = service.link("51").await;
+    assert_sent(&service.send(51, TO, "one").await);
+    let home = service.stop();
+    let service = Service::start_in(home, |env| {
+        env.insert("ADAPTERS", "dom".into());
+    })
+    .await;
+    service.connect(51).await;
+    service.reaches("51", "READY").await;
+    assert_sent(&service.send(51, TO, "one").await);
+    assert_eq!(service.messages(&account).await, ["one", "one"]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_message_whose_click_led_nowhere_is_unconfirmed_and_never_failed() {
+    let service = typing().await;
+    service.link("51").await;
+    service.phone("/faults", &json!({ "send": "throws" })).await;
+    let answer = service.send(51, TO, "x").await;
+    assert_eq!(
+        (answer.status, &answer.json()["code"]),
+        (500, &json!("SEND_UNCONFIRMED")),
+        "{}",
+        answer.text()
+    );
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_page_that_reloads_itself_in_a_typed_send_has_sent_it_once() {
+    let service = Service::start(|env| {
+        env.insert("ADAPTERS", "dom".into());
+        env.insert("SEND_WAIT_SECONDS", "12".into());
+    })
+    .await;
+    let account = service.link("51").await;
+    service
+        .phone("/faults", &json!({ "reload_in_send": true }))
+        .await;
+    // Pending or unconfirmed, as the reload hits it; it is in WhatsApp's own queue.
+    let answer = service.send(51, TO, "x").await;
+    let is_open = answer.status == 202 || answer.json()["code"] == "SEND_UNCONFIRMED";
+    assert!(is_open, "{}", answer.text());
+    service.phone("/faults", &json!({})).await;
+    service.reaches("51", "READY").await;
+    assert_sent(&service.send(51, TO, "y").await);
+    assert_eq!(service.messages(&account).await, ["x", "y"]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_message_without_a_tick_is_pending_and_the_next_one_still_goes() {
+    let service = Service::start(|env| {
+        env.insert("ADAPTERS", "dom".into());
+        env.insert("SEND_WAIT_SECONDS", "12".into());
+    })
+    .await;
+    let account = service.link("51").await;
+    service.phone("/faults", &json!({ "ack": "never" })).await;
+    assert_eq!(service.send(51, TO, "one").await.status, 202);
+    assert_eq!(service.send(51, OTHER, "two").await.status, 202);
+    assert_eq!(service.messages(&account).await, ["one", "two"]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn the_banner_of_a_lost_connection_takes_ready_away() {
+    let service = typing().await;
+    service.link("51").await;
+    service
+        .phone("/faults", &json!({ "socket": "refuse" }))
+        .await;
+    service.reaches("51", "AUTHENTICATED").await;
+    service.phone("/faults", &json!({})).await;
+    service.reaches("51", "READY").await;
+    let refused = service
+        .post("/disconnect", &json!({ "cliente_id": 51, "logout": true }))
+        .await;
+    assert!(refused.text().contains("phone"), "{}", refused.text());
+    service.stop();
+}
