@@ -175,7 +175,13 @@ impl App {
             .sandbox
             .as_ref()
             .map(|_| config.whatsapp_url.trim_end_matches('/'));
+        if config.api_key.is_none() && !addr.ip().is_loopback() {
+            tracing::warn!(
+                "whoever reaches {addr} can send from every account: set API_KEY, or HOST=127.0.0.1"
+            );
+        }
         tracing::info!(
+            key_required = config.api_key.is_some(),
             api = format!("http://{addr}"),
             sandbox = sandbox_url,
             "listening"

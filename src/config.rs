@@ -24,7 +24,7 @@ pub struct Config {
     pub port: u16,
     /// `HOST` (127.0.0.1): the address the API listens on.
     pub host: IpAddr,
-    /// `TOKENS_DIR` (tokens): one profile folder per session.
+    /// `TOKENS_DIR` (tokens; with the sandbox `DATA_DIR`/sandbox/tokens): one profile folder per session.
     pub tokens_dir: PathBuf,
     /// `DATA_DIR` (data): what else must outlive a restart.
     pub data_dir: PathBuf,
@@ -206,11 +206,18 @@ impl Config {
                 parse::seconds,
             ),
         };
+        let data_dir = settings.parsed("DATA_DIR", PathBuf::from("data"), parse::path);
+        // Simulated links beside real ones would be taken for each other, and logged out for each other.
+        let tokens_dir = if sandbox_is_on {
+            data_dir.join("sandbox/tokens")
+        } else {
+            PathBuf::from("tokens")
+        };
         Self {
             port: settings.parsed("PORT", 3001, parse::port),
             host: settings.parsed("HOST", IpAddr::from([127, 0, 0, 1]), parse::ip_address),
-            tokens_dir: settings.parsed("TOKENS_DIR", PathBuf::from("tokens"), parse::path),
-            data_dir: settings.parsed("DATA_DIR", PathBuf::from("data"), parse::path),
+            tokens_dir: settings.parsed("TOKENS_DIR", tokens_dir, parse::path),
+            data_dir,
             chrome_path: settings.parsed("CHROME_PATH", None, |raw| parse::path(raw).map(Some)),
             chrome_args: settings.parsed("CHROME_ARGS", Vec::new(), parse::chrome_args),
             search_path: (settings.lookup)("PATH").unwrap_or_default(),
@@ -251,7 +258,7 @@ impl Config {
                 parse::seconds,
             ),
             take_over: settings.parsed("TAKE_OVER", true, parse::switch),
-            api_key: settings.parsed("API_KEY", None, |raw| Ok(Some(Secret(raw.to_owned())))),
+            api_key: settings.secret("API_KEY"),
             cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, parse::cors_origins),
             log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, parse::log_format),
             log_filter: settings.parsed("RUST_LOG", "info".to_owned(), parse::log_filter),
@@ -272,6 +279,15 @@ fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, ConfigError> {
         Err(why) if why.not_found() => return Ok(HashMap::new()),
         Err(why) => return Err(ConfigError(vec![format!("{}: {why}", path.display())])),
     };
+    // The parser would put variables in the place of $NAME and so cut a secret short without a word.
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    if let Some(at) = text.lines().position(parse::has_open_dollar) {
+        return Err(ConfigError(vec![format!(
+            "{}: line {}: a value with $ in it must stand in single quotes",
+            path.display(),
+            at + 1
+        )]));
+    }
     // A complaint of the parser repeats the line, which may hold a secret.
     let unreadable = |_| {
         ConfigError(vec![format!(
@@ -289,6 +305,15 @@ struct Settings<F> {
 }
 
 impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
+    /// The variable as a secret. One that is set but empty is a slip that would leave a door open.
+    fn secret(&mut self, name: &str) -> Option<Secret> {
+        if (self.lookup)(name).is_some_and(|raw| raw.is_empty()) {
+            let why = "is set but empty: give it a value, or remove it";
+            self.problems.push(format!("{name}: {why}"));
+        }
+        self.parsed(name, None, |raw| Ok(Some(Secret(raw.to_owned()))))
+    }
+
     /// The variable's value through `parse`; `default` when it is not set, empty or wrong. A value is never repeated
     /// in a complaint: it may be a secret.
     fn parsed<T>(
@@ -338,7 +363,10 @@ mod tests {
 
     #[test]
     fn an_empty_variable_is_one_that_is_not_set() {
-        assert_eq!(config(&[("PORT", ""), ("API_KEY", "")]).unwrap().port, 3001);
+        assert_eq!(
+            config(&[("PORT", ""), ("RUST_LOG", "")]).unwrap().port,
+            3001
+        );
     }
 
     #[test]
@@ -388,6 +416,35 @@ mod tests {
             faults.contains(".env") && !faults.contains("s3cret"),
             "{faults}"
         );
+    }
+
+    #[test]
+    fn a_key_that_would_not_be_the_one_written_stops_the_service() {
+        assert!(
+            config(&[("API_KEY", "")])
+                .unwrap_err()
+                .to_string()
+                .contains("API_KEY")
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(".env");
+        for (line, is_good) in [
+            ("API_KEY=pa$$word", false),
+            ("API_KEY=\"pa$word\"", false),
+            ("API_KEY='pa$$word'", true),
+            ("# API_KEY=$x", true),
+        ] {
+            std::fs::write(&file, line).unwrap();
+            assert_eq!(Config::load(&file, false).is_ok(), is_good, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_sandbox_keeps_its_profiles_apart() {
+        let sandboxed = config(&[("SANDBOX", "1"), ("DATA_DIR", "d")]).unwrap();
+        assert_eq!(sandboxed.tokens_dir, PathBuf::from("d/sandbox/tokens"));
+        let told = config(&[("SANDBOX", "1"), ("TOKENS_DIR", "t")]).unwrap();
+        assert_eq!(told.tokens_dir, PathBuf::from("t"));
     }
 
     #[test]

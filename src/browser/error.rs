@@ -17,7 +17,10 @@ pub enum BrowserError {
         looked_for: String,
     },
     /// A Chrome is there but does not run.
-    #[error("{} does not work as Chrome: {why}", path.display())]
+    #[error(
+        "{} does not work as Chrome: {why}; set CHROME_PATH to one that does, or unset it to have one found",
+        path.display()
+    )]
     Unusable {
         /// The program.
         path: PathBuf,

@@ -54,10 +54,8 @@ pub(super) async fn claim(path: &Path) -> Result<Profile, BrowserError> {
         path: path.to_owned(),
         source,
     };
-    let wanted = path.to_owned();
-    let profile = spawn_blocking(move || hold(&wanted))
-        .await
-        .map_err(|error| unusable(error.into()))??;
+    // Not on another thread, where a start that is called off would leave the lock behind for a moment.
+    let profile = hold(path)?;
     for chrome in on(&profile.folder).await? {
         if !chrome.helper {
             end_when_left_over(&chrome, &profile.folder).await?;
@@ -74,10 +72,14 @@ pub(super) async fn claim(path: &Path) -> Result<Profile, BrowserError> {
 /// Deletes a profile folder for good. Refuses while anybody uses it.
 pub async fn delete_profile(path: &Path) -> Result<(), BrowserError> {
     let profile = claim(path).await?;
-    fs::remove_dir_all(&profile.folder).map_err(|source| BrowserError::ProfileUnusable {
-        path: path.to_owned(),
-        source,
-    })
+    // Some hundred megabytes in thousands of files; the lock is held until they are gone.
+    let deleted = spawn_blocking(move || fs::remove_dir_all(&profile.folder)).await;
+    deleted
+        .unwrap_or_else(|error| Err(error.into()))
+        .map_err(|source| BrowserError::ProfileUnusable {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 /// The lock's file stands beside the folder, so that it stays when the folder is removed; it is never removed itself,

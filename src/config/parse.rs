@@ -18,6 +18,14 @@ fn number<T: FromStr>(raw: &str, wanted: &str) -> Result<T, String> {
     raw.parse().map_err(|_| format!("must be {wanted}"))
 }
 
+/// Whether a line of a `.env` file has a `$` that is not protected by single quotes.
+pub(super) fn has_open_dollar(line: &str) -> bool {
+    let line = line.trim();
+    let is_open =
+        |(_, value): (&str, &str)| value.contains('$') && !value.trim_start().starts_with('\'');
+    !line.starts_with('#') && line.split_once('=').is_some_and(is_open)
+}
+
 pub(super) fn port(raw: &str) -> Result<u16, String> {
     number(raw, "a port, 0 to 65535")
 }

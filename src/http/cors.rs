@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::state::AppState;
+use super::{error::ApiError, state::AppState};
 use crate::config::CorsOrigins;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
@@ -26,6 +26,8 @@ pub(super) async fn allow(State(app): State<AppState>, request: Request, next: N
     let origin = allowed_origin(&app.settings().cors_origins, request.headers());
     let mut response = if request.method() == Method::OPTIONS {
         preflight(request.headers())
+    } else if origin.is_none() && acts_for_a_page(&request) {
+        ApiError::OriginNotAllowed.into_response()
     } else {
         next.run(request).await
     };
@@ -39,6 +41,11 @@ pub(super) async fn allow(State(app): State<AppState>, request: Request, next: N
             .append(VARY, HeaderValue::from_static("Origin"));
     }
     response
+}
+
+/// A browser lets any page send a simple POST; it only hides the answer. What such a page asks for must not be done.
+fn acts_for_a_page(request: &Request) -> bool {
+    !request.method().is_safe() && request.headers().contains_key(ORIGIN)
 }
 
 fn allowed_origin(allowed: &CorsOrigins, headers: &HeaderMap) -> Option<HeaderValue> {

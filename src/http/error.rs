@@ -15,7 +15,8 @@ use super::extract::Json;
 use crate::{
     qr::QrError,
     session::{
-        ConnectError, DisconnectError, InvalidClienteId, InvalidRecipient, SendError, state::Event,
+        ConnectError, DisconnectError, InvalidClienteId, InvalidRecipient, Reason, SendError,
+        state::Event,
     },
 };
 
@@ -31,6 +32,12 @@ pub(super) enum ApiError {
     WrongMethod(Method),
     #[error("the key is missing or wrong: send it as X-Api-Key, or as Authorization: Bearer")]
     Unauthorized,
+    #[error("web pages of this origin may not call: add it to CORS_ORIGINS if it should")]
+    OriginNotAllowed,
+    #[error(
+        "cliente_id belongs in the body of a POST, or in the header X-Cliente-Id, not in its query"
+    )]
+    ClienteIdInQuery,
     #[error("the body is larger than 100 kB")]
     TooLarge,
     #[error("the body did not arrive in time")]
@@ -95,10 +102,11 @@ impl ApiError {
             Self::UnknownPath => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::WrongMethod(_) => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::OriginNotAllowed => (StatusCode::FORBIDDEN, "ORIGIN_NOT_ALLOWED"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT"),
             Self::InvalidJson(_) => (StatusCode::BAD_REQUEST, "INVALID_JSON"),
-            Self::InvalidClienteId(_) | Self::ClienteIdNotANumber => {
+            Self::InvalidClienteId(_) | Self::ClienteIdNotANumber | Self::ClienteIdInQuery => {
                 (StatusCode::BAD_REQUEST, "INVALID_CLIENTE_ID")
             }
             Self::ToNotAString | Self::InvalidTo(_) => (StatusCode::BAD_REQUEST, "INVALID_TO"),
@@ -152,6 +160,8 @@ impl ApiError {
             Self::UnknownPath
             | Self::WrongMethod(_)
             | Self::Unauthorized
+            | Self::OriginNotAllowed
+            | Self::ClienteIdInQuery
             | Self::TooLarge
             | Self::TooSlow
             | Self::InvalidJson(_)
@@ -186,7 +196,7 @@ impl ApiError {
     }
 
     fn state(&self) -> Option<&'static str> {
-        if let Self::Send(SendError::NotReady { state }) | Self::NoQr { state, .. } = self {
+        if let Self::Send(SendError::NotReady { state, .. }) | Self::NoQr { state, .. } = self {
             Some(state)
         } else {
             None
@@ -196,6 +206,14 @@ impl ApiError {
     fn message_id(&self) -> Option<&str> {
         if let Self::Send(SendError::Unconfirmed { message_id, .. }) = self {
             message_id.as_deref()
+        } else {
+            None
+        }
+    }
+
+    fn reason(&self) -> Option<&Reason> {
+        if let Self::Send(SendError::NotReady { reason, .. }) = self {
+            reason.as_ref()
         } else {
             None
         }
@@ -222,6 +240,11 @@ struct ErrorBody<'a> {
     error: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
+    /// Why a session is not ready: the stable code, and the sentence with the remedy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
     /// What callers of `/qr-code` read instead of `state`.
     #[serde(rename = "currentStatus", skip_serializing_if = "Option::is_none")]
     current_status: Option<&'static str>,
@@ -238,6 +261,8 @@ impl IntoResponse for ApiError {
             message: &message,
             error: &message,
             state: self.state(),
+            reason: self.reason().map(|reason| reason.code.as_str()),
+            detail: self.reason().map(|reason| reason.detail.as_str()),
             current_status: if let Self::NoQr { state, .. } = self {
                 Some(state)
             } else {
@@ -278,7 +303,7 @@ pub(super) fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{Reason, ReasonCode};
+    use crate::session::ReasonCode;
 
     #[track_caller]
     fn assert_answer(error: impl Into<ApiError>, status: u16, code: &str, loudness: Loudness) {
@@ -309,7 +334,10 @@ mod tests {
         assert_answer(unconfirmed, 500, "LOGOUT_UNCONFIRMED", Attention);
         assert_answer(DisconnectError::NotLinked, 409, "NOT_LINKED", Usual);
         assert_answer(
-            SendError::NotReady { state: "INIT" },
+            SendError::NotReady {
+                state: "INIT",
+                reason: None,
+            },
             503,
             "SESSION_NOT_READY",
             Usual,

@@ -29,6 +29,9 @@ const LARGEST_DISCARDED: usize = 8 * 1024 * 1024;
 /// A hundred kilobytes take a second on a poor line; a caller that stops half-way must not hold a connection for ever.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The field that names a session.
+pub(super) const CLIENTE_ID: &str = "cliente_id";
+
 /// A JSON object: the form of every request.
 pub(super) type Object = serde_json::Map<String, Value>;
 
@@ -50,7 +53,16 @@ impl<T: FromBody> FromRequest<AppState> for Json<T> {
         let bytes = timeout(BODY_TIMEOUT, read(body))
             .await
             .map_err(|_| ApiError::TooSlow)??;
-        T::from_body(&object(&bytes, &parts.headers)?, &parts.headers, app).map(Self)
+        let body = object(&bytes, &parts.headers)?;
+        // Its sender means a session; falling to another one would act on somebody else's account.
+        let query = parts.uri.query().unwrap_or_default();
+        let is_named =
+            |fields: &mut form_urlencoded::Parse<'_>| fields.any(|(name, _)| name == CLIENTE_ID);
+        if !body.contains_key(CLIENTE_ID) && is_named(&mut form_urlencoded::parse(query.as_bytes()))
+        {
+            return Err(ApiError::ClienteIdInQuery);
+        }
+        T::from_body(&body, &parts.headers, app).map(Self)
     }
 }
 

@@ -51,6 +51,7 @@ pub(super) async fn send(
 ) -> Result<(StatusCode, Json<Accepted>), ApiError> {
     let never_seen = SendError::NotReady {
         state: SessionState::Disconnected.name(),
+        reason: None,
     };
     let session = app.registry().find(&target.id).ok_or(never_seen)?;
     let to = message.to.digits().to_owned();

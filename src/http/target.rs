@@ -9,6 +9,8 @@
 //! The first that is *there* decides, even when it is wrong: an empty one, a `null`, one given twice or one that is no
 //! valid name is 400 and never falls to the next, because its sender meant *some* session.
 //!
+//! An id in the query of a POST that has none in its body is 400 too.
+//!
 //! `/send` never assumes a session in `multi` mode: that would send from another client's account. A named session such as `admin`
 //! is reached by the header. In `single` mode the id is checked as ever, echoed, and every request goes to the default session.
 
@@ -18,13 +20,16 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::{error::ApiError, extract::Object, state::AppState};
+use super::{
+    error::ApiError,
+    extract::{CLIENTE_ID, Object},
+    state::AppState,
+};
 use crate::{
     config::SessionMode,
     session::{ClienteId, InvalidClienteId},
 };
 
-const FIELD: &str = "cliente_id";
 const HEADER: &str = "x-cliente-id";
 
 /// The session that a request means, and how its caller called it.
@@ -60,7 +65,8 @@ impl Target {
         headers: &HeaderMap,
         app: &AppState,
     ) -> Result<Self, InvalidClienteId> {
-        let mut ids = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == FIELD);
+        let mut ids =
+            form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == CLIENTE_ID);
         let named = match (ids.next(), ids.next()) {
             (None, _) => in_header(headers)?,
             (Some((_, id)), None) => Some(Named::text(&id)?),
@@ -75,7 +81,7 @@ impl Target {
         headers: &HeaderMap,
         app: &AppState,
     ) -> Result<Self, InvalidClienteId> {
-        let named = match body.get(FIELD) {
+        let named = match body.get(CLIENTE_ID) {
             None => in_header(headers)?,
             Some(Value::String(id)) => Some(Named::text(id)?),
             Some(Value::Number(id)) => Some(Named::number(id)?),
@@ -92,7 +98,7 @@ impl Target {
         headers: &HeaderMap,
         app: &AppState,
     ) -> Result<Self, ApiError> {
-        let named = match (body.get(FIELD), app.settings().session_mode) {
+        let named = match (body.get(CLIENTE_ID), app.settings().session_mode) {
             (Some(Value::Number(id)), _) => {
                 Some(Named::number(id).map_err(|_| ApiError::ClienteIdNotANumber)?)
             }

@@ -34,7 +34,7 @@ struct Line {
 
 impl Line {
     fn new(method: Method, path: String) -> Self {
-        let span = info_span!("request", http.method = %method, http.path = %path);
+        let span = info_span!("request", http.method = %method);
         Self {
             method,
             path,
@@ -75,6 +75,12 @@ impl Line {
             return;
         };
         let code = why.code();
+        // Anything may stand in a path that is none of ours, a number for instance.
+        let path = if matches!(**why, ApiError::UnknownPath) {
+            "(unknown path)"
+        } else {
+            path
+        };
         match why.loudness() {
             Loudness::Usual => {
                 info!(

@@ -22,8 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Reason, ReasonCode, SendError,
-    SessionHandle,
+    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Reason, ReasonCode, SessionHandle,
     handle::{COMMAND_CAPACITY, Command},
     publisher::Publisher,
     serving::Serving,
@@ -142,12 +141,7 @@ impl<D: Driver> Actor<D> {
                 Command::Disconnect { logout, reply } => {
                     answer(reply, self.disconnect_idle(logout).await);
                 }
-                Command::Send { reply, .. } => answer(
-                    reply,
-                    Err(SendError::NotReady {
-                        state: self.publisher.state().name(),
-                    }),
-                ),
+                Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
             }
         }
     }
@@ -177,11 +171,7 @@ impl<D: Driver> Actor<D> {
                 let end = Serving::new(&driver, &self.options, &self.publisher, start)
                     .run(&mut self.commands, facts)
                     .await;
-                tracing::info!(
-                    session.reason = end.reason.code.as_str(),
-                    "closing Chrome: {}",
-                    end.reason.detail
-                );
+                tracing::info!("closing Chrome: {}", end.reason.code.as_str());
                 (end, driver.close().await)
             }
         };
@@ -220,7 +210,7 @@ impl<D: Driver> Actor<D> {
                 // Once it is called off, further commands wait until Chrome is gone.
                 Some(command) = self.commands.recv(), if asked_to_end.is_none() => match command {
                     Command::Connect { reply } => answer(reply, Ok(false)),
-                    Command::Send { reply, .. } => answer(reply, Err(SendError::NotReady { state: self.publisher.state().name() })),
+                    Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
                     Command::Disconnect { logout: true, reply } => answer(reply, Err(DisconnectError::NotLinked)),
                     Command::Disconnect { logout: false, reply } => {
                         call_off.cancel();
@@ -246,14 +236,11 @@ impl<D: Driver> Actor<D> {
                     "WhatsApp Web could not be opened: {detail}; check the network of this machine, then POST /connect"
                 ),
             )),
-            (Err(OpenError::Browser(why)), None) => {
-                tracing::error!(error = %why, "failed to start Chrome: {why}");
-                Err(End {
-                    reason: Reason::from_browser(&why),
-                    unlinked: false,
-                    asked: None,
-                })
-            }
+            (Err(OpenError::Browser(why)), None) => Err(End {
+                reason: Reason::from_browser(&why),
+                unlinked: false,
+                asked: None,
+            }),
         }
     }
 

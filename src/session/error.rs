@@ -40,6 +40,8 @@ pub enum SendError {
     NotReady {
         /// Its state, as on the wire.
         state: &'static str,
+        /// Why it is in that state, when that is known.
+        reason: Option<Reason>,
     },
     /// The number has no WhatsApp account. Nothing was sent.
     #[error("the number is not on WhatsApp")]

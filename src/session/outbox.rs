@@ -122,6 +122,10 @@ impl Outbox {
                     self.paused_until = Some(now + INTERRUPTION_PAUSE);
                     self.waiting.push_front(entry);
                 } else {
+                    tracing::warn!(
+                        message.key = entry.outgoing.key,
+                        "a message was not sent: {why}"
+                    );
                     answer(entry.reply, Err(why.into()));
                 }
                 None
@@ -152,9 +156,17 @@ impl Outbox {
                 }
             }
             Err(HandOverError::NotHanded(detail)) => {
+                tracing::warn!(
+                    message.key = entry.outgoing.key,
+                    "a message was not sent: {detail}"
+                );
                 answer(entry.reply, Err(SendError::Failed(detail)));
             }
             Err(HandOverError::Unknown(detail)) => {
+                tracing::warn!(
+                    message.key = entry.outgoing.key,
+                    "it is not known whether a message was sent: {detail}"
+                );
                 answer(
                     entry.reply,
                     Err(SendError::Unconfirmed {
@@ -233,9 +245,9 @@ impl Outbox {
     }
 
     /// The session cannot send any more: those that only wait are told so. What the page has, it keeps.
-    pub(super) fn refuse_waiting(&mut self, state: &'static str) {
+    pub(super) fn refuse_waiting(&mut self, not_ready: &SendError) {
         for entry in self.waiting.drain(..) {
-            answer(entry.reply, Err(SendError::NotReady { state }));
+            answer(entry.reply, Err(not_ready.clone()));
         }
     }
 
@@ -245,8 +257,8 @@ impl Outbox {
     }
 
     /// The page is gone: nothing further will be heard of any message.
-    pub(super) fn end(&mut self, why: &str) {
-        self.refuse_waiting("DISCONNECTED");
+    pub(super) fn end(&mut self, why: &str, not_ready: &SendError) {
+        self.refuse_waiting(not_ready);
         if let Some(Current {
             entry, prepared, ..
         }) = self.current.take()
@@ -377,7 +389,7 @@ mod tests {
         let mut outbox = Outbox::default();
         let mut interrupted = send(&mut outbox, soon());
         begin_and_prepare(&mut outbox);
-        outbox.end("Chrome ended");
+        outbox.end("Chrome ended", &SendError::ShuttingDown);
         let outcome = interrupted.try_recv().unwrap().unwrap_err();
         assert!(
             matches!(
@@ -397,14 +409,14 @@ mod tests {
         let mut looked_up = send(&mut outbox, soon());
         let mut waiting = send(&mut outbox, soon());
         outbox.begin(Instant::now()).unwrap();
-        outbox.end("Chrome ended");
+        outbox.end("Chrome ended", &SendError::ShuttingDown);
         assert!(matches!(
             looked_up.try_recv().unwrap(),
             Err(SendError::Failed(_))
         ));
         assert!(matches!(
             waiting.try_recv().unwrap(),
-            Err(SendError::NotReady { .. })
+            Err(SendError::ShuttingDown)
         ));
     }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{Reason, SessionState, Snapshot, state::Event};
+use super::{Reason, SendError, SessionState, Snapshot, state::Event};
 
 /// Owns the snapshot that everybody reads.
 #[derive(Debug)]
@@ -31,17 +31,41 @@ impl Publisher {
                 snapshot.since = Timestamp::now();
                 snapshot.reason = reason;
                 let why = snapshot.reason.as_ref().map(|reason| reason.code.as_str());
-                tracing::info!(
-                    session.state = next.name(),
-                    session.reason = why,
-                    "session became {}",
-                    next.name()
-                );
+                let detail = snapshot
+                    .reason
+                    .as_ref()
+                    .map(|reason| reason.detail.as_str());
+                if next == SessionState::Error {
+                    tracing::error!(
+                        session.state = next.name(),
+                        session.reason = why,
+                        detail,
+                        "session became {}",
+                        next.name()
+                    );
+                } else {
+                    tracing::info!(
+                        session.state = next.name(),
+                        session.reason = why,
+                        detail,
+                        "session became {}",
+                        next.name()
+                    );
+                }
             }
             snapshot.state = next;
             snapshot.revision += 1;
             true
         });
+    }
+
+    /// What a send is told while the session cannot send.
+    pub(super) fn not_ready(&self) -> SendError {
+        let snapshot = self.0.borrow();
+        SendError::NotReady {
+            state: snapshot.state.name(),
+            reason: snapshot.reason.clone(),
+        }
     }
 
     /// Changes what stands beside the state.

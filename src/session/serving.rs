@@ -139,7 +139,7 @@ impl<'a, D: Driver> Serving<'a, D> {
                               check the network of this machine";
                 let reason = Reason::new(ReasonCode::NetworkLost, detail);
                 self.publisher.apply(&Event::Unready, Some(reason));
-                self.outbox.refuse_waiting(self.publisher.state().name());
+                self.outbox.refuse_waiting(&self.publisher.not_ready());
             }
         }
         None
@@ -188,7 +188,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         let end = self.page.on_standing(standing);
         let state = self.publisher.state();
         if state != SessionState::Ready {
-            self.outbox.refuse_waiting(state.name());
+            self.outbox.refuse_waiting(&self.publisher.not_ready());
         }
         if state != SessionState::Init {
             self.start = None;
@@ -206,12 +206,7 @@ impl<'a, D: Driver> Serving<'a, D> {
                 self.outbox
                     .accept(message, reply, Instant::now() + self.send_wait);
             }
-            Command::Send { reply, .. } => answer(
-                reply,
-                Err(SendError::NotReady {
-                    state: state.name(),
-                }),
-            ),
+            Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
             Command::Disconnect {
                 logout: false,
                 reply,
@@ -310,7 +305,7 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     /// Lets a hand-over that has begun finish, then answers every caller with what is known.
     async fn wind_up(&mut self, end: &End) {
-        self.outbox.refuse_waiting("DISCONNECTED");
+        self.outbox.refuse_waiting(&not_ready_after(end));
         let finish = async {
             while self.outbox.is_handing_over()
                 && let Some(answer) = self.calls.next().await
@@ -321,7 +316,15 @@ impl<'a, D: Driver> Serving<'a, D> {
         if timeout(HAND_OVER_GRACE, finish).await.is_err() {
             tracing::warn!("a message was on its way into the page when the session ended");
         }
-        self.outbox.end(&end.reason.detail);
+        self.outbox.end(&end.reason.detail, &not_ready_after(end));
+    }
+}
+
+/// What a send is told that the end of its session has overtaken.
+fn not_ready_after(end: &End) -> SendError {
+    SendError::NotReady {
+        state: SessionState::Disconnected.name(),
+        reason: Some(end.reason.clone()),
     }
 }
 

@@ -32,7 +32,9 @@
     try {
       return { ok: (await run(argument)) ?? null };
     } catch (error) {
-      return { error: { code: error?.code ?? "PAGE_ERROR", detail: String(error?.message ?? error) } };
+      // The page's own errors repeat whom they are about: a number must not get into answers and logs.
+      const detail = String(error?.message ?? error).replace(/\d{5,}/g, "…");
+      return { error: { code: error?.code ?? "PAGE_ERROR", detail } };
     }
   };
   Object.defineProperty(window, entry, { value: call });
