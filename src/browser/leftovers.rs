@@ -3,7 +3,6 @@
 //! A Chrome without the marker, or with that of a service that still lives, is never touched.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -15,6 +14,7 @@ use tokio::{task::spawn_blocking, time::sleep};
 use super::{
     process::LOOK_INTERVAL,
     procfs::{self, Chrome},
+    profile::{self, Profile},
 };
 
 /// Chrome writes its storage out on SIGTERM, in well under a second; many may end at once here.
@@ -49,8 +49,8 @@ pub async fn sweep(tokens_dir: &Path) -> Vec<Swept> {
     let leftovers = chromes
         .into_iter()
         .filter(|chrome| !chrome.helper && is_left_over(chrome))
-        .filter(|chrome| is_under(chrome, &tokens_dir));
-    join_all(leftovers.map(async |chrome| {
+        .filter_map(|chrome| Some((hold_its_profile(&chrome, &tokens_dir)?, chrome)));
+    join_all(leftovers.map(async |(_profile, chrome)| {
         let ended = end(&chrome).await;
         if ended {
             tracing::info!(
@@ -72,17 +72,27 @@ pub async fn sweep(tokens_dir: &Path) -> Vec<Swept> {
     .await
 }
 
-/// Whether it carries the marker of a service that lives no more.
+/// Whether it carries the marker of a service that lives no more. Of a Chrome in another container's world that cannot
+/// be known: the pid of its service means somebody else, or nobody, here.
 pub(super) fn is_left_over(chrome: &Chrome) -> bool {
     chrome.owner.is_some_and(|owner| !owner.is_alive())
+        && procfs::shares_our_pid_namespace(chrome.id.pid)
 }
 
-fn is_under(chrome: &Chrome, tokens_dir: &Path) -> bool {
-    // The root of another user's process cannot be entered: then what its command line says must do.
-    let folder = fs::canonicalize(chrome.folder_seen_from_here())
-        .or_else(|_| chrome.folder.canonicalize())
-        .unwrap_or_else(|_| chrome.folder.clone());
-    folder.starts_with(tokens_dir)
+/// Takes the profile that it works on, if that is one of ours under `tokens_dir` and no living service holds it. The lock
+/// is the truth: whoever has it may end what works on the folder.
+fn hold_its_profile(chrome: &Chrome, tokens_dir: &Path) -> Option<Profile> {
+    let folder = tokens_dir.join(chrome.folder.file_name()?);
+    if !chrome.works_on(&folder) {
+        return None;
+    }
+    match profile::hold(&folder) {
+        Ok(profile) => Some(profile),
+        Err(error) => {
+            tracing::debug!(chrome.pid = chrome.id.pid, %error, "left a Chrome alone whose profile is held");
+            None
+        }
+    }
 }
 
 /// Ends it and its group: SIGTERM → wait → SIGKILL → wait. Tells whether all are gone.

@@ -58,6 +58,9 @@ const REST_OF_OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);
 /// The thread calls nothing deep; formatting a log line is the most.
 const THREAD_STACK: usize = 256 * 1024;
 
+/// Settings that are nobody's business but the service's: they do not go into the environment of what it starts.
+const SECRETS: [&str; 1] = ["API_KEY"];
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -329,12 +332,19 @@ fn reap(mut child: Child, group: &Group) {
     reason = "the one place that starts programs"
 )]
 fn command(program: &Path, death_signal: Option<&Path>) -> Command {
-    let Some(setpriv) = death_signal else {
-        return Command::new(program);
+    let mut command = match death_signal {
+        None => Command::new(program),
+        Some(setpriv) => {
+            // It replaces itself with the program: same pid, same group.
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+            command
+        }
     };
-    // It replaces itself with the program: same pid, same group.
-    let mut command = Command::new(setpriv);
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    // A page's renderer has no business with our keys.
+    for secret in SECRETS {
+        command.env_remove(secret);
+    }
     command
 }
 

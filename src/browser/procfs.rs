@@ -199,6 +199,12 @@ fn split_at_switches(title: &[u8]) -> Vec<&[u8]> {
     words
 }
 
+/// Whether a process counts processes as this one does: only then its pids mean the same to both.
+pub(super) fn shares_our_pid_namespace(pid: u32) -> bool {
+    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    namespace("self").is_some_and(|ours| namespace(&pid.to_string()) == Some(ours))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -84,7 +84,7 @@ pub async fn delete_profile(path: &Path) -> Result<(), BrowserError> {
 
 /// The lock's file stands beside the folder, so that it stays when the folder is removed; it is never removed itself,
 /// for somebody could be about to lock it.
-fn hold(path: &Path) -> Result<Profile, BrowserError> {
+pub(super) fn hold(path: &Path) -> Result<Profile, BrowserError> {
     let unusable = |source| BrowserError::ProfileUnusable {
         path: path.to_owned(),
         source,

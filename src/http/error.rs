@@ -135,6 +135,7 @@ impl ApiError {
             Self::Send(SendError::Unconfirmed { .. }) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "SEND_UNCONFIRMED")
             }
+            Self::Send(SendError::TurnNotCome) => (StatusCode::TOO_MANY_REQUESTS, "QUEUE_TIMEOUT"),
             Self::Send(SendError::QueueFull) => (StatusCode::TOO_MANY_REQUESTS, "QUEUE_FULL"),
             Self::Connect(ConnectError::ShuttingDown)
             | Self::Disconnect(DisconnectError::ShuttingDown)
@@ -180,6 +181,7 @@ impl ApiError {
                 SendError::NotReady { .. }
                 | SendError::NotOnWhatsApp
                 | SendError::QueueFull
+                | SendError::TurnNotCome
                 | SendError::ShuttingDown,
             ) => Loudness::Usual,
         }
@@ -221,7 +223,7 @@ impl ApiError {
 
     /// The header that belongs to some answers. `Allow` is not among them: the router knows the methods of a path.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
-        if let Self::Send(SendError::QueueFull) = self {
+        if let Self::Send(SendError::QueueFull | SendError::TurnNotCome) = self {
             Some((header::RETRY_AFTER, RETRY_AFTER))
         } else if let Self::Unauthorized = self {
             Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))

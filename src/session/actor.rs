@@ -9,7 +9,8 @@
 //! order, what a fact means for the state. What a state change is allowed to be stands in [`super::state`], how a page
 //! works behind [`Driver`].
 //!
-//! Invariants: nobody else changes the state; commands are heard in every phase; a session that is not running has no
+//! Invariants: nobody else changes the state; sends are answered in every phase, starts and disconnects wait at most until
+//! a Chrome that is being closed is gone; a session that is not running has no
 //! Chrome (a state that says so is published only after Chrome is gone).
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -22,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Reason, ReasonCode, SessionHandle,
+    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Reason, ReasonCode, SendError,
+    SessionHandle, SessionState,
     handle::{COMMAND_CAPACITY, Command},
     publisher::Publisher,
     serving::Serving,
@@ -55,6 +57,8 @@ pub(super) struct ActorOptions<D: Driver> {
 pub(super) struct Actor<D: Driver> {
     options: ActorOptions<D>,
     commands: mpsc::Receiver<Command>,
+    /// Came while Chrome was being closed, and is for the time after.
+    postponed: Option<Command>,
     publisher: Publisher,
 }
 
@@ -103,6 +107,7 @@ impl<D: Driver> Actor<D> {
             Self {
                 options,
                 commands,
+                postponed: None,
                 publisher,
             },
         )
@@ -114,6 +119,7 @@ impl<D: Driver> Actor<D> {
             while let Some(_capacity) = self.idle().await {
                 self.run_once().await;
             }
+            self.refuse_the_rest();
         }
         .instrument(span)
         .await;
@@ -122,15 +128,20 @@ impl<D: Driver> Actor<D> {
     /// Nothing runs. Returns when a start was asked for, `None` when the service stops.
     async fn idle(&mut self) -> Option<OwnedSemaphorePermit> {
         loop {
-            let command = tokio::select! {
-                biased;
-                () = self.options.stop.cancelled() => return None,
-                command = self.commands.recv() => command?,
+            let command = if let Some(postponed) = self.postponed.take() {
+                postponed
+            } else {
+                tokio::select! {
+                    biased;
+                    () = self.options.stop.cancelled() => return None,
+                    command = self.commands.recv() => command?,
+                }
             };
             match command {
                 Command::Connect { reply } => {
                     let Ok(capacity) = Arc::clone(&self.options.capacity).try_acquire_owned()
                     else {
+                        tracing::warn!("not started: as many sessions run as MAX_SESSIONS allows");
                         answer(reply, Err(ConnectError::TooManySessions));
                         continue;
                     };
@@ -172,10 +183,47 @@ impl<D: Driver> Actor<D> {
                     .run(&mut self.commands, facts)
                     .await;
                 tracing::info!("closing Chrome: {}", end.reason.code.as_str());
-                (end, driver.close().await)
+                let closed = self.closing(driver).await;
+                (end, closed)
             }
         };
         self.finish(end, closed).await;
+    }
+
+    /// Closes Chrome. Sends are told at once that there is nobody to send; the next other command waits.
+    async fn closing(&mut self, driver: D) -> Closed {
+        let close = driver.close();
+        tokio::pin!(close);
+        loop {
+            tokio::select! {
+                closed = &mut close => return closed,
+                Some(command) = self.commands.recv(), if self.postponed.is_none() => match command {
+                    Command::Send { reply, .. } => answer(reply, Err(SendError::NotReady {
+                        state: SessionState::Disconnected.name(),
+                        reason: None,
+                    })),
+                    other @ (Command::Connect { .. } | Command::Disconnect { .. }) => self.postponed = Some(other),
+                },
+            }
+        }
+    }
+
+    /// The service stops: whoever still waits is told so.
+    fn refuse_the_rest(&mut self) {
+        self.commands.close();
+        while let Some(command) = self
+            .postponed
+            .take()
+            .or_else(|| self.commands.try_recv().ok())
+        {
+            match command {
+                Command::Connect { reply } => answer(reply, Err(ConnectError::ShuttingDown)),
+                Command::Disconnect { reply, .. } => {
+                    answer(reply, Err(DisconnectError::ShuttingDown));
+                }
+                Command::Send { reply, .. } => answer(reply, Err(SendError::ShuttingDown)),
+            }
+        }
     }
 
     /// Waits for its turn and opens the page.
@@ -253,6 +301,9 @@ impl<D: Driver> Actor<D> {
             end.reason.detail =
                 format!("unlinked, but the profile folder could not be deleted: {why}");
         }
+        let event = end.reason.ending();
+        let logged_out = end.unlinked;
+        self.publisher.apply(&event, Some(end.reason));
         self.publisher.amend(|snapshot| {
             snapshot.chrome_pid = None;
             snapshot.account = None;
@@ -260,9 +311,6 @@ impl<D: Driver> Actor<D> {
             snapshot.adapter = super::AdapterReport::default();
             true
         });
-        let event = end.reason.ending();
-        let logged_out = end.unlinked;
-        self.publisher.apply(&event, Some(end.reason));
         if let Some(asked) = end.asked {
             let outcome = match closed {
                 _ if logged_out => DisconnectOutcome::LoggedOut,

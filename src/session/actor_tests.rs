@@ -412,7 +412,7 @@ async fn starts_queue_up_behind_the_limit() {
 async fn a_start_beyond_the_limit_is_refused_and_one_that_ended_makes_room() {
     let stage = Stage::new(1, 1);
     let (mut first, second) = (stage.session("1"), stage.session("2"));
-    first.ready().await;
+    let _page = first.ready().await;
     let refused = second.handle.connect(WaitFor::Ready).await.unwrap_err();
     assert!(
         matches!(refused, ConnectError::TooManySessions),
@@ -465,7 +465,7 @@ async fn an_unacknowledged_send_is_pending_at_its_deadline_and_does_not_hold_up_
 async fn a_number_that_is_not_on_whatsapp_is_refused_and_nothing_handed_over() {
     let stage = Stage::new(1, 1);
     let mut session = stage.session("51");
-    session.ready().await;
+    let _page = session.ready().await;
     let refused = session.send("5491158250000").await.unwrap().unwrap_err();
     assert!(matches!(refused, SendError::NotOnWhatsApp), "{refused:?}");
     assert!(session.calls.try_recv().is_err());
@@ -502,7 +502,7 @@ async fn a_logout_unlinks_closes_and_deletes_the_profile() {
     let mut session = stage.session("51");
     let profile = stage.folder.path().join("51");
     std::fs::create_dir(&profile).unwrap();
-    session.ready().await;
+    let _page = session.ready().await;
     assert_eq!(
         session.handle.disconnect(true).await.unwrap(),
         DisconnectOutcome::LoggedOut
@@ -516,7 +516,7 @@ async fn a_logout_unlinks_closes_and_deletes_the_profile() {
 async fn a_stopping_service_closes_the_page_and_ends_the_actor() {
     let stage = Stage::new(1, 1);
     let mut session = stage.session("51");
-    session.ready().await;
+    let _page = session.ready().await;
     stage.stop.cancel();
     assert!(matches!(session.call().await, Call::Closed));
     timeout(NEVER, &mut session.task).await.unwrap().unwrap();

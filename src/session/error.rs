@@ -62,6 +62,9 @@ pub enum SendError {
     /// As many sends as the queue holds are waiting. Nothing was sent.
     #[error("too many messages are waiting for this session; try again later")]
     QueueFull,
+    /// The sends before it took too long. Nothing was sent.
+    #[error("its turn did not come in time; nothing was sent: try again")]
+    TurnNotCome,
     /// The service is stopping. Nothing was sent.
     #[error("the service is shutting down")]
     ShuttingDown,

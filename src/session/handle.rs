@@ -15,7 +15,12 @@ use super::{
     TextMessage,
 };
 
-/// Commands that may wait for the actor. It answers each within microseconds unless it is overrun.
+/// The longest a caller waits for READY: codes are shown for five minutes unless told otherwise, and a first sync may
+/// take as long again.
+const READY_PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// Commands that may wait for the actor. It takes each within microseconds, but for starts and disconnects while it
+/// closes a Chrome.
 pub(super) const COMMAND_CAPACITY: usize = 64;
 
 /// What a session can be asked to do. Each is safe to repeat.
@@ -47,7 +52,7 @@ pub(super) enum Command {
 pub enum WaitFor {
     /// Until the state is `READY`, a code can be shown, or the session failed, but no longer than this.
     Code(Duration),
-    /// Until the state is `READY` or failed. The codes' own time-out (`QR_TIMEOUT_SECONDS`) bounds it.
+    /// Until the state is `READY` or failed, but no longer than a quarter of an hour.
     Ready,
 }
 
@@ -105,34 +110,27 @@ impl SessionHandle {
     /// one Chrome starts and all get the same answer.
     pub async fn connect(&self, wait: WaitFor) -> Result<ConnectOutcome, ConnectError> {
         let (reply, answer) = oneshot::channel();
-        self.commands
-            .send(Command::Connect { reply })
-            .await
-            .map_err(|_| ConnectError::ShuttingDown)?;
-        let already_connected = answer.await.map_err(|_| ConnectError::ShuttingDown)??;
-
-        let arrived = |snapshot: &Snapshot| match snapshot.state {
-            SessionState::Init | SessionState::Authenticated => false,
-            // The caller's next step is to show the code, so one that comes in a moment is waited for.
-            SessionState::QrRequired { ref code, .. } => wait != WaitFor::Ready && code.is_some(),
-            SessionState::Ready | SessionState::Disconnected | SessionState::Error => true,
+        let mut already_connected = false;
+        let connected = async {
+            let asked = self.commands.send(Command::Connect { reply }).await;
+            asked.map_err(|_| ConnectError::ShuttingDown)?;
+            already_connected = answer.await.map_err(|_| ConnectError::ShuttingDown)??;
+            self.arrives(wait).await
         };
-        let mut snapshots = self.snapshots.clone();
-        let reached = async {
-            snapshots
-                .wait_for(arrived)
-                .await
-                .map(|snapshot| snapshot.clone())
+        let patience = match wait {
+            WaitFor::Code(patience) => patience,
+            WaitFor::Ready => READY_PATIENCE,
         };
-        let snapshot = match wait {
-            WaitFor::Ready => reached.await,
-            WaitFor::Code(patience) => match timeout(patience, reached).await {
-                Ok(reached) => reached,
-                Err(_elapsed) => Ok(self.snapshot()),
-            },
-        }
-        .map_err(|_| ConnectError::ShuttingDown)?;
-
+        let snapshot = match timeout(patience, connected).await {
+            Ok(arrived) => arrived?,
+            Err(_elapsed) => {
+                let snapshot = self.snapshot();
+                return Ok(ConnectOutcome {
+                    snapshot,
+                    already_connected,
+                });
+            }
+        };
         if snapshot.state.is_running() {
             return Ok(ConnectOutcome {
                 snapshot,
@@ -143,6 +141,24 @@ impl SessionHandle {
             Reason::new(ReasonCode::Internal, "the session ended without a reason")
         });
         Err(ConnectError::Failed(reason))
+    }
+
+    /// Waits until the session has got as far as `wait` says, or has failed.
+    async fn arrives(&self, wait: WaitFor) -> Result<Snapshot, ConnectError> {
+        let arrived = |snapshot: &Snapshot| match snapshot.state {
+            SessionState::Init | SessionState::Authenticated => false,
+            // The caller's next step is to show the code, so one that comes in a moment is waited for.
+            SessionState::QrRequired { ref code, .. } => wait != WaitFor::Ready && code.is_some(),
+            SessionState::Ready | SessionState::Disconnected | SessionState::Error => true,
+        };
+        let mut snapshots = self.snapshots.clone();
+        let reached = snapshots.wait_for(arrived).await;
+        Ok(reached.map_err(|_| ConnectError::ShuttingDown)?.clone())
+    }
+
+    /// Whether its actor has ended: nothing will come of it any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.commands.is_closed()
     }
 
     /// Asks the session to start and waits for nothing.

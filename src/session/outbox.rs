@@ -185,7 +185,9 @@ impl Outbox {
             .as_mut()
             .filter(|current| current.entry.outgoing.key == key)
         {
-            current.early_ack = Some(ack);
+            if ack != 0 {
+                current.early_ack = Some(ack);
+            }
             return;
         }
         let Some(at) = self
@@ -221,7 +223,7 @@ impl Outbox {
         self.waiting = waiting;
         let late: VecDeque<Entry> = late;
         for entry in late {
-            answer(entry.reply, Err(SendError::QueueFull));
+            answer(entry.reply, Err(SendError::TurnNotCome));
         }
         for handed in self.handed.extract_if(.., |handed| handed.deadline <= now) {
             answer(
@@ -251,9 +253,16 @@ impl Outbox {
         }
     }
 
-    /// Whether a send is between queue and hand-over.
-    pub(super) const fn is_handing_over(&self) -> bool {
-        self.current.is_some()
+    /// A send whose recipient is still being looked up has not left us: it is told so.
+    pub(super) fn refuse_unprepared(&mut self, not_ready: &SendError) {
+        if let Some(current) = self.current.take_if(|current| current.prepared.is_none()) {
+            answer(current.entry.reply, Err(not_ready.clone()));
+        }
+    }
+
+    /// Whether anything is on its way into the page or to WhatsApp's server.
+    pub(super) fn is_busy(&self) -> bool {
+        self.current.is_some() || !self.handed.is_empty()
     }
 
     /// The page is gone: nothing further will be heard of any message.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{Reason, SendError, SessionState, Snapshot, state::Event};
+use super::{Reason, ReasonCode, SendError, SessionState, Snapshot, state::Event};
 
 /// Owns the snapshot that everybody reads.
 #[derive(Debug)]
@@ -78,10 +78,22 @@ impl Publisher {
     }
 }
 
+impl Drop for Publisher {
+    /// An actor that ends while its session runs has panicked: nobody shall go on reading READY.
+    fn drop(&mut self) {
+        if self.state().is_running() {
+            let detail = "the session ended by a fault of this program; its log says more";
+            self.apply(
+                &Event::Failed,
+                Some(Reason::new(ReasonCode::Internal, detail)),
+            );
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::ReasonCode;
 
     #[test]
     fn every_change_has_a_revision_of_its_own_and_no_change_has_none() {

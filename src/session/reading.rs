@@ -65,7 +65,12 @@ impl<'a> Reading<'a> {
                 }
             }
             (_, None) if self.standing.login => self.on_login(),
-            (_, None) => {}
+            // Neither: the page is pairing, loads anew or has lost its server. The code on show is good for nothing.
+            (_, None) => {
+                if matches!(self.publisher.state(), SessionState::QrRequired { .. }) {
+                    self.publisher.apply(&Event::CodeAwaited, None);
+                }
+            }
         }
         None
     }
@@ -94,7 +99,8 @@ impl<'a> Reading<'a> {
         let serving = standing.serving.map(AdapterName::as_str);
         self.publisher.amend(|snapshot| {
             let before = snapshot.clone();
-            if standing.account.is_some() || !standing.linked {
+            // A page that loads anew knows nothing for a moment.
+            if standing.account.is_some() || (standing.recognised && !standing.linked) {
                 snapshot.account.clone_from(&standing.account);
             }
             snapshot.sync_percent = standing.sync_percent;
@@ -130,6 +136,15 @@ impl<'a> Reading<'a> {
                 &snapshot.reason,
             )
         });
+    }
+
+    /// Why a session that was READY is not any more.
+    pub(super) fn why_unready(&self) -> Reason {
+        self.reason_beside(None).unwrap_or_else(|| {
+            let detail = "WhatsApp Web has lost its server and is trying to reach it again; \
+                          check the network of this machine";
+            Reason::new(ReasonCode::NetworkLost, detail)
+        })
     }
 
     /// Names what holds a linked session back from READY, as long as it does; leaves every other reason alone.

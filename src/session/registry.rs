@@ -89,11 +89,15 @@ impl Registry {
     /// The session, made known if it was not.
     pub fn find_or_create(&self, id: &ClienteId) -> Result<SessionHandle, ConnectError> {
         let mut sessions = self.lock();
-        if let Some(session) = sessions.get(id) {
+        if let Some(session) = sessions.get(id).filter(|session| !session.is_gone()) {
             return Ok(session.clone());
         }
         if self.stop.is_cancelled() {
             return Err(ConnectError::ShuttingDown);
+        }
+        // A name that cannot be started now need not be known.
+        if self.capacity.available_permits() == 0 {
+            return Err(ConnectError::TooManySessions);
         }
         let session = self.start_actor(id);
         sessions.insert(id.clone(), session.clone());

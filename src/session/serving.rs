@@ -20,15 +20,15 @@ use super::{
     publisher::Publisher,
     reading::Reading,
     state::Event,
-    timers::{Passed, START_TIMEOUT, SYNC_TIMEOUT, Timers},
+    timers::{Passed, START_TIMEOUT, SYNC_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
 };
 use crate::whatsapp::{
-    Driver, Fact, HandOverError, Handed, Outgoing, PrepareError, Prepared, Standing,
+    Driver, Fact, HandOverError, Handed, LogoutError, Outgoing, PrepareError, Prepared, Standing,
 };
 
-/// A hand-over that has begun is let finish before the page is closed: it takes milliseconds, and its outcome would
-/// not be known otherwise.
-const HAND_OVER_GRACE: Duration = Duration::from_secs(3);
+/// A hand-over that has begun takes milliseconds, an acknowledgement half a second (WHATSAPP.md, section 4); what has not
+/// come by then may not come for long.
+const WIND_UP_GRACE: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(super) struct Serving<'a, D: Driver> {
@@ -46,12 +46,15 @@ pub(super) struct Serving<'a, D: Driver> {
     timers: Timers,
 }
 
+type LogoutReply = oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>;
+
 /// What the page answered.
 enum Answer {
     Prepared(Result<Prepared, PrepareError>),
     HandedOver(Result<Handed, HandOverError>),
     Refreshed(Result<(), String>),
     TakenOver(Result<(), String>),
+    LoggedOut(Result<(), LogoutError>, LogoutReply),
 }
 
 impl<'a, D: Driver> Serving<'a, D> {
@@ -86,14 +89,17 @@ impl<'a, D: Driver> Serving<'a, D> {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break End::stopping(),
-                Some(answer) = self.calls.next() => self.on_answer(answer),
-                Some(fact) = facts.recv() => if let Some(end) = self.on_fact(fact) { break end },
-                Some(command) = commands.recv() => if let Some(end) = self.on_command(command).await { break end },
+                Some(answer) = self.calls.next() => if let Some(end) = self.on_answer(answer) { break end },
+                fact = facts.recv() => {
+                    let fact = fact.unwrap_or_else(|| Fact::PageLost("the page is not heard any more".to_owned()));
+                    if let Some(end) = self.on_fact(fact) { break end }
+                },
+                Some(command) = commands.recv() => if let Some(end) = self.on_command(command) { break end },
                 () = sleep_until(wake_at) => if let Some(end) = self.on_time(Instant::now()) { break end },
             }
             self.begin_next_send();
         };
-        self.wind_up(&end).await;
+        self.wind_up(&end, facts).await;
         end
     }
 
@@ -110,6 +116,14 @@ impl<'a, D: Driver> Serving<'a, D> {
         self.outbox.expire(now);
         match self.timers.passed(now)? {
             Passed::Start => return Some(self.not_started()),
+            Passed::Turn => self.start = None,
+            Passed::Recognise => {
+                let detail = format!(
+                    "the page has not been WhatsApp Web for {} s, as when it loads anew without a network; POST /connect starts it again",
+                    UNRECOGNISED_TIMEOUT.as_secs()
+                );
+                return Some(End::because(ReasonCode::PageLost, detail));
+            }
             Passed::Sync => {
                 let detail = format!(
                     "linked, but the chats did not get synced: nothing moved for {} s; POST /connect tries again",
@@ -135,10 +149,8 @@ impl<'a, D: Driver> Serving<'a, D> {
                 self.calls.push(take_over.boxed());
             }
             Passed::Reconnect => {
-                let detail = "WhatsApp Web has lost its server and is trying to reach it again; \
-                              check the network of this machine";
-                let reason = Reason::new(ReasonCode::NetworkLost, detail);
-                self.publisher.apply(&Event::Unready, Some(reason));
+                self.publisher
+                    .apply(&Event::Unready, Some(self.page.why_unready()));
                 self.outbox.refuse_waiting(&self.publisher.not_ready());
             }
         }
@@ -190,6 +202,11 @@ impl<'a, D: Driver> Serving<'a, D> {
         if state != SessionState::Ready {
             self.outbox.refuse_waiting(&self.publisher.not_ready());
         }
+        if matches!(state, SessionState::QrRequired { .. }) {
+            // WhatsApp's own queue has gone with the link.
+            self.outbox
+                .end("the device was unlinked", &self.publisher.not_ready());
+        }
         if state != SessionState::Init {
             self.start = None;
         }
@@ -198,7 +215,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         end
     }
 
-    async fn on_command(&mut self, command: Command) -> Option<End> {
+    fn on_command(&mut self, command: Command) -> Option<End> {
         let state = self.publisher.state();
         match command {
             Command::Connect { reply } => answer(reply, Ok(state == SessionState::Ready)),
@@ -214,45 +231,25 @@ impl<'a, D: Driver> Serving<'a, D> {
             Command::Disconnect {
                 logout: true,
                 reply,
-            } => return self.log_out(&state, reply).await,
+            } => return self.log_out(reply),
         }
         None
     }
 
-    /// Unlinks the device. A session whose page asks for a scan has nothing to unlink.
-    async fn log_out(
-        &mut self,
-        state: &SessionState,
-        reply: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
-    ) -> Option<End> {
-        let unlinked = match state {
-            SessionState::QrRequired { .. } => Ok(()),
-            SessionState::Authenticated | SessionState::Ready => tokio::select! {
-                biased;
-                () = self.stop.cancelled() => Err(DisconnectError::ShuttingDown),
-                unlinked = self.driver.log_out() => unlinked.map_err(|why| DisconnectError::LogoutUnconfirmed(why.to_string())),
-            },
-            SessionState::Init | SessionState::Disconnected | SessionState::Error => {
-                Err(DisconnectError::NotLinked)
-            }
-        };
-        match unlinked {
-            Ok(()) => {
-                let reason = Reason::new(
-                    ReasonCode::LoggedOut,
-                    "logged out; POST /connect shows a code to link it again",
-                );
-                Some(End {
-                    reason,
-                    unlinked: true,
-                    asked: Some(reply),
-                })
-            }
-            Err(why) => {
-                answer(reply, Err(why));
-                None
-            }
+    /// Unlinks the device, beside everything else. A page that asks for a scan has nothing to unlink.
+    fn log_out(&mut self, reply: LogoutReply) -> Option<End> {
+        let standing = self.page.standing();
+        if standing.login {
+            return Some(logged_out(reply));
         }
+        if !standing.linked {
+            answer(reply, Err(DisconnectError::NotLinked));
+            return None;
+        }
+        let driver = self.driver;
+        let log_out = async move { Answer::LoggedOut(driver.log_out().await, reply) };
+        self.calls.push(log_out.boxed());
+        None
     }
 
     /// A page that loads itself anew is waited for: what waits is refused only when the session is no longer READY.
@@ -279,8 +276,8 @@ impl<'a, D: Driver> Serving<'a, D> {
         self.calls.push(prepare.boxed());
     }
 
-    fn on_answer(&mut self, answer: Answer) {
-        match answer {
+    fn on_answer(&mut self, outcome: Answer) -> Option<End> {
+        match outcome {
             Answer::Prepared(result) => {
                 if let Some((prepared, outgoing, deadline)) =
                     self.outbox.on_prepared(result, Instant::now())
@@ -290,6 +287,13 @@ impl<'a, D: Driver> Serving<'a, D> {
                 }
             }
             Answer::HandedOver(result) => self.outbox.on_handed_over(result),
+            Answer::LoggedOut(Ok(()), reply) => return Some(logged_out(reply)),
+            Answer::LoggedOut(Err(why), reply) => {
+                answer(
+                    reply,
+                    Err(DisconnectError::LogoutUnconfirmed(why.to_string())),
+                );
+            }
             Answer::Refreshed(Ok(())) => {}
             Answer::TakenOver(Ok(())) => {
                 tracing::info!("took the account over from another window");
@@ -301,22 +305,46 @@ impl<'a, D: Driver> Serving<'a, D> {
                 tracing::warn!(error = why, "the page gave no fresh codes: {why}");
             }
         }
+        None
     }
 
-    /// Lets a hand-over that has begun finish, then answers every caller with what is known.
-    async fn wind_up(&mut self, end: &End) {
-        self.outbox.refuse_waiting(&not_ready_after(end));
+    /// Lets what has begun finish, then answers every caller with what is known. When the page is still there, that is
+    /// a hand-over on its way and acknowledgements that come within the half second that WhatsApp's server needs.
+    async fn wind_up(&mut self, end: &End, mut facts: mpsc::Receiver<Fact>) {
+        let not_ready = not_ready_after(end);
+        self.outbox.refuse_waiting(&not_ready);
+        self.outbox.refuse_unprepared(&not_ready);
+        let page_is_there = matches!(
+            end.reason.code,
+            ReasonCode::DisconnectRequested | ReasonCode::ShuttingDown
+        );
         let finish = async {
-            while self.outbox.is_handing_over()
-                && let Some(answer) = self.calls.next().await
-            {
-                self.on_answer(answer);
+            while page_is_there && self.outbox.is_busy() {
+                tokio::select! {
+                    Some(answer) = self.calls.next() => if let Some(End { asked: Some(asked), .. }) = self.on_answer(answer) {
+                        crate::session::actor::answer(asked, Ok(DisconnectOutcome::LoggedOut));
+                    },
+                    Some(fact) = facts.recv() => if let Fact::Ack { key, ack } = fact {
+                        self.outbox.on_ack(&key, ack);
+                    },
+                    else => break,
+                }
             }
         };
-        if timeout(HAND_OVER_GRACE, finish).await.is_err() {
-            tracing::warn!("a message was on its way into the page when the session ended");
+        if timeout(WIND_UP_GRACE, finish).await.is_err() {
+            tracing::warn!("messages were still on their way when the session ended");
         }
-        self.outbox.end(&end.reason.detail, &not_ready_after(end));
+        self.outbox.end(&end.reason.detail, &not_ready);
+    }
+}
+
+/// The end of a session whose device is no longer linked.
+fn logged_out(reply: LogoutReply) -> End {
+    let detail = "logged out; POST /connect shows a code to link it again";
+    End {
+        reason: Reason::new(ReasonCode::LoggedOut, detail),
+        unlinked: true,
+        asked: Some(reply),
     }
 }
 

@@ -13,6 +13,14 @@ use crate::whatsapp::{Standing, Trouble};
 /// slow network may need far more, but nobody waits longer than this in front of `INIT`.
 pub(super) const START_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// A start holds up the ones behind it for this long at most: 16 heavy pages that all start at once on two cores take 18 s
+/// (CHROME.md), and a page that hangs must not stop the others.
+const START_TURN: Duration = Duration::from_secs(20);
+
+/// A page of a running session that has turned into something else, such as Chrome's own error page, and does not come
+/// back: a reload takes seconds.
+pub(super) const UNRECOGNISED_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// From the link to READY, and from one step of the sync to the next. The real page takes 7 to 15 s (WHATSAPP.md,
 /// section 2), an account with years of chats minutes; one that does not move for this long never arrives.
 pub(super) const SYNC_TIMEOUT: Duration = Duration::from_secs(300);
@@ -34,6 +42,10 @@ pub(super) struct Timers {
     takes_over: bool,
     /// By when INIT must be left.
     start: Option<Instant>,
+    /// By when the next start may begin, whatever this one does.
+    turn: Option<Instant>,
+    /// By when a page that is none of WhatsApp's must be one again.
+    recognise: Option<Instant>,
     /// By when the chats must be synced, or further synced than now.
     sync: Option<Instant>,
     synced_percent: Option<u8>,
@@ -54,6 +66,10 @@ pub(super) struct Timers {
 pub(super) enum Passed {
     /// The page came up with neither code nor account.
     Start,
+    /// This start has had its turn.
+    Turn,
+    /// The page is no longer WhatsApp Web.
+    Recognise,
     /// The chats did not get synced.
     Sync,
     /// Nobody scanned.
@@ -73,6 +89,8 @@ impl Timers {
             qr_timeout,
             takes_over,
             start,
+            turn: Some(now + START_TURN),
+            recognise: None,
             sync: None,
             synced_percent: None,
             has_been_ready: false,
@@ -86,6 +104,9 @@ impl Timers {
     /// Sets the timers of `state` in the light of how the page stands, and clears those of other states.
     pub(super) fn set(&mut self, state: &SessionState, standing: &Standing, now: Instant) {
         self.start = self.start.filter(|_| *state == SessionState::Init);
+        self.turn = self.turn.filter(|_| *state == SessionState::Init);
+        let is_strange = *state != SessionState::Init && !standing.recognised;
+        self.recognise = is_strange.then(|| self.recognise.unwrap_or(now + UNRECOGNISED_TIMEOUT));
         self.has_been_ready = match state {
             SessionState::Ready => true,
             SessionState::QrRequired { .. } => false,
@@ -114,6 +135,8 @@ impl Timers {
     pub(super) fn next(&self) -> Option<Instant> {
         [
             self.start,
+            self.turn,
+            self.recognise,
             self.sync,
             self.scan,
             self.refresh,
@@ -130,6 +153,12 @@ impl Timers {
         let has_passed = |timer: &mut Instant| *timer <= now;
         if self.start.take_if(has_passed).is_some() {
             return Some(Passed::Start);
+        }
+        if self.recognise.take_if(has_passed).is_some() {
+            return Some(Passed::Recognise);
+        }
+        if self.turn.take_if(has_passed).is_some() {
+            return Some(Passed::Turn);
         }
         if self.sync.take_if(has_passed).is_some() {
             return Some(Passed::Sync);
@@ -159,6 +188,13 @@ mod tests {
         attempts: 1,
     };
 
+    fn recognised() -> Standing {
+        Standing {
+            recognised: true,
+            ..Standing::default()
+        }
+    }
+
     fn timers() -> (Timers, Instant) {
         let now = Instant::now();
         (Timers::new(Duration::from_secs(300), true, now), now)
@@ -167,8 +203,8 @@ mod tests {
     #[test]
     fn the_time_to_scan_runs_from_the_first_code_and_not_from_the_last() {
         let (mut timers, now) = timers();
-        timers.set(&CODES, &Standing::default(), now);
-        timers.set(&CODES, &Standing::default(), now + Duration::from_secs(200));
+        timers.set(&CODES, &recognised(), now);
+        timers.set(&CODES, &recognised(), now + Duration::from_secs(200));
         assert_eq!(
             timers.passed(now + Duration::from_secs(300)),
             Some(Passed::Scan)
@@ -180,13 +216,13 @@ mod tests {
         let (mut timers, now) = timers();
         let ended = Standing {
             codes_ended: true,
-            ..Standing::default()
+            ..recognised()
         };
         timers.set(&CODES, &ended, now);
         assert_eq!(timers.passed(now), Some(Passed::Refresh));
         assert_eq!(timers.passed(now), None);
         assert_eq!(timers.passed(now + REFRESH_RETRY), Some(Passed::Refresh));
-        timers.set(&CODES, &Standing::default(), now + REFRESH_RETRY);
+        timers.set(&CODES, &recognised(), now + REFRESH_RETRY);
         assert_eq!(timers.passed(now + REFRESH_RETRY * 3), None);
     }
 
@@ -196,7 +232,7 @@ mod tests {
         let at = |percent| Standing {
             linked: true,
             sync_percent: Some(percent),
-            ..Standing::default()
+            ..recognised()
         };
         let half = SYNC_TIMEOUT / 2;
         for (step, percent) in [(0, 1), (1, 20), (2, 40)] {
@@ -216,7 +252,7 @@ mod tests {
         let (mut timers, now) = timers();
         let linked = Standing {
             linked: true,
-            ..Standing::default()
+            ..recognised()
         };
         timers.set(&SessionState::Ready, &linked, now);
         timers.set(&SessionState::Authenticated, &linked, now);
@@ -226,7 +262,34 @@ mod tests {
     #[test]
     fn the_time_to_start_ends_with_init() {
         let (mut timers, now) = timers();
-        timers.set(&CODES, &Standing::default(), now);
+        timers.set(&CODES, &recognised(), now);
         assert_eq!(timers.passed(now + START_TIMEOUT), None);
+    }
+
+    #[test]
+    fn a_page_that_is_strange_for_long_is_lost() {
+        let (mut timers, now) = timers();
+        timers.set(&SessionState::Ready, &recognised(), now);
+        timers.set(&SessionState::Ready, &Standing::default(), now);
+        assert_eq!(
+            timers.passed(now + RECONNECT_GRACE),
+            Some(Passed::Reconnect)
+        );
+        timers.set(
+            &SessionState::Authenticated,
+            &Standing::default(),
+            now + RECONNECT_GRACE,
+        );
+        assert_eq!(
+            timers.passed(now + UNRECOGNISED_TIMEOUT),
+            Some(Passed::Recognise)
+        );
+    }
+
+    #[test]
+    fn a_start_that_hangs_lets_the_next_one_go() {
+        let (mut timers, now) = timers();
+        assert_eq!(timers.passed(now + START_TURN), Some(Passed::Turn));
+        assert_eq!(timers.passed(now + START_TURN), None);
     }
 }

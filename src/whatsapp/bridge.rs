@@ -50,8 +50,11 @@ pub(super) struct CallError {
     pub(super) detail: String,
 }
 
-/// The page gave no answer: whether the command was carried out is not known.
+/// The page gave no answer in time: whether the command was carried out is not known.
 pub(super) const NO_ANSWER: &str = "NO_ANSWER";
+
+/// The page broke off in the middle, as when it loads itself anew: whether the command was carried out is not known.
+pub(super) const INTERRUPTED: &str = "INTERRUPTED";
 
 /// The page is between two documents: the command did nothing.
 pub(super) const NOT_LOADED: &str = "NOT_LOADED";
@@ -114,10 +117,16 @@ pub(super) async fn call_in<T: DeserializeOwned>(
                 within.as_secs()
             ))
         })?
-        .map_err(|why| no_answer(format!("the page did not answer: {why}")))?
+        .map_err(|why| CallError {
+            code: INTERRUPTED.to_owned(),
+            detail: format!("the page broke off: {why}"),
+        })?
         .result;
     if result.exception_details.is_some() {
-        return Err(no_answer("the page's scripts are not there".to_owned()));
+        return Err(CallError {
+            code: NOT_LOADED.to_owned(),
+            detail: "the page's scripts are not there".to_owned(),
+        });
     }
     match serde_json::from_value(result.result.value.unwrap_or_default()) {
         Ok(Answer::Ok(value)) => Ok(value),

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
     PageScripts, PrepareError, Prepared, Standing,
-    bridge::{self, CallError, NO_ANSWER, NOT_LOADED},
+    bridge::{self, CallError, INTERRUPTED, NO_ANSWER, NOT_LOADED},
     bundle::Bundle,
     input::{Point, click},
     listener::{self, Ears},
@@ -39,6 +39,9 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// From the request for the page to its first byte. The page itself may take far longer to load.
 const NAVIGATION_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// A number check is one question to WhatsApp's server. One that hangs holds up the sends behind it.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A logout is one request to WhatsApp's server and a reload of the page.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -213,7 +216,10 @@ impl WhatsAppPage {
         for &adapter in &self.adapters {
             match self.call::<()>(adapter, command, json!(null)).await {
                 Ok(()) => return Ok(()),
-                Err(why) if why.code == NO_ANSWER => return Err(why),
+                // It may have been carried out: the next adapter would do it twice.
+                Err(why) if [NO_ANSWER, INTERRUPTED].contains(&why.code.as_str()) => {
+                    return Err(why);
+                }
                 Err(why) => refusals.push(why.detail),
             }
         }
@@ -245,7 +251,10 @@ impl WhatsAppPage {
                 continue;
             }
             let argument = json!({ "key": outgoing.key, "to": outgoing.to });
-            failed = match self.call(adapter, "prepare", argument).await {
+            let page = self.browser.page();
+            let prepared =
+                bridge::call_within(page, adapter, "prepare", &argument, PREPARE_TIMEOUT);
+            failed = match prepared.await {
                 Ok(Answer { message_id, chat }) => {
                     return Ok(Prepared {
                         adapter,
@@ -256,7 +265,7 @@ impl WhatsAppPage {
                 Err(why) if why.code == "NOT_ON_WHATSAPP" => {
                     return Err(PrepareError::NotOnWhatsApp);
                 }
-                Err(why) if [NO_ANSWER, NOT_LOADED].contains(&why.code.as_str()) => {
+                Err(why) if [INTERRUPTED, NOT_LOADED].contains(&why.code.as_str()) => {
                     PrepareError::Interrupted(why.detail)
                 }
                 Err(why) => PrepareError::Failed(why.detail),
@@ -281,7 +290,7 @@ impl WhatsAppPage {
         let argument = json!({ "key": outgoing.key, "chat": prepared.chat, "body": outgoing.body });
         match self.call(prepared.adapter, "handOver", argument).await {
             Ok(Answer { key, message_id }) => Ok(Handed { key, message_id }),
-            Err(why) if why.code == NO_ANSWER || why.code == "IN_DOUBT" => {
+            Err(why) if [NO_ANSWER, INTERRUPTED, "IN_DOUBT"].contains(&why.code.as_str()) => {
                 Err(HandOverError::Unknown(why.detail))
             }
             Err(why) => Err(HandOverError::NotHanded(why.detail)),

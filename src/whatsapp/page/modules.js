@@ -89,8 +89,8 @@
 
   const trouble = () => {
     const { state } = found.Socket;
-    const { mode, needsUpdate } = found.Stream;
-    return announced ?? TROUBLES[state] ?? TROUBLES[mode] ?? (needsUpdate ? "UPDATE_REQUIRED" : null);
+    // Not Stream.needsUpdate: it says that a newer build is there, several times a day, and the page goes on working.
+    return announced ?? TROUBLES[state] ?? TROUBLES[found.Stream.mode] ?? null;
   };
 
   const account = () => {
@@ -182,7 +182,7 @@
   };
   const watchAll = () => {
     watch("Socket", "change:state", tell);
-    watch("Stream", "change:mode change:needsUpdate", tell);
+    watch("Stream", "change:mode", tell);
     watch("Cmd", "logout_from_bridge", (reason) => say({ kind: "logged_out", reason: typeof reason === "string" ? reason : null }));
     watch("Cmd", "offline_progress_update_from_bridge", onSync);
     for (const [event, name] of Object.entries(TROUBLE_EVENTS)) watch("BackendEvents", event, () => announce(name));
@@ -249,13 +249,18 @@
         type: "chat", self: "out", ack: 0, local: true, isNewMsg: true,
         t: Math.floor(Date.now() / 1000),
       };
-      const [added, sent] = found.addAndSendMsgToChat(model, message);
-      // From here on the message may be on its way: what goes wrong now is told as an acknowledgement, or not known.
+      // Whatever goes wrong from here on, WhatsApp's collection decides: a message goes into it before it travels.
+      const orNotHanded = (error) => {
+        if (found.Messages.get(id)) throw failure("IN_DOUBT", "WhatsApp took the message and then reported an error");
+        throw error;
+      };
+      // The pair comes at once today; wa-js waits for it, and so do we.
+      const [added, sent] = await Promise.resolve().then(() => found.addAndSendMsgToChat(model, message)).catch(orNotHanded);
       Promise.resolve(sent).then(
         (result) => { if (result?.messageSendResult === "OK") say({ kind: "ack", key, ack: Math.max(1, found.Messages.get(id)?.ack ?? 1) }); },
         () => {},
       );
-      await Promise.resolve(added).catch(() => { throw failure("IN_DOUBT", "WhatsApp took the message and then reported an error"); });
+      await Promise.resolve(added).catch(orNotHanded);
       sayAck(found.Messages.get(id));
       return { key, message_id: id.toString() };
     },
