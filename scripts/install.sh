@@ -41,7 +41,14 @@ need_packages() {
 }
 
 need_rust() {
+    # shellcheck source=/dev/null
+    has cargo || { [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"; } || true
     has cargo || fail "Rust is missing: install it by https://rustup.rs, then run this again"
+    local wanted found
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    found=$(cargo --version | cut -d ' ' -f 2)
+    [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
+        fail "Rust $found is too old, $wanted or newer is needed: run rustup update"
     has cc || need_packages "Rust links with it" gcc libc6-dev
 }
 
@@ -49,7 +56,10 @@ need_rust() {
 need_chrome() {
     [ -n "${CHROME_PATH:-}" ] && return
     local name
-    for name in chromium-headless-shell google-chrome-stable chromium; do has "$name" && return; done
+    for name in chromium-headless-shell google-chrome-stable chromium; do
+        # Ubuntu's snap of Chromium cannot use our profile folders.
+        has "$name" && [ "$(readlink -f "$(command -v "$name")")" != /usr/bin/snap ] && return
+    done
     need_packages "each session runs one headless Chrome" chromium-headless-shell
 }
 

@@ -63,7 +63,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The sandbox cannot start.
-    #[error("SANDBOX_PORT: {0}")]
+    #[error("failed to start the sandbox (SANDBOX_PORT, DATA_DIR): {0}")]
     Sandbox(#[from] SandboxError),
 }
 

@@ -1,6 +1,6 @@
 //! Every setting, once: its variable, its default, its unit, its check.
 //!
-//! The only module that reads the environment; of ours it imports only the name of a session. All faults are found in one pass and reported together, so that an
+//! The only module that reads the environment; of ours it imports only names, of sessions and of adapters. All faults are found in one pass and reported together, so that an
 //! operator mends them in one go. A variable that is set but empty counts as not set.
 
 use std::{

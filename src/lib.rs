@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Architecture invariants:
-//! - `http → session → whatsapp → browser`, never back. `qr` imports none of ours, `config` only the name of a session;
+//! - `http → session → whatsapp → browser`, never back. `qr` imports none of ours, `config` only names;
 //!   `sandbox` is an island that nothing but `app` starts.
 //! - Only `config` reads the environment. Only `http` and `sandbox` name axum. Only `browser` and `whatsapp` name
 //!   chromiumoxide. Only `browser::process` starts programs. Only `session::actor` and `session::serving` change a state.

@@ -59,7 +59,7 @@ impl PageScripts {
         }
     }
 
-    /// The script as an expression: without the comments before it.
+    /// The script: a function expression, with its comments.
     fn script(&self, file: &str, built_in: &str) -> Result<String, ScriptError> {
         let Some(path) = self
             .overrides

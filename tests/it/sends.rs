@@ -99,11 +99,9 @@ async fn a_chrome_killed_before_the_acknowledgement_leaves_the_message_unconfirm
     service.faults(json!({ "ack": "never" })).await;
     let pid = service.status("51").await["chrome_pid"].as_u64().unwrap();
     let kill = async {
-        while service.phone_state().await["sent"]
-            .as_array()
-            .unwrap()
-            .is_empty()
-        {}
+        service
+            .phone_shows("a message", |state| state["sent"][0].is_object())
+            .await;
         let pid = crate::support::chrome::pid_of(u32::try_from(pid).unwrap());
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     };
@@ -120,5 +118,49 @@ async fn a_chrome_killed_before_the_acknowledgement_leaves_the_message_unconfirm
             .unwrap()
             .starts_with("true_")
     );
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_disconnect_lets_a_message_on_its_way_arrive_and_says_so() {
+    let service = Service::start(|env| {
+        env.insert("SANDBOX_ACK_SECONDS", "0.5".into());
+    })
+    .await;
+    let account = service.link("51").await;
+    let disconnect = async {
+        service
+            .phone_shows("a message", |state| state["sent"][0].is_object())
+            .await;
+        service.disconnect(51).await
+    };
+    let (sent, disconnected) = tokio::join!(service.send(51, TO, "x"), disconnect);
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    assert_eq!(disconnected.json()["message"], "Disconnected");
+    assert_eq!(service.messages(&account).await, ["x"]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_message_whose_queue_goes_with_the_link_is_unconfirmed() {
+    let service = Service::start(|_| {}).await;
+    let account = service.link("51").await;
+    service.faults(json!({ "send": "lost" })).await;
+    let unlink = async {
+        service
+            .status_when("51", "a moment for the send", |_| true)
+            .await;
+        service
+            .phone("/phone/unlink", &json!({ "account": account }))
+            .await
+    };
+    let (sent, unlinked) = tokio::join!(service.send(51, TO, "x"), unlink);
+    assert_eq!(unlinked.status, 200);
+    // Whether the unlink overtakes the hand-over is a matter of milliseconds; it must never be said to be pending.
+    let code = sent.json()["code"].clone();
+    let is_honest = ["SEND_UNCONFIRMED", "SESSION_NOT_READY", "SEND_FAILED"]
+        .iter()
+        .any(|honest| code == *honest);
+    assert!(is_honest, "{}", sent.text());
     service.stop();
 }

@@ -190,6 +190,21 @@ impl Api {
             .json()
     }
 
+    /// Waits until the sandbox's phone shows something.
+    pub(crate) async fn phone_shows(&self, what: &str, arrived: impl Fn(&Value) -> bool) -> Value {
+        let mut ticks = interval(POLL);
+        let shown = timeout(STATE_TIMEOUT, async {
+            loop {
+                ticks.tick().await;
+                let state = self.phone_state().await;
+                if arrived(&state) {
+                    return state;
+                }
+            }
+        });
+        shown.await.unwrap_or_else(|_| panic!("the phone never showed {what}"))
+    }
+
     /// Sets the sandbox's faults.
     pub(crate) async fn faults(&self, faults: Value) {
         let set = self.phone("/faults", &faults).await;
