@@ -8,7 +8,7 @@
 
 (() => {
   const { el, call, attempt } = phone;
-  const choice = (label, field, options) => ({ label, field, options });
+  const choice = (label, field, options, healthy = 'healthy') => ({ label, field, options, healthy });
   const CHOICES = [
     choice('Acknowledgements', 'ack', { never: 'never come', no_receipts: 'server only: never delivered or read' }),
     choice('A send', 'send', { throws: 'is refused by the page', refused: 'is refused by the server', lost: 'vanishes on the way' }),
@@ -16,7 +16,7 @@
     choice('Connection', 'socket', { silent: 'cut without a word', refuse: 'closed and refused' }),
     choice('Page', 'page', { update: 'asks for another browser', passkey: 'asks for a passkey', never_loads: 'never loads', never_starts: 'never starts' }),
     choice('Address of a chat', 'route', { wrong_chat: 'opens another chat', ignored: 'opens no chat' }),
-    choice('Language', 'language', { es: 'Spanish', pt: 'Portuguese' }),
+    choice('Language', 'language', { es: 'Spanish', pt: 'Portuguese' }, 'English'),
   ];
   const TIMES = [['Acknowledge after (ms)', 'ack_delay_ms'], ['Serve the page after (ms)', 'page_delay_ms'], ['Modules arrive after (ms)', 'modules_delay_ms'], ['Sync for (ms)', 'sync_ms']];
   const CHECKS = [['Chats by LID, keys in $1', 'lid_chats'], ['No module registry', 'no_registry'], ['Reload in the middle of a send', 'reload_in_send'], ['Chats headed by names', 'named_chats']];
@@ -26,8 +26,8 @@
   const scope = el('select', {}, el('option', { value: '' }, 'everybody'));
   const now = el('pre', { 'aria-label': 'Faults set now' });
 
-  const select = ({ label, field, options }) => {
-    const input = el('select', {}, el('option', { value: '' }, 'healthy'), ...Object.entries(options).map(([value, text]) => el('option', { value }, text)));
+  const select = ({ label, field, options, healthy }) => {
+    const input = el('select', {}, el('option', { value: '' }, healthy), ...Object.entries(options).map(([value, text]) => el('option', { value }, text)));
     inputs.set(field, () => input.value || undefined);
     return el('label', {}, label, input);
   };
