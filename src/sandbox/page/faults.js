@@ -7,7 +7,7 @@
 'use strict';
 
 (() => {
-  const { el, call, attempt } = phone;
+  const { el, call, attempt, say, shown } = phone;
   const choice = (label, field, options, healthy = 'healthy') => ({ label, field, options, healthy });
   const CHOICES = [
     choice('Acknowledgements', 'ack', { never: 'never come', no_receipts: 'server only: never delivered or read' }),
@@ -42,29 +42,42 @@
     return el('label', { class: 'check' }, input, label);
   };
   const scoped = (faults) => (scope.value ? { ...faults, account: scope.value } : faults);
+  const sufferer = () => (scope.value ? shown(scope.value) : 'everybody');
+
+  /** Does something and says next to the button that it is done; the same words twice are two pieces of news. */
+  async function confirmed(place, words, body) {
+    const done = await attempt(place, () => call('/faults', body));
+    place.classList.toggle('bad', !done);
+    if (done) say(place, words + ' (' + new Date().toLocaleTimeString() + ')');
+  }
+  const setDone = el('span', { class: 'done', role: 'status' });
+  const eventDone = el('p', { class: 'done', role: 'status' });
 
   function set(event) {
     event.preventDefault();
     const chosen = {};
     for (const [field, read] of inputs) if (read() !== undefined) chosen[field] = read();
-    attempt(() => call('/faults', scoped(chosen)));
+    const count = Object.keys(chosen).length;
+    let words = 'Set for ' + sufferer() + ': ' + (count === 1 ? '1 fault' : count + ' faults');
+    if (count === 0) words = scope.value ? 'No fault of its own for ' + sufferer() : 'No fault chosen: all are cleared';
+    confirmed(setDone, '✓ ' + words, scoped(chosen));
   }
   const form = el('form', { onsubmit: set },
     el('label', {}, 'Who suffers', scope),
     ...CHOICES.map(select),
     el('details', {}, el('summary', {}, 'Times and shapes'), ...TIMES.map(time), ...CHECKS.map(check)),
     el('div', { class: 'row' }, el('button', {}, 'Set'),
-      el('button', { type: 'button', class: 'small', onclick() { form.reset(); attempt(() => call('/faults', {})); } }, 'Clear all')));
+      el('button', { type: 'button', class: 'small', onclick() { form.reset(); confirmed(setDone, '✓ Cleared: everything is healthy', {}); } }, 'Clear all'), setDone));
   const events = Object.entries(EVENTS).map(([event, label]) => el('button', {
-    type: 'button', class: 'small', onclick: () => attempt(() => call('/faults', scoped({ event }))),
+    type: 'button', class: 'small', onclick: () => confirmed(eventDone, '✓ ' + label + ': done for ' + sufferer(), scoped({ event })),
   }, label));
 
-  document.getElementById('faults').append(form, el('h3', {}, 'Once, now'), el('div', { class: 'row' }, ...events), el('h3', {}, 'Set now'), now);
+  document.getElementById('faults').append(form, el('h3', {}, 'Once, now'), el('div', { class: 'row' }, ...events), eventDone, el('h3', {}, 'Set now'), now);
 
   phone.onState(({ faults }) => {
     const set = Object.keys(faults.everybody || {}).length + Object.keys(faults.accounts || {}).length;
     now.textContent = set ? JSON.stringify(faults, null, 1) : 'none: everything is healthy';
     const known = [...scope.options].map((option) => option.value);
-    for (const account of phone.accounts()) if (!known.includes(account)) scope.append(el('option', { value: account }, '+' + account));
+    for (const account of phone.accounts()) if (!known.includes(account)) scope.append(el('option', { value: account }, shown(account)));
   });
 })();
