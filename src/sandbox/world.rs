@@ -227,9 +227,11 @@ impl World {
         self.by_id.contains_key(&(account.clone(), id.to_owned()))
     }
 
-    /// The linked devices, and whether each is connected.
+    /// The linked devices in the order in which they were linked, and whether each is connected.
     pub(super) fn devices(&self) -> impl Iterator<Item = (&Device, bool)> {
-        self.devices.values().map(|device| {
+        let mut devices: Vec<&Device> = self.devices.values().collect();
+        devices.sort_by(|a, b| (&a.linked_at, &a.id).cmp(&(&b.linked_at, &b.id)));
+        devices.into_iter().map(|device| {
             let online = self.connections.values().any(|connection| {
                 matches!(&connection.stage, Stage::Linked { device: id, .. } if *id == device.id)
             });

@@ -7,8 +7,8 @@
 'use strict';
 
 (() => {
-  const { el, call, attempt } = phone;
-  const choice = (label, field, options) => ({ label, field, options });
+  const { el, call, attempt, say, shown } = phone;
+  const choice = (label, field, options, healthy = 'healthy') => ({ label, field, options, healthy });
   const CHOICES = [
     choice('Acknowledgements', 'ack', { never: 'never come', no_receipts: 'server only: never delivered or read' }),
     choice('A send', 'send', { throws: 'is refused by the page', refused: 'is refused by the server', lost: 'vanishes on the way' }),
@@ -16,7 +16,7 @@
     choice('Connection', 'socket', { silent: 'cut without a word', refuse: 'closed and refused' }),
     choice('Page', 'page', { update: 'asks for another browser', passkey: 'asks for a passkey', never_loads: 'never loads', never_starts: 'never starts' }),
     choice('Address of a chat', 'route', { wrong_chat: 'opens another chat', ignored: 'opens no chat' }),
-    choice('Language', 'language', { es: 'Spanish', pt: 'Portuguese' }),
+    choice('Language', 'language', { es: 'Spanish', pt: 'Portuguese' }, 'English'),
   ];
   const TIMES = [['Acknowledge after (ms)', 'ack_delay_ms'], ['Serve the page after (ms)', 'page_delay_ms'], ['Modules arrive after (ms)', 'modules_delay_ms'], ['Sync for (ms)', 'sync_ms']];
   const CHECKS = [['Chats by LID, keys in $1', 'lid_chats'], ['No module registry', 'no_registry'], ['Reload in the middle of a send', 'reload_in_send'], ['Chats headed by names', 'named_chats']];
@@ -26,8 +26,8 @@
   const scope = el('select', {}, el('option', { value: '' }, 'everybody'));
   const now = el('pre', { 'aria-label': 'Faults set now' });
 
-  const select = ({ label, field, options }) => {
-    const input = el('select', {}, el('option', { value: '' }, 'healthy'), ...Object.entries(options).map(([value, text]) => el('option', { value }, text)));
+  const select = ({ label, field, options, healthy }) => {
+    const input = el('select', {}, el('option', { value: '' }, healthy), ...Object.entries(options).map(([value, text]) => el('option', { value }, text)));
     inputs.set(field, () => input.value || undefined);
     return el('label', {}, label, input);
   };
@@ -42,29 +42,42 @@
     return el('label', { class: 'check' }, input, label);
   };
   const scoped = (faults) => (scope.value ? { ...faults, account: scope.value } : faults);
+  const sufferer = () => (scope.value ? shown(scope.value) : 'everybody');
+
+  /** Does something and says next to the button that it is done; the same words twice are two pieces of news. */
+  async function confirmed(place, words, body) {
+    const done = await attempt(place, () => call('/faults', body));
+    place.classList.toggle('bad', !done);
+    if (done) say(place, words + ' (' + new Date().toLocaleTimeString() + ')');
+  }
+  const setDone = el('span', { class: 'done', role: 'status' });
+  const eventDone = el('p', { class: 'done', role: 'status' });
 
   function set(event) {
     event.preventDefault();
     const chosen = {};
     for (const [field, read] of inputs) if (read() !== undefined) chosen[field] = read();
-    attempt(() => call('/faults', scoped(chosen)));
+    const count = Object.keys(chosen).length;
+    let words = 'Set for ' + sufferer() + ': ' + (count === 1 ? '1 fault' : count + ' faults');
+    if (count === 0) words = scope.value ? 'No fault of its own for ' + sufferer() : 'No fault chosen: all are cleared';
+    confirmed(setDone, '✓ ' + words, scoped(chosen));
   }
   const form = el('form', { onsubmit: set },
     el('label', {}, 'Who suffers', scope),
     ...CHOICES.map(select),
     el('details', {}, el('summary', {}, 'Times and shapes'), ...TIMES.map(time), ...CHECKS.map(check)),
     el('div', { class: 'row' }, el('button', {}, 'Set'),
-      el('button', { type: 'button', class: 'small', onclick() { form.reset(); attempt(() => call('/faults', {})); } }, 'Clear all')));
+      el('button', { type: 'button', class: 'small', onclick() { form.reset(); confirmed(setDone, '✓ Cleared: everything is healthy', {}); } }, 'Clear all'), setDone));
   const events = Object.entries(EVENTS).map(([event, label]) => el('button', {
-    type: 'button', class: 'small', onclick: () => attempt(() => call('/faults', scoped({ event }))),
+    type: 'button', class: 'small', onclick: () => confirmed(eventDone, '✓ ' + label + ': done for ' + sufferer(), scoped({ event })),
   }, label));
 
-  document.getElementById('faults').append(form, el('h3', {}, 'Once, now'), el('div', { class: 'row' }, ...events), el('h3', {}, 'Set now'), now);
+  document.getElementById('faults').append(form, el('h3', {}, 'Once, now'), el('div', { class: 'row' }, ...events), eventDone, el('h3', {}, 'Set now'), now);
 
   phone.onState(({ faults }) => {
     const set = Object.keys(faults.everybody || {}).length + Object.keys(faults.accounts || {}).length;
     now.textContent = set ? JSON.stringify(faults, null, 1) : 'none: everything is healthy';
     const known = [...scope.options].map((option) => option.value);
-    for (const account of phone.accounts()) if (!known.includes(account)) scope.append(el('option', { value: account }, '+' + account));
+    for (const account of phone.accounts()) if (!known.includes(account)) scope.append(el('option', { value: account }, shown(account)));
   });
 })();

@@ -22,21 +22,61 @@ const phone = (() => {
     element.append(...children.filter((child) => child !== null && child !== undefined));
     return element;
   }
-  const shown = (number) => '+' + number;
 
+  /** Country codes of one and two digits; all others have three. */
+  const COUNTRY = /^(1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58])/;
+  /** A number as people read it: +54 9 11 5000 0001. */
+  function shown(number) {
+    const mobile = /^(54)(9)(11)(\d{4})(\d{4})$/.exec(number);
+    if (mobile) return '+' + mobile.slice(1).join(' ');
+    const country = (COUNTRY.exec(number) || [number.slice(0, 3)])[0];
+    const groups = [];
+    let rest = number.slice(country.length);
+    for (; rest.length > 4; rest = rest.slice(3)) groups.push(rest.slice(0, 3));
+    return ['+' + country, ...groups, rest].join(' ').trim();
+  }
+  const digits = (text) => text.replace(/\D/g, '');
+
+  const AWAY = 'The sandbox does not answer; trying again…';
+  class Refused extends Error {
+    constructor({ field, error }) { super(error); this.field = field; }
+  }
+  class Away extends Error {
+    constructor() { super(AWAY); }
+  }
   async function call(path, body) {
-    const answer = await fetch(path, body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) });
-    const value = await answer.json();
-    if (!answer.ok) throw new Error(value.field ? value.field + ': ' + value.error : value.error);
+    let answer;
+    let value;
+    try {
+      answer = await fetch(path, body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) });
+      value = await answer.json();
+    } catch { throw new Away(); }
+    if (!answer.ok) throw new Refused(value);
     return value;
   }
-  async function attempt(act) {
-    try { byId('trouble').textContent = ''; return await act(); } catch (error) { byId('trouble').textContent = error.message; return undefined; }
+
+  /** Where something is said that is only true while the sandbox is away. */
+  const saidAway = new Set();
+  function say(place, text) { saidAway.delete(place); place.textContent = text; }
+  const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.…?!]$/.test(text) ? '' : '.');
+  /** Does something; what goes wrong is said at `place`, and marked at the input it is about. */
+  async function attempt(place, act, inputs = {}) {
+    say(place, '');
+    for (const input of Object.values(inputs)) input.removeAttribute('aria-invalid');
+    try { return await act(); } catch (error) {
+      say(place, sentence(error.message));
+      if (error instanceof Away) saidAway.add(place);
+      const input = inputs[error.field];
+      if (input) { input.setAttribute('aria-invalid', 'true'); input.focus(); }
+      return undefined;
+    }
   }
 
   let state = { codes: [], devices: [], sent: [], received: [], faults: {} };
   let account = null;
   let person = null;
+  /** Linked by this page, and not yet in the state. */
+  let justLinked = null;
   const listeners = [];
 
   /** Draws a part again only when what it shows has changed, so that typing is not disturbed. */
@@ -45,7 +85,16 @@ const phone = (() => {
     const key = JSON.stringify(value);
     if (drawn.get(id) === key) return;
     drawn.set(id, key);
-    byId(id).replaceChildren(...make());
+    place(byId(id), make());
+  }
+  /** Puts children in place; the focus stays on what has the same `data-key`. */
+  function place(parent, children) {
+    const focused = parent.contains(document.activeElement) ? document.activeElement : null;
+    parent.replaceChildren(...children);
+    if (!focused) return;
+    const key = focused.dataset.key;
+    const again = focused.isConnected ? focused : key && parent.querySelector('[data-key="' + key + '"]');
+    if (again) again.focus();
   }
 
   async function picture(text) {
@@ -62,42 +111,126 @@ const phone = (() => {
     return canvas;
   }
 
-  const ends = new Map();
-  function codeCard(code) {
-    if (!code.text) return el('div', { class: 'card' }, el('p', { class: 'empty' }, 'Page ' + code.page + ': its codes have run out. It waits for somebody to press reload.'));
-    const number = el('input', { 'aria-label': 'Number to link (empty: any free one)', placeholder: 'any free number', inputmode: 'tel', autocomplete: 'off' });
-    const frame = el('div', { class: 'frame' });
-    picture(code.text).then((canvas) => frame.replaceWith(canvas)).catch(() => {});
-    const scan = (event) => {
-      event.preventDefault();
-      attempt(async () => { select((await call('/phone/scan', { code: code.text, ...(number.value ? { number: number.value } : {}) })).account); });
-    };
-    return el('div', { class: 'card' }, frame,
-      el('div', { class: 'line' }, el('span', {}, 'Page ' + code.page), el('span', { 'data-ends': code.page }, '')),
-      el('form', { onsubmit: scan }, number, el('button', {}, 'Scan')));
+  const REFERENCE = 8;
+  /** How a person tells one code from another: the beginning of the server's part. */
+  const beginning = (text) => text.slice(text.indexOf('#') + 1).slice(0, REFERENCE) + '…';
+  async function scan(code, number) {
+    const { account: linked } = await call('/phone/scan', { code, ...(number.trim() ? { number } : {}) });
+    if (!isLinked(linked)) justLinked = linked;
+    select(linked);
   }
-  setInterval(() => {
-    for (const place of document.querySelectorAll('[data-ends]')) {
-      const left = Math.ceil(((ends.get(Number(place.dataset.ends)) || 0) - Date.now()) / 1000);
-      place.textContent = left > 0 ? 'valid for ' + left + ' s' : 'expired';
-    }
-  }, 500);
+
+  /** One page's code. It stays while its codes rotate, so that what is typed is not lost. */
+  function codeCard(page) {
+    const trouble = el('p', { class: 'trouble', role: 'alert', id: 'code-trouble-' + page });
+    const number = el('input', { 'aria-label': 'Number to link (empty: any free one)', placeholder: 'any free number', inputmode: 'tel', autocomplete: 'off', 'aria-describedby': trouble.id });
+    const frame = el('div', { class: 'frame' });
+    const name = el('code', {});
+    const life = el('span', {});
+    const button = el('button', {}, 'Scan');
+    let text;
+    let ends = 0;
+    const line = el('div', { class: 'line' }, el('span', {}, 'Page ' + page + ': code ', name), life);
+    const form = el('form', {
+      onsubmit(event) { event.preventDefault(); attempt(trouble, () => scan(text, number.value), { number }); },
+    }, number, button);
+    const card = el('div', { class: 'card', role: 'group', 'aria-label': 'Page ' + page });
+    const out = el('p', { class: 'empty' }, 'Page ' + page + ': its codes have run out. It waits for somebody to press reload.');
+    return {
+      card,
+      tick() {
+        const left = Math.ceil((ends - Date.now()) / 1000);
+        life.textContent = left > 0 ? 'valid for ' + left + ' s' : 'expired';
+      },
+      update(code) {
+        ends = Date.now() + (code.expires_in_ms || 0);
+        this.tick();
+        if (code.text === text) return;
+        text = code.text;
+        if (!text) { place(card, [out]); return; }
+        name.textContent = beginning(text);
+        button.setAttribute('aria-label', 'Scan the code ' + name.textContent);
+        if (!form.isConnected) card.replaceChildren(frame, line, form, trouble);
+        const drawnFor = text;
+        picture(text).then((canvas) => { if (text === drawnFor) frame.replaceChildren(canvas); }).catch(() => {});
+      },
+    };
+  }
+  const cards = new Map();
+  setInterval(() => { for (const card of cards.values()) card.tick(); }, 500);
 
   function drawCodes() {
-    for (const code of state.codes) ends.set(code.page, Date.now() + (code.expires_in_ms || 0));
-    draw('codes', state.codes.map(({ page, text }) => [page, text]), () => (state.codes.length ? state.codes.map(codeCard)
+    const pages = state.codes.map(({ page }) => page);
+    for (const page of [...cards.keys()]) if (!pages.includes(page)) cards.delete(page);
+    for (const page of pages) if (!cards.has(page)) cards.set(page, codeCard(page));
+    draw('codes', pages, () => (pages.length ? pages.map((page) => cards.get(page).card)
       : [el('p', { class: 'empty' }, 'No page shows a code. Connect a session, or open ', el('a', { href: '/', target: '_blank', rel: 'noopener' }, 'the simulated WhatsApp Web'), '.')]));
+    for (const code of state.codes) cards.get(code.page).update(code);
   }
+  byId('paste-form').addEventListener('submit', (event) => {
+    event.preventDefault();
+    attempt(byId('paste-trouble'), async () => {
+      await scan(byId('paste-text').value, byId('paste-number').value);
+      event.target.reset();
+    }, { code: byId('paste-text'), number: byId('paste-number') });
+  });
 
-  const accounts = () => [...new Set([...state.devices, ...state.sent, ...state.received].map((item) => item.account))];
+  /** When an account was first heard of; what it wrote keeps its place after it is unlinked. */
+  const since = new Map();
+  function accounts() {
+    const heard = (number, at) => { if (!since.has(number) || at < since.get(number)) since.set(number, at); };
+    for (const device of state.devices) heard(device.account, device.linked_at);
+    for (const message of [...state.sent, ...state.received]) heard(message.account, message.at);
+    const known = new Set([...state.devices, ...state.sent, ...state.received].map((item) => item.account));
+    for (const number of since.keys()) if (!known.has(number)) since.delete(number);
+    return [...since.keys()].sort((a, b) => (since.get(a) + a < since.get(b) + b ? -1 : 1));
+  }
+  const isLinked = (number) => state.devices.some((device) => device.account === number);
+
+  /** The account that is about to be unlinked, once a person has said so twice. */
+  let asked = null;
+  function ask(number, focus) {
+    asked = number;
+    drawAccounts();
+    const next = byId('accounts').querySelector('[data-key="' + focus + '"]');
+    if (next) next.focus();
+  }
+  async function unlink(number) {
+    asked = null;
+    await attempt(byId('accounts-trouble'), () => call('/phone/unlink', { account: number }));
+    drawAccounts();
+    // Not the next row's button: a key that is held down must not hit it.
+    byId('accounts-title').focus();
+  }
+  /** The second half of a double-click may land on what has moved under the mouse: it is ignored. */
+  const once = (act) => (event) => { if (event.detail < 2) act(); };
+  const key = (act, number) => act + '-' + number;
+
+  function question(number) {
+    const words = 'Unlink ' + shown(number) + '?';
+    return el('div', { class: 'question', role: 'group', 'aria-label': words },
+      el('span', {}, words + ' Its pages log out.'),
+      el('button', { type: 'button', class: 'small', 'data-key': key('keep', number), onclick: once(() => ask(null, key('unlink', number))) }, 'Keep'),
+      el('button', { type: 'button', class: 'small danger', 'data-key': key('sure', number), onclick: once(() => unlink(number)) }, 'Yes, unlink'));
+  }
   function accountRow(number) {
     const devices = state.devices.filter((device) => device.account === number);
     const online = devices.some((device) => device.online);
     const words = devices.length === 0 ? 'not linked' : online ? 'online' : 'offline';
-    return el('div', { class: 'account' },
-      el('button', { type: 'button', class: 'pick', 'aria-pressed': String(number === account), onclick: () => select(number) },
+    const escape = (event) => { if (event.key === 'Escape' && asked === number) ask(null, key('unlink', number)); };
+    return el('div', { class: 'account', onkeydown: escape },
+      el('button', { type: 'button', class: 'pick', 'data-key': key('pick', number), 'aria-pressed': String(number === account), onclick: () => select(number) },
         el('span', { class: online ? 'dot online' : 'dot', 'aria-hidden': 'true' }), el('span', {}, shown(number), el('br'), el('small', { class: 'soft' }, words + (devices.length > 1 ? ', ' + devices.length + ' devices' : '')))),
-      devices.length ? el('button', { type: 'button', class: 'small', 'aria-label': 'Unlink ' + shown(number), onclick: () => attempt(() => call('/phone/unlink', { account: number })) }, 'Unlink') : null);
+      devices.length ? el('button', {
+        type: 'button', class: 'small', 'data-key': key('unlink', number), 'aria-label': 'Unlink ' + shown(number), 'aria-expanded': String(asked === number),
+        onclick: once(() => (asked === number ? ask(null, key('unlink', number)) : ask(number, key('keep', number)))),
+      }, 'Unlink') : null,
+      devices.length && asked === number ? question(number) : null);
+  }
+  function drawAccounts() {
+    if (asked !== null && !isLinked(asked)) asked = null;
+    draw('accounts', [accounts(), state.devices, account, asked], () => (accounts().length ? accounts().map(accountRow)
+      : [el('p', { class: 'empty' }, 'None yet. Scan a code.')]));
   }
 
   const otherOf = (message) => message.to || message.from;
@@ -106,8 +239,9 @@ const phone = (() => {
   function bubble(message) {
     const own = Boolean(message.to);
     return el('div', { class: own ? 'message own' : 'message' }, el('span', { class: 'text' }, message.body),
-      el('span', { class: 'meta' }, new Date(message.at).toLocaleTimeString() + (own ? ' · sent by the account' : ''),
-        message.resent ? el('span', { class: 'again' }, ' · sent ' + (message.resent + 1) + ' times under one id') : null));
+      el('span', { class: 'meta' }, new Date(message.at).toLocaleTimeString() + (own ? ' · sent by the account' : '')),
+      own ? el('span', { class: 'meta' }, el('span', { class: 'tick', 'aria-hidden': 'true' }, '✓ '), 'taken by the server',
+        message.resent ? el('span', { class: 'again' }, ' · sent ' + (message.resent + 1) + ' times under one id') : null) : null);
   }
 
   function drawTalk() {
@@ -115,35 +249,53 @@ const phone = (() => {
     const people = [...new Set(messages.map(otherOf))];
     if (!people.includes(person)) person = people[people.length - 1] || null;
     draw('people', [account, people, person], () => people.map((number) => el('button', {
-      type: 'button', 'aria-pressed': String(number === person), onclick() { person = number; byId('from').value = number; drawTalk(); },
+      type: 'button', 'data-key': key('person', number), 'aria-pressed': String(number === person), onclick() { person = number; byId('from').value = shown(number); drawTalk(); },
     }, shown(number))));
     const talk = messages.filter((message) => otherOf(message) === person);
     draw('messages', [account, talk], () => (talk.length ? talk.map(bubble)
       : [el('p', { class: 'empty' }, account ? 'Nothing said yet. What ' + shown(account) + ' sends appears here at once.' : 'Link an account first.')]));
     byId('messages').scrollTop = byId('messages').scrollHeight;
-    if (person && !byId('from').value) byId('from').value = person;
+    drawComposer();
+  }
+
+  /** The account for which the field "As" was filled: nobody writes to themselves by accident. */
+  let writesTo = null;
+  function drawComposer() {
+    if (writesTo !== account) {
+      writesTo = account;
+      byId('from').value = '';
+      say(byId('trouble'), '');
+    }
+    if (person && !byId('from').value && document.activeElement !== byId('from')) byId('from').value = shown(person);
+    const why = account === null ? 'Nobody to write to: scan a code first.'
+      : isLinked(account) || justLinked === account ? '' : shown(account) + ' is not linked: scan a code with this number to write to it.';
+    byId('composer').disabled = why !== '';
+    if (byId('why').textContent !== why) byId('why').textContent = why;
+    const title = account === null ? 'Conversations' : 'Conversations of ' + shown(account);
+    if (byId('talk-title').textContent !== title) byId('talk-title').textContent = title;
   }
 
   function drawAll() {
     // A number just linked may be chosen before the state that has it arrives.
+    if (isLinked(justLinked)) justLinked = null;
+    if (account !== null && account !== justLinked && !accounts().includes(account)) account = null;
     if (account === null) account = (state.devices[0] || {}).account || accounts()[0] || null;
     drawCodes();
-    draw('accounts', [accounts(), state.devices, account], () => (accounts().length ? accounts().map(accountRow)
-      : [el('p', { class: 'empty' }, 'None yet. Scan a code.')]));
+    drawAccounts();
     drawTalk();
     for (const listener of listeners) listener(state);
   }
-  function select(number) { account = number; person = null; drawAll(); }
+  function select(number) { if (number !== account) { account = number; person = null; } drawAll(); }
 
   byId('write').addEventListener('submit', (event) => {
     event.preventDefault();
-    attempt(async () => {
-      if (!account) throw new Error('Link an account first.');
+    attempt(byId('trouble'), async () => {
+      if (digits(byId('from').value) === account) throw new Refused({ field: 'from', error: 'this is the account itself: write as another number' });
       const { from } = await call('/phone/receive', { account, from: byId('from').value, body: byId('body').value });
       byId('body').value = '';
-      byId('from').value = from;
+      byId('from').value = shown(from);
       person = from;
-    });
+    }, { from: byId('from'), body: byId('body') });
   });
   byId('body').addEventListener('keydown', (event) => {
     if (event.key === 'Enter' && !event.shiftKey) { event.preventDefault(); byId('write').requestSubmit(); }
@@ -153,16 +305,18 @@ const phone = (() => {
     for (;;) {
       try {
         state = await call('/phone/state' + (state.revision === undefined ? '' : '?after=' + state.revision));
-        byId('connection').textContent = '';
-        drawAll();
       } catch {
-        byId('connection').textContent = 'The sandbox does not answer.';
+        if (byId('connection').textContent !== AWAY) byId('connection').textContent = AWAY;
         state.revision = undefined;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        continue;
       }
+      byId('connection').textContent = '';
+      for (const where of saidAway) say(where, '');
+      drawAll();
     }
   }
 
-  return { el, call, attempt, follow, account: () => account, accounts, onState: (listener) => listeners.push(listener) };
+  return { el, call, attempt, say, shown, follow, account: () => account, accounts, onState: (listener) => listeners.push(listener) };
 })();
 phone.follow();
