@@ -31,6 +31,9 @@ use crate::{
 /// `kill_timeout` of the supervisor must be longer (`ecosystem.config.js`).
 pub const STOP_BUDGET: Duration = Duration::from_millis(9500);
 
+/// After the last session has ended, answers are written within milliseconds.
+const REST_GRACE: Duration = Duration::from_secs(1);
+
 /// The service, bound to its ports and not yet running.
 #[derive(Debug)]
 pub struct App {
@@ -54,6 +57,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// A switch for Chrome that the service cannot work with.
+    #[error("CHROME_ARGS: {0}")]
+    ChromeArguments(#[from] browser::BrowserError),
     /// The API's port cannot be had.
     #[error("PORT: cannot listen on {addr}: {source}")]
     Bind {
@@ -70,6 +76,7 @@ pub enum StartError {
 impl App {
     /// Takes ports and folders, and ends Chromes that a killed service has left behind.
     pub async fn bind(mut config: Config) -> Result<Self, StartError> {
+        browser::check_extra_arguments(&config.chrome_args)?;
         for (variable, path) in [
             ("TOKENS_DIR", &config.tokens_dir),
             ("DATA_DIR", &config.data_dir),
@@ -201,7 +208,11 @@ impl App {
         let stopped = async {
             registry.shut_down().await;
             sandbox_stop.cancel();
-            while tasks.join_next().await.is_some() {}
+            // Callers have been answered by now; one that is still sending its body is not waited for.
+            let rest = async { while tasks.join_next().await.is_some() {} };
+            if timeout(REST_GRACE, rest).await.is_err() {
+                tracing::info!("cut connections that did not end");
+            }
         };
         tokio::select! {
             stopped = timeout(STOP_BUDGET, stopped) => match stopped {

@@ -307,9 +307,11 @@ struct Settings<F> {
 impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
     /// The variable as a secret. One that is set but empty is a slip that would leave a door open.
     fn secret(&mut self, name: &str) -> Option<Secret> {
-        if (self.lookup)(name).is_some_and(|raw| raw.is_empty()) {
+        let is_blank = |raw: OsString| raw.to_str().is_some_and(|raw| raw.trim().is_empty());
+        if (self.lookup)(name).is_some_and(is_blank) {
             let why = "is set but empty: give it a value, or remove it";
             self.problems.push(format!("{name}: {why}"));
+            return None;
         }
         self.parsed(name, None, |raw| Ok(Some(Secret(raw.to_owned()))))
     }

@@ -100,3 +100,25 @@ async fn a_slow_sync_says_how_far_it_is() {
     assert_eq!(ready.get("sync_percent"), None, "{ready}");
     service.stop();
 }
+
+#[tokio::test]
+async fn a_page_that_refuses_the_browser_or_asks_for_a_passkey_says_so() {
+    let service = Service::start(|_| {}).await;
+    service.faults(json!({ "page": "update" })).await;
+    let refused = service
+        .post("/connect", &json!({ "cliente_id": 51, "wait": "ready" }))
+        .await;
+    assert_eq!(
+        (refused.status, &refused.json()["code"]),
+        (500, &json!("UPDATE_REQUIRED")),
+        "{}",
+        refused.text()
+    );
+
+    service.faults(json!({ "page": "passkey" })).await;
+    service.connect(52).await;
+    service.scan(&service.code("52").await).await;
+    let ended = service.reaches("52", "ERROR").await;
+    assert_eq!(ended["reason"], "PASSKEY_REQUIRED", "{ended}");
+    service.stop();
+}

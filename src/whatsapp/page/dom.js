@@ -11,7 +11,7 @@
 //   [data-icon^="msg-"]                     ticks
 //   [role="dialog"]                         what covers the page
 // No class name. Texts (TEXTS, three languages) only where the page has no landmark: the dialog about an unknown number,
-// the tick of a read message, the banner of a lost connection. In another language an unknown number is a failed check, a
+// the tick of a read message, the banner of a lost connection, notices of a ban, a passkey, another window, an old browser. In another language an unknown number is a failed check, a
 // read message counts as delivered, and a lost connection does not show.
 //
 // Why the route, and not the search box or "new chat": those are found by texts, list contacts and groups besides, and
@@ -42,6 +42,7 @@
     sendIcon: '#main footer [data-icon="wds-ic-send-filled"], #main footer [data-icon="send"]',
     tick: '[data-icon^="msg-"]',
     dialog: '[role="dialog"]',
+    notice: '[role="dialog"], [role="alert"]',
   };
   // What the ticks mean. How the real page marks a message that it gave up is not known: none means that here, so such a
   // message stays pending.
@@ -54,6 +55,10 @@
     notConnected: { en: ["computer not connected"], es: ["computadora sin conexión"], pt: ["computador sem conexão"] },
     phoneAway: { en: ["phone not connected"], es: ["teléfono sin conexión"], pt: ["telefone sem conexão"] },
     connecting: { en: ["connecting"], es: ["conectando"], pt: ["conectando"] },
+    openElsewhere: { en: ["use here"], es: ["usar aquí"], pt: ["usar nesta janela"] },
+    banned: { en: ["temporarily banned"], es: ["suspendida temporalmente"], pt: ["temporariamente banida"] },
+    passkey: { en: ["passkey"], es: ["llave de acceso"], pt: ["chave de acesso"] },
+    updateBrowser: { en: ["update", "chrome"], es: ["actualiz", "chrome"], pt: ["atualize", "chrome"] },
   };
 
   // A heavy page changes hundreds of times while it loads: it is looked at once it has paused that long.
@@ -111,6 +116,15 @@
     return !["notConnected", "phoneAway", "connecting"].some((meaning) => says(text, meaning));
   };
 
+  // Read where nobody else's words can stand: in notices, and on a page that is nothing else that is known.
+  const troubleOf = (isKnown) => {
+    const notices = all("notice").map((notice) => notice.textContent).join("\n");
+    if (says(notices, "openElsewhere")) return "OPENED_ELSEWHERE";
+    if (says(notices, "banned")) return "TEMPORARILY_BANNED";
+    if (says(notices, "passkey")) return "PASSKEY_REQUIRED";
+    return !isKnown && says(document.body?.textContent ?? "", "updateBrowser") ? "UPDATE_REQUIRED" : null;
+  };
+
   let lastView = "";
   const tellView = () => {
     const linked = isLinked();
@@ -127,6 +141,7 @@
       account: null,
       online: linked && isOnline(),
       can_send: linked && !isCovered,
+      trouble: troubleOf(linked || login || Boolean(find("splash"))),
       missing: isCovered ? ["a page without a dialog on it"] : [],
     };
     const text = JSON.stringify(view);

@@ -196,6 +196,15 @@
   // Modules can come late and one by one, so this goes on until none is missing.
   const began = Date.now();
   const settle = () => {
+    try {
+      look();
+    } catch (error) {
+      // A page that is not what this script takes it for: said, so that the next adapter gets its turn.
+      say({ kind: "view", view: { missing: [`a page that can be read (${error?.message ?? error})`] } });
+      setTimeout(settle, LATE_PROBE_INTERVAL_MS);
+    }
+  };
+  const look = () => {
     const isMissing = Object.keys(NAMES).flatMap(probe).length > 0;
     const isLate = Date.now() - began > PROBE_PATIENCE_MS;
     isSettled ||= !isMissing || isLate;

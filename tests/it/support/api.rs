@@ -202,7 +202,9 @@ impl Api {
                 }
             }
         });
-        shown.await.unwrap_or_else(|_| panic!("the phone never showed {what}"))
+        shown
+            .await
+            .unwrap_or_else(|_| panic!("the phone never showed {what}"))
     }
 
     /// Sets the sandbox's faults.
