@@ -333,3 +333,6 @@ pub(super) fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
 pub(super) fn far_future() -> Instant {
     Instant::now() + Duration::from_secs(24 * 60 * 60)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,8 +14,6 @@
 pub mod state;
 
 mod actor;
-#[cfg(test)]
-mod actor_tests;
 mod error;
 mod handle;
 mod id;

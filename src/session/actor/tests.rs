@@ -8,13 +8,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    ConnectError, DisconnectOutcome, ReasonCode, SendError, SessionHandle, SessionState, Snapshot,
-    TextMessage, WaitFor,
-    actor::{Actor, ActorOptions},
-};
+use super::{Actor, ActorOptions};
 use crate::{
     browser::Closed,
+    session::{
+        ConnectError, DisconnectOutcome, ReasonCode, SendError, SessionHandle, SessionState,
+        Snapshot, TextMessage, WaitFor,
+    },
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
         PrepareError, Prepared, Standing, Trouble,
@@ -197,7 +197,7 @@ impl Session {
             .clone()
     }
 
-    fn send(&self, to: &str) -> tokio::task::JoinHandle<Result<super::Sent, SendError>> {
+    fn send(&self, to: &str) -> tokio::task::JoinHandle<Result<crate::session::Sent, SendError>> {
         let message = TextMessage {
             to: to.parse().unwrap(),
             body: "hola".to_owned(),

@@ -1,0 +1,120 @@
+//! Defaults, and what is said of faults.
+
+use super::*;
+
+fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::from_lookup(|name| {
+        variables
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.into())
+    })
+}
+
+#[test]
+fn nothing_set_gives_the_documented_defaults() {
+    let config = config(&[]).unwrap();
+    assert_eq!(
+        (config.port, config.host.to_string().as_str()),
+        (3001, "127.0.0.1")
+    );
+    assert_eq!(config.connect_wait, Duration::from_secs(8));
+    assert_eq!(config.default_cliente_id.as_str(), "admin");
+    assert!(config.sandbox.is_none());
+}
+
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    assert_eq!(
+        config(&[("PORT", ""), ("RUST_LOG", "")]).unwrap().port,
+        3001
+    );
+}
+
+#[test]
+fn every_fault_is_reported_at_once_with_its_variable() {
+    let faults = config(&[
+        ("PORT", "70000"),
+        ("HOST", "nowhere"),
+        ("SESSION_MODE", "both"),
+        ("AUTOSTART", "51,../x"),
+        ("MAX_CONCURRENT_STARTS", "0"),
+        ("SEND_WAIT_SECONDS", "-1"),
+        ("WHATSAPP_URL", "web.whatsapp.com"),
+        ("CHROME_ARGS", "--ok nope"),
+        ("SANDBOX", "maybe"),
+        ("SANDBOX_CODE_SECONDS", "60"),
+        ("LOG_FORMAT", "xml"),
+        ("WA_JS_PATH", "/nonexistent/wa.js"),
+    ])
+    .unwrap_err()
+    .to_string();
+    for name in [
+        "PORT",
+        "HOST",
+        "SESSION_MODE",
+        "AUTOSTART",
+        "MAX_CONCURRENT_STARTS",
+        "SEND_WAIT_SECONDS",
+        "WHATSAPP_URL",
+        "CHROME_ARGS",
+        "SANDBOX:",
+        "SANDBOX_CODE_SECONDS",
+        "LOG_FORMAT",
+        "WA_JS_PATH",
+    ] {
+        assert!(faults.contains(name), "{name} is missing in:\n{faults}");
+    }
+    assert_eq!(faults.lines().count(), 12, "{faults}");
+}
+
+#[test]
+fn a_broken_env_file_stops_the_service_and_is_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    std::fs::write(&file, "API_KEY 's3cret\n").unwrap();
+    let faults = Config::load(&file, false).unwrap_err().to_string();
+    assert!(
+        faults.contains(".env") && !faults.contains("s3cret"),
+        "{faults}"
+    );
+}
+
+#[test]
+fn a_key_that_would_not_be_the_one_written_stops_the_service() {
+    assert!(
+        config(&[("API_KEY", "")])
+            .unwrap_err()
+            .to_string()
+            .contains("API_KEY")
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    for (line, is_good) in [
+        ("API_KEY=pa$$word", false),
+        ("API_KEY=\"pa$word\"", false),
+        ("API_KEY='pa$$word'", true),
+        ("# API_KEY=$x", true),
+    ] {
+        std::fs::write(&file, line).unwrap();
+        assert_eq!(Config::load(&file, false).is_ok(), is_good, "{line}");
+    }
+}
+
+#[test]
+fn the_sandbox_keeps_its_profiles_apart() {
+    let sandboxed = config(&[("SANDBOX", "1"), ("DATA_DIR", "d")]).unwrap();
+    assert_eq!(sandboxed.tokens_dir, PathBuf::from("d/sandbox/tokens"));
+    let told = config(&[("SANDBOX", "1"), ("TOKENS_DIR", "t")]).unwrap();
+    assert_eq!(told.tokens_dir, PathBuf::from("t"));
+}
+
+#[test]
+fn a_wrong_value_is_not_repeated() {
+    assert!(
+        !config(&[("CORS_ORIGINS", "s3cret")])
+            .unwrap_err()
+            .to_string()
+            .contains("s3cret")
+    );
+}
