@@ -172,8 +172,17 @@ impl Views {
                     .map(move |what| format!("{name}: {what}"))
             })
             .collect();
-        // Bad news is believed from whoever has it: a page that refuses this browser has no modules to ask.
-        let trouble = heard.iter().find_map(|(_, view)| view.trouble);
+        // Bad news is believed from whoever has it: a page that refuses this browser has no modules to ask. Only another
+        // window is the socket's to know, if the socket can be asked: the dialog about it may outlive it.
+        let knows_better = state
+            .map(|(name, _)| *name)
+            .filter(|name| *name != AdapterName::Dom);
+        let is_old_news = |name: AdapterName, trouble: Trouble| {
+            trouble == Trouble::OpenedElsewhere && knows_better.is_some_and(|other| other != name)
+        };
+        let trouble = heard
+            .iter()
+            .find_map(|(name, view)| view.trouble.filter(|trouble| !is_old_news(*name, *trouble)));
         let Some((state_from, view)) = state else {
             return Standing {
                 recognised: trouble.is_some(),
@@ -334,6 +343,23 @@ mod tests {
         let standing = views(Some(broken), Some(refused));
         assert_eq!(standing.trouble, Some(Trouble::UpdateRequired));
         assert!(standing.recognised);
+    }
+
+    #[test]
+    fn a_dialog_about_another_window_that_outlives_it_is_no_trouble() {
+        let dialog = View {
+            state_known: true,
+            linked: true,
+            trouble: Some(Trouble::OpenedElsewhere),
+            ..View::default()
+        };
+        let connected = View {
+            trouble: None,
+            ..dialog.clone()
+        };
+        assert_eq!(views(Some(connected), Some(dialog.clone())).trouble, None);
+        let alone = views(Some(View::default()), Some(dialog));
+        assert_eq!(alone.trouble, Some(Trouble::OpenedElsewhere));
     }
 
     #[test]
