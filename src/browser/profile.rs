@@ -150,6 +150,10 @@ async fn end_when_left_over(chrome: &Chrome, folder: &Path) -> Result<(), Browse
         path: folder.to_owned(),
         pid: chrome.id.pid,
     };
+    // It may have gone with one before it, whose group it was in: nothing can be asked of it then.
+    if !chrome.id.is_alive() {
+        return Ok(());
+    }
     // One of this service is left over too: had it a session, that session would hold the lock that we hold.
     if !leftovers::is_left_over(chrome) && chrome.owner != procfs::ProcessId::of_this_service() {
         return Err(in_use);
