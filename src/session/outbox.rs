@@ -217,6 +217,8 @@ impl Outbox {
 
     /// Answers everything whose deadline has passed.
     pub(super) fn expire(&mut self, now: Instant) {
+        // A pause that is over wakes the session once, also while the page is not ready for the next send.
+        self.paused_until = self.paused_until.filter(|until| now < *until);
         let (late, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
             .partition(|entry| entry.deadline <= now);

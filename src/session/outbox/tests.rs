@@ -167,3 +167,16 @@ fn keys_look_like_whatsapps_own_and_differ() {
         "{one}"
     );
 }
+
+#[test]
+fn a_pause_that_is_over_is_no_deadline_any_more() {
+    let mut outbox = Outbox::default();
+    let deadline = soon();
+    let _answer = send(&mut outbox, deadline);
+    let now = Instant::now();
+    outbox.begin(now).unwrap();
+    outbox.on_prepared(Err(PrepareError::Interrupted("reloaded".to_owned())), now);
+    assert_eq!(outbox.next_deadline(), Some(now + INTERRUPTION_PAUSE));
+    outbox.expire(now + INTERRUPTION_PAUSE);
+    assert_eq!(outbox.next_deadline(), Some(deadline));
+}
