@@ -5,7 +5,8 @@
 //!         │ HTTP
 //!         ▼
 //!   http ──▶ session (registry, one actor per session, pure state machine)
-//!                 │
+//!                 │        │
+//!                 │        └──▶ ledger (what became of every send, on disk)
 //!                 ▼
 //!         whatsapp (the page, through its adapters)
 //!                 ▼
@@ -15,20 +16,21 @@
 //! ```
 //!
 //! Architecture invariants:
-//! - `http → session → whatsapp → browser`, never back. `qr` imports none of ours, `config` only names;
+//! - `http → session → whatsapp → browser`, never back; `session → ledger`. `ledger` and `qr` import none of ours, `config` only names;
 //!   `sandbox` is an island that nothing but `app` starts.
 //! - Only `config` reads the environment. Only `http` and `sandbox` name axum. Only `browser` and `whatsapp` name
-//!   chromiumoxide. Only `browser::process` starts programs. Only `session::actor` and `session::serving` change a state.
+//!   chromiumoxide. Only `ledger::store` names rusqlite. Only `browser::process` starts programs. Only `session::actor` and `session::serving` change a state.
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
-//! Modules in reading order: [`app`], [`http`], [`session`], [`whatsapp`], [`browser`]; then [`config`], [`qr`],
+//! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`whatsapp`], [`browser`]; then [`config`], [`qr`],
 //! [`telemetry`], [`sandbox`].
 
 pub mod app;
 pub mod browser;
 pub mod config;
 pub mod http;
+pub mod ledger;
 pub mod qr;
 pub mod sandbox;
 pub mod session;

@@ -1,0 +1,182 @@
+//! The ledger: what became of every send, on disk before the page sees it.
+//!
+//! ```text
+//!  queued ──▶ handed ──▶ sent ──▶ delivered ──▶ read
+//!    │ ▲         │ └──────▶ unknown (nobody can find out)
+//!    │ └─absent──┤
+//!    ▼           ▼
+//!  cancelled   failed (certainly not sent)
+//! ```
+//!
+//! Responsible for keeping what it is told, for telling the same request from a new one, and for telling those who
+//! follow a send. It decides nothing about sending: the session's actor does. [`record`] is what is kept and how it may
+//! change, pure; [`store`] the only place that knows `SQLite`; [`keeper`] the one task that uses it.
+//!
+//! Invariants: a send is on disk, with the id that WhatsApp will know it by, before [`Ledger::accept`] answers, and the
+//! fact that a page may have it before [`Ledger::handing`] answers. Neither answers `Ok` for what is not on disk.
+
+mod keeper;
+mod record;
+mod store;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+pub use keeper::Keeper;
+use keeper::Request;
+pub use record::{
+    Failure, Fingerprint, Handing, Idempotency, NewSend, Query, Record, SendState, Step,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Requests that may wait for the disk. A write takes a millisecond or two and many share one; more than this means
+/// that the disk stands still, and then those who ask wait.
+const REQUEST_CAPACITY: usize = 256;
+
+/// Where the ledger is kept, and for how long.
+#[derive(Clone, Debug)]
+pub struct LedgerOptions {
+    /// Its own folder; made when it is not there, for nobody else to read.
+    pub folder: PathBuf,
+    /// How long an idempotency key, and the state of a send, is remembered.
+    pub idempotency: Duration,
+    /// How long the text of a send is kept once nothing is to be done with it any more; zero: not at all.
+    pub retention: Duration,
+}
+
+/// The ledger cannot be used: nothing was written, and nothing may be sent.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LedgerError(pub(crate) String);
+
+/// What became of a request to send.
+#[derive(Debug)]
+pub enum Accepted {
+    /// It is on disk, and somebody has to send it now.
+    New(Followed),
+    /// The same request was accepted before; this is what became of it.
+    Known(Followed),
+    /// Its idempotency key belongs to another request.
+    KeyReused,
+}
+
+/// A send as it is now, and as it changes while it is open.
+pub type Followed = watch::Receiver<Arc<Record>>;
+
+/// A way to the ledger. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Ledger {
+    /// A ledger and the task that keeps it. The file is opened when it is first needed, and again whenever that failed.
+    pub fn new(options: LedgerOptions) -> (Self, Keeper) {
+        let (requests, received) = mpsc::channel(REQUEST_CAPACITY);
+        (Self { requests }, Keeper::new(options, received))
+    }
+
+    /// What is known of the same request, if it was made before.
+    ///
+    /// # Errors
+    ///
+    /// As for [`accept`](Self::accept).
+    pub async fn known(&self, new: &NewSend) -> Result<Option<Accepted>, LedgerError> {
+        if new.idempotency.is_none() {
+            return Ok(None);
+        }
+        let new = new.clone();
+        self.ask(|reply| Request::Known { new, reply }).await?
+    }
+
+    /// Writes a send down, unless the same request was accepted before.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written: a full disk, a folder without write permission. Nothing is kept.
+    pub async fn accept(&self, new: NewSend) -> Result<Accepted, LedgerError> {
+        self.ask(|reply| Request::Accept { new, reply }).await?
+    }
+
+    /// Writes down that a page is about to get the send.
+    ///
+    /// # Errors
+    ///
+    /// As for [`accept`](Self::accept); the page must not get it then.
+    pub async fn handing(&self, key: &str, handing: Handing) -> Result<(), LedgerError> {
+        let (key, step) = (key.to_owned(), Step::Handing(handing));
+        let written = |reply| Request::Advance {
+            key,
+            step,
+            reply: Some(reply),
+        };
+        self.ask(written).await?
+    }
+
+    /// Notes what happened to a send. What cannot be written now is told to those who follow, and written later.
+    ///
+    /// `key` is the send's own id, or the one that the page chose for it.
+    pub async fn note(&self, key: &str, step: Step) {
+        let key = key.to_owned();
+        let request = Request::Advance {
+            key,
+            step,
+            reply: None,
+        };
+        if self.requests.send(request).await.is_err() {
+            tracing::debug!("a step was not noted: the ledger is closed");
+        }
+    }
+
+    /// The sends of a session that are not done with: those a page may have, and those that wait. In their order.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub async fn open_sends(&self, session: &str) -> Result<Vec<Arc<Record>>, LedgerError> {
+        let session = session.to_owned();
+        self.ask(|reply| Request::Open { session, reply }).await?
+    }
+
+    /// One send, by its own id, the one that the page chose, or its full id at WhatsApp.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub async fn find(&self, id: &str) -> Result<Option<Followed>, LedgerError> {
+        let id = id.to_owned();
+        self.ask(|reply| Request::Find { id, reply }).await?
+    }
+
+    /// Sends in their order, a page at a time.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub async fn list(&self, query: Query) -> Result<Vec<Arc<Record>>, LedgerError> {
+        self.ask(|reply| Request::List { query, reply }).await?
+    }
+
+    /// Ends the keeper, after all that was asked before.
+    pub async fn close(&self) {
+        let closed = self.ask(|reply| Request::Close { reply }).await;
+        if closed.is_err() {
+            tracing::debug!("the ledger was closed already");
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, LedgerError> {
+        let closed = || LedgerError("the ledger is closed".to_owned());
+        let (reply, answer) = oneshot::channel();
+        self.requests
+            .send(request(reply))
+            .await
+            .map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())
+    }
+}
+
+#[cfg(test)]
+mod tests;

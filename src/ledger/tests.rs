@@ -1,0 +1,281 @@
+//! The ledger on a real file. What a killed service leaves is what a keeper that was dropped in mid-life leaves.
+
+use super::*;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn options(folder: &std::path::Path) -> LedgerOptions {
+    LedgerOptions {
+        folder: folder.join("ledger"),
+        idempotency: 48 * HOUR,
+        retention: 72 * HOUR,
+    }
+}
+
+fn open(options: LedgerOptions) -> Ledger {
+    let (ledger, keeper) = Ledger::new(options);
+    tokio::spawn(keeper.run());
+    ledger
+}
+
+fn send(key: &str) -> NewSend {
+    NewSend {
+        key: key.to_owned(),
+        session: "51".to_owned(),
+        cliente_id: "51".to_owned(),
+        account: None,
+        to: "5491158254201".to_owned(),
+        body: "hola".to_owned(),
+        is_durable: false,
+        idempotency: None,
+    }
+}
+
+fn with_key(key: &str, idempotency_key: &str) -> NewSend {
+    NewSend {
+        idempotency: Some(Idempotency::Key(idempotency_key.to_owned())),
+        ..send(key)
+    }
+}
+
+fn handing(key: &str) -> Handing {
+    Handing {
+        adapter: "modules".to_owned(),
+        account: Some("5491150000001".to_owned()),
+        wa_key: Some(key.to_owned()),
+        message_id: Some(format!("true_5491158254201@c.us_{key}")),
+    }
+}
+
+async fn accepted(ledger: &Ledger, new: NewSend) -> Followed {
+    let accepted = ledger.accept(new).await.unwrap();
+    let Accepted::New(followed) = accepted else {
+        panic!("not new: {accepted:?}");
+    };
+    followed
+}
+
+async fn state(ledger: &Ledger, id: &str) -> SendState {
+    ledger.find(id).await.unwrap().unwrap().borrow().state
+}
+
+#[tokio::test]
+async fn a_send_is_followed_through_its_life_and_found_under_each_of_its_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(options(folder.path()));
+    let mut followed = accepted(&ledger, send("3EB0A")).await;
+    ledger.handing("3EB0A", handing("3EB0A")).await.unwrap();
+    for (ack, wanted) in [
+        (1, SendState::Sent),
+        (3, SendState::Read),
+        (2, SendState::Read),
+    ] {
+        ledger.note("3EB0A", Step::Acknowledged(ack)).await;
+        for id in ["3EB0A", "true_5491158254201@c.us_3EB0A"] {
+            assert_eq!(state(&ledger, id).await, wanted, "{ack}");
+        }
+    }
+    let settled = followed.wait_for(|record| !record.state.is_open()).await;
+    assert_eq!(settled.unwrap().state, SendState::Sent);
+}
+
+#[tokio::test]
+async fn the_same_key_is_the_same_send_even_after_a_restart_and_another_text_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(options(folder.path()));
+    accepted(&ledger, with_key("3EB0A", "order-7")).await;
+    ledger.handing("3EB0A", handing("3EB0A")).await.unwrap();
+    ledger.close().await;
+
+    let ledger = open(options(folder.path()));
+    let again = ledger.accept(with_key("3EB0B", "order-7")).await.unwrap();
+    let Accepted::Known(known) = again else {
+        panic!("not known: {again:?}");
+    };
+    assert_eq!(known.borrow().key, "3EB0A");
+    let other = NewSend {
+        body: "adiós".to_owned(),
+        ..with_key("3EB0C", "order-7")
+    };
+    assert!(matches!(
+        ledger.accept(other).await.unwrap(),
+        Accepted::KeyReused
+    ));
+    let elsewhere = NewSend {
+        session: "52".to_owned(),
+        ..with_key("3EB0D", "order-7")
+    };
+    accepted(&ledger, elsewhere).await;
+}
+
+#[tokio::test]
+async fn requests_that_come_at_once_with_one_key_are_one_send() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(options(folder.path()));
+    let asked = (0..20).map(|n| {
+        let ledger = ledger.clone();
+        async move {
+            let new = with_key(&format!("3EB0{n}"), "order-7");
+            matches!(ledger.accept(new).await.unwrap(), Accepted::New(_))
+        }
+    });
+    let new = futures_util::future::join_all(asked).await;
+    assert_eq!(new.iter().filter(|is_new| **is_new).count(), 1);
+}
+
+#[tokio::test]
+async fn a_send_that_nobody_had_an_answer_to_is_not_sent_after_a_restart_and_a_durable_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(options(folder.path()));
+    accepted(&ledger, with_key("3EB0A", "order-7")).await;
+    let durable = NewSend {
+        is_durable: true,
+        ..send("3EB0B")
+    };
+    accepted(&ledger, durable).await;
+    accepted(&ledger, send("3EB0C")).await;
+    ledger.handing("3EB0C", handing("3EB0C")).await.unwrap();
+    ledger.close().await;
+
+    let ledger = open(options(folder.path()));
+    assert_eq!(state(&ledger, "3EB0A").await, SendState::Failed);
+    let open = ledger.open_sends("51").await.unwrap();
+    let keys: Vec<_> = open.iter().map(|record| record.key.as_str()).collect();
+    assert_eq!(keys, ["3EB0B", "3EB0C"]);
+    // Its key is free: the caller that tries again is served.
+    accepted(&ledger, with_key("3EB0D", "order-7")).await;
+}
+
+#[tokio::test]
+async fn without_a_key_the_same_content_within_the_time_is_one_send() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(options(folder.path()));
+    let same_since = |key: &str, since| NewSend {
+        idempotency: Some(Idempotency::SameSince(since)),
+        ..send(key)
+    };
+    let start = jiff::Timestamp::now();
+    let minute_ago = start - jiff::SignedDuration::from_mins(1);
+    accepted(&ledger, same_since("3EB0A", minute_ago)).await;
+    let again = ledger.accept(same_since("3EB0B", minute_ago)).await;
+    assert!(matches!(again.unwrap(), Accepted::Known(_)));
+    let later = start + jiff::SignedDuration::from_mins(1);
+    accepted(&ledger, same_since("3EB0C", later)).await;
+}
+
+#[tokio::test]
+async fn while_the_folder_cannot_be_used_nothing_is_accepted_and_news_is_kept_until_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let ledger = open(options.clone());
+    let mut followed = accepted(&ledger, send("3EB0A")).await;
+    ledger.handing("3EB0A", handing("3EB0A")).await.unwrap();
+    ledger.close().await;
+
+    // A file where the folder should be: nobody can write there, not even root.
+    let aside = folder.path().join("aside");
+    std::fs::rename(&options.folder, &aside).unwrap();
+    std::fs::write(&options.folder, "").unwrap();
+    let ledger = open(options.clone());
+    let why = ledger.accept(send("3EB0B")).await.unwrap_err();
+    assert!(!why.to_string().is_empty());
+    ledger.note("3EB0A", Step::Acknowledged(1)).await;
+    assert!(ledger.handing("3EB0A", handing("3EB0A")).await.is_err());
+
+    std::fs::remove_file(&options.folder).unwrap();
+    std::fs::rename(&aside, &options.folder).unwrap();
+    assert_eq!(state(&ledger, "3EB0A").await, SendState::Sent);
+    assert!(followed.borrow_and_update().state.is_open(), "of the first");
+}
+
+#[tokio::test]
+async fn texts_go_when_a_send_is_done_with_and_its_state_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(LedgerOptions {
+        retention: Duration::ZERO,
+        ..options(folder.path())
+    });
+    accepted(&ledger, send("3EB0A")).await;
+    ledger.handing("3EB0A", handing("3EB0A")).await.unwrap();
+    let open = ledger.find("3EB0A").await.unwrap().unwrap();
+    assert!(open.borrow().body.is_some());
+    ledger.note("3EB0A", Step::Acknowledged(1)).await;
+    let done = ledger.find("3EB0A").await.unwrap().unwrap();
+    assert_eq!(
+        (done.borrow().state, &done.borrow().body),
+        (SendState::Sent, &None)
+    );
+}
+
+#[tokio::test]
+async fn nobody_else_can_read_the_file() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let ledger = open(options.clone());
+    accepted(&ledger, send("3EB0A")).await;
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&options.folder), 0o700);
+    for entry in std::fs::read_dir(&options.folder).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn a_second_service_on_the_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(options(folder.path()));
+    accepted(&ledger, send("3EB0A")).await;
+    let second = open(options(folder.path()));
+    assert!(second.accept(send("3EB0B")).await.is_err());
+}
+
+#[test]
+fn late_news_and_repetitions_change_nothing() {
+    let now = jiff::Timestamp::now();
+    let blank = |state| Record {
+        seq: 1,
+        key: "3EB0A".to_owned(),
+        session: "51".to_owned(),
+        cliente_id: "51".to_owned(),
+        account: None,
+        to: "5491158254201".to_owned(),
+        body: None,
+        is_durable: false,
+        state,
+        adapter: None,
+        wa_key: None,
+        message_id: None,
+        is_taken: false,
+        ack: 0,
+        failure: None,
+        detail: None,
+        queued_at: now,
+        handed_at: None,
+        sent_at: None,
+        delivered_at: None,
+        read_at: None,
+        ended_at: None,
+    };
+    let refused = [
+        (SendState::Sent, Step::Absent),
+        (
+            SendState::Sent,
+            Step::Failed(Failure::NotTaken, String::new()),
+        ),
+        (SendState::Sent, Step::Unknown(String::new())),
+        (SendState::Handed, Step::Cancelled),
+        (SendState::Handed, Step::Acknowledged(0)),
+        (SendState::Failed, Step::Handing(handing("3EB0A"))),
+        (SendState::Cancelled, Step::Handing(handing("3EB0A"))),
+        (SendState::Read, Step::Acknowledged(1)),
+        (SendState::Queued, Step::Acknowledged(1)),
+    ];
+    for (state, step) in refused {
+        assert!(!blank(state).take(&step, now), "{state:?} {step:?}");
+    }
+    let mut unknown = blank(SendState::Unknown);
+    assert!(unknown.take(&Step::Acknowledged(1), now));
+    assert_eq!(unknown.state, SendState::Sent, "better knowledge is taken");
+}
