@@ -22,8 +22,9 @@ use crate::{
     browser,
     config::Config,
     http,
+    ledger::LedgerOptions,
     sandbox::{Sandbox, SandboxConfig, SandboxError},
-    session::{Registry, RegistryOptions},
+    session::{Registry, RegistryOptions, SendLimits},
     whatsapp::{PageScripts, PageSettings},
 };
 
@@ -250,7 +251,17 @@ fn registry_options(config: &Config) -> RegistryOptions {
         max_concurrent_starts: config.max_concurrent_starts,
         qr_timeout: config.qr_timeout,
         take_over: config.take_over,
-        send_wait: config.send_wait,
+        sends: SendLimits {
+            queue_max: config.send_queue_max,
+            rate_per_minute: config.send_rate_per_minute,
+            wait: config.send_wait,
+        },
+        send_dedup: config.send_dedup,
+        ledger: LedgerOptions {
+            folder: config.data_dir.join("ledger"),
+            idempotency: config.idempotency,
+            retention: config.message_retention,
+        },
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     ffi::OsString,
     fmt,
     net::IpAddr,
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -58,6 +58,16 @@ pub struct Config {
     pub connect_wait: Duration,
     /// `SEND_WAIT_SECONDS` (45): the longest a send waits for WhatsApp's server.
     pub send_wait: Duration,
+    /// `SEND_QUEUE_MAX` (100): sends of one session that may wait for their turn.
+    pub send_queue_max: NonZeroUsize,
+    /// `SEND_RATE_PER_MINUTE` (30): sends of one session in the long run; 0: as many as come.
+    pub send_rate_per_minute: Option<NonZeroU32>,
+    /// `SEND_DEDUP_SECONDS` (0): without a key, the same client, recipient and text within that time is one send; 0: off.
+    pub send_dedup: Option<Duration>,
+    /// `IDEMPOTENCY_HOURS` (48): how long an idempotency key, and what became of a send, is remembered.
+    pub idempotency: Duration,
+    /// `MESSAGE_RETENTION_HOURS` (72): how long the text of a send is kept once it is done with; 0: not at all.
+    pub message_retention: Duration,
     /// `QR_TIMEOUT_SECONDS` (300): how long codes are shown before the session gives up.
     pub qr_timeout: Duration,
     /// `TAKE_OVER` (true): take the account back when WhatsApp Web is opened elsewhere with the same profile.
@@ -252,6 +262,24 @@ impl Config {
                 Duration::from_secs(45),
                 parse::seconds,
             ),
+            send_queue_max: settings.parsed("SEND_QUEUE_MAX", DEFAULT_QUEUE_MAX, parse::count),
+            send_rate_per_minute: settings.parsed(
+                "SEND_RATE_PER_MINUTE",
+                Some(DEFAULT_RATE_PER_MINUTE),
+                parse::rate,
+            ),
+            send_dedup: Some(settings.parsed("SEND_DEDUP_SECONDS", Duration::ZERO, parse::seconds))
+                .filter(|within| !within.is_zero()),
+            idempotency: settings.parsed(
+                "IDEMPOTENCY_HOURS",
+                Duration::from_secs(48 * 3600),
+                parse::hours,
+            ),
+            message_retention: settings.parsed(
+                "MESSAGE_RETENTION_HOURS",
+                Duration::from_secs(72 * 3600),
+                parse::hours,
+            ),
             qr_timeout: settings.parsed(
                 "QR_TIMEOUT_SECONDS",
                 Duration::from_secs(300),
@@ -268,6 +296,13 @@ impl Config {
 
 /// Where `npm install` puts the bundle, seen from the working directory.
 const DEFAULT_WA_JS_PATH: &str = "node_modules/@wppconnect/wa-js/dist/wppconnect-wa.js";
+
+/// A queue that takes minutes to empty is more than a caller that waits can use.
+const DEFAULT_QUEUE_MAX: NonZeroUsize = NonZeroUsize::new(100).unwrap();
+
+/// A person who types fast sends one message in two seconds; more than that gets accounts restricted (WHATSAPP.md,
+/// section 7).
+const DEFAULT_RATE_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
 
 /// More Chromes than this need a machine that an operator sizes on purpose (some 120 MB each: CHROME.md).
 const DEFAULT_MAX_SESSIONS: NonZeroUsize = NonZeroUsize::new(50).unwrap();

@@ -1,7 +1,13 @@
 //! One small pure parser for each kind of setting. A complaint says what is wanted and never repeats the value.
 
 use std::{
-    fmt, fs::File, net::IpAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration,
+    fmt,
+    fs::File,
+    net::IpAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
 };
 
 use super::{CodeLives, CorsOrigins, LogFormat, SessionMode};
@@ -9,6 +15,9 @@ use crate::{session::ClienteId, whatsapp::AdapterName};
 
 /// The longest wait that a setting may ask for; more is a slip of the keyboard.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest time that something may be kept for.
+const LONGEST_HOURS: u32 = 10 * 365 * 24;
 
 pub(super) fn say(why: impl fmt::Display) -> String {
     why.to_string()
@@ -32,6 +41,19 @@ pub(super) fn port(raw: &str) -> Result<u16, String> {
 
 pub(super) fn count(raw: &str) -> Result<NonZeroUsize, String> {
     number(raw, "a whole number, 1 or more")
+}
+
+/// 0 stands for no limit.
+pub(super) fn rate(raw: &str) -> Result<Option<NonZeroU32>, String> {
+    number(raw, "a whole number, 0 for no limit").map(NonZeroU32::new)
+}
+
+pub(super) fn hours(raw: &str) -> Result<Duration, String> {
+    let hours: u32 = number(raw, "a whole number of hours, 0 or more")?;
+    if hours > LONGEST_HOURS {
+        return Err("must be at most 87600 hours, which is ten years".to_owned());
+    }
+    Ok(Duration::from_secs(u64::from(hours) * 3600))
 }
 
 pub(super) fn ip_address(raw: &str) -> Result<IpAddr, String> {

@@ -2,9 +2,12 @@
 //!
 //! No decision is taken here but how a snapshot reads on the wire. A field may be added, none may go or change its type.
 
+mod messages;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+pub(super) use messages::{DryRun, Message, Messages};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -313,6 +316,8 @@ pub(super) struct Accepted {
     ok: bool,
     message: &'static str,
     message_id: String,
+    /// How far it has got: `GET /messages/{message_id}` tells more.
+    message_state: &'static str,
     data: AcceptedMessage,
 }
 
@@ -339,6 +344,7 @@ impl Accepted {
                 "Message pending"
             },
             message_id: sent.message_id.clone(),
+            message_state: sent.state.as_str(),
             data: AcceptedMessage {
                 success: true,
                 cliente_id,

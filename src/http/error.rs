@@ -15,13 +15,14 @@ use super::extract::Json;
 use crate::{
     qr::QrError,
     session::{
-        ConnectError, DisconnectError, InvalidClienteId, InvalidRecipient, Reason, SendError,
-        state::Event,
+        ConnectError, DisconnectError, InvalidClienteId, InvalidIdempotencyKey, InvalidRecipient,
+        Reason, SendError, state::Event,
     },
 };
 
-/// A caller that was refused for lack of room may try again after these seconds: about as long as a few sends take.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// A caller that was refused for lack of room is never asked back before so many seconds: about as long as a few sends
+/// take.
+const LEAST_RETRY_AFTER: u64 = 4;
 
 /// Why a request was not served.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,26 @@ pub(super) enum ApiError {
     InvalidTo(#[from] InvalidRecipient),
     #[error("message must be a non-empty string")]
     InvalidMessage,
+    #[error("async must be true or false")]
+    InvalidAsync,
+    #[error("dry_run must be true or false; nothing was sent")]
+    InvalidDryRun,
+    #[error(transparent)]
+    InvalidIdempotencyKey(#[from] InvalidIdempotencyKey),
+    #[error("the header Idempotency-Key and the field idempotency_key differ: give one of them")]
+    TwoIdempotencyKeys,
+    #[error("no message has this id; ids are forgotten after IDEMPOTENCY_HOURS")]
+    UnknownMessage,
+    #[error("the message cannot be taken back: it is {0}")]
+    NotCancellable(&'static str),
+    #[error(
+        "state must be one of queued, handed, sent, delivered, read, failed, unknown, cancelled"
+    )]
+    InvalidMessageState,
+    #[error("after must be a whole number: the next of the answer before")]
+    InvalidAfter,
+    #[error("limit must be a whole number, 1 to 1000")]
+    InvalidLimit,
     #[error("wait must be \"ready\" or \"code\"")]
     InvalidWait,
     #[error("logout must be true or false")]
@@ -111,6 +132,16 @@ impl ApiError {
             }
             Self::ToNotAString | Self::InvalidTo(_) => (StatusCode::BAD_REQUEST, "INVALID_TO"),
             Self::InvalidMessage => (StatusCode::BAD_REQUEST, "INVALID_MESSAGE"),
+            Self::InvalidAsync => (StatusCode::BAD_REQUEST, "INVALID_ASYNC"),
+            Self::InvalidDryRun => (StatusCode::BAD_REQUEST, "INVALID_DRY_RUN"),
+            Self::InvalidIdempotencyKey(_) | Self::TwoIdempotencyKeys => {
+                (StatusCode::BAD_REQUEST, "INVALID_IDEMPOTENCY_KEY")
+            }
+            Self::UnknownMessage => (StatusCode::NOT_FOUND, "MESSAGE_NOT_FOUND"),
+            Self::NotCancellable(_) => (StatusCode::CONFLICT, "NOT_CANCELLABLE"),
+            Self::InvalidMessageState => (StatusCode::BAD_REQUEST, "INVALID_STATE"),
+            Self::InvalidAfter => (StatusCode::BAD_REQUEST, "INVALID_AFTER"),
+            Self::InvalidLimit => (StatusCode::BAD_REQUEST, "INVALID_LIMIT"),
             Self::InvalidWait => (StatusCode::BAD_REQUEST, "INVALID_WAIT"),
             Self::InvalidLogout => (StatusCode::BAD_REQUEST, "INVALID_LOGOUT"),
             Self::InvalidFormat => (StatusCode::BAD_REQUEST, "INVALID_FORMAT"),
@@ -135,8 +166,23 @@ impl ApiError {
             Self::Send(SendError::Unconfirmed { .. }) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "SEND_UNCONFIRMED")
             }
-            Self::Send(SendError::TurnNotCome) => (StatusCode::TOO_MANY_REQUESTS, "QUEUE_TIMEOUT"),
-            Self::Send(SendError::QueueFull) => (StatusCode::TOO_MANY_REQUESTS, "QUEUE_FULL"),
+            Self::Send(SendError::GivenUp(_)) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "REFUSED_BY_WHATSAPP")
+            }
+            Self::Send(SendError::Cancelled) => (StatusCode::CONFLICT, "CANCELLED"),
+            Self::Send(SendError::OtherAccount(_)) => (StatusCode::CONFLICT, "ACCOUNT_CHANGED"),
+            Self::Send(SendError::KeyReused) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
+            }
+            Self::Send(SendError::LedgerUnavailable(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "LEDGER_UNAVAILABLE")
+            }
+            Self::Send(SendError::TurnNotCome { .. }) => {
+                (StatusCode::TOO_MANY_REQUESTS, "QUEUE_TIMEOUT")
+            }
+            Self::Send(SendError::QueueFull { .. }) => {
+                (StatusCode::TOO_MANY_REQUESTS, "QUEUE_FULL")
+            }
             Self::Connect(ConnectError::ShuttingDown)
             | Self::Disconnect(DisconnectError::ShuttingDown)
             | Self::Send(SendError::ShuttingDown) => {
@@ -151,7 +197,12 @@ impl ApiError {
     pub(super) fn loudness(&self) -> Loudness {
         match self {
             Self::Qr(_) | Self::Serialize(_) | Self::Panic(_) => Loudness::Bug,
-            Self::Send(SendError::Failed(_) | SendError::Unconfirmed { .. })
+            Self::Send(
+                SendError::Failed(_)
+                | SendError::GivenUp(_)
+                | SendError::LedgerUnavailable(_)
+                | SendError::Unconfirmed { .. },
+            )
             | Self::Disconnect(DisconnectError::LogoutUnconfirmed(_)) => Loudness::Attention,
             Self::Connect(ConnectError::Failed(reason))
                 if matches!(reason.ending(), Event::Failed) =>
@@ -171,6 +222,15 @@ impl ApiError {
             | Self::ToNotAString
             | Self::InvalidTo(_)
             | Self::InvalidMessage
+            | Self::InvalidAsync
+            | Self::InvalidDryRun
+            | Self::InvalidIdempotencyKey(_)
+            | Self::TwoIdempotencyKeys
+            | Self::UnknownMessage
+            | Self::NotCancellable(_)
+            | Self::InvalidMessageState
+            | Self::InvalidAfter
+            | Self::InvalidLimit
             | Self::InvalidWait
             | Self::InvalidLogout
             | Self::InvalidFormat
@@ -180,8 +240,11 @@ impl ApiError {
             | Self::Send(
                 SendError::NotReady { .. }
                 | SendError::NotOnWhatsApp
-                | SendError::QueueFull
-                | SendError::TurnNotCome
+                | SendError::QueueFull { .. }
+                | SendError::TurnNotCome { .. }
+                | SendError::Cancelled
+                | SendError::OtherAccount(_)
+                | SendError::KeyReused
                 | SendError::ShuttingDown,
             ) => Loudness::Usual,
         }
@@ -223,8 +286,12 @@ impl ApiError {
 
     /// The header that belongs to some answers. `Allow` is not among them: the router knows the methods of a path.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
-        if let Self::Send(SendError::QueueFull | SendError::TurnNotCome) = self {
-            Some((header::RETRY_AFTER, RETRY_AFTER))
+        if let Self::Send(
+            SendError::QueueFull { retry_after } | SendError::TurnNotCome { retry_after },
+        ) = self
+        {
+            let seconds = retry_after.as_secs().max(LEAST_RETRY_AFTER) + 1;
+            Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
         } else if let Self::Unauthorized = self {
             Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
         } else {
@@ -356,7 +423,9 @@ mod tests {
             "SEND_FAILED",
             Attention,
         );
-        assert_answer(SendError::QueueFull, 429, "QUEUE_FULL", Usual);
+        let retry_after = std::time::Duration::from_secs(70);
+        let full = SendError::QueueFull { retry_after };
+        assert_answer(full, 429, "QUEUE_FULL", Usual);
         assert_answer(ApiError::Panic("inside".to_owned()), 500, "INTERNAL", Bug);
     }
 
@@ -371,7 +440,8 @@ mod tests {
             (500, "SEND_UNCONFIRMED")
         );
         assert_eq!(unconfirmed.message_id(), Some("true_1@c.us_3EB0"));
-        let full = ApiError::from(SendError::QueueFull).into_response();
-        assert_eq!(full.headers()["retry-after"], "5");
+        let retry_after = std::time::Duration::from_secs(70);
+        let full = ApiError::from(SendError::QueueFull { retry_after }).into_response();
+        assert_eq!(full.headers()["retry-after"], "71");
     }
 }

@@ -20,6 +20,7 @@ mod trace;
 
 mod connect;
 mod health;
+mod messages;
 mod qr;
 mod send;
 mod status;
@@ -45,6 +46,11 @@ pub fn router(state: AppState) -> Router {
         .route("/connect", post(connect::connect))
         .route("/disconnect", post(connect::disconnect))
         .route("/send", post(send::send))
+        .route("/messages", get(messages::list))
+        .route(
+            "/messages/{id}",
+            get(messages::get).delete(messages::cancel),
+        )
         .route_layer(from_fn_with_state(state.clone(), auth::require_key));
 
     let routes = open

@@ -3,25 +3,41 @@
 //! Checked in the order of the contract: session, recipient, text, and only then whether the session can send.
 
 use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts},
+    response::{IntoResponse, Response},
 };
 use serde_json::Value;
 
 use super::{
-    contract::Accepted,
+    contract::{Accepted, DryRun},
     error::ApiError,
     extract::{FromBody, Json, Object},
     state::AppState,
     target::Target,
 };
-use crate::session::{Recipient, SendError, SessionState, TextMessage};
+use crate::session::{
+    IdempotencyKey, InvalidIdempotencyKey, Recipient, SendError, SessionHandle, SessionState,
+    TextMessage,
+};
+
+/// The caller's name for a request, in the header and in the body.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const IDEMPOTENCY_KEY_FIELD: &str = "idempotency_key";
+
+/// Says that an answer is about a request that was accepted before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// RFC 7240: `respond-async` asks for an answer as soon as the request is accepted.
+const PREFER: &str = "prefer";
 
 /// What to send, from whom and to whom.
 #[derive(Debug)]
 pub(super) struct SendRequest {
     target: Target,
     message: TextMessage,
+    idempotency_key: Option<IdempotencyKey>,
+    waits: bool,
 }
 
 impl FromBody for SendRequest {
@@ -35,31 +51,118 @@ impl FromBody for SendRequest {
             Some(Value::String(text)) if !text.trim().is_empty() => text.clone(),
             Some(_) | None => return Err(ApiError::InvalidMessage),
         };
+        let is_async = match body.get("async") {
+            None => prefers_async(headers),
+            Some(Value::Bool(is_async)) => *is_async,
+            Some(_) => return Err(ApiError::InvalidAsync),
+        };
         Ok(Self {
             target,
             message: TextMessage { to, body: text },
+            idempotency_key: idempotency_key(body, headers)?,
+            waits: !is_async,
         })
     }
 }
 
-/// Sends and waits until WhatsApp's server has the message: 200, or 202 while only WhatsApp's own queue has it.
+/// The key of a request: in the header or in the body, and the same when in both.
+fn idempotency_key(body: &Object, headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
+    let in_header = headers
+        .get(IDEMPOTENCY_KEY)
+        .map(|key| key.to_str().map_err(|_| InvalidIdempotencyKey)?.parse())
+        .transpose()?;
+    let in_body = match body.get(IDEMPOTENCY_KEY_FIELD) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(key)) => Some(key.parse::<IdempotencyKey>()?),
+        Some(_) => return Err(InvalidIdempotencyKey.into()),
+    };
+    match (in_header, in_body) {
+        (Some(one), Some(other)) if one != other => Err(ApiError::TwoIdempotencyKeys),
+        (one, other) => Ok(one.or(other)),
+    }
+}
+
+fn prefers_async(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all(PREFER).into_iter();
+    preferences
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+/// `dry_run` in the query: whether anything is to be sent at all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IsDryRun(bool);
+
+impl FromRequestParts<AppState> for IsDryRun {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &AppState) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default();
+        let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "dry_run");
+        // What is no yes and no no must not send.
+        match asked.as_ref().map(|(_, value)| value.as_ref()) {
+            None | Some("false" | "0") => Ok(Self(false)),
+            Some("true" | "1" | "") => Ok(Self(true)),
+            Some(_) => Err(ApiError::InvalidDryRun),
+        }
+    }
+}
+
+/// Sends and waits until WhatsApp's server has the message: 200, or 202 while it is still on its way.
 ///
 /// A caller that goes away does not take the message back.
 pub(super) async fn send(
     State(app): State<AppState>,
-    Json(SendRequest { target, message }): Json<SendRequest>,
-) -> Result<(StatusCode, Json<Accepted>), ApiError> {
+    IsDryRun(is_dry_run): IsDryRun,
+    Json(request): Json<SendRequest>,
+) -> Result<Response, ApiError> {
     let never_seen = SendError::NotReady {
         state: SessionState::Disconnected.name(),
         reason: None,
     };
-    let session = app.registry().find(&target.id).ok_or(never_seen)?;
+    let session = app.registry().find(&request.target.id).ok_or(never_seen)?;
+    if is_dry_run {
+        Ok(dry_run(&session, request).await?.into_response())
+    } else {
+        really_send(&session, request).await
+    }
+}
+
+async fn really_send(session: &SessionHandle, request: SendRequest) -> Result<Response, ApiError> {
+    let SendRequest {
+        target,
+        message,
+        idempotency_key,
+        waits,
+    } = request;
     let to = message.to.digits().to_owned();
-    let accepted = Accepted::of(target.echo, to, session.send_text(message).await?);
+    let sent = session
+        .send(crate::session::SendRequest {
+            message,
+            cliente_id: target.echo.to_string(),
+            idempotency_key,
+            waits,
+        })
+        .await?;
+    let is_repeated = sent.is_repeated;
+    let accepted = Accepted::of(target.echo, to, sent);
     let status = if accepted.is_with_the_server() {
         StatusCode::OK
     } else {
         StatusCode::ACCEPTED
     };
-    Ok((status, Json(accepted)))
+    let mut response = (status, Json(accepted)).into_response();
+    if is_repeated {
+        let yes = HeaderValue::from_static("true");
+        response.headers_mut().insert(REPLAYED, yes);
+    }
+    Ok(response)
+}
+
+async fn dry_run(session: &SessionHandle, request: SendRequest) -> Result<Json<DryRun>, ApiError> {
+    let to = request.message.to;
+    let digits = to.digits().to_owned();
+    let check = session.check(to).await?;
+    Ok(Json(DryRun::of(request.target.echo, digits, check)))
 }

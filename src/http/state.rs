@@ -66,6 +66,14 @@ impl AppState {
         self.0.started.elapsed().as_secs()
     }
 
+    /// The session that serves this name.
+    pub(super) fn serving<'a>(&'a self, id: &'a ClienteId) -> &'a ClienteId {
+        match self.settings().session_mode {
+            SessionMode::Multi => id,
+            SessionMode::Single => &self.settings().default_cliente_id,
+        }
+    }
+
     /// The session as it is now. One that was never seen has been `DISCONNECTED` for as long as the service runs.
     pub(super) fn snapshot(&self, id: &ClienteId) -> Snapshot {
         self.registry()

@@ -24,14 +24,16 @@ use tracing::Instrument;
 
 use super::{
     ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Reason, ReasonCode, SendError,
-    SessionHandle, SessionState,
+    SendLimits, SessionHandle, SessionState,
     handle::{COMMAND_CAPACITY, Command},
+    numbers::Numbers,
     publisher::Publisher,
     serving::Serving,
     state::Event,
 };
 use crate::{
     browser::Closed,
+    ledger::{Ledger, Step},
     whatsapp::{Driver, FACT_CAPACITY, OpenError},
 };
 
@@ -48,7 +50,9 @@ pub(super) struct ActorOptions<D: Driver> {
     pub(super) qr_timeout: Duration,
     /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
     pub(super) take_over: bool,
-    pub(super) send_wait: Duration,
+    pub(super) sends: SendLimits,
+    pub(super) send_dedup: Option<Duration>,
+    pub(super) ledger: Ledger,
     pub(super) stop: CancellationToken,
 }
 
@@ -60,6 +64,7 @@ pub(super) struct Actor<D: Driver> {
     /// Came while Chrome was being closed, and is for the time after.
     postponed: Option<Command>,
     publisher: Publisher,
+    numbers: Numbers,
 }
 
 /// How a run of a session ended.
@@ -69,7 +74,7 @@ pub(super) struct End {
     /// The device was unlinked: its profile is worthless.
     pub(super) unlinked: bool,
     /// Who asked for it and waits until Chrome is gone.
-    pub(super) asked: Option<oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>>,
+    pub(super) asked: Vec<oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>>,
 }
 
 impl End {
@@ -77,7 +82,7 @@ impl End {
         Self {
             reason: Reason::new(code, detail),
             unlinked: false,
-            asked: None,
+            asked: Vec::new(),
         }
     }
 
@@ -85,7 +90,7 @@ impl End {
         asked: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
     ) -> Self {
         Self {
-            asked: Some(asked),
+            asked: vec![asked],
             ..Self::because(
                 ReasonCode::DisconnectRequested,
                 "disconnected on request; POST /connect starts it again",
@@ -102,15 +107,22 @@ impl<D: Driver> Actor<D> {
     pub(super) fn new(options: ActorOptions<D>) -> (SessionHandle, Self) {
         let (commands_tx, commands) = mpsc::channel(COMMAND_CAPACITY);
         let (publisher, snapshots) = Publisher::new();
-        (
-            SessionHandle::new(commands_tx, snapshots),
-            Self {
-                options,
-                commands,
-                postponed: None,
-                publisher,
-            },
-        )
+        let handle = SessionHandle {
+            session: options.id.clone(),
+            commands: commands_tx,
+            snapshots,
+            ledger: options.ledger.clone(),
+            limits: options.sends,
+            dedup: options.send_dedup,
+        };
+        let actor = Self {
+            options,
+            commands,
+            postponed: None,
+            publisher,
+            numbers: Numbers::default(),
+        };
+        (handle, actor)
     }
 
     pub(super) async fn run(mut self) {
@@ -153,6 +165,12 @@ impl<D: Driver> Actor<D> {
                     answer(reply, self.disconnect_idle(logout).await);
                 }
                 Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
+                Command::Check { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
+                Command::Cancel { key, reply } => {
+                    // Nobody but this actor moves its sends: one that is still queued stays so until here.
+                    self.options.ledger.note(&key, Step::Cancelled).await;
+                    answer(reply, true);
+                }
             }
         }
     }
@@ -179,9 +197,15 @@ impl<D: Driver> Actor<D> {
                     snapshot.chrome_pid = driver.chrome_pid();
                     true
                 });
-                let end = Serving::new(&driver, &self.options, &self.publisher, start)
-                    .run(&mut self.commands, facts)
-                    .await;
+                let end = Serving::new(
+                    &driver,
+                    &self.options,
+                    &self.publisher,
+                    &mut self.numbers,
+                    start,
+                )
+                .run(&mut self.commands, facts)
+                .await;
                 tracing::info!("closing Chrome: {}", end.reason.code.as_str());
                 let closed = self.closing(driver).await;
                 (end, closed)
@@ -202,7 +226,8 @@ impl<D: Driver> Actor<D> {
                         state: SessionState::Disconnected.name(),
                         reason: None,
                     })),
-                    other @ (Command::Connect { .. } | Command::Disconnect { .. }) => self.postponed = Some(other),
+                    Command::Check { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
+                    other @ (Command::Connect { .. } | Command::Disconnect { .. } | Command::Cancel { .. }) => self.postponed = Some(other),
                 },
             }
         }
@@ -222,6 +247,8 @@ impl<D: Driver> Actor<D> {
                     answer(reply, Err(DisconnectError::ShuttingDown));
                 }
                 Command::Send { reply, .. } => answer(reply, Err(SendError::ShuttingDown)),
+                Command::Check { reply, .. } => answer(reply, Err(SendError::ShuttingDown)),
+                Command::Cancel { reply, .. } => answer(reply, false),
             }
         }
     }
@@ -259,6 +286,11 @@ impl<D: Driver> Actor<D> {
                 Some(command) = self.commands.recv(), if asked_to_end.is_none() => match command {
                     Command::Connect { reply } => answer(reply, Ok(false)),
                     Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
+                    Command::Check { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
+                    Command::Cancel { key, reply } => {
+                        self.options.ledger.note(&key, Step::Cancelled).await;
+                        answer(reply, true);
+                    }
                     Command::Disconnect { logout: true, reply } => answer(reply, Err(DisconnectError::NotLinked)),
                     Command::Disconnect { logout: false, reply } => {
                         call_off.cancel();
@@ -287,7 +319,7 @@ impl<D: Driver> Actor<D> {
             (Err(OpenError::Browser(why)), None) => Err(End {
                 reason: Reason::from_browser(&why),
                 unlinked: false,
-                asked: None,
+                asked: Vec::new(),
             }),
         }
     }
@@ -311,7 +343,7 @@ impl<D: Driver> Actor<D> {
             snapshot.adapter = super::AdapterReport::default();
             true
         });
-        if let Some(asked) = end.asked {
+        for asked in end.asked {
             let outcome = match closed {
                 _ if logged_out => DisconnectOutcome::LoggedOut,
                 Closed::Asked | Closed::AlreadyGone => DisconnectOutcome::Disconnected,

@@ -1,6 +1,12 @@
 //! What can go wrong with a request to a session. No HTTP here: `http::error` maps each cause to its status.
 
-use super::Reason;
+use std::time::Duration;
+
+use super::{Reason, SessionState};
+use crate::{
+    ledger::{Failure, LedgerError, Record},
+    whatsapp::PrepareError,
+};
 
 /// Why a connect did not bring the session up.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -49,6 +55,23 @@ pub enum SendError {
     /// The page refused or broke before it took the message. Nothing was sent.
     #[error("{0}")]
     Failed(String),
+    /// WhatsApp took the message and gave it up. Nothing was delivered.
+    #[error("{0}")]
+    GivenUp(String),
+    /// The caller took it back before its turn came.
+    #[error("the message was cancelled; nothing was sent")]
+    Cancelled,
+    /// The session has been linked to another account since. Nothing was sent.
+    #[error("{0}")]
+    OtherAccount(String),
+    /// The same idempotency key came with another request. Nothing was sent.
+    #[error("this idempotency key was used for another request: use a new key for each message")]
+    KeyReused,
+    /// What is sent could not be written down first, so nothing was sent.
+    #[error(
+        "nothing was sent: the ledger in DATA_DIR cannot be written ({0}); free the disk, or mend its rights"
+    )]
+    LedgerUnavailable(String),
     /// The message may or may not have been sent.
     #[error(
         "it is not known whether the message was sent ({detail}); look at the phone before sending it again"
@@ -60,12 +83,56 @@ pub enum SendError {
         detail: String,
     },
     /// As many sends as the queue holds are waiting. Nothing was sent.
-    #[error("too many messages are waiting for this session; try again later")]
-    QueueFull,
-    /// The sends before it took too long. Nothing was sent.
-    #[error("its turn did not come in time; nothing was sent: try again")]
-    TurnNotCome,
+    #[error("as many messages wait for this session as SEND_QUEUE_MAX allows; try again later")]
+    QueueFull {
+        /// When a place may be free.
+        retry_after: Duration,
+    },
+    /// Its turn does not come in time (`SEND_RATE_PER_MINUTE`, `SEND_WAIT_SECONDS`). Nothing was sent.
+    #[error(
+        "its turn does not come in time; nothing was sent: try again later, or send it with \"async\": true"
+    )]
+    TurnNotCome {
+        /// When its turn may come in time.
+        retry_after: Duration,
+    },
     /// The service is stopping. Nothing was sent.
     #[error("the service is shutting down")]
     ShuttingDown,
+}
+
+impl From<LedgerError> for SendError {
+    fn from(why: LedgerError) -> Self {
+        Self::LedgerUnavailable(why.to_string())
+    }
+}
+
+impl From<PrepareError> for SendError {
+    fn from(why: PrepareError) -> Self {
+        match why {
+            PrepareError::NotOnWhatsApp => Self::NotOnWhatsApp,
+            PrepareError::Failed(_) | PrepareError::Interrupted(_) => Self::Failed(why.to_string()),
+        }
+    }
+}
+
+impl SendError {
+    /// Why a send that the ledger has as failed was not sent.
+    pub(super) fn of_failed(record: &Record) -> Self {
+        let detail = record.detail.clone().unwrap_or_default();
+        match record.failure {
+            Some(Failure::NotOnWhatsApp) => Self::NotOnWhatsApp,
+            Some(Failure::NotTaken) | None => Self::Failed(detail),
+            Some(Failure::GivenUp) => Self::GivenUp(detail),
+            Some(Failure::TurnNotCome) => Self::TurnNotCome {
+                retry_after: Duration::ZERO,
+            },
+            Some(Failure::SessionEnded | Failure::Interrupted) => Self::NotReady {
+                state: SessionState::Disconnected.name(),
+                reason: None,
+            },
+            Some(Failure::OtherAccount) => Self::OtherAccount(detail),
+            Some(Failure::NotWritten) => Self::LedgerUnavailable(detail),
+        }
+    }
 }

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
-    ConnectError, DisconnectError, Reason, ReasonCode, SendError, Sent, SessionState, Snapshot,
-    TextMessage,
+    ClienteId, ConnectError, DisconnectError, Reason, ReasonCode, Recipient, SendLimits,
+    SessionState, Snapshot,
+    sending::{AcceptReply, CheckReply},
 };
+use crate::ledger::{Ledger, NewSend};
 
 /// The longest a caller waits for READY: codes are shown for five minutes unless told otherwise, and a first sync may
 /// take as long again.
@@ -38,12 +40,28 @@ pub(super) enum Command {
         /// Gets the outcome.
         reply: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
     },
-    /// Send. Answered when WhatsApp's server has the message, or when that has taken too long.
+    /// Write a send down, to be sent in its turn. Answered as soon as it is on disk.
     Send {
         /// What to send.
-        message: TextMessage,
-        /// Gets the outcome.
-        reply: oneshot::Sender<Result<Sent, SendError>>,
+        new: NewSend,
+        /// By when its turn must have come, when somebody waits for it.
+        deadline: Option<Instant>,
+        /// Gets a way to follow it.
+        reply: AcceptReply,
+    },
+    /// Find out whether a number is on WhatsApp.
+    Check {
+        /// The number.
+        to: Recipient,
+        /// Gets what is known.
+        reply: CheckReply,
+    },
+    /// Take a send back that no page has seen.
+    Cancel {
+        /// Its own id.
+        key: String,
+        /// Gets whether it was taken back.
+        reply: oneshot::Sender<bool>,
     },
 }
 
@@ -81,21 +99,16 @@ pub enum DisconnectOutcome {
 /// A way to one session. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SessionHandle {
-    commands: mpsc::Sender<Command>,
-    snapshots: watch::Receiver<Snapshot>,
+    pub(super) session: ClienteId,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) snapshots: watch::Receiver<Snapshot>,
+    pub(super) ledger: Ledger,
+    pub(super) limits: SendLimits,
+    /// Within which the same content is the same send, when its caller gives it no key.
+    pub(super) dedup: Option<Duration>,
 }
 
 impl SessionHandle {
-    pub(super) const fn new(
-        commands: mpsc::Sender<Command>,
-        snapshots: watch::Receiver<Snapshot>,
-    ) -> Self {
-        Self {
-            commands,
-            snapshots,
-        }
-    }
-
     /// The session as it is now.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshots.borrow().clone()
@@ -179,21 +192,5 @@ impl SessionHandle {
             .await
             .map_err(|_| DisconnectError::ShuttingDown)?;
         answer.await.map_err(|_| DisconnectError::ShuttingDown)?
-    }
-
-    /// Sends a text and waits until WhatsApp's server has it, at most `SEND_WAIT_SECONDS`.
-    ///
-    /// Dropping the returned future does not take the message back.
-    pub async fn send_text(&self, message: TextMessage) -> Result<Sent, SendError> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Send { message, reply };
-        self.commands
-            .send(command)
-            .await
-            .map_err(|_| SendError::ShuttingDown)?;
-        answer.await.map_err(|_| SendError::Unconfirmed {
-            message_id: None,
-            detail: "the session ended".to_owned(),
-        })?
     }
 }

@@ -1,8 +1,10 @@
 //! What is sent: to whom, what, and what is known of it afterwards.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use jiff::Timestamp;
+
+use crate::ledger::SendState;
 
 /// E.164 allows 15 digits; the shortest national numbers with a country code have 7.
 const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
@@ -73,15 +75,80 @@ impl fmt::Debug for TextMessage {
     }
 }
 
-/// A message that WhatsApp has: its own queue (`ack` 0) or its server (`ack` 1 and more).
+/// A caller's own name for a request, so that making it again is not making another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+/// Says why a text is no idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an idempotency key is 1 to 255 printable ASCII characters, such as a UUID")]
+pub struct InvalidIdempotencyKey;
+
+impl IdempotencyKey {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for IdempotencyKey {
+    type Err = InvalidIdempotencyKey;
+
+    fn from_str(raw: &str) -> Result<Self, Self::Err> {
+        let is_printable = raw
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        if raw.trim().is_empty() || raw.len() > 255 || !is_printable {
+            return Err(InvalidIdempotencyKey);
+        }
+        Ok(Self(raw.to_owned()))
+    }
+}
+
+/// What a caller wants sent, and how.
+#[derive(Clone, Debug)]
+pub struct SendRequest {
+    /// To whom, and what.
+    pub message: TextMessage,
+    /// Who asks, in its own word.
+    pub cliente_id: String,
+    /// The caller's name for this request.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Whether the caller waits until WhatsApp's server has it; else it is kept until it can be sent.
+    pub waits: bool,
+}
+
+/// A message that was accepted, and how far it is known to have got.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// WhatsApp's id, `true_<chat>_3EB0…`.
+    /// WhatsApp's id, `true_<chat>_3EB0…`; only its last part while the rest is not known.
     pub message_id: String,
-    /// 0 queued in the page, 1 taken by the server, 2 received, 3 read.
+    /// How far it has got.
+    pub state: SendState,
+    /// 0 not taken by the server yet, 1 taken by it, 2 received, 3 read.
     pub ack: i32,
-    /// When the answer was known.
+    /// When that was known.
     pub at: Timestamp,
+    /// Whether the same request was accepted before.
+    pub is_repeated: bool,
+}
+
+/// What is known of a number before anything is sent to it.
+#[derive(Clone)]
+pub struct NumberCheck {
+    /// Its chat at WhatsApp, `None` when it has no account.
+    pub chat: Option<String>,
+    /// In how long a message that is accepted now would go out.
+    pub due_in: Duration,
+}
+
+impl fmt::Debug for NumberCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NumberCheck")
+            .field("is_on_whatsapp", &self.chat.is_some())
+            .field("due_in", &self.due_in)
+            .finish()
+    }
 }
 
 #[cfg(test)]

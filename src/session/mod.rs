@@ -18,19 +18,28 @@ mod error;
 mod handle;
 mod id;
 mod message;
+mod numbers;
 mod outbox;
+mod pace;
 mod publisher;
 mod reading;
 mod reason;
+mod recovery;
 mod registry;
+mod sending;
 mod serving;
 mod snapshot;
+mod submit;
 mod timers;
 
 pub use error::{ConnectError, DisconnectError, SendError};
 pub use handle::{ConnectOutcome, DisconnectOutcome, SessionHandle, WaitFor};
 pub use id::{ClienteId, InvalidClienteId};
-pub use message::{InvalidRecipient, Recipient, Sent, TextMessage};
+pub use message::{
+    IdempotencyKey, InvalidIdempotencyKey, InvalidRecipient, NumberCheck, Recipient, SendRequest,
+    Sent, TextMessage,
+};
+pub use outbox::SendLimits;
 pub use reason::{Reason, ReasonCode};
 pub use registry::{Registry, RegistryOptions};
 pub use snapshot::{AdapterReport, Snapshot};

@@ -1,19 +1,23 @@
-//! The sends of one session: who waits, which one is on its way into the page, which ones wait for WhatsApp's server.
+//! The sends of one session that are on their way: who waits, which one goes into the page, which ones wait for
+//! WhatsApp's server.
 //!
-//! Responsible for order, capacity, deadlines and for answering each caller exactly once. Does nothing itself: the actor
-//! calls the page and reports back here. Knows no time but what it is given.
+//! Responsible for order, capacity, pace and deadlines. Does nothing itself: [`sending`](super::sending) calls the page
+//! and the ledger and reports back here; what is to be written down is left in [`take_notes`](Outbox::take_notes). Knows
+//! no time but what it is given. What is in doubt leaves it, and comes back through [`recovery`](super::recovery).
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    num::{NonZeroU32, NonZeroUsize},
+    time::Duration,
+};
 
-use jiff::Timestamp;
-use rand::RngExt;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
-use super::{SendError, Sent, TextMessage};
-use crate::whatsapp::{HandOverError, Handed, Outgoing, PrepareError, Prepared};
-
-/// Sends that may wait for their turn. A hand-over takes milliseconds: more than this means that the page is stuck.
-const WAITING_CAPACITY: usize = 100;
+use super::{SendError, pace::Pace};
+use crate::{
+    ledger::{Failure, LedgerError, Record, Step},
+    whatsapp::{HandOverError, Handed, Outgoing, PrepareError, Prepared},
+};
 
 /// A page loads itself anew once or twice in a row; one that breaks each time would keep a send, and those behind it,
 /// for ever.
@@ -22,25 +26,44 @@ const MAX_INTERRUPTIONS: u8 = 2;
 /// Between two tries: a page that loads itself anew says so within milliseconds, and then is waited for.
 const INTERRUPTION_PAUSE: Duration = Duration::from_millis(300);
 
-type Reply = oneshot::Sender<Result<Sent, SendError>>;
+/// Between two tries to write a durable send down while the ledger cannot be used: a full disk is not freed at once.
+const LEDGER_PAUSE: Duration = Duration::from_secs(5);
 
-/// See the module.
-#[derive(Debug, Default)]
-pub(super) struct Outbox {
-    waiting: VecDeque<Entry>,
-    /// At most one send is between "taken from the queue" and "handed over": WhatsApp then keeps the order.
-    current: Option<Current>,
-    handed: Vec<Waiting>,
-    /// After an interruption nothing begins before this.
-    paused_until: Option<Instant>,
+/// How much a session sends.
+#[derive(Clone, Copy, Debug)]
+pub struct SendLimits {
+    /// Sends that may wait for their turn.
+    pub queue_max: NonZeroUsize,
+    /// Sends per minute in the long run; `None`: as many as come.
+    pub rate_per_minute: Option<NonZeroU32>,
+    /// How long a caller waits for WhatsApp's server, and a page for a hand-over.
+    pub wait: Duration,
 }
 
-/// A send whose caller waits for an answer.
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    limits: SendLimits,
+    pace: Pace,
+    /// In the order in which they were accepted.
+    waiting: VecDeque<Entry>,
+    /// Places of sends that are being written down.
+    reserved: usize,
+    /// At most one send is between "taken from the queue" and "handed over": WhatsApp then keeps the order.
+    current: Option<Current>,
+    /// Taken by the page, not yet by the server: the inner ids that the page knows them by.
+    handed: Vec<String>,
+    /// After an interruption nothing begins before this.
+    paused_until: Option<Instant>,
+    notes: Vec<(String, Step)>,
+}
+
 #[derive(Debug)]
 struct Entry {
+    seq: i64,
     outgoing: Outgoing,
-    reply: Reply,
-    deadline: Instant,
+    /// By when its turn must have come; `None` for one whose caller does not wait.
+    deadline: Option<Instant>,
     /// How often the page was interrupted while it made this one ready.
     interruptions: u8,
 }
@@ -48,274 +71,340 @@ struct Entry {
 #[derive(Debug)]
 struct Current {
     entry: Entry,
+    /// By when the page must have answered.
+    limit: Instant,
     /// Known once the recipient is: from then on the message may have left us.
     prepared: Option<Prepared>,
     /// An acknowledgement can overtake the answer to the hand-over.
     early_ack: Option<i32>,
 }
 
-#[derive(Debug)]
-struct Waiting {
-    key: String,
-    message_id: String,
-    reply: Reply,
-    deadline: Instant,
-}
-
 impl Outbox {
-    /// Takes a send in, to be answered by `deadline`.
-    pub(super) fn accept(&mut self, message: TextMessage, reply: Reply, deadline: Instant) {
-        if self.waiting.len() >= WAITING_CAPACITY {
-            answer(reply, Err(SendError::QueueFull));
-            return;
+    pub(super) fn new(limits: SendLimits) -> Self {
+        Self {
+            limits,
+            pace: Pace::per_minute(limits.rate_per_minute),
+            waiting: VecDeque::new(),
+            reserved: 0,
+            current: None,
+            handed: Vec::new(),
+            paused_until: None,
+            notes: Vec::new(),
         }
-        let outgoing = Outgoing {
-            key: new_key(),
-            to: message.to.digits().to_owned(),
-            body: message.body,
-        };
-        self.waiting.push_back(Entry {
-            outgoing,
-            reply,
-            deadline,
-            interruptions: 0,
-        });
     }
 
-    /// Takes the next send from the queue, to be prepared; `None` while another is on its way, or none waits.
+    /// What has happened since the last call, to be written down.
+    pub(super) fn take_notes(&mut self) -> Vec<(String, Step)> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Keeps a place for one more send, to be taken by [`enqueue`](Self::enqueue) or given back by
+    /// [`release`](Self::release). Refuses one whose turn cannot come by `deadline`.
+    pub(super) fn reserve(
+        &mut self,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> Result<(), SendError> {
+        let due = self.due(now);
+        let ahead = self.waiting.len() + self.reserved;
+        if ahead >= self.limits.queue_max.get() {
+            let retry_after = self.pace.due(1, now) - now;
+            return Err(SendError::QueueFull { retry_after });
+        }
+        if let Some(deadline) = deadline.filter(|deadline| *deadline <= due) {
+            let retry_after = due - deadline;
+            return Err(SendError::TurnNotCome { retry_after });
+        }
+        self.reserved += 1;
+        Ok(())
+    }
+
+    pub(super) const fn release(&mut self) {
+        self.reserved = self.reserved.saturating_sub(1);
+    }
+
+    /// When a send that is accepted now would go out, as far as that can be told.
+    pub(super) fn due(&self, now: Instant) -> Instant {
+        self.pace.due(self.waiting.len() + self.reserved, now)
+    }
+
+    /// Takes a send in, at its place in the order.
+    pub(super) fn enqueue(&mut self, record: &Record, deadline: Option<Instant>) {
+        let Some(body) = record.body.clone() else {
+            let detail = "its text is no longer kept".to_owned();
+            self.note(&record.key, Step::Failed(Failure::NotTaken, detail));
+            return;
+        };
+        let entry = Entry {
+            seq: record.seq,
+            outgoing: Outgoing {
+                key: record.key.clone(),
+                to: record.to.clone(),
+                chat: None,
+                body,
+            },
+            deadline,
+            interruptions: 0,
+        };
+        let at = self.waiting.partition_point(|other| other.seq < entry.seq);
+        self.waiting.insert(at, entry);
+    }
+
+    /// Whether the send is here: it waits, or is on its way into the page.
+    pub(super) fn holds(&self, key: &str) -> bool {
+        let current = self.current.iter().map(|current| &current.entry);
+        self.waiting
+            .iter()
+            .chain(current)
+            .any(|entry| entry.outgoing.key == key)
+    }
+
+    /// Takes a send back that still waits. Answers whether it did.
+    pub(super) fn cancel(&mut self, key: &str) -> bool {
+        let found = self
+            .waiting
+            .iter()
+            .position(|entry| entry.outgoing.key == key);
+        let cancelled = found.and_then(|at| self.waiting.remove(at));
+        if cancelled.is_some() {
+            self.note(key, Step::Cancelled);
+        }
+        cancelled.is_some()
+    }
+
+    /// Takes the next send from the queue, to be prepared by the time given; `None` while another is on its way, when
+    /// none waits, or when it is too early for one.
     pub(super) fn begin(&mut self, now: Instant) -> Option<(Outgoing, Instant)> {
-        if self.current.is_some() || self.paused_until.is_some_and(|until| now < until) {
+        if self.current.is_some() || self.next_turn(now)? > now {
             return None;
         }
         self.paused_until = None;
         let entry = self.waiting.pop_front()?;
-        let next = (entry.outgoing.clone(), entry.deadline);
+        self.pace.take(now);
+        let limit = entry.deadline.unwrap_or(now + self.limits.wait);
+        let outgoing = entry.outgoing.clone();
         self.current = Some(Current {
             entry,
+            limit,
             prepared: None,
             early_ack: None,
         });
-        Some(next)
+        Some((outgoing, limit))
     }
 
-    /// The page has looked the recipient up. Answers what is to be handed over now, if anything is.
+    /// Whom the send on its way goes to.
+    pub(super) fn current_recipient(&self) -> Option<&str> {
+        let current = self.current.as_ref()?;
+        Some(&current.entry.outgoing.to)
+    }
+
+    /// When the send that waits longest may go out; `None` when none waits.
+    fn next_turn(&self, now: Instant) -> Option<Instant> {
+        self.waiting.front()?;
+        let due = self.pace.due(0, now);
+        Some(self.paused_until.map_or(due, |paused| paused.max(due)))
+    }
+
+    /// The page has looked the recipient up. Answers what is to be written down, if the send goes on.
     pub(super) fn on_prepared(
         &mut self,
         result: Result<Prepared, PrepareError>,
         now: Instant,
-    ) -> Option<(Prepared, Outgoing, Instant)> {
+    ) -> Option<(Outgoing, Prepared)> {
         match result {
             Ok(prepared) => {
                 let current = self.current.as_mut()?;
                 current.prepared = Some(prepared.clone());
-                Some((
-                    prepared,
-                    current.entry.outgoing.clone(),
-                    current.entry.deadline,
-                ))
+                Some((current.entry.outgoing.clone(), prepared))
             }
             Err(why) => {
                 let mut entry = self.current.take()?.entry;
-                let is_interrupted = matches!(why, PrepareError::Interrupted(_));
-                if is_interrupted && entry.interruptions < MAX_INTERRUPTIONS {
-                    entry.interruptions += 1;
-                    self.paused_until = Some(now + INTERRUPTION_PAUSE);
-                    self.waiting.push_front(entry);
-                } else {
-                    tracing::warn!(
-                        message.key = entry.outgoing.key,
-                        "a message was not sent: {why}"
-                    );
-                    answer(entry.reply, Err(why.into()));
+                match why {
+                    PrepareError::Interrupted(_) if entry.interruptions < MAX_INTERRUPTIONS => {
+                        entry.interruptions += 1;
+                        self.put_back(entry, now + INTERRUPTION_PAUSE);
+                    }
+                    PrepareError::NotOnWhatsApp => {
+                        self.fail(&entry, Failure::NotOnWhatsApp, &why.to_string());
+                    }
+                    PrepareError::Interrupted(_) | PrepareError::Failed(_) => {
+                        self.fail(&entry, Failure::NotTaken, &why.to_string());
+                    }
                 }
                 None
             }
         }
     }
 
-    /// The page has answered the hand-over.
-    pub(super) fn on_handed_over(&mut self, result: Result<Handed, HandOverError>) {
+    /// The ledger has it that a page may have the send, or could not be written: then no page gets it.
+    pub(super) fn on_written(
+        &mut self,
+        result: Result<(), LedgerError>,
+        now: Instant,
+    ) -> Option<(Prepared, Outgoing, Instant)> {
+        if let Err(why) = result {
+            let entry = self.current.take()?.entry;
+            if entry.deadline.is_none() {
+                self.put_back(entry, now + LEDGER_PAUSE);
+            } else {
+                self.fail(&entry, Failure::NotWritten, &why.to_string());
+            }
+            return None;
+        }
+        let current = self.current.as_ref()?;
+        let prepared = current.prepared.clone()?;
+        Some((prepared, current.entry.outgoing.clone(), current.limit))
+    }
+
+    /// The page has answered the hand-over. Answers whether it is in doubt what became of it.
+    pub(super) fn on_handed_over(
+        &mut self,
+        result: Result<Handed, HandOverError>,
+        now: Instant,
+    ) -> bool {
         let Some(Current {
-            entry,
-            prepared: Some(prepared),
+            mut entry,
             early_ack,
+            ..
         }) = self.current.take()
         else {
-            return;
+            return false;
         };
+        let key = entry.outgoing.key.clone();
         match result {
-            Ok(Handed { key, message_id }) => {
-                self.handed.push(Waiting {
-                    key: key.clone(),
+            Ok(Handed {
+                key: wa_key,
+                message_id,
+            }) => {
+                let taken = Step::Taken {
+                    wa_key: wa_key.clone(),
                     message_id,
-                    reply: entry.reply,
-                    deadline: entry.deadline,
-                });
+                };
+                self.note(&key, taken);
+                self.handed.push(wa_key.clone());
                 if let Some(ack) = early_ack {
-                    self.on_ack(&key, ack);
+                    self.on_ack(&wa_key, ack);
                 }
+                false
             }
-            Err(HandOverError::NotHanded(detail)) => {
-                tracing::warn!(
-                    message.key = entry.outgoing.key,
-                    "a message was not sent: {detail}"
-                );
-                answer(entry.reply, Err(SendError::Failed(detail)));
+            Err(HandOverError::Interrupted(_)) if entry.interruptions < MAX_INTERRUPTIONS => {
+                self.note(&key, Step::Absent);
+                entry.interruptions += 1;
+                self.put_back(entry, now + INTERRUPTION_PAUSE);
+                false
+            }
+            Err(HandOverError::Interrupted(detail) | HandOverError::NotHanded(detail)) => {
+                self.fail(&entry, Failure::NotTaken, &detail);
+                false
             }
             Err(HandOverError::Unknown(detail)) => {
                 tracing::warn!(
-                    message.key = entry.outgoing.key,
-                    "it is not known whether a message was sent: {detail}"
+                    message.key = key,
+                    "it is not known whether a message was handed over: {detail}"
                 );
-                answer(
-                    entry.reply,
-                    Err(SendError::Unconfirmed {
-                        message_id: prepared.message_id,
-                        detail,
-                    }),
-                );
+                if let Some(ack) = early_ack {
+                    self.note(&key, Step::Acknowledged(ack));
+                }
+                early_ack.is_none()
             }
         }
     }
 
     /// WhatsApp reports how far a message has got. Zero is no news; below zero it gave the message up.
-    pub(super) fn on_ack(&mut self, key: &str, ack: i32) {
+    pub(super) fn on_ack(&mut self, wa_key: &str, ack: i32) {
+        if ack == 0 {
+            return;
+        }
         if let Some(current) = self
             .current
             .as_mut()
-            .filter(|current| current.entry.outgoing.key == key)
+            .filter(|current| current.entry.outgoing.key == wa_key)
         {
-            if ack != 0 {
-                current.early_ack = Some(ack);
-            }
+            current.early_ack = Some(ack);
             return;
         }
-        let Some(at) = self
-            .handed
-            .iter()
-            .position(|handed| handed.key == key)
-            .filter(|_| ack != 0)
-        else {
-            return;
-        };
-        let Waiting {
-            message_id, reply, ..
-        } = self.handed.swap_remove(at);
-        let outcome = if ack > 0 {
-            Ok(Sent {
-                message_id,
-                ack,
-                at: Timestamp::now(),
-            })
-        } else {
-            Err(SendError::Failed(format!(
-                "WhatsApp gave the message up (ack {ack})"
-            )))
-        };
-        answer(reply, outcome);
+        self.handed.retain(|handed| handed != wa_key);
+        self.note(wa_key, Step::Acknowledged(ack));
     }
 
-    /// Answers everything whose deadline has passed.
+    /// The page has the send already, as a look-up found: its acknowledgement is waited for.
+    pub(super) fn on_found(&mut self, wa_key: &str) {
+        if !self.handed.iter().any(|handed| handed == wa_key) {
+            self.handed.push(wa_key.to_owned());
+        }
+    }
+
+    /// Gives up what has waited for its turn too long.
     pub(super) fn expire(&mut self, now: Instant) {
         // A pause that is over wakes the session once, also while the page is not ready for the next send.
         self.paused_until = self.paused_until.filter(|until| now < *until);
-        let (late, waiting) = std::mem::take(&mut self.waiting)
+        let is_late = |entry: &Entry| entry.deadline.is_some_and(|deadline| deadline <= now);
+        let (late, waiting): (VecDeque<_>, _) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition(|entry| entry.deadline <= now);
+            .partition(is_late);
         self.waiting = waiting;
-        let late: VecDeque<Entry> = late;
         for entry in late {
-            answer(entry.reply, Err(SendError::TurnNotCome));
-        }
-        for handed in self.handed.extract_if(.., |handed| handed.deadline <= now) {
-            answer(
-                handed.reply,
-                Ok(Sent {
-                    message_id: handed.message_id,
-                    ack: 0,
-                    at: Timestamp::now(),
-                }),
-            );
+            let detail = "its turn did not come in time; nothing was sent";
+            self.fail(&entry, Failure::TurnNotCome, detail);
         }
     }
 
-    /// When [`expire`](Self::expire) has something to do next. The send on its way has its deadline with the page call.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let waiting = self.waiting.iter().map(|entry| entry.deadline);
-        waiting
-            .chain(self.handed.iter().map(|handed| handed.deadline))
-            .chain(self.paused_until)
-            .min()
+    /// When [`expire`](Self::expire) or [`begin`](Self::begin) has something to do next. The send on its way has its
+    /// deadline with the page call.
+    pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        let turn = if self.current.is_none() {
+            self.next_turn(now).filter(|turn| now < *turn)
+        } else {
+            None
+        };
+        let deadlines = self.waiting.iter().filter_map(|entry| entry.deadline);
+        deadlines.chain(self.paused_until).chain(turn).min()
     }
 
-    /// The session cannot send any more: those that only wait are told so. What the page has, it keeps.
-    pub(super) fn refuse_waiting(&mut self, not_ready: &SendError) {
-        for entry in self.waiting.drain(..) {
-            answer(entry.reply, Err(not_ready.clone()));
+    /// The session cannot send any more: those whose callers wait are given up. What outlives a session stays in the
+    /// ledger; what the page has, it keeps.
+    pub(super) fn refuse_waiting(&mut self, why: &str) {
+        let (durable, refused): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|entry| entry.deadline.is_none());
+        self.waiting = durable;
+        for entry in refused {
+            self.fail(&entry, Failure::SessionEnded, why);
         }
     }
 
-    /// A send whose recipient is still being looked up has not left us: it is told so.
-    pub(super) fn refuse_unprepared(&mut self, not_ready: &SendError) {
-        if let Some(current) = self.current.take_if(|current| current.prepared.is_none()) {
-            answer(current.entry.reply, Err(not_ready.clone()));
+    /// A send whose recipient is still being looked up has not left us.
+    pub(super) fn refuse_unprepared(&mut self, why: &str) {
+        let unprepared = self.current.take_if(|current| current.prepared.is_none());
+        if let Some(Current { entry, .. }) = unprepared {
+            if entry.deadline.is_none() {
+                self.waiting.push_front(entry);
+            } else {
+                self.fail(&entry, Failure::SessionEnded, why);
+            }
         }
     }
 
-    /// Whether anything is on its way into the page or to WhatsApp's server.
-    pub(super) fn is_busy(&self) -> bool {
-        self.current.is_some() || !self.handed.is_empty()
+    /// Whether anything is on its way into the ledger, into the page or to WhatsApp's server.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.reserved > 0 || self.current.is_some() || !self.handed.is_empty()
     }
 
-    /// The page is gone: nothing further will be heard of any message.
-    pub(super) fn end(&mut self, why: &str, not_ready: &SendError) {
-        self.refuse_waiting(not_ready);
-        if let Some(Current {
-            entry, prepared, ..
-        }) = self.current.take()
-        {
-            let outcome = match prepared {
-                None => SendError::Failed(format!("{why}; nothing was sent")),
-                Some(prepared) => SendError::Unconfirmed {
-                    message_id: prepared.message_id,
-                    detail: why.to_owned(),
-                },
-            };
-            answer(entry.reply, Err(outcome));
-        }
-        for handed in self.handed.drain(..) {
-            answer(
-                handed.reply,
-                Err(SendError::Unconfirmed {
-                    message_id: Some(handed.message_id),
-                    detail: why.to_owned(),
-                }),
-            );
-        }
+    fn put_back(&mut self, entry: Entry, paused_until: Instant) {
+        self.paused_until = Some(paused_until);
+        self.waiting.push_front(entry);
     }
-}
 
-impl From<PrepareError> for SendError {
-    fn from(why: PrepareError) -> Self {
-        match why {
-            PrepareError::NotOnWhatsApp => Self::NotOnWhatsApp,
-            PrepareError::Failed(_) | PrepareError::Interrupted(_) => Self::Failed(why.to_string()),
-        }
+    fn fail(&mut self, entry: &Entry, failure: Failure, detail: &str) {
+        let key = &entry.outgoing.key;
+        tracing::warn!(message.key = key, "a message was not sent: {detail}");
+        self.note(key, Step::Failed(failure, detail.to_owned()));
     }
-}
 
-fn answer(reply: Reply, outcome: Result<Sent, SendError>) {
-    // A caller that has gone away wants no answer.
-    drop(reply.send(outcome));
-}
-
-/// A message id as WhatsApp Web makes them: `3EB0` and 18 hexadecimal digits (`WAWebMsgKey.newId`).
-fn new_key() -> String {
-    let random: [u8; 9] = rand::rng().random();
-    random
-        .iter()
-        .fold("3EB0".to_owned(), |key, byte| format!("{key}{byte:02X}"))
+    fn note(&mut self, key: &str, step: Step) {
+        self.notes.push((key.to_owned(), step));
+    }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

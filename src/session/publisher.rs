@@ -61,11 +61,7 @@ impl Publisher {
 
     /// What a send is told while the session cannot send.
     pub(super) fn not_ready(&self) -> SendError {
-        let snapshot = self.0.borrow();
-        SendError::NotReady {
-            state: snapshot.state.name(),
-            reason: snapshot.reason.clone(),
-        }
+        not_ready(&self.0.borrow())
     }
 
     /// Changes what stands beside the state.
@@ -75,6 +71,14 @@ impl Publisher {
             snapshot.revision += u64::from(changed);
             changed
         });
+    }
+}
+
+/// What a send is told while the session cannot send.
+pub(super) fn not_ready(snapshot: &Snapshot) -> SendError {
+    SendError::NotReady {
+        state: snapshot.state.name(),
+        reason: snapshot.reason.clone(),
     }
 }
 

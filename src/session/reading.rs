@@ -55,7 +55,7 @@ impl<'a> Reading<'a> {
                 return Some(End {
                     reason,
                     unlinked: false,
-                    asked: None,
+                    asked: Vec::new(),
                 });
             }
             (_, None) if self.standing.linked => {

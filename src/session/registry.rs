@@ -15,10 +15,13 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    ClienteId, ConnectError, SessionHandle, Snapshot,
+    ClienteId, ConnectError, SendLimits, SessionHandle, Snapshot,
     actor::{Actor, ActorOptions},
 };
-use crate::whatsapp::{PageSettings, WhatsAppPage};
+use crate::{
+    ledger::{Ledger, LedgerOptions},
+    whatsapp::{PageSettings, WhatsAppPage},
+};
 
 /// What all sessions have in common.
 #[derive(Clone, Debug)]
@@ -35,8 +38,12 @@ pub struct RegistryOptions {
     pub qr_timeout: Duration,
     /// Whether an account is taken back when WhatsApp Web is opened elsewhere.
     pub take_over: bool,
-    /// How long a send waits for WhatsApp's server.
-    pub send_wait: Duration,
+    /// How much a session sends.
+    pub sends: SendLimits,
+    /// Within which the same content is the same send, when its caller gives it no key; `None`: never.
+    pub send_dedup: Option<Duration>,
+    /// What became of every send.
+    pub ledger: LedgerOptions,
 }
 
 /// All sessions.
@@ -48,6 +55,9 @@ pub struct Registry {
     starts: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    ledger: Ledger,
+    /// Ends after all sessions: they still have something to write down when they stop.
+    keeper: TaskTracker,
 }
 
 impl Registry {
@@ -57,6 +67,10 @@ impl Registry {
     ///
     /// The tokens folder cannot be read.
     pub fn open(options: RegistryOptions) -> std::io::Result<Self> {
+        let (ledger, keeper_task) = Ledger::new(options.ledger.clone());
+        let keeper = TaskTracker::new();
+        keeper.spawn(keeper_task.run());
+        keeper.close();
         let registry = Self {
             capacity: Arc::new(Semaphore::new(options.max_sessions.get())),
             starts: Arc::new(Semaphore::new(options.max_concurrent_starts.get())),
@@ -64,6 +78,8 @@ impl Registry {
             sessions: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            ledger,
+            keeper,
         };
         for entry in std::fs::read_dir(&registry.options.tokens_dir)? {
             let entry = entry?;
@@ -117,6 +133,13 @@ impl Registry {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.ledger.close().await;
+        self.keeper.wait().await;
+    }
+
+    /// What became of every send.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     fn start_actor(&self, id: &ClienteId) -> SessionHandle {
@@ -128,7 +151,9 @@ impl Registry {
             starts: Arc::clone(&self.starts),
             qr_timeout: self.options.qr_timeout,
             take_over: self.options.take_over,
-            send_wait: self.options.send_wait,
+            sends: self.options.sends,
+            send_dedup: self.options.send_dedup,
+            ledger: self.ledger.clone(),
             stop: self.stop.child_token(),
         };
         let (session, actor) = Actor::<WhatsAppPage>::new(options);

@@ -8,23 +8,22 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DisconnectError, DisconnectOutcome, Reason, ReasonCode, SendError, SessionState,
+    DisconnectError, DisconnectOutcome, Reason, ReasonCode, SessionState,
     actor::{ActorOptions, End, answer, far_future},
     handle::Command,
-    outbox::Outbox,
+    numbers::Numbers,
     publisher::Publisher,
     reading::Reading,
+    sending::{Means, Sending},
     state::Event,
     timers::{Passed, START_TIMEOUT, SYNC_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
 };
-use crate::whatsapp::{
-    Driver, Fact, HandOverError, Handed, LogoutError, Outgoing, PrepareError, Prepared, Standing,
-};
+use crate::whatsapp::{Driver, Fact, LogoutError, Standing};
 
 /// A hand-over that has begun takes milliseconds, an acknowledgement half a second (WHATSAPP.md, section 4); what has not
 /// come by then may not come for long.
@@ -36,11 +35,12 @@ pub(super) struct Serving<'a, D: Driver> {
     publisher: &'a Publisher,
     stop: &'a CancellationToken,
     qr_timeout: Duration,
-    send_wait: Duration,
     page: Reading<'a>,
-    outbox: Outbox,
+    sending: Sending<'a, D>,
     /// What has been asked of the page and not been answered yet.
     calls: FuturesUnordered<BoxFuture<'a, Answer>>,
+    /// Who waits for the logout that the page has been asked for.
+    logouts: Vec<LogoutReply>,
     /// Held until the page stands: the heavy part of a start is its loading.
     start: Option<OwnedSemaphorePermit>,
     timers: Timers,
@@ -50,11 +50,9 @@ type LogoutReply = oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>;
 
 /// What the page answered.
 enum Answer {
-    Prepared(Result<Prepared, PrepareError>),
-    HandedOver(Result<Handed, HandOverError>),
     Refreshed(Result<(), String>),
     TakenOver(Result<(), String>),
-    LoggedOut(Result<(), LogoutError>, LogoutReply),
+    LoggedOut(Result<(), LogoutError>),
 }
 
 impl<'a, D: Driver> Serving<'a, D> {
@@ -62,17 +60,25 @@ impl<'a, D: Driver> Serving<'a, D> {
         driver: &'a D,
         options: &'a ActorOptions<D>,
         publisher: &'a Publisher,
+        numbers: &'a mut Numbers,
         start: OwnedSemaphorePermit,
     ) -> Self {
+        let means = Means {
+            driver,
+            ledger: &options.ledger,
+            numbers,
+            publisher,
+            session: &options.id,
+        };
         Self {
             driver,
             publisher,
             stop: &options.stop,
             qr_timeout: options.qr_timeout,
-            send_wait: options.send_wait,
             page: Reading::new(publisher),
-            outbox: Outbox::default(),
+            sending: Sending::new(means, options.sends),
             calls: FuturesUnordered::new(),
+            logouts: Vec::new(),
             start: Some(start),
             timers: Timers::new(options.qr_timeout, options.take_over, Instant::now()),
         }
@@ -90,6 +96,7 @@ impl<'a, D: Driver> Serving<'a, D> {
                 biased;
                 () = self.stop.cancelled() => break End::stopping(),
                 Some(answer) = self.calls.next() => if let Some(end) = self.on_answer(answer) { break end },
+                Some(answer) = self.sending.next_answer() => self.sending.on_answer(answer),
                 fact = facts.recv() => {
                     let fact = fact.unwrap_or_else(|| Fact::PageLost("the page is not heard any more".to_owned()));
                     if let Some(end) = self.on_fact(fact) { break end }
@@ -97,14 +104,17 @@ impl<'a, D: Driver> Serving<'a, D> {
                 Some(command) = commands.recv() => if let Some(end) = self.on_command(command) { break end },
                 () = sleep_until(wake_at) => if let Some(end) = self.on_time(Instant::now()) { break end },
             }
-            self.begin_next_send();
+            self.sending.go_on();
+            self.sending.write_notes().await;
         };
-        self.wind_up(&end, facts).await;
-        end
+        self.wind_up(end, facts).await
     }
 
     fn next_deadline(&self) -> Instant {
-        let deadlines = [self.timers.next(), self.outbox.next_deadline()];
+        let deadlines = [
+            self.timers.next(),
+            self.sending.next_deadline(Instant::now()),
+        ];
         deadlines
             .into_iter()
             .flatten()
@@ -113,7 +123,7 @@ impl<'a, D: Driver> Serving<'a, D> {
     }
 
     fn on_time(&mut self, now: Instant) -> Option<End> {
-        self.outbox.expire(now);
+        self.sending.on_time(now);
         match self.timers.passed(now)? {
             Passed::Start => return Some(self.not_started()),
             Passed::Turn => self.start = None,
@@ -151,7 +161,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             Passed::Reconnect => {
                 self.publisher
                     .apply(&Event::Unready, Some(self.page.why_unready()));
-                self.outbox.refuse_waiting(&self.publisher.not_ready());
+                self.sending.refuse_waiting();
             }
         }
         None
@@ -179,7 +189,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         match fact {
             Fact::Stands(standing) => return self.on_standing(standing),
             Fact::LoggedOut(reason) => self.page.on_logged_out(reason),
-            Fact::Ack { key, ack } => self.outbox.on_ack(&key, ack),
+            Fact::Ack { key, ack } => self.sending.on_ack(&key, ack),
             Fact::BrowserLost(detail) => {
                 return Some(End::because(
                     ReasonCode::BrowserLost,
@@ -199,13 +209,9 @@ impl<'a, D: Driver> Serving<'a, D> {
     fn on_standing(&mut self, standing: Standing) -> Option<End> {
         let end = self.page.on_standing(standing);
         let state = self.publisher.state();
+        self.sending.on_standing(self.page.standing());
         if state != SessionState::Ready {
-            self.outbox.refuse_waiting(&self.publisher.not_ready());
-        }
-        if matches!(state, SessionState::QrRequired { .. }) {
-            // WhatsApp's own queue has gone with the link.
-            self.outbox
-                .end("the device was unlinked", &self.publisher.not_ready());
+            self.sending.refuse_waiting();
         }
         if state != SessionState::Init {
             self.start = None;
@@ -219,11 +225,13 @@ impl<'a, D: Driver> Serving<'a, D> {
         let state = self.publisher.state();
         match command {
             Command::Connect { reply } => answer(reply, Ok(state == SessionState::Ready)),
-            Command::Send { message, reply } if state == SessionState::Ready => {
-                self.outbox
-                    .accept(message, reply, Instant::now() + self.send_wait);
-            }
-            Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
+            Command::Send {
+                new,
+                deadline,
+                reply,
+            } => self.sending.accept(new, deadline, reply),
+            Command::Check { to, reply } => self.sending.check(to, reply),
+            Command::Cancel { key, reply } => answer(reply, self.sending.cancel(&key)),
             Command::Disconnect {
                 logout: false,
                 reply,
@@ -240,60 +248,27 @@ impl<'a, D: Driver> Serving<'a, D> {
     fn log_out(&mut self, reply: LogoutReply) -> Option<End> {
         let standing = self.page.standing();
         if standing.login {
-            return Some(logged_out(reply));
+            return Some(logged_out(vec![reply]));
         }
         if !standing.linked {
             answer(reply, Err(DisconnectError::NotLinked));
             return None;
         }
-        let driver = self.driver;
-        let log_out = async move { Answer::LoggedOut(driver.log_out().await, reply) };
-        self.calls.push(log_out.boxed());
-        None
-    }
-
-    /// A page that loads itself anew is waited for: what waits is refused only when the session is no longer READY.
-    fn begin_next_send(&mut self) {
-        if !self.page.standing().is_ready() {
-            return;
+        self.logouts.push(reply);
+        if self.logouts.len() == 1 {
+            let driver = self.driver;
+            let log_out = async move { Answer::LoggedOut(driver.log_out().await) };
+            self.calls.push(log_out.boxed());
         }
-        let Some((outgoing, deadline)) = self.outbox.begin(Instant::now()) else {
-            return;
-        };
-        let driver = self.driver;
-        let prepare = async move {
-            let late = |_| {
-                Err(PrepareError::Failed(
-                    "the page did not look the number up in time; nothing was sent".to_owned(),
-                ))
-            };
-            Answer::Prepared(
-                timeout_at(deadline, driver.prepare(&outgoing))
-                    .await
-                    .unwrap_or_else(late),
-            )
-        };
-        self.calls.push(prepare.boxed());
+        None
     }
 
     fn on_answer(&mut self, outcome: Answer) -> Option<End> {
         match outcome {
-            Answer::Prepared(result) => {
-                if let Some((prepared, outgoing, deadline)) =
-                    self.outbox.on_prepared(result, Instant::now())
-                {
-                    self.calls
-                        .push(hand_over(self.driver, prepared, outgoing, deadline).boxed());
-                }
+            Answer::LoggedOut(Ok(())) => {
+                return Some(logged_out(std::mem::take(&mut self.logouts)));
             }
-            Answer::HandedOver(result) => self.outbox.on_handed_over(result),
-            Answer::LoggedOut(Ok(()), reply) => return Some(logged_out(reply)),
-            Answer::LoggedOut(Err(why), reply) => {
-                answer(
-                    reply,
-                    Err(DisconnectError::LogoutUnconfirmed(why.to_string())),
-                );
-            }
+            Answer::LoggedOut(Err(why)) => self.refuse_logouts(&why.to_string()),
             Answer::Refreshed(Ok(())) => {}
             Answer::TakenOver(Ok(())) => {
                 tracing::info!("took the account over from another window");
@@ -308,68 +283,54 @@ impl<'a, D: Driver> Serving<'a, D> {
         None
     }
 
-    /// Lets what has begun finish, then answers every caller with what is known. When the page is still there, that is
-    /// a hand-over on its way and acknowledgements that come within the half second that WhatsApp's server needs.
-    async fn wind_up(&mut self, end: &End, mut facts: mpsc::Receiver<Fact>) {
-        let not_ready = not_ready_after(end);
-        self.outbox.refuse_waiting(&not_ready);
-        self.outbox.refuse_unprepared(&not_ready);
+    fn refuse_logouts(&mut self, why: &str) {
+        for reply in self.logouts.drain(..) {
+            let refused = DisconnectError::LogoutUnconfirmed(why.to_owned());
+            answer(reply, Err(refused));
+        }
+    }
+
+    /// Lets what has begun finish, and writes down what is known. When the page is still there, that is a hand-over on
+    /// its way and acknowledgements that come within the half second that WhatsApp's server needs.
+    async fn wind_up(mut self, mut end: End, mut facts: mpsc::Receiver<Fact>) -> End {
+        self.sending.refuse(&end.reason.detail);
+        self.sending.write_notes().await;
         let page_is_there = matches!(
             end.reason.code,
             ReasonCode::DisconnectRequested | ReasonCode::ShuttingDown
         );
         let finish = async {
-            while page_is_there && self.outbox.is_busy() {
+            while page_is_there && (self.sending.is_busy() || !self.logouts.is_empty()) {
                 tokio::select! {
-                    Some(answer) = self.calls.next() => if let Some(End { asked: Some(asked), .. }) = self.on_answer(answer) {
-                        crate::session::actor::answer(asked, Ok(DisconnectOutcome::LoggedOut));
+                    Some(answer) = self.calls.next() => if let Some(mut logged_out) = self.on_answer(answer) {
+                        // A logout that comes through all the same is what the session ends with.
+                        logged_out.asked.append(&mut end.asked);
+                        end = logged_out;
                     },
+                    Some(answer) = self.sending.next_answer() => self.sending.on_answer(answer),
                     Some(fact) = facts.recv() => if let Fact::Ack { key, ack } = fact {
-                        self.outbox.on_ack(&key, ack);
+                        self.sending.on_ack(&key, ack);
                     },
                     else => break,
                 }
+                self.sending.refuse(&end.reason.detail);
+                self.sending.write_notes().await;
             }
         };
         if timeout(WIND_UP_GRACE, finish).await.is_err() {
-            tracing::warn!("messages were still on their way when the session ended");
+            tracing::warn!("something was still on its way when the session ended");
         }
-        self.outbox.end(&end.reason.detail, &not_ready);
+        self.refuse_logouts("the session ended first");
+        end
     }
 }
 
 /// The end of a session whose device is no longer linked.
-fn logged_out(reply: LogoutReply) -> End {
+fn logged_out(asked: Vec<LogoutReply>) -> End {
     let detail = "logged out; POST /connect shows a code to link it again";
     End {
         reason: Reason::new(ReasonCode::LoggedOut, detail),
         unlinked: true,
-        asked: Some(reply),
+        asked,
     }
-}
-
-/// What a send is told that the end of its session has overtaken.
-fn not_ready_after(end: &End) -> SendError {
-    SendError::NotReady {
-        state: SessionState::Disconnected.name(),
-        reason: Some(end.reason.clone()),
-    }
-}
-
-async fn hand_over<D: Driver>(
-    driver: &D,
-    prepared: Prepared,
-    outgoing: Outgoing,
-    deadline: Instant,
-) -> Answer {
-    let late = |_| {
-        Err(HandOverError::Unknown(
-            "the page did not say in time whether it took the message".to_owned(),
-        ))
-    };
-    Answer::HandedOver(
-        timeout_at(deadline, driver.hand_over(&prepared, &outgoing))
-            .await
-            .unwrap_or_else(late),
-    )
 }

@@ -35,6 +35,18 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Asks for a fresh batch of login codes, after the last one has run out.
     fn refresh_codes(&self) -> impl Future<Output = Result<(), String>> + Send;
 
+    /// Asks WhatsApp whether a number, digits only, has an account: its chat's address, `None` when it has none.
+    fn check_number(
+        &self,
+        number: &str,
+    ) -> impl Future<Output = Result<Option<String>, PrepareError>> + Send;
+
+    /// Looks a message up in WhatsApp's own store: how far it has got, `None` when the store does not have it.
+    fn look_up(
+        &self,
+        look_up: &LookUp,
+    ) -> impl Future<Output = Result<Option<i32>, LookUpError>> + Send;
+
     /// Makes ready to send: the recipient is looked up and the message gets its full id. Sends nothing.
     fn prepare(
         &self,
@@ -165,6 +177,8 @@ pub struct Outgoing {
     pub key: String,
     /// The recipient's number, digits only.
     pub to: String,
+    /// The recipient's chat, where it is known: the number need not be checked then.
+    pub chat: Option<String>,
     /// The text.
     pub body: String,
 }
@@ -201,6 +215,30 @@ impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prepared").finish_non_exhaustive()
     }
+}
+
+/// A message that may be in WhatsApp's own store. Its `Debug` shows no number.
+#[derive(Clone)]
+pub struct LookUp {
+    /// Its full id.
+    pub message_id: String,
+}
+
+impl fmt::Debug for LookUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LookUp").finish_non_exhaustive()
+    }
+}
+
+/// Why a message could not be looked up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookUpError {
+    /// The page did not answer: the same question may be answered in a moment.
+    #[error("{0}")]
+    NoAnswer(String),
+    /// No adapter that serves can see the store.
+    #[error("{0}")]
+    NoAdapter(String),
 }
 
 /// Why a page could not be opened.
@@ -240,6 +278,9 @@ pub enum HandOverError {
     /// The page says that it took nothing.
     #[error("{0}")]
     NotHanded(String),
+    /// The page is between two documents, and took nothing: the same may go well in a moment.
+    #[error("{0}; nothing was sent")]
+    Interrupted(String),
     /// No answer, or one that leaves it open.
     #[error("{0}")]
     Unknown(String),

@@ -19,8 +19,8 @@ mod typing;
 
 pub use adapter::{AdapterName, UnknownAdapter};
 pub use driver::{
-    Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
-    PrepareError, Prepared, Standing, Trouble,
+    Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
+    OpenError, Outgoing, PrepareError, Prepared, Standing, Trouble,
 };
 pub use page::{PageSettings, WhatsAppPage};
 pub use scripts::{PageScripts, ScriptError};

@@ -23,8 +23,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
-    PageScripts, PrepareError, Prepared, Standing,
+    AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError, OpenError,
+    Outgoing, PageScripts, PrepareError, Prepared, Standing,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER, NOT_LOADED},
     bundle::Bundle,
     input::{Point, click},
@@ -42,6 +42,9 @@ const NAVIGATION_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// A number check is one question to WhatsApp's server. One that hangs holds up the sends behind it.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A look-up is one question to the page's own database.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A logout is one request to WhatsApp's server and a reload of the page.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -135,6 +138,54 @@ impl Driver for WhatsAppPage {
             .await
             .map_err(|other| format!("{}; {}", why.detail, other.detail))?;
         click(self.browser.page(), target).await
+    }
+
+    async fn check_number(&self, number: &str) -> Result<Option<String>, PrepareError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            chat: Option<String>,
+        }
+        let mut failed = PrepareError::Interrupted("no adapter can check a number now".to_owned());
+        // On the screen a number is checked by opening its chat, which is more than a question.
+        let senders = self.senders();
+        for &adapter in senders.iter().filter(|name| **name != AdapterName::Dom) {
+            let argument = json!({ "to": number });
+            let page = self.browser.page();
+            let checked =
+                bridge::call_within(page, adapter, "checkNumber", &argument, PREPARE_TIMEOUT);
+            failed = match checked.await {
+                Ok(Answer { chat }) => return Ok(chat),
+                Err(why) => PrepareError::Failed(why.detail),
+            };
+        }
+        Err(failed)
+    }
+
+    async fn look_up(&self, look_up: &LookUp) -> Result<Option<i32>, LookUpError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            ack: Option<i32>,
+        }
+        let mut refusals = Vec::new();
+        for &adapter in self
+            .adapters
+            .iter()
+            .filter(|name| **name != AdapterName::Dom)
+        {
+            let argument = json!({ "message_id": look_up.message_id });
+            let page = self.browser.page();
+            let found = bridge::call_within(page, adapter, "lookUp", &argument, LOOK_UP_TIMEOUT);
+            match found.await {
+                Ok(Answer { ack }) => return Ok(ack),
+                // One that is not loaded may be in a moment; one that has changed may be mended.
+                Err(why) => refusals.push(why.detail),
+            }
+        }
+        if !refusals.is_empty() {
+            return Err(LookUpError::NoAnswer(refusals.join("; ")));
+        }
+        let why = "on the screen a message cannot be found by its id";
+        Err(LookUpError::NoAdapter(why.to_owned()))
     }
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
@@ -250,7 +301,7 @@ impl WhatsAppPage {
                 }
                 continue;
             }
-            let argument = json!({ "key": outgoing.key, "to": outgoing.to });
+            let argument = json!({ "key": outgoing.key, "to": outgoing.to, "chat": outgoing.chat });
             let page = self.browser.page();
             let prepared =
                 bridge::call_within(page, adapter, "prepare", &argument, PREPARE_TIMEOUT);
@@ -293,6 +344,7 @@ impl WhatsAppPage {
             Err(why) if [NO_ANSWER, INTERRUPTED, "IN_DOUBT"].contains(&why.code.as_str()) => {
                 Err(HandOverError::Unknown(why.detail))
             }
+            Err(why) if why.code == NOT_LOADED => Err(HandOverError::Interrupted(why.detail)),
             Err(why) => Err(HandOverError::NotHanded(why.detail)),
         }
     }

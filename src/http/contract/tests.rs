@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::session::{QrCode, Reason};
+use crate::{
+    ledger::SendState,
+    session::{QrCode, Reason},
+};
 
 fn snapshot(state: SessionState) -> Snapshot {
     Snapshot {
@@ -97,15 +100,21 @@ fn a_connect_says_where_the_session_has_got_to() {
 fn a_message_that_only_the_queue_has_is_pending() {
     let sent = |ack| Sent {
         message_id: "true_1@c.us_3EB0".to_owned(),
+        state: if ack == 0 {
+            SendState::Handed
+        } else {
+            SendState::Sent
+        },
         ack,
         at: Timestamp::UNIX_EPOCH,
+        is_repeated: false,
     };
     let pending = Accepted::of(json!(51), "5491158254201".to_owned(), sent(0));
     assert!(!pending.is_with_the_server());
     assert_eq!(
         serde_json::to_value(pending).unwrap(),
         json!({
-            "success": true, "ok": true, "message": "Message pending", "message_id": "true_1@c.us_3EB0",
+            "success": true, "ok": true, "message": "Message pending", "message_state": "handed", "message_id": "true_1@c.us_3EB0",
             "data": {
                 "success": true, "cliente_id": 51, "to": "5491158254201", "messageId": "true_1@c.us_3EB0",
                 "timestamp": "1970-01-01T00:00:00.000Z", "ack": 0,

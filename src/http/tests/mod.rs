@@ -20,7 +20,8 @@ use tower::ServiceExt as _;
 use super::{AppState, router};
 use crate::{
     config::Config,
-    session::{Registry, RegistryOptions},
+    ledger::LedgerOptions,
+    session::{Registry, RegistryOptions, SendLimits},
     whatsapp::{AdapterName, PageScripts, PageSettings},
 };
 
@@ -28,6 +29,7 @@ use crate::{
 struct Api {
     router: Router,
     tokens: TempDir,
+    _data: TempDir,
 }
 
 struct Answer {
@@ -45,7 +47,7 @@ impl Api {
                 .map(|(_, value)| OsString::from(*value))
         };
         let config = Config::from_lookup(lookup).unwrap();
-        let tokens = tempfile::tempdir().unwrap();
+        let (tokens, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let one = NonZeroUsize::MIN;
         let registry = Registry::open(RegistryOptions {
             tokens_dir: tokens.path().to_owned(),
@@ -62,12 +64,23 @@ impl Api {
             max_concurrent_starts: one,
             qr_timeout: Duration::from_secs(1),
             take_over: true,
-            send_wait: Duration::from_secs(1),
+            sends: SendLimits {
+                queue_max: one,
+                rate_per_minute: None,
+                wait: Duration::from_secs(1),
+            },
+            send_dedup: None,
+            ledger: LedgerOptions {
+                folder: data.path().join("ledger"),
+                idempotency: Duration::from_secs(3600),
+                retention: Duration::from_secs(3600),
+            },
         });
         let state = AppState::new(Arc::new(registry.unwrap()), &config);
         Self {
             router: router(state),
             tokens,
+            _data: data,
         }
     }
 

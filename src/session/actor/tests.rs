@@ -1,6 +1,6 @@
 //! The actor against a scripted page, in paused time: minutes pass in no time, and nothing depends on the machine.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Actor, ActorOptions};
 use crate::{
     browser::Closed,
+    ledger::{Ledger, LedgerOptions},
     session::{
-        ConnectError, DisconnectOutcome, ReasonCode, SendError, SessionHandle, SessionState,
-        Snapshot, TextMessage, WaitFor,
+        ConnectError, DisconnectOutcome, ReasonCode, SendError, SendLimits, SendRequest,
+        SessionHandle, SessionState, Snapshot, TextMessage, WaitFor,
     },
     whatsapp::{
-        AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
-        PrepareError, Prepared, Standing, Trouble,
+        AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
+        OpenError, Outgoing, PrepareError, Prepared, Standing, Trouble,
     },
 };
 
@@ -65,6 +66,14 @@ impl Driver for Scripted {
     async fn refresh_codes(&self) -> Result<(), String> {
         self.calls.send(Call::RefreshCodes).await.unwrap();
         Ok(())
+    }
+
+    async fn check_number(&self, _number: &str) -> Result<Option<String>, PrepareError> {
+        Ok(None)
+    }
+
+    async fn look_up(&self, _look_up: &LookUp) -> Result<Option<i32>, LookUpError> {
+        Ok(None)
     }
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
@@ -120,15 +129,24 @@ struct Stage {
     starts: Arc<Semaphore>,
     stop: CancellationToken,
     folder: tempfile::TempDir,
+    ledger: Ledger,
 }
 
 impl Stage {
     fn new(capacity: usize, starts: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (ledger, keeper) = Ledger::new(LedgerOptions {
+            folder: folder.path().join("ledger"),
+            idempotency: NEVER,
+            retention: NEVER,
+        });
+        tokio::spawn(keeper.run());
         Self {
             capacity: Arc::new(Semaphore::new(capacity)),
             starts: Arc::new(Semaphore::new(starts)),
             stop: CancellationToken::new(),
-            folder: tempfile::tempdir().unwrap(),
+            folder,
+            ledger,
         }
     }
 
@@ -142,7 +160,13 @@ impl Stage {
             starts: Arc::clone(&self.starts),
             qr_timeout: Duration::from_secs(300),
             take_over: true,
-            send_wait: Duration::from_secs(45),
+            sends: SendLimits {
+                queue_max: NonZeroUsize::new(100).unwrap(),
+                rate_per_minute: None,
+                wait: Duration::from_secs(45),
+            },
+            send_dedup: None,
+            ledger: self.ledger.clone(),
             stop: self.stop.child_token(),
         });
         let task = tokio::spawn(actor.run());
@@ -202,8 +226,14 @@ impl Session {
             to: to.parse().unwrap(),
             body: "hola".to_owned(),
         };
+        let request = SendRequest {
+            message,
+            cliente_id: "51".to_owned(),
+            idempotency_key: None,
+            waits: true,
+        };
         let handle = self.handle.clone();
-        tokio::spawn(async move { handle.send_text(message).await })
+        tokio::spawn(async move { handle.send(request).await })
     }
 }
 

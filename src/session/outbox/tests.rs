@@ -1,25 +1,49 @@
-//! Every caller is answered once, with what is known.
+//! Every send is handed over in its turn, and each way in which it can end is written down.
+
+use jiff::Timestamp;
 
 use super::*;
-use crate::whatsapp::AdapterName;
+use crate::{
+    ledger::SendState,
+    whatsapp::{AdapterName, PrepareError},
+};
 
-type Answer = oneshot::Receiver<Result<Sent, SendError>>;
-
-fn send(outbox: &mut Outbox, deadline: Instant) -> Answer {
-    let (reply, answer) = oneshot::channel();
-    let message = TextMessage {
-        to: "5491158254201".parse().unwrap(),
-        body: "hola".to_owned(),
-    };
-    outbox.accept(message, reply, deadline);
-    answer
+fn limits() -> SendLimits {
+    SendLimits {
+        queue_max: NonZeroUsize::new(100).unwrap(),
+        rate_per_minute: None,
+        wait: Duration::from_secs(45),
+    }
 }
 
-fn handed(outgoing: &Outgoing) -> Handed {
-    let message_id = prepared(outgoing).message_id.unwrap();
-    Handed {
-        key: outgoing.key.clone(),
-        message_id,
+fn outbox() -> Outbox {
+    Outbox::new(limits())
+}
+
+pub(in crate::session) fn record(seq: i64) -> Record {
+    Record {
+        seq,
+        key: format!("3EB0{seq}"),
+        session: "51".to_owned(),
+        cliente_id: "51".to_owned(),
+        account: None,
+        to: "5491158254201".to_owned(),
+        body: Some("hola".to_owned()),
+        is_durable: false,
+        state: SendState::Queued,
+        adapter: None,
+        wa_key: None,
+        message_id: None,
+        is_taken: false,
+        ack: 0,
+        failure: None,
+        detail: None,
+        queued_at: Timestamp::now(),
+        handed_at: None,
+        sent_at: None,
+        delivered_at: None,
+        read_at: None,
+        ended_at: None,
     }
 }
 
@@ -31,152 +55,247 @@ fn prepared(outgoing: &Outgoing) -> Prepared {
     }
 }
 
+fn handed(outgoing: &Outgoing) -> Handed {
+    Handed {
+        key: outgoing.key.clone(),
+        message_id: prepared(outgoing).message_id.unwrap(),
+    }
+}
+
 /// Takes the next send up to the moment before its hand-over is answered.
-fn begin_and_prepare(outbox: &mut Outbox) -> Outgoing {
-    let (outgoing, _) = outbox.begin(Instant::now()).unwrap();
-    outbox
-        .on_prepared(Ok(prepared(&outgoing)), Instant::now())
-        .unwrap();
+fn begin(outbox: &mut Outbox, now: Instant) -> Outgoing {
+    let (outgoing, _) = outbox.begin(now).unwrap();
+    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
+    outbox.on_written(Ok(()), now).unwrap();
     outgoing
 }
 
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(45)
+fn in_time(now: Instant) -> Instant {
+    now + Duration::from_secs(45)
+}
+
+/// The last word on a send.
+fn last(outbox: &mut Outbox) -> Step {
+    outbox.take_notes().pop().expect("something was noted").1
 }
 
 #[test]
-fn a_send_is_answered_when_the_server_has_it() {
-    let mut outbox = Outbox::default();
-    let mut answer = send(&mut outbox, soon());
-    let outgoing = begin_and_prepare(&mut outbox);
-    outbox.on_handed_over(Ok(handed(&outgoing)));
+fn a_send_is_noted_as_taken_and_then_as_far_as_whatsapp_says() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), Some(in_time(now)));
+    let outgoing = begin(&mut outbox, now);
+    assert!(!outbox.on_handed_over(Ok(handed(&outgoing)), now));
+    assert!(matches!(last(&mut outbox), Step::Taken { .. }));
     outbox.on_ack(&outgoing.key, 0);
-    assert!(answer.try_recv().is_err(), "ack 0 is not sent");
+    assert!(outbox.take_notes().is_empty(), "ack 0 is no news");
+    assert!(outbox.is_busy());
     outbox.on_ack(&outgoing.key, 1);
-    assert_eq!(answer.try_recv().unwrap().unwrap().ack, 1);
+    assert!(matches!(last(&mut outbox), Step::Acknowledged(1)));
+    assert!(!outbox.is_busy());
 }
 
 #[test]
 fn an_acknowledgement_that_overtakes_the_hand_over_counts() {
-    let mut outbox = Outbox::default();
-    let mut answer = send(&mut outbox, soon());
-    let outgoing = begin_and_prepare(&mut outbox);
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), Some(in_time(now)));
+    let outgoing = begin(&mut outbox, now);
     outbox.on_ack(&outgoing.key, 2);
-    outbox.on_handed_over(Ok(handed(&outgoing)));
-    assert_eq!(answer.try_recv().unwrap().unwrap().ack, 2);
+    outbox.on_handed_over(Ok(handed(&outgoing)), now);
+    assert!(matches!(last(&mut outbox), Step::Acknowledged(2)));
 }
 
 #[test]
-fn one_send_at_a_time_goes_into_the_page_in_order() {
-    let mut outbox = Outbox::default();
-    let _answers = [send(&mut outbox, soon()), send(&mut outbox, soon())];
-    let first = begin_and_prepare(&mut outbox);
-    assert!(outbox.begin(Instant::now()).is_none());
-    outbox.on_handed_over(Ok(handed(&first)));
-    assert_ne!(outbox.begin(Instant::now()).unwrap().0.key, first.key);
+fn one_send_at_a_time_goes_into_the_page_in_the_order_of_acceptance() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    for seq in [2, 1, 3] {
+        outbox.enqueue(&record(seq), Some(in_time(now)));
+    }
+    let first = begin(&mut outbox, now);
+    assert_eq!(first.key, "3EB01");
+    assert!(outbox.begin(now).is_none());
+    outbox.on_handed_over(Ok(handed(&first)), now);
+    assert_eq!(outbox.begin(now).unwrap().0.key, "3EB02");
 }
 
 #[test]
-fn what_is_not_known_is_said_to_be_unknown_and_never_failed() {
-    let mut outbox = Outbox::default();
-    let mut interrupted = send(&mut outbox, soon());
-    begin_and_prepare(&mut outbox);
-    outbox.end("Chrome ended", &SendError::ShuttingDown);
-    let outcome = interrupted.try_recv().unwrap().unwrap_err();
-    assert!(
-        matches!(
-            outcome,
-            SendError::Unconfirmed {
-                message_id: Some(_),
-                ..
-            }
-        ),
-        "{outcome:?}"
-    );
+fn a_hand_over_without_an_answer_is_in_doubt_and_is_not_noted_as_anything() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), Some(in_time(now)));
+    begin(&mut outbox, now);
+    outbox.take_notes();
+    let in_doubt = outbox.on_handed_over(Err(HandOverError::Unknown("late".to_owned())), now);
+    assert!(in_doubt && outbox.take_notes().is_empty());
+    assert!(!outbox.holds("3EB01"));
 }
 
 #[test]
-fn what_certainly_was_not_sent_is_said_to_have_failed() {
-    let mut outbox = Outbox::default();
-    let mut looked_up = send(&mut outbox, soon());
-    let mut waiting = send(&mut outbox, soon());
-    outbox.begin(Instant::now()).unwrap();
-    outbox.end("Chrome ended", &SendError::ShuttingDown);
-    assert!(matches!(
-        looked_up.try_recv().unwrap(),
-        Err(SendError::Failed(_))
-    ));
-    assert!(matches!(
-        waiting.try_recv().unwrap(),
-        Err(SendError::ShuttingDown)
-    ));
+fn a_page_that_was_between_two_documents_gets_it_again() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), Some(in_time(now)));
+    begin(&mut outbox, now);
+    let reloading = Err(HandOverError::Interrupted("not loaded".to_owned()));
+    assert!(!outbox.on_handed_over(reloading, now));
+    assert!(matches!(last(&mut outbox), Step::Absent));
+    assert!(outbox.begin(now).is_none(), "it pauses");
+    assert!(outbox.begin(now + INTERRUPTION_PAUSE).is_some());
+}
+
+#[test]
+fn what_certainly_was_not_sent_has_failed_with_its_cause() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    let failures = [
+        (PrepareError::NotOnWhatsApp, Failure::NotOnWhatsApp),
+        (PrepareError::Failed("no".to_owned()), Failure::NotTaken),
+    ];
+    for (why, wanted) in failures {
+        outbox.enqueue(&record(1), Some(in_time(now)));
+        outbox.begin(now).unwrap();
+        assert!(outbox.on_prepared(Err(why), now).is_none());
+        assert!(matches!(last(&mut outbox), Step::Failed(failure, _) if failure == wanted));
+    }
 }
 
 #[test]
 fn a_send_that_the_page_was_interrupted_in_is_made_ready_again_but_not_for_ever() {
-    let mut outbox = Outbox::default();
-    let mut answer = send(&mut outbox, soon());
-    let interrupted = || Err(PrepareError::Interrupted("reloaded".to_owned()));
+    let (mut outbox, mut now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), Some(in_time(now)));
     for _ in 0..=MAX_INTERRUPTIONS {
-        assert!(answer.try_recv().is_err());
-        outbox.begin(Instant::now()).unwrap();
-        outbox.on_prepared(interrupted(), Instant::now());
-        assert!(outbox.begin(Instant::now()).is_none(), "it pauses");
-        outbox.paused_until = None;
+        assert!(outbox.take_notes().is_empty());
+        outbox.begin(now).unwrap();
+        let interrupted = Err(PrepareError::Interrupted("reloaded".to_owned()));
+        outbox.on_prepared(interrupted, now);
+        assert!(outbox.begin(now).is_none(), "it pauses");
+        now += INTERRUPTION_PAUSE;
     }
     assert!(matches!(
-        answer.try_recv().unwrap(),
-        Err(SendError::Failed(_))
+        last(&mut outbox),
+        Step::Failed(Failure::NotTaken, _)
     ));
 }
 
 #[test]
-fn a_message_in_whatsapps_own_queue_is_pending_at_its_deadline() {
-    let mut outbox = Outbox::default();
-    let deadline = soon();
-    let mut answer = send(&mut outbox, deadline);
-    let outgoing = begin_and_prepare(&mut outbox);
-    outbox.on_handed_over(Ok(handed(&outgoing)));
-    assert_eq!(outbox.next_deadline(), Some(deadline));
-    outbox.expire(deadline);
-    assert_eq!(answer.try_recv().unwrap().unwrap().ack, 0);
-    assert_eq!(outbox.next_deadline(), None);
-}
-
-#[test]
-fn a_full_queue_refuses_the_newest() {
-    let mut outbox = Outbox::default();
-    let _waiting: Vec<Answer> = (0..WAITING_CAPACITY)
-        .map(|_| send(&mut outbox, soon()))
-        .collect();
-    let mut refused = send(&mut outbox, soon());
+fn what_cannot_be_written_down_is_not_handed_over_and_a_durable_send_waits_for_the_disk() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    let full = || Err(LedgerError("disk full".to_owned()));
+    outbox.enqueue(&record(1), Some(in_time(now)));
+    let (outgoing, _) = outbox.begin(now).unwrap();
+    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
+    assert!(outbox.on_written(full(), now).is_none());
     assert!(matches!(
-        refused.try_recv().unwrap(),
-        Err(SendError::QueueFull)
+        last(&mut outbox),
+        Step::Failed(Failure::NotWritten, _)
+    ));
+
+    outbox.enqueue(&record(2), None);
+    let (outgoing, _) = outbox.begin(now).unwrap();
+    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
+    assert!(outbox.on_written(full(), now).is_none());
+    assert!(outbox.holds("3EB02") && outbox.take_notes().is_empty());
+    assert!(outbox.begin(now + LEDGER_PAUSE).is_some());
+}
+
+#[test]
+fn a_turn_that_does_not_come_in_time_ends_a_send_whose_caller_waits() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), Some(in_time(now)));
+    outbox.enqueue(&record(2), None);
+    assert_eq!(outbox.next_deadline(now), Some(in_time(now)));
+    outbox.expire(in_time(now));
+    assert!(matches!(
+        last(&mut outbox),
+        Step::Failed(Failure::TurnNotCome, _)
+    ));
+    assert!(outbox.holds("3EB02"));
+}
+
+#[test]
+fn a_session_that_ends_gives_up_what_somebody_waits_for_and_keeps_the_rest() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), None);
+    outbox.enqueue(&record(2), Some(in_time(now)));
+    outbox.begin(now).unwrap();
+    outbox.refuse_waiting("ended");
+    outbox.refuse_unprepared("ended");
+    let notes = outbox.take_notes();
+    assert_eq!(notes.len(), 1);
+    assert!(matches!(&notes[0], (key, Step::Failed(Failure::SessionEnded, _)) if key == "3EB02"));
+    assert!(outbox.holds("3EB01"));
+}
+
+#[test]
+fn a_full_queue_refuses_the_newest_and_says_when_to_come_back() {
+    let now = Instant::now();
+    let mut outbox = Outbox::new(SendLimits {
+        queue_max: NonZeroUsize::new(2).unwrap(),
+        ..limits()
+    });
+    outbox.reserve(None, now).unwrap();
+    outbox.release();
+    outbox.enqueue(&record(1), None);
+    outbox.reserve(None, now).unwrap();
+    assert!(matches!(
+        outbox.reserve(None, now),
+        Err(SendError::QueueFull { .. })
     ));
 }
 
 #[test]
-fn keys_look_like_whatsapps_own_and_differ() {
-    let (one, other) = (new_key(), new_key());
-    assert_ne!(one, other);
+fn a_turn_that_cannot_come_in_time_is_refused_at_once() {
+    let now = Instant::now();
+    let mut outbox = Outbox::new(SendLimits {
+        rate_per_minute: NonZeroU32::new(30),
+        ..limits()
+    });
+    // Five at once, then one in two seconds: the 28th would have to wait for 46 s.
+    for _ in 0..27 {
+        outbox.reserve(Some(in_time(now)), now).unwrap();
+    }
+    let refused = outbox.reserve(Some(in_time(now)), now);
     assert!(
-        one.len() == 22
-            && one.starts_with("3EB0")
-            && one.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        "{one}"
+        matches!(refused, Err(SendError::TurnNotCome { .. })),
+        "{refused:?}"
     );
+    outbox.reserve(None, now).unwrap();
+}
+
+#[test]
+fn a_pace_delays_and_wakes_the_session_when_the_turn_comes() {
+    let now = Instant::now();
+    let mut outbox = Outbox::new(SendLimits {
+        rate_per_minute: NonZeroU32::new(30),
+        ..limits()
+    });
+    for seq in 0..6 {
+        outbox.enqueue(&record(seq), None);
+    }
+    for _ in 0..5 {
+        let outgoing = begin(&mut outbox, now);
+        outbox.on_handed_over(Ok(handed(&outgoing)), now);
+    }
+    assert!(outbox.begin(now).is_none());
+    let turn = outbox.next_deadline(now).unwrap();
+    assert!(now < turn && outbox.begin(turn).is_some());
+}
+
+#[test]
+fn a_send_can_be_taken_back_until_its_turn_comes() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), None);
+    outbox.enqueue(&record(2), None);
+    outbox.begin(now).unwrap();
+    assert!(!outbox.cancel("3EB01"));
+    assert!(outbox.cancel("3EB02") && !outbox.cancel("3EB02"));
+    assert!(matches!(last(&mut outbox), Step::Cancelled));
 }
 
 #[test]
 fn a_pause_that_is_over_is_no_deadline_any_more() {
-    let mut outbox = Outbox::default();
-    let deadline = soon();
-    let _answer = send(&mut outbox, deadline);
-    let now = Instant::now();
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), Some(in_time(now)));
     outbox.begin(now).unwrap();
     outbox.on_prepared(Err(PrepareError::Interrupted("reloaded".to_owned())), now);
-    assert_eq!(outbox.next_deadline(), Some(now + INTERRUPTION_PAUSE));
-    outbox.expire(now + INTERRUPTION_PAUSE);
-    assert_eq!(outbox.next_deadline(), Some(deadline));
+    assert_eq!(outbox.next_deadline(now), Some(now + INTERRUPTION_PAUSE));
+    let later = now + INTERRUPTION_PAUSE;
+    outbox.expire(later);
+    assert_eq!(outbox.next_deadline(later), Some(in_time(now)));
 }

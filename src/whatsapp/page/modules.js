@@ -220,6 +220,15 @@
     if (missing.length > 0) throw failure("NOT_LOADED", `WhatsApp Web has not loaded ${missing.join(", ")}`);
   };
 
+  // The address that WhatsApp has for a number. A question that failed is not an answer.
+  const widOf = async (to) => {
+    try {
+      return (await found.queryWidExists(found.createWid(`${to}@c.us`)))?.wid;
+    } catch (error) {
+      throw failure("CHECK_FAILED", `the number could not be checked: ${error?.message ?? error}`);
+    }
+  };
+
   const keyOf = ({ key, chat }) => {
     const to = found.createWid(chat);
     // Sender and recipient must be addressed in one mode (wa-js 4.3.1, 4.4.0).
@@ -229,18 +238,29 @@
   };
 
   return {
-    // {key, to: digits} -> {message_id, chat}. Looks up, sends nothing.
-    async prepare({ key, to }) {
+    // {to: digits} -> {chat}, null when the number is not on WhatsApp.
+    async checkNumber({ to }) {
       mustBeLoaded();
-      let known;
-      try {
-        known = await found.queryWidExists(found.createWid(`${to}@c.us`));
-      } catch (error) {
-        throw failure("CHECK_FAILED", `the number could not be checked: ${error?.message ?? error}`);
-      }
-      if (!known?.wid) throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
-      const latest = await found.findOrCreateLatestChat(known.wid);
-      const chat = String((latest?.chat ?? latest)?.id ?? known.wid);
+      return { chat: (await widOf(to))?.toString() ?? null };
+    },
+
+    // {message_id} -> {ack}, null when WhatsApp's store does not have it. The collection holds what was looked at lately;
+    // the rest is asked of the page's database (whatsapp-web.js 1.34 finds messages so).
+    async lookUp({ message_id: id }) {
+      mustBeLoaded();
+      const { Messages } = found;
+      if (typeof Messages.getMessagesById !== "function") throw failure("NO_LOOK_UP", "MsgCollection.getMessagesById is missing");
+      const message = Messages.get(id) ?? (await Messages.getMessagesById([id]))?.messages?.[0];
+      return { ack: message ? message.ack ?? 0 : null };
+    },
+
+    // {key, to: digits, chat: known or null} -> {message_id, chat}. Looks up, sends nothing.
+    async prepare({ key, to, chat: known }) {
+      mustBeLoaded();
+      const wid = known ? found.createWid(known) : await widOf(to);
+      if (!wid) throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
+      const latest = await found.findOrCreateLatestChat(wid);
+      const chat = String((latest?.chat ?? latest)?.id ?? wid);
       // `_serialized` is gone since build 2.3000.1042401057; toString stays.
       return { message_id: keyOf({ key, chat }).id.toString(), chat };
     },

@@ -223,6 +223,16 @@
     if (!from) throw failure("NO_ACCOUNT", "no account is linked");
     return { to, from };
   };
+  // The address that WhatsApp has for a number. A question that failed is not an answer.
+  const widOf = async (to) => {
+    const { functions, WidFactory } = WPP().whatsapp;
+    try {
+      // Not WPP.contact.queryWidExists: it answers null for a network error, too.
+      return (await functions.queryWidExists(WidFactory.createWid(`${to}@c.us`)))?.wid;
+    } catch (error) {
+      throw failure("CHECK_FAILED", `the number could not be checked: ${textOf(error)}`);
+    }
+  };
   const keyOf = ({ to, from }, key) => new (WPP().whatsapp.MsgKey)({ from, to, id: key, selfDir: "out" });
 
   // Before 4.4.0 wa-js addresses the sender by number in every chat; in one by LID it has to be told better.
@@ -272,24 +282,32 @@
       ]);
     },
 
-    // {key, to: digits} -> {message_id, chat}. Looks up, sends nothing.
-    async prepare({ key, to }) {
+    // {to: digits} -> {chat}, null when the number is not on WhatsApp.
+    async checkNumber({ to }) {
+      ready();
+      return { chat: (await widOf(to))?.toString() ?? null };
+    },
+
+    // {message_id} -> {ack}, null when WhatsApp's store does not have it. Not WPP.chat.getMessageById: it throws for
+    // "not there" and for "could not look" alike.
+    async lookUp({ message_id: id }) {
+      const { MsgStore } = ready().whatsapp;
+      if (typeof MsgStore.getMessagesById !== "function") throw failure("NO_LOOK_UP", "WPP.whatsapp.MsgStore.getMessagesById is missing");
+      const message = MsgStore.get(id) ?? (await MsgStore.getMessagesById([id]))?.messages?.[0];
+      return { ack: message ? message.ack ?? 0 : null };
+    },
+
+    // {key, to: digits, chat: known or null} -> {message_id, chat}. Looks up, sends nothing.
+    async prepare({ key, to, chat: known }) {
       const { whatsapp, chat: chats } = ready();
-      const wid = whatsapp.WidFactory.createWid(`${to}@c.us`);
-      let known;
-      try {
-        // Not WPP.contact.queryWidExists: it answers null for a network error, too.
-        known = await whatsapp.functions.queryWidExists(wid);
-      } catch (error) {
-        throw failure("CHECK_FAILED", `the number could not be checked: ${textOf(error)}`);
-      }
-      if (!known?.wid) throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
+      const wid = known ? whatsapp.WidFactory.createWid(known) : await widOf(to);
+      if (!wid) throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
       let model;
       try {
-        model = await chats.find(known.wid);
+        model = await chats.find(wid);
       } catch (error) {
         // Some builds answer a plain {id}, which wa-js takes for nothing: the collection has the chat all the same.
-        model = whatsapp.ChatStore.get(known.wid);
+        model = whatsapp.ChatStore.get(wid);
         if (!model) throw failure("NO_CHAT", `wa-js gave no chat for this number: ${textOf(error)}`);
       }
       const chat = model.id.toString();

@@ -155,6 +155,8 @@ fn environment(home: &Home) -> Environment {
         ("SANDBOX_ACK_SECONDS", "0.1".into()),
         ("TOKENS_DIR", home.tokens().into()),
         ("DATA_DIR", home.data().into()),
+        // Tests that are about the pace set one.
+        ("SEND_RATE_PER_MINUTE", "0".into()),
         ("LOG_FORMAT", "json".into()),
         // So that a failed test tells all, and so that every test is a test of what the log must not hold.
         ("RUST_LOG", "debug".into()),

@@ -1,0 +1,133 @@
+//! The words of `/messages` and of a dry run.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Moment;
+use crate::{
+    ledger::{Failure, Record},
+    session::NumberCheck,
+};
+
+/// Where one message stands. Without its text.
+#[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
+pub(in crate::http) struct Message {
+    /// WhatsApp's id; only its last part while the rest is not known.
+    message_id: String,
+    /// That last part, by which it can be asked for from the beginning.
+    key: String,
+    cliente_id: Value,
+    session: String,
+    to: String,
+    state: &'static str,
+    ack: i32,
+    /// Why it failed: stable, for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// Which adapter handed it over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adapter: Option<String>,
+    queued_at: Moment,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handed_at: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_at: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivered_at: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_at: Option<Moment>,
+    /// When it failed, was cancelled, or was given up as unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<Moment>,
+}
+
+impl Message {
+    pub(in crate::http) fn of(record: &Record) -> Self {
+        let record = record.clone();
+        Self {
+            message_id: record.message_id.unwrap_or_else(|| record.key.clone()),
+            key: record.key,
+            cliente_id: serde_json::from_str(&record.cliente_id).unwrap_or(Value::Null),
+            session: record.session,
+            to: record.to,
+            state: record.state.as_str(),
+            ack: record.ack,
+            code: record.failure.map(Failure::as_str),
+            detail: record.detail,
+            adapter: record.adapter,
+            queued_at: Moment(record.queued_at),
+            handed_at: record.handed_at.map(Moment),
+            sent_at: record.sent_at.map(Moment),
+            delivered_at: record.delivered_at.map(Moment),
+            read_at: record.read_at.map(Moment),
+            ended_at: record.ended_at.map(Moment),
+        }
+    }
+}
+
+/// `GET /messages`.
+#[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
+pub(in crate::http) struct Messages {
+    success: bool,
+    messages: Vec<Message>,
+    count: usize,
+    /// What `after` is to be for the ones behind these; absent when these are the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<i64>,
+}
+
+impl Messages {
+    /// One page of at most `limit`.
+    pub(in crate::http) fn of(records: &[std::sync::Arc<Record>], limit: usize) -> Self {
+        let last = records.last().filter(|_| records.len() == limit);
+        Self {
+            success: true,
+            next: last.map(|record| record.seq),
+            count: records.len(),
+            messages: records.iter().map(|record| Message::of(record)).collect(),
+        }
+    }
+}
+
+/// `POST /send?dry_run=true`: what would happen.
+#[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
+pub(in crate::http) struct DryRun {
+    success: bool,
+    dry_run: bool,
+    cliente_id: Value,
+    /// The number as it is understood.
+    to: String,
+    on_whatsapp: bool,
+    /// Its chat at WhatsApp.
+    chat_id: Option<String>,
+    /// When a message that is sent now would go out, as far as the queue and the pace are known.
+    would_send_at: Moment,
+}
+
+impl DryRun {
+    pub(in crate::http) fn of(cliente_id: Value, to: String, check: NumberCheck) -> Self {
+        let NumberCheck { chat, due_in } = check;
+        Self {
+            success: true,
+            dry_run: true,
+            cliente_id,
+            to,
+            on_whatsapp: chat.is_some(),
+            chat_id: chat,
+            would_send_at: Moment(after(Timestamp::now(), due_in)),
+        }
+    }
+}
+
+fn after(now: Timestamp, wait: Duration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}

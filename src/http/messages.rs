@@ -1,0 +1,129 @@
+//! `/messages`: what became of every send.
+//!
+//! Texts are never shown: whoever asks has sent them, and may be another than whoever reads.
+
+use axum::{
+    extract::{FromRequestParts, RawPathParams, State},
+    http::request::Parts,
+};
+
+use super::{
+    contract::{Message, Messages},
+    error::ApiError,
+    extract::Json,
+    state::AppState,
+};
+use crate::{
+    ledger::{Query, Record, SendState, Step},
+    session::{ClienteId, SendError},
+};
+
+/// Messages in one answer, unless the caller wants fewer.
+const PAGE: usize = 100;
+
+/// The most that a caller may ask for at once: some 300 bytes each.
+const LARGEST_PAGE: usize = 1000;
+
+/// The message that a path names: by its full id, or by its last part.
+#[derive(Debug)]
+pub(super) struct MessageId(String);
+
+impl FromRequestParts<AppState> for MessageId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, app)
+            .await
+            .map_err(|_| ApiError::UnknownMessage)?;
+        let id = params.iter().next().map(|(_, id)| id.to_owned());
+        id.map(Self).ok_or(ApiError::UnknownMessage)
+    }
+}
+
+/// Which messages a query means.
+#[derive(Debug)]
+pub(super) struct Filter(Query);
+
+impl FromRequestParts<AppState> for Filter {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let mut query = Query {
+            limit: PAGE,
+            ..Query::default()
+        };
+        let raw = parts.uri.query().unwrap_or_default();
+        for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
+            match name.as_ref() {
+                "cliente_id" => {
+                    let id: ClienteId = value.parse()?;
+                    query.session = Some(app.serving(&id).to_string());
+                }
+                "state" => {
+                    let state = SendState::named(&value).ok_or(ApiError::InvalidMessageState)?;
+                    query.state = Some(state);
+                }
+                "after" => {
+                    query.after = value.parse().map_err(|_| ApiError::InvalidAfter)?;
+                }
+                "limit" => {
+                    let limit = value.parse().ok();
+                    let limit = limit.filter(|limit| (1..=LARGEST_PAGE).contains(limit));
+                    query.limit = limit.ok_or(ApiError::InvalidLimit)?;
+                }
+                // As everywhere: what is not known is left alone.
+                _ => {}
+            }
+        }
+        Ok(Self(query))
+    }
+}
+
+/// Messages in the order in which they were accepted; `next` is what `after` is to be for those behind them.
+pub(super) async fn list(
+    State(app): State<AppState>,
+    Filter(query): Filter,
+) -> Result<Json<Messages>, ApiError> {
+    let limit = query.limit;
+    let records = app.registry().ledger().list(query).await;
+    let records = records.map_err(SendError::from)?;
+    Ok(Json(Messages::of(&records, limit)))
+}
+
+/// Where one message stands.
+pub(super) async fn get(
+    State(app): State<AppState>,
+    MessageId(id): MessageId,
+) -> Result<Json<Message>, ApiError> {
+    Ok(Json(Message::of(&find(&app, &id).await?)))
+}
+
+/// Takes a message back that no page has seen yet.
+pub(super) async fn cancel(
+    State(app): State<AppState>,
+    MessageId(id): MessageId,
+) -> Result<Json<Message>, ApiError> {
+    let record = find(&app, &id).await?;
+    let session = record.session.parse().ok();
+    let session = session.and_then(|id| app.registry().find(&id));
+    if let Some(session) = session {
+        session.cancel(&record.key).await?;
+    } else {
+        // Nobody is there who could send it.
+        let ledger = app.registry().ledger();
+        ledger.note(&record.key, Step::Cancelled).await;
+    }
+    let record = find(&app, &id).await?;
+    if record.state == SendState::Cancelled {
+        Ok(Json(Message::of(&record)))
+    } else {
+        Err(ApiError::NotCancellable(record.state.as_str()))
+    }
+}
+
+async fn find(app: &AppState, id: &str) -> Result<Record, ApiError> {
+    let found = app.registry().ledger().find(id).await;
+    let found = found.map_err(SendError::from)?;
+    let followed = found.ok_or(ApiError::UnknownMessage)?;
+    Ok(Record::clone(&followed.borrow()))
+}

@@ -1,0 +1,165 @@
+//! What is in doubt is found out before anything new goes out, and never guessed.
+
+use std::num::NonZeroUsize;
+
+use super::*;
+use crate::session::{SendLimits, outbox::tests::record};
+
+const ACCOUNT: Option<&str> = Some("5491150000001");
+
+fn outbox() -> Outbox {
+    Outbox::new(SendLimits {
+        queue_max: NonZeroUsize::new(100).unwrap(),
+        rate_per_minute: None,
+        wait: Duration::from_secs(45),
+    })
+}
+
+fn handed(seq: i64) -> Record {
+    let key = format!("3EB0{seq}");
+    Record {
+        state: SendState::Handed,
+        message_id: Some(format!("true_5491158254201@c.us_{key}")),
+        wa_key: Some(key),
+        account: ACCOUNT.map(str::to_owned),
+        handed_at: Some(jiff::Timestamp::now()),
+        ..record(seq)
+    }
+}
+
+fn begun(records: Vec<Record>) -> (Recovery, Outbox) {
+    let (mut recovery, mut outbox) = (Recovery::default(), outbox());
+    let records = records.into_iter().map(Arc::new).collect();
+    recovery.begin(records, ACCOUNT, &mut outbox);
+    (recovery, outbox)
+}
+
+fn noted(recovery: &mut Recovery) -> Vec<(String, Step)> {
+    recovery.take_notes()
+}
+
+#[test]
+fn a_message_that_whatsapp_has_is_not_sent_again() {
+    let now = Instant::now();
+    let (mut recovery, mut outbox) = begun(vec![handed(1), handed(2)]);
+    recovery.next(now).unwrap();
+    assert!(recovery.next(now).is_none(), "one at a time");
+    recovery.on_looked_up(Ok(Some(1)), &mut outbox, now);
+    recovery.next(now).unwrap();
+    recovery.on_looked_up(Ok(Some(0)), &mut outbox, now);
+    let notes = noted(&mut recovery);
+    assert!(
+        matches!(&notes[..], [(key, Step::Acknowledged(1))] if key == "3EB01"),
+        "{notes:?}"
+    );
+    assert!(!recovery.is_pending() && !outbox.holds("3EB01") && !outbox.holds("3EB02"));
+    assert!(outbox.is_busy(), "the second is waited for");
+}
+
+#[test]
+fn a_message_that_whatsapp_does_not_have_goes_out_again_under_the_same_id_and_before_newer_ones() {
+    let now = Instant::now();
+    let newer = Record {
+        is_durable: true,
+        ..record(2)
+    };
+    let (mut recovery, mut outbox) = begun(vec![handed(1), newer]);
+    assert!(recovery.is_pending());
+    recovery.next(now).unwrap();
+    recovery.on_looked_up(Ok(None), &mut outbox, now);
+    assert!(matches!(&noted(&mut recovery)[..], [(_, Step::Absent)]));
+    assert!(!recovery.is_pending());
+    assert_eq!(outbox.begin(now).unwrap().0.key, "3EB01");
+}
+
+#[test]
+fn a_page_that_does_not_answer_is_asked_again_and_nothing_is_said_of_the_message() {
+    let (mut recovery, mut outbox) = begun(vec![handed(1)]);
+    let mut now = Instant::now();
+    for _ in 0..MAX_TRIES {
+        recovery.next(now).unwrap();
+        let no_answer = LookUpError::NoAnswer("busy".to_owned());
+        recovery.on_looked_up(Err(no_answer), &mut outbox, now);
+        assert!(recovery.next(now).is_none());
+        now += RETRY;
+    }
+    assert!(!recovery.is_pending() && noted(&mut recovery).is_empty());
+}
+
+#[test]
+fn what_nobody_can_find_out_is_said_to_be_unknown() {
+    let now = Instant::now();
+    let typed = Record {
+        message_id: None,
+        wa_key: None,
+        ..handed(1)
+    };
+    let elsewhere = Record {
+        account: Some("5491150000002".to_owned()),
+        ..handed(2)
+    };
+    let (mut recovery, mut outbox) = begun(vec![typed, elsewhere, handed(3)]);
+    recovery.next(now).unwrap();
+    let blind = LookUpError::NoAdapter("only the screen".to_owned());
+    recovery.on_looked_up(Err(blind), &mut outbox, now);
+    let notes = noted(&mut recovery);
+    assert_eq!(notes.len(), 3);
+    assert!(
+        notes
+            .iter()
+            .all(|(_, step)| matches!(step, Step::Unknown(_))),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn what_waits_goes_on_for_its_own_account_only() {
+    let durable = Record {
+        is_durable: true,
+        account: ACCOUNT.map(str::to_owned),
+        ..record(1)
+    };
+    let of_another = Record {
+        account: Some("5491150000002".to_owned()),
+        is_durable: true,
+        ..record(2)
+    };
+    let (mut recovery, outbox) = begun(vec![durable, of_another, record(3)]);
+    assert!(outbox.holds("3EB01") && !outbox.holds("3EB02") && !outbox.holds("3EB03"));
+    let notes = noted(&mut recovery);
+    assert!(
+        matches!(
+            &notes[..],
+            [
+                (_, Step::Failed(Failure::OtherAccount, _)),
+                (_, Step::Failed(Failure::SessionEnded, _))
+            ]
+        ),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn an_unlinked_device_leaves_nothing_to_find_out() {
+    let (mut recovery, _) = begun(vec![handed(1)]);
+    recovery.on_unlinked(vec![Arc::new(handed(1)), Arc::new(record(2))]);
+    assert!(!recovery.is_pending());
+    let notes = noted(&mut recovery);
+    assert!(
+        matches!(&notes[..], [(key, Step::Unknown(_))] if key == "3EB01"),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn an_answer_is_taken_for_the_send_that_was_asked_about() {
+    let now = Instant::now();
+    let (mut recovery, mut outbox) = begun(vec![handed(1)]);
+    recovery.next(now).unwrap();
+    // The page loads anew while it is asked, and the ledger is read again.
+    let records = vec![Arc::new(handed(1)), Arc::new(handed(2))];
+    recovery.begin(records, ACCOUNT, &mut outbox);
+    recovery.on_looked_up(Ok(Some(2)), &mut outbox, now);
+    assert!(matches!(&noted(&mut recovery)[..], [(key, Step::Acknowledged(2))] if key == "3EB01"));
+    assert!(recovery.is_pending());
+}

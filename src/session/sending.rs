@@ -1,0 +1,368 @@
+//! Sends of a session whose page is open: through the ledger into the page, one by one.
+//!
+//! Responsible for doing what [`Outbox`] and [`Recovery`] decide, and for reporting back to them. Each send takes the
+//! same way: written down, its turn, looked up, written down that a page may have it, handed over, acknowledged.
+//!
+//! Invariant: no page gets a send of which the ledger does not say that a page may have it.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{
+    ClienteId, NumberCheck, Recipient, SendError, SendLimits, SessionState,
+    numbers::{Known, Numbers},
+    outbox::Outbox,
+    publisher::Publisher,
+    recovery::Recovery,
+};
+use crate::{
+    ledger::{Accepted, Handing, Ledger, LedgerError, NewSend, Record},
+    whatsapp::{
+        Driver, HandOverError, Handed, LookUpError, Outgoing, PrepareError, Prepared, Standing,
+    },
+};
+
+/// The ledger takes a note within microseconds unless the disk stands still. What is not noted by then is found out when
+/// the page is ready the next time.
+const NOTE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What [`Sending`] does its work with.
+#[derive(Debug)]
+pub(super) struct Means<'a, D: Driver> {
+    pub(super) driver: &'a D,
+    pub(super) ledger: &'a Ledger,
+    pub(super) numbers: &'a mut Numbers,
+    pub(super) publisher: &'a Publisher,
+    pub(super) session: &'a ClienteId,
+}
+
+/// See the module.
+pub(super) struct Sending<'a, D: Driver> {
+    means: Means<'a, D>,
+    outbox: Outbox,
+    recovery: Recovery,
+    /// What has been asked of page and ledger and not been answered yet.
+    calls: FuturesUnordered<BoxFuture<'a, SendAnswer>>,
+    /// Whether a send would work now.
+    is_ready: bool,
+    /// The page asks for a scan, and what was open has been dealt with.
+    is_unlinked: bool,
+    /// The account that the page is linked to, once known.
+    account: Option<String>,
+}
+
+/// To a caller who wants a message sent.
+pub(super) type AcceptReply = oneshot::Sender<Result<Accepted, SendError>>;
+
+/// To a caller who only wants to know.
+pub(super) type CheckReply = oneshot::Sender<Result<NumberCheck, SendError>>;
+
+/// What page or ledger answered.
+pub(super) enum SendAnswer {
+    Accepted(Result<Accepted, LedgerError>, Option<Instant>, AcceptReply),
+    Prepared(Result<Prepared, PrepareError>),
+    Written(Result<(), LedgerError>),
+    HandedOver(Result<Handed, HandOverError>),
+    Open(Result<Vec<Arc<Record>>, LedgerError>),
+    LookedUp(Result<Option<i32>, LookUpError>),
+    Checked(Result<Option<String>, PrepareError>, Recipient, CheckReply),
+}
+
+impl<'a, D: Driver> Sending<'a, D> {
+    pub(super) fn new(means: Means<'a, D>, limits: SendLimits) -> Self {
+        Self {
+            means,
+            outbox: Outbox::new(limits),
+            recovery: Recovery::default(),
+            calls: FuturesUnordered::new(),
+            is_ready: false,
+            is_unlinked: false,
+            account: None,
+        }
+    }
+
+    /// The next answer; for ever waiting while nothing has been asked.
+    pub(super) async fn next_answer(&mut self) -> Option<SendAnswer> {
+        self.calls.next().await
+    }
+
+    /// Writes a send down, to be sent in its turn, by `deadline` if it has one.
+    pub(super) fn accept(&mut self, new: NewSend, deadline: Option<Instant>, reply: AcceptReply) {
+        let state = self.means.publisher.state();
+        let can_wait = new.is_durable && state == SessionState::Authenticated;
+        if state != SessionState::Ready && !can_wait {
+            answer(reply, Err(self.means.publisher.not_ready()));
+            return;
+        }
+        if let Err(why) = self.outbox.reserve(deadline, Instant::now()) {
+            answer(reply, Err(why));
+            return;
+        }
+        let new = NewSend {
+            account: self.account.clone(),
+            ..new
+        };
+        let ledger = self.means.ledger;
+        let accept = async move { SendAnswer::Accepted(ledger.accept(new).await, deadline, reply) };
+        self.calls.push(accept.boxed());
+    }
+
+    /// Finds out whether a number is on WhatsApp, and sends nothing.
+    pub(super) fn check(&mut self, to: Recipient, reply: CheckReply) {
+        if self.means.publisher.state() != SessionState::Ready {
+            answer(reply, Err(self.means.publisher.not_ready()));
+            return;
+        }
+        let now = Instant::now();
+        let known = self.means.numbers.get(to.digits(), now).cloned();
+        let driver = self.means.driver;
+        let check = async move {
+            let checked = match known {
+                Some(Known::At(chat)) => Ok(Some(chat)),
+                Some(Known::Nowhere) => Ok(None),
+                None => driver.check_number(to.digits()).await,
+            };
+            SendAnswer::Checked(checked, to, reply)
+        };
+        self.calls.push(check.boxed());
+    }
+
+    /// Takes a send back that still waits.
+    pub(super) fn cancel(&mut self, key: &str) -> bool {
+        self.outbox.cancel(key)
+    }
+
+    /// The page stands differently.
+    pub(super) fn on_standing(&mut self, standing: &Standing) {
+        if standing.account.is_some() {
+            self.account.clone_from(&standing.account);
+        }
+        let was_ready = std::mem::replace(&mut self.is_ready, standing.is_ready());
+        let was_unlinked = self.is_unlinked;
+        // A page that loads anew knows nothing for a moment: that is no news about its link.
+        self.is_unlinked = standing.login || (was_unlinked && !standing.linked);
+        if (self.is_ready && !was_ready) || (self.is_unlinked && !was_unlinked) {
+            self.find_out();
+        }
+    }
+
+    /// Asks the ledger what is open.
+    fn find_out(&self) {
+        let Means {
+            ledger, session, ..
+        } = self.means;
+        let open = async move { SendAnswer::Open(ledger.open_sends(session.as_str()).await) };
+        self.calls.push(open.boxed());
+    }
+
+    /// WhatsApp reports how far a message has got.
+    pub(super) fn on_ack(&mut self, key: &str, ack: i32) {
+        self.outbox.on_ack(key, ack);
+    }
+
+    pub(super) fn on_time(&mut self, now: Instant) {
+        self.outbox.expire(now);
+    }
+
+    pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        // While nothing may begin, only what gives up matters; what may begin is looked at when that changes.
+        let turn = self.outbox.next_deadline(now);
+        [turn, self.recovery.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(super) fn on_answer(&mut self, answered: SendAnswer) {
+        let now = Instant::now();
+        match answered {
+            SendAnswer::Accepted(result, deadline, reply) => {
+                self.on_accepted(result, deadline, reply);
+            }
+            SendAnswer::Prepared(result) => self.on_prepared(result, now),
+            SendAnswer::Written(result) => {
+                if let Some((prepared, outgoing, limit)) = self.outbox.on_written(result, now) {
+                    let driver = self.means.driver;
+                    self.calls
+                        .push(hand_over(driver, prepared, outgoing, limit).boxed());
+                }
+            }
+            SendAnswer::HandedOver(result) => {
+                if self.outbox.on_handed_over(result, now) {
+                    self.find_out();
+                }
+            }
+            SendAnswer::Open(Ok(records)) if self.is_unlinked => self.recovery.on_unlinked(records),
+            SendAnswer::Open(Ok(records)) => {
+                let account = self.account.as_deref();
+                self.recovery.begin(records, account, &mut self.outbox);
+            }
+            SendAnswer::Open(Err(why)) => {
+                tracing::warn!(error = %why, "the open sends of this session are not known: {why}");
+            }
+            SendAnswer::LookedUp(result) => {
+                self.recovery.on_looked_up(result, &mut self.outbox, now);
+            }
+            SendAnswer::Checked(result, to, reply) => self.on_checked(result, &to, reply, now),
+        }
+    }
+
+    fn on_accepted(
+        &mut self,
+        result: Result<Accepted, LedgerError>,
+        deadline: Option<Instant>,
+        reply: AcceptReply,
+    ) {
+        self.outbox.release();
+        if let Ok(Accepted::New(followed)) = &result {
+            let record = Arc::clone(&followed.borrow());
+            self.outbox.enqueue(&record, deadline);
+        }
+        answer(reply, result.map_err(SendError::from));
+    }
+
+    fn on_prepared(&mut self, result: Result<Prepared, PrepareError>, now: Instant) {
+        let is_unknown = matches!(result, Err(PrepareError::NotOnWhatsApp));
+        let is_refused = matches!(result, Err(PrepareError::Failed(_)));
+        if let Some(to) = self.outbox.current_recipient() {
+            if is_unknown {
+                self.means.numbers.learn(to, Known::Nowhere, now);
+            } else if is_refused {
+                // Perhaps because what was known of it does not hold any more.
+                self.means.numbers.forget(to);
+            }
+        }
+        let Some((outgoing, prepared)) = self.outbox.on_prepared(result, now) else {
+            return;
+        };
+        let known = Known::At(prepared.chat.clone());
+        self.means.numbers.learn(&outgoing.to, known, now);
+        let handing = Handing {
+            adapter: prepared.adapter.to_string(),
+            account: self.account.clone(),
+            wa_key: prepared.message_id.is_some().then(|| outgoing.key.clone()),
+            message_id: prepared.message_id,
+        };
+        let ledger = self.means.ledger;
+        let write =
+            async move { SendAnswer::Written(ledger.handing(&outgoing.key, handing).await) };
+        self.calls.push(write.boxed());
+    }
+
+    fn on_checked(
+        &mut self,
+        result: Result<Option<String>, PrepareError>,
+        to: &Recipient,
+        reply: CheckReply,
+        now: Instant,
+    ) {
+        let checked = match result {
+            Err(why) => Err(SendError::from(why)),
+            Ok(chat) => {
+                let known = chat.clone().map_or(Known::Nowhere, Known::At);
+                self.means.numbers.learn(to.digits(), known, now);
+                Ok(NumberCheck {
+                    chat,
+                    due_in: self.outbox.due(now).saturating_duration_since(now),
+                })
+            }
+        };
+        answer(reply, checked);
+    }
+
+    /// Does what can be done next: first what is in doubt, then what waits. A page that loads itself anew is waited for.
+    pub(super) fn go_on(&mut self) {
+        if !self.is_ready {
+            return;
+        }
+        let now = Instant::now();
+        let driver = self.means.driver;
+        if let Some(look_up) = self.recovery.next(now) {
+            let asked = async move { SendAnswer::LookedUp(driver.look_up(&look_up).await) };
+            self.calls.push(asked.boxed());
+        }
+        if self.recovery.is_pending() {
+            return;
+        }
+        let Some((outgoing, limit)) = self.outbox.begin(now) else {
+            return;
+        };
+        let known = self.means.numbers.get(&outgoing.to, now).cloned();
+        let prepare = async move {
+            let chat = match known {
+                Some(Known::Nowhere) => {
+                    return SendAnswer::Prepared(Err(PrepareError::NotOnWhatsApp));
+                }
+                Some(Known::At(chat)) => Some(chat),
+                None => None,
+            };
+            let outgoing = Outgoing { chat, ..outgoing };
+            let late = |_| {
+                Err(PrepareError::Failed(
+                    "the page did not look the number up in time; nothing was sent".to_owned(),
+                ))
+            };
+            let prepared = timeout_at(limit, driver.prepare(&outgoing)).await;
+            SendAnswer::Prepared(prepared.unwrap_or_else(late))
+        };
+        self.calls.push(prepare.boxed());
+    }
+
+    /// Writes down what has happened.
+    pub(super) async fn write_notes(&mut self) {
+        let mut notes = self.recovery.take_notes();
+        notes.append(&mut self.outbox.take_notes());
+        let ledger = self.means.ledger;
+        for (key, step) in notes {
+            let written = timeout(NOTE_TIMEOUT, ledger.note(&key, step)).await;
+            if written.is_err() {
+                tracing::error!(
+                    message.key = key,
+                    "the disk does not keep up: a step of a send is not noted"
+                );
+            }
+        }
+    }
+
+    /// The session cannot send for now: those whose callers wait are told so.
+    pub(super) fn refuse_waiting(&mut self) {
+        let why = self.means.publisher.not_ready().to_string();
+        self.outbox.refuse_waiting(&why);
+    }
+
+    /// The session ends: what has not left us is given up, unless it outlives a session.
+    pub(super) fn refuse(&mut self, why: &str) {
+        self.outbox.refuse_waiting(why);
+        self.outbox.refuse_unprepared(why);
+    }
+
+    /// Whether anything is on its way into the ledger, into the page or to WhatsApp's server.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.outbox.is_busy()
+    }
+}
+
+async fn hand_over<D: Driver>(
+    driver: &D,
+    prepared: Prepared,
+    outgoing: Outgoing,
+    limit: Instant,
+) -> SendAnswer {
+    let late = |_| {
+        Err(HandOverError::Unknown(
+            "the page did not say in time whether it took the message".to_owned(),
+        ))
+    };
+    let handed = timeout_at(limit, driver.hand_over(&prepared, &outgoing)).await;
+    SendAnswer::HandedOver(handed.unwrap_or_else(late))
+}
+
+/// Answers a caller. One that has gone away wants no answer.
+fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
+    drop(reply.send(outcome));
+}

@@ -1,0 +1,191 @@
+//! A caller's side of a send: it is written down once, however often it is asked for, and followed until it is known what
+//! became of it.
+//!
+//! Responsible for repetitions and for what a caller is told, in time. The session's actor does the sending; a caller
+//! that goes away, or is told that its send is still on its way, changes nothing about it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand::RngExt as _;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{
+    NumberCheck, Recipient, SendError, SendRequest, Sent, SessionHandle, handle::Command,
+    publisher::not_ready,
+};
+use crate::ledger::{Accepted, Followed, Idempotency, NewSend, Record, SendState};
+
+/// The actor gives up at the same moment as a caller does, and the ledger is told a moment later: its word is waited for.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+impl SessionHandle {
+    /// Sends a text. With [`SendRequest::waits`] answers when WhatsApp's server has it, or after `SEND_WAIT_SECONDS` with
+    /// what is known then; else as soon as it is on disk.
+    ///
+    /// The same request under the same key is one send, and is answered with what became of that. Dropping the returned
+    /// future does not take the message back.
+    pub async fn send(&self, request: SendRequest) -> Result<Sent, SendError> {
+        let deadline = request.waits.then(|| Instant::now() + self.limits.wait);
+        let new = self.written_down(request);
+        let accepted = match self.ledger.known(&new).await? {
+            Some(known) => known,
+            None => self.accept(new, deadline).await?,
+        };
+        let (followed, is_repeated) = match accepted {
+            Accepted::New(followed) => (followed, false),
+            Accepted::Known(followed) => (followed, true),
+            Accepted::KeyReused => return Err(SendError::KeyReused),
+        };
+        let record = match deadline {
+            Some(deadline) => self.settled(followed, deadline).await,
+            None => Record::clone(&followed.borrow()),
+        };
+        let page_is_open = self.snapshot().state.is_running();
+        outcome(&record, page_is_open || deadline.is_none(), is_repeated)
+    }
+
+    /// Whether a number is on WhatsApp, and when a message to it would go out. Sends nothing.
+    pub async fn check(&self, to: Recipient) -> Result<NumberCheck, SendError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Check { to, reply }).await?;
+        timeout(self.limits.wait, answer)
+            .await
+            .map_err(|_| SendError::Failed("the page did not answer in time".to_owned()))?
+            .map_err(|_| not_ready(&self.snapshot()))?
+    }
+
+    /// Takes a send back if no page has seen it yet. Answers whether it did.
+    pub async fn cancel(&self, key: &str) -> Result<bool, SendError> {
+        let (reply, answer) = oneshot::channel();
+        let key = key.to_owned();
+        self.command(Command::Cancel { key, reply }).await?;
+        answer.await.map_err(|_| SendError::ShuttingDown)
+    }
+
+    async fn accept(&self, new: NewSend, deadline: Option<Instant>) -> Result<Accepted, SendError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Send {
+            new,
+            deadline,
+            reply,
+        };
+        self.command(command).await?;
+        // Dropped without a word: the session ended before the send was written down.
+        answer.await.map_err(|_| not_ready(&self.snapshot()))?
+    }
+
+    async fn command(&self, command: Command) -> Result<(), SendError> {
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| SendError::ShuttingDown)
+    }
+
+    fn written_down(&self, request: SendRequest) -> NewSend {
+        let SendRequest {
+            message,
+            cliente_id,
+            idempotency_key,
+            waits,
+        } = request;
+        let by_key = idempotency_key.map(|key| Idempotency::Key(key.as_str().to_owned()));
+        let by_content = || {
+            let within = self.dedup?;
+            let since = Timestamp::now().checked_sub(within).ok()?;
+            Some(Idempotency::SameSince(since))
+        };
+        NewSend {
+            key: new_key(),
+            session: self.session.to_string(),
+            cliente_id,
+            account: None,
+            to: message.to.digits().to_owned(),
+            body: message.body,
+            is_durable: !waits,
+            idempotency: by_key.or_else(by_content),
+        }
+    }
+
+    /// The send once nothing more is to be expected of it: it is no longer open, `deadline` has come, or the session has
+    /// ended.
+    async fn settled(&self, mut followed: Followed, deadline: Instant) -> Record {
+        let mut snapshots = self.subscribe();
+        let settled = async {
+            tokio::select! {
+                biased;
+                // A ledger that has closed says nothing more.
+                settled = followed.wait_for(|record| !record.state.is_open()) => drop(settled),
+                ended = snapshots.wait_for(|snapshot| !snapshot.state.is_running()) => drop(ended),
+            }
+        };
+        // Whoever is not done by then is told how far it has got.
+        let _elapsed = timeout_at(deadline, settled).await;
+        if followed.borrow().state == SendState::Queued {
+            let left_the_queue = followed.wait_for(|record| record.state != SendState::Queued);
+            let _elapsed = timeout(LAST_WORD, left_the_queue).await;
+        }
+        Record::clone(&followed.borrow())
+    }
+}
+
+/// What a caller is told of its send. `is_on_its_way`: something may still become of it by itself.
+fn outcome(record: &Record, is_on_its_way: bool, is_repeated: bool) -> Result<Sent, SendError> {
+    let at = [record.read_at, record.delivered_at, record.sent_at];
+    let sent = || Sent {
+        message_id: record
+            .message_id
+            .clone()
+            .unwrap_or_else(|| record.key.clone()),
+        state: record.state,
+        ack: record.ack,
+        at: at
+            .into_iter()
+            .flatten()
+            .next()
+            .unwrap_or_else(Timestamp::now),
+        is_repeated,
+    };
+    let unconfirmed = |detail: &str| SendError::Unconfirmed {
+        message_id: record.message_id.clone(),
+        detail: detail.to_owned(),
+    };
+    match record.state {
+        // One that is queued is kept here until it can be sent.
+        SendState::Queued | SendState::Sent | SendState::Delivered | SendState::Read => Ok(sent()),
+        // WhatsApp's own queue keeps it.
+        SendState::Handed if record.is_taken && is_on_its_way => Ok(sent()),
+        SendState::Handed => Err(unconfirmed(
+            "the page was lost before WhatsApp confirmed it; it is looked up as soon as the session can send again",
+        )),
+        SendState::Unknown => Err(unconfirmed(record.detail.as_deref().unwrap_or_default())),
+        SendState::Failed => Err(SendError::of_failed(record)),
+        SendState::Cancelled => Err(SendError::Cancelled),
+    }
+}
+
+/// A message id as WhatsApp Web makes them: `3EB0` and 18 hexadecimal digits (`WAWebMsgKey.newId`).
+fn new_key() -> String {
+    let random: [u8; 9] = rand::rng().random();
+    random
+        .iter()
+        .fold("3EB0".to_owned(), |key, byte| format!("{key}{byte:02X}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_look_like_whatsapps_own_and_differ() {
+        let (one, other) = (new_key(), new_key());
+        assert_ne!(one, other);
+        assert!(
+            one.len() == 22
+                && one.starts_with("3EB0")
+                && one.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{one}"
+        );
+    }
+}
