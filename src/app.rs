@@ -105,6 +105,7 @@ impl App {
                     data_dir: config.data_dir.join("sandbox"),
                     first_code: settings.code_lives.first,
                     next_codes: settings.code_lives.next,
+                    pairing_code: settings.pairing_life,
                     ack_delay: settings.ack_delay,
                 };
                 Some(Sandbox::bind(SocketAddr::new(config.host, settings.port), options).await?)

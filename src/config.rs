@@ -79,6 +79,8 @@ pub struct SandboxSettings {
     pub port: u16,
     /// `SANDBOX_CODE_SECONDS` (60,20): how long the first login code lives, and each later one.
     pub code_lives: CodeLives,
+    /// `SANDBOX_PAIRING_SECONDS` (180): how long a code for linking by phone number lives.
+    pub pairing_life: Duration,
     /// `SANDBOX_ACK_SECONDS` (0.5): how long its server takes to acknowledge a message.
     pub ack_delay: Duration,
 }
@@ -99,6 +101,10 @@ impl CodeLives {
         next: Duration::from_secs(20),
     };
 }
+
+/// How long a code for linking by phone number lives: the page takes no answer to an older one
+/// (`WAWebAltDeviceLinkingApi`).
+const PAIRING_LIFE: Duration = Duration::from_secs(180);
 
 /// Which session a request means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,6 +206,7 @@ impl Config {
                 CodeLives::WHATSAPP,
                 parse::code_lives,
             ),
+            pairing_life: settings.parsed("SANDBOX_PAIRING_SECONDS", PAIRING_LIFE, parse::seconds),
             ack_delay: settings.parsed(
                 "SANDBOX_ACK_SECONDS",
                 Duration::from_millis(500),
