@@ -250,6 +250,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
         max_sessions: config.max_sessions,
         max_concurrent_starts: config.max_concurrent_starts,
         qr_timeout: config.qr_timeout,
+        pairing_life: config.pairing_life(),
         take_over: config.take_over,
         send_wait: config.send_wait,
     }

@@ -182,6 +182,12 @@ impl Config {
         })
     }
 
+    /// How long WhatsApp, or the sandbox in its place, takes a code that links by phone number.
+    pub fn pairing_life(&self) -> Duration {
+        let simulated = self.sandbox.as_ref().map(|sandbox| sandbox.pairing_life);
+        simulated.unwrap_or(PAIRING_LIFE)
+    }
+
     /// Reads settings through `lookup`, which answers a variable's value.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let mut settings = Settings {

@@ -12,8 +12,8 @@ use super::target::Target;
 use crate::{
     qr::{QrError, QrPicture},
     session::{
-        AdapterReport, ClienteId, ConnectOutcome, DisconnectOutcome, ReasonCode, Sent,
-        SessionState, Snapshot,
+        AdapterReport, ClienteId, ConnectOutcome, DisconnectOutcome, PairingCode, ReasonCode,
+        Recipient, Sent, SessionState, Snapshot,
     },
 };
 
@@ -81,6 +81,13 @@ pub(super) struct Status {
     /// Only while a code can be scanned.
     #[serde(skip_serializing_if = "Option::is_none")]
     qr: Option<PendingQr>,
+    /// The eight characters that link by phone number, while WhatsApp takes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairing_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairing_code_shown_at: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairing_code_expires_at: Option<Moment>,
     /// How many codes have been shown, while one is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
@@ -121,13 +128,17 @@ impl Status {
     /// The session that a request meant, with its code if there is one.
     pub(super) fn of(target: Target, snapshot: Snapshot) -> Result<Self, QrError> {
         let qr = PendingQr::of(&snapshot.state)?;
+        let pairing = snapshot.state.pairing().cloned();
         Ok(Self {
             qr,
+            pairing_code_shown_at: pairing.as_ref().map(|code| Moment(code.shown_at)),
+            pairing_code_expires_at: pairing.as_ref().map(|code| Moment(code.expires_at)),
+            pairing_code: pairing.map(|code| code.text),
             ..Self::without_code(target.echo, &target.id, snapshot)
         })
     }
 
-    /// One of many sessions. Its code is left out: drawing them all would make the list slow.
+    /// One of many sessions. Its codes are left out: drawing them all would make the list slow.
     pub(super) fn listed(id: &ClienteId, snapshot: Snapshot) -> Self {
         Self::without_code(Value::from(id.as_str()), id, snapshot)
     }
@@ -148,6 +159,9 @@ impl Status {
             reason,
             detail,
             qr: None,
+            pairing_code: None,
+            pairing_code_shown_at: None,
+            pairing_code_expires_at: None,
             attempts: if let SessionState::QrRequired { attempts, .. } = snapshot.state {
                 Some(attempts)
             } else {
@@ -166,6 +180,7 @@ impl PendingQr {
         let SessionState::QrRequired {
             code: Some(code),
             attempts,
+            ..
         } = state
         else {
             return Ok(None);
@@ -257,11 +272,19 @@ pub(super) struct Connected {
     session: String,
     #[serde(rename = "alreadyConnected")]
     already_connected: bool,
+    /// The eight characters to type on the phone that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairing_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairing_code_expires_at: Option<Moment>,
 }
 
 impl Connected {
-    pub(super) fn of(target: Target, outcome: &ConnectOutcome) -> Self {
+    /// `phone`: whose code was asked for, if any; another one's is none of the caller's business.
+    pub(super) fn of(target: Target, phone: Option<&Recipient>, outcome: &ConnectOutcome) -> Self {
         let state = outcome.snapshot.state.name();
+        let is_meant = |code: &&PairingCode| Some(&code.phone) == phone;
+        let pairing = outcome.snapshot.state.pairing().filter(is_meant);
         Self {
             success: true,
             message: match outcome.snapshot.state {
@@ -277,6 +300,8 @@ impl Connected {
             cliente_id: target.echo,
             session: target.id.to_string(),
             already_connected: outcome.already_connected,
+            pairing_code: pairing.map(|code| code.text.clone()),
+            pairing_code_expires_at: pairing.map(|code| Moment(code.expires_at)),
         }
     }
 }

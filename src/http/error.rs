@@ -15,8 +15,8 @@ use super::extract::Json;
 use crate::{
     qr::QrError,
     session::{
-        ConnectError, DisconnectError, InvalidClienteId, InvalidRecipient, Reason, SendError,
-        state::Event,
+        ConnectError, DisconnectError, InvalidClienteId, InvalidRecipient, Reason, ReasonCode,
+        SendError, state::Event,
     },
 };
 
@@ -57,6 +57,10 @@ pub(super) enum ApiError {
     InvalidMessage,
     #[error("wait must be \"ready\" or \"code\"")]
     InvalidWait,
+    #[error(
+        "phone must be a phone number of 7 to 15 digits, country code first, such as \"+54 9 11 5825-4201\"; leave it out to scan a QR code"
+    )]
+    InvalidPhone,
     #[error("logout must be true or false")]
     InvalidLogout,
     #[error("format must be json, png, svg, ascii or raw")]
@@ -112,11 +116,18 @@ impl ApiError {
             Self::ToNotAString | Self::InvalidTo(_) => (StatusCode::BAD_REQUEST, "INVALID_TO"),
             Self::InvalidMessage => (StatusCode::BAD_REQUEST, "INVALID_MESSAGE"),
             Self::InvalidWait => (StatusCode::BAD_REQUEST, "INVALID_WAIT"),
+            Self::InvalidPhone => (StatusCode::BAD_REQUEST, "INVALID_PHONE"),
             Self::InvalidLogout => (StatusCode::BAD_REQUEST, "INVALID_LOGOUT"),
             Self::InvalidFormat => (StatusCode::BAD_REQUEST, "INVALID_FORMAT"),
             Self::NoQr { .. } => (StatusCode::NOT_FOUND, "NO_QR"),
             Self::Connect(ConnectError::Failed(reason)) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, reason.code.as_str())
+            }
+            Self::Connect(ConnectError::NotPaired(reason)) => {
+                (not_paired(reason.code), reason.code.as_str())
+            }
+            Self::Connect(ConnectError::LinkedToAnother { .. }) => {
+                (StatusCode::CONFLICT, "LINKED_TO_ANOTHER_NUMBER")
             }
             Self::Connect(ConnectError::TooManySessions) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_SESSIONS")
@@ -153,6 +164,11 @@ impl ApiError {
             Self::Qr(_) | Self::Serialize(_) | Self::Panic(_) => Loudness::Bug,
             Self::Send(SendError::Failed(_) | SendError::Unconfirmed { .. })
             | Self::Disconnect(DisconnectError::LogoutUnconfirmed(_)) => Loudness::Attention,
+            Self::Connect(ConnectError::NotPaired(reason))
+                if reason.code == ReasonCode::PairingFailed =>
+            {
+                Loudness::Attention
+            }
             Self::Connect(ConnectError::Failed(reason))
                 if matches!(reason.ending(), Event::Failed) =>
             {
@@ -172,6 +188,7 @@ impl ApiError {
             | Self::InvalidTo(_)
             | Self::InvalidMessage
             | Self::InvalidWait
+            | Self::InvalidPhone
             | Self::InvalidLogout
             | Self::InvalidFormat
             | Self::NoQr { .. }
@@ -279,6 +296,17 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// Whose fault it is that there is no pairing code: the number's, the frequency's, or the page's.
+fn not_paired(code: ReasonCode) -> StatusCode {
+    if code == ReasonCode::PairingRefused {
+        StatusCode::BAD_REQUEST
+    } else if code == ReasonCode::PairingRateLimited {
+        StatusCode::TOO_MANY_REQUESTS
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
+    }
+}
+
 /// Answers a path that is none of ours.
 pub(super) async fn unknown_path() -> ApiError {
     ApiError::UnknownPath
@@ -303,75 +331,4 @@ pub(super) fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::session::ReasonCode;
-
-    #[track_caller]
-    fn assert_answer(error: impl Into<ApiError>, status: u16, code: &str, loudness: Loudness) {
-        let error = error.into();
-        let answer = (error.status().as_u16(), error.code(), error.loudness());
-        assert_eq!(answer, (status, code, loudness), "{error:?}");
-    }
-
-    #[test]
-    fn each_cause_has_its_status_its_code_and_its_loudness() {
-        use Loudness::{Attention, Bug, Usual};
-        let failed = |code| ConnectError::Failed(Reason::new(code, "why"));
-        assert_answer(failed(ReasonCode::QrTimeout), 500, "QR_TIMEOUT", Usual);
-        assert_answer(
-            failed(ReasonCode::ProfileInUse),
-            500,
-            "PROFILE_IN_USE",
-            Attention,
-        );
-        assert_answer(
-            ConnectError::TooManySessions,
-            503,
-            "TOO_MANY_SESSIONS",
-            Usual,
-        );
-        assert_answer(ConnectError::ShuttingDown, 503, "SHUTTING_DOWN", Usual);
-        let unconfirmed = DisconnectError::LogoutUnconfirmed("no answer".to_owned());
-        assert_answer(unconfirmed, 500, "LOGOUT_UNCONFIRMED", Attention);
-        assert_answer(DisconnectError::NotLinked, 409, "NOT_LINKED", Usual);
-        assert_answer(
-            SendError::NotReady {
-                state: "INIT",
-                reason: None,
-            },
-            503,
-            "SESSION_NOT_READY",
-            Usual,
-        );
-        assert_answer(
-            SendError::NotOnWhatsApp,
-            400,
-            "NUMBER_NOT_ON_WHATSAPP",
-            Usual,
-        );
-        assert_answer(
-            SendError::Failed("no".to_owned()),
-            500,
-            "SEND_FAILED",
-            Attention,
-        );
-        assert_answer(SendError::QueueFull, 429, "QUEUE_FULL", Usual);
-        assert_answer(ApiError::Panic("inside".to_owned()), 500, "INTERNAL", Bug);
-    }
-
-    #[test]
-    fn an_unconfirmed_send_carries_its_id_and_a_full_queue_says_when_to_come_back() {
-        let unconfirmed = ApiError::from(SendError::Unconfirmed {
-            message_id: Some("true_1@c.us_3EB0".to_owned()),
-            detail: "the page is gone".to_owned(),
-        });
-        assert_eq!(
-            (unconfirmed.status().as_u16(), unconfirmed.code()),
-            (500, "SEND_UNCONFIRMED")
-        );
-        assert_eq!(unconfirmed.message_id(), Some("true_1@c.us_3EB0"));
-        let full = ApiError::from(SendError::QueueFull).into_response();
-        assert_eq!(full.headers()["retry-after"], "5");
-    }
-}
+mod tests;

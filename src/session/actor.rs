@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Reason, ReasonCode, SendError,
-    SessionHandle, SessionState,
+    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Reason, ReasonCode, Recipient,
+    SendError, SessionHandle, SessionState,
     handle::{COMMAND_CAPACITY, Command},
     publisher::Publisher,
     serving::Serving,
@@ -46,6 +46,8 @@ pub(super) struct ActorOptions<D: Driver> {
     /// One permit per Chrome that may start at once; given in order of asking.
     pub(super) starts: Arc<Semaphore>,
     pub(super) qr_timeout: Duration,
+    /// How long WhatsApp takes a code that links by phone number.
+    pub(super) pairing_life: Duration,
     /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
     pub(super) take_over: bool,
     pub(super) send_wait: Duration,
@@ -59,6 +61,8 @@ pub(super) struct Actor<D: Driver> {
     commands: mpsc::Receiver<Command>,
     /// Came while Chrome was being closed, and is for the time after.
     postponed: Option<Command>,
+    /// The number to link by a code that is typed, in the run to come.
+    phone: Option<Recipient>,
     publisher: Publisher,
 }
 
@@ -108,6 +112,7 @@ impl<D: Driver> Actor<D> {
                 options,
                 commands,
                 postponed: None,
+                phone: None,
                 publisher,
             },
         )
@@ -138,13 +143,14 @@ impl<D: Driver> Actor<D> {
                 }
             };
             match command {
-                Command::Connect { reply } => {
+                Command::Connect { phone, reply } => {
                     let Ok(capacity) = Arc::clone(&self.options.capacity).try_acquire_owned()
                     else {
                         tracing::warn!("not started: as many sessions run as MAX_SESSIONS allows");
                         answer(reply, Err(ConnectError::TooManySessions));
                         continue;
                     };
+                    self.phone = phone;
                     self.publisher.apply(&Event::Started, None);
                     answer(reply, Ok(false));
                     return Some(capacity);
@@ -179,7 +185,8 @@ impl<D: Driver> Actor<D> {
                     snapshot.chrome_pid = driver.chrome_pid();
                     true
                 });
-                let end = Serving::new(&driver, &self.options, &self.publisher, start)
+                let phone = self.phone.take();
+                let end = Serving::new(&driver, &self.options, &self.publisher, start, phone)
                     .run(&mut self.commands, facts)
                     .await;
                 tracing::info!("closing Chrome: {}", end.reason.code.as_str());
@@ -217,7 +224,9 @@ impl<D: Driver> Actor<D> {
             .or_else(|| self.commands.try_recv().ok())
         {
             match command {
-                Command::Connect { reply } => answer(reply, Err(ConnectError::ShuttingDown)),
+                Command::Connect { reply, .. } => {
+                    answer(reply, Err(ConnectError::ShuttingDown));
+                }
                 Command::Disconnect { reply, .. } => {
                     answer(reply, Err(DisconnectError::ShuttingDown));
                 }
@@ -257,7 +266,10 @@ impl<D: Driver> Actor<D> {
                 opened = &mut opening => break opened,
                 // Once it is called off, further commands wait until Chrome is gone.
                 Some(command) = self.commands.recv(), if asked_to_end.is_none() => match command {
-                    Command::Connect { reply } => answer(reply, Ok(false)),
+                    Command::Connect { phone, reply } => {
+                        self.phone = phone.or(self.phone.take());
+                        answer(reply, Ok(false));
+                    }
                     Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
                     Command::Disconnect { logout: true, reply } => answer(reply, Err(DisconnectError::NotLinked)),
                     Command::Disconnect { logout: false, reply } => {

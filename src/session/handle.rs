@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use super::{
-    ConnectError, DisconnectError, Reason, ReasonCode, SendError, Sent, SessionState, Snapshot,
-    TextMessage,
+    ConnectError, DisconnectError, Reason, ReasonCode, Recipient, SendError, Sent, SessionState,
+    Snapshot, TextMessage,
 };
 
 /// The longest a caller waits for READY: codes are shown for five minutes unless told otherwise, and a first sync may
@@ -28,6 +28,8 @@ pub(super) const COMMAND_CAPACITY: usize = 64;
 pub(super) enum Command {
     /// Start unless running. Answered at once with whether it was READY already.
     Connect {
+        /// The number to link by a code that is typed, beside the one that is scanned; `None` leaves that as it is.
+        phone: Option<Recipient>,
         /// Gets `true` when the session was READY before.
         reply: oneshot::Sender<Result<bool, ConnectError>>,
     },
@@ -109,13 +111,45 @@ impl SessionHandle {
     /// Starts the session unless it runs, and waits as far as `wait` says. Any number of callers may do so at once:
     /// one Chrome starts and all get the same answer.
     pub async fn connect(&self, wait: WaitFor) -> Result<ConnectOutcome, ConnectError> {
+        self.connect_by(None, wait).await
+    }
+
+    /// [`connect`](Self::connect), with a code that links the phone with this number: the wait is for that code.
+    pub async fn connect_by_phone(
+        &self,
+        phone: Recipient,
+        wait: WaitFor,
+    ) -> Result<ConnectOutcome, ConnectError> {
+        let outcome = self.connect_by(Some(phone.clone()), wait).await?;
+        let ConnectOutcome { snapshot, .. } = &outcome;
+        let account = snapshot.account.as_deref().map(str::parse::<Recipient>);
+        match (account, &snapshot.reason) {
+            (Some(Ok(account)), _) if account != phone => {
+                Err(ConnectError::LinkedToAnother { phone, account })
+            }
+            (_, Some(reason)) if reason.code.is_about_pairing() => {
+                Err(ConnectError::NotPaired(reason.clone()))
+            }
+            (_, _) => Ok(outcome),
+        }
+    }
+
+    async fn connect_by(
+        &self,
+        phone: Option<Recipient>,
+        wait: WaitFor,
+    ) -> Result<ConnectOutcome, ConnectError> {
         let (reply, answer) = oneshot::channel();
         let mut already_connected = false;
         let connected = async {
-            let asked = self.commands.send(Command::Connect { reply }).await;
+            let command = Command::Connect {
+                phone: phone.clone(),
+                reply,
+            };
+            let asked = self.commands.send(command).await;
             asked.map_err(|_| ConnectError::ShuttingDown)?;
             already_connected = answer.await.map_err(|_| ConnectError::ShuttingDown)??;
-            self.arrives(wait).await
+            self.arrives(wait, phone.as_ref()).await
         };
         let patience = match wait {
             WaitFor::Code(patience) => patience,
@@ -144,9 +178,23 @@ impl SessionHandle {
     }
 
     /// Waits until the session has got as far as `wait` says, or has failed.
-    async fn arrives(&self, wait: WaitFor) -> Result<Snapshot, ConnectError> {
+    async fn arrives(
+        &self,
+        wait: WaitFor,
+        phone: Option<&Recipient>,
+    ) -> Result<Snapshot, ConnectError> {
         let arrived = |snapshot: &Snapshot| match snapshot.state {
-            SessionState::Init | SessionState::Authenticated => false,
+            SessionState::Init => false,
+            SessionState::Authenticated => phone.is_some_and(|phone| {
+                let account = snapshot.account.as_deref();
+                account.is_some_and(|account| account != phone.digits())
+            }),
+            SessionState::QrRequired { ref pairing, .. } if phone.is_some() => {
+                let is_shown = pairing.as_ref().map(|pairing| &pairing.phone) == phone;
+                let reason = snapshot.reason.as_ref();
+                (is_shown && wait != WaitFor::Ready)
+                    || reason.is_some_and(|reason| reason.code.is_about_pairing())
+            }
             // The caller's next step is to show the code, so one that comes in a moment is waited for.
             SessionState::QrRequired { ref code, .. } => wait != WaitFor::Ready && code.is_some(),
             SessionState::Ready | SessionState::Disconnected | SessionState::Error => true,
@@ -165,7 +213,8 @@ impl SessionHandle {
     pub fn start(&self) {
         let (reply, _nobody_waits) = oneshot::channel();
         // A full queue means that somebody has asked already; a closed one that the service stops.
-        if self.commands.try_send(Command::Connect { reply }).is_err() {
+        let command = Command::Connect { phone: None, reply };
+        if self.commands.try_send(command).is_err() {
             tracing::debug!("the session was not asked to start again");
         }
     }

@@ -14,11 +14,13 @@
 pub mod state;
 
 mod actor;
+mod code;
 mod error;
 mod handle;
 mod id;
 mod message;
 mod outbox;
+mod pairing;
 mod publisher;
 mod reading;
 mod reason;
@@ -27,6 +29,7 @@ mod serving;
 mod snapshot;
 mod timers;
 
+pub use code::{PairingCode, QrCode};
 pub use error::{ConnectError, DisconnectError, SendError};
 pub use handle::{ConnectOutcome, DisconnectOutcome, SessionHandle, WaitFor};
 pub use id::{ClienteId, InvalidClienteId};
@@ -34,4 +37,4 @@ pub use message::{InvalidRecipient, Recipient, Sent, TextMessage};
 pub use reason::{Reason, ReasonCode};
 pub use registry::{Registry, RegistryOptions};
 pub use snapshot::{AdapterReport, Snapshot};
-pub use state::{QrCode, SessionState};
+pub use state::SessionState;

@@ -68,6 +68,19 @@ impl Publisher {
         }
     }
 
+    /// Says why there is no code that links by phone number, or takes back what was said of it.
+    pub(super) fn explain_pairing(&self, reason: Option<Reason>) {
+        self.amend(|snapshot| {
+            let present = snapshot.reason.as_ref();
+            let is_about_pairing = present.is_some_and(|reason| reason.code.is_about_pairing());
+            if reason.is_none() && !is_about_pairing {
+                return false;
+            }
+            snapshot.reason = reason;
+            true
+        });
+    }
+
     /// Changes what stands beside the state.
     pub(super) fn amend(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
         self.0.send_if_modified(|snapshot| {

@@ -44,6 +44,12 @@ pub enum ReasonCode {
     PasskeyRequired,
     /// The page cannot use its storage.
     StorageError,
+    /// WhatsApp gives no code to link this phone number by.
+    PairingRefused,
+    /// WhatsApp has been asked for too many codes to link by phone number.
+    PairingRateLimited,
+    /// The page gave no code to link by phone number.
+    PairingFailed,
     /// The page lost WhatsApp's server and is trying to reach it again.
     NetworkLost,
     /// Chrome ended, or its connection did.
@@ -75,6 +81,14 @@ pub enum ReasonCode {
 }
 
 impl ReasonCode {
+    /// Whether it says why there is no code to link by phone number.
+    pub const fn is_about_pairing(self) -> bool {
+        matches!(
+            self,
+            Self::PairingRefused | Self::PairingRateLimited | Self::PairingFailed
+        )
+    }
+
     /// The code as on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -84,6 +98,9 @@ impl ReasonCode {
             Self::SyncTimeout => "SYNC_TIMEOUT",
             Self::Unlinked => "UNLINKED",
             Self::RemovedByWhatsApp => "REMOVED_BY_WHATSAPP",
+            Self::PairingRefused => "PAIRING_REFUSED",
+            Self::PairingRateLimited => "PAIRING_RATE_LIMITED",
+            Self::PairingFailed => "PAIRING_FAILED",
             Self::OpenedElsewhere => "OPENED_ELSEWHERE",
             Self::UpdateRequired => "UPDATE_REQUIRED",
             Self::TemporarilyBanned => "TEMPORARILY_BANNED",

@@ -33,6 +33,8 @@ pub struct RegistryOptions {
     pub max_concurrent_starts: NonZeroUsize,
     /// How long codes are shown before a session gives up.
     pub qr_timeout: Duration,
+    /// How long WhatsApp takes a code that links by phone number.
+    pub pairing_life: Duration,
     /// Whether an account is taken back when WhatsApp Web is opened elsewhere.
     pub take_over: bool,
     /// How long a send waits for WhatsApp's server.
@@ -127,6 +129,7 @@ impl Registry {
             capacity: Arc::clone(&self.capacity),
             starts: Arc::clone(&self.starts),
             qr_timeout: self.options.qr_timeout,
+            pairing_life: self.options.pairing_life,
             take_over: self.options.take_over,
             send_wait: self.options.send_wait,
             stop: self.stop.child_token(),

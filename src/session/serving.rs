@@ -13,17 +13,19 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DisconnectError, DisconnectOutcome, Reason, ReasonCode, SendError, SessionState,
+    DisconnectError, DisconnectOutcome, Reason, ReasonCode, Recipient, SendError, SessionState,
     actor::{ActorOptions, End, answer, far_future},
     handle::Command,
     outbox::Outbox,
+    pairing::{Pairing, Request},
     publisher::Publisher,
     reading::Reading,
     state::Event,
     timers::{Passed, START_TIMEOUT, SYNC_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
 };
 use crate::whatsapp::{
-    Driver, Fact, HandOverError, Handed, LogoutError, Outgoing, PrepareError, Prepared, Standing,
+    Driver, Fact, HandOverError, Handed, LogoutError, Outgoing, PairingError, PrepareError,
+    Prepared, Standing,
 };
 
 /// A hand-over that has begun takes milliseconds, an acknowledgement half a second (WHATSAPP.md, section 4); what has not
@@ -39,6 +41,7 @@ pub(super) struct Serving<'a, D: Driver> {
     send_wait: Duration,
     page: Reading<'a>,
     outbox: Outbox,
+    pairing: Pairing,
     /// What has been asked of the page and not been answered yet.
     calls: FuturesUnordered<BoxFuture<'a, Answer>>,
     /// Held until the page stands: the heavy part of a start is its loading.
@@ -54,6 +57,7 @@ enum Answer {
     HandedOver(Result<Handed, HandOverError>),
     Refreshed(Result<(), String>),
     TakenOver(Result<(), String>),
+    Pairing(Result<(), PairingError>),
     LoggedOut(Result<(), LogoutError>, LogoutReply),
 }
 
@@ -63,6 +67,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         options: &'a ActorOptions<D>,
         publisher: &'a Publisher,
         start: OwnedSemaphorePermit,
+        phone: Option<Recipient>,
     ) -> Self {
         Self {
             driver,
@@ -72,6 +77,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             send_wait: options.send_wait,
             page: Reading::new(publisher),
             outbox: Outbox::default(),
+            pairing: Pairing::new(phone, options.pairing_life),
             calls: FuturesUnordered::new(),
             start: Some(start),
             timers: Timers::new(options.qr_timeout, options.take_over, Instant::now()),
@@ -98,13 +104,18 @@ impl<'a, D: Driver> Serving<'a, D> {
                 () = sleep_until(wake_at) => if let Some(end) = self.on_time(Instant::now()) { break end },
             }
             self.begin_next_send();
+            self.begin_pairing();
         };
         self.wind_up(&end, facts).await;
         end
     }
 
     fn next_deadline(&self) -> Instant {
-        let deadlines = [self.timers.next(), self.outbox.next_deadline()];
+        let deadlines = [
+            self.timers.next(),
+            self.outbox.next_deadline(),
+            self.pairing.next(),
+        ];
         deadlines
             .into_iter()
             .flatten()
@@ -114,6 +125,9 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     fn on_time(&mut self, now: Instant) -> Option<End> {
         self.outbox.expire(now);
+        if let Some(over) = self.pairing.expire(now) {
+            self.publisher.apply(&over, None);
+        }
         match self.timers.passed(now)? {
             Passed::Start => return Some(self.not_started()),
             Passed::Turn => self.start = None,
@@ -133,7 +147,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             }
             Passed::Scan => {
                 let detail = format!(
-                    "nobody scanned a code for {} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again",
+                    "nobody scanned or typed a code for {} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again",
                     self.qr_timeout.as_secs()
                 );
                 return Some(End::because(ReasonCode::QrTimeout, detail));
@@ -198,6 +212,9 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     fn on_standing(&mut self, standing: Standing) -> Option<End> {
         let end = self.page.on_standing(standing);
+        if let Some(event) = self.pairing.set(self.page.standing(), Instant::now()) {
+            self.publisher.apply(&event, None);
+        }
         let state = self.publisher.state();
         if state != SessionState::Ready {
             self.outbox.refuse_waiting(&self.publisher.not_ready());
@@ -218,7 +235,13 @@ impl<'a, D: Driver> Serving<'a, D> {
     fn on_command(&mut self, command: Command) -> Option<End> {
         let state = self.publisher.state();
         match command {
-            Command::Connect { reply } => answer(reply, Ok(state == SessionState::Ready)),
+            Command::Connect { phone, reply } => {
+                if let Some(phone) = phone.filter(|_| !self.page.standing().linked) {
+                    self.pairing.want(phone);
+                    self.publisher.explain_pairing(None);
+                }
+                answer(reply, Ok(state == SessionState::Ready));
+            }
             Command::Send { message, reply } if state == SessionState::Ready => {
                 self.outbox
                     .accept(message, reply, Instant::now() + self.send_wait);
@@ -276,6 +299,23 @@ impl<'a, D: Driver> Serving<'a, D> {
         self.calls.push(prepare.boxed());
     }
 
+    /// Asks the page for a code that links by phone number, when one is due.
+    fn begin_pairing(&mut self) {
+        let Some(Request { phone, is_renewal }) = self.pairing.begin(Instant::now()) else {
+            return;
+        };
+        tracing::info!(
+            renewal = is_renewal,
+            "asking for a code that links phone {phone}"
+        );
+        let driver = self.driver;
+        let ask = async move {
+            let asked = driver.request_pairing_code(phone.digits(), is_renewal);
+            Answer::Pairing(asked.await)
+        };
+        self.calls.push(ask.boxed());
+    }
+
     fn on_answer(&mut self, outcome: Answer) -> Option<End> {
         match outcome {
             Answer::Prepared(result) => {
@@ -293,6 +333,12 @@ impl<'a, D: Driver> Serving<'a, D> {
                     reply,
                     Err(DisconnectError::LogoutUnconfirmed(why.to_string())),
                 );
+            }
+            Answer::Pairing(result) => {
+                if let Some(reason) = self.pairing.on_answer(result, Instant::now()) {
+                    tracing::warn!(session.reason = reason.code.as_str(), "{}", reason.detail);
+                    self.publisher.explain_pairing(Some(reason));
+                }
             }
             Answer::Refreshed(Ok(())) => {}
             Answer::TakenOver(Ok(())) => {

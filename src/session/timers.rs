@@ -186,6 +186,7 @@ mod tests {
     const CODES: SessionState = SessionState::QrRequired {
         code: None,
         attempts: 1,
+        pairing: None,
     };
 
     fn recognised() -> Standing {

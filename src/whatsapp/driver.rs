@@ -35,6 +35,14 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Asks for a fresh batch of login codes, after the last one has run out.
     fn refresh_codes(&self) -> impl Future<Output = Result<(), String>> + Send;
 
+    /// Asks for a code that links the phone with this number, digits only, in place of any other. The code itself comes
+    /// as [`Standing::pairing_code`]. Unless it is a renewal, WhatsApp shows a notification on the phone.
+    fn request_pairing_code(
+        &self,
+        phone: &str,
+        is_renewal: bool,
+    ) -> impl Future<Output = Result<(), PairingError>> + Send;
+
     /// Makes ready to send: the recipient is looked up and the message gets its full id. Sends nothing.
     fn prepare(
         &self,
@@ -93,6 +101,8 @@ pub struct Standing {
     pub code: Option<String>,
     /// The codes of this batch have run out: nothing comes until fresh ones are asked for.
     pub codes_ended: bool,
+    /// The code that links by phone number, while the page takes it. Never logged.
+    pub pairing_code: Option<String>,
     /// An account is linked to this profile; says nothing about the connection.
     pub linked: bool,
     /// The linked account's number, digits only, when the page tells.
@@ -147,6 +157,7 @@ impl fmt::Debug for Standing {
             .field("login", &self.login)
             .field("has_code", &self.code.is_some())
             .field("codes_ended", &self.codes_ended)
+            .field("has_pairing_code", &self.pairing_code.is_some())
             .field("linked", &self.linked)
             .field("online", &self.online)
             .field("trouble", &self.trouble)
@@ -218,6 +229,23 @@ pub enum OpenError {
     /// `stop` was cancelled; nothing is left running.
     #[error("the start was called off")]
     Cancelled,
+}
+
+/// Why there is no code that links by phone number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PairingError {
+    /// WhatsApp gives none for this number, or to this account.
+    #[error("{0}")]
+    Refused(String),
+    /// WhatsApp has been asked too often.
+    #[error("too many pairing codes were asked for")]
+    RateLimited,
+    /// The page broke, or has no way to ask.
+    #[error("{0}")]
+    Failed(String),
+    /// The page was not there, as when it loads itself anew: the same may go well in a moment.
+    #[error("{0}")]
+    Interrupted(String),
 }
 
 /// Why a message could not be made ready. Nothing was sent.

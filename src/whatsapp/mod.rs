@@ -14,13 +14,14 @@ mod driver;
 mod input;
 mod listener;
 mod page;
+mod pairing;
 mod scripts;
 mod typing;
 
 pub use adapter::{AdapterName, UnknownAdapter};
 pub use driver::{
     Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
-    PrepareError, Prepared, Standing, Trouble,
+    PairingError, PrepareError, Prepared, Standing, Trouble,
 };
 pub use page::{PageSettings, WhatsAppPage};
 pub use scripts::{PageScripts, ScriptError};

@@ -24,11 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
-    PageScripts, PrepareError, Prepared, Standing,
+    PageScripts, PairingError, PrepareError, Prepared, Standing,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER, NOT_LOADED},
     bundle::Bundle,
     input::{Point, click},
     listener::{self, Ears},
+    pairing,
     scripts::BINDING,
     typing::{Away, Typing},
 };
@@ -135,6 +136,14 @@ impl Driver for WhatsAppPage {
             .await
             .map_err(|other| format!("{}; {}", why.detail, other.detail))?;
         click(self.browser.page(), target).await
+    }
+
+    async fn request_pairing_code(
+        &self,
+        phone: &str,
+        is_renewal: bool,
+    ) -> Result<(), PairingError> {
+        pairing::request(self.typing(), &self.adapters, phone, is_renewal).await
     }
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {

@@ -14,6 +14,7 @@ mod browser;
 mod contract;
 mod dom;
 mod lifecycle;
+mod pairing;
 mod pm2;
 mod sandbox;
 mod sends;

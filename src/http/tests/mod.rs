@@ -61,6 +61,7 @@ impl Api {
             max_sessions: one,
             max_concurrent_starts: one,
             qr_timeout: Duration::from_secs(1),
+            pairing_life: Duration::from_secs(180),
             take_over: true,
             send_wait: Duration::from_secs(1),
         });

@@ -1,5 +1,7 @@
 //! The actor against a scripted page, in paused time: minutes pass in no time, and nothing depends on the machine.
 
+mod pairing;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{
@@ -17,7 +19,7 @@ use crate::{
     },
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
-        PrepareError, Prepared, Standing, Trouble,
+        PairingError, PrepareError, Prepared, Standing, Trouble,
     },
 };
 
@@ -36,6 +38,8 @@ enum Call {
     /// It was opened; here are the page's lips.
     Opened(mpsc::Sender<Fact>),
     RefreshCodes,
+    /// For which number, and whether in place of an expired one.
+    PairingCode(String, bool),
     HandedOver(Outgoing),
     LoggedOut,
     TakenOver,
@@ -64,6 +68,19 @@ impl Driver for Scripted {
 
     async fn refresh_codes(&self) -> Result<(), String> {
         self.calls.send(Call::RefreshCodes).await.unwrap();
+        Ok(())
+    }
+
+    async fn request_pairing_code(
+        &self,
+        phone: &str,
+        is_renewal: bool,
+    ) -> Result<(), PairingError> {
+        let asked = Call::PairingCode(phone.to_owned(), is_renewal);
+        self.calls.send(asked).await.unwrap();
+        if phone.ends_with("0000") {
+            return Err(PairingError::Refused("no such account".to_owned()));
+        }
         Ok(())
     }
 
@@ -141,6 +158,7 @@ impl Stage {
             capacity: Arc::clone(&self.capacity),
             starts: Arc::clone(&self.starts),
             qr_timeout: Duration::from_secs(300),
+            pairing_life: Duration::from_secs(180),
             take_over: true,
             send_wait: Duration::from_secs(45),
             stop: self.stop.child_token(),
