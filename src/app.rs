@@ -239,6 +239,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
         tokens_dir: config.tokens_dir.clone(),
         page: PageSettings {
             chrome_path: config.chrome_path.clone(),
+            launch_timeout: config.limits.launch,
             search_path: config.search_path.clone(),
             chrome_args: config.chrome_args.clone(),
             url: config.whatsapp_url.clone(),
@@ -248,7 +249,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
         },
         max_sessions: config.max_sessions,
         max_concurrent_starts: config.max_concurrent_starts,
-        qr_timeout: config.qr_timeout,
+        limits: config.limits,
         take_over: config.take_over,
         send_wait: config.send_wait,
     }

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{session::ClienteId, whatsapp::AdapterName};
+use crate::{
+    session::{ClienteId, StartLimits},
+    whatsapp::AdapterName,
+};
 
 mod parse;
 
@@ -58,8 +61,10 @@ pub struct Config {
     pub connect_wait: Duration,
     /// `SEND_WAIT_SECONDS` (45): the longest a send waits for WhatsApp's server.
     pub send_wait: Duration,
-    /// `QR_TIMEOUT_SECONDS` (300): how long codes are shown before the session gives up.
-    pub qr_timeout: Duration,
+    /// `LAUNCH_TIMEOUT_SECONDS` (30), `NAVIGATE_TIMEOUT_SECONDS` (45), `INJECT_TIMEOUT_SECONDS` (90),
+    /// `CODE_TIMEOUT_SECONDS` (60), `QR_TIMEOUT_SECONDS` (300), `SYNC_TIMEOUT_SECONDS` (300): how long each phase of a start
+    /// may take before the session gives up.
+    pub limits: StartLimits,
     /// `TAKE_OVER` (true): take the account back when WhatsApp Web is opened elsewhere with the same profile.
     pub take_over: bool,
     /// `API_KEY`: when set, every request but `/health` must carry it.
@@ -252,11 +257,7 @@ impl Config {
                 Duration::from_secs(45),
                 parse::seconds,
             ),
-            qr_timeout: settings.parsed(
-                "QR_TIMEOUT_SECONDS",
-                Duration::from_secs(300),
-                parse::seconds,
-            ),
+            limits: settings.limits(),
             take_over: settings.parsed("TAKE_OVER", true, parse::switch),
             api_key: settings.secret("API_KEY"),
             cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, parse::cors_origins),
@@ -305,6 +306,19 @@ struct Settings<F> {
 }
 
 impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
+    fn limits(&mut self) -> StartLimits {
+        let usual = StartLimits::default();
+        let mut seconds = |name, default| self.parsed(name, default, parse::seconds);
+        StartLimits {
+            launch: seconds("LAUNCH_TIMEOUT_SECONDS", usual.launch),
+            navigate: seconds("NAVIGATE_TIMEOUT_SECONDS", usual.navigate),
+            inject: seconds("INJECT_TIMEOUT_SECONDS", usual.inject),
+            code: seconds("CODE_TIMEOUT_SECONDS", usual.code),
+            scan: seconds("QR_TIMEOUT_SECONDS", usual.scan),
+            sync: seconds("SYNC_TIMEOUT_SECONDS", usual.sync),
+        }
+    }
+
     /// The variable as a secret. One that is set but empty is a slip that would leave a door open.
     fn secret(&mut self, name: &str) -> Option<Secret> {
         let is_blank = |raw: OsString| raw.to_str().is_some_and(|raw| raw.trim().is_empty());

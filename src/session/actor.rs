@@ -1,7 +1,7 @@
 //! One task per session: it owns the page, the queue of sends and the state.
 //!
 //! ```text
-//!  idle ──Connect──▶ opening ──page open──▶ serving ──end──▶ closing ──▶ idle
+//!  idle ──Connect──▶ opening ──Chrome up──▶ serving ──end──▶ closing ──▶ idle
 //!                       └────────── failed, called off ───────▲
 //! ```
 //!
@@ -17,14 +17,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    time::Instant,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Reason, ReasonCode, SendError,
-    SessionHandle, SessionState,
+    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Phase, Reason, ReasonCode,
+    SendError, SessionHandle, SessionState, StartLimits,
     handle::{COMMAND_CAPACITY, Command},
     publisher::Publisher,
     serving::Serving,
@@ -34,6 +34,10 @@ use crate::{
     browser::Closed,
     whatsapp::{Driver, FACT_CAPACITY, OpenError},
 };
+
+/// A start that is past the limit of LAUNCH ends by itself and says what Chrome said; looking for Chrome and closing it come
+/// on top, 20 s and 8.5 s at most. One that is still not back then is called off.
+const LAUNCH_GRACE: Duration = Duration::from_secs(30);
 
 /// What an actor needs.
 #[derive(Debug)]
@@ -45,7 +49,8 @@ pub(super) struct ActorOptions<D: Driver> {
     pub(super) capacity: Arc<Semaphore>,
     /// One permit per Chrome that may start at once; given in order of asking.
     pub(super) starts: Arc<Semaphore>,
-    pub(super) qr_timeout: Duration,
+    /// How long each phase of a start may take.
+    pub(super) limits: StartLimits,
     /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
     pub(super) take_over: bool,
     pub(super) send_wait: Duration,
@@ -226,7 +231,7 @@ impl<D: Driver> Actor<D> {
         }
     }
 
-    /// Waits for its turn and opens the page.
+    /// Waits for its turn and starts Chrome.
     async fn opening(
         &mut self,
         facts: mpsc::Sender<crate::whatsapp::Fact>,
@@ -236,18 +241,29 @@ impl<D: Driver> Actor<D> {
             page,
             profile,
             starts,
+            limits,
             ..
         } = &self.options;
+        let publisher = &self.publisher;
+        let late = CancellationToken::new();
         let opening = async {
             let start = tokio::select! {
                 biased;
                 () = call_off.cancelled() => return Err(OpenError::Cancelled),
                 start = Arc::clone(starts).acquire_owned() => start.map_err(|_closed| OpenError::Cancelled)?,
             };
-            Ok((
-                D::open(page, profile, facts, call_off.clone()).await?,
-                start,
-            ))
+            publisher.reach(Some((Phase::Launch, Some(limits.launch))));
+            let opening = D::open(page, profile, facts, call_off.clone());
+            tokio::pin!(opening);
+            let driver = tokio::select! {
+                opened = &mut opening => opened?,
+                () = sleep(limits.launch + LAUNCH_GRACE) => {
+                    late.cancel();
+                    call_off.cancel();
+                    opening.await?
+                }
+            };
+            Ok((driver, start))
         };
         tokio::pin!(opening);
 
@@ -274,14 +290,21 @@ impl<D: Driver> Actor<D> {
                 Err(End::disconnect(asked))
             }
             (Err(_), Some(asked)) => Err(End::disconnect(asked)),
+            (Err(OpenError::Cancelled), None) if late.is_cancelled() => Err(End::because(
+                ReasonCode::LaunchTimeout,
+                format!(
+                    "Chrome did not come up within {} s (LAUNCH_TIMEOUT_SECONDS); POST /connect tries again",
+                    limits.launch.as_secs()
+                ),
+            )),
             (Err(OpenError::Cancelled), None) => Err(End::stopping()),
             (Err(OpenError::Scripts(detail)), None) => {
                 Err(End::because(ReasonCode::ScriptsUnreadable, detail))
             }
-            (Err(OpenError::Navigation(detail)), None) => Err(End::because(
-                ReasonCode::NavigationFailed,
+            (Err(OpenError::Setup(detail)), None) => Err(End::because(
+                ReasonCode::ChromeFailed,
                 format!(
-                    "WhatsApp Web could not be opened: {detail}; check the network of this machine, then POST /connect"
+                    "Chrome came up but could not be set up: {detail}; POST /connect tries again"
                 ),
             )),
             (Err(OpenError::Browser(why)), None) => Err(End {

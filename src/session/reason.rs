@@ -23,6 +23,8 @@ pub enum ReasonCode {
     LoggedOut,
     /// Nobody scanned a code in time.
     QrTimeout,
+    /// WhatsApp Web is there, but came up with neither a code nor an account.
+    CodeTimeout,
     /// Linked, but the chats never got synced.
     SyncTimeout,
     /// The phone or WhatsApp removed this device; a new scan is needed.
@@ -60,6 +62,8 @@ pub enum ReasonCode {
     ChromeNotFound,
     /// Chrome is there but did not start.
     ChromeFailed,
+    /// Chrome was started, and neither came up nor ended.
+    LaunchTimeout,
     /// Chrome is there, but cannot be used as it is set up.
     ChromeMisconfigured,
     /// A script in `PAGE_SCRIPTS_DIR` cannot be read.
@@ -81,6 +85,7 @@ impl ReasonCode {
             Self::DisconnectRequested => "DISCONNECT_REQUESTED",
             Self::LoggedOut => "LOGGED_OUT",
             Self::QrTimeout => "QR_TIMEOUT",
+            Self::CodeTimeout => "CODE_TIMEOUT",
             Self::SyncTimeout => "SYNC_TIMEOUT",
             Self::Unlinked => "UNLINKED",
             Self::RemovedByWhatsApp => "REMOVED_BY_WHATSAPP",
@@ -99,6 +104,7 @@ impl ReasonCode {
             Self::AdapterBroken => "ADAPTER_BROKEN",
             Self::ChromeNotFound => "CHROME_NOT_FOUND",
             Self::ChromeFailed => "CHROME_FAILED",
+            Self::LaunchTimeout => "LAUNCH_TIMEOUT",
             Self::ChromeMisconfigured => "CHROME_MISCONFIGURED",
             Self::ScriptsUnreadable => "SCRIPTS_UNREADABLE",
             Self::ProfileInUse => "PROFILE_IN_USE",
@@ -116,6 +122,14 @@ impl Reason {
             code,
             detail: detail.into(),
         }
+    }
+
+    /// Whether something went wrong, other than that somebody wanted the session to end.
+    pub(super) const fn is_failure(&self) -> bool {
+        !matches!(
+            self.code,
+            ReasonCode::DisconnectRequested | ReasonCode::LoggedOut | ReasonCode::ShuttingDown
+        )
     }
 
     /// What the page says when it does not work.
@@ -164,9 +178,9 @@ impl Reason {
             BrowserError::ProfileLocked { .. } | BrowserError::ProfileInUse { .. } => {
                 ReasonCode::ProfileInUse
             }
+            BrowserError::NotReady { .. } => ReasonCode::LaunchTimeout,
             BrowserError::NotStarted { .. }
             | BrowserError::ExitedEarly { .. }
-            | BrowserError::NotReady { .. }
             | BrowserError::Protocol { .. }
             | BrowserError::Cancelled => ReasonCode::ChromeFailed,
         };

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    ClienteId, ConnectError, SessionHandle, Snapshot,
+    ClienteId, ConnectError, SessionHandle, Snapshot, StartLimits,
     actor::{Actor, ActorOptions},
 };
 use crate::whatsapp::{PageSettings, WhatsAppPage};
@@ -31,8 +31,8 @@ pub struct RegistryOptions {
     pub max_sessions: NonZeroUsize,
     /// How many Chromes may start at once.
     pub max_concurrent_starts: NonZeroUsize,
-    /// How long codes are shown before a session gives up.
-    pub qr_timeout: Duration,
+    /// How long each phase of a start may take.
+    pub limits: StartLimits,
     /// Whether an account is taken back when WhatsApp Web is opened elsewhere.
     pub take_over: bool,
     /// How long a send waits for WhatsApp's server.
@@ -126,7 +126,7 @@ impl Registry {
             page: self.options.page.clone(),
             capacity: Arc::clone(&self.capacity),
             starts: Arc::clone(&self.starts),
-            qr_timeout: self.options.qr_timeout,
+            limits: self.options.limits,
             take_over: self.options.take_over,
             send_wait: self.options.send_wait,
             stop: self.stop.child_token(),

@@ -13,14 +13,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DisconnectError, DisconnectOutcome, Reason, ReasonCode, SendError, SessionState,
+    DisconnectError, DisconnectOutcome, Phase, Reason, ReasonCode, SendError, SessionState,
+    StartLimits,
     actor::{ActorOptions, End, answer, far_future},
     handle::Command,
     outbox::Outbox,
     publisher::Publisher,
     reading::Reading,
     state::Event,
-    timers::{Passed, START_TIMEOUT, SYNC_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
+    timers::{Passed, Timers, UNRECOGNISED_TIMEOUT},
 };
 use crate::whatsapp::{
     Driver, Fact, HandOverError, Handed, LogoutError, Outgoing, PrepareError, Prepared, Standing,
@@ -35,7 +36,7 @@ pub(super) struct Serving<'a, D: Driver> {
     driver: &'a D,
     publisher: &'a Publisher,
     stop: &'a CancellationToken,
-    qr_timeout: Duration,
+    limits: StartLimits,
     send_wait: Duration,
     page: Reading<'a>,
     outbox: Outbox,
@@ -44,12 +45,15 @@ pub(super) struct Serving<'a, D: Driver> {
     /// Held until the page stands: the heavy part of a start is its loading.
     start: Option<OwnedSemaphorePermit>,
     timers: Timers,
+    /// How far the start had got when it was last told.
+    told: Option<(Phase, Option<Instant>)>,
 }
 
 type LogoutReply = oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>;
 
 /// What the page answered.
 enum Answer {
+    Navigated(Result<(), String>),
     Prepared(Result<Prepared, PrepareError>),
     HandedOver(Result<Handed, HandOverError>),
     Refreshed(Result<(), String>),
@@ -68,13 +72,14 @@ impl<'a, D: Driver> Serving<'a, D> {
             driver,
             publisher,
             stop: &options.stop,
-            qr_timeout: options.qr_timeout,
+            limits: options.limits,
             send_wait: options.send_wait,
             page: Reading::new(publisher),
             outbox: Outbox::default(),
             calls: FuturesUnordered::new(),
             start: Some(start),
-            timers: Timers::new(options.qr_timeout, options.take_over, Instant::now()),
+            timers: Timers::new(options.limits, options.take_over, Instant::now()),
+            told: None,
         }
     }
 
@@ -84,6 +89,10 @@ impl<'a, D: Driver> Serving<'a, D> {
         commands: &mut mpsc::Receiver<Command>,
         mut facts: mpsc::Receiver<Fact>,
     ) -> End {
+        let driver = self.driver;
+        let navigate = async move { Answer::Navigated(driver.navigate().await) };
+        self.calls.push(navigate.boxed());
+        self.tell_phase();
         let end = loop {
             let wake_at = self.next_deadline();
             tokio::select! {
@@ -115,7 +124,7 @@ impl<'a, D: Driver> Serving<'a, D> {
     fn on_time(&mut self, now: Instant) -> Option<End> {
         self.outbox.expire(now);
         match self.timers.passed(now)? {
-            Passed::Start => return Some(self.not_started()),
+            Passed::Start(phase) => return Some(self.not_started(phase)),
             Passed::Turn => self.start = None,
             Passed::Recognise => {
                 let detail = format!(
@@ -126,15 +135,15 @@ impl<'a, D: Driver> Serving<'a, D> {
             }
             Passed::Sync => {
                 let detail = format!(
-                    "linked, but the chats did not get synced: nothing moved for {} s; POST /connect tries again",
-                    SYNC_TIMEOUT.as_secs()
+                    "linked, but the chats did not get synced: nothing moved for {} s (SYNC_TIMEOUT_SECONDS); POST /connect tries again",
+                    self.limits.sync.as_secs()
                 );
                 return Some(End::because(ReasonCode::SyncTimeout, detail));
             }
             Passed::Scan => {
                 let detail = format!(
                     "nobody scanned a code for {} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again",
-                    self.qr_timeout.as_secs()
+                    self.limits.scan.as_secs()
                 );
                 return Some(End::because(ReasonCode::QrTimeout, detail));
             }
@@ -157,22 +166,40 @@ impl<'a, D: Driver> Serving<'a, D> {
         None
     }
 
-    fn not_started(&self) -> End {
-        let seconds = START_TIMEOUT.as_secs();
-        if self.page.standing().recognised {
-            return End::because(
-                ReasonCode::NavigationFailed,
+    /// A phase has passed its limit.
+    fn not_started(&self, phase: Phase) -> End {
+        let limits = self.limits;
+        match phase {
+            Phase::Queued | Phase::Launch | Phase::Navigate => not_opened(&format!(
+                "no answer within {} s (NAVIGATE_TIMEOUT_SECONDS)",
+                limits.navigate.as_secs()
+            )),
+            Phase::Inject => End::because(
+                ReasonCode::PageNotRecognised,
                 format!(
-                    "WhatsApp Web loaded, but came up with neither a code nor an account within {seconds} s; check the network, then POST /connect"
+                    "nothing of WhatsApp Web was recognised within {} s (INJECT_TIMEOUT_SECONDS); it may have changed, or WHATSAPP_URL leads elsewhere",
+                    limits.inject.as_secs()
                 ),
-            );
-        }
-        End::because(
-            ReasonCode::PageNotRecognised,
-            format!(
-                "nothing of WhatsApp Web was recognised within {seconds} s; it may have changed, or WHATSAPP_URL leads elsewhere"
             ),
-        )
+            Phase::Link | Phase::Sync => End::because(
+                ReasonCode::CodeTimeout,
+                format!(
+                    "WhatsApp Web loaded, but came up with neither a code nor an account within {} s (CODE_TIMEOUT_SECONDS); check the network, then POST /connect",
+                    limits.code.as_secs()
+                ),
+            ),
+        }
+    }
+
+    /// Publishes how far the start has got, when that is news.
+    fn tell_phase(&mut self) {
+        let phase = self.timers.phase();
+        if phase != self.told {
+            self.told = phase;
+            let left = |until: Instant| until.saturating_duration_since(Instant::now());
+            self.publisher
+                .reach(phase.map(|(phase, until)| (phase, until.map(left))));
+        }
     }
 
     fn on_fact(&mut self, fact: Fact) -> Option<End> {
@@ -212,6 +239,10 @@ impl<'a, D: Driver> Serving<'a, D> {
         }
         self.timers
             .set(&state, self.page.standing(), Instant::now());
+        // Trouble that ends a start did so in the phase in which it was seen.
+        if end.is_none() {
+            self.tell_phase();
+        }
         end
     }
 
@@ -278,6 +309,11 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     fn on_answer(&mut self, outcome: Answer) -> Option<End> {
         match outcome {
+            Answer::Navigated(Ok(())) => {
+                self.timers.on_document(Instant::now());
+                self.tell_phase();
+            }
+            Answer::Navigated(Err(why)) => return Some(not_opened(&why)),
             Answer::Prepared(result) => {
                 if let Some((prepared, outgoing, deadline)) =
                     self.outbox.on_prepared(result, Instant::now())
@@ -336,6 +372,16 @@ impl<'a, D: Driver> Serving<'a, D> {
         }
         self.outbox.end(&end.reason.detail, &not_ready);
     }
+}
+
+/// The end of a session whose page could not be loaded.
+fn not_opened(why: &str) -> End {
+    End::because(
+        ReasonCode::NavigationFailed,
+        format!(
+            "WhatsApp Web could not be opened: {why}; check the network of this machine, then POST /connect"
+        ),
+    )
 }
 
 /// The end of a session whose device is no longer linked.

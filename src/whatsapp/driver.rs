@@ -19,7 +19,7 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// What opening needs and all sessions share.
     type Settings: Clone + fmt::Debug + Send + Sync + 'static;
 
-    /// Starts Chrome on `profile` and begins to load WhatsApp Web. What the page then is, it says through `facts`.
+    /// Starts Chrome on `profile`, with a blank page that is ready to load WhatsApp Web.
     ///
     /// When `stop` is cancelled, whatever was started is ended before this returns.
     fn open(
@@ -28,6 +28,10 @@ pub trait Driver: Send + Sync + Sized + 'static {
         facts: mpsc::Sender<Fact>,
         stop: CancellationToken,
     ) -> impl Future<Output = Result<Self, OpenError>> + Send;
+
+    /// Begins to load WhatsApp Web and waits until its first document has begun, or cannot. What the page then is, it says
+    /// through the facts. The session gives up waiting when it wants to.
+    fn navigate(&self) -> impl Future<Output = Result<(), String>> + Send;
 
     /// The process of its Chrome.
     fn chrome_pid(&self) -> Option<u32>;
@@ -212,9 +216,9 @@ pub enum OpenError {
     /// A page script cannot be read.
     #[error("{0}")]
     Scripts(String),
-    /// Chrome runs, but the page did not begin to load.
-    #[error("WhatsApp Web could not be opened: {0}")]
-    Navigation(String),
+    /// Chrome runs, but its page could not be made ready.
+    #[error("the page could not be made ready: {0}")]
+    Setup(String),
     /// `stop` was cancelled; nothing is left running.
     #[error("the start was called off")]
     Cancelled,

@@ -51,6 +51,7 @@ impl Api {
             tokens_dir: tokens.path().to_owned(),
             page: PageSettings {
                 chrome_path: None,
+                launch_timeout: config.limits.launch,
                 search_path: OsString::new(),
                 chrome_args: Vec::new(),
                 url: "http://127.0.0.1:1/".to_owned(),
@@ -60,7 +61,7 @@ impl Api {
             },
             max_sessions: one,
             max_concurrent_starts: one,
-            qr_timeout: Duration::from_secs(1),
+            limits: config.limits,
             take_over: true,
             send_wait: Duration::from_secs(1),
         });

@@ -1,5 +1,7 @@
 //! The actor against a scripted page, in paused time: minutes pass in no time, and nothing depends on the machine.
 
+mod starts;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{
@@ -12,8 +14,8 @@ use super::{Actor, ActorOptions};
 use crate::{
     browser::Closed,
     session::{
-        ConnectError, DisconnectOutcome, ReasonCode, SendError, SessionHandle, SessionState,
-        Snapshot, TextMessage, WaitFor,
+        ConnectError, DisconnectOutcome, Phase, ReasonCode, SendError, SessionHandle, SessionState,
+        Snapshot, StartLimits, TextMessage, WaitFor,
     },
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
@@ -27,7 +29,15 @@ const NEVER: Duration = Duration::from_secs(3600);
 /// A page that does what the test says.
 #[derive(Debug)]
 struct Scripted {
+    script: Script,
+}
+
+/// What all of a session's pages do.
+#[derive(Clone, Debug)]
+struct Script {
     calls: mpsc::Sender<Call>,
+    /// The phase that never ends.
+    stuck_in: Option<Phase>,
 }
 
 /// What a session did to its page.
@@ -43,19 +53,29 @@ enum Call {
 }
 
 impl Driver for Scripted {
-    type Settings = mpsc::Sender<Call>;
+    type Settings = Script;
 
     async fn open(
-        calls: &mpsc::Sender<Call>,
+        script: &Script,
         _profile: &Path,
         facts: mpsc::Sender<Fact>,
         stop: CancellationToken,
     ) -> Result<Self, OpenError> {
-        let opened = stop.run_until_cancelled(calls.send(Call::Opened(facts)));
+        if script.stuck_in == Some(Phase::Launch) {
+            stop.cancelled().await;
+        }
+        let opened = stop.run_until_cancelled(script.calls.send(Call::Opened(facts)));
         opened.await.ok_or(OpenError::Cancelled)?.unwrap();
         Ok(Self {
-            calls: calls.clone(),
+            script: script.clone(),
         })
+    }
+
+    async fn navigate(&self) -> Result<(), String> {
+        if self.script.stuck_in == Some(Phase::Navigate) {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 
     fn chrome_pid(&self) -> Option<u32> {
@@ -63,7 +83,7 @@ impl Driver for Scripted {
     }
 
     async fn refresh_codes(&self) -> Result<(), String> {
-        self.calls.send(Call::RefreshCodes).await.unwrap();
+        self.script.calls.send(Call::RefreshCodes).await.unwrap();
         Ok(())
     }
 
@@ -84,7 +104,8 @@ impl Driver for Scripted {
         prepared: &Prepared,
         outgoing: &Outgoing,
     ) -> Result<Handed, HandOverError> {
-        self.calls
+        self.script
+            .calls
             .send(Call::HandedOver(outgoing.clone()))
             .await
             .unwrap();
@@ -95,17 +116,17 @@ impl Driver for Scripted {
     }
 
     async fn take_over(&self) -> Result<(), String> {
-        self.calls.send(Call::TakenOver).await.unwrap();
+        self.script.calls.send(Call::TakenOver).await.unwrap();
         Ok(())
     }
 
     async fn log_out(&self) -> Result<(), LogoutError> {
-        self.calls.send(Call::LoggedOut).await.unwrap();
+        self.script.calls.send(Call::LoggedOut).await.unwrap();
         Ok(())
     }
 
     async fn close(self) -> Closed {
-        self.calls.send(Call::Closed).await.unwrap();
+        self.script.calls.send(Call::Closed).await.unwrap();
         Closed::Asked
     }
 }
@@ -133,14 +154,21 @@ impl Stage {
     }
 
     fn session(&self, id: &str) -> Session {
+        self.session_stuck_in(id, None)
+    }
+
+    fn session_stuck_in(&self, id: &str, stuck_in: Option<Phase>) -> Session {
         let (calls_tx, calls) = mpsc::channel(64);
         let (handle, actor) = Actor::<Scripted>::new(ActorOptions {
             id: id.parse().unwrap(),
             profile: self.folder.path().join(id),
-            page: calls_tx,
+            page: Script {
+                calls: calls_tx,
+                stuck_in,
+            },
             capacity: Arc::clone(&self.capacity),
             starts: Arc::clone(&self.starts),
-            qr_timeout: Duration::from_secs(300),
+            limits: StartLimits::default(),
             take_over: true,
             send_wait: Duration::from_secs(45),
             stop: self.stop.child_token(),
