@@ -237,6 +237,11 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
 fn registry_options(config: &Config) -> RegistryOptions {
     RegistryOptions {
         tokens_dir: config.tokens_dir.clone(),
+        evidence_dir: if config.sandbox.is_some() {
+            config.data_dir.join("sandbox/evidence")
+        } else {
+            config.data_dir.join("evidence")
+        },
         page: PageSettings {
             chrome_path: config.chrome_path.clone(),
             launch_timeout: config.limits.launch,
@@ -246,6 +251,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
             adapters: config.adapters.clone(),
             scripts: PageScripts::new(config.page_scripts_dir.clone()),
             wa_js_path: config.wa_js_path.clone(),
+            evidence_of_chats: config.evidence_of_chats,
         },
         max_sessions: config.max_sessions,
         max_concurrent_starts: config.max_concurrent_starts,

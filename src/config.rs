@@ -67,6 +67,8 @@ pub struct Config {
     pub limits: StartLimits,
     /// `TAKE_OVER` (true): take the account back when WhatsApp Web is opened elsewhere with the same profile.
     pub take_over: bool,
+    /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
+    pub evidence_of_chats: bool,
     /// `API_KEY`: when set, every request but `/health` must carry it.
     pub api_key: Option<Secret>,
     /// `CORS_ORIGINS` (*): the web pages that may call, separated by commas.
@@ -259,6 +261,7 @@ impl Config {
             ),
             limits: settings.limits(),
             take_over: settings.parsed("TAKE_OVER", true, parse::switch),
+            evidence_of_chats: settings.parsed("EVIDENCE_OF_CHATS", false, parse::switch),
             api_key: settings.secret("API_KEY"),
             cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, parse::cors_origins),
             log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, parse::log_format),

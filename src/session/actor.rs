@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Phase, Reason, ReasonCode,
-    SendError, SessionHandle, SessionState, StartLimits,
+    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceError,
+    EvidenceFolder, Phase, Reason, ReasonCode, SendError, SessionHandle, SessionState, StartLimits,
     handle::{COMMAND_CAPACITY, Command},
     publisher::Publisher,
     serving::Serving,
@@ -44,6 +44,8 @@ const LAUNCH_GRACE: Duration = Duration::from_secs(30);
 pub(super) struct ActorOptions<D: Driver> {
     pub(super) id: ClienteId,
     pub(super) profile: PathBuf,
+    /// What a failure leaves behind.
+    pub(super) evidence: EvidenceFolder,
     pub(super) page: D::Settings,
     /// One permit per session that may run.
     pub(super) capacity: Arc<Semaphore>,
@@ -75,6 +77,23 @@ pub(super) struct End {
     pub(super) unlinked: bool,
     /// Who asked for it and waits until Chrome is gone.
     pub(super) asked: Option<oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>>,
+}
+
+/// A start that ended before there was a page.
+#[derive(Debug)]
+struct NotOpened {
+    end: End,
+    /// The last lines that Chrome printed.
+    chrome_output: Vec<String>,
+}
+
+impl From<End> for NotOpened {
+    fn from(end: End) -> Self {
+        Self {
+            end,
+            chrome_output: Vec::new(),
+        }
+    }
 }
 
 impl End {
@@ -157,6 +176,7 @@ impl<D: Driver> Actor<D> {
                 Command::Disconnect { logout, reply } => {
                     answer(reply, self.disconnect_idle(logout).await);
                 }
+                Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
                 Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
             }
         }
@@ -178,7 +198,16 @@ impl<D: Driver> Actor<D> {
     async fn run_once(&mut self) {
         let (facts_tx, facts) = mpsc::channel(FACT_CAPACITY);
         let (end, closed) = match self.opening(facts_tx).await {
-            Err(end) => (end, Closed::AlreadyGone),
+            Err(NotOpened { end, chrome_output }) => {
+                if end.reason.leaves_evidence() {
+                    let known = Evidence {
+                        chrome_output,
+                        ..self.known_at(&end)
+                    };
+                    warn_of(self.options.evidence.keep(known, None).await);
+                }
+                (end, Closed::AlreadyGone)
+            }
             Ok((driver, start)) => {
                 self.publisher.amend(|snapshot| {
                     snapshot.chrome_pid = driver.chrome_pid();
@@ -188,16 +217,31 @@ impl<D: Driver> Actor<D> {
                     .run(&mut self.commands, facts)
                     .await;
                 tracing::info!("closing Chrome: {}", end.reason.code.as_str());
-                let closed = self.closing(driver).await;
+                let closed = self.closing(driver, &end).await;
                 (end, closed)
             }
         };
         self.finish(end, closed).await;
     }
 
-    /// Closes Chrome. Sends are told at once that there is nobody to send; the next other command waits.
-    async fn closing(&mut self, driver: D) -> Closed {
-        let close = driver.close();
+    fn known_at(&self, end: &End) -> Evidence {
+        Evidence::of(&self.publisher.snapshot()).because(Some(&end.reason))
+    }
+
+    /// Closes Chrome, after a last look at the page if something is wrong with it. Sends are told at once that there is nobody to send; the next other command waits.
+    async fn closing(&mut self, driver: D, end: &End) -> Closed {
+        let known = end.reason.leaves_evidence().then(|| self.known_at(end));
+        let evidence = self.options.evidence.clone();
+        let close = async {
+            if let Some(known) = known {
+                let seen = driver.evidence().await;
+                let (closed, kept) = tokio::join!(driver.close(), evidence.keep_seen(known, seen));
+                warn_of(kept);
+                closed
+            } else {
+                driver.close().await
+            }
+        };
         tokio::pin!(close);
         loop {
             tokio::select! {
@@ -207,6 +251,7 @@ impl<D: Driver> Actor<D> {
                         state: SessionState::Disconnected.name(),
                         reason: None,
                     })),
+                    Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
                     other @ (Command::Connect { .. } | Command::Disconnect { .. }) => self.postponed = Some(other),
                 },
             }
@@ -226,6 +271,7 @@ impl<D: Driver> Actor<D> {
                 Command::Disconnect { reply, .. } => {
                     answer(reply, Err(DisconnectError::ShuttingDown));
                 }
+                Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
                 Command::Send { reply, .. } => answer(reply, Err(SendError::ShuttingDown)),
             }
         }
@@ -235,7 +281,7 @@ impl<D: Driver> Actor<D> {
     async fn opening(
         &mut self,
         facts: mpsc::Sender<crate::whatsapp::Fact>,
-    ) -> Result<(D, OwnedSemaphorePermit), End> {
+    ) -> Result<(D, OwnedSemaphorePermit), NotOpened> {
         let call_off = self.options.stop.child_token();
         let ActorOptions {
             page,
@@ -274,6 +320,7 @@ impl<D: Driver> Actor<D> {
                 // Once it is called off, further commands wait until Chrome is gone.
                 Some(command) = self.commands.recv(), if asked_to_end.is_none() => match command {
                     Command::Connect { reply } => answer(reply, Ok(false)),
+                    Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
                     Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
                     Command::Disconnect { logout: true, reply } => answer(reply, Err(DisconnectError::NotLinked)),
                     Command::Disconnect { logout: false, reply } => {
@@ -283,36 +330,40 @@ impl<D: Driver> Actor<D> {
                 },
             }
         };
-        match (opened, asked_to_end) {
-            (Ok(opened), None) => Ok(opened),
+        let why = match (opened, asked_to_end) {
+            (Ok(opened), None) => return Ok(opened),
             (Ok((driver, _start)), Some(asked)) => {
                 driver.close().await;
-                Err(End::disconnect(asked))
+                return Err(End::disconnect(asked).into());
             }
-            (Err(_), Some(asked)) => Err(End::disconnect(asked)),
-            (Err(OpenError::Cancelled), None) if late.is_cancelled() => Err(End::because(
+            (Err(_), Some(asked)) => return Err(End::disconnect(asked).into()),
+            (Err(why), None) => why,
+        };
+        let (code, detail) = match &why {
+            OpenError::Cancelled if late.is_cancelled() => (
                 ReasonCode::LaunchTimeout,
                 format!(
                     "Chrome did not come up within {} s (LAUNCH_TIMEOUT_SECONDS); POST /connect tries again",
                     limits.launch.as_secs()
                 ),
-            )),
-            (Err(OpenError::Cancelled), None) => Err(End::stopping()),
-            (Err(OpenError::Scripts(detail)), None) => {
-                Err(End::because(ReasonCode::ScriptsUnreadable, detail))
-            }
-            (Err(OpenError::Setup(detail)), None) => Err(End::because(
+            ),
+            OpenError::Cancelled => return Err(End::stopping().into()),
+            OpenError::Scripts(detail) => (ReasonCode::ScriptsUnreadable, detail.clone()),
+            OpenError::Setup(detail) => (
                 ReasonCode::ChromeFailed,
                 format!(
                     "Chrome came up but could not be set up: {detail}; POST /connect tries again"
                 ),
-            )),
-            (Err(OpenError::Browser(why)), None) => Err(End {
-                reason: Reason::from_browser(&why),
-                unlinked: false,
-                asked: None,
-            }),
-        }
+            ),
+            OpenError::Browser(why) => {
+                let Reason { code, detail } = Reason::from_browser(why);
+                (code, detail)
+            }
+        };
+        Err(NotOpened {
+            end: End::because(code, detail),
+            chrome_output: why.chrome_output(),
+        })
     }
 
     /// Chrome is gone. Publishes the end and answers who asked for it.
@@ -323,6 +374,11 @@ impl<D: Driver> Actor<D> {
             tracing::warn!(error = %why, "the device is unlinked, but its profile could not be deleted: {why}");
             end.reason.detail =
                 format!("unlinked, but the profile folder could not be deleted: {why}");
+        }
+        if end.unlinked
+            && let Err(why) = self.options.evidence.delete().await
+        {
+            tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
         }
         let event = end.reason.ending();
         let logged_out = end.unlinked;
@@ -344,6 +400,13 @@ impl<D: Driver> Actor<D> {
             };
             answer(asked, Ok(outcome));
         }
+    }
+}
+
+/// Evidence that could not be kept is missed by nobody but who looks for it.
+fn warn_of(kept: std::io::Result<Evidence>) {
+    if let Err(why) = kept {
+        tracing::warn!(error = %why, "the evidence could not be kept (DATA_DIR): {why}");
     }
 }
 

@@ -15,6 +15,7 @@ pub mod state;
 
 mod actor;
 mod error;
+mod evidence;
 mod handle;
 mod id;
 mod message;
@@ -29,6 +30,7 @@ mod snapshot;
 mod timers;
 
 pub use error::{ConnectError, DisconnectError, SendError};
+pub use evidence::{Evidence, EvidenceError, EvidenceFolder};
 pub use handle::{ConnectOutcome, DisconnectOutcome, SessionHandle, WaitFor};
 pub use id::{ClienteId, InvalidClienteId};
 pub use message::{InvalidRecipient, Recipient, Sent, TextMessage};

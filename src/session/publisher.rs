@@ -20,6 +20,11 @@ impl Publisher {
         (Self(snapshots), readers)
     }
 
+    /// All of it, as last published.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.0.borrow().clone()
+    }
+
     /// The state as last published.
     pub(super) fn state(&self) -> SessionState {
         self.0.borrow().state.clone()

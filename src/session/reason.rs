@@ -132,6 +132,11 @@ impl Reason {
         )
     }
 
+    /// Whether a look at what is left may tell more than the reason does.
+    pub(super) const fn leaves_evidence(&self) -> bool {
+        self.is_failure() && !matches!(self.code, ReasonCode::Internal)
+    }
+
     /// What the page says when it does not work.
     pub(super) fn from_trouble(trouble: Trouble) -> Self {
         let (code, detail) = match trouble {

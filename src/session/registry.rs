@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    ClienteId, ConnectError, SessionHandle, Snapshot, StartLimits,
+    ClienteId, ConnectError, EvidenceFolder, SessionHandle, Snapshot, StartLimits,
     actor::{Actor, ActorOptions},
 };
 use crate::whatsapp::{PageSettings, WhatsAppPage};
@@ -25,6 +25,8 @@ use crate::whatsapp::{PageSettings, WhatsAppPage};
 pub struct RegistryOptions {
     /// One profile folder per session.
     pub tokens_dir: PathBuf,
+    /// One folder per session that left evidence of a failure.
+    pub evidence_dir: PathBuf,
     /// How a page is opened.
     pub page: PageSettings,
     /// How many sessions may run at once.
@@ -104,6 +106,11 @@ impl Registry {
         Ok(session)
     }
 
+    /// Where the evidence of this session is, if it has left any; it need not be known.
+    pub fn evidence(&self, id: &ClienteId) -> EvidenceFolder {
+        EvidenceFolder::new(self.options.evidence_dir.join(id.as_str()))
+    }
+
     /// Every known session, in the order of their names.
     pub fn snapshots(&self) -> Vec<(ClienteId, Snapshot)> {
         self.lock()
@@ -123,6 +130,7 @@ impl Registry {
         let options = ActorOptions {
             id: id.clone(),
             profile: id.profile_in(&self.options.tokens_dir),
+            evidence: self.evidence(id),
             page: self.options.page.clone(),
             capacity: Arc::clone(&self.capacity),
             starts: Arc::clone(&self.starts),

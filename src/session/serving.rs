@@ -13,8 +13,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DisconnectError, DisconnectOutcome, Phase, Reason, ReasonCode, SendError, SessionState,
-    StartLimits,
+    DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase, Reason, ReasonCode,
+    SendError, SessionState, StartLimits,
     actor::{ActorOptions, End, answer, far_future},
     handle::Command,
     outbox::Outbox,
@@ -38,6 +38,7 @@ pub(super) struct Serving<'a, D: Driver> {
     stop: &'a CancellationToken,
     limits: StartLimits,
     send_wait: Duration,
+    evidence: &'a EvidenceFolder,
     page: Reading<'a>,
     outbox: Outbox,
     /// What has been asked of the page and not been answered yet.
@@ -59,6 +60,8 @@ enum Answer {
     Refreshed(Result<(), String>),
     TakenOver(Result<(), String>),
     LoggedOut(Result<(), LogoutError>, LogoutReply),
+    /// Whoever asked has been answered.
+    LookedAt,
 }
 
 impl<'a, D: Driver> Serving<'a, D> {
@@ -74,6 +77,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             stop: &options.stop,
             limits: options.limits,
             send_wait: options.send_wait,
+            evidence: &options.evidence,
             page: Reading::new(publisher),
             outbox: Outbox::default(),
             calls: FuturesUnordered::new(),
@@ -191,6 +195,11 @@ impl<'a, D: Driver> Serving<'a, D> {
         }
     }
 
+    fn on_document(&mut self) {
+        self.timers.on_document(Instant::now());
+        self.tell_phase();
+    }
+
     /// Publishes how far the start has got, when that is news.
     fn tell_phase(&mut self) {
         let phase = self.timers.phase();
@@ -204,6 +213,7 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     fn on_fact(&mut self, fact: Fact) -> Option<End> {
         match fact {
+            Fact::DocumentBegan => self.on_document(),
             Fact::Stands(standing) => return self.on_standing(standing),
             Fact::LoggedOut(reason) => self.page.on_logged_out(reason),
             Fact::Ack { key, ack } => self.outbox.on_ack(&key, ack),
@@ -255,6 +265,15 @@ impl<'a, D: Driver> Serving<'a, D> {
                     .accept(message, reply, Instant::now() + self.send_wait);
             }
             Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
+            Command::Evidence { reply } => {
+                let known = Evidence::of(&self.publisher.snapshot());
+                let taking = self.evidence.clone().take_now(self.driver, known);
+                let take = async move {
+                    answer(reply, taking.await);
+                    Answer::LookedAt
+                };
+                self.calls.push(take.boxed());
+            }
             Command::Disconnect {
                 logout: false,
                 reply,
@@ -309,10 +328,7 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     fn on_answer(&mut self, outcome: Answer) -> Option<End> {
         match outcome {
-            Answer::Navigated(Ok(())) => {
-                self.timers.on_document(Instant::now());
-                self.tell_phase();
-            }
+            Answer::Navigated(Ok(())) => self.on_document(),
             Answer::Navigated(Err(why)) => return Some(not_opened(&why)),
             Answer::Prepared(result) => {
                 if let Some((prepared, outgoing, deadline)) =
@@ -330,7 +346,7 @@ impl<'a, D: Driver> Serving<'a, D> {
                     Err(DisconnectError::LogoutUnconfirmed(why.to_string())),
                 );
             }
-            Answer::Refreshed(Ok(())) => {}
+            Answer::Refreshed(Ok(())) | Answer::LookedAt => {}
             Answer::TakenOver(Ok(())) => {
                 tracing::info!("took the account over from another window");
             }

@@ -29,8 +29,8 @@ pub trait Driver: Send + Sync + Sized + 'static {
         stop: CancellationToken,
     ) -> impl Future<Output = Result<Self, OpenError>> + Send;
 
-    /// Begins to load WhatsApp Web and waits until its first document has begun, or cannot. What the page then is, it says
-    /// through the facts. The session gives up waiting when it wants to.
+    /// Loads WhatsApp Web and waits until it is loaded or cannot be. What the page is meanwhile, it says through the facts.
+    /// The session gives up waiting when it wants to.
     fn navigate(&self) -> impl Future<Output = Result<(), String>> + Send;
 
     /// The process of its Chrome.
@@ -58,6 +58,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Unlinks this device on WhatsApp and waits until WhatsApp has done it.
     fn log_out(&self) -> impl Future<Output = Result<(), LogoutError>> + Send;
 
+    /// Looks at the page, for evidence of what is wrong with it: a few seconds at most, and nothing that must not be kept.
+    fn evidence(&self) -> impl Future<Output = super::PageEvidence> + Send;
+
     /// Closes page and Chrome and waits until no process is left.
     fn close(self) -> impl Future<Output = Closed> + Send;
 }
@@ -65,6 +68,8 @@ pub trait Driver: Send + Sync + Sized + 'static {
 /// What a page says by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
+    /// A document of the page has begun, whatever it is; not one that Chrome shows because there is none.
+    DocumentBegan,
     /// How the page stands, as a whole. Said whenever any part of it changes.
     Stands(Standing),
     /// A message that this account sent has got this far. `key` is the inner id, the part that we chose.
@@ -222,6 +227,20 @@ pub enum OpenError {
     /// `stop` was cancelled; nothing is left running.
     #[error("the start was called off")]
     Cancelled,
+}
+
+impl OpenError {
+    /// The last lines that Chrome printed, when it did not come up.
+    pub fn chrome_output(self) -> Vec<String> {
+        if let Self::Browser(
+            BrowserError::ExitedEarly { output, .. } | BrowserError::NotReady { output, .. },
+        ) = self
+        {
+            output
+        } else {
+            Vec::new()
+        }
+    }
 }
 
 /// Why a message could not be made ready. Nothing was sent.

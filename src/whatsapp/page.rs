@@ -27,9 +27,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
-    PageScripts, PrepareError, Prepared, Standing,
+    PageEvidence, PageScripts, PrepareError, Prepared, Standing,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER, NOT_LOADED},
     bundle::Bundle,
+    evidence::Witness,
     input::{Point, click},
     listener::{self, Ears},
     scripts::BINDING,
@@ -68,6 +69,8 @@ pub struct PageSettings {
     pub scripts: PageScripts,
     /// The bundle of wa-js; need not be there. Read for each load, so that the next start takes a new one.
     pub wa_js_path: PathBuf,
+    /// Whether evidence may show a linked account's chats.
+    pub evidence_of_chats: bool,
 }
 
 /// WhatsApp Web, open in a Chrome of its own.
@@ -79,6 +82,7 @@ pub struct WhatsAppPage {
     adapters: Vec<AdapterName>,
     standing: watch::Receiver<Standing>,
     away: Away,
+    witness: Witness,
     listener: JoinHandle<()>,
 }
 
@@ -108,8 +112,9 @@ impl Driver for WhatsAppPage {
             opened => opened?,
         };
         let (away, left) = watch::channel(None);
+        let witness = Witness::of(profile, settings.evidence_of_chats).await;
         let ready = stop
-            .run_until_cancelled(set_up(&browser, settings, script, facts, left))
+            .run_until_cancelled(set_up(&browser, settings, script, facts, left, &witness))
             .await;
         match ready.unwrap_or(Err(OpenError::Cancelled)) {
             Ok((standing, listener)) => Ok(Self {
@@ -118,6 +123,7 @@ impl Driver for WhatsAppPage {
                 adapters: settings.adapters.clone(),
                 standing,
                 away,
+                witness,
                 listener,
             }),
             Err(why) => {
@@ -127,6 +133,8 @@ impl Driver for WhatsAppPage {
         }
     }
 
+    /// chromiumoxide answers when the page has loaded with all that belongs to it; that its document has begun is a fact
+    /// long before.
     async fn navigate(&self) -> Result<(), String> {
         let asked = self.browser.page().execute(NavigateParams::new(&self.url));
         match asked.await {
@@ -211,6 +219,11 @@ impl Driver for WhatsAppPage {
                 LOGOUT_TIMEOUT.as_secs()
             ))),
         }
+    }
+
+    async fn evidence(&self) -> PageEvidence {
+        let version = self.browser.version().as_str();
+        self.witness.look(self.browser.page(), version).await
     }
 
     async fn close(self) -> Closed {
@@ -337,6 +350,7 @@ async fn set_up(
     script: String,
     facts: mpsc::Sender<Fact>,
     left: watch::Receiver<Option<Instant>>,
+    witness: &Witness,
 ) -> Result<(watch::Receiver<Standing>, JoinHandle<()>), OpenError> {
     let page = browser.page();
     let setup = async {
@@ -367,5 +381,6 @@ async fn set_up(
         browser.lost(),
         facts,
         left,
+        witness.clone(),
     ))
 }

@@ -17,4 +17,5 @@ mod lifecycle;
 mod pm2;
 mod sandbox;
 mod sends;
+mod starts;
 mod troubles;

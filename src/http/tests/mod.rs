@@ -49,6 +49,7 @@ impl Api {
         let one = NonZeroUsize::MIN;
         let registry = Registry::open(RegistryOptions {
             tokens_dir: tokens.path().to_owned(),
+            evidence_dir: tokens.path().join("evidence"),
             page: PageSettings {
                 chrome_path: None,
                 launch_timeout: config.limits.launch,
@@ -58,6 +59,7 @@ impl Api {
                 adapters: AdapterName::ALL.to_vec(),
                 scripts: PageScripts::new(None),
                 wa_js_path: config.wa_js_path.clone(),
+                evidence_of_chats: config.evidence_of_chats,
             },
             max_sessions: one,
             max_concurrent_starts: one,

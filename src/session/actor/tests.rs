@@ -14,12 +14,12 @@ use super::{Actor, ActorOptions};
 use crate::{
     browser::Closed,
     session::{
-        ConnectError, DisconnectOutcome, Phase, ReasonCode, SendError, SessionHandle, SessionState,
-        Snapshot, StartLimits, TextMessage, WaitFor,
+        ConnectError, DisconnectOutcome, EvidenceFolder, Phase, ReasonCode, SendError,
+        SessionHandle, SessionState, Snapshot, StartLimits, TextMessage, WaitFor,
     },
     whatsapp::{
-        AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
-        PrepareError, Prepared, Standing, Trouble,
+        AdapterName, Driver, Fact, HandOverError, Handed, LeftOut, LogoutError, OpenError,
+        Outgoing, PageEvidence, PrepareError, Prepared, Standing, Trouble,
     },
 };
 
@@ -49,6 +49,7 @@ enum Call {
     HandedOver(Outgoing),
     LoggedOut,
     TakenOver,
+    LookedAt,
     Closed,
 }
 
@@ -125,6 +126,17 @@ impl Driver for Scripted {
         Ok(())
     }
 
+    async fn evidence(&self) -> PageEvidence {
+        self.script.calls.send(Call::LookedAt).await.unwrap();
+        PageEvidence {
+            url: Some("about:blank".to_owned()),
+            title: None,
+            chrome_version: "156.0.0.0".to_owned(),
+            console: Err(LeftOut::Chats),
+            screenshot: Ok(vec![1]),
+        }
+    }
+
     async fn close(self) -> Closed {
         self.script.calls.send(Call::Closed).await.unwrap();
         Closed::Asked
@@ -153,6 +165,10 @@ impl Stage {
         }
     }
 
+    fn evidence(&self, id: &str) -> EvidenceFolder {
+        EvidenceFolder::new(self.folder.path().join("evidence").join(id))
+    }
+
     fn session(&self, id: &str) -> Session {
         self.session_stuck_in(id, None)
     }
@@ -162,6 +178,7 @@ impl Stage {
         let (handle, actor) = Actor::<Scripted>::new(ActorOptions {
             id: id.parse().unwrap(),
             profile: self.folder.path().join(id),
+            evidence: self.evidence(id),
             page: Script {
                 calls: calls_tx,
                 stuck_in,
@@ -191,11 +208,15 @@ struct Session {
 }
 
 impl Session {
+    /// The next thing that it does to its page, but for looks at one that fails.
     async fn call(&mut self) -> Call {
-        timeout(NEVER, self.calls.recv())
-            .await
-            .expect("the page was asked for nothing")
-            .unwrap()
+        loop {
+            let call = timeout(NEVER, self.calls.recv()).await;
+            let call = call.expect("the page was asked for nothing").unwrap();
+            if !matches!(call, Call::LookedAt) {
+                return call;
+            }
+        }
     }
 
     async fn opened(&mut self) -> mpsc::Sender<Fact> {

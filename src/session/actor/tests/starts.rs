@@ -1,6 +1,7 @@
 //! How a start goes from phase to phase, and how each of them ends it.
 
 use super::*;
+use crate::session::EvidenceError;
 
 /// What a start is in, once it is.
 async fn phase(session: &mut Session, wanted: Phase) -> Snapshot {
@@ -145,4 +146,65 @@ async fn trouble_fails_a_start_in_the_phase_in_which_it_was_seen() {
         session.reaches("ERROR").await.failed_phase,
         Some(Phase::Inject)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_fails_leaves_evidence_before_its_state_says_so() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session_stuck_in("51", Some(Phase::Navigate));
+    session.handle.start();
+    session.reaches("INIT").await;
+    session.reaches("DISCONNECTED").await;
+    let kept = stage.evidence("51").latest().await.unwrap().unwrap();
+    assert_eq!(
+        (kept.phase, kept.reason.as_deref()),
+        (Some(Phase::Navigate), Some("NAVIGATION_FAILED"))
+    );
+    assert_eq!(kept.url.as_deref(), Some("about:blank"));
+    assert_eq!(
+        stage.evidence("51").screenshot().await.unwrap(),
+        Some(vec![1])
+    );
+    session.opened().await;
+    assert!(matches!(session.calls.recv().await, Some(Call::LookedAt)));
+    assert!(matches!(session.calls.recv().await, Some(Call::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_fails_before_there_is_a_page_leaves_words_only() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session_stuck_in("51", Some(Phase::Launch));
+    session.handle.start();
+    session.reaches("INIT").await;
+    session.reaches("DISCONNECTED").await;
+    let kept = stage.evidence("51").latest().await.unwrap().unwrap();
+    assert_eq!(kept.reason.as_deref(), Some("LAUNCH_TIMEOUT"));
+    assert_eq!(kept.screenshot, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_somebody_ends_leaves_no_evidence() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let _page = session.ready().await;
+    session.handle.disconnect(false).await.unwrap();
+    assert_eq!(stage.evidence("51").latest().await.unwrap(), None);
+    assert!(matches!(session.calls.recv().await, Some(Call::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn evidence_is_taken_of_a_running_page_when_somebody_asks_and_goes_with_the_link() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let refused = session.handle.take_evidence().await.unwrap_err();
+    assert!(matches!(refused, EvidenceError::NotRunning), "{refused:?}");
+
+    let _page = session.ready().await;
+    let taken = session.handle.take_evidence().await.unwrap();
+    assert_eq!((taken.reason.as_deref(), taken.phase), (None, None));
+    let kept = stage.evidence("51").latest().await.unwrap();
+    assert_eq!(kept, Some(taken));
+
+    session.handle.disconnect(true).await.unwrap();
+    assert_eq!(stage.evidence("51").latest().await.unwrap(), None);
 }
