@@ -97,12 +97,16 @@ impl From<End> for NotOpened {
 }
 
 impl End {
-    pub(super) fn because(code: ReasonCode, detail: impl Into<String>) -> Self {
+    pub(super) const fn of(reason: Reason) -> Self {
         Self {
-            reason: Reason::new(code, detail),
+            reason,
             unlinked: false,
             asked: None,
         }
+    }
+
+    pub(super) fn because(code: ReasonCode, detail: impl Into<String>) -> Self {
+        Self::of(Reason::new(code, detail))
     }
 
     pub(super) fn disconnect(
@@ -232,15 +236,16 @@ impl<D: Driver> Actor<D> {
     async fn closing(&mut self, driver: D, end: &End) -> Closed {
         let known = end.reason.leaves_evidence().then(|| self.known_at(end));
         let evidence = self.options.evidence.clone();
+        let stop = &self.options.stop;
         let close = async {
-            if let Some(known) = known {
-                let seen = driver.evidence().await;
-                let (closed, kept) = tokio::join!(driver.close(), evidence.keep_seen(known, seen));
-                warn_of(kept);
-                closed
-            } else {
-                driver.close().await
-            }
+            // A service that stops has no time for a look.
+            let look = async { Some((known?, stop.run_until_cancelled(driver.evidence()).await?)) };
+            let Some((known, seen)) = look.await else {
+                return driver.close().await;
+            };
+            let (closed, kept) = tokio::join!(driver.close(), evidence.keep_seen(known, seen));
+            warn_of(kept);
+            closed
         };
         tokio::pin!(close);
         loop {
@@ -339,29 +344,18 @@ impl<D: Driver> Actor<D> {
             (Err(_), Some(asked)) => return Err(End::disconnect(asked).into()),
             (Err(why), None) => why,
         };
-        let (code, detail) = match &why {
-            OpenError::Cancelled if late.is_cancelled() => (
-                ReasonCode::LaunchTimeout,
-                format!(
-                    "Chrome did not come up within {} s (LAUNCH_TIMEOUT_SECONDS); POST /connect tries again",
-                    limits.launch.as_secs()
-                ),
-            ),
+        let reason = match &why {
+            OpenError::Cancelled if late.is_cancelled() => limits.passed(Phase::Launch),
             OpenError::Cancelled => return Err(End::stopping().into()),
-            OpenError::Scripts(detail) => (ReasonCode::ScriptsUnreadable, detail.clone()),
-            OpenError::Setup(detail) => (
+            OpenError::Scripts(why) => Reason::new(ReasonCode::ScriptsUnreadable, why.as_str()),
+            OpenError::Setup(why) => Reason::new(
                 ReasonCode::ChromeFailed,
-                format!(
-                    "Chrome came up but could not be set up: {detail}; POST /connect tries again"
-                ),
+                format!("Chrome came up but could not be set up: {why}; POST /connect tries again"),
             ),
-            OpenError::Browser(why) => {
-                let Reason { code, detail } = Reason::from_browser(why);
-                (code, detail)
-            }
+            OpenError::Browser(why) => Reason::from_browser(why),
         };
         Err(NotOpened {
-            end: End::because(code, detail),
+            end: End::of(reason),
             chrome_output: why.chrome_output(),
         })
     }

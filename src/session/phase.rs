@@ -12,6 +12,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::{Reason, ReasonCode};
+
 /// How far a start has got. The names on the wire never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -76,6 +78,59 @@ impl Default for StartLimits {
             // not move for this long never arrives.
             sync: Duration::from_secs(300),
         }
+    }
+}
+
+impl StartLimits {
+    /// Why a start ends that has been in `phase` for too long.
+    pub(super) fn passed(&self, phase: Phase) -> Reason {
+        let (code, what, limit, setting, remedy) = match phase {
+            Phase::Queued | Phase::Launch => (
+                ReasonCode::LaunchTimeout,
+                "Chrome did not come up",
+                self.launch,
+                "LAUNCH_TIMEOUT_SECONDS",
+                "POST /connect tries again",
+            ),
+            Phase::Navigate => {
+                let seconds = self.navigate.as_secs();
+                let why = format!("no answer within {seconds} s (NAVIGATE_TIMEOUT_SECONDS)");
+                return Reason::not_opened(&why);
+            }
+            Phase::Inject => (
+                ReasonCode::PageNotRecognised,
+                "nothing of WhatsApp Web was recognised",
+                self.inject,
+                "INJECT_TIMEOUT_SECONDS",
+                "it may have changed, or WHATSAPP_URL leads elsewhere",
+            ),
+            Phase::Link => (
+                ReasonCode::CodeTimeout,
+                "WhatsApp Web loaded, but came up with neither a code nor an account",
+                self.code,
+                "CODE_TIMEOUT_SECONDS",
+                "check the network, then POST /connect",
+            ),
+            Phase::Sync => (
+                ReasonCode::SyncTimeout,
+                "linked, but the chats did not get synced: nothing moved",
+                self.sync,
+                "SYNC_TIMEOUT_SECONDS",
+                "POST /connect tries again",
+            ),
+        };
+        let seconds = limit.as_secs();
+        let detail = format!("{what} within {seconds} s ({setting}); {remedy}");
+        Reason::new(code, detail)
+    }
+
+    /// Why a start ends in whose codes nobody is interested.
+    pub(super) fn nobody_scanned(&self) -> Reason {
+        let seconds = self.scan.as_secs();
+        let detail = format!(
+            "nobody scanned a code for {seconds} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again"
+        );
+        Reason::new(ReasonCode::QrTimeout, detail)
     }
 }
 

@@ -172,6 +172,14 @@ impl Reason {
         Self::new(code, detail)
     }
 
+    /// WhatsApp Web could not be loaded.
+    pub(super) fn not_opened(why: &str) -> Self {
+        let detail = format!(
+            "WhatsApp Web could not be opened: {why}; check the network of this machine, then POST /connect"
+        );
+        Self::new(ReasonCode::NavigationFailed, detail)
+    }
+
     /// Why Chrome did not come up.
     pub(super) fn from_browser(why: &BrowserError) -> Self {
         let code = match why {

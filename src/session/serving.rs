@@ -128,7 +128,7 @@ impl<'a, D: Driver> Serving<'a, D> {
     fn on_time(&mut self, now: Instant) -> Option<End> {
         self.outbox.expire(now);
         match self.timers.passed(now)? {
-            Passed::Start(phase) => return Some(self.not_started(phase)),
+            Passed::Start(phase) => return Some(End::of(self.limits.passed(phase))),
             Passed::Turn => self.start = None,
             Passed::Recognise => {
                 let detail = format!(
@@ -137,20 +137,8 @@ impl<'a, D: Driver> Serving<'a, D> {
                 );
                 return Some(End::because(ReasonCode::PageLost, detail));
             }
-            Passed::Sync => {
-                let detail = format!(
-                    "linked, but the chats did not get synced: nothing moved for {} s (SYNC_TIMEOUT_SECONDS); POST /connect tries again",
-                    self.limits.sync.as_secs()
-                );
-                return Some(End::because(ReasonCode::SyncTimeout, detail));
-            }
-            Passed::Scan => {
-                let detail = format!(
-                    "nobody scanned a code for {} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again",
-                    self.limits.scan.as_secs()
-                );
-                return Some(End::because(ReasonCode::QrTimeout, detail));
-            }
+            Passed::Sync => return Some(End::of(self.limits.passed(Phase::Sync))),
+            Passed::Scan => return Some(End::of(self.limits.nobody_scanned())),
             Passed::Refresh => {
                 let driver = self.driver;
                 let refresh = async move { Answer::Refreshed(driver.refresh_codes().await) };
@@ -168,31 +156,6 @@ impl<'a, D: Driver> Serving<'a, D> {
             }
         }
         None
-    }
-
-    /// A phase has passed its limit.
-    fn not_started(&self, phase: Phase) -> End {
-        let limits = self.limits;
-        match phase {
-            Phase::Queued | Phase::Launch | Phase::Navigate => not_opened(&format!(
-                "no answer within {} s (NAVIGATE_TIMEOUT_SECONDS)",
-                limits.navigate.as_secs()
-            )),
-            Phase::Inject => End::because(
-                ReasonCode::PageNotRecognised,
-                format!(
-                    "nothing of WhatsApp Web was recognised within {} s (INJECT_TIMEOUT_SECONDS); it may have changed, or WHATSAPP_URL leads elsewhere",
-                    limits.inject.as_secs()
-                ),
-            ),
-            Phase::Link | Phase::Sync => End::because(
-                ReasonCode::CodeTimeout,
-                format!(
-                    "WhatsApp Web loaded, but came up with neither a code nor an account within {} s (CODE_TIMEOUT_SECONDS); check the network, then POST /connect",
-                    limits.code.as_secs()
-                ),
-            ),
-        }
     }
 
     fn on_document(&mut self) {
@@ -329,7 +292,13 @@ impl<'a, D: Driver> Serving<'a, D> {
     fn on_answer(&mut self, outcome: Answer) -> Option<End> {
         match outcome {
             Answer::Navigated(Ok(())) => self.on_document(),
-            Answer::Navigated(Err(why)) => return Some(not_opened(&why)),
+            Answer::Navigated(Err(why)) if self.timers.awaits_document() => {
+                return Some(End::of(Reason::not_opened(&why)));
+            }
+            // The document is there: what became of the rest of the page, the page says itself.
+            Answer::Navigated(Err(why)) => {
+                tracing::debug!(error = why, "the page did not load to its end: {why}");
+            }
             Answer::Prepared(result) => {
                 if let Some((prepared, outgoing, deadline)) =
                     self.outbox.on_prepared(result, Instant::now())
@@ -388,16 +357,6 @@ impl<'a, D: Driver> Serving<'a, D> {
         }
         self.outbox.end(&end.reason.detail, &not_ready);
     }
-}
-
-/// The end of a session whose page could not be loaded.
-fn not_opened(why: &str) -> End {
-    End::because(
-        ReasonCode::NavigationFailed,
-        format!(
-            "WhatsApp Web could not be opened: {why}; check the network of this machine, then POST /connect"
-        ),
-    )
 }
 
 /// The end of a session whose device is no longer linked.

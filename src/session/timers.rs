@@ -105,6 +105,11 @@ impl Timers {
         }
     }
 
+    /// Whether the page has been asked for, and nothing of it is there.
+    pub(super) fn awaits_document(&self) -> bool {
+        self.phase == Some(Phase::Navigate)
+    }
+
     /// The phase of the start that is under way, and by when it must be over.
     pub(super) fn phase(&self) -> Option<(Phase, Option<Instant>)> {
         let until = match self.phase? {
