@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{session::ClienteId, whatsapp::AdapterName};
+use crate::{
+    session::{ClienteId, StartLimits},
+    whatsapp::AdapterName,
+};
 
 mod parse;
 
@@ -58,10 +61,14 @@ pub struct Config {
     pub connect_wait: Duration,
     /// `SEND_WAIT_SECONDS` (45): the longest a send waits for WhatsApp's server.
     pub send_wait: Duration,
-    /// `QR_TIMEOUT_SECONDS` (300): how long codes are shown before the session gives up.
-    pub qr_timeout: Duration,
+    /// `LAUNCH_TIMEOUT_SECONDS` (30), `NAVIGATE_TIMEOUT_SECONDS` (45), `INJECT_TIMEOUT_SECONDS` (90),
+    /// `CODE_TIMEOUT_SECONDS` (60), `QR_TIMEOUT_SECONDS` (300), `SYNC_TIMEOUT_SECONDS` (300): how long each phase of a start
+    /// may take before the session gives up.
+    pub limits: StartLimits,
     /// `TAKE_OVER` (true): take the account back when WhatsApp Web is opened elsewhere with the same profile.
     pub take_over: bool,
+    /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
+    pub evidence_of_chats: bool,
     /// `API_KEY`: when set, every request but `/health` must carry it.
     pub api_key: Option<Secret>,
     /// `CORS_ORIGINS` (*): the web pages that may call, separated by commas.
@@ -265,12 +272,9 @@ impl Config {
                 Duration::from_secs(45),
                 parse::seconds,
             ),
-            qr_timeout: settings.parsed(
-                "QR_TIMEOUT_SECONDS",
-                Duration::from_secs(300),
-                parse::seconds,
-            ),
+            limits: settings.limits(),
             take_over: settings.parsed("TAKE_OVER", true, parse::switch),
+            evidence_of_chats: settings.parsed("EVIDENCE_OF_CHATS", false, parse::switch),
             api_key: settings.secret("API_KEY"),
             cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, parse::cors_origins),
             log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, parse::log_format),
@@ -318,6 +322,19 @@ struct Settings<F> {
 }
 
 impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
+    fn limits(&mut self) -> StartLimits {
+        let usual = StartLimits::default();
+        let mut seconds = |name, default| self.parsed(name, default, parse::seconds);
+        StartLimits {
+            launch: seconds("LAUNCH_TIMEOUT_SECONDS", usual.launch),
+            navigate: seconds("NAVIGATE_TIMEOUT_SECONDS", usual.navigate),
+            inject: seconds("INJECT_TIMEOUT_SECONDS", usual.inject),
+            code: seconds("CODE_TIMEOUT_SECONDS", usual.code),
+            scan: seconds("QR_TIMEOUT_SECONDS", usual.scan),
+            sync: seconds("SYNC_TIMEOUT_SECONDS", usual.sync),
+        }
+    }
+
     /// The variable as a secret. One that is set but empty is a slip that would leave a door open.
     fn secret(&mut self, name: &str) -> Option<Secret> {
         let is_blank = |raw: OsString| raw.to_str().is_some_and(|raw| raw.trim().is_empty());

@@ -2,18 +2,21 @@
 //!
 //! No decision is taken here but how a snapshot reads on the wire. A field may be added, none may go or change its type.
 
+mod evidence;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+pub(super) use self::evidence::EvidenceAnswer;
 use super::target::Target;
 use crate::{
     qr::{QrError, QrPicture},
     session::{
-        AdapterReport, ClienteId, ConnectOutcome, DisconnectOutcome, PairingCode, ReasonCode,
-        Recipient, Sent, SessionState, Snapshot,
+        AdapterReport, ClienteId, ConnectOutcome, DisconnectOutcome, PairingCode, Phase,
+        ReasonCode, Recipient, Sent, SessionState, Snapshot,
     },
 };
 
@@ -78,6 +81,12 @@ pub(super) struct Status {
     /// For people: what happened and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// How far a start has got, while one is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<UnderWay>,
+    /// The phase in which the last start failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_phase: Option<Phase>,
     /// Only while a code can be scanned.
     #[serde(skip_serializing_if = "Option::is_none")]
     qr: Option<PendingQr>,
@@ -100,6 +109,16 @@ pub(super) struct Status {
     adapter: Adapter,
     #[serde(skip_serializing_if = "Option::is_none")]
     chrome_pid: Option<u32>,
+}
+
+/// A phase of a start.
+#[derive(Debug, Serialize)]
+struct UnderWay {
+    name: Phase,
+    since: Moment,
+    /// When it will have taken too long; a start that waits for its turn has no such moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Moment>,
 }
 
 /// A code that waits for a phone.
@@ -158,6 +177,12 @@ impl Status {
             since: Moment(snapshot.since),
             reason,
             detail,
+            phase: snapshot.phase.map(|phase| UnderWay {
+                name: phase.name,
+                since: Moment(phase.since),
+                until: phase.until.map(Moment),
+            }),
+            failed_phase: snapshot.failed_phase,
             qr: None,
             pairing_code: None,
             pairing_code_shown_at: None,

@@ -3,7 +3,7 @@
 //! A new cause must choose its status here: no match has a wild card. Turning an error into a response has no side
 //! effect; the response carries it in its extensions, where [`trace`](super::trace) finds it for the log.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, io, sync::Arc};
 
 use axum::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
@@ -15,8 +15,8 @@ use super::extract::Json;
 use crate::{
     qr::QrError,
     session::{
-        ConnectError, DisconnectError, InvalidClienteId, InvalidRecipient, Reason, ReasonCode,
-        SendError, state::Event,
+        ConnectError, DisconnectError, EvidenceError, InvalidClienteId, InvalidRecipient, Reason,
+        ReasonCode, SendError, state::Event,
     },
 };
 
@@ -67,6 +67,12 @@ pub(super) enum ApiError {
     InvalidFormat,
     #[error("{reason}")]
     NoQr { state: &'static str, reason: String },
+    #[error("this session has left no evidence; POST here takes some of a running one")]
+    NoEvidence,
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    #[error("the evidence cannot be read (DATA_DIR): {0}")]
+    EvidenceUnreadable(#[from] io::Error),
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
@@ -120,6 +126,16 @@ impl ApiError {
             Self::InvalidLogout => (StatusCode::BAD_REQUEST, "INVALID_LOGOUT"),
             Self::InvalidFormat => (StatusCode::BAD_REQUEST, "INVALID_FORMAT"),
             Self::NoQr { .. } => (StatusCode::NOT_FOUND, "NO_QR"),
+            Self::NoEvidence => (StatusCode::NOT_FOUND, "NO_EVIDENCE"),
+            Self::Evidence(EvidenceError::NotRunning) => {
+                (StatusCode::CONFLICT, "SESSION_NOT_RUNNING")
+            }
+            Self::Evidence(EvidenceError::OfChats) => {
+                (StatusCode::FORBIDDEN, "EVIDENCE_OF_CHATS_OFF")
+            }
+            Self::Evidence(EvidenceError::Io(_)) | Self::EvidenceUnreadable(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "EVIDENCE_UNAVAILABLE")
+            }
             Self::Connect(ConnectError::Failed(reason)) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, reason.code.as_str())
             }
@@ -163,7 +179,9 @@ impl ApiError {
         match self {
             Self::Qr(_) | Self::Serialize(_) | Self::Panic(_) => Loudness::Bug,
             Self::Send(SendError::Failed(_) | SendError::Unconfirmed { .. })
-            | Self::Disconnect(DisconnectError::LogoutUnconfirmed(_)) => Loudness::Attention,
+            | Self::Disconnect(DisconnectError::LogoutUnconfirmed(_))
+            | Self::Evidence(EvidenceError::Io(_))
+            | Self::EvidenceUnreadable(_) => Loudness::Attention,
             Self::Connect(ConnectError::NotPaired(reason))
                 if reason.code == ReasonCode::PairingFailed =>
             {
@@ -192,6 +210,8 @@ impl ApiError {
             | Self::InvalidLogout
             | Self::InvalidFormat
             | Self::NoQr { .. }
+            | Self::NoEvidence
+            | Self::Evidence(EvidenceError::NotRunning | EvidenceError::OfChats)
             | Self::Connect(_)
             | Self::Disconnect(DisconnectError::NotLinked | DisconnectError::ShuttingDown)
             | Self::Send(

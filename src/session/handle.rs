@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use super::{
-    ConnectError, DisconnectError, Reason, ReasonCode, Recipient, SendError, Sent, SessionState,
-    Snapshot, TextMessage,
+    ConnectError, DisconnectError, Evidence, EvidenceError, Reason, ReasonCode, Recipient,
+    SendError, Sent, SessionState, Snapshot, TextMessage,
 };
 
 /// The longest a caller waits for READY: codes are shown for five minutes unless told otherwise, and a first sync may
@@ -39,6 +39,11 @@ pub(super) enum Command {
         logout: bool,
         /// Gets the outcome.
         reply: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
+    },
+    /// Look at the page and keep what is seen. Answered when that is done.
+    Evidence {
+        /// Gets what was kept.
+        reply: oneshot::Sender<Result<Evidence, EvidenceError>>,
     },
     /// Send. Answered when WhatsApp's server has the message, or when that has taken too long.
     Send {
@@ -228,6 +233,14 @@ impl SessionHandle {
             .await
             .map_err(|_| DisconnectError::ShuttingDown)?;
         answer.await.map_err(|_| DisconnectError::ShuttingDown)?
+    }
+
+    /// Looks at the running page and keeps what is seen as the session's evidence.
+    pub async fn take_evidence(&self) -> Result<Evidence, EvidenceError> {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.commands.send(Command::Evidence { reply }).await;
+        asked.map_err(|_| EvidenceError::NotRunning)?;
+        answer.await.map_err(|_| EvidenceError::NotRunning)?
     }
 
     /// Sends a text and waits until WhatsApp's server has it, at most `SEND_WAIT_SECONDS`.

@@ -13,7 +13,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DisconnectError, DisconnectOutcome, Reason, ReasonCode, Recipient, SendError, SessionState,
+    DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase, Reason, ReasonCode,
+    Recipient, SendError, SessionState, StartLimits,
     actor::{ActorOptions, End, answer, far_future},
     handle::Command,
     outbox::Outbox,
@@ -21,7 +22,7 @@ use super::{
     publisher::Publisher,
     reading::Reading,
     state::Event,
-    timers::{Passed, START_TIMEOUT, SYNC_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
+    timers::{Passed, Timers, UNRECOGNISED_TIMEOUT},
 };
 use crate::whatsapp::{
     Driver, Fact, HandOverError, Handed, LogoutError, Outgoing, PairingError, PrepareError,
@@ -37,8 +38,9 @@ pub(super) struct Serving<'a, D: Driver> {
     driver: &'a D,
     publisher: &'a Publisher,
     stop: &'a CancellationToken,
-    qr_timeout: Duration,
+    limits: StartLimits,
     send_wait: Duration,
+    evidence: &'a EvidenceFolder,
     page: Reading<'a>,
     outbox: Outbox,
     pairing: Pairing,
@@ -47,18 +49,23 @@ pub(super) struct Serving<'a, D: Driver> {
     /// Held until the page stands: the heavy part of a start is its loading.
     start: Option<OwnedSemaphorePermit>,
     timers: Timers,
+    /// How far the start had got when it was last told.
+    told: Option<(Phase, Option<Instant>)>,
 }
 
 type LogoutReply = oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>;
 
 /// What the page answered.
 enum Answer {
+    Navigated(Result<(), String>),
     Prepared(Result<Prepared, PrepareError>),
     HandedOver(Result<Handed, HandOverError>),
     Refreshed(Result<(), String>),
     TakenOver(Result<(), String>),
     Pairing(Result<(), PairingError>),
     LoggedOut(Result<(), LogoutError>, LogoutReply),
+    /// Whoever asked has been answered.
+    LookedAt,
 }
 
 impl<'a, D: Driver> Serving<'a, D> {
@@ -73,14 +80,16 @@ impl<'a, D: Driver> Serving<'a, D> {
             driver,
             publisher,
             stop: &options.stop,
-            qr_timeout: options.qr_timeout,
+            limits: options.limits,
             send_wait: options.send_wait,
+            evidence: &options.evidence,
             page: Reading::new(publisher),
             outbox: Outbox::default(),
             pairing: Pairing::new(phone, options.pairing_life),
             calls: FuturesUnordered::new(),
             start: Some(start),
-            timers: Timers::new(options.qr_timeout, options.take_over, Instant::now()),
+            timers: Timers::new(options.limits, options.take_over, Instant::now()),
+            told: None,
         }
     }
 
@@ -90,6 +99,10 @@ impl<'a, D: Driver> Serving<'a, D> {
         commands: &mut mpsc::Receiver<Command>,
         mut facts: mpsc::Receiver<Fact>,
     ) -> End {
+        let driver = self.driver;
+        let navigate = async move { Answer::Navigated(driver.navigate().await) };
+        self.calls.push(navigate.boxed());
+        self.tell_phase();
         let end = loop {
             let wake_at = self.next_deadline();
             tokio::select! {
@@ -129,7 +142,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             self.publisher.apply(&over, None);
         }
         match self.timers.passed(now)? {
-            Passed::Start => return Some(self.not_started()),
+            Passed::Start(phase) => return Some(End::of(self.limits.passed(phase))),
             Passed::Turn => self.start = None,
             Passed::Recognise => {
                 let detail = format!(
@@ -138,20 +151,8 @@ impl<'a, D: Driver> Serving<'a, D> {
                 );
                 return Some(End::because(ReasonCode::PageLost, detail));
             }
-            Passed::Sync => {
-                let detail = format!(
-                    "linked, but the chats did not get synced: nothing moved for {} s; POST /connect tries again",
-                    SYNC_TIMEOUT.as_secs()
-                );
-                return Some(End::because(ReasonCode::SyncTimeout, detail));
-            }
-            Passed::Scan => {
-                let detail = format!(
-                    "nobody scanned or typed a code for {} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again",
-                    self.qr_timeout.as_secs()
-                );
-                return Some(End::because(ReasonCode::QrTimeout, detail));
-            }
+            Passed::Sync => return Some(End::of(self.limits.passed(Phase::Sync))),
+            Passed::Scan => return Some(End::of(self.limits.nobody_scanned())),
             Passed::Refresh => {
                 let driver = self.driver;
                 let refresh = async move { Answer::Refreshed(driver.refresh_codes().await) };
@@ -171,26 +172,25 @@ impl<'a, D: Driver> Serving<'a, D> {
         None
     }
 
-    fn not_started(&self) -> End {
-        let seconds = START_TIMEOUT.as_secs();
-        if self.page.standing().recognised {
-            return End::because(
-                ReasonCode::NavigationFailed,
-                format!(
-                    "WhatsApp Web loaded, but came up with neither a code nor an account within {seconds} s; check the network, then POST /connect"
-                ),
-            );
+    fn on_document(&mut self) {
+        self.timers.on_document(Instant::now());
+        self.tell_phase();
+    }
+
+    /// Publishes how far the start has got, when that is news.
+    fn tell_phase(&mut self) {
+        let phase = self.timers.phase();
+        if phase != self.told {
+            self.told = phase;
+            let left = |until: Instant| until.saturating_duration_since(Instant::now());
+            self.publisher
+                .reach(phase.map(|(phase, until)| (phase, until.map(left))));
         }
-        End::because(
-            ReasonCode::PageNotRecognised,
-            format!(
-                "nothing of WhatsApp Web was recognised within {seconds} s; it may have changed, or WHATSAPP_URL leads elsewhere"
-            ),
-        )
     }
 
     fn on_fact(&mut self, fact: Fact) -> Option<End> {
         match fact {
+            Fact::DocumentBegan => self.on_document(),
             Fact::Stands(standing) => return self.on_standing(standing),
             Fact::LoggedOut(reason) => self.page.on_logged_out(reason),
             Fact::Ack { key, ack } => self.outbox.on_ack(&key, ack),
@@ -229,6 +229,10 @@ impl<'a, D: Driver> Serving<'a, D> {
         }
         self.timers
             .set(&state, self.page.standing(), Instant::now());
+        // Trouble that ends a start did so in the phase in which it was seen.
+        if end.is_none() {
+            self.tell_phase();
+        }
         end
     }
 
@@ -247,6 +251,15 @@ impl<'a, D: Driver> Serving<'a, D> {
                     .accept(message, reply, Instant::now() + self.send_wait);
             }
             Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
+            Command::Evidence { reply } => {
+                let known = Evidence::of(&self.publisher.snapshot());
+                let taking = self.evidence.clone().take_now(self.driver, known);
+                let take = async move {
+                    answer(reply, taking.await);
+                    Answer::LookedAt
+                };
+                self.calls.push(take.boxed());
+            }
             Command::Disconnect {
                 logout: false,
                 reply,
@@ -318,6 +331,14 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     fn on_answer(&mut self, outcome: Answer) -> Option<End> {
         match outcome {
+            Answer::Navigated(Ok(())) => self.on_document(),
+            Answer::Navigated(Err(why)) if self.timers.awaits_document() => {
+                return Some(End::of(Reason::not_opened(&why)));
+            }
+            // The document is there: what became of the rest of the page, the page says itself.
+            Answer::Navigated(Err(why)) => {
+                tracing::debug!(error = why, "the page did not load to its end: {why}");
+            }
             Answer::Prepared(result) => {
                 if let Some((prepared, outgoing, deadline)) =
                     self.outbox.on_prepared(result, Instant::now())
@@ -340,7 +361,7 @@ impl<'a, D: Driver> Serving<'a, D> {
                     self.publisher.explain_pairing(Some(reason));
                 }
             }
-            Answer::Refreshed(Ok(())) => {}
+            Answer::Refreshed(Ok(())) | Answer::LookedAt => {}
             Answer::TakenOver(Ok(())) => {
                 tracing::info!("took the account over from another window");
             }

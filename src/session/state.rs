@@ -203,6 +203,8 @@ impl Reason {
             ReasonCode::DisconnectRequested
             | ReasonCode::LoggedOut
             | ReasonCode::QrTimeout
+            | ReasonCode::CodeTimeout
+            | ReasonCode::LaunchTimeout
             | ReasonCode::SyncTimeout
             | ReasonCode::Unlinked
             | ReasonCode::RemovedByWhatsApp

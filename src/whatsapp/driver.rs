@@ -19,7 +19,7 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// What opening needs and all sessions share.
     type Settings: Clone + fmt::Debug + Send + Sync + 'static;
 
-    /// Starts Chrome on `profile` and begins to load WhatsApp Web. What the page then is, it says through `facts`.
+    /// Starts Chrome on `profile`, with a blank page that is ready to load WhatsApp Web.
     ///
     /// When `stop` is cancelled, whatever was started is ended before this returns.
     fn open(
@@ -28,6 +28,10 @@ pub trait Driver: Send + Sync + Sized + 'static {
         facts: mpsc::Sender<Fact>,
         stop: CancellationToken,
     ) -> impl Future<Output = Result<Self, OpenError>> + Send;
+
+    /// Loads WhatsApp Web and waits until it is loaded or cannot be. What the page is meanwhile, it says through the facts.
+    /// The session gives up waiting when it wants to.
+    fn navigate(&self) -> impl Future<Output = Result<(), String>> + Send;
 
     /// The process of its Chrome.
     fn chrome_pid(&self) -> Option<u32>;
@@ -62,6 +66,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Unlinks this device on WhatsApp and waits until WhatsApp has done it.
     fn log_out(&self) -> impl Future<Output = Result<(), LogoutError>> + Send;
 
+    /// Looks at the page, for evidence of what is wrong with it: a few seconds at most, and nothing that must not be kept.
+    fn evidence(&self) -> impl Future<Output = super::PageEvidence> + Send;
+
     /// Closes page and Chrome and waits until no process is left.
     fn close(self) -> impl Future<Output = Closed> + Send;
 }
@@ -69,6 +76,8 @@ pub trait Driver: Send + Sync + Sized + 'static {
 /// What a page says by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
+    /// A document of the page has begun, whatever it is; not one that Chrome shows because there is none.
+    DocumentBegan,
     /// How the page stands, as a whole. Said whenever any part of it changes.
     Stands(Standing),
     /// A message that this account sent has got this far. `key` is the inner id, the part that we chose.
@@ -223,12 +232,26 @@ pub enum OpenError {
     /// A page script cannot be read.
     #[error("{0}")]
     Scripts(String),
-    /// Chrome runs, but the page did not begin to load.
-    #[error("WhatsApp Web could not be opened: {0}")]
-    Navigation(String),
+    /// Chrome runs, but its page could not be made ready.
+    #[error("the page could not be made ready: {0}")]
+    Setup(String),
     /// `stop` was cancelled; nothing is left running.
     #[error("the start was called off")]
     Cancelled,
+}
+
+impl OpenError {
+    /// The last lines that Chrome printed, when it did not come up.
+    pub fn chrome_output(self) -> Vec<String> {
+        if let Self::Browser(
+            BrowserError::ExitedEarly { output, .. } | BrowserError::NotReady { output, .. },
+        ) = self
+        {
+            output
+        } else {
+            Vec::new()
+        }
+    }
 }
 
 /// Why there is no code that links by phone number.

@@ -10,7 +10,10 @@
 mod adapter;
 mod bridge;
 mod bundle;
+mod console;
+mod cover;
 mod driver;
+mod evidence;
 mod input;
 mod listener;
 mod page;
@@ -19,9 +22,11 @@ mod scripts;
 mod typing;
 
 pub use adapter::{AdapterName, UnknownAdapter};
+pub use console::{ConsoleLevel, ConsoleLine};
 pub use driver::{
     Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
     PairingError, PrepareError, Prepared, Standing, Trouble,
 };
+pub use evidence::{Kept, LeftOut, PageEvidence};
 pub use page::{PageSettings, WhatsAppPage};
 pub use scripts::{PageScripts, ScriptError};

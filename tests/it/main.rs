@@ -18,4 +18,5 @@ mod pairing;
 mod pm2;
 mod sandbox;
 mod sends;
+mod starts;
 mod troubles;

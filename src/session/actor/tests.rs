@@ -1,6 +1,7 @@
 //! The actor against a scripted page, in paused time: minutes pass in no time, and nothing depends on the machine.
 
 mod pairing;
+mod starts;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -14,12 +15,12 @@ use super::{Actor, ActorOptions};
 use crate::{
     browser::Closed,
     session::{
-        ConnectError, DisconnectOutcome, ReasonCode, SendError, SessionHandle, SessionState,
-        Snapshot, TextMessage, WaitFor,
+        ConnectError, DisconnectOutcome, EvidenceFolder, Phase, ReasonCode, SendError,
+        SessionHandle, SessionState, Snapshot, StartLimits, TextMessage, WaitFor,
     },
     whatsapp::{
-        AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, OpenError, Outgoing,
-        PairingError, PrepareError, Prepared, Standing, Trouble,
+        AdapterName, Driver, Fact, HandOverError, Handed, LeftOut, LogoutError, OpenError,
+        Outgoing, PageEvidence, PairingError, PrepareError, Prepared, Standing, Trouble,
     },
 };
 
@@ -29,7 +30,15 @@ const NEVER: Duration = Duration::from_secs(3600);
 /// A page that does what the test says.
 #[derive(Debug)]
 struct Scripted {
+    script: Script,
+}
+
+/// What all of a session's pages do.
+#[derive(Clone, Debug)]
+struct Script {
     calls: mpsc::Sender<Call>,
+    /// The phase that never ends.
+    stuck_in: Option<Phase>,
 }
 
 /// What a session did to its page.
@@ -43,23 +52,34 @@ enum Call {
     HandedOver(Outgoing),
     LoggedOut,
     TakenOver,
+    LookedAt,
     Closed,
 }
 
 impl Driver for Scripted {
-    type Settings = mpsc::Sender<Call>;
+    type Settings = Script;
 
     async fn open(
-        calls: &mpsc::Sender<Call>,
+        script: &Script,
         _profile: &Path,
         facts: mpsc::Sender<Fact>,
         stop: CancellationToken,
     ) -> Result<Self, OpenError> {
-        let opened = stop.run_until_cancelled(calls.send(Call::Opened(facts)));
+        if script.stuck_in == Some(Phase::Launch) {
+            stop.cancelled().await;
+        }
+        let opened = stop.run_until_cancelled(script.calls.send(Call::Opened(facts)));
         opened.await.ok_or(OpenError::Cancelled)?.unwrap();
         Ok(Self {
-            calls: calls.clone(),
+            script: script.clone(),
         })
+    }
+
+    async fn navigate(&self) -> Result<(), String> {
+        if self.script.stuck_in == Some(Phase::Navigate) {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 
     fn chrome_pid(&self) -> Option<u32> {
@@ -67,7 +87,7 @@ impl Driver for Scripted {
     }
 
     async fn refresh_codes(&self) -> Result<(), String> {
-        self.calls.send(Call::RefreshCodes).await.unwrap();
+        self.script.calls.send(Call::RefreshCodes).await.unwrap();
         Ok(())
     }
 
@@ -77,7 +97,7 @@ impl Driver for Scripted {
         is_renewal: bool,
     ) -> Result<(), PairingError> {
         let asked = Call::PairingCode(phone.to_owned(), is_renewal);
-        self.calls.send(asked).await.unwrap();
+        self.script.calls.send(asked).await.unwrap();
         if phone.ends_with("0000") {
             return Err(PairingError::Refused("no such account".to_owned()));
         }
@@ -101,7 +121,8 @@ impl Driver for Scripted {
         prepared: &Prepared,
         outgoing: &Outgoing,
     ) -> Result<Handed, HandOverError> {
-        self.calls
+        self.script
+            .calls
             .send(Call::HandedOver(outgoing.clone()))
             .await
             .unwrap();
@@ -112,17 +133,28 @@ impl Driver for Scripted {
     }
 
     async fn take_over(&self) -> Result<(), String> {
-        self.calls.send(Call::TakenOver).await.unwrap();
+        self.script.calls.send(Call::TakenOver).await.unwrap();
         Ok(())
     }
 
     async fn log_out(&self) -> Result<(), LogoutError> {
-        self.calls.send(Call::LoggedOut).await.unwrap();
+        self.script.calls.send(Call::LoggedOut).await.unwrap();
         Ok(())
     }
 
+    async fn evidence(&self) -> PageEvidence {
+        self.script.calls.send(Call::LookedAt).await.unwrap();
+        PageEvidence {
+            url: Some("about:blank".to_owned()),
+            title: None,
+            chrome_version: "156.0.0.0".to_owned(),
+            console: Err(LeftOut::Chats),
+            screenshot: Ok(vec![1]),
+        }
+    }
+
     async fn close(self) -> Closed {
-        self.calls.send(Call::Closed).await.unwrap();
+        self.script.calls.send(Call::Closed).await.unwrap();
         Closed::Asked
     }
 }
@@ -149,15 +181,27 @@ impl Stage {
         }
     }
 
+    fn evidence(&self, id: &str) -> EvidenceFolder {
+        EvidenceFolder::new(self.folder.path().join("evidence").join(id))
+    }
+
     fn session(&self, id: &str) -> Session {
+        self.session_stuck_in(id, None)
+    }
+
+    fn session_stuck_in(&self, id: &str, stuck_in: Option<Phase>) -> Session {
         let (calls_tx, calls) = mpsc::channel(64);
         let (handle, actor) = Actor::<Scripted>::new(ActorOptions {
             id: id.parse().unwrap(),
             profile: self.folder.path().join(id),
-            page: calls_tx,
+            evidence: self.evidence(id),
+            page: Script {
+                calls: calls_tx,
+                stuck_in,
+            },
             capacity: Arc::clone(&self.capacity),
             starts: Arc::clone(&self.starts),
-            qr_timeout: Duration::from_secs(300),
+            limits: StartLimits::default(),
             pairing_life: Duration::from_secs(180),
             take_over: true,
             send_wait: Duration::from_secs(45),
@@ -181,11 +225,15 @@ struct Session {
 }
 
 impl Session {
+    /// The next thing that it does to its page, but for looks at one that fails.
     async fn call(&mut self) -> Call {
-        timeout(NEVER, self.calls.recv())
-            .await
-            .expect("the page was asked for nothing")
-            .unwrap()
+        loop {
+            let call = timeout(NEVER, self.calls.recv()).await;
+            let call = call.expect("the page was asked for nothing").unwrap();
+            if !matches!(call, Call::LookedAt) {
+                return call;
+            }
+        }
     }
 
     async fn opened(&mut self) -> mpsc::Sender<Fact> {
