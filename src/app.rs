@@ -106,6 +106,7 @@ impl App {
                     data_dir: config.data_dir.join("sandbox"),
                     first_code: settings.code_lives.first,
                     next_codes: settings.code_lives.next,
+                    pairing_code: settings.pairing_life,
                     ack_delay: settings.ack_delay,
                 };
                 Some(Sandbox::bind(SocketAddr::new(config.host, settings.port), options).await?)
@@ -238,18 +239,26 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
 fn registry_options(config: &Config) -> RegistryOptions {
     RegistryOptions {
         tokens_dir: config.tokens_dir.clone(),
+        evidence_dir: if config.sandbox.is_some() {
+            config.data_dir.join("sandbox/evidence")
+        } else {
+            config.data_dir.join("evidence")
+        },
         page: PageSettings {
             chrome_path: config.chrome_path.clone(),
+            launch_timeout: config.limits.launch,
             search_path: config.search_path.clone(),
             chrome_args: config.chrome_args.clone(),
             url: config.whatsapp_url.clone(),
             adapters: config.adapters.clone(),
             scripts: PageScripts::new(config.page_scripts_dir.clone()),
             wa_js_path: config.wa_js_path.clone(),
+            evidence_of_chats: config.evidence_of_chats,
         },
         max_sessions: config.max_sessions,
         max_concurrent_starts: config.max_concurrent_starts,
-        qr_timeout: config.qr_timeout,
+        limits: config.limits,
+        pairing_life: config.pairing_life(),
         take_over: config.take_over,
         sends: SendLimits {
             queue_max: config.send_queue_max,

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{session::ClienteId, whatsapp::AdapterName};
+use crate::{
+    session::{ClienteId, StartLimits},
+    whatsapp::AdapterName,
+};
 
 mod parse;
 
@@ -68,10 +71,14 @@ pub struct Config {
     pub idempotency: Duration,
     /// `MESSAGE_RETENTION_HOURS` (72): how long the text of a send is kept once it is done with; 0: not at all.
     pub message_retention: Duration,
-    /// `QR_TIMEOUT_SECONDS` (300): how long codes are shown before the session gives up.
-    pub qr_timeout: Duration,
+    /// `LAUNCH_TIMEOUT_SECONDS` (30), `NAVIGATE_TIMEOUT_SECONDS` (45), `INJECT_TIMEOUT_SECONDS` (90),
+    /// `CODE_TIMEOUT_SECONDS` (60), `QR_TIMEOUT_SECONDS` (300), `SYNC_TIMEOUT_SECONDS` (300): how long each phase of a start
+    /// may take before the session gives up.
+    pub limits: StartLimits,
     /// `TAKE_OVER` (true): take the account back when WhatsApp Web is opened elsewhere with the same profile.
     pub take_over: bool,
+    /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
+    pub evidence_of_chats: bool,
     /// `API_KEY`: when set, every request but `/health` must carry it.
     pub api_key: Option<Secret>,
     /// `CORS_ORIGINS` (*): the web pages that may call, separated by commas.
@@ -89,6 +96,8 @@ pub struct SandboxSettings {
     pub port: u16,
     /// `SANDBOX_CODE_SECONDS` (60,20): how long the first login code lives, and each later one.
     pub code_lives: CodeLives,
+    /// `SANDBOX_PAIRING_SECONDS` (180): how long a code for linking by phone number lives.
+    pub pairing_life: Duration,
     /// `SANDBOX_ACK_SECONDS` (0.5): how long its server takes to acknowledge a message.
     pub ack_delay: Duration,
 }
@@ -109,6 +118,10 @@ impl CodeLives {
         next: Duration::from_secs(20),
     };
 }
+
+/// How long a code for linking by phone number lives: the page takes no answer to an older one
+/// (`WAWebAltDeviceLinkingApi`).
+const PAIRING_LIFE: Duration = Duration::from_secs(180);
 
 /// Which session a request means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +199,12 @@ impl Config {
         })
     }
 
+    /// How long WhatsApp, or the sandbox in its place, takes a code that links by phone number.
+    pub fn pairing_life(&self) -> Duration {
+        let simulated = self.sandbox.as_ref().map(|sandbox| sandbox.pairing_life);
+        simulated.unwrap_or(PAIRING_LIFE)
+    }
+
     /// Reads settings through `lookup`, which answers a variable's value.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let mut settings = Settings {
@@ -210,6 +229,7 @@ impl Config {
                 CodeLives::WHATSAPP,
                 parse::code_lives,
             ),
+            pairing_life: settings.parsed("SANDBOX_PAIRING_SECONDS", PAIRING_LIFE, parse::seconds),
             ack_delay: settings.parsed(
                 "SANDBOX_ACK_SECONDS",
                 Duration::from_millis(500),
@@ -280,12 +300,9 @@ impl Config {
                 Duration::from_secs(72 * 3600),
                 parse::hours,
             ),
-            qr_timeout: settings.parsed(
-                "QR_TIMEOUT_SECONDS",
-                Duration::from_secs(300),
-                parse::seconds,
-            ),
+            limits: settings.limits(),
             take_over: settings.parsed("TAKE_OVER", true, parse::switch),
+            evidence_of_chats: settings.parsed("EVIDENCE_OF_CHATS", false, parse::switch),
             api_key: settings.secret("API_KEY"),
             cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, parse::cors_origins),
             log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, parse::log_format),
@@ -340,6 +357,19 @@ struct Settings<F> {
 }
 
 impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
+    fn limits(&mut self) -> StartLimits {
+        let usual = StartLimits::default();
+        let mut seconds = |name, default| self.parsed(name, default, parse::seconds);
+        StartLimits {
+            launch: seconds("LAUNCH_TIMEOUT_SECONDS", usual.launch),
+            navigate: seconds("NAVIGATE_TIMEOUT_SECONDS", usual.navigate),
+            inject: seconds("INJECT_TIMEOUT_SECONDS", usual.inject),
+            code: seconds("CODE_TIMEOUT_SECONDS", usual.code),
+            scan: seconds("QR_TIMEOUT_SECONDS", usual.scan),
+            sync: seconds("SYNC_TIMEOUT_SECONDS", usual.sync),
+        }
+    }
+
     /// The variable as a secret. One that is set but empty is a slip that would leave a door open.
     fn secret(&mut self, name: &str) -> Option<Secret> {
         let is_blank = |raw: OsString| raw.to_str().is_some_and(|raw| raw.trim().is_empty());

@@ -23,9 +23,6 @@ use super::{
     user_agent,
 };
 
-/// From start to address took 0.06 to 0.2 s; sixteen at once on two cores took 5 s, on a slow disk more.
-const ADDRESS_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// When Chrome dies the connection breaks first; its exit, which says more, is known a moment later.
 const EXIT_AFTER_END_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -38,6 +35,8 @@ pub struct LaunchOptions {
     pub profile: PathBuf,
     /// Arguments of the operator, added to ours; see [`check_extra_arguments`](super::check_extra_arguments).
     pub extra_args: Vec<String>,
+    /// How long it may take from the start of the process until it can be driven.
+    pub timeout: Duration,
 }
 
 /// A running Chrome with one page. Dropping it kills Chrome; [`Browser::close`] is the way that loses nothing.
@@ -84,7 +83,7 @@ impl Browser {
         // Takes milliseconds, and cut short it would leave nothing to await the end of.
         let process = start(&options, profile).await?;
         let connected = cancel
-            .run_until_cancelled(connect(&process, &options.program.version))
+            .run_until_cancelled(connect_in_time(&process, &options))
             .await
             .unwrap_or(Err(BrowserError::Cancelled));
         match connected {
@@ -181,34 +180,35 @@ async fn start(options: &LaunchOptions, profile: Profile) -> Result<Process, Bro
     })
 }
 
-async fn connect(process: &Process, version: &ChromeVersion) -> Result<Connection, BrowserError> {
-    let address = address(process).await?;
-    tokio::select! {
-        biased;
-        exit = process.exited() => Err(exited_early(process, exit).await),
-        connection = Connection::open(&address, version) => connection,
-    }
-}
-
-async fn address(process: &Process) -> Result<String, BrowserError> {
-    let printed = async {
-        tokio::select! {
-            biased;
-            Some(address) = process.output().address() => Ok(address),
-            exit = process.exited() => Err(exit),
-        }
-    };
-    match timeout(ADDRESS_TIMEOUT, printed).await {
-        Ok(Ok(address)) => Ok(address),
-        Ok(Err(exit)) => Err(exited_early(process, exit).await),
-        Err(_) => {
+async fn connect_in_time(
+    process: &Process,
+    options: &LaunchOptions,
+) -> Result<Connection, BrowserError> {
+    // On the heap: it would make every future around it large.
+    let connecting = Box::pin(connect(process, &options.program.version));
+    match timeout(options.timeout, connecting).await {
+        Ok(connected) => connected,
+        Err(_elapsed) => {
             let output = process.last_lines().await;
             Err(BrowserError::NotReady {
-                after: ADDRESS_TIMEOUT,
+                after: options.timeout,
                 advice: advice(&output),
                 output,
             })
         }
+    }
+}
+
+async fn connect(process: &Process, version: &ChromeVersion) -> Result<Connection, BrowserError> {
+    let address = tokio::select! {
+        biased;
+        Some(address) = process.output().address() => address,
+        exit = process.exited() => return Err(exited_early(process, exit).await),
+    };
+    tokio::select! {
+        biased;
+        exit = process.exited() => Err(exited_early(process, exit).await),
+        connection = Connection::open(&address, version) => connection,
     }
 }
 

@@ -12,12 +12,13 @@ use super::{
     state::AppState,
     target::Target,
 };
-use crate::session::{DisconnectOutcome, WaitFor};
+use crate::session::{DisconnectOutcome, Recipient, WaitFor};
 
 /// Which session to start, and how long to wait for it.
 #[derive(Debug)]
 pub(super) struct ConnectRequest {
     target: Target,
+    phone: Option<Recipient>,
     wait: WaitFor,
 }
 
@@ -30,21 +31,42 @@ impl FromBody for ConnectRequest {
             Some(wait) if wait == "ready" => WaitFor::Ready,
             Some(_) => return Err(ApiError::InvalidWait),
         };
-        Ok(Self { target, wait })
+        Ok(Self {
+            target,
+            phone: phone(body)?,
+            wait,
+        })
     }
+}
+
+/// The number to link by a code that is typed on it: a text, or the digits as a number.
+fn phone(body: &Object) -> Result<Option<Recipient>, ApiError> {
+    let raw = match body.get("phone") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(raw)) => raw.clone(),
+        Some(Value::Number(digits)) if digits.is_u64() => digits.to_string(),
+        Some(Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+            return Err(ApiError::InvalidPhone);
+        }
+    };
+    raw.parse().map(Some).map_err(|_| ApiError::InvalidPhone)
 }
 
 /// Starts the session unless it runs.
 pub(super) async fn connect(
     State(app): State<AppState>,
-    Json(ConnectRequest { target, wait }): Json<ConnectRequest>,
+    Json(ConnectRequest {
+        target,
+        phone,
+        wait,
+    }): Json<ConnectRequest>,
 ) -> Result<Json<Connected>, ApiError> {
-    let outcome = app
-        .registry()
-        .find_or_create(&target.id)?
-        .connect(wait)
-        .await?;
-    Ok(Json(Connected::of(target, &outcome)))
+    let session = app.registry().find_or_create(&target.id)?;
+    let outcome = match &phone {
+        Some(phone) => session.connect_by_phone(phone.clone(), wait).await?,
+        None => session.connect(wait).await?,
+    };
+    Ok(Json(Connected::of(target, phone.as_ref(), &outcome)))
 }
 
 /// Which session to end, and whether to unlink it.

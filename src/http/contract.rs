@@ -2,6 +2,7 @@
 //!
 //! No decision is taken here but how a snapshot reads on the wire. A field may be added, none may go or change its type.
 
+mod evidence;
 mod messages;
 
 use std::collections::BTreeMap;
@@ -11,12 +12,13 @@ pub(super) use messages::{DryRun, Message, Messages};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+pub(super) use self::evidence::EvidenceAnswer;
 use super::target::Target;
 use crate::{
     qr::{QrError, QrPicture},
     session::{
-        AdapterReport, ClienteId, ConnectOutcome, DisconnectOutcome, ReasonCode, Sent,
-        SessionState, Snapshot,
+        AdapterReport, ClienteId, ConnectOutcome, DisconnectOutcome, PairingCode, Phase,
+        ReasonCode, Recipient, Sent, SessionState, Snapshot,
     },
 };
 
@@ -81,9 +83,22 @@ pub(super) struct Status {
     /// For people: what happened and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// How far a start has got, while one is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<UnderWay>,
+    /// The phase in which the last start failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_phase: Option<Phase>,
     /// Only while a code can be scanned.
     #[serde(skip_serializing_if = "Option::is_none")]
     qr: Option<PendingQr>,
+    /// The eight characters that link by phone number, while WhatsApp takes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairing_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairing_code_shown_at: Option<Moment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairing_code_expires_at: Option<Moment>,
     /// How many codes have been shown, while one is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
@@ -96,6 +111,16 @@ pub(super) struct Status {
     adapter: Adapter,
     #[serde(skip_serializing_if = "Option::is_none")]
     chrome_pid: Option<u32>,
+}
+
+/// A phase of a start.
+#[derive(Debug, Serialize)]
+struct UnderWay {
+    name: Phase,
+    since: Moment,
+    /// When it will have taken too long; a start that waits for its turn has no such moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Moment>,
 }
 
 /// A code that waits for a phone.
@@ -124,13 +149,17 @@ impl Status {
     /// The session that a request meant, with its code if there is one.
     pub(super) fn of(target: Target, snapshot: Snapshot) -> Result<Self, QrError> {
         let qr = PendingQr::of(&snapshot.state)?;
+        let pairing = snapshot.state.pairing().cloned();
         Ok(Self {
             qr,
+            pairing_code_shown_at: pairing.as_ref().map(|code| Moment(code.shown_at)),
+            pairing_code_expires_at: pairing.as_ref().map(|code| Moment(code.expires_at)),
+            pairing_code: pairing.map(|code| code.text),
             ..Self::without_code(target.echo, &target.id, snapshot)
         })
     }
 
-    /// One of many sessions. Its code is left out: drawing them all would make the list slow.
+    /// One of many sessions. Its codes are left out: drawing them all would make the list slow.
     pub(super) fn listed(id: &ClienteId, snapshot: Snapshot) -> Self {
         Self::without_code(Value::from(id.as_str()), id, snapshot)
     }
@@ -150,7 +179,16 @@ impl Status {
             since: Moment(snapshot.since),
             reason,
             detail,
+            phase: snapshot.phase.map(|phase| UnderWay {
+                name: phase.name,
+                since: Moment(phase.since),
+                until: phase.until.map(Moment),
+            }),
+            failed_phase: snapshot.failed_phase,
             qr: None,
+            pairing_code: None,
+            pairing_code_shown_at: None,
+            pairing_code_expires_at: None,
             attempts: if let SessionState::QrRequired { attempts, .. } = snapshot.state {
                 Some(attempts)
             } else {
@@ -169,6 +207,7 @@ impl PendingQr {
         let SessionState::QrRequired {
             code: Some(code),
             attempts,
+            ..
         } = state
         else {
             return Ok(None);
@@ -260,11 +299,19 @@ pub(super) struct Connected {
     session: String,
     #[serde(rename = "alreadyConnected")]
     already_connected: bool,
+    /// The eight characters to type on the phone that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairing_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairing_code_expires_at: Option<Moment>,
 }
 
 impl Connected {
-    pub(super) fn of(target: Target, outcome: &ConnectOutcome) -> Self {
+    /// `phone`: whose code was asked for, if any; another one's is none of the caller's business.
+    pub(super) fn of(target: Target, phone: Option<&Recipient>, outcome: &ConnectOutcome) -> Self {
         let state = outcome.snapshot.state.name();
+        let is_meant = |code: &&PairingCode| Some(&code.phone) == phone;
+        let pairing = outcome.snapshot.state.pairing().filter(is_meant);
         Self {
             success: true,
             message: match outcome.snapshot.state {
@@ -280,6 +327,8 @@ impl Connected {
             cliente_id: target.echo,
             session: target.id.to_string(),
             already_connected: outcome.already_connected,
+            pairing_code: pairing.map(|code| code.text.clone()),
+            pairing_code_expires_at: pairing.map(|code| Moment(code.expires_at)),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A new cause must choose its status here: no match has a wild card. Turning an error into a response has no side
 //! effect; the response carries it in its extensions, where [`trace`](super::trace) finds it for the log.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, io, sync::Arc};
 
 use axum::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
@@ -15,8 +15,8 @@ use super::extract::Json;
 use crate::{
     qr::QrError,
     session::{
-        ConnectError, DisconnectError, InvalidClienteId, InvalidIdempotencyKey, InvalidRecipient,
-        Reason, SendError, state::Event,
+        ConnectError, DisconnectError, EvidenceError, InvalidClienteId, InvalidIdempotencyKey,
+        InvalidRecipient, Reason, ReasonCode, SendError, state::Event,
     },
 };
 
@@ -78,12 +78,22 @@ pub(super) enum ApiError {
     InvalidLimit,
     #[error("wait must be \"ready\" or \"code\"")]
     InvalidWait,
+    #[error(
+        "phone must be a phone number of 7 to 15 digits, country code first, such as \"+54 9 11 5825-4201\"; leave it out to scan a QR code"
+    )]
+    InvalidPhone,
     #[error("logout must be true or false")]
     InvalidLogout,
     #[error("format must be json, png, svg, ascii or raw")]
     InvalidFormat,
     #[error("{reason}")]
     NoQr { state: &'static str, reason: String },
+    #[error("this session has left no evidence; POST here takes some of a running one")]
+    NoEvidence,
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    #[error("the evidence cannot be read (DATA_DIR): {0}")]
+    EvidenceUnreadable(#[from] io::Error),
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
@@ -143,11 +153,28 @@ impl ApiError {
             Self::InvalidAfter => (StatusCode::BAD_REQUEST, "INVALID_AFTER"),
             Self::InvalidLimit => (StatusCode::BAD_REQUEST, "INVALID_LIMIT"),
             Self::InvalidWait => (StatusCode::BAD_REQUEST, "INVALID_WAIT"),
+            Self::InvalidPhone => (StatusCode::BAD_REQUEST, "INVALID_PHONE"),
             Self::InvalidLogout => (StatusCode::BAD_REQUEST, "INVALID_LOGOUT"),
             Self::InvalidFormat => (StatusCode::BAD_REQUEST, "INVALID_FORMAT"),
             Self::NoQr { .. } => (StatusCode::NOT_FOUND, "NO_QR"),
+            Self::NoEvidence => (StatusCode::NOT_FOUND, "NO_EVIDENCE"),
+            Self::Evidence(EvidenceError::NotRunning) => {
+                (StatusCode::CONFLICT, "SESSION_NOT_RUNNING")
+            }
+            Self::Evidence(EvidenceError::OfChats) => {
+                (StatusCode::FORBIDDEN, "EVIDENCE_OF_CHATS_OFF")
+            }
+            Self::Evidence(EvidenceError::Io(_)) | Self::EvidenceUnreadable(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "EVIDENCE_UNAVAILABLE")
+            }
             Self::Connect(ConnectError::Failed(reason)) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, reason.code.as_str())
+            }
+            Self::Connect(ConnectError::NotPaired(reason)) => {
+                (not_paired(reason.code), reason.code.as_str())
+            }
+            Self::Connect(ConnectError::LinkedToAnother { .. }) => {
+                (StatusCode::CONFLICT, "LINKED_TO_ANOTHER_NUMBER")
             }
             Self::Connect(ConnectError::TooManySessions) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_SESSIONS")
@@ -162,12 +189,11 @@ impl ApiError {
             Self::Send(SendError::NotOnWhatsApp) => {
                 (StatusCode::BAD_REQUEST, "NUMBER_NOT_ON_WHATSAPP")
             }
-            Self::Send(SendError::Failed(_)) => (StatusCode::INTERNAL_SERVER_ERROR, "SEND_FAILED"),
+            Self::Send(SendError::Failed(_) | SendError::GivenUp(_)) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "SEND_FAILED")
+            }
             Self::Send(SendError::Unconfirmed { .. }) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "SEND_UNCONFIRMED")
-            }
-            Self::Send(SendError::GivenUp(_)) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "REFUSED_BY_WHATSAPP")
             }
             Self::Send(SendError::Cancelled) => (StatusCode::CONFLICT, "CANCELLED"),
             Self::Send(SendError::OtherAccount(_)) => (StatusCode::CONFLICT, "ACCOUNT_CHANGED"),
@@ -203,7 +229,14 @@ impl ApiError {
                 | SendError::LedgerUnavailable(_)
                 | SendError::Unconfirmed { .. },
             )
-            | Self::Disconnect(DisconnectError::LogoutUnconfirmed(_)) => Loudness::Attention,
+            | Self::Disconnect(DisconnectError::LogoutUnconfirmed(_))
+            | Self::Evidence(EvidenceError::Io(_))
+            | Self::EvidenceUnreadable(_) => Loudness::Attention,
+            Self::Connect(ConnectError::NotPaired(reason))
+                if reason.code == ReasonCode::PairingFailed =>
+            {
+                Loudness::Attention
+            }
             Self::Connect(ConnectError::Failed(reason))
                 if matches!(reason.ending(), Event::Failed) =>
             {
@@ -232,9 +265,12 @@ impl ApiError {
             | Self::InvalidAfter
             | Self::InvalidLimit
             | Self::InvalidWait
+            | Self::InvalidPhone
             | Self::InvalidLogout
             | Self::InvalidFormat
             | Self::NoQr { .. }
+            | Self::NoEvidence
+            | Self::Evidence(EvidenceError::NotRunning | EvidenceError::OfChats)
             | Self::Connect(_)
             | Self::Disconnect(DisconnectError::NotLinked | DisconnectError::ShuttingDown)
             | Self::Send(
@@ -346,6 +382,17 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// Whose fault it is that there is no pairing code: the number's, the frequency's, or the page's.
+fn not_paired(code: ReasonCode) -> StatusCode {
+    if code == ReasonCode::PairingRefused {
+        StatusCode::BAD_REQUEST
+    } else if code == ReasonCode::PairingRateLimited {
+        StatusCode::TOO_MANY_REQUESTS
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
+    }
+}
+
 /// Answers a path that is none of ours.
 pub(super) async fn unknown_path() -> ApiError {
     ApiError::UnknownPath
@@ -370,78 +417,4 @@ pub(super) fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::session::ReasonCode;
-
-    #[track_caller]
-    fn assert_answer(error: impl Into<ApiError>, status: u16, code: &str, loudness: Loudness) {
-        let error = error.into();
-        let answer = (error.status().as_u16(), error.code(), error.loudness());
-        assert_eq!(answer, (status, code, loudness), "{error:?}");
-    }
-
-    #[test]
-    fn each_cause_has_its_status_its_code_and_its_loudness() {
-        use Loudness::{Attention, Bug, Usual};
-        let failed = |code| ConnectError::Failed(Reason::new(code, "why"));
-        assert_answer(failed(ReasonCode::QrTimeout), 500, "QR_TIMEOUT", Usual);
-        assert_answer(
-            failed(ReasonCode::ProfileInUse),
-            500,
-            "PROFILE_IN_USE",
-            Attention,
-        );
-        assert_answer(
-            ConnectError::TooManySessions,
-            503,
-            "TOO_MANY_SESSIONS",
-            Usual,
-        );
-        assert_answer(ConnectError::ShuttingDown, 503, "SHUTTING_DOWN", Usual);
-        let unconfirmed = DisconnectError::LogoutUnconfirmed("no answer".to_owned());
-        assert_answer(unconfirmed, 500, "LOGOUT_UNCONFIRMED", Attention);
-        assert_answer(DisconnectError::NotLinked, 409, "NOT_LINKED", Usual);
-        assert_answer(
-            SendError::NotReady {
-                state: "INIT",
-                reason: None,
-            },
-            503,
-            "SESSION_NOT_READY",
-            Usual,
-        );
-        assert_answer(
-            SendError::NotOnWhatsApp,
-            400,
-            "NUMBER_NOT_ON_WHATSAPP",
-            Usual,
-        );
-        assert_answer(
-            SendError::Failed("no".to_owned()),
-            500,
-            "SEND_FAILED",
-            Attention,
-        );
-        let retry_after = std::time::Duration::from_secs(70);
-        let full = SendError::QueueFull { retry_after };
-        assert_answer(full, 429, "QUEUE_FULL", Usual);
-        assert_answer(ApiError::Panic("inside".to_owned()), 500, "INTERNAL", Bug);
-    }
-
-    #[test]
-    fn an_unconfirmed_send_carries_its_id_and_a_full_queue_says_when_to_come_back() {
-        let unconfirmed = ApiError::from(SendError::Unconfirmed {
-            message_id: Some("true_1@c.us_3EB0".to_owned()),
-            detail: "the page is gone".to_owned(),
-        });
-        assert_eq!(
-            (unconfirmed.status().as_u16(), unconfirmed.code()),
-            (500, "SEND_UNCONFIRMED")
-        );
-        assert_eq!(unconfirmed.message_id(), Some("true_1@c.us_3EB0"));
-        let retry_after = std::time::Duration::from_secs(70);
-        let full = ApiError::from(SendError::QueueFull { retry_after }).into_response();
-        assert_eq!(full.headers()["retry-after"], "71");
-    }
-}
+mod tests;

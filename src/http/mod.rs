@@ -19,6 +19,7 @@ mod cors;
 mod trace;
 
 mod connect;
+mod evidence;
 mod health;
 mod messages;
 mod qr;
@@ -41,6 +42,14 @@ pub fn router(state: AppState) -> Router {
     let locked = Router::new()
         .route("/status", get(status::status))
         .route("/sessions", get(status::sessions))
+        .route(
+            "/sessions/{id}/evidence",
+            get(evidence::latest).post(evidence::take),
+        )
+        .route(
+            "/sessions/{id}/evidence/screenshot.png",
+            get(evidence::screenshot),
+        )
         .route("/qr", get(qr::qr))
         .route("/qr-code", get(qr::qr_code))
         .route("/connect", post(connect::connect))

@@ -140,6 +140,7 @@ fn pending(snapshot: &Snapshot) -> Option<(&QrCode, u32)> {
     if let SessionState::QrRequired {
         code: Some(code),
         attempts,
+        ..
     } = &snapshot.state
     {
         Some((code, *attempts))
@@ -167,6 +168,11 @@ fn why_none(snapshot: &Snapshot) -> String {
     match snapshot.state {
         SessionState::Init => {
             "Chrome is starting and WhatsApp Web is loading: ask again in a moment"
+        }
+        SessionState::QrRequired {
+            pairing: Some(_), ..
+        } => {
+            "the page shows a code for linking by phone number, and none to scan: see pairing_code in /status"
         }
         SessionState::QrRequired { .. } => {
             "WhatsApp Web is about to show a code: ask again in a moment"
@@ -252,6 +258,7 @@ mod tests {
             SessionState::QrRequired {
                 code: None,
                 attempts: 6,
+                pairing: None,
             },
             SessionState::Authenticated,
             SessionState::Ready,

@@ -15,7 +15,7 @@
 //! is reached by the header. In `single` mode the id is checked as ever, echoed, and every request goes to the default session.
 
 use axum::{
-    extract::FromRequestParts,
+    extract::{FromRequestParts, RawPathParams},
     http::{HeaderMap, request::Parts},
 };
 use serde_json::Value;
@@ -39,6 +39,21 @@ pub(super) struct Target {
     pub(super) id: ClienteId,
     /// The caller's own `cliente_id`, of the type that the caller used.
     pub(super) echo: Value,
+}
+
+/// A session that is named in the path.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TargetInPath(pub(super) Target);
+
+impl FromRequestParts<AppState> for TargetInPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let path = RawPathParams::from_request_parts(parts, app).await;
+        let path = path.map_err(|_not_utf8| InvalidClienteId)?;
+        let (_, id) = path.iter().next().ok_or(InvalidClienteId)?;
+        Ok(Self(Target::or_default(Some(Named::text(id)?), app)))
+    }
 }
 
 /// A session as a request names it, before the mode has its say.

@@ -70,7 +70,9 @@ impl ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let (status, code, field) = match &refusal {
-            Refusal::UnknownCode => (StatusCode::NOT_FOUND, "UNKNOWN_CODE", "code"),
+            Refusal::UnknownCode | Refusal::UnknownPairing => {
+                (StatusCode::NOT_FOUND, "UNKNOWN_CODE", "code")
+            }
             Refusal::UnknownAccount => (StatusCode::NOT_FOUND, "UNKNOWN_ACCOUNT", "account"),
             Refusal::NotOnWhatsapp => (StatusCode::BAD_REQUEST, "NOT_ON_WHATSAPP", "number"),
             Refusal::Storage(_) => (StatusCode::INTERNAL_SERVER_ERROR, "STORAGE", ""),

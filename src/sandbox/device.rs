@@ -1,14 +1,16 @@
 //! One connection of one page to the server.
 //!
-//! Responsible for: the order and the timing of what travels (codes that rotate, late
-//! acknowledgements, receipts), and the faults of the connection. Not responsible for: what is
-//! true (`server`).
+//! Responsible for: the order and the timing of what travels (late acknowledgements, receipts),
+//! and the faults of the connection. Not responsible for: what is true (`server`), the codes by
+//! which a page is linked (`linking`).
 //!
 //! ```text
 //! hello ──no link──▶ codes: 60 s, 5 × 20 s ──▶ ran out ──refresh──▶ codes …
-//!   │                  └─ scanned ─▶ paired (the page stores its link and connects anew)
+//!   │                  └─ scanned, or a pairing code was typed ─▶ paired (the page stores its link and connects anew)
 //!   └──link──▶ welcome: what was missed, then messages both ways ──▶ removed
 //! ```
+
+mod linking;
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,8 +34,6 @@ use super::{
     world::ConnectionId,
 };
 
-/// The real server sends six references at a time.
-const CODES_PER_BATCH: u32 = 6;
 /// A page says hello at once; one that does not is none of ours.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest frame: the longest text of WhatsApp is 65,536 characters.
@@ -75,6 +75,7 @@ pub(super) async fn serve(
         keys,
         codes_left: 0,
         code_ends: None,
+        pairing_ends: None,
         later: FuturesUnordered::new(),
         told: None,
     };
@@ -111,6 +112,8 @@ struct Connection {
     keys: Option<DeviceKeys>,
     codes_left: u32,
     code_ends: Option<Instant>,
+    /// The request for the pairing code that is valid, and until when.
+    pairing_ends: Option<(u64, Instant)>,
     /// Frames that are due later.
     later: FuturesUnordered<BoxFuture<'static, ToPage>>,
     /// The faults that the page was last told of.
@@ -127,12 +130,16 @@ impl Connection {
         self.open(device, awaiting).await?;
         loop {
             let code_ends = self.code_ends;
+            let pairing_ends = self.pairing_ends.map(|(_, ends)| ends);
             tokio::select! {
                 frame = next_frame(&mut self.socket) => self.on_frame(frame?).await?,
                 frame = inbox.recv() => self.forward(frame.ok_or(Ended)?).await?,
                 Some(frame) = self.later.next() => self.forward(frame).await?,
                 () = sleep_until(code_ends.unwrap_or_else(Instant::now)), if code_ends.is_some() => {
                     self.next_code().await?;
+                }
+                () = sleep_until(pairing_ends.unwrap_or_else(Instant::now)), if pairing_ends.is_some() => {
+                    self.pairing_expired().await?;
                 }
                 changed = self.revisions.changed() => {
                     changed.map_err(|_| Ended)?;
@@ -177,6 +184,11 @@ impl Connection {
         match frame {
             FromPage::Ping => self.send(&ToPage::Pong).await,
             FromPage::RefreshCodes => self.new_batch().await,
+            FromPage::PairingCode { request, phone } => self.pairing_code(request, &phone).await,
+            FromPage::EndPairing => {
+                self.end_pairing();
+                Ok(())
+            }
             FromPage::Keys { keys } => {
                 self.server.keys_changed(self.id, keys.clone());
                 self.keys = Some(keys);
@@ -263,32 +275,6 @@ impl Connection {
             next_frame(&mut self.socket).await?;
         }
         Ok(())
-    }
-
-    async fn new_batch(&mut self) -> Result<(), Ended> {
-        self.codes_left = CODES_PER_BATCH;
-        self.next_code().await
-    }
-
-    async fn next_code(&mut self) -> Result<(), Ended> {
-        let Some(keys) = &self.keys else {
-            return Err(Ended);
-        };
-        if self.codes_left == 0 {
-            self.code_ends = None;
-            self.server.codes_ran_out(self.id);
-            return self.send(&ToPage::CodesRanOut).await;
-        }
-        let first = self.codes_left == CODES_PER_BATCH;
-        let lifetime = if first {
-            self.config.first_code
-        } else {
-            self.config.next_codes
-        };
-        self.codes_left -= 1;
-        self.code_ends = Some(Instant::now() + lifetime);
-        let reference = self.server.issue_code(self.id, keys, lifetime);
-        self.send(&ToPage::Reference { reference }).await
     }
 
     async fn answer_exists(&mut self, request: u64, user: &str, server: &str) -> Result<(), Ended> {

@@ -33,6 +33,9 @@ pub(super) struct Faults {
     /// What becomes of the question whether a number is on WhatsApp.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) number_check: Option<NumberCheckFault>,
+    /// What becomes of a page that asks for a code to link by phone number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pairing: Option<PairingFault>,
     /// What becomes of the connection between page and server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) socket: Option<SocketFault>,
@@ -118,6 +121,20 @@ pub(super) enum NumberCheckFault {
     Never,
 }
 
+/// What becomes of a page that asks for a code to link by phone number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum PairingFault {
+    /// The server refuses every number: `IQErrorBadRequest`.
+    Refused,
+    /// Too many codes have been asked for: `IQErrorRateOverlimit`.
+    RateLimited,
+    /// The account may not be linked this way: `IQErrorFeatureNotAvailable`.
+    NotAvailable,
+    /// No answer ever comes.
+    Never,
+}
+
 /// What becomes of the address that opens a chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -198,6 +215,7 @@ impl Faults {
             ack_delay_ms: other.ack_delay_ms.or(self.ack_delay_ms),
             send: other.send.or(self.send),
             number_check: other.number_check.or(self.number_check),
+            pairing: other.pairing.or(self.pairing),
             socket: other.socket.or(self.socket),
             silence_noticed_ms: other.silence_noticed_ms.or(self.silence_noticed_ms),
             event: None,

@@ -18,6 +18,7 @@ mod faults;
 mod journal;
 mod number;
 mod page;
+mod pairing;
 mod phone;
 mod server;
 mod wire;
@@ -45,19 +46,22 @@ pub struct SandboxConfig {
     pub first_code: Duration,
     /// How long each of the five codes after it is valid.
     pub next_codes: Duration,
+    /// How long a code for linking by phone number is valid.
+    pub pairing_code: Duration,
     /// How long the server takes to acknowledge a message; delivered and read follow, each as
     /// long after the one before.
     pub ack_delay: Duration,
 }
 
 impl SandboxConfig {
-    /// The timing of the real WhatsApp: codes of 60 and 20 seconds, half a second to a message's
-    /// first acknowledgement.
+    /// The timing of the real WhatsApp: codes of 60 and 20 seconds, three minutes for one that is
+    /// typed, half a second to a message's first acknowledgement.
     pub fn in_folder(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
             first_code: Duration::from_mins(1),
             next_codes: Duration::from_secs(20),
+            pairing_code: Duration::from_mins(3),
             ack_delay: Duration::from_millis(500),
         }
     }
@@ -165,6 +169,7 @@ fn router(app: App) -> Router {
         .route("/web/code", post(page::code))
         .route("/phone", get(page::phone))
         .route("/phone/scan", post(phone::scan))
+        .route("/phone/pair", post(phone::pair))
         .route("/phone/messages", get(phone::messages))
         .route("/phone/receive", post(phone::receive))
         .route("/phone/unlink", post(phone::unlink))

@@ -44,6 +44,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/web/auth.js", JS, include_str!("page/auth.js")),
     ("/web/stream.js", JS, include_str!("page/stream.js")),
     ("/web/socket.js", JS, include_str!("page/socket.js")),
+    ("/web/pairing.js", JS, include_str!("page/pairing.js")),
     (
         "/web/collections.js",
         JS,
@@ -53,6 +54,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/web/receipts.js", JS, include_str!("page/receipts.js")),
     ("/web/words.js", JS, include_str!("page/words.js")),
     ("/web/landing.js", JS, include_str!("page/landing.js")),
+    ("/web/by-number.js", JS, include_str!("page/by-number.js")),
     ("/web/compose.js", JS, include_str!("page/compose.js")),
     ("/web/chats.js", JS, include_str!("page/chats.js")),
     ("/web/boot.js", JS, include_str!("page/boot.js")),

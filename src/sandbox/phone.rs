@@ -19,6 +19,7 @@ use super::{
     faults::Faults,
     journal::Message,
     number::Number,
+    pairing::PairingCode,
     server::Refusal,
 };
 
@@ -33,6 +34,17 @@ pub(super) async fn scan(State(app): State<App>, body: Bytes) -> Result<Answer<V
     fields.done()?;
     let code = ScannedCode::parse(&code).ok_or(Refusal::UnknownCode)?;
     let account = app.server.scan(&code, number)?;
+    Ok(Answer(json!({ "account": account })))
+}
+
+/// `POST /phone/pair {"number", "code"}`
+pub(super) async fn pair(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let number = fields.number("number")?;
+    let code = fields.text("code", "give the eight characters that the page shows")?;
+    fields.done()?;
+    let code = PairingCode::parse(&code).map_err(|why| ApiError::field("code", why))?;
+    let account = app.server.pair(number, &code)?;
     Ok(Answer(json!({ "account": account })))
 }
 
@@ -124,12 +136,17 @@ pub(super) async fn state(
             }),
             None => json!({ "page": page, "text": null }),
         });
+        // The code itself is for whoever sees the page, as on a real phone.
+        let pairings = world.pairings().map(|(page, number, left)| {
+            json!({ "page": page, "number": number, "expires_in_ms": left.as_millis() })
+        });
         let devices = world.devices().map(|(device, online)| {
             json!({ "id": device.id, "account": device.account, "linked_at": device.linked_at, "online": online })
         });
         json!({
             "revision": revision,
             "codes": codes.collect::<Vec<_>>(),
+            "pairings": pairings.collect::<Vec<_>>(),
             "devices": devices.collect::<Vec<_>>(),
             "sent": world.messages(),
             "received": world.incoming(),

@@ -21,8 +21,9 @@ use super::{
     faults::Faults,
     journal::{Device, Incoming, Message, Record},
     number::Number,
+    pairing::PairingCode,
     wire::{Credentials, RemovedBecause, ToPage},
-    world::{Connection, ConnectionId, Stage, World},
+    world::{Connection, ConnectionId, Pairing, Stage, World},
 };
 
 /// A page that lets this many frames pile up is stuck; its connection is dropped, and what it
@@ -34,6 +35,10 @@ pub(super) const FRAMES_IN_FLIGHT: usize = 256;
 pub(super) enum Refusal {
     #[error("no page shows this code, or it has expired: scan the one that is shown now")]
     UnknownCode,
+    #[error(
+        "no page has this code for this number, or it has expired: type the one that is shown now, on the phone that it was asked for"
+    )]
+    UnknownPairing,
     #[error("no device is linked to this account: scan a code first")]
     UnknownAccount,
     #[error("this number is not on WhatsApp: numbers that end in 0000 never are")]
@@ -97,6 +102,7 @@ impl Server {
                 outbox,
                 tab: tab.to_owned(),
                 stage: Stage::Silent,
+                pairing: None,
             };
             world.connections.insert(world.next_connection, connection);
             world.next_connection
@@ -151,6 +157,47 @@ impl Server {
         });
     }
 
+    /// Issues a code that only the phone with this number can use, in place of any other that the page has.
+    pub(super) fn issue_pairing_code(
+        &self,
+        id: ConnectionId,
+        number: Number,
+        lifetime: Duration,
+    ) -> PairingCode {
+        let code = PairingCode::random();
+        let pairing = Pairing {
+            number,
+            code: code.clone(),
+            expires: Instant::now() + lifetime,
+        };
+        self.set_pairing(id, Some(pairing));
+        code
+    }
+
+    /// The page's pairing code is not valid any more.
+    pub(super) fn end_pairing(&self, id: ConnectionId) {
+        self.set_pairing(id, None);
+    }
+
+    fn set_pairing(&self, id: ConnectionId, pairing: Option<Pairing>) {
+        self.change(|world| {
+            if let Some(connection) = world.connections.get_mut(&id) {
+                connection.pairing = pairing;
+            }
+        });
+    }
+
+    /// A phone types a pairing code: links the page that has it.
+    pub(super) fn pair(&self, number: Number, code: &PairingCode) -> Result<Number, Refusal> {
+        self.change(|world| {
+            let id = world
+                .who_pairs(&number, code)
+                .ok_or(Refusal::UnknownPairing)?;
+            link(world, id, &number)?;
+            Ok(number)
+        })
+    }
+
     /// A phone scans a code: links the page that shows it.
     pub(super) fn scan(
         &self,
@@ -164,23 +211,7 @@ impl Server {
                 Some(number) => number,
                 None => Number::next_free(|number| world.knows(number)),
             };
-            let device = Device {
-                id: random_token::<9>(),
-                secret: random_token::<32>(),
-                account: account.clone(),
-                linked_at: now(),
-            };
-            let paired = ToPage::Paired {
-                id: device.id.clone(),
-                secret: device.secret.clone(),
-                account: account.as_str().to_owned(),
-                lid: account.lid(),
-            };
-            world.record(Record::Linked { device })?;
-            if let Some(connection) = world.connections.get_mut(&id) {
-                connection.stage = Stage::Silent;
-                connection.tell(paired);
-            }
+            link(world, id, &account)?;
             Ok(account)
         })
     }
@@ -298,6 +329,29 @@ impl Server {
             }
         });
     }
+}
+
+/// Makes the page behind a connection a device of the account.
+fn link(world: &mut World, id: ConnectionId, account: &Number) -> io::Result<()> {
+    let device = Device {
+        id: random_token::<9>(),
+        secret: random_token::<32>(),
+        account: account.clone(),
+        linked_at: now(),
+    };
+    let paired = ToPage::Paired {
+        id: device.id.clone(),
+        secret: device.secret.clone(),
+        account: account.as_str().to_owned(),
+        lid: account.lid(),
+    };
+    world.record(Record::Linked { device })?;
+    if let Some(connection) = world.connections.get_mut(&id) {
+        connection.stage = Stage::Silent;
+        connection.pairing = None;
+        connection.tell(paired);
+    }
+    Ok(())
 }
 
 /// A message somebody wrote, as it travels to a page.

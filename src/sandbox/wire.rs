@@ -26,6 +26,10 @@ pub(super) enum FromPage {
     Keys { keys: DeviceKeys },
     /// Fresh codes, please.
     RefreshCodes,
+    /// A code by which the phone with this number can link the page.
+    PairingCode { request: u64, phone: String },
+    /// The page has forgotten its pairing code.
+    EndPairing,
     /// Is this number on WhatsApp?
     Exists {
         request: u64,
@@ -72,6 +76,14 @@ pub(super) enum ToPage {
     Reference { reference: String },
     /// No more codes until the page asks for them.
     CodesRanOut,
+    /// A code to type on the phone, or the name of the error that the server gave instead.
+    PairingCode {
+        request: u64,
+        code: String,
+        error: &'static str,
+    },
+    /// The pairing code of that request is not valid any more: it has to be renewed.
+    PairingCodeExpired { request: u64 },
     /// The phone has linked the page.
     Paired {
         id: String,

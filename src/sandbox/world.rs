@@ -17,6 +17,7 @@ use super::{
     faults::{Event, FaultBoard, Faults, SocketFault},
     journal::{Device, Incoming, Journal, Message, Record},
     number::Number,
+    pairing::PairingCode,
     wire::{RemovedBecause, ToPage},
 };
 
@@ -29,6 +30,17 @@ pub(super) struct Connection {
     pub(super) outbox: mpsc::Sender<ToPage>,
     pub(super) tab: String,
     pub(super) stage: Stage,
+    /// Beside the code on show: either links the page.
+    pub(super) pairing: Option<Pairing>,
+}
+
+/// A code that a phone can type to link the page.
+#[derive(Debug)]
+pub(super) struct Pairing {
+    /// The only phone that the code is good for.
+    pub(super) number: Number,
+    pub(super) code: PairingCode,
+    pub(super) expires: Instant,
 }
 
 #[derive(Debug)]
@@ -131,6 +143,28 @@ impl World {
                 Stage::Silent | Stage::CodesRanOut | Stage::Linked { .. } => false,
             });
         matching.map(|(id, _)| *id)
+    }
+
+    /// The connection that has exactly this pairing code for this number, while it lives.
+    pub(super) fn who_pairs(&self, number: &Number, code: &PairingCode) -> Option<ConnectionId> {
+        let fits = |pairing: &Pairing| {
+            pairing.number == *number && pairing.code == *code && Instant::now() < pairing.expires
+        };
+        let mut fitting = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.pairing.as_ref().is_some_and(fits));
+        fitting.next().map(|(id, _)| *id)
+    }
+
+    /// The numbers for which pages wait to be linked, and how long their codes still live.
+    pub(super) fn pairings(&self) -> impl Iterator<Item = (ConnectionId, &Number, Duration)> {
+        let now = Instant::now();
+        self.connections.iter().filter_map(move |(id, connection)| {
+            let pairing = connection.pairing.as_ref()?;
+            let left = pairing.expires.saturating_duration_since(now);
+            Some((*id, &pairing.number, left))
+        })
     }
 
     /// Another tab of the device is told that it lost; an earlier connection of the same tab is

@@ -1,7 +1,7 @@
 //! One task per session: it owns the page, the queue of sends and the state.
 //!
 //! ```text
-//!  idle ──Connect──▶ opening ──page open──▶ serving ──end──▶ closing ──▶ idle
+//!  idle ──Connect──▶ opening ──Chrome up──▶ serving ──end──▶ closing ──▶ idle
 //!                       └────────── failed, called off ───────▲
 //! ```
 //!
@@ -17,14 +17,15 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    time::Instant,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Reason, ReasonCode, SendError,
-    SendLimits, SessionHandle, SessionState,
+    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceError,
+    EvidenceFolder, Phase, Reason, ReasonCode, Recipient, SendError, SendLimits, SessionHandle,
+    SessionState, StartLimits,
     handle::{COMMAND_CAPACITY, Command},
     numbers::Numbers,
     publisher::Publisher,
@@ -37,17 +38,26 @@ use crate::{
     whatsapp::{Driver, FACT_CAPACITY, OpenError},
 };
 
+/// A start that is past the limit of LAUNCH ends by itself and says what Chrome said; looking for Chrome and closing it come
+/// on top, 20 s and 8.5 s at most. One that is still not back then is called off.
+const LAUNCH_GRACE: Duration = Duration::from_secs(30);
+
 /// What an actor needs.
 #[derive(Debug)]
 pub(super) struct ActorOptions<D: Driver> {
     pub(super) id: ClienteId,
     pub(super) profile: PathBuf,
+    /// What a failure leaves behind.
+    pub(super) evidence: EvidenceFolder,
     pub(super) page: D::Settings,
     /// One permit per session that may run.
     pub(super) capacity: Arc<Semaphore>,
     /// One permit per Chrome that may start at once; given in order of asking.
     pub(super) starts: Arc<Semaphore>,
-    pub(super) qr_timeout: Duration,
+    /// How long each phase of a start may take.
+    pub(super) limits: StartLimits,
+    /// How long WhatsApp takes a code that links by phone number.
+    pub(super) pairing_life: Duration,
     /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
     pub(super) take_over: bool,
     pub(super) sends: SendLimits,
@@ -63,6 +73,8 @@ pub(super) struct Actor<D: Driver> {
     commands: mpsc::Receiver<Command>,
     /// Came while Chrome was being closed, and is for the time after.
     postponed: Option<Command>,
+    /// The number to link by a code that is typed, in the run to come.
+    phone: Option<Recipient>,
     publisher: Publisher,
     numbers: Numbers,
 }
@@ -77,13 +89,34 @@ pub(super) struct End {
     pub(super) asked: Vec<oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>>,
 }
 
-impl End {
-    pub(super) fn because(code: ReasonCode, detail: impl Into<String>) -> Self {
+/// A start that ended before there was a page.
+#[derive(Debug)]
+struct NotOpened {
+    end: End,
+    /// The last lines that Chrome printed.
+    chrome_output: Vec<String>,
+}
+
+impl From<End> for NotOpened {
+    fn from(end: End) -> Self {
         Self {
-            reason: Reason::new(code, detail),
+            end,
+            chrome_output: Vec::new(),
+        }
+    }
+}
+
+impl End {
+    pub(super) const fn of(reason: Reason) -> Self {
+        Self {
+            reason,
             unlinked: false,
             asked: Vec::new(),
         }
+    }
+
+    pub(super) fn because(code: ReasonCode, detail: impl Into<String>) -> Self {
+        Self::of(Reason::new(code, detail))
     }
 
     pub(super) fn disconnect(
@@ -119,6 +152,7 @@ impl<D: Driver> Actor<D> {
             options,
             commands,
             postponed: None,
+            phone: None,
             publisher,
             numbers: Numbers::default(),
         };
@@ -150,13 +184,14 @@ impl<D: Driver> Actor<D> {
                 }
             };
             match command {
-                Command::Connect { reply } => {
+                Command::Connect { phone, reply } => {
                     let Ok(capacity) = Arc::clone(&self.options.capacity).try_acquire_owned()
                     else {
                         tracing::warn!("not started: as many sessions run as MAX_SESSIONS allows");
                         answer(reply, Err(ConnectError::TooManySessions));
                         continue;
                     };
+                    self.phone = phone;
                     self.publisher.apply(&Event::Started, None);
                     answer(reply, Ok(false));
                     return Some(capacity);
@@ -164,6 +199,7 @@ impl<D: Driver> Actor<D> {
                 Command::Disconnect { logout, reply } => {
                     answer(reply, self.disconnect_idle(logout).await);
                 }
+                Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
                 Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
                 Command::Check { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
                 Command::Cancel { key, reply } => {
@@ -191,32 +227,59 @@ impl<D: Driver> Actor<D> {
     async fn run_once(&mut self) {
         let (facts_tx, facts) = mpsc::channel(FACT_CAPACITY);
         let (end, closed) = match self.opening(facts_tx).await {
-            Err(end) => (end, Closed::AlreadyGone),
+            Err(NotOpened { end, chrome_output }) => {
+                if end.reason.leaves_evidence() {
+                    let known = Evidence {
+                        chrome_output,
+                        ..self.known_at(&end)
+                    };
+                    warn_of(self.options.evidence.keep(known, None).await);
+                }
+                (end, Closed::AlreadyGone)
+            }
             Ok((driver, start)) => {
                 self.publisher.amend(|snapshot| {
                     snapshot.chrome_pid = driver.chrome_pid();
                     true
                 });
+                let phone = self.phone.take();
                 let end = Serving::new(
                     &driver,
                     &self.options,
                     &self.publisher,
                     &mut self.numbers,
                     start,
+                    phone,
                 )
                 .run(&mut self.commands, facts)
                 .await;
                 tracing::info!("closing Chrome: {}", end.reason.code.as_str());
-                let closed = self.closing(driver).await;
+                let closed = self.closing(driver, &end).await;
                 (end, closed)
             }
         };
         self.finish(end, closed).await;
     }
 
-    /// Closes Chrome. Sends are told at once that there is nobody to send; the next other command waits.
-    async fn closing(&mut self, driver: D) -> Closed {
-        let close = driver.close();
+    fn known_at(&self, end: &End) -> Evidence {
+        Evidence::of(&self.publisher.snapshot()).because(Some(&end.reason))
+    }
+
+    /// Closes Chrome, after a last look at the page if something is wrong with it. Sends are told at once that there is nobody to send; the next other command waits.
+    async fn closing(&mut self, driver: D, end: &End) -> Closed {
+        let known = end.reason.leaves_evidence().then(|| self.known_at(end));
+        let evidence = self.options.evidence.clone();
+        let stop = &self.options.stop;
+        let close = async {
+            // A service that stops has no time for a look.
+            let look = async { Some((known?, stop.run_until_cancelled(driver.evidence()).await?)) };
+            let Some((known, seen)) = look.await else {
+                return driver.close().await;
+            };
+            let (closed, kept) = tokio::join!(driver.close(), evidence.keep_seen(known, seen));
+            warn_of(kept);
+            closed
+        };
         tokio::pin!(close);
         loop {
             tokio::select! {
@@ -227,6 +290,7 @@ impl<D: Driver> Actor<D> {
                         reason: None,
                     })),
                     Command::Check { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
+                    Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
                     other @ (Command::Connect { .. } | Command::Disconnect { .. } | Command::Cancel { .. }) => self.postponed = Some(other),
                 },
             }
@@ -242,10 +306,13 @@ impl<D: Driver> Actor<D> {
             .or_else(|| self.commands.try_recv().ok())
         {
             match command {
-                Command::Connect { reply } => answer(reply, Err(ConnectError::ShuttingDown)),
+                Command::Connect { reply, .. } => {
+                    answer(reply, Err(ConnectError::ShuttingDown));
+                }
                 Command::Disconnect { reply, .. } => {
                     answer(reply, Err(DisconnectError::ShuttingDown));
                 }
+                Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
                 Command::Send { reply, .. } => answer(reply, Err(SendError::ShuttingDown)),
                 Command::Check { reply, .. } => answer(reply, Err(SendError::ShuttingDown)),
                 Command::Cancel { reply, .. } => answer(reply, false),
@@ -253,28 +320,39 @@ impl<D: Driver> Actor<D> {
         }
     }
 
-    /// Waits for its turn and opens the page.
+    /// Waits for its turn and starts Chrome.
     async fn opening(
         &mut self,
         facts: mpsc::Sender<crate::whatsapp::Fact>,
-    ) -> Result<(D, OwnedSemaphorePermit), End> {
+    ) -> Result<(D, OwnedSemaphorePermit), NotOpened> {
         let call_off = self.options.stop.child_token();
         let ActorOptions {
             page,
             profile,
             starts,
+            limits,
             ..
         } = &self.options;
+        let publisher = &self.publisher;
+        let late = CancellationToken::new();
         let opening = async {
             let start = tokio::select! {
                 biased;
                 () = call_off.cancelled() => return Err(OpenError::Cancelled),
                 start = Arc::clone(starts).acquire_owned() => start.map_err(|_closed| OpenError::Cancelled)?,
             };
-            Ok((
-                D::open(page, profile, facts, call_off.clone()).await?,
-                start,
-            ))
+            publisher.reach(Some((Phase::Launch, Some(limits.launch))));
+            let opening = D::open(page, profile, facts, call_off.clone());
+            tokio::pin!(opening);
+            let driver = tokio::select! {
+                opened = &mut opening => opened?,
+                () = sleep(limits.launch + LAUNCH_GRACE) => {
+                    late.cancel();
+                    call_off.cancel();
+                    opening.await?
+                }
+            };
+            Ok((driver, start))
         };
         tokio::pin!(opening);
 
@@ -284,7 +362,11 @@ impl<D: Driver> Actor<D> {
                 opened = &mut opening => break opened,
                 // Once it is called off, further commands wait until Chrome is gone.
                 Some(command) = self.commands.recv(), if asked_to_end.is_none() => match command {
-                    Command::Connect { reply } => answer(reply, Ok(false)),
+                    Command::Connect { phone, reply } => {
+                        self.phone = phone.or(self.phone.take());
+                        answer(reply, Ok(false));
+                    }
+                    Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
                     Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
                     Command::Check { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
                     Command::Cancel { key, reply } => {
@@ -299,29 +381,29 @@ impl<D: Driver> Actor<D> {
                 },
             }
         };
-        match (opened, asked_to_end) {
-            (Ok(opened), None) => Ok(opened),
+        let why = match (opened, asked_to_end) {
+            (Ok(opened), None) => return Ok(opened),
             (Ok((driver, _start)), Some(asked)) => {
                 driver.close().await;
-                Err(End::disconnect(asked))
+                return Err(End::disconnect(asked).into());
             }
-            (Err(_), Some(asked)) => Err(End::disconnect(asked)),
-            (Err(OpenError::Cancelled), None) => Err(End::stopping()),
-            (Err(OpenError::Scripts(detail)), None) => {
-                Err(End::because(ReasonCode::ScriptsUnreadable, detail))
-            }
-            (Err(OpenError::Navigation(detail)), None) => Err(End::because(
-                ReasonCode::NavigationFailed,
-                format!(
-                    "WhatsApp Web could not be opened: {detail}; check the network of this machine, then POST /connect"
-                ),
-            )),
-            (Err(OpenError::Browser(why)), None) => Err(End {
-                reason: Reason::from_browser(&why),
-                unlinked: false,
-                asked: Vec::new(),
-            }),
-        }
+            (Err(_), Some(asked)) => return Err(End::disconnect(asked).into()),
+            (Err(why), None) => why,
+        };
+        let reason = match &why {
+            OpenError::Cancelled if late.is_cancelled() => limits.passed(Phase::Launch),
+            OpenError::Cancelled => return Err(End::stopping().into()),
+            OpenError::Scripts(why) => Reason::new(ReasonCode::ScriptsUnreadable, why.as_str()),
+            OpenError::Setup(why) => Reason::new(
+                ReasonCode::ChromeFailed,
+                format!("Chrome came up but could not be set up: {why}; POST /connect tries again"),
+            ),
+            OpenError::Browser(why) => Reason::from_browser(why),
+        };
+        Err(NotOpened {
+            end: End::of(reason),
+            chrome_output: why.chrome_output(),
+        })
     }
 
     /// Chrome is gone. Publishes the end and answers who asked for it.
@@ -332,6 +414,11 @@ impl<D: Driver> Actor<D> {
             tracing::warn!(error = %why, "the device is unlinked, but its profile could not be deleted: {why}");
             end.reason.detail =
                 format!("unlinked, but the profile folder could not be deleted: {why}");
+        }
+        if end.unlinked
+            && let Err(why) = self.options.evidence.delete().await
+        {
+            tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
         }
         let event = end.reason.ending();
         let logged_out = end.unlinked;
@@ -353,6 +440,13 @@ impl<D: Driver> Actor<D> {
             };
             answer(asked, Ok(outcome));
         }
+    }
+}
+
+/// Evidence that could not be kept is missed by nobody but who looks for it.
+fn warn_of(kept: std::io::Result<Evidence>) {
+    if let Err(why) = kept {
+        tracing::warn!(error = %why, "the evidence could not be kept (DATA_DIR): {why}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Reason, SessionState};
+use super::{Reason, Recipient, SessionState};
 use crate::{
     ledger::{Failure, LedgerError, Record},
     whatsapp::PrepareError,
@@ -14,6 +14,19 @@ pub enum ConnectError {
     /// The session failed; the reason says how and what to do.
     #[error("{}", .0.detail)]
     Failed(Reason),
+    /// The session runs, but there is no code to link by phone number; the reason says why and what to do.
+    #[error("{}", .0.detail)]
+    NotPaired(Reason),
+    /// The session is linked, and not to the phone number that was given. Both show their last digits only.
+    #[error(
+        "phone ({phone}) is not the number that this session is linked to ({account}): leave phone out to use that account, or unlink it first (POST /disconnect with \"logout\": true)"
+    )]
+    LinkedToAnother {
+        /// What the caller gave.
+        phone: Recipient,
+        /// What the session has.
+        account: Recipient,
+    },
     /// As many sessions run as `MAX_SESSIONS` allows.
     #[error("as many sessions run as MAX_SESSIONS allows: disconnect one, or raise it")]
     TooManySessions,

@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use super::{
-    ClienteId, ConnectError, DisconnectError, Reason, ReasonCode, Recipient, SendLimits,
-    SessionState, Snapshot,
+    ClienteId, ConnectError, DisconnectError, Evidence, EvidenceError, Reason, ReasonCode,
+    Recipient, SendLimits, SessionState, Snapshot,
     sending::{AcceptReply, CheckReply},
 };
 use crate::ledger::{Ledger, NewSend};
@@ -30,6 +30,8 @@ pub(super) const COMMAND_CAPACITY: usize = 64;
 pub(super) enum Command {
     /// Start unless running. Answered at once with whether it was READY already.
     Connect {
+        /// The number to link by a code that is typed, beside the one that is scanned; `None` leaves that as it is.
+        phone: Option<Recipient>,
         /// Gets `true` when the session was READY before.
         reply: oneshot::Sender<Result<bool, ConnectError>>,
     },
@@ -39,6 +41,11 @@ pub(super) enum Command {
         logout: bool,
         /// Gets the outcome.
         reply: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
+    },
+    /// Look at the page and keep what is seen. Answered when that is done.
+    Evidence {
+        /// Gets what was kept.
+        reply: oneshot::Sender<Result<Evidence, EvidenceError>>,
     },
     /// Write a send down, to be sent in its turn. Answered as soon as it is on disk.
     Send {
@@ -122,13 +129,45 @@ impl SessionHandle {
     /// Starts the session unless it runs, and waits as far as `wait` says. Any number of callers may do so at once:
     /// one Chrome starts and all get the same answer.
     pub async fn connect(&self, wait: WaitFor) -> Result<ConnectOutcome, ConnectError> {
+        self.connect_by(None, wait).await
+    }
+
+    /// [`connect`](Self::connect), with a code that links the phone with this number: the wait is for that code.
+    pub async fn connect_by_phone(
+        &self,
+        phone: Recipient,
+        wait: WaitFor,
+    ) -> Result<ConnectOutcome, ConnectError> {
+        let outcome = self.connect_by(Some(phone.clone()), wait).await?;
+        let ConnectOutcome { snapshot, .. } = &outcome;
+        let account = snapshot.account.as_deref().map(str::parse::<Recipient>);
+        match (account, &snapshot.reason) {
+            (Some(Ok(account)), _) if account != phone => {
+                Err(ConnectError::LinkedToAnother { phone, account })
+            }
+            (_, Some(reason)) if reason.code.is_about_pairing() => {
+                Err(ConnectError::NotPaired(reason.clone()))
+            }
+            (_, _) => Ok(outcome),
+        }
+    }
+
+    async fn connect_by(
+        &self,
+        phone: Option<Recipient>,
+        wait: WaitFor,
+    ) -> Result<ConnectOutcome, ConnectError> {
         let (reply, answer) = oneshot::channel();
         let mut already_connected = false;
         let connected = async {
-            let asked = self.commands.send(Command::Connect { reply }).await;
+            let command = Command::Connect {
+                phone: phone.clone(),
+                reply,
+            };
+            let asked = self.commands.send(command).await;
             asked.map_err(|_| ConnectError::ShuttingDown)?;
             already_connected = answer.await.map_err(|_| ConnectError::ShuttingDown)??;
-            self.arrives(wait).await
+            self.arrives(wait, phone.as_ref()).await
         };
         let patience = match wait {
             WaitFor::Code(patience) => patience,
@@ -157,9 +196,23 @@ impl SessionHandle {
     }
 
     /// Waits until the session has got as far as `wait` says, or has failed.
-    async fn arrives(&self, wait: WaitFor) -> Result<Snapshot, ConnectError> {
+    async fn arrives(
+        &self,
+        wait: WaitFor,
+        phone: Option<&Recipient>,
+    ) -> Result<Snapshot, ConnectError> {
         let arrived = |snapshot: &Snapshot| match snapshot.state {
-            SessionState::Init | SessionState::Authenticated => false,
+            SessionState::Init => false,
+            SessionState::Authenticated => phone.is_some_and(|phone| {
+                let account = snapshot.account.as_deref();
+                account.is_some_and(|account| account != phone.digits())
+            }),
+            SessionState::QrRequired { ref pairing, .. } if phone.is_some() => {
+                let is_shown = pairing.as_ref().map(|pairing| &pairing.phone) == phone;
+                let reason = snapshot.reason.as_ref();
+                (is_shown && wait != WaitFor::Ready)
+                    || reason.is_some_and(|reason| reason.code.is_about_pairing())
+            }
             // The caller's next step is to show the code, so one that comes in a moment is waited for.
             SessionState::QrRequired { ref code, .. } => wait != WaitFor::Ready && code.is_some(),
             SessionState::Ready | SessionState::Disconnected | SessionState::Error => true,
@@ -178,7 +231,8 @@ impl SessionHandle {
     pub fn start(&self) {
         let (reply, _nobody_waits) = oneshot::channel();
         // A full queue means that somebody has asked already; a closed one that the service stops.
-        if self.commands.try_send(Command::Connect { reply }).is_err() {
+        let command = Command::Connect { phone: None, reply };
+        if self.commands.try_send(command).is_err() {
             tracing::debug!("the session was not asked to start again");
         }
     }
@@ -192,5 +246,13 @@ impl SessionHandle {
             .await
             .map_err(|_| DisconnectError::ShuttingDown)?;
         answer.await.map_err(|_| DisconnectError::ShuttingDown)?
+    }
+
+    /// Looks at the running page and keeps what is seen as the session's evidence.
+    pub async fn take_evidence(&self) -> Result<Evidence, EvidenceError> {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.commands.send(Command::Evidence { reply }).await;
+        asked.map_err(|_| EvidenceError::NotRunning)?;
+        answer.await.map_err(|_| EvidenceError::NotRunning)?
     }
 }

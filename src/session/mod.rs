@@ -14,13 +14,17 @@
 pub mod state;
 
 mod actor;
+mod code;
 mod error;
+mod evidence;
 mod handle;
 mod id;
 mod message;
 mod numbers;
 mod outbox;
 mod pace;
+mod pairing;
+mod phase;
 mod publisher;
 mod reading;
 mod reason;
@@ -32,7 +36,9 @@ mod snapshot;
 mod submit;
 mod timers;
 
+pub use code::{PairingCode, QrCode};
 pub use error::{ConnectError, DisconnectError, SendError};
+pub use evidence::{Evidence, EvidenceError, EvidenceFolder};
 pub use handle::{ConnectOutcome, DisconnectOutcome, SessionHandle, WaitFor};
 pub use id::{ClienteId, InvalidClienteId};
 pub use message::{
@@ -40,7 +46,8 @@ pub use message::{
     Sent, TextMessage,
 };
 pub use outbox::SendLimits;
+pub use phase::{Phase, PhaseReport, StartLimits};
 pub use reason::{Reason, ReasonCode};
 pub use registry::{Registry, RegistryOptions};
 pub use snapshot::{AdapterReport, Snapshot};
-pub use state::{QrCode, SessionState};
+pub use state::SessionState;

@@ -1,9 +1,13 @@
 //! The one place from which snapshots go out: whole, with a revision that grows by one.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{Reason, ReasonCode, SendError, SessionState, Snapshot, state::Event};
+use super::{
+    Phase, PhaseReport, Reason, ReasonCode, SendError, SessionState, Snapshot, state::Event,
+};
 
 /// Owns the snapshot that everybody reads.
 #[derive(Debug)]
@@ -16,12 +20,18 @@ impl Publisher {
         (Self(snapshots), readers)
     }
 
+    /// All of it, as last published.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.0.borrow().clone()
+    }
+
     /// The state as last published.
     pub(super) fn state(&self) -> SessionState {
         self.0.borrow().state.clone()
     }
 
-    /// Applies `event`. When that changes the state, `reason` becomes the new state's reason.
+    /// Applies `event`. When that changes the state, `reason` becomes the new state's reason. A start begins queued; its
+    /// phase goes when the session is READY, and when it ends becomes the one in which it failed, if it has failed.
     pub(super) fn apply(&self, event: &Event, reason: Option<Reason>) {
         self.0.send_if_modified(|snapshot| {
             let Some(next) = snapshot.state.on(event) else {
@@ -53,6 +63,20 @@ impl Publisher {
                     );
                 }
             }
+            if !next.is_running() {
+                let has_failed = snapshot.reason.as_ref().is_some_and(Reason::is_failure);
+                let phase = snapshot.phase.take().filter(|_| has_failed);
+                snapshot.failed_phase = phase.map(|phase| phase.name);
+            } else if !snapshot.state.is_running() {
+                snapshot.failed_phase = None;
+                snapshot.phase = Some(PhaseReport {
+                    name: Phase::Queued,
+                    since: snapshot.since,
+                    until: None,
+                });
+            } else if next == SessionState::Ready {
+                snapshot.phase = None;
+            }
             snapshot.state = next;
             snapshot.revision += 1;
             true
@@ -62,6 +86,44 @@ impl Publisher {
     /// What a send is told while the session cannot send.
     pub(super) fn not_ready(&self) -> SendError {
         not_ready(&self.0.borrow())
+    }
+
+    /// Says why there is no code that links by phone number, or takes back what was said of it.
+    pub(super) fn explain_pairing(&self, reason: Option<Reason>) {
+        self.amend(|snapshot| {
+            let present = snapshot.reason.as_ref();
+            let is_about_pairing = present.is_some_and(|reason| reason.code.is_about_pairing());
+            if reason.is_none() && !is_about_pairing {
+                return false;
+            }
+            snapshot.reason = reason;
+            true
+        });
+    }
+
+    /// Publishes how far a start has got, and how long the phase may still take.
+    pub(super) fn reach(&self, phase: Option<(Phase, Option<Duration>)>) {
+        self.amend(|snapshot| {
+            let before = snapshot.phase.take();
+            let began = before.as_ref().map(|phase| (phase.name, phase.since));
+            snapshot.phase = phase.map(|(name, left)| {
+                let now = Timestamp::now();
+                let since = began.filter(|(present, _)| *present == name);
+                if since.is_none() {
+                    tracing::debug!(
+                        session.phase = name.as_str(),
+                        "the start is in {}",
+                        name.as_str()
+                    );
+                }
+                PhaseReport {
+                    name,
+                    since: since.map_or(now, |(_, since)| since),
+                    until: left.map(|left| now.saturating_add(left).unwrap_or(now)),
+                }
+            });
+            before != snapshot.phase
+        });
     }
 
     /// Changes what stands beside the state.

@@ -23,6 +23,8 @@ pub enum ReasonCode {
     LoggedOut,
     /// Nobody scanned a code in time.
     QrTimeout,
+    /// WhatsApp Web is there, but came up with neither a code nor an account.
+    CodeTimeout,
     /// Linked, but the chats never got synced.
     SyncTimeout,
     /// The phone or WhatsApp removed this device; a new scan is needed.
@@ -44,6 +46,12 @@ pub enum ReasonCode {
     PasskeyRequired,
     /// The page cannot use its storage.
     StorageError,
+    /// WhatsApp gives no code to link this phone number by.
+    PairingRefused,
+    /// WhatsApp has been asked for too many codes to link by phone number.
+    PairingRateLimited,
+    /// The page gave no code to link by phone number.
+    PairingFailed,
     /// The page lost WhatsApp's server and is trying to reach it again.
     NetworkLost,
     /// Chrome ended, or its connection did.
@@ -60,6 +68,8 @@ pub enum ReasonCode {
     ChromeNotFound,
     /// Chrome is there but did not start.
     ChromeFailed,
+    /// Chrome was started, and neither came up nor ended.
+    LaunchTimeout,
     /// Chrome is there, but cannot be used as it is set up.
     ChromeMisconfigured,
     /// A script in `PAGE_SCRIPTS_DIR` cannot be read.
@@ -75,15 +85,27 @@ pub enum ReasonCode {
 }
 
 impl ReasonCode {
+    /// Whether it says why there is no code to link by phone number.
+    pub const fn is_about_pairing(self) -> bool {
+        matches!(
+            self,
+            Self::PairingRefused | Self::PairingRateLimited | Self::PairingFailed
+        )
+    }
+
     /// The code as on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DisconnectRequested => "DISCONNECT_REQUESTED",
             Self::LoggedOut => "LOGGED_OUT",
             Self::QrTimeout => "QR_TIMEOUT",
+            Self::CodeTimeout => "CODE_TIMEOUT",
             Self::SyncTimeout => "SYNC_TIMEOUT",
             Self::Unlinked => "UNLINKED",
             Self::RemovedByWhatsApp => "REMOVED_BY_WHATSAPP",
+            Self::PairingRefused => "PAIRING_REFUSED",
+            Self::PairingRateLimited => "PAIRING_RATE_LIMITED",
+            Self::PairingFailed => "PAIRING_FAILED",
             Self::OpenedElsewhere => "OPENED_ELSEWHERE",
             Self::UpdateRequired => "UPDATE_REQUIRED",
             Self::TemporarilyBanned => "TEMPORARILY_BANNED",
@@ -99,6 +121,7 @@ impl ReasonCode {
             Self::AdapterBroken => "ADAPTER_BROKEN",
             Self::ChromeNotFound => "CHROME_NOT_FOUND",
             Self::ChromeFailed => "CHROME_FAILED",
+            Self::LaunchTimeout => "LAUNCH_TIMEOUT",
             Self::ChromeMisconfigured => "CHROME_MISCONFIGURED",
             Self::ScriptsUnreadable => "SCRIPTS_UNREADABLE",
             Self::ProfileInUse => "PROFILE_IN_USE",
@@ -116,6 +139,19 @@ impl Reason {
             code,
             detail: detail.into(),
         }
+    }
+
+    /// Whether something went wrong, other than that somebody wanted the session to end.
+    pub(super) const fn is_failure(&self) -> bool {
+        !matches!(
+            self.code,
+            ReasonCode::DisconnectRequested | ReasonCode::LoggedOut | ReasonCode::ShuttingDown
+        )
+    }
+
+    /// Whether a look at what is left may tell more than the reason does.
+    pub(super) const fn leaves_evidence(&self) -> bool {
+        self.is_failure() && !matches!(self.code, ReasonCode::Internal)
     }
 
     /// What the page says when it does not work.
@@ -153,6 +189,14 @@ impl Reason {
         Self::new(code, detail)
     }
 
+    /// WhatsApp Web could not be loaded.
+    pub(super) fn not_opened(why: &str) -> Self {
+        let detail = format!(
+            "WhatsApp Web could not be opened: {why}; check the network of this machine, then POST /connect"
+        );
+        Self::new(ReasonCode::NavigationFailed, detail)
+    }
+
     /// Why Chrome did not come up.
     pub(super) fn from_browser(why: &BrowserError) -> Self {
         let code = match why {
@@ -164,9 +208,9 @@ impl Reason {
             BrowserError::ProfileLocked { .. } | BrowserError::ProfileInUse { .. } => {
                 ReasonCode::ProfileInUse
             }
+            BrowserError::NotReady { .. } => ReasonCode::LaunchTimeout,
             BrowserError::NotStarted { .. }
             | BrowserError::ExitedEarly { .. }
-            | BrowserError::NotReady { .. }
             | BrowserError::Protocol { .. }
             | BrowserError::Cancelled => ReasonCode::ChromeFailed,
         };

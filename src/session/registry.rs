@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    ClienteId, ConnectError, SendLimits, SessionHandle, Snapshot,
+    ClienteId, ConnectError, EvidenceFolder, SendLimits, SessionHandle, Snapshot, StartLimits,
     actor::{Actor, ActorOptions},
 };
 use crate::{
@@ -28,14 +28,18 @@ use crate::{
 pub struct RegistryOptions {
     /// One profile folder per session.
     pub tokens_dir: PathBuf,
+    /// One folder per session that left evidence of a failure.
+    pub evidence_dir: PathBuf,
     /// How a page is opened.
     pub page: PageSettings,
     /// How many sessions may run at once.
     pub max_sessions: NonZeroUsize,
     /// How many Chromes may start at once.
     pub max_concurrent_starts: NonZeroUsize,
-    /// How long codes are shown before a session gives up.
-    pub qr_timeout: Duration,
+    /// How long each phase of a start may take.
+    pub limits: StartLimits,
+    /// How long WhatsApp takes a code that links by phone number.
+    pub pairing_life: Duration,
     /// Whether an account is taken back when WhatsApp Web is opened elsewhere.
     pub take_over: bool,
     /// How much a session sends.
@@ -120,6 +124,11 @@ impl Registry {
         Ok(session)
     }
 
+    /// Where the evidence of this session is, if it has left any; it need not be known.
+    pub fn evidence(&self, id: &ClienteId) -> EvidenceFolder {
+        EvidenceFolder::new(self.options.evidence_dir.join(id.as_str()))
+    }
+
     /// Every known session, in the order of their names.
     pub fn snapshots(&self) -> Vec<(ClienteId, Snapshot)> {
         self.lock()
@@ -146,10 +155,12 @@ impl Registry {
         let options = ActorOptions {
             id: id.clone(),
             profile: id.profile_in(&self.options.tokens_dir),
+            evidence: self.evidence(id),
             page: self.options.page.clone(),
             capacity: Arc::clone(&self.capacity),
             starts: Arc::clone(&self.starts),
-            qr_timeout: self.options.qr_timeout,
+            limits: self.options.limits,
+            pairing_life: self.options.pairing_life,
             take_over: self.options.take_over,
             sends: self.options.sends,
             send_dedup: self.options.send_dedup,

@@ -13,17 +13,19 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DisconnectError, DisconnectOutcome, Reason, ReasonCode, SessionState,
+    DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase, Reason, ReasonCode,
+    Recipient, SessionState, StartLimits,
     actor::{ActorOptions, End, answer, far_future},
     handle::Command,
     numbers::Numbers,
+    pairing::{Pairing, Request},
     publisher::Publisher,
     reading::Reading,
     sending::{Means, Sending},
     state::Event,
-    timers::{Passed, START_TIMEOUT, SYNC_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
+    timers::{Passed, Timers, UNRECOGNISED_TIMEOUT},
 };
-use crate::whatsapp::{Driver, Fact, LogoutError, Standing};
+use crate::whatsapp::{Driver, Fact, LogoutError, PairingError, Standing};
 
 /// A hand-over that has begun takes milliseconds, an acknowledgement half a second (WHATSAPP.md, section 4); what has not
 /// come by then may not come for long.
@@ -34,9 +36,11 @@ pub(super) struct Serving<'a, D: Driver> {
     driver: &'a D,
     publisher: &'a Publisher,
     stop: &'a CancellationToken,
-    qr_timeout: Duration,
+    limits: StartLimits,
+    evidence: &'a EvidenceFolder,
     page: Reading<'a>,
     sending: Sending<'a, D>,
+    pairing: Pairing,
     /// What has been asked of the page and not been answered yet.
     calls: FuturesUnordered<BoxFuture<'a, Answer>>,
     /// Who waits for the logout that the page has been asked for.
@@ -44,15 +48,21 @@ pub(super) struct Serving<'a, D: Driver> {
     /// Held until the page stands: the heavy part of a start is its loading.
     start: Option<OwnedSemaphorePermit>,
     timers: Timers,
+    /// How far the start had got when it was last told.
+    told: Option<(Phase, Option<Instant>)>,
 }
 
 type LogoutReply = oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>;
 
 /// What the page answered.
 enum Answer {
+    Navigated(Result<(), String>),
     Refreshed(Result<(), String>),
     TakenOver(Result<(), String>),
+    Pairing(Result<(), PairingError>),
     LoggedOut(Result<(), LogoutError>),
+    /// Whoever asked has been answered.
+    LookedAt,
 }
 
 impl<'a, D: Driver> Serving<'a, D> {
@@ -62,6 +72,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         publisher: &'a Publisher,
         numbers: &'a mut Numbers,
         start: OwnedSemaphorePermit,
+        phone: Option<Recipient>,
     ) -> Self {
         let means = Means {
             driver,
@@ -74,13 +85,16 @@ impl<'a, D: Driver> Serving<'a, D> {
             driver,
             publisher,
             stop: &options.stop,
-            qr_timeout: options.qr_timeout,
+            limits: options.limits,
+            evidence: &options.evidence,
             page: Reading::new(publisher),
             sending: Sending::new(means, options.sends),
+            pairing: Pairing::new(phone, options.pairing_life),
             calls: FuturesUnordered::new(),
             logouts: Vec::new(),
             start: Some(start),
-            timers: Timers::new(options.qr_timeout, options.take_over, Instant::now()),
+            timers: Timers::new(options.limits, options.take_over, Instant::now()),
+            told: None,
         }
     }
 
@@ -90,6 +104,10 @@ impl<'a, D: Driver> Serving<'a, D> {
         commands: &mut mpsc::Receiver<Command>,
         mut facts: mpsc::Receiver<Fact>,
     ) -> End {
+        let driver = self.driver;
+        let navigate = async move { Answer::Navigated(driver.navigate().await) };
+        self.calls.push(navigate.boxed());
+        self.tell_phase();
         let end = loop {
             let wake_at = self.next_deadline();
             tokio::select! {
@@ -104,6 +122,7 @@ impl<'a, D: Driver> Serving<'a, D> {
                 Some(command) = commands.recv() => if let Some(end) = self.on_command(command) { break end },
                 () = sleep_until(wake_at) => if let Some(end) = self.on_time(Instant::now()) { break end },
             }
+            self.begin_pairing();
             self.sending.go_on();
             self.sending.write_notes().await;
         };
@@ -114,6 +133,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         let deadlines = [
             self.timers.next(),
             self.sending.next_deadline(Instant::now()),
+            self.pairing.next(),
         ];
         deadlines
             .into_iter()
@@ -124,8 +144,11 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     fn on_time(&mut self, now: Instant) -> Option<End> {
         self.sending.on_time(now);
+        if let Some(over) = self.pairing.expire(now) {
+            self.publisher.apply(&over, None);
+        }
         match self.timers.passed(now)? {
-            Passed::Start => return Some(self.not_started()),
+            Passed::Start(phase) => return Some(End::of(self.limits.passed(phase))),
             Passed::Turn => self.start = None,
             Passed::Recognise => {
                 let detail = format!(
@@ -134,20 +157,8 @@ impl<'a, D: Driver> Serving<'a, D> {
                 );
                 return Some(End::because(ReasonCode::PageLost, detail));
             }
-            Passed::Sync => {
-                let detail = format!(
-                    "linked, but the chats did not get synced: nothing moved for {} s; POST /connect tries again",
-                    SYNC_TIMEOUT.as_secs()
-                );
-                return Some(End::because(ReasonCode::SyncTimeout, detail));
-            }
-            Passed::Scan => {
-                let detail = format!(
-                    "nobody scanned a code for {} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again",
-                    self.qr_timeout.as_secs()
-                );
-                return Some(End::because(ReasonCode::QrTimeout, detail));
-            }
+            Passed::Sync => return Some(End::of(self.limits.passed(Phase::Sync))),
+            Passed::Scan => return Some(End::of(self.limits.nobody_scanned())),
             Passed::Refresh => {
                 let driver = self.driver;
                 let refresh = async move { Answer::Refreshed(driver.refresh_codes().await) };
@@ -167,26 +178,25 @@ impl<'a, D: Driver> Serving<'a, D> {
         None
     }
 
-    fn not_started(&self) -> End {
-        let seconds = START_TIMEOUT.as_secs();
-        if self.page.standing().recognised {
-            return End::because(
-                ReasonCode::NavigationFailed,
-                format!(
-                    "WhatsApp Web loaded, but came up with neither a code nor an account within {seconds} s; check the network, then POST /connect"
-                ),
-            );
+    fn on_document(&mut self) {
+        self.timers.on_document(Instant::now());
+        self.tell_phase();
+    }
+
+    /// Publishes how far the start has got, when that is news.
+    fn tell_phase(&mut self) {
+        let phase = self.timers.phase();
+        if phase != self.told {
+            self.told = phase;
+            let left = |until: Instant| until.saturating_duration_since(Instant::now());
+            self.publisher
+                .reach(phase.map(|(phase, until)| (phase, until.map(left))));
         }
-        End::because(
-            ReasonCode::PageNotRecognised,
-            format!(
-                "nothing of WhatsApp Web was recognised within {seconds} s; it may have changed, or WHATSAPP_URL leads elsewhere"
-            ),
-        )
     }
 
     fn on_fact(&mut self, fact: Fact) -> Option<End> {
         match fact {
+            Fact::DocumentBegan => self.on_document(),
             Fact::Stands(standing) => return self.on_standing(standing),
             Fact::LoggedOut(reason) => self.page.on_logged_out(reason),
             Fact::Ack { key, ack } => self.sending.on_ack(&key, ack),
@@ -208,6 +218,9 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     fn on_standing(&mut self, standing: Standing) -> Option<End> {
         let end = self.page.on_standing(standing);
+        if let Some(event) = self.pairing.set(self.page.standing(), Instant::now()) {
+            self.publisher.apply(&event, None);
+        }
         let state = self.publisher.state();
         self.sending.on_standing(self.page.standing());
         if state != SessionState::Ready {
@@ -218,13 +231,23 @@ impl<'a, D: Driver> Serving<'a, D> {
         }
         self.timers
             .set(&state, self.page.standing(), Instant::now());
+        // Trouble that ends a start did so in the phase in which it was seen.
+        if end.is_none() {
+            self.tell_phase();
+        }
         end
     }
 
     fn on_command(&mut self, command: Command) -> Option<End> {
         let state = self.publisher.state();
         match command {
-            Command::Connect { reply } => answer(reply, Ok(state == SessionState::Ready)),
+            Command::Connect { phone, reply } => {
+                if let Some(phone) = phone.filter(|_| !self.page.standing().linked) {
+                    self.pairing.want(phone);
+                    self.publisher.explain_pairing(None);
+                }
+                answer(reply, Ok(state == SessionState::Ready));
+            }
             Command::Send {
                 new,
                 deadline,
@@ -232,6 +255,15 @@ impl<'a, D: Driver> Serving<'a, D> {
             } => self.sending.accept(new, deadline, reply),
             Command::Check { to, reply } => self.sending.check(to, reply),
             Command::Cancel { key, reply } => answer(reply, self.sending.cancel(&key)),
+            Command::Evidence { reply } => {
+                let known = Evidence::of(&self.publisher.snapshot());
+                let taking = self.evidence.clone().take_now(self.driver, known);
+                let take = async move {
+                    answer(reply, taking.await);
+                    Answer::LookedAt
+                };
+                self.calls.push(take.boxed());
+            }
             Command::Disconnect {
                 logout: false,
                 reply,
@@ -263,13 +295,44 @@ impl<'a, D: Driver> Serving<'a, D> {
         None
     }
 
+    /// Asks the page for a code that links by phone number, when one is due.
+    fn begin_pairing(&mut self) {
+        let Some(Request { phone, is_renewal }) = self.pairing.begin(Instant::now()) else {
+            return;
+        };
+        tracing::info!(
+            renewal = is_renewal,
+            "asking for a code that links phone {phone}"
+        );
+        let driver = self.driver;
+        let ask = async move {
+            let asked = driver.request_pairing_code(phone.digits(), is_renewal);
+            Answer::Pairing(asked.await)
+        };
+        self.calls.push(ask.boxed());
+    }
+
     fn on_answer(&mut self, outcome: Answer) -> Option<End> {
         match outcome {
+            Answer::Navigated(Ok(())) => self.on_document(),
+            Answer::Navigated(Err(why)) if self.timers.awaits_document() => {
+                return Some(End::of(Reason::not_opened(&why)));
+            }
+            // The document is there: what became of the rest of the page, the page says itself.
+            Answer::Navigated(Err(why)) => {
+                tracing::debug!(error = why, "the page did not load to its end: {why}");
+            }
             Answer::LoggedOut(Ok(())) => {
                 return Some(logged_out(std::mem::take(&mut self.logouts)));
             }
             Answer::LoggedOut(Err(why)) => self.refuse_logouts(&why.to_string()),
-            Answer::Refreshed(Ok(())) => {}
+            Answer::Pairing(result) => {
+                if let Some(reason) = self.pairing.on_answer(result, Instant::now()) {
+                    tracing::warn!(session.reason = reason.code.as_str(), "{}", reason.detail);
+                    self.publisher.explain_pairing(Some(reason));
+                }
+            }
+            Answer::Refreshed(Ok(())) | Answer::LookedAt => {}
             Answer::TakenOver(Ok(())) => {
                 tracing::info!("took the account over from another window");
             }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Reason, SessionState};
+use super::{Phase, PhaseReport, Reason, SessionState};
 
 /// Everything that may be shown of a session at one moment.
 #[derive(Clone, Debug)]
@@ -16,6 +16,10 @@ pub struct Snapshot {
     pub since: Timestamp,
     /// Why it stands there, when that needs saying. Survives only as long as the state does.
     pub reason: Option<Reason>,
+    /// How far a start has got, while one is under way.
+    pub phase: Option<PhaseReport>,
+    /// The phase in which the last start failed, until the next one.
+    pub failed_phase: Option<Phase>,
     /// The linked account's number, digits only, once known.
     pub account: Option<String>,
     /// How far the chats are synced, 0 to 100, while they are.
@@ -34,6 +38,8 @@ impl Snapshot {
             state: SessionState::Disconnected,
             since,
             reason: None,
+            phase: None,
+            failed_phase: None,
             account: None,
             sync_percent: None,
             adapter: AdapterReport::default(),

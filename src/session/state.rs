@@ -12,11 +12,7 @@
 //! Not responsible for *when* an event happens (the actor) nor for what the page looks like (`whatsapp`).
 //! What belongs to a state lives inside it: a code outside `QrRequired` cannot be written down.
 
-use std::fmt;
-
-use jiff::Timestamp;
-
-use super::{Reason, ReasonCode};
+use super::{PairingCode, QrCode, Reason, ReasonCode};
 
 /// Where a session stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +25,8 @@ pub enum SessionState {
         code: Option<QrCode>,
         /// How many codes have been shown so far.
         attempts: u32,
+        /// The code to type on the phone, when one was asked for.
+        pairing: Option<PairingCode>,
     },
     /// Linked, but not able to send yet: the chats are syncing, or the connection is being restored.
     Authenticated,
@@ -40,23 +38,6 @@ pub enum SessionState {
     Error,
 }
 
-/// A login code: what a phone scans. Its `Debug` does not show the text.
-#[derive(Clone, PartialEq, Eq)]
-pub struct QrCode {
-    /// The text that the picture encodes, exactly as the page has it.
-    pub text: String,
-    /// When it was first seen.
-    pub shown_at: Timestamp,
-}
-
-impl fmt::Debug for QrCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QrCode")
-            .field("shown_at", &self.shown_at)
-            .finish_non_exhaustive()
-    }
-}
-
 /// What can happen to a session.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -66,6 +47,10 @@ pub enum Event {
     CodeAwaited,
     /// The login page shows this code.
     CodeShown(QrCode),
+    /// This code links by phone number. The one to scan, if any, goes on being good.
+    PairingShown(PairingCode),
+    /// The code that links by phone number is over.
+    PairingOver,
     /// The page has an account.
     Linked,
     /// Everything a send needs is there.
@@ -105,15 +90,38 @@ impl SessionState {
             (_, Event::CodeShown(new)) => Some(S::QrRequired {
                 code: Some(new.clone()),
                 attempts: self.attempts() + 1,
+                pairing: self.pairing().cloned(),
             }),
+            (S::QrRequired { code, attempts, .. }, Event::PairingShown(new)) => {
+                Some(S::QrRequired {
+                    code: code.clone(),
+                    attempts: *attempts,
+                    pairing: Some(new.clone()),
+                })
+            }
+            (
+                S::QrRequired {
+                    code,
+                    attempts,
+                    pairing: Some(_),
+                },
+                Event::PairingOver,
+            ) => Some(S::QrRequired {
+                code: code.clone(),
+                attempts: *attempts,
+                pairing: None,
+            }),
+            (_, Event::PairingShown(_) | Event::PairingOver) => None,
             (S::QrRequired { code: None, .. }, Event::CodeAwaited | Event::Unlinked) => None,
             (S::Init | S::QrRequired { .. }, Event::CodeAwaited) => Some(S::QrRequired {
                 code: None,
                 attempts: self.attempts(),
+                pairing: self.pairing().cloned(),
             }),
             (_, Event::Unlinked) => Some(S::QrRequired {
                 code: None,
                 attempts: 0,
+                pairing: None,
             }),
             // A linked session leaves by `Unlinked`, which carries the reason.
             (S::Authenticated | S::Ready, Event::CodeAwaited) => None,
@@ -157,6 +165,15 @@ impl SessionState {
         !matches!(self, Self::Disconnected | Self::Error)
     }
 
+    /// The code that links by phone number, while there is one.
+    pub const fn pairing(&self) -> Option<&PairingCode> {
+        if let Self::QrRequired { pairing, .. } = self {
+            pairing.as_ref()
+        } else {
+            None
+        }
+    }
+
     fn attempts(&self) -> u32 {
         if let Self::QrRequired { attempts, .. } = self {
             *attempts
@@ -186,9 +203,14 @@ impl Reason {
             ReasonCode::DisconnectRequested
             | ReasonCode::LoggedOut
             | ReasonCode::QrTimeout
+            | ReasonCode::CodeTimeout
+            | ReasonCode::LaunchTimeout
             | ReasonCode::SyncTimeout
             | ReasonCode::Unlinked
             | ReasonCode::RemovedByWhatsApp
+            | ReasonCode::PairingRefused
+            | ReasonCode::PairingRateLimited
+            | ReasonCode::PairingFailed
             | ReasonCode::OpenedElsewhere
             | ReasonCode::NetworkLost
             | ReasonCode::BrowserLost
@@ -203,6 +225,8 @@ impl Reason {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     fn code(text: &str) -> QrCode {
@@ -256,7 +280,8 @@ mod tests {
             shown,
             SessionState::QrRequired {
                 code: Some(code("b")),
-                attempts: 2
+                attempts: 2,
+                pairing: None
             }
         );
         assert_eq!(shown.on(&Event::CodeShown(code("b"))), None);
@@ -273,9 +298,35 @@ mod tests {
             waiting,
             SessionState::QrRequired {
                 code: None,
-                attempts: 1
+                attempts: 1,
+                pairing: None
             }
         );
+    }
+
+    #[test]
+    fn a_pairing_code_stands_beside_the_codes_to_scan_and_goes_with_the_link() {
+        let pairing = PairingCode {
+            text: "ABCDEFGH".to_owned(),
+            phone: "5491158254201".parse().unwrap(),
+            shown_at: Timestamp::UNIX_EPOCH,
+            expires_at: Timestamp::UNIX_EPOCH,
+        };
+        assert!(!format!("{pairing:?}").contains("ABCDEFGH"));
+        let shown = Event::PairingShown(pairing.clone());
+        let both = after(&[
+            Event::Started,
+            Event::CodeShown(code("a")),
+            shown.clone(),
+            Event::CodeShown(code("b")),
+            Event::CodeAwaited,
+        ]);
+        assert_eq!(both.pairing(), Some(&pairing));
+        assert_eq!(both.on(&Event::PairingOver).unwrap().pairing(), None);
+        assert_eq!(both.on(&Event::Linked), Some(SessionState::Authenticated));
+        for elsewhere in [SessionState::Init, SessionState::Ready, SessionState::Error] {
+            assert_eq!(elsewhere.on(&shown), None);
+        }
     }
 
     #[test]
@@ -307,7 +358,8 @@ mod tests {
             ready.on(&Event::Unlinked),
             Some(SessionState::QrRequired {
                 code: None,
-                attempts: 0
+                attempts: 0,
+                pairing: None
             })
         );
     }

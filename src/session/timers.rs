@@ -1,17 +1,14 @@
-//! The deadlines of a session whose page is open. Pure: knows no time but what it is given.
+//! The deadlines of a session whose Chrome is up, and with them how far its start has got. Pure: knows no time but what
+//! it is given.
 //!
-//! Each timer belongs to a state and is cleared when the state is left.
+//! Each timer belongs to a state, or to a phase of the start, and is cleared when that is left.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::SessionState;
+use super::{Phase, SessionState, StartLimits};
 use crate::whatsapp::{Standing, Trouble};
-
-/// From an open page to a code or an account. A heavy page takes 4 s, and 18 s when many start at once (CHROME.md); a
-/// slow network may need far more, but nobody waits longer than this in front of `INIT`.
-pub(super) const START_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A start holds up the ones behind it for this long at most: 16 heavy pages that all start at once on two cores take 18 s
 /// (CHROME.md), and a page that hangs must not stop the others.
@@ -20,10 +17,6 @@ const START_TURN: Duration = Duration::from_secs(20);
 /// A page of a running session that has turned into something else, such as Chrome's own error page, and does not come
 /// back: a reload takes seconds.
 pub(super) const UNRECOGNISED_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// From the link to READY, and from one step of the sync to the next. The real page takes 7 to 15 s (WHATSAPP.md,
-/// section 2), an account with years of chats minutes; one that does not move for this long never arrives.
-pub(super) const SYNC_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A healthy reconnect takes 0.3 to 1.4 s, after an `offline` event up to 3.1 s (WHATSAPP.md, section 2). A silent loss
 /// shows in the page after 33 to 34 s only, and READY must end within 40.
@@ -38,9 +31,11 @@ const TAKE_OVER_RETRY: Duration = Duration::from_secs(10);
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Timers {
-    qr_timeout: Duration,
+    limits: StartLimits,
     takes_over: bool,
-    /// By when INIT must be left.
+    /// How far the start has got; `None` once the session has been READY.
+    phase: Option<Phase>,
+    /// By when the phase must be left, as long as it has nothing to show.
     start: Option<Instant>,
     /// By when the next start may begin, whatever this one does.
     turn: Option<Instant>,
@@ -64,8 +59,8 @@ pub(super) struct Timers {
 /// A deadline that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Passed {
-    /// The page came up with neither code nor account.
-    Start,
+    /// This phase of the start, before anything could be shown.
+    Start(Phase),
     /// This start has had its turn.
     Turn,
     /// The page is no longer WhatsApp Web.
@@ -83,12 +78,13 @@ pub(super) enum Passed {
 }
 
 impl Timers {
-    pub(super) fn new(qr_timeout: Duration, takes_over: bool, now: Instant) -> Self {
-        let start = Some(now + START_TIMEOUT);
+    /// The page is asked for.
+    pub(super) fn new(limits: StartLimits, takes_over: bool, now: Instant) -> Self {
         Self {
-            qr_timeout,
+            limits,
             takes_over,
-            start,
+            phase: Some(Phase::Navigate),
+            start: Some(now + limits.navigate),
             turn: Some(now + START_TURN),
             recognise: None,
             sync: None,
@@ -101,9 +97,45 @@ impl Timers {
         }
     }
 
+    /// The page's first document has begun.
+    pub(super) fn on_document(&mut self, now: Instant) {
+        if self.phase == Some(Phase::Navigate) {
+            self.phase = Some(Phase::Inject);
+            self.start = Some(now + self.limits.inject);
+        }
+    }
+
+    /// Whether the page has been asked for, and nothing of it is there.
+    pub(super) fn awaits_document(&self) -> bool {
+        self.phase == Some(Phase::Navigate)
+    }
+
+    /// The phase of the start that is under way, and by when it must be over.
+    pub(super) fn phase(&self) -> Option<(Phase, Option<Instant>)> {
+        let until = match self.phase? {
+            Phase::Sync => self.sync,
+            Phase::Link => self.start.or(self.scan),
+            Phase::Queued | Phase::Launch | Phase::Navigate | Phase::Inject => self.start,
+        };
+        Some((self.phase?, until))
+    }
+
+    /// How far the start has got; it goes back to LINK when the account is removed.
+    fn phase_in(&self, state: &SessionState, standing: &Standing) -> Option<Phase> {
+        match state {
+            SessionState::Init if standing.recognised => Some(Phase::Link),
+            SessionState::Init => self.phase,
+            SessionState::QrRequired { .. } => Some(Phase::Link),
+            SessionState::Authenticated if !self.has_been_ready => Some(Phase::Sync),
+            SessionState::Authenticated
+            | SessionState::Ready
+            | SessionState::Disconnected
+            | SessionState::Error => None,
+        }
+    }
+
     /// Sets the timers of `state` in the light of how the page stands, and clears those of other states.
     pub(super) fn set(&mut self, state: &SessionState, standing: &Standing, now: Instant) {
-        self.start = self.start.filter(|_| *state == SessionState::Init);
         self.turn = self.turn.filter(|_| *state == SessionState::Init);
         let is_strange = *state != SessionState::Init && !standing.recognised;
         self.recognise = is_strange.then(|| self.recognise.unwrap_or(now + UNRECOGNISED_TIMEOUT));
@@ -115,18 +147,32 @@ impl Timers {
             | SessionState::Disconnected
             | SessionState::Error => self.has_been_ready,
         };
-        let is_syncing = *state == SessionState::Authenticated && !self.has_been_ready;
+        let phase = self.phase_in(state, standing);
+        let is_new = phase != self.phase;
+        self.phase = phase;
+        let has_shown_a_code = matches!(
+            state,
+            SessionState::QrRequired { code, attempts, pairing }
+                if code.is_some() || pairing.is_some() || 0 < *attempts
+        );
+        self.start = match phase {
+            Some(Phase::Link) if has_shown_a_code => None,
+            Some(Phase::Link) if is_new => Some(now + self.limits.code),
+            Some(Phase::Navigate | Phase::Inject | Phase::Link) => self.start,
+            Some(Phase::Queued | Phase::Launch | Phase::Sync) | None => None,
+        };
+        let is_syncing = phase == Some(Phase::Sync);
         let has_moved = standing.sync_percent != self.synced_percent;
         self.synced_percent = standing.sync_percent;
         let present = self.sync.filter(|_| !has_moved);
-        self.sync = is_syncing.then(|| present.unwrap_or(now + SYNC_TIMEOUT));
+        self.sync = is_syncing.then(|| present.unwrap_or(now + self.limits.sync));
         // A page that loads anew knows nothing for a moment: that counts as a reconnect too.
         let is_lost = *state == SessionState::Ready && !standing.is_ready();
         self.reconnect = is_lost.then(|| self.reconnect.unwrap_or(now + RECONNECT_GRACE));
         let is_elsewhere = standing.trouble == Some(Trouble::OpenedElsewhere);
         self.take_over = (is_elsewhere && self.takes_over).then(|| self.take_over.unwrap_or(now));
         let shows_codes = matches!(state, SessionState::QrRequired { .. });
-        self.scan = shows_codes.then(|| self.scan.unwrap_or(now + self.qr_timeout));
+        self.scan = has_shown_a_code.then(|| self.scan.unwrap_or(now + self.limits.scan));
         let has_run_out = shows_codes && standing.codes_ended;
         self.refresh = has_run_out.then(|| self.refresh.unwrap_or(now));
     }
@@ -152,7 +198,7 @@ impl Timers {
     pub(super) fn passed(&mut self, now: Instant) -> Option<Passed> {
         let has_passed = |timer: &mut Instant| *timer <= now;
         if self.start.take_if(has_passed).is_some() {
-            return Some(Passed::Start);
+            return self.phase.map(Passed::Start);
         }
         if self.recognise.take_if(has_passed).is_some() {
             return Some(Passed::Recognise);
@@ -185,6 +231,7 @@ mod tests {
 
     const CODES: SessionState = SessionState::QrRequired {
         code: None,
+        pairing: None,
         attempts: 1,
     };
 
@@ -197,7 +244,7 @@ mod tests {
 
     fn timers() -> (Timers, Instant) {
         let now = Instant::now();
-        (Timers::new(Duration::from_secs(300), true, now), now)
+        (Timers::new(StartLimits::default(), true, now), now)
     }
 
     #[test]
@@ -234,7 +281,7 @@ mod tests {
             sync_percent: Some(percent),
             ..recognised()
         };
-        let half = SYNC_TIMEOUT / 2;
+        let half = StartLimits::default().sync / 2;
         for (step, percent) in [(0, 1), (1, 20), (2, 40)] {
             timers.set(
                 &SessionState::Authenticated,
@@ -260,10 +307,68 @@ mod tests {
     }
 
     #[test]
+    fn each_phase_has_its_own_limit_from_its_own_beginning() {
+        let (mut timers, now) = timers();
+        let limits = StartLimits::default();
+        let phase = |timers: &Timers, began: Instant| {
+            let (phase, until) = timers.phase()?;
+            Some((phase, until? - began))
+        };
+        assert_eq!(
+            phase(&timers, now),
+            Some((Phase::Navigate, limits.navigate))
+        );
+        let document = now + Duration::from_secs(10);
+        timers.on_document(document);
+        timers.set(&SessionState::Init, &Standing::default(), document);
+        assert_eq!(
+            phase(&timers, document),
+            Some((Phase::Inject, limits.inject))
+        );
+        let known = document + Duration::from_secs(10);
+        timers.set(&SessionState::Init, &recognised(), known);
+        assert_eq!(phase(&timers, known), Some((Phase::Link, limits.code)));
+        // Splash, login screen and a reload between them are one phase.
+        timers.set(
+            &SessionState::Init,
+            &Standing::default(),
+            known + START_TURN,
+        );
+        assert_eq!(phase(&timers, known), Some((Phase::Link, limits.code)));
+        let no_code = SessionState::QrRequired {
+            code: None,
+            pairing: None,
+            attempts: 0,
+        };
+        timers.set(&no_code, &recognised(), known + START_TURN);
+        assert_eq!(phase(&timers, known), Some((Phase::Link, limits.code)));
+        timers.set(&CODES, &recognised(), known);
+        assert_eq!(phase(&timers, known), Some((Phase::Link, limits.scan)));
+        timers.set(&SessionState::Authenticated, &recognised(), known);
+        assert_eq!(phase(&timers, known), Some((Phase::Sync, limits.sync)));
+        timers.set(&SessionState::Ready, &recognised(), known);
+        timers.set(&SessionState::Authenticated, &recognised(), known);
+        assert_eq!(timers.phase(), None);
+    }
+
+    #[test]
+    fn a_phase_that_takes_too_long_is_named() {
+        let (mut timers, now) = timers();
+        let limits = StartLimits::default();
+        assert_eq!(timers.passed(now + START_TURN), Some(Passed::Turn));
+        timers.on_document(now);
+        assert_eq!(timers.passed(now + limits.navigate), None);
+        assert_eq!(
+            timers.passed(now + limits.inject),
+            Some(Passed::Start(Phase::Inject))
+        );
+    }
+
+    #[test]
     fn the_time_to_start_ends_with_init() {
         let (mut timers, now) = timers();
         timers.set(&CODES, &recognised(), now);
-        assert_eq!(timers.passed(now + START_TIMEOUT), None);
+        assert_eq!(timers.passed(now + StartLimits::default().navigate), None);
     }
 
     #[test]

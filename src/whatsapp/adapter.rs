@@ -68,6 +68,9 @@ pub(super) struct View {
     pub(super) login: bool,
     pub(super) code: Option<String>,
     pub(super) codes_ended: bool,
+    /// The code on the screen was drawn before the page got another secret: no phone can use it.
+    pub(super) screen_is_stale: bool,
+    pub(super) pairing_code: Option<String>,
     pub(super) linked: bool,
     pub(super) account: Option<String>,
     pub(super) online: bool,
@@ -195,9 +198,12 @@ impl Views {
 
         // What the page shows is what its makers want scanned; a code built from modules may have an older form.
         let shown = self.of(AdapterName::Dom).filter(|dom| dom.login);
+        let screen_is_stale = heard.iter().any(|(_, view)| view.screen_is_stale);
+        let pairing_code = heard.iter().find_map(|(_, view)| view.pairing_code.clone());
         let codes_ended =
             view.login && (view.codes_ended || shown.is_some_and(|dom| dom.codes_ended));
         let code = shown
+            .filter(|_| !screen_is_stale)
             .and_then(|dom| dom.code.clone())
             .or_else(|| view.code.clone())
             .filter(|_| view.login && !codes_ended);
@@ -206,6 +212,7 @@ impl Views {
             login: view.login,
             code,
             codes_ended,
+            pairing_code: pairing_code.filter(|_| view.login),
             linked: view.linked,
             account: view.account.clone(),
             online: view.online,
@@ -256,6 +263,19 @@ mod tests {
     fn a_built_code_serves_when_the_screen_shows_none_that_can_be_read() {
         let standing = views(Some(login(Some("built"))), Some(login(None)));
         assert_eq!(standing.code.as_deref(), Some("built"));
+    }
+
+    #[test]
+    fn a_built_code_serves_while_the_one_on_the_screen_is_stale() {
+        let stale = View {
+            screen_is_stale: true,
+            pairing_code: Some("ABCDEFGH".to_owned()),
+            ..login(Some("built"))
+        };
+        let standing = views(Some(stale), Some(login(Some("shown"))));
+        assert_eq!(standing.code.as_deref(), Some("built"));
+        assert_eq!(standing.pairing_code.as_deref(), Some("ABCDEFGH"));
+        assert!(!format!("{standing:?}").contains("ABCDEFGH"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// What opening needs and all sessions share.
     type Settings: Clone + fmt::Debug + Send + Sync + 'static;
 
-    /// Starts Chrome on `profile` and begins to load WhatsApp Web. What the page then is, it says through `facts`.
+    /// Starts Chrome on `profile`, with a blank page that is ready to load WhatsApp Web.
     ///
     /// When `stop` is cancelled, whatever was started is ended before this returns.
     fn open(
@@ -29,11 +29,23 @@ pub trait Driver: Send + Sync + Sized + 'static {
         stop: CancellationToken,
     ) -> impl Future<Output = Result<Self, OpenError>> + Send;
 
+    /// Loads WhatsApp Web and waits until it is loaded or cannot be. What the page is meanwhile, it says through the facts.
+    /// The session gives up waiting when it wants to.
+    fn navigate(&self) -> impl Future<Output = Result<(), String>> + Send;
+
     /// The process of its Chrome.
     fn chrome_pid(&self) -> Option<u32>;
 
     /// Asks for a fresh batch of login codes, after the last one has run out.
     fn refresh_codes(&self) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Asks for a code that links the phone with this number, digits only, in place of any other. The code itself comes
+    /// as [`Standing::pairing_code`]. Unless it is a renewal, WhatsApp shows a notification on the phone.
+    fn request_pairing_code(
+        &self,
+        phone: &str,
+        is_renewal: bool,
+    ) -> impl Future<Output = Result<(), PairingError>> + Send;
 
     /// Asks WhatsApp whether a number, digits only, has an account: its chat's address, `None` when it has none.
     fn check_number(
@@ -66,6 +78,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Unlinks this device on WhatsApp and waits until WhatsApp has done it.
     fn log_out(&self) -> impl Future<Output = Result<(), LogoutError>> + Send;
 
+    /// Looks at the page, for evidence of what is wrong with it: a few seconds at most, and nothing that must not be kept.
+    fn evidence(&self) -> impl Future<Output = super::PageEvidence> + Send;
+
     /// Closes page and Chrome and waits until no process is left.
     fn close(self) -> impl Future<Output = Closed> + Send;
 }
@@ -73,6 +88,8 @@ pub trait Driver: Send + Sync + Sized + 'static {
 /// What a page says by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
+    /// A document of the page has begun, whatever it is; not one that Chrome shows because there is none.
+    DocumentBegan,
     /// How the page stands, as a whole. Said whenever any part of it changes.
     Stands(Standing),
     /// A message that this account sent has got this far. `key` is the inner id, the part that we chose.
@@ -105,6 +122,8 @@ pub struct Standing {
     pub code: Option<String>,
     /// The codes of this batch have run out: nothing comes until fresh ones are asked for.
     pub codes_ended: bool,
+    /// The code that links by phone number, while the page takes it. Never logged.
+    pub pairing_code: Option<String>,
     /// An account is linked to this profile; says nothing about the connection.
     pub linked: bool,
     /// The linked account's number, digits only, when the page tells.
@@ -159,6 +178,7 @@ impl fmt::Debug for Standing {
             .field("login", &self.login)
             .field("has_code", &self.code.is_some())
             .field("codes_ended", &self.codes_ended)
+            .field("has_pairing_code", &self.pairing_code.is_some())
             .field("linked", &self.linked)
             .field("online", &self.online)
             .field("trouble", &self.trouble)
@@ -250,12 +270,43 @@ pub enum OpenError {
     /// A page script cannot be read.
     #[error("{0}")]
     Scripts(String),
-    /// Chrome runs, but the page did not begin to load.
-    #[error("WhatsApp Web could not be opened: {0}")]
-    Navigation(String),
+    /// Chrome runs, but its page could not be made ready.
+    #[error("the page could not be made ready: {0}")]
+    Setup(String),
     /// `stop` was cancelled; nothing is left running.
     #[error("the start was called off")]
     Cancelled,
+}
+
+impl OpenError {
+    /// The last lines that Chrome printed, when it did not come up.
+    pub fn chrome_output(self) -> Vec<String> {
+        if let Self::Browser(
+            BrowserError::ExitedEarly { output, .. } | BrowserError::NotReady { output, .. },
+        ) = self
+        {
+            output
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// Why there is no code that links by phone number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PairingError {
+    /// WhatsApp gives none for this number, or to this account.
+    #[error("{0}")]
+    Refused(String),
+    /// WhatsApp has been asked too often.
+    #[error("too many pairing codes were asked for")]
+    RateLimited,
+    /// The page broke, or has no way to ask.
+    #[error("{0}")]
+    Failed(String),
+    /// The page was not there, as when it loads itself anew: the same may go well in a moment.
+    #[error("{0}")]
+    Interrupted(String),
 }
 
 /// Why a message could not be made ready. Nothing was sent.

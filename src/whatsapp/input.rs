@@ -60,6 +60,11 @@ pub(super) async fn type_text(page: &Page, text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Presses Enter.
+pub(super) async fn enter(page: &Page) -> Result<(), String> {
+    press(page, &Key::ENTER).await
+}
+
 /// Selects all that stands in what has the focus, and deletes it.
 pub(super) async fn erase(page: &Page) -> Result<(), String> {
     press(page, &Key::SELECT_ALL).await?;
@@ -86,6 +91,10 @@ impl Key {
         modifiers: SHIFT,
         text: Some("\r"),
         command: None,
+    };
+    const ENTER: Self = Self {
+        modifiers: 0,
+        ..Self::LINE_BREAK
     };
     const SELECT_ALL: Self = Self {
         name: "a",

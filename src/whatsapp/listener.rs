@@ -7,8 +7,12 @@ use std::{future::Future, pin::Pin};
 use chromiumoxide::{
     Page,
     cdp::{
-        browser_protocol::inspector::EventTargetCrashed,
-        js_protocol::runtime::{EventBindingCalled, ExecutionContextId},
+        browser_protocol::{
+            inspector::EventTargetCrashed, log::EventEntryAdded, page::EventFrameNavigated,
+        },
+        js_protocol::runtime::{
+            EventBindingCalled, EventConsoleApiCalled, EventExceptionThrown, ExecutionContextId,
+        },
     },
     error::CdpError,
     listeners::EventStream,
@@ -25,6 +29,8 @@ use super::{
     adapter::Views,
     bridge::{Message, Said},
     bundle::{Bundle, Outcome},
+    console::ConsoleLine,
+    evidence::Witness,
     scripts::BINDING,
 };
 use crate::browser::BrowserLost;
@@ -33,6 +39,10 @@ use crate::browser::BrowserLost;
 pub(super) struct Ears {
     bindings: EventStream<EventBindingCalled>,
     crashes: EventStream<EventTargetCrashed>,
+    documents: EventStream<EventFrameNavigated>,
+    console: EventStream<EventConsoleApiCalled>,
+    exceptions: EventStream<EventExceptionThrown>,
+    log: EventStream<EventEntryAdded>,
 }
 
 impl Ears {
@@ -40,6 +50,10 @@ impl Ears {
         Ok(Self {
             bindings: page.event_listener().await?,
             crashes: page.event_listener().await?,
+            documents: page.event_listener().await?,
+            console: page.event_listener().await?,
+            exceptions: page.event_listener().await?,
+            log: page.event_listener().await?,
         })
     }
 }
@@ -52,6 +66,7 @@ pub(super) fn spawn(
     lost: impl Future<Output = BrowserLost> + Send + 'static,
     facts: mpsc::Sender<Fact>,
     away: watch::Receiver<Option<Instant>>,
+    witness: Witness,
 ) -> (watch::Receiver<Standing>, JoinHandle<()>) {
     let (standings, standing) = watch::channel(Standing::default());
     let listener = Listener {
@@ -60,6 +75,7 @@ pub(super) fn spawn(
         standings,
         facts,
         away: None,
+        witness,
     };
     (
         standing,
@@ -74,6 +90,7 @@ struct Listener {
     facts: mpsc::Sender<Fact>,
     /// Set while the page loads anew because it was told to.
     away: Option<Absence>,
+    witness: Witness,
 }
 
 /// A page that is on its way to another address on purpose. That it knows nothing meanwhile is no news.
@@ -101,6 +118,14 @@ impl Listener {
                     continue;
                 }
                 Some(_crash) = ears.crashes.next() => Fact::PageLost("the page crashed".to_owned()),
+                Some(navigated) = ears.documents.next() => {
+                    let frame = &navigated.frame;
+                    // Frames inside the page are none of ours, and Chrome's own error page is no document of it.
+                    if frame.parent_id.is_some() || frame.unreachable_url.is_some() {
+                        continue;
+                    }
+                    Fact::DocumentBegan
+                }
                 Some(called) = ears.bindings.next() => match self.hear(&called) {
                     Some(fact) => fact,
                     None => continue,
@@ -109,6 +134,18 @@ impl Listener {
                     Some(fact) => fact,
                     None => continue,
                 },
+                Some(called) = ears.console.next() => {
+                    self.witness.hear(|| ConsoleLine::called(&called));
+                    continue;
+                }
+                Some(thrown) = ears.exceptions.next() => {
+                    self.witness.hear(|| ConsoleLine::thrown(&thrown));
+                    continue;
+                }
+                Some(logged) = ears.log.next() => {
+                    self.witness.hear(|| ConsoleLine::logged(&logged));
+                    continue;
+                }
                 () = sleep_until(back_by.unwrap_or_else(Instant::now)), if back_by.is_some() => {
                     self.away = None;
                     match self.stands() {
@@ -194,6 +231,7 @@ impl Listener {
     /// How the page stands now, if that is news.
     fn stands(&mut self) -> Option<Fact> {
         let standing = self.views.standing();
+        self.witness.on_standing(&standing);
         if let Some(absence) = &self.away {
             let is_back = absence.has_new_document
                 && (standing.is_ready() || standing.login || standing.trouble.is_some());

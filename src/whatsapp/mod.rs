@@ -10,17 +10,23 @@
 mod adapter;
 mod bridge;
 mod bundle;
+mod console;
+mod cover;
 mod driver;
+mod evidence;
 mod input;
 mod listener;
 mod page;
+mod pairing;
 mod scripts;
 mod typing;
 
 pub use adapter::{AdapterName, UnknownAdapter};
+pub use console::{ConsoleLevel, ConsoleLine};
 pub use driver::{
     Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
-    OpenError, Outgoing, PrepareError, Prepared, Standing, Trouble,
+    OpenError, Outgoing, PairingError, PrepareError, Prepared, Standing, Trouble,
 };
+pub use evidence::{Kept, LeftOut, PageEvidence};
 pub use page::{PageSettings, WhatsAppPage};
 pub use scripts::{PageScripts, ScriptError};

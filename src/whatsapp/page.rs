@@ -9,9 +9,12 @@ use std::{
     time::Duration,
 };
 
-use chromiumoxide::cdp::{
-    browser_protocol::page::{AddScriptToEvaluateOnNewDocumentParams, NavigateParams},
-    js_protocol::runtime::AddBindingParams,
+use chromiumoxide::{
+    cdp::{
+        browser_protocol::page::{AddScriptToEvaluateOnNewDocumentParams, NavigateParams},
+        js_protocol::runtime::AddBindingParams,
+    },
+    error::CdpError,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -24,11 +27,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError, OpenError,
-    Outgoing, PageScripts, PrepareError, Prepared, Standing,
+    Outgoing, PageEvidence, PageScripts, PairingError, PrepareError, Prepared, Standing,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER, NOT_LOADED},
     bundle::Bundle,
+    evidence::Witness,
     input::{Point, click},
     listener::{self, Ears},
+    pairing,
     scripts::BINDING,
     typing::{Away, Typing},
 };
@@ -36,9 +41,6 @@ use crate::browser::{Browser, Closed, LaunchOptions, find_chrome};
 
 /// Setting up a blank page takes milliseconds; on a crowded host seconds.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// From the request for the page to its first byte. The page itself may take far longer to load.
-const NAVIGATION_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// A number check is one question to WhatsApp's server. One that hangs holds up the sends behind it.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,6 +59,8 @@ const NONE_CAN: &str = "NONE_CAN";
 pub struct PageSettings {
     /// The Chrome to use; looked for on `search_path` when `None`.
     pub chrome_path: Option<PathBuf>,
+    /// How long a Chrome may take until it can be driven.
+    pub launch_timeout: Duration,
     /// Where Chrome is looked for, in the form of `PATH`.
     pub search_path: OsString,
     /// Switches added to each Chrome.
@@ -69,16 +73,20 @@ pub struct PageSettings {
     pub scripts: PageScripts,
     /// The bundle of wa-js; need not be there. Read for each load, so that the next start takes a new one.
     pub wa_js_path: PathBuf,
+    /// Whether evidence may show a linked account's chats.
+    pub evidence_of_chats: bool,
 }
 
 /// WhatsApp Web, open in a Chrome of its own.
 #[derive(Debug)]
 pub struct WhatsAppPage {
     browser: Browser,
+    url: String,
     /// In the order in which they are tried.
     adapters: Vec<AdapterName>,
     standing: watch::Receiver<Standing>,
     away: Away,
+    witness: Witness,
     listener: JoinHandle<()>,
 }
 
@@ -101,27 +109,44 @@ impl Driver for WhatsAppPage {
             program,
             profile: profile.to_owned(),
             extra_args: settings.chrome_args.clone(),
+            timeout: settings.launch_timeout,
         };
         let browser = match Browser::open(options, &stop).await {
             Err(crate::browser::BrowserError::Cancelled) => return Err(OpenError::Cancelled),
             opened => opened?,
         };
         let (away, left) = watch::channel(None);
-        let loaded = stop
-            .run_until_cancelled(load(&browser, settings, script, facts, left))
+        let witness = Witness::of(profile, settings.evidence_of_chats).await;
+        let ready = stop
+            .run_until_cancelled(set_up(&browser, settings, script, facts, left, &witness))
             .await;
-        match loaded.unwrap_or(Err(OpenError::Cancelled)) {
+        match ready.unwrap_or(Err(OpenError::Cancelled)) {
             Ok((standing, listener)) => Ok(Self {
                 browser,
+                url: settings.url.clone(),
                 adapters: settings.adapters.clone(),
                 standing,
                 away,
+                witness,
                 listener,
             }),
             Err(why) => {
                 browser.close().await;
                 Err(why)
             }
+        }
+    }
+
+    /// chromiumoxide answers when the page has loaded with all that belongs to it; that its document has begun is a fact
+    /// long before.
+    async fn navigate(&self) -> Result<(), String> {
+        let asked = self.browser.page().execute(NavigateParams::new(&self.url));
+        match asked.await {
+            // Chrome's own words, such as net::ERR_NAME_NOT_RESOLVED.
+            Ok(answer) => answer.result.error_text.map_or(Ok(()), Err),
+            // The connection has forgotten the question, while the session still has patience.
+            Err(CdpError::Timeout) => std::future::pending().await,
+            Err(why) => Err(why.to_string()),
         }
     }
 
@@ -138,6 +163,14 @@ impl Driver for WhatsAppPage {
             .await
             .map_err(|other| format!("{}; {}", why.detail, other.detail))?;
         click(self.browser.page(), target).await
+    }
+
+    async fn request_pairing_code(
+        &self,
+        phone: &str,
+        is_renewal: bool,
+    ) -> Result<(), PairingError> {
+        pairing::request(self.typing(), &self.adapters, phone, is_renewal).await
     }
 
     async fn check_number(&self, number: &str) -> Result<Option<String>, PrepareError> {
@@ -246,6 +279,11 @@ impl Driver for WhatsAppPage {
                 LOGOUT_TIMEOUT.as_secs()
             ))),
         }
+    }
+
+    async fn evidence(&self) -> PageEvidence {
+        let version = self.browser.version().as_str();
+        self.witness.look(self.browser.page(), version).await
     }
 
     async fn close(self) -> Closed {
@@ -366,13 +404,14 @@ impl WhatsAppPage {
     }
 }
 
-/// Sets the page up and begins to load WhatsApp Web.
-async fn load(
+/// Makes the blank page ready to load WhatsApp Web.
+async fn set_up(
     browser: &Browser,
     settings: &PageSettings,
     script: String,
     facts: mpsc::Sender<Fact>,
     left: watch::Receiver<Option<Instant>>,
+    witness: &Witness,
 ) -> Result<(watch::Receiver<Standing>, JoinHandle<()>), OpenError> {
     let page = browser.page();
     let setup = async {
@@ -381,47 +420,28 @@ async fn load(
         page.execute(AddBindingParams::new(BINDING)).await?;
         page.execute(AddScriptToEvaluateOnNewDocumentParams::new(script))
             .await?;
-        Ok::<_, chromiumoxide::error::CdpError>(ears)
+        Ok::<_, CdpError>(ears)
     };
     let ears = timeout(SETUP_TIMEOUT, setup)
         .await
         .map_err(|_| {
-            OpenError::Navigation(format!(
+            OpenError::Setup(format!(
                 "Chrome did not prepare the page within {} s",
                 SETUP_TIMEOUT.as_secs()
             ))
         })?
-        .map_err(|why| OpenError::Navigation(why.to_string()))?;
+        .map_err(|why| OpenError::Setup(why.to_string()))?;
     let bundle = Bundle {
         page: page.clone(),
         path: settings.wa_js_path.clone(),
     };
-    let (standing, listener) = listener::spawn(
+    Ok(listener::spawn(
         ears,
         &settings.adapters,
         bundle,
         browser.lost(),
         facts,
         left,
-    );
-
-    let navigated = timeout(
-        NAVIGATION_TIMEOUT,
-        page.execute(NavigateParams::new(&settings.url)),
-    )
-    .await;
-    let refused = match navigated {
-        Err(_elapsed) => Some(format!(
-            "no answer within {} s",
-            NAVIGATION_TIMEOUT.as_secs()
-        )),
-        Ok(Err(why)) => Some(why.to_string()),
-        // Chrome's own words, such as net::ERR_NAME_NOT_RESOLVED.
-        Ok(Ok(answer)) => answer.result.error_text,
-    };
-    if let Some(why) = refused {
-        listener.abort();
-        return Err(OpenError::Navigation(why));
-    }
-    Ok((standing, listener))
+        witness.clone(),
+    ))
 }

@@ -188,15 +188,18 @@ impl Typing<'_> {
         }
     }
 
-    /// Leaves a chat that was not opened as it should: a dialog that stays would cover the page for good.
-    async fn go_home(self) {
+    /// Leaves a chat or a login that did not go as it should: a dialog that stays would cover the page for good.
+    pub(super) async fn go_home(self) {
         let gone = async {
             let home = self.call("home", &json!(null)).await;
             let Route { url } = home.map_err(|why| why.detail)?;
             self.go_to(url).await
         };
         if let Err(why) = gone.await {
-            tracing::warn!(error = why, "the page did not leave a failed chat: {why}");
+            tracing::warn!(
+                error = why,
+                "the page did not go back to its first screen: {why}"
+            );
         }
     }
 
@@ -215,7 +218,7 @@ impl Typing<'_> {
         }
     }
 
-    async fn call<T: DeserializeOwned>(
+    pub(super) async fn call<T: DeserializeOwned>(
         self,
         command: &str,
         argument: &serde_json::Value,

@@ -11,6 +11,7 @@ use crate::support::Service;
 
 const TO: &str = "5491158254201";
 const NOBODY: &str = "5491158250000";
+const UNKNOWN: &str = "5491158254202";
 
 /// The two versions of wa-js that are known to differ most in what matters here.
 const CURRENT: &str = "@wppconnect/wa-js";
@@ -90,7 +91,8 @@ async fn alone_does_everything(package: &str, build: Value) {
     service
         .phone("/faults", &json!({ "number_check": "network_error" }))
         .await;
-    let failed = service.send(51, TO, "x").await;
+    // What is known of a number is not asked again: another one it is.
+    let failed = service.send(51, UNKNOWN, "x").await;
     assert_eq!(failed.json()["code"], "SEND_FAILED", "{}", failed.text());
     service.phone("/faults", &json!({ "send": "throws" })).await;
     let failed = service.send(51, TO, "x").await;

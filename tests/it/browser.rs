@@ -34,6 +34,7 @@ async fn open(program: &ChromeProgram, profile: &Path) -> Result<Browser, Browse
         program: program.clone(),
         profile: profile.to_owned(),
         extra_args: Vec::new(),
+        timeout: PATIENCE,
     };
     Browser::open(options, &CancellationToken::new()).await
 }
@@ -241,6 +242,7 @@ async fn a_start_cancelled_at_any_moment_leaves_nothing() {
                 program: program.clone(),
                 profile: folder.profile(),
                 extra_args: Vec::new(),
+                timeout: PATIENCE,
             };
             let opening = Browser::open(options, &cancel);
             let cancelling = async {
@@ -274,6 +276,7 @@ async fn a_cancelled_start_ends_even_what_will_not_end() {
         program,
         profile: folder.profile(),
         extra_args: Vec::new(),
+        timeout: PATIENCE,
     };
     let cancelling = async {
         eventually("it runs", || folder.path().join("up").is_file()).await;

@@ -2,6 +2,7 @@
 //! wa-js bundle, which proves that it is no mirror of our own scripts.
 
 mod page;
+mod pairing;
 mod wa_js;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
@@ -193,6 +194,19 @@ async fn bad_input_is_answered_with_the_field_and_the_remedy() {
             "code",
         ),
         ("/phone/scan", json!({"code": "2@a,b,c,d,1"}), 404, "code"),
+        ("/phone/pair", json!({"code": "ABCDEFGH"}), 400, "number"),
+        (
+            "/phone/pair",
+            json!({"number": ACCOUNT, "code": "ABCDEFG0"}),
+            400,
+            "code",
+        ),
+        (
+            "/phone/pair",
+            json!({"number": ACCOUNT, "code": "ABCD-EFGH"}),
+            404,
+            "code",
+        ),
         ("/phone/receive", with("body", json!("")), 400, "body"),
         ("/phone/receive", with("from", json!("me")), 400, "from"),
         ("/phone/receive", with("from", json!(ACCOUNT)), 400, "from"),

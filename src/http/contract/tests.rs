@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     ledger::SendState,
-    session::{QrCode, Reason},
+    session::{PairingCode, QrCode, Reason},
 };
 
 fn snapshot(state: SessionState) -> Snapshot {
@@ -51,9 +51,16 @@ fn a_status_carries_the_code_that_is_pending_and_the_list_does_not() {
         text: "2@x".to_owned(),
         shown_at: Timestamp::from_millisecond(1234).unwrap(),
     };
+    let pairing = PairingCode {
+        text: "ABCDEFGH".to_owned(),
+        phone: "5491158254201".parse().unwrap(),
+        shown_at: Timestamp::from_millisecond(1234).unwrap(),
+        expires_at: Timestamp::from_millisecond(5678).unwrap(),
+    };
     let pending = snapshot(SessionState::QrRequired {
         code: Some(code),
         attempts: 3,
+        pairing: Some(pairing),
     });
     let status = serde_json::to_value(Status::of(target(51), pending.clone()).unwrap()).unwrap();
     assert_eq!(
@@ -64,6 +71,18 @@ fn a_status_carries_the_code_that_is_pending_and_the_list_does_not() {
         (&status["qr"]["timestamp"], &status["cliente_id"]),
         (&json!(1234), &json!(51))
     );
+    assert_eq!(
+        (
+            &status["pairing_code"],
+            &status["pairing_code_shown_at"],
+            &status["pairing_code_expires_at"]
+        ),
+        (
+            &json!("ABCDEFGH"),
+            &json!("1970-01-01T00:00:01.234Z"),
+            &json!("1970-01-01T00:00:05.678Z")
+        )
+    );
     assert!(
         status["qr"]["base64"]
             .as_str()
@@ -73,6 +92,7 @@ fn a_status_carries_the_code_that_is_pending_and_the_list_does_not() {
 
     let listed = serde_json::to_value(Status::listed(&"51".parse().unwrap(), pending)).unwrap();
     assert_eq!((listed.get("qr"), &listed["attempts"]), (None, &json!(3)));
+    assert!(!listed.to_string().contains("ABCDEFGH"), "{listed}");
 }
 
 #[test]
@@ -82,13 +102,14 @@ fn a_connect_says_where_the_session_has_got_to() {
             snapshot: snapshot(state),
             already_connected: false,
         };
-        serde_json::to_value(Connected::of(target(51), &outcome)).unwrap()["message"].clone()
+        serde_json::to_value(Connected::of(target(51), None, &outcome)).unwrap()["message"].clone()
     };
     assert_eq!(message(SessionState::Ready), "Connected");
     assert_eq!(
         message(SessionState::QrRequired {
             code: None,
-            attempts: 0
+            attempts: 0,
+            pairing: None
         }),
         "QR required"
     );

@@ -204,3 +204,21 @@ async fn a_panic_is_answered_in_json_and_tells_the_caller_nothing() {
     );
     assert!(!body.to_string().contains("secret"));
 }
+
+#[tokio::test]
+async fn a_session_without_evidence_or_without_a_page_says_so() {
+    let api = Api::new(&[]);
+    for path in [
+        "/sessions/51/evidence",
+        "/sessions/51/evidence/screenshot.png",
+    ] {
+        assert_refused(&api.get(path).await, 404, "NO_EVIDENCE");
+    }
+    let taken = api.post("/sessions/51/evidence", "").await;
+    assert_refused(&taken, 409, "SESSION_NOT_RUNNING");
+    for path in ["/sessions/a%20b/evidence", "/sessions/..%2F51/evidence"] {
+        assert_refused(&api.get(path).await, 400, "INVALID_CLIENTE_ID");
+        assert_refused(&api.post(path, "").await, 400, "INVALID_CLIENTE_ID");
+    }
+    assert_eq!(api.folders(), 0);
+}

@@ -51,18 +51,22 @@ impl Api {
         let one = NonZeroUsize::MIN;
         let registry = Registry::open(RegistryOptions {
             tokens_dir: tokens.path().to_owned(),
+            evidence_dir: tokens.path().join("evidence"),
             page: PageSettings {
                 chrome_path: None,
+                launch_timeout: config.limits.launch,
                 search_path: OsString::new(),
                 chrome_args: Vec::new(),
                 url: "http://127.0.0.1:1/".to_owned(),
                 adapters: AdapterName::ALL.to_vec(),
                 scripts: PageScripts::new(None),
                 wa_js_path: config.wa_js_path.clone(),
+                evidence_of_chats: config.evidence_of_chats,
             },
             max_sessions: one,
             max_concurrent_starts: one,
-            qr_timeout: Duration::from_secs(1),
+            limits: config.limits,
+            pairing_life: Duration::from_secs(180),
             take_over: true,
             sends: SendLimits {
                 queue_max: one,

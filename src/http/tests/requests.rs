@@ -62,6 +62,28 @@ async fn an_option_that_is_misspelt_is_refused_and_not_taken_for_its_default() {
             "INVALID_WAIT",
         );
     }
+    for phone in [
+        json!(""),
+        json!("12"),
+        json!("1203630412@g.us"),
+        json!(true),
+        json!(12),
+        json!(-5_491_158_254_201_i64),
+        json!(5.5),
+        json!(["5491158254201"]),
+        json!({}),
+    ] {
+        let refused = api
+            .post("/connect", json!({"phone": phone}).to_string())
+            .await;
+        assert_refused(&refused, 400, "INVALID_PHONE");
+        let message = refused.json()["message"].to_string();
+        assert!(
+            message.contains("phone") && message.contains("country code"),
+            "{message}"
+        );
+    }
+    assert_eq!(api.folders(), 0);
     for logout in [json!("true"), json!(1)] {
         assert_refused(
             &api.post("/disconnect", json!({"logout": logout}).to_string())

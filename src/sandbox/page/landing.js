@@ -2,7 +2,8 @@
  * The screen on which a device is linked.
  *
  * Responsible for: the pairing screen without a code, the code, the button when the codes have
- * run out. Not responsible for: which code is valid (socket.js and the server).
+ * run out. Not responsible for: which code is valid (socket.js and the server), linking by phone
+ * number (by-number.js).
  */
 sandboxPage.define('SandboxLanding', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const { el, words } = require('SandboxWords');
@@ -72,9 +73,17 @@ sandboxPage.define('SandboxLanding', (global, require, importDefault, importName
   Conn.on('change:ref', showCode);
   Socket.on('change:state', () => { showCode(); showReload(); });
 
+  let right = null;
+  const byNumber = () => {
+    place = null;
+    require('SandboxByNumber').open(right, exports.open);
+  };
+
   exports.open = () => {
     place = el('div', { class: 'code-place' });
     showSpinner();
+    right = el('div', { class: 'landing-code' }, place,
+      el('button', { type: 'button', 'data-testid': 'link-device-qrcode-alt-linking-hint', class: 'alt', onclick: byNumber }, words.byNumber));
     const page = el('div', { class: 'landing-wrapper' },
       el('header', { class: 'landing-head' }, el('div', { class: 'mark small', 'aria-hidden': 'true' }), 'WhatsApp Web ', el('small', {}, 'sandbox')),
       el('main', { class: 'landing-window' },
@@ -82,13 +91,16 @@ sandboxPage.define('SandboxLanding', (global, require, importDefault, importName
           el('h1', {}, words.landing),
           el('ol', {}, ...words.steps.map((step) => el('li', {}, step))),
           el('p', { class: 'hint' }, words.noPhone, el('a', { href: '/phone', target: '_blank', rel: 'noopener' }, '/phone'))),
-        el('div', { class: 'landing-code' }, place,
-          el('div', { 'data-testid': 'link-device-qrcode-alt-linking-hint', class: 'alt' }, words.byNumber))));
+        right));
     document.getElementById('app').replaceChildren(page);
     showCode();
+    showReload();
   };
-  exports.close = () => { place = null; };
+  exports.close = () => {
+    place = right = null;
+    require('SandboxByNumber').close();
+  };
   exports.passkey = () => {
-    if (place) place.replaceChildren(el('div', { 'data-testid': 'link-device-passkey', role: 'alert', class: 'passkey' }, words.passkey));
+    if (right) right.replaceChildren(el('div', { 'data-testid': 'link-device-passkey', role: 'alert', class: 'passkey' }, words.passkey));
   };
 });

@@ -72,7 +72,7 @@ const phone = (() => {
     }
   }
 
-  let state = { codes: [], devices: [], sent: [], received: [], faults: {} };
+  let state = { codes: [], pairings: [], devices: [], sent: [], received: [], faults: {} };
   let account = null;
   let person = null;
   /** Linked by this page, and not yet in the state. */
@@ -167,6 +167,21 @@ const phone = (() => {
       : [el('p', { class: 'empty' }, 'No page shows a code. Connect a session, or open ', el('a', { href: '/', target: '_blank', rel: 'noopener' }, 'the simulated WhatsApp Web'), '.')]));
     for (const code of state.codes) cards.get(code.page).update(code);
   }
+  /** Who is being linked by number. The code is for whoever looks at the page, as on a real phone. */
+  function drawPairings() {
+    const numbers = state.pairings.map(({ number }) => number);
+    draw('pairings', numbers, () => numbers.map((number) => el('span', {}, 'A page waits for a code on ' + shown(number) + '. ')));
+    if (numbers.length && !byId('pair-number').value) byId('pair-number').value = shown(numbers[0]);
+  }
+  byId('pair').addEventListener('submit', (event) => {
+    event.preventDefault();
+    attempt(byId('pair-trouble'), async () => {
+      const { account: linked } = await call('/phone/pair', { number: byId('pair-number').value, code: byId('pair-code').value });
+      if (!isLinked(linked)) justLinked = linked;
+      event.target.reset();
+      select(linked);
+    }, { number: byId('pair-number'), code: byId('pair-code') });
+  });
   byId('paste-form').addEventListener('submit', (event) => {
     event.preventDefault();
     attempt(byId('paste-trouble'), async () => {
@@ -281,6 +296,7 @@ const phone = (() => {
     if (account !== null && account !== justLinked && !accounts().includes(account)) account = null;
     if (account === null) account = (state.devices[0] || {}).account || accounts()[0] || null;
     drawCodes();
+    drawPairings();
     drawAccounts();
     drawTalk();
     for (const listener of listeners) listener(state);

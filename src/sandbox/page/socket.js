@@ -142,6 +142,8 @@ sandboxPage.define('SandboxWire', (global, require, importDefault, importNamespa
     if (event === 'reload') location.reload();
   });
 
+  BackendEventBus.on('refresh_qr', () => exports.refreshCodes());
+
   const waiting = new Map();
   frames.on('exists', (frame) => {
     const answer = waiting.get(frame.request);

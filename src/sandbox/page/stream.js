@@ -76,6 +76,7 @@ sandboxPage.define('WAWebBackendEventBus', (global, require, importDefault, impo
     OFFLINE_DELIVERY_END: 'offline_delivery_end',
   });
   class BackendEventBusClass extends EventEmitter {
+    triggerRefreshQR() { this.trigger('refresh_qr'); }
     onStorageInitializationError(handler) { return this.on('storage_initialization_error', handler); }
     triggerStorageInitializationError(error) { this.trigger('storage_initialization_error', error); }
   }
@@ -102,9 +103,4 @@ sandboxPage.define('WAWebLaunchSocketUtils', (global, require, importDefault, im
 sandboxPage.define('WAWebBuildConstants', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   exports.SANITIZED_VERSION_STR = '2.3000.1045818043';
   exports.VERSION_STR = '2.3000.1045818043';
-});
-
-sandboxPage.define('WAWebLinkDeviceEvents', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
-  const EventEmitter = importDefault('WAWebEventEmitter');
-  exports.default = new EventEmitter();
 });

@@ -9,6 +9,10 @@ sandboxPage.define('SandboxWords', (global, require, importDefault, importNamesp
     en: {
       steps: ['Open WhatsApp on your phone', 'Tap Menu or Settings and select Linked devices', 'Tap Link a device and point your phone at this screen'],
       landing: 'Steps to log in', scan: 'Scan this QR code to link a device!', reload: 'Click to reload QR code', byNumber: 'Log in with phone number',
+      byQr: 'Log in with QR code', enterNumber: 'Enter phone number', pickCountry: 'Select a country and enter your phone number.', numberLabel: 'Type your phone number to log in to WhatsApp', next: 'Next', invalidNumber: 'Valid phone number is required.',
+      enterCode: 'Enter code on phone', linking: 'Linking WhatsApp account ', edit: 'edit', codeSteps: ['Open WhatsApp on your phone', 'Tap Linked devices, then Link a device', 'Tap Link with phone number instead and enter this code on your phone'],
+      tooMany: 'There were too many attempts to link a device. Please try again later, or link with QR code.', notAvailable: 'Linking by phone number is not available to you. Link with QR code instead.', linkFailed: 'The device could not be linked. Try again.',
+      codeExpired: 'The code has expired, please generate a new one and enter it on your phone.', newCode: 'Generate new code',
       noPhone: 'No phone at hand? The sandbox has one: ', loading: 'Loading your chats', search: 'Search or start a new chat', chats: 'Chats',
       type: 'Type a message', send: 'Send', welcome: 'WhatsApp Web, simulated', pick: 'Pick a chat, or type a number above to start one.',
       starting: 'Starting chat', invalid: 'Phone number shared via url is invalid.', ok: 'OK', offline: 'Computer not connected', connecting: 'Connecting…',
@@ -19,6 +23,10 @@ sandboxPage.define('SandboxWords', (global, require, importDefault, importNamesp
     es: {
       steps: ['Abre WhatsApp en tu teléfono', 'Toca Menú o Ajustes y luego Dispositivos vinculados', 'Toca Vincular un dispositivo y apunta tu teléfono hacia esta pantalla'],
       landing: 'Pasos para iniciar sesión', scan: '¡Escanea este código QR para vincular un dispositivo!', reload: 'Haz clic para volver a cargar el código QR', byNumber: 'Iniciar sesión con número de teléfono',
+      byQr: 'Iniciar sesión con código QR', enterNumber: 'Ingresa el número de teléfono', pickCountry: 'Selecciona un país e ingresa tu número de teléfono.', numberLabel: 'Escribe tu número de teléfono para iniciar sesión en WhatsApp', next: 'Siguiente', invalidNumber: 'Se requiere un número de teléfono válido.',
+      enterCode: 'Ingresa el código en el teléfono', linking: 'Vinculando la cuenta de WhatsApp ', edit: 'editar', codeSteps: ['Abre WhatsApp en tu teléfono', 'Toca Dispositivos vinculados y luego Vincular un dispositivo', 'Toca Vincular con el número de teléfono e ingresa este código en tu teléfono'],
+      tooMany: 'Hubo demasiados intentos de vincular un dispositivo. Inténtalo más tarde o vincula con código QR.', notAvailable: 'La vinculación con número de teléfono no está disponible. Vincula con código QR.', linkFailed: 'No se pudo vincular el dispositivo. Inténtalo de nuevo.',
+      codeExpired: 'El código caducó. Genera uno nuevo e ingrésalo en tu teléfono.', newCode: 'Generar código nuevo',
       noPhone: '¿No tienes un teléfono a mano? El sandbox tiene uno: ', loading: 'Cargando tus chats', search: 'Busca un chat o inicia uno nuevo', chats: 'Chats',
       type: 'Escribe un mensaje', send: 'Enviar', welcome: 'WhatsApp Web, simulado', pick: 'Elige un chat, o escribe arriba un número para iniciar uno.',
       starting: 'Iniciando chat', invalid: 'El número de teléfono compartido a través de la dirección URL no es válido.', ok: 'OK', offline: 'Computadora sin conexión', connecting: 'Conectando…',
@@ -29,6 +37,10 @@ sandboxPage.define('SandboxWords', (global, require, importDefault, importNamesp
     pt: {
       steps: ['Abra o WhatsApp no seu celular', 'Toque em Mais opções ou Configurações e em Dispositivos conectados', 'Toque em Conectar dispositivo e aponte seu celular para esta tela'],
       landing: 'Etapas para acessar', scan: 'Escaneie este código QR para conectar um dispositivo!', reload: 'Clique para recarregar o código QR', byNumber: 'Entrar com número de telefone',
+      byQr: 'Entrar com QR code', enterNumber: 'Insira o número de telefone', pickCountry: 'Selecione um país e insira seu número de telefone.', numberLabel: 'Digite seu número de telefone para entrar no WhatsApp', next: 'Avançar', invalidNumber: 'É necessário um número de telefone válido.',
+      enterCode: 'Insira o código no celular', linking: 'Conectando a conta do WhatsApp ', edit: 'editar', codeSteps: ['Abra o WhatsApp no seu celular', 'Toque em Dispositivos conectados e em Conectar dispositivo', 'Toque em Conectar com número de telefone e insira este código no celular'],
+      tooMany: 'Houve muitas tentativas de conectar um dispositivo. Tente mais tarde ou conecte com QR code.', notAvailable: 'A conexão com número de telefone não está disponível. Conecte com QR code.', linkFailed: 'Não foi possível conectar o dispositivo. Tente novamente.',
+      codeExpired: 'O código expirou. Gere um novo e insira no celular.', newCode: 'Gerar novo código',
       noPhone: 'Sem celular à mão? O sandbox tem um: ', loading: 'Carregando suas conversas', search: 'Pesquisar ou começar uma nova conversa', chats: 'Conversas',
       type: 'Digite uma mensagem', send: 'Enviar', welcome: 'WhatsApp Web, simulado', pick: 'Escolha uma conversa, ou digite um número acima.',
       starting: 'Iniciando conversa', invalid: 'O número de telefone compartilhado por url é inválido.', ok: 'OK', offline: 'Computador sem conexão', connecting: 'Conectando…',

@@ -1,5 +1,8 @@
 //! The actor against a scripted page, in paused time: minutes pass in no time, and nothing depends on the machine.
 
+mod pairing;
+mod starts;
+
 use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
@@ -13,12 +16,13 @@ use crate::{
     browser::Closed,
     ledger::{Ledger, LedgerOptions},
     session::{
-        ConnectError, DisconnectOutcome, ReasonCode, SendError, SendLimits, SendRequest,
-        SessionHandle, SessionState, Snapshot, TextMessage, WaitFor,
+        ConnectError, DisconnectOutcome, EvidenceFolder, Phase, ReasonCode, SendError, SendLimits,
+        SendRequest, SessionHandle, SessionState, Snapshot, StartLimits, TextMessage, WaitFor,
     },
     whatsapp::{
-        AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
-        OpenError, Outgoing, PrepareError, Prepared, Standing, Trouble,
+        AdapterName, Driver, Fact, HandOverError, Handed, LeftOut, LogoutError, LookUp,
+        LookUpError, OpenError, Outgoing, PageEvidence, PairingError, PrepareError, Prepared,
+        Standing, Trouble,
     },
 };
 
@@ -28,7 +32,15 @@ const NEVER: Duration = Duration::from_secs(3600);
 /// A page that does what the test says.
 #[derive(Debug)]
 struct Scripted {
+    script: Script,
+}
+
+/// What all of a session's pages do.
+#[derive(Clone, Debug)]
+struct Script {
     calls: mpsc::Sender<Call>,
+    /// The phase that never ends.
+    stuck_in: Option<Phase>,
 }
 
 /// What a session did to its page.
@@ -37,26 +49,39 @@ enum Call {
     /// It was opened; here are the page's lips.
     Opened(mpsc::Sender<Fact>),
     RefreshCodes,
+    /// For which number, and whether in place of an expired one.
+    PairingCode(String, bool),
     HandedOver(Outgoing),
     LoggedOut,
     TakenOver,
+    LookedAt,
     Closed,
 }
 
 impl Driver for Scripted {
-    type Settings = mpsc::Sender<Call>;
+    type Settings = Script;
 
     async fn open(
-        calls: &mpsc::Sender<Call>,
+        script: &Script,
         _profile: &Path,
         facts: mpsc::Sender<Fact>,
         stop: CancellationToken,
     ) -> Result<Self, OpenError> {
-        let opened = stop.run_until_cancelled(calls.send(Call::Opened(facts)));
+        if script.stuck_in == Some(Phase::Launch) {
+            stop.cancelled().await;
+        }
+        let opened = stop.run_until_cancelled(script.calls.send(Call::Opened(facts)));
         opened.await.ok_or(OpenError::Cancelled)?.unwrap();
         Ok(Self {
-            calls: calls.clone(),
+            script: script.clone(),
         })
+    }
+
+    async fn navigate(&self) -> Result<(), String> {
+        if self.script.stuck_in == Some(Phase::Navigate) {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 
     fn chrome_pid(&self) -> Option<u32> {
@@ -64,7 +89,20 @@ impl Driver for Scripted {
     }
 
     async fn refresh_codes(&self) -> Result<(), String> {
-        self.calls.send(Call::RefreshCodes).await.unwrap();
+        self.script.calls.send(Call::RefreshCodes).await.unwrap();
+        Ok(())
+    }
+
+    async fn request_pairing_code(
+        &self,
+        phone: &str,
+        is_renewal: bool,
+    ) -> Result<(), PairingError> {
+        let asked = Call::PairingCode(phone.to_owned(), is_renewal);
+        self.script.calls.send(asked).await.unwrap();
+        if phone.ends_with("0000") {
+            return Err(PairingError::Refused("no such account".to_owned()));
+        }
         Ok(())
     }
 
@@ -93,7 +131,8 @@ impl Driver for Scripted {
         prepared: &Prepared,
         outgoing: &Outgoing,
     ) -> Result<Handed, HandOverError> {
-        self.calls
+        self.script
+            .calls
             .send(Call::HandedOver(outgoing.clone()))
             .await
             .unwrap();
@@ -104,17 +143,28 @@ impl Driver for Scripted {
     }
 
     async fn take_over(&self) -> Result<(), String> {
-        self.calls.send(Call::TakenOver).await.unwrap();
+        self.script.calls.send(Call::TakenOver).await.unwrap();
         Ok(())
     }
 
     async fn log_out(&self) -> Result<(), LogoutError> {
-        self.calls.send(Call::LoggedOut).await.unwrap();
+        self.script.calls.send(Call::LoggedOut).await.unwrap();
         Ok(())
     }
 
+    async fn evidence(&self) -> PageEvidence {
+        self.script.calls.send(Call::LookedAt).await.unwrap();
+        PageEvidence {
+            url: Some("about:blank".to_owned()),
+            title: None,
+            chrome_version: "156.0.0.0".to_owned(),
+            console: Err(LeftOut::Chats),
+            screenshot: Ok(vec![1]),
+        }
+    }
+
     async fn close(self) -> Closed {
-        self.calls.send(Call::Closed).await.unwrap();
+        self.script.calls.send(Call::Closed).await.unwrap();
         Closed::Asked
     }
 }
@@ -150,15 +200,28 @@ impl Stage {
         }
     }
 
+    fn evidence(&self, id: &str) -> EvidenceFolder {
+        EvidenceFolder::new(self.folder.path().join("evidence").join(id))
+    }
+
     fn session(&self, id: &str) -> Session {
+        self.session_stuck_in(id, None)
+    }
+
+    fn session_stuck_in(&self, id: &str, stuck_in: Option<Phase>) -> Session {
         let (calls_tx, calls) = mpsc::channel(64);
         let (handle, actor) = Actor::<Scripted>::new(ActorOptions {
             id: id.parse().unwrap(),
             profile: self.folder.path().join(id),
-            page: calls_tx,
+            evidence: self.evidence(id),
+            page: Script {
+                calls: calls_tx,
+                stuck_in,
+            },
             capacity: Arc::clone(&self.capacity),
             starts: Arc::clone(&self.starts),
-            qr_timeout: Duration::from_secs(300),
+            limits: StartLimits::default(),
+            pairing_life: Duration::from_secs(180),
             take_over: true,
             sends: SendLimits {
                 queue_max: NonZeroUsize::new(100).unwrap(),
@@ -187,11 +250,15 @@ struct Session {
 }
 
 impl Session {
+    /// The next thing that it does to its page, but for looks at one that fails.
     async fn call(&mut self) -> Call {
-        timeout(NEVER, self.calls.recv())
-            .await
-            .expect("the page was asked for nothing")
-            .unwrap()
+        loop {
+            let call = timeout(NEVER, self.calls.recv()).await;
+            let call = call.expect("the page was asked for nothing").unwrap();
+            if !matches!(call, Call::LookedAt) {
+                return call;
+            }
+        }
     }
 
     async fn opened(&mut self) -> mpsc::Sender<Fact> {

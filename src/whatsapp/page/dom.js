@@ -5,6 +5,8 @@
 // It relies on (LANDMARKS, TICKS; WHATSAPP.md, sections 1, 2 and 4, has their sources):
 //   the route /send?phone=<digits>          opens the chat with a number, at the price of loading the page anew
 //   [data-ref], the login landmarks         the code and the login screen
+//   the screens behind the hint             linking by phone number: its field, which takes "+" and the digits and Enter, and
+//                                           data-link-code
 //   #pane-side                              the chat list: linked; what stands beside it is where the banner appears
 //   #main, its header and its footer        the open chat, the compose box (contenteditable) and the send button's icon
 //   [data-id^="true_"]                      own bubbles: data-id is the message's full id
@@ -26,7 +28,13 @@
     // The element around the picture carries the code's text.
     code: "[data-ref]",
     // The login screen, with or without a code on it.
-    login: '[data-testid="link-device-qr-code"], canvas[aria-label*="Scan"], [data-testid^="link-device-qrcode-alt-linking"], [data-ref]',
+    login: '[data-testid="link-device-qr-code"], canvas[aria-label*="Scan"], [data-testid^="link-device-qrcode-alt-linking"], [data-ref], [data-testid="link-device-phone-number-entry-screen"], [data-link-code]',
+    // The way from the code to the number; on the screens of the number the same landmark leads back.
+    byNumber: '[data-testid="link-device-qrcode-alt-linking-hint"]',
+    // Linking by phone number: the field for the number, what it says of a wrong one, the code, whose characters stand in it.
+    numberField: 'input[data-testid="phone-number-input"], input[data-testid="link-device-phone-number-input"], [data-testid="link-device-phone-number-entry-screen"] input',
+    numberTrouble: "#link-device-phone-number-entry-screen-error",
+    pairingCode: "[data-link-code]",
     // Shown when the codes of a batch have run out.
     refresh: '[data-testid="link_device_qr_expired_refresh_button"]',
     // The list of chats, which arrives last.
@@ -58,6 +66,7 @@
     openElsewhere: { en: ["use here"], es: ["usar aquí"], pt: ["usar nesta janela"] },
     banned: { en: ["temporarily banned"], es: ["suspendida temporalmente"], pt: ["temporariamente banida"] },
     passkey: { en: ["passkey"], es: ["llave de acceso"], pt: ["chave de acesso"] },
+    tooMany: { en: ["too many attempts"], es: ["demasiados intentos"], pt: ["muitas tentativas"] },
     updateBrowser: { en: ["update", "chrome"], es: ["actualiz", "chrome"], pt: ["atualize", "chrome"] },
   };
 
@@ -78,6 +87,10 @@
   const RETELL_MS = [200, 1000, 3000];
   // A bubble of a long text is cut ("read more"); that much of it is always there.
   const SHOWN_CHARACTERS = 200;
+  // Each screen of the login is there a moment after the click that leads to it, and after a reload within seconds.
+  const SCREEN_MS = 10000;
+  // A pairing code is one answer of WhatsApp's server away.
+  const PAIRING_MS = 15000;
   // Shorter figures are times, dates and counts.
   const SHORTEST_NUMBER = 7;
 
@@ -125,6 +138,10 @@
     return !isKnown && says(document.body?.textContent ?? "", "updateBrowser") ? "UPDATE_REQUIRED" : null;
   };
 
+  // A, B, C … as the page writes its cells.
+  const pairingCode = () => find("pairingCode")?.getAttribute("data-link-code")?.replace(/[^0-9A-Z]/gi, "") || null;
+  const digitsOf = (text) => text.replace(/\D/g, "");
+
   let lastView = "";
   const tellView = () => {
     const linked = isLinked();
@@ -136,6 +153,7 @@
       linked,
       login,
       codes_ended,
+      pairing_code: login ? pairingCode() : null,
       code: login && !codes_ended ? find("code")?.getAttribute("data-ref") || null : null,
       // The page shows its own number nowhere but in its settings.
       account: null,
@@ -180,7 +198,7 @@
     childList: true,
     characterData: true,
     attributes: true,
-    attributeFilter: ["data-ref", "data-testid", "data-id", "data-icon", "aria-label", "id", "role", "hidden"],
+    attributeFilter: ["data-ref", "data-testid", "data-link-code", "data-id", "data-icon", "aria-label", "id", "role", "hidden"],
   };
   new MutationObserver(later).observe(document, CHANGES);
   later();
@@ -263,7 +281,46 @@
   };
   const shows = (bubble, body) => bare(textOf(bubble)).includes([...bare(body)].slice(0, SHOWN_CHARACTERS).join(""));
 
+  // The number that the code's screen was asked for with, in this document.
+  let pairedWith = null;
+  const screen = (phone) => {
+    if (find("dialog")) return "other";
+    if (find("numberField")) return "number";
+    if (find("pairingCode")) return pairedWith === phone ? "code" : "other";
+    // Without code or field the hint leads back from the code's screen, where the page is about to show another code.
+    if (pairedWith) return pairedWith === phone ? "code" : "other";
+    return find("code") ?? find("refresh") ? "scan" : null;
+  };
+
   return {
+    // {phone: digits} -> which screen of the login is there, once one is.
+    pairingScreen: async ({ phone }) => (await until(() => screen(phone), SCREEN_MS)) ?? "other",
+
+    // Where to click to link by phone number.
+    byNumberTarget: () => target(find("byNumber"), "way to link by phone number"),
+
+    // Where to click to type the number.
+    numberField: async () => target(await until(() => find("numberField"), SCREEN_MS), "field for the phone number"),
+
+    // {phone}: the field holds exactly the number.
+    numberTyped: async ({ phone }) => {
+      const isTyped = () => digitsOf(find("numberField")?.value ?? "") === phone;
+      if (!(await until(isTyped, TYPED_MS))) throw failure("NOT_TYPED", "the field does not hold the phone number");
+      pairedWith = phone;
+    },
+
+    // {phone} once the page shows its code, or an error that says why not.
+    pairingAnswer: async ({ phone }) => {
+      const look = () => (find("dialog") ? "notice" : find("numberTrouble") ? "trouble" : pairingCode() && pairedWith === phone && "code");
+      const end = await until(look, PAIRING_MS);
+      if (end === "code") return;
+      pairedWith = null;
+      if (end === "trouble") throw failure("PAIRING_REFUSED", "the page takes this for no phone number");
+      if (end !== "notice") throw failure("PAIRING_FAILED", "the page showed no code");
+      const isLimit = all("dialog").some((dialog) => says(dialog.textContent, "tooMany"));
+      throw failure(isLimit ? "PAIRING_RATE_LIMITED" : "PAIRING_REFUSED", "the page shows a notice instead of a code");
+    },
+
     // Where a person would click for fresh codes: {x, y} in the window.
     refreshTarget: () => target(find("refresh"), "button for fresh codes"),
 

@@ -31,6 +31,12 @@
       noiseInfo: ["WAWebUserPrefsInfoStore", "waNoiseInfo"],
       signalStore: ["WAWebSignalStoreApi", "waSignalStore"],
     },
+    // Without these the phone can scan a code, but not type one. Looked for when a code to type is wanted.
+    pairing: {
+      setPairingType: ["WAWebAltDeviceLinkingApi", "setPairingType"],
+      initializePairing: ["WAWebAltDeviceLinkingApi", "initializeAltDeviceLinking"],
+      startPairing: ["WAWebAltDeviceLinkingApi", "startAltLinkingFlow"],
+    },
     // Without these bad news is told later, or by the screen only.
     news: {
       Cmd: ["WAWebCmd", "Cmd"],
@@ -50,6 +56,16 @@
     account_temporarily_banned: "TEMPORARILY_BANNED",
     storage_initialization_error: "STORAGE_ERROR",
   };
+  // What WhatsApp's server says instead of a pairing code (WASmaxInMdIqMixinErrors); the rest is no word on the number.
+  const PAIRING_ERRORS = {
+    IQErrorBadRequest: "PAIRING_REFUSED",
+    IQErrorForbidden: "PAIRING_REFUSED",
+    IQErrorFeatureNotAvailable: "PAIRING_REFUSED",
+    IQErrorRateOverlimit: "PAIRING_RATE_LIMITED",
+  };
+  // The end of a pairing code, as the page hears it from its server; without it the code's known life decides.
+  const PAIRING_EVENTS = ["WAWebLinkDeviceEvents", "WAWebLinkDeviceEvents"];
+  const PAIRING_OVER = "link_device_events:refresh_alt_linking_code link_device_events:force_manual_refresh link_device_events:error_alt_linking";
   // The secret has moved between builds; it can change while pairing, so it is read for each code.
   const SECRET_HOMES = ["WAWebUserPrefsMultiDevice", "WAWebAdvSignatureApi"];
 
@@ -84,6 +100,8 @@
 
   let code = null;
   let codeTimer = 0;
+  let pairingCode = null;
+  let screenIsStale = false;
   let announced = null;
   let syncPercent = null;
 
@@ -115,6 +133,10 @@
       // After the last code of a batch Conn keeps its ref: what was built from it is worthless.
       if (view.codes_ended) code = null;
       view.code = view.login ? code : null;
+      // A code ends with the connection on which it was asked for.
+      if (!view.login) pairingCode = null;
+      view.pairing_code = pairingCode;
+      view.screen_is_stale = screenIsStale;
       view.online = view.linked && state === "CONNECTED" && found.Stream.mode === "MAIN";
       view.can_send = missing.send.length === 0;
       view.trouble = trouble();
@@ -145,6 +167,7 @@
 
   const onRef = () => {
     code = null;
+    screenIsStale = false;
     clearTimeout(codeTimer);
     codeTimer = setTimeout(async () => {
       try {
@@ -205,7 +228,7 @@
     }
   };
   const look = () => {
-    const isMissing = Object.keys(NAMES).flatMap(probe).length > 0;
+    const isMissing = Object.keys(NAMES).filter((group) => group !== "pairing").flatMap(probe).length > 0;
     const isLate = Date.now() - began > PROBE_PATIENCE_MS;
     isSettled ||= !isMissing || isLate;
     watchAll();
@@ -297,6 +320,28 @@
     refreshCodes: async () => {
       if (!found.refreshQR) throw failure("NO_REFRESH", "WAWebLaunchSocketUtils.refreshQR is missing");
       await found.refreshQR();
+    },
+
+    // {phone: digits, renewal}. The code goes out with the view. Two at once would end each other's code.
+    async requestPairingCode({ phone, renewal }) {
+      const missing = [...probe("state"), ...probe("pairing")];
+      if (missing.length > 0) throw failure("NO_PAIRING", `WhatsApp Web has no ${missing.join(", ")}`);
+      found.PairingEvents ??= resolve(PAIRING_EVENTS);
+      watch("PairingEvents", PAIRING_OVER, () => { pairingCode = null; tell(); });
+      pairingCode = null;
+      found.setPairingType("ALT_DEVICE_LINKING");
+      await found.initializePairing();
+      // It makes a new secret: the code to scan is built anew, and the one on the screen is good for nothing until the next.
+      code = await buildCode().catch(() => null);
+      screenIsStale = true;
+      tell();
+      try {
+        pairingCode = await found.startPairing(phone, !renewal);
+      } catch (error) {
+        const name = error?.type?.name;
+        throw failure(PAIRING_ERRORS[name] ?? "PAIRING_FAILED", name ?? String(error?.message ?? error));
+      }
+      tell();
     },
 
     // "Use here": the account is open in another window.

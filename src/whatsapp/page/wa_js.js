@@ -56,6 +56,16 @@
     PROXYBLOCK: "PROXY_BLOCKED",
   };
 
+  // What WhatsApp's server says instead of a pairing code (WASmaxInMdIqMixinErrors); the rest is no word on the number.
+  const PAIRING_ERRORS = {
+    IQErrorBadRequest: "PAIRING_REFUSED",
+    IQErrorForbidden: "PAIRING_REFUSED",
+    IQErrorFeatureNotAvailable: "PAIRING_REFUSED",
+    IQErrorRateOverlimit: "PAIRING_RATE_LIMITED",
+  };
+  // The end of a pairing code, as the page hears it from its server; without it the code's known life decides.
+  const PAIRING_OVER = ["link_device_events:refresh_alt_linking_code", "link_device_events:force_manual_refresh", "link_device_events:error_alt_linking"];
+
   const failure = (code, detail) => Object.assign(new Error(detail), { code });
   // Errors of wa-js repeat whom they are about: a number must not get into answers and logs.
   const textOf = (error) => String(error?.message ?? error).replace(/\d{5,}/g, "…");
@@ -132,6 +142,9 @@
   let connectedAt = 0;
   let code = null;
   let codeTimer = 0;
+  let pairingCode = null;
+  let hearsPairing = false;
+  let screenIsStale = false;
 
   const isLinked = () => Boolean(WPP().conn.isAuthenticated() || WPP().conn.isRegistered());
   const me = () => WPP().whatsapp.UserPrefs?.getMaybeMePnUser?.();
@@ -153,6 +166,10 @@
       // After the last code of a batch Conn keeps its ref: what was built from it is worthless.
       if (view.codes_ended) code = null;
       view.code = view.login ? code : null;
+      // A code ends with the connection on which it was asked for.
+      if (!view.login) pairingCode = null;
+      view.pairing_code = pairingCode;
+      view.screen_is_stale = screenIsStale;
       view.online = view.linked && state === "CONNECTED" && mode === "MAIN";
       view.trouble = TROUBLES[state] ?? TROUBLES[mode] ?? null;
       // Receipts are only heard by a wa-js that is fully ready.
@@ -174,6 +191,7 @@
   };
   const onRef = () => {
     code = null;
+    screenIsStale = false;
     clearTimeout(codeTimer);
     codeTimer = setTimeout(async () => {
       // The page's own picture, read by the adapter "dom", is the only source when this fails.
@@ -352,6 +370,33 @@
         if (!isThere("WAWebLaunchSocketUtils")) throw failure("NO_REFRESH", `wa-js: ${textOf(error)}`);
         await window.require("WAWebLaunchSocketUtils").refreshQR();
       }
+    },
+
+    // {phone: digits, renewal}. The code goes out with the view. What WPP.conn.genLinkDeviceCodeForPhoneNumber calls, whose
+    // own arguments change with its version; its managed twin (since 4.6.0) renews 15 s later than codes end.
+    async requestPairingCode({ phone, renewal }) {
+      const { whatsapp } = ready();
+      const { initializeAltDeviceLinking, genLinkDeviceCodeForPhoneNumber } = whatsapp.functions;
+      if (!initializeAltDeviceLinking || !genLinkDeviceCodeForPhoneNumber) throw failure("NO_PAIRING", "wa-js does not find genLinkDeviceCodeForPhoneNumber");
+      if (!hearsPairing) {
+        // Known to wa-js since 4.6.0.
+        const events = whatsapp.LinkDeviceEvents ?? (isThere("WAWebLinkDeviceEvents") ? window.require("WAWebLinkDeviceEvents").WAWebLinkDeviceEvents : null);
+        for (const event of PAIRING_OVER) events?.on?.(event, () => { pairingCode = null; tell(); });
+        hearsPairing = true;
+      }
+      pairingCode = null;
+      await initializeAltDeviceLinking();
+      // It makes a new secret: the code to scan is built anew, and the one on the screen is good for nothing until the next.
+      code = await buildCode().catch(() => null);
+      screenIsStale = true;
+      tell();
+      try {
+        pairingCode = await genLinkDeviceCodeForPhoneNumber(phone, !renewal);
+      } catch (error) {
+        const name = error?.type?.name;
+        throw failure(PAIRING_ERRORS[name] ?? "PAIRING_FAILED", name ?? textOf(error));
+      }
+      tell();
     },
 
     takeOver: async () => {

@@ -8,7 +8,7 @@ use session_manager::browser::{Browser, LaunchOptions};
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::chrome::headless_shell;
+use super::chrome::{PATIENCE, headless_shell};
 
 /// The slowest thing a page does in these tests is to notice a loss and come back: some 2 s.
 const STATE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -25,6 +25,7 @@ impl Chrome {
             program: headless_shell().await,
             profile: profile.to_owned(),
             extra_args: Vec::new(),
+            timeout: PATIENCE,
         };
         Self(
             Browser::open(options, &CancellationToken::new())

@@ -1,0 +1,93 @@
+//! Which cause gets which answer.
+
+use super::*;
+
+#[track_caller]
+fn assert_answer(error: impl Into<ApiError>, status: u16, code: &str, loudness: Loudness) {
+    let error = error.into();
+    let answer = (error.status().as_u16(), error.code(), error.loudness());
+    assert_eq!(answer, (status, code, loudness), "{error:?}");
+}
+
+#[test]
+fn each_cause_has_its_status_its_code_and_its_loudness() {
+    use Loudness::{Attention, Bug, Usual};
+    let failed = |code| ConnectError::Failed(Reason::new(code, "why"));
+    assert_answer(failed(ReasonCode::QrTimeout), 500, "QR_TIMEOUT", Usual);
+    assert_answer(
+        failed(ReasonCode::ProfileInUse),
+        500,
+        "PROFILE_IN_USE",
+        Attention,
+    );
+    assert_answer(
+        ConnectError::TooManySessions,
+        503,
+        "TOO_MANY_SESSIONS",
+        Usual,
+    );
+    let not_paired = |code| ConnectError::NotPaired(Reason::new(code, "why"));
+    assert_answer(
+        not_paired(ReasonCode::PairingRefused),
+        400,
+        "PAIRING_REFUSED",
+        Usual,
+    );
+    assert_answer(
+        not_paired(ReasonCode::PairingRateLimited),
+        429,
+        "PAIRING_RATE_LIMITED",
+        Usual,
+    );
+    assert_answer(
+        not_paired(ReasonCode::PairingFailed),
+        500,
+        "PAIRING_FAILED",
+        Attention,
+    );
+    assert_answer(ConnectError::ShuttingDown, 503, "SHUTTING_DOWN", Usual);
+    let unconfirmed = DisconnectError::LogoutUnconfirmed("no answer".to_owned());
+    assert_answer(unconfirmed, 500, "LOGOUT_UNCONFIRMED", Attention);
+    assert_answer(DisconnectError::NotLinked, 409, "NOT_LINKED", Usual);
+    assert_answer(
+        SendError::NotReady {
+            state: "INIT",
+            reason: None,
+        },
+        503,
+        "SESSION_NOT_READY",
+        Usual,
+    );
+    assert_answer(
+        SendError::NotOnWhatsApp,
+        400,
+        "NUMBER_NOT_ON_WHATSAPP",
+        Usual,
+    );
+    assert_answer(
+        SendError::Failed("no".to_owned()),
+        500,
+        "SEND_FAILED",
+        Attention,
+    );
+    let retry_after = std::time::Duration::from_secs(70);
+    let full = SendError::QueueFull { retry_after };
+    assert_answer(full, 429, "QUEUE_FULL", Usual);
+    assert_answer(ApiError::Panic("inside".to_owned()), 500, "INTERNAL", Bug);
+}
+
+#[test]
+fn an_unconfirmed_send_carries_its_id_and_a_full_queue_says_when_to_come_back() {
+    let unconfirmed = ApiError::from(SendError::Unconfirmed {
+        message_id: Some("true_1@c.us_3EB0".to_owned()),
+        detail: "the page is gone".to_owned(),
+    });
+    assert_eq!(
+        (unconfirmed.status().as_u16(), unconfirmed.code()),
+        (500, "SEND_UNCONFIRMED")
+    );
+    assert_eq!(unconfirmed.message_id(), Some("true_1@c.us_3EB0"));
+    let retry_after = std::time::Duration::from_secs(70);
+    let full = ApiError::from(SendError::QueueFull { retry_after }).into_response();
+    assert_eq!(full.headers()["retry-after"], "71");
+}

@@ -1,0 +1,46 @@
+//! `/sessions/{id}/evidence`: what a session that failed has left behind, and evidence on request.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    contract::EvidenceAnswer,
+    error::ApiError,
+    extract::{Json, answer_headers},
+    state::AppState,
+    target::TargetInPath,
+};
+use crate::session::EvidenceError;
+
+/// The latest evidence, in words.
+pub(super) async fn latest(
+    State(app): State<AppState>,
+    TargetInPath(target): TargetInPath,
+) -> Result<Json<EvidenceAnswer>, ApiError> {
+    let latest = app.registry().evidence(&target.id).latest().await?;
+    let evidence = latest.ok_or(ApiError::NoEvidence)?;
+    Ok(Json(EvidenceAnswer::of(target, evidence)))
+}
+
+/// Its picture.
+pub(super) async fn screenshot(
+    State(app): State<AppState>,
+    TargetInPath(target): TargetInPath,
+) -> Result<Response, ApiError> {
+    let png = app.registry().evidence(&target.id).screenshot().await?;
+    let png = png.ok_or(ApiError::NoEvidence)?;
+    Ok((answer_headers("image/png"), png).into_response())
+}
+
+/// Looks at the running page now.
+pub(super) async fn take(
+    State(app): State<AppState>,
+    TargetInPath(target): TargetInPath,
+) -> Result<Json<EvidenceAnswer>, ApiError> {
+    let session = app.registry().find(&target.id);
+    let session = session.ok_or(EvidenceError::NotRunning)?;
+    let evidence = session.take_evidence().await?;
+    Ok(Json(EvidenceAnswer::of(target, evidence)))
+}
