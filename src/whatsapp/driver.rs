@@ -107,6 +107,8 @@ pub struct Standing {
     pub serving: Option<super::AdapterName>,
     /// The adapters that find everything that a send needs, in the order in which they are tried.
     pub senders: Vec<super::AdapterName>,
+    /// Those that find everything and have failed all the same; they come last.
+    pub failing: Vec<super::AdapterName>,
     /// The version of wa-js, once it is loaded.
     pub wa_js_version: Option<String>,
     /// What the adapters lack, as `adapter: name`.
@@ -152,6 +154,7 @@ impl fmt::Debug for Standing {
             .field("trouble", &self.trouble)
             .field("serving", &self.serving)
             .field("senders", &self.senders)
+            .field("failing", &self.failing)
             .field("wa_js_version", &self.wa_js_version)
             .field("missing", &self.missing)
             .finish_non_exhaustive()

@@ -26,6 +26,7 @@ use super::{
     bridge::{Message, Said},
     bundle::{Bundle, Outcome},
     scripts::BINDING,
+    sending::Verdict,
 };
 use crate::browser::BrowserLost;
 
@@ -52,6 +53,7 @@ pub(super) fn spawn(
     lost: impl Future<Output = BrowserLost> + Send + 'static,
     facts: mpsc::Sender<Fact>,
     away: watch::Receiver<Option<Instant>>,
+    verdicts: mpsc::Receiver<Verdict>,
 ) -> (watch::Receiver<Standing>, JoinHandle<()>) {
     let (standings, standing) = watch::channel(Standing::default());
     let listener = Listener {
@@ -63,7 +65,7 @@ pub(super) fn spawn(
     };
     (
         standing,
-        tokio::spawn(listener.run(ears, Box::pin(lost), away)),
+        tokio::spawn(listener.run(ears, Box::pin(lost), away, verdicts)),
     )
 }
 
@@ -89,6 +91,7 @@ impl Listener {
         mut ears: Ears,
         mut lost: Pin<Box<dyn Future<Output = BrowserLost> + Send>>,
         mut left: watch::Receiver<Option<Instant>>,
+        mut verdicts: mpsc::Receiver<Verdict>,
     ) {
         loop {
             let back_by = self.away.as_ref().map(|absence| absence.until);
@@ -106,6 +109,10 @@ impl Listener {
                     None => continue,
                 },
                 Some((document, outcome)) = self.wa_js.loads.next() => match self.on_load(document, outcome) {
+                    Some(fact) => fact,
+                    None => continue,
+                },
+                Some(verdict) = verdicts.recv() => match self.judge(verdict) {
                     Some(fact) => fact,
                     None => continue,
                 },
@@ -147,8 +154,9 @@ impl Listener {
             (Said::Document, _) => {
                 self.views.forget();
                 self.wa_js.forget();
-                if let Some(absence) = &mut self.away {
-                    absence.has_new_document = true;
+                match &mut self.away {
+                    Some(absence) => absence.has_new_document = true,
+                    None => self.views.trust_all(),
                 }
             }
             (Said::WantsBundle, _) => self.wa_js.can_load = Some(called.execution_context_id),
@@ -161,6 +169,16 @@ impl Listener {
                 self.views.update_broken(adapter, "its script");
             }
             (Said::View { .. } | Said::Broken { .. }, None) => return None,
+        }
+        self.load_wa_js();
+        self.stands()
+    }
+
+    /// A send has shown what an adapter is worth.
+    fn judge(&mut self, verdict: Verdict) -> Option<Fact> {
+        match verdict {
+            Verdict::Failed { adapter, why } => self.views.update_failing(adapter, why),
+            Verdict::Worked { adapter } => self.views.trust(adapter),
         }
         self.load_wa_js();
         self.stands()

@@ -15,6 +15,7 @@ mod input;
 mod listener;
 mod page;
 mod scripts;
+mod sending;
 mod typing;
 
 pub use adapter::{AdapterName, UnknownAdapter};

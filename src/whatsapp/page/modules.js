@@ -2,8 +2,10 @@
 // WHATSAPP.md, sections 1, 2, 4 and 13, has the source of each fact used here.
 //
 // To mend a renamed module: copy this file into PAGE_SCRIPTS_DIR, change the name in NAMES, restart the session.
-(function modules(say) {
+(function modules(say, shared) {
   "use strict";
+
+  const { TROUBLES, TROUBLE_EVENTS, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME } = shared;
 
   // What we call -> where it lives: [module, export], or [module] for a module's default export.
   const NAMES = {
@@ -37,19 +39,6 @@
       BackendEvents: ["WAWebBackendEventBus", "BackendEventBus"],
     },
   };
-  // What keeps the page from working, by the state of the socket or the mode of the stream.
-  const TROUBLES = {
-    CONFLICT: "OPENED_ELSEWHERE",
-    DEPRECATED_VERSION: "UPDATE_REQUIRED",
-    TOS_BLOCK: "TERMS_BLOCKED",
-    SMB_TOS_BLOCK: "TERMS_BLOCKED",
-    PROXYBLOCK: "PROXY_BLOCKED",
-  };
-  // The same, as events of the page's back end. They are said once and hold for the life of the document.
-  const TROUBLE_EVENTS = {
-    account_temporarily_banned: "TEMPORARILY_BANNED",
-    storage_initialization_error: "STORAGE_ERROR",
-  };
   // The secret has moved between builds; it can change while pairing, so it is read for each code.
   const SECRET_HOMES = ["WAWebUserPrefsMultiDevice", "WAWebAdvSignatureApi"];
 
@@ -57,11 +46,6 @@
   const PROBE_PATIENCE_MS = 5000;
   const PROBE_INTERVAL_MS = 100;
   const LATE_PROBE_INTERVAL_MS = 1000;
-  // The code is read from the screen if it is there; the one built here waits that long for it.
-  const CODE_HEAD_START_MS = 700;
-  // Since May 2026 the code is a link that a phone's camera opens too (whatsmeow 876de1e9).
-  const CODE_PREFIX = "https://wa.me/settings/linked_devices#";
-  const PLATFORM_CHROME = "1";
 
   const failure = (code, detail) => Object.assign(new Error(detail), { code });
 
@@ -232,13 +216,17 @@
     // {key, to: digits} -> {message_id, chat}. Looks up, sends nothing.
     async prepare({ key, to }) {
       mustBeLoaded();
+      const wid = found.createWid(`${to}@c.us`);
       let known;
       try {
-        known = await found.queryWidExists(found.createWid(`${to}@c.us`));
+        known = await found.queryWidExists(wid);
       } catch (error) {
+        if (error instanceof TypeError) throw error;
         throw failure("CHECK_FAILED", `the number could not be checked: ${error?.message ?? error}`);
       }
-      if (!known?.wid) throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
+      if (!known) throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
+      // An answer of another shape says nothing about the number.
+      if (!known.wid) throw failure("CHECK_FAILED", "the number could not be checked: WhatsApp's answer was not understood");
       const latest = await found.findOrCreateLatestChat(known.wid);
       const chat = String((latest?.chat ?? latest)?.id ?? known.wid);
       // `_serialized` is gone since build 2.3000.1042401057; toString stays.
