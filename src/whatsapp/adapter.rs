@@ -157,7 +157,8 @@ impl Views {
         view.as_ref()
     }
 
-    /// Whether wa-js has its turn: each adapter before it has spoken, and lacks something or fails.
+    /// Whether wa-js has its turn: each adapter before it has spoken, and lacks something or fails; and it does not fail
+    /// itself.
     pub(super) fn need_wa_js(&self) -> bool {
         let has_had_its_turn = |(name, view): &(AdapterName, Option<View>)| {
             let lacks = |view: &View| !view.missing.is_empty() || self.is_failing(*name);
@@ -167,7 +168,8 @@ impl Views {
             .heard
             .iter()
             .position(|(name, _)| *name == AdapterName::WaJs);
-        at.is_some_and(|at| self.heard[..at].iter().all(has_had_its_turn))
+        !self.is_failing(AdapterName::WaJs)
+            && at.is_some_and(|at| self.heard[..at].iter().all(has_had_its_turn))
     }
 
     /// How the page stands: its state from the first adapter that can tell, sends by the first that can send; one that
@@ -175,7 +177,7 @@ impl Views {
     /// by a weaker one.
     pub(super) fn standing(&self) -> Standing {
         let wa_js_has_its_turn = self.need_wa_js();
-        let heard: Vec<_> = self
+        let candidates: Vec<_> = self
             .heard
             .iter()
             // One that is not loaded is neither waited for nor missed.
@@ -184,8 +186,14 @@ impl Views {
                     || wa_js_has_its_turn
                     || view.as_ref().is_some_and(|view| view.version.is_some())
             })
+            // Nor is one that would come last.
+            .filter(|(name, view)| view.is_some() || !self.is_failing(*name))
+            .collect();
+        let heard: Vec<_> = candidates
+            .iter()
             .map_while(|(name, view)| view.as_ref().map(|view| (*name, view)))
             .collect();
+        let undecided = heard.len() < candidates.len();
         let state = heard.iter().find(|(_, view)| view.state_known);
         let mut senders: Vec<_> = heard
             .iter()
@@ -252,6 +260,7 @@ impl Views {
             serving: Some(senders.first().copied().unwrap_or(*state_from)),
             senders,
             failing,
+            undecided,
             wa_js_version,
             missing,
         }

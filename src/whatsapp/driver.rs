@@ -109,6 +109,8 @@ pub struct Standing {
     pub senders: Vec<super::AdapterName>,
     /// Those that find everything and have failed all the same; they come last.
     pub failing: Vec<super::AdapterName>,
+    /// An adapter that goes before others has not spoken yet: `senders` may still change for the better.
+    pub undecided: bool,
     /// The version of wa-js, once it is loaded.
     pub wa_js_version: Option<String>,
     /// What the adapters lack, as `adapter: name`.
@@ -140,6 +142,12 @@ impl Standing {
     pub fn is_ready(&self) -> bool {
         self.linked && self.online && self.trouble.is_none() && !self.senders.is_empty()
     }
+
+    /// Whether a send would go to an adapter that has failed, for want of a better one.
+    pub(super) fn is_last_resort(&self) -> bool {
+        let first = self.senders.first();
+        first.is_some_and(|first| self.failing.contains(first))
+    }
 }
 
 impl fmt::Debug for Standing {
@@ -155,6 +163,7 @@ impl fmt::Debug for Standing {
             .field("serving", &self.serving)
             .field("senders", &self.senders)
             .field("failing", &self.failing)
+            .field("undecided", &self.undecided)
             .field("wa_js_version", &self.wa_js_version)
             .field("missing", &self.missing)
             .finish_non_exhaustive()

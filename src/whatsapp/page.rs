@@ -190,7 +190,6 @@ impl WhatsAppPage {
         Sending {
             page: self.browser.page(),
             away: &self.away,
-            adapters: &self.adapters,
             standing: &self.standing,
             verdicts: &self.verdicts,
         }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a send moves on to another adapter only when it is certain that the one before handed nothing over.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use chromiumoxide::Page;
 use serde::Deserialize;
@@ -44,8 +44,6 @@ pub(super) enum Verdict {
 pub(super) struct Sending<'a> {
     pub(super) page: &'a Page,
     pub(super) away: &'a Away,
-    /// In the order in which they are tried.
-    pub(super) adapters: &'a [AdapterName],
     pub(super) standing: &'a watch::Receiver<Standing>,
     pub(super) verdicts: &'a mpsc::Sender<Verdict>,
 }
@@ -64,6 +62,10 @@ enum Outcome {
 impl Sending<'_> {
     /// Lets the first adapter that can make the message ready do so.
     pub(super) async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
+        let mut standing = self.standing.clone();
+        let is_decided = |standing: &Standing| !standing.undecided || !standing.is_last_resort();
+        // Whatever it comes to, the senders of that moment try.
+        drop(timeout(WA_JS_TIMEOUT, standing.wait_for(is_decided)).await);
         self.prepare_by(self.senders(), outgoing).await
     }
 
@@ -76,7 +78,7 @@ impl Sending<'_> {
         let mut prepared = prepared.clone();
         loop {
             let adapter = prepared.adapter;
-            let behind = self.behind(adapter);
+            let senders = self.senders();
             let (refused, is_own) = match self.hand_over_by(&prepared, outgoing).await {
                 Outcome::Handed(handed) => {
                     if self.standing.borrow().failing.contains(&adapter) {
@@ -88,9 +90,9 @@ impl Sending<'_> {
                 Outcome::Refused { why, is_own } => (why, is_own),
             };
             let rest = if is_own {
-                self.pass_over(adapter, &refused, behind).await
+                self.pass_over(adapter, &refused, &senders).await
             } else {
-                behind
+                behind(&senders, adapter).to_vec()
             };
             prepared = match self.prepare_by(rest, outgoing).await {
                 Ok(prepared) => prepared,
@@ -109,60 +111,49 @@ impl Sending<'_> {
         self.standing.borrow().senders.clone()
     }
 
-    /// Those that have not had their chance when `adapter` has.
-    fn behind(&self, adapter: AdapterName) -> Vec<AdapterName> {
-        let senders = self.senders();
-        let tried = senders.iter().position(|name| *name == adapter);
-        tried.map_or_else(Vec::new, |at| senders[at + 1..].to_vec())
-    }
-
     fn judge(&self, verdict: Verdict) {
         // A listener that has gone has no use for it.
         drop(self.verdicts.try_send(verdict));
     }
 
     /// An adapter has failed at its own part: it comes last from now on, and wa-js gets its turn if it has not had it.
-    /// Answers who is to try this send, of `rest` and wa-js.
+    /// Answers who is to try this send: who stood behind it among the `senders`, and who has come up since.
     async fn pass_over(
         &self,
         adapter: AdapterName,
         why: &str,
-        mut rest: Vec<AdapterName>,
+        senders: &[AdapterName],
     ) -> Vec<AdapterName> {
+        let rest = behind(senders, adapter);
         let is_known = self.standing.borrow().failing.contains(&adapter);
         let why = why.chars().take(LONGEST_WHY).collect();
         self.judge(Verdict::Failed { adapter, why });
-        let place = |wanted| self.adapters.iter().position(|name| *name == wanted);
-        let wa_js_may_come =
-            place(AdapterName::WaJs) > place(adapter) && !rest.contains(&AdapterName::WaJs);
-        if is_known || !wa_js_may_come {
-            return rest;
+        if is_known {
+            return rest.to_vec();
         }
         let mut standing = self.standing.clone();
-        let is_decided = |standing: &Standing| {
-            standing
-                .senders
-                .first()
-                .is_some_and(|name| *name != adapter)
-        };
-        let decided = timeout(WA_JS_TIMEOUT, standing.wait_for(is_decided)).await;
-        if let Ok(Ok(standing)) = decided
-            && standing.senders.contains(&AdapterName::WaJs)
-        {
-            rest.insert(0, AdapterName::WaJs);
+        let is_decided =
+            |standing: &Standing| standing.failing.contains(&adapter) && !standing.undecided;
+        match timeout(WA_JS_TIMEOUT, standing.wait_for(is_decided)).await {
+            Ok(Ok(standing)) => {
+                let has_its_chance =
+                    |name: &&AdapterName| rest.contains(name) || !senders.contains(name);
+                let next = standing.senders.iter().filter(has_its_chance);
+                next.copied().collect()
+            }
+            Ok(Err(_)) | Err(_) => rest.to_vec(),
         }
-        rest
     }
 
     async fn prepare_by(
         &self,
-        mut senders: Vec<AdapterName>,
+        senders: Vec<AdapterName>,
         outgoing: &Outgoing,
     ) -> Result<Prepared, PrepareError> {
-        // The session is READY, so this is a page between two documents.
+        // The session is READY, so no sender at all is a page between two documents.
         let mut failed = PrepareError::Interrupted("no adapter can send now".to_owned());
-        while !senders.is_empty() {
-            let adapter = senders.remove(0);
+        let mut rest = VecDeque::from(senders.clone());
+        while let Some(adapter) = rest.pop_front() {
             if adapter == AdapterName::Dom {
                 match self.typing().prepare(outgoing).await {
                     Err(PrepareError::Failed(why)) => failed = PrepareError::Failed(why),
@@ -179,7 +170,7 @@ impl Sending<'_> {
                 INTERRUPTED | NOT_LOADED => PrepareError::Interrupted(why.detail),
                 // Other errors of the page may be about the recipient.
                 "MISFIT" => {
-                    senders = self.pass_over(adapter, &why.detail, senders).await;
+                    rest = self.pass_over(adapter, &why.detail, &senders).await.into();
                     PrepareError::Failed(why.detail)
                 }
                 _ => PrepareError::Failed(why.detail),
@@ -244,4 +235,10 @@ impl Sending<'_> {
             away: self.away,
         }
     }
+}
+
+/// Those of `senders` that have not had their chance when `adapter` has.
+fn behind(senders: &[AdapterName], adapter: AdapterName) -> &[AdapterName] {
+    let tried = senders.iter().position(|name| *name == adapter);
+    tried.map_or(&[], |at| &senders[at + 1..])
 }

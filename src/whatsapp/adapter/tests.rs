@@ -163,14 +163,12 @@ fn an_adapter_that_fails_makes_room_for_the_others_and_stays_the_last_resort() {
     views.update_failing(AdapterName::Modules, "changed".to_owned());
     assert!(views.need_wa_js());
     let waiting = views.standing();
-    assert_eq!(
-        waiting.senders,
-        [AdapterName::Modules],
-        "wa-js is waited for"
-    );
+    assert_eq!(waiting.senders, [AdapterName::Modules]);
+    assert!(waiting.undecided, "wa-js is waited for");
     views.update_broken(AdapterName::WaJs, "no bundle");
     let standing = views.standing();
     assert_eq!(standing.senders, [AdapterName::Dom, AdapterName::Modules]);
+    assert!(!standing.undecided);
     let why = "modules: a send that works (changed)".to_owned();
     assert!(standing.missing.contains(&why), "{:?}", standing.missing);
     views.trust(AdapterName::Modules);
