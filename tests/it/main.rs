@@ -11,6 +11,7 @@ mod support;
 
 mod adapters;
 mod browser;
+mod changes;
 mod contract;
 mod dom;
 mod lifecycle;
