@@ -246,7 +246,8 @@ pub(super) struct FaultBoard {
 }
 
 impl FaultBoard {
-    /// Puts a set in the place of the one with the same scope; an empty one clears everything.
+    /// Puts a set in the place of the one with the same scope; an empty one clears everything, one with nothing but an
+    /// account that account's.
     /// An event leaves nothing behind, and alone it changes nothing.
     pub(super) fn set(&mut self, mut faults: Faults) {
         let event = faults.event.take();
@@ -313,6 +314,9 @@ mod tests {
             (Some(AckFault::Never), Some(5))
         );
         assert_eq!(board.of(Some(&number("5491150000002"))).ack, None);
+        board.set(parse(&json!({"account": "5491150000001"})).unwrap());
+        let cleared = board.of(Some(&number("5491150000001")));
+        assert_eq!((cleared.ack, cleared.ack_delay_ms), (None, Some(5)));
         board.set(Faults::default());
         assert_eq!(board.of(Some(&number("5491150000001"))), Faults::default());
     }

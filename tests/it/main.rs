@@ -15,6 +15,7 @@ mod changes;
 mod contract;
 mod dom;
 mod lifecycle;
+mod matrix;
 mod pm2;
 mod sandbox;
 mod sends;

@@ -196,20 +196,23 @@ async fn a_number_check_without_an_answer_ends_and_holds_up_nobody_for_long() {
 }
 
 #[tokio::test]
-async fn a_message_lost_on_the_way_arrives_once_after_a_reconnect() {
-    let service = Service::start(|_| {}).await;
+async fn a_message_lost_on_the_way_is_pending_and_arrives_once_after_a_reconnect() {
+    let service = Service::start(|env| {
+        env.insert("SEND_WAIT_SECONDS", "3".into());
+    })
+    .await;
     let account = service.link("51").await;
     service.faults(json!({ "send": "lost" })).await;
-    let reconnect = async {
-        // In the page's storage, and vanished: the healthy server gets it with the next connection.
-        service
-            .status_when("51", "a moment for the send", |_| true)
-            .await;
-        service.faults(json!({})).await;
-        service.faults(json!({ "event": "socket_closed" })).await;
-    };
-    let (sent, ()) = tokio::join!(service.send(51, TO, "alguien lo lee"), reconnect);
-    assert_eq!(sent.status, 200, "{}", sent.text());
+    let pending = service.send(51, TO, "alguien lo lee").await;
+    assert_eq!(pending.status, 202, "{}", pending.text());
+    assert_eq!(service.messages(&account).await, [""; 0]);
+    service.faults(json!({})).await;
+    service.faults(json!({ "event": "socket_closed" })).await;
+    let shown = service
+        .phone_shows("the message", |state| state["sent"][0].is_object())
+        .await;
+    let id = pending.json()["message_id"].as_str().unwrap().to_owned();
+    assert!(id.ends_with(shown["sent"][0]["id"].as_str().unwrap()));
     service.reaches("51", "READY").await;
     assert_eq!(service.send(51, TO, "y después").await.status, 200);
     assert_eq!(

@@ -5,7 +5,7 @@
 (function modules(say, shared) {
   "use strict";
 
-  const { TROUBLES, TROUBLE_EVENTS, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME } = shared;
+  const { TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME } = shared;
 
   // What we call -> where it lives: [module, export], or [module] for a module's default export.
   const NAMES = {
@@ -157,6 +157,14 @@
     }
   };
 
+  const sayYoungAcks = () => {
+    const since = Date.now() / 1000 - YOUNG_S;
+    for (const message of found.Messages.getModelsArray?.() ?? []) {
+      // Zero is no news.
+      if (message.t > since && message.ack > 0) sayAck(message);
+    }
+  };
+
   const watched = new Set();
   const watch = (key, events, react) => {
     if (!found[key]?.on || watched.has(key + events)) return;
@@ -170,7 +178,10 @@
     watch("Cmd", "logout_from_bridge", (reason) => say({ kind: "logged_out", reason: typeof reason === "string" ? reason : null }));
     watch("Cmd", "offline_progress_update_from_bridge", onSync);
     for (const [event, name] of Object.entries(TROUBLE_EVENTS)) watch("BackendEvents", event, () => announce(name));
-    watch("Messages", "change:ack", sayAck);
+    if (found.Messages && !watched.has("Messageschange:ack")) {
+      watch("Messages", "change:ack", sayAck);
+      sayYoungAcks();
+    }
     if (found.Conn && !watched.has("Connchange:ref")) {
       watch("Conn", "change:ref", onRef);
       onRef();

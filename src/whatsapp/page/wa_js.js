@@ -7,7 +7,7 @@
 (function waJs(say, shared) {
   "use strict";
 
-  const { TROUBLES, TROUBLE_EVENTS, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME } = shared;
+  const { TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME } = shared;
 
   // wa-js pins what it does not find (before 4.5.0) or gives up after 750 ms (since): it must not come before these.
   const NEEDED = ["WAWebSocketModel", "WAWebStreamModel", "WAWebCmd", "WAWebConnModel", "WAWebMsgCollection"];
@@ -178,6 +178,14 @@
     }
   };
 
+  const sayYoungAcks = () => {
+    const since = Date.now() / 1000 - YOUNG_S;
+    for (const message of WPP().whatsapp.MsgStore?.getModelsArray?.() ?? []) {
+      // Zero is no news.
+      if (message.t > since && message.ack > 0) sayAck(message);
+    }
+  };
+
   const begin = () => {
     isLoaded = true;
     probe();
@@ -185,6 +193,7 @@
     Socket?.on?.("change:state", tell);
     Stream?.on?.("change:mode", tell);
     MsgStore?.on?.("change:ack", sayAck);
+    sayYoungAcks();
     WPP().on("chat.msg_ack_change", ({ ids, ack }) => {
       for (const id of ids) if (id.fromMe) say({ kind: "ack", key: id.id, ack });
     });
