@@ -5,7 +5,6 @@ mod profile;
 
 use std::{
     fs,
-    future::pending,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Instant,
@@ -16,15 +15,14 @@ use futures_util::StreamExt as _;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use session_manager::browser::{
-    Browser, BrowserError, BrowserLost, ChromeKind, ChromeProgram, Closed, Exit, find_chrome, sweep,
+    Browser, BrowserError, BrowserLost, ChromeKind, ChromeProgram, Closed, Exit, find_chrome,
 };
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     chrome::{
-        Folder, PATIENCE, Started, both, eventually, full_browser, headless_shell, pid_of,
-        search_path,
+        Folder, PATIENCE, both, eventually, full_browser, headless_shell, pid_of, search_path,
     },
     page::launch,
     site::Site,
