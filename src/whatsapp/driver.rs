@@ -126,6 +126,10 @@ pub struct Standing {
     pub serving: Option<super::AdapterName>,
     /// The adapters that find everything that a send needs, in the order in which they are tried.
     pub senders: Vec<super::AdapterName>,
+    /// Those that find everything and have failed all the same; they come last.
+    pub failing: Vec<super::AdapterName>,
+    /// An adapter that goes before others has not spoken yet: `senders` may still change for the better.
+    pub undecided: bool,
     /// The version of wa-js, once it is loaded.
     pub wa_js_version: Option<String>,
     /// What the adapters lack, as `adapter: name`.
@@ -157,6 +161,12 @@ impl Standing {
     pub fn is_ready(&self) -> bool {
         self.linked && self.online && self.trouble.is_none() && !self.senders.is_empty()
     }
+
+    /// Whether a send would go to an adapter that has failed, for want of a better one.
+    pub(super) fn is_last_resort(&self) -> bool {
+        let first = self.senders.first();
+        first.is_some_and(|first| self.failing.contains(first))
+    }
 }
 
 impl fmt::Debug for Standing {
@@ -172,6 +182,8 @@ impl fmt::Debug for Standing {
             .field("trouble", &self.trouble)
             .field("serving", &self.serving)
             .field("senders", &self.senders)
+            .field("failing", &self.failing)
+            .field("undecided", &self.undecided)
             .field("wa_js_version", &self.wa_js_version)
             .field("missing", &self.missing)
             .finish_non_exhaustive()
