@@ -57,56 +57,31 @@ impl Line {
             self.milliseconds(),
             response.status().as_u16(),
         );
-        let Some(why) = response.extensions().get::<Arc<ApiError>>() else {
-            // Pages poll every few seconds: a read that went well is no news.
-            if method.is_safe() {
-                debug!(
-                    http.status = status,
-                    http.ms = ms,
-                    "{method} {path} {status} in {ms} ms"
-                );
-            } else {
-                info!(
-                    http.status = status,
-                    http.ms = ms,
-                    "{method} {path} {status} in {ms} ms"
-                );
-            }
-            return;
-        };
-        let code = why.code();
+        let why = response.extensions().get::<Arc<ApiError>>();
+        let code = why.map(|why| why.code());
+        let named = code.map_or_else(String::new, |code| format!(" {code}"));
         // Anything may stand in a path that is none of ours, a number for instance.
-        let path = if matches!(**why, ApiError::UnknownPath) {
-            "(unknown path)"
-        } else {
-            path
-        };
-        match why.loudness() {
-            Loudness::Usual => {
-                info!(
+        let is_unknown = why.is_some_and(|why| matches!(**why, ApiError::UnknownPath));
+        let path = if is_unknown { "(unknown path)" } else { path };
+        // A level is a part of the place in the code, so each needs a place of its own.
+        macro_rules! line {
+            ($level:ident, $more:expr) => {
+                $level!(
                     http.status = status,
                     http.ms = ms,
                     error.code = code,
-                    "{method} {path} {status} {code} in {ms} ms"
-                );
-            }
-            Loudness::Attention => {
-                warn!(
-                    http.status = status,
-                    http.ms = ms,
-                    error.code = code,
-                    "{method} {path} {status} {code} in {ms} ms"
-                );
-            }
+                    "{method} {path} {status}{named} in {ms} ms{}",
+                    $more
+                )
+            };
+        }
+        match why.map(|why| (why, why.loudness())) {
+            // Pages poll every few seconds: a read that went well is no news.
+            None if method.is_safe() => line!(debug, ""),
+            None | Some((_, Loudness::Usual)) => line!(info, ""),
+            Some((_, Loudness::Attention)) => line!(warn, ""),
             // The caller was told nothing of it, so its text stands here and nowhere else.
-            Loudness::Bug => {
-                error!(
-                    http.status = status,
-                    http.ms = ms,
-                    error.code = code,
-                    "{method} {path} {status} {code} in {ms} ms: {why}"
-                );
-            }
+            Some((why, Loudness::Bug)) => line!(error, format_args!(": {why}")),
         }
     }
 }

@@ -66,6 +66,16 @@ pub(super) struct Faults {
     /// Modules that have another name: old name to new one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) rename_modules: BTreeMap<String, String>,
+    /// Modules that have moved and left their old name to a remnant, which has the same exports and throws when called:
+    /// old name to new one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) remnants: BTreeMap<String, String>,
+    /// Functions that take one object of named arguments instead of positional ones, as `Module.export`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) reshape: Vec<String>,
+    /// Modules that do nothing, as the real page has thousands of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) filler_modules: Option<u32>,
     /// Exports that are gone, as `Module.export`; a bare `Module` is gone as a whole.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) missing: Vec<String>,
@@ -169,6 +179,8 @@ pub(super) enum Event {
     StorageError,
     /// The page loads itself anew.
     Reload,
+    /// The page hears that a newer build of it is there, and goes on working.
+    NeedsUpdate,
 }
 
 /// The page that is served instead of WhatsApp Web.
@@ -207,8 +219,12 @@ impl Faults {
 
     /// These faults, and those of `other` where it has any.
     fn overlaid_with(&self, other: &Self) -> Self {
-        let mut rename_modules = self.rename_modules.clone();
-        rename_modules.extend(other.rename_modules.clone());
+        let both = |ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, String>| {
+            ours.iter()
+                .chain(theirs)
+                .map(|(name, other)| (name.clone(), other.clone()))
+                .collect()
+        };
         Self {
             account: other.account.clone(),
             ack: other.ack.or(self.ack),
@@ -225,7 +241,10 @@ impl Faults {
             sync_ms: other.sync_ms.or(self.sync_ms),
             modules_delay_ms: other.modules_delay_ms.or(self.modules_delay_ms),
             no_registry: other.no_registry || self.no_registry,
-            rename_modules,
+            rename_modules: both(&self.rename_modules, &other.rename_modules),
+            remnants: both(&self.remnants, &other.remnants),
+            reshape: self.reshape.iter().chain(&other.reshape).cloned().collect(),
+            filler_modules: other.filler_modules.or(self.filler_modules),
             missing: self.missing.iter().chain(&other.missing).cloned().collect(),
             lid_chats: other.lid_chats || self.lid_chats,
             language: other.language.or(self.language),
@@ -245,7 +264,8 @@ pub(super) struct FaultBoard {
 }
 
 impl FaultBoard {
-    /// Puts a set in the place of the one with the same scope; an empty one clears everything.
+    /// Puts a set in the place of the one with the same scope; an empty one clears everything, one with nothing but an
+    /// account that account's.
     /// An event leaves nothing behind, and alone it changes nothing.
     pub(super) fn set(&mut self, mut faults: Faults) {
         let event = faults.event.take();
@@ -312,6 +332,9 @@ mod tests {
             (Some(AckFault::Never), Some(5))
         );
         assert_eq!(board.of(Some(&number("5491150000002"))).ack, None);
+        board.set(parse(&json!({"account": "5491150000001"})).unwrap());
+        let cleared = board.of(Some(&number("5491150000001")));
+        assert_eq!((cleared.ack, cleared.ack_delay_ms), (None, Some(5)));
         board.set(Faults::default());
         assert_eq!(board.of(Some(&number("5491150000001"))), Faults::default());
     }

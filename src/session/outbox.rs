@@ -58,6 +58,17 @@ pub(super) struct Outbox {
     notes: Vec<(String, Step)>,
 }
 
+/// What is to be done when the page has answered a hand-over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum AfterHandOver {
+    /// Nothing more.
+    Done,
+    /// What became of it has to be found out.
+    InDoubt,
+    /// The page took nothing, and another adapter is to get it: written down as such first.
+    Again(Outgoing, Prepared),
+}
+
 #[derive(Debug)]
 struct Entry {
     seq: i64,
@@ -256,19 +267,24 @@ impl Outbox {
         Some((prepared, current.entry.outgoing.clone(), current.limit))
     }
 
-    /// The page has answered the hand-over. Answers whether it is in doubt what became of it.
+    /// The page has answered the hand-over.
     pub(super) fn on_handed_over(
         &mut self,
         result: Result<Handed, HandOverError>,
         now: Instant,
-    ) -> bool {
+    ) -> AfterHandOver {
+        if let (Err(HandOverError::Passed(next)), Some(current)) = (&result, &mut self.current) {
+            current.prepared = Some(next.clone());
+            let outgoing = current.entry.outgoing.clone();
+            return AfterHandOver::Again(outgoing, next.clone());
+        }
         let Some(Current {
             mut entry,
             early_ack,
             ..
         }) = self.current.take()
         else {
-            return false;
+            return AfterHandOver::Done;
         };
         let key = entry.outgoing.key.clone();
         match result {
@@ -285,17 +301,14 @@ impl Outbox {
                 if let Some(ack) = early_ack {
                     self.on_ack(&wa_key, ack);
                 }
-                false
             }
             Err(HandOverError::Interrupted(_)) if entry.interruptions < MAX_INTERRUPTIONS => {
                 self.note(&key, Step::Absent);
                 entry.interruptions += 1;
                 self.put_back(entry, now + INTERRUPTION_PAUSE);
-                false
             }
             Err(HandOverError::Interrupted(detail) | HandOverError::NotHanded(detail)) => {
                 self.fail(&entry, Failure::NotTaken, &detail);
-                false
             }
             Err(HandOverError::Unknown(detail)) => {
                 tracing::warn!(
@@ -304,10 +317,14 @@ impl Outbox {
                 );
                 if let Some(ack) = early_ack {
                     self.note(&key, Step::Acknowledged(ack));
+                } else {
+                    return AfterHandOver::InDoubt;
                 }
-                early_ack.is_none()
             }
+            // Dealt with above: it needs no end.
+            Err(HandOverError::Passed(_)) => {}
         }
+        AfterHandOver::Done
     }
 
     /// WhatsApp reports how far a message has got. Zero is no news; below zero it gave the message up.

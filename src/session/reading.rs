@@ -156,7 +156,8 @@ impl<'a> Reading<'a> {
         let is_broken = standing.linked
             && standing.online
             && standing.serving.is_some()
-            && standing.senders.is_empty();
+            && standing.senders.is_empty()
+            && !standing.undecided;
         if is_broken {
             let missing = standing.missing.join(", ");
             return Some(Reason::new(

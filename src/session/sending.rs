@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     ClienteId, NumberCheck, Recipient, SendError, SendLimits, SessionState,
     numbers::{Known, Numbers},
-    outbox::Outbox,
+    outbox::{AfterHandOver, Outbox},
     publisher::Publisher,
     recovery::Recovery,
 };
@@ -192,11 +192,11 @@ impl<'a, D: Driver> Sending<'a, D> {
                         .push(hand_over(driver, prepared, outgoing, limit).boxed());
                 }
             }
-            SendAnswer::HandedOver(result) => {
-                if self.outbox.on_handed_over(result, now) {
-                    self.find_out();
-                }
-            }
+            SendAnswer::HandedOver(result) => match self.outbox.on_handed_over(result, now) {
+                AfterHandOver::Done => {}
+                AfterHandOver::InDoubt => self.find_out(),
+                AfterHandOver::Again(outgoing, prepared) => self.write_down(outgoing, prepared),
+            },
             SendAnswer::Open(Ok(records)) if self.is_unlinked => self.recovery.on_unlinked(records),
             SendAnswer::Open(Ok(records)) => {
                 let account = self.account.as_deref();
@@ -240,8 +240,16 @@ impl<'a, D: Driver> Sending<'a, D> {
         let Some((outgoing, prepared)) = self.outbox.on_prepared(result, now) else {
             return;
         };
-        let known = Known::At(prepared.chat.clone());
-        self.means.numbers.learn(&outgoing.to, known, now);
+        // What the screen shows of a chat is not its address for others.
+        if prepared.message_id.is_some() {
+            let known = Known::At(prepared.chat.clone());
+            self.means.numbers.learn(&outgoing.to, known, now);
+        }
+        self.write_down(outgoing, prepared);
+    }
+
+    /// Writes down that a page is about to get the send, and by which adapter.
+    fn write_down(&self, outgoing: Outgoing, prepared: Prepared) {
         let handing = Handing {
             adapter: prepared.adapter.to_string(),
             account: self.account.clone(),

@@ -94,24 +94,51 @@ impl fmt::Debug for View {
 
 /// The latest view of each adapter, for one document of the page; in the order in which they are tried.
 #[derive(Clone, Debug)]
-pub(super) struct Views(Vec<(AdapterName, Option<View>)>);
+pub(super) struct Views {
+    heard: Vec<(AdapterName, Option<View>)>,
+    /// Those that find every name and fail all the same, with what a send met: WhatsApp's functions have changed.
+    failing: Vec<(AdapterName, String)>,
+}
 
 impl Views {
     /// Nothing heard yet.
     pub(super) fn of_new_document(order: &[AdapterName]) -> Self {
-        Self(order.iter().map(|name| (*name, None)).collect())
+        Self {
+            heard: order.iter().map(|name| (*name, None)).collect(),
+            failing: Vec::new(),
+        }
     }
 
     /// A new document has begun: what was said of the one before is void.
     pub(super) fn forget(&mut self) {
-        for (_, view) in &mut self.0 {
+        for (_, view) in &mut self.heard {
             *view = None;
         }
     }
 
+    /// An adapter has failed at its own part of a send: the others go before it.
+    pub(super) fn update_failing(&mut self, adapter: AdapterName, why: String) {
+        self.trust(adapter);
+        self.failing.push((adapter, why));
+    }
+
+    /// An adapter has sent.
+    pub(super) fn trust(&mut self, adapter: AdapterName) {
+        self.failing.retain(|(name, _)| *name != adapter);
+    }
+
+    /// The page may be another build now: what failed on the one before may work.
+    pub(super) fn trust_all(&mut self) {
+        self.failing.clear();
+    }
+
+    fn is_failing(&self, adapter: AdapterName) -> bool {
+        self.failing.iter().any(|(name, _)| *name == adapter)
+    }
+
     /// Takes an adapter's newest view. One that is not in use is not listened to.
     pub(super) fn update(&mut self, adapter: AdapterName, view: View) {
-        if let Some((_, latest)) = self.0.iter_mut().find(|(name, _)| *name == adapter) {
+        if let Some((_, latest)) = self.heard.iter_mut().find(|(name, _)| *name == adapter) {
             *latest = Some(view);
         }
     }
@@ -129,26 +156,32 @@ impl Views {
     }
 
     fn of(&self, adapter: AdapterName) -> Option<&View> {
-        let (_, view) = self.0.iter().find(|(name, _)| *name == adapter)?;
+        let (_, view) = self.heard.iter().find(|(name, _)| *name == adapter)?;
         view.as_ref()
     }
 
-    /// Whether wa-js has its turn: each adapter before it has spoken, and lacks something.
+    /// Whether wa-js has its turn: each adapter before it has spoken, and lacks something or fails; and it does not fail
+    /// itself.
     pub(super) fn need_wa_js(&self) -> bool {
-        let mut before = self
-            .0
+        let has_had_its_turn = |(name, view): &(AdapterName, Option<View>)| {
+            let lacks = |view: &View| !view.missing.is_empty() || self.is_failing(*name);
+            view.as_ref().is_some_and(lacks)
+        };
+        let at = self
+            .heard
             .iter()
-            .take_while(|(name, _)| *name != AdapterName::WaJs);
-        self.0.iter().any(|(name, _)| *name == AdapterName::WaJs)
-            && before.all(|(_, view)| view.as_ref().is_some_and(|view| !view.missing.is_empty()))
+            .position(|(name, _)| *name == AdapterName::WaJs);
+        !self.is_failing(AdapterName::WaJs)
+            && at.is_some_and(|at| self.heard[..at].iter().all(has_had_its_turn))
     }
 
-    /// How the page stands: its state from the first adapter that can tell, sends by the first that can send. An adapter
-    /// that has not spoken yet is waited for, so that a slower one is not overtaken by a weaker one.
+    /// How the page stands: its state from the first adapter that can tell, sends by the first that can send; one that
+    /// fails is the last resort. An adapter that has not spoken yet is waited for, so that a slower one is not overtaken
+    /// by a weaker one.
     pub(super) fn standing(&self) -> Standing {
         let wa_js_has_its_turn = self.need_wa_js();
-        let heard: Vec<_> = self
-            .0
+        let candidates: Vec<_> = self
+            .heard
             .iter()
             // One that is not loaded is neither waited for nor missed.
             .filter(|(name, view)| {
@@ -156,14 +189,21 @@ impl Views {
                     || wa_js_has_its_turn
                     || view.as_ref().is_some_and(|view| view.version.is_some())
             })
+            // Nor is one that would come last.
+            .filter(|(name, view)| view.is_some() || !self.is_failing(*name))
+            .collect();
+        let heard: Vec<_> = candidates
+            .iter()
             .map_while(|(name, view)| view.as_ref().map(|view| (*name, view)))
             .collect();
+        let undecided = heard.len() < candidates.len();
         let state = heard.iter().find(|(_, view)| view.state_known);
-        let senders: Vec<_> = heard
+        let mut senders: Vec<_> = heard
             .iter()
             .filter(|(_, view)| view.can_send)
             .map(|(name, _)| *name)
             .collect();
+        senders.sort_by_key(|name| self.is_failing(*name));
         let wa_js_version = self
             .of(AdapterName::WaJs)
             .and_then(|view| view.version.clone());
@@ -174,7 +214,13 @@ impl Views {
                     .iter()
                     .map(move |what| format!("{name}: {what}"))
             })
+            .chain(
+                self.failing
+                    .iter()
+                    .map(|(name, why)| format!("{name}: a send that works ({why})")),
+            )
             .collect();
+        let failing = self.failing.iter().map(|(name, _)| *name).collect();
         // Bad news is believed from whoever has it: a page that refuses this browser has no modules to ask. Only another
         // window is the socket's to know, if the socket can be asked: the dialog about it may outlive it.
         let knows_better = state
@@ -220,6 +266,8 @@ impl Views {
             sync_percent: view.sync_percent,
             serving: Some(senders.first().copied().unwrap_or(*state_from)),
             senders,
+            failing,
+            undecided,
             wa_js_version,
             missing,
         }
@@ -227,168 +275,4 @@ impl Views {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn views(modules: Option<View>, dom: Option<View>) -> Standing {
-        let mut views = Views::of_new_document(&[AdapterName::Modules, AdapterName::Dom]);
-        for (name, view) in [(AdapterName::Modules, modules), (AdapterName::Dom, dom)] {
-            if let Some(view) = view {
-                views.update(name, view);
-            }
-        }
-        views.standing()
-    }
-
-    fn login(code: Option<&str>) -> View {
-        View {
-            state_known: true,
-            login: true,
-            code: code.map(str::to_owned),
-            ..View::default()
-        }
-    }
-
-    #[test]
-    fn the_code_on_the_screen_goes_before_one_that_was_built() {
-        assert_eq!(
-            views(Some(login(Some("built"))), Some(login(Some("shown"))))
-                .code
-                .as_deref(),
-            Some("shown")
-        );
-    }
-
-    #[test]
-    fn a_built_code_serves_when_the_screen_shows_none_that_can_be_read() {
-        let standing = views(Some(login(Some("built"))), Some(login(None)));
-        assert_eq!(standing.code.as_deref(), Some("built"));
-    }
-
-    #[test]
-    fn a_built_code_serves_while_the_one_on_the_screen_is_stale() {
-        let stale = View {
-            screen_is_stale: true,
-            pairing_code: Some("ABCDEFGH".to_owned()),
-            ..login(Some("built"))
-        };
-        let standing = views(Some(stale), Some(login(Some("shown"))));
-        assert_eq!(standing.code.as_deref(), Some("built"));
-        assert_eq!(standing.pairing_code.as_deref(), Some("ABCDEFGH"));
-        assert!(!format!("{standing:?}").contains("ABCDEFGH"));
-    }
-
-    #[test]
-    fn a_built_code_serves_when_the_screen_is_not_understood() {
-        assert_eq!(
-            views(Some(login(Some("built"))), Some(View::default()))
-                .code
-                .as_deref(),
-            Some("built")
-        );
-    }
-
-    #[test]
-    fn the_screen_serves_when_the_modules_are_not_found() {
-        let broken = View {
-            missing: vec!["WAWebSocketModel.Socket".to_owned()],
-            ..View::default()
-        };
-        let standing = views(Some(broken), Some(login(Some("shown"))));
-        assert_eq!(
-            (standing.serving, standing.code.as_deref()),
-            (Some(AdapterName::Dom), Some("shown"))
-        );
-        assert!(standing.senders.is_empty());
-        assert_eq!(standing.missing, ["modules: WAWebSocketModel.Socket"]);
-    }
-
-    fn lacking(what: &str) -> View {
-        View {
-            missing: vec![what.to_owned()],
-            ..View::default()
-        }
-    }
-
-    #[test]
-    fn wa_js_has_its_turn_only_when_the_modules_lack_something() {
-        let mut views = Views::of_new_document(&AdapterName::ALL);
-        assert!(!views.need_wa_js(), "the modules have not spoken yet");
-        views.update(AdapterName::Modules, login(None));
-        views.update(AdapterName::Dom, login(Some("shown")));
-        assert!(!views.need_wa_js() && views.standing().recognised);
-        views.update(AdapterName::Modules, lacking("WAWebCmd"));
-        assert!(views.need_wa_js());
-        assert!(!views.standing().recognised, "wa-js is waited for");
-    }
-
-    #[test]
-    fn a_wa_js_that_does_not_load_is_passed_over_and_named() {
-        let mut views = Views::of_new_document(&AdapterName::ALL);
-        views.update(AdapterName::Modules, lacking("WAWebCmd"));
-        views.update(AdapterName::Dom, login(Some("shown")));
-        views.update_broken(AdapterName::WaJs, "WA_JS_PATH: no bundle");
-        let standing = views.standing();
-        assert_eq!(standing.serving, Some(AdapterName::Dom));
-        assert_eq!(
-            standing.missing,
-            ["modules: WAWebCmd", "wa-js: WA_JS_PATH: no bundle"]
-        );
-    }
-
-    #[test]
-    fn a_wa_js_that_is_not_needed_is_not_missed() {
-        let mut views = Views::of_new_document(&AdapterName::ALL);
-        views.update(AdapterName::Modules, login(None));
-        views.update(AdapterName::WaJs, lacking("WAWebCmd"));
-        views.update(AdapterName::Dom, login(Some("shown")));
-        assert!(views.standing().missing.is_empty());
-    }
-
-    #[test]
-    fn nothing_is_decided_before_the_preferred_adapter_has_spoken() {
-        assert!(!views(None, Some(login(Some("shown")))).recognised);
-    }
-
-    #[test]
-    fn a_page_without_modules_can_still_say_that_it_refuses_the_browser() {
-        let broken = View {
-            missing: vec!["WAWebSocketModel.Socket".to_owned()],
-            ..View::default()
-        };
-        let refused = View {
-            trouble: Some(Trouble::UpdateRequired),
-            ..View::default()
-        };
-        let standing = views(Some(broken), Some(refused));
-        assert_eq!(standing.trouble, Some(Trouble::UpdateRequired));
-        assert!(standing.recognised);
-    }
-
-    #[test]
-    fn a_dialog_about_another_window_that_outlives_it_is_no_trouble() {
-        let dialog = View {
-            state_known: true,
-            linked: true,
-            trouble: Some(Trouble::OpenedElsewhere),
-            ..View::default()
-        };
-        let connected = View {
-            trouble: None,
-            ..dialog.clone()
-        };
-        assert_eq!(views(Some(connected), Some(dialog.clone())).trouble, None);
-        let alone = views(Some(View::default()), Some(dialog));
-        assert_eq!(alone.trouble, Some(Trouble::OpenedElsewhere));
-    }
-
-    #[test]
-    fn a_code_that_has_run_out_is_not_shown() {
-        let ended = View {
-            codes_ended: true,
-            ..login(None)
-        };
-        let standing = views(Some(login(Some("stale"))), Some(ended));
-        assert!(standing.codes_ended && standing.code.is_none());
-    }
-}
+mod tests;

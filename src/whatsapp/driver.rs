@@ -138,6 +138,10 @@ pub struct Standing {
     pub serving: Option<super::AdapterName>,
     /// The adapters that find everything that a send needs, in the order in which they are tried.
     pub senders: Vec<super::AdapterName>,
+    /// Those that find everything and have failed all the same; they come last.
+    pub failing: Vec<super::AdapterName>,
+    /// An adapter that goes before others has not spoken yet: `senders` may still change for the better.
+    pub undecided: bool,
     /// The version of wa-js, once it is loaded.
     pub wa_js_version: Option<String>,
     /// What the adapters lack, as `adapter: name`.
@@ -169,6 +173,12 @@ impl Standing {
     pub fn is_ready(&self) -> bool {
         self.linked && self.online && self.trouble.is_none() && !self.senders.is_empty()
     }
+
+    /// Whether a send would go to an adapter that has failed, for want of a better one.
+    pub(super) fn is_last_resort(&self) -> bool {
+        let first = self.senders.first();
+        first.is_some_and(|first| self.failing.contains(first))
+    }
 }
 
 impl fmt::Debug for Standing {
@@ -184,6 +194,8 @@ impl fmt::Debug for Standing {
             .field("trouble", &self.trouble)
             .field("serving", &self.serving)
             .field("senders", &self.senders)
+            .field("failing", &self.failing)
+            .field("undecided", &self.undecided)
             .field("wa_js_version", &self.wa_js_version)
             .field("missing", &self.missing)
             .finish_non_exhaustive()
@@ -191,7 +203,7 @@ impl fmt::Debug for Standing {
 }
 
 /// A message on its way to the page. Its `Debug` shows neither text nor number.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Outgoing {
     /// The inner message id, chosen by us before anything is sent: `3EB0` and 18 hexadecimal digits.
     pub key: String,
@@ -212,7 +224,7 @@ impl fmt::Debug for Outgoing {
 }
 
 /// A message whose recipient is known to WhatsApp. Its `Debug` shows no number.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Prepared {
     /// The adapter that did it, and that is to hand the message over.
     pub adapter: super::AdapterName,
@@ -332,6 +344,9 @@ pub enum HandOverError {
     /// The page is between two documents, and took nothing: the same may go well in a moment.
     #[error("{0}; nothing was sent")]
     Interrupted(String),
+    /// The page took nothing, and another adapter has made the message ready instead.
+    #[error("another adapter is to do it")]
+    Passed(Prepared),
     /// No answer, or one that leaves it open.
     #[error("{0}")]
     Unknown(String),

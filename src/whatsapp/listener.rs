@@ -32,6 +32,7 @@ use super::{
     console::ConsoleLine,
     evidence::Witness,
     scripts::BINDING,
+    sending::Verdict,
 };
 use crate::browser::BrowserLost;
 
@@ -58,16 +59,32 @@ impl Ears {
     }
 }
 
+/// Whom a listener tells what it has heard, and whom it hears besides the page.
+pub(super) struct Peers {
+    /// Gets every fact.
+    pub(super) facts: mpsc::Sender<Fact>,
+    /// Until when the page is away on purpose.
+    pub(super) away: watch::Receiver<Option<Instant>>,
+    /// What sends have shown of the adapters.
+    pub(super) verdicts: mpsc::Receiver<Verdict>,
+    /// Sees all that may become evidence.
+    pub(super) witness: Witness,
+}
+
 /// Starts listening. Answers how the page stands, at any time, and the task.
 pub(super) fn spawn(
     ears: Ears,
     adapters: &[AdapterName],
     bundle: Bundle,
     lost: impl Future<Output = BrowserLost> + Send + 'static,
-    facts: mpsc::Sender<Fact>,
-    away: watch::Receiver<Option<Instant>>,
-    witness: Witness,
+    peers: Peers,
 ) -> (watch::Receiver<Standing>, JoinHandle<()>) {
+    let Peers {
+        facts,
+        away,
+        verdicts,
+        witness,
+    } = peers;
     let (standings, standing) = watch::channel(Standing::default());
     let listener = Listener {
         views: Views::of_new_document(adapters),
@@ -79,7 +96,7 @@ pub(super) fn spawn(
     };
     (
         standing,
-        tokio::spawn(listener.run(ears, Box::pin(lost), away)),
+        tokio::spawn(listener.run(ears, Box::pin(lost), away, verdicts)),
     )
 }
 
@@ -106,6 +123,7 @@ impl Listener {
         mut ears: Ears,
         mut lost: Pin<Box<dyn Future<Output = BrowserLost> + Send>>,
         mut left: watch::Receiver<Option<Instant>>,
+        mut verdicts: mpsc::Receiver<Verdict>,
     ) {
         loop {
             let back_by = self.away.as_ref().map(|absence| absence.until);
@@ -146,6 +164,10 @@ impl Listener {
                     self.witness.hear(|| ConsoleLine::logged(&logged));
                     continue;
                 }
+                Some(verdict) = verdicts.recv() => match self.judge(verdict) {
+                    Some(fact) => fact,
+                    None => continue,
+                },
                 () = sleep_until(back_by.unwrap_or_else(Instant::now)), if back_by.is_some() => {
                     self.away = None;
                     match self.stands() {
@@ -184,8 +206,9 @@ impl Listener {
             (Said::Document, _) => {
                 self.views.forget();
                 self.wa_js.forget();
-                if let Some(absence) = &mut self.away {
-                    absence.has_new_document = true;
+                match &mut self.away {
+                    Some(absence) => absence.has_new_document = true,
+                    None => self.views.trust_all(),
                 }
             }
             (Said::WantsBundle, _) => self.wa_js.can_load = Some(called.execution_context_id),
@@ -198,6 +221,16 @@ impl Listener {
                 self.views.update_broken(adapter, "its script");
             }
             (Said::View { .. } | Said::Broken { .. }, None) => return None,
+        }
+        self.load_wa_js();
+        self.stands()
+    }
+
+    /// A send has shown what an adapter is worth.
+    fn judge(&mut self, verdict: Verdict) -> Option<Fact> {
+        match verdict {
+            Verdict::Failed { adapter, why } => self.views.update_failing(adapter, why),
+            Verdict::Worked { adapter } => self.views.trust(adapter),
         }
         self.load_wa_js();
         self.stands()

@@ -19,6 +19,7 @@ mod listener;
 mod page;
 mod pairing;
 mod scripts;
+mod sending;
 mod typing;
 
 pub use adapter::{AdapterName, UnknownAdapter};

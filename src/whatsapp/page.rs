@@ -1,7 +1,7 @@
 //! The real [`Driver`]: WhatsApp Web in a Chrome of its own.
 //!
 //! Responsible for opening the page with its scripts and for routing each command to the adapter that serves. What the
-//! page says by itself is [`listener`]'s part.
+//! page says by itself is [`listener`]'s part, a send [`Sending`]'s.
 
 use std::{
     ffi::OsString,
@@ -16,37 +16,31 @@ use chromiumoxide::{
     },
     error::CdpError,
 };
-use serde::Deserialize;
 use serde_json::json;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{Instant, timeout},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError, OpenError,
     Outgoing, PageEvidence, PageScripts, PairingError, PrepareError, Prepared, Standing,
-    bridge::{self, CallError, INTERRUPTED, NO_ANSWER, NOT_LOADED},
+    bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
     evidence::Witness,
     input::{Point, click},
-    listener::{self, Ears},
+    listener::{self, Ears, Peers},
     pairing,
     scripts::BINDING,
+    sending::{Sending, VERDICT_CAPACITY, Verdict},
     typing::{Away, Typing},
 };
 use crate::browser::{Browser, Closed, LaunchOptions, find_chrome};
 
 /// Setting up a blank page takes milliseconds; on a crowded host seconds.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// A number check is one question to WhatsApp's server. One that hangs holds up the sends behind it.
-const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A look-up is one question to the page's own database.
-const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A logout is one request to WhatsApp's server and a reload of the page.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -87,6 +81,7 @@ pub struct WhatsAppPage {
     standing: watch::Receiver<Standing>,
     away: Away,
     witness: Witness,
+    verdicts: mpsc::Sender<Verdict>,
     listener: JoinHandle<()>,
 }
 
@@ -117,8 +112,15 @@ impl Driver for WhatsAppPage {
         };
         let (away, left) = watch::channel(None);
         let witness = Witness::of(profile, settings.evidence_of_chats).await;
+        let (verdicts, judged) = mpsc::channel(VERDICT_CAPACITY);
+        let peers = Peers {
+            facts,
+            away: left,
+            verdicts: judged,
+            witness: witness.clone(),
+        };
         let ready = stop
-            .run_until_cancelled(set_up(&browser, settings, script, facts, left, &witness))
+            .run_until_cancelled(set_up(&browser, settings, script, peers))
             .await;
         match ready.unwrap_or(Err(OpenError::Cancelled)) {
             Ok((standing, listener)) => Ok(Self {
@@ -128,6 +130,7 @@ impl Driver for WhatsAppPage {
                 standing,
                 away,
                 witness,
+                verdicts,
                 listener,
             }),
             Err(why) => {
@@ -170,59 +173,23 @@ impl Driver for WhatsAppPage {
         phone: &str,
         is_renewal: bool,
     ) -> Result<(), PairingError> {
-        pairing::request(self.typing(), &self.adapters, phone, is_renewal).await
+        let typing = Typing {
+            page: self.browser.page(),
+            away: &self.away,
+        };
+        pairing::request(typing, &self.adapters, phone, is_renewal).await
     }
 
     async fn check_number(&self, number: &str) -> Result<Option<String>, PrepareError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            chat: Option<String>,
-        }
-        let mut failed = PrepareError::Interrupted("no adapter can check a number now".to_owned());
-        // On the screen a number is checked by opening its chat, which is more than a question.
-        let senders = self.senders();
-        for &adapter in senders.iter().filter(|name| **name != AdapterName::Dom) {
-            let argument = json!({ "to": number });
-            let page = self.browser.page();
-            let checked =
-                bridge::call_within(page, adapter, "checkNumber", &argument, PREPARE_TIMEOUT);
-            failed = match checked.await {
-                Ok(Answer { chat }) => return Ok(chat),
-                Err(why) => PrepareError::Failed(why.detail),
-            };
-        }
-        Err(failed)
+        self.sending().check_number(number).await
     }
 
     async fn look_up(&self, look_up: &LookUp) -> Result<Option<i32>, LookUpError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            ack: Option<i32>,
-        }
-        let mut refusals = Vec::new();
-        for &adapter in self
-            .adapters
-            .iter()
-            .filter(|name| **name != AdapterName::Dom)
-        {
-            let argument = json!({ "message_id": look_up.message_id });
-            let page = self.browser.page();
-            let found = bridge::call_within(page, adapter, "lookUp", &argument, LOOK_UP_TIMEOUT);
-            match found.await {
-                Ok(Answer { ack }) => return Ok(ack),
-                // One that is not loaded may be in a moment; one that has changed may be mended.
-                Err(why) => refusals.push(why.detail),
-            }
-        }
-        if !refusals.is_empty() {
-            return Err(LookUpError::NoAnswer(refusals.join("; ")));
-        }
-        let why = "on the screen a message cannot be found by its id";
-        Err(LookUpError::NoAdapter(why.to_owned()))
+        self.sending().find(&self.adapters, look_up).await
     }
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
-        self.prepare_by(&self.senders(), outgoing).await
+        self.sending().prepare(outgoing).await
     }
 
     async fn hand_over(
@@ -230,26 +197,7 @@ impl Driver for WhatsAppPage {
         prepared: &Prepared,
         outgoing: &Outgoing,
     ) -> Result<Handed, HandOverError> {
-        let mut prepared = prepared.clone();
-        loop {
-            let refused = match self.hand_over_by(&prepared, outgoing).await {
-                Err(HandOverError::NotHanded(why)) => why,
-                handed => return handed,
-            };
-            // Certain that nothing was handed over: the adapters behind this one may do better.
-            let senders = self.senders();
-            let tried = senders.iter().position(|name| *name == prepared.adapter);
-            let rest = tried.map_or(&[][..], |at| &senders[at + 1..]);
-            prepared = match self.prepare_by(rest, outgoing).await {
-                Ok(prepared) => prepared,
-                Err(_) => return Err(HandOverError::NotHanded(refused)),
-            };
-            tracing::warn!(
-                adapter = prepared.adapter.as_str(),
-                "an adapter did not take a message; trying {}",
-                prepared.adapter
-            );
-        }
+        self.sending().hand_over(prepared, outgoing).await
     }
 
     async fn take_over(&self) -> Result<(), String> {
@@ -294,9 +242,13 @@ impl Driver for WhatsAppPage {
 }
 
 impl WhatsAppPage {
-    /// The adapters that can send now, in the order in which they are tried.
-    fn senders(&self) -> Vec<AdapterName> {
-        self.standing.borrow().senders.clone()
+    fn sending(&self) -> Sending<'_> {
+        Sending {
+            page: self.browser.page(),
+            away: &self.away,
+            standing: &self.standing,
+            verdicts: &self.verdicts,
+        }
     }
 
     /// Lets the first adapter that can carry the command out do so. One that does not answer may have done it.
@@ -318,82 +270,6 @@ impl WhatsAppPage {
         })
     }
 
-    /// Lets the first of `senders` that can make the message ready do so.
-    async fn prepare_by(
-        &self,
-        senders: &[AdapterName],
-        outgoing: &Outgoing,
-    ) -> Result<Prepared, PrepareError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            message_id: Option<String>,
-            chat: String,
-        }
-        // The session is READY, so this is a page between two documents.
-        let mut failed = PrepareError::Interrupted("no adapter can send now".to_owned());
-        for &adapter in senders {
-            if adapter == AdapterName::Dom {
-                match self.typing().prepare(outgoing).await {
-                    Err(PrepareError::Failed(why)) => failed = PrepareError::Failed(why),
-                    prepared => return prepared,
-                }
-                continue;
-            }
-            let argument = json!({ "key": outgoing.key, "to": outgoing.to, "chat": outgoing.chat });
-            let page = self.browser.page();
-            let prepared =
-                bridge::call_within(page, adapter, "prepare", &argument, PREPARE_TIMEOUT);
-            failed = match prepared.await {
-                Ok(Answer { message_id, chat }) => {
-                    return Ok(Prepared {
-                        adapter,
-                        message_id,
-                        chat,
-                    });
-                }
-                Err(why) if why.code == "NOT_ON_WHATSAPP" => {
-                    return Err(PrepareError::NotOnWhatsApp);
-                }
-                Err(why) if [INTERRUPTED, NOT_LOADED].contains(&why.code.as_str()) => {
-                    PrepareError::Interrupted(why.detail)
-                }
-                Err(why) => PrepareError::Failed(why.detail),
-            };
-        }
-        Err(failed)
-    }
-
-    async fn hand_over_by(
-        &self,
-        prepared: &Prepared,
-        outgoing: &Outgoing,
-    ) -> Result<Handed, HandOverError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            key: String,
-            message_id: String,
-        }
-        if prepared.adapter == AdapterName::Dom {
-            return self.typing().hand_over(outgoing).await;
-        }
-        let argument = json!({ "key": outgoing.key, "chat": prepared.chat, "body": outgoing.body });
-        match self.call(prepared.adapter, "handOver", argument).await {
-            Ok(Answer { key, message_id }) => Ok(Handed { key, message_id }),
-            Err(why) if [NO_ANSWER, INTERRUPTED, "IN_DOUBT"].contains(&why.code.as_str()) => {
-                Err(HandOverError::Unknown(why.detail))
-            }
-            Err(why) if why.code == NOT_LOADED => Err(HandOverError::Interrupted(why.detail)),
-            Err(why) => Err(HandOverError::NotHanded(why.detail)),
-        }
-    }
-
-    fn typing(&self) -> Typing<'_> {
-        Typing {
-            page: self.browser.page(),
-            away: &self.away,
-        }
-    }
-
     async fn call<T: serde::de::DeserializeOwned>(
         &self,
         adapter: AdapterName,
@@ -409,9 +285,7 @@ async fn set_up(
     browser: &Browser,
     settings: &PageSettings,
     script: String,
-    facts: mpsc::Sender<Fact>,
-    left: watch::Receiver<Option<Instant>>,
-    witness: &Witness,
+    peers: Peers,
 ) -> Result<(watch::Receiver<Standing>, JoinHandle<()>), OpenError> {
     let page = browser.page();
     let setup = async {
@@ -440,8 +314,6 @@ async fn set_up(
         &settings.adapters,
         bundle,
         browser.lost(),
-        facts,
-        left,
-        witness.clone(),
+        peers,
     ))
 }

@@ -8,6 +8,7 @@ use std::{
 use super::AdapterName;
 
 const BRIDGE: &str = include_str!("page/bridge.js");
+const WHATSAPP: &str = include_str!("page/whatsapp.js");
 const MODULES: &str = include_str!("page/modules.js");
 const WA_JS: &str = include_str!("page/wa_js.js");
 const DOM: &str = include_str!("page/dom.js");
@@ -46,8 +47,9 @@ impl PageScripts {
             .collect::<Result<Vec<_>, ScriptError>>()?
             .join(",\n");
         let bridge = self.script("bridge.js", BRIDGE)?;
+        let shared = self.script("whatsapp.js", WHATSAPP)?;
         Ok(format!(
-            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }});"
+            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared});"
         ))
     }
 
@@ -59,7 +61,7 @@ impl PageScripts {
         }
     }
 
-    /// The script: a function expression, with its comments.
+    /// The script: an expression, with its comments.
     fn script(&self, file: &str, built_in: &str) -> Result<String, ScriptError> {
         let Some(path) = self
             .overrides

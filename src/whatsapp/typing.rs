@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    AdapterName, HandOverError, Handed, Outgoing, PrepareError, Prepared,
+    AdapterName, Handed, Outgoing, PrepareError, Prepared,
     bridge::{self, CallError},
     input::{Point, click, erase, type_text},
 };
@@ -67,6 +67,15 @@ struct SendButton {
     known: Vec<String>,
 }
 
+/// What went wrong with a text that was to be typed and sent.
+#[derive(Debug)]
+pub(super) enum Mistyped {
+    /// Nothing was sent.
+    Unsent(String),
+    /// It may have been.
+    InDoubt(String),
+}
+
 impl Typing<'_> {
     /// Opens the recipient's chat, or learns that there is none.
     pub(super) async fn prepare(self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
@@ -98,7 +107,7 @@ impl Typing<'_> {
     }
 
     /// Types the text into the open chat and clicks on send.
-    pub(super) async fn hand_over(self, outgoing: &Outgoing) -> Result<Handed, HandOverError> {
+    pub(super) async fn hand_over(self, outgoing: &Outgoing) -> Result<Handed, Mistyped> {
         // No editor holds the other kind of line break.
         let body = outgoing.body.replace("\r\n", "\n");
         let SendButton { at, known } = match self.type_in(&outgoing.to, &body).await {
@@ -111,15 +120,15 @@ impl Typing<'_> {
                         "a text that was typed in part was not erased: {erasing}"
                     );
                 }
-                return Err(HandOverError::NotHanded(why));
+                return Err(Mistyped::Unsent(why));
             }
         };
-        click(self.page, at).await.map_err(HandOverError::Unknown)?;
+        click(self.page, at).await.map_err(Mistyped::InDoubt)?;
         let sent = json!({ "known": known, "body": body });
         let Answer { key, message_id } = self
             .call("sent", &sent)
             .await
-            .map_err(|why| HandOverError::Unknown(why.detail))?;
+            .map_err(|why| Mistyped::InDoubt(why.detail))?;
         Ok(Handed { key, message_id })
     }
 

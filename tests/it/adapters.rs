@@ -14,10 +14,11 @@ const NOBODY: &str = "5491158250000";
 const UNKNOWN: &str = "5491158254202";
 
 /// The two versions of wa-js that are known to differ most in what matters here.
-const CURRENT: &str = "@wppconnect/wa-js";
+pub(crate) const CURRENT: &str = "@wppconnect/wa-js";
 const OLD: &str = "wa-js-4.0.0";
 
-fn bundle(package: &str) -> PathBuf {
+/// Where npm has put a version of wa-js.
+pub(crate) fn bundle(package: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("node_modules")
         .join(package)
@@ -86,16 +87,16 @@ async fn alone_does_everything(package: &str, build: Value) {
     assert!(id.ends_with(taken["id"].as_str().unwrap()), "{id}, {taken}");
     assert_eq!(taken["mixed_addressing"], Value::Null, "{taken}");
 
-    let nobody = service.send(51, NOBODY, "x").await;
+    let nobody = service.send(51, NOBODY, "nadie lo lee").await;
     assert_eq!(nobody.json()["code"], "NUMBER_NOT_ON_WHATSAPP");
     service
         .phone("/faults", &json!({ "number_check": "network_error" }))
         .await;
     // A number that is known is not asked about again, and then nothing says that the page has heard of the fault.
-    let failed = service.send(51, UNKNOWN, "x").await;
+    let failed = service.send(51, UNKNOWN, "nadie lo lee").await;
     assert_eq!(failed.json()["code"], "SEND_FAILED", "{}", failed.text());
     service.phone("/faults", &json!({ "send": "throws" })).await;
-    let failed = service.send(51, UNKNOWN, "x").await;
+    let failed = service.send(51, UNKNOWN, "nadie lo lee").await;
     assert_eq!(failed.json()["code"], "SEND_FAILED", "{}", failed.text());
     service.phone("/faults", &build).await;
     assert_eq!(service.messages(&account).await, [text]);
@@ -111,8 +112,8 @@ async fn alone_does_everything(package: &str, build: Value) {
     service.phone("/faults", &build).await;
     service.connect(51).await;
     service.reaches("51", "READY").await;
-    assert_eq!(service.send(51, TO, "again").await.status, 200);
-    assert_eq!(service.messages(&account).await, [text, "again"]);
+    assert_eq!(service.send(51, TO, "otra vez más").await.status, 200);
+    assert_eq!(service.messages(&account).await, [text, "otra vez más"]);
 
     let out = service
         .post(
@@ -138,9 +139,9 @@ async fn wa_js_serves_when_a_module_has_a_new_name() {
         adapter["missing"],
         json!(["modules: WAWebSendMsgChatAction.addAndSendMsgToChat"])
     );
-    let sent = service.send(51, TO, "x").await;
+    let sent = service.send(51, TO, "nadie lo lee").await;
     assert_eq!(sent.status, 200, "{}", sent.text());
-    assert_eq!(service.messages(&account).await, ["x"]);
+    assert_eq!(service.messages(&account).await, ["nadie lo lee"]);
     service.stop();
 }
 
@@ -150,8 +151,8 @@ async fn wa_js_serves_when_a_module_that_it_waits_for_has_a_new_name() {
     let renamed = json!({ "rename_modules": { "WAWebConnModel": "WAWebConnectionModel" } });
     service.phone("/faults", &renamed).await;
     let account = service.link("51").await;
-    assert_eq!(service.send(51, TO, "x").await.status, 200);
-    assert_eq!(service.messages(&account).await, ["x"]);
+    assert_eq!(service.send(51, TO, "nadie lo lee").await.status, 200);
+    assert_eq!(service.messages(&account).await, ["nadie lo lee"]);
     service.stop();
 }
 
@@ -162,8 +163,8 @@ async fn modules_that_arrive_late_do_not_break_wa_js() {
         let late = json!({ "modules_delay_ms": 3000 });
         service.phone("/faults", &late).await;
         let account = service.link("51").await;
-        assert_eq!(service.send(51, TO, "x").await.status, 200);
-        assert_eq!(service.messages(&account).await, ["x"]);
+        assert_eq!(service.send(51, TO, "nadie lo lee").await.status, 200);
+        assert_eq!(service.messages(&account).await, ["nadie lo lee"]);
         service.stop();
     }
 }
@@ -193,7 +194,7 @@ async fn each_document_gets_wa_js_once() {
         .status_when("51", "another document", |_| loads() > 1)
         .await;
     service.reaches("51", "READY").await;
-    assert_eq!(service.send(51, TO, "x").await.status, 200);
+    assert_eq!(service.send(51, TO, "nadie lo lee").await.status, 200);
     assert_eq!(loads(), 2);
     service.stop();
 }

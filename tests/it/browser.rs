@@ -1,10 +1,10 @@
 //! One Chrome: found, started, seen by pages, lost and closed. Real Chromium of both kinds.
 
+mod killed;
 mod profile;
 
 use std::{
     fs,
-    future::pending,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Instant,
@@ -15,28 +15,21 @@ use futures_util::StreamExt as _;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 use session_manager::browser::{
-    Browser, BrowserError, BrowserLost, ChromeKind, ChromeProgram, Closed, Exit, LaunchOptions,
-    find_chrome, sweep,
+    Browser, BrowserError, BrowserLost, ChromeKind, ChromeProgram, Closed, Exit, find_chrome,
 };
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     chrome::{
-        Folder, PATIENCE, Started, both, eventually, full_browser, headless_shell, pid_of,
-        search_path,
+        Folder, PATIENCE, both, eventually, full_browser, headless_shell, pid_of, search_path,
     },
+    page::launch,
     site::Site,
 };
 
 async fn open(program: &ChromeProgram, profile: &Path) -> Result<Browser, BrowserError> {
-    let options = LaunchOptions {
-        program: program.clone(),
-        profile: profile.to_owned(),
-        extra_args: Vec::new(),
-        timeout: PATIENCE,
-    };
-    Browser::open(options, &CancellationToken::new()).await
+    Browser::open(launch(program, profile), &CancellationToken::new()).await
 }
 
 async fn answers(browser: &Browser) -> bool {
@@ -238,13 +231,7 @@ async fn a_start_cancelled_at_any_moment_leaves_nothing() {
         // From before the process to after the page; no state is waited for, the moments are the point.
         for milliseconds in [0, 5, 20, 40, 60, 80, 120, 200, 400] {
             let cancel = CancellationToken::new();
-            let options = LaunchOptions {
-                program: program.clone(),
-                profile: folder.profile(),
-                extra_args: Vec::new(),
-                timeout: PATIENCE,
-            };
-            let opening = Browser::open(options, &cancel);
+            let opening = Browser::open(launch(&program, &folder.profile()), &cancel);
             let cancelling = async {
                 tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
                 cancel.cancel();
@@ -272,12 +259,7 @@ async fn a_cancelled_start_ends_even_what_will_not_end() {
     );
     let program = stand_in(stubborn).await;
     let cancel = CancellationToken::new();
-    let options = LaunchOptions {
-        program,
-        profile: folder.profile(),
-        extra_args: Vec::new(),
-        timeout: PATIENCE,
-    };
+    let options = launch(&program, &folder.profile());
     let cancelling = async {
         eventually("it runs", || folder.path().join("up").is_file()).await;
         cancel.cancel();
@@ -380,61 +362,4 @@ async fn what_a_page_has_stored_is_there_again_after_a_close() {
         assert_eq!(kept.into_value::<String>().unwrap(), "yes");
         browser.close().await;
     }
-}
-
-#[tokio::test]
-async fn when_the_service_is_killed_its_chrome_dies_with_it() {
-    let folder = Folder::new();
-    let service = play("browser::plays_a_service", &folder).await;
-    drop(service);
-    eventually("its Chrome is gone", || folder.processes().is_empty()).await;
-}
-
-#[tokio::test]
-async fn without_setpriv_the_next_service_sweeps_what_a_killed_one_has_left() {
-    let folder = Folder::new();
-    let service = play("browser::plays_a_service_without_setpriv", &folder).await;
-    let before = folder.processes();
-    drop(service);
-    let swept = sweep(folder.path()).await;
-    assert_eq!(swept.len(), 1, "{swept:?}");
-    assert!(
-        swept[0].ended && before.contains(&swept[0].pid),
-        "{swept:?}"
-    );
-    folder.assert_nobody_is_left();
-}
-
-#[tokio::test]
-#[ignore = "the service in the tests above, a process of its own"]
-async fn plays_a_service() {
-    serve_until_killed(headless_shell().await).await;
-}
-
-#[tokio::test]
-#[ignore = "the service in the tests above, a process of its own"]
-async fn plays_a_service_without_setpriv() {
-    let program = ChromeProgram {
-        setpriv: None,
-        ..headless_shell().await
-    };
-    serve_until_killed(program).await;
-}
-
-/// Runs one of the tests above in another process of this program, in the folder, until its Chrome is up.
-async fn play(test: &str, folder: &Folder) -> Started {
-    let myself = std::env::current_exe().unwrap();
-    let service = Started::program(&myself, &["--exact", test, "--ignored"], folder.path());
-    eventually("the service's Chrome is up", || {
-        folder.path().join("up").is_file()
-    })
-    .await;
-    service
-}
-
-async fn serve_until_killed(program: ChromeProgram) {
-    let folder = std::env::current_dir().unwrap();
-    let _browser = open(&program, &folder.join("admin")).await.unwrap();
-    fs::write(folder.join("up"), "").unwrap();
-    pending::<()>().await;
 }

@@ -49,13 +49,13 @@ async fn texts_are_typed_exactly_once_each_and_in_order() {
     let account = service.link("51").await;
     let long = "Ñandú 🧉 1234567. ".repeat(70) + "end";
     let texts = [
-        "hola",
+        "hola a todos",
         "¡Hola, ñandú! 🧉👨‍👩‍👧\n  second line",
         "   leading spaces",
         "one\n\n\ntwo\n\tthree\n",
         "*bold* _slanted_ <b>no</b> &amp; `code`",
         "/start",
-        "hola",
+        "hola a todos",
         long.as_str(),
     ];
     for text in texts {
@@ -98,8 +98,8 @@ async fn a_session_stays_ready_while_its_page_loads_for_the_next_chat() {
     // Longer than the grace of a reconnect.
     service.phone("/faults", &json!({ "sync_ms": 7000 })).await;
     let (one, other) = tokio::join!(
-        service.send(51, TO, "one"),
-        service.send(51, OTHER, "other")
+        service.send(51, TO, "uno de dos"),
+        service.send(51, OTHER, "otro texto")
     );
     assert_sent(&one);
     assert_sent(&other);
@@ -116,16 +116,19 @@ async fn an_unknown_number_is_said_and_harms_no_other_send() {
         service
             .phone("/faults", &json!({ "language": language }))
             .await;
-        let refused = service.send(51, NOBODY, "x").await;
+        let refused = service.send(51, NOBODY, "nadie lo lee").await;
         assert_eq!(
             (refused.status, &refused.json()["code"]),
             (400, &json!("NUMBER_NOT_ON_WHATSAPP")),
             "{language}: {}",
             refused.text()
         );
-        assert_sent(&service.send(51, TO, language).await);
+        assert_sent(&service.send(51, TO, &format!("texto en {language}")).await);
     }
-    assert_eq!(service.messages(&account).await, ["en", "es", "pt"]);
+    assert_eq!(
+        service.messages(&account).await,
+        ["texto en en", "texto en es", "texto en pt"]
+    );
     assert_eq!(service.status("51").await["state"], "READY");
     service.stop();
 }
@@ -137,10 +140,10 @@ async fn a_number_that_cannot_be_checked_on_the_screen_is_not_said_to_be_unknown
     service
         .phone("/faults", &json!({ "number_check": "network_error" }))
         .await;
-    assert_failed(&service.send(51, TO, "x").await);
+    assert_failed(&service.send(51, TO, "nadie lo lee").await);
     service.phone("/faults", &json!({})).await;
-    assert_sent(&service.send(51, TO, "y").await);
-    assert_eq!(service.messages(&account).await, ["y"]);
+    assert_sent(&service.send(51, TO, "alguien lo lee").await);
+    assert_eq!(service.messages(&account).await, ["alguien lo lee"]);
     service.stop();
 }
 
@@ -155,8 +158,8 @@ async fn a_draft_is_not_sent_and_a_page_in_portuguese_links() {
             &json!({ "language": "pt", "draft": "half\na thought" }),
         )
         .await;
-    assert_sent(&service.send(51, TO, "whole").await);
-    assert_eq!(service.messages(&account).await, ["whole"]);
+    assert_sent(&service.send(51, TO, "texto entero").await);
+    assert_eq!(service.messages(&account).await, ["texto entero"]);
     service.stop();
 }
 
@@ -164,24 +167,24 @@ async fn a_draft_is_not_sent_and_a_page_in_portuguese_links() {
 async fn a_chat_that_is_not_proven_to_be_the_recipients_gets_nothing() {
     let service = typing().await;
     let account = service.link("51").await;
-    assert_sent(&service.send(51, TO, "first").await);
+    assert_sent(&service.send(51, TO, "primer texto").await);
     for faults in [
         json!({ "route": "wrong_chat" }),
         json!({ "route": "ignored" }),
         json!({ "named_chats": true }),
     ] {
         service.phone("/faults", &faults).await;
-        assert_failed(&service.send(51, OTHER, "x").await);
+        assert_failed(&service.send(51, OTHER, "nadie lo lee").await);
     }
     // A saved name alone proves nothing; the ids of what was said in the chat do.
-    assert_sent(&service.send(51, TO, "named").await);
+    assert_sent(&service.send(51, TO, "con nombre").await);
     service
         .phone("/faults", &json!({ "lid_chats": true }))
         .await;
-    assert_sent(&service.send(51, OTHER, "by LID").await);
+    assert_sent(&service.send(51, OTHER, "por LID").await);
     assert_eq!(
         service.messages(&account).await,
-        ["first", "named", "by LID"]
+        ["primer texto", "con nombre", "por LID"]
     );
     service.stop();
 }
@@ -193,10 +196,13 @@ async fn a_page_without_modules_is_served_by_its_screen() {
         .phone("/faults", &json!({ "no_registry": true }))
         .await;
     let account = service.link("51").await;
-    for (to, text) in [(TO, "one"), (OTHER, "two")] {
+    for (to, text) in [(TO, "uno de dos"), (OTHER, "dos de dos")] {
         assert_sent(&service.send(51, to, text).await);
     }
-    assert_eq!(service.messages(&account).await, ["one", "two"]);
+    assert_eq!(
+        service.messages(&account).await,
+        ["uno de dos", "dos de dos"]
+    );
     let status = service.status("51").await;
     assert_eq!(status["adapter"]["serving"], "dom", "{status}");
     service.stop();
@@ -206,7 +212,7 @@ async fn a_page_without_modules_is_served_by_its_screen() {
 async fn a_session_that_types_is_ready_without_a_scan_after_a_restart() {
     let service = typing().await;
     let account = service.link("51").await;
-    assert_sent(&service.send(51, TO, "one").await);
+    assert_sent(&service.send(51, TO, "uno de dos").await);
     let home = service.stop();
     let service = Service::start_in(home, |env| {
         env.insert("ADAPTERS", "dom".into());
@@ -214,8 +220,11 @@ async fn a_session_that_types_is_ready_without_a_scan_after_a_restart() {
     .await;
     service.connect(51).await;
     service.reaches("51", "READY").await;
-    assert_sent(&service.send(51, TO, "one").await);
-    assert_eq!(service.messages(&account).await, ["one", "one"]);
+    assert_sent(&service.send(51, TO, "uno de dos").await);
+    assert_eq!(
+        service.messages(&account).await,
+        ["uno de dos", "uno de dos"]
+    );
     service.stop();
 }
 
@@ -224,7 +233,7 @@ async fn a_message_whose_click_led_nowhere_is_unconfirmed_and_never_failed() {
     let service = typing().await;
     service.link("51").await;
     service.phone("/faults", &json!({ "send": "throws" })).await;
-    let answer = service.send(51, TO, "x").await;
+    let answer = service.send(51, TO, "nadie lo lee").await;
     assert_eq!(
         (answer.status, &answer.json()["code"]),
         (500, &json!("SEND_UNCONFIRMED")),
@@ -246,13 +255,16 @@ async fn a_page_that_reloads_itself_in_a_typed_send_has_sent_it_once() {
         .phone("/faults", &json!({ "reload_in_send": true }))
         .await;
     // Pending or unconfirmed, as the reload hits it; it is in WhatsApp's own queue.
-    let answer = service.send(51, TO, "x").await;
+    let answer = service.send(51, TO, "nadie lo lee").await;
     let is_open = answer.status == 202 || answer.json()["code"] == "SEND_UNCONFIRMED";
     assert!(is_open, "{}", answer.text());
     service.phone("/faults", &json!({})).await;
     service.reaches("51", "READY").await;
-    assert_sent(&service.send(51, TO, "y").await);
-    assert_eq!(service.messages(&account).await, ["x", "y"]);
+    assert_sent(&service.send(51, TO, "alguien lo lee").await);
+    assert_eq!(
+        service.messages(&account).await,
+        ["nadie lo lee", "alguien lo lee"]
+    );
     service.stop();
 }
 
@@ -265,9 +277,12 @@ async fn a_message_without_a_tick_is_pending_and_the_next_one_still_goes() {
     .await;
     let account = service.link("51").await;
     service.phone("/faults", &json!({ "ack": "never" })).await;
-    assert_eq!(service.send(51, TO, "one").await.status, 202);
-    assert_eq!(service.send(51, OTHER, "two").await.status, 202);
-    assert_eq!(service.messages(&account).await, ["one", "two"]);
+    assert_eq!(service.send(51, TO, "uno de dos").await.status, 202);
+    assert_eq!(service.send(51, OTHER, "dos de dos").await.status, 202);
+    assert_eq!(
+        service.messages(&account).await,
+        ["uno de dos", "dos de dos"]
+    );
     service.stop();
 }
 

@@ -28,8 +28,14 @@ async fn a_linked_session_is_ready_without_a_code_after_a_restart() {
         (&connected["state"], &connected["message"]),
         (&json!("READY"), &json!("Connected"))
     );
-    assert_eq!(service.send(51, "5491158254201", "again").await.status, 200);
-    assert_eq!(service.messages(&account).await, [TEXT, "again"]);
+    assert_eq!(
+        service
+            .send(51, "5491158254201", "otra vez más")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(service.messages(&account).await, [TEXT, "otra vez más"]);
     service.stop();
 }
 
@@ -146,7 +152,7 @@ async fn a_device_removed_on_the_phone_asks_for_a_new_scan() {
     assert_eq!(service.phone("/phone/unlink", &body).await.status, 200);
     let unlinked = service.reaches("51", "QR_REQUIRED").await;
     assert_eq!(unlinked["reason"], "UNLINKED", "{unlinked}");
-    let refused = service.send(51, "5491158254201", "x").await;
+    let refused = service.send(51, "5491158254201", "nadie lo lee").await;
     assert_eq!(
         (refused.status, &refused.json()["code"]),
         (503, &json!("SESSION_NOT_READY"))

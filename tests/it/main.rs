@@ -11,9 +11,11 @@ mod support;
 
 mod adapters;
 mod browser;
+mod changes;
 mod contract;
 mod dom;
 mod lifecycle;
+mod matrix;
 mod pairing;
 mod pm2;
 mod sandbox;

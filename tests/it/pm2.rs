@@ -96,7 +96,10 @@ async fn pm2_starts_restarts_and_stops_the_service_and_no_chrome_is_left() {
     );
     service.answers().await;
     let account = service.link("51").await;
-    assert_eq!(service.send(51, "5491158254201", "one").await.status, 200);
+    assert_eq!(
+        service.send(51, "5491158254201", "uno de dos").await.status,
+        200
+    );
     let before = pm2.process()["pid"].take();
 
     pm2.succeeds(&["restart", "session-manager"]);
@@ -105,8 +108,14 @@ async fn pm2_starts_restarts_and_stops_the_service_and_no_chrome_is_left() {
     pm2.home.assert_nobody_is_left();
     service.connect(51).await;
     service.reaches("51", "READY").await;
-    assert_eq!(service.send(51, "5491158254201", "two").await.status, 200);
-    assert_eq!(service.messages(&account).await, ["one", "two"]);
+    assert_eq!(
+        service.send(51, "5491158254201", "dos de dos").await.status,
+        200
+    );
+    assert_eq!(
+        service.messages(&account).await,
+        ["uno de dos", "dos de dos"]
+    );
 
     pm2.succeeds(&["stop", "session-manager"]);
     assert_eq!(pm2.process()["pm2_env"]["status"], "stopped");

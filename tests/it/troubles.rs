@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Service;
+use crate::{
+    adapters::{CURRENT, bundle},
+    support::Service,
+};
 
 /// A linked session, then a fault.
 async fn linked_then(fault: Value, with: &[(&'static str, &str)]) -> Service {
@@ -25,7 +28,7 @@ async fn an_account_opened_elsewhere_is_taken_back() {
         .logs("took the account over from another window")
         .await;
     service.reaches("51", "READY").await;
-    let sent = service.send(51, "5491158254201", "x").await;
+    let sent = service.send(51, "5491158254201", "nadie lo lee").await;
     assert_eq!(sent.status, 200, "{}", sent.text());
     service.stop();
 }
@@ -35,7 +38,7 @@ async fn an_account_opened_elsewhere_is_left_there_when_that_is_wanted() {
     let service = linked_then(json!({ "event": "conflict" }), &[("TAKE_OVER", "false")]).await;
     let asleep = service.reaches("51", "AUTHENTICATED").await;
     assert_eq!(asleep["reason"], "OPENED_ELSEWHERE", "{asleep}");
-    let refused = service.send(51, "5491158254201", "x").await;
+    let refused = service.send(51, "5491158254201", "nadie lo lee").await;
     assert_eq!(refused.json()["code"], "SESSION_NOT_READY");
     service.stop();
 }
@@ -70,9 +73,34 @@ async fn a_silent_loss_of_the_network_takes_ready_away_soon_after_the_page_knows
 async fn a_page_that_loads_itself_anew_is_ready_again() {
     let service = linked_then(json!({ "event": "reload" }), &[]).await;
     service.reaches("51", "READY").await;
-    let sent = service.send(51, "5491158254201", "x").await;
+    let sent = service.send(51, "5491158254201", "nadie lo lee").await;
     assert_eq!(sent.status, 200, "{}", sent.text());
     service.stop();
+}
+
+/// The real page hears of a newer build several times a day, and goes on working.
+#[tokio::test]
+async fn a_page_that_a_newer_build_is_there_for_stays_ready_and_sends() {
+    for adapters in ["modules", "wa-js", "dom"] {
+        let path = bundle(CURRENT);
+        let service = Service::start(move |env| {
+            env.insert("ADAPTERS", adapters.into());
+            env.insert("WA_JS_PATH", path.into());
+        })
+        .await;
+        let account = service.link("51").await;
+        service.faults(json!({ "event": "needs_update" })).await;
+        let sent = service.send(51, "5491158254201", "alguien lo lee").await;
+        assert_eq!(sent.status, 200, "{adapters}: {}", sent.text());
+        assert_eq!(service.messages(&account).await, ["alguien lo lee"]);
+        let status = service.status("51").await;
+        assert_eq!(
+            (&status["state"], status.get("reason")),
+            (&json!("READY"), None)
+        );
+        assert_eq!(service.log().matches("became READY").count(), 1);
+        service.stop();
+    }
 }
 
 #[tokio::test]

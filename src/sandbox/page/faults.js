@@ -21,7 +21,7 @@
   ];
   const TIMES = [['Acknowledge after (ms)', 'ack_delay_ms'], ['Serve the page after (ms)', 'page_delay_ms'], ['Modules arrive after (ms)', 'modules_delay_ms'], ['Sync for (ms)', 'sync_ms']];
   const CHECKS = [['Chats by LID, keys in $1', 'lid_chats'], ['No module registry', 'no_registry'], ['Reload in the middle of a send', 'reload_in_send'], ['Chats headed by names', 'named_chats']];
-  const EVENTS = { socket_closed: 'Close the connection', conflict: 'Open elsewhere', ban: 'Ban', storage_error: 'Storage error', reload: 'Reload the page' };
+  const EVENTS = { socket_closed: 'Close the connection', conflict: 'Open elsewhere', ban: 'Ban', storage_error: 'Storage error', reload: 'Reload the page', needs_update: 'Newer build there' };
 
   const inputs = new Map();
   const scope = el('select', {}, el('option', { value: '' }, 'everybody'));

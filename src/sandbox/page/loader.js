@@ -3,7 +3,7 @@
  *
  * Responsible for: `__d`, `require`, `requireLazy`, `importDefault`, `importNamespace`,
  * `ErrorGuard`, the registry in `require('__debug').modulesMap`, and the faults of the registry
- * (modules that are late, renamed, or lack an export; no registry at all).
+ * (modules that are late, renamed, moved, of another shape, or lack an export; no registry at all).
  * Not responsible for: what any module does.
  *
  * Modules see each other through their own `require`, which no fault touches: a renamed module
@@ -14,6 +14,8 @@
 
   const faults = JSON.parse(document.getElementById('sandbox-faults').textContent);
   const renamed = faults.rename_modules || {};
+  const remnants = faults.remnants || {};
+  const reshaped = faults.reshape || [];
   const missing = faults.missing || [];
 
   /** All modules, by their true name. */
@@ -22,18 +24,29 @@
   const modulesMap = Object.create(null);
 
   const isGone = (id) => missing.includes(id);
-  const goneExports = (id) => missing
+  const exportsIn = (names, id) => names
     .filter((name) => name.startsWith(id + '.'))
     .map((name) => name.slice(id.length + 1));
+
+  /** The same function with named arguments: what is called by position fails as a destructured parameter does. */
+  const withNamedArguments = (original) => function (named, ...more) {
+    const isNamed = more.length === 0 && named && Object.getPrototypeOf(named) === Object.prototype;
+    if (!isNamed) throw new TypeError("Cannot read properties of undefined (reading 'id')");
+    return original.apply(this, Object.values(named));
+  };
+  /** What a module leaves behind where it was: the same exports, and none of their work. */
+  const remnantOf = (exports) => Object.fromEntries(Object.entries(exports).map(([name, value]) => [
+    name, typeof value === 'function' ? () => { throw new Error(name + ' has moved'); } : value,
+  ]));
 
   function define(id, dependencies, factory, special) {
     const module = { id, dependencies, factory, special, exports: {}, isReady: false, outside: null };
     if (!modules.has(id)) modules.set(id, module);
-    const visible = renamed[id] || id;
+    const visible = renamed[id] || remnants[id] || id;
     if (isGone(id) || /^Sandbox/.test(id)) return;
-    if (!(visible in modulesMap)) {
-      modulesMap[visible] = { id: visible, factory, dependencies, get exports() { return seenOutside(module); } };
-    }
+    if (visible in modulesMap) return;
+    modulesMap[visible] = { id: visible, factory, dependencies, get exports() { return seenOutside(module); } };
+    if (remnants[id]) modulesMap[id] = { id, factory, dependencies, get exports() { return remnantOf(load(id)); } };
   }
 
   /** Runs a module once, by its true name. */
@@ -51,14 +64,16 @@
   }
   const loadDefault = (id) => { const exports = load(id); return exports.default === undefined ? exports : exports.default; };
 
-  /** A module as outsiders see it: the same object, unless a fault took exports away. */
+  /** A module as outsiders see it: the same object, unless a fault took exports away or changed their shape. */
   function seenOutside(module) {
     const exports = load(module.id);
-    const gone = goneExports(module.id);
-    if (gone.length === 0) return exports;
+    const gone = exportsIn(missing, module.id);
+    const changed = exportsIn(reshaped, module.id);
+    if (gone.length + changed.length === 0) return exports;
     if (!module.outside) {
       module.outside = Object.defineProperty({}, '__esModule', { value: true });
       for (const name of Object.keys(exports)) if (!gone.includes(name)) module.outside[name] = exports[name];
+      for (const name of changed) module.outside[name] = withNamedArguments(exports[name]);
     }
     return module.outside;
   }
@@ -94,6 +109,10 @@
   let arrived = delay === 0;
   const arrivals = [];
 
+  for (let n = 0; n < (faults.filler_modules || 0); n += 1) {
+    held.push(['WAWebFiller' + n, (global, require, importDefault, importNamespace, requireLazy, module, exports) => { exports['filler' + n] = n; }]);
+  }
+
   /* What the page's own files use. They remove it when all are in (boot.js). */
   global.sandboxPage = {
     faults,
@@ -104,11 +123,11 @@
     load,
     whenModulesArrive(callback) { if (arrived) callback(); else arrivals.push(callback); },
   };
-  if (!arrived) {
-    setTimeout(() => {
-      arrived = true;
-      for (const [id, factory] of held) define(id, [], factory, 66);
-      for (const callback of arrivals) callback();
-    }, delay);
-  }
+  const arrive = () => {
+    arrived = true;
+    for (const [id, factory] of held) define(id, [], factory, 66);
+    for (const callback of arrivals) callback();
+  };
+  if (arrived) arrive();
+  else setTimeout(arrive, delay);
 })(window);

@@ -140,6 +140,8 @@ sandboxPage.define('SandboxWire', (global, require, importDefault, importNamespa
     if (event === 'ban') { BackendEventBus.trigger('account_temporarily_banned', { code: 402, expireSeconds: 86400 }); rest('TOS_BLOCK'); }
     if (event === 'storage_error') BackendEventBus.triggerStorageInitializationError(new Error('storage'));
     if (event === 'reload') location.reload();
+    // Several times a day on the real page, which goes on working.
+    if (event === 'needs_update') Stream.needsUpdate = true;
   });
 
   BackendEventBus.on('refresh_qr', () => exports.refreshCodes());

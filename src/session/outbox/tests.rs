@@ -84,7 +84,10 @@ fn a_send_is_noted_as_taken_and_then_as_far_as_whatsapp_says() {
     let (mut outbox, now) = (outbox(), Instant::now());
     outbox.enqueue(&record(1), Some(in_time(now)));
     let outgoing = begin(&mut outbox, now);
-    assert!(!outbox.on_handed_over(Ok(handed(&outgoing)), now));
+    assert_eq!(
+        outbox.on_handed_over(Ok(handed(&outgoing)), now),
+        AfterHandOver::Done
+    );
     assert!(matches!(last(&mut outbox), Step::Taken { .. }));
     outbox.on_ack(&outgoing.key, 0);
     assert!(outbox.take_notes().is_empty(), "ack 0 is no news");
@@ -123,8 +126,9 @@ fn a_hand_over_without_an_answer_is_in_doubt_and_is_not_noted_as_anything() {
     outbox.enqueue(&record(1), Some(in_time(now)));
     begin(&mut outbox, now);
     outbox.take_notes();
-    let in_doubt = outbox.on_handed_over(Err(HandOverError::Unknown("late".to_owned())), now);
-    assert!(in_doubt && outbox.take_notes().is_empty());
+    let after = outbox.on_handed_over(Err(HandOverError::Unknown("late".to_owned())), now);
+    assert_eq!(after, AfterHandOver::InDoubt);
+    assert!(outbox.take_notes().is_empty());
     assert!(!outbox.holds("3EB01"));
 }
 
@@ -134,10 +138,28 @@ fn a_page_that_was_between_two_documents_gets_it_again() {
     outbox.enqueue(&record(1), Some(in_time(now)));
     begin(&mut outbox, now);
     let reloading = Err(HandOverError::Interrupted("not loaded".to_owned()));
-    assert!(!outbox.on_handed_over(reloading, now));
+    assert_eq!(outbox.on_handed_over(reloading, now), AfterHandOver::Done);
     assert!(matches!(last(&mut outbox), Step::Absent));
     assert!(outbox.begin(now).is_none(), "it pauses");
     assert!(outbox.begin(now + INTERRUPTION_PAUSE).is_some());
+}
+
+#[test]
+fn an_adapter_that_takes_over_is_written_down_before_it_gets_the_message() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), Some(in_time(now)));
+    let outgoing = begin(&mut outbox, now);
+    let typed = Prepared {
+        adapter: AdapterName::Dom,
+        message_id: None,
+        ..prepared(&outgoing)
+    };
+    let passed = Err(HandOverError::Passed(typed.clone()));
+    let after = outbox.on_handed_over(passed, now);
+    assert_eq!(after, AfterHandOver::Again(outgoing.clone(), typed.clone()));
+    assert!(outbox.begin(now).is_none(), "it is still on its way");
+    let (next, again, _) = outbox.on_written(Ok(()), now).unwrap();
+    assert_eq!((next, again), (typed, outgoing));
 }
 
 #[test]

@@ -1,14 +1,15 @@
 // The frame around the adapters: runs first in every document of the page, gives each adapter a way to speak to the
 // service, and gives the service one function to call them by. Knows nothing of WhatsApp; the adapters beside it do.
 //
-// Called by the service as (bridge)(binding, entry, adapters):
+// Called by the service as (bridge)(binding, entry, adapters, shared):
 //   binding   name of the CDP binding that takes one string
 //   entry     name under which the service finds the function to call commands by
-//   adapters  name -> function (say) => commands
+//   adapters  name -> function (say, shared) => commands
+//   shared    what the adapters know in common (whatsapp.js)
 //
 // What goes out is JSON: {adapter, kind: "document" | "view" | "ack" | "broken", …}. What a command answers is
 // {ok: value} or {error: {code, detail}}: it never throws, so that an answer always says which of the two it is.
-(function bridge(binding, entry, adapters) {
+(function bridge(binding, entry, adapters, shared) {
   "use strict";
   // Frames inside the page are none of ours; a second run in one document would double every fact.
   if (window.top !== window || entry in window) return;
@@ -20,7 +21,7 @@
   const commands = new Map();
   for (const [name, create] of Object.entries(adapters)) {
     try {
-      commands.set(name, create((fact) => send({ adapter: name, ...fact })));
+      commands.set(name, create((fact) => send({ adapter: name, ...fact }), shared));
     } catch (error) {
       send({ adapter: name, kind: "broken", detail: String(error) });
     }
@@ -34,7 +35,9 @@
     } catch (error) {
       // The page's own errors repeat whom they are about: a number must not get into answers and logs.
       const detail = String(error?.message ?? error).replace(/\d{5,}/g, "…");
-      return { error: { code: error?.code ?? "PAGE_ERROR", detail } };
+      // An adapter names what it knows; what JavaScript itself throws says that the page is not as the adapter takes it.
+      const isMisfit = error instanceof TypeError || error instanceof ReferenceError;
+      return { error: { code: error?.code ?? (isMisfit ? "MISFIT" : "PAGE_ERROR"), detail } };
     }
   };
   Object.defineProperty(window, entry, { value: call });

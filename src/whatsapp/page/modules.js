@@ -2,8 +2,10 @@
 // WHATSAPP.md, sections 1, 2, 4 and 13, has the source of each fact used here.
 //
 // To mend a renamed module: copy this file into PAGE_SCRIPTS_DIR, change the name in NAMES, restart the session.
-(function modules(say) {
+(function modules(say, shared) {
   "use strict";
+
+  const { TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME, PAIRING_ERRORS, PAIRING_OVER } = shared;
 
   // What we call -> where it lives: [module, export], or [module] for a module's default export.
   const NAMES = {
@@ -43,29 +45,8 @@
       BackendEvents: ["WAWebBackendEventBus", "BackendEventBus"],
     },
   };
-  // What keeps the page from working, by the state of the socket or the mode of the stream.
-  const TROUBLES = {
-    CONFLICT: "OPENED_ELSEWHERE",
-    DEPRECATED_VERSION: "UPDATE_REQUIRED",
-    TOS_BLOCK: "TERMS_BLOCKED",
-    SMB_TOS_BLOCK: "TERMS_BLOCKED",
-    PROXYBLOCK: "PROXY_BLOCKED",
-  };
-  // The same, as events of the page's back end. They are said once and hold for the life of the document.
-  const TROUBLE_EVENTS = {
-    account_temporarily_banned: "TEMPORARILY_BANNED",
-    storage_initialization_error: "STORAGE_ERROR",
-  };
-  // What WhatsApp's server says instead of a pairing code (WASmaxInMdIqMixinErrors); the rest is no word on the number.
-  const PAIRING_ERRORS = {
-    IQErrorBadRequest: "PAIRING_REFUSED",
-    IQErrorForbidden: "PAIRING_REFUSED",
-    IQErrorFeatureNotAvailable: "PAIRING_REFUSED",
-    IQErrorRateOverlimit: "PAIRING_RATE_LIMITED",
-  };
-  // The end of a pairing code, as the page hears it from its server; without it the code's known life decides.
+  // Where the page hears of the end of a pairing code; without it the code's known life decides.
   const PAIRING_EVENTS = ["WAWebLinkDeviceEvents", "WAWebLinkDeviceEvents"];
-  const PAIRING_OVER = "link_device_events:refresh_alt_linking_code link_device_events:force_manual_refresh link_device_events:error_alt_linking";
   // The secret has moved between builds; it can change while pairing, so it is read for each code.
   const SECRET_HOMES = ["WAWebUserPrefsMultiDevice", "WAWebAdvSignatureApi"];
 
@@ -73,11 +54,6 @@
   const PROBE_PATIENCE_MS = 5000;
   const PROBE_INTERVAL_MS = 100;
   const LATE_PROBE_INTERVAL_MS = 1000;
-  // The code is read from the screen if it is there; the one built here waits that long for it.
-  const CODE_HEAD_START_MS = 700;
-  // Since May 2026 the code is a link that a phone's camera opens too (whatsmeow 876de1e9).
-  const CODE_PREFIX = "https://wa.me/settings/linked_devices#";
-  const PLATFORM_CHROME = "1";
 
   const failure = (code, detail) => Object.assign(new Error(detail), { code });
 
@@ -196,6 +172,14 @@
     }
   };
 
+  const sayYoungAcks = () => {
+    const since = Date.now() / 1000 - YOUNG_S;
+    for (const message of found.Messages.getModelsArray?.() ?? []) {
+      // Zero is no news.
+      if (message.t > since && message.ack > 0) sayAck(message);
+    }
+  };
+
   const watched = new Set();
   const watch = (key, events, react) => {
     if (!found[key]?.on || watched.has(key + events)) return;
@@ -209,7 +193,10 @@
     watch("Cmd", "logout_from_bridge", (reason) => say({ kind: "logged_out", reason: typeof reason === "string" ? reason : null }));
     watch("Cmd", "offline_progress_update_from_bridge", onSync);
     for (const [event, name] of Object.entries(TROUBLE_EVENTS)) watch("BackendEvents", event, () => announce(name));
-    watch("Messages", "change:ack", sayAck);
+    if (found.Messages && !watched.has("Messageschange:ack")) {
+      watch("Messages", "change:ack", sayAck);
+      sayYoungAcks();
+    }
     if (found.Conn && !watched.has("Connchange:ref")) {
       watch("Conn", "change:ref", onRef);
       onRef();
@@ -243,13 +230,19 @@
     if (missing.length > 0) throw failure("NOT_LOADED", `WhatsApp Web has not loaded ${missing.join(", ")}`);
   };
 
-  // The address that WhatsApp has for a number. A question that failed is not an answer.
+  // The address that WhatsApp has for a number, null when it has none. A question that failed is not an answer.
   const widOf = async (to) => {
+    const wid = found.createWid(`${to}@c.us`);
+    let known;
     try {
-      return (await found.queryWidExists(found.createWid(`${to}@c.us`)))?.wid;
+      known = await found.queryWidExists(wid);
     } catch (error) {
+      if (error instanceof TypeError) throw error;
       throw failure("CHECK_FAILED", `the number could not be checked: ${error?.message ?? error}`);
     }
+    // An answer of another shape says nothing about the number.
+    if (known && !known.wid) throw failure("CHECK_FAILED", "the number could not be checked: WhatsApp's answer was not understood");
+    return known?.wid ?? null;
   };
 
   const keyOf = ({ key, chat }) => {
@@ -327,7 +320,7 @@
       const missing = [...probe("state"), ...probe("pairing")];
       if (missing.length > 0) throw failure("NO_PAIRING", `WhatsApp Web has no ${missing.join(", ")}`);
       found.PairingEvents ??= resolve(PAIRING_EVENTS);
-      watch("PairingEvents", PAIRING_OVER, () => { pairingCode = null; tell(); });
+      watch("PairingEvents", PAIRING_OVER.join(" "), () => { pairingCode = null; tell(); });
       pairingCode = null;
       found.setPairingType("ALT_DEVICE_LINKING");
       await found.initializePairing();

@@ -4,8 +4,10 @@
 //
 // The bundle is not part of this script. When the page could take it, this script says so ("wants_bundle"); the service
 // injects it if the adapters before this one lack something, in the order: configure(), the bundle, loaded().
-(function waJs(say) {
+(function waJs(say, shared) {
   "use strict";
+
+  const { TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME, PAIRING_ERRORS, PAIRING_OVER } = shared;
 
   // wa-js pins what it does not find (before 4.5.0) or gives up after 750 ms (since): it must not come before these.
   const NEEDED = ["WAWebSocketModel", "WAWebStreamModel", "WAWebCmd", "WAWebConnModel", "WAWebMsgCollection"];
@@ -40,31 +42,6 @@
   const REFRESH_PATIENCE_MS = 3000;
   // The acknowledgement may come before the service knows the key; it is said again this much later.
   const ACK_AGAIN_MS = 300;
-  // The code is read from the screen if it is there; the one built here waits that long for it.
-  const CODE_HEAD_START_MS = 700;
-  // Since May 2026 the code is a link that a phone's camera opens too (whatsmeow 876de1e9); wa-js gives the four parts
-  // before that.
-  const CODE_PREFIX = "https://wa.me/settings/linked_devices#";
-  const PLATFORM_CHROME = "1";
-
-  // What keeps the page from working, by the state of the socket or the mode of the stream.
-  const TROUBLES = {
-    CONFLICT: "OPENED_ELSEWHERE",
-    DEPRECATED_VERSION: "UPDATE_REQUIRED",
-    TOS_BLOCK: "TERMS_BLOCKED",
-    SMB_TOS_BLOCK: "TERMS_BLOCKED",
-    PROXYBLOCK: "PROXY_BLOCKED",
-  };
-
-  // What WhatsApp's server says instead of a pairing code (WASmaxInMdIqMixinErrors); the rest is no word on the number.
-  const PAIRING_ERRORS = {
-    IQErrorBadRequest: "PAIRING_REFUSED",
-    IQErrorForbidden: "PAIRING_REFUSED",
-    IQErrorFeatureNotAvailable: "PAIRING_REFUSED",
-    IQErrorRateOverlimit: "PAIRING_RATE_LIMITED",
-  };
-  // The end of a pairing code, as the page hears it from its server; without it the code's known life decides.
-  const PAIRING_OVER = ["link_device_events:refresh_alt_linking_code", "link_device_events:force_manual_refresh", "link_device_events:error_alt_linking"];
 
   const failure = (code, detail) => Object.assign(new Error(detail), { code });
   // Errors of wa-js repeat whom they are about: a number must not get into answers and logs.
@@ -145,6 +122,7 @@
   let pairingCode = null;
   let hearsPairing = false;
   let screenIsStale = false;
+  let announced = null;
 
   const isLinked = () => Boolean(WPP().conn.isAuthenticated() || WPP().conn.isRegistered());
   const me = () => WPP().whatsapp.UserPrefs?.getMaybeMePnUser?.();
@@ -171,7 +149,7 @@
       view.pairing_code = pairingCode;
       view.screen_is_stale = screenIsStale;
       view.online = view.linked && state === "CONNECTED" && mode === "MAIN";
-      view.trouble = TROUBLES[state] ?? TROUBLES[mode] ?? null;
+      view.trouble = announced ?? TROUBLES[state] ?? TROUBLES[mode] ?? null;
       // Receipts are only heard by a wa-js that is fully ready.
       view.can_send = missing.send.length === 0 && WPP().isFullReady;
       if (FULL_READY_MODES.includes(mode) && !WPP().isFullReady) {
@@ -186,6 +164,7 @@
     const built = await WPP().conn.getAuthCode();
     if (!built?.fullCode) return null;
     const parts = built.fullCode.split(",");
+    // wa-js gives the four parts before the platform.
     if (parts.length === 4) parts.push(PLATFORM_CHROME);
     return CODE_PREFIX + parts.join(",");
   };
@@ -207,6 +186,14 @@
     }
   };
 
+  const sayYoungAcks = () => {
+    const since = Date.now() / 1000 - YOUNG_S;
+    for (const message of WPP().whatsapp.MsgStore?.getModelsArray?.() ?? []) {
+      // Zero is no news.
+      if (message.t > since && message.ack > 0) sayAck(message);
+    }
+  };
+
   const begin = () => {
     isLoaded = true;
     probe();
@@ -214,8 +201,14 @@
     Socket?.on?.("change:state", tell);
     Stream?.on?.("change:mode", tell);
     MsgStore?.on?.("change:ack", sayAck);
+    sayYoungAcks();
     WPP().on("chat.msg_ack_change", ({ ids, ack }) => {
       for (const id of ids) if (id.fromMe) say({ kind: "ack", key: id.id, ack });
+    });
+    WPP().on("conn.backend_event", (event) => {
+      if (!TROUBLE_EVENTS[event]) return;
+      announced = TROUBLE_EVENTS[event];
+      tell();
     });
     if (Conn?.on) {
       Conn.on("change:ref", onRef);
@@ -241,15 +234,21 @@
     if (!from) throw failure("NO_ACCOUNT", "no account is linked");
     return { to, from };
   };
-  // The address that WhatsApp has for a number. A question that failed is not an answer.
+  // The address that WhatsApp has for a number, null when it has none. A question that failed is not an answer.
   const widOf = async (to) => {
     const { functions, WidFactory } = WPP().whatsapp;
+    const wid = WidFactory.createWid(`${to}@c.us`);
+    let known;
     try {
       // Not WPP.contact.queryWidExists: it answers null for a network error, too.
-      return (await functions.queryWidExists(WidFactory.createWid(`${to}@c.us`)))?.wid;
+      known = await functions.queryWidExists(wid);
     } catch (error) {
+      if (error instanceof TypeError) throw error;
       throw failure("CHECK_FAILED", `the number could not be checked: ${textOf(error)}`);
     }
+    // An answer of another shape says nothing about the number.
+    if (known && !known.wid) throw failure("CHECK_FAILED", "the number could not be checked: WhatsApp's answer was not understood");
+    return known?.wid ?? null;
   };
   const keyOf = ({ to, from }, key) => new (WPP().whatsapp.MsgKey)({ from, to, id: key, selfDir: "out" });
 
@@ -326,6 +325,7 @@
       } catch (error) {
         // Some builds answer a plain {id}, which wa-js takes for nothing: the collection has the chat all the same.
         model = whatsapp.ChatStore.get(wid);
+        if (!model && error instanceof TypeError) throw error;
         if (!model) throw failure("NO_CHAT", `wa-js gave no chat for this number: ${textOf(error)}`);
       }
       const chat = model.id.toString();

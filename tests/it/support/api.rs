@@ -6,6 +6,8 @@ use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 use tokio::time::{interval, timeout};
 
+use super::secrets::Secrets;
+
 /// A Chrome starts in 0.3 s and a page is READY in a second or two on an idle machine; ten at once on two cores take
 /// far longer.
 const STATE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -46,6 +48,7 @@ pub(crate) struct Api {
     service: String,
     sandbox: String,
     client: reqwest::Client,
+    secrets: Secrets,
 }
 
 impl Api {
@@ -58,7 +61,13 @@ impl Api {
             service,
             sandbox,
             client,
+            secrets: Secrets::default(),
         }
+    }
+
+    /// What must not be in the service's log.
+    pub(crate) const fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// Waits until it answers.
@@ -85,6 +94,7 @@ impl Api {
 
     /// `POST` to the API.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.secrets.remember_request(body);
         answer(self.request(Method::POST, path).json(body)).await
     }
 
@@ -116,7 +126,9 @@ impl Api {
         let status = self
             .status_when(id, "a code", |status| status["qr"]["url"].is_string())
             .await;
-        status["qr"]["url"].as_str().unwrap().to_owned()
+        let code = status["qr"]["url"].as_str().unwrap().to_owned();
+        self.secrets.remember_code(&code);
+        code
     }
 
     /// Waits until a session's status is as wanted and gives it.
@@ -146,7 +158,9 @@ impl Api {
     pub(crate) async fn scan(&self, code: &str) -> String {
         let scanned = self.phone("/phone/scan", &json!({ "code": code })).await;
         assert_eq!(scanned.status, 200, "{}", scanned.text());
-        scanned.json()["account"].as_str().unwrap().to_owned()
+        let account = scanned.json()["account"].as_str().unwrap().to_owned();
+        self.secrets.remember_number(&account);
+        account
     }
 
     /// Connects a session that has no account, links one, waits until it can send, and gives the account.
@@ -215,6 +229,7 @@ impl Api {
 
     /// `POST` to the sandbox: its phone, its faults.
     pub(crate) async fn phone(&self, path: &str, body: &Value) -> Answer {
+        self.secrets.remember_request(body);
         answer(
             self.client
                 .post(format!("{}{path}", self.sandbox))

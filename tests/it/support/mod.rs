@@ -9,6 +9,7 @@ pub(crate) mod site;
 mod api;
 mod home;
 mod output;
+mod secrets;
 mod service;
 
 pub(crate) use api::{Answer, Api, answer};

@@ -3,8 +3,9 @@
 use std::{
     collections::VecDeque,
     io::{BufRead as _, BufReader, Read},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -13,9 +14,16 @@ use tokio::sync::oneshot;
 /// A test at debug prints some thousands of lines; more than this is a fault that the last lines show as well.
 const KEPT_LINES: usize = 20_000;
 
+/// What a process that has ended printed is read in milliseconds.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The lines so far, of both streams.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Output(Arc<Mutex<VecDeque<String>>>);
+pub(super) struct Output {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    /// Each is disconnected when its stream has been read to its end.
+    readers: Arc<Mutex<Vec<mpsc::Receiver<()>>>>,
+}
 
 /// Where a service listens, from its own log.
 #[derive(Debug)]
@@ -32,8 +40,14 @@ impl Output {
         stream: impl Read + Send + 'static,
     ) -> oneshot::Receiver<Listening> {
         let (tell, listening) = oneshot::channel();
+        let (reading, reader) = mpsc::channel();
+        self.readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(reader);
         let output = self.clone();
         thread::spawn(move || {
+            let _reading = reading;
             let mut tell = Some(tell);
             for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).into_owned();
@@ -48,16 +62,25 @@ impl Output {
     }
 
     fn push(&self, line: String) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == KEPT_LINES {
             lines.pop_front();
         }
         lines.push_back(line);
     }
 
+    /// Waits until all that a process which has ended printed is read.
+    pub(super) fn await_end(&self) {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        for reader in &*readers {
+            // It never says anything; it only ends.
+            let _ended = reader.recv_timeout(END_TIMEOUT);
+        }
+    }
+
     /// Everything kept, one line each.
     pub(super) fn text(&self) -> String {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().flat_map(|line| [line, "\n"]).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use chromiumoxide::{Page, cdp::browser_protocol::input::InsertTextParams};
 use serde::de::DeserializeOwned;
-use session_manager::browser::{Browser, LaunchOptions};
+use session_manager::browser::{Browser, ChromeProgram, LaunchOptions};
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -15,23 +15,25 @@ const STATE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a state is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// A launch as the service does it, without switches of an operator's.
+pub(crate) fn launch(program: &ChromeProgram, profile: &Path) -> LaunchOptions {
+    LaunchOptions {
+        program: program.clone(),
+        profile: profile.to_owned(),
+        extra_args: Vec::new(),
+        timeout: PATIENCE,
+    }
+}
+
 /// A running Chromium with one page. Dropping it kills Chromium.
 pub(crate) struct Chrome(Browser);
 
 impl Chrome {
     /// Starts Chromium on a profile, as the service does.
     pub(crate) async fn open(profile: &Path) -> Self {
-        let options = LaunchOptions {
-            program: headless_shell().await,
-            profile: profile.to_owned(),
-            extra_args: Vec::new(),
-            timeout: PATIENCE,
-        };
-        Self(
-            Browser::open(options, &CancellationToken::new())
-                .await
-                .unwrap(),
-        )
+        let options = launch(&headless_shell().await, profile);
+        let opened = Browser::open(options, &CancellationToken::new()).await;
+        Self(opened.unwrap())
     }
 
     pub(crate) fn page(&self) -> &Page {

@@ -12,7 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::time::timeout;
 
-use super::{Api, Home, chrome::eventually, output::Output};
+use super::{Api, Home, chrome::eventually, output::Output, secrets::Secrets};
 
 /// Binding two ports takes milliseconds; a machine that builds at the same time may stall a start for seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,10 +38,12 @@ impl Deref for Service {
     }
 }
 
-/// Ends its process group when dropped, and prints what it said when the test is failing.
+/// Ends its process group when dropped, prints what it said when the test is failing, and fails the test when it said what
+/// it must not.
 struct Process {
     child: Child,
     output: Output,
+    secrets: Secrets,
 }
 
 impl Service {
@@ -67,11 +69,9 @@ impl Service {
         let sandbox = listening.sandbox.unwrap_or_default();
         let port = sandbox.rsplit(':').next();
         home.sandbox_port = port.and_then(|port| port.parse().ok());
-        Self {
-            process,
-            home,
-            api: Api::new(listening.api, sandbox),
-        }
+        let api = Api::new(listening.api, sandbox);
+        process.secrets = api.secrets().clone();
+        Self { process, home, api }
     }
 
     /// Starts a service that is expected to end by itself; gives its exit code and what it said.
@@ -182,6 +182,7 @@ impl Process {
         Self {
             child: command.spawn().unwrap(),
             output: Output::default(),
+            secrets: Secrets::default(),
         }
     }
 
@@ -212,6 +213,10 @@ impl Drop for Process {
         }
         if std::thread::panicking() {
             println!("--- the service said:\n{}--- end", self.output.text());
+            return;
         }
+        self.output.await_end();
+        let found = self.secrets.found_in(&self.output.text());
+        assert!(found.is_empty(), "the log holds {found:#?}");
     }
 }

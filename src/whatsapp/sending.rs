@@ -1,0 +1,306 @@
+//! Sends by whichever adapter can: one that fails while certainly nothing was handed over makes room for the next.
+//!
+//! Invariant: a send moves on to another adapter only when it is certain that the one before handed nothing over.
+
+use std::{collections::VecDeque, time::Duration};
+
+use chromiumoxide::Page;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+
+use super::{
+    AdapterName, HandOverError, Handed, LookUp, LookUpError, Outgoing, PrepareError, Prepared,
+    Standing,
+    bridge::{self, CALL_TIMEOUT, CallError, INTERRUPTED, NO_ANSWER, NOT_LOADED},
+    typing::{Away, Mistyped, Typing},
+};
+
+/// A number check is one question to WhatsApp's server. One that hangs holds up the sends behind it.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A look-up is one question to the page's own database.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Loading wa-js takes 1 to 2 s; one that blocks the page is stopped after 15 s. Waited for rather than typed past: a
+/// page that wa-js blocks in the middle of a typed send would leave that send in doubt.
+const WA_JS_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Verdicts that may wait for the listener, which takes each at once; one too many is given again by the next send.
+pub(super) const VERDICT_CAPACITY: usize = 16;
+
+/// An error of the page's may be a page long.
+const LONGEST_WHY: usize = 120;
+
+/// What a send has shown of an adapter.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It failed, by no fault of the recipient, the message or the network.
+    Failed { adapter: AdapterName, why: String },
+    /// It sends.
+    Worked { adapter: AdapterName },
+}
+
+/// The senders of one page.
+pub(super) struct Sending<'a> {
+    pub(super) page: &'a Page,
+    pub(super) away: &'a Away,
+    pub(super) standing: &'a watch::Receiver<Standing>,
+    pub(super) verdicts: &'a mpsc::Sender<Verdict>,
+}
+
+/// What became of a hand-over.
+enum Outcome {
+    Handed(Handed),
+    /// The page has taken nothing; `is_own` when that is the adapter's own failure.
+    Refused {
+        why: String,
+        is_own: bool,
+    },
+    /// The page is between two documents, and has taken nothing.
+    Interrupted(String),
+    Unknown(String),
+}
+
+impl Sending<'_> {
+    /// Lets the first adapter that can make the message ready do so.
+    pub(super) async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
+        let mut standing = self.standing.clone();
+        let is_decided = |standing: &Standing| !standing.undecided || !standing.is_last_resort();
+        // Whatever it comes to, the senders of that moment try.
+        drop(timeout(WA_JS_TIMEOUT, standing.wait_for(is_decided)).await);
+        self.prepare_by(self.senders(), outgoing).await
+    }
+
+    /// Lets the adapter that made the message ready hand it over. When it takes nothing, one behind it makes the message
+    /// ready, and whoever keeps the books says when that one may have it.
+    pub(super) async fn hand_over(
+        &self,
+        prepared: &Prepared,
+        outgoing: &Outgoing,
+    ) -> Result<Handed, HandOverError> {
+        let adapter = prepared.adapter;
+        let senders = self.senders();
+        let (refused, is_own) = match self.hand_over_by(prepared, outgoing).await {
+            Outcome::Handed(handed) => {
+                if self.standing.borrow().failing.contains(&adapter) {
+                    self.judge(Verdict::Worked { adapter });
+                }
+                return Ok(handed);
+            }
+            Outcome::Unknown(why) => return Err(HandOverError::Unknown(why)),
+            Outcome::Interrupted(why) => return Err(HandOverError::Interrupted(why)),
+            Outcome::Refused { why, is_own } => (why, is_own),
+        };
+        let rest = if is_own {
+            self.pass_over(adapter, &refused, &senders).await
+        } else {
+            behind(&senders, adapter).to_vec()
+        };
+        match self.prepare_by(rest, outgoing).await {
+            Ok(next) => {
+                tracing::warn!(
+                    adapter = next.adapter.as_str(),
+                    "an adapter did not take a message; trying {}",
+                    next.adapter
+                );
+                Err(HandOverError::Passed(next))
+            }
+            Err(_) => Err(HandOverError::NotHanded(refused)),
+        }
+    }
+
+    /// Lets the first adapter that can ask WhatsApp about a number do so. On the screen a number is checked by opening its
+    /// chat, which is more than a question.
+    pub(super) async fn check_number(&self, number: &str) -> Result<Option<String>, PrepareError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            chat: Option<String>,
+        }
+        let mut failed = PrepareError::Interrupted("no adapter can check a number now".to_owned());
+        let senders = self.senders();
+        for &adapter in senders.iter().filter(|name| **name != AdapterName::Dom) {
+            let argument = json!({ "to": number });
+            let checked = bridge::call_within(
+                self.page,
+                adapter,
+                "checkNumber",
+                &argument,
+                PREPARE_TIMEOUT,
+            );
+            failed = match checked.await {
+                Ok(Answer { chat }) => return Ok(chat),
+                Err(why) => PrepareError::Failed(why.detail),
+            };
+        }
+        Err(failed)
+    }
+
+    /// Lets the first of `adapters` that can see WhatsApp's store find a message there.
+    pub(super) async fn find(
+        &self,
+        adapters: &[AdapterName],
+        look_up: &LookUp,
+    ) -> Result<Option<i32>, LookUpError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            ack: Option<i32>,
+        }
+        let mut refusals = Vec::new();
+        for &adapter in adapters.iter().filter(|name| **name != AdapterName::Dom) {
+            let argument = json!({ "message_id": look_up.message_id });
+            let found =
+                bridge::call_within(self.page, adapter, "lookUp", &argument, LOOK_UP_TIMEOUT);
+            match found.await {
+                Ok(Answer { ack }) => return Ok(ack),
+                // One that is not loaded may be in a moment; one that has changed may be mended.
+                Err(why) => refusals.push(why.detail),
+            }
+        }
+        if refusals.is_empty() {
+            let why = "on the screen a message cannot be found by its id";
+            return Err(LookUpError::NoAdapter(why.to_owned()));
+        }
+        Err(LookUpError::NoAnswer(refusals.join("; ")))
+    }
+
+    /// The adapters that can send now, in the order in which they are tried.
+    fn senders(&self) -> Vec<AdapterName> {
+        self.standing.borrow().senders.clone()
+    }
+
+    fn judge(&self, verdict: Verdict) {
+        // A listener that has gone has no use for it.
+        drop(self.verdicts.try_send(verdict));
+    }
+
+    /// An adapter has failed at its own part: it comes last from now on, and wa-js gets its turn if it has not had it.
+    /// Answers who is to try this send: who stood behind it among the `senders`, and who has come up since.
+    async fn pass_over(
+        &self,
+        adapter: AdapterName,
+        why: &str,
+        senders: &[AdapterName],
+    ) -> Vec<AdapterName> {
+        let rest = behind(senders, adapter);
+        let is_known = self.standing.borrow().failing.contains(&adapter);
+        let why = why.chars().take(LONGEST_WHY).collect();
+        self.judge(Verdict::Failed { adapter, why });
+        if is_known {
+            return rest.to_vec();
+        }
+        let mut standing = self.standing.clone();
+        let is_decided =
+            |standing: &Standing| standing.failing.contains(&adapter) && !standing.undecided;
+        match timeout(WA_JS_TIMEOUT, standing.wait_for(is_decided)).await {
+            Ok(Ok(standing)) => {
+                let has_its_chance =
+                    |name: &&AdapterName| rest.contains(name) || !senders.contains(name);
+                let next = standing.senders.iter().filter(has_its_chance);
+                next.copied().collect()
+            }
+            Ok(Err(_)) | Err(_) => rest.to_vec(),
+        }
+    }
+
+    async fn prepare_by(
+        &self,
+        senders: Vec<AdapterName>,
+        outgoing: &Outgoing,
+    ) -> Result<Prepared, PrepareError> {
+        // The session is READY, so no sender at all is a page between two documents.
+        let mut failed = PrepareError::Interrupted("no adapter can send now".to_owned());
+        let mut rest = VecDeque::from(senders.clone());
+        while let Some(adapter) = rest.pop_front() {
+            if adapter == AdapterName::Dom {
+                match self.typing().prepare(outgoing).await {
+                    Err(PrepareError::Failed(why)) => failed = PrepareError::Failed(why),
+                    prepared => return prepared,
+                }
+                continue;
+            }
+            let why = match self.make_ready(adapter, outgoing).await {
+                Ok(prepared) => return Ok(prepared),
+                Err(why) => why,
+            };
+            failed = match why.code.as_str() {
+                "NOT_ON_WHATSAPP" => return Err(PrepareError::NotOnWhatsApp),
+                INTERRUPTED | NOT_LOADED => PrepareError::Interrupted(why.detail),
+                // Other errors of the page may be about the recipient.
+                "MISFIT" => {
+                    rest = self.pass_over(adapter, &why.detail, &senders).await.into();
+                    PrepareError::Failed(why.detail)
+                }
+                _ => PrepareError::Failed(why.detail),
+            };
+        }
+        Err(failed)
+    }
+
+    async fn make_ready(
+        &self,
+        adapter: AdapterName,
+        outgoing: &Outgoing,
+    ) -> Result<Prepared, CallError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            message_id: Option<String>,
+            chat: String,
+        }
+        let argument = json!({ "key": outgoing.key, "to": outgoing.to, "chat": outgoing.chat });
+        let asked = bridge::call_within(self.page, adapter, "prepare", &argument, PREPARE_TIMEOUT);
+        let Answer { message_id, chat } = asked.await?;
+        Ok(Prepared {
+            adapter,
+            message_id,
+            chat,
+        })
+    }
+
+    async fn hand_over_by(&self, prepared: &Prepared, outgoing: &Outgoing) -> Outcome {
+        #[derive(Deserialize)]
+        struct Answer {
+            key: String,
+            message_id: String,
+        }
+        let adapter = prepared.adapter;
+        if adapter == AdapterName::Dom {
+            return match self.typing().hand_over(outgoing).await {
+                Ok(handed) => Outcome::Handed(handed),
+                Err(Mistyped::Unsent(why)) => Outcome::Refused { why, is_own: false },
+                Err(Mistyped::InDoubt(why)) => Outcome::Unknown(why),
+            };
+        }
+        let argument = json!({ "key": outgoing.key, "chat": prepared.chat, "body": outgoing.body });
+        let handed =
+            bridge::call_within(self.page, adapter, "handOver", &argument, CALL_TIMEOUT).await;
+        match handed {
+            Ok(Answer { key, message_id }) => Outcome::Handed(Handed { key, message_id }),
+            Err(why) if [NO_ANSWER, INTERRUPTED, "IN_DOUBT"].contains(&why.code.as_str()) => {
+                Outcome::Unknown(why.detail)
+            }
+            Err(why) if why.code == NOT_LOADED => Outcome::Interrupted(why.detail),
+            // The recipient is known by now and a text is only a text: what the page throws is about the call.
+            Err(why) => Outcome::Refused {
+                is_own: ["MISFIT", "PAGE_ERROR", "NOT_HANDED"].contains(&why.code.as_str()),
+                why: why.detail,
+            },
+        }
+    }
+
+    const fn typing(&self) -> Typing<'_> {
+        Typing {
+            page: self.page,
+            away: self.away,
+        }
+    }
+}
+
+/// Those of `senders` that have not had their chance when `adapter` has.
+fn behind(senders: &[AdapterName], adapter: AdapterName) -> &[AdapterName] {
+    let tried = senders.iter().position(|name| *name == adapter);
+    tried.map_or(&[], |at| &senders[at + 1..])
+}

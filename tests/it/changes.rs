@@ -1,0 +1,182 @@
+//! WhatsApp Web has changed: what still works, and how an operator mends the rest.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::{
+    adapters::{CURRENT, bundle},
+    support::Service,
+};
+
+const TO: &str = "5491158254201";
+
+/// A service with wa-js at hand, on a page with a fault.
+async fn changed(fault: Value) -> Service {
+    let service = Service::start(|env| {
+        env.insert("WA_JS_PATH", bundle(CURRENT).into());
+    })
+    .await;
+    service.faults(fault).await;
+    service
+}
+
+async fn sends(service: &Service, text: &str) {
+    let sent = service.send(51, TO, text).await;
+    assert_eq!(sent.status, 200, "{}", sent.text());
+}
+
+#[tokio::test]
+async fn a_function_that_moved_and_left_a_remnant_is_found_by_wa_js_in_the_same_send() {
+    let moved = json!({ "remnants": { "WAWebSendMsgChatAction": "WAWebSendAction" } });
+    let service = changed(moved).await;
+    let account = service.link("51").await;
+    // Every name resolves: only a send shows it.
+    assert_eq!(service.status("51").await["adapter"]["missing"], json!([]));
+    sends(&service, "primer texto").await;
+    let status = service.status("51").await;
+    assert_eq!(status["adapter"]["serving"], "wa-js", "{status}");
+    let lacking = json!(["modules: a send that works (addAndSendMsgToChat has moved)"]);
+    assert_eq!(status["adapter"]["missing"], lacking);
+    sends(&service, "segundo texto").await;
+    assert_eq!(
+        service.messages(&account).await,
+        ["primer texto", "segundo texto"]
+    );
+
+    // The next build may be healthy: after a load of the page everybody is trusted again.
+    service.faults(json!({})).await;
+    service.faults(json!({ "event": "reload" })).await;
+    service
+        .status_when("51", "the modules", |status| {
+            status["adapter"]["serving"] == "modules" && status["state"] == "READY"
+        })
+        .await;
+    service.stop();
+}
+
+#[tokio::test]
+async fn functions_that_take_named_arguments_leave_the_screen_to_send() {
+    for function in [
+        "WAWebSendMsgChatAction.addAndSendMsgToChat",
+        "WAWebWidFactory.createWid",
+    ] {
+        let service = changed(json!({ "reshape": [function] })).await;
+        let account = service.link("51").await;
+        let texts = ["primer texto", "segundo texto", "tercer texto"];
+        for text in texts {
+            sends(&service, text).await;
+        }
+        assert_eq!(service.messages(&account).await, texts);
+        let status = service.status("51").await;
+        assert_eq!(status["adapter"]["serving"], "dom", "{status}");
+        service.stop();
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_one_recipient_is_held_against_no_adapter() {
+    let service = changed(json!({})).await;
+    service.link("51").await;
+    let nobody = service.send(51, "5491158250000", "nadie lo lee").await;
+    assert_eq!(nobody.json()["code"], "NUMBER_NOT_ON_WHATSAPP");
+    service
+        .faults(json!({ "number_check": "network_error" }))
+        .await;
+    let failed = service.send(51, TO, "nadie lo lee").await;
+    assert_eq!(failed.json()["code"], "SEND_FAILED", "{}", failed.text());
+    service.faults(json!({})).await;
+    let status = service.reaches("51", "READY").await;
+    assert_eq!(status["adapter"]["missing"], json!([]), "{status}");
+    service.stop();
+}
+
+/// The real wa-js on a page with as many modules as the real one has: without a fault it takes 2 s, here over a minute.
+#[tokio::test]
+async fn a_page_that_wa_js_blocks_for_want_of_a_collection_still_links_and_sends() {
+    let fault = json!({
+        "missing": ["WAWebCallCollection"],
+        "rename_modules": { "WAWebSendMsgChatAction": "WAWebSendAction" },
+        "filler_modules": 13000,
+    });
+    let service = changed(fault).await;
+    let account = service.link("51").await;
+    sends(&service, "primer texto").await;
+    assert_eq!(service.messages(&account).await, ["primer texto"]);
+    let status = service.status("51").await;
+    assert_eq!(status["adapter"]["serving"], "dom", "{status}");
+    let missing = status["adapter"]["missing"].to_string();
+    assert!(missing.contains("wa-js: it blocked the page"), "{status}");
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_missing_collection_is_no_matter_while_the_modules_serve() {
+    let service =
+        changed(json!({ "missing": ["WAWebCallCollection"], "filler_modules": 13000 })).await;
+    let account = service.link("51").await;
+    sends(&service, "primer texto").await;
+    assert_eq!(service.messages(&account).await, ["primer texto"]);
+    let status = service.status("51").await;
+    assert_eq!(status["adapter"]["serving"], "modules", "{status}");
+    service.stop();
+}
+
+#[tokio::test]
+async fn the_modules_alone_send_where_chats_go_by_lid() {
+    let service = Service::start(|env| {
+        env.insert("ADAPTERS", "modules".into());
+    })
+    .await;
+    service.faults(json!({ "lid_chats": true })).await;
+    let account = service.link("51").await;
+    let sent = service.send(51, TO, "primer texto").await;
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    let id = sent.json()["message_id"].as_str().unwrap().to_owned();
+    let taken = service.phone_state().await["sent"][0].clone();
+    assert!(id.contains("@lid_"), "{id}");
+    assert!(id.ends_with(taken["id"].as_str().unwrap()), "{id}, {taken}");
+    assert_eq!(taken["mixed_addressing"], Value::Null, "{taken}");
+    assert_eq!(service.messages(&account).await, ["primer texto"]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_renamed_module_is_mended_by_a_script_while_the_service_runs() {
+    let scripts = tempfile::tempdir().unwrap();
+    let folder = scripts.path().to_owned();
+    let service = Service::start(move |env| {
+        env.insert("ADAPTERS", "modules".into());
+        env.insert("PAGE_SCRIPTS_DIR", folder.into());
+    })
+    .await;
+    let renamed = json!({ "rename_modules": { "WAWebSendMsgChatAction": "WAWebSendAction" } });
+    service.faults(renamed).await;
+    service.connect(51).await;
+    let account = service.scan(&service.code("51").await).await;
+    let broken = service
+        .status_when("51", "a reason", |status| status["reason"].is_string())
+        .await;
+    assert_eq!(
+        (&broken["state"], &broken["reason"]),
+        (&json!("AUTHENTICATED"), &json!("ADAPTER_BROKEN")),
+        "{broken}"
+    );
+    let lacking = json!(["modules: WAWebSendMsgChatAction.addAndSendMsgToChat"]);
+    assert_eq!(broken["adapter"]["missing"], lacking);
+    let refused = service.send(51, TO, "nadie lo lee").await;
+    assert_eq!(refused.json()["code"], "SESSION_NOT_READY");
+
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/whatsapp/page/modules.js");
+    let script = fs::read_to_string(built_in).unwrap();
+    let mended = script.replace("\"WAWebSendMsgChatAction\"", "\"WAWebSendAction\"");
+    assert_ne!(script, mended);
+    fs::write(scripts.path().join("modules.js"), mended).unwrap();
+    service.disconnect(51).await;
+    service.connect(51).await;
+    let ready = service.reaches("51", "READY").await;
+    assert_eq!(ready["adapter"]["missing"], json!([]), "{ready}");
+    sends(&service, "alguien lo lee").await;
+    assert_eq!(service.messages(&account).await, ["alguien lo lee"]);
+    service.stop();
+}
