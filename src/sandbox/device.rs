@@ -189,6 +189,10 @@ impl Connection {
                 self.end_pairing();
                 Ok(())
             }
+            FromPage::HeardFaults { change } => {
+                self.server.heard_faults(self.id, change);
+                Ok(())
+            }
             FromPage::Keys { keys } => {
                 self.server.keys_changed(self.id, keys.clone());
                 self.keys = Some(keys);
@@ -260,7 +264,9 @@ impl Connection {
     /// Tells the page of its faults, and suffers those of the connection.
     async fn on_faults(&mut self) -> Result<(), Ended> {
         let faults = self.faults();
+        let change = self.server.read(|world| world.fault_changes);
         if self.told.as_ref() == Some(&faults) {
+            self.server.heard_faults(self.id, change);
             return Ok(());
         }
         self.told = Some(faults.clone());
@@ -269,7 +275,7 @@ impl Connection {
             return Err(Ended);
         }
         let faults = Box::new(faults);
-        self.send(&ToPage::Faults { faults }).await?;
+        self.send(&ToPage::Faults { faults, change }).await?;
         while socket == Some(SocketFault::Silent) {
             // What the page says is lost, as on a cut cable; only its farewell ends this.
             next_frame(&mut self.socket).await?;

@@ -101,7 +101,7 @@ pub(super) async fn set_faults(
     let faults = Faults::parse(&fields).map_err(|(field, why)| {
         ApiError::field(field, format!("{why}; docs/sandbox.md lists the faults"))
     })?;
-    app.server.set_faults(faults);
+    app.server.set_faults(faults).await;
     Ok(Answer(app.server.read(|world| json!(world.faults()))))
 }
 

@@ -14,7 +14,10 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use super::{
     code::{DeviceKeys, ScannedCode},
@@ -29,6 +32,9 @@ use super::{
 /// A page that lets this many frames pile up is stuck; its connection is dropped, and what it
 /// missed comes again when it reconnects.
 pub(super) const FRAMES_IN_FLIGHT: usize = 256;
+
+/// A page hears within milliseconds, on a crowded machine within a few hundred.
+const HEARING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a phone's wish is refused.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +108,7 @@ impl Server {
                 outbox,
                 tab: tab.to_owned(),
                 stage: Stage::Silent,
+                heard_faults: 0,
                 pairing: None,
             };
             world.connections.insert(world.next_connection, connection);
@@ -319,15 +326,41 @@ impl Server {
         self.change(|world| world.remove(device))
     }
 
-    /// Sets faults and lets those that happen at once happen.
-    pub(super) fn set_faults(&self, faults: Faults) {
-        self.change(|world| {
+    /// Sets faults and lets those that happen at once happen. Answers as soon as every page that can hear acts on them.
+    pub(super) async fn set_faults(&self, faults: Faults) {
+        let change = self.change(|world| {
             let (event, scope) = (faults.event, faults.account.clone());
             world.faults.set(faults);
+            world.fault_changes += 1;
             if let Some(event) = event {
                 world.befall(event, scope.as_ref());
             }
+            world.fault_changes
         });
+        let mut revisions = self.revisions();
+        let heard = revisions.wait_for(|_| {
+            self.read(|world| {
+                let mut connections = world.connections.values();
+                connections.all(|connection| connection.heard_faults >= change)
+            })
+        });
+        // One whose connection is cut hears nothing: that is a fault, too.
+        drop(timeout(HEARING_TIMEOUT, heard).await);
+    }
+
+    /// The page of this connection acts on the faults as they were then.
+    pub(super) fn heard_faults(&self, id: ConnectionId, change: u64) {
+        let is_news = self.read(|world| {
+            let connection = world.connections.get(&id);
+            connection.is_some_and(|connection| connection.heard_faults < change)
+        });
+        if is_news {
+            self.change(|world| {
+                if let Some(connection) = world.connections.get_mut(&id) {
+                    connection.heard_faults = change;
+                }
+            });
+        }
     }
 }
 

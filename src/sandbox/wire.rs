@@ -47,6 +47,8 @@ pub(super) enum FromPage {
     },
     /// An incoming message is safe in the page's storage.
     Received { id: String },
+    /// The page acts on the faults as of this change.
+    HeardFaults { change: u64 },
     /// Remove this device from the account.
     Logout,
     /// Are you there?
@@ -116,7 +118,7 @@ pub(super) enum ToPage {
         at: i64,
     },
     /// The faults that concern this page, whenever they change.
-    Faults { faults: Box<Faults> },
+    Faults { faults: Box<Faults>, change: u64 },
     /// Something befell the account.
     Event { event: super::faults::Event },
     /// I am here.

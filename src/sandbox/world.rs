@@ -30,6 +30,8 @@ pub(super) struct Connection {
     pub(super) outbox: mpsc::Sender<ToPage>,
     pub(super) tab: String,
     pub(super) stage: Stage,
+    /// The last change of the faults that its page acts on.
+    pub(super) heard_faults: u64,
     /// Beside the code on show: either links the page.
     pub(super) pairing: Option<Pairing>,
 }
@@ -69,6 +71,8 @@ pub(super) struct World {
     pub(super) incoming: Vec<Incoming>,
     pub(super) connections: BTreeMap<ConnectionId, Connection>,
     pub(super) next_connection: ConnectionId,
+    /// How often the faults were set.
+    pub(super) fault_changes: u64,
     pub(super) faults: FaultBoard,
 }
 
@@ -85,6 +89,7 @@ impl World {
             incoming: Vec::new(),
             connections: BTreeMap::new(),
             next_connection: 0,
+            fault_changes: 0,
             faults: FaultBoard::default(),
         };
         for record in records {

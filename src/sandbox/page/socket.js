@@ -94,7 +94,7 @@ sandboxPage.define('SandboxWire', (global, require, importDefault, importNamespa
   setInterval(() => tell({ type: 'ping' }), PING_MS);
   addEventListener('offline', () => setTimeout(() => { if (!navigator.onLine && socket) lost(); }, OFFLINE_NOTICED_MS));
 
-  frames.on('faults', (frame) => { faults = frame.faults; });
+  frames.on('faults', (frame) => { faults = frame.faults; tell({ type: 'heard_faults', change: frame.change }); });
   frames.on('reference', (frame) => {
     attempts = 0;
     Socket.state = 'UNPAIRED';

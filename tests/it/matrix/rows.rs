@@ -251,6 +251,7 @@ async fn a_newer_build() {
 async fn a_reload() {
     check(Row {
         when: When::Linked(AT_ONCE),
+        comes_back: true,
         ..Row::linked("page reloads itself", json!({ "event": "reload" }))
     })
     .await;
