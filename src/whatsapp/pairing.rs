@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{
     AdapterName, PairingError,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
+    console::masked,
     input::{Point, click, enter, erase, type_text},
     typing::Typing,
 };
@@ -47,16 +48,26 @@ pub(super) async fn request(
             bridge::call(typing.page, adapter, "requestPairingCode", &argument).await
         };
         let Err(why) = asked else { return Ok(()) };
-        match why.code.as_str() {
-            REFUSED => return Err(PairingError::Refused(why.detail)),
-            RATE_LIMITED => return Err(PairingError::RateLimited),
-            // It may have been asked: the next adapter would ask twice, and WhatsApp counts.
-            NO_ANSWER => return Err(PairingError::Failed(why.detail)),
-            INTERRUPTED => return Err(PairingError::Interrupted(why.detail)),
-            _ => failures.push(format!("{adapter}: {}", why.detail)),
+        match last_word(why) {
+            Ok(error) => return Err(error),
+            Err(detail) => failures.push(format!("{adapter}: {detail}")),
         }
     }
     Err(PairingError::Failed(failures.join("; ")))
+}
+
+/// What the page's words mean; as they are, masked, when the next adapter may do better.
+fn last_word(CallError { code, detail }: CallError) -> Result<PairingError, String> {
+    // They may repeat the number, and go into answers, the log and evidence.
+    let detail = masked(&detail);
+    match code.as_str() {
+        REFUSED => Ok(PairingError::Refused(detail)),
+        RATE_LIMITED => Ok(PairingError::RateLimited),
+        // It may have been asked: the next adapter would ask twice, and WhatsApp counts.
+        NO_ANSWER => Ok(PairingError::Failed(detail)),
+        INTERRUPTED => Ok(PairingError::Interrupted(detail)),
+        _ => Err(detail),
+    }
 }
 
 /// Brings the page to the screen with the code for this number, as a person does.
@@ -92,4 +103,24 @@ async fn type_number(typing: Typing<'_>, phone: &str) -> Result<(), CallError> {
         typing.go_home().await;
     }
     answered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_page_says_of_a_number_does_not_repeat_it() {
+        for code in [REFUSED, NO_ANSWER, INTERRUPTED, "PAIRING_FAILED"] {
+            let why = CallError {
+                code: code.to_owned(),
+                detail: "invalid wid 5491158254201@c.us, +54 9 11 5825-4201".to_owned(),
+            };
+            let said = match last_word(why) {
+                Ok(error) => error.to_string(),
+                Err(detail) => detail,
+            };
+            assert_eq!(said, "invalid wid …@c.us, +…", "{code}");
+        }
+    }
 }
