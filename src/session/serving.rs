@@ -151,7 +151,12 @@ impl<'a, D: Driver> Serving<'a, D> {
                 );
                 return Some(End::because(ReasonCode::PageLost, detail));
             }
-            Passed::Sync => return Some(End::of(self.limits.passed(Phase::Sync))),
+            Passed::Sync => {
+                let held_back = self.page.held_back();
+                return Some(End::of(
+                    held_back.unwrap_or_else(|| self.limits.passed(Phase::Sync)),
+                ));
+            }
             Passed::Scan => return Some(End::of(self.limits.nobody_scanned())),
             Passed::Refresh => {
                 let driver = self.driver;
