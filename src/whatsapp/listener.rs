@@ -188,6 +188,7 @@ impl Listener {
             (Said::Document, _) => {
                 self.views.forget();
                 self.wa_js.forget();
+                self.witness.on_document();
                 if let Some(absence) = &mut self.away {
                     absence.has_new_document = true;
                 }

@@ -167,7 +167,14 @@ impl Driver for WhatsAppPage {
         phone: &str,
         is_renewal: bool,
     ) -> Result<(), PairingError> {
-        pairing::request(self.typing(), &self.adapters, phone, is_renewal).await
+        pairing::request(
+            self.typing(),
+            &self.witness,
+            &self.adapters,
+            phone,
+            is_renewal,
+        )
+        .await
     }
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {

@@ -10,6 +10,7 @@ use super::{
     AdapterName, PairingError,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     console::masked,
+    evidence::Witness,
     input::{Point, click, enter, erase, type_text},
     typing::Typing,
 };
@@ -35,6 +36,7 @@ enum Screen {
 /// Asks through one adapter after the other, until one has asked or WhatsApp has refused.
 pub(super) async fn request(
     typing: Typing<'_>,
+    witness: &Witness,
     adapters: &[AdapterName],
     phone: &str,
     is_renewal: bool,
@@ -43,7 +45,7 @@ pub(super) async fn request(
     let mut failures = Vec::new();
     for &adapter in adapters {
         let asked = if adapter == AdapterName::Dom {
-            type_number(typing, phone).await
+            type_number(typing, witness, phone).await
         } else {
             bridge::call(typing.page, adapter, "requestPairingCode", &argument).await
         };
@@ -71,7 +73,7 @@ fn last_word(CallError { code, detail }: CallError) -> Result<PairingError, Stri
 }
 
 /// Brings the page to the screen with the code for this number, as a person does.
-async fn type_number(typing: Typing<'_>, phone: &str) -> Result<(), CallError> {
+async fn type_number(typing: Typing<'_>, witness: &Witness, phone: &str) -> Result<(), CallError> {
     let number = json!({ "phone": phone });
     let failed = |detail: String| CallError {
         code: "NOT_TYPED".to_owned(),
@@ -91,6 +93,7 @@ async fn type_number(typing: Typing<'_>, phone: &str) -> Result<(), CallError> {
         click(typing.page, field).await.map_err(failed)?;
         // The page proposes a country.
         erase(typing.page).await.map_err(failed)?;
+        witness.on_number();
         type_text(typing.page, &format!("+{phone}"))
             .await
             .map_err(failed)?;
