@@ -1,6 +1,7 @@
 //! The words of the contract: every answer as a type, its fields in the order in which they were recorded.
 //!
 //! No decision is taken here but how a snapshot reads on the wire. A field may be added, none may go or change its type.
+//! What holds a code that links has no `Debug`: it is for its caller, and for no log.
 
 mod evidence;
 mod messages;
@@ -65,7 +66,7 @@ pub(super) struct ChromeCensus {
 }
 
 /// `GET /status`, and one entry of `/sessions`.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(super) struct Status {
     /// Whether it can send: `state` is `READY`.
@@ -124,7 +125,7 @@ struct UnderWay {
 }
 
 /// A code that waits for a phone.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct PendingQr {
     /// A data URL, PNG.
     base64: String,
@@ -239,7 +240,7 @@ impl From<AdapterReport> for Adapter {
 }
 
 /// `GET /sessions`.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(super) struct Sessions {
     pub(super) success: bool,
@@ -252,7 +253,7 @@ pub(super) struct Sessions {
 }
 
 /// `GET /qr` when it is not asked for a picture.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum Qr {
     /// Nothing to scan.
@@ -277,7 +278,7 @@ pub(super) enum Qr {
 }
 
 /// `GET /qr-code`, an older name.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(super) struct QrCodeAnswer {
     #[serde(rename = "qrDataUrl")]
     pub(super) qr_data_url: String,
@@ -287,7 +288,7 @@ pub(super) struct QrCodeAnswer {
 }
 
 /// `POST /connect`.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(super) struct Connected {
     success: bool,

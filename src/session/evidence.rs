@@ -66,8 +66,8 @@ pub struct Evidence {
     pub screenshot_left_out: Option<String>,
 }
 
-/// Why no evidence was taken.
-#[derive(Debug, thiserror::Error)]
+/// Why no evidence was taken. All who asked for one look are told the same.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum EvidenceError {
     /// There is no page to look at.
     #[error("the session has no page now; POST /connect starts one")]
@@ -77,7 +77,13 @@ pub enum EvidenceError {
     OfChats,
     /// It could not be written.
     #[error("the evidence could not be written (DATA_DIR): {0}")]
-    Io(#[from] io::Error),
+    Io(Arc<io::Error>),
+}
+
+impl From<io::Error> for EvidenceError {
+    fn from(why: io::Error) -> Self {
+        Self::Io(Arc::new(why))
+    }
 }
 
 impl Evidence {
@@ -134,7 +140,7 @@ impl Evidence {
 #[derive(Clone, Debug)]
 pub struct EvidenceFolder {
     path: Arc<Path>,
-    /// Held while it changes: two that are taken at once must not mix.
+    /// Held while it changes: two that are taken at once must not mix. Readers have folders of their own.
     changing: Arc<Mutex<()>>,
 }
 
@@ -156,12 +162,20 @@ impl EvidenceFolder {
 
     /// The latest evidence's picture.
     pub async fn screenshot(&self) -> io::Result<Option<Vec<u8>>> {
-        let _unchanged = self.changing.lock().await;
-        let latest = self.latest().await?;
-        let Some(name) = latest.and_then(|latest| latest.screenshot) else {
-            return Ok(None);
-        };
-        found(fs::read(self.path.join(name)).await)
+        let mut gone = None;
+        loop {
+            let latest = self.latest().await?;
+            let name = latest.and_then(|latest| latest.screenshot);
+            // Other evidence may take its place between the two reads; its words are there before this picture goes.
+            let Some(name) = name.filter(|name| gone.as_ref() != Some(name)) else {
+                return Ok(None);
+            };
+            let picture = found(fs::read(self.path.join(&name)).await)?;
+            if picture.is_some() {
+                return Ok(picture);
+            }
+            gone = Some(name);
+        }
     }
 
     /// Puts this in the place of what was there.
@@ -296,6 +310,34 @@ mod tests {
         folder.delete().await.unwrap();
         assert_eq!(folder.latest().await.unwrap(), None);
         assert!(!path.try_exists().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_reader_always_gets_a_picture_while_one_replaces_the_other() {
+        const EVIDENCE: u8 = 100;
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("51");
+        let folder = EvidenceFolder::new(path.clone());
+        let keep = |nth: u8| {
+            let mut evidence = evidence(ReasonCode::PageLost);
+            evidence.taken_at += std::time::Duration::from_secs(nth.into());
+            folder.keep(evidence, Some(vec![nth]))
+        };
+        keep(0).await.unwrap();
+        let reading = async {
+            let reader = EvidenceFolder::new(path);
+            let mut latest = 0;
+            while latest < EVIDENCE {
+                let picture = reader.screenshot().await.unwrap();
+                latest = picture.expect("there always is one")[0];
+            }
+        };
+        let keeping = async {
+            for nth in 1..=EVIDENCE {
+                keep(nth).await.unwrap();
+            }
+        };
+        tokio::join!(reading, keeping);
     }
 
     #[tokio::test]

@@ -172,6 +172,8 @@ impl Pairing {
         now: Instant,
     ) -> Option<Reason> {
         self.is_asking = false;
+        // Somebody has scanned meanwhile: that there is no code is no news of a session that is linked.
+        self.wanted.as_ref()?;
         let (code, detail) = match result {
             Ok(()) => {
                 self.not_before = Some(now + CODE_PATIENCE).filter(|_| self.shown.is_none());
@@ -343,6 +345,22 @@ mod tests {
             None,
             "an unlinked device shows its QR code only"
         );
+    }
+
+    #[test]
+    fn a_request_that_a_link_has_overtaken_says_nothing_of_the_session() {
+        let now = Instant::now();
+        let mut pairing = Pairing::new(Some(number("5491158254201")), LIFE);
+        pairing.set(&page(None), now);
+        pairing.begin(now).unwrap();
+        let linked = Standing {
+            linked: true,
+            ..Standing::default()
+        };
+        pairing.set(&linked, now);
+        let failed = Err(PairingError::Failed("the page has gone".to_owned()));
+        assert_eq!(pairing.on_answer(failed, now), None);
+        assert_eq!(pairing.next(), None);
     }
 
     #[test]

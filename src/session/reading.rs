@@ -138,9 +138,14 @@ impl<'a> Reading<'a> {
         });
     }
 
+    /// What waiting has not cured, while it holds a linked session back from READY.
+    pub(super) fn held_back(&self) -> Option<Reason> {
+        self.reason_beside(None)
+    }
+
     /// Why a session that was READY is not any more.
     pub(super) fn why_unready(&self) -> Reason {
-        self.reason_beside(None).unwrap_or_else(|| {
+        self.held_back().unwrap_or_else(|| {
             let detail = "WhatsApp Web has lost its server and is trying to reach it again; \
                           check the network of this machine";
             Reason::new(ReasonCode::NetworkLost, detail)

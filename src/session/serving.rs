@@ -13,8 +13,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase, Reason, ReasonCode,
-    Recipient, SessionState, StartLimits,
+    DisconnectError, DisconnectOutcome, Evidence, EvidenceError, EvidenceFolder, Phase, Reason,
+    ReasonCode, Recipient, SessionState, StartLimits,
     actor::{ActorOptions, End, answer, far_future},
     handle::Command,
     numbers::Numbers,
@@ -41,6 +41,8 @@ pub(super) struct Serving<'a, D: Driver> {
     page: Reading<'a>,
     sending: Sending<'a, D>,
     pairing: Pairing,
+    /// Who waits for the look at the page that is under way.
+    lookers: Vec<oneshot::Sender<Result<Evidence, EvidenceError>>>,
     /// What has been asked of the page and not been answered yet.
     calls: FuturesUnordered<BoxFuture<'a, Answer>>,
     /// Who waits for the logout that the page has been asked for.
@@ -61,8 +63,7 @@ enum Answer {
     TakenOver(Result<(), String>),
     Pairing(Result<(), PairingError>),
     LoggedOut(Result<(), LogoutError>),
-    /// Whoever asked has been answered.
-    LookedAt,
+    LookedAt(Box<Result<Evidence, EvidenceError>>),
 }
 
 impl<'a, D: Driver> Serving<'a, D> {
@@ -90,6 +91,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             page: Reading::new(publisher),
             sending: Sending::new(means, options.sends),
             pairing: Pairing::new(phone, options.pairing_life),
+            lookers: Vec::new(),
             calls: FuturesUnordered::new(),
             logouts: Vec::new(),
             start: Some(start),
@@ -157,7 +159,12 @@ impl<'a, D: Driver> Serving<'a, D> {
                 );
                 return Some(End::because(ReasonCode::PageLost, detail));
             }
-            Passed::Sync => return Some(End::of(self.limits.passed(Phase::Sync))),
+            Passed::Sync => {
+                let held_back = self.page.held_back();
+                return Some(End::of(
+                    held_back.unwrap_or_else(|| self.limits.passed(Phase::Sync)),
+                ));
+            }
             Passed::Scan => return Some(End::of(self.limits.nobody_scanned())),
             Passed::Refresh => {
                 let driver = self.driver;
@@ -256,13 +263,14 @@ impl<'a, D: Driver> Serving<'a, D> {
             Command::Check { to, reply } => self.sending.check(to, reply),
             Command::Cancel { key, reply } => answer(reply, self.sending.cancel(&key)),
             Command::Evidence { reply } => {
-                let known = Evidence::of(&self.publisher.snapshot());
-                let taking = self.evidence.clone().take_now(self.driver, known);
-                let take = async move {
-                    answer(reply, taking.await);
-                    Answer::LookedAt
-                };
-                self.calls.push(take.boxed());
+                self.lookers.push(reply);
+                // Whoever asks while the page is being looked at gets what that one look sees.
+                if self.lookers.len() == 1 {
+                    let known = Evidence::of(&self.publisher.snapshot());
+                    let taking = self.evidence.clone().take_now(self.driver, known);
+                    let take = async move { Answer::LookedAt(Box::new(taking.await)) };
+                    self.calls.push(take.boxed());
+                }
             }
             Command::Disconnect {
                 logout: false,
@@ -332,7 +340,12 @@ impl<'a, D: Driver> Serving<'a, D> {
                     self.publisher.explain_pairing(Some(reason));
                 }
             }
-            Answer::Refreshed(Ok(())) | Answer::LookedAt => {}
+            Answer::LookedAt(taken) => {
+                for looker in self.lookers.drain(..) {
+                    answer(looker, (*taken).clone());
+                }
+            }
+            Answer::Refreshed(Ok(())) => {}
             Answer::TakenOver(Ok(())) => {
                 tracing::info!("took the account over from another window");
             }

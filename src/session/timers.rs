@@ -43,6 +43,7 @@ pub(super) struct Timers {
     recognise: Option<Instant>,
     /// By when the chats must be synced, or further synced than now.
     sync: Option<Instant>,
+    /// The furthest so far.
     synced_percent: Option<u8>,
     /// Once READY, a session may be without WhatsApp's server for as long as that takes.
     has_been_ready: bool,
@@ -162,8 +163,11 @@ impl Timers {
             Some(Phase::Queued | Phase::Launch | Phase::Sync) | None => None,
         };
         let is_syncing = phase == Some(Phase::Sync);
-        let has_moved = standing.sync_percent != self.synced_percent;
-        self.synced_percent = standing.sync_percent;
+        // Only forward: a page that loads itself anew again and again begins from nothing each time, and never arrives.
+        let has_moved = self.synced_percent < standing.sync_percent;
+        if has_moved || !is_syncing {
+            self.synced_percent = standing.sync_percent.filter(|_| is_syncing);
+        }
         let present = self.sync.filter(|_| !has_moved);
         self.sync = is_syncing.then(|| present.unwrap_or(now + self.limits.sync));
         // A page that loads anew knows nothing for a moment: that counts as a reconnect too.
@@ -292,6 +296,23 @@ mod tests {
         timers.set(&SessionState::Authenticated, &at(40), now + half * 3);
         assert_eq!(timers.passed(now + half * 3), None);
         assert_eq!(timers.passed(now + half * 4), Some(Passed::Sync));
+    }
+
+    #[test]
+    fn a_sync_that_begins_again_and_again_ends() {
+        let (mut timers, now) = timers();
+        let at = |sync_percent| Standing {
+            linked: true,
+            sync_percent,
+            ..recognised()
+        };
+        let step = StartLimits::default().sync / 4;
+        let again = [Some(30), None, Some(10), Some(30), None];
+        for (steps, percent) in (0..).zip(again) {
+            let then = now + step * steps;
+            timers.set(&SessionState::Authenticated, &at(percent), then);
+        }
+        assert_eq!(timers.passed(now + step * 4), Some(Passed::Sync));
     }
 
     #[test]

@@ -26,6 +26,9 @@ const LOOKED_AT: usize = 4 * LINE_LENGTH;
 /// Shorter figures are times, sizes and line numbers; phone numbers and ids are longer.
 const LONGEST_FIGURE: usize = 4;
 
+/// What may stand between the figures of a phone number; the last one is the space that a page puts there.
+const NUMBER_GAPS: &str = " -.()\u{a0}";
+
 /// Words of letters and figures that are longer are keys or codes: a key of 32 bytes has 43 characters.
 const LONGEST_WORD: usize = 39;
 
@@ -138,14 +141,20 @@ fn shown(value: &RemoteObject) -> String {
 
 /// The text without long numbers, keys, codes and the queries of addresses, cut where it gets too long.
 pub(super) fn masked(text: &str) -> String {
-    let looked_at: String = text.chars().take(LOOKED_AT).collect();
-    let mut masked = String::new();
     let is_end = |letter: char| letter.is_whitespace() || "\"'`()<>{}[]".contains(letter);
+    let (looked_at, more) = match text.char_indices().nth(LOOKED_AT) {
+        // What is left of a word that was cut through would not be known for a key.
+        Some((end, _)) => (text[..end].trim_end_matches(|letter| !is_end(letter)), "…"),
+        None => (text, ""),
+    };
+    let looked_at = without_written_numbers(looked_at);
+    let mut masked = String::new();
     for piece in looked_at.split_inclusive(is_end) {
         let word = piece.trim_end_matches(is_end);
         mask_word(word, &mut masked);
         masked.push_str(&piece[word.len()..]);
     }
+    masked.push_str(more);
     masked.truncate(masked.floor_char_boundary(LINE_LENGTH));
     masked
 }
@@ -161,14 +170,48 @@ fn mask_word(word: &str, masked: &mut String) {
         Some((scheme, rest)) => {
             let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             let host = host.rsplit('@').next().unwrap_or(host);
-            masked.push_str(scheme);
+            mask_parts(scheme, true, masked);
             masked.push_str("://");
             masked.push_str(host);
             path
         }
         None => word,
     };
-    // A slash parts the folders of an address, and is a letter of a key.
+    mask_parts(word, is_address, masked);
+    if !query.is_empty() {
+        masked.push('…');
+    }
+}
+
+/// The text without phone numbers as people write them, with a plus: the groups of their figures are short.
+fn without_written_numbers(text: &str) -> String {
+    let mut rest = text;
+    let mut whole = String::new();
+    while let Some(plus) = rest.find('+') {
+        let (before, number) = rest.split_at(plus + 1);
+        whole.push_str(before);
+        // A plus within a word is a letter of a key, which must stay whole to be known for one.
+        let is_in_word = before[..plus]
+            .ends_with(|letter: char| letter.is_ascii_alphanumeric() || "+/".contains(letter));
+        let is_of_number = |letter: char| letter.is_ascii_digit() || NUMBER_GAPS.contains(letter);
+        let end = number
+            .find(|letter: char| !is_of_number(letter))
+            .unwrap_or(number.len());
+        let number_only = number[..end].trim_end_matches(|letter: char| !letter.is_ascii_digit());
+        let figures = number_only.chars().filter(char::is_ascii_digit).count();
+        rest = if !is_in_word && LONGEST_FIGURE < figures {
+            whole.push('…');
+            &number[number_only.len()..]
+        } else {
+            number
+        };
+    }
+    whole.push_str(rest);
+    whole
+}
+
+/// A slash parts the folders of an address, and is a letter of a key.
+fn mask_parts(word: &str, is_address: bool, masked: &mut String) {
     let belongs = |letter: char| {
         letter.is_ascii_alphanumeric() || "+=_-".contains(letter) || (letter == '/' && !is_address)
     };
@@ -178,9 +221,6 @@ fn mask_word(word: &str, masked: &mut String) {
         } else {
             mask_figures(part, masked);
         }
-    }
-    if !query.is_empty() {
-        masked.push('…');
     }
 }
 
@@ -226,11 +266,28 @@ mod tests {
                 "ref 2@AbCdEfGhIjKlMnOpQrStUvWxYz+/AbCdEfGhIjKlMnOpQ=,x",
                 "ref 2@…x",
             ),
+            (
+                "to=5491158254201,next=https://a.example/x",
+                "to=…,next=https://a.example/x",
+            ),
+            (
+                "linking +54 9 11 5825-4201, or +1 (650) 555-0100.",
+                "linking +…, or +….",
+            ),
+            ("1 + 1 = 2, UTC+3", "1 + 1 = 2, UTC+3"),
+            ("key AbCdEfGhIjKlMnOpQrSt+123456AbCdEfGhIjKlMnOpQ", "key …"),
             ("¿qué?", "¿qué?"),
             ("", ""),
         ] {
             assert_eq!(masked(line), wanted);
         }
+    }
+
+    #[test]
+    fn a_key_at_the_end_of_what_is_looked_at_is_no_shorter_for_that() {
+        let keys = format!("{} ", "k".repeat(LONGEST_WORD + 1)).repeat(LOOKED_AT / LONGEST_WORD);
+        assert!(!masked(&keys).contains('k'), "{}", masked(&keys));
+        assert_eq!(masked(&"k".repeat(LOOKED_AT * 2)), "…");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What a page leaves behind when something goes wrong with it: a picture, its console, its address.
 //!
-//! Responsible for taking it, and for what must not be taken. Two things never leave the page this way:
+//! Responsible for taking it, and for what must not be taken. Three things never leave the page this way:
 //!
 //! - Chats. Of a page that has, or may have, a linked account on it neither picture nor console is kept, unless the
 //!   operator asks for it (`EVIDENCE_OF_CHATS`). That a page shows no chats is known while the login screen is seen, and
 //!   before that on a profile that never was linked (a mark in the profile remembers it). Whatever follows the login
 //!   screen may be chats that no adapter recognises.
+//! - A phone number that was typed to link the page by: it stays on the screen until another document takes its place.
 //! - Codes that a phone could scan. Those in a picture are painted over; a picture in which a code is known to be, and is not
 //!   found, is thrown away.
 
@@ -72,6 +73,9 @@ pub enum LeftOut {
     /// It shows a code that could not be painted over.
     #[error("a login code is on show")]
     Code,
+    /// It shows the phone number that it is to be linked by.
+    #[error("a phone number is on show")]
+    Number,
 }
 
 impl fmt::Debug for PageEvidence {
@@ -103,12 +107,18 @@ pub(super) struct Witness {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is seen or not, whatever the others are"
+)]
 struct Seen {
     sight: Sight,
     /// A code to scan is on show.
     has_code: bool,
     /// A code to type is on show: no reader finds that one in a picture.
     has_pairing_code: bool,
+    /// A phone number was typed into this document.
+    has_number: bool,
     keeps_chats: bool,
     console: Console,
 }
@@ -133,6 +143,7 @@ impl Witness {
                 sight,
                 has_code: false,
                 has_pairing_code: false,
+                has_number: false,
                 keeps_chats,
                 console: Console::default(),
             })),
@@ -146,6 +157,16 @@ impl Witness {
         if seen.may_be_shown() {
             seen.console.push(line());
         }
+    }
+
+    /// A phone number is about to be typed.
+    pub(super) fn on_number(&self) {
+        self.lock().has_number = true;
+    }
+
+    /// Another document has begun.
+    pub(super) fn on_document(&self) {
+        self.lock().has_number = false;
     }
 
     /// The page stands like this now.
@@ -208,7 +229,15 @@ impl Witness {
     }
 
     fn left_out(&self) -> Option<LeftOut> {
-        (!self.lock().may_be_shown()).then_some(LeftOut::Chats)
+        let seen = self.lock();
+        if !seen.may_be_shown() {
+            Some(LeftOut::Chats)
+        } else if seen.has_number {
+            // It may be gone by the time at which the picture is decided on.
+            Some(LeftOut::Number)
+        } else {
+            None
+        }
     }
 
     /// Decides on a picture by what is known after it was taken: the page may have changed meanwhile.
@@ -218,6 +247,8 @@ impl Witness {
             Err(LeftOut::Chats)
         } else if seen.has_pairing_code || (seen.has_code && codes == 0) {
             Err(LeftOut::Code)
+        } else if seen.has_number {
+            Err(LeftOut::Number)
         } else {
             Ok(png)
         }
@@ -356,6 +387,19 @@ mod tests {
         });
         assert_eq!(witness.censor(vec![1], 1), Err(LeftOut::Code));
         witness.on_standing(&login());
+        assert_eq!(witness.censor(vec![1], 0), Ok(vec![1]));
+    }
+
+    #[tokio::test]
+    async fn a_number_that_was_typed_keeps_the_picture_back_until_another_document() {
+        let (witness, _folder) = witness(false, false);
+        witness.on_standing(&login());
+        witness.on_number();
+        witness.on_standing(&login());
+        assert_eq!(witness.left_out(), Some(LeftOut::Number));
+        assert_eq!(witness.censor(vec![1], 0), Err(LeftOut::Number));
+        witness.on_document();
+        assert_eq!(witness.left_out(), None);
         assert_eq!(witness.censor(vec![1], 0), Ok(vec![1]));
     }
 

@@ -1,6 +1,7 @@
 //! What the page says by itself, turned into facts.
 //!
-//! One task per open page. It ends with the page, or when nobody wants facts any more.
+//! One task per open page. It ends with the page, and not when nobody wants facts any more: what may be kept of the page
+//! is known from them to the last.
 
 use std::{future::Future, pin::Pin};
 
@@ -152,6 +153,18 @@ impl Listener {
                     Some(fact) => fact,
                     None => continue,
                 },
+                () = sleep_until(back_by.unwrap_or_else(Instant::now)), if back_by.is_some() => {
+                    self.away = None;
+                    match self.stands() {
+                        Some(fact) => fact,
+                        None => continue,
+                    }
+                }
+                Some(verdict) = verdicts.recv() => match self.judge(verdict) {
+                    Some(fact) => fact,
+                    None => continue,
+                },
+                // Last: a page that never stops talking must not keep the rest from being heard.
                 Some(called) = ears.console.next() => {
                     self.witness.hear(|| ConsoleLine::called(&called));
                     continue;
@@ -164,20 +177,11 @@ impl Listener {
                     self.witness.hear(|| ConsoleLine::logged(&logged));
                     continue;
                 }
-                Some(verdict) = verdicts.recv() => match self.judge(verdict) {
-                    Some(fact) => fact,
-                    None => continue,
-                },
-                () = sleep_until(back_by.unwrap_or_else(Instant::now)), if back_by.is_some() => {
-                    self.away = None;
-                    match self.stands() {
-                        Some(fact) => fact,
-                        None => continue,
-                    }
-                }
             };
             let is_last = matches!(fact, Fact::BrowserLost(_));
-            if self.facts.send(fact).await.is_err() || is_last {
+            // A session that has ended takes no more, while its page is looked at once more.
+            drop(self.facts.send(fact).await);
+            if is_last {
                 return;
             }
         }
@@ -206,6 +210,7 @@ impl Listener {
             (Said::Document, _) => {
                 self.views.forget();
                 self.wa_js.forget();
+                self.witness.on_document();
                 match &mut self.away {
                     Some(absence) => absence.has_new_document = true,
                     None => self.views.trust_all(),

@@ -177,7 +177,7 @@ impl Driver for WhatsAppPage {
             page: self.browser.page(),
             away: &self.away,
         };
-        pairing::request(typing, &self.adapters, phone, is_renewal).await
+        pairing::request(typing, &self.witness, &self.adapters, phone, is_renewal).await
     }
 
     async fn check_number(&self, number: &str) -> Result<Option<String>, PrepareError> {

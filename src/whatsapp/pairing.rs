@@ -9,6 +9,8 @@ use serde_json::json;
 use super::{
     AdapterName, PairingError,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
+    console::masked,
+    evidence::Witness,
     input::{Point, click, enter, erase, type_text},
     typing::Typing,
 };
@@ -34,6 +36,7 @@ enum Screen {
 /// Asks through one adapter after the other, until one has asked or WhatsApp has refused.
 pub(super) async fn request(
     typing: Typing<'_>,
+    witness: &Witness,
     adapters: &[AdapterName],
     phone: &str,
     is_renewal: bool,
@@ -42,25 +45,35 @@ pub(super) async fn request(
     let mut failures = Vec::new();
     for &adapter in adapters {
         let asked = if adapter == AdapterName::Dom {
-            type_number(typing, phone).await
+            type_number(typing, witness, phone).await
         } else {
             bridge::call(typing.page, adapter, "requestPairingCode", &argument).await
         };
         let Err(why) = asked else { return Ok(()) };
-        match why.code.as_str() {
-            REFUSED => return Err(PairingError::Refused(why.detail)),
-            RATE_LIMITED => return Err(PairingError::RateLimited),
-            // It may have been asked: the next adapter would ask twice, and WhatsApp counts.
-            NO_ANSWER => return Err(PairingError::Failed(why.detail)),
-            INTERRUPTED => return Err(PairingError::Interrupted(why.detail)),
-            _ => failures.push(format!("{adapter}: {}", why.detail)),
+        match last_word(why) {
+            Ok(error) => return Err(error),
+            Err(detail) => failures.push(format!("{adapter}: {detail}")),
         }
     }
     Err(PairingError::Failed(failures.join("; ")))
 }
 
+/// What the page's words mean; as they are, masked, when the next adapter may do better.
+fn last_word(CallError { code, detail }: CallError) -> Result<PairingError, String> {
+    // They may repeat the number, and go into answers, the log and evidence.
+    let detail = masked(&detail);
+    match code.as_str() {
+        REFUSED => Ok(PairingError::Refused(detail)),
+        RATE_LIMITED => Ok(PairingError::RateLimited),
+        // It may have been asked: the next adapter would ask twice, and WhatsApp counts.
+        NO_ANSWER => Ok(PairingError::Failed(detail)),
+        INTERRUPTED => Ok(PairingError::Interrupted(detail)),
+        _ => Err(detail),
+    }
+}
+
 /// Brings the page to the screen with the code for this number, as a person does.
-async fn type_number(typing: Typing<'_>, phone: &str) -> Result<(), CallError> {
+async fn type_number(typing: Typing<'_>, witness: &Witness, phone: &str) -> Result<(), CallError> {
     let number = json!({ "phone": phone });
     let failed = |detail: String| CallError {
         code: "NOT_TYPED".to_owned(),
@@ -80,6 +93,7 @@ async fn type_number(typing: Typing<'_>, phone: &str) -> Result<(), CallError> {
         click(typing.page, field).await.map_err(failed)?;
         // The page proposes a country.
         erase(typing.page).await.map_err(failed)?;
+        witness.on_number();
         type_text(typing.page, &format!("+{phone}"))
             .await
             .map_err(failed)?;
@@ -92,4 +106,24 @@ async fn type_number(typing: Typing<'_>, phone: &str) -> Result<(), CallError> {
         typing.go_home().await;
     }
     answered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_page_says_of_a_number_does_not_repeat_it() {
+        for code in [REFUSED, NO_ANSWER, INTERRUPTED, "PAIRING_FAILED"] {
+            let why = CallError {
+                code: code.to_owned(),
+                detail: "invalid wid 5491158254201@c.us, +54 9 11 5825-4201".to_owned(),
+            };
+            let said = match last_word(why) {
+                Ok(error) => error.to_string(),
+                Err(detail) => detail,
+            };
+            assert_eq!(said, "invalid wid …@c.us, +…", "{code}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The sandbox keeps its promises: to tools over HTTP, to a real Chromium, and to the unmodified
 //! wa-js bundle, which proves that it is no mirror of our own scripts.
 
+mod evidence;
 mod page;
 mod pairing;
 mod wa_js;

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::support::{Service, chrome::Folder};
+use crate::support::{
+    Service,
+    chrome::{Folder, PATIENCE},
+};
 
 /// A page that has nothing to do with WhatsApp.
 struct Elsewhere {
@@ -309,6 +312,34 @@ async fn no_picture_is_kept_while_a_code_to_type_is_on_the_screen() {
     assert_eq!(evidence["screenshot"], Value::Null, "{evidence}");
     assert!(evidence["screenshot_left_out"].is_string(), "{evidence}");
     assert!(!evidence.to_string().contains(code), "{evidence}");
+    service.stop();
+}
+
+#[tokio::test]
+async fn no_picture_is_kept_while_a_typed_number_is_on_the_screen() {
+    let unanswered = json!({ "pairing": "never" });
+    let with = [("ADAPTERS", "dom"), ("CONNECT_WAIT_SECONDS", "1")];
+    let service = service(unanswered, &with).await;
+    let phone = json!({ "cliente_id": 51, "phone": "+54 9 11 5825-4201" });
+    service.post("/connect", &phone).await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let taken = service.post("/sessions/51/evidence", &json!({})).await;
+        // Before there is a page, it is refused.
+        if taken.status == 200 && taken.json()["screenshot_left_out"] == "a phone number is on show"
+        {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{}", taken.text());
+    }
+    // The page goes back to the code to scan, and can be seen again.
+    service
+        .status_when("51", "a code to scan", |status| {
+            status["qr"]["url"].is_string()
+        })
+        .await;
+    service.post("/sessions/51/evidence", &json!({})).await;
+    picture(&service, &evidence(&service).await).await;
     service.stop();
 }
 

@@ -98,6 +98,25 @@ async fn each_phase_ends_a_start_that_stays_in_it_and_is_named_afterwards() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_that_no_adapter_can_send_by_is_not_taken_for_a_slow_sync() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    session.handle.start();
+    let page = session.opened().await;
+    let changed = Standing {
+        senders: Vec::new(),
+        missing: vec!["modules: WAWebCmd".to_owned()],
+        ..ready()
+    };
+    say(&page, changed).await;
+    let ended = session.reaches("DISCONNECTED").await;
+    assert_eq!(ended.failed_phase, Some(Phase::Sync));
+    let reason = ended.reason.unwrap();
+    assert_eq!(reason.code, ReasonCode::AdapterBroken);
+    assert!(reason.detail.contains("WAWebCmd"), "{}", reason.detail);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_start_that_waits_for_its_turn_is_queued_and_no_time_runs() {
     let stage = Stage::new(2, 1);
     let (mut first, mut second) = (stage.session("1"), stage.session("2"));
@@ -207,4 +226,21 @@ async fn evidence_is_taken_of_a_running_page_when_somebody_asks_and_goes_with_th
 
     session.handle.disconnect(true).await.unwrap();
     assert_eq!(stage.evidence("51").latest().await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_number_of_callers_who_ask_for_evidence_at_once_share_one_look() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let _page = session.ready().await;
+    let take = || session.handle.take_evidence();
+    let taken = tokio::join!(take(), take(), take(), take());
+    let first = taken.0.unwrap();
+    for other in [taken.1, taken.2, taken.3] {
+        assert_eq!(other.unwrap(), first);
+    }
+    assert!(matches!(session.calls.try_recv(), Ok(Call::LookedAt)));
+    assert!(session.calls.try_recv().is_err(), "it was looked at twice");
+    session.handle.take_evidence().await.unwrap();
+    assert!(matches!(session.calls.try_recv(), Ok(Call::LookedAt)));
 }
