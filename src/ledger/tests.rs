@@ -55,6 +55,11 @@ async fn accepted(ledger: &Ledger, new: NewSend) -> Followed {
     followed
 }
 
+async fn hand(ledger: &Ledger, key: &str) {
+    let handing = Step::Handing(handing(key));
+    assert!(ledger.advance(key, handing).await.unwrap());
+}
+
 async fn state(ledger: &Ledger, id: &str) -> SendState {
     ledger.find(id).await.unwrap().unwrap().borrow().state
 }
@@ -64,7 +69,7 @@ async fn a_send_is_followed_through_its_life_and_found_under_each_of_its_ids() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(options(folder.path()));
     let mut followed = accepted(&ledger, send("3EB0A")).await;
-    ledger.handing("3EB0A", handing("3EB0A")).await.unwrap();
+    hand(&ledger, "3EB0A").await;
     for (ack, wanted) in [
         (1, SendState::Sent),
         (3, SendState::Read),
@@ -84,7 +89,7 @@ async fn the_same_key_is_the_same_send_even_after_a_restart_and_another_text_is_
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(options(folder.path()));
     accepted(&ledger, with_key("3EB0A", "order-7")).await;
-    ledger.handing("3EB0A", handing("3EB0A")).await.unwrap();
+    hand(&ledger, "3EB0A").await;
     ledger.close().await;
 
     let ledger = open(options(folder.path()));
@@ -134,7 +139,7 @@ async fn a_send_that_nobody_had_an_answer_to_is_not_sent_after_a_restart_and_a_d
     };
     accepted(&ledger, durable).await;
     accepted(&ledger, send("3EB0C")).await;
-    ledger.handing("3EB0C", handing("3EB0C")).await.unwrap();
+    hand(&ledger, "3EB0C").await;
     ledger.close().await;
 
     let ledger = open(options(folder.path()));
@@ -169,7 +174,7 @@ async fn while_the_folder_cannot_be_used_nothing_is_accepted_and_news_is_kept_un
     let options = options(folder.path());
     let ledger = open(options.clone());
     let mut followed = accepted(&ledger, send("3EB0A")).await;
-    ledger.handing("3EB0A", handing("3EB0A")).await.unwrap();
+    hand(&ledger, "3EB0A").await;
     ledger.close().await;
 
     // A file where the folder should be: nobody can write there, not even root.
@@ -180,7 +185,8 @@ async fn while_the_folder_cannot_be_used_nothing_is_accepted_and_news_is_kept_un
     let why = ledger.accept(send("3EB0B")).await.unwrap_err();
     assert!(!why.to_string().is_empty());
     ledger.note("3EB0A", Step::Acknowledged(1)).await;
-    assert!(ledger.handing("3EB0A", handing("3EB0A")).await.is_err());
+    let handing = Step::Handing(handing("3EB0A"));
+    assert!(ledger.advance("3EB0A", handing).await.is_err());
 
     std::fs::remove_file(&options.folder).unwrap();
     std::fs::rename(&aside, &options.folder).unwrap();
@@ -196,7 +202,7 @@ async fn texts_go_when_a_send_is_done_with_and_its_state_stays() {
         ..options(folder.path())
     });
     accepted(&ledger, send("3EB0A")).await;
-    ledger.handing("3EB0A", handing("3EB0A")).await.unwrap();
+    hand(&ledger, "3EB0A").await;
     let open = ledger.find("3EB0A").await.unwrap().unwrap();
     assert!(open.borrow().body.is_some());
     ledger.note("3EB0A", Step::Acknowledged(1)).await;

@@ -222,7 +222,17 @@ impl Driver for WhatsAppPage {
     }
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
-        self.prepare_by(&self.senders(), outgoing).await
+        let senders = self.senders();
+        let Some(refused) = outgoing.behind else {
+            return self.prepare_by(&senders, outgoing).await;
+        };
+        let refused = senders.iter().position(|name| *name == refused);
+        let behind = refused.map_or(&[][..], |at| &senders[at + 1..]);
+        if behind.is_empty() {
+            let why = "no other adapter can send".to_owned();
+            return Err(PrepareError::Failed(why));
+        }
+        self.prepare_by(behind, outgoing).await
     }
 
     async fn hand_over(
@@ -230,25 +240,22 @@ impl Driver for WhatsAppPage {
         prepared: &Prepared,
         outgoing: &Outgoing,
     ) -> Result<Handed, HandOverError> {
-        let mut prepared = prepared.clone();
-        loop {
-            let refused = match self.hand_over_by(&prepared, outgoing).await {
-                Err(HandOverError::NotHanded(why)) => why,
-                handed => return handed,
-            };
-            // Certain that nothing was handed over: the adapters behind this one may do better.
-            let senders = self.senders();
-            let tried = senders.iter().position(|name| *name == prepared.adapter);
-            let rest = tried.map_or(&[][..], |at| &senders[at + 1..]);
-            prepared = match self.prepare_by(rest, outgoing).await {
-                Ok(prepared) => prepared,
-                Err(_) => return Err(HandOverError::NotHanded(refused)),
-            };
-            tracing::warn!(
-                adapter = prepared.adapter.as_str(),
-                "an adapter did not take a message; trying {}",
-                prepared.adapter
-            );
+        #[derive(Deserialize)]
+        struct Answer {
+            key: String,
+            message_id: String,
+        }
+        if prepared.adapter == AdapterName::Dom {
+            return self.typing().hand_over(outgoing).await;
+        }
+        let argument = json!({ "key": outgoing.key, "chat": prepared.chat, "body": outgoing.body });
+        match self.call(prepared.adapter, "handOver", argument).await {
+            Ok(Answer { key, message_id }) => Ok(Handed { key, message_id }),
+            Err(why) if [NO_ANSWER, INTERRUPTED, "IN_DOUBT"].contains(&why.code.as_str()) => {
+                Err(HandOverError::Unknown(why.detail))
+            }
+            Err(why) if why.code == NOT_LOADED => Err(HandOverError::Interrupted(why.detail)),
+            Err(why) => Err(HandOverError::NotHanded(why.detail)),
         }
     }
 
@@ -361,30 +368,6 @@ impl WhatsAppPage {
             };
         }
         Err(failed)
-    }
-
-    async fn hand_over_by(
-        &self,
-        prepared: &Prepared,
-        outgoing: &Outgoing,
-    ) -> Result<Handed, HandOverError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            key: String,
-            message_id: String,
-        }
-        if prepared.adapter == AdapterName::Dom {
-            return self.typing().hand_over(outgoing).await;
-        }
-        let argument = json!({ "key": outgoing.key, "chat": prepared.chat, "body": outgoing.body });
-        match self.call(prepared.adapter, "handOver", argument).await {
-            Ok(Answer { key, message_id }) => Ok(Handed { key, message_id }),
-            Err(why) if [NO_ANSWER, INTERRUPTED, "IN_DOUBT"].contains(&why.code.as_str()) => {
-                Err(HandOverError::Unknown(why.detail))
-            }
-            Err(why) if why.code == NOT_LOADED => Err(HandOverError::Interrupted(why.detail)),
-            Err(why) => Err(HandOverError::NotHanded(why.detail)),
-        }
     }
 
     fn typing(&self) -> Typing<'_> {
