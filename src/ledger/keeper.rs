@@ -96,6 +96,8 @@ pub struct Keeper {
     backlog: VecDeque<News>,
     /// Those who follow an open send, by its own id.
     followed: HashMap<String, watch::Sender<Arc<Record>>>,
+    /// Who waits until the file is closed.
+    closing: Vec<oneshot::Sender<()>>,
 }
 
 impl Keeper {
@@ -105,6 +107,7 @@ impl Keeper {
             disk: Disk::new(options),
             backlog: VecDeque::new(),
             followed: HashMap::new(),
+            closing: Vec::new(),
         }
     }
 
@@ -221,7 +224,7 @@ impl Keeper {
                 let followed = record.map(|record| self.follow(record));
                 tell(reply, Ok(followed));
             }
-            (Request::Close { reply }, _) => tell(reply, ()),
+            (Request::Close { reply }, _) => self.closing.push(reply),
             (
                 Request::Known { .. }
                 | Request::Accept { .. }
@@ -254,7 +257,7 @@ impl Keeper {
                     tell(reply, Err(error.clone()));
                 }
                 Request::Find { reply, .. } => tell(reply, Err(error.clone())),
-                Request::Close { reply } => tell(reply, ()),
+                Request::Close { reply } => self.closing.push(reply),
             }
         }
     }
@@ -336,6 +339,9 @@ impl Keeper {
         let disk = std::mem::replace(&mut self.disk, blank);
         if let Err(why) = tokio::task::spawn_blocking(move || drop(disk)).await {
             tracing::error!(error = %why, "the ledger broke off: {why}");
+        }
+        for reply in self.closing {
+            tell(reply, ());
         }
     }
 }

@@ -51,6 +51,9 @@ const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A logout is one request to WhatsApp's server and a reload of the page.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The page has no way to look a message up.
+const NO_LOOK_UP: &str = "NO_LOOK_UP";
+
 /// Every adapter refused a command.
 const NONE_CAN: &str = "NONE_CAN";
 
@@ -199,7 +202,7 @@ impl Driver for WhatsAppPage {
         struct Answer {
             ack: Option<i32>,
         }
-        let mut refusals = Vec::new();
+        let (mut refusals, mut is_blind) = (Vec::new(), true);
         for &adapter in self
             .adapters
             .iter()
@@ -210,15 +213,22 @@ impl Driver for WhatsAppPage {
             let found = bridge::call_within(page, adapter, "lookUp", &argument, LOOK_UP_TIMEOUT);
             match found.await {
                 Ok(Answer { ack }) => return Ok(ack),
-                // One that is not loaded may be in a moment; one that has changed may be mended.
-                Err(why) => refusals.push(why.detail),
+                Err(why) => {
+                    // One that is not loaded, or does not answer, may in a moment.
+                    is_blind &= why.code == NO_LOOK_UP;
+                    refusals.push(why.detail);
+                }
             }
         }
-        if !refusals.is_empty() {
-            return Err(LookUpError::NoAnswer(refusals.join("; ")));
+        if refusals.is_empty() {
+            refusals.push("on the screen a message cannot be found by its id".to_owned());
         }
-        let why = "on the screen a message cannot be found by its id";
-        Err(LookUpError::NoAdapter(why.to_owned()))
+        let why = refusals.join("; ");
+        if is_blind {
+            Err(LookUpError::NoAdapter(why))
+        } else {
+            Err(LookUpError::NoAnswer(why))
+        }
     }
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
