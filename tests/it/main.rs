@@ -13,6 +13,7 @@ mod adapters;
 mod browser;
 mod contract;
 mod dom;
+mod ledger;
 mod lifecycle;
 mod pairing;
 mod pm2;
