@@ -5,6 +5,7 @@
 use std::{path::Path, process::ExitCode};
 
 use clap::Parser;
+use rustix::process::Signal;
 use session_manager::{app::App, config::Config, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -46,6 +47,8 @@ async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     // Caught before anything is started, so that none is missed.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // A file that may not grow any more (`ulimit -f`) is an error of that write, and not the end of the service.
+    let _file_too_large = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
     let app = App::bind(config).await?;
     app.run_until(async || {
         tokio::select! {

@@ -306,7 +306,7 @@ impl ApiError {
 
     fn message_id(&self) -> Option<&str> {
         if let Self::Send(SendError::Unconfirmed { message_id, .. }) = self {
-            message_id.as_deref()
+            Some(message_id)
         } else {
             None
         }

@@ -14,7 +14,7 @@ use super::{
     state::AppState,
 };
 use crate::{
-    ledger::{Query, Record, SendState, Step},
+    ledger::{Query, Record, SendState},
     session::{ClienteId, SendError},
 };
 
@@ -85,6 +85,11 @@ pub(super) async fn list(
     Filter(query): Filter,
 ) -> Result<Json<Messages>, ApiError> {
     let limit = query.limit;
+    // One more than asked for shows whether there are more.
+    let query = Query {
+        limit: limit + 1,
+        ..query
+    };
     let records = app.registry().ledger().list(query).await;
     let records = records.map_err(SendError::from)?;
     Ok(Json(Messages::of(&records, limit)))
@@ -104,17 +109,11 @@ pub(super) async fn cancel(
     MessageId(id): MessageId,
 ) -> Result<Json<Message>, ApiError> {
     let record = find(&app, &id).await?;
-    let session = record.session.parse().ok();
-    let session = session.and_then(|id| app.registry().find(&id));
-    if let Some(session) = session {
-        session.cancel(&record.key).await?;
-    } else {
-        // Nobody is there who could send it.
-        let ledger = app.registry().ledger();
-        ledger.note(&record.key, Step::Cancelled).await;
-    }
+    let cancelled = app.registry().cancel(&record).await;
+    let is_cancelled = cancelled.map_err(SendError::from)?;
     let record = find(&app, &id).await?;
-    if record.state == SendState::Cancelled {
+    // Asked for twice, it is cancelled as well.
+    if is_cancelled || record.state == SendState::Cancelled {
         Ok(Json(Message::of(&record)))
     } else {
         Err(ApiError::NotCancellable(record.state.as_str()))

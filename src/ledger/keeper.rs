@@ -11,7 +11,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
@@ -19,7 +18,8 @@ use tokio::{
 
 use super::{
     Accepted, Followed, LedgerError, LedgerOptions, NewSend, Query, Record, Step,
-    store::{self, Entered, Store, StoreError},
+    disk::{Disk, News, Outcome},
+    store::{Entered, StoreError},
 };
 
 /// Requests that share a transaction; a commit takes as long for many as for one.
@@ -34,6 +34,9 @@ const BACKLOG_CAPACITY: usize = 10_000;
 /// How often what is too old is forgotten. Retention is set in hours.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
+/// From the removal of a text to its removal from the log as well: as many as are removed meanwhile go together.
+const SCRUB_DELAY: Duration = Duration::from_secs(1);
+
 /// What the keeper can be asked for.
 #[derive(Debug)]
 pub(super) enum Request {
@@ -45,11 +48,12 @@ pub(super) enum Request {
         new: NewSend,
         reply: oneshot::Sender<Result<Accepted, LedgerError>>,
     },
-    /// With a reply it has to be on disk first; without one it has happened already.
+    /// With a reply it has to be on disk first, and whoever asked learns whether it happened; without one it has happened
+    /// already.
     Advance {
         key: String,
         step: Step,
-        reply: Option<oneshot::Sender<Result<(), LedgerError>>>,
+        reply: Option<oneshot::Sender<Result<bool, LedgerError>>>,
     },
     Open {
         session: String,
@@ -68,14 +72,19 @@ pub(super) enum Request {
     },
 }
 
-/// What the file had to say to one request.
-enum Outcome {
-    Known(Option<Entered>),
-    Entered(Entered),
-    Advanced(Option<Record>),
-    Many(Vec<Record>),
-    One(Option<Record>),
-    Nothing,
+impl Request {
+    /// Whether something is done on the strength of its being on disk.
+    pub(super) const fn must_last(&self) -> bool {
+        match self {
+            Self::Accept { .. } | Self::Advance { reply: Some(_), .. } => true,
+            Self::Known { .. }
+            | Self::Advance { reply: None, .. }
+            | Self::Open { .. }
+            | Self::Find { .. }
+            | Self::List { .. }
+            | Self::Close { .. } => false,
+        }
+    }
 }
 
 /// See the module.
@@ -84,29 +93,28 @@ pub struct Keeper {
     requests: mpsc::Receiver<Request>,
     disk: Disk,
     /// News that is not on disk yet, oldest first.
-    backlog: VecDeque<(String, Step)>,
+    backlog: VecDeque<News>,
     /// Those who follow an open send, by its own id.
     followed: HashMap<String, watch::Sender<Arc<Record>>>,
+    /// Who waits until the file is closed.
+    closing: Vec<oneshot::Sender<()>>,
 }
 
 impl Keeper {
     pub(super) fn new(options: LedgerOptions, requests: mpsc::Receiver<Request>) -> Self {
         Self {
             requests,
-            disk: Disk {
-                options,
-                store: None,
-                has_recovered: false,
-            },
+            disk: Disk::new(options),
             backlog: VecDeque::new(),
             followed: HashMap::new(),
+            closing: Vec::new(),
         }
     }
 
     /// Serves until it is told to close, or nobody is left to ask.
     pub async fn run(mut self) {
         let mut forget_at = Instant::now();
-        let mut retry_at = forget_at;
+        let (mut retry_at, mut scrub_at) = (forget_at, forget_at);
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
@@ -116,8 +124,17 @@ impl Keeper {
                 () = sleep_until(forget_at) => {
                     forget_at = Instant::now() + FORGET_EVERY;
                     self.forget().await;
+                    scrub_at = Instant::now();
                     continue;
                 }
+                () = sleep_until(scrub_at), if self.disk.has_stale_texts() => {
+                    self.scrub().await;
+                    scrub_at = Instant::now() + SCRUB_DELAY;
+                    continue;
+                }
+            }
+            if !self.disk.has_stale_texts() {
+                scrub_at = Instant::now() + SCRUB_DELAY;
             }
             let is_last = batch
                 .iter()
@@ -125,6 +142,7 @@ impl Keeper {
             self.serve(std::mem::take(&mut batch)).await;
             retry_at = Instant::now() + RETRY;
             if is_last {
+                self.end().await;
                 return;
             }
         }
@@ -191,11 +209,12 @@ impl Keeper {
                 tell(reply, Ok(accepted));
             }
             (Request::Advance { reply, .. }, Outcome::Advanced(record)) => {
+                let has_happened = record.is_some();
                 if let Some(record) = record {
                     self.publish(record);
                 }
                 if let Some(reply) = reply {
-                    tell(reply, Ok(()));
+                    tell(reply, Ok(has_happened));
                 }
             }
             (Request::Open { reply, .. } | Request::List { reply, .. }, Outcome::Many(records)) => {
@@ -205,7 +224,7 @@ impl Keeper {
                 let followed = record.map(|record| self.follow(record));
                 tell(reply, Ok(followed));
             }
-            (Request::Close { reply }, _) => tell(reply, ()),
+            (Request::Close { reply }, _) => self.closing.push(reply),
             (
                 Request::Known { .. }
                 | Request::Accept { .. }
@@ -219,7 +238,7 @@ impl Keeper {
     }
 
     /// The file cannot be used: whatever has to be on disk is refused, and what has happened is told and kept.
-    fn refuse(&mut self, batch: Vec<Request>, why: &StoreError, now: Timestamp) {
+    fn refuse(&mut self, batch: Vec<Request>, why: &StoreError, at: Timestamp) {
         let error = LedgerError(why.to_string());
         tracing::error!(error = %why, "the ledger cannot be used: {why}; nothing is sent until it can (DATA_DIR)");
         for request in batch {
@@ -233,22 +252,22 @@ impl Keeper {
                     key,
                     step,
                     reply: None,
-                } => self.put_off(key, step, now),
+                } => self.put_off(key, step, at),
                 Request::Open { reply, .. } | Request::List { reply, .. } => {
                     tell(reply, Err(error.clone()));
                 }
                 Request::Find { reply, .. } => tell(reply, Err(error.clone())),
-                Request::Close { reply } => tell(reply, ()),
+                Request::Close { reply } => self.closing.push(reply),
             }
         }
     }
 
-    fn put_off(&mut self, key: String, step: Step, now: Timestamp) {
+    fn put_off(&mut self, key: String, step: Step, at: Timestamp) {
         let follower = self.followed.iter().find(|(own, followed)| {
             **own == key || followed.borrow().wa_key.as_deref() == Some(key.as_str())
         });
         if let Some(mut record) = follower.map(|(_, followed)| Record::clone(&followed.borrow()))
-            && record.take(&step, now)
+            && record.take(&step, at)
         {
             self.publish(record);
         }
@@ -259,7 +278,7 @@ impl Keeper {
             );
             return;
         }
-        self.backlog.push_back((key, step));
+        self.backlog.push_back(News { key, step, at });
     }
 
     fn accepted(&mut self, entered: Entered) -> Accepted {
@@ -301,107 +320,30 @@ impl Keeper {
             tracing::warn!(error = %why, "what is too old could not be removed from the ledger: {why}");
         }
     }
-}
 
-/// The file, open or not.
-#[derive(Debug)]
-struct Disk {
-    options: LedgerOptions,
-    store: Option<Store>,
-    /// What a killed service left behind has been dealt with.
-    has_recovered: bool,
-}
-
-impl Disk {
-    /// The same, not open.
-    fn closed(&self) -> Self {
-        Self {
-            options: self.options.clone(),
-            store: None,
-            has_recovered: self.has_recovered,
+    async fn scrub(&mut self) {
+        if let Some(Err(why)) = self.on_disk(Disk::scrub).await {
+            tracing::warn!(error = %why, "texts that were removed are still in the ledger's log: {why}");
         }
     }
 
-    fn serve(
-        &mut self,
-        backlog: &VecDeque<(String, Step)>,
-        batch: &[Request],
-    ) -> Result<Vec<Outcome>, StoreError> {
-        let now = Timestamp::now();
-        let keys_since = store::before(now, self.options.idempotency);
-        let keeps_texts = !self.options.retention.is_zero();
-        self.transact(|file| {
-            for (key, step) in backlog {
-                store::advance(file, key, step, keeps_texts, now)?;
-            }
-            batch
-                .iter()
-                .map(|request| serve_one(file, request, keys_since, keeps_texts, now))
-                .collect()
-        })
-    }
-
-    fn forget(&mut self) -> Result<(), StoreError> {
-        let now = Timestamp::now();
-        let LedgerOptions {
-            retention,
-            idempotency,
-            ..
-        } = self.options;
-        let texts_until = store::before(now, retention);
-        let sends_until = store::before(now, retention.max(idempotency));
-        self.transact(|file| store::forget(file, texts_until, sends_until))
-    }
-
-    /// Runs `work` as one transaction on the file, which is opened if it is not. After a failure the next try begins
-    /// anew: the folder may have been replaced, or mounted for writing.
-    fn transact<T>(
-        &mut self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let mut store = match self.store.take() {
-            Some(store) => store,
-            None => self.open()?,
-        };
-        let outcome = store.transact(work)?;
-        self.store = Some(store);
-        Ok(outcome)
-    }
-
-    fn open(&mut self) -> Result<Store, StoreError> {
-        let mut store = Store::open(&self.options.folder)?;
-        if !self.has_recovered {
-            let left = store.transact(|file| store::recover(file, Timestamp::now()))?;
-            if left > 0 {
-                tracing::warn!(
-                    sends = left,
-                    "sends that were not handed over before the last end were given up; nothing was sent"
-                );
-            }
-            self.has_recovered = true;
+    /// Closes the file, which empties its log.
+    async fn end(mut self) {
+        for News { key, .. } in &self.backlog {
+            tracing::error!(
+                message.key = key,
+                "news of a send is lost: the ledger could not be written to the end"
+            );
         }
-        Ok(store)
-    }
-}
-
-fn serve_one(
-    file: &Connection,
-    request: &Request,
-    keys_since: Timestamp,
-    keeps_texts: bool,
-    now: Timestamp,
-) -> Result<Outcome, StoreError> {
-    Ok(match request {
-        Request::Known { new, .. } => Outcome::Known(store::known(file, new, keys_since)?),
-        Request::Accept { new, .. } => Outcome::Entered(store::enter(file, new, keys_since, now)?),
-        Request::Advance { key, step, .. } => {
-            Outcome::Advanced(store::advance(file, key, step, keeps_texts, now)?)
+        let blank = self.disk.closed();
+        let disk = std::mem::replace(&mut self.disk, blank);
+        if let Err(why) = tokio::task::spawn_blocking(move || drop(disk)).await {
+            tracing::error!(error = %why, "the ledger broke off: {why}");
         }
-        Request::Open { session, .. } => Outcome::Many(store::open_sends(file, session)?),
-        Request::Find { id, .. } => Outcome::One(store::find(file, id)?),
-        Request::List { query, .. } => Outcome::Many(store::list(file, query)?),
-        Request::Close { .. } => Outcome::Nothing,
-    })
+        for reply in self.closing {
+            tell(reply, ());
+        }
+    }
 }
 
 /// Answers whoever asked. One that has gone away wants no answer.

@@ -9,23 +9,28 @@
 //! ```
 //!
 //! Responsible for keeping what it is told, for telling the same request from a new one, and for telling those who
-//! follow a send. It decides nothing about sending: the session's actor does. [`record`] is what is kept and how it may
-//! change, pure; [`store`] the only place that knows `SQLite`; [`keeper`] the one task that uses it.
+//! follow a send. It decides nothing about sending: the session's actor does. [`record`] is what is kept and [`step`] how
+//! it may change, both pure; [`store`] is the only place that knows `SQLite`; [`keeper`] the one task that uses it, through
+//! [`disk`].
 //!
 //! Invariants: a send is on disk, with the id that WhatsApp will know it by, before [`Ledger::accept`] answers, and the
-//! fact that a page may have it before [`Ledger::handing`] answers. Neither answers `Ok` for what is not on disk.
+//! fact that a page may have it before [`Ledger::advance`] answers. Neither answers `Ok` for what is not on disk. Steps
+//! are taken one after another: of a cancellation and a hand-over at once, one is told that it came too late.
 
+mod disk;
 mod keeper;
 mod record;
+mod request;
+mod step;
 mod store;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub use keeper::Keeper;
 use keeper::Request;
-pub use record::{
-    Failure, Fingerprint, Handing, Idempotency, NewSend, Query, Record, SendState, Step,
-};
+pub use record::{Failure, Record, SendState};
+pub use request::{Fingerprint, Idempotency, NewSend, Query};
+pub use step::{Handing, Step};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests that may wait for the disk. A write takes a millisecond or two and many share one; more than this means
@@ -97,13 +102,14 @@ impl Ledger {
         self.ask(|reply| Request::Accept { new, reply }).await?
     }
 
-    /// Writes down that a page is about to get the send.
+    /// Lets a step happen that has to be on disk before anything else does. Answers whether it happened: `false` when the
+    /// send has gone another way meanwhile, or is not known.
     ///
     /// # Errors
     ///
-    /// As for [`accept`](Self::accept); the page must not get it then.
-    pub async fn handing(&self, key: &str, handing: Handing) -> Result<(), LedgerError> {
-        let (key, step) = (key.to_owned(), Step::Handing(handing));
+    /// As for [`accept`](Self::accept); what depends on the step must not be done then.
+    pub async fn advance(&self, key: &str, step: Step) -> Result<bool, LedgerError> {
+        let key = key.to_owned();
         let written = |reply| Request::Advance {
             key,
             step,

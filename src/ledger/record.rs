@@ -1,9 +1,11 @@
-//! One send as the ledger knows it, and how that may change. Pure: no disk, no time but what it is given.
+//! One send as the ledger knows it. How it may change is said in [`step`](super::step).
 
 use std::fmt;
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
+
+#[cfg(doc)]
+use super::NewSend;
 
 /// How far a send has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl SendState {
     }
 
     /// How far WhatsApp has said that it got.
-    const fn acknowledged(ack: i32) -> Self {
+    pub(super) const fn acknowledged(ack: i32) -> Self {
         match ack {
             1 => Self::Sent,
             2 => Self::Delivered,
@@ -137,72 +139,10 @@ impl Failure {
             Self::NotOnWhatsApp | Self::NotTaken | Self::GivenUp => false,
         }
     }
-}
 
-/// What a request is recognised by: who sends what to whom. Says nothing about the text.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Fingerprint(pub(super) Vec<u8>);
-
-impl Fingerprint {
-    /// Of a request as its caller made it.
-    pub fn of(cliente_id: &str, to: &str, body: &str) -> Self {
-        let mut hash = Sha256::new();
-        for part in [cliente_id, to, body] {
-            hash.update(part.len().to_le_bytes());
-            hash.update(part);
-        }
-        Self(hash.finalize().to_vec())
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Fingerprint(…)")
-    }
-}
-
-/// How a repeated request is told from a new one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Idempotency {
-    /// By the caller's own key.
-    Key(String),
-    /// By its content, when it was made since then.
-    SameSince(Timestamp),
-}
-
-/// A send that is to be written down. Its `Debug` shows neither text nor number.
-#[derive(Clone)]
-pub struct NewSend {
-    /// The inner id that WhatsApp will know it by.
-    pub key: String,
-    /// The session that is to send it.
-    pub session: String,
-    /// Who asked for it.
-    pub cliente_id: String,
-    /// The account that is to send it, when it is known.
-    pub account: Option<String>,
-    /// The recipient's number, digits only.
-    pub to: String,
-    /// The text.
-    pub body: String,
-    /// Whether its caller has gone away in the belief that it will be sent: it outlives a restart and a session's end.
-    pub is_durable: bool,
-    /// How a repeated request is recognised, if at all.
-    pub idempotency: Option<Idempotency>,
-}
-
-impl NewSend {
-    pub(super) fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.cliente_id, &self.to, &self.body)
-    }
-}
-
-impl fmt::Debug for NewSend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewSend")
-            .field("key", &self.key)
-            .field("session", &self.session)
-            .finish_non_exhaustive()
+    /// Whether only a send that still waits can fail so. One that could not be written down may be on disk as handed.
+    pub(super) const fn needs_the_queue(self) -> bool {
+        self.frees_the_key() && !matches!(self, Self::NotWritten)
     }
 }
 
@@ -267,118 +207,15 @@ impl fmt::Debug for Record {
     }
 }
 
-/// How a page is about to get a send.
-#[derive(Clone, Debug)]
-pub struct Handing {
-    /// By which adapter.
-    pub adapter: String,
-    /// By which account.
-    pub account: Option<String>,
-    /// Under which inner id; `None` where the page chooses it.
-    pub wa_key: Option<String>,
-    /// Under which full id, where that is known.
-    pub message_id: Option<String>,
-}
-
-/// Something that happened to a send.
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// A page is about to get it.
-    Handing(Handing),
-    /// The page has taken it, under these ids.
-    Taken {
-        /// The inner one.
-        wa_key: String,
-        /// The full one.
-        message_id: String,
-    },
-    /// WhatsApp says how far it got: 1 server, 2 device, 3 read; below zero it gave it up.
-    Acknowledged(i32),
-    /// No page has it after all: it waits again.
-    Absent,
-    /// Certainly not sent.
-    Failed(Failure, String),
-    /// Nobody can find out.
-    Unknown(String),
-    /// Taken back by its caller.
-    Cancelled,
-}
-
 impl Record {
-    /// Lets `step` happen. Answers whether anything changed: late news and repetitions change nothing.
-    pub fn take(&mut self, step: &Step, now: Timestamp) -> bool {
-        use SendState as S;
-        match (self.state, step) {
-            (S::Queued | S::Handed, Step::Handing(handing)) => {
-                self.state = S::Handed;
-                self.adapter = Some(handing.adapter.clone());
-                self.account = handing.account.clone().or_else(|| self.account.take());
-                self.wa_key.clone_from(&handing.wa_key);
-                self.message_id.clone_from(&handing.message_id);
-                self.handed_at.get_or_insert(now);
-            }
-            (
-                S::Handed | S::Unknown | S::Sent | S::Delivered | S::Read,
-                Step::Taken { wa_key, message_id },
-            ) if !self.is_taken => {
-                self.is_taken = true;
-                self.wa_key = Some(wa_key.clone());
-                self.message_id = Some(message_id.clone());
-            }
-            (S::Handed | S::Unknown | S::Sent | S::Delivered, Step::Acknowledged(ack @ 1..))
-                if *ack > self.ack =>
-            {
-                self.state = S::acknowledged(*ack);
-                self.ack = *ack;
-                (self.ended_at, self.detail) = (None, None);
-                self.sent_at.get_or_insert(now);
-                if *ack >= 2 {
-                    self.delivered_at.get_or_insert(now);
-                }
-                if *ack >= 3 {
-                    self.read_at.get_or_insert(now);
-                }
-            }
-            (S::Handed, Step::Acknowledged(ack @ ..=-1)) => {
-                self.ack = *ack;
-                let detail = format!("WhatsApp gave the message up (ack {ack})");
-                self.fail(Failure::GivenUp, &detail, now);
-            }
-            (S::Handed, Step::Absent) => {
-                self.state = S::Queued;
-                self.is_taken = false;
-            }
-            (S::Queued | S::Handed, Step::Failed(failure, detail)) => {
-                self.fail(*failure, detail, now);
-            }
-            (S::Handed, Step::Unknown(detail)) => {
-                self.state = S::Unknown;
-                self.detail = Some(detail.clone());
-                self.ended_at = Some(now);
-            }
-            (S::Queued, Step::Cancelled) => {
-                self.state = S::Cancelled;
-                self.ended_at = Some(now);
-            }
-            (
-                _,
-                Step::Handing(_)
-                | Step::Taken { .. }
-                | Step::Acknowledged(_)
-                | Step::Absent
-                | Step::Failed(..)
-                | Step::Unknown(_)
-                | Step::Cancelled,
-            ) => return false,
-        }
-        true
+    /// Whether it is carried out though nobody waits for it any more: it was accepted as such, or a page has had it.
+    pub const fn outlives_its_caller(&self) -> bool {
+        self.is_durable || self.handed_at.is_some()
     }
 
-    fn fail(&mut self, failure: Failure, detail: &str, now: Timestamp) {
-        self.state = SendState::Failed;
-        self.failure = Some(failure);
-        self.detail = Some(detail.to_owned());
-        self.ended_at = Some(now);
+    /// The id to name it by: WhatsApp's full one, only its last part while the rest is not known.
+    pub fn message_id(&self) -> &str {
+        self.message_id.as_deref().unwrap_or(&self.key)
     }
 
     /// When it last changed.
@@ -395,17 +232,4 @@ impl Record {
             .flatten()
             .fold(self.queued_at, Timestamp::max)
     }
-}
-
-/// Which sends to list.
-#[derive(Clone, Debug, Default)]
-pub struct Query {
-    /// Only of this session.
-    pub session: Option<String>,
-    /// Only in this state.
-    pub state: Option<SendState>,
-    /// Only those after this one in their order.
-    pub after: i64,
-    /// At most so many.
-    pub limit: usize,
 }

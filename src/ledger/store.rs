@@ -3,9 +3,11 @@
 //! Not responsible for when it is written, nor for what a step means ([`Record::take`] says that).
 
 use std::{
-    fs::{DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    },
     path::Path,
     sync::LazyLock,
     time::Duration,
@@ -14,8 +16,9 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 use rusqlite_migration::{M, Migrations};
+use rustix::fs::{Access, access};
 
-use super::record::{Failure, Idempotency, NewSend, Query, Record, SendState, Step};
+use super::{Failure, Idempotency, NewSend, Query, Record, SendState, Step};
 
 /// The file in the ledger's folder.
 const FILE: &str = "ledger.sqlite3";
@@ -37,7 +40,13 @@ pub(super) enum StoreError {
 
 /// An open file.
 #[derive(Debug)]
-pub(super) struct Store(Connection);
+pub(super) struct Store {
+    connection: Connection,
+    identity: Identity,
+}
+
+/// Device and number of a file: the same ones under the same name are the same file.
+type Identity = (u64, u64);
 
 /// What a new send was found to be.
 pub(super) enum Entered {
@@ -49,14 +58,14 @@ pub(super) enum Entered {
 impl Store {
     /// Opens the file in `folder`, and makes both if they are not there: for nobody else to read.
     pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+        make_folder(folder)?;
         let path = folder.join(FILE);
         // SQLite gives its other files the mode of this one.
         let mut options = OpenOptions::new();
-        options.create(true).append(true).mode(0o600).open(&path)?;
+        let file = options.create(true).append(true).mode(0o600).open(&path)?;
+        keep_private(&path, 0o600)?;
+        let metadata = file.metadata()?;
+        let identity = (metadata.dev(), metadata.ino());
         let mut connection = Connection::open(&path)?;
         // Whoever finds the file taken is told at once, and tries again with the next request.
         connection.busy_timeout(Duration::ZERO)?;
@@ -69,7 +78,27 @@ impl Store {
              PRAGMA secure_delete = ON;",
         )?;
         MIGRATIONS.to_latest(&mut connection)?;
-        Ok(Self(connection))
+        Ok(Self {
+            connection,
+            identity,
+        })
+    }
+
+    /// Whether this is still the file in `folder`.
+    pub(super) fn is_in(&self, folder: &Path) -> bool {
+        fs::metadata(folder.join(FILE))
+            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
+    }
+
+    /// Moves everything from the log into the file proper, and cuts the log off.
+    pub(super) fn empty_the_log(&self) -> Result<(), StoreError> {
+        let is_busy: bool =
+            self.connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if is_busy {
+            return Err(io::Error::from(io::ErrorKind::ResourceBusy).into());
+        }
+        Ok(())
     }
 
     /// Runs `work` as one transaction: all of it is on disk when this answers, or none.
@@ -77,11 +106,37 @@ impl Store {
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let transaction = self.0.transaction()?;
+        let transaction = self.connection.transaction()?;
         let outcome = work(&transaction)?;
         transaction.commit()?;
         Ok(outcome)
     }
+}
+
+/// Sees that the folder may be written. An open file can be, long after its folder cannot; but the log could not be made
+/// again, and whoever takes the right away wants nothing written.
+pub(super) fn check_writable(folder: &Path) -> Result<(), StoreError> {
+    access(folder, Access::WRITE_OK).map_err(|why| StoreError::Io(why.into()))
+}
+
+/// Makes the folder if it is not there, and sees to it that it will be there after a power cut as well.
+fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    if !fs::exists(folder)? {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(folder)?;
+        if let Some(parent) = folder.parent() {
+            File::open(parent)?.sync_all()?;
+        }
+    }
+    keep_private(folder, 0o700)
+}
+
+/// Takes rights away from others, should the folder have come out of a backup without its mode.
+fn keep_private(path: &Path, mode: u32) -> Result<(), StoreError> {
+    if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
+    Ok(())
 }
 
 /// The same request, if it was made before and its key, if it has one, is younger than `keys_since`.
@@ -271,13 +326,13 @@ pub(super) fn recover(store: &Connection, now: Timestamp) -> Result<usize, Store
 }
 
 /// Forgets the texts of sends that have been done with since before `texts_until`, and whole sends that have been since
-/// before `sends_until`.
+/// before `sends_until`. Answers whether any text went.
 pub(super) fn forget(
     store: &Connection,
     texts_until: Timestamp,
     sends_until: Timestamp,
-) -> Result<(), StoreError> {
-    store.execute(
+) -> Result<bool, StoreError> {
+    let texts = store.execute(
         "UPDATE sends SET body = NULL
          WHERE body IS NOT NULL AND state NOT IN ('queued', 'handed') AND changed_at <= ?1",
         [millis(texts_until)],
@@ -286,7 +341,7 @@ pub(super) fn forget(
         "DELETE FROM sends WHERE state NOT IN ('queued', 'handed') AND changed_at <= ?1",
         [millis(sends_until)],
     )?;
-    Ok(())
+    Ok(texts > 0)
 }
 
 /// `age` before `now`; the beginning of time where that does not exist.

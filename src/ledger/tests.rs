@@ -55,6 +55,11 @@ async fn accepted(ledger: &Ledger, new: NewSend) -> Followed {
     followed
 }
 
+async fn hand(ledger: &Ledger, key: &str) {
+    let handing = Step::Handing(handing(key));
+    assert!(ledger.advance(key, handing).await.unwrap());
+}
+
 async fn state(ledger: &Ledger, id: &str) -> SendState {
     ledger.find(id).await.unwrap().unwrap().borrow().state
 }
@@ -64,7 +69,7 @@ async fn a_send_is_followed_through_its_life_and_found_under_each_of_its_ids() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(options(folder.path()));
     let mut followed = accepted(&ledger, send("3EB0A")).await;
-    ledger.handing("3EB0A", handing("3EB0A")).await.unwrap();
+    hand(&ledger, "3EB0A").await;
     for (ack, wanted) in [
         (1, SendState::Sent),
         (3, SendState::Read),
@@ -84,7 +89,7 @@ async fn the_same_key_is_the_same_send_even_after_a_restart_and_another_text_is_
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(options(folder.path()));
     accepted(&ledger, with_key("3EB0A", "order-7")).await;
-    ledger.handing("3EB0A", handing("3EB0A")).await.unwrap();
+    hand(&ledger, "3EB0A").await;
     ledger.close().await;
 
     let ledger = open(options(folder.path()));
@@ -134,7 +139,7 @@ async fn a_send_that_nobody_had_an_answer_to_is_not_sent_after_a_restart_and_a_d
     };
     accepted(&ledger, durable).await;
     accepted(&ledger, send("3EB0C")).await;
-    ledger.handing("3EB0C", handing("3EB0C")).await.unwrap();
+    hand(&ledger, "3EB0C").await;
     ledger.close().await;
 
     let ledger = open(options(folder.path()));
@@ -169,7 +174,7 @@ async fn while_the_folder_cannot_be_used_nothing_is_accepted_and_news_is_kept_un
     let options = options(folder.path());
     let ledger = open(options.clone());
     let mut followed = accepted(&ledger, send("3EB0A")).await;
-    ledger.handing("3EB0A", handing("3EB0A")).await.unwrap();
+    hand(&ledger, "3EB0A").await;
     ledger.close().await;
 
     // A file where the folder should be: nobody can write there, not even root.
@@ -180,7 +185,8 @@ async fn while_the_folder_cannot_be_used_nothing_is_accepted_and_news_is_kept_un
     let why = ledger.accept(send("3EB0B")).await.unwrap_err();
     assert!(!why.to_string().is_empty());
     ledger.note("3EB0A", Step::Acknowledged(1)).await;
-    assert!(ledger.handing("3EB0A", handing("3EB0A")).await.is_err());
+    let handing = Step::Handing(handing("3EB0A"));
+    assert!(ledger.advance("3EB0A", handing).await.is_err());
 
     std::fs::remove_file(&options.folder).unwrap();
     std::fs::rename(&aside, &options.folder).unwrap();
@@ -196,7 +202,7 @@ async fn texts_go_when_a_send_is_done_with_and_its_state_stays() {
         ..options(folder.path())
     });
     accepted(&ledger, send("3EB0A")).await;
-    ledger.handing("3EB0A", handing("3EB0A")).await.unwrap();
+    hand(&ledger, "3EB0A").await;
     let open = ledger.find("3EB0A").await.unwrap().unwrap();
     assert!(open.borrow().body.is_some());
     ledger.note("3EB0A", Step::Acknowledged(1)).await;
@@ -266,6 +272,10 @@ fn late_news_and_repetitions_change_nothing() {
         ),
         (SendState::Sent, Step::Unknown(String::new())),
         (SendState::Handed, Step::Cancelled),
+        (
+            SendState::Handed,
+            Step::Failed(Failure::SessionEnded, String::new()),
+        ),
         (SendState::Handed, Step::Acknowledged(0)),
         (SendState::Failed, Step::Handing(handing("3EB0A"))),
         (SendState::Cancelled, Step::Handing(handing("3EB0A"))),
@@ -278,4 +288,91 @@ fn late_news_and_repetitions_change_nothing() {
     let mut unknown = blank(SendState::Unknown);
     assert!(unknown.take(&Step::Acknowledged(1), now));
     assert_eq!(unknown.state, SendState::Sent, "better knowledge is taken");
+    let mut waits_again = Record {
+        handed_at: Some(now),
+        ..blank(SendState::Queued)
+    };
+    assert!(waits_again.take(&Step::Acknowledged(1), now));
+    assert!(!waits_again.take(&Step::Handing(handing("3EB0A")), now));
+}
+
+#[tokio::test]
+async fn a_cancellation_and_a_hand_over_at_once_are_not_both_told_that_they_came_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(options(folder.path()));
+    for n in 0..20 {
+        let key = format!("3EB0{n}");
+        accepted(&ledger, with_key(&key, "order-7")).await;
+        let handing = Step::Handing(handing(&key));
+        let (cancelled, handed) = tokio::join!(
+            ledger.advance(&key, Step::Cancelled),
+            ledger.advance(&key, handing)
+        );
+        assert!(cancelled.unwrap() && !handed.unwrap());
+    }
+    let not_there = ledger.advance("3EB0X", Step::Cancelled).await.unwrap();
+    assert!(!not_there);
+}
+
+#[tokio::test]
+async fn a_text_that_goes_is_in_none_of_the_ledgers_files_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = LedgerOptions {
+        retention: Duration::ZERO,
+        ..options(folder.path())
+    };
+    let ledger = open(options.clone());
+    let secret = NewSend {
+        body: "nobody-shall-read-this".to_owned(),
+        ..send("3EB0A")
+    };
+    accepted(&ledger, secret).await;
+    let is_kept = || {
+        let files = std::fs::read_dir(&options.folder).unwrap();
+        files.flatten().any(|entry| {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            bytes.windows(10).any(|window| window == b"nobody-sha")
+        })
+    };
+    assert!(is_kept());
+    hand(&ledger, "3EB0A").await;
+    ledger.note("3EB0A", Step::Acknowledged(1)).await;
+    let gone = async {
+        while is_kept() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let gone = tokio::time::timeout(Duration::from_secs(20), gone).await;
+    assert!(gone.is_ok(), "the text is still there");
+    assert_eq!(state(&ledger, "3EB0A").await, SendState::Sent);
+}
+
+#[tokio::test]
+async fn a_file_that_is_moved_away_while_it_is_open_is_not_written_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let ledger = open(options.clone());
+    accepted(&ledger, send("3EB0A")).await;
+    let aside = folder.path().join("aside");
+    std::fs::rename(&options.folder, &aside).unwrap();
+    std::fs::write(&options.folder, "").unwrap();
+    assert!(ledger.accept(send("3EB0B")).await.is_err());
+    std::fs::remove_file(&options.folder).unwrap();
+    std::fs::rename(&aside, &options.folder).unwrap();
+    accepted(&ledger, send("3EB0B")).await;
+    assert_eq!(state(&ledger, "3EB0A").await, SendState::Queued);
+}
+
+#[tokio::test]
+async fn a_folder_out_of_a_backup_is_made_private_again() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    std::fs::create_dir(&options.folder).unwrap();
+    let open_to_all = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&options.folder, open_to_all).unwrap();
+    let ledger = open(options.clone());
+    accepted(&ledger, send("3EB0A")).await;
+    let mode = options.folder.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
 }

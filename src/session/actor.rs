@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     browser::Closed,
-    ledger::{Ledger, Step},
+    ledger::Ledger,
     whatsapp::{Driver, FACT_CAPACITY, OpenError},
 };
 
@@ -202,11 +202,7 @@ impl<D: Driver> Actor<D> {
                 Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
                 Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
                 Command::Check { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
-                Command::Cancel { key, reply } => {
-                    // Nobody but this actor moves its sends: one that is still queued stays so until here.
-                    self.options.ledger.note(&key, Step::Cancelled).await;
-                    answer(reply, true);
-                }
+                Command::Remove { .. } => {}
             }
         }
     }
@@ -291,7 +287,8 @@ impl<D: Driver> Actor<D> {
                     })),
                     Command::Check { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
                     Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
-                    other @ (Command::Connect { .. } | Command::Disconnect { .. } | Command::Cancel { .. }) => self.postponed = Some(other),
+                    Command::Remove { .. } => {}
+                    other @ (Command::Connect { .. } | Command::Disconnect { .. }) => self.postponed = Some(other),
                 },
             }
         }
@@ -315,7 +312,7 @@ impl<D: Driver> Actor<D> {
                 Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
                 Command::Send { reply, .. } => answer(reply, Err(SendError::ShuttingDown)),
                 Command::Check { reply, .. } => answer(reply, Err(SendError::ShuttingDown)),
-                Command::Cancel { reply, .. } => answer(reply, false),
+                Command::Remove { .. } => {}
             }
         }
     }
@@ -369,10 +366,7 @@ impl<D: Driver> Actor<D> {
                     Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
                     Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
                     Command::Check { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
-                    Command::Cancel { key, reply } => {
-                        self.options.ledger.note(&key, Step::Cancelled).await;
-                        answer(reply, true);
-                    }
+                    Command::Remove { .. } => {}
                     Command::Disconnect { logout: true, reply } => answer(reply, Err(DisconnectError::NotLinked)),
                     Command::Disconnect { logout: false, reply } => {
                         call_off.cancel();

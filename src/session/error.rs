@@ -90,8 +90,8 @@ pub enum SendError {
         "it is not known whether the message was sent ({detail}); look at the phone before sending it again"
     )]
     Unconfirmed {
-        /// The id it was given, when that is known.
-        message_id: Option<String>,
+        /// The id to ask for it by.
+        message_id: String,
         /// What interrupted it.
         detail: String,
     },

@@ -63,12 +63,10 @@ pub(super) enum Command {
         /// Gets what is known.
         reply: CheckReply,
     },
-    /// Take a send back that no page has seen.
-    Cancel {
+    /// A send has been taken back: its place in the queue is free. Not answered; the ledger knows all there is to know.
+    Remove {
         /// Its own id.
         key: String,
-        /// Gets whether it was taken back.
-        reply: oneshot::Sender<bool>,
     },
 }
 

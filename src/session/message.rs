@@ -118,16 +118,16 @@ pub struct SendRequest {
     pub waits: bool,
 }
 
-/// A message that was accepted, and how far it is known to have got.
+/// A message that was accepted, and how far it has got on the way to WhatsApp's server; further on, the ledger knows.
 #[derive(Clone, Debug)]
 pub struct Sent {
     /// WhatsApp's id, `true_<chat>_3EB0…`; only its last part while the rest is not known.
     pub message_id: String,
-    /// How far it has got.
+    /// Queued, handed over, or sent.
     pub state: SendState,
-    /// 0 not taken by the server yet, 1 taken by it, 2 received, 3 read.
+    /// 0 not taken by the server yet, 1 taken by it.
     pub ack: i32,
-    /// When that was known.
+    /// When the server took it; before that, now.
     pub at: Timestamp,
     /// Whether the same request was accepted before.
     pub is_repeated: bool,

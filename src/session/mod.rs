@@ -26,6 +26,7 @@ mod pace;
 mod pairing;
 mod phase;
 mod publisher;
+mod queue;
 mod reading;
 mod reason;
 mod recovery;
@@ -45,8 +46,8 @@ pub use message::{
     IdempotencyKey, InvalidIdempotencyKey, InvalidRecipient, NumberCheck, Recipient, SendRequest,
     Sent, TextMessage,
 };
-pub use outbox::SendLimits;
 pub use phase::{Phase, PhaseReport, StartLimits};
+pub use queue::SendLimits;
 pub use reason::{Reason, ReasonCode};
 pub use registry::{Registry, RegistryOptions};
 pub use snapshot::{AdapterReport, Snapshot};

@@ -44,8 +44,11 @@ impl Numbers {
         (now < *until).then_some(known)
     }
 
-    /// Remembers an answer of WhatsApp's.
+    /// Remembers what is known of a number. What was known already does not live longer for having been used.
     pub(super) fn learn(&mut self, number: &str, known: Known, now: Instant) {
+        if self.get(number, now) == Some(&known) {
+            return;
+        }
         if self.0.len() >= CAPACITY {
             self.0.retain(|_, (_, until)| now < *until);
             if self.0.len() >= CAPACITY {
@@ -79,6 +82,14 @@ mod tests {
         assert!(numbers.get("1", hours(24)).is_none());
         assert!(numbers.get("2", now + Duration::from_secs(3599)).is_some());
         assert!(numbers.get("2", hours(1)).is_none());
+    }
+
+    #[test]
+    fn what_is_used_is_asked_again_all_the_same() {
+        let (mut numbers, now) = (Numbers::default(), Instant::now());
+        numbers.learn("2", Known::Nowhere, now);
+        numbers.learn("2", Known::Nowhere, now + Duration::from_secs(3599));
+        assert!(numbers.get("2", now + MISS_LIFE).is_none());
     }
 
     #[test]

@@ -1,19 +1,18 @@
-//! The sends of one session that are on their way: who waits, which one goes into the page, which ones wait for
-//! WhatsApp's server.
+//! The send of one session that has its turn, and those that wait for WhatsApp's server.
 //!
-//! Responsible for order, capacity, pace and deadlines. Does nothing itself: [`sending`](super::sending) calls the page
-//! and the ledger and reports back here; what is to be written down is left in [`take_notes`](Outbox::take_notes). Knows
-//! no time but what it is given. What is in doubt leaves it, and comes back through [`recovery`](super::recovery).
+//! Responsible for what each answer of page and ledger means for a send. Does nothing itself: [`sending`](super::sending)
+//! calls the page and the ledger and reports back here; what is to be written down is left in
+//! [`take_notes`](Outbox::take_notes). Knows no time but what it is given. Who waits for a turn is [`Queue`]'s part; what is
+//! in doubt leaves it, and comes back through [`recovery`](super::recovery).
 
-use std::{
-    collections::VecDeque,
-    num::{NonZeroU32, NonZeroUsize},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{SendError, pace::Pace};
+use super::{
+    SendError, SendLimits,
+    queue::{Entry, Queue},
+};
 use crate::{
     ledger::{Failure, LedgerError, Record, Step},
     whatsapp::{HandOverError, Handed, Outgoing, PrepareError, Prepared},
@@ -29,32 +28,15 @@ const INTERRUPTION_PAUSE: Duration = Duration::from_millis(300);
 /// Between two tries to write a durable send down while the ledger cannot be used: a full disk is not freed at once.
 const LEDGER_PAUSE: Duration = Duration::from_secs(5);
 
-/// How much a session sends.
-#[derive(Clone, Copy, Debug)]
-pub struct SendLimits {
-    /// Sends that may wait for their turn.
-    pub queue_max: NonZeroUsize,
-    /// Sends per minute in the long run; `None`: as many as come.
-    pub rate_per_minute: Option<NonZeroU32>,
-    /// How long a caller waits for WhatsApp's server, and a page for a hand-over.
-    pub wait: Duration,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    limits: SendLimits,
-    pace: Pace,
-    /// In the order in which they were accepted.
-    waiting: VecDeque<Entry>,
-    /// Places of sends that are being written down.
-    reserved: usize,
+    wait: Duration,
+    queue: Queue,
     /// At most one send is between "taken from the queue" and "handed over": WhatsApp then keeps the order.
     current: Option<Current>,
     /// Taken by the page, not yet by the server: the inner ids that the page knows them by.
     handed: Vec<String>,
-    /// After an interruption nothing begins before this.
-    paused_until: Option<Instant>,
     notes: Vec<(String, Step)>,
 }
 
@@ -67,16 +49,6 @@ pub(super) enum AfterHandOver {
     InDoubt,
     /// The page took nothing, and another adapter is to get it: written down as such first.
     Again(Outgoing, Prepared),
-}
-
-#[derive(Debug)]
-struct Entry {
-    seq: i64,
-    outgoing: Outgoing,
-    /// By when its turn must have come; `None` for one whose caller does not wait.
-    deadline: Option<Instant>,
-    /// How often the page was interrupted while it made this one ready.
-    interruptions: u8,
 }
 
 #[derive(Debug)]
@@ -93,13 +65,10 @@ struct Current {
 impl Outbox {
     pub(super) fn new(limits: SendLimits) -> Self {
         Self {
-            limits,
-            pace: Pace::per_minute(limits.rate_per_minute),
-            waiting: VecDeque::new(),
-            reserved: 0,
+            wait: limits.wait,
+            queue: Queue::new(limits),
             current: None,
             handed: Vec::new(),
-            paused_until: None,
             notes: Vec::new(),
         }
     }
@@ -109,90 +78,55 @@ impl Outbox {
         std::mem::take(&mut self.notes)
     }
 
-    /// Keeps a place for one more send, to be taken by [`enqueue`](Self::enqueue) or given back by
-    /// [`release`](Self::release). Refuses one whose turn cannot come by `deadline`.
+    /// Keeps a place for one more send. See [`Queue::reserve`].
     pub(super) fn reserve(
         &mut self,
+        key: &str,
         deadline: Option<Instant>,
         now: Instant,
     ) -> Result<(), SendError> {
-        let due = self.due(now);
-        let ahead = self.waiting.len() + self.reserved;
-        if ahead >= self.limits.queue_max.get() {
-            let retry_after = self.pace.due(1, now) - now;
-            return Err(SendError::QueueFull { retry_after });
-        }
-        if let Some(deadline) = deadline.filter(|deadline| *deadline <= due) {
-            let retry_after = due - deadline;
-            return Err(SendError::TurnNotCome { retry_after });
-        }
-        self.reserved += 1;
-        Ok(())
+        self.queue.reserve(key, deadline, now)
     }
 
-    pub(super) const fn release(&mut self) {
-        self.reserved = self.reserved.saturating_sub(1);
+    /// Gives the place of a send back.
+    pub(super) fn release(&mut self, key: &str) {
+        self.queue.release(key);
     }
 
     /// When a send that is accepted now would go out, as far as that can be told.
     pub(super) fn due(&self, now: Instant) -> Instant {
-        self.pace.due(self.waiting.len() + self.reserved, now)
+        self.queue.due(now)
     }
 
     /// Takes a send in, at its place in the order.
     pub(super) fn enqueue(&mut self, record: &Record, deadline: Option<Instant>) {
-        let Some(body) = record.body.clone() else {
+        if let Some(entry) = Entry::of(record, deadline) {
+            self.queue.insert(entry);
+        } else {
             let detail = "its text is no longer kept".to_owned();
             self.note(&record.key, Step::Failed(Failure::NotTaken, detail));
-            return;
-        };
-        let entry = Entry {
-            seq: record.seq,
-            outgoing: Outgoing {
-                key: record.key.clone(),
-                to: record.to.clone(),
-                chat: None,
-                body,
-            },
-            deadline,
-            interruptions: 0,
-        };
-        let at = self.waiting.partition_point(|other| other.seq < entry.seq);
-        self.waiting.insert(at, entry);
-    }
-
-    /// Whether the send is here: it waits, or is on its way into the page.
-    pub(super) fn holds(&self, key: &str) -> bool {
-        let current = self.current.iter().map(|current| &current.entry);
-        self.waiting
-            .iter()
-            .chain(current)
-            .any(|entry| entry.outgoing.key == key)
-    }
-
-    /// Takes a send back that still waits. Answers whether it did.
-    pub(super) fn cancel(&mut self, key: &str) -> bool {
-        let found = self
-            .waiting
-            .iter()
-            .position(|entry| entry.outgoing.key == key);
-        let cancelled = found.and_then(|at| self.waiting.remove(at));
-        if cancelled.is_some() {
-            self.note(key, Step::Cancelled);
         }
-        cancelled.is_some()
+    }
+
+    /// Whether the send is here: it is being written down, it waits, or it is on its way into the page.
+    pub(super) fn holds(&self, key: &str) -> bool {
+        let is_current = |current: &Current| current.entry.outgoing.key == key;
+        self.queue.holds(key) || self.current.as_ref().is_some_and(is_current)
+    }
+
+    /// Leaves a send that waits alone: its caller has taken it back.
+    pub(super) fn remove(&mut self, key: &str) {
+        self.queue.remove(key);
     }
 
     /// Takes the next send from the queue, to be prepared by the time given; `None` while another is on its way, when
     /// none waits, or when it is too early for one.
     pub(super) fn begin(&mut self, now: Instant) -> Option<(Outgoing, Instant)> {
-        if self.current.is_some() || self.next_turn(now)? > now {
+        if self.current.is_some() {
             return None;
         }
-        self.paused_until = None;
-        let entry = self.waiting.pop_front()?;
-        self.pace.take(now);
-        let limit = entry.deadline.unwrap_or(now + self.limits.wait);
+        let entry = self.queue.begin(now)?;
+        let limit = entry.deadline.unwrap_or(now + self.wait);
         let outgoing = entry.outgoing.clone();
         self.current = Some(Current {
             entry,
@@ -209,13 +143,6 @@ impl Outbox {
         Some(&current.entry.outgoing.to)
     }
 
-    /// When the send that waits longest may go out; `None` when none waits.
-    fn next_turn(&self, now: Instant) -> Option<Instant> {
-        self.waiting.front()?;
-        let due = self.pace.due(0, now);
-        Some(self.paused_until.map_or(due, |paused| paused.max(due)))
-    }
-
     /// The page has looked the recipient up. Answers what is to be written down, if the send goes on.
     pub(super) fn on_prepared(
         &mut self,
@@ -224,6 +151,7 @@ impl Outbox {
     ) -> Option<(Outgoing, Prepared)> {
         match result {
             Ok(prepared) => {
+                self.drop_acknowledged();
                 let current = self.current.as_mut()?;
                 current.prepared = Some(prepared.clone());
                 Some((current.entry.outgoing.clone(), prepared))
@@ -233,7 +161,7 @@ impl Outbox {
                 match why {
                     PrepareError::Interrupted(_) if entry.interruptions < MAX_INTERRUPTIONS => {
                         entry.interruptions += 1;
-                        self.put_back(entry, now + INTERRUPTION_PAUSE);
+                        self.queue.put_back(entry, Some(now + INTERRUPTION_PAUSE));
                     }
                     PrepareError::NotOnWhatsApp => {
                         self.fail(&entry, Failure::NotOnWhatsApp, &why.to_string());
@@ -247,24 +175,54 @@ impl Outbox {
         }
     }
 
-    /// The ledger has it that a page may have the send, or could not be written: then no page gets it.
+    /// The ledger has it that a page may have the send; or that the send has gone another way, as by being taken back; or
+    /// it could not be written. The page gets it in the first case only.
     pub(super) fn on_written(
         &mut self,
-        result: Result<(), LedgerError>,
+        result: Result<bool, LedgerError>,
         now: Instant,
     ) -> Option<(Prepared, Outgoing, Instant)> {
-        if let Err(why) = result {
-            let entry = self.current.take()?.entry;
-            if entry.deadline.is_none() {
-                self.put_back(entry, now + LEDGER_PAUSE);
-            } else {
-                self.fail(&entry, Failure::NotWritten, &why.to_string());
+        match result {
+            Ok(true) => {
+                self.drop_acknowledged();
+                let late = self.current.take_if(|current| current.limit <= now);
+                if let Some(Current { entry, .. }) = late {
+                    self.note(&entry.outgoing.key, Step::Absent);
+                    // Put back, it is given up as late, or tried again.
+                    self.queue.put_back(entry, None);
+                    return None;
+                }
+                let current = self.current.as_ref()?;
+                let prepared = current.prepared.clone()?;
+                Some((prepared, current.entry.outgoing.clone(), current.limit))
             }
-            return None;
+            Ok(false) => {
+                self.current = None;
+                None
+            }
+            Err(why) => {
+                let entry = self.current.take()?.entry;
+                if entry.deadline.is_none() {
+                    self.queue.put_back(entry, Some(now + LEDGER_PAUSE));
+                } else {
+                    self.fail(&entry, Failure::NotWritten, &why.to_string());
+                }
+                None
+            }
         }
-        let current = self.current.as_ref()?;
-        let prepared = current.prepared.clone()?;
-        Some((prepared, current.entry.outgoing.clone(), current.limit))
+    }
+
+    /// The send on its way was handed over before, seemed to be lost, and was not: it must not go out again.
+    fn drop_acknowledged(&mut self) {
+        let is_known = |current: &mut Current| current.early_ack.is_some_and(|ack| ack > 0);
+        if let Some(Current {
+            entry,
+            early_ack: Some(ack),
+            ..
+        }) = self.current.take_if(is_known)
+        {
+            self.note(&entry.outgoing.key, Step::Acknowledged(ack));
+        }
     }
 
     /// The page has answered the hand-over.
@@ -305,7 +263,7 @@ impl Outbox {
             Err(HandOverError::Interrupted(_)) if entry.interruptions < MAX_INTERRUPTIONS => {
                 self.note(&key, Step::Absent);
                 entry.interruptions += 1;
-                self.put_back(entry, now + INTERRUPTION_PAUSE);
+                self.queue.put_back(entry, Some(now + INTERRUPTION_PAUSE));
             }
             Err(HandOverError::Interrupted(detail) | HandOverError::NotHanded(detail)) => {
                 self.fail(&entry, Failure::NotTaken, &detail);
@@ -341,6 +299,10 @@ impl Outbox {
             return;
         }
         self.handed.retain(|handed| handed != wa_key);
+        if ack > 0 {
+            // It seemed to be lost and was to go out again.
+            self.queue.remove(wa_key);
+        }
         self.note(wa_key, Step::Acknowledged(ack));
     }
 
@@ -353,14 +315,7 @@ impl Outbox {
 
     /// Gives up what has waited for its turn too long.
     pub(super) fn expire(&mut self, now: Instant) {
-        // A pause that is over wakes the session once, also while the page is not ready for the next send.
-        self.paused_until = self.paused_until.filter(|until| now < *until);
-        let is_late = |entry: &Entry| entry.deadline.is_some_and(|deadline| deadline <= now);
-        let (late, waiting): (VecDeque<_>, _) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(is_late);
-        self.waiting = waiting;
-        for entry in late {
+        for entry in self.queue.take_late(now) {
             let detail = "its turn did not come in time; nothing was sent";
             self.fail(&entry, Failure::TurnNotCome, detail);
         }
@@ -370,22 +325,20 @@ impl Outbox {
     /// deadline with the page call.
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let turn = if self.current.is_none() {
-            self.next_turn(now).filter(|turn| now < *turn)
+            self.queue.next_turn(now).filter(|turn| now < *turn)
         } else {
             None
         };
-        let deadlines = self.waiting.iter().filter_map(|entry| entry.deadline);
-        deadlines.chain(self.paused_until).chain(turn).min()
+        [turn, self.queue.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The session cannot send any more: those whose callers wait are given up. What outlives a session stays in the
     /// ledger; what the page has, it keeps.
     pub(super) fn refuse_waiting(&mut self, why: &str) {
-        let (durable, refused): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|entry| entry.deadline.is_none());
-        self.waiting = durable;
-        for entry in refused {
+        for entry in self.queue.take_awaited() {
             self.fail(&entry, Failure::SessionEnded, why);
         }
     }
@@ -395,21 +348,23 @@ impl Outbox {
         let unprepared = self.current.take_if(|current| current.prepared.is_none());
         if let Some(Current { entry, .. }) = unprepared {
             if entry.deadline.is_none() {
-                self.waiting.push_front(entry);
+                self.queue.put_back(entry, None);
             } else {
                 self.fail(&entry, Failure::SessionEnded, why);
             }
         }
     }
 
-    /// Whether anything is on its way into the ledger, into the page or to WhatsApp's server.
-    pub(super) const fn is_busy(&self) -> bool {
-        self.reserved > 0 || self.current.is_some() || !self.handed.is_empty()
+    /// The device is not linked any more. What waits is left to the ledger, which knows for which account it was meant.
+    pub(super) fn on_unlinked(&mut self, why: &str) {
+        self.refuse_waiting(why);
+        self.queue.take_all();
+        self.handed.clear();
     }
 
-    fn put_back(&mut self, entry: Entry, paused_until: Instant) {
-        self.paused_until = Some(paused_until);
-        self.waiting.push_front(entry);
+    /// Whether anything is on its way into the ledger, into the page or to WhatsApp's server.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.queue.is_accepting() || self.current.is_some() || !self.handed.is_empty()
     }
 
     fn fail(&mut self, entry: &Entry, failure: Failure, detail: &str) {

@@ -19,9 +19,11 @@ use crate::{
 /// Between two tries to look a send up in a page that does not answer: it may be loading anew.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// A page that has not answered so often does not stand in the way of other sends any longer; what it has is looked up
-/// when it is ready the next time.
+/// A page that has not answered so often does not stand in the way of other sends any longer.
 const MAX_TRIES: u8 = 3;
+
+/// What could not be looked up is tried again after this, once each time, and whenever the page becomes ready anew.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -31,6 +33,10 @@ pub(super) struct Recovery {
     is_asking: bool,
     tries: u8,
     retry_at: Option<Instant>,
+    /// When those that could not be looked up are to be read from the ledger again.
+    again_at: Option<Instant>,
+    /// They are being read for that.
+    is_again: bool,
     notes: Vec<(String, Step)>,
 }
 
@@ -54,7 +60,9 @@ impl Recovery {
     ) {
         let asked = self.is_asking.then(|| self.open.pop_front()).flatten();
         self.open = asked.into_iter().collect();
-        (self.tries, self.retry_at) = (0, None);
+        let is_again = std::mem::take(&mut self.is_again);
+        self.tries = if is_again { MAX_TRIES - 1 } else { 0 };
+        (self.retry_at, self.again_at) = (None, None);
         for record in records {
             let is_asked = self.open.front().is_some_and(|open| open.key == record.key);
             if is_asked || outbox.holds(&record.key) {
@@ -69,7 +77,7 @@ impl Recovery {
                     let detail = "the session has been linked to another account since".to_owned();
                     self.note(&record.key, Step::Unknown(detail));
                 }
-                (SendState::Queued, true) if outlives_its_caller(&record) => {
+                (SendState::Queued, true) if record.outlives_its_caller() => {
                     outbox.enqueue(&record, None);
                 }
                 (SendState::Queued, true) => {
@@ -101,8 +109,10 @@ impl Recovery {
 
     /// The device is not linked any more: WhatsApp's queue, and with it all that could be looked up, is gone.
     pub(super) fn on_unlinked(&mut self, records: Vec<Arc<Record>>) {
-        self.open.clear();
-        self.is_asking = false;
+        *self = Self {
+            notes: std::mem::take(&mut self.notes),
+            ..Self::default()
+        };
         for record in records {
             if record.state == SendState::Handed {
                 let detail = "the device was unlinked before WhatsApp confirmed it".to_owned();
@@ -147,6 +157,7 @@ impl Recovery {
             if self.tries >= MAX_TRIES {
                 self.open.clear();
                 self.retry_at = None;
+                self.again_at = Some(now + AGAIN);
             }
             return;
         }
@@ -181,19 +192,22 @@ impl Recovery {
         }
     }
 
-    /// When [`next`](Self::next) has something to do again.
+    /// Whether it is time to read the ledger again.
+    pub(super) fn is_due_again(&mut self, now: Instant) -> bool {
+        let is_due = self.again_at.take_if(|at| *at <= now).is_some();
+        self.is_again |= is_due;
+        is_due
+    }
+
+    /// When [`next`](Self::next) has something to do again, or the ledger is to be read again.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.retry_at.filter(|_| !self.is_asking)
+        let retry_at = self.retry_at.filter(|_| !self.is_asking);
+        retry_at.into_iter().chain(self.again_at).min()
     }
 
     fn note(&mut self, key: &str, step: Step) {
         self.notes.push((key.to_owned(), step));
     }
-}
-
-/// Whether a send is carried out though nobody waits for it any more: it was accepted as such, or a page has had it.
-const fn outlives_its_caller(record: &Record) -> bool {
-    record.is_durable || record.handed_at.is_some()
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::{
     actor::{Actor, ActorOptions},
 };
 use crate::{
-    ledger::{Ledger, LedgerOptions},
+    ledger::{Ledger, LedgerError, LedgerOptions, Record, Step},
     whatsapp::{PageSettings, WhatsAppPage},
 };
 
@@ -144,6 +144,20 @@ impl Registry {
         self.tasks.wait().await;
         self.ledger.close().await;
         self.keeper.wait().await;
+    }
+
+    /// Takes a send back, if no page can have it. Answers whether it did.
+    ///
+    /// # Errors
+    ///
+    /// The ledger cannot be written.
+    pub async fn cancel(&self, send: &Record) -> Result<bool, LedgerError> {
+        let is_cancelled = self.ledger.advance(&send.key, Step::Cancelled).await?;
+        let session = send.session.parse().ok().and_then(|id| self.find(&id));
+        if let (true, Some(session)) = (is_cancelled, session) {
+            session.remove(&send.key);
+        }
+        Ok(is_cancelled)
     }
 
     /// What became of every send.

@@ -21,7 +21,7 @@ use super::{
     recovery::Recovery,
 };
 use crate::{
-    ledger::{Accepted, Handing, Ledger, LedgerError, NewSend, Record},
+    ledger::{Accepted, Handing, Ledger, LedgerError, NewSend, Record, Step},
     whatsapp::{
         Driver, HandOverError, Handed, LookUpError, Outgoing, PrepareError, Prepared, Standing,
     },
@@ -30,6 +30,9 @@ use crate::{
 /// The ledger takes a note within microseconds unless the disk stands still. What is not noted by then is found out when
 /// the page is ready the next time.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Between two tries to read from a ledger that cannot be used what is open.
+const LEDGER_RETRY: Duration = Duration::from_secs(5);
 
 /// What [`Sending`] does its work with.
 #[derive(Debug)]
@@ -50,10 +53,25 @@ pub(super) struct Sending<'a, D: Driver> {
     calls: FuturesUnordered<BoxFuture<'a, SendAnswer>>,
     /// Whether a send would work now.
     is_ready: bool,
-    /// The page asks for a scan, and what was open has been dealt with.
+    /// The page asks for a scan.
     is_unlinked: bool,
+    /// The page has asked for a scan, and what was open then has not been dealt with.
+    has_lost_link: bool,
+    doubt: Doubt,
     /// The account that the page is linked to, once known.
     account: Option<String>,
+}
+
+/// Whether the ledger has said what is open. Until it has, nothing new goes out: what is in doubt goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    None,
+    /// It has been asked.
+    Asked,
+    /// It has been asked, and something has come up since.
+    AskedTooEarly,
+    /// It could not say, and is asked again then.
+    Unanswered(Instant),
 }
 
 /// To a caller who wants a message sent.
@@ -64,13 +82,26 @@ pub(super) type CheckReply = oneshot::Sender<Result<NumberCheck, SendError>>;
 
 /// What page or ledger answered.
 pub(super) enum SendAnswer {
-    Accepted(Result<Accepted, LedgerError>, Option<Instant>, AcceptReply),
+    Accepted(Written, Result<Accepted, LedgerError>),
+    /// What is known of a request for which there is no room.
+    Refused(
+        Result<Option<Accepted>, LedgerError>,
+        SendError,
+        AcceptReply,
+    ),
     Prepared(Result<Prepared, PrepareError>),
-    Written(Result<(), LedgerError>),
+    Written(Result<bool, LedgerError>),
     HandedOver(Result<Handed, HandOverError>),
     Open(Result<Vec<Arc<Record>>, LedgerError>),
     LookedUp(Result<Option<i32>, LookUpError>),
     Checked(Result<Option<String>, PrepareError>, Recipient, CheckReply),
+}
+
+/// A send that is being written down.
+pub(super) struct Written {
+    key: String,
+    deadline: Option<Instant>,
+    reply: AcceptReply,
 }
 
 impl<'a, D: Driver> Sending<'a, D> {
@@ -82,6 +113,8 @@ impl<'a, D: Driver> Sending<'a, D> {
             calls: FuturesUnordered::new(),
             is_ready: false,
             is_unlinked: false,
+            has_lost_link: false,
+            doubt: Doubt::None,
             account: None,
         }
     }
@@ -93,23 +126,33 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     /// Writes a send down, to be sent in its turn, by `deadline` if it has one.
     pub(super) fn accept(&mut self, new: NewSend, deadline: Option<Instant>, reply: AcceptReply) {
-        let state = self.means.publisher.state();
-        let can_wait = new.is_durable && state == SessionState::Authenticated;
-        if state != SessionState::Ready && !can_wait {
-            answer(reply, Err(self.means.publisher.not_ready()));
-            return;
-        }
-        if let Err(why) = self.outbox.reserve(deadline, Instant::now()) {
-            answer(reply, Err(why));
+        let ledger = self.means.ledger;
+        if let Err(why) = self.make_room(&new, deadline) {
+            // A repetition needs none, and the first may have come a moment before it.
+            let refuse = async move { SendAnswer::Refused(ledger.known(&new).await, why, reply) };
+            self.calls.push(refuse.boxed());
             return;
         }
         let new = NewSend {
             account: self.account.clone(),
             ..new
         };
-        let ledger = self.means.ledger;
-        let accept = async move { SendAnswer::Accepted(ledger.accept(new).await, deadline, reply) };
+        let written = Written {
+            key: new.key.clone(),
+            deadline,
+            reply,
+        };
+        let accept = async move { SendAnswer::Accepted(written, ledger.accept(new).await) };
         self.calls.push(accept.boxed());
+    }
+
+    fn make_room(&mut self, new: &NewSend, deadline: Option<Instant>) -> Result<(), SendError> {
+        let state = self.means.publisher.state();
+        let can_wait = new.is_durable && state == SessionState::Authenticated;
+        if state != SessionState::Ready && !can_wait {
+            return Err(self.means.publisher.not_ready());
+        }
+        self.outbox.reserve(&new.key, deadline, Instant::now())
     }
 
     /// Finds out whether a number is on WhatsApp, and sends nothing.
@@ -132,9 +175,9 @@ impl<'a, D: Driver> Sending<'a, D> {
         self.calls.push(check.boxed());
     }
 
-    /// Takes a send back that still waits.
-    pub(super) fn cancel(&mut self, key: &str) -> bool {
-        self.outbox.cancel(key)
+    /// A send has been taken back.
+    pub(super) fn remove(&mut self, key: &str) {
+        self.outbox.remove(key);
     }
 
     /// The page stands differently.
@@ -146,18 +189,56 @@ impl<'a, D: Driver> Sending<'a, D> {
         let was_unlinked = self.is_unlinked;
         // A page that loads anew knows nothing for a moment: that is no news about its link.
         self.is_unlinked = standing.login || (was_unlinked && !standing.linked);
-        if (self.is_ready && !was_ready) || (self.is_unlinked && !was_unlinked) {
+        if self.is_unlinked && !was_unlinked {
+            self.account = None;
+            self.has_lost_link = true;
+            self.outbox.on_unlinked("the device is not linked any more");
+            self.find_out();
+        } else if self.is_ready && !was_ready {
             self.find_out();
         }
     }
 
     /// Asks the ledger what is open.
-    fn find_out(&self) {
+    fn find_out(&mut self) {
+        if matches!(self.doubt, Doubt::Asked | Doubt::AskedTooEarly) {
+            self.doubt = Doubt::AskedTooEarly;
+            return;
+        }
+        self.doubt = Doubt::Asked;
         let Means {
             ledger, session, ..
         } = self.means;
         let open = async move { SendAnswer::Open(ledger.open_sends(session.as_str()).await) };
         self.calls.push(open.boxed());
+    }
+
+    fn on_open(&mut self, result: Result<Vec<Arc<Record>>, LedgerError>, now: Instant) {
+        let was_too_early = self.doubt == Doubt::AskedTooEarly;
+        self.doubt = Doubt::None;
+        if was_too_early {
+            self.find_out();
+            return;
+        }
+        match result {
+            Ok(records) if self.has_lost_link => {
+                self.has_lost_link = false;
+                self.recovery.on_unlinked(records);
+                if self.is_ready {
+                    self.find_out();
+                }
+            }
+            // Asked again when it is.
+            Ok(_) if !self.is_ready => {}
+            Ok(records) => {
+                let account = self.account.as_deref();
+                self.recovery.begin(records, account, &mut self.outbox);
+            }
+            Err(why) => {
+                tracing::warn!(error = %why, "the open sends of this session are not known: {why}");
+                self.doubt = Doubt::Unanswered(now + LEDGER_RETRY);
+            }
+        }
     }
 
     /// WhatsApp reports how far a message has got.
@@ -167,12 +248,21 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     pub(super) fn on_time(&mut self, now: Instant) {
         self.outbox.expire(now);
+        let is_due = matches!(self.doubt, Doubt::Unanswered(at) if at <= now);
+        if is_due || self.recovery.is_due_again(now) {
+            self.find_out();
+        }
     }
 
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         // While nothing may begin, only what gives up matters; what may begin is looked at when that changes.
         let turn = self.outbox.next_deadline(now);
-        [turn, self.recovery.next_deadline()]
+        let retry = if let Doubt::Unanswered(at) = self.doubt {
+            Some(at)
+        } else {
+            None
+        };
+        [turn, retry, self.recovery.next_deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -181,8 +271,10 @@ impl<'a, D: Driver> Sending<'a, D> {
     pub(super) fn on_answer(&mut self, answered: SendAnswer) {
         let now = Instant::now();
         match answered {
-            SendAnswer::Accepted(result, deadline, reply) => {
-                self.on_accepted(result, deadline, reply);
+            SendAnswer::Accepted(written, result) => self.on_accepted(written, result),
+            SendAnswer::Refused(known, why, reply) => {
+                let known = known.map_err(SendError::from);
+                answer(reply, known.and_then(|known| known.ok_or(why)));
             }
             SendAnswer::Prepared(result) => self.on_prepared(result, now),
             SendAnswer::Written(result) => {
@@ -192,19 +284,19 @@ impl<'a, D: Driver> Sending<'a, D> {
                         .push(hand_over(driver, prepared, outgoing, limit).boxed());
                 }
             }
-            SendAnswer::HandedOver(result) => match self.outbox.on_handed_over(result, now) {
-                AfterHandOver::Done => {}
-                AfterHandOver::InDoubt => self.find_out(),
-                AfterHandOver::Again(outgoing, prepared) => self.write_down(outgoing, prepared),
-            },
-            SendAnswer::Open(Ok(records)) if self.is_unlinked => self.recovery.on_unlinked(records),
-            SendAnswer::Open(Ok(records)) => {
-                let account = self.account.as_deref();
-                self.recovery.begin(records, account, &mut self.outbox);
+            SendAnswer::HandedOver(result) => {
+                if let (Err(HandOverError::NotHanded(_)), Some(to)) =
+                    (&result, self.outbox.current_recipient())
+                {
+                    self.means.numbers.forget(to);
+                }
+                match self.outbox.on_handed_over(result, now) {
+                    AfterHandOver::Done => {}
+                    AfterHandOver::InDoubt => self.find_out(),
+                    AfterHandOver::Again(outgoing, prepared) => self.write_down(outgoing, prepared),
+                }
             }
-            SendAnswer::Open(Err(why)) => {
-                tracing::warn!(error = %why, "the open sends of this session are not known: {why}");
-            }
+            SendAnswer::Open(result) => self.on_open(result, now),
             SendAnswer::LookedUp(result) => {
                 self.recovery.on_looked_up(result, &mut self.outbox, now);
             }
@@ -212,26 +304,25 @@ impl<'a, D: Driver> Sending<'a, D> {
         }
     }
 
-    fn on_accepted(
-        &mut self,
-        result: Result<Accepted, LedgerError>,
-        deadline: Option<Instant>,
-        reply: AcceptReply,
-    ) {
-        self.outbox.release();
+    fn on_accepted(&mut self, written: Written, result: Result<Accepted, LedgerError>) {
+        self.outbox.release(&written.key);
         if let Ok(Accepted::New(followed)) = &result {
             let record = Arc::clone(&followed.borrow());
-            self.outbox.enqueue(&record, deadline);
+            self.outbox.enqueue(&record, written.deadline);
         }
-        answer(reply, result.map_err(SendError::from));
+        answer(written.reply, result.map_err(SendError::from));
     }
 
     fn on_prepared(&mut self, result: Result<Prepared, PrepareError>, now: Instant) {
-        let is_unknown = matches!(result, Err(PrepareError::NotOnWhatsApp));
+        let learned = match &result {
+            Ok(prepared) => Some(Known::At(prepared.chat.clone())),
+            Err(PrepareError::NotOnWhatsApp) => Some(Known::Nowhere),
+            Err(PrepareError::Failed(_) | PrepareError::Interrupted(_)) => None,
+        };
         let is_refused = matches!(result, Err(PrepareError::Failed(_)));
         if let Some(to) = self.outbox.current_recipient() {
-            if is_unknown {
-                self.means.numbers.learn(to, Known::Nowhere, now);
+            if let Some(known) = learned {
+                self.means.numbers.learn(to, known, now);
             } else if is_refused {
                 // Perhaps because what was known of it does not hold any more.
                 self.means.numbers.forget(to);
@@ -240,11 +331,6 @@ impl<'a, D: Driver> Sending<'a, D> {
         let Some((outgoing, prepared)) = self.outbox.on_prepared(result, now) else {
             return;
         };
-        // What the screen shows of a chat is not its address for others.
-        if prepared.message_id.is_some() {
-            let known = Known::At(prepared.chat.clone());
-            self.means.numbers.learn(&outgoing.to, known, now);
-        }
         self.write_down(outgoing, prepared);
     }
 
@@ -257,8 +343,10 @@ impl<'a, D: Driver> Sending<'a, D> {
             message_id: prepared.message_id,
         };
         let ledger = self.means.ledger;
-        let write =
-            async move { SendAnswer::Written(ledger.handing(&outgoing.key, handing).await) };
+        let write = async move {
+            let handing = Step::Handing(handing);
+            SendAnswer::Written(ledger.advance(&outgoing.key, handing).await)
+        };
         self.calls.push(write.boxed());
     }
 
@@ -285,7 +373,7 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     /// Does what can be done next: first what is in doubt, then what waits. A page that loads itself anew is waited for.
     pub(super) fn go_on(&mut self) {
-        if !self.is_ready {
+        if !self.is_ready || self.doubt != Doubt::None {
             return;
         }
         let now = Instant::now();

@@ -261,7 +261,7 @@ impl<'a, D: Driver> Serving<'a, D> {
                 reply,
             } => self.sending.accept(new, deadline, reply),
             Command::Check { to, reply } => self.sending.check(to, reply),
-            Command::Cancel { key, reply } => answer(reply, self.sending.cancel(&key)),
+            Command::Remove { key } => self.sending.remove(&key),
             Command::Evidence { reply } => {
                 self.lookers.push(reply);
                 // Whoever asks while the page is being looked at gets what that one look sees.
@@ -378,10 +378,10 @@ impl<'a, D: Driver> Serving<'a, D> {
         let finish = async {
             while page_is_there && (self.sending.is_busy() || !self.logouts.is_empty()) {
                 tokio::select! {
-                    Some(answer) = self.calls.next() => if let Some(mut logged_out) = self.on_answer(answer) {
+                    Some(answer) = self.calls.next() => if let Some(mut other) = self.on_answer(answer).filter(|other| other.unlinked) {
                         // A logout that comes through all the same is what the session ends with.
-                        logged_out.asked.append(&mut end.asked);
-                        end = logged_out;
+                        other.asked.append(&mut end.asked);
+                        end = other;
                     },
                     Some(answer) = self.sending.next_answer() => self.sending.on_answer(answer),
                     Some(fact) = facts.recv() => if let Fact::Ack { key, ack } = fact {

@@ -17,7 +17,7 @@ use super::{
     NumberCheck, Recipient, SendError, SendRequest, Sent, SessionHandle, handle::Command,
     publisher::not_ready,
 };
-use crate::ledger::{Accepted, Followed, Idempotency, NewSend, Record, SendState};
+use crate::ledger::{Accepted, Failure, Followed, Idempotency, NewSend, Record, SendState, Step};
 
 /// The actor gives up at the same moment as a caller does, and the ledger is told a moment later: its word is waited for.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -40,12 +40,14 @@ impl SessionHandle {
             Accepted::Known(followed) => (followed, true),
             Accepted::KeyReused => return Err(SendError::KeyReused),
         };
-        let record = match deadline {
-            Some(deadline) => self.settled(followed, deadline).await,
-            None => Record::clone(&followed.borrow()),
+        let record = if deadline.is_some() || is_awaited(&followed.borrow()) {
+            let deadline = deadline.unwrap_or_else(|| Instant::now() + self.limits.wait);
+            self.settled(followed, deadline).await?
+        } else {
+            Record::clone(&followed.borrow())
         };
         let page_is_open = self.snapshot().state.is_running();
-        outcome(&record, page_is_open || deadline.is_none(), is_repeated)
+        outcome(&record, page_is_open, deadline.is_none(), is_repeated)
     }
 
     /// Whether a number is on WhatsApp, and when a message to it would go out. Sends nothing.
@@ -58,24 +60,33 @@ impl SessionHandle {
             .map_err(|_| not_ready(&self.snapshot()))?
     }
 
-    /// Takes a send back if no page has seen it yet. Answers whether it did.
-    pub async fn cancel(&self, key: &str) -> Result<bool, SendError> {
-        let (reply, answer) = oneshot::channel();
+    /// Frees the place of a send that has been taken back.
+    pub(super) fn remove(&self, key: &str) {
         let key = key.to_owned();
-        self.command(Command::Cancel { key, reply }).await?;
-        answer.await.map_err(|_| SendError::ShuttingDown)
+        // Should the actor have no time for it, the send leaves the queue when its turn comes.
+        if self.commands.try_send(Command::Remove { key }).is_err() {
+            tracing::debug!("a cancelled send stays in the queue until its turn");
+        }
     }
 
     async fn accept(&self, new: NewSend, deadline: Option<Instant>) -> Result<Accepted, SendError> {
         let (reply, answer) = oneshot::channel();
+        let key = new.key.clone();
         let command = Command::Send {
             new,
             deadline,
             reply,
         };
         self.command(command).await?;
-        // Dropped without a word: the session ended before the send was written down.
-        answer.await.map_err(|_| not_ready(&self.snapshot()))?
+        if let Ok(answer) = answer.await {
+            return answer;
+        }
+        // Dropped without a word: the session ended while the send was being written down, or before.
+        let written = self.ledger.find(&key).await?;
+        written.map_or_else(
+            || Err(not_ready(&self.snapshot())),
+            |followed| Ok(Accepted::New(followed)),
+        )
     }
 
     async fn command(&self, command: Command) -> Result<(), SendError> {
@@ -109,8 +120,12 @@ impl SessionHandle {
     }
 
     /// The send once nothing more is to be expected of it: it is no longer open, `deadline` has come, or the session has
-    /// ended.
-    async fn settled(&self, mut followed: Followed, deadline: Instant) -> Record {
+    /// ended. One that only waits for this caller is then given up.
+    async fn settled(
+        &self,
+        mut followed: Followed,
+        deadline: Instant,
+    ) -> Result<Record, SendError> {
         let mut snapshots = self.subscribe();
         let settled = async {
             tokio::select! {
@@ -122,40 +137,62 @@ impl SessionHandle {
         };
         // Whoever is not done by then is told how far it has got.
         let _elapsed = timeout_at(deadline, settled).await;
-        if followed.borrow().state == SendState::Queued {
+        if is_awaited(&followed.borrow()) {
             let left_the_queue = followed.wait_for(|record| record.state != SendState::Queued);
             let _elapsed = timeout(LAST_WORD, left_the_queue).await;
         }
-        Record::clone(&followed.borrow())
+        let record = Record::clone(&followed.borrow());
+        if !is_awaited(&record) {
+            return Ok(record);
+        }
+        // Nobody has, so that nobody can send it any more after this; or else somebody did in this moment.
+        let failure = if self.snapshot().state.is_running() {
+            Failure::TurnNotCome
+        } else {
+            Failure::SessionEnded
+        };
+        let detail = "its turn did not come while its caller waited; nothing was sent";
+        let given_up = Step::Failed(failure, detail.to_owned());
+        self.ledger.advance(&record.key, given_up).await?;
+        Ok(Record::clone(&followed.borrow()))
     }
 }
 
-/// What a caller is told of its send. `is_on_its_way`: something may still become of it by itself.
-fn outcome(record: &Record, is_on_its_way: bool, is_repeated: bool) -> Result<Sent, SendError> {
-    let at = [record.read_at, record.delivered_at, record.sent_at];
-    let sent = || Sent {
-        message_id: record
-            .message_id
-            .clone()
-            .unwrap_or_else(|| record.key.clone()),
-        state: record.state,
-        ack: record.ack,
-        at: at
-            .into_iter()
-            .flatten()
-            .next()
-            .unwrap_or_else(Timestamp::now),
-        is_repeated,
+/// Whether a send is given up when nobody waits for it any more: it is queued, was not accepted to outlive its caller,
+/// and no page has had it.
+fn is_awaited(record: &Record) -> bool {
+    record.state == SendState::Queued && !record.outlives_its_caller()
+}
+
+/// What a caller is told of its send. `page_is_open`: WhatsApp's own queue goes on, and what is in doubt is looked up.
+fn outcome(
+    record: &Record,
+    page_is_open: bool,
+    is_async: bool,
+    is_repeated: bool,
+) -> Result<Sent, SendError> {
+    let sent = |state, ack| {
+        Ok(Sent {
+            message_id: record.message_id().to_owned(),
+            state,
+            ack,
+            at: record.sent_at.unwrap_or_else(Timestamp::now),
+            is_repeated,
+        })
     };
     let unconfirmed = |detail: &str| SendError::Unconfirmed {
-        message_id: record.message_id.clone(),
+        message_id: record.message_id().to_owned(),
         detail: detail.to_owned(),
     };
     match record.state {
         // One that is queued is kept here until it can be sent.
-        SendState::Queued | SendState::Sent | SendState::Delivered | SendState::Read => Ok(sent()),
-        // WhatsApp's own queue keeps it.
-        SendState::Handed if record.is_taken && is_on_its_way => Ok(sent()),
+        SendState::Queued => sent(SendState::Queued, 0),
+        // However far it has got since: the same request gets the same answer.
+        SendState::Sent | SendState::Delivered | SendState::Read => sent(SendState::Sent, 1),
+        // WhatsApp's own queue keeps it, or it is about to.
+        SendState::Handed if page_is_open && (record.is_taken || is_async) => {
+            sent(SendState::Handed, 0)
+        }
         SendState::Handed => Err(unconfirmed(
             "the page was lost before WhatsApp confirmed it; it is looked up as soon as the session can send again",
         )),

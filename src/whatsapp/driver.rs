@@ -65,7 +65,8 @@ pub trait Driver: Send + Sync + Sized + 'static {
         outgoing: &Outgoing,
     ) -> impl Future<Output = Result<Prepared, PrepareError>> + Send;
 
-    /// Hands the message over to WhatsApp's own queue. How far it gets from there comes as [`Fact::Ack`].
+    /// Hands the message over to WhatsApp's own queue, by the adapter that made it ready and no other: under which id it
+    /// goes has been written down. How far it gets from there comes as [`Fact::Ack`].
     fn hand_over(
         &self,
         prepared: &Prepared,

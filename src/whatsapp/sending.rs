@@ -29,6 +29,9 @@ const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
 /// page that wa-js blocks in the middle of a typed send would leave that send in doubt.
 const WA_JS_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The page has no way to look a message up.
+const NO_LOOK_UP: &str = "NO_LOOK_UP";
+
 /// Verdicts that may wait for the listener, which takes each at once; one too many is given again by the next send.
 pub(super) const VERDICT_CAPACITY: usize = 16;
 
@@ -149,22 +152,29 @@ impl Sending<'_> {
         struct Answer {
             ack: Option<i32>,
         }
-        let mut refusals = Vec::new();
+        let (mut refusals, mut is_blind) = (Vec::new(), true);
         for &adapter in adapters.iter().filter(|name| **name != AdapterName::Dom) {
             let argument = json!({ "message_id": look_up.message_id });
             let found =
                 bridge::call_within(self.page, adapter, "lookUp", &argument, LOOK_UP_TIMEOUT);
             match found.await {
                 Ok(Answer { ack }) => return Ok(ack),
-                // One that is not loaded may be in a moment; one that has changed may be mended.
-                Err(why) => refusals.push(why.detail),
+                Err(why) => {
+                    // One that is not loaded, or does not answer, may in a moment.
+                    is_blind &= why.code == NO_LOOK_UP;
+                    refusals.push(why.detail);
+                }
             }
         }
         if refusals.is_empty() {
-            let why = "on the screen a message cannot be found by its id";
-            return Err(LookUpError::NoAdapter(why.to_owned()));
+            refusals.push("on the screen a message cannot be found by its id".to_owned());
         }
-        Err(LookUpError::NoAnswer(refusals.join("; ")))
+        let why = refusals.join("; ");
+        if is_blind {
+            Err(LookUpError::NoAdapter(why))
+        } else {
+            Err(LookUpError::NoAnswer(why))
+        }
     }
 
     /// The adapters that can send now, in the order in which they are tried.

@@ -14,6 +14,7 @@ mod browser;
 mod changes;
 mod contract;
 mod dom;
+mod ledger;
 mod lifecycle;
 mod matrix;
 mod pairing;

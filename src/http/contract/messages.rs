@@ -52,7 +52,7 @@ impl Message {
     pub(in crate::http) fn of(record: &Record) -> Self {
         let record = record.clone();
         Self {
-            message_id: record.message_id.unwrap_or_else(|| record.key.clone()),
+            message_id: record.message_id().to_owned(),
             key: record.key,
             cliente_id: serde_json::from_str(&record.cliente_id).unwrap_or(Value::Null),
             session: record.session,
@@ -85,14 +85,15 @@ pub(in crate::http) struct Messages {
 }
 
 impl Messages {
-    /// One page of at most `limit`.
+    /// The first `limit` of these.
     pub(in crate::http) fn of(records: &[std::sync::Arc<Record>], limit: usize) -> Self {
-        let last = records.last().filter(|_| records.len() == limit);
+        let page = &records[..records.len().min(limit)];
+        let has_more = page.len() < records.len();
         Self {
             success: true,
-            next: last.map(|record| record.seq),
-            count: records.len(),
-            messages: records.iter().map(|record| Message::of(record)).collect(),
+            next: page.last().filter(|_| has_more).map(|record| record.seq),
+            count: page.len(),
+            messages: page.iter().map(|record| Message::of(record)).collect(),
         }
     }
 }

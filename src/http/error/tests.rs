@@ -79,7 +79,7 @@ fn each_cause_has_its_status_its_code_and_its_loudness() {
 #[test]
 fn an_unconfirmed_send_carries_its_id_and_a_full_queue_says_when_to_come_back() {
     let unconfirmed = ApiError::from(SendError::Unconfirmed {
-        message_id: Some("true_1@c.us_3EB0".to_owned()),
+        message_id: "true_1@c.us_3EB0".to_owned(),
         detail: "the page is gone".to_owned(),
     });
     assert_eq!(

@@ -62,6 +62,12 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
     chat.active = true;
     chat.unreadCount = 0;
     bubbles = el('div', { role: 'application', class: 'bubbles', tabindex: '0' }, ...chat.msgs.map(bubble));
+    const shown = bubbles;
+    require('SandboxChats').loadEarlier(chat).then(() => {
+      if (bubbles !== shown) return;
+      shown.replaceChildren(...chat.msgs.map(bubble));
+      shown.scrollTop = shown.scrollHeight;
+    });
     const box = compose(text || drafts.get(chat) || sandboxPage.faults.draft || '', (typed) => drafts.set(chat, typed), (typed) => require('WAWebSendTextMsgChatAction').sendTextMsgToChat(chat, typed));
     room.replaceChildren(
       el('header', { class: 'room-head' },
@@ -122,7 +128,7 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
     // Listed in its chat a moment after it was added, hence the microtask.
     MsgCollection.on('add', (msg) => queueMicrotask(() => {
       drawList();
-      if (!bubbles || !active || !active.id.equals(msg.id.remote)) return;
+      if (!bubbles || !active || !msg.isNewMsg || !active.id.equals(msg.id.remote)) return;
       bubbles.append(bubble(msg));
       bubbles.scrollTop = bubbles.scrollHeight;
     }));

@@ -2,7 +2,7 @@
  * Chats, messages, contacts.
  *
  * Responsible for: the models and the collections that hold them, by the names and shapes that
- * outsiders look for; restoring messages after a reload. Not responsible for: sending, drawing.
+ * outsiders look for; bringing messages back from storage after a reload. Not responsible for: sending, drawing.
  */
 sandboxPage.define('WAWebMsgModel', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const { BaseModel, defineModel } = require('WAWebBaseModel');
@@ -56,7 +56,12 @@ sandboxPage.define('WAWebMsgCollection', (global, require, importDefault, import
   const { Msg } = require('WAWebMsgModel');
   class MsgCollectionImpl extends BaseCollection {
     async processMultipleMessages(chat, messages) { return messages.map((message) => this.add(message)); }
-    getMessagesById(ids) { return { messages: this.where(ids) }; }
+    /** The collection holds what was looked at lately; the rest comes from storage, as models of nobody. */
+    async getMessagesById(ids) {
+      const { stored } = require('SandboxChats');
+      const found = await Promise.all(ids.map((id) => this.get(id) || stored(String(id))));
+      return { messages: found.filter(Boolean) };
+    }
   }
   MsgCollectionImpl.model = Msg;
   exports.MsgCollectionImpl = MsgCollectionImpl;
@@ -103,6 +108,7 @@ for (const name of ['Blocklist', 'BusinessCategoriesResult', 'BusinessProfile', 
 sandboxPage.define('SandboxChats', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const { ChatCollection } = require('WAWebChatCollection');
   const { MsgCollection } = require('WAWebMsgCollection');
+  const { Msg } = require('WAWebMsgModel');
   const { createWid } = require('WAWebWidFactory');
   const MsgKey = importDefault('WAWebMsgKey');
   const { lidPnCache } = require('WAWebApiContact');
@@ -136,19 +142,57 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   });
   const save = (msg) => storage.writeMessage(flat(msg));
 
-  /** Puts back what the profile remembers, before anybody looks. */
+  const unflat = ({ remote, id, fromMe, body, t, ack, from, to }) => ({
+    id: new MsgKey({ fromMe, remote: createWid(remote), id }),
+    body, t, ack, from: createWid(from), to: createWid(to), type: 'chat', self: fromMe ? 'out' : 'in', isNewMsg: false,
+  });
+
+  /** Puts a message from storage into its collection and its chat. */
+  function adopt(kept) {
+    const msg = MsgCollection.add(unflat(kept));
+    msg.rank = kept.rank;
+    list(msg);
+    return msg;
+  }
+
+  /** Own messages whose receipts are still to come, and which are in storage only, by their inner ids. */
+  const dormant = new Map();
+
+  /** Puts back what the page needs before anybody looks: what was not sent yet, and the last message of each chat. */
   async function restore() {
     const kept = await storage.readMessages();
     kept.sort((a, b) => a.rank - b.rank);
-    for (const { rank: earlier, remote, id, fromMe, body, t, ack, from, to } of kept) {
-      const key = new MsgKey({ fromMe, remote: createWid(remote), id });
-      const msg = MsgCollection.add({
-        id: key, body, t, ack, from: createWid(from), to: createWid(to), type: 'chat', self: fromMe ? 'out' : 'in', isNewMsg: false,
-      });
-      msg.rank = earlier;
-      list(msg);
+    const last = new Map(kept.map((message) => [message.remote, message]));
+    const isUnsent = ({ fromMe, ack }) => fromMe && ack === 0;
+    for (const message of kept) {
+      if (isUnsent(message) || last.get(message.remote) === message) adopt(message);
+      else if (message.fromMe && (message.ack === 1 || message.ack === 2)) dormant.set(message.id, message.key);
     }
     MsgCollection.on('change:ack', (msg) => { save(msg); });
+  }
+
+  /** A message that is in storage, as a model. */
+  async function stored(key) {
+    const kept = await storage.readMessage(key);
+    return kept && new Msg(unflat(kept));
+  }
+
+  /** Loads what a chat holds besides its last messages, as when somebody looks at it. */
+  async function loadEarlier(chat) {
+    const kept = (await storage.readMessages()).filter((message) => message.remote === String(chat.id));
+    for (const message of kept) {
+      dormant.delete(message.id);
+      if (!MsgCollection.get(message.key)) adopt(message);
+    }
+    chat.msgs.models.sort((a, b) => a.rank - b.rank);
+  }
+
+  /** A receipt for a message that is in storage only: nobody hears of it. */
+  async function acknowledge(key, ack) {
+    const kept = await storage.readMessage(key);
+    if (!kept || kept.ack >= ack) return;
+    await storage.writeMessage({ ...kept, ack });
+    if (ack >= 3) dormant.delete(kept.id);
   }
 
   /** Somebody wrote: safe in storage first, then shown, then confirmed to the server. */
@@ -169,5 +213,5 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
     tell({ type: 'received', id: frame.id });
   }
 
-  Object.assign(exports, { open, list, save, restore, incoming, titleOf });
+  Object.assign(exports, { open, list, save, restore, stored, dormant, loadEarlier, acknowledge, incoming, titleOf });
 });

@@ -10,8 +10,10 @@ sandboxPage.define('WAWebHandleMsgReceipt', (global, require, importDefault, imp
 
   const handle = async ({ ack, from, externalIds }) => {
     for (const id of externalIds) {
-      const msg = MsgCollection.get(new MsgKey({ fromMe: true, remote: from, id }));
+      const key = new MsgKey({ fromMe: true, remote: from, id });
+      const msg = MsgCollection.get(key);
       if (msg) msg.updateAck(ack);
+      else await require('SandboxChats').acknowledge(key.toString(), ack);
     }
   };
   exports.handleChatSimpleReceipt = (receipt) => handle(receipt);

@@ -60,6 +60,7 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
   const { MsgCollection } = require('WAWebMsgCollection');
   const wire = require('SandboxWire');
   const chats = require('SandboxChats');
+  const MsgKey = importDefault('WAWebMsgKey');
 
   /** Who waits for the server to take a message, by its inner id. */
   const waiting = new Map();
@@ -82,9 +83,11 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
   // What the server has not taken is sent again, under the same id.
   wire.frames.on('welcome', () => { for (const msg of outgoing((ack) => ack === 0)) travel(msg); });
   wire.frames.on('ack', (frame) => {
-    const msg = MsgCollection.findFirst((each) => each.id.fromMe && each.id.id === frame.id);
+    const dormant = chats.dormant.get(frame.id);
+    const msg = dormant ? { id: MsgKey.fromString(dormant) } : MsgCollection.findFirst((each) => each.id.fromMe && each.id.id === frame.id);
     if (!msg) return;
     if (frame.ack > 1) { require('SandboxReceipts').receipt(msg, frame); return; }
+    if (dormant) return;
     msg.updateAck(frame.ack);
     const resolve = waiting.get(frame.id);
     waiting.delete(frame.id);
@@ -93,7 +96,7 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
 
   Object.assign(exports, {
     post,
-    awaiting: () => outgoing((ack) => ack === 1 || ack === 2).map((msg) => ({ id: msg.id.id })),
+    awaiting: () => [...outgoing((ack) => ack === 1 || ack === 2).map((msg) => msg.id.id), ...chats.dormant.keys()].map((id) => ({ id })),
   });
 });
 

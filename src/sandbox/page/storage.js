@@ -39,6 +39,7 @@ sandboxPage.define('SandboxStorage', (global, require, importDefault, importName
   Object.assign(exports, {
     readLink: (name) => transact(['link'], 'readonly', (t) => t.objectStore('link').get(name)),
     writeLink: (name, value) => transact(['link'], 'readwrite', (t) => { t.objectStore('link').put(value, name); }),
+    readMessage: (key) => transact(['messages'], 'readonly', (t) => t.objectStore('messages').get(key)),
     readMessages: () => transact(['messages'], 'readonly', (t) => t.objectStore('messages').getAll()),
     writeMessage: (message) => transact(['messages'], 'readwrite', (t) => { t.objectStore('messages').put(message); }),
     /** Forgets everything, as a logout does. */

@@ -1,5 +1,7 @@
 //! Every send is handed over in its turn, and each way in which it can end is written down.
 
+use std::num::{NonZeroU32, NonZeroUsize};
+
 use jiff::Timestamp;
 
 use super::*;
@@ -66,7 +68,7 @@ fn handed(outgoing: &Outgoing) -> Handed {
 fn begin(outbox: &mut Outbox, now: Instant) -> Outgoing {
     let (outgoing, _) = outbox.begin(now).unwrap();
     outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
-    outbox.on_written(Ok(()), now).unwrap();
+    outbox.on_written(Ok(true), now).unwrap();
     outgoing
 }
 
@@ -158,7 +160,7 @@ fn an_adapter_that_takes_over_is_written_down_before_it_gets_the_message() {
     let after = outbox.on_handed_over(passed, now);
     assert_eq!(after, AfterHandOver::Again(outgoing.clone(), typed.clone()));
     assert!(outbox.begin(now).is_none(), "it is still on its way");
-    let (next, again, _) = outbox.on_written(Ok(()), now).unwrap();
+    let (next, again, _) = outbox.on_written(Ok(true), now).unwrap();
     assert_eq!((next, again), (typed, outgoing));
 }
 
@@ -251,12 +253,13 @@ fn a_full_queue_refuses_the_newest_and_says_when_to_come_back() {
         queue_max: NonZeroUsize::new(2).unwrap(),
         ..limits()
     });
-    outbox.reserve(None, now).unwrap();
-    outbox.release();
+    outbox.reserve("3EB01", None, now).unwrap();
+    outbox.release("3EB01");
     outbox.enqueue(&record(1), None);
-    outbox.reserve(None, now).unwrap();
+    outbox.reserve("3EB02", None, now).unwrap();
+    assert!(outbox.holds("3EB02"), "it has its place already");
     assert!(matches!(
-        outbox.reserve(None, now),
+        outbox.reserve("3EB03", None, now),
         Err(SendError::QueueFull { .. })
     ));
 }
@@ -269,15 +272,16 @@ fn a_turn_that_cannot_come_in_time_is_refused_at_once() {
         ..limits()
     });
     // Five at once, then one in two seconds: the 28th would have to wait for 46 s.
-    for _ in 0..27 {
-        outbox.reserve(Some(in_time(now)), now).unwrap();
+    for n in 0..27 {
+        let key = format!("3EB0{n}");
+        outbox.reserve(&key, Some(in_time(now)), now).unwrap();
     }
-    let refused = outbox.reserve(Some(in_time(now)), now);
+    let refused = outbox.reserve("3EB028", Some(in_time(now)), now);
     assert!(
         matches!(refused, Err(SendError::TurnNotCome { .. })),
         "{refused:?}"
     );
-    outbox.reserve(None, now).unwrap();
+    outbox.reserve("3EB029", None, now).unwrap();
 }
 
 #[test]
@@ -300,14 +304,66 @@ fn a_pace_delays_and_wakes_the_session_when_the_turn_comes() {
 }
 
 #[test]
-fn a_send_can_be_taken_back_until_its_turn_comes() {
+fn a_send_that_was_taken_back_leaves_the_queue_or_is_dropped_when_the_ledger_says_so() {
     let (mut outbox, now) = (outbox(), Instant::now());
     outbox.enqueue(&record(1), None);
     outbox.enqueue(&record(2), None);
-    outbox.begin(now).unwrap();
-    assert!(!outbox.cancel("3EB01"));
-    assert!(outbox.cancel("3EB02") && !outbox.cancel("3EB02"));
-    assert!(matches!(last(&mut outbox), Step::Cancelled));
+    outbox.remove("3EB02");
+    let (outgoing, _) = outbox.begin(now).unwrap();
+    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
+    assert!(outbox.on_written(Ok(false), now).is_none());
+    assert!(outbox.begin(now).is_none() && !outbox.is_busy());
+    assert!(outbox.take_notes().is_empty());
+}
+
+#[test]
+fn a_send_that_turns_out_to_be_sent_while_it_waits_again_does_not_go_out_twice() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), None);
+    outbox.on_ack("3EB01", 1);
+    assert!(!outbox.holds("3EB01"));
+
+    outbox.enqueue(&record(2), None);
+    let (outgoing, _) = outbox.begin(now).unwrap();
+    outbox.on_ack("3EB02", 1);
+    assert!(outbox.on_prepared(Ok(prepared(&outgoing)), now).is_none());
+    assert!(matches!(last(&mut outbox), Step::Acknowledged(1)));
+
+    outbox.enqueue(&record(3), None);
+    let (outgoing, _) = outbox.begin(now).unwrap();
+    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
+    outbox.on_ack("3EB03", 1);
+    assert!(outbox.on_written(Ok(true), now).is_none());
+    assert!(!outbox.is_busy());
+}
+
+#[test]
+fn what_was_written_down_too_late_is_not_handed_over() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), Some(in_time(now)));
+    let (outgoing, _) = outbox.begin(now).unwrap();
+    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
+    assert!(outbox.on_written(Ok(true), in_time(now)).is_none());
+    assert!(matches!(last(&mut outbox), Step::Absent));
+    outbox.expire(in_time(now));
+    assert!(matches!(
+        last(&mut outbox),
+        Step::Failed(Failure::TurnNotCome, _)
+    ));
+}
+
+#[test]
+fn an_unlinked_device_leaves_what_waits_to_the_ledger() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), None);
+    outbox.enqueue(&record(2), Some(in_time(now)));
+    outbox.on_unlinked("unlinked");
+    assert!(!outbox.holds("3EB01") && !outbox.holds("3EB02"));
+    let notes = outbox.take_notes();
+    assert!(
+        matches!(&notes[..], [(key, Step::Failed(Failure::SessionEnded, _))] if key == "3EB02"),
+        "{notes:?}"
+    );
 }
 
 #[test]

@@ -112,7 +112,15 @@ async fn what_was_taken_outlives_a_restart_and_what_was_not_is_sent_again() {
     let kept: Vec<String> = chrome
         .value("require('WAWebMsgCollection').MsgCollection.map((m) => m.body)")
         .await;
-    assert_eq!(kept, [TEXT, "said while down"]);
+    assert_eq!(kept, ["said while down"], "the chat's last one");
+    let older = format!("true_{FRIEND}@c.us_{}", before[0]["id"].as_str().unwrap());
+    let found: Vec<(String, u8)> = chrome
+        .value(&format!(
+            "require('WAWebMsgCollection').MsgCollection.getMessagesById(['{older}', 'true_{FRIEND}@c.us_3EB0'])
+                .then(({{ messages }}) => messages.map((m) => [m.body, m.ack]))"
+        ))
+        .await;
+    assert_eq!(found, [(TEXT.to_owned(), 3)], "the older one in storage");
     assert_eq!(
         sandbox.messages().await.len(),
         2,

@@ -3,6 +3,7 @@
 //! Tests wait for a state and never for time. What a test leaves running is found by [`Home`] and fails it.
 
 pub(crate) mod chrome;
+pub(crate) mod disk;
 pub(crate) mod page;
 pub(crate) mod site;
 

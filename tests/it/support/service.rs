@@ -12,10 +12,13 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::time::timeout;
 
-use super::{Api, Home, chrome::eventually, output::Output, secrets::Secrets};
+use super::{Api, Home, chrome::eventually, disk::Disk, output::Output, secrets::Secrets};
 
 /// Binding two ports takes milliseconds; a machine that builds at the same time may stall a start for seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The service.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_session-manager");
 
 /// The service promises to stop within 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(12);
@@ -28,6 +31,7 @@ pub(crate) struct Service {
     process: Process,
     home: Home,
     api: Api,
+    disk: Option<Disk>,
 }
 
 impl Deref for Service {
@@ -53,10 +57,31 @@ impl Service {
     }
 
     /// Starts a service on the folder of an earlier one.
-    pub(crate) async fn start_in(mut home: Home, with: impl FnOnce(&mut Environment)) -> Self {
+    pub(crate) async fn start_in(home: Home, with: impl FnOnce(&mut Environment)) -> Self {
+        Self::started(home, None, with).await
+    }
+
+    /// Starts a service on a fresh folder, with its ledger on a disk of its own.
+    pub(crate) async fn start_on(disk: Disk, with: impl FnOnce(&mut Environment)) -> Self {
+        Self::started(Home::new(), Some(disk), with).await
+    }
+
+    async fn started(
+        mut home: Home,
+        mut disk: Option<Disk>,
+        with: impl FnOnce(&mut Environment),
+    ) -> Self {
         let mut environment = environment(&home);
         with(&mut environment);
-        let mut process = Process::spawn(&home, &environment);
+        let ledger = home.data().join("ledger");
+        let words = match &mut disk {
+            Some(disk) => disk.wrap(&ledger, PROGRAM),
+            None => vec![PROGRAM.into()],
+        };
+        let mut process = Process::spawn(&home, &words, &environment);
+        if let Some(disk) = &mut disk {
+            disk.belongs_to(process.child.id());
+        }
         let stdout = process.child.stdout.take().unwrap();
         let stderr = process.child.stderr.take().unwrap();
         // Only stdout is the log.
@@ -71,7 +96,12 @@ impl Service {
         home.sandbox_port = port.and_then(|port| port.parse().ok());
         let api = Api::new(listening.api, sandbox);
         process.secrets = api.secrets().clone();
-        Self { process, home, api }
+        Self {
+            process,
+            home,
+            api,
+            disk,
+        }
     }
 
     /// Starts a service that is expected to end by itself; gives its exit code and what it said.
@@ -79,7 +109,7 @@ impl Service {
         let home = Home::new();
         let mut environment = environment(&home);
         with(&mut environment);
-        let mut process = Process::spawn(&home, &environment);
+        let mut process = Process::spawn(&home, &[PROGRAM.into()], &environment);
         let streams = [
             process.output.follow(process.child.stdout.take().unwrap()),
             process.output.follow(process.child.stderr.take().unwrap()),
@@ -101,6 +131,16 @@ impl Service {
     /// Its folder.
     pub(crate) const fn home(&self) -> &Home {
         &self.home
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// The disk that its ledger is on, where it has one of its own.
+    pub(crate) const fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
     }
 
     /// Waits until it has logged `text`.
@@ -164,13 +204,14 @@ fn environment(home: &Home) -> Environment {
 }
 
 impl Process {
-    fn spawn(home: &Home, environment: &Environment) -> Self {
+    fn spawn(home: &Home, words: &[OsString], environment: &Environment) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "a test starts the program that it tests"
         )]
-        let mut command = Command::new(env!("CARGO_BIN_EXE_session-manager"));
+        let mut command = Command::new(&words[0]);
         command
+            .args(&words[1..])
             .env_clear()
             .envs(environment)
             // No `.env` of the tester's is found from here.

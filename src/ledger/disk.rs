@@ -1,0 +1,179 @@
+//! The ledger's file in use: opened when it is needed, opened anew after anything has gone wrong with it.
+//!
+//! Responsible for what one transaction does, and for refusing to write where it would not last: into a file that has been
+//! moved away, into a folder that must not be written. Blocks; [`keeper`](super::keeper) calls it from where that may be.
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::{
+    LedgerOptions, Record, Step,
+    keeper::Request,
+    store::{self, Entered, Store, StoreError},
+};
+
+/// News of a send that is not on disk yet: whose, what, and when it happened.
+#[derive(Clone, Debug)]
+pub(super) struct News {
+    pub(super) key: String,
+    pub(super) step: Step,
+    pub(super) at: Timestamp,
+}
+
+/// What the file had to say to one request.
+pub(super) enum Outcome {
+    Known(Option<Entered>),
+    Entered(Entered),
+    Advanced(Option<Record>),
+    Many(Vec<Record>),
+    One(Option<Record>),
+    Nothing,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Disk {
+    options: LedgerOptions,
+    store: Option<Store>,
+    /// What a killed service left behind has been dealt with.
+    has_recovered: bool,
+    /// Texts have been removed that the log still holds.
+    has_stale_texts: bool,
+}
+
+impl Disk {
+    /// Opens nothing yet.
+    pub(super) const fn new(options: LedgerOptions) -> Self {
+        Self {
+            options,
+            store: None,
+            has_recovered: false,
+            has_stale_texts: false,
+        }
+    }
+
+    /// The same, not open.
+    pub(super) fn closed(&self) -> Self {
+        Self {
+            options: self.options.clone(),
+            store: None,
+            ..*self
+        }
+    }
+
+    /// Writes what has happened, then serves `batch`: all of it as one transaction.
+    pub(super) fn serve<'a>(
+        &mut self,
+        backlog: impl IntoIterator<Item = &'a News>,
+        batch: &[Request],
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let now = Timestamp::now();
+        let keys_since = store::before(now, self.options.idempotency);
+        let keeps_texts = !self.options.retention.is_zero();
+        let must_last = batch.iter().any(Request::must_last);
+        let outcomes = self.transact(must_last, |file| {
+            for News { key, step, at } in backlog {
+                store::advance(file, key, step, keeps_texts, *at)?;
+            }
+            batch
+                .iter()
+                .map(|request| serve_one(file, request, keys_since, keeps_texts, now))
+                .collect::<Result<Vec<_>, _>>()
+        })?;
+        self.has_stale_texts |= !keeps_texts && outcomes.iter().any(Outcome::has_ended);
+        Ok(outcomes)
+    }
+
+    /// Forgets the texts and the sends that are too old.
+    pub(super) fn forget(&mut self) -> Result<(), StoreError> {
+        let now = Timestamp::now();
+        let LedgerOptions {
+            retention,
+            idempotency,
+            ..
+        } = self.options;
+        let texts_until = store::before(now, retention);
+        let sends_until = store::before(now, retention.max(idempotency));
+        let removed = self.transact(false, |file| store::forget(file, texts_until, sends_until))?;
+        self.has_stale_texts |= removed;
+        Ok(())
+    }
+
+    pub(super) const fn has_stale_texts(&self) -> bool {
+        self.has_stale_texts
+    }
+
+    /// Empties the log, which holds each page as it was before a text was removed from it.
+    pub(super) fn scrub(&mut self) -> Result<(), StoreError> {
+        if let Some(store) = &self.store {
+            store.empty_the_log()?;
+        }
+        self.has_stale_texts = false;
+        Ok(())
+    }
+
+    /// Runs `work` as one transaction on the file, which is opened if it is not. After a failure the next try begins
+    /// anew: the folder may have been replaced, or mounted for writing.
+    fn transact<T>(
+        &mut self,
+        must_last: bool,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let folder = &self.options.folder;
+        // Writing into a file that has been moved away would succeed.
+        let present = self.store.take().filter(|store| store.is_in(folder));
+        let mut store = match present {
+            Some(store) => store,
+            None => self.open()?,
+        };
+        if must_last && let Err(why) = store::check_writable(&self.options.folder) {
+            // What is open can still be read.
+            self.store = Some(store);
+            return Err(why);
+        }
+        let outcome = store.transact(work)?;
+        self.store = Some(store);
+        Ok(outcome)
+    }
+
+    fn open(&mut self) -> Result<Store, StoreError> {
+        let mut store = Store::open(&self.options.folder)?;
+        if !self.has_recovered {
+            let left = store.transact(|file| store::recover(file, Timestamp::now()))?;
+            if left > 0 {
+                tracing::warn!(
+                    sends = left,
+                    "sends that were not handed over before the last end were given up; nothing was sent"
+                );
+            }
+            self.has_recovered = true;
+        }
+        Ok(store)
+    }
+}
+
+impl Outcome {
+    fn has_ended(&self) -> bool {
+        matches!(self, Self::Advanced(Some(record)) if !record.state.is_open())
+    }
+}
+
+fn serve_one(
+    file: &Connection,
+    request: &Request,
+    keys_since: Timestamp,
+    keeps_texts: bool,
+    now: Timestamp,
+) -> Result<Outcome, StoreError> {
+    Ok(match request {
+        Request::Known { new, .. } => Outcome::Known(store::known(file, new, keys_since)?),
+        Request::Accept { new, .. } => Outcome::Entered(store::enter(file, new, keys_since, now)?),
+        Request::Advance { key, step, .. } => {
+            Outcome::Advanced(store::advance(file, key, step, keeps_texts, now)?)
+        }
+        Request::Open { session, .. } => Outcome::Many(store::open_sends(file, session)?),
+        Request::Find { id, .. } => Outcome::One(store::find(file, id)?),
+        Request::List { query, .. } => Outcome::Many(store::list(file, query)?),
+        Request::Close { .. } => Outcome::Nothing,
+    })
+}

@@ -1,0 +1,88 @@
+//! What the ledger is asked to keep, and what it is asked for.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::SendState;
+
+/// What a request is recognised by: who sends what to whom. Says nothing about the text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fingerprint(pub(super) Vec<u8>);
+
+impl Fingerprint {
+    /// Of a request as its caller made it.
+    pub fn of(cliente_id: &str, to: &str, body: &str) -> Self {
+        let mut hash = Sha256::new();
+        for part in [cliente_id, to, body] {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        Self(hash.finalize().to_vec())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fingerprint(…)")
+    }
+}
+
+/// How a repeated request is told from a new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Idempotency {
+    /// By the caller's own key.
+    Key(String),
+    /// By its content, when it was made since then.
+    SameSince(Timestamp),
+}
+
+/// A send that is to be written down. Its `Debug` shows neither text nor number.
+#[derive(Clone)]
+pub struct NewSend {
+    /// The inner id that WhatsApp will know it by.
+    pub key: String,
+    /// The session that is to send it.
+    pub session: String,
+    /// Who asked for it.
+    pub cliente_id: String,
+    /// The account that is to send it, when it is known.
+    pub account: Option<String>,
+    /// The recipient's number, digits only.
+    pub to: String,
+    /// The text.
+    pub body: String,
+    /// Whether its caller has gone away in the belief that it will be sent: it outlives a restart and a session's end.
+    pub is_durable: bool,
+    /// How a repeated request is recognised, if at all.
+    pub idempotency: Option<Idempotency>,
+}
+
+impl NewSend {
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.cliente_id, &self.to, &self.body)
+    }
+}
+
+impl fmt::Debug for NewSend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSend")
+            .field("key", &self.key)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which sends to list.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Only of this session.
+    pub session: Option<String>,
+    /// Only in this state.
+    pub state: Option<SendState>,
+    /// Only those after this one in their order.
+    pub after: i64,
+    /// At most so many.
+    pub limit: usize,
+}

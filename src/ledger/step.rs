@@ -1,0 +1,125 @@
+//! What can happen to a send, and what that makes of it. Pure: no disk, no time but what it is given.
+
+use jiff::Timestamp;
+
+use super::record::{Failure, Record, SendState};
+
+/// How a page is about to get a send.
+#[derive(Clone, Debug)]
+pub struct Handing {
+    /// By which adapter.
+    pub adapter: String,
+    /// By which account.
+    pub account: Option<String>,
+    /// Under which inner id; `None` where the page chooses it.
+    pub wa_key: Option<String>,
+    /// Under which full id, where that is known.
+    pub message_id: Option<String>,
+}
+
+/// Something that happened to a send.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A page is about to get it.
+    Handing(Handing),
+    /// The page has taken it, under these ids.
+    Taken {
+        /// The inner one.
+        wa_key: String,
+        /// The full one.
+        message_id: String,
+    },
+    /// WhatsApp says how far it got: 1 server, 2 device, 3 read; below zero it gave it up.
+    Acknowledged(i32),
+    /// No page has it after all: it waits again.
+    Absent,
+    /// Certainly not sent.
+    Failed(Failure, String),
+    /// Nobody can find out.
+    Unknown(String),
+    /// Taken back by its caller.
+    Cancelled,
+}
+
+impl Record {
+    /// Lets `step` happen. Answers whether anything changed: late news and repetitions change nothing.
+    pub fn take(&mut self, step: &Step, now: Timestamp) -> bool {
+        use SendState as S;
+        match (self.state, step) {
+            (S::Queued | S::Handed, Step::Handing(handing)) => {
+                self.state = S::Handed;
+                self.adapter = Some(handing.adapter.clone());
+                self.account = handing.account.clone().or_else(|| self.account.take());
+                self.wa_key.clone_from(&handing.wa_key);
+                self.message_id.clone_from(&handing.message_id);
+                self.handed_at.get_or_insert(now);
+            }
+            (
+                S::Handed | S::Unknown | S::Sent | S::Delivered | S::Read,
+                Step::Taken { wa_key, message_id },
+            ) if !self.is_taken => {
+                self.is_taken = true;
+                self.wa_key = Some(wa_key.clone());
+                self.message_id = Some(message_id.clone());
+            }
+            // One that waits again, as the page did not seem to have it, and that WhatsApp turns out to have.
+            (S::Queued, Step::Acknowledged(1..)) if self.handed_at.is_none() => return false,
+            (
+                S::Queued | S::Handed | S::Unknown | S::Sent | S::Delivered,
+                Step::Acknowledged(ack @ 1..),
+            ) if *ack > self.ack => {
+                self.state = S::acknowledged(*ack);
+                self.ack = *ack;
+                (self.ended_at, self.detail) = (None, None);
+                self.sent_at.get_or_insert(now);
+                if *ack >= 2 {
+                    self.delivered_at.get_or_insert(now);
+                }
+                if *ack >= 3 {
+                    self.read_at.get_or_insert(now);
+                }
+            }
+            (S::Handed | S::Unknown, Step::Acknowledged(ack @ ..=-1)) => {
+                self.ack = *ack;
+                let detail = format!("WhatsApp gave the message up (ack {ack})");
+                self.fail(Failure::GivenUp, &detail, now);
+            }
+            (S::Handed, Step::Absent) => {
+                self.state = S::Queued;
+                self.is_taken = false;
+            }
+            // What says that its turn did not come is late news about one whose turn has come.
+            (S::Handed, Step::Failed(failure, _)) if failure.needs_the_queue() => return false,
+            (S::Queued | S::Handed, Step::Failed(failure, detail)) => {
+                self.fail(*failure, detail, now);
+            }
+            (S::Handed, Step::Unknown(detail)) => {
+                self.state = S::Unknown;
+                self.detail = Some(detail.clone());
+                self.ended_at = Some(now);
+            }
+            (S::Queued, Step::Cancelled) => {
+                self.state = S::Cancelled;
+                self.ended_at = Some(now);
+            }
+            (
+                _,
+                Step::Handing(_)
+                | Step::Taken { .. }
+                | Step::Acknowledged(_)
+                | Step::Absent
+                | Step::Failed(..)
+                | Step::Unknown(_)
+                | Step::Cancelled,
+            ) => return false,
+        }
+        true
+    }
+
+    fn fail(&mut self, failure: Failure, detail: &str, now: Timestamp) {
+        self.state = SendState::Failed;
+        self.failure = Some(failure);
+        self.detail = Some(detail.to_owned());
+        self.ended_at = Some(now);
+    }
+}

@@ -1,0 +1,114 @@
+//! A ledger that cannot be written: nothing is sent, everything else goes on, and it heals by itself.
+
+use super::*;
+use crate::support::disk::{Disk, limit_files};
+
+/// Asserts that nothing can be sent, that the session does not mind, and that nothing has reached the phone.
+async fn assert_nothing_goes(service: &Service, account: &str, arrived: &[&str]) {
+    for key in ["order-8", "order-8", "order-9"] {
+        let refused = keyed(service, key, TO, "lost").await;
+        assert_refused(&refused, 503, "LEDGER_UNAVAILABLE");
+    }
+    assert_refused(&later(service, TO, "lost").await, 503, "LEDGER_UNAVAILABLE");
+    assert_eq!(service.status("51").await["state"], "READY");
+    assert_eq!(service.get("/health").await.status, 200);
+    assert_eq!(service.messages(account).await, arrived);
+}
+
+/// Asserts that sends go again, those that were refused too, with a key or without.
+async fn assert_healed(service: &Service, account: &str, before: &[&str]) {
+    let sent = keyed(service, "order-8", TO, "b").await;
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    assert_eq!(sent.header("idempotent-replayed"), None);
+    let wanted = [before, &["b"]].concat();
+    assert_eq!(service.messages(account).await, wanted);
+}
+
+#[tokio::test]
+async fn a_full_disk_sends_nothing_and_heals() {
+    let service = Service::start_on(Disk::small(), |_| {}).await;
+    let account = service.link("51").await;
+    assert_eq!(service.send(51, TO, "a").await.status, 200);
+    let mut arrived = vec!["a"];
+    let disk = service.disk().unwrap();
+    // What was still free in the ledger's own files may take a send or two: they have gone out then, and are on disk.
+    for _ in 0..20 {
+        disk.fill();
+        let sent = service.send(51, TO, "a").await;
+        if sent.status != 200 {
+            assert_refused(&sent, 503, "LEDGER_UNAVAILABLE");
+            break;
+        }
+        arrived.push("a");
+    }
+    disk.fill();
+    assert_nothing_goes(&service, &account, &arrived).await;
+    disk.empty();
+    assert_healed(&service, &account, &arrived).await;
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_limit_on_the_size_of_files_is_a_full_disk_and_not_the_end_of_the_service() {
+    let service = Service::start(|_| {}).await;
+    let account = service.link("51").await;
+    assert_eq!(service.send(51, TO, "a").await.status, 200);
+    limit_files(service.pid(), Some(0));
+    assert_nothing_goes(&service, &account, &["a"]).await;
+    limit_files(service.pid(), None);
+    assert_healed(&service, &account, &["a"]).await;
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_read_only_folder_sends_nothing_and_heals() {
+    let service = Service::start_on(Disk::read_only(), |_| {}).await;
+    let account = service.link("51").await;
+    assert_nothing_goes(&service, &account, &[]).await;
+    service.disk().unwrap().make_writable();
+    assert_healed(&service, &account, &[]).await;
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_folder_that_is_taken_away_sends_nothing_and_heals() {
+    let service = Service::start(|_| {}).await;
+    let account = service.link("51").await;
+    let sent = keyed(&service, "order-7", TO, "a").await;
+    becomes(&service, &id_of(&sent), "read").await;
+    let folder = service.home().data().join("ledger");
+    let aside = service.home().data().join("aside");
+    std::fs::rename(&folder, &aside).unwrap();
+    std::fs::write(&folder, "").unwrap();
+    assert_nothing_goes(&service, &account, &["a"]).await;
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&aside, &folder).unwrap();
+    assert_healed(&service, &account, &["a"]).await;
+    let again = keyed(&service, "order-7", TO, "a").await;
+    assert_eq!(again.json(), sent.json());
+    service.stop();
+}
+
+#[tokio::test]
+async fn news_of_messages_that_comes_while_the_disk_is_away_is_written_when_it_is_back() {
+    let service = Service::start(|_| {}).await;
+    service.link("51").await;
+    service.faults(json!({ "ack_delay_ms": 2000 })).await;
+    let folder = service.home().data().join("ledger");
+    let aside = service.home().data().join("aside");
+    let away = async {
+        service
+            .phone_shows("the message", |state| state["sent"][0].is_object())
+            .await;
+        std::fs::rename(&folder, &aside).unwrap();
+        std::fs::write(&folder, "").unwrap();
+    };
+    let (sent, ()) = tokio::join!(keyed(&service, "order-7", TO, "a"), away);
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&aside, &folder).unwrap();
+    becomes(&service, &id_of(&sent), "read").await;
+    let service = Service::start_in(service.stop(), |_| {}).await;
+    assert_eq!(message(&service, &id_of(&sent)).await["state"], "read");
+    service.stop();
+}
