@@ -12,6 +12,7 @@ mod support;
 mod adapters;
 mod browser;
 mod contract;
+mod crash;
 mod dom;
 mod lifecycle;
 mod pairing;
