@@ -45,11 +45,12 @@ pub(super) enum Request {
         new: NewSend,
         reply: oneshot::Sender<Result<Accepted, LedgerError>>,
     },
-    /// With a reply it has to be on disk first; without one it has happened already.
+    /// With a reply, which says whether it changed anything, it has to be on disk first; without one it has happened
+    /// already.
     Advance {
         key: String,
         step: Step,
-        reply: Option<oneshot::Sender<Result<(), LedgerError>>>,
+        reply: Option<oneshot::Sender<Result<bool, LedgerError>>>,
     },
     Open {
         session: String,
@@ -191,11 +192,12 @@ impl Keeper {
                 tell(reply, Ok(accepted));
             }
             (Request::Advance { reply, .. }, Outcome::Advanced(record)) => {
+                let has_changed = record.is_some();
                 if let Some(record) = record {
                     self.publish(record);
                 }
                 if let Some(reply) = reply {
-                    tell(reply, Ok(()));
+                    tell(reply, Ok(has_changed));
                 }
             }
             (Request::Open { reply, .. } | Request::List { reply, .. }, Outcome::Many(records)) => {

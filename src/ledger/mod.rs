@@ -97,12 +97,13 @@ impl Ledger {
         self.ask(|reply| Request::Accept { new, reply }).await?
     }
 
-    /// Writes down that a page is about to get the send.
+    /// Writes down that a page is about to get the send. Answers whether it may: not one that is done with, of which its
+    /// caller may have been told that it was not sent.
     ///
     /// # Errors
     ///
     /// As for [`accept`](Self::accept); the page must not get it then.
-    pub async fn handing(&self, key: &str, handing: Handing) -> Result<(), LedgerError> {
+    pub async fn handing(&self, key: &str, handing: Handing) -> Result<bool, LedgerError> {
         let (key, step) = (key.to_owned(), Step::Handing(handing));
         let written = |reply| Request::Advance {
             key,

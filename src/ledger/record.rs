@@ -348,7 +348,9 @@ impl Record {
                 self.state = S::Queued;
                 self.is_taken = false;
             }
-            (S::Queued | S::Handed, Step::Failed(failure, detail)) => {
+            // Of one that a page may have, only the page can say that it was not sent.
+            (S::Queued, Step::Failed(failure, detail))
+            | (S::Handed, Step::Failed(failure @ Failure::NotTaken, detail)) => {
                 self.fail(*failure, detail, now);
             }
             (S::Handed, Step::Unknown(detail)) => {

@@ -60,6 +60,18 @@ async fn state(ledger: &Ledger, id: &str) -> SendState {
 }
 
 #[tokio::test]
+async fn a_send_whose_caller_was_told_that_it_failed_gets_into_no_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(options(folder.path()));
+    accepted(&ledger, send("3EB0A")).await;
+    assert!(ledger.handing("3EB0A", handing("3EB0A")).await.unwrap());
+    ledger.note("3EB0A", Step::Absent).await;
+    let ended = Step::Failed(Failure::SessionEnded, String::new());
+    ledger.note("3EB0A", ended).await;
+    assert!(!ledger.handing("3EB0A", handing("3EB0A")).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_send_is_followed_through_its_life_and_found_under_each_of_its_ids() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(options(folder.path()));
@@ -266,6 +278,10 @@ fn late_news_and_repetitions_change_nothing() {
         ),
         (SendState::Sent, Step::Unknown(String::new())),
         (SendState::Handed, Step::Cancelled),
+        (
+            SendState::Handed,
+            Step::Failed(Failure::SessionEnded, String::new()),
+        ),
         (SendState::Handed, Step::Acknowledged(0)),
         (SendState::Failed, Step::Handing(handing("3EB0A"))),
         (SendState::Cancelled, Step::Handing(handing("3EB0A"))),

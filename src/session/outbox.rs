@@ -128,8 +128,11 @@ impl Outbox {
         self.pace.due(self.waiting.len() + self.reserved, now)
     }
 
-    /// Takes a send in, at its place in the order.
+    /// Takes a send in, at its place in the order. One that is here already stays where it is.
     pub(super) fn enqueue(&mut self, record: &Record, deadline: Option<Instant>) {
+        if self.holds(&record.key) {
+            return;
+        }
         let Some(body) = record.body.clone() else {
             let detail = "its text is no longer kept".to_owned();
             self.note(&record.key, Step::Failed(Failure::NotTaken, detail));
@@ -236,20 +239,32 @@ impl Outbox {
         }
     }
 
-    /// The ledger has it that a page may have the send, or could not be written: then no page gets it.
+    /// The ledger has it that a page may have the send, or that it is done with, or could not be written: then no page
+    /// gets it.
     pub(super) fn on_written(
         &mut self,
-        result: Result<(), LedgerError>,
+        result: Result<bool, LedgerError>,
         now: Instant,
     ) -> Option<(Prepared, Outgoing, Instant)> {
-        if let Err(why) = result {
-            let entry = self.current.take()?.entry;
-            if entry.deadline.is_none() {
-                self.put_back(entry, now + LEDGER_PAUSE);
-            } else {
-                self.fail(&entry, Failure::NotWritten, &why.to_string());
+        match result {
+            Ok(true) => {}
+            Ok(false) => {
+                let key = &self.current.take()?.entry.outgoing.key;
+                tracing::warn!(
+                    message.key = key,
+                    "a message that is done with was about to be handed over"
+                );
+                return None;
             }
-            return None;
+            Err(why) => {
+                let entry = self.current.take()?.entry;
+                if entry.deadline.is_none() {
+                    self.put_back(entry, now + LEDGER_PAUSE);
+                } else {
+                    self.fail(&entry, Failure::NotWritten, &why.to_string());
+                }
+                return None;
+            }
         }
         let current = self.current.as_ref()?;
         let prepared = current.prepared.clone()?;
@@ -385,9 +400,14 @@ impl Outbox {
         }
     }
 
+    /// Whether anything is on its way into the ledger.
+    pub(super) const fn is_accepting(&self) -> bool {
+        self.reserved > 0
+    }
+
     /// Whether anything is on its way into the ledger, into the page or to WhatsApp's server.
     pub(super) const fn is_busy(&self) -> bool {
-        self.reserved > 0 || self.current.is_some() || !self.handed.is_empty()
+        self.is_accepting() || self.current.is_some() || !self.handed.is_empty()
     }
 
     fn put_back(&mut self, entry: Entry, paused_until: Instant) {

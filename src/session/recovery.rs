@@ -26,6 +26,10 @@ const MAX_TRIES: u8 = 3;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
+    /// Something is in doubt of which the ledger has not been asked yet.
+    is_in_doubt: bool,
+    /// The ledger has been asked.
+    is_listing: bool,
     open: VecDeque<Arc<Record>>,
     /// The first of `open` is being looked up.
     is_asking: bool,
@@ -42,7 +46,29 @@ impl Recovery {
 
     /// Whether something is still to be found out: nothing new goes out before.
     pub(super) fn is_pending(&self) -> bool {
-        !self.open.is_empty()
+        self.is_in_doubt || self.is_listing || !self.open.is_empty()
+    }
+
+    /// Something is open that has to be found out: the ledger knows what.
+    pub(super) const fn doubt(&mut self) {
+        self.is_in_doubt = true;
+    }
+
+    /// Whether the ledger is to be asked now. Once at a time: what comes into doubt meanwhile may not be in its answer.
+    pub(super) fn begins(&mut self, now: Instant) -> bool {
+        let begins =
+            self.is_in_doubt && !self.is_listing && self.retry_at.is_none_or(|at| at <= now);
+        if begins {
+            (self.is_in_doubt, self.is_listing) = (false, true);
+            self.retry_at = None;
+        }
+        begins
+    }
+
+    /// The ledger could not say what is open: it is asked again.
+    pub(super) fn on_not_listed(&mut self, now: Instant) {
+        (self.is_in_doubt, self.is_listing) = (true, false);
+        self.retry_at = Some(now + RETRY);
     }
 
     /// Takes the ledger's word for what is open; `account` is the one that the page is linked to.
@@ -52,6 +78,7 @@ impl Recovery {
         account: Option<&str>,
         outbox: &mut Outbox,
     ) {
+        self.is_listing = false;
         let asked = self.is_asking.then(|| self.open.pop_front()).flatten();
         self.open = asked.into_iter().collect();
         (self.tries, self.retry_at) = (0, None);
@@ -101,6 +128,7 @@ impl Recovery {
 
     /// The device is not linked any more: WhatsApp's queue, and with it all that could be looked up, is gone.
     pub(super) fn on_unlinked(&mut self, records: Vec<Arc<Record>>) {
+        self.is_listing = false;
         self.open.clear();
         self.is_asking = false;
         for record in records {

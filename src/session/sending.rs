@@ -66,7 +66,7 @@ pub(super) type CheckReply = oneshot::Sender<Result<NumberCheck, SendError>>;
 pub(super) enum SendAnswer {
     Accepted(Result<Accepted, LedgerError>, Option<Instant>, AcceptReply),
     Prepared(Result<Prepared, PrepareError>),
-    Written(Result<(), LedgerError>),
+    Written(Result<bool, LedgerError>),
     HandedOver(Result<Handed, HandOverError>),
     Open(Result<Vec<Arc<Record>>, LedgerError>),
     LookedUp(Result<Option<i32>, LookUpError>),
@@ -147,12 +147,15 @@ impl<'a, D: Driver> Sending<'a, D> {
         // A page that loads anew knows nothing for a moment: that is no news about its link.
         self.is_unlinked = standing.login || (was_unlinked && !standing.linked);
         if (self.is_ready && !was_ready) || (self.is_unlinked && !was_unlinked) {
-            self.find_out();
+            self.recovery.doubt();
         }
     }
 
-    /// Asks the ledger what is open.
-    fn find_out(&self) {
+    /// Asks the ledger what is open, if that is in doubt.
+    fn find_out(&mut self, now: Instant) {
+        if !self.recovery.begins(now) {
+            return;
+        }
         let Means {
             ledger, session, ..
         } = self.means;
@@ -172,10 +175,8 @@ impl<'a, D: Driver> Sending<'a, D> {
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         // While nothing may begin, only what gives up matters; what may begin is looked at when that changes.
         let turn = self.outbox.next_deadline(now);
-        [turn, self.recovery.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let look_up = self.recovery.next_deadline().filter(|_| self.is_ready);
+        [turn, look_up].into_iter().flatten().min()
     }
 
     pub(super) fn on_answer(&mut self, answered: SendAnswer) {
@@ -194,7 +195,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             }
             SendAnswer::HandedOver(result) => {
                 if self.outbox.on_handed_over(result, now) {
-                    self.find_out();
+                    self.recovery.doubt();
                 }
             }
             SendAnswer::Open(Ok(records)) if self.is_unlinked => self.recovery.on_unlinked(records),
@@ -204,6 +205,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             }
             SendAnswer::Open(Err(why)) => {
                 tracing::warn!(error = %why, "the open sends of this session are not known: {why}");
+                self.recovery.on_not_listed(now);
             }
             SendAnswer::LookedUp(result) => {
                 self.recovery.on_looked_up(result, &mut self.outbox, now);
@@ -277,10 +279,13 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     /// Does what can be done next: first what is in doubt, then what waits. A page that loads itself anew is waited for.
     pub(super) fn go_on(&mut self) {
+        let now = Instant::now();
+        if self.is_ready || self.is_unlinked {
+            self.find_out(now);
+        }
         if !self.is_ready {
             return;
         }
-        let now = Instant::now();
         let driver = self.means.driver;
         if let Some(look_up) = self.recovery.next(now) {
             let asked = async move { SendAnswer::LookedUp(driver.look_up(&look_up).await) };
@@ -339,6 +344,11 @@ impl<'a, D: Driver> Sending<'a, D> {
     pub(super) fn refuse(&mut self, why: &str) {
         self.outbox.refuse_waiting(why);
         self.outbox.refuse_unprepared(why);
+    }
+
+    /// Whether anything is on its way into the ledger.
+    pub(super) const fn is_accepting(&self) -> bool {
+        self.outbox.is_accepting()
     }
 
     /// Whether anything is on its way into the ledger, into the page or to WhatsApp's server.

@@ -362,8 +362,13 @@ impl<'a, D: Driver> Serving<'a, D> {
             end.reason.code,
             ReasonCode::DisconnectRequested | ReasonCode::ShuttingDown
         );
+        let is_waited_for = |this: &Self| {
+            let is_busy = this.sending.is_busy() || !this.logouts.is_empty();
+            // What comes into the ledger only now is given up there, so that its caller is not told that it will be sent.
+            this.sending.is_accepting() || (page_is_there && is_busy)
+        };
         let finish = async {
-            while page_is_there && (self.sending.is_busy() || !self.logouts.is_empty()) {
+            while is_waited_for(&self) {
                 tokio::select! {
                     Some(answer) = self.calls.next() => if let Some(mut logged_out) = self.on_answer(answer) {
                         // A logout that comes through all the same is what the session ends with.

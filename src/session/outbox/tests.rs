@@ -66,7 +66,7 @@ fn handed(outgoing: &Outgoing) -> Handed {
 fn begin(outbox: &mut Outbox, now: Instant) -> Outgoing {
     let (outgoing, _) = outbox.begin(now).unwrap();
     outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
-    outbox.on_written(Ok(()), now).unwrap();
+    outbox.on_written(Ok(true), now).unwrap();
     outgoing
 }
 
@@ -192,6 +192,17 @@ fn what_cannot_be_written_down_is_not_handed_over_and_a_durable_send_waits_for_t
     assert!(outbox.on_written(full(), now).is_none());
     assert!(outbox.holds("3EB02") && outbox.take_notes().is_empty());
     assert!(outbox.begin(now + LEDGER_PAUSE).is_some());
+}
+
+#[test]
+fn a_send_that_the_ledger_is_done_with_is_dropped_without_a_word() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), None);
+    outbox.enqueue(&record(1), None);
+    let (outgoing, _) = outbox.begin(now).unwrap();
+    assert!(outbox.on_prepared(Ok(prepared(&outgoing)), now).is_some());
+    assert!(outbox.on_written(Ok(false), now).is_none());
+    assert!(outbox.take_notes().is_empty() && outbox.begin(now).is_none());
 }
 
 #[test]

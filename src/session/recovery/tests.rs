@@ -72,6 +72,25 @@ fn a_message_that_whatsapp_does_not_have_goes_out_again_under_the_same_id_and_be
     assert_eq!(outbox.begin(now).unwrap().0.key, "3EB01");
 }
 
+/// Found by `scripts/bench crash --seed 2`: a newer message overtook one in doubt while the ledger was asked for it.
+#[test]
+fn nothing_new_goes_out_while_the_ledger_is_asked_what_is_in_doubt() {
+    let now = Instant::now();
+    let (mut recovery, mut outbox) = begun(Vec::new());
+    recovery.doubt();
+    assert!(recovery.is_pending() && recovery.begins(now));
+    assert!(recovery.is_pending() && !recovery.begins(now));
+    recovery.doubt();
+    recovery.begin(Vec::new(), ACCOUNT, &mut outbox);
+    assert!(recovery.is_pending(), "the answer may be older");
+    assert!(recovery.begins(now));
+    recovery.on_not_listed(now);
+    assert!(recovery.is_pending() && !recovery.begins(now));
+    assert!(recovery.begins(now + RETRY));
+    recovery.begin(Vec::new(), ACCOUNT, &mut outbox);
+    assert!(!recovery.is_pending() && recovery.next_deadline().is_none());
+}
+
 #[test]
 fn a_page_that_does_not_answer_is_asked_again_and_nothing_is_said_of_the_message() {
     let (mut recovery, mut outbox) = begun(vec![handed(1)]);
