@@ -1,5 +1,6 @@
 //! The actor against a scripted page, in paused time: minutes pass in no time, and nothing depends on the machine.
 
+mod kill_points;
 mod pairing;
 mod starts;
 
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Actor, ActorOptions};
 use crate::{
     browser::Closed,
-    ledger::{Ledger, LedgerOptions},
+    ledger::{Ledger, LedgerOptions, SendState},
     session::{
         ConnectError, DisconnectOutcome, EvidenceFolder, Phase, ReasonCode, SendError, SendLimits,
         SendRequest, SessionHandle, SessionState, Snapshot, StartLimits, TextMessage, WaitFor,

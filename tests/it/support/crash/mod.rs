@@ -11,7 +11,7 @@ mod report;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -91,6 +91,11 @@ fn environment(whatsapp: &str) -> impl FnOnce(&mut Environment) {
         env.insert("WHATSAPP_URL", url.into());
         // Typed messages are honestly unknown when their page breaks off: no case for a count of what is lost.
         env.insert("ADAPTERS", "modules,wa-js".into());
+        // Where npm puts it; without it, a session that lost a module waits for its next load.
+        let bundle = "node_modules/@wppconnect/wa-js/dist/wppconnect-wa.js";
+        if let Ok(bundle) = Path::new(bundle).canonicalize() {
+            env.insert("WA_JS_PATH", bundle.into());
+        }
         env.insert("SEND_WAIT_SECONDS", "8".into());
         env.insert("CONNECT_WAIT_SECONDS", "1".into());
         env.insert("RUST_LOG", "info,session_manager=debug".into());

@@ -64,11 +64,15 @@ impl Report {
 
     fn count(&mut self, chat: Chat, taken: &[Value], is_finished: bool) {
         let in_chat = taken.iter().filter(|message| message["to"] == chat.to);
-        let arrived: Vec<&str> = in_chat
-            .clone()
-            .map(|message| message["body"].as_str().unwrap())
-            .collect();
+        let named = |name| {
+            let in_chat = in_chat.clone();
+            in_chat.map(move |message: &Value| message[name].as_str().unwrap())
+        };
+        let arrived: Vec<&str> = named("body").collect();
+        // By their ids the log is searched for what became of them.
+        let ids: Vec<&str> = named("id").collect();
         self.resent += in_chat
+            .clone()
             .filter(|message| message["resent"].as_u64() > Some(0))
             .count();
         let mut times = BTreeMap::<&str, usize>::new();
@@ -76,8 +80,11 @@ impl Report {
             *times.entry(body).or_default() += 1;
         }
         let doubled = times.iter().filter(|(_, times)| **times > 1);
-        self.doubled
-            .extend(doubled.map(|(body, times)| format!("{body} ×{times}")));
+        self.doubled.extend(doubled.map(|(body, times)| {
+            let same = arrived.iter().zip(&ids).filter(|(other, _)| *other == body);
+            let same: Vec<_> = same.map(|(_, id)| *id).collect();
+            format!("{body} ×{times} ({})", same.join(" "))
+        }));
         let is_lost = |body: &&String| !times.contains_key(body.as_str());
         let is_certain = |body: &&String| !chat.unknown.contains(*body);
         let lost = chat.accepted.iter().filter(is_certain).filter(is_lost);
@@ -93,10 +100,12 @@ impl Report {
             .filter_map(|body| Some((*place.get(body.as_str())?, body)))
             .collect();
         for pair in places.windows(2) {
-            if let [(before, _), (after, body)] = pair
+            if let [(before, overtaken), (after, body)] = pair
                 && after < before
             {
-                self.disordered.push((*body).clone());
+                let (id, other) = (ids[*after], ids[*before]);
+                self.disordered
+                    .push(format!("{body} ({id}) before {overtaken} ({other})"));
             }
         }
         self.unknown.extend(chat.unknown);
