@@ -26,6 +26,7 @@ use support::Service;
 mod support;
 
 mod crash;
+mod send;
 mod status;
 
 #[tokio::main]
@@ -36,11 +37,15 @@ async fn main() -> ExitCode {
         .find(|argument| !argument.starts_with('-'));
     let went_well = match asked.as_deref() {
         Some("crash") => crash::bench().await,
+        Some("send") => {
+            send::bench().await;
+            true
+        }
         Some("status") | None => {
             status::bench().await;
             true
         }
-        Some(other) => panic!("no such benchmark: {other}; there are: crash, status"),
+        Some(other) => panic!("no such benchmark: {other}; there are: crash, send, status"),
     };
     if went_well {
         ExitCode::SUCCESS
@@ -58,6 +63,13 @@ fn argument(switch: &str) -> Option<String> {
 struct Latencies(Vec<Duration>);
 
 impl Latencies {
+    /// Of several series together.
+    fn of(series: Vec<Vec<Duration>>) -> Self {
+        let mut times = series.concat();
+        times.sort_unstable();
+        Self(times)
+    }
+
     /// Asks again and again, one request after another, until `end`.
     async fn of_status(service: &Service, id: &str, end: impl AsyncFn() -> bool) -> Self {
         let mut times = Vec::new();
