@@ -10,7 +10,10 @@
     reason = "a bench prints its figures, and a failed expectation ends it"
 )]
 
-use std::time::{Duration, Instant};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use support::Service;
 
@@ -22,24 +25,51 @@ use support::Service;
 )]
 mod support;
 
+mod crash;
+mod send;
 mod status;
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     // Cargo adds switches of its own.
     let asked = std::env::args()
         .skip(1)
         .find(|argument| !argument.starts_with('-'));
-    match asked.as_deref() {
-        Some("status") | None => status::bench().await,
-        Some(other) => panic!("no such benchmark: {other}; there is: status"),
+    let went_well = match asked.as_deref() {
+        Some("crash") => crash::bench().await,
+        Some("send") => {
+            send::bench().await;
+            true
+        }
+        Some("status") | None => {
+            status::bench().await;
+            true
+        }
+        Some(other) => panic!("no such benchmark: {other}; there are: crash, send, status"),
+    };
+    if went_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
+}
+
+/// What follows a switch on the command line.
+fn argument(switch: &str) -> Option<String> {
+    std::env::args().skip_while(|given| given != switch).nth(1)
 }
 
 /// Times of many requests.
 struct Latencies(Vec<Duration>);
 
 impl Latencies {
+    /// Of several series together.
+    fn of(series: Vec<Vec<Duration>>) -> Self {
+        let mut times = series.concat();
+        times.sort_unstable();
+        Self(times)
+    }
+
     /// Asks again and again, one request after another, until `end`.
     async fn of_status(service: &Service, id: &str, end: impl AsyncFn() -> bool) -> Self {
         let mut times = Vec::new();

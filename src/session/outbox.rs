@@ -98,8 +98,11 @@ impl Outbox {
         self.queue.due(now)
     }
 
-    /// Takes a send in, at its place in the order.
+    /// Takes a send in, at its place in the order. One that is here already stays where it is.
     pub(super) fn enqueue(&mut self, record: &Record, deadline: Option<Instant>) {
+        if self.holds(&record.key) {
+            return;
+        }
         if let Some(entry) = Entry::of(record, deadline) {
             self.queue.insert(entry);
         } else {

@@ -13,6 +13,7 @@ mod adapters;
 mod browser;
 mod changes;
 mod contract;
+mod crash;
 mod dom;
 mod ledger;
 mod lifecycle;

@@ -1,6 +1,7 @@
 //! The actor against a scripted page, in paused time: minutes pass in no time, and nothing depends on the machine.
 
 mod ends;
+mod kill_points;
 mod page;
 mod pairing;
 mod sends;

@@ -43,7 +43,7 @@ impl Answer {
 }
 
 /// Speaks to a service and to its sandbox, wherever they run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Api {
     service: String,
     sandbox: String,
@@ -68,6 +68,11 @@ impl Api {
     /// What must not be in the service's log.
     pub(crate) const fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    /// Where its WhatsApp is.
+    pub(crate) fn sandbox(&self) -> &str {
+        &self.sandbox
     }
 
     /// Waits until it answers.
@@ -183,18 +188,21 @@ impl Api {
 
     /// What WhatsApp's server took from an account: its texts, in order, a doubled one twice.
     pub(crate) async fn messages(&self, account: &str) -> Vec<String> {
+        let body = |message: &Value| message["body"].as_str().unwrap().to_owned();
+        self.taken(account).await.iter().map(body).collect()
+    }
+
+    /// The same with all that the sandbox tells of each.
+    pub(crate) async fn taken(&self, account: &str) -> Vec<Value> {
         let request = self
             .client
             .get(format!("{}/phone/messages", self.sandbox))
             .query(&[("account", account)]);
         let messages = answer(request).await.json();
-        let body = |message: &Value| message["body"].as_str().unwrap().to_owned();
         messages
             .as_array()
             .unwrap_or_else(|| panic!("no list of messages: {messages}"))
-            .iter()
-            .map(body)
-            .collect()
+            .clone()
     }
 
     /// Everything that the sandbox's phone shows.
@@ -241,11 +249,16 @@ impl Api {
 
 /// Sends a request and reads its answer whole.
 pub(crate) async fn answer(request: RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
+    try_answer(request).await.unwrap()
+}
+
+/// [`answer`], for a service that may not be there.
+pub(crate) async fn try_answer(request: RequestBuilder) -> reqwest::Result<Answer> {
+    let response = request.send().await?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer {
+    Ok(Answer {
         status,
         headers,
-        bytes: response.bytes().await.unwrap().into(),
-    }
+        bytes: response.bytes().await?.into(),
+    })
 }

@@ -3,6 +3,7 @@
 //! Tests wait for a state and never for time. What a test leaves running is found by [`Home`] and fails it.
 
 pub(crate) mod chrome;
+pub(crate) mod crash;
 pub(crate) mod disk;
 pub(crate) mod page;
 pub(crate) mod site;
@@ -13,6 +14,6 @@ mod output;
 mod secrets;
 mod service;
 
-pub(crate) use api::{Answer, Api, answer};
+pub(crate) use api::{Answer, Api, answer, try_answer};
 pub(crate) use home::Home;
 pub(crate) use service::Service;

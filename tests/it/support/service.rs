@@ -90,8 +90,12 @@ impl Service {
             .await
             .expect("the service says in time where it listens")
             .expect("the service listens instead of ending");
-        // A test with a page of its own has none.
-        let sandbox = listening.sandbox.unwrap_or_default();
+        // A test with a page of its own has none; it may be the sandbox of another process.
+        let elsewhere = || {
+            let url = environment.get("WHATSAPP_URL")?.to_str()?;
+            Some(url.trim_end_matches('/').to_owned())
+        };
+        let sandbox = listening.sandbox.or_else(elsewhere).unwrap_or_default();
         let port = sandbox.rsplit(':').next();
         home.sandbox_port = port.and_then(|port| port.parse().ok());
         let api = Api::new(listening.api, sandbox);
@@ -166,12 +170,17 @@ impl Service {
     }
 
     /// Ends it as a crash would: it alone, at once. What is left is for the test to look at.
-    pub(crate) fn kill(mut self) -> Home {
+    pub(crate) fn kill(self) -> Home {
+        self.kill_and_read().0
+    }
+
+    /// The same, and what it had logged.
+    pub(crate) fn kill_and_read(mut self) -> (Home, String) {
         self.process.signal(Signal::KILL);
         self.process
             .exited_within(STOP_TIMEOUT)
             .expect("a killed process ends");
-        self.home
+        (self.home, self.process.output.text())
     }
 }
 

@@ -1,0 +1,24 @@
+//! Are sends lost or doubled while services and Chromes are killed? `--kills N --seed S --sessions K --log FILE`.
+
+use super::{
+    argument,
+    support::crash::{Plan, run},
+};
+
+const KILLS: u32 = 30;
+const SESSIONS: u64 = 3;
+
+/// Answers whether all went well.
+pub(super) async fn bench() -> bool {
+    let number = |name| argument(name).map(|given| given.parse::<u64>().expect(name));
+    let plan = Plan {
+        seed: number("--seed").unwrap_or_else(|| u64::from(rand::random::<u32>())),
+        kills: number("--kills").map_or(KILLS, |kills| u32::try_from(kills).expect("--kills")),
+        sessions: number("--sessions").unwrap_or(SESSIONS),
+        log: argument("--log").map(Into::into),
+    };
+    println!("{plan:?}");
+    let report = run(plan).await;
+    println!("{report}");
+    report.is_clean()
+}

@@ -1,0 +1,178 @@
+//! The crash test: clients send through a service that is killed again and again, and at the end it is counted what
+//! arrived.
+//!
+//! The simulated WhatsApp is a process of its own, so that it outlives the service; it is killed too, as a network is
+//! lost. Who is struck when comes from one seed; what is hit at that moment is the machine's part, so a seed finds the
+//! same kind of trouble again, not the same instruction.
+
+mod chaos;
+mod client;
+mod report;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use chaos::Chaos;
+use client::{Chat, Client, Script};
+pub(crate) use report::Report;
+use reqwest::Method;
+use serde_json::json;
+use tokio::time::{Instant, interval, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Api, Service, service::Environment, try_answer};
+
+/// Once nothing is broken any more, every client is done within a send's wait and a start of Chrome.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How often it is looked whether a session runs.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Chats of each session: two whose clients wait for each answer, and one whose client does not.
+const CHATS: [(&str, bool); 3] = [
+    ("5491158254201", false),
+    ("5491158254202", false),
+    ("5491158254203", true),
+];
+
+/// What to do to the service, and for how long.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// What everything random comes from.
+    pub(crate) seed: u64,
+    /// Processes to kill: services and Chromes.
+    pub(crate) kills: u32,
+    pub(crate) sessions: u64,
+    /// Where the logs of all services go, one after another.
+    pub(crate) log: Option<PathBuf>,
+}
+
+/// What clients, chaos and those who look after the sessions share.
+#[derive(Debug)]
+struct World {
+    plan: Plan,
+    /// The service that runs now, or ran last.
+    api: Mutex<Api>,
+    /// Nothing new is sent any more.
+    is_over: AtomicBool,
+    /// What clients were answered, other than that it was sent.
+    answers: Mutex<BTreeMap<String, u32>>,
+    /// Sessions that asked for a scan: their link was lost.
+    unlinked: AtomicBool,
+}
+
+impl World {
+    fn api(&self) -> Api {
+        self.api.lock().unwrap().clone()
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, answer: &str) {
+        let mut answers = self.answers.lock().unwrap();
+        *answers.entry(answer.to_owned()).or_default() += 1;
+    }
+}
+
+/// The service under test; its WhatsApp is elsewhere.
+fn environment(whatsapp: &str) -> impl FnOnce(&mut Environment) {
+    let url = format!("{whatsapp}/");
+    move |env| {
+        env.remove("SANDBOX");
+        env.insert("WHATSAPP_URL", url.into());
+        // Typed messages are honestly unknown when their page breaks off: no case for a count of what is lost.
+        env.insert("ADAPTERS", "modules,wa-js".into());
+        // Where npm puts it; without it, a session that lost a module waits for its next load.
+        let bundle = "node_modules/@wppconnect/wa-js/dist/wppconnect-wa.js";
+        if let Ok(bundle) = Path::new(bundle).canonicalize() {
+            env.insert("WA_JS_PATH", bundle.into());
+        }
+        env.insert("SEND_WAIT_SECONDS", "8".into());
+        env.insert("CONNECT_WAIT_SECONDS", "1".into());
+        env.insert("RUST_LOG", "info,session_manager=debug".into());
+    }
+}
+
+/// Links the sessions, lets clients send while everything breaks, and counts.
+pub(crate) async fn run(plan: Plan) -> Report {
+    let began = Instant::now();
+    let whatsapp = Service::start(|_| {}).await;
+    let service = Service::start_in(super::Home::new(), environment(whatsapp.sandbox())).await;
+    let mut accounts = Vec::new();
+    for id in 1..=plan.sessions {
+        accounts.push(service.link(&id.to_string()).await);
+    }
+    let world = Arc::new(World {
+        api: Mutex::new(Api::clone(&service)),
+        is_over: AtomicBool::new(false),
+        answers: Mutex::default(),
+        unlinked: AtomicBool::new(false),
+        plan,
+    });
+    let attendants: Vec<_> = (1..=world.plan.sessions)
+        .map(|id| AbortOnDropHandle::new(tokio::spawn(attend(Arc::clone(&world), id))))
+        .collect();
+    let mut chats = Vec::new();
+    let mut clients = Vec::new();
+    for (account, session) in accounts.iter().zip(1..) {
+        for (to, is_async) in CHATS {
+            let chat = Arc::new(Mutex::new(Chat::new(account.clone(), to)));
+            chats.push(Arc::clone(&chat));
+            let number = u64::try_from(chats.len()).unwrap();
+            let script = Script {
+                session,
+                to,
+                is_async,
+                seed: world.plan.seed.wrapping_add(number),
+            };
+            let client = Client::new(Arc::clone(&world), script, chat);
+            clients.push(AbortOnDropHandle::new(tokio::spawn(client.run())));
+        }
+    }
+    let mut chaos = Chaos::new(Arc::clone(&world), service, whatsapp, accounts);
+    chaos.strike_all().await;
+    world.is_over.store(true, Ordering::Relaxed);
+    chaos.mend().await;
+    let finished = async {
+        for client in &mut clients {
+            client.await.expect("a client does not panic");
+        }
+    };
+    let is_finished = timeout(FINISH_TIMEOUT, finished).await.is_ok();
+    drop((clients, attendants));
+    let chats = chats.iter().map(|chat| chat.lock().unwrap().clone());
+    let report = Report::of(&world, chats.collect(), &mut chaos, is_finished, began).await;
+    chaos.stop();
+    report
+}
+
+/// Keeps a session connected, as whoever runs the service does.
+async fn attend(world: Arc<World>, id: u64) {
+    let mut ticks = interval(LOOK);
+    loop {
+        ticks.tick().await;
+        let api = world.api();
+        let path = format!("/status?cliente_id={id}");
+        let Ok(status) = try_answer(api.request(Method::GET, &path)).await else {
+            continue;
+        };
+        match status.json()["state"].as_str() {
+            Some("DISCONNECTED" | "ERROR") | None => {
+                let connect = api.request(Method::POST, "/connect");
+                // Whether it came up shows in the next look.
+                let _answer = try_answer(connect.json(&json!({ "cliente_id": id }))).await;
+            }
+            Some("QR_REQUIRED") => world.unlinked.store(true, Ordering::Relaxed),
+            Some(_) => {}
+        }
+    }
+}
