@@ -14,7 +14,9 @@
 pub mod state;
 
 mod actor;
+mod calls;
 mod code;
+mod doubt;
 mod error;
 mod evidence;
 mod handle;

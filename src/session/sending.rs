@@ -10,11 +10,12 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     sync::oneshot,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout},
 };
 
 use super::{
-    ClienteId, NumberCheck, Recipient, SendError, SendLimits, SessionState,
+    ClienteId, NumberCheck, Recipient, SendError, SendLimits, SessionState, calls,
+    doubt::Doubt,
     numbers::{Known, Numbers},
     outbox::{AfterHandOver, Outbox},
     publisher::Publisher,
@@ -22,17 +23,12 @@ use super::{
 };
 use crate::{
     ledger::{Accepted, Handing, Ledger, LedgerError, NewSend, Record, Step},
-    whatsapp::{
-        Driver, HandOverError, Handed, LookUpError, Outgoing, PrepareError, Prepared, Standing,
-    },
+    whatsapp::{Driver, HandOverError, Handed, LookUpError, PrepareError, Prepared, Standing},
 };
 
 /// The ledger takes a note within microseconds unless the disk stands still. What is not noted by then is found out when
 /// the page is ready the next time.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Between two tries to read from a ledger that cannot be used what is open.
-const LEDGER_RETRY: Duration = Duration::from_secs(5);
 
 /// What [`Sending`] does its work with.
 #[derive(Debug)]
@@ -60,18 +56,6 @@ pub(super) struct Sending<'a, D: Driver> {
     doubt: Doubt,
     /// The account that the page is linked to, once known.
     account: Option<String>,
-}
-
-/// Whether the ledger has said what is open. Until it has, nothing new goes out: what is in doubt goes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doubt {
-    None,
-    /// It has been asked.
-    Asked,
-    /// It has been asked, and something has come up since.
-    AskedTooEarly,
-    /// It could not say, and is asked again then.
-    Unanswered(Instant),
 }
 
 /// To a caller who wants a message sent.
@@ -114,7 +98,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             is_ready: false,
             is_unlinked: false,
             has_lost_link: false,
-            doubt: Doubt::None,
+            doubt: Doubt::default(),
             account: None,
         }
     }
@@ -201,11 +185,9 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     /// Asks the ledger what is open.
     fn find_out(&mut self) {
-        if matches!(self.doubt, Doubt::Asked | Doubt::AskedTooEarly) {
-            self.doubt = Doubt::AskedTooEarly;
+        if !self.doubt.ask() {
             return;
         }
-        self.doubt = Doubt::Asked;
         let Means {
             ledger, session, ..
         } = self.means;
@@ -214,9 +196,7 @@ impl<'a, D: Driver> Sending<'a, D> {
     }
 
     fn on_open(&mut self, result: Result<Vec<Arc<Record>>, LedgerError>, now: Instant) {
-        let was_too_early = self.doubt == Doubt::AskedTooEarly;
-        self.doubt = Doubt::None;
-        if was_too_early {
+        if !self.doubt.on_answer() {
             self.find_out();
             return;
         }
@@ -236,7 +216,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             }
             Err(why) => {
                 tracing::warn!(error = %why, "the open sends of this session are not known: {why}");
-                self.doubt = Doubt::Unanswered(now + LEDGER_RETRY);
+                self.doubt.on_failure(now);
             }
         }
     }
@@ -248,8 +228,7 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     pub(super) fn on_time(&mut self, now: Instant) {
         self.outbox.expire(now);
-        let is_due = matches!(self.doubt, Doubt::Unanswered(at) if at <= now);
-        if is_due || self.recovery.is_due_again(now) {
+        if self.doubt.is_due_again(now) || self.recovery.is_due_again(now) {
             self.find_out();
         }
     }
@@ -257,15 +236,12 @@ impl<'a, D: Driver> Sending<'a, D> {
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         // While nothing may begin, only what gives up matters; what may begin is looked at when that changes.
         let turn = self.outbox.next_deadline(now);
-        let retry = if let Doubt::Unanswered(at) = self.doubt {
-            Some(at)
-        } else {
-            None
-        };
-        [turn, retry, self.recovery.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let deadlines = [
+            turn,
+            self.doubt.next_deadline(),
+            self.recovery.next_deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     pub(super) fn on_answer(&mut self, answered: SendAnswer) {
@@ -279,9 +255,8 @@ impl<'a, D: Driver> Sending<'a, D> {
             SendAnswer::Prepared(result) => self.on_prepared(result, now),
             SendAnswer::Written(result) => {
                 if let Some((prepared, outgoing, limit)) = self.outbox.on_written(result, now) {
-                    let driver = self.means.driver;
-                    self.calls
-                        .push(hand_over(driver, prepared, outgoing, limit).boxed());
+                    let handed = calls::hand_over(self.means.driver, prepared, outgoing, limit);
+                    self.calls.push(handed.map(SendAnswer::HandedOver).boxed());
                 }
             }
             SendAnswer::HandedOver(result) => {
@@ -373,7 +348,7 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     /// Does what can be done next: first what is in doubt, then what waits. A page that loads itself anew is waited for.
     pub(super) fn go_on(&mut self) {
-        if !self.is_ready || self.doubt != Doubt::None {
+        if !self.is_ready || !self.doubt.is_settled() {
             return;
         }
         let now = Instant::now();
@@ -389,23 +364,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             return;
         };
         let known = self.means.numbers.get(&outgoing.to, now).cloned();
-        let prepare = async move {
-            let chat = match known {
-                Some(Known::Nowhere) => {
-                    return SendAnswer::Prepared(Err(PrepareError::NotOnWhatsApp));
-                }
-                Some(Known::At(chat)) => Some(chat),
-                None => None,
-            };
-            let outgoing = Outgoing { chat, ..outgoing };
-            let late = |_| {
-                Err(PrepareError::Failed(
-                    "the page did not look the number up in time; nothing was sent".to_owned(),
-                ))
-            };
-            let prepared = timeout_at(limit, driver.prepare(&outgoing)).await;
-            SendAnswer::Prepared(prepared.unwrap_or_else(late))
-        };
+        let prepare = calls::prepare(driver, known, outgoing, limit).map(SendAnswer::Prepared);
         self.calls.push(prepare.boxed());
     }
 
@@ -441,21 +400,6 @@ impl<'a, D: Driver> Sending<'a, D> {
     pub(super) const fn is_busy(&self) -> bool {
         self.outbox.is_busy()
     }
-}
-
-async fn hand_over<D: Driver>(
-    driver: &D,
-    prepared: Prepared,
-    outgoing: Outgoing,
-    limit: Instant,
-) -> SendAnswer {
-    let late = |_| {
-        Err(HandOverError::Unknown(
-            "the page did not say in time whether it took the message".to_owned(),
-        ))
-    };
-    let handed = timeout_at(limit, driver.hand_over(&prepared, &outgoing)).await;
-    SendAnswer::HandedOver(handed.unwrap_or_else(late))
 }
 
 /// Answers a caller. One that has gone away wants no answer.

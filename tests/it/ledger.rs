@@ -170,7 +170,7 @@ async fn a_refusal_that_says_nothing_about_the_message_frees_its_key() {
 async fn a_key_stands_in_the_header_or_in_the_body_and_must_be_one() {
     let service = Service::start(|_| {}).await;
     let account = service.link("51").await;
-    let send = async |header: Option<&str>, in_body: Value| {
+    let ask = async |header: Option<&str>, in_body: Value| {
         let body =
             json!({ "cliente_id": 51, "to": TO, "message": "hola", "idempotency_key": in_body });
         let request = service.request(Method::POST, "/send").json(&body);
@@ -180,10 +180,10 @@ async fn a_key_stands_in_the_header_or_in_the_body_and_must_be_one() {
         })
         .await
     };
-    let sent = send(None, json!("order-7")).await;
+    let sent = ask(None, json!("order-7")).await;
     for again in [
-        send(Some("order-7"), Value::Null).await,
-        send(Some("order-7"), json!("order-7")).await,
+        ask(Some("order-7"), Value::Null).await,
+        ask(Some("order-7"), json!("order-7")).await,
     ] {
         assert_eq!(again.json(), sent.json());
     }
@@ -194,7 +194,7 @@ async fn a_key_stands_in_the_header_or_in_the_body_and_must_be_one() {
         (Some("ñ"), Value::Null),
         (None, json!("x".repeat(256))),
     ] {
-        let refused = send(header, in_body).await;
+        let refused = ask(header, in_body).await;
         assert_refused(&refused, 400, "INVALID_IDEMPOTENCY_KEY");
     }
     assert_eq!(service.messages(&account).await, ["hola"]);
