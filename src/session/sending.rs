@@ -23,7 +23,9 @@ use super::{
 };
 use crate::{
     ledger::{Accepted, Handing, Ledger, LedgerError, NewSend, Record, Step},
-    whatsapp::{Driver, HandOverError, Handed, LookUpError, PrepareError, Prepared, Standing},
+    whatsapp::{
+        Driver, HandOverError, Handed, LookUpError, Outgoing, PrepareError, Prepared, Standing,
+    },
 };
 
 /// The ledger takes a note within microseconds unless the disk stands still. What is not noted by then is found out when
