@@ -20,8 +20,11 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(5);
 
 /// A page that has not answered so often does not stand in the way of other sends any longer; what it has is looked up
-/// when it is ready the next time.
+/// when it is ready the next time, or with one more try now and then.
 const MAX_TRIES: u8 = 3;
+
+/// Until that one more try. Each holds up other sends for as long as the page does not answer.
+const ONCE_MORE: Duration = Duration::from_secs(60);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -35,6 +38,8 @@ pub(super) struct Recovery {
     is_asking: bool,
     tries: u8,
     retry_at: Option<Instant>,
+    /// Something was left in doubt, and is looked up once more then.
+    once_more_at: Option<Instant>,
     notes: Vec<(String, Step)>,
 }
 
@@ -51,11 +56,14 @@ impl Recovery {
 
     /// Something is open that has to be found out: the ledger knows what.
     pub(super) const fn doubt(&mut self) {
-        self.is_in_doubt = true;
+        (self.is_in_doubt, self.tries) = (true, 0);
     }
 
     /// Whether the ledger is to be asked now. Once at a time: what comes into doubt meanwhile may not be in its answer.
     pub(super) fn begins(&mut self, now: Instant) -> bool {
+        if self.once_more_at.take_if(|at| *at <= now).is_some() {
+            (self.is_in_doubt, self.tries) = (true, MAX_TRIES - 1);
+        }
         let begins =
             self.is_in_doubt && !self.is_listing && self.retry_at.is_none_or(|at| at <= now);
         if begins {
@@ -81,7 +89,7 @@ impl Recovery {
         self.is_listing = false;
         let asked = self.is_asking.then(|| self.open.pop_front()).flatten();
         self.open = asked.into_iter().collect();
-        (self.tries, self.retry_at) = (0, None);
+        (self.retry_at, self.once_more_at) = (None, None);
         for record in records {
             let is_asked = self.open.front().is_some_and(|open| open.key == record.key);
             if is_asked || outbox.holds(&record.key) {
@@ -175,6 +183,7 @@ impl Recovery {
             if self.tries >= MAX_TRIES {
                 self.open.clear();
                 self.retry_at = None;
+                self.once_more_at = Some(now + ONCE_MORE);
             }
             return;
         }
@@ -211,7 +220,8 @@ impl Recovery {
 
     /// When [`next`](Self::next) has something to do again.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.retry_at.filter(|_| !self.is_asking)
+        let retry_at = self.retry_at.filter(|_| !self.is_asking);
+        [retry_at, self.once_more_at].into_iter().flatten().min()
     }
 
     fn note(&mut self, key: &str, step: Step) {

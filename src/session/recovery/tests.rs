@@ -103,6 +103,14 @@ fn a_page_that_does_not_answer_is_asked_again_and_nothing_is_said_of_the_message
         now += RETRY;
     }
     assert!(!recovery.is_pending() && noted(&mut recovery).is_empty());
+    assert!(!recovery.begins(now), "others go out meanwhile");
+    let later = recovery.next_deadline().unwrap();
+    assert!(recovery.begins(later) && recovery.is_pending());
+    recovery.begin(vec![Arc::new(handed(1))], ACCOUNT, &mut outbox);
+    recovery.next(later).unwrap();
+    let no_answer = LookUpError::NoAnswer("busy".to_owned());
+    recovery.on_looked_up(Err(no_answer), &mut outbox, later);
+    assert!(!recovery.is_pending() && recovery.next_deadline().is_some());
 }
 
 #[test]
