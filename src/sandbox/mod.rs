@@ -29,6 +29,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use axum::{
     Router,
     routing::{any, get, post},
+    serve::ListenerExt as _,
 };
 use server::Server;
 use tokio::{net::TcpListener, time::timeout};
@@ -141,7 +142,13 @@ impl Sandbox {
             connections: TaskTracker::new(),
         };
         let connections = app.connections.clone();
-        let serve = axum::serve(self.listener, router(app))
+        // Else an acknowledgement waits up to 40 ms for that of the frame before it, as on no real network.
+        let listener = self.listener.tap_io(|connection| {
+            if let Err(why) = connection.set_nodelay(true) {
+                tracing::debug!("a connection is slower than need be: {why}");
+            }
+        });
+        let serve = axum::serve(listener, router(app))
             .with_graceful_shutdown(stop.clone().cancelled_owned());
         let cut = async {
             stop.cancelled().await;
