@@ -1,6 +1,7 @@
 // Sends a text by WhatsApp Web's own function, as the adapter "modules" does, with nothing around it; resolves when the
-// server has it. What a send through the service is compared with.
+// server has it, with the milliseconds that took. What a send through the service is compared with.
 (async function direct({ to, body }) {
+  const began = performance.now();
   const { ChatCollection } = require("WAWebChatCollection");
   const { getMaybeMePnUser } = require("WAWebUserPrefsMeUser");
   const MsgKey = require("WAWebMsgKey").default ?? require("WAWebMsgKey");
@@ -14,5 +15,6 @@
     type: "chat", self: "out", ack: 0, local: true, isNewMsg: true,
     t: Math.floor(Date.now() / 1000),
   });
-  return (await sent).messageSendResult;
+  if ((await sent).messageSendResult !== "OK") throw new Error("WhatsApp did not take the message");
+  return performance.now() - began;
 })

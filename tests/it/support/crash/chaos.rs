@@ -172,7 +172,8 @@ impl Chaos {
             Strike::AdapterLost => {
                 let renamed = json!({ "WAWebSendMsgChatAction": "WAWebSendMessageChatAction" });
                 let fault = json!({ "rename_modules": renamed, "event": "reload" });
-                self.for_a_while(&account, fault, 5000).await;
+                // wa-js takes its time until it serves.
+                self.for_a_while(&account, fault, 10_000).await;
                 self.befalls(&account, "reload").await;
             }
             Strike::WhatsApp => {
