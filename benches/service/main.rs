@@ -18,11 +18,7 @@ use std::{
 use support::Service;
 
 #[path = "../../tests/it/support/mod.rs"]
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "the tests use more of it than the benches do"
-)]
+#[expect(dead_code, reason = "the tests use more of it than the benches do")]
 mod support;
 
 mod crash;
@@ -64,7 +60,7 @@ struct Latencies(Vec<Duration>);
 
 impl Latencies {
     /// Of several series together.
-    fn of(series: Vec<Vec<Duration>>) -> Self {
+    fn of(series: &[Vec<Duration>]) -> Self {
         let mut times = series.concat();
         times.sort_unstable();
         Self(times)

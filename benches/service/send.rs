@@ -9,17 +9,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chromiumoxide::{Browser, Page, cdp::js_protocol::runtime::EvaluateParams};
-use futures_util::{StreamExt as _, future::join_all};
+use futures_util::{SinkExt as _, StreamExt as _, future::join_all};
 use serde_json::{Value, json};
-use tokio::time::interval;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::{net::TcpStream, time::sleep};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 
-use super::{Latencies, argument, support::Service};
+use super::{
+    Latencies, argument,
+    support::{Service, answer},
+};
 
 const DIRECT: &str = include_str!("direct.js");
 
-const SENDS: usize = 100;
+const SENDS: usize = 50;
+
+/// Between two sends of a session, at most: as one after another, eight sessions would measure the machine's cores.
+const PAUSE_MS: u64 = 600;
 
 /// The first sends of a session make the chat, and learn the number.
 const WARM_UP: usize = 5;
@@ -47,7 +52,7 @@ pub(super) async fn bench() {
         }
         let taking_turns = (1..=sessions).map(|id| take_turns(&service, id, sends));
         let (through, direct): (Vec<_>, Vec<_>) = join_all(taking_turns).await.into_iter().unzip();
-        let (through, direct) = (Latencies::of(through), Latencies::of(direct));
+        let (through, direct) = (Latencies::of(&through), Latencies::of(&direct));
         let s = if sessions == 1 { "" } else { "s" };
         through.row(&format!("POST /send, {sessions} session{s}"));
         direct.row(&format!("the page alone, {sessions} session{s}"));
@@ -69,48 +74,47 @@ pub(super) async fn bench() {
 /// Times of one session's sends: through the service, and by the page alone.
 async fn take_turns(service: &Service, id: u64, sends: usize) -> (Vec<Duration>, Vec<Duration>) {
     let profile = service.home().tokens().join(id.to_string());
-    let (page, _listening) = page_of(&profile).await;
+    let mut page = DevTools::of(&profile).await;
     let (mut through, mut direct) = (Vec::new(), Vec::new());
     for number in 0..sends + WARM_UP {
+        sleep(Duration::from_millis(rand::random_range(0..PAUSE_MS))).await;
         let before = Instant::now();
         let sent = service.send(id, TO, &format!("{id}/{number}")).await;
         through.push(before.elapsed());
         assert_eq!(sent.status, 200, "{}", sent.text());
 
         let argument = json!({ "to": TO, "body": format!("{id}/{number} directly") });
-        let call = EvaluateParams {
-            await_promise: Some(true),
-            return_by_value: Some(true),
-            ..EvaluateParams::new(format!("{DIRECT}({argument})"))
-        };
-        let called = page.execute(call).await.unwrap().result;
-        let took = called.result.value.as_ref().and_then(Value::as_f64);
-        let took = took.unwrap_or_else(|| panic!("{called:?}"));
+        let took = page.number(&format!("{DIRECT}({argument})")).await;
         direct.push(Duration::from_secs_f64(took / 1000.0));
     }
     (through.split_off(WARM_UP), direct.split_off(WARM_UP))
 }
 
 /// A second connection to a session's page, beside the service's own.
-async fn page_of(profile: &Path) -> (Page, AbortOnDropHandle<()>) {
-    let said = std::fs::read_to_string(profile.join("DevToolsActivePort")).unwrap();
-    let (port, path) = said.split_once('\n').unwrap();
-    let address = format!("ws://127.0.0.1:{port}{}", path.trim());
-    let (mut browser, mut handler) = Browser::connect(address).await.unwrap();
-    let listening = tokio::spawn(async move { while handler.next().await.is_some() {} });
-    let listening = AbortOnDropHandle::new(listening);
-    browser.fetch_targets().await.unwrap();
-    // chromiumoxide tells of no page, it must be asked.
-    let mut ticks = interval(Duration::from_millis(10));
-    loop {
-        ticks.tick().await;
-        for page in browser.pages().await.unwrap() {
-            let url = page.url().await.ok().flatten();
-            // One that it has attached to twice answers by one of its sessions only.
-            let answers = page.evaluate_expression("1").await.is_ok();
-            if answers && url.is_some_and(|url| url.starts_with("http")) {
-                return (page, listening);
-            }
-        }
+struct DevTools(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl DevTools {
+    async fn of(profile: &Path) -> Self {
+        let said = std::fs::read_to_string(profile.join("DevToolsActivePort")).unwrap();
+        let port = said.lines().next().unwrap();
+        let list = format!("http://127.0.0.1:{port}/json/list");
+        let targets = answer(reqwest::Client::new().get(list)).await.json();
+        let targets = targets.as_array().unwrap();
+        let page = targets.iter().find(|target| target["type"] == "page");
+        let url = page.unwrap()["webSocketDebuggerUrl"].as_str().unwrap();
+        Self(connect_async(url).await.unwrap().0)
+    }
+
+    /// The number that a promise in the page comes to.
+    async fn number(&mut self, expression: &str) -> f64 {
+        let params =
+            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let call = json!({ "id": 1, "method": "Runtime.evaluate", "params": params });
+        self.0.send(Message::text(call.to_string())).await.unwrap();
+        // No domain is enabled here: the first word is the answer.
+        let answer = self.0.next().await.unwrap().unwrap().into_text().unwrap();
+        let value: Value = serde_json::from_str(&answer).unwrap();
+        let number = value["result"]["result"]["value"].as_f64();
+        number.unwrap_or_else(|| panic!("{answer}"))
     }
 }

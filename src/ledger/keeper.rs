@@ -149,7 +149,17 @@ impl Keeper {
     }
 
     /// Serves requests as one transaction. When that fails, all of them have failed.
+    ///
+    /// That WhatsApp has a message is told before it is on disk: a service that is killed in between finds it out again.
     async fn serve(&mut self, batch: Vec<Request>) {
+        let now = Timestamp::now();
+        for request in &batch {
+            if let Request::Advance { key, step, .. } = request
+                && matches!(step, Step::Acknowledged(1..))
+            {
+                self.tell_followers(key, step, now);
+            }
+        }
         let backlog = std::mem::take(&mut self.backlog);
         let work = move |disk: &mut Disk| {
             let served = disk.serve(&backlog, &batch);
@@ -262,15 +272,20 @@ impl Keeper {
         }
     }
 
-    fn put_off(&mut self, key: String, step: Step, at: Timestamp) {
+    /// Lets those who follow a send know of a step that is not on disk.
+    fn tell_followers(&mut self, key: &str, step: &Step, now: Timestamp) {
         let follower = self.followed.iter().find(|(own, followed)| {
-            **own == key || followed.borrow().wa_key.as_deref() == Some(key.as_str())
+            *own == key || followed.borrow().wa_key.as_deref() == Some(key)
         });
         if let Some(mut record) = follower.map(|(_, followed)| Record::clone(&followed.borrow()))
-            && record.take(&step, at)
+            && record.take(step, now)
         {
             self.publish(record);
         }
+    }
+
+    fn put_off(&mut self, key: String, step: Step, at: Timestamp) {
+        self.tell_followers(&key, &step, at);
         if self.backlog.len() >= BACKLOG_CAPACITY {
             tracing::error!(
                 message.key = key,

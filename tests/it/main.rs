@@ -17,6 +17,7 @@ mod crash;
 mod dom;
 mod ledger;
 mod lifecycle;
+mod logs;
 mod matrix;
 mod pairing;
 mod pm2;

@@ -6,12 +6,12 @@ pub(crate) mod chrome;
 pub(crate) mod crash;
 pub(crate) mod disk;
 pub(crate) mod page;
+pub(crate) mod secrets;
 pub(crate) mod site;
 
 mod api;
 mod home;
 mod output;
-mod secrets;
 mod service;
 
 pub(crate) use api::{Answer, Api, answer, try_answer};

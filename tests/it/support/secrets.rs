@@ -26,7 +26,7 @@ pub(crate) struct Secrets(Arc<Mutex<BTreeSet<String>>>);
 
 impl Secrets {
     /// Remembers what a request says.
-    pub(super) fn remember_request(&self, body: &Value) {
+    pub(crate) fn remember_request(&self, body: &Value) {
         let texts = |names: &'static [&str]| names.iter().filter_map(|name| body[*name].as_str());
         texts(&TEXT_FIELDS).for_each(|text| self.remember_text(text));
         texts(&NUMBER_FIELDS).for_each(|number| self.remember_number(number));
@@ -65,46 +65,12 @@ impl Secrets {
     }
 
     /// The lines of `log` that hold a secret, with the secret before each.
-    pub(super) fn found_in(&self, log: &str) -> Vec<String> {
+    pub(crate) fn found_in(&self, log: &str) -> Vec<String> {
         let secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let line_of = |secret: &String| log.lines().find(|line| line.contains(secret.as_str()));
         let found = secrets
             .iter()
             .filter_map(|secret| Some(format!("{secret:?} in {}", line_of(secret)?)));
         found.collect()
-    }
-}
-
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_text_a_number_and_a_code_are_found_in_a_log() {
-        let secrets = Secrets::default();
-        let code = "https://wa.me/settings/linked_devices#2@abcdefghijklmnopqrstuvwxyz,key,1";
-        secrets.remember_request(&json!({ "to": "+54 9 11 5825-4201", "message": "dos\nlíneas" }));
-        secrets.remember_request(&json!({ "code": code }));
-        for line in [
-            "sending to 5491158254201",
-            r#"{"text":"dos\nlíneas"}"#,
-            "the code 2@abcdefghijklmnopqrstuvwxyz is shown",
-        ] {
-            assert_eq!(secrets.found_in(line).len(), 1, "{line}");
-        }
-        let harmless = "POST /send 200 in 12 ms\nsession 51 became READY\nhttps://wa.me/settings";
-        assert_eq!(secrets.found_in(harmless), [""; 0]);
-    }
-
-    /// Without it, no other test would say anything about logs.
-    #[tokio::test]
-    async fn a_service_whose_log_holds_a_secret_fails_its_test() {
-        let service = crate::support::Service::start(|_| {}).await;
-        service.secrets().remember_text("listening");
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| service.stop()));
-        let why = ended.err().expect("the test fails");
-        let why = why.downcast_ref::<String>().unwrap();
-        assert!(why.contains("the log holds"), "{why}");
     }
 }

@@ -138,10 +138,10 @@ pub(crate) async fn run(plan: Plan) -> Report {
             clients.push(AbortOnDropHandle::new(tokio::spawn(client.run())));
         }
     }
-    let mut chaos = Chaos::new(Arc::clone(&world), service, whatsapp, accounts);
-    chaos.strike_all().await;
+    let mut trouble = Chaos::new(Arc::clone(&world), service, whatsapp, accounts);
+    trouble.strike_all().await;
     world.is_over.store(true, Ordering::Relaxed);
-    chaos.mend().await;
+    trouble.mend().await;
     let finished = async {
         for client in &mut clients {
             client.await.expect("a client does not panic");
@@ -150,8 +150,8 @@ pub(crate) async fn run(plan: Plan) -> Report {
     let is_finished = timeout(FINISH_TIMEOUT, finished).await.is_ok();
     drop((clients, attendants));
     let chats = chats.iter().map(|chat| chat.lock().unwrap().clone());
-    let report = Report::of(&world, chats.collect(), &mut chaos, is_finished, began).await;
-    chaos.stop();
+    let report = Report::of(&world, chats.collect(), &mut trouble, is_finished, began).await;
+    trouble.stop();
     report
 }
 

@@ -35,13 +35,13 @@ impl Report {
     pub(super) async fn of(
         world: &World,
         chats: Vec<Chat>,
-        chaos: &mut Chaos,
+        trouble: &mut Chaos,
         is_finished: bool,
         began: Instant,
     ) -> Self {
         let mut report = Self {
             seed: world.plan.seed,
-            struck: std::mem::take(&mut chaos.struck),
+            struck: std::mem::take(&mut trouble.struck),
             answers: world.answers.lock().unwrap().clone(),
             chats: chats.len(),
             sends: chats.iter().map(|chat| chat.accepted.len()).sum(),
@@ -56,7 +56,7 @@ impl Report {
             unlinked: world.unlinked.load(Ordering::Relaxed),
         };
         for chat in chats {
-            let taken = chaos.taken(&chat.account).await;
+            let taken = trouble.taken(&chat.account).await;
             report.count(chat, &taken, is_finished);
         }
         report
