@@ -13,14 +13,25 @@ use super::error::{ApiError, Loudness};
 /// Ours are shorter; what else comes is shown so far.
 const LONGEST_PATH: usize = 64;
 
+/// What follows names a message.
+const MESSAGE: &str = "/messages/";
+
 /// Runs the request in a span of its own and logs how it went, also when the caller goes away before.
 pub(super) async fn one_line(request: Request, next: Next) -> Response {
-    let path: String = request.uri().path().chars().take(LONGEST_PATH).collect();
+    let path = shown(request.uri().path());
     let mut line = Line::new(request.method().clone(), path);
     let span = line.span.clone();
     let response = next.run(request).instrument(span).await;
     line.answered(&response);
     response
+}
+
+/// A path without what may name a number: a message's full id does.
+fn shown(path: &str) -> String {
+    match path.strip_prefix(MESSAGE) {
+        Some(_id) => format!("{MESSAGE}…"),
+        None => path.chars().take(LONGEST_PATH).collect(),
+    }
 }
 
 /// The line to be. Dropped without an answer it says that the caller went away.

@@ -66,8 +66,8 @@ impl Disk {
         &mut self,
         backlog: impl IntoIterator<Item = &'a News>,
         batch: &[Request],
+        now: Timestamp,
     ) -> Result<Vec<Outcome>, StoreError> {
-        let now = Timestamp::now();
         let keys_since = store::before(now, self.options.idempotency);
         let keeps_texts = !self.options.retention.is_zero();
         let must_last = batch.iter().any(Request::must_last);

@@ -162,7 +162,7 @@ impl Keeper {
         }
         let backlog = std::mem::take(&mut self.backlog);
         let work = move |disk: &mut Disk| {
-            let served = disk.serve(&backlog, &batch);
+            let served = disk.serve(&backlog, &batch, now);
             (backlog, batch, served)
         };
         let Some((backlog, batch, served)) = self.on_disk(work).await else {
