@@ -238,6 +238,8 @@ impl Sending<'_> {
             };
             failed = match why.code.as_str() {
                 "NOT_ON_WHATSAPP" => return Err(PrepareError::NotOnWhatsApp),
+                // WhatsApp's server did not answer: it answers no other adapter either.
+                "CHECK_FAILED" => return Err(PrepareError::Failed(why.detail)),
                 INTERRUPTED | NOT_LOADED => PrepareError::Interrupted(why.detail),
                 // Other errors of the page may be about the recipient.
                 "MISFIT" => {

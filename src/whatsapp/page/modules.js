@@ -241,7 +241,7 @@
       throw failure("CHECK_FAILED", `the number could not be checked: ${error?.message ?? error}`);
     }
     // An answer of another shape says nothing about the number.
-    if (known && !known.wid) throw failure("CHECK_FAILED", "the number could not be checked: WhatsApp's answer was not understood");
+    if (known && !known.wid) throw failure("MISFIT", "the number could not be checked: WhatsApp's answer was not understood");
     return known?.wid ?? null;
   };
 

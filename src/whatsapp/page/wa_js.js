@@ -247,7 +247,7 @@
       throw failure("CHECK_FAILED", `the number could not be checked: ${textOf(error)}`);
     }
     // An answer of another shape says nothing about the number.
-    if (known && !known.wid) throw failure("CHECK_FAILED", "the number could not be checked: WhatsApp's answer was not understood");
+    if (known && !known.wid) throw failure("MISFIT", "the number could not be checked: WhatsApp's answer was not understood");
     return known?.wid ?? null;
   };
   const keyOf = ({ to, from }, key) => new (WPP().whatsapp.MsgKey)({ from, to, id: key, selfDir: "out" });
