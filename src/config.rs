@@ -258,7 +258,7 @@ impl Config {
             ),
             adapters: settings.parsed("ADAPTERS", AdapterName::ALL.to_vec(), parse::adapters),
             page_scripts_dir: settings
-                .parsed("PAGE_SCRIPTS_DIR", None, |raw| parse::path(raw).map(Some)),
+                .parsed("PAGE_SCRIPTS_DIR", None, |raw| parse::folder(raw).map(Some)),
             wa_js_path: settings.parsed(
                 "WA_JS_PATH",
                 PathBuf::from(DEFAULT_WA_JS_PATH),

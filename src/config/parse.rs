@@ -95,6 +95,15 @@ pub(super) fn path(raw: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(raw))
 }
 
+pub(super) fn folder(raw: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(raw);
+    if path.is_dir() {
+        Ok(path)
+    } else {
+        Err("must be a folder that is there; it may be empty".to_owned())
+    }
+}
+
 pub(super) fn readable_file(raw: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(raw);
     let opened = File::open(&path).and_then(|file| file.metadata());

@@ -296,15 +296,17 @@ async fn set_up(
             .await?;
         Ok::<_, CdpError>(ears)
     };
-    let ears = timeout(SETUP_TIMEOUT, setup)
-        .await
-        .map_err(|_| {
-            OpenError::Setup(format!(
-                "Chrome did not prepare the page within {} s",
-                SETUP_TIMEOUT.as_secs()
-            ))
-        })?
-        .map_err(|why| OpenError::Setup(why.to_string()))?;
+    let setup = async {
+        let checked = settings.scripts.check(page).await;
+        checked.map_err(OpenError::Scripts)?;
+        setup.await.map_err(|why| OpenError::Setup(why.to_string()))
+    };
+    let ears = timeout(SETUP_TIMEOUT, setup).await.map_err(|_| {
+        OpenError::Setup(format!(
+            "Chrome did not prepare the page within {} s",
+            SETUP_TIMEOUT.as_secs()
+        ))
+    })??;
     let bundle = Bundle {
         page: page.clone(),
         path: settings.wa_js_path.clone(),

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chromiumoxide::{Page, cdp::js_protocol::runtime::CompileScriptParams};
+
 use super::AdapterName;
 
 const BRIDGE: &str = include_str!("page/bridge.js");
@@ -12,6 +14,15 @@ const WHATSAPP: &str = include_str!("page/whatsapp.js");
 const MODULES: &str = include_str!("page/modules.js");
 const WA_JS: &str = include_str!("page/wa_js.js");
 const DOM: &str = include_str!("page/dom.js");
+
+/// The names that the operator's own have.
+const FILES: [&str; 5] = [
+    "bridge.js",
+    "whatsapp.js",
+    "modules.js",
+    "wa_js.js",
+    "dom.js",
+];
 
 /// The name of the CDP binding by which the page speaks.
 pub(super) const BINDING: &str = "__sessionManagerFact";
@@ -51,6 +62,34 @@ impl PageScripts {
         Ok(format!(
             "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared});"
         ))
+    }
+
+    /// Sees that Chrome can read the operator's own scripts. A slip in one would silence all adapters at once, and nobody
+    /// would be left to say so: it is told with its file and line instead.
+    pub(super) async fn check(&self, page: &Page) -> Result<(), String> {
+        let Some(folder) = &self.overrides else {
+            return Ok(());
+        };
+        for file in FILES {
+            let path = folder.join(file);
+            let Ok(source) = tokio::fs::read_to_string(&path).await else {
+                // Absent: what cannot be read has been told before.
+                continue;
+            };
+            let params = CompileScriptParams::new(source, file, false);
+            let compiled = page.execute(params).await.map_err(|why| why.to_string())?;
+            if let Some(error) = &compiled.result.exception_details {
+                let told = error
+                    .exception
+                    .as_ref()
+                    .and_then(|told| told.description.as_deref());
+                let told = told.unwrap_or(&error.text);
+                let (path, line) = (path.display(), error.line_number + 1);
+                let what = told.lines().next().unwrap_or_default();
+                return Err(format!("PAGE_SCRIPTS_DIR: {path}, line {line}: {what}"));
+            }
+        }
+        Ok(())
     }
 
     fn adapter(&self, name: AdapterName) -> Result<String, ScriptError> {

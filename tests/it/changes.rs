@@ -180,3 +180,23 @@ async fn a_renamed_module_is_mended_by_a_script_while_the_service_runs() {
     assert_eq!(service.messages(&account).await, ["alguien lo lee"]);
     service.stop();
 }
+
+#[tokio::test]
+async fn a_slip_in_an_operators_script_is_told_with_its_file_and_line() {
+    let scripts = tempfile::tempdir().unwrap();
+    let folder = scripts.path().to_owned();
+    let service = Service::start(move |env| {
+        env.insert("PAGE_SCRIPTS_DIR", folder.into());
+    })
+    .await;
+    let path = scripts.path().join("modules.js");
+    fs::write(&path, "(function modules(say) {\n  a slip\n})").unwrap();
+    let failed = service.connect(51).await.json();
+    assert_eq!(failed["code"], "SCRIPTS_UNREADABLE", "{failed}");
+    let told = failed["message"].as_str().unwrap();
+    assert!(told.contains("modules.js, line 2"), "{told}");
+    fs::remove_file(path).unwrap();
+    service.connect(51).await;
+    service.code("51").await;
+    service.stop();
+}
