@@ -33,7 +33,7 @@ use super::{
     input::{Point, click},
     listener::{self, Ears, Peers},
     pairing,
-    scripts::BINDING,
+    scripts::{BINDING, DocumentStart},
     sending::{Sending, VERDICT_CAPACITY, Verdict},
     typing::{Away, Typing},
 };
@@ -284,7 +284,7 @@ impl WhatsAppPage {
 async fn set_up(
     browser: &Browser,
     settings: &PageSettings,
-    script: String,
+    script: DocumentStart,
     peers: Peers,
 ) -> Result<(watch::Receiver<Standing>, JoinHandle<()>), OpenError> {
     let page = browser.page();
@@ -292,13 +292,14 @@ async fn set_up(
         // Heard from the first word on: the listener is there before anything can speak.
         let ears = Ears::open(page).await?;
         page.execute(AddBindingParams::new(BINDING)).await?;
-        page.execute(AddScriptToEvaluateOnNewDocumentParams::new(script))
-            .await?;
+        page.execute(AddScriptToEvaluateOnNewDocumentParams::new(
+            script.source.as_str(),
+        ))
+        .await?;
         Ok::<_, CdpError>(ears)
     };
     let setup = async {
-        let checked = settings.scripts.check(page).await;
-        checked.map_err(OpenError::Scripts)?;
+        script.check(page).await.map_err(OpenError::Scripts)?;
         setup.await.map_err(|why| OpenError::Setup(why.to_string()))
     };
     let ears = timeout(SETUP_TIMEOUT, setup).await.map_err(|_| {

@@ -15,15 +15,6 @@ const MODULES: &str = include_str!("page/modules.js");
 const WA_JS: &str = include_str!("page/wa_js.js");
 const DOM: &str = include_str!("page/dom.js");
 
-/// The names that the operator's own have.
-const FILES: [&str; 5] = [
-    "bridge.js",
-    "whatsapp.js",
-    "modules.js",
-    "wa_js.js",
-    "dom.js",
-];
-
 /// The name of the CDP binding by which the page speaks.
 pub(super) const BINDING: &str = "__sessionManagerFact";
 /// The name of the function by which the page is spoken to.
@@ -51,57 +42,33 @@ impl PageScripts {
 
     /// The one script that every new document runs first. Read anew each time, so that a mended file serves the next
     /// start of a session.
-    pub(super) fn document_start(&self, adapters: &[AdapterName]) -> Result<String, ScriptError> {
+    pub(super) fn document_start(
+        &self,
+        adapters: &[AdapterName],
+    ) -> Result<DocumentStart, ScriptError> {
+        let mut own = Vec::new();
         let adapters = adapters
             .iter()
-            .map(|name| Ok(format!("{:?}: {}", name.as_str(), self.adapter(*name)?)))
+            .map(|name| {
+                let (file, built_in) = adapter(*name);
+                let script = self.script(file, built_in, &mut own)?;
+                Ok(format!("{:?}: {script}", name.as_str()))
+            })
             .collect::<Result<Vec<_>, ScriptError>>()?
             .join(",\n");
-        let bridge = self.script("bridge.js", BRIDGE)?;
-        let shared = self.script("whatsapp.js", WHATSAPP)?;
-        Ok(format!(
-            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared});"
-        ))
+        let bridge = self.script("bridge.js", BRIDGE, &mut own)?;
+        let shared = self.script("whatsapp.js", WHATSAPP, &mut own)?;
+        let source = format!("({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared});");
+        Ok(DocumentStart { source, own })
     }
 
-    /// Sees that Chrome can read the operator's own scripts. A slip in one would silence all adapters at once, and nobody
-    /// would be left to say so: it is told with its file and line instead.
-    pub(super) async fn check(&self, page: &Page) -> Result<(), String> {
-        let Some(folder) = &self.overrides else {
-            return Ok(());
-        };
-        for file in FILES {
-            let path = folder.join(file);
-            let Ok(source) = tokio::fs::read_to_string(&path).await else {
-                // Absent: what cannot be read has been told before.
-                continue;
-            };
-            let params = CompileScriptParams::new(source, file, false);
-            let compiled = page.execute(params).await.map_err(|why| why.to_string())?;
-            if let Some(error) = &compiled.result.exception_details {
-                let told = error
-                    .exception
-                    .as_ref()
-                    .and_then(|told| told.description.as_deref());
-                let told = told.unwrap_or(&error.text);
-                let (path, line) = (path.display(), error.line_number + 1);
-                let what = told.lines().next().unwrap_or_default();
-                return Err(format!("PAGE_SCRIPTS_DIR: {path}, line {line}: {what}"));
-            }
-        }
-        Ok(())
-    }
-
-    fn adapter(&self, name: AdapterName) -> Result<String, ScriptError> {
-        match name {
-            AdapterName::Modules => self.script("modules.js", MODULES),
-            AdapterName::WaJs => self.script("wa_js.js", WA_JS),
-            AdapterName::Dom => self.script("dom.js", DOM),
-        }
-    }
-
-    /// The script: an expression, with its comments.
-    fn script(&self, file: &str, built_in: &str) -> Result<String, ScriptError> {
+    /// The script: an expression, with its comments. One of the operator's is noted in `own`.
+    fn script(
+        &self,
+        file: &str,
+        built_in: &str,
+        own: &mut Vec<(PathBuf, String)>,
+    ) -> Result<String, ScriptError> {
         let Some(path) = self
             .overrides
             .as_deref()
@@ -115,11 +82,52 @@ impl PageScripts {
                     file,
                     "page script {file} is replaced by the one in PAGE_SCRIPTS_DIR"
                 );
+                own.push((path, script.clone()));
                 Ok(script)
             }
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(built_in.to_owned()),
             Err(source) => Err(ScriptError { path, source }),
         }
+    }
+}
+
+/// An adapter's script: its file, and the built-in text.
+const fn adapter(name: AdapterName) -> (&'static str, &'static str) {
+    match name {
+        AdapterName::Modules => ("modules.js", MODULES),
+        AdapterName::WaJs => ("wa_js.js", WA_JS),
+        AdapterName::Dom => ("dom.js", DOM),
+    }
+}
+
+/// What every new document runs first.
+#[derive(Debug)]
+pub(super) struct DocumentStart {
+    pub(super) source: String,
+    /// The operator's own parts of it, by their files.
+    own: Vec<(PathBuf, String)>,
+}
+
+impl DocumentStart {
+    /// Sees that Chrome can read the operator's own parts. A slip in one would silence all adapters at once, and nobody
+    /// would be left to say so: it is told with its file and line instead.
+    pub(super) async fn check(&self, page: &Page) -> Result<(), String> {
+        for (path, source) in &self.own {
+            let path = path.display().to_string();
+            let params = CompileScriptParams::new(source.as_str(), path.as_str(), false);
+            let compiled = page.execute(params).await.map_err(|why| why.to_string())?;
+            if let Some(error) = &compiled.result.exception_details {
+                let told = error
+                    .exception
+                    .as_ref()
+                    .and_then(|told| told.description.as_deref());
+                let told = told.unwrap_or(&error.text);
+                let what = told.lines().next().unwrap_or_default();
+                let line = error.line_number + 1;
+                return Err(format!("PAGE_SCRIPTS_DIR: {path}, line {line}: {what}"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -133,7 +141,8 @@ mod tests {
         std::fs::write(folder.path().join("dom.js"), "(() => 'mended')").unwrap();
         let script = PageScripts::new(Some(folder.path().to_owned()))
             .document_start(&AdapterName::ALL)
-            .unwrap();
+            .unwrap()
+            .source;
         assert!(script.contains("mended") && script.contains("WAWebSocketModel"));
     }
 
