@@ -23,10 +23,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceError,
-    EvidenceFolder, Phase, Reason, ReasonCode, Recipient, SendError, SendLimits, SessionHandle,
-    SessionState, StartLimits,
-    handle::{COMMAND_CAPACITY, Command},
+    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase,
+    Reason, ReasonCode, Recipient, SendError, SendLimits, SessionHandle, SessionState, StartLimits,
+    handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
     numbers::Numbers,
     publisher::Publisher,
     serving::Serving,
@@ -72,7 +71,7 @@ pub(super) struct Actor<D: Driver> {
     options: ActorOptions<D>,
     commands: mpsc::Receiver<Command>,
     /// Came while Chrome was being closed, and is for the time after.
-    postponed: Option<Command>,
+    postponed: Option<LifeCommand>,
     /// The number to link by a code that is typed, in the run to come.
     phone: Option<Recipient>,
     publisher: Publisher,
@@ -175,7 +174,7 @@ impl<D: Driver> Actor<D> {
     async fn idle(&mut self) -> Option<OwnedSemaphorePermit> {
         loop {
             let command = if let Some(postponed) = self.postponed.take() {
-                postponed
+                Command::Life(postponed)
             } else {
                 tokio::select! {
                     biased;
@@ -184,7 +183,7 @@ impl<D: Driver> Actor<D> {
                 }
             };
             match command {
-                Command::Connect { phone, reply } => {
+                Command::Life(LifeCommand::Connect { phone, reply }) => {
                     let Ok(capacity) = Arc::clone(&self.options.capacity).try_acquire_owned()
                     else {
                         tracing::warn!("not started: as many sessions run as MAX_SESSIONS allows");
@@ -196,13 +195,10 @@ impl<D: Driver> Actor<D> {
                     answer(reply, Ok(false));
                     return Some(capacity);
                 }
-                Command::Disconnect { logout, reply } => {
+                Command::Life(LifeCommand::Disconnect { logout, reply }) => {
                     answer(reply, self.disconnect_idle(logout).await);
                 }
-                Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
-                Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
-                Command::Check { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
-                Command::Remove { .. } => {}
+                Command::Page(command) => command.refuse(self.publisher.not_ready()),
             }
         }
     }
@@ -281,14 +277,11 @@ impl<D: Driver> Actor<D> {
             tokio::select! {
                 closed = &mut close => return closed,
                 Some(command) = self.commands.recv(), if self.postponed.is_none() => match command {
-                    Command::Send { reply, .. } => answer(reply, Err(SendError::NotReady {
+                    Command::Page(command) => command.refuse(SendError::NotReady {
                         state: SessionState::Disconnected.name(),
                         reason: None,
-                    })),
-                    Command::Check { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
-                    Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
-                    Command::Remove { .. } => {}
-                    other @ (Command::Connect { .. } | Command::Disconnect { .. }) => self.postponed = Some(other),
+                    }),
+                    Command::Life(command) => self.postponed = Some(command),
                 },
             }
         }
@@ -300,19 +293,17 @@ impl<D: Driver> Actor<D> {
         while let Some(command) = self
             .postponed
             .take()
+            .map(Command::Life)
             .or_else(|| self.commands.try_recv().ok())
         {
             match command {
-                Command::Connect { reply, .. } => {
+                Command::Life(LifeCommand::Connect { reply, .. }) => {
                     answer(reply, Err(ConnectError::ShuttingDown));
                 }
-                Command::Disconnect { reply, .. } => {
+                Command::Life(LifeCommand::Disconnect { reply, .. }) => {
                     answer(reply, Err(DisconnectError::ShuttingDown));
                 }
-                Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
-                Command::Send { reply, .. } => answer(reply, Err(SendError::ShuttingDown)),
-                Command::Check { reply, .. } => answer(reply, Err(SendError::ShuttingDown)),
-                Command::Remove { .. } => {}
+                Command::Page(command) => command.refuse(SendError::ShuttingDown),
             }
         }
     }
@@ -359,19 +350,16 @@ impl<D: Driver> Actor<D> {
                 opened = &mut opening => break opened,
                 // Once it is called off, further commands wait until Chrome is gone.
                 Some(command) = self.commands.recv(), if asked_to_end.is_none() => match command {
-                    Command::Connect { phone, reply } => {
+                    Command::Life(LifeCommand::Connect { phone, reply }) => {
                         self.phone = phone.or(self.phone.take());
                         answer(reply, Ok(false));
                     }
-                    Command::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
-                    Command::Send { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
-                    Command::Check { reply, .. } => answer(reply, Err(self.publisher.not_ready())),
-                    Command::Remove { .. } => {}
-                    Command::Disconnect { logout: true, reply } => answer(reply, Err(DisconnectError::NotLinked)),
-                    Command::Disconnect { logout: false, reply } => {
+                    Command::Life(LifeCommand::Disconnect { logout: true, reply }) => answer(reply, Err(DisconnectError::NotLinked)),
+                    Command::Life(LifeCommand::Disconnect { logout: false, reply }) => {
                         call_off.cancel();
                         asked_to_end = Some(reply);
                     }
+                    Command::Page(command) => command.refuse(self.publisher.not_ready()),
                 },
             }
         };
@@ -442,11 +430,6 @@ fn warn_of(kept: std::io::Result<Evidence>) {
     if let Err(why) = kept {
         tracing::warn!(error = %why, "the evidence could not be kept (DATA_DIR): {why}");
     }
-}
-
-/// Answers a caller. One that has gone away wants no answer.
-pub(super) fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
-    drop(reply.send(outcome));
 }
 
 /// How long a wait lasts when nothing has a deadline: the loop then wakes for nothing else.

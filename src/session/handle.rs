@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     ClienteId, ConnectError, DisconnectError, Evidence, EvidenceError, Reason, ReasonCode,
-    Recipient, SendLimits, SessionState, Snapshot,
+    Recipient, SendError, SendLimits, SessionState, Snapshot,
     sending::{AcceptReply, CheckReply},
 };
 use crate::ledger::{Ledger, NewSend};
@@ -28,6 +28,15 @@ pub(super) const COMMAND_CAPACITY: usize = 64;
 /// What a session can be asked to do. Each is safe to repeat.
 #[derive(Debug)]
 pub(super) enum Command {
+    /// Whether it runs.
+    Life(LifeCommand),
+    /// Something that only a page can do.
+    Page(PageCommand),
+}
+
+/// Asks whether a session runs: answered in every phase, if later.
+#[derive(Debug)]
+pub(super) enum LifeCommand {
     /// Start unless running. Answered at once with whether it was READY already.
     Connect {
         /// The number to link by a code that is typed, beside the one that is scanned; `None` leaves that as it is.
@@ -42,6 +51,11 @@ pub(super) enum Command {
         /// Gets the outcome.
         reply: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
     },
+}
+
+/// Asks something of the page: refused at once by a session that has none.
+#[derive(Debug)]
+pub(super) enum PageCommand {
     /// Look at the page and keep what is seen. Answered when that is done.
     Evidence {
         /// Gets what was kept.
@@ -68,6 +82,24 @@ pub(super) enum Command {
         /// Its own id.
         key: String,
     },
+}
+
+impl PageCommand {
+    /// There is no page: tells whoever asked, a sender by `why`.
+    pub(super) fn refuse(self, why: SendError) {
+        match self {
+            Self::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
+            Self::Send { reply, .. } => answer(reply, Err(why)),
+            Self::Check { reply, .. } => answer(reply, Err(why)),
+            // No page, no queue.
+            Self::Remove { .. } => {}
+        }
+    }
+}
+
+/// Answers a caller. One that has gone away wants no answer.
+pub(super) fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
+    drop(reply.send(outcome));
 }
 
 /// How far a connect waits.
@@ -158,10 +190,10 @@ impl SessionHandle {
         let (reply, answer) = oneshot::channel();
         let mut already_connected = false;
         let connected = async {
-            let command = Command::Connect {
+            let command = Command::Life(LifeCommand::Connect {
                 phone: phone.clone(),
                 reply,
-            };
+            });
             let asked = self.commands.send(command).await;
             asked.map_err(|_| ConnectError::ShuttingDown)?;
             already_connected = answer.await.map_err(|_| ConnectError::ShuttingDown)??;
@@ -229,7 +261,7 @@ impl SessionHandle {
     pub fn start(&self) {
         let (reply, _nobody_waits) = oneshot::channel();
         // A full queue means that somebody has asked already; a closed one that the service stops.
-        let command = Command::Connect { phone: None, reply };
+        let command = Command::Life(LifeCommand::Connect { phone: None, reply });
         if self.commands.try_send(command).is_err() {
             tracing::debug!("the session was not asked to start again");
         }
@@ -238,7 +270,7 @@ impl SessionHandle {
     /// Closes the session's Chrome and waits until it is gone; with `logout` unlinks the device and deletes the profile.
     pub async fn disconnect(&self, logout: bool) -> Result<DisconnectOutcome, DisconnectError> {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Disconnect { logout, reply };
+        let command = Command::Life(LifeCommand::Disconnect { logout, reply });
         self.commands
             .send(command)
             .await
@@ -249,7 +281,8 @@ impl SessionHandle {
     /// Looks at the running page and keeps what is seen as the session's evidence.
     pub async fn take_evidence(&self) -> Result<Evidence, EvidenceError> {
         let (reply, answer) = oneshot::channel();
-        let asked = self.commands.send(Command::Evidence { reply }).await;
+        let command = Command::Page(PageCommand::Evidence { reply });
+        let asked = self.commands.send(command).await;
         asked.map_err(|_| EvidenceError::NotRunning)?;
         answer.await.map_err(|_| EvidenceError::NotRunning)?
     }

@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     ClienteId, NumberCheck, Recipient, SendError, SendLimits, SessionState, calls,
     doubt::Doubt,
+    handle::answer,
     numbers::{Known, Numbers},
     outbox::{AfterHandOver, Outbox},
     publisher::Publisher,
@@ -402,9 +403,4 @@ impl<'a, D: Driver> Sending<'a, D> {
     pub(super) const fn is_busy(&self) -> bool {
         self.outbox.is_busy()
     }
-}
-
-/// Answers a caller. One that has gone away wants no answer.
-fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
-    drop(reply.send(outcome));
 }

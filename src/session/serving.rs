@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DisconnectError, DisconnectOutcome, Evidence, EvidenceError, EvidenceFolder, Phase, Reason,
     ReasonCode, Recipient, SessionState, StartLimits,
-    actor::{ActorOptions, End, answer, far_future},
-    handle::Command,
+    actor::{ActorOptions, End, far_future},
+    handle::{Command, LifeCommand, PageCommand, answer},
     numbers::Numbers,
     pairing::{Pairing, Request},
     publisher::Publisher,
@@ -248,21 +248,36 @@ impl<'a, D: Driver> Serving<'a, D> {
     fn on_command(&mut self, command: Command) -> Option<End> {
         let state = self.publisher.state();
         match command {
-            Command::Connect { phone, reply } => {
+            Command::Life(LifeCommand::Connect { phone, reply }) => {
                 if let Some(phone) = phone.filter(|_| !self.page.standing().linked) {
                     self.pairing.want(phone);
                     self.publisher.explain_pairing(None);
                 }
                 answer(reply, Ok(state == SessionState::Ready));
             }
-            Command::Send {
+            Command::Life(LifeCommand::Disconnect {
+                logout: false,
+                reply,
+            }) => return Some(End::disconnect(reply)),
+            Command::Life(LifeCommand::Disconnect {
+                logout: true,
+                reply,
+            }) => return self.log_out(reply),
+            Command::Page(command) => self.on_page_command(command),
+        }
+        None
+    }
+
+    fn on_page_command(&mut self, command: PageCommand) {
+        match command {
+            PageCommand::Send {
                 new,
                 deadline,
                 reply,
             } => self.sending.accept(new, deadline, reply),
-            Command::Check { to, reply } => self.sending.check(to, reply),
-            Command::Remove { key } => self.sending.remove(&key),
-            Command::Evidence { reply } => {
+            PageCommand::Check { to, reply } => self.sending.check(to, reply),
+            PageCommand::Remove { key } => self.sending.remove(&key),
+            PageCommand::Evidence { reply } => {
                 self.lookers.push(reply);
                 // Whoever asks while the page is being looked at gets what that one look sees.
                 if self.lookers.len() == 1 {
@@ -272,16 +287,7 @@ impl<'a, D: Driver> Serving<'a, D> {
                     self.calls.push(take.boxed());
                 }
             }
-            Command::Disconnect {
-                logout: false,
-                reply,
-            } => return Some(End::disconnect(reply)),
-            Command::Disconnect {
-                logout: true,
-                reply,
-            } => return self.log_out(reply),
         }
-        None
     }
 
     /// Unlinks the device, beside everything else. A page that asks for a scan has nothing to unlink.

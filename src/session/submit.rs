@@ -14,7 +14,8 @@ use tokio::{
 };
 
 use super::{
-    NumberCheck, Recipient, SendError, SendRequest, Sent, SessionHandle, handle::Command,
+    NumberCheck, Recipient, SendError, SendRequest, Sent, SessionHandle,
+    handle::{Command, PageCommand},
     publisher::not_ready,
 };
 use crate::ledger::{Accepted, Failure, Followed, Idempotency, NewSend, Record, SendState, Step};
@@ -53,7 +54,7 @@ impl SessionHandle {
     /// Whether a number is on WhatsApp, and when a message to it would go out. Sends nothing.
     pub async fn check(&self, to: Recipient) -> Result<NumberCheck, SendError> {
         let (reply, answer) = oneshot::channel();
-        self.command(Command::Check { to, reply }).await?;
+        self.command(PageCommand::Check { to, reply }).await?;
         timeout(self.limits.wait, answer)
             .await
             .map_err(|_| SendError::Failed("the page did not answer in time".to_owned()))?
@@ -64,7 +65,11 @@ impl SessionHandle {
     pub(super) fn remove(&self, key: &str) {
         let key = key.to_owned();
         // Should the actor have no time for it, the send leaves the queue when its turn comes.
-        if self.commands.try_send(Command::Remove { key }).is_err() {
+        if self
+            .commands
+            .try_send(Command::Page(PageCommand::Remove { key }))
+            .is_err()
+        {
             tracing::debug!("a cancelled send stays in the queue until its turn");
         }
     }
@@ -72,7 +77,7 @@ impl SessionHandle {
     async fn accept(&self, new: NewSend, deadline: Option<Instant>) -> Result<Accepted, SendError> {
         let (reply, answer) = oneshot::channel();
         let key = new.key.clone();
-        let command = Command::Send {
+        let command = PageCommand::Send {
             new,
             deadline,
             reply,
@@ -89,8 +94,8 @@ impl SessionHandle {
         )
     }
 
-    async fn command(&self, command: Command) -> Result<(), SendError> {
-        let sent = self.commands.send(command).await;
+    async fn command(&self, command: PageCommand) -> Result<(), SendError> {
+        let sent = self.commands.send(Command::Page(command)).await;
         sent.map_err(|_| SendError::ShuttingDown)
     }
 
