@@ -16,8 +16,8 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    time::{Instant, sleep},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -25,6 +25,7 @@ use tracing::Instrument;
 use super::{
     ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase,
     Reason, ReasonCode, Recipient, SendError, SendLimits, SessionHandle, SessionState, StartLimits,
+    end::End,
     handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
     numbers::Numbers,
     publisher::Publisher,
@@ -78,16 +79,6 @@ pub(super) struct Actor<D: Driver> {
     numbers: Numbers,
 }
 
-/// How a run of a session ended.
-#[derive(Debug)]
-pub(super) struct End {
-    pub(super) reason: Reason,
-    /// The device was unlinked: its profile is worthless.
-    pub(super) unlinked: bool,
-    /// Who asked for it and waits until Chrome is gone.
-    pub(super) asked: Vec<oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>>,
-}
-
 /// A start that ended before there was a page.
 #[derive(Debug)]
 struct NotOpened {
@@ -102,36 +93,6 @@ impl From<End> for NotOpened {
             end,
             chrome_output: Vec::new(),
         }
-    }
-}
-
-impl End {
-    pub(super) const fn of(reason: Reason) -> Self {
-        Self {
-            reason,
-            unlinked: false,
-            asked: Vec::new(),
-        }
-    }
-
-    pub(super) fn because(code: ReasonCode, detail: impl Into<String>) -> Self {
-        Self::of(Reason::new(code, detail))
-    }
-
-    pub(super) fn disconnect(
-        asked: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
-    ) -> Self {
-        Self {
-            asked: vec![asked],
-            ..Self::because(
-                ReasonCode::DisconnectRequested,
-                "disconnected on request; POST /connect starts it again",
-            )
-        }
-    }
-
-    pub(super) fn stopping() -> Self {
-        Self::because(ReasonCode::ShuttingDown, "the service is stopping")
     }
 }
 
@@ -430,11 +391,6 @@ fn warn_of(kept: std::io::Result<Evidence>) {
     if let Err(why) = kept {
         tracing::warn!(error = %why, "the evidence could not be kept (DATA_DIR): {why}");
     }
-}
-
-/// How long a wait lasts when nothing has a deadline: the loop then wakes for nothing else.
-pub(super) fn far_future() -> Instant {
-    Instant::now() + Duration::from_secs(24 * 60 * 60)
 }
 
 #[cfg(test)]

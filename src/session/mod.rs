@@ -17,6 +17,7 @@ mod actor;
 mod calls;
 mod code;
 mod doubt;
+mod end;
 mod error;
 mod evidence;
 mod handle;

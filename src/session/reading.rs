@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::{
-    AdapterReport, QrCode, Reason, ReasonCode, SessionState, actor::End, publisher::Publisher,
+    AdapterReport, QrCode, Reason, ReasonCode, SessionState, end::End, publisher::Publisher,
     state::Event,
 };
 use crate::whatsapp::{AdapterName, Standing, Trouble};

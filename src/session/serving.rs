@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DisconnectError, DisconnectOutcome, Evidence, EvidenceError, EvidenceFolder, Phase, Reason,
     ReasonCode, Recipient, SessionState, StartLimits,
-    actor::{ActorOptions, End, far_future},
+    actor::ActorOptions,
+    end::End,
     handle::{Command, LifeCommand, PageCommand, answer},
     numbers::Numbers,
     pairing::{Pairing, Request},
@@ -415,4 +416,9 @@ fn logged_out(asked: Vec<LogoutReply>) -> End {
         unlinked: true,
         asked,
     }
+}
+
+/// How long a wait lasts when nothing has a deadline: the loop then wakes for nothing else.
+fn far_future() -> Instant {
+    Instant::now() + Duration::from_secs(24 * 60 * 60)
 }

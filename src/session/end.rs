@@ -1,0 +1,45 @@
+//! How a run of a session ends: why, and who waits for it. What follows from that is the actor's part.
+
+use tokio::sync::oneshot;
+
+use super::{DisconnectError, DisconnectOutcome, Reason, ReasonCode};
+
+/// How a run of a session ended.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) reason: Reason,
+    /// The device was unlinked: its profile is worthless.
+    pub(super) unlinked: bool,
+    /// Who asked for it and waits until Chrome is gone.
+    pub(super) asked: Vec<oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>>,
+}
+
+impl End {
+    pub(super) const fn of(reason: Reason) -> Self {
+        Self {
+            reason,
+            unlinked: false,
+            asked: Vec::new(),
+        }
+    }
+
+    pub(super) fn because(code: ReasonCode, detail: impl Into<String>) -> Self {
+        Self::of(Reason::new(code, detail))
+    }
+
+    pub(super) fn disconnect(
+        asked: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
+    ) -> Self {
+        Self {
+            asked: vec![asked],
+            ..Self::because(
+                ReasonCode::DisconnectRequested,
+                "disconnected on request; POST /connect starts it again",
+            )
+        }
+    }
+
+    pub(super) fn stopping() -> Self {
+        Self::because(ReasonCode::ShuttingDown, "the service is stopping")
+    }
+}
