@@ -4,7 +4,6 @@
 //! operator mends them in one go. A variable that is set but empty counts as not set.
 
 use std::{
-    collections::HashMap,
     ffi::OsString,
     fmt,
     net::IpAddr,
@@ -19,6 +18,9 @@ use crate::{
 };
 
 mod parse;
+mod read;
+
+use read::Settings;
 
 /// The settings the service runs with.
 #[derive(Clone)]
@@ -185,7 +187,7 @@ impl Config {
     /// Reads the process environment and, for what is not set there, the file `dotenv`, which may be absent. With
     /// `sandbox` the sandbox is on whatever `SANDBOX` says.
     pub fn load(dotenv: &Path, sandbox: bool) -> Result<Self, ConfigError> {
-        let from_file = read_dotenv(dotenv)?;
+        let from_file = read::dotenv(dotenv)?;
         Self::from_lookup(|name| {
             if sandbox && name == "SANDBOX" {
                 return Some("true".into());
@@ -207,16 +209,9 @@ impl Config {
 
     /// Reads settings through `lookup`, which answers a variable's value.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        let mut settings = Settings {
-            lookup,
-            problems: Vec::new(),
-        };
+        let mut settings = Settings::new(lookup);
         let config = Self::read(&mut settings);
-        if settings.problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError(settings.problems))
-        }
+        settings.verdict().map(|()| config)
     }
 
     fn read(settings: &mut Settings<impl Fn(&str) -> Option<OsString>>) -> Self {
@@ -323,85 +318,6 @@ const DEFAULT_RATE_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
 
 /// More Chromes than this need a machine that an operator sizes on purpose (some 120 MB each: CHROME.md).
 const DEFAULT_MAX_SESSIONS: NonZeroUsize = NonZeroUsize::new(50).unwrap();
-
-/// Reads a `.env` file without touching the process environment: other threads may be reading that.
-fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, ConfigError> {
-    let pairs = match dotenvy::from_path_iter(path) {
-        Ok(pairs) => pairs,
-        Err(why) if why.not_found() => return Ok(HashMap::new()),
-        Err(why) => return Err(ConfigError(vec![format!("{}: {why}", path.display())])),
-    };
-    // The parser would put variables in the place of $NAME and so cut a secret short without a word.
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    if let Some(at) = text.lines().position(parse::has_open_dollar) {
-        return Err(ConfigError(vec![format!(
-            "{}: line {}: a value with $ in it must stand in single quotes",
-            path.display(),
-            at + 1
-        )]));
-    }
-    // A complaint of the parser repeats the line, which may hold a secret.
-    let unreadable = |_| {
-        ConfigError(vec![format!(
-            "{}: a line is not NAME=value",
-            path.display()
-        )])
-    };
-    pairs.collect::<Result<_, _>>().map_err(unreadable)
-}
-
-/// Reads variables and gathers what is wrong with them.
-struct Settings<F> {
-    lookup: F,
-    problems: Vec<String>,
-}
-
-impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
-    fn limits(&mut self) -> StartLimits {
-        let usual = StartLimits::default();
-        let mut seconds = |name, default| self.parsed(name, default, parse::seconds);
-        StartLimits {
-            launch: seconds("LAUNCH_TIMEOUT_SECONDS", usual.launch),
-            navigate: seconds("NAVIGATE_TIMEOUT_SECONDS", usual.navigate),
-            inject: seconds("INJECT_TIMEOUT_SECONDS", usual.inject),
-            code: seconds("CODE_TIMEOUT_SECONDS", usual.code),
-            scan: seconds("QR_TIMEOUT_SECONDS", usual.scan),
-            sync: seconds("SYNC_TIMEOUT_SECONDS", usual.sync),
-        }
-    }
-
-    /// The variable as a secret. One that is set but empty is a slip that would leave a door open.
-    fn secret(&mut self, name: &str) -> Option<Secret> {
-        let is_blank = |raw: OsString| raw.to_str().is_some_and(|raw| raw.trim().is_empty());
-        if (self.lookup)(name).is_some_and(is_blank) {
-            let why = "is set but empty: give it a value, or remove it";
-            self.problems.push(format!("{name}: {why}"));
-            return None;
-        }
-        self.parsed(name, None, |raw| Ok(Some(Secret(raw.to_owned()))))
-    }
-
-    /// The variable's value through `parse`; `default` when it is not set, empty or wrong. A value is never repeated
-    /// in a complaint: it may be a secret.
-    fn parsed<T>(
-        &mut self,
-        name: &str,
-        default: T,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> T {
-        let Some(raw) = (self.lookup)(name).filter(|raw| !raw.is_empty()) else {
-            return default;
-        };
-        let parsed = raw
-            .to_str()
-            .ok_or_else(|| "is not valid UTF-8".to_owned())
-            .and_then(|raw| parse(raw.trim()));
-        parsed.unwrap_or_else(|why| {
-            self.problems.push(format!("{name}: {why}"));
-            default
-        })
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -23,11 +23,12 @@
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
-//! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`whatsapp`], [`browser`]; then [`config`], [`qr`],
-//! [`telemetry`], [`sandbox`].
+//! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`whatsapp`], [`browser`]; then [`config`], [`command`],
+//! [`qr`], [`telemetry`], [`sandbox`].
 
 pub mod app;
 pub mod browser;
+pub mod command;
 pub mod config;
 pub mod http;
 pub mod ledger;

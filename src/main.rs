@@ -6,7 +6,7 @@ use std::{path::Path, process::ExitCode};
 
 use clap::Parser;
 use rustix::process::Signal;
-use session_manager::{app::App, config::Config, telemetry};
+use session_manager::{app::App, command::Command, config::Config, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A bad configuration, as in sysexits.h.
@@ -18,8 +18,10 @@ const EX_USAGE: u8 = 64;
 #[command(version)]
 struct Arguments {
     /// Use a simulated WhatsApp Web and phone instead of the real one (SANDBOX=1).
-    #[arg(long)]
+    #[arg(long, global = true)]
     sandbox: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 #[tokio::main]
@@ -36,7 +38,10 @@ async fn main() -> ExitCode {
         complain(&why.to_string());
         return ExitCode::FAILURE;
     }
-    let Err(why) = serve(config).await else {
+    let ended = match arguments.command.unwrap_or_default() {
+        Command::Serve => serve(config).await,
+    };
+    let Err(why) = ended else {
         return ExitCode::SUCCESS;
     };
     tracing::error!("session-manager failed: {why}");

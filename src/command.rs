@@ -1,0 +1,14 @@
+//! What the binary can be told to do, besides its settings.
+//!
+//! Each subcommand has a file of its own under this one, which says what it needs; `serve` is what it does without any.
+//! Only this module and `main` talk to a terminal.
+
+use clap::Subcommand;
+
+/// What to do.
+#[derive(Clone, Debug, Default, Subcommand)]
+pub enum Command {
+    /// Run the service. This is what happens without a subcommand.
+    #[default]
+    Serve,
+}

@@ -1,0 +1,103 @@
+//! How settings are read: from variables and the file `.env`, with every fault gathered.
+//!
+//! Knows no setting by itself but those of a start, which come as one.
+
+use std::{collections::HashMap, ffi::OsString, path::Path};
+
+use super::{ConfigError, Secret, parse};
+use crate::session::StartLimits;
+
+/// Reads a `.env` file without touching the process environment: other threads may be reading that.
+pub(super) fn dotenv(path: &Path) -> Result<HashMap<String, String>, ConfigError> {
+    let pairs = match dotenvy::from_path_iter(path) {
+        Ok(pairs) => pairs,
+        Err(why) if why.not_found() => return Ok(HashMap::new()),
+        Err(why) => return Err(ConfigError(vec![format!("{}: {why}", path.display())])),
+    };
+    // The parser would put variables in the place of $NAME and so cut a secret short without a word.
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    if let Some(at) = text.lines().position(parse::has_open_dollar) {
+        return Err(ConfigError(vec![format!(
+            "{}: line {}: a value with $ in it must stand in single quotes",
+            path.display(),
+            at + 1
+        )]));
+    }
+    // A complaint of the parser repeats the line, which may hold a secret.
+    let unreadable = |_| {
+        ConfigError(vec![format!(
+            "{}: a line is not NAME=value",
+            path.display()
+        )])
+    };
+    pairs.collect::<Result<_, _>>().map_err(unreadable)
+}
+
+/// Reads variables and gathers what is wrong with them.
+pub(super) struct Settings<F> {
+    pub(super) lookup: F,
+    problems: Vec<String>,
+}
+
+impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
+    pub(super) const fn new(lookup: F) -> Self {
+        Self {
+            lookup,
+            problems: Vec::new(),
+        }
+    }
+
+    /// Whether all that was read is right.
+    pub(super) fn verdict(self) -> Result<(), ConfigError> {
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(self.problems))
+        }
+    }
+
+    pub(super) fn limits(&mut self) -> StartLimits {
+        let usual = StartLimits::default();
+        let mut seconds = |name, default| self.parsed(name, default, parse::seconds);
+        StartLimits {
+            launch: seconds("LAUNCH_TIMEOUT_SECONDS", usual.launch),
+            navigate: seconds("NAVIGATE_TIMEOUT_SECONDS", usual.navigate),
+            inject: seconds("INJECT_TIMEOUT_SECONDS", usual.inject),
+            code: seconds("CODE_TIMEOUT_SECONDS", usual.code),
+            scan: seconds("QR_TIMEOUT_SECONDS", usual.scan),
+            sync: seconds("SYNC_TIMEOUT_SECONDS", usual.sync),
+        }
+    }
+
+    /// The variable as a secret. One that is set but empty is a slip that would leave a door open.
+    pub(super) fn secret(&mut self, name: &str) -> Option<Secret> {
+        let is_blank = |raw: OsString| raw.to_str().is_some_and(|raw| raw.trim().is_empty());
+        if (self.lookup)(name).is_some_and(is_blank) {
+            let why = "is set but empty: give it a value, or remove it";
+            self.problems.push(format!("{name}: {why}"));
+            return None;
+        }
+        self.parsed(name, None, |raw| Ok(Some(Secret(raw.to_owned()))))
+    }
+
+    /// The variable's value through `parse`; `default` when it is not set, empty or wrong. A value is never repeated
+    /// in a complaint: it may be a secret.
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> T {
+        let Some(raw) = (self.lookup)(name).filter(|raw| !raw.is_empty()) else {
+            return default;
+        };
+        let parsed = raw
+            .to_str()
+            .ok_or_else(|| "is not valid UTF-8".to_owned())
+            .and_then(|raw| parse(raw.trim()));
+        parsed.unwrap_or_else(|why| {
+            self.problems.push(format!("{name}: {why}"));
+            default
+        })
+    }
+}
