@@ -159,7 +159,7 @@ impl Reason {
         let (code, detail) = match trouble {
             Trouble::OpenedElsewhere => (
                 ReasonCode::OpenedElsewhere,
-                "WhatsApp Web was opened in another window with this profile; close that one, or set TAKE_OVER=true",
+                "WhatsApp Web was opened in another window with this profile; with TAKE_OVER=true (the default) it is taken back by itself, else close that window",
             ),
             Trouble::UpdateRequired => (
                 ReasonCode::UpdateRequired,

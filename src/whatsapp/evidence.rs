@@ -67,7 +67,7 @@ pub enum LeftOut {
     NoAnswer,
     /// It may show chats.
     #[error(
-        "the account is linked, or has been, and the page may show its chats: EVIDENCE_OF_CHATS=true keeps them too"
+        "the page may show an account's chats (one is linked, or has been, or the login screen has given way to something unknown): EVIDENCE_OF_CHATS=true keeps them too"
     )]
     Chats,
     /// It shows a code that could not be painted over.
