@@ -1,6 +1,7 @@
 //! Real PM2 from npm starts, restarts and stops the service from `ecosystem.config.js`.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Instant,
@@ -58,6 +59,13 @@ impl Pm2 {
         said
     }
 
+    /// All that PM2 has written down of what the service said.
+    fn log(&self) -> String {
+        let files = fs::read_dir(self.daemon.path().join("logs")).unwrap();
+        let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+        texts.collect()
+    }
+
     /// What PM2 knows of the service.
     fn process(&self) -> Value {
         let list = self.succeeds(&["jlist"]);
@@ -87,6 +95,7 @@ async fn pm2_starts_restarts_and_stops_the_service_and_no_chrome_is_left() {
         ("SANDBOX_ACK_SECONDS", "0.1".into()),
         ("TOKENS_DIR", home.tokens()),
         ("DATA_DIR", home.data()),
+        ("RUST_LOG", "debug".into()),
     ];
     let pm2 = Pm2::new(home, environment);
     pm2.succeeds(&["start", "ecosystem.config.js"]);
@@ -122,6 +131,12 @@ async fn pm2_starts_restarts_and_stops_the_service_and_no_chrome_is_left() {
     // 0 says that it stopped in order and was not killed.
     assert_eq!(pm2.process()["pm2_env"]["exit_code"], 0);
     pm2.home.assert_nobody_is_left();
+    let log = pm2.log();
+    assert!(
+        log.contains("session 51") || log.contains("session.id"),
+        "{log}"
+    );
+    assert_eq!(service.secrets().found_in(&log), [""; 0]);
 }
 
 #[test]
