@@ -17,9 +17,11 @@ use crate::{
     whatsapp::AdapterName,
 };
 
+mod client;
 mod parse;
 mod read;
 
+pub use client::{ClientConfig, KeySource};
 use read::Settings;
 
 /// The settings the service runs with.
@@ -157,7 +159,7 @@ pub enum LogFormat {
 pub struct Secret(String);
 
 impl Secret {
-    /// The text, for a comparison and nothing else.
+    /// The text, to compare it or to show it to the service that asks for it, and nothing else.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -187,17 +189,12 @@ impl Config {
     /// Reads the process environment and, for what is not set there, the file `dotenv`, which may be absent. With
     /// `sandbox` the sandbox is on whatever `SANDBOX` says.
     pub fn load(dotenv: &Path, sandbox: bool) -> Result<Self, ConfigError> {
-        let from_file = read::dotenv(dotenv)?;
+        let variables = read::variables(dotenv)?;
         Self::from_lookup(|name| {
             if sandbox && name == "SANDBOX" {
                 return Some("true".into());
             }
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the one place that reads the environment"
-            )]
-            let set = std::env::var_os(name);
-            set.or_else(|| from_file.get(name).map(OsString::from))
+            variables(name)
         })
     }
 

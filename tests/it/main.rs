@@ -24,4 +24,5 @@ mod pm2;
 mod sandbox;
 mod sends;
 mod starts;
+mod terminal;
 mod troubles;
