@@ -1,20 +1,119 @@
 //! What the binary can be told to do, besides its settings.
 //!
-//! Each subcommand has a file of its own under this one, which says what it needs; `serve` is what it does without any.
-//! Only this module and `main` talk to a terminal.
+//! Each subcommand has a file of its own under this one, which says what it needs; `serve` is what it does without any. The
+//! others are thin clients of the HTTP API: they know what an answer says to a person, and leave every decision to the
+//! service. Only this module and `main` talk to a terminal.
 
+mod client;
+mod exit;
+mod health;
 mod key;
+mod qr;
+mod screen;
+mod send;
+mod status;
 
-use clap::Subcommand;
+use std::{io, path::Path};
+
+use clap::{Args, Subcommand};
+use client::ClientError;
+pub use exit::Exit;
 pub use key::KeyCommand;
 
+use crate::config::Config;
+
 /// What to do.
-#[derive(Clone, Debug, Default, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Run the service. This is what happens without a subcommand.
-    #[default]
-    Serve,
+    Serve(ServeArguments),
+    /// Link a phone: show a session's code in this terminal until the session is READY.
+    Qr(qr::Arguments),
+    /// Show what the sessions are doing.
+    Status(status::Arguments),
+    /// Send a text and say what became of it.
+    Send(send::Arguments),
+    /// Ask whether the service is up; this needs no key.
+    Health(health::Arguments),
     /// Make, show and revoke keys, each with its own rights.
     #[command(subcommand)]
     Key(KeyCommand),
+}
+
+/// How the service is to run, besides its settings.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ServeArguments {
+    /// Use a simulated WhatsApp Web and phone instead of the real one (SANDBOX=1).
+    #[arg(long)]
+    pub sandbox: bool,
+}
+
+/// Why a command could not be carried out.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the terminal cannot be used: {0}")]
+    Terminal(#[from] io::Error),
+}
+
+impl Command {
+    /// Does it, for all but [`Command::Serve`], which is `main`'s. `dotenv` is the file with settings, which may be absent.
+    pub async fn run(self, dotenv: &Path) -> Exit {
+        let (outcome, wants_json) = match self {
+            Self::Serve(_) => (Ok(Exit::Done), false),
+            Self::Key(command) => return keys(command, dotenv),
+            Self::Qr(arguments) => (qr::run(&arguments, dotenv).await, arguments.wants_json()),
+            Self::Status(arguments) => (
+                status::run(&arguments, dotenv).await,
+                arguments.wants_json(),
+            ),
+            Self::Send(arguments) => (send::run(&arguments, dotenv).await, arguments.wants_json()),
+            Self::Health(arguments) => (
+                health::run(&arguments, dotenv).await,
+                arguments.wants_json(),
+            ),
+        };
+        outcome.unwrap_or_else(|fault| explain(&fault, wants_json))
+    }
+}
+
+/// Keys are a matter of a file, and of no service.
+fn keys(command: KeyCommand, dotenv: &Path) -> Exit {
+    let config = match Config::load(dotenv, false) {
+        Ok(config) => config,
+        Err(faults) => {
+            screen::remark(&format!(
+                "session-manager: the settings are wrong:\n{faults}"
+            ));
+            return Exit::Misconfigured;
+        }
+    };
+    match command.run(&config) {
+        Ok(()) => Exit::Done,
+        Err(why) => {
+            screen::remark(&format!("session-manager: {why}"));
+            Exit::Failed
+        }
+    }
+}
+
+fn explain(fault: &Fault, wants_json: bool) -> Exit {
+    match fault {
+        // Who reads the answer has read enough.
+        Fault::Terminal(why) if why.kind() == io::ErrorKind::BrokenPipe => {
+            return Exit::Signalled(exit::SIGPIPE);
+        }
+        Fault::Client(why) if wants_json => {
+            // There is nobody left to tell.
+            let _closed = screen::say(&why.json().to_string());
+        }
+        Fault::Client(_) | Fault::Terminal(_) => {
+            screen::remark(&format!("session-manager: {fault}"));
+        }
+    }
+    match fault {
+        Fault::Client(why) => why.exit(),
+        Fault::Terminal(_) => Exit::Failed,
+    }
 }

@@ -18,10 +18,12 @@ use crate::{
     whatsapp::AdapterName,
 };
 
+mod client;
 mod exposure;
 mod parse;
 mod read;
 
+pub use client::{ClientConfig, KeySource};
 use read::Settings;
 
 /// The settings the service runs with.
@@ -175,7 +177,7 @@ pub enum LogFormat {
 pub struct Secret(String);
 
 impl Secret {
-    /// The text, for a comparison and nothing else.
+    /// The text, to compare it or to show it to the service that asks for it, and nothing else.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -219,17 +221,12 @@ impl Config {
         dotenv: &Path,
         sandbox: bool,
     ) -> Result<impl Fn(&str) -> Option<OsString>, ConfigError> {
-        let from_file = read::dotenv(dotenv)?;
+        let variables = read::variables(dotenv)?;
         Ok(move |name: &str| {
             if sandbox && name == "SANDBOX" {
                 return Some("true".into());
             }
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the one place that reads the environment"
-            )]
-            let set = std::env::var_os(name);
-            set.or_else(|| from_file.get(name).map(OsString::from))
+            variables(name)
         })
     }
 

@@ -1,25 +1,33 @@
-//! The command `session-manager`: reads arguments and settings, starts the service, says how it ended.
+//! The command `session-manager`: reads arguments and settings, starts the service or another command, says how it ended.
 //!
-//! Exit codes: 0 stopped on request, 1 failed, 64 the settings are wrong (a supervisor need not try again).
+//! Exit codes of the service: 0 stopped on request, 1 failed, 64 the settings are wrong (a supervisor need not try again).
+//! Those of the other commands: `command::Exit`.
 
 use std::{path::Path, process::ExitCode};
 
 use clap::Parser;
 use rustix::process::Signal;
-use session_manager::{app::App, command::Command, config::Config, telemetry};
+use session_manager::{
+    app::App,
+    command::{Command, ServeArguments},
+    config::Config,
+    telemetry,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A bad configuration, as in sysexits.h.
 const EX_USAGE: u8 = 64;
+
+/// Settings that are not in the environment.
+const DOTENV: &str = ".env";
 
 /// Keeps one headless Chrome per WhatsApp account and serves them over HTTP. Settings are environment variables or lines
 /// of the file .env; .env.example lists them all.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Use a simulated WhatsApp Web and phone instead of the real one (SANDBOX=1).
-    #[arg(long, global = true)]
-    sandbox: bool,
+    #[command(flatten)]
+    serve: ServeArguments,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -27,34 +35,21 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (command, dotenv) = (arguments.command.unwrap_or_default(), Path::new(".env"));
-    let loaded = match command {
-        Command::Serve => Config::load_to_serve(dotenv, arguments.sandbox),
-        Command::Key(_) => Config::load(dotenv, arguments.sandbox),
-    };
-    let config = match loaded {
+    match arguments.command {
+        None => serve(arguments.serve.sandbox).await,
+        Some(Command::Serve(own)) => serve(arguments.serve.sandbox || own.sandbox).await,
+        Some(command) => command.run(Path::new(DOTENV)).await.into(),
+    }
+}
+
+async fn serve(sandbox: bool) -> ExitCode {
+    let config = match Config::load_to_serve(Path::new(DOTENV), sandbox) {
         Ok(config) => config,
         Err(faults) => {
             complain(&format!("the settings are wrong:\n{faults}"));
             return ExitCode::from(EX_USAGE);
         }
     };
-    match command {
-        Command::Serve => serve(config).await,
-        Command::Key(command) => told(command.run(&config)),
-    }
-}
-
-/// How a command of a moment ended: what it has to say goes to whoever gave it.
-fn told(ended: Result<(), Box<dyn std::error::Error>>) -> ExitCode {
-    let Err(why) = ended else {
-        return ExitCode::SUCCESS;
-    };
-    complain(&why.to_string());
-    ExitCode::FAILURE
-}
-
-async fn serve(config: Config) -> ExitCode {
     if let Err(why) = telemetry::init(config.log_format, &config.log_filter) {
         complain(&why.to_string());
         return ExitCode::FAILURE;

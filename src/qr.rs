@@ -10,10 +10,11 @@ use std::{fmt, io::Cursor};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use image::{ImageFormat, Luma};
-use qrcode::{
-    EcLevel, QrCode,
-    render::{svg, unicode::Dense1x2},
-};
+use qrcode::{EcLevel, QrCode, render::svg};
+
+mod terminal;
+
+pub use terminal::{Blocks, Ink, QUIET_ZONE};
 
 /// The least width of a picture. Below some 300 pixels a phone must come uncomfortably close to a desktop screen.
 const MIN_WIDTH: u32 = 400;
@@ -85,14 +86,19 @@ impl QrPicture {
     ///
     /// A block is drawn where the code is *light*: terminals are mostly dark, and readers want dark on light.
     pub fn ascii(&self) -> String {
-        let mut lines = self
-            .code
-            .render()
-            .dark_color(Dense1x2::Light)
-            .light_color(Dense1x2::Dark)
-            .build();
+        let mut lines = self.lines(Blocks::Half, Ink::Light, QUIET_ZONE).join("\n");
         lines.push('\n');
         lines
+    }
+
+    /// Lines of blocks for a terminal, with so many modules of white around the code.
+    pub fn lines(&self, blocks: Blocks, ink: Ink, quiet: usize) -> Vec<String> {
+        terminal::lines(&self.code, blocks, ink, quiet)
+    }
+
+    /// How many modules it is wide, and high, without the white around it.
+    pub fn modules(&self) -> usize {
+        self.code.width()
     }
 }
 
@@ -101,7 +107,7 @@ mod tests {
     use super::*;
 
     /// As WhatsApp Web shows them since 2026: a URL with five parts, some 240 characters.
-    fn login_code() -> String {
+    pub(super) fn login_code() -> String {
         let part = |n: usize| "q7Zx+/".repeat(8)[..n].to_owned() + "=";
         format!(
             "https://wa.me/settings/linked_devices#2@{},{},{},{},1",
@@ -112,7 +118,7 @@ mod tests {
         )
     }
 
-    fn read(picture: image::GrayImage) -> String {
+    pub(super) fn read(picture: image::GrayImage) -> String {
         let mut picture = rqrr::PreparedImage::prepare(picture);
         let grids = picture.detect_grids();
         assert_eq!(grids.len(), 1, "one code is in the picture");

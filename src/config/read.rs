@@ -13,8 +13,23 @@ use std::{
 use super::{CodeLives, ConfigError, PAIRING_LIFE, SandboxSettings, Secret, parse};
 use crate::session::StartLimits;
 
+/// What is set: the process environment, and the file `dotenv` for what is not set there.
+pub(super) fn variables(
+    dotenv: &Path,
+) -> Result<impl Fn(&str) -> Option<OsString> + use<>, ConfigError> {
+    let from_file = self::dotenv(dotenv)?;
+    Ok(move |name: &str| {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that reads the environment"
+        )]
+        let set = std::env::var_os(name);
+        set.or_else(|| from_file.get(name).map(OsString::from))
+    })
+}
+
 /// Reads a `.env` file without touching the process environment: other threads may be reading that.
-pub(super) fn dotenv(path: &Path) -> Result<HashMap<String, String>, ConfigError> {
+fn dotenv(path: &Path) -> Result<HashMap<String, String>, ConfigError> {
     let pairs = match dotenvy::from_path_iter(path) {
         Ok(pairs) => pairs,
         Err(why) if why.not_found() => return Ok(HashMap::new()),

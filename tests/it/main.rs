@@ -25,4 +25,5 @@ mod restarts;
 mod sandbox;
 mod sends;
 mod starts;
+mod terminal;
 mod troubles;

@@ -70,6 +70,11 @@ impl Api {
         &self.secrets
     }
 
+    /// Where the service is.
+    pub(crate) fn url(&self) -> &str {
+        &self.service
+    }
+
     /// Where its WhatsApp is.
     pub(crate) fn sandbox(&self) -> &str {
         &self.sandbox

@@ -8,6 +8,7 @@ pub(crate) mod disk;
 pub(crate) mod page;
 pub(crate) mod secrets;
 pub(crate) mod site;
+pub(crate) mod terminal;
 
 mod api;
 mod home;

@@ -1,0 +1,264 @@
+//! The service as a command sees it: one address, one key, JSON in and out.
+//!
+//! Responsible for reaching it and for saying plainly why it cannot be reached. What an answer means is for the command.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use reqwest::{Method, RequestBuilder, StatusCode, redirect::Policy};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::exit::Exit;
+use crate::{
+    config::{ClientConfig, ConfigError, KeySource, Secret},
+    session::ClienteId,
+};
+
+/// The service is on this machine, or one hop away.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A read answers from memory within milliseconds, on a crowded machine within a second or two.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the service is, and how it is to be answered.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "The service")]
+pub(super) struct Connection {
+    /// Where the service listens [default: as HOST and PORT say, in the environment or in the file .env].
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "A file that holds the API key [default: SESSION_MANAGER_KEY, then API_KEY, in the environment or in .env]"
+    )]
+    key_file: Option<PathBuf>,
+    /// Print the API's own JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// A service that may answer.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    url: String,
+    key: Option<(Secret, KeySource)>,
+}
+
+/// Why there is no answer that helps. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    #[error("the settings are wrong:\n{0}")]
+    Settings(#[from] ConfigError),
+    #[error("--url must be an http:// address, such as http://127.0.0.1:3001")]
+    InvalidUrl,
+    #[error(
+        "this command speaks no TLS: give the service's own http:// address on its machine, or forward it: ssh -L 3001:127.0.0.1:3001 HOST"
+    )]
+    Tls,
+    #[error("the HTTP client cannot be set up: {0}")]
+    Setup(reqwest::Error),
+    #[error(
+        "no service answers at {url} ({why}); start it (`session-manager`, or `pm2 start ecosystem.config.js`), or say where it is with --url"
+    )]
+    NotRunning { url: String, why: String },
+    #[error("the service at {url} did not answer within {} s", after.as_secs())]
+    TooSlow { url: String, after: Duration },
+    #[error("what answers at {url} is no session-manager: {why}; say where it is with --url")]
+    NotOurs { url: String, why: String },
+    #[error("{}", unauthorized(.url, *.given))]
+    Unauthorized {
+        url: String,
+        given: Option<KeySource>,
+    },
+    #[error("{}", refused(.code, .message, .body))]
+    Refused {
+        status: StatusCode,
+        code: String,
+        message: String,
+        /// The answer whole, for `--json`.
+        body: Value,
+    },
+}
+
+fn unauthorized(url: &str, given: Option<KeySource>) -> String {
+    match given {
+        None => format!(
+            "the service at {url} asks for a key: set SESSION_MANAGER_KEY (or API_KEY, in the environment or in .env), or use --key-file"
+        ),
+        Some(source) => {
+            let source = match source {
+                KeySource::File => "the key of --key-file",
+                KeySource::OwnVariable => "SESSION_MANAGER_KEY",
+                KeySource::ServiceVariable => "API_KEY",
+            };
+            format!("the service at {url} does not take {source}")
+        }
+    }
+}
+
+/// What the service says, with the state of the session and the remedy where it gives them.
+fn refused(code: &str, message: &str, body: &Value) -> String {
+    let text = |name: &str| body[name].as_str().filter(|text| !text.is_empty());
+    let state = text("state").map_or_else(String::new, |state| format!(", {state}"));
+    let detail = text("detail").filter(|detail| *detail != message);
+    let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
+    format!("{message} ({code}{state}){detail}")
+}
+
+impl ClientError {
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) | Self::InvalidUrl | Self::Tls => Exit::Misconfigured,
+            Self::NotRunning { .. } | Self::TooSlow { .. } | Self::NotOurs { .. } => {
+                Exit::Unreachable
+            }
+            Self::Unauthorized { .. } => Exit::Refused,
+            Self::Refused { status, .. } if *status == StatusCode::FORBIDDEN => Exit::Refused,
+            Self::Setup(_) | Self::Refused { .. } => Exit::Failed,
+        }
+    }
+
+    /// The same as an answer of the API would have it.
+    pub(super) fn json(&self) -> Value {
+        let code = match self {
+            Self::Refused { body, .. } => return body.clone(),
+            Self::Settings(_) | Self::InvalidUrl | Self::Tls => "MISCONFIGURED",
+            Self::Unauthorized { .. } => "UNAUTHORIZED",
+            Self::Setup(_) | Self::NotRunning { .. } => "SERVICE_UNREACHABLE",
+            Self::TooSlow { .. } => "SERVICE_TOO_SLOW",
+            Self::NotOurs { .. } => "NOT_SESSION_MANAGER",
+        };
+        let message = self.to_string();
+        json!({"success": false, "code": code, "message": message, "error": message})
+    }
+}
+
+impl Client {
+    /// Finds out where the service is, without speaking to it.
+    pub(super) fn new(connection: &Connection, dotenv: &Path) -> Result<Self, ClientError> {
+        let config = ClientConfig::load(dotenv, connection.key_file.as_deref())?;
+        let url = connection.url.clone().unwrap_or(config.url);
+        let url = url.trim_end_matches('/').to_owned();
+        if url.starts_with("https://") {
+            return Err(ClientError::Tls);
+        }
+        if reqwest::Url::parse(&url).is_err() || !url.starts_with("http://") {
+            return Err(ClientError::InvalidUrl);
+        }
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            // The key goes to the service and to nobody that it, or the environment, points to.
+            .redirect(Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(ClientError::Setup)?;
+        Ok(Self {
+            http,
+            url,
+            key: config.key,
+        })
+    }
+
+    pub(super) fn get(&self, path: &str) -> RequestBuilder {
+        self.http
+            .request(Method::GET, format!("{}{path}", self.url))
+    }
+
+    pub(super) fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        let url = format!("{}{path}", self.url);
+        self.http.request(Method::POST, url).json(body)
+    }
+
+    /// The status of one session.
+    pub(super) async fn status(&self, id: &ClienteId) -> Result<Answer, ClientError> {
+        let request = self.get("/status").query(&[("cliente_id", id.as_str())]);
+        self.ask(request, READ_TIMEOUT).await
+    }
+
+    /// Sends a request with the key and reads the answer whole, within `patience`.
+    pub(super) async fn ask(
+        &self,
+        request: RequestBuilder,
+        patience: Duration,
+    ) -> Result<Answer, ClientError> {
+        let request = match &self.key {
+            Some((key, _)) => request.header("x-api-key", key.reveal()),
+            None => request,
+        };
+        let exchange = async {
+            let response = request.timeout(patience).send().await?;
+            Ok((response.status(), response.bytes().await?))
+        };
+        let (status, bytes) = exchange
+            .await
+            .map_err(|why| self.no_answer(&why, patience))?;
+        let body: Value =
+            serde_json::from_slice(&bytes).map_err(|_not_json| ClientError::NotOurs {
+                url: self.url.clone(),
+                why: format!("it answers {status} without JSON"),
+            })?;
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(ClientError::Unauthorized {
+                url: self.url.clone(),
+                given: self.key.as_ref().map(|(_, source)| *source),
+            });
+        }
+        if status.is_success() {
+            return Ok(Answer { body });
+        }
+        let text = |name: &str| body[name].as_str().map(str::to_owned);
+        match (text("code"), text("message")) {
+            (Some(code), Some(message)) => Err(ClientError::Refused {
+                status,
+                code,
+                message,
+                body,
+            }),
+            _ => Err(ClientError::NotOurs {
+                url: self.url.clone(),
+                why: format!("it answers {status}"),
+            }),
+        }
+    }
+
+    fn no_answer(&self, why: &reqwest::Error, patience: Duration) -> ClientError {
+        let url = self.url.clone();
+        if why.is_timeout() && !why.is_connect() {
+            return ClientError::TooSlow {
+                url,
+                after: patience,
+            };
+        }
+        // The last cause is the system's own word, such as "Connection refused".
+        let mut cause: &dyn std::error::Error = why;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        ClientError::NotRunning {
+            url,
+            why: cause.to_string(),
+        }
+    }
+}
+
+/// An answer that is no error.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// Its body as a type. An older or newer service may lack what this command needs.
+    pub(super) fn read<T: DeserializeOwned>(&self, client: &Client) -> Result<T, ClientError> {
+        serde_json::from_value(self.body.clone()).map_err(|why| ClientError::NotOurs {
+            url: client.url.clone(),
+            why: why.to_string(),
+        })
+    }
+}

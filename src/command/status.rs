@@ -1,0 +1,326 @@
+//! `status`: what the sessions are doing, as a table; one of them in detail.
+
+use std::{path::Path, time::Duration};
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Deserialize;
+use tokio::time::interval;
+
+use super::{
+    Fault,
+    client::{Answer, Client, ClientError, Connection, READ_TIMEOUT},
+    exit::{CODES, Exit},
+    screen::{Interrupts, Screen, Size, remark, say},
+};
+use crate::session::ClienteId;
+
+/// How often `--watch` looks: fast enough for a person, nothing for the service.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Show what the sessions are doing.
+///
+/// All sessions that the service knows, as a table. When one is named: that one in detail, and the exit code says whether it
+/// can send: 0 when it is READY, else 1.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = CODES)]
+pub struct Arguments {
+    /// The session; all of them when left out.
+    cliente_id: Option<ClienteId>,
+    /// Keep looking, every two seconds, until Ctrl-C.
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Arguments {
+    pub(super) fn wants_json(&self) -> bool {
+        self.connection.json
+    }
+}
+
+/// What matters of `GET /sessions` here.
+#[derive(Debug, Deserialize)]
+struct Sessions {
+    details: Vec<Session>,
+}
+
+/// What matters of `GET /status` here.
+#[derive(Debug, Deserialize)]
+struct Session {
+    #[serde(rename = "session")]
+    id: String,
+    state: String,
+    since: Timestamp,
+    reason: Option<String>,
+    detail: Option<String>,
+    phase: Option<Phase>,
+    failed_phase: Option<String>,
+    account: Option<String>,
+    sync_percent: Option<u8>,
+    adapter: Adapter,
+    chrome_pid: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Phase {
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Adapter {
+    serving: Option<String>,
+    missing: Vec<String>,
+}
+
+pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fault> {
+    let client = Client::new(&arguments.connection, dotenv)?;
+    if !arguments.watch {
+        return once(arguments, &client).await;
+    }
+    let mut interrupts = Interrupts::catch()?;
+    tokio::select! {
+        signal = interrupts.next() => Ok(Exit::Signalled(signal)),
+        fault = watch(arguments, &client) => Err(fault),
+    }
+}
+
+async fn once(arguments: &Arguments, client: &Client) -> Result<Exit, Fault> {
+    let answer = ask(arguments, client).await?;
+    if answer.body["state"] == "DISCONNECTED"
+        && let Some(id) = answer.body["session"].as_str()
+        && !is_known(id, client).await?
+    {
+        remark(&format!(
+            "session-manager: the service knows no session {id}: it was never connected there; `session-manager status` shows all"
+        ));
+    }
+    let exit = match arguments.cliente_id {
+        Some(_) if answer.body["state"] != "READY" => Exit::Failed,
+        Some(_) | None => Exit::Done,
+    };
+    if arguments.connection.json {
+        say(&answer.body.to_string())?;
+    } else {
+        for line in in_words(arguments, client, &answer)? {
+            say(&line)?;
+        }
+    }
+    Ok(exit)
+}
+
+/// A session that was never seen has a status like any other that is not running.
+async fn is_known(id: &str, client: &Client) -> Result<bool, ClientError> {
+    let all = client.ask(client.get("/sessions"), READ_TIMEOUT).await?;
+    let all: Sessions = all.read(client)?;
+    Ok(all.details.iter().any(|session| session.id == id))
+}
+
+/// Ends only with a fault. Where there is no terminal to draw on, one answer follows the other.
+async fn watch(arguments: &Arguments, client: &Client) -> Fault {
+    let look = async {
+        let mut screen = Screen::is_there().then(Screen::open).transpose()?;
+        let mut ticks = interval(WATCH_INTERVAL);
+        loop {
+            ticks.tick().await;
+            let answer = ask(arguments, client).await?;
+            let lines = in_words(arguments, client, &answer)?;
+            if let Some(screen) = &mut screen {
+                screen.draw(&cut(lines, Screen::size()))?;
+            } else {
+                say(&lines.join("\n"))?;
+            }
+        }
+    };
+    let ended: Result<std::convert::Infallible, Fault> = look.await;
+    match ended {
+        Ok(never) => match never {},
+        Err(fault) => fault,
+    }
+}
+
+/// What fits the window: a line that wraps would push the first ones out of it.
+fn cut(lines: Vec<String>, size: Size) -> Vec<String> {
+    let cut = |line: String| line.chars().take(size.columns).collect();
+    lines.into_iter().take(size.lines).map(cut).collect()
+}
+
+async fn ask(arguments: &Arguments, client: &Client) -> Result<Answer, ClientError> {
+    match &arguments.cliente_id {
+        Some(id) => client.status(id).await,
+        None => client.ask(client.get("/sessions"), READ_TIMEOUT).await,
+    }
+}
+
+fn in_words(
+    arguments: &Arguments,
+    client: &Client,
+    answer: &Answer,
+) -> Result<Vec<String>, ClientError> {
+    let now = Timestamp::now();
+    Ok(match &arguments.cliente_id {
+        Some(_) => one(&answer.read(client)?, now),
+        None => table(&answer.read::<Sessions>(client)?.details, now),
+    })
+}
+
+fn table(sessions: &[Session], now: Timestamp) -> Vec<String> {
+    if sessions.is_empty() {
+        return vec![
+            "no sessions yet: `session-manager qr 51` starts one and shows its code".to_owned(),
+        ];
+    }
+    let head = ["SESSION", "STATE", "FOR", "ACCOUNT", "ADAPTER", "REASON"].map(str::to_owned);
+    let rows = sessions.iter().map(|session| {
+        [
+            session.id.clone(),
+            session.state.clone(),
+            span(age(session.since, now)),
+            session.account.clone().unwrap_or_default(),
+            session.adapter.serving.clone().unwrap_or_default(),
+            session
+                .reason
+                .clone()
+                .or_else(|| progress(session))
+                .unwrap_or_default(),
+        ]
+    });
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..6).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &[String; 6]| {
+        let cells = row.iter().zip(&widths);
+        let cells: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+fn one(session: &Session, now: Timestamp) -> Vec<String> {
+    let mut lines = vec![format!(
+        "session {} is {}, for {}",
+        session.id,
+        session.state,
+        span(age(session.since, now))
+    )];
+    let missing = Some(session.adapter.missing.join(", ")).filter(|missing| !missing.is_empty());
+    let facts = [
+        ("account", session.account.clone()),
+        ("adapter", session.adapter.serving.clone()),
+        ("missing", missing),
+        ("under way", progress(session)),
+        ("failed in", session.failed_phase.clone()),
+        ("Chrome", session.chrome_pid.map(|pid| format!("pid {pid}"))),
+        ("reason", session.reason.clone()),
+        ("", session.detail.clone()),
+    ];
+    let known = facts
+        .into_iter()
+        .filter_map(|(name, fact)| Some((name, fact?)));
+    lines.extend(known.map(|(name, fact)| format!("  {name:<10}{fact}")));
+    lines
+}
+
+/// How far a start has got.
+fn progress(session: &Session) -> Option<String> {
+    let phase = session.phase.as_ref().map(|phase| phase.name.clone());
+    let percent = session.sync_percent.map(|percent| format!("{percent} %"));
+    match (phase, percent) {
+        (Some(phase), Some(percent)) => Some(format!("{phase} {percent}")),
+        (phase, percent) => phase.or(percent),
+    }
+}
+
+fn age(since: Timestamp, now: Timestamp) -> i64 {
+    now.duration_since(since).as_secs()
+}
+
+/// A time in one number and its unit: nobody needs more of an age.
+pub(super) fn span(seconds: i64) -> String {
+    match seconds {
+        ..=0 => "0 s".to_owned(),
+        1..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        172_800.. => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sessions() -> Vec<Session> {
+        let sessions = json!([
+            {"session": "51", "state": "READY", "since": "2026-11-22T10:00:00.000Z", "account": "5491158254201",
+             "adapter": {"serving": "modules", "since": null, "missing": []}, "chrome_pid": 17, "connected": true},
+            {"session": "admin", "state": "DISCONNECTED", "since": "2026-11-22T12:59:00.000Z", "reason": "QR_TIMEOUT",
+             "detail": "nobody scanned", "failed_phase": "LINK",
+             "adapter": {"serving": null, "since": null, "missing": ["modules: WAWebX"]}},
+        ]);
+        serde_json::from_value(sessions).unwrap()
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-22T13:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_table_has_a_line_for_each_session_and_columns_that_stand_below_each_other() {
+        assert_eq!(
+            table(&sessions(), now()),
+            [
+                "SESSION  STATE         FOR   ACCOUNT        ADAPTER  REASON",
+                "51       READY         3 h   5491158254201  modules",
+                "admin    DISCONNECTED  60 s                          QR_TIMEOUT",
+            ]
+        );
+        assert!(table(&[], now())[0].contains("session-manager qr"));
+    }
+
+    #[test]
+    fn one_session_is_told_with_what_is_known_of_it_and_nothing_else() {
+        let [ready, ended] = sessions().try_into().unwrap();
+        assert_eq!(
+            one(&ready, now()),
+            [
+                "session 51 is READY, for 3 h",
+                "  account   5491158254201",
+                "  adapter   modules",
+                "  Chrome    pid 17",
+            ]
+        );
+        assert_eq!(
+            one(&ended, now())[1..],
+            [
+                "  missing   modules: WAWebX",
+                "  failed in LINK",
+                "  reason    QR_TIMEOUT",
+                "            nobody scanned",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_span_has_one_number_and_its_unit() {
+        let spans = [-3, 1, 119, 120, 7199, 7200, 172_799, 172_800].map(span);
+        let wanted = [
+            "0 s", "1 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 days",
+        ];
+        assert_eq!(spans, wanted);
+    }
+
+    #[test]
+    fn a_watched_table_never_leaves_its_window() {
+        let size = Size {
+            columns: 7,
+            lines: 2,
+        };
+        assert_eq!(cut(table(&sessions(), now()), size), ["SESSION", "51     "]);
+    }
+}
