@@ -50,8 +50,8 @@ fn routes_of<S: Clone + Send + Sync + 'static>(router: &Router<S>) -> BTreeSet<(
     }
     let of = |(id, path): (String, String)| {
         let methods = methods[&id].split(',').filter(|method| *method != "HEAD");
-        let routes = methods.map(move |method| (method.to_owned(), path.clone()));
-        routes.collect::<Vec<_>>()
+        let pairs = methods.map(move |method| (method.to_owned(), path.clone()));
+        pairs.collect::<Vec<_>>()
     };
     paths.into_iter().flat_map(of).collect()
 }
