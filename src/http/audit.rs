@@ -119,17 +119,16 @@ mod tests {
     #[test]
     fn there_is_one_line_whatever_becomes_of_a_request() {
         let who = "POST /send of session 51 with key API_KEY from 192.0.2.1: ";
-        let ended: [(fn(Entry), &str); 3] = [
-            (|entry| entry.answered(&"sent".into_response()), "200"),
+        let refused = || ApiError::InvalidMessage.into_response();
+        for (line, outcome) in [
+            (line(|entry| entry.answered(&"sent".into_response())), "200"),
             (
-                |entry| entry.answered(&ApiError::InvalidMessage.into_response()),
+                line(|entry| entry.answered(&refused())),
                 "400 INVALID_MESSAGE",
             ),
             // The caller went away, or the handler broke: it may have done its work all the same.
-            (drop, "no answer"),
-        ];
-        for (end, outcome) in ended {
-            let line = line(end);
+            (line(drop), "no answer"),
+        ] {
             assert!(line.contains(&format!("{who}{outcome}")), "{line}");
             assert_eq!(line.lines().count(), 1, "{line}");
             assert!(line.contains(" audit: "), "{line}");
