@@ -196,7 +196,7 @@ impl App {
             sandbox = sandbox_url,
             "listening"
         );
-        autostart(&config, &registry);
+        registry.start_wanted(&config.autostart, config.restore_sessions);
 
         let ended_early = tokio::select! {
             () = stop_asked() => None,
@@ -238,13 +238,15 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
 }
 
 fn registry_options(config: &Config) -> RegistryOptions {
+    // What is kept of simulated sessions must not be taken for real ones.
+    let sessions_data = match config.sandbox {
+        Some(_) => config.data_dir.join("sandbox"),
+        None => config.data_dir.clone(),
+    };
     RegistryOptions {
         tokens_dir: config.tokens_dir.clone(),
-        evidence_dir: if config.sandbox.is_some() {
-            config.data_dir.join("sandbox/evidence")
-        } else {
-            config.data_dir.join("evidence")
-        },
+        sessions_dir: sessions_data.join("sessions"),
+        evidence_dir: sessions_data.join("evidence"),
         page: PageSettings {
             chrome_path: config.chrome_path.clone(),
             launch_timeout: config.limits.launch,
@@ -272,15 +274,6 @@ fn registry_options(config: &Config) -> RegistryOptions {
             idempotency: config.idempotency,
             retention: config.message_retention,
         },
-    }
-}
-
-/// Asks each session of `AUTOSTART` to start. The starts queue up by themselves.
-fn autostart(config: &Config, registry: &Registry) {
-    for id in &config.autostart {
-        if let Ok(session) = registry.find_or_create(id) {
-            session.start();
-        }
     }
 }
 

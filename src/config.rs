@@ -26,6 +26,10 @@ use read::Settings;
 
 /// The settings the service runs with.
 #[derive(Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own that an operator sets"
+)]
 pub struct Config {
     /// `PORT` (3001): where the API listens; 0 lets the system choose.
     pub port: u16,
@@ -57,6 +61,8 @@ pub struct Config {
     pub default_cliente_id: ClienteId,
     /// `AUTOSTART`: sessions to connect at start, separated by commas.
     pub autostart: Vec<ClienteId>,
+    /// `RESTORE_SESSIONS` (true): at start, connect the sessions that should be up, as nobody has disconnected them.
+    pub restore_sessions: bool,
     /// `MAX_SESSIONS` (50): how many sessions may run at once.
     pub max_sessions: NonZeroUsize,
     /// `MAX_CONCURRENT_STARTS` (number of cores): how many Chromes may start at once.
@@ -294,6 +300,7 @@ impl Config {
                 raw.parse().map_err(parse::say)
             }),
             autostart: settings.parsed("AUTOSTART", Vec::new(), parse::cliente_ids),
+            restore_sessions: settings.parsed("RESTORE_SESSIONS", true, parse::switch),
             max_sessions: settings.parsed("MAX_SESSIONS", DEFAULT_MAX_SESSIONS, parse::count),
             max_concurrent_starts: settings.parsed("MAX_CONCURRENT_STARTS", cores, parse::count),
             connect_wait: settings.parsed(

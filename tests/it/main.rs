@@ -22,6 +22,7 @@ mod logs;
 mod matrix;
 mod pairing;
 mod pm2;
+mod restarts;
 mod sandbox;
 mod sends;
 mod starts;

@@ -57,6 +57,7 @@ impl Api {
         let one = NonZeroUsize::MIN;
         let registry = Registry::open(RegistryOptions {
             tokens_dir: tokens.path().to_owned(),
+            sessions_dir: tokens.path().join("sessions"),
             evidence_dir: tokens.path().join("evidence"),
             page: PageSettings {
                 chrome_path: None,
