@@ -73,3 +73,65 @@ impl Drop for Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::{Mutex, PoisonError},
+    };
+
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn line(end: impl FnOnce(Entry)) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let caller = Caller::master();
+        caller.turn_to(&"51".parse().unwrap()).unwrap();
+        let client = Client::at([192, 0, 2, 1].into());
+        tracing::subscriber::with_default(subscriber, || {
+            end(Entry::new(Method::POST, "/send".to_owned(), client, caller));
+        });
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn there_is_one_line_whatever_becomes_of_a_request() {
+        let who = "POST /send of session 51 with key API_KEY from 192.0.2.1: ";
+        let refused = || ApiError::InvalidMessage.into_response();
+        for (line, outcome) in [
+            (line(|entry| entry.answered(&"sent".into_response())), "200"),
+            (
+                line(|entry| entry.answered(&refused())),
+                "400 INVALID_MESSAGE",
+            ),
+            // The caller went away, or the handler broke: it may have done its work all the same.
+            (line(drop), "no answer"),
+        ] {
+            assert!(line.contains(&format!("{who}{outcome}")), "{line}");
+            assert_eq!(line.lines().count(), 1, "{line}");
+            assert!(line.contains(" audit: "), "{line}");
+        }
+    }
+}

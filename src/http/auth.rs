@@ -77,7 +77,7 @@ fn caller(app: &AppState, headers: &HeaderMap, client: Client) -> Result<Caller,
         (Verdict::NotAsked, _) => Ok(Caller::anybody()),
         (Verdict::Known(key), _) => Ok(Caller::holder_of(key)),
         (Verdict::Missing, _) => Err(ApiError::Unauthorized),
-        (Verdict::Expired(_), _) => Err(ApiError::KeyExpired),
+        (Verdict::Expired, _) => Err(ApiError::KeyExpired),
         (Verdict::Wrong | Verdict::Master, Some(wait)) => Err(ApiError::TooManyAttempts(wait)),
         (Verdict::Master, None) => Ok(Caller::master()),
         (Verdict::Wrong, None) => {

@@ -110,20 +110,17 @@ impl Caller {
 
     /// Says that the request is about this session, which is refused to a caller that does not reach it.
     pub(super) fn turn_to(&self, id: &ClienteId) -> Result<(), ApiError> {
-        if !self.reaches(id) {
-            return Err(ApiError::OtherSession);
+        self.session.get_or_init(|| id.clone());
+        if self.reaches(id) {
+            Ok(())
+        } else {
+            Err(ApiError::OtherSession)
         }
-        self.is_about(id);
-        Ok(())
     }
 
     /// The session that the request is about, once that is known.
     pub(super) fn session(&self) -> Option<&ClienteId> {
         self.session.get()
-    }
-
-    fn is_about(&self, id: &ClienteId) {
-        self.session.get_or_init(|| id.clone());
     }
 }
 

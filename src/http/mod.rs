@@ -42,7 +42,27 @@ use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePathLaye
 
 /// The whole API as a service. Who serves it chooses the address and when to stop.
 pub fn router(state: AppState) -> Router {
-    let routes = Router::new()
+    let routes = routes()
+        // Before all routes, so that none is without it.
+        .route_layer(from_fn_with_state(state.clone(), auth::guard))
+        .fallback(error::unknown_path)
+        .method_not_allowed_fallback(error::wrong_method)
+        .with_state(state.clone());
+
+    // Around the routes, not in them: `/status/` must be `/status` before a route is looked up.
+    let routes = NormalizePathLayer::trim_trailing_slash().layer(routes);
+
+    // Outermost first: a panic is answered with the CORS headers, and has its line in the log.
+    let around = ServiceBuilder::new()
+        .layer(from_fn(trace::one_line))
+        .layer(from_fn_with_state(state, cors::allow))
+        .layer(CatchPanicLayer::custom(error::panicked));
+    Router::new().fallback_service(routes).layer(around)
+}
+
+/// Every route. What each needs stands in [`access::TABLE`].
+fn routes() -> Router<AppState> {
+    Router::new()
         .route("/health", get(health::health))
         .route("/status", get(status::status))
         .route("/sessions", get(status::sessions))
@@ -64,21 +84,6 @@ pub fn router(state: AppState) -> Router {
             "/messages/{id}",
             get(messages::get).delete(messages::cancel),
         )
-        // Behind all routes, so that none is without it.
-        .route_layer(from_fn_with_state(state.clone(), auth::guard))
-        .fallback(error::unknown_path)
-        .method_not_allowed_fallback(error::wrong_method)
-        .with_state(state.clone());
-
-    // Around the routes, not in them: `/status/` must be `/status` before a route is looked up.
-    let routes = NormalizePathLayer::trim_trailing_slash().layer(routes);
-
-    // Outermost first: a panic is answered with the CORS headers, and has its line in the log.
-    let around = ServiceBuilder::new()
-        .layer(from_fn(trace::one_line))
-        .layer(from_fn_with_state(state, cors::allow))
-        .layer(CatchPanicLayer::custom(error::panicked));
-    Router::new().fallback_service(routes).layer(around)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub enum Verdict {
     /// It carries none that is known.
     Wrong,
     /// It carries one that was good once.
-    Expired(Arc<Key>),
+    Expired,
     /// It carries `API_KEY`.
     Master,
     /// It carries one of the file's.
@@ -102,7 +102,7 @@ impl Keyring {
                     if !key.is_expired(now) {
                         return Verdict::Known(Arc::clone(key));
                     }
-                    verdict = Verdict::Expired(Arc::clone(key));
+                    verdict = Verdict::Expired;
                 }
             }
             verdict
@@ -138,7 +138,8 @@ impl Keyring {
         let path = self.file.path().display();
         match self.file.read() {
             Ok(Some(keys)) => {
-                tracing::info!(keys = keys.len(), "read {} keys from {path}", keys.len());
+                let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+                tracing::info!("a key is asked for; those of {path}: {}", names.join(", "));
                 seen.keys = keys.into_iter().map(Arc::new).collect();
                 seen.has_been_there = true;
             }

@@ -45,10 +45,11 @@ fn verdict(keyring: &Keyring, keys: &[&str]) -> String {
     let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
     match keyring.judge(&keys, Timestamp::now()) {
         Verdict::Known(key) => format!("Known {}", key.name),
-        Verdict::Expired(key) => format!("Expired {}", key.name),
-        other @ (Verdict::NotAsked | Verdict::Missing | Verdict::Wrong | Verdict::Master) => {
-            format!("{other:?}")
-        }
+        other @ (Verdict::NotAsked
+        | Verdict::Missing
+        | Verdict::Wrong
+        | Verdict::Expired
+        | Verdict::Master) => format!("{other:?}"),
     }
 }
 
@@ -134,7 +135,7 @@ fn a_key_that_has_expired_is_told_from_a_wrong_one_and_opens_nothing() {
     let judge = |now| keyring.judge(&[text.reveal().as_bytes()], now);
     assert!(matches!(judge(now), Verdict::Known(_)));
     let later = now.checked_add(Duration::from_secs(60)).unwrap();
-    assert!(matches!(judge(later), Verdict::Expired(_)));
+    assert!(matches!(judge(later), Verdict::Expired));
     assert!(matches!(keyring.judge(&[], later), Verdict::Missing));
 }
 

@@ -2,7 +2,9 @@
 //!
 //! What needs sessions that run is in `tests/it/contract.rs`.
 
+mod access;
 mod answers;
+mod guessing;
 mod keys;
 mod naming;
 mod requests;

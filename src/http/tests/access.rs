@@ -1,0 +1,108 @@
+//! The table of who may do what, against the routes that there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Method, Request, StatusCode},
+    middleware::from_fn_with_state,
+    routing::get,
+};
+use serde_json::json;
+use tower::ServiceExt as _;
+
+use super::{Answer, Api, assert_refused, keys::Keyed};
+use crate::{
+    http::{
+        access::{Access, TABLE},
+        auth, routes,
+    },
+    keys::Scope,
+};
+
+/// A route without a row would be refused when it is called; this says so before anybody calls it.
+#[test]
+fn every_route_of_the_router_has_a_row() {
+    let rows: BTreeSet<_> = TABLE
+        .iter()
+        .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()))
+        .collect();
+    assert_eq!(rows, routes_of(&routes()));
+}
+
+/// axum tells its routes to nobody but a debugger: `RouteId(1): MethodRouter(… allow_header: Bytes(b"GET,HEAD") …)` and
+/// `RouteId(1): "/status"`, and those of the fallback behind them.
+fn routes_of<S: Clone + Send + Sync + 'static>(router: &Router<S>) -> BTreeSet<(String, String)> {
+    let (mut methods, mut paths) = (BTreeMap::new(), BTreeMap::new());
+    let shown = format!("{router:?}");
+    let own = shown.split("fallback_router").next().unwrap();
+    for entry in own.split("RouteId(").skip(1) {
+        let Some((id, entry)) = entry.split_once("): ") else {
+            continue;
+        };
+        let quoted = |text: &str| Some(text.split_once('"')?.1.split_once('"')?.0.to_owned());
+        if entry.starts_with('"') {
+            paths.insert(id.to_owned(), quoted(entry).unwrap());
+        } else if let Some((_, allowed)) = entry.split_once("allow_header: Bytes(") {
+            methods.insert(id.to_owned(), quoted(allowed).unwrap());
+        }
+    }
+    let of = |(id, path): (String, String)| {
+        let methods = methods[&id].split(',').filter(|method| *method != "HEAD");
+        let pairs = methods.map(move |method| (method.to_owned(), path.clone()));
+        pairs.collect::<Vec<_>>()
+    };
+    paths.into_iter().flat_map(of).collect()
+}
+
+/// Whether the guard let a request through; what the handler said then is its own business.
+fn was_let_in(answer: &Answer) -> bool {
+    assert!(answer.status != StatusCode::NOT_FOUND || answer.json()["code"] != "NOT_FOUND");
+    assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    answer.status != StatusCode::UNAUTHORIZED && answer.status != StatusCode::FORBIDDEN
+}
+
+#[tokio::test]
+async fn every_route_of_the_table_is_there_and_asks_for_what_its_row_says() {
+    let keyed = Keyed::new(&[]);
+    let keys = [Scope::Read, Scope::Send, Scope::Admin]
+        .map(|scope| (scope, keyed.key(scope.as_str(), scope, &[])));
+    for (method, path, access) in TABLE {
+        let path = &path.replace("{id}", "51");
+        let without = keyed.call(method, path, "", &json!({})).await;
+        let Access::Key(needed) = access else {
+            assert!(was_let_in(&without), "{method} {path}");
+            continue;
+        };
+        assert_refused(&without, 401, "UNAUTHORIZED");
+        assert_eq!(without.headers["www-authenticate"], "Bearer");
+        let wrong = keyed.call(method, path, "smk_wrong", &json!({})).await;
+        assert_refused(&wrong, 401, "UNAUTHORIZED");
+        for (scope, key) in &keys {
+            let answer = keyed.call(method, path, key, &json!({})).await;
+            if scope.includes(needed) {
+                assert!(was_let_in(&answer), "{method} {path} with {scope}");
+            } else {
+                assert_refused(&answer, 403, "FORBIDDEN");
+                let message = answer.json()["message"].to_string();
+                assert!(message.contains(needed.as_str()), "{message}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_route_without_a_row_is_refused_to_everybody() {
+    let state = Api::new(&[]).state;
+    let router = Router::new()
+        .route("/new", get(async || "here"))
+        .route_layer(from_fn_with_state(state.clone(), auth::guard))
+        .with_state(state);
+    for method in [Method::GET, Method::HEAD] {
+        let request = Request::builder().method(method).uri("/new");
+        let request = request.body(Body::empty()).unwrap();
+        let answer = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}
