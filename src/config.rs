@@ -87,6 +87,8 @@ pub struct Config {
     /// `CODE_TIMEOUT_SECONDS` (60), `QR_TIMEOUT_SECONDS` (300), `SYNC_TIMEOUT_SECONDS` (300): how long each phase of a start
     /// may take before the session gives up.
     pub limits: StartLimits,
+    /// `HEALS_PER_HOUR` (10): how often a session that has failed is healed within an hour before it becomes `ERROR`; 0: never.
+    pub heals_per_hour: usize,
     /// `TAKE_OVER` (true): take the account back when WhatsApp Web is opened elsewhere with the same profile.
     pub take_over: bool,
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
@@ -329,6 +331,11 @@ impl Config {
                 parse::hours,
             ),
             limits: settings.limits(),
+            heals_per_hour: settings.parsed(
+                "HEALS_PER_HOUR",
+                DEFAULT_HEALS_PER_HOUR,
+                parse::whole_number,
+            ),
             take_over: settings.parsed("TAKE_OVER", true, parse::switch),
             evidence_of_chats: settings.parsed("EVIDENCE_OF_CHATS", false, parse::switch),
             api_key: settings.secret("API_KEY"),
@@ -350,6 +357,9 @@ const DEFAULT_QUEUE_MAX: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 /// A person who types fast sends one message in two seconds; more than that gets accounts restricted (WHATSAPP.md,
 /// section 7).
 const DEFAULT_RATE_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
+
+/// A fault that comes back so often within an hour is none that a new start cures.
+const DEFAULT_HEALS_PER_HOUR: usize = 10;
 
 /// More Chromes than this need a machine that an operator sizes on purpose (some 120 MB each: CHROME.md).
 const DEFAULT_MAX_SESSIONS: NonZeroUsize = NonZeroUsize::new(50).unwrap();

@@ -107,6 +107,11 @@ impl Browser {
         self.connection.page()
     }
 
+    /// Whether Chrome's main process answers a small question. Waits for the answer.
+    pub async fn answers(&self) -> bool {
+        self.connection.answers().await
+    }
+
     /// Chrome's main process, which leads a process group of its own.
     pub fn pid(&self) -> u32 {
         self.process.pid()

@@ -113,6 +113,11 @@ impl Connection {
         self.end.borrow().is_some()
     }
 
+    /// Whether Chrome's main process answers. Waits for as long as the caller has patience.
+    pub(super) async fn answers(&self) -> bool {
+        self.cdp.execute(GetVersionParams::default()).await.is_ok()
+    }
+
     /// Asks Chrome to close and waits for the answer, for as long as the caller has patience.
     pub(super) async fn ask_to_close(&self) {
         if let Err(error) = self.cdp.execute(CloseParams::default()).await {

@@ -61,6 +61,10 @@ pub(super) fn rate(raw: &str) -> Result<Option<NonZeroU32>, String> {
     number(raw, "a whole number, 0 for no limit").map(NonZeroU32::new)
 }
 
+pub(super) fn whole_number(raw: &str) -> Result<usize, String> {
+    number(raw, "a whole number, 0 or more")
+}
+
 pub(super) fn hours(raw: &str) -> Result<Duration, String> {
     let hours: u32 = number(raw, "a whole number of hours, 0 or more")?;
     if hours > LONGEST_HOURS {

@@ -110,6 +110,12 @@ pub(super) struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     sync_percent: Option<u8>,
     adapter: Adapter,
+    /// How often its page has been loaded anew, and Chrome started anew, because they had failed; since the service started.
+    reloads: u64,
+    restarts: u64,
+    /// When it is started again by itself, while it waits for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     chrome_pid: Option<u32>,
 }
@@ -198,6 +204,9 @@ impl Status {
             account: snapshot.account,
             sync_percent: snapshot.sync_percent,
             adapter: snapshot.adapter.into(),
+            reloads: snapshot.reloads,
+            restarts: snapshot.restarts,
+            retry_at: snapshot.retry_at.map(Moment),
             chrome_pid: snapshot.chrome_pid,
         }
     }

@@ -17,7 +17,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::sleep,
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -28,6 +28,7 @@ use super::{
     desired::DesiredFile,
     end::End,
     handle::{COMMAND_CAPACITY, Command, LifeCommand, Origin, answer},
+    healing::{Healing, Retry, Verdict},
     numbers::Numbers,
     publisher::Publisher,
     serving::Serving,
@@ -63,6 +64,8 @@ pub(super) struct ActorOptions<D: Driver> {
     pub(super) pairing_life: Duration,
     /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
     pub(super) take_over: bool,
+    /// How often a session is healed within an hour.
+    pub(super) heals_per_hour: usize,
     pub(super) sends: SendLimits,
     pub(super) send_dedup: Option<Duration>,
     pub(super) ledger: Ledger,
@@ -80,6 +83,9 @@ pub(super) struct Actor<D: Driver> {
     phone: Option<Recipient>,
     publisher: Publisher,
     numbers: Numbers,
+    healing: Healing,
+    /// The start that it gives itself, when it is not asked for one before.
+    retry: Option<Retry>,
 }
 
 /// A start that ended before there was a page.
@@ -100,7 +106,8 @@ impl From<End> for NotOpened {
 }
 
 impl<D: Driver> Actor<D> {
-    pub(super) fn new(options: ActorOptions<D>) -> (SessionHandle, Self) {
+    /// `was_ready`: in the life of an earlier service, with nobody having ended it since.
+    pub(super) fn new(options: ActorOptions<D>, was_ready: bool) -> (SessionHandle, Self) {
         let (commands_tx, commands) = mpsc::channel(COMMAND_CAPACITY);
         let (publisher, snapshots) = Publisher::new();
         let handle = SessionHandle {
@@ -112,6 +119,8 @@ impl<D: Driver> Actor<D> {
             dedup: options.send_dedup,
         };
         let actor = Self {
+            healing: Healing::new(options.heals_per_hour, was_ready),
+            retry: None,
             options,
             commands,
             postponed: None,
@@ -144,6 +153,12 @@ impl<D: Driver> Actor<D> {
                     biased;
                     () = self.options.stop.cancelled() => return None,
                     command = self.commands.recv() => command?,
+                    () = until(self.retry.map(|retry| retry.at)) => {
+                        if let Some(capacity) = self.start_again() {
+                            return Some(capacity);
+                        }
+                        continue;
+                    }
                 }
             };
             match command {
@@ -164,6 +179,10 @@ impl<D: Driver> Actor<D> {
                         continue;
                     };
                     self.options.desired.on_connect().await;
+                    if origin == Origin::Caller {
+                        self.healing.on_asked();
+                    }
+                    self.retry = None;
                     self.phone = phone;
                     self.publisher.apply(&Event::Started, None);
                     answer(reply, Ok(false));
@@ -177,7 +196,37 @@ impl<D: Driver> Actor<D> {
         }
     }
 
-    async fn disconnect_idle(&self, logout: bool) -> Result<DisconnectOutcome, DisconnectError> {
+    /// The time has come for the start that it gives itself. `None` when there is no room for it.
+    fn start_again(&mut self) -> Option<OwnedSemaphorePermit> {
+        let retry = self.retry.take()?;
+        let Ok(capacity) = Arc::clone(&self.options.capacity).try_acquire_owned() else {
+            self.wait_for(Healing::postponed(retry, Instant::now()));
+            return None;
+        };
+        tracing::info!("starting again by itself");
+        self.publisher.apply(&Event::Started, None);
+        self.publisher.amend(|snapshot| {
+            snapshot.restarts += 1;
+            true
+        });
+        Some(capacity)
+    }
+
+    /// Will start by itself then.
+    fn wait_for(&mut self, retry: Retry) {
+        self.retry = Some(retry);
+        let left = retry.at.saturating_duration_since(Instant::now());
+        let now = jiff::Timestamp::now();
+        self.publisher.amend(|snapshot| {
+            snapshot.retry_at = Some(now.saturating_add(left).unwrap_or(now));
+            true
+        });
+    }
+
+    async fn disconnect_idle(
+        &mut self,
+        logout: bool,
+    ) -> Result<DisconnectOutcome, DisconnectError> {
         // A profile that cannot be looked at counts as one that may be linked.
         let has_profile = tokio::fs::try_exists(&self.options.profile)
             .await
@@ -185,9 +234,19 @@ impl<D: Driver> Actor<D> {
         if logout && has_profile {
             Err(DisconnectError::NotLinked)
         } else {
-            let reason = ReasonCode::DisconnectRequested;
-            self.options.desired.on_end(reason).await;
-            Ok(DisconnectOutcome::NoActiveSession)
+            let End { reason, .. } = End::requested();
+            self.options.desired.on_end(reason.code).await;
+            self.healing.after(reason.code, false, Instant::now());
+            if self.retry.take().is_none() {
+                return Ok(DisconnectOutcome::NoActiveSession);
+            }
+            // It was about to start again, and is not any more.
+            self.publisher.amend(|snapshot| {
+                snapshot.reason = Some(reason);
+                snapshot.retry_at = None;
+                true
+            });
+            Ok(DisconnectOutcome::Disconnected)
         }
     }
 
@@ -216,6 +275,7 @@ impl<D: Driver> Actor<D> {
                     &self.options,
                     &self.publisher,
                     &mut self.numbers,
+                    &mut self.healing,
                     start,
                     phone,
                 )
@@ -379,9 +439,9 @@ impl<D: Driver> Actor<D> {
         {
             tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
         }
-        let event = end.reason.ending();
         let logged_out = end.unlinked;
-        self.publisher.apply(&event, Some(end.reason));
+        let (event, reason, retry) = self.outlook(end.reason);
+        self.publisher.apply(&event, Some(reason));
         self.publisher.amend(|snapshot| {
             snapshot.chrome_pid = None;
             snapshot.account = None;
@@ -399,6 +459,29 @@ impl<D: Driver> Actor<D> {
             };
             answer(asked, Ok(outcome));
         }
+        if let Some(retry) = retry {
+            self.wait_for(retry);
+        }
+    }
+
+    /// What the end of a run means: for the state, for whoever reads why, and for the next run.
+    fn outlook(&mut self, reason: Reason) -> (Event, Reason, Option<Retry>) {
+        let has_lived = self.publisher.state() != SessionState::Init;
+        match self.healing.after(reason.code, has_lived, Instant::now()) {
+            Verdict::Leave => (reason.ending(), reason.with_outlook(false), None),
+            Verdict::Retry(retry) => (Event::Ended, reason.with_outlook(true), Some(retry)),
+            Verdict::GiveUp { times } => {
+                (Event::Failed, Reason::keeps_failing(times, &reason), None)
+            }
+        }
+    }
+}
+
+/// Resolves then; never, when there is no such moment.
+async fn until(then: Option<Instant>) {
+    match then {
+        Some(then) => sleep_until(then).await,
+        None => std::future::pending().await,
     }
 }
 

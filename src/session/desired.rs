@@ -111,6 +111,7 @@ impl Desired {
             | ReasonCode::ScriptsUnreadable
             | ReasonCode::ProfileInUse
             | ReasonCode::ProfileUnusable
+            | ReasonCode::KeepsFailing
             | ReasonCode::ShuttingDown
             | ReasonCode::Internal => {}
         }

@@ -32,11 +32,16 @@ impl End {
     ) -> Self {
         Self {
             asked: vec![asked],
-            ..Self::because(
-                ReasonCode::DisconnectRequested,
-                "disconnected on request; POST /connect starts it again",
-            )
+            ..Self::requested()
         }
+    }
+
+    /// Somebody wanted it, and has been answered or will be.
+    pub(super) fn requested() -> Self {
+        Self::because(
+            ReasonCode::DisconnectRequested,
+            "disconnected on request; POST /connect starts it again",
+        )
     }
 
     pub(super) fn stopping() -> Self {

@@ -22,6 +22,7 @@ mod end;
 mod error;
 mod evidence;
 mod handle;
+mod healing;
 mod id;
 mod message;
 mod numbers;

@@ -69,6 +69,7 @@ impl Publisher {
                 snapshot.failed_phase = phase.map(|phase| phase.name);
             } else if !snapshot.state.is_running() {
                 snapshot.failed_phase = None;
+                snapshot.retry_at = None;
                 snapshot.phase = Some(PhaseReport {
                     name: Phase::Queued,
                     since: snapshot.since,

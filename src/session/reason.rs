@@ -78,6 +78,8 @@ pub enum ReasonCode {
     ProfileInUse,
     /// The profile folder cannot be used.
     ProfileUnusable,
+    /// It has been healed again and again, and has failed again.
+    KeepsFailing,
     /// The service is stopping.
     ShuttingDown,
     /// Something that should not happen did; the log has it.
@@ -126,6 +128,7 @@ impl ReasonCode {
             Self::ScriptsUnreadable => "SCRIPTS_UNREADABLE",
             Self::ProfileInUse => "PROFILE_IN_USE",
             Self::ProfileUnusable => "PROFILE_UNUSABLE",
+            Self::KeepsFailing => "KEEPS_FAILING",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::Internal => "INTERNAL",
         }
@@ -152,6 +155,28 @@ impl Reason {
     /// Whether a look at what is left may tell more than the reason does.
     pub(super) const fn leaves_evidence(&self) -> bool {
         self.is_failure() && !matches!(self.code, ReasonCode::Internal)
+    }
+
+    /// It has been healed so often within an hour, and has failed again for this reason.
+    pub(super) fn keeps_failing(times: usize, last: &Self) -> Self {
+        let detail = format!(
+            "healed {times} times within an hour (HEALS_PER_HOUR), and failed again with {}: {}; see to that, then POST /connect",
+            last.code.as_str(),
+            last.detail
+        );
+        Self::new(ReasonCode::KeepsFailing, detail)
+    }
+
+    /// Says what comes next, where the cause itself does not.
+    pub(super) fn with_outlook(mut self, is_retried: bool) -> Self {
+        let is_bare = matches!(self.code, ReasonCode::BrowserLost | ReasonCode::PageLost);
+        let outlook = match (is_retried, is_bare) {
+            (true, _) => "; it is started again by itself",
+            (false, true) => "; POST /connect starts it again",
+            (false, false) => "",
+        };
+        self.detail.push_str(outlook);
+        self
     }
 
     /// What the page says when it does not work.

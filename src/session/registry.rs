@@ -46,6 +46,8 @@ pub struct RegistryOptions {
     pub pairing_life: Duration,
     /// Whether an account is taken back when WhatsApp Web is opened elsewhere.
     pub take_over: bool,
+    /// How often a session is healed within an hour; 0: it waits for a connect instead.
+    pub heals_per_hour: usize,
     /// How much a session sends.
     pub sends: SendLimits,
     /// Within which the same content is the same send, when its caller gives it no key; `None`: never.
@@ -195,6 +197,9 @@ impl Registry {
 
     fn start_actor(&self, id: &ClienteId) -> SessionHandle {
         let found = self.remembered.get(id).cloned();
+        let was_ready = found
+            .as_ref()
+            .is_some_and(|desired| desired.is_up() && desired.was_ready());
         let desired = DesiredFile::new(&self.options.sessions_dir, id, found);
         let options = ActorOptions {
             id: id.clone(),
@@ -207,12 +212,13 @@ impl Registry {
             limits: self.options.limits,
             pairing_life: self.options.pairing_life,
             take_over: self.options.take_over,
+            heals_per_hour: self.options.heals_per_hour,
             sends: self.options.sends,
             send_dedup: self.options.send_dedup,
             ledger: self.ledger.clone(),
             stop: self.stop.child_token(),
         };
-        let (session, actor) = Actor::<WhatsAppPage>::new(options);
+        let (session, actor) = Actor::<WhatsAppPage>::new(options, was_ready);
         let snapshots = session.subscribe();
         self.tasks.spawn(async move {
             tokio::join!(actor.run(), desired.follow(snapshots));

@@ -18,15 +18,16 @@ use super::{
     actor::ActorOptions,
     end::End,
     handle::{Command, LifeCommand, PageCommand, answer},
+    healing::Healing,
     numbers::Numbers,
     pairing::{Pairing, Request},
     publisher::Publisher,
     reading::Reading,
     sending::{Means, Sending},
     state::Event,
-    timers::{Passed, Timers, UNRECOGNISED_TIMEOUT},
+    timers::{Passed, RELOAD_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
 };
-use crate::whatsapp::{Driver, Fact, LogoutError, PairingError, Standing};
+use crate::whatsapp::{Driver, Fact, LogoutError, PairingError, Silence, Standing};
 
 /// A hand-over that has begun takes milliseconds, an acknowledgement half a second (WHATSAPP.md, section 4); what has not
 /// come by then may not come for long.
@@ -51,6 +52,9 @@ pub(super) struct Serving<'a, D: Driver> {
     /// Held until the page stands: the heavy part of a start is its loading.
     start: Option<OwnedSemaphorePermit>,
     timers: Timers,
+    healing: &'a mut Healing,
+    /// A ping is on its way.
+    is_pinging: bool,
     /// How far the start had got when it was last told.
     told: Option<(Phase, Option<Instant>)>,
 }
@@ -65,6 +69,8 @@ enum Answer {
     Pairing(Result<(), PairingError>),
     LoggedOut(Result<(), LogoutError>),
     LookedAt(Box<Result<Evidence, EvidenceError>>),
+    Pinged(Result<(), Silence>),
+    Reloaded(Result<(), String>),
 }
 
 impl<'a, D: Driver> Serving<'a, D> {
@@ -73,6 +79,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         options: &'a ActorOptions<D>,
         publisher: &'a Publisher,
         numbers: &'a mut Numbers,
+        healing: &'a mut Healing,
         start: OwnedSemaphorePermit,
         phone: Option<Recipient>,
     ) -> Self {
@@ -97,6 +104,8 @@ impl<'a, D: Driver> Serving<'a, D> {
             logouts: Vec::new(),
             start: Some(start),
             timers: Timers::new(options.limits, options.take_over, Instant::now()),
+            healing,
+            is_pinging: false,
             told: None,
         }
     }
@@ -154,11 +163,10 @@ impl<'a, D: Driver> Serving<'a, D> {
             Passed::Start(phase) => return Some(End::of(self.limits.passed(phase))),
             Passed::Turn => self.start = None,
             Passed::Recognise => {
-                let detail = format!(
-                    "the page has not been WhatsApp Web for {} s, as when it loads anew without a network; POST /connect starts it again",
+                return self.mend_page(format!(
+                    "the page has not been WhatsApp Web for {} s, as when it loads anew without a network",
                     UNRECOGNISED_TIMEOUT.as_secs()
-                );
-                return Some(End::because(ReasonCode::PageLost, detail));
+                ));
             }
             Passed::Sync => {
                 let held_back = self.page.held_back();
@@ -176,6 +184,20 @@ impl<'a, D: Driver> Serving<'a, D> {
                 let driver = self.driver;
                 let take_over = async move { Answer::TakenOver(driver.take_over().await) };
                 self.calls.push(take_over.boxed());
+            }
+            Passed::Reload => {
+                let detail = format!(
+                    "the page had broken, and was not WhatsApp Web within {} s after it was loaded anew",
+                    RELOAD_TIMEOUT.as_secs()
+                );
+                return Some(End::because(ReasonCode::PageLost, detail));
+            }
+            Passed::Ping if self.is_pinging => {}
+            Passed::Ping => {
+                self.is_pinging = true;
+                let driver = self.driver;
+                let ping = async move { Answer::Pinged(driver.ping().await) };
+                self.calls.push(ping.boxed());
             }
             Passed::Reconnect => {
                 self.publisher
@@ -209,18 +231,41 @@ impl<'a, D: Driver> Serving<'a, D> {
             Fact::LoggedOut(reason) => self.page.on_logged_out(reason),
             Fact::Ack { key, ack } => self.sending.on_ack(&key, ack),
             Fact::BrowserLost(detail) => {
-                return Some(End::because(
-                    ReasonCode::BrowserLost,
-                    format!("{detail}; POST /connect starts it again"),
-                ));
+                return Some(End::because(ReasonCode::BrowserLost, detail));
             }
-            Fact::PageLost(detail) => {
-                return Some(End::because(
-                    ReasonCode::PageLost,
-                    format!("{detail}; POST /connect starts it again"),
-                ));
+            Fact::PageLost(detail) => return self.mend_page(detail),
+            // A start has its own limits, and ways to say what it met instead of WhatsApp Web.
+            Fact::PageElsewhere(_) if !self.timers.has_been_ready() => self.on_document(),
+            Fact::PageElsewhere(place) => {
+                return self.mend_page(format!("the page has left WhatsApp Web for {place}"));
             }
         }
+        None
+    }
+
+    /// The page of a session that could send is of no use any more: loads it anew, or ends the session if that is not to be
+    /// tried (again).
+    fn mend_page(&mut self, why: String) -> Option<End> {
+        let now = Instant::now();
+        if !self.timers.has_been_ready() || !self.healing.reloads(now) {
+            return Some(End::because(ReasonCode::PageLost, why));
+        }
+        tracing::warn!("loading the page anew: {why}");
+        let detail = format!("{why}; it is being loaded anew");
+        self.publisher.apply(
+            &Event::Unready,
+            Some(Reason::new(ReasonCode::PageLost, detail)),
+        );
+        self.publisher.amend(|snapshot| {
+            snapshot.reloads += 1;
+            true
+        });
+        self.healing.on_ready(false, now);
+        self.sending.refuse_waiting();
+        self.timers.on_reload(now);
+        let driver = self.driver;
+        let reload = async move { Answer::Reloaded(driver.reload().await) };
+        self.calls.push(reload.boxed());
         None
     }
 
@@ -230,6 +275,11 @@ impl<'a, D: Driver> Serving<'a, D> {
             self.publisher.apply(&event, None);
         }
         let state = self.publisher.state();
+        self.healing
+            .on_ready(state == SessionState::Ready, Instant::now());
+        if matches!(state, SessionState::QrRequired { .. }) {
+            self.healing.on_unlinked();
+        }
         self.sending.on_standing(self.page.standing());
         if state != SessionState::Ready {
             self.sending.refuse_waiting();
@@ -352,7 +402,14 @@ impl<'a, D: Driver> Serving<'a, D> {
                     answer(looker, (*taken).clone());
                 }
             }
-            Answer::Refreshed(Ok(())) => {}
+            Answer::Refreshed(Ok(())) | Answer::Reloaded(Ok(())) => {}
+            Answer::Reloaded(Err(why)) => {
+                tracing::warn!(error = why, "the page could not be loaded anew: {why}");
+            }
+            Answer::Pinged(result) => {
+                self.is_pinging = false;
+                return self.on_pinged(result);
+            }
             Answer::TakenOver(Ok(())) => {
                 tracing::info!("took the account over from another window");
             }
@@ -364,6 +421,16 @@ impl<'a, D: Driver> Serving<'a, D> {
             }
         }
         None
+    }
+
+    fn on_pinged(&mut self, result: Result<(), Silence>) -> Option<End> {
+        match result {
+            Ok(()) => None,
+            // While it is loaded anew, that has its own limit.
+            Err(Silence::Page(_)) if self.timers.is_reloading() => None,
+            Err(Silence::Page(why)) => self.mend_page(why),
+            Err(Silence::Chrome(why)) => Some(End::because(ReasonCode::BrowserLost, why)),
+        }
     }
 
     fn refuse_logouts(&mut self, why: &str) {

@@ -20,6 +20,12 @@ pub struct Snapshot {
     pub phase: Option<PhaseReport>,
     /// The phase in which the last start failed, until the next one.
     pub failed_phase: Option<Phase>,
+    /// How often the page has been loaded anew because it had broken, since the service started.
+    pub reloads: u64,
+    /// How often a new Chrome has been started because the one before had failed, since the service started.
+    pub restarts: u64,
+    /// When it is started again by itself, while it waits for that.
+    pub retry_at: Option<Timestamp>,
     /// The linked account's number, digits only, once known.
     pub account: Option<String>,
     /// How far the chats are synced, 0 to 100, while they are.
@@ -40,6 +46,9 @@ impl Snapshot {
             reason: None,
             phase: None,
             failed_phase: None,
+            reloads: 0,
+            restarts: 0,
+            retry_at: None,
             account: None,
             sync_percent: None,
             adapter: AdapterReport::default(),

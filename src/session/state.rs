@@ -199,6 +199,7 @@ impl Reason {
             | ReasonCode::ProxyBlocked
             | ReasonCode::PasskeyRequired
             | ReasonCode::StorageError
+            | ReasonCode::KeepsFailing
             | ReasonCode::Internal => Event::Failed,
             ReasonCode::DisconnectRequested
             | ReasonCode::LoggedOut

@@ -22,6 +22,13 @@ pub(super) const UNRECOGNISED_TIMEOUT: Duration = Duration::from_secs(60);
 /// shows in the page after 33 to 34 s only, and READY must end within 40.
 const RECONNECT_GRACE: Duration = Duration::from_secs(5);
 
+/// How often a page that could send is asked for a sign of life. With the time that it has to answer, a hang is noticed within
+/// 15 s (docs/reliability.md).
+const PING_INTERVAL: Duration = Duration::from_secs(4);
+
+/// A page that was loaded anew because it had broken is WhatsApp Web again after 5 to 15 s (WHATSAPP.md, section 4).
+pub(super) const RELOAD_TIMEOUT: Duration = Duration::from_secs(45);
+
 /// Fresh codes come some 1 s after they were asked for (WHATSAPP.md, section 1); asked again when they did not.
 const REFRESH_RETRY: Duration = Duration::from_secs(5);
 
@@ -55,6 +62,10 @@ pub(super) struct Timers {
     take_over: Option<Instant>,
     /// When a connection that is lost counts as lost.
     reconnect: Option<Instant>,
+    /// By when a page that is loaded anew must be WhatsApp Web again.
+    reload: Option<Instant>,
+    /// When the page is to be asked for a sign of life.
+    ping: Option<Instant>,
 }
 
 /// A deadline that has passed.
@@ -76,6 +87,10 @@ pub(super) enum Passed {
     TakeOver,
     /// The connection has been lost for longer than a healthy reconnect takes.
     Reconnect,
+    /// The page was loaded anew, and is not WhatsApp Web again.
+    Reload,
+    /// The page is to be asked for a sign of life.
+    Ping,
 }
 
 impl Timers {
@@ -95,7 +110,25 @@ impl Timers {
             refresh: None,
             take_over: None,
             reconnect: None,
+            reload: None,
+            ping: None,
         }
+    }
+
+    /// The page is loaded anew because it has broken.
+    pub(super) fn on_reload(&mut self, now: Instant) {
+        self.reload = Some(now + RELOAD_TIMEOUT);
+        (self.recognise, self.reconnect) = (None, None);
+    }
+
+    /// Whether the page is being loaded anew because it had broken.
+    pub(super) const fn is_reloading(&self) -> bool {
+        self.reload.is_some()
+    }
+
+    /// Whether the session could send since its account was linked.
+    pub(super) const fn has_been_ready(&self) -> bool {
+        self.has_been_ready
     }
 
     /// The page's first document has begun.
@@ -148,6 +181,10 @@ impl Timers {
             | SessionState::Disconnected
             | SessionState::Error => self.has_been_ready,
         };
+        self.reload = self.reload.filter(|_| !standing.recognised);
+        self.ping = self
+            .has_been_ready
+            .then(|| self.ping.unwrap_or(now + PING_INTERVAL));
         let phase = self.phase_in(state, standing);
         let is_new = phase != self.phase;
         self.phase = phase;
@@ -192,6 +229,8 @@ impl Timers {
             self.refresh,
             self.take_over,
             self.reconnect,
+            self.reload,
+            self.ping,
         ]
         .into_iter()
         .flatten()
@@ -218,6 +257,13 @@ impl Timers {
         }
         if self.reconnect.take_if(has_passed).is_some() {
             return Some(Passed::Reconnect);
+        }
+        if self.reload.take_if(has_passed).is_some() {
+            return Some(Passed::Reload);
+        }
+        if self.ping.take_if(has_passed).is_some() {
+            self.ping = Some(now + PING_INTERVAL);
+            return Some(Passed::Ping);
         }
         if self.take_over.take_if(has_passed).is_some() {
             self.take_over = Some(now + TAKE_OVER_RETRY);
@@ -324,7 +370,9 @@ mod tests {
         };
         timers.set(&SessionState::Ready, &linked, now);
         timers.set(&SessionState::Authenticated, &linked, now);
-        assert_eq!(timers.next(), None);
+        let hour = Duration::from_secs(3600);
+        assert_eq!(timers.passed(now + hour), Some(Passed::Ping));
+        assert_eq!(timers.passed(now + hour), None);
     }
 
     #[test]

@@ -33,6 +33,12 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// The session gives up waiting when it wants to.
     fn navigate(&self) -> impl Future<Output = Result<(), String>> + Send;
 
+    /// Loads WhatsApp Web anew in a page that has broken: one that hangs, has crashed or has gone elsewhere.
+    fn reload(&self) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Asks page and Chrome for a sign of life. Answers within some seconds in any case.
+    fn ping(&self) -> impl Future<Output = Result<(), Silence>> + Send;
+
     /// The process of its Chrome.
     fn chrome_pid(&self) -> Option<u32>;
 
@@ -104,8 +110,10 @@ pub enum Fact {
     LoggedOut(String),
     /// Chrome has ended or does not talk any more.
     BrowserLost(String),
-    /// The page crashed, or is no longer WhatsApp Web.
+    /// The page crashed.
     PageLost(String),
+    /// The page shows something else than WhatsApp Web: what, without anything that may be secret.
+    PageElsewhere(String),
 }
 
 /// How the page stands.
@@ -351,6 +359,17 @@ pub enum HandOverError {
     /// No answer, or one that leaves it open.
     #[error("{0}")]
     Unknown(String),
+}
+
+/// Who gave no sign of life.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Silence {
+    /// The page, while Chrome answers: its script hangs.
+    #[error("{0}")]
+    Page(String),
+    /// Chrome itself.
+    #[error("{0}")]
+    Chrome(String),
 }
 
 /// Why the device is not known to be unlinked.

@@ -9,7 +9,9 @@ use chromiumoxide::{
     Page,
     cdp::{
         browser_protocol::{
-            inspector::EventTargetCrashed, log::EventEntryAdded, page::EventFrameNavigated,
+            inspector::EventTargetCrashed,
+            log::EventEntryAdded,
+            page::{EventFrameNavigated, Frame},
         },
         js_protocol::runtime::{
             EventBindingCalled, EventConsoleApiCalled, EventExceptionThrown, ExecutionContextId,
@@ -70,6 +72,8 @@ pub(super) struct Peers {
     pub(super) verdicts: mpsc::Receiver<Verdict>,
     /// Sees all that may become evidence.
     pub(super) witness: Witness,
+    /// The address of WhatsApp Web.
+    pub(super) home: String,
 }
 
 /// Starts listening. Answers how the page stands, at any time, and the task.
@@ -85,6 +89,7 @@ pub(super) fn spawn(
         away,
         verdicts,
         witness,
+        home,
     } = peers;
     let (standings, standing) = watch::channel(Standing::default());
     let listener = Listener {
@@ -94,6 +99,7 @@ pub(super) fn spawn(
         facts,
         away: None,
         witness,
+        home: site_of(&home).to_owned(),
     };
     (
         standing,
@@ -109,6 +115,8 @@ struct Listener {
     /// Set while the page loads anew because it was told to.
     away: Option<Absence>,
     witness: Witness,
+    /// Scheme, host and port of WhatsApp Web.
+    home: String,
 }
 
 /// A page that is on its way to another address on purpose. That it knows nothing meanwhile is no news.
@@ -138,12 +146,10 @@ impl Listener {
                 }
                 Some(_crash) = ears.crashes.next() => Fact::PageLost("the page crashed".to_owned()),
                 Some(navigated) = ears.documents.next() => {
-                    let frame = &navigated.frame;
-                    // Frames inside the page are none of ours, and Chrome's own error page is no document of it.
-                    if frame.parent_id.is_some() || frame.unreachable_url.is_some() {
-                        continue;
+                    match self.on_navigated(&navigated.frame) {
+                        Some(fact) => fact,
+                        None => continue,
                     }
-                    Fact::DocumentBegan
                 }
                 Some(called) = ears.bindings.next() => match self.hear(&called) {
                     Some(fact) => fact,
@@ -185,6 +191,24 @@ impl Listener {
                 return;
             }
         }
+    }
+
+    /// The page, or a frame inside it, shows another document.
+    fn on_navigated(&self, frame: &Frame) -> Option<Fact> {
+        if frame.parent_id.is_some() {
+            return None;
+        }
+        if frame.unreachable_url.is_some() {
+            return Some(Fact::PageElsewhere(
+                "Chrome's own error page, as without a network".to_owned(),
+            ));
+        }
+        let site = site_of(&frame.url);
+        if site == self.home {
+            return Some(Fact::DocumentBegan);
+        }
+        // What follows the site may be anything.
+        Some(Fact::PageElsewhere(site.to_owned()))
     }
 
     fn hear(&mut self, called: &EventBindingCalled) -> Option<Fact> {
@@ -331,5 +355,35 @@ impl WaJs {
         let load = self.bundle.clone().load(context);
         self.loads
             .push(async move { (document, load.await) }.boxed());
+    }
+}
+
+/// An address up to its host and port; up to the first colon where it has none, as `data:`.
+fn site_of(url: &str) -> &str {
+    let Some(host) = url.find("://").map(|scheme| scheme + 3) else {
+        return url.split_inclusive(':').next().unwrap_or_default();
+    };
+    let end = url[host..].find(['/', '?', '#']);
+    end.map_or(url, |end| &url[..host + end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_is_what_stands_before_the_path() {
+        for (url, site) in [
+            ("https://web.whatsapp.com/", "https://web.whatsapp.com"),
+            (
+                "http://127.0.0.1:3002/send?phone=1",
+                "http://127.0.0.1:3002",
+            ),
+            ("https://web.whatsapp.com?x", "https://web.whatsapp.com"),
+            ("data:text/html,secret", "data:"),
+            ("about:blank", "about:"),
+        ] {
+            assert_eq!(site_of(url), site);
+        }
     }
 }

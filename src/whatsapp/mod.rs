@@ -26,7 +26,7 @@ pub use adapter::{AdapterName, UnknownAdapter};
 pub use console::{ConsoleLevel, ConsoleLine};
 pub use driver::{
     Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
-    OpenError, Outgoing, PairingError, PrepareError, Prepared, Standing, Trouble,
+    OpenError, Outgoing, PairingError, PrepareError, Prepared, Silence, Standing, Trouble,
 };
 pub use evidence::{Kept, LeftOut, PageEvidence};
 pub use page::{PageSettings, WhatsAppPage};

@@ -12,7 +12,7 @@ use std::{
 use chromiumoxide::{
     cdp::{
         browser_protocol::page::{AddScriptToEvaluateOnNewDocumentParams, NavigateParams},
-        js_protocol::runtime::AddBindingParams,
+        js_protocol::runtime::{AddBindingParams, TerminateExecutionParams},
     },
     error::CdpError,
 };
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError, OpenError,
-    Outgoing, PageEvidence, PageScripts, PairingError, PrepareError, Prepared, Standing,
+    Outgoing, PageEvidence, PageScripts, PairingError, PrepareError, Prepared, Silence, Standing,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
     evidence::Witness,
@@ -44,6 +44,13 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A logout is one request to WhatsApp's server and a reload of the page.
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A page answers within a millisecond, and a busy one on a crowded machine within a second or two. What takes longer than this is
+/// of no use to whoever wants to send.
+const PING_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// To stop a script takes milliseconds.
+const STOP_SCRIPT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Every adapter refused a command.
 const NONE_CAN: &str = "NONE_CAN";
@@ -118,6 +125,7 @@ impl Driver for WhatsAppPage {
             away: left,
             verdicts: judged,
             witness: witness.clone(),
+            home: settings.url.clone(),
         };
         let ready = stop
             .run_until_cancelled(set_up(&browser, settings, script, peers))
@@ -150,6 +158,33 @@ impl Driver for WhatsAppPage {
             // The connection has forgotten the question, while the session still has patience.
             Err(CdpError::Timeout) => std::future::pending().await,
             Err(why) => Err(why.to_string()),
+        }
+    }
+
+    async fn reload(&self) -> Result<(), String> {
+        // A script that hangs would keep the page from going anywhere; Chrome carries this out beside it. One that does not
+        // hang has nothing to be stopped.
+        let stop = self
+            .browser
+            .page()
+            .execute(TerminateExecutionParams::default());
+        drop(timeout(STOP_SCRIPT_TIMEOUT, stop).await);
+        self.navigate().await
+    }
+
+    async fn ping(&self) -> Result<(), Silence> {
+        let page = timeout(PING_TIMEOUT, self.browser.page().evaluate_expression("0"));
+        let chrome = timeout(PING_TIMEOUT, self.browser.answers());
+        let seconds = PING_TIMEOUT.as_secs();
+        match tokio::join!(page, chrome) {
+            // An error is an answer, as from a page between two documents.
+            (Ok(_), _) => Ok(()),
+            (Err(_), Ok(true)) => Err(Silence::Page(format!(
+                "the page hangs: no answer within {seconds} s"
+            ))),
+            (Err(_), Ok(false) | Err(_)) => Err(Silence::Chrome(format!(
+                "Chrome hangs: no answer within {seconds} s"
+            ))),
         }
     }
 

@@ -202,8 +202,12 @@ async fn a_lost_network_takes_ready_away_and_gives_it_back() {
 }
 
 #[tokio::test]
-async fn a_killed_chrome_disconnects_its_session_and_can_be_started_again() {
-    let service = Service::start(|_| {}).await;
+async fn a_session_that_is_not_to_be_healed_is_disconnected_by_a_killed_chrome_and_can_be_started_again()
+ {
+    let service = Service::start(|env| {
+        env.insert("HEALS_PER_HOUR", "0".into());
+    })
+    .await;
     service.link("51").await;
     let pid = u32::try_from(service.status("51").await["chrome_pid"].as_u64().unwrap()).unwrap();
     kill_process(pid_of(pid), Signal::KILL).unwrap();

@@ -74,6 +74,7 @@ impl Api {
             max_concurrent_starts: one,
             limits: config.limits,
             pairing_life: Duration::from_secs(180),
+            heals_per_hour: 10,
             take_over: true,
             sends: SendLimits {
                 queue_max: one,

@@ -2,6 +2,7 @@
 
 mod desired;
 mod ends;
+mod healing;
 mod kill_points;
 mod page;
 mod pairing;

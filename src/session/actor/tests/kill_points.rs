@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     page::message_id,
-    stage::{NEVER, ready, say},
+    stage::{HEALS_PER_HOUR, NEVER, ready, say},
 };
 use crate::{
     browser::Closed,
@@ -38,7 +38,7 @@ use crate::{
     },
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
-        OpenError, Outgoing, PageEvidence, PairingError, PrepareError, Prepared,
+        OpenError, Outgoing, PageEvidence, PairingError, PrepareError, Prepared, Silence,
     },
 };
 
@@ -174,6 +174,14 @@ impl Driver for Modelled {
         Ok(())
     }
 
+    async fn reload(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), Silence> {
+        Ok(())
+    }
+
     fn chrome_pid(&self) -> Option<u32> {
         None
     }
@@ -279,26 +287,30 @@ impl World {
             idempotency: NEVER,
             retention: NEVER,
         });
-        let (handle, actor) = Actor::<Modelled>::new(ActorOptions {
-            id: "51".parse().unwrap(),
-            profile: self.folder.path().join("51"),
-            desired: DesiredFile::new(self.folder.path(), &"51".parse().unwrap(), None),
-            evidence: EvidenceFolder::new(self.folder.path().join("evidence")),
-            page: self.whatsapp.clone(),
-            capacity: Arc::new(Semaphore::new(1)),
-            starts: Arc::new(Semaphore::new(1)),
-            limits: StartLimits::default(),
-            pairing_life: Duration::from_secs(180),
-            take_over: true,
-            sends: SendLimits {
-                queue_max: NonZeroUsize::new(100).unwrap(),
-                rate_per_minute: None,
-                wait: Duration::from_secs(45),
+        let (handle, actor) = Actor::<Modelled>::new(
+            ActorOptions {
+                id: "51".parse().unwrap(),
+                profile: self.folder.path().join("51"),
+                desired: DesiredFile::new(self.folder.path(), &"51".parse().unwrap(), None),
+                evidence: EvidenceFolder::new(self.folder.path().join("evidence")),
+                page: self.whatsapp.clone(),
+                capacity: Arc::new(Semaphore::new(1)),
+                starts: Arc::new(Semaphore::new(1)),
+                limits: StartLimits::default(),
+                pairing_life: Duration::from_secs(180),
+                take_over: true,
+                heals_per_hour: HEALS_PER_HOUR,
+                sends: SendLimits {
+                    queue_max: NonZeroUsize::new(100).unwrap(),
+                    rate_per_minute: None,
+                    wait: Duration::from_secs(45),
+                },
+                send_dedup: None,
+                ledger,
+                stop: CancellationToken::new(),
             },
-            send_dedup: None,
-            ledger,
-            stop: CancellationToken::new(),
-        });
+            false,
+        );
         handle.start();
         let _service = [life.spawn(keeper.run()), life.spawn(actor.run())];
         let (answers, waits) = (Arc::clone(&self.answers), self.waits);

@@ -15,6 +15,7 @@ use crate::{
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LeftOut, LogoutError, LookUp,
         LookUpError, OpenError, Outgoing, PageEvidence, PairingError, PrepareError, Prepared,
+        Silence,
     },
 };
 
@@ -40,6 +41,7 @@ pub(super) struct Plan {
     pub(super) hand_overs: Answers<Result<(), HandOverError>>,
     pub(super) look_ups: Answers<Result<Option<i32>, LookUpError>>,
     pub(super) logouts: Answers<Result<(), LogoutError>>,
+    pub(super) pings: Answers<Result<(), Silence>>,
 }
 
 #[derive(Clone, Debug)]
@@ -80,6 +82,7 @@ pub(super) enum Call {
     /// It was opened; here are the page's lips.
     Opened(mpsc::Sender<Fact>),
     RefreshCodes,
+    Reloaded,
     /// For which number, and whether in place of an expired one.
     PairingCode(String, bool),
     /// Only where the answer was planned.
@@ -117,6 +120,15 @@ impl Driver for Scripted {
             std::future::pending::<()>().await;
         }
         Ok(())
+    }
+
+    async fn reload(&self) -> Result<(), String> {
+        self.script.calls.send(Call::Reloaded).await.unwrap();
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), Silence> {
+        self.script.plan.pings.next().await.unwrap_or(Ok(()))
     }
 
     fn chrome_pid(&self) -> Option<u32> {

@@ -23,6 +23,9 @@ use crate::{
 /// Far more than any deadline of a session: what has not happened by then never does.
 pub(super) const NEVER: Duration = Duration::from_secs(3600);
 
+/// As many as an operator has who sets nothing.
+pub(super) const HEALS_PER_HOUR: usize = 10;
+
 /// What several sessions share, and the profile folder that they pretend to have.
 pub(super) struct Stage {
     capacity: Arc<Semaphore>,
@@ -103,26 +106,30 @@ impl Stage {
         let (calls_tx, calls) = mpsc::channel(64);
         let plan = Plan::default();
         let desired = self.desired(id);
-        let (handle, actor) = Actor::<Scripted>::new(ActorOptions {
-            id: id.parse().unwrap(),
-            profile: self.folder.path().join(id),
-            desired: desired.clone(),
-            evidence: self.evidence(id),
-            page: Script {
-                calls: calls_tx,
-                stuck_in,
-                plan: plan.clone(),
+        let (handle, actor) = Actor::<Scripted>::new(
+            ActorOptions {
+                id: id.parse().unwrap(),
+                profile: self.folder.path().join(id),
+                desired: desired.clone(),
+                evidence: self.evidence(id),
+                page: Script {
+                    calls: calls_tx,
+                    stuck_in,
+                    plan: plan.clone(),
+                },
+                capacity: Arc::clone(&self.capacity),
+                starts: Arc::clone(&self.starts),
+                limits: StartLimits::default(),
+                pairing_life: Duration::from_secs(180),
+                take_over: true,
+                heals_per_hour: HEALS_PER_HOUR,
+                sends: self.sends,
+                send_dedup: None,
+                ledger: self.ledger.clone(),
+                stop: self.stop.child_token(),
             },
-            capacity: Arc::clone(&self.capacity),
-            starts: Arc::clone(&self.starts),
-            limits: StartLimits::default(),
-            pairing_life: Duration::from_secs(180),
-            take_over: true,
-            sends: self.sends,
-            send_dedup: None,
-            ledger: self.ledger.clone(),
-            stop: self.stop.child_token(),
-        });
+            false,
+        );
         let snapshots = handle.subscribe();
         let task = tokio::spawn(async move {
             tokio::join!(actor.run(), desired.follow(snapshots));

@@ -1,0 +1,153 @@
+//! What breaks is mended without a call.
+
+use super::*;
+use crate::whatsapp::Silence;
+
+async fn lose_chrome(page: &mpsc::Sender<Fact>) {
+    let lost = Fact::BrowserLost("Chrome was ended by signal 9".to_owned());
+    page.send(lost).await.unwrap();
+}
+
+async fn crash(page: &mpsc::Sender<Fact>) {
+    let crashed = Fact::PageLost("the page crashed".to_owned());
+    page.send(crashed).await.unwrap();
+}
+
+impl Session {
+    /// Asserts that the page is loaded anew, and nothing else.
+    async fn reloaded(&mut self) {
+        let call = self.call().await;
+        assert!(matches!(call, Call::Reloaded), "{call:?}");
+    }
+
+    /// Asserts that Chrome is closed, and a new one opened.
+    async fn replaced(&mut self) -> mpsc::Sender<Fact> {
+        let call = self.call().await;
+        assert!(matches!(call, Call::Closed), "{call:?}");
+        self.opened().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_chrome_is_lost_is_ready_again_with_nobody_calling() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    lose_chrome(&page).await;
+    let lost = session.reaches("DISCONNECTED").await;
+    let reason = lost.reason.unwrap();
+    assert_eq!(reason.code, ReasonCode::BrowserLost);
+    assert!(reason.detail.ends_with("by itself"), "{}", reason.detail);
+    let page = session.replaced().await;
+    say(&page, ready()).await;
+    let healed = session.reaches("READY").await;
+    assert_eq!((healed.restarts, healed.retry_at), (1, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_crashes_is_loaded_anew_and_its_chrome_replaced_if_that_does_not_help() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    crash(&page).await;
+    session.reloaded().await;
+    let broken = session.reaches("AUTHENTICATED").await;
+    assert_eq!(broken.reason.unwrap().code, ReasonCode::PageLost);
+    for standing in [Standing::default(), ready()] {
+        say(&page, standing).await;
+    }
+    assert_eq!(session.reaches("READY").await.reloads, 1);
+    crash(&page).await;
+    let page = session.replaced().await;
+    say(&page, ready()).await;
+    assert_eq!(session.reaches("READY").await.restarts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_does_not_come_back_from_a_reload_is_replaced_with_its_chrome() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    let left = Fact::PageElsewhere("https://elsewhere.example".to_owned());
+    page.send(left).await.unwrap();
+    session.reloaded().await;
+    session.replaced().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_without_a_sign_of_life_is_loaded_anew_and_a_chrome_without_one_replaced() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    let hangs = "no answer".to_owned();
+    session.plan.pings.plan(Err(Silence::Page(hangs.clone())));
+    session.reloaded().await;
+    for standing in [Standing::default(), ready()] {
+        say(&page, standing).await;
+    }
+    session.reaches("READY").await;
+    session.plan.pings.plan(Err(Silence::Chrome(hangs)));
+    session.replaced().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_fails_is_its_callers_to_repeat() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session_stuck_in("51", Some(Phase::Navigate));
+    session.handle.start();
+    session.opened().await;
+    let failed = session.reaches("DISCONNECTED").await;
+    assert_eq!(failed.retry_at, None);
+    assert!(matches!(session.call().await, Call::Closed));
+    let nothing = timeout(NEVER, session.calls.recv()).await;
+    assert!(nothing.is_err(), "it started again: {nothing:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_waits_for_its_next_start_obeys_its_callers() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let mut page = session.ready().await;
+    // Twice, so that the wait is not over in a moment.
+    for _ in 0..2 {
+        lose_chrome(&page).await;
+        page = session.replaced().await;
+    }
+    lose_chrome(&page).await;
+    let waiting = session.snapshots.wait_for(|now| now.retry_at.is_some());
+    timeout(NEVER, waiting).await.unwrap().unwrap();
+    let outcome = session.handle.disconnect(false).await.unwrap();
+    assert_eq!(outcome, DisconnectOutcome::Disconnected);
+    let ended = session.handle.snapshot();
+    assert_eq!(ended.retry_at, None);
+    assert_eq!(ended.reason.unwrap().code, ReasonCode::DisconnectRequested);
+    assert!(matches!(session.call().await, Call::Closed));
+    let nothing = timeout(NEVER, session.calls.recv()).await;
+    assert!(nothing.is_err(), "it started again: {nothing:?}");
+
+    let page = session.ready().await;
+    lose_chrome(&page).await;
+    let waiting = session.snapshots.wait_for(|now| now.retry_at.is_some());
+    timeout(NEVER, waiting).await.unwrap().unwrap();
+    session.handle.start();
+    session.replaced().await;
+    assert_eq!(session.handle.snapshot().retry_at, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_fails_again_and_again_is_given_up_until_somebody_asks() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let mut page = session.ready().await;
+    for _ in 0..HEALS_PER_HOUR {
+        lose_chrome(&page).await;
+        page = session.replaced().await;
+    }
+    lose_chrome(&page).await;
+    let given_up = session.reaches("ERROR").await;
+    let reason = given_up.reason.unwrap();
+    assert_eq!(reason.code, ReasonCode::KeepsFailing);
+    assert!(reason.detail.contains("BROWSER_LOST"), "{}", reason.detail);
+    assert!(matches!(session.call().await, Call::Closed));
+    session.ready().await;
+}

@@ -1,0 +1,386 @@
+//! What is done about a session that has failed, and when: a ladder, with a limit.
+//!
+//! ```text
+//!  page reload ──no help──▶ new Chrome ──no help, 3 times──▶ last snapshot of the profile, new Chrome ──▶ …
+//!                              └── limit per hour reached ──▶ ERROR, KEEPS_FAILING
+//! ```
+//!
+//! Responsible for the decision only: the page is reloaded by [`serving`](super::serving), Chrome and profile are
+//! the actor's. Pure but for the jitter: knows no time but what it is given.
+
+use std::{collections::VecDeque, time::Duration};
+
+use rand::RngExt as _;
+use tokio::time::Instant;
+
+use super::ReasonCode;
+
+/// What counts against the limit, and for how long.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A session that has been READY for so long is healthy: what fails next has a cause of its own.
+const STABLE_AFTER: Duration = Duration::from_secs(120);
+
+/// A page that breaks again so soon after it was loaded anew needs more than that.
+const RELOAD_HELPS_FOR: Duration = Duration::from_secs(120);
+
+/// Before the next new Chrome, by how many have not helped: what a moment cures is cured at once, and what lasts, such as a
+/// network that is down, costs little while it does.
+const BACK_OFF: [Duration; 6] = [
+    Duration::from_millis(500),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(45),
+    Duration::from_secs(120),
+    Duration::from_secs(300),
+];
+
+/// A pause is made longer or shorter by up to this part, so that sessions which fell together do not all rise at once.
+const JITTER: f64 = 0.25;
+
+/// So many new Chromes on one profile that did not help speak against the profile.
+const CHROMES_BEFORE_SNAPSHOT: usize = 3;
+
+/// There is no room for another Chrome: room comes when a session ends.
+const ROOM_RETRY: Duration = Duration::from_secs(15);
+
+/// How a session is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rung {
+    /// A new Chrome on the same profile.
+    NewChrome,
+    /// The last good snapshot takes the profile's place, then a new Chrome.
+    Snapshot,
+}
+
+/// A start that is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Retry {
+    pub(super) rung: Rung,
+    pub(super) at: Instant,
+}
+
+/// What becomes of a session that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It stays as it is: that was wanted, or waiting does not cure it.
+    Leave,
+    /// It is started again.
+    Retry(Retry),
+    /// It has been started again too often.
+    GiveUp {
+        /// How often within the hour.
+        times: usize,
+    },
+}
+
+/// What helps against a cause, as far as this program can do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cure {
+    /// A new Chrome.
+    NewChrome,
+    /// The same, and it may take hours until there is a network: not held against the session.
+    NewChromeAnyTime,
+}
+
+/// See the module. Belongs to the session, and outlives its Chromes.
+#[derive(Debug)]
+pub(super) struct Healing {
+    per_hour: usize,
+    /// The session has been READY since somebody wanted it: it is to be so again.
+    is_owed: bool,
+    /// When it was healed, as far as that counts against the limit; the last hour only.
+    healed: VecDeque<Instant>,
+    /// New Chromes since it was last stable.
+    streak: usize,
+    has_tried_snapshot: bool,
+    reloaded_at: Option<Instant>,
+    ready_since: Option<Instant>,
+}
+
+impl Healing {
+    /// A session that may be healed so often in an hour; `was_ready`: in the life of an earlier service.
+    pub(super) const fn new(per_hour: usize, was_ready: bool) -> Self {
+        Self {
+            per_hour,
+            is_owed: was_ready,
+            healed: VecDeque::new(),
+            streak: 0,
+            has_tried_snapshot: false,
+            reloaded_at: None,
+            ready_since: None,
+        }
+    }
+
+    /// Somebody has asked for the session: what was held against it is forgotten.
+    pub(super) fn on_asked(&mut self) {
+        *self = Self::new(self.per_hour, self.is_owed);
+    }
+
+    /// The session can send, or cannot any more.
+    pub(super) fn on_ready(&mut self, is_ready: bool, now: Instant) {
+        if is_ready {
+            self.is_owed = true;
+            self.ready_since.get_or_insert(now);
+            return;
+        }
+        let was_stable = |since: Instant| STABLE_AFTER <= now - since;
+        if self.ready_since.take().is_some_and(was_stable) {
+            (self.streak, self.has_tried_snapshot) = (0, false);
+        }
+    }
+
+    /// The account is gone: nobody is owed a session without a scan.
+    pub(super) const fn on_unlinked(&mut self) {
+        self.is_owed = false;
+    }
+
+    /// Whether a page that has broken is to be loaded anew, rather than given up with its Chrome.
+    pub(super) fn reloads(&mut self, now: Instant) -> bool {
+        let is_recent = |at: Instant| now - at < RELOAD_HELPS_FOR;
+        if self.reloaded_at.is_some_and(is_recent) || self.is_exhausted(now) {
+            return false;
+        }
+        self.reloaded_at = Some(now);
+        self.healed.push_back(now);
+        true
+    }
+
+    /// The session has ended. `has_lived`: it had got as far as to show something.
+    pub(super) fn after(&mut self, why: ReasonCode, has_lived: bool, now: Instant) -> Verdict {
+        self.on_ready(false, now);
+        let Some(cure) = cure(why) else {
+            if why == ReasonCode::DisconnectRequested || why == ReasonCode::LoggedOut {
+                self.is_owed = false;
+            }
+            return Verdict::Leave;
+        };
+        // Whoever waits for the first code of a session is told that it failed, and may try again.
+        let is_torn_away = matches!(why, ReasonCode::BrowserLost | ReasonCode::PageLost);
+        if self.per_hour == 0 || !(self.is_owed || (has_lived && is_torn_away)) {
+            return Verdict::Leave;
+        }
+        if cure != Cure::NewChromeAnyTime {
+            if self.is_exhausted(now) {
+                return Verdict::GiveUp {
+                    times: self.healed.len(),
+                };
+            }
+            self.healed.push_back(now);
+        }
+        let pause = BACK_OFF[self.streak.min(BACK_OFF.len() - 1)];
+        let jitter = rand::rng().random_range(1.0 - JITTER..1.0 + JITTER);
+        self.streak += 1;
+        let is_profile_suspect =
+            cure == Cure::NewChrome && CHROMES_BEFORE_SNAPSHOT < self.streak;
+        let rung = if is_profile_suspect && self.is_owed && !self.has_tried_snapshot {
+            self.has_tried_snapshot = true;
+            Rung::Snapshot
+        } else {
+            Rung::NewChrome
+        };
+        Verdict::Retry(Retry {
+            rung,
+            at: now + pause.mul_f64(jitter),
+        })
+    }
+
+    /// There was no room for the start: the same later.
+    pub(super) fn postponed(retry: Retry, now: Instant) -> Retry {
+        Retry {
+            at: now + ROOM_RETRY,
+            ..retry
+        }
+    }
+
+    fn is_exhausted(&mut self, now: Instant) -> bool {
+        self.healed.retain(|at| now - *at < HOUR);
+        self.per_hour <= self.healed.len()
+    }
+}
+
+/// What helps against a cause.
+const fn cure(why: ReasonCode) -> Option<Cure> {
+    match why {
+        ReasonCode::BrowserLost
+        | ReasonCode::PageLost
+        | ReasonCode::LaunchTimeout
+        | ReasonCode::ChromeFailed
+        | ReasonCode::PageNotRecognised
+        | ReasonCode::CodeTimeout
+        | ReasonCode::SyncTimeout => Some(Cure::NewChrome),
+        // The network comes back, and so does a function that WhatsApp has renamed: mended by whoever runs the service, with
+        // a new wa-js or script, that the next start takes.
+        ReasonCode::NavigationFailed | ReasonCode::AdapterBroken => Some(Cure::NewChromeAnyTime),
+        // Wanted, or a person's part: a scan, another Chrome, a setting, a phone.
+        ReasonCode::DisconnectRequested
+        | ReasonCode::LoggedOut
+        | ReasonCode::QrTimeout
+        | ReasonCode::Unlinked
+        | ReasonCode::RemovedByWhatsApp
+        | ReasonCode::OpenedElsewhere
+        | ReasonCode::UpdateRequired
+        | ReasonCode::TemporarilyBanned
+        | ReasonCode::TermsBlocked
+        | ReasonCode::ProxyBlocked
+        | ReasonCode::PasskeyRequired
+        | ReasonCode::StorageError
+        | ReasonCode::PairingRefused
+        | ReasonCode::PairingRateLimited
+        | ReasonCode::PairingFailed
+        | ReasonCode::NetworkLost
+        | ReasonCode::ChromeNotFound
+        | ReasonCode::ChromeMisconfigured
+        | ReasonCode::ScriptsUnreadable
+        | ReasonCode::ProfileInUse
+        | ReasonCode::ProfileUnusable
+        | ReasonCode::KeepsFailing
+        | ReasonCode::ShuttingDown
+        | ReasonCode::Internal => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 10;
+
+    /// One that was READY, and is not any more.
+    fn owed() -> (Healing, Instant) {
+        let now = Instant::now();
+        let mut healing = Healing::new(LIMIT, false);
+        healing.on_ready(true, now);
+        healing.on_ready(false, now);
+        (healing, now)
+    }
+
+    fn retry(verdict: Verdict) -> Retry {
+        let Verdict::Retry(retry) = verdict else {
+            panic!("{verdict:?}");
+        };
+        retry
+    }
+
+    #[test]
+    fn a_session_that_was_ready_is_started_again_at_once_and_then_less_and_less_often() {
+        let (mut healing, now) = owed();
+        let mut before = Duration::ZERO;
+        for step in BACK_OFF {
+            let pause = retry(healing.after(ReasonCode::BrowserLost, true, now)).at - now;
+            assert!(
+                step.mul_f64(1.0 - JITTER) <= pause && pause <= step.mul_f64(1.0 + JITTER),
+                "{pause:?}"
+            );
+            assert!(before < pause);
+            before = pause;
+        }
+    }
+
+    #[test]
+    fn one_that_was_never_ready_tells_its_caller_instead() {
+        let now = Instant::now();
+        let mut healing = Healing::new(LIMIT, false);
+        for why in [ReasonCode::LaunchTimeout, ReasonCode::NavigationFailed] {
+            assert_eq!(healing.after(why, false, now), Verdict::Leave);
+        }
+        assert_eq!(
+            healing.after(ReasonCode::BrowserLost, false, now),
+            Verdict::Leave
+        );
+        // While it shows codes, somebody looks at it.
+        retry(healing.after(ReasonCode::BrowserLost, true, now));
+        // And one that an earlier service has had READY is to be so again.
+        let mut restored = Healing::new(LIMIT, true);
+        retry(restored.after(ReasonCode::LaunchTimeout, false, now));
+    }
+
+    #[test]
+    fn what_a_person_wanted_or_has_to_do_is_left_alone() {
+        for why in [
+            ReasonCode::DisconnectRequested,
+            ReasonCode::LoggedOut,
+            ReasonCode::QrTimeout,
+            ReasonCode::TemporarilyBanned,
+            ReasonCode::ProfileInUse,
+        ] {
+            let (mut healing, now) = owed();
+            assert_eq!(healing.after(why, true, now), Verdict::Leave);
+        }
+        let (mut healing, now) = owed();
+        healing.after(ReasonCode::DisconnectRequested, true, now);
+        assert_eq!(
+            healing.after(ReasonCode::LaunchTimeout, true, now),
+            Verdict::Leave
+        );
+    }
+
+    #[test]
+    fn the_limit_of_an_hour_ends_it_and_time_lifts_it() {
+        let (mut healing, now) = owed();
+        for _ in 0..LIMIT {
+            retry(healing.after(ReasonCode::PageLost, true, now));
+        }
+        let given_up = Verdict::GiveUp { times: LIMIT };
+        assert_eq!(healing.after(ReasonCode::PageLost, true, now), given_up);
+        assert!(!healing.reloads(now));
+        retry(healing.after(ReasonCode::PageLost, true, now + HOUR));
+        let (mut healing, now) = owed();
+        for _ in 0..=LIMIT {
+            healing.after(ReasonCode::PageLost, true, now);
+        }
+        healing.on_asked();
+        retry(healing.after(ReasonCode::PageLost, true, now));
+    }
+
+    #[test]
+    fn a_network_that_is_away_for_hours_is_waited_for() {
+        let (mut healing, now) = owed();
+        for _ in 0..100 {
+            retry(healing.after(ReasonCode::NavigationFailed, false, now));
+        }
+        assert_eq!(healing.healed.len(), 0);
+    }
+
+    #[test]
+    fn a_profile_on_which_no_chrome_helps_gives_way_to_its_snapshot_once() {
+        let (mut healing, now) = owed();
+        let rungs: Vec<_> = (0..6)
+            .map(|_| retry(healing.after(ReasonCode::SyncTimeout, false, now)).rung)
+            .collect();
+        let snapshots = rungs.iter().filter(|rung| **rung == Rung::Snapshot);
+        assert_eq!(snapshots.count(), 1);
+        assert_eq!(rungs[CHROMES_BEFORE_SNAPSHOT], Rung::Snapshot);
+    }
+
+    #[test]
+    fn a_session_that_was_stable_begins_at_the_bottom() {
+        let (mut healing, now) = owed();
+        for _ in 0..4 {
+            healing.after(ReasonCode::BrowserLost, true, now);
+        }
+        healing.on_ready(true, now);
+        let later = now + STABLE_AFTER;
+        let pause = retry(healing.after(ReasonCode::BrowserLost, true, later)).at - later;
+        assert!(pause < BACK_OFF[1], "{pause:?}");
+    }
+
+    #[test]
+    fn a_page_is_reloaded_once_before_its_chrome_goes() {
+        let (mut healing, now) = owed();
+        assert!(healing.reloads(now));
+        assert!(!healing.reloads(now + Duration::from_secs(60)));
+        assert!(healing.reloads(now + RELOAD_HELPS_FOR));
+    }
+
+    #[test]
+    fn a_limit_of_none_heals_nothing() {
+        let now = Instant::now();
+        let mut healing = Healing::new(0, true);
+        assert!(!healing.reloads(now));
+        assert_eq!(
+            healing.after(ReasonCode::BrowserLost, true, now),
+            Verdict::Leave
+        );
+    }
+}
