@@ -15,6 +15,7 @@ pub(super) async fn bench() -> bool {
         seed: number("--seed").unwrap_or_else(|| u64::from(rand::random::<u32>())),
         kills: number("--kills").map_or(KILLS, |kills| u32::try_from(kills).expect("--kills")),
         sessions: number("--sessions").unwrap_or(SESSIONS),
+        is_attended: false,
         log: argument("--log").map(Into::into),
     };
     println!("{plan:?}");

@@ -22,6 +22,7 @@ use support::Service;
 mod support;
 
 mod crash;
+mod faults;
 mod send;
 mod status;
 
@@ -33,6 +34,7 @@ async fn main() -> ExitCode {
         .find(|argument| !argument.starts_with('-'));
     let went_well = match asked.as_deref() {
         Some("crash") => crash::bench().await,
+        Some("faults") => faults::bench().await,
         Some("send") => {
             send::bench().await;
             true
@@ -41,7 +43,7 @@ async fn main() -> ExitCode {
             status::bench().await;
             true
         }
-        Some(other) => panic!("no such benchmark: {other}; there are: crash, send, status"),
+        Some(other) => panic!("no such benchmark: {other}; there are: crash, faults, send, status"),
     };
     if went_well {
         ExitCode::SUCCESS

@@ -8,6 +8,7 @@ async fn sends_outlive_the_kills_of_service_and_chromes() {
         seed: 1,
         kills: 6,
         sessions: 2,
+        is_attended: false,
         log: None,
     })
     .await;
