@@ -2,7 +2,7 @@
 
 use super::{
     argument,
-    support::crash::{Plan, run},
+    support::crash::{BUSY, Plan, run},
 };
 
 const KILLS: u32 = 30;
@@ -16,6 +16,7 @@ pub(super) async fn bench() -> bool {
         kills: number("--kills").map_or(KILLS, |kills| u32::try_from(kills).expect("--kills")),
         sessions: number("--sessions").unwrap_or(SESSIONS),
         is_attended: false,
+        pause: BUSY,
         log: argument("--log").map(Into::into),
     };
     println!("{plan:?}");

@@ -18,7 +18,7 @@ use tokio::time::{interval, sleep, timeout};
 use super::{
     Api, Service,
     chrome::pid_of,
-    crash::{Plan, Report, Stage},
+    crash::{BUSY, Plan, Report, Stage},
     devtools::DevTools,
     try_answer,
 };
@@ -103,6 +103,7 @@ pub(crate) async fn measure(
         kills: 0,
         sessions,
         is_attended: false,
+        pause: BUSY,
         log,
     };
     let mut stage = Stage::set(plan, |_| {}).await;

@@ -34,7 +34,7 @@ const STRIKES: [(Strike, u32); 10] = [
 
 /// Something that befalls the service or one of its sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Strike {
+pub(crate) enum Strike {
     Service,
     Chrome,
     Reload,
@@ -97,12 +97,26 @@ impl Chaos {
                 let moment = self.random.random_range(0..600);
                 sleep(Duration::from_millis(moment)).await;
             }
-            let strike = self.choose();
-            if self.strike(strike, session).await {
-                *self.struck.entry(strike).or_default() += 1;
-                kills += u32::from(strike.is_kill());
-            }
+            let strike = self.strike_one(session, false).await;
+            kills += u32::from(strike.is_some_and(Strike::is_kill));
         }
+    }
+
+    /// Strikes one session with whatever comes up. Answers what it was, if there was anything to strike.
+    pub(crate) async fn strike_one(
+        &mut self,
+        session: usize,
+        spares_service: bool,
+    ) -> Option<Strike> {
+        let strike = self.choose();
+        if spares_service && strike == Strike::Service {
+            return None;
+        }
+        if !self.strike(strike, session).await {
+            return None;
+        }
+        *self.struck.entry(strike).or_default() += 1;
+        Some(strike)
     }
 
     fn choose(&mut self) -> Strike {

@@ -32,6 +32,9 @@ use super::{Api, Service, service::Environment, try_answer};
 /// Once nothing is broken any more, every client is done within a send's wait and a start of Chrome.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// A client that sends as fast as is of use: most of the time something is under way.
+pub(crate) const BUSY: Duration = Duration::from_millis(200);
+
 /// How often it is looked whether a session runs.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -52,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) sessions: u64,
     /// Whether somebody connects sessions that have ended, or they are left to come back by themselves.
     pub(crate) is_attended: bool,
+    /// The longest that a client waits between two messages.
+    pub(crate) pause: Duration,
     /// Where the logs of all services go, one after another.
     pub(crate) log: Option<PathBuf>,
 }
