@@ -2,7 +2,7 @@
 
 use super::{
     argument,
-    support::crash::{Plan, run},
+    support::crash::{BUSY, Plan, run},
 };
 
 const KILLS: u32 = 30;
@@ -15,6 +15,8 @@ pub(super) async fn bench() -> bool {
         seed: number("--seed").unwrap_or_else(|| u64::from(rand::random::<u32>())),
         kills: number("--kills").map_or(KILLS, |kills| u32::try_from(kills).expect("--kills")),
         sessions: number("--sessions").unwrap_or(SESSIONS),
+        is_attended: false,
+        pause: BUSY,
         log: argument("--log").map(Into::into),
     };
     println!("{plan:?}");

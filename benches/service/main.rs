@@ -10,19 +10,16 @@
     reason = "a bench prints its figures, and a failed expectation ends it"
 )]
 
-use std::{
-    process::ExitCode,
-    time::{Duration, Instant},
-};
-
-use support::Service;
+use std::{process::ExitCode, time::Duration};
 
 #[path = "../../tests/it/support/mod.rs"]
 #[expect(dead_code, reason = "the tests use more of it than the benches do")]
 mod support;
 
 mod crash;
+mod faults;
 mod send;
+mod soak;
 mod status;
 
 #[tokio::main]
@@ -33,6 +30,9 @@ async fn main() -> ExitCode {
         .find(|argument| !argument.starts_with('-'));
     let went_well = match asked.as_deref() {
         Some("crash") => crash::bench().await,
+        Some("faults") => faults::bench().await,
+        Some("soak") => soak::soak().await,
+        Some("rounds") => soak::rounds().await,
         Some("send") => {
             send::bench().await;
             true
@@ -41,7 +41,9 @@ async fn main() -> ExitCode {
             status::bench().await;
             true
         }
-        Some(other) => panic!("no such benchmark: {other}; there are: crash, send, status"),
+        Some(other) => panic!(
+            "no such benchmark: {other}; there are: crash, faults, rounds, send, soak, status"
+        ),
     };
     if went_well {
         ExitCode::SUCCESS
@@ -62,18 +64,6 @@ impl Latencies {
     /// Of several series together.
     fn of(series: &[Vec<Duration>]) -> Self {
         let mut times = series.concat();
-        times.sort_unstable();
-        Self(times)
-    }
-
-    /// Asks again and again, one request after another, until `end`.
-    async fn of_status(service: &Service, id: &str, end: impl AsyncFn() -> bool) -> Self {
-        let mut times = Vec::new();
-        while !end().await {
-            let before = Instant::now();
-            service.status(id).await;
-            times.push(before.elapsed());
-        }
         times.sort_unstable();
         Self(times)
     }

@@ -4,19 +4,15 @@
 //! The page function is called over CDP and takes its time inside the page: a second connection to a Chrome is held up by
 //! delayed acknowledgements of TCP, 40 ms at a time, which would make the service look fast.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use futures_util::{SinkExt as _, StreamExt as _, future::join_all};
+use futures_util::{StreamExt as _, future::join_all};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::sleep};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio::time::sleep;
 
 use super::{
     Latencies, argument,
-    support::{Service, answer},
+    support::{Service, devtools::DevTools},
 };
 
 const DIRECT: &str = include_str!("direct.js");
@@ -84,37 +80,19 @@ async fn take_turns(service: &Service, id: u64, sends: usize) -> (Vec<Duration>,
         assert_eq!(sent.status, 200, "{}", sent.text());
 
         let argument = json!({ "to": TO, "body": format!("{id}/{number} directly") });
-        let took = page.number(&format!("{DIRECT}({argument})")).await;
+        let took = comes_to(&mut page, &format!("{DIRECT}({argument})")).await;
         direct.push(Duration::from_secs_f64(took / 1000.0));
     }
     (through.split_off(WARM_UP), direct.split_off(WARM_UP))
 }
 
-/// A second connection to a session's page, beside the service's own.
-struct DevTools(WebSocketStream<MaybeTlsStream<TcpStream>>);
-
-impl DevTools {
-    async fn of(profile: &Path) -> Self {
-        let said = std::fs::read_to_string(profile.join("DevToolsActivePort")).unwrap();
-        let port = said.lines().next().unwrap();
-        let list = format!("http://127.0.0.1:{port}/json/list");
-        let targets = answer(reqwest::Client::new().get(list)).await.json();
-        let targets = targets.as_array().unwrap();
-        let page = targets.iter().find(|target| target["type"] == "page");
-        let url = page.unwrap()["webSocketDebuggerUrl"].as_str().unwrap();
-        Self(connect_async(url).await.unwrap().0)
-    }
-
-    /// The number that a promise in the page comes to.
-    async fn number(&mut self, expression: &str) -> f64 {
-        let params =
-            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let call = json!({ "id": 1, "method": "Runtime.evaluate", "params": params });
-        self.0.send(Message::text(call.to_string())).await.unwrap();
-        // No domain is enabled here: the first word is the answer.
-        let answer = self.0.next().await.unwrap().unwrap().into_text().unwrap();
-        let value: Value = serde_json::from_str(&answer).unwrap();
-        let number = value["result"]["result"]["value"].as_f64();
-        number.unwrap_or_else(|| panic!("{answer}"))
-    }
+/// The number that a promise in the page comes to.
+async fn comes_to(page: &mut DevTools, expression: &str) -> f64 {
+    let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+    page.ask("Runtime.evaluate", params).await;
+    // No domain is enabled here: the first word is the answer.
+    let answer = page.0.next().await.unwrap().unwrap().into_text().unwrap();
+    let value: Value = serde_json::from_str(&answer).unwrap();
+    let number = value["result"]["result"]["value"].as_f64();
+    number.unwrap_or_else(|| panic!("{answer}"))
 }

@@ -171,8 +171,7 @@ impl Healing {
         let pause = BACK_OFF[self.streak.min(BACK_OFF.len() - 1)];
         let jitter = rand::rng().random_range(1.0 - JITTER..1.0 + JITTER);
         self.streak += 1;
-        let is_profile_suspect =
-            cure == Cure::NewChrome && CHROMES_BEFORE_SNAPSHOT < self.streak;
+        let is_profile_suspect = cure == Cure::NewChrome && CHROMES_BEFORE_SNAPSHOT < self.streak;
         let rung = if is_profile_suspect && self.is_owed && !self.has_tried_snapshot {
             self.has_tried_snapshot = true;
             Rung::Snapshot

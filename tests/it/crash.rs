@@ -1,6 +1,6 @@
 //! Sends are neither lost nor doubled, whatever dies. The long form is `scripts/bench crash`.
 
-use crate::support::crash::{Plan, run};
+use crate::support::crash::{BUSY, Plan, run};
 
 #[tokio::test]
 async fn sends_outlive_the_kills_of_service_and_chromes() {
@@ -8,6 +8,8 @@ async fn sends_outlive_the_kills_of_service_and_chromes() {
         seed: 1,
         kills: 6,
         sessions: 2,
+        is_attended: false,
+        pause: BUSY,
         log: None,
     })
     .await;

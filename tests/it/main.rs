@@ -15,6 +15,7 @@ mod changes;
 mod contract;
 mod crash;
 mod dom;
+mod faults;
 mod keys;
 mod ledger;
 mod lifecycle;

@@ -4,7 +4,9 @@
 
 pub(crate) mod chrome;
 pub(crate) mod crash;
+pub(crate) mod devtools;
 pub(crate) mod disk;
+pub(crate) mod faults;
 pub(crate) mod page;
 pub(crate) mod secrets;
 pub(crate) mod site;

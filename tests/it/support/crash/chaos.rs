@@ -12,7 +12,7 @@ use tokio::time::{Instant, interval, sleep};
 
 use super::{
     super::{Api, Home, Service, chrome::pid_of, try_answer},
-    LOOK, World, environment,
+    LOOK, Settings, World,
 };
 
 /// Half of the strikes wait for a session that can send, but not for ever: there may be none for a while.
@@ -34,7 +34,7 @@ const STRIKES: [(Strike, u32); 10] = [
 
 /// Something that befalls the service or one of its sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Strike {
+pub(crate) enum Strike {
     Service,
     Chrome,
     Reload,
@@ -54,11 +54,12 @@ impl Strike {
 }
 
 /// See the module. Owns the processes.
-pub(super) struct Chaos {
+pub(crate) struct Chaos {
     world: Arc<World>,
     /// `None` only while it is started anew.
     service: Option<Service>,
     whatsapp: Option<Service>,
+    settings: Settings,
     /// By session: the first is session 1.
     accounts: Vec<String>,
     random: StdRng,
@@ -70,6 +71,7 @@ impl Chaos {
         world: Arc<World>,
         service: Service,
         whatsapp: Service,
+        settings: Settings,
         accounts: Vec<String>,
     ) -> Self {
         Self {
@@ -77,6 +79,7 @@ impl Chaos {
             world,
             service: Some(service),
             whatsapp: Some(whatsapp),
+            settings,
             accounts,
             struck: BTreeMap::new(),
         }
@@ -94,12 +97,26 @@ impl Chaos {
                 let moment = self.random.random_range(0..600);
                 sleep(Duration::from_millis(moment)).await;
             }
-            let strike = self.choose();
-            if self.strike(strike, session).await {
-                *self.struck.entry(strike).or_default() += 1;
-                kills += u32::from(strike.is_kill());
-            }
+            let strike = self.strike_one(session, false).await;
+            kills += u32::from(strike.is_some_and(Strike::is_kill));
         }
+    }
+
+    /// Strikes one session with whatever comes up. Answers what it was, if there was anything to strike.
+    pub(crate) async fn strike_one(
+        &mut self,
+        session: usize,
+        spares_service: bool,
+    ) -> Option<Strike> {
+        let strike = self.choose();
+        if spares_service && strike == Strike::Service {
+            return None;
+        }
+        if !self.strike(strike, session).await {
+            return None;
+        }
+        *self.struck.entry(strike).or_default() += 1;
+        Some(strike)
     }
 
     fn choose(&mut self) -> Strike {
@@ -135,11 +152,10 @@ impl Chaos {
         let account = self.accounts[session].clone();
         match strike {
             Strike::Service => {
-                let home = self.kill_service();
                 // A Chrome that is left alone goes on for a while.
                 let left_alone = self.random.random_range(0..400);
-                sleep(Duration::from_millis(left_alone)).await;
-                self.start_service(home).await;
+                self.replace_service(Duration::from_millis(left_alone))
+                    .await;
             }
             Strike::Chrome => {
                 let Some(pid) = self.status(session).await["chrome_pid"].as_u64() else {
@@ -177,13 +193,30 @@ impl Chaos {
                 self.befalls(&account, "reload").await;
             }
             Strike::WhatsApp => {
-                let (home, _log) = self.whatsapp.take().unwrap().kill_and_read();
                 let away = self.random.random_range(0..1000);
-                sleep(Duration::from_millis(away)).await;
-                self.whatsapp = Some(Service::start_in(home, |_| {}).await);
+                self.cut_network(Duration::from_millis(away)).await;
             }
         }
         true
+    }
+
+    /// Kills the service, and starts another after `pause`.
+    pub(crate) async fn replace_service(&mut self, pause: Duration) {
+        let home = self.kill_service();
+        sleep(pause).await;
+        self.start_service(home).await;
+    }
+
+    /// Takes all of WhatsApp away, and brings it back.
+    pub(crate) async fn cut_network(&mut self, away: Duration) {
+        let (home, _log) = self.whatsapp.take().unwrap().kill_and_read();
+        sleep(away).await;
+        self.whatsapp = Some(Service::start_in(home, |_| {}).await);
+    }
+
+    /// The service that runs.
+    pub(crate) const fn service(&self) -> &Service {
+        self.service.as_ref().unwrap()
     }
 
     async fn befalls(&self, account: &str, event: &str) {
@@ -211,8 +244,7 @@ impl Chaos {
     }
 
     async fn start_service(&mut self, home: Home) {
-        let whatsapp = self.whatsapp.as_ref().unwrap().sandbox();
-        let service = Service::start_in(home, environment(whatsapp)).await;
+        let service = Service::start_in(home, |env| self.settings.apply(env)).await;
         *self.world.api.lock().unwrap() = Api::clone(&service);
         self.service = Some(service);
     }
@@ -241,14 +273,16 @@ impl Chaos {
         self.sandbox().taken(account).await
     }
 
-    /// Stops what is left, in order.
-    pub(super) fn stop(mut self) {
+    /// Stops what is left, in order. Answers how many processes the service has left behind.
+    pub(super) fn stop(mut self) -> usize {
+        let mut left = 0;
         if let Some(service) = self.service.take() {
             self.keep(&service.log());
-            service.stop();
+            left = service.ended().processes().len();
         }
         if let Some(whatsapp) = self.whatsapp.take() {
             whatsapp.stop();
         }
+        left
     }
 }

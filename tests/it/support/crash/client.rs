@@ -144,8 +144,9 @@ impl Client {
                 }
                 self.chat.lock().unwrap().close(&message.body);
             }
-            let pause = self.random.random_range(0..200);
-            sleep(Duration::from_millis(pause)).await;
+            let at_most = self.world.plan.pause;
+            let pause = self.random.random_range(Duration::ZERO..at_most);
+            sleep(pause).await;
         }
     }
 

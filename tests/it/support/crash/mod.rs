@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use chaos::Chaos;
+pub(crate) use chaos::Chaos;
 use client::{Chat, Client, Script};
 pub(crate) use report::Report;
 use reqwest::Method;
@@ -31,6 +31,9 @@ use super::{Api, Service, service::Environment, try_answer};
 
 /// Once nothing is broken any more, every client is done within a send's wait and a start of Chrome.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A client that sends as fast as is of use: most of the time something is under way.
+pub(crate) const BUSY: Duration = Duration::from_millis(200);
 
 /// How often it is looked whether a session runs.
 const LOOK: Duration = Duration::from_millis(200);
@@ -50,6 +53,10 @@ pub(crate) struct Plan {
     /// Processes to kill: services and Chromes.
     pub(crate) kills: u32,
     pub(crate) sessions: u64,
+    /// Whether somebody connects sessions that have ended, or they are left to come back by themselves.
+    pub(crate) is_attended: bool,
+    /// The longest that a client waits between two messages.
+    pub(crate) pause: Duration,
     /// Where the logs of all services go, one after another.
     pub(crate) log: Option<PathBuf>,
 }
@@ -83,12 +90,24 @@ impl World {
     }
 }
 
-/// The service under test; its WhatsApp is elsewhere.
-fn environment(whatsapp: &str) -> impl FnOnce(&mut Environment) {
-    let url = format!("{whatsapp}/");
-    move |env| {
+/// What the service under test runs with, each time that it is started.
+pub(super) struct Settings {
+    /// Its WhatsApp, which is elsewhere.
+    url: String,
+    with: Box<dyn Fn(&mut Environment) + Send>,
+}
+
+impl Settings {
+    fn new(whatsapp: &str, with: impl Fn(&mut Environment) + Send + 'static) -> Self {
+        Self {
+            url: format!("{whatsapp}/"),
+            with: Box::new(with),
+        }
+    }
+
+    fn apply(&self, env: &mut Environment) {
         env.remove("SANDBOX");
-        env.insert("WHATSAPP_URL", url.into());
+        env.insert("WHATSAPP_URL", self.url.clone().into());
         // Typed messages are honestly unknown when their page breaks off: no case for a count of what is lost.
         env.insert("ADAPTERS", "modules,wa-js".into());
         // Where npm puts it; without it, a session that lost a module waits for its next load.
@@ -99,63 +118,103 @@ fn environment(whatsapp: &str) -> impl FnOnce(&mut Environment) {
         env.insert("SEND_WAIT_SECONDS", "8".into());
         env.insert("CONNECT_WAIT_SECONDS", "1".into());
         env.insert("RUST_LOG", "info,session_manager=debug".into());
+        (self.with)(env);
     }
 }
 
 /// Links the sessions, lets clients send while everything breaks, and counts.
 pub(crate) async fn run(plan: Plan) -> Report {
-    let began = Instant::now();
-    let whatsapp = Service::start(|_| {}).await;
-    let service = Service::start_in(super::Home::new(), environment(whatsapp.sandbox())).await;
-    let mut accounts = Vec::new();
-    for id in 1..=plan.sessions {
-        accounts.push(service.link(&id.to_string()).await);
-    }
-    let world = Arc::new(World {
-        api: Mutex::new(Api::clone(&service)),
-        is_over: AtomicBool::new(false),
-        answers: Mutex::default(),
-        unlinked: AtomicBool::new(false),
-        plan,
-    });
-    let attendants: Vec<_> = (1..=world.plan.sessions)
-        .map(|id| AbortOnDropHandle::new(tokio::spawn(attend(Arc::clone(&world), id))))
-        .collect();
-    let mut chats = Vec::new();
-    let mut clients = Vec::new();
-    for (account, session) in accounts.iter().zip(1..) {
-        for (to, is_async) in CHATS {
-            let chat = Arc::new(Mutex::new(Chat::new(account.clone(), to)));
-            chats.push(Arc::clone(&chat));
-            let number = u64::try_from(chats.len()).unwrap();
-            let script = Script {
-                session,
-                to,
-                is_async,
-                seed: world.plan.seed.wrapping_add(number),
-            };
-            let client = Client::new(Arc::clone(&world), script, chat);
-            clients.push(AbortOnDropHandle::new(tokio::spawn(client.run())));
-        }
-    }
-    let mut trouble = Chaos::new(Arc::clone(&world), service, whatsapp, accounts);
-    trouble.strike_all().await;
-    world.is_over.store(true, Ordering::Relaxed);
-    trouble.mend().await;
-    let finished = async {
-        for client in &mut clients {
-            client.await.expect("a client does not panic");
-        }
-    };
-    let is_finished = timeout(FINISH_TIMEOUT, finished).await.is_ok();
-    drop((clients, attendants));
-    let chats = chats.iter().map(|chat| chat.lock().unwrap().clone());
-    let report = Report::of(&world, chats.collect(), &mut trouble, is_finished, began).await;
-    trouble.stop();
-    report
+    let mut stage = Stage::set(plan, |_| {}).await;
+    stage.chaos.strike_all().await;
+    stage.finish().await
 }
 
-/// Keeps a session connected, as whoever runs the service does.
+/// Services, linked sessions and clients that send through them without a pause, until [`finish`](Stage::finish).
+pub(crate) struct Stage {
+    world: Arc<World>,
+    /// Who breaks what.
+    pub(crate) chaos: Chaos,
+    chats: Vec<Arc<Mutex<Chat>>>,
+    clients: Vec<AbortOnDropHandle<()>>,
+    attendants: Vec<AbortOnDropHandle<()>>,
+    began: Instant,
+}
+
+impl Stage {
+    /// Starts everything; `with` may change the service's variables.
+    pub(crate) async fn set(plan: Plan, with: impl Fn(&mut Environment) + Send + 'static) -> Self {
+        let began = Instant::now();
+        let whatsapp = Service::start(|_| {}).await;
+        let settings = Settings::new(whatsapp.sandbox(), with);
+        let service = Service::start_in(super::Home::new(), |env| settings.apply(env)).await;
+        let mut accounts = Vec::new();
+        for id in 1..=plan.sessions {
+            accounts.push(service.link(&id.to_string()).await);
+        }
+        let world = Arc::new(World {
+            api: Mutex::new(Api::clone(&service)),
+            is_over: AtomicBool::new(false),
+            answers: Mutex::default(),
+            unlinked: AtomicBool::new(false),
+            plan,
+        });
+        let watch = |id| AbortOnDropHandle::new(tokio::spawn(attend(Arc::clone(&world), id)));
+        let attendants = (1..=world.plan.sessions).map(watch).collect();
+        let mut chats = Vec::new();
+        let mut clients = Vec::new();
+        for (account, session) in accounts.iter().zip(1..) {
+            for (to, is_async) in CHATS {
+                let chat = Arc::new(Mutex::new(Chat::new(account.clone(), to)));
+                chats.push(Arc::clone(&chat));
+                let number = u64::try_from(chats.len()).unwrap();
+                let script = Script {
+                    session,
+                    to,
+                    is_async,
+                    seed: world.plan.seed.wrapping_add(number),
+                };
+                let client = Client::new(Arc::clone(&world), script, chat);
+                clients.push(AbortOnDropHandle::new(tokio::spawn(client.run())));
+            }
+        }
+        let trouble = Chaos::new(Arc::clone(&world), service, whatsapp, settings, accounts);
+        Self {
+            world,
+            chaos: trouble,
+            chats,
+            clients,
+            attendants,
+            began,
+        }
+    }
+
+    /// Mends everything, lets the clients finish what they have begun, counts, and stops all.
+    pub(crate) async fn finish(mut self) -> Report {
+        self.world.is_over.store(true, Ordering::Relaxed);
+        self.chaos.mend().await;
+        let finished = async {
+            for client in &mut self.clients {
+                client.await.expect("a client does not panic");
+            }
+        };
+        let is_finished = timeout(FINISH_TIMEOUT, finished).await.is_ok();
+        drop((self.clients, self.attendants));
+        let chats = self.chats.iter().map(|chat| chat.lock().unwrap().clone());
+        let mut report = Report::of(
+            &self.world,
+            chats.collect(),
+            &mut self.chaos,
+            is_finished,
+            self.began,
+        )
+        .await;
+        report.left = self.chaos.stop();
+        report
+    }
+}
+
+/// Looks after a session as whoever runs the service does, if somebody does: sees whether its link is lost, and connects it
+/// again when it has ended.
 async fn attend(world: Arc<World>, id: u64) {
     let mut ticks = interval(LOOK);
     loop {
@@ -166,13 +225,13 @@ async fn attend(world: Arc<World>, id: u64) {
             continue;
         };
         match status.json()["state"].as_str() {
-            Some("DISCONNECTED" | "ERROR") | None => {
+            Some("DISCONNECTED" | "ERROR") | None if world.plan.is_attended => {
                 let connect = api.request(Method::POST, "/connect");
                 // Whether it came up shows in the next look.
                 let _answer = try_answer(connect.json(&json!({ "cliente_id": id }))).await;
             }
             Some("QR_REQUIRED") => world.unlinked.store(true, Ordering::Relaxed),
-            Some(_) => {}
+            Some(_) | None => {}
         }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Report {
     unknown: Vec<String>,
     unfinished: Vec<String>,
     unlinked: bool,
+    /// Processes that the service has not ended when it stopped.
+    pub(super) left: usize,
 }
 
 impl Report {
@@ -54,6 +56,7 @@ impl Report {
             unknown: Vec::new(),
             unfinished: Vec::new(),
             unlinked: world.unlinked.load(Ordering::Relaxed),
+            left: 0,
         };
         for chat in chats {
             let taken = trouble.taken(&chat.account).await;
@@ -117,9 +120,30 @@ impl Report {
     /// Whether every message that was accepted arrived, once and in its place.
     pub(crate) fn is_clean(&self) -> bool {
         !self.unlinked
+            && self.left == 0
             && self.faults().all(|(_, messages)| messages.is_empty())
             // A run that sends nothing proves nothing.
             && self.sends > self.chats
+    }
+
+    /// Messages that were accepted.
+    pub(crate) const fn sends(&self) -> usize {
+        self.sends
+    }
+
+    /// Messages that were accepted and never arrived, and those of which nobody knows.
+    pub(crate) const fn lost(&self) -> usize {
+        self.lost.len() + self.unknown.len() + self.unfinished.len()
+    }
+
+    /// Messages that arrived more than once.
+    pub(crate) const fn doubled(&self) -> usize {
+        self.doubled.len()
+    }
+
+    /// Processes that were still there when the service had stopped.
+    pub(crate) const fn left(&self) -> usize {
+        self.left
     }
 
     fn faults(&self) -> impl Iterator<Item = (&'static str, &Vec<String>)> {
@@ -152,6 +176,7 @@ impl fmt::Display for Report {
             let which = messages.join(", ");
             writeln!(f, "{fault:24} {} {which}", messages.len())?;
         }
+        writeln!(f, "{:24} {}", "processes left", self.left)?;
         if self.unlinked {
             writeln!(f, "a session lost its link")?;
         }

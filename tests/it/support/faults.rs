@@ -1,0 +1,273 @@
+//! What becomes of sessions and sends when something breaks, with nobody there to mend it. The tests do it briefly, the
+//! benchmark `faults` makes the table of docs/reliability.md of it.
+//!
+//! While it breaks, three clients of each session send without a pause and repeat what was not answered, each request under
+//! its key. A fault is noticed when the session's status says anything but READY, or counts a restart; it is over when every session is READY again.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use reqwest::Method;
+use rustix::process::{Signal, kill_process, kill_process_group};
+use serde_json::{Value, json};
+use tokio::time::{interval, sleep, timeout};
+
+use super::{
+    Api, Service,
+    chrome::pid_of,
+    crash::{BUSY, Plan, Report, Stage},
+    devtools::DevTools,
+    try_answer,
+};
+
+/// How often a status is looked at: the figures are no finer.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What has not come back by then does not count as coming back by itself.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Something that breaks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    ChromeKilled,
+    ChromeStopped,
+    RendererKilled,
+    PageHangs,
+    PageLeaves,
+    ServiceKilled,
+    /// So many times in a row, in the midst of what it writes.
+    KilledWhileWriting(usize),
+    /// WhatsApp's server is away for so long: longer than a page takes for a reconnect.
+    NetworkCut(Duration),
+    ProfileCorrupt,
+}
+
+/// What it came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// `None` where nobody is there to notice.
+    pub(crate) noticed: Option<Duration>,
+    /// `None` when the sessions did not come back by themselves.
+    pub(crate) ready: Option<Duration>,
+    pub(crate) report: Report,
+}
+
+/// The head of a table of outcomes.
+pub(crate) const HEAD: &str =
+    "| fault | noticed after | READY after | sends | lost | doubled | processes left |
+|---|---|---|---|---|---|---|";
+
+impl Outcome {
+    /// As a line of that table.
+    pub(crate) fn row(&self, name: &str) -> String {
+        let seconds = |time: Option<Duration>| {
+            time.map_or_else(
+                || "–".to_owned(),
+                |time| format!("{:.1} s", time.as_secs_f64()),
+            )
+        };
+        let Self {
+            noticed,
+            ready,
+            report,
+        } = self;
+        format!(
+            "| {name} | {} | {} | {} | {} | {} | {} |",
+            seconds(*noticed),
+            seconds(*ready),
+            report.sends(),
+            report.lost(),
+            report.doubled(),
+            report.left()
+        )
+    }
+
+    /// Whether nothing was lost, doubled or left, and the sessions came back.
+    pub(crate) fn is_good(&self) -> bool {
+        self.report.is_clean() && self.ready.is_some()
+    }
+}
+
+/// Breaks something while clients send, who do so for `traffic` before and after it.
+pub(crate) async fn measure(
+    fault: Fault,
+    sessions: u64,
+    traffic: Duration,
+    log: Option<PathBuf>,
+) -> Outcome {
+    let plan = Plan {
+        seed: 1,
+        kills: 0,
+        sessions,
+        is_attended: false,
+        pause: BUSY,
+        log,
+    };
+    let mut stage = Stage::set(plan, |_| {}).await;
+    sleep(traffic).await;
+    let (noticed, ready) = fault.strike(&mut stage, sessions).await;
+    if ready.is_some() {
+        sleep(traffic).await;
+    }
+    let report = stage.finish().await;
+    Outcome {
+        noticed,
+        ready,
+        report,
+    }
+}
+
+impl Fault {
+    /// Breaks it, and measures how long it took until that was noticed and until all sessions were READY again.
+    async fn strike(
+        self,
+        stage: &mut Stage,
+        sessions: u64,
+    ) -> (Option<Duration>, Option<Duration>) {
+        let before = counters(stage.chaos.service()).await;
+        let began = Instant::now();
+        match self {
+            Self::ChromeKilled => signal_chrome(stage.chaos.service(), Signal::KILL).await,
+            Self::ChromeStopped => signal_chrome(stage.chaos.service(), Signal::STOP).await,
+            Self::RendererKilled => kill_renderer(stage.chaos.service()),
+            Self::PageHangs => {
+                let endless = json!({ "expression": "for (;;) {}" });
+                devtools(stage).await.ask("Runtime.evaluate", endless).await;
+            }
+            Self::PageLeaves => {
+                let elsewhere = json!({ "url": "data:text/html,elsewhere" });
+                devtools(stage).await.ask("Page.navigate", elsewhere).await;
+            }
+            Self::ServiceKilled => {
+                stage.chaos.replace_service(Duration::ZERO).await;
+                // A service that is gone notices nothing: the next one does, as soon as it listens.
+                let noticed = began.elapsed();
+                let ready = all_ready(stage.chaos.service(), sessions, began).await;
+                return (Some(noticed), ready);
+            }
+            Self::KilledWhileWriting(times) => {
+                let mut longest = Duration::ZERO;
+                for _ in 0..times {
+                    let before = counters(stage.chaos.service()).await;
+                    let began = Instant::now();
+                    signal_group(stage.chaos.service()).await;
+                    let (_, Some(ready)) = watch(stage.chaos.service(), before, began).await else {
+                        return (None, None);
+                    };
+                    longest = longest.max(ready);
+                    // Each time at another moment of the traffic.
+                    sleep(Duration::from_millis(rand::random_range(200..900))).await;
+                }
+                return (None, Some(longest));
+            }
+            Self::NetworkCut(away) => {
+                let api = Api::clone(stage.chaos.service());
+                let cut = stage.chaos.cut_network(away);
+                let ((), seen) = tokio::join!(cut, watch(&api, before, began));
+                return seen;
+            }
+            Self::ProfileCorrupt => {
+                let service = stage.chaos.service();
+                assert_eq!(service.disconnect(1).await.status, 200);
+                let profile = service.home().tokens().join("1");
+                corrupt(&profile);
+                let began = Instant::now();
+                service.connect(1).await;
+                return (None, all_ready(service, sessions, began).await);
+            }
+        }
+        watch(stage.chaos.service(), before, began).await
+    }
+}
+
+/// What changes in a session's status when it is healed.
+async fn counters(api: &Api) -> Value {
+    api.status("1").await["restarts"].take()
+}
+
+/// Waits until the fault shows in the status of session 1, and until that is READY again.
+async fn watch(api: &Api, before: Value, began: Instant) -> (Option<Duration>, Option<Duration>) {
+    let mut looks = interval(LOOK);
+    let mut noticed = None;
+    let watched = timeout(PATIENCE, async {
+        loop {
+            looks.tick().await;
+            let status = api.status("1").await;
+            let is_ready = status["state"] == "READY";
+            if noticed.is_none() && !(is_ready && status["restarts"] == before) {
+                noticed = Some(began.elapsed());
+            }
+            if noticed.is_some() && is_ready {
+                return began.elapsed();
+            }
+        }
+    });
+    let ready = watched.await.ok();
+    (noticed, ready)
+}
+
+/// Waits until every session is READY.
+async fn all_ready(api: &Api, sessions: u64, began: Instant) -> Option<Duration> {
+    let mut looks = interval(LOOK);
+    let ready = async {
+        loop {
+            looks.tick().await;
+            let asked = try_answer(api.request(Method::GET, "/sessions")).await;
+            if asked.is_ok_and(|answer| answer.json()["count"] == sessions) {
+                return began.elapsed();
+            }
+        }
+    };
+    timeout(PATIENCE, ready).await.ok()
+}
+
+async fn chrome_of(service: &Service) -> u32 {
+    let pid = service.status("1").await["chrome_pid"].as_u64();
+    u32::try_from(pid.expect("a Chrome runs")).unwrap()
+}
+
+async fn signal_chrome(service: &Service, signal: Signal) {
+    kill_process(pid_of(chrome_of(service).await), signal).unwrap();
+}
+
+async fn signal_group(service: &Service) {
+    kill_process_group(pid_of(chrome_of(service).await), Signal::KILL).unwrap();
+}
+
+fn kill_renderer(service: &Service) {
+    let is_renderer = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains("--type=renderer")
+    };
+    let processes = service.home().processes();
+    let renderer = processes.into_iter().find(is_renderer);
+    kill_process(
+        pid_of(renderer.expect("a page has a renderer")),
+        Signal::KILL,
+    )
+    .unwrap();
+}
+
+async fn devtools(stage: &Stage) -> DevTools {
+    let profile = stage.chaos.service().home().tokens().join("1");
+    DevTools::of(&profile).await
+}
+
+/// Breaks the database that the link is kept in, as a bad disk does.
+fn corrupt(profile: &Path) {
+    let databases = profile.join("Default/IndexedDB");
+    let mut broken = 0;
+    for database in fs::read_dir(&databases).unwrap().flatten() {
+        if !database.path().is_dir() {
+            continue;
+        }
+        for file in fs::read_dir(database.path()).unwrap().flatten() {
+            fs::write(file.path(), b"not what was here").unwrap();
+            broken += 1;
+        }
+    }
+    assert!(broken > 0, "no database in {}", databases.display());
+}
