@@ -282,6 +282,11 @@ impl<D: Driver> Actor<D> {
                 .run(&mut self.commands, facts)
                 .await;
                 tracing::info!("closing Chrome: {}", end.reason.code.as_str());
+                if end.reason.is_failure() {
+                    // A Chrome that hangs takes seconds to close, and cannot send meanwhile.
+                    self.publisher
+                        .apply(&Event::Unready, Some(end.reason.clone()));
+                }
                 let closed = self.closing(driver, &end).await;
                 (end, closed)
             }

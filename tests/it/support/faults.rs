@@ -132,7 +132,7 @@ impl Fault {
         match self {
             Self::ChromeKilled => signal_chrome(stage.chaos.service(), Signal::KILL).await,
             Self::ChromeStopped => signal_chrome(stage.chaos.service(), Signal::STOP).await,
-            Self::RendererKilled => kill_renderer(stage.chaos.service()),
+            Self::RendererKilled => kill_renderer(stage.chaos.service()).await,
             Self::PageHangs => {
                 let endless = json!({ "expression": "for (;;) {}" });
                 devtools(stage).await.ask("Runtime.evaluate", endless).await;
@@ -237,13 +237,21 @@ async fn signal_group(service: &Service) {
     kill_process_group(pid_of(chrome_of(service).await), Signal::KILL).unwrap();
 }
 
-fn kill_renderer(service: &Service) {
+/// Renderers do not name their profile, but are in the group of their Chrome.
+async fn kill_renderer(service: &Service) {
+    let chrome = chrome_of(service).await;
     let is_renderer = |pid: &u32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains("--type=renderer")
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let group = stat
+            .rsplit_once(") ")
+            .and_then(|(_, rest)| rest.split(' ').nth(2));
+        group == Some(&chrome.to_string())
+            && String::from_utf8_lossy(&line).contains("--type=renderer")
     };
-    let processes = service.home().processes();
-    let renderer = processes.into_iter().find(is_renderer);
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let renderer = pids.find(is_renderer);
     kill_process(
         pid_of(renderer.expect("a page has a renderer")),
         Signal::KILL,
