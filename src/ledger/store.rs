@@ -60,12 +60,7 @@ impl Store {
     pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
         make_folder(folder)?;
         let path = folder.join(FILE);
-        // SQLite gives its other files the mode of this one.
-        let mut options = OpenOptions::new();
-        let file = options.create(true).append(true).mode(0o600).open(&path)?;
-        keep_private(&path, 0o600)?;
-        let metadata = file.metadata()?;
-        let identity = (metadata.dev(), metadata.ino());
+        let identity = make_file(&path)?;
         let mut connection = Connection::open(&path)?;
         // Whoever finds the file taken is told at once, and tries again with the next request.
         connection.busy_timeout(Duration::ZERO)?;
@@ -129,6 +124,18 @@ fn make_folder(folder: &Path) -> Result<(), StoreError> {
         }
     }
     keep_private(folder, 0o700)
+}
+
+/// Makes the file if it is not there; SQLite gives its other files the mode of this one.
+///
+/// Whoever closes a file that `SQLite` has open takes its locks away, and a second service could write beside this one:
+/// so this is over before `SQLite` opens it, and nothing else here ever opens it.
+fn make_file(path: &Path) -> Result<Identity, StoreError> {
+    let mut options = OpenOptions::new();
+    let file = options.create(true).append(true).mode(0o600).open(path)?;
+    keep_private(path, 0o600)?;
+    let metadata = file.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Takes rights away from others, should the folder have come out of a backup without its mode.
