@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::{
     LedgerOptions, Record, Step,
     keeper::Request,
-    store::{self, Entered, Store, StoreError},
+    store::{self, Commit, Entered, Store, StoreError},
 };
 
 /// News of a send that is not on disk yet: whose, what, and when it happened.
@@ -70,8 +70,23 @@ impl Disk {
     ) -> Result<Vec<Outcome>, StoreError> {
         let keys_since = store::before(now, self.options.idempotency);
         let keeps_texts = !self.options.retention.is_zero();
-        let must_last = batch.iter().any(Request::must_last);
-        let outcomes = self.transact(must_last, |file| {
+        let mut backlog = backlog.into_iter().peekable();
+        // News that could not be written has been told long since.
+        let must_last = backlog.peek().is_some() || batch.iter().any(Request::must_last);
+        let commit = if must_last {
+            Commit::Synced
+        } else {
+            Commit::Written
+        };
+        let mut store = self.take_store()?;
+        if batch.iter().any(Request::must_be_written)
+            && let Err(why) = store::check_writable(&self.options.folder)
+        {
+            // What is open can still be read.
+            self.store = Some(store);
+            return Err(why);
+        }
+        let outcomes = store.transact(commit, |file| {
             for News { key, step, at } in backlog {
                 store::advance(file, key, step, keeps_texts, *at)?;
             }
@@ -80,6 +95,7 @@ impl Disk {
                 .map(|request| serve_one(file, request, keys_since, keeps_texts, now))
                 .collect::<Result<Vec<_>, _>>()
         })?;
+        self.store = Some(store);
         self.has_stale_texts |= !keeps_texts && outcomes.iter().any(Outcome::has_ended);
         Ok(outcomes)
     }
@@ -94,9 +110,23 @@ impl Disk {
         } = self.options;
         let texts_until = store::before(now, retention);
         let sends_until = store::before(now, retention.max(idempotency));
-        let removed = self.transact(false, |file| store::forget(file, texts_until, sends_until))?;
+        let mut store = self.take_store()?;
+        let removed = store.transact(Commit::Synced, |file| {
+            store::forget(file, texts_until, sends_until)
+        })?;
+        self.store = Some(store);
         self.has_stale_texts |= removed;
         Ok(())
+    }
+
+    /// Whether anything has been committed that a power cut may undo.
+    pub(super) fn has_unsynced(&self) -> bool {
+        self.store.as_ref().is_some_and(Store::has_unsynced)
+    }
+
+    /// Lets what has been committed outlive a power cut.
+    pub(super) fn sync(&mut self) -> Result<(), StoreError> {
+        self.store.as_mut().map_or(Ok(()), Store::sync)
     }
 
     pub(super) const fn has_stale_texts(&self) -> bool {
@@ -105,41 +135,27 @@ impl Disk {
 
     /// Empties the log, which holds each page as it was before a text was removed from it.
     pub(super) fn scrub(&mut self) -> Result<(), StoreError> {
-        if let Some(store) = &self.store {
+        if let Some(store) = &mut self.store {
             store.empty_the_log()?;
         }
         self.has_stale_texts = false;
         Ok(())
     }
 
-    /// Runs `work` as one transaction on the file, which is opened if it is not. After a failure the next try begins
-    /// anew: the folder may have been replaced, or mounted for writing.
-    fn transact<T>(
-        &mut self,
-        must_last: bool,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    /// The file, opened if it is not. It is put back by whoever had no trouble with it: after a failure the next try begins
+    /// anew, as the folder may have been replaced, or mounted for writing.
+    fn take_store(&mut self) -> Result<Store, StoreError> {
         let folder = &self.options.folder;
         // Writing into a file that has been moved away would succeed.
         let present = self.store.take().filter(|store| store.is_in(folder));
-        let mut store = match present {
-            Some(store) => store,
-            None => self.open()?,
-        };
-        if must_last && let Err(why) = store::check_writable(&self.options.folder) {
-            // What is open can still be read.
-            self.store = Some(store);
-            return Err(why);
-        }
-        let outcome = store.transact(work)?;
-        self.store = Some(store);
-        Ok(outcome)
+        present.map_or_else(|| self.open(), Ok)
     }
 
     fn open(&mut self) -> Result<Store, StoreError> {
         let mut store = Store::open(&self.options.folder)?;
         if !self.has_recovered {
-            let left = store.transact(|file| store::recover(file, Timestamp::now()))?;
+            let recover = |file: &Connection| store::recover(file, Timestamp::now());
+            let left = store.transact(Commit::Synced, recover)?;
             if left > 0 {
                 tracing::warn!(
                     sends = left,

@@ -25,6 +25,10 @@ use super::{
 /// Requests that share a transaction; a commit takes as long for many as for one.
 const BATCH: usize = 64;
 
+/// From a commit that need not outlive a power cut to the moment when it would: as many as are made meanwhile share one
+/// wait for the disk, and whoever is about to hand a message over seldom has to wait for that.
+const SYNC_DELAY: Duration = Duration::from_millis(250);
+
 /// Between two tries to write news that could not be written. A full disk is not freed within milliseconds.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -73,12 +77,26 @@ pub(super) enum Request {
 }
 
 impl Request {
-    /// Whether something is done on the strength of its being on disk.
-    pub(super) const fn must_last(&self) -> bool {
+    /// Whether something is done on the strength of its being written.
+    pub(super) const fn must_be_written(&self) -> bool {
         match self {
             Self::Accept { .. } | Self::Advance { reply: Some(_), .. } => true,
             Self::Known { .. }
             | Self::Advance { reply: None, .. }
+            | Self::Open { .. }
+            | Self::Find { .. }
+            | Self::List { .. }
+            | Self::Close { .. } => false,
+        }
+    }
+
+    /// Whether a power cut must not undo it once it is answered. It may undo a send that its caller waits for: no page
+    /// gets one before a step that lasts, and none is answered before it.
+    pub(super) fn must_last(&self) -> bool {
+        match self {
+            Self::Accept { new, .. } => new.is_durable,
+            Self::Advance { key, step, reply } => reply.is_some() || !step.can_be_found_out(key),
+            Self::Known { .. }
             | Self::Open { .. }
             | Self::Find { .. }
             | Self::List { .. }
@@ -114,11 +132,17 @@ impl Keeper {
     /// Serves until it is told to close, or nobody is left to ask.
     pub async fn run(mut self) {
         let mut forget_at = Instant::now();
-        let (mut retry_at, mut scrub_at) = (forget_at, forget_at);
+        let (mut retry_at, mut scrub_at, mut sync_at) = (forget_at, forget_at, forget_at);
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
                 biased;
+                // Before what is asked for: that may go on without a pause.
+                () = sleep_until(sync_at), if self.disk.has_unsynced() => {
+                    self.sync().await;
+                    sync_at = Instant::now() + SYNC_DELAY;
+                    continue;
+                }
                 received = self.requests.recv_many(&mut batch, BATCH) => if received == 0 { return },
                 () = sleep_until(retry_at), if !self.backlog.is_empty() => {}
                 () = sleep_until(forget_at) => {
@@ -132,6 +156,9 @@ impl Keeper {
                     scrub_at = Instant::now() + SCRUB_DELAY;
                     continue;
                 }
+            }
+            if !self.disk.has_unsynced() {
+                sync_at = Instant::now() + SYNC_DELAY;
             }
             if !self.disk.has_stale_texts() {
                 scrub_at = Instant::now() + SCRUB_DELAY;
@@ -148,18 +175,9 @@ impl Keeper {
         }
     }
 
-    /// Serves requests as one transaction. When that fails, all of them have failed.
-    ///
-    /// That WhatsApp has a message is told before it is on disk: a service that is killed in between finds it out again.
+    /// Serves requests as one transaction, and tells of them after it. When it fails, all of them have failed.
     async fn serve(&mut self, batch: Vec<Request>) {
         let now = Timestamp::now();
-        for request in &batch {
-            if let Request::Advance { key, step, .. } = request
-                && matches!(step, Step::Acknowledged(1..))
-            {
-                self.tell_followers(key, step, now);
-            }
-        }
         let backlog = std::mem::take(&mut self.backlog);
         let work = move |disk: &mut Disk| {
             let served = disk.serve(&backlog, &batch, now);
@@ -333,6 +351,12 @@ impl Keeper {
             .retain(|_, followed| followed.receiver_count() > 0);
         if let Some(Err(why)) = self.on_disk(Disk::forget).await {
             tracing::warn!(error = %why, "what is too old could not be removed from the ledger: {why}");
+        }
+    }
+
+    async fn sync(&mut self) {
+        if let Some(Err(why)) = self.on_disk(Disk::sync).await {
+            tracing::warn!(error = %why, "the last news of the ledger may not outlive a power cut: {why}");
         }
     }
 

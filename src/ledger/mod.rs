@@ -13,9 +13,11 @@
 //! it may change, both pure; [`store`] is the only place that knows `SQLite`; [`keeper`] the one task that uses it, through
 //! [`disk`].
 //!
-//! Invariants: a send is on disk, with the id that WhatsApp will know it by, before [`Ledger::accept`] answers, and the
-//! fact that a page may have it before [`Ledger::advance`] answers. Neither answers `Ok` for what is not on disk. Steps
-//! are taken one after another: of a cancellation and a hand-over at once, one is told that it came too late.
+//! Invariants: a send is in the file, with the id that WhatsApp will know it by, before [`Ledger::accept`] answers, and the
+//! fact that a page may have it before [`Ledger::advance`] answers. Nobody is told of what is not in the file, unless it
+//! has happened and the file cannot be used. What is in the file outlives every end of the service; what somebody was
+//! promised, and what a page may have, is synced first and outlives a power cut too (`Request::must_last`), the rest within a
+//! moment. Steps are taken one after another: of a cancellation and a hand-over at once, one is told that it came too late.
 
 mod disk;
 mod keeper;

@@ -41,6 +41,23 @@ pub enum Step {
     Cancelled,
 }
 
+impl Step {
+    /// Whether WhatsApp's own store tells the same of the send with this id, so that it is found out again should a power
+    /// cut make it forgotten.
+    pub(super) fn can_be_found_out(&self, key: &str) -> bool {
+        match self {
+            // Under an id of the page's own it can only be found by whoever has kept that id.
+            Self::Taken { wa_key, .. } => wa_key == key,
+            Self::Acknowledged(ack) => *ack > 0,
+            Self::Handing(_)
+            | Self::Absent
+            | Self::Failed(..)
+            | Self::Unknown(_)
+            | Self::Cancelled => false,
+        }
+    }
+}
+
 impl Record {
     /// Lets `step` happen. Answers whether anything changed: late news and repetitions change nothing.
     pub fn take(&mut self, step: &Step, now: Timestamp) -> bool {

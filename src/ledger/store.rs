@@ -43,10 +43,22 @@ pub(super) enum StoreError {
 pub(super) struct Store {
     connection: Connection,
     identity: Identity,
+    /// What the connection is set to.
+    commit: Commit,
+    has_unsynced: bool,
 }
 
 /// Device and number of a file: the same ones under the same name are the same file.
 type Identity = (u64, u64);
+
+/// How much a commit outlives, once it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Commit {
+    /// Every end of the service. A power cut may undo the last ones, until [`Store::sync`].
+    Written,
+    /// A power cut as well, together with all commits before it.
+    Synced,
+}
 
 /// What a new send was found to be.
 pub(super) enum Entered {
@@ -60,17 +72,12 @@ impl Store {
     pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
         make_folder(folder)?;
         let path = folder.join(FILE);
-        // SQLite gives its other files the mode of this one.
-        let mut options = OpenOptions::new();
-        let file = options.create(true).append(true).mode(0o600).open(&path)?;
-        keep_private(&path, 0o600)?;
-        let metadata = file.metadata()?;
-        let identity = (metadata.dev(), metadata.ino());
+        let identity = make_file(&path)?;
         let mut connection = Connection::open(&path)?;
         // Whoever finds the file taken is told at once, and tries again with the next request.
         connection.busy_timeout(Duration::ZERO)?;
-        // The lock is kept: two services on one folder would each hand over what the other has queued. `FULL` syncs the
-        // log at each commit, which is the promise; deleted texts are overwritten.
+        // The lock is kept: two services on one folder would each hand over what the other has queued. Deleted texts are
+        // overwritten.
         connection.execute_batch(
             "PRAGMA locking_mode = EXCLUSIVE;
              PRAGMA journal_mode = WAL;
@@ -81,6 +88,9 @@ impl Store {
         Ok(Self {
             connection,
             identity,
+            commit: Commit::Synced,
+            // What a service that was killed has left behind may not be.
+            has_unsynced: true,
         })
     }
 
@@ -91,24 +101,53 @@ impl Store {
     }
 
     /// Moves everything from the log into the file proper, and cuts the log off.
-    pub(super) fn empty_the_log(&self) -> Result<(), StoreError> {
-        let is_busy: bool =
-            self.connection
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    pub(super) fn empty_the_log(&mut self) -> Result<(), StoreError> {
+        self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)")
+    }
+
+    /// Lets all that has been committed outlive a power cut.
+    pub(super) fn sync(&mut self) -> Result<(), StoreError> {
+        self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)")
+    }
+
+    /// Whether anything has been committed that may not outlive one.
+    pub(super) const fn has_unsynced(&self) -> bool {
+        self.has_unsynced
+    }
+
+    fn checkpoint(&mut self, pragma: &str) -> Result<(), StoreError> {
+        let is_busy: bool = self.connection.query_row(pragma, [], |row| row.get(0))?;
         if is_busy {
             return Err(io::Error::from(io::ErrorKind::ResourceBusy).into());
         }
+        self.has_unsynced = false;
         Ok(())
     }
 
-    /// Runs `work` as one transaction: all of it is on disk when this answers, or none.
+    /// Runs `work` as one transaction: when this answers, all of it outlives what `commit` says, or none has happened.
     pub(super) fn transact<T>(
         &mut self,
+        commit: Commit,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        if self.commit != commit {
+            // `FULL` syncs the log at each commit, `NORMAL` only before it is moved into the file proper.
+            let synchronous = match commit {
+                Commit::Written => "NORMAL",
+                Commit::Synced => "FULL",
+            };
+            let connection = &self.connection;
+            connection.pragma_update(None, "synchronous", synchronous)?;
+            self.commit = commit;
+        }
+        let changes = self.connection.total_changes();
         let transaction = self.connection.transaction()?;
         let outcome = work(&transaction)?;
         transaction.commit()?;
+        // A commit of nothing syncs nothing.
+        if self.connection.total_changes() != changes {
+            self.has_unsynced = commit == Commit::Written;
+        }
         Ok(outcome)
     }
 }
@@ -129,6 +168,18 @@ fn make_folder(folder: &Path) -> Result<(), StoreError> {
         }
     }
     keep_private(folder, 0o700)
+}
+
+/// Makes the file if it is not there; `SQLite` gives its other files the mode of this one.
+///
+/// Whoever closes a file that `SQLite` has open takes its locks away, and a second service could write beside this one:
+/// so this is over before `SQLite` opens it, and nothing else here ever opens it.
+fn make_file(path: &Path) -> Result<Identity, StoreError> {
+    let mut options = OpenOptions::new();
+    let file = options.create(true).append(true).mode(0o600).open(path)?;
+    keep_private(path, 0o600)?;
+    let metadata = file.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Takes rights away from others, should the folder have come out of a backup without its mode.

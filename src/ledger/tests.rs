@@ -1,5 +1,7 @@
 //! The ledger on a real file. What a killed service leaves is what a keeper that was dropped in mid-life leaves.
 
+mod lasting;
+
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);

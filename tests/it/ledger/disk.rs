@@ -90,6 +90,23 @@ async fn a_folder_that_is_taken_away_sends_nothing_and_heals() {
 }
 
 #[tokio::test]
+async fn a_second_service_on_the_folder_is_refused_until_the_first_one_has_ended() {
+    let first = Service::start(|_| {}).await;
+    assert_eq!(first.get("/messages").await.status, 200);
+    let data = first.home().data();
+    let second = Service::start(|env| {
+        env.insert("DATA_DIR", data.into());
+    })
+    .await;
+    let refused = second.get("/messages").await;
+    assert_refused(&refused, 503, "LEDGER_UNAVAILABLE");
+    assert_eq!(first.get("/messages").await.status, 200);
+    let _home = first.stop();
+    assert_eq!(second.get("/messages").await.status, 200);
+    second.stop();
+}
+
+#[tokio::test]
 async fn news_of_messages_that_comes_while_the_disk_is_away_is_written_when_it_is_back() {
     let service = Service::start(|_| {}).await;
     service.link("51").await;
