@@ -70,7 +70,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The sandbox cannot start.
-    #[error("failed to start the sandbox (SANDBOX_PORT, DATA_DIR): {0}")]
+    #[error("failed to start the sandbox (SANDBOX_HOST, SANDBOX_PORT, DATA_DIR): {0}")]
     Sandbox(#[from] SandboxError),
 }
 
@@ -109,7 +109,7 @@ impl App {
                     pairing_code: settings.pairing_life,
                     ack_delay: settings.ack_delay,
                 };
-                Some(Sandbox::bind(SocketAddr::new(config.host, settings.port), options).await?)
+                Some(Sandbox::bind(SocketAddr::new(settings.host, settings.port), options).await?)
             }
         };
         if let Some(sandbox) = &sandbox {
@@ -167,9 +167,12 @@ impl App {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
 
-        let router = http::router(http::AppState::new(Arc::clone(&registry), &config));
+        let state = http::AppState::new(Arc::clone(&registry), &config);
+        let asks_for_key = state.asks_for_key();
+        // Whose wrong keys are counted is known by the address.
+        let service = http::router(state).into_make_service_with_connect_info::<SocketAddr>();
         let server =
-            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+            axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
         tasks.spawn(server.into_future());
         // The page's server goes last, so that Chromes still have it while they close.
         let sandbox_stop = CancellationToken::new();
@@ -184,18 +187,16 @@ impl App {
             .sandbox
             .as_ref()
             .map(|_| config.whatsapp_url.trim_end_matches('/'));
-        if config.api_key.is_none() && !addr.ip().is_loopback() {
-            tracing::warn!(
-                "whoever reaches {addr} can send from every account: set API_KEY, or HOST=127.0.0.1"
-            );
+        if !asks_for_key && !addr.ip().is_loopback() {
+            tracing::warn!("ALLOW_WITHOUT_KEY: whoever reaches {addr} can send from every account");
         }
         tracing::info!(
-            key_required = config.api_key.is_some(),
+            key_required = asks_for_key,
             api = format!("http://{addr}"),
             sandbox = sandbox_url,
             "listening"
         );
-        autostart(&config, &registry);
+        registry.start_wanted(&config.autostart, config.restore_sessions);
 
         let ended_early = tokio::select! {
             () = stop_asked() => None,
@@ -237,13 +238,15 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
 }
 
 fn registry_options(config: &Config) -> RegistryOptions {
+    // What is kept of simulated sessions must not be taken for real ones.
+    let sessions_data = match config.sandbox {
+        Some(_) => config.data_dir.join("sandbox"),
+        None => config.data_dir.clone(),
+    };
     RegistryOptions {
         tokens_dir: config.tokens_dir.clone(),
-        evidence_dir: if config.sandbox.is_some() {
-            config.data_dir.join("sandbox/evidence")
-        } else {
-            config.data_dir.join("evidence")
-        },
+        sessions_dir: sessions_data.join("sessions"),
+        evidence_dir: sessions_data.join("evidence"),
         page: PageSettings {
             chrome_path: config.chrome_path.clone(),
             launch_timeout: config.limits.launch,
@@ -271,15 +274,6 @@ fn registry_options(config: &Config) -> RegistryOptions {
             idempotency: config.idempotency,
             retention: config.message_retention,
         },
-    }
-}
-
-/// Asks each session of `AUTOSTART` to start. The starts queue up by themselves.
-fn autostart(config: &Config, registry: &Registry) {
-    for id in &config.autostart {
-        if let Ok(session) = registry.find_or_create(id) {
-            session.start();
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every setting, once: its variable, its default, its unit, its check.
 //!
-//! The only module that reads the environment; of ours it imports only names, of sessions and of adapters. All faults are found in one pass and reported together, so that an
+//! The only module that reads the environment; of ours it imports only names, of sessions and of adapters, and what tells
+//! whether there is a key. All faults are found in one pass and reported together, so that an
 //! operator mends them in one go. A variable that is set but empty counts as not set.
 
 use std::{
@@ -17,6 +18,7 @@ use crate::{
     whatsapp::AdapterName,
 };
 
+mod exposure;
 mod parse;
 mod read;
 
@@ -24,6 +26,10 @@ use read::Settings;
 
 /// The settings the service runs with.
 #[derive(Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own that an operator sets"
+)]
 pub struct Config {
     /// `PORT` (3001): where the API listens; 0 lets the system choose.
     pub port: u16,
@@ -55,6 +61,8 @@ pub struct Config {
     pub default_cliente_id: ClienteId,
     /// `AUTOSTART`: sessions to connect at start, separated by commas.
     pub autostart: Vec<ClienteId>,
+    /// `RESTORE_SESSIONS` (true): at start, connect the sessions that should be up, as nobody has disconnected them.
+    pub restore_sessions: bool,
     /// `MAX_SESSIONS` (50): how many sessions may run at once.
     pub max_sessions: NonZeroUsize,
     /// `MAX_CONCURRENT_STARTS` (number of cores): how many Chromes may start at once.
@@ -81,8 +89,15 @@ pub struct Config {
     pub take_over: bool,
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
     pub evidence_of_chats: bool,
-    /// `API_KEY`: when set, every request but `/health` must carry it.
+    /// `API_KEY`: a key for everything. When it is set, or `API_KEYS_FILE` is there, every request but `/health` must
+    /// carry a key.
     pub api_key: Option<Secret>,
+    /// `API_KEYS_FILE` (`DATA_DIR`/keys.json): more keys, each with its own rights, as `session-manager key` writes them.
+    pub api_keys_file: PathBuf,
+    /// `ALLOW_WITHOUT_KEY` (false): serve without a key although other machines reach `HOST`.
+    pub allow_without_key: bool,
+    /// `TRUSTED_PROXIES` (0): how many proxies stand before the service, each of which adds to `X-Forwarded-For`.
+    pub trusted_proxies: usize,
     /// `CORS_ORIGINS` (*): the web pages that may call, separated by commas.
     pub cors_origins: CorsOrigins,
     /// `LOG_FORMAT` (text).
@@ -94,7 +109,10 @@ pub struct Config {
 /// The sandbox's own settings.
 #[derive(Clone, Debug)]
 pub struct SandboxSettings {
-    /// `SANDBOX_PORT` (3002): where the simulated WhatsApp Web listens, on `HOST`; 0 lets the system choose.
+    /// `SANDBOX_HOST` (`HOST` when that is loopback, else 127.0.0.1): the address that the simulated WhatsApp Web and its
+    /// phone listen on. They ask nobody for a key.
+    pub host: IpAddr,
+    /// `SANDBOX_PORT` (3002): where they listen; 0 lets the system choose.
     pub port: u16,
     /// `SANDBOX_CODE_SECONDS` (60,20): how long the first login code lives, and each later one.
     pub code_lives: CodeLives,
@@ -187,8 +205,22 @@ impl Config {
     /// Reads the process environment and, for what is not set there, the file `dotenv`, which may be absent. With
     /// `sandbox` the sandbox is on whatever `SANDBOX` says.
     pub fn load(dotenv: &Path, sandbox: bool) -> Result<Self, ConfigError> {
+        let lookup = Self::lookup(dotenv, sandbox)?;
+        Self::from_lookup(lookup)
+    }
+
+    /// [`load`](Self::load), for the service itself: to be reached from other machines without a key is a fault as well.
+    pub fn load_to_serve(dotenv: &Path, sandbox: bool) -> Result<Self, ConfigError> {
+        let lookup = Self::lookup(dotenv, sandbox)?;
+        Self::from_lookup_to_serve(lookup)
+    }
+
+    fn lookup(
+        dotenv: &Path,
+        sandbox: bool,
+    ) -> Result<impl Fn(&str) -> Option<OsString>, ConfigError> {
         let from_file = read::dotenv(dotenv)?;
-        Self::from_lookup(|name| {
+        Ok(move |name: &str| {
             if sandbox && name == "SANDBOX" {
                 return Some("true".into());
             }
@@ -214,23 +246,21 @@ impl Config {
         settings.verdict().map(|()| config)
     }
 
+    fn from_lookup_to_serve(
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigError> {
+        let mut settings = Settings::new(lookup);
+        let config = Self::read(&mut settings);
+        if let Err((name, why)) = exposure::check(&config) {
+            settings.complain(name, &why);
+        }
+        settings.verdict().map(|()| config)
+    }
+
     fn read(settings: &mut Settings<impl Fn(&str) -> Option<OsString>>) -> Self {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let host = settings.parsed("HOST", IpAddr::from([127, 0, 0, 1]), parse::ip_address);
         let sandbox_is_on = settings.parsed("SANDBOX", false, parse::switch);
-        let sandbox = SandboxSettings {
-            port: settings.parsed("SANDBOX_PORT", 3002, parse::port),
-            code_lives: settings.parsed(
-                "SANDBOX_CODE_SECONDS",
-                CodeLives::WHATSAPP,
-                parse::code_lives,
-            ),
-            pairing_life: settings.parsed("SANDBOX_PAIRING_SECONDS", PAIRING_LIFE, parse::seconds),
-            ack_delay: settings.parsed(
-                "SANDBOX_ACK_SECONDS",
-                Duration::from_millis(500),
-                parse::seconds,
-            ),
-        };
         let data_dir = settings.parsed("DATA_DIR", PathBuf::from("data"), parse::path);
         // Simulated links beside real ones would be taken for each other, and logged out for each other.
         let tokens_dir = if sandbox_is_on {
@@ -240,8 +270,13 @@ impl Config {
         };
         Self {
             port: settings.parsed("PORT", 3001, parse::port),
-            host: settings.parsed("HOST", IpAddr::from([127, 0, 0, 1]), parse::ip_address),
+            host,
             tokens_dir: settings.parsed("TOKENS_DIR", tokens_dir, parse::path),
+            api_keys_file: settings.parsed(
+                "API_KEYS_FILE",
+                data_dir.join("keys.json"),
+                parse::path,
+            ),
             data_dir,
             chrome_path: settings.parsed("CHROME_PATH", None, |raw| parse::path(raw).map(Some)),
             chrome_args: settings.parsed("CHROME_ARGS", Vec::new(), parse::chrome_args),
@@ -259,12 +294,13 @@ impl Config {
                 PathBuf::from(DEFAULT_WA_JS_PATH),
                 parse::readable_file,
             ),
-            sandbox: sandbox_is_on.then_some(sandbox),
+            sandbox: Some(settings.sandbox(host)).filter(|_| sandbox_is_on),
             session_mode: settings.parsed("SESSION_MODE", SessionMode::Multi, parse::session_mode),
             default_cliente_id: settings.parsed("DEFAULT_CLIENTE_ID", ClienteId::admin(), |raw| {
                 raw.parse().map_err(parse::say)
             }),
             autostart: settings.parsed("AUTOSTART", Vec::new(), parse::cliente_ids),
+            restore_sessions: settings.parsed("RESTORE_SESSIONS", true, parse::switch),
             max_sessions: settings.parsed("MAX_SESSIONS", DEFAULT_MAX_SESSIONS, parse::count),
             max_concurrent_starts: settings.parsed("MAX_CONCURRENT_STARTS", cores, parse::count),
             connect_wait: settings.parsed(
@@ -299,6 +335,8 @@ impl Config {
             take_over: settings.parsed("TAKE_OVER", true, parse::switch),
             evidence_of_chats: settings.parsed("EVIDENCE_OF_CHATS", false, parse::switch),
             api_key: settings.secret("API_KEY"),
+            allow_without_key: settings.parsed("ALLOW_WITHOUT_KEY", false, parse::switch),
+            trusted_proxies: settings.parsed("TRUSTED_PROXIES", 0, parse::proxies),
             cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, parse::cors_origins),
             log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, parse::log_format),
             log_filter: settings.parsed("RUST_LOG", "info".to_owned(), parse::log_filter),

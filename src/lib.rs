@@ -16,7 +16,8 @@
 //! ```
 //!
 //! Architecture invariants:
-//! - `http → session → whatsapp → browser`, never back; `session → ledger`. `ledger` and `qr` import none of ours, `config` only names;
+//! - `http → session → whatsapp → browser`, never back; `session → ledger`. `ledger` and `qr` import none of ours, `keys` and `config` only
+//!   names, and `config` the look whether there is a key;
 //!   `sandbox` is an island that nothing but `app` starts.
 //! - Only `config` reads the environment. Only `http` and `sandbox` name axum. Only `browser` and `whatsapp` name
 //!   chromiumoxide. Only `ledger::store` names rusqlite. Only `browser::process` starts programs. Only `session::actor` and `session::serving` change a state.
@@ -24,13 +25,14 @@
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
 //! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`whatsapp`], [`browser`]; then [`config`], [`command`],
-//! [`qr`], [`telemetry`], [`sandbox`].
+//! [`keys`], [`qr`], [`telemetry`], [`sandbox`].
 
 pub mod app;
 pub mod browser;
 pub mod command;
 pub mod config;
 pub mod http;
+pub mod keys;
 pub mod ledger;
 pub mod qr;
 pub mod sandbox;

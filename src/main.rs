@@ -27,28 +27,46 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let config = match Config::load(Path::new(".env"), arguments.sandbox) {
+    let (command, dotenv) = (arguments.command.unwrap_or_default(), Path::new(".env"));
+    let loaded = match command {
+        Command::Serve => Config::load_to_serve(dotenv, arguments.sandbox),
+        Command::Key(_) => Config::load(dotenv, arguments.sandbox),
+    };
+    let config = match loaded {
         Ok(config) => config,
         Err(faults) => {
             complain(&format!("the settings are wrong:\n{faults}"));
             return ExitCode::from(EX_USAGE);
         }
     };
+    match command {
+        Command::Serve => serve(config).await,
+        Command::Key(command) => told(command.run(&config)),
+    }
+}
+
+/// How a command of a moment ended: what it has to say goes to whoever gave it.
+fn told(ended: Result<(), Box<dyn std::error::Error>>) -> ExitCode {
+    let Err(why) = ended else {
+        return ExitCode::SUCCESS;
+    };
+    complain(&why.to_string());
+    ExitCode::FAILURE
+}
+
+async fn serve(config: Config) -> ExitCode {
     if let Err(why) = telemetry::init(config.log_format, &config.log_filter) {
         complain(&why.to_string());
         return ExitCode::FAILURE;
     }
-    let ended = match arguments.command.unwrap_or_default() {
-        Command::Serve => serve(config).await,
-    };
-    let Err(why) = ended else {
+    let Err(why) = run(config).await else {
         return ExitCode::SUCCESS;
     };
     tracing::error!("session-manager failed: {why}");
     ExitCode::FAILURE
 }
 
-async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     // Caught before anything is started, so that none is missed.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

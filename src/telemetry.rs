@@ -3,6 +3,8 @@
 //! Lines go to stdout, where PM2 and containers expect them. `LOG_FORMAT` chooses text or one JSON object a line,
 //! `RUST_LOG` what is logged.
 //!
+//! The [audit](AUDIT) is logged whatever `RUST_LOG` says of the rest; `audit=off` in it turns it off.
+//!
 //! Invariant: **of our dependencies only warnings and errors are logged (of chromiumoxide nothing), whatever `RUST_LOG`
 //! says.** At debug and trace chromiumoxide writes each message to and from Chrome, and tungstenite each WebSocket
 //! frame: login codes, phone numbers and texts. `RUST_LOG=debug` or `trace` is therefore safe, and it means *our* lines.
@@ -24,6 +26,9 @@ use crate::config::LogFormat;
 
 /// The library and the binary both log under this name and below it.
 const OURS: &str = "session_manager";
+
+/// The target of lines about who did what. A name of its own, so that they can be told from all others.
+pub const AUDIT: &str = "audit";
 
 /// Says why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -58,14 +63,17 @@ where
         LogFormat::Json => lines.json().with_span_list(false).boxed(),
     };
     Ok(Registry::default()
-        .with(EnvFilter::try_new(filter)?)
+        // What is said later of the same target goes before.
+        .with(EnvFilter::try_new(format!("{AUDIT}=info,{filter}"))?)
         .with(only_ours_below_warn())
         .with(lines))
 }
 
 fn only_ours_below_warn() -> FilterFn {
     filter_fn(|of: &Metadata<'_>| {
-        is_ours(of.target()) || (*of.level() <= Level::WARN && !is_chromiumoxide(of.target()))
+        is_ours(of.target())
+            || of.target() == AUDIT
+            || (*of.level() <= Level::WARN && !is_chromiumoxide(of.target()))
     })
 }
 
@@ -150,6 +158,24 @@ mod tests {
             !at_info.contains("ours") && at_info.contains("theirs"),
             "{at_info}"
         );
+    }
+
+    #[test]
+    fn the_audit_is_logged_unless_it_is_turned_off() {
+        let say = || {
+            tracing::info!("ours");
+            tracing::info!(target: AUDIT, "POST /send");
+        };
+        for (filter, is_logged) in [
+            ("warn", true),
+            ("session_manager=error", true),
+            ("off", true),
+            ("audit=off", false),
+            ("debug,audit=warn", false),
+        ] {
+            let lines = logged(LogFormat::Text, filter, say);
+            assert_eq!(lines.contains("POST /send"), is_logged, "{filter}: {lines}");
+        }
     }
 
     #[test]

@@ -43,6 +43,19 @@ pub(super) fn count(raw: &str) -> Result<NonZeroUsize, String> {
     number(raw, "a whole number, 1 or more")
 }
 
+/// A chain of proxies is short; a large number is a slip.
+const MOST_PROXIES: usize = 10;
+
+pub(super) fn proxies(raw: &str) -> Result<usize, String> {
+    let wanted = "a whole number, 0 to 10: how many proxies stand before the service";
+    let proxies = number(raw, wanted)?;
+    if proxies <= MOST_PROXIES {
+        Ok(proxies)
+    } else {
+        Err(format!("must be {wanted}"))
+    }
+}
+
 /// 0 stands for no limit.
 pub(super) fn rate(raw: &str) -> Result<Option<NonZeroU32>, String> {
     number(raw, "a whole number, 0 for no limit").map(NonZeroU32::new)

@@ -1,10 +1,16 @@
 //! How settings are read: from variables and the file `.env`, with every fault gathered.
 //!
-//! Knows no setting by itself but those of a start, which come as one.
+//! Knows no setting by itself but those of a start and of the sandbox, which come as one.
 
-use std::{collections::HashMap, ffi::OsString, path::Path};
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    time::Duration,
+};
 
-use super::{ConfigError, Secret, parse};
+use super::{CodeLives, ConfigError, PAIRING_LIFE, SandboxSettings, Secret, parse};
 use crate::session::StartLimits;
 
 /// Reads a `.env` file without touching the process environment: other threads may be reading that.
@@ -56,6 +62,11 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
         }
     }
 
+    /// Notes what is wrong with a setting that can be read.
+    pub(super) fn complain(&mut self, name: &str, why: &str) {
+        self.problems.push(format!("{name}: {why}"));
+    }
+
     pub(super) fn limits(&mut self) -> StartLimits {
         let usual = StartLimits::default();
         let mut seconds = |name, default| self.parsed(name, default, parse::seconds);
@@ -69,12 +80,37 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
         }
     }
 
+    /// The sandbox's own, beside an API that listens on `host`.
+    pub(super) fn sandbox(&mut self, host: IpAddr) -> SandboxSettings {
+        // Whoever opens the API to other machines does not mean its toy phone, which asks nobody for a key.
+        let on_this_machine = if host.is_loopback() {
+            host
+        } else {
+            Ipv4Addr::LOCALHOST.into()
+        };
+        SandboxSettings {
+            host: self.parsed("SANDBOX_HOST", on_this_machine, parse::ip_address),
+            port: self.parsed("SANDBOX_PORT", 3002, parse::port),
+            code_lives: self.parsed(
+                "SANDBOX_CODE_SECONDS",
+                CodeLives::WHATSAPP,
+                parse::code_lives,
+            ),
+            pairing_life: self.parsed("SANDBOX_PAIRING_SECONDS", PAIRING_LIFE, parse::seconds),
+            ack_delay: self.parsed(
+                "SANDBOX_ACK_SECONDS",
+                Duration::from_millis(500),
+                parse::seconds,
+            ),
+        }
+    }
+
     /// The variable as a secret. One that is set but empty is a slip that would leave a door open.
     pub(super) fn secret(&mut self, name: &str) -> Option<Secret> {
         let is_blank = |raw: OsString| raw.to_str().is_some_and(|raw| raw.trim().is_empty());
         if (self.lookup)(name).is_some_and(is_blank) {
             let why = "is set but empty: give it a value, or remove it";
-            self.problems.push(format!("{name}: {why}"));
+            self.complain(name, why);
             return None;
         }
         self.parsed(name, None, |raw| Ok(Some(Secret(raw.to_owned()))))
@@ -96,7 +132,7 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
             .ok_or_else(|| "is not valid UTF-8".to_owned())
             .and_then(|raw| parse(raw.trim()));
         parsed.unwrap_or_else(|why| {
-            self.problems.push(format!("{name}: {why}"));
+            self.complain(name, &why);
             default
         })
     }

@@ -1,6 +1,9 @@
 //! Defaults, and what is said of faults.
 
+use jiff::Timestamp;
+
 use super::*;
+use crate::keys::{Key, KeyFile, KeyText, Scope};
 
 fn config(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::from_lookup(|name| {
@@ -46,6 +49,8 @@ fn every_fault_is_reported_at_once_with_its_variable() {
         ("SANDBOX_CODE_SECONDS", "60"),
         ("LOG_FORMAT", "xml"),
         ("WA_JS_PATH", "/nonexistent/wa.js"),
+        ("TRUSTED_PROXIES", "11"),
+        ("ALLOW_WITHOUT_KEY", "maybe"),
     ])
     .unwrap_err()
     .to_string();
@@ -62,10 +67,12 @@ fn every_fault_is_reported_at_once_with_its_variable() {
         "SANDBOX_CODE_SECONDS",
         "LOG_FORMAT",
         "WA_JS_PATH",
+        "TRUSTED_PROXIES",
+        "ALLOW_WITHOUT_KEY",
     ] {
         assert!(faults.contains(name), "{name} is missing in:\n{faults}");
     }
-    assert_eq!(faults.lines().count(), 12, "{faults}");
+    assert_eq!(faults.lines().count(), 14, "{faults}");
 }
 
 #[test]
@@ -107,6 +114,85 @@ fn the_sandbox_keeps_its_profiles_apart() {
     assert_eq!(sandboxed.tokens_dir, PathBuf::from("d/sandbox/tokens"));
     let told = config(&[("SANDBOX", "1"), ("TOKENS_DIR", "t")]).unwrap();
     assert_eq!(told.tokens_dir, PathBuf::from("t"));
+}
+
+fn served(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::from_lookup_to_serve(|name| {
+        variables
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.into())
+    })
+}
+
+#[test]
+fn a_service_that_others_reach_has_a_key_or_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.json");
+    let (everywhere, path) = (("HOST", "0.0.0.0"), file.to_str().unwrap());
+    let no_file = ("API_KEYS_FILE", path);
+    for (variables, is_served) in [
+        (&[no_file][..], true),
+        (&[no_file, ("HOST", "::1")], true),
+        (&[no_file, everywhere], false),
+        (&[no_file, ("HOST", "::")], false),
+        (&[no_file, ("HOST", "192.0.2.1")], false),
+        (&[no_file, everywhere, ("API_KEY", "s3cret")], true),
+        (&[no_file, everywhere, ("ALLOW_WITHOUT_KEY", "true")], true),
+    ] {
+        assert_eq!(served(variables).is_ok(), is_served, "{variables:?}");
+        assert!(
+            config(variables).is_ok(),
+            "what serves nobody reads it all the same"
+        );
+    }
+    // Together with all that is wrong besides, and with the way out.
+    let faults = served(&[no_file, everywhere, ("PORT", "70000")]);
+    let faults = faults.unwrap_err().to_string();
+    assert_eq!(faults.lines().count(), 2, "{faults}");
+    for said in [
+        "HOST: ",
+        "0.0.0.0",
+        "key add",
+        "API_KEY",
+        "ALLOW_WITHOUT_KEY",
+    ] {
+        assert!(faults.contains(said), "{said} is missing in:\n{faults}");
+    }
+
+    let key = |name: &str, expires_at| {
+        let (text, now) = (KeyText::generate(), Timestamp::UNIX_EPOCH);
+        let mut key = Key::new(name.parse().unwrap(), &text, Scope::Read, now);
+        key.expires_at = expires_at;
+        KeyFile::new(file.clone()).add(key).unwrap();
+    };
+    key("expired", Some(Timestamp::UNIX_EPOCH));
+    assert!(served(&[no_file, everywhere]).is_err());
+    assert!(served(&[no_file]).is_ok());
+    key("lasting", None);
+    assert!(served(&[no_file, everywhere]).is_ok());
+    std::fs::write(&file, "{").unwrap();
+    for host in ["127.0.0.1", "0.0.0.0"] {
+        let faults = served(&[no_file, ("HOST", host), ("API_KEY", "s3cret")]);
+        assert!(
+            faults
+                .unwrap_err()
+                .to_string()
+                .starts_with("API_KEYS_FILE: ")
+        );
+    }
+}
+
+#[test]
+fn the_sandbox_is_opened_to_others_only_by_its_own_setting() {
+    let host = |variables: &[(&str, &str)]| {
+        let with = [&[("SANDBOX", "1")], variables].concat();
+        config(&with).unwrap().sandbox.unwrap().host.to_string()
+    };
+    assert_eq!(host(&[]), "127.0.0.1");
+    assert_eq!(host(&[("HOST", "::1")]), "::1");
+    assert_eq!(host(&[("HOST", "0.0.0.0")]), "127.0.0.1");
+    assert_eq!(host(&[("SANDBOX_HOST", "0.0.0.0")]), "0.0.0.0");
 }
 
 #[test]

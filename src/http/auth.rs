@@ -1,39 +1,100 @@
-//! The key, when `API_KEY` asks for one.
+//! The guard before every route: who asks, and whether that is enough.
+//!
+//! | | |
+//! |---|---|
+//! | no key, an unknown one, one that has expired | 401 |
+//! | too many unknown ones from this address | 429, [`attempts`](super::attempts) |
+//! | a known one without the scope that [`access`](super::access) asks for, or for other sessions | 403 |
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderValue, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
-use subtle::ConstantTimeEq as _;
+use jiff::Timestamp;
 
-use super::{error::ApiError, state::AppState};
+use super::{
+    access::{self, Access},
+    audit,
+    caller::Caller,
+    client::Client,
+    error::ApiError,
+    state::AppState,
+};
+use crate::keys::Verdict;
 
-/// Lets a request through that carries the key as `X-Api-Key` or as `Authorization: Bearer`, or when none is asked for.
-pub(super) async fn require_key(
-    State(app): State<AppState>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    match &app.settings().api_key {
-        Some(key) if !carries(request.headers(), key.reveal().as_bytes()) => {
-            Err(ApiError::Unauthorized)
+/// Lets a request through, with its [`Caller`], that may do what it asks for. Writes the audit of what changes something.
+pub(super) async fn guard(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or_else(String::new, |route| route.as_str().to_owned());
+    let client = Client::of(&request, app.settings().trusted_proxies);
+    let (caller, may_pass) = judge(&app, &request, &route, client);
+    let changes = !request.method().is_safe();
+    let entry =
+        changes.then(|| audit::Entry::new(request.method().clone(), route, client, caller.clone()));
+    let response = match may_pass {
+        Ok(()) => {
+            let mut request = request;
+            request.extensions_mut().insert(caller);
+            next.run(request).await
         }
-        Some(_) | None => Ok(next.run(request).await),
+        Err(why) => why.into_response(),
+    };
+    if let Some(entry) = entry {
+        entry.answered(&response);
+    }
+    response
+}
+
+fn judge(
+    app: &AppState,
+    request: &Request,
+    route: &str,
+    client: Client,
+) -> (Caller, Result<(), ApiError>) {
+    let method = request.method();
+    let needed = match access::needed(method, route) {
+        Some(Access::Key(scope)) => scope,
+        Some(Access::Open) => return (Caller::nobody(), Ok(())),
+        None => {
+            let why = ApiError::NoAccessRule(format!("{method} {route}"));
+            return (Caller::nobody(), Err(why));
+        }
+    };
+    match caller(app, request.headers(), client) {
+        Err(why) => (Caller::nobody(), Err(why)),
+        Ok(caller) if caller.may(needed) => (caller, Ok(())),
+        Ok(caller) => (caller, Err(ApiError::ScopeMissing(needed))),
     }
 }
 
-/// Compares in constant time: how much of a guess is right must not show in how long the answer takes.
-fn carries(headers: &HeaderMap, key: &[u8]) -> bool {
+/// Whose key a request carries.
+fn caller(app: &AppState, headers: &HeaderMap, client: Client) -> Result<Caller, ApiError> {
+    let verdict = app.keys().judge(&keys_in(headers), Timestamp::now());
+    let attempts = app.attempts();
+    match (verdict, attempts.wait_of(client)) {
+        (Verdict::NotAsked, _) => Ok(Caller::anybody()),
+        (Verdict::Known(key), _) => Ok(Caller::holder_of(key)),
+        (Verdict::Missing, _) => Err(ApiError::Unauthorized),
+        (Verdict::Expired(_), _) => Err(ApiError::KeyExpired),
+        (Verdict::Wrong | Verdict::Master, Some(wait)) => Err(ApiError::TooManyAttempts(wait)),
+        (Verdict::Master, None) => Ok(Caller::master()),
+        (Verdict::Wrong, None) => {
+            attempts.count(client);
+            Err(ApiError::Unauthorized)
+        }
+    }
+}
+
+/// The keys that a request carries, as `X-Api-Key` and as `Authorization: Bearer`.
+fn keys_in(headers: &HeaderMap) -> Vec<&[u8]> {
     let own = headers.get("x-api-key").map(HeaderValue::as_bytes);
     let bearer = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| bearer_token(value.as_bytes()));
-    [own, bearer]
-        .into_iter()
-        .flatten()
-        .any(|given| given.ct_eq(key).into())
+    let keys = [own, bearer].into_iter().flatten();
+    keys.filter(|key| !key.is_empty()).collect()
 }
 
 fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
@@ -45,35 +106,33 @@ fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use axum::http::HeaderName;
 
     use super::*;
 
     #[test]
-    fn the_key_counts_in_either_header_and_only_whole() {
-        let carries = |name: &'static str, value: &'static str| {
+    fn a_key_is_read_from_either_header_and_never_in_part() {
+        let keys = |name: &'static str, value: &'static str| {
             let headers = HeaderMap::from_iter([(
                 HeaderName::from_static(name),
                 HeaderValue::from_static(value),
             )]);
-            super::carries(&headers, b"s3cret")
+            let texts = keys_in(&headers).into_iter().map(String::from_utf8_lossy);
+            texts.map(Cow::into_owned).collect()
         };
-        assert!(carries("x-api-key", "s3cret"));
-        assert!(
-            carries("authorization", "Bearer s3cret") && carries("authorization", "bearer s3cret")
-        );
-        for wrong in ["", "s3cre", "s3cret2", "S3CRET", "Bearer s3cret"] {
-            assert!(!carries("x-api-key", wrong), "{wrong}");
+        let none: [&str; 0] = [];
+        let read = |name, value| -> Vec<String> { keys(name, value) };
+        for whole in ["s3cret", "Bearer s3cret", "S3CRET"] {
+            assert_eq!(read("x-api-key", whole), [whole]);
         }
-        for wrong in [
-            "",
-            "s3cret",
-            "Basic s3cret",
-            "Bearer",
-            "Bearer ",
-            "Bearer s3cre",
-        ] {
-            assert!(!carries("authorization", wrong), "{wrong}");
+        assert_eq!(read("x-api-key", ""), none);
+        for good in ["Bearer s3cret", "bearer s3cret", "Bearer  s3cret "] {
+            assert_eq!(read("authorization", good), ["s3cret"], "{good}");
+        }
+        for bad in ["", "s3cret", "Basic s3cret", "Bearer", "Bearer "] {
+            assert_eq!(read("authorization", bad), none, "{bad}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A caller may go away at any moment: the session goes on, and the next connect finds it where it is.
 
-use axum::{extract::State, http::HeaderMap};
+use axum::{extract::State, http::request::Parts};
 use serde_json::Value;
 
 use super::{
@@ -23,8 +23,8 @@ pub(super) struct ConnectRequest {
 }
 
 impl FromBody for ConnectRequest {
-    fn from_body(body: &Object, headers: &HeaderMap, app: &AppState) -> Result<Self, ApiError> {
-        let target = Target::of_body(body, headers, app)?;
+    fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+        let target = Target::of_body(body, parts, app)?;
         let wait = match body.get("wait") {
             None | Some(Value::Null) => WaitFor::Code(app.settings().connect_wait),
             Some(wait) if wait == "code" => WaitFor::Code(app.settings().connect_wait),
@@ -77,8 +77,8 @@ pub(super) struct DisconnectRequest {
 }
 
 impl FromBody for DisconnectRequest {
-    fn from_body(body: &Object, headers: &HeaderMap, app: &AppState) -> Result<Self, ApiError> {
-        let target = Target::of_body(body, headers, app)?;
+    fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+        let target = Target::of_body(body, parts, app)?;
         let logout = match body.get("logout") {
             None | Some(Value::Null) => false,
             Some(Value::Bool(logout)) => *logout,

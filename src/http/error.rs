@@ -3,7 +3,7 @@
 //! A new cause must choose its status here: no match has a wild card. Turning an error into a response has no side
 //! effect; the response carries it in its extensions, where [`trace`](super::trace) finds it for the log.
 
-use std::{any::Any, io, sync::Arc};
+use std::{any::Any, io, sync::Arc, time::Duration};
 
 use axum::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::extract::Json;
 use crate::{
+    keys::Scope,
     qr::QrError,
     session::{
         ConnectError, DisconnectError, EvidenceError, InvalidClienteId, InvalidIdempotencyKey,
@@ -33,6 +34,14 @@ pub(super) enum ApiError {
     WrongMethod(Method),
     #[error("the key is missing or wrong: send it as X-Api-Key, or as Authorization: Bearer")]
     Unauthorized,
+    #[error("the key has expired: ask whoever made it for a new one")]
+    KeyExpired,
+    #[error("this key may not do that: it takes one with the scope {0}")]
+    ScopeMissing(Scope),
+    #[error("this key is for other sessions: name one of them in cliente_id")]
+    OtherSession,
+    #[error("too many wrong keys came from this address: try again in a few seconds")]
+    TooManyAttempts(Duration),
     #[error("web pages of this origin may not call: add it to CORS_ORIGINS if it should")]
     OriginNotAllowed,
     #[error(
@@ -106,6 +115,10 @@ pub(super) enum ApiError {
     Serialize(#[from] serde_json::Error),
     #[error("a handler panicked: {0}")]
     Panic(String),
+    #[error("{0} has no row in the table of http/access.rs, and is refused to everybody")]
+    NoAccessRule(String),
+    #[error("a handler asked who called it outside of the guard")]
+    NoCaller,
 }
 
 /// How loud the log line of a failed request is.
@@ -132,7 +145,9 @@ impl ApiError {
         match self {
             Self::UnknownPath => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::WrongMethod(_) => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::Unauthorized | Self::KeyExpired => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::ScopeMissing(_) | Self::OtherSession => (StatusCode::FORBIDDEN, "FORBIDDEN"),
+            Self::TooManyAttempts(_) => (StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS"),
             Self::OriginNotAllowed => (StatusCode::FORBIDDEN, "ORIGIN_NOT_ALLOWED"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT"),
@@ -214,15 +229,21 @@ impl ApiError {
             | Self::Send(SendError::ShuttingDown) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "SHUTTING_DOWN")
             }
-            Self::Qr(_) | Self::Serialize(_) | Self::Panic(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL")
-            }
+            Self::Qr(_)
+            | Self::Serialize(_)
+            | Self::Panic(_)
+            | Self::NoAccessRule(_)
+            | Self::NoCaller => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
         }
     }
 
     pub(super) fn loudness(&self) -> Loudness {
         match self {
-            Self::Qr(_) | Self::Serialize(_) | Self::Panic(_) => Loudness::Bug,
+            Self::Qr(_)
+            | Self::Serialize(_)
+            | Self::Panic(_)
+            | Self::NoAccessRule(_)
+            | Self::NoCaller => Loudness::Bug,
             Self::Send(
                 SendError::Failed(_)
                 | SendError::GivenUp(_)
@@ -245,6 +266,10 @@ impl ApiError {
             Self::UnknownPath
             | Self::WrongMethod(_)
             | Self::Unauthorized
+            | Self::KeyExpired
+            | Self::ScopeMissing(_)
+            | Self::OtherSession
+            | Self::TooManyAttempts(_)
             | Self::OriginNotAllowed
             | Self::ClienteIdInQuery
             | Self::TooLarge
@@ -328,7 +353,10 @@ impl ApiError {
         {
             let seconds = retry_after.as_secs().max(LEAST_RETRY_AFTER) + 1;
             Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
-        } else if let Self::Unauthorized = self {
+        } else if let Self::TooManyAttempts(wait) = self {
+            let seconds = HeaderValue::from(wait.as_secs() + 1);
+            Some((header::RETRY_AFTER, seconds))
+        } else if let Self::Unauthorized | Self::KeyExpired = self {
             Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
         } else {
             None

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::{
     body::Body,
     extract::{FromRequest, Request},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt as _;
@@ -37,8 +37,8 @@ pub(super) type Object = serde_json::Map<String, Value>;
 
 /// What a handler reads from a body.
 pub(super) trait FromBody: Sized {
-    /// Checks `body` in the order of the contract. The headers may name the session.
-    fn from_body(body: &Object, headers: &HeaderMap, app: &AppState) -> Result<Self, ApiError>;
+    /// Checks `body` in the order of the contract. The headers may name the session; the caller may not reach it.
+    fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError>;
 }
 
 /// A request read from JSON, or an answer written as JSON.
@@ -62,7 +62,7 @@ impl<T: FromBody> FromRequest<AppState> for Json<T> {
         {
             return Err(ApiError::ClienteIdInQuery);
         }
-        T::from_body(&body, &parts.headers, app).map(Self)
+        T::from_body(&body, &parts, app).map(Self)
     }
 }
 

@@ -8,6 +8,7 @@ use axum::{
 };
 
 use super::{
+    caller::Caller,
     contract::{Message, Messages},
     error::ApiError,
     extract::Json,
@@ -48,7 +49,10 @@ impl FromRequestParts<AppState> for Filter {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let caller = Caller::of(&parts.extensions)?;
+        let texts = |ids: Vec<&ClienteId>| ids.into_iter().map(ClienteId::to_string).collect();
         let mut query = Query {
+            sessions: caller.limited_to().map(texts),
             limit: PAGE,
             ..Query::default()
         };
@@ -57,7 +61,9 @@ impl FromRequestParts<AppState> for Filter {
             match name.as_ref() {
                 "cliente_id" => {
                     let id: ClienteId = value.parse()?;
-                    query.session = Some(app.serving(&id).to_string());
+                    let session = app.serving(&id);
+                    caller.turn_to(session)?;
+                    query.sessions = Some(vec![session.to_string()]);
                 }
                 "state" => {
                     let state = SendState::named(&value).ok_or(ApiError::InvalidMessageState)?;
@@ -98,20 +104,22 @@ pub(super) async fn list(
 /// Where one message stands.
 pub(super) async fn get(
     State(app): State<AppState>,
+    caller: Caller,
     MessageId(id): MessageId,
 ) -> Result<Json<Message>, ApiError> {
-    Ok(Json(Message::of(&find(&app, &id).await?)))
+    Ok(Json(Message::of(&find(&app, &caller, &id).await?)))
 }
 
 /// Takes a message back that no page has seen yet.
 pub(super) async fn cancel(
     State(app): State<AppState>,
+    caller: Caller,
     MessageId(id): MessageId,
 ) -> Result<Json<Message>, ApiError> {
-    let record = find(&app, &id).await?;
+    let record = find(&app, &caller, &id).await?;
     let cancelled = app.registry().cancel(&record).await;
     let is_cancelled = cancelled.map_err(SendError::from)?;
-    let record = find(&app, &id).await?;
+    let record = find(&app, &caller, &id).await?;
     // Asked for twice, it is cancelled as well.
     if is_cancelled || record.state == SendState::Cancelled {
         Ok(Json(Message::of(&record)))
@@ -120,9 +128,15 @@ pub(super) async fn cancel(
     }
 }
 
-async fn find(app: &AppState, id: &str) -> Result<Record, ApiError> {
+/// A message of another session than the caller's is not there: who may not see it need not learn that it exists.
+async fn find(app: &AppState, caller: &Caller, id: &str) -> Result<Record, ApiError> {
     let found = app.registry().ledger().find(id).await;
     let found = found.map_err(SendError::from)?;
     let followed = found.ok_or(ApiError::UnknownMessage)?;
-    Ok(Record::clone(&followed.borrow()))
+    let record = Record::clone(&followed.borrow());
+    let session = record.session.parse()?;
+    match caller.turn_to(&session) {
+        Ok(()) => Ok(record),
+        Err(_other) => Err(ApiError::UnknownMessage),
+    }
 }

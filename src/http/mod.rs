@@ -6,7 +6,7 @@
 //!
 //! Invariants: every answer, also to a wrong path, method or body and to a panic, is JSON with `success`, `code`,
 //! `message` and `error` when it is an error; a read never waits for a browser; no folder is made for a name that is
-//! not a valid `cliente_id`; no answer is ever cached.
+//! not a valid `cliente_id`; no answer is ever cached; no handler runs for whom the table in `access` does not let in.
 
 mod contract;
 mod error;
@@ -14,7 +14,12 @@ mod extract;
 mod state;
 mod target;
 
+mod access;
+mod attempts;
+mod audit;
 mod auth;
+mod caller;
+mod client;
 mod cors;
 mod trace;
 
@@ -37,9 +42,8 @@ use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePathLaye
 
 /// The whole API as a service. Who serves it chooses the address and when to stop.
 pub fn router(state: AppState) -> Router {
-    let open = Router::new().route("/health", get(health::health));
-
-    let locked = Router::new()
+    let routes = Router::new()
+        .route("/health", get(health::health))
         .route("/status", get(status::status))
         .route("/sessions", get(status::sessions))
         .route(
@@ -60,10 +64,8 @@ pub fn router(state: AppState) -> Router {
             "/messages/{id}",
             get(messages::get).delete(messages::cancel),
         )
-        .route_layer(from_fn_with_state(state.clone(), auth::require_key));
-
-    let routes = open
-        .merge(locked)
+        // Behind all routes, so that none is without it.
+        .route_layer(from_fn_with_state(state.clone(), auth::guard))
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::wrong_method)
         .with_state(state.clone());

@@ -41,8 +41,8 @@ pub(super) struct SendRequest {
 }
 
 impl FromBody for SendRequest {
-    fn from_body(body: &Object, headers: &HeaderMap, app: &AppState) -> Result<Self, ApiError> {
-        let target = Target::of_send(body, headers, app)?;
+    fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+        let (target, headers) = (Target::of_send(body, parts, app)?, &parts.headers);
         let to: Recipient = match body.get("to") {
             Some(Value::String(to)) if !to.is_empty() => to.parse()?,
             Some(_) | None => return Err(ApiError::ToNotAString),

@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 
+use super::attempts::Attempts;
 use crate::{
     config::{CodeLives, Config, CorsOrigins, Secret, SessionMode},
+    keys::Keyring,
     session::{ClienteId, Registry, Snapshot},
 };
 
@@ -17,6 +19,8 @@ pub struct AppState(Arc<Shared>);
 struct Shared {
     registry: Arc<Registry>,
     settings: Settings,
+    keys: Keyring,
+    attempts: Attempts,
     started_at: Timestamp,
     started: Instant,
 }
@@ -27,7 +31,7 @@ pub(super) struct Settings {
     pub(super) session_mode: SessionMode,
     pub(super) default_cliente_id: ClienteId,
     pub(super) connect_wait: std::time::Duration,
-    pub(super) api_key: Option<Secret>,
+    pub(super) trusted_proxies: usize,
     pub(super) cors_origins: CorsOrigins,
     pub(super) code_lives: CodeLives,
 }
@@ -39,7 +43,7 @@ impl AppState {
             session_mode: config.session_mode,
             default_cliente_id: config.default_cliente_id.clone(),
             connect_wait: config.connect_wait,
-            api_key: config.api_key.clone(),
+            trusted_proxies: config.trusted_proxies,
             cors_origins: config.cors_origins.clone(),
             code_lives: config
                 .sandbox
@@ -49,6 +53,11 @@ impl AppState {
         Self(Arc::new(Shared {
             registry,
             settings,
+            keys: Keyring::new(
+                config.api_key.as_ref().map(Secret::reveal),
+                config.api_keys_file.clone(),
+            ),
+            attempts: Attempts::default(),
             started_at: Timestamp::now(),
             started: Instant::now(),
         }))
@@ -60,6 +69,19 @@ impl AppState {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// Whether a request without a key is refused.
+    pub fn asks_for_key(&self) -> bool {
+        self.keys().is_asked_for()
+    }
+
+    pub(super) fn keys(&self) -> &Keyring {
+        &self.0.keys
+    }
+
+    pub(super) fn attempts(&self) -> &Attempts {
+        &self.0.attempts
     }
 
     pub(super) fn uptime_seconds(&self) -> u64 {

@@ -3,6 +3,7 @@
 use axum::extract::State;
 
 use super::{
+    caller::Caller,
     contract::{Sessions, Status, is_ready},
     error::ApiError,
     extract::Json,
@@ -19,9 +20,10 @@ pub(super) async fn status(
     Ok(Json(Status::of(target, snapshot)?))
 }
 
-/// All of them.
-pub(super) async fn sessions(State(app): State<AppState>) -> Json<Sessions> {
-    let snapshots = app.registry().snapshots();
+/// All of them, as far as the caller reaches.
+pub(super) async fn sessions(State(app): State<AppState>, caller: Caller) -> Json<Sessions> {
+    let mut snapshots = app.registry().snapshots();
+    snapshots.retain(|(id, _)| caller.reaches(id));
     let ready = snapshots
         .iter()
         .filter(|(_, snapshot)| is_ready(&snapshot.state));

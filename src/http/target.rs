@@ -21,6 +21,7 @@ use axum::{
 use serde_json::Value;
 
 use super::{
+    caller::Caller,
     error::ApiError,
     extract::{CLIENTE_ID, Object},
     state::AppState,
@@ -52,7 +53,8 @@ impl FromRequestParts<AppState> for TargetInPath {
         let path = RawPathParams::from_request_parts(parts, app).await;
         let path = path.map_err(|_not_utf8| InvalidClienteId)?;
         let (_, id) = path.iter().next().ok_or(InvalidClienteId)?;
-        Ok(Self(Target::or_default(Some(Named::text(id)?), app)))
+        let target = Target::or_default(Some(Named::text(id)?), parts, app)?;
+        Ok(Self(target))
     }
 }
 
@@ -66,81 +68,65 @@ impl FromRequestParts<AppState> for Target {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        Ok(Self::of_query(
-            parts.uri.query().unwrap_or_default(),
-            &parts.headers,
-            app,
-        )?)
+        Self::of_query(parts, app)
     }
 }
 
 impl Target {
-    fn of_query(
-        query: &str,
-        headers: &HeaderMap,
-        app: &AppState,
-    ) -> Result<Self, InvalidClienteId> {
+    fn of_query(parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+        let query = parts.uri.query().unwrap_or_default();
         let mut ids =
             form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == CLIENTE_ID);
         let named = match (ids.next(), ids.next()) {
-            (None, _) => in_header(headers)?,
+            (None, _) => in_header(&parts.headers)?,
             (Some((_, id)), None) => Some(Named::text(&id)?),
-            (Some(_), Some(_)) => return Err(InvalidClienteId),
+            (Some(_), Some(_)) => return Err(InvalidClienteId.into()),
         };
-        Ok(Self::or_default(named, app))
+        Self::or_default(named, parts, app)
     }
 
     /// For `/connect` and `/disconnect`.
-    pub(super) fn of_body(
-        body: &Object,
-        headers: &HeaderMap,
-        app: &AppState,
-    ) -> Result<Self, InvalidClienteId> {
+    pub(super) fn of_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
         let named = match body.get(CLIENTE_ID) {
-            None => in_header(headers)?,
+            None => in_header(&parts.headers)?,
             Some(Value::String(id)) => Some(Named::text(id)?),
             Some(Value::Number(id)) => Some(Named::number(id)?),
             Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
-                return Err(InvalidClienteId);
+                return Err(InvalidClienteId.into());
             }
         };
-        Ok(Self::or_default(named, app))
+        Self::or_default(named, parts, app)
     }
 
     /// For `/send`.
-    pub(super) fn of_send(
-        body: &Object,
-        headers: &HeaderMap,
-        app: &AppState,
-    ) -> Result<Self, ApiError> {
+    pub(super) fn of_send(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
         let named = match (body.get(CLIENTE_ID), app.settings().session_mode) {
             (Some(Value::Number(id)), _) => {
                 Some(Named::number(id).map_err(|_| ApiError::ClienteIdNotANumber)?)
             }
             (Some(_), _) => return Err(ApiError::ClienteIdNotANumber),
-            (None, SessionMode::Single) => in_header(headers)?,
+            (None, SessionMode::Single) => in_header(&parts.headers)?,
             (None, SessionMode::Multi) => {
-                Some(in_header(headers)?.ok_or(ApiError::ClienteIdNotANumber)?)
+                Some(in_header(&parts.headers)?.ok_or(ApiError::ClienteIdNotANumber)?)
             }
         };
-        Ok(Self::or_default(named, app))
+        Self::or_default(named, parts, app)
     }
 
-    fn or_default(named: Option<Named>, app: &AppState) -> Self {
+    /// What the mode makes of a name. The only place that makes a target: its caller has to reach the session that serves
+    /// it, whatever name it goes by.
+    fn or_default(named: Option<Named>, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
         let default = &app.settings().default_cliente_id;
-        let Some(Named { id, echo }) = named else {
-            return Self {
-                id: default.clone(),
-                echo: Value::from(default.as_str()),
-            };
+        let Named { id, echo } = named.unwrap_or_else(|| Named {
+            id: default.clone(),
+            echo: Value::from(default.as_str()),
+        });
+        let target = Self {
+            id: app.serving(&id).clone(),
+            echo,
         };
-        match app.settings().session_mode {
-            SessionMode::Multi => Self { id, echo },
-            SessionMode::Single => Self {
-                id: default.clone(),
-                echo,
-            },
-        }
+        Caller::of(&parts.extensions)?.turn_to(&target.id)?;
+        Ok(target)
     }
 }
 

@@ -77,8 +77,8 @@ impl fmt::Debug for NewSend {
 /// Which sends to list.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
-    /// Only of this session.
-    pub session: Option<String>,
+    /// Only of these sessions.
+    pub sessions: Option<Vec<String>>,
     /// Only in this state.
     pub state: Option<SendState>,
     /// Only those after this one in their order.

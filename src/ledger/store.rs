@@ -298,13 +298,16 @@ pub(super) fn open_sends(store: &Connection, session: &str) -> Result<Vec<Record
 /// A page of sends, in their order.
 pub(super) fn list(store: &Connection, query: &Query) -> Result<Vec<Record>, StoreError> {
     let mut statement = store.prepare_cached(
-        "SELECT * FROM sends WHERE seq > ?1 AND (?2 IS NULL OR session = ?2) AND (?3 IS NULL OR state = ?3)
+        "SELECT * FROM sends WHERE seq > ?1 AND (?2 IS NULL OR session IN (SELECT value FROM json_each(?2))) AND (?3 IS NULL OR state = ?3)
          ORDER BY seq LIMIT ?4",
     )?;
     let records = statement.query_map(
         params![
             query.after,
-            query.session,
+            query
+                .sessions
+                .as_ref()
+                .map(|ids| serde_json::json!(ids).to_string()),
             query.state.map(SendState::as_str),
             i64::try_from(query.limit).unwrap_or(i64::MAX),
         ],

@@ -25,8 +25,9 @@ use tracing::Instrument;
 use super::{
     ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase,
     Reason, ReasonCode, Recipient, SendError, SendLimits, SessionHandle, SessionState, StartLimits,
+    desired::DesiredFile,
     end::End,
-    handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
+    handle::{COMMAND_CAPACITY, Command, LifeCommand, Origin, answer},
     numbers::Numbers,
     publisher::Publisher,
     serving::Serving,
@@ -47,6 +48,8 @@ const LAUNCH_GRACE: Duration = Duration::from_secs(30);
 pub(super) struct ActorOptions<D: Driver> {
     pub(super) id: ClienteId,
     pub(super) profile: PathBuf,
+    /// Whether it should be up, for the next service.
+    pub(super) desired: DesiredFile,
     /// What a failure leaves behind.
     pub(super) evidence: EvidenceFolder,
     pub(super) page: D::Settings,
@@ -144,13 +147,23 @@ impl<D: Driver> Actor<D> {
                 }
             };
             match command {
-                Command::Life(LifeCommand::Connect { phone, reply }) => {
+                Command::Life(LifeCommand::Connect {
+                    phone,
+                    origin,
+                    reply,
+                }) => {
+                    if origin == Origin::Restore && !self.options.desired.is_up().await {
+                        // It stays as it should be.
+                        answer(reply, Ok(false));
+                        continue;
+                    }
                     let Ok(capacity) = Arc::clone(&self.options.capacity).try_acquire_owned()
                     else {
                         tracing::warn!("not started: as many sessions run as MAX_SESSIONS allows");
                         answer(reply, Err(ConnectError::TooManySessions));
                         continue;
                     };
+                    self.options.desired.on_connect().await;
                     self.phone = phone;
                     self.publisher.apply(&Event::Started, None);
                     answer(reply, Ok(false));
@@ -172,6 +185,8 @@ impl<D: Driver> Actor<D> {
         if logout && has_profile {
             Err(DisconnectError::NotLinked)
         } else {
+            let reason = ReasonCode::DisconnectRequested;
+            self.options.desired.on_end(reason).await;
             Ok(DisconnectOutcome::NoActiveSession)
         }
     }
@@ -311,7 +326,7 @@ impl<D: Driver> Actor<D> {
                 opened = &mut opening => break opened,
                 // Once it is called off, further commands wait until Chrome is gone.
                 Some(command) = self.commands.recv(), if asked_to_end.is_none() => match command {
-                    Command::Life(LifeCommand::Connect { phone, reply }) => {
+                    Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
                         self.phone = phone.or(self.phone.take());
                         answer(reply, Ok(false));
                     }
@@ -351,6 +366,7 @@ impl<D: Driver> Actor<D> {
 
     /// Chrome is gone. Publishes the end and answers who asked for it.
     async fn finish(&mut self, mut end: End, closed: Closed) {
+        self.options.desired.on_end(end.reason.code).await;
         if end.unlinked
             && let Err(why) = crate::browser::delete_profile(&self.options.profile).await
         {

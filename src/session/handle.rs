@@ -41,6 +41,8 @@ pub(super) enum LifeCommand {
     Connect {
         /// The number to link by a code that is typed, beside the one that is scanned; `None` leaves that as it is.
         phone: Option<Recipient>,
+        /// Who wants it.
+        origin: Origin,
         /// Gets `true` when the session was READY before.
         reply: oneshot::Sender<Result<bool, ConnectError>>,
     },
@@ -51,6 +53,15 @@ pub(super) enum LifeCommand {
         /// Gets the outcome.
         reply: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
     },
+}
+
+/// Who wants a session to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Somebody, now.
+    Caller,
+    /// Somebody before the service started: not, if somebody has disconnected it since.
+    Restore,
 }
 
 /// Asks something of the page: refused at once by a session that has none.
@@ -192,6 +203,7 @@ impl SessionHandle {
         let connected = async {
             let command = Command::Life(LifeCommand::Connect {
                 phone: phone.clone(),
+                origin: Origin::Caller,
                 reply,
             });
             let asked = self.commands.send(command).await;
@@ -261,10 +273,28 @@ impl SessionHandle {
     pub fn start(&self) {
         let (reply, _nobody_waits) = oneshot::channel();
         // A full queue means that somebody has asked already; a closed one that the service stops.
-        let command = Command::Life(LifeCommand::Connect { phone: None, reply });
+        let command = Command::Life(LifeCommand::Connect {
+            phone: None,
+            origin: Origin::Caller,
+            reply,
+        });
         if self.commands.try_send(command).is_err() {
             tracing::debug!("the session was not asked to start again");
         }
+    }
+
+    /// Asks the session to start, and waits until it has begun to: that there is a page is not waited for.
+    pub(super) async fn start_for(&self, origin: Origin) -> Result<(), ConnectError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Life(LifeCommand::Connect {
+            phone: None,
+            origin,
+            reply,
+        });
+        let asked = self.commands.send(command).await;
+        asked.map_err(|_| ConnectError::ShuttingDown)?;
+        answer.await.map_err(|_| ConnectError::ShuttingDown)??;
+        Ok(())
     }
 
     /// Closes the session's Chrome and waits until it is gone; with `logout` unlinks the device and deletes the profile.

@@ -17,6 +17,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     ClienteId, ConnectError, EvidenceFolder, SendLimits, SessionHandle, Snapshot, StartLimits,
     actor::{Actor, ActorOptions},
+    desired::{self, Desired, DesiredFile},
+    restore::Waves,
 };
 use crate::{
     ledger::{Ledger, LedgerError, LedgerOptions, Record, Step},
@@ -28,6 +30,8 @@ use crate::{
 pub struct RegistryOptions {
     /// One profile folder per session.
     pub tokens_dir: PathBuf,
+    /// One file per session that says whether it should be up.
+    pub sessions_dir: PathBuf,
     /// One folder per session that left evidence of a failure.
     pub evidence_dir: PathBuf,
     /// How a page is opened.
@@ -55,6 +59,8 @@ pub struct RegistryOptions {
 pub struct Registry {
     options: RegistryOptions,
     sessions: Mutex<BTreeMap<ClienteId, SessionHandle>>,
+    /// What an earlier service has left word of.
+    remembered: BTreeMap<ClienteId, Desired>,
     capacity: Arc<Semaphore>,
     starts: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -65,7 +71,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// An empty registry that also knows, as `DISCONNECTED`, each session that has a profile folder already.
+    /// An empty registry that also knows, as `DISCONNECTED`, each session that has a profile folder already or should be up.
     ///
     /// # Errors
     ///
@@ -78,13 +84,21 @@ impl Registry {
         let registry = Self {
             capacity: Arc::new(Semaphore::new(options.max_sessions.get())),
             starts: Arc::new(Semaphore::new(options.max_concurrent_starts.get())),
-            options,
             sessions: Mutex::default(),
+            remembered: desired::read_all(&options.sessions_dir),
+            options,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             ledger,
             keeper,
         };
+        for (id, _) in registry
+            .remembered
+            .iter()
+            .filter(|(_, desired)| desired.is_up())
+        {
+            registry.know(id);
+        }
         for entry in std::fs::read_dir(&registry.options.tokens_dir)? {
             let entry = entry?;
             let name = entry
@@ -92,13 +106,27 @@ impl Registry {
                 .to_str()
                 .and_then(|name| name.parse::<ClienteId>().ok());
             if let (Some(id), true) = (name, entry.file_type()?.is_dir()) {
-                registry
-                    .lock()
-                    .entry(id.clone())
-                    .or_insert_with(|| registry.start_actor(&id));
+                registry.know(&id);
             }
         }
         Ok(registry)
+    }
+
+    fn know(&self, id: &ClienteId) {
+        let mut sessions = self.lock();
+        sessions
+            .entry(id.clone())
+            .or_insert_with(|| self.start_actor(id));
+    }
+
+    /// Starts the sessions of `autostart`, and if `restores` those that should be up. Waits for nothing.
+    pub fn start_wanted(self: &Arc<Self>, autostart: &[ClienteId], restores: bool) {
+        let waves = Waves::of(&self.remembered, autostart, restores);
+        let starting = waves.start(Arc::clone(self));
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(starting).await;
+        });
     }
 
     /// The session, if it is known.
@@ -166,9 +194,12 @@ impl Registry {
     }
 
     fn start_actor(&self, id: &ClienteId) -> SessionHandle {
+        let found = self.remembered.get(id).cloned();
+        let desired = DesiredFile::new(&self.options.sessions_dir, id, found);
         let options = ActorOptions {
             id: id.clone(),
             profile: id.profile_in(&self.options.tokens_dir),
+            desired: desired.clone(),
             evidence: self.evidence(id),
             page: self.options.page.clone(),
             capacity: Arc::clone(&self.capacity),
@@ -182,7 +213,10 @@ impl Registry {
             stop: self.stop.child_token(),
         };
         let (session, actor) = Actor::<WhatsAppPage>::new(options);
-        self.tasks.spawn(actor.run());
+        let snapshots = session.subscribe();
+        self.tasks.spawn(async move {
+            tokio::join!(actor.run(), desired.follow(snapshots));
+        });
         session
     }
 

@@ -249,7 +249,7 @@ impl<'a, D: Driver> Serving<'a, D> {
     fn on_command(&mut self, command: Command) -> Option<End> {
         let state = self.publisher.state();
         match command {
-            Command::Life(LifeCommand::Connect { phone, reply }) => {
+            Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
                 if let Some(phone) = phone.filter(|_| !self.page.standing().linked) {
                     self.pairing.want(phone);
                     self.publisher.explain_pairing(None);

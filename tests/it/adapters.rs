@@ -107,6 +107,8 @@ async fn alone_does_everything(package: &str, build: Value) {
     let service = Service::start_in(home, move |env| {
         env.insert("ADAPTERS", "wa-js".into());
         env.insert("WA_JS_PATH", path.into());
+        // It is to load the page that the faults make.
+        env.insert("RESTORE_SESSIONS", "false".into());
     })
     .await;
     service.phone("/faults", &build).await;

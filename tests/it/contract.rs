@@ -65,6 +65,7 @@ async fn the_recorded_requests_get_the_recorded_answers() {
 
     let service = Service::start_in(home, |env| {
         env.insert("CONNECT_WAIT_SECONDS", CONNECT_WAIT_SECONDS.into());
+        env.insert("RESTORE_SESSIONS", "false".into());
     })
     .await;
     for case in &cases {
@@ -311,7 +312,10 @@ async fn a_caller_that_goes_away_leaves_the_session_starting() {
     service.code("51").await;
     let home = service.kill();
     // Whatever a killed service leaves behind, the next one ends.
-    let service = Service::start_in(home, |_| {}).await;
+    let service = Service::start_in(home, |env| {
+        env.insert("RESTORE_SESSIONS", "false".into());
+    })
+    .await;
     assert_eq!(service.status("51").await["state"], "DISCONNECTED");
     service.home().assert_nobody_is_left();
     service.stop();

@@ -218,7 +218,6 @@ async fn a_session_that_types_is_ready_without_a_scan_after_a_restart() {
         env.insert("ADAPTERS", "dom".into());
     })
     .await;
-    service.connect(51).await;
     service.reaches("51", "READY").await;
     assert_sent(&service.send(51, TO, "uno de dos").await);
     assert_eq!(

@@ -22,11 +22,12 @@ async fn a_linked_session_is_ready_without_a_code_after_a_restart() {
     let service = Service::start_in(home, |_| {}).await;
     let known = service.get("/sessions").await.json();
     assert_eq!(known["details"][0]["cliente_id"], "51", "{known}");
-    let body = json!({ "cliente_id": 51, "wait": "ready" });
-    let connected = service.post("/connect", &body).await.json();
+    // Nobody asks for it.
+    service.reaches("51", "READY").await;
+    let connected = service.connect(51).await.json();
     assert_eq!(
-        (&connected["state"], &connected["message"]),
-        (&json!("READY"), &json!("Connected"))
+        (&connected["message"], &connected["alreadyConnected"]),
+        (&json!("Connected"), &json!(true))
     );
     assert_eq!(
         service
@@ -43,6 +44,7 @@ async fn a_linked_session_is_ready_without_a_code_after_a_restart() {
 async fn sessions_named_by_autostart_need_no_call() {
     let service = Service::start(|_| {}).await;
     service.link("51").await;
+    assert_eq!(service.disconnect(51).await.status, 200);
     let home = service.stop();
     let service = Service::start_in(home, |env| {
         env.insert("AUTOSTART", "51, 52".into());
@@ -218,7 +220,10 @@ async fn a_killed_service_leaves_no_chrome_behind() {
     let service = Service::start(|_| {}).await;
     service.link("51").await;
     let home = service.kill();
-    let service = Service::start_in(home, |_| {}).await;
+    let service = Service::start_in(home, |env| {
+        env.insert("RESTORE_SESSIONS", "false".into());
+    })
+    .await;
     service.home().assert_nobody_is_left();
     service.connect(51).await;
     service.reaches("51", "READY").await;

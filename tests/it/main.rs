@@ -21,6 +21,7 @@ mod logs;
 mod matrix;
 mod pairing;
 mod pm2;
+mod restarts;
 mod sandbox;
 mod sends;
 mod starts;

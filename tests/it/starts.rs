@@ -194,6 +194,7 @@ async fn an_address_that_leads_elsewhere_is_shown_as_it_is_without_its_query() {
     let service = Service::start_in(home, |env| {
         env.insert("SANDBOX", "false".into());
         env.insert("API_KEY", "key".into());
+        env.insert("RESTORE_SESSIONS", "false".into());
     })
     .await;
     for path in [
@@ -363,6 +364,7 @@ async fn a_linked_session_leaves_neither_picture_nor_console() {
     let service = Service::start_in(home, |env| {
         env.insert("ADAPTERS", "modules".into());
         env.insert("INJECT_TIMEOUT_SECONDS", "4".into());
+        env.insert("RESTORE_SESSIONS", "false".into());
     })
     .await;
     assert_eq!(evidence(&service).await, banned);

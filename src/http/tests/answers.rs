@@ -92,6 +92,10 @@ async fn a_key_is_asked_for_everywhere_but_at_health() {
         ("X-Api-Key", "s3cret", StatusCode::OK),
         ("Authorization", "Bearer s3cret", StatusCode::OK),
         ("X-Api-Key", "wrong", StatusCode::UNAUTHORIZED),
+        ("X-Api-Key", "s3cre", StatusCode::UNAUTHORIZED),
+        ("X-Api-Key", "Bearer s3cret", StatusCode::UNAUTHORIZED),
+        ("Authorization", "s3cret", StatusCode::UNAUTHORIZED),
+        ("Authorization", "Basic s3cret", StatusCode::UNAUTHORIZED),
     ] {
         let request = Request::get("/status")
             .header(header, key)

@@ -3,6 +3,7 @@
 //! What needs sessions that run is in `tests/it/contract.rs`.
 
 mod answers;
+mod keys;
 mod naming;
 mod requests;
 
@@ -29,7 +30,9 @@ use crate::{
 struct Api {
     router: Router,
     tokens: TempDir,
-    _data: TempDir,
+    data: TempDir,
+    registry: Arc<Registry>,
+    state: AppState,
 }
 
 struct Answer {
@@ -40,17 +43,19 @@ struct Answer {
 
 impl Api {
     fn new(variables: &[(&str, &str)]) -> Self {
+        let (tokens, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let lookup = |name: &str| {
-            variables
+            let set = variables
                 .iter()
                 .find(|(key, _)| *key == name)
-                .map(|(_, value)| OsString::from(*value))
+                .map(|(_, value)| OsString::from(*value));
+            set.or_else(|| (name == "DATA_DIR").then(|| data.path().into()))
         };
         let config = Config::from_lookup(lookup).unwrap();
-        let (tokens, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let one = NonZeroUsize::MIN;
         let registry = Registry::open(RegistryOptions {
             tokens_dir: tokens.path().to_owned(),
+            sessions_dir: tokens.path().join("sessions"),
             evidence_dir: tokens.path().join("evidence"),
             page: PageSettings {
                 chrome_path: None,
@@ -80,11 +85,14 @@ impl Api {
                 retention: Duration::from_secs(3600),
             },
         });
-        let state = AppState::new(Arc::new(registry.unwrap()), &config);
+        let registry = Arc::new(registry.unwrap());
+        let state = AppState::new(Arc::clone(&registry), &config);
         Self {
-            router: router(state),
+            router: router(state.clone()),
             tokens,
-            _data: data,
+            data,
+            registry,
+            state,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The actor against a scripted page, in paused time: minutes pass in no time, and nothing depends on the machine.
 
+mod desired;
 mod ends;
 mod kill_points;
 mod page;

@@ -88,7 +88,10 @@ async fn a_queued_message_can_be_taken_back_and_leaves_its_place() {
     assert_refused(&delete(sent).await, 409, "NOT_CANCELLABLE");
 
     // Also while the session does not run, and after a restart.
-    let service = Service::start_in(service.stop(), |_| {}).await;
+    let service = Service::start_in(service.stop(), |env| {
+        env.insert("RESTORE_SESSIONS", "false".into());
+    })
+    .await;
     let path = format!("/messages/{first}");
     let cancelled = answer(service.request(Method::DELETE, &path)).await;
     assert_eq!(
@@ -110,7 +113,10 @@ async fn a_message_whose_page_is_open_and_not_ready_can_be_taken_back() {
     service.faults(json!({ "socket": "refuse" })).await;
     service.reaches("51", "AUTHENTICATED").await;
     let id = id_of(&later(&service, TO, "x").await);
-    let service = Service::start_in(service.kill(), |_| {}).await;
+    let service = Service::start_in(service.kill(), |env| {
+        env.insert("RESTORE_SESSIONS", "false".into());
+    })
+    .await;
     service.faults(json!({ "socket": "refuse" })).await;
     service.connect(51).await;
     let cancelled = answer(service.request(Method::DELETE, &format!("/messages/{id}"))).await;

@@ -34,6 +34,7 @@ use crate::{
         EvidenceFolder, IdempotencyKey, SendError, SendLimits, SendRequest, Sent, SessionHandle,
         StartLimits, TextMessage,
         actor::{Actor, ActorOptions},
+        desired::DesiredFile,
     },
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
@@ -281,6 +282,7 @@ impl World {
         let (handle, actor) = Actor::<Modelled>::new(ActorOptions {
             id: "51".parse().unwrap(),
             profile: self.folder.path().join("51"),
+            desired: DesiredFile::new(self.folder.path(), &"51".parse().unwrap(), None),
             evidence: EvidenceFolder::new(self.folder.path().join("evidence")),
             page: self.whatsapp.clone(),
             capacity: Arc::new(Semaphore::new(1)),

@@ -15,6 +15,7 @@ use crate::{
         EvidenceFolder, Phase, SendError, SendLimits, SendRequest, SessionHandle, Snapshot,
         StartLimits, TextMessage,
         actor::{Actor, ActorOptions},
+        desired::DesiredFile,
     },
     whatsapp::{AdapterName, Fact, Outgoing, Standing},
 };
@@ -85,6 +86,11 @@ impl Stage {
             .unwrap_or_else(|_| panic!("never became {state:?}"));
     }
 
+    pub(super) fn desired(&self, id: &str) -> DesiredFile {
+        let folder = self.folder.path().join("sessions");
+        DesiredFile::new(&folder, &id.parse().unwrap(), None)
+    }
+
     pub(super) fn evidence(&self, id: &str) -> EvidenceFolder {
         EvidenceFolder::new(self.folder.path().join("evidence").join(id))
     }
@@ -96,9 +102,11 @@ impl Stage {
     pub(super) fn session_stuck_in(&self, id: &str, stuck_in: Option<Phase>) -> Session {
         let (calls_tx, calls) = mpsc::channel(64);
         let plan = Plan::default();
+        let desired = self.desired(id);
         let (handle, actor) = Actor::<Scripted>::new(ActorOptions {
             id: id.parse().unwrap(),
             profile: self.folder.path().join(id),
+            desired: desired.clone(),
             evidence: self.evidence(id),
             page: Script {
                 calls: calls_tx,
@@ -115,7 +123,10 @@ impl Stage {
             ledger: self.ledger.clone(),
             stop: self.stop.child_token(),
         });
-        let task = tokio::spawn(actor.run());
+        let snapshots = handle.subscribe();
+        let task = tokio::spawn(async move {
+            tokio::join!(actor.run(), desired.follow(snapshots));
+        });
         Session {
             snapshots: handle.subscribe(),
             handle,

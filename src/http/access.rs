@@ -1,0 +1,84 @@
+//! Who may do what: the one table.
+//!
+//! Every route goes through [`auth::guard`](super::auth::guard), which looks here. A route without a row is refused to
+//! everybody, with and without keys, and the log says so: nobody can add one and forget it.
+
+use axum::http::Method;
+
+use crate::keys::Scope;
+
+/// What a request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Nothing. Such a route reaches no session: it has no [`Caller`](super::caller::Caller) that would be let to one.
+    Open,
+    /// A key with this scope, when keys are asked for.
+    Key(Scope),
+}
+
+/// A method, a path as the router has it, and what they need.
+type Row = (&'static str, &'static str, Access);
+
+const READ: Access = Access::Key(Scope::Read);
+const SEND: Access = Access::Key(Scope::Send);
+const ADMIN: Access = Access::Key(Scope::Admin);
+
+/// All routes. To look is to read, to hand something to a recipient is to send, to change anything else is for an admin.
+/// So is evidence: it shows what stood on a page.
+pub(super) const TABLE: [Row; 14] = [
+    ("GET", "/health", Access::Open),
+    ("GET", "/status", READ),
+    ("GET", "/sessions", READ),
+    ("GET", "/qr", READ),
+    ("GET", "/qr-code", READ),
+    ("POST", "/connect", ADMIN),
+    ("POST", "/disconnect", ADMIN),
+    ("POST", "/send", SEND),
+    ("GET", "/messages", READ),
+    ("GET", "/messages/{id}", READ),
+    ("DELETE", "/messages/{id}", SEND),
+    ("GET", "/sessions/{id}/evidence", ADMIN),
+    ("POST", "/sessions/{id}/evidence", ADMIN),
+    ("GET", "/sessions/{id}/evidence/screenshot.png", ADMIN),
+];
+
+/// What a request needs, if it is one of ours. A `HEAD` is a `GET` without its body.
+pub(super) fn needed(method: &Method, path: &str) -> Option<Access> {
+    let method = match method.as_str() {
+        "HEAD" => "GET",
+        other => other,
+    };
+    let row = TABLE.iter().find(|row| (row.0, row.1) == (method, path));
+    row.map(|row| row.2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_route_has_two_rows_and_a_head_needs_what_its_get_needs() {
+        for (at, (method, path, access)) in TABLE.iter().enumerate() {
+            let method = method.parse().unwrap();
+            assert_eq!(needed(&method, path), Some(*access));
+            assert!(
+                TABLE[..at]
+                    .iter()
+                    .all(|row| (row.0, row.1) != (method.as_str(), *path))
+            );
+            if method == Method::GET {
+                assert_eq!(needed(&Method::HEAD, path), Some(*access));
+            }
+        }
+    }
+
+    #[test]
+    fn what_changes_something_is_never_open_and_never_for_a_reader() {
+        for (method, path, access) in TABLE {
+            let is_enough = matches!(access, Access::Key(Scope::Send | Scope::Admin));
+            assert!(method == "GET" || is_enough, "{method} {path}");
+        }
+        assert_eq!(needed(&Method::PUT, "/send"), None);
+        assert_eq!(needed(&Method::GET, "/nope"), None);
+    }
+}

@@ -1,0 +1,136 @@
+//! Who makes a request, and which sessions that reaches.
+//!
+//! [`auth::guard`](super::auth::guard) lets nobody through without one. Every session that a request names is reached through
+//! [`Caller::turn_to`]: [`Target`](super::target::Target) cannot be had otherwise.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{Extensions, request::Parts},
+};
+
+use super::{error::ApiError, state::AppState};
+use crate::{
+    keys::{Key, Scope},
+    session::ClienteId,
+};
+
+/// How the audit names a caller without a key of its own.
+const NOBODY: &str = "-";
+const MASTER: &str = "API_KEY";
+
+/// Who makes a request.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    rights: Rights,
+    /// The session that the request turned out to be about. The audit, which is outside of the handler, reads it.
+    session: Arc<OnceLock<ClienteId>>,
+}
+
+#[derive(Clone, Debug)]
+enum Rights {
+    /// Of whoever uses an open route.
+    None,
+    /// Of everybody, where no key is asked for.
+    AllOfEverybody,
+    /// Of `API_KEY`.
+    All,
+    Of(Arc<Key>),
+}
+
+impl Caller {
+    fn with(rights: Rights) -> Self {
+        Self {
+            rights,
+            session: Arc::default(),
+        }
+    }
+
+    /// Somebody who reaches no session.
+    pub(super) fn nobody() -> Self {
+        Self::with(Rights::None)
+    }
+
+    /// Anybody, where no key is asked for.
+    pub(super) fn anybody() -> Self {
+        Self::with(Rights::AllOfEverybody)
+    }
+
+    /// Who has `API_KEY`.
+    pub(super) fn master() -> Self {
+        Self::with(Rights::All)
+    }
+
+    /// Who has this key.
+    pub(super) fn holder_of(key: Arc<Key>) -> Self {
+        Self::with(Rights::Of(key))
+    }
+
+    /// The caller of a request that has passed the guard.
+    pub(super) fn of(extensions: &Extensions) -> Result<&Self, ApiError> {
+        extensions.get().ok_or(ApiError::NoCaller)
+    }
+
+    /// As the audit names it.
+    pub(super) fn name(&self) -> &str {
+        match &self.rights {
+            Rights::None | Rights::AllOfEverybody => NOBODY,
+            Rights::All => MASTER,
+            Rights::Of(key) => key.name.as_str(),
+        }
+    }
+
+    /// Whether it may do what needs `needed`.
+    pub(super) fn may(&self, needed: Scope) -> bool {
+        match &self.rights {
+            Rights::None => false,
+            Rights::AllOfEverybody | Rights::All => true,
+            Rights::Of(key) => key.scope.includes(needed),
+        }
+    }
+
+    /// Whether it reaches this session.
+    pub(super) fn reaches(&self, id: &ClienteId) -> bool {
+        match &self.rights {
+            Rights::None => false,
+            Rights::AllOfEverybody | Rights::All => true,
+            Rights::Of(key) => key.reaches(id),
+        }
+    }
+
+    /// The sessions that it is limited to; `None`: all of them.
+    pub(super) fn limited_to(&self) -> Option<Vec<&ClienteId>> {
+        match &self.rights {
+            Rights::None => Some(Vec::new()),
+            Rights::AllOfEverybody | Rights::All => None,
+            Rights::Of(key) => key.cliente_ids.as_ref().map(|ids| ids.iter().collect()),
+        }
+    }
+
+    /// Says that the request is about this session, which is refused to a caller that does not reach it.
+    pub(super) fn turn_to(&self, id: &ClienteId) -> Result<(), ApiError> {
+        if !self.reaches(id) {
+            return Err(ApiError::OtherSession);
+        }
+        self.is_about(id);
+        Ok(())
+    }
+
+    /// The session that the request is about, once that is known.
+    pub(super) fn session(&self) -> Option<&ClienteId> {
+        self.session.get()
+    }
+
+    fn is_about(&self, id: &ClienteId) {
+        self.session.get_or_init(|| id.clone());
+    }
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &AppState) -> Result<Self, ApiError> {
+        Self::of(&parts.extensions).cloned()
+    }
+}

@@ -1,0 +1,225 @@
+//! The file of keys: read whole, written whole, atomically, for its owner alone.
+//!
+//! Changed by one command at a time, held to it by a lock file beside it. A reader needs no lock: it finds the file before a
+//! change or after it, never between.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Key, KeyName};
+
+/// Some 4000 keys; more is no file of ours.
+const LARGEST: u64 = 1024 * 1024;
+
+/// What is written. Another number is a later form, which must not be half understood.
+const VERSION: u32 = 1;
+
+/// Who may change the file but its owner.
+const OTHERS_MAY_WRITE: u32 = 0o022;
+
+/// Where the keys are kept. The file need not be there.
+#[derive(Clone, Debug)]
+pub struct KeyFile {
+    path: PathBuf,
+}
+
+/// Why the keys cannot be read or changed. Never repeats what stands in the file.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// The system says no.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// Anybody could add a key.
+    #[error("{}: others than its owner may write to it: chmod 600 it", .0.display())]
+    OthersMayWrite(PathBuf),
+    /// Not what is written here.
+    #[error("{}: it is no list of keys as `session-manager key` writes it: {why}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Where and how.
+        why: String,
+    },
+    /// Two commands at once.
+    #[error("{}: another command is changing it: try again", .0.display())]
+    Busy(PathBuf),
+    /// A name is given once.
+    #[error("there is a key called {0} already: revoke it first, or choose another name")]
+    NameTaken(KeyName),
+    /// Nothing to revoke.
+    #[error("there is no key called {0}: `session-manager key list` shows them")]
+    UnknownName(KeyName),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Contents {
+    version: u32,
+    keys: Vec<Key>,
+}
+
+impl KeyFile {
+    /// The file at `path`.
+    pub const fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The keys in it; `None` when it is not there.
+    pub fn read(&self) -> Result<Option<Vec<Key>>, KeyFileError> {
+        let io = |source| self.io(source);
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(why) => return Err(io(why)),
+        };
+        let metadata = file.metadata().map_err(io)?;
+        if metadata.mode() & OTHERS_MAY_WRITE != 0 {
+            return Err(KeyFileError::OthersMayWrite(self.path.clone()));
+        }
+        if metadata.len() > LARGEST {
+            return Err(self.unreadable("it is larger than 1 MB"));
+        }
+        let mut text = Vec::new();
+        file.take(LARGEST).read_to_end(&mut text).map_err(io)?;
+        self.parse(&text).map(Some)
+    }
+
+    fn parse(&self, text: &[u8]) -> Result<Vec<Key>, KeyFileError> {
+        // A parser's complaint may quote what it read.
+        let contents: Contents = serde_json::from_slice(text).map_err(|why| {
+            self.unreadable(&format!("line {} column {}", why.line(), why.column()))
+        })?;
+        if contents.version != VERSION {
+            return Err(self.unreadable("it was written by another version"));
+        }
+        let keys = contents.keys;
+        let is_repeated = |at: usize| {
+            let (key, before) = (&keys[at], &keys[..at]);
+            before
+                .iter()
+                .any(|other| other.name == key.name || other.digest.is(&key.digest))
+        };
+        match (0..keys.len()).find(|at| is_repeated(*at)) {
+            None => Ok(keys),
+            Some(at) => Err(self.unreadable(&format!("key {} is there twice", at + 1))),
+        }
+    }
+
+    /// Adds a key; makes the file when it is not there.
+    pub fn add(&self, key: Key) -> Result<(), KeyFileError> {
+        self.change(|keys| {
+            if keys.iter().any(|known| known.name == key.name) {
+                return Err(KeyFileError::NameTaken(key.name));
+            }
+            keys.push(key);
+            Ok(())
+        })
+    }
+
+    /// Takes a key out. Answers how many are left.
+    pub fn revoke(&self, name: &KeyName) -> Result<usize, KeyFileError> {
+        self.change(|keys| {
+            let before = keys.len();
+            keys.retain(|key| key.name != *name);
+            if keys.len() == before {
+                return Err(KeyFileError::UnknownName(name.clone()));
+            }
+            Ok(keys.len())
+        })
+    }
+
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Vec<Key>) -> Result<T, KeyFileError>,
+    ) -> Result<T, KeyFileError> {
+        let mut folders = DirBuilder::new();
+        folders
+            .recursive(true)
+            .mode(0o700)
+            .create(self.folder())
+            .map_err(|source| self.io(source))?;
+        let lock = private_file(&self.beside("lock"), false).map_err(|source| self.io(source))?;
+        lock.try_lock().map_err(|why| match why {
+            TryLockError::WouldBlock => KeyFileError::Busy(self.path.clone()),
+            TryLockError::Error(source) => self.io(source),
+        })?;
+        let mut keys = self.read()?.unwrap_or_default();
+        let changed = change(&mut keys)?;
+        self.write(keys).map_err(|source| self.io(source))?;
+        Ok(changed)
+    }
+
+    fn write(&self, keys: Vec<Key>) -> io::Result<()> {
+        let contents = Contents {
+            version: VERSION,
+            keys,
+        };
+        let new = self.beside("new");
+        let mut file = private_file(&new, true)?;
+        // Root may be at work here for the service's own user, who must be able to read what comes of it.
+        let owner = fs::metadata(&self.path).or_else(|_| fs::metadata(self.folder()))?;
+        let ours = file.metadata()?;
+        if (owner.uid(), owner.gid()) != (ours.uid(), ours.gid()) && ours.uid() == 0 {
+            fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        file.write_all(serde_json::to_string_pretty(&contents)?.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)?;
+        File::open(self.folder())?.sync_all()
+    }
+
+    fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            Some(_) | None => Path::new("."),
+        }
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(".");
+        path.push(ending);
+        path.into()
+    }
+
+    fn io(&self, source: io::Error) -> KeyFileError {
+        KeyFileError::Io {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    fn unreadable(&self, why: &str) -> KeyFileError {
+        KeyFileError::Unreadable {
+            path: self.path.clone(),
+            why: why.to_owned(),
+        }
+    }
+}
+
+/// A file for its owner alone.
+fn private_file(path: &Path, is_emptied: bool) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(is_emptied)
+        .mode(0o600)
+        .open(path)
+}

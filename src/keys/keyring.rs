@@ -1,0 +1,157 @@
+//! The keys of a running service: `API_KEY`, and those of the file as it is now.
+//!
+//! The file is looked at with every request, which costs two microseconds: a key that was added or revoked is so with the
+//! next request, and there is no task that could fall behind. It is read only when it has changed.
+//!
+//! Keys are asked for when `API_KEY` is set or the file is there, be it empty, broken or full of expired keys; and once
+//! they have been asked for, until the service ends. So no slip with the file opens the door.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+
+use super::{Digest, Key, KeyFile};
+
+/// Recognises keys. Its `Debug` shows none.
+#[derive(Debug)]
+pub struct Keyring {
+    master: Option<Digest>,
+    file: KeyFile,
+    seen: Mutex<Seen>,
+}
+
+/// What the file said when it was last looked at.
+#[derive(Debug, Default)]
+struct Seen {
+    stamp: Stamp,
+    /// The last ones that could be read.
+    keys: Vec<Arc<Key>>,
+    /// Whether the file has ever been there.
+    has_been_there: bool,
+}
+
+/// Tells one content of the file from another. A file that takes the place of another has another inode, for both are
+/// there for a moment.
+#[derive(Debug, Default, PartialEq)]
+enum Stamp {
+    #[default]
+    NotLookedAt,
+    Absent,
+    Unreachable(io::ErrorKind),
+    File {
+        place: (u64, u64),
+        size: u64,
+        written: (i64, i64),
+        changed: (i64, i64),
+    },
+}
+
+/// What is to be thought of a request's keys.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Nobody is asked for a key.
+    NotAsked,
+    /// It carries none.
+    Missing,
+    /// It carries none that is known.
+    Wrong,
+    /// It carries one that was good once.
+    Expired(Arc<Key>),
+    /// It carries `API_KEY`.
+    Master,
+    /// It carries one of the file's.
+    Known(Arc<Key>),
+}
+
+impl Keyring {
+    /// The setting `API_KEY`, and the file at `path`, which is first read when it is needed.
+    pub fn new(master: Option<&str>, path: PathBuf) -> Self {
+        Self {
+            master: master.map(|key| Digest::of(key.as_bytes())),
+            file: KeyFile::new(path),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Whether a request without a key is refused.
+    pub fn is_asked_for(&self) -> bool {
+        self.master.is_some() || self.look(|seen| seen.has_been_there)
+    }
+
+    /// What is to be thought of a request that carries these keys: the best that can be said of any.
+    pub fn judge(&self, keys: &[&[u8]], now: Timestamp) -> Verdict {
+        self.look(|seen| {
+            if self.master.is_none() && !seen.has_been_there {
+                return Verdict::NotAsked;
+            }
+            let mut verdict = if keys.is_empty() {
+                Verdict::Missing
+            } else {
+                Verdict::Wrong
+            };
+            for digest in keys.iter().map(|key| Digest::of(key)) {
+                if self.master.is_some_and(|master| master.is(&digest)) {
+                    return Verdict::Master;
+                }
+                for key in seen.keys.iter().filter(|key| key.digest.is(&digest)) {
+                    if !key.is_expired(now) {
+                        return Verdict::Known(Arc::clone(key));
+                    }
+                    verdict = Verdict::Expired(Arc::clone(key));
+                }
+            }
+            verdict
+        })
+    }
+
+    /// Looks whether the file has changed, and then at what is known of it.
+    fn look<T>(&self, at: impl FnOnce(&Seen) -> T) -> T {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before it is read: a change in between is seen by the next look.
+        let stamp = self.stamp();
+        if stamp != seen.stamp {
+            self.read(&mut seen);
+            seen.stamp = stamp;
+        }
+        at(&seen)
+    }
+
+    fn stamp(&self) -> Stamp {
+        match fs::metadata(self.file.path()) {
+            Ok(file) => Stamp::File {
+                place: (file.dev(), file.ino()),
+                size: file.size(),
+                written: (file.mtime(), file.mtime_nsec()),
+                changed: (file.ctime(), file.ctime_nsec()),
+            },
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Stamp::Absent,
+            Err(why) => Stamp::Unreachable(why.kind()),
+        }
+    }
+
+    fn read(&self, seen: &mut Seen) {
+        let path = self.file.path().display();
+        match self.file.read() {
+            Ok(Some(keys)) => {
+                tracing::info!(keys = keys.len(), "read {} keys from {path}", keys.len());
+                seen.keys = keys.into_iter().map(Arc::new).collect();
+                seen.has_been_there = true;
+            }
+            Ok(None) if seen.has_been_there => {
+                tracing::warn!("{path} is gone: none of its keys is taken any more");
+                seen.keys.clear();
+            }
+            Ok(None) => {}
+            Err(why) => {
+                let kept = seen.keys.len();
+                tracing::error!("API_KEYS_FILE: {why}; the {kept} keys read before stay in force");
+                seen.has_been_there = true;
+            }
+        }
+    }
+}

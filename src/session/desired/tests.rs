@@ -1,0 +1,128 @@
+//! What is remembered, and that it can always be read.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+use crate::session::state::Event;
+
+fn id(id: &str) -> ClienteId {
+    id.parse().unwrap()
+}
+
+fn linked() -> Desired {
+    Desired {
+        up: true,
+        was_ready: true,
+        account: Some("5491100000001".to_owned()),
+    }
+}
+
+fn after(mut desired: Desired, why: ReasonCode) -> Desired {
+    desired.on_end(why);
+    desired
+}
+
+#[test]
+fn only_somebodys_word_or_nobodys_interest_keeps_a_session_down() {
+    let disconnected = after(linked(), ReasonCode::DisconnectRequested);
+    assert!(!disconnected.is_up() && disconnected.was_ready());
+    assert_eq!(after(linked(), ReasonCode::LoggedOut), Desired::default());
+    assert!(!after(linked(), ReasonCode::QrTimeout).is_up());
+    for unwanted in [
+        ReasonCode::ShuttingDown,
+        ReasonCode::BrowserLost,
+        ReasonCode::NavigationFailed,
+        ReasonCode::TemporarilyBanned,
+        ReasonCode::Internal,
+    ] {
+        assert_eq!(after(linked(), unwanted), linked(), "{unwanted:?}");
+    }
+}
+
+#[test]
+fn a_session_that_loses_its_account_is_no_longer_one_that_was_ready() {
+    let mut desired = Desired::default();
+    desired.on_connect();
+    let init = SessionState::Init;
+    let codes = init.on(&Event::CodeAwaited).unwrap();
+    for state in [&init, &codes, &SessionState::Authenticated] {
+        desired.on_state(state, Some("5491100000001"));
+        assert!(!desired.was_ready(), "{state:?}");
+    }
+    desired.on_state(&SessionState::Ready, Some("5491100000001"));
+    desired.on_state(&SessionState::Authenticated, None);
+    assert_eq!(desired, linked());
+    desired.on_state(&codes, None);
+    assert!(desired.is_up());
+    assert_eq!((desired.was_ready, desired.account), (false, None));
+}
+
+#[test]
+fn a_state_that_is_told_after_the_end_changes_nothing() {
+    let mut desired = after(linked(), ReasonCode::LoggedOut);
+    desired.on_state(&SessionState::Ready, Some("5491100000001"));
+    assert_eq!(desired, Desired::default());
+}
+
+#[test]
+fn the_number_is_not_shown() {
+    assert!(!format!("{:?}", linked()).contains("549"), "{:?}", linked());
+}
+
+#[tokio::test]
+async fn what_is_written_is_read_and_is_nobody_elses_business() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("sessions");
+    assert_eq!(read_all(&folder), BTreeMap::new());
+    let file = DesiredFile::new(&folder, &id("51"), None);
+    file.on_connect().await;
+    let linked_since = |desired: &mut Desired| *desired = linked();
+    file.change(linked_since).await;
+    assert_eq!(read_all(&folder), [(id("51"), linked())].into());
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), FOLDER_MODE);
+    assert_eq!(mode(&file.path), FILE_MODE);
+
+    // A next service knows it, and forgets it with the account.
+    let file = DesiredFile::new(&folder, &id("51"), read_all(&folder).remove(&id("51")));
+    assert!(file.is_up().await);
+    file.on_end(ReasonCode::LoggedOut).await;
+    assert_eq!(folder.read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn a_file_that_cannot_be_understood_is_set_aside_and_costs_no_other_session() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path();
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    write("51.json", r#"{"up":true,"was_ready":true,"later":1}"#);
+    write("52.json", "");
+    write("53.json", r#"{"up":"yes"}"#);
+    // Neither is a session's: one that was not written to its end, and somebody's note.
+    write("54.json.new", r#"{"up":tr"#);
+    write("notes.txt", "");
+    write("no name.json", "{}");
+    fs::create_dir(folder.join("55.json")).unwrap();
+    let found = read_all(folder);
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&id("51")]);
+    assert!(found[&id("51")].was_ready());
+    for set_aside in ["52.json.broken", "53.json.broken", "55.json.broken"] {
+        assert!(folder.join(set_aside).try_exists().unwrap(), "{set_aside}");
+    }
+    // Set aside, they are not said a second time.
+    assert_eq!(read_all(folder).len(), 1);
+    assert!(!folder.join("52.json").try_exists().unwrap());
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_nothing_is_tried_again_with_the_next_change() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("sessions");
+    fs::write(&folder, "in the way").unwrap();
+    let file = DesiredFile::new(&folder, &id("51"), None);
+    file.on_connect().await;
+    assert!(file.is_up().await);
+    fs::remove_file(&folder).unwrap();
+    file.on_connect().await;
+    assert!(read_all(&folder)[&id("51")].is_up());
+}
