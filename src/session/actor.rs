@@ -28,8 +28,10 @@ use super::{
     desired::DesiredFile,
     end::End,
     handle::{COMMAND_CAPACITY, Command, LifeCommand, Origin, answer},
+    link::LinkNote,
     numbers::Numbers,
     publisher::Publisher,
+    safekeeping::{Cure, Safekeeping},
     serving::Serving,
     state::Event,
 };
@@ -48,6 +50,8 @@ const LAUNCH_GRACE: Duration = Duration::from_secs(30);
 pub(super) struct ActorOptions<D: Driver> {
     pub(super) id: ClienteId,
     pub(super) profile: PathBuf,
+    /// What is done so that it is not lost.
+    pub(super) safekeeping: Safekeeping,
     /// Whether it should be up, for the next service.
     pub(super) desired: DesiredFile,
     /// What a failure leaves behind.
@@ -126,7 +130,7 @@ impl<D: Driver> Actor<D> {
         let span = tracing::info_span!("session", session.id = %self.options.id);
         async {
             while let Some(_capacity) = self.idle().await {
-                self.run_once().await;
+                while self.run_once().await == Next::StartAgain {}
             }
             self.refuse_the_rest();
         }
@@ -192,7 +196,7 @@ impl<D: Driver> Actor<D> {
     }
 
     /// One run, from asking for a Chrome to its end.
-    async fn run_once(&mut self) {
+    async fn run_once(&mut self) -> Next {
         let (facts_tx, facts) = mpsc::channel(FACT_CAPACITY);
         let (end, closed) = match self.opening(facts_tx).await {
             Err(NotOpened { end, chrome_output }) => {
@@ -211,6 +215,7 @@ impl<D: Driver> Actor<D> {
                     true
                 });
                 let phone = self.phone.take();
+                let link = LinkNote::of(&self.options.profile).await;
                 let end = Serving::new(
                     &driver,
                     &self.options,
@@ -218,6 +223,7 @@ impl<D: Driver> Actor<D> {
                     &mut self.numbers,
                     start,
                     phone,
+                    link,
                 )
                 .run(&mut self.commands, facts)
                 .await;
@@ -226,7 +232,28 @@ impl<D: Driver> Actor<D> {
                 (end, closed)
             }
         };
+        if self.begins_anew(&end).await {
+            return Next::StartAgain;
+        }
         self.finish(end, closed).await;
+        Next::Idle
+    }
+
+    /// Whether the run ended because of the profile, and another one took its place: then nobody need hear of the end.
+    async fn begins_anew(&mut self, end: &End) -> bool {
+        let is_wanted = end.asked.is_empty() && self.postponed.is_none();
+        if !is_wanted || self.options.stop.is_cancelled() {
+            return false;
+        }
+        let is_starting = self.publisher.snapshot().phase.is_some();
+        let cure = self.options.safekeeping.cure(&end.reason, is_starting);
+        if cure.await == Cure::None {
+            return false;
+        }
+        self.publisher.apply(&Event::Restarted, None);
+        self.publisher.reach(Some((Phase::Queued, None)));
+        self.forget_the_page();
+        true
     }
 
     fn known_at(&self, end: &End) -> Evidence {
@@ -238,6 +265,8 @@ impl<D: Driver> Actor<D> {
         let known = end.reason.leaves_evidence().then(|| self.known_at(end));
         let evidence = self.options.evidence.clone();
         let stop = &self.options.stop;
+        let before = self.publisher.snapshot();
+        let safekeeping = &self.options.safekeeping;
         let close = async {
             // A service that stops has no time for a look.
             let look = async { Some((known?, stop.run_until_cancelled(driver.evidence()).await?)) };
@@ -246,6 +275,11 @@ impl<D: Driver> Actor<D> {
             };
             let (closed, kept) = tokio::join!(driver.close(), evidence.keep_seen(known, seen));
             warn_of(kept);
+            closed
+        };
+        let close = async {
+            let closed = close.await;
+            safekeeping.after_close(&before, end, closed).await;
             closed
         };
         tokio::pin!(close);
@@ -375,6 +409,11 @@ impl<D: Driver> Actor<D> {
                 format!("unlinked, but the profile folder could not be deleted: {why}");
         }
         if end.unlinked
+            && let Err(why) = self.options.safekeeping.delete().await
+        {
+            tracing::warn!(error = %why, "the device is unlinked, but the snapshots of its profile could not be deleted: {why}");
+        }
+        if end.unlinked
             && let Err(why) = self.options.evidence.delete().await
         {
             tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
@@ -382,13 +421,7 @@ impl<D: Driver> Actor<D> {
         let event = end.reason.ending();
         let logged_out = end.unlinked;
         self.publisher.apply(&event, Some(end.reason));
-        self.publisher.amend(|snapshot| {
-            snapshot.chrome_pid = None;
-            snapshot.account = None;
-            snapshot.sync_percent = None;
-            snapshot.adapter = super::AdapterReport::default();
-            true
-        });
+        self.forget_the_page();
         for asked in end.asked {
             let outcome = match closed {
                 _ if logged_out => DisconnectOutcome::LoggedOut,
@@ -400,6 +433,24 @@ impl<D: Driver> Actor<D> {
             answer(asked, Ok(outcome));
         }
     }
+
+    /// There is no page any more, and nothing of it is true.
+    fn forget_the_page(&self) {
+        self.publisher.amend(|snapshot| {
+            snapshot.chrome_pid = None;
+            snapshot.account = None;
+            snapshot.sync_percent = None;
+            snapshot.adapter = super::AdapterReport::default();
+            true
+        });
+    }
+}
+
+/// What follows a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Idle,
+    StartAgain,
 }
 
 /// Evidence that could not be kept is missed by nobody but who looks for it.

@@ -18,10 +18,12 @@ use super::{
     actor::ActorOptions,
     end::End,
     handle::{Command, LifeCommand, PageCommand, answer},
+    link::{LinkNote, Login},
     numbers::Numbers,
     pairing::{Pairing, Request},
     publisher::Publisher,
     reading::Reading,
+    safekeeping,
     sending::{Means, Sending},
     state::Event,
     timers::{Passed, Timers, UNRECOGNISED_TIMEOUT},
@@ -40,6 +42,7 @@ pub(super) struct Serving<'a, D: Driver> {
     limits: StartLimits,
     evidence: &'a EvidenceFolder,
     page: Reading<'a>,
+    link: LinkNote,
     sending: Sending<'a, D>,
     pairing: Pairing,
     /// Who waits for the look at the page that is under way.
@@ -75,6 +78,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         numbers: &'a mut Numbers,
         start: OwnedSemaphorePermit,
         phone: Option<Recipient>,
+        link: LinkNote,
     ) -> Self {
         let means = Means {
             driver,
@@ -90,6 +94,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             limits: options.limits,
             evidence: &options.evidence,
             page: Reading::new(publisher),
+            link,
             sending: Sending::new(means, options.sends),
             pairing: Pairing::new(phone, options.pairing_life),
             lookers: Vec::new(),
@@ -128,6 +133,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             self.begin_pairing();
             self.sending.go_on();
             self.sending.write_notes().await;
+            self.link.write().await;
         };
         self.wind_up(end, facts).await
     }
@@ -225,11 +231,26 @@ impl<'a, D: Driver> Serving<'a, D> {
     }
 
     fn on_standing(&mut self, standing: Standing) -> Option<End> {
-        let end = self.page.on_standing(standing);
+        let before = self.publisher.state();
+        let is_removed = self.page.is_removed();
+        let end = match self.link.judge(&before, &standing, is_removed) {
+            Login::Expected => self.page.on_standing(standing),
+            Login::Doubtful => {
+                self.page.hold(standing);
+                None
+            }
+            Login::Lost => return Some(End::of(safekeeping::storage_lost(false))),
+            Login::LostForGood => {
+                self.page.expect_login(safekeeping::storage_lost(true));
+                self.page.on_standing(standing)
+            }
+        };
         if let Some(event) = self.pairing.set(self.page.standing(), Instant::now()) {
             self.publisher.apply(&event, None);
         }
         let state = self.publisher.state();
+        let account = self.page.standing().account.as_deref();
+        self.link.follow(&before, &state, account, is_removed);
         self.sending.on_standing(self.page.standing());
         if state != SessionState::Ready {
             self.sending.refuse_waiting();

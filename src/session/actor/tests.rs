@@ -5,6 +5,7 @@ mod ends;
 mod kill_points;
 mod page;
 mod pairing;
+mod safekeeping;
 mod sends;
 mod stage;
 mod starts;
