@@ -246,6 +246,8 @@ fn registry_options(config: &Config) -> RegistryOptions {
     RegistryOptions {
         tokens_dir: config.tokens_dir.clone(),
         sessions_dir: sessions_data.join("sessions"),
+        snapshots_dir: sessions_data.join("snapshots"),
+        snapshots: config.profile_snapshots,
         evidence_dir: sessions_data.join("evidence"),
         page: PageSettings {
             chrome_path: config.chrome_path.clone(),

@@ -41,6 +41,8 @@ pub struct Config {
     pub tokens_dir: PathBuf,
     /// `DATA_DIR` (data): what else must outlive a restart.
     pub data_dir: PathBuf,
+    /// `PROFILE_SNAPSHOTS` (1): how many snapshots of each profile are kept; 0: none, and none is used.
+    pub profile_snapshots: usize,
     /// `CHROME_PATH`: the Chrome to use; found by itself when not set.
     pub chrome_path: Option<PathBuf>,
     /// `CHROME_ARGS`: switches added to each Chrome, separated by white space.
@@ -277,6 +279,7 @@ impl Config {
                 parse::path,
             ),
             data_dir,
+            profile_snapshots: settings.parsed("PROFILE_SNAPSHOTS", 1, parse::copies),
             chrome_path: settings.parsed("CHROME_PATH", None, |raw| parse::path(raw).map(Some)),
             chrome_args: settings.parsed("CHROME_ARGS", Vec::new(), parse::chrome_args),
             search_path: (settings.lookup)("PATH").unwrap_or_default(),

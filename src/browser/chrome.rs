@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     BrowserError, ChromeProgram, ChromeVersion, Closed, Exit,
     connection::Connection,
-    flags,
+    flags, last_used,
     output::advice,
     process::Process,
     procfs::ProcessId,
@@ -81,6 +81,7 @@ impl Browser {
             .await
             .unwrap_or(Err(BrowserError::Cancelled))?;
         // Takes milliseconds, and cut short it would leave nothing to await the end of.
+        note_version(&options, &profile);
         let process = start(&options, profile).await?;
         let connected = cancel
             .run_until_cancelled(connect_in_time(&process, &options))
@@ -155,6 +156,13 @@ impl Browser {
         let closed = process.close(ask).await;
         tracing::debug!(?closed, "closed Chrome");
         closed
+    }
+}
+
+/// A folder that cannot be written is for Chrome to complain about.
+fn note_version(options: &LaunchOptions, profile: &Profile) {
+    if let Err(error) = last_used::note(&profile.folder, &options.program.version) {
+        tracing::debug!(%error, "the version of Chrome could not be noted in the profile");
     }
 }
 

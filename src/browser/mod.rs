@@ -7,6 +7,7 @@
 //!    ├─ connection  CDP and the one page ── workers, user_agent
 //!    ├─ flags       the command line, as data ── user_agent
 //!    └─ program     which Chrome is installed
+//!  ProfileSnapshots ── copies of a profile that nobody uses, and their way back
 //! ```
 //!
 //! Knows nothing of sessions, HTTP or the site it shows, and never reads the environment. Invariants: no Chrome outlives its
@@ -17,12 +18,14 @@ mod chrome;
 mod connection;
 mod error;
 mod flags;
+mod last_used;
 mod leftovers;
 mod output;
 mod process;
 mod procfs;
 mod profile;
 mod program;
+mod snapshot;
 mod user_agent;
 mod workers;
 
@@ -33,3 +36,4 @@ pub use leftovers::{Swept, sweep};
 pub use process::{Closed, Exit};
 pub use profile::delete_profile;
 pub use program::{ChromeKind, ChromeProgram, ChromeVersion, find_chrome};
+pub use snapshot::{Manifest, Origin, ProfileSnapshots, SnapshotError, SnapshotRoot, Taken};

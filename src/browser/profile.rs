@@ -18,6 +18,7 @@ use super::{
     BrowserError, leftovers,
     process::LOOK_INTERVAL,
     procfs::{self, Chrome},
+    snapshot,
 };
 
 /// The account's keys lie in it.
@@ -69,11 +70,15 @@ pub(super) async fn claim(path: &Path) -> Result<Profile, BrowserError> {
     Ok(profile)
 }
 
-/// Deletes a profile folder for good. Refuses while anybody uses it.
+/// Deletes a profile folder for good, and what was set aside of it. Refuses while anybody uses it.
 pub async fn delete_profile(path: &Path) -> Result<(), BrowserError> {
     let profile = claim(path).await?;
     // Some hundred megabytes in thousands of files; the lock is held until they are gone.
-    let deleted = spawn_blocking(move || fs::remove_dir_all(&profile.folder)).await;
+    let deleted = spawn_blocking(move || {
+        snapshot::delete_set_aside(&profile.folder)?;
+        fs::remove_dir_all(&profile.folder)
+    })
+    .await;
     deleted
         .unwrap_or_else(|error| Err(error.into()))
         .map_err(|source| BrowserError::ProfileUnusable {
@@ -89,12 +94,8 @@ pub(super) fn hold(path: &Path) -> Result<Profile, BrowserError> {
         path: path.to_owned(),
         source,
     };
-    let create = || {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(FOLDER_MODE)
-            .create(path)?;
-        let folder = path.canonicalize()?;
+    let open = || {
+        let folder = without_links(path)?;
         let mut lock_name = folder
             .file_name()
             .ok_or(io::ErrorKind::InvalidInput)?
@@ -109,7 +110,7 @@ pub(super) fn hold(path: &Path) -> Result<Profile, BrowserError> {
             .open(folder.with_file_name(lock_name))?;
         Ok((folder, lock))
     };
-    let (folder, mut lock) = create().map_err(unusable)?;
+    let (folder, mut lock) = open().map_err(unusable)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -122,11 +123,38 @@ pub(super) fn hold(path: &Path) -> Result<Profile, BrowserError> {
         }
         Err(TryLockError::Error(source)) => return Err(unusable(source)),
     }
-    // For people and for the message above; the lock itself is what counts.
-    lock.set_len(0)
-        .and_then(|()| writeln!(lock, "{}", std::process::id()))
-        .map_err(unusable)?;
+    let prepare = || {
+        // For people and for the message above; the lock itself is what counts.
+        lock.set_len(0)?;
+        writeln!(lock, "{}", std::process::id())?;
+        snapshot::settle(&folder)?;
+        make_folder(&folder)
+    };
+    let mut prepare = prepare;
+    prepare().map_err(unusable)?;
     Ok(Profile { folder, lock })
+}
+
+/// Where the folder is or will be, with its parent made.
+fn without_links(path: &Path) -> io::Result<PathBuf> {
+    match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => return found,
+    }
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    make_folder(parent)?;
+    Ok(parent.canonicalize()?.join(name))
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(FOLDER_MODE)
+        .create(path)
 }
 
 /// Off the runtime: a machine may have thousands of processes to look at.

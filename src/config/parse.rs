@@ -16,6 +16,9 @@ use crate::{session::ClienteId, whatsapp::AdapterName};
 /// The longest wait that a setting may ask for; more is a slip of the keyboard.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Each is up to a hundred megabytes and more, of every session; the last ones are the ones that help.
+const MOST_COPIES: usize = 20;
+
 /// The longest time that something may be kept for.
 const LONGEST_HOURS: u32 = 10 * 365 * 24;
 
@@ -54,6 +57,18 @@ pub(super) fn proxies(raw: &str) -> Result<usize, String> {
     } else {
         Err(format!("must be {wanted}"))
     }
+}
+
+/// 0 stands for none.
+pub(super) fn copies(raw: &str) -> Result<usize, String> {
+    let wanted = "a whole number from 0 to 20";
+    number(raw, wanted).and_then(|copies| {
+        if copies <= MOST_COPIES {
+            Ok(copies)
+        } else {
+            Err(format!("must be {wanted}"))
+        }
+    })
 }
 
 /// 0 stands for no limit.

@@ -28,10 +28,12 @@ use super::{
     desired::DesiredFile,
     end::End,
     handle::{COMMAND_CAPACITY, Command, LifeCommand, Origin, answer},
-    healing::{Healing, Retry, Verdict},
+    healing::{Healing, Retry, Rung, Verdict},
+    link::LinkNote,
     numbers::Numbers,
     publisher::Publisher,
-    serving::Serving,
+    safekeeping::{Cure, Safekeeping},
+    serving::{Lasting, Serving},
     state::Event,
 };
 use crate::{
@@ -49,6 +51,8 @@ const LAUNCH_GRACE: Duration = Duration::from_secs(30);
 pub(super) struct ActorOptions<D: Driver> {
     pub(super) id: ClienteId,
     pub(super) profile: PathBuf,
+    /// What is done so that it is not lost.
+    pub(super) safekeeping: Safekeeping,
     /// Whether it should be up, for the next service.
     pub(super) desired: DesiredFile,
     /// What a failure leaves behind.
@@ -135,7 +139,7 @@ impl<D: Driver> Actor<D> {
         let span = tracing::info_span!("session", session.id = %self.options.id);
         async {
             while let Some(_capacity) = self.idle().await {
-                self.run_once().await;
+                while self.run_once().await == Next::StartAgain {}
             }
             self.refuse_the_rest();
         }
@@ -154,7 +158,7 @@ impl<D: Driver> Actor<D> {
                     () = self.options.stop.cancelled() => return None,
                     command = self.commands.recv() => command?,
                     () = until(self.retry.map(|retry| retry.at)) => {
-                        if let Some(capacity) = self.start_again() {
+                        if let Some(capacity) = self.start_again().await {
                             return Some(capacity);
                         }
                         continue;
@@ -197,12 +201,15 @@ impl<D: Driver> Actor<D> {
     }
 
     /// The time has come for the start that it gives itself. `None` when there is no room for it.
-    fn start_again(&mut self) -> Option<OwnedSemaphorePermit> {
+    async fn start_again(&mut self) -> Option<OwnedSemaphorePermit> {
         let retry = self.retry.take()?;
         let Ok(capacity) = Arc::clone(&self.options.capacity).try_acquire_owned() else {
             self.wait_for(Healing::postponed(retry, Instant::now()));
             return None;
         };
+        if retry.rung == Rung::Snapshot {
+            self.options.safekeeping.fall_back().await;
+        }
         tracing::info!("starting again by itself");
         self.publisher.apply(&Event::Started, None);
         self.publisher.amend(|snapshot| {
@@ -251,7 +258,7 @@ impl<D: Driver> Actor<D> {
     }
 
     /// One run, from asking for a Chrome to its end.
-    async fn run_once(&mut self) {
+    async fn run_once(&mut self) -> Next {
         let (facts_tx, facts) = mpsc::channel(FACT_CAPACITY);
         let (end, closed) = match self.opening(facts_tx).await {
             Err(NotOpened { end, chrome_output }) => {
@@ -270,14 +277,18 @@ impl<D: Driver> Actor<D> {
                     true
                 });
                 let phone = self.phone.take();
+                let link = LinkNote::of(&self.options.profile).await;
                 let end = Serving::new(
                     &driver,
                     &self.options,
-                    &self.publisher,
-                    &mut self.numbers,
-                    &mut self.healing,
+                    Lasting {
+                        publisher: &self.publisher,
+                        numbers: &mut self.numbers,
+                        healing: &mut self.healing,
+                    },
                     start,
                     phone,
+                    link,
                 )
                 .run(&mut self.commands, facts)
                 .await;
@@ -291,7 +302,28 @@ impl<D: Driver> Actor<D> {
                 (end, closed)
             }
         };
+        if self.begins_anew(&end).await {
+            return Next::StartAgain;
+        }
         self.finish(end, closed).await;
+        Next::Idle
+    }
+
+    /// Whether the run ended because of the profile, and another one took its place: then nobody need hear of the end.
+    async fn begins_anew(&mut self, end: &End) -> bool {
+        let is_wanted = end.asked.is_empty() && self.postponed.is_none();
+        if !is_wanted || self.options.stop.is_cancelled() {
+            return false;
+        }
+        let is_starting = self.publisher.snapshot().phase.is_some();
+        let cure = self.options.safekeeping.cure(&end.reason, is_starting);
+        if cure.await == Cure::None {
+            return false;
+        }
+        self.publisher.apply(&Event::Restarted, None);
+        self.publisher.reach(Some((Phase::Queued, None)));
+        self.forget_the_page();
+        true
     }
 
     fn known_at(&self, end: &End) -> Evidence {
@@ -303,6 +335,8 @@ impl<D: Driver> Actor<D> {
         let known = end.reason.leaves_evidence().then(|| self.known_at(end));
         let evidence = self.options.evidence.clone();
         let stop = &self.options.stop;
+        let before = self.publisher.snapshot();
+        let safekeeping = &self.options.safekeeping;
         let close = async {
             // A service that stops has no time for a look.
             let look = async { Some((known?, stop.run_until_cancelled(driver.evidence()).await?)) };
@@ -311,6 +345,11 @@ impl<D: Driver> Actor<D> {
             };
             let (closed, kept) = tokio::join!(driver.close(), evidence.keep_seen(known, seen));
             warn_of(kept);
+            closed
+        };
+        let close = async {
+            let closed = close.await;
+            safekeeping.after_close(&before, end, closed).await;
             closed
         };
         tokio::pin!(close);
@@ -440,6 +479,11 @@ impl<D: Driver> Actor<D> {
                 format!("unlinked, but the profile folder could not be deleted: {why}");
         }
         if end.unlinked
+            && let Err(why) = self.options.safekeeping.delete().await
+        {
+            tracing::warn!(error = %why, "the device is unlinked, but the snapshots of its profile could not be deleted: {why}");
+        }
+        if end.unlinked
             && let Err(why) = self.options.evidence.delete().await
         {
             tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
@@ -447,13 +491,7 @@ impl<D: Driver> Actor<D> {
         let logged_out = end.unlinked;
         let (event, reason, retry) = self.outlook(end.reason);
         self.publisher.apply(&event, Some(reason));
-        self.publisher.amend(|snapshot| {
-            snapshot.chrome_pid = None;
-            snapshot.account = None;
-            snapshot.sync_percent = None;
-            snapshot.adapter = super::AdapterReport::default();
-            true
-        });
+        self.forget_the_page();
         for asked in end.asked {
             let outcome = match closed {
                 _ if logged_out => DisconnectOutcome::LoggedOut,
@@ -467,6 +505,17 @@ impl<D: Driver> Actor<D> {
         if let Some(retry) = retry {
             self.wait_for(retry);
         }
+    }
+
+    /// There is no page any more, and nothing of it is true.
+    fn forget_the_page(&self) {
+        self.publisher.amend(|snapshot| {
+            snapshot.chrome_pid = None;
+            snapshot.account = None;
+            snapshot.sync_percent = None;
+            snapshot.adapter = super::AdapterReport::default();
+            true
+        });
     }
 
     /// What the end of a run means: for the state, for whoever reads why, and for the next run.
@@ -488,6 +537,13 @@ async fn until(then: Option<Instant>) {
         Some(then) => sleep_until(then).await,
         None => std::future::pending().await,
     }
+}
+
+/// What follows a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Idle,
+    StartAgain,
 }
 
 /// Evidence that could not be kept is missed by nobody but who looks for it.

@@ -95,6 +95,7 @@ impl Desired {
             | ReasonCode::ProxyBlocked
             | ReasonCode::PasskeyRequired
             | ReasonCode::StorageError
+            | ReasonCode::StorageLost
             | ReasonCode::PairingRefused
             | ReasonCode::PairingRateLimited
             | ReasonCode::PairingFailed

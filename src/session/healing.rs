@@ -224,6 +224,7 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
         | ReasonCode::ProxyBlocked
         | ReasonCode::PasskeyRequired
         | ReasonCode::StorageError
+        | ReasonCode::StorageLost
         | ReasonCode::PairingRefused
         | ReasonCode::PairingRateLimited
         | ReasonCode::PairingFailed

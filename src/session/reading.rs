@@ -20,6 +20,8 @@ pub(super) struct Reading<'a> {
     standing: Standing,
     /// Why WhatsApp has removed the device, in its own word: said just before the login screen comes back.
     removed_because: Option<String>,
+    /// Why a login screen shows, when WhatsApp has not removed the device.
+    why_login: Option<Reason>,
 }
 
 impl<'a> Reading<'a> {
@@ -28,6 +30,7 @@ impl<'a> Reading<'a> {
             publisher,
             standing: Standing::default(),
             removed_because: None,
+            why_login: None,
         }
     }
 
@@ -39,6 +42,22 @@ impl<'a> Reading<'a> {
     /// WhatsApp says why it removes this device.
     pub(super) fn on_logged_out(&mut self, reason: String) {
         self.removed_because = Some(reason);
+    }
+
+    /// Whether it has said so, and the login screen has not followed yet.
+    pub(super) const fn is_removed(&self) -> bool {
+        self.removed_because.is_some()
+    }
+
+    /// The login screen, when it comes, has this reason.
+    pub(super) fn expect_login(&mut self, why: Reason) {
+        self.why_login = Some(why);
+    }
+
+    /// Takes note of how the page stands, and leaves the session where it is.
+    pub(super) fn hold(&mut self, standing: Standing) {
+        self.standing = standing;
+        self.report();
     }
 
     /// Reads how the page stands. Trouble that waiting does not cure ends the session.
@@ -90,7 +109,7 @@ impl<'a> Reading<'a> {
             }),
             None => Event::CodeAwaited,
         };
-        self.publisher.apply(&event, None);
+        self.publisher.apply(&event, self.why_login.take());
     }
 
     /// Publishes what stands beside the state.

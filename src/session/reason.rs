@@ -46,6 +46,8 @@ pub enum ReasonCode {
     PasskeyRequired,
     /// The page cannot use its storage.
     StorageError,
+    /// The profile was linked and is not any more, without a word from WhatsApp: its storage was damaged.
+    StorageLost,
     /// WhatsApp gives no code to link this phone number by.
     PairingRefused,
     /// WhatsApp has been asked for too many codes to link by phone number.
@@ -115,6 +117,7 @@ impl ReasonCode {
             Self::ProxyBlocked => "PROXY_BLOCKED",
             Self::PasskeyRequired => "PASSKEY_REQUIRED",
             Self::StorageError => "STORAGE_ERROR",
+            Self::StorageLost => "STORAGE_LOST",
             Self::NetworkLost => "NETWORK_LOST",
             Self::BrowserLost => "BROWSER_LOST",
             Self::PageLost => "PAGE_LOST",

@@ -11,19 +11,31 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Semaphore;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{sync::Semaphore, time::timeout};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 use super::{
     ClienteId, ConnectError, EvidenceFolder, SendLimits, SessionHandle, Snapshot, StartLimits,
     actor::{Actor, ActorOptions},
     desired::{self, Desired, DesiredFile},
     restore::Waves,
+    safekeeping::Safekeeping,
 };
 use crate::{
+    browser::SnapshotRoot,
     ledger::{Ledger, LedgerError, LedgerOptions, Record, Step},
     whatsapp::{PageSettings, WhatsAppPage},
 };
+
+/// Packing keeps one core busy each; the machines that this runs on have two or more.
+const SNAPSHOTS_AT_ONCE: usize = 2;
+
+/// When the service stops, what is not copied by then keeps its last snapshot. The rest of the stop budget (9.5 s) is for
+/// giving up, for the ledger and for callers.
+const SNAPSHOTS_STOP_BUDGET: Duration = Duration::from_secs(7);
 
 /// What all sessions have in common.
 #[derive(Clone, Debug)]
@@ -32,6 +44,10 @@ pub struct RegistryOptions {
     pub tokens_dir: PathBuf,
     /// One file per session that says whether it should be up.
     pub sessions_dir: PathBuf,
+    /// One folder per session with the snapshots of its profile.
+    pub snapshots_dir: PathBuf,
+    /// How many snapshots of a profile are kept; 0: none, and none is used.
+    pub snapshots: usize,
     /// One folder per session that left evidence of a failure.
     pub evidence_dir: PathBuf,
     /// How a page is opened.
@@ -67,6 +83,9 @@ pub struct Registry {
     starts: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    snapshots: SnapshotRoot,
+    /// Whatever snapshot is being written is given up when this is dropped or cancelled.
+    give_up: DropGuard,
     ledger: Ledger,
     /// Ends after all sessions: they still have something to write down when they stop.
     keeper: TaskTracker,
@@ -83,7 +102,15 @@ impl Registry {
         let keeper = TaskTracker::new();
         keeper.spawn(keeper_task.run());
         keeper.close();
+        let give_up = CancellationToken::new();
         let registry = Self {
+            snapshots: SnapshotRoot::new(
+                options.snapshots_dir.clone(),
+                options.snapshots,
+                SNAPSHOTS_AT_ONCE,
+                give_up.clone(),
+            ),
+            give_up: give_up.drop_guard(),
             capacity: Arc::new(Semaphore::new(options.max_sessions.get())),
             starts: Arc::new(Semaphore::new(options.max_concurrent_starts.get())),
             sessions: Mutex::default(),
@@ -167,11 +194,17 @@ impl Registry {
             .collect()
     }
 
-    /// Ends all sessions at once and waits until each Chrome is gone.
+    /// Ends all sessions at once and waits until each Chrome is gone. Snapshots are taken as long as there is time.
     pub async fn shut_down(&self) {
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
+        if timeout(SNAPSHOTS_STOP_BUDGET, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            self.give_up.token().cancel();
+            self.tasks.wait().await;
+        }
         self.ledger.close().await;
         self.keeper.wait().await;
     }
@@ -201,9 +234,15 @@ impl Registry {
             .as_ref()
             .is_some_and(|desired| desired.is_up() && desired.was_ready());
         let desired = DesiredFile::new(&self.options.sessions_dir, id, found);
+        let profile = id.profile_in(&self.options.tokens_dir);
         let options = ActorOptions {
             id: id.clone(),
-            profile: id.profile_in(&self.options.tokens_dir),
+            safekeeping: Safekeeping::new(
+                id.clone(),
+                profile.clone(),
+                self.snapshots.of(id.as_str(), profile.clone()),
+            ),
+            profile,
             desired: desired.clone(),
             evidence: self.evidence(id),
             page: self.options.page.clone(),

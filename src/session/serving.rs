@@ -19,10 +19,12 @@ use super::{
     end::End,
     handle::{Command, LifeCommand, PageCommand, answer},
     healing::Healing,
+    link::{LinkNote, Login},
     numbers::Numbers,
     pairing::{Pairing, Request},
     publisher::Publisher,
     reading::Reading,
+    safekeeping,
     sending::{Means, Sending},
     state::Event,
     timers::{Passed, RELOAD_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
@@ -41,6 +43,7 @@ pub(super) struct Serving<'a, D: Driver> {
     limits: StartLimits,
     evidence: &'a EvidenceFolder,
     page: Reading<'a>,
+    link: LinkNote,
     sending: Sending<'a, D>,
     pairing: Pairing,
     /// Who waits for the look at the page that is under way.
@@ -57,6 +60,13 @@ pub(super) struct Serving<'a, D: Driver> {
     is_pinging: bool,
     /// How far the start had got when it was last told.
     told: Option<(Phase, Option<Instant>)>,
+}
+
+/// What of a session outlives its page.
+pub(super) struct Lasting<'a> {
+    pub(super) publisher: &'a Publisher,
+    pub(super) numbers: &'a mut Numbers,
+    pub(super) healing: &'a mut Healing,
 }
 
 type LogoutReply = oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>;
@@ -77,12 +87,16 @@ impl<'a, D: Driver> Serving<'a, D> {
     pub(super) fn new(
         driver: &'a D,
         options: &'a ActorOptions<D>,
-        publisher: &'a Publisher,
-        numbers: &'a mut Numbers,
-        healing: &'a mut Healing,
+        lasting: Lasting<'a>,
         start: OwnedSemaphorePermit,
         phone: Option<Recipient>,
+        link: LinkNote,
     ) -> Self {
+        let Lasting {
+            publisher,
+            numbers,
+            healing,
+        } = lasting;
         let means = Means {
             driver,
             ledger: &options.ledger,
@@ -97,6 +111,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             limits: options.limits,
             evidence: &options.evidence,
             page: Reading::new(publisher),
+            link,
             sending: Sending::new(means, options.sends),
             pairing: Pairing::new(phone, options.pairing_life),
             lookers: Vec::new(),
@@ -137,6 +152,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             self.begin_pairing();
             self.sending.go_on();
             self.sending.write_notes().await;
+            self.link.write().await;
         };
         self.wind_up(end, facts).await
     }
@@ -270,7 +286,20 @@ impl<'a, D: Driver> Serving<'a, D> {
     }
 
     fn on_standing(&mut self, standing: Standing) -> Option<End> {
-        let end = self.page.on_standing(standing);
+        let before = self.publisher.state();
+        let is_removed = self.page.is_removed();
+        let end = match self.link.judge(&before, &standing, is_removed) {
+            Login::Expected => self.page.on_standing(standing),
+            Login::Doubtful => {
+                self.page.hold(standing);
+                None
+            }
+            Login::Lost => return Some(End::of(safekeeping::storage_lost(false))),
+            Login::LostForGood => {
+                self.page.expect_login(safekeeping::storage_lost(true));
+                self.page.on_standing(standing)
+            }
+        };
         if let Some(event) = self.pairing.set(self.page.standing(), Instant::now()) {
             self.publisher.apply(&event, None);
         }
@@ -280,6 +309,8 @@ impl<'a, D: Driver> Serving<'a, D> {
         if matches!(state, SessionState::QrRequired { .. }) {
             self.healing.on_unlinked();
         }
+        let account = self.page.standing().account.as_deref();
+        self.link.follow(&before, &state, account, is_removed);
         self.sending.on_standing(self.page.standing());
         if state != SessionState::Ready {
             self.sending.refuse_waiting();

@@ -43,6 +43,8 @@ pub enum SessionState {
 pub enum Event {
     /// A start was asked for.
     Started,
+    /// The session begins anew by itself, with another Chrome.
+    Restarted,
     /// The login page is there, without a code to show.
     CodeAwaited,
     /// The login page shows this code.
@@ -75,11 +77,11 @@ impl SessionState {
         use SessionState as S;
         match (self, event) {
             (S::Disconnected | S::Error, Event::Started) => Some(S::Init),
+            (S::QrRequired { .. } | S::Authenticated | S::Ready, Event::Restarted) => Some(S::Init),
             // Whatever a page says after its session has ended is late news.
             (S::Disconnected | S::Error, _)
-            | (S::Init | S::QrRequired { .. } | S::Authenticated | S::Ready, Event::Started) => {
-                None
-            }
+            | (S::Init, Event::Started | Event::Restarted)
+            | (S::QrRequired { .. } | S::Authenticated | S::Ready, Event::Started) => None,
 
             (
                 S::QrRequired {
@@ -207,6 +209,7 @@ impl Reason {
             | ReasonCode::CodeTimeout
             | ReasonCode::LaunchTimeout
             | ReasonCode::SyncTimeout
+            | ReasonCode::StorageLost
             | ReasonCode::Unlinked
             | ReasonCode::RemovedByWhatsApp
             | ReasonCode::PairingRefused

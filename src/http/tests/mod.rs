@@ -58,6 +58,8 @@ impl Api {
         let registry = Registry::open(RegistryOptions {
             tokens_dir: tokens.path().to_owned(),
             sessions_dir: tokens.path().join("sessions"),
+            snapshots_dir: tokens.path().join("snapshots"),
+            snapshots: 1,
             evidence_dir: tokens.path().join("evidence"),
             page: PageSettings {
                 chrome_path: None,

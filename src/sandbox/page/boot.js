@@ -28,6 +28,8 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
   /** The list of chats arrives last, seconds after all else on the real page. */
   const PANE_DELAY_MS = 300;
   const SYNC_STEPS = 10;
+  /** Storage is opened by another part of the page, whose word comes when the page has loaded. */
+  const STORAGE_ERROR_DELAY_MS = 1000;
 
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   let fresh = false;
@@ -68,8 +70,14 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
   async function start() {
     if (await require('SandboxAgent').isRefused()) { location.replace('/web/update'); return; }
     if (faults.page === 'never_starts') return;
-    await link.load();
-    await chats.restore();
+    try {
+      await link.load();
+      await chats.restore();
+    } catch (error) {
+      await pause(STORAGE_ERROR_DELAY_MS);
+      BackendEventBus.triggerStorageInitializationError(error);
+      return;
+    }
     wire.frames.on('welcome', sync);
     wire.frames.on('linked', () => { fresh = true; require('SandboxLanding').close(); });
     wire.frames.on('passkey', () => require('SandboxLanding').passkey());

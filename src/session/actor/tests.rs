@@ -6,6 +6,7 @@ mod healing;
 mod kill_points;
 mod page;
 mod pairing;
+mod safekeeping;
 mod sends;
 mod stage;
 mod starts;

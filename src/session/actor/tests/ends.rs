@@ -6,8 +6,8 @@ use super::*;
 async fn a_logout_unlinks_closes_and_deletes_the_profile() {
     let stage = Stage::new(1, 1);
     let mut session = stage.session("51");
-    let profile = stage.folder.path().join("51");
-    std::fs::create_dir(&profile).unwrap();
+    let profile = stage.profile("51");
+    std::fs::create_dir_all(&profile).unwrap();
     let _page = session.ready().await;
     assert_eq!(
         session.handle.disconnect(true).await.unwrap(),
@@ -22,8 +22,8 @@ async fn a_logout_unlinks_closes_and_deletes_the_profile() {
 async fn a_logout_that_comes_through_while_the_session_ends_is_answered_and_deletes_the_profile() {
     let stage = Stage::new(1, 1);
     let mut session = stage.session("51");
-    let profile = stage.folder.path().join("51");
-    std::fs::create_dir(&profile).unwrap();
+    let profile = stage.profile("51");
+    std::fs::create_dir_all(&profile).unwrap();
     let _page = session.ready().await;
     let unlinked = session.plan.logouts.hold();
     let handle = session.handle.clone();
@@ -54,8 +54,8 @@ async fn a_logout_that_comes_through_while_the_session_ends_is_answered_and_dele
 async fn a_logout_that_does_not_come_through_in_time_keeps_the_profile_and_says_so() {
     let stage = Stage::new(1, 1);
     let mut session = stage.session("51");
-    let profile = stage.folder.path().join("51");
-    std::fs::create_dir(&profile).unwrap();
+    let profile = stage.profile("51");
+    std::fs::create_dir_all(&profile).unwrap();
     let _page = session.ready().await;
     let _held = session.plan.logouts.hold();
     let handle = session.handle.clone();

@@ -28,13 +28,14 @@ use super::{
     stage::{HEALS_PER_HOUR, NEVER, ready, say},
 };
 use crate::{
-    browser::Closed,
+    browser::{Closed, SnapshotRoot},
     ledger::{Ledger, LedgerOptions, SendState},
     session::{
         EvidenceFolder, IdempotencyKey, SendError, SendLimits, SendRequest, Sent, SessionHandle,
         StartLimits, TextMessage,
         actor::{Actor, ActorOptions},
         desired::DesiredFile,
+        safekeeping::Safekeeping,
     },
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
@@ -329,10 +330,19 @@ impl World {
             idempotency: NEVER,
             retention: NEVER,
         });
+        let profile = self.folder.path().join("51");
+        let root = SnapshotRoot::new(
+            self.folder.path().to_owned(),
+            0,
+            1,
+            CancellationToken::new(),
+        );
+        let snapshots = root.of("51", profile.clone());
         let (handle, actor) = Actor::<Modelled>::new(
             ActorOptions {
                 id: "51".parse().unwrap(),
-                profile: self.folder.path().join("51"),
+                safekeeping: Safekeeping::new("51".parse().unwrap(), profile.clone(), snapshots),
+                profile,
                 desired: DesiredFile::new(self.folder.path(), &"51".parse().unwrap(), None),
                 evidence: EvidenceFolder::new(self.folder.path().join("evidence")),
                 page: self.whatsapp.clone(),

@@ -1,6 +1,6 @@
 //! The stage that actor tests play on: a scripted page, and sessions that have one.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -10,12 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::page::{Call, Plan, Script, Scripted};
 use crate::{
+    browser::SnapshotRoot,
     ledger::{Ledger, LedgerOptions, SendState},
     session::{
         EvidenceFolder, Phase, SendError, SendLimits, SendRequest, SessionHandle, Snapshot,
         StartLimits, TextMessage,
         actor::{Actor, ActorOptions},
         desired::DesiredFile,
+        safekeeping::Safekeeping,
     },
     whatsapp::{AdapterName, Fact, Outgoing, Standing},
 };
@@ -98,6 +100,15 @@ impl Stage {
         EvidenceFolder::new(self.folder.path().join("evidence").join(id))
     }
 
+    pub(super) fn profile(&self, id: &str) -> PathBuf {
+        self.folder.path().join("tokens").join(id)
+    }
+
+    pub(super) fn snapshots(&self) -> SnapshotRoot {
+        let folder = self.folder.path().join("snapshots");
+        SnapshotRoot::new(folder, 1, 1, CancellationToken::new())
+    }
+
     pub(super) fn session(&self, id: &str) -> Session {
         self.session_stuck_in(id, None)
     }
@@ -109,7 +120,12 @@ impl Stage {
         let (handle, actor) = Actor::<Scripted>::new(
             ActorOptions {
                 id: id.parse().unwrap(),
-                profile: self.folder.path().join(id),
+                profile: self.profile(id),
+                safekeeping: Safekeeping::new(
+                    id.parse().unwrap(),
+                    self.profile(id),
+                    self.snapshots().of(id, self.profile(id)),
+                ),
                 desired: desired.clone(),
                 evidence: self.evidence(id),
                 page: Script {

@@ -1,0 +1,356 @@
+//! One file that holds a profile: what it is, its files, and a checksum over both.
+//!
+//! ```text
+//!  magic, one line │ manifest, one line of JSON │ tar, packed by zstd │ SHA-256 of all before it, 32 bytes
+//! ```
+//!
+//! Knows the format, and not where such files lie. Nothing is unpacked before all of the file has been read and its checksum
+//! found right.
+
+use std::{
+    fmt,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Component, Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::{SnapshotError, contents::Contents};
+
+/// How every snapshot begins, whatever its format.
+const MAGIC: &[u8] = b"session-manager profile\n";
+
+/// Grows when an older version could not read what a newer one writes.
+const FORMAT: u32 = 1;
+
+/// A manifest takes some 250 bytes. A longer one is not ours.
+const MANIFEST_MAX: u64 = 64 * 1024;
+
+/// Most of a profile is packed by its databases already: higher levels cost time and save next to nothing.
+const LEVEL: i32 = 1;
+
+const CHECKSUM_LENGTH: u64 = 32;
+
+/// The accounts' keys lie in it.
+pub(super) const FOLDER_MODE: u32 = 0o700;
+pub(super) const FILE_MODE: u32 = 0o600;
+
+/// What a snapshot says of itself.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Of the file.
+    format: u32,
+    /// The session that it was taken of.
+    pub cliente_id: String,
+    /// The account that was linked, digits only, if the page told. Never logged.
+    pub account: Option<String>,
+    /// When that account was linked: tells one link from the next.
+    pub linked_at: Option<Timestamp>,
+    /// The Chrome that used the profile last.
+    pub chrome: Option<String>,
+    /// When it was taken.
+    pub taken_at: Timestamp,
+    /// How many files it has.
+    pub files: u64,
+    /// How large they are when unpacked.
+    pub bytes: u64,
+}
+
+impl fmt::Debug for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manifest")
+            .field("cliente_id", &self.cliente_id)
+            .field("taken_at", &self.taken_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The part of a manifest that comes from the caller.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// See [`Manifest::cliente_id`].
+    pub cliente_id: String,
+    /// See [`Manifest::account`].
+    pub account: Option<String>,
+    /// See [`Manifest::linked_at`].
+    pub linked_at: Option<Timestamp>,
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin")
+            .field("cliente_id", &self.cliente_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Manifest {
+    pub(super) fn new(origin: Origin, chrome: Option<String>, contents: &Contents) -> Self {
+        Self {
+            format: FORMAT,
+            cliente_id: origin.cliente_id,
+            account: origin.account,
+            linked_at: origin.linked_at,
+            chrome,
+            taken_at: Timestamp::now(),
+            files: contents.files.len().try_into().unwrap_or(u64::MAX),
+            bytes: contents.bytes(),
+        }
+    }
+}
+
+/// Writes the whole file to `out`. Gives up between two pieces when `give_up` is cancelled.
+pub(super) fn write(
+    folder: &Path,
+    contents: &Contents,
+    manifest: &Manifest,
+    out: impl Write,
+    give_up: &CancellationToken,
+) -> Result<(), SnapshotError> {
+    let pack = || {
+        let mut out = Summed::new(BufWriter::new(out));
+        out.write_all(MAGIC)?;
+        serde_json::to_writer(&mut out, manifest)?;
+        out.write_all(b"\n")?;
+        let mut tar = tar::Builder::new(zstd::Encoder::new(out, LEVEL)?);
+        for path in &contents.folders {
+            let mut header = header(tar::EntryType::Directory, 0, FOLDER_MODE);
+            tar.append_data(&mut header, path, io::empty())?;
+        }
+        for (path, bytes) in &contents.files {
+            let mut header = header(tar::EntryType::Regular, *bytes, FILE_MODE);
+            let file = File::open(folder.join(path))?;
+            let exactly = Exactly {
+                rest: *bytes,
+                file,
+                give_up,
+            };
+            tar.append_data(&mut header, path, exactly)?;
+        }
+        let (mut out, checksum) = tar.into_inner()?.finish()?.finish();
+        out.write_all(&checksum)?;
+        out.flush()
+    };
+    pack().map_err(|source| {
+        if give_up.is_cancelled() {
+            return SnapshotError::GivenUp;
+        }
+        SnapshotError::io("writing the snapshot of", folder, source)
+    })
+}
+
+fn header(kind: tar::EntryType, bytes: u64, mode: u32) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(bytes);
+    header.set_mode(mode);
+    header
+}
+
+/// A file that has been found whole.
+#[derive(Debug)]
+pub(super) struct Verified {
+    pub(super) manifest: Manifest,
+    file: File,
+    /// Where the packed files begin and how long they are.
+    packed: (u64, u64),
+}
+
+/// Reads what a file says of itself, without looking at the rest.
+pub(super) fn manifest(path: &Path) -> Result<Manifest, SnapshotError> {
+    let file = File::open(path).map_err(|source| SnapshotError::io("opening", path, source))?;
+    Ok(beginning(&mut BufReader::new(file), path)?.0)
+}
+
+/// Reads all of the file and compares its checksum. What is opened is what is unpacked, whoever renames files meanwhile.
+pub(super) fn verify(path: &Path) -> Result<Verified, SnapshotError> {
+    let failed = |source| SnapshotError::io("reading", path, source);
+    let damaged = || SnapshotError::Damaged {
+        path: path.to_owned(),
+    };
+    let mut file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let (manifest, begins) = beginning(&mut BufReader::new(&file), path)?;
+    let ends = length.checked_sub(CHECKSUM_LENGTH).ok_or_else(damaged)?;
+    let packed = ends.checked_sub(begins).ok_or_else(damaged)?;
+
+    let read = || {
+        file.seek(SeekFrom::Start(0))?;
+        let mut sum = Summed::new(io::sink());
+        io::copy(&mut BufReader::new(&file).take(ends), &mut sum)?;
+        let mut stored = Vec::new();
+        file.seek(SeekFrom::Start(ends))?;
+        (&file).take(CHECKSUM_LENGTH).read_to_end(&mut stored)?;
+        Ok(sum.finish().1 == stored)
+    };
+    let mut read = read;
+    if !read().map_err(failed)? {
+        return Err(damaged());
+    }
+    Ok(Verified {
+        manifest,
+        file,
+        packed: (begins, packed),
+    })
+}
+
+/// The manifest, and where the packed files begin.
+fn beginning(file: &mut impl BufRead, path: &Path) -> Result<(Manifest, u64), SnapshotError> {
+    /// Of any format: what must be known before the rest is read.
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let failed = |source| SnapshotError::io("reading", path, source);
+    let not_one = || SnapshotError::NotASnapshot {
+        path: path.to_owned(),
+    };
+    let mut magic = [0; MAGIC.len()];
+    match file.read_exact(&mut magic) {
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(failed(error)),
+        Ok(()) if magic == MAGIC => {}
+        _ => return Err(not_one()),
+    }
+    let mut line = Vec::new();
+    file.take(MANIFEST_MAX)
+        .read_until(b'\n', &mut line)
+        .map_err(failed)?;
+    let version: Version = serde_json::from_slice(&line).map_err(|_| SnapshotError::Damaged {
+        path: path.to_owned(),
+    })?;
+    if version.format != FORMAT {
+        return Err(SnapshotError::OtherFormat {
+            path: path.to_owned(),
+            format: version.format,
+        });
+    }
+    let manifest = serde_json::from_slice(&line).map_err(|_| SnapshotError::Damaged {
+        path: path.to_owned(),
+    })?;
+    let begins = MAGIC.len() + line.len();
+    Ok((manifest, begins.try_into().unwrap_or(u64::MAX)))
+}
+
+impl Verified {
+    /// Unpacks into a folder that is not there yet, and has it all on disk when it returns.
+    pub(super) fn unpack(mut self, folder: &Path) -> Result<Manifest, SnapshotError> {
+        let (begins, packed) = self.packed;
+        let mut unpack = || {
+            self.file.seek(SeekFrom::Start(begins))?;
+            let packed = BufReader::new(&self.file).take(packed);
+            let mut tar = tar::Archive::new(zstd::Decoder::new(packed)?);
+            make_folder(folder)?;
+            let mut files = 0;
+            for entry in tar.entries()? {
+                let mut entry = entry?;
+                let path = folder.join(below(&entry.path()?)?);
+                if entry.header().entry_type().is_dir() {
+                    make_folder(&path)?;
+                    continue;
+                }
+                let mut file = new_file(&path)?;
+                io::copy(&mut entry, &mut file)?;
+                files += 1;
+            }
+            if files != self.manifest.files {
+                return Err(io::Error::other("some of its files are missing"));
+            }
+            // One call for a thousand files.
+            rustix::fs::syncfs(File::open(folder)?)?;
+            Ok(())
+        };
+        unpack()
+            .map_err(|source| SnapshotError::io("unpacking a snapshot into", folder, source))?;
+        Ok(self.manifest)
+    }
+}
+
+/// A path that stays within its folder.
+fn below(path: &Path) -> io::Result<PathBuf> {
+    if path
+        .components()
+        .all(|component| matches!(component, Component::Normal(_)))
+    {
+        Ok(path.to_owned())
+    } else {
+        Err(io::Error::other("a path in it leads out of the profile"))
+    }
+}
+
+pub(super) fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(FOLDER_MODE)
+        .create(path)
+}
+
+/// A file that only this user can read, in place of any other.
+pub(super) fn new_file(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(path)
+}
+
+/// Counts a checksum of what passes.
+struct Summed<W> {
+    inner: W,
+    sum: Sha256,
+}
+
+impl<W> Summed<W> {
+    fn new(inner: W) -> Self {
+        Self {
+            inner,
+            sum: Sha256::new(),
+        }
+    }
+
+    fn finish(self) -> (W, Vec<u8>) {
+        (self.inner, self.sum.finalize().to_vec())
+    }
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(piece)?;
+        self.sum.update(&piece[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// A file of a known length: one that has become shorter is still being written by somebody.
+struct Exactly<'a> {
+    rest: u64,
+    file: File,
+    give_up: &'a CancellationToken,
+}
+
+impl Read for Exactly<'_> {
+    fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        if self.give_up.is_cancelled() {
+            return Err(io::Error::other("given up"));
+        }
+        let read = (&mut self.file).take(self.rest).read(piece)?;
+        if read == 0 && self.rest > 0 {
+            return Err(io::Error::other("a file became shorter while it was read"));
+        }
+        self.rest -= u64::try_from(read).unwrap_or(u64::MAX);
+        Ok(read)
+    }
+}

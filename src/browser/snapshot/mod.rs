@@ -1,0 +1,336 @@
+//! Copies of a profile that nobody uses: taken, kept, and put in its place when it is of no use any more.
+//!
+//! ```text
+//!  DATA_DIR/snapshots/51/<time>.snapshot        store, archive, contents
+//!  TOKENS_DIR/51/   51.lock   51.aside/<time>/  exchange: what stands beside the profile while one takes its place
+//! ```
+//!
+//! Knows folders and files; whose account it is and whether a snapshot is worth taking, the caller knows. Invariants: a
+//! profile is copied and exchanged only under its lock; no snapshot is unpacked before its checksum was found right;
+//! whatever fails, the profile and the last good snapshot are as before.
+
+mod archive;
+mod contents;
+mod exchange;
+mod store;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+pub use archive::{Manifest, Origin};
+use jiff::{SignedDuration, Timestamp};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    archive::Verified,
+    exchange::{EXCHANGE, Places, SET_ASIDE, Step},
+    store::Store,
+};
+use super::{
+    BrowserError, last_used,
+    profile::{self, Profile},
+};
+
+/// A session that is closed and started again every few minutes need not be copied each time; and what WhatsApp has done
+/// meanwhile it does again.
+const SNAPSHOT_MIN_AGE: SignedDuration = SignedDuration::from_mins(10);
+
+/// A hundred megabytes take a second or two. Whoever closed the session waits for it, and a disk that hangs must not hold
+/// them up for long.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where the snapshots of all profiles are, and what they share.
+#[derive(Clone, Debug)]
+pub struct SnapshotRoot {
+    folder: PathBuf,
+    keep: usize,
+    /// One permit per snapshot that may be written at once.
+    turns: Arc<Semaphore>,
+    give_up: CancellationToken,
+}
+
+impl SnapshotRoot {
+    /// One folder per profile under `folder`. Keeps `keep` of each, 0: none are taken, and none used. At most `at_once`
+    /// are written at a time, and none is finished once `give_up` is cancelled.
+    pub fn new(folder: PathBuf, keep: usize, at_once: usize, give_up: CancellationToken) -> Self {
+        Self {
+            folder,
+            keep,
+            turns: Arc::new(Semaphore::new(at_once)),
+            give_up,
+        }
+    }
+
+    /// The snapshots of one profile.
+    pub fn of(&self, name: &str, profile: PathBuf) -> ProfileSnapshots {
+        ProfileSnapshots {
+            profile,
+            store: Store {
+                folder: self.folder.join(name),
+                keep: self.keep,
+            },
+            turns: Arc::clone(&self.turns),
+            give_up: self.give_up.clone(),
+        }
+    }
+}
+
+/// The snapshots of one profile. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ProfileSnapshots {
+    profile: PathBuf,
+    store: Store,
+    turns: Arc<Semaphore>,
+    give_up: CancellationToken,
+}
+
+/// What became of the wish for a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// There is a new one.
+    New(Manifest),
+    /// The last one of the same link is young enough.
+    StillYoung,
+    /// None are wanted.
+    Off,
+}
+
+/// Why there is no snapshot, or none could take the profile's place. Everything is as before.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The profile cannot be had.
+    #[error(transparent)]
+    Profile(#[from] BrowserError),
+    /// A file or folder cannot be read or written.
+    #[error("{doing} {} failed: {source}", path.display())]
+    Io {
+        /// What was done.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The disk is too full.
+    #[error(
+        "{} has {} MB left, and {} MB are needed", path.display(), free / 1_000_000, needed / 1_000_000
+    )]
+    NoSpace {
+        /// A folder on the disk.
+        path: PathBuf,
+        /// How many bytes are needed.
+        needed: u64,
+        /// How many there are.
+        free: u64,
+    },
+    /// Another kind of file.
+    #[error("{} is no snapshot of a profile", path.display())]
+    NotASnapshot {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of a later version.
+    #[error("{} has format {format}, which this version does not know; use the version that wrote it, or a newer one", path.display())]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+    },
+    /// It is not what was written.
+    #[error("{} is damaged: its checksum is wrong, or its end is missing", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It took too long, or the service stops.
+    #[error("it was not finished in time")]
+    GivenUp,
+}
+
+impl SnapshotError {
+    fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+impl ProfileSnapshots {
+    /// Copies the profile, unless the last copy of the same link is young. The profile must have been closed in order.
+    pub async fn take(&self, origin: Origin) -> Result<Taken, SnapshotError> {
+        if self.store.keep == 0 {
+            return Ok(Taken::Off);
+        }
+        let give_up = self.give_up.child_token();
+        // A caller that goes away takes its snapshot along.
+        let _guard = give_up.clone().drop_guard();
+        let turn = Arc::clone(&self.turns).acquire_owned();
+        let Some(Ok(turn)) = give_up.run_until_cancelled(turn).await else {
+            return Err(SnapshotError::GivenUp);
+        };
+        let profile = profile::claim(&self.profile).await?;
+        let (store, token) = (self.store.clone(), give_up.clone());
+        let work = spawn_blocking(move || {
+            let _turn = turn;
+            if is_still_young(&store, &origin)? {
+                return Ok(Taken::StillYoung);
+            }
+            let chrome = last_used::read(&profile.folder);
+            store
+                .add(&profile.folder, origin, chrome, &token)
+                .map(Taken::New)
+        });
+        tokio::pin!(work);
+        let done = tokio::select! {
+            done = &mut work => done,
+            () = sleep(SNAPSHOT_TIMEOUT) => {
+                give_up.cancel();
+                work.await
+            }
+        };
+        done.unwrap_or(Err(SnapshotError::GivenUp))
+    }
+
+    /// Puts the newest snapshot that is whole and `fits` in the place of the profile, which is set aside. `None` when
+    /// there is no such snapshot: the profile then stays.
+    pub async fn restore(
+        &self,
+        fits: impl Fn(&Manifest) -> bool + Send + 'static,
+    ) -> Result<Option<Manifest>, SnapshotError> {
+        if self.store.keep == 0 {
+            return Ok(None);
+        }
+        let store = self.store.clone();
+        self.exchange(move || store.newest_whole(fits)).await
+    }
+
+    /// Puts the snapshot in this file in the place of the profile, which is set aside.
+    pub async fn restore_from(&self, file: &Path) -> Result<Manifest, SnapshotError> {
+        let path = file.to_owned();
+        let restored = self
+            .exchange(move || archive::verify(&path).map(Some))
+            .await?;
+        restored.ok_or_else(|| SnapshotError::NotASnapshot {
+            path: file.to_owned(),
+        })
+    }
+
+    /// Takes the profile out of the way, so that the next start has an empty one.
+    pub async fn set_aside(&self) -> Result<(), SnapshotError> {
+        let profile = profile::claim(&self.profile).await?;
+        self.off_the_runtime(move || {
+            let places = Places::of(&profile.folder);
+            SET_ASIDE
+                .iter()
+                .try_for_each(|step| perform(&places, *step))
+        })
+        .await
+    }
+
+    /// Removes all snapshots, for an account that is not linked any more.
+    pub async fn delete(&self) -> Result<(), SnapshotError> {
+        let store = self.store.clone();
+        self.off_the_runtime(move || {
+            store
+                .delete()
+                .map_err(|source| SnapshotError::io("deleting", &store.folder, source))
+        })
+        .await
+    }
+
+    async fn exchange(
+        &self,
+        choose: impl FnOnce() -> Result<Option<Verified>, SnapshotError> + Send + 'static,
+    ) -> Result<Option<Manifest>, SnapshotError> {
+        let profile = profile::claim(&self.profile).await?;
+        self.off_the_runtime(move || {
+            let Some(chosen) = choose()? else {
+                return Ok(None);
+            };
+            put_in_place(&profile, chosen).map(Some)
+        })
+        .await
+    }
+
+    /// Thousands of files; the lock goes along, and is held until they are done.
+    async fn off_the_runtime<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, SnapshotError> + Send + 'static,
+    ) -> Result<T, SnapshotError> {
+        spawn_blocking(work)
+            .await
+            .unwrap_or(Err(SnapshotError::GivenUp))
+    }
+}
+
+fn is_still_young(store: &Store, origin: &Origin) -> Result<bool, SnapshotError> {
+    let Some(newest) = store.all()?.into_iter().next() else {
+        return Ok(false);
+    };
+    // One that cannot be read is worth nothing.
+    let Ok(newest) = archive::manifest(&newest) else {
+        return Ok(false);
+    };
+    let age = Timestamp::now().duration_since(newest.taken_at);
+    let is_same = newest.account == origin.account && newest.linked_at == origin.linked_at;
+    Ok(is_same && (SignedDuration::ZERO..SNAPSHOT_MIN_AGE).contains(&age))
+}
+
+fn put_in_place(profile: &Profile, chosen: Verified) -> Result<Manifest, SnapshotError> {
+    let places = Places::of(&profile.folder);
+    let parent = profile.folder.parent().unwrap_or(&profile.folder);
+    store::ensure_space(parent, chosen.manifest.bytes)?;
+    let manifest = chosen.manifest.clone();
+    let mut chosen = Some(chosen);
+    for step in EXCHANGE {
+        match (step, chosen.take_if(|_| step == Step::Unpack)) {
+            (Step::Unpack, Some(chosen)) => {
+                chosen.unpack(&places.unpacking)?;
+            }
+            (step, _) => perform(&places, step)?,
+        }
+    }
+    Ok(manifest)
+}
+
+fn perform(places: &Places, step: Step) -> Result<(), SnapshotError> {
+    let performed = places.perform(step);
+    match (step, performed) {
+        // By then all that matters is done.
+        (Step::Prune, Err(why)) => {
+            tracing::warn!(error = %why, "an old profile that was set aside could not be removed: {why}");
+            Ok(())
+        }
+        (_, Err(source)) => Err(SnapshotError::io("exchanging", &places.profile, source)),
+        (_, Ok(())) => Ok(()),
+    }
+}
+
+/// Finishes or undoes an exchange of this profile that a crash has interrupted. Its lock is held.
+pub(super) fn settle(profile: &Path) -> io::Result<()> {
+    if Places::of(profile).settle()? {
+        tracing::warn!("settled an exchange of profiles that had been interrupted");
+    }
+    Ok(())
+}
+
+/// Removes what was set aside of a profile that is deleted. Its lock is held.
+pub(super) fn delete_set_aside(profile: &Path) -> io::Result<()> {
+    Places::of(profile).remove_what_is_beside()
+}
+
+/// A name that sorts as the time does.
+fn file_name(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string()
+}
+
+#[cfg(test)]
+mod tests;

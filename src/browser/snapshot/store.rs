@@ -1,0 +1,148 @@
+//! The snapshots of one profile in their folder: named by their time, the newest first, never half written.
+//!
+//! Blocks; its callers are off the runtime. A snapshot is written under another name, synced, and then renamed, so that what is
+//! called a snapshot is one; the checksum guards against what happens to it afterwards.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Manifest, Origin, SnapshotError,
+    archive::{self, Verified},
+    contents::Contents,
+    file_name,
+};
+
+/// What a disk must have left after a snapshot was written or unpacked: profiles and the ledger need it more.
+const SPACE_RESERVE: u64 = 64 * 1024 * 1024;
+
+const ENDING: &str = ".snapshot";
+
+/// One that is being written. There is never more than one: the profile is locked.
+const INCOMPLETE: &str = "incomplete";
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Store {
+    pub(super) folder: PathBuf,
+    /// How many are kept.
+    pub(super) keep: usize,
+}
+
+impl Store {
+    /// Every snapshot, the newest first.
+    pub(super) fn all(&self) -> Result<Vec<PathBuf>, SnapshotError> {
+        let read = || {
+            let entries = match fs::read_dir(&self.folder) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+                entries => entries?,
+            };
+            let mut all = Vec::new();
+            for entry in entries {
+                let entry = entry?;
+                if entry.file_name().to_string_lossy().ends_with(ENDING) {
+                    all.push(entry.path());
+                }
+            }
+            all.sort();
+            all.reverse();
+            Ok(all)
+        };
+        read().map_err(|source| SnapshotError::io("reading", &self.folder, source))
+    }
+
+    /// Puts a snapshot of `profile` beside the others, and removes those that are too many.
+    pub(super) fn add(
+        &self,
+        profile: &Path,
+        origin: Origin,
+        chrome: Option<String>,
+        give_up: &CancellationToken,
+    ) -> Result<Manifest, SnapshotError> {
+        let failed = |source| SnapshotError::io("writing to", &self.folder, source);
+        let contents = Contents::of(profile)
+            .map_err(|source| SnapshotError::io("reading", profile, source))?;
+        archive::make_folder(&self.folder).map_err(failed)?;
+        // What a killed service has left.
+        let incomplete = self.folder.join(INCOMPLETE);
+        remove_file(&incomplete).map_err(failed)?;
+        ensure_space(&self.folder, contents.bytes())?;
+
+        let manifest = Manifest::new(origin, chrome, &contents);
+        let name = format!("{}{ENDING}", file_name(manifest.taken_at));
+        let write = || {
+            let file = archive::new_file(&incomplete).map_err(failed)?;
+            archive::write(profile, &contents, &manifest, &file, give_up)?;
+            file.sync_all().map_err(failed)?;
+            fs::rename(&incomplete, self.folder.join(name)).map_err(failed)?;
+            sync_folder(&self.folder).map_err(failed)
+        };
+        if let Err(why) = write() {
+            // It is written over the next time; now it only takes up room.
+            remove_file(&incomplete).ok();
+            return Err(why);
+        }
+        for old in self.all()?.into_iter().skip(self.keep) {
+            remove_file(&old).map_err(failed)?;
+        }
+        Ok(manifest)
+    }
+
+    /// The newest one that `fits` and is whole.
+    pub(super) fn newest_whole(
+        &self,
+        fits: impl Fn(&Manifest) -> bool,
+    ) -> Result<Option<Verified>, SnapshotError> {
+        for path in self.all()? {
+            match archive::verify(&path) {
+                Ok(verified) if fits(&verified.manifest) => return Ok(Some(verified)),
+                Ok(_) => {}
+                Err(why) => {
+                    tracing::warn!(error = %why, "passed a snapshot over: {why}");
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes them all.
+    pub(super) fn delete(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses when a disk would be left with next to nothing.
+pub(super) fn ensure_space(folder: &Path, bytes: u64) -> Result<(), SnapshotError> {
+    let disk = rustix::fs::statvfs(folder)
+        .map_err(|errno| SnapshotError::io("looking at", folder, errno.into()))?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let needed = bytes.saturating_add(SPACE_RESERVE);
+    if free < needed {
+        return Err(SnapshotError::NoSpace {
+            path: folder.to_owned(),
+            needed,
+            free,
+        });
+    }
+    Ok(())
+}
+
+/// Has a rename in it on disk.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,326 @@
+//! Which account a profile is linked to, noted in the profile itself, so that a link that is gone without anybody's word is seen.
+//!
+//! ```text
+//!  TOKENS_DIR/<cliente_id>/link.json    {"account":"5491100000001","linked_at":"2026-11-25T18:47:41Z","rescue":"none"}
+//! ```
+//!
+//! Responsible for what a change of state says about the link, and for the file. It lies in the profile, and so goes where the link
+//! goes: into its snapshots, to another host, and away with it. What follows from a link that is lost is
+//! [`safekeeping`](super::safekeeping)'s part.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::fs;
+
+use super::SessionState;
+use crate::{
+    browser::{Manifest, Origin},
+    whatsapp::Standing,
+};
+
+const NAME: &str = "link.json";
+
+/// Takes the place of the other as soon as it is whole.
+const NEW_NAME: &str = "link.json.new";
+
+/// What a profile is linked to. Its `Debug` shows no number.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Link {
+    /// The account's number, digits only, if the page has told.
+    account: Option<String>,
+    /// Tells one link from the next.
+    linked_at: Timestamp,
+    /// What has been done about its loss. READY takes that back.
+    #[serde(default)]
+    rescue: Rescue,
+}
+
+/// What has been done about the loss of a link, each once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Rescue {
+    /// Nothing: it is not lost.
+    #[default]
+    None,
+    /// The snapshot has taken the profile's place.
+    Snapshot,
+    /// All that can be done without a person.
+    All,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("linked_at", &self.linked_at)
+            .field("rescue", &self.rescue)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    fn new(account: Option<&str>, now: Timestamp) -> Self {
+        Self {
+            account: account.map(str::to_owned),
+            linked_at: now,
+            rescue: Rescue::None,
+        }
+    }
+
+    /// What has been done about its loss.
+    pub(super) const fn rescue(&self) -> Rescue {
+        self.rescue
+    }
+
+    /// The same link after that was done.
+    pub(super) fn after(self, rescue: Rescue) -> Self {
+        Self { rescue, ..self }
+    }
+
+    /// Whether a snapshot is one of this link: another account's must never take its place.
+    pub(super) fn is_of(&self, manifest: &Manifest) -> bool {
+        manifest.linked_at == Some(self.linked_at)
+    }
+
+    /// What a snapshot says of it.
+    pub(crate) fn origin(self, cliente_id: &str) -> Origin {
+        Origin {
+            cliente_id: cliente_id.to_owned(),
+            account: self.account,
+            linked_at: Some(self.linked_at),
+        }
+    }
+
+    /// The note in this profile. One that cannot be understood says nothing.
+    pub(crate) async fn read(profile: &Path) -> Option<Self> {
+        let bytes = fs::read(profile.join(NAME)).await.ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Notes it in this profile, which must be there.
+    pub(super) async fn write(&self, profile: &Path) -> io::Result<()> {
+        let new = profile.join(NEW_NAME);
+        fs::write(&new, serde_json::to_vec(self)?).await?;
+        fs::rename(new, profile.join(NAME)).await
+    }
+}
+
+/// What a login screen means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Login {
+    /// There is none, or it is no surprise.
+    Expected,
+    /// The profile should be linked, and the page may still find out that it is: it shows no code yet.
+    Doubtful,
+    /// The profile should be linked, and is not: it has lost its storage.
+    Lost,
+    /// The same, and all that could be done has been done.
+    LostForGood,
+}
+
+/// The link as it is after the session went `from` one state `to` the next.
+fn after(
+    link: Option<&Link>,
+    from: &SessionState,
+    to: &SessionState,
+    account: Option<&str>,
+    is_removed: bool,
+    now: Timestamp,
+) -> Option<Link> {
+    use SessionState as S;
+    match (from, to, link) {
+        (S::Authenticated | S::Ready, S::QrRequired { .. }, _) => None,
+        (_, S::QrRequired { .. }, _) if is_removed => None,
+        // Somebody has scanned.
+        (S::QrRequired { .. }, S::Authenticated | S::Ready, _)
+        | (_, S::Authenticated | S::Ready, None) => Some(Link::new(account, now)),
+        (_, S::Authenticated | S::Ready, Some(link)) => {
+            let is_other = account.is_some() && link.account.is_some();
+            if is_other && link.account.as_deref() != account {
+                return Some(Link::new(account, now));
+            }
+            Some(Link {
+                account: link.account.clone().or_else(|| account.map(str::to_owned)),
+                linked_at: link.linked_at,
+                rescue: if *to == S::Ready {
+                    Rescue::None
+                } else {
+                    link.rescue
+                },
+            })
+        }
+        (_, S::Init | S::QrRequired { .. } | S::Disconnected | S::Error, link) => link.cloned(),
+    }
+}
+
+/// The note of one profile, kept in step with its session.
+#[derive(Debug)]
+pub(super) struct LinkNote {
+    profile: PathBuf,
+    link: Option<Link>,
+    is_written: bool,
+}
+
+impl LinkNote {
+    /// Of the profile that the page is opened on.
+    pub(super) async fn of(profile: &Path) -> Self {
+        Self {
+            profile: profile.to_owned(),
+            link: Link::read(profile).await,
+            is_written: true,
+        }
+    }
+
+    /// What it means that the page stands so while the session is in `state`; `is_removed`: WhatsApp has said that it
+    /// removes the device.
+    pub(super) fn judge(
+        &self,
+        state: &SessionState,
+        standing: &Standing,
+        is_removed: bool,
+    ) -> Login {
+        let should_be_linked = matches!(state, SessionState::Init) && !is_removed;
+        match &self.link {
+            Some(link) if should_be_linked && standing.login && !standing.linked => {
+                match (link.rescue, &standing.code) {
+                    (Rescue::None, None) => Login::Doubtful,
+                    (Rescue::None, Some(_)) => Login::Lost,
+                    (Rescue::Snapshot | Rescue::All, _) => Login::LostForGood,
+                }
+            }
+            _ => Login::Expected,
+        }
+    }
+
+    /// The session has changed, or not.
+    pub(super) fn follow(
+        &mut self,
+        from: &SessionState,
+        to: &SessionState,
+        account: Option<&str>,
+        is_removed: bool,
+    ) {
+        let now = after(
+            self.link.as_ref(),
+            from,
+            to,
+            account,
+            is_removed,
+            Timestamp::now(),
+        );
+        if now != self.link {
+            self.link = now;
+            self.is_written = false;
+        }
+    }
+
+    /// Has on disk what is known. A disk that does not take it must not end the session: only a loss would not be seen.
+    pub(super) async fn write(&mut self) {
+        if std::mem::replace(&mut self.is_written, true) {
+            return;
+        }
+        let written = match &self.link {
+            Some(link) => link.write(&self.profile).await,
+            None => match fs::remove_file(self.profile.join(NAME)).await {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            },
+        };
+        if let Err(error) = written {
+            tracing::debug!(%error, "the link could not be noted in the profile");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::SessionState as S;
+
+    const CODES: S = S::QrRequired {
+        code: None,
+        attempts: 1,
+        pairing: None,
+    };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn link(account: Option<&str>) -> Link {
+        Link::new(account, at(1))
+    }
+
+    fn next(from: &S, to: &S, link: Option<&Link>, account: Option<&str>) -> Option<Link> {
+        after(link, from, to, account, false, at(2))
+    }
+
+    #[test]
+    fn a_scan_makes_a_new_link_whatever_there_was() {
+        let old = link(Some("1")).after(Rescue::All);
+        for present in [None, Some(&old)] {
+            let new = next(&CODES, &S::Authenticated, present, Some("1")).unwrap();
+            assert_eq!(new, Link::new(Some("1"), at(2)));
+        }
+    }
+
+    #[test]
+    fn a_start_goes_on_with_the_link_and_learns_its_account() {
+        let told = next(&S::Init, &S::Authenticated, Some(&link(None)), Some("1"));
+        assert_eq!(told, Some(link(Some("1"))));
+        let later = next(&S::Ready, &S::Ready, told.as_ref(), None);
+        assert_eq!(later, told);
+    }
+
+    #[test]
+    fn another_account_is_another_link() {
+        let other = next(&S::Init, &S::Ready, Some(&link(Some("1"))), Some("2"));
+        assert_eq!(other, Some(Link::new(Some("2"), at(2))));
+    }
+
+    #[test]
+    fn a_device_that_was_removed_has_no_link() {
+        let present = link(Some("1"));
+        for from in [S::Authenticated, S::Ready] {
+            assert_eq!(next(&from, &CODES, Some(&present), None), None);
+        }
+        let told = after(Some(&present), &S::Init, &CODES, None, true, at(2));
+        assert_eq!(told, None);
+    }
+
+    #[test]
+    fn a_login_screen_that_nobody_explains_leaves_the_link() {
+        let present = link(Some("1"));
+        let lost = next(&S::Init, &CODES, Some(&present), None);
+        assert_eq!(lost, Some(present));
+    }
+
+    #[test]
+    fn a_link_that_is_ready_again_may_be_saved_again() {
+        let tried = link(Some("1")).after(Rescue::Snapshot);
+        let syncing = next(&S::Init, &S::Authenticated, Some(&tried), Some("1"));
+        assert_eq!(syncing.as_ref().unwrap().rescue(), Rescue::Snapshot);
+        let ready = next(&S::Authenticated, &S::Ready, syncing.as_ref(), Some("1"));
+        assert_eq!(ready.unwrap().rescue(), Rescue::None);
+    }
+
+    #[tokio::test]
+    async fn a_link_is_found_again_and_forgotten_with_its_device() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut note = LinkNote::of(folder.path()).await;
+        note.follow(&CODES, &S::Ready, Some("5491100000001"), false);
+        note.write().await;
+        let found = LinkNote::of(folder.path()).await;
+        assert_eq!(found.link, note.link);
+        assert!(found.link.is_some());
+        assert!(!format!("{found:?}").contains("5491100000001"));
+
+        note.follow(&S::Ready, &CODES, None, true);
+        note.write().await;
+        assert_eq!(LinkNote::of(folder.path()).await.link, None);
+    }
+}

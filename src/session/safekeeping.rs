@@ -1,0 +1,205 @@
+//! What is done so that a profile is never lost: when a snapshot is taken, and what becomes of a profile that is of no use.
+//!
+//! Decides; how a folder is copied and exchanged is [`browser`](crate::browser)'s part.
+//!
+//! ```text
+//!  was READY, closed in order ──▶ a snapshot
+//!  linked, but the storage is gone or cannot be used ──▶ set aside, snapshot in its place ──▶ a start
+//!                                                          └─ none, or no use either ──▶ a scan, and why
+//! ```
+//!
+//! Invariants: only a link that was READY and ended well is copied; a snapshot is used only for the very link that it is
+//! of; for one loss that is tried once, whoever restarts meanwhile.
+
+use std::path::PathBuf;
+
+use super::{
+    ClienteId, Reason, ReasonCode, SessionState, Snapshot,
+    end::End,
+    link::{Link, Rescue},
+};
+use crate::browser::{Closed, Manifest, ProfileSnapshots, SnapshotError, Taken};
+
+/// What one session does about its profile.
+#[derive(Clone, Debug)]
+pub(super) struct Safekeeping {
+    id: ClienteId,
+    profile: PathBuf,
+    snapshots: ProfileSnapshots,
+}
+
+/// What became of a profile that was of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cure {
+    /// Another one is in its place, or this one is to ask for a scan: the session is to be started again.
+    StartAgain,
+    /// This end is not the profile's fault, or nothing more can be done.
+    None,
+}
+
+impl Safekeeping {
+    pub(super) const fn new(id: ClienteId, profile: PathBuf, snapshots: ProfileSnapshots) -> Self {
+        Self {
+            id,
+            profile,
+            snapshots,
+        }
+    }
+
+    /// Chrome has been closed. Takes a snapshot when the profile is worth one.
+    pub(super) async fn after_close(&self, before: &Snapshot, why: &End, closed: Closed) {
+        if !is_worth_a_snapshot(before, why, closed) {
+            return;
+        }
+        // Without a note nobody could tell later whose it is.
+        let Some(link) = Link::read(&self.profile).await else {
+            return;
+        };
+        match self.snapshots.take(link.origin(self.id.as_str())).await {
+            Ok(Taken::New(manifest)) => {
+                tracing::info!(
+                    snapshot.files = manifest.files,
+                    snapshot.bytes = manifest.bytes,
+                    "took a snapshot of the profile"
+                );
+            }
+            Ok(Taken::StillYoung | Taken::Off) => {}
+            Err(why) => {
+                tracing::warn!(
+                    error = %why,
+                    "no snapshot of the profile was taken: {why}; the last one, if any, stays"
+                );
+            }
+        }
+    }
+
+    /// The session ended for this reason, before it was READY if `phase` says so. Does what can be done for a profile that
+    /// has lost its link or cannot be used; once for each loss.
+    pub(super) async fn cure(&self, why: &Reason, is_starting: bool) -> Cure {
+        if !is_the_profiles_fault(why.code, is_starting) {
+            return Cure::None;
+        }
+        let Some(link) = Link::read(&self.profile).await else {
+            return Cure::None;
+        };
+        let next = match (link.rescue(), why.code) {
+            (Rescue::None, _) => self.restore(&link, why).await,
+            (Rescue::Snapshot, ReasonCode::StorageError) => self.empty(why).await,
+            (Rescue::Snapshot | Rescue::All, _) => return Cure::None,
+        };
+        let noted = match next {
+            Ok(rescue) => self.note(&link.after(rescue)).await,
+            Err(error) => {
+                tracing::error!(%error, "the profile is of no use, and nothing could take its place: {error}");
+                return Cure::None;
+            }
+        };
+        if let Err(error) = noted {
+            tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
+            return Cure::None;
+        }
+        Cure::StartAgain
+    }
+
+    /// No new Chrome has helped on this profile: the last snapshot of its link takes its place, if there is one, once for each
+    /// link that was READY.
+    pub(super) async fn fall_back(&self) {
+        let Some(link) = Link::read(&self.profile).await else {
+            return;
+        };
+        if link.rescue() != Rescue::None {
+            return;
+        }
+        let of_this_link = link.clone();
+        let restored = self
+            .snapshots
+            .restore(move |manifest: &Manifest| of_this_link.is_of(manifest))
+            .await;
+        match restored {
+            Ok(Some(manifest)) => {
+                tracing::warn!(
+                    snapshot.taken_at = %manifest.taken_at,
+                    "no new Chrome has helped: the profile was set aside, and the snapshot of {} is in its place",
+                    manifest.taken_at,
+                );
+                if let Err(error) = self.note(&link.after(Rescue::Snapshot)).await {
+                    tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no new Chrome has helped, and the snapshot cannot be used: {error}");
+            }
+        }
+    }
+
+    async fn restore(&self, link: &Link, why: &Reason) -> Result<Rescue, SnapshotError> {
+        let of_this_link = link.clone();
+        let fits = move |manifest: &Manifest| of_this_link.is_of(manifest);
+        let Some(manifest) = self.snapshots.restore(fits).await? else {
+            return self.empty(why).await;
+        };
+        tracing::warn!(
+            session.reason = why.code.as_str(),
+            snapshot.taken_at = %manifest.taken_at,
+            "the profile is of no use ({}): it was set aside, and the snapshot of {} is in its place",
+            why.code.as_str(),
+            manifest.taken_at,
+        );
+        Ok(Rescue::Snapshot)
+    }
+
+    /// Storage that does not work makes way for an empty folder; storage that Chrome has begun anew can be linked as it is.
+    async fn empty(&self, why: &Reason) -> Result<Rescue, SnapshotError> {
+        if why.code != ReasonCode::StorageLost {
+            self.snapshots.set_aside().await?;
+        }
+        tracing::error!(
+            session.reason = why.code.as_str(),
+            "the profile has lost its link, and no snapshot can bring it back: a phone must scan again"
+        );
+        Ok(Rescue::All)
+    }
+
+    async fn note(&self, link: &Link) -> std::io::Result<()> {
+        tokio::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.profile)
+            .await?;
+        link.write(&self.profile).await
+    }
+
+    /// The device is unlinked: its snapshots hold keys that nobody needs.
+    pub(super) async fn delete(&self) -> Result<(), SnapshotError> {
+        self.snapshots.delete().await
+    }
+}
+
+/// Whether a profile is worth a snapshot: linked, READY in this run, ended by somebody's wish, and written out by Chrome.
+fn is_worth_a_snapshot(before: &Snapshot, why: &End, closed: Closed) -> bool {
+    let is_linked = matches!(
+        before.state,
+        SessionState::Ready | SessionState::Authenticated
+    );
+    // The phase of a start goes when the session is READY.
+    let was_ready = is_linked && before.phase.is_none();
+    was_ready && !why.unlinked && !why.reason.is_failure() && closed == Closed::Asked
+}
+
+/// Whether a run that ended so ended because of the profile. Storage that fails while the session runs is given a new Chrome
+/// first: it may be the disk, and the next start will tell.
+fn is_the_profiles_fault(code: ReasonCode, is_starting: bool) -> bool {
+    code == ReasonCode::StorageLost || (code == ReasonCode::StorageError && is_starting)
+}
+
+/// Why a linked profile shows a login screen.
+pub(super) fn storage_lost(is_final: bool) -> Reason {
+    let detail = if is_final {
+        "the profile has lost its link without a word from WhatsApp (its storage was damaged), and no snapshot could bring it back; \
+         scan a code to link it again"
+    } else {
+        "the profile has lost its link without a word from WhatsApp (its storage was damaged); the last snapshot takes its place"
+    };
+    Reason::new(ReasonCode::StorageLost, detail)
+}
