@@ -6,7 +6,8 @@
 //!    ├─ process     started, watched, ended; the only file that starts programs ── output
 //!    ├─ connection  CDP and the one page ── workers, user_agent
 //!    ├─ flags       the command line, as data ── user_agent
-//!    └─ program     which Chrome is installed
+//!    ├─ program     which Chrome is installed
+//!    └─ memory      what Chromes take of the machine ── procfs
 //! ```
 //!
 //! Knows nothing of sessions, HTTP or the site it shows, and never reads the environment. Invariants: no Chrome outlives its
@@ -18,6 +19,7 @@ mod connection;
 mod error;
 mod flags;
 mod leftovers;
+mod memory;
 mod output;
 mod process;
 mod procfs;
@@ -30,6 +32,7 @@ pub use chrome::{Browser, BrowserLost, LaunchOptions};
 pub use error::BrowserError;
 pub use flags::check_extra_arguments;
 pub use leftovers::{Swept, sweep};
+pub use memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb};
 pub use process::{Closed, Exit};
 pub use profile::delete_profile;
 pub use program::{ChromeKind, ChromeProgram, ChromeVersion, find_chrome};

@@ -16,7 +16,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{Semaphore, mpsc},
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,7 @@ use tracing::Instrument;
 use super::{
     ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase,
     Reason, ReasonCode, Recipient, SendError, SendLimits, SessionHandle, SessionState, StartLimits,
+    capacity::{Admitted, Capacity, Starting, Turn},
     desired::DesiredFile,
     end::End,
     handle::{COMMAND_CAPACITY, Command, LifeCommand, Origin, answer},
@@ -53,8 +54,8 @@ pub(super) struct ActorOptions<D: Driver> {
     /// What a failure leaves behind.
     pub(super) evidence: EvidenceFolder,
     pub(super) page: D::Settings,
-    /// One permit per session that may run.
-    pub(super) capacity: Arc<Semaphore>,
+    /// Whether another session may run.
+    pub(super) capacity: Arc<Capacity>,
     /// One permit per Chrome that may start at once; given in order of asking.
     pub(super) starts: Arc<Semaphore>,
     /// How long each phase of a start may take.
@@ -125,8 +126,12 @@ impl<D: Driver> Actor<D> {
     pub(super) async fn run(mut self) {
         let span = tracing::info_span!("session", session.id = %self.options.id);
         async {
-            while let Some(_capacity) = self.idle().await {
-                self.run_once().await;
+            while let Some(admitted) = self.idle().await {
+                let Admitted {
+                    place: _place,
+                    starting,
+                } = admitted;
+                self.run_once(starting).await;
             }
             self.refuse_the_rest();
         }
@@ -135,7 +140,7 @@ impl<D: Driver> Actor<D> {
     }
 
     /// Nothing runs. Returns when a start was asked for, `None` when the service stops.
-    async fn idle(&mut self) -> Option<OwnedSemaphorePermit> {
+    async fn idle(&mut self) -> Option<Admitted> {
         loop {
             let command = if let Some(postponed) = self.postponed.take() {
                 Command::Life(postponed)
@@ -157,17 +162,19 @@ impl<D: Driver> Actor<D> {
                         answer(reply, Ok(false));
                         continue;
                     }
-                    let Ok(capacity) = Arc::clone(&self.options.capacity).try_acquire_owned()
-                    else {
-                        tracing::warn!("not started: as many sessions run as MAX_SESSIONS allows");
-                        answer(reply, Err(ConnectError::TooManySessions));
-                        continue;
+                    let admitted = match self.options.capacity.admit() {
+                        Ok(admitted) => admitted,
+                        Err(full) => {
+                            tracing::debug!("not started: {full}");
+                            answer(reply, Err(full.into()));
+                            continue;
+                        }
                     };
                     self.options.desired.on_connect().await;
                     self.phone = phone;
                     self.publisher.apply(&Event::Started, None);
                     answer(reply, Ok(false));
-                    return Some(capacity);
+                    return Some(admitted);
                 }
                 Command::Life(LifeCommand::Disconnect { logout, reply }) => {
                     answer(reply, self.disconnect_idle(logout).await);
@@ -192,9 +199,9 @@ impl<D: Driver> Actor<D> {
     }
 
     /// One run, from asking for a Chrome to its end.
-    async fn run_once(&mut self) {
+    async fn run_once(&mut self, starting: Starting) {
         let (facts_tx, facts) = mpsc::channel(FACT_CAPACITY);
-        let (end, closed) = match self.opening(facts_tx).await {
+        let (end, closed) = match self.opening(facts_tx, starting).await {
             Err(NotOpened { end, chrome_output }) => {
                 if end.reason.leaves_evidence() {
                     let known = Evidence {
@@ -205,7 +212,7 @@ impl<D: Driver> Actor<D> {
                 }
                 (end, Closed::AlreadyGone)
             }
-            Ok((driver, start)) => {
+            Ok((driver, turn)) => {
                 self.publisher.amend(|snapshot| {
                     snapshot.chrome_pid = driver.chrome_pid();
                     true
@@ -216,7 +223,7 @@ impl<D: Driver> Actor<D> {
                     &self.options,
                     &self.publisher,
                     &mut self.numbers,
-                    start,
+                    turn,
                     phone,
                 )
                 .run(&mut self.commands, facts)
@@ -288,7 +295,8 @@ impl<D: Driver> Actor<D> {
     async fn opening(
         &mut self,
         facts: mpsc::Sender<crate::whatsapp::Fact>,
-    ) -> Result<(D, OwnedSemaphorePermit), NotOpened> {
+        starting: Starting,
+    ) -> Result<(D, Turn), NotOpened> {
         let call_off = self.options.stop.child_token();
         let ActorOptions {
             page,
@@ -300,11 +308,12 @@ impl<D: Driver> Actor<D> {
         let publisher = &self.publisher;
         let late = CancellationToken::new();
         let opening = async {
-            let start = tokio::select! {
+            let permit = tokio::select! {
                 biased;
                 () = call_off.cancelled() => return Err(OpenError::Cancelled),
-                start = Arc::clone(starts).acquire_owned() => start.map_err(|_closed| OpenError::Cancelled)?,
+                permit = Arc::clone(starts).acquire_owned() => permit.map_err(|_closed| OpenError::Cancelled)?,
             };
+            let turn = starting.take_turn(permit);
             publisher.reach(Some((Phase::Launch, Some(limits.launch))));
             let opening = D::open(page, profile, facts, call_off.clone());
             tokio::pin!(opening);
@@ -316,7 +325,7 @@ impl<D: Driver> Actor<D> {
                     opening.await?
                 }
             };
-            Ok((driver, start))
+            Ok((driver, turn))
         };
         tokio::pin!(opening);
 
@@ -341,7 +350,7 @@ impl<D: Driver> Actor<D> {
         };
         let why = match (opened, asked_to_end) {
             (Ok(opened), None) => return Ok(opened),
-            (Ok((driver, _start)), Some(asked)) => {
+            (Ok((driver, _turn)), Some(asked)) => {
                 driver.close().await;
                 return Err(End::disconnect(asked).into());
             }
@@ -384,6 +393,7 @@ impl<D: Driver> Actor<D> {
         self.publisher.apply(&event, Some(end.reason));
         self.publisher.amend(|snapshot| {
             snapshot.chrome_pid = None;
+            snapshot.memory = None;
             snapshot.account = None;
             snapshot.sync_percent = None;
             snapshot.adapter = super::AdapterReport::default();

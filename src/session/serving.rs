@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,7 @@ use super::{
     DisconnectError, DisconnectOutcome, Evidence, EvidenceError, EvidenceFolder, Phase, Reason,
     ReasonCode, Recipient, SessionState, StartLimits,
     actor::ActorOptions,
+    capacity::Turn,
     end::End,
     handle::{Command, LifeCommand, PageCommand, answer},
     numbers::Numbers,
@@ -49,7 +50,7 @@ pub(super) struct Serving<'a, D: Driver> {
     /// Who waits for the logout that the page has been asked for.
     logouts: Vec<LogoutReply>,
     /// Held until the page stands: the heavy part of a start is its loading.
-    start: Option<OwnedSemaphorePermit>,
+    start: Option<Turn>,
     timers: Timers,
     /// How far the start had got when it was last told.
     told: Option<(Phase, Option<Instant>)>,
@@ -73,7 +74,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         options: &'a ActorOptions<D>,
         publisher: &'a Publisher,
         numbers: &'a mut Numbers,
-        start: OwnedSemaphorePermit,
+        start: Turn,
         phone: Option<Recipient>,
     ) -> Self {
         let means = Means {
@@ -278,6 +279,9 @@ impl<'a, D: Driver> Serving<'a, D> {
             } => self.sending.accept(new, deadline, reply),
             PageCommand::Check { to, reply } => self.sending.check(to, reply),
             PageCommand::Remove { key } => self.sending.remove(&key),
+            PageCommand::Measured { chrome_pid, memory } => {
+                self.publisher.tell_memory(chrome_pid, memory);
+            }
             PageCommand::Evidence { reply } => {
                 self.lookers.push(reply);
                 // Whoever asks while the page is being looked at gets what that one look sees.

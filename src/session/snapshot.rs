@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Phase, PhaseReport, Reason, SessionState};
+use super::{MemoryReport, Phase, PhaseReport, Reason, SessionState};
 
 /// Everything that may be shown of a session at one moment.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub adapter: AdapterReport,
     /// The running Chrome's process, `None` when none runs.
     pub chrome_pid: Option<u32>,
+    /// What it takes of the machine's memory, once it has been measured.
+    pub memory: Option<MemoryReport>,
 }
 
 impl Snapshot {
@@ -44,6 +46,7 @@ impl Snapshot {
             sync_percent: None,
             adapter: AdapterReport::default(),
             chrome_pid: None,
+            memory: None,
         }
     }
 }

@@ -26,5 +26,6 @@ mod restarts;
 mod sandbox;
 mod sends;
 mod starts;
+mod stops;
 mod terminal;
 mod troubles;

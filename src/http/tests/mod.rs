@@ -71,6 +71,7 @@ impl Api {
                 evidence_of_chats: config.evidence_of_chats,
             },
             max_sessions: one,
+            min_free_mb: 0,
             max_concurrent_starts: one,
             limits: config.limits,
             pairing_life: Duration::from_secs(180),

@@ -34,6 +34,7 @@ use crate::{
         EvidenceFolder, IdempotencyKey, SendError, SendLimits, SendRequest, Sent, SessionHandle,
         StartLimits, TextMessage,
         actor::{Actor, ActorOptions},
+        capacity::Capacity,
         desired::DesiredFile,
     },
     whatsapp::{
@@ -285,7 +286,7 @@ impl World {
             desired: DesiredFile::new(self.folder.path(), &"51".parse().unwrap(), None),
             evidence: EvidenceFolder::new(self.folder.path().join("evidence")),
             page: self.whatsapp.clone(),
-            capacity: Arc::new(Semaphore::new(1)),
+            capacity: Arc::new(Capacity::new(NonZeroUsize::MIN, 0, || None)),
             starts: Arc::new(Semaphore::new(1)),
             limits: StartLimits::default(),
             pairing_life: Duration::from_secs(180),

@@ -15,6 +15,7 @@ use crate::{
         EvidenceFolder, Phase, SendError, SendLimits, SendRequest, SessionHandle, Snapshot,
         StartLimits, TextMessage,
         actor::{Actor, ActorOptions},
+        capacity::Capacity,
         desired::DesiredFile,
     },
     whatsapp::{AdapterName, Fact, Outgoing, Standing},
@@ -25,7 +26,7 @@ pub(super) const NEVER: Duration = Duration::from_secs(3600);
 
 /// What several sessions share, and the profile folder that they pretend to have.
 pub(super) struct Stage {
-    capacity: Arc<Semaphore>,
+    capacity: Arc<Capacity>,
     starts: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
     pub(super) folder: tempfile::TempDir,
@@ -43,7 +44,11 @@ impl Stage {
         });
         tokio::spawn(keeper.run());
         Self {
-            capacity: Arc::new(Semaphore::new(capacity)),
+            capacity: Arc::new(Capacity::new(
+                NonZeroUsize::new(capacity).unwrap(),
+                0,
+                || None,
+            )),
             starts: Arc::new(Semaphore::new(starts)),
             stop: CancellationToken::new(),
             folder,
