@@ -1,8 +1,8 @@
 //! The service put together: sandbox, sessions, API; bound as one, stopped as one.
 //!
-//! Responsible for the order of starting and stopping. Stopping is soft, then hard: first no new connections, requests
-//! in flight finish while the sessions close their Chromes; what is not done by [`STOP_BUDGET`] is dropped, and dropping
-//! a session kills its Chrome.
+//! Responsible for the order of starting and stopping. Stopping is soft, then hard: first nothing new is begun, requests in
+//! flight finish while the sessions close their Chromes, and the port goes last, so that callers are told so instead of
+//! being cut off; what is not done by [`STOP_BUDGET`] is dropped, and dropping a session kills its Chrome.
 
 use std::{
     fs::{self, DirBuilder},
@@ -75,7 +75,7 @@ pub enum StartError {
 }
 
 impl App {
-    /// Takes ports and folders, and ends Chromes that a killed service has left behind.
+    /// Takes ports and folders, and reads what an earlier service has left word of.
     pub async fn bind(mut config: Config) -> Result<Self, StartError> {
         browser::check_extra_arguments(&config.chrome_args)?;
         for (variable, path) in [
@@ -116,18 +116,6 @@ impl App {
             config.whatsapp_url = format!("http://{}/", reachable(sandbox.addr()));
         }
 
-        for swept in browser::sweep(&config.tokens_dir).await {
-            tracing::warn!(
-                chrome.pid = swept.pid,
-                ended = swept.ended,
-                "found a Chrome of a service that was killed: {}",
-                if swept.ended {
-                    "ended it"
-                } else {
-                    "it would not end"
-                }
-            );
-        }
         let tokens_dir = config.tokens_dir.clone();
         let registry =
             Registry::open(registry_options(&config)).map_err(|source| StartError::Folder {
@@ -196,7 +184,6 @@ impl App {
             sandbox = sandbox_url,
             "listening"
         );
-        registry.start_wanted(&config.autostart, config.restore_sessions);
 
         let ended_early = tokio::select! {
             () = stop_asked() => None,
@@ -207,9 +194,9 @@ impl App {
             "stopping: closing every Chrome, at most {} s",
             STOP_BUDGET.as_secs()
         );
-        stop.cancel();
         let stopped = async {
             registry.shut_down().await;
+            stop.cancel();
             sandbox_stop.cancel();
             // Callers have been answered by now; one that is still sending its body is not waited for.
             let rest = async { while tasks.join_next().await.is_some() {} };
@@ -261,6 +248,8 @@ fn registry_options(config: &Config) -> RegistryOptions {
             evidence_of_chats: config.evidence_of_chats,
         },
         max_sessions: config.max_sessions,
+        min_free_mb: config.min_free_memory_mb,
+        session_memory_mb: config.session_memory_mb,
         max_concurrent_starts: config.max_concurrent_starts,
         limits: config.limits,
         pairing_life: config.pairing_life(),

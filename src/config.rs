@@ -8,7 +8,7 @@ use std::{
     ffi::OsString,
     fmt,
     net::IpAddr,
-    num::{NonZeroU32, NonZeroUsize},
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -69,6 +69,10 @@ pub struct Config {
     pub restore_sessions: bool,
     /// `MAX_SESSIONS` (50): how many sessions may run at once.
     pub max_sessions: NonZeroUsize,
+    /// `MIN_FREE_MEMORY_MB` (400): how much memory must be free before another session starts; 0: it is not looked at.
+    pub min_free_memory_mb: u64,
+    /// `SESSION_MEMORY_MB` (1000): how much a session's Chrome may take before it is relieved; 0: as much as it likes.
+    pub session_memory_mb: Option<NonZeroU64>,
     /// `MAX_CONCURRENT_STARTS` (number of cores): how many Chromes may start at once.
     pub max_concurrent_starts: NonZeroUsize,
     /// `CONNECT_WAIT_SECONDS` (8): the longest a connect waits for a code or READY.
@@ -304,6 +308,16 @@ impl Config {
             autostart: settings.parsed("AUTOSTART", Vec::new(), parse::cliente_ids),
             restore_sessions: settings.parsed("RESTORE_SESSIONS", true, parse::switch),
             max_sessions: settings.parsed("MAX_SESSIONS", DEFAULT_MAX_SESSIONS, parse::count),
+            min_free_memory_mb: settings.parsed(
+                "MIN_FREE_MEMORY_MB",
+                DEFAULT_MIN_FREE_MB,
+                parse::megabytes,
+            ),
+            session_memory_mb: NonZeroU64::new(settings.parsed(
+                "SESSION_MEMORY_MB",
+                DEFAULT_SESSION_MB,
+                parse::megabytes,
+            )),
             max_concurrent_starts: settings.parsed("MAX_CONCURRENT_STARTS", cores, parse::count),
             connect_wait: settings.parsed(
                 "CONNECT_WAIT_SECONDS",
@@ -366,6 +380,12 @@ const DEFAULT_HEALS_PER_HOUR: usize = 10;
 
 /// More Chromes than this need a machine that an operator sizes on purpose (some 120 MB each: CHROME.md).
 const DEFAULT_MAX_SESSIONS: NonZeroUsize = NonZeroUsize::new(50).unwrap();
+
+/// A start takes some 300 MB until its page stands (CHROME.md); the rest is for what the running ones may still grow by.
+const DEFAULT_MIN_FREE_MB: u64 = 400;
+
+/// Four times what the page's weight takes (CHROME.md): one that has got there has leaked, or has a very large account.
+const DEFAULT_SESSION_MB: u64 = 1000;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,8 @@
 //!    ├─ process     started, watched, ended; the only file that starts programs ── output
 //!    ├─ connection  CDP and the one page ── workers, user_agent
 //!    ├─ flags       the command line, as data ── user_agent
-//!    └─ program     which Chrome is installed
+//!    ├─ program     which Chrome is installed
+//!    └─ memory      what Chromes take of the machine ── procfs
 //!  ProfileSnapshots ── copies of a profile that nobody uses, and their way back
 //! ```
 //!
@@ -20,6 +21,7 @@ mod error;
 mod flags;
 mod last_used;
 mod leftovers;
+mod memory;
 mod output;
 mod process;
 mod procfs;
@@ -33,6 +35,7 @@ pub use chrome::{Browser, BrowserLost, LaunchOptions};
 pub use error::BrowserError;
 pub use flags::check_extra_arguments;
 pub use leftovers::{Swept, sweep};
+pub use memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb};
 pub use process::{Closed, Exit};
 pub use profile::delete_profile;
 pub use program::{ChromeKind, ChromeProgram, ChromeVersion, find_chrome};

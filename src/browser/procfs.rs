@@ -4,6 +4,7 @@
 //! A zombie counts as gone everywhere: in a container whose first process does not reap, zombies stay for ever.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     fmt, fs,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
@@ -110,6 +111,15 @@ pub(super) fn group_is_alive(group: u32) -> bool {
     pids()
         .filter_map(Stat::of)
         .any(|stat| stat.group == group && stat.is_alive())
+}
+
+/// The living processes of these groups, each with its group.
+pub(super) fn members(groups: &BTreeSet<u32>) -> Vec<(u32, u32)> {
+    let group_of = |pid| Some((Stat::of(pid).filter(Stat::is_alive)?.group, pid));
+    pids()
+        .filter_map(group_of)
+        .filter(|(group, _)| groups.contains(group))
+        .collect()
 }
 
 impl Chrome {

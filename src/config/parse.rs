@@ -72,6 +72,10 @@ pub(super) fn copies(raw: &str) -> Result<usize, String> {
 }
 
 /// 0 stands for no limit.
+pub(super) fn megabytes(raw: &str) -> Result<u64, String> {
+    number(raw, "a whole number of megabytes, 0 for no limit")
+}
+
 pub(super) fn rate(raw: &str) -> Result<Option<NonZeroU32>, String> {
     number(raw, "a whole number, 0 for no limit").map(NonZeroU32::new)
 }

@@ -63,6 +63,8 @@ pub(super) struct AdapterCensus {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct ChromeCensus {
     pub(super) running: usize,
+    /// What all that have been measured take together.
+    pub(super) memory_mb: u64,
 }
 
 /// `GET /status`, and one entry of `/sessions`.
@@ -118,6 +120,14 @@ pub(super) struct Status {
     retry_at: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     chrome_pid: Option<u32>,
+    /// What all processes of its Chrome take, once that has been measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_mb: Option<u64>,
+    /// What was added up: `pss`, or `private` where the system shows no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_measure: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_measured_at: Option<Moment>,
 }
 
 /// A phase of a start.
@@ -208,6 +218,9 @@ impl Status {
             restarts: snapshot.restarts,
             retry_at: snapshot.retry_at.map(Moment),
             chrome_pid: snapshot.chrome_pid,
+            memory_mb: snapshot.memory.map(|memory| memory.mb),
+            memory_measure: snapshot.memory.map(|memory| memory.measure.as_str()),
+            memory_measured_at: snapshot.memory.map(|memory| Moment(memory.at)),
         }
     }
 }

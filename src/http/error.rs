@@ -25,6 +25,11 @@ use crate::{
 /// take.
 const LEAST_RETRY_AFTER: u64 = 4;
 
+/// A service that is restarted is back within its stop budget; one that is stopped for good answers nobody then.
+const RESTART_SECONDS: u64 = 10;
+
+const SHUTTING_DOWN: &str = "SHUTTING_DOWN";
+
 /// Why a request was not served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
@@ -101,6 +106,8 @@ pub(super) enum ApiError {
     NoEvidence,
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
+    #[error("the service is shutting down; nothing was done: try again when it is back")]
+    ShuttingDown,
     #[error("the evidence cannot be read (DATA_DIR): {0}")]
     EvidenceUnreadable(#[from] io::Error),
     #[error(transparent)]
@@ -191,9 +198,7 @@ impl ApiError {
             Self::Connect(ConnectError::LinkedToAnother { .. }) => {
                 (StatusCode::CONFLICT, "LINKED_TO_ANOTHER_NUMBER")
             }
-            Self::Connect(ConnectError::TooManySessions) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_SESSIONS")
-            }
+            Self::Connect(ConnectError::Full(_)) => (StatusCode::SERVICE_UNAVAILABLE, "CAPACITY"),
             Self::Disconnect(DisconnectError::LogoutUnconfirmed(_)) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "LOGOUT_UNCONFIRMED")
             }
@@ -224,10 +229,11 @@ impl ApiError {
             Self::Send(SendError::QueueFull { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, "QUEUE_FULL")
             }
-            Self::Connect(ConnectError::ShuttingDown)
+            Self::ShuttingDown
+            | Self::Connect(ConnectError::ShuttingDown)
             | Self::Disconnect(DisconnectError::ShuttingDown)
             | Self::Send(SendError::ShuttingDown) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "SHUTTING_DOWN")
+                (StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN)
             }
             Self::Qr(_)
             | Self::Serialize(_)
@@ -250,6 +256,7 @@ impl ApiError {
                 | SendError::LedgerUnavailable(_)
                 | SendError::Unconfirmed { .. },
             )
+            | Self::Connect(ConnectError::Full(_))
             | Self::Disconnect(DisconnectError::LogoutUnconfirmed(_))
             | Self::Evidence(EvidenceError::Io(_))
             | Self::EvidenceUnreadable(_) => Loudness::Attention,
@@ -295,6 +302,7 @@ impl ApiError {
             | Self::InvalidFormat
             | Self::NoQr { .. }
             | Self::NoEvidence
+            | Self::ShuttingDown
             | Self::Evidence(EvidenceError::NotRunning | EvidenceError::OfChats)
             | Self::Connect(_)
             | Self::Disconnect(DisconnectError::NotLinked | DisconnectError::ShuttingDown)
@@ -345,6 +353,19 @@ impl ApiError {
         }
     }
 
+    fn figures(&self) -> Option<Figures> {
+        if let Self::Connect(ConnectError::Full(full)) = self {
+            Some(Figures {
+                running: full.running,
+                limit: full.limit,
+                free_mb: full.free_mb,
+                needed_mb: full.needed_mb,
+            })
+        } else {
+            None
+        }
+    }
+
     /// The header that belongs to some answers. `Allow` is not among them: the router knows the methods of a path.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         if let Self::Send(
@@ -353,6 +374,8 @@ impl ApiError {
         {
             let seconds = retry_after.as_secs().max(LEAST_RETRY_AFTER) + 1;
             Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
+        } else if self.code() == SHUTTING_DOWN {
+            Some((header::RETRY_AFTER, HeaderValue::from(RESTART_SECONDS)))
         } else if let Self::TooManyAttempts(wait) = self {
             let seconds = HeaderValue::from(wait.as_secs() + 1);
             Some((header::RETRY_AFTER, seconds))
@@ -383,6 +406,18 @@ struct ErrorBody<'a> {
     current_status: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message_id: Option<&'a str>,
+    #[serde(flatten)]
+    figures: Option<Figures>,
+}
+
+/// Why there is no room, in numbers.
+#[derive(Serialize)]
+struct Figures {
+    running: usize,
+    limit: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free_mb: Option<u64>,
+    needed_mb: u64,
 }
 
 impl IntoResponse for ApiError {
@@ -402,6 +437,7 @@ impl IntoResponse for ApiError {
                 None
             },
             message_id: self.message_id(),
+            figures: self.figures(),
         };
         let mut response = (self.status(), Json(body)).into_response();
         response.headers_mut().extend(self.header());

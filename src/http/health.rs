@@ -32,6 +32,10 @@ pub(super) async fn health(State(app): State<AppState>) -> Json<Health> {
                 .iter()
                 .filter(|(_, snapshot)| snapshot.chrome_pid.is_some())
                 .count(),
+            memory_mb: snapshots
+                .iter()
+                .filter_map(|(_, snapshot)| Some(snapshot.memory?.mb))
+                .sum(),
         },
     })
 }

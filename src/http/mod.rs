@@ -30,6 +30,7 @@ mod messages;
 mod qr;
 mod send;
 mod status;
+mod stopping;
 
 use axum::{
     Router,
@@ -43,6 +44,8 @@ use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePathLaye
 /// The whole API as a service. Who serves it chooses the address and when to stop.
 pub fn router(state: AppState) -> Router {
     let routes = routes()
+        // Behind the guard: whoever may not ask is told no more than ever.
+        .route_layer(from_fn_with_state(state.clone(), stopping::refuse_new_work))
         // Before all routes, so that none is without it.
         .route_layer(from_fn_with_state(state.clone(), auth::guard))
         .fallback(error::unknown_path)

@@ -13,10 +13,10 @@
 //! a Chrome that is being closed is gone; a session that is not running has no
 //! Chrome (a state that says so is published only after Chrome is gone).
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{Semaphore, mpsc},
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,8 @@ use tracing::Instrument;
 use super::{
     ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase,
     Reason, ReasonCode, Recipient, SendError, SendLimits, SessionHandle, SessionState, StartLimits,
+    budget::Budget,
+    capacity::{Admitted, Capacity, Starting, Turn},
     desired::DesiredFile,
     end::End,
     handle::{COMMAND_CAPACITY, Command, LifeCommand, Origin, answer},
@@ -58,8 +60,8 @@ pub(super) struct ActorOptions<D: Driver> {
     /// What a failure leaves behind.
     pub(super) evidence: EvidenceFolder,
     pub(super) page: D::Settings,
-    /// One permit per session that may run.
-    pub(super) capacity: Arc<Semaphore>,
+    /// Whether another session may run.
+    pub(super) capacity: Arc<Capacity>,
     /// One permit per Chrome that may start at once; given in order of asking.
     pub(super) starts: Arc<Semaphore>,
     /// How long each phase of a start may take.
@@ -70,6 +72,8 @@ pub(super) struct ActorOptions<D: Driver> {
     pub(super) take_over: bool,
     /// How often a session is healed within an hour.
     pub(super) heals_per_hour: usize,
+    /// How much memory its Chrome may take.
+    pub(super) memory_mb: Option<NonZeroU64>,
     pub(super) sends: SendLimits,
     pub(super) send_dedup: Option<Duration>,
     pub(super) ledger: Ledger,
@@ -88,6 +92,7 @@ pub(super) struct Actor<D: Driver> {
     publisher: Publisher,
     numbers: Numbers,
     healing: Healing,
+    budget: Budget,
     /// The start that it gives itself, when it is not asked for one before.
     retry: Option<Retry>,
 }
@@ -124,6 +129,7 @@ impl<D: Driver> Actor<D> {
         };
         let actor = Self {
             healing: Healing::new(options.heals_per_hour, was_ready),
+            budget: Budget::new(options.memory_mb),
             retry: None,
             options,
             commands,
@@ -138,8 +144,12 @@ impl<D: Driver> Actor<D> {
     pub(super) async fn run(mut self) {
         let span = tracing::info_span!("session", session.id = %self.options.id);
         async {
-            while let Some(_capacity) = self.idle().await {
-                while self.run_once().await == Next::StartAgain {}
+            while let Some(admitted) = self.idle().await {
+                let Admitted {
+                    place: _place,
+                    starting,
+                } = admitted;
+                self.run_through(starting).await;
             }
             self.refuse_the_rest();
         }
@@ -148,7 +158,7 @@ impl<D: Driver> Actor<D> {
     }
 
     /// Nothing runs. Returns when a start was asked for, `None` when the service stops.
-    async fn idle(&mut self) -> Option<OwnedSemaphorePermit> {
+    async fn idle(&mut self) -> Option<Admitted> {
         loop {
             let command = if let Some(postponed) = self.postponed.take() {
                 Command::Life(postponed)
@@ -176,11 +186,13 @@ impl<D: Driver> Actor<D> {
                         answer(reply, Ok(false));
                         continue;
                     }
-                    let Ok(capacity) = Arc::clone(&self.options.capacity).try_acquire_owned()
-                    else {
-                        tracing::warn!("not started: as many sessions run as MAX_SESSIONS allows");
-                        answer(reply, Err(ConnectError::TooManySessions));
-                        continue;
+                    let admitted = match self.options.capacity.admit() {
+                        Ok(admitted) => admitted,
+                        Err(full) => {
+                            tracing::debug!("not started: {full}");
+                            answer(reply, Err(full.into()));
+                            continue;
+                        }
                     };
                     self.options.desired.on_connect().await;
                     if origin == Origin::Caller {
@@ -190,7 +202,7 @@ impl<D: Driver> Actor<D> {
                     self.phone = phone;
                     self.publisher.apply(&Event::Started, None);
                     answer(reply, Ok(false));
-                    return Some(capacity);
+                    return Some(admitted);
                 }
                 Command::Life(LifeCommand::Disconnect { logout, reply }) => {
                     answer(reply, self.disconnect_idle(logout).await);
@@ -201,9 +213,9 @@ impl<D: Driver> Actor<D> {
     }
 
     /// The time has come for the start that it gives itself. `None` when there is no room for it.
-    async fn start_again(&mut self) -> Option<OwnedSemaphorePermit> {
+    async fn start_again(&mut self) -> Option<Admitted> {
         let retry = self.retry.take()?;
-        let Ok(capacity) = Arc::clone(&self.options.capacity).try_acquire_owned() else {
+        let Ok(admitted) = self.options.capacity.admit() else {
             self.wait_for(Healing::postponed(retry, Instant::now()));
             return None;
         };
@@ -216,7 +228,8 @@ impl<D: Driver> Actor<D> {
             snapshot.restarts += 1;
             true
         });
-        Some(capacity)
+        self.budget.on_started();
+        Some(admitted)
     }
 
     /// Will start by itself then.
@@ -257,10 +270,23 @@ impl<D: Driver> Actor<D> {
         }
     }
 
+    /// Runs until there is nothing more to begin at once.
+    async fn run_through(&mut self, mut starting: Starting) {
+        while self.run_once(starting).await == Next::StartAgain {
+            starting = match self.options.capacity.start_again() {
+                Ok(starting) => starting,
+                Err(full) => {
+                    let why = Reason::new(ReasonCode::ChromeFailed, full.to_string());
+                    return self.finish(End::of(why), Closed::AlreadyGone).await;
+                }
+            };
+        }
+    }
+
     /// One run, from asking for a Chrome to its end.
-    async fn run_once(&mut self) -> Next {
+    async fn run_once(&mut self, starting: Starting) -> Next {
         let (facts_tx, facts) = mpsc::channel(FACT_CAPACITY);
-        let (end, closed) = match self.opening(facts_tx).await {
+        let (end, closed) = match self.opening(facts_tx, starting).await {
             Err(NotOpened { end, chrome_output }) => {
                 if end.reason.leaves_evidence() {
                     let known = Evidence {
@@ -271,7 +297,7 @@ impl<D: Driver> Actor<D> {
                 }
                 (end, Closed::AlreadyGone)
             }
-            Ok((driver, start)) => {
+            Ok((driver, turn)) => {
                 self.publisher.amend(|snapshot| {
                     snapshot.chrome_pid = driver.chrome_pid();
                     true
@@ -285,8 +311,9 @@ impl<D: Driver> Actor<D> {
                         publisher: &self.publisher,
                         numbers: &mut self.numbers,
                         healing: &mut self.healing,
+                        budget: &mut self.budget,
                     },
-                    start,
+                    turn,
                     phone,
                     link,
                 )
@@ -392,7 +419,8 @@ impl<D: Driver> Actor<D> {
     async fn opening(
         &mut self,
         facts: mpsc::Sender<crate::whatsapp::Fact>,
-    ) -> Result<(D, OwnedSemaphorePermit), NotOpened> {
+        starting: Starting,
+    ) -> Result<(D, Turn), NotOpened> {
         let call_off = self.options.stop.child_token();
         let ActorOptions {
             page,
@@ -404,11 +432,12 @@ impl<D: Driver> Actor<D> {
         let publisher = &self.publisher;
         let late = CancellationToken::new();
         let opening = async {
-            let start = tokio::select! {
+            let permit = tokio::select! {
                 biased;
                 () = call_off.cancelled() => return Err(OpenError::Cancelled),
-                start = Arc::clone(starts).acquire_owned() => start.map_err(|_closed| OpenError::Cancelled)?,
+                permit = Arc::clone(starts).acquire_owned() => permit.map_err(|_closed| OpenError::Cancelled)?,
             };
+            let turn = starting.take_turn(permit);
             publisher.reach(Some((Phase::Launch, Some(limits.launch))));
             let opening = D::open(page, profile, facts, call_off.clone());
             tokio::pin!(opening);
@@ -420,7 +449,7 @@ impl<D: Driver> Actor<D> {
                     opening.await?
                 }
             };
-            Ok((driver, start))
+            Ok((driver, turn))
         };
         tokio::pin!(opening);
 
@@ -445,7 +474,7 @@ impl<D: Driver> Actor<D> {
         };
         let why = match (opened, asked_to_end) {
             (Ok(opened), None) => return Ok(opened),
-            (Ok((driver, _start)), Some(asked)) => {
+            (Ok((driver, _turn)), Some(asked)) => {
                 driver.close().await;
                 return Err(End::disconnect(asked).into());
             }
@@ -511,6 +540,7 @@ impl<D: Driver> Actor<D> {
     fn forget_the_page(&self) {
         self.publisher.amend(|snapshot| {
             snapshot.chrome_pid = None;
+            snapshot.memory = None;
             snapshot.account = None;
             snapshot.sync_percent = None;
             snapshot.adapter = super::AdapterReport::default();

@@ -112,6 +112,7 @@ impl Desired {
             | ReasonCode::ScriptsUnreadable
             | ReasonCode::ProfileInUse
             | ReasonCode::ProfileUnusable
+            | ReasonCode::MemoryExceeded
             | ReasonCode::KeepsFailing
             | ReasonCode::ShuttingDown
             | ReasonCode::Internal => {}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Reason, Recipient, SessionState};
+use super::{Full, Reason, Recipient, SessionState};
 use crate::{
     ledger::{Failure, LedgerError, Record},
     whatsapp::PrepareError,
@@ -27,9 +27,9 @@ pub enum ConnectError {
         /// What the session has.
         account: Recipient,
     },
-    /// As many sessions run as `MAX_SESSIONS` allows.
-    #[error("as many sessions run as MAX_SESSIONS allows: disconnect one, or raise it")]
-    TooManySessions,
+    /// There is no room for another session; it says what is lacking, with the figures.
+    #[error("{0}")]
+    Full(Full),
     /// The service is stopping.
     #[error("the service is shutting down")]
     ShuttingDown,
@@ -112,6 +112,12 @@ pub enum SendError {
     /// The service is stopping. Nothing was sent.
     #[error("the service is shutting down")]
     ShuttingDown,
+}
+
+impl From<Full> for ConnectError {
+    fn from(full: Full) -> Self {
+        Self::Full(full)
+    }
 }
 
 impl From<LedgerError> for SendError {

@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use super::{
-    ClienteId, ConnectError, DisconnectError, Evidence, EvidenceError, Reason, ReasonCode,
-    Recipient, SendError, SendLimits, SessionState, Snapshot,
+    ClienteId, ConnectError, DisconnectError, Evidence, EvidenceError, MemoryReport, Reason,
+    ReasonCode, Recipient, SendError, SendLimits, SessionState, Snapshot,
     sending::{AcceptReply, CheckReply},
 };
 use crate::ledger::{Ledger, NewSend};
@@ -93,6 +93,13 @@ pub(super) enum PageCommand {
         /// Its own id.
         key: String,
     },
+    /// This much memory was taken by a Chrome. Not answered.
+    Measured {
+        /// Its main process: it may be gone by now.
+        chrome_pid: u32,
+        /// How much.
+        memory: MemoryReport,
+    },
 }
 
 impl PageCommand {
@@ -102,8 +109,8 @@ impl PageCommand {
             Self::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
             Self::Send { reply, .. } => answer(reply, Err(why)),
             Self::Check { reply, .. } => answer(reply, Err(why)),
-            // No page, no queue.
-            Self::Remove { .. } => {}
+            // No page, no queue and no Chrome.
+            Self::Remove { .. } | Self::Measured { .. } => {}
         }
     }
 }
@@ -234,6 +241,9 @@ impl SessionHandle {
         let reason = snapshot.reason.unwrap_or_else(|| {
             Reason::new(ReasonCode::Internal, "the session ended without a reason")
         });
+        if reason.code == ReasonCode::ShuttingDown {
+            return Err(ConnectError::ShuttingDown);
+        }
         Err(ConnectError::Failed(reason))
     }
 
@@ -295,6 +305,14 @@ impl SessionHandle {
         asked.map_err(|_| ConnectError::ShuttingDown)?;
         answer.await.map_err(|_| ConnectError::ShuttingDown)??;
         Ok(())
+    }
+
+    /// Tells the session what its Chrome takes. One that is busy can do without: it is told again.
+    pub(super) fn tell_memory(&self, chrome_pid: u32, memory: MemoryReport) {
+        let command = Command::Page(PageCommand::Measured { chrome_pid, memory });
+        if self.commands.try_send(command).is_err() {
+            tracing::debug!(session.id = %self.session, "a session was too busy to hear what its Chrome takes");
+        }
     }
 
     /// Closes the session's Chrome and waits until it is gone; with `logout` unlinks the device and deletes the profile.

@@ -79,7 +79,8 @@ pub(super) enum Verdict {
 enum Cure {
     /// A new Chrome.
     NewChrome,
-    /// The same, and it may take hours until there is a network: not held against the session.
+    /// The same, and not held against the session: it may take hours until there is a network, or the session has failed at
+    /// nothing.
     NewChromeAnyTime,
 }
 
@@ -210,7 +211,9 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
         | ReasonCode::SyncTimeout => Some(Cure::NewChrome),
         // The network comes back, and so does a function that WhatsApp has renamed: mended by whoever runs the service, with
         // a new wa-js or script, that the next start takes.
-        ReasonCode::NavigationFailed | ReasonCode::AdapterBroken => Some(Cure::NewChromeAnyTime),
+        ReasonCode::NavigationFailed | ReasonCode::AdapterBroken | ReasonCode::MemoryExceeded => {
+            Some(Cure::NewChromeAnyTime)
+        }
         // Wanted, or a person's part: a scan, another Chrome, a setting, a phone.
         ReasonCode::DisconnectRequested
         | ReasonCode::LoggedOut

@@ -14,7 +14,9 @@
 pub mod state;
 
 mod actor;
+mod budget;
 mod calls;
+mod capacity;
 mod code;
 mod desired;
 mod doubt;
@@ -25,6 +27,7 @@ mod handle;
 mod healing;
 mod id;
 mod link;
+mod memory;
 mod message;
 mod numbers;
 mod outbox;
@@ -45,11 +48,13 @@ mod snapshot;
 mod submit;
 mod timers;
 
+pub use capacity::Full;
 pub use code::{PairingCode, QrCode};
 pub use error::{ConnectError, DisconnectError, SendError};
 pub use evidence::{Evidence, EvidenceError, EvidenceFolder};
 pub use handle::{ConnectOutcome, DisconnectOutcome, SessionHandle, WaitFor};
 pub use id::{ClienteId, InvalidClienteId};
+pub use memory::MemoryReport;
 pub use message::{
     IdempotencyKey, InvalidIdempotencyKey, InvalidRecipient, NumberCheck, Recipient, SendRequest,
     Sent, TextMessage,

@@ -370,6 +370,16 @@ impl Outbox {
         self.queue.is_accepting() || self.current.is_some() || !self.handed.is_empty()
     }
 
+    /// Whether a send is on its way into the ledger or into the page: not the moment to take the page away.
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.queue.is_accepting() || self.current.is_some()
+    }
+
+    /// Whether nothing waits either.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.is_busy() && !self.queue.has_waiting()
+    }
+
     fn fail(&mut self, entry: &Entry, failure: Failure, detail: &str) {
         let key = &entry.outgoing.key;
         tracing::warn!(message.key = key, "a message was not sent: {detail}");

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
-    Phase, PhaseReport, Reason, ReasonCode, SendError, SessionState, Snapshot, state::Event,
+    MemoryReport, Phase, PhaseReport, Reason, ReasonCode, SendError, SessionState, Snapshot,
+    end::End, state::Event,
 };
 
 /// Owns the snapshot that everybody reads.
@@ -127,6 +128,17 @@ impl Publisher {
         });
     }
 
+    /// Publishes what this Chrome takes, if it is the one that runs.
+    pub(super) fn tell_memory(&self, chrome_pid: u32, memory: MemoryReport) {
+        self.amend(|snapshot| {
+            let is_its = snapshot.chrome_pid == Some(chrome_pid);
+            if is_its {
+                snapshot.memory = Some(memory);
+            }
+            is_its
+        });
+    }
+
     /// Changes what stands beside the state.
     pub(super) fn amend(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
         self.0.send_if_modified(|snapshot| {
@@ -146,14 +158,20 @@ pub(super) fn not_ready(snapshot: &Snapshot) -> SendError {
 }
 
 impl Drop for Publisher {
-    /// An actor that ends while its session runs has panicked: nobody shall go on reading READY.
+    /// An actor that ends while its session runs has panicked, or is dropped by a service that is told to stop at once: nobody
+    /// shall go on reading READY.
     fn drop(&mut self) {
-        if self.state().is_running() {
+        if !self.state().is_running() {
+            return;
+        }
+        if std::thread::panicking() {
             let detail = "the session ended by a fault of this program; its log says more";
             self.apply(
                 &Event::Failed,
                 Some(Reason::new(ReasonCode::Internal, detail)),
             );
+        } else {
+            self.apply(&Event::Ended, Some(End::stopping().reason));
         }
     }
 }

@@ -106,6 +106,11 @@ impl Queue {
         self.reserved.retain(|reserved| reserved != key);
     }
 
+    /// Whether any send waits for its turn.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Whether any send is being written down.
     pub(super) const fn is_accepting(&self) -> bool {
         !self.reserved.is_empty()

@@ -80,6 +80,8 @@ pub enum ReasonCode {
     ProfileInUse,
     /// The profile folder cannot be used.
     ProfileUnusable,
+    /// Chrome took more memory than the session may, and is started anew.
+    MemoryExceeded,
     /// It has been healed again and again, and has failed again.
     KeepsFailing,
     /// The service is stopping.
@@ -131,6 +133,7 @@ impl ReasonCode {
             Self::ScriptsUnreadable => "SCRIPTS_UNREADABLE",
             Self::ProfileInUse => "PROFILE_IN_USE",
             Self::ProfileUnusable => "PROFILE_UNUSABLE",
+            Self::MemoryExceeded => "MEMORY_EXCEEDED",
             Self::KeepsFailing => "KEEPS_FAILING",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::Internal => "INTERNAL",

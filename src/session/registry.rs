@@ -5,8 +5,8 @@
 
 use std::{
     collections::BTreeMap,
-    num::NonZeroUsize,
-    path::PathBuf,
+    num::{NonZeroU64, NonZeroUsize},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -20,12 +20,14 @@ use tokio_util::{
 use super::{
     ClienteId, ConnectError, EvidenceFolder, SendLimits, SessionHandle, Snapshot, StartLimits,
     actor::{Actor, ActorOptions},
+    capacity::Capacity,
     desired::{self, Desired, DesiredFile},
+    memory,
     restore::Waves,
     safekeeping::Safekeeping,
 };
 use crate::{
-    browser::SnapshotRoot,
+    browser::{self, SnapshotRoot, free_memory_mb},
     ledger::{Ledger, LedgerError, LedgerOptions, Record, Step},
     whatsapp::{PageSettings, WhatsAppPage},
 };
@@ -54,6 +56,10 @@ pub struct RegistryOptions {
     pub page: PageSettings,
     /// How many sessions may run at once.
     pub max_sessions: NonZeroUsize,
+    /// How much memory must be free before another session starts; 0: it is not looked at.
+    pub min_free_mb: u64,
+    /// How much memory a session's Chrome may take; `None`: as much as it wants.
+    pub session_memory_mb: Option<NonZeroU64>,
     /// How many Chromes may start at once.
     pub max_concurrent_starts: NonZeroUsize,
     /// How long each phase of a start may take.
@@ -79,7 +85,7 @@ pub struct Registry {
     sessions: Mutex<BTreeMap<ClienteId, SessionHandle>>,
     /// What an earlier service has left word of.
     remembered: BTreeMap<ClienteId, Desired>,
-    capacity: Arc<Semaphore>,
+    capacity: Arc<Capacity>,
     starts: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -111,7 +117,11 @@ impl Registry {
                 give_up.clone(),
             ),
             give_up: give_up.drop_guard(),
-            capacity: Arc::new(Semaphore::new(options.max_sessions.get())),
+            capacity: Arc::new(Capacity::new(
+                options.max_sessions,
+                options.min_free_mb,
+                free_memory_mb,
+            )),
             starts: Arc::new(Semaphore::new(options.max_concurrent_starts.get())),
             sessions: Mutex::default(),
             remembered: desired::read_all(&options.sessions_dir),
@@ -148,13 +158,28 @@ impl Registry {
             .or_insert_with(|| self.start_actor(id));
     }
 
-    /// Starts the sessions of `autostart`, and if `restores` those that should be up. Waits for nothing.
-    pub fn start_wanted(self: &Arc<Self>, autostart: &[ClienteId], restores: bool) {
+    /// Begins what goes on beside requests: ends what a killed service has left running, then starts the sessions of
+    /// `autostart` and, if `restores`, those that should be up; and measures. Waits for nothing; to be called once, before
+    /// the first request.
+    pub fn begin(self: &Arc<Self>, autostart: &[ClienteId], restores: bool) {
         let waves = Waves::of(&self.remembered, autostart, restores);
-        let starting = waves.start(Arc::clone(self));
+        let registry = Arc::clone(self);
+        // Nobody has asked for a start yet, so all turns are there: the starts to come wait until the profiles are free.
+        let count = u32::try_from(self.options.max_concurrent_starts.get());
+        let turns = Arc::clone(&self.starts).try_acquire_many_owned(count.unwrap_or(u32::MAX));
+        self.spawn(async move {
+            sweep(&registry.options.tokens_dir).await;
+            drop(turns);
+            waves.start(registry).await;
+        });
+        self.spawn(memory::watch(Arc::clone(self)));
+    }
+
+    /// Runs until the service stops.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            stop.run_until_cancelled(starting).await;
+            stop.run_until_cancelled(task).await;
         });
     }
 
@@ -173,9 +198,7 @@ impl Registry {
             return Err(ConnectError::ShuttingDown);
         }
         // A name that cannot be started now need not be known.
-        if self.capacity.available_permits() == 0 {
-            return Err(ConnectError::TooManySessions);
-        }
+        self.capacity.check()?;
         let session = self.start_actor(id);
         sessions.insert(id.clone(), session.clone());
         Ok(session)
@@ -186,12 +209,21 @@ impl Registry {
         EvidenceFolder::new(self.options.evidence_dir.join(id.as_str()))
     }
 
+    pub(super) fn handles(&self) -> Vec<SessionHandle> {
+        self.lock().values().cloned().collect()
+    }
+
     /// Every known session, in the order of their names.
     pub fn snapshots(&self) -> Vec<(ClienteId, Snapshot)> {
         self.lock()
             .iter()
             .map(|(id, session)| (id.clone(), session.snapshot()))
             .collect()
+    }
+
+    /// Whether it has been told to shut down: nothing new is begun.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
     }
 
     /// Ends all sessions at once and waits until each Chrome is gone. Snapshots are taken as long as there is time.
@@ -252,6 +284,7 @@ impl Registry {
             pairing_life: self.options.pairing_life,
             take_over: self.options.take_over,
             heals_per_hour: self.options.heals_per_hour,
+            memory_mb: self.options.session_memory_mb,
             sends: self.options.sends,
             send_dedup: self.options.send_dedup,
             ledger: self.ledger.clone(),
@@ -268,5 +301,21 @@ impl Registry {
     /// The map is only ever inserted into, so one left by a panicking thread is whole.
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClienteId, SessionHandle>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the Chromes that a killed service has left on our profiles, and says so.
+async fn sweep(tokens_dir: &Path) {
+    for swept in browser::sweep(tokens_dir).await {
+        tracing::warn!(
+            chrome.pid = swept.pid,
+            ended = swept.ended,
+            "found a Chrome of a service that was killed: {}",
+            if swept.ended {
+                "ended it"
+            } else {
+                "it would not end"
+            }
+        );
     }
 }

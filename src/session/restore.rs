@@ -92,7 +92,7 @@ async fn start(registry: &Registry, id: &ClienteId, origin: Origin) -> Option<Se
         };
         match asked.await {
             Ok(session) => return Some(session),
-            Err(why @ ConnectError::TooManySessions) => {
+            Err(why @ ConnectError::Full(_)) => {
                 if !is_told {
                     tracing::warn!(session.id = %id, "session {id} should be up and waits for room: {why}");
                 }

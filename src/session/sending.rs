@@ -403,4 +403,14 @@ impl<'a, D: Driver> Sending<'a, D> {
     pub(super) const fn is_busy(&self) -> bool {
         self.outbox.is_busy()
     }
+
+    /// Whether a send is on its way into the ledger or into the page.
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.outbox.is_under_way()
+    }
+
+    /// Whether there is nothing to send, and nothing that WhatsApp's server has not taken.
+    pub(super) fn is_idle(&self) -> bool {
+        self.outbox.is_idle()
+    }
 }

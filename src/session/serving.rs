@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,8 @@ use super::{
     DisconnectError, DisconnectOutcome, Evidence, EvidenceError, EvidenceFolder, Phase, Reason,
     ReasonCode, Recipient, SessionState, StartLimits,
     actor::ActorOptions,
+    budget::{Budget, Relief},
+    capacity::Turn,
     end::End,
     handle::{Command, LifeCommand, PageCommand, answer},
     healing::Healing,
@@ -53,9 +55,10 @@ pub(super) struct Serving<'a, D: Driver> {
     /// Who waits for the logout that the page has been asked for.
     logouts: Vec<LogoutReply>,
     /// Held until the page stands: the heavy part of a start is its loading.
-    start: Option<OwnedSemaphorePermit>,
+    start: Option<Turn>,
     timers: Timers,
     healing: &'a mut Healing,
+    budget: &'a mut Budget,
     /// A ping is on its way.
     is_pinging: bool,
     /// How far the start had got when it was last told.
@@ -67,6 +70,7 @@ pub(super) struct Lasting<'a> {
     pub(super) publisher: &'a Publisher,
     pub(super) numbers: &'a mut Numbers,
     pub(super) healing: &'a mut Healing,
+    pub(super) budget: &'a mut Budget,
 }
 
 type LogoutReply = oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>;
@@ -88,7 +92,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         driver: &'a D,
         options: &'a ActorOptions<D>,
         lasting: Lasting<'a>,
-        start: OwnedSemaphorePermit,
+        start: Turn,
         phone: Option<Recipient>,
         link: LinkNote,
     ) -> Self {
@@ -96,6 +100,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             publisher,
             numbers,
             healing,
+            budget,
         } = lasting;
         let means = Means {
             driver,
@@ -120,6 +125,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             start: Some(start),
             timers: Timers::new(options.limits, options.take_over, Instant::now()),
             healing,
+            budget,
             is_pinging: false,
             told: None,
         }
@@ -266,12 +272,18 @@ impl<'a, D: Driver> Serving<'a, D> {
         if !self.timers.has_been_ready() || !self.healing.reloads(now) {
             return Some(End::because(ReasonCode::PageLost, why));
         }
-        tracing::warn!("loading the page anew: {why}");
-        let detail = format!("{why}; it is being loaded anew");
-        self.publisher.apply(
-            &Event::Unready,
-            Some(Reason::new(ReasonCode::PageLost, detail)),
+        self.load_anew(ReasonCode::PageLost, &why, now);
+        None
+    }
+
+    fn load_anew(&mut self, code: ReasonCode, why: &str, now: Instant) {
+        tracing::warn!(
+            session.reason = code.as_str(),
+            "loading the page anew: {why}"
         );
+        let detail = format!("{why}; the page is being loaded anew");
+        self.publisher
+            .apply(&Event::Unready, Some(Reason::new(code, detail)));
         self.publisher.amend(|snapshot| {
             snapshot.reloads += 1;
             true
@@ -282,7 +294,33 @@ impl<'a, D: Driver> Serving<'a, D> {
         let driver = self.driver;
         let reload = async move { Answer::Reloaded(driver.reload().await) };
         self.calls.push(reload.boxed());
-        None
+    }
+
+    /// Does what is due for a session that takes too much memory, at a moment when that disturbs no send.
+    fn relieve(&mut self, now: Instant) -> Option<End> {
+        if self.budget.is_hopeless(now) {
+            tracing::warn!(
+                "the session needs more memory than SESSION_MEMORY_MB allows, also with a new Chrome: raise it"
+            );
+        }
+        let due = self.budget.due(now)?;
+        let is_the_moment = if due.is_urgent {
+            !self.sending.is_under_way()
+        } else {
+            self.sending.is_idle()
+        };
+        if self.publisher.state() != SessionState::Ready || !is_the_moment {
+            return None;
+        }
+        self.budget.on_relieved(due.relief, now);
+        let why = "Chrome has taken more memory than SESSION_MEMORY_MB allows for a minute";
+        match due.relief {
+            Relief::Reload => {
+                self.load_anew(ReasonCode::MemoryExceeded, why, now);
+                None
+            }
+            Relief::Restart => Some(End::because(ReasonCode::MemoryExceeded, why)),
+        }
     }
 
     fn on_standing(&mut self, standing: Standing) -> Option<End> {
@@ -345,7 +383,10 @@ impl<'a, D: Driver> Serving<'a, D> {
                 logout: true,
                 reply,
             }) => return self.log_out(reply),
-            Command::Page(command) => self.on_page_command(command),
+            Command::Page(command) => {
+                self.on_page_command(command);
+                return self.relieve(Instant::now());
+            }
         }
         None
     }
@@ -359,6 +400,10 @@ impl<'a, D: Driver> Serving<'a, D> {
             } => self.sending.accept(new, deadline, reply),
             PageCommand::Check { to, reply } => self.sending.check(to, reply),
             PageCommand::Remove { key } => self.sending.remove(&key),
+            PageCommand::Measured { chrome_pid, memory } => {
+                self.publisher.tell_memory(chrome_pid, memory);
+                self.budget.on_sample(memory.mb, Instant::now());
+            }
             PageCommand::Evidence { reply } => {
                 self.lookers.push(reply);
                 // Whoever asks while the page is being looked at gets what that one look sees.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Phase, PhaseReport, Reason, SessionState};
+use super::{MemoryReport, Phase, PhaseReport, Reason, SessionState};
 
 /// Everything that may be shown of a session at one moment.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub adapter: AdapterReport,
     /// The running Chrome's process, `None` when none runs.
     pub chrome_pid: Option<u32>,
+    /// What it takes of the machine's memory, once it has been measured.
+    pub memory: Option<MemoryReport>,
 }
 
 impl Snapshot {
@@ -53,6 +55,7 @@ impl Snapshot {
             sync_percent: None,
             adapter: AdapterReport::default(),
             chrome_pid: None,
+            memory: None,
         }
     }
 }

@@ -209,6 +209,7 @@ impl Reason {
             | ReasonCode::CodeTimeout
             | ReasonCode::LaunchTimeout
             | ReasonCode::SyncTimeout
+            | ReasonCode::MemoryExceeded
             | ReasonCode::StorageLost
             | ReasonCode::Unlinked
             | ReasonCode::RemovedByWhatsApp

@@ -27,5 +27,6 @@ mod restarts;
 mod sandbox;
 mod sends;
 mod starts;
+mod stops;
 mod terminal;
 mod troubles;

@@ -20,12 +20,6 @@ fn each_cause_has_its_status_its_code_and_its_loudness() {
         "PROFILE_IN_USE",
         Attention,
     );
-    assert_answer(
-        ConnectError::TooManySessions,
-        503,
-        "TOO_MANY_SESSIONS",
-        Usual,
-    );
     let not_paired = |code| ConnectError::NotPaired(Reason::new(code, "why"));
     assert_answer(
         not_paired(ReasonCode::PairingRefused),

@@ -73,10 +73,12 @@ impl Api {
                 evidence_of_chats: config.evidence_of_chats,
             },
             max_sessions: one,
+            min_free_mb: 0,
             max_concurrent_starts: one,
             limits: config.limits,
             pairing_life: Duration::from_secs(180),
             heals_per_hour: 10,
+            session_memory_mb: None,
             take_over: true,
             sends: SendLimits {
                 queue_max: one,

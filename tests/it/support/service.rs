@@ -157,6 +157,21 @@ impl Service {
         self.process.output.text()
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits until it has ended with success after a signal. What is left is for the test to look at.
+    pub(crate) fn ends_within(mut self, patience: Duration) -> Home {
+        let status = self
+            .process
+            .exited_within(patience)
+            .expect("the service ends in time");
+        assert!(status.success(), "the service ended with {status}");
+        self.home
+    }
+
     /// Asks it to stop, as PM2 and systemd do, and asserts that it does: in time, with success, with no Chrome left.
     pub(crate) fn stop(self) -> Home {
         let home = self.ended();

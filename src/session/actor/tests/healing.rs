@@ -1,7 +1,12 @@
 //! What breaks is mended without a call.
 
-use super::*;
-use crate::whatsapp::Silence;
+use std::num::NonZeroU64;
+
+use super::{
+    sends::{TO, acknowledge},
+    *,
+};
+use crate::{browser::Measure, session::MemoryReport, whatsapp::Silence};
 
 async fn lose_chrome(page: &mpsc::Sender<Fact>) {
     let lost = Fact::BrowserLost("Chrome was ended by signal 9".to_owned());
@@ -150,4 +155,43 @@ async fn a_session_that_fails_again_and_again_is_given_up_until_somebody_asks() 
     assert!(reason.detail.contains("BROWSER_LOST"), "{}", reason.detail);
     assert!(matches!(session.call().await, Call::Closed));
     session.ready().await;
+}
+
+/// It takes this much, so many times in a row.
+async fn takes(session: &Session, mb: u64, times: u32) {
+    for _ in 0..times {
+        let memory = MemoryReport {
+            mb,
+            measure: Measure::Pss,
+            at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        session.handle.tell_memory(1, memory);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_takes_too_much_memory_is_relieved_once_nothing_is_to_be_sent() {
+    let mut stage = Stage::new(1, 1);
+    stage.memory_mb = NonZeroU64::new(1000);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    takes(&session, 1000, 8).await;
+    let sent = session.send(TO);
+    let Outgoing { key, .. } = session.handed_over().await;
+    takes(&session, 1001, 8).await;
+    assert!(session.calls.try_recv().is_err(), "in the midst of a send");
+    acknowledge(&page, &key).await;
+    sent.await.unwrap().unwrap();
+    takes(&session, 1001, 1).await;
+    session.reloaded().await;
+    for standing in [Standing::default(), ready()] {
+        say(&page, standing).await;
+    }
+    session.reaches("READY").await;
+    takes(&session, 1001, 8).await;
+    let page = session.replaced().await;
+    say(&page, ready()).await;
+    let relieved = session.reaches("READY").await;
+    assert_eq!((relieved.reloads, relieved.restarts), (1, 1));
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::ledger::{SendState, Step};
 
-const TO: &str = "5491158254201";
+pub(super) const TO: &str = "5491158254201";
 const OTHER: &str = "5491158254202";
 
 fn unknown() -> Result<(), HandOverError> {
@@ -14,7 +14,7 @@ fn no_answer() -> Result<Option<i32>, LookUpError> {
     Err(LookUpError::NoAnswer("busy".to_owned()))
 }
 
-async fn acknowledge(page: &mpsc::Sender<Fact>, key: &str) {
+pub(super) async fn acknowledge(page: &mpsc::Sender<Fact>, key: &str) {
     let key = key.to_owned();
     page.send(Fact::Ack { key, ack: 1 }).await.unwrap();
 }

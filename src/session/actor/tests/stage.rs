@@ -1,6 +1,11 @@
 //! The stage that actor tests play on: a scripted page, and sessions that have one.
 
-use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    num::{NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -16,6 +21,7 @@ use crate::{
         EvidenceFolder, Phase, SendError, SendLimits, SendRequest, SessionHandle, Snapshot,
         StartLimits, TextMessage,
         actor::{Actor, ActorOptions},
+        capacity::Capacity,
         desired::DesiredFile,
         safekeeping::Safekeeping,
     },
@@ -30,12 +36,13 @@ pub(super) const HEALS_PER_HOUR: usize = 10;
 
 /// What several sessions share, and the profile folder that they pretend to have.
 pub(super) struct Stage {
-    capacity: Arc<Semaphore>,
+    capacity: Arc<Capacity>,
     starts: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
     pub(super) folder: tempfile::TempDir,
     pub(super) ledger: Ledger,
     pub(super) sends: SendLimits,
+    pub(super) memory_mb: Option<NonZeroU64>,
 }
 
 impl Stage {
@@ -48,7 +55,11 @@ impl Stage {
         });
         tokio::spawn(keeper.run());
         Self {
-            capacity: Arc::new(Semaphore::new(capacity)),
+            capacity: Arc::new(Capacity::new(
+                NonZeroUsize::new(capacity).unwrap(),
+                0,
+                || None,
+            )),
             starts: Arc::new(Semaphore::new(starts)),
             stop: CancellationToken::new(),
             folder,
@@ -58,6 +69,7 @@ impl Stage {
                 rate_per_minute: None,
                 wait: Duration::from_secs(45),
             },
+            memory_mb: None,
         }
     }
 
@@ -139,6 +151,7 @@ impl Stage {
                 pairing_life: Duration::from_secs(180),
                 take_over: true,
                 heals_per_hour: HEALS_PER_HOUR,
+                memory_mb: self.memory_mb,
                 sends: self.sends,
                 send_dedup: None,
                 ledger: self.ledger.clone(),

@@ -1,0 +1,77 @@
+//! What each session's Chrome takes of the machine's memory, measured again and again.
+//!
+//! Responsible for measuring all of them in one go, beside the runtime, and for telling each session. What a session does about
+//! it, [`budget`](super::budget) decides.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use tokio::{
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::Registry;
+use crate::browser::{ChromeMemory, Measure, chrome_memory};
+
+/// A page that leaks grows over minutes, and a budget is exceeded for a minute before anything is done. Ten Chromes take
+/// milliseconds of a thread that has nothing else to do.
+const INTERVAL: Duration = Duration::from_secs(15);
+
+/// What a session's Chrome took when it was last measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryReport {
+    /// All its processes together.
+    pub mb: u64,
+    /// What was added up.
+    pub measure: Measure,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl MemoryReport {
+    fn new(memory: ChromeMemory) -> Self {
+        Self {
+            mb: memory.mb,
+            measure: memory.measure,
+            at: Timestamp::now(),
+        }
+    }
+}
+
+/// Measures until it is dropped.
+pub(super) async fn watch(registry: Arc<Registry>) {
+    let mut ticks = interval(INTERVAL);
+    // After a pause of the whole machine one measurement is enough.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let sessions: Vec<_> = registry
+            .handles()
+            .into_iter()
+            .filter_map(|session| Some((session.snapshot().chrome_pid?, session)))
+            .collect();
+        let leaders: BTreeSet<u32> = sessions.iter().map(|(pid, _)| *pid).collect();
+        if leaders.is_empty() {
+            continue;
+        }
+        let began = Instant::now();
+        let Ok(measured) = spawn_blocking(move || chrome_memory(&leaders)).await else {
+            continue;
+        };
+        tracing::debug!(
+            elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "measured the memory of {} Chromes",
+            measured.len()
+        );
+        for (pid, session) in sessions {
+            if let Some(memory) = measured.get(&pid) {
+                session.tell_memory(pid, MemoryReport::new(*memory));
+            }
+        }
+    }
+}

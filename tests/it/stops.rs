@@ -1,0 +1,138 @@
+//! How the service stops: what callers are told meanwhile, and that nothing is left, however impatient whoever stops it is.
+
+use std::time::Duration;
+
+use rustix::process::{Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::support::{
+    Service,
+    chrome::{eventually, pid_of},
+};
+
+/// A Chrome that hangs is killed after 6.5 s; a service that is told twice does not wait for that.
+const AT_ONCE: Duration = Duration::from_secs(4);
+
+/// A service with a READY session whose Chrome hangs, so that it takes long to stop.
+async fn with_a_hanging_chrome() -> Service {
+    let service = Service::start(|_| {}).await;
+    service.link("51").await;
+    let pid = service.status("51").await["chrome_pid"].as_u64().unwrap();
+    kill_process(pid_of(u32::try_from(pid).unwrap()), Signal::STOP).unwrap();
+    service
+}
+
+#[tokio::test]
+async fn a_service_that_stops_refuses_new_work_answers_reads_and_ends_at_once_when_told_twice() {
+    let service = with_a_hanging_chrome().await;
+    service.signal(Signal::TERM);
+    service.logs("stopping: ").await;
+    let send = json!({ "cliente_id": 51, "to": "5491158254201", "message": "tarde" });
+    for (path, body) in [
+        ("/connect", json!({ "cliente_id": 51 })),
+        ("/connect", json!({ "cliente_id": 52 })),
+        ("/disconnect", json!({ "cliente_id": 51 })),
+        ("/send", send),
+        ("/send?dry_run=true", json!({})),
+        ("/sessions/51/evidence", json!({})),
+    ] {
+        let refused = service.post(path, &body).await;
+        let told = (refused.status, refused.json()["code"].clone());
+        assert_eq!(told, (503, json!("SHUTTING_DOWN")), "{path}");
+        assert_eq!(refused.header("retry-after"), Some("10"), "{path}");
+    }
+    for path in ["/health", "/status?cliente_id=51", "/sessions", "/messages"] {
+        assert_eq!(service.get(path).await.status, 200, "{path}");
+    }
+    service.signal(Signal::TERM);
+    let home = service.ends_within(AT_ONCE);
+    eventually("no process is left", || home.processes().is_empty()).await;
+}
+
+#[tokio::test]
+async fn an_impatient_operator_at_the_keyboard_leaves_no_chrome_behind() {
+    let service = with_a_hanging_chrome().await;
+    service.signal(Signal::INT);
+    service.logs("stopping: ").await;
+    service.signal(Signal::INT);
+    let home = service.ends_within(AT_ONCE);
+    eventually("no process is left", || home.processes().is_empty()).await;
+
+    // Nobody asked for it to be down.
+    let service = Service::start_in(home, |_| {}).await;
+    service.reaches("51", "READY").await;
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_caller_that_waits_for_ready_is_told_that_the_service_stops() {
+    let service = Service::start(|_| {}).await;
+    service.connect(51).await;
+    let body = json!({ "cliente_id": 51, "wait": "ready" });
+    let stop = async {
+        service.logs("/connect").await;
+        service.signal(Signal::TERM);
+    };
+    let (refused, ()) = tokio::join!(service.post("/connect", &body), stop);
+    let told = (refused.status, refused.json()["code"].clone());
+    assert_eq!(told, (503, json!("SHUTTING_DOWN")), "{}", refused.text());
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_start_that_the_machine_has_no_room_for_is_refused_with_the_figures() {
+    let service = Service::start(|env| {
+        env.insert("MIN_FREE_MEMORY_MB", "100000000".into());
+    })
+    .await;
+    let refused = service.connect(51).await;
+    let answer = refused.json();
+    assert_eq!((refused.status, &answer["code"]), (503, &json!("CAPACITY")));
+    let figures = ["running", "limit", "needed_mb"].map(|name| answer[name].clone());
+    assert_eq!(
+        figures,
+        [json!(0), json!(50), json!(100_000_000)],
+        "{answer}"
+    );
+    let free_mb = answer["free_mb"].as_u64().unwrap();
+    assert!(0 < free_mb && free_mb < 100_000_000, "{answer}");
+    let said = answer["error"].as_str().unwrap();
+    assert!(said.contains(&format!("{free_mb} MB are free")), "{said}");
+    // A name that was refused is not known.
+    assert_eq!(service.get("/sessions").await.json()["details"], json!([]));
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_session_that_should_be_up_waits_for_room_and_says_so() {
+    let service = Service::start(|_| {}).await;
+    for id in ["51", "52"] {
+        service.link(id).await;
+    }
+    let service = Service::start_in(service.stop(), |env| {
+        env.insert("MAX_SESSIONS", "1".into());
+    })
+    .await;
+    service.reaches("51", "READY").await;
+    service
+        .logs("session 52 should be up and waits for room")
+        .await;
+    let refused = service.connect(52).await.json();
+    assert_eq!(refused["code"], "CAPACITY", "{refused}");
+    assert_eq!(
+        (&refused["running"], &refused["limit"]),
+        (&json!(1), &json!(1))
+    );
+    let waits = service.status("52").await;
+    assert_eq!(waits["state"], "DISCONNECTED", "{waits}");
+    assert_eq!(service.disconnect(51).await.status, 200);
+    service.reaches("52", "READY").await;
+    let measured = service
+        .status_when("52", "its memory", |status| status["memory_mb"].is_u64())
+        .await;
+    assert!(measured["memory_mb"].as_u64().unwrap() > 20, "{measured}");
+    assert!(measured["memory_measured_at"].is_string(), "{measured}");
+    let health = service.get("/health").await.json();
+    assert_ne!(health["chrome"]["memory_mb"], Value::from(0), "{health}");
+    service.stop();
+}
