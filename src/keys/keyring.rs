@@ -1,6 +1,6 @@
 //! The keys of a running service: `API_KEY`, and those of the file as it is now.
 //!
-//! The file is looked at with every request, which costs two microseconds: a key that was added or revoked is so with the
+//! The file is looked at with every request, which costs a microsecond or two: a key that was added or revoked is so with the
 //! next request, and there is no task that could fall behind. It is read only when it has changed.
 //!
 //! Keys are asked for when `API_KEY` is set or the file is there, be it empty, broken or full of expired keys; and once
