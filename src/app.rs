@@ -155,6 +155,7 @@ impl App {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
 
+        registry.begin(&config.autostart, config.restore_sessions);
         let state = http::AppState::new(Arc::clone(&registry), &config);
         let asks_for_key = state.asks_for_key();
         // Whose wrong keys are counted is known by the address.
