@@ -7,6 +7,8 @@
 //!    ▲      ERROR ─Started─▶│                     ▲                     │   └─────Ready───▶ READY
 //!    │        ▲             └────────Linked───────│─────────────────▶   │                    │
 //!    └─Ended──┴─Failed──── from any running state └───────Unlinked──────┴────────────────────┘
+//!
+//!  Restarted: from any running state back to INIT, when another profile has taken the place of a damaged one.
 //! ```
 //!
 //! Not responsible for *when* an event happens (the actor) nor for what the page looks like (`whatsapp`).
