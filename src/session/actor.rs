@@ -13,11 +13,15 @@
 //! a Chrome that is being closed is gone; a session that is not running has no
 //! Chrome (a state that says so is published only after Chrome is gone).
 
+mod again;
+mod opening;
+
 use std::{num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
 
+use opening::NotOpened;
 use tokio::{
     sync::{Semaphore, mpsc},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -26,11 +30,11 @@ use super::{
     ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase,
     Reason, ReasonCode, Recipient, SendError, SendLimits, SessionHandle, SessionState, StartLimits,
     budget::Budget,
-    capacity::{Admitted, Capacity, Starting, Turn},
+    capacity::{Admitted, Capacity, Starting},
     desired::DesiredFile,
     end::End,
     handle::{COMMAND_CAPACITY, Command, LifeCommand, Origin, answer},
-    healing::{Healing, Retry, Rung, Verdict},
+    healing::{Healing, Retry},
     link::LinkNote,
     numbers::Numbers,
     publisher::Publisher,
@@ -41,12 +45,8 @@ use super::{
 use crate::{
     browser::Closed,
     ledger::Ledger,
-    whatsapp::{Driver, FACT_CAPACITY, OpenError},
+    whatsapp::{Driver, FACT_CAPACITY},
 };
-
-/// A start that is past the limit of LAUNCH ends by itself and says what Chrome said; looking for Chrome and closing it come
-/// on top, 20 s and 8.5 s at most. One that is still not back then is called off.
-const LAUNCH_GRACE: Duration = Duration::from_secs(30);
 
 /// What an actor needs.
 #[derive(Debug)]
@@ -95,23 +95,6 @@ pub(super) struct Actor<D: Driver> {
     budget: Budget,
     /// The start that it gives itself, when it is not asked for one before.
     retry: Option<Retry>,
-}
-
-/// A start that ended before there was a page.
-#[derive(Debug)]
-struct NotOpened {
-    end: End,
-    /// The last lines that Chrome printed.
-    chrome_output: Vec<String>,
-}
-
-impl From<End> for NotOpened {
-    fn from(end: End) -> Self {
-        Self {
-            end,
-            chrome_output: Vec::new(),
-        }
-    }
 }
 
 impl<D: Driver> Actor<D> {
@@ -210,37 +193,6 @@ impl<D: Driver> Actor<D> {
                 Command::Page(command) => command.refuse(self.publisher.not_ready()),
             }
         }
-    }
-
-    /// The time has come for the start that it gives itself. `None` when there is no room for it.
-    async fn start_again(&mut self) -> Option<Admitted> {
-        let retry = self.retry.take()?;
-        let Ok(admitted) = self.options.capacity.admit() else {
-            self.wait_for(Healing::postponed(retry, Instant::now()));
-            return None;
-        };
-        if retry.rung == Rung::Snapshot {
-            self.options.safekeeping.fall_back().await;
-        }
-        tracing::info!("starting again by itself");
-        self.publisher.apply(&Event::Started, None);
-        self.publisher.amend(|snapshot| {
-            snapshot.restarts += 1;
-            true
-        });
-        self.budget.on_started();
-        Some(admitted)
-    }
-
-    /// Will start by itself then.
-    fn wait_for(&mut self, retry: Retry) {
-        self.retry = Some(retry);
-        let left = retry.at.saturating_duration_since(Instant::now());
-        let now = jiff::Timestamp::now();
-        self.publisher.amend(|snapshot| {
-            snapshot.retry_at = Some(now.saturating_add(left).unwrap_or(now));
-            true
-        });
     }
 
     async fn disconnect_idle(
@@ -415,88 +367,6 @@ impl<D: Driver> Actor<D> {
         }
     }
 
-    /// Waits for its turn and starts Chrome.
-    async fn opening(
-        &mut self,
-        facts: mpsc::Sender<crate::whatsapp::Fact>,
-        starting: Starting,
-    ) -> Result<(D, Turn), NotOpened> {
-        let call_off = self.options.stop.child_token();
-        let ActorOptions {
-            page,
-            profile,
-            starts,
-            limits,
-            ..
-        } = &self.options;
-        let publisher = &self.publisher;
-        let late = CancellationToken::new();
-        let opening = async {
-            let permit = tokio::select! {
-                biased;
-                () = call_off.cancelled() => return Err(OpenError::Cancelled),
-                permit = Arc::clone(starts).acquire_owned() => permit.map_err(|_closed| OpenError::Cancelled)?,
-            };
-            let turn = starting.take_turn(permit);
-            publisher.reach(Some((Phase::Launch, Some(limits.launch))));
-            let opening = D::open(page, profile, facts, call_off.clone());
-            tokio::pin!(opening);
-            let driver = tokio::select! {
-                opened = &mut opening => opened?,
-                () = sleep(limits.launch + LAUNCH_GRACE) => {
-                    late.cancel();
-                    call_off.cancel();
-                    opening.await?
-                }
-            };
-            Ok((driver, turn))
-        };
-        tokio::pin!(opening);
-
-        let mut asked_to_end = None;
-        let opened = loop {
-            tokio::select! {
-                opened = &mut opening => break opened,
-                // Once it is called off, further commands wait until Chrome is gone.
-                Some(command) = self.commands.recv(), if asked_to_end.is_none() => match command {
-                    Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
-                        self.phone = phone.or(self.phone.take());
-                        answer(reply, Ok(false));
-                    }
-                    Command::Life(LifeCommand::Disconnect { logout: true, reply }) => answer(reply, Err(DisconnectError::NotLinked)),
-                    Command::Life(LifeCommand::Disconnect { logout: false, reply }) => {
-                        call_off.cancel();
-                        asked_to_end = Some(reply);
-                    }
-                    Command::Page(command) => command.refuse(self.publisher.not_ready()),
-                },
-            }
-        };
-        let why = match (opened, asked_to_end) {
-            (Ok(opened), None) => return Ok(opened),
-            (Ok((driver, _turn)), Some(asked)) => {
-                driver.close().await;
-                return Err(End::disconnect(asked).into());
-            }
-            (Err(_), Some(asked)) => return Err(End::disconnect(asked).into()),
-            (Err(why), None) => why,
-        };
-        let reason = match &why {
-            OpenError::Cancelled if late.is_cancelled() => limits.passed(Phase::Launch),
-            OpenError::Cancelled => return Err(End::stopping().into()),
-            OpenError::Scripts(why) => Reason::new(ReasonCode::ScriptsUnreadable, why.as_str()),
-            OpenError::Setup(why) => Reason::new(
-                ReasonCode::ChromeFailed,
-                format!("Chrome came up but could not be set up: {why}; POST /connect tries again"),
-            ),
-            OpenError::Browser(why) => Reason::from_browser(why),
-        };
-        Err(NotOpened {
-            end: End::of(reason),
-            chrome_output: why.chrome_output(),
-        })
-    }
-
     /// Chrome is gone. Publishes the end and answers who asked for it.
     async fn finish(&mut self, mut end: End, closed: Closed) {
         self.options.desired.on_end(end.reason.code).await;
@@ -546,18 +416,6 @@ impl<D: Driver> Actor<D> {
             snapshot.adapter = super::AdapterReport::default();
             true
         });
-    }
-
-    /// What the end of a run means: for the state, for whoever reads why, and for the next run.
-    fn outlook(&mut self, reason: Reason) -> (Event, Reason, Option<Retry>) {
-        let has_lived = self.publisher.state() != SessionState::Init;
-        match self.healing.after(reason.code, has_lived, Instant::now()) {
-            Verdict::Leave => (reason.ending(), reason.with_outlook(false), None),
-            Verdict::Retry(retry) => (Event::Ended, reason.with_outlook(true), Some(retry)),
-            Verdict::GiveUp { times } => {
-                (Event::Failed, Reason::keeps_failing(times, &reason), None)
-            }
-        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! Responsible for answering commands and for driving sends through the page one by one; what the page's [`Standing`]
 //! means, [`Reading`] knows. Lives as long as one page; the actor opens before it and closes after it.
 
+mod mending;
+
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -16,7 +18,7 @@ use super::{
     DisconnectError, DisconnectOutcome, Evidence, EvidenceError, EvidenceFolder, Phase, Reason,
     ReasonCode, Recipient, SessionState, StartLimits,
     actor::ActorOptions,
-    budget::{Budget, Relief},
+    budget::Budget,
     capacity::Turn,
     end::End,
     handle::{Command, LifeCommand, PageCommand, answer},
@@ -256,6 +258,12 @@ impl<'a, D: Driver> Serving<'a, D> {
                 return Some(End::because(ReasonCode::BrowserLost, detail));
             }
             Fact::PageLost(detail) => return self.mend_page(detail),
+            // A start is told by its own navigation.
+            Fact::ErrorPage if !self.timers.has_been_ready() => {}
+            Fact::ErrorPage => {
+                let why = "the page has given way to Chrome's own error page, as without a network";
+                return self.mend_page(why.to_owned());
+            }
             // A start has its own limits, and ways to say what it met instead of WhatsApp Web.
             Fact::PageElsewhere(_) if !self.timers.has_been_ready() => self.on_document(),
             Fact::PageElsewhere(place) => {
@@ -263,64 +271,6 @@ impl<'a, D: Driver> Serving<'a, D> {
             }
         }
         None
-    }
-
-    /// The page of a session that could send is of no use any more: loads it anew, or ends the session if that is not to be
-    /// tried (again).
-    fn mend_page(&mut self, why: String) -> Option<End> {
-        let now = Instant::now();
-        if !self.timers.has_been_ready() || !self.healing.reloads(now) {
-            return Some(End::because(ReasonCode::PageLost, why));
-        }
-        self.load_anew(ReasonCode::PageLost, &why, now);
-        None
-    }
-
-    fn load_anew(&mut self, code: ReasonCode, why: &str, now: Instant) {
-        tracing::warn!(
-            session.reason = code.as_str(),
-            "loading the page anew: {why}"
-        );
-        let detail = format!("{why}; the page is being loaded anew");
-        self.publisher
-            .apply(&Event::Unready, Some(Reason::new(code, detail)));
-        self.publisher.amend(|snapshot| {
-            snapshot.reloads += 1;
-            true
-        });
-        self.healing.on_ready(false, now);
-        self.sending.refuse_waiting();
-        self.timers.on_reload(now);
-        let driver = self.driver;
-        let reload = async move { Answer::Reloaded(driver.reload().await) };
-        self.calls.push(reload.boxed());
-    }
-
-    /// Does what is due for a session that takes too much memory, at a moment when that disturbs no send.
-    fn relieve(&mut self, now: Instant) -> Option<End> {
-        if self.budget.is_hopeless(now) {
-            tracing::warn!(
-                "the session needs more memory than SESSION_MEMORY_MB allows, also with a new Chrome: raise it"
-            );
-        }
-        let due = self.budget.due(now)?;
-        let is_the_moment = if due.is_urgent {
-            !self.sending.is_under_way()
-        } else {
-            self.sending.is_idle()
-        };
-        if self.publisher.state() != SessionState::Ready || !is_the_moment {
-            return None;
-        }
-        self.budget.on_relieved(due.relief, now);
-        let why = "Chrome has taken more memory than SESSION_MEMORY_MB allows for a minute";
-        match due.relief {
-            Relief::Reload => {
-                self.load_anew(ReasonCode::MemoryExceeded, why, now);
-                None
-            }
-            Relief::Restart => Some(End::because(ReasonCode::MemoryExceeded, why)),
-        }
     }
 
     fn on_standing(&mut self, standing: Standing) -> Option<End> {
@@ -497,16 +447,6 @@ impl<'a, D: Driver> Serving<'a, D> {
             }
         }
         None
-    }
-
-    fn on_pinged(&mut self, result: Result<(), Silence>) -> Option<End> {
-        match result {
-            Ok(()) => None,
-            // While it is loaded anew, that has its own limit.
-            Err(Silence::Page(_)) if self.timers.is_reloading() => None,
-            Err(Silence::Page(why)) => self.mend_page(why),
-            Err(Silence::Chrome(why)) => Some(End::because(ReasonCode::BrowserLost, why)),
-        }
     }
 
     fn refuse_logouts(&mut self, why: &str) {

@@ -112,6 +112,8 @@ pub enum Fact {
     BrowserLost(String),
     /// The page crashed.
     PageLost(String),
+    /// Chrome shows its own error page, as without a network.
+    ErrorPage,
     /// The page shows something else than WhatsApp Web: what, without anything that may be secret.
     PageElsewhere(String),
 }

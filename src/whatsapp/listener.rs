@@ -199,9 +199,7 @@ impl Listener {
             return None;
         }
         if frame.unreachable_url.is_some() {
-            return Some(Fact::PageElsewhere(
-                "Chrome's own error page, as without a network".to_owned(),
-            ));
+            return Some(Fact::ErrorPage);
         }
         let site = site_of(&frame.url);
         if site == self.home {
