@@ -3,13 +3,17 @@
 //! Responsible for what one transaction does, and for refusing to write where it would not last: into a file that has been
 //! moved away, into a folder that must not be written. Blocks; [`keeper`](super::keeper) calls it from where that may be.
 
-use jiff::Timestamp;
-use rusqlite::Connection;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     LedgerOptions, Record, Step,
     keeper::Request,
-    store::{self, Commit, Entered, Store, StoreError},
+    store::{
+        self, Commit, File, Store, StoreError,
+        sends::{self, Entered},
+    },
 };
 
 /// News of a send that is not on disk yet: whose, what, and when it happened.
@@ -68,7 +72,7 @@ impl Disk {
         batch: &[Request],
         now: Timestamp,
     ) -> Result<Vec<Outcome>, StoreError> {
-        let keys_since = store::before(now, self.options.idempotency);
+        let keys_since = before(now, self.options.idempotency);
         let keeps_texts = !self.options.retention.is_zero();
         let mut backlog = backlog.into_iter().peekable();
         // News that could not be written has been told long since.
@@ -88,7 +92,7 @@ impl Disk {
         }
         let outcomes = store.transact(commit, |file| {
             for News { key, step, at } in backlog {
-                store::advance(file, key, step, keeps_texts, *at)?;
+                sends::advance(file, key, step, keeps_texts, *at)?;
             }
             batch
                 .iter()
@@ -108,11 +112,11 @@ impl Disk {
             idempotency,
             ..
         } = self.options;
-        let texts_until = store::before(now, retention);
-        let sends_until = store::before(now, retention.max(idempotency));
+        let texts_until = before(now, retention);
+        let sends_until = before(now, retention.max(idempotency));
         let mut store = self.take_store()?;
         let removed = store.transact(Commit::Synced, |file| {
-            store::forget(file, texts_until, sends_until)
+            sends::forget(file, texts_until, sends_until)
         })?;
         self.store = Some(store);
         self.has_stale_texts |= removed;
@@ -154,7 +158,7 @@ impl Disk {
     fn open(&mut self) -> Result<Store, StoreError> {
         let mut store = Store::open(&self.options.folder)?;
         if !self.has_recovered {
-            let recover = |file: &Connection| store::recover(file, Timestamp::now());
+            let recover = |file: &File| sends::recover(file, Timestamp::now());
             let left = store.transact(Commit::Synced, recover)?;
             if left > 0 {
                 tracing::warn!(
@@ -175,21 +179,27 @@ impl Outcome {
 }
 
 fn serve_one(
-    file: &Connection,
+    file: &File,
     request: &Request,
     keys_since: Timestamp,
     keeps_texts: bool,
     now: Timestamp,
 ) -> Result<Outcome, StoreError> {
     Ok(match request {
-        Request::Known { new, .. } => Outcome::Known(store::known(file, new, keys_since)?),
-        Request::Accept { new, .. } => Outcome::Entered(store::enter(file, new, keys_since, now)?),
+        Request::Known { new, .. } => Outcome::Known(sends::known(file, new, keys_since)?),
+        Request::Accept { new, .. } => Outcome::Entered(sends::enter(file, new, keys_since, now)?),
         Request::Advance { key, step, .. } => {
-            Outcome::Advanced(store::advance(file, key, step, keeps_texts, now)?)
+            Outcome::Advanced(sends::advance(file, key, step, keeps_texts, now)?)
         }
-        Request::Open { session, .. } => Outcome::Many(store::open_sends(file, session)?),
-        Request::Find { id, .. } => Outcome::One(store::find(file, id)?),
-        Request::List { query, .. } => Outcome::Many(store::list(file, query)?),
+        Request::Open { session, .. } => Outcome::Many(sends::open_sends(file, session)?),
+        Request::Find { id, .. } => Outcome::One(sends::find(file, id)?),
+        Request::List { query, .. } => Outcome::Many(sends::list(file, query)?),
         Request::Close { .. } => Outcome::Nothing,
     })
+}
+
+/// `age` before `now`; the beginning of time where that does not exist.
+fn before(now: Timestamp, age: Duration) -> Timestamp {
+    let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
+    now.checked_sub(age).unwrap_or(Timestamp::MIN)
 }

@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     Accepted, Followed, LedgerError, LedgerOptions, NewSend, Query, Record, Step,
     disk::{Disk, News, Outcome},
-    store::{Entered, StoreError},
+    store::{StoreError, sends::Entered},
 };
 
 /// Requests that share a transaction; a commit takes as long for many as for one.

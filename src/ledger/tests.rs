@@ -1,5 +1,6 @@
 //! The ledger on a real file. What a killed service leaves is what a keeper that was dropped in mid-life leaves.
 
+mod age;
 mod lasting;
 
 use super::*;

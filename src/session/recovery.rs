@@ -2,11 +2,15 @@
 //!
 //! A send that a page may have is looked up in WhatsApp's own store by its id. Found: its acknowledgement is waited for,
 //! as WhatsApp sends by itself what its queue holds. Absent: it waits again, under the same id, so that even a copy that
-//! has slipped through is one message. No adapter can tell: it is unknown, and said to be.
+//! has slipped through is one message. No adapter can tell, or none has told for long: it is unknown, and said to be.
 //!
 //! Pure: does nothing itself, knows no time but what it is given.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -25,18 +29,30 @@ const MAX_TRIES: u8 = 3;
 /// What could not be looked up is tried again after this, once each time, and whenever the page becomes ready anew.
 const AGAIN: Duration = Duration::from_secs(60);
 
+/// A page that has let a send unanswered so often, for some ten minutes, is one that never answers, as a build that has lost
+/// the function for it: nobody can find out then. An acknowledgement that still comes makes it known after all.
+const MAX_ROUNDS: u8 = 10;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
     open: VecDeque<Arc<Record>>,
     /// The first of `open` is being looked up.
     is_asking: bool,
+    /// How often the first of `open` may be asked about in vain, and how often it has been.
+    max_tries: u8,
     tries: u8,
     retry_at: Option<Instant>,
     /// When those that could not be looked up are to be read from the ledger again.
     again_at: Option<Instant>,
     /// They are being read for that.
     is_again: bool,
+    /// The page has answered since they were read.
+    has_answered: bool,
+    /// How many rounds each has been open without an answer.
+    rounds: HashMap<String, u8>,
+    /// The one that ended the last round: the others come before it in the next.
+    unanswered: Option<String>,
     notes: Vec<(String, Step)>,
 }
 
@@ -59,9 +75,10 @@ impl Recovery {
         outbox: &mut Outbox,
     ) {
         let asked = self.is_asking.then(|| self.open.pop_front()).flatten();
-        self.open = asked.into_iter().collect();
+        self.open = asked.iter().cloned().collect();
         let is_again = std::mem::take(&mut self.is_again);
-        self.tries = if is_again { MAX_TRIES - 1 } else { 0 };
+        self.max_tries = if is_again { 1 } else { MAX_TRIES };
+        (self.tries, self.has_answered) = (0, false);
         (self.retry_at, self.again_at) = (None, None);
         for record in records {
             let is_asked = self.open.front().is_some_and(|open| open.key == record.key);
@@ -105,6 +122,16 @@ impl Recovery {
                 ) => {}
             }
         }
+        let is_open = |key: &String| self.open.iter().any(|record| record.key == *key);
+        self.rounds.retain(|key, _| is_open(key));
+        let last = self.unanswered.take();
+        let last = self
+            .open
+            .iter()
+            .position(|record| Some(&record.key) == last.as_ref());
+        if let Some(last) = last.filter(|_| asked.is_none()) {
+            self.open.rotate_left(last + 1);
+        }
     }
 
     /// The device is not linked any more: WhatsApp's queue, and with it all that could be looked up, is gone.
@@ -128,7 +155,9 @@ impl Recovery {
             if let Some(message_id) = record.message_id.clone() {
                 self.is_asking = true;
                 self.retry_at = None;
-                return Some(LookUp { message_id });
+                let key = record.wa_key.as_ref().unwrap_or(&record.key);
+                let key = key.clone();
+                return Some(LookUp { message_id, key });
             }
             // The page chose the id, and did not live to tell it.
             let key = record.key.clone();
@@ -154,14 +183,12 @@ impl Recovery {
             self.tries += 1;
             self.retry_at = Some(now + RETRY);
             tracing::debug!(error = why, "a send could not be looked up: {why}");
-            if self.tries >= MAX_TRIES {
-                self.open.clear();
-                self.retry_at = None;
-                self.again_at = Some(now + AGAIN);
+            if self.tries >= self.max_tries {
+                self.end_round(why, now);
             }
             return;
         }
-        self.tries = 0;
+        (self.tries, self.has_answered) = (0, true);
         let Some(record) = self.open.pop_front() else {
             return;
         };
@@ -188,6 +215,28 @@ impl Recovery {
             }
             Err(LookUpError::NoAdapter(why) | LookUpError::NoAnswer(why)) => {
                 self.note(key, Step::Unknown(why));
+            }
+        }
+    }
+
+    /// The page does not answer: what is open does not hold up anything any longer, and is asked about again later.
+    fn end_round(&mut self, why: &str, now: Instant) {
+        self.retry_at = None;
+        self.again_at = Some(now + AGAIN);
+        self.unanswered = self.open.front().map(|record| record.key.clone());
+        // A page that answers for others has none for the first one only.
+        let count = if self.has_answered {
+            1
+        } else {
+            self.open.len()
+        };
+        for record in std::mem::take(&mut self.open).into_iter().take(count) {
+            let rounds = self.rounds.entry(record.key.clone()).or_default();
+            *rounds += 1;
+            if *rounds >= MAX_ROUNDS {
+                self.rounds.remove(&record.key);
+                let detail = format!("WhatsApp Web did not say whether it has it: {why}");
+                self.note(&record.key, Step::Unknown(detail));
             }
         }
     }

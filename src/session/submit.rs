@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    NumberCheck, Recipient, SendError, SendRequest, Sent, SessionHandle,
+    NumberCheck, Recipient, SendError, SendRequest, Sent, SessionHandle, SessionState,
     handle::{Command, PageCommand},
     publisher::not_ready,
 };
@@ -32,10 +32,7 @@ impl SessionHandle {
     pub async fn send(&self, request: SendRequest) -> Result<Sent, SendError> {
         let deadline = request.waits.then(|| Instant::now() + self.limits.wait);
         let new = self.written_down(request);
-        let accepted = match self.ledger.known(&new).await? {
-            Some(known) => known,
-            None => self.accept(new, deadline).await?,
-        };
+        let accepted = self.accept_once(new, deadline).await?;
         let (followed, is_repeated) = match accepted {
             Accepted::New(followed) => (followed, false),
             Accepted::Known(followed) => (followed, true),
@@ -71,6 +68,26 @@ impl SessionHandle {
             .is_err()
         {
             tracing::debug!("a cancelled send stays in the queue until its turn");
+        }
+    }
+
+    /// A session that is up finds a repetition out while it writes the send down; for another one it is looked for first,
+    /// as it takes nothing new.
+    async fn accept_once(
+        &self,
+        new: NewSend,
+        deadline: Option<Instant>,
+    ) -> Result<Accepted, SendError> {
+        if self.snapshot().state == SessionState::Ready {
+            match self.accept(new.clone(), deadline).await {
+                // It has ended in this moment.
+                Err(SendError::NotReady { .. } | SendError::ShuttingDown) => {}
+                accepted => return accepted,
+            }
+        }
+        match self.ledger.known(&new).await? {
+            Some(known) => Ok(known),
+            None => self.accept(new, deadline).await,
         }
     }
 

@@ -65,7 +65,7 @@ pub trait Driver: Send + Sync + Sized + 'static {
         look_up: &LookUp,
     ) -> impl Future<Output = Result<Option<i32>, LookUpError>> + Send;
 
-    /// Makes ready to send: the recipient is looked up and the message gets its full id. Sends nothing.
+    /// Makes ready to send: the recipient is looked up, unless it is familiar, and the message gets its full id. Sends nothing.
     fn prepare(
         &self,
         outgoing: &Outgoing,
@@ -263,8 +263,10 @@ impl fmt::Debug for Prepared {
 /// A message that may be in WhatsApp's own store. Its `Debug` shows no number.
 #[derive(Clone)]
 pub struct LookUp {
-    /// Its full id.
+    /// Its full id, as it was handed over. A chat that moves to another address changes it.
     pub message_id: String,
+    /// Its inner id, which stays.
+    pub key: String,
 }
 
 impl fmt::Debug for LookUp {
@@ -355,8 +357,8 @@ pub enum HandOverError {
     /// The page is between two documents, and took nothing: the same may go well in a moment.
     #[error("{0}; nothing was sent")]
     Interrupted(String),
-    /// The page took nothing, and another adapter has made the message ready instead.
-    #[error("another adapter is to do it")]
+    /// The page took nothing, and the message has been made ready anew: by another adapter, or for another address.
+    #[error("it has been made ready anew")]
     Passed(Prepared),
     /// No answer, or one that leaves it open.
     #[error("{0}")]

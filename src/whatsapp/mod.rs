@@ -14,6 +14,7 @@ mod console;
 mod cover;
 mod driver;
 mod evidence;
+mod familiar;
 mod input;
 mod listener;
 mod page;

@@ -30,6 +30,7 @@ use super::{
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
     evidence::Witness,
+    familiar::Familiar,
     input::{Point, click},
     listener::{self, Ears, Peers},
     pairing,
@@ -86,6 +87,7 @@ pub struct WhatsAppPage {
     /// In the order in which they are tried.
     adapters: Vec<AdapterName>,
     standing: watch::Receiver<Standing>,
+    familiar: Familiar,
     away: Away,
     witness: Witness,
     verdicts: mpsc::Sender<Verdict>,
@@ -136,6 +138,7 @@ impl Driver for WhatsAppPage {
                 url: settings.url.clone(),
                 adapters: settings.adapters.clone(),
                 standing,
+                familiar: Familiar::default(),
                 away,
                 witness,
                 verdicts,
@@ -282,6 +285,7 @@ impl WhatsAppPage {
             page: self.browser.page(),
             away: &self.away,
             standing: &self.standing,
+            familiar: &self.familiar,
             verdicts: &self.verdicts,
         }
     }

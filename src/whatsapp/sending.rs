@@ -16,6 +16,7 @@ use super::{
     AdapterName, HandOverError, Handed, LookUp, LookUpError, Outgoing, PrepareError, Prepared,
     Standing,
     bridge::{self, CALL_TIMEOUT, CallError, INTERRUPTED, NO_ANSWER, NOT_LOADED},
+    familiar::Familiar,
     typing::{Away, Mistyped, Typing},
 };
 
@@ -31,6 +32,9 @@ const WA_JS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The page has no way to look a message up.
 const NO_LOOK_UP: &str = "NO_LOOK_UP";
+
+/// The chat has another address by now.
+const MOVED: &str = "MOVED";
 
 /// Verdicts that may wait for the listener, which takes each at once; one too many is given again by the next send.
 pub(super) const VERDICT_CAPACITY: usize = 16;
@@ -52,6 +56,7 @@ pub(super) struct Sending<'a> {
     pub(super) page: &'a Page,
     pub(super) away: &'a Away,
     pub(super) standing: &'a watch::Receiver<Standing>,
+    pub(super) familiar: &'a Familiar,
     pub(super) verdicts: &'a mpsc::Sender<Verdict>,
 }
 
@@ -65,17 +70,26 @@ enum Outcome {
     },
     /// The page is between two documents, and has taken nothing.
     Interrupted(String),
+    /// The chat has another address than the message was made ready for, and the page has taken nothing.
+    Moved(String),
     Unknown(String),
 }
 
 impl Sending<'_> {
-    /// Lets the first adapter that can make the message ready do so.
+    /// Lets the first adapter that can make the message ready do so. Where the first one has done it for this chat before, it
+    /// need not be asked.
     pub(super) async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
         let mut standing = self.standing.clone();
         let is_decided = |standing: &Standing| !standing.undecided || !standing.is_last_resort();
         // Whatever it comes to, the senders of that moment try.
         drop(timeout(WA_JS_TIMEOUT, standing.wait_for(is_decided)).await);
-        self.prepare_by(self.senders(), outgoing).await
+        let senders = self.senders();
+        if let (Some(&first), Some(chat)) = (senders.first(), &outgoing.chat)
+            && let Some(prepared) = self.familiar.prepare(first, chat, &outgoing.key)
+        {
+            return Ok(prepared);
+        }
+        self.prepare_by(senders, outgoing).await
     }
 
     /// Lets the adapter that made the message ready hand it over. When it takes nothing, one behind it makes the message
@@ -89,6 +103,7 @@ impl Sending<'_> {
         let senders = self.senders();
         let (refused, is_own) = match self.hand_over_by(prepared, outgoing).await {
             Outcome::Handed(handed) => {
+                self.familiar.learn(prepared, &outgoing.key);
                 if self.standing.borrow().failing.contains(&adapter) {
                     self.judge(Verdict::Worked { adapter });
                 }
@@ -96,7 +111,12 @@ impl Sending<'_> {
             }
             Outcome::Unknown(why) => return Err(HandOverError::Unknown(why)),
             Outcome::Interrupted(why) => return Err(HandOverError::Interrupted(why)),
+            // The page was not asked this time.
+            Outcome::Moved(_) if self.familiar.forget(&prepared.chat) => {
+                return Err(self.make_ready_anew(senders, outgoing).await);
+            }
             Outcome::Refused { why, is_own } => (why, is_own),
+            Outcome::Moved(why) => (why, false),
         };
         let rest = if is_own {
             self.pass_over(adapter, &refused, &senders).await
@@ -113,6 +133,19 @@ impl Sending<'_> {
                 Err(HandOverError::Passed(next))
             }
             Err(_) => Err(HandOverError::NotHanded(refused)),
+        }
+    }
+
+    /// Asks about a chat that is not where it was.
+    async fn make_ready_anew(
+        &self,
+        senders: Vec<AdapterName>,
+        outgoing: &Outgoing,
+    ) -> HandOverError {
+        match self.prepare_by(senders, outgoing).await {
+            Ok(next) => HandOverError::Passed(next),
+            Err(PrepareError::Interrupted(why)) => HandOverError::Interrupted(why),
+            Err(why) => HandOverError::NotHanded(why.to_string()),
         }
     }
 
@@ -154,7 +187,8 @@ impl Sending<'_> {
         }
         let (mut refusals, mut is_blind) = (Vec::new(), true);
         for &adapter in adapters.iter().filter(|name| **name != AdapterName::Dom) {
-            let argument = json!({ "message_id": look_up.message_id });
+            let LookUp { message_id, key } = look_up;
+            let argument = json!({ "message_id": message_id, "key": key });
             let found =
                 bridge::call_within(self.page, adapter, "lookUp", &argument, LOOK_UP_TIMEOUT);
             match found.await {
@@ -286,7 +320,12 @@ impl Sending<'_> {
                 Err(Mistyped::InDoubt(why)) => Outcome::Unknown(why),
             };
         }
-        let argument = json!({ "key": outgoing.key, "chat": prepared.chat, "body": outgoing.body });
+        let argument = json!({
+            "key": outgoing.key,
+            "chat": prepared.chat,
+            "message_id": prepared.message_id,
+            "body": outgoing.body,
+        });
         let handed =
             bridge::call_within(self.page, adapter, "handOver", &argument, CALL_TIMEOUT).await;
         match handed {
@@ -295,6 +334,7 @@ impl Sending<'_> {
                 Outcome::Unknown(why.detail)
             }
             Err(why) if why.code == NOT_LOADED => Outcome::Interrupted(why.detail),
+            Err(why) if why.code == MOVED => Outcome::Moved(why.detail),
             // The recipient is known by now and a text is only a text: what the page throws is about the call.
             Err(why) => Outcome::Refused {
                 is_own: ["MISFIT", "PAGE_ERROR", "NOT_HANDED"].contains(&why.code.as_str()),

@@ -9,6 +9,7 @@ use crate::support::{Answer, Service, answer};
 
 mod disk;
 mod messages;
+mod moved;
 mod queue;
 
 const TO: &str = "5491158254201";

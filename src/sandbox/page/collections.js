@@ -111,7 +111,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   const { Msg } = require('WAWebMsgModel');
   const { createWid } = require('WAWebWidFactory');
   const MsgKey = importDefault('WAWebMsgKey');
-  const { lidPnCache } = require('WAWebApiContact');
+  const { lidPnCache, getCurrentLid, learn } = require('WAWebApiContact');
   const storage = require('SandboxStorage');
   const link = require('SandboxLink');
 
@@ -138,7 +138,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
 
   const flat = (msg) => ({
     key: msg.id.toString(), rank: msg.rank, remote: String(msg.id.remote), id: msg.id.id, fromMe: msg.id.fromMe, body: msg.body,
-    t: msg.t, ack: msg.ack, from: String(msg.from), to: String(msg.to),
+    t: msg.t, ack: msg.ack, from: String(msg.from), to: String(msg.to), lid: (getCurrentLid(msg.id.remote) || {}).user,
   });
   const save = (msg) => storage.writeMessage(flat(msg));
 
@@ -158,9 +158,27 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   /** Own messages whose receipts are still to come, and which are in storage only, by their inner ids. */
   const dormant = new Map();
 
+  /** A build whose chats are by LID moves those that were by number, with all their messages, whose keys change with it. */
+  async function move(message) {
+    const { fromMe, id, lid } = message;
+    const [me, remote] = [link.state.lid, createWid(lid + '@lid')];
+    const [from, to] = (fromMe ? [me, remote] : [remote, me]).map(String);
+    const moved = { ...message, key: new MsgKey({ fromMe, remote, id }).toString(), remote: String(remote), from, to };
+    await storage.moveMessage(message.key, moved);
+    return moved;
+  }
+
+  /** All messages, and with them who is who. */
+  async function readAll() {
+    const kept = await storage.readMessages();
+    for (const { remote, lid } of kept) if (lid && remote.endsWith('@c.us')) learn(createWid(remote).user, lid);
+    const stays = ({ remote, lid }) => !sandboxPage.faults.lid_chats || !lid || remote.endsWith('@lid');
+    return Promise.all(kept.map((message) => (stays(message) ? message : move(message))));
+  }
+
   /** Puts back what the page needs before anybody looks: what was not sent yet, and the last message of each chat. */
   async function restore() {
-    const kept = await storage.readMessages();
+    const kept = await readAll();
     kept.sort((a, b) => a.rank - b.rank);
     const last = new Map(kept.map((message) => [message.remote, message]));
     const isUnsent = ({ fromMe, ack }) => fromMe && ack === 0;

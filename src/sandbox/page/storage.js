@@ -42,6 +42,11 @@ sandboxPage.define('SandboxStorage', (global, require, importDefault, importName
     readMessage: (key) => transact(['messages'], 'readonly', (t) => t.objectStore('messages').get(key)),
     readMessages: () => transact(['messages'], 'readonly', (t) => t.objectStore('messages').getAll()),
     writeMessage: (message) => transact(['messages'], 'readwrite', (t) => { t.objectStore('messages').put(message); }),
+    /** Replaces a message by what it has become, under another key. */
+    moveMessage: (key, message) => transact(['messages'], 'readwrite', (t) => {
+      t.objectStore('messages').delete(key);
+      t.objectStore('messages').put(message);
+    }),
     /** Forgets everything, as a logout does. */
     forget: () => transact(['link', 'messages'], 'readwrite', (t) => {
       t.objectStore('link').clear();

@@ -163,3 +163,89 @@ fn an_answer_is_taken_for_the_send_that_was_asked_about() {
     assert!(matches!(&noted(&mut recovery)[..], [(key, Step::Acknowledged(2))] if key == "3EB01"));
     assert!(recovery.is_pending());
 }
+
+/// Reads the ledger again when that is due, and answers what is asked of the page until nothing is.
+fn round(
+    recovery: &mut Recovery,
+    records: &[Record],
+    now: &mut Instant,
+    answer: impl Fn(&str) -> Result<Option<i32>, LookUpError>,
+) -> Vec<String> {
+    let (mut outbox, mut asked) = (outbox(), Vec::new());
+    let records = records.iter().cloned().map(Arc::new).collect();
+    recovery.begin(records, ACCOUNT, &mut outbox);
+    while recovery.is_pending() {
+        if let Some(LookUp { key, .. }) = recovery.next(*now) {
+            recovery.on_looked_up(answer(&key), &mut outbox, *now);
+            asked.push(key);
+        }
+        *now += RETRY;
+    }
+    *now += AGAIN;
+    recovery.is_due_again(*now);
+    asked
+}
+
+fn silence(_key: &str) -> Result<Option<i32>, LookUpError> {
+    Err(LookUpError::NoAnswer("it has lost the function".to_owned()))
+}
+
+#[test]
+fn a_page_that_never_answers_leaves_a_send_unknown_in_the_end_and_not_before() {
+    let (mut recovery, mut now) = (Recovery::default(), Instant::now());
+    let began = now;
+    let open = [handed(1), handed(2)];
+    for _ in 1..MAX_ROUNDS {
+        round(&mut recovery, &open, &mut now, silence);
+        assert!(noted(&mut recovery).is_empty());
+    }
+    assert!(now - began > Duration::from_secs(500));
+    round(&mut recovery, &open, &mut now, silence);
+    let notes = noted(&mut recovery);
+    assert!(
+        matches!(&notes[..], [(one, Step::Unknown(_)), (other, Step::Unknown(_))] if one != other),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn a_send_that_the_page_does_not_answer_for_stands_in_nobodys_way_and_is_unknown_alone() {
+    let (mut recovery, mut now) = (Recovery::default(), Instant::now());
+    let (bad, good) = (handed(1), handed(2));
+    let but_the_first = |key: &str| {
+        if key == "3EB01" {
+            silence(key)
+        } else {
+            Ok(Some(1))
+        }
+    };
+    let first = [bad.clone(), good.clone()];
+    assert_eq!(
+        round(&mut recovery, &first, &mut now, but_the_first),
+        ["3EB01"; 3],
+        "nothing is known of the other yet"
+    );
+    assert_eq!(
+        round(&mut recovery, &first, &mut now, but_the_first),
+        ["3EB02", "3EB01"]
+    );
+    let notes = noted(&mut recovery);
+    assert!(
+        matches!(&notes[..], [(key, Step::Acknowledged(1))] if key == "3EB02"),
+        "{notes:?}"
+    );
+    for _ in 2..MAX_ROUNDS {
+        assert!(noted(&mut recovery).is_empty());
+        // Each time another one is in doubt, which the page answers for.
+        let open = [bad.clone(), good.clone()];
+        round(&mut recovery, &open, &mut now, but_the_first);
+        recovery
+            .notes
+            .retain(|(_, step)| !matches!(step, Step::Acknowledged(_)));
+    }
+    let notes = noted(&mut recovery);
+    assert!(
+        matches!(&notes[..], [(key, Step::Unknown(_))] if key == "3EB01"),
+        "{notes:?}"
+    );
+}

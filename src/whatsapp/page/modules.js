@@ -5,7 +5,7 @@
 (function modules(say, shared) {
   "use strict";
 
-  const { TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME, PAIRING_ERRORS, PAIRING_OVER } = shared;
+  const { TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME, PAIRING_ERRORS, PAIRING_OVER, findMessage } = shared;
 
   // What we call -> where it lives: [module, export], or [module] for a module's default export.
   const NAMES = {
@@ -253,6 +253,12 @@
     return { to, from, id: new found.MsgKey({ from, to, id: key, selfDir: "out" }) };
   };
 
+  // The address of a chat as it is now: it may have moved from a number to a LID. Makes the chat if there is none.
+  const latestChat = async (wid) => {
+    const latest = await found.findOrCreateLatestChat(wid);
+    return String((latest?.chat ?? latest)?.id ?? wid);
+  };
+
   return {
     // {to: digits} -> {chat}, null when the number is not on WhatsApp.
     async checkNumber({ to }) {
@@ -260,13 +266,12 @@
       return { chat: (await widOf(to))?.toString() ?? null };
     },
 
-    // {message_id} -> {ack}, null when WhatsApp's store does not have it. The collection holds what was looked at lately;
-    // the rest is asked of the page's database (whatsapp-web.js 1.34 finds messages so).
-    async lookUp({ message_id: id }) {
+    // {message_id, key} -> {ack}, null when WhatsApp's store does not have it.
+    async lookUp({ message_id, key }) {
       mustBeLoaded();
-      const { Messages } = found;
-      if (typeof Messages.getMessagesById !== "function") throw failure("NO_LOOK_UP", "MsgCollection.getMessagesById is missing");
-      const message = Messages.get(id) ?? (await Messages.getMessagesById([id]))?.messages?.[0];
+      const from = found.getMaybeMePnUser() ?? found.getMaybeMeLidUser();
+      const idIn = (chat) => new found.MsgKey({ from, to: found.createWid(chat), id: key, selfDir: "out" }).toString();
+      const message = await findMessage(found.Messages, found.Chats, { message_id, key }, idIn);
       return { ack: message ? message.ack ?? 0 : null };
     },
 
@@ -275,18 +280,19 @@
       mustBeLoaded();
       const wid = known ? found.createWid(known) : await widOf(to);
       if (!wid) throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
-      const latest = await found.findOrCreateLatestChat(wid);
-      const chat = String((latest?.chat ?? latest)?.id ?? wid);
+      const chat = await latestChat(wid);
       // `_serialized` is gone since build 2.3000.1042401057; toString stays.
       return { message_id: keyOf({ key, chat }).id.toString(), chat };
     },
 
-    // {key, chat, body} -> {key, message_id}. Throws only while certainly nothing was handed over.
-    async handOver({ key, chat, body }) {
+    // {key, chat, message_id, body} -> {key, message_id}. Throws only while certainly nothing was handed over. Takes nothing
+    // under another id than the one given: the service may have made it without asking.
+    async handOver({ key, chat, message_id, body }) {
       mustBeLoaded();
       const { to, from, id } = keyOf({ key, chat });
+      if (id.toString() !== message_id || (await latestChat(to)) !== chat) throw failure("MOVED", "the chat has another address by now");
       // Some builds answer a plain {id} instead of the chat itself: the collection has the real one.
-      const model = found.Chats.get(to) ?? (await found.findOrCreateLatestChat(to), found.Chats.get(to));
+      const model = found.Chats.get(to);
       if (!model) throw failure("NO_CHAT", "WhatsApp gave no chat for this number");
       const message = {
         ...found.getEphemeralFields(model),

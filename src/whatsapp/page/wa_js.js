@@ -7,7 +7,7 @@
 (function waJs(say, shared) {
   "use strict";
 
-  const { TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME, PAIRING_ERRORS, PAIRING_OVER } = shared;
+  const { TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME, PAIRING_ERRORS, PAIRING_OVER, findMessage } = shared;
 
   // wa-js pins what it does not find (before 4.5.0) or gives up after 750 ms (since): it must not come before these.
   const NEEDED = ["WAWebSocketModel", "WAWebStreamModel", "WAWebCmd", "WAWebConnModel", "WAWebMsgCollection"];
@@ -252,6 +252,20 @@
   };
   const keyOf = ({ to, from }, key) => new (WPP().whatsapp.MsgKey)({ from, to, id: key, selfDir: "out" });
 
+  // The address of a chat as it is now: it may have moved from a number to a LID. Makes the chat if there is none.
+  const latestChat = async (wid) => {
+    const { whatsapp, chat: chats } = WPP();
+    try {
+      return (await chats.find(wid)).id.toString();
+    } catch (error) {
+      // Some builds answer a plain {id}, which wa-js takes for nothing: the collection has the chat all the same.
+      const model = whatsapp.ChatStore.get(wid);
+      if (!model && error instanceof TypeError) throw error;
+      if (!model) throw failure("NO_CHAT", `wa-js gave no chat for this number: ${textOf(error)}`);
+      return model.id.toString();
+    }
+  };
+
   // Before 4.4.0 wa-js addresses the sender by number in every chat; in one by LID it has to be told better.
   const addressesSenderByNumber = () => {
     const [major, minor] = WPP().version.split(".").map(Number);
@@ -305,38 +319,32 @@
       return { chat: (await widOf(to))?.toString() ?? null };
     },
 
-    // {message_id} -> {ack}, null when WhatsApp's store does not have it. Not WPP.chat.getMessageById: it throws for
+    // {message_id, key} -> {ack}, null when WhatsApp's store does not have it. Not WPP.chat.getMessageById: it throws for
     // "not there" and for "could not look" alike.
-    async lookUp({ message_id: id }) {
-      const { MsgStore } = ready().whatsapp;
-      if (typeof MsgStore.getMessagesById !== "function") throw failure("NO_LOOK_UP", "WPP.whatsapp.MsgStore.getMessagesById is missing");
-      const message = MsgStore.get(id) ?? (await MsgStore.getMessagesById([id]))?.messages?.[0];
+    async lookUp({ message_id, key }) {
+      const { MsgStore, ChatStore, UserPrefs, WidFactory } = ready().whatsapp;
+      const from = UserPrefs.getMaybeMePnUser() ?? UserPrefs.getMaybeMeLidUser();
+      const idIn = (chat) => keyOf({ to: WidFactory.createWid(chat), from }, key).toString();
+      const message = await findMessage(MsgStore, ChatStore, { message_id, key }, idIn);
       return { ack: message ? message.ack ?? 0 : null };
     },
 
     // {key, to: digits, chat: known or null} -> {message_id, chat}. Looks up, sends nothing.
     async prepare({ key, to, chat: known }) {
-      const { whatsapp, chat: chats } = ready();
+      const { whatsapp } = ready();
       const wid = known ? whatsapp.WidFactory.createWid(known) : await widOf(to);
       if (!wid) throw failure("NOT_ON_WHATSAPP", "the number is not on WhatsApp");
-      let model;
-      try {
-        model = await chats.find(wid);
-      } catch (error) {
-        // Some builds answer a plain {id}, which wa-js takes for nothing: the collection has the chat all the same.
-        model = whatsapp.ChatStore.get(wid);
-        if (!model && error instanceof TypeError) throw error;
-        if (!model) throw failure("NO_CHAT", `wa-js gave no chat for this number: ${textOf(error)}`);
-      }
-      const chat = model.id.toString();
+      const chat = await latestChat(wid);
       return { message_id: keyOf(addressed(chat), key).toString(), chat };
     },
 
-    // {key, chat, body} -> {key, message_id}. A plain error only while certainly nothing was handed over.
-    async handOver({ key, chat, body }) {
+    // {key, chat, message_id, body} -> {key, message_id}. A plain error only while certainly nothing was handed over. Takes
+    // nothing under another id than the one given: the service may have made it without asking.
+    async handOver({ key, chat, message_id, body }) {
       const { whatsapp, chat: chats } = ready();
       const ends = addressed(chat);
       const id = keyOf(ends, key);
+      if (id.toString() !== message_id || (await latestChat(ends.to)) !== chat) throw failure("MOVED", "the chat has another address by now");
       const options = {
         messageId: id, createChat: true,
         linkPreview: false, markIsRead: false, waitForAck: false, detectMentioned: false,

@@ -1,5 +1,5 @@
-// What more than one adapter knows of WhatsApp Web: words that the modules and wa-js show alike. An expression, handed to
-// each adapter as its second argument. WHATSAPP.md, sections 1 and 2, has the sources.
+// What more than one adapter knows of WhatsApp Web: words that the modules and wa-js show alike, and what both do with its
+// collections. An expression, handed to each adapter as its second argument. WHATSAPP.md, sections 1, 2 and 4, has the sources.
 ({
   // What keeps the page from working, by the state of the socket or the mode of the stream.
   TROUBLES: {
@@ -28,6 +28,28 @@
     IQErrorForbidden: "PAIRING_REFUSED",
     IQErrorFeatureNotAvailable: "PAIRING_REFUSED",
     IQErrorRateOverlimit: "PAIRING_RATE_LIMITED",
+  },
+  // Finds an own message in WhatsApp's store, null when it is not there. `idIn` gives its full id in a chat: a chat may have
+  // moved from a number to a LID since, and then only the inner id is still the same. A collection holds what was looked at
+  // lately; the rest is asked of the page's database (whatsapp-web.js 1.34 finds messages so).
+  async findMessage(messages, chats, { message_id: id, key }, idIn) {
+    if (typeof messages.getMessagesById !== "function") throw Object.assign(new Error("MsgCollection.getMessagesById is missing"), { code: "NO_LOOK_UP" });
+    const isMeant = (message) => message?.id?.fromMe && message.id.id === key;
+    const here = messages.get(id) ?? messages.getModelsArray?.().find(isMeant);
+    if (here) return here;
+    const stored = async (ids) => (await messages.getMessagesById(ids))?.messages?.find(isMeant);
+    const found = await stored([id]);
+    if (found) return found;
+    const elsewhere = [];
+    for (const chat of chats.getModelsArray()) {
+      const other = chat.id?.isGroup?.() ? id : idIn(String(chat.id));
+      if (other !== id) elsewhere.push(other);
+    }
+    for (let at = 0; at < elsewhere.length; at += 200) {
+      const moved = await stored(elsewhere.slice(at, at + 200));
+      if (moved) return moved;
+    }
+    return null;
   },
   // The end of a pairing code, as the page hears it from its server.
   PAIRING_OVER: [
