@@ -87,8 +87,6 @@ pub(super) async fn soak() -> bool {
     println!("{plan:?}");
     let sessions = usize::try_from(sessions).unwrap();
     let mut stage = Stage::set(plan, |env| {
-        // Faults come by the minute here: the limit per hour is for sessions that nothing helps.
-        env.insert("HEALS_PER_HOUR", "1000".into());
         env.insert("RUST_LOG", "info".into());
     })
     .await;

@@ -115,6 +115,8 @@ impl Settings {
         if let Ok(bundle) = Path::new(bundle).canonicalize() {
             env.insert("WA_JS_PATH", bundle.into());
         }
+        // Chromes are killed by the minute here: the limit is for sessions that nothing helps.
+        env.insert("HEALS_PER_HOUR", "10000".into());
         env.insert("SEND_WAIT_SECONDS", "8".into());
         env.insert("CONNECT_WAIT_SECONDS", "1".into());
         env.insert("RUST_LOG", "info,session_manager=debug".into());
