@@ -120,6 +120,8 @@ pub(super) enum ApiError {
     Qr(#[from] QrError),
     #[error("an answer could not be written as JSON: {0}")]
     Serialize(#[from] serde_json::Error),
+    #[error("the metrics could not be written")]
+    Metrics,
     #[error("a handler panicked: {0}")]
     Panic(String),
     #[error("{0} has no row in the table of http/access.rs, and is refused to everybody")]
@@ -237,6 +239,7 @@ impl ApiError {
             }
             Self::Qr(_)
             | Self::Serialize(_)
+            | Self::Metrics
             | Self::Panic(_)
             | Self::NoAccessRule(_)
             | Self::NoCaller => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
@@ -247,6 +250,7 @@ impl ApiError {
         match self {
             Self::Qr(_)
             | Self::Serialize(_)
+            | Self::Metrics
             | Self::Panic(_)
             | Self::NoAccessRule(_)
             | Self::NoCaller => Loudness::Bug,

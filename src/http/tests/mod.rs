@@ -6,6 +6,7 @@ mod access;
 mod answers;
 mod guessing;
 mod keys;
+mod metrics;
 mod naming;
 mod requests;
 
