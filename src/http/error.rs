@@ -14,6 +14,7 @@ use axum::{
     http::Method,
     response::{IntoResponse, Response},
 };
+pub(super) use body::ErrorBody;
 pub(super) use code::Code;
 pub(super) use face::Loudness;
 

@@ -28,6 +28,7 @@ mod evidence;
 mod health;
 mod messages;
 mod metrics;
+mod openapi;
 mod qr;
 mod send;
 mod status;
@@ -70,6 +71,8 @@ pub fn router(state: AppState) -> Router {
 fn routes() -> Router<AppState> {
     Router::new()
         .route("/health", get(health::health))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::docs))
         .route("/metrics", get(metrics::metrics))
         .route("/status", get(status::status))
         .route("/sessions", get(status::sessions))

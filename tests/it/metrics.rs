@@ -44,11 +44,11 @@ async fn a_scrape_tells_of_a_session_that_sends_and_has_every_name_of_the_docume
         r#"session_manager_session_state{session="51",state="INIT"} 0"#,
         r#"session_manager_session_restarts_total{session="51"} 0"#,
         r#"session_manager_session_open_sends{session="51"} 0"#,
-        r#"session_manager_sends_accepted_total 2"#,
+        "session_manager_sends_accepted_total 2",
         r#"session_manager_sends_total{outcome="sent",code=""} 1"#,
         r#"session_manager_sends_total{outcome="failed",code="NUMBER_NOT_ON_WHATSAPP"} 1"#,
-        r#"session_manager_send_ack_seconds_count 1"#,
-        r#"session_manager_sessions_left_out 0"#,
+        "session_manager_send_ack_seconds_count 1",
+        "session_manager_sessions_left_out 0",
     ] {
         assert!(
             scrape.lines().any(|other| other == line),

@@ -7,11 +7,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{ApiError, Code, Loudness};
 use crate::{
     http::extract::Json,
-    session::{ConnectError, Reason, SendError},
+    session::{ConnectError, Full, Reason, SendError},
 };
 
 /// A caller that was refused for lack of room is never asked back before so many seconds: about as long as a few sends
@@ -22,8 +23,9 @@ const LEAST_RETRY_AFTER: u64 = 4;
 const RESTART_SECONDS: u64 = 10;
 
 /// The body of every error. `error` repeats `message`: old callers read one or the other.
-#[derive(Serialize)]
-struct ErrorBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(in crate::http) struct ErrorBody<'a> {
     success: bool,
     code: &'static str,
     message: &'a str,
@@ -40,23 +42,21 @@ struct ErrorBody<'a> {
     current_status: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message_id: Option<&'a str>,
-    #[serde(flatten)]
-    figures: Option<Figures>,
-}
-
-/// Why there is no room, in numbers.
-#[derive(Serialize)]
-struct Figures {
-    running: usize,
-    limit: usize,
+    /// Why there is no room, in numbers: sessions that run, how many may, memory that is free and that is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     free_mb: Option<u64>,
-    needed_mb: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needed_mb: Option<u64>,
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let message = self.message();
+        let full = self.full();
         let body = ErrorBody {
             success: false,
             code: self.code(),
@@ -71,7 +71,10 @@ impl IntoResponse for ApiError {
                 None
             },
             message_id: self.message_id(),
-            figures: self.figures(),
+            running: full.map(|full| full.running),
+            limit: full.map(|full| full.limit),
+            free_mb: full.and_then(|full| full.free_mb),
+            needed_mb: full.map(|full| full.needed_mb),
         };
         let mut response = (self.status(), Json(body)).into_response();
         response.headers_mut().extend(self.header());
@@ -99,7 +102,7 @@ impl ApiError {
         }
     }
 
-    fn message_id(&self) -> Option<&str> {
+    pub(super) fn message_id(&self) -> Option<&str> {
         if let Self::Send(SendError::Unconfirmed { message_id, .. }) = self {
             Some(message_id)
         } else {
@@ -115,14 +118,9 @@ impl ApiError {
         }
     }
 
-    fn figures(&self) -> Option<Figures> {
+    fn full(&self) -> Option<&Full> {
         if let Self::Connect(ConnectError::Full(full)) = self {
-            Some(Figures {
-                running: full.running,
-                limit: full.limit,
-                free_mb: full.free_mb,
-                needed_mb: full.needed_mb,
-            })
+            Some(full)
         } else {
             None
         }

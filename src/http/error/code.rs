@@ -1,6 +1,6 @@
 //! Every code that an error of this API can have, with its status and what to do about it.
 //!
-//! The one table: answers take their status from it, docs/api.md and the OpenAPI document are held against it. `/connect` also
+//! The one table: answers take their status from it, docs/api.md and the `OpenAPI` document are held against it. `/connect` also
 //! answers with the reason of a session as its code (docs/reasons.md).
 
 use axum::http::StatusCode;
@@ -11,11 +11,12 @@ macro_rules! codes {
         /// The code of an error: stable, for programs.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(in crate::http) enum Code {
-            $(#[doc = $remedy] $variant,)*
+            $($variant,)*
         }
 
         impl Code {
             /// Every code, by status.
+            #[cfg(test)]
             pub(in crate::http) const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// As in answers.

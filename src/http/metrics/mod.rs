@@ -33,7 +33,10 @@ struct Build {
 }
 
 /// All of it. Put together anew each time: a session that is gone leaves nothing behind.
-pub(super) async fn metrics(
+#[utoipa::path(get, path = "/metrics", tag = "service", responses(
+    (status = 200, description = "Prometheus text format 0.0.4; docs/metrics.md lists the names", body = String, content_type = "text/plain"),
+))]
+pub(in crate::http) async fn metrics(
     State(app): State<AppState>,
     caller: Caller,
 ) -> Result<Response, ApiError> {

@@ -8,6 +8,7 @@ mod guessing;
 mod keys;
 mod metrics;
 mod naming;
+mod openapi;
 mod requests;
 
 use std::{ffi::OsString, num::NonZeroUsize, sync::Arc, time::Duration};
