@@ -22,6 +22,7 @@ mod lifecycle;
 mod logs;
 mod matrix;
 mod metrics;
+mod openapi;
 mod pairing;
 mod pm2;
 mod restarts;

@@ -84,6 +84,12 @@ impl Operation {
             let request = request(&path).body(body.to_string().into()).unwrap();
             requests.push((body.to_string(), request));
         }
+        for (name, value) in self.example_fields() {
+            let mut body: Value = serde_json::from_str(&first).unwrap();
+            body[&name] = value;
+            let request = request(&path).body(body.to_string().into()).unwrap();
+            requests.push((body.to_string(), request));
+        }
         for parameter in self.parameters() {
             let (name, value) = (
                 parameter["name"].as_str().unwrap(),
@@ -98,6 +104,22 @@ impl Operation {
             requests.push((format!("{name}: {value}"), request));
         }
         requests
+    }
+
+    /// The fields of the body that have an example of their own.
+    fn example_fields(&self) -> Vec<(String, Value)> {
+        let content = &self.told["requestBody"]["content"]["application/json"];
+        let schema = content["schema"].to_string();
+        let bodies = openapi::for_tests()["components"]["schemas"]
+            .as_object()
+            .unwrap();
+        let is_its = |name: &str| schema.contains(&format!("schemas/{name}\""));
+        let own = bodies.iter().filter(|(name, _)| is_its(name));
+        let fields = own.flat_map(|(_, body)| body["properties"].as_object().unwrap());
+        let example = |field: &Value| field.get("example").or(field["examples"].get(0)).cloned();
+        fields
+            .filter_map(|(name, field)| Some((name.clone(), example(field)?)))
+            .collect()
     }
 
     /// Whether the document has this answer: its status, its type, its schema, and its code.
