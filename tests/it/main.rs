@@ -27,6 +27,7 @@ mod pairing;
 mod pm2;
 mod restarts;
 mod sandbox;
+mod schemathesis;
 mod sends;
 mod starts;
 mod stops;
