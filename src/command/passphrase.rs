@@ -70,9 +70,12 @@ fn chosen(
 
 /// On the terminal itself, whatever standard input is; what is typed is not shown.
 fn ask(question: &str) -> Result<String, PassphraseError> {
-    rpassword::prompt_password(question).map_err(|why| match why.kind() {
-        ErrorKind::Interrupted => PassphraseError::Interrupted,
-        _ => PassphraseError::NoTerminal(why),
+    rpassword::prompt_password(question).map_err(|why| {
+        if why.kind() == ErrorKind::Interrupted {
+            PassphraseError::Interrupted
+        } else {
+            PassphraseError::NoTerminal(why)
+        }
     })
 }
 

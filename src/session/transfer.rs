@@ -45,13 +45,13 @@ pub enum TransferError {
 
 impl TransferError {
     fn of(id: &ClienteId, error: SnapshotError) -> Self {
-        match error {
-            SnapshotError::Profile(BrowserError::ProfileLocked { holder, .. }) => Self::Running {
+        if let SnapshotError::Profile(BrowserError::ProfileLocked { holder, .. }) = error {
+            return Self::Running {
                 id: id.clone(),
                 holder,
-            },
-            error => Self::Snapshot(error),
+            };
         }
+        Self::Snapshot(error)
     }
 }
 

@@ -115,7 +115,8 @@ fn write(
     let write = || {
         let file = archive::new_file(&incomplete).map_err(failed)?;
         let mut out = sealed::seal(&file, passphrase).map_err(failed)?;
-        archive::write(&profile.folder, &contents, &manifest, &mut out, give_up)?;
+        archive::write(&profile.folder, &contents, &manifest, &mut out, give_up)
+            .map_err(|why| on_the_disk_of(&to.path, why))?;
         out.finish().map_err(failed)?;
         file.sync_all().map_err(failed)?;
         // Somebody may have been faster.
@@ -123,20 +124,22 @@ fn write(
         fs::rename(&incomplete, &to.path).map_err(failed)?;
         store::sync_folder(folder).map_err(failed)
     };
-    match write() {
-        Ok(()) => Ok(manifest),
-        Err(why) => {
-            // What stays is encrypted, and only takes up room.
-            fs::remove_file(&incomplete).ok();
-            Err(match why {
-                // It is the file's disk that is full, and not the profile's.
-                SnapshotError::Io { source, .. } if source.kind() == ErrorKind::StorageFull => {
-                    failed(source)
-                }
-                why => why,
-            })
-        }
+    if let Err(why) = write() {
+        // What stays is encrypted, and only takes up room.
+        fs::remove_file(&incomplete).ok();
+        return Err(why);
     }
+    Ok(manifest)
+}
+
+/// A disk that is full while a profile is written elsewhere is the other one.
+fn on_the_disk_of(file: &Path, why: SnapshotError) -> SnapshotError {
+    if let SnapshotError::Io { source, .. } = &why
+        && source.kind() == ErrorKind::StorageFull
+    {
+        return SnapshotError::io("writing", file, ErrorKind::StorageFull.into());
+    }
+    why
 }
 
 /// An export that was opened with its passphrase, read to its end, and found whole.

@@ -135,11 +135,8 @@ async fn an_export_that_is_given_up_leaves_nothing() {
     let give_up = CancellationToken::new();
     give_up.cancel();
     let held = HeldProfile::take(&home.profile()).await.unwrap();
-    let given_up = held.export(origin(), to, passphrase(), give_up).await;
-    assert!(
-        matches!(given_up, Err(SnapshotError::GivenUp)),
-        "{given_up:?}"
-    );
+    let ended = held.export(origin(), to, passphrase(), give_up).await;
+    assert!(matches!(ended, Err(SnapshotError::GivenUp)), "{ended:?}");
     assert_eq!(home.names(), ["tokens"]);
 }
 
@@ -190,12 +187,13 @@ async fn a_file_that_was_cut_off_or_changed_is_damaged() {
         .expect("the line that authenticates the head");
     let piece = 65_536 + 16;
     // Within the head, after it, before and after a whole piece, and at the end.
-    let payload = bytes.len() - (bytes.len() - head) % piece;
+    let pieces = head + 48 + 16;
     for length in [
         head - 5,
         head + 10,
         head + 60,
-        payload,
+        pieces,
+        pieces + 2 * piece,
         bytes.len() - piece,
         bytes.len() - 1,
     ] {
