@@ -22,6 +22,9 @@ use super::SnapshotError;
 /// How every file of age begins, whatever its version.
 const MAGIC: &[u8] = b"age-encryption.org/";
 
+/// The version that is written and read here.
+const VERSION: &[u8] = b"v1\n";
+
 /// Shorter ones are tried out: whoever has the file has all the time in the world.
 const SHORTEST: usize = 12;
 
@@ -94,16 +97,17 @@ pub(super) type Opened = StreamReader<BufReader<File>>;
 pub(super) fn open(path: &Path, passphrase: &Passphrase) -> Result<Opened, SnapshotError> {
     let failed = |source| SnapshotError::io("reading", path, source);
     let mut file = File::open(path).map_err(|source| SnapshotError::io("opening", path, source))?;
-    let mut magic = Vec::new();
-    let length = MAGIC.len().try_into().unwrap_or(u64::MAX);
+    let mut first = Vec::new();
+    let length = (MAGIC.len() + VERSION.len()).try_into().unwrap_or(u64::MAX);
     (&mut file)
         .take(length)
-        .read_to_end(&mut magic)
+        .read_to_end(&mut first)
         .map_err(failed)?;
-    if magic != MAGIC {
-        return Err(SnapshotError::NotAnExport {
-            path: path.to_owned(),
-        });
+    let path_of = || path.to_owned();
+    match first.strip_prefix(MAGIC) {
+        None => return Err(SnapshotError::NotAnExport { path: path_of() }),
+        Some(VERSION) => {}
+        Some(_) => return Err(SnapshotError::OtherEncryption { path: path_of() }),
     }
     file.seek(SeekFrom::Start(0)).map_err(failed)?;
     let mut identity = scrypt::Identity::new(passphrase.0.clone());
@@ -121,10 +125,11 @@ fn explain(why: DecryptError, path: &Path) -> SnapshotError {
         }
         // Encrypted, but for somebody's key.
         DecryptError::NoMatchingKeys => SnapshotError::NotAnExport { path },
-        DecryptError::UnknownFormat | DecryptError::ExcessiveWork { .. } => {
-            SnapshotError::OtherEncryption { path }
+        DecryptError::ExcessiveWork { .. } => SnapshotError::OtherEncryption { path },
+        // A head of this version that cannot be read is taken for one of another.
+        DecryptError::InvalidHeader | DecryptError::InvalidMac | DecryptError::UnknownFormat => {
+            SnapshotError::Damaged { path }
         }
-        DecryptError::InvalidHeader | DecryptError::InvalidMac => SnapshotError::Damaged { path },
         DecryptError::Io(source) if is_damage(&source) => SnapshotError::Damaged { path },
         DecryptError::Io(source) => SnapshotError::io("reading", &path, source),
         why => SnapshotError::io("reading", &path, io::Error::other(why)),
