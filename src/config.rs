@@ -244,6 +244,19 @@ impl Config {
         simulated.unwrap_or(PAIRING_LIFE)
     }
 
+    /// Where what is kept of sessions lies: that of simulated ones must not be taken for real.
+    pub fn sessions_data(&self) -> PathBuf {
+        match self.sandbox {
+            Some(_) => self.data_dir.join("sandbox"),
+            None => self.data_dir.clone(),
+        }
+    }
+
+    /// Where it lies which sessions should be up.
+    pub fn sessions_dir(&self) -> PathBuf {
+        self.sessions_data().join("sessions")
+    }
+
     /// Reads settings through `lookup`, which answers a variable's value.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(lookup);

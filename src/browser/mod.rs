@@ -9,6 +9,7 @@
 //!    ├─ program     which Chrome is installed
 //!    └─ memory      what Chromes take of the machine ── procfs
 //!  ProfileSnapshots ── copies of a profile that nobody uses, and their way back
+//!  HeldProfile, Export ── a profile on its way to another machine
 //! ```
 //!
 //! Knows nothing of sessions, HTTP or the site it shows, and never reads the environment. Invariants: no Chrome outlives its
@@ -39,4 +40,7 @@ pub use memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb};
 pub use process::{Closed, Exit};
 pub use profile::delete_profile;
 pub use program::{ChromeKind, ChromeProgram, ChromeVersion, find_chrome};
-pub use snapshot::{Manifest, Origin, ProfileSnapshots, SnapshotError, SnapshotRoot, Taken};
+pub use snapshot::{
+    Export, ExportTo, HeldProfile, InvalidPassphrase, Manifest, Origin, Passphrase,
+    ProfileSnapshots, SnapshotError, SnapshotRoot, Taken,
+};

@@ -264,6 +264,12 @@ pub(super) fn read_all(folder: &Path) -> BTreeMap<ClienteId, Desired> {
     found
 }
 
+/// What is remembered of one session, for whoever only wants to know. A file that cannot be understood says nothing.
+pub(super) fn read(folder: &Path, id: &ClienteId) -> Option<Desired> {
+    let path = folder.join(id.as_str()).with_extension(EXTENSION);
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
 /// The session whose file this is.
 fn session_of(path: &Path) -> Option<ClienteId> {
     let is_whole = path.extension().is_some_and(|is| is == EXTENSION);

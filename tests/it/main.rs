@@ -29,4 +29,5 @@ mod sends;
 mod starts;
 mod stops;
 mod terminal;
+mod transfer;
 mod troubles;
