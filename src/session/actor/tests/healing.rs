@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{browser::Measure, session::MemoryReport, whatsapp::Silence};
 
-async fn lose_chrome(page: &mpsc::Sender<Fact>) {
+pub(super) async fn lose_chrome(page: &mpsc::Sender<Fact>) {
     let lost = Fact::BrowserLost("Chrome was ended by signal 9".to_owned());
     page.send(lost).await.unwrap();
 }
@@ -194,4 +194,24 @@ async fn a_session_that_takes_too_much_memory_is_relieved_once_nothing_is_to_be_
     say(&page, ready()).await;
     let relieved = session.reaches("READY").await;
     assert_eq!((relieved.reloads, relieved.restarts), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_not_to_be_healed_comes_back_all_the_same_when_it_was_ended_for_its_memory()
+ {
+    let mut stage = Stage::new(1, 1);
+    stage.memory_mb = NonZeroU64::new(1000);
+    stage.heals_per_hour = 0;
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    takes(&session, 1001, 8).await;
+    session.reloaded().await;
+    for standing in [Standing::default(), ready()] {
+        say(&page, standing).await;
+    }
+    session.reaches("READY").await;
+    takes(&session, 1001, 8).await;
+    let page = session.replaced().await;
+    say(&page, ready()).await;
+    session.reaches("READY").await;
 }
