@@ -215,3 +215,30 @@ async fn a_session_that_is_not_to_be_healed_comes_back_all_the_same_when_it_was_
     say(&page, ready()).await;
     session.reaches("READY").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn sends_are_refused_while_a_chrome_is_being_closed_whatever_else_waits() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let _page = session.ready().await;
+    let closed = session.plan.closes.hold();
+    let [disconnect, connect] = [true, false].map(|ends| {
+        let handle = session.handle.clone();
+        tokio::spawn(async move {
+            if ends {
+                handle.disconnect(false).await.unwrap();
+            } else {
+                handle.connect(USUAL_WAIT).await.unwrap();
+            }
+        })
+    });
+    assert!(matches!(session.call().await, Call::Closed));
+    rests(Duration::from_secs(1)).await;
+    let refused = timeout(Duration::from_secs(1), session.send(TO)).await;
+    assert!(refused.unwrap().unwrap().is_err());
+    closed.send(()).unwrap();
+    disconnect.await.unwrap();
+    let page = session.opened().await;
+    say(&page, login(Some("a"))).await;
+    connect.await.unwrap();
+}
