@@ -216,13 +216,15 @@ impl DesiredFile {
 
 /// Puts this in the place of what was there.
 fn put(path: &Path, desired: &Desired) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
     if *desired == Desired::default() {
         return match fs::remove_file(path) {
-            Err(why) if why.kind() != ErrorKind::NotFound => Err(why),
-            Ok(()) | Err(_) => Ok(()),
+            Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
+            Err(why) => Err(why),
+            // Nor must it come back.
+            Ok(()) => File::open(folder)?.sync_all(),
         };
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
     DirBuilder::new()
         .recursive(true)
         .mode(FOLDER_MODE)
