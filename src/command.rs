@@ -1,10 +1,11 @@
 //! What the binary can be told to do, besides its settings.
 //!
 //! Each subcommand has a file of its own under this one, which says what it needs; `serve` is what it does without any. The
-//! others are thin clients of the HTTP API: they know what an answer says to a person, and leave every decision to the
-//! service. Only this module and `main` talk to a terminal.
+//! others, but for `doctor` and `key`, are thin clients of the HTTP API: they know what an answer says to a person, and leave every
+//! decision to the service. Only this module and `main` talk to a terminal.
 
 mod client;
+mod doctor;
 mod exit;
 mod health;
 mod key;
@@ -35,6 +36,8 @@ pub enum Command {
     Send(send::Arguments),
     /// Ask whether the service is up; this needs no key.
     Health(health::Arguments),
+    /// Look whether this machine can run the service, and say what to do where it cannot.
+    Doctor(doctor::Arguments),
     /// Make, show and revoke keys, each with its own rights.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -71,6 +74,10 @@ impl Command {
             Self::Send(arguments) => (send::run(&arguments, dotenv).await, arguments.wants_json()),
             Self::Health(arguments) => (
                 health::run(&arguments, dotenv).await,
+                arguments.wants_json(),
+            ),
+            Self::Doctor(arguments) => (
+                doctor::run(&arguments, dotenv).await,
                 arguments.wants_json(),
             ),
         };
