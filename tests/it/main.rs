@@ -14,6 +14,7 @@ mod browser;
 mod changes;
 mod contract;
 mod crash;
+mod docs;
 mod doctor;
 mod dom;
 mod faults;
