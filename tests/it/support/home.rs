@@ -37,6 +37,11 @@ impl Home {
         self.folder.script(name, text)
     }
 
+    /// The ledger of a service with a sandbox.
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.data().join("sandbox/ledger")
+    }
+
     /// The Chromes of this test: every process that has the folder on its command line.
     pub(crate) fn processes(&self) -> Vec<u32> {
         self.folder.processes()

@@ -83,7 +83,7 @@ impl Service {
     ) -> Self {
         let mut environment = environment(&home);
         with(&mut environment);
-        let ledger = home.data().join("ledger");
+        let ledger = home.ledger();
         let words = match &mut disk {
             Some(disk) => disk.wrap(&ledger, &program()),
             None => program(),
