@@ -1,10 +1,11 @@
 //! What the binary can be told to do, besides its settings.
 //!
-//! Each subcommand has a file of its own under this one, which says what it needs; `serve` is what it does without any. `key`,
-//! `export` and `import` work on files, without a service. The others are thin clients of the HTTP API: they know what an
-//! answer says to a person, and leave every decision to the service. Only this module and `main` talk to a terminal.
+//! Each subcommand has a file of its own under this one, which says what it needs; `serve` is what it does without any.
+//! `doctor` looks at this machine; `key`, `export` and `import` work on files. The others are thin clients of the HTTP API: they
+//! know what an answer says to a person, and leave every decision to the service. Only this module and `main` talk to a terminal.
 
 mod client;
+mod doctor;
 mod exit;
 mod export;
 mod health;
@@ -42,6 +43,8 @@ pub enum Command {
     Export(export::Arguments),
     /// Take an account that was exported on another host.
     Import(import::Arguments),
+    /// Look whether this machine can run the service, and say what to do where it cannot.
+    Doctor(doctor::Arguments),
     /// Make, show and revoke keys, each with its own rights.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -80,6 +83,10 @@ impl Command {
             Self::Send(arguments) => (send::run(&arguments, dotenv).await, arguments.wants_json()),
             Self::Health(arguments) => (
                 health::run(&arguments, dotenv).await,
+                arguments.wants_json(),
+            ),
+            Self::Doctor(arguments) => (
+                doctor::run(&arguments, dotenv).await,
                 arguments.wants_json(),
             ),
         };
