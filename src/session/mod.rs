@@ -47,6 +47,7 @@ mod serving;
 mod snapshot;
 mod submit;
 mod timers;
+mod transfer;
 
 pub use capacity::Full;
 pub use code::{PairingCode, QrCode};
@@ -65,3 +66,4 @@ pub use reason::{Reason, ReasonCode};
 pub use registry::{Registry, RegistryOptions};
 pub use snapshot::{AdapterReport, Snapshot};
 pub use state::SessionState;
+pub use transfer::{LinkedProfile, TransferError, import, is_to_be_up};
