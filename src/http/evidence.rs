@@ -28,7 +28,7 @@ pub(super) async fn latest(
     Ok(Json(EvidenceAnswer::of(target, evidence)))
 }
 
-/// Its picture.
+/// The picture of the latest evidence.
 #[utoipa::path(get, path = "/sessions/{id}/evidence/screenshot.png", tag = "evidence", params(SessionInPath), responses(
     (status = 200, description = "The picture", body = String, content_type = "image/png"),
 ))]

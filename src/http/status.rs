@@ -12,7 +12,7 @@ use super::{
     target::Target,
 };
 
-/// One session. One that was never seen is `DISCONNECTED`.
+/// Where a session stands. One that was never seen is `DISCONNECTED`.
 #[utoipa::path(get, path = "/status", tag = "sessions", params(SessionInQuery, SessionInHeader), responses(
     (status = 200, description = "The session as it is now", body = Status, content_type = "application/json"),
 ))]
@@ -24,7 +24,7 @@ pub(super) async fn status(
     Ok(Json(Status::of(target, snapshot)?))
 }
 
-/// All of them, as far as the caller reaches.
+/// All sessions that the key reaches.
 #[utoipa::path(get, path = "/sessions", tag = "sessions", responses(
     (status = 200, description = "Every known session", body = Sessions, content_type = "application/json"),
 ))]

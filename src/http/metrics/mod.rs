@@ -32,7 +32,9 @@ struct Build {
     version: &'static str,
 }
 
-/// All of it. Put together anew each time: a session that is gone leaves nothing behind.
+/// What there is to watch, for Prometheus.
+///
+/// Put together anew each time: a session that is gone leaves nothing behind.
 #[utoipa::path(get, path = "/metrics", tag = "service", responses(
     (status = 200, description = "Prometheus text format 0.0.4; docs/metrics.md lists the names", body = String, content_type = "text/plain"),
 ))]
