@@ -8,6 +8,7 @@
 //!    ├─ flags       the command line, as data ── user_agent
 //!    ├─ program     which Chrome is installed
 //!    ├─ memory      what Chromes take of the machine ── procfs
+//!    ├─ cpu         how long processors have worked for them ── procfs
 //!    └─ trial       whether one works here at all
 //!  Occupancy ── who uses which profile, seen from outside ── procfs
 //!  ProfileSnapshots ── copies of a profile that nobody uses, and their way back
@@ -20,6 +21,7 @@
 
 mod chrome;
 mod connection;
+mod cpu;
 mod error;
 mod flags;
 mod last_used;
@@ -37,6 +39,7 @@ mod user_agent;
 mod workers;
 
 pub use chrome::{Browser, BrowserLost, LaunchOptions};
+pub use cpu::chrome_cpu;
 pub use error::BrowserError;
 pub use flags::check_extra_arguments;
 pub use leftovers::{Swept, sweep};

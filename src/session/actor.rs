@@ -29,6 +29,7 @@ use tracing::Instrument;
 use super::{
     ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase,
     Reason, ReasonCode, Recipient, SendError, SendLimits, SessionHandle, SessionState, StartLimits,
+    StartTimes,
     budget::Budget,
     capacity::{Admitted, Capacity, Starting},
     desired::DesiredFile,
@@ -66,6 +67,8 @@ pub(super) struct ActorOptions<D: Driver> {
     pub(super) starts: Arc<Semaphore>,
     /// How long each phase of a start may take.
     pub(super) limits: StartLimits,
+    /// How long starts have taken.
+    pub(super) start_times: StartTimes,
     /// How long WhatsApp takes a code that links by phone number.
     pub(super) pairing_life: Duration,
     /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
@@ -101,7 +104,7 @@ impl<D: Driver> Actor<D> {
     /// `was_ready`: in the life of an earlier service, with nobody having ended it since.
     pub(super) fn new(options: ActorOptions<D>, was_ready: bool) -> (SessionHandle, Self) {
         let (commands_tx, commands) = mpsc::channel(COMMAND_CAPACITY);
-        let (publisher, snapshots) = Publisher::new();
+        let (publisher, snapshots) = Publisher::new(options.start_times.clone());
         let handle = SessionHandle {
             session: options.id.clone(),
             commands: commands_tx,

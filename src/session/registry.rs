@@ -18,7 +18,8 @@ use tokio_util::{
 };
 
 use super::{
-    ClienteId, ConnectError, EvidenceFolder, SendLimits, SessionHandle, Snapshot, StartLimits,
+    ClienteId, ConnectError, CpuTally, EvidenceFolder, SendLimits, SessionHandle, Snapshot,
+    StartLimits, StartTimes,
     actor::{Actor, ActorOptions},
     capacity::Capacity,
     desired::{self, Desired, DesiredFile},
@@ -92,6 +93,8 @@ pub struct Registry {
     snapshots: SnapshotRoot,
     /// Whatever snapshot is being written is given up when this is dropped or cancelled.
     give_up: DropGuard,
+    cpu: CpuTally,
+    start_times: StartTimes,
     ledger: Ledger,
     /// Ends after all sessions: they still have something to write down when they stop.
     keeper: TaskTracker,
@@ -128,6 +131,8 @@ impl Registry {
             options,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            cpu: CpuTally::default(),
+            start_times: StartTimes::default(),
             ledger,
             keeper,
         };
@@ -260,6 +265,16 @@ impl Registry {
         &self.ledger
     }
 
+    /// How long processors have worked for each session.
+    pub const fn cpu(&self) -> &CpuTally {
+        &self.cpu
+    }
+
+    /// How long starts have taken.
+    pub const fn start_times(&self) -> &StartTimes {
+        &self.start_times
+    }
+
     fn start_actor(&self, id: &ClienteId) -> SessionHandle {
         let found = self.remembered.get(id).cloned();
         let was_ready = found
@@ -281,6 +296,7 @@ impl Registry {
             capacity: Arc::clone(&self.capacity),
             starts: Arc::clone(&self.starts),
             limits: self.options.limits,
+            start_times: self.start_times.clone(),
             pairing_life: self.options.pairing_life,
             take_over: self.options.take_over,
             heals_per_hour: self.options.heals_per_hour,

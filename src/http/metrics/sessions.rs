@@ -1,5 +1,7 @@
 //! Sessions, from their snapshots and from the tally of the ledger.
 
+use std::sync::atomic::AtomicU64;
+
 use jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -54,6 +56,7 @@ pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
         left_out,
     );
     tell_each(own, told);
+    tell_cpu(own, app, told);
     tell_backlogs(own, app, told);
 }
 
@@ -133,6 +136,24 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
         "session_restarts",
         "How often its Chrome was started anew because the one before had failed",
         restarts,
+    );
+}
+
+fn tell_cpu(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)]) {
+    let cpu = Family::<OfSession, Counter<f64, AtomicU64>>::default();
+    let totals = app.registry().cpu().totals();
+    for (id, _) in told {
+        let session = OfSession {
+            session: id.to_string(),
+        };
+        let total = totals.get(id).copied().unwrap_or_default();
+        cpu.get_or_create(&session).inc_by(total.as_secs_f64());
+    }
+    own.register_with_unit(
+        "session_cpu",
+        "Time that processors have spent on all processes of its Chromes, those before the present one too, as last measured",
+        Unit::Seconds,
+        cpu,
     );
 }
 

@@ -32,7 +32,7 @@ use crate::{
     ledger::{Ledger, LedgerOptions, SendState},
     session::{
         EvidenceFolder, IdempotencyKey, SendError, SendLimits, SendRequest, Sent, SessionHandle,
-        StartLimits, TextMessage,
+        StartLimits, StartTimes, TextMessage,
         actor::{Actor, ActorOptions},
         capacity::Capacity,
         desired::DesiredFile,
@@ -350,6 +350,7 @@ impl World {
                 capacity: Arc::new(Capacity::new(NonZeroUsize::MIN, 0, || None)),
                 starts: Arc::new(Semaphore::new(1)),
                 limits: StartLimits::default(),
+                start_times: StartTimes::default(),
                 pairing_life: Duration::from_secs(180),
                 take_over: true,
                 heals_per_hour: HEALS_PER_HOUR,
