@@ -97,7 +97,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::NotOnWhatsApp,
         Self::NotTaken,
         Self::GivenUp,

@@ -45,6 +45,24 @@ pub struct Ending {
     pub code: &'static str,
 }
 
+impl Ending {
+    fn all() -> impl Iterator<Item = Self> {
+        let plain = [SendState::Sent, SendState::Unknown, SendState::Cancelled];
+        let plain = plain.map(|state| (state, None)).into_iter();
+        let failed = Failure::ALL.map(|why| (SendState::Failed, Some(why)));
+        plain
+            .chain(failed)
+            .map(|(state, failure)| Self::new(state, failure))
+    }
+
+    fn new(outcome: SendState, failure: Option<Failure>) -> Self {
+        Self {
+            outcome: outcome.as_str(),
+            code: failure.map_or("", Failure::as_str),
+        }
+    }
+}
+
 /// What one session has still to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backlog {
@@ -56,9 +74,14 @@ pub struct Backlog {
 
 impl Default for Tally {
     fn default() -> Self {
+        let ended = Family::<Ending, Counter>::default();
+        // There from the beginning, so that the first one is an increase.
+        for ending in Ending::all() {
+            drop(ended.get_or_create(&ending));
+        }
         Self {
             accepted: Counter::default(),
-            ended: Family::default(),
+            ended,
             time_to_ack: Histogram::new(ACK_BUCKETS),
             open: Arc::default(),
         }
@@ -109,10 +132,7 @@ impl Tally {
             SendState::Sent | SendState::Delivered | SendState::Read => SendState::Sent,
             SendState::Failed | SendState::Unknown | SendState::Cancelled => record.state,
         };
-        let ending = Ending {
-            outcome: outcome.as_str(),
-            code: record.failure.map_or("", Failure::as_str),
-        };
+        let ending = Ending::new(outcome, record.failure);
         self.ended.get_or_create(&ending).inc();
         if let (SendState::Sent, Some(handed), Some(sent)) =
             (outcome, record.handed_at, record.sent_at)
