@@ -25,6 +25,14 @@ struct OfSession {
     session: String,
 }
 
+impl OfSession {
+    fn named(id: &ClienteId) -> Self {
+        Self {
+            session: id.to_string(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct InState {
     session: String,
@@ -97,9 +105,7 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
             let is_it = i64::from(state == snapshot.state.name());
             states.get_or_create(&InState { session, state }).set(is_it);
         }
-        let session = OfSession {
-            session: id.to_string(),
-        };
+        let session = OfSession::named(id);
         since
             .get_or_create(&session)
             .set(snapshot.since.as_second());
@@ -143,9 +149,7 @@ fn tell_cpu(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)]) {
     let cpu = Family::<OfSession, Counter<f64, AtomicU64>>::default();
     let totals = app.registry().cpu().totals();
     for (id, _) in told {
-        let session = OfSession {
-            session: id.to_string(),
-        };
+        let session = OfSession::named(id);
         let total = totals.get(id).copied().unwrap_or_default();
         cpu.get_or_create(&session).inc_by(total.as_secs_f64());
     }
@@ -163,9 +167,7 @@ fn tell_backlogs(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)
     let backlogs = app.registry().ledger().tally().backlogs();
     let now = Timestamp::now();
     for (id, _) in told {
-        let session = OfSession {
-            session: id.to_string(),
-        };
+        let session = OfSession::named(id);
         let backlog = backlogs.get(id.as_str());
         let count = backlog.map_or(0, |backlog| backlog.sends);
         let age = backlog.map_or(0, |backlog| now.duration_since(backlog.oldest).as_secs());
