@@ -80,6 +80,8 @@ pub(super) struct Status {
     /// The session that serves this `cliente_id`; another one in `single` mode.
     session: String,
     since: Moment,
+    /// Its Chrome is closed until something is to be sent, or is starting for that. It is READY all the same.
+    hibernating: bool,
     /// Stable, for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<ReasonCode>,
@@ -194,6 +196,7 @@ impl Status {
             cliente_id,
             session: session.to_string(),
             since: Moment(snapshot.since),
+            hibernating: snapshot.state == SessionState::Hibernating,
             reason,
             detail,
             phase: snapshot.phase.map(|phase| UnderWay {
@@ -338,7 +341,7 @@ impl Connected {
         Self {
             success: true,
             message: match outcome.snapshot.state {
-                SessionState::Ready => "Connected",
+                SessionState::Ready | SessionState::Hibernating => "Connected",
                 SessionState::QrRequired { .. } => "QR required",
                 SessionState::Init
                 | SessionState::Authenticated
@@ -434,9 +437,9 @@ impl Accepted {
     }
 }
 
-/// Whether a session can send.
+/// Whether a session counts as READY: it can send, if need be after it has woken.
 pub(super) const fn is_ready(state: &SessionState) -> bool {
-    matches!(state, SessionState::Ready)
+    state.takes_sends()
 }
 
 #[cfg(test)]

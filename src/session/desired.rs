@@ -114,6 +114,7 @@ impl Desired {
             | ReasonCode::ProfileUnusable
             | ReasonCode::MemoryExceeded
             | ReasonCode::KeepsFailing
+            | ReasonCode::Hibernating
             | ReasonCode::ShuttingDown
             | ReasonCode::Internal => {}
         }
@@ -132,6 +133,7 @@ impl Desired {
             SessionState::QrRequired { .. } => (self.was_ready, self.account) = (false, None),
             SessionState::Init
             | SessionState::Authenticated
+            | SessionState::Hibernating
             | SessionState::Disconnected
             | SessionState::Error => {}
         }

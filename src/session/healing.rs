@@ -238,6 +238,7 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
         | ReasonCode::ProfileInUse
         | ReasonCode::ProfileUnusable
         | ReasonCode::KeepsFailing
+        | ReasonCode::Hibernating
         | ReasonCode::ShuttingDown
         | ReasonCode::Internal => None,
     }

@@ -2,16 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{Actor, ActorOptions};
+use super::{Actor, ActorOptions, until};
 use crate::{
     session::{
-        DisconnectError, Phase, Reason, ReasonCode,
+        DisconnectError, Phase, Reason, ReasonCode, SessionState,
         capacity::{Starting, Turn},
         end::End,
         handle::{Command, LifeCommand, answer},
+        state::Event,
     },
     whatsapp::{Driver, Fact, OpenError},
 };
@@ -78,21 +82,46 @@ impl<D: Driver> Actor<D> {
 
         let mut asked_to_end = None;
         let opened = loop {
-            tokio::select! {
+            let wake_by = self.arrivals.wake_by();
+            let command = tokio::select! {
                 opened = &mut opening => break opened,
                 // Once it is called off, further commands wait until Chrome is gone.
-                Some(command) = self.commands.recv(), if asked_to_end.is_none() => match command {
-                    Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
-                        self.phone = phone.or(self.phone.take());
-                        answer(reply, Ok(false));
-                    }
-                    Command::Life(LifeCommand::Disconnect { logout: true, reply }) => answer(reply, Err(DisconnectError::NotLinked)),
-                    Command::Life(LifeCommand::Disconnect { logout: false, reply }) => {
-                        call_off.cancel();
-                        asked_to_end = Some(reply);
-                    }
-                    Command::Page(command) => command.refuse(self.publisher.not_ready()),
-                },
+                Some(command) = self.commands.recv(), if asked_to_end.is_none() => command,
+                Some(()) = self.arrivals.written() => continue,
+                () = until(wake_by) => {
+                    tracing::warn!("the session takes long to wake: it is not READY any more");
+                    self.publisher.apply(&Event::Restarted, None);
+                    self.arrivals.refuse(&self.publisher.not_ready()).await;
+                    continue;
+                }
+            };
+            let is_waking = self.publisher.state() == SessionState::Hibernating;
+            let command = if is_waking {
+                let account = self.publisher.snapshot().account;
+                self.arrivals.take(command, account, Instant::now())
+            } else {
+                Some(command)
+            };
+            match command {
+                Some(Command::Life(LifeCommand::Connect { phone, reply, .. })) => {
+                    self.phone = phone.or(self.phone.take());
+                    answer(reply, Ok(is_waking));
+                }
+                Some(Command::Life(LifeCommand::Disconnect {
+                    logout: true,
+                    reply,
+                })) => {
+                    answer(reply, Err(DisconnectError::NotLinked));
+                }
+                Some(Command::Life(LifeCommand::Disconnect {
+                    logout: false,
+                    reply,
+                })) => {
+                    call_off.cancel();
+                    asked_to_end = Some(reply);
+                }
+                Some(Command::Page(command)) => command.refuse(self.publisher.not_ready()),
+                None => {}
             }
         };
         let why = match (opened, asked_to_end) {

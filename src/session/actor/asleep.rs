@@ -1,0 +1,86 @@
+//! A session that hibernates: no Chrome, but everything that comes is taken in and wakes it.
+//!
+//! When a session may sleep, [`rest`](crate::session::rest) decides; what comes meanwhile is kept by
+//! [`arrivals`](crate::session::arrivals). It keeps its place among the sessions that may run, as it is READY for its callers.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Actor, until};
+use crate::{
+    session::{
+        Phase, ReasonCode,
+        capacity::Starting,
+        end::End,
+        handle::{Command, LifeCommand, answer},
+    },
+    whatsapp::Driver,
+};
+
+/// A device that is not seen for weeks is unlinked by WhatsApp, and one that was unlinked on the phone is READY only in
+/// appearance: so it is looked after at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
+
+/// Memory that starts have spoken for is free again once their pages stand: looked for again after this.
+const ROOM_RETRY: Duration = Duration::from_secs(1);
+
+impl<D: Driver> Actor<D> {
+    /// Returns when the page is needed and there is memory for it, or with the session's end.
+    pub(super) async fn asleep(&mut self) -> Result<Starting, End> {
+        self.forget_chrome();
+        tracing::info!("hibernating: Chrome is closed until something is to be sent");
+        let longest = Instant::now() + LONGEST_SLEEP;
+        loop {
+            if let Some(wake_by) = self.arrivals.wake_by() {
+                match self.options.capacity.start_again() {
+                    Ok(starting) => {
+                        tracing::info!("waking up");
+                        self.publisher.reach(Some((Phase::Queued, None)));
+                        self.budget.on_started();
+                        return Ok(starting);
+                    }
+                    Err(full) if wake_by <= Instant::now() => {
+                        return Err(End::because(ReasonCode::ChromeFailed, full.to_string()));
+                    }
+                    Err(full) => tracing::debug!("not woken yet: {full}"),
+                }
+            }
+            let command = if let Some(postponed) = self.postponed.take() {
+                Command::Life(postponed)
+            } else {
+                let wake_by = self.arrivals.wake_by();
+                let room = wake_by.map(|wake_by| wake_by.min(Instant::now() + ROOM_RETRY));
+                tokio::select! {
+                    biased;
+                    () = self.options.stop.cancelled() => return Err(End::stopping()),
+                    Some(()) = self.arrivals.written() => continue,
+                    command = self.commands.recv() => command.ok_or_else(End::stopping)?,
+                    () = until(Some(room.unwrap_or(longest))) => {
+                        self.arrivals.wake(Instant::now());
+                        continue;
+                    }
+                }
+            };
+            if let Some(end) = self.on_command_asleep(command) {
+                return Err(end);
+            }
+        }
+    }
+
+    fn on_command_asleep(&mut self, command: Command) -> Option<End> {
+        let account = self.publisher.snapshot().account;
+        let now = Instant::now();
+        match self.arrivals.take(command, account, now)? {
+            Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
+                self.phone = phone;
+                self.arrivals.wake(now);
+                answer(reply, Ok(true));
+                None
+            }
+            Command::Life(LifeCommand::Disconnect { reply, .. }) => Some(End::disconnect(reply)),
+            // All of these are taken in.
+            Command::Page(_) => None,
+        }
+    }
+}
