@@ -486,7 +486,9 @@ impl<'a, D: Driver> Serving<'a, D> {
     /// Lets what has begun finish, and writes down what is known. When the page is still there, that is a hand-over on
     /// its way and acknowledgements that come within the half second that WhatsApp's server needs.
     async fn wind_up(mut self, mut end: End, mut facts: mpsc::Receiver<Fact>) -> End {
-        if end.reason.is_failure() {
+        let stops_waking = self.publisher.state() == SessionState::Hibernating
+            && end.reason.code != ReasonCode::Hibernating;
+        if end.reason.is_failure() || stops_waking {
             // A Chrome that hangs takes seconds to close, and cannot send meanwhile.
             self.publisher
                 .apply(&Event::Unready, Some(end.reason.clone()));

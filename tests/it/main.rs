@@ -16,6 +16,7 @@ mod contract;
 mod crash;
 mod dom;
 mod faults;
+mod hibernation;
 mod keys;
 mod ledger;
 mod lifecycle;
