@@ -337,8 +337,7 @@ impl Config {
                 Some(DEFAULT_RATE_PER_MINUTE),
                 parse::rate,
             ),
-            send_dedup: Some(settings.parsed("SEND_DEDUP_SECONDS", Duration::ZERO, parse::seconds))
-                .filter(|within| !within.is_zero()),
+            send_dedup: settings.delay("SEND_DEDUP_SECONDS"),
             idempotency: settings.parsed(
                 "IDEMPOTENCY_HOURS",
                 Duration::from_secs(48 * 3600),
@@ -350,12 +349,7 @@ impl Config {
                 parse::hours,
             ),
             limits: settings.limits(),
-            hibernate_after: Some(settings.parsed(
-                "HIBERNATE_AFTER_SECONDS",
-                Duration::ZERO,
-                parse::seconds,
-            ))
-            .filter(|after| !after.is_zero()),
+            hibernate_after: settings.delay("HIBERNATE_AFTER_SECONDS"),
             heals_per_hour: settings.parsed(
                 "HEALS_PER_HOUR",
                 DEFAULT_HEALS_PER_HOUR,

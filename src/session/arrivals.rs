@@ -100,7 +100,7 @@ impl Arrivals {
                 if self.held.len() < COMMAND_CAPACITY {
                     self.held.push_back(command);
                 } else {
-                    refuse(command, self.no_room());
+                    refuse(command, no_room());
                 }
                 None
             }
@@ -110,7 +110,7 @@ impl Arrivals {
 
     fn write_down(&mut self, new: NewSend, deadline: Option<Instant>, reply: AcceptReply) {
         let is_full = self.limits.queue_max.get() <= self.sends.len() + self.writing.len();
-        let no_room = is_full.then(|| self.no_room());
+        let no_room = is_full.then(no_room);
         let ledger = self.ledger.clone();
         let write = async move {
             let accepted = match no_room {
@@ -128,12 +128,6 @@ impl Arrivals {
             }
         };
         self.writing.push(write.boxed());
-    }
-
-    const fn no_room(&self) -> SendError {
-        SendError::QueueFull {
-            retry_after: ROOM_AFTER,
-        }
     }
 
     /// The next send is in the ledger, and its caller has been told; `None` when none is on its way. One that is new wakes
@@ -192,6 +186,12 @@ impl Arrivals {
         while let Some(command) = self.next_held() {
             refuse(command, why.clone());
         }
+    }
+}
+
+const fn no_room() -> SendError {
+    SendError::QueueFull {
+        retry_after: ROOM_AFTER,
     }
 }
 

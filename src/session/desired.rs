@@ -125,7 +125,7 @@ impl Desired {
         match state {
             // Late news of a run that is over.
             _ if !self.up => {}
-            SessionState::Ready => {
+            SessionState::Ready | SessionState::Hibernating => {
                 self.was_ready = true;
                 self.account = account.map(str::to_owned).or(self.account.take());
             }
@@ -133,7 +133,6 @@ impl Desired {
             SessionState::QrRequired { .. } => (self.was_ready, self.account) = (false, None),
             SessionState::Init
             | SessionState::Authenticated
-            | SessionState::Hibernating
             | SessionState::Disconnected
             | SessionState::Error => {}
         }

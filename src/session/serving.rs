@@ -328,6 +328,9 @@ impl<'a, D: Driver> Serving<'a, D> {
         if !state.takes_sends() {
             self.sending.refuse_waiting();
         }
+        if before == SessionState::Hibernating && state == SessionState::Ready {
+            tracing::info!("awake again");
+        }
         let is_waking = state == SessionState::Hibernating && !self.page.standing().linked;
         if state != SessionState::Init && !is_waking {
             self.start = None;

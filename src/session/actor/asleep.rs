@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use rand::RngExt as _;
+use tokio::time::{Instant, sleep_until};
 
-use super::{Actor, until};
+use super::Actor;
 use crate::{
     session::{
         Phase, ReasonCode,
@@ -22,17 +23,23 @@ use crate::{
 /// appearance: so it is looked after at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
 
+/// It is made shorter by up to this part, so that sessions which fell asleep together do not all wake at once.
+const JITTER: f64 = 0.25;
+
 /// Memory that starts have spoken for is free again once their pages stand: looked for again after this.
 const ROOM_RETRY: Duration = Duration::from_secs(1);
 
 impl<D: Driver> Actor<D> {
-    /// Returns when the page is needed and there is memory for it, or with the session's end.
+    /// Returns when the page is needed, or to be looked after, and there is memory for it; or with the session's end.
     pub(super) async fn asleep(&mut self) -> Result<Starting, End> {
         self.forget_chrome();
         tracing::info!("hibernating: Chrome is closed until something is to be sent");
-        let longest = Instant::now() + LONGEST_SLEEP;
+        let jitter = rand::rng().random_range(1.0 - JITTER..1.0);
+        let longest = Instant::now() + LONGEST_SLEEP.mul_f64(jitter);
         loop {
-            if let Some(wake_by) = self.arrivals.wake_by() {
+            let wake_by = self.arrivals.wake_by();
+            let wakes = wake_by.is_some() || longest <= Instant::now();
+            if wakes {
                 match self.options.capacity.start_again() {
                     Ok(starting) => {
                         tracing::info!("waking up");
@@ -40,7 +47,7 @@ impl<D: Driver> Actor<D> {
                         self.budget.on_started();
                         return Ok(starting);
                     }
-                    Err(full) if wake_by <= Instant::now() => {
+                    Err(full) if wake_by.is_some_and(|then| then <= Instant::now()) => {
                         return Err(End::because(ReasonCode::ChromeFailed, full.to_string()));
                     }
                     Err(full) => tracing::debug!("not woken yet: {full}"),
@@ -49,17 +56,14 @@ impl<D: Driver> Actor<D> {
             let command = if let Some(postponed) = self.postponed.take() {
                 Command::Life(postponed)
             } else {
-                let wake_by = self.arrivals.wake_by();
-                let room = wake_by.map(|wake_by| wake_by.min(Instant::now() + ROOM_RETRY));
+                let room = wakes.then(|| Instant::now() + ROOM_RETRY);
+                let room = room.map(|at| wake_by.map_or(at, |then| then.min(at)));
                 tokio::select! {
                     biased;
                     () = self.options.stop.cancelled() => return Err(End::stopping()),
                     Some(()) = self.arrivals.written() => continue,
                     command = self.commands.recv() => command.ok_or_else(End::stopping)?,
-                    () = until(Some(room.unwrap_or(longest))) => {
-                        self.arrivals.wake(Instant::now());
-                        continue;
-                    }
+                    () = sleep_until(room.unwrap_or(longest)) => continue,
                 }
             };
             if let Some(end) = self.on_command_asleep(command) {

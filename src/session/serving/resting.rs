@@ -4,7 +4,12 @@ use tokio::time::Instant;
 
 use super::Serving;
 use crate::{
-    session::{SessionState, end::End, handle::Command, state::Event},
+    session::{
+        SessionState,
+        end::End,
+        handle::{Command, PageCommand},
+        state::Event,
+    },
     whatsapp::Driver,
 };
 
@@ -39,11 +44,16 @@ impl<D: Driver> Serving<'_, D> {
 
     /// A page that wakes holds back what it cannot do yet.
     pub(super) fn hold_back(&mut self, command: Command) -> Option<Command> {
-        if self.publisher.state() == SessionState::Hibernating {
-            self.arrivals.hold_back(command, Instant::now())
-        } else {
-            Some(command)
+        if self.publisher.state() != SessionState::Hibernating {
+            return Some(command);
         }
+        let now = Instant::now();
+        if matches!(command, Command::Page(PageCommand::Send { .. })) {
+            self.arrivals.wake(now);
+        }
+        let command = self.arrivals.hold_back(command, now);
+        self.timers.wake_by(self.arrivals.wake_by());
+        command
     }
 
     /// Does what was held back, once the session is awake or is not going to be so for now.

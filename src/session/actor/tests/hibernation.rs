@@ -499,7 +499,14 @@ async fn a_session_that_sleeps_is_looked_after_once_a_day() {
     let Ok(Some(Call::Opened(page))) = call else {
         panic!("{call:?}");
     };
+    // Nobody waits for it, until somebody does.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(session.handle.snapshot().state, SessionState::Hibernating);
+    let sent = session.send(TO);
     say(&page, ready()).await;
+    let key = session.handed_over().await.key;
+    acknowledge(&page, &key).await;
+    sent.await.unwrap().unwrap();
     session.is_awake().await;
     session.hibernates().await;
 }
