@@ -79,8 +79,9 @@ impl App {
     pub async fn bind(mut config: Config) -> Result<Self, StartError> {
         browser::check_extra_arguments(&config.chrome_args)?;
         for (variable, path) in [
-            ("TOKENS_DIR", &config.tokens_dir),
+            // The other may lie in it, and then the fault is this one's.
             ("DATA_DIR", &config.data_dir),
+            ("TOKENS_DIR", &config.tokens_dir),
         ] {
             ensure_writable(path).map_err(|source| StartError::Folder {
                 variable,
@@ -264,7 +265,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
         },
         send_dedup: config.send_dedup,
         ledger: LedgerOptions {
-            folder: config.data_dir.join("ledger"),
+            folder: sessions_data.join("ledger"),
             idempotency: config.idempotency,
             retention: config.message_retention,
         },

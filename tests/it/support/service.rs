@@ -73,7 +73,7 @@ impl Service {
     ) -> Self {
         let mut environment = environment(&home);
         with(&mut environment);
-        let ledger = home.data().join("ledger");
+        let ledger = home.ledger();
         let words = match &mut disk {
             Some(disk) => disk.wrap(&ledger, PROGRAM),
             None => vec![PROGRAM.into()],
