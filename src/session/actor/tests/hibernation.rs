@@ -376,7 +376,9 @@ async fn a_session_that_fails_to_wake_says_why_keeps_what_was_promised_and_is_he
     let page = session.opened().await;
     let handle = session.handle.clone();
     let checked = tokio::spawn(async move { handle.check(TO.parse().unwrap()).await });
-    // Both are heard before Chrome goes.
+    let handle = session.handle.clone();
+    let logout = tokio::spawn(async move { handle.disconnect(true).await });
+    // All are heard before Chrome goes.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let lost = Fact::BrowserLost("Chrome was ended by signal 9".to_owned());
     page.send(lost).await.unwrap();
@@ -395,6 +397,11 @@ async fn a_session_that_fails_to_wake_says_why_keeps_what_was_promised_and_is_he
             }
         ),
         "{unchecked:?}"
+    );
+    let not_unlinked = logout.await.unwrap().unwrap_err();
+    assert!(
+        matches!(not_unlinked, DisconnectError::NotLinked),
+        "{not_unlinked:?}"
     );
     session.reaches("DISCONNECTED").await;
     assert!(matches!(session.call().await, Call::Closed));
