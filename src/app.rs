@@ -227,14 +227,10 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
 }
 
 fn registry_options(config: &Config) -> RegistryOptions {
-    // What is kept of simulated sessions must not be taken for real ones.
-    let sessions_data = match config.sandbox {
-        Some(_) => config.data_dir.join("sandbox"),
-        None => config.data_dir.clone(),
-    };
+    let sessions_data = config.sessions_data();
     RegistryOptions {
         tokens_dir: config.tokens_dir.clone(),
-        sessions_dir: sessions_data.join("sessions"),
+        sessions_dir: config.sessions_dir(),
         snapshots_dir: sessions_data.join("snapshots"),
         snapshots: config.profile_snapshots,
         evidence_dir: sessions_data.join("evidence"),

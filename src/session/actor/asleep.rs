@@ -3,18 +3,22 @@
 //! When a session may sleep, [`rest`](crate::session::rest) decides; what comes meanwhile is kept by
 //! [`arrivals`](crate::session::arrivals). It keeps its place among the sessions that may run, as it is READY for its callers.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use rand::RngExt as _;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 
 use super::Actor;
 use crate::{
     session::{
         Phase, ReasonCode,
+        arrivals::Arrivals,
         capacity::Starting,
         end::End,
-        handle::{Command, LifeCommand, answer},
+        handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
     },
     whatsapp::Driver,
 };
@@ -53,7 +57,7 @@ impl<D: Driver> Actor<D> {
                     Err(full) => tracing::debug!("not woken yet: {full}"),
                 }
             }
-            let command = if let Some(postponed) = self.postponed.take() {
+            let command = if let Some(postponed) = self.postponed.pop_front() {
                 Command::Life(postponed)
             } else {
                 let room = wakes.then(|| Instant::now() + ROOM_RETRY);
@@ -85,6 +89,30 @@ impl<D: Driver> Actor<D> {
             Command::Life(LifeCommand::Disconnect { reply, .. }) => Some(End::disconnect(reply)),
             // All of these are taken in.
             Command::Page(_) => None,
+        }
+    }
+}
+
+/// Does what takes its time before the session sleeps: sends are taken in, starts and disconnects wait until it is done.
+pub(super) async fn taking_in<T>(
+    commands: &mut mpsc::Receiver<Command>,
+    postponed: &mut VecDeque<LifeCommand>,
+    arrivals: &mut Arrivals,
+    account: Option<String>,
+    work: impl Future<Output = T>,
+) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            Some(()) = arrivals.written() => {}
+            Some(command) = commands.recv(), if postponed.len() < COMMAND_CAPACITY => {
+                match arrivals.take(command, account.clone(), Instant::now()) {
+                    Some(Command::Life(command)) => postponed.push_back(command),
+                    // All of these are taken in.
+                    Some(Command::Page(_)) | None => {}
+                }
+            }
         }
     }
 }

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Actor, ActorOptions, until};
 use crate::{
     session::{
-        DisconnectError, Phase, Reason, ReasonCode, SessionState,
+        DisconnectError, Phase, Reason, ReasonCode, SessionState, StartLimits,
         capacity::{Starting, Turn},
         end::End,
-        handle::{Command, LifeCommand, answer},
+        handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
         state::Event,
     },
     whatsapp::{Driver, Fact, OpenError},
@@ -82,11 +82,11 @@ impl<D: Driver> Actor<D> {
 
         let mut asked_to_end = None;
         let opened = loop {
-            let wake_by = self.arrivals.wake_by();
+            let is_waking = self.publisher.state() == SessionState::Hibernating;
+            let wake_by = self.arrivals.wake_by().filter(|_| is_waking);
             let command = tokio::select! {
                 opened = &mut opening => break opened,
-                // Once it is called off, further commands wait until Chrome is gone.
-                Some(command) = self.commands.recv(), if asked_to_end.is_none() => command,
+                Some(command) = self.commands.recv(), if self.postponed.len() < COMMAND_CAPACITY => command,
                 Some(()) = self.arrivals.written() => continue,
                 () = until(wake_by) => {
                     tracing::warn!("the session takes long to wake: it is not READY any more");
@@ -95,7 +95,6 @@ impl<D: Driver> Actor<D> {
                     continue;
                 }
             };
-            let is_waking = self.publisher.state() == SessionState::Hibernating;
             let command = if is_waking {
                 let account = self.publisher.snapshot().account;
                 self.arrivals.take(command, account, Instant::now())
@@ -103,6 +102,10 @@ impl<D: Driver> Actor<D> {
                 Some(command)
             };
             match command {
+                // Once it is called off, they wait until Chrome is gone.
+                Some(Command::Life(command)) if asked_to_end.is_some() => {
+                    self.postponed.push_back(command);
+                }
                 Some(Command::Life(LifeCommand::Connect { phone, reply, .. })) => {
                     self.phone = phone.or(self.phone.take());
                     answer(reply, Ok(is_waking));
@@ -117,6 +120,9 @@ impl<D: Driver> Actor<D> {
                     logout: false,
                     reply,
                 })) => {
+                    // Nor does it take sends any more.
+                    self.publisher
+                        .apply(&Event::Unready, Some(End::requested().reason));
                     call_off.cancel();
                     asked_to_end = Some(reply);
                 }
@@ -133,19 +139,23 @@ impl<D: Driver> Actor<D> {
             (Err(_), Some(asked)) => return Err(End::disconnect(asked).into()),
             (Err(why), None) => why,
         };
-        let reason = match &why {
-            OpenError::Cancelled if late.is_cancelled() => limits.passed(Phase::Launch),
-            OpenError::Cancelled => return Err(End::stopping().into()),
-            OpenError::Scripts(why) => Reason::new(ReasonCode::ScriptsUnreadable, why.as_str()),
-            OpenError::Setup(why) => Reason::new(
-                ReasonCode::ChromeFailed,
-                format!("Chrome came up but could not be set up: {why}; POST /connect tries again"),
-            ),
-            OpenError::Browser(why) => Reason::from_browser(why),
-        };
         Err(NotOpened {
-            end: End::of(reason),
+            end: End::of(why_not(&why, late.is_cancelled(), *limits)),
             chrome_output: why.chrome_output(),
         })
+    }
+}
+
+/// Why there is no Chrome; `is_late`: the start was called off because it took too long.
+fn why_not(why: &OpenError, is_late: bool, limits: StartLimits) -> Reason {
+    match why {
+        OpenError::Cancelled if is_late => limits.passed(Phase::Launch),
+        OpenError::Cancelled => End::stopping().reason,
+        OpenError::Scripts(why) => Reason::new(ReasonCode::ScriptsUnreadable, why.as_str()),
+        OpenError::Setup(why) => Reason::new(
+            ReasonCode::ChromeFailed,
+            format!("Chrome came up but could not be set up: {why}; POST /connect tries again"),
+        ),
+        OpenError::Browser(why) => Reason::from_browser(why),
     }
 }

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::{
-    browser::{Closed, Measure},
+    browser::Measure,
     ledger::{SendState, Step},
     session::{MemoryReport, desired::read_all},
 };
@@ -223,7 +223,7 @@ async fn a_send_that_comes_while_chrome_is_being_closed_waits_for_the_next_one()
     assert!(matches!(session.call().await, Call::Closed));
     let waits = session.send(TO);
     let accepted = session.send_as(TO, None, false).await.unwrap().unwrap();
-    closed.send(Closed::Asked).unwrap();
+    closed.send(()).unwrap();
     let page = session.opened().await;
     say(&page, ready()).await;
     let first = session.handed_over().await.key;
