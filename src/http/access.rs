@@ -25,8 +25,11 @@ const ADMIN: Access = Access::Key(Scope::Admin);
 
 /// All routes. To look is to read, to hand something to a recipient is to send, to change anything else is for an admin.
 /// So is evidence: it shows what stood on a page.
-pub(super) const TABLE: [Row; 14] = [
+pub(super) const TABLE: [Row; 17] = [
     ("GET", "/health", Access::Open),
+    ("GET", "/openapi.json", Access::Open),
+    ("GET", "/docs", Access::Open),
+    ("GET", "/metrics", READ),
     ("GET", "/status", READ),
     ("GET", "/sessions", READ),
     ("GET", "/qr", READ),

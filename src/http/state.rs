@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 
-use super::attempts::Attempts;
+use super::{attempts::Attempts, metrics::Requests};
 use crate::{
     config::{CodeLives, Config, CorsOrigins, Secret, SessionMode},
     keys::Keyring,
@@ -21,6 +21,7 @@ struct Shared {
     settings: Settings,
     keys: Keyring,
     attempts: Attempts,
+    requests: Requests,
     started_at: Timestamp,
     started: Instant,
 }
@@ -58,6 +59,7 @@ impl AppState {
                 config.api_keys_file.clone(),
             ),
             attempts: Attempts::default(),
+            requests: Requests::default(),
             started_at: Timestamp::now(),
             started: Instant::now(),
         }))
@@ -82,6 +84,14 @@ impl AppState {
 
     pub(super) fn attempts(&self) -> &Attempts {
         &self.0.attempts
+    }
+
+    pub(super) fn requests(&self) -> &Requests {
+        &self.0.requests
+    }
+
+    pub(super) fn started_at(&self) -> Timestamp {
+        self.0.started_at
     }
 
     pub(super) fn uptime_seconds(&self) -> u64 {

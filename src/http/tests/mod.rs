@@ -6,7 +6,9 @@ mod access;
 mod answers;
 mod guessing;
 mod keys;
+mod metrics;
 mod naming;
+mod openapi;
 mod requests;
 
 use std::{ffi::OsString, num::NonZeroUsize, sync::Arc, time::Duration};
