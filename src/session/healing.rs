@@ -246,6 +246,7 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
         | ReasonCode::ProfileInUse
         | ReasonCode::ProfileUnusable
         | ReasonCode::KeepsFailing
+        | ReasonCode::Hibernating
         | ReasonCode::ShuttingDown
         | ReasonCode::Internal => None,
     }
