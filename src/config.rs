@@ -108,6 +108,8 @@ pub struct Config {
     pub allow_without_key: bool,
     /// `TRUSTED_PROXIES` (0): how many proxies stand before the service, each of which adds to `X-Forwarded-For`.
     pub trusted_proxies: usize,
+    /// `PUBLIC_URL`: where people reach the service, when a proxy stands before it; by default what a request says (`Host`).
+    pub public_url: Option<String>,
     /// `CORS_ORIGINS` (*): the web pages that may call, separated by commas.
     pub cors_origins: CorsOrigins,
     /// `LOG_FORMAT` (text).
@@ -358,6 +360,7 @@ impl Config {
             api_key: settings.secret("API_KEY"),
             allow_without_key: settings.parsed("ALLOW_WITHOUT_KEY", false, parse::switch),
             trusted_proxies: settings.parsed("TRUSTED_PROXIES", 0, parse::proxies),
+            public_url: settings.parsed("PUBLIC_URL", None, |raw| parse::http_url(raw).map(Some)),
             cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, parse::cors_origins),
             log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, parse::log_format),
             log_filter: settings.parsed("RUST_LOG", "info".to_owned(), parse::log_filter),

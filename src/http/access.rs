@@ -12,6 +12,8 @@ use crate::keys::Scope;
 pub(super) enum Access {
     /// Nothing. Such a route reaches no session: it has no [`Caller`](super::caller::Caller) that would be let to one.
     Open,
+    /// The address itself, a part of which is a secret: [`links`](super::links). It reaches the session that it is for.
+    Link,
     /// A key with this scope, when keys are asked for.
     Key(Scope),
 }
@@ -25,10 +27,16 @@ const ADMIN: Access = Access::Key(Scope::Admin);
 
 /// All routes. To look is to read, to hand something to a recipient is to send, to change anything else is for an admin.
 /// So is evidence: it shows what stood on a page.
-pub(super) const TABLE: [Row; 14] = [
+pub(super) const TABLE: [Row; 21] = [
+    ("GET", "/", Access::Open),
+    ("GET", "/qr.html", Access::Open),
+    ("GET", "/page/{file}", Access::Open),
+    ("GET", "/link/{token}", Access::Link),
+    ("GET", "/link/{token}/events", Access::Link),
     ("GET", "/health", Access::Open),
     ("GET", "/status", READ),
     ("GET", "/sessions", READ),
+    ("GET", "/events/stream", READ),
     ("GET", "/qr", READ),
     ("GET", "/qr-code", READ),
     ("POST", "/connect", ADMIN),
@@ -40,6 +48,7 @@ pub(super) const TABLE: [Row; 14] = [
     ("GET", "/sessions/{id}/evidence", ADMIN),
     ("POST", "/sessions/{id}/evidence", ADMIN),
     ("GET", "/sessions/{id}/evidence/screenshot.png", ADMIN),
+    ("POST", "/sessions/{id}/link", ADMIN),
 ];
 
 /// What a request needs, if it is one of ours. A `HEAD` is a `GET` without its body.
@@ -75,8 +84,8 @@ mod tests {
     #[test]
     fn what_changes_something_is_for_an_admin_unless_it_is_a_send() {
         for (method, path, access) in TABLE {
-            let is_open_or_read = access == Access::Open || access == READ;
-            assert!(method == "GET" || !is_open_or_read, "{method} {path}");
+            let changes_nothing = [Access::Open, Access::Link, READ].contains(&access);
+            assert!(method == "GET" || !changes_nothing, "{method} {path}");
         }
         let of_senders = TABLE.iter().filter(|row| row.2 == SEND);
         let of_senders: Vec<_> = of_senders.map(|row| (row.0, row.1)).collect();

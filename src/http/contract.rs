@@ -4,18 +4,21 @@
 //! What holds a code that links has no `Debug`: it is for its caller, and for no log.
 
 mod evidence;
+mod link;
 mod messages;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+pub(super) use link::{Link, LinkStatus};
 pub(super) use messages::{DryRun, Message, Messages};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 pub(super) use self::evidence::EvidenceAnswer;
-use super::target::Target;
+use super::{qr::expires_in, target::Target};
 use crate::{
+    config::CodeLives,
     qr::{QrError, QrPicture},
     session::{
         AdapterReport, ClienteId, ConnectOutcome, DisconnectOutcome, PairingCode, Phase,
@@ -46,6 +49,9 @@ pub(super) struct Health {
     pub(super) sessions: BTreeMap<&'static str, usize>,
     pub(super) adapter: AdapterCensus,
     pub(super) chrome: ChromeCensus,
+    /// Where the simulated WhatsApp and its phone (`/phone`) are, when this is the sandbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sandbox: Option<String>,
 }
 
 /// Which adapters serve, over all sessions.
@@ -150,6 +156,8 @@ struct PendingQr {
     attempts: u32,
     /// When it was first shown, milliseconds since the epoch.
     timestamp: i64,
+    /// Seconds; an estimate, see `http::qr`.
+    expires_in: i64,
 }
 
 /// Which adapter serves a session's page.
@@ -164,8 +172,12 @@ struct Adapter {
 
 impl Status {
     /// The session that a request meant, with its code if there is one.
-    pub(super) fn of(target: Target, snapshot: Snapshot) -> Result<Self, QrError> {
-        let qr = PendingQr::of(&snapshot.state)?;
+    pub(super) fn of(
+        target: Target,
+        snapshot: Snapshot,
+        lives: CodeLives,
+    ) -> Result<Self, QrError> {
+        let qr = PendingQr::of(&snapshot.state, lives)?;
         let pairing = snapshot.state.pairing().cloned();
         Ok(Self {
             qr,
@@ -226,7 +238,7 @@ impl Status {
 }
 
 impl PendingQr {
-    fn of(state: &SessionState) -> Result<Option<Self>, QrError> {
+    fn of(state: &SessionState, lives: CodeLives) -> Result<Option<Self>, QrError> {
         let SessionState::QrRequired {
             code: Some(code),
             attempts,
@@ -240,6 +252,7 @@ impl PendingQr {
             url: code.text.clone(),
             attempts: *attempts,
             timestamp: code.shown_at.as_millisecond(),
+            expires_in: expires_in(code, *attempts, lives, Timestamp::now()),
         }))
     }
 }

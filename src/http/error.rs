@@ -106,6 +106,20 @@ pub(super) enum ApiError {
     NoEvidence,
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
+    #[error("too many streams are open: close a page that shows sessions, then try again")]
+    TooManyStreams,
+    #[error("this session is linked already: there is no code to show")]
+    AlreadyLinked,
+    #[error("too many links are open: each ends by itself after 10 minutes")]
+    TooManyLinks,
+    #[error("this link is unknown: it may have ended long ago, or with a restart of the service")]
+    UnknownLink,
+    #[error(
+        "this link has been used, or its 10 minutes are over: ask whoever sent it for a new one"
+    )]
+    LinkOver,
+    #[error("the request does not say under which name the service is reached: set PUBLIC_URL")]
+    NoPublicUrl,
     #[error("the service is shutting down; nothing was done: try again when it is back")]
     ShuttingDown,
     #[error("the evidence cannot be read (DATA_DIR): {0}")]
@@ -180,6 +194,12 @@ impl ApiError {
             Self::InvalidFormat => (StatusCode::BAD_REQUEST, "INVALID_FORMAT"),
             Self::NoQr { .. } => (StatusCode::NOT_FOUND, "NO_QR"),
             Self::NoEvidence => (StatusCode::NOT_FOUND, "NO_EVIDENCE"),
+            Self::TooManyStreams => (StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_STREAMS"),
+            Self::AlreadyLinked => (StatusCode::CONFLICT, "ALREADY_LINKED"),
+            Self::TooManyLinks => (StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_LINKS"),
+            Self::UnknownLink => (StatusCode::NOT_FOUND, "LINK_NOT_FOUND"),
+            Self::LinkOver => (StatusCode::GONE, "LINK_OVER"),
+            Self::NoPublicUrl => (StatusCode::BAD_REQUEST, "PUBLIC_URL_UNKNOWN"),
             Self::Evidence(EvidenceError::NotRunning) => {
                 (StatusCode::CONFLICT, "SESSION_NOT_RUNNING")
             }
@@ -302,6 +322,12 @@ impl ApiError {
             | Self::InvalidFormat
             | Self::NoQr { .. }
             | Self::NoEvidence
+            | Self::TooManyStreams
+            | Self::AlreadyLinked
+            | Self::TooManyLinks
+            | Self::UnknownLink
+            | Self::LinkOver
+            | Self::NoPublicUrl
             | Self::ShuttingDown
             | Self::Evidence(EvidenceError::NotRunning | EvidenceError::OfChats)
             | Self::Connect(_)

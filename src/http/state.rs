@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
-use super::attempts::Attempts;
+use super::{attempts::Attempts, events, links::Links};
 use crate::{
     config::{CodeLives, Config, CorsOrigins, Secret, SessionMode},
     keys::Keyring,
@@ -21,6 +22,8 @@ struct Shared {
     settings: Settings,
     keys: Keyring,
     attempts: Attempts,
+    streams: Arc<Semaphore>,
+    links: Links,
     started_at: Timestamp,
     started: Instant,
 }
@@ -34,6 +37,9 @@ pub(super) struct Settings {
     pub(super) trusted_proxies: usize,
     pub(super) cors_origins: CorsOrigins,
     pub(super) code_lives: CodeLives,
+    /// Where the simulated WhatsApp is, if it is one.
+    pub(super) sandbox: Option<String>,
+    pub(super) public_url: Option<String>,
 }
 
 impl AppState {
@@ -49,6 +55,11 @@ impl AppState {
                 .sandbox
                 .as_ref()
                 .map_or(CodeLives::WHATSAPP, |sandbox| sandbox.code_lives),
+            sandbox: config
+                .sandbox
+                .as_ref()
+                .map(|_| config.whatsapp_url.trim_end_matches('/').to_owned()),
+            public_url: config.public_url.clone(),
         };
         Self(Arc::new(Shared {
             registry,
@@ -58,12 +69,14 @@ impl AppState {
                 config.api_keys_file.clone(),
             ),
             attempts: Attempts::default(),
+            streams: Arc::new(Semaphore::new(events::MAX_STREAMS)),
+            links: Links::default(),
             started_at: Timestamp::now(),
             started: Instant::now(),
         }))
     }
 
-    pub(super) fn registry(&self) -> &Registry {
+    pub(super) fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
     }
 
@@ -82,6 +95,15 @@ impl AppState {
 
     pub(super) fn attempts(&self) -> &Attempts {
         &self.0.attempts
+    }
+
+    /// One place for each stream of changes.
+    pub(super) fn streams(&self) -> &Arc<Semaphore> {
+        &self.0.streams
+    }
+
+    pub(super) fn links(&self) -> &Links {
+        &self.0.links
     }
 
     pub(super) fn uptime_seconds(&self) -> u64 {

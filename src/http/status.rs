@@ -17,18 +17,24 @@ pub(super) async fn status(
     target: Target,
 ) -> Result<Json<Status>, ApiError> {
     let snapshot = app.snapshot(&target.id);
-    Ok(Json(Status::of(target, snapshot)?))
+    let lives = app.settings().code_lives;
+    Ok(Json(Status::of(target, snapshot, lives)?))
 }
 
 /// All of them, as far as the caller reaches.
 pub(super) async fn sessions(State(app): State<AppState>, caller: Caller) -> Json<Sessions> {
+    Json(listed(&app, &caller))
+}
+
+/// The list as this caller may see it.
+pub(super) fn listed(app: &AppState, caller: &Caller) -> Sessions {
     let mut snapshots = app.registry().snapshots();
     snapshots.retain(|(id, _)| caller.reaches(id));
     let ready = snapshots
         .iter()
         .filter(|(_, snapshot)| is_ready(&snapshot.state));
     let sessions: Vec<String> = ready.map(|(id, _)| id.to_string()).collect();
-    Json(Sessions {
+    Sessions {
         success: true,
         count: sessions.len(),
         sessions,
@@ -36,5 +42,5 @@ pub(super) async fn sessions(State(app): State<AppState>, caller: Caller) -> Jso
             .into_iter()
             .map(|(id, snapshot)| Status::listed(&id, snapshot))
             .collect(),
-    })
+    }
 }

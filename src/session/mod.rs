@@ -17,6 +17,7 @@ mod actor;
 mod budget;
 mod calls;
 mod capacity;
+mod changes;
 mod code;
 mod desired;
 mod doubt;
@@ -49,6 +50,7 @@ mod submit;
 mod timers;
 
 pub use capacity::Full;
+pub use changes::Changes;
 pub use code::{PairingCode, QrCode};
 pub use error::{ConnectError, DisconnectError, SendError};
 pub use evidence::{Evidence, EvidenceError, EvidenceFolder};

@@ -36,7 +36,8 @@ fn a_disconnected_status_says_why_and_has_no_empty_fields() {
     let mut ended = snapshot(SessionState::Disconnected);
     ended.reason = Some(Reason::new(ReasonCode::QrTimeout, "nobody scanned"));
     assert_eq!(
-        serde_json::to_value(Status::of(target("51"), ended).unwrap()).unwrap(),
+        serde_json::to_value(Status::of(target("51"), ended, CodeLives::WHATSAPP).unwrap())
+            .unwrap(),
         json!({
             "connected": false, "state": "DISCONNECTED", "status": "DISCONNECTED", "cliente_id": "51", "session": "51",
             "since": "1970-01-01T00:00:00.000Z", "reason": "QR_TIMEOUT", "detail": "nobody scanned",
@@ -62,7 +63,9 @@ fn a_status_carries_the_code_that_is_pending_and_the_list_does_not() {
         attempts: 3,
         pairing: Some(pairing),
     });
-    let status = serde_json::to_value(Status::of(target(51), pending.clone()).unwrap()).unwrap();
+    let status =
+        serde_json::to_value(Status::of(target(51), pending.clone(), CodeLives::WHATSAPP).unwrap())
+            .unwrap();
     assert_eq!(
         (&status["qr"]["url"], &status["qr"]["attempts"]),
         (&json!("2@x"), &json!(3))
