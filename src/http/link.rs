@@ -5,7 +5,7 @@
 use axum::{
     extract::{FromRequestParts, RawPathParams, State},
     http::{StatusCode, header, request::Parts, uri::Authority},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use jiff::Timestamp;
 
@@ -114,7 +114,7 @@ pub(super) async fn events(
         session.start();
     }
     let (lives, expires_at) = (app.settings().code_lives, Moment(link.expires_at));
-    let line = move |id: &ClienteId, snapshot: Snapshot| {
+    let shown = move |id: &ClienteId, snapshot: Snapshot| {
         let status = drawn(LinkStatus::of(id, &snapshot, lives, expires_at))?;
         Some(if link.is_used(&snapshot) {
             Line::last("linked", &())
@@ -122,7 +122,7 @@ pub(super) async fn events(
             Line::new("session", &status)
         })
     };
-    Ok(feed.answer(None, line).into_response())
+    Ok(feed.answer(None, shown))
 }
 
 /// Whether nobody scanned in time.

@@ -21,6 +21,7 @@ mod ledger;
 mod lifecycle;
 mod logs;
 mod matrix;
+mod page;
 mod pairing;
 mod pm2;
 mod restarts;
