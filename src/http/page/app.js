@@ -71,9 +71,8 @@ byId("add").addEventListener("submit", async (event) => {
     await session.connect(id);
     byId("add").reset();
   } catch (why) {
-    // A start that fails is told by the session itself as well.
-    if (session.shownId() === id) sayBecause(byId("trouble"), why.code, why.message);
-    sayBecause(trouble, why.code, why.message);
+    if (session.shownId() === id) session.complain(why);
+    else sayBecause(trouble, why.code, why.message);
   }
 });
 byId("add-id").addEventListener("input", (event) => {

@@ -18,6 +18,8 @@ let status = null;
 let end = () => {};
 let pairingTicks = 0;
 let picture = null;
+// Why the last press of a button came to nothing.
+let refused = null;
 
 export const shownId = () => id;
 
@@ -41,6 +43,7 @@ export function open(wanted, stands) {
 
 function reset() {
   message.forget();
+  refused = null;
   for (const name of ["trouble", "pair-trouble", "announce", "account", "detail", "retry"]) say(byId(name), "");
   for (const name of ["link", "evidence", "code", "progress", "send", "pairing"]) show(byId(name), false);
   for (const name of ["connect", "disconnect", "logout", "make-link", "see-evidence"]) show(byId(name), false);
@@ -52,9 +55,21 @@ function reset() {
   delete byId("send").dataset.ack;
 }
 
+/** Says why something was not done, unless the session says the same of itself. */
+export function complain(why) {
+  refused = why;
+  drawRefusal();
+}
+
+function drawRefusal() {
+  if (!refused || refused.code === status?.reason) say(byId("trouble"), "");
+  else sayBecause(byId("trouble"), refused.code, refused.message);
+}
+
 export function draw() {
   if (!id || !status) return;
   const { state } = status;
+  drawRefusal();
   const isRunning = RUNNING.includes(state);
   const isLinked = LINKED.includes(state);
   byId("session").dataset.state = state;
@@ -124,16 +139,16 @@ function drawFacts() {
 }
 
 /** Does something with a button pressed meanwhile, and says why when it cannot be done. */
-async function act(button, busy, trouble, what) {
+async function act(button, busy, what, trouble = complain) {
   const text = button.textContent;
   const mine = id;
-  say(trouble, "");
+  trouble(null);
   button.setAttribute("aria-disabled", "true");
   if (busy) say(button, t(busy));
   try {
     await what(mine);
-  } catch (refused) {
-    if (id === mine) sayBecause(trouble, refused.code, refused.message);
+  } catch (why) {
+    if (id === mine) trouble(why);
   } finally {
     button.removeAttribute("aria-disabled");
     if (busy) say(button, text);
@@ -178,8 +193,8 @@ async function seeEvidence(wanted) {
   let evidence;
   try {
     evidence = await json("GET", path);
-  } catch (refused) {
-    if (refused.code !== "NO_EVIDENCE") throw refused;
+  } catch (why) {
+    if (why.code !== "NO_EVIDENCE") throw why;
     say(text, t("noEvidence"));
     return;
   }
@@ -200,10 +215,10 @@ async function seeEvidence(wanted) {
 
 /** Gives every button of the panel its work. */
 export function begin() {
-  const trouble = byId("trouble");
+  const beside = (name) => (why) => sayBecause(byId(name), why?.code, why?.message);
   const press = (name, busy, what) =>
     byId(name).addEventListener("click", () => {
-      if (!isBusy(byId(name))) act(byId(name), busy, trouble, what);
+      if (!isBusy(byId(name))) act(byId(name), busy, what);
     });
   press("connect", "connecting", (wanted) => connect(wanted));
   press("disconnect", "disconnecting", (wanted) => disconnect(wanted, false));
@@ -214,16 +229,16 @@ export function begin() {
   byId("sure-no").addEventListener("click", () => byId("sure").close());
   byId("sure-yes").addEventListener("click", () => {
     byId("sure").close();
-    act(byId("logout"), "disconnecting", trouble, (wanted) => disconnect(wanted, true));
+    act(byId("logout"), "disconnecting", (wanted) => disconnect(wanted, true));
   });
   byId("pair").addEventListener("submit", (event) => {
     event.preventDefault();
     const button = byId("pair").querySelector("button");
-    if (!isBusy(button)) act(button, "gettingCode", byId("pair-trouble"), (wanted) => connect(wanted, byId("pair-phone").value));
+    if (!isBusy(button)) act(button, "gettingCode", (wanted) => connect(wanted, byId("pair-phone").value), beside("pair-trouble"));
   });
   byId("send").addEventListener("submit", (event) => {
     event.preventDefault();
     const button = byId("send").querySelector("button");
-    if (!isBusy(button)) act(button, "sending", byId("send-trouble"), (wanted) => message.send(wanted));
+    if (!isBusy(button)) act(button, "sending", (wanted) => message.send(wanted), beside("send-trouble"));
   });
 }
