@@ -79,8 +79,9 @@ impl App {
     pub async fn bind(mut config: Config) -> Result<Self, StartError> {
         browser::check_extra_arguments(&config.chrome_args)?;
         for (variable, path) in [
-            ("TOKENS_DIR", &config.tokens_dir),
+            // The other may lie in it, and then the fault is this one's.
             ("DATA_DIR", &config.data_dir),
+            ("TOKENS_DIR", &config.tokens_dir),
         ] {
             ensure_writable(path).map_err(|source| StartError::Folder {
                 variable,
@@ -226,14 +227,10 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
 }
 
 fn registry_options(config: &Config) -> RegistryOptions {
-    // What is kept of simulated sessions must not be taken for real ones.
-    let sessions_data = match config.sandbox {
-        Some(_) => config.data_dir.join("sandbox"),
-        None => config.data_dir.clone(),
-    };
+    let sessions_data = config.sessions_data();
     RegistryOptions {
         tokens_dir: config.tokens_dir.clone(),
-        sessions_dir: sessions_data.join("sessions"),
+        sessions_dir: config.sessions_dir(),
         snapshots_dir: sessions_data.join("snapshots"),
         snapshots: config.profile_snapshots,
         evidence_dir: sessions_data.join("evidence"),
@@ -263,7 +260,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
         },
         send_dedup: config.send_dedup,
         ledger: LedgerOptions {
-            folder: config.data_dir.join("ledger"),
+            folder: sessions_data.join("ledger"),
             idempotency: config.idempotency,
             retention: config.message_retention,
         },

@@ -1,13 +1,17 @@
 //! What the binary can be told to do, besides its settings.
 //!
-//! Each subcommand has a file of its own under this one, which says what it needs; `serve` is what it does without any. The
-//! others are thin clients of the HTTP API: they know what an answer says to a person, and leave every decision to the
-//! service. Only this module and `main` talk to a terminal.
+//! Each subcommand has a file of its own under this one, which says what it needs; `serve` is what it does without any.
+//! `doctor` looks at this machine; `key`, `export` and `import` work on files. The others are thin clients of the HTTP API: they
+//! know what an answer says to a person, and leave every decision to the service. Only this module and `main` talk to a terminal.
 
 mod client;
+mod doctor;
 mod exit;
+mod export;
 mod health;
+mod import;
 mod key;
+mod passphrase;
 mod qr;
 mod screen;
 mod send;
@@ -35,6 +39,12 @@ pub enum Command {
     Send(send::Arguments),
     /// Ask whether the service is up; this needs no key.
     Health(health::Arguments),
+    /// Write a linked account into one encrypted file, to move it to another host.
+    Export(export::Arguments),
+    /// Take an account that was exported on another host.
+    Import(import::Arguments),
+    /// Look whether this machine can run the service, and say what to do where it cannot.
+    Doctor(doctor::Arguments),
     /// Make, show and revoke keys, each with its own rights.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -63,6 +73,8 @@ impl Command {
         let (outcome, wants_json) = match self {
             Self::Serve(_) => (Ok(Exit::Done), false),
             Self::Key(command) => return keys(command, dotenv),
+            Self::Export(arguments) => return export::run(arguments, dotenv).await,
+            Self::Import(arguments) => return import::run(arguments, dotenv).await,
             Self::Qr(arguments) => (qr::run(&arguments, dotenv).await, arguments.wants_json()),
             Self::Status(arguments) => (
                 status::run(&arguments, dotenv).await,
@@ -73,21 +85,30 @@ impl Command {
                 health::run(&arguments, dotenv).await,
                 arguments.wants_json(),
             ),
+            Self::Doctor(arguments) => (
+                doctor::run(&arguments, dotenv).await,
+                arguments.wants_json(),
+            ),
         };
         outcome.unwrap_or_else(|fault| explain(&fault, wants_json))
     }
 }
 
+/// The service's own settings, for a command that works on its files.
+fn settings(dotenv: &Path) -> Result<Config, Exit> {
+    Config::load(dotenv, false).map_err(|faults| {
+        screen::remark(&format!(
+            "session-manager: the settings are wrong:\n{faults}"
+        ));
+        Exit::Misconfigured
+    })
+}
+
 /// Keys are a matter of a file, and of no service.
 fn keys(command: KeyCommand, dotenv: &Path) -> Exit {
-    let config = match Config::load(dotenv, false) {
+    let config = match settings(dotenv) {
         Ok(config) => config,
-        Err(faults) => {
-            screen::remark(&format!(
-                "session-manager: the settings are wrong:\n{faults}"
-            ));
-            return Exit::Misconfigured;
-        }
+        Err(exit) => return exit,
     };
     match command.run(&config) {
         Ok(()) => Exit::Done,

@@ -213,6 +213,13 @@ impl fmt::Debug for Config {
 #[error("{}", .0.join("\n"))]
 pub struct ConfigError(Vec<String>);
 
+impl ConfigError {
+    /// Each fault, one line, the variable first.
+    pub fn faults(&self) -> &[String] {
+        &self.0
+    }
+}
+
 impl Config {
     /// Reads the process environment and, for what is not set there, the file `dotenv`, which may be absent. With
     /// `sandbox` the sandbox is on whatever `SANDBOX` says.
@@ -225,6 +232,15 @@ impl Config {
     pub fn load_to_serve(dotenv: &Path, sandbox: bool) -> Result<Self, ConfigError> {
         let lookup = Self::lookup(dotenv, sandbox)?;
         Self::from_lookup_to_serve(lookup)
+    }
+
+    /// The settings as far as they can be read, and all that is wrong with them, for somebody who looks for faults: what is
+    /// wrong has its default.
+    pub fn inspect(dotenv: &Path, sandbox: bool) -> (Self, Result<(), ConfigError>) {
+        match Self::lookup(dotenv, sandbox) {
+            Ok(lookup) => Self::read_to_serve(lookup),
+            Err(unreadable) => (Self::read_to_serve(read::environment).0, Err(unreadable)),
+        }
     }
 
     fn lookup(
@@ -246,6 +262,19 @@ impl Config {
         simulated.unwrap_or(PAIRING_LIFE)
     }
 
+    /// Where what is kept of sessions lies: that of simulated ones must not be taken for real.
+    pub fn sessions_data(&self) -> PathBuf {
+        match self.sandbox {
+            Some(_) => self.data_dir.join("sandbox"),
+            None => self.data_dir.clone(),
+        }
+    }
+
+    /// Where it lies which sessions should be up.
+    pub fn sessions_dir(&self) -> PathBuf {
+        self.sessions_data().join("sessions")
+    }
+
     /// Reads settings through `lookup`, which answers a variable's value.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(lookup);
@@ -256,12 +285,17 @@ impl Config {
     fn from_lookup_to_serve(
         lookup: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, ConfigError> {
+        let (config, verdict) = Self::read_to_serve(lookup);
+        verdict.map(|()| config)
+    }
+
+    fn read_to_serve(lookup: impl Fn(&str) -> Option<OsString>) -> (Self, Result<(), ConfigError>) {
         let mut settings = Settings::new(lookup);
         let config = Self::read(&mut settings);
         if let Err((name, why)) = exposure::check(&config) {
             settings.complain(name, &why);
         }
-        settings.verdict().map(|()| config)
+        (config, settings.verdict())
     }
 
     fn read(settings: &mut Settings<impl Fn(&str) -> Option<OsString>>) -> Self {

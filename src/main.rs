@@ -3,7 +3,7 @@
 //! Exit codes of the service: 0 stopped on request, 1 failed, 64 the settings are wrong (a supervisor need not try again).
 //! Those of the other commands: `command::Exit`.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use rustix::process::Signal;
@@ -13,10 +13,17 @@ use session_manager::{
     config::Config,
     telemetry,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+};
 
 /// A bad configuration, as in sysexits.h.
 const EX_USAGE: u8 = 64;
+
+/// What is dropped at the end kills its Chrome within milliseconds; a call to a disk that hangs may never return, and is left
+/// behind then. Together with the stop budget less than the `kill_timeout` of the supervisor.
+const REST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Settings that are not in the environment.
 const DOTENV: &str = ".env";
@@ -32,9 +39,20 @@ struct Arguments {
     command: Option<Command>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(why) => {
+            complain(&format!("no threads can be started: {why}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(start(Arguments::parse()));
+    runtime.shutdown_timeout(REST_TIMEOUT);
+    ended
+}
+
+async fn start(arguments: Arguments) -> ExitCode {
     match arguments.command {
         None => serve(arguments.serve.sandbox).await,
         Some(Command::Serve(own)) => serve(arguments.serve.sandbox || own.sandbox).await,

@@ -7,8 +7,11 @@
 //!    ├─ connection  CDP and the one page ── workers, user_agent
 //!    ├─ flags       the command line, as data ── user_agent
 //!    ├─ program     which Chrome is installed
-//!    └─ memory      what Chromes take of the machine ── procfs
+//!    ├─ memory      what Chromes take of the machine ── procfs
+//!    └─ trial       whether one works here at all
+//!  Occupancy ── who uses which profile, seen from outside ── procfs
 //!  ProfileSnapshots ── copies of a profile that nobody uses, and their way back
+//!  HeldProfile, Export ── a profile on its way to another machine
 //! ```
 //!
 //! Knows nothing of sessions, HTTP or the site it shows, and never reads the environment. Invariants: no Chrome outlives its
@@ -22,12 +25,14 @@ mod flags;
 mod last_used;
 mod leftovers;
 mod memory;
+mod occupants;
 mod output;
 mod process;
 mod procfs;
 mod profile;
 mod program;
 mod snapshot;
+mod trial;
 mod user_agent;
 mod workers;
 
@@ -36,7 +41,12 @@ pub use error::BrowserError;
 pub use flags::check_extra_arguments;
 pub use leftovers::{Swept, sweep};
 pub use memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb};
+pub use occupants::{Occupancy, Occupant, occupancy};
 pub use process::{Closed, Exit};
 pub use profile::delete_profile;
 pub use program::{ChromeKind, ChromeProgram, ChromeVersion, find_chrome};
-pub use snapshot::{Manifest, Origin, ProfileSnapshots, SnapshotError, SnapshotRoot, Taken};
+pub use snapshot::{
+    Export, ExportTo, HeldProfile, InvalidPassphrase, Manifest, Origin, Passphrase,
+    ProfileSnapshots, SnapshotError, SnapshotRoot, Taken,
+};
+pub use trial::{Drawn, Footprint, Visit};

@@ -59,7 +59,7 @@ const REST_OF_OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);
 const THREAD_STACK: usize = 256 * 1024;
 
 /// Settings that are nobody's business but the service's: they do not go into the environment of what it starts.
-const SECRETS: [&str; 1] = ["API_KEY"];
+const SECRETS: [&str; 2] = ["API_KEY", "SESSION_MANAGER_KEY"];
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use super::{
 const FOLDER_MODE: u32 = 0o700;
 
 /// What a full browser leaves behind when it is killed.
-const SINGLETONS: [&str; 3] = ["SingletonLock", "SingletonSocket", "SingletonCookie"];
+pub(super) const SINGLETONS: [&str; 3] = ["SingletonLock", "SingletonSocket", "SingletonCookie"];
 
 /// Helpers of a main process that has just died are gone after some 40 ms.
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(5);

@@ -151,6 +151,15 @@ impl Client {
         if reqwest::Url::parse(&url).is_err() || !url.starts_with("http://") {
             return Err(ClientError::InvalidUrl);
         }
+        Self::at(url, config.key)
+    }
+
+    /// Somewhere that need not be the service.
+    pub(super) fn without_key(url: &str) -> Result<Self, ClientError> {
+        Self::at(url.to_owned(), None)
+    }
+
+    fn at(url: String, key: Option<(Secret, KeySource)>) -> Result<Self, ClientError> {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             // The key goes to the service and to nobody that it, or the environment, points to.
@@ -158,11 +167,7 @@ impl Client {
             .no_proxy()
             .build()
             .map_err(ClientError::Setup)?;
-        Ok(Self {
-            http,
-            url,
-            key: config.key,
-        })
+        Ok(Self { http, url, key })
     }
 
     pub(super) fn get(&self, path: &str) -> RequestBuilder {

@@ -15,6 +15,18 @@ pub enum Exit {
     Refused,
     /// Time ran out before it was known.
     Undecided,
+    /// The passphrase is not the right one, or none.
+    Passphrase,
+    /// A file is not what it should be: damaged, or another kind.
+    BadFile,
+    /// The profile is in use.
+    InUse,
+    /// There is no account that could be exported.
+    NothingThere,
+    /// What would be written over is there already.
+    AlreadyThere,
+    /// The disk is too full.
+    NoSpace,
     /// A setting is wrong.
     Misconfigured,
     /// A signal ended it.
@@ -36,6 +48,21 @@ Exit codes:
   64   a setting is wrong
   130  ended by Ctrl-C";
 
+/// The same for `export` and `import`.
+pub(super) const TRANSFER_CODES: &str = "\
+Exit codes:
+  0    done
+  1    failed: nothing has changed
+  2    this command line is wrong
+  6    the passphrase: wrong, shorter than 12 characters, or none
+  7    the file: damaged, not complete, of another version, or no export
+  8    the session is running: disconnect it first
+  9    there is no profile, or it is not linked
+  10   the file (export) or the profile (import) is there already
+  11   the disk is too full
+  64   a setting is wrong
+  130  ended by Ctrl-C";
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         match exit {
@@ -45,6 +72,12 @@ impl From<Exit> for ExitCode {
             Exit::Unreachable => Self::from(3),
             Exit::Refused => Self::from(4),
             Exit::Undecided => Self::from(5),
+            Exit::Passphrase => Self::from(6),
+            Exit::BadFile => Self::from(7),
+            Exit::InUse => Self::from(8),
+            Exit::NothingThere => Self::from(9),
+            Exit::AlreadyThere => Self::from(10),
+            Exit::NoSpace => Self::from(11),
             // EX_USAGE of sysexits.h, as for the service.
             Exit::Misconfigured => Self::from(64),
             // As a shell has it.

@@ -70,14 +70,23 @@ impl KeyCommand {
                 let ids = cliente_ids.into_iter().collect();
                 key.cliente_ids = Some(ids).filter(|ids: &BTreeSet<_>| !ids.is_empty());
                 key.expires_at = expires.map(|life| now.checked_add(life)).transpose()?;
+                // Whoever stands in another folder than the service sees that it is another file.
+                let path = std::path::absolute(file.path())?;
                 let told = format!(
                     "key {} ({}) is in {}: this is the only time that it is shown",
                     key.name,
                     in_words(&key, now),
-                    file.path().display()
+                    path.display()
                 );
+                let is_first = config.api_key.is_none() && !path.try_exists()?;
                 file.add(key)?;
                 writeln!(io::stderr(), "{told}")?;
+                if is_first {
+                    writeln!(
+                        io::stderr(),
+                        "from now on every request but GET /health needs a key; deleting that file undoes it"
+                    )?;
+                }
                 writeln!(io::stdout(), "{}", text.reveal())?;
             }
             Self::List { json } => {

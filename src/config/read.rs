@@ -18,14 +18,16 @@ pub(super) fn variables(
     dotenv: &Path,
 ) -> Result<impl Fn(&str) -> Option<OsString> + use<>, ConfigError> {
     let from_file = self::dotenv(dotenv)?;
-    Ok(move |name: &str| {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place that reads the environment"
-        )]
-        let set = std::env::var_os(name);
-        set.or_else(|| from_file.get(name).map(OsString::from))
-    })
+    Ok(move |name: &str| environment(name).or_else(|| from_file.get(name).map(OsString::from)))
+}
+
+/// What is set in the process environment.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+pub(super) fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// Reads a `.env` file without touching the process environment: other threads may be reading that.

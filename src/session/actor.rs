@@ -16,7 +16,7 @@
 mod again;
 mod opening;
 
-use std::{num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::VecDeque, num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
 
 use opening::NotOpened;
 use tokio::{
@@ -85,8 +85,8 @@ pub(super) struct ActorOptions<D: Driver> {
 pub(super) struct Actor<D: Driver> {
     options: ActorOptions<D>,
     commands: mpsc::Receiver<Command>,
-    /// Came while Chrome was being closed, and is for the time after.
-    postponed: Option<LifeCommand>,
+    /// Came while nothing could be begun, and are for the time after. At most [`COMMAND_CAPACITY`].
+    postponed: VecDeque<LifeCommand>,
     /// The number to link by a code that is typed, in the run to come.
     phone: Option<Recipient>,
     publisher: Publisher,
@@ -116,7 +116,7 @@ impl<D: Driver> Actor<D> {
             retry: None,
             options,
             commands,
-            postponed: None,
+            postponed: VecDeque::new(),
             phone: None,
             publisher,
             numbers: Numbers::default(),
@@ -143,7 +143,7 @@ impl<D: Driver> Actor<D> {
     /// Nothing runs. Returns when a start was asked for, `None` when the service stops.
     async fn idle(&mut self) -> Option<Admitted> {
         loop {
-            let command = if let Some(postponed) = self.postponed.take() {
+            let command = if let Some(postponed) = self.postponed.pop_front() {
                 Command::Life(postponed)
             } else {
                 tokio::select! {
@@ -290,13 +290,16 @@ impl<D: Driver> Actor<D> {
 
     /// Whether the run ended because of the profile, and another one took its place: then nobody need hear of the end.
     async fn begins_anew(&mut self, end: &End) -> bool {
-        let is_wanted = end.asked.is_empty() && self.postponed.is_none();
+        let is_wanted = end.asked.is_empty() && self.postponed.is_empty();
         if !is_wanted || self.options.stop.is_cancelled() {
             return false;
         }
         let is_starting = self.publisher.snapshot().phase.is_some();
-        let cure = self.options.safekeeping.cure(&end.reason, is_starting);
-        if cure.await == Cure::None {
+        let safekeeping = &self.options.safekeeping;
+        let cure = safekeeping.cure(&end.reason, is_starting);
+        let cure = beside(&mut self.commands, &mut self.postponed, cure).await;
+        // Whoever has asked for something meanwhile is heard first.
+        if cure == Cure::None || !self.postponed.is_empty() {
             return false;
         }
         self.publisher.apply(&Event::Restarted, None);
@@ -309,7 +312,7 @@ impl<D: Driver> Actor<D> {
         Evidence::of(&self.publisher.snapshot()).because(Some(&end.reason))
     }
 
-    /// Closes Chrome, after a last look at the page if something is wrong with it. Sends are told at once that there is nobody to send; the next other command waits.
+    /// Closes Chrome, after a last look at the page if something is wrong with it.
     async fn closing(&mut self, driver: D, end: &End) -> Closed {
         let known = end.reason.leaves_evidence().then(|| self.known_at(end));
         let evidence = self.options.evidence.clone();
@@ -331,19 +334,7 @@ impl<D: Driver> Actor<D> {
             safekeeping.after_close(&before, end, closed).await;
             closed
         };
-        tokio::pin!(close);
-        loop {
-            tokio::select! {
-                closed = &mut close => return closed,
-                Some(command) = self.commands.recv(), if self.postponed.is_none() => match command {
-                    Command::Page(command) => command.refuse(SendError::NotReady {
-                        state: SessionState::Disconnected.name(),
-                        reason: None,
-                    }),
-                    Command::Life(command) => self.postponed = Some(command),
-                },
-            }
-        }
+        beside(&mut self.commands, &mut self.postponed, close).await
     }
 
     /// The service stops: whoever still waits is told so.
@@ -351,7 +342,7 @@ impl<D: Driver> Actor<D> {
         self.commands.close();
         while let Some(command) = self
             .postponed
-            .take()
+            .pop_front()
             .map(Command::Life)
             .or_else(|| self.commands.try_recv().ok())
         {
@@ -416,6 +407,27 @@ impl<D: Driver> Actor<D> {
             snapshot.adapter = super::AdapterReport::default();
             true
         });
+    }
+}
+
+/// Does what takes its time while there is no page: sends are told so at once, starts and disconnects wait until it is done.
+async fn beside<T>(
+    commands: &mut mpsc::Receiver<Command>,
+    postponed: &mut VecDeque<LifeCommand>,
+    work: impl Future<Output = T>,
+) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            Some(command) = commands.recv(), if postponed.len() < COMMAND_CAPACITY => match command {
+                Command::Page(command) => command.refuse(SendError::NotReady {
+                    state: SessionState::Disconnected.name(),
+                    reason: None,
+                }),
+                Command::Life(command) => postponed.push_back(command),
+            },
+        }
     }
 }
 

@@ -216,13 +216,15 @@ impl DesiredFile {
 
 /// Puts this in the place of what was there.
 fn put(path: &Path, desired: &Desired) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
     if *desired == Desired::default() {
         return match fs::remove_file(path) {
-            Err(why) if why.kind() != ErrorKind::NotFound => Err(why),
-            Ok(()) | Err(_) => Ok(()),
+            Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
+            Err(why) => Err(why),
+            // Nor must it come back.
+            Ok(()) => File::open(folder)?.sync_all(),
         };
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
     DirBuilder::new()
         .recursive(true)
         .mode(FOLDER_MODE)
@@ -262,6 +264,12 @@ pub(super) fn read_all(folder: &Path) -> BTreeMap<ClienteId, Desired> {
         }
     }
     found
+}
+
+/// What is remembered of one session, for whoever only wants to know. A file that cannot be understood says nothing.
+pub(super) fn read(folder: &Path, id: &ClienteId) -> Option<Desired> {
+    let path = folder.join(id.as_str()).with_extension(EXTENSION);
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
 /// The session whose file this is.

@@ -94,6 +94,8 @@ pub(super) struct Healing {
     healed: VecDeque<Instant>,
     /// New Chromes since it was last stable.
     streak: usize,
+    /// The same since it was last READY: a profile that was is not to blame for what ended its Chrome.
+    fruitless: usize,
     has_tried_snapshot: bool,
     reloaded_at: Option<Instant>,
     ready_since: Option<Instant>,
@@ -107,6 +109,7 @@ impl Healing {
             is_owed: was_ready,
             healed: VecDeque::new(),
             streak: 0,
+            fruitless: 0,
             has_tried_snapshot: false,
             reloaded_at: None,
             ready_since: None,
@@ -122,6 +125,7 @@ impl Healing {
     pub(super) fn on_ready(&mut self, is_ready: bool, now: Instant) {
         if is_ready {
             self.is_owed = true;
+            self.fruitless = 0;
             self.ready_since.get_or_insert(now);
             return;
         }
@@ -156,9 +160,11 @@ impl Healing {
             }
             return Verdict::Leave;
         };
+        // One that was ended for its memory has not failed.
+        let is_healed = 0 < self.per_hour || why == ReasonCode::MemoryExceeded;
         // Whoever waits for the first code of a session is told that it failed, and may try again.
         let is_torn_away = matches!(why, ReasonCode::BrowserLost | ReasonCode::PageLost);
-        if self.per_hour == 0 || !(self.is_owed || (has_lived && is_torn_away)) {
+        if !is_healed || !(self.is_owed || (has_lived && is_torn_away)) {
             return Verdict::Leave;
         }
         if cure != Cure::NewChromeAnyTime {
@@ -172,7 +178,9 @@ impl Healing {
         let pause = BACK_OFF[self.streak.min(BACK_OFF.len() - 1)];
         let jitter = rand::rng().random_range(1.0 - JITTER..1.0 + JITTER);
         self.streak += 1;
-        let is_profile_suspect = cure == Cure::NewChrome && CHROMES_BEFORE_SNAPSHOT < self.streak;
+        self.fruitless += usize::from(cure == Cure::NewChrome);
+        let is_profile_suspect =
+            cure == Cure::NewChrome && CHROMES_BEFORE_SNAPSHOT < self.fruitless;
         let rung = if is_profile_suspect && self.is_owed && !self.has_tried_snapshot {
             self.has_tried_snapshot = true;
             Rung::Snapshot
@@ -207,13 +215,13 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
         | ReasonCode::LaunchTimeout
         | ReasonCode::ChromeFailed
         | ReasonCode::PageNotRecognised
-        | ReasonCode::CodeTimeout
-        | ReasonCode::SyncTimeout => Some(Cure::NewChrome),
-        // The network comes back, and so does a function that WhatsApp has renamed: mended by whoever runs the service, with
+        | ReasonCode::CodeTimeout => Some(Cure::NewChrome),
+        // The network comes back (a page that Chrome has kept loads without one, and then never gets synced), and so does a function that WhatsApp has renamed: mended by whoever runs the service, with
         // a new wa-js or script, that the next start takes.
-        ReasonCode::NavigationFailed | ReasonCode::AdapterBroken | ReasonCode::MemoryExceeded => {
-            Some(Cure::NewChromeAnyTime)
-        }
+        ReasonCode::NavigationFailed
+        | ReasonCode::SyncTimeout
+        | ReasonCode::AdapterBroken
+        | ReasonCode::MemoryExceeded => Some(Cure::NewChromeAnyTime),
         // Wanted, or a person's part: a scan, another Chrome, a setting, a phone.
         ReasonCode::DisconnectRequested
         | ReasonCode::LoggedOut
@@ -339,8 +347,11 @@ mod tests {
     #[test]
     fn a_network_that_is_away_for_hours_is_waited_for() {
         let (mut healing, now) = owed();
-        for _ in 0..100 {
-            retry(healing.after(ReasonCode::NavigationFailed, false, now));
+        for why in [ReasonCode::NavigationFailed, ReasonCode::SyncTimeout] {
+            for _ in 0..100 {
+                let retry = retry(healing.after(why, false, now));
+                assert_eq!(retry.rung, Rung::NewChrome);
+            }
         }
         assert_eq!(healing.healed.len(), 0);
     }
@@ -349,7 +360,7 @@ mod tests {
     fn a_profile_on_which_no_chrome_helps_gives_way_to_its_snapshot_once() {
         let (mut healing, now) = owed();
         let rungs: Vec<_> = (0..6)
-            .map(|_| retry(healing.after(ReasonCode::SyncTimeout, false, now)).rung)
+            .map(|_| retry(healing.after(ReasonCode::LaunchTimeout, false, now)).rung)
             .collect();
         let snapshots = rungs.iter().filter(|rung| **rung == Rung::Snapshot);
         assert_eq!(snapshots.count(), 1);

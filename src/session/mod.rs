@@ -48,6 +48,7 @@ mod serving;
 mod snapshot;
 mod submit;
 mod timers;
+mod transfer;
 
 pub use capacity::Full;
 pub use changes::Changes;
@@ -67,3 +68,4 @@ pub use reason::{Reason, ReasonCode};
 pub use registry::{Registry, RegistryOptions};
 pub use snapshot::{AdapterReport, Snapshot};
 pub use state::SessionState;
+pub use transfer::{LinkedProfile, TransferError, import, is_to_be_up};

@@ -166,7 +166,8 @@ impl Reason {
     /// It has been healed so often within an hour, and has failed again for this reason.
     pub(super) fn keeps_failing(times: usize, last: &Self) -> Self {
         let detail = format!(
-            "healed {times} times within an hour (HEALS_PER_HOUR), and failed again with {}: {}; see to that, then POST /connect",
+            "healed {times} {} within an hour (HEALS_PER_HOUR), and failed again with {}: {}; see to that, then POST /connect",
+            if times == 1 { "time" } else { "times" },
             last.code.as_str(),
             last.detail
         );

@@ -248,10 +248,14 @@ impl Recovery {
         is_due
     }
 
-    /// When [`next`](Self::next) has something to do again, or the ledger is to be read again.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let retry_at = self.retry_at.filter(|_| !self.is_asking);
-        retry_at.into_iter().chain(self.again_at).min()
+    /// When [`next`](Self::next) has something to do again. Counts only while it may be called.
+    pub(super) fn next_look_up(&self) -> Option<Instant> {
+        self.retry_at.filter(|_| !self.is_asking)
+    }
+
+    /// When the ledger is to be read again.
+    pub(super) const fn next_reading(&self) -> Option<Instant> {
+        self.again_at
     }
 
     fn note(&mut self, key: &str, step: Step) {

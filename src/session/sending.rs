@@ -239,10 +239,12 @@ impl<'a, D: Driver> Sending<'a, D> {
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         // While nothing may begin, only what gives up matters; what may begin is looked at when that changes.
         let turn = self.outbox.next_deadline(now);
+        let look_up = self.recovery.next_look_up().filter(|_| self.may_begin());
         let deadlines = [
             turn,
+            look_up,
             self.doubt.next_deadline(),
-            self.recovery.next_deadline(),
+            self.recovery.next_reading(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -349,9 +351,14 @@ impl<'a, D: Driver> Sending<'a, D> {
         answer(reply, checked);
     }
 
+    /// Whether the page may be asked for anything.
+    const fn may_begin(&self) -> bool {
+        self.is_ready && self.doubt.is_settled()
+    }
+
     /// Does what can be done next: first what is in doubt, then what waits. A page that loads itself anew is waited for.
     pub(super) fn go_on(&mut self) {
-        if !self.is_ready || !self.doubt.is_settled() {
+        if !self.may_begin() {
             return;
         }
         let now = Instant::now();

@@ -15,6 +15,15 @@ const MODULES: &str = include_str!("page/modules.js");
 const WA_JS: &str = include_str!("page/wa_js.js");
 const DOM: &str = include_str!("page/dom.js");
 
+/// The names by which an operator may replace them.
+const FILES: [&str; 5] = [
+    "bridge.js",
+    "whatsapp.js",
+    "modules.js",
+    "wa_js.js",
+    "dom.js",
+];
+
 /// The name of the CDP binding by which the page speaks.
 pub(super) const BINDING: &str = "__sessionManagerFact";
 /// The name of the function by which the page is spoken to.
@@ -38,6 +47,15 @@ impl PageScripts {
     /// Built-in scripts, each replaced by the file of its name in `overrides`, if there is one.
     pub const fn new(overrides: Option<PathBuf>) -> Self {
         Self { overrides }
+    }
+
+    /// Which of them an operator has replaced.
+    pub fn replaced(&self) -> Vec<&'static str> {
+        let is_there = |name: &&'static str| {
+            let file = self.overrides.as_deref().map(|folder| folder.join(name));
+            file.is_some_and(|file| file.is_file())
+        };
+        FILES.into_iter().filter(is_there).collect()
     }
 
     /// The one script that every new document runs first. Read anew each time, so that a mended file serves the next

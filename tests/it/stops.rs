@@ -1,8 +1,11 @@
 //! How the service stops: what callers are told meanwhile, and that nothing is left, however impatient whoever stops it is.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use rustix::process::{Signal, kill_process};
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, mknodat, open},
+    process::{Signal, kill_process},
+};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -62,6 +65,27 @@ async fn an_impatient_operator_at_the_keyboard_leaves_no_chrome_behind() {
     let service = Service::start_in(home, |_| {}).await;
     service.reaches("51", "READY").await;
     service.stop();
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_does_not_keep_a_service_that_is_told_twice() {
+    let service = Service::start(|_| {}).await;
+    service.link("51").await;
+    // Whoever opens a pipe that nobody writes to waits for ever, as on a disk that has gone away.
+    let snapshots = service.home().data().join("sandbox/snapshots/51");
+    fs::create_dir_all(&snapshots).unwrap();
+    let pipe = snapshots.join("9999.snapshot");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    service.signal(Signal::TERM);
+    // It can be opened so only while somebody reads.
+    let mut writer = None;
+    eventually("the snapshots are looked at", || {
+        writer = open(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
+        writer.is_some()
+    })
+    .await;
+    service.signal(Signal::TERM);
+    service.ends_within(AT_ONCE).assert_nobody_is_left();
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::{SnapshotError, contents::Contents};
+use super::{SnapshotError, contents::Contents, sealed::is_damage};
 
 /// How every snapshot begins, whatever its format.
 const MAGIC: &[u8] = b"session-manager profile\n";
@@ -153,12 +153,19 @@ fn header(kind: tar::EntryType, bytes: u64, mode: u32) -> tar::Header {
 }
 
 /// A file that has been found whole.
-#[derive(Debug)]
-pub(super) struct Verified {
+pub(super) struct Verified<R = File> {
     pub(super) manifest: Manifest,
-    file: File,
+    file: R,
     /// Where the packed files begin and how long they are.
     packed: (u64, u64),
+}
+
+impl<R> fmt::Debug for Verified<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified")
+            .field("manifest", &self.manifest)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Reads what a file says of itself, without looking at the rest.
@@ -169,27 +176,41 @@ pub(super) fn manifest(path: &Path) -> Result<Manifest, SnapshotError> {
 
 /// Reads all of the file and compares its checksum. What is opened is what is unpacked, whoever renames files meanwhile.
 pub(super) fn verify(path: &Path) -> Result<Verified, SnapshotError> {
-    let failed = |source| SnapshotError::io("reading", path, source);
+    let file = File::open(path).map_err(|source| SnapshotError::io("reading", path, source))?;
+    verify_from(file, path)
+}
+
+/// The same for what is read in another way from the file of this name.
+pub(super) fn verify_from<R: Read + Seek>(
+    mut file: R,
+    path: &Path,
+) -> Result<Verified<R>, SnapshotError> {
     let damaged = || SnapshotError::Damaged {
         path: path.to_owned(),
     };
-    let mut file = File::open(path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    let (manifest, begins) = beginning(&mut BufReader::new(&file), path)?;
+    let failed = |source| {
+        if is_damage(&source) {
+            return damaged();
+        }
+        SnapshotError::io("reading", path, source)
+    };
+    // An encryption proves its length with that, before anything in it is believed.
+    let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
+    file.seek(SeekFrom::Start(0)).map_err(failed)?;
+    let (manifest, begins) = beginning(&mut BufReader::new(&mut file), path)?;
     let ends = length.checked_sub(CHECKSUM_LENGTH).ok_or_else(damaged)?;
     let packed = ends.checked_sub(begins).ok_or_else(damaged)?;
 
-    let read = || {
+    let mut is_right = || {
         file.seek(SeekFrom::Start(0))?;
         let mut sum = Summed::new(io::sink());
-        io::copy(&mut BufReader::new(&file).take(ends), &mut sum)?;
+        io::copy(&mut BufReader::new(&mut file).take(ends), &mut sum)?;
         let mut stored = Vec::new();
         file.seek(SeekFrom::Start(ends))?;
-        (&file).take(CHECKSUM_LENGTH).read_to_end(&mut stored)?;
+        (&mut file).take(CHECKSUM_LENGTH).read_to_end(&mut stored)?;
         Ok(sum.finish().1 == stored)
     };
-    let mut read = read;
-    if !read().map_err(failed)? {
+    if !is_right().map_err(failed)? {
         return Err(damaged());
     }
     Ok(Verified {
@@ -206,7 +227,14 @@ fn beginning(file: &mut impl BufRead, path: &Path) -> Result<(Manifest, u64), Sn
     struct Version {
         format: u32,
     }
-    let failed = |source| SnapshotError::io("reading", path, source);
+    let failed = |source| {
+        if is_damage(&source) {
+            return SnapshotError::Damaged {
+                path: path.to_owned(),
+            };
+        }
+        SnapshotError::io("reading", path, source)
+    };
     let not_one = || SnapshotError::NotASnapshot {
         path: path.to_owned(),
     };
@@ -236,13 +264,13 @@ fn beginning(file: &mut impl BufRead, path: &Path) -> Result<(Manifest, u64), Sn
     Ok((manifest, begins.try_into().unwrap_or(u64::MAX)))
 }
 
-impl Verified {
+impl<R: Read + Seek> Verified<R> {
     /// Unpacks into a folder that is not there yet, and has it all on disk when it returns.
     pub(super) fn unpack(mut self, folder: &Path) -> Result<Manifest, SnapshotError> {
         let (begins, packed) = self.packed;
         let mut unpack = || {
             self.file.seek(SeekFrom::Start(begins))?;
-            let packed = BufReader::new(&self.file).take(packed);
+            let packed = BufReader::new(&mut self.file).take(packed);
             let mut tar = tar::Archive::new(zstd::Decoder::new(packed)?);
             make_folder(folder)?;
             let mut files = 0;

@@ -77,6 +77,11 @@ impl Places {
         }
     }
 
+    /// Whether there is a profile, or one that a crash has kept from taking its place.
+    pub(super) fn has_profile(&self) -> io::Result<bool> {
+        Ok(self.profile.try_exists()? || self.restored.try_exists()?)
+    }
+
     /// Does one step, other than [`Step::Unpack`], which is the caller's.
     pub(super) fn perform(&self, step: Step) -> io::Result<()> {
         match step {

@@ -3,6 +3,7 @@
 //! ```text
 //!  DATA_DIR/snapshots/51/<time>.snapshot        store, archive, contents
 //!  TOKENS_DIR/51/   51.lock   51.aside/<time>/  exchange: what stands beside the profile while one takes its place
+//!  a file for another machine                   transfer, sealed
 //! ```
 //!
 //! Knows folders and files; whose account it is and whether a snapshot is worth taking, the caller knows. Invariants: a
@@ -12,10 +13,12 @@
 mod archive;
 mod contents;
 mod exchange;
+mod sealed;
 mod store;
+mod transfer;
 
 use std::{
-    io,
+    io::{self, Read, Seek},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -23,8 +26,10 @@ use std::{
 
 pub use archive::{Manifest, Origin};
 use jiff::{SignedDuration, Timestamp};
+pub use sealed::{InvalidPassphrase, Passphrase};
 use tokio::{sync::Semaphore, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
+pub use transfer::{Export, ExportTo, HeldProfile};
 
 use self::{
     archive::Verified,
@@ -148,6 +153,42 @@ pub enum SnapshotError {
         /// The file.
         path: PathBuf,
     },
+    /// It does not come from an export.
+    #[error("{} is not a file that `session-manager export` has written", path.display())]
+    NotAnExport {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its encryption is of another version, or takes more work than this machine should do.
+    #[error("{} is encrypted in a way that this version does not open; use the version that wrote it, or a newer one", path.display())]
+    OtherEncryption {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The passphrase does not open it. If its first lines were changed, no passphrase does.
+    #[error("the passphrase does not open {}", path.display())]
+    WrongPassphrase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file would be lost.
+    #[error("there is a file {} already", path.display())]
+    FileThere {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is nothing to copy.
+    #[error("there is no profile {}", path.display())]
+    NoProfile {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// A profile would have to make way.
+    #[error("there is a profile {} already", path.display())]
+    ProfileThere {
+        /// Its folder.
+        path: PathBuf,
+    },
     /// It took too long, or the service stops.
     #[error("it was not finished in time")]
     GivenUp,
@@ -212,17 +253,6 @@ impl ProfileSnapshots {
         self.exchange(move || store.newest_whole(fits)).await
     }
 
-    /// Puts the snapshot in this file in the place of the profile, which is set aside.
-    pub async fn restore_from(&self, file: &Path) -> Result<Manifest, SnapshotError> {
-        let path = file.to_owned();
-        let restored = self
-            .exchange(move || archive::verify(&path).map(Some))
-            .await?;
-        restored.ok_or_else(|| SnapshotError::NotASnapshot {
-            path: file.to_owned(),
-        })
-    }
-
     /// Takes the profile out of the way, so that the next start has an empty one.
     pub async fn set_aside(&self) -> Result<(), SnapshotError> {
         let profile = profile::claim(&self.profile).await?;
@@ -284,7 +314,10 @@ fn is_still_young(store: &Store, origin: &Origin) -> Result<bool, SnapshotError>
     Ok(is_same && (SignedDuration::ZERO..SNAPSHOT_MIN_AGE).contains(&age))
 }
 
-fn put_in_place(profile: &Profile, chosen: Verified) -> Result<Manifest, SnapshotError> {
+fn put_in_place<R: Read + Seek>(
+    profile: &Profile,
+    chosen: Verified<R>,
+) -> Result<Manifest, SnapshotError> {
     let places = Places::of(&profile.folder);
     let parent = profile.folder.parent().unwrap_or(&profile.folder);
     store::ensure_space(parent, chosen.manifest.bytes)?;

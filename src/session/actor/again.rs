@@ -4,7 +4,7 @@
 
 use tokio::time::Instant;
 
-use super::Actor;
+use super::{Actor, beside};
 use crate::{
     session::{
         Reason, SessionState,
@@ -24,7 +24,16 @@ impl<D: Driver> Actor<D> {
             return None;
         };
         if retry.rung == Rung::Snapshot {
-            self.options.safekeeping.fall_back().await;
+            let falling_back = self.options.safekeeping.fall_back();
+            beside(&mut self.commands, &mut self.postponed, falling_back).await;
+            if !self.postponed.is_empty() {
+                // Whoever has asked for something meanwhile is heard first.
+                self.wait_for(Retry {
+                    rung: Rung::NewChrome,
+                    at: Instant::now(),
+                });
+                return None;
+            }
         }
         tracing::info!("starting again by itself");
         self.publisher.apply(&Event::Started, None);

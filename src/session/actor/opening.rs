@@ -11,7 +11,7 @@ use crate::{
         DisconnectError, Phase, Reason, ReasonCode,
         capacity::{Starting, Turn},
         end::End,
-        handle::{Command, LifeCommand, answer},
+        handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
     },
     whatsapp::{Driver, Fact, OpenError},
 };
@@ -80,8 +80,9 @@ impl<D: Driver> Actor<D> {
         let opened = loop {
             tokio::select! {
                 opened = &mut opening => break opened,
-                // Once it is called off, further commands wait until Chrome is gone.
-                Some(command) = self.commands.recv(), if asked_to_end.is_none() => match command {
+                Some(command) = self.commands.recv(), if self.postponed.len() < COMMAND_CAPACITY => match command {
+                    // Once it is called off, they wait until Chrome is gone.
+                    Command::Life(command) if asked_to_end.is_some() => self.postponed.push_back(command),
                     Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
                         self.phone = phone.or(self.phone.take());
                         answer(reply, Ok(false));

@@ -76,7 +76,7 @@ async fn a_folder_that_is_taken_away_sends_nothing_and_heals() {
     let account = service.link("51").await;
     let sent = keyed(&service, "order-7", TO, "a").await;
     becomes(&service, &id_of(&sent), "read").await;
-    let folder = service.home().data().join("ledger");
+    let folder = service.home().ledger();
     let aside = service.home().data().join("aside");
     std::fs::rename(&folder, &aside).unwrap();
     std::fs::write(&folder, "").unwrap();
@@ -111,7 +111,7 @@ async fn news_of_messages_that_comes_while_the_disk_is_away_is_written_when_it_i
     let service = Service::start(|_| {}).await;
     service.link("51").await;
     service.faults(json!({ "ack_delay_ms": 2000 })).await;
-    let folder = service.home().data().join("ledger");
+    let folder = service.home().ledger();
     let aside = service.home().data().join("aside");
     let away = async {
         service

@@ -84,7 +84,7 @@ async fn texts_go_from_the_disk_when_they_are_no_longer_needed_and_nobody_else_c
     })
     .await;
     service.link("51").await;
-    let folder = service.home().data().join("ledger");
+    let folder = service.home().ledger();
     let is_kept = |text: &str| {
         let files = std::fs::read_dir(&folder).unwrap().flatten();
         let mut files = files.map(|file| std::fs::read(file.path()).unwrap());

@@ -40,7 +40,7 @@ async fn a_message_whose_chat_has_moved_since_the_service_was_killed_is_found_by
     let account = service.link("51").await;
     // So that the acknowledgements are the one thing that the ledger does not hear of.
     service.faults(json!({ "ack_delay_ms": 1500 })).await;
-    let folder = service.home().data().join("ledger");
+    let folder = service.home().ledger();
     let aside = service.home().data().join("aside");
     let phone_has = async |count: usize| {
         service

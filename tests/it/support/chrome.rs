@@ -47,11 +47,16 @@ pub(crate) async fn both() -> [ChromeProgram; 2] {
 }
 
 async fn installed(name: &str) -> ChromeProgram {
-    let path = std::env::split_paths(&search_path())
+    let path = installed_program(name);
+    find_chrome(Some(&path), &search_path()).await.unwrap()
+}
+
+/// Where a program is, whatever environment it is started with.
+pub(crate) fn installed_program(name: &str) -> PathBuf {
+    std::env::split_paths(&search_path())
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
-        .unwrap_or_else(|| panic!("{name} is not installed: apt-get install {name}"));
-    find_chrome(Some(&path), &search_path()).await.unwrap()
+        .unwrap_or_else(|| panic!("{name} is not installed: apt-get install {name}"))
 }
 
 /// A folder for profiles. Dropping it fails the test when a living process still names it on its command line.

@@ -49,15 +49,16 @@ impl Disk {
         }
     }
 
-    /// The command line that starts `program` with the file system on `folder`.
-    pub(super) fn wrap(&mut self, folder: &Path, program: &str) -> Vec<OsString> {
+    /// The command line that runs `program` with the file system on `folder`.
+    pub(crate) fn wrap(&mut self, folder: &Path, program: &[OsString]) -> Vec<OsString> {
         fs::create_dir_all(folder).unwrap();
         folder.clone_into(&mut self.folder);
-        let mount = r#"mount -t tmpfs -o "$1" tmpfs "$2" && exec "$3""#;
+        let mount = r#"mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@""#;
         let mut words: Vec<OsString> = ["unshare", "-rm", "sh", "-c", mount, "sh"]
             .map(OsString::from)
             .to_vec();
-        words.extend([self.options.clone().into(), folder.into(), program.into()]);
+        words.extend([self.options.clone().into(), folder.into()]);
+        words.extend_from_slice(program);
         words
     }
 

@@ -32,6 +32,16 @@ impl Home {
         self.path().join("data")
     }
 
+    /// Writes a program that can be started in place of Chrome.
+    pub(crate) fn script(&self, name: &str, text: &str) -> PathBuf {
+        self.folder.script(name, text)
+    }
+
+    /// The ledger of a service with a sandbox.
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.data().join("sandbox/ledger")
+    }
+
     /// The Chromes of this test: every process that has the folder on its command line.
     pub(crate) fn processes(&self) -> Vec<u32> {
         self.folder.processes()

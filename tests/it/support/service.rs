@@ -6,13 +6,21 @@ use std::{
     ops::Deref,
     os::unix::process::CommandExt as _,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::time::timeout;
 
-use super::{Api, Home, chrome::eventually, disk::Disk, output::Output, secrets::Secrets};
+use super::{
+    Api, Home,
+    chrome::{eventually, installed_program},
+    disk::Disk,
+    output::Output,
+    secrets::Secrets,
+};
 
 /// Binding two ports takes milliseconds; a machine that builds at the same time may stall a start for seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -46,6 +54,8 @@ impl Deref for Service {
 /// it must not.
 struct Process {
     child: Child,
+    /// Keeps the thread that started it.
+    _starter: mpsc::SyncSender<()>,
     output: Output,
     secrets: Secrets,
 }
@@ -73,10 +83,10 @@ impl Service {
     ) -> Self {
         let mut environment = environment(&home);
         with(&mut environment);
-        let ledger = home.data().join("ledger");
+        let ledger = home.ledger();
         let words = match &mut disk {
-            Some(disk) => disk.wrap(&ledger, PROGRAM),
-            None => vec![PROGRAM.into()],
+            Some(disk) => disk.wrap(&ledger, &program()),
+            None => program(),
         };
         let mut process = Process::spawn(&home, &words, &environment);
         if let Some(disk) = &mut disk {
@@ -113,7 +123,7 @@ impl Service {
         let home = Home::new();
         let mut environment = environment(&home);
         with(&mut environment);
-        let mut process = Process::spawn(&home, &[PROGRAM.into()], &environment);
+        let mut process = Process::spawn(&home, &program(), &environment);
         let streams = [
             process.output.follow(process.child.stdout.take().unwrap()),
             process.output.follow(process.child.stderr.take().unwrap()),
@@ -233,6 +243,27 @@ fn environment(home: &Home) -> Environment {
     inherited.chain(own).collect()
 }
 
+/// The service, in a way that the system ends it when whoever started it has ended: a test that is killed leaves nothing, although
+/// its service has a group of its own. Set last, since what comes before may be another user's.
+fn program() -> Vec<OsString> {
+    let setpriv = installed_program("setpriv").into_os_string();
+    let words = ["--pdeathsig", "KILL", "--", PROGRAM].map(OsString::from);
+    [setpriv].into_iter().chain(words).collect()
+}
+
+/// Starts it from a thread that waits until the sender is dropped: what counts for the system is the end of the *thread* that
+/// started a process, and a runtime's threads come and go.
+fn start(mut command: Command) -> (Child, mpsc::SyncSender<()>) {
+    let (started, start) = mpsc::sync_channel(1);
+    let (lifetime, ended) = mpsc::sync_channel(0);
+    thread::spawn(move || {
+        started.send(command.spawn()).unwrap();
+        // Nothing is ever sent.
+        let _ended = ended.recv();
+    });
+    (start.recv().unwrap().unwrap(), lifetime)
+}
+
 impl Process {
     fn spawn(home: &Home, words: &[OsString], environment: &Environment) -> Self {
         #[expect(
@@ -250,8 +281,10 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        let (child, lifetime) = start(command);
         Self {
-            child: command.spawn().unwrap(),
+            child,
+            _starter: lifetime,
             output: Output::default(),
             secrets: Secrets::default(),
         }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{browser::Measure, session::MemoryReport, whatsapp::Silence};
 
-async fn lose_chrome(page: &mpsc::Sender<Fact>) {
+pub(super) async fn lose_chrome(page: &mpsc::Sender<Fact>) {
     let lost = Fact::BrowserLost("Chrome was ended by signal 9".to_owned());
     page.send(lost).await.unwrap();
 }
@@ -194,4 +194,51 @@ async fn a_session_that_takes_too_much_memory_is_relieved_once_nothing_is_to_be_
     say(&page, ready()).await;
     let relieved = session.reaches("READY").await;
     assert_eq!((relieved.reloads, relieved.restarts), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_not_to_be_healed_comes_back_all_the_same_when_it_was_ended_for_its_memory()
+ {
+    let mut stage = Stage::new(1, 1);
+    stage.memory_mb = NonZeroU64::new(1000);
+    stage.heals_per_hour = 0;
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    takes(&session, 1001, 8).await;
+    session.reloaded().await;
+    for standing in [Standing::default(), ready()] {
+        say(&page, standing).await;
+    }
+    session.reaches("READY").await;
+    takes(&session, 1001, 8).await;
+    let page = session.replaced().await;
+    say(&page, ready()).await;
+    session.reaches("READY").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sends_are_refused_while_a_chrome_is_being_closed_whatever_else_waits() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let _page = session.ready().await;
+    let closed = session.plan.closes.hold();
+    let [disconnect, connect] = [true, false].map(|ends| {
+        let handle = session.handle.clone();
+        tokio::spawn(async move {
+            if ends {
+                handle.disconnect(false).await.unwrap();
+            } else {
+                handle.connect(USUAL_WAIT).await.unwrap();
+            }
+        })
+    });
+    assert!(matches!(session.call().await, Call::Closed));
+    rests(Duration::from_secs(1)).await;
+    let refused = timeout(Duration::from_secs(1), session.send(TO)).await;
+    assert!(refused.unwrap().unwrap().is_err());
+    closed.send(()).unwrap();
+    disconnect.await.unwrap();
+    let page = session.opened().await;
+    say(&page, login(Some("a"))).await;
+    connect.await.unwrap();
 }

@@ -42,6 +42,7 @@ pub(super) struct Plan {
     pub(super) look_ups: Answers<Result<Option<i32>, LookUpError>>,
     pub(super) logouts: Answers<Result<(), LogoutError>>,
     pub(super) pings: Answers<Result<(), Silence>>,
+    pub(super) closes: Answers<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -220,6 +221,7 @@ impl Driver for Scripted {
 
     async fn close(self) -> Closed {
         self.script.calls.send(Call::Closed).await.unwrap();
+        self.script.plan.closes.next().await;
         Closed::Asked
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use super::*;
+use super::{healing::lose_chrome, *};
 
 const STORAGE: &str = "Default/IndexedDB/storage";
 
@@ -26,6 +26,10 @@ impl Kept {
         kept
     }
 
+    async fn ready(&mut self) -> mpsc::Sender<Fact> {
+        self.session.ready().await
+    }
+
     async fn disconnect(&mut self) {
         self.session.handle.disconnect(false).await.unwrap();
         assert!(matches!(self.session.call().await, Call::Closed));
@@ -38,6 +42,11 @@ impl Kept {
     /// As a crash of the machine may.
     fn damage(&self) {
         fs::write(self.stage.profile("51").join(STORAGE), "garbage").unwrap();
+    }
+
+    /// Since the last snapshot.
+    fn use_further(&self) {
+        fs::write(self.stage.profile("51").join(STORAGE), "linked, and used").unwrap();
     }
 
     fn snapshots(&self) -> Vec<PathBuf> {
@@ -299,4 +308,52 @@ async fn a_logout_takes_snapshots_and_what_was_set_aside_along() {
     kept.session.handle.disconnect(true).await.unwrap();
     assert_eq!((kept.set_aside().len(), kept.snapshots().len()), (0, 0));
     assert!(!kept.stage.profile("51").try_exists().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_on_which_each_chrome_was_ready_before_it_was_lost_is_not_replaced() {
+    let mut kept = Kept::closed().await;
+    kept.use_further();
+    let mut page = kept.ready().await;
+    for _ in 0..6 {
+        lose_chrome(&page).await;
+        page = kept.opened_anew().await;
+        say(&page, ready()).await;
+        kept.session.reaches("READY").await;
+    }
+    assert_eq!(kept.storage().as_deref(), Some("linked, and used"));
+    assert_eq!(kept.set_aside(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_that_could_not_be_used_for_want_of_a_network_is_not_replaced() {
+    let mut kept = Kept::closed().await;
+    kept.use_further();
+    let mut page = kept.ready().await;
+    lose_chrome(&page).await;
+    for _ in 0..20 {
+        page = kept.opened_anew().await;
+        say(&page, offline()).await;
+        kept.session.reaches("AUTHENTICATED").await;
+    }
+    assert_eq!(kept.storage().as_deref(), Some("linked, and used"));
+    assert_eq!(kept.set_aside(), [""; 0]);
+    page = kept.opened_anew().await;
+    say(&page, ready()).await;
+    kept.session.reaches("READY").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_on_which_no_chrome_is_ready_any_more_gives_way_to_its_snapshot() {
+    let mut kept = Kept::closed().await;
+    kept.damage();
+    let mut page = kept.ready().await;
+    for _ in 0..5 {
+        lose_chrome(&page).await;
+        page = kept.opened_anew().await;
+    }
+    assert_eq!(kept.storage().as_deref(), Some("linked"));
+    assert_eq!(kept.set_aside(), ["garbage"]);
+    say(&page, ready()).await;
+    kept.session.reaches("READY").await;
 }

@@ -142,6 +142,22 @@ async fn a_page_that_cannot_be_asked_leaves_a_send_unconfirmed_lets_others_go_an
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_up_that_is_due_while_the_page_is_offline_waits_in_peace() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    session.plan.hand_overs.plan(unknown());
+    session.plan.look_ups.plan(no_answer());
+    let _sent = session.send(TO);
+    let Outgoing { key, .. } = session.handed_over().await;
+    assert_eq!(session.looked_up().await, key);
+    say(&page, offline()).await;
+    rests(Duration::from_secs(60)).await;
+    say(&page, ready()).await;
+    assert_eq!(session.looked_up().await, key);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_adapter_can_find_out_is_unknown_until_whatsapp_says_more() {
     let stage = Stage::new(1, 1);
     let mut session = stage.session("51");

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,9 @@ use crate::{
 /// Far more than any deadline of a session: what has not happened by then never does.
 pub(super) const NEVER: Duration = Duration::from_secs(3600);
 
+/// Paused time passes within milliseconds when every task waits.
+const SPIN_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// As many as an operator has who sets nothing.
 pub(super) const HEALS_PER_HOUR: usize = 10;
 
@@ -43,6 +46,7 @@ pub(super) struct Stage {
     pub(super) ledger: Ledger,
     pub(super) sends: SendLimits,
     pub(super) memory_mb: Option<NonZeroU64>,
+    pub(super) heals_per_hour: usize,
 }
 
 impl Stage {
@@ -70,6 +74,7 @@ impl Stage {
                 wait: Duration::from_secs(45),
             },
             memory_mb: None,
+            heals_per_hour: HEALS_PER_HOUR,
         }
     }
 
@@ -150,7 +155,7 @@ impl Stage {
                 limits: StartLimits::default(),
                 pairing_life: Duration::from_secs(180),
                 take_over: true,
-                heals_per_hour: HEALS_PER_HOUR,
+                heals_per_hour: self.heals_per_hour,
                 memory_mb: self.memory_mb,
                 sends: self.sends,
                 send_dedup: None,
@@ -255,6 +260,19 @@ impl Session {
         };
         let handle = self.handle.clone();
         tokio::spawn(async move { handle.send(request).await })
+    }
+}
+
+/// Lets time pass. A task that wakes again and again would keep it from passing.
+pub(super) async fn rests(time: Duration) {
+    let (late, is_late) = oneshot::channel();
+    std::thread::spawn(move || {
+        std::thread::sleep(SPIN_TIMEOUT);
+        late.send(()).ok();
+    });
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        _late = is_late => panic!("a task spins"),
     }
 }
 

@@ -1,0 +1,196 @@
+//! A profile on its way to another machine: out of its folder into one encrypted file, and from such a file into a folder.
+//!
+//! The file is a snapshot ([`archive`]) within an encryption ([`sealed`]). Invariants: a profile is read and exchanged only
+//! under its lock; nothing is unpacked before the whole file has been found right; whatever fails, the profile is as before,
+//! and no half file stands under the name that was asked for.
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Manifest, Origin, SnapshotError,
+    archive::{self, Verified},
+    contents::Contents,
+    exchange::Places,
+    put_in_place,
+    sealed::{self, Opened, Passphrase},
+    store,
+};
+use crate::browser::{
+    last_used,
+    profile::{self, Profile},
+};
+
+/// A profile that nobody uses, held so that nobody begins to.
+#[derive(Debug)]
+pub struct HeldProfile(Profile);
+
+/// Where an export is to go.
+#[derive(Clone, Debug)]
+pub struct ExportTo {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether one that is there may go.
+    pub may_replace: bool,
+}
+
+impl ExportTo {
+    /// Says at once what would be said in the end.
+    pub fn check(&self) -> Result<(), SnapshotError> {
+        let is_there = fs::symlink_metadata(&self.path).is_ok();
+        if is_there && !self.may_replace {
+            return Err(SnapshotError::FileThere {
+                path: self.path.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl HeldProfile {
+    /// Takes the lock of a profile, if there is one.
+    pub async fn take(path: &Path) -> Result<Self, SnapshotError> {
+        let is_there = Places::of(path).has_profile();
+        if !is_there.map_err(|source| SnapshotError::io("looking at", path, source))? {
+            return Err(SnapshotError::NoProfile {
+                path: path.to_owned(),
+            });
+        }
+        Ok(Self(profile::claim(path).await?))
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.0.folder
+    }
+
+    /// Writes the profile into one encrypted file, which is whole and on disk when this returns. Gives up, and leaves
+    /// nothing, when `give_up` is cancelled.
+    pub async fn export(
+        self,
+        origin: Origin,
+        to: ExportTo,
+        passphrase: Passphrase,
+        give_up: CancellationToken,
+    ) -> Result<Manifest, SnapshotError> {
+        spawn_blocking(move || write(&self.0, origin, &to, &passphrase, &give_up))
+            .await
+            .unwrap_or(Err(SnapshotError::GivenUp))
+    }
+}
+
+fn write(
+    profile: &Profile,
+    origin: Origin,
+    to: &ExportTo,
+    passphrase: &Passphrase,
+    give_up: &CancellationToken,
+) -> Result<Manifest, SnapshotError> {
+    to.check()?;
+    let failed = |source| SnapshotError::io("writing", &to.path, source);
+    let name = to
+        .path
+        .file_name()
+        .ok_or_else(|| failed(ErrorKind::InvalidFilename.into()))?;
+    let folder = match to.path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let contents = Contents::of(&profile.folder)
+        .map_err(|source| SnapshotError::io("reading", &profile.folder, source))?;
+    store::ensure_space(folder, contents.bytes())?;
+    let manifest = Manifest::new(origin, last_used::read(&profile.folder), &contents);
+
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.incomplete", std::process::id()));
+    let incomplete = folder.join(hidden);
+    let write = || {
+        let file = archive::new_file(&incomplete).map_err(failed)?;
+        let mut out = sealed::seal(&file, passphrase).map_err(failed)?;
+        archive::write(&profile.folder, &contents, &manifest, &mut out, give_up)
+            .map_err(|why| on_the_disk_of(&to.path, why))?;
+        out.finish().map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        // Somebody may have been faster.
+        to.check()?;
+        fs::rename(&incomplete, &to.path).map_err(failed)?;
+        store::sync_folder(folder).map_err(failed)
+    };
+    if let Err(why) = write() {
+        // What stays is encrypted, and only takes up room.
+        fs::remove_file(&incomplete).ok();
+        return Err(why);
+    }
+    Ok(manifest)
+}
+
+/// A disk that is full while a profile is written elsewhere is the other one.
+fn on_the_disk_of(file: &Path, why: SnapshotError) -> SnapshotError {
+    if let SnapshotError::Io { source, .. } = &why
+        && source.kind() == ErrorKind::StorageFull
+    {
+        return SnapshotError::io("writing", file, ErrorKind::StorageFull.into());
+    }
+    why
+}
+
+/// An export that was opened with its passphrase, read to its end, and found whole.
+#[derive(Debug)]
+pub struct Export(Verified<Opened>);
+
+impl Export {
+    /// Opens the file and reads all of it. Half a second of work for the passphrase alone.
+    pub async fn open(path: &Path, passphrase: Passphrase) -> Result<Self, SnapshotError> {
+        let path = path.to_owned();
+        let open = move || {
+            let opened = sealed::open(&path, &passphrase)?;
+            archive::verify_from(opened, &path).map(Self)
+        };
+        spawn_blocking(open)
+            .await
+            .unwrap_or(Err(SnapshotError::GivenUp))
+    }
+
+    /// Makes it the profile in this folder. One that is there is set aside when it `may_replace` it, else refused.
+    pub async fn put_in_place(
+        self,
+        path: &Path,
+        may_replace: bool,
+    ) -> Result<Manifest, SnapshotError> {
+        let profile = profile::claim(path).await?;
+        spawn_blocking(move || self.into_folder(&profile, may_replace))
+            .await
+            .unwrap_or(Err(SnapshotError::GivenUp))
+    }
+
+    fn into_folder(self, profile: &Profile, may_replace: bool) -> Result<Manifest, SnapshotError> {
+        let folder = &profile.folder;
+        let failed = |source| SnapshotError::io("looking at", folder, source);
+        let is_empty = fs::read_dir(folder).map_err(failed)?.next().is_none();
+        if is_empty {
+            // It came with the lock, or is nothing to keep.
+            fs::remove_dir(folder).map_err(failed)?;
+        } else if !may_replace {
+            return Err(SnapshotError::ProfileThere {
+                path: folder.clone(),
+            });
+        }
+        let done = put_in_place(profile, self.0);
+        if done.is_err() {
+            // What was unpacked takes up room that may be what is lacking. Whoever holds the profile next would do it too.
+            Places::of(folder).settle().ok();
+        }
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,311 @@
+//! Chrome: which one is used, whether it starts and draws, and with which sandbox.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::{page::VISIT_TIMEOUT, report::Check};
+use crate::{
+    browser::{
+        Browser, BrowserError, ChromeKind, ChromeProgram, Drawn, Footprint, LaunchOptions, Visit,
+        check_extra_arguments, find_chrome,
+    },
+    config::Config,
+};
+
+/// A start takes 0.3 s on an idle machine.
+const SLOW_START: Duration = Duration::from_secs(5);
+
+/// What the one Chrome that was started has told.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    pub(super) checks: Vec<Check>,
+    /// What it took, if it came up.
+    pub(super) footprint: Option<Footprint>,
+    /// Where it came on its way to WhatsApp Web, if it was sent there.
+    pub(super) visit: Option<(Visit, Duration)>,
+}
+
+/// Looks for Chrome and tries it out.
+pub(super) async fn examine(config: &Config, cancel: &CancellationToken) -> Tried {
+    let mut tried = Tried::default();
+    if let Err(why) = check_extra_arguments(&config.chrome_args) {
+        let remedy = "take it out of CHROME_ARGS";
+        tried
+            .checks
+            .push(Check::fail("arguments", why.to_string(), remedy));
+        return tried;
+    }
+    let looked = find_chrome(config.chrome_path.as_deref(), &config.search_path);
+    let program = match cancel.run_until_cancelled(looked).await {
+        None => return tried,
+        Some(Ok(program)) => program,
+        Some(Err(why)) => {
+            tried.checks.push(not_found(&why));
+            return tried;
+        }
+    };
+    tried.checks.extend(judge_program(&program));
+    let opened = try_out(config, program, cancel, &mut tried).await;
+    if !cancel.is_cancelled() {
+        let facts = SandboxFacts::read(&config.chrome_args);
+        tried.checks.extend(judge_sandbox(&facts, opened));
+    }
+    tried
+}
+
+/// Starts it, asks it what is to be asked, and closes it; tells whether it came up.
+async fn try_out(
+    config: &Config,
+    program: ChromeProgram,
+    cancel: &CancellationToken,
+    tried: &mut Tried,
+) -> bool {
+    let folder = match folder_for_trial(&config.tokens_dir) {
+        Ok(folder) => folder,
+        Err(why) => {
+            tried.checks.push(Check::fail(
+                "start",
+                format!("no folder for a profile can be made: {why}"),
+                "see the folders above",
+            ));
+            return false;
+        }
+    };
+    let options = LaunchOptions {
+        program,
+        profile: folder.path().join("profile"),
+        extra_args: config.chrome_args.clone(),
+        timeout: config.limits.launch,
+    };
+    let began = Instant::now();
+    let opened = Browser::open(options, cancel).await;
+    let took = began.elapsed();
+    let has_opened = opened.is_ok();
+    match opened {
+        Ok(browser) => {
+            let asked = cancel.run_until_cancelled(ask(config, &browser, took, tried));
+            // Called off or not, it is closed below.
+            let _called_off = asked.await;
+            browser.close().await;
+        }
+        Err(BrowserError::Cancelled) => {}
+        Err(why) => tried.checks.push(not_started(&why)),
+    }
+    if let Err(why) = folder.close() {
+        let remedy = "remove it by hand";
+        tried.checks.push(Check::warn(
+            "leftover",
+            format!("the trial's profile could not be removed: {why}"),
+            remedy,
+        ));
+    }
+    has_opened
+}
+
+async fn ask(config: &Config, browser: &Browser, took: Duration, tried: &mut Tried) {
+    let drawn = browser.draw_test_page().await;
+    tried.checks.push(judge_start(took, &drawn));
+    tried.footprint = Some(browser.footprint());
+    if config.sandbox.is_none() {
+        let began = Instant::now();
+        let visit = browser.visit(&config.whatsapp_url, VISIT_TIMEOUT).await;
+        tried.visit = Some((visit, began.elapsed()));
+    }
+}
+
+/// Where profiles will be, so that what is true of that disk shows; elsewhere when that folder is not to be had, which has a line
+/// of its own. Its name is no session's.
+fn folder_for_trial(tokens_dir: &Path) -> std::io::Result<TempDir> {
+    let folder = || {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".doctor-");
+        builder
+    };
+    folder()
+        .tempdir_in(tokens_dir)
+        .or_else(|_| folder().tempdir())
+}
+
+fn not_found(why: &BrowserError) -> Check {
+    let remedy = "apt-get install chromium-headless-shell (Ubuntu: Google's google-chrome-stable), or set CHROME_PATH to one that works";
+    Check::fail("program", why.to_string(), remedy)
+}
+
+fn not_started(why: &BrowserError) -> Check {
+    let remedy = "the last lines are Chrome's own; on a machine that is merely slow: raise LAUNCH_TIMEOUT_SECONDS";
+    Check::fail("start", why.to_string(), remedy)
+}
+
+fn judge_program(program: &ChromeProgram) -> Vec<Check> {
+    let path = program.path.display();
+    let version = program.version.as_str();
+    let found = match program.kind {
+        ChromeKind::HeadlessShell => {
+            Check::ok("program", format!("headless shell {version}, {path}"))
+        }
+        ChromeKind::FullBrowser => Check::warn(
+            "program",
+            format!(
+                "full browser {version}, {path}: some 100 MB more for each session than the headless shell"
+            ),
+            "apt-get install chromium-headless-shell, where the system has it",
+        ),
+    };
+    let no_setpriv = program.setpriv.is_none().then(|| {
+        Check::warn(
+            "setpriv",
+            "not there, or it does not work: when the service is killed its Chromes stay until its next start",
+            "apt-get install util-linux",
+        )
+    });
+    [Some(found), no_setpriv].into_iter().flatten().collect()
+}
+
+fn judge_start(took: Duration, drawn: &Result<Drawn, String>) -> Check {
+    let seconds = format!("{:.1} s", took.as_secs_f64());
+    match drawn {
+        Ok(Drawn::Whole) if took > SLOW_START => Check::warn(
+            "start",
+            format!("up only after {seconds}; it drew a page"),
+            "the machine is busy or slow: start fewer at once (MAX_CONCURRENT_STARTS), give them longer (LAUNCH_TIMEOUT_SECONDS)",
+        ),
+        Ok(Drawn::Whole) => Check::ok("start", format!("up after {seconds}, drew a page, closed")),
+        Ok(Drawn::WithoutText) => Check::warn(
+            "start",
+            format!("up after {seconds}; it draws, but no text: there are no fonts"),
+            "apt-get install fonts-liberation (pictures of failures are hard to read without; sessions work)",
+        ),
+        Ok(Drawn::Wrong) => Check::fail(
+            "start",
+            format!("up after {seconds}, but it draws something else than it was told"),
+            "try another Chrome (CHROME_PATH), and without CHROME_ARGS",
+        ),
+        Err(why) => Check::fail(
+            "start",
+            format!("up after {seconds}, but it draws nothing: {why}"),
+            "its renderer does not work: look at memory and /dev/shm below, try another Chrome (CHROME_PATH)",
+        ),
+    }
+}
+
+/// What decides on Chrome's sandbox.
+#[derive(Debug, Default)]
+struct SandboxFacts {
+    is_root: bool,
+    is_switched_off: bool,
+    /// Kernel settings that keep ordinary users from making a sandbox, as they stand.
+    closed: Vec<&'static str>,
+}
+
+/// Each with the value that closes it, and the one that opens it.
+const KERNEL_SETTINGS: [(&str, &str, &str); 3] = [
+    ("user.max_user_namespaces", "0", "10000"),
+    // Debian's own.
+    ("kernel.unprivileged_userns_clone", "0", "1"),
+    // Ubuntu 23.10 and later.
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
+];
+
+impl SandboxFacts {
+    fn read(chrome_args: &[String]) -> Self {
+        let stands = |setting: &str| {
+            let file = PathBuf::from("/proc/sys").join(setting.replace('.', "/"));
+            fs::read_to_string(file).ok()
+        };
+        let is_closed = |(setting, closes, _): &(&str, &str, &str)| {
+            stands(setting).is_some_and(|value| value.trim() == *closes)
+        };
+        Self {
+            is_root: rustix::process::geteuid().is_root(),
+            is_switched_off: chrome_args.iter().any(|switch| switch == "--no-sandbox"),
+            closed: KERNEL_SETTINGS
+                .iter()
+                .filter(|setting| is_closed(setting))
+                .map(|(setting, ..)| *setting)
+                .collect(),
+        }
+    }
+}
+
+fn judge_sandbox(facts: &SandboxFacts, has_opened: bool) -> Option<Check> {
+    let name = "sandbox";
+    if facts.is_root {
+        return Some(Check::warn(
+            name,
+            "off: this runs as root, to whom Chrome refuses it",
+            "run the service as a user of its own (docs/deploy/README.md)",
+        ));
+    }
+    if facts.is_switched_off {
+        return Some(Check::warn(
+            name,
+            "off: CHROME_ARGS has --no-sandbox",
+            "take it out, unless this system lets Chrome make none",
+        ));
+    }
+    if has_opened {
+        return Some(Check::ok(name, "on"));
+    }
+    let closed = KERNEL_SETTINGS
+        .iter()
+        .find(|(setting, ..)| facts.closed.contains(setting));
+    closed.map(|(setting, closes, opens)| {
+        Check::fail(
+            name,
+            format!("{setting} is {closes}: ordinary users can make no sandbox, which may be why Chrome did not start"),
+            format!("sysctl -w {setting}={opens}, or set CHROME_ARGS=--no-sandbox"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::doctor::report::Verdict;
+
+    #[test]
+    fn a_chrome_that_is_up_must_draw_what_it_is_told() {
+        let (quick, slow) = (Duration::from_millis(300), Duration::from_secs(9));
+        let verdict = |took, drawn| judge_start(took, &drawn).verdict;
+        assert_eq!(verdict(quick, Ok(Drawn::Whole)), Verdict::Ok);
+        assert_eq!(verdict(slow, Ok(Drawn::Whole)), Verdict::Warn);
+        assert_eq!(verdict(quick, Ok(Drawn::WithoutText)), Verdict::Warn);
+        assert_eq!(verdict(quick, Ok(Drawn::Wrong)), Verdict::Fail);
+        assert_eq!(verdict(quick, Err("crashed".to_owned())), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_sandbox_that_is_off_has_its_cause_and_one_that_cannot_be_has_its_remedy() {
+        let root = SandboxFacts {
+            is_root: true,
+            ..SandboxFacts::default()
+        };
+        assert_eq!(judge_sandbox(&root, true).unwrap().verdict, Verdict::Warn);
+        let told = SandboxFacts {
+            is_switched_off: true,
+            ..SandboxFacts::default()
+        };
+        assert!(
+            judge_sandbox(&told, true)
+                .unwrap()
+                .found
+                .contains("CHROME_ARGS")
+        );
+        let closed = SandboxFacts {
+            closed: vec!["kernel.apparmor_restrict_unprivileged_userns"],
+            ..SandboxFacts::default()
+        };
+        // Ubuntu lets the Chrome of its own list make one all the same: that it is up decides.
+        assert_eq!(judge_sandbox(&closed, true).unwrap().verdict, Verdict::Ok);
+        let check = judge_sandbox(&closed, false).unwrap();
+        assert_eq!(check.verdict, Verdict::Fail);
+        assert!(check.remedy.unwrap().contains("sysctl -w kernel.apparmor"));
+        assert_eq!(judge_sandbox(&SandboxFacts::default(), false), None);
+    }
+}

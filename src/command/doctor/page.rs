@@ -1,0 +1,168 @@
+//! The page: whether WhatsApp Web can be reached, and what the adapters rely on besides.
+
+use std::{fs::File, io::Read as _, path::Path, time::Duration};
+
+use super::report::Check;
+use crate::{
+    browser::Visit,
+    config::Config,
+    whatsapp::{AdapterName, PageScripts},
+};
+
+/// The real page took 7 to 15 s to load whole; that it answers is known long before.
+pub(super) const VISIT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The bundle of wa-js begins with a notice of its licence and then its version.
+const HEAD: u64 = 1000;
+const VERSION_AFTER: &str = "wa-js v";
+
+pub(super) fn examine(config: &Config, visit: Option<&(Visit, Duration)>) -> Vec<Check> {
+    let mut checks = Vec::new();
+    match visit {
+        Some((visit, took)) => checks.push(judge_visit(&config.whatsapp_url, visit, *took)),
+        None if config.sandbox.is_some() => {
+            checks.push(Check::ok("whatsapp", "simulated: the sandbox is on"));
+        }
+        // Without a Chrome nobody could go there.
+        None => {}
+    }
+    if config.adapters.contains(&AdapterName::WaJs) {
+        checks.push(judge_wa_js(&config.wa_js_path, head(&config.wa_js_path)));
+    }
+    let replaced = PageScripts::new(config.page_scripts_dir.clone()).replaced();
+    checks.extend(judge_scripts(&replaced));
+    checks
+}
+
+fn judge_visit(url: &str, visit: &Visit, took: Duration) -> Check {
+    let name = "whatsapp";
+    match visit {
+        Visit::Arrived { title } => Check::ok(
+            name,
+            format!("{url} answers after {:.1} s: {title:?}", took.as_secs_f64()),
+        ),
+        Visit::TooSlow => Check::warn(
+            name,
+            format!("{url} has not loaded within {} s", took.as_secs()),
+            "look at the network; a slow one needs higher limits (NAVIGATE_TIMEOUT_SECONDS, INJECT_TIMEOUT_SECONDS)",
+        ),
+        Visit::Refused(why) => Check::warn(
+            name,
+            format!("{url} cannot be reached: {why}"),
+            remedy_for(why),
+        ),
+    }
+}
+
+/// What Chrome's word for it comes from.
+fn remedy_for(why: &str) -> &'static str {
+    const REMEDIES: [(&str, &str); 5] = [
+        (
+            "NAME_NOT_RESOLVED",
+            "names are not resolved: look at /etc/resolv.conf",
+        ),
+        (
+            "CERT_DATE",
+            "the clock of this machine is wrong, or a certificate is: timedatectl",
+        ),
+        (
+            "CERT_",
+            "somebody stands between this machine and WhatsApp, or its certificates are old: apt-get install ca-certificates",
+        ),
+        ("PROXY", "look at --proxy-server in CHROME_ARGS"),
+        ("TUNNEL", "look at --proxy-server in CHROME_ARGS"),
+    ];
+    let known = REMEDIES.iter().find(|(sign, _)| why.contains(sign));
+    known.map_or(
+        "look at the network of this machine, or name a proxy: CHROME_ARGS=--proxy-server=…",
+        |(_, remedy)| remedy,
+    )
+}
+
+/// The beginning of the bundle, or why it cannot be read.
+fn head(path: &Path) -> Result<String, String> {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    read.map(|_| String::from_utf8_lossy(&head).into_owned())
+        .map_err(|why| why.to_string())
+}
+
+fn judge_wa_js(path: &Path, head: Result<String, String>) -> Check {
+    let name = "wa-js";
+    let path = path.display();
+    match head {
+        Ok(head) => match head.split_once(VERSION_AFTER) {
+            Some((_, version)) => {
+                let version = version.split_whitespace().next().unwrap_or_default();
+                Check::ok(name, format!("version {version}, {path}"))
+            }
+            None => Check::warn(
+                name,
+                format!("{path} does not begin as wa-js does"),
+                "WA_JS_PATH must lead to dist/wppconnect-wa.js of @wppconnect/wa-js",
+            ),
+        },
+        Err(why) => Check::warn(
+            name,
+            format!(
+                "{path}: {why}; when WhatsApp renames a module, only typing on the page is left"
+            ),
+            "npm ci --omit=dev in the service's folder, or set WA_JS_PATH",
+        ),
+    }
+}
+
+fn judge_scripts(replaced: &[&str]) -> Option<Check> {
+    (!replaced.is_empty()).then(|| {
+        Check::warn(
+            "scripts",
+            format!("PAGE_SCRIPTS_DIR replaces {}", replaced.join(", ")),
+            "remove the copies once a release has caught up with WhatsApp (docs/adapters.md)",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::doctor::report::Verdict;
+
+    #[test]
+    fn a_page_that_cannot_be_reached_is_a_warning_with_the_remedy_for_its_cause() {
+        let visit =
+            |visit| judge_visit("https://web.whatsapp.com/", &visit, Duration::from_secs(2));
+        let arrived = Visit::Arrived {
+            title: "WhatsApp".to_owned(),
+        };
+        assert_eq!(visit(arrived).verdict, Verdict::Ok);
+        assert_eq!(visit(Visit::TooSlow).verdict, Verdict::Warn);
+        for (why, says) in [
+            ("net::ERR_NAME_NOT_RESOLVED", "resolv.conf"),
+            ("net::ERR_CERT_DATE_INVALID", "clock"),
+            ("net::ERR_CERT_AUTHORITY_INVALID", "ca-certificates"),
+            ("net::ERR_PROXY_CONNECTION_FAILED", "--proxy-server in"),
+            ("net::ERR_CONNECTION_REFUSED", "network"),
+        ] {
+            let check = visit(Visit::Refused(why.to_owned()));
+            assert_eq!(check.verdict, Verdict::Warn);
+            assert!(check.remedy.unwrap().contains(says), "{why}");
+        }
+    }
+
+    #[test]
+    fn the_version_of_wa_js_is_read_from_its_head() {
+        let path = Path::new("wa.js");
+        let head =
+            "/*! For license information */\n/*! wppconnect-team/wa-js v4.6.0 */(()=>{".to_owned();
+        assert_eq!(judge_wa_js(path, Ok(head)).found, "version 4.6.0, wa.js");
+        assert_eq!(
+            judge_wa_js(path, Ok("hello".to_owned())).verdict,
+            Verdict::Warn
+        );
+        assert_eq!(
+            judge_wa_js(path, Err("gone".to_owned())).verdict,
+            Verdict::Warn
+        );
+        assert_eq!(judge_scripts(&[]), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! The ports: free, or the service's own.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+};
+
+use super::report::Check;
+use crate::{
+    command::client::{self, Client},
+    config::Config,
+};
+
+pub(super) async fn examine(config: &Config) -> Vec<Check> {
+    let api = SocketAddr::new(config.host, config.port);
+    let mut checks = vec![judge("api-port", "PORT", api, &look(api).await)];
+    if let Some(sandbox) = &config.sandbox {
+        let sandbox = SocketAddr::new(sandbox.host, sandbox.port);
+        // It has no health of its own: beside a service that runs it is taken for that service's.
+        let is_beside_it = checks[0].found.contains(ANSWERS);
+        let seen = match look(sandbox).await {
+            Seen::Taken(_) if is_beside_it => Seen::Ours(env!("CARGO_PKG_VERSION").to_owned()),
+            seen @ (Seen::Free | Seen::Ours(_) | Seen::Taken(_) | Seen::Refused(..)) => seen,
+        };
+        checks.push(judge("sandbox-port", "SANDBOX_PORT", sandbox, &seen));
+    }
+    checks
+}
+
+/// What is at a port.
+#[derive(Debug)]
+enum Seen {
+    Free,
+    /// A service, of this version.
+    Ours(String),
+    /// Something else, which answers so.
+    Taken(String),
+    Refused(io::ErrorKind, String),
+}
+
+/// What a line says of a service that runs.
+const ANSWERS: &str = "answers there";
+
+async fn look(at: SocketAddr) -> Seen {
+    // Given back at once.
+    let why = match TcpListener::bind(at) {
+        Ok(_free) => return Seen::Free,
+        Err(why) => why,
+    };
+    if why.kind() != io::ErrorKind::AddrInUse {
+        return Seen::Refused(why.kind(), why.to_string());
+    }
+    let client = match Client::without_key(&format!("http://{}", reachable(at))) {
+        Ok(client) => client,
+        Err(why) => return Seen::Taken(why.to_string()),
+    };
+    match client
+        .ask(client.get("/health"), client::READ_TIMEOUT)
+        .await
+    {
+        Ok(answer) if answer.body["service"] == "session-manager" => Seen::Ours(
+            answer.body["version"]
+                .as_str()
+                .unwrap_or("unknown")
+                .to_owned(),
+        ),
+        Ok(_) => Seen::Taken("it is no session-manager".to_owned()),
+        Err(why) => Seen::Taken(why.to_string()),
+    }
+}
+
+fn reachable(at: SocketAddr) -> SocketAddr {
+    let ip = match at.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, at.port())
+}
+
+fn judge(name: &'static str, variable: &str, at: SocketAddr, seen: &Seen) -> Check {
+    let port = at.port();
+    match seen {
+        Seen::Free if port == 0 => Check::ok(name, "chosen by the system at each start"),
+        Seen::Free => Check::ok(name, format!("{at} is free")),
+        Seen::Ours(version) if version == env!("CARGO_PKG_VERSION") => Check::ok(
+            name,
+            format!("{at}: this service, version {version}, {ANSWERS}"),
+        ),
+        Seen::Ours(version) => Check::warn(
+            name,
+            format!(
+                "{at}: a service of version {version} {ANSWERS}, and this is {}",
+                env!("CARGO_PKG_VERSION")
+            ),
+            "restart it to run this version",
+        ),
+        Seen::Taken(why) => Check::fail(
+            name,
+            format!("{at} is taken by another program: {why}"),
+            format!("ss -ltnp 'sport = :{port}' names it; end that one, or set {variable}"),
+        ),
+        Seen::Refused(io::ErrorKind::PermissionDenied, why) => Check::fail(
+            name,
+            format!("{at}: {why}"),
+            format!(
+                "ports below 1024 are root's: set {variable} to a higher one, and put a proxy in front"
+            ),
+        ),
+        Seen::Refused(io::ErrorKind::AddrNotAvailable, why) => Check::fail(
+            name,
+            format!("{at}: {why}"),
+            "HOST must be an address of this machine, or 0.0.0.0",
+        ),
+        Seen::Refused(_, why) => Check::fail(
+            name,
+            format!("{at}: {why}"),
+            format!("set HOST and {variable}"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::doctor::report::Verdict;
+
+    #[tokio::test]
+    async fn a_port_is_free_or_taken_by_something_that_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = taken.local_addr().unwrap();
+        // Answers what no service answers.
+        let stranger = std::thread::spawn(move || {
+            let (mut caller, _) = taken.accept().unwrap();
+            io::Write::write_all(&mut caller, b"HTTP/1.0 200 OK\r\n\r\nhello").unwrap();
+        });
+        let check = judge("api-port", "PORT", at, &look(at).await);
+        stranger.join().unwrap();
+        assert_eq!(check.verdict, Verdict::Fail, "{check:?}");
+        assert!(
+            check
+                .remedy
+                .unwrap()
+                .contains(&format!("ss -ltnp 'sport = :{}'", at.port()))
+        );
+        assert!(matches!(look(at).await, Seen::Free));
+    }
+
+    #[test]
+    fn each_refusal_has_its_remedy() {
+        let at = SocketAddr::from(([192, 0, 2, 1], 80));
+        let check = |kind| {
+            judge(
+                "api-port",
+                "PORT",
+                at,
+                &Seen::Refused(kind, "no".to_owned()),
+            )
+        };
+        assert!(
+            check(io::ErrorKind::PermissionDenied)
+                .remedy
+                .unwrap()
+                .contains("1024")
+        );
+        assert!(
+            check(io::ErrorKind::AddrNotAvailable)
+                .remedy
+                .unwrap()
+                .contains("HOST must")
+        );
+        let other = judge("api-port", "PORT", at, &Seen::Ours("0.0.1".to_owned()));
+        assert_eq!(other.verdict, Verdict::Warn);
+    }
+}

@@ -1,0 +1,170 @@
+//! `export`: a linked account as one encrypted file, for another host.
+//!
+//! Works on the profile itself, under its lock, and asks no service: one that runs has to let go of the session first.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    exit::{Exit, TRANSFER_CODES},
+    passphrase::{PassphraseError, Source},
+    screen::{Interrupts, remark, say},
+    settings,
+};
+use crate::{
+    browser::{ExportTo, Manifest, SnapshotError},
+    session::{ClienteId, LinkedProfile, TransferError, is_to_be_up},
+};
+
+/// Write a linked account into one encrypted file, to move it to another host.
+///
+/// The session must not run: disconnect it first. Once it is imported elsewhere, do not connect it here again.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = TRANSFER_CODES)]
+pub struct Arguments {
+    /// The session.
+    cliente_id: ClienteId,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Write over FILE when it is there.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    passphrase: Source,
+}
+
+/// Why there is no file, or no profile. Both commands end with it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    #[error("the terminal cannot be used: {0}")]
+    Terminal(#[from] std::io::Error),
+    #[error("interrupted")]
+    Interrupted(u8),
+}
+
+pub(super) async fn run(arguments: Arguments, dotenv: &Path) -> Exit {
+    match export(arguments, dotenv).await {
+        Ok(exit) => exit,
+        Err(fault) => explain(&fault, "; --force writes over it"),
+    }
+}
+
+async fn export(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
+    let config = match settings(dotenv) {
+        Ok(config) => config,
+        Err(exit) => return Ok(exit),
+    };
+    let id = arguments.cliente_id;
+    let to = ExportTo {
+        path: arguments.out,
+        may_replace: arguments.force,
+    };
+    // What speaks against it is said before anybody is asked for anything.
+    to.check().map_err(TransferError::Snapshot)?;
+    let profile = LinkedProfile::take(&id, &config.tokens_dir).await?;
+    // The terminal shows again what is typed, and no half file is left.
+    let mut interrupts = Interrupts::catch()?;
+    let passphrase = arguments.passphrase.choose()?;
+
+    let give_up = CancellationToken::new();
+    let work = profile.export(to.clone(), passphrase, give_up.clone());
+    tokio::pin!(work);
+    let manifest = tokio::select! {
+        written = &mut work => written?,
+        signal = interrupts.next() => {
+            give_up.cancel();
+            // Unless it was done by then.
+            work.await.map_err(|_| Fault::Interrupted(signal))?
+        }
+    };
+    say(&told(&id, &to.path, &manifest))?;
+    remark(&warning(&id, is_to_be_up(&id, &config.sessions_dir())));
+    Ok(Exit::Done)
+}
+
+fn told(id: &ClienteId, file: &Path, manifest: &Manifest) -> String {
+    format!("session {id}{} is in {}", account(manifest), file.display())
+}
+
+/// Which one it is, for a person who has several.
+pub(super) fn account(manifest: &Manifest) -> String {
+    let account = manifest.account.as_deref();
+    account.map_or_else(String::new, |account| format!(" (account {account})"))
+}
+
+/// What everybody must know who has an account twice.
+fn warning(id: &ClienteId, is_to_be_up: bool) -> String {
+    let here = if is_to_be_up {
+        format!(
+            "\nWARNING: session {id} should be up here: the service starts it again when it starts. Disconnect it first: POST /disconnect {{\"cliente_id\": \"{id}\"}}"
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "This account must never run on two hosts at once: WhatsApp would see one device in two places, and may remove it.\n\
+         There: `session-manager import <cliente_id> FILE`, then connect. Here: do not connect session {id} again once it is connected there.\n\
+         Whoever has the file and its passphrase can act as the account: delete the file when it has been imported.{here}"
+    )
+}
+
+/// Says it in one line, and how the command ends. `remedy` is for what is there already.
+pub(super) fn explain(fault: &Fault, remedy: &str) -> Exit {
+    let exit = exit(fault);
+    let remedy = if exit == Exit::AlreadyThere {
+        remedy
+    } else {
+        ""
+    };
+    if !matches!(exit, Exit::Signalled(_)) {
+        remark(&format!("session-manager: {fault}{remedy}"));
+    }
+    exit
+}
+
+fn exit(fault: &Fault) -> Exit {
+    let why = match fault {
+        Fault::Passphrase(PassphraseError::Interrupted) => return Exit::Signalled(2),
+        Fault::Passphrase(_) => return Exit::Passphrase,
+        Fault::Interrupted(signal) => return Exit::Signalled(*signal),
+        Fault::Terminal(_) => return Exit::Failed,
+        Fault::Transfer(why) => why,
+    };
+    match why {
+        TransferError::Running { .. } => Exit::InUse,
+        TransferError::NotLinked { .. } => Exit::NothingThere,
+        TransferError::Snapshot(why) => of_snapshot(why),
+    }
+}
+
+fn of_snapshot(why: &SnapshotError) -> Exit {
+    use std::io::ErrorKind;
+    match why {
+        SnapshotError::WrongPassphrase { .. } => Exit::Passphrase,
+        SnapshotError::NotAnExport { .. }
+        | SnapshotError::NotASnapshot { .. }
+        | SnapshotError::OtherEncryption { .. }
+        | SnapshotError::OtherFormat { .. }
+        | SnapshotError::Damaged { .. } => Exit::BadFile,
+        SnapshotError::Profile(_) => Exit::InUse,
+        SnapshotError::NoProfile { .. } => Exit::NothingThere,
+        SnapshotError::FileThere { .. } | SnapshotError::ProfileThere { .. } => Exit::AlreadyThere,
+        SnapshotError::NoSpace { .. } => Exit::NoSpace,
+        SnapshotError::Io { source, .. }
+            if matches!(
+                source.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+            ) =>
+        {
+            Exit::NoSpace
+        }
+        SnapshotError::Io { .. } | SnapshotError::GivenUp => Exit::Failed,
+    }
+}

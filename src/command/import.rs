@@ -1,0 +1,74 @@
+//! `import`: an account that was exported elsewhere, as a session of this host.
+//!
+//! Works on the folder of profiles, whether a service runs or not; the session itself must not run.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{
+    exit::{Exit, TRANSFER_CODES},
+    export::{Fault, account, explain},
+    passphrase::Source,
+    screen::{Interrupts, remark, say},
+    settings,
+};
+use crate::session::{self, ClienteId};
+
+/// Take an account that was exported on another host.
+///
+/// The session may have another name than it had there. Connect it afterwards: no code is to be scanned.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = TRANSFER_CODES)]
+pub struct Arguments {
+    /// What the session is to be called here.
+    cliente_id: ClienteId,
+    /// The file that `export` has written.
+    file: PathBuf,
+    /// Set a profile aside that the session has already. It is not deleted.
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    passphrase: Source,
+}
+
+pub(super) async fn run(arguments: Arguments, dotenv: &Path) -> Exit {
+    match import(arguments, dotenv).await {
+        Ok(exit) => exit,
+        Err(fault) => explain(&fault, "; --replace sets it aside"),
+    }
+}
+
+async fn import(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
+    let config = match settings(dotenv) {
+        Ok(config) => config,
+        Err(exit) => return Ok(exit),
+    };
+    let id = arguments.cliente_id;
+    // A terminal that is left must show again what is typed.
+    let mut interrupts = Interrupts::catch()?;
+    let passphrase = arguments.passphrase.know()?;
+    let work = session::import(
+        &id,
+        &config.tokens_dir,
+        &arguments.file,
+        passphrase,
+        arguments.replace,
+    );
+    let manifest = tokio::select! {
+        imported = work => imported?,
+        signal = interrupts.next() => return Err(Fault::Interrupted(signal)),
+    };
+    say(&format!(
+        "session {id} is the account of {}{}, as it was on {:.0}",
+        arguments.file.display(),
+        account(&manifest),
+        manifest.taken_at
+    ))?;
+    remark(&format!(
+        "Start it with POST /connect, or `session-manager qr {id}`: no code is to be scanned. Do not connect it where it comes from \
+         (there it was session {}): WhatsApp would see one device in two places, and may remove it.",
+        manifest.cliente_id
+    ));
+    Ok(Exit::Done)
+}

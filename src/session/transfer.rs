@@ -1,0 +1,123 @@
+//! A linked account that moves to another host, as one encrypted file.
+//!
+//! Decides what may go: an account that is linked here, and whose session does not run. How a profile gets into a file and
+//! out of it is [`browser`](crate::browser)'s part; asking a person is `command`'s. No service takes part in it: the lock of
+//! the profile keeps a running one out.
+
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ClienteId, desired,
+    link::{Link, Rescue},
+};
+use crate::browser::{
+    BrowserError, Export, ExportTo, HeldProfile, Manifest, Origin, Passphrase, SnapshotError,
+};
+
+/// Why an account did not move. All is as before.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// A service has its Chrome open, or another command is at it.
+    #[error(
+        "session {id} is running{}: end it first with POST /disconnect (to stop the service is not enough: it starts the session again when it starts)",
+        holder.map_or_else(String::new, |pid| format!(" in the session-manager with pid {pid}"))
+    )]
+    Running {
+        /// The session.
+        id: ClienteId,
+        /// The process that holds its profile, as it wrote itself into the lock.
+        holder: Option<u32>,
+    },
+    /// There is a profile, and no account in it.
+    #[error(
+        "session {id} is not linked to an account: there is nothing that could go to another host"
+    )]
+    NotLinked {
+        /// The session.
+        id: ClienteId,
+    },
+    /// Everything else.
+    #[error(transparent)]
+    Snapshot(SnapshotError),
+}
+
+impl TransferError {
+    fn of(id: &ClienteId, error: SnapshotError) -> Self {
+        if let SnapshotError::Profile(BrowserError::ProfileLocked { holder, .. }) = error {
+            return Self::Running {
+                id: id.clone(),
+                holder,
+            };
+        }
+        Self::Snapshot(error)
+    }
+}
+
+/// The profile of a session that is linked and does not run, held so that it stays so.
+#[derive(Debug)]
+pub struct LinkedProfile {
+    id: ClienteId,
+    profile: HeldProfile,
+    origin: Origin,
+}
+
+impl LinkedProfile {
+    /// Holds the profile of this session.
+    pub async fn take(id: &ClienteId, tokens_dir: &Path) -> Result<Self, TransferError> {
+        let failed = |error| TransferError::of(id, error);
+        let profile = HeldProfile::take(&id.profile_in(tokens_dir))
+            .await
+            .map_err(failed)?;
+        let link = Link::read(profile.folder()).await;
+        // A link that nothing could save is none, whatever the note says.
+        let link = link.filter(|link| link.rescue() != Rescue::All);
+        let link = link.ok_or_else(|| TransferError::NotLinked { id: id.clone() })?;
+        Ok(Self {
+            id: id.clone(),
+            profile,
+            origin: link.origin(id.as_str()),
+        })
+    }
+
+    /// Writes it into one encrypted file, whole or not at all.
+    pub async fn export(
+        self,
+        to: ExportTo,
+        passphrase: Passphrase,
+        give_up: CancellationToken,
+    ) -> Result<Manifest, TransferError> {
+        let written = self
+            .profile
+            .export(self.origin, to, passphrase, give_up)
+            .await;
+        written.map_err(|error| TransferError::of(&self.id, error))
+    }
+}
+
+/// Puts the account in this file in the place of a session, whatever that was called where it comes from. A profile that is
+/// there is set aside when it `may_replace` it.
+pub async fn import(
+    id: &ClienteId,
+    tokens_dir: &Path,
+    file: &Path,
+    passphrase: Passphrase,
+    may_replace: bool,
+) -> Result<Manifest, TransferError> {
+    let failed = |error| TransferError::of(id, error);
+    let export = Export::open(file, passphrase).await.map_err(failed)?;
+    let profile = id.profile_in(tokens_dir);
+    export
+        .put_in_place(&profile, may_replace)
+        .await
+        .map_err(failed)
+}
+
+/// Whether the next service in this folder will start the session by itself.
+pub fn is_to_be_up(id: &ClienteId, sessions_dir: &Path) -> bool {
+    desired::read(sessions_dir, id).is_some_and(|desired| desired.is_up())
+}
+
+#[cfg(test)]
+mod tests;
