@@ -99,8 +99,8 @@ pub struct Config {
     pub take_over: bool,
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
     pub evidence_of_chats: bool,
-    /// `API_KEY`: a key for everything. When it is set, or `API_KEYS_FILE` is there, every request but `/health` must
-    /// carry a key.
+    /// `API_KEY`: a key for everything. When it is set, or `API_KEYS_FILE` is there, every request but `/health`,
+    /// `/docs`, `/openapi.json`, the page's own files and one-time links must carry a key.
     pub api_key: Option<Secret>,
     /// `API_KEYS_FILE` (`DATA_DIR`/keys.json): more keys, each with its own rights, as `session-manager key` writes them.
     pub api_keys_file: PathBuf,

@@ -9,6 +9,7 @@ use super::{
     contract::{Connected, Disconnected},
     error::ApiError,
     extract::{FromBody, Json, Object},
+    openapi::requests::{ConnectBody, DisconnectBody, SessionInHeader},
     state::AppState,
     target::Target,
 };
@@ -53,6 +54,14 @@ fn phone(body: &Object) -> Result<Option<Recipient>, ApiError> {
 }
 
 /// Starts the session unless it runs.
+#[utoipa::path(post, path = "/connect", tag = "sessions", params(SessionInHeader), request_body(content = Option<ConnectBody>, examples(
+    ("default session" = (value = json!({}))),
+    ("one session" = (value = json!({"cliente_id": 51}))),
+    ("by its phone number" = (value = json!({"cliente_id": "51", "phone": "+54 9 11 5825-4201"}))),
+    ("wait for READY" = (value = json!({"cliente_id": 51, "wait": "ready"}))),
+)), responses(
+    (status = 200, description = "Where the session has got to", body = Connected, content_type = "application/json"),
+))]
 pub(super) async fn connect(
     State(app): State<AppState>,
     Json(ConnectRequest {
@@ -92,6 +101,12 @@ impl FromBody for DisconnectRequest {
 }
 
 /// Ends the session and waits until its Chrome is gone.
+#[utoipa::path(post, path = "/disconnect", tag = "sessions", params(SessionInHeader), request_body(content = Option<DisconnectBody>, examples(
+    ("close" = (value = json!({"cliente_id": 51}))),
+    ("unlink" = (value = json!({"cliente_id": "admin", "logout": true}))),
+)), responses(
+    (status = 200, description = "Its Chrome is gone", body = Disconnected, content_type = "application/json"),
+))]
 pub(super) async fn disconnect(
     State(app): State<AppState>,
     Json(DisconnectRequest { target, logout }): Json<DisconnectRequest>,

@@ -27,7 +27,12 @@ use tokio::{
 };
 
 use super::{
-    caller::Caller, contract::Status, error::ApiError, state::AppState, status,
+    caller::Caller,
+    contract::Status,
+    error::ApiError,
+    openapi::requests::{SessionInHeader, SessionInQuery},
+    state::AppState,
+    status,
     target::TargetIfNamed,
 };
 use crate::{
@@ -50,7 +55,15 @@ const UNBUFFERED: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("no"),
 );
 
-/// All that the caller reaches, or the session that the request names.
+/// What the sessions are doing, as it happens: all that the key reaches, or the one that is named, with its codes.
+#[utoipa::path(get, path = "/events/stream", tag = "sessions", params(SessionInQuery, SessionInHeader), responses(
+    (
+        status = 200,
+        description = "Server-sent events: `sessions` (as `/sessions`), `session` (an entry of it; as `/status` when one is named), `stopping`",
+        body = String,
+        content_type = "text/event-stream",
+    ),
+))]
 pub(super) async fn stream(
     State(app): State<AppState>,
     caller: Caller,

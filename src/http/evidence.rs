@@ -9,12 +9,16 @@ use super::{
     contract::EvidenceAnswer,
     error::ApiError,
     extract::{Json, answer_headers},
+    openapi::requests::SessionInPath,
     state::AppState,
     target::TargetInPath,
 };
 use crate::session::EvidenceError;
 
 /// The latest evidence, in words.
+#[utoipa::path(get, path = "/sessions/{id}/evidence", tag = "evidence", params(SessionInPath), responses(
+    (status = 200, description = "What the last failure left", body = EvidenceAnswer, content_type = "application/json"),
+))]
 pub(super) async fn latest(
     State(app): State<AppState>,
     TargetInPath(target): TargetInPath,
@@ -24,7 +28,10 @@ pub(super) async fn latest(
     Ok(Json(EvidenceAnswer::of(target, evidence)))
 }
 
-/// Its picture.
+/// The picture of the latest evidence.
+#[utoipa::path(get, path = "/sessions/{id}/evidence/screenshot.png", tag = "evidence", params(SessionInPath), responses(
+    (status = 200, description = "The picture", body = String, content_type = "image/png"),
+))]
 pub(super) async fn screenshot(
     State(app): State<AppState>,
     TargetInPath(target): TargetInPath,
@@ -35,6 +42,9 @@ pub(super) async fn screenshot(
 }
 
 /// Looks at the running page now.
+#[utoipa::path(post, path = "/sessions/{id}/evidence", tag = "evidence", params(SessionInPath), responses(
+    (status = 200, description = "What was seen", body = EvidenceAnswer, content_type = "application/json"),
+))]
 pub(super) async fn take(
     State(app): State<AppState>,
     TargetInPath(target): TargetInPath,

@@ -12,7 +12,12 @@ use super::{
 };
 use crate::session::{ClienteId, SessionState, Snapshot};
 
-/// Answers from the snapshots of all sessions.
+/// That the service lives, and what it looks after.
+///
+/// From the snapshots of all sessions: it waits for none.
+#[utoipa::path(get, path = "/health", tag = "service", responses(
+    (status = 200, description = "The service lives", body = Health, content_type = "application/json"),
+))]
 pub(super) async fn health(State(app): State<AppState>) -> Json<Health> {
     let snapshots = app.registry().snapshots();
     let mut sessions = BTreeMap::from(SessionState::NAMES.map(|state| (state, 0)));

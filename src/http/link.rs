@@ -15,6 +15,7 @@ use super::{
     events::{Feed, Line, drawn},
     extract::Json,
     links::is_linked,
+    openapi::requests::SessionInPath,
     page,
     state::AppState,
     target::TargetInPath,
@@ -65,7 +66,10 @@ impl FromRequestParts<AppState> for Token {
     }
 }
 
-/// Makes a link, and starts its session unless it runs, so that there is a code to show.
+/// Makes a one-time link to the code of a session, and starts the session unless it runs, so that there is one to show.
+#[utoipa::path(post, path = "/sessions/{id}/link", tag = "sessions", params(SessionInPath), responses(
+    (status = 201, description = "The link: good for 10 minutes, over once the phone is linked", body = Link, content_type = "application/json"),
+))]
 pub(super) async fn make(
     State(app): State<AppState>,
     PublicUrl(base): PublicUrl,

@@ -12,6 +12,7 @@ use super::{
     contract::{Message, Messages},
     error::ApiError,
     extract::Json,
+    openapi::requests::{MessageInPath, MessagesInQuery},
     state::AppState,
 };
 use crate::{
@@ -86,6 +87,9 @@ impl FromRequestParts<AppState> for Filter {
 }
 
 /// Messages in the order in which they were accepted; `next` is what `after` is to be for those behind them.
+#[utoipa::path(get, path = "/messages", tag = "messages", params(MessagesInQuery), responses(
+    (status = 200, description = "A page of messages", body = Messages, content_type = "application/json"),
+))]
 pub(super) async fn list(
     State(app): State<AppState>,
     Filter(query): Filter,
@@ -102,6 +106,9 @@ pub(super) async fn list(
 }
 
 /// Where one message stands.
+#[utoipa::path(get, path = "/messages/{id}", tag = "messages", params(MessageInPath), responses(
+    (status = 200, description = "Where it stands", body = Message, content_type = "application/json"),
+))]
 pub(super) async fn get(
     State(app): State<AppState>,
     caller: Caller,
@@ -111,6 +118,9 @@ pub(super) async fn get(
 }
 
 /// Takes a message back that no page has seen yet.
+#[utoipa::path(delete, path = "/messages/{id}", tag = "messages", params(MessageInPath), responses(
+    (status = 200, description = "It was taken back", body = Message, content_type = "application/json"),
+))]
 pub(super) async fn cancel(
     State(app): State<AppState>,
     caller: Caller,

@@ -31,6 +31,8 @@ mod health;
 mod link;
 mod links;
 mod messages;
+mod metrics;
+mod openapi;
 mod page;
 mod qr;
 mod send;
@@ -53,6 +55,7 @@ pub fn router(state: AppState) -> Router {
         .route_layer(from_fn_with_state(state.clone(), stopping::refuse_new_work))
         // Before all routes, so that none is without it.
         .route_layer(from_fn_with_state(state.clone(), auth::guard))
+        .route_layer(from_fn(metrics::name_route))
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::wrong_method)
         .with_state(state.clone());
@@ -63,6 +66,7 @@ pub fn router(state: AppState) -> Router {
     // Outermost first: a panic is answered with the CORS headers, and has its line in the log.
     let around = ServiceBuilder::new()
         .layer(from_fn(trace::one_line))
+        .layer(from_fn_with_state(state.clone(), metrics::count))
         .layer(from_fn_with_state(state, cors::allow))
         .layer(CatchPanicLayer::custom(error::panicked));
     Router::new().fallback_service(routes).layer(around)
@@ -77,6 +81,9 @@ fn routes() -> Router<AppState> {
         .route("/link/{token}", get(link::page))
         .route("/link/{token}/events", get(link::events))
         .route("/health", get(health::health))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::docs))
+        .route("/metrics", get(metrics::metrics))
         .route("/status", get(status::status))
         .route("/sessions", get(status::sessions))
         .route(

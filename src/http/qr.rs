@@ -15,6 +15,7 @@ use super::{
     contract::{Qr, QrCodeAnswer},
     error::ApiError,
     extract::{Json, answer_headers},
+    openapi::requests::{FormatInQuery, SessionInHeader, SessionInQuery},
     state::AppState,
     target::Target,
 };
@@ -75,6 +76,11 @@ impl Format {
 }
 
 /// The code in the format asked for. Having none is an answer in JSON, and 404 for a picture.
+#[utoipa::path(get, path = "/qr", tag = "sessions", params(SessionInQuery, SessionInHeader, FormatInQuery), responses(
+    (status = 200, description = "The code, or why there is none", content(
+        (Qr = "application/json"), (String = "image/png"), (String = "image/svg+xml"), (String = "text/plain"),
+    )),
+))]
 pub(super) async fn qr(
     State(app): State<AppState>,
     target: Target,
@@ -101,6 +107,9 @@ pub(super) async fn qr(
 }
 
 /// The code under its older name.
+#[utoipa::path(get, path = "/qr-code", tag = "sessions", params(SessionInQuery, SessionInHeader), responses(
+    (status = 200, description = "The code", body = QrCodeAnswer, content_type = "application/json"),
+))]
 pub(super) async fn qr_code(
     State(app): State<AppState>,
     target: Target,

@@ -10,9 +10,10 @@ use axum::{
 use serde_json::Value;
 
 use super::{
-    contract::{Accepted, DryRun},
+    contract::{Accepted, DryRun, SentOrDryRun},
     error::ApiError,
     extract::{FromBody, Json, Object},
+    openapi::requests::{DryRunInQuery, SendBody, SendHeaders, SessionInHeader},
     state::AppState,
     target::Target,
 };
@@ -112,6 +113,16 @@ impl FromRequestParts<AppState> for IsDryRun {
 /// Sends and waits until WhatsApp's server has the message: 200, or 202 while it is still on its way.
 ///
 /// A caller that goes away does not take the message back.
+#[utoipa::path(post, path = "/send", tag = "messages", params(DryRunInQuery, SessionInHeader, SendHeaders), request_body(content = SendBody, examples(
+    ("a text" = (value = json!({"cliente_id": 51, "to": "+54 9 11 5825-4201", "message": "Hola 👋"}))),
+    ("at most once" = (value = json!({"cliente_id": 51, "to": "5491158254201", "message": "Hola", "idempotency_key": "order-1234"}))),
+    ("in its turn" = (value = json!({"cliente_id": 51, "to": "5491158254201@c.us", "message": "Hola", "async": true}))),
+)), responses(
+    (status = 200, description = "WhatsApp's server has it, or what a dry run found", body = SentOrDryRun, content_type = "application/json",
+        headers(("Idempotent-Replayed" = Option<String>, description = "true: the request was accepted before"))),
+    (status = 202, description = "Accepted: it waits here, or in WhatsApp's own queue", body = Accepted, content_type = "application/json",
+        headers(("Idempotent-Replayed" = Option<String>, description = "true: the request was accepted before"))),
+))]
 pub(super) async fn send(
     State(app): State<AppState>,
     IsDryRun(is_dry_run): IsDryRun,

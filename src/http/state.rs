@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use super::{attempts::Attempts, events, links::Links};
+use super::{attempts::Attempts, events, links::Links, metrics::Requests};
 use crate::{
     config::{CodeLives, Config, CorsOrigins, Secret, SessionMode},
     keys::Keyring,
@@ -24,6 +24,7 @@ struct Shared {
     attempts: Attempts,
     streams: Arc<Semaphore>,
     links: Links,
+    requests: Requests,
     started_at: Timestamp,
     started: Instant,
 }
@@ -71,6 +72,7 @@ impl AppState {
             attempts: Attempts::default(),
             streams: Arc::new(Semaphore::new(events::MAX_STREAMS)),
             links: Links::default(),
+            requests: Requests::default(),
             started_at: Timestamp::now(),
             started: Instant::now(),
         }))
@@ -104,6 +106,14 @@ impl AppState {
 
     pub(super) fn links(&self) -> &Links {
         &self.0.links
+    }
+
+    pub(super) fn requests(&self) -> &Requests {
+        &self.0.requests
+    }
+
+    pub(super) fn started_at(&self) -> Timestamp {
+        self.0.started_at
     }
 
     pub(super) fn uptime_seconds(&self) -> u64 {

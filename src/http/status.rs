@@ -7,11 +7,15 @@ use super::{
     contract::{Sessions, Status, is_ready},
     error::ApiError,
     extract::Json,
+    openapi::requests::{SessionInHeader, SessionInQuery},
     state::AppState,
     target::Target,
 };
 
-/// One session. One that was never seen is `DISCONNECTED`.
+/// Where a session stands. One that was never seen is `DISCONNECTED`.
+#[utoipa::path(get, path = "/status", tag = "sessions", params(SessionInQuery, SessionInHeader), responses(
+    (status = 200, description = "The session as it is now", body = Status, content_type = "application/json"),
+))]
 pub(super) async fn status(
     State(app): State<AppState>,
     target: Target,
@@ -21,7 +25,10 @@ pub(super) async fn status(
     Ok(Json(Status::of(target, snapshot, lives)?))
 }
 
-/// All of them, as far as the caller reaches.
+/// All sessions that the key reaches.
+#[utoipa::path(get, path = "/sessions", tag = "sessions", responses(
+    (status = 200, description = "Every known session", body = Sessions, content_type = "application/json"),
+))]
 pub(super) async fn sessions(State(app): State<AppState>, caller: Caller) -> Json<Sessions> {
     Json(listed(&app, &caller))
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    LedgerOptions, Record, Step,
+    LedgerOptions, Record, Step, Tally,
     keeper::Request,
     store::{
         self, Commit, File, Store, StoreError,
-        sends::{self, Entered},
+        sends::{self, Changed, Entered},
     },
 };
 
@@ -28,7 +28,7 @@ pub(super) struct News {
 pub(super) enum Outcome {
     Known(Option<Entered>),
     Entered(Entered),
-    Advanced(Option<Record>),
+    Advanced(Option<Changed>),
     Many(Vec<Record>),
     One(Option<Record>),
     Nothing,
@@ -43,16 +43,18 @@ pub(super) struct Disk {
     has_recovered: bool,
     /// Texts have been removed that the log still holds.
     has_stale_texts: bool,
+    tally: Tally,
 }
 
 impl Disk {
     /// Opens nothing yet.
-    pub(super) const fn new(options: LedgerOptions) -> Self {
+    pub(super) fn new(options: LedgerOptions) -> Self {
         Self {
             options,
             store: None,
             has_recovered: false,
             has_stale_texts: false,
+            tally: Tally::default(),
         }
     }
 
@@ -61,8 +63,15 @@ impl Disk {
         Self {
             options: self.options.clone(),
             store: None,
-            ..*self
+            has_recovered: self.has_recovered,
+            has_stale_texts: self.has_stale_texts,
+            tally: self.tally.clone(),
         }
+    }
+
+    /// What has been written into the file, counted.
+    pub(super) const fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Writes what has happened, then serves `batch`: all of it as one transaction.
@@ -90,18 +99,40 @@ impl Disk {
             self.store = Some(store);
             return Err(why);
         }
-        let outcomes = store.transact(commit, |file| {
-            for News { key, step, at } in backlog {
-                sends::advance(file, key, step, keeps_texts, *at)?;
-            }
-            batch
+        let (news, outcomes) = store.transact(commit, |file| {
+            let news = backlog
+                .map(|News { key, step, at }| sends::advance(file, key, step, keeps_texts, *at))
+                .collect::<Result<Vec<_>, _>>()?;
+            let outcomes = batch
                 .iter()
                 .map(|request| serve_one(file, request, keys_since, keeps_texts, now))
-                .collect::<Result<Vec<_>, _>>()
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok((news, outcomes))
         })?;
+        for Changed { before, record } in news.iter().flatten() {
+            self.tally.on_changed(*before, record);
+        }
+        for outcome in &outcomes {
+            self.count(outcome);
+        }
         self.store = Some(store);
         self.has_stale_texts |= !keeps_texts && outcomes.iter().any(Outcome::has_ended);
         Ok(outcomes)
+    }
+
+    fn count(&self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Entered(Entered::New(record)) => self.tally.on_accepted(record),
+            Outcome::Advanced(Some(Changed { before, record })) => {
+                self.tally.on_changed(*before, record);
+            }
+            Outcome::Entered(Entered::Known(_) | Entered::KeyReused)
+            | Outcome::Advanced(None)
+            | Outcome::Known(_)
+            | Outcome::Many(_)
+            | Outcome::One(_)
+            | Outcome::Nothing => {}
+        }
     }
 
     /// Forgets the texts and the sends that are too old.
@@ -168,13 +199,15 @@ impl Disk {
             }
             self.has_recovered = true;
         }
+        self.tally
+            .begin(store.transact(Commit::Written, sends::all_open)?);
         Ok(store)
     }
 }
 
 impl Outcome {
     fn has_ended(&self) -> bool {
-        matches!(self, Self::Advanced(Some(record)) if !record.state.is_open())
+        matches!(self, Self::Advanced(Some(changed)) if !changed.record.state.is_open())
     }
 }
 

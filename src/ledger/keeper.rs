@@ -17,9 +17,12 @@ use tokio::{
 };
 
 use super::{
-    Accepted, Followed, LedgerError, LedgerOptions, NewSend, Query, Record, Step,
+    Accepted, Followed, LedgerError, LedgerOptions, NewSend, Query, Record, Step, Tally,
     disk::{Disk, News, Outcome},
-    store::{StoreError, sends::Entered},
+    store::{
+        StoreError,
+        sends::{Changed, Entered},
+    },
 };
 
 /// Requests that share a transaction; a commit takes as long for many as for one.
@@ -129,6 +132,11 @@ impl Keeper {
         }
     }
 
+    /// What it has written, counted.
+    pub(super) const fn tally(&self) -> &Tally {
+        self.disk.tally()
+    }
+
     /// Serves until it is told to close, or nobody is left to ask.
     pub async fn run(mut self) {
         let mut forget_at = Instant::now();
@@ -236,9 +244,9 @@ impl Keeper {
                 let accepted = self.accepted(entered);
                 tell(reply, Ok(accepted));
             }
-            (Request::Advance { reply, .. }, Outcome::Advanced(record)) => {
-                let has_happened = record.is_some();
-                if let Some(record) = record {
+            (Request::Advance { reply, .. }, Outcome::Advanced(changed)) => {
+                let has_happened = changed.is_some();
+                if let Some(Changed { record, .. }) = changed {
                     self.publish(record);
                 }
                 if let Some(reply) = reply {

@@ -25,6 +25,7 @@ mod record;
 mod request;
 mod step;
 mod store;
+mod tally;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -33,6 +34,7 @@ use keeper::Request;
 pub use record::{Failure, Record, SendState};
 pub use request::{Fingerprint, Idempotency, NewSend, Query};
 pub use step::{Handing, Step};
+pub use tally::{Backlog, Ending, Tally};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests that may wait for the disk. A write takes a millisecond or two and many share one; more than this means
@@ -73,13 +75,21 @@ pub type Followed = watch::Receiver<Arc<Record>>;
 #[derive(Clone, Debug)]
 pub struct Ledger {
     requests: mpsc::Sender<Request>,
+    tally: Tally,
 }
 
 impl Ledger {
     /// A ledger and the task that keeps it. The file is opened when it is first needed, and again whenever that failed.
     pub fn new(options: LedgerOptions) -> (Self, Keeper) {
         let (requests, received) = mpsc::channel(REQUEST_CAPACITY);
-        (Self { requests }, Keeper::new(options, received))
+        let keeper = Keeper::new(options, received);
+        let tally = keeper.tally().clone();
+        (Self { requests, tally }, keeper)
+    }
+
+    /// What has become of sends, counted. Read without asking the disk.
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// What is known of the same request, if it was made before.

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::Moment;
+use super::{Moment, NamedClienteId};
 use crate::{
     http::target::Target,
     session::{Evidence, Phase},
@@ -11,11 +12,13 @@ use crate::{
 };
 
 /// `/sessions/{id}/evidence`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct EvidenceAnswer {
+    #[schema(value_type = NamedClienteId)]
     cliente_id: Value,
     session: String,
     taken_at: Moment,
+    #[schema(value_type = Option<String>)]
     phase: Option<Phase>,
     reason: Option<String>,
     detail: Option<String>,
@@ -36,9 +39,10 @@ pub(in crate::http) struct EvidenceAnswer {
 }
 
 /// A line of the page's console.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ConsoleEntry {
     at: Moment,
+    #[schema(value_type = String)]
     level: ConsoleLevel,
     text: String,
 }

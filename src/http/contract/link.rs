@@ -1,8 +1,9 @@
 //! The words of a one-time link.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{Moment, PendingQr};
+use super::{Moment, status::PendingQr};
 use crate::{
     config::CodeLives,
     qr::QrError,
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// `POST /sessions/{id}/link`. Its address is a secret, so it has no `Debug`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Link {
     pub(in crate::http) success: bool,
     pub(in crate::http) url: String,

@@ -5,21 +5,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::Moment;
+use super::{Moment, NamedClienteId};
 use crate::{
     ledger::{Failure, Record},
     session::NumberCheck,
 };
 
 /// Where one message stands. Without its text.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(in crate::http) struct Message {
     /// WhatsApp's id; only its last part while the rest is not known.
     message_id: String,
     /// That last part, by which it can be asked for from the beginning.
     key: String,
+    #[schema(value_type = NamedClienteId)]
     cliente_id: Value,
     session: String,
     to: String,
@@ -73,7 +75,7 @@ impl Message {
 }
 
 /// `GET /messages`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(in crate::http) struct Messages {
     success: bool,
@@ -99,11 +101,12 @@ impl Messages {
 }
 
 /// `POST /send?dry_run=true`: what would happen.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(in crate::http) struct DryRun {
     success: bool,
     dry_run: bool,
+    #[schema(value_type = NamedClienteId)]
     cliente_id: Value,
     /// The number as it is understood.
     to: String,

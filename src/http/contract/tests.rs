@@ -1,11 +1,15 @@
 //! How snapshots and outcomes read on the wire.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    config::CodeLives,
+    http::target::Target,
     ledger::SendState,
-    session::{PairingCode, QrCode, Reason},
+    session::{
+        ConnectOutcome, PairingCode, QrCode, Reason, ReasonCode, Sent, SessionState, Snapshot,
+    },
 };
 
 fn snapshot(state: SessionState) -> Snapshot {
@@ -146,4 +150,18 @@ fn a_message_that_only_the_queue_has_is_pending() {
         })
     );
     assert!(Accepted::of(json!(51), "5491158254201".to_owned(), sent(2)).is_with_the_server());
+}
+
+#[test]
+fn the_document_has_every_state_by_its_name() {
+    let states = [
+        StateName::Init,
+        StateName::QrRequired,
+        StateName::Authenticated,
+        StateName::Ready,
+        StateName::Disconnected,
+        StateName::Error,
+    ];
+    let names = states.map(|state| serde_json::to_value(state).unwrap());
+    assert_eq!(names, SessionState::NAMES.map(Value::from));
 }

@@ -1,6 +1,7 @@
 //! Which cause gets which answer.
 
 use super::*;
+use crate::session::{Reason, ReasonCode};
 
 #[track_caller]
 fn assert_answer(error: impl Into<ApiError>, status: u16, code: &str, loudness: Loudness) {

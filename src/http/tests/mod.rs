@@ -8,7 +8,9 @@ mod events;
 mod guessing;
 mod keys;
 mod links;
+mod metrics;
 mod naming;
+mod openapi;
 mod page;
 mod requests;
 

@@ -100,6 +100,12 @@ pub(in crate::ledger) fn enter(
     Ok(Entered::New(record))
 }
 
+/// A send that has changed, and how far it was before.
+pub(in crate::ledger) struct Changed {
+    pub(in crate::ledger) before: SendState,
+    pub(in crate::ledger) record: Record,
+}
+
 /// Lets a step happen to the send of this id. Answers how it is then, `None` when there is no such send or the step is
 /// no news. The text goes at once when the send is done with and `keeps_texts` is not set.
 pub(in crate::ledger) fn advance(
@@ -108,10 +114,11 @@ pub(in crate::ledger) fn advance(
     step: &Step,
     keeps_texts: bool,
     now: Timestamp,
-) -> Result<Option<Record>, StoreError> {
+) -> Result<Option<Changed>, StoreError> {
     let Some(mut record) = find(file, key)? else {
         return Ok(None);
     };
+    let before = record.state;
     if !record.take(step, now) {
         return Ok(None);
     }
@@ -149,7 +156,7 @@ pub(in crate::ledger) fn advance(
             ":changed_at": millis(record.changed_at()),
             ":frees_the_key": frees_the_key,
         })?;
-    Ok(Some(record))
+    Ok(Some(Changed { before, record }))
 }
 
 /// A send by its own id, by the one that the page chose, or by its full id at WhatsApp.
@@ -168,6 +175,20 @@ pub(in crate::ledger) fn open_sends(file: &File, session: &str) -> Result<Vec<Re
     )?;
     let records = statement.query_map([session], read)?;
     Ok(records.collect::<Result<_, _>>()?)
+}
+
+/// The open sends of all sessions: whose, their place in the order, and when they were written down.
+pub(in crate::ledger) fn all_open(
+    file: &File,
+) -> Result<Vec<(String, i64, Timestamp)>, StoreError> {
+    let mut statement = file.prepare_cached(
+        "SELECT session, seq, queued_at FROM sends WHERE state IN ('queued', 'handed')",
+    )?;
+    let open = statement.query_map([], |row| {
+        let at = Timestamp::from_millisecond(row.get(2)?).unwrap_or(Timestamp::UNIX_EPOCH);
+        Ok((row.get(0)?, row.get(1)?, at))
+    })?;
+    Ok(open.collect::<Result<_, _>>()?)
 }
 
 /// A page of sends, in their order.

@@ -65,3 +65,69 @@ fn what_is_done_with_is_forgotten_in_time_and_what_is_open_never_is() {
     assert!(serve(advance(Step::Handing(handing("3EB0A")))));
     assert!(!serve(advance(Step::Acknowledged(1))));
 }
+
+#[test]
+fn what_is_open_is_counted_from_the_file_and_followed_until_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = jiff::Timestamp::from_second(1000).unwrap();
+    let later = jiff::Timestamp::from_second(1002).unwrap();
+    let durable = |key: &str| Request::Accept {
+        new: NewSend {
+            is_durable: true,
+            ..with_key(key, key)
+        },
+        reply: oneshot::channel().0,
+    };
+    let advance = |key: &str, step| Request::Advance {
+        key: key.to_owned(),
+        step,
+        reply: None,
+    };
+    let serve = |disk: &mut Disk, request: Request, at| {
+        let _answers = disk.serve(&Vec::<News>::new(), &[request], at).unwrap();
+    };
+    let mut disk = Disk::new(options(folder.path()));
+    serve(&mut disk, durable("3EB0A"), now);
+    serve(&mut disk, durable("3EB0B"), later);
+    let open = |disk: &Disk| {
+        let backlogs = disk.tally().backlogs();
+        backlogs
+            .values()
+            .next()
+            .map(|backlog| (backlog.sends, backlog.oldest))
+    };
+    assert_eq!(open(&disk), Some((2, now)));
+    drop(disk);
+
+    let mut disk = Disk::new(options(folder.path()));
+    serve(
+        &mut disk,
+        advance("3EB0A", Step::Handing(handing("3EB0A"))),
+        now,
+    );
+    assert_eq!(open(&disk), Some((2, now)));
+    serve(&mut disk, advance("3EB0A", Step::Acknowledged(2)), later);
+    serve(&mut disk, advance("3EB0A", Step::Acknowledged(3)), later);
+    assert_eq!(open(&disk), Some((1, later)));
+    serve(&mut disk, advance("3EB0B", Step::Cancelled), later);
+    assert_eq!(open(&disk), None);
+
+    let ended = |outcome, code| {
+        let ending = crate::ledger::Ending { outcome, code };
+        disk.tally().ended.get(&ending).map(|count| count.get())
+    };
+    assert_eq!(
+        (ended("sent", ""), ended("cancelled", "")),
+        (Some(1), Some(1))
+    );
+    let (mut scrape, mut text) = (
+        prometheus_client::registry::Registry::default(),
+        String::new(),
+    );
+    scrape.register("ack", "once", disk.tally().time_to_ack.clone());
+    prometheus_client::encoding::prometheus_text::encode(&mut text, &scrape).unwrap();
+    assert!(
+        text.contains("ack_sum 2.0\n") && text.contains("ack_count 1\n"),
+        "{text}"
+    );
+}

@@ -67,7 +67,11 @@ async fn a_message_whose_chat_has_moved_since_the_service_was_killed_is_found_by
     std::fs::remove_file(&folder).unwrap();
     std::fs::rename(&aside, &folder).unwrap();
 
-    let service = Service::start_in(home, |_| {}).await;
+    // No session starts before the page is one that has moved its chats.
+    let service = Service::start_in(home, |env| {
+        env.insert("RESTORE_SESSIONS", "false".into());
+    })
+    .await;
     let id = id_of(&sent);
     assert_eq!(message(&service, &id).await["state"], "handed");
     let again = keyed(&service, "order-7", TO, "a").await;

@@ -1,0 +1,92 @@
+//! Every code that an error of this API can have, with its status and what to do about it.
+//!
+//! The one table: answers take their status from it, docs/api.md and the `OpenAPI` document are held against it. `/connect` also
+//! answers with the reason of a session as its code (docs/reasons.md).
+
+use axum::http::StatusCode;
+
+/// A row of the table.
+macro_rules! codes {
+    ($($variant:ident = $status:ident, $code:literal, $remedy:literal;)*) => {
+        /// The code of an error: stable, for programs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(in crate::http) enum Code {
+            $($variant,)*
+        }
+
+        impl Code {
+            /// Every code, by status.
+            #[cfg(test)]
+            pub(in crate::http) const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// As in answers.
+            pub(in crate::http) const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// The status that goes with it.
+            pub(in crate::http) const fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status,)* }
+            }
+
+            /// When it comes, and what its caller does then.
+            pub(in crate::http) const fn remedy(self) -> &'static str {
+                match self { $(Self::$variant => $remedy,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidJson = BAD_REQUEST, "INVALID_JSON", "The body is not one JSON object: mend it";
+    InvalidClienteId = BAD_REQUEST, "INVALID_CLIENTE_ID", "No session can have this name, or it stands in the wrong place: a positive integer, or 1 to 64 of A-Z a-z 0-9 _ -";
+    InvalidTo = BAD_REQUEST, "INVALID_TO", "No phone number: 7 to 15 digits with the country code, as a string";
+    InvalidMessage = BAD_REQUEST, "INVALID_MESSAGE", "The text is missing, empty or no string";
+    InvalidAsync = BAD_REQUEST, "INVALID_ASYNC", "Give true or false";
+    InvalidDryRun = BAD_REQUEST, "INVALID_DRY_RUN", "Give true or false; nothing was sent";
+    InvalidIdempotencyKey = BAD_REQUEST, "INVALID_IDEMPOTENCY_KEY", "1 to 255 printable ASCII characters, in the header or in the body, and the same in both";
+    InvalidState = BAD_REQUEST, "INVALID_STATE", "Give a state of a message, in small letters";
+    InvalidAfter = BAD_REQUEST, "INVALID_AFTER", "Give the next of the answer before";
+    InvalidLimit = BAD_REQUEST, "INVALID_LIMIT", "Give a whole number, 1 to 1000";
+    InvalidWait = BAD_REQUEST, "INVALID_WAIT", "Give ready or code";
+    InvalidPhone = BAD_REQUEST, "INVALID_PHONE", "No phone number: 7 to 15 digits with the country code";
+    InvalidLogout = BAD_REQUEST, "INVALID_LOGOUT", "Give true or false; nothing was done";
+    InvalidFormat = BAD_REQUEST, "INVALID_FORMAT", "Give json, png, svg, ascii or raw";
+    PublicUrlUnknown = BAD_REQUEST, "PUBLIC_URL_UNKNOWN", "The request has no usable Host, so a link would lead nowhere: set PUBLIC_URL";
+    NumberNotOnWhatsApp = BAD_REQUEST, "NUMBER_NOT_ON_WHATSAPP", "Nobody has this number on WhatsApp; nothing was sent: ask its owner";
+    Unauthorized = UNAUTHORIZED, "UNAUTHORIZED", "The key is missing, wrong or expired: send it as X-Api-Key or Authorization: Bearer";
+    Forbidden = FORBIDDEN, "FORBIDDEN", "The key is not for this, or not for this session: use another, or have its scope changed";
+    OriginNotAllowed = FORBIDDEN, "ORIGIN_NOT_ALLOWED", "A web page of another origin asks: add it to CORS_ORIGINS if it should";
+    EvidenceOfChatsOff = FORBIDDEN, "EVIDENCE_OF_CHATS_OFF", "The page may show chats: set EVIDENCE_OF_CHATS=true to look at it all the same";
+    NotFound = NOT_FOUND, "NOT_FOUND", "No such path: see the document";
+    MessageNotFound = NOT_FOUND, "MESSAGE_NOT_FOUND", "No message has this id, any more, or it is of another session than the key is for";
+    NoQr = NOT_FOUND, "NO_QR", "There is no code to draw; the message says what to wait for or to do";
+    NoEvidence = NOT_FOUND, "NO_EVIDENCE", "The session has left none: POST takes some of a running one";
+    LinkNotFound = NOT_FOUND, "LINK_NOT_FOUND", "No such one-time link: it ended long ago, or with a restart of the service";
+    MethodNotAllowed = METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "The path has other methods: see the header Allow";
+    RequestTimeout = REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "The body did not arrive within 15 s: send it again";
+    NotCancellable = CONFLICT, "NOT_CANCELLABLE", "The message is on its way or done with already";
+    SessionNotRunning = CONFLICT, "SESSION_NOT_RUNNING", "Only a running session can be looked at: POST /connect first";
+    AlreadyLinked = CONFLICT, "ALREADY_LINKED", "The session has its phone: there is no code for a link to show";
+    LinkedToAnotherNumber = CONFLICT, "LINKED_TO_ANOTHER_NUMBER", "The session has another account: log it out first, or use another cliente_id";
+    NotLinked = CONFLICT, "NOT_LINKED", "Only a session that is up can be logged out: POST /connect first";
+    Cancelled = CONFLICT, "CANCELLED", "The message was taken back; nothing was sent";
+    AccountChanged = CONFLICT, "ACCOUNT_CHANGED", "The session has another account than the one that the message was for; nothing was sent: make the request again if it should go out all the same";
+    LinkOver = GONE, "LINK_OVER", "The one-time link has been used, or its 10 minutes are over: ask for a new one";
+    PayloadTooLarge = PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "The body is larger than 100 kB";
+    IdempotencyKeyReused = UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", "The key belongs to another request; nothing was sent: use a new one";
+    TooManyAttempts = TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS", "Too many wrong keys came from this address: wait as long as Retry-After says";
+    QueueFull = TOO_MANY_REQUESTS, "QUEUE_FULL", "Too many messages wait; nothing was sent: again after Retry-After";
+    QueueTimeout = TOO_MANY_REQUESTS, "QUEUE_TIMEOUT", "Its turn would not come, or has not come, in time; nothing was sent: again after Retry-After, or with async";
+    LogoutUnconfirmed = INTERNAL_SERVER_ERROR, "LOGOUT_UNCONFIRMED", "It is not known whether the device was removed: look at the phone under Linked devices";
+    SendFailed = INTERNAL_SERVER_ERROR, "SEND_FAILED", "The page did not take it; nothing was sent: to try once more use a new key";
+    SendUnconfirmed = INTERNAL_SERVER_ERROR, "SEND_UNCONFIRMED", "It may have been sent: ask GET /messages/{message_id}, do not send it again";
+    EvidenceUnavailable = INTERNAL_SERVER_ERROR, "EVIDENCE_UNAVAILABLE", "The evidence cannot be read or written: see to the disk of DATA_DIR";
+    Internal = INTERNAL_SERVER_ERROR, "INTERNAL", "A fault of this program: its log says what";
+    Capacity = SERVICE_UNAVAILABLE, "CAPACITY", "No room for another session: end one, or see MAX_SESSIONS and MIN_FREE_MEMORY_MB; the figures are in the answer";
+    TooManyStreams = SERVICE_UNAVAILABLE, "TOO_MANY_STREAMS", "64 streams are open, or 3 of this link: close a page, then again";
+    TooManyLinks = SERVICE_UNAVAILABLE, "TOO_MANY_LINKS", "Too many one-time links are open: each ends by itself after 10 minutes";
+    SessionNotReady = SERVICE_UNAVAILABLE, "SESSION_NOT_READY", "Nothing was sent; state, reason and detail say why: make the request again once it is READY";
+    LedgerUnavailable = SERVICE_UNAVAILABLE, "LEDGER_UNAVAILABLE", "Nothing can be written down, so nothing is sent: see to the disk of DATA_DIR";
+    ShuttingDown = SERVICE_UNAVAILABLE, "SHUTTING_DOWN", "The service stops or starts anew; nothing was done: again after Retry-After";
+}

@@ -1,0 +1,63 @@
+//! What this process takes, under the names that every Prometheus client uses. Chrome's memory is told by session.
+
+use std::{fs, sync::atomic::AtomicU64};
+
+use jiff::Timestamp;
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::{Registry as Scrape, Unit},
+};
+
+const BYTES_PER_KB: i64 = 1024;
+
+/// Adds what the kernel says; what it does not say is left out.
+pub(super) fn register(scrape: &mut Scrape, started_at: Timestamp) {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if let Some(kb) = field(&status, "VmRSS:") {
+        let (name, help) = ("process_resident_memory", "Resident memory");
+        scrape.register_with_unit(name, help, Unit::Bytes, gauge(kb * BYTES_PER_KB));
+    }
+    if let Some(threads) = field(&status, "Threads:") {
+        scrape.register("process_threads", "Threads", gauge(threads));
+    }
+    if let Ok(handles) = fs::read_dir("/proc/self/fd") {
+        let count = i64::try_from(handles.count()).unwrap_or(i64::MAX);
+        scrape.register("process_open_fds", "Open file handles", gauge(count));
+    }
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    if let Some(most) = field(&limits, "Max open files") {
+        scrape.register("process_max_fds", "The most that may be open", gauge(most));
+    }
+    if let Some(seconds) = cpu_seconds() {
+        let spent = Counter::<f64, AtomicU64>::default();
+        spent.inc_by(seconds);
+        let (name, help) = ("process_cpu", "Time that processors have spent on it");
+        scrape.register_with_unit(name, help, Unit::Seconds, spent);
+    }
+    let started = gauge(started_at.as_second());
+    let (name, help) = ("process_start_time", "When it started, since the epoch");
+    scrape.register_with_unit(name, help, Unit::Seconds, started);
+}
+
+fn gauge(value: i64) -> Gauge {
+    let gauge = Gauge::default();
+    gauge.set(value);
+    gauge
+}
+
+/// The number after `name` at the beginning of a line.
+fn field(text: &str, name: &str) -> Option<i64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    value.split_ascii_whitespace().next()?.parse().ok()
+}
+
+fn cpu_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is the program's name in brackets, which may itself hold blanks and brackets.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u32>().ok();
+    let (user, system) = (ticks()?, ticks()?);
+    let per_second = u32::try_from(rustix::param::clock_ticks_per_second()).ok()?;
+    Some((f64::from(user) + f64::from(system)) / f64::from(per_second))
+}

@@ -1,0 +1,356 @@
+//! The document, against the table of routes, the keys and what the router really answers.
+
+use std::collections::BTreeSet;
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
+use serde_json::{Value, json};
+
+use super::{Answer, Api, assert_refused, keys::Keyed};
+use crate::{
+    http::{access::TABLE, error::Code, openapi},
+    keys::Scope,
+};
+
+/// One operation of the document.
+struct Operation {
+    method: String,
+    path: String,
+    told: Value,
+}
+
+fn operations() -> Vec<Operation> {
+    let paths = openapi::for_tests()["paths"].as_object().unwrap();
+    let of = |(path, methods): (&String, &Value)| {
+        let methods = methods.as_object().unwrap().clone();
+        let path = path.clone();
+        methods.into_iter().map(move |(method, told)| Operation {
+            method: method.to_uppercase(),
+            path: path.clone(),
+            told,
+        })
+    };
+    paths.iter().flat_map(of).collect()
+}
+
+impl Operation {
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    fn parameters(&self) -> Vec<Value> {
+        let parameters = self.told["parameters"].as_array();
+        parameters.cloned().unwrap_or_default()
+    }
+
+    /// Its path, with the example of what stands in it.
+    fn example_path(&self) -> String {
+        let mut path = self.path.clone();
+        for parameter in self.parameters() {
+            if parameter["in"] == "path" {
+                let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
+                path = path.replace(&name, &text(&example_of(&parameter)));
+            }
+        }
+        path
+    }
+
+    /// Every request that the document shows: the bare one, one for each parameter, one for each body.
+    fn examples(&self) -> Vec<(String, Request<Body>)> {
+        let path = self.example_path();
+        let request = |uri: &str| {
+            Request::builder()
+                .method(self.method.as_str())
+                .uri(uri.to_owned())
+        };
+        let bodies: Vec<Value> =
+            self.told["requestBody"]["content"]["application/json"]["examples"]
+                .as_object()
+                .map(|examples| {
+                    examples
+                        .values()
+                        .map(|example| example["value"].clone())
+                        .collect()
+                })
+                .unwrap_or_default();
+        let first = bodies.first().map_or_else(String::new, Value::to_string);
+        let mut requests = vec![(
+            path.clone(),
+            request(&path).body(first.clone().into()).unwrap(),
+        )];
+        for body in bodies {
+            let request = request(&path).body(body.to_string().into()).unwrap();
+            requests.push((body.to_string(), request));
+        }
+        for (name, value) in self.example_fields() {
+            let mut body: Value = serde_json::from_str(&first).unwrap();
+            body[&name] = value;
+            let request = request(&path).body(body.to_string().into()).unwrap();
+            requests.push((body.to_string(), request));
+        }
+        for parameter in self.parameters() {
+            let (name, value) = (
+                parameter["name"].as_str().unwrap(),
+                text(&example_of(&parameter)),
+            );
+            let request = match parameter["in"].as_str().unwrap() {
+                "query" => request(&format!("{path}?{name}={value}")),
+                "header" => request(&path).header(name, &value),
+                _ => continue,
+            };
+            let request = request.body(first.clone().into()).unwrap();
+            requests.push((format!("{name}: {value}"), request));
+        }
+        requests
+    }
+
+    /// The fields of the body that have an example of their own.
+    fn example_fields(&self) -> Vec<(String, Value)> {
+        let content = &self.told["requestBody"]["content"]["application/json"];
+        let schema = content["schema"].to_string();
+        let bodies = openapi::for_tests()["components"]["schemas"]
+            .as_object()
+            .unwrap();
+        let is_its = |name: &str| schema.contains(&format!("schemas/{name}\""));
+        let own = bodies.iter().filter(|(name, _)| is_its(name));
+        let fields = own.flat_map(|(_, body)| body["properties"].as_object().unwrap());
+        let example = |field: &Value| field.get("example").or(field["examples"].get(0)).cloned();
+        fields
+            .filter_map(|(name, field)| Some((name.clone(), example(field)?)))
+            .collect()
+    }
+
+    /// Whether the document has this answer: its status, its type, its schema, and its code.
+    #[track_caller]
+    fn assert_documented(&self, what: &str, answer: &Answer) {
+        let shown = format!(
+            "{} ({what}) {}: {}",
+            self.name(),
+            answer.status,
+            answer.text()
+        );
+        let told = &self.told["responses"][answer.status.as_str()];
+        assert!(told.is_object(), "undocumented status: {shown}");
+        let content_type = answer.headers["content-type"].to_str().unwrap();
+        let media = content_type.split(';').next().unwrap();
+        let content = &told["content"][media];
+        assert!(content.is_object(), "undocumented type {media}: {shown}");
+        if media == "application/json" {
+            let body: Value = serde_json::from_slice(&answer.body).unwrap();
+            let closed = self.path != "/openapi.json";
+            assert_fits(&content["schema"], closed, &body, &shown);
+        }
+    }
+}
+
+fn example_of(parameter: &Value) -> Value {
+    let examples = [&parameter["example"], &parameter["schema"]["example"]];
+    let example = examples.into_iter().find(|example| !example.is_null());
+    example
+        .cloned()
+        .unwrap_or_else(|| panic!("{parameter} has no example"))
+}
+
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A body fits its schema, and has no field that the schema does not know.
+#[track_caller]
+fn assert_fits(schema: &Value, closed: bool, body: &Value, shown: &str) {
+    let whole = json!({
+        "allOf": [schema],
+        "unevaluatedProperties": !closed,
+        "components": openapi::for_tests()["components"],
+    });
+    let validator = jsonschema::validator_for(&whole).unwrap();
+    let faults: Vec<String> = validator
+        .iter_errors(body)
+        .map(|fault| format!("{} at {}", fault, fault.instance_path()))
+        .collect();
+    assert!(faults.is_empty(), "{faults:?}\n{shown}");
+}
+
+#[test]
+fn every_route_is_in_the_document_and_nothing_else_is() {
+    let rows: BTreeSet<_> = TABLE
+        .iter()
+        .filter(|row| row.2.is_of_the_api())
+        .map(|row| format!("{} {}", row.0, row.1))
+        .collect();
+    let told: BTreeSet<_> = operations().iter().map(Operation::name).collect();
+    assert_eq!(told, rows);
+    let document = openapi::for_tests();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    for operation in operations() {
+        assert!(
+            operation.told["summary"].is_string(),
+            "{}",
+            operation.name()
+        );
+        let id = operation.told["operationId"].as_str().unwrap();
+        let same = operations()
+            .into_iter()
+            .filter(|other| other.told["operationId"] == id);
+        assert_eq!(same.count(), 1, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn every_example_of_the_document_is_answered_as_the_document_says() {
+    let mut count = 0;
+    for operation in operations() {
+        for (what, request) in operation.examples() {
+            // Each on a service of its own: one example's session is no matter of the next.
+            let api = Api::new(&[]);
+            let answer = api.call(request).await;
+            operation.assert_documented(&what, &answer);
+            assert_ne!(
+                answer.json_code(),
+                "INVALID_JSON",
+                "{} {what}",
+                operation.name()
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 40, "{count}");
+}
+
+impl Answer {
+    fn json_code(&self) -> String {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        body["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+#[tokio::test]
+async fn an_example_is_good_input_to_its_handler() {
+    for operation in operations() {
+        for (what, request) in operation.examples() {
+            let answer = Api::new(&[]).call(request).await;
+            let code = answer.json_code();
+            assert!(
+                !code.starts_with("INVALID"),
+                "{} {what}: {code}",
+                operation.name()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn wrong_requests_are_answered_as_the_document_says() {
+    let api = Api::new(&[]);
+    let wrong = [
+        ("GET", "/status?cliente_id=", ""),
+        ("GET", "/qr?format=gif", ""),
+        ("GET", "/qr?format=png", ""),
+        ("GET", "/qr-code", ""),
+        ("POST", "/connect", "{"),
+        ("POST", "/connect", r#"{"wait": 1}"#),
+        ("POST", "/connect", r#"{"phone": 1}"#),
+        ("POST", "/disconnect", r#"{"logout": 1}"#),
+        ("POST", "/send", r#"{"cliente_id": "x"}"#),
+        ("POST", "/send", r#"{"cliente_id": 1}"#),
+        (
+            "POST",
+            "/send",
+            r#"{"cliente_id": 1, "to": "5491158254201"}"#,
+        ),
+        ("POST", "/send?dry_run=perhaps", "{}"),
+        ("GET", "/messages?limit=0", ""),
+        ("GET", "/messages?after=x", ""),
+        ("GET", "/messages?state=x", ""),
+        ("GET", "/sessions/51/evidence/screenshot.png", ""),
+        ("POST", "/sessions/51/evidence", ""),
+    ];
+    for (method, uri, body) in wrong {
+        let request = Request::builder().method(method).uri(uri);
+        let answer = api
+            .call(request.body(body.to_owned().into()).unwrap())
+            .await;
+        assert!(!answer.status.is_success(), "{method} {uri}");
+        let path = uri.split('?').next().unwrap().replace("/51/", "/{id}/");
+        let operations = operations();
+        let operation = operations
+            .iter()
+            .find(|one| (&*one.method, &*one.path) == (method, &*path));
+        operation.unwrap().assert_documented(uri, &answer);
+    }
+}
+
+/// From the document, so that no endpoint is forgotten.
+#[tokio::test]
+async fn where_the_document_asks_for_a_key_there_is_no_answer_without_one() {
+    let keyed = Keyed::new(&[]);
+    let keys = [Scope::Read, Scope::Send, Scope::Admin]
+        .map(|scope| (scope, keyed.key(scope.as_str(), scope, &[])));
+    let mut open = Vec::new();
+    for operation in operations() {
+        let (method, path) = (&operation.method, operation.example_path());
+        let without = keyed.call(method, &path, "", &json!({})).await;
+        if operation.told["security"] == json!([]) {
+            assert_eq!(without.status, StatusCode::OK, "{}", operation.name());
+            open.push(operation.name());
+            continue;
+        }
+        assert_refused(&without, 401, "UNAUTHORIZED");
+        operation.assert_documented("no key", &without);
+        let needed = operation.told["x-scope"].as_str().unwrap();
+        for (scope, key) in &keys {
+            let answer = keyed.call(method, &path, key, &json!({})).await;
+            let is_enough = scope.includes(needed.parse().unwrap());
+            assert_eq!(
+                answer.status != StatusCode::FORBIDDEN,
+                is_enough,
+                "{}",
+                operation.name()
+            );
+            operation.assert_documented(scope.as_str(), &answer);
+        }
+    }
+    assert_eq!(open, ["GET /docs", "GET /health", "GET /openapi.json"]);
+}
+
+#[tokio::test]
+async fn the_reader_runs_its_own_script_and_asks_no_other_host() {
+    let answer = Api::new(&[]).get("/docs").await;
+    let policy = answer.headers["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    let page = answer.text();
+    for outside in ["http:", "https:", "//cdn", "src=", "onclick", "innerHTML"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+}
+
+/// docs/api.md has the table of codes as it is in the program.
+#[test]
+fn every_code_is_in_the_documentation_with_its_status_and_its_remedy() {
+    let page = include_str!("../../../docs/api.md");
+    let rows: Vec<String> = Code::ALL
+        .iter()
+        .map(|code| {
+            format!(
+                "| `{}` | {} | {} |",
+                code.as_str(),
+                code.status().as_u16(),
+                code.remedy()
+            )
+        })
+        .collect();
+    let table = rows.join("\n");
+    assert!(
+        page.contains(&table),
+        "the table of codes in docs/api.md is to be\n{table}"
+    );
+    let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(names.len(), Code::ALL.len());
+}
