@@ -74,18 +74,20 @@ pub(super) async fn stream(
         let first = Line::new("sessions", &status::listed(&app, &caller));
         let line = move |id: &ClienteId, snapshot| {
             let is_shown = caller.reaches(id);
-            is_shown.then(|| Line::new("session", &Status::listed(id, snapshot)))
+            let listed = || Status::listed(id, snapshot, app.traffic(id));
+            is_shown.then(|| Line::new("session", &listed()))
         };
         return Ok(feed.answer(Some(first), line));
     };
     let (id, lives) = (target.id.clone(), app.settings().code_lives);
-    let line = move |_: &ClienteId, snapshot| {
-        let status = Status::of(target.clone(), snapshot, lives);
-        Line::new("session", &drawn(status)?).into()
-    };
     // One that is known comes by itself.
     let is_known = app.registry().find(&id).is_some();
-    let first = (!is_known).then(|| line(&id, app.snapshot(&id))).flatten();
+    let unknown = (!is_known).then(|| app.snapshot(&id));
+    let line = move |id: &ClienteId, snapshot| {
+        let status = Status::of(target.clone(), snapshot, app.traffic(id), lives);
+        Line::new("session", &drawn(status)?).into()
+    };
+    let first = unknown.and_then(|snapshot| line(&id, snapshot));
     Ok(feed.answer(first, line))
 }
 

@@ -9,6 +9,7 @@ use super::{attempts::Attempts, events, links::Links, metrics::Requests};
 use crate::{
     config::{CodeLives, Config, CorsOrigins, Secret, SessionMode},
     keys::Keyring,
+    ledger::Traffic,
     session::{ClienteId, Registry, Snapshot},
 };
 
@@ -126,6 +127,11 @@ impl AppState {
             SessionMode::Multi => id,
             SessionMode::Single => &self.settings().default_cliente_id,
         }
+    }
+
+    /// What the session has done and has still to do.
+    pub(super) fn traffic(&self, id: &ClienteId) -> Traffic {
+        self.registry().ledger().tally().traffic(id.as_str())
     }
 
     /// The session as it is now. One that was never seen has been `DISCONNECTED` for as long as the service runs.

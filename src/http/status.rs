@@ -21,8 +21,8 @@ pub(super) async fn status(
     target: Target,
 ) -> Result<Json<Status>, ApiError> {
     let snapshot = app.snapshot(&target.id);
-    let lives = app.settings().code_lives;
-    Ok(Json(Status::of(target, snapshot, lives)?))
+    let (traffic, lives) = (app.traffic(&target.id), app.settings().code_lives);
+    Ok(Json(Status::of(target, snapshot, traffic, lives)?))
 }
 
 /// All sessions that the key reaches.
@@ -47,7 +47,10 @@ pub(super) fn listed(app: &AppState, caller: &Caller) -> Sessions {
         sessions,
         details: snapshots
             .into_iter()
-            .map(|(id, snapshot)| Status::listed(&id, snapshot))
+            .map(|(id, snapshot)| {
+                let traffic = app.traffic(&id);
+                Status::listed(&id, snapshot, traffic)
+            })
             .collect(),
     }
 }

@@ -2,13 +2,25 @@
 //!
 //! Responsible for hearing of every session, also of one that becomes known later or that begins anew after a fault. Bounded
 //! by itself: of each session only the latest snapshot waits to be read, so a slow reader misses steps and never the last.
+//! What becomes of a session's messages, which is no part of its snapshot, is a change as well.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 use super::{ClienteId, Registry, Snapshot};
+use crate::ledger::Traffic;
+
+/// A message has five steps within seconds, and a busy service hundreds of messages: nobody reads faster than this.
+const TRAFFIC_PACE: Duration = Duration::from_millis(400);
 
 /// Resolves when a session has changed; without a receiver when its actor has ended.
 type Next = BoxFuture<'static, (ClienteId, Option<watch::Receiver<Snapshot>>)>;
@@ -22,6 +34,14 @@ pub struct Changes {
     known: watch::Receiver<u64>,
     followed: BTreeSet<ClienteId>,
     waiting: FuturesUnordered<Next>,
+    /// Changes with any message of any session.
+    traffic: watch::Receiver<u64>,
+    /// Not looked at again before.
+    traffic_from: Instant,
+    /// What was last seen of each session's messages.
+    seen: BTreeMap<ClienteId, Traffic>,
+    /// Whose messages have changed since they were told of.
+    untold: BTreeSet<ClienteId>,
 }
 
 impl Changes {
@@ -29,10 +49,14 @@ impl Changes {
     pub fn of(registry: Arc<Registry>, only: Option<ClienteId>) -> Self {
         let mut changes = Self {
             known: registry.known(),
+            traffic: registry.ledger().tally().changes(),
             registry,
             only,
             followed: BTreeSet::new(),
             waiting: FuturesUnordered::new(),
+            traffic_from: Instant::now(),
+            seen: BTreeMap::new(),
+            untold: BTreeSet::new(),
         };
         changes.follow_new();
         changes
@@ -43,6 +67,15 @@ impl Changes {
         let stopping = self.registry.stopping();
         tokio::pin!(stopping);
         loop {
+            if let Some(id) = self.untold.pop_first()
+                && let Some(session) = self.registry.find(&id)
+            {
+                return Some((id, session.snapshot()));
+            }
+            let traffic = async {
+                sleep_until(self.traffic_from).await;
+                self.traffic.changed().await
+            };
             tokio::select! {
                 biased;
                 () = &mut stopping => return None,
@@ -58,6 +91,8 @@ impl Changes {
                     // It may have been given a new actor before the end of the old one was heard of.
                     self.follow_new();
                 }
+                // Its sender is the registry's, too.
+                _ = traffic => self.look_at_traffic(),
             }
         }
     }
@@ -72,6 +107,20 @@ impl Changes {
             let mut receiver = session.subscribe();
             receiver.mark_changed();
             self.wait_for(id.clone(), receiver);
+            let traffic = self.registry.ledger().tally().traffic(id.as_str());
+            self.seen.insert(id.clone(), traffic);
+        }
+    }
+
+    fn look_at_traffic(&mut self) {
+        self.traffic_from = Instant::now() + TRAFFIC_PACE;
+        let tally = self.registry.ledger().tally();
+        for (id, seen) in &mut self.seen {
+            let now = tally.traffic(id.as_str());
+            if *seen != now {
+                *seen = now;
+                self.untold.insert(id.clone());
+            }
         }
     }
 

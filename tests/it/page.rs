@@ -209,6 +209,12 @@ async fn a_phone_is_linked_and_a_message_sent_from_the_page_alone() {
     let done: Vec<String> = visitor.chrome.value(done).await;
     assert_eq!(done, ["true"; 5]);
     assert_eq!(service.messages(&account).await, [TEXT]);
+    // The list and the panel have heard of it as well.
+    for place in [".card .last", "#facts"] {
+        let told = format!("document.querySelector('{place}').textContent.includes('Read, ')");
+        visitor.chrome.until(&told).await;
+    }
+    assert!(visitor.text("#facts").await.contains("QueueNothing waits"));
     visitor
         .assert_accessible("the page of a session that is connected")
         .await;
@@ -223,6 +229,35 @@ async fn a_phone_is_linked_and_a_message_sent_from_the_page_alone() {
     visitor.sees("DISCONNECTED").await;
     assert_eq!(service.status("51").await["reason"], "LOGGED_OUT");
     visitor.assert_kept_to(&service, &[]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn the_simulated_phone_names_the_session_of_each_code_and_scans_it_by_one_press() {
+    let service = Service::start(|_| {}).await;
+    for id in [51, 52] {
+        service.connect(id).await;
+        service.code(&id.to_string()).await;
+    }
+    let visitor = Visitor::come().await;
+    let phone = format!("{}/phone", service.sandbox());
+    visitor.chrome.goto(&phone).await;
+    for id in [51, 52] {
+        let card = format!("#codes [aria-label='Session {id}'] canvas");
+        visitor.chrome.shows(&card).await;
+    }
+    visitor
+        .assert_accessible("the simulated phone with codes")
+        .await;
+    let scan = "#codes [aria-label='Session 52'] button";
+    assert_eq!(visitor.text(scan).await, "Scan for session 52");
+    visitor.chrome.click(scan).await;
+    service.reaches("52", "READY").await;
+    let named = "document.querySelector('#accounts').textContent.includes('online, session 52')";
+    visitor.chrome.until(named).await;
+    visitor
+        .assert_accessible("the simulated phone with an account")
+        .await;
     service.stop();
 }
 

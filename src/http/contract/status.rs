@@ -9,6 +9,7 @@ use super::{Moment, NamedClienteId, StateName};
 use crate::{
     config::CodeLives,
     http::{qr::expires_in, target::Target},
+    ledger::{Failure, LastSend, Traffic},
     qr::{QrError, QrPicture},
     session::{AdapterReport, ClienteId, Phase, ReasonCode, SessionState, Snapshot},
 };
@@ -78,6 +79,35 @@ pub(in crate::http) struct Status {
     memory_measure: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_measured_at: Option<Moment>,
+    /// Once it has had a message to send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sends: Option<Sends>,
+}
+
+/// What a session does with messages, without what they say and to whom.
+#[derive(Debug, Serialize, ToSchema)]
+struct Sends {
+    /// How many wait, or have not been taken by WhatsApp's server yet.
+    open: usize,
+    /// When the oldest of those was written down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_at: Option<Moment>,
+    /// The latest one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Last>,
+}
+
+/// How far the latest message has got.
+#[derive(Debug, Serialize, ToSchema)]
+struct Last {
+    /// As in `/messages`.
+    #[schema(example = "delivered")]
+    state: &'static str,
+    /// Since when.
+    at: Moment,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
 }
 
 /// A phase of a start.
@@ -120,6 +150,7 @@ impl Status {
     pub(in crate::http) fn of(
         target: Target,
         snapshot: Snapshot,
+        traffic: Traffic,
         lives: CodeLives,
     ) -> Result<Self, QrError> {
         let qr = PendingQr::of(&snapshot.state, lives)?;
@@ -129,16 +160,21 @@ impl Status {
             pairing_code_shown_at: pairing.as_ref().map(|code| Moment(code.shown_at)),
             pairing_code_expires_at: pairing.as_ref().map(|code| Moment(code.expires_at)),
             pairing_code: pairing.map(|code| code.text),
-            ..Self::without_code(target.echo, &target.id, snapshot)
+            ..Self::without_code(target.echo, &target.id, snapshot, traffic)
         })
     }
 
     /// One of many sessions. Its codes are left out: drawing them all would make the list slow.
-    pub(in crate::http) fn listed(id: &ClienteId, snapshot: Snapshot) -> Self {
-        Self::without_code(Value::from(id.as_str()), id, snapshot)
+    pub(in crate::http) fn listed(id: &ClienteId, snapshot: Snapshot, traffic: Traffic) -> Self {
+        Self::without_code(Value::from(id.as_str()), id, snapshot, traffic)
     }
 
-    fn without_code(cliente_id: Value, session: &ClienteId, snapshot: Snapshot) -> Self {
+    fn without_code(
+        cliente_id: Value,
+        session: &ClienteId,
+        snapshot: Snapshot,
+        traffic: Traffic,
+    ) -> Self {
         let state = snapshot.state.name();
         let (reason, detail) = snapshot
             .reason
@@ -178,6 +214,28 @@ impl Status {
             memory_mb: snapshot.memory.map(|memory| memory.mb),
             memory_measure: snapshot.memory.map(|memory| memory.measure.as_str()),
             memory_measured_at: snapshot.memory.map(|memory| Moment(memory.at)),
+            sends: Sends::of(traffic),
+        }
+    }
+}
+
+impl Sends {
+    fn of(traffic: Traffic) -> Option<Self> {
+        let Traffic { backlog, last } = traffic;
+        (backlog.is_some() || last.is_some()).then(|| Self {
+            open: backlog.map_or(0, |backlog| backlog.sends),
+            oldest_at: backlog.map(|backlog| Moment(backlog.oldest)),
+            last: last.map(Last::from),
+        })
+    }
+}
+
+impl From<LastSend> for Last {
+    fn from(last: LastSend) -> Self {
+        Self {
+            state: last.state.as_str(),
+            at: Moment(last.at),
+            code: last.failure.map(Failure::as_str),
         }
     }
 }

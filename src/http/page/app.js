@@ -116,8 +116,9 @@ async function about() {
   } catch {
     // The streams say that the service is away.
   }
-  show(byId("sandbox"), Boolean(sandbox));
-  if (sandbox) byId("phone").href = phoneAddress(sandbox);
+  for (const part of ["sandbox", "scan-here"]) show(byId(part), Boolean(sandbox));
+  if (!sandbox) return;
+  for (const link of document.querySelectorAll("[data-phone]")) link.href = phoneAddress(sandbox);
 }
 
 /** A sandbox that is open to other machines is reached under the name that this page was. */

@@ -1,7 +1,7 @@
 // The list of all sessions. A card stays the same element while its session changes, so that nobody loses the focus.
 
 import { byId, element, icon, say, show } from "./elements.js";
-import { sayBecause, t } from "./words.js";
+import { because, dayOrTimeOf, sayBecause, t } from "./words.js";
 
 const sessions = new Map();
 const cards = new Map();
@@ -14,6 +14,13 @@ export function badge(state) {
 
 /** `+54 9 …` is for people to compare: digits in one row are not. */
 export const number = (digits) => (/^\d+$/.test(digits) ? `+${digits}` : digits);
+
+/** What became of the latest message, in one sentence; nothing when there was none. */
+export function lastSend(sends) {
+  if (!sends?.last) return null;
+  const { state, at, code } = sends.last;
+  return [`${t(`tick.${state}`)}, ${dayOrTimeOf(at)}`, code && because(code, code).text].filter(Boolean).join(". ");
+}
 
 /** Why a session stands where it stands, in one sentence. */
 export function why(target, status) {
@@ -72,6 +79,7 @@ function made(id) {
     state: element("span"),
     account: element("span", { class: "account" }),
     why: element("span", { class: "why" }),
+    last: element("span", { class: "soft last" }),
     facts: element("span", { class: "soft facts" }),
   };
   const head = element("span", { class: "head" }, card.name, card.state);
@@ -81,6 +89,7 @@ function made(id) {
     head,
     card.account,
     card.why,
+    card.last,
     card.facts,
   );
   card.item = element("li", {}, card.link);
@@ -99,7 +108,10 @@ function fill(card, status) {
     status.adapter.serving,
     status.memory_mb && t("megabytes", status.memory_mb),
     status.restarts > 0 && t("restarts", status.restarts),
+    status.sends?.open > 0 && t("queue", status.sends.open),
   ];
+  const last = lastSend(status.sends);
+  say(card.last, last ? t("lastSend", last) : "");
   say(card.facts, facts.filter(Boolean).join(" · "));
   if (status.session === current) card.link.setAttribute("aria-current", "page");
   else card.link.removeAttribute("aria-current");

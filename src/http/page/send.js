@@ -4,8 +4,10 @@ import { json } from "./api.js";
 import { byId, element, say, show } from "./elements.js";
 import { sayBecause, t, timeOf } from "./words.js";
 
+// The session's stream says when to look. It is about the latest message only: should another go out meanwhile, this one is
+// looked at by and by.
+const LOOK_EVERY = 5000;
 // A message is read within seconds or hours: after that nobody looks at this any more.
-const LOOK_EVERY = 700;
 const LOOK_FOR = 120_000;
 
 const STEPS = [
@@ -18,6 +20,8 @@ const STEPS = [
 const ENDS = ["read", "failed", "unknown", "cancelled"];
 
 let shown = null;
+let hasNews = false;
+let wake = () => {};
 
 /** Nothing of another session's message stays. */
 export function forget() {
@@ -26,6 +30,12 @@ export function forget() {
   byId("ticks").replaceChildren();
   say(byId("sent"), "");
   say(byId("send-trouble"), "");
+}
+
+/** The stream has told of the session: what was sent may have got further. */
+export function heard() {
+  hasNews = true;
+  wake();
 }
 
 export function redraw() {
@@ -50,6 +60,7 @@ export async function send(id) {
 async function follow(mine, messageId) {
   const until = Date.now() + LOOK_FOR;
   while (shown === mine && Date.now() < until) {
+    hasNews = false;
     try {
       const message = await json("GET", `messages/${encodeURIComponent(messageId)}`);
       if (shown !== mine) return;
@@ -60,7 +71,11 @@ async function follow(mine, messageId) {
       // A service that is away may come back; what it refuses it goes on refusing.
       if (why.code !== "AWAY") return;
     }
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
+    if (hasNews) continue;
+    await new Promise((resolve) => {
+      wake = resolve;
+      setTimeout(resolve, LOOK_EVERY);
+    });
   }
 }
 

@@ -3,7 +3,7 @@
 import { call, json } from "./api.js";
 import { clock, showCode } from "./code.js";
 import { byId, element, say, show } from "./elements.js";
-import { badge, number, why } from "./list.js";
+import { badge, lastSend, number, why } from "./list.js";
 import * as message from "./send.js";
 import { follow } from "./stream.js";
 import { because, momentOf, sayBecause, t, timeOf } from "./words.js";
@@ -36,6 +36,7 @@ export function open(wanted, stands) {
   const hears = (name, data) => {
     if (name !== "session") return stands(name);
     status = data;
+    message.heard();
     draw();
   };
   end = follow(`events/stream?cliente_id=${encodeURIComponent(id)}`, hears, stands);
@@ -126,7 +127,9 @@ function drawFacts() {
     ["since", momentOf(status.since)],
     ["adapter", status.adapter.serving && [status.adapter.serving, status.adapter.wa_js_version].filter(Boolean).join(" ")],
     ["missing", status.adapter.missing.join(", ")],
-    ["memory", status.memory_mb && t("megabytes", status.memory_mb)],
+    ["memory", status.chrome_pid && (status.memory_mb ? t("megabytes", status.memory_mb) : t("notMeasured"))],
+    ["queue", queue(status.sends)],
+    ["lastSend", lastSend(status.sends) ?? t("noSend")],
     ["restarts", status.restarts || null],
     ["reloads", status.reloads || null],
     ["failedPhase", status.failed_phase && t(`phase.${status.failed_phase}`)],
@@ -136,6 +139,11 @@ function drawFacts() {
     element("div", {}, element("dt", {}, t(`fact.${name}`)), element("dd", {}, String(value))),
   );
   byId("facts").replaceChildren(...rows);
+}
+
+function queue(sends) {
+  if (!sends?.open) return t("noQueue");
+  return t("queueSince", sends.open, timeOf(sends.oldest_at));
 }
 
 /** Does something with a button pressed meanwhile, and says why when it cannot be done. */

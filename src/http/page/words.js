@@ -12,6 +12,7 @@ const WORDS = {
     language: "Language",
     sandbox: "This is the sandbox: WhatsApp is simulated, no account is real.",
     openPhone: "Open the simulated phone",
+    scanHere: "No phone at hand? Scan it with the simulated one",
     newTab: "(opens a new tab)",
     live: "Live",
     away: "The service does not answer. Trying again…",
@@ -112,12 +113,20 @@ const WORDS = {
       adapter: "Adapter",
       missing: "Missing in the page",
       memory: "Memory",
+      queue: "Queue",
+      lastSend: "Last message",
       restarts: "Restarts",
       reloads: "Reloads",
       pid: "Chrome process",
       failedPhase: "Failed while",
     },
     megabytes: (mb) => `${mb} MB`,
+    notMeasured: "Being measured",
+    queue: (count) => (count === 1 ? "1 message waits" : `${count} messages wait`),
+    noQueue: "Nothing waits",
+    queueSince: (count, when) => (count === 1 ? `1 message waits, since ${when}` : `${count} messages wait, the first since ${when}`),
+    lastSend: (what) => `Last message: ${what}`,
+    noSend: "None yet",
     restarts: (count) => (count === 1 ? "1 restart" : `${count} restarts`),
     keyTitle: "This service asks for a key",
     key: "Key",
@@ -139,6 +148,7 @@ const WORDS = {
     language: "Idioma",
     sandbox: "Este es el entorno de pruebas: WhatsApp es simulado, ninguna cuenta es real.",
     openPhone: "Abrir el teléfono simulado",
+    scanHere: "¿Sin teléfono a mano? Escanéalo con el simulado",
     newTab: "(abre otra pestaña)",
     live: "En vivo",
     away: "El servicio no responde. Se reintenta…",
@@ -240,12 +250,20 @@ const WORDS = {
       adapter: "Adaptador",
       missing: "Falta en la página",
       memory: "Memoria",
+      queue: "Cola",
+      lastSend: "Último mensaje",
       restarts: "Reinicios",
       reloads: "Recargas",
       pid: "Proceso de Chrome",
       failedPhase: "Falló en",
     },
     megabytes: (mb) => `${mb} MB`,
+    notMeasured: "Midiéndose",
+    queue: (count) => (count === 1 ? "1 mensaje espera" : `${count} mensajes esperan`),
+    noQueue: "Nada espera",
+    queueSince: (count, when) => (count === 1 ? `1 mensaje espera desde las ${when}` : `${count} mensajes esperan, el primero desde las ${when}`),
+    lastSend: (what) => `Último mensaje: ${what}`,
+    noSend: "Ninguno todavía",
     restarts: (count) => (count === 1 ? "1 reinicio" : `${count} reinicios`),
     keyTitle: "Este servicio pide una clave",
     key: "Clave",
@@ -294,6 +312,8 @@ export function sayBecause(target, code, detail) {
 const format = (options) => (moment) => new Intl.DateTimeFormat(language, options).format(new Date(moment));
 
 export const timeOf = format({ timeStyle: "short" });
+const isToday = (moment) => new Date(moment).toDateString() === new Date().toDateString();
+export const dayOrTimeOf = (moment) => (isToday(moment) ? timeOf(moment) : momentOf(moment));
 export const momentOf = format({ dateStyle: "medium", timeStyle: "short" });
 
 /** Fills in all that stands in the document, and calls `changed` now and whenever the language is switched. */

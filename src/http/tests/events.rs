@@ -12,7 +12,11 @@ use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use super::{Api, assert_refused, keys::Keyed};
-use crate::{http::events::MAX_STREAMS, keys::Scope};
+use crate::{
+    http::events::MAX_STREAMS,
+    keys::Scope,
+    ledger::{NewSend, Step},
+};
 
 /// What a stream says without a delay comes within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,6 +93,19 @@ async fn make_known(api: &Api, id: &str) {
     assert_eq!(answer.await.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
+fn new_send(session: &str, key: &str) -> NewSend {
+    NewSend {
+        key: key.to_owned(),
+        session: session.to_owned(),
+        cliente_id: session.to_owned(),
+        account: None,
+        to: "5491158254201".to_owned(),
+        body: "x".to_owned(),
+        is_durable: true,
+        idempotency: None,
+    }
+}
+
 #[tokio::test]
 async fn a_stream_begins_with_all_sessions_and_tells_each_change_of_old_and_new_ones() {
     let api = Api::new(&[]);
@@ -128,6 +145,39 @@ async fn a_stream_of_one_session_is_about_no_other_and_begins_with_it_also_when_
     assert_eq!(heard.data["cliente_id"], "51");
     let mut again = Stream::open(&api, "/events/stream?cliente_id=51", "").await;
     assert_eq!(again.next().await.unwrap().data, heard.data);
+}
+
+#[tokio::test]
+async fn a_stream_tells_what_becomes_of_messages() {
+    let api = Api::new(&[]);
+    for id in ["51", "52"] {
+        make_known(&api, id).await;
+    }
+    let mut all = Stream::open(&api, "/events/stream", "").await;
+    let mut one = Stream::open(&api, "/events/stream?cliente_id=51", "").await;
+    let first = one.next().await.unwrap();
+    assert_eq!(first.data.get("sends"), None);
+    let ledger = api.registry.ledger();
+    ledger.accept(new_send("51", "3EB0A")).await.unwrap();
+    let stands = |open: u64, state: &'static str| {
+        move |heard: &Heard| {
+            let sends = &heard.data["sends"];
+            sends["open"] == open && sends["last"]["state"] == state
+        }
+    };
+    for stream in [&mut all, &mut one] {
+        let heard = stream.until(stands(1, "queued")).await;
+        assert_eq!(heard.data["session"], "51");
+        assert!(heard.data["sends"]["oldest_at"].is_string(), "{heard:?}");
+        assert!(!heard.data.to_string().contains("5491158254201"));
+    }
+    ledger.advance("3EB0A", Step::Cancelled).await.unwrap();
+    for stream in [&mut all, &mut one] {
+        let heard = stream.until(stands(0, "cancelled")).await;
+        assert_eq!(heard.data["session"], "51");
+    }
+    let told = api.get("/status?cliente_id=51").await.json();
+    assert_eq!(told["sends"]["last"]["state"], "cancelled");
 }
 
 #[tokio::test]
