@@ -102,7 +102,7 @@ pub struct Config {
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
     pub evidence_of_chats: bool,
     /// `API_KEY`: a key for everything. When it is set, or `API_KEYS_FILE` is there, every request but `/health`,
-    /// `/docs` and `/openapi.json` must carry a key.
+    /// `/docs`, `/openapi.json`, the page's own files and one-time links must carry a key.
     pub api_key: Option<Secret>,
     /// `API_KEYS_FILE` (`DATA_DIR`/keys.json): more keys, each with its own rights, as `session-manager key` writes them.
     pub api_keys_file: PathBuf,
@@ -110,6 +110,8 @@ pub struct Config {
     pub allow_without_key: bool,
     /// `TRUSTED_PROXIES` (0): how many proxies stand before the service, each of which adds to `X-Forwarded-For`.
     pub trusted_proxies: usize,
+    /// `PUBLIC_URL`: where people reach the service, when a proxy stands before it; by default what a request says (`Host`).
+    pub public_url: Option<String>,
     /// `CORS_ORIGINS` (*): the web pages that may call, separated by commas.
     pub cors_origins: CorsOrigins,
     /// `LOG_FORMAT` (text).
@@ -394,6 +396,7 @@ impl Config {
             api_key: settings.secret("API_KEY"),
             allow_without_key: settings.parsed("ALLOW_WITHOUT_KEY", false, parse::switch),
             trusted_proxies: settings.parsed("TRUSTED_PROXIES", 0, parse::proxies),
+            public_url: settings.parsed("PUBLIC_URL", None, |raw| parse::http_url(raw).map(Some)),
             cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, parse::cors_origins),
             log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, parse::log_format),
             log_filter: settings.parsed("RUST_LOG", "info".to_owned(), parse::log_filter),

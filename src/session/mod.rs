@@ -18,6 +18,7 @@ mod arrivals;
 mod budget;
 mod calls;
 mod capacity;
+mod changes;
 mod code;
 mod desired;
 mod doubt;
@@ -52,6 +53,7 @@ mod timers;
 mod transfer;
 
 pub use capacity::Full;
+pub use changes::Changes;
 pub use code::{PairingCode, QrCode};
 pub use error::{ConnectError, DisconnectError, SendError};
 pub use evidence::{Evidence, EvidenceError, EvidenceFolder};

@@ -11,9 +11,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 use tokio_util::{
-    sync::{CancellationToken, DropGuard},
+    sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned},
     task::TaskTracker,
 };
 
@@ -85,6 +88,8 @@ pub struct RegistryOptions {
 pub struct Registry {
     options: RegistryOptions,
     sessions: Mutex<BTreeMap<ClienteId, SessionHandle>>,
+    /// Grows whenever there is another handle among them.
+    known: watch::Sender<u64>,
     /// What an earlier service has left word of.
     remembered: BTreeMap<ClienteId, Desired>,
     capacity: Arc<Capacity>,
@@ -126,6 +131,7 @@ impl Registry {
             )),
             starts: Arc::new(Semaphore::new(options.max_concurrent_starts.get())),
             sessions: Mutex::default(),
+            known: watch::Sender::new(0),
             remembered: desired::read_all(&options.sessions_dir),
             options,
             tasks: TaskTracker::new(),
@@ -155,9 +161,10 @@ impl Registry {
 
     fn know(&self, id: &ClienteId) {
         let mut sessions = self.lock();
-        sessions
-            .entry(id.clone())
-            .or_insert_with(|| self.start_actor(id));
+        sessions.entry(id.clone()).or_insert_with(|| {
+            self.known.send_modify(|count| *count += 1);
+            self.start_actor(id)
+        });
     }
 
     /// Begins what goes on beside requests: ends what a killed service has left running, then starts the sessions of
@@ -203,6 +210,7 @@ impl Registry {
         self.capacity.check()?;
         let session = self.start_actor(id);
         sessions.insert(id.clone(), session.clone());
+        self.known.send_modify(|count| *count += 1);
         Ok(session)
     }
 
@@ -213,6 +221,11 @@ impl Registry {
 
     pub(super) fn handles(&self) -> Vec<SessionHandle> {
         self.lock().values().cloned().collect()
+    }
+
+    /// Tells whenever another session is known, or one has begun anew.
+    pub(super) fn known(&self) -> watch::Receiver<u64> {
+        self.known.subscribe()
     }
 
     /// Every known session, in the order of their names.
@@ -226,6 +239,11 @@ impl Registry {
     /// Whether it has been told to shut down: nothing new is begun.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// Resolves when it is told to shut down.
+    pub fn stopping(&self) -> WaitForCancellationFutureOwned {
+        self.stop.clone().cancelled_owned()
     }
 
     /// Ends all sessions at once and waits until each Chrome is gone. Snapshots are taken as long as there is time.

@@ -75,6 +75,12 @@ impl ApiError {
             Self::InvalidFormat => Face::Of(Code::InvalidFormat),
             Self::NoQr { .. } => Face::Of(Code::NoQr),
             Self::NoEvidence => Face::Of(Code::NoEvidence),
+            Self::TooManyStreams => Face::Of(Code::TooManyStreams),
+            Self::AlreadyLinked => Face::Of(Code::AlreadyLinked),
+            Self::TooManyLinks => Face::Of(Code::TooManyLinks),
+            Self::UnknownLink => Face::Of(Code::LinkNotFound),
+            Self::LinkOver => Face::Of(Code::LinkOver),
+            Self::NoPublicUrl => Face::Of(Code::PublicUrlUnknown),
             Self::Evidence(EvidenceError::NotRunning) => Face::Of(Code::SessionNotRunning),
             Self::Evidence(EvidenceError::OfChats) => Face::Of(Code::EvidenceOfChatsOff),
             Self::Evidence(EvidenceError::Io(_)) | Self::EvidenceUnreadable(_) => {
@@ -180,6 +186,12 @@ impl ApiError {
             | Self::InvalidFormat
             | Self::NoQr { .. }
             | Self::NoEvidence
+            | Self::TooManyStreams
+            | Self::AlreadyLinked
+            | Self::TooManyLinks
+            | Self::UnknownLink
+            | Self::LinkOver
+            | Self::NoPublicUrl
             | Self::ShuttingDown
             | Self::Evidence(EvidenceError::NotRunning | EvidenceError::OfChats)
             | Self::Connect(_)
