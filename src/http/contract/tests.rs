@@ -55,7 +55,8 @@ fn a_disconnected_status_says_why_and_has_no_empty_fields() {
 #[test]
 fn a_session_that_hibernates_is_ready_for_whoever_asks() {
     let asleep = snapshot(SessionState::Hibernating);
-    let status = serde_json::to_value(Status::of(target(51), asleep).unwrap()).unwrap();
+    let status = Status::of(target(51), asleep, Traffic::default(), CodeLives::WHATSAPP);
+    let status = serde_json::to_value(status.unwrap()).unwrap();
     assert_eq!(
         (&status["state"], &status["status"], &status["connected"]),
         (&json!("READY"), &json!("READY"), &json!(true))
