@@ -14,9 +14,11 @@
 pub mod state;
 
 mod actor;
+mod arrivals;
 mod budget;
 mod calls;
 mod capacity;
+mod changes;
 mod code;
 mod cpu;
 mod desired;
@@ -41,6 +43,7 @@ mod reading;
 mod reason;
 mod recovery;
 mod registry;
+mod rest;
 mod restore;
 mod safekeeping;
 mod sending;
@@ -52,6 +55,7 @@ mod timers;
 mod transfer;
 
 pub use capacity::Full;
+pub use changes::Changes;
 pub use code::{PairingCode, QrCode};
 pub use cpu::CpuTally;
 pub use error::{ConnectError, DisconnectError, SendError};

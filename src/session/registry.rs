@@ -11,9 +11,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 use tokio_util::{
-    sync::{CancellationToken, DropGuard},
+    sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned},
     task::TaskTracker,
 };
 
@@ -69,6 +72,8 @@ pub struct RegistryOptions {
     pub pairing_life: Duration,
     /// Whether an account is taken back when WhatsApp Web is opened elsewhere.
     pub take_over: bool,
+    /// How long a session may have nothing to send before it closes its Chrome; `None`: for ever.
+    pub hibernate_after: Option<Duration>,
     /// How often a session is healed within an hour; 0: it waits for a connect instead.
     pub heals_per_hour: usize,
     /// How much a session sends.
@@ -84,6 +89,8 @@ pub struct RegistryOptions {
 pub struct Registry {
     options: RegistryOptions,
     sessions: Mutex<BTreeMap<ClienteId, SessionHandle>>,
+    /// Grows whenever there is another handle among them.
+    known: watch::Sender<u64>,
     /// What an earlier service has left word of.
     remembered: BTreeMap<ClienteId, Desired>,
     capacity: Arc<Capacity>,
@@ -127,6 +134,7 @@ impl Registry {
             )),
             starts: Arc::new(Semaphore::new(options.max_concurrent_starts.get())),
             sessions: Mutex::default(),
+            known: watch::Sender::new(0),
             remembered: desired::read_all(&options.sessions_dir),
             options,
             tasks: TaskTracker::new(),
@@ -158,9 +166,10 @@ impl Registry {
 
     fn know(&self, id: &ClienteId) {
         let mut sessions = self.lock();
-        sessions
-            .entry(id.clone())
-            .or_insert_with(|| self.start_actor(id));
+        sessions.entry(id.clone()).or_insert_with(|| {
+            self.known.send_modify(|count| *count += 1);
+            self.start_actor(id)
+        });
     }
 
     /// Begins what goes on beside requests: ends what a killed service has left running, then starts the sessions of
@@ -206,6 +215,7 @@ impl Registry {
         self.capacity.check()?;
         let session = self.start_actor(id);
         sessions.insert(id.clone(), session.clone());
+        self.known.send_modify(|count| *count += 1);
         Ok(session)
     }
 
@@ -216,6 +226,11 @@ impl Registry {
 
     pub(super) fn handles(&self) -> Vec<SessionHandle> {
         self.lock().values().cloned().collect()
+    }
+
+    /// Tells whenever another session is known, or one has begun anew.
+    pub(super) fn known(&self) -> watch::Receiver<u64> {
+        self.known.subscribe()
     }
 
     /// Every known session, in the order of their names.
@@ -229,6 +244,11 @@ impl Registry {
     /// Whether it has been told to shut down: nothing new is begun.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// Resolves when it is told to shut down.
+    pub fn stopping(&self) -> WaitForCancellationFutureOwned {
+        self.stop.clone().cancelled_owned()
     }
 
     /// Ends all sessions at once and waits until each Chrome is gone. Snapshots are taken as long as there is time.
@@ -299,6 +319,7 @@ impl Registry {
             start_times: self.start_times.clone(),
             pairing_life: self.options.pairing_life,
             take_over: self.options.take_over,
+            hibernate_after: self.options.hibernate_after,
             heals_per_hour: self.options.heals_per_hour,
             memory_mb: self.options.session_memory_mb,
             sends: self.options.sends,

@@ -12,6 +12,9 @@ const CHECKS: &str = "status_code_conformance,content_type_conformance,response_
 /// Made-up requests for each operation beside the ones at the borders: half a minute in all.
 const EXAMPLES: &str = "15";
 
+/// It does not end by itself, so nobody can read it to its end.
+const STREAM: &str = "/events/stream";
+
 /// What a path of the document may have; its other keys are no operations.
 const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "options", "head", "patch", "trace",
@@ -29,15 +32,12 @@ async fn no_request_made_up_from_the_document_has_an_answer_that_is_not_in_it() 
     .await;
     let document = service.get("/openapi.json").await.json();
     let paths = document["paths"].as_object().expect("it has paths");
-    let operations: usize = paths
-        .values()
-        .filter_map(Value::as_object)
-        .map(|path| {
-            path.keys()
-                .filter(|key| METHODS.contains(&key.as_str()))
-                .count()
-        })
-        .sum();
+    let count = |path: &Value| {
+        let keys = path.as_object().into_iter().flat_map(serde_json::Map::keys);
+        keys.filter(|key| METHODS.contains(&key.as_str())).count()
+    };
+    let all: usize = paths.values().map(count).sum();
+    let chosen = all - count(&document["paths"][STREAM]);
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/schemathesis");
     #[expect(
         clippy::disallowed_methods,
@@ -51,6 +51,7 @@ async fn no_request_made_up_from_the_document_has_an_answer_that_is_not_in_it() 
         .args(["--phases", "examples,coverage,fuzzing"])
         // The operation that served the document is left out, unless it is chosen.
         .args(["--include-path-regex", "^/"])
+        .args(["--exclude-path", STREAM])
         .args(["--seed", "1", "--generation-database", "none"])
         .args(["--request-timeout", "30", "--no-color"])
         .current_dir(service.home().path())
@@ -58,11 +59,11 @@ async fn no_request_made_up_from_the_document_has_an_answer_that_is_not_in_it() 
         .expect("schemathesis is installed: scripts/test does it");
     let report = String::from_utf8_lossy(&said.stdout);
     assert!(said.status.success(), "{report}");
-    for all in [
-        format!("Selected: {operations}/{operations}\n"),
-        format!("Tested: {operations}\n"),
+    for said in [
+        format!("Selected: {chosen}/{all}\n"),
+        format!("Tested: {chosen}\n"),
     ] {
-        assert!(report.contains(&all), "not {all} {report}");
+        assert!(report.contains(&said), "not {said} {report}");
     }
     service.stop();
 }
