@@ -105,7 +105,7 @@ function fill(card, status) {
   say(card.account, status.account ? number(status.account) : "");
   why(card.why, status);
   const facts = [
-    status.adapter.serving,
+    status.adapter.serving && t("adapter", status.adapter.serving),
     status.memory_mb && t("megabytes", status.memory_mb),
     status.restarts > 0 && t("restarts", status.restarts),
     status.sends?.open > 0 && t("queue", status.sends.open),
