@@ -267,6 +267,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
         limits: config.limits,
         pairing_life: config.pairing_life(),
         take_over: config.take_over,
+        hibernate_after: config.hibernate_after,
         heals_per_hour: config.heals_per_hour,
         sends: SendLimits {
             queue_max: config.send_queue_max,

@@ -93,6 +93,8 @@ pub struct Config {
     /// `CODE_TIMEOUT_SECONDS` (60), `QR_TIMEOUT_SECONDS` (300), `SYNC_TIMEOUT_SECONDS` (300): how long each phase of a start
     /// may take before the session gives up.
     pub limits: StartLimits,
+    /// `HIBERNATE_AFTER_SECONDS` (0): a session that has had nothing to send for so long closes its Chrome until it has; 0: never.
+    pub hibernate_after: Option<Duration>,
     /// `HEALS_PER_HOUR` (10): how often a session that has failed is healed within an hour before it becomes `ERROR`; 0: never.
     pub heals_per_hour: usize,
     /// `TAKE_OVER` (true): take the account back when WhatsApp Web is opened elsewhere with the same profile.
@@ -371,8 +373,7 @@ impl Config {
                 Some(DEFAULT_RATE_PER_MINUTE),
                 parse::rate,
             ),
-            send_dedup: Some(settings.parsed("SEND_DEDUP_SECONDS", Duration::ZERO, parse::seconds))
-                .filter(|within| !within.is_zero()),
+            send_dedup: settings.delay("SEND_DEDUP_SECONDS"),
             idempotency: settings.parsed(
                 "IDEMPOTENCY_HOURS",
                 Duration::from_secs(48 * 3600),
@@ -384,6 +385,7 @@ impl Config {
                 parse::hours,
             ),
             limits: settings.limits(),
+            hibernate_after: settings.delay("HIBERNATE_AFTER_SECONDS"),
             heals_per_hour: settings.parsed(
                 "HEALS_PER_HOUR",
                 DEFAULT_HEALS_PER_HOUR,

@@ -61,6 +61,8 @@ struct Session {
     sync_percent: Option<u8>,
     adapter: Adapter,
     chrome_pid: Option<u32>,
+    #[serde(default)]
+    hibernating: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -183,6 +185,7 @@ fn table(sessions: &[Session], now: Timestamp) -> Vec<String> {
                 .reason
                 .clone()
                 .or_else(|| progress(session))
+                .or_else(|| session.hibernating.then(|| "hibernating".to_owned()))
                 .unwrap_or_default(),
         ]
     });
@@ -213,7 +216,7 @@ fn one(session: &Session, now: Timestamp) -> Vec<String> {
         ("missing", missing),
         ("under way", progress(session)),
         ("failed in", session.failed_phase.clone()),
-        ("Chrome", session.chrome_pid.map(|pid| format!("pid {pid}"))),
+        ("Chrome", chrome(session)),
         ("reason", session.reason.clone()),
         ("", session.detail.clone()),
     ];
@@ -222,6 +225,13 @@ fn one(session: &Session, now: Timestamp) -> Vec<String> {
         .filter_map(|(name, fact)| Some((name, fact?)));
     lines.extend(known.map(|(name, fact)| format!("  {name:<10}{fact}")));
     lines
+}
+
+/// Its process, or why there is none.
+fn chrome(session: &Session) -> Option<String> {
+    let hibernates = || "closed until something is to be sent".to_owned();
+    let process = session.chrome_pid.map(|pid| format!("pid {pid}"));
+    process.or_else(|| session.hibernating.then(hibernates))
 }
 
 /// How far a start has got.
@@ -304,6 +314,21 @@ mod tests {
                 "            nobody scanned",
             ]
         );
+    }
+
+    #[test]
+    fn a_session_that_hibernates_says_so() {
+        let asleep = Session {
+            chrome_pid: None,
+            hibernating: true,
+            ..sessions().remove(0)
+        };
+        let lines = one(&asleep, now());
+        assert_eq!(
+            lines.last().unwrap(),
+            "  Chrome    closed until something is to be sent"
+        );
+        assert!(table(&[asleep], now())[1].ends_with("modules  hibernating"));
     }
 
     #[test]

@@ -84,6 +84,12 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
         self.problems.push(format!("{name}: {why}"));
     }
 
+    /// A time after which something is done; `None`, which is the default, when it is set to 0: never.
+    pub(super) fn delay(&mut self, name: &str) -> Option<Duration> {
+        let seconds = self.parsed(name, Duration::ZERO, parse::seconds);
+        Some(seconds).filter(|seconds| !seconds.is_zero())
+    }
+
     pub(super) fn limits(&mut self) -> StartLimits {
         let usual = StartLimits::default();
         let mut seconds = |name, default| self.parsed(name, default, parse::seconds);

@@ -20,6 +20,7 @@ pub(super) use face::Loudness;
 
 use crate::{
     keys::Scope,
+    ledger::LedgerError,
     qr::QrError,
     session::{
         ConnectError, DisconnectError, EvidenceError, InvalidClienteId, InvalidIdempotencyKey,
@@ -127,6 +128,11 @@ pub(super) enum ApiError {
     Disconnect(#[from] DisconnectError),
     #[error(transparent)]
     Send(#[from] SendError),
+    /// Asked about messages, not for a send: those that were accepted may well have been sent.
+    #[error(
+        "the ledger in DATA_DIR cannot be used ({0}), so nothing can be said of messages now; free the disk, or mend its rights, and ask again"
+    )]
+    Ledger(#[from] LedgerError),
     #[error("the code could not be drawn: {0}")]
     Qr(#[from] QrError),
     #[error("an answer could not be written as JSON: {0}")]

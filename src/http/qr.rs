@@ -187,7 +187,7 @@ fn why_none(snapshot: &Snapshot) -> String {
             "WhatsApp Web is about to show a code: ask again in a moment"
         }
         SessionState::Authenticated => "already linked: the chats are syncing, no code is needed",
-        SessionState::Ready => "already linked: no code is needed",
+        SessionState::Ready | SessionState::Hibernating => "already linked: no code is needed",
         SessionState::Disconnected => "the session is not running: POST /connect first",
         SessionState::Error => "the session has failed: POST /connect tries again",
     }
@@ -272,6 +272,7 @@ mod tests {
             },
             SessionState::Authenticated,
             SessionState::Ready,
+            SessionState::Hibernating,
             SessionState::Disconnected,
             SessionState::Error,
         ];

@@ -14,6 +14,7 @@
 pub mod state;
 
 mod actor;
+mod arrivals;
 mod budget;
 mod calls;
 mod capacity;
@@ -41,6 +42,7 @@ mod reading;
 mod reason;
 mod recovery;
 mod registry;
+mod rest;
 mod restore;
 mod safekeeping;
 mod sending;

@@ -84,6 +84,8 @@ pub enum ReasonCode {
     MemoryExceeded,
     /// It has been healed again and again, and has failed again.
     KeepsFailing,
+    /// Nothing was to be sent for long, and its Chrome was closed until something is. Shown nowhere but in the log.
+    Hibernating,
     /// The service is stopping.
     ShuttingDown,
     /// Something that should not happen did; the log has it.
@@ -135,6 +137,7 @@ impl ReasonCode {
             Self::ProfileUnusable => "PROFILE_UNUSABLE",
             Self::MemoryExceeded => "MEMORY_EXCEEDED",
             Self::KeepsFailing => "KEEPS_FAILING",
+            Self::Hibernating => "HIBERNATING",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::Internal => "INTERNAL",
         }
@@ -154,7 +157,10 @@ impl Reason {
     pub(super) const fn is_failure(&self) -> bool {
         !matches!(
             self.code,
-            ReasonCode::DisconnectRequested | ReasonCode::LoggedOut | ReasonCode::ShuttingDown
+            ReasonCode::DisconnectRequested
+                | ReasonCode::LoggedOut
+                | ReasonCode::Hibernating
+                | ReasonCode::ShuttingDown
         )
     }
 

@@ -67,6 +67,11 @@ impl Recovery {
         !self.open.is_empty()
     }
 
+    /// Whether anything is, or will be asked about again.
+    pub(super) fn is_settled(&self) -> bool {
+        self.open.is_empty() && self.again_at.is_none() && !self.is_again
+    }
+
     /// Takes the ledger's word for what is open; `account` is the one that the page is linked to.
     pub(super) fn begin(
         &mut self,

@@ -71,6 +71,8 @@ pub struct RegistryOptions {
     pub pairing_life: Duration,
     /// Whether an account is taken back when WhatsApp Web is opened elsewhere.
     pub take_over: bool,
+    /// How long a session may have nothing to send before it closes its Chrome; `None`: for ever.
+    pub hibernate_after: Option<Duration>,
     /// How often a session is healed within an hour; 0: it waits for a connect instead.
     pub heals_per_hour: usize,
     /// How much a session sends.
@@ -301,6 +303,7 @@ impl Registry {
             limits: self.options.limits,
             pairing_life: self.options.pairing_life,
             take_over: self.options.take_over,
+            hibernate_after: self.options.hibernate_after,
             heals_per_hour: self.options.heals_per_hour,
             memory_mb: self.options.session_memory_mb,
             sends: self.options.sends,

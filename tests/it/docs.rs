@@ -69,6 +69,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         idempotency,
         message_retention,
         limits,
+        hibernate_after,
         heals_per_hour,
         take_over,
         evidence_of_chats,
@@ -95,7 +96,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
             "{connect_wait:?} {send_wait:?} {send_queue_max} {send_rate_per_minute:?} {send_dedup:?}"
         ),
         format!(
-            "{idempotency:?} {message_retention:?} {limits:?} {heals_per_hour} {take_over} {evidence_of_chats}"
+            "{idempotency:?} {message_retention:?} {limits:?} {hibernate_after:?} {heals_per_hour} {take_over} {evidence_of_chats}"
         ),
         format!("{log_format:?} {log_filter}"),
     ]

@@ -18,6 +18,7 @@ mod docs;
 mod doctor;
 mod dom;
 mod faults;
+mod hibernation;
 mod keys;
 mod ledger;
 mod lifecycle;

@@ -29,6 +29,8 @@ pub(in crate::http) struct Status {
     /// The session that serves this `cliente_id`; another one in `single` mode.
     session: String,
     since: Moment,
+    /// Its Chrome is closed until something is to be sent, or is starting for that. It is READY all the same.
+    hibernating: bool,
     /// Stable, for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "QR_TIMEOUT")]
@@ -187,6 +189,7 @@ impl Status {
             cliente_id,
             session: session.to_string(),
             since: Moment(snapshot.since),
+            hibernating: snapshot.state == SessionState::Hibernating,
             reason,
             detail,
             phase: snapshot.phase.map(|phase| UnderWay {
@@ -290,7 +293,7 @@ pub(in crate::http) struct Sessions {
     pub(in crate::http) details: Vec<Status>,
 }
 
-/// Whether a session can send.
+/// Whether a session counts as READY: it can send, if need be after it has woken.
 pub(in crate::http) const fn is_ready(state: &SessionState) -> bool {
-    matches!(state, SessionState::Ready)
+    state.takes_sends()
 }

@@ -46,10 +46,22 @@ fn a_disconnected_status_says_why_and_has_no_empty_fields() {
         .unwrap(),
         json!({
             "connected": false, "state": "DISCONNECTED", "status": "DISCONNECTED", "cliente_id": "51", "session": "51",
-            "since": "1970-01-01T00:00:00.000Z", "reason": "QR_TIMEOUT", "detail": "nobody scanned",
+            "since": "1970-01-01T00:00:00.000Z", "hibernating": false, "reason": "QR_TIMEOUT", "detail": "nobody scanned",
             "adapter": {"serving": null, "since": null, "missing": []}, "reloads": 0, "restarts": 0,
         })
     );
+}
+
+#[test]
+fn a_session_that_hibernates_is_ready_for_whoever_asks() {
+    let asleep = snapshot(SessionState::Hibernating);
+    let status = Status::of(target(51), asleep, Traffic::default(), CodeLives::WHATSAPP);
+    let status = serde_json::to_value(status.unwrap()).unwrap();
+    assert_eq!(
+        (&status["state"], &status["status"], &status["connected"]),
+        (&json!("READY"), &json!("READY"), &json!(true))
+    );
+    assert_eq!(status["hibernating"], true);
 }
 
 #[test]

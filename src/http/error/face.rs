@@ -107,7 +107,9 @@ impl ApiError {
             Self::Send(SendError::Cancelled) => Face::Of(Code::Cancelled),
             Self::Send(SendError::OtherAccount(_)) => Face::Of(Code::AccountChanged),
             Self::Send(SendError::KeyReused) => Face::Of(Code::IdempotencyKeyReused),
-            Self::Send(SendError::LedgerUnavailable(_)) => Face::Of(Code::LedgerUnavailable),
+            Self::Send(SendError::LedgerUnavailable(_)) | Self::Ledger(_) => {
+                Face::Of(Code::LedgerUnavailable)
+            }
             Self::Send(SendError::TurnNotCome { .. }) => Face::Of(Code::QueueTimeout),
             Self::Send(SendError::QueueFull { .. }) => Face::Of(Code::QueueFull),
             Self::ShuttingDown
@@ -139,6 +141,7 @@ impl ApiError {
             )
             | Self::Connect(ConnectError::Full(_))
             | Self::Disconnect(DisconnectError::LogoutUnconfirmed(_))
+            | Self::Ledger(_)
             | Self::Evidence(EvidenceError::Io(_))
             | Self::EvidenceUnreadable(_) => Loudness::Attention,
             Self::Connect(ConnectError::NotPaired(reason))

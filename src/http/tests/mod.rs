@@ -84,6 +84,7 @@ impl Api {
             max_concurrent_starts: one,
             limits: config.limits,
             pairing_life: Duration::from_secs(180),
+            hibernate_after: None,
             heals_per_hour: 10,
             session_memory_mb: None,
             take_over: true,
