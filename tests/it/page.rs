@@ -293,6 +293,28 @@ async fn by_keyboard_alone_a_phone_is_linked_by_its_number_disconnected_and_conn
 }
 
 #[tokio::test]
+async fn a_session_that_hibernates_says_so_and_sends_from_the_page_all_the_same() {
+    let service = Service::start(|env| {
+        env.insert("HIBERNATE_AFTER_SECONDS", "1".into());
+    })
+    .await;
+    service.secrets().remember_number(TO);
+    let account = service.link("51").await;
+    let visitor = Visitor::come().await;
+    let page = format!("{}/?cliente_id=51", service.url());
+    visitor.chrome.goto(&page).await;
+    let says = "document.querySelector('#detail').textContent.includes('Chrome is closed')";
+    visitor.chrome.until(says).await;
+    assert_eq!(visitor.text("#badge").await, "Connected");
+    visitor.fill("#send-to", TO).await;
+    visitor.fill("#send-text", "wake up").await;
+    visitor.chrome.click("#send button").await;
+    visitor.chrome.shows("#send[data-ack=read]").await;
+    assert_eq!(service.messages(&account).await, ["wake up"]);
+    service.stop();
+}
+
+#[tokio::test]
 async fn the_simulated_phone_names_the_session_of_each_code_and_scans_it_by_one_press() {
     let service = Service::start(|_| {}).await;
     for id in [51, 52] {

@@ -27,7 +27,7 @@ export function why(target, status) {
   if (status.reason) sayBecause(target, status.reason, status.detail);
   else {
     target.removeAttribute("lang");
-    say(target, t(`explain.${status.state}`));
+    say(target, t(`explain.${status.hibernating ? "asleep" : status.state}`));
   }
 }
 

@@ -41,6 +41,7 @@ const WORDS = {
     },
     explain: {
       READY: "Linked and ready to send.",
+      asleep: "Linked, and ready: its Chrome is closed until there is something to send.",
       QR_REQUIRED: "Not linked yet: scan the code with the phone.",
       INIT: "Chrome is starting and WhatsApp Web is loading.",
       AUTHENTICATED: "The phone is linked. The chats are being synced.",
@@ -178,6 +179,7 @@ const WORDS = {
     },
     explain: {
       READY: "Vinculada y lista para enviar.",
+      asleep: "Vinculada y lista: su Chrome está cerrado hasta que haya algo que enviar.",
       QR_REQUIRED: "Todavía sin vincular: escanea el código con el teléfono.",
       INIT: "Chrome se está iniciando y WhatsApp Web se está cargando.",
       AUTHENTICATED: "El teléfono está vinculado. Se sincronizan los chats.",
