@@ -26,6 +26,9 @@ use crate::support::{Service, answer, page::Chrome};
 const TO: &str = "+54 9 11 5825-4201";
 const TEXT: &str = "Hola desde la página 👋";
 
+/// The page has some twenty places to stop at.
+const MOST_TABS: usize = 40;
+
 /// Somebody's browser, and what it did: where it asked for something, and what it complained of.
 struct Visitor {
     chrome: Chrome,
@@ -101,6 +104,28 @@ impl Visitor {
         self.chrome
             .shows(&format!("#session[data-state={state}]"))
             .await;
+    }
+
+    async fn press(&self, key: &str) {
+        let page = self.chrome.page().find_element("html").await.unwrap();
+        page.press_key(key).await.unwrap();
+    }
+
+    /// Presses Tab until the focus is there.
+    async fn tabs_to(&self, selector: &str) {
+        self.chrome
+            .until(&format!(
+                "document.querySelector({selector:?})?.checkVisibility()"
+            ))
+            .await;
+        let is_there = format!("document.activeElement.matches({selector:?})");
+        for _ in 0..MOST_TABS {
+            self.press("Tab").await;
+            if self.chrome.value::<bool>(&is_there).await {
+                return;
+            }
+        }
+        panic!("Tab does not come to {selector}");
     }
 
     async fn text(&self, selector: &str) -> String {
@@ -229,6 +254,63 @@ async fn a_phone_is_linked_and_a_message_sent_from_the_page_alone() {
     visitor.sees("DISCONNECTED").await;
     assert_eq!(service.status("51").await["reason"], "LOGGED_OUT");
     visitor.assert_kept_to(&service, &[]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn by_keyboard_alone_a_phone_is_linked_by_its_number_disconnected_and_connected_again() {
+    let service = Service::start(|_| {}).await;
+    let number = "+54 9 11 5000-7777";
+    service.secrets().remember_number(number);
+    let visitor = Visitor::come().await;
+    visitor.chrome.goto(service.url()).await;
+    visitor.tabs_to("#add-id").await;
+    visitor.chrome.insert_text("51").await;
+    visitor.press("Enter").await;
+    visitor.tabs_to("#by-number summary").await;
+    visitor.press("Enter").await;
+    visitor.tabs_to("#pair-phone").await;
+    visitor.chrome.insert_text(number).await;
+    visitor.press("Enter").await;
+    visitor.chrome.shows("#pairing:not([hidden])").await;
+    visitor
+        .assert_accessible("the page with a code to type")
+        .await;
+    let code = visitor.text("#pairing-code").await;
+    service.secrets().remember_text(&code);
+    let typed = json!({ "number": number, "code": code });
+    assert_eq!(service.phone("/phone/pair", &typed).await.status, 200);
+    visitor.sees("READY").await;
+    assert_eq!(visitor.text("#account").await, "Account +5491150007777");
+    visitor.tabs_to("#disconnect").await;
+    visitor.press("Enter").await;
+    visitor.sees("DISCONNECTED").await;
+    visitor.tabs_to("#connect").await;
+    visitor.press("Enter").await;
+    visitor.sees("READY").await;
+    visitor.assert_kept_to(&service, &[]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_session_that_hibernates_says_so_and_sends_from_the_page_all_the_same() {
+    let service = Service::start(|env| {
+        env.insert("HIBERNATE_AFTER_SECONDS", "1".into());
+    })
+    .await;
+    service.secrets().remember_number(TO);
+    let account = service.link("51").await;
+    let visitor = Visitor::come().await;
+    let page = format!("{}/?cliente_id=51", service.url());
+    visitor.chrome.goto(&page).await;
+    let says = "document.querySelector('#detail').textContent.includes('Chrome is closed')";
+    visitor.chrome.until(says).await;
+    assert_eq!(visitor.text("#badge").await, "Connected");
+    visitor.fill("#send-to", TO).await;
+    visitor.fill("#send-text", "wake up").await;
+    visitor.chrome.click("#send button").await;
+    visitor.chrome.shows("#send[data-ack=read]").await;
+    assert_eq!(service.messages(&account).await, ["wake up"]);
     service.stop();
 }
 

@@ -66,9 +66,10 @@ pub(super) fn of(method: &str, path: &str, access: Access) -> Vec<Code> {
         ("GET", "/sessions/{id}/evidence" | "/sessions/{id}/evidence/screenshot.png") => {
             &[NAMED, &[NoEvidence, EvidenceUnavailable]]
         }
-        ("POST", "/sessions/{id}/link") => {
-            &[NAMED, &[PublicUrlUnknown, AlreadyLinked, TooManyLinks]]
-        }
+        ("POST", "/sessions/{id}/link") => &[
+            NAMED,
+            &[PublicUrlUnknown, AlreadyLinked, TooManyLinks, Capacity],
+        ],
         _ => &[],
     };
     let mut codes = own.concat();

@@ -27,7 +27,7 @@ export function why(target, status) {
   if (status.reason) sayBecause(target, status.reason, status.detail);
   else {
     target.removeAttribute("lang");
-    say(target, t(`explain.${status.state}`));
+    say(target, t(`explain.${status.hibernating ? "asleep" : status.state}`));
   }
 }
 
@@ -105,7 +105,7 @@ function fill(card, status) {
   say(card.account, status.account ? number(status.account) : "");
   why(card.why, status);
   const facts = [
-    status.adapter.serving,
+    status.adapter.serving && t("adapter", status.adapter.serving),
     status.memory_mb && t("megabytes", status.memory_mb),
     status.restarts > 0 && t("restarts", status.restarts),
     status.sends?.open > 0 && t("queue", status.sends.open),

@@ -123,7 +123,7 @@ const phone = (() => {
   /** One page's code. It stays while its codes rotate, so that what is typed is not lost. */
   function codeCard(page) {
     const trouble = el('p', { class: 'trouble', role: 'alert', id: 'code-trouble-' + page });
-    const number = el('input', { 'aria-label': 'Number to link (empty: any free one)', placeholder: 'any free number', inputmode: 'tel', autocomplete: 'off', 'aria-describedby': trouble.id });
+    const number = el('input', { placeholder: 'any free number', inputmode: 'tel', autocomplete: 'off', 'aria-describedby': trouble.id });
     const frame = el('div', { class: 'frame' });
     const name = el('code', {});
     const life = el('span', {});
@@ -131,10 +131,10 @@ const phone = (() => {
     let text;
     let ends = 0;
     const whose = el('strong', {});
-    const line = el('div', { class: 'line' }, el('span', {}, whose, ': code ', name), life);
+    const line = el('div', { class: 'line' }, el('span', {}, whose, ' ', name), life);
     const form = el('form', {
       onsubmit(event) { event.preventDefault(); attempt(trouble, () => scan(text, number.value), { number }); },
-    }, button, number);
+    }, button, el('label', {}, 'Number to link, if it matters', number));
     const card = el('div', { class: 'card', role: 'group' });
     const out = el('p', { class: 'empty' });
     let owner;
@@ -152,7 +152,7 @@ const phone = (() => {
       card,
       tick() {
         const left = Math.ceil((ends - Date.now()) / 1000);
-        life.textContent = left > 0 ? 'valid for ' + left + ' s' : 'expired';
+        life.textContent = left > 0 ? left + ' s left' : 'expired';
       },
       update(code) {
         ends = Date.now() + (code.expires_in_ms || 0);

@@ -6,11 +6,11 @@ use chromiumoxide::{cdp::browser_protocol::page::CaptureScreenshotFormat, page::
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use serde_json::json;
 
-use super::{TEXT, TO, Visitor, shown_code};
+use super::{TO, Visitor, shown_code};
 use crate::support::Service;
 
 /// What a repository should carry of one picture.
-const LARGEST: usize = 100_000;
+const LARGEST: usize = 150_000;
 
 async fn take(visitor: &Visitor, name: &str) {
     // Without a caret that blinks, and without the mark of what was pressed last.
@@ -57,13 +57,33 @@ async fn pictures_for_the_documentation() {
     service.link("52").await;
     let code = shown_code(&visitor, &service, "51").await;
     take(&visitor, "qr.png").await;
+    visitor
+        .chrome
+        .goto(&format!("{}/phone", service.sandbox()))
+        .await;
+    visitor
+        .chrome
+        .shows("#codes [aria-label='Session 51'] canvas")
+        .await;
+    take(&visitor, "phone.png").await;
+    visitor
+        .chrome
+        .goto(&format!("{}/?cliente_id=51", service.url()))
+        .await;
+    visitor.sees("QR_REQUIRED").await;
 
     service.scan(&code).await;
     visitor.sees("READY").await;
     visitor.fill("#send-to", TO).await;
-    visitor.fill("#send-text", TEXT).await;
+    // Whatever fonts are there have these letters.
+    visitor.fill("#send-text", "Hola desde la página").await;
     visitor.chrome.click("#send button").await;
-    visitor.chrome.shows("#send[data-ack=delivered]").await;
+    visitor.chrome.shows("#send[data-ack=read]").await;
+    // Memory is measured every 15 s.
+    visitor
+        .chrome
+        .until("/Memory\\d+ MB/.test(document.querySelector('#facts').textContent)")
+        .await;
     take(&visitor, "connected.png").await;
 
     service.faults(json!({ "page": "update" })).await;
