@@ -238,7 +238,7 @@ impl<D: Driver> Actor<D> {
     /// One run, from asking for a Chrome to its end.
     async fn run_once(&mut self, starting: Starting) -> Next {
         let (facts_tx, facts) = mpsc::channel(FACT_CAPACITY);
-        let (end, closed) = match self.opening(facts_tx, starting).await {
+        let (mut end, closed) = match self.opening(facts_tx, starting).await {
             Err(NotOpened { end, chrome_output }) => {
                 if end.reason.leaves_evidence() {
                     let known = Evidence {
@@ -281,7 +281,7 @@ impl<D: Driver> Actor<D> {
                 (end, closed)
             }
         };
-        if self.begins_anew(&end).await {
+        if self.begins_anew(&mut end).await {
             return Next::StartAgain;
         }
         self.finish(end, closed).await;
@@ -289,14 +289,14 @@ impl<D: Driver> Actor<D> {
     }
 
     /// Whether the run ended because of the profile, and another one took its place: then nobody need hear of the end.
-    async fn begins_anew(&mut self, end: &End) -> bool {
+    async fn begins_anew(&mut self, end: &mut End) -> bool {
         let is_wanted = end.asked.is_empty() && self.postponed.is_empty();
         if !is_wanted || self.options.stop.is_cancelled() {
             return false;
         }
         let is_starting = self.publisher.snapshot().phase.is_some();
         let safekeeping = &self.options.safekeeping;
-        let cure = safekeeping.cure(&end.reason, is_starting);
+        let cure = safekeeping.cure(&mut end.reason, is_starting);
         let cure = beside(&mut self.commands, &mut self.postponed, cure).await;
         // Whoever has asked for something meanwhile is heard first.
         if cure == Cure::None || !self.postponed.is_empty() {

@@ -283,6 +283,21 @@ async fn storage_that_cannot_be_used_makes_way_for_the_snapshot_and_then_for_an_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_profile_that_nothing_can_take_the_place_of_is_left_and_the_reason_says_so() {
+    let mut kept = Kept::closed().await;
+    fs::remove_dir_all(kept.stage.folder.path().join("snapshots")).unwrap();
+    // Where it would be set aside.
+    fs::write(kept.stage.folder.path().join("tokens/51.aside"), "").unwrap();
+    kept.session.handle.start();
+    let page = kept.session.opened().await;
+    say(&page, broken_storage()).await;
+    let reason = kept.session.reaches("ERROR").await.reason.unwrap();
+    assert_eq!(reason.code, ReasonCode::StorageError);
+    assert!(reason.detail.contains("left as it is"), "{}", reason.detail);
+    assert_eq!(kept.storage().as_deref(), Some("linked"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn storage_that_fails_while_the_session_runs_leaves_the_profile_where_it_is() {
     let mut kept = Kept::closed().await;
     kept.session.handle.start();
