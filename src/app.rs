@@ -32,6 +32,10 @@ use crate::{
 /// `kill_timeout` of the supervisor must be longer (`ecosystem.config.js`).
 pub const STOP_BUDGET: Duration = Duration::from_millis(9500);
 
+/// Closing the ledger takes milliseconds: a log of a few pages is synced and moved into the file proper. It is waited for even
+/// when nothing else is, but a disk that hangs must not keep the process.
+const LEDGER_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// After the last session has ended, answers are written within milliseconds.
 const REST_GRACE: Duration = Duration::from_secs(1);
 
@@ -212,6 +216,13 @@ impl App {
                 Err(_elapsed) => tracing::warn!("not everything had ended after {} s; the rest is dropped", STOP_BUDGET.as_secs()),
             },
             () = stop_asked() => tracing::warn!("told to stop a second time: the rest is dropped"),
+        }
+        // Closed already, unless the stop was cut short.
+        if timeout(LEDGER_TIMEOUT, registry.close_ledger())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the ledger could not be closed: the disk does not answer");
         }
         ended_early.unwrap_or(Ok(()))
     }
