@@ -424,6 +424,7 @@ async fn beside<T>(
                 Command::Page(command) => command.refuse(SendError::NotReady {
                     state: SessionState::Disconnected.name(),
                     reason: None,
+                    retry_at: None,
                 }),
                 Command::Life(command) => postponed.push_back(command),
             },

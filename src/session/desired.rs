@@ -115,6 +115,7 @@ impl Desired {
             | ReasonCode::MemoryExceeded
             | ReasonCode::KeepsFailing
             | ReasonCode::ShuttingDown
+            | ReasonCode::NotConnected
             | ReasonCode::Internal => {}
         }
     }
