@@ -79,6 +79,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         cors_origins,
         log_format,
         log_filter,
+        slips: _,
     } = config;
     vec![
         format!("{port} {host} {allow_without_key} {trusted_proxies} {cors_origins:?}"),
