@@ -47,6 +47,6 @@ pub use profile::delete_profile;
 pub use program::{ChromeKind, ChromeProgram, ChromeVersion, ensure_there_is_one, find_chrome};
 pub use snapshot::{
     Export, ExportTo, HeldProfile, InvalidPassphrase, Manifest, Origin, Passphrase,
-    ProfileSnapshots, SnapshotError, SnapshotRoot, Taken,
+    ProfileSnapshots, SnapshotError, SnapshotRoot, Taken, restored_at,
 };
 pub use trial::{Drawn, Footprint, Visit};

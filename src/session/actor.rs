@@ -14,6 +14,7 @@
 //! Chrome (a state that says so is published only after Chrome is gone).
 
 mod again;
+mod logged_out;
 mod opening;
 
 use std::{collections::VecDeque, num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
@@ -377,6 +378,9 @@ impl<D: Driver> Actor<D> {
             && let Err(why) = self.options.evidence.delete().await
         {
             tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
+        }
+        if end.unlinked {
+            self.settle_sends().await;
         }
         let logged_out = end.unlinked;
         let (event, reason, retry) = self.outlook(end.reason);

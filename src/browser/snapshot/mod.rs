@@ -13,6 +13,7 @@
 mod archive;
 mod contents;
 mod exchange;
+mod restored;
 mod sealed;
 mod store;
 mod transfer;
@@ -26,6 +27,7 @@ use std::{
 
 pub use archive::{Manifest, Origin};
 use jiff::{SignedDuration, Timestamp};
+pub use restored::restored_at;
 pub use sealed::{InvalidPassphrase, Passphrase};
 use tokio::{sync::Semaphore, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -281,6 +283,15 @@ impl ProfileSnapshots {
         .await
     }
 
+    /// Removes the snapshots that `are` of no more use; one that cannot be read stays.
+    pub async fn forget(
+        &self,
+        are: impl Fn(&Manifest) -> bool + Send + 'static,
+    ) -> Result<(), SnapshotError> {
+        let store = self.store.clone();
+        self.off_the_runtime(move || store.forget(are)).await
+    }
+
     /// Removes all snapshots, for an account that is not linked any more.
     pub async fn delete(&self) -> Result<(), SnapshotError> {
         let store = self.store.clone();
@@ -337,6 +348,8 @@ fn put_in_place<R: Read + Seek>(
         match (step, chosen.take_if(|_| step == Step::Unpack)) {
             (Step::Unpack, Some(chosen)) => {
                 chosen.unpack(&places.unpacking)?;
+                restored::note(&places.unpacking, Timestamp::now())
+                    .map_err(|source| SnapshotError::io("writing to", &places.unpacking, source))?;
             }
             (step, _) => perform(&places, step)?,
         }

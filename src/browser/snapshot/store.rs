@@ -114,6 +114,17 @@ impl Store {
         Ok(None)
     }
 
+    /// Removes those that `are` of no more use.
+    pub(super) fn forget(&self, are: impl Fn(&Manifest) -> bool) -> Result<(), SnapshotError> {
+        for path in self.all()? {
+            if archive::manifest(&path).is_ok_and(|manifest| are(&manifest)) {
+                remove_file(&path)
+                    .map_err(|source| SnapshotError::io("deleting", &path, source))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes them all.
     pub(super) fn delete(&self) -> io::Result<()> {
         match fs::remove_dir_all(&self.folder) {

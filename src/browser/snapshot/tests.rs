@@ -84,6 +84,9 @@ async fn a_profile_comes_back_as_it_was_without_its_caches_and_the_lost_one_is_k
     let aside = home.set_aside();
     assert_eq!(aside.len(), 1);
     assert_eq!(fs::read_to_string(aside[0].join(LINK)).unwrap(), "garbage");
+    // And says since when it is there.
+    assert_eq!(restored_at(&aside[0]), None);
+    assert!(restored_at(&home.profile()).unwrap() > restored.unwrap().taken_at);
 }
 
 #[tokio::test]
@@ -225,7 +228,7 @@ async fn on_a_disk_on_which_no_page_can_store_anything_the_profile_stays() {
     let home = Home::new(1);
     home.take("1").await;
     home.write(LINK, "used further");
-    let disks: [(fn(&Path) -> io::Result<Disk>, bool); 5] = [
+    let disks: [(LookAt, bool); 5] = [
         (|_| Ok(disk(0, 10_000 * MB)), false),
         (|_| Ok(disk(99 * MB, 10_000 * MB)), false),
         (|_| Ok(disk(63 * MB, 1_000 * MB)), false),
@@ -252,6 +255,8 @@ async fn on_a_disk_on_which_no_page_can_store_anything_the_profile_stays() {
     }
     assert_eq!(home.set_aside().len(), 2);
 }
+
+type LookAt = fn(&Path) -> io::Result<Disk>;
 
 fn disk(free: u64, total: u64) -> Disk {
     Disk { free, total }
