@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use super::{healing::lose_chrome, *};
+use crate::ledger::SendState;
 
 const STORAGE: &str = "Default/IndexedDB/storage";
 
@@ -145,6 +146,30 @@ async fn a_link_that_is_lost_comes_back_from_the_snapshot_with_nobody_asking() {
     say(&page, ready()).await;
     let ready = kept.session.reaches("READY").await;
     assert_eq!(ready.reason, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_handed_over_before_a_snapshot_took_its_place_is_never_handed_over_again() {
+    let mut kept = Kept::closed().await;
+    let page = kept.ready().await;
+    let sent = kept.session.send("5491158254201");
+    let key = kept.session.handed_over().await.key;
+    lose_chrome(&page).await;
+    assert!(matches!(
+        sent.await.unwrap(),
+        Err(SendError::Unconfirmed { .. })
+    ));
+    kept.damage();
+    let page = kept.opened_anew().await;
+    say(&page, login(Some("a"))).await;
+    let page = kept.opened_anew().await;
+    assert_eq!(kept.storage().as_deref(), Some("linked"));
+    // The snapshot is from before the message: the page does not have it.
+    say(&page, ready()).await;
+    assert_eq!(kept.session.looked_up().await, key);
+    kept.stage.becomes(&key, SendState::Unknown).await;
+    kept.session.reaches("READY").await;
+    assert!(kept.session.calls.try_recv().is_err());
 }
 
 #[tokio::test(start_paused = true)]
