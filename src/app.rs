@@ -27,8 +27,8 @@ use crate::{
     config::Config,
     http,
     ledger::LedgerOptions,
-    sandbox::{Sandbox, SandboxConfig, SandboxError},
-    session::{Registry, RegistryOptions, SendLimits},
+    sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError},
+    session::{Changes, Registry, RegistryOptions, SendLimits, SessionState},
     whatsapp::{PageScripts, PageSettings},
 };
 
@@ -185,6 +185,7 @@ impl App {
         let sandbox_stop = CancellationToken::new();
         if let Some(sandbox) = sandbox {
             let sandbox_stop = sandbox_stop.clone();
+            tasks.spawn(name_pages(Arc::clone(&registry), sandbox.name_tags()));
             tasks.spawn(async move {
                 sandbox.run(sandbox_stop).await;
                 Ok(())
@@ -252,6 +253,20 @@ async fn asked_again(stop_asked: &mut impl AsyncFnMut()) {
     }
 }
 
+/// Tells the simulated phone which session is behind each code and account, until the service stops.
+async fn name_pages(registry: Arc<Registry>, tags: NameTags) -> io::Result<()> {
+    let mut changes = Changes::of(registry, None);
+    while let Some((id, snapshot)) = changes.next().await {
+        let code = if let SessionState::QrRequired { code, .. } = &snapshot.state {
+            code.as_ref().map(|code| code.text.as_str())
+        } else {
+            None
+        };
+        tags.set(id.as_str(), code, snapshot.account.as_deref());
+    }
+    Ok(())
+}
+
 /// Where Chrome on this machine reaches what listens on `addr`. Loopback is also what browsers trust without TLS.
 fn reachable(addr: SocketAddr) -> SocketAddr {
     match addr.ip() {
@@ -287,6 +302,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
         limits: config.limits,
         pairing_life: config.pairing_life(),
         take_over: config.take_over,
+        hibernate_after: config.hibernate_after,
         heals_per_hour: config.heals_per_hour,
         sends: SendLimits {
             queue_max: config.send_queue_max,

@@ -24,12 +24,14 @@ mod exposure;
 mod parse;
 mod read;
 mod sandbox;
+mod secret;
 
 pub use client::{ClientConfig, KeySource};
 use dotenv::Dotenv;
 use read::Settings;
 use sandbox::PAIRING_LIFE;
 pub use sandbox::{CodeLives, SandboxSettings};
+pub use secret::Secret;
 
 /// The settings the service runs with.
 #[derive(Clone)]
@@ -98,6 +100,8 @@ pub struct Config {
     /// `CODE_TIMEOUT_SECONDS` (60), `QR_TIMEOUT_SECONDS` (300), `SYNC_TIMEOUT_SECONDS` (300): how long each phase of a start
     /// may take before the session gives up.
     pub limits: StartLimits,
+    /// `HIBERNATE_AFTER_SECONDS` (0): a session that has had nothing to send for so long closes its Chrome until it has; 0: never.
+    pub hibernate_after: Option<Duration>,
     /// `HEALS_PER_HOUR` (10): how often a session that has failed is healed within an hour before it becomes `ERROR`; 0: never.
     pub heals_per_hour: usize,
     /// `TAKE_OVER` (true): take the account back when WhatsApp Web is opened elsewhere with the same profile.
@@ -105,7 +109,7 @@ pub struct Config {
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
     pub evidence_of_chats: bool,
     /// `API_KEY`: a key for everything. When it is set, or `API_KEYS_FILE` is there, every request but `/health`,
-    /// `/docs` and `/openapi.json` must carry a key.
+    /// `/docs`, `/openapi.json`, the page's own files and one-time links must carry a key.
     pub api_key: Option<Secret>,
     /// `API_KEYS_FILE` (`DATA_DIR`/keys.json): more keys, each with its own rights, as `session-manager key` writes them.
     pub api_keys_file: PathBuf,
@@ -113,6 +117,8 @@ pub struct Config {
     pub allow_without_key: bool,
     /// `TRUSTED_PROXIES` (0): how many proxies stand before the service, each of which adds to `X-Forwarded-For`.
     pub trusted_proxies: usize,
+    /// `PUBLIC_URL`: where people reach the service, when a proxy stands before it; by default what a request says (`Host`).
+    pub public_url: Option<String>,
     /// `CORS_ORIGINS` (*): the web pages that may call, separated by commas.
     pub cors_origins: CorsOrigins,
     /// `LOG_FORMAT` (text).
@@ -148,23 +154,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// A text that never shows itself.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text, to compare it or to show it to the service that asks for it, and nothing else.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
 }
 
 impl fmt::Debug for Config {
@@ -340,8 +329,7 @@ impl Config {
                 Some(DEFAULT_RATE_PER_MINUTE),
                 parse::rate,
             ),
-            send_dedup: Some(settings.parsed("SEND_DEDUP_SECONDS", Duration::ZERO, parse::seconds))
-                .filter(|within| !within.is_zero()),
+            send_dedup: settings.delay("SEND_DEDUP_SECONDS"),
             idempotency: settings.parsed(
                 "IDEMPOTENCY_HOURS",
                 Duration::from_secs(48 * 3600),
@@ -353,6 +341,7 @@ impl Config {
                 parse::hours,
             ),
             limits: settings.limits(),
+            hibernate_after: settings.delay("HIBERNATE_AFTER_SECONDS"),
             heals_per_hour: settings.parsed(
                 "HEALS_PER_HOUR",
                 DEFAULT_HEALS_PER_HOUR,
@@ -363,6 +352,7 @@ impl Config {
             api_key: settings.secret("API_KEY"),
             allow_without_key: settings.parsed("ALLOW_WITHOUT_KEY", false, parse::switch),
             trusted_proxies: settings.parsed("TRUSTED_PROXIES", 0, parse::proxies),
+            public_url: settings.parsed("PUBLIC_URL", None, |raw| parse::http_url(raw).map(Some)),
             cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, parse::cors_origins),
             log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, parse::log_format),
             log_filter: settings.parsed("RUST_LOG", "info".to_owned(), parse::log_filter),

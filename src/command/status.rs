@@ -62,6 +62,8 @@ struct Session {
     adapter: Adapter,
     chrome_pid: Option<u32>,
     retry_at: Option<Timestamp>,
+    #[serde(default)]
+    hibernating: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -184,6 +186,7 @@ fn table(sessions: &[Session], now: Timestamp) -> Vec<String> {
                 .reason
                 .clone()
                 .or_else(|| progress(session))
+                .or_else(|| session.hibernating.then(|| "hibernating".to_owned()))
                 .into_iter()
                 .chain(outlook(session, now))
                 .collect::<Vec<_>>()
@@ -217,7 +220,7 @@ fn one(session: &Session, now: Timestamp) -> Vec<String> {
         ("missing", missing),
         ("under way", progress(session)),
         ("failed in", session.failed_phase.clone()),
-        ("Chrome", session.chrome_pid.map(|pid| format!("pid {pid}"))),
+        ("Chrome", chrome(session)),
         ("reason", session.reason.clone()),
         ("", session.detail.clone()),
         ("next", outlook(session, now)),
@@ -227,6 +230,13 @@ fn one(session: &Session, now: Timestamp) -> Vec<String> {
         .filter_map(|(name, fact)| Some((name, fact?)));
     lines.extend(known.map(|(name, fact)| format!("  {name:<10}{fact}")));
     lines
+}
+
+/// Its process, or why there is none.
+fn chrome(session: &Session) -> Option<String> {
+    let hibernates = || "closed until something is to be sent".to_owned();
+    let process = session.chrome_pid.map(|pid| format!("pid {pid}"));
+    process.or_else(|| session.hibernating.then(hibernates))
 }
 
 /// How far a start has got.
@@ -327,6 +337,21 @@ mod tests {
                 "  next      starts again in 20 s",
             ]
         );
+    }
+
+    #[test]
+    fn a_session_that_hibernates_says_so() {
+        let asleep = Session {
+            chrome_pid: None,
+            hibernating: true,
+            ..sessions().remove(0)
+        };
+        let lines = one(&asleep, now());
+        assert_eq!(
+            lines.last().unwrap(),
+            "  Chrome    closed until something is to be sent"
+        );
+        assert!(table(&[asleep], now())[1].ends_with("modules  hibernating"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Knows no setting by itself but those of a start, which come as one.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, time::Duration};
 
 use super::{ConfigError, Secret, dotenv::Dotenv, parse};
 use crate::session::StartLimits;
@@ -66,6 +66,12 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
     /// Notes what is wrong with a setting that can be read.
     pub(super) fn complain(&mut self, name: &str, why: &str) {
         self.problems.push(format!("{name}: {why}"));
+    }
+
+    /// A time after which something is done; `None`, which is the default, when it is set to 0: never.
+    pub(super) fn delay(&mut self, name: &str) -> Option<Duration> {
+        let seconds = self.parsed(name, Duration::ZERO, parse::seconds);
+        Some(seconds).filter(|seconds| !seconds.is_zero())
     }
 
     pub(super) fn limits(&mut self) -> StartLimits {

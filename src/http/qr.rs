@@ -187,14 +187,15 @@ fn why_none(snapshot: &Snapshot) -> String {
             "WhatsApp Web is about to show a code: ask again in a moment"
         }
         SessionState::Authenticated => "already linked: the chats are syncing, no code is needed",
-        SessionState::Ready => "already linked: no code is needed",
+        SessionState::Ready | SessionState::Hibernating => "already linked: no code is needed",
         SessionState::Disconnected => "the session is not running: POST /connect first",
         SessionState::Error => "the session has failed: POST /connect tries again",
     }
     .to_owned()
 }
 
-fn expires_in(code: &QrCode, attempts: u32, lives: CodeLives, now: Timestamp) -> i64 {
+/// How long a code can be scanned still, in seconds.
+pub(super) fn expires_in(code: &QrCode, attempts: u32, lives: CodeLives, now: Timestamp) -> i64 {
     let is_first = attempts % BATCH == 1;
     let life = if is_first { lives.first } else { lives.next };
     let left = life.as_secs_f64() - now.duration_since(code.shown_at).as_secs_f64();
@@ -271,6 +272,7 @@ mod tests {
             },
             SessionState::Authenticated,
             SessionState::Ready,
+            SessionState::Hibernating,
             SessionState::Disconnected,
             SessionState::Error,
         ];

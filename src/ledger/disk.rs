@@ -199,8 +199,10 @@ impl Disk {
             }
             self.has_recovered = true;
         }
-        self.tally
-            .begin(store.transact(Commit::Written, sends::all_open)?);
+        let (open, last) = store.transact(Commit::Written, |file| {
+            Ok((sends::all_open(file)?, sends::last_of_each(file)?))
+        })?;
+        self.tally.begin(open, &last);
         Ok(store)
     }
 }

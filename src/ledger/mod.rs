@@ -36,7 +36,7 @@ use keeper::Request;
 pub use record::{Failure, Record, SendState};
 pub use request::{Fingerprint, Idempotency, NewSend, Query};
 pub use step::{Handing, Step};
-pub use tally::{Backlog, Ending, Tally};
+pub use tally::{Backlog, Ending, LastSend, Tally, Traffic};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests that may wait for the disk. A write takes a millisecond or two and many share one; more than this means

@@ -28,7 +28,7 @@ use super::{
     journal::{Incoming, Message, Record},
     number::Number,
     wire::ToPage,
-    world::{Connection, ConnectionId, Stage, World},
+    world::{Connection, ConnectionId, Named, Stage, World},
 };
 
 /// A page that lets this many frames pile up is stuck; its connection is dropped, and what it
@@ -95,6 +95,14 @@ impl Server {
         let outcome = act(&mut self.lock());
         self.revision.send_modify(|revision| *revision += 1);
         outcome
+    }
+
+    /// What the owner of a page calls it, for the person at the phone. Nothing else comes of it.
+    pub(super) fn name(&self, name: &str, named: Named) {
+        let is_told = self.read(|world| world.names.get(name) == Some(&named));
+        if !is_told {
+            self.change(|world| world.names.insert(name.to_owned(), named));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, World> {

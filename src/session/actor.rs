@@ -3,6 +3,8 @@
 //! ```text
 //!  idle ──Connect──▶ opening ──Chrome up──▶ serving ──end──▶ closing ──▶ idle
 //!                       └────────── failed, called off ───────▲
+//!                       ▲                           closing ──▶ asleep (nothing to send for long)
+//!                       └──────────── something came ────────────┘
 //! ```
 //!
 //! One function per phase; a phase ends with an [`End`], which says why. Responsible for *when* things happen: deadlines,
@@ -14,11 +16,13 @@
 //! Chrome (a state that says so is published only after Chrome is gone).
 
 mod again;
+mod asleep;
 mod logged_out;
 mod opening;
 
 use std::{collections::VecDeque, num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
 
+use asleep::taking_in;
 use opening::NotOpened;
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -29,9 +33,10 @@ use tracing::Instrument;
 
 use super::{
     ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase,
-    Reason, ReasonCode, Recipient, SendError, SendLimits, SessionHandle, SessionState, StartLimits,
+    ReasonCode, Recipient, SendError, SendLimits, SessionHandle, SessionState, StartLimits,
+    arrivals::Arrivals,
     budget::Budget,
-    capacity::{Admitted, Capacity, Starting},
+    capacity::{Admitted, Capacity, Full, Starting},
     desired::DesiredFile,
     end::End,
     handle::{COMMAND_CAPACITY, Command, LifeCommand, Origin, answer},
@@ -71,6 +76,8 @@ pub(super) struct ActorOptions<D: Driver> {
     pub(super) pairing_life: Duration,
     /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
     pub(super) take_over: bool,
+    /// How long it may have nothing to send before it sleeps.
+    pub(super) hibernate_after: Option<Duration>,
     /// How often a session is healed within an hour.
     pub(super) heals_per_hour: usize,
     /// How much memory its Chrome may take.
@@ -94,6 +101,8 @@ pub(super) struct Actor<D: Driver> {
     numbers: Numbers,
     healing: Healing,
     budget: Budget,
+    /// What has come while it slept.
+    arrivals: Arrivals,
     /// The start that it gives itself, when it is not asked for one before.
     retry: Option<Retry>,
 }
@@ -114,6 +123,7 @@ impl<D: Driver> Actor<D> {
         let actor = Self {
             healing: Healing::new(options.heals_per_hour, was_ready),
             budget: Budget::new(options.memory_mb),
+            arrivals: Arrivals::new(options.ledger.clone(), options.sends),
             retry: None,
             options,
             commands,
@@ -225,13 +235,18 @@ impl<D: Driver> Actor<D> {
 
     /// Runs until there is nothing more to begin at once.
     async fn run_through(&mut self, mut starting: Starting) {
-        while self.run_once(starting).await == Next::StartAgain {
-            starting = match self.options.capacity.start_again() {
-                Ok(starting) => starting,
-                Err(full) => {
-                    let why = Reason::new(ReasonCode::ChromeFailed, full.to_string());
-                    return self.finish(End::of(why), Closed::AlreadyGone).await;
+        loop {
+            let next = match self.run_once(starting).await {
+                Next::Idle => return,
+                Next::StartAgain => {
+                    let why = |full: Full| End::because(ReasonCode::ChromeFailed, full.to_string());
+                    self.options.capacity.start_again().map_err(why)
                 }
+                Next::Sleep => self.asleep().await,
+            };
+            starting = match next {
+                Ok(starting) => starting,
+                Err(end) => return self.finish(end, Closed::AlreadyGone).await,
             };
         }
     }
@@ -257,6 +272,7 @@ impl<D: Driver> Actor<D> {
                 });
                 let phone = self.phone.take();
                 let link = LinkNote::of(&self.options.profile).await;
+                self.arrivals.settle().await;
                 let end = Serving::new(
                     &driver,
                     &self.options,
@@ -265,6 +281,7 @@ impl<D: Driver> Actor<D> {
                         numbers: &mut self.numbers,
                         healing: &mut self.healing,
                         budget: &mut self.budget,
+                        arrivals: &mut self.arrivals,
                     },
                     turn,
                     phone,
@@ -273,15 +290,13 @@ impl<D: Driver> Actor<D> {
                 .run(&mut self.commands, facts)
                 .await;
                 tracing::info!("closing Chrome: {}", end.reason.code.as_str());
-                if end.reason.is_failure() {
-                    // A Chrome that hangs takes seconds to close, and cannot send meanwhile.
-                    self.publisher
-                        .apply(&Event::Unready, Some(end.reason.clone()));
-                }
                 let closed = self.closing(driver, &end).await;
                 (end, closed)
             }
         };
+        if end.reason.code == ReasonCode::Hibernating {
+            return Next::Sleep;
+        }
         if self.begins_anew(&mut end).await {
             return Next::StartAgain;
         }
@@ -335,6 +350,11 @@ impl<D: Driver> Actor<D> {
             safekeeping.after_close(&before, end, closed).await;
             closed
         };
+        if end.reason.code == ReasonCode::Hibernating {
+            let account = before.account.clone();
+            let (commands, postponed) = (&mut self.commands, &mut self.postponed);
+            return taking_in(commands, postponed, &mut self.arrivals, account, close).await;
+        }
         beside(&mut self.commands, &mut self.postponed, close).await
     }
 
@@ -380,15 +400,15 @@ impl<D: Driver> Actor<D> {
             tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
         }
         if end.unlinked {
-            self.settle_sends().await;
+            logged_out::settle_sends(&self.options.ledger, &self.options.id).await;
         }
-        let logged_out = end.unlinked;
+        let is_logged_out = end.unlinked;
         let (event, reason, retry) = self.outlook(end.reason);
         self.publisher.apply(&event, Some(reason));
         self.forget_the_page();
         for asked in end.asked {
             let outcome = match closed {
-                _ if logged_out => DisconnectOutcome::LoggedOut,
+                _ if is_logged_out => DisconnectOutcome::LoggedOut,
                 Closed::Asked | Closed::AlreadyGone => DisconnectOutcome::Disconnected,
                 Closed::Terminated | Closed::Killed | Closed::StillThere => {
                     DisconnectOutcome::DisconnectedWithErrors
@@ -396,6 +416,12 @@ impl<D: Driver> Actor<D> {
             };
             answer(asked, Ok(outcome));
         }
+        let why = if self.options.stop.is_cancelled() {
+            SendError::ShuttingDown
+        } else {
+            self.publisher.not_ready()
+        };
+        self.arrivals.refuse(&why).await;
         if let Some(retry) = retry {
             self.wait_for(retry);
         }
@@ -403,10 +429,18 @@ impl<D: Driver> Actor<D> {
 
     /// There is no page any more, and nothing of it is true.
     fn forget_the_page(&self) {
+        self.forget_chrome();
+        self.publisher.amend(|snapshot| {
+            snapshot.account = None;
+            true
+        });
+    }
+
+    /// There is no page for now.
+    fn forget_chrome(&self) {
         self.publisher.amend(|snapshot| {
             snapshot.chrome_pid = None;
             snapshot.memory = None;
-            snapshot.account = None;
             snapshot.sync_percent = None;
             snapshot.adapter = super::AdapterReport::default();
             true
@@ -449,6 +483,7 @@ async fn until(then: Option<Instant>) {
 enum Next {
     Idle,
     StartAgain,
+    Sleep,
 }
 
 /// Evidence that could not be kept is missed by nobody but who looks for it.

@@ -114,6 +114,7 @@ impl Desired {
             | ReasonCode::ProfileUnusable
             | ReasonCode::MemoryExceeded
             | ReasonCode::KeepsFailing
+            | ReasonCode::Hibernating
             | ReasonCode::ShuttingDown
             | ReasonCode::NotConnected
             | ReasonCode::Internal => {}
@@ -125,7 +126,7 @@ impl Desired {
         match state {
             // Late news of a run that is over.
             _ if !self.up => {}
-            SessionState::Ready => {
+            SessionState::Ready | SessionState::Hibernating => {
                 self.was_ready = true;
                 self.account = account.map(str::to_owned).or(self.account.take());
             }

@@ -44,6 +44,14 @@ impl End {
         )
     }
 
+    /// Nobody needs its Chrome for now.
+    pub(super) fn hibernation() -> Self {
+        Self::because(
+            ReasonCode::Hibernating,
+            "nothing was to be sent; a send starts Chrome again",
+        )
+    }
+
     pub(super) fn stopping() -> Self {
         Self::because(ReasonCode::ShuttingDown, "the service is stopping")
     }

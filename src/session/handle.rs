@@ -267,6 +267,8 @@ impl SessionHandle {
             }
             // The caller's next step is to show the code, so one that comes in a moment is waited for.
             SessionState::QrRequired { ref code, .. } => wait != WaitFor::Ready && code.is_some(),
+            // It has been asked to wake, and takes sends meanwhile.
+            SessionState::Hibernating => wait != WaitFor::Ready,
             SessionState::Ready | SessionState::Disconnected | SessionState::Error => true,
         };
         let mut snapshots = self.snapshots.clone();

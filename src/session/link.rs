@@ -153,7 +153,9 @@ fn after(
                 },
             })
         }
-        (_, S::Init | S::QrRequired { .. } | S::Disconnected | S::Error, link) => link.cloned(),
+        (_, S::Init | S::QrRequired { .. } | S::Hibernating | S::Disconnected | S::Error, link) => {
+            link.cloned()
+        }
     }
 }
 
@@ -202,7 +204,8 @@ impl LinkNote {
         standing: &Standing,
         is_removed: bool,
     ) -> Login {
-        let should_be_linked = matches!(state, SessionState::Init) && !is_removed;
+        let is_starting = matches!(state, SessionState::Init | SessionState::Hibernating);
+        let should_be_linked = is_starting && !is_removed;
         match &self.link {
             Some(link) if should_be_linked && standing.login && !standing.linked => {
                 match (link.rescue, &standing.code) {

@@ -14,9 +14,11 @@
 pub mod state;
 
 mod actor;
+mod arrivals;
 mod budget;
 mod calls;
 mod capacity;
+mod changes;
 mod code;
 mod desired;
 mod doubt;
@@ -40,6 +42,7 @@ mod reading;
 mod reason;
 mod recovery;
 mod registry;
+mod rest;
 mod restore;
 mod safekeeping;
 mod sending;
@@ -50,6 +53,7 @@ mod timers;
 mod transfer;
 
 pub use capacity::Full;
+pub use changes::Changes;
 pub use code::{PairingCode, QrCode};
 pub use error::{ConnectError, DisconnectError, SendError};
 pub use evidence::{Evidence, EvidenceError, EvidenceFolder};

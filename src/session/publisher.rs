@@ -41,6 +41,9 @@ impl Publisher {
             if next.name() != snapshot.state.name() {
                 snapshot.since = Timestamp::now();
                 snapshot.reason = reason;
+                if next == SessionState::Authenticated {
+                    snapshot.linked_at = Some(snapshot.since);
+                }
                 let why = snapshot.reason.as_ref().map(|reason| reason.code.as_str());
                 let detail = snapshot
                     .reason

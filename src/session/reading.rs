@@ -97,10 +97,14 @@ impl<'a> Reading<'a> {
     /// The page asks for a scan.
     fn on_login(&mut self) {
         let state = self.publisher.state();
-        if matches!(state, SessionState::Authenticated | SessionState::Ready) {
-            let reason = self.removed_because.take();
-            self.publisher
-                .apply(&Event::Unlinked, Some(unlinked(reason.as_deref())));
+        if matches!(
+            state,
+            SessionState::Authenticated | SessionState::Ready | SessionState::Hibernating
+        ) {
+            let removed_because = self.removed_because.take();
+            let why = self.why_login.take();
+            let why = why.unwrap_or_else(|| unlinked(removed_because.as_deref()));
+            self.publisher.apply(&Event::Unlinked, Some(why));
         }
         let event = match &self.standing.code {
             Some(text) => Event::CodeShown(QrCode {

@@ -86,6 +86,8 @@ pub enum ReasonCode {
     MemoryExceeded,
     /// It has been healed again and again, and has failed again.
     KeepsFailing,
+    /// Nothing was to be sent for long, and its Chrome was closed until something is. Shown nowhere but in the log.
+    Hibernating,
     /// The service is stopping.
     ShuttingDown,
     /// Something that should not happen did; the log has it.
@@ -138,6 +140,7 @@ impl ReasonCode {
             Self::ProfileUnusable => "PROFILE_UNUSABLE",
             Self::MemoryExceeded => "MEMORY_EXCEEDED",
             Self::KeepsFailing => "KEEPS_FAILING",
+            Self::Hibernating => "HIBERNATING",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::Internal => "INTERNAL",
         }
@@ -166,6 +169,7 @@ impl Reason {
             ReasonCode::DisconnectRequested
                 | ReasonCode::NotConnected
                 | ReasonCode::LoggedOut
+                | ReasonCode::Hibernating
                 | ReasonCode::ShuttingDown
         )
     }

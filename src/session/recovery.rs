@@ -91,6 +91,11 @@ impl Recovery {
         !self.open.is_empty()
     }
 
+    /// Whether anything is, or will be asked about again.
+    pub(super) fn is_settled(&self) -> bool {
+        self.open.is_empty() && self.again_at.is_none() && !self.is_again
+    }
+
     /// Takes the ledger's word for what is open.
     pub(super) fn begin(
         &mut self,

@@ -11,9 +11,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 use tokio_util::{
-    sync::{CancellationToken, DropGuard},
+    sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned},
     task::TaskTracker,
 };
 
@@ -72,6 +75,8 @@ pub struct RegistryOptions {
     pub pairing_life: Duration,
     /// Whether an account is taken back when WhatsApp Web is opened elsewhere.
     pub take_over: bool,
+    /// How long a session may have nothing to send before it closes its Chrome; `None`: for ever.
+    pub hibernate_after: Option<Duration>,
     /// How often a session is healed within an hour; 0: it waits for a connect instead.
     pub heals_per_hour: usize,
     /// How much a session sends.
@@ -87,6 +92,8 @@ pub struct RegistryOptions {
 pub struct Registry {
     options: RegistryOptions,
     sessions: Mutex<BTreeMap<ClienteId, SessionHandle>>,
+    /// Grows whenever there is another handle among them.
+    known: watch::Sender<u64>,
     /// What an earlier service has left word of.
     remembered: BTreeMap<ClienteId, Desired>,
     capacity: Arc<Capacity>,
@@ -128,6 +135,7 @@ impl Registry {
             )),
             starts: Arc::new(Semaphore::new(options.max_concurrent_starts.get())),
             sessions: Mutex::default(),
+            known: watch::Sender::new(0),
             remembered: desired::read_all(&options.sessions_dir),
             options,
             tasks: TaskTracker::new(),
@@ -157,9 +165,10 @@ impl Registry {
 
     fn know(&self, id: &ClienteId) {
         let mut sessions = self.lock();
-        sessions
-            .entry(id.clone())
-            .or_insert_with(|| self.start_actor(id));
+        sessions.entry(id.clone()).or_insert_with(|| {
+            self.known.send_modify(|count| *count += 1);
+            self.start_actor(id)
+        });
     }
 
     /// Begins what goes on beside requests: ends what a killed service has left running, then starts the sessions of
@@ -205,6 +214,7 @@ impl Registry {
         self.capacity.check()?;
         let session = self.start_actor(id);
         sessions.insert(id.clone(), session.clone());
+        self.known.send_modify(|count| *count += 1);
         Ok(session)
     }
 
@@ -215,6 +225,11 @@ impl Registry {
 
     pub(super) fn handles(&self) -> Vec<SessionHandle> {
         self.lock().values().cloned().collect()
+    }
+
+    /// Tells whenever another session is known, or one has begun anew.
+    pub(super) fn known(&self) -> watch::Receiver<u64> {
+        self.known.subscribe()
     }
 
     /// Every known session, in the order of their names.
@@ -228,6 +243,11 @@ impl Registry {
     /// Whether it has been told to shut down: nothing new is begun.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// Resolves when it is told to shut down.
+    pub fn stopping(&self) -> WaitForCancellationFutureOwned {
+        self.stop.clone().cancelled_owned()
     }
 
     /// Ends all sessions at once and waits until each Chrome is gone, for as long as there is time; then closes the ledger.
@@ -301,6 +321,7 @@ impl Registry {
             limits: self.options.limits,
             pairing_life: self.options.pairing_life,
             take_over: self.options.take_over,
+            hibernate_after: self.options.hibernate_after,
             heals_per_hour: self.options.heals_per_hour,
             memory_mb: self.options.session_memory_mb,
             sends: self.options.sends,

@@ -182,7 +182,7 @@ impl Safekeeping {
 fn is_worth_a_snapshot(before: &Snapshot, why: &End, closed: Closed) -> bool {
     let is_linked = matches!(
         before.state,
-        SessionState::Ready | SessionState::Authenticated
+        SessionState::Ready | SessionState::Hibernating | SessionState::Authenticated
     );
     // The phase of a start goes when the session is READY.
     let was_ready = is_linked && before.phase.is_none();

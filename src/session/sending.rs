@@ -32,7 +32,7 @@ use crate::{
 
 /// The ledger takes a note within microseconds unless the disk stands still. What is not noted by then is found out when
 /// the page is ready the next time.
-const NOTE_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const NOTE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What [`Sending`] does its work with.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl<'a, D: Driver> Sending<'a, D> {
     fn make_room(&mut self, new: &NewSend, deadline: Option<Instant>) -> Result<(), SendError> {
         let state = self.means.publisher.state();
         let can_wait = new.is_durable && state == SessionState::Authenticated;
-        if state != SessionState::Ready && !can_wait {
+        if !state.takes_sends() && !can_wait {
             return Err(self.means.publisher.not_ready());
         }
         self.outbox.reserve(&new.key, deadline, Instant::now())
@@ -163,6 +163,11 @@ impl<'a, D: Driver> Sending<'a, D> {
             SendAnswer::Checked(checked, to, reply)
         };
         self.calls.push(check.boxed());
+    }
+
+    /// A send that came, and was written down, before there was a page.
+    pub(super) fn enqueue(&mut self, record: &Record, deadline: Option<Instant>) {
+        self.outbox.enqueue(record, deadline);
     }
 
     /// A send has been taken back.
@@ -421,6 +426,14 @@ impl<'a, D: Driver> Sending<'a, D> {
     /// Whether a send is on its way into the ledger or into the page.
     pub(super) const fn is_under_way(&self) -> bool {
         self.outbox.is_under_way()
+    }
+
+    /// Whether there is nothing to send or to find out, and nothing that WhatsApp's server has not taken: no send is open.
+    pub(super) fn is_settled(&self) -> bool {
+        self.outbox.is_idle()
+            && self.calls.is_empty()
+            && self.doubt.is_settled()
+            && self.recovery.is_settled()
     }
 
     /// Whether there is nothing to send, and nothing that WhatsApp's server has not taken.

@@ -4,6 +4,7 @@
 //! means, [`Reading`] knows. Lives as long as one page; the actor opens before it and closes after it.
 
 mod mending;
+mod resting;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::{
     DisconnectError, DisconnectOutcome, Evidence, EvidenceError, EvidenceFolder, Phase, Reason,
     ReasonCode, Recipient, SessionState, StartLimits,
     actor::ActorOptions,
+    arrivals::Arrivals,
     budget::Budget,
     capacity::Turn,
     end::End,
@@ -28,6 +30,7 @@ use super::{
     pairing::{Pairing, Request},
     publisher::Publisher,
     reading::Reading,
+    rest::Rest,
     safekeeping,
     sending::{Means, Sending},
     state::Event,
@@ -61,6 +64,9 @@ pub(super) struct Serving<'a, D: Driver> {
     timers: Timers,
     healing: &'a mut Healing,
     budget: &'a mut Budget,
+    /// What has come before there was this page.
+    arrivals: &'a mut Arrivals,
+    rest: Rest,
     /// A ping is on its way.
     is_pinging: bool,
     /// How far the start had got when it was last told.
@@ -73,6 +79,7 @@ pub(super) struct Lasting<'a> {
     pub(super) numbers: &'a mut Numbers,
     pub(super) healing: &'a mut Healing,
     pub(super) budget: &'a mut Budget,
+    pub(super) arrivals: &'a mut Arrivals,
 }
 
 type LogoutReply = oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>;
@@ -103,6 +110,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             numbers,
             healing,
             budget,
+            arrivals,
         } = lasting;
         let means = Means {
             driver,
@@ -111,6 +119,12 @@ impl<'a, D: Driver> Serving<'a, D> {
             publisher,
             session: &options.id,
         };
+        let mut sending = Sending::new(means, options.sends);
+        for (record, deadline) in arrivals.take_sends() {
+            sending.enqueue(&record, deadline);
+        }
+        let mut timers = Timers::new(options.limits, options.take_over, Instant::now());
+        timers.wake_by(arrivals.wake_by());
         Self {
             driver,
             publisher,
@@ -119,15 +133,17 @@ impl<'a, D: Driver> Serving<'a, D> {
             evidence: &options.evidence,
             page: Reading::new(publisher),
             link,
-            sending: Sending::new(means, options.sends),
+            sending,
             pairing: Pairing::new(phone, options.pairing_life),
             lookers: Vec::new(),
             calls: FuturesUnordered::new(),
             logouts: Vec::new(),
             start: Some(start),
-            timers: Timers::new(options.limits, options.take_over, Instant::now()),
+            timers,
             healing,
             budget,
+            arrivals,
+            rest: Rest::new(options.hibernate_after),
             is_pinging: false,
             told: None,
         }
@@ -157,10 +173,14 @@ impl<'a, D: Driver> Serving<'a, D> {
                 Some(command) = commands.recv() => if let Some(end) = self.on_command(command) { break end },
                 () = sleep_until(wake_at) => if let Some(end) = self.on_time(Instant::now()) { break end },
             }
+            if let Some(end) = self.hear_held() {
+                break end;
+            }
             self.begin_pairing();
             self.sending.go_on();
             self.sending.write_notes().await;
             self.link.write().await;
+            self.rest(Instant::now());
         };
         self.wind_up(end, facts).await
     }
@@ -170,6 +190,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             self.timers.next(),
             self.sending.next_deadline(Instant::now()),
             self.pairing.next(),
+            self.sleeps_at(),
         ];
         deadlines
             .into_iter()
@@ -179,6 +200,9 @@ impl<'a, D: Driver> Serving<'a, D> {
     }
 
     fn on_time(&mut self, now: Instant) -> Option<End> {
+        if let Some(end) = self.fall_asleep(now) {
+            return Some(end);
+        }
         self.sending.on_time(now);
         if let Some(over) = self.pairing.expire(now) {
             self.publisher.apply(&over, None);
@@ -223,6 +247,7 @@ impl<'a, D: Driver> Serving<'a, D> {
                 let ping = async move { Answer::Pinged(driver.ping().await) };
                 self.calls.push(ping.boxed());
             }
+            Passed::Wake => self.wakes_late(now),
             Passed::Reconnect => {
                 self.publisher
                     .apply(&Event::Unready, Some(self.page.why_unready()));
@@ -301,10 +326,14 @@ impl<'a, D: Driver> Serving<'a, D> {
         self.link.follow(&before, &state, account, is_removed);
         self.sending
             .on_standing(self.page.standing(), self.link.since());
-        if state != SessionState::Ready {
+        if !state.takes_sends() {
             self.sending.refuse_waiting();
         }
-        if state != SessionState::Init {
+        if before == SessionState::Hibernating && state == SessionState::Ready {
+            tracing::info!("awake again");
+        }
+        let is_waking = state == SessionState::Hibernating && !self.page.standing().linked;
+        if state != SessionState::Init && !is_waking {
             self.start = None;
         }
         self.timers
@@ -318,13 +347,14 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     fn on_command(&mut self, command: Command) -> Option<End> {
         let state = self.publisher.state();
-        match command {
+        match self.hold_back(command)? {
             Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
+                self.rest.on_asked();
                 if let Some(phone) = phone.filter(|_| !self.page.standing().linked) {
                     self.pairing.want(phone);
                     self.publisher.explain_pairing(None);
                 }
-                answer(reply, Ok(state == SessionState::Ready));
+                answer(reply, Ok(state.takes_sends()));
             }
             Command::Life(LifeCommand::Disconnect {
                 logout: false,
@@ -460,6 +490,13 @@ impl<'a, D: Driver> Serving<'a, D> {
     /// Lets what has begun finish, and writes down what is known. When the page is still there, that is a hand-over on
     /// its way and acknowledgements that come within the half second that WhatsApp's server needs.
     async fn wind_up(mut self, mut end: End, mut facts: mpsc::Receiver<Fact>) -> End {
+        let stops_waking = self.publisher.state() == SessionState::Hibernating
+            && end.reason.code != ReasonCode::Hibernating;
+        if end.reason.is_failure() || stops_waking {
+            // A Chrome that hangs takes seconds to close, and cannot send meanwhile.
+            self.publisher
+                .apply(&Event::Unready, Some(end.reason.clone()));
+        }
         self.sending.refuse(&end.reason.detail);
         self.sending.write_notes().await;
         let page_is_there = matches!(

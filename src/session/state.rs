@@ -9,6 +9,7 @@
 //!    └─Ended──┴─Failed──── from any running state └───────Unlinked──────┴────────────────────┘
 //!
 //!  Restarted: from any running state back to INIT, when another profile has taken the place of a damaged one.
+//!  Slept: from READY to hibernation, which is READY too for whoever asks, and from which Ready leads back.
 //! ```
 //!
 //! Not responsible for *when* an event happens (the actor) nor for what the page looks like (`whatsapp`).
@@ -34,6 +35,8 @@ pub enum SessionState {
     Authenticated,
     /// Can send.
     Ready,
+    /// Was READY, and is for whoever sends: its Chrome is closed until something is to be sent, or is starting for that.
+    Hibernating,
     /// Not running.
     Disconnected,
     /// Not running, and waiting does not cure it.
@@ -61,6 +64,8 @@ pub enum Event {
     Ready,
     /// A send would not work any more; the page may recover by itself.
     Unready,
+    /// Nobody needs its Chrome for now: it is being closed.
+    Slept,
     /// The account was removed from this device; the page asks for a scan.
     Unlinked,
     /// The session ended in a way that a new start can cure.
@@ -79,11 +84,17 @@ impl SessionState {
         use SessionState as S;
         match (self, event) {
             (S::Disconnected | S::Error, Event::Started) => Some(S::Init),
-            (S::QrRequired { .. } | S::Authenticated | S::Ready, Event::Restarted) => Some(S::Init),
+            (
+                S::QrRequired { .. } | S::Authenticated | S::Ready | S::Hibernating,
+                Event::Restarted,
+            ) => Some(S::Init),
             // Whatever a page says after its session has ended is late news.
             (S::Disconnected | S::Error, _)
             | (S::Init, Event::Started | Event::Restarted)
-            | (S::QrRequired { .. } | S::Authenticated | S::Ready, Event::Started) => None,
+            | (
+                S::QrRequired { .. } | S::Authenticated | S::Ready | S::Hibernating,
+                Event::Started,
+            ) => None,
 
             (
                 S::QrRequired {
@@ -128,14 +139,21 @@ impl SessionState {
                 pairing: None,
             }),
             // A linked session leaves by `Unlinked`, which carries the reason.
-            (S::Authenticated | S::Ready, Event::CodeAwaited) => None,
+            (S::Authenticated | S::Ready | S::Hibernating, Event::CodeAwaited) => None,
 
             (S::Init | S::QrRequired { .. }, Event::Linked) => Some(S::Authenticated),
-            (S::Authenticated | S::Ready, Event::Linked) => None,
-            (S::Init | S::QrRequired { .. } | S::Authenticated, Event::Ready) => Some(S::Ready),
+            (S::Authenticated | S::Ready | S::Hibernating, Event::Linked) => None,
+            (S::Init | S::QrRequired { .. } | S::Authenticated | S::Hibernating, Event::Ready) => {
+                Some(S::Ready)
+            }
             (S::Ready, Event::Ready) => None,
-            (S::Ready, Event::Unready) => Some(S::Authenticated),
+            (S::Ready | S::Hibernating, Event::Unready) => Some(S::Authenticated),
             (S::Init | S::QrRequired { .. } | S::Authenticated, Event::Unready) => None,
+
+            (S::Ready, Event::Slept) => Some(S::Hibernating),
+            (S::Init | S::QrRequired { .. } | S::Authenticated | S::Hibernating, Event::Slept) => {
+                None
+            }
 
             (_, Event::Ended) => Some(S::Disconnected),
             (_, Event::Failed) => Some(S::Error),
@@ -148,7 +166,7 @@ impl SessionState {
             Self::Init => "INIT",
             Self::QrRequired { .. } => "QR_REQUIRED",
             Self::Authenticated => "AUTHENTICATED",
-            Self::Ready => "READY",
+            Self::Ready | Self::Hibernating => "READY",
             Self::Disconnected => "DISCONNECTED",
             Self::Error => "ERROR",
         }
@@ -164,7 +182,12 @@ impl SessionState {
         "ERROR",
     ];
 
-    /// Whether a Chrome runs for it, or is about to.
+    /// Whether a send is taken: it goes out now, or wakes the session and goes out then.
+    pub const fn takes_sends(&self) -> bool {
+        matches!(self, Self::Ready | Self::Hibernating)
+    }
+
+    /// Whether a Chrome runs for it, or is about to, or will as soon as it is needed.
     pub const fn is_running(&self) -> bool {
         !matches!(self, Self::Disconnected | Self::Error)
     }
@@ -226,6 +249,7 @@ impl Reason {
             | ReasonCode::NavigationFailed
             | ReasonCode::PageNotRecognised
             | ReasonCode::AdapterBroken
+            | ReasonCode::Hibernating
             | ReasonCode::ShuttingDown => Event::Ended,
         }
     }

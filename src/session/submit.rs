@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    NumberCheck, Recipient, SendError, SendRequest, Sent, SessionHandle, SessionState,
+    NumberCheck, Recipient, SendError, SendRequest, Sent, SessionHandle,
     handle::{Command, PageCommand},
     publisher::not_ready,
 };
@@ -45,7 +45,19 @@ impl SessionHandle {
             Record::clone(&followed.borrow())
         };
         let page_is_open = self.snapshot().state.is_running();
-        outcome(&record, page_is_open, deadline.is_none(), is_repeated)
+        let outcome = outcome(&record, page_is_open, deadline.is_none(), is_repeated);
+        outcome.map_err(|why| self.explained(why))
+    }
+
+    /// The ledger does not know why a session ended.
+    fn explained(&self, why: SendError) -> SendError {
+        let snapshot = self.snapshot();
+        if matches!(why, SendError::NotReady { reason: None, .. }) && !snapshot.state.takes_sends()
+        {
+            not_ready(&snapshot)
+        } else {
+            why
+        }
     }
 
     /// Whether a number is on WhatsApp, and when a message to it would go out. Sends nothing.
@@ -78,7 +90,7 @@ impl SessionHandle {
         new: NewSend,
         deadline: Option<Instant>,
     ) -> Result<Accepted, SendError> {
-        if self.snapshot().state == SessionState::Ready {
+        if self.snapshot().state.takes_sends() {
             match self.accept(new.clone(), deadline).await {
                 // It has ended in this moment.
                 Err(SendError::NotReady { .. } | SendError::ShuttingDown) => {}

@@ -66,6 +66,8 @@ pub(super) struct Timers {
     reload: Option<Instant>,
     /// When the page is to be asked for a sign of life.
     ping: Option<Instant>,
+    /// By when a session that wakes must be READY, to count as READY meanwhile.
+    wake: Option<Instant>,
 }
 
 /// A deadline that has passed.
@@ -91,6 +93,8 @@ pub(super) enum Passed {
     Reload,
     /// The page is to be asked for a sign of life.
     Ping,
+    /// The session takes too long to wake.
+    Wake,
 }
 
 impl Timers {
@@ -112,7 +116,13 @@ impl Timers {
             reconnect: None,
             reload: None,
             ping: None,
+            wake: None,
         }
+    }
+
+    /// The page is that of a session that wakes, and counts as READY until then.
+    pub(super) const fn wake_by(&mut self, then: Option<Instant>) {
+        self.wake = then;
     }
 
     /// The page is loaded anew because it has broken.
@@ -157,8 +167,11 @@ impl Timers {
     /// How far the start has got; it goes back to LINK when the account is removed.
     fn phase_in(&self, state: &SessionState, standing: &Standing) -> Option<Phase> {
         match state {
-            SessionState::Init if standing.recognised => Some(Phase::Link),
-            SessionState::Init => self.phase,
+            SessionState::Hibernating if standing.linked => Some(Phase::Sync),
+            SessionState::Init | SessionState::Hibernating if standing.recognised => {
+                Some(Phase::Link)
+            }
+            SessionState::Init | SessionState::Hibernating => self.phase,
             SessionState::QrRequired { .. } => Some(Phase::Link),
             SessionState::Authenticated if !self.has_been_ready => Some(Phase::Sync),
             SessionState::Authenticated
@@ -170,14 +183,17 @@ impl Timers {
 
     /// Sets the timers of `state` in the light of how the page stands, and clears those of other states.
     pub(super) fn set(&mut self, state: &SessionState, standing: &Standing, now: Instant) {
-        self.turn = self.turn.filter(|_| *state == SessionState::Init);
-        let is_strange = *state != SessionState::Init && !standing.recognised;
+        let is_starting = matches!(state, SessionState::Init | SessionState::Hibernating);
+        self.turn = self.turn.filter(|_| is_starting && !standing.linked);
+        self.wake = self.wake.filter(|_| *state == SessionState::Hibernating);
+        let is_strange = !is_starting && !standing.recognised;
         self.recognise = is_strange.then(|| self.recognise.unwrap_or(now + UNRECOGNISED_TIMEOUT));
         self.has_been_ready = match state {
             SessionState::Ready => true,
             SessionState::QrRequired { .. } => false,
             SessionState::Init
             | SessionState::Authenticated
+            | SessionState::Hibernating
             | SessionState::Disconnected
             | SessionState::Error => self.has_been_ready,
         };
@@ -231,6 +247,7 @@ impl Timers {
             self.reconnect,
             self.reload,
             self.ping,
+            self.wake,
         ]
         .into_iter()
         .flatten()
@@ -260,6 +277,9 @@ impl Timers {
         }
         if self.reload.take_if(has_passed).is_some() {
             return Some(Passed::Reload);
+        }
+        if self.wake.take_if(has_passed).is_some() {
+            return Some(Passed::Wake);
         }
         if self.ping.take_if(has_passed).is_some() {
             self.ping = Some(now + PING_INTERVAL);

@@ -69,6 +69,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         idempotency,
         message_retention,
         limits,
+        hibernate_after,
         heals_per_hour,
         take_over,
         evidence_of_chats,
@@ -80,9 +81,12 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         log_format,
         log_filter,
         slips: _,
+        public_url,
     } = config;
     vec![
-        format!("{port} {host} {allow_without_key} {trusted_proxies} {cors_origins:?}"),
+        format!(
+            "{port} {host} {allow_without_key} {trusted_proxies} {cors_origins:?} {public_url:?}"
+        ),
         format!("{tokens_dir:?} {data_dir:?} {profile_snapshots} {api_keys_file:?} {api_key:?}"),
         format!("{chrome_path:?} {chrome_args:?} {page_scripts_dir:?} {wa_js_path:?} {adapters:?}"),
         format!("{whatsapp_url} {sandbox:?} {session_mode:?} {default_cliente_id} {autostart:?}"),
@@ -93,7 +97,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
             "{connect_wait:?} {send_wait:?} {send_queue_max} {send_rate_per_minute:?} {send_dedup:?}"
         ),
         format!(
-            "{idempotency:?} {message_retention:?} {limits:?} {heals_per_hour} {take_over} {evidence_of_chats}"
+            "{idempotency:?} {message_retention:?} {limits:?} {hibernate_after:?} {heals_per_hour} {take_over} {evidence_of_chats}"
         ),
         format!("{log_format:?} {log_filter}"),
     ]

@@ -45,7 +45,7 @@ impl Connected {
         Self {
             success: true,
             message: match outcome.snapshot.state {
-                SessionState::Ready => "Connected",
+                SessionState::Ready | SessionState::Hibernating => "Connected",
                 SessionState::QrRequired { .. } => "QR required",
                 SessionState::Init
                 | SessionState::Authenticated

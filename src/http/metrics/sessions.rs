@@ -84,6 +84,7 @@ fn count(own: &mut Scrape, snapshots: &[(ClienteId, Snapshot)]) {
 
 fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
     let states = Family::<InState, Gauge>::default();
+    let hibernating = Family::<OfSession, Gauge>::default();
     let since = Family::<OfSession, Gauge>::default();
     let memory = Family::<OfSession, Gauge>::default();
     let reloads = Family::<OfSession, Counter>::default();
@@ -97,6 +98,9 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
         let session = OfSession {
             session: id.to_string(),
         };
+        hibernating
+            .get_or_create(&session)
+            .set(i64::from(snapshot.state == SessionState::Hibernating));
         since
             .get_or_create(&session)
             .set(snapshot.since.as_second());
@@ -111,6 +115,11 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
         "session_state",
         "1 for the state that a session is in, 0 for the others",
         states,
+    );
+    own.register(
+        "session_hibernating",
+        "1 for a session that is READY without a Chrome, until something is to be sent",
+        hibernating,
     );
     own.register_with_unit(
         "session_since_timestamp",

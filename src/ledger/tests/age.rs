@@ -97,6 +97,12 @@ fn what_is_open_is_counted_from_the_file_and_followed_until_it_ends() {
             .map(|backlog| (backlog.sends, backlog.oldest))
     };
     assert_eq!(open(&disk), Some((2, now)));
+    let session = with_key("3EB0A", "x").session;
+    let last = |disk: &Disk| {
+        let last = disk.tally().traffic(&session).last;
+        last.map(|last| (last.state, last.at))
+    };
+    assert_eq!(last(&disk), Some((SendState::Queued, later)));
     drop(disk);
 
     let mut disk = Disk::new(options(folder.path()));
@@ -107,10 +113,16 @@ fn what_is_open_is_counted_from_the_file_and_followed_until_it_ends() {
     );
     assert_eq!(open(&disk), Some((2, now)));
     serve(&mut disk, advance("3EB0A", Step::Acknowledged(2)), later);
+    let mut heard = disk.tally().changes();
+    heard.mark_unchanged();
     serve(&mut disk, advance("3EB0A", Step::Acknowledged(3)), later);
+    assert!(heard.has_changed().unwrap());
     assert_eq!(open(&disk), Some((1, later)));
+    // Read from the file that was opened anew; the older one, which has got further since, is not the last.
+    assert_eq!(last(&disk), Some((SendState::Queued, later)));
     serve(&mut disk, advance("3EB0B", Step::Cancelled), later);
     assert_eq!(open(&disk), None);
+    assert_eq!(last(&disk), Some((SendState::Cancelled, later)));
 
     let ended = |outcome, code| {
         let ending = crate::ledger::Ending { outcome, code };

@@ -2,16 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{Actor, ActorOptions};
+use super::{Actor, ActorOptions, until};
 use crate::{
     session::{
-        DisconnectError, Phase, Reason, ReasonCode,
+        DisconnectError, Phase, Reason, ReasonCode, SessionState, StartLimits,
         capacity::{Starting, Turn},
         end::End,
         handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
+        state::Event,
     },
     whatsapp::{Driver, Fact, OpenError},
 };
@@ -78,22 +82,52 @@ impl<D: Driver> Actor<D> {
 
         let mut asked_to_end = None;
         let opened = loop {
-            tokio::select! {
+            let is_waking = self.publisher.state() == SessionState::Hibernating;
+            let wake_by = self.arrivals.wake_by().filter(|_| is_waking);
+            let command = tokio::select! {
                 opened = &mut opening => break opened,
-                Some(command) = self.commands.recv(), if self.postponed.len() < COMMAND_CAPACITY => match command {
-                    // Once it is called off, they wait until Chrome is gone.
-                    Command::Life(command) if asked_to_end.is_some() => self.postponed.push_back(command),
-                    Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
-                        self.phone = phone.or(self.phone.take());
-                        answer(reply, Ok(false));
-                    }
-                    Command::Life(LifeCommand::Disconnect { logout: true, reply }) => answer(reply, Err(DisconnectError::NotLinked)),
-                    Command::Life(LifeCommand::Disconnect { logout: false, reply }) => {
-                        call_off.cancel();
-                        asked_to_end = Some(reply);
-                    }
-                    Command::Page(command) => command.refuse(self.publisher.not_ready()),
-                },
+                Some(command) = self.commands.recv(), if self.postponed.len() < COMMAND_CAPACITY => command,
+                Some(()) = self.arrivals.written() => continue,
+                () = until(wake_by) => {
+                    tracing::warn!("the session takes long to wake: it is not READY any more");
+                    self.publisher.apply(&Event::Restarted, None);
+                    self.arrivals.refuse(&self.publisher.not_ready()).await;
+                    continue;
+                }
+            };
+            let command = if is_waking {
+                let account = self.publisher.snapshot().account;
+                self.arrivals.take(command, account, Instant::now())
+            } else {
+                Some(command)
+            };
+            match command {
+                // Once it is called off, they wait until Chrome is gone.
+                Some(Command::Life(command)) if asked_to_end.is_some() => {
+                    self.postponed.push_back(command);
+                }
+                Some(Command::Life(LifeCommand::Connect { phone, reply, .. })) => {
+                    self.phone = phone.or(self.phone.take());
+                    answer(reply, Ok(is_waking));
+                }
+                Some(Command::Life(LifeCommand::Disconnect {
+                    logout: true,
+                    reply,
+                })) => {
+                    answer(reply, Err(DisconnectError::NotLinked));
+                }
+                Some(Command::Life(LifeCommand::Disconnect {
+                    logout: false,
+                    reply,
+                })) => {
+                    // Nor does it take sends any more.
+                    self.publisher
+                        .apply(&Event::Unready, Some(End::requested().reason));
+                    call_off.cancel();
+                    asked_to_end = Some(reply);
+                }
+                Some(Command::Page(command)) => command.refuse(self.publisher.not_ready()),
+                None => {}
             }
         };
         let why = match (opened, asked_to_end) {
@@ -105,19 +139,23 @@ impl<D: Driver> Actor<D> {
             (Err(_), Some(asked)) => return Err(End::disconnect(asked).into()),
             (Err(why), None) => why,
         };
-        let reason = match &why {
-            OpenError::Cancelled if late.is_cancelled() => limits.passed(Phase::Launch),
-            OpenError::Cancelled => return Err(End::stopping().into()),
-            OpenError::Scripts(why) => Reason::new(ReasonCode::ScriptsUnreadable, why.as_str()),
-            OpenError::Setup(why) => Reason::new(
-                ReasonCode::ChromeFailed,
-                format!("Chrome came up but could not be set up: {why}; POST /connect tries again"),
-            ),
-            OpenError::Browser(why) => Reason::from_browser(why),
-        };
         Err(NotOpened {
-            end: End::of(reason),
+            end: End::of(why_not(&why, late.is_cancelled(), *limits)),
             chrome_output: why.chrome_output(),
         })
+    }
+}
+
+/// Why there is no Chrome; `is_late`: the start was called off because it took too long.
+fn why_not(why: &OpenError, is_late: bool, limits: StartLimits) -> Reason {
+    match why {
+        OpenError::Cancelled if is_late => limits.passed(Phase::Launch),
+        OpenError::Cancelled => End::stopping().reason,
+        OpenError::Scripts(why) => Reason::new(ReasonCode::ScriptsUnreadable, why.as_str()),
+        OpenError::Setup(why) => Reason::new(
+            ReasonCode::ChromeFailed,
+            format!("Chrome came up but could not be set up: {why}; POST /connect tries again"),
+        ),
+        OpenError::Browser(why) => Reason::from_browser(why),
     }
 }

@@ -3,6 +3,7 @@
 mod desired;
 mod ends;
 mod healing;
+mod hibernation;
 mod kill_points;
 mod page;
 mod pairing;

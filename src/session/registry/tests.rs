@@ -41,6 +41,7 @@ fn registry(folder: &Path) -> Registry {
         limits: config.limits,
         pairing_life: config.pairing_life(),
         take_over: true,
+        hibernate_after: None,
         heals_per_hour: 0,
         sends: SendLimits {
             queue_max: one,

@@ -131,6 +131,7 @@ impl World {
                 limits: StartLimits::default(),
                 pairing_life: Duration::from_secs(180),
                 take_over: true,
+                hibernate_after: None,
                 heals_per_hour: HEALS_PER_HOUR,
                 memory_mb: None,
                 sends: SendLimits {

@@ -46,6 +46,7 @@ pub(super) struct Stage {
     pub(super) ledger: Ledger,
     pub(super) sends: SendLimits,
     pub(super) memory_mb: Option<NonZeroU64>,
+    pub(super) hibernate_after: Option<Duration>,
     pub(super) heals_per_hour: usize,
 }
 
@@ -74,8 +75,15 @@ impl Stage {
                 wait: Duration::from_secs(45),
             },
             memory_mb: None,
+            hibernate_after: None,
             heals_per_hour: HEALS_PER_HOUR,
         }
+    }
+
+    /// Lets a start go ahead only when so much memory is free.
+    pub(super) fn needs_memory(&mut self, min_free_mb: u64, free_mb: fn() -> Option<u64>) {
+        let one = NonZeroUsize::MIN;
+        self.capacity = Arc::new(Capacity::new(one, min_free_mb, free_mb));
     }
 
     /// Takes the ledger's folder away, until it is given back.
@@ -155,6 +163,7 @@ impl Stage {
                 limits: StartLimits::default(),
                 pairing_life: Duration::from_secs(180),
                 take_over: true,
+                hibernate_after: self.hibernate_after,
                 heals_per_hour: self.heals_per_hour,
                 memory_mb: self.memory_mb,
                 sends: self.sends,

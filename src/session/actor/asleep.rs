@@ -1,0 +1,118 @@
+//! A session that hibernates: no Chrome, but everything that comes is taken in and wakes it.
+//!
+//! When a session may sleep, [`rest`](crate::session::rest) decides; what comes meanwhile is kept by
+//! [`arrivals`](crate::session::arrivals). It keeps its place among the sessions that may run, as it is READY for its callers.
+
+use std::{collections::VecDeque, time::Duration};
+
+use rand::RngExt as _;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use super::Actor;
+use crate::{
+    session::{
+        Phase, ReasonCode,
+        arrivals::Arrivals,
+        capacity::Starting,
+        end::End,
+        handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
+    },
+    whatsapp::Driver,
+};
+
+/// A device that is not seen for weeks is unlinked by WhatsApp, and one that was unlinked on the phone is READY only in
+/// appearance: so it is looked after at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
+
+/// It is made shorter by up to this part, so that sessions which fell asleep together do not all wake at once.
+const JITTER: f64 = 0.25;
+
+/// Memory that starts have spoken for is free again once their pages stand: looked for again after this.
+const ROOM_RETRY: Duration = Duration::from_secs(1);
+
+impl<D: Driver> Actor<D> {
+    /// Returns when the page is needed, or to be looked after, and there is memory for it; or with the session's end.
+    pub(super) async fn asleep(&mut self) -> Result<Starting, End> {
+        self.forget_chrome();
+        tracing::info!("hibernating: Chrome is closed until something is to be sent");
+        let jitter = rand::rng().random_range(1.0 - JITTER..1.0);
+        let longest = Instant::now() + LONGEST_SLEEP.mul_f64(jitter);
+        loop {
+            let wake_by = self.arrivals.wake_by();
+            let wakes = wake_by.is_some() || longest <= Instant::now();
+            if wakes {
+                match self.options.capacity.start_again() {
+                    Ok(starting) => {
+                        tracing::info!("waking up");
+                        self.publisher.reach(Some((Phase::Queued, None)));
+                        self.budget.on_started();
+                        return Ok(starting);
+                    }
+                    Err(full) if wake_by.is_some_and(|then| then <= Instant::now()) => {
+                        return Err(End::because(ReasonCode::ChromeFailed, full.to_string()));
+                    }
+                    Err(full) => tracing::debug!("not woken yet: {full}"),
+                }
+            }
+            let command = if let Some(postponed) = self.postponed.pop_front() {
+                Command::Life(postponed)
+            } else {
+                let room = wakes.then(|| Instant::now() + ROOM_RETRY);
+                let room = room.map(|at| wake_by.map_or(at, |then| then.min(at)));
+                tokio::select! {
+                    biased;
+                    () = self.options.stop.cancelled() => return Err(End::stopping()),
+                    Some(()) = self.arrivals.written() => continue,
+                    command = self.commands.recv() => command.ok_or_else(End::stopping)?,
+                    () = sleep_until(room.unwrap_or(longest)) => continue,
+                }
+            };
+            if let Some(end) = self.on_command_asleep(command) {
+                return Err(end);
+            }
+        }
+    }
+
+    fn on_command_asleep(&mut self, command: Command) -> Option<End> {
+        let account = self.publisher.snapshot().account;
+        let now = Instant::now();
+        match self.arrivals.take(command, account, now)? {
+            Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
+                self.phone = phone;
+                self.arrivals.wake(now);
+                answer(reply, Ok(true));
+                None
+            }
+            Command::Life(LifeCommand::Disconnect { reply, .. }) => Some(End::disconnect(reply)),
+            // All of these are taken in.
+            Command::Page(_) => None,
+        }
+    }
+}
+
+/// Does what takes its time before the session sleeps: sends are taken in, starts and disconnects wait until it is done.
+pub(super) async fn taking_in<T>(
+    commands: &mut mpsc::Receiver<Command>,
+    postponed: &mut VecDeque<LifeCommand>,
+    arrivals: &mut Arrivals,
+    account: Option<String>,
+    work: impl Future<Output = T>,
+) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            Some(()) = arrivals.written() => {}
+            Some(command) = commands.recv(), if postponed.len() < COMMAND_CAPACITY => {
+                match arrivals.take(command, account.clone(), Instant::now()) {
+                    Some(Command::Life(command)) => postponed.push_back(command),
+                    // All of these are taken in.
+                    Some(Command::Page(_)) | None => {}
+                }
+            }
+        }
+    }
+}
