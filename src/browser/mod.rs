@@ -47,9 +47,9 @@ pub use memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb};
 pub use occupants::{Occupancy, Occupant, occupancy};
 pub use process::{Closed, Exit};
 pub use profile::delete_profile;
-pub use program::{ChromeKind, ChromeProgram, ChromeVersion, find_chrome};
+pub use program::{ChromeKind, ChromeProgram, ChromeVersion, ensure_there_is_one, find_chrome};
 pub use snapshot::{
     Export, ExportTo, HeldProfile, InvalidPassphrase, Manifest, Origin, Passphrase,
-    ProfileSnapshots, SnapshotError, SnapshotRoot, Taken,
+    ProfileSnapshots, SnapshotError, SnapshotRoot, Taken, restored_at,
 };
 pub use trial::{Drawn, Footprint, Visit};

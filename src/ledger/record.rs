@@ -88,7 +88,7 @@ pub enum Failure {
     TurnNotCome,
     /// The session ended first.
     SessionEnded,
-    /// The session has another account than the one it was meant for.
+    /// The session was logged out, or has another account than the one it was meant for.
     OtherAccount,
     /// The service was killed first.
     Interrupted,

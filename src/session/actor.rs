@@ -17,6 +17,7 @@
 
 mod again;
 mod asleep;
+mod logged_out;
 mod opening;
 
 use std::{collections::VecDeque, num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
@@ -256,7 +257,7 @@ impl<D: Driver> Actor<D> {
     /// One run, from asking for a Chrome to its end.
     async fn run_once(&mut self, starting: Starting) -> Next {
         let (facts_tx, facts) = mpsc::channel(FACT_CAPACITY);
-        let (end, closed) = match self.opening(facts_tx, starting).await {
+        let (mut end, closed) = match self.opening(facts_tx, starting).await {
             Err(NotOpened { end, chrome_output }) => {
                 if end.reason.leaves_evidence() {
                     let known = Evidence {
@@ -299,7 +300,7 @@ impl<D: Driver> Actor<D> {
         if end.reason.code == ReasonCode::Hibernating {
             return Next::Sleep;
         }
-        if self.begins_anew(&end).await {
+        if self.begins_anew(&mut end).await {
             return Next::StartAgain;
         }
         self.finish(end, closed).await;
@@ -307,14 +308,14 @@ impl<D: Driver> Actor<D> {
     }
 
     /// Whether the run ended because of the profile, and another one took its place: then nobody need hear of the end.
-    async fn begins_anew(&mut self, end: &End) -> bool {
+    async fn begins_anew(&mut self, end: &mut End) -> bool {
         let is_wanted = end.asked.is_empty() && self.postponed.is_empty();
         if !is_wanted || self.options.stop.is_cancelled() {
             return false;
         }
         let is_starting = self.publisher.snapshot().phase.is_some();
         let safekeeping = &self.options.safekeeping;
-        let cure = safekeeping.cure(&end.reason, is_starting);
+        let cure = safekeeping.cure(&mut end.reason, is_starting);
         let cure = beside(&mut self.commands, &mut self.postponed, cure).await;
         // Whoever has asked for something meanwhile is heard first.
         if cure == Cure::None || !self.postponed.is_empty() {
@@ -401,13 +402,16 @@ impl<D: Driver> Actor<D> {
         {
             tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
         }
-        let logged_out = end.unlinked;
+        if end.unlinked {
+            logged_out::settle_sends(&self.options.ledger, &self.options.id).await;
+        }
+        let is_logged_out = end.unlinked;
         let (event, reason, retry) = self.outlook(end.reason);
         self.publisher.apply(&event, Some(reason));
         self.forget_the_page();
         for asked in end.asked {
             let outcome = match closed {
-                _ if logged_out => DisconnectOutcome::LoggedOut,
+                _ if is_logged_out => DisconnectOutcome::LoggedOut,
                 Closed::Asked | Closed::AlreadyGone => DisconnectOutcome::Disconnected,
                 Closed::Terminated | Closed::Killed | Closed::StillThere => {
                     DisconnectOutcome::DisconnectedWithErrors
@@ -461,6 +465,7 @@ async fn beside<T>(
                 Command::Page(command) => command.refuse(SendError::NotReady {
                     state: SessionState::Disconnected.name(),
                     reason: None,
+                    retry_at: None,
                 }),
                 Command::Life(command) => postponed.push_back(command),
             },

@@ -237,6 +237,7 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
         | ReasonCode::MemoryExceeded => Some(Cure::NewChromeAnyTime),
         // Wanted, or a person's part: a scan, another Chrome, a setting, a phone.
         ReasonCode::DisconnectRequested
+        | ReasonCode::NotConnected
         | ReasonCode::LoggedOut
         | ReasonCode::QrTimeout
         | ReasonCode::Unlinked

@@ -171,9 +171,12 @@ impl Publisher {
 
 /// What a send is told while the session cannot send.
 pub(super) fn not_ready(snapshot: &Snapshot) -> SendError {
+    let is_off = snapshot.state == SessionState::Disconnected;
+    let not_connected = || is_off.then(Reason::not_connected);
     SendError::NotReady {
         state: snapshot.state.name(),
-        reason: snapshot.reason.clone(),
+        reason: snapshot.reason.clone().or_else(not_connected),
+        retry_at: snapshot.retry_at,
     }
 }
 

@@ -80,6 +80,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         cors_origins,
         log_format,
         log_filter,
+        slips: _,
         public_url,
     } = config;
     vec![

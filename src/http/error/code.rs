@@ -71,7 +71,7 @@ codes! {
     LinkedToAnotherNumber = CONFLICT, "LINKED_TO_ANOTHER_NUMBER", "The session has another account: log it out first, or use another cliente_id";
     NotLinked = CONFLICT, "NOT_LINKED", "Only a session that is up can be logged out: POST /connect first";
     Cancelled = CONFLICT, "CANCELLED", "The message was taken back; nothing was sent";
-    AccountChanged = CONFLICT, "ACCOUNT_CHANGED", "The session has another account than the one that the message was for; nothing was sent: make the request again if it should go out all the same";
+    AccountChanged = CONFLICT, "ACCOUNT_CHANGED", "The session was logged out, or has another account than the one that the message was for; nothing was sent: make the request again if it should go out all the same";
     LinkOver = GONE, "LINK_OVER", "The one-time link has been used, or its 10 minutes are over: ask for a new one";
     PayloadTooLarge = PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "The body is larger than 100 kB";
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", "The key belongs to another request; nothing was sent: use a new one";

@@ -110,6 +110,24 @@ async fn an_answer_echoes_the_type_that_the_caller_used() {
 }
 
 #[tokio::test]
+async fn a_session_that_nobody_has_connected_says_so_when_it_is_ended_or_is_to_send() {
+    let api = Api::new(&[]);
+    let ended = api
+        .post("/disconnect", r#"{"cliente_id": 51, "logout": true}"#)
+        .await;
+    assert_eq!(
+        (ended.status.as_u16(), &ended.json()["existed"]),
+        (200, &json!(false))
+    );
+    let message = json!({"cliente_id": 51, "to": "5491158254201", "message": "hola"});
+    let refused = api.send(&message).await;
+    assert_refused(&refused, 503, "SESSION_NOT_READY");
+    assert_eq!(refused.json()["reason"], "NOT_CONNECTED");
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("connect it first"), "{detail}");
+}
+
+#[tokio::test]
 async fn single_mode_sends_everybody_to_the_default_session_and_echoes_the_caller() {
     let api = Api::new(&[("SESSION_MODE", "single"), ("DEFAULT_CLIENTE_ID", "shop")]);
     let status = api.get_as("/status", "51").await.json();

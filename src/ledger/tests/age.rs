@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::{
-    disk::{Disk, News, Outcome},
+    disk::{Disk, Late, Outcome},
     keeper::Request,
     store::sends::Entered,
 };
@@ -16,7 +16,7 @@ fn accept(key: &str) -> Request {
 
 /// Whether the same request under the same key is a new send at that time.
 fn is_new(disk: &mut Disk, key: &str, now: jiff::Timestamp) -> bool {
-    let served = disk.serve(&Vec::<News>::new(), &[accept(key)], now);
+    let served = disk.serve(&Vec::<Late>::new(), &[accept(key)], now);
     let Some(Outcome::Entered(entered)) = served.unwrap().pop() else {
         panic!("another kind of answer");
     };
@@ -46,14 +46,14 @@ fn what_is_done_with_is_forgotten_in_time_and_what_is_open_never_is() {
     let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1000);
     let mut disk = Disk::new(at_once);
     let mut serve = |request: Request| {
-        let served = disk.serve(&Vec::<News>::new(), &[request], long_ago);
+        let served = disk.serve(&Vec::<Late>::new(), &[request], long_ago);
         let _answers = served.unwrap();
         disk.forget().unwrap();
         let find = Request::Find {
             id: "3EB0A".to_owned(),
             reply: oneshot::channel().0,
         };
-        let found = disk.serve(&Vec::<News>::new(), &[find], long_ago);
+        let found = disk.serve(&Vec::<Late>::new(), &[find], long_ago);
         matches!(found.unwrap().pop(), Some(Outcome::One(Some(_))))
     };
     let advance = |step| Request::Advance {
@@ -84,7 +84,7 @@ fn what_is_open_is_counted_from_the_file_and_followed_until_it_ends() {
         reply: None,
     };
     let serve = |disk: &mut Disk, request: Request, at| {
-        let _answers = disk.serve(&Vec::<News>::new(), &[request], at).unwrap();
+        let _answers = disk.serve(&Vec::<Late>::new(), &[request], at).unwrap();
     };
     let mut disk = Disk::new(options(folder.path()));
     serve(&mut disk, durable("3EB0A"), now);
