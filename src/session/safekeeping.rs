@@ -18,7 +18,7 @@ use super::{
     end::End,
     link::{Link, Rescue},
 };
-use crate::browser::{Closed, Manifest, ProfileSnapshots, SnapshotError, Taken};
+use crate::browser::{Closed, HeldProfile, Manifest, ProfileSnapshots, SnapshotError, Taken};
 
 /// What one session does about its profile.
 #[derive(Clone, Debug)]
@@ -71,6 +71,13 @@ impl Safekeeping {
                 );
             }
         }
+    }
+
+    /// Keeps every other program from the profile while no Chrome does. `None` when it cannot be had: then the next start says why.
+    pub(super) async fn hold(&self) -> Option<HeldProfile> {
+        let held = HeldProfile::take(&self.profile).await;
+        held.inspect_err(|error| tracing::warn!(%error, "the profile is not held while no Chrome has it: {error}"))
+            .ok()
     }
 
     /// The session ended for this reason, before it was READY if `phase` says so. Does what can be done for a profile that

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     sends::{TO, acknowledge},
     *,
@@ -9,7 +11,7 @@ use super::{
 use crate::{
     browser::Measure,
     ledger::{SendState, Step},
-    session::{MemoryReport, desired::read_all},
+    session::{LinkedProfile, MemoryReport, TransferError, desired::read_all},
 };
 
 const AFTER: Duration = Duration::from_secs(600);
@@ -230,6 +232,72 @@ async fn a_send_that_comes_while_chrome_is_being_closed_waits_for_the_next_one()
     acknowledge(&page, &first).await;
     waits.await.unwrap().unwrap();
     assert_eq!(session.handed_over().await.key, accepted.message_id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_disconnects_while_chrome_is_being_closed_is_heard_before_a_send_wakes_it() {
+    let stage = stage();
+    let mut session = stage.session("51");
+    let _page = session.ready().await;
+    let closed = session.plan.closes.hold();
+    session.hibernates().await;
+    assert!(matches!(session.call().await, Call::Closed));
+    let promised = session.send_as(TO, None, false).await.unwrap().unwrap();
+    let handle = session.handle.clone();
+    let disconnect = tokio::spawn(async move { handle.disconnect(false).await });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    closed.send(()).unwrap();
+    let outcome = timeout(NEVER, disconnect).await.unwrap().unwrap();
+    assert_eq!(outcome.unwrap(), DisconnectOutcome::Disconnected);
+    let state = stage.state(&promised.message_id).await;
+    assert_eq!(state, SendState::Queued, "it was promised for later");
+    session.asks_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_sleeps_leaves_a_snapshot_and_lets_nobody_else_at_its_profile() {
+    let stage = stage();
+    let mut session = stage.session("51");
+    std::fs::create_dir_all(stage.profile("51").join("Default")).unwrap();
+    session.asleep().await;
+    let is_asleep = |snapshot: &Snapshot| snapshot.chrome_pid.is_none();
+    session.snapshots.wait_for(is_asleep).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let snapshots = std::fs::read_dir(stage.folder.path().join("snapshots/51"));
+    assert_eq!(snapshots.unwrap().count(), 1);
+    let id = "51".parse().unwrap();
+    let tokens = stage.folder.path().join("tokens");
+    let refused = LinkedProfile::take(&id, &tokens).await;
+    assert!(
+        matches!(refused, Err(TransferError::Running { holder: Some(pid), .. }) if pid == std::process::id()),
+        "{refused:?}"
+    );
+    let sent = session.send(TO);
+    let page = session.opened().await;
+    // Its Chrome has it to itself.
+    LinkedProfile::take(&id, &tokens).await.unwrap();
+    say(&page, ready()).await;
+    acknowledge(&page, &session.handed_over().await.key).await;
+    sent.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_was_promised_while_its_session_slept_is_sent_by_the_next_service() {
+    let mut stage = stage();
+    let mut session = stage.session("51");
+    session.asleep().await;
+    let promised = session.send_as(TO, None, false).await.unwrap().unwrap();
+    session.opened().await;
+    stage.stop.cancel();
+    timeout(NEVER, &mut session.task).await.unwrap().unwrap();
+    stage.stop = CancellationToken::new();
+    let mut next = stage.session("51");
+    let page = next.ready().await;
+    let key = next.handed_over().await.key;
+    assert_eq!(key, promised.message_id);
+    acknowledge(&page, &key).await;
+    next.hibernates().await;
+    assert!(matches!(next.call().await, Call::Closed));
 }
 
 #[tokio::test(start_paused = true)]
