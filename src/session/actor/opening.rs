@@ -84,7 +84,16 @@ impl<D: Driver> Actor<D> {
         let opened = loop {
             let is_waking = self.publisher.state() == SessionState::Hibernating;
             let wake_by = self.arrivals.wake_by().filter(|_| is_waking);
-            let command = tokio::select! {
+            // What is postponed is heard as if it came now, unless it is to wait until Chrome is gone.
+            let postponed = if asked_to_end.is_none() {
+                self.postponed.pop_front()
+            } else {
+                None
+            };
+            let command = if let Some(command) = postponed {
+                Command::Life(command)
+            } else {
+                tokio::select! {
                 opened = &mut opening => break opened,
                 Some(command) = self.commands.recv(), if self.postponed.len() < COMMAND_CAPACITY => command,
                 Some(()) = self.arrivals.written() => continue,
@@ -93,6 +102,7 @@ impl<D: Driver> Actor<D> {
                     self.publisher.apply(&Event::Restarted, None);
                     self.arrivals.refuse(&self.publisher.not_ready()).await;
                     continue;
+                }
                 }
             };
             let command = if is_waking {

@@ -242,3 +242,30 @@ async fn sends_are_refused_while_a_chrome_is_being_closed_whatever_else_waits() 
     say(&page, login(Some("a"))).await;
     connect.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_disconnects_after_a_connect_is_heard_though_both_came_while_a_chrome_was_closed() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    let closed = session.plan.closes.hold();
+    lose_chrome(&page).await;
+    assert!(matches!(session.call().await, Call::Closed));
+    let asked = [false, true].map(|ends| {
+        let handle = session.handle.clone();
+        tokio::spawn(async move {
+            if ends {
+                handle.disconnect(false).await.is_ok()
+            } else {
+                handle.connect(WaitFor::Ready).await.is_ok()
+            }
+        })
+    });
+    rests(Duration::from_secs(1)).await;
+    closed.send(()).unwrap();
+    let [connected, disconnected] = asked;
+    let at_once = timeout(Duration::from_secs(10), disconnected).await;
+    assert!(at_once.unwrap().unwrap());
+    assert!(!connected.await.unwrap());
+    assert_eq!(session.handle.snapshot().state, SessionState::Disconnected);
+}

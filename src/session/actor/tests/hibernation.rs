@@ -235,6 +235,34 @@ async fn a_send_that_comes_while_chrome_is_being_closed_waits_for_the_next_one()
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_while_the_next_chrome_starts_waits_for_its_page() {
+    let stage = stage();
+    let mut session = stage.session("51");
+    session.asleep().await;
+    let starts = session.plan.opens.hold();
+    let sent = session.send(TO);
+    let launches = |snapshot: &Snapshot| {
+        let phase = snapshot.phase.as_ref();
+        phase.is_some_and(|phase| phase.name == Phase::Launch)
+    };
+    session.snapshots.wait_for(launches).await.unwrap();
+    let accepted = session.send_as(TO, None, false).await.unwrap().unwrap();
+    assert_eq!(accepted.state, SendState::Queued);
+    let handle = session.handle.clone();
+    let checked = tokio::spawn(async move { handle.check("5491158254202".parse().unwrap()).await });
+    let connected = session.handle.connect(USUAL_WAIT).await.unwrap();
+    assert!(connected.already_connected);
+    starts.send(()).unwrap();
+    let page = session.opened().await;
+    say(&page, ready()).await;
+    let first = session.handed_over().await.key;
+    acknowledge(&page, &first).await;
+    sent.await.unwrap().unwrap();
+    assert_eq!(session.handed_over().await.key, accepted.message_id);
+    checked.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_disconnects_while_chrome_is_being_closed_is_heard_before_a_send_wakes_it() {
     let stage = stage();
     let mut session = stage.session("51");
