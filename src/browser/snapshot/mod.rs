@@ -217,7 +217,7 @@ impl ProfileSnapshots {
         let Some(Ok(turn)) = give_up.run_until_cancelled(turn).await else {
             return Err(SnapshotError::GivenUp);
         };
-        let profile = profile::claim(&self.profile).await?;
+        let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
         let (store, token) = (self.store.clone(), give_up.clone());
         let work = spawn_blocking(move || {
             let _turn = turn;
@@ -255,7 +255,7 @@ impl ProfileSnapshots {
 
     /// Takes the profile out of the way, so that the next start has an empty one.
     pub async fn set_aside(&self) -> Result<(), SnapshotError> {
-        let profile = profile::claim(&self.profile).await?;
+        let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
         self.off_the_runtime(move || {
             let places = Places::of(&profile.folder);
             SET_ASIDE
@@ -280,7 +280,7 @@ impl ProfileSnapshots {
         &self,
         choose: impl FnOnce() -> Result<Option<Verified>, SnapshotError> + Send + 'static,
     ) -> Result<Option<Manifest>, SnapshotError> {
-        let profile = profile::claim(&self.profile).await?;
+        let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
         self.off_the_runtime(move || {
             let Some(chosen) = choose()? else {
                 return Ok(None);
