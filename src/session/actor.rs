@@ -35,11 +35,11 @@ use super::{
     ReasonCode, Recipient, SendError, SendLimits, SessionHandle, SessionState, StartLimits,
     arrivals::Arrivals,
     budget::Budget,
-    capacity::{Admitted, Capacity, Full, Starting},
+    capacity::{Admitted, Capacity, Starting},
     desired::DesiredFile,
     end::End,
     handle::{COMMAND_CAPACITY, Command, LifeCommand, Origin, answer},
-    healing::{Healing, Retry},
+    healing::{Healing, Retry, Rung},
     link::LinkNote,
     numbers::Numbers,
     publisher::Publisher,
@@ -107,8 +107,7 @@ pub(super) struct Actor<D: Driver> {
 }
 
 impl<D: Driver> Actor<D> {
-    /// `was_ready`: in the life of an earlier service, with nobody having ended it since.
-    pub(super) fn new(options: ActorOptions<D>, was_ready: bool) -> (SessionHandle, Self) {
+    pub(super) fn new(options: ActorOptions<D>) -> (SessionHandle, Self) {
         let (commands_tx, commands) = mpsc::channel(COMMAND_CAPACITY);
         let (publisher, snapshots) = Publisher::new();
         let handle = SessionHandle {
@@ -120,7 +119,7 @@ impl<D: Driver> Actor<D> {
             dedup: options.send_dedup,
         };
         let actor = Self {
-            healing: Healing::new(options.heals_per_hour, was_ready),
+            healing: Healing::new(options.heals_per_hour, false),
             budget: Budget::new(options.memory_mb),
             arrivals: Arrivals::new(options.ledger.clone(), options.sends),
             retry: None,
@@ -137,6 +136,9 @@ impl<D: Driver> Actor<D> {
     pub(super) async fn run(mut self) {
         let span = tracing::info_span!("session", session.id = %self.options.id);
         async {
+            // In the life of an earlier service, or of an actor that has panicked, with nobody having ended it since.
+            let is_owed = self.options.desired.is_owed().await;
+            self.healing = Healing::new(self.options.heals_per_hour, is_owed);
             while let Some(admitted) = self.idle().await {
                 let Admitted {
                     place: _place,
@@ -174,6 +176,16 @@ impl<D: Driver> Actor<D> {
                     origin,
                     reply,
                 }) => {
+                    if let Some(retry) = self.retry.take_if(|retry| retry.rung == Rung::Snapshot) {
+                        // A start that somebody asks for is the one that was to come, with all that belongs to it.
+                        self.fall_back(retry).await;
+                        self.postponed.push_front(LifeCommand::Connect {
+                            phone,
+                            origin,
+                            reply,
+                        });
+                        continue;
+                    }
                     if origin == Origin::Restore && !self.options.desired.is_up().await {
                         // It stays as it should be.
                         answer(reply, Ok(false));
@@ -188,10 +200,10 @@ impl<D: Driver> Actor<D> {
                         }
                     };
                     self.options.desired.on_connect().await;
-                    if origin == Origin::Caller {
+                    let is_healing = self.retry.take().is_some();
+                    if origin == Origin::Caller && !is_healing {
                         self.healing.on_asked();
                     }
-                    self.retry = None;
                     self.phone = phone;
                     self.publisher.apply(&Event::Started, None);
                     answer(reply, Ok(false));
@@ -238,8 +250,8 @@ impl<D: Driver> Actor<D> {
             let next = match self.run_once(starting).await {
                 Next::Idle => return,
                 Next::StartAgain => {
-                    let why = |full: Full| End::because(ReasonCode::ChromeFailed, full.to_string());
-                    self.options.capacity.start_again().map_err(why)
+                    let starting = self.options.capacity.start_again();
+                    starting.map_err(|full| End::without_memory(&full))
                 }
                 Next::Sleep => self.asleep().await,
             };

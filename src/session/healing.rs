@@ -41,8 +41,8 @@ const JITTER: f64 = 0.25;
 /// So many new Chromes on one profile that did not help speak against the profile.
 const CHROMES_BEFORE_SNAPSHOT: usize = 3;
 
-/// There is no room for another Chrome: room comes when a session ends.
-const ROOM_RETRY: Duration = Duration::from_secs(15);
+/// There is no place or no memory for another Chrome: both come when a session ends.
+const CAPACITY_RETRY: Duration = Duration::from_secs(15);
 
 /// How a session is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ pub(super) struct Healing {
 }
 
 impl Healing {
-    /// A session that may be healed so often in an hour; `was_ready`: in the life of an earlier service.
+    /// A session that may be healed so often in an hour; `was_ready`: before there was its actor.
     pub(super) const fn new(per_hour: usize, was_ready: bool) -> Self {
         Self {
             per_hour,
@@ -116,7 +116,8 @@ impl Healing {
         }
     }
 
-    /// Somebody has asked for the session: what was held against it is forgotten.
+    /// Somebody has asked for a session that has ended and is not about to be started again: what was held against it is
+    /// forgotten. One that is being healed goes on where it is, or whoever asks again and again would keep it from its limit.
     pub(super) fn on_asked(&mut self) {
         *self = Self::new(self.per_hour, self.is_owed);
     }
@@ -160,8 +161,9 @@ impl Healing {
             }
             return Verdict::Leave;
         };
-        // One that was ended for its memory has not failed.
-        let is_healed = 0 < self.per_hour || why == ReasonCode::MemoryExceeded;
+        // One that was ended for its memory, or found none, has not failed.
+        let has_failed = !matches!(why, ReasonCode::MemoryExceeded | ReasonCode::Capacity);
+        let is_healed = 0 < self.per_hour || !has_failed;
         // Whoever waits for the first code of a session is told that it failed, and may try again.
         let is_torn_away = matches!(why, ReasonCode::BrowserLost | ReasonCode::PageLost);
         if !is_healed || !(self.is_owed || (has_lived && is_torn_away)) {
@@ -196,7 +198,7 @@ impl Healing {
     /// There was no room for the start: the same later.
     pub(super) fn postponed(retry: Retry, now: Instant) -> Retry {
         Retry {
-            at: now + ROOM_RETRY,
+            at: now + CAPACITY_RETRY,
             ..retry
         }
     }
@@ -221,7 +223,8 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
         ReasonCode::NavigationFailed
         | ReasonCode::SyncTimeout
         | ReasonCode::AdapterBroken
-        | ReasonCode::MemoryExceeded => Some(Cure::NewChromeAnyTime),
+        | ReasonCode::MemoryExceeded
+        | ReasonCode::Capacity => Some(Cure::NewChromeAnyTime),
         // Wanted, or a person's part: a scan, another Chrome, a setting, a phone.
         ReasonCode::DisconnectRequested
         | ReasonCode::LoggedOut

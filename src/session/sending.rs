@@ -191,6 +191,11 @@ impl<'a, D: Driver> Sending<'a, D> {
         }
     }
 
+    /// The page is loaded anew: it takes nothing until it says that it can, and what it had is then found out.
+    pub(super) const fn on_reload(&mut self) {
+        self.is_ready = false;
+    }
+
     /// Asks the ledger what is open.
     fn find_out(&mut self) {
         if !self.doubt.ask() {

@@ -235,6 +235,7 @@ impl Reason {
             | ReasonCode::LaunchTimeout
             | ReasonCode::SyncTimeout
             | ReasonCode::MemoryExceeded
+            | ReasonCode::Capacity
             | ReasonCode::StorageLost
             | ReasonCode::Unlinked
             | ReasonCode::RemovedByWhatsApp

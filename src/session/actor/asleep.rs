@@ -15,7 +15,7 @@ use tokio::{
 use super::Actor;
 use crate::{
     session::{
-        Phase, ReasonCode,
+        Phase,
         arrivals::Arrivals,
         capacity::Starting,
         end::End,
@@ -32,7 +32,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
 const JITTER: f64 = 0.25;
 
 /// Memory that starts have spoken for is free again once their pages stand: looked for again after this.
-const ROOM_RETRY: Duration = Duration::from_secs(1);
+const MEMORY_RETRY: Duration = Duration::from_secs(1);
 
 impl<D: Driver> Actor<D> {
     /// Returns when the page is needed, or to be looked after, and there is memory for it; or with the session's end.
@@ -65,12 +65,12 @@ impl<D: Driver> Actor<D> {
                         return Ok(starting);
                     }
                     Err(full) if wake_by.is_some_and(|then| then <= Instant::now()) => {
-                        return Err(End::because(ReasonCode::ChromeFailed, full.to_string()));
+                        return Err(End::without_memory(&full));
                     }
                     Err(full) => tracing::debug!("not woken yet: {full}"),
                 }
             }
-            let room = wakes.then(|| Instant::now() + ROOM_RETRY);
+            let room = wakes.then(|| Instant::now() + MEMORY_RETRY);
             let room = room.map(|at| wake_by.map_or(at, |then| then.min(at)));
             let command = tokio::select! {
                 biased;

@@ -277,8 +277,8 @@ async fn whoever_disconnects_while_chrome_is_being_closed_is_heard_before_a_send
     closed.send(()).unwrap();
     let outcome = timeout(NEVER, disconnect).await.unwrap().unwrap();
     assert_eq!(outcome.unwrap(), DisconnectOutcome::Disconnected);
-    let state = stage.state(&promised.message_id).await;
-    assert_eq!(state, SendState::Queued, "it was promised for later");
+    // It was promised for later.
+    stage.becomes(&promised.message_id, SendState::Queued).await;
     session.asks_nothing().await;
 }
 
@@ -584,7 +584,9 @@ async fn a_session_without_memory_to_wake_in_waits_for_it_and_fails_honestly() {
     FREE_MB.store(100, Ordering::Relaxed);
     let sent = session.send(TO);
     let failed = session.reaches("DISCONNECTED").await;
-    assert!(failed.reason.unwrap().detail.contains("MIN_FREE_MEMORY_MB"));
+    let reason = failed.reason.unwrap();
+    assert_eq!(reason.code, ReasonCode::Capacity);
+    assert!(reason.detail.contains("MIN_FREE_MEMORY_MB"));
     sent.await.unwrap().unwrap_err();
     FREE_MB.store(1000, Ordering::Relaxed);
     let page = session.opened().await;
