@@ -15,7 +15,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -23,14 +27,22 @@ use crate::{
     config::Config,
     http,
     ledger::LedgerOptions,
-    sandbox::{Sandbox, SandboxConfig, SandboxError},
-    session::{Registry, RegistryOptions, SendLimits},
+    sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError},
+    session::{Changes, Registry, RegistryOptions, SendLimits, SessionState},
     whatsapp::{PageScripts, PageSettings},
 };
 
 /// Closing one Chrome takes 0.1 s, and 8.5 s at most when it has to be killed. Within this all is done or dropped; the
 /// `kill_timeout` of the supervisor must be longer (`ecosystem.config.js`).
 pub const STOP_BUDGET: Duration = Duration::from_millis(9500);
+
+/// Closing the ledger takes milliseconds: a log of a few pages is synced and moved into the file proper. It is waited for even
+/// when nothing else is, but a disk that hangs must not keep the process.
+const LEDGER_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A second signal that comes sooner after the first one is the same wish told twice: PM2 and a terminal signal the whole
+/// group, and a wrapper (npm, a shell) forwards its own within milliseconds. Nobody loses patience so fast.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// After the last session has ended, answers are written within milliseconds.
 const REST_GRACE: Duration = Duration::from_secs(1);
@@ -78,6 +90,11 @@ impl App {
     /// Takes ports and folders, and reads what an earlier service has left word of.
     pub async fn bind(mut config: Config) -> Result<Self, StartError> {
         browser::check_extra_arguments(&config.chrome_args)?;
+        if config.chrome_path.is_none()
+            && let Err(why) = browser::ensure_there_is_one(&config.search_path)
+        {
+            tracing::warn!(error = %why, "no session can start: {why}");
+        }
         for (variable, path) in [
             // The other may lie in it, and then the fault is this one's.
             ("DATA_DIR", &config.data_dir),
@@ -143,8 +160,8 @@ impl App {
         self.sandbox.as_ref().map(Sandbox::addr)
     }
 
-    /// Serves until `stop_asked` resolves, then stops in order. When it resolves a second time, what has not ended is
-    /// dropped at once.
+    /// Serves until `stop_asked` resolves, then stops in order. When it resolves again, but not at once, what has not ended
+    /// is dropped.
     pub async fn run_until(self, mut stop_asked: impl AsyncFnMut()) -> io::Result<()> {
         let Self {
             config,
@@ -168,6 +185,7 @@ impl App {
         let sandbox_stop = CancellationToken::new();
         if let Some(sandbox) = sandbox {
             let sandbox_stop = sandbox_stop.clone();
+            tasks.spawn(name_pages(Arc::clone(&registry), sandbox.name_tags()));
             tasks.spawn(async move {
                 sandbox.run(sandbox_stop).await;
                 Ok(())
@@ -211,10 +229,42 @@ impl App {
                 Ok(()) => tracing::info!("stopped"),
                 Err(_elapsed) => tracing::warn!("not everything had ended after {} s; the rest is dropped", STOP_BUDGET.as_secs()),
             },
-            () = stop_asked() => tracing::warn!("told to stop a second time: the rest is dropped"),
+            () = asked_again(&mut stop_asked) => tracing::warn!("told to stop a second time: the rest is dropped"),
+        }
+        // Closed already, unless the stop was cut short.
+        if timeout(LEDGER_TIMEOUT, registry.close_ledger())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the ledger could not be closed: the disk does not answer");
         }
         ended_early.unwrap_or(Ok(()))
     }
+}
+
+/// Resolves when whoever has asked for the stop does not want to wait for it.
+async fn asked_again(stop_asked: &mut impl AsyncFnMut()) {
+    let patient_until = Instant::now() + PATIENCE;
+    loop {
+        stop_asked().await;
+        if patient_until <= Instant::now() {
+            return;
+        }
+    }
+}
+
+/// Tells the simulated phone which session is behind each code and account, until the service stops.
+async fn name_pages(registry: Arc<Registry>, tags: NameTags) -> io::Result<()> {
+    let mut changes = Changes::of(registry, None);
+    while let Some((id, snapshot)) = changes.next().await {
+        let code = if let SessionState::QrRequired { code, .. } = &snapshot.state {
+            code.as_ref().map(|code| code.text.as_str())
+        } else {
+            None
+        };
+        tags.set(id.as_str(), code, snapshot.account.as_deref());
+    }
+    Ok(())
 }
 
 /// Where Chrome on this machine reaches what listens on `addr`. Loopback is also what browsers trust without TLS.
@@ -231,7 +281,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
     RegistryOptions {
         tokens_dir: config.tokens_dir.clone(),
         sessions_dir: config.sessions_dir(),
-        snapshots_dir: sessions_data.join("snapshots"),
+        snapshots_dir: config.snapshots_dir(),
         snapshots: config.profile_snapshots,
         evidence_dir: sessions_data.join("evidence"),
         page: PageSettings {
@@ -277,4 +327,31 @@ fn ensure_writable(folder: &Path) -> io::Result<()> {
     let probe = folder.join(".writable");
     fs::write(&probe, b"")?;
     fs::remove_file(&probe)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{sync::mpsc, time::sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_signal_that_is_told_twice_at_once_is_no_impatience() {
+        let (signal, mut signals) = mpsc::channel(8);
+        let mut stop_asked = async || {
+            signals.recv().await;
+        };
+        tokio::spawn(async move {
+            // The group's, and what a wrapper forwards; then somebody at a keyboard.
+            for after in [0, 5, 300, 1200] {
+                sleep(Duration::from_millis(after)).await;
+                signal.send(()).await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        });
+        stop_asked().await;
+        let asked = Instant::now();
+        asked_again(&mut stop_asked).await;
+        assert_eq!(asked.elapsed(), Duration::from_millis(1505));
+    }
 }

@@ -1,6 +1,6 @@
 //! What the binary can be told to do, besides its settings.
 //!
-//! Each subcommand has a file of its own under this one, which says what it needs; `serve` is what it does without any.
+//! Each subcommand has a file of its own under this one, which says what it needs; `serve`, the service itself, is what it does without any.
 //! `doctor` looks at this machine; `key`, `export` and `import` work on files. The others are thin clients of the HTTP API: they
 //! know what an answer says to a person, and leave every decision to the service. Only this module and `main` talk to a terminal.
 
@@ -15,14 +15,16 @@ mod passphrase;
 mod qr;
 mod screen;
 mod send;
+mod serve;
 mod status;
 
 use std::{io, path::Path};
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use client::ClientError;
 pub use exit::Exit;
 pub use key::KeyCommand;
+pub use serve::ServeArguments;
 
 use crate::config::Config;
 
@@ -50,14 +52,6 @@ pub enum Command {
     Key(KeyCommand),
 }
 
-/// How the service is to run, besides its settings.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct ServeArguments {
-    /// Use a simulated WhatsApp Web and phone instead of the real one (SANDBOX=1).
-    #[arg(long)]
-    pub sandbox: bool,
-}
-
 /// Why a command could not be carried out.
 #[derive(Debug, thiserror::Error)]
 enum Fault {
@@ -68,10 +62,10 @@ enum Fault {
 }
 
 impl Command {
-    /// Does it, for all but [`Command::Serve`], which is `main`'s. `dotenv` is the file with settings, which may be absent.
+    /// Does it. `dotenv` is the file with settings, which may be absent.
     pub async fn run(self, dotenv: &Path) -> Exit {
         let (outcome, wants_json) = match self {
-            Self::Serve(_) => (Ok(Exit::Done), false),
+            Self::Serve(arguments) => return serve::run(arguments, dotenv).await,
             Self::Key(command) => return keys(command, dotenv),
             Self::Export(arguments) => return export::run(arguments, dotenv).await,
             Self::Import(arguments) => return import::run(arguments, dotenv).await,

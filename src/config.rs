@@ -19,12 +19,19 @@ use crate::{
 };
 
 mod client;
+mod dotenv;
 mod exposure;
 mod parse;
 mod read;
+mod sandbox;
+mod secret;
 
 pub use client::{ClientConfig, KeySource};
+use dotenv::Dotenv;
 use read::Settings;
+use sandbox::PAIRING_LIFE;
+pub use sandbox::{CodeLives, SandboxSettings};
+pub use secret::Secret;
 
 /// The settings the service runs with.
 #[derive(Clone)]
@@ -102,7 +109,7 @@ pub struct Config {
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
     pub evidence_of_chats: bool,
     /// `API_KEY`: a key for everything. When it is set, or `API_KEYS_FILE` is there, every request but `/health`,
-    /// `/docs` and `/openapi.json` must carry a key.
+    /// `/docs`, `/openapi.json`, the page's own files and one-time links must carry a key.
     pub api_key: Option<Secret>,
     /// `API_KEYS_FILE` (`DATA_DIR`/keys.json): more keys, each with its own rights, as `session-manager key` writes them.
     pub api_keys_file: PathBuf,
@@ -110,50 +117,17 @@ pub struct Config {
     pub allow_without_key: bool,
     /// `TRUSTED_PROXIES` (0): how many proxies stand before the service, each of which adds to `X-Forwarded-For`.
     pub trusted_proxies: usize,
+    /// `PUBLIC_URL`: where people reach the service, when a proxy stands before it; by default what a request says (`Host`).
+    pub public_url: Option<String>,
     /// `CORS_ORIGINS` (*): the web pages that may call, separated by commas.
     pub cors_origins: CorsOrigins,
     /// `LOG_FORMAT` (text).
     pub log_format: LogFormat,
     /// `RUST_LOG` (info): what is logged, in the syntax of `tracing-subscriber`.
     pub log_filter: String,
+    /// Names in `.env` that no setting has and that look like one: a line for each, with the one that may be meant.
+    pub slips: Vec<String>,
 }
-
-/// The sandbox's own settings.
-#[derive(Clone, Debug)]
-pub struct SandboxSettings {
-    /// `SANDBOX_HOST` (`HOST` when that is loopback, else 127.0.0.1): the address that the simulated WhatsApp Web and its
-    /// phone listen on. They ask nobody for a key.
-    pub host: IpAddr,
-    /// `SANDBOX_PORT` (3002): where they listen; 0 lets the system choose.
-    pub port: u16,
-    /// `SANDBOX_CODE_SECONDS` (60,20): how long the first login code lives, and each later one.
-    pub code_lives: CodeLives,
-    /// `SANDBOX_PAIRING_SECONDS` (180): how long a code for linking by phone number lives.
-    pub pairing_life: Duration,
-    /// `SANDBOX_ACK_SECONDS` (0.5): how long its server takes to acknowledge a message.
-    pub ack_delay: Duration,
-}
-
-/// How long login codes live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CodeLives {
-    /// The first of a batch.
-    pub first: Duration,
-    /// Each one after it.
-    pub next: Duration,
-}
-
-impl CodeLives {
-    /// What WhatsApp's server does: 60 s for the first of six codes, 20 s for the others (whatsmeow `qrchan.go`).
-    pub const WHATSAPP: Self = Self {
-        first: Duration::from_secs(60),
-        next: Duration::from_secs(20),
-    };
-}
-
-/// How long a code for linking by phone number lives: the page takes no answer to an older one
-/// (`WAWebAltDeviceLinkingApi`).
-const PAIRING_LIFE: Duration = Duration::from_secs(180);
 
 /// Which session a request means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,23 +156,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// A text that never shows itself.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text, to compare it or to show it to the service that asks for it, and nothing else.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
@@ -224,36 +181,49 @@ impl Config {
     /// Reads the process environment and, for what is not set there, the file `dotenv`, which may be absent. With
     /// `sandbox` the sandbox is on whatever `SANDBOX` says.
     pub fn load(dotenv: &Path, sandbox: bool) -> Result<Self, ConfigError> {
-        let lookup = Self::lookup(dotenv, sandbox)?;
-        Self::from_lookup(lookup)
+        let (config, verdict) = Self::open(dotenv, sandbox, false);
+        verdict.map(|()| config)
     }
 
     /// [`load`](Self::load), for the service itself: to be reached from other machines without a key is a fault as well.
     pub fn load_to_serve(dotenv: &Path, sandbox: bool) -> Result<Self, ConfigError> {
-        let lookup = Self::lookup(dotenv, sandbox)?;
-        Self::from_lookup_to_serve(lookup)
+        let (config, verdict) = Self::inspect(dotenv, sandbox);
+        verdict.map(|()| config)
     }
 
     /// The settings as far as they can be read, and all that is wrong with them, for somebody who looks for faults: what is
     /// wrong has its default.
     pub fn inspect(dotenv: &Path, sandbox: bool) -> (Self, Result<(), ConfigError>) {
-        match Self::lookup(dotenv, sandbox) {
-            Ok(lookup) => Self::read_to_serve(lookup),
-            Err(unreadable) => (Self::read_to_serve(read::environment).0, Err(unreadable)),
-        }
+        Self::open(dotenv, sandbox, true)
     }
 
-    fn lookup(
-        dotenv: &Path,
-        sandbox: bool,
-    ) -> Result<impl Fn(&str) -> Option<OsString>, ConfigError> {
-        let variables = read::variables(dotenv)?;
-        Ok(move |name: &str| {
+    fn open(dotenv: &Path, sandbox: bool, serves: bool) -> (Self, Result<(), ConfigError>) {
+        let file = Dotenv::read(dotenv);
+        let lookup = |name: &str| {
             if sandbox && name == "SANDBOX" {
                 return Some("true".into());
             }
-            variables(name)
-        })
+            read::variable(name, &file)
+        };
+        Self::gather(lookup, &file, serves)
+    }
+
+    /// Reads settings through `lookup`, which looks into `file` too, and gathers all that is wrong.
+    fn gather(
+        lookup: impl Fn(&str) -> Option<OsString>,
+        file: &Dotenv,
+        serves: bool,
+    ) -> (Self, Result<(), ConfigError>) {
+        let mut settings = Settings::new(lookup);
+        settings.complain_of(file.faults());
+        let mut config = Self::read(&mut settings);
+        config.slips = file.slips(settings.names());
+        // A line that cannot be read may be the one with the key.
+        let may_be_without_key = serves && file.faults().is_empty();
+        if may_be_without_key && let Err((name, why)) = exposure::check(&config) {
+            settings.complain(name, &why);
+        }
+        (config, settings.verdict())
     }
 
     /// How long WhatsApp, or the sandbox in its place, takes a code that links by phone number.
@@ -270,6 +240,11 @@ impl Config {
         }
     }
 
+    /// Where the snapshots of profiles lie.
+    pub fn snapshots_dir(&self) -> PathBuf {
+        self.sessions_data().join("snapshots")
+    }
+
     /// Where it lies which sessions should be up.
     pub fn sessions_dir(&self) -> PathBuf {
         self.sessions_data().join("sessions")
@@ -277,25 +252,8 @@ impl Config {
 
     /// Reads settings through `lookup`, which answers a variable's value.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        let mut settings = Settings::new(lookup);
-        let config = Self::read(&mut settings);
-        settings.verdict().map(|()| config)
-    }
-
-    fn from_lookup_to_serve(
-        lookup: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Self, ConfigError> {
-        let (config, verdict) = Self::read_to_serve(lookup);
+        let (config, verdict) = Self::gather(lookup, &Dotenv::default(), false);
         verdict.map(|()| config)
-    }
-
-    fn read_to_serve(lookup: impl Fn(&str) -> Option<OsString>) -> (Self, Result<(), ConfigError>) {
-        let mut settings = Settings::new(lookup);
-        let config = Self::read(&mut settings);
-        if let Err((name, why)) = exposure::check(&config) {
-            settings.complain(name, &why);
-        }
-        (config, settings.verdict())
     }
 
     fn read(settings: &mut Settings<impl Fn(&str) -> Option<OsString>>) -> Self {
@@ -320,9 +278,9 @@ impl Config {
             ),
             data_dir,
             profile_snapshots: settings.parsed("PROFILE_SNAPSHOTS", 1, parse::copies),
-            chrome_path: settings.parsed("CHROME_PATH", None, |raw| parse::path(raw).map(Some)),
+            chrome_path: settings.parsed("CHROME_PATH", None, |raw| parse::program(raw).map(Some)),
             chrome_args: settings.parsed("CHROME_ARGS", Vec::new(), parse::chrome_args),
-            search_path: (settings.lookup)("PATH").unwrap_or_default(),
+            search_path: settings.raw("PATH").unwrap_or_default(),
             whatsapp_url: settings.parsed(
                 "WHATSAPP_URL",
                 "https://web.whatsapp.com/".to_owned(),
@@ -336,7 +294,7 @@ impl Config {
                 PathBuf::from(DEFAULT_WA_JS_PATH),
                 parse::readable_file,
             ),
-            sandbox: Some(settings.sandbox(host)).filter(|_| sandbox_is_on),
+            sandbox: Some(SandboxSettings::read(settings, host)).filter(|_| sandbox_is_on),
             session_mode: settings.parsed("SESSION_MODE", SessionMode::Multi, parse::session_mode),
             default_cliente_id: settings.parsed("DEFAULT_CLIENTE_ID", ClienteId::admin(), |raw| {
                 raw.parse().map_err(parse::say)
@@ -394,9 +352,11 @@ impl Config {
             api_key: settings.secret("API_KEY"),
             allow_without_key: settings.parsed("ALLOW_WITHOUT_KEY", false, parse::switch),
             trusted_proxies: settings.parsed("TRUSTED_PROXIES", 0, parse::proxies),
+            public_url: settings.parsed("PUBLIC_URL", None, |raw| parse::http_url(raw).map(Some)),
             cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, parse::cors_origins),
             log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, parse::log_format),
             log_filter: settings.parsed("RUST_LOG", "info".to_owned(), parse::log_filter),
+            slips: Vec::new(),
         }
     }
 }

@@ -20,7 +20,7 @@
 //!   names, and `config` the look whether there is a key;
 //!   `sandbox` is an island that nothing but `app` starts.
 //! - Only `config` reads the environment. Only `http` and `sandbox` name axum. Only `browser` and `whatsapp` name
-//!   chromiumoxide. Only `ledger::store` names rusqlite, only `browser::snapshot` age, only `ledger::tally` and `http::metrics` `prometheus_client`. Only `browser::process` starts programs. Only `session::actor` and `session::serving` change a state.
+//!   chromiumoxide. Only `ledger::store` names rusqlite, only `browser::snapshot` age, only `ledger::tally`, `session::start_times` and `http::metrics` `prometheus_client`. Only `browser::process` starts programs. Only `session::actor` and `session::serving` change a state.
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!

@@ -12,7 +12,7 @@ use super::{
 const TRAFFIC: Duration = Duration::from_secs(3);
 
 /// Each with so many sessions.
-const ROWS: [(&str, Fault, u64); 11] = [
+const ROWS: [(&str, Fault, u64); 12] = [
     ("SIGKILL of Chrome", Fault::ChromeKilled, 1),
     ("SIGSTOP of Chrome", Fault::ChromeStopped, 1),
     ("SIGKILL of the page's renderer", Fault::RendererKilled, 1),
@@ -37,6 +37,11 @@ const ROWS: [(&str, Fault, u64); 11] = [
     (
         "WhatsApp's server away for 20 s",
         Fault::NetworkCut(Duration::from_secs(20)),
+        1,
+    ),
+    (
+        "disk full for 10 s",
+        Fault::DiskFull(Duration::from_secs(10)),
         1,
     ),
     (

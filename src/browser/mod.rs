@@ -8,6 +8,7 @@
 //!    ├─ flags       the command line, as data ── user_agent
 //!    ├─ program     which Chrome is installed
 //!    ├─ memory      what Chromes take of the machine ── procfs
+//!    ├─ cpu         how long processors have worked for them ── procfs
 //!    └─ trial       whether one works here at all
 //!  Occupancy ── who uses which profile, seen from outside ── procfs
 //!  ProfileSnapshots ── copies of a profile that nobody uses, and their way back
@@ -20,6 +21,7 @@
 
 mod chrome;
 mod connection;
+mod cpu;
 mod error;
 mod flags;
 mod last_used;
@@ -37,6 +39,7 @@ mod user_agent;
 mod workers;
 
 pub use chrome::{Browser, BrowserLost, LaunchOptions};
+pub use cpu::chrome_cpu;
 pub use error::BrowserError;
 pub use flags::check_extra_arguments;
 pub use leftovers::{Swept, sweep};
@@ -44,9 +47,9 @@ pub use memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb};
 pub use occupants::{Occupancy, Occupant, occupancy};
 pub use process::{Closed, Exit};
 pub use profile::delete_profile;
-pub use program::{ChromeKind, ChromeProgram, ChromeVersion, find_chrome};
+pub use program::{ChromeKind, ChromeProgram, ChromeVersion, ensure_there_is_one, find_chrome};
 pub use snapshot::{
     Export, ExportTo, HeldProfile, InvalidPassphrase, Manifest, Origin, Passphrase,
-    ProfileSnapshots, SnapshotError, SnapshotRoot, Taken,
+    ProfileSnapshots, SnapshotError, SnapshotRoot, Taken, restored_at,
 };
 pub use trial::{Drawn, Footprint, Visit};

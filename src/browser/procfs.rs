@@ -4,7 +4,7 @@
 //! A zombie counts as gone everywhere: in a container whose first process does not reap, zombies stay for ever.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fmt, fs,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
@@ -57,6 +57,8 @@ impl FromStr for ProcessId {
 struct Stat {
     state: u8,
     group: u32,
+    /// What processors have worked for it and for those of its children that have ended and been waited for, in clock ticks.
+    ticks: u64,
     threads: u32,
     started: u64,
 }
@@ -72,11 +74,15 @@ impl Stat {
         let mut fields = fields.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
         let group = fields.nth(1)?.parse().ok()?;
-        let threads = fields.nth(14)?.parse().ok()?;
+        // Its own in user and in system mode, then its children's. Whether a process is there does not depend on them.
+        let times = fields.by_ref().skip(8).take(4);
+        let ticks = times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        let threads = fields.nth(2)?.parse().ok()?;
         let started = fields.nth(1)?.parse().ok()?;
         Some(Self {
             state,
             group,
+            ticks,
             threads,
             started,
         })
@@ -120,6 +126,17 @@ pub(super) fn members(groups: &BTreeSet<u32>) -> Vec<(u32, u32)> {
         .filter_map(group_of)
         .filter(|(group, _)| groups.contains(group))
         .collect()
+}
+
+/// What processors have worked for each of these groups, in clock ticks. A zombie has still to hand its time on, so it counts.
+pub(super) fn ticks(groups: &BTreeSet<u32>) -> BTreeMap<u32, u64> {
+    let mut sums = BTreeMap::new();
+    for stat in pids().filter_map(Stat::of) {
+        if groups.contains(&stat.group) {
+            *sums.entry(stat.group).or_default() += stat.ticks;
+        }
+    }
+    sums
 }
 
 impl Chrome {
@@ -224,8 +241,14 @@ mod tests {
         let line = "77 (a) S b) Z 1 76 76 0 -1 1077936128 1 0 0 0 1 2 3 4 20 0 1 0 78281 9 9";
         let stat = Stat::parse(line).unwrap();
         assert_eq!(
-            (stat.state, stat.group, stat.threads, stat.started),
-            (b'Z', 76, 1, 78281),
+            (
+                stat.state,
+                stat.group,
+                stat.ticks,
+                stat.threads,
+                stat.started
+            ),
+            (b'Z', 76, 10, 1, 78281),
             "{line}"
         );
         assert!(!stat.is_alive());

@@ -130,13 +130,24 @@ pub async fn find_chrome(
             }
         }
     }
-    Err(unusable.unwrap_or_else(|| BrowserError::NotFound {
-        looked_for: CANDIDATES
-            .iter()
-            .map(|candidate| candidate.name)
-            .collect::<Vec<_>>()
-            .join(", "),
-    }))
+    Err(unusable.unwrap_or_else(not_found))
+}
+
+/// Whether there is anything in `search_path` that may be Chrome; starts nothing.
+pub fn ensure_there_is_one(search_path: &OsStr) -> Result<(), BrowserError> {
+    let is_there = |candidate: &Candidate| in_search_path(candidate.name, search_path).is_some();
+    if CANDIDATES.iter().any(is_there) {
+        Ok(())
+    } else {
+        Err(not_found())
+    }
+}
+
+fn not_found() -> BrowserError {
+    let names = CANDIDATES.iter().map(|candidate| candidate.name);
+    BrowserError::NotFound {
+        looked_for: names.collect::<Vec<_>>().join(", "),
+    }
 }
 
 fn in_search_path(name: &str, search_path: &OsStr) -> Option<PathBuf> {

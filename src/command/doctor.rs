@@ -88,7 +88,7 @@ async fn examine(
     cancel: &CancellationToken,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    report.group("settings", settings::examine(settings, dotenv))?;
+    report.group("settings", settings::examine(config, settings, dotenv))?;
     let folders = match folders::examine(config).await {
         Ok(folders) => folders,
         Err(stalled) => return Ok(report.group("folders", vec![stalled])?),

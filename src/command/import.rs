@@ -59,6 +59,14 @@ async fn import(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
         imported = work => imported?,
         signal = interrupts.next() => return Err(Fault::Interrupted(signal)),
     };
+    let older =
+        session::forget_older_snapshots(&id, &config.tokens_dir, config.snapshots_dir(), &manifest);
+    if let Err(why) = older.await {
+        remark(&format!(
+            "session-manager: the account is imported, but snapshots of it from before could not be removed: {why}; delete them, or \
+             one may take the profile's place should it be damaged"
+        ));
+    }
     say(&format!(
         "session {id} is the account of {}{}, as it was on {:.0}",
         arguments.file.display(),

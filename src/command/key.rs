@@ -84,7 +84,7 @@ impl KeyCommand {
                 if is_first {
                     writeln!(
                         io::stderr(),
-                        "from now on every request but GET /health needs a key; deleting that file undoes it"
+                        "from now on every call of the API but GET /health needs a key (the page asks for it); deleting that file, and a restart, undo it"
                     )?;
                 }
                 writeln!(io::stdout(), "{}", text.reveal())?;

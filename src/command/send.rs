@@ -78,7 +78,7 @@ pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fa
             ));
             return Ok(Exit::Undecided);
         }
-        Err(why) => return Err(why.into()),
+        Err(why) => return Err(in_own_words(why).into()),
     };
     let last = if wanted && is_open(&answer.body) {
         follow(&client, answer, until).await?
@@ -102,6 +102,30 @@ fn request(arguments: &Arguments, client: &Client, text: &str) -> reqwest::Reque
     // The body of a send takes numbers only; the header takes each name of a session.
     let id = arguments.cliente_id.as_str();
     client.post("/send", &body).header("x-cliente-id", id)
+}
+
+/// A refusal as it is said to somebody who types commands; programs read the answer itself.
+fn in_own_words(why: ClientError) -> ClientError {
+    let ClientError::Refused {
+        status,
+        code,
+        message,
+        body,
+    } = why
+    else {
+        return why;
+    };
+    let message = if code == "QUEUE_TIMEOUT" {
+        "its turn does not come in time; nothing was sent: try again later, or let it go out in its turn with --async".to_owned()
+    } else {
+        message
+    };
+    ClientError::Refused {
+        status,
+        code,
+        message,
+        body,
+    }
 }
 
 /// Asks for the message until nothing more is to be learned, or time runs out; gives the last answer.
@@ -186,5 +210,21 @@ mod tests {
         let failed = json!({"state": "failed", "code": "QUEUE_TIMEOUT"});
         assert_eq!(verdict(&failed, false).0, Exit::Failed);
         assert!(verdict(&failed, false).1.contains("QUEUE_TIMEOUT"));
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_words_of_this_command() {
+        let told = |code: &str| {
+            let refused = ClientError::Refused {
+                status: reqwest::StatusCode::TOO_MANY_REQUESTS,
+                code: code.to_owned(),
+                message: "not now: send it with \"async\": true".to_owned(),
+                body: json!({}),
+            };
+            in_own_words(refused).to_string()
+        };
+        let late = told("QUEUE_TIMEOUT");
+        assert!(late.contains("--async") && !late.contains('"'), "{late}");
+        assert!(told("QUEUE_FULL").contains("not now"));
     }
 }

@@ -61,6 +61,7 @@ struct Session {
     sync_percent: Option<u8>,
     adapter: Adapter,
     chrome_pid: Option<u32>,
+    retry_at: Option<Timestamp>,
     #[serde(default)]
     hibernating: bool,
 }
@@ -186,7 +187,10 @@ fn table(sessions: &[Session], now: Timestamp) -> Vec<String> {
                 .clone()
                 .or_else(|| progress(session))
                 .or_else(|| session.hibernating.then(|| "hibernating".to_owned()))
-                .unwrap_or_default(),
+                .into_iter()
+                .chain(outlook(session, now))
+                .collect::<Vec<_>>()
+                .join(", "),
         ]
     });
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
@@ -219,6 +223,7 @@ fn one(session: &Session, now: Timestamp) -> Vec<String> {
         ("Chrome", chrome(session)),
         ("reason", session.reason.clone()),
         ("", session.detail.clone()),
+        ("next", outlook(session, now)),
     ];
     let known = facts
         .into_iter()
@@ -242,6 +247,12 @@ fn progress(session: &Session) -> Option<String> {
         (Some(phase), Some(percent)) => Some(format!("{phase} {percent}")),
         (phase, percent) => phase.or(percent),
     }
+}
+
+/// When it starts again by itself.
+fn outlook(session: &Session, now: Timestamp) -> Option<String> {
+    let left = session.retry_at?.duration_since(now).as_secs();
+    Some(format!("starts again in {}", span(left)))
 }
 
 fn age(since: Timestamp, now: Timestamp) -> i64 {
@@ -272,6 +283,9 @@ mod tests {
             {"session": "admin", "state": "DISCONNECTED", "since": "2026-11-22T12:59:00.000Z", "reason": "QR_TIMEOUT",
              "detail": "nobody scanned", "failed_phase": "LINK",
              "adapter": {"serving": null, "since": null, "missing": ["modules: WAWebX"]}},
+            {"session": "7", "state": "DISCONNECTED", "since": "2026-11-22T12:59:55.000Z", "reason": "BROWSER_LOST",
+             "detail": "it is started again", "retry_at": "2026-11-22T13:00:20.500Z",
+             "adapter": {"serving": null, "since": null, "missing": []}},
         ]);
         serde_json::from_value(sessions).unwrap()
     }
@@ -288,6 +302,7 @@ mod tests {
                 "SESSION  STATE         FOR   ACCOUNT        ADAPTER  REASON",
                 "51       READY         3 h   5491158254201  modules",
                 "admin    DISCONNECTED  60 s                          QR_TIMEOUT",
+                "7        DISCONNECTED  5 s                           BROWSER_LOST, starts again in 20 s",
             ]
         );
         assert!(table(&[], now())[0].contains("session-manager qr"));
@@ -295,7 +310,7 @@ mod tests {
 
     #[test]
     fn one_session_is_told_with_what_is_known_of_it_and_nothing_else() {
-        let [ready, ended] = sessions().try_into().unwrap();
+        let [ready, ended, heals] = sessions().try_into().unwrap();
         assert_eq!(
             one(&ready, now()),
             [
@@ -312,6 +327,14 @@ mod tests {
                 "  failed in LINK",
                 "  reason    QR_TIMEOUT",
                 "            nobody scanned",
+            ]
+        );
+        assert_eq!(
+            one(&heals, now())[1..],
+            [
+                "  reason    BROWSER_LOST",
+                "            it is started again",
+                "  next      starts again in 20 s",
             ]
         );
     }

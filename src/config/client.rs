@@ -10,7 +10,12 @@ use std::{
     path::Path,
 };
 
-use super::{ConfigError, Secret, parse, read, read::Settings};
+use super::{
+    ConfigError, Secret,
+    dotenv::Dotenv,
+    parse,
+    read::{self, Settings},
+};
 
 /// How a service is reached.
 #[derive(Clone, Debug)]
@@ -35,7 +40,8 @@ pub enum KeySource {
 impl ClientConfig {
     /// Reads the process environment and the file `dotenv`, which may be absent. A key in `key_file` goes before both.
     pub fn load(dotenv: &Path, key_file: Option<&Path>) -> Result<Self, ConfigError> {
-        let config = Self::from_lookup(read::variables(dotenv)?)?;
+        let file = Dotenv::read(dotenv);
+        let config = Self::read(|name| read::variable(name, &file), file.faults())?;
         let Some(key_file) = key_file else {
             return Ok(config);
         };
@@ -54,7 +60,16 @@ impl ClientConfig {
 
     /// Reads through `lookup`, which answers a variable's value.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        Self::read(lookup, &[])
+    }
+
+    /// `faults` are known already.
+    fn read(
+        lookup: impl Fn(&str) -> Option<OsString>,
+        faults: &[String],
+    ) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(lookup);
+        settings.complain_of(faults);
         let host = settings.parsed("HOST", IpAddr::from([127, 0, 0, 1]), parse::ip_address);
         let port = settings.parsed("PORT", 3001, parse::port);
         let own = settings.secret("SESSION_MANAGER_KEY");

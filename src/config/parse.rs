@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::fs::{Access, access};
+
 use super::{CodeLives, CorsOrigins, LogFormat, SessionMode};
 use crate::{session::ClienteId, whatsapp::AdapterName};
 
@@ -129,6 +131,17 @@ pub(super) fn switch(raw: &str) -> Result<bool, String> {
 )]
 pub(super) fn path(raw: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(raw))
+}
+
+/// What it does when it is started, its first start tells.
+pub(super) fn program(raw: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(raw);
+    let wanted = "must be a program; name one, or unset it to have one found";
+    match path.metadata() {
+        Ok(file) if file.is_file() && access(&path, Access::EXEC_OK).is_ok() => Ok(path),
+        Ok(_) => Err(format!("cannot be executed: {wanted}")),
+        Err(why) => Err(format!("{why}: {wanted}")),
+    }
 }
 
 pub(super) fn folder(raw: &str) -> Result<PathBuf, String> {

@@ -1,64 +1,31 @@
 //! How settings are read: from variables and the file `.env`, with every fault gathered.
 //!
-//! Knows no setting by itself but those of a start and of the sandbox, which come as one.
+//! Knows no setting by itself but those of a start, which come as one.
 
-use std::{
-    collections::HashMap,
-    ffi::OsString,
-    net::{IpAddr, Ipv4Addr},
-    path::Path,
-    time::Duration,
-};
+use std::{ffi::OsString, time::Duration};
 
-use super::{CodeLives, ConfigError, PAIRING_LIFE, SandboxSettings, Secret, parse};
+use super::{ConfigError, Secret, dotenv::Dotenv, parse};
 use crate::session::StartLimits;
-
-/// What is set: the process environment, and the file `dotenv` for what is not set there.
-pub(super) fn variables(
-    dotenv: &Path,
-) -> Result<impl Fn(&str) -> Option<OsString> + use<>, ConfigError> {
-    let from_file = self::dotenv(dotenv)?;
-    Ok(move |name: &str| environment(name).or_else(|| from_file.get(name).map(OsString::from)))
-}
 
 /// What is set in the process environment.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that reads the environment"
 )]
-pub(super) fn environment(name: &str) -> Option<OsString> {
+fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// Reads a `.env` file without touching the process environment: other threads may be reading that.
-fn dotenv(path: &Path) -> Result<HashMap<String, String>, ConfigError> {
-    let pairs = match dotenvy::from_path_iter(path) {
-        Ok(pairs) => pairs,
-        Err(why) if why.not_found() => return Ok(HashMap::new()),
-        Err(why) => return Err(ConfigError(vec![format!("{}: {why}", path.display())])),
-    };
-    // The parser would put variables in the place of $NAME and so cut a secret short without a word.
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    if let Some(at) = text.lines().position(parse::has_open_dollar) {
-        return Err(ConfigError(vec![format!(
-            "{}: line {}: a value with $ in it must stand in single quotes",
-            path.display(),
-            at + 1
-        )]));
-    }
-    // A complaint of the parser repeats the line, which may hold a secret.
-    let unreadable = |_| {
-        ConfigError(vec![format!(
-            "{}: a line is not NAME=value",
-            path.display()
-        )])
-    };
-    pairs.collect::<Result<_, _>>().map_err(unreadable)
+/// What is set: the process environment, and the file for what is not set there.
+pub(super) fn variable(name: &str, file: &Dotenv) -> Option<OsString> {
+    environment(name).or_else(|| file.get(name).map(OsString::from))
 }
 
 /// Reads variables and gathers what is wrong with them.
 pub(super) struct Settings<F> {
-    pub(super) lookup: F,
+    lookup: F,
+    /// All that have been asked for.
+    names: Vec<String>,
     problems: Vec<String>,
 }
 
@@ -66,8 +33,25 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
     pub(super) const fn new(lookup: F) -> Self {
         Self {
             lookup,
+            names: Vec::new(),
             problems: Vec::new(),
         }
+    }
+
+    /// Notes what was wrong before anything was read.
+    pub(super) fn complain_of(&mut self, faults: &[String]) {
+        self.problems.extend_from_slice(faults);
+    }
+
+    /// The names of all settings that have been read.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The variable as it is set.
+    pub(super) fn raw(&mut self, name: &str) -> Option<OsString> {
+        self.names.push(name.to_owned());
+        (self.lookup)(name)
     }
 
     /// Whether all that was read is right.
@@ -103,35 +87,10 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
         }
     }
 
-    /// The sandbox's own, beside an API that listens on `host`.
-    pub(super) fn sandbox(&mut self, host: IpAddr) -> SandboxSettings {
-        // Whoever opens the API to other machines does not mean its toy phone, which asks nobody for a key.
-        let on_this_machine = if host.is_loopback() {
-            host
-        } else {
-            Ipv4Addr::LOCALHOST.into()
-        };
-        SandboxSettings {
-            host: self.parsed("SANDBOX_HOST", on_this_machine, parse::ip_address),
-            port: self.parsed("SANDBOX_PORT", 3002, parse::port),
-            code_lives: self.parsed(
-                "SANDBOX_CODE_SECONDS",
-                CodeLives::WHATSAPP,
-                parse::code_lives,
-            ),
-            pairing_life: self.parsed("SANDBOX_PAIRING_SECONDS", PAIRING_LIFE, parse::seconds),
-            ack_delay: self.parsed(
-                "SANDBOX_ACK_SECONDS",
-                Duration::from_millis(500),
-                parse::seconds,
-            ),
-        }
-    }
-
     /// The variable as a secret. One that is set but empty is a slip that would leave a door open.
     pub(super) fn secret(&mut self, name: &str) -> Option<Secret> {
         let is_blank = |raw: OsString| raw.to_str().is_some_and(|raw| raw.trim().is_empty());
-        if (self.lookup)(name).is_some_and(is_blank) {
+        if self.raw(name).is_some_and(is_blank) {
             let why = "is set but empty: give it a value, or remove it";
             self.complain(name, why);
             return None;
@@ -147,7 +106,7 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
         default: T,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> T {
-        let Some(raw) = (self.lookup)(name).filter(|raw| !raw.is_empty()) else {
+        let Some(raw) = self.raw(name).filter(|raw| !raw.is_empty()) else {
             return default;
         };
         let parsed = raw

@@ -88,6 +88,41 @@ fn a_broken_env_file_stops_the_service_and_is_not_repeated() {
 }
 
 #[test]
+fn what_is_wrong_with_the_file_is_told_together_with_what_is_wrong_with_its_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    let text = "MAX_SESSIONS=many\nAPI_KEY 's3cret\nHOST=0.0.0.0\nSEND_WAIT_SECONDS=-1\nSESION_MODE=single\nDB=x\n";
+    std::fs::write(&file, text).unwrap();
+    let (config, verdict) = Config::inspect(&file, false);
+    let faults = verdict.unwrap_err();
+    let faults = faults.faults();
+    // And not that there is no key: it may be in the line that cannot be read.
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert!(faults[0].contains("line 2: "), "{faults:?}");
+    assert_eq!(config.slips.len(), 1, "{:?}", config.slips);
+    assert!(config.slips[0].contains("did you mean SESSION_MODE?"));
+}
+
+#[test]
+fn a_chrome_that_is_not_there_or_is_no_program_stops_the_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chrome");
+    std::fs::write(&file, "").unwrap();
+    for (path, is_good) in [
+        ("/nope", false),
+        ("/", false),
+        (file.to_str().unwrap(), false),
+        ("/bin/sh", true),
+    ] {
+        let read = config(&[("CHROME_PATH", path)]);
+        assert_eq!(read.is_ok(), is_good, "{path}");
+        if let Err(faults) = read {
+            assert!(faults.to_string().contains("unset it"), "{faults}");
+        }
+    }
+}
+
+#[test]
 fn a_key_that_would_not_be_the_one_written_stops_the_service() {
     assert!(
         config(&[("API_KEY", "")])
@@ -117,12 +152,12 @@ fn the_sandbox_keeps_its_profiles_apart() {
 }
 
 fn served(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    Config::from_lookup_to_serve(|name| {
-        variables
-            .iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value.into())
-    })
+    let lookup = |name: &str| {
+        let set = variables.iter().find(|(key, _)| *key == name);
+        set.map(|(_, value)| value.into())
+    };
+    let (config, verdict) = Config::gather(lookup, &Dotenv::default(), true);
+    verdict.map(|()| config)
 }
 
 #[test]

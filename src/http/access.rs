@@ -12,12 +12,27 @@ use crate::keys::Scope;
 pub(super) enum Access {
     /// Nothing. Such a route reaches no session: it has no [`Caller`](super::caller::Caller) that would be let to one.
     Open,
+    /// Nothing, either: it is a file of the page, the same for everybody.
+    Page,
+    /// The address itself, a part of which is a secret: [`links`](super::links). It reaches the session that it is for.
+    Link,
     /// A key with this scope, when keys are asked for.
     Key(Scope),
 }
 
+impl Access {
+    /// Whether a route is a part of the API, and so of its document. What a browser loads to show a page is neither: the page
+    /// and a link's page with its stream may change with every version.
+    pub(super) const fn is_of_the_api(self) -> bool {
+        match self {
+            Self::Open | Self::Key(_) => true,
+            Self::Page | Self::Link => false,
+        }
+    }
+}
+
 /// A method, a path as the router has it, and what they need.
-type Row = (&'static str, &'static str, Access);
+pub(super) type Row = (&'static str, &'static str, Access);
 
 const READ: Access = Access::Key(Scope::Read);
 const SEND: Access = Access::Key(Scope::Send);
@@ -25,13 +40,19 @@ const ADMIN: Access = Access::Key(Scope::Admin);
 
 /// All routes. To look is to read, to hand something to a recipient is to send, to change anything else is for an admin.
 /// So is evidence: it shows what stood on a page.
-pub(super) const TABLE: [Row; 17] = [
+pub(super) const TABLE: [Row; 24] = [
+    ("GET", "/", Access::Page),
+    ("GET", "/qr.html", Access::Page),
+    ("GET", "/page/{file}", Access::Page),
+    ("GET", "/link/{token}", Access::Link),
+    ("GET", "/link/{token}/events", Access::Link),
     ("GET", "/health", Access::Open),
     ("GET", "/openapi.json", Access::Open),
     ("GET", "/docs", Access::Open),
     ("GET", "/metrics", READ),
     ("GET", "/status", READ),
     ("GET", "/sessions", READ),
+    ("GET", "/events/stream", READ),
     ("GET", "/qr", READ),
     ("GET", "/qr-code", READ),
     ("POST", "/connect", ADMIN),
@@ -43,6 +64,7 @@ pub(super) const TABLE: [Row; 17] = [
     ("GET", "/sessions/{id}/evidence", ADMIN),
     ("POST", "/sessions/{id}/evidence", ADMIN),
     ("GET", "/sessions/{id}/evidence/screenshot.png", ADMIN),
+    ("POST", "/sessions/{id}/link", ADMIN),
 ];
 
 /// What a request needs, if it is one of ours. A `HEAD` is a `GET` without its body.
@@ -78,8 +100,9 @@ mod tests {
     #[test]
     fn what_changes_something_is_for_an_admin_unless_it_is_a_send() {
         for (method, path, access) in TABLE {
-            let is_open_or_read = access == Access::Open || access == READ;
-            assert!(method == "GET" || !is_open_or_read, "{method} {path}");
+            let changes_nothing =
+                [Access::Open, Access::Page, Access::Link, READ].contains(&access);
+            assert!(method == "GET" || !changes_nothing, "{method} {path}");
         }
         let of_senders = TABLE.iter().filter(|row| row.2 == SEND);
         let of_senders: Vec<_> = of_senders.map(|row| (row.0, row.1)).collect();

@@ -56,7 +56,7 @@ fn judge(
     let method = request.method();
     let needed = match access::needed(method, route) {
         Some(Access::Key(scope)) => scope,
-        Some(Access::Open) => return (Caller::nobody(), Ok(())),
+        Some(Access::Open | Access::Page | Access::Link) => return (Caller::nobody(), Ok(())),
         None => {
             let why = ApiError::NoAccessRule(format!("{method} {route}"));
             return (Caller::nobody(), Err(why));

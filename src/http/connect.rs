@@ -13,7 +13,7 @@ use super::{
     state::AppState,
     target::Target,
 };
-use crate::session::{DisconnectOutcome, Recipient, WaitFor};
+use crate::session::{Recipient, WaitFor};
 
 /// Which session to start, and how long to wait for it.
 #[derive(Debug)]
@@ -112,8 +112,8 @@ pub(super) async fn disconnect(
     Json(DisconnectRequest { target, logout }): Json<DisconnectRequest>,
 ) -> Result<Json<Disconnected>, ApiError> {
     let outcome = match app.registry().find(&target.id) {
-        Some(session) => session.disconnect(logout).await?,
-        None => DisconnectOutcome::NoActiveSession,
+        Some(session) => Some(session.disconnect(logout).await?),
+        None => None,
     };
     Ok(Json(Disconnected::of(target, outcome)))
 }

@@ -8,6 +8,7 @@
 mod connect;
 mod evidence;
 mod health;
+mod link;
 mod messages;
 mod qr;
 mod send;
@@ -22,6 +23,7 @@ pub(super) use self::{
     connect::{Connected, Disconnected},
     evidence::EvidenceAnswer,
     health::{AdapterCensus, ChromeCensus, Health},
+    link::{Link, LinkStatus},
     messages::{DryRun, Message, Messages},
     qr::{Qr, QrCodeAnswer},
     send::{Accepted, SentOrDryRun},

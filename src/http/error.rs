@@ -20,6 +20,7 @@ pub(super) use face::Loudness;
 
 use crate::{
     keys::Scope,
+    ledger::LedgerError,
     qr::QrError,
     session::{
         ConnectError, DisconnectError, EvidenceError, InvalidClienteId, InvalidIdempotencyKey,
@@ -103,6 +104,20 @@ pub(super) enum ApiError {
     NoEvidence,
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
+    #[error("too many streams are open: close a page that shows sessions, then try again")]
+    TooManyStreams,
+    #[error("this session is linked already: there is no code to show")]
+    AlreadyLinked,
+    #[error("too many links are open: each ends by itself after 10 minutes")]
+    TooManyLinks,
+    #[error("this link is unknown: it may have ended long ago, or with a restart of the service")]
+    UnknownLink,
+    #[error(
+        "this link has been used, or its 10 minutes are over: ask whoever sent it for a new one"
+    )]
+    LinkOver,
+    #[error("the request does not say under which name the service is reached: set PUBLIC_URL")]
+    NoPublicUrl,
     #[error("the service is shutting down; nothing was done: try again when it is back")]
     ShuttingDown,
     #[error("the evidence cannot be read (DATA_DIR): {0}")]
@@ -113,6 +128,11 @@ pub(super) enum ApiError {
     Disconnect(#[from] DisconnectError),
     #[error(transparent)]
     Send(#[from] SendError),
+    /// Asked about messages, not for a send: those that were accepted may well have been sent.
+    #[error(
+        "the ledger in DATA_DIR cannot be used ({0}), so nothing can be said of messages now; free the disk, or mend its rights, and ask again"
+    )]
+    Ledger(#[from] LedgerError),
     #[error("the code could not be drawn: {0}")]
     Qr(#[from] QrError),
     #[error("an answer could not be written as JSON: {0}")]

@@ -31,6 +31,7 @@ pub(super) async fn health(State(app): State<AppState>) -> Json<Health> {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: app.uptime_seconds(),
         sessions,
+        sandbox: app.settings().sandbox.clone(),
         adapter: adapters(&snapshots),
         chrome: ChromeCensus {
             running: snapshots

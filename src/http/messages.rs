@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     ledger::{Query, Record, SendState},
-    session::{ClienteId, SendError},
+    session::ClienteId,
 };
 
 /// Messages in one answer, unless the caller wants fewer.
@@ -100,8 +100,7 @@ pub(super) async fn list(
         limit: limit + 1,
         ..query
     };
-    let records = app.registry().ledger().list(query).await;
-    let records = records.map_err(SendError::from)?;
+    let records = app.registry().ledger().list(query).await?;
     Ok(Json(Messages::of(&records, limit)))
 }
 
@@ -127,8 +126,7 @@ pub(super) async fn cancel(
     MessageId(id): MessageId,
 ) -> Result<Json<Message>, ApiError> {
     let record = find(&app, &caller, &id).await?;
-    let cancelled = app.registry().cancel(&record).await;
-    let is_cancelled = cancelled.map_err(SendError::from)?;
+    let is_cancelled = app.registry().cancel(&record).await?;
     let record = find(&app, &caller, &id).await?;
     // Asked for twice, it is cancelled as well.
     if is_cancelled || record.state == SendState::Cancelled {
@@ -140,8 +138,7 @@ pub(super) async fn cancel(
 
 /// A message of another session than the caller's is not there: who may not see it need not learn that it exists.
 async fn find(app: &AppState, caller: &Caller, id: &str) -> Result<Record, ApiError> {
-    let found = app.registry().ledger().find(id).await;
-    let found = found.map_err(SendError::from)?;
+    let found = app.registry().ledger().find(id).await?;
     let followed = found.ok_or(ApiError::UnknownMessage)?;
     let record = Record::clone(&followed.borrow());
     let session = record.session.parse()?;

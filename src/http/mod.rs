@@ -5,8 +5,9 @@
 //! each resource its own file.
 //!
 //! Invariants: every answer, also to a wrong path, method or body and to a panic, is JSON with `success`, `code`,
-//! `message` and `error` when it is an error; a read never waits for a browser; no folder is made for a name that is
-//! not a valid `cliente_id`; no answer is ever cached; no handler runs for whom the table in `access` does not let in.
+//! `message` and `error` when it is an error, but for a link that is over, which a person opens; a read never waits for a
+//! browser; no folder is made for a name that is not a valid `cliente_id`; no answer but the page's own files is ever cached;
+//! no handler runs for whom the table in `access` does not let in.
 
 mod contract;
 mod error;
@@ -24,11 +25,15 @@ mod cors;
 mod trace;
 
 mod connect;
+mod events;
 mod evidence;
 mod health;
+mod link;
+mod links;
 mod messages;
 mod metrics;
 mod openapi;
+mod page;
 mod qr;
 mod send;
 mod status;
@@ -70,6 +75,11 @@ pub fn router(state: AppState) -> Router {
 /// Every route. What each needs stands in [`access::TABLE`].
 fn routes() -> Router<AppState> {
     Router::new()
+        .route("/", get(page::index))
+        .route("/qr.html", get(page::index))
+        .route("/page/{file}", get(page::file))
+        .route("/link/{token}", get(link::page))
+        .route("/link/{token}/events", get(link::events))
         .route("/health", get(health::health))
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(openapi::docs))
@@ -84,6 +94,8 @@ fn routes() -> Router<AppState> {
             "/sessions/{id}/evidence/screenshot.png",
             get(evidence::screenshot),
         )
+        .route("/sessions/{id}/link", post(link::make))
+        .route("/events/stream", get(events::stream))
         .route("/qr", get(qr::qr))
         .route("/qr-code", get(qr::qr_code))
         .route("/connect", post(connect::connect))

@@ -194,7 +194,8 @@ fn why_none(snapshot: &Snapshot) -> String {
     .to_owned()
 }
 
-fn expires_in(code: &QrCode, attempts: u32, lives: CodeLives, now: Timestamp) -> i64 {
+/// How long a code can be scanned still, in seconds.
+pub(super) fn expires_in(code: &QrCode, attempts: u32, lives: CodeLives, now: Timestamp) -> i64 {
     let is_first = attempts % BATCH == 1;
     let life = if is_first { lives.first } else { lives.next };
     let left = life.as_secs_f64() - now.duration_since(code.shown_at).as_secs_f64();

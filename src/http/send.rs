@@ -18,8 +18,7 @@ use super::{
     target::Target,
 };
 use crate::session::{
-    IdempotencyKey, InvalidIdempotencyKey, Recipient, SendError, SessionHandle, SessionState,
-    TextMessage,
+    IdempotencyKey, InvalidIdempotencyKey, Recipient, SendError, SessionHandle, TextMessage,
 };
 
 /// The caller's name for a request, in the header and in the body.
@@ -128,11 +127,8 @@ pub(super) async fn send(
     IsDryRun(is_dry_run): IsDryRun,
     Json(request): Json<SendRequest>,
 ) -> Result<Response, ApiError> {
-    let never_seen = SendError::NotReady {
-        state: SessionState::Disconnected.name(),
-        reason: None,
-    };
-    let session = app.registry().find(&request.target.id).ok_or(never_seen)?;
+    let session = app.registry().find(&request.target.id);
+    let session = session.ok_or_else(SendError::never_connected)?;
     if is_dry_run {
         Ok(dry_run(&session, request).await?.into_response())
     } else {

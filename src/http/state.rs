@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
-use super::{attempts::Attempts, metrics::Requests};
+use super::{attempts::Attempts, events, links::Links, metrics::Requests};
 use crate::{
     config::{CodeLives, Config, CorsOrigins, Secret, SessionMode},
     keys::Keyring,
+    ledger::Traffic,
     session::{ClienteId, Registry, Snapshot},
 };
 
@@ -21,6 +23,8 @@ struct Shared {
     settings: Settings,
     keys: Keyring,
     attempts: Attempts,
+    streams: Arc<Semaphore>,
+    links: Links,
     requests: Requests,
     started_at: Timestamp,
     started: Instant,
@@ -35,6 +39,9 @@ pub(super) struct Settings {
     pub(super) trusted_proxies: usize,
     pub(super) cors_origins: CorsOrigins,
     pub(super) code_lives: CodeLives,
+    /// Where the simulated WhatsApp is, if it is one.
+    pub(super) sandbox: Option<String>,
+    pub(super) public_url: Option<String>,
 }
 
 impl AppState {
@@ -50,6 +57,11 @@ impl AppState {
                 .sandbox
                 .as_ref()
                 .map_or(CodeLives::WHATSAPP, |sandbox| sandbox.code_lives),
+            sandbox: config
+                .sandbox
+                .as_ref()
+                .map(|_| config.whatsapp_url.trim_end_matches('/').to_owned()),
+            public_url: config.public_url.clone(),
         };
         Self(Arc::new(Shared {
             registry,
@@ -59,13 +71,15 @@ impl AppState {
                 config.api_keys_file.clone(),
             ),
             attempts: Attempts::default(),
+            streams: Arc::new(Semaphore::new(events::MAX_STREAMS)),
+            links: Links::default(),
             requests: Requests::default(),
             started_at: Timestamp::now(),
             started: Instant::now(),
         }))
     }
 
-    pub(super) fn registry(&self) -> &Registry {
+    pub(super) fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
     }
 
@@ -86,6 +100,15 @@ impl AppState {
         &self.0.attempts
     }
 
+    /// One place for each stream of changes.
+    pub(super) fn streams(&self) -> &Arc<Semaphore> {
+        &self.0.streams
+    }
+
+    pub(super) fn links(&self) -> &Links {
+        &self.0.links
+    }
+
     pub(super) fn requests(&self) -> &Requests {
         &self.0.requests
     }
@@ -104,6 +127,11 @@ impl AppState {
             SessionMode::Multi => id,
             SessionMode::Single => &self.settings().default_cliente_id,
         }
+    }
+
+    /// What the session has done and has still to do.
+    pub(super) fn traffic(&self, id: &ClienteId) -> Traffic {
+        self.registry().ledger().tally().traffic(id.as_str())
     }
 
     /// The session as it is now. One that was never seen has been `DISCONNECTED` for as long as the service runs.

@@ -21,7 +21,8 @@ pub(super) async fn status(
     target: Target,
 ) -> Result<Json<Status>, ApiError> {
     let snapshot = app.snapshot(&target.id);
-    Ok(Json(Status::of(target, snapshot)?))
+    let (traffic, lives) = (app.traffic(&target.id), app.settings().code_lives);
+    Ok(Json(Status::of(target, snapshot, traffic, lives)?))
 }
 
 /// All sessions that the key reaches.
@@ -29,19 +30,27 @@ pub(super) async fn status(
     (status = 200, description = "Every known session", body = Sessions, content_type = "application/json"),
 ))]
 pub(super) async fn sessions(State(app): State<AppState>, caller: Caller) -> Json<Sessions> {
+    Json(listed(&app, &caller))
+}
+
+/// The list as this caller may see it.
+pub(super) fn listed(app: &AppState, caller: &Caller) -> Sessions {
     let mut snapshots = app.registry().snapshots();
     snapshots.retain(|(id, _)| caller.reaches(id));
     let ready = snapshots
         .iter()
         .filter(|(_, snapshot)| is_ready(&snapshot.state));
     let sessions: Vec<String> = ready.map(|(id, _)| id.to_string()).collect();
-    Json(Sessions {
+    Sessions {
         success: true,
         count: sessions.len(),
         sessions,
         details: snapshots
             .into_iter()
-            .map(|(id, snapshot)| Status::listed(&id, snapshot))
+            .map(|(id, snapshot)| {
+                let traffic = app.traffic(&id);
+                Status::listed(&id, snapshot, traffic)
+            })
             .collect(),
-    })
+    }
 }

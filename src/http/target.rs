@@ -58,6 +58,20 @@ impl FromRequestParts<AppState> for TargetInPath {
     }
 }
 
+/// The session that a `GET` names, in its query or by the header, if it names one.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TargetIfNamed(pub(super) Option<Target>);
+
+impl FromRequestParts<AppState> for TargetIfNamed {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let named = in_query(parts)?;
+        let target = named.map(|named| Target::or_default(Some(named), parts, app));
+        target.transpose().map(Self)
+    }
+}
+
 /// A session as a request names it, before the mode has its say.
 struct Named {
     id: ClienteId,
@@ -74,15 +88,7 @@ impl FromRequestParts<AppState> for Target {
 
 impl Target {
     fn of_query(parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
-        let query = parts.uri.query().unwrap_or_default();
-        let mut ids =
-            form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == CLIENTE_ID);
-        let named = match (ids.next(), ids.next()) {
-            (None, _) => in_header(&parts.headers)?,
-            (Some((_, id)), None) => Some(Named::text(&id)?),
-            (Some(_), Some(_)) => return Err(InvalidClienteId.into()),
-        };
-        Self::or_default(named, parts, app)
+        Self::or_default(in_query(parts)?, parts, app)
     }
 
     /// For `/connect` and `/disconnect`.
@@ -143,6 +149,17 @@ impl Named {
             id: ClienteId::from_number(id)?,
             echo: Value::from(id.clone()),
         })
+    }
+}
+
+/// In the query, or else in the header.
+fn in_query(parts: &Parts) -> Result<Option<Named>, InvalidClienteId> {
+    let query = parts.uri.query().unwrap_or_default();
+    let mut ids = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == CLIENTE_ID);
+    match (ids.next(), ids.next()) {
+        (None, _) => in_header(&parts.headers),
+        (Some((_, id)), None) => Named::text(&id).map(Some),
+        (Some(_), Some(_)) => Err(InvalidClienteId),
     }
 }
 

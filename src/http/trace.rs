@@ -13,8 +13,8 @@ use super::error::{ApiError, Loudness};
 /// Ours are shorter; what else comes is shown so far.
 const LONGEST_PATH: usize = 64;
 
-/// What follows names a message.
-const MESSAGE: &str = "/messages/";
+/// What follows names a message, or is a secret that opens a page.
+const HIDDEN: [&str; 2] = ["/messages/", "/link/"];
 
 /// Runs the request in a span of its own and logs how it went, also when the caller goes away before.
 pub(super) async fn one_line(request: Request, next: Next) -> Response {
@@ -26,10 +26,10 @@ pub(super) async fn one_line(request: Request, next: Next) -> Response {
     response
 }
 
-/// A path without what may name a number: a message's full id does.
+/// A path without what may name a number, as a message's full id does, and without what is a secret.
 fn shown(path: &str) -> String {
-    match path.strip_prefix(MESSAGE) {
-        Some(_id) => format!("{MESSAGE}…"),
+    match HIDDEN.iter().find(|prefix| path.starts_with(**prefix)) {
+        Some(prefix) => format!("{prefix}…"),
         None => path.chars().take(LONGEST_PATH).collect(),
     }
 }

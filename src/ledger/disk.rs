@@ -18,7 +18,7 @@ use super::{
 
 /// News of a send that is not on disk yet: whose, what, and when it happened.
 #[derive(Clone, Debug)]
-pub(super) struct News {
+pub(super) struct Late {
     pub(super) key: String,
     pub(super) step: Step,
     pub(super) at: Timestamp,
@@ -77,7 +77,7 @@ impl Disk {
     /// Writes what has happened, then serves `batch`: all of it as one transaction.
     pub(super) fn serve<'a>(
         &mut self,
-        backlog: impl IntoIterator<Item = &'a News>,
+        backlog: impl IntoIterator<Item = &'a Late>,
         batch: &[Request],
         now: Timestamp,
     ) -> Result<Vec<Outcome>, StoreError> {
@@ -101,7 +101,7 @@ impl Disk {
         }
         let (news, outcomes) = store.transact(commit, |file| {
             let news = backlog
-                .map(|News { key, step, at }| sends::advance(file, key, step, keeps_texts, *at))
+                .map(|Late { key, step, at }| sends::advance(file, key, step, keeps_texts, *at))
                 .collect::<Result<Vec<_>, _>>()?;
             let outcomes = batch
                 .iter()
@@ -199,8 +199,10 @@ impl Disk {
             }
             self.has_recovered = true;
         }
-        self.tally
-            .begin(store.transact(Commit::Written, sends::all_open)?);
+        let (open, last) = store.transact(Commit::Written, |file| {
+            Ok((sends::all_open(file)?, sends::last_of_each(file)?))
+        })?;
+        self.tally.begin(open, &last);
         Ok(store)
     }
 }

@@ -4,25 +4,23 @@
 //! telling those who follow a send, and for what to do while the file cannot be used: what must be on disk first is
 //! refused, news of what has already happened is kept and written later.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
 
 use super::{
     Accepted, Followed, LedgerError, LedgerOptions, NewSend, Query, Record, Step, Tally,
-    disk::{Disk, News, Outcome},
+    disk::{Disk, Late, Outcome},
+    followers::Followers,
     store::{
         StoreError,
         sends::{Changed, Entered},
     },
+    trouble::{News, Trouble},
 };
 
 /// Requests that share a transaction; a commit takes as long for many as for one.
@@ -114,9 +112,12 @@ pub struct Keeper {
     requests: mpsc::Receiver<Request>,
     disk: Disk,
     /// News that is not on disk yet, oldest first.
-    backlog: VecDeque<News>,
-    /// Those who follow an open send, by its own id.
-    followed: HashMap<String, watch::Sender<Arc<Record>>>,
+    backlog: VecDeque<Late>,
+    followers: Followers,
+    /// What is tried again and again while the disk is full.
+    using: Trouble,
+    syncing: Trouble,
+    scrubbing: Trouble,
     /// Who waits until the file is closed.
     closing: Vec<oneshot::Sender<()>>,
 }
@@ -127,7 +128,10 @@ impl Keeper {
             requests,
             disk: Disk::new(options),
             backlog: VecDeque::new(),
-            followed: HashMap::new(),
+            followers: Followers::default(),
+            using: Trouble::default(),
+            syncing: Trouble::default(),
+            scrubbing: Trouble::default(),
             closing: Vec::new(),
         }
     }
@@ -196,8 +200,14 @@ impl Keeper {
         };
         match served {
             Ok(outcomes) => {
-                if !backlog.is_empty() {
-                    tracing::info!(steps = backlog.len(), "the ledger can be written again");
+                if let News::Over(lasted) =
+                    self.using.after(&Ok::<_, StoreError>(()), Instant::now())
+                {
+                    tracing::info!(
+                        steps = backlog.len(),
+                        "the ledger can be used again, after {} s",
+                        lasted.as_secs()
+                    );
                 }
                 for (request, outcome) in batch.into_iter().zip(outcomes) {
                     self.answer(request, outcome);
@@ -205,7 +215,16 @@ impl Keeper {
             }
             Err(why) => {
                 self.backlog = backlog;
-                self.refuse(batch, &why, Timestamp::now());
+                let error = LedgerError(why.to_string());
+                match self.using.after(&Err(&error), Instant::now()) {
+                    News::Begun(_) => {
+                        tracing::error!(error = %why, "the ledger cannot be used: {why}; nothing is sent until it can (DATA_DIR)");
+                    }
+                    News::Over(_) | News::None => {
+                        tracing::debug!(error = %why, "the ledger still cannot be used: {why}");
+                    }
+                }
+                self.refuse(batch, &error, Timestamp::now());
             }
         }
     }
@@ -247,7 +266,7 @@ impl Keeper {
             (Request::Advance { reply, .. }, Outcome::Advanced(changed)) => {
                 let has_happened = changed.is_some();
                 if let Some(Changed { record, .. }) = changed {
-                    self.publish(record);
+                    self.followers.publish(record);
                 }
                 if let Some(reply) = reply {
                     tell(reply, Ok(has_happened));
@@ -257,7 +276,7 @@ impl Keeper {
                 tell(reply, Ok(records.into_iter().map(Arc::new).collect()));
             }
             (Request::Find { reply, .. }, Outcome::One(record)) => {
-                let followed = record.map(|record| self.follow(record));
+                let followed = record.map(|record| self.followers.follow(record));
                 tell(reply, Ok(followed));
             }
             (Request::Close { reply }, _) => self.closing.push(reply),
@@ -274,9 +293,7 @@ impl Keeper {
     }
 
     /// The file cannot be used: whatever has to be on disk is refused, and what has happened is told and kept.
-    fn refuse(&mut self, batch: Vec<Request>, why: &StoreError, at: Timestamp) {
-        let error = LedgerError(why.to_string());
-        tracing::error!(error = %why, "the ledger cannot be used: {why}; nothing is sent until it can (DATA_DIR)");
+    fn refuse(&mut self, batch: Vec<Request>, error: &LedgerError, at: Timestamp) {
         for request in batch {
             match request {
                 Request::Known { reply, .. } => tell(reply, Err(error.clone())),
@@ -298,20 +315,8 @@ impl Keeper {
         }
     }
 
-    /// Lets those who follow a send know of a step that is not on disk.
-    fn tell_followers(&mut self, key: &str, step: &Step, now: Timestamp) {
-        let follower = self.followed.iter().find(|(own, followed)| {
-            *own == key || followed.borrow().wa_key.as_deref() == Some(key)
-        });
-        if let Some(mut record) = follower.map(|(_, followed)| Record::clone(&followed.borrow()))
-            && record.take(step, now)
-        {
-            self.publish(record);
-        }
-    }
-
     fn put_off(&mut self, key: String, step: Step, at: Timestamp) {
-        self.tell_followers(&key, &step, at);
+        self.followers.tell(&key, &step, at);
         if self.backlog.len() >= BACKLOG_CAPACITY {
             tracing::error!(
                 message.key = key,
@@ -319,64 +324,60 @@ impl Keeper {
             );
             return;
         }
-        self.backlog.push_back(News { key, step, at });
+        self.backlog.push_back(Late { key, step, at });
     }
 
     fn accepted(&mut self, entered: Entered) -> Accepted {
         match entered {
-            Entered::New(record) => Accepted::New(self.follow(record)),
-            Entered::Known(record) => Accepted::Known(self.follow(record)),
+            Entered::New(record) => Accepted::New(self.followers.follow(record)),
+            Entered::Known(record) => Accepted::Known(self.followers.follow(record)),
             Entered::KeyReused => Accepted::KeyReused,
-        }
-    }
-
-    /// A way to follow a send; one that is not open does not change while anybody waits for it.
-    fn follow(&mut self, record: Record) -> Followed {
-        if !record.state.is_open() {
-            return watch::channel(Arc::new(record)).1;
-        }
-        let key = record.key.clone();
-        self.followed
-            .entry(key)
-            .or_insert_with(|| watch::channel(Arc::new(record)).0)
-            .subscribe()
-    }
-
-    fn publish(&mut self, record: Record) {
-        let (key, is_open) = (record.key.clone(), record.state.is_open());
-        let Some(followed) = self.followed.get(&key) else {
-            return;
-        };
-        followed.send_replace(Arc::new(record));
-        if !is_open {
-            self.followed.remove(&key);
         }
     }
 
     /// Forgets what is too old, and those whom nobody follows.
     async fn forget(&mut self) {
-        self.followed
-            .retain(|_, followed| followed.receiver_count() > 0);
+        self.followers.forget();
         if let Some(Err(why)) = self.on_disk(Disk::forget).await {
             tracing::warn!(error = %why, "what is too old could not be removed from the ledger: {why}");
         }
     }
 
     async fn sync(&mut self) {
-        if let Some(Err(why)) = self.on_disk(Disk::sync).await {
-            tracing::warn!(error = %why, "the last news of the ledger may not outlive a power cut: {why}");
+        let Some(synced) = self.on_disk(Disk::sync).await else {
+            return;
+        };
+        match self.syncing.after(&synced, Instant::now()) {
+            News::Begun(why) => {
+                tracing::warn!(error = %why, "the last news of the ledger may not outlive a power cut: {why}; it is tried again until it does");
+            }
+            News::Over(lasted) => tracing::info!(
+                "the news of the ledger outlives a power cut again, after {} s",
+                lasted.as_secs()
+            ),
+            News::None => {}
         }
     }
 
     async fn scrub(&mut self) {
-        if let Some(Err(why)) = self.on_disk(Disk::scrub).await {
-            tracing::warn!(error = %why, "texts that were removed are still in the ledger's log: {why}");
+        let Some(scrubbed) = self.on_disk(Disk::scrub).await else {
+            return;
+        };
+        match self.scrubbing.after(&scrubbed, Instant::now()) {
+            News::Begun(why) => {
+                tracing::warn!(error = %why, "texts that were removed are still in the ledger's log: {why}; it is tried again until they are not");
+            }
+            News::Over(lasted) => tracing::info!(
+                "texts that were removed are gone from the ledger's log, after {} s",
+                lasted.as_secs()
+            ),
+            News::None => {}
         }
     }
 
     /// Closes the file, which empties its log.
     async fn end(mut self) {
-        for News { key, .. } in &self.backlog {
+        for Late { key, .. } in &self.backlog {
             tracing::error!(
                 message.key = key,
                 "news of a send is lost: the ledger could not be written to the end"

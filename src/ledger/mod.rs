@@ -11,7 +11,7 @@
 //! Responsible for keeping what it is told, for telling the same request from a new one, and for telling those who
 //! follow a send. It decides nothing about sending: the session's actor does. [`record`] is what is kept and [`step`] how
 //! it may change, both pure; [`store`] is the only place that knows `SQLite`; [`keeper`] the one task that uses it, through
-//! [`disk`].
+//! [`disk`], and tells [`followers`] of it; [`trouble`] keeps it from saying the same of a full disk again and again.
 //!
 //! Invariants: a send is in the file, with the id that WhatsApp will know it by, before [`Ledger::accept`] answers, and the
 //! fact that a page may have it before [`Ledger::advance`] answers. Nobody is told of what is not in the file, unless it
@@ -20,12 +20,14 @@
 //! moment. Steps are taken one after another: of a cancellation and a hand-over at once, one is told that it came too late.
 
 mod disk;
+mod followers;
 mod keeper;
 mod record;
 mod request;
 mod step;
 mod store;
 mod tally;
+mod trouble;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -34,7 +36,7 @@ use keeper::Request;
 pub use record::{Failure, Record, SendState};
 pub use request::{Fingerprint, Idempotency, NewSend, Query};
 pub use step::{Handing, Step};
-pub use tally::{Backlog, Ending, Tally};
+pub use tally::{Backlog, Ending, LastSend, Tally, Traffic};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Requests that may wait for the disk. A write takes a millisecond or two and many share one; more than this means

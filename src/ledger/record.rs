@@ -88,7 +88,7 @@ pub enum Failure {
     TurnNotCome,
     /// The session ended first.
     SessionEnded,
-    /// The session has another account than the one it was meant for.
+    /// The session was logged out, or has another account than the one it was meant for.
     OtherAccount,
     /// The service was killed first.
     Interrupted,
@@ -97,7 +97,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::NotOnWhatsApp,
         Self::NotTaken,
         Self::GivenUp,

@@ -43,7 +43,8 @@ pub enum Step {
 
 impl Step {
     /// Whether WhatsApp's own store tells the same of the send with this id, so that it is found out again should a power
-    /// cut make it forgotten.
+    /// cut make it forgotten: the send is `handed` then, which was synced before the page had it, and each that is gets looked
+    /// up when the page is ready the next time.
     pub(super) fn can_be_found_out(&self, key: &str) -> bool {
         match self {
             // Under an id of the page's own it can only be found by whoever has kept that id.

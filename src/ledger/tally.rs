@@ -1,4 +1,4 @@
-//! What has become of sends, counted for whoever watches the service from outside.
+//! What has become of sends, counted for whoever watches the service: from outside, or on its page.
 //!
 //! Counters begin at zero with the service. What is open is read when the file is opened and followed from then on, so that it
 //! can be told without asking the disk. Holds no number, no text and no id.
@@ -13,6 +13,7 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
 };
+use tokio::sync::watch;
 
 use super::{Failure, Record, SendState};
 
@@ -30,7 +31,17 @@ pub struct Tally {
     pub ended: Family<Ending, Counter>,
     /// From the first hand-over to a page until WhatsApp's server had it, in seconds.
     pub time_to_ack: Histogram,
-    open: Arc<Mutex<Open>>,
+    sessions: Arc<Mutex<Sessions>>,
+    /// Grows with every change of a send.
+    changed: watch::Sender<u64>,
+}
+
+/// What is followed of each session.
+#[derive(Debug, Default)]
+struct Sessions {
+    open: Open,
+    /// The latest send of each, with its place in the order.
+    last: BTreeMap<String, (i64, LastSend)>,
 }
 
 /// The open sends of each session, by their place in the order: when they were written down.
@@ -45,6 +56,24 @@ pub struct Ending {
     pub code: &'static str,
 }
 
+impl Ending {
+    fn all() -> impl Iterator<Item = Self> {
+        let plain = [SendState::Sent, SendState::Unknown, SendState::Cancelled];
+        let plain = plain.map(|state| (state, None)).into_iter();
+        let failed = Failure::ALL.map(|why| (SendState::Failed, Some(why)));
+        plain
+            .chain(failed)
+            .map(|(state, failure)| Self::new(state, failure))
+    }
+
+    fn new(outcome: SendState, failure: Option<Failure>) -> Self {
+        Self {
+            outcome: outcome.as_str(),
+            code: failure.map_or("", Failure::as_str),
+        }
+    }
+}
+
 /// What one session has still to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backlog {
@@ -54,13 +83,57 @@ pub struct Backlog {
     pub oldest: Timestamp,
 }
 
+/// What a session has done and has still to do, for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// `None`: nothing is open.
+    pub backlog: Option<Backlog>,
+    /// The send that was written down last; `None`: there is none in the file.
+    pub last: Option<LastSend>,
+}
+
+/// How far a send has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastSend {
+    /// Where it stands.
+    pub state: SendState,
+    /// Since when it stands there.
+    pub at: Timestamp,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+}
+
+impl LastSend {
+    fn of(record: &Record) -> Self {
+        let at = match record.state {
+            SendState::Queued => None,
+            SendState::Handed => record.handed_at,
+            SendState::Sent => record.sent_at,
+            SendState::Delivered => record.delivered_at,
+            SendState::Read => record.read_at,
+            SendState::Failed | SendState::Unknown | SendState::Cancelled => record.ended_at,
+        };
+        Self {
+            state: record.state,
+            at: at.unwrap_or(record.queued_at),
+            failure: record.failure,
+        }
+    }
+}
+
 impl Default for Tally {
     fn default() -> Self {
+        let ended = Family::<Ending, Counter>::default();
+        // There from the beginning, so that the first one is an increase.
+        for ending in Ending::all() {
+            drop(ended.get_or_create(&ending));
+        }
         Self {
             accepted: Counter::default(),
-            ended: Family::default(),
+            ended,
             time_to_ack: Histogram::new(ACK_BUCKETS),
-            open: Arc::default(),
+            sessions: Arc::default(),
+            changed: watch::Sender::new(0),
         }
     }
 }
@@ -68,26 +141,44 @@ impl Default for Tally {
 impl Tally {
     /// What each session has still to do; one that has nothing to do is left out.
     pub fn backlogs(&self) -> BTreeMap<String, Backlog> {
-        let backlog = |sends: &BTreeMap<i64, Timestamp>| {
-            let oldest = sends.values().min()?;
-            Some(Backlog {
-                sends: sends.len(),
-                oldest: *oldest,
-            })
-        };
-        let open = self.lock();
-        open.iter()
-            .filter_map(|(session, sends)| Some((session.clone(), backlog(sends)?)))
+        let sessions = self.lock();
+        let open = sessions.open.iter();
+        open.filter_map(|(session, sends)| Some((session.clone(), Backlog::of(sends)?)))
             .collect()
     }
 
-    /// The file has been opened, and these are open in it: session, place in the order, when written down.
-    pub(super) fn begin(&self, open: impl IntoIterator<Item = (String, i64, Timestamp)>) {
-        let mut present = self.lock();
-        present.clear();
-        for (session, seq, at) in open {
-            present.entry(session).or_default().insert(seq, at);
+    /// What one session has done and has still to do.
+    pub fn traffic(&self, session: &str) -> Traffic {
+        let sessions = self.lock();
+        Traffic {
+            backlog: sessions.open.get(session).and_then(Backlog::of),
+            last: sessions.last.get(session).map(|(_, last)| *last),
         }
+    }
+
+    /// Tells whenever [`traffic`](Self::traffic) of any session has changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// The file has been opened, and these are open in it: session, place in the order, when written down; and these are the
+    /// last of their sessions.
+    pub(super) fn begin(
+        &self,
+        open: impl IntoIterator<Item = (String, i64, Timestamp)>,
+        last: &[Record],
+    ) {
+        let mut sessions = self.lock();
+        *sessions = Sessions::default();
+        for (session, seq, at) in open {
+            let sends = sessions.open.entry(session).or_default();
+            sends.insert(seq, at);
+        }
+        for record in last {
+            sessions.keep_last(record);
+        }
+        drop(sessions);
+        self.changed.send_modify(|count| *count += 1);
     }
 
     /// A send has been written down.
@@ -109,10 +200,7 @@ impl Tally {
             SendState::Sent | SendState::Delivered | SendState::Read => SendState::Sent,
             SendState::Failed | SendState::Unknown | SendState::Cancelled => record.state,
         };
-        let ending = Ending {
-            outcome: outcome.as_str(),
-            code: record.failure.map_or("", Failure::as_str),
-        };
+        let ending = Ending::new(outcome, record.failure);
         self.ended.get_or_create(&ending).inc();
         if let (SendState::Sent, Some(handed), Some(sent)) =
             (outcome, record.handed_at, record.sent_at)
@@ -123,7 +211,9 @@ impl Tally {
     }
 
     fn follow(&self, record: &Record) {
-        let mut open = self.lock();
+        let mut sessions = self.lock();
+        sessions.keep_last(record);
+        let open = &mut sessions.open;
         if record.state.is_open() {
             let sends = open.entry(record.session.clone()).or_default();
             sends.insert(record.seq, record.queued_at);
@@ -133,11 +223,34 @@ impl Tally {
                 open.remove(&record.session);
             }
         }
+        drop(sessions);
+        self.changed.send_modify(|count| *count += 1);
     }
 
     /// Each change is one insertion or removal, so a map left by a panicking thread is whole.
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sessions {
+    /// An older send that changes, as one that is read later, is not the last.
+    fn keep_last(&mut self, record: &Record) {
+        let is_older = |(seq, _): &(i64, LastSend)| record.seq < *seq;
+        if !self.last.get(&record.session).is_some_and(is_older) {
+            let last = (record.seq, LastSend::of(record));
+            self.last.insert(record.session.clone(), last);
+        }
+    }
+}
+
+impl Backlog {
+    fn of(sends: &BTreeMap<i64, Timestamp>) -> Option<Self> {
+        let oldest = sends.values().min()?;
+        Some(Self {
+            sends: sends.len(),
+            oldest: *oldest,
+        })
     }
 }
 

@@ -31,9 +31,12 @@ use axum::{
     routing::{any, get, post},
     serve::ListenerExt as _,
 };
+use code::ScannedCode;
+use number::Number;
 use server::Server;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use world::Named;
 
 /// Connections are told to end and need a moment only; what is slower is cut.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -100,6 +103,21 @@ pub struct Sandbox {
     config: Arc<SandboxConfig>,
 }
 
+/// Tells the person at the phone whose page is whose. Nothing else in the sandbox knows of it.
+#[derive(Clone, Debug)]
+pub struct NameTags(Arc<Server>);
+
+impl NameTags {
+    /// The page that `name` means shows this code, or has this account, or neither.
+    pub fn set(&self, name: &str, code: Option<&str>, account: Option<&str>) {
+        let named = Named {
+            code: code.and_then(ScannedCode::parse),
+            account: account.and_then(|account| Number::parse(account).ok()),
+        };
+        self.0.name(name, named);
+    }
+}
+
 /// What every handler shares.
 #[derive(Clone, Debug)]
 struct App {
@@ -131,6 +149,11 @@ impl Sandbox {
     /// Where it listens: with port 0 in the configuration, the port that the system chose.
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A way to name the pages.
+    pub fn name_tags(&self) -> NameTags {
+        NameTags(Arc::clone(&self.server))
     }
 
     /// Serves until `stop`, and then ends promptly, whoever is still connected.

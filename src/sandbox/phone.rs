@@ -132,7 +132,7 @@ pub(super) async fn state(
     Ok(Answer(app.server.read(|world| {
         let codes = world.codes().map(|(page, code)| match code {
             Some((text, left)) => json!({
-                "page": page, "text": text, "expires_in_ms": left.as_millis(),
+                "page": page, "name": world.name_of_code(&text), "text": text, "expires_in_ms": left.as_millis(),
             }),
             None => json!({ "page": page, "text": null }),
         });
@@ -141,7 +141,7 @@ pub(super) async fn state(
             json!({ "page": page, "number": number, "expires_in_ms": left.as_millis() })
         });
         let devices = world.devices().map(|(device, online)| {
-            json!({ "id": device.id, "account": device.account, "linked_at": device.linked_at, "online": online })
+            json!({ "id": device.id, "account": device.account, "name": world.name_of_account(&device.account), "linked_at": device.linked_at, "online": online })
         });
         json!({
             "revision": revision,

@@ -74,6 +74,15 @@ pub(super) struct World {
     /// How often the faults were set.
     pub(super) fault_changes: u64,
     pub(super) faults: FaultBoard,
+    /// What its owner calls each page: what that page shows or has, by the name.
+    pub(super) names: BTreeMap<String, Named>,
+}
+
+/// By what a page with a name is known.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) code: Option<ScannedCode>,
+    pub(super) account: Option<Number>,
 }
 
 impl World {
@@ -91,6 +100,7 @@ impl World {
             next_connection: 0,
             fault_changes: 0,
             faults: FaultBoard::default(),
+            names: BTreeMap::new(),
         };
         for record in records {
             world.apply(record);
@@ -160,6 +170,22 @@ impl World {
             .iter()
             .filter(|(_, connection)| connection.pairing.as_ref().is_some_and(fits));
         fitting.next().map(|(id, _)| *id)
+    }
+
+    /// What the owner of a page with this code calls it.
+    pub(super) fn name_of_code(&self, text: &str) -> Option<&str> {
+        let code = ScannedCode::parse(text)?;
+        self.name_where(|named| named.code.as_ref() == Some(&code))
+    }
+
+    /// What the owner of a page with this account calls it.
+    pub(super) fn name_of_account(&self, account: &Number) -> Option<&str> {
+        self.name_where(|named| named.account.as_ref() == Some(account))
+    }
+
+    fn name_where(&self, fits: impl Fn(&Named) -> bool) -> Option<&str> {
+        let mut fitting = self.names.iter().filter(|(_, named)| fits(named));
+        fitting.next().map(|(name, _)| name.as_str())
     }
 
     /// The numbers for which pages wait to be linked, and how long their codes still live.

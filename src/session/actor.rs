@@ -17,6 +17,7 @@
 
 mod again;
 mod asleep;
+mod logged_out;
 mod opening;
 
 use std::{collections::VecDeque, num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
@@ -33,6 +34,7 @@ use tracing::Instrument;
 use super::{
     ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase,
     ReasonCode, Recipient, SendError, SendLimits, SessionHandle, SessionState, StartLimits,
+    StartTimes,
     arrivals::Arrivals,
     budget::Budget,
     capacity::{Admitted, Capacity, Starting},
@@ -71,6 +73,8 @@ pub(super) struct ActorOptions<D: Driver> {
     pub(super) starts: Arc<Semaphore>,
     /// How long each phase of a start may take.
     pub(super) limits: StartLimits,
+    /// How long starts have taken.
+    pub(super) start_times: StartTimes,
     /// How long WhatsApp takes a code that links by phone number.
     pub(super) pairing_life: Duration,
     /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
@@ -109,7 +113,7 @@ pub(super) struct Actor<D: Driver> {
 impl<D: Driver> Actor<D> {
     pub(super) fn new(options: ActorOptions<D>) -> (SessionHandle, Self) {
         let (commands_tx, commands) = mpsc::channel(COMMAND_CAPACITY);
-        let (publisher, snapshots) = Publisher::new();
+        let (publisher, snapshots) = Publisher::new(options.start_times.clone());
         let handle = SessionHandle {
             session: options.id.clone(),
             commands: commands_tx,
@@ -265,7 +269,7 @@ impl<D: Driver> Actor<D> {
     /// One run, from asking for a Chrome to its end.
     async fn run_once(&mut self, starting: Starting) -> Next {
         let (facts_tx, facts) = mpsc::channel(FACT_CAPACITY);
-        let (end, closed) = match self.opening(facts_tx, starting).await {
+        let (mut end, closed) = match self.opening(facts_tx, starting).await {
             Err(NotOpened { end, chrome_output }) => {
                 if end.reason.leaves_evidence() {
                     let known = Evidence {
@@ -308,7 +312,7 @@ impl<D: Driver> Actor<D> {
         if end.reason.code == ReasonCode::Hibernating {
             return Next::Sleep;
         }
-        if self.begins_anew(&end).await {
+        if self.begins_anew(&mut end).await {
             return Next::StartAgain;
         }
         self.finish(end, closed).await;
@@ -316,14 +320,14 @@ impl<D: Driver> Actor<D> {
     }
 
     /// Whether the run ended because of the profile, and another one took its place: then nobody need hear of the end.
-    async fn begins_anew(&mut self, end: &End) -> bool {
+    async fn begins_anew(&mut self, end: &mut End) -> bool {
         let is_wanted = end.asked.is_empty() && self.postponed.is_empty();
         if !is_wanted || self.options.stop.is_cancelled() {
             return false;
         }
         let is_starting = self.publisher.snapshot().phase.is_some();
         let safekeeping = &self.options.safekeeping;
-        let cure = safekeeping.cure(&end.reason, is_starting);
+        let cure = safekeeping.cure(&mut end.reason, is_starting);
         let cure = beside(&mut self.commands, &mut self.postponed, cure).await;
         // Whoever has asked for something meanwhile is heard first.
         if cure == Cure::None || !self.postponed.is_empty() {
@@ -410,13 +414,16 @@ impl<D: Driver> Actor<D> {
         {
             tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
         }
-        let logged_out = end.unlinked;
+        if end.unlinked {
+            logged_out::settle_sends(&self.options.ledger, &self.options.id).await;
+        }
+        let is_logged_out = end.unlinked;
         let (event, reason, retry) = self.outlook(end.reason);
         self.publisher.apply(&event, Some(reason));
         self.forget_the_page();
         for asked in end.asked {
             let outcome = match closed {
-                _ if logged_out => DisconnectOutcome::LoggedOut,
+                _ if is_logged_out => DisconnectOutcome::LoggedOut,
                 Closed::Asked | Closed::AlreadyGone => DisconnectOutcome::Disconnected,
                 Closed::Terminated | Closed::Killed | Closed::StillThere => {
                     DisconnectOutcome::DisconnectedWithErrors
@@ -470,6 +477,7 @@ async fn beside<T>(
                 Command::Page(command) => command.refuse(SendError::NotReady {
                     state: SessionState::Disconnected.name(),
                     reason: None,
+                    retry_at: None,
                 }),
                 Command::Life(command) => postponed.push_back(command),
             },

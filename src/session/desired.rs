@@ -117,6 +117,7 @@ impl Desired {
             | ReasonCode::KeepsFailing
             | ReasonCode::Hibernating
             | ReasonCode::ShuttingDown
+            | ReasonCode::NotConnected
             | ReasonCode::Internal => {}
         }
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Full, Reason, Recipient, SessionState};
+use jiff::Timestamp;
+
+use super::{Full, Reason, Recipient, SessionState, Snapshot, publisher::not_ready};
 use crate::{
     ledger::{Failure, LedgerError, Record},
     whatsapp::PrepareError,
@@ -61,6 +63,8 @@ pub enum SendError {
         state: &'static str,
         /// Why it is in that state, when that is known.
         reason: Option<Reason>,
+        /// When it is started again by itself, while it waits for that.
+        retry_at: Option<Timestamp>,
     },
     /// The number has no WhatsApp account. Nothing was sent.
     #[error("the number is not on WhatsApp")]
@@ -136,6 +140,11 @@ impl From<PrepareError> for SendError {
 }
 
 impl SendError {
+    /// There is no such session: nobody has ever connected it.
+    pub fn never_connected() -> Self {
+        not_ready(&Snapshot::not_running(Timestamp::now()))
+    }
+
     /// Why a send that the ledger has as failed was not sent.
     pub(super) fn of_failed(record: &Record) -> Self {
         let detail = record.detail.clone().unwrap_or_default();
@@ -149,6 +158,7 @@ impl SendError {
             Some(Failure::SessionEnded | Failure::Interrupted) => Self::NotReady {
                 state: SessionState::Disconnected.name(),
                 reason: None,
+                retry_at: None,
             },
             Some(Failure::OtherAccount) => Self::OtherAccount(detail),
             Some(Failure::NotWritten) => Self::LedgerUnavailable(detail),

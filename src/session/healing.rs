@@ -35,6 +35,10 @@ const BACK_OFF: [Duration; 6] = [
     Duration::from_secs(300),
 ];
 
+/// Of these, the last one for a Chrome that did help and was lost again before the session was stable: something kills
+/// Chromes, and whoever sends waits. The limit per hour still holds.
+const BACK_OFF_AFTER_READY: usize = 2;
+
 /// A pause is made longer or shorter by up to this part, so that sessions which fell together do not all rise at once.
 const JITTER: f64 = 0.25;
 
@@ -96,6 +100,8 @@ pub(super) struct Healing {
     streak: usize,
     /// The same since it was last READY: a profile that was is not to blame for what ended its Chrome.
     fruitless: usize,
+    /// The Chrome that ran last made the session READY.
+    has_helped: bool,
     has_tried_snapshot: bool,
     reloaded_at: Option<Instant>,
     ready_since: Option<Instant>,
@@ -110,6 +116,7 @@ impl Healing {
             healed: VecDeque::new(),
             streak: 0,
             fruitless: 0,
+            has_helped: false,
             has_tried_snapshot: false,
             reloaded_at: None,
             ready_since: None,
@@ -127,6 +134,7 @@ impl Healing {
         if is_ready {
             self.is_owed = true;
             self.fruitless = 0;
+            self.has_helped = true;
             self.ready_since.get_or_insert(now);
             return;
         }
@@ -177,7 +185,12 @@ impl Healing {
             }
             self.healed.push_back(now);
         }
-        let pause = BACK_OFF[self.streak.min(BACK_OFF.len() - 1)];
+        let longest = if std::mem::take(&mut self.has_helped) {
+            BACK_OFF_AFTER_READY
+        } else {
+            BACK_OFF.len() - 1
+        };
+        let pause = BACK_OFF[self.streak.min(longest)];
         let jitter = rand::rng().random_range(1.0 - JITTER..1.0 + JITTER);
         self.streak += 1;
         self.fruitless += usize::from(cure == Cure::NewChrome);
@@ -227,6 +240,7 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
         | ReasonCode::Capacity => Some(Cure::NewChromeAnyTime),
         // Wanted, or a person's part: a scan, another Chrome, a setting, a phone.
         ReasonCode::DisconnectRequested
+        | ReasonCode::NotConnected
         | ReasonCode::LoggedOut
         | ReasonCode::QrTimeout
         | ReasonCode::Unlinked
@@ -290,6 +304,22 @@ mod tests {
             assert!(before < pause);
             before = pause;
         }
+    }
+
+    #[test]
+    fn one_whose_chrome_helps_and_is_lost_again_and_again_waits_for_the_next_one_no_longer_than_seconds()
+     {
+        let (mut healing, now) = owed();
+        for _ in 0..LIMIT {
+            let pause = retry(healing.after(ReasonCode::BrowserLost, true, now)).at - now;
+            assert!(pause <= BACK_OFF[BACK_OFF_AFTER_READY].mul_f64(1.0 + JITTER));
+            healing.on_ready(true, now);
+        }
+        // The next one does not help: that counts as before.
+        healing.healed.clear();
+        let _helped = healing.after(ReasonCode::BrowserLost, true, now);
+        let pause = retry(healing.after(ReasonCode::BrowserLost, true, now)).at - now;
+        assert!(BACK_OFF[BACK_OFF.len() - 1].mul_f64(1.0 - JITTER) <= pause);
     }
 
     #[test]

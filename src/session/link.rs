@@ -19,7 +19,7 @@ use tokio::fs;
 
 use super::SessionState;
 use crate::{
-    browser::{Manifest, Origin},
+    browser::{self, Manifest, Origin},
     whatsapp::Standing,
 };
 
@@ -159,12 +159,22 @@ fn after(
     }
 }
 
+/// Since when a page can be believed, of what.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Since {
+    /// The device is linked since then: to which account what came before was meant for, is another question.
+    pub(super) linked: Option<Timestamp>,
+    /// The profile is a copy that was put in place then: of what its predecessor did after the copy was made it knows nothing.
+    pub(super) restored: Option<Timestamp>,
+}
+
 /// The note of one profile, kept in step with its session.
 #[derive(Debug)]
 pub(super) struct LinkNote {
     profile: PathBuf,
     link: Option<Link>,
     is_written: bool,
+    restored_at: Option<Timestamp>,
 }
 
 impl LinkNote {
@@ -174,6 +184,15 @@ impl LinkNote {
             profile: profile.to_owned(),
             link: Link::read(profile).await,
             is_written: true,
+            restored_at: browser::restored_at(profile),
+        }
+    }
+
+    /// Since when its page can be believed.
+    pub(super) fn since(&self) -> Since {
+        Since {
+            linked: self.link.as_ref().map(|link| link.linked_at),
+            restored: self.restored_at,
         }
     }
 

@@ -1,7 +1,7 @@
-//! What each session's Chrome takes of the machine's memory, measured again and again.
+//! What each session's Chrome takes of the machine's memory, and how long processors have worked for it, measured again and again.
 //!
-//! Responsible for measuring all of them in one go, beside the runtime, and for telling each session. What a session does about
-//! it, [`budget`](super::budget) decides.
+//! Responsible for measuring all of them in one go, beside the runtime, for telling each session what it takes and the
+//! [tally](super::CpuTally) what it has had. What a session does about its memory, [`budget`](super::budget) decides.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::Registry;
-use crate::browser::{ChromeMemory, Measure, chrome_memory};
+use crate::browser::{ChromeMemory, Measure, chrome_cpu, chrome_memory};
 
 /// A page that leaks grows over minutes, and a budget is exceeded for a minute before anything is done. Ten Chromes take
 /// milliseconds of a thread that has nothing else to do.
@@ -60,15 +60,19 @@ pub(super) async fn watch(registry: Arc<Registry>) {
             continue;
         }
         let began = Instant::now();
-        let Ok(measured) = spawn_blocking(move || chrome_memory(&leaders)).await else {
+        let measure = move || (chrome_memory(&leaders), chrome_cpu(&leaders));
+        let Ok((measured, cpu)) = spawn_blocking(measure).await else {
             continue;
         };
         tracing::debug!(
             elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "measured the memory of {} Chromes",
+            "measured {} Chromes",
             measured.len()
         );
         for (pid, session) in sessions {
+            if let Some(cpu) = cpu.get(&pid) {
+                registry.cpu().on_measured(&session.session, pid, *cpu);
+            }
             if let Some(memory) = measured.get(&pid) {
                 session.tell_memory(pid, MemoryReport::new(*memory));
             }

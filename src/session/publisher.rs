@@ -1,46 +1,61 @@
 //! The one place from which snapshots go out: whole, with a revision that grows by one.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     MemoryReport, Phase, PhaseReport, Reason, ReasonCode, SendError, SessionState, Snapshot,
-    end::End, state::Event,
+    StartTimes, end::End, start_times::StartClock, state::Event,
 };
 
 /// Owns the snapshot that everybody reads.
 #[derive(Debug)]
-pub(super) struct Publisher(watch::Sender<Snapshot>);
+pub(super) struct Publisher {
+    snapshots: watch::Sender<Snapshot>,
+    clock: Mutex<StartClock>,
+    start_times: StartTimes,
+}
 
 impl Publisher {
     /// Starts with a session that is not running.
-    pub(super) fn new() -> (Self, watch::Receiver<Snapshot>) {
+    pub(super) fn new(start_times: StartTimes) -> (Self, watch::Receiver<Snapshot>) {
         let (snapshots, readers) = watch::channel(Snapshot::not_running(Timestamp::now()));
-        (Self(snapshots), readers)
+        let publisher = Self {
+            snapshots,
+            clock: Mutex::default(),
+            start_times,
+        };
+        (publisher, readers)
     }
 
     /// All of it, as last published.
     pub(super) fn snapshot(&self) -> Snapshot {
-        self.0.borrow().clone()
+        self.snapshots.borrow().clone()
     }
 
     /// The state as last published.
     pub(super) fn state(&self) -> SessionState {
-        self.0.borrow().state.clone()
+        self.snapshots.borrow().state.clone()
     }
 
     /// Applies `event`. When that changes the state, `reason` becomes the new state's reason. A start begins queued; its
     /// phase goes when the session is READY, and when it ends becomes the one in which it failed, if it has failed.
     pub(super) fn apply(&self, event: &Event, reason: Option<Reason>) {
-        self.0.send_if_modified(|snapshot| {
+        self.amend(|snapshot| {
             let Some(next) = snapshot.state.on(event) else {
                 return false;
             };
             if next.name() != snapshot.state.name() {
                 snapshot.since = Timestamp::now();
                 snapshot.reason = reason;
+                if next == SessionState::Authenticated {
+                    snapshot.linked_at = Some(snapshot.since);
+                }
                 let why = snapshot.reason.as_ref().map(|reason| reason.code.as_str());
                 let detail = snapshot
                     .reason
@@ -80,14 +95,13 @@ impl Publisher {
                 snapshot.phase = None;
             }
             snapshot.state = next;
-            snapshot.revision += 1;
             true
         });
     }
 
     /// What a send is told while the session cannot send.
     pub(super) fn not_ready(&self) -> SendError {
-        not_ready(&self.0.borrow())
+        not_ready(&self.snapshots.borrow())
     }
 
     /// Says why there is no code that links by phone number, or takes back what was said of it.
@@ -141,9 +155,15 @@ impl Publisher {
 
     /// Changes what stands beside the state.
     pub(super) fn amend(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
-        self.0.send_if_modified(|snapshot| {
+        self.snapshots.send_if_modified(|snapshot| {
             let changed = change(snapshot);
-            snapshot.revision += u64::from(changed);
+            if changed {
+                snapshot.revision += 1;
+                // Its fields do not depend on each other, so one left by a panicking thread is whole.
+                let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+                let took = clock.follow(snapshot, Instant::now());
+                self.start_times.observe(took);
+            }
             changed
         });
     }
@@ -151,9 +171,12 @@ impl Publisher {
 
 /// What a send is told while the session cannot send.
 pub(super) fn not_ready(snapshot: &Snapshot) -> SendError {
+    let is_off = snapshot.state == SessionState::Disconnected;
+    let not_connected = || is_off.then(Reason::not_connected);
     SendError::NotReady {
         state: snapshot.state.name(),
-        reason: snapshot.reason.clone(),
+        reason: snapshot.reason.clone().or_else(not_connected),
+        retry_at: snapshot.retry_at,
     }
 }
 
@@ -182,7 +205,7 @@ mod tests {
 
     #[test]
     fn every_change_has_a_revision_of_its_own_and_no_change_has_none() {
-        let (publisher, readers) = Publisher::new();
+        let (publisher, readers) = Publisher::new(StartTimes::default());
         publisher.apply(&Event::Started, None);
         publisher.apply(&Event::Started, None);
         assert_eq!(readers.borrow().revision, 1);
@@ -192,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_reason_lasts_as_long_as_its_state() {
-        let (publisher, readers) = Publisher::new();
+        let (publisher, readers) = Publisher::new(StartTimes::default());
         publisher.apply(&Event::Started, None);
         publisher.apply(
             &Event::Ended,

@@ -19,6 +19,8 @@ pub struct Reason {
 pub enum ReasonCode {
     /// Somebody called `/disconnect`.
     DisconnectRequested,
+    /// Nobody has connected it since the service started.
+    NotConnected,
     /// Somebody called `/disconnect` with `logout`: the device is unlinked and the profile gone.
     LoggedOut,
     /// Nobody scanned a code in time.
@@ -107,6 +109,7 @@ impl ReasonCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DisconnectRequested => "DISCONNECT_REQUESTED",
+            Self::NotConnected => "NOT_CONNECTED",
             Self::LoggedOut => "LOGGED_OUT",
             Self::QrTimeout => "QR_TIMEOUT",
             Self::CodeTimeout => "CODE_TIMEOUT",
@@ -156,11 +159,18 @@ impl Reason {
         }
     }
 
+    /// There is nothing to say of it but what to do.
+    pub(super) fn not_connected() -> Self {
+        let detail = "the session is not connected: connect it first (POST /connect), and scan the code if it shows one";
+        Self::new(ReasonCode::NotConnected, detail)
+    }
+
     /// Whether something went wrong, other than that somebody wanted the session to end.
     pub(super) const fn is_failure(&self) -> bool {
         !matches!(
             self.code,
             ReasonCode::DisconnectRequested
+                | ReasonCode::NotConnected
                 | ReasonCode::LoggedOut
                 | ReasonCode::Hibernating
                 | ReasonCode::ShuttingDown

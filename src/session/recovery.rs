@@ -1,8 +1,9 @@
 //! Sends of which it is not known what became of them: found out, one by one, before anything new goes out.
 //!
 //! A send that a page may have is looked up in WhatsApp's own store by its id. Found: its acknowledgement is waited for,
-//! as WhatsApp sends by itself what its queue holds. Absent: it waits again, under the same id, so that even a copy that
-//! has slipped through is one message. No adapter can tell, or none has told for long: it is unknown, and said to be.
+//! as WhatsApp sends by itself what its queue holds. Absent: it waits again, under the same id. Absent from a profile that
+//! has been replaced by an older copy since: that says nothing, and it is unknown, as it is when no adapter can tell, or none has
+//! told for long.
 //!
 //! Pure: does nothing itself, knows no time but what it is given.
 
@@ -12,9 +13,10 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::outbox::Outbox;
+use super::{link::Since, outbox::Outbox};
 use crate::{
     ledger::{Failure, Record, SendState, Step},
     whatsapp::{LookUp, LookUpError},
@@ -32,6 +34,26 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// A page that has let a send unanswered so often, for some ten minutes, is one that never answers, as a build that has lost
 /// the function for it: nobody can find out then. An acknowledgement that still comes makes it known after all.
 const MAX_ROUNDS: u8 = 10;
+
+/// What a page that is ready is linked to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Linked<'a> {
+    /// Not every adapter can tell.
+    pub(super) account: Option<&'a str>,
+    pub(super) since: Since,
+}
+
+impl Linked<'_> {
+    /// Whether a send is for this account, as far as anybody knows. Without a word on either side, one that is older than the link
+    /// may have been meant for another one.
+    fn is_meant_by(&self, record: &Record) -> bool {
+        if let (Some(meant), Some(linked)) = (record.account.as_deref(), self.account) {
+            return meant == linked;
+        }
+        let linked_at = self.since.linked.map(Timestamp::as_millisecond);
+        linked_at.is_none_or(|linked_at| linked_at <= record.queued_at.as_millisecond())
+    }
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -53,6 +75,8 @@ pub(super) struct Recovery {
     rounds: HashMap<String, u8>,
     /// The one that ended the last round: the others come before it in the next.
     unanswered: Option<String>,
+    /// What was handed over before that may be missing in the page's store and have been sent all the same.
+    restored_at: Option<Timestamp>,
     notes: Vec<(String, Step)>,
 }
 
@@ -72,13 +96,14 @@ impl Recovery {
         self.open.is_empty() && self.again_at.is_none() && !self.is_again
     }
 
-    /// Takes the ledger's word for what is open; `account` is the one that the page is linked to.
+    /// Takes the ledger's word for what is open.
     pub(super) fn begin(
         &mut self,
         records: Vec<Arc<Record>>,
-        account: Option<&str>,
+        page: Linked<'_>,
         outbox: &mut Outbox,
     ) {
+        self.restored_at = page.since.restored;
         let asked = self.is_asking.then(|| self.open.pop_front()).flatten();
         self.open = asked.iter().cloned().collect();
         let is_again = std::mem::take(&mut self.is_again);
@@ -90,10 +115,7 @@ impl Recovery {
             if is_asked || outbox.holds(&record.key) {
                 continue;
             }
-            let is_ours = record.account.is_none()
-                || account.is_none()
-                || record.account.as_deref() == account;
-            match (record.state, is_ours) {
+            match (record.state, page.is_meant_by(&record)) {
                 (SendState::Handed, true) => self.open.push_back(record),
                 (SendState::Handed, false) => {
                     let detail = "the session has been linked to another account since".to_owned();
@@ -153,6 +175,21 @@ impl Recovery {
         }
     }
 
+    /// The session was logged out: nobody has asked for another account to send what waits.
+    pub(super) fn on_logged_out(&mut self, records: Vec<Arc<Record>>) {
+        for record in &records {
+            if record.state == SendState::Queued {
+                let detail = "the session was logged out before its turn came; nothing was sent";
+                let failed = Step::Failed(Failure::OtherAccount, detail.to_owned());
+                self.note(&record.key, failed);
+            }
+        }
+        let mut notes = std::mem::take(&mut self.notes);
+        self.on_unlinked(records);
+        notes.append(&mut self.notes);
+        self.notes = notes;
+    }
+
     /// The next send to look up; `None` while another is, when it is too early, or when there is none.
     pub(super) fn next(&mut self, now: Instant) -> Option<LookUp> {
         while !self.is_asking && self.retry_at.is_none_or(|at| at <= now) {
@@ -210,6 +247,11 @@ impl Recovery {
                 tracing::info!(message.key = key, ack, "a message was found at WhatsApp");
                 self.note(key, Step::Acknowledged(ack));
             }
+            Ok(None) if self.is_from_before_the_restore(&record) => {
+                let detail = "it was handed over before an older copy of the profile took its place, and the copy cannot tell \
+                              whether it was sent; look at the phone before sending it again";
+                self.note(key, Step::Unknown(detail.to_owned()));
+            }
             Ok(None) => {
                 tracing::info!(
                     message.key = key,
@@ -222,6 +264,11 @@ impl Recovery {
                 self.note(key, Step::Unknown(why));
             }
         }
+    }
+
+    fn is_from_before_the_restore(&self, record: &Record) -> bool {
+        let (handed, restored) = (record.handed_at, self.restored_at);
+        restored.is_some_and(|restored| handed.is_none_or(|handed| handed <= restored))
     }
 
     /// The page does not answer: what is open does not hold up anything any longer, and is asked about again later.

@@ -11,14 +11,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 use tokio_util::{
-    sync::{CancellationToken, DropGuard},
+    sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned},
     task::TaskTracker,
 };
 
 use super::{
-    ClienteId, ConnectError, EvidenceFolder, SendLimits, SessionHandle, Snapshot, StartLimits,
+    ClienteId, ConnectError, CpuTally, EvidenceFolder, SendLimits, SessionHandle, Snapshot,
+    StartLimits, StartTimes,
     actor::{Actor, ActorOptions},
     capacity::Capacity,
     desired::{self, Desired, DesiredFile},
@@ -38,6 +42,10 @@ const SNAPSHOTS_AT_ONCE: usize = 2;
 /// When the service stops, what is not copied by then keeps its last snapshot. The rest of the stop budget (9.5 s) is for
 /// giving up, for the ledger and for callers.
 const SNAPSHOTS_STOP_BUDGET: Duration = Duration::from_secs(7);
+
+/// A send in flight may take 2 s of a stop and a Chrome that hangs 8.5 s, one after the other: more than the stop budget. By
+/// now a hanging Chrome has been sent SIGKILL, all that a session writes down is written, and the ledger needs the rest.
+const SESSIONS_STOP_BUDGET: Duration = Duration::from_millis(8900);
 
 /// What all sessions have in common.
 #[derive(Clone, Debug)]
@@ -85,6 +93,8 @@ pub struct RegistryOptions {
 pub struct Registry {
     options: RegistryOptions,
     sessions: Mutex<BTreeMap<ClienteId, Known>>,
+    /// Grows whenever there is another handle among them.
+    known: watch::Sender<u64>,
     /// What an earlier service has left word of.
     remembered: BTreeMap<ClienteId, Desired>,
     capacity: Arc<Capacity>,
@@ -94,6 +104,8 @@ pub struct Registry {
     snapshots: SnapshotRoot,
     /// Whatever snapshot is being written is given up when this is dropped or cancelled.
     give_up: DropGuard,
+    cpu: CpuTally,
+    start_times: StartTimes,
     ledger: Ledger,
     /// Ends after all sessions: they still have something to write down when they stop.
     keeper: TaskTracker,
@@ -134,10 +146,13 @@ impl Registry {
             )),
             starts: Arc::new(Semaphore::new(options.max_concurrent_starts.get())),
             sessions: Mutex::default(),
+            known: watch::Sender::new(0),
             remembered: desired::read_all(&options.sessions_dir),
             options,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            cpu: CpuTally::default(),
+            start_times: StartTimes::default(),
             ledger,
             keeper,
         };
@@ -164,6 +179,7 @@ impl Registry {
     fn know(&self, id: &ClienteId) {
         let mut sessions = self.lock();
         sessions.entry(id.clone()).or_insert_with(|| {
+            self.known.send_modify(|count| *count += 1);
             let desired = self.desired(id);
             let handle = self.start_actor(id, desired.clone());
             Known { handle, desired }
@@ -220,6 +236,7 @@ impl Registry {
             desired,
         };
         sessions.insert(id.clone(), known);
+        self.known.send_modify(|count| *count += 1);
         Ok(handle)
     }
 
@@ -236,6 +253,11 @@ impl Registry {
             .collect()
     }
 
+    /// Tells whenever another session is known, or one has begun anew.
+    pub(super) fn known(&self) -> watch::Receiver<u64> {
+        self.known.subscribe()
+    }
+
     /// Every known session, in the order of their names.
     pub fn snapshots(&self) -> Vec<(ClienteId, Snapshot)> {
         self.lock()
@@ -249,17 +271,36 @@ impl Registry {
         self.stop.is_cancelled()
     }
 
-    /// Ends all sessions at once and waits until each Chrome is gone. Snapshots are taken as long as there is time.
+    /// Resolves when it is told to shut down.
+    pub fn stopping(&self) -> WaitForCancellationFutureOwned {
+        self.stop.clone().cancelled_owned()
+    }
+
+    /// Ends all sessions at once and waits until each Chrome is gone, for as long as there is time; then closes the ledger.
+    /// Snapshots are taken as long as there is time for them.
     pub async fn shut_down(&self) {
         self.stop.cancel();
         self.tasks.close();
-        if timeout(SNAPSHOTS_STOP_BUDGET, self.tasks.wait())
-            .await
-            .is_err()
-        {
-            self.give_up.token().cancel();
-            self.tasks.wait().await;
+        let ended = async {
+            if timeout(SNAPSHOTS_STOP_BUDGET, self.tasks.wait())
+                .await
+                .is_err()
+            {
+                self.give_up.token().cancel();
+                self.tasks.wait().await;
+            }
+        };
+        if timeout(SESSIONS_STOP_BUDGET, ended).await.is_err() {
+            tracing::warn!(
+                sessions = self.tasks.len(),
+                "not every session has ended in time: the ledger is closed without them"
+            );
         }
+        self.close_ledger().await;
+    }
+
+    /// Has on disk all that was written down, and closes the file. Whatever comes later is refused.
+    pub async fn close_ledger(&self) {
         self.ledger.close().await;
         self.keeper.wait().await;
     }
@@ -283,6 +324,16 @@ impl Registry {
         &self.ledger
     }
 
+    /// How long processors have worked for each session.
+    pub const fn cpu(&self) -> &CpuTally {
+        &self.cpu
+    }
+
+    /// How long starts have taken.
+    pub const fn start_times(&self) -> &StartTimes {
+        &self.start_times
+    }
+
     fn desired(&self, id: &ClienteId) -> DesiredFile {
         let found = self.remembered.get(id).cloned();
         DesiredFile::new(&self.options.sessions_dir, id, found)
@@ -304,6 +355,7 @@ impl Registry {
             capacity: Arc::clone(&self.capacity),
             starts: Arc::clone(&self.starts),
             limits: self.options.limits,
+            start_times: self.start_times.clone(),
             pairing_life: self.options.pairing_life,
             take_over: self.options.take_over,
             hibernate_after: self.options.hibernate_after,
@@ -343,3 +395,6 @@ async fn sweep(tokens_dir: &Path) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

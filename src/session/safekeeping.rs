@@ -81,8 +81,8 @@ impl Safekeeping {
     }
 
     /// The session ended for this reason, before it was READY if `phase` says so. Does what can be done for a profile that
-    /// has lost its link or cannot be used; once for each loss.
-    pub(super) async fn cure(&self, why: &Reason, is_starting: bool) -> Cure {
+    /// has lost its link or cannot be used; once for each loss. Where nothing could be done, `why` says so.
+    pub(super) async fn cure(&self, why: &mut Reason, is_starting: bool) -> Cure {
         if !is_the_profiles_fault(why.code, is_starting) {
             return Cure::None;
         }
@@ -98,6 +98,8 @@ impl Safekeeping {
             Ok(rescue) => self.note(&link.after(rescue)).await,
             Err(error) => {
                 tracing::error!(%error, "the profile is of no use, and nothing could take its place: {error}");
+                let left = format!("; the profile was left as it is: {error}");
+                why.detail.push_str(&left);
                 return Cure::None;
             }
         };

@@ -17,10 +17,11 @@ use super::{
     ClienteId, NumberCheck, Recipient, SendError, SendLimits, SessionState, calls,
     doubt::Doubt,
     handle::answer,
+    link::Since,
     numbers::{Known, Numbers},
     outbox::{AfterHandOver, Outbox},
     publisher::Publisher,
-    recovery::Recovery,
+    recovery::{Linked, Recovery},
 };
 use crate::{
     ledger::{Accepted, Handing, Ledger, LedgerError, NewSend, Record, Step},
@@ -59,6 +60,7 @@ pub(super) struct Sending<'a, D: Driver> {
     doubt: Doubt,
     /// The account that the page is linked to, once known.
     account: Option<String>,
+    since: Since,
 }
 
 /// To a caller who wants a message sent.
@@ -103,6 +105,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             has_lost_link: false,
             doubt: Doubt::default(),
             account: None,
+            since: Since::default(),
         }
     }
 
@@ -173,7 +176,8 @@ impl<'a, D: Driver> Sending<'a, D> {
     }
 
     /// The page stands differently.
-    pub(super) fn on_standing(&mut self, standing: &Standing) {
+    pub(super) fn on_standing(&mut self, standing: &Standing, since: Since) {
+        self.since = since;
         if standing.account.is_some() {
             self.account.clone_from(&standing.account);
         }
@@ -224,8 +228,11 @@ impl<'a, D: Driver> Sending<'a, D> {
             // Asked again when it is.
             Ok(_) if !self.is_ready => {}
             Ok(records) => {
-                let account = self.account.as_deref();
-                self.recovery.begin(records, account, &mut self.outbox);
+                let page = Linked {
+                    account: self.account.as_deref(),
+                    since: self.since,
+                };
+                self.recovery.begin(records, page, &mut self.outbox);
             }
             Err(why) => {
                 tracing::warn!(error = %why, "the open sends of this session are not known: {why}");

@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub restarts: u64,
     /// When it is started again by itself, while it waits for that.
     pub retry_at: Option<Timestamp>,
+    /// When it was last found to be linked.
+    pub linked_at: Option<Timestamp>,
     /// The linked account's number, digits only, once known.
     pub account: Option<String>,
     /// How far the chats are synced, 0 to 100, while they are.
@@ -51,6 +53,7 @@ impl Snapshot {
             reloads: 0,
             restarts: 0,
             retry_at: None,
+            linked_at: None,
             account: None,
             sync_percent: None,
             adapter: AdapterReport::default(),

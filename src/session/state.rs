@@ -229,6 +229,7 @@ impl Reason {
             | ReasonCode::KeepsFailing
             | ReasonCode::Internal => Event::Failed,
             ReasonCode::DisconnectRequested
+            | ReasonCode::NotConnected
             | ReasonCode::LoggedOut
             | ReasonCode::QrTimeout
             | ReasonCode::CodeTimeout

@@ -4,7 +4,7 @@
 //! out of it is [`browser`](crate::browser)'s part; asking a person is `command`'s. No service takes part in it: the lock of
 //! the profile keeps a running one out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::browser::{
     BrowserError, Export, ExportTo, HeldProfile, Manifest, Origin, Passphrase, SnapshotError,
+    SnapshotRoot,
 };
 
 /// Why an account did not move. All is as before.
@@ -112,6 +113,22 @@ pub async fn import(
         .put_in_place(&profile, may_replace)
         .await
         .map_err(failed)
+}
+
+/// Removes the snapshots of this session that are of the imported link and older than it: should the profile be lost, they would
+/// bring back what the account was before it went to the other host. Those of another link are never used for this one.
+pub async fn forget_older_snapshots(
+    id: &ClienteId,
+    tokens_dir: &Path,
+    snapshots_dir: PathBuf,
+    imported: &Manifest,
+) -> Result<(), SnapshotError> {
+    let (linked_at, taken_at) = (imported.linked_at, imported.taken_at);
+    let root = SnapshotRoot::new(snapshots_dir, 0, 1, CancellationToken::new());
+    let snapshots = root.of(id.as_str(), id.profile_in(tokens_dir));
+    snapshots
+        .forget(move |snapshot| snapshot.linked_at == linked_at && snapshot.taken_at < taken_at)
+        .await
 }
 
 /// Whether the next service in this folder will start the session by itself.

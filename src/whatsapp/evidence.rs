@@ -1,6 +1,6 @@
 //! What a page leaves behind when something goes wrong with it: a picture, its console, its address.
 //!
-//! Responsible for taking it, and for what must not be taken. Three things never leave the page this way:
+//! Responsible for taking it; what must not be taken, [`sight`] decides. Three things never leave the page this way:
 //!
 //! - Chats. Of a page that has, or may have, a linked account on it neither picture nor console is kept, unless the
 //!   operator asks for it (`EVIDENCE_OF_CHATS`). That a page shows no chats is known while the login screen is seen, and
@@ -9,6 +9,8 @@
 //! - A phone number that was typed to link the page by: it stays on the screen until another document takes its place.
 //! - Codes that a phone could scan. Those in a picture are painted over; a picture in which a code is known to be, and is not
 //!   found, is thrown away.
+
+mod sight;
 
 use std::{
     fmt, io,
@@ -24,6 +26,7 @@ use chromiumoxide::{
         CaptureScreenshotFormat, CaptureScreenshotParams, GetNavigationHistoryParams,
     },
 };
+use sight::Sight;
 use tokio::{
     task::spawn_blocking,
     time::{Instant, timeout_at},
@@ -86,17 +89,11 @@ impl fmt::Debug for PageEvidence {
     }
 }
 
-/// What a page may have on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sight {
-    /// No account was ever linked to this profile.
-    NeverLinked,
-    /// The login screen.
-    Login,
-    /// Perhaps chats: the profile was linked once, or the login screen has given way to something.
-    PerhapsChats,
-    /// An account has been linked since the page was opened.
-    Linked,
+/// What has been seen and heard of a page.
+#[derive(Debug)]
+struct Seen {
+    sight: Sight,
+    console: Console,
 }
 
 /// Watches one page, from its opening to its close. Cheap to clone; all clones are one.
@@ -104,23 +101,6 @@ enum Sight {
 pub(super) struct Witness {
     seen: Arc<Mutex<Seen>>,
     mark: Arc<PathBuf>,
-}
-
-#[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is seen or not, whatever the others are"
-)]
-struct Seen {
-    sight: Sight,
-    /// A code to scan is on show.
-    has_code: bool,
-    /// A code to type is on show: no reader finds that one in a picture.
-    has_pairing_code: bool,
-    /// A phone number was typed into this document.
-    has_number: bool,
-    keeps_chats: bool,
-    console: Console,
 }
 
 impl Witness {
@@ -133,18 +113,9 @@ impl Witness {
     }
 
     fn new(was_linked: bool, keeps_chats: bool, mark: PathBuf) -> Self {
-        let sight = if was_linked {
-            Sight::PerhapsChats
-        } else {
-            Sight::NeverLinked
-        };
         Self {
             seen: Arc::new(Mutex::new(Seen {
-                sight,
-                has_code: false,
-                has_pairing_code: false,
-                has_number: false,
-                keeps_chats,
+                sight: Sight::new(was_linked, keeps_chats),
                 console: Console::default(),
             })),
             mark: Arc::new(mark),
@@ -154,38 +125,26 @@ impl Witness {
     /// Takes a line of the console, if lines may be kept now.
     pub(super) fn hear(&self, line: impl FnOnce() -> ConsoleLine) {
         let mut seen = self.lock();
-        if seen.may_be_shown() {
+        if seen.sight.may_be_shown() {
             seen.console.push(line());
         }
     }
 
     /// A phone number is about to be typed.
     pub(super) fn on_number(&self) {
-        self.lock().has_number = true;
+        self.lock().sight.on_number();
     }
 
     /// Another document has begun.
     pub(super) fn on_document(&self) {
-        self.lock().has_number = false;
+        self.lock().sight.on_document();
     }
 
     /// The page stands like this now.
     pub(super) fn on_standing(&self, standing: &Standing) {
         let mut seen = self.lock();
-        let before = seen.sight;
-        seen.has_code = standing.code.is_some();
-        seen.has_pairing_code = standing.pairing_code.is_some();
-        seen.sight = if before == Sight::Linked || standing.linked {
-            Sight::Linked
-        } else if standing.login {
-            Sight::Login
-        } else if before == Sight::Login {
-            Sight::PerhapsChats
-        } else {
-            before
-        };
-        if seen.sight == Sight::Linked && before != Sight::Linked {
-            if !seen.keeps_chats {
+        if seen.sight.on_standing(standing) {
+            if !seen.sight.keeps_chats() {
                 seen.console.clear();
             }
             let mark = Arc::clone(&self.mark);
@@ -207,10 +166,11 @@ impl Witness {
                 .and_then(|at| answer.result.entries.get(at).cloned()),
             Ok(Err(_)) | Err(_) => None,
         };
-        let screenshot = match self.left_out() {
+        let left_out = self.lock().sight.left_out();
+        let screenshot = match left_out {
             Some(why) => Err(why),
             None => match timeout_at(until, picture(page)).await {
-                Ok(Some((png, codes))) => self.censor(png, codes),
+                Ok(Some((png, codes))) => self.lock().sight.censor(png, codes),
                 Ok(None) | Err(_) => Err(LeftOut::NoAnswer),
             },
         };
@@ -219,7 +179,7 @@ impl Witness {
             url: entry.as_ref().map(|entry| without_query(&entry.url)),
             title: entry.map(|entry| masked(&entry.title)),
             chrome_version: chrome_version.to_owned(),
-            console: if seen.may_be_shown() {
+            console: if seen.sight.may_be_shown() {
                 Ok(seen.console.lines())
             } else {
                 Err(LeftOut::Chats)
@@ -228,41 +188,9 @@ impl Witness {
         }
     }
 
-    fn left_out(&self) -> Option<LeftOut> {
-        let seen = self.lock();
-        if !seen.may_be_shown() {
-            Some(LeftOut::Chats)
-        } else if seen.has_number {
-            // It may be gone by the time at which the picture is decided on.
-            Some(LeftOut::Number)
-        } else {
-            None
-        }
-    }
-
-    /// Decides on a picture by what is known after it was taken: the page may have changed meanwhile.
-    fn censor(&self, png: Vec<u8>, codes: usize) -> Kept<Vec<u8>> {
-        let seen = self.lock();
-        if !seen.may_be_shown() {
-            Err(LeftOut::Chats)
-        } else if seen.has_pairing_code || (seen.has_code && codes == 0) {
-            Err(LeftOut::Code)
-        } else if seen.has_number {
-            Err(LeftOut::Number)
-        } else {
-            Ok(png)
-        }
-    }
-
     /// Each change is whole, so what a panicking thread has left is too.
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Seen {
-    fn may_be_shown(&self) -> bool {
-        self.keeps_chats || matches!(self.sight, Sight::NeverLinked | Sight::Login)
     }
 }
 
@@ -293,135 +221,4 @@ fn without_query(url: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::whatsapp::console::ConsoleLevel;
-
-    fn line() -> ConsoleLine {
-        ConsoleLine {
-            at: jiff::Timestamp::UNIX_EPOCH,
-            level: ConsoleLevel::Info,
-            text: "a line".to_owned(),
-        }
-    }
-
-    fn witness(was_linked: bool, keeps_chats: bool) -> (Witness, tempfile::TempDir) {
-        let folder = tempfile::tempdir().unwrap();
-        let mark = folder.path().join(LINKED_MARK);
-        (Witness::new(was_linked, keeps_chats, mark), folder)
-    }
-
-    fn login() -> Standing {
-        Standing {
-            recognised: true,
-            login: true,
-            ..Standing::default()
-        }
-    }
-
-    fn linked() -> Standing {
-        Standing {
-            recognised: true,
-            linked: true,
-            ..Standing::default()
-        }
-    }
-
-    fn lines(witness: &Witness) -> usize {
-        witness.lock().console.lines().len()
-    }
-
-    #[tokio::test]
-    async fn a_page_that_was_linked_once_is_never_shown_again() {
-        let (witness, _folder) = witness(false, false);
-        witness.hear(line);
-        assert_eq!((witness.left_out(), lines(&witness)), (None, 1));
-        witness.on_standing(&linked());
-        witness.hear(line);
-        assert_eq!(lines(&witness), 0);
-        for later in [Standing::default(), login()] {
-            witness.on_standing(&later);
-            assert_eq!(witness.left_out(), Some(LeftOut::Chats));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_profile_that_was_linked_is_shown_only_while_its_login_screen_is_seen() {
-        let (witness, _folder) = witness(true, false);
-        witness.hear(line);
-        assert_eq!(
-            (witness.left_out(), lines(&witness)),
-            (Some(LeftOut::Chats), 0)
-        );
-        witness.on_standing(&login());
-        assert_eq!(witness.left_out(), None);
-        // What has taken its place may be chats that no adapter knows.
-        witness.on_standing(&Standing::default());
-        assert_eq!(witness.left_out(), Some(LeftOut::Chats));
-    }
-
-    #[tokio::test]
-    async fn an_operator_may_ask_for_chats() {
-        let (witness, _folder) = witness(true, true);
-        witness.on_standing(&linked());
-        witness.hear(line);
-        assert_eq!((witness.left_out(), lines(&witness)), (None, 1));
-    }
-
-    #[tokio::test]
-    async fn a_code_that_is_not_found_in_the_picture_keeps_the_picture_back() {
-        let (witness, _folder) = witness(false, false);
-        let code = Some("2@a".to_owned());
-        witness.on_standing(&Standing { code, ..login() });
-        assert_eq!(witness.censor(vec![1], 1), Ok(vec![1]));
-        assert_eq!(witness.censor(vec![1], 0), Err(LeftOut::Code));
-    }
-
-    #[tokio::test]
-    async fn a_code_to_type_keeps_the_picture_back_whatever_else_is_in_it() {
-        let (witness, _folder) = witness(false, false);
-        let pairing_code = Some("ABCD1234".to_owned());
-        witness.on_standing(&Standing {
-            pairing_code,
-            ..login()
-        });
-        assert_eq!(witness.censor(vec![1], 1), Err(LeftOut::Code));
-        witness.on_standing(&login());
-        assert_eq!(witness.censor(vec![1], 0), Ok(vec![1]));
-    }
-
-    #[tokio::test]
-    async fn a_number_that_was_typed_keeps_the_picture_back_until_another_document() {
-        let (witness, _folder) = witness(false, false);
-        witness.on_standing(&login());
-        witness.on_number();
-        witness.on_standing(&login());
-        assert_eq!(witness.left_out(), Some(LeftOut::Number));
-        assert_eq!(witness.censor(vec![1], 0), Err(LeftOut::Number));
-        witness.on_document();
-        assert_eq!(witness.left_out(), None);
-        assert_eq!(witness.censor(vec![1], 0), Ok(vec![1]));
-    }
-
-    #[tokio::test]
-    async fn a_link_is_remembered_in_the_profile() {
-        let folder = tempfile::tempdir().unwrap();
-        let mark = folder.path().join(LINKED_MARK);
-        remember(&mark).await.unwrap();
-        let witness = Witness::of(folder.path(), false).await;
-        assert_eq!(witness.left_out(), Some(LeftOut::Chats));
-    }
-
-    #[test]
-    fn an_address_is_told_without_its_query() {
-        for (url, wanted) in [
-            (
-                "https://a.example/send?phone=549115&x#y",
-                "https://a.example/send",
-            ),
-            ("about:blank", "about:blank"),
-        ] {
-            assert_eq!(without_query(url), wanted);
-        }
-    }
-}
+mod tests;

@@ -80,9 +80,13 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         cors_origins,
         log_format,
         log_filter,
+        slips: _,
+        public_url,
     } = config;
     vec![
-        format!("{port} {host} {allow_without_key} {trusted_proxies} {cors_origins:?}"),
+        format!(
+            "{port} {host} {allow_without_key} {trusted_proxies} {cors_origins:?} {public_url:?}"
+        ),
         format!("{tokens_dir:?} {data_dir:?} {profile_snapshots} {api_keys_file:?} {api_key:?}"),
         format!("{chrome_path:?} {chrome_args:?} {page_scripts_dir:?} {wa_js_path:?} {adapters:?}"),
         format!("{whatsapp_url} {sandbox:?} {session_mode:?} {default_cliente_id} {autostart:?}"),

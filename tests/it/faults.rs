@@ -60,3 +60,8 @@ async fn a_chrome_that_is_killed_again_and_again_while_it_writes() {
 async fn a_network_that_is_away_for_longer_than_a_reconnect_takes() {
     heals(Fault::NetworkCut(Duration::from_secs(10)), 1).await;
 }
+
+#[tokio::test]
+async fn a_disk_that_is_full() {
+    heals(Fault::DiskFull(Duration::from_secs(2)), 1).await;
+}

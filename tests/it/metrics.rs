@@ -1,6 +1,6 @@
 //! What a real scrape says of real sessions, and that the documents name nothing that is not in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -21,6 +21,119 @@ fn named(text: &str) -> BTreeSet<&str> {
     words
         .filter(|word| word.starts_with("session_manager_") || word.starts_with("process_"))
         .collect()
+}
+
+/// Every label there is. What is not a word of this program is here: `session`, and `route` as the router writes it.
+const LABELS: [&str; 11] = [
+    "adapter", "code", "le", "link", "method", "outcome", "route", "session", "state", "status",
+    "version",
+];
+
+/// Units that Prometheus has others for, and words that say what the type says already.
+const NO_NAME: [&str; 18] = [
+    "ms",
+    "milliseconds",
+    "minutes",
+    "hours",
+    "days",
+    "kb",
+    "mb",
+    "kilobytes",
+    "megabytes",
+    "percent",
+    "gauge",
+    "counter",
+    "histogram",
+    "summary",
+    "metric",
+    "count",
+    "sum",
+    "bucket",
+];
+
+/// What `promtool check metrics` finds fault with, and each label that is not known.
+fn faults(scrape: &str) -> Vec<String> {
+    let mut types: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut helps = BTreeSet::new();
+    let mut faults = Vec::new();
+    for line in scrape.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, text) = help.split_once(' ').unwrap_or((help, ""));
+            if !helps.insert(name) || text.is_empty() {
+                faults.push(format!("{name} is not explained once"));
+            }
+            continue;
+        }
+        if let Some((name, kind)) = line
+            .strip_prefix("# TYPE ")
+            .and_then(|line| line.split_once(' '))
+        {
+            let is_total = name.ends_with("_total");
+            let snake = |c: char| c.is_ascii_lowercase() || c == '_';
+            if types.insert(name, kind).is_some()
+                || !helps.contains(name)
+                || is_total != (kind == "counter")
+                || !name.chars().all(snake)
+                || name.split('_').any(|word| NO_NAME.contains(&word))
+            {
+                faults.push(format!(
+                    "{name} is no good name for a {kind}, or is there twice"
+                ));
+            }
+            continue;
+        }
+        let series = line.rsplit_once(' ').map_or(line, |(series, _)| series);
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let mut parts = ["_bucket", "_sum", "_count"].into_iter();
+        let of_histogram = parts.find_map(|part| name.strip_suffix(part));
+        let is_known = types.contains_key(name)
+            || of_histogram.is_some_and(|name| types.get(name) == Some(&"histogram"));
+        if !is_known {
+            faults.push(format!("{name} has no type"));
+        }
+        for label in labels.split(',').filter_map(|label| label.split_once('=')) {
+            if !LABELS.contains(&label.0) {
+                faults.push(format!("{name} has the label {}", label.0));
+            }
+        }
+    }
+    faults
+}
+
+/// The value of a series, by its whole name.
+fn value(scrape: &str, series: &str) -> f64 {
+    let line = scrape.lines().find_map(|line| line.strip_prefix(series));
+    let value = line.and_then(|line| line.strip_prefix(' '));
+    let value = value.unwrap_or_else(|| panic!("{series} is not in\n{scrape}"));
+    value.parse().unwrap()
+}
+
+fn assert_says(scrape: &str, line: &str) {
+    assert!(
+        scrape.lines().any(|other| other == line),
+        "{line}\n{scrape}"
+    );
+}
+
+#[test]
+fn the_faults_of_a_scrape_are_found() {
+    let good =
+        "# HELP a_seconds How long.\n# TYPE a_seconds histogram\na_seconds_count{link=\"new\"} 1\n";
+    assert_eq!(faults(good), Vec::<String>::new());
+    for (from, to) in [
+        ("# HELP a_seconds How long.\n", ""),
+        ("How long.", ""),
+        ("a_seconds", "a_ms"),
+        ("a_seconds", "aSeconds"),
+        ("a_seconds", "a_total"),
+        ("histogram", "counter"),
+        ("a_seconds_count{", "b_seconds_count{"),
+        ("link=", "to="),
+    ] {
+        let bad = good.replace(from, to);
+        assert!(!faults(&bad).is_empty(), "{bad}");
+    }
+    assert!(!faults(&good.repeat(2)).is_empty());
 }
 
 #[tokio::test]
@@ -47,14 +160,17 @@ async fn a_scrape_tells_of_a_session_that_sends_and_has_every_name_of_the_docume
         "session_manager_sends_accepted_total 2",
         r#"session_manager_sends_total{outcome="sent",code=""} 1"#,
         r#"session_manager_sends_total{outcome="failed",code="NUMBER_NOT_ON_WHATSAPP"} 1"#,
+        r#"session_manager_sends_total{outcome="unknown",code=""} 0"#,
         "session_manager_send_ack_seconds_count 1",
+        "session_manager_page_load_seconds_count 1",
+        "session_manager_link_seconds_count 1",
+        r#"session_manager_start_seconds_count{link="new"} 1"#,
+        r#"session_manager_start_seconds_count{link="kept"} 0"#,
         "session_manager_sessions_left_out 0",
     ] {
-        assert!(
-            scrape.lines().any(|other| other == line),
-            "{line}\n{scrape}"
-        );
+        assert_says(&scrape, line);
     }
+    assert_eq!(faults(&scrape), Vec::<String>::new());
     let told: BTreeSet<&str> = scrape
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -85,6 +201,23 @@ async fn a_scrape_tells_of_a_session_that_sends_and_has_every_name_of_the_docume
         !scrape.contains("54911") && !scrape.contains(text),
         "{scrape}"
     );
+
+    let cpu = r#"session_manager_session_cpu_seconds_total{session="51"}"#;
+    let of_the_first = value(&scrape, cpu);
+    assert!(of_the_first > 0.0, "{scrape}");
+    service.disconnect("51").await;
+    service.connect("51").await;
+    service.reaches("51", "READY").await;
+    let scrape = service.get("/metrics").await.text();
+    assert!(value(&scrape, cpu) >= of_the_first, "{scrape}");
+    for line in [
+        "session_manager_page_load_seconds_count 2",
+        "session_manager_link_seconds_count 1",
+        r#"session_manager_start_seconds_count{link="new"} 1"#,
+        r#"session_manager_start_seconds_count{link="kept"} 1"#,
+    ] {
+        assert_says(&scrape, line);
+    }
 
     let dashboard: Value = serde_json::from_str(DOCUMENTS[1].1).unwrap();
     let variables = dashboard["templating"]["list"].as_array().unwrap();

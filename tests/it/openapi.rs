@@ -106,6 +106,10 @@ async fn what_sessions_answer_in_the_course_of_their_life_is_what_the_document_s
         200,
         &service.get("/sessions/52/evidence").await,
     );
+    let link = service.post("/sessions/52/link", &json!({})).await;
+    document.has("post", "/sessions/{id}/link", 201, &link);
+    let linked = service.post("/sessions/51/link", &json!({})).await;
+    document.has("post", "/sessions/{id}/link", 409, &linked);
     document.has("get", "/sessions", 200, &service.get("/sessions").await);
     document.has("get", "/health", 200, &service.get("/health").await);
     document.has("post", "/disconnect", 200, &service.disconnect(51).await);

@@ -9,12 +9,23 @@ use rustix::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Service,
+    Home, Service,
     chrome::{eventually, pid_of},
 };
 
-/// A Chrome that hangs is killed after 6.5 s; a service that is told twice does not wait for that.
+/// A Chrome that hangs is killed after 6.5 s; a service that is told again does not wait for that.
 const AT_ONCE: Duration = Duration::from_secs(4);
+
+/// Tells the service to stop again and again, as whoever has lost patience does: not what comes at once counts as that.
+async fn insist(service: Service, signal: Signal) -> Home {
+    let told_again = "told to stop a second time";
+    eventually(told_again, || {
+        service.signal(signal);
+        service.log().contains(told_again)
+    })
+    .await;
+    service.ends_within(AT_ONCE)
+}
 
 /// A service with a READY session whose Chrome hangs, so that it takes long to stop.
 async fn with_a_hanging_chrome() -> Service {
@@ -47,9 +58,23 @@ async fn a_service_that_stops_refuses_new_work_answers_reads_and_ends_at_once_wh
     for path in ["/health", "/status?cliente_id=51", "/sessions", "/messages"] {
         assert_eq!(service.get(path).await.status, 200, "{path}");
     }
-    service.signal(Signal::TERM);
-    let home = service.ends_within(AT_ONCE);
+    let home = insist(service, Signal::TERM).await;
     eventually("no process is left", || home.processes().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_signal_that_a_wrapper_sends_on_costs_no_orderly_close() {
+    let service = Service::start(|_| {}).await;
+    service.link("51").await;
+    // PM2 signals the whole group, and npm forwards its own.
+    for _ in 0..3 {
+        service.signal(Signal::INT);
+    }
+    service.logs("stopping: ").await;
+    service.signal(Signal::INT);
+    service.logs("took a snapshot of the profile").await;
+    assert!(!service.log().contains("a second time"));
+    service.stop();
 }
 
 #[tokio::test]
@@ -57,8 +82,7 @@ async fn an_impatient_operator_at_the_keyboard_leaves_no_chrome_behind() {
     let service = with_a_hanging_chrome().await;
     service.signal(Signal::INT);
     service.logs("stopping: ").await;
-    service.signal(Signal::INT);
-    let home = service.ends_within(AT_ONCE);
+    let home = insist(service, Signal::INT).await;
     eventually("no process is left", || home.processes().is_empty()).await;
 
     // Nobody asked for it to be down.
@@ -84,8 +108,7 @@ async fn a_disk_that_hangs_does_not_keep_a_service_that_is_told_twice() {
         writer.is_some()
     })
     .await;
-    service.signal(Signal::TERM);
-    service.ends_within(AT_ONCE).assert_nobody_is_left();
+    insist(service, Signal::TERM).await.assert_nobody_is_left();
 }
 
 #[tokio::test]

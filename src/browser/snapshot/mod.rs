@@ -13,6 +13,7 @@
 mod archive;
 mod contents;
 mod exchange;
+mod restored;
 mod sealed;
 mod store;
 mod transfer;
@@ -26,6 +27,7 @@ use std::{
 
 pub use archive::{Manifest, Origin};
 use jiff::{SignedDuration, Timestamp};
+pub use restored::restored_at;
 pub use sealed::{InvalidPassphrase, Passphrase};
 use tokio::{sync::Semaphore, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +36,7 @@ pub use transfer::{Export, ExportTo, HeldProfile};
 use self::{
     archive::Verified,
     exchange::{EXCHANGE, Places, SET_ASIDE, Step},
-    store::Store,
+    store::{Disk, Store},
 };
 use super::{
     BrowserError, last_used,
@@ -57,6 +59,8 @@ pub struct SnapshotRoot {
     /// One permit per snapshot that may be written at once.
     turns: Arc<Semaphore>,
     give_up: CancellationToken,
+    /// How much there is of the disk that a folder is on.
+    look_at: fn(&Path) -> io::Result<Disk>,
 }
 
 impl SnapshotRoot {
@@ -68,6 +72,7 @@ impl SnapshotRoot {
             keep,
             turns: Arc::new(Semaphore::new(at_once)),
             give_up,
+            look_at: Disk::of,
         }
     }
 
@@ -81,6 +86,7 @@ impl SnapshotRoot {
             },
             turns: Arc::clone(&self.turns),
             give_up: self.give_up.clone(),
+            look_at: self.look_at,
         }
     }
 }
@@ -92,6 +98,7 @@ pub struct ProfileSnapshots {
     store: Store,
     turns: Arc<Semaphore>,
     give_up: CancellationToken,
+    look_at: fn(&Path) -> io::Result<Disk>,
 }
 
 /// What became of the wish for a snapshot.
@@ -241,7 +248,7 @@ impl ProfileSnapshots {
     }
 
     /// Puts the newest snapshot that is whole and `fits` in the place of the profile, which is set aside. `None` when
-    /// there is no such snapshot: the profile then stays.
+    /// there is no such snapshot: the profile then stays, as it does on a disk so full that no profile could be used.
     pub async fn restore(
         &self,
         fits: impl Fn(&Manifest) -> bool + Send + 'static,
@@ -249,20 +256,40 @@ impl ProfileSnapshots {
         if self.store.keep == 0 {
             return Ok(None);
         }
-        let store = self.store.clone();
-        self.exchange(move || store.newest_whole(fits)).await
-    }
-
-    /// Takes the profile out of the way, so that the next start has an empty one.
-    pub async fn set_aside(&self) -> Result<(), SnapshotError> {
+        let (store, look_at) = (self.store.clone(), self.look_at);
         let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
         self.off_the_runtime(move || {
+            let Some(chosen) = store.newest_whole(fits)? else {
+                return Ok(None);
+            };
+            ensure_a_page_can_store(&profile, look_at)?;
+            put_in_place(&profile, chosen).map(Some)
+        })
+        .await
+    }
+
+    /// Takes the profile out of the way, so that the next start has an empty one. On a disk so full that no profile could be
+    /// used it stays.
+    pub async fn set_aside(&self) -> Result<(), SnapshotError> {
+        let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
+        let look_at = self.look_at;
+        self.off_the_runtime(move || {
+            ensure_a_page_can_store(&profile, look_at)?;
             let places = Places::of(&profile.folder);
             SET_ASIDE
                 .iter()
                 .try_for_each(|step| perform(&places, *step))
         })
         .await
+    }
+
+    /// Removes the snapshots that `are` of no more use; one that cannot be read stays.
+    pub async fn forget(
+        &self,
+        are: impl Fn(&Manifest) -> bool + Send + 'static,
+    ) -> Result<(), SnapshotError> {
+        let store = self.store.clone();
+        self.off_the_runtime(move || store.forget(are)).await
     }
 
     /// Removes all snapshots, for an account that is not linked any more.
@@ -272,20 +299,6 @@ impl ProfileSnapshots {
             store
                 .delete()
                 .map_err(|source| SnapshotError::io("deleting", &store.folder, source))
-        })
-        .await
-    }
-
-    async fn exchange(
-        &self,
-        choose: impl FnOnce() -> Result<Option<Verified>, SnapshotError> + Send + 'static,
-    ) -> Result<Option<Manifest>, SnapshotError> {
-        let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
-        self.off_the_runtime(move || {
-            let Some(chosen) = choose()? else {
-                return Ok(None);
-            };
-            put_in_place(&profile, chosen).map(Some)
         })
         .await
     }
@@ -314,6 +327,14 @@ fn is_still_young(store: &Store, origin: &Origin) -> Result<bool, SnapshotError>
     Ok(is_same && (SignedDuration::ZERO..SNAPSHOT_MIN_AGE).contains(&age))
 }
 
+fn ensure_a_page_can_store(
+    profile: &Profile,
+    look_at: fn(&Path) -> io::Result<Disk>,
+) -> Result<(), SnapshotError> {
+    let parent = profile.folder.parent().unwrap_or(&profile.folder);
+    store::ensure_a_page_can_store(parent, look_at)
+}
+
 fn put_in_place<R: Read + Seek>(
     profile: &Profile,
     chosen: Verified<R>,
@@ -327,6 +348,8 @@ fn put_in_place<R: Read + Seek>(
         match (step, chosen.take_if(|_| step == Step::Unpack)) {
             (Step::Unpack, Some(chosen)) => {
                 chosen.unpack(&places.unpacking)?;
+                restored::note(&places.unpacking, Timestamp::now())
+                    .map_err(|source| SnapshotError::io("writing to", &places.unpacking, source))?;
             }
             (step, _) => perform(&places, step)?,
         }

@@ -21,6 +21,10 @@ use super::{
 /// What a disk must have left after a snapshot was written or unpacked: profiles and the ledger need it more.
 const SPACE_RESERVE: u64 = 64 * 1024 * 1024;
 
+/// With less than this left of a disk, or less than its hundredth part, Chrome lets no page store anything more, and may
+/// even take away what one has stored (`MustRemainAvailableBytes`, `MustRemainAvailableRatio`).
+const CHROME_RESERVE: u64 = 1024 * 1024 * 1024;
+
 const ENDING: &str = ".snapshot";
 
 /// One that is being written. There is never more than one: the profile is locked.
@@ -110,6 +114,17 @@ impl Store {
         Ok(None)
     }
 
+    /// Removes those that `are` of no more use.
+    pub(super) fn forget(&self, are: impl Fn(&Manifest) -> bool) -> Result<(), SnapshotError> {
+        for path in self.all()? {
+            if archive::manifest(&path).is_ok_and(|manifest| are(&manifest)) {
+                remove_file(&path)
+                    .map_err(|source| SnapshotError::io("deleting", &path, source))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes them all.
     pub(super) fn delete(&self) -> io::Result<()> {
         match fs::remove_dir_all(&self.folder) {
@@ -119,20 +134,54 @@ impl Store {
     }
 }
 
+/// A disk, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Disk {
+    pub(super) free: u64,
+    pub(super) total: u64,
+}
+
+impl Disk {
+    /// The one that `folder` is on.
+    pub(super) fn of(folder: &Path) -> io::Result<Self> {
+        let disk = rustix::fs::statvfs(folder)?;
+        Ok(Self {
+            free: disk.f_bavail.saturating_mul(disk.f_frsize),
+            total: disk.f_blocks.saturating_mul(disk.f_frsize),
+        })
+    }
+
+    /// What must be free of it for pages to store anything.
+    fn reserve_of_chrome(self) -> u64 {
+        (self.total / 100).clamp(SPACE_RESERVE, CHROME_RESERVE)
+    }
+
+    fn ensure(self, folder: &Path, needed: u64) -> Result<(), SnapshotError> {
+        if self.free < needed {
+            return Err(SnapshotError::NoSpace {
+                path: folder.to_owned(),
+                needed,
+                free: self.free,
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Refuses when a disk would be left with next to nothing.
 pub(super) fn ensure_space(folder: &Path, bytes: u64) -> Result<(), SnapshotError> {
-    let disk = rustix::fs::statvfs(folder)
-        .map_err(|errno| SnapshotError::io("looking at", folder, errno.into()))?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let needed = bytes.saturating_add(SPACE_RESERVE);
-    if free < needed {
-        return Err(SnapshotError::NoSpace {
-            path: folder.to_owned(),
-            needed,
-            free,
-        });
-    }
-    Ok(())
+    let disk =
+        Disk::of(folder).map_err(|source| SnapshotError::io("looking at", folder, source))?;
+    disk.ensure(folder, bytes.saturating_add(SPACE_RESERVE))
+}
+
+/// Refuses when a page cannot store anything for want of space: then no other profile works any better than this one.
+pub(super) fn ensure_a_page_can_store(
+    folder: &Path,
+    look_at: fn(&Path) -> io::Result<Disk>,
+) -> Result<(), SnapshotError> {
+    let disk = look_at(folder).map_err(|source| SnapshotError::io("looking at", folder, source))?;
+    disk.ensure(folder, disk.reserve_of_chrome())
 }
 
 /// Has a rename in it on disk.

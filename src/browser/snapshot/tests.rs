@@ -84,6 +84,9 @@ async fn a_profile_comes_back_as_it_was_without_its_caches_and_the_lost_one_is_k
     let aside = home.set_aside();
     assert_eq!(aside.len(), 1);
     assert_eq!(fs::read_to_string(aside[0].join(LINK)).unwrap(), "garbage");
+    // And says since when it is there.
+    assert_eq!(restored_at(&aside[0]), None);
+    assert!(restored_at(&home.profile()).unwrap() > restored.unwrap().taken_at);
 }
 
 #[tokio::test]
@@ -217,6 +220,46 @@ async fn a_profile_in_use_is_neither_copied_nor_exchanged() {
         );
         assert!(is_locked, "{refused:?}");
     }
+}
+
+#[tokio::test]
+async fn on_a_disk_on_which_no_page_can_store_anything_the_profile_stays() {
+    const MB: u64 = 1024 * 1024;
+    let home = Home::new(1);
+    home.take("1").await;
+    home.write(LINK, "used further");
+    let disks: [(LookAt, bool); 5] = [
+        (|_| Ok(disk(0, 10_000 * MB)), false),
+        (|_| Ok(disk(99 * MB, 10_000 * MB)), false),
+        (|_| Ok(disk(63 * MB, 1_000 * MB)), false),
+        (|_| Ok(disk(1_023 * MB, 4_000_000 * MB)), false),
+        (|_| Ok(disk(1_025 * MB, 4_000_000 * MB)), true),
+    ];
+    for (look_at, has_room) in disks {
+        let root = SnapshotRoot {
+            look_at,
+            ..home.root.clone()
+        };
+        let snapshots = root.of("51", home.profile());
+        let done = [
+            snapshots.restore(any).await.map(drop),
+            snapshots.set_aside().await,
+        ];
+        for done in done {
+            let is_refused = matches!(done, Err(SnapshotError::NoSpace { .. }));
+            assert_eq!(is_refused, !has_room, "{done:?}");
+        }
+        if !has_room {
+            assert_eq!(home.read(LINK).as_deref(), Some("used further"));
+        }
+    }
+    assert_eq!(home.set_aside().len(), 2);
+}
+
+type LookAt = fn(&Path) -> io::Result<Disk>;
+
+fn disk(free: u64, total: u64) -> Disk {
+    Disk { free, total }
 }
 
 #[tokio::test]

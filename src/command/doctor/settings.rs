@@ -3,12 +3,16 @@
 use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 
 use super::report::Check;
-use crate::config::ConfigError;
+use crate::config::{Config, ConfigError};
 
 /// Who else than its owner may read a file.
 const OTHERS: u32 = 0o077;
 
-pub(super) fn examine(settings: &Result<(), ConfigError>, dotenv: &Path) -> Vec<Check> {
+pub(super) fn examine(
+    config: &Config,
+    settings: &Result<(), ConfigError>,
+    dotenv: &Path,
+) -> Vec<Check> {
     let mode = match fs::metadata(dotenv) {
         Ok(file) => Some(file.permissions().mode()),
         Err(why) if why.kind() == io::ErrorKind::NotFound => None,
@@ -16,6 +20,14 @@ pub(super) fn examine(settings: &Result<(), ConfigError>, dotenv: &Path) -> Vec<
         Err(_) => None,
     };
     let mut checks = judge(settings, mode.is_some());
+    let slips = config.slips.iter();
+    checks.extend(slips.map(|slip| {
+        Check::warn(
+            "settings",
+            slip.clone(),
+            "mend the name, or take the line out",
+        )
+    }));
     checks.extend(mode.and_then(judge_mode));
     checks
 }
@@ -61,12 +73,16 @@ mod tests {
     fn each_fault_of_the_settings_is_a_line() {
         let folder = tempfile::tempdir().unwrap();
         let dotenv = folder.path().join(".env");
-        fs::write(&dotenv, "PORT=x\nMAX_SESSIONS=y\n").unwrap();
+        fs::write(&dotenv, "PORT=x\nMAX_SESSIONS=y\nSESION_MODE=single\n").unwrap();
         fs::set_permissions(&dotenv, fs::Permissions::from_mode(0o644)).unwrap();
-        let (_, settings) = crate::config::Config::inspect(&dotenv, false);
-        let checks = examine(&settings, &dotenv);
+        let (config, settings) = Config::inspect(&dotenv, false);
+        let checks = examine(&config, &settings, &dotenv);
         let verdicts: Vec<_> = checks.iter().map(|check| check.verdict).collect();
-        assert_eq!(verdicts, [Verdict::Fail, Verdict::Fail, Verdict::Warn]);
+        assert_eq!(
+            verdicts,
+            [Verdict::Fail, Verdict::Fail, Verdict::Warn, Verdict::Warn]
+        );
+        assert!(checks[2].found.contains("did you mean SESSION_MODE?"));
         assert!(
             checks[0].found.starts_with("PORT: ") || checks[0].found.starts_with("MAX_SESSIONS: ")
         );

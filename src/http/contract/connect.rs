@@ -71,18 +71,22 @@ pub(in crate::http) struct Disconnected {
     #[schema(value_type = NamedClienteId)]
     cliente_id: Value,
     session: String,
+    /// Whether the service knew such a session: not, when nobody has ever connected it.
+    existed: bool,
 }
 
 impl Disconnected {
-    pub(in crate::http) fn of(target: Target, outcome: DisconnectOutcome) -> Self {
+    /// `None`: there is no such session.
+    pub(in crate::http) fn of(target: Target, outcome: Option<DisconnectOutcome>) -> Self {
         Self {
             success: true,
             message: match outcome {
-                DisconnectOutcome::NoActiveSession => "No active session",
-                DisconnectOutcome::Disconnected => "Disconnected",
-                DisconnectOutcome::DisconnectedWithErrors => "Disconnected with errors",
-                DisconnectOutcome::LoggedOut => "Logged out",
+                None | Some(DisconnectOutcome::NoActiveSession) => "No active session",
+                Some(DisconnectOutcome::Disconnected) => "Disconnected",
+                Some(DisconnectOutcome::DisconnectedWithErrors) => "Disconnected with errors",
+                Some(DisconnectOutcome::LoggedOut) => "Logged out",
             },
+            existed: outcome.is_some(),
             cliente_id: target.echo,
             session: target.id.to_string(),
         }

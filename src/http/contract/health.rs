@@ -20,6 +20,9 @@ pub(in crate::http) struct Health {
     pub(in crate::http) sessions: BTreeMap<&'static str, usize>,
     pub(in crate::http) adapter: AdapterCensus,
     pub(in crate::http) chrome: ChromeCensus,
+    /// Where the simulated WhatsApp and its phone (`/phone`) are, when this is the sandbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::http) sandbox: Option<String>,
 }
 
 /// Which adapters serve, over all sessions.

@@ -1,12 +1,15 @@
 //! The words of `/status` and `/sessions`.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Moment, NamedClienteId, StateName};
 use crate::{
-    http::target::Target,
+    config::CodeLives,
+    http::{qr::expires_in, target::Target},
+    ledger::{Failure, LastSend, Traffic},
     qr::{QrError, QrPicture},
     session::{AdapterReport, ClienteId, Phase, ReasonCode, SessionState, Snapshot},
 };
@@ -78,6 +81,35 @@ pub(in crate::http) struct Status {
     memory_measure: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_measured_at: Option<Moment>,
+    /// Once it has had a message to send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sends: Option<Sends>,
+}
+
+/// What a session does with messages, without what they say and to whom.
+#[derive(Debug, Serialize, ToSchema)]
+struct Sends {
+    /// How many wait, or have not been taken by WhatsApp's server yet.
+    open: usize,
+    /// When the oldest of those was written down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_at: Option<Moment>,
+    /// The latest one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Last>,
+}
+
+/// How far the latest message has got.
+#[derive(Debug, Serialize, ToSchema)]
+struct Last {
+    /// As in `/messages`.
+    #[schema(example = "delivered")]
+    state: &'static str,
+    /// Since when.
+    at: Moment,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
 }
 
 /// A phase of a start.
@@ -93,7 +125,7 @@ struct UnderWay {
 
 /// A code that waits for a phone.
 #[derive(Serialize, ToSchema)]
-struct PendingQr {
+pub(super) struct PendingQr {
     /// A data URL, PNG.
     base64: String,
     /// The text in the code.
@@ -101,6 +133,8 @@ struct PendingQr {
     attempts: u32,
     /// When it was first shown, milliseconds since the epoch.
     timestamp: i64,
+    /// Seconds; an estimate, see `http::qr`.
+    expires_in: i64,
 }
 
 /// Which adapter serves a session's page.
@@ -115,24 +149,34 @@ struct Adapter {
 
 impl Status {
     /// The session that a request meant, with its code if there is one.
-    pub(in crate::http) fn of(target: Target, snapshot: Snapshot) -> Result<Self, QrError> {
-        let qr = PendingQr::of(&snapshot.state)?;
+    pub(in crate::http) fn of(
+        target: Target,
+        snapshot: Snapshot,
+        traffic: Traffic,
+        lives: CodeLives,
+    ) -> Result<Self, QrError> {
+        let qr = PendingQr::of(&snapshot.state, lives)?;
         let pairing = snapshot.state.pairing().cloned();
         Ok(Self {
             qr,
             pairing_code_shown_at: pairing.as_ref().map(|code| Moment(code.shown_at)),
             pairing_code_expires_at: pairing.as_ref().map(|code| Moment(code.expires_at)),
             pairing_code: pairing.map(|code| code.text),
-            ..Self::without_code(target.echo, &target.id, snapshot)
+            ..Self::without_code(target.echo, &target.id, snapshot, traffic)
         })
     }
 
     /// One of many sessions. Its codes are left out: drawing them all would make the list slow.
-    pub(in crate::http) fn listed(id: &ClienteId, snapshot: Snapshot) -> Self {
-        Self::without_code(Value::from(id.as_str()), id, snapshot)
+    pub(in crate::http) fn listed(id: &ClienteId, snapshot: Snapshot, traffic: Traffic) -> Self {
+        Self::without_code(Value::from(id.as_str()), id, snapshot, traffic)
     }
 
-    fn without_code(cliente_id: Value, session: &ClienteId, snapshot: Snapshot) -> Self {
+    fn without_code(
+        cliente_id: Value,
+        session: &ClienteId,
+        snapshot: Snapshot,
+        traffic: Traffic,
+    ) -> Self {
         let state = snapshot.state.name();
         let (reason, detail) = snapshot
             .reason
@@ -173,12 +217,34 @@ impl Status {
             memory_mb: snapshot.memory.map(|memory| memory.mb),
             memory_measure: snapshot.memory.map(|memory| memory.measure.as_str()),
             memory_measured_at: snapshot.memory.map(|memory| Moment(memory.at)),
+            sends: Sends::of(traffic),
+        }
+    }
+}
+
+impl Sends {
+    fn of(traffic: Traffic) -> Option<Self> {
+        let Traffic { backlog, last } = traffic;
+        (backlog.is_some() || last.is_some()).then(|| Self {
+            open: backlog.map_or(0, |backlog| backlog.sends),
+            oldest_at: backlog.map(|backlog| Moment(backlog.oldest)),
+            last: last.map(Last::from),
+        })
+    }
+}
+
+impl From<LastSend> for Last {
+    fn from(last: LastSend) -> Self {
+        Self {
+            state: last.state.as_str(),
+            at: Moment(last.at),
+            code: last.failure.map(Failure::as_str),
         }
     }
 }
 
 impl PendingQr {
-    fn of(state: &SessionState) -> Result<Option<Self>, QrError> {
+    pub(super) fn of(state: &SessionState, lives: CodeLives) -> Result<Option<Self>, QrError> {
         let SessionState::QrRequired {
             code: Some(code),
             attempts,
@@ -192,6 +258,7 @@ impl PendingQr {
             url: code.text.clone(),
             attempts: *attempts,
             timestamp: code.shown_at.as_millisecond(),
+            expires_in: expires_in(code, *attempts, lives, Timestamp::now()),
         }))
     }
 }

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    config::CodeLives,
     http::target::Target,
-    ledger::SendState,
+    ledger::{Backlog, Failure, LastSend, SendState, Traffic},
     session::{
         ConnectOutcome, PairingCode, QrCode, Reason, ReasonCode, Sent, SessionState, Snapshot,
     },
@@ -39,7 +40,10 @@ fn a_disconnected_status_says_why_and_has_no_empty_fields() {
     let mut ended = snapshot(SessionState::Disconnected);
     ended.reason = Some(Reason::new(ReasonCode::QrTimeout, "nobody scanned"));
     assert_eq!(
-        serde_json::to_value(Status::of(target("51"), ended).unwrap()).unwrap(),
+        serde_json::to_value(
+            Status::of(target("51"), ended, Traffic::default(), CodeLives::WHATSAPP).unwrap()
+        )
+        .unwrap(),
         json!({
             "connected": false, "state": "DISCONNECTED", "status": "DISCONNECTED", "cliente_id": "51", "session": "51",
             "since": "1970-01-01T00:00:00.000Z", "hibernating": false, "reason": "QR_TIMEOUT", "detail": "nobody scanned",
@@ -51,7 +55,8 @@ fn a_disconnected_status_says_why_and_has_no_empty_fields() {
 #[test]
 fn a_session_that_hibernates_is_ready_for_whoever_asks() {
     let asleep = snapshot(SessionState::Hibernating);
-    let status = serde_json::to_value(Status::of(target(51), asleep).unwrap()).unwrap();
+    let status = Status::of(target(51), asleep, Traffic::default(), CodeLives::WHATSAPP);
+    let status = serde_json::to_value(status.unwrap()).unwrap();
     assert_eq!(
         (&status["state"], &status["status"], &status["connected"]),
         (&json!("READY"), &json!("READY"), &json!(true))
@@ -76,7 +81,21 @@ fn a_status_carries_the_code_that_is_pending_and_the_list_does_not() {
         attempts: 3,
         pairing: Some(pairing),
     });
-    let status = serde_json::to_value(Status::of(target(51), pending.clone()).unwrap()).unwrap();
+    let busy = Traffic {
+        backlog: Some(Backlog {
+            sends: 2,
+            oldest: Timestamp::UNIX_EPOCH,
+        }),
+        last: Some(LastSend {
+            state: SendState::Failed,
+            at: Timestamp::UNIX_EPOCH,
+            failure: Some(Failure::NotTaken),
+        }),
+    };
+    let status = serde_json::to_value(
+        Status::of(target(51), pending.clone(), busy, CodeLives::WHATSAPP).unwrap(),
+    )
+    .unwrap();
     assert_eq!(
         (&status["qr"]["url"], &status["qr"]["attempts"]),
         (&json!("2@x"), &json!(3))
@@ -104,8 +123,15 @@ fn a_status_carries_the_code_that_is_pending_and_the_list_does_not() {
             .starts_with("data:image/png;base64,")
     );
 
-    let listed = serde_json::to_value(Status::listed(&"51".parse().unwrap(), pending)).unwrap();
+    let listed =
+        serde_json::to_value(Status::listed(&"51".parse().unwrap(), pending, busy)).unwrap();
     assert_eq!((listed.get("qr"), &listed["attempts"]), (None, &json!(3)));
+    let at = "1970-01-01T00:00:00.000Z";
+    let last = json!({"state": "failed", "at": at, "code": "SEND_FAILED"});
+    assert_eq!(
+        listed["sends"],
+        json!({"open": 2, "oldest_at": at, "last": last})
+    );
     assert!(!listed.to_string().contains("ABCDEFGH"), "{listed}");
 }
 

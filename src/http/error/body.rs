@@ -6,12 +6,13 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{ApiError, Code, Loudness};
 use crate::{
-    http::extract::Json,
+    http::{contract::Moment, extract::Json},
     session::{ConnectError, Full, Reason, SendError},
 };
 
@@ -37,6 +38,9 @@ pub(in crate::http) struct ErrorBody<'a> {
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
+    /// When a session that is not ready starts again by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Moment>,
     /// What callers of `/qr-code` read instead of `state`.
     #[serde(rename = "currentStatus", skip_serializing_if = "Option::is_none")]
     current_status: Option<&'static str>,
@@ -65,6 +69,7 @@ impl IntoResponse for ApiError {
             state: self.state(),
             reason: self.reason().map(|reason| reason.code.as_str()),
             detail: self.reason().map(|reason| reason.detail.as_str()),
+            retry_at: self.retry_at().map(Moment),
             current_status: if let Self::NoQr { state, .. } = self {
                 Some(state)
             } else {
@@ -118,6 +123,14 @@ impl ApiError {
         }
     }
 
+    fn retry_at(&self) -> Option<Timestamp> {
+        if let Self::Send(SendError::NotReady { retry_at, .. }) = self {
+            *retry_at
+        } else {
+            None
+        }
+    }
+
     fn full(&self) -> Option<&Full> {
         if let Self::Connect(ConnectError::Full(full)) = self {
             Some(full)
@@ -133,6 +146,10 @@ impl ApiError {
         ) = self
         {
             let seconds = retry_after.as_secs().max(LEAST_RETRY_AFTER) + 1;
+            Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
+        } else if let Some(retry_at) = self.retry_at() {
+            let left = retry_at.duration_since(Timestamp::now()).as_secs();
+            let seconds = u64::try_from(left).unwrap_or(0) + 1;
             Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
         } else if self.code() == Code::ShuttingDown.as_str() {
             Some((header::RETRY_AFTER, HeaderValue::from(RESTART_SECONDS)))

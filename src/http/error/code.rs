@@ -52,6 +52,7 @@ codes! {
     InvalidPhone = BAD_REQUEST, "INVALID_PHONE", "No phone number: 7 to 15 digits with the country code";
     InvalidLogout = BAD_REQUEST, "INVALID_LOGOUT", "Give true or false; nothing was done";
     InvalidFormat = BAD_REQUEST, "INVALID_FORMAT", "Give json, png, svg, ascii or raw";
+    PublicUrlUnknown = BAD_REQUEST, "PUBLIC_URL_UNKNOWN", "The request has no usable Host, so a link would lead nowhere: set PUBLIC_URL";
     NumberNotOnWhatsApp = BAD_REQUEST, "NUMBER_NOT_ON_WHATSAPP", "Nobody has this number on WhatsApp; nothing was sent: ask its owner";
     Unauthorized = UNAUTHORIZED, "UNAUTHORIZED", "The key is missing, wrong or expired: send it as X-Api-Key or Authorization: Bearer";
     Forbidden = FORBIDDEN, "FORBIDDEN", "The key is not for this, or not for this session: use another, or have its scope changed";
@@ -61,14 +62,17 @@ codes! {
     MessageNotFound = NOT_FOUND, "MESSAGE_NOT_FOUND", "No message has this id, any more, or it is of another session than the key is for";
     NoQr = NOT_FOUND, "NO_QR", "There is no code to draw; the message says what to wait for or to do";
     NoEvidence = NOT_FOUND, "NO_EVIDENCE", "The session has left none: POST takes some of a running one";
+    LinkNotFound = NOT_FOUND, "LINK_NOT_FOUND", "No such one-time link: it ended long ago, or with a restart of the service";
     MethodNotAllowed = METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "The path has other methods: see the header Allow";
     RequestTimeout = REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "The body did not arrive within 15 s: send it again";
     NotCancellable = CONFLICT, "NOT_CANCELLABLE", "The message is on its way or done with already";
     SessionNotRunning = CONFLICT, "SESSION_NOT_RUNNING", "Only a running session can be looked at: POST /connect first";
+    AlreadyLinked = CONFLICT, "ALREADY_LINKED", "The session has its phone: there is no code for a link to show";
     LinkedToAnotherNumber = CONFLICT, "LINKED_TO_ANOTHER_NUMBER", "The session has another account: log it out first, or use another cliente_id";
     NotLinked = CONFLICT, "NOT_LINKED", "Only a session that is up can be logged out: POST /connect first";
     Cancelled = CONFLICT, "CANCELLED", "The message was taken back; nothing was sent";
-    AccountChanged = CONFLICT, "ACCOUNT_CHANGED", "The session has another account than the one that the message was for; nothing was sent: make the request again if it should go out all the same";
+    AccountChanged = CONFLICT, "ACCOUNT_CHANGED", "The session was logged out, or has another account than the one that the message was for; nothing was sent: make the request again if it should go out all the same";
+    LinkOver = GONE, "LINK_OVER", "The one-time link has been used, or its 10 minutes are over: ask for a new one";
     PayloadTooLarge = PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "The body is larger than 100 kB";
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", "The key belongs to another request; nothing was sent: use a new one";
     TooManyAttempts = TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS", "Too many wrong keys came from this address: wait as long as Retry-After says";
@@ -80,6 +84,8 @@ codes! {
     EvidenceUnavailable = INTERNAL_SERVER_ERROR, "EVIDENCE_UNAVAILABLE", "The evidence cannot be read or written: see to the disk of DATA_DIR";
     Internal = INTERNAL_SERVER_ERROR, "INTERNAL", "A fault of this program: its log says what";
     Capacity = SERVICE_UNAVAILABLE, "CAPACITY", "No room for another session: end one, or see MAX_SESSIONS and MIN_FREE_MEMORY_MB; the figures are in the answer";
+    TooManyStreams = SERVICE_UNAVAILABLE, "TOO_MANY_STREAMS", "64 streams are open, or 3 of this link: close a page, then again";
+    TooManyLinks = SERVICE_UNAVAILABLE, "TOO_MANY_LINKS", "Too many one-time links are open: each ends by itself after 10 minutes";
     SessionNotReady = SERVICE_UNAVAILABLE, "SESSION_NOT_READY", "Nothing was sent; state, reason and detail say why: make the request again once it is READY";
     LedgerUnavailable = SERVICE_UNAVAILABLE, "LEDGER_UNAVAILABLE", "Nothing can be written down, so nothing is sent: see to the disk of DATA_DIR";
     ShuttingDown = SERVICE_UNAVAILABLE, "SHUTTING_DOWN", "The service stops or starts anew; nothing was done: again after Retry-After";

@@ -75,6 +75,12 @@ impl ApiError {
             Self::InvalidFormat => Face::Of(Code::InvalidFormat),
             Self::NoQr { .. } => Face::Of(Code::NoQr),
             Self::NoEvidence => Face::Of(Code::NoEvidence),
+            Self::TooManyStreams => Face::Of(Code::TooManyStreams),
+            Self::AlreadyLinked => Face::Of(Code::AlreadyLinked),
+            Self::TooManyLinks => Face::Of(Code::TooManyLinks),
+            Self::UnknownLink => Face::Of(Code::LinkNotFound),
+            Self::LinkOver => Face::Of(Code::LinkOver),
+            Self::NoPublicUrl => Face::Of(Code::PublicUrlUnknown),
             Self::Evidence(EvidenceError::NotRunning) => Face::Of(Code::SessionNotRunning),
             Self::Evidence(EvidenceError::OfChats) => Face::Of(Code::EvidenceOfChatsOff),
             Self::Evidence(EvidenceError::Io(_)) | Self::EvidenceUnreadable(_) => {
@@ -104,7 +110,9 @@ impl ApiError {
             Self::Send(SendError::Cancelled) => Face::Of(Code::Cancelled),
             Self::Send(SendError::OtherAccount(_)) => Face::Of(Code::AccountChanged),
             Self::Send(SendError::KeyReused) => Face::Of(Code::IdempotencyKeyReused),
-            Self::Send(SendError::LedgerUnavailable(_)) => Face::Of(Code::LedgerUnavailable),
+            Self::Send(SendError::LedgerUnavailable(_)) | Self::Ledger(_) => {
+                Face::Of(Code::LedgerUnavailable)
+            }
             Self::Send(SendError::TurnNotCome { .. }) => Face::Of(Code::QueueTimeout),
             Self::Send(SendError::QueueFull { .. }) => Face::Of(Code::QueueFull),
             Self::ShuttingDown
@@ -136,6 +144,7 @@ impl ApiError {
             )
             | Self::Connect(ConnectError::Full(_))
             | Self::Disconnect(DisconnectError::LogoutUnconfirmed(_))
+            | Self::Ledger(_)
             | Self::Evidence(EvidenceError::Io(_))
             | Self::EvidenceUnreadable(_) => Loudness::Attention,
             Self::Connect(ConnectError::NotPaired(reason))
@@ -180,6 +189,12 @@ impl ApiError {
             | Self::InvalidFormat
             | Self::NoQr { .. }
             | Self::NoEvidence
+            | Self::TooManyStreams
+            | Self::AlreadyLinked
+            | Self::TooManyLinks
+            | Self::UnknownLink
+            | Self::LinkOver
+            | Self::NoPublicUrl
             | Self::ShuttingDown
             | Self::Evidence(EvidenceError::NotRunning | EvidenceError::OfChats)
             | Self::Connect(_)

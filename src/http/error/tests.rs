@@ -48,6 +48,7 @@ fn each_cause_has_its_status_its_code_and_its_loudness() {
         SendError::NotReady {
             state: "INIT",
             reason: None,
+            retry_at: None,
         },
         503,
         "SESSION_NOT_READY",
@@ -85,4 +86,24 @@ fn an_unconfirmed_send_carries_its_id_and_a_full_queue_says_when_to_come_back() 
     let retry_after = std::time::Duration::from_secs(70);
     let full = ApiError::from(SendError::QueueFull { retry_after }).into_response();
     assert_eq!(full.headers()["retry-after"], "71");
+}
+
+#[test]
+fn a_session_that_starts_again_by_itself_says_when_to_come_back() {
+    let not_ready = |retry_at| {
+        ApiError::from(SendError::NotReady {
+            state: "DISCONNECTED",
+            reason: None,
+            retry_at,
+        })
+        .into_response()
+    };
+    let now = jiff::Timestamp::now();
+    let minute = jiff::SignedDuration::from_mins(1);
+    let after = |retry_at| not_ready(Some(retry_at)).headers()["retry-after"].clone();
+    let wait: u64 = after(now + minute).to_str().unwrap().parse().unwrap();
+    assert!((60..=61).contains(&wait), "{wait}");
+    // It is about to.
+    assert_eq!(after(now - minute), "1");
+    assert!(!not_ready(None).headers().contains_key("retry-after"));
 }

@@ -50,11 +50,34 @@ pub(in crate::http) async fn metrics(
     build.get_or_create(&Build { version }).set(1);
     own.register("build_info", "Which version this is; always 1", build);
     sessions::register(own, &app, &caller);
+    starts(own, &app);
     sends(own, &app);
     app.requests().register(own);
     let mut text = String::new();
     encode(&mut text, &scrape).map_err(|_| ApiError::Metrics)?;
     Ok((answer_headers(CONTENT_TYPE), text).into_response())
+}
+
+fn starts(own: &mut Scrape, app: &AppState) {
+    let times = app.registry().start_times();
+    own.register_with_unit(
+        "page_load",
+        "From asking for WhatsApp Web until an adapter had recognised it",
+        Unit::Seconds,
+        times.page_load.clone(),
+    );
+    own.register_with_unit(
+        "link",
+        "From the first code of a start until an account was linked",
+        Unit::Seconds,
+        times.link.clone(),
+    );
+    own.register_with_unit(
+        "start",
+        "From asking for a session until it was READY, by whether somebody had to link it",
+        Unit::Seconds,
+        times.start.clone(),
+    );
 }
 
 fn sends(own: &mut Scrape, app: &AppState) {

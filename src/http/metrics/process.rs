@@ -1,12 +1,13 @@
 //! What this process takes, under the names that every Prometheus client uses. Chrome's memory is told by session.
 
-use std::{fs, sync::atomic::AtomicU64};
+use std::{fs, sync::atomic::AtomicU64, time::Duration};
 
 use jiff::Timestamp;
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::{Registry as Scrape, Unit},
 };
+use rustix::time::{ClockId, clock_gettime};
 
 const BYTES_PER_KB: i64 = 1024;
 
@@ -28,9 +29,9 @@ pub(super) fn register(scrape: &mut Scrape, started_at: Timestamp) {
     if let Some(most) = field(&limits, "Max open files") {
         scrape.register("process_max_fds", "The most that may be open", gauge(most));
     }
-    if let Some(seconds) = cpu_seconds() {
+    if let Some(time) = cpu_time() {
         let spent = Counter::<f64, AtomicU64>::default();
-        spent.inc_by(seconds);
+        spent.inc_by(time.as_secs_f64());
         let (name, help) = ("process_cpu", "Time that processors have spent on it");
         scrape.register_with_unit(name, help, Unit::Seconds, spent);
     }
@@ -51,13 +52,6 @@ fn field(text: &str, name: &str) -> Option<i64> {
     value.split_ascii_whitespace().next()?.parse().ok()
 }
 
-fn cpu_seconds() -> Option<f64> {
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field is the program's name in brackets, which may itself hold blanks and brackets.
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let mut fields = fields.split_ascii_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<u32>().ok();
-    let (user, system) = (ticks()?, ticks()?);
-    let per_second = u32::try_from(rustix::param::clock_ticks_per_second()).ok()?;
-    Some((f64::from(user) + f64::from(system)) / f64::from(per_second))
+fn cpu_time() -> Option<Duration> {
+    clock_gettime(ClockId::ProcessCPUTime).try_into().ok()
 }

@@ -1,5 +1,7 @@
 //! Sessions, from their snapshots and from the tally of the ledger.
 
+use std::sync::atomic::AtomicU64;
+
 use jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -21,6 +23,14 @@ const BYTES_PER_MB: u64 = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfSession {
     session: String,
+}
+
+impl OfSession {
+    fn named(id: &ClienteId) -> Self {
+        Self {
+            session: id.to_string(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,6 +64,7 @@ pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
         left_out,
     );
     tell_each(own, told);
+    tell_cpu(own, app, told);
     tell_backlogs(own, app, told);
 }
 
@@ -95,9 +106,7 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
             let is_it = i64::from(state == snapshot.state.name());
             states.get_or_create(&InState { session, state }).set(is_it);
         }
-        let session = OfSession {
-            session: id.to_string(),
-        };
+        let session = OfSession::named(id);
         hibernating
             .get_or_create(&session)
             .set(i64::from(snapshot.state == SessionState::Hibernating));
@@ -145,15 +154,29 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
     );
 }
 
+fn tell_cpu(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)]) {
+    let cpu = Family::<OfSession, Counter<f64, AtomicU64>>::default();
+    let totals = app.registry().cpu().totals();
+    for (id, _) in told {
+        let session = OfSession::named(id);
+        let total = totals.get(id).copied().unwrap_or_default();
+        cpu.get_or_create(&session).inc_by(total.as_secs_f64());
+    }
+    own.register_with_unit(
+        "session_cpu",
+        "Time that processors have spent on all processes of its Chromes, those before the present one too, as last measured",
+        Unit::Seconds,
+        cpu,
+    );
+}
+
 fn tell_backlogs(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)]) {
     let waiting = Family::<OfSession, Gauge>::default();
     let ages = Family::<OfSession, Gauge>::default();
     let backlogs = app.registry().ledger().tally().backlogs();
     let now = Timestamp::now();
     for (id, _) in told {
-        let session = OfSession {
-            session: id.to_string(),
-        };
+        let session = OfSession::named(id);
         let backlog = backlogs.get(id.as_str());
         let count = backlog.map_or(0, |backlog| backlog.sends);
         let age = backlog.map_or(0, |backlog| now.duration_since(backlog.oldest).as_secs());

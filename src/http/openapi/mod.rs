@@ -2,7 +2,7 @@
 //!
 //! The handlers say what they read and what they answer when all goes well. What any request may be refused with is put together
 //! here, from the one table of codes and the one table of who may do what; so is the key that each asks for. Both are open: they
-//! say what is in the repository anyway, and a browser has no key to show.
+//! say what is in the repository anyway, and a browser has no key to show. Which routes are told of, `access` says.
 
 mod reader;
 mod refusals;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    access::{Access, TABLE},
+    access::{Access, Row, TABLE},
     error::{Code, ErrorBody},
     extract::answer_headers,
 };
@@ -35,6 +35,7 @@ use super::{
         reader::docs,
         super::status::status,
         super::status::sessions,
+        super::events::stream,
         super::qr::qr,
         super::qr::qr_code,
         super::connect::connect,
@@ -46,6 +47,7 @@ use super::{
         super::evidence::latest,
         super::evidence::take,
         super::evidence::screenshot,
+        super::link::make,
     ),
     components(schemas(ErrorBody<'static>))
 )]
@@ -71,7 +73,8 @@ fn complete() -> Value {
         "ApiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
         "Bearer": {"type": "http", "scheme": "bearer"},
     });
-    for (method, path, access) in TABLE {
+    let of_the_api = |row: &Row| row.2.is_of_the_api();
+    for (method, path, access) in TABLE.into_iter().filter(of_the_api) {
         let methods = document["paths"].get_mut(path);
         let told = methods.and_then(|methods| methods.get_mut(method.to_ascii_lowercase()));
         // A route that no handler tells of is found by the tests.

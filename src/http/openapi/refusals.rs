@@ -5,14 +5,15 @@ use serde_json::{Value, json};
 use crate::http::{
     access::Access,
     error::Code::{
-        self, AccountChanged, Cancelled, Capacity, EvidenceOfChatsOff, EvidenceUnavailable,
-        Forbidden, IdempotencyKeyReused, Internal, InvalidAfter, InvalidAsync, InvalidClienteId,
-        InvalidDryRun, InvalidFormat, InvalidIdempotencyKey, InvalidJson, InvalidLimit,
-        InvalidLogout, InvalidMessage, InvalidPhone, InvalidState, InvalidTo, InvalidWait,
-        LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed, MessageNotFound, NoEvidence,
-        NoQr, NotCancellable, NotLinked, NumberNotOnWhatsApp, OriginNotAllowed, PayloadTooLarge,
-        QueueFull, QueueTimeout, RequestTimeout, SendFailed, SendUnconfirmed, SessionNotReady,
-        SessionNotRunning, ShuttingDown, TooManyAttempts, Unauthorized,
+        self, AccountChanged, AlreadyLinked, Cancelled, Capacity, EvidenceOfChatsOff,
+        EvidenceUnavailable, Forbidden, IdempotencyKeyReused, Internal, InvalidAfter, InvalidAsync,
+        InvalidClienteId, InvalidDryRun, InvalidFormat, InvalidIdempotencyKey, InvalidJson,
+        InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState, InvalidTo,
+        InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed, MessageNotFound,
+        NoEvidence, NoQr, NotCancellable, NotLinked, NumberNotOnWhatsApp, OriginNotAllowed,
+        PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout, RequestTimeout, SendFailed,
+        SendUnconfirmed, SessionNotReady, SessionNotRunning, ShuttingDown, TooManyAttempts,
+        TooManyLinks, TooManyStreams, Unauthorized,
     },
 };
 
@@ -26,6 +27,7 @@ const BODY: &[Code] = &[InvalidJson, RequestTimeout, PayloadTooLarge];
 pub(super) fn of(method: &str, path: &str, access: Access) -> Vec<Code> {
     let own: &[&[Code]] = match (method, path) {
         ("GET", "/status") => &[NAMED],
+        ("GET", "/events/stream") => &[NAMED, &[TooManyStreams]],
         ("GET", "/qr") => &[NAMED, &[InvalidFormat, NoQr]],
         ("GET", "/qr-code") => &[NAMED, &[NoQr]],
         ("POST", "/connect") => &[
@@ -64,6 +66,10 @@ pub(super) fn of(method: &str, path: &str, access: Access) -> Vec<Code> {
         ("GET", "/sessions/{id}/evidence" | "/sessions/{id}/evidence/screenshot.png") => {
             &[NAMED, &[NoEvidence, EvidenceUnavailable]]
         }
+        ("POST", "/sessions/{id}/link") => &[
+            NAMED,
+            &[PublicUrlUnknown, AlreadyLinked, TooManyLinks, Capacity],
+        ],
         _ => &[],
     };
     let mut codes = own.concat();

@@ -5,7 +5,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::http::contract::NamedClienteId;
 
-/// The session that a read means. The query goes before the header, the header before `DEFAULT_CLIENTE_ID`.
+/// The session that a read means. The query goes before the header, the header before `DEFAULT_CLIENTE_ID`; a stream is of all
+/// sessions when neither has it.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct SessionInQuery {

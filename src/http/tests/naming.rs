@@ -2,7 +2,12 @@
 
 use serde_json::json;
 
-use super::{Api, assert_refused};
+use super::{Answer, Api, assert_refused};
+
+#[track_caller]
+fn assert_names_no_session(answer: &Answer) {
+    assert_refused(answer, 400, "INVALID_CLIENTE_ID");
+}
 
 /// Texts that name no session.
 fn bad_ids() -> Vec<String> {
@@ -36,19 +41,11 @@ async fn a_name_that_is_none_is_refused_everywhere_and_makes_no_folder() {
     for id in bad_ids() {
         let query: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
         for path in ["/status", "/qr", "/qr-code"] {
-            assert_refused(
-                &api.get(&format!("{path}?cliente_id={query}")).await,
-                400,
-                "INVALID_CLIENTE_ID",
-            );
+            assert_names_no_session(&api.get(&format!("{path}?cliente_id={query}")).await);
         }
         for path in ["/connect", "/disconnect", "/send"] {
             let body = json!({"cliente_id": id, "to": "5491158254201", "message": "x"});
-            assert_refused(
-                &api.post(path, body.to_string()).await,
-                400,
-                "INVALID_CLIENTE_ID",
-            );
+            assert_names_no_session(&api.post(path, body.to_string()).await);
         }
     }
     for id in [
@@ -63,23 +60,11 @@ async fn a_name_that_is_none_is_refused_everywhere_and_makes_no_folder() {
     ] {
         for path in ["/connect", "/disconnect", "/send"] {
             let body = json!({"cliente_id": id, "to": "5491158254201", "message": "x"});
-            assert_refused(
-                &api.post(path, body.to_string()).await,
-                400,
-                "INVALID_CLIENTE_ID",
-            );
+            assert_names_no_session(&api.post(path, body.to_string()).await);
         }
     }
-    assert_refused(
-        &api.get("/status?cliente_id=51&cliente_id=52").await,
-        400,
-        "INVALID_CLIENTE_ID",
-    );
-    assert_refused(
-        &api.get("/status?cliente_id=%FF").await,
-        400,
-        "INVALID_CLIENTE_ID",
-    );
+    assert_names_no_session(&api.get("/status?cliente_id=51&cliente_id=52").await);
+    assert_names_no_session(&api.get("/status?cliente_id=%FF").await);
     assert_eq!(api.folders(), 0);
 }
 
@@ -87,18 +72,10 @@ async fn a_name_that_is_none_is_refused_everywhere_and_makes_no_folder() {
 async fn a_header_that_names_no_session_is_refused_and_not_passed_over() {
     let api = Api::new(&[]);
     for id in ["", "../x", "a b", &"x".repeat(65)] {
-        assert_refused(&api.get_as("/status", id).await, 400, "INVALID_CLIENTE_ID");
-        assert_refused(
-            &api.post_as("/connect", id, &json!({})).await,
-            400,
-            "INVALID_CLIENTE_ID",
-        );
+        assert_names_no_session(&api.get_as("/status", id).await);
+        assert_names_no_session(&api.post_as("/connect", id, &json!({})).await);
         let message = json!({"to": "5491158254201", "message": "x"});
-        assert_refused(
-            &api.post_as("/send", id, &message).await,
-            400,
-            "INVALID_CLIENTE_ID",
-        );
+        assert_names_no_session(&api.post_as("/send", id, &message).await);
     }
     assert_eq!(api.folders(), 0);
 }
@@ -113,11 +90,7 @@ async fn the_query_names_the_session_before_the_header_before_the_default() {
     assert_eq!(api.get_as("/status", "52").await.json()["cliente_id"], "52");
     assert_eq!(api.get("/status").await.json()["cliente_id"], "admin");
     // An empty one is meant for somebody: it does not fall to the header.
-    assert_refused(
-        &api.get_as("/status?cliente_id=", "52").await,
-        400,
-        "INVALID_CLIENTE_ID",
-    );
+    assert_names_no_session(&api.get_as("/status?cliente_id=", "52").await);
 }
 
 #[tokio::test]
@@ -134,6 +107,24 @@ async fn an_answer_echoes_the_type_that_the_caller_used() {
             (&json!(true), &json!("No active session"))
         );
     }
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_has_connected_says_so_when_it_is_ended_or_is_to_send() {
+    let api = Api::new(&[]);
+    let ended = api
+        .post("/disconnect", r#"{"cliente_id": 51, "logout": true}"#)
+        .await;
+    assert_eq!(
+        (ended.status.as_u16(), &ended.json()["existed"]),
+        (200, &json!(false))
+    );
+    let message = json!({"cliente_id": 51, "to": "5491158254201", "message": "hola"});
+    let refused = api.send(&message).await;
+    assert_refused(&refused, 503, "SESSION_NOT_READY");
+    assert_eq!(refused.json()["reason"], "NOT_CONNECTED");
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("connect it first"), "{detail}");
 }
 
 #[tokio::test]
@@ -155,17 +146,11 @@ async fn single_mode_sends_everybody_to_the_default_session_and_echoes_the_calle
     // A send needs no id here, but one that is given is checked.
     let message = json!({"to": "5491158254201", "message": "x"});
     assert_refused(&api.send(&message).await, 503, "SESSION_NOT_READY");
-    assert_refused(
+    assert_names_no_session(
         &api.send(&json!({"cliente_id": "51", "to": "5491158254201", "message": "x"}))
             .await,
-        400,
-        "INVALID_CLIENTE_ID",
     );
-    assert_refused(
-        &api.get("/status?cliente_id=../x").await,
-        400,
-        "INVALID_CLIENTE_ID",
-    );
+    assert_names_no_session(&api.get("/status?cliente_id=../x").await);
 }
 
 #[tokio::test]
@@ -173,7 +158,7 @@ async fn a_send_takes_a_number_in_the_body_or_a_name_in_the_header_and_never_ass
     let api = Api::new(&[("DEFAULT_CLIENTE_ID", "51")]);
     let message = json!({"to": "5491158254201", "message": "x"});
     let nobody = api.send(&message).await;
-    assert_refused(&nobody, 400, "INVALID_CLIENTE_ID");
+    assert_names_no_session(&nobody);
     assert_eq!(nobody.json()["message"], "cliente_id must be a number");
     assert_refused(
         &api.post_as("/send", "admin", &message).await,
@@ -183,10 +168,6 @@ async fn a_send_takes_a_number_in_the_body_or_a_name_in_the_header_and_never_ass
     // What the body says goes before the header, also when it is wrong.
     for id in [json!("51"), json!(null), json!(0)] {
         let message = json!({"cliente_id": id, "to": "5491158254201", "message": "x"});
-        assert_refused(
-            &api.post_as("/send", "admin", &message).await,
-            400,
-            "INVALID_CLIENTE_ID",
-        );
+        assert_names_no_session(&api.post_as("/send", "admin", &message).await);
     }
 }

@@ -179,6 +179,7 @@ fn assert_fits(schema: &Value, closed: bool, body: &Value, shown: &str) {
 fn every_route_is_in_the_document_and_nothing_else_is() {
     let rows: BTreeSet<_> = TABLE
         .iter()
+        .filter(|row| row.2.is_of_the_api())
         .map(|row| format!("{} {}", row.0, row.1))
         .collect();
     let told: BTreeSet<_> = operations().iter().map(Operation::name).collect();

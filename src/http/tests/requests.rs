@@ -110,7 +110,6 @@ async fn a_path_may_end_in_a_slash() {
 async fn a_wrong_path_or_method_is_answered_in_json() {
     let api = Api::new(&[]);
     assert_refused(&api.get("/nope").await, 404, "NOT_FOUND");
-    assert_refused(&api.get("/").await, 404, "NOT_FOUND");
     let wrong = api.get("/send").await;
     assert_refused(&wrong, 405, "METHOD_NOT_ALLOWED");
     assert_eq!(wrong.headers["allow"], "POST");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::{
-    disk::{Disk, News, Outcome},
+    disk::{Disk, Late, Outcome},
     keeper::Request,
     store::sends::Entered,
 };
@@ -16,7 +16,7 @@ fn accept(key: &str) -> Request {
 
 /// Whether the same request under the same key is a new send at that time.
 fn is_new(disk: &mut Disk, key: &str, now: jiff::Timestamp) -> bool {
-    let served = disk.serve(&Vec::<News>::new(), &[accept(key)], now);
+    let served = disk.serve(&Vec::<Late>::new(), &[accept(key)], now);
     let Some(Outcome::Entered(entered)) = served.unwrap().pop() else {
         panic!("another kind of answer");
     };
@@ -46,14 +46,14 @@ fn what_is_done_with_is_forgotten_in_time_and_what_is_open_never_is() {
     let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1000);
     let mut disk = Disk::new(at_once);
     let mut serve = |request: Request| {
-        let served = disk.serve(&Vec::<News>::new(), &[request], long_ago);
+        let served = disk.serve(&Vec::<Late>::new(), &[request], long_ago);
         let _answers = served.unwrap();
         disk.forget().unwrap();
         let find = Request::Find {
             id: "3EB0A".to_owned(),
             reply: oneshot::channel().0,
         };
-        let found = disk.serve(&Vec::<News>::new(), &[find], long_ago);
+        let found = disk.serve(&Vec::<Late>::new(), &[find], long_ago);
         matches!(found.unwrap().pop(), Some(Outcome::One(Some(_))))
     };
     let advance = |step| Request::Advance {
@@ -84,7 +84,7 @@ fn what_is_open_is_counted_from_the_file_and_followed_until_it_ends() {
         reply: None,
     };
     let serve = |disk: &mut Disk, request: Request, at| {
-        let _answers = disk.serve(&Vec::<News>::new(), &[request], at).unwrap();
+        let _answers = disk.serve(&Vec::<Late>::new(), &[request], at).unwrap();
     };
     let mut disk = Disk::new(options(folder.path()));
     serve(&mut disk, durable("3EB0A"), now);
@@ -97,6 +97,12 @@ fn what_is_open_is_counted_from_the_file_and_followed_until_it_ends() {
             .map(|backlog| (backlog.sends, backlog.oldest))
     };
     assert_eq!(open(&disk), Some((2, now)));
+    let session = with_key("3EB0A", "x").session;
+    let last = |disk: &Disk| {
+        let last = disk.tally().traffic(&session).last;
+        last.map(|last| (last.state, last.at))
+    };
+    assert_eq!(last(&disk), Some((SendState::Queued, later)));
     drop(disk);
 
     let mut disk = Disk::new(options(folder.path()));
@@ -107,10 +113,16 @@ fn what_is_open_is_counted_from_the_file_and_followed_until_it_ends() {
     );
     assert_eq!(open(&disk), Some((2, now)));
     serve(&mut disk, advance("3EB0A", Step::Acknowledged(2)), later);
+    let mut heard = disk.tally().changes();
+    heard.mark_unchanged();
     serve(&mut disk, advance("3EB0A", Step::Acknowledged(3)), later);
+    assert!(heard.has_changed().unwrap());
     assert_eq!(open(&disk), Some((1, later)));
+    // Read from the file that was opened anew; the older one, which has got further since, is not the last.
+    assert_eq!(last(&disk), Some((SendState::Queued, later)));
     serve(&mut disk, advance("3EB0B", Step::Cancelled), later);
     assert_eq!(open(&disk), None);
+    assert_eq!(last(&disk), Some((SendState::Cancelled, later)));
 
     let ended = |outcome, code| {
         let ending = crate::ledger::Ending { outcome, code };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::{
-    disk::{Disk, News},
+    disk::{Disk, Late},
     keeper::Request,
 };
 
@@ -73,7 +73,7 @@ fn what_a_page_may_have_and_what_was_promised_outlives_a_power_cut() {
     let folder = tempfile::tempdir().unwrap();
     let mut disk = Disk::new(options(folder.path()));
     let mut outlives = |request: Request| {
-        let served = disk.serve(&Vec::<News>::new(), &[request], jiff::Timestamp::now());
+        let served = disk.serve(&Vec::<Late>::new(), &[request], jiff::Timestamp::now());
         served.unwrap();
         !disk.has_unsynced()
     };
@@ -103,7 +103,7 @@ fn a_send_that_was_promised_for_later_or_has_failed_outlives_a_power_cut() {
     let mut disk = Disk::new(options(folder.path()));
     let refused = Step::Failed(Failure::NotTaken, "refused".to_owned());
     for request in [accept(true), advance(refused, false)] {
-        let served = disk.serve(&Vec::<News>::new(), &[request], jiff::Timestamp::now());
+        let served = disk.serve(&Vec::<Late>::new(), &[request], jiff::Timestamp::now());
         served.unwrap();
         assert!(!disk.has_unsynced());
     }

@@ -123,33 +123,45 @@ const phone = (() => {
   /** One page's code. It stays while its codes rotate, so that what is typed is not lost. */
   function codeCard(page) {
     const trouble = el('p', { class: 'trouble', role: 'alert', id: 'code-trouble-' + page });
-    const number = el('input', { 'aria-label': 'Number to link (empty: any free one)', placeholder: 'any free number', inputmode: 'tel', autocomplete: 'off', 'aria-describedby': trouble.id });
+    const number = el('input', { placeholder: 'any free number', inputmode: 'tel', autocomplete: 'off', 'aria-describedby': trouble.id });
     const frame = el('div', { class: 'frame' });
     const name = el('code', {});
     const life = el('span', {});
     const button = el('button', {}, 'Scan');
     let text;
     let ends = 0;
-    const line = el('div', { class: 'line' }, el('span', {}, 'Page ' + page + ': code ', name), life);
+    const whose = el('strong', {});
+    const line = el('div', { class: 'line' }, el('span', {}, whose, ' ', name), life);
     const form = el('form', {
       onsubmit(event) { event.preventDefault(); attempt(trouble, () => scan(text, number.value), { number }); },
-    }, number, button);
-    const card = el('div', { class: 'card', role: 'group', 'aria-label': 'Page ' + page });
-    const out = el('p', { class: 'empty' }, 'Page ' + page + ': its codes have run out. It waits for somebody to press reload.');
+    }, button, el('label', {}, 'Number to link, if it matters', number));
+    const card = el('div', { class: 'card', role: 'group' });
+    const out = el('p', { class: 'empty' });
+    let owner;
+    /** The name comes a moment after each code, and stays: a page is of one session. Without one somebody has opened it by hand. */
+    function belongsTo(session) {
+      if (owner && !session) return;
+      owner = session ? 'Session ' + session : 'Page ' + page;
+      if (whose.textContent === owner) return;
+      whose.textContent = owner;
+      card.setAttribute('aria-label', owner);
+      button.textContent = session ? 'Scan for session ' + session : 'Scan';
+      out.textContent = owner + ': its codes have run out. It waits for somebody to press reload.';
+    }
     return {
       card,
       tick() {
         const left = Math.ceil((ends - Date.now()) / 1000);
-        life.textContent = left > 0 ? 'valid for ' + left + ' s' : 'expired';
+        life.textContent = left > 0 ? left + ' s left' : 'expired';
       },
       update(code) {
         ends = Date.now() + (code.expires_in_ms || 0);
         this.tick();
+        belongsTo(code.name);
         if (code.text === text) return;
         text = code.text;
         if (!text) { place(card, [out]); return; }
         name.textContent = beginning(text);
-        button.setAttribute('aria-label', 'Scan the code ' + name.textContent);
         if (!form.isConnected) card.replaceChildren(frame, line, form, trouble);
         const drawnFor = text;
         picture(text).then((canvas) => { if (text === drawnFor) frame.replaceChildren(canvas); }).catch(() => {});
@@ -228,6 +240,10 @@ const phone = (() => {
       el('button', { type: 'button', class: 'small', 'data-key': key('keep', number), onclick: once(() => ask(null, key('unlink', number))) }, 'Keep'),
       el('button', { type: 'button', class: 'small danger', 'data-key': key('sure', number), onclick: once(() => unlink(number)) }, 'Yes, unlink'));
   }
+  function sessionOf(number) {
+    const names = state.devices.filter((device) => device.account === number && device.name).map(({ name }) => name);
+    return names.length ? 'session ' + names[0] : null;
+  }
   function accountRow(number) {
     const devices = state.devices.filter((device) => device.account === number);
     const online = devices.some((device) => device.online);
@@ -235,7 +251,7 @@ const phone = (() => {
     const escape = (event) => { if (event.key === 'Escape' && asked === number) ask(null, key('unlink', number)); };
     return el('div', { class: 'account', onkeydown: escape },
       el('button', { type: 'button', class: 'pick', 'data-key': key('pick', number), 'aria-pressed': String(number === account), onclick: () => select(number) },
-        el('span', { class: online ? 'dot online' : 'dot', 'aria-hidden': 'true' }), el('span', {}, shown(number), el('br'), el('small', { class: 'soft' }, words + (devices.length > 1 ? ', ' + devices.length + ' devices' : '')))),
+        el('span', { class: online ? 'dot online' : 'dot', 'aria-hidden': 'true' }), el('span', {}, shown(number), el('br'), el('small', { class: 'soft' }, [words, sessionOf(number), devices.length > 1 ? devices.length + ' devices' : null].filter(Boolean).join(', ')))),
       devices.length ? el('button', {
         type: 'button', class: 'small', 'data-key': key('unlink', number), 'aria-label': 'Unlink ' + shown(number), 'aria-expanded': String(asked === number),
         onclick: once(() => (asked === number ? ask(null, key('unlink', number)) : ask(number, key('keep', number)))),
@@ -286,7 +302,7 @@ const phone = (() => {
       : isLinked(account) || justLinked === account ? '' : shown(account) + ' is not linked: scan a code with this number to write to it.';
     byId('composer').disabled = why !== '';
     if (byId('why').textContent !== why) byId('why').textContent = why;
-    const title = account === null ? 'Conversations' : 'Conversations of ' + shown(account);
+    const title = account === null ? 'Conversations' : 'Conversations of ' + [shown(account), sessionOf(account)].filter(Boolean).join(', ');
     if (byId('talk-title').textContent !== title) byId('talk-title').textContent = title;
   }
 

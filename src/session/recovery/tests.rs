@@ -7,6 +7,14 @@ use crate::session::{SendLimits, outbox::tests::record};
 
 const ACCOUNT: Option<&str> = Some("5491150000001");
 
+const PAGE: Linked<'_> = Linked {
+    account: ACCOUNT,
+    since: Since {
+        linked: None,
+        restored: None,
+    },
+};
+
 fn outbox() -> Outbox {
     Outbox::new(SendLimits {
         queue_max: NonZeroUsize::new(100).unwrap(),
@@ -30,7 +38,7 @@ fn handed(seq: i64) -> Record {
 fn begun(records: Vec<Record>) -> (Recovery, Outbox) {
     let (mut recovery, mut outbox) = (Recovery::default(), outbox());
     let records = records.into_iter().map(Arc::new).collect();
-    recovery.begin(records, ACCOUNT, &mut outbox);
+    recovery.begin(records, PAGE, &mut outbox);
     (recovery, outbox)
 }
 
@@ -140,6 +148,107 @@ fn what_waits_goes_on_for_its_own_account_only() {
 }
 
 #[test]
+fn what_a_restored_copy_of_the_profile_does_not_have_may_have_been_sent_before() {
+    let now = Instant::now();
+    let restored = jiff::Timestamp::now();
+    let after = |seconds| Some(restored + jiff::SignedDuration::from_secs(seconds));
+    let before = Record {
+        handed_at: after(-1),
+        ..handed(1)
+    };
+    let since = Record {
+        handed_at: after(1),
+        ..handed(2)
+    };
+    let found = Record {
+        handed_at: after(-1),
+        ..handed(3)
+    };
+    let (mut recovery, mut outbox) = (Recovery::default(), outbox());
+    let page = Linked {
+        since: Since {
+            restored: Some(restored),
+            linked: None,
+        },
+        ..PAGE
+    };
+    let records = [before, since, found].map(Arc::new).to_vec();
+    recovery.begin(records, page, &mut outbox);
+    for answer in [None, None, Some(1)] {
+        recovery.next(now).unwrap();
+        recovery.on_looked_up(Ok(answer), &mut outbox, now);
+    }
+    let notes = noted(&mut recovery);
+    assert!(
+        matches!(
+            &notes[..],
+            [
+                (_, Step::Unknown(_)),
+                (_, Step::Absent),
+                (_, Step::Acknowledged(1))
+            ]
+        ),
+        "{notes:?}"
+    );
+    assert!(!outbox.holds("3EB01") && outbox.holds("3EB02"));
+}
+
+#[test]
+fn what_is_older_than_the_link_waits_for_it_only_when_the_account_is_known_to_be_the_same() {
+    let linked = jiff::Timestamp::now();
+    let before = linked - jiff::SignedDuration::from_secs(1);
+    for (meant, is_linked_to, queued_at, goes_on) in [
+        (ACCOUNT, ACCOUNT, before, true),
+        (ACCOUNT, None, before, false),
+        (None, ACCOUNT, before, false),
+        (None, None, before, false),
+        (ACCOUNT, None, linked, true),
+        (None, ACCOUNT, linked, true),
+    ] {
+        let waits = Record {
+            account: meant.map(str::to_owned),
+            is_durable: true,
+            queued_at,
+            ..record(1)
+        };
+        let (mut recovery, mut outbox) = (Recovery::default(), outbox());
+        let page = Linked {
+            account: is_linked_to,
+            since: Since {
+                linked: Some(linked),
+                restored: None,
+            },
+        };
+        recovery.begin(vec![Arc::new(waits)], page, &mut outbox);
+        assert_eq!(outbox.holds("3EB01"), goes_on, "{meant:?} {is_linked_to:?}");
+        let notes = noted(&mut recovery);
+        let is_refused = matches!(&notes[..], [(_, Step::Failed(Failure::OtherAccount, _))]);
+        assert_eq!(is_refused, !goes_on, "{notes:?}");
+    }
+}
+
+#[test]
+fn a_logout_leaves_nothing_that_another_account_could_send() {
+    let mut recovery = Recovery::default();
+    let durable = Record {
+        is_durable: true,
+        ..record(2)
+    };
+    recovery.on_logged_out(vec![Arc::new(handed(1)), Arc::new(durable)]);
+    let notes = noted(&mut recovery);
+    assert!(
+        matches!(
+            &notes[..],
+            [
+                (_, Step::Failed(Failure::OtherAccount, _)),
+                (_, Step::Unknown(_))
+            ]
+        ),
+        "{notes:?}"
+    );
+}
+
+#[test]
 fn an_unlinked_device_leaves_nothing_to_find_out() {
     let (mut recovery, _) = begun(vec![handed(1)]);
     recovery.on_unlinked(vec![Arc::new(handed(1)), Arc::new(record(2))]);
@@ -158,7 +267,7 @@ fn an_answer_is_taken_for_the_send_that_was_asked_about() {
     recovery.next(now).unwrap();
     // The page loads anew while it is asked, and the ledger is read again.
     let records = vec![Arc::new(handed(1)), Arc::new(handed(2))];
-    recovery.begin(records, ACCOUNT, &mut outbox);
+    recovery.begin(records, PAGE, &mut outbox);
     recovery.on_looked_up(Ok(Some(2)), &mut outbox, now);
     assert!(matches!(&noted(&mut recovery)[..], [(key, Step::Acknowledged(2))] if key == "3EB01"));
     assert!(recovery.is_pending());
@@ -173,7 +282,7 @@ fn round(
 ) -> Vec<String> {
     let (mut outbox, mut asked) = (outbox(), Vec::new());
     let records = records.iter().cloned().map(Arc::new).collect();
-    recovery.begin(records, ACCOUNT, &mut outbox);
+    recovery.begin(records, PAGE, &mut outbox);
     while recovery.is_pending() {
         if let Some(LookUp { key, .. }) = recovery.next(*now) {
             recovery.on_looked_up(answer(&key), &mut outbox, *now);

@@ -53,6 +53,37 @@ impl Host {
 }
 
 #[tokio::test]
+async fn an_import_leaves_no_older_snapshot_of_its_link_that_could_take_its_place() {
+    let host = Host::new();
+    let (id, snapshots) = ("51".parse().unwrap(), host.0.path().join("snapshots"));
+    let root = SnapshotRoot::new(snapshots.clone(), 5, 1, CancellationToken::new());
+    let of_session = root.of("51", host.tokens().join("51"));
+    let take = async |linked_at: &str| {
+        let origin = Origin {
+            cliente_id: "51".to_owned(),
+            account: None,
+            linked_at: Some(linked_at.parse().unwrap()),
+        };
+        of_session.take(origin).await.unwrap();
+    };
+    let count = || fs::read_dir(snapshots.join("51")).unwrap().count();
+    host.write("51/link.json", LINK);
+    take("2026-11-25T18:47:41Z").await;
+    take("2025-01-01T00:00:00Z").await;
+    let file = host.0.path().join("51.account");
+    let exported = host.export("51", &file).await.unwrap();
+    // Another link's counts as young only for itself.
+    take("2026-11-25T18:47:41Z").await;
+    assert_eq!(count(), 3);
+
+    forget_older_snapshots(&id, &host.tokens(), snapshots.clone(), &exported)
+        .await
+        .unwrap();
+    // The one of another link stays, and so does the one that is younger than the export.
+    assert_eq!(count(), 2);
+}
+
+#[tokio::test]
 async fn an_account_moves_with_its_link_under_another_name() {
     let (here, there) = (Host::new(), Host::new());
     here.write("51/link.json", LINK);

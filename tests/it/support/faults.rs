@@ -20,6 +20,7 @@ use super::{
     chrome::pid_of,
     crash::{BUSY, Plan, Report, Stage},
     devtools::DevTools,
+    disk::limit_files,
     try_answer,
 };
 
@@ -42,6 +43,8 @@ pub(crate) enum Fault {
     KilledWhileWriting(usize),
     /// WhatsApp's server is away for so long: longer than a page takes for a reconnect.
     NetworkCut(Duration),
+    /// Nothing more can be written down for so long.
+    DiskFull(Duration),
     ProfileCorrupt,
 }
 
@@ -169,6 +172,7 @@ impl Fault {
                 let ((), seen) = tokio::join!(cut, watch(&api, before, began));
                 return seen;
             }
+            Self::DiskFull(full) => return fill_disk(stage, full).await,
             Self::ProfileCorrupt => {
                 let service = stage.chaos.service();
                 assert_eq!(service.disconnect(1).await.status, 200);
@@ -181,6 +185,35 @@ impl Fault {
         }
         watch(stage.chaos.service(), before, began).await
     }
+}
+
+/// Lets the service write nothing for so long. It is noticed when a send is refused for it, and over when one is accepted
+/// again; the session has to stay READY throughout.
+async fn fill_disk(stage: &Stage, full: Duration) -> (Option<Duration>, Option<Duration>) {
+    let service = stage.chaos.service();
+    let before = counters(service).await;
+    let began = Instant::now();
+    limit_files(service.pid(), Some(0));
+    let refused = loop_until(|| stage.answered("503 LEDGER_UNAVAILABLE") > 0).await;
+    let noticed = refused.then(|| began.elapsed());
+    sleep(full.saturating_sub(began.elapsed())).await;
+    let accepted = stage.accepted();
+    limit_files(service.pid(), None);
+    let healed = loop_until(|| stage.accepted() > accepted).await;
+    let status = service.status("1").await;
+    let stayed = status["state"] == "READY" && status["restarts"] == before;
+    (noticed, (healed && stayed).then(|| began.elapsed()))
+}
+
+/// Whether something came about while one may wait for it.
+async fn loop_until(came_about: impl Fn() -> bool) -> bool {
+    let mut looks = interval(LOOK);
+    let watched = timeout(PATIENCE, async {
+        while !came_about() {
+            looks.tick().await;
+        }
+    });
+    watched.await.is_ok()
 }
 
 /// What changes in a session's status when it is healed.

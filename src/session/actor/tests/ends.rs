@@ -1,6 +1,7 @@
 //! How a session ends, and who is told.
 
 use super::*;
+use crate::ledger::{Failure, SendState};
 
 #[tokio::test(start_paused = true)]
 async fn a_logout_unlinks_closes_and_deletes_the_profile() {
@@ -16,6 +17,23 @@ async fn a_logout_unlinks_closes_and_deletes_the_profile() {
     assert!(matches!(session.call().await, Call::LoggedOut));
     assert!(matches!(session.call().await, Call::Closed));
     assert!(!profile.try_exists().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_fails_what_waits_so_that_no_other_account_ever_sends_it() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    std::fs::create_dir_all(stage.profile("51")).unwrap();
+    let page = session.ready().await;
+    say(&page, offline()).await;
+    session.reaches("AUTHENTICATED").await;
+    let waiting = session.send_as("5491158254201", None, false);
+    let key = waiting.await.unwrap().unwrap().message_id;
+    assert_eq!(stage.state(&key).await, SendState::Queued);
+    session.handle.disconnect(true).await.unwrap();
+    let record = stage.ledger.find(&key).await.unwrap().unwrap();
+    let failure = record.borrow().failure;
+    assert_eq!(failure, Some(Failure::OtherAccount));
 }
 
 #[tokio::test(start_paused = true)]

@@ -553,7 +553,8 @@ async fn a_session_that_was_unlinked_while_it_slept_asks_for_a_scan() {
             &refused,
             SendError::NotReady {
                 state: "QR_REQUIRED",
-                reason: Some(_)
+                reason: Some(_),
+                ..
             }
         ),
         "{refused:?}"

@@ -2,45 +2,33 @@
 //!
 //! Actor, ledger and caller run as tasks of which each poll is a step. One run after another dies one step later, until
 //! one gets through: so every write, the hand-over and the answer have a death before and after them. The ledger is a
-//! real file; the page is a model of what of WhatsApp outlives a page: its store, and its server, which knows ids.
+//! real file; the page is a model of what of WhatsApp outlives a page.
+
+mod life;
+mod whatsapp;
 
 use std::{
     num::NonZeroUsize,
-    path::Path,
-    pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::yield_now,
-    time::timeout,
-};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use life::Life;
+use tokio::{sync::Semaphore, time::timeout};
+use tokio_util::sync::CancellationToken;
+use whatsapp::{Modelled, WhatsApp};
 
-use super::{
-    page::message_id,
-    stage::{HEALS_PER_HOUR, NEVER, ready, say},
-};
+use super::stage::{HEALS_PER_HOUR, NEVER};
 use crate::{
-    browser::{Closed, SnapshotRoot},
+    browser::SnapshotRoot,
     ledger::{Ledger, LedgerOptions, SendState},
     session::{
         EvidenceFolder, IdempotencyKey, SendError, SendLimits, SendRequest, Sent, SessionHandle,
-        StartLimits, TextMessage,
+        StartLimits, StartTimes, TextMessage,
         actor::{Actor, ActorOptions},
         capacity::Capacity,
         desired::DesiredFile,
         safekeeping::Safekeeping,
-    },
-    whatsapp::{
-        AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
-        OpenError, Outgoing, PageEvidence, PairingError, PrepareError, Prepared, Silence,
     },
 };
 
@@ -52,213 +40,6 @@ const MOST_STEPS: usize = 2000;
 
 /// Between two tries of a caller.
 const BACK_OFF: Duration = Duration::from_millis(200);
-
-/// Counts the steps of a service until its death.
-#[derive(Debug)]
-struct Life {
-    steps_left: AtomicUsize,
-    over: CancellationToken,
-}
-
-impl Life {
-    fn of(steps: usize) -> Arc<Self> {
-        Arc::new(Self {
-            steps_left: AtomicUsize::new(steps),
-            over: CancellationToken::new(),
-        })
-    }
-
-    fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) -> Task {
-        AbortOnDropHandle::new(tokio::spawn(Mortal {
-            task: Box::pin(task),
-            life: Arc::clone(self),
-        }))
-    }
-}
-
-type Task = AbortOnDropHandle<()>;
-
-/// A task that does nothing any more once its life is over.
-struct Mortal {
-    task: Pin<Box<dyn Future<Output = ()> + Send>>,
-    life: Arc<Life>,
-}
-
-impl Future for Mortal {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let one_less = |left: usize| left.checked_sub(1);
-        let steps = &self.life.steps_left;
-        let is_alive = steps.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
-        if is_alive.is_err() {
-            self.life.over.cancel();
-            return Poll::Pending;
-        }
-        self.task.as_mut().poll(context)
-    }
-}
-
-/// What of WhatsApp outlives a page.
-#[derive(Clone, Debug, Default)]
-struct WhatsApp(Arc<Mutex<Memory>>);
-
-#[derive(Debug, Default)]
-struct Memory {
-    /// The page's own store: inner ids and texts.
-    store: Vec<(String, String)>,
-    /// What the server took, one of each id.
-    server: Vec<(String, String)>,
-    /// The page dies before its store has what the server took.
-    stores_late: bool,
-}
-
-impl WhatsApp {
-    fn store(&self, outgoing: &Outgoing) {
-        let store = &mut self.0.lock().unwrap().store;
-        let message = (outgoing.key.clone(), outgoing.body.clone());
-        if !store.contains(&message) {
-            store.push(message);
-        }
-    }
-
-    fn take(&self, key: &str, body: &str) {
-        let server = &mut self.0.lock().unwrap().server;
-        if !server.iter().any(|(known, _)| known == key) {
-            server.push((key.to_owned(), body.to_owned()));
-        }
-    }
-
-    fn has_stored(&self, key: &str) -> bool {
-        let store = &self.0.lock().unwrap().store;
-        store.iter().any(|(known, _)| known == key)
-    }
-}
-
-/// A page that is ready at once, and whose every step can be the last one.
-#[derive(Debug)]
-struct Modelled {
-    whatsapp: WhatsApp,
-    facts: mpsc::Sender<Fact>,
-}
-
-impl Modelled {
-    async fn acknowledge(&self, key: String) {
-        // A session that has ended hears nothing any more.
-        let _gone = self.facts.send(Fact::Ack { key, ack: 1 }).await;
-    }
-}
-
-impl Driver for Modelled {
-    type Settings = WhatsApp;
-
-    async fn open(
-        whatsapp: &WhatsApp,
-        _profile: &Path,
-        facts: mpsc::Sender<Fact>,
-        _stop: CancellationToken,
-    ) -> Result<Self, OpenError> {
-        Ok(Self {
-            whatsapp: whatsapp.clone(),
-            facts,
-        })
-    }
-
-    /// As WhatsApp does: what the server has not taken is sent first.
-    async fn navigate(&self) -> Result<(), String> {
-        let stored = self.whatsapp.0.lock().unwrap().store.clone();
-        for (key, body) in stored {
-            self.whatsapp.take(&key, &body);
-            yield_now().await;
-            self.acknowledge(key).await;
-        }
-        say(&self.facts, ready()).await;
-        Ok(())
-    }
-
-    async fn reload(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    async fn ping(&self) -> Result<(), Silence> {
-        Ok(())
-    }
-
-    fn chrome_pid(&self) -> Option<u32> {
-        None
-    }
-
-    async fn refresh_codes(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    async fn request_pairing_code(&self, _phone: &str, _again: bool) -> Result<(), PairingError> {
-        Ok(())
-    }
-
-    async fn check_number(&self, _number: &str) -> Result<Option<String>, PrepareError> {
-        Ok(None)
-    }
-
-    async fn look_up(&self, look_up: &LookUp) -> Result<Option<i32>, LookUpError> {
-        yield_now().await;
-        let key = look_up.message_id.rsplit('_').next().unwrap();
-        let is_stored = self.whatsapp.has_stored(key);
-        yield_now().await;
-        Ok(is_stored.then_some(1))
-    }
-
-    async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
-        yield_now().await;
-        let chat = format!("{}@c.us", outgoing.to);
-        Ok(Prepared {
-            adapter: AdapterName::Modules,
-            message_id: Some(message_id(&chat, outgoing)),
-            chat,
-        })
-    }
-
-    async fn hand_over(
-        &self,
-        prepared: &Prepared,
-        outgoing: &Outgoing,
-    ) -> Result<Handed, HandOverError> {
-        yield_now().await;
-        let Outgoing { key, body, .. } = outgoing;
-        if self.whatsapp.0.lock().unwrap().stores_late {
-            self.whatsapp.take(key, body);
-            yield_now().await;
-            self.whatsapp.store(outgoing);
-        } else {
-            self.whatsapp.store(outgoing);
-            yield_now().await;
-            self.whatsapp.take(key, body);
-        }
-        yield_now().await;
-        self.acknowledge(key.clone()).await;
-        yield_now().await;
-        Ok(Handed {
-            key: key.clone(),
-            message_id: message_id(&prepared.chat, outgoing),
-        })
-    }
-
-    async fn take_over(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    async fn log_out(&self) -> Result<(), LogoutError> {
-        Ok(())
-    }
-
-    async fn evidence(&self) -> PageEvidence {
-        unreachable!("nothing ends with evidence here")
-    }
-
-    async fn close(self) -> Closed {
-        Closed::Asked
-    }
-}
 
 /// A folder, a WhatsApp and what callers were told, over the lives of several services.
 struct World {
@@ -313,11 +94,9 @@ impl Told {
 
 impl World {
     fn new(waits: bool, stores_late: bool) -> Self {
-        let whatsapp = WhatsApp::default();
-        whatsapp.0.lock().unwrap().stores_late = stores_late;
         Self {
             folder: tempfile::tempdir().unwrap(),
-            whatsapp,
+            whatsapp: WhatsApp::new(stores_late),
             told: Told::default(),
             waits,
         }
@@ -349,6 +128,7 @@ impl World {
             capacity: Arc::new(Capacity::new(NonZeroUsize::MIN, 0, || None)),
             starts: Arc::new(Semaphore::new(1)),
             limits: StartLimits::default(),
+            start_times: StartTimes::default(),
             pairing_life: Duration::from_secs(180),
             take_over: true,
             hibernate_after: None,
@@ -389,10 +169,10 @@ impl World {
     }
 
     fn check(&self, when: &str) {
-        let server = &self.whatsapp.0.lock().unwrap().server;
+        let server = self.whatsapp.server();
         let bodies: Vec<_> = server.iter().map(|(_, body)| body.as_str()).collect();
         assert_eq!(bodies, ["first", "second"], "{when}");
-        self.told.check(server, when);
+        self.told.check(&server, when);
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{healing::lose_chrome, *};
+use crate::ledger::SendState;
 
 const STORAGE: &str = "Default/IndexedDB/storage";
 
@@ -155,6 +156,30 @@ async fn a_link_that_is_lost_comes_back_from_the_snapshot_with_nobody_asking() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_handed_over_before_a_snapshot_took_its_place_is_never_handed_over_again() {
+    let mut kept = Kept::closed().await;
+    let page = kept.ready().await;
+    let sent = kept.session.send("5491158254201");
+    let key = kept.session.handed_over().await.key;
+    lose_chrome(&page).await;
+    assert!(matches!(
+        sent.await.unwrap(),
+        Err(SendError::Unconfirmed { .. })
+    ));
+    kept.damage();
+    let page = kept.opened_anew().await;
+    say(&page, login(Some("a"))).await;
+    let page = kept.opened_anew().await;
+    assert_eq!(kept.storage().as_deref(), Some("linked"));
+    // The snapshot is from before the message: the page does not have it.
+    say(&page, ready()).await;
+    assert_eq!(kept.session.looked_up().await, key);
+    kept.stage.becomes(&key, SendState::Unknown).await;
+    kept.session.reaches("READY").await;
+    assert!(kept.session.calls.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_login_screen_without_a_code_may_still_turn_out_to_be_linked() {
     let mut kept = Kept::closed().await;
     kept.session.handle.start();
@@ -287,6 +312,21 @@ async fn storage_that_cannot_be_used_makes_way_for_the_snapshot_and_then_for_an_
     say(&page, login(Some("a"))).await;
     let asks = kept.session.reaches("QR_REQUIRED").await;
     assert_eq!(asks.reason.unwrap().code, ReasonCode::StorageLost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_that_nothing_can_take_the_place_of_is_left_and_the_reason_says_so() {
+    let mut kept = Kept::closed().await;
+    fs::remove_dir_all(kept.stage.folder.path().join("snapshots")).unwrap();
+    // Where it would be set aside.
+    fs::write(kept.stage.folder.path().join("tokens/51.aside"), "").unwrap();
+    kept.session.handle.start();
+    let page = kept.session.opened().await;
+    say(&page, broken_storage()).await;
+    let reason = kept.session.reaches("ERROR").await.reason.unwrap();
+    assert_eq!(reason.code, ReasonCode::StorageError);
+    assert!(reason.detail.contains("left as it is"), "{}", reason.detail);
+    assert_eq!(kept.storage().as_deref(), Some("linked"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use crate::{
     ledger::{Ledger, LedgerOptions, SendState},
     session::{
         EvidenceFolder, Phase, SendError, SendLimits, SendRequest, SessionHandle, Snapshot,
-        StartLimits, TextMessage,
+        StartLimits, StartTimes, TextMessage,
         actor::{Actor, ActorOptions},
         capacity::Capacity,
         desired::DesiredFile,
@@ -169,6 +169,7 @@ impl Stage {
             capacity: Arc::clone(&self.capacity),
             starts: Arc::clone(&self.starts),
             limits: StartLimits::default(),
+            start_times: StartTimes::default(),
             pairing_life: Duration::from_secs(180),
             take_over: true,
             hibernate_after: self.hibernate_after,

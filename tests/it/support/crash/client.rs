@@ -256,11 +256,18 @@ impl Client {
         loop {
             let path = format!("/messages/{id}");
             let asked = try_answer(self.world.api().request(Method::GET, &path)).await;
-            if let Ok(answer) = asked {
+            if let Ok(answer) = asked
+                && !is_away(&answer)
+            {
                 assert_eq!(answer.status, 200, "{id}: {}", answer.text());
                 return answer.json();
             }
             sleep(BACK_OFF[0]).await;
         }
     }
+}
+
+/// Whether the ledger cannot be asked, for want of a disk.
+fn is_away(answer: &Answer) -> bool {
+    answer.status == 503 && answer.json()["code"] == "LEDGER_UNAVAILABLE"
 }

@@ -88,6 +88,11 @@ impl World {
         let mut answers = self.answers.lock().unwrap();
         *answers.entry(answer.to_owned()).or_default() += 1;
     }
+
+    fn noted(&self, answer: &str) -> u32 {
+        let answers = self.answers.lock().unwrap();
+        answers.get(answer).copied().unwrap_or_default()
+    }
 }
 
 /// What the service under test runs with, each time that it is started.
@@ -188,6 +193,17 @@ impl Stage {
             attendants,
             began,
         }
+    }
+
+    /// How often clients have been answered so, other than that a message was sent: status and code.
+    pub(crate) fn answered(&self, answer: &str) -> u32 {
+        self.world.noted(answer)
+    }
+
+    /// How many messages have been accepted.
+    pub(crate) fn accepted(&self) -> usize {
+        let accepted = |chat: &Mutex<Chat>| chat.lock().unwrap().accepted.len();
+        self.chats.iter().map(|chat| accepted(chat)).sum()
     }
 
     /// Mends everything, lets the clients finish what they have begun, counts, and stops all.

@@ -1,0 +1,136 @@
+//! One-time links: `POST /sessions/{id}/link` makes an address that shows the code of that session, and can do nothing else.
+//!
+//! For whoever has the phone and should have no key. Whether a link is good, [`links`](super::links) decides.
+
+use axum::{
+    extract::{FromRequestParts, RawPathParams, State},
+    http::{StatusCode, header, request::Parts, uri::Authority},
+    response::Response,
+};
+use jiff::Timestamp;
+
+use super::{
+    contract::{Link, LinkStatus, Moment},
+    error::ApiError,
+    events::{Feed, Line, drawn},
+    extract::Json,
+    links::is_linked,
+    openapi::requests::SessionInPath,
+    page,
+    state::AppState,
+    target::TargetInPath,
+};
+use crate::session::{ClienteId, ReasonCode, Snapshot};
+
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+
+/// Where people reach the service, without a slash at its end.
+pub(super) struct PublicUrl(String);
+
+impl FromRequestParts<AppState> for PublicUrl {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        if let Some(url) = &app.settings().public_url {
+            return Ok(Self(url.trim_end_matches('/').to_owned()));
+        }
+        let text = |name: &str| {
+            parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let host = text(header::HOST.as_str()).and_then(|host| host.parse::<Authority>().ok());
+        let host = host.ok_or(ApiError::NoPublicUrl)?;
+        // Without a proxy of ours the header is a stranger's.
+        let is_proxied = app.settings().trusted_proxies > 0;
+        let scheme = match text(FORWARDED_PROTO).filter(|_| is_proxied) {
+            Some("https") => "https",
+            Some(_) | None => "http",
+        };
+        Ok(Self(format!("{scheme}://{host}")))
+    }
+}
+
+/// The secret part of a link.
+pub(super) struct Token(String);
+
+impl FromRequestParts<AppState> for Token {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let path = RawPathParams::from_request_parts(parts, app).await;
+        let path = path.map_err(|_not_utf8| ApiError::UnknownLink)?;
+        let token = path.iter().next().map(|(_, token)| token.to_owned());
+        token.map(Self).ok_or(ApiError::UnknownLink)
+    }
+}
+
+/// Makes a one-time link to the code of a session, and starts the session unless it runs, so that there is one to show.
+#[utoipa::path(post, path = "/sessions/{id}/link", tag = "sessions", params(SessionInPath), responses(
+    (status = 201, description = "The link: good for 10 minutes, over once the phone is linked", body = Link, content_type = "application/json"),
+))]
+pub(super) async fn make(
+    State(app): State<AppState>,
+    PublicUrl(base): PublicUrl,
+    TargetInPath(target): TargetInPath,
+) -> Result<(StatusCode, Json<Link>), ApiError> {
+    let session = app.registry().find_or_create(&target.id)?;
+    if is_linked(&session.snapshot().state) {
+        return Err(ApiError::AlreadyLinked);
+    }
+    session.start();
+    let (token, expires_at) = app.links().make(target.id, Timestamp::now())?;
+    let link = Link {
+        success: true,
+        url: format!("{base}/link/{token}"),
+        expires_at: Moment(expires_at),
+    };
+    Ok((StatusCode::CREATED, Json(link)))
+}
+
+/// The page of a link, or one that says that it is over.
+pub(super) async fn page(State(app): State<AppState>, Token(token): Token) -> Response {
+    let snapshot = |id: &ClienteId| app.snapshot(id);
+    match app.links().find(&token, Timestamp::now(), snapshot) {
+        Ok(_link) => page::of_link(),
+        Err(why) => page::no_link(why),
+    }
+}
+
+/// What that page shows, as it happens, until the phone is linked or the link is over.
+pub(super) async fn events(
+    State(app): State<AppState>,
+    Token(token): Token,
+) -> Result<Response, ApiError> {
+    let now = Timestamp::now();
+    let link = app.links().find(&token, now, |id| app.snapshot(id))?;
+    let viewer = link.viewers.clone().try_acquire_owned();
+    let viewer = viewer.map_err(|_none_left| ApiError::TooManyStreams)?;
+    let left = link.expires_at.duration_since(now).unsigned_abs();
+    let feed = Feed::open(&app, Some(&link.session))?
+        .holding(viewer)
+        .ending(left, Line::last("over", &()));
+    // Codes are shown for minutes and then given up; somebody looks again. What an operator has ended stays ended.
+    if let Some(session) = app.registry().find(&link.session)
+        && gave_up(&session.snapshot())
+    {
+        session.start();
+    }
+    let (lives, expires_at) = (app.settings().code_lives, Moment(link.expires_at));
+    let shown = move |id: &ClienteId, snapshot: Snapshot| {
+        let status = drawn(LinkStatus::of(id, &snapshot, lives, expires_at))?;
+        Some(if link.is_used(&snapshot) {
+            Line::last("linked", &())
+        } else {
+            Line::new("session", &status)
+        })
+    };
+    Ok(feed.answer(None, shown))
+}
+
+/// Whether nobody scanned in time.
+fn gave_up(snapshot: &Snapshot) -> bool {
+    let reason = snapshot.reason.as_ref().map(|reason| reason.code);
+    !snapshot.state.is_running() && reason == Some(ReasonCode::QrTimeout)
+}

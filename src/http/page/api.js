@@ -1,0 +1,65 @@
+// Requests to the service. The key, where one is asked for, stays in this tab.
+
+const KEY = "session-manager-key";
+
+/** Where the service is: this page may be served under a path of a proxy. */
+export const base = new URL("../", import.meta.url);
+
+/** What the service answered instead of doing it. `code` is stable, `message` is English. */
+export class Refusal extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+export const address = (path) => new URL(path, base);
+
+export function useKey(key) {
+  sessionStorage.setItem(KEY, key);
+}
+
+export function keyHeaders() {
+  const key = sessionStorage.getItem(KEY);
+  return key ? { "X-Api-Key": key } : {};
+}
+
+let askForKey = () => Promise.resolve(false);
+
+/** Sets how a person is asked for a key; answers whether there is a new one. */
+export function onKeyWanted(ask) {
+  askForKey = ask;
+}
+
+export const wantKey = (why) => askForKey(why);
+
+export async function refusalOf(response) {
+  const body = await response.json().catch(() => ({}));
+  return new Refusal(response.status, body.code ?? String(response.status), body.message ?? response.statusText);
+}
+
+/** One request; asks for a key and repeats it when the service does. `id` names the session in a header. */
+export async function call(method, path, { id, body, headers } = {}) {
+  const options = {
+    method,
+    cache: "no-store",
+    headers: { ...keyHeaders(), ...headers, ...(id ? { "X-Cliente-Id": id } : {}) },
+  };
+  if (body) {
+    options.headers["Content-Type"] = "application/json";
+    options.body = JSON.stringify(body);
+  }
+  let response;
+  try {
+    response = await fetch(address(path), options);
+  } catch {
+    throw new Refusal(0, "AWAY", "the service does not answer");
+  }
+  if (response.ok) return response;
+  const refusal = await refusalOf(response);
+  if (refusal.status === 401 && (await wantKey(refusal))) return call(method, path, { id, body, headers });
+  throw refusal;
+}
+
+export const json = async (...request) => (await call(...request)).json();

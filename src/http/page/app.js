@@ -1,0 +1,149 @@
+// The page at /: the list, one session beside it, and what holds them together.
+
+import { json, onKeyWanted, useKey } from "./api.js";
+import { byId, say, show } from "./elements.js";
+import * as list from "./list.js";
+import * as session from "./session.js";
+import { follow } from "./stream.js";
+import { because, sayBecause, t, translate } from "./words.js";
+
+// What stands at the top, by the stream that says so.
+const standing = { list: "live", session: "live" };
+let refusal = null;
+let sandbox = null;
+
+function stands(which) {
+  return (state, why) => {
+    standing[which] = state;
+    if (why) refusal = why;
+    drawStanding();
+  };
+}
+
+function drawStanding() {
+  const states = Object.values(standing);
+  const worst = ["refused", "stopping", "away", "live"].find((state) => states.includes(state)) ?? "live";
+  const text = worst === "refused" ? t("refused", because(refusal.code, refusal.message).text) : t(worst);
+  byId("connection").dataset.state = worst;
+  say(byId("connection"), text);
+}
+
+const wantedId = () => new URLSearchParams(location.search).get("cliente_id");
+
+/** Shows what the address names. */
+function route() {
+  const id = wantedId();
+  standing.session = "live";
+  document.body.classList.toggle("one", Boolean(id));
+  session.open(id, stands("session"));
+  list.mark(id);
+  document.title = `${id ? t("session", id) : t("tab")} · session-manager`;
+}
+
+/** Goes to a session or back to all of them, without loading anything anew. */
+function go(href) {
+  history.pushState(null, "", href);
+  route();
+  const id = wantedId();
+  if (id) byId("session-title").focus();
+  else byId("main").focus();
+}
+
+function isPlain(event) {
+  return event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a.card, #back, #home");
+  if (!link || !isPlain(event)) return;
+  event.preventDefault();
+  if (link.href !== location.href) go(link.href);
+});
+addEventListener("popstate", route);
+
+byId("add").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const id = byId("add-id").value.trim();
+  const trouble = byId("add-trouble");
+  say(trouble, "");
+  go(`?cliente_id=${encodeURIComponent(id)}`);
+  try {
+    await session.connect(id);
+    byId("add").reset();
+  } catch (why) {
+    if (session.shownId() === id) session.complain(why);
+    else sayBecause(trouble, why.code, why.message);
+  }
+});
+byId("add-id").addEventListener("input", (event) => {
+  const isWrong = event.target.validity.patternMismatch;
+  event.target.setCustomValidity("");
+  if (isWrong) event.target.setCustomValidity(t("clienteIdWrong"));
+});
+
+// Whoever asks while the question stands gets the same answer.
+let asking = null;
+
+onKeyWanted((why) => {
+  sayBecause(byId("key-trouble"), why.code, byId("key-text").value ? why.message : "");
+  asking ??= new Promise((resolve) => {
+    const dialog = byId("key");
+    const answer = (isGiven) => {
+      asking = null;
+      dialog.removeEventListener("close", closed);
+      byId("key-form").removeEventListener("submit", given);
+      dialog.close();
+      resolve(isGiven);
+    };
+    const closed = () => answer(false);
+    const given = (event) => {
+      event.preventDefault();
+      useKey(byId("key-text").value.trim());
+      answer(true);
+    };
+    dialog.addEventListener("close", closed);
+    byId("key-form").addEventListener("submit", given);
+    dialog.showModal();
+  });
+  return asking;
+});
+
+async function about() {
+  try {
+    const health = await json("GET", "health");
+    say(byId("version"), health.version);
+    sandbox = health.sandbox ?? null;
+  } catch {
+    // The streams say that the service is away.
+  }
+  for (const part of ["sandbox", "scan-here"]) show(byId(part), Boolean(sandbox));
+  if (!sandbox) return;
+  for (const link of document.querySelectorAll("[data-phone]")) link.href = phoneAddress(sandbox);
+}
+
+/** A sandbox that is open to other machines is reached under the name that this page was. */
+function phoneAddress(where) {
+  const url = new URL("/phone", where);
+  const isHere = (host) => ["localhost", "127.0.0.1", "[::1]"].includes(host);
+  if (!isHere(location.hostname) || location.hostname === "localhost") url.hostname = location.hostname;
+  return url.href;
+}
+
+function hears(name, data) {
+  if (name === "sessions") {
+    list.setAll(data.details);
+    about();
+  } else if (name === "session") list.setOne(data);
+  else stands("list")(name);
+}
+
+session.begin();
+translate(() => {
+  if (byId("loading").hidden) list.draw();
+  session.draw();
+  drawStanding();
+  document.title = `${wantedId() ? t("session", wantedId()) : t("tab")} · session-manager`;
+});
+say(byId("connection"), "");
+route();
+follow("events/stream", hears, stands("list"));

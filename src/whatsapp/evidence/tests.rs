@@ -1,0 +1,137 @@
+use super::*;
+use crate::whatsapp::console::ConsoleLevel;
+
+fn line() -> ConsoleLine {
+    ConsoleLine {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        level: ConsoleLevel::Info,
+        text: "a line".to_owned(),
+    }
+}
+
+fn witness(was_linked: bool, keeps_chats: bool) -> (Witness, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join(LINKED_MARK);
+    (Witness::new(was_linked, keeps_chats, mark), folder)
+}
+
+fn login() -> Standing {
+    Standing {
+        recognised: true,
+        login: true,
+        ..Standing::default()
+    }
+}
+
+fn linked() -> Standing {
+    Standing {
+        recognised: true,
+        linked: true,
+        ..Standing::default()
+    }
+}
+
+fn left_out(witness: &Witness) -> Option<LeftOut> {
+    witness.lock().sight.left_out()
+}
+
+fn lines(witness: &Witness) -> usize {
+    witness.lock().console.lines().len()
+}
+
+#[tokio::test]
+async fn a_page_that_was_linked_once_is_never_shown_again() {
+    let (witness, _folder) = witness(false, false);
+    witness.hear(line);
+    assert_eq!((left_out(&witness), lines(&witness)), (None, 1));
+    witness.on_standing(&linked());
+    witness.hear(line);
+    assert_eq!(lines(&witness), 0);
+    for later in [Standing::default(), login()] {
+        witness.on_standing(&later);
+        assert_eq!(left_out(&witness), Some(LeftOut::Chats));
+    }
+}
+
+#[tokio::test]
+async fn a_profile_that_was_linked_is_shown_only_while_its_login_screen_is_seen() {
+    let (witness, _folder) = witness(true, false);
+    witness.hear(line);
+    assert_eq!(
+        (left_out(&witness), lines(&witness)),
+        (Some(LeftOut::Chats), 0)
+    );
+    witness.on_standing(&login());
+    assert_eq!(left_out(&witness), None);
+    // What has taken its place may be chats that no adapter knows.
+    witness.on_standing(&Standing::default());
+    assert_eq!(left_out(&witness), Some(LeftOut::Chats));
+}
+
+#[tokio::test]
+async fn an_operator_may_ask_for_chats() {
+    let (witness, _folder) = witness(true, true);
+    witness.on_standing(&linked());
+    witness.hear(line);
+    assert_eq!((left_out(&witness), lines(&witness)), (None, 1));
+}
+
+#[tokio::test]
+async fn a_code_that_is_not_found_in_the_picture_keeps_the_picture_back() {
+    let (witness, _folder) = witness(false, false);
+    let code = Some("2@a".to_owned());
+    witness.on_standing(&Standing { code, ..login() });
+    assert_eq!(witness.lock().sight.censor(vec![1], 1), Ok(vec![1]));
+    assert_eq!(witness.lock().sight.censor(vec![1], 0), Err(LeftOut::Code));
+}
+
+#[tokio::test]
+async fn a_code_to_type_keeps_the_picture_back_whatever_else_is_in_it() {
+    let (witness, _folder) = witness(false, false);
+    let pairing_code = Some("ABCD1234".to_owned());
+    witness.on_standing(&Standing {
+        pairing_code,
+        ..login()
+    });
+    assert_eq!(witness.lock().sight.censor(vec![1], 1), Err(LeftOut::Code));
+    witness.on_standing(&login());
+    assert_eq!(witness.lock().sight.censor(vec![1], 0), Ok(vec![1]));
+}
+
+#[tokio::test]
+async fn a_number_that_was_typed_keeps_the_picture_back_until_another_document() {
+    let (witness, _folder) = witness(false, false);
+    witness.on_standing(&login());
+    witness.on_number();
+    witness.on_standing(&login());
+    assert_eq!(left_out(&witness), Some(LeftOut::Number));
+    assert_eq!(
+        witness.lock().sight.censor(vec![1], 0),
+        Err(LeftOut::Number)
+    );
+    witness.on_document();
+    assert_eq!(left_out(&witness), None);
+    assert_eq!(witness.lock().sight.censor(vec![1], 0), Ok(vec![1]));
+}
+
+#[tokio::test]
+async fn a_link_is_remembered_in_the_profile() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join(LINKED_MARK);
+    remember(&mark).await.unwrap();
+    let witness = Witness::of(folder.path(), false).await;
+    assert_eq!(left_out(&witness), Some(LeftOut::Chats));
+}
+
+#[test]
+fn an_address_is_told_without_its_query() {
+    for (url, wanted) in [
+        (
+            "https://a.example/send?phone=549115&x#y",
+            "https://a.example/send",
+        ),
+        ("about:blank", "about:blank"),
+    ] {
+        assert_eq!(without_query(url), wanted);
+    }
+}
