@@ -17,6 +17,7 @@
 
 mod again;
 mod asleep;
+mod idle;
 mod logged_out;
 mod opening;
 
@@ -32,16 +33,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase,
-    ReasonCode, Recipient, SendError, SendLimits, SessionHandle, SessionState, StartLimits,
-    StartTimes,
+    ClienteId, DisconnectOutcome, Evidence, EvidenceFolder, Phase, ReasonCode, Recipient,
+    SendError, SendLimits, SessionHandle, SessionState, StartLimits, StartTimes,
     arrivals::Arrivals,
     budget::Budget,
     capacity::{Admitted, Capacity, Starting},
     desired::DesiredFile,
     end::End,
-    handle::{COMMAND_CAPACITY, Command, LifeCommand, Origin, answer},
-    healing::{Healing, Retry, Rung},
+    handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
+    healing::{Healing, Retry},
     link::LinkNote,
     numbers::Numbers,
     publisher::Publisher,
@@ -154,98 +154,6 @@ impl<D: Driver> Actor<D> {
         }
         .instrument(span)
         .await;
-    }
-
-    /// Nothing runs. Returns when a start was asked for, `None` when the service stops.
-    async fn idle(&mut self) -> Option<Admitted> {
-        loop {
-            let command = if let Some(postponed) = self.postponed.pop_front() {
-                Command::Life(postponed)
-            } else {
-                tokio::select! {
-                    biased;
-                    () = self.options.stop.cancelled() => return None,
-                    command = self.commands.recv() => command?,
-                    () = until(self.retry.map(|retry| retry.at)) => {
-                        if let Some(capacity) = self.start_again().await {
-                            return Some(capacity);
-                        }
-                        continue;
-                    }
-                }
-            };
-            match command {
-                Command::Life(LifeCommand::Connect {
-                    phone,
-                    origin,
-                    reply,
-                }) => {
-                    if let Some(retry) = self.retry.take_if(|retry| retry.rung == Rung::Snapshot) {
-                        // A start that somebody asks for is the one that was to come, with all that belongs to it.
-                        self.fall_back(retry).await;
-                        self.postponed.push_front(LifeCommand::Connect {
-                            phone,
-                            origin,
-                            reply,
-                        });
-                        continue;
-                    }
-                    if origin == Origin::Restore && !self.options.desired.is_up().await {
-                        // It stays as it should be.
-                        answer(reply, Ok(false));
-                        continue;
-                    }
-                    let admitted = match self.options.capacity.admit() {
-                        Ok(admitted) => admitted,
-                        Err(full) => {
-                            tracing::debug!("not started: {full}");
-                            answer(reply, Err(full.into()));
-                            continue;
-                        }
-                    };
-                    self.options.desired.on_connect().await;
-                    let is_healing = self.retry.take().is_some();
-                    if origin == Origin::Caller && !is_healing {
-                        self.healing.on_asked();
-                    }
-                    self.phone = phone;
-                    self.publisher.apply(&Event::Started, None);
-                    answer(reply, Ok(false));
-                    return Some(admitted);
-                }
-                Command::Life(LifeCommand::Disconnect { logout, reply }) => {
-                    answer(reply, self.disconnect_idle(logout).await);
-                }
-                Command::Page(command) => command.refuse(self.publisher.not_ready()),
-            }
-        }
-    }
-
-    async fn disconnect_idle(
-        &mut self,
-        logout: bool,
-    ) -> Result<DisconnectOutcome, DisconnectError> {
-        // A profile that cannot be looked at counts as one that may be linked.
-        let has_profile = tokio::fs::try_exists(&self.options.profile)
-            .await
-            .unwrap_or(true);
-        if logout && has_profile {
-            Err(DisconnectError::NotLinked)
-        } else {
-            let End { reason, .. } = End::requested();
-            self.options.desired.on_end(reason.code).await;
-            self.healing.after(reason.code, false, Instant::now());
-            if self.retry.take().is_none() {
-                return Ok(DisconnectOutcome::NoActiveSession);
-            }
-            // It was about to start again, and is not any more.
-            self.publisher.amend(|snapshot| {
-                snapshot.reason = Some(reason);
-                snapshot.retry_at = None;
-                true
-            });
-            Ok(DisconnectOutcome::Disconnected)
-        }
     }
 
     /// Runs until there is nothing more to begin at once.
@@ -371,27 +279,6 @@ impl<D: Driver> Actor<D> {
             return taking_in(commands, postponed, &mut self.arrivals, account, close).await;
         }
         beside(&mut self.commands, &mut self.postponed, close).await
-    }
-
-    /// The service stops: whoever still waits is told so.
-    fn refuse_the_rest(&mut self) {
-        self.commands.close();
-        while let Some(command) = self
-            .postponed
-            .pop_front()
-            .map(Command::Life)
-            .or_else(|| self.commands.try_recv().ok())
-        {
-            match command {
-                Command::Life(LifeCommand::Connect { reply, .. }) => {
-                    answer(reply, Err(ConnectError::ShuttingDown));
-                }
-                Command::Life(LifeCommand::Disconnect { reply, .. }) => {
-                    answer(reply, Err(DisconnectError::ShuttingDown));
-                }
-                Command::Page(command) => command.refuse(SendError::ShuttingDown),
-            }
-        }
     }
 
     /// Chrome is gone. Publishes the end and answers who asked for it.

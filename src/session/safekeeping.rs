@@ -95,7 +95,7 @@ impl Safekeeping {
             (Rescue::Snapshot | Rescue::All, _) => return Cure::None,
         };
         let noted = match next {
-            Ok(rescue) => self.note(&link.after(rescue)).await,
+            Ok(rescue) => self.note(&link.having_tried(rescue)).await,
             Err(error) => {
                 tracing::error!(%error, "the profile is of no use, and nothing could take its place: {error}");
                 let left = format!("; the profile was left as it is: {error}");
@@ -131,7 +131,7 @@ impl Safekeeping {
                     "no new Chrome has helped: the profile was set aside, and the snapshot of {} is in its place",
                     manifest.taken_at,
                 );
-                if let Err(error) = self.note(&link.after(Rescue::Snapshot)).await {
+                if let Err(error) = self.note(&link.having_tried(Rescue::Snapshot)).await {
                     tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
                 }
             }
