@@ -63,7 +63,7 @@ impl HeldProfile {
                 path: path.to_owned(),
             });
         }
-        Ok(Self(profile::claim(path).await?))
+        Ok(Self(profile::claim(path, &CancellationToken::new()).await?))
     }
 
     /// The folder.
@@ -171,7 +171,8 @@ impl Export {
         may_replace: bool,
         give_up: CancellationToken,
     ) -> Result<Manifest, SnapshotError> {
-        let profile = profile::claim(path).await?;
+        // Given up below: who lets go of the lock before leaves the empty folder that came with it.
+        let profile = profile::claim(path, &CancellationToken::new()).await?;
         spawn_blocking(move || self.into_folder(&profile, may_replace, &give_up))
             .await
             .unwrap_or(Err(SnapshotError::GivenUp))
