@@ -164,6 +164,8 @@ async fn a_code_on_the_screen_is_stale_once_the_page_was_made_ready_to_pair() {
         .run("await require('WAWebAltDeviceLinkingApi').initializeAltDeviceLinking()")
         .await;
     assert_eq!(shown_code(&chrome).await, shown, "the page draws none anew");
+    // Answered once the page has heard it, over the socket on which its new keys have gone before.
+    sandbox.post("/faults", json!({"ack": "never"})).await;
     let scan = json!({"code": shown, "number": ACCOUNT});
     assert_eq!(sandbox.post("/phone/scan", scan).await.0, 404);
     chrome
