@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{error::ApiError, state::AppState};
+use super::{error::ApiError, own::is_own_page, state::AppState};
 use crate::config::CorsOrigins;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
@@ -26,7 +26,7 @@ pub(super) async fn allow(State(app): State<AppState>, request: Request, next: N
     let origin = allowed_origin(&app.settings().cors_origins, request.headers());
     let mut response = if request.method() == Method::OPTIONS {
         preflight(request.headers())
-    } else if origin.is_none() && acts_for_a_page(&request) {
+    } else if origin.is_none() && acts_for_a_strange_page(&app, &request) {
         ApiError::OriginNotAllowed.into_response()
     } else {
         next.run(request).await
@@ -44,8 +44,13 @@ pub(super) async fn allow(State(app): State<AppState>, request: Request, next: N
 }
 
 /// A browser lets any page send a simple POST; it only hides the answer. What such a page asks for must not be done.
-fn acts_for_a_page(request: &Request) -> bool {
-    !request.method().is_safe() && request.headers().contains_key(ORIGIN)
+fn acts_for_a_strange_page(app: &AppState, request: &Request) -> bool {
+    let headers = request.headers();
+    let is_own = |origin: &HeaderValue| {
+        let origin = origin.to_str();
+        origin.is_ok_and(|origin| is_own_page(app, origin, headers))
+    };
+    !request.method().is_safe() && headers.get(ORIGIN).is_some_and(|origin| !is_own(origin))
 }
 
 fn allowed_origin(allowed: &CorsOrigins, headers: &HeaderMap) -> Option<HeaderValue> {

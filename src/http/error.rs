@@ -45,7 +45,9 @@ pub(super) enum ApiError {
     OtherSession,
     #[error("too many wrong keys came from this address: try again in a few seconds")]
     TooManyAttempts(Duration),
-    #[error("web pages of this origin may not call: add it to CORS_ORIGINS if it should")]
+    #[error(
+        "web pages of this origin may not call: add it to CORS_ORIGINS if it should, or set PUBLIC_URL if it is the service's own"
+    )]
     OriginNotAllowed,
     #[error(
         "cliente_id belongs in the body of a POST, or in the header X-Cliente-Id, not in its query"

@@ -4,7 +4,7 @@
 
 use axum::{
     extract::{FromRequestParts, RawPathParams, State},
-    http::{StatusCode, header, request::Parts, uri::Authority},
+    http::{StatusCode, request::Parts},
     response::Response,
 };
 use jiff::Timestamp;
@@ -16,41 +16,12 @@ use super::{
     extract::Json,
     links::is_linked,
     openapi::requests::SessionInPath,
+    own::PublicUrl,
     page,
     state::AppState,
     target::TargetInPath,
 };
 use crate::session::{ClienteId, ReasonCode, Snapshot};
-
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
-
-/// Where people reach the service, without a slash at its end.
-pub(super) struct PublicUrl(String);
-
-impl FromRequestParts<AppState> for PublicUrl {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        if let Some(url) = &app.settings().public_url {
-            return Ok(Self(url.trim_end_matches('/').to_owned()));
-        }
-        let text = |name: &str| {
-            parts
-                .headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        let host = text(header::HOST.as_str()).and_then(|host| host.parse::<Authority>().ok());
-        let host = host.ok_or(ApiError::NoPublicUrl)?;
-        // Without a proxy of ours the header is a stranger's.
-        let is_proxied = app.settings().trusted_proxies > 0;
-        let scheme = match text(FORWARDED_PROTO).filter(|_| is_proxied) {
-            Some("https") => "https",
-            Some(_) | None => "http",
-        };
-        Ok(Self(format!("{scheme}://{host}")))
-    }
-}
 
 /// The secret part of a link.
 pub(super) struct Token(String);

@@ -22,6 +22,7 @@ mod auth;
 mod caller;
 mod client;
 mod cors;
+mod own;
 mod trace;
 
 mod connect;

@@ -224,7 +224,7 @@ impl ProfileSnapshots {
         let Some(Ok(turn)) = give_up.run_until_cancelled(turn).await else {
             return Err(SnapshotError::GivenUp);
         };
-        let profile = profile::claim(&self.profile).await?;
+        let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
         let (store, token) = (self.store.clone(), give_up.clone());
         let work = spawn_blocking(move || {
             let _turn = turn;
@@ -257,7 +257,7 @@ impl ProfileSnapshots {
             return Ok(None);
         }
         let (store, look_at) = (self.store.clone(), self.look_at);
-        let profile = profile::claim(&self.profile).await?;
+        let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
         self.off_the_runtime(move || {
             let Some(chosen) = store.newest_whole(fits)? else {
                 return Ok(None);
@@ -271,7 +271,7 @@ impl ProfileSnapshots {
     /// Takes the profile out of the way, so that the next start has an empty one. On a disk so full that no profile could be
     /// used it stays.
     pub async fn set_aside(&self) -> Result<(), SnapshotError> {
-        let profile = profile::claim(&self.profile).await?;
+        let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
         let look_at = self.look_at;
         self.off_the_runtime(move || {
             ensure_a_page_can_store(&profile, look_at)?;

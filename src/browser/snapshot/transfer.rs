@@ -63,7 +63,7 @@ impl HeldProfile {
                 path: path.to_owned(),
             });
         }
-        Ok(Self(profile::claim(path).await?))
+        Ok(Self(profile::claim(path, &CancellationToken::new()).await?))
     }
 
     /// The folder.
@@ -165,7 +165,7 @@ impl Export {
         path: &Path,
         may_replace: bool,
     ) -> Result<Manifest, SnapshotError> {
-        let profile = profile::claim(path).await?;
+        let profile = profile::claim(path, &CancellationToken::new()).await?;
         spawn_blocking(move || self.into_folder(&profile, may_replace))
             .await
             .unwrap_or(Err(SnapshotError::GivenUp))

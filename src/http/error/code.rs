@@ -56,7 +56,7 @@ codes! {
     NumberNotOnWhatsApp = BAD_REQUEST, "NUMBER_NOT_ON_WHATSAPP", "Nobody has this number on WhatsApp; nothing was sent: ask its owner";
     Unauthorized = UNAUTHORIZED, "UNAUTHORIZED", "The key is missing, wrong or expired: send it as X-Api-Key or Authorization: Bearer";
     Forbidden = FORBIDDEN, "FORBIDDEN", "The key is not for this, or not for this session: use another, or have its scope changed";
-    OriginNotAllowed = FORBIDDEN, "ORIGIN_NOT_ALLOWED", "A web page of another origin asks: add it to CORS_ORIGINS if it should";
+    OriginNotAllowed = FORBIDDEN, "ORIGIN_NOT_ALLOWED", "A web page of another origin asks: add it to CORS_ORIGINS if it should, or set PUBLIC_URL if it is the service's own";
     EvidenceOfChatsOff = FORBIDDEN, "EVIDENCE_OF_CHATS_OFF", "The page may show chats: set EVIDENCE_OF_CHATS=true to look at it all the same";
     NotFound = NOT_FOUND, "NOT_FOUND", "No such path: see the document";
     MessageNotFound = NOT_FOUND, "MESSAGE_NOT_FOUND", "No message has this id, any more, or it is of another session than the key is for";

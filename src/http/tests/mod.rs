@@ -11,6 +11,7 @@ mod links;
 mod metrics;
 mod naming;
 mod openapi;
+mod origins;
 mod page;
 mod requests;
 
