@@ -1,3 +1,5 @@
+//! When a session that was lost is started again, by a ladder that is climbed in given times.
+
 use super::*;
 
 const LIMIT: usize = 10;

@@ -1,3 +1,5 @@
+//! The states that events lead to, one after the other.
+
 use jiff::Timestamp;
 
 use super::*;

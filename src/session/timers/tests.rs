@@ -1,3 +1,5 @@
+//! Which time limit ends what, with times that are given and not waited for.
+
 use super::*;
 
 const CODES: SessionState = SessionState::QrRequired {
