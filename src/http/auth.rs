@@ -37,6 +37,7 @@ pub(super) async fn guard(State(app): State<AppState>, request: Request, next: N
         Ok(()) => {
             let mut request = request;
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(client);
             next.run(request).await
         }
         Err(why) => why.into_response(),
@@ -71,7 +72,8 @@ fn judge(
 
 /// Whose key a request carries.
 fn caller(app: &AppState, headers: &HeaderMap, client: Client) -> Result<Caller, ApiError> {
-    let verdict = app.keys().judge(&keys_in(headers), Timestamp::now());
+    let keys = keys_in(headers);
+    let verdict = app.keys().judge(&keys, Timestamp::now());
     let attempts = app.attempts();
     match (verdict, attempts.wait_of(client)) {
         (Verdict::NotAsked, _) => Ok(Caller::anybody()),
@@ -81,7 +83,7 @@ fn caller(app: &AppState, headers: &HeaderMap, client: Client) -> Result<Caller,
         (Verdict::Wrong | Verdict::Master, Some(wait)) => Err(ApiError::TooManyAttempts(wait)),
         (Verdict::Master, None) => Ok(Caller::master()),
         (Verdict::Wrong, None) => {
-            attempts.count(client);
+            attempts.count(client, &keys);
             Err(ApiError::Unauthorized)
         }
     }

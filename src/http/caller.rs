@@ -9,10 +9,11 @@ use axum::{
     extract::FromRequestParts,
     http::{Extensions, request::Parts},
 };
+use jiff::Timestamp;
 
 use super::{error::ApiError, state::AppState};
 use crate::{
-    keys::{Key, Scope},
+    keys::{Key, KeyName, Keyring, Scope},
     session::ClienteId,
 };
 
@@ -99,6 +100,23 @@ impl Caller {
         }
     }
 
+    /// Whether it would be let in now: keys are revoked, and begin to be asked for, while a stream is open.
+    pub(super) fn is_still_let_in(&self, keys: &Keyring) -> bool {
+        match &self.rights {
+            Rights::None | Rights::All => true,
+            Rights::AllOfEverybody => !keys.is_asked_for(),
+            Rights::Of(key) => keys.still_has(key, Timestamp::now()),
+        }
+    }
+
+    /// Its key, if it has one of its own.
+    pub(super) fn key(&self) -> Option<&KeyName> {
+        match &self.rights {
+            Rights::None | Rights::AllOfEverybody | Rights::All => None,
+            Rights::Of(key) => Some(&key.name),
+        }
+    }
+
     /// The sessions that it is limited to; `None`: all of them.
     pub(super) fn limited_to(&self) -> Option<Vec<&ClienteId>> {
         match &self.rights {
@@ -110,12 +128,17 @@ impl Caller {
 
     /// Says that the request is about this session, which is refused to a caller that does not reach it.
     pub(super) fn turn_to(&self, id: &ClienteId) -> Result<(), ApiError> {
-        self.session.get_or_init(|| id.clone());
+        self.is_about(id);
         if self.reaches(id) {
             Ok(())
         } else {
             Err(ApiError::OtherSession)
         }
+    }
+
+    /// Says the same of a session that it need not reach, for the audit.
+    pub(super) fn is_about(&self, id: &ClienteId) {
+        self.session.get_or_init(|| id.clone());
     }
 
     /// The session that the request is about, once that is known.

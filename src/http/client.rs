@@ -6,9 +6,11 @@ use std::{
 };
 
 use axum::{
-    extract::{ConnectInfo, Request},
-    http::HeaderMap,
+    extract::{ConnectInfo, FromRequestParts, Request},
+    http::{HeaderMap, request::Parts},
 };
+
+use super::{error::ApiError, state::AppState};
 
 /// Each proxy adds the address that it was called from, behind those that were there.
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -43,6 +45,16 @@ impl Client {
             Some(IpAddr::V4(address)) => address.into(),
             None => Ipv6Addr::UNSPECIFIED.into(),
         }
+    }
+}
+
+/// Of a request that has passed the guard.
+impl FromRequestParts<AppState> for Client {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &AppState) -> Result<Self, ApiError> {
+        let client = parts.extensions.get();
+        client.copied().ok_or(ApiError::NoCaller)
     }
 }
 

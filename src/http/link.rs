@@ -3,13 +3,16 @@
 //! For whoever has the phone and should have no key. Whether a link is good, [`links`](super::links) decides.
 
 use axum::{
-    extract::{FromRequestParts, RawPathParams, State},
-    http::{StatusCode, request::Parts},
+    extract::{FromRequestParts, MatchedPath, RawPathParams, State},
+    http::{Method, StatusCode, request::Parts},
     response::Response,
 };
 use jiff::Timestamp;
 
 use super::{
+    audit,
+    caller::Caller,
+    client::Client,
     contract::{Link, LinkStatus, Moment},
     error::ApiError,
     events::{Feed, Line, drawn},
@@ -72,6 +75,9 @@ pub(super) async fn page(State(app): State<AppState>, Token(token): Token) -> Re
 /// What that page shows, as it happens, until the phone is linked or the link is over.
 pub(super) async fn events(
     State(app): State<AppState>,
+    caller: Caller,
+    client: Client,
+    (method, route): (Method, MatchedPath),
     Token(token): Token,
 ) -> Result<Response, ApiError> {
     let now = Timestamp::now();
@@ -83,11 +89,14 @@ pub(super) async fn events(
         .holding(viewer)
         .ending(left, Line::last("over", &()));
     // Codes are shown for minutes and then given up; somebody looks again. What an operator has ended stays ended.
-    if let Some(session) = app.registry().find(&link.session)
-        && gave_up(&session.snapshot())
-    {
+    let given_up = app.registry().find(&link.session);
+    let given_up = given_up.filter(|session| gave_up(&session.snapshot()));
+    // The one read that changes something, so the audit has it.
+    let entry = given_up.map(|session| {
+        caller.is_about(&link.session);
         session.start();
-    }
+        audit::Entry::new(method, route.as_str().to_owned(), client, caller)
+    });
     let (lives, expires_at) = (app.settings().code_lives, Moment(link.expires_at));
     let shown = move |id: &ClienteId, snapshot: Snapshot| {
         let status = drawn(LinkStatus::of(id, &snapshot, lives, expires_at))?;
@@ -97,7 +106,11 @@ pub(super) async fn events(
             Line::new("session", &status)
         })
     };
-    Ok(feed.answer(None, shown))
+    let response = feed.answer(None, shown);
+    if let Some(entry) = entry {
+        entry.answered(&response);
+    }
+    Ok(response)
 }
 
 /// Whether nobody scanned in time.

@@ -101,7 +101,13 @@ impl Link {
 
 /// Whether there is an account.
 pub(super) const fn is_linked(state: &SessionState) -> bool {
-    matches!(state, SessionState::Authenticated | SessionState::Ready)
+    match state {
+        SessionState::Authenticated | SessionState::Ready | SessionState::Hibernating => true,
+        SessionState::Init
+        | SessionState::QrRequired { .. }
+        | SessionState::Disconnected
+        | SessionState::Error => false,
+    }
 }
 
 fn sum(token: &str) -> [u8; 32] {
@@ -165,6 +171,7 @@ mod tests {
         assert!(!found(SessionState::Disconnected, Some(1000)));
         assert!(!found(SessionState::Authenticated, None));
         assert!(!found(SessionState::Ready, None));
+        assert!(!found(SessionState::Hibernating, None));
     }
 
     #[test]

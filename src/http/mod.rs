@@ -23,6 +23,7 @@ mod caller;
 mod client;
 mod cors;
 mod own;
+mod route;
 mod trace;
 
 mod connect;
@@ -56,7 +57,7 @@ pub fn router(state: AppState) -> Router {
         .route_layer(from_fn_with_state(state.clone(), stopping::refuse_new_work))
         // Before all routes, so that none is without it.
         .route_layer(from_fn_with_state(state.clone(), auth::guard))
-        .route_layer(from_fn(metrics::name_route))
+        .route_layer(from_fn(route::name))
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::wrong_method)
         .with_state(state.clone());
@@ -77,13 +78,22 @@ pub fn router(state: AppState) -> Router {
 fn routes() -> Router<AppState> {
     Router::new()
         .route("/", get(page::index))
-        .route("/qr.html", get(page::index))
+        .route(
+            "/qr.html",
+            get(page::index).layer(from_fn(page::without_slash)),
+        )
         .route("/page/{file}", get(page::file))
-        .route("/link/{token}", get(link::page))
+        .route(
+            "/link/{token}",
+            get(link::page).layer(from_fn(page::without_slash)),
+        )
         .route("/link/{token}/events", get(link::events))
         .route("/health", get(health::health))
         .route("/openapi.json", get(openapi::document))
-        .route("/docs", get(openapi::docs))
+        .route(
+            "/docs",
+            get(openapi::docs).layer(from_fn(page::without_slash)),
+        )
         .route("/metrics", get(metrics::metrics))
         .route("/status", get(status::status))
         .route("/sessions", get(status::sessions))

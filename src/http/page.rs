@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::RawPathParams,
+    extract::{OriginalUri, RawPathParams, Request},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    middleware::Next,
+    response::{IntoResponse as _, Redirect, Response},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -48,6 +49,23 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// `GET /` and `GET /qr.html`.
 pub(super) async fn index(headers: HeaderMap) -> Response {
     file_answer(HTML, INDEX, &headers)
+}
+
+/// A page with a slash at the end of its address is sent to the one without: it names its files from where it is. The way there
+/// is told from here, not from the root, for a proxy may serve all this under a path.
+pub(super) async fn without_slash(
+    OriginalUri(asked): OriginalUri,
+    request: Request,
+    next: Next,
+) -> Response {
+    let own = asked.path().trim_end_matches('/');
+    let up = asked.path().len() - own.len();
+    match own.rsplit('/').next() {
+        Some(name) if up > 0 && !name.is_empty() => {
+            Redirect::temporary(&format!("{}{name}", "../".repeat(up))).into_response()
+        }
+        Some(_) | None => next.run(request).await,
+    }
 }
 
 /// `GET /page/{file}`.

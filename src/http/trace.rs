@@ -1,6 +1,6 @@
-//! One log line a request: method, path, status, milliseconds and the error's code.
+//! One log line a request: method, route, status, milliseconds and the error's code.
 //!
-//! Never a query, a body, a number, a text or a message's id. A refusal is part of the day's work and is logged as
+//! Never a path, a query, a body, a number, a text or a message's id. A refusal is part of the day's work and is logged as
 //! such; `warn` and `error` are for what somebody must act on.
 
 use std::{sync::Arc, time::Instant};
@@ -8,51 +8,47 @@ use std::{sync::Arc, time::Instant};
 use axum::{extract::Request, http::Method, middleware::Next, response::Response};
 use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 
-use super::error::{ApiError, Loudness};
+use super::{
+    error::{ApiError, Loudness},
+    route::Route,
+};
 
-/// Ours are shorter; what else comes is shown so far.
-const LONGEST_PATH: usize = 64;
-
-/// What follows names a message, or is a secret that opens a page.
-const HIDDEN: [&str; 2] = ["/messages/", "/link/"];
+/// What stands for the route of a request that took none. Anything may stand in its path, a number for instance.
+const NO_ROUTE: &str = "(unknown path)";
 
 /// Runs the request in a span of its own and logs how it went, also when the caller goes away before.
-pub(super) async fn one_line(request: Request, next: Next) -> Response {
-    let path = shown(request.uri().path());
-    let mut line = Line::new(request.method().clone(), path);
+pub(super) async fn one_line(mut request: Request, next: Next) -> Response {
+    let route = Route::of(&mut request);
+    let mut line = Line::new(request.method().clone(), route);
     let span = line.span.clone();
     let response = next.run(request).instrument(span).await;
     line.answered(&response);
     response
 }
 
-/// A path without what may name a number, as a message's full id does, and without what is a secret.
-fn shown(path: &str) -> String {
-    match HIDDEN.iter().find(|prefix| path.starts_with(**prefix)) {
-        Some(prefix) => format!("{prefix}…"),
-        None => path.chars().take(LONGEST_PATH).collect(),
-    }
-}
-
 /// The line to be. Dropped without an answer it says that the caller went away.
 struct Line {
     method: Method,
-    path: String,
+    route: Route,
     span: Span,
     since: Instant,
     answered: bool,
 }
 
 impl Line {
-    fn new(method: Method, path: String) -> Self {
+    fn new(method: Method, route: Route) -> Self {
         let span = info_span!("request", http.method = %method);
         Self {
             method,
-            path,
+            route,
             span,
             since: Instant::now(),
             answered: false,
         }
+    }
+
+    fn route(&self) -> &str {
+        self.route.name().unwrap_or(NO_ROUTE)
     }
 
     fn milliseconds(&self) -> u64 {
@@ -62,18 +58,15 @@ impl Line {
     fn answered(&mut self, response: &Response) {
         self.answered = true;
         let _in_span = self.span.enter();
-        let (method, path, ms, status) = (
+        let (method, route, ms, status) = (
             &self.method,
-            &self.path,
+            self.route(),
             self.milliseconds(),
             response.status().as_u16(),
         );
         let why = response.extensions().get::<Arc<ApiError>>();
         let code = why.map(|why| why.code());
         let named = code.map_or_else(String::new, |code| format!(" {code}"));
-        // Anything may stand in a path that is none of ours, a number for instance.
-        let is_unknown = why.is_some_and(|why| matches!(**why, ApiError::UnknownPath));
-        let path = if is_unknown { "(unknown path)" } else { path };
         // A level is a part of the place in the code, so each needs a place of its own.
         macro_rules! line {
             ($level:ident, $more:expr) => {
@@ -81,7 +74,7 @@ impl Line {
                     http.status = status,
                     http.ms = ms,
                     error.code = code,
-                    "{method} {path} {status}{named} in {ms} ms{}",
+                    "{method} {route} {status}{named} in {ms} ms{}",
                     $more
                 )
             };
@@ -101,10 +94,10 @@ impl Drop for Line {
     fn drop(&mut self) {
         if !self.answered {
             let _in_span = self.span.enter();
-            let (method, path, ms) = (&self.method, &self.path, self.milliseconds());
+            let (method, route, ms) = (&self.method, self.route(), self.milliseconds());
             info!(
                 http.ms = ms,
-                "{method} {path}: the caller went away after {ms} ms"
+                "{method} {route}: the caller went away after {ms} ms"
             );
         }
     }

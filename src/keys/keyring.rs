@@ -7,6 +7,7 @@
 //! they have been asked for, until the service ends. So no slip with the file opens the door.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
@@ -15,7 +16,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Digest, Key, KeyFile};
+use super::{Digest, Key, KeyFile, Scope};
 
 /// Recognises keys. Its `Debug` shows none.
 #[derive(Debug)]
@@ -68,6 +69,23 @@ pub enum Verdict {
     Known(Arc<Key>),
 }
 
+impl Verdict {
+    /// How much can be done with it.
+    fn worth(&self) -> (u8, Option<Scope>, usize) {
+        match self {
+            Self::Missing => (0, None, 0),
+            Self::Wrong => (1, None, 0),
+            Self::Expired => (2, None, 0),
+            Self::Known(key) => {
+                let sessions = key.cliente_ids.as_ref().map_or(usize::MAX, BTreeSet::len);
+                (3, Some(key.scope), sessions)
+            }
+            Self::Master => (4, None, 0),
+            Self::NotAsked => (5, None, 0),
+        }
+    }
+}
+
 impl Keyring {
     /// The setting `API_KEY`, and the file at `path`, which is first read when it is needed.
     pub fn new(master: Option<&str>, path: PathBuf) -> Self {
@@ -83,29 +101,41 @@ impl Keyring {
         self.master.is_some() || self.look(|seen| seen.has_been_there)
     }
 
-    /// What is to be thought of a request that carries these keys: the best that can be said of any.
+    /// What is to be thought of a request that carries these keys: the best that can be said of any. Of two that are known, that
+    /// is the one with the wider scope; of two alike, the one for more sessions.
     pub fn judge(&self, keys: &[&[u8]], now: Timestamp) -> Verdict {
         self.look(|seen| {
             if self.master.is_none() && !seen.has_been_there {
                 return Verdict::NotAsked;
             }
-            let mut verdict = if keys.is_empty() {
-                Verdict::Missing
-            } else {
-                Verdict::Wrong
-            };
-            for digest in keys.iter().map(|key| Digest::of(key)) {
-                if self.master.is_some_and(|master| master.is(&digest)) {
-                    return Verdict::Master;
-                }
-                for key in seen.keys.iter().filter(|key| key.digest.is(&digest)) {
-                    if !key.is_expired(now) {
-                        return Verdict::Known(Arc::clone(key));
-                    }
-                    verdict = Verdict::Expired;
-                }
-            }
-            verdict
+            let of_each = keys.iter().map(|key| self.judge_one(seen, key, now));
+            of_each
+                .max_by_key(Verdict::worth)
+                .unwrap_or(Verdict::Missing)
+        })
+    }
+
+    fn judge_one(&self, seen: &Seen, key: &[u8], now: Timestamp) -> Verdict {
+        let digest = Digest::of(key);
+        if self.master.is_some_and(|master| master.is(&digest)) {
+            return Verdict::Master;
+        }
+        match seen.keys.iter().find(|key| key.digest.is(&digest)) {
+            Some(key) if key.is_expired(now) => Verdict::Expired,
+            Some(key) => Verdict::Known(Arc::clone(key)),
+            None => Verdict::Wrong,
+        }
+    }
+
+    /// Whether a key that was known is still in force, with the rights that it had.
+    pub fn still_has(&self, key: &Key, now: Timestamp) -> bool {
+        self.look(|seen| {
+            seen.keys.iter().any(|known| {
+                known.digest.is(&key.digest)
+                    && known.scope == key.scope
+                    && known.cliente_ids == key.cliente_ids
+                    && !known.is_expired(now)
+            })
         })
     }
 

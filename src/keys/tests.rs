@@ -1,6 +1,7 @@
 //! The file and those who look at it, as they change.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
@@ -140,6 +141,29 @@ fn a_key_that_has_expired_is_told_from_a_wrong_one_and_opens_nothing() {
 }
 
 #[test]
+fn of_two_known_keys_the_one_that_may_do_more_counts() {
+    let place = Place::new();
+    let keyring = place.keyring(None);
+    let add = |name: &str, scope, ids: &[&str]| {
+        let text = KeyText::generate();
+        let mut key = Key::new(name.parse().unwrap(), &text, scope, Timestamp::now());
+        let ids: BTreeSet<_> = ids.iter().map(|id| id.parse().unwrap()).collect();
+        key.cliente_ids = Some(ids).filter(|ids| !ids.is_empty());
+        place.file.add(key).unwrap();
+        text
+    };
+    let limited = add("limited", Scope::Read, &["51"]);
+    let reader = add("reader", Scope::Read, &[]);
+    let admin = add("admin", Scope::Admin, &["51"]);
+    for (better, worse, name) in [(&reader, &limited, "reader"), (&admin, &reader, "admin")] {
+        let (better, worse) = (better.reveal(), worse.reveal());
+        for both in [[better, worse], [worse, better]] {
+            assert_eq!(verdict(&keyring, &both), format!("Known {name}"));
+        }
+    }
+}
+
+#[test]
 fn the_setting_s_key_is_known_beside_those_of_the_file() {
     let place = Place::new();
     let keyring = place.keyring(Some("s3cret"));
@@ -148,6 +172,10 @@ fn the_setting_s_key_is_known_beside_those_of_the_file() {
     let shop = place.add("shop");
     assert_eq!(verdict(&keyring, &["s3cret"]), "Master");
     assert_eq!(verdict(&keyring, &[shop.reveal()]), "Known shop");
+    // Whichever comes first, the better one counts.
+    for both in [[shop.reveal(), "s3cret"], ["s3cret", shop.reveal()]] {
+        assert_eq!(verdict(&keyring, &both), "Master");
+    }
     for wrong in ["s3cre", "s3cret2", "S3CRET"] {
         assert_eq!(verdict(&keyring, &[wrong]), "Wrong", "{wrong}");
     }

@@ -60,6 +60,12 @@ impl Digest {
         self.0.ct_eq(&other.0).into()
     }
 
+    /// A part of it, enough to tell one wrong key from another: who wanted two with the same would have to try billions.
+    pub fn start(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
     /// Reads what [`Display`](fmt::Display) writes, which is what `sha256sum` prints.
     pub(super) fn parse(hex: &str) -> Option<Self> {
         let mut bytes = [0; 32];

@@ -122,8 +122,9 @@ async fn wrong_keys_are_counted_by_the_address_that_they_come_from() {
     .await;
     service.secrets().remember_text("s3cret-s3cret");
     let mut statuses = Vec::new();
-    for _ in 0..40 {
-        let guess = call(&service, Method::GET, "/status", "guess", &Value::Null).await;
+    for number in 0..40 {
+        let guess = format!("guess{number}");
+        let guess = call(&service, Method::GET, "/status", &guess, &Value::Null).await;
         statuses.push(guess.status);
     }
     assert_eq!(

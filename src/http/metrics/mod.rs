@@ -20,7 +20,7 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge},
     registry::{Registry as Scrape, Unit},
 };
-pub(super) use requests::{Requests, count, name_route};
+pub(super) use requests::{Requests, count};
 
 use super::{caller::Caller, error::ApiError, extract::answer_headers, state::AppState};
 

@@ -1,12 +1,9 @@
 //! Requests, counted by the route that they took: never by their path, which anybody can make up.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Instant,
-};
+use std::time::Instant;
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{Request, State},
     http::Method,
     middleware::Next,
     response::Response,
@@ -17,7 +14,7 @@ use prometheus_client::{
     registry::{Registry as Scrape, Unit},
 };
 
-use crate::http::state::AppState;
+use crate::http::{route::Route, state::AppState};
 
 /// Seconds. A read takes a millisecond or less, a connect waits 8 s for a code, a send 45 s for WhatsApp's server.
 const BUCKETS: [f64; 10] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 10.0, 45.0, 120.0];
@@ -47,10 +44,6 @@ struct Asked {
     route: String,
     method: &'static str,
 }
-
-/// Where the router leaves word of the route, for who stands around it.
-#[derive(Clone, Debug, Default)]
-struct Route(Arc<OnceLock<String>>);
 
 impl Default for Requests {
     fn default() -> Self {
@@ -84,11 +77,9 @@ pub(in crate::http) async fn count(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let route = Route::default();
-    request.extensions_mut().insert(route.clone());
     let mut entry = Entry {
         requests: app.requests().clone(),
-        route,
+        route: Route::of(&mut request),
         method: known(request.method()),
         since: Instant::now(),
         status: CALLER_GONE,
@@ -96,17 +87,6 @@ pub(in crate::http) async fn count(
     let response = next.run(request).await;
     entry.status = response.status().as_u16();
     response
-}
-
-/// Leaves word of the route.
-pub(in crate::http) async fn name_route(request: Request, next: Next) -> Response {
-    let extensions = request.extensions();
-    if let (Some(Route(route)), Some(path)) =
-        (extensions.get::<Route>(), extensions.get::<MatchedPath>())
-    {
-        route.get_or_init(|| path.as_str().to_owned());
-    }
-    next.run(request).await
 }
 
 /// A method of ours; any other is whatever its caller has made up.
@@ -127,8 +107,7 @@ struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let route = self.route.0.get();
-        let route = route.map_or_else(|| NO_ROUTE.to_owned(), String::clone);
+        let route = self.route.name().unwrap_or(NO_ROUTE).to_owned();
         let asked = Asked {
             route: route.clone(),
             method: self.method,

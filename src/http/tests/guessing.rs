@@ -71,6 +71,19 @@ async fn asking_without_a_key_is_no_guess() {
 }
 
 #[tokio::test]
+async fn an_old_key_that_is_asked_with_again_and_again_locks_nobody_out() {
+    let keyed = Keyed::new(&[("API_KEY", "s3cret")]);
+    let address = [192, 0, 2, 1];
+    for _ in 0..100 {
+        for old in ["old", "older"] {
+            assert_refused(&keyed.status_from(address, old).await, 401, "UNAUTHORIZED");
+        }
+    }
+    let backend = keyed.status_from(address, "s3cret").await;
+    assert_eq!(backend.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn behind_a_proxy_each_caller_counts_for_itself() {
     let keyed = Keyed::new(&[("API_KEY", "s3cret"), ("TRUSTED_PROXIES", "1")]);
     let from = async |client: &str, key: &str| {
@@ -84,8 +97,8 @@ async fn behind_a_proxy_each_caller_counts_for_itself() {
             .await
             .status
     };
-    for _ in 0..100 {
-        from("203.0.113.66", "guess").await;
+    for number in 0..100 {
+        from("203.0.113.66", &format!("guess{number}")).await;
     }
     assert_eq!(
         from("203.0.113.66", "s3cret").await,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Answer, Api, assert_refused, events::Stream, keys::Keyed};
 use crate::keys::Scope;
 
-async fn make(api: &Api, headers: &[(&str, &str)]) -> Answer {
+pub(super) async fn make(api: &Api, headers: &[(&str, &str)]) -> Answer {
     let mut request = Request::post("/sessions/51/link");
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -14,7 +14,7 @@ async fn make(api: &Api, headers: &[(&str, &str)]) -> Answer {
     api.call(request.body(Body::empty()).unwrap()).await
 }
 
-fn url(answer: &Answer) -> String {
+pub(super) fn url(answer: &Answer) -> String {
     assert_eq!(answer.status, 201, "{}", answer.text());
     answer.json()["url"].as_str().unwrap().to_owned()
 }
@@ -76,6 +76,25 @@ async fn a_link_needs_no_key_and_shows_one_session_without_its_details() {
     for path in ["/status?cliente_id=51", "/events/stream?cliente_id=51"] {
         let answer = keyed.call("GET", path, token, &Value::Null).await;
         assert_refused(&answer, 401, "UNAUTHORIZED");
+    }
+}
+
+#[tokio::test]
+async fn with_a_slash_at_its_end_a_page_is_sent_to_where_its_files_are_found() {
+    let api = Api::new(&[("PUBLIC_URL", "http://x")]);
+    let path = url(&make(&api, &[]).await).replace("http://x", "");
+    let token = path.rsplit('/').next().unwrap();
+    for (from, to) in [
+        (format!("{path}/"), format!("../{token}")),
+        (format!("{path}//"), format!("../../{token}")),
+        ("/link/nothing/".to_owned(), "../nothing".to_owned()),
+        ("/qr.html/".to_owned(), "../qr.html".to_owned()),
+        ("/docs/?x=1".to_owned(), "../docs".to_owned()),
+    ] {
+        let sent = api.get(&from).await;
+        assert_eq!(sent.status, 307, "{from}");
+        // Not an address from the root: a proxy may serve it under a path.
+        assert_eq!(sent.headers["location"], to, "{from}");
     }
 }
 

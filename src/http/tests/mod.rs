@@ -8,6 +8,7 @@ mod events;
 mod guessing;
 mod keys;
 mod links;
+mod logged;
 mod metrics;
 mod naming;
 mod openapi;
