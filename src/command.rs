@@ -69,20 +69,20 @@ impl Command {
             Self::Key(command) => return keys(command, dotenv),
             Self::Export(arguments) => return export::run(arguments, dotenv).await,
             Self::Import(arguments) => return import::run(arguments, dotenv).await,
-            Self::Qr(arguments) => (qr::run(&arguments, dotenv).await, arguments.wants_json()),
+            Self::Qr(arguments) => (qr::run(&arguments, dotenv).await, arguments.connection.json),
             Self::Status(arguments) => (
                 status::run(&arguments, dotenv).await,
-                arguments.wants_json(),
+                arguments.connection.json,
             ),
-            Self::Send(arguments) => (send::run(&arguments, dotenv).await, arguments.wants_json()),
+            Self::Send(arguments) => (
+                send::run(&arguments, dotenv).await,
+                arguments.connection.json,
+            ),
             Self::Health(arguments) => (
                 health::run(&arguments, dotenv).await,
-                arguments.wants_json(),
+                arguments.connection.json,
             ),
-            Self::Doctor(arguments) => (
-                doctor::run(&arguments, dotenv).await,
-                arguments.wants_json(),
-            ),
+            Self::Doctor(arguments) => (doctor::run(&arguments, dotenv).await, arguments.json),
         };
         outcome.unwrap_or_else(|fault| explain(&fault, wants_json))
     }

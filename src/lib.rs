@@ -16,11 +16,18 @@
 //! ```
 //!
 //! Architecture invariants:
-//! - `http → session → whatsapp → browser`, never back; `session → ledger`. `ledger` and `qr` import none of ours, `keys` and `config` only
-//!   names, and `config` the look whether there is a key;
-//!   `sandbox` is an island that nothing but `app` starts.
-//! - Only `config` reads the environment. Only `http` and `sandbox` name axum. Only `browser` and `whatsapp` name
-//!   chromiumoxide. Only `ledger::store` names rusqlite, only `browser::snapshot` age, only `ledger::tally`, `session::start_times` and `http::metrics` `prometheus_client`. Only `browser::process` starts programs. Only `session::actor` and `session::serving` change a state.
+//! - `http → session → whatsapp → browser`, never back; `session → ledger`. `http` reads the ledger's records too, as an
+//!   answer shows them, and gets them from a session's registry: nothing but `session` opens the ledger.
+//! - `command` is the terminal's face as `http` is the network's. It starts `app`, asks a service that runs as any client does,
+//!   or works on the files of one that need not run. For those it names `browser` as well: a profile that goes to another host,
+//!   and what a machine has room for, are matters of Chrome, and of no session.
+//! - `ledger`, `qr` and `sandbox` import none of ours, and nothing but `app` starts the sandbox. `config` imports names from
+//!   `session`, `whatsapp` and `keys`, and asks `keys` whether there is one; `keys` imports a session's name.
+//! - Only `config` reads the environment. Only `browser::process` starts programs.
+//! - A library is named where its matter is: axum in `http` and `sandbox` (`app` serves with it), chromiumoxide in `browser` and `whatsapp`,
+//!   rusqlite in `ledger::store`, age in `browser::snapshot`; `prometheus_client` in `http::metrics`, and in `ledger::tally` and
+//!   `session::start_times`, which count what only they see.
+//! - Only `session::actor` and `session::serving` change a state.
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!

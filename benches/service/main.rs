@@ -21,6 +21,7 @@ mod faults;
 mod send;
 mod soak;
 mod status;
+mod stop;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -33,6 +34,7 @@ async fn main() -> ExitCode {
         Some("faults") => faults::bench().await,
         Some("soak") => soak::soak().await,
         Some("rounds") => soak::rounds().await,
+        Some("stop") => stop::bench().await,
         Some("send") => {
             send::bench().await;
             true
@@ -42,7 +44,7 @@ async fn main() -> ExitCode {
             true
         }
         Some(other) => panic!(
-            "no such benchmark: {other}; there are: crash, faults, rounds, send, soak, status"
+            "no such benchmark: {other}; there are: crash, faults, rounds, send, soak, status, stop"
         ),
     };
     if went_well {

@@ -76,10 +76,7 @@ impl Browser {
         cancel: &CancellationToken,
     ) -> Result<Self, BrowserError> {
         flags::check_extra_arguments(&options.extra_args)?;
-        let profile = cancel
-            .run_until_cancelled(profile::claim(&options.profile))
-            .await
-            .unwrap_or(Err(BrowserError::Cancelled))?;
+        let profile = profile::claim(&options.profile, cancel).await?;
         // Takes milliseconds, and cut short it would leave nothing to await the end of.
         note_version(&options, &profile);
         let process = start(&options, profile).await?;

@@ -42,15 +42,19 @@ pub async fn sweep(tokens_dir: &Path) -> Vec<Swept> {
         // No folder, no profiles.
         return Vec::new();
     };
-    let Ok(chromes) = spawn_blocking(procfs::chromes).await else {
+    // Off the runtime: an exchange of profiles that was interrupted is settled with the lock.
+    let find = move || -> Vec<_> {
+        let chromes = procfs::chromes().into_iter();
+        chromes
+            .filter(|chrome| !chrome.helper && is_left_over(chrome))
+            .filter_map(|chrome| Some((hold_its_profile(&chrome, &tokens_dir)?, chrome)))
+            .collect()
+    };
+    let Ok(leftovers) = spawn_blocking(find).await else {
         // The runtime is going down.
         return Vec::new();
     };
-    let leftovers = chromes
-        .into_iter()
-        .filter(|chrome| !chrome.helper && is_left_over(chrome))
-        .filter_map(|chrome| Some((hold_its_profile(&chrome, &tokens_dir)?, chrome)));
-    join_all(leftovers.map(async |(_profile, chrome)| {
+    join_all(leftovers.into_iter().map(async |(_profile, chrome)| {
         let ended = end(&chrome).await;
         if ended {
             tracing::info!(

@@ -12,7 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::{
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     BrowserError, leftovers,
@@ -26,6 +30,10 @@ const FOLDER_MODE: u32 = 0o700;
 
 /// What a full browser leaves behind when it is killed.
 pub(super) const SINGLETONS: [&str; 3] = ["SingletonLock", "SingletonSocket", "SingletonCookie"];
+
+/// To take the lock takes microseconds, to settle an exchange of profiles a second or two; a disk that hangs must not hold a
+/// start up for ever.
+const HOLD_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Helpers of a main process that has just died are gone after some 40 ms.
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,14 +57,40 @@ impl Drop for Profile {
 
 /// Makes the folder when there is none, takes its lock and sees to it that no process uses it.
 ///
-/// A Chrome left over from a service that is gone is ended; any other is a reason to refuse.
-pub(super) async fn claim(path: &Path) -> Result<Profile, BrowserError> {
+/// A Chrome left over from a service that is gone is ended; any other is a reason to refuse. Once cancelled it holds nothing
+/// when it returns.
+pub(super) async fn claim(
+    path: &Path,
+    cancel: &CancellationToken,
+) -> Result<Profile, BrowserError> {
+    // Waited for whatever happens, or a start that is called off would leave the lock behind for a moment.
+    let profile = hold_soon(path).await?;
+    cancel
+        .run_until_cancelled(clear(profile))
+        .await
+        .unwrap_or(Err(BrowserError::Cancelled))
+}
+
+/// Off the runtime: to settle an exchange of profiles that was interrupted may be to delete some hundred megabytes.
+async fn hold_soon(path: &Path) -> Result<Profile, BrowserError> {
+    let wanted = path.to_owned();
     let unusable = |source| BrowserError::ProfileUnusable {
         path: path.to_owned(),
         source,
     };
-    // Not on another thread, where a start that is called off would leave the lock behind for a moment.
-    let profile = hold(path)?;
+    match timeout(HOLD_TIMEOUT, spawn_blocking(move || hold(&wanted))).await {
+        Ok(Ok(held)) => held,
+        Ok(Err(lost)) => Err(unusable(lost.into())),
+        Err(_elapsed) => Err(unusable(io::ErrorKind::TimedOut.into())),
+    }
+}
+
+/// Sees to it that no process uses the folder.
+async fn clear(profile: Profile) -> Result<Profile, BrowserError> {
+    let unusable = |source| BrowserError::ProfileUnusable {
+        path: profile.folder.clone(),
+        source,
+    };
     for chrome in on(&profile.folder).await? {
         if !chrome.helper {
             end_when_left_over(&chrome, &profile.folder).await?;
@@ -72,7 +106,7 @@ pub(super) async fn claim(path: &Path) -> Result<Profile, BrowserError> {
 
 /// Deletes a profile folder for good, and what was set aside of it. Refuses while anybody uses it.
 pub async fn delete_profile(path: &Path) -> Result<(), BrowserError> {
-    let profile = claim(path).await?;
+    let profile = claim(path, &CancellationToken::new()).await?;
     // Some hundred megabytes in thousands of files; the lock is held until they are gone.
     let deleted = spawn_blocking(move || {
         snapshot::delete_set_aside(&profile.folder)?;
@@ -216,5 +250,26 @@ fn remove_whatever_it_is(path: &Path) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_start_that_is_called_off_leaves_the_next_one_its_profile() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = folder.path().join("51");
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        for _ in 0..10 {
+            let claimed = claim(&profile, &cancel).await;
+            assert!(
+                matches!(claimed, Err(BrowserError::Cancelled)),
+                "{claimed:?}"
+            );
+            drop(hold(&profile).unwrap());
+        }
     }
 }

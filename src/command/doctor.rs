@@ -43,13 +43,7 @@ pub struct Arguments {
     sandbox: bool,
     /// Print one JSON object.
     #[arg(long)]
-    json: bool,
-}
-
-impl Arguments {
-    pub(super) const fn wants_json(&self) -> bool {
-        self.json
-    }
+    pub(super) json: bool,
 }
 
 pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fault> {

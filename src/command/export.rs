@@ -45,7 +45,7 @@ pub(super) enum Fault {
     Transfer(#[from] TransferError),
     #[error("the terminal cannot be used: {0}")]
     Terminal(#[from] std::io::Error),
-    #[error("interrupted")]
+    #[error("interrupted; nothing has changed")]
     Interrupted(u8),
 }
 
@@ -123,9 +123,7 @@ pub(super) fn explain(fault: &Fault, remedy: &str) -> Exit {
     } else {
         ""
     };
-    if !matches!(exit, Exit::Signalled(_)) {
-        remark(&format!("session-manager: {fault}{remedy}"));
-    }
+    remark(&format!("session-manager: {fault}{remedy}"));
     exit
 }
 

@@ -18,13 +18,7 @@ use super::{
 #[command(after_help = CODES)]
 pub struct Arguments {
     #[command(flatten)]
-    connection: Connection,
-}
-
-impl Arguments {
-    pub(super) fn wants_json(&self) -> bool {
-        self.connection.json
-    }
+    pub(super) connection: Connection,
 }
 
 /// What matters of `GET /health` here.

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     exit::{Exit, TRANSFER_CODES},
@@ -48,16 +49,23 @@ async fn import(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
     // A terminal that is left must show again what is typed.
     let mut interrupts = Interrupts::catch()?;
     let passphrase = arguments.passphrase.know()?;
+    let give_up = CancellationToken::new();
     let work = session::import(
         &id,
         &config.tokens_dir,
         &arguments.file,
         passphrase,
         arguments.replace,
+        give_up.clone(),
     );
+    tokio::pin!(work);
     let manifest = tokio::select! {
-        imported = work => imported?,
-        signal = interrupts.next() => return Err(Fault::Interrupted(signal)),
+        imported = &mut work => imported?,
+        signal = interrupts.next() => {
+            give_up.cancel();
+            // Unless it was done by then, or could not be undone any more.
+            work.await.map_err(|_| Fault::Interrupted(signal))?
+        }
     };
     let older =
         session::forget_older_snapshots(&id, &config.tokens_dir, config.snapshots_dir(), &manifest);

@@ -45,13 +45,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86400))]
     timeout: u64,
     #[command(flatten)]
-    connection: Connection,
-}
-
-impl Arguments {
-    pub(super) fn wants_json(&self) -> bool {
-        self.connection.json
-    }
+    pub(super) connection: Connection,
 }
 
 pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fault> {

@@ -31,13 +31,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "json")]
     watch: bool,
     #[command(flatten)]
-    connection: Connection,
-}
-
-impl Arguments {
-    pub(super) fn wants_json(&self) -> bool {
-        self.connection.json
-    }
+    pub(super) connection: Connection,
 }
 
 /// What matters of `GET /sessions` here.

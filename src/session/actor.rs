@@ -17,6 +17,7 @@
 
 mod again;
 mod asleep;
+mod idle;
 mod logged_out;
 mod opening;
 
@@ -32,15 +33,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    ClienteId, ConnectError, DisconnectError, DisconnectOutcome, Evidence, EvidenceFolder, Phase,
-    ReasonCode, Recipient, SendError, SendLimits, SessionHandle, SessionState, StartLimits,
-    StartTimes,
+    ClienteId, DisconnectOutcome, Evidence, EvidenceFolder, Phase, ReasonCode, Recipient,
+    SendError, SendLimits, SessionHandle, SessionState, StartLimits, StartTimes,
     arrivals::Arrivals,
     budget::Budget,
-    capacity::{Admitted, Capacity, Full, Starting},
+    capacity::{Admitted, Capacity, Starting},
     desired::DesiredFile,
     end::End,
-    handle::{COMMAND_CAPACITY, Command, LifeCommand, Origin, answer},
+    handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
     healing::{Healing, Retry},
     link::LinkNote,
     numbers::Numbers,
@@ -111,8 +111,7 @@ pub(super) struct Actor<D: Driver> {
 }
 
 impl<D: Driver> Actor<D> {
-    /// `was_ready`: in the life of an earlier service, with nobody having ended it since.
-    pub(super) fn new(options: ActorOptions<D>, was_ready: bool) -> (SessionHandle, Self) {
+    pub(super) fn new(options: ActorOptions<D>) -> (SessionHandle, Self) {
         let (commands_tx, commands) = mpsc::channel(COMMAND_CAPACITY);
         let (publisher, snapshots) = Publisher::new(options.start_times.clone());
         let handle = SessionHandle {
@@ -124,7 +123,7 @@ impl<D: Driver> Actor<D> {
             dedup: options.send_dedup,
         };
         let actor = Self {
-            healing: Healing::new(options.heals_per_hour, was_ready),
+            healing: Healing::new(options.heals_per_hour, false),
             budget: Budget::new(options.memory_mb),
             arrivals: Arrivals::new(options.ledger.clone(), options.sends),
             retry: None,
@@ -141,6 +140,9 @@ impl<D: Driver> Actor<D> {
     pub(super) async fn run(mut self) {
         let span = tracing::info_span!("session", session.id = %self.options.id);
         async {
+            // In the life of an earlier service, or of an actor that has panicked, with nobody having ended it since.
+            let is_owed = self.options.desired.is_owed().await;
+            self.healing = Healing::new(self.options.heals_per_hour, is_owed);
             while let Some(admitted) = self.idle().await {
                 let Admitted {
                     place: _place,
@@ -154,96 +156,14 @@ impl<D: Driver> Actor<D> {
         .await;
     }
 
-    /// Nothing runs. Returns when a start was asked for, `None` when the service stops.
-    async fn idle(&mut self) -> Option<Admitted> {
-        loop {
-            let command = if let Some(postponed) = self.postponed.pop_front() {
-                Command::Life(postponed)
-            } else {
-                tokio::select! {
-                    biased;
-                    () = self.options.stop.cancelled() => return None,
-                    command = self.commands.recv() => command?,
-                    () = until(self.retry.map(|retry| retry.at)) => {
-                        if let Some(capacity) = self.start_again().await {
-                            return Some(capacity);
-                        }
-                        continue;
-                    }
-                }
-            };
-            match command {
-                Command::Life(LifeCommand::Connect {
-                    phone,
-                    origin,
-                    reply,
-                }) => {
-                    if origin == Origin::Restore && !self.options.desired.is_up().await {
-                        // It stays as it should be.
-                        answer(reply, Ok(false));
-                        continue;
-                    }
-                    let admitted = match self.options.capacity.admit() {
-                        Ok(admitted) => admitted,
-                        Err(full) => {
-                            tracing::debug!("not started: {full}");
-                            answer(reply, Err(full.into()));
-                            continue;
-                        }
-                    };
-                    self.options.desired.on_connect().await;
-                    if origin == Origin::Caller {
-                        self.healing.on_asked();
-                    }
-                    self.retry = None;
-                    self.phone = phone;
-                    self.publisher.apply(&Event::Started, None);
-                    answer(reply, Ok(false));
-                    return Some(admitted);
-                }
-                Command::Life(LifeCommand::Disconnect { logout, reply }) => {
-                    answer(reply, self.disconnect_idle(logout).await);
-                }
-                Command::Page(command) => command.refuse(self.publisher.not_ready()),
-            }
-        }
-    }
-
-    async fn disconnect_idle(
-        &mut self,
-        logout: bool,
-    ) -> Result<DisconnectOutcome, DisconnectError> {
-        // A profile that cannot be looked at counts as one that may be linked.
-        let has_profile = tokio::fs::try_exists(&self.options.profile)
-            .await
-            .unwrap_or(true);
-        if logout && has_profile {
-            Err(DisconnectError::NotLinked)
-        } else {
-            let End { reason, .. } = End::requested();
-            self.options.desired.on_end(reason.code).await;
-            self.healing.after(reason.code, false, Instant::now());
-            if self.retry.take().is_none() {
-                return Ok(DisconnectOutcome::NoActiveSession);
-            }
-            // It was about to start again, and is not any more.
-            self.publisher.amend(|snapshot| {
-                snapshot.reason = Some(reason);
-                snapshot.retry_at = None;
-                true
-            });
-            Ok(DisconnectOutcome::Disconnected)
-        }
-    }
-
     /// Runs until there is nothing more to begin at once.
     async fn run_through(&mut self, mut starting: Starting) {
         loop {
             let next = match self.run_once(starting).await {
                 Next::Idle => return,
                 Next::StartAgain => {
-                    let why = |full: Full| End::because(ReasonCode::ChromeFailed, full.to_string());
-                    self.options.capacity.start_again().map_err(why)
+                    let starting = self.options.capacity.start_again();
+                    starting.map_err(|full| End::without_memory(&full))
                 }
                 Next::Sleep => self.asleep().await,
             };
@@ -359,27 +279,6 @@ impl<D: Driver> Actor<D> {
             return taking_in(commands, postponed, &mut self.arrivals, account, close).await;
         }
         beside(&mut self.commands, &mut self.postponed, close).await
-    }
-
-    /// The service stops: whoever still waits is told so.
-    fn refuse_the_rest(&mut self) {
-        self.commands.close();
-        while let Some(command) = self
-            .postponed
-            .pop_front()
-            .map(Command::Life)
-            .or_else(|| self.commands.try_recv().ok())
-        {
-            match command {
-                Command::Life(LifeCommand::Connect { reply, .. }) => {
-                    answer(reply, Err(ConnectError::ShuttingDown));
-                }
-                Command::Life(LifeCommand::Disconnect { reply, .. }) => {
-                    answer(reply, Err(DisconnectError::ShuttingDown));
-                }
-                Command::Page(command) => command.refuse(SendError::ShuttingDown),
-            }
-        }
     }
 
     /// Chrome is gone. Publishes the end and answers who asked for it.

@@ -113,6 +113,7 @@ impl Desired {
             | ReasonCode::ProfileInUse
             | ReasonCode::ProfileUnusable
             | ReasonCode::MemoryExceeded
+            | ReasonCode::Capacity
             | ReasonCode::KeepsFailing
             | ReasonCode::Hibernating
             | ReasonCode::ShuttingDown
@@ -159,7 +160,6 @@ impl DesiredFile {
     pub(super) fn new(folder: &Path, id: &ClienteId, found: Option<Desired>) -> Self {
         let present = Present {
             desired: found.unwrap_or_default(),
-            // An actor may have gone on writing after the files were read: a session that panicked is given a new one.
             is_written: false,
         };
         Self {
@@ -171,6 +171,12 @@ impl DesiredFile {
     /// Whether it should run.
     pub(super) async fn is_up(&self) -> bool {
         self.present.lock().await.desired.is_up()
+    }
+
+    /// Whether it should be READY without a scan.
+    pub(super) async fn is_owed(&self) -> bool {
+        let present = self.present.lock().await;
+        present.desired.is_up() && present.desired.was_ready()
     }
 
     /// Somebody wants it to run.

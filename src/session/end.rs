@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::{DisconnectError, DisconnectOutcome, Reason, ReasonCode};
+use super::{DisconnectError, DisconnectOutcome, Full, Reason, ReasonCode};
 
 /// How a run of a session ended.
 #[derive(Debug)]
@@ -50,6 +50,11 @@ impl End {
             ReasonCode::Hibernating,
             "nothing was to be sent; a send starts Chrome again",
         )
+    }
+
+    /// There is no memory for another Chrome of a session that has its place.
+    pub(super) fn without_memory(full: &Full) -> Self {
+        Self::because(ReasonCode::Capacity, full.to_string())
     }
 
     pub(super) fn stopping() -> Self {

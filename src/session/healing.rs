@@ -45,8 +45,8 @@ const JITTER: f64 = 0.25;
 /// So many new Chromes on one profile that did not help speak against the profile.
 const CHROMES_BEFORE_SNAPSHOT: usize = 3;
 
-/// There is no room for another Chrome: room comes when a session ends.
-const ROOM_RETRY: Duration = Duration::from_secs(15);
+/// There is no place or no memory for another Chrome: both come when a session ends.
+const CAPACITY_RETRY: Duration = Duration::from_secs(15);
 
 /// How a session is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub(super) struct Healing {
 }
 
 impl Healing {
-    /// A session that may be healed so often in an hour; `was_ready`: in the life of an earlier service.
+    /// A session that may be healed so often in an hour; `was_ready`: before there was its actor.
     pub(super) const fn new(per_hour: usize, was_ready: bool) -> Self {
         Self {
             per_hour,
@@ -123,7 +123,8 @@ impl Healing {
         }
     }
 
-    /// Somebody has asked for the session: what was held against it is forgotten.
+    /// Somebody has asked for a session that has ended and is not about to be started again: what was held against it is
+    /// forgotten. One that is being healed goes on where it is, or whoever asks again and again would keep it from its limit.
     pub(super) fn on_asked(&mut self) {
         *self = Self::new(self.per_hour, self.is_owed);
     }
@@ -168,8 +169,9 @@ impl Healing {
             }
             return Verdict::Leave;
         };
-        // One that was ended for its memory has not failed.
-        let is_healed = 0 < self.per_hour || why == ReasonCode::MemoryExceeded;
+        // One that was ended for its memory, or found none, has not failed.
+        let has_failed = !matches!(why, ReasonCode::MemoryExceeded | ReasonCode::Capacity);
+        let is_healed = 0 < self.per_hour || !has_failed;
         // Whoever waits for the first code of a session is told that it failed, and may try again.
         let is_torn_away = matches!(why, ReasonCode::BrowserLost | ReasonCode::PageLost);
         if !is_healed || !(self.is_owed || (has_lived && is_torn_away)) {
@@ -209,7 +211,7 @@ impl Healing {
     /// There was no room for the start: the same later.
     pub(super) fn postponed(retry: Retry, now: Instant) -> Retry {
         Retry {
-            at: now + ROOM_RETRY,
+            at: now + CAPACITY_RETRY,
             ..retry
         }
     }
@@ -234,7 +236,8 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
         ReasonCode::NavigationFailed
         | ReasonCode::SyncTimeout
         | ReasonCode::AdapterBroken
-        | ReasonCode::MemoryExceeded => Some(Cure::NewChromeAnyTime),
+        | ReasonCode::MemoryExceeded
+        | ReasonCode::Capacity => Some(Cure::NewChromeAnyTime),
         // Wanted, or a person's part: a scan, another Chrome, a setting, a phone.
         ReasonCode::DisconnectRequested
         | ReasonCode::NotConnected
@@ -267,165 +270,4 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMIT: usize = 10;
-
-    /// One that was READY, and is not any more.
-    fn owed() -> (Healing, Instant) {
-        let now = Instant::now();
-        let mut healing = Healing::new(LIMIT, false);
-        healing.on_ready(true, now);
-        healing.on_ready(false, now);
-        (healing, now)
-    }
-
-    fn retry(verdict: Verdict) -> Retry {
-        let Verdict::Retry(retry) = verdict else {
-            panic!("{verdict:?}");
-        };
-        retry
-    }
-
-    #[test]
-    fn a_session_that_was_ready_is_started_again_at_once_and_then_less_and_less_often() {
-        let (mut healing, now) = owed();
-        let mut before = Duration::ZERO;
-        for step in BACK_OFF {
-            let pause = retry(healing.after(ReasonCode::BrowserLost, true, now)).at - now;
-            assert!(
-                step.mul_f64(1.0 - JITTER) <= pause && pause <= step.mul_f64(1.0 + JITTER),
-                "{pause:?}"
-            );
-            assert!(before < pause);
-            before = pause;
-        }
-    }
-
-    #[test]
-    fn one_whose_chrome_helps_and_is_lost_again_and_again_waits_for_the_next_one_no_longer_than_seconds()
-     {
-        let (mut healing, now) = owed();
-        for _ in 0..LIMIT {
-            let pause = retry(healing.after(ReasonCode::BrowserLost, true, now)).at - now;
-            assert!(pause <= BACK_OFF[BACK_OFF_AFTER_READY].mul_f64(1.0 + JITTER));
-            healing.on_ready(true, now);
-        }
-        // The next one does not help: that counts as before.
-        healing.healed.clear();
-        let _helped = healing.after(ReasonCode::BrowserLost, true, now);
-        let pause = retry(healing.after(ReasonCode::BrowserLost, true, now)).at - now;
-        assert!(BACK_OFF[BACK_OFF.len() - 1].mul_f64(1.0 - JITTER) <= pause);
-    }
-
-    #[test]
-    fn one_that_was_never_ready_tells_its_caller_instead() {
-        let now = Instant::now();
-        let mut healing = Healing::new(LIMIT, false);
-        for why in [ReasonCode::LaunchTimeout, ReasonCode::NavigationFailed] {
-            assert_eq!(healing.after(why, false, now), Verdict::Leave);
-        }
-        assert_eq!(
-            healing.after(ReasonCode::BrowserLost, false, now),
-            Verdict::Leave
-        );
-        // While it shows codes, somebody looks at it.
-        retry(healing.after(ReasonCode::BrowserLost, true, now));
-        // And one that an earlier service has had READY is to be so again.
-        let mut restored = Healing::new(LIMIT, true);
-        retry(restored.after(ReasonCode::LaunchTimeout, false, now));
-    }
-
-    #[test]
-    fn what_a_person_wanted_or_has_to_do_is_left_alone() {
-        for why in [
-            ReasonCode::DisconnectRequested,
-            ReasonCode::LoggedOut,
-            ReasonCode::QrTimeout,
-            ReasonCode::TemporarilyBanned,
-            ReasonCode::ProfileInUse,
-        ] {
-            let (mut healing, now) = owed();
-            assert_eq!(healing.after(why, true, now), Verdict::Leave);
-        }
-        let (mut healing, now) = owed();
-        healing.after(ReasonCode::DisconnectRequested, true, now);
-        assert_eq!(
-            healing.after(ReasonCode::LaunchTimeout, true, now),
-            Verdict::Leave
-        );
-    }
-
-    #[test]
-    fn the_limit_of_an_hour_ends_it_and_time_lifts_it() {
-        let (mut healing, now) = owed();
-        for _ in 0..LIMIT {
-            retry(healing.after(ReasonCode::PageLost, true, now));
-        }
-        let given_up = Verdict::GiveUp { times: LIMIT };
-        assert_eq!(healing.after(ReasonCode::PageLost, true, now), given_up);
-        assert!(!healing.reloads(now));
-        retry(healing.after(ReasonCode::PageLost, true, now + HOUR));
-        let (mut healing, now) = owed();
-        for _ in 0..=LIMIT {
-            healing.after(ReasonCode::PageLost, true, now);
-        }
-        healing.on_asked();
-        retry(healing.after(ReasonCode::PageLost, true, now));
-    }
-
-    #[test]
-    fn a_network_that_is_away_for_hours_is_waited_for() {
-        let (mut healing, now) = owed();
-        for why in [ReasonCode::NavigationFailed, ReasonCode::SyncTimeout] {
-            for _ in 0..100 {
-                let retry = retry(healing.after(why, false, now));
-                assert_eq!(retry.rung, Rung::NewChrome);
-            }
-        }
-        assert_eq!(healing.healed.len(), 0);
-    }
-
-    #[test]
-    fn a_profile_on_which_no_chrome_helps_gives_way_to_its_snapshot_once() {
-        let (mut healing, now) = owed();
-        let rungs: Vec<_> = (0..6)
-            .map(|_| retry(healing.after(ReasonCode::LaunchTimeout, false, now)).rung)
-            .collect();
-        let snapshots = rungs.iter().filter(|rung| **rung == Rung::Snapshot);
-        assert_eq!(snapshots.count(), 1);
-        assert_eq!(rungs[CHROMES_BEFORE_SNAPSHOT], Rung::Snapshot);
-    }
-
-    #[test]
-    fn a_session_that_was_stable_begins_at_the_bottom() {
-        let (mut healing, now) = owed();
-        for _ in 0..4 {
-            healing.after(ReasonCode::BrowserLost, true, now);
-        }
-        healing.on_ready(true, now);
-        let later = now + STABLE_AFTER;
-        let pause = retry(healing.after(ReasonCode::BrowserLost, true, later)).at - later;
-        assert!(pause < BACK_OFF[1], "{pause:?}");
-    }
-
-    #[test]
-    fn a_page_is_reloaded_once_before_its_chrome_goes() {
-        let (mut healing, now) = owed();
-        assert!(healing.reloads(now));
-        assert!(!healing.reloads(now + Duration::from_secs(60)));
-        assert!(healing.reloads(now + RELOAD_HELPS_FOR));
-    }
-
-    #[test]
-    fn a_limit_of_none_heals_nothing() {
-        let now = Instant::now();
-        let mut healing = Healing::new(0, true);
-        assert!(!healing.reloads(now));
-        assert_eq!(
-            healing.after(ReasonCode::BrowserLost, true, now),
-            Verdict::Leave
-        );
-    }
-}
+mod tests;

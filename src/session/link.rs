@@ -76,8 +76,8 @@ impl Link {
         self.rescue
     }
 
-    /// The same link after that was done.
-    pub(super) fn after(self, rescue: Rescue) -> Self {
+    /// The same link, for whose loss that has been done.
+    pub(super) fn having_tried(self, rescue: Rescue) -> Self {
         Self { rescue, ..self }
     }
 
@@ -123,7 +123,7 @@ pub(super) enum Login {
 }
 
 /// The link as it is after the session went `from` one state `to` the next.
-fn after(
+fn next_link(
     link: Option<&Link>,
     from: &SessionState,
     to: &SessionState,
@@ -226,7 +226,7 @@ impl LinkNote {
         account: Option<&str>,
         is_removed: bool,
     ) {
-        let now = after(
+        let now = next_link(
             self.link.as_ref(),
             from,
             to,
@@ -278,12 +278,12 @@ mod tests {
     }
 
     fn next(from: &S, to: &S, link: Option<&Link>, account: Option<&str>) -> Option<Link> {
-        after(link, from, to, account, false, at(2))
+        next_link(link, from, to, account, false, at(2))
     }
 
     #[test]
     fn a_scan_makes_a_new_link_whatever_there_was() {
-        let old = link(Some("1")).after(Rescue::All);
+        let old = link(Some("1")).having_tried(Rescue::All);
         for present in [None, Some(&old)] {
             let new = next(&CODES, &S::Authenticated, present, Some("1")).unwrap();
             assert_eq!(new, Link::new(Some("1"), at(2)));
@@ -310,7 +310,7 @@ mod tests {
         for from in [S::Authenticated, S::Ready] {
             assert_eq!(next(&from, &CODES, Some(&present), None), None);
         }
-        let told = after(Some(&present), &S::Init, &CODES, None, true, at(2));
+        let told = next_link(Some(&present), &S::Init, &CODES, None, true, at(2));
         assert_eq!(told, None);
     }
 
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_link_that_is_ready_again_may_be_saved_again() {
-        let tried = link(Some("1")).after(Rescue::Snapshot);
+        let tried = link(Some("1")).having_tried(Rescue::Snapshot);
         let syncing = next(&S::Init, &S::Authenticated, Some(&tried), Some("1"));
         assert_eq!(syncing.as_ref().unwrap().rescue(), Rescue::Snapshot);
         let ready = next(&S::Authenticated, &S::Ready, syncing.as_ref(), Some("1"));

@@ -84,6 +84,8 @@ pub enum ReasonCode {
     ProfileUnusable,
     /// Chrome took more memory than the session may, and is started anew.
     MemoryExceeded,
+    /// There was no memory to start its Chrome again in.
+    Capacity,
     /// It has been healed again and again, and has failed again.
     KeepsFailing,
     /// Nothing was to be sent for long, and its Chrome was closed until something is. Shown nowhere but in the log.
@@ -139,6 +141,7 @@ impl ReasonCode {
             Self::ProfileInUse => "PROFILE_IN_USE",
             Self::ProfileUnusable => "PROFILE_UNUSABLE",
             Self::MemoryExceeded => "MEMORY_EXCEEDED",
+            Self::Capacity => "CAPACITY",
             Self::KeepsFailing => "KEEPS_FAILING",
             Self::Hibernating => "HIBERNATING",
             Self::ShuttingDown => "SHUTTING_DOWN",

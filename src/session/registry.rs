@@ -92,7 +92,7 @@ pub struct RegistryOptions {
 #[derive(Debug)]
 pub struct Registry {
     options: RegistryOptions,
-    sessions: Mutex<BTreeMap<ClienteId, SessionHandle>>,
+    sessions: Mutex<BTreeMap<ClienteId, Known>>,
     /// Grows whenever there is another handle among them.
     known: watch::Sender<u64>,
     /// What an earlier service has left word of.
@@ -109,6 +109,14 @@ pub struct Registry {
     ledger: Ledger,
     /// Ends after all sessions: they still have something to write down when they stop.
     keeper: TaskTracker,
+}
+
+/// One session.
+#[derive(Debug)]
+struct Known {
+    handle: SessionHandle,
+    /// Outlives its actor: one that takes the place of an actor that has panicked must not go by what the service began with.
+    desired: DesiredFile,
 }
 
 impl Registry {
@@ -172,7 +180,9 @@ impl Registry {
         let mut sessions = self.lock();
         sessions.entry(id.clone()).or_insert_with(|| {
             self.known.send_modify(|count| *count += 1);
-            self.start_actor(id)
+            let desired = self.desired(id);
+            let handle = self.start_actor(id, desired.clone());
+            Known { handle, desired }
         });
     }
 
@@ -203,24 +213,31 @@ impl Registry {
 
     /// The session, if it is known.
     pub fn find(&self, id: &ClienteId) -> Option<SessionHandle> {
-        self.lock().get(id).cloned()
+        self.lock().get(id).map(|known| known.handle.clone())
     }
 
     /// The session, made known if it was not.
     pub fn find_or_create(&self, id: &ClienteId) -> Result<SessionHandle, ConnectError> {
         let mut sessions = self.lock();
-        if let Some(session) = sessions.get(id).filter(|session| !session.is_gone()) {
-            return Ok(session.clone());
+        let known = sessions.get(id);
+        if let Some(known) = known.filter(|known| !known.handle.is_gone()) {
+            return Ok(known.handle.clone());
         }
+        let desired = known.map(|known| known.desired.clone());
         if self.stop.is_cancelled() {
             return Err(ConnectError::ShuttingDown);
         }
         // A name that cannot be started now need not be known.
         self.capacity.check()?;
-        let session = self.start_actor(id);
-        sessions.insert(id.clone(), session.clone());
+        let desired = desired.unwrap_or_else(|| self.desired(id));
+        let handle = self.start_actor(id, desired.clone());
+        let known = Known {
+            handle: handle.clone(),
+            desired,
+        };
+        sessions.insert(id.clone(), known);
         self.known.send_modify(|count| *count += 1);
-        Ok(session)
+        Ok(handle)
     }
 
     /// Where the evidence of this session is, if it has left any; it need not be known.
@@ -229,7 +246,11 @@ impl Registry {
     }
 
     pub(super) fn handles(&self) -> Vec<SessionHandle> {
-        self.lock().values().cloned().collect()
+        let sessions = self.lock();
+        sessions
+            .values()
+            .map(|known| known.handle.clone())
+            .collect()
     }
 
     /// Tells whenever another session is known, or one has begun anew.
@@ -241,7 +262,7 @@ impl Registry {
     pub fn snapshots(&self) -> Vec<(ClienteId, Snapshot)> {
         self.lock()
             .iter()
-            .map(|(id, session)| (id.clone(), session.snapshot()))
+            .map(|(id, known)| (id.clone(), known.handle.snapshot()))
             .collect()
     }
 
@@ -313,12 +334,12 @@ impl Registry {
         &self.start_times
     }
 
-    fn start_actor(&self, id: &ClienteId) -> SessionHandle {
+    fn desired(&self, id: &ClienteId) -> DesiredFile {
         let found = self.remembered.get(id).cloned();
-        let was_ready = found
-            .as_ref()
-            .is_some_and(|desired| desired.is_up() && desired.was_ready());
-        let desired = DesiredFile::new(&self.options.sessions_dir, id, found);
+        DesiredFile::new(&self.options.sessions_dir, id, found)
+    }
+
+    fn start_actor(&self, id: &ClienteId, desired: DesiredFile) -> SessionHandle {
         let profile = id.profile_in(&self.options.tokens_dir);
         let options = ActorOptions {
             id: id.clone(),
@@ -345,7 +366,7 @@ impl Registry {
             ledger: self.ledger.clone(),
             stop: self.stop.child_token(),
         };
-        let (session, actor) = Actor::<WhatsAppPage>::new(options, was_ready);
+        let (session, actor) = Actor::<WhatsAppPage>::new(options);
         let snapshots = session.subscribe();
         self.tasks.spawn(async move {
             tokio::join!(actor.run(), desired.follow(snapshots));
@@ -354,7 +375,7 @@ impl Registry {
     }
 
     /// The map is only ever inserted into, so one left by a panicking thread is whole.
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClienteId, SessionHandle>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClienteId, Known>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

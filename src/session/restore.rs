@@ -17,7 +17,7 @@ use super::{
 };
 
 /// A start that there is no room for is asked for again after this: room comes when a session ends, which is seldom.
-const ROOM_RETRY: Duration = Duration::from_secs(5);
+const RESTORE_RETRY: Duration = Duration::from_secs(5);
 
 /// Those that only showed codes wait until every other one has had its turn to start, and no longer than this: a turn ends
 /// after 20 s, and after 80 s at the very worst.
@@ -108,7 +108,7 @@ async fn start(registry: &Registry, id: &ClienteId, origin: Origin) -> Option<Se
                 return None;
             }
         }
-        sleep(ROOM_RETRY).await;
+        sleep(RESTORE_RETRY).await;
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     end::End,
     link::{Link, Rescue},
 };
-use crate::browser::{Closed, Manifest, ProfileSnapshots, SnapshotError, Taken};
+use crate::browser::{Closed, HeldProfile, Manifest, ProfileSnapshots, SnapshotError, Taken};
 
 /// What one session does about its profile.
 #[derive(Clone, Debug)]
@@ -73,6 +73,13 @@ impl Safekeeping {
         }
     }
 
+    /// Keeps every other program from the profile while no Chrome does. `None` when it cannot be had: then the next start says why.
+    pub(super) async fn hold(&self) -> Option<HeldProfile> {
+        let held = HeldProfile::take(&self.profile).await;
+        held.inspect_err(|error| tracing::warn!(%error, "the profile is not held while no Chrome has it: {error}"))
+            .ok()
+    }
+
     /// The session ended for this reason, before it was READY if `phase` says so. Does what can be done for a profile that
     /// has lost its link or cannot be used; once for each loss. Where nothing could be done, `why` says so.
     pub(super) async fn cure(&self, why: &mut Reason, is_starting: bool) -> Cure {
@@ -88,7 +95,7 @@ impl Safekeeping {
             (Rescue::Snapshot | Rescue::All, _) => return Cure::None,
         };
         let noted = match next {
-            Ok(rescue) => self.note(&link.after(rescue)).await,
+            Ok(rescue) => self.note(&link.having_tried(rescue)).await,
             Err(error) => {
                 tracing::error!(%error, "the profile is of no use, and nothing could take its place: {error}");
                 let left = format!("; the profile was left as it is: {error}");
@@ -124,7 +131,7 @@ impl Safekeeping {
                     "no new Chrome has helped: the profile was set aside, and the snapshot of {} is in its place",
                     manifest.taken_at,
                 );
-                if let Err(error) = self.note(&link.after(Rescue::Snapshot)).await {
+                if let Err(error) = self.note(&link.having_tried(Rescue::Snapshot)).await {
                     tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
                 }
             }

@@ -5,6 +5,9 @@
 //!
 //! Invariant: no page gets a send of which the ledger does not say that a page may have it.
 
+mod checking;
+mod doubts;
+
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -21,7 +24,7 @@ use super::{
     numbers::{Known, Numbers},
     outbox::{AfterHandOver, Outbox},
     publisher::Publisher,
-    recovery::{Linked, Recovery},
+    recovery::Recovery,
 };
 use crate::{
     ledger::{Accepted, Handing, Ledger, LedgerError, NewSend, Record, Step},
@@ -145,26 +148,6 @@ impl<'a, D: Driver> Sending<'a, D> {
         self.outbox.reserve(&new.key, deadline, Instant::now())
     }
 
-    /// Finds out whether a number is on WhatsApp, and sends nothing.
-    pub(super) fn check(&mut self, to: Recipient, reply: CheckReply) {
-        if self.means.publisher.state() != SessionState::Ready {
-            answer(reply, Err(self.means.publisher.not_ready()));
-            return;
-        }
-        let now = Instant::now();
-        let known = self.means.numbers.get(to.digits(), now).cloned();
-        let driver = self.means.driver;
-        let check = async move {
-            let checked = match known {
-                Some(Known::At(chat)) => Ok(Some(chat)),
-                Some(Known::Nowhere) => Ok(None),
-                None => driver.check_number(to.digits()).await,
-            };
-            SendAnswer::Checked(checked, to, reply)
-        };
-        self.calls.push(check.boxed());
-    }
-
     /// A send that came, and was written down, before there was a page.
     pub(super) fn enqueue(&mut self, record: &Record, deadline: Option<Instant>) {
         self.outbox.enqueue(record, deadline);
@@ -195,45 +178,9 @@ impl<'a, D: Driver> Sending<'a, D> {
         }
     }
 
-    /// Asks the ledger what is open.
-    fn find_out(&mut self) {
-        if !self.doubt.ask() {
-            return;
-        }
-        let Means {
-            ledger, session, ..
-        } = self.means;
-        let open = async move { SendAnswer::Open(ledger.open_sends(session.as_str()).await) };
-        self.calls.push(open.boxed());
-    }
-
-    fn on_open(&mut self, result: Result<Vec<Arc<Record>>, LedgerError>, now: Instant) {
-        if !self.doubt.on_answer() {
-            self.find_out();
-            return;
-        }
-        match result {
-            Ok(records) if self.has_lost_link => {
-                self.has_lost_link = false;
-                self.recovery.on_unlinked(records);
-                if self.is_ready {
-                    self.find_out();
-                }
-            }
-            // Asked again when it is.
-            Ok(_) if !self.is_ready => {}
-            Ok(records) => {
-                let page = Linked {
-                    account: self.account.as_deref(),
-                    since: self.since,
-                };
-                self.recovery.begin(records, page, &mut self.outbox);
-            }
-            Err(why) => {
-                tracing::warn!(error = %why, "the open sends of this session are not known: {why}");
-                self.doubt.on_failure(now);
-            }
-        }
+    /// The page is loaded anew: it takes nothing until it says that it can, and what it had is then found out.
+    pub(super) const fn on_reload(&mut self) {
+        self.is_ready = false;
     }
 
     /// WhatsApp reports how far a message has got.
@@ -340,27 +287,6 @@ impl<'a, D: Driver> Sending<'a, D> {
             SendAnswer::Written(ledger.advance(&outgoing.key, handing).await)
         };
         self.calls.push(write.boxed());
-    }
-
-    fn on_checked(
-        &mut self,
-        result: Result<Option<String>, PrepareError>,
-        to: &Recipient,
-        reply: CheckReply,
-        now: Instant,
-    ) {
-        let checked = match result {
-            Err(why) => Err(SendError::from(why)),
-            Ok(chat) => {
-                let known = chat.clone().map_or(Known::Nowhere, Known::At);
-                self.means.numbers.learn(to.digits(), known, now);
-                Ok(NumberCheck {
-                    chat,
-                    due_in: self.outbox.due(now).saturating_duration_since(now),
-                })
-            }
-        };
-        answer(reply, checked);
     }
 
     /// Whether the page may be asked for anything.

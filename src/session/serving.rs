@@ -3,15 +3,18 @@
 //! Responsible for answering commands and for driving sends through the page one by one; what the page's [`Standing`]
 //! means, [`Reading`] knows. Lives as long as one page; the actor opens before it and closes after it.
 
+mod commands;
+mod ending;
 mod mending;
 mod resting;
 
 use std::time::Duration;
 
+use ending::logged_out;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,11 +26,11 @@ use super::{
     budget::Budget,
     capacity::Turn,
     end::End,
-    handle::{Command, LifeCommand, PageCommand, answer},
+    handle::{Command, answer},
     healing::Healing,
     link::{LinkNote, Login},
     numbers::Numbers,
-    pairing::{Pairing, Request},
+    pairing::Pairing,
     publisher::Publisher,
     reading::Reading,
     rest::Rest,
@@ -37,10 +40,6 @@ use super::{
     timers::{Passed, RELOAD_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
 };
 use crate::whatsapp::{Driver, Fact, LogoutError, PairingError, Silence, Standing};
-
-/// A hand-over that has begun takes milliseconds, an acknowledgement half a second (WHATSAPP.md, section 4); what has not
-/// come by then may not come for long.
-const WIND_UP_GRACE: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(super) struct Serving<'a, D: Driver> {
@@ -345,95 +344,6 @@ impl<'a, D: Driver> Serving<'a, D> {
         end
     }
 
-    fn on_command(&mut self, command: Command) -> Option<End> {
-        let state = self.publisher.state();
-        match self.hold_back(command)? {
-            Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
-                self.rest.on_asked();
-                if let Some(phone) = phone.filter(|_| !self.page.standing().linked) {
-                    self.pairing.want(phone);
-                    self.publisher.explain_pairing(None);
-                }
-                answer(reply, Ok(state.takes_sends()));
-            }
-            Command::Life(LifeCommand::Disconnect {
-                logout: false,
-                reply,
-            }) => return Some(End::disconnect(reply)),
-            Command::Life(LifeCommand::Disconnect {
-                logout: true,
-                reply,
-            }) => return self.log_out(reply),
-            Command::Page(command) => {
-                self.on_page_command(command);
-                return self.relieve(Instant::now());
-            }
-        }
-        None
-    }
-
-    fn on_page_command(&mut self, command: PageCommand) {
-        match command {
-            PageCommand::Send {
-                new,
-                deadline,
-                reply,
-            } => self.sending.accept(new, deadline, reply),
-            PageCommand::Check { to, reply } => self.sending.check(to, reply),
-            PageCommand::Remove { key } => self.sending.remove(&key),
-            PageCommand::Measured { chrome_pid, memory } => {
-                self.publisher.tell_memory(chrome_pid, memory);
-                self.budget.on_sample(memory.mb, Instant::now());
-            }
-            PageCommand::Evidence { reply } => {
-                self.lookers.push(reply);
-                // Whoever asks while the page is being looked at gets what that one look sees.
-                if self.lookers.len() == 1 {
-                    let known = Evidence::of(&self.publisher.snapshot());
-                    let taking = self.evidence.clone().take_now(self.driver, known);
-                    let take = async move { Answer::LookedAt(Box::new(taking.await)) };
-                    self.calls.push(take.boxed());
-                }
-            }
-        }
-    }
-
-    /// Unlinks the device, beside everything else. A page that asks for a scan has nothing to unlink.
-    fn log_out(&mut self, reply: LogoutReply) -> Option<End> {
-        let standing = self.page.standing();
-        if standing.login {
-            return Some(logged_out(vec![reply]));
-        }
-        if !standing.linked {
-            answer(reply, Err(DisconnectError::NotLinked));
-            return None;
-        }
-        self.logouts.push(reply);
-        if self.logouts.len() == 1 {
-            let driver = self.driver;
-            let log_out = async move { Answer::LoggedOut(driver.log_out().await) };
-            self.calls.push(log_out.boxed());
-        }
-        None
-    }
-
-    /// Asks the page for a code that links by phone number, when one is due.
-    fn begin_pairing(&mut self) {
-        let Some(Request { phone, is_renewal }) = self.pairing.begin(Instant::now()) else {
-            return;
-        };
-        tracing::info!(
-            renewal = is_renewal,
-            "asking for a code that links phone {phone}"
-        );
-        let driver = self.driver;
-        let ask = async move {
-            let asked = driver.request_pairing_code(phone.digits(), is_renewal);
-            Answer::Pairing(asked.await)
-        };
-        self.calls.push(ask.boxed());
-    }
-
     fn on_answer(&mut self, outcome: Answer) -> Option<End> {
         match outcome {
             Answer::Navigated(Ok(())) => self.on_document(),
@@ -478,64 +388,6 @@ impl<'a, D: Driver> Serving<'a, D> {
             }
         }
         None
-    }
-
-    fn refuse_logouts(&mut self, why: &str) {
-        for reply in self.logouts.drain(..) {
-            let refused = DisconnectError::LogoutUnconfirmed(why.to_owned());
-            answer(reply, Err(refused));
-        }
-    }
-
-    /// Lets what has begun finish, and writes down what is known. When the page is still there, that is a hand-over on
-    /// its way and acknowledgements that come within the half second that WhatsApp's server needs.
-    async fn wind_up(mut self, mut end: End, mut facts: mpsc::Receiver<Fact>) -> End {
-        let stops_waking = self.publisher.state() == SessionState::Hibernating
-            && end.reason.code != ReasonCode::Hibernating;
-        if end.reason.is_failure() || stops_waking {
-            // A Chrome that hangs takes seconds to close, and cannot send meanwhile.
-            self.publisher
-                .apply(&Event::Unready, Some(end.reason.clone()));
-        }
-        self.sending.refuse(&end.reason.detail);
-        self.sending.write_notes().await;
-        let page_is_there = matches!(
-            end.reason.code,
-            ReasonCode::DisconnectRequested | ReasonCode::ShuttingDown
-        );
-        let finish = async {
-            while page_is_there && (self.sending.is_busy() || !self.logouts.is_empty()) {
-                tokio::select! {
-                    Some(answer) = self.calls.next() => if let Some(mut other) = self.on_answer(answer).filter(|other| other.unlinked) {
-                        // A logout that comes through all the same is what the session ends with.
-                        other.asked.append(&mut end.asked);
-                        end = other;
-                    },
-                    Some(answer) = self.sending.next_answer() => self.sending.on_answer(answer),
-                    Some(fact) = facts.recv() => if let Fact::Ack { key, ack } = fact {
-                        self.sending.on_ack(&key, ack);
-                    },
-                    else => break,
-                }
-                self.sending.refuse(&end.reason.detail);
-                self.sending.write_notes().await;
-            }
-        };
-        if timeout(WIND_UP_GRACE, finish).await.is_err() {
-            tracing::warn!("something was still on its way when the session ended");
-        }
-        self.refuse_logouts("the session ended first");
-        end
-    }
-}
-
-/// The end of a session whose device is no longer linked.
-fn logged_out(asked: Vec<LogoutReply>) -> End {
-    let detail = "logged out; POST /connect shows a code to link it again";
-    End {
-        reason: Reason::new(ReasonCode::LoggedOut, detail),
-        unlinked: true,
-        asked,
     }
 }
 

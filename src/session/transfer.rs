@@ -98,19 +98,23 @@ impl LinkedProfile {
 }
 
 /// Puts the account in this file in the place of a session, whatever that was called where it comes from. A profile that is
-/// there is set aside when it `may_replace` it.
+/// there is set aside when it `may_replace` it. To be waited for also when `give_up` was cancelled: then it tells whether that
+/// came in time.
 pub async fn import(
     id: &ClienteId,
     tokens_dir: &Path,
     file: &Path,
     passphrase: Passphrase,
     may_replace: bool,
+    give_up: CancellationToken,
 ) -> Result<Manifest, TransferError> {
     let failed = |error| TransferError::of(id, error);
-    let export = Export::open(file, passphrase).await.map_err(failed)?;
+    let export = Export::open(file, passphrase, &give_up)
+        .await
+        .map_err(failed)?;
     let profile = id.profile_in(tokens_dir);
     export
-        .put_in_place(&profile, may_replace)
+        .put_in_place(&profile, may_replace, give_up)
         .await
         .map_err(failed)
 }

@@ -32,6 +32,12 @@ async fn open(program: &ChromeProgram, profile: &Path) -> Result<Browser, Browse
     Browser::open(launch(program, profile), &CancellationToken::new()).await
 }
 
+/// The folder is nobody's, and good for another start.
+async fn opens_and_closes(program: &ChromeProgram, folder: &Folder) {
+    let browser = open(program, &folder.profile()).await.unwrap();
+    browser.close().await;
+}
+
 async fn answers(browser: &Browser) -> bool {
     let sum = browser.page().evaluate("1 + 1").await.unwrap();
     sum.into_value::<u32>().unwrap() == 2
@@ -185,11 +191,7 @@ async fn a_killed_chrome_is_noticed_and_its_profile_is_free_at_once() {
         assert_eq!(timeout(PATIENCE, browser.lost()).await.unwrap(), expected);
         assert_eq!(browser.close().await, Closed::AlreadyGone);
         folder.assert_nobody_is_left();
-        open(&program, &folder.profile())
-            .await
-            .unwrap()
-            .close()
-            .await;
+        opens_and_closes(&program, &folder).await;
     }
 }
 
@@ -242,11 +244,7 @@ async fn a_start_cancelled_at_any_moment_leaves_nothing() {
             }
             folder.assert_nobody_is_left();
         }
-        open(&program, &folder.profile())
-            .await
-            .unwrap()
-            .close()
-            .await;
+        opens_and_closes(&program, &folder).await;
     }
 }
 

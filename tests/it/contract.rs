@@ -282,12 +282,7 @@ async fn in_single_mode_every_client_sends_from_the_one_account() {
     assert_eq!(service.messages(&account).await, [text]);
 
     let nobody = service.send(51, "5491150000000", "nadie lo lee").await;
-    assert_eq!(
-        (nobody.status, &nobody.json()["code"]),
-        (400, &json!("NUMBER_NOT_ON_WHATSAPP")),
-        "{}",
-        nobody.text()
-    );
+    nobody.assert_refused(400, "NUMBER_NOT_ON_WHATSAPP");
     assert_eq!(service.messages(&account).await.len(), 1);
 
     let log = service.log();

@@ -24,12 +24,7 @@ fn assert_sent(answer: &Answer) {
 }
 
 fn assert_failed(answer: &Answer) {
-    assert_eq!(
-        (answer.status, &answer.json()["code"]),
-        (500, &json!("SEND_FAILED")),
-        "{}",
-        answer.text()
-    );
+    answer.assert_refused(500, "SEND_FAILED");
 }
 
 /// What was sent, as recipient and text.
@@ -233,12 +228,7 @@ async fn a_message_whose_click_led_nowhere_is_unconfirmed_and_never_failed() {
     service.link("51").await;
     service.phone("/faults", &json!({ "send": "throws" })).await;
     let answer = service.send(51, TO, "nadie lo lee").await;
-    assert_eq!(
-        (answer.status, &answer.json()["code"]),
-        (500, &json!("SEND_UNCONFIRMED")),
-        "{}",
-        answer.text()
-    );
+    answer.assert_refused(500, "SEND_UNCONFIRMED");
     service.stop();
 }
 

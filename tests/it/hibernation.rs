@@ -50,6 +50,9 @@ async fn a_session_that_nobody_needs_has_no_chrome_and_sends_all_the_same() {
     service.home().assert_nobody_is_left();
     let sessions = service.get("/sessions").await.json();
     assert_eq!(sessions["sessions"], json!(["51"]), "{sessions}");
+    let scrape = service.get("/metrics").await.text();
+    let told = r#"session_manager_session_hibernating{session="51"} 1"#;
+    assert!(scrape.lines().any(|line| line == told), "{scrape}");
 
     let sent = seen_ready(&service, service.send(51, TO, "despertate")).await;
     assert_eq!(sent.status, 200, "{}", sent.text());

@@ -68,12 +68,7 @@ fn id_of(answer: &Answer) -> String {
 }
 
 fn assert_refused(answer: &Answer, status: u16, code: &str) {
-    assert_eq!(
-        (answer.status, &answer.json()["code"]),
-        (status, &json!(code)),
-        "{}",
-        answer.text()
-    );
+    answer.assert_refused(status, code);
 }
 
 #[tokio::test]

@@ -155,10 +155,7 @@ async fn a_device_removed_on_the_phone_asks_for_a_new_scan() {
     let unlinked = service.reaches("51", "QR_REQUIRED").await;
     assert_eq!(unlinked["reason"], "UNLINKED", "{unlinked}");
     let refused = service.send(51, "5491158254201", "nadie lo lee").await;
-    assert_eq!(
-        (refused.status, &refused.json()["code"]),
-        (503, &json!("SESSION_NOT_READY"))
-    );
+    refused.assert_refused(503, "SESSION_NOT_READY");
     service.scan(&service.code("51").await).await;
     service.reaches("51", "READY").await;
     service.stop();
@@ -281,10 +278,7 @@ async fn somebody_elses_chrome_on_the_profile_is_named_and_left_alone() {
         })
         .await;
         let refused = service.connect(51).await;
-        assert_eq!(
-            (refused.status, &refused.json()["code"]),
-            (500, &json!("PROFILE_IN_USE"))
-        );
+        refused.assert_refused(500, "PROFILE_IN_USE");
         let status = service.status("51").await;
         assert_eq!(status["state"], "ERROR");
         let detail = status["detail"].as_str().unwrap();
@@ -311,10 +305,7 @@ async fn a_missing_chrome_is_said_with_the_command_that_installs_one() {
     .await;
     assert_eq!(service.get("/health").await.status, 200);
     let refused = service.connect(51).await;
-    assert_eq!(
-        (refused.status, &refused.json()["code"]),
-        (500, &json!("CHROME_NOT_FOUND"))
-    );
+    refused.assert_refused(500, "CHROME_NOT_FOUND");
     let why = refused.json()["error"].as_str().unwrap().to_owned();
     assert!(
         why.contains("apt-get install chromium-headless-shell"),

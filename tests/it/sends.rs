@@ -65,12 +65,7 @@ async fn a_number_that_could_not_be_checked_is_not_said_to_be_unknown() {
         .faults(json!({ "number_check": "network_error" }))
         .await;
     let failed = service.send(51, TO, "nadie lo lee").await;
-    assert_eq!(
-        (failed.status, &failed.json()["code"]),
-        (500, &json!("SEND_FAILED")),
-        "{}",
-        failed.text()
-    );
+    failed.assert_refused(500, "SEND_FAILED");
     assert_eq!(service.messages(&account).await, [""; 0]);
     service.stop();
 }
@@ -113,12 +108,7 @@ async fn a_chrome_killed_before_the_acknowledgement_leaves_the_message_unconfirm
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     };
     let (sent, ()) = tokio::join!(service.send(51, TO, "nadie lo lee"), kill);
-    assert_eq!(
-        (sent.status, &sent.json()["code"]),
-        (500, &json!("SEND_UNCONFIRMED")),
-        "{}",
-        sent.text()
-    );
+    sent.assert_refused(500, "SEND_UNCONFIRMED");
     assert!(
         sent.json()["message_id"]
             .as_str()
@@ -181,12 +171,7 @@ async fn a_number_check_without_an_answer_ends_and_holds_up_nobody_for_long() {
     let account = service.link("51").await;
     service.faults(json!({ "number_check": "never" })).await;
     let failed = service.send(51, TO, "nadie lo lee").await;
-    assert_eq!(
-        (failed.status, &failed.json()["code"]),
-        (500, &json!("SEND_FAILED")),
-        "{}",
-        failed.text()
-    );
+    failed.assert_refused(500, "SEND_FAILED");
     service.faults(json!({})).await;
     service.reaches("51", "READY").await;
     let sent = service.send(51, TO, "alguien lo lee").await;

@@ -72,7 +72,11 @@ async fn a_signal_that_a_wrapper_sends_on_costs_no_orderly_close() {
     }
     service.logs("stopping: ").await;
     service.signal(Signal::INT);
-    service.logs("took a snapshot of the profile").await;
+    let ends = ["\"stopped\"", "is dropped"];
+    eventually("it has ended", || {
+        ends.iter().any(|end| service.log().contains(end))
+    })
+    .await;
     assert!(!service.log().contains("a second time"));
     service.stop();
 }

@@ -1,12 +1,13 @@
 //! An account that moves from one service to another: the real command beside two real services.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde_json::json;
 
 use crate::support::{
     Home, Service,
-    terminal::{Printed, command, run},
+    chrome::eventually,
+    terminal::{Printed, Running, command, run},
 };
 
 const PASSPHRASE: &str = "correct horse battery";
@@ -91,4 +92,56 @@ async fn an_account_moves_to_another_host_without_a_scan() {
     assert_eq!(here.messages(&account).await, ["from the other host"]);
     there.stop();
     here.stop();
+}
+
+/// Takes a test's unoptimised encryption a second or two.
+const LARGE: usize = 3_000_000;
+
+/// A profile that takes a while to be unpacked, and whose account nobody asks for.
+fn large_profile(tokens: &Path) {
+    let profile = tokens.join("51");
+    fs::create_dir_all(profile.join("Default")).unwrap();
+    let link = r#"{"account":"5491100000001","linked_at":"2026-11-25T18:47:41Z"}"#;
+    fs::write(profile.join("link.json"), link).unwrap();
+    let noise: Vec<u8> = rand::random_iter().take(LARGE).collect();
+    fs::write(profile.join("Default/large"), noise).unwrap();
+}
+
+/// Whether it was in time depends on the machine; that what is said is what has happened does not.
+#[tokio::test]
+async fn an_import_that_is_interrupted_says_what_has_become_of_it() {
+    let home = tempfile::tempdir().unwrap();
+    let tokens = home.path().join("tokens");
+    large_profile(&tokens);
+    fs::write(home.path().join("passphrase"), PASSPHRASE).unwrap();
+    let settings = [("TOKENS_DIR", tokens.to_str().unwrap())];
+    let asked = |arguments: &[&str]| {
+        let arguments = [arguments, &["--passphrase-file", "passphrase"]].concat();
+        command(&arguments, &settings, home.path())
+    };
+    let exported = run(asked(&["export", "51", "--out", "51.account"]), "");
+    assert_eq!(exported.code, 0, "{exported:?}");
+
+    // As soon as it begins to unpack, and when all of it has been.
+    for (id, large) in [("52", 0), ("53", LARGE)] {
+        let mut import = Running::piped(asked(&["import", id, "51.account"]));
+        let unpacking = tokens.join(format!("{id}.unpacking/Default/large"));
+        let places = [unpacking, tokens.join(id).join("Default/large")];
+        eventually("it unpacks", || {
+            let mut found = places.iter().filter_map(|path| fs::metadata(path).ok());
+            found.any(|file| file.len() >= u64::try_from(large).unwrap())
+        })
+        .await;
+        import.interrupt();
+        let (code, is_there) = (import.ends(), tokens.join(id).try_exists().unwrap());
+        let said = import.err();
+        match code {
+            130 => assert!(said.contains("nothing has changed"), "{id}: {said:?}"),
+            0 => assert!(said.contains("POST /connect"), "{id}: {said:?}"),
+            other => panic!("{id}: {other}: {said}"),
+        }
+        assert_eq!(is_there, code == 0, "{id}: {said}");
+        let left = tokens.join(format!("{id}.unpacking"));
+        assert!(!left.try_exists().unwrap(), "{id}");
+    }
 }

@@ -136,12 +136,7 @@ async fn a_page_that_refuses_the_browser_or_asks_for_a_passkey_says_so() {
     let refused = service
         .post("/connect", &json!({ "cliente_id": 51, "wait": "ready" }))
         .await;
-    assert_eq!(
-        (refused.status, &refused.json()["code"]),
-        (500, &json!("UPDATE_REQUIRED")),
-        "{}",
-        refused.text()
-    );
+    refused.assert_refused(500, "UPDATE_REQUIRED");
 
     service.faults(json!({ "page": "passkey" })).await;
     service.connect(52).await;

@@ -12,7 +12,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::{Component, Path, PathBuf},
+    path::Path,
 };
 
 use jiff::Timestamp;
@@ -20,7 +20,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::{SnapshotError, contents::Contents, sealed::is_damage};
+use super::{
+    SnapshotError,
+    contents::Contents,
+    sealed::is_damage,
+    unpack::{self, ENTRIES_MAX},
+};
 
 /// How every snapshot begins, whatever its format.
 const MAGIC: &[u8] = b"session-manager profile\n";
@@ -113,6 +118,10 @@ pub(super) fn write(
     give_up: &CancellationToken,
 ) -> Result<(), SnapshotError> {
     let pack = || {
+        if contents.folders.len() + contents.files.len() > ENTRIES_MAX {
+            // Nothing would unpack it.
+            return Err(io::Error::other("it has too many files for a profile"));
+        }
         let mut out = Summed::new(BufWriter::new(out));
         out.write_all(MAGIC)?;
         serde_json::to_writer(&mut out, manifest)?;
@@ -127,8 +136,10 @@ pub(super) fn write(
             let file = File::open(folder.join(path))?;
             let exactly = Exactly {
                 rest: *bytes,
-                file,
-                give_up,
+                file: UnlessGivenUp {
+                    inner: file,
+                    give_up,
+                },
             };
             tar.append_data(&mut header, path, exactly)?;
         }
@@ -177,18 +188,22 @@ pub(super) fn manifest(path: &Path) -> Result<Manifest, SnapshotError> {
 /// Reads all of the file and compares its checksum. What is opened is what is unpacked, whoever renames files meanwhile.
 pub(super) fn verify(path: &Path) -> Result<Verified, SnapshotError> {
     let file = File::open(path).map_err(|source| SnapshotError::io("reading", path, source))?;
-    verify_from(file, path)
+    verify_from(file, path, &CancellationToken::new())
 }
 
-/// The same for what is read in another way from the file of this name.
+/// The same for what is read in another way from the file of this name, until `give_up` is cancelled.
 pub(super) fn verify_from<R: Read + Seek>(
     mut file: R,
     path: &Path,
+    give_up: &CancellationToken,
 ) -> Result<Verified<R>, SnapshotError> {
     let damaged = || SnapshotError::Damaged {
         path: path.to_owned(),
     };
     let failed = |source| {
+        if give_up.is_cancelled() {
+            return SnapshotError::GivenUp;
+        }
         if is_damage(&source) {
             return damaged();
         }
@@ -204,7 +219,8 @@ pub(super) fn verify_from<R: Read + Seek>(
     let mut is_right = || {
         file.seek(SeekFrom::Start(0))?;
         let mut sum = Summed::new(io::sink());
-        io::copy(&mut BufReader::new(&mut file).take(ends), &mut sum)?;
+        let inner = BufReader::new(&mut file).take(ends);
+        io::copy(&mut UnlessGivenUp { inner, give_up }, &mut sum)?;
         let mut stored = Vec::new();
         file.seek(SeekFrom::Start(ends))?;
         (&mut file).take(CHECKSUM_LENGTH).read_to_end(&mut stored)?;
@@ -265,48 +281,26 @@ fn beginning(file: &mut impl BufRead, path: &Path) -> Result<(Manifest, u64), Sn
 }
 
 impl<R: Read + Seek> Verified<R> {
-    /// Unpacks into a folder that is not there yet, and has it all on disk when it returns.
-    pub(super) fn unpack(mut self, folder: &Path) -> Result<Manifest, SnapshotError> {
+    /// Unpacks into a folder that is not there yet, and has it all on disk when it returns; gives up until then when `give_up`
+    /// is cancelled. Of what was written the caller disposes.
+    pub(super) fn unpack(
+        mut self,
+        folder: &Path,
+        give_up: &CancellationToken,
+    ) -> Result<Manifest, SnapshotError> {
         let (begins, packed) = self.packed;
         let mut unpack = || {
             self.file.seek(SeekFrom::Start(begins))?;
             let packed = BufReader::new(&mut self.file).take(packed);
-            let mut tar = tar::Archive::new(zstd::Decoder::new(packed)?);
-            make_folder(folder)?;
-            let mut files = 0;
-            for entry in tar.entries()? {
-                let mut entry = entry?;
-                let path = folder.join(below(&entry.path()?)?);
-                if entry.header().entry_type().is_dir() {
-                    make_folder(&path)?;
-                    continue;
-                }
-                let mut file = new_file(&path)?;
-                io::copy(&mut entry, &mut file)?;
-                files += 1;
-            }
-            if files != self.manifest.files {
-                return Err(io::Error::other("some of its files are missing"));
-            }
-            // One call for a thousand files.
-            rustix::fs::syncfs(File::open(folder)?)?;
-            Ok(())
+            unpack::unpack(packed, &self.manifest, folder, give_up)
         };
-        unpack()
-            .map_err(|source| SnapshotError::io("unpacking a snapshot into", folder, source))?;
+        unpack().map_err(|source| {
+            if give_up.is_cancelled() {
+                return SnapshotError::GivenUp;
+            }
+            SnapshotError::io("unpacking a snapshot into", folder, source)
+        })?;
         Ok(self.manifest)
-    }
-}
-
-/// A path that stays within its folder.
-fn below(path: &Path) -> io::Result<PathBuf> {
-    if path
-        .components()
-        .all(|component| matches!(component, Component::Normal(_)))
-    {
-        Ok(path.to_owned())
-    } else {
-        Err(io::Error::other("a path in it leads out of the profile"))
     }
 }
 
@@ -365,20 +359,31 @@ impl<W: Write> Write for Summed<W> {
 /// A file of a known length: one that has become shorter is still being written by somebody.
 struct Exactly<'a> {
     rest: u64,
-    file: File,
-    give_up: &'a CancellationToken,
+    file: UnlessGivenUp<'a, File>,
 }
 
 impl Read for Exactly<'_> {
     fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
-        if self.give_up.is_cancelled() {
-            return Err(io::Error::other("given up"));
-        }
         let read = (&mut self.file).take(self.rest).read(piece)?;
         if read == 0 && self.rest > 0 {
             return Err(io::Error::other("a file became shorter while it was read"));
         }
         self.rest -= u64::try_from(read).unwrap_or(u64::MAX);
         Ok(read)
+    }
+}
+
+/// Fails between two pieces once it is given up.
+pub(super) struct UnlessGivenUp<'a, R> {
+    pub(super) inner: R,
+    pub(super) give_up: &'a CancellationToken,
+}
+
+impl<R: Read> Read for UnlessGivenUp<'_, R> {
+    fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        if self.give_up.is_cancelled() {
+            return Err(io::Error::other("given up"));
+        }
+        self.inner.read(piece)
     }
 }

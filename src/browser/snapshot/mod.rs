@@ -1,7 +1,7 @@
 //! Copies of a profile that nobody uses: taken, kept, and put in its place when it is of no use any more.
 //!
 //! ```text
-//!  DATA_DIR/snapshots/51/<time>.snapshot        store, archive, contents
+//!  DATA_DIR/snapshots/51/<time>.snapshot        store, archive, contents, unpack
 //!  TOKENS_DIR/51/   51.lock   51.aside/<time>/  exchange: what stands beside the profile while one takes its place
 //!  a file for another machine                   transfer, sealed
 //! ```
@@ -17,6 +17,7 @@ mod restored;
 mod sealed;
 mod store;
 mod transfer;
+mod unpack;
 
 use std::{
     io::{self, Read, Seek},
@@ -224,7 +225,7 @@ impl ProfileSnapshots {
         let Some(Ok(turn)) = give_up.run_until_cancelled(turn).await else {
             return Err(SnapshotError::GivenUp);
         };
-        let profile = profile::claim(&self.profile).await?;
+        let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
         let (store, token) = (self.store.clone(), give_up.clone());
         let work = spawn_blocking(move || {
             let _turn = turn;
@@ -257,13 +258,14 @@ impl ProfileSnapshots {
             return Ok(None);
         }
         let (store, look_at) = (self.store.clone(), self.look_at);
-        let profile = profile::claim(&self.profile).await?;
+        let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
         self.off_the_runtime(move || {
             let Some(chosen) = store.newest_whole(fits)? else {
                 return Ok(None);
             };
             ensure_a_page_can_store(&profile, look_at)?;
-            put_in_place(&profile, chosen).map(Some)
+            // A second or two of work, which a service that stops waits for.
+            put_in_place(&profile, chosen, &CancellationToken::new()).map(Some)
         })
         .await
     }
@@ -271,7 +273,7 @@ impl ProfileSnapshots {
     /// Takes the profile out of the way, so that the next start has an empty one. On a disk so full that no profile could be
     /// used it stays.
     pub async fn set_aside(&self) -> Result<(), SnapshotError> {
-        let profile = profile::claim(&self.profile).await?;
+        let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
         let look_at = self.look_at;
         self.off_the_runtime(move || {
             ensure_a_page_can_store(&profile, look_at)?;
@@ -335,9 +337,11 @@ fn ensure_a_page_can_store(
     store::ensure_a_page_can_store(parent, look_at)
 }
 
+/// Can be given up until all is unpacked; from there on it is finished, whatever comes.
 fn put_in_place<R: Read + Seek>(
     profile: &Profile,
     chosen: Verified<R>,
+    give_up: &CancellationToken,
 ) -> Result<Manifest, SnapshotError> {
     let places = Places::of(&profile.folder);
     let parent = profile.folder.parent().unwrap_or(&profile.folder);
@@ -347,7 +351,7 @@ fn put_in_place<R: Read + Seek>(
     for step in EXCHANGE {
         match (step, chosen.take_if(|_| step == Step::Unpack)) {
             (Step::Unpack, Some(chosen)) => {
-                chosen.unpack(&places.unpacking)?;
+                chosen.unpack(&places.unpacking, give_up)?;
                 restored::note(&places.unpacking, Timestamp::now())
                     .map_err(|source| SnapshotError::io("writing to", &places.unpacking, source))?;
             }

@@ -1,3 +1,5 @@
+//! Snapshots of small profiles in a real folder: taken, kept, passed over when damaged, and put in place.
+
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use super::*;

@@ -63,7 +63,7 @@ impl HeldProfile {
                 path: path.to_owned(),
             });
         }
-        Ok(Self(profile::claim(path).await?))
+        Ok(Self(profile::claim(path, &CancellationToken::new()).await?))
     }
 
     /// The folder.
@@ -147,31 +147,43 @@ fn on_the_disk_of(file: &Path, why: SnapshotError) -> SnapshotError {
 pub struct Export(Verified<Opened>);
 
 impl Export {
-    /// Opens the file and reads all of it. Half a second of work for the passphrase alone.
-    pub async fn open(path: &Path, passphrase: Passphrase) -> Result<Self, SnapshotError> {
-        let path = path.to_owned();
+    /// Opens the file and reads all of it, unless `give_up` is cancelled. Half a second of work for the passphrase alone.
+    pub async fn open(
+        path: &Path,
+        passphrase: Passphrase,
+        give_up: &CancellationToken,
+    ) -> Result<Self, SnapshotError> {
+        let (path, give_up) = (path.to_owned(), give_up.clone());
         let open = move || {
             let opened = sealed::open(&path, &passphrase)?;
-            archive::verify_from(opened, &path).map(Self)
+            archive::verify_from(opened, &path, &give_up).map(Self)
         };
         spawn_blocking(open)
             .await
             .unwrap_or(Err(SnapshotError::GivenUp))
     }
 
-    /// Makes it the profile in this folder. One that is there is set aside when it `may_replace` it, else refused.
+    /// Makes it the profile in this folder. One that is there is set aside when it `may_replace` it, else refused. Leaves all as
+    /// it was when `give_up` is cancelled in time; to be waited for, as it is done off the runtime.
     pub async fn put_in_place(
         self,
         path: &Path,
         may_replace: bool,
+        give_up: CancellationToken,
     ) -> Result<Manifest, SnapshotError> {
-        let profile = profile::claim(path).await?;
-        spawn_blocking(move || self.into_folder(&profile, may_replace))
+        // Given up below: who lets go of the lock before leaves the empty folder that came with it.
+        let profile = profile::claim(path, &CancellationToken::new()).await?;
+        spawn_blocking(move || self.into_folder(&profile, may_replace, &give_up))
             .await
             .unwrap_or(Err(SnapshotError::GivenUp))
     }
 
-    fn into_folder(self, profile: &Profile, may_replace: bool) -> Result<Manifest, SnapshotError> {
+    fn into_folder(
+        self,
+        profile: &Profile,
+        may_replace: bool,
+        give_up: &CancellationToken,
+    ) -> Result<Manifest, SnapshotError> {
         let folder = &profile.folder;
         let failed = |source| SnapshotError::io("looking at", folder, source);
         let is_empty = fs::read_dir(folder).map_err(failed)?.next().is_none();
@@ -183,7 +195,7 @@ impl Export {
                 path: folder.clone(),
             });
         }
-        let done = put_in_place(profile, self.0);
+        let done = put_in_place(profile, self.0, give_up);
         if done.is_err() {
             // What was unpacked takes up room that may be what is lacking. Whoever holds the profile next would do it too.
             Places::of(folder).settle().ok();

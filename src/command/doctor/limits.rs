@@ -132,18 +132,7 @@ fn judge_processes(room: &Room, threads_each: u64, at_rest: usize) -> Check {
     let found =
         format!("{room} more processes and threads: {fit} more sessions of some {threads_each}");
     let remedy = format!("raise {limit}; Chrome ends without a word when it is reached");
-    let at_rest = u64::try_from(at_rest).unwrap_or(u64::MAX);
-    if fit == 0 {
-        Check::fail(name, found, remedy)
-    } else if fit < at_rest {
-        Check::warn(
-            name,
-            format!("{found}; {at_rest} profiles are not running"),
-            remedy,
-        )
-    } else {
-        Check::ok(name, found)
-    }
+    Check::room(name, fit, at_rest, found, remedy)
 }
 
 fn judge_files(limit: Option<u64>, max_sessions: usize) -> Check {

@@ -56,23 +56,13 @@ fn judge_memory(free_mb: Option<u64>, must_be_free_mb: u64, at_rest: usize) -> C
     let fit = free_mb.saturating_sub(must_be_free_mb) / SESSION_MB
         + u64::from(must_be_free_mb <= free_mb);
     let found = format!("{free_mb} MB available: {fit} more sessions of some {SESSION_MB} MB");
-    let at_rest = u64::try_from(at_rest).unwrap_or(u64::MAX);
-    let remedy = "more memory, fewer sessions, or the headless shell in place of the full browser";
-    if fit == 0 {
-        Check::fail(
-            name,
-            format!("{found}; MIN_FREE_MEMORY_MB asks for {must_be_free_mb} MB"),
-            remedy,
-        )
-    } else if fit < at_rest {
-        Check::warn(
-            name,
-            format!("{found}; {at_rest} profiles are not running"),
-            remedy,
-        )
+    let found = if fit == 0 {
+        format!("{found}; MIN_FREE_MEMORY_MB asks for {must_be_free_mb} MB")
     } else {
-        Check::ok(name, found)
-    }
+        found
+    };
+    let remedy = "more memory, fewer sessions, or the headless shell in place of the full browser";
+    Check::room(name, fit, at_rest, found, remedy)
 }
 
 /// How large the shared memory is; `None` when it is not there or cannot be written.

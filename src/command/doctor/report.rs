@@ -64,6 +64,25 @@ impl Check {
         }
     }
 
+    /// Room for `fit` more sessions: none is a failure, less than `at_rest`, the profiles that may still be started, a warning.
+    pub(super) fn room(
+        name: &'static str,
+        fit: u64,
+        at_rest: usize,
+        found: String,
+        remedy: impl Into<String>,
+    ) -> Self {
+        let at_rest = u64::try_from(at_rest).unwrap_or(u64::MAX);
+        if fit == 0 {
+            Self::fail(name, found, remedy)
+        } else if fit < at_rest {
+            let found = format!("{found}; {at_rest} profiles are not running");
+            Self::warn(name, found, remedy)
+        } else {
+            Self::ok(name, found)
+        }
+    }
+
     fn in_words(&self) -> String {
         let verdict = match self.verdict {
             Verdict::Ok => "ok  ",

@@ -86,6 +86,9 @@ impl ApiError {
             Self::Evidence(EvidenceError::Io(_)) | Self::EvidenceUnreadable(_) => {
                 Face::Of(Code::EvidenceUnavailable)
             }
+            Self::Connect(ConnectError::Failed(reason)) if reason.code == ReasonCode::Capacity => {
+                Face::Of(Code::Capacity)
+            }
             Self::Connect(ConnectError::Failed(reason)) => {
                 Face::Why(StatusCode::INTERNAL_SERVER_ERROR, reason.code)
             }

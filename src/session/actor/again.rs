@@ -24,16 +24,12 @@ impl<D: Driver> Actor<D> {
             return None;
         };
         if retry.rung == Rung::Snapshot {
-            let falling_back = self.options.safekeeping.fall_back();
-            beside(&mut self.commands, &mut self.postponed, falling_back).await;
+            self.fall_back(retry).await;
             if !self.postponed.is_empty() {
                 // Whoever has asked for something meanwhile is heard first.
-                self.wait_for(Retry {
-                    rung: Rung::NewChrome,
-                    at: Instant::now(),
-                });
                 return None;
             }
+            self.retry = None;
         }
         tracing::info!("starting again by itself");
         self.publisher.apply(&Event::Started, None);
@@ -43,6 +39,16 @@ impl<D: Driver> Actor<D> {
         });
         self.budget.on_started();
         Some(admitted)
+    }
+
+    /// Does what comes before the start that is due when no new Chrome has helped. What is left is the start.
+    pub(super) async fn fall_back(&mut self, retry: Retry) {
+        let falling_back = self.options.safekeeping.fall_back();
+        beside(&mut self.commands, &mut self.postponed, falling_back).await;
+        self.wait_for(Retry {
+            rung: Rung::NewChrome,
+            at: retry.at.min(Instant::now()),
+        });
     }
 
     /// Will start by itself then.

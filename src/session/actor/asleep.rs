@@ -1,7 +1,8 @@
 //! A session that hibernates: no Chrome, but everything that comes is taken in and wakes it.
 //!
 //! When a session may sleep, [`rest`](crate::session::rest) decides; what comes meanwhile is kept by
-//! [`arrivals`](crate::session::arrivals). It keeps its place among the sessions that may run, as it is READY for its callers.
+//! [`arrivals`](crate::session::arrivals). It keeps its place among the sessions that may run, as it is READY for its callers, and
+//! the lock of its profile, so that nobody takes the account away meanwhile (`export`).
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -14,7 +15,7 @@ use tokio::{
 use super::Actor;
 use crate::{
     session::{
-        Phase, ReasonCode,
+        Phase,
         arrivals::Arrivals,
         capacity::Starting,
         end::End,
@@ -31,16 +32,28 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
 const JITTER: f64 = 0.25;
 
 /// Memory that starts have spoken for is free again once their pages stand: looked for again after this.
-const ROOM_RETRY: Duration = Duration::from_secs(1);
+const MEMORY_RETRY: Duration = Duration::from_secs(1);
 
 impl<D: Driver> Actor<D> {
     /// Returns when the page is needed, or to be looked after, and there is memory for it; or with the session's end.
     pub(super) async fn asleep(&mut self) -> Result<Starting, End> {
         self.forget_chrome();
+        let account = self.publisher.snapshot().account;
+        let hold = self.options.safekeeping.hold();
+        let (commands, postponed) = (&mut self.commands, &mut self.postponed);
+        // Given back before the next Chrome needs it.
+        let _held = taking_in(commands, postponed, &mut self.arrivals, account, hold).await;
         tracing::info!("hibernating: Chrome is closed until something is to be sent");
         let jitter = rand::rng().random_range(1.0 - JITTER..1.0);
         let longest = Instant::now() + LONGEST_SLEEP.mul_f64(jitter);
         loop {
+            // Whoever has asked for something before is heard before it wakes: what is postponed then waits for the next end.
+            if let Some(postponed) = self.postponed.pop_front() {
+                match self.on_command_asleep(Command::Life(postponed)) {
+                    None => continue,
+                    Some(end) => return Err(end),
+                }
+            }
             let wake_by = self.arrivals.wake_by();
             let wakes = wake_by.is_some() || longest <= Instant::now();
             if wakes {
@@ -52,23 +65,19 @@ impl<D: Driver> Actor<D> {
                         return Ok(starting);
                     }
                     Err(full) if wake_by.is_some_and(|then| then <= Instant::now()) => {
-                        return Err(End::because(ReasonCode::ChromeFailed, full.to_string()));
+                        return Err(End::without_memory(&full));
                     }
                     Err(full) => tracing::debug!("not woken yet: {full}"),
                 }
             }
-            let command = if let Some(postponed) = self.postponed.pop_front() {
-                Command::Life(postponed)
-            } else {
-                let room = wakes.then(|| Instant::now() + ROOM_RETRY);
-                let room = room.map(|at| wake_by.map_or(at, |then| then.min(at)));
-                tokio::select! {
-                    biased;
-                    () = self.options.stop.cancelled() => return Err(End::stopping()),
-                    Some(()) = self.arrivals.written() => continue,
-                    command = self.commands.recv() => command.ok_or_else(End::stopping)?,
-                    () = sleep_until(room.unwrap_or(longest)) => continue,
-                }
+            let room = wakes.then(|| Instant::now() + MEMORY_RETRY);
+            let room = room.map(|at| wake_by.map_or(at, |then| then.min(at)));
+            let command = tokio::select! {
+                biased;
+                () = self.options.stop.cancelled() => return Err(End::stopping()),
+                Some(()) = self.arrivals.written() => continue,
+                command = self.commands.recv() => command.ok_or_else(End::stopping)?,
+                () = sleep_until(room.unwrap_or(longest)) => continue,
             };
             if let Some(end) = self.on_command_asleep(command) {
                 return Err(end);
@@ -81,7 +90,7 @@ impl<D: Driver> Actor<D> {
         let now = Instant::now();
         match self.arrivals.take(command, account, now)? {
             Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
-                self.phone = phone;
+                self.phone = phone.or(self.phone.take());
                 self.arrivals.wake(now);
                 answer(reply, Ok(true));
                 None

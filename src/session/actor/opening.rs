@@ -15,6 +15,7 @@ use crate::{
         capacity::{Starting, Turn},
         end::End,
         handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
+        publisher::Publisher,
         state::Event,
     },
     whatsapp::{Driver, Fact, OpenError},
@@ -49,42 +50,31 @@ impl<D: Driver> Actor<D> {
         starting: Starting,
     ) -> Result<(D, Turn), NotOpened> {
         let call_off = self.options.stop.child_token();
-        let ActorOptions {
-            page,
-            profile,
-            starts,
-            limits,
-            ..
-        } = &self.options;
-        let publisher = &self.publisher;
         let late = CancellationToken::new();
-        let opening = async {
-            let permit = tokio::select! {
-                biased;
-                () = call_off.cancelled() => return Err(OpenError::Cancelled),
-                permit = Arc::clone(starts).acquire_owned() => permit.map_err(|_closed| OpenError::Cancelled)?,
-            };
-            let turn = starting.take_turn(permit);
-            publisher.reach(Some((Phase::Launch, Some(limits.launch))));
-            let opening = D::open(page, profile, facts, call_off.clone());
-            tokio::pin!(opening);
-            let driver = tokio::select! {
-                opened = &mut opening => opened?,
-                () = sleep(limits.launch + LAUNCH_GRACE) => {
-                    late.cancel();
-                    call_off.cancel();
-                    opening.await?
-                }
-            };
-            Ok((driver, turn))
-        };
+        let opening = start::<D>(
+            &self.options,
+            &self.publisher,
+            facts,
+            starting,
+            &call_off,
+            &late,
+        );
         tokio::pin!(opening);
 
         let mut asked_to_end = None;
         let opened = loop {
             let is_waking = self.publisher.state() == SessionState::Hibernating;
             let wake_by = self.arrivals.wake_by().filter(|_| is_waking);
-            let command = tokio::select! {
+            // What is postponed is heard as if it came now, unless it is to wait until Chrome is gone.
+            let postponed = if asked_to_end.is_none() {
+                self.postponed.pop_front()
+            } else {
+                None
+            };
+            let command = if let Some(command) = postponed {
+                Command::Life(command)
+            } else {
+                tokio::select! {
                 opened = &mut opening => break opened,
                 Some(command) = self.commands.recv(), if self.postponed.len() < COMMAND_CAPACITY => command,
                 Some(()) = self.arrivals.written() => continue,
@@ -93,6 +83,7 @@ impl<D: Driver> Actor<D> {
                     self.publisher.apply(&Event::Restarted, None);
                     self.arrivals.refuse(&self.publisher.not_ready()).await;
                     continue;
+                }
                 }
             };
             let command = if is_waking {
@@ -140,10 +131,40 @@ impl<D: Driver> Actor<D> {
             (Err(why), None) => why,
         };
         Err(NotOpened {
-            end: End::of(why_not(&why, late.is_cancelled(), *limits)),
+            end: End::of(why_not(&why, late.is_cancelled(), self.options.limits)),
             chrome_output: why.chrome_output(),
         })
     }
+}
+
+/// Chrome, once its turn has come. What takes too long is called off, and is then `late`.
+async fn start<D: Driver>(
+    options: &ActorOptions<D>,
+    publisher: &Publisher,
+    facts: mpsc::Sender<Fact>,
+    starting: Starting,
+    call_off: &CancellationToken,
+    late: &CancellationToken,
+) -> Result<(D, Turn), OpenError> {
+    let permit = tokio::select! {
+        biased;
+        () = call_off.cancelled() => return Err(OpenError::Cancelled),
+        permit = Arc::clone(&options.starts).acquire_owned() => permit.map_err(|_closed| OpenError::Cancelled)?,
+    };
+    let turn = starting.take_turn(permit);
+    let limit = options.limits.launch;
+    publisher.reach(Some((Phase::Launch, Some(limit))));
+    let opening = D::open(&options.page, &options.profile, facts, call_off.clone());
+    tokio::pin!(opening);
+    let driver = tokio::select! {
+        opened = &mut opening => opened?,
+        () = sleep(limit + LAUNCH_GRACE) => {
+            late.cancel();
+            call_off.cancel();
+            opening.await?
+        }
+    };
+    Ok((driver, turn))
 }
 
 /// Why there is no Chrome; `is_late`: the start was called off because it took too long.

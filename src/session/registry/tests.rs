@@ -1,3 +1,5 @@
+//! A registry that stops while a session of it does not end, in paused time.
+
 use std::{ffi::OsString, future::pending};
 
 use tokio::time::Instant;

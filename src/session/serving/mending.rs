@@ -37,6 +37,7 @@ impl<D: Driver> Serving<'_, D> {
             true
         });
         self.healing.on_ready(false, now);
+        self.sending.on_reload();
         self.sending.refuse_waiting();
         self.timers.on_reload(now);
         let driver = self.driver;

@@ -1,3 +1,5 @@
+//! Which accounts may go to another host, and what an import leaves: on real folders, without a Chrome.
+
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use super::*;
@@ -47,6 +49,7 @@ impl Host {
             file,
             PASSPHRASE.parse().unwrap(),
             false,
+            CancellationToken::new(),
         )
         .await
     }

@@ -1,3 +1,5 @@
+//! What is kept of a page as evidence, and what of it is left out because chats may be on it.
+
 use super::*;
 use crate::whatsapp::console::ConsoleLevel;
 

@@ -8,7 +8,7 @@ use std::{
 
 use session_manager::browser::{BrowserError, sweep};
 
-use super::{answers, open};
+use super::{answers, open, opens_and_closes};
 use crate::support::chrome::{Folder, Started, both, headless_shell};
 
 /// The marker of a service that cannot be alive: no system counts so far.
@@ -92,11 +92,7 @@ async fn a_chrome_of_another_living_service_is_left_alone() {
     assert!(its_chrome.is_running());
 
     drop(service);
-    open(&program, &folder.profile())
-        .await
-        .unwrap()
-        .close()
-        .await;
+    opens_and_closes(&program, &folder).await;
     assert!(!its_chrome.is_running());
 }
 
@@ -112,11 +108,7 @@ async fn a_second_open_of_the_same_profile_is_refused() {
     assert_eq!(holder, Some(std::process::id()));
     assert!(answers(&first).await);
     first.close().await;
-    open(&program, &folder.profile())
-        .await
-        .unwrap()
-        .close()
-        .await;
+    opens_and_closes(&program, &folder).await;
 }
 
 #[tokio::test]
@@ -152,18 +144,10 @@ async fn a_leftover_of_a_dead_service_makes_way_for_a_new_start() {
 async fn a_lock_file_outlives_the_folder_it_guards() {
     let program = headless_shell().await;
     let folder = Folder::new();
-    open(&program, &folder.profile())
-        .await
-        .unwrap()
-        .close()
-        .await;
+    opens_and_closes(&program, &folder).await;
     let lock = folder.path().join("admin.lock");
     let before = fs::metadata(&lock).unwrap().ino();
     fs::remove_dir_all(folder.profile()).unwrap();
-    open(&program, &folder.profile())
-        .await
-        .unwrap()
-        .close()
-        .await;
+    opens_and_closes(&program, &folder).await;
     assert_eq!(fs::metadata(&lock).unwrap().ino(), before);
 }

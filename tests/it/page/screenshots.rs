@@ -6,7 +6,10 @@ use chromiumoxide::{cdp::browser_protocol::page::CaptureScreenshotFormat, page::
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use serde_json::json;
 
-use super::{TO, Visitor, shown_code};
+use super::{
+    TO,
+    visitor::{Visitor, shown_code},
+};
 use crate::support::Service;
 
 /// What a repository should carry of one picture.

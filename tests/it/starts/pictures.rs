@@ -142,10 +142,7 @@ async fn a_linked_session_is_shown_when_its_operator_wants_that_until_it_is_logg
     let body = json!({ "cliente_id": 51, "logout": true });
     assert_eq!(service.post("/disconnect", &body).await.status, 200);
     let gone = service.get("/sessions/51/evidence").await;
-    assert_eq!(
-        (gone.status, &gone.json()["code"]),
-        (404, &json!("NO_EVIDENCE"))
-    );
+    gone.assert_refused(404, "NO_EVIDENCE");
     let folder = service.home().data().join("sandbox/evidence/51");
     assert!(!folder.try_exists().unwrap());
     service.stop();

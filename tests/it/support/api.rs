@@ -40,6 +40,13 @@ impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
+
+    /// Holds it to be an error of this status and this stable code.
+    #[track_caller]
+    pub(crate) fn assert_refused(&self, status: u16, code: &str) {
+        let said = (self.status, &self.json()["code"]);
+        assert_eq!(said, (status, &json!(code)), "{}", self.text());
+    }
 }
 
 /// Speaks to a service and to its sandbox, wherever they run.

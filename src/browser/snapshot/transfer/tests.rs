@@ -1,3 +1,5 @@
+//! Exports on real files: what is written, what is opened, and what is refused because it was cut off, changed or crafted.
+
 use std::{fs::File, io::Write as _, os::unix::fs::PermissionsExt as _};
 
 use sha2::{Digest as _, Sha256};
@@ -81,9 +83,20 @@ fn sealed(path: &Path, parts: &[&[u8]]) {
 }
 
 async fn open(path: &Path) -> Result<Manifest, SnapshotError> {
-    Export::open(path, passphrase())
-        .await
-        .map(|export| export.0.manifest)
+    export_in(path).await.map(|export| export.0.manifest)
+}
+
+async fn export_in(path: &Path) -> Result<Export, SnapshotError> {
+    Export::open(path, passphrase(), &CancellationToken::new()).await
+}
+
+async fn put_in_place(
+    export: Export,
+    profile: &Path,
+    may_replace: bool,
+) -> Result<Manifest, SnapshotError> {
+    let give_up = CancellationToken::new();
+    export.put_in_place(profile, may_replace, give_up).await
 }
 
 #[tokio::test]
@@ -94,8 +107,8 @@ async fn a_profile_goes_and_comes_with_its_rights_and_without_caches() {
     assert_eq!(here.names(), ["account", "tokens"]);
 
     let profile = there.path().join("tokens/shop");
-    let export = Export::open(&file, passphrase()).await.unwrap();
-    let imported = export.put_in_place(&profile, false).await.unwrap();
+    let export = export_in(&file).await.unwrap();
+    let imported = put_in_place(export, &profile, false).await.unwrap();
     assert_eq!(imported, written);
     assert_eq!(fs::read(profile.join(LINK)).unwrap(), noise(200_000));
     assert!(!profile.join("Default/Cache").try_exists().unwrap());
@@ -141,13 +154,39 @@ async fn an_export_that_is_given_up_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn an_import_that_is_given_up_changes_nothing() {
+    let home = Home::new();
+    let file = home.path("account");
+    home.export(&file, false).await.unwrap();
+    let given_up = CancellationToken::new();
+    let export = export_in(&file).await.unwrap();
+    given_up.cancel();
+    let opened = Export::open(&file, passphrase(), &given_up).await;
+    assert!(matches!(opened, Err(SnapshotError::GivenUp)), "{opened:?}");
+    home.write(LINK, b"newer");
+    let old = home.profile();
+    let ended = export.put_in_place(&old, true, given_up.clone()).await;
+    assert!(matches!(ended, Err(SnapshotError::GivenUp)), "{ended:?}");
+    let export = export_in(&file).await.unwrap();
+    let new = home.path("tokens/52");
+    let ended = export.put_in_place(&new, false, given_up).await;
+    assert!(matches!(ended, Err(SnapshotError::GivenUp)), "{ended:?}");
+
+    assert_eq!(fs::read(home.profile().join(LINK)).unwrap(), b"newer");
+    let tokens = fs::read_dir(home.path("tokens")).unwrap();
+    let mut names: Vec<_> = tokens.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["51", "51.lock", "52.lock"]);
+}
+
+#[tokio::test]
 async fn a_profile_that_is_there_stays_unless_it_may_be_set_aside() {
     let home = Home::new();
     let file = home.path("account");
     home.export(&file, false).await.unwrap();
     home.write(LINK, b"newer");
-    let export = Export::open(&file, passphrase()).await.unwrap();
-    let refused = export.put_in_place(&home.profile(), false).await;
+    let export = export_in(&file).await.unwrap();
+    let refused = put_in_place(export, &home.profile(), false).await;
     assert!(
         matches!(refused, Err(SnapshotError::ProfileThere { .. })),
         "{refused:?}"
@@ -155,8 +194,8 @@ async fn a_profile_that_is_there_stays_unless_it_may_be_set_aside() {
     let link = home.profile().join(LINK);
     assert_eq!(fs::read(&link).unwrap(), b"newer");
 
-    let export = Export::open(&file, passphrase()).await.unwrap();
-    export.put_in_place(&home.profile(), true).await.unwrap();
+    let export = export_in(&file).await.unwrap();
+    put_in_place(export, &home.profile(), true).await.unwrap();
     assert_eq!(fs::read(&link).unwrap(), noise(200_000));
     let aside = Places::of(&home.profile()).set_aside().unwrap();
     assert_eq!(fs::read(aside[0].join(LINK)).unwrap(), b"newer");
@@ -168,7 +207,7 @@ async fn a_wrong_passphrase_opens_nothing() {
     let file = home.path("account");
     home.export(&file, false).await.unwrap();
     let wrong = "correct horse batterz".parse().unwrap();
-    let refused = Export::open(&file, wrong).await;
+    let refused = Export::open(&file, wrong, &CancellationToken::new()).await;
     assert!(
         matches!(refused, Err(SnapshotError::WrongPassphrase { .. })),
         "{refused:?}"
@@ -335,8 +374,8 @@ async fn a_disk_that_is_too_full_is_left_as_it_is() {
     bytes.push(b'\n');
     let sum = Sha256::digest(&bytes);
     sealed(&file, &[&bytes, &sum]);
-    let export = Export::open(&file, passphrase()).await.unwrap();
-    let refused = export.put_in_place(&home.path("tokens/52"), false).await;
+    let export = export_in(&file).await.unwrap();
+    let refused = put_in_place(export, &home.path("tokens/52"), false).await;
     assert!(
         matches!(refused, Err(SnapshotError::NoSpace { .. })),
         "{refused:?}"
@@ -366,8 +405,8 @@ async fn an_archive_that_cannot_be_unpacked_leaves_no_profile() {
     let sum = Sha256::digest(&bytes);
     sealed(&file, &[&bytes, &sum]);
     for (name, may_replace) in [("tokens/52", false), ("tokens/51", true)] {
-        let export = Export::open(&file, passphrase()).await.unwrap();
-        let refused = export.put_in_place(&home.path(name), may_replace).await;
+        let export = export_in(&file).await.unwrap();
+        let refused = put_in_place(export, &home.path(name), may_replace).await;
         assert!(
             matches!(refused, Err(SnapshotError::Io { .. })),
             "{refused:?}"

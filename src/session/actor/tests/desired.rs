@@ -89,3 +89,31 @@ async fn a_session_that_was_disconnected_before_its_turn_is_not_restored() {
     session.handle.start_for(Origin::Caller).await.unwrap();
     assert_eq!(session.handle.snapshot().state, SessionState::Init);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_actor_in_the_place_of_one_that_has_panicked_goes_by_what_that_one_has_remembered() {
+    let stage = Stage::new(1, 1);
+    let desired = stage.desired("51");
+    for was_ready in [false, true] {
+        let mut session = stage.session_as("51", None, desired.clone());
+        if was_ready {
+            let _page = session.ready().await;
+            while left(&stage).is_none_or(|desired| !desired.was_ready()) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        } else {
+            session.handle.start();
+            session.opened().await;
+        }
+        session.task.abort();
+        session.task.await.unwrap_err();
+        let mut next = stage.session_as("51", Some(Phase::Navigate), desired.clone());
+        next.handle.start();
+        next.opened().await;
+        let failed = next.reaches("DISCONNECTED").await;
+        let detail = failed.reason.unwrap().detail;
+        assert_eq!(detail.ends_with("by itself"), was_ready, "{detail}");
+        next.task.abort();
+        next.task.await.unwrap_err();
+    }
+}

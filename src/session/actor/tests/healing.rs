@@ -242,3 +242,68 @@ async fn sends_are_refused_while_a_chrome_is_being_closed_whatever_else_waits() 
     say(&page, login(Some("a"))).await;
     connect.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_disconnects_after_a_connect_is_heard_though_both_came_while_a_chrome_was_closed() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    let closed = session.plan.closes.hold();
+    lose_chrome(&page).await;
+    assert!(matches!(session.call().await, Call::Closed));
+    let asked = [false, true].map(|ends| {
+        let handle = session.handle.clone();
+        tokio::spawn(async move {
+            if ends {
+                handle.disconnect(false).await.is_ok()
+            } else {
+                handle.connect(WaitFor::Ready).await.is_ok()
+            }
+        })
+    });
+    rests(Duration::from_secs(1)).await;
+    closed.send(()).unwrap();
+    let [connected, disconnected] = asked;
+    let at_once = timeout(Duration::from_secs(10), disconnected).await;
+    assert!(at_once.unwrap().unwrap());
+    assert!(!connected.await.unwrap());
+    assert_eq!(session.handle.snapshot().state, SessionState::Disconnected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_again_and_again_for_a_session_that_is_being_healed_does_not_keep_it_from_its_limit()
+ {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let mut page = session.ready().await;
+    for _ in 0..HEALS_PER_HOUR {
+        lose_chrome(&page).await;
+        let waiting = session.snapshots.wait_for(|now| now.retry_at.is_some());
+        timeout(NEVER, waiting).await.unwrap().unwrap();
+        session.handle.start();
+        page = session.replaced().await;
+    }
+    lose_chrome(&page).await;
+    let given_up = session.reaches("ERROR").await;
+    assert_eq!(given_up.reason.unwrap().code, ReasonCode::KeepsFailing);
+    // From there somebody's word begins anew.
+    assert!(matches!(session.call().await, Call::Closed));
+    let page = session.ready().await;
+    lose_chrome(&page).await;
+    session.replaced().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_being_loaded_anew_is_given_nothing_until_it_can_send() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    crash(&page).await;
+    session.reloaded().await;
+    let promised = session.send_as(TO, None, false).await.unwrap().unwrap();
+    rests(Duration::from_secs(5)).await;
+    let asked = session.calls.try_recv();
+    assert!(asked.is_err(), "{asked:?}");
+    say(&page, ready()).await;
+    assert_eq!(session.handed_over().await.key, promised.message_id);
+}

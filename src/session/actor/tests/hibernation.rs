@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     sends::{TO, acknowledge},
     *,
@@ -9,7 +11,7 @@ use super::{
 use crate::{
     browser::Measure,
     ledger::{SendState, Step},
-    session::{MemoryReport, desired::read_all},
+    session::{LinkedProfile, MemoryReport, TransferError, desired::read_all},
 };
 
 const AFTER: Duration = Duration::from_secs(600);
@@ -230,6 +232,100 @@ async fn a_send_that_comes_while_chrome_is_being_closed_waits_for_the_next_one()
     acknowledge(&page, &first).await;
     waits.await.unwrap().unwrap();
     assert_eq!(session.handed_over().await.key, accepted.message_id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_the_next_chrome_starts_waits_for_its_page() {
+    let stage = stage();
+    let mut session = stage.session("51");
+    session.asleep().await;
+    let starts = session.plan.opens.hold();
+    let sent = session.send(TO);
+    let launches = |snapshot: &Snapshot| {
+        let phase = snapshot.phase.as_ref();
+        phase.is_some_and(|phase| phase.name == Phase::Launch)
+    };
+    session.snapshots.wait_for(launches).await.unwrap();
+    let accepted = session.send_as(TO, None, false).await.unwrap().unwrap();
+    assert_eq!(accepted.state, SendState::Queued);
+    let handle = session.handle.clone();
+    let checked = tokio::spawn(async move { handle.check("5491158254202".parse().unwrap()).await });
+    let connected = session.handle.connect(USUAL_WAIT).await.unwrap();
+    assert!(connected.already_connected);
+    starts.send(()).unwrap();
+    let page = session.opened().await;
+    say(&page, ready()).await;
+    let first = session.handed_over().await.key;
+    acknowledge(&page, &first).await;
+    sent.await.unwrap().unwrap();
+    assert_eq!(session.handed_over().await.key, accepted.message_id);
+    checked.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_disconnects_while_chrome_is_being_closed_is_heard_before_a_send_wakes_it() {
+    let stage = stage();
+    let mut session = stage.session("51");
+    let _page = session.ready().await;
+    let closed = session.plan.closes.hold();
+    session.hibernates().await;
+    assert!(matches!(session.call().await, Call::Closed));
+    let promised = session.send_as(TO, None, false).await.unwrap().unwrap();
+    let handle = session.handle.clone();
+    let disconnect = tokio::spawn(async move { handle.disconnect(false).await });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    closed.send(()).unwrap();
+    let outcome = timeout(NEVER, disconnect).await.unwrap().unwrap();
+    assert_eq!(outcome.unwrap(), DisconnectOutcome::Disconnected);
+    // It was promised for later.
+    stage.becomes(&promised.message_id, SendState::Queued).await;
+    session.asks_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_sleeps_leaves_a_snapshot_and_lets_nobody_else_at_its_profile() {
+    let stage = stage();
+    let mut session = stage.session("51");
+    std::fs::create_dir_all(stage.profile("51").join("Default")).unwrap();
+    session.asleep().await;
+    let is_asleep = |snapshot: &Snapshot| snapshot.chrome_pid.is_none();
+    session.snapshots.wait_for(is_asleep).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let snapshots = std::fs::read_dir(stage.folder.path().join("snapshots/51"));
+    assert_eq!(snapshots.unwrap().count(), 1);
+    let id = "51".parse().unwrap();
+    let tokens = stage.folder.path().join("tokens");
+    let refused = LinkedProfile::take(&id, &tokens).await;
+    assert!(
+        matches!(refused, Err(TransferError::Running { holder: Some(pid), .. }) if pid == std::process::id()),
+        "{refused:?}"
+    );
+    let sent = session.send(TO);
+    let page = session.opened().await;
+    // Its Chrome has it to itself.
+    LinkedProfile::take(&id, &tokens).await.unwrap();
+    say(&page, ready()).await;
+    acknowledge(&page, &session.handed_over().await.key).await;
+    sent.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_was_promised_while_its_session_slept_is_sent_by_the_next_service() {
+    let mut stage = stage();
+    let mut session = stage.session("51");
+    session.asleep().await;
+    let promised = session.send_as(TO, None, false).await.unwrap().unwrap();
+    session.opened().await;
+    stage.stop.cancel();
+    timeout(NEVER, &mut session.task).await.unwrap().unwrap();
+    stage.stop = CancellationToken::new();
+    let mut next = stage.session("51");
+    let page = next.ready().await;
+    let key = next.handed_over().await.key;
+    assert_eq!(key, promised.message_id);
+    acknowledge(&page, &key).await;
+    next.hibernates().await;
+    assert!(matches!(next.call().await, Call::Closed));
 }
 
 #[tokio::test(start_paused = true)]
@@ -489,7 +585,9 @@ async fn a_session_without_memory_to_wake_in_waits_for_it_and_fails_honestly() {
     FREE_MB.store(100, Ordering::Relaxed);
     let sent = session.send(TO);
     let failed = session.reaches("DISCONNECTED").await;
-    assert!(failed.reason.unwrap().detail.contains("MIN_FREE_MEMORY_MB"));
+    let reason = failed.reason.unwrap();
+    assert_eq!(reason.code, ReasonCode::Capacity);
+    assert!(reason.detail.contains("MIN_FREE_MEMORY_MB"));
     sent.await.unwrap().unwrap_err();
     FREE_MB.store(1000, Ordering::Relaxed);
     let page = session.opened().await;

@@ -118,34 +118,31 @@ impl World {
             CancellationToken::new(),
         );
         let snapshots = root.of("51", profile.clone());
-        let (handle, actor) = Actor::<Modelled>::new(
-            ActorOptions {
-                id: "51".parse().unwrap(),
-                safekeeping: Safekeeping::new("51".parse().unwrap(), profile.clone(), snapshots),
-                profile,
-                desired: DesiredFile::new(self.folder.path(), &"51".parse().unwrap(), None),
-                evidence: EvidenceFolder::new(self.folder.path().join("evidence")),
-                page: self.whatsapp.clone(),
-                capacity: Arc::new(Capacity::new(NonZeroUsize::MIN, 0, || None)),
-                starts: Arc::new(Semaphore::new(1)),
-                limits: StartLimits::default(),
-                start_times: StartTimes::default(),
-                pairing_life: Duration::from_secs(180),
-                take_over: true,
-                hibernate_after: None,
-                heals_per_hour: HEALS_PER_HOUR,
-                memory_mb: None,
-                sends: SendLimits {
-                    queue_max: NonZeroUsize::new(100).unwrap(),
-                    rate_per_minute: None,
-                    wait: Duration::from_secs(45),
-                },
-                send_dedup: None,
-                ledger,
-                stop: CancellationToken::new(),
+        let (handle, actor) = Actor::<Modelled>::new(ActorOptions {
+            id: "51".parse().unwrap(),
+            safekeeping: Safekeeping::new("51".parse().unwrap(), profile.clone(), snapshots),
+            profile,
+            desired: DesiredFile::new(self.folder.path(), &"51".parse().unwrap(), None),
+            evidence: EvidenceFolder::new(self.folder.path().join("evidence")),
+            page: self.whatsapp.clone(),
+            capacity: Arc::new(Capacity::new(NonZeroUsize::MIN, 0, || None)),
+            starts: Arc::new(Semaphore::new(1)),
+            limits: StartLimits::default(),
+            start_times: StartTimes::default(),
+            pairing_life: Duration::from_secs(180),
+            take_over: true,
+            hibernate_after: None,
+            heals_per_hour: HEALS_PER_HOUR,
+            memory_mb: None,
+            sends: SendLimits {
+                queue_max: NonZeroUsize::new(100).unwrap(),
+                rate_per_minute: None,
+                wait: Duration::from_secs(45),
             },
-            false,
-        );
+            send_dedup: None,
+            ledger,
+            stop: CancellationToken::new(),
+        });
         handle.start();
         let _service = [life.spawn(keeper.run()), life.spawn(actor.run())];
         let (told, waits) = (self.told.clone(), self.waits);

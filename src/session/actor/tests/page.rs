@@ -37,6 +37,7 @@ pub(super) struct Script {
 /// What a page answers, one after the other, when the test lets it; once none is left, what a healthy one does.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
+    pub(super) opens: Answers<()>,
     pub(super) prepares: Answers<()>,
     pub(super) hand_overs: Answers<Result<(), HandOverError>>,
     pub(super) look_ups: Answers<Result<Option<i32>, LookUpError>>,
@@ -109,8 +110,12 @@ impl Driver for Scripted {
         if script.stuck_in == Some(Phase::Launch) {
             stop.cancelled().await;
         }
-        let opened = stop.run_until_cancelled(script.calls.send(Call::Opened(facts)));
-        opened.await.ok_or(OpenError::Cancelled)?.unwrap();
+        let open = async {
+            script.plan.opens.next().await;
+            script.calls.send(Call::Opened(facts)).await
+        };
+        let opened = stop.run_until_cancelled(open).await;
+        opened.ok_or(OpenError::Cancelled)?.unwrap();
         Ok(Self {
             script: script.clone(),
         })

@@ -1,6 +1,10 @@
 //! What is done so that a profile is not lost, and when.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use super::{healing::lose_chrome, *};
 use crate::ledger::SendState;
@@ -16,7 +20,10 @@ struct Kept {
 impl Kept {
     /// Linked and READY, then closed in order.
     async fn closed() -> Self {
-        let stage = Stage::new(1, 1);
+        Self::closed_on(Stage::new(1, 1)).await
+    }
+
+    async fn closed_on(stage: Stage) -> Self {
         let mut session = stage.session("51");
         let storage = stage.profile("51").join(STORAGE);
         fs::create_dir_all(storage.parent().unwrap()).unwrap();
@@ -396,4 +403,41 @@ async fn a_profile_on_which_no_chrome_is_ready_any_more_gives_way_to_its_snapsho
     assert_eq!(kept.set_aside(), ["garbage"]);
     say(&page, ready()).await;
     kept.session.reaches("READY").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_somebody_asks_for_takes_the_snapshot_too_when_that_is_due() {
+    let mut kept = Kept::closed().await;
+    kept.damage();
+    let mut page = kept.ready().await;
+    for _ in 0..5 {
+        lose_chrome(&page).await;
+        assert!(matches!(kept.session.call().await, Call::Closed));
+        let waits = |snapshot: &Snapshot| snapshot.retry_at.is_some();
+        let waiting = kept.session.snapshots.wait_for(waits);
+        timeout(NEVER, waiting).await.unwrap().unwrap();
+        kept.session.handle.start();
+        page = kept.session.opened().await;
+    }
+    assert_eq!(kept.storage().as_deref(), Some("linked"));
+    assert_eq!(kept.set_aside(), ["garbage"]);
+}
+
+/// What the machine of one test has free.
+static FREE_MB: AtomicU64 = AtomicU64::new(1000);
+
+#[tokio::test(start_paused = true)]
+async fn a_session_without_memory_for_the_chrome_that_is_to_try_another_profile_says_so() {
+    let mut stage = Stage::new(1, 1);
+    stage.needs_memory(400, || Some(FREE_MB.load(Ordering::Relaxed)));
+    let mut kept = Kept::closed_on(stage).await;
+    kept.damage();
+    kept.session.handle.start();
+    let page = kept.session.opened().await;
+    FREE_MB.store(100, Ordering::Relaxed);
+    say(&page, login(Some("a"))).await;
+    let ended = kept.session.reaches("DISCONNECTED").await;
+    let reason = ended.reason.unwrap();
+    assert_eq!(reason.code, ReasonCode::Capacity);
+    assert!(reason.detail.contains("MIN_FREE_MEMORY_MB"));
 }

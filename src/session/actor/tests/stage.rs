@@ -139,41 +139,47 @@ impl Stage {
     }
 
     pub(super) fn session_stuck_in(&self, id: &str, stuck_in: Option<Phase>) -> Session {
+        self.session_as(id, stuck_in, self.desired(id))
+    }
+
+    /// Of which this is remembered.
+    pub(super) fn session_as(
+        &self,
+        id: &str,
+        stuck_in: Option<Phase>,
+        desired: DesiredFile,
+    ) -> Session {
         let (calls_tx, calls) = mpsc::channel(64);
         let plan = Plan::default();
-        let desired = self.desired(id);
-        let (handle, actor) = Actor::<Scripted>::new(
-            ActorOptions {
-                id: id.parse().unwrap(),
-                profile: self.profile(id),
-                safekeeping: Safekeeping::new(
-                    id.parse().unwrap(),
-                    self.profile(id),
-                    self.snapshots().of(id, self.profile(id)),
-                ),
-                desired: desired.clone(),
-                evidence: self.evidence(id),
-                page: Script {
-                    calls: calls_tx,
-                    stuck_in,
-                    plan: plan.clone(),
-                },
-                capacity: Arc::clone(&self.capacity),
-                starts: Arc::clone(&self.starts),
-                limits: StartLimits::default(),
-                start_times: StartTimes::default(),
-                pairing_life: Duration::from_secs(180),
-                take_over: true,
-                hibernate_after: self.hibernate_after,
-                heals_per_hour: self.heals_per_hour,
-                memory_mb: self.memory_mb,
-                sends: self.sends,
-                send_dedup: None,
-                ledger: self.ledger.clone(),
-                stop: self.stop.child_token(),
+        let (handle, actor) = Actor::<Scripted>::new(ActorOptions {
+            id: id.parse().unwrap(),
+            profile: self.profile(id),
+            safekeeping: Safekeeping::new(
+                id.parse().unwrap(),
+                self.profile(id),
+                self.snapshots().of(id, self.profile(id)),
+            ),
+            desired: desired.clone(),
+            evidence: self.evidence(id),
+            page: Script {
+                calls: calls_tx,
+                stuck_in,
+                plan: plan.clone(),
             },
-            false,
-        );
+            capacity: Arc::clone(&self.capacity),
+            starts: Arc::clone(&self.starts),
+            limits: StartLimits::default(),
+            start_times: StartTimes::default(),
+            pairing_life: Duration::from_secs(180),
+            take_over: true,
+            hibernate_after: self.hibernate_after,
+            heals_per_hour: self.heals_per_hour,
+            memory_mb: self.memory_mb,
+            sends: self.sends,
+            send_dedup: None,
+            ledger: self.ledger.clone(),
+            stop: self.stop.child_token(),
+        });
         let snapshots = handle.subscribe();
         let task = tokio::spawn(async move {
             tokio::join!(actor.run(), desired.follow(snapshots));

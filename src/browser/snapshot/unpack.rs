@@ -1,0 +1,101 @@
+//! The files of an archive, into a folder: as many and as much as its manifest says, and not a byte more.
+//!
+//! Whoever has packed it may mean harm: a few kilobytes unpack to more than any disk holds. Room was looked for by what the
+//! manifest says, so the archive is held to that; what no manifest tells is bounded here.
+
+use std::{
+    fs::{DirBuilder, File},
+    io::{self, Read},
+    os::unix::fs::DirBuilderExt as _,
+    path::{Component, Path, PathBuf},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::archive::{FOLDER_MODE, Manifest, UnlessGivenUp, make_folder, new_file};
+
+/// Empty files and folders take room too. A profile has some thousand; one of a hundred times as many is none.
+pub(super) const ENTRIES_MAX: usize = 200_000;
+
+/// The longest path that Linux knows, in bytes.
+const PATH_MAX: u64 = 4096;
+
+/// Unpacks into a folder that is not there yet, and has it all on disk when it returns. What is there of it when it fails
+/// or gives up is the caller's to remove.
+pub(super) fn unpack(
+    packed: impl Read,
+    manifest: &Manifest,
+    folder: &Path,
+    give_up: &CancellationToken,
+) -> io::Result<()> {
+    let mut tar = tar::Archive::new(zstd::Decoder::new(packed)?);
+    make_folder(folder)?;
+    let (mut files, mut bytes) = (manifest.files, manifest.bytes);
+    let mut long_path = None;
+    // Raw: else a path of any length is read into memory, and a file may be larger than what is packed of it.
+    for (number, entry) in tar.entries()?.raw(true).enumerate() {
+        // Each may have a second one for a long path.
+        if number >= 2 * ENTRIES_MAX {
+            return Err(io::Error::other("it has too many files for a profile"));
+        }
+        let mut entry = entry?;
+        let kind = entry.header().entry_type();
+        if kind.is_gnu_longname() {
+            long_path = Some(path_in(entry)?);
+            continue;
+        }
+        let path = match long_path.take() {
+            Some(path) => path,
+            None => entry.path()?.into_owned(),
+        };
+        let path = folder.join(below(&path)?);
+        if kind.is_dir() {
+            // Not those above it: they came before, and were counted.
+            DirBuilder::new().mode(FOLDER_MODE).create(&path)?;
+            continue;
+        }
+        if !kind.is_file() {
+            return Err(io::Error::other("it has more than files and folders"));
+        }
+        let size = entry.size();
+        let left = (files.checked_sub(1), bytes.checked_sub(size));
+        let (Some(files_left), Some(bytes_left)) = left else {
+            return Err(io::Error::other("it has more in it than it says"));
+        };
+        (files, bytes) = (files_left, bytes_left);
+        let inner = &mut entry;
+        let copied = io::copy(&mut UnlessGivenUp { inner, give_up }, &mut new_file(&path)?)?;
+        if copied != size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    if (files, bytes) != (0, 0) {
+        return Err(io::Error::other("some of its files are missing"));
+    }
+    // One call for a thousand files.
+    rustix::fs::syncfs(File::open(folder)?)?;
+    if give_up.is_cancelled() {
+        return Err(io::Error::other("given up"));
+    }
+    Ok(())
+}
+
+/// The path that is written in place of a file, for the next one.
+fn path_in(entry: impl Read) -> io::Result<PathBuf> {
+    let mut path = String::new();
+    entry.take(PATH_MAX).read_to_string(&mut path)?;
+    Ok(path.trim_end_matches('\0').into())
+}
+
+/// A path that stays within its folder.
+fn below(path: &Path) -> io::Result<&Path> {
+    let mut components = path.components();
+    if components.all(|component| matches!(component, Component::Normal(_))) {
+        Ok(path)
+    } else {
+        Err(io::Error::other("a path in it leads out of the profile"))
+    }
+}
+
+#[cfg(test)]
+mod tests;
