@@ -6,7 +6,6 @@
 
 use std::{
     fs::{self, DirBuilder},
-    future::IntoFuture,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::fs::DirBuilderExt,
@@ -176,11 +175,7 @@ impl App {
         registry.begin(&config.autostart, config.restore_sessions);
         let state = http::AppState::new(Arc::clone(&registry), &config);
         let asks_for_key = state.asks_for_key();
-        // Whose wrong keys are counted is known by the address.
-        let service = http::router(state).into_make_service_with_connect_info::<SocketAddr>();
-        let server =
-            axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-        tasks.spawn(server.into_future());
+        tasks.spawn(http::serve(listener, http::router(state), stop.clone()));
         // The page's server goes last, so that Chromes still have it while they close.
         let sandbox_stop = CancellationToken::new();
         if let Some(sandbox) = sandbox {

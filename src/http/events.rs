@@ -9,7 +9,11 @@
 //! Whoever reads slowly misses steps on the way and never the last. A stream that is cut is opened anew and begins with all
 //! there is, so nothing has to be remembered for it: the ids only count.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     extract::State,
@@ -21,18 +25,19 @@ use axum::{
 };
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     caller::Caller,
+    client::Client,
     contract::Status,
     error::ApiError,
     openapi::requests::{SessionInHeader, SessionInQuery},
+    server::HangUp,
     state::AppState,
     status,
+    streams::{Holder, Place},
     target::TargetIfNamed,
 };
 use crate::{
@@ -40,14 +45,18 @@ use crate::{
     session::{Changes, ClienteId, Snapshot},
 };
 
-/// A page in view holds two, and every one keeps a connection: enough for some thirty people who look at once.
-pub(super) const MAX_STREAMS: usize = 64;
-
 /// Proxies cut what has been silent for 30 to 60 s.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Then the stream is opened anew, and the key looked at anew: one that was revoked must not go on reading.
+/// So soon a key that was revoked reads no more, also when nothing happens. To look costs microseconds.
+const JUDGED_EVERY: Duration = Duration::from_secs(5);
+
+/// Then the stream is opened anew: what has been forgotten of a connection on the way to its reader is found out by that.
 const LONGEST_LIFE: Duration = Duration::from_secs(10 * 60);
+
+/// After its end, for the last words to be taken. A stream that nobody reads is not asked for more, so it does not notice its end:
+/// then the connection is cut.
+const FAREWELL: Duration = Duration::from_secs(15);
 
 /// Tells nginx not to gather the events of minutes.
 const UNBUFFERED: (HeaderName, HeaderValue) = (
@@ -67,9 +76,17 @@ const UNBUFFERED: (HeaderName, HeaderValue) = (
 pub(super) async fn stream(
     State(app): State<AppState>,
     caller: Caller,
+    client: Client,
+    hang_up: HangUp,
     TargetIfNamed(target): TargetIfNamed,
 ) -> Result<Response, ApiError> {
-    let feed = Feed::open(&app, target.as_ref().map(|target| &target.id))?;
+    let place = app.streams().take(Holder::of(&caller, client))?;
+    let named = target.as_ref().map(|target| &target.id);
+    let feed = Feed::open(&app, named, place, hang_up);
+    let is_let_in = {
+        let (app, caller) = (app.clone(), caller.clone());
+        move || caller.is_still_let_in(app.keys())
+    };
     let Some(target) = target else {
         let first = Line::new("sessions", &status::listed(&app, &caller));
         let line = move |id: &ClienteId, snapshot| {
@@ -77,7 +94,7 @@ pub(super) async fn stream(
             let listed = || Status::listed(id, snapshot, app.traffic(id));
             is_shown.then(|| Line::new("session", &listed()))
         };
-        return Ok(feed.answer(Some(first), line));
+        return Ok(feed.answer(Some(first), is_let_in, line));
     };
     let (id, lives) = (target.id.clone(), app.settings().code_lives);
     // One that is known comes by itself.
@@ -88,7 +105,7 @@ pub(super) async fn stream(
         Line::new("session", &drawn(status)?).into()
     };
     let first = unknown.and_then(|snapshot| line(&id, snapshot));
-    Ok(feed.answer(first, line))
+    Ok(feed.answer(first, is_let_in, line))
 }
 
 /// What can be shown. A code that cannot be drawn is a fault of this program, and is skipped.
@@ -131,23 +148,40 @@ pub(super) struct Feed {
     until: Instant,
     /// Said when that moment has come.
     last_words: Option<Line>,
-    places: Vec<OwnedSemaphorePermit>,
+    place: Held,
+    hang_up: HangUp,
     count: u64,
     has_ended: bool,
 }
 
+/// A place that is free again when the stream is dropped, or when its time is over.
+#[derive(Clone)]
+struct Held(Arc<Mutex<Option<Place>>>);
+
+impl Held {
+    fn free(&self) {
+        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(place);
+    }
+}
+
 impl Feed {
-    /// Takes a place, if there is one.
-    pub(super) fn open(app: &AppState, only: Option<&ClienteId>) -> Result<Self, ApiError> {
-        let place = Arc::clone(app.streams()).try_acquire_owned();
-        Ok(Self {
-            places: vec![place.map_err(|_none_left| ApiError::TooManyStreams)?],
+    /// In this place.
+    pub(super) fn open(
+        app: &AppState,
+        only: Option<&ClienteId>,
+        place: Place,
+        hang_up: HangUp,
+    ) -> Self {
+        Self {
             changes: Changes::of(Arc::clone(app.registry()), only.cloned()),
             until: Instant::now() + LONGEST_LIFE,
             last_words: None,
+            place: Held(Arc::new(Mutex::new(Some(place)))),
+            hang_up,
             count: 0,
             has_ended: false,
-        })
+        }
     }
 
     /// Ends after `left` at the latest, with these words.
@@ -159,23 +193,22 @@ impl Feed {
         self
     }
 
-    /// Keeps another place as well.
-    pub(super) fn holding(mut self, place: OwnedSemaphorePermit) -> Self {
-        self.places.push(place);
-        self
-    }
-
-    /// Goes out with what `line` makes of each change, after `first`.
+    /// Goes out with what `line` makes of each change, after `first`, as long as `is_let_in`.
     pub(super) fn answer(
         mut self,
         first: Option<Line>,
+        is_let_in: impl Fn() -> bool + Send + Sync + 'static,
         line: impl FnMut(&ClienteId, Snapshot) -> Option<Line> + Send + 'static,
     ) -> Response {
         let first = first.map(|first| self.event(first));
-        let rest = stream::unfold((self, line), async |(mut feed, mut line)| {
-            let event = feed.next(&mut line).await?;
-            Some((event, (feed, line)))
-        });
+        let in_time = self.keep_in_time();
+        let rest = stream::unfold(
+            (self, is_let_in, line, in_time),
+            async |(mut feed, is_let_in, mut line, in_time)| {
+                let event = feed.next(&is_let_in, &mut line).await?;
+                Some((event, (feed, is_let_in, line, in_time)))
+            },
+        );
         let events = stream::iter(first).chain(rest).map(Ok::<_, Infallible>);
         let mut response = Sse::new(events)
             .keep_alive(KeepAlive::new().interval(HEARTBEAT))
@@ -186,14 +219,37 @@ impl Feed {
         response
     }
 
+    /// Frees the place and cuts the connection once the time is over, unless what is given back has been dropped by then.
+    fn keep_in_time(&self) -> DropGuard {
+        let (ended, place, hang_up) = (
+            CancellationToken::new(),
+            self.place.clone(),
+            self.hang_up.clone(),
+        );
+        let over = self.until + FAREWELL;
+        let guard = ended.clone().drop_guard();
+        tokio::spawn(async move {
+            if timeout_at(over, ended.cancelled()).await.is_err() {
+                place.free();
+                hang_up.now();
+            }
+        });
+        guard
+    }
+
     async fn next(
         &mut self,
+        is_let_in: &(impl Fn() -> bool + Sync),
         line: &mut impl FnMut(&ClienteId, Snapshot) -> Option<Line>,
     ) -> Option<Event> {
         while !self.has_ended {
-            let line = match timeout_at(self.until, self.changes.next()).await {
+            let until = self.until.min(Instant::now() + JUDGED_EVERY);
+            let change = timeout_at(until, self.changes.next()).await;
+            let line = match change {
+                _ if !is_let_in() => return None,
                 Ok(Some((id, snapshot))) => line(&id, snapshot),
                 Ok(None) => Some(Line::last("stopping", &())),
+                Err(_elapsed) if Instant::now() < self.until => None,
                 Err(_elapsed) => {
                     self.has_ended = true;
                     self.last_words.take()
@@ -213,5 +269,11 @@ impl Feed {
             .id(self.count.to_string())
             .event(line.name)
             .data(line.data.unwrap_or_default())
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.place.free();
     }
 }

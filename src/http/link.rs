@@ -21,7 +21,9 @@ use super::{
     openapi::requests::SessionInPath,
     own::PublicUrl,
     page,
+    server::HangUp,
     state::AppState,
+    streams::Holder,
     target::TargetInPath,
 };
 use crate::session::{ClienteId, ReasonCode, Snapshot};
@@ -78,16 +80,15 @@ pub(super) async fn events(
     caller: Caller,
     client: Client,
     (method, route): (Method, MatchedPath),
+    hang_up: HangUp,
     Token(token): Token,
 ) -> Result<Response, ApiError> {
     let now = Timestamp::now();
     let link = app.links().find(&token, now, |id| app.snapshot(id))?;
-    let viewer = link.viewers.clone().try_acquire_owned();
-    let viewer = viewer.map_err(|_none_left| ApiError::TooManyStreams)?;
+    let place = app.link_streams().take(Holder::Link(link.sum))?;
     let left = link.expires_at.duration_since(now).unsigned_abs();
-    let feed = Feed::open(&app, Some(&link.session))?
-        .holding(viewer)
-        .ending(left, Line::last("over", &()));
+    let feed =
+        Feed::open(&app, Some(&link.session), place, hang_up).ending(left, Line::last("over", &()));
     // Codes are shown for minutes and then given up; somebody looks again. What an operator has ended stays ended.
     let given_up = app.registry().find(&link.session);
     let given_up = given_up.filter(|session| gave_up(&session.snapshot()));
@@ -106,7 +107,7 @@ pub(super) async fn events(
             Line::new("session", &status)
         })
     };
-    let response = feed.answer(None, shown);
+    let response = feed.answer(None, || true, shown);
     if let Some(entry) = entry {
         entry.answered(&response);
     }

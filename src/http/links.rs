@@ -4,14 +4,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
 
 use super::error::ApiError;
 use crate::session::{ClienteId, SessionState, Snapshot};
@@ -24,9 +23,6 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// Far more than there are sessions to be linked within an hour.
 const MOST: usize = 1000;
-
-/// Who passes a link on must not take all streams: a computer, a phone, and one that has just been closed.
-const VIEWERS: usize = 3;
 
 /// 256 bits.
 const TOKEN_BYTES: usize = 32;
@@ -41,8 +37,8 @@ pub(super) struct Link {
     pub(super) session: ClienteId,
     made_at: Timestamp,
     pub(super) expires_at: Timestamp,
-    /// One place for each page that shows it.
-    pub(super) viewers: Arc<Semaphore>,
+    /// Of its token.
+    pub(super) sum: [u8; 32],
 }
 
 impl Links {
@@ -63,9 +59,9 @@ impl Links {
             session,
             made_at: now,
             expires_at,
-            viewers: Arc::new(Semaphore::new(VIEWERS)),
+            sum: sum(&token),
         };
-        links.insert(sum(&token), link);
+        links.insert(link.sum, link);
         Ok((token, expires_at))
     }
 

@@ -24,6 +24,8 @@ mod client;
 mod cors;
 mod own;
 mod route;
+mod server;
+mod streams;
 mod trace;
 
 mod connect;
@@ -46,6 +48,7 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     routing::{get, post},
 };
+pub use server::serve;
 pub use state::AppState;
 use tower::{Layer as _, ServiceBuilder};
 use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePathLayer};

@@ -3,9 +3,8 @@
 use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 
-use super::{attempts::Attempts, events, links::Links, metrics::Requests};
+use super::{attempts::Attempts, links::Links, metrics::Requests, streams::Places};
 use crate::{
     config::{CodeLives, Config, CorsOrigins, Secret, SessionMode},
     keys::Keyring,
@@ -23,7 +22,8 @@ struct Shared {
     settings: Settings,
     keys: Keyring,
     attempts: Attempts,
-    streams: Arc<Semaphore>,
+    streams: Places,
+    link_streams: Places,
     links: Links,
     requests: Requests,
     started_at: Timestamp,
@@ -71,7 +71,8 @@ impl AppState {
                 config.api_keys_file.clone(),
             ),
             attempts: Attempts::default(),
-            streams: Arc::new(Semaphore::new(events::MAX_STREAMS)),
+            streams: Places::of_readers(),
+            link_streams: Places::of_links(),
             links: Links::default(),
             requests: Requests::default(),
             started_at: Timestamp::now(),
@@ -101,8 +102,13 @@ impl AppState {
     }
 
     /// One place for each stream of changes.
-    pub(super) fn streams(&self) -> &Arc<Semaphore> {
+    pub(super) fn streams(&self) -> &Places {
         &self.0.streams
+    }
+
+    /// One for each that shows a one-time link.
+    pub(super) fn link_streams(&self) -> &Places {
+        &self.0.link_streams
     }
 
     pub(super) fn links(&self) -> &Links {

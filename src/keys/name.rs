@@ -9,7 +9,7 @@ const MAX_LENGTH: usize = 64;
 pub(super) const MASTER: &str = "API_KEY";
 
 /// Names one key: 1 to 64 of `A-Z a-z 0-9 _ - .`, a letter or digit first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyName(String);
 
 /// Says why a text names no key.

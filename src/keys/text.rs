@@ -62,8 +62,8 @@ impl Digest {
 
     /// A part of it, enough to tell one wrong key from another: who wanted two with the same would have to try billions.
     pub fn start(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        let first = self.0.iter().take(8);
+        first.fold(0, |start, byte| start << 8 | u64::from(*byte))
     }
 
     /// Reads what [`Display`](fmt::Display) writes, which is what `sha256sum` prints.

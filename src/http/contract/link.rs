@@ -14,6 +14,7 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Link {
     pub(in crate::http) success: bool,
+    /// Behind a proxy that serves the API under a path it is right only with `PUBLIC_URL`.
     pub(in crate::http) url: String,
     pub(in crate::http) expires_at: Moment,
 }

@@ -84,7 +84,7 @@ codes! {
     EvidenceUnavailable = INTERNAL_SERVER_ERROR, "EVIDENCE_UNAVAILABLE", "The evidence cannot be read or written: see to the disk of DATA_DIR";
     Internal = INTERNAL_SERVER_ERROR, "INTERNAL", "A fault of this program: its log says what";
     Capacity = SERVICE_UNAVAILABLE, "CAPACITY", "No room for another session: end one, or see MAX_SESSIONS and MIN_FREE_MEMORY_MB; the figures are in the answer";
-    TooManyStreams = SERVICE_UNAVAILABLE, "TOO_MANY_STREAMS", "64 streams are open, or 3 of this link: close a page, then again";
+    TooManyStreams = SERVICE_UNAVAILABLE, "TOO_MANY_STREAMS", "64 streams are open, or 16 of this key or address, or 3 of this link: close a page, then again";
     TooManyLinks = SERVICE_UNAVAILABLE, "TOO_MANY_LINKS", "Too many one-time links are open: each ends by itself after 10 minutes";
     SessionNotReady = SERVICE_UNAVAILABLE, "SESSION_NOT_READY", "Nothing was sent; state, reason and detail say why: make the request again once it is READY";
     LedgerUnavailable = SERVICE_UNAVAILABLE, "LEDGER_UNAVAILABLE", "Nothing can be written down, so nothing is sent: see to the disk of DATA_DIR";

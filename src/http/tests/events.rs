@@ -13,7 +13,6 @@ use tower::ServiceExt as _;
 
 use super::{Api, assert_refused, keys::Keyed};
 use crate::{
-    http::events::MAX_STREAMS,
     keys::Scope,
     ledger::{NewSend, Step},
 };
@@ -198,16 +197,54 @@ async fn a_key_for_some_sessions_hears_of_no_other() {
 }
 
 #[tokio::test]
-async fn there_are_so_many_streams_and_a_place_is_free_again_when_one_is_closed() {
-    let api = Api::new(&[]);
+async fn there_are_so_many_streams_of_one_caller_and_a_place_is_free_again_when_one_is_closed() {
+    let keyed = Keyed::new(&[]);
+    let (greedy, other) = (
+        keyed.key("greedy", Scope::Read, &[]),
+        keyed.key("other", Scope::Read, &[]),
+    );
     let mut open = Vec::new();
-    for _ in 0..MAX_STREAMS {
-        open.push(Stream::open(&api, "/events/stream", "").await);
+    while keyed.get("/events/stream", &greedy).await.status == StatusCode::OK {
+        open.push(Stream::open(&keyed.api, "/events/stream", &greedy).await);
+        assert!(open.len() < 100, "there is no end");
     }
-    let more = api.get("/events/stream").await;
+    let more = keyed.get("/events/stream", &greedy).await;
     assert_refused(&more, 503, "TOO_MANY_STREAMS");
+    Stream::open(&keyed.api, "/events/stream", &other).await;
     open.pop();
+    Stream::open(&keyed.api, "/events/stream", &greedy).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_read_loses_the_place() {
+    let api = Api::new(&[]);
+    let mut stalled = Vec::new();
+    while api.get("/events/stream").await.status == StatusCode::OK {
+        stalled.push(Stream::open(&api, "/events/stream", "").await);
+    }
+    tokio::time::sleep(Duration::from_secs(11 * 60)).await;
     Stream::open(&api, "/events/stream", "").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_revoked_reads_no_more() {
+    let keyed = Keyed::new(&[]);
+    let key = keyed.key("shop", Scope::Read, &[]);
+    let mut stream = Stream::open(&keyed.api, "/events/stream", &key).await;
+    stream.next().await.unwrap();
+    keyed.revoke("shop");
+    let since = tokio::time::Instant::now();
+    assert!(stream.next().await.is_none());
+    assert!(since.elapsed() <= PATIENCE, "{:?}", since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_without_a_key_ends_once_keys_are_asked_for() {
+    let keyed = Keyed::new(&[]);
+    let mut stream = Stream::open(&keyed.api, "/events/stream", "").await;
+    stream.next().await.unwrap();
+    keyed.key("shop", Scope::Read, &[]);
+    assert!(stream.next().await.is_none());
 }
 
 #[tokio::test]

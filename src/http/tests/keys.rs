@@ -44,6 +44,10 @@ impl Keyed {
         text.reveal().to_owned()
     }
 
+    pub(super) fn revoke(&self, name: &str) {
+        self.file.revoke(&name.parse().unwrap()).unwrap();
+    }
+
     pub(super) async fn call(&self, method: &str, path: &str, key: &str, body: &Value) -> Answer {
         self.call_from([192, 0, 2, 1], method, path, key, body)
             .await
