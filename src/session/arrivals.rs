@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     DisconnectError, SendError, SendLimits,
     handle::{COMMAND_CAPACITY, Command, LifeCommand, PageCommand, answer},
+    pace::Pace,
     sending::{AcceptReply, NOTE_TIMEOUT},
 };
 use crate::ledger::{Accepted, Failure, Ledger, NewSend, Record, Step};
@@ -26,6 +27,8 @@ const ROOM_AFTER: Duration = Duration::from_secs(15);
 pub(super) struct Arrivals {
     ledger: Ledger,
     limits: SendLimits,
+    /// How fast the session has sent so far: a new page is no new burst.
+    pace: Pace,
     /// Somebody needs the page: by when it must be ready for the session to count as READY meanwhile.
     wake_by: Option<Instant>,
     /// Sends on their way into the ledger.
@@ -48,11 +51,22 @@ impl Arrivals {
         Self {
             ledger,
             limits,
+            pace: Pace::per_minute(limits.rate_per_minute),
             wake_by: None,
             writing: FuturesUnordered::new(),
             sends: Vec::new(),
             held: VecDeque::new(),
         }
+    }
+
+    /// How fast the session has sent, for the page that goes on.
+    pub(super) const fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// A page has ended that has sent as fast as this.
+    pub(super) fn go_on_at(&mut self, pace: Pace) {
+        self.pace = pace;
     }
 
     /// By when the session must be READY, if anybody needs it: as long as the first send waits.
@@ -109,11 +123,10 @@ impl Arrivals {
     }
 
     fn write_down(&mut self, new: NewSend, deadline: Option<Instant>, reply: AcceptReply) {
-        let is_full = self.limits.queue_max.get() <= self.sends.len() + self.writing.len();
-        let no_room = is_full.then(no_room);
+        let no_place = self.no_place(deadline, Instant::now());
         let ledger = self.ledger.clone();
         let write = async move {
-            let accepted = match no_room {
+            let accepted = match no_place {
                 None => ledger.accept(new).await.map_err(SendError::from),
                 // A repetition needs none.
                 Some(why) => match ledger.known(&new).await {
@@ -128,6 +141,19 @@ impl Arrivals {
             }
         };
         self.writing.push(write.boxed());
+    }
+
+    /// Why one more send is not taken in: too many wait, or its turn does not come in time.
+    fn no_place(&self, deadline: Option<Instant>, now: Instant) -> Option<SendError> {
+        let ahead = self.sends.len() + self.writing.len();
+        if self.limits.queue_max.get() <= ahead {
+            return Some(no_room());
+        }
+        let due = self.pace.due(ahead, now);
+        let deadline = deadline.filter(|deadline| *deadline <= due)?;
+        Some(SendError::TurnNotCome {
+            retry_after: due - deadline,
+        })
     }
 
     /// The next send is in the ledger, and its caller has been told; `None` when none is on its way. One that is new wakes
@@ -172,16 +198,18 @@ impl Arrivals {
     pub(super) async fn refuse(&mut self, why: &SendError) {
         // Whoever is told nothing looks into the ledger.
         self.writing.clear();
-        for (record, deadline) in self.take_sends() {
-            if deadline.is_none() {
-                continue;
+        let mut waited_for = self.take_sends();
+        waited_for.retain(|(_, deadline)| deadline.is_some());
+        let all = async {
+            for (record, _) in waited_for {
+                let given_up = Step::Failed(Failure::SessionEnded, why.to_string());
+                self.ledger.note(&record.key, given_up).await;
             }
-            let given_up = Step::Failed(Failure::SessionEnded, why.to_string());
-            let noted = timeout(NOTE_TIMEOUT, self.ledger.note(&record.key, given_up)).await;
-            if noted.is_err() {
-                // Its caller gives it up itself.
-                tracing::debug!("the disk does not keep up: a send was not given up yet");
-            }
+        };
+        // However many they are: a stop waits for this.
+        if timeout(NOTE_TIMEOUT, all).await.is_err() {
+            // Their callers give them up themselves.
+            tracing::debug!("the disk does not keep up: some sends were not given up yet");
         }
         while let Some(command) = self.next_held() {
             refuse(command, why.clone());

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     SendError, SendLimits,
+    pace::Pace,
     queue::{Entry, Queue},
 };
 use crate::{
@@ -63,10 +64,10 @@ struct Current {
 }
 
 impl Outbox {
-    pub(super) fn new(limits: SendLimits) -> Self {
+    pub(super) fn new(limits: SendLimits, pace: Pace) -> Self {
         Self {
             wait: limits.wait,
-            queue: Queue::new(limits),
+            queue: Queue::new(limits, pace),
             current: None,
             handed: Vec::new(),
             notes: Vec::new(),
@@ -76,6 +77,11 @@ impl Outbox {
     /// What has happened since the last call, to be written down.
     pub(super) fn take_notes(&mut self) -> Vec<(String, Step)> {
         std::mem::take(&mut self.notes)
+    }
+
+    /// How fast it has sent.
+    pub(super) const fn pace(&self) -> &Pace {
+        self.queue.pace()
     }
 
     /// Keeps a place for one more send. See [`Queue::reserve`].
@@ -117,9 +123,9 @@ impl Outbox {
         self.queue.holds(key) || self.current.as_ref().is_some_and(is_current)
     }
 
-    /// Leaves a send that waits alone: its caller has taken it back.
-    pub(super) fn remove(&mut self, key: &str) {
-        self.queue.remove(key);
+    /// Leaves a send that waits alone: its caller has taken it back, say. Answers whether it waited.
+    pub(super) fn remove(&mut self, key: &str) -> bool {
+        self.queue.remove(key)
     }
 
     /// Takes the next send from the queue, to be prepared by the time given; `None` while another is on its way, when
@@ -304,7 +310,7 @@ impl Outbox {
         self.handed.retain(|handed| handed != wa_key);
         if ack > 0 {
             // It seemed to be lost and was to go out again.
-            self.queue.remove(wa_key);
+            let _has_waited = self.queue.remove(wa_key);
         }
         self.note(wa_key, Step::Acknowledged(ack));
     }

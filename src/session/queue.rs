@@ -70,14 +70,19 @@ impl Entry {
 }
 
 impl Queue {
-    pub(super) fn new(limits: SendLimits) -> Self {
+    pub(super) fn new(limits: SendLimits, pace: Pace) -> Self {
         Self {
             capacity: limits.queue_max.get(),
-            pace: Pace::per_minute(limits.rate_per_minute),
+            pace,
             waiting: VecDeque::new(),
             reserved: Vec::new(),
             paused_until: None,
         }
+    }
+
+    /// How fast it has sent, for the session's next queue.
+    pub(super) const fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// Keeps a place for one more send, to be given back by [`release`](Self::release). Refuses one whose turn cannot come
@@ -140,9 +145,11 @@ impl Queue {
             || self.waiting.iter().any(|entry| entry.outgoing.key == key)
     }
 
-    /// Takes a send out.
-    pub(super) fn remove(&mut self, key: &str) {
+    /// Takes a send out. Answers whether it waited.
+    pub(super) fn remove(&mut self, key: &str) -> bool {
+        let before = self.waiting.len();
         self.waiting.retain(|entry| entry.outgoing.key != key);
+        self.waiting.len() < before
     }
 
     /// Takes the next send out, when its turn has come.

@@ -44,11 +44,17 @@ pub(super) struct Linked<'a> {
 }
 
 impl Linked<'_> {
+    /// Whether a send is certainly for another account.
+    fn differs_from(&self, record: &Record) -> bool {
+        let both = record.account.as_deref().zip(self.account);
+        both.is_some_and(|(meant, linked)| meant != linked)
+    }
+
     /// Whether a send is for this account, as far as anybody knows. Without a word on either side, one that is older than the link
     /// may have been meant for another one.
     fn is_meant_by(&self, record: &Record) -> bool {
-        if let (Some(meant), Some(linked)) = (record.account.as_deref(), self.account) {
-            return meant == linked;
+        if record.account.is_some() && self.account.is_some() {
+            return !self.differs_from(record);
         }
         let linked_at = self.since.linked.map(Timestamp::as_millisecond);
         linked_at.is_none_or(|linked_at| linked_at <= record.queued_at.as_millisecond())
@@ -112,10 +118,17 @@ impl Recovery {
         (self.retry_at, self.again_at) = (None, None);
         for record in records {
             let is_asked = self.open.front().is_some_and(|open| open.key == record.key);
-            if is_asked || outbox.holds(&record.key) {
+            // One that came while there was no page waits already; the session was linked then, to whomever.
+            let is_here = outbox.holds(&record.key);
+            let is_meant = if is_here {
+                !page.differs_from(&record)
+            } else {
+                page.is_meant_by(&record)
+            };
+            if is_asked || (is_here && (is_meant || !outbox.remove(&record.key))) {
                 continue;
             }
-            match (record.state, page.is_meant_by(&record)) {
+            match (record.state, is_meant) {
                 (SendState::Handed, true) => self.open.push_back(record),
                 (SendState::Handed, false) => {
                     let detail = "the session has been linked to another account since".to_owned();

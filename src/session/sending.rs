@@ -23,6 +23,7 @@ use super::{
     link::Since,
     numbers::{Known, Numbers},
     outbox::{AfterHandOver, Outbox},
+    pace::Pace,
     publisher::Publisher,
     recovery::Recovery,
 };
@@ -97,10 +98,10 @@ pub(super) struct Written {
 }
 
 impl<'a, D: Driver> Sending<'a, D> {
-    pub(super) fn new(means: Means<'a, D>, limits: SendLimits) -> Self {
+    pub(super) fn new(means: Means<'a, D>, limits: SendLimits, pace: Pace) -> Self {
         Self {
             means,
-            outbox: Outbox::new(limits),
+            outbox: Outbox::new(limits, pace),
             recovery: Recovery::default(),
             calls: FuturesUnordered::new(),
             is_ready: false,
@@ -153,9 +154,14 @@ impl<'a, D: Driver> Sending<'a, D> {
         self.outbox.enqueue(record, deadline);
     }
 
+    /// How fast it has sent.
+    pub(super) const fn pace(&self) -> &Pace {
+        self.outbox.pace()
+    }
+
     /// A send has been taken back.
     pub(super) fn remove(&mut self, key: &str) {
-        self.outbox.remove(key);
+        let _has_waited = self.outbox.remove(key);
     }
 
     /// The page stands differently.

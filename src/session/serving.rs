@@ -118,7 +118,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             publisher,
             session: &options.id,
         };
-        let mut sending = Sending::new(means, options.sends);
+        let mut sending = Sending::new(means, options.sends, arrivals.pace().clone());
         for (record, deadline) in arrivals.take_sends() {
             sending.enqueue(&record, deadline);
         }
@@ -181,6 +181,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             self.link.write().await;
             self.rest(Instant::now());
         };
+        self.arrivals.go_on_at(self.sending.pace().clone());
         self.wind_up(end, facts).await
     }
 

@@ -19,7 +19,11 @@ fn limits() -> SendLimits {
 }
 
 fn outbox() -> Outbox {
-    Outbox::new(limits())
+    paced(limits())
+}
+
+fn paced(limits: SendLimits) -> Outbox {
+    Outbox::new(limits, Pace::per_minute(limits.rate_per_minute))
 }
 
 pub(in crate::session) fn record(seq: i64) -> Record {
@@ -249,7 +253,7 @@ fn a_session_that_ends_gives_up_what_somebody_waits_for_and_keeps_the_rest() {
 #[test]
 fn a_full_queue_refuses_the_newest_and_says_when_to_come_back() {
     let now = Instant::now();
-    let mut outbox = Outbox::new(SendLimits {
+    let mut outbox = paced(SendLimits {
         queue_max: NonZeroUsize::new(2).unwrap(),
         ..limits()
     });
@@ -267,7 +271,7 @@ fn a_full_queue_refuses_the_newest_and_says_when_to_come_back() {
 #[test]
 fn a_turn_that_cannot_come_in_time_is_refused_at_once() {
     let now = Instant::now();
-    let mut outbox = Outbox::new(SendLimits {
+    let mut outbox = paced(SendLimits {
         rate_per_minute: NonZeroU32::new(30),
         ..limits()
     });
@@ -287,7 +291,7 @@ fn a_turn_that_cannot_come_in_time_is_refused_at_once() {
 #[test]
 fn a_pace_delays_and_wakes_the_session_when_the_turn_comes() {
     let now = Instant::now();
-    let mut outbox = Outbox::new(SendLimits {
+    let mut outbox = paced(SendLimits {
         rate_per_minute: NonZeroU32::new(30),
         ..limits()
     });

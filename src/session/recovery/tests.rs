@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::*;
-use crate::session::{SendLimits, outbox::tests::record};
+use crate::session::{SendLimits, outbox::tests::record, pace::Pace};
 
 const ACCOUNT: Option<&str> = Some("5491150000001");
 
@@ -16,11 +16,12 @@ const PAGE: Linked<'_> = Linked {
 };
 
 fn outbox() -> Outbox {
-    Outbox::new(SendLimits {
+    let limits = SendLimits {
         queue_max: NonZeroUsize::new(100).unwrap(),
         rate_per_minute: None,
         wait: Duration::from_secs(45),
-    })
+    };
+    Outbox::new(limits, Pace::per_minute(None))
 }
 
 fn handed(seq: i64) -> Record {
@@ -244,6 +245,30 @@ fn a_logout_leaves_nothing_that_another_account_could_send() {
                 (_, Step::Unknown(_))
             ]
         ),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn what_came_while_there_was_no_page_does_not_go_out_from_another_account() {
+    let (mut recovery, mut outbox) = (Recovery::default(), outbox());
+    let meant_for_another = Record {
+        account: Some("5491150000002".to_owned()),
+        ..record(1)
+    };
+    let meant_for_this_one = Record {
+        account: ACCOUNT.map(str::to_owned),
+        ..record(2)
+    };
+    let both = [meant_for_another, meant_for_this_one];
+    for record in &both {
+        outbox.enqueue(record, Some(Instant::now() + Duration::from_secs(45)));
+    }
+    recovery.begin(both.map(Arc::new).to_vec(), PAGE, &mut outbox);
+    assert!(!outbox.holds("3EB01") && outbox.holds("3EB02"));
+    let notes = noted(&mut recovery);
+    assert!(
+        matches!(&notes[..], [(key, Step::Failed(Failure::OtherAccount, _))] if key == "3EB01"),
         "{notes:?}"
     );
 }

@@ -1,6 +1,9 @@
 //! A session that nobody needs closes its Chrome, and whoever sends does not notice.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    num::NonZeroU32,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -376,6 +379,30 @@ async fn as_many_sends_wait_for_a_session_that_sleeps_as_for_any_other() {
     );
     let again = session.send_as(TO, key, false).await.unwrap().unwrap();
     assert!(again.is_repeated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_sleeps_does_not_forget_how_fast_it_has_sent() {
+    let mut stage = stage();
+    // Five at once, then one a minute: the sixth has to wait for longer than its caller does.
+    stage.sends.rate_per_minute = NonZeroU32::new(1);
+    stage.hibernate_after = Some(Duration::from_secs(1));
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    for _ in 0..5 {
+        let sent = session.send(TO);
+        let key = session.handed_over().await.key;
+        acknowledge(&page, &key).await;
+        sent.await.unwrap().unwrap();
+    }
+    session.hibernates().await;
+    assert!(matches!(session.call().await, Call::Closed));
+    let refused = session.send(TO).await.unwrap().unwrap_err();
+    assert!(
+        matches!(refused, SendError::TurnNotCome { .. }),
+        "{refused:?}"
+    );
+    session.asks_nothing().await;
 }
 
 #[tokio::test(start_paused = true)]
