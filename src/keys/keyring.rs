@@ -34,6 +34,8 @@ struct Seen {
     keys: Vec<Arc<Key>>,
     /// Whether the file has ever been there.
     has_been_there: bool,
+    /// Why it could not be read last time: said once.
+    trouble: Option<String>,
 }
 
 /// Tells one content of the file from another. A file that takes the place of another has another inode, for both are
@@ -145,8 +147,12 @@ impl Keyring {
         // Before it is read: a change in between is seen by the next look.
         let stamp = self.stamp();
         if stamp != seen.stamp {
-            self.read(&mut seen);
-            seen.stamp = stamp;
+            // What could not be read is tried again with the next look.
+            seen.stamp = if self.read(&mut seen) {
+                stamp
+            } else {
+                Stamp::NotLookedAt
+            };
         }
         at(&seen)
     }
@@ -164,9 +170,14 @@ impl Keyring {
         }
     }
 
-    fn read(&self, seen: &mut Seen) {
+    /// Whether what the file has in it is known now.
+    fn read(&self, seen: &mut Seen) -> bool {
         let path = self.file.path().display();
-        match self.file.read() {
+        let read = self.file.read();
+        let trouble = read.as_ref().err().map(ToString::to_string);
+        let is_news = trouble != seen.trouble;
+        seen.trouble = trouble;
+        match read {
             Ok(Some(keys)) => {
                 let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
                 tracing::info!("a key is asked for; those of {path}: {}", names.join(", "));
@@ -180,9 +191,14 @@ impl Keyring {
             Ok(None) => {}
             Err(why) => {
                 let kept = seen.keys.len();
-                tracing::error!("API_KEYS_FILE: {why}; the {kept} keys read before stay in force");
+                if is_news {
+                    tracing::error!(
+                        "API_KEYS_FILE: {why}; the {kept} keys read before stay in force"
+                    );
+                }
                 seen.has_been_there = true;
             }
         }
+        seen.trouble.is_none()
     }
 }

@@ -226,8 +226,12 @@ const fn no_room() -> SendError {
 fn refuse(command: Command, why: SendError) {
     match command {
         Command::Page(command) => command.refuse(why),
+        // It is linked, as far as anybody knows.
         Command::Life(LifeCommand::Disconnect { reply, .. }) => {
-            answer(reply, Err(DisconnectError::NotLinked));
+            answer(
+                reply,
+                Err(DisconnectError::LogoutUnconfirmed(why.to_string())),
+            );
         }
         Command::Life(LifeCommand::Connect { reply, .. }) => answer(reply, Ok(false)),
     }

@@ -144,6 +144,12 @@ impl Healing {
         }
     }
 
+    /// The session sleeps, as nobody needs it: it was healthy.
+    pub(super) const fn on_asleep(&mut self) {
+        self.ready_since = None;
+        (self.streak, self.has_tried_snapshot) = (0, false);
+    }
+
     /// The account is gone: nobody is owed a session without a scan.
     pub(super) const fn on_unlinked(&mut self) {
         self.is_owed = false;

@@ -188,6 +188,11 @@ impl LinkNote {
         }
     }
 
+    /// Which account the link was made with, if anybody has told.
+    pub(super) fn account(&self) -> Option<&str> {
+        self.link.as_ref()?.account.as_deref()
+    }
+
     /// Since when its page can be believed.
     pub(super) fn since(&self) -> Since {
         Since {

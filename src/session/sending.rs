@@ -8,7 +8,7 @@
 mod checking;
 mod doubts;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
@@ -20,7 +20,7 @@ use super::{
     ClienteId, NumberCheck, Recipient, SendError, SendLimits, SessionState, calls,
     doubt::Doubt,
     handle::answer,
-    link::Since,
+    link::{LinkNote, Since},
     numbers::{Known, Numbers},
     outbox::{AfterHandOver, Outbox},
     pace::Pace,
@@ -165,10 +165,13 @@ impl<'a, D: Driver> Sending<'a, D> {
     }
 
     /// The page stands differently.
-    pub(super) fn on_standing(&mut self, standing: &Standing, since: Since) {
-        self.since = since;
-        if standing.account.is_some() {
-            self.account.clone_from(&standing.account);
+    pub(super) fn on_standing(&mut self, standing: &Standing, link: &LinkNote) {
+        self.since = link.since();
+        // Not every adapter can tell: what the link was made with is as good.
+        let account = standing.account.as_deref().or_else(|| link.account());
+        let is_news = account.is_some() && account != self.account.as_deref();
+        if is_news {
+            self.account = account.map(str::to_owned);
         }
         let was_ready = std::mem::replace(&mut self.is_ready, standing.is_ready());
         let was_unlinked = self.is_unlinked;
@@ -179,7 +182,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             self.has_lost_link = true;
             self.outbox.on_unlinked("the device is not linked any more");
             self.find_out();
-        } else if self.is_ready && !was_ready {
+        } else if self.is_ready && (is_news || !was_ready) {
             self.find_out();
         }
     }
@@ -327,9 +330,16 @@ impl<'a, D: Driver> Sending<'a, D> {
         let mut notes = self.recovery.take_notes();
         notes.append(&mut self.outbox.take_notes());
         let ledger = self.means.ledger;
-        for (key, step) in notes {
-            let written = timeout(NOTE_TIMEOUT, ledger.note(&key, step)).await;
-            if written.is_err() {
+        let mut left: VecDeque<_> = notes.into();
+        // However many they are: nothing else happens meanwhile, not even an end.
+        let all = async {
+            while let Some((key, step)) = left.front().cloned() {
+                ledger.note(&key, step).await;
+                left.pop_front();
+            }
+        };
+        if timeout(NOTE_TIMEOUT, all).await.is_err() {
+            for (key, _step) in left {
                 tracing::error!(
                     message.key = key,
                     "the disk does not keep up: a step of a send is not noted"

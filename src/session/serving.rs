@@ -324,8 +324,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         }
         let account = self.page.standing().account.as_deref();
         self.link.follow(&before, &state, account, is_removed);
-        self.sending
-            .on_standing(self.page.standing(), self.link.since());
+        self.sending.on_standing(self.page.standing(), &self.link);
         if !state.takes_sends() {
             self.sending.refuse_waiting();
         }

@@ -40,7 +40,8 @@ pub(super) fn unpack(
         }
         let mut entry = entry?;
         let kind = entry.header().entry_type();
-        if kind.is_gnu_longname() {
+        // What is not copied is skipped: of any length, that takes any time.
+        if kind.is_gnu_longname() && entry.size() <= PATH_MAX {
             long_path = Some(path_in(entry)?);
             continue;
         }
@@ -49,7 +50,7 @@ pub(super) fn unpack(
             None => entry.path()?.into_owned(),
         };
         let path = folder.join(below(&path)?);
-        if kind.is_dir() {
+        if kind.is_dir() && entry.size() == 0 {
             // Not those above it: they came before, and were counted.
             DirBuilder::new().mode(FOLDER_MODE).create(&path)?;
             continue;

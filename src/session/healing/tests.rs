@@ -151,6 +151,18 @@ fn a_page_is_reloaded_once_before_its_chrome_goes() {
 }
 
 #[test]
+fn one_that_goes_to_sleep_was_healthy() {
+    let (mut healing, now) = owed();
+    for _ in BACK_OFF {
+        let _retry = healing.after(ReasonCode::BrowserLost, true, now);
+    }
+    healing.on_ready(true, now);
+    healing.on_asleep();
+    let pause = retry(healing.after(ReasonCode::BrowserLost, true, now)).at - now;
+    assert!(pause <= BACK_OFF[0].mul_f64(1.0 + JITTER), "{pause:?}");
+}
+
+#[test]
 fn a_limit_of_none_heals_nothing() {
     let now = Instant::now();
     let mut healing = Healing::new(0, true);

@@ -38,7 +38,7 @@ impl<D: Driver> Serving<'_, D> {
     pub(super) fn fall_asleep(&mut self, now: Instant) -> Option<End> {
         self.sleeps_at().filter(|at| *at <= now)?;
         self.publisher.apply(&Event::Slept, None);
-        self.healing.on_ready(false, now);
+        self.healing.on_asleep();
         Some(End::hibernation())
     }
 

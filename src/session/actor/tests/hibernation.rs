@@ -523,7 +523,7 @@ async fn a_session_that_fails_to_wake_says_why_keeps_what_was_promised_and_is_he
     );
     let not_unlinked = logout.await.unwrap().unwrap_err();
     assert!(
-        matches!(not_unlinked, DisconnectError::NotLinked),
+        matches!(not_unlinked, DisconnectError::LogoutUnconfirmed(_)),
         "{not_unlinked:?}"
     );
     session.reaches("DISCONNECTED").await;

@@ -254,6 +254,32 @@ async fn what_waits_for_one_account_is_never_sent_by_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_for_one_account_is_not_sent_by_another_whose_page_does_not_tell_which_it_is() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    say(&page, offline()).await;
+    session.reaches("AUTHENTICATED").await;
+    let accepted = session.send_as(TO, None, false).await.unwrap().unwrap();
+    session.handle.disconnect(false).await.unwrap();
+    assert!(matches!(session.call().await, Call::Closed));
+    // An import has put another account's profile in place, which has been linked for long.
+    let link = r#"{"account":"5491100000002","linked_at":"2026-01-01T00:00:00Z"}"#;
+    let profile = stage.profile("51");
+    std::fs::create_dir_all(&profile).unwrap();
+    std::fs::write(profile.join("link.json"), link).unwrap();
+    let silent = Standing {
+        account: None,
+        ..ready()
+    };
+    session.handle.start();
+    let page = session.opened().await;
+    say(&page, silent).await;
+    stage.becomes(&accepted.message_id, SendState::Failed).await;
+    assert!(session.calls.try_recv().is_err(), "it was handed over");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waits_for_an_account_goes_out_once_that_is_linked_again() {
     let stage = Stage::new(1, 1);
     let mut session = stage.session("51");
