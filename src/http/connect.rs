@@ -96,6 +96,10 @@ impl FromBody for DisconnectRequest {
                 return Err(ApiError::InvalidLogout);
             }
         };
+        // A misspelt cliente_id is none, and would cost the default session its link.
+        if logout && !Target::is_named(body, parts, app)? {
+            return Err(ApiError::LogoutOfNobody);
+        }
         Ok(Self { target, logout })
     }
 }

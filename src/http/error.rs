@@ -98,6 +98,10 @@ pub(super) enum ApiError {
     InvalidPhone,
     #[error("logout must be true or false")]
     InvalidLogout,
+    #[error(
+        "logout needs cliente_id: name the session whose device is to be unlinked; nothing was done"
+    )]
+    LogoutOfNobody,
     #[error("format must be json, png, svg, ascii or raw")]
     InvalidFormat,
     #[error("{reason}")]

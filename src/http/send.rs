@@ -38,6 +38,7 @@ pub(super) struct SendRequest {
     message: TextMessage,
     idempotency_key: Option<IdempotencyKey>,
     waits: bool,
+    is_dry_run: bool,
 }
 
 impl FromBody for SendRequest {
@@ -56,11 +57,17 @@ impl FromBody for SendRequest {
             Some(Value::Bool(is_async)) => *is_async,
             Some(_) => return Err(ApiError::InvalidAsync),
         };
+        let is_dry_run = match body.get("dry_run") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(is_dry_run)) => *is_dry_run,
+            Some(_) => return Err(ApiError::InvalidDryRun),
+        };
         Ok(Self {
             target,
             message: TextMessage { to, body: text },
             idempotency_key: idempotency_key(body, headers)?,
             waits: !is_async,
+            is_dry_run,
         })
     }
 }
@@ -129,7 +136,7 @@ pub(super) async fn send(
 ) -> Result<Response, ApiError> {
     let session = app.registry().find(&request.target.id);
     let session = session.ok_or_else(SendError::never_connected)?;
-    if is_dry_run {
+    if is_dry_run || request.is_dry_run {
         Ok(dry_run(&session, request).await?.into_response())
     } else {
         really_send(&session, request).await
@@ -142,6 +149,7 @@ async fn really_send(session: &SessionHandle, request: SendRequest) -> Result<Re
         message,
         idempotency_key,
         waits,
+        is_dry_run: _,
     } = request;
     let to = message.to.digits().to_owned();
     let sent = session

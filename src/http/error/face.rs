@@ -72,6 +72,7 @@ impl ApiError {
             Self::InvalidWait => Face::Of(Code::InvalidWait),
             Self::InvalidPhone => Face::Of(Code::InvalidPhone),
             Self::InvalidLogout => Face::Of(Code::InvalidLogout),
+            Self::LogoutOfNobody => Face::Of(Code::InvalidClienteId),
             Self::InvalidFormat => Face::Of(Code::InvalidFormat),
             Self::NoQr { .. } => Face::Of(Code::NoQr),
             Self::NoEvidence => Face::Of(Code::NoEvidence),
@@ -186,6 +187,7 @@ impl ApiError {
             | Self::InvalidWait
             | Self::InvalidPhone
             | Self::InvalidLogout
+            | Self::LogoutOfNobody
             | Self::InvalidFormat
             | Self::NoQr { .. }
             | Self::NoEvidence

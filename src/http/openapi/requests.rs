@@ -165,7 +165,7 @@ enum WaitName {
 pub(in crate::http) struct DisconnectBody {
     /// The session; without it the header, else `DEFAULT_CLIENTE_ID`.
     cliente_id: Option<NamedClienteId>,
-    /// Unlink the device and delete the profile too.
+    /// Unlink the device and delete the profile too. Needs the session to be named.
     logout: Option<bool>,
 }
 
@@ -184,6 +184,9 @@ pub(in crate::http) struct SendBody {
     /// Answer as soon as it is on disk.
     #[schema(nullable = false)]
     r#async: Option<bool>,
+    /// As `dry_run` in the query: send nothing.
+    #[schema(nullable = true)]
+    dry_run: Option<bool>,
     /// As the header Idempotency-Key.
     #[schema(min_length = 1, max_length = 255)]
     idempotency_key: Option<String>,

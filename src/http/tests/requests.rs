@@ -92,6 +92,17 @@ async fn an_option_that_is_misspelt_is_refused_and_not_taken_for_its_default() {
             "INVALID_LOGOUT",
         );
     }
+    // A misspelt name is none: the default session is not meant.
+    for body in [
+        json!({"logout": true}),
+        json!({"client_id": 51, "logout": true}),
+    ] {
+        let refused = api.post("/disconnect", body.to_string()).await;
+        assert_refused(&refused, 400, "INVALID_CLIENTE_ID");
+    }
+    let sent = json!({"cliente_id": 51, "to": "5491158254201", "message": "x", "dry_run": "yes"});
+    let refused = api.post("/send", sent.to_string()).await;
+    assert_refused(&refused, 400, "INVALID_DRY_RUN");
     assert_refused(&api.get("/qr?format=gif").await, 400, "INVALID_FORMAT");
 }
 

@@ -159,6 +159,9 @@ async fn a_dry_run_says_what_would_happen_and_sends_nothing() {
     let body = json!({ "cliente_id": 51, "to": TO, "message": "x" });
     let unclear = service.post("/send?dry_run=perhaps", &body).await;
     assert_refused(&unclear, 400, "INVALID_DRY_RUN");
+    let in_the_body = json!({ "cliente_id": 51, "to": TO, "message": "x", "dry_run": true });
+    let would = service.post("/send", &in_the_body).await;
+    assert_eq!(would.json()["dry_run"], true, "{}", would.text());
     service.disconnect(51).await;
     assert_refused(&try_out(TO).await, 503, "SESSION_NOT_READY");
     assert_eq!(service.messages(&account).await.len(), 5);
