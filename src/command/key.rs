@@ -84,7 +84,7 @@ impl KeyCommand {
                 if is_first {
                     writeln!(
                         io::stderr(),
-                        "from now on every call of the API but GET /health needs a key (the page asks for it); deleting that file, and a restart, undo it"
+                        "from now on every call of the API needs a key (the page asks for it), but GET /health, /docs and /openapi.json; deleting that file, and a restart, undo it"
                     )?;
                 }
                 writeln!(io::stdout(), "{}", text.reveal())?;

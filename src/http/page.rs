@@ -24,7 +24,7 @@ const LINK: &str = include_str!("page/link.html");
 const NO_LINK: &str = include_str!("page/no-link.html");
 
 /// What the documents load, by name.
-const FILES: [(&str, &str, &str); 13] = [
+const FILES: [(&str, &str, &str); 14] = [
     ("page.css", CSS, include_str!("page/page.css")),
     ("icon.svg", SVG, include_str!("page/icon.svg")),
     ("app.js", JS, include_str!("page/app.js")),
@@ -36,6 +36,7 @@ const FILES: [(&str, &str, &str); 13] = [
     ("code.js", JS, include_str!("page/code.js")),
     ("send.js", JS, include_str!("page/send.js")),
     ("words.js", JS, include_str!("page/words.js")),
+    ("codes-en.js", JS, include_str!("page/codes-en.js")),
     ("codes-es.js", JS, include_str!("page/codes-es.js")),
     ("elements.js", JS, include_str!("page/elements.js")),
 ];

@@ -20,6 +20,15 @@ const table = (heads, rows) => {
   return element;
 };
 
+// A body that may be left out is told as a choice between it and null.
+const isNull = (schema) => schema.type === "null";
+
+const resolved = (schema, schemas) => {
+  if (schema.$ref) return resolved(schemas[schema.$ref.split("/").pop()], schemas);
+  const told = (schema.oneOf || schema.anyOf || []).filter((choice) => !isNull(choice));
+  return told.length === 1 ? resolved(told[0], schemas) : schema;
+};
+
 const typeOf = (schema) => {
   if (!schema) return "";
   if (schema.$ref) return schema.$ref.split("/").pop();
@@ -51,8 +60,7 @@ const operation = (method, path, told, schemas) => {
       [parameter.name + (parameter.required ? " *" : ""), parameter.in, typeOf(parameter.schema), parameter.description || ""])));
   }
   for (const content of Object.values((told.requestBody || {}).content || {})) {
-    const schema = content.schema.$ref ? schemas[typeOf(content.schema)] : content.schema;
-    body.append(make("h4", "Body"), fields(schema), ...examples(content));
+    body.append(make("h4", "Body"), fields(resolved(content.schema, schemas)), ...examples(content));
   }
   body.append(make("h4", "Answers"), table(["status", "body", ""], Object.entries(told.responses).map(([status, answer]) =>
     [status, Object.entries(answer.content || {}).map(([type, content]) => `${type}: ${typeOf(content.schema)}`).join("\n"), answer.description])));

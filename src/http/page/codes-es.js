@@ -1,7 +1,7 @@
 // What the service's codes mean, in Spanish: the reasons of docs/reasons.md, and the refusals that this page can meet.
 
 export const CODES_IN_SPANISH = {
-  DISCONNECT_REQUESTED: "Alguien la desconectó. El vínculo se conserva.",
+  DISCONNECT_REQUESTED: "Alguien la desconectó. Si estaba vinculada, lo sigue estando.",
   LOGGED_OUT: "Se cerró la sesión: desvinculada, y su perfil borrado. Conéctala y escanea.",
   SHUTTING_DOWN: "El servicio se está deteniendo. La sesión vuelve con él.",
   QR_TIMEOUT: "Nadie escaneó a tiempo. Al conectar se muestran códigos otra vez.",

@@ -6,7 +6,7 @@ import { byId, element, say, show } from "./elements.js";
 import { badge, lastSend, number, why } from "./list.js";
 import * as message from "./send.js";
 import { follow } from "./stream.js";
-import { because, momentOf, sayBecause, t, timeOf } from "./words.js";
+import { because, momentOf, noPicture, sayBecause, t, timeOf } from "./words.js";
 
 const RUNNING = ["INIT", "QR_REQUIRED", "AUTHENTICATED", "READY"];
 const LINKED = ["AUTHENTICATED", "READY"];
@@ -134,9 +134,11 @@ function drawFacts() {
     ["reloads", status.reloads || null],
     ["failedPhase", status.failed_phase && t(`phase.${status.failed_phase}`)],
     ["pid", status.chrome_pid],
+    // Whoever mends the machine needs its figures, names and paths, which our words leave out.
+    ["detail", !WANTED.includes(status.reason) && status.detail],
   ];
   const rows = facts.filter(([, value]) => value).map(([name, value]) =>
-    element("div", {}, element("dt", {}, t(`fact.${name}`)), element("dd", {}, String(value))),
+    element("div", {}, element("dt", {}, t(`fact.${name}`)), element("dd", name === "detail" ? { lang: "en" } : {}, String(value))),
   );
   byId("facts").replaceChildren(...rows);
 }
@@ -206,7 +208,7 @@ async function seeEvidence(wanted) {
     say(text, t("noEvidence"));
     return;
   }
-  const left = evidence.screenshot_left_out && t("noPicture", evidence.screenshot_left_out);
+  const left = evidence.screenshot_left_out && noPicture(evidence.screenshot_left_out);
   const { text: reason } = because(evidence.reason, evidence.detail);
   say(text, [t("evidenceAt", momentOf(evidence.taken_at)), reason, evidence.url, left].filter(Boolean).join(" "));
   const console = evidence.console.map((line) => `${line.level}: ${line.text}`).concat(evidence.chrome_output ?? []);

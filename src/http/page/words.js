@@ -1,8 +1,18 @@
 // All texts, in English and in Spanish.
 
+import { CODES_IN_ENGLISH } from "./codes-en.js";
 import { CODES_IN_SPANISH } from "./codes-es.js";
 
 const LANGUAGE = "session-manager-language";
+
+// How the sentences of the service begin that say why it has no picture.
+const NO_PICTURE = [
+  ["noPage", "there was no page"],
+  ["noAnswer", "the page gave no picture in time"],
+  ["chats", "the page may show an account's chats"],
+  ["code", "a login code is on show"],
+  ["number", "a phone number is on show"],
+];
 
 const WORDS = {
   en: {
@@ -106,6 +116,13 @@ const WORDS = {
     noEvidence: "There is none: nothing has been kept of this session.",
     evidenceAt: (when) => `Taken ${when}.`,
     noPicture: (why) => `No picture: ${why}`,
+    pictureLeftOut: {
+      noPage: "there was no page.",
+      noAnswer: "the page gave none in time.",
+      chats: "the page may show chats. EVIDENCE_OF_CHATS=true keeps it all the same.",
+      code: "a code to link with is on it.",
+      number: "a phone number is on it.",
+    },
     pictureAlt: "What the page of this session looked like",
     console: "The page's console",
     fact: {
@@ -120,6 +137,7 @@ const WORDS = {
       reloads: "Reloads",
       pid: "Chrome process",
       failedPhase: "Failed while",
+      detail: "The service says",
     },
     megabytes: (mb) => `${mb} MB`,
     adapter: (name) => `adapter ${name}`,
@@ -245,6 +263,13 @@ const WORDS = {
     noEvidence: "No hay: no se guardó nada de esta sesión.",
     evidenceAt: (when) => `Tomado ${when}.`,
     noPicture: (why) => `Sin imagen: ${why}`,
+    pictureLeftOut: {
+      noPage: "no había página.",
+      noAnswer: "la página no la dio a tiempo.",
+      chats: "la página puede mostrar chats. EVIDENCE_OF_CHATS=true la guarda igualmente.",
+      code: "muestra un código de vinculación.",
+      number: "muestra un número de teléfono.",
+    },
     pictureAlt: "Cómo se veía la página de esta sesión",
     console: "La consola de la página",
     fact: {
@@ -259,6 +284,7 @@ const WORDS = {
       reloads: "Recargas",
       pid: "Proceso de Chrome",
       failedPhase: "Falló en",
+      detail: "El servicio dice",
     },
     megabytes: (mb) => `${mb} MB`,
     adapter: (name) => `adaptador ${name}`,
@@ -299,10 +325,18 @@ export function t(name, ...values) {
   return typeof found === "function" ? found(...values) : found;
 }
 
-/** What a code of the service means: its own English words, or ours in Spanish. */
+const CODES = { en: CODES_IN_ENGLISH, es: CODES_IN_SPANISH };
+
+/** What a code of the service means, in our words; in its own, which are English and for programmers, when we have none. */
 export function because(code, detail) {
-  const known = language === "es" ? CODES_IN_SPANISH[code] : null;
+  const known = CODES[language][code];
   return known ? { text: known } : { text: detail ?? code ?? "", lang: "en" };
+}
+
+/** Why there is no picture. The service has a sentence for it and no code; one that is new is shown as it is. */
+export function noPicture(why) {
+  const name = NO_PICTURE.find(([, begins]) => why.startsWith(begins))?.[0];
+  return t("noPicture", name ? t(`pictureLeftOut.${name}`) : why);
 }
 
 /** Puts a reason into an element, with its language for screen readers. */
