@@ -9,7 +9,11 @@ use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind, signal};
 
 use super::{exit::Exit, screen::remark};
-use crate::{app::App, config::Config, telemetry};
+use crate::{
+    app::{App, StartError},
+    config::Config,
+    telemetry,
+};
 
 /// How the service is to run, besides its settings.
 #[derive(Args, Clone, Copy, Debug)]
@@ -40,7 +44,12 @@ pub(super) async fn run(arguments: ServeArguments, dotenv: &Path) -> Exit {
         return Exit::Done;
     };
     tracing::error!("session-manager failed: {why}");
-    Exit::Failed
+    match why.downcast_ref() {
+        Some(StartError::ChromeArguments(_)) => Exit::Misconfigured,
+        // What another try may find mended.
+        Some(StartError::Folder { .. } | StartError::Bind { .. } | StartError::Sandbox(_))
+        | None => Exit::Failed,
+    }
 }
 
 async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {

@@ -261,3 +261,13 @@ async fn a_chrome_that_never_comes_up_leaves_what_it_said() {
     assert_eq!(evidence["screenshot"], Value::Null, "{evidence}");
     service.stop();
 }
+
+#[tokio::test]
+async fn a_switch_that_the_service_itself_needs_is_a_wrong_setting() {
+    let (code, said) = Service::fails(|env| {
+        env.insert("CHROME_ARGS", "--user-data-dir=/elsewhere".into());
+    })
+    .await;
+    assert_eq!(code, 64, "{said}");
+    assert!(said.contains("CHROME_ARGS:"), "{said}");
+}
