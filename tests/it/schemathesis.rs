@@ -65,5 +65,26 @@ async fn no_request_made_up_from_the_document_has_an_answer_that_is_not_in_it() 
     ] {
         assert!(report.contains(&said), "not {said} {report}");
     }
+    assert_no_fault(&service.get("/metrics").await.text());
+    assert!(!service.log().contains("500 INTERNAL"));
     service.stop();
+}
+
+/// Whatever was asked, nothing in the service itself went wrong: a session that is not ready is a 503, and a start that came
+/// to nothing, as nobody scanned its code, a 500 by contract.
+fn assert_no_fault(scrape: &str) {
+    let answers = scrape
+        .lines()
+        .filter(|line| line.starts_with("session_manager_http_requests_total{"));
+    let (mut count, mut faults) = (0, Vec::new());
+    for answer in answers {
+        count += 1;
+        let is_expected = answer.contains("status=\"503\"")
+            || (answer.contains("route=\"/connect\"") && answer.contains("status=\"500\""));
+        if answer.contains("status=\"5") && !is_expected {
+            faults.push(answer);
+        }
+    }
+    assert!(0 < count, "{scrape}");
+    assert!(faults.is_empty(), "{faults:?}");
 }
