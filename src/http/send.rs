@@ -3,7 +3,7 @@
 //! Checked in the order of the contract: session, recipient, text, and only then whether the session can send.
 
 use axum::{
-    extract::{FromRequestParts, State},
+    extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -43,6 +43,8 @@ pub(super) struct SendRequest {
 
 impl FromBody for SendRequest {
     fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+        // First of all: what is no yes and no no must not send.
+        let is_dry_run = is_dry_run(body, parts)?;
         let (target, headers) = (Target::of_send(body, parts, app)?, &parts.headers);
         let to: Recipient = match body.get("to") {
             Some(Value::String(to)) if !to.is_empty() => to.parse()?,
@@ -56,11 +58,6 @@ impl FromBody for SendRequest {
             None => prefers_async(headers),
             Some(Value::Bool(is_async)) => *is_async,
             Some(_) => return Err(ApiError::InvalidAsync),
-        };
-        let is_dry_run = match body.get("dry_run") {
-            None | Some(Value::Null) => false,
-            Some(Value::Bool(is_dry_run)) => *is_dry_run,
-            Some(_) => return Err(ApiError::InvalidDryRun),
         };
         Ok(Self {
             target,
@@ -97,22 +94,19 @@ fn prefers_async(headers: &HeaderMap) -> bool {
         .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
 }
 
-/// `dry_run` in the query: whether anything is to be sent at all.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct IsDryRun(bool);
-
-impl FromRequestParts<AppState> for IsDryRun {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _app: &AppState) -> Result<Self, ApiError> {
-        let query = parts.uri.query().unwrap_or_default();
-        let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "dry_run");
-        // What is no yes and no no must not send.
-        match asked.as_ref().map(|(_, value)| value.as_ref()) {
-            None | Some("false" | "0") => Ok(Self(false)),
-            Some("true" | "1" | "") => Ok(Self(true)),
-            Some(_) => Err(ApiError::InvalidDryRun),
-        }
+/// `dry_run`, in the query or in the body: whether anything is to be sent at all.
+fn is_dry_run(body: &Object, parts: &Parts) -> Result<bool, ApiError> {
+    let query = parts.uri.query().unwrap_or_default();
+    let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "dry_run");
+    let in_query = match asked.as_ref().map(|(_, value)| value.as_ref()) {
+        None | Some("false" | "0") => false,
+        Some("true" | "1" | "") => true,
+        Some(_) => return Err(ApiError::InvalidDryRun),
+    };
+    match body.get("dry_run") {
+        None | Some(Value::Null) => Ok(in_query),
+        Some(Value::Bool(in_body)) => Ok(in_query || *in_body),
+        Some(_) => Err(ApiError::InvalidDryRun),
     }
 }
 
@@ -131,12 +125,11 @@ impl FromRequestParts<AppState> for IsDryRun {
 ))]
 pub(super) async fn send(
     State(app): State<AppState>,
-    IsDryRun(is_dry_run): IsDryRun,
     Json(request): Json<SendRequest>,
 ) -> Result<Response, ApiError> {
     let session = app.registry().find(&request.target.id);
     let session = session.ok_or_else(SendError::never_connected)?;
-    if is_dry_run || request.is_dry_run {
+    if request.is_dry_run {
         Ok(dry_run(&session, request).await?.into_response())
     } else {
         really_send(&session, request).await

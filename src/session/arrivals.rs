@@ -15,7 +15,7 @@ use super::{
     DisconnectError, SendError, SendLimits,
     handle::{COMMAND_CAPACITY, Command, LifeCommand, PageCommand, answer},
     pace::Pace,
-    sending::{AcceptReply, NOTE_TIMEOUT},
+    sending::{AcceptReply, NOTE_TIMEOUT, note_all},
 };
 use crate::ledger::{Accepted, Failure, Ledger, NewSend, Record, Step};
 
@@ -200,14 +200,12 @@ impl Arrivals {
         self.writing.clear();
         let mut waited_for = self.take_sends();
         waited_for.retain(|(_, deadline)| deadline.is_some());
-        let all = async {
-            for (record, _) in waited_for {
-                let given_up = Step::Failed(Failure::SessionEnded, why.to_string());
-                self.ledger.note(&record.key, given_up).await;
-            }
+        let failed = |(record, _): (Arc<Record>, _)| {
+            let step = Step::Failed(Failure::SessionEnded, why.to_string());
+            (record.key.clone(), step)
         };
-        // However many they are: a stop waits for this.
-        if timeout(NOTE_TIMEOUT, all).await.is_err() {
+        let notes = waited_for.into_iter().map(failed).collect();
+        if !note_all(&self.ledger, notes).await.is_empty() {
             // Their callers give them up themselves.
             tracing::debug!("the disk does not keep up: some sends were not given up yet");
         }

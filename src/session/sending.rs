@@ -38,6 +38,24 @@ use crate::{
 /// the page is ready the next time.
 pub(super) const NOTE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Writes steps down, and answers those for which the disk did not keep up. However many they are, it takes no longer than
+/// [`NOTE_TIMEOUT`]: the session does nothing else meanwhile, and does not end either.
+pub(super) async fn note_all(
+    ledger: &Ledger,
+    notes: Vec<(String, Step)>,
+) -> VecDeque<(String, Step)> {
+    let mut left = VecDeque::from(notes);
+    let all = async {
+        while let Some((key, step)) = left.front().cloned() {
+            ledger.note(&key, step).await;
+            left.pop_front();
+        }
+    };
+    // Late or not, what has been noted is no longer in there.
+    let _late = timeout(NOTE_TIMEOUT, all).await;
+    left
+}
+
 /// What [`Sending`] does its work with.
 #[derive(Debug)]
 pub(super) struct Means<'a, D: Driver> {
@@ -329,22 +347,11 @@ impl<'a, D: Driver> Sending<'a, D> {
     pub(super) async fn write_notes(&mut self) {
         let mut notes = self.recovery.take_notes();
         notes.append(&mut self.outbox.take_notes());
-        let ledger = self.means.ledger;
-        let mut left: VecDeque<_> = notes.into();
-        // However many they are: nothing else happens meanwhile, not even an end.
-        let all = async {
-            while let Some((key, step)) = left.front().cloned() {
-                ledger.note(&key, step).await;
-                left.pop_front();
-            }
-        };
-        if timeout(NOTE_TIMEOUT, all).await.is_err() {
-            for (key, _step) in left {
-                tracing::error!(
-                    message.key = key,
-                    "the disk does not keep up: a step of a send is not noted"
-                );
-            }
+        for (key, _step) in note_all(self.means.ledger, notes).await {
+            tracing::error!(
+                message.key = key,
+                "the disk does not keep up: a step of a send is not noted"
+            );
         }
     }
 
