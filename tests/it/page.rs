@@ -115,6 +115,52 @@ async fn by_keyboard_alone_a_phone_is_linked_by_its_number_disconnected_and_conn
 }
 
 #[tokio::test]
+async fn the_code_is_on_the_page_when_one_session_waits_and_one_click_away_when_several_do() {
+    let service = Service::start(|_| {}).await;
+    service.link("50").await;
+    service.connect(51).await;
+    let code = service.code("51").await;
+    let visitor = Visitor::come().await;
+    visitor.chrome.goto(service.url()).await;
+    visitor.sees("QR_REQUIRED").await;
+    let is_drawn = "document.querySelector('#qr').naturalWidth > 100";
+    visitor.chrome.until(is_drawn).await;
+    assert_eq!(shown_text(&visitor).await, code);
+    assert_eq!(visitor.text("#session-title").await, "Session 51");
+    visitor
+        .assert_accessible("the page that offers a code")
+        .await;
+
+    // A person who goes back to the list is not sent away from it again.
+    visitor.looks_at(375, 800, "light").await;
+    visitor.chrome.click("#back").await;
+    visitor.chrome.shows("#list").await;
+    visitor.chrome.shows("#session[hidden]").await;
+    service.connect(52).await;
+    service.code("52").await;
+    let waiting = "document.querySelectorAll('.card [data-state=QR_REQUIRED]').length";
+    visitor.chrome.until(&format!("{waiting} === 2")).await;
+
+    // With two that wait the page cannot know which one is meant: a fresh look shows the list.
+    visitor.chrome.goto(service.url()).await;
+    visitor.chrome.until(&format!("{waiting} === 2")).await;
+    visitor.chrome.shows("#session[hidden]").await;
+    visitor.chrome.click(".card[data-id='52']").await;
+    visitor.chrome.until(is_drawn).await;
+    assert_eq!(shown_text(&visitor).await, service.code("52").await);
+
+    // The one that is left is offered, and turns into a connected session in front of the person.
+    service.scan(&service.code("52").await).await;
+    service.reaches("52", "READY").await;
+    visitor.chrome.goto(service.url()).await;
+    visitor.chrome.until(is_drawn).await;
+    service.scan(&shown_text(&visitor).await).await;
+    visitor.sees("READY").await;
+    visitor.assert_kept_to(&service, &[]);
+    service.stop();
+}
+
+#[tokio::test]
 async fn a_session_that_hibernates_says_so_and_sends_from_the_page_all_the_same() {
     let service = Service::start(|env| {
         env.insert("HIBERNATE_AFTER_SECONDS", "1".into());

@@ -28,25 +28,49 @@ function drawStanding() {
   say(byId("connection"), text);
 }
 
-const wantedId = () => new URLSearchParams(location.search).get("cliente_id");
+const namedId = () => new URLSearchParams(location.search).get("cliente_id");
 
-/** Shows what the address names. */
+// The session that the page shows without being asked, while the address names none.
+let offered = null;
+// The person has gone back to the list: no session is offered until another one waits.
+let declined = null;
+
+/** Shows what the address names, or else what is offered. */
 function route() {
-  const id = wantedId();
+  if (namedId()) offered = null;
+  const id = namedId() ?? offered;
   standing.session = "live";
   document.body.classList.toggle("one", Boolean(id));
   session.open(id, stands("session"));
   list.mark(id);
+  drawTitle();
+}
+
+function drawTitle() {
+  const id = namedId() ?? offered;
   document.title = `${id ? t("session", id) : t("tab")} · session-manager`;
 }
 
-/** Goes to a session or back to all of them, without loading anything anew. */
+/** Goes to a session or back to the list, without loading the page again. */
 function go(href) {
-  history.pushState(null, "", href);
+  declined = offered;
+  offered = null;
+  if (href !== location.href) history.pushState(null, "", href);
   route();
-  const id = wantedId();
-  if (id) byId("session-title").focus();
+  if (namedId()) byId("session-title").focus();
   else byId("main").focus();
+}
+
+/** Shows the session that waits for a scan, if exactly one does: a person opens this page to scan a code. */
+function offer() {
+  if (namedId() || offered) return;
+  // On a phone the session takes the place of the list, and of the form that is being filled in.
+  if (byId("add-id").value || document.activeElement === byId("add-id")) return;
+  const waiting = list.waitingForScan();
+  if (!waiting.includes(declined)) declined = null;
+  if (waiting.length !== 1 || waiting[0] === declined) return;
+  offered = waiting[0];
+  route();
 }
 
 function isPlain(event) {
@@ -57,9 +81,13 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest("a.card, #back, #home");
   if (!link || !isPlain(event)) return;
   event.preventDefault();
-  if (link.href !== location.href) go(link.href);
+  if (link.href !== location.href || offered) go(link.href);
 });
-addEventListener("popstate", route);
+addEventListener("popstate", () => {
+  offered = null;
+  route();
+  offer();
+});
 
 byId("add").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -133,8 +161,11 @@ function hears(name, data) {
   if (name === "sessions") {
     list.setAll(data.details);
     about();
-  } else if (name === "session") list.setOne(data);
-  else stands("list")(name);
+    offer();
+  } else if (name === "session") {
+    list.setOne(data);
+    offer();
+  } else stands("list")(name);
 }
 
 session.begin();
@@ -142,7 +173,7 @@ translate(() => {
   if (byId("loading").hidden) list.draw();
   session.draw();
   drawStanding();
-  document.title = `${wantedId() ? t("session", wantedId()) : t("tab")} · session-manager`;
+  drawTitle();
 });
 say(byId("connection"), "");
 route();

@@ -44,6 +44,9 @@ export function setOne(status) {
 
 export const known = (id) => sessions.get(id);
 
+/** The ids of the sessions that wait for a phone to scan their code. */
+export const waitingForScan = () => [...sessions.values()].filter(({ state }) => state === "QR_REQUIRED").map(({ session }) => session);
+
 /** Marks the card of the session that is shown beside the list. */
 export function mark(id) {
   current = id;
