@@ -40,7 +40,7 @@ const ADMIN: Access = Access::Key(Scope::Admin);
 
 /// All routes. To look is to read, to hand something to a recipient is to send, to change anything else is for an admin.
 /// So is evidence: it shows what stood on a page.
-pub(super) const TABLE: [Row; 24] = [
+pub(super) const TABLE: [Row; 25] = [
     ("GET", "/", Access::Page),
     ("GET", "/qr.html", Access::Page),
     ("GET", "/page/{file}", Access::Page),
@@ -48,6 +48,7 @@ pub(super) const TABLE: [Row; 24] = [
     ("GET", "/link/{token}/events", Access::Link),
     ("GET", "/health", Access::Open),
     ("GET", "/openapi.json", Access::Open),
+    ("GET", "/openapi-3.0.json", Access::Open),
     ("GET", "/docs", Access::Open),
     ("GET", "/metrics", READ),
     ("GET", "/status", READ),

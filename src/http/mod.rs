@@ -93,6 +93,7 @@ fn routes() -> Router<AppState> {
         .route("/link/{token}/events", get(link::events))
         .route("/health", get(health::health))
         .route("/openapi.json", get(openapi::document))
+        .route("/openapi-3.0.json", get(openapi::document_3_0))
         .route(
             "/docs",
             get(openapi::docs).layer(from_fn(page::without_slash)),

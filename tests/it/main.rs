@@ -12,6 +12,7 @@ mod support;
 mod adapters;
 mod browser;
 mod changes;
+mod clients;
 mod contract;
 mod crash;
 mod docs;

@@ -4,21 +4,26 @@
 //! here, from the one table of codes and the one table of who may do what; so is the key that each asks for. Both are open: they
 //! say what is in the repository anyway, and a browser has no key to show. Which routes are told of, `access` says.
 
+mod older;
 mod reader;
 mod refusals;
 pub(super) mod requests;
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use axum::response::{IntoResponse as _, Response};
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 pub(super) use reader::docs;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
     access::{Access, Row, TABLE},
     error::{Code, ErrorBody},
     extract::answer_headers,
+    state::AppState,
 };
 
 #[derive(OpenApi)]
@@ -27,11 +32,12 @@ use super::{
         title = "session-manager",
         description = "Keeps one headless Chrome per WhatsApp account: link a phone, see the state, send messages. docs/api.md tells it to people."
     ),
-    servers((url = "/")),
+    servers((url = ".")),
     paths(
         super::health::health,
         super::metrics::metrics,
         document,
+        document_3_0,
         reader::docs,
         super::status::status,
         super::status::sessions,
@@ -56,12 +62,35 @@ struct Handlers;
 /// Put together once.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(complete);
 
+/// The same as OpenAPI 3.0.
+static DOCUMENT_3_0: LazyLock<Value> = LazyLock::new(|| older::as_3_0(&DOCUMENT));
+
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", tag = "service", responses(
     (status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json"),
 ))]
-pub(super) async fn document() -> Response {
-    let json = DOCUMENT.to_string();
+pub(super) async fn document(State(app): State<AppState>) -> Response {
+    answer(&DOCUMENT, &app)
+}
+
+/// This document for client generators that read no OpenAPI 3.1, such as progenitor.
+#[utoipa::path(get, path = "/openapi-3.0.json", tag = "service", responses(
+    (status = 200, description = "OpenAPI 3.0", body = Object, content_type = "application/json"),
+))]
+pub(super) async fn document_3_0(State(app): State<AppState>) -> Response {
+    answer(&DOCUMENT_3_0, &app)
+}
+
+/// A document with the address of this service. Without `PUBLIC_URL` the address is relative to that of the document, so that it
+/// is right under the path of a proxy, which the service does not know.
+fn answer(document: &Value, app: &AppState) -> Response {
+    let json = if let Some(url) = &app.settings().public_url {
+        let mut document = document.clone();
+        document["servers"] = json!([{ "url": url }]);
+        document.to_string()
+    } else {
+        document.to_string()
+    };
     (answer_headers("application/json; charset=utf-8"), json).into_response()
 }
 
@@ -74,11 +103,16 @@ fn complete() -> Value {
         "Bearer": {"type": "http", "scheme": "bearer"},
     });
     let of_the_api = |row: &Row| row.2.is_of_the_api();
+    // A package without a licence: an empty name is no valid one, and some generators stop at it.
+    if let Some(info) = document["info"].as_object_mut() {
+        info.remove("license");
+    }
     for (method, path, access) in TABLE.into_iter().filter(of_the_api) {
         let methods = document["paths"].get_mut(path);
         let told = methods.and_then(|methods| methods.get_mut(method.to_ascii_lowercase()));
         // A route that no handler tells of is found by the tests.
         let Some(operation) = told else { continue };
+        never_null(operation);
         if let Access::Key(scope) = access {
             operation["security"] = json!([{"ApiKey": []}, {"Bearer": []}]);
             operation["x-scope"] = Value::from(scope.as_str());
@@ -99,8 +133,48 @@ fn complete() -> Value {
     document
 }
 
+/// Takes `null` out of what cannot be null: an optional parameter, header or body is left out. Generators make a type of it,
+/// and progenitor's does not compile.
+fn never_null(operation: &mut Value) {
+    let body = operation.pointer_mut("/requestBody/content/application~1json/schema");
+    let body = body.filter(|schema| schema["oneOf"].is_array());
+    if let Some(schema) = body
+        && let Some(only) = schema["oneOf"].get(0).cloned()
+    {
+        *schema = only;
+    }
+    // `get_mut`, since an index would put a `null` where there is nothing.
+    let parameters = operation
+        .get_mut("parameters")
+        .and_then(Value::as_array_mut);
+    let parameters = parameters.into_iter().flatten();
+    parameters.for_each(drop_null);
+    let responses = operation
+        .get_mut("responses")
+        .and_then(Value::as_object_mut);
+    let responses = responses.into_iter().flat_map(Map::values_mut);
+    let headers = responses.filter_map(|response| response.get_mut("headers")?.as_object_mut());
+    headers.flat_map(Map::values_mut).for_each(drop_null);
+}
+
+/// `["string", "null"]` becomes `"string"`.
+fn drop_null(parameter: &mut Value) {
+    if let Some(kinds) = parameter.pointer_mut("/schema/type")
+        && let Some([kind, Value::String(null)]) = kinds.as_array().map(Vec::as_slice)
+        && null == "null"
+    {
+        *kinds = kind.clone();
+    }
+}
+
 /// The document, for tests.
 #[cfg(test)]
 pub(super) fn for_tests() -> &'static Value {
     &DOCUMENT
+}
+
+/// The same in 3.0.
+#[cfg(test)]
+pub(super) fn for_tests_3_0() -> &'static Value {
+    &DOCUMENT_3_0
 }

@@ -142,6 +142,7 @@ pub(in crate::http) struct SendHeaders {
 
 /// The body of `/connect`.
 #[derive(Debug, ToSchema)]
+#[schema(as = ConnectRequest)] // Generators name the body of `connect` "ConnectBody" themselves.
 pub(in crate::http) struct ConnectBody {
     /// The session; without it the header, else `DEFAULT_CLIENTE_ID`.
     cliente_id: Option<NamedClienteId>,
@@ -162,6 +163,7 @@ enum WaitName {
 
 /// The body of `/disconnect`.
 #[derive(Debug, ToSchema)]
+#[schema(as = DisconnectRequest)] // Generators name the body of `disconnect` "DisconnectBody" themselves.
 pub(in crate::http) struct DisconnectBody {
     /// The session; without it the header, else `DEFAULT_CLIENTE_ID`.
     cliente_id: Option<NamedClienteId>,
@@ -171,6 +173,7 @@ pub(in crate::http) struct DisconnectBody {
 
 /// The body of `/send`.
 #[derive(Debug, ToSchema)]
+#[schema(as = SendRequest)] // Generators name the body of `send` "SendBody" themselves.
 pub(in crate::http) struct SendBody {
     /// The session. A name that is no number goes into the header; one of both is needed, but in `SESSION_MODE=single`.
     #[schema(minimum = 1, example = 51)]

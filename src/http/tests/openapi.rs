@@ -139,7 +139,7 @@ impl Operation {
         assert!(content.is_object(), "undocumented type {media}: {shown}");
         if media == "application/json" {
             let body: Value = serde_json::from_slice(&answer.body).unwrap();
-            let closed = self.path != "/openapi.json";
+            let closed = !self.path.starts_with("/openapi");
             assert_fits(&content["schema"], closed, &body, &shown);
         }
     }
@@ -314,7 +314,13 @@ async fn where_the_document_asks_for_a_key_there_is_no_answer_without_one() {
             operation.assert_documented(scope.as_str(), &answer);
         }
     }
-    assert_eq!(open, ["GET /docs", "GET /health", "GET /openapi.json"]);
+    let expected = [
+        "GET /docs",
+        "GET /health",
+        "GET /openapi-3.0.json",
+        "GET /openapi.json",
+    ];
+    assert_eq!(open, expected);
 }
 
 #[tokio::test]
@@ -353,4 +359,71 @@ fn every_code_is_in_the_documentation_with_its_status_and_its_remedy() {
     );
     let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(names.len(), Code::ALL.len());
+}
+
+/// `docs/openapi-3.0.json` is what a client in Rust is generated from (`tests/clients/rust`).
+const KEPT_3_0: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi-3.0.json");
+
+fn document_3_0() -> String {
+    format!("{:#}\n", openapi::for_tests_3_0())
+}
+
+#[test]
+fn the_kept_document_is_the_one_that_is_served() {
+    let kept = std::fs::read_to_string(KEPT_3_0).unwrap();
+    let is_same = kept == document_3_0();
+    assert!(
+        is_same,
+        "the API has changed: write docs/openapi-3.0.json again with `cargo test --lib -- --ignored write_the_kept_document`"
+    );
+}
+
+#[test]
+#[ignore = "writes into docs"]
+fn write_the_kept_document() {
+    std::fs::write(KEPT_3_0, document_3_0()).unwrap();
+}
+
+#[test]
+fn nothing_in_the_3_0_document_is_written_as_in_3_1() {
+    let document = openapi::for_tests_3_0();
+    assert_eq!(document["openapi"], "3.0.3");
+    let mut pending = vec![document];
+    while let Some(value) = pending.pop() {
+        assert!(!value.is_null());
+        assert!(!value["type"].is_array(), "{value}");
+        assert_ne!(value["type"], "null", "{value}");
+        for name in ["const", "propertyNames", "prefixItems"] {
+            assert!(value.get(name).is_none(), "{name} in {value}");
+        }
+        for name in ["exclusiveMinimum", "exclusiveMaximum"] {
+            assert!(!value[name].is_number(), "{name} in {value}");
+        }
+        if let Some(fields) = value.as_object().filter(|fields| fields.len() > 1) {
+            assert!(!fields.contains_key("$ref"), "{value}");
+        }
+        pending.extend(value.as_array().into_iter().flatten());
+        pending.extend(
+            value
+                .as_object()
+                .into_iter()
+                .flat_map(|fields| fields.values()),
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_address_in_the_document_is_relative_or_public_url() {
+    for path in ["/openapi.json", "/openapi-3.0.json"] {
+        let api = Api::new(&[]);
+        let document = api.get(path).await.json();
+        assert_eq!(document["servers"], json!([{ "url": "." }]), "{path}");
+        let public = Api::new(&[("PUBLIC_URL", "https://wa.example/api")]);
+        let document = public.get(path).await.json();
+        assert_eq!(
+            document["servers"],
+            json!([{ "url": "https://wa.example/api" }]),
+            "{path}"
+        );
+    }
 }
