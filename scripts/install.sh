@@ -52,15 +52,50 @@ need_rust() {
     has cc || need_packages "Rust links with it" gcc libc6-dev
 }
 
-# Any Chrome does for running; the smallest is installed where there is none.
-need_chrome() {
-    [ -n "${CHROME_PATH:-}" ] && return
+# The Chrome that the service will find, or nothing.
+chrome() {
     local name
+    if [ -n "${CHROME_PATH:-}" ]; then
+        printf '%s' "$CHROME_PATH"
+        return
+    fi
     for name in chromium-headless-shell google-chrome-stable chromium; do
         # Ubuntu's snap of Chromium cannot use our profile folders.
-        has "$name" && [ "$(readlink -f "$(command -v "$name")")" != /usr/bin/snap ] && return
+        if has "$name" && [ "$(readlink -f "$(command -v "$name")")" != /usr/bin/snap ]; then
+            command -v "$name"
+            return
+        fi
     done
-    need_packages "each session runs one headless Chrome" chromium-headless-shell
+}
+
+# Any Chrome does for running; the smallest is installed where there is none.
+need_chrome() {
+    [ -n "$(chrome)" ] || need_packages "each session runs one headless Chrome" chromium-headless-shell
+}
+
+# What a first build takes, in seconds, measured on an idle machine with two cores (docs/quickstart.md): of computing in all, and of
+# the crates that wait for each other, which more cores do not shorten.
+FIRST_BUILD_CPU=400
+FIRST_BUILD_CHAIN=160
+
+# duration SECONDS
+duration() {
+    if [ "$1" -lt 90 ]; then printf '%d s' "$1"; else printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); fi
+}
+
+# build [STEP]: builds the program, and says beforehand about how long that takes. Cargo's own progress is shown.
+build() {
+    local step=${1:-} cores seconds began=$SECONDS
+    cores=$(nproc)
+    if compgen -G 'target/release/deps/libchromiumoxide-*.rlib' >/dev/null; then
+        say "${step}building what has changed since the last time"
+    else
+        seconds=$((FIRST_BUILD_CPU / cores))
+        [ "$seconds" -ge "$FIRST_BUILD_CHAIN" ] || seconds=$FIRST_BUILD_CHAIN
+        say "${step}building the program: the first time takes about $(((seconds + 59) / 60)) minutes with $cores cores, later ones seconds"
+    fi
+    cargo build --release --locked || fail "cargo could not build the program: what it says above is the cause"
+    say "built in $(duration $((SECONDS - began)))"
 }
 
 need_node() {

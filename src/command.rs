@@ -25,6 +25,7 @@ use client::ClientError;
 pub use exit::Exit;
 pub use key::KeyCommand;
 pub use serve::ServeArguments;
+use tokio::runtime::Runtime;
 
 use crate::config::Config;
 
@@ -62,8 +63,15 @@ enum Fault {
 }
 
 impl Command {
-    /// Does it. `dotenv` is the file with settings, which may be absent.
-    pub async fn run(self, dotenv: &Path) -> Exit {
+    /// Does it, and waits for its end. `dotenv` is the file with settings, which may be absent.
+    ///
+    /// This is not an `async fn`: the compiler writes the code of a future where it is awaited. If `main` awaited this one,
+    /// the whole service would be compiled once more for it, which took a minute of a first build.
+    pub fn run(self, runtime: &Runtime, dotenv: &Path) -> Exit {
+        runtime.block_on(self.carry_out(dotenv))
+    }
+
+    async fn carry_out(self, dotenv: &Path) -> Exit {
         let (outcome, wants_json) = match self {
             Self::Serve(arguments) => return serve::run(arguments, dotenv).await,
             Self::Key(command) => return keys(command, dotenv),

@@ -21,18 +21,18 @@
 //! - `command` is the terminal's face as `http` is the network's. It starts `app`, asks a service that runs as any client does,
 //!   or works on the files of one that need not run. For those it names `browser` as well: a profile that goes to another host,
 //!   and what a machine has room for, are matters of Chrome, and of no session.
-//! - `ledger`, `qr` and `sandbox` import none of ours, and nothing but `app` starts the sandbox. `config` imports names from
+//! - `ledger`, `picture` and `sandbox` import none of ours, `qr` draws with `picture`, and nothing but `app` starts the sandbox. `config` imports names from
 //!   `session`, `whatsapp` and `keys`, and asks `keys` whether there is one; `keys` imports a session's name.
 //! - Only `config` reads the environment. Only `browser::process` starts programs.
 //! - A library is named where its matter is: axum in `http` and `sandbox` (`app` serves with it), chromiumoxide in `browser` and `whatsapp`,
-//!   rusqlite in `ledger::store`, age in `browser::snapshot`; `prometheus_client` in `http::metrics`, and in `ledger::tally` and
+//!   png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`; `prometheus_client` in `http::metrics`, and in `ledger::tally` and
 //!   `session::start_times`, which count what only they see.
 //! - Only `session::actor` and `session::serving` change a state.
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
 //! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`whatsapp`], [`browser`]; then [`config`], [`command`],
-//! [`keys`], [`qr`], [`telemetry`], [`sandbox`].
+//! [`keys`], [`qr`], [`picture`], [`telemetry`], [`sandbox`].
 
 pub mod app;
 pub mod browser;
@@ -41,6 +41,7 @@ pub mod config;
 pub mod http;
 pub mod keys;
 pub mod ledger;
+pub mod picture;
 pub mod qr;
 pub mod sandbox;
 pub mod session;

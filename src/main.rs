@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(command.run(Path::new(DOTENV)));
+    let ended = command.run(&runtime, Path::new(DOTENV));
     runtime.shutdown_timeout(REST_TIMEOUT);
     ended.into()
 }

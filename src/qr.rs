@@ -6,11 +6,12 @@
 //! Drawing a login code (240 characters) as a PNG data URL takes 3 ms in a release build, nearly all of it for choosing the
 //! mask. A page that polls every 5 s thus costs 0.06% of a core while a code is pending, so nothing is cached.
 
-use std::{fmt, io::Cursor};
+use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use image::{ImageFormat, Luma};
-use qrcode::{EcLevel, QrCode, render::svg};
+use qrcode::{Color, EcLevel, QrCode, render::svg};
+
+use crate::picture::{PictureError, grey_png};
 
 mod terminal;
 
@@ -18,6 +19,9 @@ pub use terminal::{Blocks, Ink, QUIET_ZONE};
 
 /// The least width of a picture. Below some 300 pixels a phone must come uncomfortably close to a desktop screen.
 const MIN_WIDTH: u32 = 400;
+
+const WHITE: u8 = 255;
+const BLACK: u8 = 0;
 
 /// A text laid out as a QR code, ready to be drawn.
 pub struct QrPicture {
@@ -39,9 +43,9 @@ pub enum QrError {
     /// A QR code holds 2,953 bytes at most.
     #[error("the text does not fit into a QR code: {0}")]
     TooLong(qrcode::types::QrError),
-    /// The encoder refused the picture.
-    #[error("the PNG could not be written: {0}")]
-    Png(#[from] image::ImageError),
+    /// It cannot be written as a PNG.
+    #[error(transparent)]
+    Png(#[from] PictureError),
 }
 
 impl QrPicture {
@@ -56,14 +60,28 @@ impl QrPicture {
 
     /// A PNG, black on white, with the quiet zone around it that readers need.
     pub fn png(&self) -> Result<Vec<u8>, QrError> {
-        let pixels = self
-            .code
-            .render::<Luma<u8>>()
-            .min_dimensions(MIN_WIDTH, MIN_WIDTH)
-            .build();
-        let mut png = Cursor::new(Vec::new());
-        pixels.write_to(&mut png, ImageFormat::Png)?;
-        Ok(png.into_inner())
+        let modules = self.code.width() + 2 * QUIET_ZONE;
+        // Of one code all modules are of one size, in whole pixels.
+        let scale = (MIN_WIDTH as usize).div_ceil(modules);
+        let width = modules * scale;
+        let mut pixels = vec![WHITE; width * width];
+        for (row, line) in pixels.chunks_exact_mut(width).enumerate() {
+            let inside = |at: usize| {
+                let module = (at / scale).checked_sub(QUIET_ZONE);
+                module.filter(|module| *module < self.code.width())
+            };
+            let Some(y) = inside(row) else { continue };
+            for (column, pixel) in line.iter_mut().enumerate() {
+                if inside(column).is_some_and(|x| self.code[(x, y)] == Color::Dark) {
+                    *pixel = BLACK;
+                }
+            }
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a code has 177 modules at most"
+        )]
+        Ok(grey_png(width as u32, &pixels)?)
     }
 
     /// The PNG as a `data:` URL, for the `src` of an `<img>`.
@@ -104,6 +122,8 @@ impl QrPicture {
 
 #[cfg(test)]
 mod tests {
+    use image::{ImageFormat, Luma};
+
     use super::*;
 
     /// As WhatsApp Web shows them since 2026: a URL with five parts, some 240 characters.

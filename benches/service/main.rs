@@ -10,7 +10,11 @@
     reason = "a bench prints its figures, and a failed expectation ends it"
 )]
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 #[path = "../../tests/it/support/mod.rs"]
 #[expect(dead_code, reason = "the tests use more of it than the benches do")]
@@ -57,6 +61,58 @@ async fn main() -> ExitCode {
 /// What follows a switch on the command line.
 fn argument(switch: &str) -> Option<String> {
     std::env::args().skip_while(|given| given != switch).nth(1)
+}
+
+/// A build of the service that is measured.
+struct Build {
+    /// Where its rows say so: empty when there is one only.
+    name: String,
+    program: PathBuf,
+}
+
+impl Build {
+    /// This build, or the one of `--binary`; with `--beside`, that one after it. They take turns within one run, because
+    /// figures of two runs cannot be compared.
+    fn all() -> Vec<Self> {
+        let path = |switch| argument(switch).map(PathBuf::from);
+        let first = path("--binary").unwrap_or_else(|| support::PROGRAM.into());
+        let programs: Vec<_> = [Some(first), path("--beside")]
+            .into_iter()
+            .flatten()
+            .collect();
+        let is_one = programs.len() == 1;
+        for (letter, program) in ["A", "B"].iter().zip(&programs).filter(|_| !is_one) {
+            println!("{letter}: {}", program.display());
+        }
+        let build = |(letter, program): (&str, PathBuf)| Self {
+            name: if is_one {
+                String::new()
+            } else {
+                format!(" {letter}")
+            },
+            program: std::path::absolute(&program).expect("--binary, --beside"),
+        };
+        ["A", "B"].into_iter().zip(programs).map(build).collect()
+    }
+
+    fn program(&self) -> &Path {
+        &self.program
+    }
+}
+
+/// Says how the first of two builds compares with the second, if there are two: below 1 it is faster.
+fn compare(name: &str, of: &[&Latencies]) {
+    if let [first, second] = of {
+        let ratio = |percent| {
+            first.percentile(percent).as_secs_f64() / second.percentile(percent).as_secs_f64()
+        };
+        println!(
+            "{name:32} {:>7} {:9.2} {:9.2}",
+            "A / B",
+            ratio(50),
+            ratio(99)
+        );
+    }
 }
 
 /// Times of many requests.

@@ -1,5 +1,6 @@
 //! What does a send through the service cost, beside calling the page's own function? Both wait for WhatsApp's server, take
-//! turns on the same pages, and are measured in one run: `--sends N` of each per session.
+//! turns on the same pages, and are measured in one run: `--sends N` of each per session. With `--beside PROGRAM` another build
+//! of the service takes turns as well, with sessions of its own.
 //!
 //! The page function is called over CDP and takes its time inside the page: a second connection to a Chrome is held up by
 //! delayed acknowledgements of TCP, 40 ms at a time, which would make the service look fast.
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    Latencies, argument,
+    Build, Latencies, argument, compare,
     support::{Service, devtools::DevTools},
 };
 
@@ -31,59 +32,92 @@ const TO: &str = "5491158254201";
 
 pub(super) async fn bench() {
     let sends = argument("--sends").map_or(SENDS, |sends| sends.parse().expect("--sends"));
+    let builds = Build::all();
     println!(
         "\n{:32} {:>7} {:>9} {:>9} {:>9}",
         "until WhatsApp's server has it", "count", "p50 ms", "p99 ms", "max ms"
     );
     for sessions in SESSIONS {
-        let service = Service::start(|env| {
-            env.insert("SANDBOX_ACK_SECONDS", "0.005".into());
-            env.insert("SEND_QUEUE_MAX", "1000".into());
-            // As an operator runs it.
-            env.insert("RUST_LOG", "info".into());
-        })
-        .await;
-        for id in 1..=sessions {
-            service.link(&id.to_string()).await;
+        let mut services = Vec::new();
+        for build in &builds {
+            let service = Service::start_build(build.program(), |env| {
+                env.insert("SANDBOX_ACK_SECONDS", "0.005".into());
+                env.insert("SEND_QUEUE_MAX", "1000".into());
+                // As an operator runs it.
+                env.insert("RUST_LOG", "info".into());
+            })
+            .await;
+            for id in 1..=sessions {
+                service.link(&id.to_string()).await;
+            }
+            services.push(service);
         }
-        let taking_turns = (1..=sessions).map(|id| take_turns(&service, id, sends));
-        let (through, direct): (Vec<_>, Vec<_>) = join_all(taking_turns).await.into_iter().unzip();
-        let (through, direct) = (Latencies::of(&through), Latencies::of(&direct));
+        let taking_turns = (1..=sessions).map(|id| take_turns(&services, id, sends));
+        let of_sessions = join_all(taking_turns).await;
         let s = if sessions == 1 { "" } else { "s" };
-        through.row(&format!("POST /send, {sessions} session{s}"));
-        direct.row(&format!("the page alone, {sessions} session{s}"));
-        let added = |percent| {
-            let (through, direct) = (through.percentile(percent), direct.percentile(percent));
-            (through.as_secs_f64() - direct.as_secs_f64()) * 1000.0
-        };
-        println!(
-            "{:32} {:>7} {:9.2} {:9.2}",
-            "added",
-            "",
-            added(50),
-            added(99)
-        );
-        service.stop();
+        let mut times = Vec::new();
+        for (at, build) in builds.iter().enumerate() {
+            let of_build = |pick: fn(&Times) -> &Vec<Duration>| {
+                let series: Vec<_> = of_sessions.iter().map(|of| pick(&of[at]).clone()).collect();
+                Latencies::of(&series)
+            };
+            let through = of_build(|times| &times.through);
+            let direct = of_build(|times| &times.direct);
+            let name = &build.name;
+            through.row(&format!("POST /send, {sessions} session{s}{name}"));
+            direct.row(&format!("the page alone, {sessions} session{s}{name}"));
+            let added = |percent| {
+                let (through, direct) = (through.percentile(percent), direct.percentile(percent));
+                (through.as_secs_f64() - direct.as_secs_f64()) * 1000.0
+            };
+            println!(
+                "{:32} {:>7} {:9.2} {:9.2}",
+                format!("added{name}"),
+                "",
+                added(50),
+                added(99)
+            );
+            times.push(through);
+        }
+        compare("POST /send", &times.iter().collect::<Vec<_>>());
+        for service in services {
+            service.stop();
+        }
     }
 }
 
-/// Times of one session's sends: through the service, and by the page alone.
-async fn take_turns(service: &Service, id: u64, sends: usize) -> (Vec<Duration>, Vec<Duration>) {
-    let profile = service.home().tokens().join(id.to_string());
-    let mut page = DevTools::of(&profile).await;
-    let (mut through, mut direct) = (Vec::new(), Vec::new());
-    for number in 0..sends + WARM_UP {
-        sleep(Duration::from_millis(rand::random_range(0..PAUSE_MS))).await;
-        let before = Instant::now();
-        let sent = service.send(id, TO, &format!("{id}/{number}")).await;
-        through.push(before.elapsed());
-        assert_eq!(sent.status, 200, "{}", sent.text());
+/// Times of one session's sends by one build: through the service, and by the page alone.
+#[derive(Default)]
+struct Times {
+    through: Vec<Duration>,
+    direct: Vec<Duration>,
+}
 
-        let argument = json!({ "to": TO, "body": format!("{id}/{number} directly") });
-        let took = comes_to(&mut page, &format!("{DIRECT}({argument})")).await;
-        direct.push(Duration::from_secs_f64(took / 1000.0));
+/// Lets the same session of each service send, one after the other.
+async fn take_turns(services: &[Service], id: u64, sends: usize) -> Vec<Times> {
+    let mut pages = Vec::new();
+    for service in services {
+        pages.push(DevTools::of(&service.home().tokens().join(id.to_string())).await);
     }
-    (through.split_off(WARM_UP), direct.split_off(WARM_UP))
+    let mut times: Vec<Times> = services.iter().map(|_| Times::default()).collect();
+    for number in 0..sends + WARM_UP {
+        for ((service, page), times) in services.iter().zip(&mut pages).zip(&mut times) {
+            sleep(Duration::from_millis(rand::random_range(0..PAUSE_MS))).await;
+            let before = Instant::now();
+            let sent = service.send(id, TO, &format!("{id}/{number}")).await;
+            times.through.push(before.elapsed());
+            assert_eq!(sent.status, 200, "{}", sent.text());
+
+            let argument = json!({ "to": TO, "body": format!("{id}/{number} directly") });
+            let took = comes_to(page, &format!("{DIRECT}({argument})")).await;
+            times.direct.push(Duration::from_secs_f64(took / 1000.0));
+        }
+    }
+    for times in &mut times {
+        times.through.drain(..WARM_UP);
+        times.direct.drain(..WARM_UP);
+    }
+    times
 }
 
 /// The number that a promise in the page comes to.

@@ -13,17 +13,17 @@ use chromiumoxide::{
     },
     error::CdpError,
 };
-use image::{ImageFormat, Rgb, RgbImage};
 use tokio::time::timeout;
 
 use super::{Browser, procfs};
+use crate::picture::{Colour, Picture};
 
 /// A page of one line and its picture took 0.2 s; a machine that swaps needs far more.
 const DRAW_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Green, with a line of black text in the default font.
 const TEST_PAGE: &str = "data:text/html,<body style='margin:0;background:rgb(0,128,0)'><p style='font:72px sans-serif'>Wg</p>";
-const BACKGROUND: Rgb<u8> = Rgb([0, 128, 0]);
+const BACKGROUND: Colour = [0, 128, 0];
 
 /// How dark a pixel of the text is at most.
 const INK: u8 = 60;
@@ -113,7 +113,7 @@ impl Browser {
     }
 }
 
-async fn picture_of_test_page(page: &Page) -> Result<RgbImage, String> {
+async fn picture_of_test_page(page: &Page) -> Result<Picture, String> {
     let say = |why: CdpError| why.to_string();
     let opened = page
         .execute(NavigateParams::new(TEST_PAGE))
@@ -129,19 +129,19 @@ async fn picture_of_test_page(page: &Page) -> Result<RgbImage, String> {
     let captured = page.execute(params).await.map_err(say)?;
     let encoded: &[u8] = captured.result.data.as_ref();
     let png = STANDARD.decode(encoded).map_err(|why| why.to_string())?;
-    let picture = image::load_from_memory_with_format(&png, ImageFormat::Png);
-    Ok(picture.map_err(|why| why.to_string())?.to_rgb8())
+    Picture::of_png(&png).map_err(|why| why.to_string())
 }
 
-fn judge(picture: &RgbImage) -> Drawn {
-    let Some(corner) = picture.get_pixel_checked(0, picture.height().saturating_sub(1)) else {
+fn judge(picture: &Picture) -> Drawn {
+    let Some(corner) = picture.pixel(0, picture.height().saturating_sub(1)) else {
         return Drawn::Wrong;
     };
-    if *corner != BACKGROUND {
+    if corner != BACKGROUND {
         Drawn::Wrong
     } else if picture
         .pixels()
-        .any(|Rgb(colours)| colours.iter().all(|colour| *colour < INK))
+        .iter()
+        .any(|colours| colours.iter().all(|colour| *colour < INK))
     {
         Drawn::Whole
     } else {
@@ -155,11 +155,11 @@ mod tests {
 
     #[test]
     fn a_picture_is_judged_by_its_ground_and_its_ink() {
-        let mut picture = RgbImage::from_pixel(20, 20, BACKGROUND);
+        let mut picture = Picture::filled(20, 20, BACKGROUND);
         assert_eq!(judge(&picture), Drawn::WithoutText);
-        picture.put_pixel(7, 7, Rgb([10, 20, 10]));
+        picture.paint(7, 7, [10, 20, 10]);
         assert_eq!(judge(&picture), Drawn::Whole);
-        assert_eq!(judge(&RgbImage::new(20, 20)), Drawn::Wrong);
-        assert_eq!(judge(&RgbImage::new(0, 0)), Drawn::Wrong);
+        assert_eq!(judge(&Picture::filled(20, 20, [0; 3])), Drawn::Wrong);
+        assert_eq!(judge(&Picture::filled(0, 0, [0; 3])), Drawn::Wrong);
     }
 }

@@ -3,17 +3,20 @@
 //! No override of the page reaches them: headless-shell calls itself `HeadlessChrome` there. chromiumoxide has no way
 //! to speak to them either, so this is a connection of its own that does nothing else. (The user agent itself needs no
 //! help: the command line's reaches them.)
+//!
+//! Events are taken as JSON: one kind of them matters here, and reading every kind that Chrome has into a type of its own, as
+//! chromiumoxide does for pages, would be a third of all the code that the compiler makes of this crate.
 
 use chromiumoxide::{
     Connection, Method as _,
     cdp::{
-        CdpEventMessage,
-        browser_protocol::target::{FilterEntry, SessionId, SetAutoAttachParams, TargetFilter},
-        events::CdpEvent,
+        browser_protocol::target::{
+            EventAttachedToTarget, FilterEntry, SessionId, SetAutoAttachParams, TargetFilter,
+        },
         js_protocol::runtime::RunIfWaitingForDebuggerParams,
     },
     error::CdpError,
-    types::{CallId, Message},
+    types::{CallId, CdpJsonEventMessage, Message, MethodType as _},
 };
 use futures_util::StreamExt as _;
 use serde::Serialize;
@@ -24,7 +27,7 @@ const SERVICE_WORKER: &str = "service_worker";
 
 /// A connection on which every service worker of this Chrome reports before it starts.
 pub(super) struct ServiceWorkers {
-    connection: Connection<CdpEventMessage>,
+    connection: Connection<CdpJsonEventMessage>,
     version: ChromeVersion,
 }
 
@@ -60,7 +63,7 @@ impl ServiceWorkers {
     pub(super) async fn dress_all(mut self) -> String {
         while let Some(message) = self.connection.next().await {
             let done = match message {
-                Ok(Message::Event(event)) => self.on_event(event.params),
+                Ok(Message::Event(event)) => self.on_event(event),
                 Ok(Message::Response(response)) => {
                     if let Some(error) = response.error {
                         tracing::debug!(%error, "a service worker was not given its client hints");
@@ -78,10 +81,11 @@ impl ServiceWorkers {
         "Chrome closed the connection".to_owned()
     }
 
-    fn on_event(&mut self, event: CdpEvent) -> Result<(), CdpError> {
-        let CdpEvent::TargetAttachedToTarget(attached) = event else {
+    fn on_event(&mut self, event: CdpJsonEventMessage) -> Result<(), CdpError> {
+        if event.method != EventAttachedToTarget::method_id() {
             return Ok(());
-        };
+        }
+        let attached: EventAttachedToTarget = serde_json::from_value(event.params)?;
         let worker = Some(&attached.session_id);
         let hints = user_agent::with_client_hints(&self.version);
         self.send(hints.identifier(), worker, &hints)?;

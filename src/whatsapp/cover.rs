@@ -2,19 +2,15 @@
 //!
 //! Knows nothing of pages: a code that no adapter knows of is covered too.
 
-use std::io::Cursor;
-
-use image::{ImageError, ImageFormat, ImageReader, Limits, Rgb};
 use rqrr::PreparedImage;
 
-/// A window is 800 by 600 unless an operator says otherwise; a screen of today is as large as this.
-const LARGEST_SIDE: u32 = 4096;
+use crate::picture::{Colour, Picture, PictureError, brightness};
 
 /// Pixels around a code that are painted too: the corners are found to within a square of the code.
 const MARGIN: i32 = 12;
 
 /// What codes are painted with: neither of their colours.
-const PAINT: Rgb<u8> = Rgb([128, 128, 128]);
+const PAINT: Colour = [128, 128, 128];
 
 /// A picture in which no code can be read.
 #[derive(Debug)]
@@ -25,19 +21,13 @@ pub(super) struct Covered {
 }
 
 /// Paints over each code in a PNG. Takes some ten milliseconds of computing.
-pub(super) fn cover_codes(png: &[u8]) -> Result<Covered, ImageError> {
-    let mut reader = ImageReader::with_format(Cursor::new(png), ImageFormat::Png);
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(LARGEST_SIDE);
-    limits.max_image_height = Some(LARGEST_SIDE);
-    reader.limits(limits);
-    let picture = reader.decode()?;
-    let grey = picture.to_luma8();
-    let (width, height) = grey.dimensions();
+pub(super) fn cover_codes(png: &[u8]) -> Result<Covered, PictureError> {
+    let mut picture = Picture::of_png(png)?;
+    let (width, height) = (picture.width(), picture.height());
+    let pixels = picture.pixels();
     let mut prepared =
         PreparedImage::prepare_from_greyscale(width as usize, height as usize, |x, y| {
-            #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
-            grey.get_pixel(x as u32, y as u32).0[0]
+            brightness(pixels[y * width as usize + x])
         });
     let codes: Vec<_> = prepared
         .detect_grids()
@@ -50,7 +40,6 @@ pub(super) fn cover_codes(png: &[u8]) -> Result<Covered, ImageError> {
             codes: 0,
         });
     }
-    let mut picture = picture.to_rgb8();
     for corners in &codes {
         let range = |places: [i32; 4], end: u32| {
             let least = places.into_iter().min().unwrap_or(0).saturating_sub(MARGIN);
@@ -60,20 +49,22 @@ pub(super) fn cover_codes(png: &[u8]) -> Result<Covered, ImageError> {
         };
         for y in range(corners.map(|corner| corner.y), height) {
             for x in range(corners.map(|corner| corner.x), width) {
-                picture.put_pixel(x, y, PAINT);
+                picture.paint(x, y, PAINT);
             }
         }
     }
-    let mut png = Cursor::new(Vec::new());
-    picture.write_to(&mut png, ImageFormat::Png)?;
     Ok(Covered {
-        png: png.into_inner(),
+        png: picture.png()?,
         codes: codes.len(),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
+    use image::{ImageFormat, Rgb};
+
     use super::*;
 
     fn codes_in(png: &[u8]) -> usize {

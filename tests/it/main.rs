@@ -28,6 +28,7 @@ mod matrix;
 mod metrics;
 mod openapi;
 mod orphans;
+mod package;
 mod page;
 mod pairing;
 mod pm2;

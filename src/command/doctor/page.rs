@@ -1,6 +1,11 @@
 //! The page: whether WhatsApp Web can be reached, and what the adapters rely on besides.
 
-use std::{fs::File, io::Read as _, path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, absolute},
+    time::Duration,
+};
 
 use super::report::Check;
 use crate::{
@@ -89,7 +94,7 @@ fn head(path: &Path) -> Result<String, String> {
 
 fn judge_wa_js(path: &Path, head: Result<String, String>) -> Check {
     let name = "wa-js";
-    let path = path.display();
+    let (given, path) = (path, path.display());
     match head {
         Ok(head) => match head.split_once(VERSION_AFTER) {
             Some((_, version)) => {
@@ -107,9 +112,29 @@ fn judge_wa_js(path: &Path, head: Result<String, String>) -> Check {
             format!(
                 "{path}: {why}; when WhatsApp renames a module, only typing on the page is left"
             ),
-            "npm ci --omit=dev in the service's folder, or set WA_JS_PATH",
+            how_to_get_wa_js(given),
         ),
     }
+}
+
+/// Tells the command that puts the bundle where it is looked for. It is npm's to bring it, and no package of ours holds a
+/// copy: WhatsApp changes, and the newest is the one that works.
+fn how_to_get_wa_js(path: &Path) -> String {
+    let path = absolute(path).unwrap_or_else(|_| path.to_owned());
+    let in_modules = path.ancestors().find(|at| at.ends_with("node_modules"));
+    let Some(folder) = in_modules.and_then(Path::parent) else {
+        return "WA_JS_PATH must lead to dist/wppconnect-wa.js of @wppconnect/wa-js".to_owned();
+    };
+    // A clone of the repository says which version its tests were run with; an installed package has no such file.
+    let command = if folder.join("package-lock.json").is_file() {
+        "npm ci --omit=dev"
+    } else {
+        "npm install @wppconnect/wa-js"
+    };
+    format!(
+        "{command} in {}, as the service's user, or set WA_JS_PATH",
+        folder.display()
+    )
 }
 
 fn judge_scripts(replaced: &[&str]) -> Option<Check> {
@@ -164,5 +189,27 @@ mod tests {
             Verdict::Warn
         );
         assert_eq!(judge_scripts(&[]), None);
+    }
+
+    #[test]
+    fn a_bundle_that_is_missing_comes_from_npm_into_the_folder_where_it_is_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let bundle = folder
+            .path()
+            .join("node_modules/@wppconnect/wa-js/dist/wppconnect-wa.js");
+        let place = format!(" in {}, as", folder.path().display());
+        let remedy = how_to_get_wa_js(&bundle);
+        assert!(
+            remedy.starts_with("npm install @wppconnect/wa-js") && remedy.contains(&place),
+            "{remedy}"
+        );
+        std::fs::write(folder.path().join("package-lock.json"), "{}").unwrap();
+        let remedy = how_to_get_wa_js(&bundle);
+        assert!(
+            remedy.starts_with("npm ci --omit=dev") && remedy.contains(&place),
+            "{remedy}"
+        );
+        let elsewhere = how_to_get_wa_js(&folder.path().join("wa.js"));
+        assert!(elsewhere.contains("WA_JS_PATH must lead to"), "{elsewhere}");
     }
 }

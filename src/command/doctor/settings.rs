@@ -1,25 +1,30 @@
 //! Settings: whether the service would take them, and who can read the file that they are in.
 
-use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
+
+use rustix::process::{getegid, geteuid};
 
 use super::report::Check;
 use crate::config::{Config, ConfigError};
 
-/// Who else than its owner may read a file.
+/// Who else than its owner may do something with a file.
 const OTHERS: u32 = 0o077;
+
+/// What the group of a file may do with it that the service needs.
+const READ_BY_GROUP: u32 = 0o040;
 
 pub(super) fn examine(
     config: &Config,
     settings: &Result<(), ConfigError>,
     dotenv: &Path,
 ) -> Vec<Check> {
-    let mode = match fs::metadata(dotenv) {
-        Ok(file) => Some(file.permissions().mode()),
+    let file = match fs::metadata(dotenv) {
+        Ok(file) => Some(file),
         Err(why) if why.kind() == io::ErrorKind::NotFound => None,
         // The settings say so themselves.
         Err(_) => None,
     };
-    let mut checks = judge(settings, mode.is_some());
+    let mut checks = judge(settings, file.is_some());
     let slips = config.slips.iter();
     checks.extend(slips.map(|slip| {
         Check::warn(
@@ -28,7 +33,11 @@ pub(super) fn examine(
             "mend the name, or take the line out",
         )
     }));
-    checks.extend(mode.and_then(judge_mode));
+    checks.extend(file.and_then(|file| {
+        // As a package installs it: root's, and readable for the service by its group, which is its own.
+        let is_lent = file.uid() != geteuid().as_raw() && file.gid() == getegid().as_raw();
+        judge_mode(file.mode(), is_lent)
+    }));
     checks
 }
 
@@ -51,8 +60,9 @@ fn judge(settings: &Result<(), ConfigError>, has_file: bool) -> Vec<Check> {
     }
 }
 
-fn judge_mode(mode: u32) -> Option<Check> {
-    (mode & OTHERS != 0).then(|| {
+fn judge_mode(mode: u32, is_lent: bool) -> Option<Check> {
+    let needed = if is_lent { READ_BY_GROUP } else { 0 };
+    (mode & OTHERS & !needed != 0).then(|| {
         Check::warn(
             "env-file",
             format!(
@@ -74,7 +84,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dotenv = folder.path().join(".env");
         fs::write(&dotenv, "PORT=x\nMAX_SESSIONS=y\nSESION_MODE=single\n").unwrap();
-        fs::set_permissions(&dotenv, fs::Permissions::from_mode(0o644)).unwrap();
+        let others = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644);
+        fs::set_permissions(&dotenv, others).unwrap();
         let (config, settings) = Config::inspect(&dotenv, false);
         let checks = examine(&config, &settings, &dotenv);
         let verdicts: Vec<_> = checks.iter().map(|check| check.verdict).collect();
@@ -90,8 +101,15 @@ mod tests {
 
     #[test]
     fn a_file_for_its_owner_alone_is_nothing_to_speak_of() {
-        assert_eq!(judge_mode(0o100_600), None);
-        assert!(judge_mode(0o100_640).is_some());
+        assert_eq!(judge_mode(0o100_600, false), None);
+        assert!(judge_mode(0o100_640, false).is_some());
         assert_eq!(judge(&Ok(()), false).len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_another_user_lends_to_the_service_may_be_read_by_its_group_and_nobody_else() {
+        assert_eq!(judge_mode(0o100_640, true), None);
+        assert!(judge_mode(0o100_644, true).is_some());
+        assert!(judge_mode(0o100_660, true).is_some());
     }
 }

@@ -19,4 +19,4 @@ mod service;
 
 pub(crate) use api::{Answer, Api, answer, try_answer};
 pub(crate) use home::Home;
-pub(crate) use service::Service;
+pub(crate) use service::{PROGRAM, Service};

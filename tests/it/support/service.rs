@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     ops::Deref,
     os::unix::process::CommandExt as _,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
@@ -26,7 +27,7 @@ use super::{
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The service.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_session-manager");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_session-manager");
 
 /// The service promises to stop within 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(12);
@@ -63,20 +64,26 @@ struct Process {
 impl Service {
     /// Starts a service on a fresh folder; `with` may change its variables.
     pub(crate) async fn start(with: impl FnOnce(&mut Environment)) -> Self {
-        Self::start_in(Home::new(), with).await
+        Self::start_build(Path::new(PROGRAM), with).await
     }
 
     /// Starts a service on the folder of an earlier one.
     pub(crate) async fn start_in(home: Home, with: impl FnOnce(&mut Environment)) -> Self {
-        Self::started(home, None, with).await
+        Self::started(Path::new(PROGRAM), home, None, with).await
+    }
+
+    /// Starts another build of the service on a fresh folder.
+    pub(crate) async fn start_build(program: &Path, with: impl FnOnce(&mut Environment)) -> Self {
+        Self::started(program, Home::new(), None, with).await
     }
 
     /// Starts a service on a fresh folder, with its ledger on a disk of its own.
     pub(crate) async fn start_on(disk: Disk, with: impl FnOnce(&mut Environment)) -> Self {
-        Self::started(Home::new(), Some(disk), with).await
+        Self::started(Path::new(PROGRAM), Home::new(), Some(disk), with).await
     }
 
     async fn started(
+        service: &Path,
         mut home: Home,
         mut disk: Option<Disk>,
         with: impl FnOnce(&mut Environment),
@@ -85,8 +92,8 @@ impl Service {
         with(&mut environment);
         let ledger = home.ledger();
         let words = match &mut disk {
-            Some(disk) => disk.wrap(&ledger, &program()),
-            None => program(),
+            Some(disk) => disk.wrap(&ledger, &program(service)),
+            None => program(service),
         };
         let mut process = Process::spawn(&home, &words, &environment);
         if let Some(disk) = &mut disk {
@@ -123,7 +130,7 @@ impl Service {
         let home = Home::new();
         let mut environment = environment(&home);
         with(&mut environment);
-        let mut process = Process::spawn(&home, &program(), &environment);
+        let mut process = Process::spawn(&home, &program(Path::new(PROGRAM)), &environment);
         let streams = [
             process.output.follow(process.child.stdout.take().unwrap()),
             process.output.follow(process.child.stderr.take().unwrap()),
@@ -245,10 +252,14 @@ fn environment(home: &Home) -> Environment {
 
 /// The service, in a way that the system ends it when whoever started it has ended: a test that is killed leaves nothing, although
 /// its service has a group of its own. Set last, since what comes before may be another user's.
-fn program() -> Vec<OsString> {
+fn program(service: &Path) -> Vec<OsString> {
     let setpriv = installed_program("setpriv").into_os_string();
-    let words = ["--pdeathsig", "KILL", "--", PROGRAM].map(OsString::from);
-    [setpriv].into_iter().chain(words).collect()
+    let words = ["--pdeathsig", "KILL", "--"].map(OsString::from);
+    [setpriv]
+        .into_iter()
+        .chain(words)
+        .chain([service.into()])
+        .collect()
 }
 
 /// Starts it from a thread that waits until the sender is dropped: what counts for the system is the end of the *thread* that
