@@ -27,7 +27,7 @@ use crate::{
     http,
     ledger::LedgerOptions,
     sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError},
-    session::{Changes, Registry, RegistryOptions, SendLimits, SessionState},
+    session::{Changes, Recipient, Registry, RegistryOptions, SendLimits, SessionState},
     whatsapp::{PageScripts, PageSettings},
 };
 
@@ -172,6 +172,8 @@ impl App {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
 
+        // On a thread of its own, and not waited for: whoever needs it first waits.
+        let _plan = std::thread::spawn(Recipient::read_plan);
         registry.begin(&config.autostart, config.restore_sessions);
         let state = http::AppState::new(Arc::clone(&registry), &config);
         let asks_for_key = state.asks_for_key();

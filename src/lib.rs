@@ -25,7 +25,7 @@
 //!   `session`, `whatsapp` and `keys`, and asks `keys` whether there is one; `keys` imports a session's name.
 //! - Only `config` reads the environment. Only `browser::process` starts programs.
 //! - A library is named where its matter is: axum in `http` and `sandbox` (`app` serves with it), chromiumoxide in `browser` and `whatsapp`,
-//!   png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`; `prometheus_client` in `http::metrics`, and in `ledger::tally` and
+//!   png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`, phonenumber in `session::recipient`, flate2 and brotli in `http::body`; `prometheus_client` in `http::metrics`, and in `ledger::tally` and
 //!   `session::start_times`, which count what only they see.
 //! - Only `session::actor` and `session::serving` change a state.
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.

@@ -24,8 +24,10 @@ pub(super) struct ConnectRequest {
 }
 
 impl FromBody for ConnectRequest {
+    const FIELDS: &[&str] = &["phone", "wait"];
+
     fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
-        let target = Target::of_body(body, parts, app)?;
+        let target = Target::of_body::<Self>(body, parts, app)?;
         let wait = match body.get("wait") {
             None | Some(Value::Null) => WaitFor::Code(app.settings().connect_wait),
             Some(wait) if wait == "code" => WaitFor::Code(app.settings().connect_wait),
@@ -47,10 +49,10 @@ fn phone(body: &Object) -> Result<Option<Recipient>, ApiError> {
         Some(Value::String(raw)) => raw.clone(),
         Some(Value::Number(digits)) if digits.is_u64() => digits.to_string(),
         Some(Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
-            return Err(ApiError::InvalidPhone);
+            return Err(ApiError::PhoneNotAString);
         }
     };
-    raw.parse().map(Some).map_err(|_| ApiError::InvalidPhone)
+    raw.parse().map(Some).map_err(ApiError::InvalidPhone)
 }
 
 /// Starts the session unless it runs.
@@ -86,8 +88,10 @@ pub(super) struct DisconnectRequest {
 }
 
 impl FromBody for DisconnectRequest {
+    const FIELDS: &[&str] = &["logout"];
+
     fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
-        let target = Target::of_body(body, parts, app)?;
+        let target = Target::of_body::<Self>(body, parts, app)?;
         let logout = match body.get("logout") {
             None | Some(Value::Null) => false,
             Some(Value::Bool(logout)) => *logout,
@@ -96,7 +100,7 @@ impl FromBody for DisconnectRequest {
                 return Err(ApiError::InvalidLogout);
             }
         };
-        // A misspelt cliente_id is none, and would cost the default session its link.
+        // A session costs a scan to link again, so a body that means the default one has to say so.
         if logout && !Target::is_named(body, parts, app)? {
             return Err(ApiError::LogoutOfNobody);
         }

@@ -28,6 +28,9 @@ use crate::{
     },
 };
 
+/// [`LONGEST_TEXT`](crate::session::LONGEST_TEXT) for people.
+const LONGEST_TEXT_SHOWN: &str = "65,536";
+
 /// Why a request was not served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
@@ -53,12 +56,52 @@ pub(super) enum ApiError {
         "cliente_id belongs in the body of a POST, or in the header X-Cliente-Id, not in its query"
     )]
     ClienteIdInQuery,
-    #[error("the body is larger than 100 kB")]
+    #[error(
+        "the body is larger than a text of {LONGEST_TEXT_SHOWN} characters can be, which is the most that WhatsApp takes: send it in parts"
+    )]
     TooLarge,
+    #[error(
+        "the text has {0} characters, and WhatsApp takes {LONGEST_TEXT_SHOWN} (counted as JavaScript does: an emoji is two): send it in parts"
+    )]
+    TextTooLong(usize),
     #[error("the body did not arrive in time")]
     TooSlow,
     #[error("the body is not a JSON object: {0}")]
     InvalidJson(String),
+    #[error(
+        "the body is neither JSON nor a form: it begins with {0:?}; write {{\"cliente_id\": 51}} or cliente_id=51; in cmd.exe use double quotes around it, and \\\" inside"
+    )]
+    NeitherJsonNorForm(String),
+    #[error(
+        "the body is not UTF-8: send it in UTF-8, or name its character set in Content-Type, such as charset=utf-16"
+    )]
+    NotUtf8,
+    #[error("the body is said to be UTF-16, and has half a character at its end: send it whole")]
+    NotUtf16,
+    #[error(
+        "the body looks like UTF-16, and its Content-Type does not say so: add charset=utf-16, or send UTF-8"
+    )]
+    UnnamedUtf16,
+    #[error("the body is said to be {0}, and cannot be unpacked as such: send it as it is")]
+    NotUnpacked(&'static str),
+    #[error("multipart/form-data is not read; send JSON")]
+    Multipart,
+    #[error("the character set {0:?} is not read; send UTF-8")]
+    UnknownCharset(String),
+    #[error("the Content-Encoding {0:?} is not read; send gzip, deflate, br or none")]
+    UnknownEncoding(String),
+    /// A caller that names no session means the default one only when all that it says is understood.
+    #[error(
+        "the {place} has {name:?}, which is not known here, and no cliente_id: write cliente_id for the session, or leave {name:?} out for the default one; nothing was done"
+    )]
+    NamesNothingKnown {
+        /// Where it stands.
+        place: &'static str,
+        /// The begin of its name.
+        name: String,
+    },
+    #[error("cliente_id is required")]
+    ClienteIdRequired,
     #[error(transparent)]
     InvalidClienteId(#[from] InvalidClienteId),
     /// `/send` says it in the words of the contract.
@@ -66,8 +109,8 @@ pub(super) enum ApiError {
     ClienteIdNotANumber,
     #[error("to must be a string")]
     ToNotAString,
-    #[error(transparent)]
-    InvalidTo(#[from] InvalidRecipient),
+    #[error("to is not a phone number: {0}")]
+    InvalidTo(InvalidRecipient),
     #[error("message must be a non-empty string")]
     InvalidMessage,
     #[error("async must be true or false")]
@@ -92,10 +135,12 @@ pub(super) enum ApiError {
     InvalidLimit,
     #[error("wait must be \"ready\" or \"code\"")]
     InvalidWait,
+    #[error("phone is not a phone number: {0}; leave phone out to scan a QR code")]
+    InvalidPhone(InvalidRecipient),
     #[error(
-        "phone must be a phone number of 7 to 15 digits, country code first, such as \"+54 9 11 5825-4201\"; leave it out to scan a QR code"
+        "phone must be a string, with the country code, such as \"+54 9 11 5825-4201\"; leave it out to scan a QR code"
     )]
-    InvalidPhone,
+    PhoneNotAString,
     #[error("logout must be true or false")]
     InvalidLogout,
     #[error(

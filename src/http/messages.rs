@@ -11,8 +11,9 @@ use super::{
     caller::Caller,
     contract::{Message, Messages},
     error::ApiError,
-    extract::Json,
+    extract::{CLIENTE_ID, Json},
     openapi::requests::{MessageInPath, MessagesInQuery},
+    purpose,
     state::AppState,
 };
 use crate::{
@@ -50,6 +51,7 @@ impl FromRequestParts<AppState> for Filter {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        purpose::check_read(parts, app)?;
         let caller = Caller::of(&parts.extensions)?;
         let texts = |ids: Vec<&ClienteId>| ids.into_iter().map(ClienteId::to_string).collect();
         let mut query = Query {
@@ -60,7 +62,8 @@ impl FromRequestParts<AppState> for Filter {
         let raw = parts.uri.query().unwrap_or_default();
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
             match name.as_ref() {
-                "cliente_id" => {
+                CLIENTE_ID if value.is_empty() => return Err(ApiError::ClienteIdRequired),
+                CLIENTE_ID => {
                     let id: ClienteId = value.parse()?;
                     let session = app.serving(&id);
                     caller.turn_to(session)?;

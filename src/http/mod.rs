@@ -9,9 +9,11 @@
 //! browser; no folder is made for a name that is not a valid `cliente_id`; no answer but the page's own files is ever cached;
 //! no handler runs for whom the table in `access` does not let in.
 
+mod body;
 mod contract;
 mod error;
 mod extract;
+mod purpose;
 mod state;
 mod target;
 

@@ -18,7 +18,8 @@ use super::{
     target::Target,
 };
 use crate::session::{
-    IdempotencyKey, InvalidIdempotencyKey, Recipient, SendError, SessionHandle, TextMessage,
+    IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, Recipient, SendError, SessionHandle,
+    TextMessage,
 };
 
 /// The caller's name for a request, in the header and in the body.
@@ -42,12 +43,21 @@ pub(super) struct SendRequest {
 }
 
 impl FromBody for SendRequest {
+    const FIELDS: &[&str] = &["to", "message", "async", "dry_run", IDEMPOTENCY_KEY_FIELD];
+    const QUERY: &[&str] = &["dry_run"];
+
+    fn of_array() -> ApiError {
+        ApiError::ClienteIdNotANumber
+    }
+
     fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
-        // First of all: what is no yes and no no must not send.
+        // Size goes before all fields, as it always did: a caller of a text that is too long may have nothing else right.
+        check_length(body.get("message"))?;
+        // First of the fields: what is no yes and no no must not send.
         let is_dry_run = is_dry_run(body, parts)?;
-        let (target, headers) = (Target::of_send(body, parts, app)?, &parts.headers);
+        let (target, headers) = (Target::of_send::<Self>(body, parts, app)?, &parts.headers);
         let to: Recipient = match body.get("to") {
-            Some(Value::String(to)) if !to.is_empty() => to.parse()?,
+            Some(Value::String(to)) if !to.is_empty() => to.parse().map_err(ApiError::InvalidTo)?,
             Some(_) | None => return Err(ApiError::ToNotAString),
         };
         let text = match body.get("message") {
@@ -67,6 +77,18 @@ impl FromBody for SendRequest {
             is_dry_run,
         })
     }
+}
+
+/// Refuses a text that WhatsApp would cut.
+fn check_length(message: Option<&Value>) -> Result<(), ApiError> {
+    let Some(Value::String(text)) = message else {
+        return Ok(());
+    };
+    let units = text.encode_utf16().count();
+    if units > LONGEST_TEXT {
+        return Err(ApiError::TextTooLong(units));
+    }
+    Ok(())
 }
 
 /// The key of a request: in the header or in the body, and the same when in both.

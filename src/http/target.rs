@@ -9,7 +9,8 @@
 //! The first that is *there* decides, even when it is wrong: an empty one, a `null`, one given twice or one that is no
 //! valid name is 400 and never falls to the next, because its sender meant *some* session.
 //!
-//! An id in the query of a POST that has none in its body is 400 too.
+//! An id in the query of a POST that has none in its body is 400 too; so is a request that names no session and may not do so
+//! on purpose: [`purpose`].
 //!
 //! `/send` never assumes a session in `multi` mode: that would send from another client's account. A named session such as `admin`
 //! is reached by the header. In `single` mode the id is checked as ever, echoed, and every request goes to the default session.
@@ -23,7 +24,8 @@ use serde_json::Value;
 use super::{
     caller::Caller,
     error::ApiError,
-    extract::{CLIENTE_ID, Object},
+    extract::{CLIENTE_ID, FromBody, Object},
+    purpose,
     state::AppState,
 };
 use crate::{
@@ -31,7 +33,8 @@ use crate::{
     session::{ClienteId, InvalidClienteId},
 };
 
-const HEADER: &str = "x-cliente-id";
+/// The header that names a session.
+pub(super) const HEADER: &str = "x-cliente-id";
 
 /// The session that a request means, and how its caller called it.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +69,7 @@ impl FromRequestParts<AppState> for TargetIfNamed {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        purpose::check_read(parts, app)?;
         let named = in_query(parts)?;
         let target = named.map(|named| Target::or_default(Some(named), parts, app));
         target.transpose().map(Self)
@@ -88,16 +92,25 @@ impl FromRequestParts<AppState> for Target {
 
 impl Target {
     fn of_query(parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+        purpose::check_read(parts, app)?;
         Self::or_default(in_query(parts)?, parts, app)
     }
 
     /// For `/connect` and `/disconnect`.
-    pub(super) fn of_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+    pub(super) fn of_body<B: FromBody>(
+        body: &Object,
+        parts: &Parts,
+        app: &AppState,
+    ) -> Result<Self, ApiError> {
+        purpose::check_post::<B>(body, parts, app)?;
         let named = match body.get(CLIENTE_ID) {
             None => in_header(&parts.headers)?,
+            // An empty one is what a variable that was never set leaves of it.
+            Some(Value::Null) => return Err(ApiError::ClienteIdRequired),
+            Some(Value::String(id)) if id.is_empty() => return Err(ApiError::ClienteIdRequired),
             Some(Value::String(id)) => Some(Named::text(id)?),
             Some(Value::Number(id)) => Some(Named::number(id)?),
-            Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
                 return Err(InvalidClienteId.into());
             }
         };
@@ -111,7 +124,12 @@ impl Target {
     }
 
     /// For `/send`.
-    pub(super) fn of_send(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+    pub(super) fn of_send<B: FromBody>(
+        body: &Object,
+        parts: &Parts,
+        app: &AppState,
+    ) -> Result<Self, ApiError> {
+        purpose::check_post::<B>(body, parts, app)?;
         let named = match (body.get(CLIENTE_ID), app.settings().session_mode) {
             (Some(Value::Number(id)), _) => {
                 Some(Named::number(id).map_err(|_| ApiError::ClienteIdNotANumber)?)
@@ -159,21 +177,29 @@ impl Named {
 }
 
 /// In the query, or else in the header.
-fn in_query(parts: &Parts) -> Result<Option<Named>, InvalidClienteId> {
+fn in_query(parts: &Parts) -> Result<Option<Named>, ApiError> {
     let query = parts.uri.query().unwrap_or_default();
     let mut ids = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == CLIENTE_ID);
     match (ids.next(), ids.next()) {
         (None, _) => in_header(&parts.headers),
-        (Some((_, id)), None) => Named::text(&id).map(Some),
-        (Some(_), Some(_)) => Err(InvalidClienteId),
+        (Some((_, id)), None) => one(&id).map(Some),
+        (Some(_), Some(_)) => Err(InvalidClienteId.into()),
     }
 }
 
-fn in_header(headers: &HeaderMap) -> Result<Option<Named>, InvalidClienteId> {
+fn in_header(headers: &HeaderMap) -> Result<Option<Named>, ApiError> {
     let mut ids = headers.get_all(HEADER).iter();
     match (ids.next(), ids.next()) {
         (None, _) => Ok(None),
-        (Some(id), None) => Named::text(id.to_str().map_err(|_| InvalidClienteId)?).map(Some),
-        (Some(_), Some(_)) => Err(InvalidClienteId),
+        (Some(id), None) => one(id.to_str().map_err(|_| InvalidClienteId)?).map(Some),
+        (Some(_), Some(_)) => Err(InvalidClienteId.into()),
     }
+}
+
+/// An empty name is as good as none to the service that the contract was recorded of, and it said so in these words.
+fn one(id: &str) -> Result<Named, ApiError> {
+    if id.is_empty() {
+        return Err(ApiError::ClienteIdRequired);
+    }
+    Ok(Named::text(id)?)
 }

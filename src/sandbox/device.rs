@@ -291,6 +291,8 @@ impl Connection {
             None => false,
         };
         let number = addressed(user, server).filter(Number::is_on_whatsapp);
+        // The address of an account is the number under which it is registered, however it was asked for.
+        let number = number.map(|number| number.registered());
         let found = number.is_some() && !error;
         let lid = number.as_ref().map(Number::lid).unwrap_or_default();
         let number = number.map(String::from).unwrap_or_default();

@@ -46,6 +46,28 @@ impl Number {
         !self.0.ends_with("0000")
     }
 
+    /// The number as WhatsApp knows its account, where a country writes one number in two ways: asked by either, WhatsApp
+    /// answers with this one. docs/sandbox.md says which.
+    pub(super) fn registered(&self) -> Self {
+        let registered = match self.0.as_bytes() {
+            // Mexico: with the 1 that mobile numbers had until 2019.
+            [b'5', b'2', national @ ..] if national.len() == 10 => format!("521{}", &self.0[2..]),
+            // Brazil: without the ninth digit, in the area codes that got it after their people had registered (31 and up).
+            [b'5', b'5', b'3'..=b'9', _, b'9', local @ ..] if local.len() == 8 => {
+                format!("{}{}", &self.0[..4], &self.0[5..])
+            }
+            // Argentina: with the 9 in front of the area code, and without the 15 behind it.
+            [b'5', b'4', b'1', b'1', b'1', b'5', local @ ..] if local.len() == 8 => {
+                format!("54911{}", &self.0[6..])
+            }
+            [b'5', b'4', first, rest @ ..] if *first != b'9' && rest.len() == 9 => {
+                format!("549{}", &self.0[2..])
+            }
+            _ => return self.clone(),
+        };
+        Self(registered)
+    }
+
     /// The digits.
     pub(super) fn as_str(&self) -> &str {
         &self.0
@@ -106,6 +128,26 @@ mod tests {
             let number = Number::parse(raw).unwrap();
             assert_ne!(number.lid(), raw);
             assert_eq!(Number::from_lid(&number.lid()).unwrap(), number);
+        }
+    }
+
+    #[test]
+    fn a_country_that_writes_a_number_in_two_ways_has_it_registered_in_one() {
+        for (asked, registered) in [
+            ("525512345678", "5215512345678"),
+            ("5215512345678", "5215512345678"),
+            ("5531987654321", "553187654321"),
+            ("553187654321", "553187654321"),
+            ("5511987654321", "5511987654321"),
+            ("541158254201", "5491158254201"),
+            ("54111558254201", "5491158254201"),
+            ("5491158254201", "5491158254201"),
+            ("34612345678", "34612345678"),
+        ] {
+            assert_eq!(
+                Number::parse(asked).unwrap().registered().as_str(),
+                registered
+            );
         }
     }
 

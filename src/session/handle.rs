@@ -188,9 +188,9 @@ impl SessionHandle {
     ) -> Result<ConnectOutcome, ConnectError> {
         let outcome = self.connect_by(Some(phone.clone()), wait).await?;
         let ConnectOutcome { snapshot, .. } = &outcome;
-        let account = snapshot.account.as_deref().map(str::parse::<Recipient>);
+        let account = snapshot.account.as_deref().and_then(Recipient::of_account);
         match (account, &snapshot.reason) {
-            (Some(Ok(account)), _) if account != phone => {
+            (Some(account), _) if !phone.is_of_account(&account) => {
                 Err(ConnectError::LinkedToAnother { phone, account })
             }
             (_, Some(reason)) if reason.code.is_about_pairing() => {

@@ -4,58 +4,11 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use jiff::Timestamp;
 
+use super::Recipient;
 use crate::ledger::SendState;
 
-/// E.164 allows 15 digits; the shortest national numbers with a country code have 7.
-const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
-
-/// A phone number, digits only, country code first.
-///
-/// Its `Debug` and `Display` show the last four digits only: a full number never reaches a log.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Recipient(String);
-
-/// Says why a text is no phone number.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("to must be a phone number of 7 to 15 digits, country code first")]
-pub struct InvalidRecipient;
-
-impl Recipient {
-    /// The digits, for the page and for the answer to the caller.
-    pub fn digits(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Recipient {
-    type Err = InvalidRecipient;
-
-    /// Reads `+54 9 11 5825-4201`, `5491158254201@c.us` and the like: everything that is no digit is dropped.
-    fn from_str(raw: &str) -> Result<Self, Self::Err> {
-        let number = raw.trim().trim_end_matches("@c.us");
-        if number.contains('@') {
-            // Groups and channels have addresses of other kinds; their digits are no phone number.
-            return Err(InvalidRecipient);
-        }
-        let digits: String = number.chars().filter(char::is_ascii_digit).collect();
-        if !DIGITS.contains(&digits.len()) {
-            return Err(InvalidRecipient);
-        }
-        Ok(Self(digits))
-    }
-}
-
-impl fmt::Display for Recipient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "…{}", &self.0[self.0.len() - 4..])
-    }
-}
-
-impl fmt::Debug for Recipient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Recipient({self})")
-    }
-}
+/// The longest text that WhatsApp takes, in UTF-16 units as its page counts: an emoji is two of them.
+pub const LONGEST_TEXT: usize = 65_536;
 
 /// A text for one recipient. Its `Debug` shows no text.
 #[derive(Clone)]
@@ -154,36 +107,6 @@ impl fmt::Debug for NumberCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_number_may_be_written_as_people_write_it() {
-        for raw in [
-            "+54 9 11 5825-4201",
-            "5491158254201@c.us",
-            "(549) 11.5825.4201",
-            " 5491158254201 ",
-        ] {
-            assert_eq!(
-                raw.parse::<Recipient>().unwrap().digits(),
-                "5491158254201",
-                "{raw}"
-            );
-        }
-    }
-
-    #[test]
-    fn too_few_digits_too_many_or_another_kind_of_address_is_refused() {
-        for raw in [
-            "",
-            "abc",
-            "123456",
-            "1234567890123456",
-            "120363041234567890@g.us",
-            "5491158254201@lid",
-        ] {
-            assert!(raw.parse::<Recipient>().is_err(), "{raw}");
-        }
-    }
 
     #[test]
     fn a_number_is_never_shown_in_full() {

@@ -41,6 +41,7 @@ mod publisher;
 mod queue;
 mod reading;
 mod reason;
+mod recipient;
 mod recovery;
 mod registry;
 mod rest;
@@ -64,12 +65,13 @@ pub use handle::{ConnectOutcome, DisconnectOutcome, SessionHandle, WaitFor};
 pub use id::{ClienteId, InvalidClienteId};
 pub use memory::MemoryReport;
 pub use message::{
-    IdempotencyKey, InvalidIdempotencyKey, InvalidRecipient, NumberCheck, Recipient, SendRequest,
-    Sent, TextMessage,
+    IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, SendRequest, Sent,
+    TextMessage,
 };
 pub use phase::{Phase, PhaseReport, StartLimits};
 pub use queue::SendLimits;
 pub use reason::{Reason, ReasonCode};
+pub use recipient::{InvalidRecipient, Recipient};
 pub use registry::{Registry, RegistryOptions};
 pub use snapshot::{AdapterReport, Snapshot};
 pub use start_times::StartTimes;

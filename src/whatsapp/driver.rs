@@ -226,6 +226,18 @@ pub struct Outgoing {
     pub body: String,
 }
 
+impl Outgoing {
+    /// The same with one kind of line break. WhatsApp knows only `\n`: its composer makes it of the other two, while a message
+    /// that its modules are handed keeps a `\r` that phones show in different ways.
+    pub(super) fn with_one_line_break(&self) -> Self {
+        let body = self.body.replace("\r\n", "\n").replace('\r', "\n");
+        Self {
+            body,
+            ..self.clone()
+        }
+    }
+}
+
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outgoing")
@@ -380,3 +392,31 @@ pub enum Silence {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct LogoutError(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_line_break_becomes_one() {
+        let outgoing = |body: &str| Outgoing {
+            key: "3EB0".to_owned(),
+            to: "5491158254201".to_owned(),
+            chat: None,
+            body: body.to_owned(),
+        };
+        for (given, sent) in [
+            ("a\nb", "a\nb"),
+            ("a\r\nb", "a\nb"),
+            ("a\rb", "a\nb"),
+            ("\r\n\r\r\n", "\n\n\n"),
+            ("a\n\rb", "a\n\nb"),
+        ] {
+            assert_eq!(
+                outgoing(given).with_one_line_break(),
+                outgoing(sent),
+                "{given:?}"
+            );
+        }
+    }
+}

@@ -235,7 +235,9 @@ impl Driver for WhatsAppPage {
         prepared: &Prepared,
         outgoing: &Outgoing,
     ) -> Result<Handed, HandOverError> {
-        self.sending().hand_over(prepared, outgoing).await
+        // Here, before any adapter has it, so that each sends the same text.
+        let outgoing = outgoing.with_one_line_break();
+        self.sending().hand_over(prepared, &outgoing).await
     }
 
     async fn take_over(&self) -> Result<(), String> {

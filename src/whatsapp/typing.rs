@@ -108,9 +108,8 @@ impl Typing<'_> {
 
     /// Types the text into the open chat and clicks on send.
     pub(super) async fn hand_over(self, outgoing: &Outgoing) -> Result<Handed, Mistyped> {
-        // No editor holds the other kind of line break.
-        let body = outgoing.body.replace("\r\n", "\n");
-        let SendButton { at, known } = match self.type_in(&outgoing.to, &body).await {
+        let body = &outgoing.body;
+        let SendButton { at, known } = match self.type_in(&outgoing.to, body).await {
             Ok(button) => button,
             Err(why) => {
                 // What cannot be erased is neither sent: the next send opens its chat anew and erases what it finds.

@@ -73,8 +73,10 @@ async fn alone_does_everything(package: &str, build: Value) {
             .contains(&format!("wa-js {version} is loaded"))
     );
 
-    let text = "¡Hola! 👋\n<b>*x*</b> https://example.com/ \"'\\";
-    let sent = service.send(51, TO, text).await;
+    let text = "¡Hola! 👋\n<b>*x*</b> https://example.com/ \"'\\\nuno\ndos";
+    // Every kind of line break is one, as by the other adapters.
+    let given = text.replace("\nuno\ndos", "\r\nuno\rdos");
+    let sent = service.send(51, TO, &given).await;
     assert_eq!(sent.status, 200, "{}", sent.text());
     let (id, ack) = (&sent.json()["message_id"], &sent.json()["data"]["ack"]);
     let id = id.as_str().unwrap().to_owned();

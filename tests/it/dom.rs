@@ -52,11 +52,14 @@ async fn texts_are_typed_exactly_once_each_and_in_order() {
         "/start",
         "hola a todos",
         long.as_str(),
+        "uno\r\ndos\rtres",
     ];
     for text in texts {
         assert_sent(&service.send(51, TO, text).await);
     }
-    assert_eq!(service.messages(&account).await, texts);
+    // Every kind of line break is one, as by the other adapters.
+    let typed = texts.map(|text| text.replace("\r\n", "\n").replace('\r', "\n"));
+    assert_eq!(service.messages(&account).await, typed);
     let status = service.status("51").await;
     assert_eq!(
         (&status["state"], &status["adapter"]["serving"]),

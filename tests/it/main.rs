@@ -26,6 +26,7 @@ mod lifecycle;
 mod logs;
 mod matrix;
 mod metrics;
+mod numbers;
 mod openapi;
 mod orphans;
 mod package;

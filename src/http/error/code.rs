@@ -38,9 +38,9 @@ macro_rules! codes {
 }
 
 codes! {
-    InvalidJson = BAD_REQUEST, "INVALID_JSON", "The body is not one JSON object: mend it";
-    InvalidClienteId = BAD_REQUEST, "INVALID_CLIENTE_ID", "No session can have this name, or it stands in the wrong place: a positive integer, or 1 to 64 of A-Z a-z 0-9 _ -";
-    InvalidTo = BAD_REQUEST, "INVALID_TO", "No phone number: 7 to 15 digits with the country code, as a string";
+    InvalidJson = BAD_REQUEST, "INVALID_JSON", "The body is not one JSON object, nor a form: the message says what it is and how to mend it";
+    InvalidClienteId = BAD_REQUEST, "INVALID_CLIENTE_ID", "No session can have this name, it stands in the wrong place, or a field that is not known stands where no session is named: a positive integer, or 1 to 64 of A-Z a-z 0-9 _ -";
+    InvalidTo = BAD_REQUEST, "INVALID_TO", "Not one phone number with its country code, as a string; the message says what was found. Nothing was asked of WhatsApp";
     InvalidMessage = BAD_REQUEST, "INVALID_MESSAGE", "The text is missing, empty or no string";
     InvalidAsync = BAD_REQUEST, "INVALID_ASYNC", "Give true or false";
     InvalidDryRun = BAD_REQUEST, "INVALID_DRY_RUN", "Give true or false; nothing was sent";
@@ -49,7 +49,7 @@ codes! {
     InvalidAfter = BAD_REQUEST, "INVALID_AFTER", "Give the next of the answer before";
     InvalidLimit = BAD_REQUEST, "INVALID_LIMIT", "Give a whole number, 1 to 1000";
     InvalidWait = BAD_REQUEST, "INVALID_WAIT", "Give ready or code";
-    InvalidPhone = BAD_REQUEST, "INVALID_PHONE", "No phone number: 7 to 15 digits with the country code";
+    InvalidPhone = BAD_REQUEST, "INVALID_PHONE", "Not one phone number with its country code; the message says what was found";
     InvalidLogout = BAD_REQUEST, "INVALID_LOGOUT", "Give true or false; nothing was done";
     InvalidFormat = BAD_REQUEST, "INVALID_FORMAT", "Give json, png, svg, ascii or raw";
     PublicUrlUnknown = BAD_REQUEST, "PUBLIC_URL_UNKNOWN", "The request has no usable Host, so a link would lead nowhere: set PUBLIC_URL";
@@ -73,7 +73,8 @@ codes! {
     Cancelled = CONFLICT, "CANCELLED", "The message was taken back; nothing was sent";
     AccountChanged = CONFLICT, "ACCOUNT_CHANGED", "The session was logged out, or has another account than the one that the message was for; nothing was sent: make the request again if it should go out all the same";
     LinkOver = GONE, "LINK_OVER", "The one-time link has been used, or its 10 minutes are over: ask for a new one";
-    PayloadTooLarge = PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "The body is larger than 100 kB";
+    PayloadTooLarge = PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "The text is longer than 65,536 characters, or the body larger than such a text can be: send it in parts";
+    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "The body is multipart/form-data, or in a character set or Content-Encoding that is not read: send JSON in UTF-8, as it is or with gzip, deflate or br";
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", "The key belongs to another request; nothing was sent: use a new one";
     TooManyAttempts = TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS", "Too many wrong keys came from this address: wait as long as Retry-After says";
     QueueFull = TOO_MANY_REQUESTS, "QUEUE_FULL", "Too many messages wait; nothing was sent: again after Retry-After";

@@ -51,12 +51,23 @@ impl ApiError {
             Self::ScopeMissing(_) | Self::OtherSession => Face::Of(Code::Forbidden),
             Self::TooManyAttempts(_) => Face::Of(Code::TooManyAttempts),
             Self::OriginNotAllowed => Face::Of(Code::OriginNotAllowed),
-            Self::TooLarge => Face::Of(Code::PayloadTooLarge),
+            Self::TooLarge | Self::TextTooLong(_) => Face::Of(Code::PayloadTooLarge),
             Self::TooSlow => Face::Of(Code::RequestTimeout),
-            Self::InvalidJson(_) => Face::Of(Code::InvalidJson),
-            Self::InvalidClienteId(_) | Self::ClienteIdNotANumber | Self::ClienteIdInQuery => {
-                Face::Of(Code::InvalidClienteId)
+            Self::InvalidJson(_)
+            | Self::NeitherJsonNorForm(_)
+            | Self::NotUtf8
+            | Self::NotUtf16
+            | Self::UnnamedUtf16
+            | Self::NotUnpacked(_) => Face::Of(Code::InvalidJson),
+            Self::Multipart | Self::UnknownCharset(_) | Self::UnknownEncoding(_) => {
+                Face::Of(Code::UnsupportedMediaType)
             }
+            Self::InvalidClienteId(_)
+            | Self::ClienteIdNotANumber
+            | Self::ClienteIdInQuery
+            | Self::ClienteIdRequired
+            | Self::LogoutOfNobody
+            | Self::NamesNothingKnown { .. } => Face::Of(Code::InvalidClienteId),
             Self::ToNotAString | Self::InvalidTo(_) => Face::Of(Code::InvalidTo),
             Self::InvalidMessage => Face::Of(Code::InvalidMessage),
             Self::InvalidAsync => Face::Of(Code::InvalidAsync),
@@ -70,9 +81,8 @@ impl ApiError {
             Self::InvalidAfter => Face::Of(Code::InvalidAfter),
             Self::InvalidLimit => Face::Of(Code::InvalidLimit),
             Self::InvalidWait => Face::Of(Code::InvalidWait),
-            Self::InvalidPhone => Face::Of(Code::InvalidPhone),
+            Self::InvalidPhone(_) | Self::PhoneNotAString => Face::Of(Code::InvalidPhone),
             Self::InvalidLogout => Face::Of(Code::InvalidLogout),
-            Self::LogoutOfNobody => Face::Of(Code::InvalidClienteId),
             Self::InvalidFormat => Face::Of(Code::InvalidFormat),
             Self::NoQr { .. } => Face::Of(Code::NoQr),
             Self::NoEvidence => Face::Of(Code::NoEvidence),
@@ -168,8 +178,19 @@ impl ApiError {
             | Self::OriginNotAllowed
             | Self::ClienteIdInQuery
             | Self::TooLarge
+            | Self::TextTooLong(_)
             | Self::TooSlow
             | Self::InvalidJson(_)
+            | Self::NeitherJsonNorForm(_)
+            | Self::NotUtf8
+            | Self::NotUtf16
+            | Self::UnnamedUtf16
+            | Self::NotUnpacked(_)
+            | Self::Multipart
+            | Self::UnknownCharset(_)
+            | Self::UnknownEncoding(_)
+            | Self::NamesNothingKnown { .. }
+            | Self::ClienteIdRequired
             | Self::InvalidClienteId(_)
             | Self::ClienteIdNotANumber
             | Self::ToNotAString
@@ -185,7 +206,8 @@ impl ApiError {
             | Self::InvalidAfter
             | Self::InvalidLimit
             | Self::InvalidWait
-            | Self::InvalidPhone
+            | Self::InvalidPhone(_)
+            | Self::PhoneNotAString
             | Self::InvalidLogout
             | Self::LogoutOfNobody
             | Self::InvalidFormat

@@ -13,7 +13,7 @@ use crate::http::{
         NoEvidence, NoQr, NotCancellable, NotLinked, NumberNotOnWhatsApp, OriginNotAllowed,
         PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout, RequestTimeout, SendFailed,
         SendUnconfirmed, SessionNotReady, SessionNotRunning, ShuttingDown, TooManyAttempts,
-        TooManyLinks, TooManyStreams, Unauthorized,
+        TooManyLinks, TooManyStreams, Unauthorized, UnsupportedMediaType,
     },
 };
 
@@ -21,7 +21,12 @@ use crate::http::{
 const NAMED: &[Code] = &[InvalidClienteId];
 
 /// Of any body.
-const BODY: &[Code] = &[InvalidJson, RequestTimeout, PayloadTooLarge];
+const BODY: &[Code] = &[
+    InvalidJson,
+    RequestTimeout,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+];
 
 /// The codes of a route, each once.
 pub(super) fn of(method: &str, path: &str, access: Access) -> Vec<Code> {

@@ -149,7 +149,7 @@ pub(in crate::http) struct ConnectBody {
     /// Until when to wait: a code to scan, or READY.
     #[schema(inline)]
     wait: Option<WaitName>,
-    /// Link by a code to be typed on the phone with this number, digits with the country code.
+    /// Link by a code to be typed on the phone with this number: one international number with its country code.
     #[schema(example = "+54 9 11 5825-4201")]
     phone: Option<String>,
 }
@@ -178,10 +178,11 @@ pub(in crate::http) struct SendBody {
     /// The session. A name that is no number goes into the header; one of both is needed, but in `SESSION_MODE=single`.
     #[schema(minimum = 1, example = 51)]
     cliente_id: Option<u64>,
-    /// The recipient: 7 to 15 digits with the country code; what is no digit is dropped.
+    /// The recipient: one international number with its country code, as people write it, or a chat id (`…@c.us`). What could be
+    /// read in two ways is refused.
     #[schema(example = "+54 9 11 5825-4201")]
     to: String,
-    /// The text, sent as it is.
+    /// The text, sent as it is: at most 65,536 UTF-16 units.
     #[schema(min_length = 1, example = "Hola 👋")]
     message: String,
     /// Answer as soon as it is on disk.

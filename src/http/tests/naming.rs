@@ -1,5 +1,6 @@
 //! Which session a request means, and what names none.
 
+use axum::{body::Body, http::Request};
 use serde_json::json;
 
 use super::{Answer, Api, assert_refused};
@@ -170,4 +171,117 @@ async fn a_send_takes_a_number_in_the_body_or_a_name_in_the_header_and_never_ass
         let message = json!({"cliente_id": id, "to": "5491158254201", "message": "x"});
         assert_names_no_session(&api.post_as("/send", "admin", &message).await);
     }
+}
+
+#[tokio::test]
+async fn an_empty_name_is_refused_in_the_recorded_words() {
+    let api = Api::new(&[]);
+    for path in ["/status", "/qr", "/qr-code", "/messages", "/events/stream"] {
+        let refused = api.get(&format!("{path}?cliente_id=")).await;
+        assert_names_no_session(&refused);
+        assert_eq!(refused.json()["error"], "cliente_id is required", "{path}");
+    }
+    for id in [json!(""), json!(null)] {
+        for path in ["/connect", "/disconnect"] {
+            let refused = api.post(path, json!({"cliente_id": id}).to_string()).await;
+            assert_names_no_session(&refused);
+            assert_eq!(refused.json()["error"], "cliente_id is required");
+        }
+    }
+    let refused = api.get_as("/status", "").await;
+    assert_eq!(refused.json()["error"], "cliente_id is required");
+}
+
+/// A body that names no session and says something else is a slip; the default session is not meant.
+#[tokio::test]
+async fn a_field_that_is_not_known_is_refused_unless_a_session_is_named() {
+    let api = Api::new(&[]);
+    for path in ["/connect", "/disconnect"] {
+        for name in [
+            "clienteId",
+            "client_id",
+            "Cliente_id",
+            "cliente_id ",
+            "to",
+            "x",
+            "",
+        ] {
+            let body = json!({name: 51}).to_string();
+            let refused = api.post(path, body.clone()).await;
+            assert_names_no_session(&refused);
+            let message = refused.json()["message"].as_str().unwrap().to_owned();
+            assert!(
+                message.contains(&format!("{name:?}")) && message.contains("nothing was done"),
+                "{message}"
+            );
+            // Beside a session, in the body or the header, it is left alone.
+            let mut named = json!({name: 51});
+            named["cliente_id"] = json!(51);
+            assert_ne!(
+                api.post(path, named.to_string()).await.status,
+                400,
+                "{path} {name}"
+            );
+            assert_ne!(
+                api.post_as(path, "51", &json!({name: 51})).await.status,
+                400,
+                "{path} {name}"
+            );
+        }
+        for query in ["clienteId=51", "id=51", "51", "_=1", "dry_run=true"] {
+            assert_names_no_session(&api.post(&format!("{path}?{query}"), "").await);
+        }
+        for header in ["Cliente-Id", "X-ClienteId", "Cliente_Id", "X_Cliente_Id"] {
+            let request = Request::post(path).header(header, "51");
+            assert_names_no_session(&api.call(request.body(Body::empty()).unwrap()).await);
+        }
+        // Nothing at all, or nothing but what is known, means the default session.
+        for body in ["", "{}", " "] {
+            assert_ne!(api.post(path, body).await.status, 400, "{path} {body}");
+        }
+    }
+    let known = api.post("/disconnect", r#"{"logout": false}"#).await;
+    assert_eq!(known.json()["session"], "admin");
+    let send = json!({"clienteId": 51, "to": "5491158254201", "message": "x"});
+    let refused = api.send(&send).await;
+    assert_names_no_session(&refused);
+    assert!(refused.text().contains("clienteId"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn a_read_is_refused_only_for_what_looks_like_a_misspelt_name() {
+    let api = Api::new(&[]);
+    for path in ["/status", "/qr", "/qr-code", "/messages", "/events/stream"] {
+        for query in [
+            "clienteId=51",
+            "client_id=51",
+            "id=51",
+            "Cliente_id=51",
+            "cliente_id%20=51",
+            "session=51",
+        ] {
+            let refused = api.get(&format!("{path}?{query}")).await;
+            assert_names_no_session(&refused);
+            let also_named = api.get(&format!("{path}?{query}&cliente_id=51")).await;
+            assert_ne!(also_named.status, 400, "{path}?{query}");
+        }
+    }
+    // Pages add parameters of their own.
+    for query in ["_=1699999999", "t=1", "v=2", "utm_source=x", "lang=es"] {
+        let status = api.get(&format!("/status?{query}")).await.json();
+        assert_eq!(status["cliente_id"], "admin", "{query}");
+    }
+    let request = Request::get("/status").header("X-ClienteId", "51");
+    assert_names_no_session(&api.call(request.body(Body::empty()).unwrap()).await);
+}
+
+/// There is one session in this mode, and nothing to mistake.
+#[tokio::test]
+async fn single_mode_takes_what_names_no_session_as_ever() {
+    let api = Api::new(&[("SESSION_MODE", "single")]);
+    for body in [r#"{"clienteId": 51}"#, r#"{"x": 1}"#, "{}", ""] {
+        let ended = api.post("/disconnect", body).await;
+        assert_eq!(ended.json()["session"], "admin", "{body}");
+    }
+    assert_eq!(api.get("/status?id=51").await.json()["session"], "admin");
 }

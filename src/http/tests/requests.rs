@@ -4,6 +4,7 @@ use axum::body::Body;
 use serde_json::json;
 
 use super::{Api, assert_refused};
+use crate::http::body::LARGEST_BODY;
 
 #[tokio::test]
 async fn a_send_is_checked_in_the_order_of_the_contract() {
@@ -92,7 +93,7 @@ async fn an_option_that_is_misspelt_is_refused_and_not_taken_for_its_default() {
             "INVALID_LOGOUT",
         );
     }
-    // A misspelt name is none: the default session is not meant.
+    // The default session is logged out only when it is named.
     for body in [
         json!({"logout": true}),
         json!({"client_id": 51, "logout": true}),
@@ -130,34 +131,99 @@ async fn a_wrong_path_or_method_is_answered_in_json() {
 }
 
 #[tokio::test]
-async fn a_body_is_read_up_to_a_hundred_kilobytes() {
+async fn a_text_may_have_65536_characters_in_any_escaping_and_size_goes_before_the_fields() {
     let api = Api::new(&[]);
-    let of = |size: usize| {
-        let frame = json!({"cliente_id": 51, "to": "5491158254201", "message": ""}).to_string();
-        frame.replace(
-            r#""message":"""#,
-            &format!(r#""message":"{}""#, "x".repeat(size - frame.len())),
-        )
+    let of = |text: &str| {
+        json!({"cliente_id": 51, "to": "5491158254201", "message": "§"})
+            .to_string()
+            .replace('§', text)
     };
-    assert_refused(
-        &api.post("/send", of(100 * 1024)).await,
-        503,
-        "SESSION_NOT_READY",
-    );
-    assert_refused(
-        &api.post("/send", of(100 * 1024 + 1)).await,
-        413,
-        "PAYLOAD_TOO_LARGE",
-    );
-    assert_refused(
-        &api.post("/send", of(20_000_000)).await,
-        413,
-        "PAYLOAD_TOO_LARGE",
-    );
+    let most = 65_536;
+    for text in [
+        "x".repeat(most),
+        "я".repeat(most),
+        r"\u044f".repeat(most),
+        "👋".repeat(most / 2),
+        r"\ud83d\udc4b".repeat(most / 2),
+        r"\n".repeat(most - 1) + "x",
+    ] {
+        let taken = api.post("/send", of(&text)).await;
+        assert_refused(&taken, 503, "SESSION_NOT_READY");
+        let refused = api.post("/send", of(&(text + "x"))).await;
+        assert_refused(&refused, 413, "PAYLOAD_TOO_LARGE");
+        let message = refused.json()["message"].to_string();
+        assert!(
+            message.contains("65,536") && message.contains("65537"),
+            "{message}"
+        );
+    }
+    // As recorded: neither session nor recipient is looked at.
+    for body in [
+        json!({"cliente_id": "51", "to": "1", "message": "x".repeat(150_000)}),
+        json!({"message": "x".repeat(150_000), "dry_run": "maybe"}),
+    ] {
+        assert_refused(&api.send(&body).await, 413, "PAYLOAD_TOO_LARGE");
+    }
+    // A body that no such text needs is not read at all.
+    for size in [LARGEST_BODY + 1, 20_000_000] {
+        let refused = api.post("/send", "x".repeat(size)).await;
+        assert_refused(&refused, 413, "PAYLOAD_TOO_LARGE");
+        assert!(refused.text().contains("65,536"), "{}", refused.text());
+    }
+    let filler = "x".repeat(LARGEST_BODY - 30);
+    let fine = format!(r#"{{"cliente_id":51,"x":"{filler}"}}"#);
+    assert!(fine.len() <= LARGEST_BODY);
+    assert_refused(&api.post("/send", fine).await, 400, "INVALID_TO");
     assert_refused(
         &api.post("/connect", r#"{"cliente_id": 51,"#).await,
         400,
         "INVALID_JSON",
+    );
+}
+
+/// As the service before this one had it: no field is found in an array, and so no session.
+#[tokio::test]
+async fn an_array_names_no_session_and_never_means_the_default_one() {
+    for variables in [&[][..], &[("SESSION_MODE", "single")][..]] {
+        let api = Api::new(variables);
+        for body in ["[]", r#"["cliente_id"]"#, r#"[{"cliente_id": 51}]"#] {
+            let refused = api.post("/send", body).await;
+            assert_refused(&refused, 400, "INVALID_CLIENTE_ID");
+            assert_eq!(refused.json()["message"], "cliente_id must be a number");
+            for path in ["/connect", "/disconnect"] {
+                let refused = api.post(path, body).await;
+                assert_refused(&refused, 400, "INVALID_CLIENTE_ID");
+                assert_eq!(refused.json()["error"], "cliente_id is required");
+            }
+        }
+        assert_eq!(api.folders(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_number_says_which_field_it_stands_in_and_what_was_found() {
+    let api = Api::new(&[]);
+    let send = json!({"cliente_id": 51, "to": "5491158254201 int. 5", "message": "x"});
+    let refused = api.send(&send).await;
+    assert_refused(&refused, 400, "INVALID_TO");
+    let message = refused.json()["message"].as_str().unwrap().to_owned();
+    assert!(
+        message.starts_with("to is not a phone number: it has an extension"),
+        "{message}"
+    );
+    let connect = json!({"cliente_id": 51, "phone": "011 15-5825-4201"});
+    let refused = api.post("/connect", connect.to_string()).await;
+    assert_refused(&refused, 400, "INVALID_PHONE");
+    let message = refused.json()["message"].as_str().unwrap().to_owned();
+    assert!(
+        message.starts_with("phone is not a phone number: it begins with 0"),
+        "{message}"
+    );
+    // Recorded: a number is no string, and a send takes only those.
+    let send = json!({"cliente_id": 51, "to": 5_491_158_254_201_u64, "message": "x"});
+    assert_eq!(
+        api.send(&send).await.json()["message"],
+        "to must be a string"
     );
 }
 

@@ -1,0 +1,610 @@
+//! What is read as a number, what is refused, and that nothing else is ever used than what was written.
+
+use std::collections::BTreeMap;
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+
+use super::{InvalidRecipient as Invalid, *};
+
+const NUMBER: &str = "5491158254201";
+
+fn read(raw: &str) -> Result<String, Invalid> {
+    raw.parse::<Recipient>().map(|to| to.0)
+}
+
+#[track_caller]
+fn assert_refused(raw: &str, is_it: fn(&Invalid) -> bool) {
+    match read(raw) {
+        Ok(digits) => panic!("{raw:?} is read as {digits}"),
+        Err(why) => {
+            assert!(is_it(&why), "{raw:?}: {why:?}");
+            let said = why.to_string();
+            assert!(
+                said.contains("country code") && said.contains("+54 9 11"),
+                "{said}"
+            );
+        }
+    }
+}
+
+macro_rules! refused {
+    ($raw:expr, $variant:pat) => {
+        assert_refused($raw, |why| matches!(why, $variant))
+    };
+}
+
+#[test]
+fn a_number_may_be_written_as_people_write_it() {
+    for raw in [
+        NUMBER,
+        "+54 9 11 5825-4201",
+        "+5491158254201",
+        "005491158254201",
+        "00 54 9 11 5825 4201",
+        "+ 54 9 11 5825 4201",
+        "54-9-11-5825-4201",
+        "54.9.11.5825.4201",
+        "+54.91158254201",
+        "54.91158254201",
+        "54/9/11/5825/4201",
+        "+54 9 11/5825-4201",
+        "+54 (9) (11) 5825-4201",
+        "(+54) 9 11 5825-4201",
+        "(0054) 9 11 5825-4201",
+        "+54(911)58254201",
+        "(549) 11.5825.4201",
+        "+54 9 11 5825 - 4201",
+        " 5491158254201 ",
+        "5491158254201\r\n",
+        "\t5491158254201",
+        "+54\u{a0}9\u{202f}11\u{3000}5825\u{2009}4201",
+        "+54 9 11 5825\u{2011}4201",
+        "+54 9 11 5825\u{2013}4201",
+        "\u{202a}+54 9 11 5825-4201\u{202c}",
+        "\u{2068}+54 9 11 5825-4201\u{2069}",
+        "\u{feff}5491158254201",
+        "54911\u{200b}58254201",
+        "+54 9 11 5825\u{ad}4201",
+        "\u{ff0b}\u{ff15}\u{ff14}\u{ff19}\u{ff11}\u{ff11}58254201",
+        "٥٤٩١١٥٨٢٥٤٢٠١",
+        "۵۴۹۱۱۵۸۲۵۴۲۰۱",
+        "5491158254201@c.us",
+        "+54 9 11 5825-4201@c.us",
+        "5491158254201@s.whatsapp.net",
+        "5491158254201:12@s.whatsapp.net",
+        "5491158254201:3@c.us",
+        "5491158254201@C.US",
+    ] {
+        assert_eq!(read(raw).as_deref(), Ok(NUMBER), "{raw:?}");
+    }
+}
+
+#[test]
+fn a_number_of_any_country_is_read_as_it_stands() {
+    for (raw, digits) in [
+        ("+1 (617) 555-0123", "16175550123"),
+        ("1-617-555-0123", "16175550123"),
+        ("+44 20 7946 0958", "442079460958"),
+        ("+33.6.12.34.56.78", "33612345678"),
+        ("+49 6221/123456", "496221123456"),
+        ("+49 (151) 12345678", "4915112345678"),
+        ("+43 1 58858-0", "431588580"),
+        ("+55 (11) 98765-4321", "5511987654321"),
+        ("+7 (916) 123-45-67", "79161234567"),
+        ("+91 98765 43210", "919876543210"),
+        ("+234 803 123 4567", "2348031234567"),
+        ("+683 4002", "6834002"),
+        // The 0 belongs to the number there.
+        ("+39 06 6982 0000", "390669820000"),
+        ("+225 07 01 02 03 04", "2250701020304"),
+        // No country's: a humanitarian service has it.
+        ("+888 12345678901", "88812345678901"),
+    ] {
+        assert_eq!(read(raw).as_deref(), Ok(digits), "{raw:?}");
+    }
+}
+
+/// WhatsApp answers with another writing of these numbers, and that is what is used; so each must get as far as WhatsApp.
+#[test]
+fn what_brazil_argentina_and_mexico_write_in_two_ways_is_left_to_whatsapp() {
+    for (raw, digits) in [
+        ("+55 31 98765-4321", "5531987654321"),
+        ("+55 31 8765-4321", "553187654321"),
+        ("+54 9 11 5825-4201", "5491158254201"),
+        ("+54 11 5825-4201", "541158254201"),
+        ("+54 11 15-5825-4201", "54111558254201"),
+        ("+54 2966 15-123456", "54296615123456"),
+        ("+52 1 55 1234 5678", "5215512345678"),
+        ("+52 55 1234 5678", "525512345678"),
+        ("5215512345678@c.us", "5215512345678"),
+    ] {
+        assert_eq!(read(raw).as_deref(), Ok(digits), "{raw:?}");
+    }
+    refused!(
+        "+54 9 11 15 5825-4201",
+        Invalid::WrongLength { code: 54, .. }
+    );
+    refused!("+52 2 55 1234 5678", Invalid::WrongLength { code: 52, .. });
+}
+
+#[test]
+fn what_a_program_or_a_spreadsheet_made_of_a_number_is_refused() {
+    for raw in [
+        "5491158254201.0",
+        "5491158254201.00",
+        "+5491158254201.0",
+        "+54 9 11 5825 4201.0",
+        "5491158254201.5",
+        "5.491158254201",
+        "549115825.4201",
+        "5.49116E+12",
+        "5,49116E+12",
+        "5.491158254201e12",
+        "5491158254201e0",
+        "4915112345678.0.0",
+        "5491158254201.0@c.us",
+    ] {
+        refused!(raw, Invalid::Decimal);
+    }
+    refused!("'5491158254201", Invalid::Foreign('\''));
+    refused!("=\"5491158254201\"", Invalid::Foreign('='));
+    refused!("-5491158254201", Invalid::StraySeparator);
+    refused!("nan", Invalid::Foreign('n'));
+    refused!("null", Invalid::Foreign('n'));
+    refused!("undefined", Invalid::Foreign('u'));
+}
+
+#[test]
+fn a_number_without_its_country_code_is_refused() {
+    for raw in [
+        "011 15-5825-4201",
+        "0111558254201",
+        "0",
+        "0 54 9 11 5825 4201",
+        "(011) 5825-4201",
+        "01158254201@c.us",
+    ] {
+        refused!(raw, Invalid::NoCountryCode);
+    }
+    for raw in ["(617) 555-0123", "(415) 555-2671", "(11) 5825-4201"] {
+        refused!(
+            raw,
+            Invalid::AreaCodeFirst | Invalid::WrongLength { .. } | Invalid::UnknownCountry
+        );
+    }
+    refused!("89161234567", Invalid::UnknownCountry);
+    refused!("15 5825-4201", Invalid::WrongLength { code: 1, .. });
+}
+
+#[test]
+fn a_zero_too_many_is_refused() {
+    for raw in [
+        "+49 (0) 151 12345678",
+        "+49 (0)151 12345678",
+        "+49 0151 12345678",
+        "+44 (0)20 7946 0958",
+        "+54 011 5825-4201",
+    ] {
+        refused!(raw, Invalid::TrunkZero(_));
+    }
+    for raw in [
+        "+0054 9 11 5825 4201",
+        "0005491158254201",
+        "+05491158254201",
+        "00",
+        "000",
+    ] {
+        refused!(raw, Invalid::TooManyZeros);
+    }
+    for raw in [
+        "00+5491158254201",
+        "++5491158254201",
+        "54+91158254201",
+        "+54 9 11 +5825 4201",
+        "+",
+        "5491158254201+",
+    ] {
+        refused!(raw, Invalid::MisplacedPlus);
+    }
+}
+
+#[test]
+fn more_than_one_number_is_refused() {
+    for raw in [
+        "5491158254201,5491158254202",
+        "5491158254201;5491158254202",
+        "5491158254201\n5491158254202",
+        "5491158254201\t5825",
+        "54911\r\n58254201",
+        "5491158254201/02",
+        "+54 9 11 5825-4201/02",
+        "+49 6221 1234/1235",
+        "+49 6221/123456/57",
+        "5491158254201/1",
+    ] {
+        refused!(raw, Invalid::MoreThanOne);
+    }
+    refused!("5491158254201 5491158254202", Invalid::TooLong(26));
+    refused!("5491158254201 / 5491158254202", Invalid::MoreThanOne);
+}
+
+#[test]
+fn an_extension_is_refused() {
+    for raw in [
+        "5491158254201 int. 5",
+        "5491158254201 ext 5",
+        "5491158254201;ext=5",
+        "5491158254201x5",
+        "5491158254201 x5",
+        "5491158254201p5",
+        "5491158254201#5",
+        "5491158254201 5",
+        "+49 151 12345678 5",
+        "0049 151 12345678 (5)",
+        "5491158254201, ext. 5",
+        "+54 9 11 5825-4201 anexo 12",
+    ] {
+        refused!(raw, Invalid::Extension);
+    }
+}
+
+#[test]
+fn what_cannot_stand_in_a_number_is_named() {
+    for (raw, found) in [
+        ("54911abc58254201", 'a'),
+        ("abc", 'a'),
+        ("~5491158254201", '~'),
+        ("5491158254201*", '*'),
+        ("*5491158254201", '*'),
+        ("5491158254201#", '#'),
+        ("5491158254201,", ','),
+        ("5491158254201:12", ':'),
+        ("5491158254201_1@s.whatsapp.net", '_'),
+        ("\u{35}\u{fe0f}\u{20e3}491158254201", '\u{fe0f}'),
+        ("549115825420O", 'O'),
+        ("549115825420l", 'l'),
+        ("5491158254201\0", '\0'),
+        ("<5491158254201>", '<'),
+    ] {
+        assert_eq!(read(raw), Err(Invalid::Foreign(found)), "{raw:?}");
+    }
+    assert!(Invalid::Foreign('O').to_string().contains("the letter O"));
+    assert!(Invalid::Foreign('\0').to_string().contains("U+0000"));
+    for raw in [
+        "tel:+5491158254201",
+        "https://wa.me/5491158254201",
+        "wa.me/5491158254201",
+        "whatsapp://send?phone=5491158254201",
+    ] {
+        refused!(raw, Invalid::Link);
+    }
+    refused!("\u{202e}1024528511945", Invalid::Reversed);
+    for raw in ["", "  ", "\u{200b}", "@c.us", "\u{feff}\n"] {
+        refused!(raw, Invalid::Empty);
+    }
+}
+
+#[test]
+fn separators_and_parentheses_must_fit() {
+    for raw in [
+        "54--91158254201",
+        "54 9 11 -- 58254201",
+        "54..91158254201",
+        "-",
+        ".5491158254201",
+        "5491158254201-",
+        "5491158254201.",
+        "/5491158254201",
+        "54 (-9) 1158254201",
+        "54 (9-) 1158254201",
+    ] {
+        refused!(raw, Invalid::StraySeparator);
+    }
+    for raw in [
+        "+54 (9 1158254201",
+        "+54 9) 1158254201",
+        "+54 ((9)) 1158254201",
+        "+54 () 91158254201",
+        "+54 )9( 1158254201",
+        "(5491158254201",
+        "5491158254201)",
+    ] {
+        refused!(raw, Invalid::Parentheses);
+    }
+}
+
+#[test]
+fn an_address_of_another_kind_is_refused() {
+    for raw in [
+        "120363041234567890@g.us",
+        "1203630412@g.us",
+        "status@broadcast",
+        "120363041234567890@newsletter",
+    ] {
+        refused!(raw, Invalid::NotAPerson);
+    }
+    refused!("5491158254201@lid", Invalid::HiddenId);
+    for raw in [
+        "someone@example.com",
+        "5491158254201@",
+        "5491158254201@c.us@c.us",
+        "5491158254201@c.usa",
+    ] {
+        refused!(raw, Invalid::UnknownAddress);
+    }
+    for raw in [
+        "5491158254201:@c.us",
+        "5491158254201:x@c.us",
+        "5491158254201:1:2@c.us",
+        "5491158254201:1234@c.us",
+        "5491158254201:-1@c.us",
+    ] {
+        refused!(raw, Invalid::InvalidDevice);
+    }
+}
+
+#[test]
+fn what_no_country_can_have_is_refused() {
+    refused!("123456", Invalid::TooShort(6));
+    refused!("1234567890123456", Invalid::TooLong(16));
+    refused!(
+        "54911582542015",
+        Invalid::WrongLength {
+            code: 54,
+            found: 12,
+            ..
+        }
+    );
+    refused!(
+        "+34 61234567",
+        Invalid::WrongLength {
+            code: 34,
+            found: 8,
+            ..
+        }
+    );
+    refused!("+999 123 456 789", Invalid::UnknownCountry);
+    refused!("2101234567", Invalid::UnknownCountry);
+    let spain = read("+34 61234567").unwrap_err().to_string();
+    assert!(
+        spain.contains("country code 34") && spain.contains("(there are: 9)"),
+        "{spain}"
+    );
+}
+
+#[test]
+fn a_number_is_never_shown_in_full() {
+    let to: Recipient = NUMBER.parse().unwrap();
+    let shown = format!("{to} {to:?}");
+    assert!(
+        !shown.contains("5491158") && shown.contains("4201"),
+        "{shown}"
+    );
+    let wrong = read("54911582542010").unwrap_err();
+    assert!(!format!("{wrong} {wrong:?}").contains("5491158"), "{wrong}");
+}
+
+#[test]
+fn an_account_is_whose_whatsapp_says_it_is() {
+    for wid in [NUMBER, "5491158254201@c.us", "5491158254201:12@c.us"] {
+        assert_eq!(Recipient::of_account(wid), NUMBER.parse().ok(), "{wid}");
+    }
+    assert!(Recipient::of_account("0111558254201@c.us").is_some());
+    assert_eq!(Recipient::of_account("@c.us"), None);
+}
+
+#[test]
+fn an_account_is_known_by_either_writing_of_its_number() {
+    let is_of = |phone: &str, account: &str| {
+        let account = Recipient::of_account(account).unwrap();
+        phone.parse::<Recipient>().unwrap().is_of_account(&account)
+    };
+    for (phone, account) in [
+        (NUMBER, NUMBER),
+        ("+54 11 5825-4201", NUMBER),
+        ("+54 11 15 5825-4201", NUMBER),
+        ("+54 2966 15-123456", "5492966123456"),
+        ("+55 31 98765-4321", "553187654321@c.us"),
+        ("+55 31 8765-4321", "5531987654321@c.us"),
+        ("+52 55 1234 5678", "5215512345678"),
+    ] {
+        assert!(is_of(phone, account), "{phone} {account}");
+    }
+    for (phone, account) in [
+        (NUMBER, "5491158254202"),
+        ("+55 31 98765-4321", "553187654322"),
+        ("+34 612 345 678", "34612345679"),
+    ] {
+        assert!(!is_of(phone, account), "{phone} {account}");
+    }
+}
+
+/// Numbers that look real: the library's own examples, of every country and kind, with the country code in front.
+fn numbers() -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for country in phonenumber::metadata::DATABASE.iter() {
+        let kinds = [
+            country.descriptors().mobile(),
+            country.descriptors().fixed_line(),
+            country.descriptors().voip(),
+        ];
+        let examples = kinds
+            .into_iter()
+            .flatten()
+            .filter_map(|kind| kind.example());
+        all.extend(examples.map(|one| (country.country_code().to_string(), one.to_owned())));
+    }
+    all.sort();
+    assert!(all.len() > 400, "{}", all.len());
+    all
+}
+
+/// A number in one of people's ways of writing, and how the digits were cut into groups.
+fn writing() -> impl Strategy<Value = (String, String)> {
+    let numbers = numbers();
+    let front = prop::sample::select(vec!["", "+", "00", "+ ", "00 ", " +", "(+", "\u{202a}+"]);
+    let behind = prop::sample::select(vec![
+        "",
+        " ",
+        "@c.us",
+        "@s.whatsapp.net",
+        ":7@s.whatsapp.net",
+        "\u{202c}",
+        "\n",
+    ]);
+    let separator = prop::sample::select(vec!["", " ", "-", ".", "/", "\u{a0}", " - ", "\u{2011}"]);
+    let cuts = prop::collection::vec(1..5_usize, 1..5);
+    let is_in_parentheses = any::<bool>();
+    (
+        0..numbers.len(),
+        front,
+        behind,
+        separator,
+        cuts,
+        is_in_parentheses,
+    )
+        .prop_map(
+            move |(which, front, behind, separator, cuts, is_in_parentheses)| {
+                let (code, national) = &numbers[which];
+                let mut groups = Vec::new();
+                let mut rest = national.as_str();
+                for cut in cuts {
+                    let (group, behind) = rest.split_at(cut.min(rest.len()));
+                    groups.push(group.to_owned());
+                    rest = behind;
+                }
+                groups.push(rest.to_owned());
+                groups.retain(|group| !group.is_empty());
+                if is_in_parentheses && front != "(+" {
+                    groups[0] = format!("({})", groups[0]);
+                }
+                let close = if front == "(+" { ")" } else { "" };
+                let text = format!(
+                    "{front}{code}{close}{separator}{}{behind}",
+                    groups.join(separator)
+                );
+                (text, format!("{code}{national}"))
+            },
+        )
+}
+
+/// One thing that goes wrong with a number on its way.
+fn mutation() -> impl Strategy<Value = (usize, &'static str, bool)> {
+    let inserted = prop::sample::select(vec![
+        "", "0", "5", ".0", ".", ",", "-", "+", "(", ")", "/", "/02", " ", "\n", "\t", "e12", "x5",
+        " ext 5", "a", "O", "#", "*", "~", "'", ":5", "@", "@c.us", "\u{202e}", "\u{200b}", "(0)",
+        "00", " 15 ", "٣", "\u{ff10}", ";",
+    ]);
+    (0..40_usize, inserted, any::<bool>())
+}
+
+/// The one number that a text spells, read by another way than the code: every decimal digit of any of the scripts that are
+/// read, in order, up to a device part or an address; less `00` in front.
+fn spelt(text: &str) -> String {
+    let user = text.split('@').next().unwrap();
+    let user = if text.contains('@') {
+        user.split(':').next().unwrap()
+    } else {
+        user
+    };
+    let digits: String = user
+        .chars()
+        .filter_map(|c| match c {
+            '0'..='9' => Some(c),
+            '\u{ff10}'..='\u{ff19}' => char::from_digit(u32::from(c) - 0xff10, 10),
+            '\u{660}'..='\u{669}' => char::from_digit(u32::from(c) - 0x660, 10),
+            _ => None,
+        })
+        .collect();
+    digits.strip_prefix("00").unwrap_or(&digits).to_owned()
+}
+
+/// The kind of a verdict, without its details.
+fn verdict(read: &Result<String, Invalid>) -> String {
+    let Err(why) = read else {
+        return "accepted".to_owned();
+    };
+    let shown = format!("{why:?}");
+    let end = shown
+        .find(|c: char| !c.is_alphanumeric())
+        .unwrap_or(shown.len());
+    format!("refused: {}", &shown[..end])
+}
+
+/// 10,000 writings of numbers, half of them damaged: whatever is accepted, its digits are those of the number as written. The
+/// count of each verdict is printed (`--no-capture`).
+#[test]
+fn whatever_is_accepted_is_the_number_as_written() {
+    const CASES: u32 = 10_000;
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        ..Config::with_cases(CASES)
+    });
+    let verdicts = std::cell::RefCell::new(BTreeMap::<String, u32>::new());
+    let cases = (writing(), prop::option::of(mutation()));
+    runner
+        .run(&cases, |((text, number), mutation)| {
+            let is_damaged = mutation.is_some();
+            let mut text = text;
+            if let Some((at, inserted, replaces)) = mutation {
+                let mut at = at.min(text.len());
+                while !text.is_char_boundary(at) {
+                    at -= 1;
+                }
+                let end = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
+                text.replace_range(at..if replaces { end } else { at }, inserted);
+            }
+            let read = read(&text);
+            let kind = if is_damaged { "damaged" } else { "whole" };
+            let counted = format!("{kind}, {}", verdict(&read));
+            *verdicts.borrow_mut().entry(counted).or_default() += 1;
+            if let Ok(digits) = &read {
+                prop_assert_eq!(digits, &spelt(&text), "{:?}", text);
+                if !is_damaged {
+                    prop_assert_eq!(digits, &number, "{:?}", text);
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    let verdicts = verdicts.into_inner();
+    for (verdict, count) in &verdicts {
+        println!("{count:>6} {verdict}");
+    }
+    assert_eq!(verdicts.values().sum::<u32>(), CASES);
+    // Both must happen, or the property says nothing.
+    assert!(verdicts["whole, accepted"] > 2_000, "{verdicts:?}");
+    assert!(
+        verdicts
+            .keys()
+            .filter(|verdict| verdict.contains("refused"))
+            .count()
+            > 10,
+        "{verdicts:?}"
+    );
+}
+
+/// Texts of any kind: nothing panics, and what is accepted is spelt there.
+#[test]
+fn any_text_is_answered() {
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        ..Config::with_cases(5_000)
+    });
+    runner
+        .run(
+            &"[0-9+(). /:@\u{660}-\u{669}a-cu-z-]{0,24}|.{0,24}",
+            |text| {
+                if let Ok(digits) = read(&text) {
+                    prop_assert!((FEWEST_DIGITS..=MOST_DIGITS).contains(&digits.len()));
+                    prop_assert!(digits.bytes().all(|byte| byte.is_ascii_digit()));
+                    prop_assert!(!digits.starts_with('0'));
+                }
+                Ok(())
+            },
+        )
+        .unwrap();
+}
