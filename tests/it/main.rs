@@ -25,6 +25,7 @@ mod lifecycle;
 mod logs;
 mod matrix;
 mod metrics;
+mod network;
 mod openapi;
 mod orphans;
 mod page;

@@ -51,6 +51,8 @@ impl ApiError {
             Self::ScopeMissing(_) | Self::OtherSession => Face::Of(Code::Forbidden),
             Self::TooManyAttempts(_) => Face::Of(Code::TooManyAttempts),
             Self::OriginNotAllowed => Face::Of(Code::OriginNotAllowed),
+            Self::HostNotKnown => Face::Of(Code::MisdirectedRequest),
+            Self::TwoKeys => Face::Of(Code::TwoKeys),
             Self::TooLarge => Face::Of(Code::PayloadTooLarge),
             Self::TooSlow => Face::Of(Code::RequestTimeout),
             Self::InvalidJson(_) => Face::Of(Code::InvalidJson),
@@ -166,6 +168,8 @@ impl ApiError {
             | Self::OtherSession
             | Self::TooManyAttempts(_)
             | Self::OriginNotAllowed
+            | Self::HostNotKnown
+            | Self::TwoKeys
             | Self::ClienteIdInQuery
             | Self::TooLarge
             | Self::TooSlow
