@@ -4,16 +4,19 @@
 //! flight finish while the sessions close their Chromes, and the port goes last, so that callers are told so instead of
 //! being cut off; what is not done by [`STOP_BUDGET`] is dropped, and dropping a session kills its Chrome.
 
+mod listen;
+
 use std::{
     fs::{self, DirBuilder},
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     os::unix::fs::DirBuilderExt,
     path::Path,
     sync::Arc,
     time::Duration,
 };
 
+use listen::{Refused, listen};
 use tokio::{
     net::TcpListener,
     task::JoinSet,
@@ -23,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     browser,
-    config::Config,
+    config::{Config, reached_at},
     http,
     ledger::LedgerOptions,
     sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError},
@@ -50,8 +53,8 @@ const REST_GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct App {
     config: Config,
-    listener: TcpListener,
-    addr: SocketAddr,
+    listeners: Vec<TcpListener>,
+    addrs: Vec<SocketAddr>,
     sandbox: Option<Sandbox>,
     registry: Arc<Registry>,
 }
@@ -72,16 +75,18 @@ pub enum StartError {
     /// A switch for Chrome that the service cannot work with.
     #[error("CHROME_ARGS: {0}")]
     ChromeArguments(#[from] browser::BrowserError),
-    /// The API's port cannot be had.
-    #[error("PORT: cannot listen on {addr}: {source}")]
+    /// A port cannot be had.
+    #[error("{variable}: cannot listen on {addr}: {source}")]
     Bind {
+        /// The variable that names the port.
+        variable: &'static str,
         /// The wanted address.
         addr: SocketAddr,
         /// What the system said.
         source: io::Error,
     },
     /// The sandbox cannot start.
-    #[error("failed to start the sandbox (SANDBOX_HOST, SANDBOX_PORT, DATA_DIR): {0}")]
+    #[error("failed to start the sandbox (DATA_DIR): {0}")]
     Sandbox(#[from] SandboxError),
 }
 
@@ -105,16 +110,23 @@ impl App {
                 source,
             })?;
         }
-        let wanted = SocketAddr::new(config.host, config.port);
-        let bind = async {
-            let listener = TcpListener::bind(wanted).await?;
-            let addr = listener.local_addr()?;
-            Ok((listener, addr))
+        let bind = |variable| {
+            move |Refused { addr, source }| StartError::Bind {
+                variable,
+                addr,
+                source,
+            }
         };
-        let (listener, addr) = bind.await.map_err(|source| StartError::Bind {
-            addr: wanted,
-            source,
-        })?;
+        let listening = listen(config.host, config.port).await;
+        let listeners = listening.map_err(bind("PORT"))?;
+        let local = |listener: &TcpListener| {
+            listener.local_addr().map_err(|source| Refused {
+                addr: SocketAddr::new(config.host.reached_at(), config.port),
+                source,
+            })
+        };
+        let addrs: Result<Vec<_>, _> = listeners.iter().map(local).collect();
+        let addrs = addrs.map_err(bind("PORT"))?;
 
         let sandbox = match &config.sandbox {
             None => None,
@@ -126,7 +138,11 @@ impl App {
                     pairing_code: settings.pairing_life,
                     ack_delay: settings.ack_delay,
                 };
-                Some(Sandbox::bind(SocketAddr::new(settings.host, settings.port), options).await?)
+                let listening = listen(settings.host, settings.port).await;
+                Some(Sandbox::open(
+                    listening.map_err(bind("SANDBOX_PORT"))?,
+                    options,
+                )?)
             }
         };
         if let Some(sandbox) = &sandbox {
@@ -142,16 +158,16 @@ impl App {
             })?;
         Ok(Self {
             config,
-            listener,
-            addr,
+            listeners,
+            addrs,
             sandbox,
             registry: Arc::new(registry),
         })
     }
 
-    /// Where the API listens.
-    pub const fn addr(&self) -> SocketAddr {
-        self.addr
+    /// Where the API listens: one address, or both of loopback with one port.
+    pub fn addrs(&self) -> &[SocketAddr] {
+        &self.addrs
     }
 
     /// Where the simulated WhatsApp Web listens, if there is one.
@@ -164,8 +180,8 @@ impl App {
     pub async fn run_until(self, mut stop_asked: impl AsyncFnMut()) -> io::Result<()> {
         let Self {
             config,
-            listener,
-            addr,
+            listeners,
+            addrs,
             sandbox,
             registry,
         } = self;
@@ -176,8 +192,14 @@ impl App {
         let _plan = std::thread::spawn(Recipient::read_plan);
         registry.begin(&config.autostart, config.restore_sessions);
         let state = http::AppState::new(Arc::clone(&registry), &config);
+        state.keys().learn().await;
         let asks_for_key = state.asks_for_key();
-        tasks.spawn(http::serve(listener, http::router(state), stop.clone()));
+        let watching = Arc::clone(state.keys()).watch(stop.clone());
+        tasks.spawn(async move {
+            watching.await;
+            Ok(())
+        });
+        tasks.spawn(http::serve(listeners, http::router(state), stop.clone()));
         // The page's server goes last, so that Chromes still have it while they close.
         let sandbox_stop = CancellationToken::new();
         if let Some(sandbox) = sandbox {
@@ -192,12 +214,17 @@ impl App {
             .sandbox
             .as_ref()
             .map(|_| config.whatsapp_url.trim_end_matches('/'));
-        if !asks_for_key && !addr.ip().is_loopback() {
-            tracing::warn!("ALLOW_WITHOUT_KEY: whoever reaches {addr} can send from every account");
+        let urls: Vec<_> = addrs.iter().map(|addr| format!("http://{addr}")).collect();
+        if !asks_for_key && !config.host.is_loopback() {
+            tracing::warn!(
+                "ALLOW_WITHOUT_KEY: any program that reaches {} can send from every account",
+                urls.join(", ")
+            );
         }
         tracing::info!(
             key_required = asks_for_key,
-            api = format!("http://{addr}"),
+            api = urls.first(),
+            api_also_at = urls.get(1),
             sandbox = sandbox_url,
             "listening"
         );
@@ -266,11 +293,7 @@ async fn name_pages(registry: Arc<Registry>, tags: NameTags) -> io::Result<()> {
 
 /// Where Chrome on this machine reaches what listens on `addr`. Loopback is also what browsers trust without TLS.
 fn reachable(addr: SocketAddr) -> SocketAddr {
-    match addr.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, addr.port()).into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, addr.port()).into(),
-        IpAddr::V4(_) | IpAddr::V6(_) => addr,
-    }
+    SocketAddr::new(reached_at(addr.ip()), addr.port())
 }
 
 fn registry_options(config: &Config) -> RegistryOptions {

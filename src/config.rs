@@ -7,7 +7,6 @@
 use std::{
     ffi::OsString,
     fmt,
-    net::IpAddr,
     num::{NonZeroU32, NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
     time::Duration,
@@ -21,6 +20,7 @@ use crate::{
 mod client;
 mod dotenv;
 mod exposure;
+mod host;
 mod parse;
 mod read;
 mod sandbox;
@@ -28,6 +28,7 @@ mod secret;
 
 pub use client::{ClientConfig, KeySource};
 use dotenv::Dotenv;
+pub use host::{ListenHost, reached_at};
 use read::Settings;
 use sandbox::PAIRING_LIFE;
 pub use sandbox::{CodeLives, SandboxSettings};
@@ -42,8 +43,8 @@ pub use secret::Secret;
 pub struct Config {
     /// `PORT` (3001): where the API listens; 0 lets the system choose.
     pub port: u16,
-    /// `HOST` (127.0.0.1): the address the API listens on.
-    pub host: IpAddr,
+    /// `HOST` (localhost): the addresses the API listens on; `localhost` is both loopback addresses.
+    pub host: ListenHost,
     /// `TOKENS_DIR` (tokens; with the sandbox `DATA_DIR`/sandbox/tokens): one profile folder per session.
     pub tokens_dir: PathBuf,
     /// `DATA_DIR` (data): what else must outlive a restart.
@@ -119,8 +120,8 @@ pub struct Config {
     pub trusted_proxies: usize,
     /// `PUBLIC_URL`: where people reach the service, when a proxy stands before it; by default what a request says (`Host`).
     pub public_url: Option<String>,
-    /// `CORS_ORIGINS` (*): the web pages that may call, separated by commas.
-    pub cors_origins: CorsOrigins,
+    /// `CORS_ORIGINS`: the web pages that may call. Not set: `local` while no key is asked for, `*` from then on.
+    pub cors_origins: Option<CorsOrigins>,
     /// `LOG_FORMAT` (text).
     pub log_format: LogFormat,
     /// `RUST_LOG` (info): what is logged, in the syntax of `tracing-subscriber`.
@@ -143,8 +144,21 @@ pub enum SessionMode {
 pub enum CorsOrigins {
     /// Any.
     Any,
-    /// Only these.
-    Only(Vec<String>),
+    /// Only some. The service's own page is always one of them.
+    Only {
+        /// Those that a server on this machine has served, by whatever loopback name or address and from whatever port.
+        local: bool,
+        /// Those of these origins.
+        listed: Vec<String>,
+    },
+}
+
+impl CorsOrigins {
+    /// Those of this machine.
+    pub const LOCAL: Self = Self::Only {
+        local: true,
+        listed: Vec::new(),
+    };
 }
 
 /// How log lines look.
@@ -258,7 +272,7 @@ impl Config {
 
     fn read(settings: &mut Settings<impl Fn(&str) -> Option<OsString>>) -> Self {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let host = settings.parsed("HOST", IpAddr::from([127, 0, 0, 1]), parse::ip_address);
+        let host = settings.parsed("HOST", ListenHost::Localhost, parse::listen_host);
         let sandbox_is_on = settings.parsed("SANDBOX", false, parse::switch);
         let data_dir = settings.parsed("DATA_DIR", PathBuf::from("data"), parse::path);
         // Simulated links beside real ones would be taken for each other, and logged out for each other.
@@ -353,7 +367,7 @@ impl Config {
             allow_without_key: settings.parsed("ALLOW_WITHOUT_KEY", false, parse::switch),
             trusted_proxies: settings.parsed("TRUSTED_PROXIES", 0, parse::proxies),
             public_url: settings.parsed("PUBLIC_URL", None, |raw| parse::http_url(raw).map(Some)),
-            cors_origins: settings.parsed("CORS_ORIGINS", CorsOrigins::Any, parse::cors_origins),
+            cors_origins: settings.parsed("CORS_ORIGINS", None, parse::cors_origins),
             log_format: settings.parsed("LOG_FORMAT", LogFormat::Text, parse::log_format),
             log_filter: settings.parsed("RUST_LOG", "info".to_owned(), parse::log_filter),
             slips: Vec::new(),

@@ -3,15 +3,10 @@
 //! Read from the same variables and the same `.env` as the service reads, and no others: a fault in what only the service
 //! uses must not keep anybody from asking how it is.
 
-use std::{
-    ffi::OsString,
-    fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
-};
+use std::{ffi::OsString, fs, net::SocketAddr, path::Path};
 
 use super::{
-    ConfigError, Secret,
+    ConfigError, ListenHost, Secret,
     dotenv::Dotenv,
     parse,
     read::{self, Settings},
@@ -70,26 +65,17 @@ impl ClientConfig {
     ) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(lookup);
         settings.complain_of(faults);
-        let host = settings.parsed("HOST", IpAddr::from([127, 0, 0, 1]), parse::ip_address);
+        let host = settings.parsed("HOST", ListenHost::Localhost, parse::listen_host);
         let port = settings.parsed("PORT", 3001, parse::port);
         let own = settings.secret("SESSION_MANAGER_KEY");
         let service = settings.secret("API_KEY");
         settings.verdict()?;
         Ok(Self {
-            url: format!("http://{}", SocketAddr::new(reachable(host), port)),
+            url: format!("http://{}", SocketAddr::new(host.reached_at(), port)),
             key: own
                 .map(|key| (key, KeySource::OwnVariable))
                 .or_else(|| service.map(|key| (key, KeySource::ServiceVariable))),
         })
-    }
-}
-
-/// Who listens everywhere is reached over loopback.
-fn reachable(host: IpAddr) -> IpAddr {
-    match host {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        IpAddr::V4(_) | IpAddr::V6(_) => host,
     }
 }
 

@@ -3,7 +3,11 @@
 use jiff::Timestamp;
 
 use super::Config;
-use crate::keys::KeyFile;
+use crate::keys::{Key, KeyFile};
+
+/// A key that other machines can try is guessed twenty times a minute from each address at most, and by many addresses at once.
+/// Sixteen letters that a person did not choose are beyond that; fewer may be a word.
+const SHORTEST_KEY: usize = 16;
 
 /// Finds the setting that lets strangers in, and says what to do about it.
 pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
@@ -11,10 +15,17 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
     // Whoever has written down who may do what does not want it passed over.
     let keys = read.map_err(|why| ("API_KEYS_FILE", why.to_string()))?;
     let now = Timestamp::now();
-    let is_good = |keys: &Vec<_>| {
-        keys.iter()
-            .any(|key: &crate::keys::Key| !key.is_expired(now))
-    };
+    let is_good = |keys: &Vec<Key>| keys.iter().any(|key| !key.is_expired(now));
+    let is_short = |key: &super::Secret| key.reveal().chars().count() < SHORTEST_KEY;
+    if !config.host.is_loopback() && config.api_key.as_ref().is_some_and(is_short) {
+        return Err((
+            "API_KEY",
+            format!(
+                "other machines reach {} and can try keys: it must have {SHORTEST_KEY} characters or more, such as                  `openssl rand -hex 24` prints. Or keep to this machine with HOST=localhost, or remove it and make keys with                  `session-manager key add NAME --scope admin`",
+                config.host
+            ),
+        ));
+    }
     let has_key = config.api_key.is_some() || keys.as_ref().is_some_and(is_good);
     if has_key || config.host.is_loopback() || config.allow_without_key {
         return Ok(());
@@ -29,7 +40,7 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
         "HOST",
         format!(
             "other machines reach {host}, and {found}. Make a key with `session-manager key add NAME --scope admin`, or set \
-             API_KEY; or keep to this machine with HOST=127.0.0.1. ALLOW_WITHOUT_KEY=true serves all the same: only where \
+             API_KEY; or keep to this machine with HOST=localhost. ALLOW_WITHOUT_KEY=true serves all the same: only where \
              a firewall or a network of containers decides who gets here"
         ),
     ))

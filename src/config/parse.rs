@@ -3,7 +3,6 @@
 use std::{
     fmt,
     fs::File,
-    net::IpAddr,
     num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
     str::FromStr,
@@ -12,7 +11,7 @@ use std::{
 
 use rustix::fs::{Access, access};
 
-use super::{CodeLives, CorsOrigins, LogFormat, SessionMode};
+use super::{CodeLives, CorsOrigins, ListenHost, LogFormat, SessionMode};
 use crate::{session::ClienteId, whatsapp::AdapterName};
 
 /// The longest wait that a setting may ask for; more is a slip of the keyboard.
@@ -94,12 +93,12 @@ pub(super) fn hours(raw: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(u64::from(hours) * 3600))
 }
 
-pub(super) fn ip_address(raw: &str) -> Result<IpAddr, String> {
-    if raw == "localhost" {
-        Ok(IpAddr::from([127, 0, 0, 1]))
-    } else {
-        number(raw, "an IP address such as 127.0.0.1 or 0.0.0.0")
+pub(super) fn listen_host(raw: &str) -> Result<ListenHost, String> {
+    if raw.eq_ignore_ascii_case("localhost") {
+        return Ok(ListenHost::Localhost);
     }
+    let wanted = "localhost, which is both loopback addresses, or an IP address of this machine such as 127.0.0.1 or 0.0.0.0";
+    number(raw, wanted).map(ListenHost::At)
 }
 
 pub(super) fn seconds(raw: &str) -> Result<Duration, String> {
@@ -227,15 +226,20 @@ pub(super) fn code_lives(raw: &str) -> Result<CodeLives, String> {
     })
 }
 
-pub(super) fn cors_origins(raw: &str) -> Result<CorsOrigins, String> {
+pub(super) fn cors_origins(raw: &str) -> Result<Option<CorsOrigins>, String> {
     if raw == "*" {
-        return Ok(CorsOrigins::Any);
+        return Ok(Some(CorsOrigins::Any));
     }
-    items(raw)
-        .map(http_url)
-        .collect::<Result<_, _>>()
-        .map(CorsOrigins::Only)
-        .map_err(|_| "must be * or origins such as https://app.example".to_owned())
+    let (local, others): (Vec<_>, Vec<_>) = items(raw).partition(|item| *item == "local");
+    let wanted = "must be *, or local and origins such as https://app.example, separated by commas";
+    let listed: Result<Vec<_>, _> = others.into_iter().map(http_url).collect();
+    match listed {
+        Ok(listed) if !local.is_empty() || !listed.is_empty() => Ok(Some(CorsOrigins::Only {
+            local: !local.is_empty(),
+            listed,
+        })),
+        Ok(_) | Err(_) => Err(wanted.to_owned()),
+    }
 }
 
 pub(super) fn log_format(raw: &str) -> Result<LogFormat, String> {

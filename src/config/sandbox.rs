@@ -1,19 +1,15 @@
 //! The settings of the sandbox, which come as one.
 
-use std::{
-    ffi::OsString,
-    net::{IpAddr, Ipv4Addr},
-    time::Duration,
-};
+use std::{ffi::OsString, time::Duration};
 
-use super::{parse, read::Settings};
+use super::{ListenHost, parse, read::Settings};
 
 /// The sandbox's own settings.
 #[derive(Clone, Debug)]
 pub struct SandboxSettings {
-    /// `SANDBOX_HOST` (`HOST` when that is loopback, else 127.0.0.1): the address that the simulated WhatsApp Web and its
+    /// `SANDBOX_HOST` (`HOST` when that is loopback, else localhost): the addresses that the simulated WhatsApp Web and its
     /// phone listen on. They ask nobody for a key.
-    pub host: IpAddr,
+    pub host: ListenHost,
     /// `SANDBOX_PORT` (3002): where they listen; 0 lets the system choose.
     pub port: u16,
     /// `SANDBOX_CODE_SECONDS` (60,20): how long the first login code lives, and each later one.
@@ -49,16 +45,16 @@ impl SandboxSettings {
     /// Those beside an API that listens on `host`.
     pub(super) fn read(
         settings: &mut Settings<impl Fn(&str) -> Option<OsString>>,
-        host: IpAddr,
+        host: ListenHost,
     ) -> Self {
         // Whoever opens the API to other machines does not mean its toy phone, which asks nobody for a key.
         let on_this_machine = if host.is_loopback() {
             host
         } else {
-            Ipv4Addr::LOCALHOST.into()
+            ListenHost::Localhost
         };
         Self {
-            host: settings.parsed("SANDBOX_HOST", on_this_machine, parse::ip_address),
+            host: settings.parsed("SANDBOX_HOST", on_this_machine, parse::listen_host),
             port: settings.parsed("SANDBOX_PORT", 3002, parse::port),
             code_lives: settings.parsed(
                 "SANDBOX_CODE_SECONDS",

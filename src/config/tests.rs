@@ -19,7 +19,7 @@ fn nothing_set_gives_the_documented_defaults() {
     let config = config(&[]).unwrap();
     assert_eq!(
         (config.port, config.host.to_string().as_str()),
-        (3001, "127.0.0.1")
+        (3001, "localhost")
     );
     assert_eq!(config.connect_wait, Duration::from_secs(8));
     assert_eq!(config.default_cliente_id.as_str(), "admin");
@@ -169,10 +169,20 @@ fn a_service_that_others_reach_has_a_key_or_does_not_start() {
     for (variables, is_served) in [
         (&[no_file][..], true),
         (&[no_file, ("HOST", "::1")], true),
+        (&[no_file, ("HOST", "Localhost")], true),
+        (&[no_file, ("HOST", "127.0.0.1")], true),
         (&[no_file, everywhere], false),
         (&[no_file, ("HOST", "::")], false),
         (&[no_file, ("HOST", "192.0.2.1")], false),
-        (&[no_file, everywhere, ("API_KEY", "s3cret")], true),
+        (
+            &[no_file, everywhere, ("API_KEY", "s3cret-s3cret-s3")],
+            true,
+        ),
+        (
+            &[no_file, everywhere, ("API_KEY", "s3cret-s3cret-s")],
+            false,
+        ),
+        (&[no_file, ("API_KEY", "s3cret")], true),
         (&[no_file, everywhere, ("ALLOW_WITHOUT_KEY", "true")], true),
     ] {
         assert_eq!(served(variables).is_ok(), is_served, "{variables:?}");
@@ -180,6 +190,23 @@ fn a_service_that_others_reach_has_a_key_or_does_not_start() {
             config(variables).is_ok(),
             "what serves nobody reads it all the same"
         );
+    }
+    let short = [no_file, everywhere, ("API_KEY", "ñandú")];
+    for variables in [
+        &short[..],
+        &[&short[..], &[("ALLOW_WITHOUT_KEY", "1")]].concat(),
+    ] {
+        let faults = served(variables).unwrap_err().to_string();
+        for said in [
+            "API_KEY: ",
+            "16 characters",
+            "openssl rand",
+            "key add",
+            "HOST=localhost",
+        ] {
+            assert!(faults.contains(said), "{said} is missing in:\n{faults}");
+        }
+        assert!(!faults.contains("ñandú"), "{faults}");
     }
     // Together with all that is wrong besides, and with the way out.
     let faults = served(&[no_file, everywhere, ("PORT", "70000")]);
@@ -208,7 +235,7 @@ fn a_service_that_others_reach_has_a_key_or_does_not_start() {
     assert!(served(&[no_file, everywhere]).is_ok());
     std::fs::write(&file, "{").unwrap();
     for host in ["127.0.0.1", "0.0.0.0"] {
-        let faults = served(&[no_file, ("HOST", host), ("API_KEY", "s3cret")]);
+        let faults = served(&[no_file, ("HOST", host), ("API_KEY", "s3cret-s3cret-s3")]);
         assert!(
             faults
                 .unwrap_err()
@@ -224,10 +251,35 @@ fn the_sandbox_is_opened_to_others_only_by_its_own_setting() {
         let with = [&[("SANDBOX", "1")], variables].concat();
         config(&with).unwrap().sandbox.unwrap().host.to_string()
     };
-    assert_eq!(host(&[]), "127.0.0.1");
+    assert_eq!(host(&[]), "localhost");
     assert_eq!(host(&[("HOST", "::1")]), "::1");
-    assert_eq!(host(&[("HOST", "0.0.0.0")]), "127.0.0.1");
+    assert_eq!(host(&[("HOST", "0.0.0.0")]), "localhost");
     assert_eq!(host(&[("SANDBOX_HOST", "0.0.0.0")]), "0.0.0.0");
+}
+
+#[test]
+fn web_pages_are_all_those_of_this_machine_or_listed() {
+    let read = |raw| config(&[("CORS_ORIGINS", raw)]).map(|config| config.cors_origins);
+    let only = |local, listed: &[&str]| {
+        let listed = listed.iter().map(|origin| (*origin).to_owned()).collect();
+        Some(CorsOrigins::Only { local, listed })
+    };
+    assert_eq!(read("").unwrap(), None);
+    assert_eq!(read("*").unwrap(), Some(CorsOrigins::Any));
+    assert_eq!(read("local").unwrap(), Some(CorsOrigins::LOCAL));
+    let app = "https://app.example";
+    assert_eq!(read(app).unwrap(), only(false, &[app]));
+    assert_eq!(
+        read(" https://app.example ,local").unwrap(),
+        only(true, &[app])
+    );
+    for wrong in ["*,local", "null", ",", "app.example", "localhost"] {
+        let faults = read(wrong).unwrap_err().to_string();
+        assert!(
+            faults.contains("CORS_ORIGINS: must be *"),
+            "{wrong}: {faults}"
+        );
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! | | |
 //! |---|---|
 //! | no key, an unknown one, one that has expired | 401 |
+//! | two different ones | 400 |
 //! | too many unknown ones from this address | 429, [`attempts`](super::attempts) |
 //! | a known one without the scope that [`access`] asks for, or for other sessions | 403 |
 
@@ -73,9 +74,23 @@ fn judge(
 /// Whose key a request carries.
 fn caller(app: &AppState, headers: &HeaderMap, client: Client) -> Result<Caller, ApiError> {
     let keys = keys_in(headers);
-    let verdict = app.keys().judge(&keys, Timestamp::now());
-    let attempts = app.attempts();
-    match (verdict, attempts.wait_of(client)) {
+    let (attempts, now) = (app.attempts(), Timestamp::now());
+    let judge = |key: Option<&[u8]>| app.keys().judge(key, now);
+    let key = match keys.as_slice() {
+        [] => None,
+        [key] => Some(*key),
+        _ if !app.asks_for_key() => return Ok(Caller::anybody()),
+        several => {
+            // Refused whatever each of them is, or a wrong key beside a known one would be a guess that nobody counts.
+            let is_unknown = |key: &&[u8]| matches!(judge(Some(key)), Verdict::Wrong);
+            let unknown: Vec<&[u8]> = several.iter().copied().filter(is_unknown).collect();
+            if attempts.wait_of(client).is_none() && !unknown.is_empty() {
+                attempts.count(client, &unknown);
+            }
+            return Err(ApiError::TwoKeys);
+        }
+    };
+    match (judge(key), attempts.wait_of(client)) {
         (Verdict::NotAsked, _) => Ok(Caller::anybody()),
         (Verdict::Known(key), _) => Ok(Caller::holder_of(key)),
         (Verdict::Missing, _) => Err(ApiError::Unauthorized),
@@ -83,20 +98,22 @@ fn caller(app: &AppState, headers: &HeaderMap, client: Client) -> Result<Caller,
         (Verdict::Wrong | Verdict::Master, Some(wait)) => Err(ApiError::TooManyAttempts(wait)),
         (Verdict::Master, None) => Ok(Caller::master()),
         (Verdict::Wrong, None) => {
-            attempts.count(client, &keys);
+            attempts.count(client, key.as_slice());
             Err(ApiError::Unauthorized)
         }
     }
 }
 
-/// The keys that a request carries, as `X-Api-Key` and as `Authorization: Bearer`.
+/// The different keys that a request carries, as `X-Api-Key` and as `Authorization: Bearer`, each of which may come twice.
 fn keys_in(headers: &HeaderMap) -> Vec<&[u8]> {
-    let own = headers.get("x-api-key").map(HeaderValue::as_bytes);
-    let bearer = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| bearer_token(value.as_bytes()));
-    let keys = [own, bearer].into_iter().flatten();
-    keys.filter(|key| !key.is_empty()).collect()
+    let own = headers.get_all("x-api-key").iter();
+    let bearer = headers.get_all(header::AUTHORIZATION).iter();
+    let bearer = bearer.filter_map(|value| bearer_token(value.as_bytes()));
+    let keys = own.map(HeaderValue::as_bytes).chain(bearer);
+    let mut keys: Vec<&[u8]> = keys.filter(|key| !key.is_empty()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {

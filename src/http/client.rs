@@ -35,16 +35,21 @@ impl Client {
         Self(Some(address))
     }
 
-    /// What stands for its owner: of an IPv6 address the network, for a host has the rest of it to itself.
+    /// What stands for its owner.
     pub(super) fn network(self) -> IpAddr {
-        match self.0 {
-            Some(IpAddr::V6(address)) => {
-                let [a, b, c, d, ..] = address.segments();
-                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-            }
-            Some(IpAddr::V4(address)) => address.into(),
-            None => Ipv6Addr::UNSPECIFIED.into(),
+        self.0
+            .map_or_else(|| Ipv6Addr::UNSPECIFIED.into(), network_of)
+    }
+}
+
+/// What stands for the owner of an address: of an IPv6 address the network, for a host has the rest of it to itself.
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
+        IpAddr::V4(address) => address.into(),
     }
 }
 

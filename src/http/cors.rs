@@ -1,4 +1,14 @@
-//! Which web pages may call: the answers of the Express service before this one, byte for byte.
+//! Which web pages may call, and by which name: what a browser must not do here for a page of a stranger.
+//!
+//! | `CORS_ORIGINS` | a page that is not allowed | a request without an `Origin` |
+//! |---|---|---|
+//! | `*` | there is none | is answered, with `*` |
+//! | `local`, a list, both | 403; where a key is asked for, only when it would change something, for it has no key | is answered; with `*` if `local` is in it |
+//!
+//! Not set, it is `local` while no key is asked for, and `*` from then on: what the Express service before this one answered, byte
+//! for byte, and the key decides.
+//!
+//! Where no key is asked for, a name in `Host` that a stranger can make lead here is 421 as well, but with `*`.
 //!
 //! Our own and not tower-http's layer, which answers a preflight with 200 and needs `Origin` for a header that the contract
 //! has on every answer.
@@ -9,62 +19,122 @@ use axum::{
         HeaderMap, HeaderValue, Method, StatusCode,
         header::{
             ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-            ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, ORIGIN, VARY,
+            ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
+            ACCESS_CONTROL_REQUEST_HEADERS, HOST, ORIGIN, REFERER, VARY,
         },
     },
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
-use super::{error::ApiError, own::is_own_page, state::AppState};
+use super::{
+    error::ApiError,
+    own::{Origin, is_called_by_a_known_name, is_own_page},
+    state::AppState,
+};
 use crate::config::CorsOrigins;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
 
+/// What a page may read of an answer besides what each page may: every header that this API gives a meaning to.
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("Retry-After,Idempotent-Replayed,Allow,WWW-Authenticate");
+
+const ANY: HeaderValue = HeaderValue::from_static("*");
+
 /// Adds the headers to every answer, and answers each `OPTIONS` as a preflight. Needs no key: a preflight carries none.
 pub(super) async fn allow(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    let origin = allowed_origin(&app.settings().cors_origins, request.headers());
-    let mut response = if request.method() == Method::OPTIONS {
-        preflight(request.headers())
-    } else if origin.is_none() && acts_for_a_strange_page(&app, &request) {
-        ApiError::OriginNotAllowed.into_response()
-    } else {
-        next.run(request).await
+    let asks_for_key = app.asks_for_key();
+    let allowed = app.settings().allowed_origins(asks_for_key);
+    let judged = judge(&app, allowed, asks_for_key, &request);
+    let (origin, mut response) = match judged {
+        Err(why) => (None, why.into_response()),
+        Ok(origin) if request.method() == Method::OPTIONS => (origin, preflight(request.headers())),
+        Ok(origin) => (origin, next.run(request).await),
     };
-    response
-        .headers_mut()
-        .extend(origin.map(|origin| (ACCESS_CONTROL_ALLOW_ORIGIN, origin)));
-    if app.settings().cors_origins != CorsOrigins::Any {
+    let headers = response.headers_mut();
+    if let Some(origin) = origin {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    }
+    if *allowed != CorsOrigins::Any {
         // The answer depends on who asks, also when it has no header.
-        response
-            .headers_mut()
-            .append(VARY, HeaderValue::from_static("Origin"));
+        headers.append(VARY, HeaderValue::from_static("Origin"));
     }
     response
 }
 
-/// A browser lets any page send a simple POST; it only hides the answer. What such a page asks for must not be done.
-fn acts_for_a_strange_page(app: &AppState, request: &Request) -> bool {
-    let headers = request.headers();
-    let is_own = |origin: &HeaderValue| {
-        let origin = origin.to_str();
-        origin.is_ok_and(|origin| is_own_page(app, origin, headers))
+/// Whom the answer may be shown to: `Access-Control-Allow-Origin`.
+fn judge(
+    app: &AppState,
+    allowed: &CorsOrigins,
+    asks_for_key: bool,
+    request: &Request,
+) -> Result<Option<HeaderValue>, ApiError> {
+    let CorsOrigins::Only { local, .. } = allowed else {
+        return Ok(Some(ANY));
     };
-    !request.method().is_safe() && headers.get(ORIGIN).is_some_and(|origin| !is_own(origin))
+    if !asks_for_key && !is_called_by_a_known_name(app.settings(), request) {
+        return Err(ApiError::HostNotKnown);
+    }
+    let headers = request.headers();
+    let origins: Vec<&HeaderValue> = headers.get_all(ORIGIN).iter().collect();
+    let Some(first) = origins.first() else {
+        if !asks_for_key && is_fetched_for_a_strange_page(app, allowed, headers) {
+            return Err(ApiError::OriginNotAllowed);
+        }
+        return Ok(local.then_some(ANY));
+    };
+    let may_call = |origin: &&HeaderValue| {
+        let page = origin.to_str().ok().and_then(Origin::of);
+        page.is_some_and(|page| lists(allowed, &page) || is_own_page(app, &page, headers))
+    };
+    if origins.iter().all(may_call) {
+        Ok(Some(HeaderValue::clone(first)))
+    } else if asks_for_key && request.method().is_safe() {
+        // It has no key, and could not read the answer if it had.
+        Ok(None)
+    } else {
+        Err(ApiError::OriginNotAllowed)
+    }
 }
 
-fn allowed_origin(allowed: &CorsOrigins, headers: &HeaderMap) -> Option<HeaderValue> {
+fn lists(allowed: &CorsOrigins, origin: &Origin) -> bool {
     match allowed {
-        CorsOrigins::Any => Some(HeaderValue::from_static("*")),
-        CorsOrigins::Only(origins) => {
-            let origin = headers.get(ORIGIN)?;
-            let asks = origin.to_str().ok()?;
-            origins
-                .iter()
-                .any(|known| known.trim_end_matches('/').eq_ignore_ascii_case(asks))
-                .then(|| origin.clone())
+        CorsOrigins::Any => true,
+        CorsOrigins::Only { local, listed } => {
+            let is_this = |known: &String| Origin::of(known).as_ref() == Some(origin);
+            (*local && origin.is_of_this_machine()) || listed.iter().any(is_this)
         }
     }
+}
+
+/// Whether a browser says that it fetches this for a page that may not call. Of what a page only shows, a picture or a frame, a
+/// browser sends no `Origin`, but most send `Sec-Fetch-Site` to an address of this machine.
+fn is_fetched_for_a_strange_page(
+    app: &AppState,
+    allowed: &CorsOrigins,
+    headers: &HeaderMap,
+) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_for_itself = match text("sec-fetch-site") {
+        None | Some("same-origin" | "none") => true,
+        // Another port of this machine: its pages are allowed whatever their port.
+        Some("same-site") => {
+            let host = text(HOST.as_str()).and_then(|host| Origin::of(&format!("http://{host}")));
+            host.is_some_and(|host| host.is_of_this_machine() && lists(allowed, &host))
+        }
+        Some(_) => false,
+    };
+    // Somebody has followed a link: the page that it stood on cannot look into what is shown then.
+    let is_a_visit =
+        (text("sec-fetch-mode"), text("sec-fetch-dest")) == (Some("navigate"), Some("document"));
+    // A page can keep its browser from sending this one, but not have it send another.
+    let is_allowed = || {
+        let page = text(REFERER.as_str()).and_then(Origin::of);
+        page.is_some_and(|page| lists(allowed, &page) || is_own_page(app, &page, headers))
+    };
+    !is_for_itself && !is_a_visit && !is_allowed()
 }
 
 fn preflight(headers: &HeaderMap) -> Response {
@@ -78,45 +148,4 @@ fn preflight(headers: &HeaderMap) -> Response {
             .map(|asked| (ACCESS_CONTROL_ALLOW_HEADERS, asked.clone())),
     );
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answered(allowed: &CorsOrigins, origin: Option<&'static str>) -> Option<String> {
-        let headers = origin
-            .map(|origin| (ORIGIN, HeaderValue::from_static(origin)))
-            .into_iter()
-            .collect();
-        allowed_origin(allowed, &headers).map(|value| value.to_str().unwrap().to_owned())
-    }
-
-    #[test]
-    fn any_origin_is_a_star_also_without_an_origin() {
-        assert_eq!(answered(&CorsOrigins::Any, None).as_deref(), Some("*"));
-        assert_eq!(
-            answered(&CorsOrigins::Any, Some("http://x.example")).as_deref(),
-            Some("*")
-        );
-    }
-
-    #[test]
-    fn a_list_names_the_caller_back_and_nobody_else() {
-        let allowed = CorsOrigins::Only(vec![
-            "https://app.example".to_owned(),
-            "http://localhost:5173/".to_owned(),
-        ]);
-        for origin in ["https://app.example", "http://localhost:5173"] {
-            assert_eq!(answered(&allowed, Some(origin)).as_deref(), Some(origin));
-        }
-        for origin in [
-            None,
-            Some("https://app.example.evil"),
-            Some("http://app.example"),
-            Some("null"),
-        ] {
-            assert_eq!(answered(&allowed, origin), None, "{origin:?}");
-        }
-    }
 }

@@ -42,6 +42,10 @@ pub(super) enum ApiError {
     Unauthorized,
     #[error("the key has expired: ask whoever made it for a new one")]
     KeyExpired,
+    #[error(
+        "the request carries two different keys: send one, as X-Api-Key or as Authorization: Bearer"
+    )]
+    TwoKeys,
     #[error("this key may not do that: it takes one with the scope {0}")]
     ScopeMissing(Scope),
     #[error("this key is for other sessions: name one of them in cliente_id")]
@@ -49,9 +53,13 @@ pub(super) enum ApiError {
     #[error("too many wrong keys came from this address: try again in a few seconds")]
     TooManyAttempts(Duration),
     #[error(
-        "web pages of this origin may not call: add it to CORS_ORIGINS if it should, or set PUBLIC_URL if it is the service's own"
+        "web pages of this origin may not call: list it if it should (CORS_ORIGINS=local,https://app.example), or set PUBLIC_URL if it is the service's own"
     )]
     OriginNotAllowed,
+    #[error(
+        "without a key the service answers only to an address, to localhost and to the name in PUBLIC_URL, and the request calls it by another name (Host): call it by one of these, set PUBLIC_URL, or make a key with `session-manager key add`"
+    )]
+    HostNotKnown,
     #[error(
         "cliente_id belongs in the body of a POST, or in the header X-Cliente-Id, not in its query"
     )]
@@ -167,7 +175,9 @@ pub(super) enum ApiError {
         "this link has been used, or its 10 minutes are over: ask whoever sent it for a new one"
     )]
     LinkOver,
-    #[error("the request does not say under which name the service is reached: set PUBLIC_URL")]
+    #[error(
+        "the link would begin with a name that nobody but the request vouches for (Host): set PUBLIC_URL to where people reach the service"
+    )]
     NoPublicUrl,
     #[error("the service is shutting down; nothing was done: try again when it is back")]
     ShuttingDown,

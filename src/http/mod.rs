@@ -23,6 +23,7 @@ mod audit;
 mod auth;
 mod caller;
 mod client;
+mod connections;
 mod cors;
 mod own;
 mod route;
@@ -47,7 +48,9 @@ mod stopping;
 
 use axum::{
     Router,
-    middleware::{from_fn, from_fn_with_state},
+    http::{HeaderValue, header},
+    middleware::{from_fn, from_fn_with_state, map_response},
+    response::Response,
     routing::{get, post},
 };
 pub use server::serve;
@@ -73,10 +76,21 @@ pub fn router(state: AppState) -> Router {
     // Outermost first: a panic is answered with the CORS headers, and has its line in the log.
     let around = ServiceBuilder::new()
         .layer(from_fn(trace::one_line))
+        .layer(map_response(without_sniffing))
         .layer(from_fn_with_state(state.clone(), metrics::count))
         .layer(from_fn_with_state(state, cors::allow))
         .layer(CatchPanicLayer::custom(error::panicked));
     Router::new().fallback_service(routes).layer(around)
+}
+
+/// Keeps a browser from taking an answer for another kind of file than it says to be: a text that somebody has sent, for a script.
+async fn without_sniffing(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
 }
 
 /// Every route. What each needs stands in [`access::TABLE`].

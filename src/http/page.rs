@@ -125,14 +125,10 @@ fn file_answer(kind: &'static str, text: &'static str, asked: &HeaderMap) -> Res
     }
 }
 
-const fn headers_of(kind: &'static str) -> [(HeaderName, HeaderValue); 4] {
+const fn headers_of(kind: &'static str) -> [(HeaderName, HeaderValue); 3] {
     [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CONTENT_SECURITY_POLICY, POLICY),
-        (
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ),
         (
             header::REFERRER_POLICY,
             HeaderValue::from_static("no-referrer"),

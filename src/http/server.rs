@@ -5,10 +5,10 @@
 
 use std::{
     convert::Infallible,
-    future, io,
-    net::SocketAddr,
+    future::{self, poll_fn},
+    io,
+    net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -18,23 +18,31 @@ use axum::{
     body::Body,
     extract::{ConnectInfo, FromRequestParts},
     http::request::Parts,
-    serve::Listener,
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     task::JoinSet,
     time::{Sleep, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-/// Each takes one of 1024 files that a process usually may have open, and Chromes need some. Who comes when all are taken waits
-/// in the system's queue until one is free.
-const MAX_CONNECTIONS: usize = 512;
+use super::connections::{Connections, Limits, Place};
+
+/// Each takes one of 1024 files that a process usually may have open, and Chromes need some. A caller that comes while all are
+/// taken, each by a request at work, waits until one is free.
+///
+/// One network has half of them at most, and so leaves the other half to the others.
+const LIMITS: Limits = Limits {
+    all: 512,
+    of_one_network: 256,
+};
+
+/// When the system gives no connection, mostly because too many files are open, it is asked again after that.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// From the connection to the end of its first request's headers: milliseconds, on a bad line seconds.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -66,45 +74,110 @@ impl<S: Sync> FromRequestParts<S> for HangUp {
     }
 }
 
+/// The address of this machine that a request came to, as the system knows it and no caller can make it up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CameTo(pub(super) IpAddr);
+
 /// Serves until `stop`, and then as long as requests in flight take. Dropped, it drops their connections.
 pub async fn serve(
-    mut listener: TcpListener,
+    listeners: Vec<TcpListener>,
     router: Router,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    serve_within(LIMITS, listeners, router, stop).await
+}
+
+async fn serve_within(
+    limits: Limits,
+    listeners: Vec<TcpListener>,
+    router: Router,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let connections = Connections::new(limits);
     let mut open = JoinSet::new();
+    let mut turn = 0;
+    let next = async |turn| {
+        let (stream, peer) = accept(&listeners, turn).await;
+        let place = connections.admit(peer.ip()).await;
+        place.map(|place| (stream, peer, place))
+    };
+    // Kept when something else happens meanwhile: it may have a connection in hand that waits for its place.
+    let mut arriving = Box::pin(next(turn));
     loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, Listener::accept(&mut listener).await)
-        };
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(_ended) = open.join_next() => {}
-            (place, (stream, peer)) = accepted => {
-                let connection = connection(stream, peer, router.clone(), stop.clone());
-                open.spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
+            arrived = arriving.as_mut() => {
+                if let Some((stream, peer, place)) = arrived {
+                    open.spawn(connection(stream, peer, place, router.clone(), stop.clone()));
+                }
+                turn += 1;
+                arriving.set(next(turn));
             }
         }
     }
-    drop(listener);
+    drop(arriving);
+    drop(listeners);
     while open.join_next().await.is_some() {}
     Ok(())
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+/// The next connection of any listener; a busy one does not keep the others from their turn.
+async fn accept(listeners: &[TcpListener], turn: usize) -> (TcpStream, SocketAddr) {
+    loop {
+        let accepted = poll_fn(|context| {
+            let (before, from) = listeners.split_at(turn % listeners.len().max(1));
+            let mut in_turn = from.iter().chain(before);
+            let ready = in_turn.find_map(|listener| match listener.poll_accept(context) {
+                Poll::Ready(accepted) => Some(accepted),
+                Poll::Pending => None,
+            });
+            ready.map_or(Poll::Pending, Poll::Ready)
+        });
+        match accepted.await {
+            Ok(accepted) => return accepted,
+            // The caller went away before it was let in.
+            Err(why)
+                if matches!(
+                    why.kind(),
+                    io::ErrorKind::ConnectionRefused
+                        | io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::ConnectionReset
+                ) => {}
+            Err(why) => {
+                tracing::error!("no connection can be accepted: {why}");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    router: Router,
+    stop: CancellationToken,
+) {
     let (hang_up, asked) = (HangUp::default(), CancellationToken::new());
+    let came_to = stream
+        .local_addr()
+        .map(|address| CameTo(address.ip().to_canonical()));
     let service = service_fn(|request: hyper::Request<Incoming>| {
         asked.cancel();
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(hang_up.clone());
-        router.clone().call(request)
+        let mut request = request.map(|body| place.receiving(Body::new(body)));
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(peer));
+        extensions.insert(hang_up.clone());
+        if let Ok(came_to) = came_to {
+            extensions.insert(came_to);
+        }
+        let (answer, place) = (router.clone().call(request), place.clone());
+        async move {
+            let response = answer.await?;
+            Ok::<_, Infallible>(response.map(|body| place.answering(body)))
+        }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -124,6 +197,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
             // What goes wrong with a connection is its caller's loss, and no news.
             _ended = serving.as_mut() => return,
             () = hang_up.0.cancelled() => return,
+            () = place.gives_way() => return,
             () = asks_nothing.as_mut() => return,
             () = stops.as_mut(), if !is_stopping => {
                 if !asked.is_cancelled() {
@@ -222,6 +296,12 @@ mod tests {
     use super::*;
 
     async fn served() -> (SocketAddr, CancellationToken, JoinSet<io::Result<()>>) {
+        served_within(LIMITS).await
+    }
+
+    async fn served_within(
+        limits: Limits,
+    ) -> (SocketAddr, CancellationToken, JoinSet<io::Result<()>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, mut serving) = (CancellationToken::new(), JoinSet::new());
@@ -230,9 +310,11 @@ mod tests {
             future::pending::<()>().await;
         };
         let router = Router::new()
-            .route("/", get(async || "yes"))
-            .route("/cut", get(cut));
-        serving.spawn(serve(listener, router, stop.clone()));
+            .route("/", get(async || "yes").post(async |body: String| body))
+            .route("/cut", get(cut))
+            .route("/never", get(future::pending::<()>))
+            .route("/hidden", get(async || "HIDDEN"));
+        serving.spawn(serve_within(limits, vec![listener], router, stop.clone()));
         (addr, stop, serving)
     }
 
@@ -262,6 +344,98 @@ mod tests {
             FIRST_REQUEST_TIMEOUT < took && took <= NEXT_REQUEST_TIMEOUT * 2,
             "{took:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn connections_that_ask_nothing_give_way_whatever_they_have_sent_and_those_at_work_stay()
+    {
+        let (addr, _stop, _serving) = served_within(Limits {
+            all: 4,
+            of_one_network: 4,
+        })
+        .await;
+        let mut open = Vec::new();
+        for begun in [
+            &b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n"[..],
+            b"",
+            b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow",
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx",
+        ] {
+            let mut stream = TcpStream::connect(addr).await.unwrap();
+            stream.write_all(begun).await.unwrap();
+            open.push(stream);
+        }
+        for _ in 0..5 {
+            let mut caller = TcpStream::connect(addr).await.unwrap();
+            caller
+                .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                .await
+                .unwrap();
+            let mut answer = vec![0; 512];
+            let size = caller.read(&mut answer).await.unwrap();
+            let answer = String::from_utf8_lossy(&answer[..size]).into_owned();
+            assert!(
+                answer.contains("content-length: 3\r\n") && answer.ends_with("yes"),
+                "{answer}"
+            );
+            open.push(caller);
+        }
+        let mut at_work = open.swap_remove(0);
+        assert!(
+            tokio::time::timeout(Duration::from_millis(10), rest(&mut at_work))
+                .await
+                .is_err()
+        );
+        for silent in &mut open[1..4] {
+            assert_eq!(rest(silent).await.0, "");
+        }
+    }
+
+    /// A proxy in front reads where a request ends in one way. One that the service could end elsewhere must not leave a second one
+    /// behind, which the proxy has never seen.
+    #[tokio::test]
+    async fn no_request_is_hidden_in_another() {
+        let (addr, _stop, _serving) = served().await;
+        let hidden = "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n";
+        let length = hidden.len();
+        for (version, headers, body) in [
+            (
+                "1.1",
+                "Content-Length: 6\r\nTransfer-Encoding: chunked",
+                "0\r\n\r\n",
+            ),
+            (
+                "1.1",
+                "Transfer-Encoding: chunked\r\nContent-Length: 6",
+                "0\r\n\r\n",
+            ),
+            ("1.1", "Content-Length: 0\r\nContent-Length: 5", ""),
+            ("1.1", "Content-Length: 0, 5", ""),
+            ("1.1", "Content-Length: +0", ""),
+            ("1.1", "Content-Length: 0x0", ""),
+            ("1.1", "Content-Length : 0", ""),
+            ("1.1", "Transfer-Encoding: chunked, identity", "0\r\n\r\n"),
+            ("1.1", "Transfer-Encoding: xchunked", "0\r\n\r\n"),
+            ("1.1", "Transfer-Encoding : chunked", "0\r\n\r\n"),
+            ("1.1", "Transfer-Encoding:\r\n chunked", "0\r\n\r\n"),
+            ("1.0", "Transfer-Encoding: chunked", "0\r\n\r\n"),
+            ("1.1", "Transfer-Encoding: chunked", "10000000000000000\r\n"),
+            ("1.1", "Transfer-Encoding: chunked", "-0\r\n\r\n"),
+            ("1.1", &format!("Content-Length: {length}"), ""),
+        ] {
+            let mut stream = TcpStream::connect(addr).await.unwrap();
+            let head = format!("POST / HTTP/{version}\r\nHost: x\r\n{headers}\r\n\r\n");
+            let whole = format!("{head}{body}{hidden}");
+            stream.write_all(whole.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let (answers, _) = rest(&mut stream).await;
+            let last = answers.rsplit("\r\n\r\n").next().unwrap();
+            assert_ne!(last, "HIDDEN", "{headers}: {answers}");
+            assert!(
+                answers.matches("HTTP/1.1 ").count() <= 1,
+                "{headers}: {answers}"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,7 +20,7 @@ pub struct AppState(Arc<Shared>);
 struct Shared {
     registry: Arc<Registry>,
     settings: Settings,
-    keys: Keyring,
+    keys: Arc<Keyring>,
     attempts: Attempts,
     streams: Places,
     link_streams: Places,
@@ -37,11 +37,24 @@ pub(super) struct Settings {
     pub(super) default_cliente_id: ClienteId,
     pub(super) connect_wait: std::time::Duration,
     pub(super) trusted_proxies: usize,
-    pub(super) cors_origins: CorsOrigins,
+    /// `None`: not set.
+    cors_origins: Option<CorsOrigins>,
+    /// Whether `HOST` is no loopback address.
+    pub(super) is_reached_by_others: bool,
     pub(super) code_lives: CodeLives,
     /// Where the simulated WhatsApp is, if it is one.
     pub(super) sandbox: Option<String>,
     pub(super) public_url: Option<String>,
+}
+
+impl Settings {
+    /// The web pages that may call. Where a key is asked for, the key decides unless the setting does.
+    pub(super) fn allowed_origins(&self, asks_for_key: bool) -> &CorsOrigins {
+        static ANY: CorsOrigins = CorsOrigins::Any;
+        static LOCAL: CorsOrigins = CorsOrigins::LOCAL;
+        let usual = if asks_for_key { &ANY } else { &LOCAL };
+        self.cors_origins.as_ref().unwrap_or(usual)
+    }
 }
 
 impl AppState {
@@ -53,6 +66,7 @@ impl AppState {
             connect_wait: config.connect_wait,
             trusted_proxies: config.trusted_proxies,
             cors_origins: config.cors_origins.clone(),
+            is_reached_by_others: !config.host.is_loopback(),
             code_lives: config
                 .sandbox
                 .as_ref()
@@ -66,10 +80,10 @@ impl AppState {
         Self(Arc::new(Shared {
             registry,
             settings,
-            keys: Keyring::new(
+            keys: Arc::new(Keyring::new(
                 config.api_key.as_ref().map(Secret::reveal),
                 config.api_keys_file.clone(),
-            ),
+            )),
             attempts: Attempts::default(),
             streams: Places::of_readers(),
             link_streams: Places::of_links(),
@@ -93,7 +107,8 @@ impl AppState {
         self.keys().is_asked_for()
     }
 
-    pub(super) fn keys(&self) -> &Keyring {
+    /// The keys that are asked for. Whoever serves has to [`learn`](Keyring::learn) and to [`watch`](Keyring::watch) them.
+    pub fn keys(&self) -> &Arc<Keyring> {
         &self.0.keys
     }
 

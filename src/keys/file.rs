@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::{Key, KeyName};
@@ -40,6 +41,9 @@ pub enum KeyFileError {
         /// What it said.
         source: io::Error,
     },
+    /// A folder, a pipe, a device.
+    #[error("{}: it is not a regular file: name the file that `session-manager key` writes", .0.display())]
+    NotAFile(PathBuf),
     /// Anybody could add a key.
     #[error("{}: others than its owner may write to it: chmod 600 it", .0.display())]
     OthersMayWrite(PathBuf),
@@ -83,12 +87,24 @@ impl KeyFile {
     /// The keys in it; `None` when it is not there.
     pub fn read(&self) -> Result<Option<Vec<Key>>, KeyFileError> {
         let io = |source| self.io(source);
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
+        // Looked at before it is opened, for to open a device may do something, and after, for it may be another by then. The
+        // flag keeps a pipe, which nobody may ever write to, from holding whoever opens it.
+        let opened = fs::metadata(&self.path).and_then(|metadata| {
+            if !metadata.is_file() {
+                return Ok(None);
+            }
+            let mut options = OpenOptions::new();
+            options.read(true);
+            options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+            let file = options.open(&self.path)?;
+            Ok(Some((file.metadata()?, file)))
+        });
+        let (metadata, file) = match opened {
+            Ok(Some((metadata, file))) if metadata.is_file() => (metadata, file),
+            Ok(_) => return Err(KeyFileError::NotAFile(self.path.clone())),
             Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(why) => return Err(io(why)),
         };
-        let metadata = file.metadata().map_err(io)?;
         if metadata.mode() & OTHERS_MAY_WRITE != 0 {
             return Err(KeyFileError::OthersMayWrite(self.path.clone()));
         }

@@ -1,22 +1,21 @@
-//! The keys of a running service: `API_KEY`, and those of the file as it is now.
+//! The keys of a running service: `API_KEY`, and those of the file as it was when it was last looked at.
 //!
-//! The file is looked at with every request, which costs a microsecond or two: a key that was added or revoked is so with the
-//! next request, and there is no task that could fall behind. It is read only when it has changed.
+//! A request asks what is known and never touches the file, which may lie on a mount that hangs: [`watch`](super::watch) looks at
+//! it. It is read only when it has changed.
 //!
 //! Keys are asked for when `API_KEY` is set or the file is there, be it empty, broken or full of expired keys; and once
 //! they have been asked for, until the service ends. So no slip with the file opens the door.
 
 use std::{
-    collections::BTreeSet,
     fs, io,
     os::unix::fs::MetadataExt as _,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
 
-use super::{Digest, Key, KeyFile, Scope};
+use super::{Digest, Key, KeyFile, KeyFileError};
 
 /// Recognises keys. Its `Debug` shows none.
 #[derive(Debug)]
@@ -30,6 +29,8 @@ pub struct Keyring {
 #[derive(Debug, Default)]
 struct Seen {
     stamp: Stamp,
+    /// Whether it has ever been looked at.
+    is_known: bool,
     /// The last ones that could be read.
     keys: Vec<Arc<Key>>,
     /// Whether the file has ever been there.
@@ -54,14 +55,14 @@ enum Stamp {
     },
 }
 
-/// What is to be thought of a request's keys.
+/// What is to be thought of a request's key.
 #[derive(Clone, Debug)]
 pub enum Verdict {
     /// Nobody is asked for a key.
     NotAsked,
     /// It carries none.
     Missing,
-    /// It carries none that is known.
+    /// It carries one that is not known.
     Wrong,
     /// It carries one that was good once.
     Expired,
@@ -71,25 +72,8 @@ pub enum Verdict {
     Known(Arc<Key>),
 }
 
-impl Verdict {
-    /// How much can be done with it.
-    fn worth(&self) -> (u8, Option<Scope>, usize) {
-        match self {
-            Self::Missing => (0, None, 0),
-            Self::Wrong => (1, None, 0),
-            Self::Expired => (2, None, 0),
-            Self::Known(key) => {
-                let sessions = key.cliente_ids.as_ref().map_or(usize::MAX, BTreeSet::len);
-                (3, Some(key.scope), sessions)
-            }
-            Self::Master => (4, None, 0),
-            Self::NotAsked => (5, None, 0),
-        }
-    }
-}
-
 impl Keyring {
-    /// The setting `API_KEY`, and the file at `path`, which is first read when it is needed.
+    /// The setting `API_KEY`, and the file at `path`. Until that is looked at, nobody but `API_KEY` is let in.
     pub fn new(master: Option<&str>, path: PathBuf) -> Self {
         Self {
             master: master.map(|key| Digest::of(key.as_bytes())),
@@ -98,30 +82,30 @@ impl Keyring {
         }
     }
 
+    /// Where the file is.
+    pub(super) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
     /// Whether a request without a key is refused.
     pub fn is_asked_for(&self) -> bool {
-        self.master.is_some() || self.look(|seen| seen.has_been_there)
+        self.master.is_some() || self.lock().asks()
     }
 
-    /// What is to be thought of a request that carries these keys: the best that can be said of any. Of two that are known, that
-    /// is the one with the wider scope; of two alike, the one for more sessions.
-    pub fn judge(&self, keys: &[&[u8]], now: Timestamp) -> Verdict {
-        self.look(|seen| {
-            if self.master.is_none() && !seen.has_been_there {
-                return Verdict::NotAsked;
-            }
-            let of_each = keys.iter().map(|key| self.judge_one(seen, key, now));
-            of_each
-                .max_by_key(Verdict::worth)
-                .unwrap_or(Verdict::Missing)
-        })
-    }
-
-    fn judge_one(&self, seen: &Seen, key: &[u8], now: Timestamp) -> Verdict {
-        let digest = Digest::of(key);
-        if self.master.is_some_and(|master| master.is(&digest)) {
+    /// What is to be thought of a request that carries this key.
+    pub fn judge(&self, key: Option<&[u8]>, now: Timestamp) -> Verdict {
+        let digest = key.map(Digest::of);
+        let is_master = |master: Digest| digest.is_some_and(|digest| master.is(&digest));
+        if self.master.is_some_and(is_master) {
             return Verdict::Master;
         }
+        let seen = self.lock();
+        if self.master.is_none() && !seen.asks() {
+            return Verdict::NotAsked;
+        }
+        let Some(digest) = digest else {
+            return Verdict::Missing;
+        };
         match seen.keys.iter().find(|key| key.digest.is(&digest)) {
             Some(key) if key.is_expired(now) => Verdict::Expired,
             Some(key) => Verdict::Known(Arc::clone(key)),
@@ -131,30 +115,30 @@ impl Keyring {
 
     /// Whether a key that was known is still in force, with the rights that it had.
     pub fn still_has(&self, key: &Key, now: Timestamp) -> bool {
-        self.look(|seen| {
-            seen.keys.iter().any(|known| {
-                known.digest.is(&key.digest)
-                    && known.scope == key.scope
-                    && known.cliente_ids == key.cliente_ids
-                    && !known.is_expired(now)
-            })
+        self.lock().keys.iter().any(|known| {
+            known.digest.is(&key.digest)
+                && known.scope == key.scope
+                && known.cliente_ids == key.cliente_ids
+                && !known.is_expired(now)
         })
     }
 
-    /// Looks whether the file has changed, and then at what is known of it.
-    fn look<T>(&self, at: impl FnOnce(&Seen) -> T) -> T {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Looks whether the file has changed, and reads it when it has. May block for as long as the file's disk does.
+    pub fn look(&self) {
         // Before it is read: a change in between is seen by the next look.
         let stamp = self.stamp();
-        if stamp != seen.stamp {
-            // What could not be read is tried again with the next look.
-            seen.stamp = if self.read(&mut seen) {
-                stamp
-            } else {
-                Stamp::NotLookedAt
-            };
+        if stamp == self.lock().stamp {
+            return;
         }
-        at(&seen)
+        let read = self.file.read();
+        let mut seen = self.lock();
+        self.take(&mut seen, read);
+        // What could not be read is tried again with the next look.
+        seen.stamp = if seen.trouble.is_none() {
+            stamp
+        } else {
+            Stamp::NotLookedAt
+        };
     }
 
     fn stamp(&self) -> Stamp {
@@ -170,12 +154,11 @@ impl Keyring {
         }
     }
 
-    /// Whether what the file has in it is known now.
-    fn read(&self, seen: &mut Seen) -> bool {
+    fn take(&self, seen: &mut Seen, read: Result<Option<Vec<Key>>, KeyFileError>) {
         let path = self.file.path().display();
-        let read = self.file.read();
         let trouble = read.as_ref().err().map(ToString::to_string);
         let is_news = trouble != seen.trouble;
+        seen.is_known = true;
         seen.trouble = trouble;
         match read {
             Ok(Some(keys)) => {
@@ -199,6 +182,17 @@ impl Keyring {
                 seen.has_been_there = true;
             }
         }
-        seen.trouble.is_none()
+    }
+
+    /// What is known is changed whole.
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    /// Whether the file makes the service ask for keys. Before it is known, it may.
+    const fn asks(&self) -> bool {
+        !self.is_known || self.has_been_there
     }
 }

@@ -1,8 +1,8 @@
 //! Keys: who may do what, to which sessions, until when.
 //!
 //! ```text
-//!  session-manager key add ──▶ KeyFile (names, hashes, scopes) ◀──looks── Keyring ◀──judge── http
-//!                                                        API_KEY ────────────┘
+//!  session-manager key add ──▶ KeyFile (names, hashes, scopes) ◀──looks── watch ──▶ Keyring ◀──judge── http
+//!                                                                  API_KEY ────────────┘
 //! ```
 //!
 //! Responsible for making keys, for keeping what is needed to recognise them, and for recognising one. It knows no route and
@@ -16,6 +16,7 @@ mod key;
 mod keyring;
 mod name;
 mod text;
+mod watch;
 
 pub use file::{KeyFile, KeyFileError};
 pub use key::{Key, Scope, UnknownScope};

@@ -1,14 +1,14 @@
 //! The file and those who look at it, as they change.
 
 use std::{
-    collections::BTreeSet,
     fs::{self, Permissions},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::PathBuf,
     time::Duration,
 };
 
 use jiff::Timestamp;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use super::{Key, KeyFile, KeyFileError, KeyText, Keyring, Scope, Verdict};
@@ -42,9 +42,15 @@ impl Place {
     }
 }
 
-fn verdict(keyring: &Keyring, keys: &[&str]) -> String {
-    let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
-    match keyring.judge(&keys, Timestamp::now()) {
+/// The verdict on a key, or on none, after a look at the file.
+fn verdict(keyring: &Keyring, key: &str) -> String {
+    keyring.look();
+    judged(keyring, key)
+}
+
+fn judged(keyring: &Keyring, key: &str) -> String {
+    let key = Some(key.as_bytes()).filter(|key| !key.is_empty());
+    match keyring.judge(key, Timestamp::now()) {
         Verdict::Known(key) => format!("Known {}", key.name),
         other @ (Verdict::NotAsked
         | Verdict::Missing
@@ -108,20 +114,16 @@ fn two_commands_never_change_the_file_at_once() {
 fn a_key_comes_into_force_and_goes_out_of_it_with_the_next_look() {
     let place = Place::new();
     let keyring = place.keyring(None);
-    assert_eq!(verdict(&keyring, &[]), "NotAsked");
+    assert_eq!(verdict(&keyring, ""), "NotAsked");
     assert!(!keyring.is_asked_for());
     let (shop, desk) = (place.add("shop"), place.add("desk"));
-    assert_eq!(verdict(&keyring, &[]), "Missing");
-    assert_eq!(verdict(&keyring, &[shop.reveal()]), "Known shop");
-    assert_eq!(
-        verdict(&keyring, &["smk_wrong", desk.reveal()]),
-        "Known desk"
-    );
+    assert_eq!(verdict(&keyring, ""), "Missing");
+    assert_eq!(verdict(&keyring, shop.reveal()), "Known shop");
     place.file.revoke(&"shop".parse().unwrap()).unwrap();
-    assert_eq!(verdict(&keyring, &[shop.reveal()]), "Wrong");
-    assert_eq!(verdict(&keyring, &[desk.reveal()]), "Known desk");
-    for cut in [&desk.reveal()[1..], &desk.reveal()[..35], "", "smk_"] {
-        assert_eq!(verdict(&keyring, &[cut]), "Wrong", "{cut}");
+    assert_eq!(verdict(&keyring, shop.reveal()), "Wrong");
+    assert_eq!(verdict(&keyring, desk.reveal()), "Known desk");
+    for cut in [&desk.reveal()[1..], &desk.reveal()[..35], "smk_"] {
+        assert_eq!(verdict(&keyring, cut), "Wrong", "{cut}");
     }
 }
 
@@ -133,51 +135,25 @@ fn a_key_that_has_expired_is_told_from_a_wrong_one_and_opens_nothing() {
     let mut key = Key::new("shop".parse().unwrap(), &text, Scope::Read, now);
     key.expires_at = Some(now.checked_add(Duration::from_secs(60)).unwrap());
     place.file.add(key).unwrap();
-    let judge = |now| keyring.judge(&[text.reveal().as_bytes()], now);
+    keyring.look();
+    let judge = |now| keyring.judge(Some(text.reveal().as_bytes()), now);
     assert!(matches!(judge(now), Verdict::Known(_)));
     let later = now.checked_add(Duration::from_secs(60)).unwrap();
     assert!(matches!(judge(later), Verdict::Expired));
-    assert!(matches!(keyring.judge(&[], later), Verdict::Missing));
-}
-
-#[test]
-fn of_two_known_keys_the_one_that_may_do_more_counts() {
-    let place = Place::new();
-    let keyring = place.keyring(None);
-    let add = |name: &str, scope, ids: &[&str]| {
-        let text = KeyText::generate();
-        let mut key = Key::new(name.parse().unwrap(), &text, scope, Timestamp::now());
-        let ids: BTreeSet<_> = ids.iter().map(|id| id.parse().unwrap()).collect();
-        key.cliente_ids = Some(ids).filter(|ids| !ids.is_empty());
-        place.file.add(key).unwrap();
-        text
-    };
-    let limited = add("limited", Scope::Read, &["51"]);
-    let reader = add("reader", Scope::Read, &[]);
-    let admin = add("admin", Scope::Admin, &["51"]);
-    for (better, worse, name) in [(&reader, &limited, "reader"), (&admin, &reader, "admin")] {
-        let (better, worse) = (better.reveal(), worse.reveal());
-        for both in [[better, worse], [worse, better]] {
-            assert_eq!(verdict(&keyring, &both), format!("Known {name}"));
-        }
-    }
+    assert!(matches!(keyring.judge(None, later), Verdict::Missing));
 }
 
 #[test]
 fn the_setting_s_key_is_known_beside_those_of_the_file() {
     let place = Place::new();
     let keyring = place.keyring(Some("s3cret"));
-    assert_eq!(verdict(&keyring, &[]), "Missing");
-    assert_eq!(verdict(&keyring, &["s3cret"]), "Master");
+    assert_eq!(verdict(&keyring, ""), "Missing");
+    assert_eq!(verdict(&keyring, "s3cret"), "Master");
     let shop = place.add("shop");
-    assert_eq!(verdict(&keyring, &["s3cret"]), "Master");
-    assert_eq!(verdict(&keyring, &[shop.reveal()]), "Known shop");
-    // Whichever comes first, the better one counts.
-    for both in [[shop.reveal(), "s3cret"], ["s3cret", shop.reveal()]] {
-        assert_eq!(verdict(&keyring, &both), "Master");
-    }
+    assert_eq!(verdict(&keyring, "s3cret"), "Master");
+    assert_eq!(verdict(&keyring, shop.reveal()), "Known shop");
     for wrong in ["s3cre", "s3cret2", "S3CRET"] {
-        assert_eq!(verdict(&keyring, &[wrong]), "Wrong", "{wrong}");
+        assert_eq!(verdict(&keyring, wrong), "Wrong", "{wrong}");
     }
     assert!(!format!("{keyring:?}").contains("s3cret"));
 }
@@ -186,7 +162,7 @@ fn the_setting_s_key_is_known_beside_those_of_the_file() {
 fn a_file_that_breaks_keeps_the_last_keys_in_force_and_one_that_goes_takes_them_along() {
     let place = Place::new();
     let (keyring, shop) = (place.keyring(None), place.add("shop"));
-    assert_eq!(verdict(&keyring, &[shop.reveal()]), "Known shop");
+    assert_eq!(verdict(&keyring, shop.reveal()), "Known shop");
     let good = fs::read_to_string(place.path()).unwrap();
     let broken = [
         String::new(),
@@ -203,18 +179,18 @@ fn a_file_that_breaks_keeps_the_last_keys_in_force_and_one_that_goes_takes_them_
     for text in broken.iter().filter(|text| **text != good) {
         fs::write(place.path(), text).unwrap();
         assert!(place.file.read().is_err(), "{text}");
-        assert_eq!(verdict(&keyring, &[shop.reveal()]), "Known shop", "{text}");
-        assert_eq!(verdict(&keyring, &[]), "Missing", "{text}");
+        assert_eq!(verdict(&keyring, shop.reveal()), "Known shop", "{text}");
+        assert_eq!(verdict(&keyring, ""), "Missing", "{text}");
     }
     // One that has never seen a good file lets nobody in.
-    assert_eq!(verdict(&place.keyring(None), &[shop.reveal()]), "Wrong");
+    assert_eq!(verdict(&place.keyring(None), shop.reveal()), "Wrong");
     fs::write(place.path(), &good).unwrap();
     fs::set_permissions(place.path(), Permissions::from_mode(0o620)).unwrap();
-    assert_eq!(verdict(&place.keyring(None), &[shop.reveal()]), "Wrong");
+    assert_eq!(verdict(&place.keyring(None), shop.reveal()), "Wrong");
     fs::remove_file(place.path()).unwrap();
-    assert_eq!(verdict(&keyring, &[shop.reveal()]), "Wrong");
-    assert_eq!(verdict(&keyring, &[]), "Missing");
-    assert_eq!(verdict(&place.keyring(None), &[]), "NotAsked");
+    assert_eq!(verdict(&keyring, shop.reveal()), "Wrong");
+    assert_eq!(verdict(&keyring, ""), "Missing");
+    assert_eq!(verdict(&place.keyring(None), ""), "NotAsked");
 }
 
 #[test]
@@ -247,4 +223,50 @@ fn a_key_that_is_there_twice_breaks_the_file() {
             .to_string()
             .contains("key 2 is there twice")
     );
+}
+
+#[test]
+fn before_the_first_look_only_the_setting_s_key_is_let_in_and_no_request_looks() {
+    let place = Place::new();
+    let (open, keyed) = (place.keyring(None), place.keyring(Some("s3cret")));
+    for keyring in [&open, &keyed] {
+        assert!(keyring.is_asked_for());
+        assert_eq!(judged(keyring, ""), "Missing");
+    }
+    assert_eq!(judged(&keyed, "s3cret"), "Master");
+    open.look();
+    let shop = place.add("shop");
+    assert_eq!(judged(&open, shop.reveal()), "NotAsked");
+    assert_eq!(verdict(&open, shop.reveal()), "Known shop");
+    place.file.revoke(&"shop".parse().unwrap()).unwrap();
+    assert_eq!(judged(&open, shop.reveal()), "Known shop");
+    assert_eq!(verdict(&open, shop.reveal()), "Wrong");
+}
+
+#[test]
+fn what_is_not_a_regular_file_is_a_fault_that_holds_nobody() {
+    let place = Place::new();
+    let (keyring, shop) = (place.keyring(None), place.add("shop"));
+    assert_eq!(verdict(&keyring, shop.reveal()), "Known shop");
+    fs::remove_file(place.path()).unwrap();
+    for kind in ["a pipe", "a folder", "a device"] {
+        match kind {
+            "a pipe" => {
+                let mode = Mode::from_raw_mode(0o600);
+                mknodat(CWD, place.path(), FileType::Fifo, mode, 0).unwrap();
+            }
+            "a folder" => fs::create_dir(place.path()).unwrap(),
+            _ => symlink("/dev/zero", place.path()).unwrap(),
+        }
+        let why = place.file.read().unwrap_err().to_string();
+        assert!(why.contains("not a regular file"), "{kind}: {why}");
+        assert_eq!(verdict(&keyring, shop.reveal()), "Known shop", "{kind}");
+        let changed = place.file.revoke(&"shop".parse().unwrap());
+        assert!(matches!(changed, Err(KeyFileError::NotAFile(_))), "{kind}");
+        if kind == "a folder" {
+            fs::remove_dir(place.path()).unwrap();
+        } else {
+            fs::remove_file(place.path()).unwrap();
+        }
+    }
 }

@@ -56,6 +56,28 @@ impl ApiError {
         }
     }
 
+    /// A browser asks for a page that is neither the sandbox's own nor of this machine.
+    pub(super) fn strange_page() -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code: "ORIGIN_NOT_ALLOWED",
+            field: String::new(),
+            error: "only pages of this machine may use the sandbox: open the page from localhost"
+                .to_owned(),
+        }
+    }
+
+    /// A name that a stranger may have made lead here.
+    pub(super) fn unknown_host() -> Self {
+        Self {
+            status: StatusCode::MISDIRECTED_REQUEST,
+            code: "MISDIRECTED_REQUEST",
+            field: String::new(),
+            error: "call the sandbox by an address or as localhost; SANDBOX_HOST opens it to other machines and names"
+                .to_owned(),
+        }
+    }
+
     /// No such path.
     pub(super) fn unknown_path() -> Self {
         Self {

@@ -15,6 +15,7 @@ mod answer;
 mod code;
 mod device;
 mod faults;
+mod guard;
 mod journal;
 mod number;
 mod page;
@@ -28,10 +29,13 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    middleware::from_fn_with_state,
     routing::{any, get, post},
     serve::ListenerExt as _,
 };
 use code::ScannedCode;
+use futures_util::future::try_join_all;
+use guard::IsOpen;
 use number::Number;
 use server::Server;
 use tokio::{net::TcpListener, time::timeout};
@@ -74,15 +78,9 @@ impl SandboxConfig {
 /// Why the sandbox does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// The address cannot be listened on; most often another process has the port.
-    #[error("listen on port {} of {}: {cause}", .address.port(), .address.ip())]
-    Listen {
-        /// The address that was asked for.
-        address: SocketAddr,
-        /// What the system said.
-        #[source]
-        cause: io::Error,
-    },
+    /// It was given nothing to listen with, or the system no longer knows where that listens.
+    #[error("learn where it listens: {0}")]
+    Address(io::Error),
     /// The data folder cannot be read or written.
     #[error("open the sandbox's data in {}: {cause}", .folder.display())]
     Data {
@@ -97,7 +95,7 @@ pub enum SandboxError {
 /// A sandbox that listens but does not serve yet.
 #[derive(Debug)]
 pub struct Sandbox {
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     address: SocketAddr,
     server: Arc<Server>,
     config: Arc<SandboxConfig>,
@@ -128,25 +126,25 @@ struct App {
 }
 
 impl Sandbox {
-    /// Listens, and reads what the data folder remembers.
-    pub async fn bind(address: SocketAddr, config: SandboxConfig) -> Result<Self, SandboxError> {
-        // The port first: whoever holds it may be writing to the folder.
-        let listen = |cause| SandboxError::Listen { address, cause };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+    /// Reads what the data folder remembers. The ports are taken before: another program that has them may be writing to
+    /// the folder.
+    pub fn open(listeners: Vec<TcpListener>, config: SandboxConfig) -> Result<Self, SandboxError> {
+        let first = listeners.first().ok_or(io::ErrorKind::NotConnected.into());
+        let address = first.and_then(TcpListener::local_addr);
+        let address = address.map_err(SandboxError::Address)?;
         let server = Server::open(&config.data_dir).map_err(|cause| SandboxError::Data {
             folder: config.data_dir.clone(),
             cause,
         })?;
         Ok(Self {
-            listener,
+            listeners,
             address,
             server: Arc::new(server),
             config: Arc::new(config),
         })
     }
 
-    /// Where it listens: with port 0 in the configuration, the port that the system chose.
+    /// Where it listens, the first address of them all.
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
@@ -165,14 +163,20 @@ impl Sandbox {
             connections: TaskTracker::new(),
         };
         let connections = app.connections.clone();
-        // Else an acknowledgement waits up to 40 ms for that of the frame before it, as on no real network.
-        let listener = self.listener.tap_io(|connection| {
-            if let Err(why) = connection.set_nodelay(true) {
-                tracing::debug!("a connection is slower than need be: {why}");
-            }
+        let is_open = !self.address.ip().to_canonical().is_loopback();
+        let router = router(app).layer(from_fn_with_state(IsOpen(is_open), guard::keep));
+        let servers = self.listeners.into_iter().map(|listener| {
+            // Else an acknowledgement waits up to 40 ms for that of the frame before it, as on no real network.
+            let listener = listener.tap_io(|connection| {
+                if let Err(why) = connection.set_nodelay(true) {
+                    tracing::debug!("a connection is slower than need be: {why}");
+                }
+            });
+            axum::serve(listener, router.clone())
+                .with_graceful_shutdown(stop.clone().cancelled_owned())
+                .into_future()
         });
-        let serve = axum::serve(listener, router(app))
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        let serve = try_join_all(servers);
         let cut = async {
             stop.cancelled().await;
             tokio::time::sleep(CLOSE_TIMEOUT).await;

@@ -1,9 +1,14 @@
 //! Keys as an operator makes them and a caller uses them: the real command beside the real service. No Chrome is needed.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, time::Duration};
 
 use reqwest::Method;
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    process::Signal,
+};
 use serde_json::{Value, json};
+use tokio::time::{interval, timeout};
 
 use crate::support::{Answer, Home, Service, answer};
 
@@ -48,6 +53,21 @@ fn add(service: &Service, words: &[&str]) -> String {
     key
 }
 
+/// Waits until a change of the keys is in force, for at most the second that docs/security.md promises.
+async fn in_force<T: PartialEq + std::fmt::Debug>(wanted: T, now: impl AsyncFn() -> T) {
+    let (mut last, mut ticks) = (None, interval(Duration::from_millis(5)));
+    let come = timeout(Duration::from_secs(1), async {
+        while last.as_ref() != Some(&wanted) {
+            ticks.tick().await;
+            last = Some(now().await);
+        }
+    });
+    assert!(
+        come.await.is_ok(),
+        "{last:?} and not {wanted:?} after a second"
+    );
+}
+
 async fn call(service: &Service, method: Method, path: &str, key: &str, body: &Value) -> Answer {
     service.secrets().remember_request(body);
     let request = service.request(method, path).json(body);
@@ -66,6 +86,10 @@ async fn a_key_is_made_used_and_revoked_while_the_service_runs() {
 
     let shop = add(&service, &["shop", "--scope", "send", "--cliente-id", "51"]);
     let ops = add(&service, &["ops", "--scope", "admin", "--expires", "1h"]);
+    in_force((200, 200), async || {
+        (status(&shop, 51).await, status(&ops, 51).await)
+    })
+    .await;
     assert_eq!(service.get("/status?cliente_id=51").await.status, 401);
     assert_eq!(service.get("/health").await.status, 200);
     assert_eq!(
@@ -98,20 +122,60 @@ async fn a_key_is_made_used_and_revoked_while_the_service_runs() {
     assert!(!list.stdout.contains(&shop) && !list.stdout.contains(&ops));
 
     assert_eq!(key(service.home(), &["revoke", "shop"], &[]).code, Some(0));
-    assert_eq!(
-        (status(&shop, 51).await, status(&ops, 51).await),
-        (401, 200)
-    );
+    in_force((401, 200), async || {
+        (status(&shop, 51).await, status(&ops, 51).await)
+    })
+    .await;
 
     // What breaks the file changes nobody's rights, and is said.
     fs::write(service.home().data().join("keys.json"), "{").unwrap();
+    service.logs("keys read before stay in force").await;
     assert_eq!(
         (status(&shop, 51).await, status(&ops, 51).await),
         (401, 200)
     );
     assert_eq!(service.get("/status").await.status, 401);
-    service.logs("keys read before stay in force").await;
     service.stop();
+}
+
+/// A pipe stands for whatever does not answer: to open it would wait for ever for somebody who writes.
+#[tokio::test]
+async fn a_file_of_keys_that_becomes_a_pipe_holds_nobody_and_changes_no_rights() {
+    let service = Service::start(|_| {}).await;
+    let ops = add(&service, &["ops", "--scope", "admin"]);
+    let status = async |key: &str| {
+        let answer = call(&service, Method::GET, "/status", key, &Value::Null);
+        answer.await.status
+    };
+    in_force(200, async || status(&ops).await).await;
+    in_force(401, async || status("wrong").await).await;
+    let file = service.home().data().join("keys.json");
+    fs::remove_file(&file).unwrap();
+    in_force(401, async || status(&ops).await).await;
+    let pipe = |mode| mknodat(CWD, &file, FileType::Fifo, Mode::from_raw_mode(mode), 0);
+    pipe(0o600).unwrap();
+    service.logs("is not a regular file").await;
+    assert_eq!(service.get("/health").await.status, 200);
+    assert_eq!((status(&ops).await, status("").await), (401, 401));
+    let said = key(service.home(), &["list"], &[]);
+    assert!(
+        said.stderr.contains("is not a regular file"),
+        "{}",
+        said.stderr
+    );
+    service.signal(Signal::TERM);
+    // The pipe is in its folder.
+    let _home = service.ends_within(Duration::from_secs(10));
+    // And a service does not start on one.
+    let (code, said) = Service::fails(|env| {
+        env.insert("API_KEYS_FILE", file.clone().into());
+    })
+    .await;
+    assert_eq!(code, 64, "{said}");
+    assert!(
+        said.contains("API_KEYS_FILE: ") && said.contains("is not a regular file"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ mod lifecycle;
 mod logs;
 mod matrix;
 mod metrics;
+mod network;
 mod numbers;
 mod openapi;
 mod orphans;

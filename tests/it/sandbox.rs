@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use session_manager::sandbox::{Sandbox, SandboxConfig};
 use tempfile::TempDir;
 use tokio::{
+    net::TcpListener,
     task::JoinHandle,
     time::{Instant, interval, timeout},
 };
@@ -45,9 +46,8 @@ impl Running {
     }
 
     async fn start_with(config: SandboxConfig, port: u16) -> Self {
-        let sandbox = Sandbox::bind(([127, 0, 0, 1], port).into(), config)
-            .await
-            .unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let sandbox = Sandbox::open(vec![listener], config).unwrap();
         let (address, stop) = (sandbox.addr(), CancellationToken::new());
         let task = tokio::spawn(sandbox.run(stop.clone()));
         Self {
@@ -255,16 +255,6 @@ async fn faults_are_set_shown_and_cleared() {
         (status, cleared),
         (200, json!({"everybody": {}, "accounts": {}}))
     );
-    sandbox.stop().await;
-}
-
-#[tokio::test]
-async fn a_port_in_use_is_named() {
-    let folder = TempDir::new().unwrap();
-    let sandbox = Running::start(folder.path()).await;
-    let second = Sandbox::bind(sandbox.address, config(&folder.path().join("second"))).await;
-    let why = second.unwrap_err().to_string();
-    assert!(why.contains(&sandbox.address.port().to_string()), "{why}");
     sandbox.stop().await;
 }
 

@@ -2,29 +2,45 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener},
 };
 
 use super::report::Check;
 use crate::{
     command::client::{self, Client},
-    config::Config,
+    config::{Config, ListenHost, reached_at},
 };
 
 pub(super) async fn examine(config: &Config) -> Vec<Check> {
-    let api = SocketAddr::new(config.host, config.port);
-    let mut checks = vec![judge("api-port", "PORT", api, &look(api).await)];
+    let (api, seen) = look_at(config.host, config.port).await;
+    let is_running = matches!(seen, Seen::Ours(_));
+    let mut checks = vec![judge("api-port", "PORT", api, &seen)];
     if let Some(sandbox) = &config.sandbox {
-        let sandbox = SocketAddr::new(sandbox.host, sandbox.port);
+        let (sandbox, seen) = look_at(sandbox.host, sandbox.port).await;
         // It has no health of its own: beside a service that runs it is taken for that service's.
-        let is_beside_it = checks[0].found.contains(ANSWERS);
-        let seen = match look(sandbox).await {
-            Seen::Taken(_) if is_beside_it => Seen::Ours(env!("CARGO_PKG_VERSION").to_owned()),
+        let seen = match seen {
+            Seen::Taken(_) if is_running => Seen::Ours(env!("CARGO_PKG_VERSION").to_owned()),
             seen @ (Seen::Free | Seen::Ours(_) | Seen::Taken(_) | Seen::Refused(..)) => seen,
         };
         checks.push(judge("sandbox-port", "SANDBOX_PORT", sandbox, &seen));
     }
     checks
+}
+
+/// What is at a port of a host. Of several addresses the one that keeps the service from starting, else the first.
+async fn look_at(host: ListenHost, port: u16) -> (SocketAddr, Seen) {
+    let mut first = None;
+    for at in host.addresses(port) {
+        let seen = look(at).await;
+        let is_missing = matches!(seen, Seen::Refused(io::ErrorKind::AddrNotAvailable, _));
+        match seen {
+            // The service goes on without an address that the machine lacks.
+            Seen::Refused(..) if is_missing && first.is_some() => {}
+            Seen::Taken(_) | Seen::Refused(..) => return (at, seen),
+            Seen::Free | Seen::Ours(_) => _ = first.get_or_insert((at, seen)),
+        }
+    }
+    first.unwrap_or((SocketAddr::new(host.reached_at(), port), Seen::Free))
 }
 
 /// What is at a port.
@@ -50,7 +66,10 @@ async fn look(at: SocketAddr) -> Seen {
     if why.kind() != io::ErrorKind::AddrInUse {
         return Seen::Refused(why.kind(), why.to_string());
     }
-    let client = match Client::without_key(&format!("http://{}", reachable(at))) {
+    let client = match Client::without_key(&format!(
+        "http://{}",
+        SocketAddr::new(reached_at(at.ip()), at.port())
+    )) {
         Ok(client) => client,
         Err(why) => return Seen::Taken(why.to_string()),
     };
@@ -67,15 +86,6 @@ async fn look(at: SocketAddr) -> Seen {
         Ok(_) => Seen::Taken("it is no session-manager".to_owned()),
         Err(why) => Seen::Taken(why.to_string()),
     }
-}
-
-fn reachable(at: SocketAddr) -> SocketAddr {
-    let ip = match at.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
-    };
-    SocketAddr::new(ip, at.port())
 }
 
 fn judge(name: &'static str, variable: &str, at: SocketAddr, seen: &Seen) -> Check {
@@ -110,7 +120,7 @@ fn judge(name: &'static str, variable: &str, at: SocketAddr, seen: &Seen) -> Che
         Seen::Refused(io::ErrorKind::AddrNotAvailable, why) => Check::fail(
             name,
             format!("{at}: {why}"),
-            "HOST must be an address of this machine, or 0.0.0.0",
+            "HOST must be localhost, an address of this machine, or 0.0.0.0",
         ),
         Seen::Refused(_, why) => Check::fail(
             name,
@@ -144,6 +154,22 @@ mod tests {
                 .contains(&format!("ss -ltnp 'sport = :{}'", at.port()))
         );
         assert!(matches!(look(at).await, Seen::Free));
+    }
+
+    #[tokio::test]
+    async fn a_program_on_either_address_of_localhost_is_found() {
+        for taken in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(other) = TcpListener::bind(taken) else {
+                // This machine has no IPv6.
+                continue;
+            };
+            let at = other.local_addr().unwrap();
+            let hangs_up = std::thread::spawn(move || drop(other.accept().unwrap()));
+            let (found, seen) = look_at(ListenHost::Localhost, at.port()).await;
+            hangs_up.join().unwrap();
+            assert_eq!(found, at);
+            assert!(matches!(seen, Seen::Taken(_)), "{seen:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
 use rustix::process::{getegid, geteuid};
 
 use super::report::Check;
-use crate::config::{Config, ConfigError};
+use crate::{
+    config::{Config, ConfigError, CorsOrigins},
+    keys::KeyFile,
+};
 
 /// Who else than its owner may do something with a file.
 const OTHERS: u32 = 0o077;
@@ -38,7 +41,23 @@ pub(super) fn examine(
         let is_lent = file.uid() != geteuid().as_raw() && file.gid() == getegid().as_raw();
         judge_mode(file.mode(), is_lent)
     }));
+    checks.extend(judge_pages(config));
     checks
+}
+
+/// Whether web pages of strangers may use the service.
+fn judge_pages(config: &Config) -> Option<Check> {
+    let keys = KeyFile::new(config.api_keys_file.clone());
+    // A file that cannot be read makes the service ask for keys as well, or does not let it start.
+    let has_key = config.api_key.is_some() || !matches!(keys.read(), Ok(None));
+    let is_open = config.cors_origins == Some(CorsOrigins::Any);
+    (is_open && !has_key).then(|| {
+        Check::warn(
+            "web-pages",
+            "CORS_ORIGINS=* and no key: every web page that is open in a browser on this machine can read the sessions and send",
+            "take CORS_ORIGINS out, list the pages that may call, or make a key with `session-manager key add`",
+        )
+    })
 }
 
 fn judge(settings: &Result<(), ConfigError>, has_file: bool) -> Vec<Check> {
@@ -76,6 +95,8 @@ fn judge_mode(mode: u32, is_lent: bool) -> Option<Check> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::command::doctor::report::Verdict;
 
@@ -97,6 +118,27 @@ mod tests {
         assert!(
             checks[0].found.starts_with("PORT: ") || checks[0].found.starts_with("MAX_SESSIONS: ")
         );
+    }
+
+    #[test]
+    fn pages_of_strangers_are_warned_of_unless_a_key_keeps_them_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = |more: &str| {
+            let dotenv = folder.path().join(".env");
+            let data = folder.path().display();
+            fs::write(&dotenv, format!("DATA_DIR={data}\n{more}")).unwrap();
+            fs::set_permissions(&dotenv, fs::Permissions::from_mode(0o600)).unwrap();
+            let (config, settings) = Config::inspect(&dotenv, false);
+            let checks = examine(&config, &settings, &dotenv);
+            let found = checks.into_iter().find(|check| check.name == "web-pages");
+            found.map(|check| check.verdict)
+        };
+        assert_eq!(found("CORS_ORIGINS=*"), Some(Verdict::Warn));
+        assert_eq!(found(""), None);
+        assert_eq!(found("CORS_ORIGINS=local"), None);
+        assert_eq!(found("CORS_ORIGINS=*\nAPI_KEY=s3cret"), None);
+        fs::write(folder.path().join("keys.json"), "{").unwrap();
+        assert_eq!(found("CORS_ORIGINS=*"), None);
     }
 
     #[test]

@@ -52,11 +52,12 @@ codes! {
     InvalidPhone = BAD_REQUEST, "INVALID_PHONE", "Not one phone number with its country code; the message says what was found";
     InvalidLogout = BAD_REQUEST, "INVALID_LOGOUT", "Give true or false; nothing was done";
     InvalidFormat = BAD_REQUEST, "INVALID_FORMAT", "Give json, png, svg, ascii or raw";
-    PublicUrlUnknown = BAD_REQUEST, "PUBLIC_URL_UNKNOWN", "The request has no usable Host, so a link would lead nowhere: set PUBLIC_URL";
+    PublicUrlUnknown = BAD_REQUEST, "PUBLIC_URL_UNKNOWN", "The request calls the service by no name that is known to lead here (Host), so a link could lead elsewhere: set PUBLIC_URL";
     NumberNotOnWhatsApp = BAD_REQUEST, "NUMBER_NOT_ON_WHATSAPP", "Nobody has this number on WhatsApp; nothing was sent: ask its owner";
+    TwoKeys = BAD_REQUEST, "TWO_KEYS", "The request carries two different keys: send one";
     Unauthorized = UNAUTHORIZED, "UNAUTHORIZED", "The key is missing, wrong or expired: send it as X-Api-Key or Authorization: Bearer";
     Forbidden = FORBIDDEN, "FORBIDDEN", "The key is not for this, or not for this session: use another, or have its scope changed";
-    OriginNotAllowed = FORBIDDEN, "ORIGIN_NOT_ALLOWED", "A web page of another origin asks: add it to CORS_ORIGINS if it should, or set PUBLIC_URL if it is the service's own";
+    OriginNotAllowed = FORBIDDEN, "ORIGIN_NOT_ALLOWED", "A web page of another origin asks: list it in CORS_ORIGINS if it should, or set PUBLIC_URL if it is the service's own";
     EvidenceOfChatsOff = FORBIDDEN, "EVIDENCE_OF_CHATS_OFF", "The page may show chats: set EVIDENCE_OF_CHATS=true to look at it all the same";
     NotFound = NOT_FOUND, "NOT_FOUND", "No such path: see the document";
     MessageNotFound = NOT_FOUND, "MESSAGE_NOT_FOUND", "No message has this id, any more, or it is of another session than the key is for";
@@ -75,6 +76,7 @@ codes! {
     LinkOver = GONE, "LINK_OVER", "The one-time link has been used, or its 10 minutes are over: ask for a new one";
     PayloadTooLarge = PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "The text is longer than 65,536 characters, or the body larger than such a text can be: send it in parts";
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "The body is multipart/form-data, or in a character set or Content-Encoding that is not read: send JSON in UTF-8, as it is or with gzip, deflate or br";
+    MisdirectedRequest = MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST", "Without a key the service answers only to an address, to localhost and to the name in PUBLIC_URL: call it by one of these, set PUBLIC_URL, or make a key";
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", "The key belongs to another request; nothing was sent: use a new one";
     TooManyAttempts = TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS", "Too many wrong keys came from this address: wait as long as Retry-After says";
     QueueFull = TOO_MANY_REQUESTS, "QUEUE_FULL", "Too many messages wait; nothing was sent: again after Retry-After";

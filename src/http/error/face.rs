@@ -52,6 +52,8 @@ impl ApiError {
             Self::TooManyAttempts(_) => Face::Of(Code::TooManyAttempts),
             Self::OriginNotAllowed => Face::Of(Code::OriginNotAllowed),
             Self::TooLarge | Self::TextTooLong(_) => Face::Of(Code::PayloadTooLarge),
+            Self::HostNotKnown => Face::Of(Code::MisdirectedRequest),
+            Self::TwoKeys => Face::Of(Code::TwoKeys),
             Self::TooSlow => Face::Of(Code::RequestTimeout),
             Self::InvalidJson(_)
             | Self::NeitherJsonNorForm(_)
@@ -176,6 +178,8 @@ impl ApiError {
             | Self::OtherSession
             | Self::TooManyAttempts(_)
             | Self::OriginNotAllowed
+            | Self::HostNotKnown
+            | Self::TwoKeys
             | Self::ClienteIdInQuery
             | Self::TooLarge
             | Self::TextTooLong(_)

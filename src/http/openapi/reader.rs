@@ -38,16 +38,12 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     (status = 200, description = "HTML", body = String, content_type = "text/html"),
 ))]
 pub(in crate::http) async fn docs() -> Response {
-    let headers: [(HeaderName, HeaderValue); 4] = [
+    let headers: [(HeaderName, HeaderValue); 3] = [
         (header::CONTENT_SECURITY_POLICY, POLICY.clone()),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (
             header::REFERRER_POLICY,
             HeaderValue::from_static("no-referrer"),
-        ),
-        (
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
         ),
     ];
     (headers, Html(PAGE.as_str())).into_response()

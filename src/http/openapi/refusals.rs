@@ -10,10 +10,11 @@ use crate::http::{
         InvalidClienteId, InvalidDryRun, InvalidFormat, InvalidIdempotencyKey, InvalidJson,
         InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState, InvalidTo,
         InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed, MessageNotFound,
-        NoEvidence, NoQr, NotCancellable, NotLinked, NumberNotOnWhatsApp, OriginNotAllowed,
-        PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout, RequestTimeout, SendFailed,
-        SendUnconfirmed, SessionNotReady, SessionNotRunning, ShuttingDown, TooManyAttempts,
-        TooManyLinks, TooManyStreams, Unauthorized, UnsupportedMediaType,
+        MisdirectedRequest, NoEvidence, NoQr, NotCancellable, NotLinked, NumberNotOnWhatsApp,
+        OriginNotAllowed, PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout,
+        RequestTimeout, SendFailed, SendUnconfirmed, SessionNotReady, SessionNotRunning,
+        ShuttingDown, TooManyAttempts, TooManyLinks, TooManyStreams, TwoKeys, Unauthorized,
+        UnsupportedMediaType,
     },
 };
 
@@ -79,10 +80,11 @@ pub(super) fn of(method: &str, path: &str, access: Access) -> Vec<Code> {
     };
     let mut codes = own.concat();
     if access != Access::Open {
-        codes.extend([Unauthorized, Forbidden, TooManyAttempts]);
+        codes.extend([TwoKeys, Unauthorized, Forbidden, TooManyAttempts]);
     }
+    codes.extend([OriginNotAllowed, MisdirectedRequest]);
     if method != "GET" {
-        codes.extend([OriginNotAllowed, ShuttingDown]);
+        codes.push(ShuttingDown);
     }
     codes.push(Internal);
     codes

@@ -42,6 +42,7 @@ export const CODES_IN_ENGLISH = {
   FORBIDDEN: "This key is not allowed to do that.",
   TOO_MANY_ATTEMPTS: "Too many wrong keys. Wait some seconds.",
   ORIGIN_NOT_ALLOWED: "The service takes no pages from this address (CORS_ORIGINS).",
+  MISDIRECTED_REQUEST: "The service does not know this name: open the page by an address or as localhost, or set PUBLIC_URL.",
   CAPACITY: "There is no room for another session.",
   INVALID_CLIENTE_ID: "The id must have 1 to 64 letters, digits, - or _.",
   INVALID_PHONE: "Give one number with its country code and nothing else, such as +54 9 11 5825-4201.",

@@ -42,6 +42,7 @@ export const CODES_IN_SPANISH = {
   FORBIDDEN: "Esta clave no tiene permiso para eso.",
   TOO_MANY_ATTEMPTS: "Demasiadas claves equivocadas. Espera unos segundos.",
   ORIGIN_NOT_ALLOWED: "El servicio no acepta páginas de esta dirección (CORS_ORIGINS).",
+  MISDIRECTED_REQUEST: "El servicio no conoce este nombre: abra la página por una dirección o como localhost, o defina PUBLIC_URL.",
   CAPACITY: "No hay lugar para otra sesión.",
   INVALID_CLIENTE_ID: "El id debe tener de 1 a 64 letras, dígitos, - o _.",
   INVALID_PHONE: "Escribe un solo número con su código de país y nada más, por ejemplo +54 9 11 5825-4201.",

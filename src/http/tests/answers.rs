@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::{Api, assert_refused};
+use crate::http::access::TABLE;
 
 #[tokio::test]
 async fn a_head_is_a_get_without_its_body() {
@@ -73,9 +74,52 @@ async fn a_listed_origin_is_named_back_and_another_gets_no_header() {
         from("https://app.example").await["access-control-allow-origin"],
         "https://app.example"
     );
+    let listed = from("https://app.example").await;
+    let exposed = listed["access-control-expose-headers"].to_str().unwrap();
+    let exposed: Vec<&str> = exposed.split(',').collect();
+    for name in [
+        "Retry-After",
+        "Idempotent-Replayed",
+        "Allow",
+        "WWW-Authenticate",
+    ] {
+        assert!(exposed.contains(&name), "{name}");
+    }
     let other = from("https://other.example").await;
     assert_eq!(other.get("access-control-allow-origin"), None);
+    assert_eq!(other.get("access-control-expose-headers"), None);
     assert_eq!(other["vary"], "Origin");
+}
+
+#[tokio::test]
+async fn no_browser_guesses_what_kind_of_file_an_answer_is() {
+    let api = Api::new(&[("PUBLIC_URL", "http://x")]);
+    let keyed = Api::new(&[("API_KEY", "s3cret")]);
+    let of_table = TABLE.map(|(method, path, _)| (method, path));
+    let others = [
+        ("GET", "/nothing"),
+        ("PUT", "/send"),
+        ("OPTIONS", "/send"),
+        ("HEAD", "/status"),
+        ("GET", "/qr.html/"),
+        ("GET", "/qr?format=svg"),
+        ("GET", "/status?cliente_id="),
+    ];
+    for (method, path) in of_table.into_iter().chain(others) {
+        let path = path.replace("{id}", "51").replace("{file}", "icon.svg");
+        for (api, origin) in [
+            (&api, "http://localhost"),
+            (&api, "https://evil.example"),
+            (&keyed, "https://evil.example"),
+        ] {
+            let request = Request::builder().method(method).uri(&path);
+            let request = request.header("Origin", origin).body(Body::empty());
+            let answer = api.call(request.unwrap()).await;
+            let said = answer.headers.get_all("x-content-type-options").iter();
+            let said: Vec<_> = said.collect();
+            assert_eq!(said, ["nosniff"], "{method} {path} for {origin}");
+        }
+    }
 }
 
 #[tokio::test]

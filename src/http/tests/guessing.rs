@@ -84,6 +84,47 @@ async fn an_old_key_that_is_asked_with_again_and_again_locks_nobody_out() {
 }
 
 #[tokio::test]
+async fn a_wrong_key_beside_a_known_one_is_a_guess_that_counts_and_tells_nothing() {
+    let keyed = Keyed::new(&[("API_KEY", "s3cret")]);
+    let shop = keyed.key("shop", Scope::Read, &[]);
+    let expired = keyed.expired("expired");
+    let both = async |own: &str, bearer: &str| {
+        let request = Request::get("/status")
+            .extension(ConnectInfo(SocketAddr::from(([192, 0, 2, 66], 4000))))
+            .header("X-Api-Key", own)
+            .header("Authorization", format!("Bearer {bearer}"));
+        let request = request.body(Body::empty()).unwrap();
+        keyed.api.call(request).await
+    };
+    // The same one twice is one.
+    assert_eq!(both("s3cret", "s3cret").await.status, StatusCode::OK);
+    for known in [&shop, &expired] {
+        for number in 0..20 {
+            let guess = format!("guess{number}");
+            assert_refused(&both(known, &guess).await, 400, "TWO_KEYS");
+            assert_refused(&both(&guess, known).await, 400, "TWO_KEYS");
+        }
+        // A right guess is answered as a wrong one.
+        assert_refused(&both(known, "s3cret").await, 400, "TWO_KEYS");
+    }
+    let attacker = [192, 0, 2, 66];
+    let next = keyed.status_from(attacker, "s3cret").await;
+    assert_refused(&next, 429, "TOO_MANY_ATTEMPTS");
+    let twice = Request::get("/status")
+        .header("X-Api-Key", &shop)
+        .header("X-Api-Key", "guess");
+    let twice = keyed.api.call(twice.body(Body::empty()).unwrap()).await;
+    assert_refused(&twice, 400, "TWO_KEYS");
+    // Who is asked for no key may carry what he likes.
+    let open = super::Api::new(&[]);
+    let request = Request::get("/status")
+        .header("X-Api-Key", "one")
+        .header("Authorization", "Bearer other");
+    let answer = open.call(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn behind_a_proxy_each_caller_counts_for_itself() {
     let keyed = Keyed::new(&[("API_KEY", "s3cret"), ("TRUSTED_PROXIES", "1")]);
     let from = async |client: &str, key: &str| {

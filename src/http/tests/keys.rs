@@ -41,11 +41,18 @@ impl Keyed {
         key.cliente_ids = Some(ids).filter(|ids| !ids.is_empty());
         key.expires_at = end;
         self.file.add(key).unwrap();
+        self.api.state.keys().look();
         text.reveal().to_owned()
+    }
+
+    /// A key that has had its time.
+    pub(super) fn expired(&self, name: &str) -> String {
+        self.key_until(name, Scope::Read, &[], Some(Timestamp::UNIX_EPOCH))
     }
 
     pub(super) fn revoke(&self, name: &str) {
         self.file.revoke(&name.parse().unwrap()).unwrap();
+        self.api.state.keys().look();
     }
 
     pub(super) async fn call(&self, method: &str, path: &str, key: &str, body: &Value) -> Answer {
@@ -231,7 +238,7 @@ async fn a_key_works_from_when_it_is_added_until_it_is_revoked_or_expires() {
     assert_eq!(keyed.get("/status", "").await.status, StatusCode::OK);
     let soon = Timestamp::now().checked_add(Duration::from_secs(3600));
     let lasting = keyed.key_until("lasting", Scope::Read, &[], soon.ok());
-    let expired = keyed.key_until("expired", Scope::Read, &[], Some(Timestamp::UNIX_EPOCH));
+    let expired = keyed.expired("expired");
     assert_refused(&keyed.get("/status", "").await, 401, "UNAUTHORIZED");
     assert_eq!(keyed.get("/status", &lasting).await.status, StatusCode::OK);
     let refused = keyed.get("/status", &expired).await;
@@ -239,7 +246,7 @@ async fn a_key_works_from_when_it_is_added_until_it_is_revoked_or_expires() {
     assert!(refused.text().contains("expired"), "{}", refused.text());
     assert_eq!(refused.headers["www-authenticate"], "Bearer");
     for name in ["lasting", "expired"] {
-        keyed.file.revoke(&name.parse().unwrap()).unwrap();
+        keyed.revoke(name);
     }
     // With no key left nobody is let in; that is not the same as none being asked for.
     for key in [&lasting, &expired, ""] {

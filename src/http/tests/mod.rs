@@ -104,6 +104,7 @@ impl Api {
         });
         let registry = Arc::new(registry.unwrap());
         let state = AppState::new(Arc::clone(&registry), &config);
+        state.keys().look();
         Self {
             router: router(state.clone()),
             tokens,
@@ -186,6 +187,7 @@ impl Answer {
         assert_eq!(body["error"], body["message"], "{body}");
         assert!(!body["message"].as_str().unwrap().is_empty(), "{body}");
         assert_eq!(self.headers["access-control-allow-origin"], "*");
+        assert_eq!(self.headers["x-content-type-options"], "nosniff");
         (
             self.status.as_u16(),
             body["code"].as_str().unwrap().to_owned(),
