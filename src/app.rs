@@ -292,7 +292,7 @@ async fn name_pages(registry: Arc<Registry>, tags: NameTags) -> io::Result<()> {
 }
 
 /// Where Chrome on this machine reaches what listens on `addr`. Loopback is also what browsers trust without TLS.
-fn reachable(addr: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(reached_at(addr.ip()), addr.port())
 }
 

@@ -1,9 +1,10 @@
 //! What the binary can be told to do, besides its settings.
 //!
 //! Each subcommand has a file of its own under this one, which says what it needs; `serve`, the service itself, is what it does without any.
-//! `doctor` looks at this machine; `key`, `export` and `import` work on files. The others are thin clients of the HTTP API: they
+//! `doctor` looks at this machine; `key`, `export`, `import` and `adopt` work on files. The others are thin clients of the HTTP API: they
 //! know what an answer says to a person, and leave every decision to the service. Only this module and `main` talk to a terminal.
 
+mod adopt;
 mod client;
 mod doctor;
 mod exit;
@@ -46,6 +47,8 @@ pub enum Command {
     Export(export::Arguments),
     /// Take an account that was exported on another host.
     Import(import::Arguments),
+    /// Take over an account that another program has linked in this machine's Chrome, without a scan.
+    Adopt(adopt::Arguments),
     /// Look whether this machine can run the service, and say what to do where it cannot.
     Doctor(doctor::Arguments),
     /// Make, show and revoke keys, each with its own rights.
@@ -77,6 +80,7 @@ impl Command {
             Self::Key(command) => return keys(command, dotenv),
             Self::Export(arguments) => return export::run(arguments, dotenv).await,
             Self::Import(arguments) => return import::run(arguments, dotenv).await,
+            Self::Adopt(arguments) => return adopt::run(arguments, dotenv).await,
             Self::Qr(arguments) => (qr::run(&arguments, dotenv).await, arguments.connection.json),
             Self::Status(arguments) => (
                 status::run(&arguments, dotenv).await,

@@ -19,8 +19,8 @@
 //! - `http → session → whatsapp → browser`, never back; `session → ledger`. `http` reads the ledger's records too, as an
 //!   answer shows them, and gets them from a session's registry: nothing but `session` opens the ledger.
 //! - `command` is the terminal's face as `http` is the network's. It starts `app`, asks a service that runs as any client does,
-//!   or works on the files of one that need not run. For those it names `browser` as well: a profile that goes to another host,
-//!   and what a machine has room for, are matters of Chrome, and of no session.
+//!   or works on the files of one that need not run. For those it names `browser` as well: a profile that goes to another host
+//!   or comes from another program, and what a machine has room for, are matters of Chrome, and of no session.
 //! - `ledger`, `picture` and `sandbox` import none of ours, `qr` draws with `picture`, and nothing but `app` starts the sandbox. `config` imports names from
 //!   `session`, `whatsapp` and `keys`, and asks `keys` whether there is one; `keys` imports a session's name.
 //! - Only `config` reads the environment. Only `browser::process` starts programs.

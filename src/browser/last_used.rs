@@ -7,7 +7,7 @@ use std::{fs, io, path::Path};
 
 use super::ChromeVersion;
 
-const NOTE: &str = "chrome-version";
+pub(super) const NOTE: &str = "chrome-version";
 
 /// Notes the Chrome that is about to use the profile. Says so when it is older than the last one.
 pub(super) fn note(folder: &Path, version: &ChromeVersion) -> io::Result<()> {
@@ -26,7 +26,12 @@ pub(super) fn note(folder: &Path, version: &ChromeVersion) -> io::Result<()> {
              if the session asks for a scan, go back to the newer one (CHROME_PATH)"
         );
     }
-    fs::write(folder.join(NOTE), version.as_str())
+    write(folder, version.as_str())
+}
+
+/// Notes the Chrome that has used the profile where it comes from.
+pub(super) fn write(folder: &Path, version: &str) -> io::Result<()> {
+    fs::write(folder.join(NOTE), version)
 }
 
 /// The version that was noted.
@@ -35,7 +40,8 @@ pub(super) fn read(folder: &Path) -> Option<String> {
     Some(noted.trim().to_owned()).filter(|noted| !noted.is_empty())
 }
 
-fn is_older(version: &str, than: &str) -> bool {
+/// Whether a version comes before another one.
+pub(super) fn is_older(version: &str, than: &str) -> bool {
     let numbers = |text: &str| {
         text.split('.')
             .map(str::parse::<u32>)

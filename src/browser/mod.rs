@@ -13,6 +13,7 @@
 //!  Occupancy ── who uses which profile, seen from outside ── procfs
 //!  ProfileSnapshots ── copies of a profile that nobody uses, and their way back
 //!  HeldProfile, Export ── a profile on its way to another machine
+//!  ForeignProfile ── a profile of another program, on its way into a folder of ours ── occupants
 //! ```
 //!
 //! Knows nothing of sessions, HTTP or the site it shows, and never reads the environment. Invariants: no Chrome outlives its
@@ -44,12 +45,13 @@ pub use error::BrowserError;
 pub use flags::check_extra_arguments;
 pub use leftovers::{Swept, sweep};
 pub use memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb};
-pub use occupants::{Occupancy, Occupant, occupancy};
+pub use occupants::{Holder, Occupancy, Occupant, occupancy};
 pub use process::{Closed, Exit};
 pub use profile::delete_profile;
 pub use program::{ChromeKind, ChromeProgram, ChromeVersion, ensure_there_is_one, find_chrome};
 pub use snapshot::{
-    Export, ExportTo, HeldProfile, InvalidPassphrase, Manifest, Origin, Passphrase,
-    ProfileSnapshots, SnapshotError, SnapshotRoot, Taken, restored_at,
+    Adopted, Export, ExportTo, ForeignError, ForeignProfile, HeldProfile, InvalidPassphrase,
+    Manifest, Origin, Passphrase, ProfileSnapshots, SiteStorage, SnapshotError, SnapshotRoot,
+    Taken, foreign_profiles, is_ours, restored_at,
 };
 pub use trial::{Drawn, Footprint, Visit};

@@ -1,9 +1,16 @@
-//! Who uses which profile folder, for somebody who looks from outside. Only reads: no lock is tried, no file is touched.
+//! Who uses which profile folder, for somebody who looks from outside. Only reads: no lock is taken, no file is touched.
 
 use std::{
-    fs, io,
+    ffi::OsString,
+    fmt, fs, io,
+    os::{
+        fd::OwnedFd,
+        unix::ffi::{OsStrExt as _, OsStringExt as _},
+    },
     path::{Path, PathBuf},
 };
+
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use super::{
     leftovers,
@@ -73,4 +80,85 @@ fn occupant(chrome: &Chrome) -> Occupant {
     } else {
         Occupant::Stranger(chrome.id.pid)
     }
+}
+
+/// Who has a profile open that is none of the service's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A process.
+    Process(u32),
+    /// A process that cannot be seen from here, such as one in another container.
+    Unseen,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(pid) => write!(f, "a Chrome that runs, process {pid}"),
+            Self::Unseen => {
+                f.write_str("a Chrome that runs, in another container or on another host")
+            }
+        }
+    }
+}
+
+/// Who has these folders of one profile open, or any of these files of it. Three things tell, each of which knows a case that the
+/// others do not: the command line (a Chrome that has opened nothing yet), Chrome's own lock (one without
+/// `--user-data-dir`, a person's), and the locks that its databases hold (a folder that was renamed; one in another container).
+pub(super) fn holder(folders: [&Path; 2], files: impl Iterator<Item = OwnedFd>) -> Option<Holder> {
+    let chromes = procfs::chromes();
+    let works_here = |chrome: &&Chrome| folders.iter().any(|folder| chrome.works_on(folder));
+    // The main process is the one to end.
+    let by_command_line = || {
+        let mut here: Vec<_> = chromes.iter().filter(works_here).collect();
+        here.sort_by_key(|chrome| chrome.helper);
+        here.first().map(|chrome| Holder::Process(chrome.id.pid))
+    };
+    let by_chromes_lock = || {
+        let (host, pid) = folders.into_iter().find_map(singleton)?;
+        let is_another_chromes = chromes.iter().any(|chrome| chrome.id.pid == pid);
+        let is_here = host == this_host() && !is_another_chromes && procfs::is_a_browser(pid);
+        is_here.then_some(Holder::Process(pid))
+    };
+    by_command_line()
+        .or_else(by_chromes_lock)
+        .or_else(|| by_locks(files, &chromes))
+}
+
+/// Chrome's lock in this user data folder, when another host has left it.
+pub(super) fn lock_of_another_host(folder: &Path) -> Option<String> {
+    let (host, pid) = singleton(folder)?;
+    (host != this_host()).then(|| format!("{}-{pid}", host.to_string_lossy()))
+}
+
+/// What Chrome's lock says: a host and a process on it.
+fn singleton(folder: &Path) -> Option<(OsString, u32)> {
+    let lock = fs::read_link(folder.join(SINGLETONS[0])).ok()?;
+    let lock = lock.as_os_str().as_bytes();
+    // A host's name may have dashes in it.
+    let dash = lock.iter().rposition(|byte| *byte == b'-')?;
+    let pid = std::str::from_utf8(&lock[dash + 1..]).ok()?.parse().ok()?;
+    Some((OsString::from_vec(lock[..dash].to_vec()), pid))
+}
+
+fn this_host() -> OsString {
+    let system = rustix::system::uname();
+    OsString::from_vec(system.nodename().to_bytes().to_vec())
+}
+
+/// `LevelDB` and `SQLite` lock what they have open. To ask who does takes no lock.
+fn by_locks(files: impl Iterator<Item = OwnedFd>, chromes: &[Chrome]) -> Option<Holder> {
+    let holder_of = |file: OwnedFd| {
+        let held = fcntl_getlk(&file, &Flock::from(FlockType::WriteLock)).ok()??;
+        let pid = held
+            .pid
+            .and_then(|pid| pid.as_raw_nonzero().get().try_into().ok());
+        Some(pid.map_or(Holder::Unseen, Holder::Process))
+    };
+    let holders: Vec<_> = files.filter_map(holder_of).collect();
+    let is_main = |holder: &&Holder| {
+        let mut main = chromes.iter().filter(|chrome| !chrome.helper);
+        main.any(|chrome| **holder == Holder::Process(chrome.id.pid))
+    };
+    holders.iter().find(is_main).or(holders.first()).copied()
 }

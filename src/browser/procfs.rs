@@ -112,6 +112,27 @@ pub(super) fn chromes() -> Vec<Chrome> {
     pids().filter_map(chrome).collect()
 }
 
+/// Names of browsers that are Chrome, as the kernel shortens them.
+const BROWSERS: [&str; 8] = [
+    "chrom",
+    "headless_shell",
+    "brave",
+    "msedge",
+    "vivaldi",
+    "opera",
+    "electron",
+    "thorium",
+];
+
+/// Whether this process lives and is a browser, by its name: a number that a lock has kept may be another program's by now.
+pub(super) fn is_a_browser(pid: u32) -> bool {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let is_one = BROWSERS
+        .iter()
+        .any(|browser| name.to_lowercase().contains(browser));
+    is_one && Stat::of(pid).is_some_and(|stat| stat.is_alive())
+}
+
 /// Whether any process of the group still runs.
 pub(super) fn group_is_alive(group: u32) -> bool {
     pids()

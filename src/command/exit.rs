@@ -63,6 +63,20 @@ Exit codes:
   64   a setting is wrong
   130  ended by Ctrl-C";
 
+/// The same for `adopt`.
+pub(super) const ADOPT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    failed: nothing has changed
+  2    this command line is wrong
+  7    FOLDER holds several profiles: name one
+  8    FOLDER is open in a Chrome, or the session is running
+  9    FOLDER holds no storage of WhatsApp Web
+  10   the session has a linked profile already
+  11   the disk is too full
+  64   a setting is wrong
+  130  ended by Ctrl-C";
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         match exit {

@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     exit::{Exit, TRANSFER_CODES},
     passphrase::{PassphraseError, Source},
-    screen::{Interrupts, remark, say},
+    screen::{Interrupts, one_line, remark, say},
     settings,
 };
 use crate::{
-    browser::{ExportTo, Manifest, SnapshotError},
+    browser::{ExportTo, ForeignError, Manifest, SnapshotError},
     session::{ClienteId, LinkedProfile, TransferError, is_to_be_up},
 };
 
@@ -96,7 +96,9 @@ fn told(id: &ClienteId, file: &Path, manifest: &Manifest) -> String {
 /// Which one it is, for a person who has several.
 pub(super) fn account(manifest: &Manifest) -> String {
     let account = manifest.account.as_deref();
-    account.map_or_else(String::new, |account| format!(" (account {account})"))
+    account.map_or_else(String::new, |account| {
+        format!(" (account {})", one_line(account))
+    })
 }
 
 /// What everybody must know who has an account twice.
@@ -115,16 +117,20 @@ fn warning(id: &ClienteId, is_to_be_up: bool) -> String {
     )
 }
 
-/// Says it in one line, and how the command ends. `remedy` is for what is there already.
+/// Says it in one line, and how the command ends. `remedy` is for a file or a profile that is there already.
 pub(super) fn explain(fault: &Fault, remedy: &str) -> Exit {
-    let exit = exit(fault);
-    let remedy = if exit == Exit::AlreadyThere {
-        remedy
-    } else {
-        ""
-    };
-    remark(&format!("session-manager: {fault}{remedy}"));
-    exit
+    let is_there = matches!(
+        fault,
+        Fault::Transfer(TransferError::Snapshot(
+            SnapshotError::FileThere { .. } | SnapshotError::ProfileThere { .. }
+        ))
+    );
+    let remedy = if is_there { remedy } else { "" };
+    remark(&format!(
+        "session-manager: {}{remedy}",
+        one_line(&fault.to_string())
+    ));
+    exit(fault)
 }
 
 fn exit(fault: &Fault) -> Exit {
@@ -138,7 +144,24 @@ fn exit(fault: &Fault) -> Exit {
     match why {
         TransferError::Running { .. } => Exit::InUse,
         TransferError::NotLinked { .. } => Exit::NothingThere,
+        TransferError::Foreign(why) => of_foreign(why),
         TransferError::Snapshot(why) => of_snapshot(why),
+    }
+}
+
+fn of_foreign(why: &ForeignError) -> Exit {
+    match why {
+        ForeignError::Unreadable { source, .. }
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Exit::NothingThere
+        }
+        ForeignError::Unreadable { .. } => Exit::Failed,
+        ForeignError::NoStorage { .. } => Exit::NothingThere,
+        ForeignError::Several { .. } => Exit::BadFile,
+        ForeignError::InUse { .. } | ForeignError::Changed { .. } => Exit::InUse,
+        ForeignError::IsOurs { .. } | ForeignError::IsTheTarget { .. } => Exit::AlreadyThere,
+        ForeignError::Snapshot(why) => of_snapshot(why),
     }
 }
 

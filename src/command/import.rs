@@ -11,10 +11,13 @@ use super::{
     exit::{Exit, TRANSFER_CODES},
     export::{Fault, account, explain},
     passphrase::Source,
-    screen::{Interrupts, remark, say},
+    screen::{Interrupts, one_line, remark, say},
     settings,
 };
-use crate::session::{self, ClienteId};
+use crate::{
+    browser::Manifest,
+    session::{self, ClienteId},
+};
 
 /// Take an account that was exported on another host.
 ///
@@ -75,16 +78,55 @@ async fn import(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
              one may take the profile's place should it be damaged"
         ));
     }
-    say(&format!(
+    say(&told(&id, &arguments.file, &manifest))?;
+    remark(&next_step(&id, &manifest));
+    Ok(Exit::Done)
+}
+
+fn told(id: &ClienteId, file: &Path, manifest: &Manifest) -> String {
+    format!(
         "session {id} is the account of {}{}, as it was on {:.0}",
-        arguments.file.display(),
-        account(&manifest),
+        file.display(),
+        account(manifest),
         manifest.taken_at
-    ))?;
-    remark(&format!(
+    )
+}
+
+fn next_step(id: &ClienteId, manifest: &Manifest) -> String {
+    format!(
         "Start it with POST /connect, or `session-manager qr {id}`: no code is to be scanned. Do not connect it where it comes from \
          (there it was session {}): WhatsApp would see one device in two places, and may remove it.",
-        manifest.cliente_id
-    ));
-    Ok(Exit::Done)
+        // Whoever has packed the file wrote that, and may mean harm.
+        one_line(&manifest.cliente_id)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_of_itself_is_not_obeyed_by_a_terminal() {
+        let manifest: Manifest = serde_json::from_value(serde_json::json!({
+            "format": 1,
+            "cliente_id": "51\x1b]0;owned\x07\nsession-manager: all is well",
+            "account": "\x1b[2J\u{202e}5491100000001\r\n",
+            "taken_at": "2026-11-25T18:47:41Z",
+            "files": 1,
+            "bytes": 1,
+        }))
+        .unwrap();
+        let id = "52".parse().unwrap();
+        for said in [
+            told(&id, Path::new("file"), &manifest),
+            next_step(&id, &manifest),
+        ] {
+            assert!(!said.chars().any(char::is_control), "{said:?}");
+        }
+        let said = told(&id, Path::new("file"), &manifest);
+        assert!(
+            said.contains(r"(account \u001b[2J\u202e5491100000001\u000d\u000a)"),
+            "{said}"
+        );
+    }
 }

@@ -81,13 +81,53 @@ fn put(text: &str) -> io::Result<()> {
 
 /// One line of the answer.
 pub(super) fn say(line: &str) -> io::Result<()> {
-    put(&format!("{line}\n"))
+    put(&format!("{}\n", harmless(line)))
 }
 
 /// One line beside the answer: what goes on, what went wrong.
 pub(super) fn remark(line: &str) {
     // Who has closed it does not want to know.
-    let _closed = writeln!(io::stderr().lock(), "{line}");
+    let _closed = writeln!(io::stderr().lock(), "{}", harmless(line));
+}
+
+/// A text that others have written, for the middle of a line: what would end the line is shown as well.
+pub(super) fn one_line(text: &str) -> String {
+    let shown = |letter: char| !matches!(letter, '\n' | '\t') && is_harmless(letter);
+    written_out(text, shown)
+}
+
+/// What may go to a terminal whoever has written it: names of files, what an archive says of itself, what a service answers. A
+/// terminal does what control characters tell it: it moves, hides and overwrites, retitles its window, and some terminals run
+/// things. This command has no use for any: its drawings do not go this way.
+fn harmless(text: &str) -> String {
+    written_out(text, is_harmless)
+}
+
+/// JSON stays JSON: there such letters can only be in strings, where they may be written so.
+fn written_out(text: &str, shown: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if shown(letter) {
+            out.push(letter);
+        } else {
+            let digits = format!("{:04x}", u32::from(letter));
+            out.push_str("\\u");
+            out.push_str(&digits);
+        }
+    }
+    out
+}
+
+fn is_harmless(letter: char) -> bool {
+    match letter {
+        '\n' | '\t' => true,
+        // Those that turn the direction of what follows, so that a name could be read as another one; and two that end a line for
+        // some programs.
+        '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            false
+        }
+        letter => !letter.is_control(),
+    }
 }
 
 /// The signals by which a person, or a closing window, ends a command.
@@ -116,5 +156,36 @@ impl Interrupts {
             _ = self.terminate.recv() => NUMBERS[1],
             _ = self.hang_up.recv() => NUMBERS[2],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_printed() {
+        for (raw, shown) in [
+            ("\x1b]0;owned\x07", "\\u001b]0;owned\\u0007"),
+            ("\u{9b}2J", "\\u009b2J"),
+            ("ok\r\x1b[KFAIL", "ok\\u000d\\u001b[KFAIL"),
+            ("abc\u{202e}def", "abc\\u202edef"),
+            ("a\x08b\x7f\0", "a\\u0008b\\u007f\\u0000"),
+            ("two\nlines\tand ñandú 🙂", "two\nlines\tand ñandú 🙂"),
+        ] {
+            assert_eq!(harmless(raw), shown);
+        }
+        assert_eq!(one_line("51\n52\t"), "51\\u000a52\\u0009");
+    }
+
+    #[test]
+    fn json_that_is_printed_is_the_same_json() {
+        let value = serde_json::json!({"a\u{202e}": "\x1b[2J\u{9b}\u{2028}\n"});
+        let shown = harmless(&value.to_string());
+        assert!(shown.is_ascii(), "{shown}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
+            value
+        );
     }
 }

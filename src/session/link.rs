@@ -101,6 +101,11 @@ impl Link {
         serde_json::from_slice(&bytes).ok()
     }
 
+    /// Whether there is a note in this profile, of whatever kind. Blocks.
+    pub(super) fn is_noted(profile: &Path) -> bool {
+        std::fs::symlink_metadata(profile.join(NAME)).is_ok()
+    }
+
     /// Notes it in this profile, which must be there.
     pub(super) async fn write(&self, profile: &Path) -> io::Result<()> {
         let new = profile.join(NEW_NAME);

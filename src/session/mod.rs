@@ -76,4 +76,6 @@ pub use registry::{Registry, RegistryOptions};
 pub use snapshot::{AdapterReport, Snapshot};
 pub use start_times::StartTimes;
 pub use state::SessionState;
-pub use transfer::{LinkedProfile, TransferError, forget_older_snapshots, import, is_to_be_up};
+pub use transfer::{
+    LinkedProfile, TransferError, adopt, forget_older_snapshots, import, is_to_be_up,
+};

@@ -1,20 +1,24 @@
-//! A linked account that moves to another host, as one encrypted file.
+//! A linked account that moves: to another host, as one encrypted file; or from another program's profile to a session here.
 //!
-//! Decides what may go: an account that is linked here, and whose session does not run. How a profile gets into a file and
-//! out of it is [`browser`](crate::browser)'s part; asking a person is `command`'s. No service takes part in it: the lock of
+//! Decides what may go, an account that is linked here and whose session does not run, and what may make way for what comes. How a
+//! profile gets into a file and out of it, and where other programs have theirs, is [`browser`](crate::browser)'s part; asking a person is `command`'s. No service takes part in it: the lock of
 //! the profile keeps a running one out.
 
 use std::path::{Path, PathBuf};
 
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     ClienteId, desired,
     link::{Link, Rescue},
 };
-use crate::browser::{
-    BrowserError, Export, ExportTo, HeldProfile, Manifest, Origin, Passphrase, SnapshotError,
-    SnapshotRoot,
+use crate::{
+    browser::{
+        Adopted, BrowserError, Export, ExportTo, ForeignError, ForeignProfile, HeldProfile,
+        Manifest, Origin, Passphrase, SiteStorage, SnapshotError, SnapshotRoot, is_ours,
+    },
+    whatsapp::{LINKED_MARK, LINKED_MARK_TEXT},
 };
 
 /// Why an account did not move. All is as before.
@@ -39,6 +43,9 @@ pub enum TransferError {
         /// The session.
         id: ClienteId,
     },
+    /// Another program's profile cannot be taken over.
+    #[error(transparent)]
+    Foreign(ForeignError),
     /// Everything else.
     #[error(transparent)]
     Snapshot(SnapshotError),
@@ -117,6 +124,46 @@ pub async fn import(
         .put_in_place(&profile, may_replace, give_up)
         .await
         .map_err(failed)
+}
+
+/// Makes a copy of the profile in this folder, which another program has linked, the profile of a session. One that is linked
+/// already is set aside when it `may_replace` it; one that is not makes way in any case. To be waited for as an import is.
+pub async fn adopt(
+    id: &ClienteId,
+    tokens_dir: &Path,
+    folder: &Path,
+    site: &SiteStorage,
+    may_replace: bool,
+    give_up: CancellationToken,
+) -> Result<Adopted, TransferError> {
+    let (folder, site) = (folder.to_owned(), site.clone());
+    // Off the runtime: an old service's folder may be on a disk that hangs.
+    let found = spawn_blocking(move || ForeignProfile::find(&folder, &site)).await;
+    let found = found
+        .unwrap_or_else(|_| Err(SnapshotError::GivenUp.into()))
+        .map_err(TransferError::Foreign)?;
+    let profile = id.profile_in(tokens_dir);
+    let adopted = found.put_in_place(
+        &profile,
+        move |present| may_replace || !may_be_linked(present),
+        // It has been linked, so no picture of its page is evidence: it may show chats.
+        &[(LINKED_MARK, LINKED_MARK_TEXT)],
+        give_up,
+    );
+    adopted.await.map_err(|error| {
+        if let ForeignError::Snapshot(error) = error {
+            TransferError::of(id, error)
+        } else {
+            TransferError::Foreign(error)
+        }
+    })
+}
+
+/// Whether this profile may be an account's: only one that has been started here, and whose session has shown codes and no more,
+/// certainly is not.
+fn may_be_linked(profile: &Path) -> bool {
+    let has_mark = std::fs::symlink_metadata(profile.join(LINKED_MARK)).is_ok();
+    has_mark || Link::is_noted(profile) || !is_ours(profile)
 }
 
 /// Removes the snapshots of this session that are of the imported link and older than it: should the profile be lost, they would

@@ -42,7 +42,8 @@ use super::{
 const EVIDENCE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Says that the profile has been linked. It lies in the profile, and so goes where the link goes.
-const LINKED_MARK: &str = "linked-once";
+pub(crate) const LINKED_MARK: &str = "linked-once";
+pub(crate) const LINKED_MARK_TEXT: &str = "This profile has been linked to an account.\n";
 
 /// What was seen of a page at one moment.
 #[derive(Clone)]
@@ -195,7 +196,7 @@ impl Witness {
 }
 
 async fn remember(mark: &Path) -> io::Result<()> {
-    tokio::fs::write(mark, "This profile has been linked to an account.\n").await
+    tokio::fs::write(mark, LINKED_MARK_TEXT).await
 }
 
 /// What the page looks like, without codes, and how many codes it had.

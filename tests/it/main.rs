@@ -10,6 +10,7 @@
 mod support;
 
 mod adapters;
+mod adopt;
 mod browser;
 mod changes;
 mod clients;

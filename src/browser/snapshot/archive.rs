@@ -291,6 +291,9 @@ impl<R: Read + Seek> Verified<R> {
         let (begins, packed) = self.packed;
         let mut unpack = || {
             self.file.seek(SeekFrom::Start(begins))?;
+            let looked_at = BufReader::new(&mut self.file).take(packed);
+            unpack::check(looked_at, &self.manifest, give_up)?;
+            self.file.seek(SeekFrom::Start(begins))?;
             let packed = BufReader::new(&mut self.file).take(packed);
             unpack::unpack(packed, &self.manifest, folder, give_up)
         };

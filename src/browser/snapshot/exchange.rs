@@ -9,7 +9,7 @@
 //! it goes. All stands in the folder of the profile itself: within one file system a rename is all or nothing.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::{self, File},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
@@ -75,6 +75,23 @@ impl Places {
             restored: beside(".restored"),
             aside: beside(".aside"),
         }
+    }
+
+    /// Whether an exchange, or what is left of one, may rename or remove this folder or what it is in.
+    pub(super) fn will_change(&self, folder: &Path) -> bool {
+        let changed = [&self.profile, &self.unpacking, &self.restored];
+        changed.into_iter().any(|place| folder.starts_with(place))
+    }
+
+    /// Whether this is one of those that were set aside.
+    pub(super) fn is_set_aside(&self, folder: &Path) -> bool {
+        folder.starts_with(&self.aside)
+    }
+
+    /// Whether a folder with this name is on its way to be a profile.
+    pub(super) fn is_on_its_way(name: &OsStr) -> bool {
+        let ending = Path::new(name).extension().unwrap_or_default();
+        ending == "unpacking" || ending == "restored"
     }
 
     /// Whether there is a profile, or one that a crash has kept from taking its place.

@@ -4,6 +4,7 @@
 //!  DATA_DIR/snapshots/51/<time>.snapshot        store, archive, contents, unpack
 //!  TOKENS_DIR/51/   51.lock   51.aside/<time>/  exchange: what stands beside the profile while one takes its place
 //!  a file for another machine                   transfer, sealed
+//!  a profile that another program has made      foreign
 //! ```
 //!
 //! Knows folders and files; whose account it is and whether a snapshot is worth taking, the caller knows. Invariants: a
@@ -13,6 +14,7 @@
 mod archive;
 mod contents;
 mod exchange;
+mod foreign;
 mod restored;
 mod sealed;
 mod store;
@@ -27,6 +29,7 @@ use std::{
 };
 
 pub use archive::{Manifest, Origin};
+pub use foreign::{Adopted, ForeignError, ForeignProfile, SiteStorage, foreign_profiles, is_ours};
 use jiff::{SignedDuration, Timestamp};
 pub use restored::restored_at;
 pub use sealed::{InvalidPassphrase, Passphrase};
@@ -343,22 +346,64 @@ fn put_in_place<R: Read + Seek>(
     chosen: Verified<R>,
     give_up: &CancellationToken,
 ) -> Result<Manifest, SnapshotError> {
+    let bytes = chosen.manifest.bytes;
+    let mut manifest = None;
+    exchange_for(profile, bytes, EXCHANGE, |unpacking| {
+        manifest = Some(chosen.unpack(unpacking, give_up)?);
+        Ok::<_, SnapshotError>(())
+    })?;
+    manifest.ok_or(SnapshotError::GivenUp)
+}
+
+/// Exchanges the profile for what `unpack` puts into the folder that it is given, `bytes` in all.
+fn exchange_for<E: From<SnapshotError>>(
+    profile: &Profile,
+    bytes: u64,
+    steps: impl IntoIterator<Item = Step>,
+    unpack: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
     let places = Places::of(&profile.folder);
     let parent = profile.folder.parent().unwrap_or(&profile.folder);
-    store::ensure_space(parent, chosen.manifest.bytes)?;
-    let manifest = chosen.manifest.clone();
-    let mut chosen = Some(chosen);
-    for step in EXCHANGE {
-        match (step, chosen.take_if(|_| step == Step::Unpack)) {
-            (Step::Unpack, Some(chosen)) => {
-                chosen.unpack(&places.unpacking, give_up)?;
+    store::ensure_space(parent, bytes)?;
+    let mut unpack = Some(unpack);
+    for step in steps {
+        match (step, unpack.take_if(|_| step == Step::Unpack)) {
+            (Step::Unpack, Some(unpack)) => {
+                unpack(&places.unpacking)?;
                 restored::note(&places.unpacking, Timestamp::now())
                     .map_err(|source| SnapshotError::io("writing to", &places.unpacking, source))?;
             }
             (step, _) => perform(&places, step)?,
         }
     }
-    Ok(manifest)
+    Ok(())
+}
+
+/// Lets `put` put another profile in the place of this one, unless there is one that may not make way. Leaves all as it was when
+/// that fails.
+fn take_place<T, E: From<SnapshotError>>(
+    profile: &Profile,
+    may_make_way: impl FnOnce(&Path) -> bool,
+    put: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let folder = &profile.folder;
+    let failed = |source| SnapshotError::io("looking at", folder, source);
+    let is_empty = std::fs::read_dir(folder).map_err(failed)?.next().is_none();
+    if is_empty {
+        // It came with the lock, or is nothing to keep.
+        std::fs::remove_dir(folder).map_err(failed)?;
+    } else if !may_make_way(folder) {
+        return Err(SnapshotError::ProfileThere {
+            path: folder.clone(),
+        }
+        .into());
+    }
+    let done = put();
+    if done.is_err() {
+        // What was unpacked takes up room that may be what is lacking. Whoever holds the profile next would do it too.
+        Places::of(folder).settle().ok();
+    }
+    done
 }
 
 fn perform(places: &Places, step: Step) -> Result<(), SnapshotError> {

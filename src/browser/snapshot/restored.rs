@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 
-const NOTE: &str = "restored-at";
+pub(super) const NOTE: &str = "restored-at";
 
 /// Notes that the profile in `folder` is about to take another one's place.
 pub(super) fn note(folder: &Path, now: Timestamp) -> io::Result<()> {

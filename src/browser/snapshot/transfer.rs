@@ -21,7 +21,7 @@ use super::{
     exchange::Places,
     put_in_place,
     sealed::{self, Opened, Passphrase},
-    store,
+    store, take_place,
 };
 use crate::browser::{
     last_used,
@@ -184,23 +184,11 @@ impl Export {
         may_replace: bool,
         give_up: &CancellationToken,
     ) -> Result<Manifest, SnapshotError> {
-        let folder = &profile.folder;
-        let failed = |source| SnapshotError::io("looking at", folder, source);
-        let is_empty = fs::read_dir(folder).map_err(failed)?.next().is_none();
-        if is_empty {
-            // It came with the lock, or is nothing to keep.
-            fs::remove_dir(folder).map_err(failed)?;
-        } else if !may_replace {
-            return Err(SnapshotError::ProfileThere {
-                path: folder.clone(),
-            });
-        }
-        let done = put_in_place(profile, self.0, give_up);
-        if done.is_err() {
-            // What was unpacked takes up room that may be what is lacking. Whoever holds the profile next would do it too.
-            Places::of(folder).settle().ok();
-        }
-        done
+        take_place(
+            profile,
+            |_| may_replace,
+            || put_in_place(profile, self.0, give_up),
+        )
     }
 }
 

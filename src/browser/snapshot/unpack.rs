@@ -14,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::archive::{FOLDER_MODE, Manifest, UnlessGivenUp, make_folder, new_file};
 
-/// Empty files and folders take room too. A profile has some thousand; one of a hundred times as many is none.
-pub(super) const ENTRIES_MAX: usize = 200_000;
+/// How many files and folders a profile may have. Empty ones take room and time too, and pack to next to nothing: 300,000 folders in
+/// a small file kept a fast disk busy for 13 s, and a slow one for minutes, to make them and to remove them again. A fresh profile has some 250 entries, caches and all; one of years has some thousand, for
+/// its databases are files of 2 MB each.
+pub(super) const ENTRIES_MAX: usize = 50_000;
 
 /// The longest path that Linux knows, in bytes.
 const PATH_MAX: u64 = 4096;
@@ -28,31 +30,64 @@ pub(super) fn unpack(
     folder: &Path,
     give_up: &CancellationToken,
 ) -> io::Result<()> {
+    walk(ENTRIES_MAX, packed, manifest, Some(folder), give_up)
+}
+
+/// Refuses what [`unpack`] would refuse, and writes nothing: an archive that means harm is not worth the work of a disk.
+pub(super) fn check(
+    packed: impl Read,
+    manifest: &Manifest,
+    give_up: &CancellationToken,
+) -> io::Result<()> {
+    walk(ENTRIES_MAX, packed, manifest, None, give_up)
+}
+
+/// Goes through all of it, and writes it into the folder, if there is one.
+fn walk(
+    entries_max: usize,
+    packed: impl Read,
+    manifest: &Manifest,
+    folder: Option<&Path>,
+    give_up: &CancellationToken,
+) -> io::Result<()> {
+    let too_many = || io::Error::other("it has too many files for a profile");
+    if manifest.files > entries_max.try_into().unwrap_or(u64::MAX) {
+        return Err(too_many());
+    }
     let mut tar = tar::Archive::new(zstd::Decoder::new(packed)?);
-    make_folder(folder)?;
+    if let Some(folder) = folder {
+        make_folder(folder)?;
+    }
     let (mut files, mut bytes) = (manifest.files, manifest.bytes);
     let mut long_path = None;
+    let mut entries = 0;
     // Raw: else a path of any length is read into memory, and a file may be larger than what is packed of it.
-    for (number, entry) in tar.entries()?.raw(true).enumerate() {
-        // Each may have a second one for a long path.
-        if number >= 2 * ENTRIES_MAX {
-            return Err(io::Error::other("it has too many files for a profile"));
+    for entry in tar.entries()?.raw(true) {
+        if give_up.is_cancelled() {
+            return Err(io::Error::other("given up"));
         }
         let mut entry = entry?;
         let kind = entry.header().entry_type();
-        // What is not copied is skipped: of any length, that takes any time.
-        if kind.is_gnu_longname() && entry.size() <= PATH_MAX {
+        // What is not copied is skipped: of any length, that takes any time. One path after another would never end.
+        if kind.is_gnu_longname() && entry.size() <= PATH_MAX && long_path.is_none() {
             long_path = Some(path_in(entry)?);
             continue;
+        }
+        entries += 1;
+        if entries > entries_max {
+            return Err(too_many());
         }
         let path = match long_path.take() {
             Some(path) => path,
             None => entry.path()?.into_owned(),
         };
-        let path = folder.join(below(&path)?);
+        let below = below(&path)?;
+        let path = folder.map(|folder| folder.join(below));
         if kind.is_dir() && entry.size() == 0 {
-            // Not those above it: they came before, and were counted.
-            DirBuilder::new().mode(FOLDER_MODE).create(&path)?;
+            if let Some(path) = path {
+                // Not those above it: they came before, and were counted.
+                DirBuilder::new().mode(FOLDER_MODE).create(path)?;
+            }
             continue;
         }
         if !kind.is_file() {
@@ -65,7 +100,11 @@ pub(super) fn unpack(
         };
         (files, bytes) = (files_left, bytes_left);
         let inner = &mut entry;
-        let copied = io::copy(&mut UnlessGivenUp { inner, give_up }, &mut new_file(&path)?)?;
+        let mut content = UnlessGivenUp { inner, give_up };
+        let copied = match path {
+            Some(path) => io::copy(&mut content, &mut new_file(&path)?)?,
+            None => io::copy(&mut content, &mut io::sink())?,
+        };
         if copied != size {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -73,8 +112,10 @@ pub(super) fn unpack(
     if (files, bytes) != (0, 0) {
         return Err(io::Error::other("some of its files are missing"));
     }
-    // One call for a thousand files.
-    rustix::fs::syncfs(File::open(folder)?)?;
+    if let Some(folder) = folder {
+        // One call for a thousand files.
+        rustix::fs::syncfs(File::open(folder)?)?;
+    }
     if give_up.is_cancelled() {
         return Err(io::Error::other("given up"));
     }

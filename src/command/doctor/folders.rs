@@ -14,7 +14,8 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::report::Check;
 use crate::{
-    browser::{Occupancy, Occupant, occupancy},
+    browser::{ForeignProfile, Holder, Occupancy, Occupant, foreign_profiles, occupancy},
+    command::{adopt::storage, screen::one_line},
     config::Config,
     session::ClienteId,
 };
@@ -79,7 +80,22 @@ fn look(config: &Config) -> Folders {
         checks.push(judge(name, variable, path, &Facts::of(path)));
         checks.extend(space(path).map(|space| judge_space(name, path, space)));
     }
+    let others = others_profiles(config);
+    let is_anothers =
+        |profile: &Occupancy| others.iter().any(|other| other.folder == profile.folder);
     let profiles = occupancy(&config.tokens_dir, |name| name.parse::<ClienteId>().is_ok());
+    let profiles = match profiles {
+        Ok(mut profiles) => {
+            profiles.retain(|profile| !is_anothers(profile));
+            Ok(profiles)
+        }
+        failed => failed,
+    };
+    checks.extend(
+        others
+            .iter()
+            .map(|other| judge_another(other, other.holder(), config.tokens_dir.as_path())),
+    );
     let profiles = match profiles {
         Ok(profiles) => profiles,
         Err(why) if why.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -99,6 +115,62 @@ fn look(config: &Config) -> Folders {
     Folders {
         checks,
         profiles_at_rest: at_rest,
+    }
+}
+
+/// Where whatsapp-web.js keeps its profiles unless told otherwise, in the folder that it is started in.
+const WWEBJS_FOLDER: &str = ".wwebjs_auth";
+
+/// Profiles that other programs have linked: where the service keeps its own, for the old one may have used the same folder, and
+/// in the folder that whatsapp-web.js makes beside it.
+fn others_profiles(config: &Config) -> Vec<ForeignProfile> {
+    let Some(site) = storage(config) else {
+        return Vec::new();
+    };
+    let beside = match config.tokens_dir.parent() {
+        Some(parent) if parent != Path::new("") => parent.join(WWEBJS_FOLDER),
+        _ => PathBuf::from(WWEBJS_FOLDER),
+    };
+    let mut found = foreign_profiles(&config.tokens_dir, &site);
+    found.extend(foreign_profiles(&beside, &site));
+    // A person's browser may have several profiles in it.
+    found.dedup_by(|one, other| one.folder == other.folder);
+    found
+}
+
+fn judge_another(profile: &ForeignProfile, holder: Option<Holder>, tokens_dir: &Path) -> Check {
+    let folder = one_line(&profile.folder.display().to_string());
+    let name = profile.folder.file_name().unwrap_or_default();
+    let is_a_sessions = profile.folder.parent() == Some(tokens_dir)
+        && name
+            .to_str()
+            .is_some_and(|name| name.parse::<ClienteId>().is_ok());
+    let open = holder.map_or_else(String::new, |holder| format!(", and is open in {holder}"));
+    let by_hand = if is_a_sessions {
+        format!(
+            "; if it was copied there to be session {}, just connect that",
+            one_line(&name.to_string_lossy())
+        )
+    } else {
+        String::new()
+    };
+    Check::warn(
+        "adopt",
+        format!("{folder} is an account that another program has linked{open}"),
+        format!(
+            "to take it over without a scan, stop that program for good, then: session-manager adopt {} --as <cliente_id>{by_hand}",
+            quoted(&folder)
+        ),
+    )
+}
+
+/// As a shell takes it, since it is there to be copied.
+fn quoted(path: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%,".contains(letter);
+    if path.chars().all(is_plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
     }
 }
 
@@ -382,5 +454,50 @@ mod tests {
         assert!(checks[0].found.starts_with("52 ") && checks[0].found.contains("process 2"));
         let summary = "4 here, 1 in use by a service; stale Singleton* files in 54, which the next start removes";
         assert_eq!(checks[2].found, summary);
+    }
+
+    #[test]
+    fn an_old_programs_profile_is_pointed_at_and_is_no_session() {
+        let home = tempfile::tempdir().unwrap();
+        let old = |folder: &str| {
+            let storage = "Default/IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb";
+            let storage = home.path().join(folder).join(storage);
+            fs::create_dir_all(&storage).unwrap();
+            fs::write(storage.join("000003.log"), "linked").unwrap();
+        };
+        old("tokens/session-admin");
+        old(".wwebjs_auth/it's \x1b[2J\nok    all well");
+        // One of the service's own.
+        old("tokens/51");
+        fs::write(home.path().join("tokens/51/chrome-version"), "156.0.0.0").unwrap();
+        let tokens = home.path().join("tokens").into_os_string();
+        let lookup = |name: &str| (name == "TOKENS_DIR").then(|| tokens.clone());
+        let config = Config::from_lookup(lookup).unwrap();
+
+        let folders = look(&config);
+        assert_eq!(folders.profiles_at_rest, 1);
+        let found: Vec<_> = folders
+            .checks
+            .iter()
+            .filter(|check| check.name == "adopt")
+            .collect();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found.iter().all(|check| check.verdict == Verdict::Warn));
+        let remedy = found[0].remedy.as_ref().unwrap();
+        let command = format!(
+            "session-manager adopt {}/tokens/session-admin --as",
+            home.path().display()
+        );
+        assert!(
+            remedy.contains(&command) && remedy.contains("session session-admin"),
+            "{remedy}"
+        );
+        // What it is called is its own affair, and must not be taken for a word of ours.
+        let (found, remedy) = (&found[1].found, found[1].remedy.as_ref().unwrap());
+        assert!(found.contains(r"it's \u001b[2J\u000aok "), "{found}");
+        assert!(
+            remedy.contains(r"'\''s ") && !remedy.contains('\n'),
+            "{remedy}"
+        );
     }
 }

@@ -19,7 +19,18 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
   let room = null;
   let bubbles = null;
 
-  const clock = (t) => new Date(t * 1000).toLocaleTimeString(words.locale || undefined, { hour: '2-digit', minute: '2-digit' });
+  /**
+   * As on the real page, only so many chats stand in the document, the latest; the others are in the collection, and are opened by their
+   * number. With 200 rows, all drawn anew for each of the four events of a send, the page hung for 10 to 20 s.
+   */
+  const ROWS_MAX = 50;
+
+  /** One drawing for all that happens within this time: no eye sees more, and a thousand sends a second are a thousand events each. */
+  const DRAW_EVERY_MS = 100;
+
+  // One for all: to make one takes longer than to draw the rest of a row.
+  const times = new Intl.DateTimeFormat(words.locale || undefined, { hour: '2-digit', minute: '2-digit' });
+  const clock = (t) => times.format(new Date(t * 1000));
   const ICONS = { '-1': ['msg-error', 'failed'], 0: ['msg-time', 'pending'], 1: ['msg-check', 'sent'], 2: ['msg-dblcheck', 'delivered'], 3: ['msg-dblcheck', 'read'] };
 
   function tick(msg) {
@@ -50,7 +61,16 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
   function drawList() {
     if (!rows) return;
     const ordered = ChatCollection.getModelsArray().filter((chat) => chat.lastMsg() || chat === active).sort((a, b) => (b.t || 0) - (a.t || 0));
-    rows.replaceChildren(...ordered.map(chatRow));
+    const shown = ordered.slice(0, ROWS_MAX);
+    if (active && !shown.includes(active)) shown.push(active);
+    rows.replaceChildren(...shown.map(chatRow));
+  }
+
+  let willDraw = false;
+  function drawListSoon() {
+    if (willDraw) return;
+    willDraw = true;
+    setTimeout(() => { willDraw = false; drawList(); }, DRAW_EVERY_MS);
   }
 
   /** Saved people are headed by their name, and nothing else in an empty chat says who they are. */
@@ -123,17 +143,17 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
     const connection = () => { notice.textContent = Socket.state === 'CONNECTED' ? '' : navigator.onLine ? words.connecting : words.offline; };
     Socket.on('change:state', connection);
     connection();
-    ChatCollection.on('change', drawList);
-    ChatCollection.on('add', drawList);
+    ChatCollection.on('change', drawListSoon);
+    ChatCollection.on('add', drawListSoon);
     // Listed in its chat a moment after it was added, hence the microtask.
     MsgCollection.on('add', (msg) => queueMicrotask(() => {
-      drawList();
+      drawListSoon();
       if (!bubbles || !active || !msg.isNewMsg || !active.id.equals(msg.id.remote)) return;
       bubbles.append(bubble(msg));
       bubbles.scrollTop = bubbles.scrollHeight;
     }));
     MsgCollection.on('change:ack', (msg) => {
-      drawList();
+      drawListSoon();
       const old = bubbles && bubbles.querySelector('[data-id="' + CSS.escape(msg.id.toString()) + '"]');
       if (old) old.replaceWith(bubble(msg));
     });

@@ -79,12 +79,17 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
     return taken;
   }
 
+  /** Own messages by their inner ids, for those whose receipts come in: with ten thousand of them a look through all takes its time. */
+  const own = new Map();
+  MsgCollection.on('add', (msg) => { if (msg.id.fromMe) own.set(msg.id.id, msg); });
+  const ownById = (id) => own.get(id) || MsgCollection.findFirst((each) => each.id.fromMe && each.id.id === id);
+
   const outgoing = (test) => MsgCollection.filter((msg) => msg.id.fromMe && test(msg.ack));
   // What the server has not taken is sent again, under the same id.
   wire.frames.on('welcome', () => { for (const msg of outgoing((ack) => ack === 0)) travel(msg); });
   wire.frames.on('ack', (frame) => {
     const dormant = chats.dormant.get(frame.id);
-    const msg = dormant ? { id: MsgKey.fromString(dormant) } : MsgCollection.findFirst((each) => each.id.fromMe && each.id.id === frame.id);
+    const msg = dormant ? { id: MsgKey.fromString(dormant) } : ownById(frame.id);
     if (!msg) return;
     if (frame.ack > 1) { require('SandboxReceipts').receipt(msg, frame); return; }
     if (dormant) return;

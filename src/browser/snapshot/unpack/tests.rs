@@ -31,14 +31,31 @@ fn archive(entries: &[Packed<'_>]) -> Vec<u8> {
 }
 
 /// Unpacks it into `folder`, with a manifest that tells of so many files of so many bytes.
-fn unpacked(tar: &[u8], (files, bytes): (u64, u64), folder: &Path) -> Result<(), String> {
+fn unpacked(tar: &[u8], told: (u64, u64), folder: &Path) -> Result<(), String> {
+    unpacked_at_most(ENTRIES_MAX, tar, told, folder)
+}
+
+fn unpacked_at_most(
+    entries_max: usize,
+    tar: &[u8],
+    (files, bytes): (u64, u64),
+    folder: &Path,
+) -> Result<(), String> {
     let mut manifest = Manifest::new(Origin::default(), None, &Contents::default());
     (manifest.files, manifest.bytes) = (files, bytes);
     let mut packed = zstd::Encoder::new(Vec::new(), 1).unwrap();
     packed.write_all(tar).unwrap();
     let packed = packed.finish().unwrap();
     let give_up = CancellationToken::new();
-    unpack(&*packed, &manifest, folder, &give_up).map_err(|why| why.to_string())
+    let checked = walk(entries_max, &*packed, &manifest, None, &give_up);
+    assert!(!folder.try_exists().unwrap(), "a look writes nothing");
+    let unpacked = walk(entries_max, &*packed, &manifest, Some(folder), &give_up);
+    let unpacked = unpacked.map_err(|why| why.to_string());
+    // A folder whose parent is not there is for the disk to refuse.
+    let by_the_disk = |why: &String| why.contains("No such file");
+    let is_same = checked.map_err(|why| why.to_string()) == unpacked;
+    assert!(is_same || unpacked.as_ref().is_err_and(by_the_disk));
+    unpacked
 }
 
 /// Why it is refused, and how many bytes of files stand in the folder then.
@@ -110,4 +127,32 @@ fn a_path_is_not_longer_than_a_path_can_be() {
         assert_eq!(unpacked(&tar, (1, 3), &folder).is_ok(), is_one);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), usize::from(is_one));
     }
+}
+
+#[test]
+fn no_more_files_and_folders_are_made_than_a_profile_has() {
+    const TOO_MANY: &str = "it has too many files for a profile";
+    let names = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    let folders = names.map(|name| Packed(EntryType::Directory, name, b""));
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("folders");
+    let why = unpacked_at_most(5, &archive(&folders), (0, 0), &folder).unwrap_err();
+    assert_eq!(
+        (&*why, fs::read_dir(&folder).unwrap().count()),
+        (TOO_MANY, 5)
+    );
+    let folder = home.path().join("just as many");
+    unpacked_at_most(9, &archive(&folders), (0, 0), &folder).unwrap();
+
+    // Of files the manifest tells, so nothing is begun.
+    let files = names.map(|name| Packed(EntryType::Regular, name, b""));
+    let folder = home.path().join("files");
+    let why = unpacked_at_most(5, &archive(&files), (9, 0), &folder).unwrap_err();
+    assert_eq!((&*why, folder.try_exists().unwrap()), (TOO_MANY, false));
+
+    // Paths of nothing are no way around it.
+    let paths = names.map(|name| Packed(EntryType::GNULongName, "././@LongLink", name.as_bytes()));
+    let folder = home.path().join("paths");
+    let why = unpacked_at_most(5, &archive(&paths), (0, 0), &folder).unwrap_err();
+    assert_eq!(why, "it has more than files and folders");
 }

@@ -1,0 +1,149 @@
+//! `adopt`: an account that another program has linked, as a session of this service.
+//!
+//! Works on folders, whether a service runs or not. The session itself must not run, and neither must the other program.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    exit::{ADOPT_CODES, Exit},
+    export::{Fault, explain},
+    screen::{Interrupts, one_line, remark, say},
+    settings,
+};
+use crate::{
+    app::reachable,
+    browser::{Adopted, SiteStorage, find_chrome},
+    config::Config,
+    session::{self, ClienteId},
+};
+
+/// Take over an account that another program has linked in this machine's Chrome, without a scan.
+///
+/// For whatsapp-web.js (`LocalAuth`), venom, wppconnect, open-wa, and whatever else drives a Chrome. What a link needs is copied;
+/// the original is only read. Stop the other program first, for good.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = ADOPT_CODES)]
+pub struct Arguments {
+    /// The user data folder of its Chrome, such as `.wwebjs_auth/session-<id>` or `tokens/<session>`, or a folder with one such folder
+    /// in it.
+    folder: PathBuf,
+    /// What the session is to be called here.
+    #[arg(long = "as", value_name = "CLIENTE_ID")]
+    cliente_id: ClienteId,
+    /// Set a linked profile aside that the session has already. It is not deleted.
+    #[arg(long)]
+    replace: bool,
+}
+
+pub(super) async fn run(arguments: Arguments, dotenv: &Path) -> Exit {
+    match adopt(arguments, dotenv).await {
+        Ok(exit) => exit,
+        Err(fault) => explain(&fault, ", which may be linked; --replace sets it aside"),
+    }
+}
+
+async fn adopt(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
+    let config = match settings(dotenv) {
+        Ok(config) => config,
+        Err(exit) => return Ok(exit),
+    };
+    let Some(site) = storage(&config) else {
+        remark("session-manager: WHATSAPP_URL is no address of a site");
+        return Ok(Exit::Misconfigured);
+    };
+    let id = arguments.cliente_id;
+    let mut interrupts = Interrupts::catch()?;
+    let give_up = CancellationToken::new();
+    let work = session::adopt(
+        &id,
+        &config.tokens_dir,
+        &arguments.folder,
+        &site,
+        arguments.replace,
+        give_up.clone(),
+    );
+    tokio::pin!(work);
+    let adopted = tokio::select! {
+        adopted = &mut work => adopted?,
+        signal = interrupts.next() => {
+            give_up.cancel();
+            // Unless it was done by then, or could not be undone any more.
+            work.await.map_err(|_| Fault::Interrupted(signal))?
+        }
+    };
+    say(&told(&id, &adopted))?;
+    for warning in warnings(&adopted, &config).await {
+        remark(&warning);
+    }
+    remark(&next_steps(&id, &adopted));
+    Ok(Exit::Done)
+}
+
+/// Where the page that the service opens has its storage.
+pub(super) fn storage(config: &Config) -> Option<SiteStorage> {
+    match &config.sandbox {
+        Some(sandbox) => {
+            let addr = reachable(SocketAddr::new(sandbox.host, sandbox.port));
+            SiteStorage::of(&format!("http://{addr}/"))
+        }
+        None => SiteStorage::of(&config.whatsapp_url),
+    }
+}
+
+fn told(id: &ClienteId, adopted: &Adopted) -> String {
+    let written_at = Timestamp::try_from(adopted.written_at);
+    let written_at = written_at.map_or_else(
+        |_| String::new(),
+        |at| format!(", last written to on {at:.0}"),
+    );
+    format!(
+        "session {id} has the account of {}{written_at}: {} files, {} kB",
+        one_line(&adopted.profile.display().to_string()),
+        adopted.files,
+        adopted.bytes.div_ceil(1000),
+    )
+}
+
+async fn warnings(adopted: &Adopted, config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(lock) = &adopted.lock_of_another_host {
+        warnings.push(format!(
+            "WARNING: a Chrome of another host or container ({}) has left its lock there. Nothing here has the profile open; make sure that \
+             nothing there has.",
+            one_line(lock)
+        ));
+    }
+    // Without a Chrome there is nothing to compare with, and `doctor` says so.
+    let ours = find_chrome(config.chrome_path.as_deref(), &config.search_path).await;
+    if let Ok(program) = ours
+        && adopted.is_newer_than(&program.version)
+    {
+        warnings.push(format!(
+            "WARNING: Chrome {} has used it last, and the service has {}. An older Chrome may not read what a newer one has stored, and begin \
+             the storage of the copy anew: then a code is asked for. Give the service that Chrome or a newer one (CHROME_PATH) before you \
+             connect.",
+            adopted.chrome.as_deref().unwrap_or_default(),
+            program.version.as_str(),
+        ));
+    }
+    warnings
+}
+
+fn next_steps(id: &ClienteId, adopted: &Adopted) -> String {
+    format!(
+        "What to do next:\n\
+         1. Stop the old service, for good: it must not come up again with the machine (pm2 delete, pm2 save). Two Chromes on one device log it out.\n\
+         2. Start the session: POST /connect {{\"cliente_id\": \"{id}\"}}, or `session-manager qr {id}`. READY comes without a scan; if a code is asked for \
+         all the same, WhatsApp had removed that device, or the profile was never linked: scan it.\n\
+         3. {} is as it was. Never start the old service on it again once the session has been READY here; delete it after some quiet days: \
+         whoever has it can act as the account.",
+        one_line(&adopted.profile.display().to_string()),
+    )
+}
