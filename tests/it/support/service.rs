@@ -3,9 +3,12 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    fs::File,
+    io::BufReader,
+    net::TcpListener,
     ops::Deref,
     os::unix::process::CommandExt as _,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -18,7 +21,7 @@ use super::{
     Api, Home,
     chrome::{eventually, installed_program},
     disk::Disk,
-    output::Output,
+    output::{Listening, Output},
     secrets::Secrets,
 };
 
@@ -40,6 +43,12 @@ pub(crate) struct Service {
     home: Home,
     api: Api,
     disk: Option<Disk>,
+}
+
+/// What a service prints, with nobody who reads it.
+pub(crate) struct Unread {
+    stdout: BufReader<ChildStdout>,
+    stderr: ChildStderr,
 }
 
 impl Deref for Service {
@@ -77,7 +86,7 @@ impl Service {
     }
 
     async fn started(
-        mut home: Home,
+        home: Home,
         mut disk: Option<Disk>,
         with: impl FnOnce(&mut Environment),
     ) -> Self {
@@ -88,7 +97,7 @@ impl Service {
             Some(disk) => disk.wrap(&ledger, &program()),
             None => program(),
         };
-        let mut process = Process::spawn(&home, &words, &environment);
+        let mut process = Process::spawn(&home, &words, &environment, Stdio::piped);
         if let Some(disk) = &mut disk {
             disk.belongs_to(process.child.id());
         }
@@ -100,6 +109,16 @@ impl Service {
             .await
             .expect("the service says in time where it listens")
             .expect("the service listens instead of ending");
+        Self::at(listening, home, process, disk, &environment)
+    }
+
+    fn at(
+        listening: Listening,
+        mut home: Home,
+        mut process: Process,
+        disk: Option<Disk>,
+        environment: &Environment,
+    ) -> Self {
         // A test with a page of its own has none; it may be the sandbox of another process.
         let elsewhere = || {
             let url = environment.get("WHATSAPP_URL")?.to_str()?;
@@ -118,12 +137,75 @@ impl Service {
         }
     }
 
-    /// Starts a service that is expected to end by itself; gives its exit code and what it said.
-    pub(crate) async fn fails(with: impl FnOnce(&mut Environment)) -> (i32, String) {
+    /// Starts a service whose stdout and stderr are pipes that nobody reads from the moment when it listens.
+    pub(crate) async fn start_unread() -> (Self, Unread) {
+        let home = Home::new();
+        let environment = environment(&home);
+        let mut process = Process::spawn(&home, &program(), &environment, Stdio::piped);
+        let stdout = process.child.stdout.take().unwrap();
+        let stderr = process.child.stderr.take().unwrap();
+        let (listening, stdout) = timeout(START_TIMEOUT, process.output.read_to_listening(stdout))
+            .await
+            .expect("the service says in time where it listens")
+            .expect("the service listens instead of ending");
+        let service = Self::at(listening, home, process, None, &environment);
+        (service, Unread { stdout, stderr })
+    }
+
+    /// Reads on where it was stopped.
+    pub(crate) fn read_on(&self, unread: Unread) {
+        drop(self.process.output.follow(unread.stdout));
+        drop(self.process.output.follow(unread.stderr));
+    }
+
+    /// Starts a service whose stdout and stderr are this file.
+    pub(crate) async fn start_with_output_to(path: &str) -> Self {
         let home = Home::new();
         let mut environment = environment(&home);
+        // What it says of its ports cannot be read: two that were free a moment ago.
+        let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let ports = free.map(|free| free.local_addr().unwrap().port());
+        environment.insert("PORT", ports[0].to_string().into());
+        environment.insert("SANDBOX_PORT", ports[1].to_string().into());
+        let output = || File::options().write(true).open(path).unwrap().into();
+        let process = Process::spawn(&home, &program(), &environment, output);
+        let [api, sandbox] = ports.map(|port| format!("http://127.0.0.1:{port}"));
+        let sandbox = Some(sandbox);
+        let listening = Listening { api, sandbox };
+        let service = Self::at(listening, home, process, None, &environment);
+        service.answers().await;
+        service
+    }
+
+    /// Starts a service on a fresh folder as `nohup` does.
+    pub(crate) async fn start_under_nohup() -> Self {
+        let home = Home::new();
+        let environment = environment(&home);
+        let nohup = installed_program("nohup").into_os_string();
+        let words = [vec![nohup], program()].concat();
+        let mut process = Process::spawn(&home, &words, &environment, Stdio::piped);
+        drop(process.output.follow(process.child.stderr.take().unwrap()));
+        let stdout = process.child.stdout.take().unwrap();
+        let listening = timeout(START_TIMEOUT, process.output.follow(stdout))
+            .await
+            .expect("the service says in time where it listens")
+            .expect("the service listens instead of ending");
+        Self::at(listening, home, process, None, &environment)
+    }
+
+    /// Starts a service that is expected to end by itself; gives its exit code and what it said.
+    pub(crate) async fn fails(with: impl FnOnce(&mut Environment)) -> (i32, String) {
+        Self::fails_in(&Home::new(), with).await
+    }
+
+    /// The same in a folder that a test has prepared.
+    pub(crate) async fn fails_in(
+        home: &Home,
+        with: impl FnOnce(&mut Environment),
+    ) -> (i32, String) {
+        let mut environment = environment(home);
         with(&mut environment);
-        let mut process = Process::spawn(&home, &program(), &environment);
+        let mut process = Process::spawn(home, &program(), &environment, Stdio::piped);
         let streams = [
             process.output.follow(process.child.stdout.take().unwrap()),
             process.output.follow(process.child.stderr.take().unwrap()),
@@ -165,6 +247,11 @@ impl Service {
     /// Everything that it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.process.output.text()
+    }
+
+    /// What it says, also after it has ended.
+    pub(crate) fn output(&self) -> Output {
+        self.process.output.clone()
     }
 
     /// Sends it a signal.
@@ -265,7 +352,12 @@ fn start(mut command: Command) -> (Child, mpsc::SyncSender<()>) {
 }
 
 impl Process {
-    fn spawn(home: &Home, words: &[OsString], environment: &Environment) -> Self {
+    fn spawn(
+        home: &Home,
+        words: &[OsString],
+        environment: &Environment,
+        output: impl Fn() -> Stdio,
+    ) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "a test starts the program that it tests"
@@ -279,8 +371,8 @@ impl Process {
             .current_dir(home.path())
             .process_group(0)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stdout(output())
+            .stderr(output());
         let (child, lifetime) = start(command);
         Self {
             child,
