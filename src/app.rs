@@ -16,6 +16,7 @@ use std::{
 
 use tokio::{
     net::TcpListener,
+    runtime::{Handle, Runtime},
     task::JoinSet,
     time::{Instant, timeout},
 };
@@ -28,6 +29,7 @@ use crate::{
     ledger::LedgerOptions,
     sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError},
     session::{Changes, Registry, RegistryOptions, SendLimits, SessionState},
+    telemetry::DroppedLines,
     whatsapp::{PageScripts, PageSettings},
 };
 
@@ -52,8 +54,9 @@ pub struct App {
     config: Config,
     listener: TcpListener,
     addr: SocketAddr,
-    sandbox: Option<Sandbox>,
+    sandbox: Option<SandboxOnItsOwn>,
     registry: Arc<Registry>,
+    dropped_lines: DroppedLines,
 }
 
 /// Why the service did not start. Each is one line that says what to change.
@@ -83,11 +86,58 @@ pub enum StartError {
     /// The sandbox cannot start.
     #[error("failed to start the sandbox (SANDBOX_HOST, SANDBOX_PORT, DATA_DIR): {0}")]
     Sandbox(#[from] SandboxError),
+    /// The sandbox's threads cannot be started.
+    #[error("failed to start the threads of the sandbox: {0}")]
+    SandboxThreads(io::Error),
+}
+
+/// The sandbox, on threads of its own: it writes its messages down while other requests to it wait, so a disk that hangs stops
+/// the simulated WhatsApp, and must not stop the service.
+#[derive(Debug)]
+struct SandboxOnItsOwn {
+    sandbox: Sandbox,
+    threads: Threads,
+}
+
+#[derive(Debug)]
+struct Threads {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl Threads {
+    fn start() -> io::Result<Self> {
+        let runtime = Runtime::new()?;
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+        })
+    }
+}
+
+impl Drop for Threads {
+    /// Leaves behind what does not end: it may wait for a disk.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl SandboxOnItsOwn {
+    async fn bind(addr: SocketAddr, options: SandboxConfig) -> Result<Self, StartError> {
+        let threads = Threads::start().map_err(StartError::SandboxThreads)?;
+        let bound = threads.handle.spawn(Sandbox::bind(addr, options)).await;
+        let panicked = |why| StartError::SandboxThreads(io::Error::other(why));
+        let sandbox = bound.map_err(panicked)??;
+        Ok(Self { sandbox, threads })
+    }
 }
 
 impl App {
-    /// Takes ports and folders, and reads what an earlier service has left word of.
-    pub async fn bind(mut config: Config) -> Result<Self, StartError> {
+    /// Takes ports and folders, and reads what an earlier service has left word of. `dropped_lines` is what the log counts, for
+    /// `/metrics`. Blocks its thread where a disk hangs, which holds up nothing: nothing is served yet.
+    pub async fn bind(mut config: Config, dropped_lines: DroppedLines) -> Result<Self, StartError> {
         browser::check_extra_arguments(&config.chrome_args)?;
         if config.chrome_path.is_none()
             && let Err(why) = browser::ensure_there_is_one(&config.search_path)
@@ -126,11 +176,12 @@ impl App {
                     pairing_code: settings.pairing_life,
                     ack_delay: settings.ack_delay,
                 };
-                Some(Sandbox::bind(SocketAddr::new(settings.host, settings.port), options).await?)
+                let addr = SocketAddr::new(settings.host, settings.port);
+                Some(SandboxOnItsOwn::bind(addr, options).await?)
             }
         };
-        if let Some(sandbox) = &sandbox {
-            config.whatsapp_url = format!("http://{}/", reachable(sandbox.addr()));
+        if let Some(own) = &sandbox {
+            config.whatsapp_url = format!("http://{}/", reachable(own.sandbox.addr()));
         }
 
         let tokens_dir = config.tokens_dir.clone();
@@ -146,6 +197,7 @@ impl App {
             addr,
             sandbox,
             registry: Arc::new(registry),
+            dropped_lines,
         })
     }
 
@@ -156,7 +208,7 @@ impl App {
 
     /// Where the simulated WhatsApp Web listens, if there is one.
     pub fn sandbox_addr(&self) -> Option<SocketAddr> {
-        self.sandbox.as_ref().map(Sandbox::addr)
+        self.sandbox.as_ref().map(|own| own.sandbox.addr())
     }
 
     /// Serves until `stop_asked` resolves, then stops in order. When it resolves again, but not at once, what has not ended
@@ -168,24 +220,29 @@ impl App {
             addr,
             sandbox,
             registry,
+            dropped_lines,
         } = self;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
 
         registry.begin(&config.autostart, config.restore_sessions);
-        let state = http::AppState::new(Arc::clone(&registry), &config);
+        let state = http::AppState::new(Arc::clone(&registry), &config, dropped_lines);
         let asks_for_key = state.asks_for_key();
         tasks.spawn(http::serve(listener, http::router(state), stop.clone()));
         // The page's server goes last, so that Chromes still have it while they close.
         let sandbox_stop = CancellationToken::new();
-        if let Some(sandbox) = sandbox {
+        // Kept until the end.
+        let _threads = sandbox.map(|SandboxOnItsOwn { sandbox, threads }| {
             let sandbox_stop = sandbox_stop.clone();
-            tasks.spawn(name_pages(Arc::clone(&registry), sandbox.name_tags()));
-            tasks.spawn(async move {
+            let names = name_pages(Arc::clone(&registry), sandbox.name_tags());
+            tasks.spawn_on(names, &threads.handle);
+            let run = async move {
                 sandbox.run(sandbox_stop).await;
                 Ok(())
-            });
-        }
+            };
+            tasks.spawn_on(run, &threads.handle);
+            threads
+        });
         let sandbox_url = config
             .sandbox
             .as_ref()

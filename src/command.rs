@@ -18,7 +18,7 @@ mod send;
 mod serve;
 mod status;
 
-use std::{io, path::Path};
+use std::{io, path::Path, process::ExitCode};
 
 use clap::Subcommand;
 use client::ClientError;
@@ -26,7 +26,7 @@ pub use exit::Exit;
 pub use key::KeyCommand;
 pub use serve::ServeArguments;
 
-use crate::config::Config;
+use crate::{config::Config, telemetry::Log};
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
@@ -61,14 +61,38 @@ enum Fault {
     Terminal(#[from] io::Error),
 }
 
+/// How a command ended, and the log that it began, if it did.
+#[derive(Debug)]
+#[must_use]
+pub struct Ended {
+    exit: Exit,
+    log: Option<Log>,
+}
+
+impl Ended {
+    /// Waits for the last lines of the log. To be called when nothing runs any more that could log.
+    pub fn finish(self) -> ExitCode {
+        if let Some(log) = self.log {
+            log.finish();
+        }
+        self.exit.into()
+    }
+}
+
+impl From<Exit> for Ended {
+    fn from(exit: Exit) -> Self {
+        Self { exit, log: None }
+    }
+}
+
 impl Command {
     /// Does it. `dotenv` is the file with settings, which may be absent.
-    pub async fn run(self, dotenv: &Path) -> Exit {
+    pub async fn run(self, dotenv: &Path) -> Ended {
         let (outcome, wants_json) = match self {
             Self::Serve(arguments) => return serve::run(arguments, dotenv).await,
-            Self::Key(command) => return keys(command, dotenv),
-            Self::Export(arguments) => return export::run(arguments, dotenv).await,
-            Self::Import(arguments) => return import::run(arguments, dotenv).await,
+            Self::Key(command) => return keys(command, dotenv).into(),
+            Self::Export(arguments) => return export::run(arguments, dotenv).await.into(),
+            Self::Import(arguments) => return import::run(arguments, dotenv).await.into(),
             Self::Qr(arguments) => (qr::run(&arguments, dotenv).await, arguments.connection.json),
             Self::Status(arguments) => (
                 status::run(&arguments, dotenv).await,
@@ -84,7 +108,9 @@ impl Command {
             ),
             Self::Doctor(arguments) => (doctor::run(&arguments, dotenv).await, arguments.json),
         };
-        outcome.unwrap_or_else(|fault| explain(&fault, wants_json))
+        outcome
+            .unwrap_or_else(|fault| explain(&fault, wants_json))
+            .into()
     }
 }
 
