@@ -55,8 +55,11 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(line) => write!(f, " ({line})"),
-            Self::Environment(None) => f.write_str(" (set in the environment)"),
-            // Whoever has written the line wonders why it has no effect: shells, conda and orchestrators set names such as HOST.
+            // Shells, conda and orchestrators set names such as HOST by themselves.
+            Self::Environment(None) => {
+                f.write_str(" (set in the environment: unset it there if it was not you)")
+            }
+            // The person who has written the line wonders why it has no effect.
             Self::Environment(Some(line)) => write!(
                 f,
                 " (set in the environment, which goes before {line}: unset it there, and that line counts)"

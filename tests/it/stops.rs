@@ -172,6 +172,19 @@ async fn a_disk_that_hangs_does_not_keep_a_service_that_is_told_twice() {
 }
 
 #[tokio::test]
+async fn a_disk_that_hangs_does_not_keep_a_service_that_is_still_starting() {
+    let home = Home::new();
+    fs::create_dir_all(home.data()).unwrap();
+    // Whoever opens a pipe that nobody reads from waits for ever, as on a disk that has gone away.
+    let pipe = home.data().join(".writable");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    for signal in [Signal::TERM, Signal::HUP] {
+        let status = Service::stopped_before_it_listens(&home, signal).await;
+        assert!(status.success(), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn a_caller_that_waits_for_ready_is_told_that_the_service_stops() {
     let service = Service::start(|_| {}).await;
     service.connect(51).await;

@@ -224,6 +224,25 @@ impl Service {
         (status.code().unwrap(), process.output.text())
     }
 
+    /// Starts a service that cannot come to listen, sends it a signal as soon as it catches that, and gives what it ended with.
+    pub(crate) async fn stopped_before_it_listens(home: &Home, signal: Signal) -> ExitStatus {
+        let mut process = Process::spawn(home, &program(), &environment(home), Stdio::piped);
+        drop(process.output.follow(process.child.stdout.take().unwrap()));
+        drop(process.output.follow(process.child.stderr.take().unwrap()));
+        let pid = process.child.id();
+        let is_caught = || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+            caught >> (signal.as_raw() - 1) & 1 == 1
+        };
+        eventually("the signal is caught", is_caught).await;
+        process.signal(signal);
+        process
+            .exited_within(STOP_TIMEOUT)
+            .expect("the service ends in time")
+    }
+
     /// Its folder.
     pub(crate) const fn home(&self) -> &Home {
         &self.home
