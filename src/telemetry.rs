@@ -1,6 +1,6 @@
 //! Logging: where lines go, how they look, and what can never be in them.
 //!
-//! Lines go to stdout, where PM2 and containers expect them, through an [outlet](outlet) that never blocks who logs.
+//! Lines go to stdout, where PM2 and containers expect them, through an [`outlet`] that never blocks who logs.
 //! `LOG_FORMAT` chooses text or one JSON object a line, `RUST_LOG` what is logged. A panic is a line at `ERROR` like any other:
 //! the standard library would print it to stderr, which blocks when nobody reads that. Nothing is printed to stderr while the
 //! service runs.

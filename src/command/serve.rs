@@ -123,7 +123,7 @@ impl Signals {
             _ = self.quit.recv() => "SIGQUIT",
             _ = hang_up => "SIGHUP",
         };
-        tracing::debug!("{name} came");
+        tracing::info!(signal = name, "told to stop by {name}");
     }
 }
 
