@@ -19,6 +19,7 @@ use std::{
 use listen::{Refused, listen};
 use tokio::{
     net::TcpListener,
+    runtime::{Handle, Runtime},
     task::JoinSet,
     time::{Instant, timeout},
 };
@@ -26,11 +27,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     browser,
-    config::{Config, reached_at},
+    config::{Config, ListenHost, reached_at},
     http,
     ledger::LedgerOptions,
     sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError},
     session::{Changes, Recipient, Registry, RegistryOptions, SendLimits, SessionState},
+    telemetry::DroppedLines,
     whatsapp::{PageScripts, PageSettings},
 };
 
@@ -55,8 +57,9 @@ pub struct App {
     config: Config,
     listeners: Vec<TcpListener>,
     addrs: Vec<SocketAddr>,
-    sandbox: Option<Sandbox>,
+    sandbox: Option<SandboxOnItsOwn>,
     registry: Arc<Registry>,
+    dropped_lines: DroppedLines,
 }
 
 /// Why the service did not start. Each is one line that says what to change.
@@ -88,11 +91,72 @@ pub enum StartError {
     /// The sandbox cannot start.
     #[error("failed to start the sandbox (DATA_DIR): {0}")]
     Sandbox(#[from] SandboxError),
+    /// The sandbox's threads cannot be started.
+    #[error("failed to start the threads of the sandbox: {0}")]
+    SandboxThreads(io::Error),
+}
+
+/// Says which setting names the address that cannot be listened on.
+fn bind(variable: &'static str) -> impl Fn(Refused) -> StartError {
+    move |Refused { addr, source }| StartError::Bind {
+        variable,
+        addr,
+        source,
+    }
+}
+
+/// The sandbox, on threads of its own: it writes its messages down while other requests to it wait, so a disk that hangs stops
+/// the simulated WhatsApp, and must not stop the service.
+#[derive(Debug)]
+struct SandboxOnItsOwn {
+    sandbox: Sandbox,
+    threads: Threads,
+}
+
+#[derive(Debug)]
+struct Threads {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl Threads {
+    fn start() -> io::Result<Self> {
+        let runtime = Runtime::new()?;
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+        })
+    }
+}
+
+impl Drop for Threads {
+    /// Leaves behind what does not end: it may wait for a disk.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl SandboxOnItsOwn {
+    async fn open(host: ListenHost, port: u16, options: SandboxConfig) -> Result<Self, StartError> {
+        let threads = Threads::start().map_err(StartError::SandboxThreads)?;
+        // Its listeners belong to the runtime that makes them.
+        let open = async move {
+            let listeners = listen(host, port).await.map_err(bind("SANDBOX_PORT"))?;
+            Ok::<_, StartError>(Sandbox::open(listeners, options)?)
+        };
+        let opened = threads.handle.spawn(open).await;
+        let panicked = |why| StartError::SandboxThreads(io::Error::other(why));
+        let sandbox = opened.map_err(panicked)??;
+        Ok(Self { sandbox, threads })
+    }
 }
 
 impl App {
-    /// Takes ports and folders, and reads what an earlier service has left word of.
-    pub async fn bind(mut config: Config) -> Result<Self, StartError> {
+    /// Takes ports and folders, and reads what an earlier service has left word of. `dropped_lines` is what the log counts, for
+    /// `/metrics`. Blocks its thread where a disk hangs, which holds up nothing: nothing is served yet.
+    pub async fn bind(mut config: Config, dropped_lines: DroppedLines) -> Result<Self, StartError> {
         browser::check_extra_arguments(&config.chrome_args)?;
         if config.chrome_path.is_none()
             && let Err(why) = browser::ensure_there_is_one(&config.search_path)
@@ -110,13 +174,6 @@ impl App {
                 source,
             })?;
         }
-        let bind = |variable| {
-            move |Refused { addr, source }| StartError::Bind {
-                variable,
-                addr,
-                source,
-            }
-        };
         let listening = listen(config.host, config.port).await;
         let listeners = listening.map_err(bind("PORT"))?;
         let local = |listener: &TcpListener| {
@@ -138,15 +195,12 @@ impl App {
                     pairing_code: settings.pairing_life,
                     ack_delay: settings.ack_delay,
                 };
-                let listening = listen(settings.host, settings.port).await;
-                Some(Sandbox::open(
-                    listening.map_err(bind("SANDBOX_PORT"))?,
-                    options,
-                )?)
+                let opened = SandboxOnItsOwn::open(settings.host, settings.port, options);
+                Some(opened.await?)
             }
         };
-        if let Some(sandbox) = &sandbox {
-            config.whatsapp_url = format!("http://{}/", reachable(sandbox.addr()));
+        if let Some(own) = &sandbox {
+            config.whatsapp_url = format!("http://{}/", reachable(own.sandbox.addr()));
         }
 
         let tokens_dir = config.tokens_dir.clone();
@@ -162,6 +216,7 @@ impl App {
             addrs,
             sandbox,
             registry: Arc::new(registry),
+            dropped_lines,
         })
     }
 
@@ -172,7 +227,7 @@ impl App {
 
     /// Where the simulated WhatsApp Web listens, if there is one.
     pub fn sandbox_addr(&self) -> Option<SocketAddr> {
-        self.sandbox.as_ref().map(Sandbox::addr)
+        self.sandbox.as_ref().map(|own| own.sandbox.addr())
     }
 
     /// Serves until `stop_asked` resolves, then stops in order. When it resolves again, but not at once, what has not ended
@@ -184,6 +239,7 @@ impl App {
             addrs,
             sandbox,
             registry,
+            dropped_lines,
         } = self;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -191,7 +247,7 @@ impl App {
         // On a thread of its own, and not waited for: whoever needs it first waits.
         let _plan = std::thread::spawn(Recipient::read_plan);
         registry.begin(&config.autostart, config.restore_sessions);
-        let state = http::AppState::new(Arc::clone(&registry), &config);
+        let state = http::AppState::new(Arc::clone(&registry), &config, dropped_lines);
         state.keys().learn().await;
         let asks_for_key = state.asks_for_key();
         let watching = Arc::clone(state.keys()).watch(stop.clone());
@@ -202,14 +258,18 @@ impl App {
         tasks.spawn(http::serve(listeners, http::router(state), stop.clone()));
         // The page's server goes last, so that Chromes still have it while they close.
         let sandbox_stop = CancellationToken::new();
-        if let Some(sandbox) = sandbox {
+        // Kept until the end.
+        let _threads = sandbox.map(|SandboxOnItsOwn { sandbox, threads }| {
             let sandbox_stop = sandbox_stop.clone();
-            tasks.spawn(name_pages(Arc::clone(&registry), sandbox.name_tags()));
-            tasks.spawn(async move {
+            let names = name_pages(Arc::clone(&registry), sandbox.name_tags());
+            tasks.spawn_on(names, &threads.handle);
+            let run = async move {
                 sandbox.run(sandbox_stop).await;
                 Ok(())
-            });
-        }
+            };
+            tasks.spawn_on(run, &threads.handle);
+            threads
+        });
         let sandbox_url = config
             .sandbox
             .as_ref()

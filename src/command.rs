@@ -19,7 +19,7 @@ mod send;
 mod serve;
 mod status;
 
-use std::{io, path::Path};
+use std::{io, path::Path, process::ExitCode};
 
 use clap::Subcommand;
 use client::ClientError;
@@ -28,7 +28,7 @@ pub use key::KeyCommand;
 pub use serve::ServeArguments;
 use tokio::runtime::Runtime;
 
-use crate::config::Config;
+use crate::{config::Config, telemetry::Log};
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
@@ -65,22 +65,46 @@ enum Fault {
     Terminal(#[from] io::Error),
 }
 
+/// How a command ended, and the log that it began, if it did.
+#[derive(Debug)]
+#[must_use]
+pub struct Ended {
+    exit: Exit,
+    log: Option<Log>,
+}
+
+impl Ended {
+    /// Waits for the last lines of the log. To be called when nothing runs any more that could log.
+    pub fn finish(self) -> ExitCode {
+        if let Some(log) = self.log {
+            log.finish();
+        }
+        self.exit.into()
+    }
+}
+
+impl From<Exit> for Ended {
+    fn from(exit: Exit) -> Self {
+        Self { exit, log: None }
+    }
+}
+
 impl Command {
     /// Does it, and waits for its end. `dotenv` is the file with settings, which may be absent.
     ///
     /// This is not an `async fn`: the compiler writes the code of a future where it is awaited. If `main` awaited this one,
     /// the whole service would be compiled once more for it, which took a minute of a first build.
-    pub fn run(self, runtime: &Runtime, dotenv: &Path) -> Exit {
+    pub fn run(self, runtime: &Runtime, dotenv: &Path) -> Ended {
         runtime.block_on(self.carry_out(dotenv))
     }
 
-    async fn carry_out(self, dotenv: &Path) -> Exit {
+    async fn carry_out(self, dotenv: &Path) -> Ended {
         let (outcome, wants_json) = match self {
             Self::Serve(arguments) => return serve::run(arguments, dotenv).await,
-            Self::Key(command) => return keys(command, dotenv),
-            Self::Export(arguments) => return export::run(arguments, dotenv).await,
-            Self::Import(arguments) => return import::run(arguments, dotenv).await,
-            Self::Adopt(arguments) => return adopt::run(arguments, dotenv).await,
+            Self::Key(command) => return keys(command, dotenv).into(),
+            Self::Export(arguments) => return export::run(arguments, dotenv).await.into(),
+            Self::Import(arguments) => return import::run(arguments, dotenv).await.into(),
+            Self::Adopt(arguments) => return adopt::run(arguments, dotenv).await.into(),
             Self::Qr(arguments) => (qr::run(&arguments, dotenv).await, arguments.connection.json),
             Self::Status(arguments) => (
                 status::run(&arguments, dotenv).await,
@@ -96,7 +120,9 @@ impl Command {
             ),
             Self::Doctor(arguments) => (doctor::run(&arguments, dotenv).await, arguments.json),
         };
-        outcome.unwrap_or_else(|fault| explain(&fault, wants_json))
+        outcome
+            .unwrap_or_else(|fault| explain(&fault, wants_json))
+            .into()
     }
 }
 

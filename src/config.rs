@@ -29,7 +29,7 @@ mod secret;
 pub use client::{ClientConfig, KeySource};
 use dotenv::Dotenv;
 pub use host::{ListenHost, reached_at};
-use read::Settings;
+use read::{Found, Settings};
 use sandbox::PAIRING_LIFE;
 pub use sandbox::{CodeLives, SandboxSettings};
 pub use secret::Secret;
@@ -215,7 +215,7 @@ impl Config {
         let file = Dotenv::read(dotenv);
         let lookup = |name: &str| {
             if sandbox && name == "SANDBOX" {
-                return Some("true".into());
+                return Some(Found::given("true".into()));
             }
             read::variable(name, &file)
         };
@@ -224,7 +224,7 @@ impl Config {
 
     /// Reads settings through `lookup`, which looks into `file` too, and gathers all that is wrong.
     fn gather(
-        lookup: impl Fn(&str) -> Option<OsString>,
+        lookup: impl Fn(&str) -> Option<Found>,
         file: &Dotenv,
         serves: bool,
     ) -> (Self, Result<(), ConfigError>) {
@@ -233,7 +233,8 @@ impl Config {
         let mut config = Self::read(&mut settings);
         config.slips = file.slips(settings.names());
         // A line that cannot be read may be the one with the key.
-        let may_be_without_key = serves && file.faults().is_empty();
+        let may_be_without_key =
+            serves && file.faults().is_empty() && !settings.is_faulty("API_KEY");
         if may_be_without_key && let Err((name, why)) = exposure::check(&config) {
             settings.complain(name, &why);
         }
@@ -266,11 +267,12 @@ impl Config {
 
     /// Reads settings through `lookup`, which answers a variable's value.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let lookup = |name: &str| lookup(name).map(Found::given);
         let (config, verdict) = Self::gather(lookup, &Dotenv::default(), false);
         verdict.map(|()| config)
     }
 
-    fn read(settings: &mut Settings<impl Fn(&str) -> Option<OsString>>) -> Self {
+    fn read(settings: &mut Settings<impl Fn(&str) -> Option<Found>>) -> Self {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let host = settings.parsed("HOST", ListenHost::Localhost, parse::listen_host);
         let sandbox_is_on = settings.parsed("SANDBOX", false, parse::switch);
@@ -308,7 +310,7 @@ impl Config {
                 PathBuf::from(DEFAULT_WA_JS_PATH),
                 parse::readable_file,
             ),
-            sandbox: Some(SandboxSettings::read(settings, host)).filter(|_| sandbox_is_on),
+            sandbox: SandboxSettings::read(settings, host, sandbox_is_on),
             session_mode: settings.parsed("SESSION_MODE", SessionMode::Multi, parse::session_mode),
             default_cliente_id: settings.parsed("DEFAULT_CLIENTE_ID", ClienteId::admin(), |raw| {
                 raw.parse().map_err(parse::say)

@@ -6,11 +6,12 @@
 use std::{path::Path, process::ExitCode, time::Duration};
 
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use session_manager::command::{Command, ServeArguments};
 use tokio::runtime::Runtime;
 
 /// What is dropped at the end kills its Chrome within milliseconds; a call to a disk that hangs may never return, and is left
-/// behind then. Together with the stop budget less than the `kill_timeout` of the supervisor.
+/// behind then. Together with the stop budget and the wait for the last log lines less than the `kill_timeout` of the supervisor.
 const REST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Settings that are not in the environment.
@@ -30,6 +31,7 @@ struct Arguments {
 #[expect(clippy::print_stderr, reason = "there is no log yet")]
 fn main() -> ExitCode {
     let command = Arguments::parse().command();
+    forbid_core_dumps();
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(why) => {
@@ -39,7 +41,18 @@ fn main() -> ExitCode {
     };
     let ended = command.run(&runtime, Path::new(DOTENV));
     runtime.shutdown_timeout(REST_TIMEOUT);
-    ended.into()
+    ended.finish()
+}
+
+/// A core dump of the service, or of a Chrome that it starts, would hold keys, texts and the accounts themselves. The limit is
+/// inherited by every Chrome and cannot be raised again without privileges.
+fn forbid_core_dumps() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // To lower a limit is always allowed; a system that refuses it all the same is no reason not to serve.
+    let _refused = setrlimit(Resource::Core, none);
 }
 
 impl Arguments {

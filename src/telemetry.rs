@@ -1,7 +1,9 @@
 //! Logging: where lines go, how they look, and what can never be in them.
 //!
-//! Lines go to stdout, where PM2 and containers expect them. `LOG_FORMAT` chooses text or one JSON object a line,
-//! `RUST_LOG` what is logged.
+//! Lines go to stdout, where PM2 and containers expect them, through an [`outlet`] that never blocks who logs.
+//! `LOG_FORMAT` chooses text or one JSON object a line, `RUST_LOG` what is logged. A panic is a line at `ERROR` like any other:
+//! the standard library would print it to stderr, which blocks when nobody reads that. Nothing is printed to stderr while the
+//! service runs.
 //!
 //! The [audit](AUDIT) is logged whatever `RUST_LOG` says of the rest; `audit=off` in it turns it off.
 //!
@@ -11,8 +13,17 @@
 //! The rule is "ours only" and not a list of talkative crates, so that a new dependency is covered before anybody has
 //! read it.
 
-use std::io::IsTerminal;
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    fs::File,
+    io::{self, IsTerminal as _},
+    os::fd::AsFd as _,
+    panic::{self, PanicHookInfo},
+    time::Duration,
+};
 
+use jiff::Timestamp;
+use serde_json::json;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
@@ -24,11 +35,21 @@ use tracing_subscriber::{
 
 use crate::config::LogFormat;
 
+mod outlet;
+
+pub use outlet::DroppedLines;
+use outlet::Outlet;
+
 /// The library and the binary both log under this name and below it.
 const OURS: &str = "session_manager";
 
 /// The target of lines about who did what. A name of its own, so that they can be told from all others.
 pub const AUDIT: &str = "audit";
+
+/// How long the last lines are waited for at the end of the process. They are written while the service still stops, so a log that
+/// is read takes them within milliseconds; one that is not read must not keep the process. Counts towards the `kill_timeout` of the
+/// supervisor.
+const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Says why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +60,75 @@ pub enum TelemetryError {
     /// Something has set a logger before.
     #[error("the log could not be set up: {0}")]
     AlreadySet(#[from] TryInitError),
+    /// The thread that writes it cannot be started.
+    #[error("the log could not be set up: {0}")]
+    Outlet(#[from] io::Error),
 }
 
-/// Starts logging to stdout, for the whole process and for its lifetime.
-pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    let colours = std::io::stdout().is_terminal();
-    Ok(subscriber(format, filter, colours, std::io::stdout)?.try_init()?)
+/// The log of this process.
+#[derive(Debug)]
+#[must_use = "its last lines are lost unless it is finished"]
+pub struct Log(Outlet);
+
+impl Log {
+    /// The count of lines that the log had no room for.
+    pub fn dropped(&self) -> DroppedLines {
+        self.0.dropped()
+    }
+
+    /// Waits until the last lines are written, if the log takes them in time.
+    pub fn finish(self) {
+        self.0.finish(LAST_LINES_TIMEOUT);
+    }
+}
+
+/// Starts logging to stdout, for the whole process and for its lifetime. Panics are logged from then on.
+pub fn init(format: LogFormat, filter: &str) -> Result<Log, TelemetryError> {
+    let colours = io::stdout().is_terminal();
+    // A handle of its own: the standard library's is locked for as long as a write to it takes.
+    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let outlet = Outlet::to(stdout, move |dropped| gap(format, dropped))?;
+    let writer = outlet.clone();
+    subscriber(format, filter, colours, move || writer.clone())?.try_init()?;
+    panic::set_hook(Box::new(log_panic));
+    Ok(Log(outlet))
+}
+
+/// The line that stands in the place of lines that were dropped, in the form of all others. It goes round `RUST_LOG`: a log with a
+/// hole must say so.
+fn gap(format: LogFormat, dropped: u64) -> String {
+    // As the formatter writes it.
+    let timestamp = format!("{:.6}", Timestamp::now());
+    let message = format!(
+        "{dropped} log lines are missing here: nothing read the log fast enough, or its disk was full"
+    );
+    let target = module_path!();
+    match format {
+        LogFormat::Text => {
+            format!("{timestamp}  WARN {target}: {message} lines.dropped={dropped}\n")
+        }
+        LogFormat::Json => {
+            let fields = json!({ "message": message, "lines.dropped": dropped });
+            let line = json!({ "timestamp": timestamp, "level": "WARN", "fields": fields, "target": target });
+            format!("{line}\n")
+        }
+    }
+}
+
+/// Logs what the standard library would print.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let what = panic.payload_as_str().unwrap_or("it does not say why");
+    let place = panic.location().map(ToString::to_string);
+    let place = place.as_deref().unwrap_or("an unknown place");
+    // Taken only when RUST_BACKTRACE asks for it.
+    let backtrace = Backtrace::capture();
+    let has_backtrace = backtrace.status() == BacktraceStatus::Captured;
+    let backtrace = has_backtrace.then(|| tracing::field::display(backtrace));
+    tracing::error!(
+        panic.place = place,
+        panic.backtrace = backtrace,
+        "a thread panicked at {place}: {what}"
+    );
 }
 
 /// What [`init`] installs, with another place to write to for tests.
@@ -186,6 +270,34 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["fields"]["message"], "listening");
         assert_eq!(line["fields"]["api"], "http://127.0.0.1:1");
+    }
+
+    #[test]
+    fn the_line_about_dropped_lines_looks_like_all_others() {
+        let say = || tracing::warn!(lines.dropped = 3, "3 log lines");
+        let line = logged(LogFormat::Text, "info", say);
+        let gap_line = gap(LogFormat::Text, 3);
+        let words = |line: &str| {
+            let mut words = line.split_ascii_whitespace();
+            let mut next = || words.next().unwrap().to_owned();
+            (next().len(), next())
+        };
+        assert_eq!(words(&gap_line), words(&line), "{gap_line}{line}");
+        assert!(gap_line.contains(" session_manager::telemetry: 3 log lines"));
+        assert!(gap_line.ends_with(" lines.dropped=3\n"), "{gap_line}");
+        assert!(line.ends_with(" lines.dropped=3\n"), "{line}");
+
+        let keys = |line: &str| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let names = |of: &serde_json::Value| {
+                let names = of.as_object().unwrap().keys().cloned();
+                names.collect::<std::collections::BTreeSet<_>>()
+            };
+            assert_eq!(line["fields"]["lines.dropped"], 3);
+            (names(&line), names(&line["fields"]))
+        };
+        let line = logged(LogFormat::Json, "info", say);
+        assert_eq!(keys(&gap(LogFormat::Json, 3)), keys(&line));
     }
 
     #[test]

@@ -77,8 +77,8 @@ impl Browser {
     ) -> Result<Self, BrowserError> {
         flags::check_extra_arguments(&options.extra_args)?;
         let profile = profile::claim(&options.profile, cancel).await?;
+        note_version(&options, &profile).await;
         // Takes milliseconds, and cut short it would leave nothing to await the end of.
-        note_version(&options, &profile);
         let process = start(&options, profile).await?;
         let connected = cancel
             .run_until_cancelled(connect_in_time(&process, &options))
@@ -157,8 +157,8 @@ impl Browser {
 }
 
 /// A folder that cannot be written is for Chrome to complain about.
-fn note_version(options: &LaunchOptions, profile: &Profile) {
-    if let Err(error) = last_used::note(&profile.folder, &options.program.version) {
+async fn note_version(options: &LaunchOptions, profile: &Profile) {
+    if let Err(error) = last_used::note(&profile.folder, &options.program.version).await {
         tracing::debug!(%error, "the version of Chrome could not be noted in the profile");
     }
 }

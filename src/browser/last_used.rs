@@ -5,12 +5,19 @@
 
 use std::{fs, io, path::Path};
 
+use tokio::task::spawn_blocking;
+
 use super::ChromeVersion;
 
 pub(super) const NOTE: &str = "chrome-version";
 
-/// Notes the Chrome that is about to use the profile. Says so when it is older than the last one.
-pub(super) fn note(folder: &Path, version: &ChromeVersion) -> io::Result<()> {
+/// Notes the Chrome that is about to use the profile. Says so when it is older than the last one. Off the runtime: the disk may hang.
+pub(super) async fn note(folder: &Path, version: &ChromeVersion) -> io::Result<()> {
+    let (folder, version) = (folder.to_owned(), version.clone());
+    spawn_blocking(move || put(&folder, &version)).await?
+}
+
+fn put(folder: &Path, version: &ChromeVersion) -> io::Result<()> {
     let last = read(folder);
     if last.as_deref() == Some(version.as_str()) {
         return Ok(());
@@ -68,7 +75,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(read(folder.path()), None);
         let version = ChromeVersion::parse("Chromium 156.0.8078.79").unwrap();
-        note(folder.path(), &version).unwrap();
+        put(folder.path(), &version).unwrap();
         assert_eq!(read(folder.path()).as_deref(), Some("156.0.8078.79"));
     }
 }

@@ -38,12 +38,13 @@ pub struct Swept {
 ///
 /// Meant for the start of the service; harmless at any other time.
 pub async fn sweep(tokens_dir: &Path) -> Vec<Swept> {
-    let Ok(tokens_dir) = tokens_dir.canonicalize() else {
-        // No folder, no profiles.
-        return Vec::new();
-    };
-    // Off the runtime: an exchange of profiles that was interrupted is settled with the lock.
+    let tokens_dir = tokens_dir.to_owned();
+    // Off the runtime: the disk may hang, and an exchange of profiles that was interrupted is settled with the lock.
     let find = move || -> Vec<_> {
+        let Ok(tokens_dir) = tokens_dir.canonicalize() else {
+            // No folder, no profiles.
+            return Vec::new();
+        };
         let chromes = procfs::chromes().into_iter();
         chromes
             .filter(|chrome| !chrome.helper && is_left_over(chrome))
@@ -102,16 +103,19 @@ fn hold_its_profile(chrome: &Chrome, tokens_dir: &Path) -> Option<Profile> {
 /// Ends it and its group: SIGTERM → wait → SIGKILL → wait. Tells whether all are gone.
 pub(super) async fn end(chrome: &Chrome) -> bool {
     for (signal, patience) in [(Signal::TERM, TERM_TIMEOUT), (Signal::KILL, KILL_TIMEOUT)] {
+        if !is_there(chrome).await {
+            return true;
+        }
         signal_all(chrome, signal);
         let until = Instant::now() + patience;
         while Instant::now() < until {
-            if !is_there(chrome) {
+            if !is_there(chrome).await {
                 return true;
             }
             sleep(LOOK_INTERVAL).await;
         }
     }
-    !is_there(chrome)
+    !is_there(chrome).await
 }
 
 /// Ours lead a group of their own; one that does not shares its group with who knows whom.
@@ -119,17 +123,24 @@ fn leads_its_group(chrome: &Chrome) -> bool {
     chrome.group == chrome.id.pid
 }
 
-fn is_there(chrome: &Chrome) -> bool {
-    chrome.id.is_alive() || (leads_its_group(chrome) && procfs::group_is_alive(chrome.group))
+async fn is_there(chrome: &Chrome) -> bool {
+    if chrome.id.is_alive() {
+        return true;
+    }
+    let group = chrome.group;
+    if !leads_its_group(chrome) {
+        return false;
+    }
+    // Off the runtime: a machine may have thousands of processes to look at. A runtime that goes down cannot look any more.
+    spawn_blocking(move || procfs::group_is_alive(group))
+        .await
+        .unwrap_or(true)
 }
 
 fn signal_all(chrome: &Chrome, signal: Signal) {
     let Some(pid) = i32::try_from(chrome.id.pid).ok().and_then(Pid::from_raw) else {
         return;
     };
-    if !is_there(chrome) {
-        return;
-    }
     let sent = if leads_its_group(chrome) {
         kill_process_group(pid, signal)
     } else {

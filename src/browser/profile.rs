@@ -65,21 +65,36 @@ pub(super) async fn claim(
 ) -> Result<Profile, BrowserError> {
     // Waited for whatever happens, or a start that is called off would leave the lock behind for a moment.
     let profile = hold_soon(path).await?;
-    cancel
+    let profile = cancel
         .run_until_cancelled(clear(profile))
         .await
-        .unwrap_or(Err(BrowserError::Cancelled))
+        .unwrap_or(Err(BrowserError::Cancelled))?;
+    // Not cut short either, for the same reason.
+    let folder = profile.folder.clone();
+    let unusable = |source| BrowserError::ProfileUnusable {
+        path: folder,
+        source,
+    };
+    soon(path, move || tidy(profile).map_err(unusable)).await
 }
 
-/// Off the runtime: to settle an exchange of profiles that was interrupted may be to delete some hundred megabytes.
+/// To settle an exchange of profiles that was interrupted may be to delete some hundred megabytes.
 async fn hold_soon(path: &Path) -> Result<Profile, BrowserError> {
     let wanted = path.to_owned();
+    soon(path, move || hold(&wanted)).await
+}
+
+/// Does the work off the runtime, for the disk may hang; and waits for it no longer than [`HOLD_TIMEOUT`].
+async fn soon(
+    path: &Path,
+    work: impl FnOnce() -> Result<Profile, BrowserError> + Send + 'static,
+) -> Result<Profile, BrowserError> {
     let unusable = |source| BrowserError::ProfileUnusable {
         path: path.to_owned(),
         source,
     };
-    match timeout(HOLD_TIMEOUT, spawn_blocking(move || hold(&wanted))).await {
-        Ok(Ok(held)) => held,
+    match timeout(HOLD_TIMEOUT, spawn_blocking(work)).await {
+        Ok(Ok(done)) => done,
         Ok(Err(lost)) => Err(unusable(lost.into())),
         Err(_elapsed) => Err(unusable(io::ErrorKind::TimedOut.into())),
     }
@@ -87,20 +102,21 @@ async fn hold_soon(path: &Path) -> Result<Profile, BrowserError> {
 
 /// Sees to it that no process uses the folder.
 async fn clear(profile: Profile) -> Result<Profile, BrowserError> {
-    let unusable = |source| BrowserError::ProfileUnusable {
-        path: profile.folder.clone(),
-        source,
-    };
     for chrome in on(&profile.folder).await? {
         if !chrome.helper {
             end_when_left_over(&chrome, &profile.folder).await?;
         }
     }
     wait_for_helpers(&profile.folder).await?;
+    Ok(profile)
+}
+
+/// Removes what a killed Chrome has left, and sees that the folder is private.
+fn tidy(profile: Profile) -> io::Result<Profile> {
     for name in SINGLETONS {
-        remove_whatever_it_is(&profile.folder.join(name)).map_err(unusable)?;
+        remove_whatever_it_is(&profile.folder.join(name))?;
     }
-    fs::set_permissions(&profile.folder, Permissions::from_mode(FOLDER_MODE)).map_err(unusable)?;
+    fs::set_permissions(&profile.folder, Permissions::from_mode(FOLDER_MODE))?;
     Ok(profile)
 }
 
@@ -212,7 +228,8 @@ async fn end_when_left_over(chrome: &Chrome, folder: &Path) -> Result<(), Browse
         path: folder.to_owned(),
         pid: chrome.id.pid,
     };
-    // It may have gone with one before it, whose group it was in: nothing can be asked of it then.
+    // It may have gone with one before it, whose group it was in: nothing can be asked of it then. What is read here and by
+    // `is_left_over` are a few lines of /proc, which the kernel makes up without waiting for any disk or process.
     if !chrome.id.is_alive() {
         return Ok(());
     }

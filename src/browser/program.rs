@@ -10,6 +10,7 @@ use std::{
 };
 
 use rustix::fs::{Access, access};
+use tokio::task::spawn_blocking;
 
 use super::{
     BrowserError,
@@ -113,17 +114,26 @@ pub async fn find_chrome(
     explicit: Option<&Path>,
     search_path: &OsStr,
 ) -> Result<ChromeProgram, BrowserError> {
-    let setpriv = in_search_path("setpriv", search_path);
-    if let Some(path) = explicit {
-        return probe(real_program(path), setpriv).await;
-    }
-    let mut unusable = None;
-    for candidate in CANDIDATES {
-        let Some(found) = in_search_path(candidate.name, search_path) else {
-            continue;
+    let (explicit, search_path) = (explicit.map(Path::to_owned), search_path.to_owned());
+    let look = move || {
+        let setpriv = in_search_path("setpriv", &search_path);
+        let found: Vec<PathBuf> = match &explicit {
+            Some(path) => vec![real_program(path)],
+            None => CANDIDATES
+                .iter()
+                .filter_map(|candidate| in_search_path(candidate.name, &search_path))
+                .map(|path| real_program(&path))
+                .collect(),
         };
-        match probe(real_program(&found), setpriv.clone()).await {
+        (explicit.is_some(), found, setpriv)
+    };
+    // Off the runtime: a folder of the search path may be on a disk that hangs. A runtime that goes down finds none.
+    let (is_explicit, found, setpriv) = spawn_blocking(look).await.map_err(|_| not_found())?;
+    let mut unusable = None;
+    for path in found {
+        match probe(path, setpriv.clone()).await {
             Ok(program) => return Ok(program),
+            Err(error) if is_explicit => return Err(error),
             Err(error) => {
                 tracing::warn!("passed over a Chrome: {error}");
                 unusable.get_or_insert(error);

@@ -90,7 +90,7 @@ async fn adopt(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
 pub(super) fn storage(config: &Config) -> Option<SiteStorage> {
     match &config.sandbox {
         Some(sandbox) => {
-            let addr = reachable(SocketAddr::new(sandbox.host, sandbox.port));
+            let addr = reachable(SocketAddr::new(sandbox.host.reached_at(), sandbox.port));
             SiteStorage::of(&format!("http://{addr}/"))
         }
         None => SiteStorage::of(&config.whatsapp_url),

@@ -2,17 +2,18 @@
 //!
 //! Responsible for what stands around it: settings that are wrong are told before anything starts, the log begins, signals stop it.
 
-use std::{io, path::Path};
+use std::{error::Error, fs, future::pending, io, path::Path};
 
 use clap::Args;
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::{exit::Exit, screen::remark};
+use super::{Ended, exit::Exit, screen::remark};
 use crate::{
     app::{App, StartError},
     config::Config,
-    telemetry,
+    telemetry::{self, DroppedLines},
 };
 
 /// How the service is to run, besides its settings.
@@ -23,38 +24,59 @@ pub struct ServeArguments {
     pub sandbox: bool,
 }
 
-pub(super) async fn run(arguments: ServeArguments, dotenv: &Path) -> Exit {
+pub(super) async fn run(arguments: ServeArguments, dotenv: &Path) -> Ended {
     let config = match Config::load_to_serve(dotenv, arguments.sandbox) {
         Ok(config) => config,
         Err(faults) => {
             remark(&format!(
                 "session-manager: the settings are wrong:\n{faults}"
             ));
-            return Exit::Misconfigured;
+            return Exit::Misconfigured.into();
         }
     };
-    if let Err(why) = telemetry::init(config.log_format, &config.log_filter) {
-        remark(&format!("session-manager: {why}"));
-        return Exit::Failed;
-    }
+    let log = match telemetry::init(config.log_format, &config.log_filter) {
+        Ok(log) => log,
+        Err(why) => {
+            remark(&format!("session-manager: {why}"));
+            return Exit::Failed.into();
+        }
+    };
     for slip in &config.slips {
         tracing::warn!("{slip}");
     }
-    let Err(why) = serve(config).await else {
-        return Exit::Done;
-    };
+    let served = serve(config, log.dropped()).await;
+    Ended {
+        exit: served.map_or_else(|why| explain(&*why), |()| Exit::Done),
+        log: Some(log),
+    }
+}
+
+fn explain(why: &(dyn Error + 'static)) -> Exit {
     tracing::error!("session-manager failed: {why}");
     match why.downcast_ref() {
         Some(StartError::ChromeArguments(_)) => Exit::Misconfigured,
         // What another try may find mended.
-        Some(StartError::Folder { .. } | StartError::Bind { .. } | StartError::Sandbox(_))
+        Some(
+            StartError::Folder { .. }
+            | StartError::Bind { .. }
+            | StartError::Sandbox(_)
+            | StartError::SandboxThreads(_),
+        )
         | None => Exit::Failed,
     }
 }
 
-async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(config: Config, dropped_lines: DroppedLines) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::catch()?;
-    let app = App::bind(config).await?;
+    // On a thread of the runtime, so that a signal is heard while a disk hangs.
+    let bound = AbortOnDropHandle::new(tokio::spawn(App::bind(config, dropped_lines)));
+    let app = tokio::select! {
+        bound = bound => bound??,
+        () = signals.next() => {
+            tracing::info!("stopped before the start was done");
+            return Ok(());
+        }
+    };
     app.run_until(async || signals.next().await).await?;
     Ok(())
 }
@@ -63,23 +85,56 @@ async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
 struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
+    /// Ctrl-\. By default it would end the service at once, and its Chromes with it.
+    quit: unix::Signal,
+    /// A terminal that closes. `None` under `nohup`, which ignores it so that the service outlives the terminal: to catch it would
+    /// end that.
+    hang_up: Option<unix::Signal>,
     /// A file that may not grow any more (`ulimit -f`) is an error of that write, and not the end of the service.
     _file_too_large: unix::Signal,
 }
 
 impl Signals {
     fn catch() -> io::Result<Self> {
+        let hang_up = if is_ignored(Signal::HUP) {
+            None
+        } else {
+            Some(signal(SignalKind::hangup())?)
+        };
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hang_up,
             _file_too_large: signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?,
         })
     }
 
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => hang_up.recv().await,
+                None => pending().await,
+            }
+        };
+        let name = tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.quit.recv() => "SIGQUIT",
+            _ = hang_up => "SIGHUP",
+        };
+        tracing::info!(signal = name, "told to stop by {name}");
     }
+}
+
+/// Whether the signal was ignored when the process started, and has not been caught since. A kernel that does not tell has none
+/// ignored.
+fn is_ignored(signal: Signal) -> bool {
+    // Made up by the kernel without waiting for anything, and read once.
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
 }

@@ -9,7 +9,7 @@ use super::{
     ConfigError, ListenHost, Secret,
     dotenv::Dotenv,
     parse,
-    read::{self, Settings},
+    read::{self, Found, Settings},
 };
 
 /// How a service is reached.
@@ -55,12 +55,12 @@ impl ClientConfig {
 
     /// Reads through `lookup`, which answers a variable's value.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        Self::read(lookup, &[])
+        Self::read(|name| lookup(name).map(Found::given), &[])
     }
 
     /// `faults` are known already.
     fn read(
-        lookup: impl Fn(&str) -> Option<OsString>,
+        lookup: impl Fn(&str) -> Option<Found>,
         faults: &[String],
     ) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(lookup);

@@ -31,15 +31,55 @@ fn number<T: FromStr>(raw: &str, wanted: &str) -> Result<T, String> {
     raw.parse().map_err(|_| format!("must be {wanted}"))
 }
 
-/// Whether a line of a `.env` file has a `$` that is not protected by single quotes.
-pub(super) fn has_open_dollar(line: &str) -> bool {
-    let line = line.trim();
-    let is_open =
-        |(_, value): (&str, &str)| value.contains('$') && !value.trim_start().starts_with('\'');
-    !line.starts_with('#') && line.split_once('=').is_some_and(is_open)
+/// Refuses what is part of no setting's value, wherever it comes from.
+pub(super) fn is_as_meant(raw: &str) -> Result<(), String> {
+    if raw.contains(char::is_control) {
+        return Err("has a line break or another control character in it".to_owned());
+    }
+    // A text processor makes them of straight ones.
+    let quotes = [('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
+    let is_quoted = |(open, close): &(char, char)| raw.starts_with(*open) && raw.ends_with(*close);
+    if quotes.iter().any(is_quoted) {
+        return Err(
+            "stands in typographic quotes, which would be part of the value: write it without them"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// Refuses the quotes and remarks of a line of a file when they have come through the environment as part of the value: so does
+/// `docker run --env-file`, and `set` of cmd.exe keeps quotes. A key in quotes would lock everybody out who has the key.
+pub(super) fn has_no_wrapping(raw: &str) -> Result<(), String> {
+    for quote in ['\'', '"', '`'] {
+        if raw
+            .strip_prefix(quote)
+            .is_some_and(|rest| rest.contains(quote))
+        {
+            return Err(format!(
+                "stands in quotes ({quote}), and they would be part of the value: docker run --env-file and set of cmd.exe \
+                 do not take them off; write it without quotes"
+            ));
+        }
+    }
+    if raw.contains(" #") || raw.contains("\t#") {
+        return Err(
+            "has a blank and # in it, which would be part of the value: docker run --env-file does not take remarks off; \
+             put the remark on a line of its own"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 pub(super) fn port(raw: &str) -> Result<u16, String> {
+    if raw.contains("://") {
+        return Err(
+            "must be a port, 0 to 65535, and not an address: Kubernetes sets such variables for a Service of that name; \
+             set enableServiceLinks: false in the pod, or rename the Service"
+                .to_owned(),
+        );
+    }
     number(raw, "a port, 0 to 65535")
 }
 
@@ -124,17 +164,21 @@ pub(super) fn switch(raw: &str) -> Result<bool, String> {
     }
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the shape that `Settings::parsed` takes"
-)]
+/// A path as it is written: `~` and variables are for a shell to replace, and none has.
 pub(super) fn path(raw: &str) -> Result<PathBuf, String> {
+    let is_home = raw == "~" || raw.starts_with("~/");
+    if is_home || raw.starts_with('$') {
+        let what = if is_home { "~" } else { "a variable" };
+        return Err(format!(
+            "begins with {what}, which only a shell replaces: write the whole path, such as /home/me/data"
+        ));
+    }
     Ok(PathBuf::from(raw))
 }
 
 /// What it does when it is started, its first start tells.
 pub(super) fn program(raw: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(raw);
+    let path = path(raw)?;
     let wanted = "must be a program; name one, or unset it to have one found";
     match path.metadata() {
         Ok(file) if file.is_file() && access(&path, Access::EXEC_OK).is_ok() => Ok(path),
@@ -144,7 +188,7 @@ pub(super) fn program(raw: &str) -> Result<PathBuf, String> {
 }
 
 pub(super) fn folder(raw: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(raw);
+    let path = path(raw)?;
     if path.is_dir() {
         Ok(path)
     } else {
@@ -153,7 +197,7 @@ pub(super) fn folder(raw: &str) -> Result<PathBuf, String> {
 }
 
 pub(super) fn readable_file(raw: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(raw);
+    let path = path(raw)?;
     let opened = File::open(&path).and_then(|file| file.metadata());
     match opened {
         Ok(file) if file.is_file() => Ok(path),
@@ -179,7 +223,7 @@ pub(super) fn chrome_args(raw: &str) -> Result<Vec<String>, String> {
     match args.iter().position(|arg| !arg.starts_with("--")) {
         None => Ok(args),
         Some(at) => Err(format!(
-            "each switch starts with --, and number {} does not",
+            "each switch starts with --, and number {} does not: blanks separate switches, and quotes within the value hold nothing together",
             at + 1
         )),
     }

@@ -2,7 +2,7 @@
 //!
 //! Knows no setting by itself but those of a start, which come as one.
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, fmt, time::Duration};
 
 use super::{ConfigError, Secret, dotenv::Dotenv, parse};
 use crate::session::StartLimits;
@@ -16,9 +16,79 @@ fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// What is set: the process environment, and the file for what is not set there.
-pub(super) fn variable(name: &str, file: &Dotenv) -> Option<OsString> {
-    environment(name).or_else(|| file.get(name).map(OsString::from))
+/// What is set for a name, and where.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Or why it cannot be told what it is.
+    value: Result<OsString, &'static str>,
+    source: Source,
+}
+
+/// Where a value came from.
+#[derive(Debug)]
+enum Source {
+    /// A line of the file `.env`, which is named here.
+    File(String),
+    /// The process environment, and the line of `.env` that it goes before, if there is one.
+    Environment(Option<String>),
+    /// An argument of the command line, or a test.
+    Given,
+}
+
+impl Found {
+    /// A value that was given as it is.
+    pub(super) const fn given(value: OsString) -> Self {
+        Self {
+            value: Ok(value),
+            source: Source::Given,
+        }
+    }
+
+    fn is_blank(&self) -> bool {
+        let value = self.value.as_ref().ok().and_then(|value| value.to_str());
+        value.is_some_and(|value| value.trim().is_empty())
+    }
+}
+
+impl fmt::Display for Source {
+    /// What is added to a complaint about the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(line) => write!(f, " ({line})"),
+            // Shells, conda and orchestrators set names such as HOST by themselves.
+            Self::Environment(None) => {
+                f.write_str(" (set in the environment: unset it there if it was not you)")
+            }
+            // The person who has written the line wonders why it has no effect.
+            Self::Environment(Some(line)) => write!(
+                f,
+                " (set in the environment, which goes before {line}: unset it there, and that line counts)"
+            ),
+            Self::Given => Ok(()),
+        }
+    }
+}
+
+/// What is set: the process environment, and the file for what is not set there, or is empty there.
+pub(super) fn variable(name: &str, file: &Dotenv) -> Option<Found> {
+    let in_file = || {
+        let value = file.get(name)?.map(OsString::from);
+        let source = Source::File(file.place(name)?);
+        Some(Found { value, source })
+    };
+    let Some(value) = environment(name) else {
+        return in_file();
+    };
+    // Set but empty counts as not set.
+    if value.is_empty()
+        && let Some(found) = in_file()
+    {
+        return Some(found);
+    }
+    Some(Found {
+        value: Ok(value),
+        source: Source::Environment(file.place(name)),
+    })
 }
 
 /// Reads variables and gathers what is wrong with them.
@@ -26,10 +96,11 @@ pub(super) struct Settings<F> {
     lookup: F,
     /// All that have been asked for.
     names: Vec<String>,
-    problems: Vec<String>,
+    /// What is wrong, with the name of the setting, if it is one's.
+    problems: Vec<(Option<String>, String)>,
 }
 
-impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
+impl<F: Fn(&str) -> Option<Found>> Settings<F> {
     pub(super) const fn new(lookup: F) -> Self {
         Self {
             lookup,
@@ -40,7 +111,8 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
 
     /// Notes what was wrong before anything was read.
     pub(super) fn complain_of(&mut self, faults: &[String]) {
-        self.problems.extend_from_slice(faults);
+        let faults = faults.iter().map(|fault| (None, fault.clone()));
+        self.problems.extend(faults);
     }
 
     /// The names of all settings that have been read.
@@ -48,10 +120,28 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
         &self.names
     }
 
-    /// The variable as it is set.
-    pub(super) fn raw(&mut self, name: &str) -> Option<OsString> {
+    fn found(&mut self, name: &str) -> Option<Found> {
         self.names.push(name.to_owned());
         (self.lookup)(name)
+    }
+
+    /// The variable as it is set.
+    pub(super) fn raw(&mut self, name: &str) -> Option<OsString> {
+        self.found(name)?.value.ok()
+    }
+
+    /// Whether something was wrong with this setting.
+    pub(super) fn is_faulty(&self, name: &str) -> bool {
+        let mut faulty = self.problems.iter().filter_map(|(of, _)| of.as_deref());
+        faulty.any(|faulty| faulty == name)
+    }
+
+    /// Reads what does not count at the moment: its names are known, and its faults are no matter.
+    pub(super) fn unheeded<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.problems.len();
+        let value = read(self);
+        self.problems.truncate(before);
+        value
     }
 
     /// Whether all that was read is right.
@@ -59,13 +149,17 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
         if self.problems.is_empty() {
             Ok(())
         } else {
-            Err(ConfigError(self.problems))
+            let faults = self.problems.into_iter().map(|(_, fault)| fault);
+            Err(ConfigError(faults.collect()))
         }
     }
 
-    /// Notes what is wrong with a setting that can be read.
+    /// Notes what is wrong with a setting, and where it is set.
     pub(super) fn complain(&mut self, name: &str, why: &str) {
-        self.problems.push(format!("{name}: {why}"));
+        let found = (self.lookup)(name);
+        let source = found.map_or(Source::Given, |found| found.source);
+        self.problems
+            .push((Some(name.to_owned()), format!("{name}: {why}{source}")));
     }
 
     /// A time after which something is done; `None`, which is the default, when it is set to 0: never.
@@ -89,8 +183,7 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
 
     /// The variable as a secret. One that is set but empty is a slip that would leave a door open.
     pub(super) fn secret(&mut self, name: &str) -> Option<Secret> {
-        let is_blank = |raw: OsString| raw.to_str().is_some_and(|raw| raw.trim().is_empty());
-        if self.raw(name).is_some_and(is_blank) {
+        if self.found(name).is_some_and(|found| found.is_blank()) {
             let why = "is set but empty: give it a value, or remove it";
             self.complain(name, why);
             return None;
@@ -106,13 +199,26 @@ impl<F: Fn(&str) -> Option<OsString>> Settings<F> {
         default: T,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> T {
-        let Some(raw) = self.raw(name).filter(|raw| !raw.is_empty()) else {
+        let Some(Found { value, source }) = self.found(name) else {
             return default;
         };
-        let parsed = raw
-            .to_str()
-            .ok_or_else(|| "is not valid UTF-8".to_owned())
-            .and_then(|raw| parse(raw.trim()));
+        let value = match value {
+            Ok(value) if value.is_empty() => return default,
+            value => value,
+        };
+        let text = value.map_err(str::to_owned).and_then(|value| {
+            let text = value.into_string();
+            text.map_err(|_| "is not valid UTF-8".to_owned())
+        });
+        let parsed = text.and_then(|text| {
+            let text = text.trim();
+            parse::is_as_meant(text)?;
+            // In the file, quotes and remarks have been taken off.
+            if !matches!(source, Source::File(_)) {
+                parse::has_no_wrapping(text)?;
+            }
+            parse(text)
+        });
         parsed.unwrap_or_else(|why| {
             self.complain(name, &why);
             default

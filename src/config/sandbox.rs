@@ -1,8 +1,11 @@
 //! The settings of the sandbox, which come as one.
 
-use std::{ffi::OsString, time::Duration};
+use std::time::Duration;
 
-use super::{ListenHost, parse, read::Settings};
+use super::{
+    ListenHost, parse,
+    read::{Found, Settings},
+};
 
 /// The sandbox's own settings.
 #[derive(Clone, Debug)]
@@ -42,11 +45,24 @@ impl CodeLives {
 pub(super) const PAIRING_LIFE: Duration = Duration::from_secs(180);
 
 impl SandboxSettings {
-    /// Those beside an API that listens on `host`.
+    /// Those beside an API that listens on `host`; `None` when the sandbox is off. What is set for it is then not looked at: Kubernetes
+    /// sets `SANDBOX_PORT=tcp://…` for a Service named `sandbox`, which is nothing to a service without one.
     pub(super) fn read(
-        settings: &mut Settings<impl Fn(&str) -> Option<OsString>>,
+        settings: &mut Settings<impl Fn(&str) -> Option<Found>>,
         host: ListenHost,
-    ) -> Self {
+        is_on: bool,
+    ) -> Option<Self> {
+        let gather = |settings: &mut Settings<_>| Self::gather(settings, host);
+        // One that may be on is read, so that all faults are told at once.
+        let read = if is_on || settings.is_faulty("SANDBOX") {
+            gather(settings)
+        } else {
+            settings.unheeded(gather)
+        };
+        is_on.then_some(read)
+    }
+
+    fn gather(settings: &mut Settings<impl Fn(&str) -> Option<Found>>, host: ListenHost) -> Self {
         // Whoever opens the API to other machines does not mean its toy phone, which asks nobody for a key.
         let on_this_machine = if host.is_loopback() {
             host

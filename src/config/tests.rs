@@ -154,7 +154,7 @@ fn the_sandbox_keeps_its_profiles_apart() {
 fn served(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let lookup = |name: &str| {
         let set = variables.iter().find(|(key, _)| *key == name);
-        set.map(|(_, value)| value.into())
+        set.map(|(_, value)| Found::given(value.into()))
     };
     let (config, verdict) = Config::gather(lookup, &Dotenv::default(), true);
     verdict.map(|()| config)
@@ -290,4 +290,124 @@ fn a_wrong_value_is_not_repeated() {
             .to_string()
             .contains("s3cret")
     );
+}
+
+/// What is said of the settings in this `.env`, for each fault.
+fn faults_of(text: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    std::fs::write(&file, text).unwrap();
+    let (_, verdict) = Config::inspect(&file, false);
+    verdict.map_or_else(|faults| faults.faults().to_vec(), |()| Vec::new())
+}
+
+#[test]
+fn switches_for_chrome_need_no_quotes_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    for value in [
+        "--lang=es --disable-gpu",
+        "--lang=es --disable-gpu # Spanish",
+        "'--lang=es --disable-gpu'",
+        "\"--lang=es --disable-gpu\"",
+    ] {
+        std::fs::write(&file, format!("CHROME_ARGS={value}\n")).unwrap();
+        let config = Config::load(&file, false).unwrap();
+        assert_eq!(
+            config.chrome_args,
+            ["--lang=es", "--disable-gpu"],
+            "{value}"
+        );
+    }
+    let faults = faults_of("CHROME_ARGS=--user-agent=\"A B\"\n");
+    assert!(
+        faults[0].contains("blanks") && faults[0].contains("quotes"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn a_fault_names_the_line_that_the_value_stands_in() {
+    let faults = faults_of("# Ours.\nPORT=many\nAPI_KEY=pa$$word\nOTHER=pa$$word\n");
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    for (fault, start, line) in [
+        (&faults[0], "PORT: must be a port", ".env line 2)"),
+        (&faults[1], "API_KEY: ", ".env line 3)"),
+    ] {
+        assert!(fault.starts_with(start) && fault.ends_with(line), "{fault}");
+    }
+    assert!(!faults[1].contains("word"), "{faults:?}");
+}
+
+#[test]
+fn quotes_and_remarks_that_came_along_from_a_file_are_a_fault() {
+    for (name, value, said) in [
+        ("API_KEY", "'s3cret'", "quotes (')"),
+        ("API_KEY", "\"s3cret\"", "quotes (\")"),
+        ("API_KEY", "`s3cret`", "quotes (`)"),
+        ("API_KEY", "'s3cret'\r", "quotes (')"),
+        ("API_KEY", "\"s3cret\" # mine", "quotes (\")"),
+        ("API_KEY", "s3cret # mine", "remarks"),
+        ("API_KEY", "s3\ncret", "line break"),
+        ("API_KEY", "\u{201c}s3cret\u{201d}", "typographic"),
+        ("CHROME_ARGS", "'--lang=es'", "quotes (')"),
+        ("PORT", "\"3005\"", "quotes (\")"),
+        ("DATA_DIR", "\"/data\"", "quotes (\")"),
+        ("PUBLIC_URL", "https://x.example # ours", "remarks"),
+    ] {
+        let faults = config(&[(name, value)]).unwrap_err().to_string();
+        assert!(faults.starts_with(&format!("{name}: ")), "{faults}");
+        assert!(faults.contains(said), "{name}={value}: {faults}");
+        assert!(!faults.contains("s3cret"), "{faults}");
+    }
+    // As Windows and a secret of Kubernetes end them; and what only looks like one.
+    for value in ["s3cret\r", "s3cret\n", "it's", "a'b'c", "s3#cret"] {
+        let config = config(&[("API_KEY", value)]).unwrap();
+        assert_eq!(config.api_key.unwrap().reveal(), value.trim());
+    }
+}
+
+#[test]
+fn what_kubernetes_sets_for_a_service_named_sandbox_is_no_matter_without_one() {
+    let set = ("SANDBOX_PORT", "tcp://10.0.0.1:3002");
+    assert!(config(&[set]).is_ok());
+    assert!(config(&[set, ("SANDBOX", "false")]).is_ok());
+    for (faults, name) in [
+        (config(&[set, ("SANDBOX", "true")]), "SANDBOX_PORT"),
+        (config(&[("PORT", "tcp://10.0.0.1:3001")]), "PORT"),
+    ] {
+        let faults = faults.unwrap_err().to_string();
+        assert!(faults.starts_with(&format!("{name}: ")), "{faults}");
+        assert!(faults.contains("enableServiceLinks: false"), "{faults}");
+    }
+}
+
+#[test]
+fn a_path_that_only_a_shell_could_read_is_a_fault() {
+    for name in [
+        "TOKENS_DIR",
+        "DATA_DIR",
+        "API_KEYS_FILE",
+        "CHROME_PATH",
+        "PAGE_SCRIPTS_DIR",
+        "WA_JS_PATH",
+    ] {
+        for value in ["~", "~/data", "$HOME/data", "${HOME}/data"] {
+            let faults = config(&[(name, value)]).unwrap_err().to_string();
+            assert!(faults.contains("only a shell replaces"), "{faults}");
+        }
+    }
+    let config = config(&[("DATA_DIR", "./~"), ("TOKENS_DIR", "100%/$x")]).unwrap();
+    assert_eq!(config.data_dir, PathBuf::from("./~"));
+}
+
+#[test]
+fn a_key_that_cannot_be_read_is_not_called_absent_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    std::fs::write(&file, "HOST=0.0.0.0\nAPI_KEY=\"open\nDATA_DIR=/nowhere\n").unwrap();
+    let faults = Config::load_to_serve(&file, false).unwrap_err();
+    let faults = faults.faults();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].starts_with("API_KEY: begins with a quote that is not closed"));
 }

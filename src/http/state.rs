@@ -10,6 +10,7 @@ use crate::{
     keys::Keyring,
     ledger::Traffic,
     session::{ClienteId, Registry, Snapshot},
+    telemetry::DroppedLines,
 };
 
 /// Shared by all requests; cheap to clone.
@@ -26,6 +27,7 @@ struct Shared {
     link_streams: Places,
     links: Links,
     requests: Requests,
+    dropped_lines: DroppedLines,
     started_at: Timestamp,
     started: Instant,
 }
@@ -59,7 +61,7 @@ impl Settings {
 
 impl AppState {
     /// Serves the sessions of `registry` as `config` says. The service's uptime counts from here.
-    pub fn new(registry: Arc<Registry>, config: &Config) -> Self {
+    pub fn new(registry: Arc<Registry>, config: &Config, dropped_lines: DroppedLines) -> Self {
         let settings = Settings {
             session_mode: config.session_mode,
             default_cliente_id: config.default_cliente_id.clone(),
@@ -89,6 +91,7 @@ impl AppState {
             link_streams: Places::of_links(),
             links: Links::default(),
             requests: Requests::default(),
+            dropped_lines,
             started_at: Timestamp::now(),
             started: Instant::now(),
         }))
@@ -132,6 +135,11 @@ impl AppState {
 
     pub(super) fn requests(&self) -> &Requests {
         &self.0.requests
+    }
+
+    /// What the log had no room for.
+    pub(super) fn dropped_lines(&self) -> &DroppedLines {
+        &self.0.dropped_lines
     }
 
     pub(super) fn started_at(&self) -> Timestamp {

@@ -248,7 +248,8 @@ fn put(path: &Path, desired: &Desired) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// What is remembered of every session. A file that cannot be understood is said and set aside.
+/// What is remembered of every session. A file that cannot be understood is said and set aside. Blocks, so it is for the start of the
+/// service alone, before it serves.
 pub(super) fn read_all(folder: &Path) -> BTreeMap<ClienteId, Desired> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

@@ -15,7 +15,7 @@ use std::{
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::fs;
+use tokio::{fs, task::spawn_blocking};
 
 use super::SessionState;
 use crate::{
@@ -185,11 +185,15 @@ pub(super) struct LinkNote {
 impl LinkNote {
     /// Of the profile that the page is opened on.
     pub(super) async fn of(profile: &Path) -> Self {
+        let folder = profile.to_owned();
+        // Off the runtime: it reads a file of the profile, whose disk may hang.
+        let restored_at = spawn_blocking(move || browser::restored_at(&folder)).await;
         Self {
             profile: profile.to_owned(),
             link: Link::read(profile).await,
             is_written: true,
-            restored_at: browser::restored_at(profile),
+            // Only a runtime that goes down does not read it.
+            restored_at: restored_at.unwrap_or_default(),
         }
     }
 

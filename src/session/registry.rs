@@ -163,6 +163,7 @@ impl Registry {
         {
             registry.know(id);
         }
+        // Once, before the first request is served (`App::bind`): a disk that hangs here holds nothing else up.
         for entry in std::fs::read_dir(&registry.options.tokens_dir)? {
             let entry = entry?;
             let name = entry

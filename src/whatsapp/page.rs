@@ -19,7 +19,7 @@ use chromiumoxide::{
 use serde_json::json;
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinHandle,
+    task::{JoinHandle, spawn_blocking},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -103,9 +103,11 @@ impl Driver for WhatsAppPage {
         facts: mpsc::Sender<Fact>,
         stop: CancellationToken,
     ) -> Result<Self, OpenError> {
-        let script = settings
-            .scripts
-            .document_start(&settings.adapters)
+        let (scripts, adapters) = (settings.scripts.clone(), settings.adapters.clone());
+        // Off the runtime: it reads files of PAGE_SCRIPTS_DIR, whose disk may hang.
+        let script = spawn_blocking(move || scripts.document_start(&adapters))
+            .await
+            .map_err(|_| OpenError::Cancelled)?
             .map_err(|why| OpenError::Scripts(why.to_string()))?;
         let program = find_chrome(settings.chrome_path.as_deref(), &settings.search_path).await?;
         tracing::info!(chrome.path = %program.path.display(), chrome.version = program.version.as_str(), "starting {} {}", program.path.display(), program.version.as_str());

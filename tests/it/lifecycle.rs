@@ -1,6 +1,6 @@
 //! A session's life, from the first scan to the last process: real binary, real Chrome, the sandbox.
 
-use std::os::unix::fs::symlink;
+use std::{fs, os::unix::fs::symlink};
 
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
@@ -345,6 +345,39 @@ async fn a_service_that_cannot_start_says_why_in_one_line() {
         said.contains("PORT:") && said.contains("SESSION_MODE:"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn a_fault_of_a_setting_says_where_it_is_set() {
+    let home = Home::new();
+    let dotenv = "# Right, and passed over.\nHOST=127.0.0.1\nCHROME_ARGS=--lang=es --disable-gpu\nMAX_SESSIONS=many\nSEND_QUEUE_MAX=7\n";
+    fs::write(home.path().join(".env"), dotenv).unwrap();
+    let (code, said) = Service::fails_in(&home, |env| {
+        // As conda has it.
+        env.insert("HOST", "x86_64-conda-linux-gnu".into());
+        // As `docker run --env-file` hands it on.
+        env.insert("API_KEY", "'s3cret'".into());
+        // As Kubernetes has it for a Service named `sandbox`.
+        env.insert("SANDBOX", "false".into());
+        env.insert("SANDBOX_PORT", "tcp://10.0.0.1:3002".into());
+        // Set but empty counts as not set.
+        env.insert("SEND_QUEUE_MAX", "".into());
+    })
+    .await;
+    assert_eq!(code, 64, "{said}");
+    let faults: Vec<&str> = said.lines().skip(1).collect();
+    assert_eq!(faults.len(), 3, "{said}");
+    let fault = |name: &str| {
+        let found = faults.iter().find(|fault| fault.starts_with(name));
+        *found.unwrap_or_else(|| panic!("{name}: {said}"))
+    };
+    let host = fault("HOST: must be an IP address");
+    assert!(host.contains("set in the environment"), "{host}");
+    assert!(host.contains("goes before .env line 2"), "{host}");
+    let key = fault("API_KEY: stands in quotes (')");
+    assert!(key.contains("(set in the environment: unset"), "{key}");
+    assert!(fault("MAX_SESSIONS: ").ends_with("(.env line 4)"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
 }
 
 /// The one line of level ERROR in a JSON log.

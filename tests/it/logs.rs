@@ -1,8 +1,45 @@
-//! What must not be in a log is looked for by every test; here it is tested that it would be found.
+//! What must not be in a log is looked for by every test; here it is tested that it would be found. And a log that nothing reads
+//! holds nothing up.
 
-use serde_json::json;
+use std::time::{Duration, Instant};
 
-use crate::support::{Service, secrets::Secrets};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::{Service, chrome::eventually, secrets::Secrets};
+
+/// What the service promises of a stop, with the wait for a log that takes no lines.
+const STOP_BUDGET: Duration = Duration::from_secs(10);
+
+const REQUESTS: usize = 2000;
+
+/// As many at once as the page and some backends may have open.
+const CALLERS: usize = 20;
+
+/// Asks `REQUESTS` times, and has each answered.
+async fn flood(service: &Service) {
+    join_all((0..CALLERS).map(async |_| {
+        for _ in 0..REQUESTS / CALLERS {
+            assert_eq!(service.get("/status?cliente_id=51").await.status, 200);
+        }
+    }))
+    .await;
+}
+
+/// How many lines have been dropped so far.
+async fn dropped(service: &Service) -> u64 {
+    let scrape = service.get("/metrics").await.text();
+    let name = "session_manager_log_lines_dropped_total ";
+    let line = scrape.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("{scrape}")).parse().unwrap()
+}
+
+/// Stops it as PM2 and systemd do, and holds it to its time.
+fn stops_in_time(service: Service) {
+    let began = Instant::now();
+    service.stop();
+    assert!(began.elapsed() < STOP_BUDGET, "{:?}", began.elapsed());
+}
 
 #[test]
 fn a_text_a_number_and_a_code_are_found_in_a_log() {
@@ -30,4 +67,60 @@ async fn a_service_whose_log_holds_a_secret_fails_its_test() {
     let why = ended.err().expect("the test fails");
     let why = why.downcast_ref::<String>().unwrap();
     assert!(why.contains("the log holds"), "{why}");
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_up_no_request_no_send_and_no_stop() {
+    let (service, _unread) = Service::start_unread().await;
+    let account = service.link("51").await;
+    flood(&service).await;
+    let texts: Vec<String> = (1..=20).map(|at| format!("aviso {at}")).collect();
+    for text in &texts {
+        assert_eq!(service.send(51, "5491158254201", text).await.status, 200);
+    }
+    assert_eq!(service.messages(&account).await, texts);
+    assert!(dropped(&service).await > 0);
+    stops_in_time(service);
+}
+
+#[tokio::test]
+async fn a_log_that_is_read_again_says_how_many_lines_are_missing() {
+    let (service, unread) = Service::start_unread().await;
+    flood(&service).await;
+    assert!(dropped(&service).await > 0);
+    service.read_on(unread);
+    let told = || -> u64 {
+        let log = service.log();
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        lines
+            .filter_map(|line: Value| line["fields"]["lines.dropped"].as_u64())
+            .sum()
+    };
+    eventually("the log tells of lines that are missing", || told() > 0).await;
+    // What is said from now on is in it, to the last line.
+    let dropped = dropped(&service).await;
+    eventually("each line is told of", || told() == dropped).await;
+    let output = service.output();
+    service.stop();
+    output.await_end();
+    assert!(output.text().contains("\"stopped\""), "{}", output.text());
+}
+
+#[tokio::test]
+async fn a_log_whose_reader_has_gone_stops_nothing() {
+    let (service, unread) = Service::start_unread().await;
+    drop(unread);
+    flood(&service).await;
+    assert!(dropped(&service).await > 0);
+    stops_in_time(service);
+}
+
+#[tokio::test]
+async fn a_log_on_a_full_disk_stops_nothing() {
+    let service = Service::start_with_output_to("/dev/full").await;
+    flood(&service).await;
+    assert!(dropped(&service).await > 0);
+    stops_in_time(service);
 }

@@ -16,6 +16,9 @@ use crate::support::{
 /// A Chrome that hangs is killed after 6.5 s; a service that is told again does not wait for that.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
+/// The service promises to stop within 10 s.
+const STOP_TIMEOUT: Duration = Duration::from_secs(12);
+
 /// Tells the service to stop again and again, as whoever has lost patience does: not what comes at once counts as that.
 async fn insist(service: Service, signal: Signal) -> Home {
     let told_again = "told to stop a second time";
@@ -25,6 +28,59 @@ async fn insist(service: Service, signal: Signal) -> Home {
     })
     .await;
     service.ends_within(AT_ONCE)
+}
+
+/// The kernel's word on a process: the line of `/proc/<pid>/<file>` that begins with `name`.
+fn kernel_says(pid: u64, file: &str, name: &str) -> Vec<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let words = line.unwrap().split_ascii_whitespace();
+    words.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_terminal_that_closes_stops_the_service_in_order() {
+    let mut service = Service::start(|_| {}).await;
+    service.link("51").await;
+    // SIGHUP comes twice: from the kernel and from the shell. SIGQUIT is Ctrl-\.
+    for signals in [&[Signal::HUP, Signal::HUP][..], &[Signal::QUIT]] {
+        let output = service.output();
+        for signal in signals {
+            service.signal(*signal);
+        }
+        let home = service.ends_within(STOP_TIMEOUT);
+        home.assert_nobody_is_left();
+        output.await_end();
+        assert!(output.text().contains("\"stopped\""), "{}", output.text());
+        // The profile was written: no scan is asked for.
+        service = Service::start_in(home, |_| {}).await;
+        service.reaches("51", "READY").await;
+    }
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_service_under_nohup_outlives_its_terminal() {
+    let service = Service::start_under_nohup().await;
+    let ignored = kernel_says(service.pid().into(), "status", "SigIgn:");
+    let ignored = u64::from_str_radix(&ignored[0], 16).unwrap();
+    assert_eq!(ignored & 1, 1, "SIGHUP is the first signal");
+    service.signal(Signal::HUP);
+    assert_eq!(service.get("/health").await.status, 200);
+    assert!(!service.log().contains("stopping: "), "{}", service.log());
+    service.stop();
+}
+
+#[tokio::test]
+async fn neither_the_service_nor_a_chrome_leaves_a_core_dump() {
+    let service = Service::start(|_| {}).await;
+    service.connect(51).await;
+    let chrome = service.status("51").await["chrome_pid"].as_u64().unwrap();
+    for pid in [service.pid().into(), chrome] {
+        let limit = kernel_says(pid, "limits", "Max core file size");
+        assert_eq!(limit, ["0", "0", "bytes"]);
+    }
+    service.stop();
 }
 
 /// A service with a READY session whose Chrome hangs, so that it takes long to stop.
@@ -113,6 +169,19 @@ async fn a_disk_that_hangs_does_not_keep_a_service_that_is_told_twice() {
     })
     .await;
     insist(service, Signal::TERM).await.assert_nobody_is_left();
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_does_not_keep_a_service_that_is_still_starting() {
+    let home = Home::new();
+    fs::create_dir_all(home.data()).unwrap();
+    // Whoever opens a pipe that nobody reads from waits for ever, as on a disk that has gone away.
+    let pipe = home.data().join(".writable");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    for signal in [Signal::TERM, Signal::HUP] {
+        let status = Service::stopped_before_it_listens(&home, signal).await;
+        assert!(status.success(), "{status}");
+    }
 }
 
 #[tokio::test]

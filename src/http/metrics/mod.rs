@@ -17,7 +17,7 @@ use prometheus_client::{
         EncodeLabelSet,
         prometheus_text::{CONTENT_TYPE, encode},
     },
-    metrics::{family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry as Scrape, Unit},
 };
 pub(super) use requests::{Requests, count};
@@ -53,9 +53,20 @@ pub(in crate::http) async fn metrics(
     starts(own, &app);
     sends(own, &app);
     app.requests().register(own);
+    log(own, &app);
     let mut text = String::new();
     encode(&mut text, &scrape).map_err(|_| ApiError::Metrics)?;
     Ok((answer_headers(CONTENT_TYPE), text).into_response())
+}
+
+fn log(own: &mut Scrape, app: &AppState) {
+    let dropped = Counter::<u64>::default();
+    dropped.inc_by(app.dropped_lines().count());
+    own.register(
+        "log_lines_dropped",
+        "Lines that the log had no room for, or could not be written",
+        dropped,
+    );
 }
 
 fn starts(own: &mut Scrape, app: &AppState) {

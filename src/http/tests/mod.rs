@@ -32,6 +32,7 @@ use crate::{
     config::Config,
     ledger::LedgerOptions,
     session::{Registry, RegistryOptions, SendLimits},
+    telemetry::DroppedLines,
     whatsapp::{AdapterName, PageScripts, PageSettings},
 };
 
@@ -103,7 +104,7 @@ impl Api {
             },
         });
         let registry = Arc::new(registry.unwrap());
-        let state = AppState::new(Arc::clone(&registry), &config);
+        let state = AppState::new(Arc::clone(&registry), &config, DroppedLines::default());
         state.keys().look();
         Self {
             router: router(state.clone()),

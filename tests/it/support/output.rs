@@ -19,7 +19,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The lines so far, of both streams.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Output {
+pub(crate) struct Output {
     lines: Arc<Mutex<VecDeque<String>>>,
     /// Each is disconnected when its stream has been read to its end.
     readers: Arc<Mutex<Vec<mpsc::Receiver<()>>>>,
@@ -61,6 +61,30 @@ impl Output {
         listening
     }
 
+    /// Reads `stream` until it says where the service listens, and no further. Gives the stream back.
+    pub(super) fn read_to_listening<R: Read + Send + 'static>(
+        &self,
+        stream: R,
+    ) -> oneshot::Receiver<(Listening, BufReader<R>)> {
+        let (tell, listening) = oneshot::channel();
+        let output = self.clone();
+        thread::spawn(move || {
+            let mut stream = BufReader::new(stream);
+            let mut line = String::new();
+            while stream.read_line(&mut line).is_ok_and(|read| read > 0) {
+                let found = listening_line(&line);
+                output.push(line.trim_end().to_owned());
+                if let Some(found) = found {
+                    // The test may have given up waiting.
+                    let _gone = tell.send((found, stream));
+                    return;
+                }
+                line.clear();
+            }
+        });
+        listening
+    }
+
     fn push(&self, line: String) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == KEPT_LINES {
@@ -70,7 +94,7 @@ impl Output {
     }
 
     /// Waits until all that a process which has ended printed is read.
-    pub(super) fn await_end(&self) {
+    pub(crate) fn await_end(&self) {
         let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         for reader in &*readers {
             // It never says anything; it only ends.
@@ -79,7 +103,7 @@ impl Output {
     }
 
     /// Everything kept, one line each.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().flat_map(|line| [line, "\n"]).collect()
     }

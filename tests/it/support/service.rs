@@ -3,10 +3,13 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    fs::File,
+    io::BufReader,
+    net::TcpListener,
     ops::Deref,
     os::unix::process::CommandExt as _,
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -19,7 +22,7 @@ use super::{
     Api, Home,
     chrome::{eventually, installed_program},
     disk::Disk,
-    output::Output,
+    output::{Listening, Output},
     secrets::Secrets,
 };
 
@@ -41,6 +44,12 @@ pub(crate) struct Service {
     home: Home,
     api: Api,
     disk: Option<Disk>,
+}
+
+/// What a service prints, with nobody who reads it.
+pub(crate) struct Unread {
+    stdout: BufReader<ChildStdout>,
+    stderr: ChildStderr,
 }
 
 impl Deref for Service {
@@ -84,7 +93,7 @@ impl Service {
 
     async fn started(
         service: &Path,
-        mut home: Home,
+        home: Home,
         mut disk: Option<Disk>,
         with: impl FnOnce(&mut Environment),
     ) -> Self {
@@ -95,7 +104,7 @@ impl Service {
             Some(disk) => disk.wrap(&ledger, &program(service)),
             None => program(service),
         };
-        let mut process = Process::spawn(&home, &words, &environment);
+        let mut process = Process::spawn(&home, &words, &environment, Stdio::piped);
         if let Some(disk) = &mut disk {
             disk.belongs_to(process.child.id());
         }
@@ -107,6 +116,16 @@ impl Service {
             .await
             .expect("the service says in time where it listens")
             .expect("the service listens instead of ending");
+        Self::at(listening, home, process, disk, &environment)
+    }
+
+    fn at(
+        listening: Listening,
+        mut home: Home,
+        mut process: Process,
+        disk: Option<Disk>,
+        environment: &Environment,
+    ) -> Self {
         // A test with a page of its own has none; it may be the sandbox of another process.
         let elsewhere = || {
             let url = environment.get("WHATSAPP_URL")?.to_str()?;
@@ -125,12 +144,85 @@ impl Service {
         }
     }
 
-    /// Starts a service that is expected to end by itself; gives its exit code and what it said.
-    pub(crate) async fn fails(with: impl FnOnce(&mut Environment)) -> (i32, String) {
+    /// Starts a service whose stdout and stderr are pipes that nobody reads from the moment when it listens.
+    pub(crate) async fn start_unread() -> (Self, Unread) {
+        let home = Home::new();
+        let environment = environment(&home);
+        let mut process = Process::spawn(
+            &home,
+            &program(Path::new(PROGRAM)),
+            &environment,
+            Stdio::piped,
+        );
+        let stdout = process.child.stdout.take().unwrap();
+        let stderr = process.child.stderr.take().unwrap();
+        let (listening, stdout) = timeout(START_TIMEOUT, process.output.read_to_listening(stdout))
+            .await
+            .expect("the service says in time where it listens")
+            .expect("the service listens instead of ending");
+        let service = Self::at(listening, home, process, None, &environment);
+        (service, Unread { stdout, stderr })
+    }
+
+    /// Reads on where it was stopped.
+    pub(crate) fn read_on(&self, unread: Unread) {
+        drop(self.process.output.follow(unread.stdout));
+        drop(self.process.output.follow(unread.stderr));
+    }
+
+    /// Starts a service whose stdout and stderr are this file.
+    pub(crate) async fn start_with_output_to(path: &str) -> Self {
         let home = Home::new();
         let mut environment = environment(&home);
+        // What it says of its ports cannot be read: two that were free a moment ago.
+        let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let ports = free.map(|free| free.local_addr().unwrap().port());
+        environment.insert("PORT", ports[0].to_string().into());
+        environment.insert("SANDBOX_PORT", ports[1].to_string().into());
+        let output = || File::options().write(true).open(path).unwrap().into();
+        let process = Process::spawn(&home, &program(Path::new(PROGRAM)), &environment, output);
+        let [api, sandbox] = ports.map(|port| format!("http://127.0.0.1:{port}"));
+        let sandbox = Some(sandbox);
+        let listening = Listening { api, sandbox };
+        let service = Self::at(listening, home, process, None, &environment);
+        service.answers().await;
+        service
+    }
+
+    /// Starts a service on a fresh folder as `nohup` does.
+    pub(crate) async fn start_under_nohup() -> Self {
+        let home = Home::new();
+        let environment = environment(&home);
+        let nohup = installed_program("nohup").into_os_string();
+        let words = [vec![nohup], program(Path::new(PROGRAM))].concat();
+        let mut process = Process::spawn(&home, &words, &environment, Stdio::piped);
+        drop(process.output.follow(process.child.stderr.take().unwrap()));
+        let stdout = process.child.stdout.take().unwrap();
+        let listening = timeout(START_TIMEOUT, process.output.follow(stdout))
+            .await
+            .expect("the service says in time where it listens")
+            .expect("the service listens instead of ending");
+        Self::at(listening, home, process, None, &environment)
+    }
+
+    /// Starts a service that is expected to end by itself; gives its exit code and what it said.
+    pub(crate) async fn fails(with: impl FnOnce(&mut Environment)) -> (i32, String) {
+        Self::fails_in(&Home::new(), with).await
+    }
+
+    /// The same in a folder that a test has prepared.
+    pub(crate) async fn fails_in(
+        home: &Home,
+        with: impl FnOnce(&mut Environment),
+    ) -> (i32, String) {
+        let mut environment = environment(home);
         with(&mut environment);
-        let mut process = Process::spawn(&home, &program(Path::new(PROGRAM)), &environment);
+        let mut process = Process::spawn(
+            home,
+            &program(Path::new(PROGRAM)),
+            &environment,
+            Stdio::piped,
+        );
         let streams = [
             process.output.follow(process.child.stdout.take().unwrap()),
             process.output.follow(process.child.stderr.take().unwrap()),
@@ -147,6 +239,30 @@ impl Service {
             .exited_within(STOP_TIMEOUT)
             .expect("the service ends");
         (status.code().unwrap(), process.output.text())
+    }
+
+    /// Starts a service that cannot come to listen, sends it a signal as soon as it catches that, and gives what it ended with.
+    pub(crate) async fn stopped_before_it_listens(home: &Home, signal: Signal) -> ExitStatus {
+        let mut process = Process::spawn(
+            home,
+            &program(Path::new(PROGRAM)),
+            &environment(home),
+            Stdio::piped,
+        );
+        drop(process.output.follow(process.child.stdout.take().unwrap()));
+        drop(process.output.follow(process.child.stderr.take().unwrap()));
+        let pid = process.child.id();
+        let is_caught = || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+            caught >> (signal.as_raw() - 1) & 1 == 1
+        };
+        eventually("the signal is caught", is_caught).await;
+        process.signal(signal);
+        process
+            .exited_within(STOP_TIMEOUT)
+            .expect("the service ends in time")
     }
 
     /// Its folder.
@@ -172,6 +288,11 @@ impl Service {
     /// Everything that it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.process.output.text()
+    }
+
+    /// What it says, also after it has ended.
+    pub(crate) fn output(&self) -> Output {
+        self.process.output.clone()
     }
 
     /// Sends it a signal.
@@ -276,7 +397,12 @@ fn start(mut command: Command) -> (Child, mpsc::SyncSender<()>) {
 }
 
 impl Process {
-    fn spawn(home: &Home, words: &[OsString], environment: &Environment) -> Self {
+    fn spawn(
+        home: &Home,
+        words: &[OsString],
+        environment: &Environment,
+        output: impl Fn() -> Stdio,
+    ) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "a test starts the program that it tests"
@@ -290,8 +416,8 @@ impl Process {
             .current_dir(home.path())
             .process_group(0)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stdout(output())
+            .stderr(output());
         let (child, lifetime) = start(command);
         Self {
             child,
