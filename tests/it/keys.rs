@@ -10,7 +10,7 @@ use rustix::{
 use serde_json::{Value, json};
 use tokio::time::{interval, timeout};
 
-use crate::support::{Answer, Home, Service, answer};
+use crate::support::{Answer, Home, Service, answer, disk::Disk};
 
 /// What a command said, and its exit code.
 struct Said {
@@ -136,6 +136,38 @@ async fn a_key_is_made_used_and_revoked_while_the_service_runs() {
     );
     assert_eq!(service.get("/status").await.status, 401);
     service.stop();
+}
+
+#[tokio::test]
+async fn a_mount_that_hangs_under_the_file_of_keys_holds_no_request_and_no_stop() {
+    let home = Home::new();
+    let folder = home.path().join("mount");
+    let file = folder.join("keys.json");
+    let elsewhere = [("API_KEYS_FILE", file.to_str().unwrap())];
+    let said = key(&home, &["add", "ops", "--scope", "admin"], &elsewhere);
+    let ops = said.stdout.trim().to_owned();
+    let service = Service::start_in_on(home, Disk::small(), |env| {
+        env.insert("API_KEYS_FILE", file.clone().into());
+    })
+    .await;
+    service.secrets().remember_text(&ops);
+    let hang = service.disk().unwrap().hang(&folder);
+    // From the first look that does not come back until the log says so, which takes five seconds.
+    let mut ticks = interval(Duration::from_millis(50));
+    while !service.log().contains("has not answered for 5 s") {
+        ticks.tick().await;
+        let answers = async {
+            let health = service.get("/health").await.status;
+            let status = call(&service, Method::GET, "/status", &ops, &Value::Null);
+            let wrong = call(&service, Method::GET, "/status", "wrong", &Value::Null);
+            (health, status.await.status, wrong.await.status)
+        };
+        let answers = timeout(Duration::from_secs(1), answers).await;
+        assert_eq!(answers, Ok((200, 200, 401)));
+    }
+    service.signal(Signal::TERM);
+    service.ends_within(Duration::from_secs(10));
+    drop(hang);
 }
 
 /// A pipe stands for whatever does not answer: to open it would wait for ever for somebody who writes.

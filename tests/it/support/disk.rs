@@ -6,9 +6,9 @@
 use std::{
     ffi::OsString,
     fs,
-    io::Write as _,
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
 };
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
@@ -22,6 +22,18 @@ pub(crate) struct Disk {
     options: String,
     folder: PathBuf,
     pid: u32,
+}
+
+/// A file system that answers nothing, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Hang(Child);
+
+impl Drop for Hang {
+    fn drop(&mut self) {
+        // One that has ended already needs neither.
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
 }
 
 impl Disk {
@@ -93,20 +105,41 @@ impl Disk {
         fs::remove_file(self.filler()).unwrap();
     }
 
+    /// Puts a file system over `folder`, for the service alone, that answers nothing, as a network mount does whose server is gone.
+    /// It does so until what this gives is dropped.
+    pub(crate) fn hang(&self, folder: &Path) -> Hang {
+        // A FUSE mount that nobody serves. `cat` holds it open.
+        let mount = "exec 3<>/dev/fuse && mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hangs \"$1\" && echo mounted && exec cat";
+        let mut holder = self
+            .in_its_namespace()
+            .args(["sh", "-c", mount, "sh"])
+            .arg(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let output = holder.stdout.as_mut().unwrap();
+        BufReader::new(output).read_line(&mut said).unwrap();
+        assert_eq!(said, "mounted\n", "NOT TESTED: this machine has no FUSE");
+        Hang(holder)
+    }
+
+    /// Runs what is added to it where the service is.
+    fn in_its_namespace(&self) -> Command {
+        let mut nsenter = command("nsenter");
+        nsenter.args(["-t", &self.pid.to_string(), "-U", "-m"]);
+        nsenter.arg("--preserve-credentials");
+        nsenter
+    }
+
     /// Mounts it anew, to be written.
     pub(crate) fn make_writable(&self) {
-        let mut nsenter = command("nsenter");
-        nsenter.args([
-            "-t",
-            &self.pid.to_string(),
-            "-U",
-            "-m",
-            "--preserve-credentials",
-        ]);
-        nsenter
+        let mut remount = self.in_its_namespace();
+        remount
             .args(["mount", "-o", "remount,rw"])
             .arg(&self.folder);
-        let remounted = nsenter.output().unwrap();
+        let remounted = remount.output().unwrap();
         assert!(remounted.status.success(), "{remounted:?}");
     }
 }

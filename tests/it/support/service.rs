@@ -88,7 +88,16 @@ impl Service {
 
     /// Starts a service on a fresh folder, with its ledger on a disk of its own.
     pub(crate) async fn start_on(disk: Disk, with: impl FnOnce(&mut Environment)) -> Self {
-        Self::started(Path::new(PROGRAM), Home::new(), Some(disk), with).await
+        Self::start_in_on(Home::new(), disk, with).await
+    }
+
+    /// The same on a folder that is there.
+    pub(crate) async fn start_in_on(
+        home: Home,
+        disk: Disk,
+        with: impl FnOnce(&mut Environment),
+    ) -> Self {
+        Self::started(Path::new(PROGRAM), home, Some(disk), with).await
     }
 
     async fn started(
