@@ -25,7 +25,7 @@ use crate::{
     browser,
     config::Config,
     http,
-    ledger::LedgerOptions,
+    ledger::{Clock, LedgerOptions},
     sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError},
     session::{Changes, Registry, RegistryOptions, SendLimits, SessionState},
     whatsapp::{PageScripts, PageSettings},
@@ -309,6 +309,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
             folder: sessions_data.join("ledger"),
             idempotency: config.idempotency,
             retention: config.message_retention,
+            clock: Clock::of_the_machine(),
         },
     }
 }

@@ -46,7 +46,7 @@ mod stopping;
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 pub use server::serve;
 pub use state::AppState;
@@ -100,6 +100,7 @@ fn routes() -> Router<AppState> {
         .route("/metrics", get(metrics::metrics))
         .route("/status", get(status::status))
         .route("/sessions", get(status::sessions))
+        .route("/sessions/{id}", delete(status::forget))
         .route(
             "/sessions/{id}/evidence",
             get(evidence::latest).post(evidence::take),

@@ -25,6 +25,7 @@ mod lifecycle;
 mod logs;
 mod matrix;
 mod metrics;
+mod missing;
 mod openapi;
 mod orphans;
 mod page;

@@ -10,9 +10,10 @@ use crate::http::{
         InvalidClienteId, InvalidDryRun, InvalidFormat, InvalidIdempotencyKey, InvalidJson,
         InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState, InvalidTo,
         InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed, MessageNotFound,
-        NoEvidence, NoQr, NotCancellable, NotLinked, NumberNotOnWhatsApp, OriginNotAllowed,
-        PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout, RequestTimeout, SendFailed,
-        SendUnconfirmed, SessionNotReady, SessionNotRunning, ShuttingDown, TooManyAttempts,
+        MessagesBusy, NoEvidence, NoQr, NotCancellable, NotDeleted, NotLinked, NumberNotOnWhatsApp,
+        OriginNotAllowed, PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout,
+        RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked, SessionNotFound,
+        SessionNotReady, SessionNotRunning, SessionRunning, ShuttingDown, TooManyAttempts,
         TooManyLinks, TooManyStreams, Unauthorized,
     },
 };
@@ -55,10 +56,18 @@ pub(super) fn of(method: &str, path: &str, access: Access) -> Vec<Code> {
         ],
         ("GET", "/messages") => &[
             NAMED,
-            &[InvalidState, InvalidAfter, InvalidLimit, LedgerUnavailable],
+            &[InvalidState, InvalidAfter, InvalidLimit],
+            &[MessagesBusy, LedgerUnavailable],
         ],
-        ("GET", "/messages/{id}") => &[&[MessageNotFound, LedgerUnavailable]],
-        ("DELETE", "/messages/{id}") => &[&[MessageNotFound, NotCancellable, LedgerUnavailable]],
+        ("GET", "/messages/{id}") => &[&[MessageNotFound, MessagesBusy, LedgerUnavailable]],
+        ("DELETE", "/messages/{id}") => &[
+            &[MessageNotFound, NotCancellable],
+            &[MessagesBusy, LedgerUnavailable],
+        ],
+        ("DELETE", "/sessions/{id}") => &[
+            NAMED,
+            &[SessionNotFound, SessionRunning, SessionLinked, NotDeleted],
+        ],
         ("POST", "/sessions/{id}/evidence") => &[
             NAMED,
             &[SessionNotRunning, EvidenceOfChatsOff, EvidenceUnavailable],
