@@ -29,7 +29,7 @@ use crate::{
     browser,
     config::{Config, ListenHost, reached_at},
     http,
-    ledger::LedgerOptions,
+    ledger::{Clock, LedgerOptions},
     sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError},
     session::{Changes, Recipient, Registry, RegistryOptions, SendLimits, SessionState},
     telemetry::DroppedLines,
@@ -394,6 +394,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
             folder: sessions_data.join("ledger"),
             idempotency: config.idempotency,
             retention: config.message_retention,
+            clock: Clock::of_the_machine(),
         },
     }
 }

@@ -41,6 +41,11 @@ pub(super) fn write(folder: &Path, version: &str) -> io::Result<()> {
     fs::write(folder.join(NOTE), version)
 }
 
+/// Whether a Chrome of this service has worked on the folder.
+pub fn has_been_used(folder: &Path) -> bool {
+    read(folder).is_some()
+}
+
 /// The version that was noted.
 pub(super) fn read(folder: &Path) -> Option<String> {
     let noted = fs::read_to_string(folder.join(NOTE)).ok()?;

@@ -43,11 +43,12 @@ pub use chrome::{Browser, BrowserLost, LaunchOptions};
 pub use cpu::chrome_cpu;
 pub use error::BrowserError;
 pub use flags::check_extra_arguments;
+pub use last_used::has_been_used;
 pub use leftovers::{Swept, sweep};
 pub use memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb};
 pub use occupants::{Holder, Occupancy, Occupant, occupancy};
 pub use process::{Closed, Exit};
-pub use profile::delete_profile;
+pub use profile::{delete_profile, lock_of};
 pub use program::{ChromeKind, ChromeProgram, ChromeVersion, ensure_there_is_one, find_chrome};
 pub use snapshot::{
     Adopted, Export, ExportTo, ForeignError, ForeignProfile, HeldProfile, InvalidPassphrase,

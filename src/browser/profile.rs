@@ -7,7 +7,9 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    },
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -27,6 +29,8 @@ use super::{
 
 /// The account's keys lie in it.
 const FOLDER_MODE: u32 = 0o700;
+
+const LOCK_ENDING: &str = ".lock";
 
 /// What a full browser leaves behind when it is killed.
 pub(super) const SINGLETONS: [&str; 3] = ["SingletonLock", "SingletonSocket", "SingletonCookie"];
@@ -120,13 +124,22 @@ fn tidy(profile: Profile) -> io::Result<Profile> {
     Ok(profile)
 }
 
-/// Deletes a profile folder for good, and what was set aside of it. Refuses while anybody uses it.
+/// The lock of a profile: a file beside its folder.
+pub fn lock_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(LOCK_ENDING);
+    path.with_file_name(name)
+}
+
+/// Deletes a profile folder for good, with what was set aside of it and its lock. Refuses while anybody uses it.
 pub async fn delete_profile(path: &Path) -> Result<(), BrowserError> {
     let profile = claim(path, &CancellationToken::new()).await?;
     // Some hundred megabytes in thousands of files; the lock is held until they are gone.
     let deleted = spawn_blocking(move || {
         snapshot::delete_set_aside(&profile.folder)?;
-        fs::remove_dir_all(&profile.folder)
+        fs::remove_dir_all(&profile.folder)?;
+        // Whoever has opened it meanwhile finds out that it is not in its place any more, and opens the next one.
+        fs::remove_file(lock_of(&profile.folder))
     })
     .await;
     deleted
@@ -137,8 +150,8 @@ pub async fn delete_profile(path: &Path) -> Result<(), BrowserError> {
         })
 }
 
-/// The lock's file stands beside the folder, so that it stays when the folder is removed; it is never removed itself,
-/// for somebody could be about to lock it.
+/// The lock's file stands beside the folder, so that it stays when the folder is removed. It goes with a profile that is
+/// deleted, and only while it is held: so whoever has got the lock of a file that is gone tries again.
 pub(super) fn hold(path: &Path) -> Result<Profile, BrowserError> {
     let unusable = |source| BrowserError::ProfileUnusable {
         path: path.to_owned(),
@@ -146,22 +159,23 @@ pub(super) fn hold(path: &Path) -> Result<Profile, BrowserError> {
     };
     let open = || {
         let folder = without_links(path)?;
-        let mut lock_name = folder
-            .file_name()
-            .ok_or(io::ErrorKind::InvalidInput)?
-            .to_owned();
-        lock_name.push(".lock");
+        if folder.file_name().is_none() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let lock = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(folder.with_file_name(lock_name))?;
+            .open(lock_of(&folder))?;
         Ok((folder, lock))
     };
     let (folder, mut lock) = open().map_err(unusable)?;
     match lock.try_lock() {
+        Ok(()) if !is_in_its_place(&lock, &lock_of(&folder)).map_err(unusable)? => {
+            return hold(path);
+        }
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             return Err(BrowserError::ProfileLocked {
@@ -183,6 +197,16 @@ pub(super) fn hold(path: &Path) -> Result<Profile, BrowserError> {
     let mut prepare = prepare;
     prepare().map_err(unusable)?;
     Ok(Profile { folder, lock })
+}
+
+/// Whether this open file is the one of that name.
+fn is_in_its_place(file: &File, path: &Path) -> io::Result<bool> {
+    let present = match fs::metadata(path) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(false),
+        present => present?,
+    };
+    let own = file.metadata()?;
+    Ok((own.dev(), own.ino()) == (present.dev(), present.ino()))
 }
 
 /// Where the folder is or will be, with its parent made.
@@ -273,6 +297,27 @@ fn remove_whatever_it_is(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_profile_that_is_deleted_leaves_nothing_and_can_be_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = folder.path().join("51");
+        for _ in 0..3 {
+            drop(hold(&profile).unwrap());
+            delete_profile(&profile).await.unwrap();
+            assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+        }
+        // One that holds the lock of a file that was removed holds nothing.
+        let stale = File::create(lock_of(&profile)).unwrap();
+        stale.try_lock().unwrap();
+        fs::remove_file(lock_of(&profile)).unwrap();
+        let held = hold(&profile).unwrap();
+        assert!(matches!(
+            hold(&profile),
+            Err(BrowserError::ProfileLocked { .. })
+        ));
+        drop(held);
+    }
 
     #[tokio::test]
     async fn a_start_that_is_called_off_leaves_the_next_one_its_profile() {

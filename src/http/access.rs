@@ -40,7 +40,7 @@ const ADMIN: Access = Access::Key(Scope::Admin);
 
 /// All routes. To look is to read, to hand something to a recipient is to send, to change anything else is for an admin.
 /// So is evidence: it shows what stood on a page.
-pub(super) const TABLE: [Row; 25] = [
+pub(super) const TABLE: [Row; 26] = [
     ("GET", "/", Access::Page),
     ("GET", "/qr.html", Access::Page),
     ("GET", "/page/{file}", Access::Page),
@@ -62,6 +62,7 @@ pub(super) const TABLE: [Row; 25] = [
     ("GET", "/messages", READ),
     ("GET", "/messages/{id}", READ),
     ("DELETE", "/messages/{id}", SEND),
+    ("DELETE", "/sessions/{id}", ADMIN),
     ("GET", "/sessions/{id}/evidence", ADMIN),
     ("POST", "/sessions/{id}/evidence", ADMIN),
     ("GET", "/sessions/{id}/evidence/screenshot.png", ADMIN),

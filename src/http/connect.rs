@@ -13,7 +13,7 @@ use super::{
     state::AppState,
     target::Target,
 };
-use crate::session::{Recipient, WaitFor};
+use crate::session::{DisconnectOutcome, Recipient, WaitFor};
 
 /// Which session to start, and how long to wait for it.
 #[derive(Debug)]
@@ -119,9 +119,12 @@ pub(super) async fn disconnect(
     State(app): State<AppState>,
     Json(DisconnectRequest { target, logout }): Json<DisconnectRequest>,
 ) -> Result<Json<Disconnected>, ApiError> {
-    let outcome = match app.registry().find(&target.id) {
-        Some(session) => Some(session.disconnect(logout).await?),
-        None => None,
+    let outcome = if let Some(session) = app.registry().find(&target.id) {
+        Some(session.disconnect(logout).await?)
+    } else {
+        // One that was forgotten when its codes were over has been there.
+        let last = app.registry().last_seen(&target.id);
+        last.map(|_| DisconnectOutcome::NoActiveSession)
     };
     Ok(Json(Disconnected::of(target, outcome)))
 }

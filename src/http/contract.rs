@@ -20,7 +20,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 pub(super) use self::{
-    connect::{Connected, Disconnected},
+    connect::{Connected, Disconnected, Forgotten},
     evidence::EvidenceAnswer,
     health::{AdapterCensus, ChromeCensus, Health},
     link::{Link, LinkStatus},

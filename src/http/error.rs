@@ -20,11 +20,11 @@ pub(super) use face::Loudness;
 
 use crate::{
     keys::Scope,
-    ledger::LedgerError,
+    ledger::{LedgerError, ReadError},
     qr::QrError,
     session::{
-        ConnectError, DisconnectError, EvidenceError, InvalidClienteId, InvalidIdempotencyKey,
-        InvalidRecipient, SendError,
+        ConnectError, DisconnectError, EvidenceError, ForgetError, InvalidClienteId,
+        InvalidIdempotencyKey, InvalidRecipient, SendError,
     },
 };
 
@@ -188,12 +188,16 @@ pub(super) enum ApiError {
     #[error(transparent)]
     Disconnect(#[from] DisconnectError),
     #[error(transparent)]
+    Forget(#[from] ForgetError),
+    #[error("there is no such session, and nothing of it to delete")]
+    UnknownSession,
+    #[error(transparent)]
     Send(#[from] SendError),
     /// Asked about messages, not for a send: those that were accepted may well have been sent.
-    #[error(
-        "the ledger in DATA_DIR cannot be used ({0}), so nothing can be said of messages now; free the disk, or mend its rights, and ask again"
-    )]
-    Ledger(#[from] LedgerError),
+    #[error("nothing can be said of messages now: the ledger in DATA_DIR cannot be used: {0}")]
+    Ledger(LedgerError),
+    #[error("{0}")]
+    MessagesBusy(ReadError),
     #[error("the code could not be drawn: {0}")]
     Qr(#[from] QrError),
     #[error("an answer could not be written as JSON: {0}")]
@@ -206,6 +210,21 @@ pub(super) enum ApiError {
     NoAccessRule(String),
     #[error("a handler asked who called it outside of the guard")]
     NoCaller,
+}
+
+impl From<LedgerError> for ApiError {
+    fn from(why: LedgerError) -> Self {
+        Self::Ledger(why)
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(why: ReadError) -> Self {
+        match why {
+            ReadError::Busy => Self::MessagesBusy(why),
+            ReadError::Unavailable(why) => Self::Ledger(why),
+        }
+    }
 }
 
 /// Answers a path that is none of ours.

@@ -2,7 +2,7 @@
 //!
 //! | event | data |
 //! |---|---|
-//! | `sessions` | first, all sessions: the answer of `/sessions`. Not when one session is named |
+//! | `sessions` | first, and whenever one is not known any more: the answer of `/sessions`. Not when one session is named |
 //! | `session` | a session that has changed, whole: an entry of that list; with its codes (`/status`) when it is named |
 //! | `stopping` | the service stops, and the stream with it |
 //!
@@ -91,6 +91,10 @@ pub(super) async fn stream(
         let first = Line::new("sessions", &status::listed(&app, &caller));
         let line = move |id: &ClienteId, snapshot| {
             let is_shown = caller.reaches(id);
+            if is_shown && app.registry().find(id).is_none() {
+                // It is not among them any more.
+                return Some(Line::new("sessions", &status::listed(&app, &caller)));
+            }
             let listed = || Status::listed(id, snapshot, app.traffic(id));
             is_shown.then(|| Line::new("session", &listed()))
         };

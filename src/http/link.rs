@@ -2,12 +2,13 @@
 //!
 //! For whoever has the phone and should have no key. Whether a link is good, [`links`](super::links) decides.
 
+use std::time::Instant;
+
 use axum::{
     extract::{FromRequestParts, MatchedPath, RawPathParams, State},
     http::{Method, StatusCode, request::Parts},
     response::Response,
 };
-use jiff::Timestamp;
 
 use super::{
     audit,
@@ -56,7 +57,7 @@ pub(super) async fn make(
         return Err(ApiError::AlreadyLinked);
     }
     session.start();
-    let (token, expires_at) = app.links().make(target.id, Timestamp::now())?;
+    let (token, expires_at) = app.links().make(target.id, Instant::now())?;
     let link = Link {
         success: true,
         url: format!("{base}/link/{token}"),
@@ -68,7 +69,7 @@ pub(super) async fn make(
 /// The page of a link, or one that says that it is over.
 pub(super) async fn page(State(app): State<AppState>, Token(token): Token) -> Response {
     let snapshot = |id: &ClienteId| app.snapshot(id);
-    match app.links().find(&token, Timestamp::now(), snapshot) {
+    match app.links().find(&token, Instant::now(), snapshot) {
         Ok(_link) => page::of_link(),
         Err(why) => page::no_link(why),
     }
@@ -83,15 +84,17 @@ pub(super) async fn events(
     hang_up: HangUp,
     Token(token): Token,
 ) -> Result<Response, ApiError> {
-    let now = Timestamp::now();
+    let now = Instant::now();
     let link = app.links().find(&token, now, |id| app.snapshot(id))?;
     let place = app.link_streams().take(Holder::Link(link.sum))?;
-    let left = link.expires_at.duration_since(now).unsigned_abs();
+    let left = link.expires.saturating_duration_since(now);
     let feed =
         Feed::open(&app, Some(&link.session), place, hang_up).ending(left, Line::last("over", &()));
     // Codes are shown for minutes and then given up; somebody looks again. What an operator has ended stays ended.
-    let given_up = app.registry().find(&link.session);
-    let given_up = given_up.filter(|session| gave_up(&session.snapshot()));
+    // By then the session may be forgotten, and is made known again.
+    let given_up = gave_up(&app.snapshot(&link.session));
+    let given_up = given_up.then(|| app.registry().find_or_create(&link.session));
+    let given_up = given_up.transpose()?;
     // The one read that changes something, so the audit has it.
     let entry = given_up.map(|session| {
         caller.is_about(&link.session);

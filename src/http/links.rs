@@ -1,11 +1,12 @@
 //! The one-time links that are open: kept in memory, each as a sum of its token.
 //!
-//! Decides whether a link is good. What it shows is [`link`](super::link)'s part.
+//! Decides whether a link is good. What it shows is [`link`](super::link)'s part. All of that goes by the monotonic clock: a
+//! wall clock that is set back must not bring a link to life that was over.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -35,7 +36,9 @@ pub(super) struct Links(Mutex<HashMap<[u8; 32], Link>>);
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     pub(super) session: ClienteId,
-    made_at: Timestamp,
+    made: Instant,
+    pub(super) expires: Instant,
+    /// The same for people.
     pub(super) expires_at: Timestamp,
     /// Of its token.
     pub(super) sum: [u8; 32],
@@ -46,18 +49,20 @@ impl Links {
     pub(super) fn make(
         &self,
         session: ClienteId,
-        now: Timestamp,
+        now: Instant,
     ) -> Result<(String, Timestamp), ApiError> {
         let mut links = self.lock();
-        links.retain(|_, link| now.duration_since(link.expires_at) < signed(REMEMBERED));
+        links.retain(|_, link| now.saturating_duration_since(link.expires) < REMEMBERED);
         if links.len() >= MOST {
             return Err(ApiError::TooManyLinks);
         }
         let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; TOKEN_BYTES]>());
-        let expires_at = now.saturating_add(signed(LIFE)).unwrap_or(now);
+        let wall = Timestamp::now();
+        let expires_at = wall.saturating_add(LIFE).unwrap_or(wall);
         let link = Link {
             session,
-            made_at: now,
+            made: now,
+            expires: now + LIFE,
             expires_at,
             sum: sum(&token),
         };
@@ -69,12 +74,12 @@ impl Links {
     pub(super) fn find(
         &self,
         token: &str,
-        now: Timestamp,
+        now: Instant,
         snapshot: impl FnOnce(&ClienteId) -> Snapshot,
     ) -> Result<Link, ApiError> {
         let link = self.lock().get(&sum(token)).cloned();
         let link = link.ok_or(ApiError::UnknownLink)?;
-        if now < link.expires_at && !link.is_used(&snapshot(&link.session)) {
+        if now < link.expires && !link.is_used(&snapshot(&link.session)) {
             Ok(link)
         } else {
             Err(ApiError::LinkOver)
@@ -90,8 +95,8 @@ impl Links {
 impl Link {
     /// Whether its session is linked, or has been since the link was made.
     pub(super) fn is_used(&self, snapshot: &Snapshot) -> bool {
-        let since = snapshot.linked_at;
-        is_linked(&snapshot.state) || since.is_some_and(|since| self.made_at <= since)
+        let since = snapshot.linked_since;
+        is_linked(&snapshot.state) || since.is_some_and(|since| self.made <= since)
     }
 }
 
@@ -110,16 +115,16 @@ fn sum(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-fn signed(duration: Duration) -> jiff::SignedDuration {
-    jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+    fn at(second: u64) -> Instant {
+        *START + Duration::from_secs(second)
     }
 
     fn made(links: &Links) -> String {
@@ -127,7 +132,7 @@ mod tests {
     }
 
     fn unlinked() -> Snapshot {
-        Snapshot::not_running(at(0))
+        Snapshot::not_running(Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -154,10 +159,12 @@ mod tests {
     fn a_link_is_over_once_its_session_has_been_linked_also_when_it_is_unlinked_later() {
         let links = Links::default();
         let token = made(&links);
-        let found = |state: SessionState, linked_at: Option<i64>| {
+        let found = |state: SessionState, linked_since: Option<u64>| {
             let snapshot = Snapshot {
                 state,
-                linked_at: linked_at.map(at),
+                // What the wall clock says of it, which may have been set back, is not asked.
+                linked_at: linked_since.map(|_| Timestamp::UNIX_EPOCH),
+                linked_since: linked_since.map(at),
                 ..unlinked()
             };
             links.find(&token, at(1100), |_| snapshot).is_ok()

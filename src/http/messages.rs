@@ -141,9 +141,8 @@ pub(super) async fn cancel(
 
 /// A message of another session than the caller's is not there: who may not see it need not learn that it exists.
 async fn find(app: &AppState, caller: &Caller, id: &str) -> Result<Record, ApiError> {
-    let found = app.registry().ledger().find(id).await?;
-    let followed = found.ok_or(ApiError::UnknownMessage)?;
-    let record = Record::clone(&followed.borrow());
+    let found = app.registry().ledger().look_up(id).await?;
+    let record = found.ok_or(ApiError::UnknownMessage)?;
     let session = record.session.parse()?;
     match caller.turn_to(&session) {
         Ok(()) => Ok(record),

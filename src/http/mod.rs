@@ -51,7 +51,7 @@ use axum::{
     http::{HeaderValue, header},
     middleware::{from_fn, from_fn_with_state, map_response},
     response::Response,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 pub use server::serve;
 pub use state::AppState;
@@ -117,6 +117,7 @@ fn routes() -> Router<AppState> {
         .route("/metrics", get(metrics::metrics))
         .route("/status", get(status::status))
         .route("/sessions", get(status::sessions))
+        .route("/sessions/{id}", delete(status::forget))
         .route(
             "/sessions/{id}/evidence",
             get(evidence::latest).post(evidence::take),

@@ -150,7 +150,11 @@ pub(super) async fn send(
     Json(request): Json<SendRequest>,
 ) -> Result<Response, ApiError> {
     let session = app.registry().find(&request.target.id);
-    let session = session.ok_or_else(SendError::never_connected)?;
+    let session = session.ok_or_else(|| {
+        let last = app.registry().last_seen(&request.target.id);
+        last.as_ref()
+            .map_or_else(SendError::never_connected, SendError::of_forgotten)
+    })?;
     if request.is_dry_run {
         Ok(dry_run(&session, request).await?.into_response())
     } else {

@@ -165,9 +165,11 @@ impl AppState {
 
     /// The session as it is now. One that was never seen has been `DISCONNECTED` for as long as the service runs.
     pub(super) fn snapshot(&self, id: &ClienteId) -> Snapshot {
-        self.registry()
-            .find(id)
-            .map_or_else(|| self.never_seen(), |session| session.snapshot())
+        let registry = self.registry();
+        let known = registry.find(id).map(|session| session.snapshot());
+        known
+            .or_else(|| registry.last_seen(id))
+            .unwrap_or_else(|| self.never_seen())
     }
 
     fn never_seen(&self) -> Snapshot {

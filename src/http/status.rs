@@ -4,12 +4,12 @@ use axum::extract::State;
 
 use super::{
     caller::Caller,
-    contract::{Sessions, Status, is_ready},
+    contract::{Forgotten, Sessions, Status, is_ready},
     error::ApiError,
     extract::Json,
-    openapi::requests::{SessionInHeader, SessionInQuery},
+    openapi::requests::{SessionInHeader, SessionInPath, SessionInQuery},
     state::AppState,
-    target::Target,
+    target::{Target, TargetInPath},
 };
 
 /// Where a session stands. One that was never seen is `DISCONNECTED`.
@@ -31,6 +31,22 @@ pub(super) async fn status(
 ))]
 pub(super) async fn sessions(State(app): State<AppState>, caller: Caller) -> Json<Sessions> {
     Json(listed(&app, &caller))
+}
+
+/// Deletes what there is of a session that does not run and is not linked: one whose codes were not scanned, or whose profile is
+/// missing. A link is only ever deleted by a logout.
+#[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", params(SessionInPath), responses(
+    (status = 200, description = "It is deleted, and in no list any more", body = Forgotten, content_type = "application/json"),
+))]
+pub(super) async fn forget(
+    State(app): State<AppState>,
+    TargetInPath(target): TargetInPath,
+) -> Result<Json<Forgotten>, ApiError> {
+    if app.registry().forget(&target.id).await? {
+        Ok(Json(Forgotten::of(target)))
+    } else {
+        Err(ApiError::UnknownSession)
+    }
 }
 
 /// The list as this caller may see it.

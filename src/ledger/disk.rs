@@ -1,17 +1,21 @@
 //! The ledger's file in use: opened when it is needed, opened anew after anything has gone wrong with it.
 //!
 //! Responsible for what one transaction does, and for refusing to write where it would not last: into a file that has been
-//! moved away, into a folder that must not be written. Blocks; [`keeper`](super::keeper) calls it from where that may be.
+//! moved away, removed, replaced or spoilt, into a folder that must not be written. Blocks; [`keeper`](super::keeper) calls it
+//! from where that may be.
+//!
+//! Invariant: within one life of the service only the file that was opened first is ever used. Another one does not have
+//! what was accepted since, and what is in memory does not fit it; a file that is gone is waited for, and none is made.
 
-use std::time::Duration;
-
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     LedgerOptions, Record, Step, Tally,
+    clock::Now,
     keeper::Request,
     store::{
-        self, Commit, File, Store, StoreError,
+        self, Checked, Commit, File, Known, Store, StoreError,
+        readers::OpenFile,
         sends::{self, Changed, Entered},
     },
 };
@@ -39,6 +43,16 @@ pub(super) enum Outcome {
 pub(super) struct Disk {
     options: LedgerOptions,
     store: Option<Store>,
+    /// The file that was opened first.
+    known: Option<Known>,
+    /// Why the file is not used any more until the service is restarted.
+    spoilt: Option<String>,
+    /// How often it was opened.
+    openings: u64,
+    /// The newest row that was found when it was opened, for whoever knows what time it is.
+    newest: Option<Timestamp>,
+    /// Not all of it has been looked at for damage.
+    is_unchecked: bool,
     /// What a killed service left behind has been dealt with.
     has_recovered: bool,
     /// Texts have been removed that the log still holds.
@@ -52,6 +66,11 @@ impl Disk {
         Self {
             options,
             store: None,
+            known: None,
+            spoilt: None,
+            openings: 0,
+            newest: None,
+            is_unchecked: false,
             has_recovered: false,
             has_stale_texts: false,
             tally: Tally::default(),
@@ -63,6 +82,11 @@ impl Disk {
         Self {
             options: self.options.clone(),
             store: None,
+            known: self.known,
+            spoilt: self.spoilt.clone(),
+            openings: self.openings,
+            newest: None,
+            is_unchecked: false,
             has_recovered: self.has_recovered,
             has_stale_texts: self.has_stale_texts,
             tally: self.tally.clone(),
@@ -79,9 +103,9 @@ impl Disk {
         &mut self,
         backlog: impl IntoIterator<Item = &'a Late>,
         batch: &[Request],
-        now: Timestamp,
+        now: Now,
     ) -> Result<Vec<Outcome>, StoreError> {
-        let keys_since = before(now, self.options.idempotency);
+        let keys_since = now.long_ago(self.options.idempotency);
         let keeps_texts = !self.options.retention.is_zero();
         let mut backlog = backlog.into_iter().peekable();
         // News that could not be written has been told long since.
@@ -99,7 +123,7 @@ impl Disk {
             self.store = Some(store);
             return Err(why);
         }
-        let (news, outcomes) = store.transact(commit, |file| {
+        let worked = store.transact(commit, |file| {
             let news = backlog
                 .map(|Late { key, step, at }| sends::advance(file, key, step, keeps_texts, *at))
                 .collect::<Result<Vec<_>, _>>()?;
@@ -108,14 +132,14 @@ impl Disk {
                 .map(|request| serve_one(file, request, keys_since, keeps_texts, now))
                 .collect::<Result<Vec<_>, _>>()?;
             Ok((news, outcomes))
-        })?;
+        });
+        let (news, outcomes) = self.put_back(store, worked)?;
         for Changed { before, record } in news.iter().flatten() {
             self.tally.on_changed(*before, record);
         }
         for outcome in &outcomes {
             self.count(outcome);
         }
-        self.store = Some(store);
         self.has_stale_texts |= !keeps_texts && outcomes.iter().any(Outcome::has_ended);
         Ok(outcomes)
     }
@@ -135,23 +159,63 @@ impl Disk {
         }
     }
 
-    /// Forgets the texts and the sends that are too old.
-    pub(super) fn forget(&mut self) -> Result<(), StoreError> {
-        let now = Timestamp::now();
+    /// Forgets texts and sends that are too old, some at a time. Answers whether there may be more.
+    pub(super) fn forget(&mut self, now: Now) -> Result<bool, StoreError> {
+        if !now.is_settled {
+            return Ok(false);
+        }
         let LedgerOptions {
             retention,
             idempotency,
             ..
         } = self.options;
-        let texts_until = before(now, retention);
-        let sends_until = before(now, retention.max(idempotency));
+        let texts_until = now.long_ago(retention);
+        let sends_until = now.long_ago(retention.max(idempotency));
         let mut store = self.take_store()?;
-        let removed = store.transact(Commit::Synced, |file| {
+        let worked = store.transact(Commit::Synced, |file| {
             sends::forget(file, texts_until, sends_until)
-        })?;
+        });
+        let forgotten = self.put_back(store, worked)?;
+        self.has_stale_texts |= forgotten.texts;
+        Ok(forgotten.is_not_all)
+    }
+
+    /// Sees that the file is still the one that was opened, so that a service without work notices as well. Opens it when it
+    /// has been open before and is not.
+    pub(super) fn look(&mut self) -> Result<(), StoreError> {
+        if self.known.is_none() && self.spoilt.is_none() {
+            return Ok(());
+        }
+        let store = self.take_store()?;
         self.store = Some(store);
-        self.has_stale_texts |= removed;
         Ok(())
+    }
+
+    /// Another look at the whole file has found this.
+    pub(super) fn on_damage(&mut self, why: &StoreError) {
+        if let Some(store) = self.store.take() {
+            self.spoil(store, why);
+        }
+    }
+
+    /// Whether all of the file has to be looked at for damage beside the service. Asked once for each opening.
+    pub(super) const fn take_unchecked(&mut self) -> bool {
+        std::mem::replace(&mut self.is_unchecked, false)
+    }
+
+    /// The newest row that was there when the file was opened. Asked once for each opening.
+    pub(super) const fn take_newest(&mut self) -> Option<Timestamp> {
+        self.newest.take()
+    }
+
+    /// The file that reads may use.
+    pub(super) fn open_file(&self) -> Option<OpenFile> {
+        let store = self.store.as_ref()?;
+        Some(OpenFile {
+            folder: self.options.folder.clone(),
+            identity: store.known().identity,
+            opening: self.openings,
+        })
     }
 
     /// Whether anything has been committed that a power cut may undo.
@@ -168,6 +232,11 @@ impl Disk {
         self.has_stale_texts
     }
 
+    /// Whether the log has grown so long that it has to be cut off.
+    pub(super) fn has_a_long_log(&self) -> bool {
+        self.store.as_ref().is_some_and(Store::has_a_long_log)
+    }
+
     /// Empties the log, which holds each page as it was before a text was removed from it.
     pub(super) fn scrub(&mut self) -> Result<(), StoreError> {
         if let Some(store) = &mut self.store {
@@ -178,16 +247,56 @@ impl Disk {
     }
 
     /// The file, opened if it is not. It is put back by whoever had no trouble with it: after a failure the next try begins
-    /// anew, as the folder may have been replaced, or mounted for writing.
+    /// anew, as the folder may have been mounted for writing.
     fn take_store(&mut self) -> Result<Store, StoreError> {
-        let folder = &self.options.folder;
-        // Writing into a file that has been moved away would succeed.
-        let present = self.store.take().filter(|store| store.is_in(folder));
-        present.map_or_else(|| self.open(), Ok)
+        if let Some(why) = &self.spoilt {
+            return Err(StoreError::Spoilt(why.clone()));
+        }
+        let Some(mut store) = self.store.take() else {
+            return self.open();
+        };
+        // Writing into a file that has been moved away or overwritten would succeed.
+        match store.check_place() {
+            Ok(()) => Ok(store),
+            Err(why) if why.is_final() => {
+                self.spoil(store, &why);
+                Err(why)
+            }
+            Err(why) => {
+                // A file that was removed exists as long as it is open, and an operator can still copy it.
+                self.store = Some(store);
+                Err(why)
+            }
+        }
+    }
+
+    /// After work on the file, which it may have found to be damaged.
+    fn put_back<T>(
+        &mut self,
+        store: Store,
+        worked: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match worked.map_err(|why| why.about(&self.options.folder)) {
+            Ok(done) => {
+                self.store = Some(store);
+                Ok(done)
+            }
+            Err(why) if why.is_final() => {
+                self.spoil(store, &why);
+                Err(why)
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    fn spoil(&mut self, store: Store, why: &StoreError) {
+        store.abandon(why);
+        self.spoilt = Some(why.to_string());
     }
 
     fn open(&mut self) -> Result<Store, StoreError> {
-        let mut store = Store::open(&self.options.folder)?;
+        let mut store = Store::open(&self.options.folder, self.known)?;
+        self.is_unchecked = store.checked() == Checked::InPart;
         if !self.has_recovered {
             let recover = |file: &File| sends::recover(file, Timestamp::now());
             let left = store.transact(Commit::Synced, recover)?;
@@ -199,10 +308,17 @@ impl Disk {
             }
             self.has_recovered = true;
         }
-        let (open, last) = store.transact(Commit::Written, |file| {
-            Ok((sends::all_open(file)?, sends::last_of_each(file)?))
+        let (open, last, newest) = store.transact(Commit::Written, |file| {
+            Ok((
+                sends::all_open(file)?,
+                sends::last_of_each(file)?,
+                sends::newest(file)?,
+            ))
         })?;
         self.tally.begin(open, &last);
+        self.known = Some(store.known());
+        self.newest = newest;
+        self.openings += 1;
         Ok(store)
     }
 }
@@ -218,23 +334,16 @@ fn serve_one(
     request: &Request,
     keys_since: Timestamp,
     keeps_texts: bool,
-    now: Timestamp,
+    now: Now,
 ) -> Result<Outcome, StoreError> {
     Ok(match request {
-        Request::Known { new, .. } => Outcome::Known(sends::known(file, new, keys_since)?),
+        Request::Known { new, .. } => Outcome::Known(sends::known(file, new, keys_since, now)?),
         Request::Accept { new, .. } => Outcome::Entered(sends::enter(file, new, keys_since, now)?),
         Request::Advance { key, step, .. } => {
-            Outcome::Advanced(sends::advance(file, key, step, keeps_texts, now)?)
+            Outcome::Advanced(sends::advance(file, key, step, keeps_texts, now.at)?)
         }
         Request::Open { session, .. } => Outcome::Many(sends::open_sends(file, session)?),
         Request::Find { id, .. } => Outcome::One(sends::find(file, id)?),
-        Request::List { query, .. } => Outcome::Many(sends::list(file, query)?),
-        Request::Close { .. } => Outcome::Nothing,
+        Request::Use { .. } | Request::Close { .. } => Outcome::Nothing,
     })
-}
-
-/// `age` before `now`; the beginning of time where that does not exist.
-fn before(now: Timestamp, age: Duration) -> Timestamp {
-    let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
-    now.checked_sub(age).unwrap_or(Timestamp::MIN)
 }

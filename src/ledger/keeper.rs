@@ -2,22 +2,27 @@
 //!
 //! Requests that have come in together share one transaction, and so one wait for the disk. Responsible for that, for
 //! telling those who follow a send, and for what to do while the file cannot be used: what must be on disk first is
-//! refused, news of what has already happened is kept and written later.
+//! refused, news of what has already happened is kept and written later. Lists are read beside it, by
+//! [`readers`](super::store::readers), and only wait for it until the file is open.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use jiff::Timestamp;
 use tokio::{
-    sync::{mpsc, oneshot},
-    time::{Instant, sleep_until},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
-    Accepted, Followed, LedgerError, LedgerOptions, NewSend, Query, Record, Step, Tally,
+    Accepted, Followed, LedgerError, LedgerOptions, NewSend, Record, Step, Tally,
+    clock::{self, Now, Timeline},
     disk::{Disk, Late, Outcome},
     followers::Followers,
     store::{
-        StoreError,
+        Checked, StoreError,
+        readers::Readers,
         sends::{Changed, Entered},
     },
     trouble::{News, Trouble},
@@ -38,6 +43,20 @@ const BACKLOG_CAPACITY: usize = 10_000;
 
 /// How often what is too old is forgotten. Retention is set in hours.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// Between two batches of what is too old, when there is much of it: sends come first.
+const FORGET_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often an idle service looks whether its file is still there: the operator who has moved it away by mistake should
+/// read so in the log before the next send.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How often the whole file is looked through for damage, beside the service. It reads all of it, so not often; a disk that
+/// fails says so long before a week has passed.
+const CHECK_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// Reads that are under way when the service stops end within milliseconds; the ledger has half a second.
+const LAST_READS: Duration = Duration::from_millis(200);
 
 /// From the removal of a text to its removal from the log as well: as many as are removed meanwhile go together.
 const SCRUB_DELAY: Duration = Duration::from_secs(1);
@@ -68,9 +87,9 @@ pub(super) enum Request {
         id: String,
         reply: oneshot::Sender<Result<Option<Followed>, LedgerError>>,
     },
-    List {
-        query: Query,
-        reply: oneshot::Sender<Result<Vec<Arc<Record>>, LedgerError>>,
+    /// To open the file, if it is not open: for whoever reads it beside the keeper.
+    Use {
+        reply: oneshot::Sender<Result<(), LedgerError>>,
     },
     Close {
         reply: oneshot::Sender<()>,
@@ -86,7 +105,7 @@ impl Request {
             | Self::Advance { reply: None, .. }
             | Self::Open { .. }
             | Self::Find { .. }
-            | Self::List { .. }
+            | Self::Use { .. }
             | Self::Close { .. } => false,
         }
     }
@@ -100,17 +119,22 @@ impl Request {
             Self::Known { .. }
             | Self::Open { .. }
             | Self::Find { .. }
-            | Self::List { .. }
+            | Self::Use { .. }
             | Self::Close { .. } => false,
         }
     }
 }
 
 /// See the module.
-#[derive(Debug)]
 pub struct Keeper {
     requests: mpsc::Receiver<Request>,
     disk: Disk,
+    readers: Readers,
+    time: Timeline,
+    /// Waits until no read is under way, for the log to be cut off.
+    pause: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
+    /// A look through the whole file, beside the service.
+    check: Option<JoinHandle<Result<Checked, StoreError>>>,
     /// News that is not on disk yet, oldest first.
     backlog: VecDeque<Late>,
     followers: Followers,
@@ -122,10 +146,23 @@ pub struct Keeper {
     closing: Vec<oneshot::Sender<()>>,
 }
 
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper")
+            .field("disk", &self.disk)
+            .field("backlog", &self.backlog.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Keeper {
     pub(super) fn new(options: LedgerOptions, requests: mpsc::Receiver<Request>) -> Self {
         Self {
             requests,
+            readers: Readers::default(),
+            time: Timeline::new(options.clock.clone()),
+            pause: None,
+            check: None,
             disk: Disk::new(options),
             backlog: VecDeque::new(),
             followers: Followers::default(),
@@ -141,10 +178,17 @@ impl Keeper {
         self.disk.tally()
     }
 
+    /// For those who read beside it.
+    pub(super) const fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
     /// Serves until it is told to close, or nobody is left to ask.
     pub async fn run(mut self) {
         let mut forget_at = Instant::now();
         let (mut retry_at, mut scrub_at, mut sync_at) = (forget_at, forget_at, forget_at);
+        let mut look_at = forget_at + LOOK_EVERY;
+        let mut check_at = forget_at + CHECK_EVERY;
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
@@ -158,14 +202,34 @@ impl Keeper {
                 received = self.requests.recv_many(&mut batch, BATCH) => if received == 0 { return },
                 () = sleep_until(retry_at), if !self.backlog.is_empty() => {}
                 () = sleep_until(forget_at) => {
-                    forget_at = Instant::now() + FORGET_EVERY;
-                    self.forget().await;
+                    let is_not_all = self.forget().await;
+                    forget_at = Instant::now() + if is_not_all { FORGET_PAUSE } else { FORGET_EVERY };
                     scrub_at = Instant::now();
                     continue;
                 }
-                () = sleep_until(scrub_at), if self.disk.has_stale_texts() => {
+                () = sleep_until(look_at) => {
+                    look_at = Instant::now() + LOOK_EVERY;
+                    self.look().await;
+                    continue;
+                }
+                () = sleep_until(check_at), if self.check.is_none() => {
+                    check_at = Instant::now() + CHECK_EVERY;
+                    self.begin_check();
+                    continue;
+                }
+                checked = done(&mut self.check) => {
+                    self.on_checked(checked).await;
+                    continue;
+                }
+                paused = done(&mut self.pause) => {
                     self.scrub().await;
+                    drop(paused);
                     scrub_at = Instant::now() + SCRUB_DELAY;
+                    continue;
+                }
+                () = sleep_until(scrub_at), if self.disk.has_stale_texts() && self.pause.is_none() => {
+                    // A read that is under way keeps the log from being cut off: it is waited for, and writes go on.
+                    self.pause = Some(self.readers.pause().boxed());
                     continue;
                 }
             }
@@ -189,7 +253,7 @@ impl Keeper {
 
     /// Serves requests as one transaction, and tells of them after it. When it fails, all of them have failed.
     async fn serve(&mut self, batch: Vec<Request>) {
-        let now = Timestamp::now();
+        let now = self.now();
         let backlog = std::mem::take(&mut self.backlog);
         let work = move |disk: &mut Disk| {
             let served = disk.serve(&backlog, &batch, now);
@@ -200,31 +264,113 @@ impl Keeper {
         };
         match served {
             Ok(outcomes) => {
-                if let News::Over(lasted) =
-                    self.using.after(&Ok::<_, StoreError>(()), Instant::now())
-                {
-                    tracing::info!(
-                        steps = backlog.len(),
-                        "the ledger can be used again, after {} s",
-                        lasted.as_secs()
-                    );
-                }
+                self.on_usable(backlog.len());
                 for (request, outcome) in batch.into_iter().zip(outcomes) {
                     self.answer(request, outcome);
                 }
             }
             Err(why) => {
                 self.backlog = backlog;
-                let error = LedgerError(why.to_string());
-                match self.using.after(&Err(&error), Instant::now()) {
-                    News::Begun(_) => {
-                        tracing::error!(error = %why, "the ledger cannot be used: {why}; nothing is sent until it can (DATA_DIR)");
-                    }
-                    News::Over(_) | News::None => {
-                        tracing::debug!(error = %why, "the ledger still cannot be used: {why}");
-                    }
+                let error = self.on_unusable(&why);
+                self.refuse(batch, &error, now.at);
+            }
+        }
+    }
+
+    /// The file cannot be used: says so once.
+    fn on_unusable(&mut self, why: &StoreError) -> LedgerError {
+        let error = LedgerError(why.to_string());
+        match self.using.after(&Err(&error), Instant::now()) {
+            News::Begun(_) => {
+                tracing::error!(error = %why, "the ledger cannot be used: {why}. Nothing is sent until it can be");
+            }
+            News::Over(_) | News::None => {
+                tracing::debug!(error = %why, "the ledger still cannot be used: {why}");
+            }
+        }
+        error
+    }
+
+    /// The file can be used: says so when it could not be before.
+    fn on_usable(&mut self, steps: usize) {
+        if let News::Over(lasted) = self.using.after(&Ok::<_, StoreError>(()), Instant::now()) {
+            tracing::info!(
+                steps,
+                "the ledger can be used again, after {} s",
+                lasted.as_secs()
+            );
+        }
+    }
+
+    /// The time that the ledger goes by; says when the machine's clock is another.
+    fn now(&mut self) -> Now {
+        let now = self.time.now();
+        match self.time.take_step() {
+            clock::Step::None => {}
+            clock::Step::Jumped(by) => tracing::warn!(
+                "the clock of this machine has jumped by {} s: the ledger goes on by its own time, and forgets nothing for a day",
+                by.as_secs()
+            ),
+            clock::Step::Back => tracing::info!("the clock of this machine is right again"),
+            clock::Step::Believed => {
+                tracing::info!(
+                    "the clock of this machine has held its new time: the ledger goes by it now"
+                );
+            }
+        }
+        now
+    }
+
+    /// Sees that the file is still there, and that its log does not grow for ever.
+    async fn look(&mut self) {
+        // A jump between two requests should be seen while it lasts.
+        self.now();
+        let Some((looked, has_a_long_log)) = self
+            .on_disk(|disk| (disk.look(), disk.has_a_long_log()))
+            .await
+        else {
+            return;
+        };
+        match looked {
+            Ok(()) => {
+                // What waits for the disk is written by the next batch, which says so.
+                if self.backlog.is_empty() {
+                    self.on_usable(0);
                 }
-                self.refuse(batch, &error, Timestamp::now());
+            }
+            Err(why) => {
+                self.on_unusable(&why);
+            }
+        }
+        if has_a_long_log && self.pause.is_none() {
+            self.pause = Some(self.readers.pause().boxed());
+        }
+    }
+
+    /// Looks through the whole file, beside the service.
+    fn begin_check(&mut self) {
+        let readers = self.readers.clone();
+        self.check = Some(tokio::task::spawn_blocking(move || readers.check()));
+    }
+
+    async fn on_checked(
+        &mut self,
+        checked: Result<Result<Checked, StoreError>, tokio::task::JoinError>,
+    ) {
+        match checked {
+            Ok(Ok(Checked::Whole)) => tracing::debug!("the ledger's file is whole"),
+            Ok(Ok(Checked::InPart)) => {
+                tracing::debug!("there was no time to look through all of the ledger's file");
+            }
+            Ok(Err(why)) if why.is_final() => {
+                self.on_unusable(&why);
+                self.on_disk(move |disk| disk.on_damage(&why)).await;
+            }
+            Ok(Err(why)) => {
+                tracing::debug!(error = %why, "the ledger's file was not looked through: {why}");
+            }
+            Err(why) => {
+                tracing::error!(error = %why, "the look through the ledger's file broke off: {why}");
             }
         }
     }
@@ -244,6 +390,13 @@ impl Keeper {
         match worked.await {
             Ok((disk, outcome)) => {
                 self.disk = disk;
+                self.readers.set(self.disk.open_file());
+                if let Some(newest) = self.disk.take_newest() {
+                    self.time.on_newest(newest);
+                }
+                if self.disk.take_unchecked() && self.check.is_none() {
+                    self.begin_check();
+                }
                 Some(outcome)
             }
             Err(why) => {
@@ -272,9 +425,10 @@ impl Keeper {
                     tell(reply, Ok(has_happened));
                 }
             }
-            (Request::Open { reply, .. } | Request::List { reply, .. }, Outcome::Many(records)) => {
+            (Request::Open { reply, .. }, Outcome::Many(records)) => {
                 tell(reply, Ok(records.into_iter().map(Arc::new).collect()));
             }
+            (Request::Use { reply }, _) => tell(reply, Ok(())),
             (Request::Find { reply, .. }, Outcome::One(record)) => {
                 let followed = record.map(|record| self.followers.follow(record));
                 tell(reply, Ok(followed));
@@ -285,7 +439,6 @@ impl Keeper {
                 | Request::Accept { .. }
                 | Request::Advance { .. }
                 | Request::Open { .. }
-                | Request::List { .. }
                 | Request::Find { .. },
                 _,
             ) => tracing::error!("the ledger gave an answer that does not fit its question"),
@@ -306,9 +459,8 @@ impl Keeper {
                     step,
                     reply: None,
                 } => self.put_off(key, step, at),
-                Request::Open { reply, .. } | Request::List { reply, .. } => {
-                    tell(reply, Err(error.clone()));
-                }
+                Request::Open { reply, .. } => tell(reply, Err(error.clone())),
+                Request::Use { reply } => tell(reply, Err(error.clone())),
                 Request::Find { reply, .. } => tell(reply, Err(error.clone())),
                 Request::Close { reply } => self.closing.push(reply),
             }
@@ -335,11 +487,18 @@ impl Keeper {
         }
     }
 
-    /// Forgets what is too old, and those whom nobody follows.
-    async fn forget(&mut self) {
+    /// Forgets what is too old, and those whom nobody follows. Answers whether there may be more.
+    async fn forget(&mut self) -> bool {
         self.followers.forget();
-        if let Some(Err(why)) = self.on_disk(Disk::forget).await {
-            tracing::warn!(error = %why, "what is too old could not be removed from the ledger: {why}");
+        let now = self.now();
+        match self.on_disk(move |disk| disk.forget(now)).await {
+            Some(Ok(is_not_all)) => is_not_all,
+            Some(Err(why)) => {
+                // Nothing is the matter but that the file cannot be used, which is said for itself.
+                self.on_unusable(&why);
+                false
+            }
+            None => false,
         }
     }
 
@@ -383,6 +542,12 @@ impl Keeper {
                 "news of a send is lost: the ledger could not be written to the end"
             );
         }
+        // The connection that is closed last empties the log, and only the one that writes can.
+        self.readers.set(None);
+        let reads_are_over = timeout(LAST_READS, self.readers.pause()).await;
+        if reads_are_over.is_err() {
+            tracing::debug!("a read of the ledger has not ended in time");
+        }
         let blank = self.disk.closed();
         let disk = std::mem::replace(&mut self.disk, blank);
         if let Err(why) = tokio::task::spawn_blocking(move || drop(disk)).await {
@@ -392,6 +557,16 @@ impl Keeper {
             tell(reply, ());
         }
     }
+}
+
+/// Waits for what is under way, and forgets it then; for ever when nothing is.
+async fn done<F: Future + Unpin>(under_way: &mut Option<F>) -> F::Output {
+    let Some(work) = under_way else {
+        return std::future::pending().await;
+    };
+    let output = work.await;
+    *under_way = None;
+    output
 }
 
 /// Answers whoever asked. One that has gone away wants no answer.

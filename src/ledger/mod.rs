@@ -10,8 +10,9 @@
 //!
 //! Responsible for keeping what it is told, for telling the same request from a new one, and for telling those who
 //! follow a send. It decides nothing about sending: the session's actor does. [`record`] is what is kept and [`step`] how
-//! it may change, both pure; [`store`] is the only place that knows `SQLite`; [`keeper`] the one task that uses it, through
-//! [`disk`], and tells [`followers`] of it; [`trouble`] keeps it from saying the same of a full disk again and again.
+//! it may change, both pure; [`clock`] says what time it is, also when the machine's clock jumps; [`store`] is the only place
+//! that knows `SQLite`; [`keeper`] the one task that writes, through [`disk`], and tells [`followers`] of it; lists are read
+//! beside it, by [`store::readers`]; [`trouble`] keeps it from saying the same of a full disk again and again.
 //!
 //! Invariants: a send is in the file, with the id that WhatsApp will know it by, before [`Ledger::accept`] answers, and the
 //! fact that a page may have it before [`Ledger::advance`] answers. Nobody is told of what is not in the file, unless it
@@ -19,6 +20,7 @@
 //! promised, and what a page may have, is synced first and outlives a power cut too (`Request::must_last`), the rest within a
 //! moment. Steps are taken one after another: of a cancellation and a hand-over at once, one is told that it came too late.
 
+mod clock;
 mod disk;
 mod followers;
 mod keeper;
@@ -31,11 +33,17 @@ mod trouble;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+pub use clock::{Clock, Reading};
 pub use keeper::Keeper;
 use keeper::Request;
 pub use record::{Failure, Record, SendState};
 pub use request::{Fingerprint, Idempotency, NewSend, Query};
 pub use step::{Handing, Step};
+use store::{
+    StoreError,
+    readers::{Readers, Unread},
+    sends,
+};
 pub use tally::{Backlog, Ending, LastSend, Tally, Traffic};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -52,12 +60,27 @@ pub struct LedgerOptions {
     pub idempotency: Duration,
     /// How long the text of a send is kept once nothing is to be done with it any more; zero: not at all.
     pub retention: Duration,
+    /// The machine's clocks.
+    pub clock: Clock,
 }
 
 /// The ledger cannot be used: nothing was written, and nothing may be sent.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct LedgerError(pub(crate) String);
+
+/// Why there is no answer to a question of what is in the ledger.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Too many ask at once, or the disk does not keep up. Sends go on.
+    #[error(
+        "too many lists of messages are asked for at once: try again later, with fewer callers"
+    )]
+    Busy,
+    /// It cannot be used.
+    #[error(transparent)]
+    Unavailable(#[from] LedgerError),
+}
 
 /// What became of a request to send.
 #[derive(Debug)]
@@ -77,6 +100,7 @@ pub type Followed = watch::Receiver<Arc<Record>>;
 #[derive(Clone, Debug)]
 pub struct Ledger {
     requests: mpsc::Sender<Request>,
+    readers: Readers,
     tally: Tally,
 }
 
@@ -85,8 +109,12 @@ impl Ledger {
     pub fn new(options: LedgerOptions) -> (Self, Keeper) {
         let (requests, received) = mpsc::channel(REQUEST_CAPACITY);
         let keeper = Keeper::new(options, received);
-        let tally = keeper.tally().clone();
-        (Self { requests, tally }, keeper)
+        let ledger = Self {
+            requests,
+            readers: keeper.readers().clone(),
+            tally: keeper.tally().clone(),
+        };
+        (ledger, keeper)
     }
 
     /// What has become of sends, counted. Read without asking the disk.
@@ -167,13 +195,49 @@ impl Ledger {
         self.ask(|reply| Request::Find { id, reply }).await?
     }
 
-    /// Sends in their order, a page at a time.
+    /// One send as it is on disk, by the same ids as [`find`](Self::find). No write waits for it.
     ///
     /// # Errors
     ///
-    /// The file cannot be read.
-    pub async fn list(&self, query: Query) -> Result<Vec<Arc<Record>>, LedgerError> {
-        self.ask(|reply| Request::List { query, reply }).await?
+    /// Too many read at once, or the file cannot be read.
+    pub async fn look_up(&self, id: &str) -> Result<Option<Record>, ReadError> {
+        self.read(|| {
+            let id = id.to_owned();
+            move |file: &store::File| sends::find(file, &id)
+        })
+        .await
+    }
+
+    /// Sends in their order, a page at a time. No write waits for it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`look_up`](Self::look_up).
+    pub async fn list(&self, query: Query) -> Result<Vec<Record>, ReadError> {
+        self.read(|| {
+            let query = query.clone();
+            move |file: &store::File| sends::list(file, &query)
+        })
+        .await
+    }
+
+    /// Reads beside the keeper, which opens the file first when it is not open.
+    async fn read<T: Send + 'static, W>(&self, work: impl Fn() -> W) -> Result<T, ReadError>
+    where
+        W: FnOnce(&store::File) -> Result<T, StoreError> + Send + 'static,
+    {
+        let unread = match self.readers.read(work()).await {
+            Err(Unread::Closed) => {
+                self.ask(|reply| Request::Use { reply }).await??;
+                self.readers.read(work()).await
+            }
+            read => read,
+        };
+        unread.map_err(|why| match why {
+            // Closed again already.
+            Unread::Closed | Unread::Busy => ReadError::Busy,
+            Unread::Failed(why) => ReadError::Unavailable(LedgerError(why.to_string())),
+        })
     }
 
     /// Ends the keeper, after all that was asked before.

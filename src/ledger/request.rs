@@ -1,8 +1,7 @@
 //! What the ledger is asked to keep, and what it is asked for.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::SendState;
@@ -34,8 +33,8 @@ impl fmt::Debug for Fingerprint {
 pub enum Idempotency {
     /// By the caller's own key.
     Key(String),
-    /// By its content, when it was made since then.
-    SameSince(Timestamp),
+    /// By its content, when it was made no longer ago than this.
+    SameWithin(Duration),
 }
 
 /// A send that is to be written down. Its `Debug` shows neither text nor number.

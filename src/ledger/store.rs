@@ -1,57 +1,223 @@
-//! The ledger's file: how it is opened, what a commit outlives. The only place that knows `SQLite`.
+//! The ledger's file: how it is opened, what a commit outlives, and whether it is still the file that was opened. The only
+//! place that knows `SQLite`, with [`readers`].
 //!
 //! What is in it, [`sends`] knows. Not responsible for when it is written.
+//!
+//! One process has the file, by the VFS `unix-excl`: it keeps other processes out, as two services on one folder would each
+//! hand over what the other has queued, and still lets this one have several connections. So reads have connections of
+//! their own, and in WAL mode no write waits for them.
 
+pub(super) mod readers;
 pub(super) mod sends;
 
 use std::{
     fs::{self, DirBuilder, OpenOptions, Permissions},
-    io,
+    io::{self, ErrorKind},
     os::unix::fs::{
         DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
     },
-    path::Path,
+    path::{Path, PathBuf},
     sync::LazyLock,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use rusqlite_migration::{M, Migrations};
 use rustix::fs::{Access, access};
 
 /// The file in the ledger's folder.
 const FILE: &str = "ledger.sqlite3";
 
+/// What `SQLite` has not moved into the file yet.
+const LOG: &str = "ledger.sqlite3-wal";
+
+/// What the log of a file is called that was overwritten.
+const LOG_ASIDE: &str = "ledger.sqlite3-wal.aside";
+
+/// Says that the folder had a ledger: without it the file may be made, with it a missing file is an error.
+const BEGUN: &str = "ledger.begun";
+
+/// For the operator who finds it.
+const BEGUN_TEXT: &str = "A ledger was begun in this folder, so a missing ledger.sqlite3 is an error here and no reason to begin a new one.\n\
+    Put the file back. To begin a new ledger on purpose, stop the service and move this whole folder aside.\n";
+
+/// See the module.
+const VFS: &str = "unix-excl";
+
+/// How long the look at the whole file may take when it is first opened, while sends wait: 200 MB on a slow disk. The rest
+/// is looked at beside them.
+const CHECK_AT_OPENING: Duration = Duration::from_secs(2);
+
+/// `SQLite` asks after so many steps of its machine whether it should go on: some tenths of a millisecond.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
+
+/// A log that is longer than this is cut off: reads that follow each other without a pause keep `SQLite` from beginning it
+/// anew, and it would grow for ever.
+const LONG_LOG: u64 = 32 * 1024 * 1024;
+
 /// Each is applied once, in order; one that has been released is never changed.
-static MIGRATIONS: LazyLock<Migrations<'static>> =
-    LazyLock::new(|| Migrations::new(vec![M::up(include_str!("schema.sql"))]));
+static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
+    Migrations::new(vec![
+        M::up(include_str!("schema.sql")),
+        M::up(include_str!("indexes.sql")),
+    ])
+});
 
 /// What a transaction works on.
 pub(super) type File = Connection;
 
-/// Why the file cannot be used.
+/// Why the file cannot be used, with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StoreError {
-    #[error("{0}")]
+    #[error("{0}; free the disk, or mend the rights of DATA_DIR")]
     Io(#[from] io::Error),
+    #[error("{why}{}", remedy(why))]
+    Sqlite { why: rusqlite::Error },
+    #[error("{0}; use the version of session-manager that wrote the file, or a newer one")]
+    Migration(rusqlite_migration::Error),
+    #[error(
+        "{} is gone: put that very file back, or its folder (is DATA_DIR mounted?)", .0.display()
+    )]
+    Missing(PathBuf),
+    #[error(
+        "{} is not the file that this service has open: put that one back, or restart the service to go on with this one", .0.display()
+    )]
+    Replaced(PathBuf),
+    #[error(
+        "{} was overwritten by another program: put back a copy that is whole, then restart the service", .0.display()
+    )]
+    Overwritten(PathBuf),
+    #[error(
+        "{} is damaged ({found}): stop the service and put back a copy, or what can be recovered of it (docs/operations.md)", path.display()
+    )]
+    Damaged { path: PathBuf, found: String },
+    /// Found before, and said in full then.
     #[error("{0}")]
-    Sqlite(#[from] rusqlite::Error),
-    #[error("{0}")]
-    Migration(#[from] rusqlite_migration::Error),
+    Spoilt(String),
+}
+
+impl StoreError {
+    /// Whether only a person can help, and a restart must follow: what is in memory does not fit the file any more.
+    pub(super) const fn is_final(&self) -> bool {
+        matches!(self, Self::Overwritten(_) | Self::Damaged { .. })
+    }
+
+    /// Says so when it is the file's content that `SQLite` complains about.
+    pub(super) fn about(self, folder: &Path) -> Self {
+        if let Self::Sqlite { why } = &self
+            && is_damage(why)
+        {
+            let (path, found) = (folder.join(FILE), why.to_string());
+            return Self::Damaged { path, found };
+        }
+        self
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(why: rusqlite::Error) -> Self {
+        Self::Sqlite { why }
+    }
+}
+
+impl From<rusqlite_migration::Error> for StoreError {
+    fn from(why: rusqlite_migration::Error) -> Self {
+        if let rusqlite_migration::Error::RusqliteError { err, .. } = why {
+            Self::Sqlite { why: err }
+        } else {
+            Self::Migration(why)
+        }
+    }
+}
+
+fn is_damage(why: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode as E;
+    matches!(
+        why.sqlite_error_code(),
+        Some(E::DatabaseCorrupt | E::NotADatabase)
+    )
+}
+
+fn remedy(why: &rusqlite::Error) -> &'static str {
+    use rusqlite::ErrorCode as E;
+    if matches!(
+        why.sqlite_error_code(),
+        Some(E::DatabaseBusy | E::DatabaseLocked)
+    ) {
+        "; another program has it open: end the other service on this DATA_DIR, or that program"
+    } else {
+        "; free the disk, or mend the rights of DATA_DIR"
+    }
 }
 
 /// An open file.
 #[derive(Debug)]
 pub(super) struct Store {
     connection: Connection,
+    path: PathBuf,
     identity: Identity,
+    /// How the file looked after this service had last worked on it: nothing else may write it.
+    left: Looks,
+    /// Written into the file when it was opened.
+    opening: Opening,
+    checked: Checked,
     /// What the connection is set to.
     commit: Commit,
     has_unsynced: bool,
 }
 
 /// Device and number of a file: the same ones under the same name are the same file.
-type Identity = (u64, u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    number: u64,
+}
+
+/// A file that this service has had open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) identity: Identity,
+    /// Written into it then.
+    opening: Opening,
+}
+
+/// Another one for each service that opens a file.
+type Opening = [u8; 16];
+
+impl Identity {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            number: metadata.ino(),
+        }
+    }
+}
+
+/// What changes with every write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Looks {
+    bytes: u64,
+    /// Seconds and nanoseconds.
+    changed: (i64, i64),
+}
+
+impl Looks {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            bytes: metadata.len(),
+            changed: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+/// How far a look at the whole file has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checked {
+    /// All of it is well.
+    Whole,
+    /// There was no time for all of it; what was seen is well.
+    InPart,
+}
 
 /// How much a commit outlives, once it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,46 +229,181 @@ pub(super) enum Commit {
 }
 
 impl Store {
-    /// Opens the file in `folder`, and makes both if they are not there: for nobody else to read.
-    pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
-        make_folder(folder)?;
+    /// Opens the file in `folder`, and makes both if they have never been there: for nobody else to read. `known` is the
+    /// file that this service had open before: no other one will do then.
+    pub(super) fn open(folder: &Path, known: Option<Known>) -> Result<Self, StoreError> {
         let path = folder.join(FILE);
-        let identity = make_file(&path)?;
-        let mut connection = Connection::open(&path)?;
-        // Whoever finds the file taken is told at once, and tries again with the next request.
-        connection.busy_timeout(Duration::ZERO)?;
-        // The lock is kept: two services on one folder would each hand over what the other has queued. Deleted texts are
-        // overwritten.
+        match (look_at(&path)?, known) {
+            (Some(found), Some(known)) if Identity::of(&found) != known.identity => {
+                return Err(StoreError::Replaced(path));
+            }
+            (None, Some(_)) => return Err(StoreError::Missing(path)),
+            (None, None) if look_at(&folder.join(BEGUN))?.is_some() => {
+                return Err(StoreError::Missing(path));
+            }
+            (None, None) => {
+                make_folder(folder)?;
+                make_file(&path)?;
+            }
+            (Some(_), _) => {}
+        }
+        keep_private(folder, 0o700)?;
+        keep_private(&path, 0o600)?;
+        Self::open_file(folder, path, known).map_err(|why| why.about(folder))
+    }
+
+    fn open_file(folder: &Path, path: PathBuf, known: Option<Known>) -> Result<Self, StoreError> {
+        let mut connection = connect(&path)?;
+        // Before anything is written into a file that may be damaged.
+        let checked = match known {
+            Some(_) => Checked::Whole,
+            None => check(&connection, &path, CHECK_AT_OPENING)?,
+        };
+        // Deleted texts are overwritten.
         connection.execute_batch(
-            "PRAGMA locking_mode = EXCLUSIVE;
-             PRAGMA journal_mode = WAL;
+            "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA secure_delete = ON;",
         )?;
         MIGRATIONS.to_latest(&mut connection)?;
-        Ok(Self {
+        let opening = match known {
+            // On a full disk it can be read again, and nothing else.
+            Some(known) if opened_by(&connection)? == known.opening => known.opening,
+            Some(_) => return Err(StoreError::Overwritten(path)),
+            None => {
+                let opening = rand::random();
+                connection.execute(
+                    "INSERT INTO opened (only, by) VALUES (1, ?1) ON CONFLICT (only) DO UPDATE SET by = excluded.by",
+                    [opening],
+                )?;
+                opening
+            }
+        };
+        let metadata = fs::metadata(&path)?;
+        let mut store = Self {
+            identity: Identity::of(&metadata),
+            left: Looks::of(&metadata),
             connection,
-            identity,
+            path,
+            opening,
+            checked,
             commit: Commit::Synced,
             // What a service that was killed has left behind may not be.
             has_unsynced: true,
-        })
+        };
+        if known.is_some() {
+            return Ok(store);
+        }
+        // The note of the opening must be in the file itself, and not in its log, to tell a copy from it.
+        store.empty_the_log()?;
+        let begun = folder.join(BEGUN);
+        if look_at(&begun)?.is_none() {
+            fs::write(&begun, BEGUN_TEXT)?;
+            keep_private(&begun, 0o600)?;
+            fs::File::open(folder)?.sync_all()?;
+        }
+        Ok(store)
     }
 
-    /// Whether this is still the file in `folder`.
-    pub(super) fn is_in(&self, folder: &Path) -> bool {
-        fs::metadata(folder.join(FILE))
-            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
+    /// What tells it from every other file.
+    pub(super) const fn known(&self) -> Known {
+        Known {
+            identity: self.identity,
+            opening: self.opening,
+        }
+    }
+
+    /// How much of it was looked through for damage when it was opened, while sends waited for that.
+    pub(super) const fn checked(&self) -> Checked {
+        self.checked
+    }
+
+    /// Sees that the file in the folder is the one that is open, and that no other program has written it. Takes
+    /// microseconds, unless there is reason for a closer look.
+    pub(super) fn check_place(&mut self) -> Result<(), StoreError> {
+        let Some(found) = look_at(&self.path)? else {
+            return Err(StoreError::Missing(self.path.clone()));
+        };
+        if Identity::of(&found) != self.identity {
+            return Err(StoreError::Replaced(self.path.clone()));
+        }
+        let found = Looks::of(&found);
+        if found == self.left {
+            return Ok(());
+        }
+        if found.bytes == self.left.bytes && self.is_ours() {
+            tracing::warn!(
+                "{} was touched by another program; its content is as this service left it",
+                self.path.display()
+            );
+            self.left = found;
+            return Ok(());
+        }
+        Err(StoreError::Overwritten(self.path.clone()))
+    }
+
+    /// Whether the file holds what this service has written since it was opened. Asked when the time of its last change is
+    /// another: a disk across the network may correct that by itself, and `touch` changes nothing else.
+    fn is_ours(&self) -> bool {
+        // Another connection: this one remembers pages as they were.
+        let look = || -> Result<bool, StoreError> {
+            let fresh = connect(&self.path)?;
+            check(&fresh, &self.path, CHECK_AT_OPENING)?;
+            Ok(opened_by(&fresh)? == self.opening)
+        };
+        look().unwrap_or(false)
+    }
+
+    /// Lets go of a file that another program has spoilt, without writing to it any more. The log belongs to what was in the
+    /// file before: beside another content it would do damage.
+    pub(super) fn abandon(self, why: &StoreError) {
+        let kept = self
+            .connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        if let Err(why) = kept {
+            tracing::error!(error = %why, "the ledger's file may be written once more while it is closed: {why}");
+        }
+        if matches!(why, StoreError::Overwritten(_)) {
+            let moved = fs::rename(
+                self.path.with_file_name(LOG),
+                self.path.with_file_name(LOG_ASIDE),
+            );
+            if let Err(why) = moved
+                && why.kind() != ErrorKind::NotFound
+            {
+                tracing::error!(error = %why, "the log of the overwritten ledger could not be set aside: {why}; remove {LOG} before the restart");
+            }
+        }
     }
 
     /// Moves everything from the log into the file proper, and cuts the log off.
     pub(super) fn empty_the_log(&mut self) -> Result<(), StoreError> {
-        self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)")
+        let moved = self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        if moved.is_complete {
+            self.has_unsynced = false;
+            Ok(())
+        } else {
+            // A read uses it.
+            Err(io::Error::from(ErrorKind::ResourceBusy).into())
+        }
+    }
+
+    /// Whether the log has to be cut off.
+    pub(super) fn has_a_long_log(&self) -> bool {
+        let log = fs::metadata(self.path.with_file_name(LOG));
+        log.is_ok_and(|log| LONG_LOG < log.len())
     }
 
     /// Lets all that has been committed outlive a power cut.
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {
-        self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)")
+        let moved = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
+        if !moved.is_complete {
+            // A read keeps the log from being moved, and then it may not be synced either. It has no locks that to close it
+            // would take away.
+            fs::File::open(self.path.with_file_name(LOG))?.sync_data()?;
+        }
+        self.has_unsynced = false;
+        Ok(())
     }
 
     /// Whether anything has been committed that may not outlive one.
@@ -110,13 +411,25 @@ impl Store {
         self.has_unsynced
     }
 
-    fn checkpoint(&mut self, pragma: &str) -> Result<(), StoreError> {
-        let is_busy: bool = self.connection.query_row(pragma, [], |row| row.get(0))?;
-        if is_busy {
-            return Err(io::Error::from(io::ErrorKind::ResourceBusy).into());
+    fn checkpoint(&mut self, pragma: &str) -> Result<Moved, StoreError> {
+        let moved = self.connection.query_row(pragma, [], |row| {
+            let is_busy: bool = row.get(0)?;
+            let (frames, moved): (i64, i64) = (row.get(1)?, row.get(2)?);
+            Ok(Moved {
+                is_complete: !is_busy && frames == moved,
+            })
+        })?;
+        self.note_looks();
+        Ok(moved)
+    }
+
+    /// What is wrong with the place of the file, the next [`check_place`](Self::check_place) says.
+    fn note_looks(&mut self) {
+        if let Ok(Some(found)) = look_at(&self.path)
+            && Identity::of(&found) == self.identity
+        {
+            self.left = Looks::of(&found);
         }
-        self.has_unsynced = false;
-        Ok(())
     }
 
     /// Runs `work` as one transaction: when this answers, all of it outlives what `commit` says, or none has happened.
@@ -142,6 +455,8 @@ impl Store {
         // A commit of nothing syncs nothing.
         if self.connection.total_changes() != changes {
             self.has_unsynced = commit == Commit::Written;
+            // A commit may move the log into the file.
+            self.note_looks();
         }
         Ok(outcome)
     }
@@ -153,6 +468,64 @@ pub(super) fn check_writable(folder: &Path) -> Result<(), StoreError> {
     access(folder, Access::WRITE_OK).map_err(|why| StoreError::Io(why.into()))
 }
 
+/// What became of a log.
+#[derive(Clone, Copy, Debug)]
+struct Moved {
+    /// All of it is in the file now.
+    is_complete: bool,
+}
+
+/// A connection to a file that is there.
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
+    // Whoever finds the file taken is told at once, and tries again with the next request. So does a checkpoint that a read
+    // is in the way of.
+    connection.busy_timeout(Duration::ZERO)?;
+    Ok(connection)
+}
+
+/// The service that opened the file last.
+fn opened_by(connection: &Connection) -> Result<Opening, StoreError> {
+    Ok(connection.query_row("SELECT by FROM opened", [], |row| row.get(0))?)
+}
+
+/// Looks through the whole file, for so long at most.
+fn check(connection: &Connection, path: &Path, limit: Duration) -> Result<Checked, StoreError> {
+    let until = Instant::now() + limit;
+    connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || until < Instant::now()))?;
+    let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    match found {
+        Ok(found) if found == "ok" => Ok(Checked::Whole),
+        Ok(found) => Err(StoreError::Damaged {
+            path: path.to_owned(),
+            found,
+        }),
+        Err(why) if is_interruption(&why) => Ok(Checked::InPart),
+        Err(why) if is_damage(&why) => Err(StoreError::Damaged {
+            path: path.to_owned(),
+            found: why.to_string(),
+        }),
+        Err(why) => Err(why.into()),
+    }
+}
+
+fn is_interruption(why: &rusqlite::Error) -> bool {
+    why.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)
+}
+
+/// What is there under this name; `None` when nothing is.
+fn look_at(path: &Path) -> io::Result<Option<fs::Metadata>> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(why) => Err(why),
+    }
+}
+
 /// Makes the folder if it is not there, and sees to it that it will be there after a power cut as well.
 fn make_folder(folder: &Path) -> Result<(), StoreError> {
     if !fs::exists(folder)? {
@@ -162,19 +535,21 @@ fn make_folder(folder: &Path) -> Result<(), StoreError> {
             fs::File::open(parent)?.sync_all()?;
         }
     }
-    keep_private(folder, 0o700)
+    Ok(())
 }
 
-/// Makes the file if it is not there; `SQLite` gives its other files the mode of this one.
+/// Makes the file; `SQLite` gives its other files the mode of this one.
 ///
 /// Whoever closes a file that `SQLite` has open takes its locks away, and a second service could write beside this one:
-/// so this is over before `SQLite` opens it, and nothing else here ever opens it.
-fn make_file(path: &Path) -> Result<Identity, StoreError> {
+/// so only a file that is not there yet is opened here.
+fn make_file(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    let file = options.create(true).append(true).mode(0o600).open(path)?;
-    keep_private(path, 0o600)?;
-    let metadata = file.metadata()?;
-    Ok((metadata.dev(), metadata.ino()))
+    options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    Ok(())
 }
 
 /// Takes rights away from others, should the folder have come out of a backup without its mode.

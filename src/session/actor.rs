@@ -17,6 +17,7 @@
 
 mod again;
 mod asleep;
+mod forgetting;
 mod idle;
 mod logged_out;
 mod opening;
@@ -176,6 +177,10 @@ impl<D: Driver> Actor<D> {
 
     /// One run, from asking for a Chrome to its end.
     async fn run_once(&mut self, starting: Starting) -> Next {
+        if let Err(end) = self.find_profile().await {
+            self.finish(end, Closed::AlreadyGone).await;
+            return Next::Idle;
+        }
         let (facts_tx, facts) = mpsc::channel(FACT_CAPACITY);
         let (mut end, closed) = match self.opening(facts_tx, starting).await {
             Err(NotOpened { end, chrome_output }) => {
@@ -195,6 +200,10 @@ impl<D: Driver> Actor<D> {
                 });
                 let phone = self.phone.take();
                 let link = LinkNote::of(&self.options.profile).await;
+                if link.is_on_disk() {
+                    // One that was linked by an earlier version, or has come from another host.
+                    self.options.desired.on_link(link.linked_at()).await;
+                }
                 self.arrivals.settle().await;
                 let end = Serving::new(
                     &driver,
@@ -305,9 +314,13 @@ impl<D: Driver> Actor<D> {
             logged_out::settle_sends(&self.options.ledger, &self.options.id).await;
         }
         let is_logged_out = end.unlinked;
+        let is_forgotten = self.forget_newcomer(end.reason.code).await;
         let (event, reason, retry) = self.outlook(end.reason);
         self.publisher.apply(&event, Some(reason));
         self.forget_the_page();
+        if is_forgotten {
+            self.publish_forgotten();
+        }
         for asked in end.asked {
             let outcome = match closed {
                 _ if is_logged_out => DisconnectOutcome::LoggedOut,

@@ -12,7 +12,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Fu
 use tokio::time::{Instant, timeout};
 
 use super::{
-    DisconnectError, SendError, SendLimits,
+    DisconnectError, ForgetError, SendError, SendLimits,
     handle::{COMMAND_CAPACITY, Command, LifeCommand, PageCommand, answer},
     pace::Pace,
     sending::{AcceptReply, NOTE_TIMEOUT, note_all},
@@ -232,5 +232,6 @@ fn refuse(command: Command, why: SendError) {
             );
         }
         Command::Life(LifeCommand::Connect { reply, .. }) => answer(reply, Ok(false)),
+        Command::Life(LifeCommand::Forget { reply }) => answer(reply, Err(ForgetError::Running)),
     }
 }

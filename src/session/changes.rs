@@ -90,6 +90,10 @@ impl Changes {
                     self.followed.remove(&id);
                     // It may have been given a new actor before the end of the old one was heard of.
                     self.follow_new();
+                    if let Some(last) = self.registry.last_seen(&id) {
+                        self.seen.remove(&id);
+                        return Some((id, last));
+                    }
                 }
                 // Its sender is the registry's, too.
                 _ = traffic => self.look_at_traffic(),

@@ -4,8 +4,12 @@
 //! started again, and in which order, [`restore`](super::restore) knows.
 //!
 //! ```text
-//!  DATA_DIR/sessions/<cliente_id>.json    {"up":true,"was_ready":true,"account":"5491100000001"}
+//!  DATA_DIR/sessions/<cliente_id>.json
+//!    {"up":true,"was_ready":true,"account":"5491100000001","linked_at":"2026-11-25T18:47:41Z"}
 //! ```
+//!
+//! It is also what outlives the tokens folder: a session that was linked, and whose profile is gone, must not begin anew with a
+//! scan as if it had never been.
 //!
 //! Invariants: a connect or disconnect that has been answered is on disk; each file is replaced in one step, so that a kill
 //! at any moment leaves one that can be read; a session of which there is nothing to remember has none.
@@ -20,6 +24,7 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{Mutex, watch},
@@ -51,6 +56,20 @@ pub(super) struct Desired {
     /// The account that it had then, digits only.
     #[serde(default)]
     account: Option<String>,
+    /// The link that its profile was last seen to have: as long as this stands here, the profile must be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    linked_at: Option<Timestamp>,
+    /// Its profile folder was made to show codes, and none was scanned yet: nothing in it is of use to anybody.
+    #[serde(default, skip_serializing_if = "is_not")]
+    is_new: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes what it may skip by reference"
+)]
+const fn is_not(it: &bool) -> bool {
+    !*it
 }
 
 impl fmt::Debug for Desired {
@@ -112,6 +131,7 @@ impl Desired {
             | ReasonCode::ScriptsUnreadable
             | ReasonCode::ProfileInUse
             | ReasonCode::ProfileUnusable
+            | ReasonCode::ProfileMissing
             | ReasonCode::MemoryExceeded
             | ReasonCode::Capacity
             | ReasonCode::KeepsFailing
@@ -128,9 +148,11 @@ impl Desired {
             // Late news of a run that is over.
             _ if !self.up => {}
             SessionState::Ready | SessionState::Hibernating => {
-                self.was_ready = true;
+                (self.was_ready, self.is_new) = (true, false);
                 self.account = account.map(str::to_owned).or(self.account.take());
             }
+            // A page that cannot read its profile any more asks for a scan too: the link says which it is.
+            SessionState::QrRequired { .. } if self.linked_at.is_some() => {}
             // Its account is gone, or it has never had one.
             SessionState::QrRequired { .. } => (self.was_ready, self.account) = (false, None),
             SessionState::Init
@@ -138,6 +160,23 @@ impl Desired {
             | SessionState::Disconnected
             | SessionState::Error => {}
         }
+    }
+}
+
+impl Desired {
+    /// Its profile has this link now, or none any more.
+    fn on_link(&mut self, linked_at: Option<Timestamp>) {
+        self.linked_at = linked_at;
+        if linked_at.is_none() {
+            (self.was_ready, self.account) = (false, None);
+        } else {
+            self.is_new = false;
+        }
+    }
+
+    /// Whether its profile holds nothing but codes that were not scanned.
+    const fn is_newcomer(&self) -> bool {
+        self.is_new && self.linked_at.is_none() && !self.was_ready
     }
 }
 
@@ -163,7 +202,7 @@ impl DesiredFile {
             is_written: false,
         };
         Self {
-            path: folder.join(id.as_str()).with_extension(EXTENSION).into(),
+            path: file_of(folder, id).into(),
             present: Arc::new(Mutex::new(present)),
         }
     }
@@ -177,6 +216,41 @@ impl DesiredFile {
     pub(super) async fn is_owed(&self) -> bool {
         let present = self.present.lock().await;
         present.desired.is_up() && present.desired.was_ready()
+    }
+
+    /// The link that its profile must have.
+    pub(super) async fn linked_at(&self) -> Option<Timestamp> {
+        self.present.lock().await.desired.linked_at
+    }
+
+    /// Whether it is remembered as linked, by its profile or by having been READY.
+    pub(super) async fn is_linked(&self) -> bool {
+        let present = self.present.lock().await;
+        present.desired.linked_at.is_some() || present.desired.was_ready
+    }
+
+    /// Whether its profile holds nothing but codes that were not scanned.
+    pub(super) async fn is_newcomer(&self) -> bool {
+        self.present.lock().await.desired.is_newcomer()
+    }
+
+    /// It is about to get a profile folder, and has none.
+    pub(super) async fn on_new_profile(&self) {
+        let on_new = |desired: &mut Desired| {
+            // One that was linked by a version that did not note it down is not new.
+            desired.is_new = !desired.was_ready && desired.linked_at.is_none();
+        };
+        self.change(on_new).await;
+    }
+
+    /// Its profile has this link now, or none any more.
+    pub(super) async fn on_link(&self, linked_at: Option<Timestamp>) {
+        self.change(|desired| desired.on_link(linked_at)).await;
+    }
+
+    /// Nothing is to be remembered of it.
+    pub(super) async fn forget(&self) {
+        self.change(|desired| *desired = Desired::default()).await;
     }
 
     /// Somebody wants it to run.
@@ -275,10 +349,14 @@ pub(super) fn read_all(folder: &Path) -> BTreeMap<ClienteId, Desired> {
     found
 }
 
+/// Where it is remembered of this session.
+pub(super) fn file_of(folder: &Path, id: &ClienteId) -> PathBuf {
+    folder.join(id.as_str()).with_extension(EXTENSION)
+}
+
 /// What is remembered of one session, for whoever only wants to know. A file that cannot be understood says nothing.
 pub(super) fn read(folder: &Path, id: &ClienteId) -> Option<Desired> {
-    let path = folder.join(id.as_str()).with_extension(EXTENSION);
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    serde_json::from_slice(&fs::read(file_of(folder, id)).ok()?).ok()
 }
 
 /// The session whose file this is.

@@ -53,6 +53,25 @@ pub enum DisconnectError {
     ShuttingDown,
 }
 
+/// Why a session was not forgotten. All is as before.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ForgetError {
+    /// It runs, or is about to start again by itself.
+    #[error("the session runs: end it first (POST /disconnect), then delete it")]
+    Running,
+    /// It has an account.
+    #[error(
+        "the session is linked to an account, or may be: only a logout deletes that (POST /connect, then POST /disconnect with \"logout\": true)"
+    )]
+    Linked,
+    /// Something of it could not be deleted.
+    #[error("not everything of the session could be deleted: {0}")]
+    Failed(String),
+    /// The service is stopping.
+    #[error("the service is shutting down")]
+    ShuttingDown,
+}
+
 /// Why a message was not sent, or is not known to be.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SendError {
@@ -85,9 +104,7 @@ pub enum SendError {
     #[error("this idempotency key was used for another request: use a new key for each message")]
     KeyReused,
     /// What is sent could not be written down first, so nothing was sent.
-    #[error(
-        "nothing was sent: the ledger in DATA_DIR cannot be written ({0}); free the disk, or mend its rights"
-    )]
+    #[error("nothing was sent: the ledger in DATA_DIR cannot be used: {0}")]
     LedgerUnavailable(String),
     /// The message may or may not have been sent.
     #[error(
@@ -143,6 +160,11 @@ impl SendError {
     /// There is no such session: nobody has ever connected it.
     pub fn never_connected() -> Self {
         not_ready(&Snapshot::not_running(Timestamp::now()))
+    }
+
+    /// The session is not known any more; this is how it was when it still was.
+    pub fn of_forgotten(last: &Snapshot) -> Self {
+        not_ready(last)
     }
 
     /// Why a send that the ledger has as failed was not sent.

@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use super::{
-    ClienteId, ConnectError, DisconnectError, Evidence, EvidenceError, MemoryReport, Reason,
-    ReasonCode, Recipient, SendError, SendLimits, SessionState, Snapshot,
+    ClienteId, ConnectError, DisconnectError, Evidence, EvidenceError, ForgetError, MemoryReport,
+    Reason, ReasonCode, Recipient, SendError, SendLimits, SessionState, Snapshot,
     sending::{AcceptReply, CheckReply},
 };
 use crate::ledger::{Ledger, NewSend};
@@ -52,6 +52,11 @@ pub(super) enum LifeCommand {
         logout: bool,
         /// Gets the outcome.
         reply: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
+    },
+    /// Delete what there is of a session that does not run and is not linked. Answered when done.
+    Forget {
+        /// Gets the outcome.
+        reply: oneshot::Sender<Result<(), ForgetError>>,
     },
 }
 
@@ -326,6 +331,15 @@ impl SessionHandle {
             .await
             .map_err(|_| DisconnectError::ShuttingDown)?;
         answer.await.map_err(|_| DisconnectError::ShuttingDown)?
+    }
+
+    /// Deletes what there is of the session, unless it runs or is linked.
+    pub(super) async fn forget(&self) -> Result<(), ForgetError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Life(LifeCommand::Forget { reply });
+        let asked = self.commands.send(command).await;
+        asked.map_err(|_| ForgetError::ShuttingDown)?;
+        answer.await.map_err(|_| ForgetError::ShuttingDown)?
     }
 
     /// Looks at the running page and keeps what is seen as the session's evidence.

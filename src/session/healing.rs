@@ -268,6 +268,7 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
         | ReasonCode::ScriptsUnreadable
         | ReasonCode::ProfileInUse
         | ReasonCode::ProfileUnusable
+        | ReasonCode::ProfileMissing
         | ReasonCode::KeepsFailing
         | ReasonCode::Hibernating
         | ReasonCode::ShuttingDown

@@ -25,6 +25,9 @@ use crate::{
 
 const NAME: &str = "link.json";
 
+/// Where Chrome keeps what a page stores.
+const STORAGE: &str = "Default";
+
 /// Takes the place of the other as soon as it is whole.
 const NEW_NAME: &str = "link.json.new";
 
@@ -114,6 +117,24 @@ impl Link {
     }
 }
 
+/// Whether nothing is left of a profile that was linked: neither the note nor what Chrome has stored.
+pub(super) async fn is_missing(profile: &Path) -> bool {
+    // What cannot be looked at is not known to be gone: a start says what is wrong with it.
+    let is_gone = async |name: &str| matches!(fs::try_exists(profile.join(name)).await, Ok(false));
+    is_gone(NAME).await && is_gone(STORAGE).await
+}
+
+/// What has become of the note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// There was nothing new to write, or it could not be written.
+    Nothing,
+    /// The profile says so now.
+    Link(Option<Timestamp>),
+    /// The profile that had a note is gone.
+    ProfileMissing,
+}
+
 /// What a login screen means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Login {
@@ -179,18 +200,22 @@ pub(super) struct LinkNote {
     profile: PathBuf,
     link: Option<Link>,
     is_written: bool,
+    /// The profile has a note, and so must be there.
+    is_on_disk: bool,
     restored_at: Option<Timestamp>,
 }
 
 impl LinkNote {
     /// Of the profile that the page is opened on.
     pub(super) async fn of(profile: &Path) -> Self {
+        let link = Link::read(profile).await;
         let folder = profile.to_owned();
         // Off the runtime: it reads a file of the profile, whose disk may hang.
         let restored_at = spawn_blocking(move || browser::restored_at(&folder)).await;
         Self {
             profile: profile.to_owned(),
-            link: Link::read(profile).await,
+            is_on_disk: link.is_some(),
+            link,
             is_written: true,
             // Only a runtime that goes down does not read it.
             restored_at: restored_at.unwrap_or_default(),
@@ -200,6 +225,16 @@ impl LinkNote {
     /// Which account the link was made with, if anybody has told.
     pub(super) fn account(&self) -> Option<&str> {
         self.link.as_ref()?.account.as_deref()
+    }
+
+    /// When the link was made.
+    pub(super) fn linked_at(&self) -> Option<Timestamp> {
+        self.link.as_ref().map(|link| link.linked_at)
+    }
+
+    /// Whether the profile has a note, and so must be there.
+    pub(super) const fn is_on_disk(&self) -> bool {
+        self.is_on_disk
     }
 
     /// Since when its page can be believed.
@@ -254,10 +289,14 @@ impl LinkNote {
         }
     }
 
-    /// Has on disk what is known. A disk that does not take it must not end the session: only a loss would not be seen.
-    pub(super) async fn write(&mut self) {
+    /// Has on disk what is known. A disk that does not take it must not end the session: only a loss would not be seen. A
+    /// profile that is gone must, or the page that finds nothing there is taken for one whose device was removed.
+    pub(super) async fn write(&mut self) -> Written {
         if std::mem::replace(&mut self.is_written, true) {
-            return;
+            return Written::Nothing;
+        }
+        if self.is_on_disk && is_missing(&self.profile).await {
+            return Written::ProfileMissing;
         }
         let written = match &self.link {
             Some(link) => link.write(&self.profile).await,
@@ -268,7 +307,10 @@ impl LinkNote {
         };
         if let Err(error) = written {
             tracing::debug!(%error, "the link could not be noted in the profile");
+            return Written::Nothing;
         }
+        self.is_on_disk = self.link.is_some();
+        Written::Link(self.linked_at())
     }
 }
 
@@ -358,5 +400,20 @@ mod tests {
         note.follow(&S::Ready, &CODES, None, true);
         note.write().await;
         assert_eq!(LinkNote::of(folder.path()).await.link, None);
+    }
+
+    #[tokio::test]
+    async fn a_profile_that_was_taken_away_is_no_device_that_was_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = folder.path().join("51");
+        std::fs::create_dir(&profile).unwrap();
+        let mut note = LinkNote::of(&profile).await;
+        note.follow(&CODES, &S::Ready, Some("1"), false);
+        assert_eq!(note.write().await, Written::Link(note.linked_at()));
+        assert_eq!(note.write().await, Written::Nothing);
+        std::fs::remove_dir_all(&profile).unwrap();
+        assert!(is_missing(&profile).await);
+        note.follow(&S::Ready, &CODES, None, false);
+        assert_eq!(note.write().await, Written::ProfileMissing);
     }
 }

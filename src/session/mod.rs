@@ -59,7 +59,7 @@ pub use capacity::Full;
 pub use changes::Changes;
 pub use code::{PairingCode, QrCode};
 pub use cpu::CpuTally;
-pub use error::{ConnectError, DisconnectError, SendError};
+pub use error::{ConnectError, DisconnectError, ForgetError, SendError};
 pub use evidence::{Evidence, EvidenceError, EvidenceFolder};
 pub use handle::{ConnectOutcome, DisconnectOutcome, SessionHandle, WaitFor};
 pub use id::{ClienteId, InvalidClienteId};

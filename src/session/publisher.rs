@@ -55,6 +55,7 @@ impl Publisher {
                 snapshot.reason = reason;
                 if next == SessionState::Authenticated {
                     snapshot.linked_at = Some(snapshot.since);
+                    snapshot.linked_since = Some(std::time::Instant::now());
                 }
                 let why = snapshot.reason.as_ref().map(|reason| reason.code.as_str());
                 let detail = snapshot
@@ -79,13 +80,16 @@ impl Publisher {
                     );
                 }
             }
-            if !next.is_running() {
+            if !next.is_running() && !snapshot.state.is_running() {
+                // It had ended before, and what is said of that stays.
+            } else if !next.is_running() {
                 let has_failed = snapshot.reason.as_ref().is_some_and(Reason::is_failure);
                 let phase = snapshot.phase.take().filter(|_| has_failed);
                 snapshot.failed_phase = phase.map(|phase| phase.name);
             } else if !snapshot.state.is_running() {
                 snapshot.failed_phase = None;
                 snapshot.retry_at = None;
+                snapshot.is_forgotten = false;
                 snapshot.phase = Some(PhaseReport {
                     name: Phase::Queued,
                     since: snapshot.since,

@@ -82,6 +82,8 @@ pub enum ReasonCode {
     ProfileInUse,
     /// The profile folder cannot be used.
     ProfileUnusable,
+    /// The session was linked, and its profile is not there.
+    ProfileMissing,
     /// Chrome took more memory than the session may, and is started anew.
     MemoryExceeded,
     /// There was no memory to start its Chrome again in.
@@ -140,6 +142,7 @@ impl ReasonCode {
             Self::ScriptsUnreadable => "SCRIPTS_UNREADABLE",
             Self::ProfileInUse => "PROFILE_IN_USE",
             Self::ProfileUnusable => "PROFILE_UNUSABLE",
+            Self::ProfileMissing => "PROFILE_MISSING",
             Self::MemoryExceeded => "MEMORY_EXCEEDED",
             Self::Capacity => "CAPACITY",
             Self::KeepsFailing => "KEEPS_FAILING",

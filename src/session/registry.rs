@@ -4,16 +4,16 @@
 //! actor's business, so a slow session never holds up another, nor a reader.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     num::{NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
     sync::{Semaphore, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::{
     sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned},
@@ -21,8 +21,8 @@ use tokio_util::{
 };
 
 use super::{
-    ClienteId, ConnectError, CpuTally, EvidenceFolder, SendLimits, SessionHandle, Snapshot,
-    StartLimits, StartTimes,
+    ClienteId, ConnectError, CpuTally, EvidenceFolder, ForgetError, SendLimits, SessionHandle,
+    Snapshot, StartLimits, StartTimes,
     actor::{Actor, ActorOptions},
     capacity::Capacity,
     desired::{self, Desired, DesiredFile},
@@ -46,6 +46,12 @@ const SNAPSHOTS_STOP_BUDGET: Duration = Duration::from_secs(7);
 /// A send in flight may take 2 s of a stop and a Chrome that hangs 8.5 s, one after the other: more than the stop budget. By
 /// now a hanging Chrome has been sent SIGKILL, all that a session writes down is written, and the ledger needs the rest.
 const SESSIONS_STOP_BUDGET: Duration = Duration::from_millis(8900);
+
+/// So many sessions that are not known any more are still told of; far more than are connected within an hour.
+const LAST_SEEN: usize = 1000;
+
+/// A handle of a session that is to leave is held for as long as a request takes.
+const LEAVE_RETRY: Duration = Duration::from_millis(200);
 
 /// What all sessions have in common.
 #[derive(Clone, Debug)]
@@ -92,11 +98,9 @@ pub struct RegistryOptions {
 #[derive(Debug)]
 pub struct Registry {
     options: RegistryOptions,
-    sessions: Mutex<BTreeMap<ClienteId, Known>>,
-    /// Grows whenever there is another handle among them.
+    sessions: Arc<Mutex<Sessions>>,
+    /// Grows whenever there is another handle among them, or one less.
     known: watch::Sender<u64>,
-    /// What an earlier service has left word of.
-    remembered: BTreeMap<ClienteId, Desired>,
     capacity: Arc<Capacity>,
     starts: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -109,6 +113,42 @@ pub struct Registry {
     ledger: Ledger,
     /// Ends after all sessions: they still have something to write down when they stop.
     keeper: TaskTracker,
+}
+
+/// The known sessions, and what is still said of others.
+#[derive(Debug, Default)]
+struct Sessions {
+    known: BTreeMap<ClienteId, Known>,
+    /// What an earlier service has left word of.
+    remembered: BTreeMap<ClienteId, Desired>,
+    /// How those were last that are not known any more, the oldest first: callers ask for a while what became of their codes.
+    last_seen: VecDeque<(ClienteId, Snapshot)>,
+}
+
+impl Sessions {
+    /// Takes a session away of which nothing is kept, unless somebody has a handle of it: nothing is asked then of a session
+    /// that nobody knows of. Answers whether it is away.
+    fn leave(&mut self, id: &ClienteId) -> bool {
+        let Some(known) = self.known.get(id) else {
+            return true;
+        };
+        let snapshot = known.handle.snapshot();
+        if !snapshot.is_forgotten || 1 < known.handle.commands.strong_count() {
+            return false;
+        }
+        self.known.remove(id);
+        self.remembered.remove(id);
+        self.note_last(id, snapshot);
+        true
+    }
+
+    fn note_last(&mut self, id: &ClienteId, snapshot: Snapshot) {
+        self.last_seen.retain(|(other, _)| other != id);
+        if LAST_SEEN <= self.last_seen.len() {
+            self.last_seen.pop_front();
+        }
+        self.last_seen.push_back((id.clone(), snapshot));
+    }
 }
 
 /// One session.
@@ -145,9 +185,11 @@ impl Registry {
                 free_memory_mb,
             )),
             starts: Arc::new(Semaphore::new(options.max_concurrent_starts.get())),
-            sessions: Mutex::default(),
+            sessions: Arc::new(Mutex::new(Sessions {
+                remembered: desired::read_all(&options.sessions_dir),
+                ..Sessions::default()
+            })),
             known: watch::Sender::new(0),
-            remembered: desired::read_all(&options.sessions_dir),
             options,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -156,11 +198,8 @@ impl Registry {
             ledger,
             keeper,
         };
-        for (id, _) in registry
-            .remembered
-            .iter()
-            .filter(|(_, desired)| desired.is_up())
-        {
+        let remembered = registry.lock().remembered.clone();
+        for (id, _) in remembered.iter().filter(|(_, desired)| desired.is_up()) {
             registry.know(id);
         }
         // Once, before the first request is served (`App::bind`): a disk that hangs here holds nothing else up.
@@ -179,19 +218,20 @@ impl Registry {
 
     fn know(&self, id: &ClienteId) {
         let mut sessions = self.lock();
-        sessions.entry(id.clone()).or_insert_with(|| {
-            self.known.send_modify(|count| *count += 1);
-            let desired = self.desired(id);
-            let handle = self.start_actor(id, desired.clone());
-            Known { handle, desired }
-        });
+        if sessions.known.contains_key(id) {
+            return;
+        }
+        let desired = self.desired(&sessions, id);
+        let handle = self.start_actor(id, desired.clone());
+        sessions.known.insert(id.clone(), Known { handle, desired });
+        self.known.send_modify(|count| *count += 1);
     }
 
     /// Begins what goes on beside requests: ends what a killed service has left running, then starts the sessions of
     /// `autostart` and, if `restores`, those that should be up; and measures. Waits for nothing; to be called once, before
     /// the first request.
     pub fn begin(self: &Arc<Self>, autostart: &[ClienteId], restores: bool) {
-        let waves = Waves::of(&self.remembered, autostart, restores);
+        let waves = Waves::of(&self.lock().remembered, autostart, restores);
         let registry = Arc::clone(self);
         // Nobody has asked for a start yet, so all turns are there: the starts to come wait until the profiles are free.
         let count = u32::try_from(self.options.max_concurrent_starts.get());
@@ -214,13 +254,56 @@ impl Registry {
 
     /// The session, if it is known.
     pub fn find(&self, id: &ClienteId) -> Option<SessionHandle> {
-        self.lock().get(id).map(|known| known.handle.clone())
+        let sessions = self.lock();
+        sessions.known.get(id).map(|known| known.handle.clone())
+    }
+
+    /// How a session was last that is not known any more.
+    pub fn last_seen(&self, id: &ClienteId) -> Option<Snapshot> {
+        let sessions = self.lock();
+        let found = sessions.last_seen.iter().find(|(other, _)| other == id);
+        found.map(|(_, snapshot)| snapshot.clone())
+    }
+
+    /// Deletes what there is of a session that does not run and is not linked. Answers whether there was anything.
+    ///
+    /// # Errors
+    ///
+    /// It runs, is linked, or cannot be deleted.
+    pub async fn forget(&self, id: &ClienteId) -> Result<bool, ForgetError> {
+        if self.find(id).is_none() && self.has_traces(id).await {
+            self.know(id);
+        }
+        let Some(session) = self.find(id) else {
+            return Ok(false);
+        };
+        session.forget().await?;
+        drop(session);
+        if self.lock().leave(id) {
+            self.known.send_modify(|count| *count += 1);
+        }
+        Ok(true)
+    }
+
+    /// Whether anything is kept of a session that is not known.
+    async fn has_traces(&self, id: &ClienteId) -> bool {
+        let options = &self.options;
+        for path in [
+            id.profile_in(&options.tokens_dir),
+            desired::file_of(&options.sessions_dir, id),
+            options.evidence_dir.join(id.as_str()),
+        ] {
+            if tokio::fs::try_exists(path).await.unwrap_or(false) {
+                return true;
+            }
+        }
+        false
     }
 
     /// The session, made known if it was not.
     pub fn find_or_create(&self, id: &ClienteId) -> Result<SessionHandle, ConnectError> {
         let mut sessions = self.lock();
-        let known = sessions.get(id);
+        let known = sessions.known.get(id);
         if let Some(known) = known.filter(|known| !known.handle.is_gone()) {
             return Ok(known.handle.clone());
         }
@@ -230,13 +313,14 @@ impl Registry {
         }
         // A name that cannot be started now need not be known.
         self.capacity.check()?;
-        let desired = desired.unwrap_or_else(|| self.desired(id));
+        let desired = desired.unwrap_or_else(|| self.desired(&sessions, id));
         let handle = self.start_actor(id, desired.clone());
         let known = Known {
             handle: handle.clone(),
             desired,
         };
-        sessions.insert(id.clone(), known);
+        sessions.known.insert(id.clone(), known);
+        sessions.last_seen.retain(|(other, _)| other != id);
         self.known.send_modify(|count| *count += 1);
         Ok(handle)
     }
@@ -249,6 +333,7 @@ impl Registry {
     pub(super) fn handles(&self) -> Vec<SessionHandle> {
         let sessions = self.lock();
         sessions
+            .known
             .values()
             .map(|known| known.handle.clone())
             .collect()
@@ -262,6 +347,7 @@ impl Registry {
     /// Every known session, in the order of their names.
     pub fn snapshots(&self) -> Vec<(ClienteId, Snapshot)> {
         self.lock()
+            .known
             .iter()
             .map(|(id, known)| (id.clone(), known.handle.snapshot()))
             .collect()
@@ -335,8 +421,8 @@ impl Registry {
         &self.start_times
     }
 
-    fn desired(&self, id: &ClienteId) -> DesiredFile {
-        let found = self.remembered.get(id).cloned();
+    fn desired(&self, sessions: &Sessions, id: &ClienteId) -> DesiredFile {
+        let found = sessions.remembered.get(id).cloned();
         DesiredFile::new(&self.options.sessions_dir, id, found)
     }
 
@@ -369,15 +455,46 @@ impl Registry {
         };
         let (session, actor) = Actor::<WhatsAppPage>::new(options);
         let snapshots = session.subscribe();
+        let leaving = leave_when_forgotten(
+            Arc::clone(&self.sessions),
+            self.known.clone(),
+            id.clone(),
+            session.subscribe(),
+        );
         self.tasks.spawn(async move {
-            tokio::join!(actor.run(), desired.follow(snapshots));
+            tokio::join!(actor.run(), desired.follow(snapshots), leaving);
         });
         session
     }
 
-    /// The map is only ever inserted into, so one left by a panicking thread is whole.
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClienteId, Known>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Sessions> {
+        lock(&self.sessions)
+    }
+}
+
+/// Each change is one insertion or removal, so what a panicking thread has left is whole.
+fn lock(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
+    sessions.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes a session away once nothing of it is kept. Its actor ends with the last handle. Ends with the actor, too.
+async fn leave_when_forgotten(
+    sessions: Arc<Mutex<Sessions>>,
+    known: watch::Sender<u64>,
+    id: ClienteId,
+    mut snapshots: watch::Receiver<Snapshot>,
+) {
+    while snapshots
+        .wait_for(|snapshot| snapshot.is_forgotten)
+        .await
+        .is_ok()
+    {
+        let has_left = lock(&sessions).leave(&id);
+        if has_left {
+            known.send_modify(|count| *count += 1);
+            return;
+        }
+        sleep(LEAVE_RETRY).await;
     }
 }
 

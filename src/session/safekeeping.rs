@@ -6,19 +6,25 @@
 //!  was READY, closed in order ──▶ a snapshot
 //!  linked, but the storage is gone or cannot be used ──▶ set aside, snapshot in its place ──▶ a start
 //!                                                          └─ none, or no use either ──▶ a scan, and why
+//!  linked, and the profile is gone from its place ──▶ snapshot in its place ──▶ a start
+//!                                                          └─ none ──▶ ERROR, no scan
+//!  linked, and TOKENS_DIR knows nothing of it ──▶ ERROR: a volume that is not mounted is no loss
 //! ```
 //!
 //! Invariants: only a link that was READY and ended well is copied; a snapshot is used only for the very link that it is
 //! of; for one loss that is tried once, whoever restarts meanwhile.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use tokio::fs::try_exists;
 
 use super::{
     ClienteId, Reason, ReasonCode, SessionState, Snapshot,
     end::End,
-    link::{Link, Rescue},
+    link::{self, Link, Rescue},
 };
-use crate::browser::{Closed, HeldProfile, Manifest, ProfileSnapshots, SnapshotError, Taken};
+use crate::browser::{self, Closed, HeldProfile, Manifest, ProfileSnapshots, SnapshotError, Taken};
 
 /// What one session does about its profile.
 #[derive(Clone, Debug)]
@@ -71,6 +77,81 @@ impl Safekeeping {
                 );
             }
         }
+    }
+
+    /// Before a start: sees that the profile of a session that was linked then is there. A snapshot takes its place when it
+    /// was removed from where it lay.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, and nothing may begin in its place.
+    pub(super) async fn find_profile(&self, linked_at: Option<Timestamp>) -> Result<(), Reason> {
+        let Some(linked_at) = linked_at else {
+            return Ok(());
+        };
+        if !link::is_missing(&self.profile).await {
+            return Ok(());
+        }
+        // The lock stays beside a folder that is removed. Without either, this is not the folder that the profile lay in: a
+        // copy that went on here would be a second device with the same keys, once the right folder is back.
+        let is_in_its_place =
+            has(&self.profile).await || has(&browser::lock_of(&self.profile)).await;
+        if !is_in_its_place {
+            return Err(profile_missing(
+                &self.id,
+                &self.profile,
+                "is TOKENS_DIR mounted? if not, mount it",
+            ));
+        }
+        let of_this_link = move |manifest: &Manifest| manifest.linked_at == Some(linked_at);
+        match self.snapshots.restore(of_this_link).await {
+            Ok(Some(manifest)) => {
+                tracing::warn!(
+                    session.reason = ReasonCode::ProfileMissing.as_str(),
+                    snapshot.taken_at = %manifest.taken_at,
+                    "the profile was gone, and the snapshot of {} is in its place",
+                    manifest.taken_at,
+                );
+                if let Some(link) = Link::read(&self.profile).await
+                    && let Err(error) = self.note(&link.having_tried(Rescue::Snapshot)).await
+                {
+                    tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
+                }
+                Ok(())
+            }
+            Ok(None) => Err(profile_missing(
+                &self.id,
+                &self.profile,
+                "it was removed, and there is no snapshot of its link; if there is a copy, put it back",
+            )),
+            Err(error) => {
+                let why = format!(
+                    "it was removed, and the snapshot cannot be used: {error}; see to that"
+                );
+                Err(profile_missing(&self.id, &self.profile, &why))
+            }
+        }
+    }
+
+    /// Whether the session has no profile folder yet.
+    pub(super) async fn has_no_folder(&self) -> bool {
+        matches!(try_exists(&self.profile).await, Ok(false))
+    }
+
+    /// Whether the profile is gone that the session was linked by, if it was.
+    pub(super) async fn is_missing(&self) -> bool {
+        link::is_missing(&self.profile).await
+    }
+
+    /// Whether the profile may hold a link: it says so, or this service has never had a Chrome on it.
+    pub(super) async fn may_be_linked(&self) -> bool {
+        Link::read(&self.profile).await.is_some()
+            || (!self.is_missing().await && !browser::has_been_used(&self.profile))
+    }
+
+    /// Deletes a profile that no phone has ever scanned, or whose link is gone.
+    pub(super) async fn delete_unlinked(&self) -> Result<(), browser::BrowserError> {
+        browser::delete_profile(&self.profile).await
     }
 
     /// Keeps every other program from the profile while no Chrome does. `None` when it cannot be had: then the next start says why.
@@ -200,6 +281,21 @@ fn is_worth_a_snapshot(before: &Snapshot, why: &End, closed: Closed) -> bool {
 /// first: it may be the disk, and the next start will tell.
 fn is_the_profiles_fault(code: ReasonCode, is_starting: bool) -> bool {
     code == ReasonCode::StorageLost || (code == ReasonCode::StorageError && is_starting)
+}
+
+/// A session that was linked has no profile.
+pub(super) fn profile_missing(id: &ClienteId, profile: &Path, what_to_do: &str) -> Reason {
+    let detail = format!(
+        "the profile of this session is missing ({}): {what_to_do}, then POST /connect; \
+         to give the link up and scan again: DELETE /sessions/{id}, then POST /connect",
+        profile.display()
+    );
+    Reason::new(ReasonCode::ProfileMissing, detail)
+}
+
+/// What cannot be looked at may be there.
+async fn has(path: &Path) -> bool {
+    try_exists(path).await.unwrap_or(true)
 }
 
 /// Why a linked profile shows a login screen.

@@ -8,7 +8,7 @@ mod ending;
 mod mending;
 mod resting;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use ending::logged_out;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -19,16 +19,17 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DisconnectError, DisconnectOutcome, Evidence, EvidenceError, EvidenceFolder, Phase, Reason,
-    ReasonCode, Recipient, SessionState, StartLimits,
+    ClienteId, DisconnectError, DisconnectOutcome, Evidence, EvidenceError, EvidenceFolder, Phase,
+    Reason, ReasonCode, Recipient, SessionState, StartLimits,
     actor::ActorOptions,
     arrivals::Arrivals,
     budget::Budget,
     capacity::Turn,
+    desired::DesiredFile,
     end::End,
     handle::{Command, answer},
     healing::Healing,
-    link::{LinkNote, Login},
+    link::{self, LinkNote, Login, Written},
     numbers::Numbers,
     pairing::Pairing,
     publisher::Publisher,
@@ -48,6 +49,9 @@ pub(super) struct Serving<'a, D: Driver> {
     stop: &'a CancellationToken,
     limits: StartLimits,
     evidence: &'a EvidenceFolder,
+    id: &'a ClienteId,
+    profile: &'a Path,
+    desired: &'a DesiredFile,
     page: Reading<'a>,
     link: LinkNote,
     sending: Sending<'a, D>,
@@ -91,7 +95,11 @@ enum Answer {
     Pairing(Result<(), PairingError>),
     LoggedOut(Result<(), LogoutError>),
     LookedAt(Box<Result<Evidence, EvidenceError>>),
-    Pinged(Result<(), Silence>),
+    Pinged {
+        answered: Result<(), Silence>,
+        /// The profile is not there any more.
+        is_missing: bool,
+    },
     Reloaded(Result<(), String>),
 }
 
@@ -130,6 +138,9 @@ impl<'a, D: Driver> Serving<'a, D> {
             stop: &options.stop,
             limits: options.limits,
             evidence: &options.evidence,
+            id: &options.id,
+            profile: &options.profile,
+            desired: &options.desired,
             page: Reading::new(publisher),
             link,
             sending,
@@ -178,7 +189,11 @@ impl<'a, D: Driver> Serving<'a, D> {
             self.begin_pairing();
             self.sending.go_on();
             self.sending.write_notes().await;
-            self.link.write().await;
+            match self.link.write().await {
+                Written::Nothing => {}
+                Written::Link(linked_at) => self.desired.on_link(linked_at).await,
+                Written::ProfileMissing => break End::of(self.profile_missing()),
+            }
             self.rest(Instant::now());
         };
         self.arrivals.go_on_at(self.sending.pace().clone());
@@ -243,8 +258,15 @@ impl<'a, D: Driver> Serving<'a, D> {
             Passed::Ping if self.is_pinging => {}
             Passed::Ping => {
                 self.is_pinging = true;
-                let driver = self.driver;
-                let ping = async move { Answer::Pinged(driver.ping().await) };
+                let (driver, profile) = (self.driver, self.profile);
+                let must_be_there = self.link.is_on_disk();
+                // A Chrome goes on for a while on files that were removed, and a person should hear of it before it does not.
+                let ping = async move {
+                    Answer::Pinged {
+                        answered: driver.ping().await,
+                        is_missing: must_be_there && link::is_missing(profile).await,
+                    }
+                };
                 self.calls.push(ping.boxed());
             }
             Passed::Wake => self.wakes_late(now),
@@ -255,6 +277,12 @@ impl<'a, D: Driver> Serving<'a, D> {
             }
         }
         None
+    }
+
+    fn profile_missing(&self) -> Reason {
+        let what_to_do =
+            "it was taken away while the session ran; put it back, or mount TOKENS_DIR again";
+        safekeeping::profile_missing(self.id, self.profile, what_to_do)
     }
 
     fn on_document(&mut self) {
@@ -373,9 +401,15 @@ impl<'a, D: Driver> Serving<'a, D> {
             Answer::Reloaded(Err(why)) => {
                 tracing::warn!(error = why, "the page could not be loaded anew: {why}");
             }
-            Answer::Pinged(result) => {
+            Answer::Pinged {
+                is_missing: true, ..
+            } => return Some(End::of(self.profile_missing())),
+            Answer::Pinged {
+                answered,
+                is_missing: false,
+            } => {
                 self.is_pinging = false;
-                return self.on_pinged(result);
+                return self.on_pinged(answered);
             }
             Answer::TakenOver(Ok(())) => {
                 tracing::info!("took the account over from another window");

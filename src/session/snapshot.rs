@@ -1,5 +1,7 @@
 //! What everyone but the actor sees of a session: whole, consistent, numbered.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -28,6 +30,10 @@ pub struct Snapshot {
     pub retry_at: Option<Timestamp>,
     /// When it was last found to be linked.
     pub linked_at: Option<Timestamp>,
+    /// The same by a clock that is never set.
+    pub linked_since: Option<Instant>,
+    /// Nothing of it is kept on disk, so it need not be known any more.
+    pub is_forgotten: bool,
     /// The linked account's number, digits only, once known.
     pub account: Option<String>,
     /// How far the chats are synced, 0 to 100, while they are.
@@ -54,6 +60,8 @@ impl Snapshot {
             restarts: 0,
             retry_at: None,
             linked_at: None,
+            linked_since: None,
+            is_forgotten: false,
             account: None,
             sync_percent: None,
             adapter: AdapterReport::default(),

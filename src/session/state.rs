@@ -72,6 +72,8 @@ pub enum Event {
     Ended,
     /// The session ended and needs a person.
     Failed,
+    /// Nothing is kept of a session that does not run.
+    Forgotten,
 }
 
 impl SessionState {
@@ -84,6 +86,9 @@ impl SessionState {
         use SessionState as S;
         match (self, event) {
             (S::Disconnected | S::Error, Event::Started) => Some(S::Init),
+            (S::Disconnected | S::Error, Event::Forgotten) => Some(S::Disconnected),
+            // It runs again.
+            (_, Event::Forgotten) => None,
             (
                 S::QrRequired { .. } | S::Authenticated | S::Ready | S::Hibernating,
                 Event::Restarted,
@@ -220,6 +225,7 @@ impl Reason {
             | ReasonCode::ScriptsUnreadable
             | ReasonCode::ProfileInUse
             | ReasonCode::ProfileUnusable
+            | ReasonCode::ProfileMissing
             | ReasonCode::UpdateRequired
             | ReasonCode::TemporarilyBanned
             | ReasonCode::TermsBlocked

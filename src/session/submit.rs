@@ -136,11 +136,7 @@ impl SessionHandle {
             waits,
         } = request;
         let by_key = idempotency_key.map(|key| Idempotency::Key(key.as_str().to_owned()));
-        let by_content = || {
-            let within = self.dedup?;
-            let since = Timestamp::now().checked_sub(within).ok()?;
-            Some(Idempotency::SameSince(since))
-        };
+        let by_content = || self.dedup.map(Idempotency::SameWithin);
         NewSend {
             key: new_key(),
             session: self.session.to_string(),

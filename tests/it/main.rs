@@ -27,6 +27,7 @@ mod lifecycle;
 mod logs;
 mod matrix;
 mod metrics;
+mod missing;
 mod network;
 mod numbers;
 mod openapi;

@@ -63,6 +63,27 @@ impl Connected {
     }
 }
 
+/// `DELETE /sessions/{id}`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Forgotten {
+    success: bool,
+    message: &'static str,
+    #[schema(value_type = NamedClienteId)]
+    cliente_id: Value,
+    session: String,
+}
+
+impl Forgotten {
+    pub(in crate::http) fn of(target: Target) -> Self {
+        Self {
+            success: true,
+            message: "Deleted",
+            cliente_id: target.echo,
+            session: target.id.to_string(),
+        }
+    }
+}
+
 /// `POST /disconnect`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct Disconnected {

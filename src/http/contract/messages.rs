@@ -88,14 +88,14 @@ pub(in crate::http) struct Messages {
 
 impl Messages {
     /// The first `limit` of these.
-    pub(in crate::http) fn of(records: &[std::sync::Arc<Record>], limit: usize) -> Self {
+    pub(in crate::http) fn of(records: &[Record], limit: usize) -> Self {
         let page = &records[..records.len().min(limit)];
         let has_more = page.len() < records.len();
         Self {
             success: true,
             next: page.last().filter(|_| has_more).map(|record| record.seq),
             count: page.len(),
-            messages: page.iter().map(|record| Message::of(record)).collect(),
+            messages: page.iter().map(Message::of).collect(),
         }
     }
 }

@@ -20,6 +20,9 @@ use crate::{
 /// take.
 const LEAST_RETRY_AFTER: u64 = 4;
 
+/// A list takes milliseconds: whoever has waited in vain comes back when the others have had their answers.
+const BUSY_SECONDS: u64 = 5;
+
 /// A service that is restarted is back within its stop budget; one that is stopped for good answers nobody then.
 const RESTART_SECONDS: u64 = 10;
 
@@ -153,6 +156,8 @@ impl ApiError {
             Some((header::RETRY_AFTER, HeaderValue::from(seconds)))
         } else if self.code() == Code::ShuttingDown.as_str() {
             Some((header::RETRY_AFTER, HeaderValue::from(RESTART_SECONDS)))
+        } else if let Self::MessagesBusy(_) = self {
+            Some((header::RETRY_AFTER, HeaderValue::from(BUSY_SECONDS)))
         } else if let Self::TooManyAttempts(wait) = self {
             let seconds = HeaderValue::from(wait.as_secs() + 1);
             Some((header::RETRY_AFTER, seconds))

@@ -61,6 +61,7 @@ codes! {
     EvidenceOfChatsOff = FORBIDDEN, "EVIDENCE_OF_CHATS_OFF", "The page may show chats: set EVIDENCE_OF_CHATS=true to look at it all the same";
     NotFound = NOT_FOUND, "NOT_FOUND", "No such path: see the document";
     MessageNotFound = NOT_FOUND, "MESSAGE_NOT_FOUND", "No message has this id, any more, or it is of another session than the key is for";
+    SessionNotFound = NOT_FOUND, "SESSION_NOT_FOUND", "There is nothing of such a session to delete";
     NoQr = NOT_FOUND, "NO_QR", "There is no code to draw; the message says what to wait for or to do";
     NoEvidence = NOT_FOUND, "NO_EVIDENCE", "The session has left none: POST takes some of a running one";
     LinkNotFound = NOT_FOUND, "LINK_NOT_FOUND", "No such one-time link: it ended long ago, or with a restart of the service";
@@ -68,6 +69,8 @@ codes! {
     RequestTimeout = REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "The body did not arrive within 15 s: send it again";
     NotCancellable = CONFLICT, "NOT_CANCELLABLE", "The message is on its way or done with already";
     SessionNotRunning = CONFLICT, "SESSION_NOT_RUNNING", "Only a running session can be looked at: POST /connect first";
+    SessionRunning = CONFLICT, "SESSION_RUNNING", "Only a session that does not run can be deleted: POST /disconnect first";
+    SessionLinked = CONFLICT, "SESSION_LINKED", "The session has an account, or may have: only a logout deletes that";
     AlreadyLinked = CONFLICT, "ALREADY_LINKED", "The session has its phone: there is no code for a link to show";
     LinkedToAnotherNumber = CONFLICT, "LINKED_TO_ANOTHER_NUMBER", "The session has another account: log it out first, or use another cliente_id";
     NotLinked = CONFLICT, "NOT_LINKED", "Only a session that is up can be logged out: POST /connect first";
@@ -84,12 +87,14 @@ codes! {
     LogoutUnconfirmed = INTERNAL_SERVER_ERROR, "LOGOUT_UNCONFIRMED", "It is not known whether the device was removed: look at the phone under Linked devices";
     SendFailed = INTERNAL_SERVER_ERROR, "SEND_FAILED", "The page did not take it; nothing was sent: to try once more use a new key";
     SendUnconfirmed = INTERNAL_SERVER_ERROR, "SEND_UNCONFIRMED", "It may have been sent: ask GET /messages/{message_id}, do not send it again";
+    NotDeleted = INTERNAL_SERVER_ERROR, "NOT_DELETED", "Something of the session could not be deleted; the message says what: see to TOKENS_DIR and DATA_DIR, and delete it again";
     EvidenceUnavailable = INTERNAL_SERVER_ERROR, "EVIDENCE_UNAVAILABLE", "The evidence cannot be read or written: see to the disk of DATA_DIR";
     Internal = INTERNAL_SERVER_ERROR, "INTERNAL", "A fault of this program: its log says what";
     Capacity = SERVICE_UNAVAILABLE, "CAPACITY", "No room for another session: end one, or see MAX_SESSIONS and MIN_FREE_MEMORY_MB; the figures are in the answer";
     TooManyStreams = SERVICE_UNAVAILABLE, "TOO_MANY_STREAMS", "64 streams are open, or 16 of this key or address, or 3 of this link: close a page, then again";
     TooManyLinks = SERVICE_UNAVAILABLE, "TOO_MANY_LINKS", "Too many one-time links are open: each ends by itself after 10 minutes";
     SessionNotReady = SERVICE_UNAVAILABLE, "SESSION_NOT_READY", "Nothing was sent; state, reason and detail say why: make the request again once it is READY";
-    LedgerUnavailable = SERVICE_UNAVAILABLE, "LEDGER_UNAVAILABLE", "Nothing can be written down, so nothing is sent: see to the disk of DATA_DIR";
+    MessagesBusy = SERVICE_UNAVAILABLE, "MESSAGES_BUSY", "Too many ask for messages at once; sends go on: again after Retry-After";
+    LedgerUnavailable = SERVICE_UNAVAILABLE, "LEDGER_UNAVAILABLE", "Nothing can be written down, so nothing is sent: the message says what is wrong with the ledger in DATA_DIR, and what to do";
     ShuttingDown = SERVICE_UNAVAILABLE, "SHUTTING_DOWN", "The service stops or starts anew; nothing was done: again after Retry-After";
 }

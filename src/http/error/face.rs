@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::{ApiError, Code};
 use crate::session::{
-    ConnectError, DisconnectError, EvidenceError, ReasonCode, SendError, state::Event,
+    ConnectError, DisconnectError, EvidenceError, ForgetError, ReasonCode, SendError, state::Event,
 };
 
 /// How loud the log line of a failed request is.
@@ -89,6 +89,7 @@ impl ApiError {
             Self::NoQr { .. } => Face::Of(Code::NoQr),
             Self::NoEvidence => Face::Of(Code::NoEvidence),
             Self::TooManyStreams => Face::Of(Code::TooManyStreams),
+            Self::MessagesBusy(_) => Face::Of(Code::MessagesBusy),
             Self::AlreadyLinked => Face::Of(Code::AlreadyLinked),
             Self::TooManyLinks => Face::Of(Code::TooManyLinks),
             Self::UnknownLink => Face::Of(Code::LinkNotFound),
@@ -116,6 +117,10 @@ impl ApiError {
                 Face::Of(Code::LogoutUnconfirmed)
             }
             Self::Disconnect(DisconnectError::NotLinked) => Face::Of(Code::NotLinked),
+            Self::UnknownSession => Face::Of(Code::SessionNotFound),
+            Self::Forget(ForgetError::Running) => Face::Of(Code::SessionRunning),
+            Self::Forget(ForgetError::Linked) => Face::Of(Code::SessionLinked),
+            Self::Forget(ForgetError::Failed(_)) => Face::Of(Code::NotDeleted),
             Self::Send(SendError::NotReady { .. }) => Face::Of(Code::SessionNotReady),
             Self::Send(SendError::NotOnWhatsApp) => Face::Of(Code::NumberNotOnWhatsApp),
             Self::Send(SendError::Failed(_) | SendError::GivenUp(_)) => Face::Of(Code::SendFailed),
@@ -130,6 +135,7 @@ impl ApiError {
             Self::Send(SendError::QueueFull { .. }) => Face::Of(Code::QueueFull),
             Self::ShuttingDown
             | Self::Connect(ConnectError::ShuttingDown)
+            | Self::Forget(ForgetError::ShuttingDown)
             | Self::Disconnect(DisconnectError::ShuttingDown)
             | Self::Send(SendError::ShuttingDown) => Face::Of(Code::ShuttingDown),
             Self::Qr(_)
@@ -158,6 +164,7 @@ impl ApiError {
             | Self::Connect(ConnectError::Full(_))
             | Self::Disconnect(DisconnectError::LogoutUnconfirmed(_))
             | Self::Ledger(_)
+            | Self::Forget(ForgetError::Failed(_))
             | Self::Evidence(EvidenceError::Io(_))
             | Self::EvidenceUnreadable(_) => Loudness::Attention,
             Self::Connect(ConnectError::NotPaired(reason))
@@ -216,8 +223,13 @@ impl ApiError {
             | Self::LogoutOfNobody
             | Self::InvalidFormat
             | Self::NoQr { .. }
+            | Self::UnknownSession
+            | Self::Forget(
+                ForgetError::Running | ForgetError::Linked | ForgetError::ShuttingDown,
+            )
             | Self::NoEvidence
             | Self::TooManyStreams
+            | Self::MessagesBusy(_)
             | Self::AlreadyLinked
             | Self::TooManyLinks
             | Self::UnknownLink

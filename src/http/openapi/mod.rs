@@ -41,6 +41,7 @@ use super::{
         reader::docs,
         super::status::status,
         super::status::sessions,
+        super::status::forget,
         super::events::stream,
         super::qr::qr,
         super::qr::qr_code,

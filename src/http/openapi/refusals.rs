@@ -10,11 +10,11 @@ use crate::http::{
         InvalidClienteId, InvalidDryRun, InvalidFormat, InvalidIdempotencyKey, InvalidJson,
         InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState, InvalidTo,
         InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed, MessageNotFound,
-        MisdirectedRequest, NoEvidence, NoQr, NotCancellable, NotLinked, NumberNotOnWhatsApp,
-        OriginNotAllowed, PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout,
-        RequestTimeout, SendFailed, SendUnconfirmed, SessionNotReady, SessionNotRunning,
-        ShuttingDown, TooManyAttempts, TooManyLinks, TooManyStreams, TwoKeys, Unauthorized,
-        UnsupportedMediaType,
+        MessagesBusy, MisdirectedRequest, NoEvidence, NoQr, NotCancellable, NotDeleted, NotLinked,
+        NumberNotOnWhatsApp, OriginNotAllowed, PayloadTooLarge, PublicUrlUnknown, QueueFull,
+        QueueTimeout, RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked, SessionNotFound,
+        SessionNotReady, SessionNotRunning, SessionRunning, ShuttingDown, TooManyAttempts,
+        TooManyLinks, TooManyStreams, TwoKeys, Unauthorized, UnsupportedMediaType,
     },
 };
 
@@ -61,10 +61,18 @@ pub(super) fn of(method: &str, path: &str, access: Access) -> Vec<Code> {
         ],
         ("GET", "/messages") => &[
             NAMED,
-            &[InvalidState, InvalidAfter, InvalidLimit, LedgerUnavailable],
+            &[InvalidState, InvalidAfter, InvalidLimit],
+            &[MessagesBusy, LedgerUnavailable],
         ],
-        ("GET", "/messages/{id}") => &[&[MessageNotFound, LedgerUnavailable]],
-        ("DELETE", "/messages/{id}") => &[&[MessageNotFound, NotCancellable, LedgerUnavailable]],
+        ("GET", "/messages/{id}") => &[&[MessageNotFound, MessagesBusy, LedgerUnavailable]],
+        ("DELETE", "/messages/{id}") => &[
+            &[MessageNotFound, NotCancellable],
+            &[MessagesBusy, LedgerUnavailable],
+        ],
+        ("DELETE", "/sessions/{id}") => &[
+            NAMED,
+            &[SessionNotFound, SessionRunning, SessionLinked, NotDeleted],
+        ],
         ("POST", "/sessions/{id}/evidence") => &[
             NAMED,
             &[SessionNotRunning, EvidenceOfChatsOff, EvidenceUnavailable],

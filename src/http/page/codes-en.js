@@ -34,6 +34,7 @@ export const CODES_IN_ENGLISH = {
   CHROME_MISCONFIGURED: "Chrome cannot be used like this. Check CHROME_PATH and CHROME_ARGS.",
   PROFILE_IN_USE: "Another program has the profile open. Close it.",
   PROFILE_UNUSABLE: "The profile's folder cannot be used. Check its rights and the disk.",
+  PROFILE_MISSING: "It was linked, and its profile is not there. Is the folder of the profiles (TOKENS_DIR) mounted?",
   SCRIPTS_UNREADABLE: "A file of PAGE_SCRIPTS_DIR cannot be read, or has a slip in it.",
   INTERNAL: "A fault of this program. Its log says more.",
 

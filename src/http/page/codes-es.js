@@ -34,6 +34,7 @@ export const CODES_IN_SPANISH = {
   CHROME_MISCONFIGURED: "Chrome no se puede usar así. Revisa CHROME_PATH y CHROME_ARGS.",
   PROFILE_IN_USE: "Otro programa tiene abierto el perfil. Ciérralo.",
   PROFILE_UNUSABLE: "La carpeta del perfil no se puede usar. Revisa permisos y disco.",
+  PROFILE_MISSING: "Estaba vinculada y su perfil no está. ¿Está montada la carpeta de perfiles (TOKENS_DIR)?",
   SCRIPTS_UNREADABLE: "Un archivo de PAGE_SCRIPTS_DIR no se puede leer o tiene un error.",
   INTERNAL: "Un fallo de este programa. Su registro dice más.",
 

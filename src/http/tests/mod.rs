@@ -5,6 +5,7 @@
 mod access;
 mod answers;
 mod events;
+mod forgetting;
 mod guessing;
 mod keys;
 mod links;
@@ -30,7 +31,7 @@ use tower::ServiceExt as _;
 use super::{AppState, router};
 use crate::{
     config::Config,
-    ledger::LedgerOptions,
+    ledger::{Clock, LedgerOptions},
     session::{Registry, RegistryOptions, SendLimits},
     telemetry::DroppedLines,
     whatsapp::{AdapterName, PageScripts, PageSettings},
@@ -101,6 +102,7 @@ impl Api {
                 folder: data.path().join("ledger"),
                 idempotency: Duration::from_secs(3600),
                 retention: Duration::from_secs(3600),
+                clock: Clock::default(),
             },
         });
         let registry = Arc::new(registry.unwrap());

@@ -6,7 +6,60 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, named_params, params};
 
 use super::{File, StoreError};
-use crate::ledger::{Failure, Idempotency, NewSend, Query, Record, SendState, Step};
+use crate::ledger::{Failure, Idempotency, NewSend, Query, Record, SendState, Step, clock::Now};
+
+/// Rows that are forgotten in one transaction. It takes some tenths of a second; a send that comes meanwhile waits for it.
+const FORGOTTEN_AT_ONCE: i64 = 2000;
+
+/// What is asked often, or of many rows. None may go through the whole table: a test has `SQLite` explain each.
+pub(in crate::ledger) mod statements {
+    pub(in crate::ledger) const BY_KEY: &str = "SELECT *, fingerprint = ?4 AS is_same FROM sends
+        WHERE session = ?1 AND idempotency_key = ?2 AND queued_at > ?3";
+    pub(in crate::ledger) const BY_CONTENT: &str = "SELECT * FROM sends
+        WHERE session = ?1 AND fingerprint = ?2 AND queued_at > ?3 AND queued_at <= ?4
+        AND state NOT IN ('failed', 'cancelled') ORDER BY seq DESC LIMIT 1";
+    pub(in crate::ledger) const BY_SEQ: &str = "SELECT * FROM sends WHERE seq = ?1";
+    pub(in crate::ledger) const BY_ID: &str =
+        "SELECT * FROM sends WHERE key = ?1 OR wa_key = ?1 OR message_id = ?1";
+    pub(in crate::ledger) const OPEN: &str = "SELECT * FROM sends
+        WHERE session = ?1 AND state IN ('queued', 'handed') ORDER BY seq";
+    pub(in crate::ledger) const ALL_OPEN: &str =
+        "SELECT session, seq, queued_at FROM sends WHERE state IN ('queued', 'handed')";
+    pub(in crate::ledger) const LIST: &str =
+        "SELECT * FROM sends WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    pub(in crate::ledger) const LIST_BY_STATE: &str = "SELECT * FROM sends
+        INDEXED BY sends_by_state WHERE state = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2";
+    pub(in crate::ledger) const SEQS_BY_SESSION: &str = "SELECT seq FROM sends
+        INDEXED BY sends_by_session WHERE session = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2";
+    pub(in crate::ledger) const SEQS_BY_SESSION_AND_STATE: &str = "SELECT seq FROM sends
+        INDEXED BY sends_by_session_and_state WHERE session = ?3 AND state = ?4 AND seq > ?1 ORDER BY seq LIMIT ?2";
+    pub(in crate::ledger) const NEWEST: &str =
+        "SELECT changed_at FROM sends ORDER BY changed_at DESC LIMIT 1";
+    pub(in crate::ledger) const FORGET_TEXTS: &str = "UPDATE sends SET body = NULL WHERE seq IN (
+        SELECT seq FROM sends INDEXED BY sends_with_text
+        WHERE body IS NOT NULL AND state NOT IN ('queued', 'handed') AND changed_at <= ?1 LIMIT ?2)";
+    pub(in crate::ledger) const FORGET_SENDS: &str = "DELETE FROM sends WHERE seq IN (
+        SELECT seq FROM sends INDEXED BY sends_by_change
+        WHERE state NOT IN ('queued', 'handed') AND changed_at <= ?1 LIMIT ?2)";
+
+    /// All of them.
+    #[cfg(test)]
+    pub(in crate::ledger) const ALL: [&str; 13] = [
+        BY_KEY,
+        BY_CONTENT,
+        BY_SEQ,
+        BY_ID,
+        OPEN,
+        ALL_OPEN,
+        LIST,
+        LIST_BY_STATE,
+        SEQS_BY_SESSION,
+        SEQS_BY_SESSION_AND_STATE,
+        NEWEST,
+        FORGET_TEXTS,
+        FORGET_SENDS,
+    ];
+}
 
 /// What a new send was found to be.
 pub(in crate::ledger) enum Entered {
@@ -20,16 +73,14 @@ pub(in crate::ledger) fn known(
     file: &File,
     new: &NewSend,
     keys_since: Timestamp,
+    now: Now,
 ) -> Result<Option<Entered>, StoreError> {
     let fingerprint = new.fingerprint().0;
     match &new.idempotency {
         None => Ok(None),
         Some(Idempotency::Key(key)) => {
             let found = file
-                .prepare_cached(
-                    "SELECT *, fingerprint = ?4 AS is_same FROM sends
-                     WHERE session = ?1 AND idempotency_key = ?2 AND queued_at > ?3",
-                )?
+                .prepare_cached(statements::BY_KEY)?
                 .query_row(
                     params![new.session, key, millis(keys_since), fingerprint],
                     |row| Ok((read(row)?, row.get::<_, bool>("is_same")?)),
@@ -43,13 +94,12 @@ pub(in crate::ledger) fn known(
                 }
             }))
         }
-        Some(Idempotency::SameSince(since)) => {
+        Some(Idempotency::SameWithin(age)) => {
+            // A row of the future comes from a clock that was wrong, and says nothing of how long ago it was.
+            let (since, until) = (millis(now.before(*age)), millis(now.latest()));
             let found = file
-                .prepare_cached(
-                    "SELECT * FROM sends WHERE session = ?1 AND fingerprint = ?2 AND queued_at > ?3
-                     AND state NOT IN ('failed', 'cancelled') ORDER BY seq DESC LIMIT 1",
-                )?
-                .query_row(params![new.session, fingerprint, millis(*since)], read)
+                .prepare_cached(statements::BY_CONTENT)?
+                .query_row(params![new.session, fingerprint, since, until], read)
                 .optional()?;
             Ok(found.map(Entered::Known))
         }
@@ -61,14 +111,14 @@ pub(in crate::ledger) fn enter(
     file: &File,
     new: &NewSend,
     keys_since: Timestamp,
-    now: Timestamp,
+    now: Now,
 ) -> Result<Entered, StoreError> {
-    if let Some(known) = known(file, new, keys_since)? {
+    if let Some(known) = known(file, new, keys_since, now)? {
         return Ok(known);
     }
     let idempotency_key = match &new.idempotency {
         Some(Idempotency::Key(key)) => Some(key),
-        Some(Idempotency::SameSince(_)) | None => None,
+        Some(Idempotency::SameWithin(_)) | None => None,
     };
     // One that is too old to be believed makes room for the new one.
     file.prepare_cached(
@@ -91,11 +141,11 @@ pub(in crate::ledger) fn enter(
             new.is_durable,
             idempotency_key,
             new.fingerprint().0,
-            millis(now),
+            millis(now.at),
         ])?;
     let seq = file.last_insert_rowid();
     let record = file
-        .prepare_cached("SELECT * FROM sends WHERE seq = ?1")?
+        .prepare_cached(statements::BY_SEQ)?
         .query_row([seq], read)?;
     Ok(Entered::New(record))
 }
@@ -162,7 +212,7 @@ pub(in crate::ledger) fn advance(
 /// A send by its own id, by the one that the page chose, or by its full id at WhatsApp.
 pub(in crate::ledger) fn find(file: &File, id: &str) -> Result<Option<Record>, StoreError> {
     let found = file
-        .prepare_cached("SELECT * FROM sends WHERE key = ?1 OR wa_key = ?1 OR message_id = ?1")?
+        .prepare_cached(statements::BY_ID)?
         .query_row([id], read)
         .optional()?;
     Ok(found)
@@ -170,9 +220,7 @@ pub(in crate::ledger) fn find(file: &File, id: &str) -> Result<Option<Record>, S
 
 /// The sends that something is still to be done with, in their order.
 pub(in crate::ledger) fn open_sends(file: &File, session: &str) -> Result<Vec<Record>, StoreError> {
-    let mut statement = file.prepare_cached(
-        "SELECT * FROM sends WHERE session = ?1 AND state IN ('queued', 'handed') ORDER BY seq",
-    )?;
+    let mut statement = file.prepare_cached(statements::OPEN)?;
     let records = statement.query_map([session], read)?;
     Ok(records.collect::<Result<_, _>>()?)
 }
@@ -181,9 +229,7 @@ pub(in crate::ledger) fn open_sends(file: &File, session: &str) -> Result<Vec<Re
 pub(in crate::ledger) fn all_open(
     file: &File,
 ) -> Result<Vec<(String, i64, Timestamp)>, StoreError> {
-    let mut statement = file.prepare_cached(
-        "SELECT session, seq, queued_at FROM sends WHERE state IN ('queued', 'handed')",
-    )?;
+    let mut statement = file.prepare_cached(statements::ALL_OPEN)?;
     let open = statement.query_map([], |row| {
         let at = Timestamp::from_millisecond(row.get(2)?).unwrap_or(Timestamp::UNIX_EPOCH);
         Ok((row.get(0)?, row.get(1)?, at))
@@ -200,25 +246,56 @@ pub(in crate::ledger) fn last_of_each(file: &File) -> Result<Vec<Record>, StoreE
     Ok(records.collect::<Result<_, _>>()?)
 }
 
-/// A page of sends, in their order.
+/// A page of sends, in their order. Reads about as many rows as it answers with.
 pub(in crate::ledger) fn list(file: &File, query: &Query) -> Result<Vec<Record>, StoreError> {
-    let mut statement = file.prepare_cached(
-        "SELECT * FROM sends WHERE seq > ?1 AND (?2 IS NULL OR session IN (SELECT value FROM json_each(?2))) AND (?3 IS NULL OR state = ?3)
-         ORDER BY seq LIMIT ?4",
-    )?;
-    let records = statement.query_map(
-        params![
-            query.after,
-            query
-                .sessions
-                .as_ref()
-                .map(|ids| serde_json::json!(ids).to_string()),
-            query.state.map(SendState::as_str),
-            i64::try_from(query.limit).unwrap_or(i64::MAX),
-        ],
-        read,
-    )?;
-    Ok(records.collect::<Result<_, _>>()?)
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+    let Some(sessions) = &query.sessions else {
+        let records = match query.state {
+            None => file
+                .prepare_cached(statements::LIST)?
+                .query_map(params![query.after, limit], read)?
+                .collect::<Result<_, _>>()?,
+            Some(state) => file
+                .prepare_cached(statements::LIST_BY_STATE)?
+                .query_map(params![query.after, limit, state.as_str()], read)?
+                .collect::<Result<_, _>>()?,
+        };
+        return Ok(records);
+    };
+    // One question for each session, as an index has the sends of one session in their order, and of several it has not.
+    let mut seqs = Vec::new();
+    for session in sessions {
+        let found: Vec<i64> = match query.state {
+            None => file
+                .prepare_cached(statements::SEQS_BY_SESSION)?
+                .query_map(params![query.after, limit, session], |row| row.get(0))?
+                .collect::<Result<_, _>>()?,
+            Some(state) => file
+                .prepare_cached(statements::SEQS_BY_SESSION_AND_STATE)?
+                .query_map(
+                    params![query.after, limit, session, state.as_str()],
+                    |row| row.get(0),
+                )?
+                .collect::<Result<_, _>>()?,
+        };
+        seqs.extend(found);
+    }
+    seqs.sort_unstable();
+    seqs.dedup();
+    seqs.truncate(query.limit);
+    let mut by_seq = file.prepare_cached(statements::BY_SEQ)?;
+    seqs.into_iter()
+        .map(|seq| Ok(by_seq.query_row([seq], read)?))
+        .collect()
+}
+
+/// When the row was written that was written last; `None` when there is none.
+pub(in crate::ledger) fn newest(file: &File) -> Result<Option<Timestamp>, StoreError> {
+    let newest: Option<i64> = file
+        .prepare_cached(statements::NEWEST)?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(newest.and_then(|millis| Timestamp::from_millisecond(millis).ok()))
 }
 
 /// What a service that was killed has left behind: sends that no page has seen and whose callers have had no answer are
@@ -233,23 +310,33 @@ pub(in crate::ledger) fn recover(file: &File, now: Timestamp) -> Result<usize, S
     Ok(left)
 }
 
+/// What [`forget`] has done.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ledger) struct Forgotten {
+    /// Texts are gone from the file, and still in its log.
+    pub(in crate::ledger) texts: bool,
+    /// There may be more to forget.
+    pub(in crate::ledger) is_not_all: bool,
+}
+
 /// Forgets the texts of sends that have been done with since before `texts_until`, and whole sends that have been since
-/// before `sends_until`. Answers whether any text went.
+/// before `sends_until`: some of each.
 pub(in crate::ledger) fn forget(
     file: &File,
     texts_until: Timestamp,
     sends_until: Timestamp,
-) -> Result<bool, StoreError> {
-    let texts = file.execute(
-        "UPDATE sends SET body = NULL
-         WHERE body IS NOT NULL AND state NOT IN ('queued', 'handed') AND changed_at <= ?1",
-        [millis(texts_until)],
-    )?;
-    file.execute(
-        "DELETE FROM sends WHERE state NOT IN ('queued', 'handed') AND changed_at <= ?1",
-        [millis(sends_until)],
-    )?;
-    Ok(texts > 0)
+) -> Result<Forgotten, StoreError> {
+    let texts = file
+        .prepare_cached(statements::FORGET_TEXTS)?
+        .execute([millis(texts_until), FORGOTTEN_AT_ONCE])?;
+    let sends = file
+        .prepare_cached(statements::FORGET_SENDS)?
+        .execute([millis(sends_until), FORGOTTEN_AT_ONCE])?;
+    let is_full = |count: usize| i64::try_from(count).is_ok_and(|count| FORGOTTEN_AT_ONCE <= count);
+    Ok(Forgotten {
+        texts: texts > 0,
+        is_not_all: is_full(texts) || is_full(sends),
+    })
 }
 
 fn millis(at: Timestamp) -> i64 {

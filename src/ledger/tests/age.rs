@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ledger::{
+    clock::Now,
     disk::{Disk, Late, Outcome},
     keeper::Request,
     store::sends::Entered,
@@ -14,9 +15,17 @@ fn accept(key: &str) -> Request {
     }
 }
 
+/// That time, of a clock that is believed.
+fn settled(at: jiff::Timestamp) -> Now {
+    Now {
+        at,
+        is_settled: true,
+    }
+}
+
 /// Whether the same request under the same key is a new send at that time.
 fn is_new(disk: &mut Disk, key: &str, now: jiff::Timestamp) -> bool {
-    let served = disk.serve(&Vec::<Late>::new(), &[accept(key)], now);
+    let served = disk.serve(&Vec::<Late>::new(), &[accept(key)], settled(now));
     let Some(Outcome::Entered(entered)) = served.unwrap().pop() else {
         panic!("another kind of answer");
     };
@@ -46,14 +55,14 @@ fn what_is_done_with_is_forgotten_in_time_and_what_is_open_never_is() {
     let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1000);
     let mut disk = Disk::new(at_once);
     let mut serve = |request: Request| {
-        let served = disk.serve(&Vec::<Late>::new(), &[request], long_ago);
+        let served = disk.serve(&Vec::<Late>::new(), &[request], settled(long_ago));
         let _answers = served.unwrap();
-        disk.forget().unwrap();
+        disk.forget(settled(jiff::Timestamp::now())).unwrap();
         let find = Request::Find {
             id: "3EB0A".to_owned(),
             reply: oneshot::channel().0,
         };
-        let found = disk.serve(&Vec::<Late>::new(), &[find], long_ago);
+        let found = disk.serve(&Vec::<Late>::new(), &[find], settled(long_ago));
         matches!(found.unwrap().pop(), Some(Outcome::One(Some(_))))
     };
     let advance = |step| Request::Advance {
@@ -84,7 +93,9 @@ fn what_is_open_is_counted_from_the_file_and_followed_until_it_ends() {
         reply: None,
     };
     let serve = |disk: &mut Disk, request: Request, at| {
-        let _answers = disk.serve(&Vec::<Late>::new(), &[request], at).unwrap();
+        let _answers = disk
+            .serve(&Vec::<Late>::new(), &[request], settled(at))
+            .unwrap();
     };
     let mut disk = Disk::new(options(folder.path()));
     serve(&mut disk, durable("3EB0A"), now);

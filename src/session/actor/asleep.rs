@@ -15,7 +15,7 @@ use tokio::{
 use super::Actor;
 use crate::{
     session::{
-        Phase,
+        ForgetError, Phase,
         arrivals::Arrivals,
         capacity::Starting,
         end::End,
@@ -96,6 +96,10 @@ impl<D: Driver> Actor<D> {
                 None
             }
             Command::Life(LifeCommand::Disconnect { reply, .. }) => Some(End::disconnect(reply)),
+            Command::Life(LifeCommand::Forget { reply }) => {
+                answer(reply, Err(ForgetError::Running));
+                None
+            }
             // All of these are taken in.
             Command::Page(_) => None,
         }

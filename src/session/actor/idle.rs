@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Actor, until};
 use crate::{
     session::{
-        ConnectError, DisconnectError, DisconnectOutcome, SendError,
+        ConnectError, DisconnectError, DisconnectOutcome, ForgetError, SendError,
         capacity::Admitted,
         end::End,
         handle::{Command, LifeCommand, Origin, answer},
@@ -78,6 +78,10 @@ impl<D: Driver> Actor<D> {
                 Command::Life(LifeCommand::Disconnect { logout, reply }) => {
                     answer(reply, self.disconnect_idle(logout).await);
                 }
+                Command::Life(LifeCommand::Forget { reply }) => {
+                    let forgotten = self.forget().await;
+                    answer(reply, forgotten);
+                }
                 Command::Page(command) => command.refuse(self.publisher.not_ready()),
             }
         }
@@ -91,11 +95,17 @@ impl<D: Driver> Actor<D> {
         let has_profile = tokio::fs::try_exists(&self.options.profile)
             .await
             .unwrap_or(true);
-        if logout && has_profile {
+        let is_missing = self.options.desired.linked_at().await.is_some()
+            && self.options.safekeeping.is_missing().await;
+        if logout && has_profile && !is_missing {
             Err(DisconnectError::NotLinked)
         } else {
             let End { reason, .. } = End::requested();
             self.options.desired.on_end(reason.code).await;
+            if logout {
+                // There is no profile to unlink by: what is given up is the wish that there be one.
+                self.options.desired.forget().await;
+            }
             self.healing.after(reason.code, false, Instant::now());
             if self.retry.take().is_none() {
                 return Ok(DisconnectOutcome::NoActiveSession);
@@ -125,6 +135,9 @@ impl<D: Driver> Actor<D> {
                 }
                 Command::Life(LifeCommand::Disconnect { reply, .. }) => {
                     answer(reply, Err(DisconnectError::ShuttingDown));
+                }
+                Command::Life(LifeCommand::Forget { reply }) => {
+                    answer(reply, Err(ForgetError::ShuttingDown));
                 }
                 Command::Page(command) => command.refuse(SendError::ShuttingDown),
             }

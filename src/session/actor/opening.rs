@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Actor, ActorOptions, until};
 use crate::{
     session::{
-        DisconnectError, Phase, Reason, ReasonCode, SessionState, StartLimits,
+        DisconnectError, ForgetError, Phase, Reason, ReasonCode, SessionState, StartLimits,
         capacity::{Starting, Turn},
         end::End,
         handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
@@ -116,6 +116,9 @@ impl<D: Driver> Actor<D> {
                         .apply(&Event::Unready, Some(End::requested().reason));
                     call_off.cancel();
                     asked_to_end = Some(reply);
+                }
+                Some(Command::Life(LifeCommand::Forget { reply })) => {
+                    answer(reply, Err(ForgetError::Running));
                 }
                 Some(Command::Page(command)) => command.refuse(self.publisher.not_ready()),
                 None => {}

@@ -2,6 +2,7 @@
 
 mod desired;
 mod ends;
+mod forgetting;
 mod healing;
 mod hibernation;
 mod kill_points;

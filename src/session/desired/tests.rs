@@ -14,6 +14,7 @@ fn linked() -> Desired {
         up: true,
         was_ready: true,
         account: Some("5491100000001".to_owned()),
+        ..Desired::default()
     }
 }
 
@@ -125,4 +126,39 @@ async fn a_disk_that_takes_nothing_is_tried_again_with_the_next_change() {
     fs::remove_file(&folder).unwrap();
     file.on_connect().await;
     assert!(read_all(&folder)[&id("51")].is_up());
+}
+
+#[test]
+fn a_login_screen_does_not_forget_a_session_whose_link_stands() {
+    let link = Timestamp::from_second(7).unwrap();
+    let mut desired = linked();
+    desired.on_link(Some(link));
+    let codes = SessionState::Init.on(&Event::CodeAwaited).unwrap();
+    desired.on_state(&codes, None);
+    assert!(desired.was_ready() && desired.linked_at == Some(link));
+    let missing = after(desired.clone(), ReasonCode::ProfileMissing);
+    assert_eq!(missing, desired, "what should be up stays so");
+    // Removed on the phone: the note in the profile goes, and with it what is remembered.
+    desired.on_link(None);
+    assert_eq!((desired.was_ready, &desired.account), (false, &None));
+}
+
+#[tokio::test]
+async fn only_a_session_that_was_never_linked_is_a_newcomer() {
+    let home = tempfile::tempdir().unwrap();
+    let file = DesiredFile::new(home.path(), &id("51"), None);
+    file.on_connect().await;
+    assert!(!file.is_newcomer().await, "its folder may have been there");
+    file.on_new_profile().await;
+    assert!(file.is_newcomer().await);
+    // Also for the next service.
+    let found = read_all(home.path()).remove(&id("51"));
+    let next = DesiredFile::new(home.path(), &id("51"), found);
+    assert!(next.is_newcomer().await);
+    next.on_link(Some(Timestamp::from_second(7).unwrap())).await;
+    assert!(!next.is_newcomer().await && next.is_linked().await);
+    next.on_link(None).await;
+    assert!(!next.is_newcomer().await, "it was linked once");
+    next.forget().await;
+    assert_eq!(home.path().read_dir().unwrap().count(), 0);
 }

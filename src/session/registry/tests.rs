@@ -61,6 +61,7 @@ fn ledger_options(folder: &Path) -> LedgerOptions {
         folder: folder.join("ledger"),
         idempotency: Duration::from_secs(3600),
         retention: Duration::from_secs(3600),
+        clock: crate::ledger::Clock::default(),
     }
 }
 
@@ -95,4 +96,50 @@ async fn a_session_that_does_not_end_keeps_nobody_from_closing_the_ledger_in_tim
     let (again, keeper) = Ledger::new(ledger_options(folder.path()));
     tokio::spawn(keeper.run());
     assert_eq!(again.open_sends("51").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_of_which_nothing_is_kept_leaves_and_is_still_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    let id: ClienteId = "51".parse().unwrap();
+    // There is no Chrome, so this fails at once; its codes were never shown, so it stays until it is deleted.
+    let session = registry.find_or_create(&id).unwrap();
+    session
+        .connect(super::super::WaitFor::Ready)
+        .await
+        .unwrap_err();
+    assert_eq!(registry.snapshots().len(), 1);
+    let mut known = registry.known();
+    known.mark_unchanged();
+    // As long as a request has it, it does not leave: what it asks for would be done by nobody.
+    session.forget().await.unwrap();
+    assert_eq!(registry.snapshots().len(), 1);
+    assert!(session.snapshot().is_forgotten);
+    drop(session);
+    let left = async {
+        while registry.find(&id).is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), left).await.unwrap();
+    assert!(known.has_changed().unwrap());
+    assert!(registry.last_seen(&id).unwrap().is_forgotten);
+    assert!(!registry.forget(&id).await.unwrap());
+    registry.find_or_create(&id).unwrap();
+    assert!(registry.last_seen(&id).is_none(), "it is known again");
+    registry.shut_down().await;
+}
+
+#[test]
+fn only_so_many_are_told_of_that_are_not_known_any_more() {
+    let mut sessions = Sessions::default();
+    let snapshot = Snapshot::not_running(jiff::Timestamp::now());
+    for n in 0..LAST_SEEN + 5 {
+        let id = format!("{n}").parse().unwrap();
+        sessions.note_last(&id, snapshot.clone());
+        sessions.note_last(&id, snapshot.clone());
+    }
+    assert_eq!(sessions.last_seen.len(), LAST_SEEN);
+    assert_eq!(sessions.last_seen[0].0.as_str(), "5");
 }

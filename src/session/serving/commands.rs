@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Answer, LogoutReply, Serving, ending::logged_out};
 use crate::{
     session::{
-        DisconnectError, Evidence,
+        DisconnectError, Evidence, ForgetError,
         end::End,
         handle::{Command, LifeCommand, PageCommand, answer},
         pairing::Request,
@@ -36,6 +36,9 @@ impl<D: Driver> Serving<'_, D> {
                 logout: true,
                 reply,
             }) => return self.log_out(reply),
+            Command::Life(LifeCommand::Forget { reply }) => {
+                answer(reply, Err(ForgetError::Running));
+            }
             Command::Page(command) => {
                 self.on_page_command(command);
                 return self.relieve(Instant::now());

@@ -90,6 +90,41 @@ async fn a_folder_that_is_taken_away_sends_nothing_and_heals() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_removed_or_overwritten_sends_nothing_twice_and_says_what_to_do() {
+    let service = Service::start(|_| {}).await;
+    let account = service.link("51").await;
+    let sent = keyed(&service, "order-7", TO, "a").await;
+    becomes(&service, &id_of(&sent), "read").await;
+    let file = service.home().ledger().join("ledger.sqlite3");
+    let aside = service.home().data().join("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    // Nobody asks for anything, and the log says so all the same.
+    service.logs("the ledger cannot be used").await;
+    for key in ["order-7", "order-8"] {
+        let refused = keyed(&service, key, TO, "a").await;
+        assert_refused(&refused, 503, "LEDGER_UNAVAILABLE");
+        assert!(refused.text().contains("is gone"), "{}", refused.text());
+    }
+    assert!(!file.try_exists().unwrap());
+    std::fs::rename(&aside, &file).unwrap();
+    let again = keyed(&service, "order-7", TO, "a").await;
+    assert_eq!(again.json(), sent.json());
+
+    std::fs::write(&file, "another program's").unwrap();
+    let refused = keyed(&service, "order-7", TO, "a").await;
+    assert_refused(&refused, 503, "LEDGER_UNAVAILABLE");
+    assert!(refused.text().contains("overwritten"), "{}", refused.text());
+    assert_eq!(service.messages(&account).await, ["a"]);
+    assert_eq!(service.get("/health").await.status, 200);
+    // The next service does not begin anew either.
+    let service = Service::start_in(service.stop(), |_| {}).await;
+    let refused = service.get("/messages").await;
+    assert_refused(&refused, 503, "LEDGER_UNAVAILABLE");
+    assert!(refused.text().contains("is damaged"), "{}", refused.text());
+    service.stop();
+}
+
+#[tokio::test]
 async fn a_second_service_on_the_folder_is_refused_until_the_first_one_has_ended() {
     let first = Service::start(|_| {}).await;
     assert_eq!(first.get("/messages").await.status, 200);

@@ -21,7 +21,7 @@ use whatsapp::{Modelled, WhatsApp};
 use super::stage::{HEALS_PER_HOUR, NEVER};
 use crate::{
     browser::SnapshotRoot,
-    ledger::{Ledger, LedgerOptions, SendState},
+    ledger::{Clock, Ledger, LedgerOptions, SendState},
     session::{
         EvidenceFolder, IdempotencyKey, SendError, SendLimits, SendRequest, Sent, SessionHandle,
         StartLimits, StartTimes, TextMessage,
@@ -109,6 +109,7 @@ impl World {
             folder: self.folder.path().join("ledger"),
             idempotency: NEVER,
             retention: NEVER,
+            clock: Clock::default(),
         });
         let profile = self.folder.path().join("51");
         let root = SnapshotRoot::new(

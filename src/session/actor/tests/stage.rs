@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::page::{Call, Plan, Script, Scripted};
 use crate::{
     browser::SnapshotRoot,
-    ledger::{Ledger, LedgerOptions, SendState},
+    ledger::{Clock, Ledger, LedgerOptions, SendState},
     session::{
         EvidenceFolder, Phase, SendError, SendLimits, SendRequest, SessionHandle, Snapshot,
         StartLimits, StartTimes, TextMessage,
@@ -57,6 +57,7 @@ impl Stage {
             folder: folder.path().join("ledger"),
             idempotency: NEVER,
             retention: NEVER,
+            clock: Clock::default(),
         });
         tokio::spawn(keeper.run());
         Self {

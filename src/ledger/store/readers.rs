@@ -1,0 +1,193 @@
+//! Reads of the ledger, each on a connection of its own beside the one that writes: a write never waits for a read.
+//!
+//! Responsible for how many reads there are at once and for how long one may take. Which file is read, the keeper says: it
+//! opens it, and notices when it is not the right one any more.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::spawn_blocking,
+    time::timeout,
+};
+
+use super::{
+    Checked, FILE, File, Identity, STEPS_BETWEEN_LOOKS, StoreError, check, connect,
+    is_interruption, look_at,
+};
+
+/// Reads at once. Each keeps a core busy while it lasts, and the machines that this runs on have two or more; the sessions'
+/// writes and Chromes need the rest.
+const READS_AT_ONCE: u16 = 4;
+
+/// A read that finds its rows by an index takes a few milliseconds; one that takes longer than this waits for a disk that
+/// does not keep up, and its caller is told so.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a read waits for its turn: so many that a turn does not come within this are too many.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A disk that hangs keeps the blocking call for ever, but not whoever waits for it.
+const HANGING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a look through the whole file beside the service may take; 100 MB take about a second.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Why there is nothing to read.
+#[derive(Debug)]
+pub(in crate::ledger) enum Unread {
+    /// The keeper has no file open.
+    Closed,
+    /// Too many read at once, or the disk does not keep up.
+    Busy,
+    /// The file cannot be used.
+    Failed(StoreError),
+}
+
+/// The file that is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ledger) struct OpenFile {
+    pub(in crate::ledger) folder: PathBuf,
+    pub(in crate::ledger) identity: Identity,
+    /// Another one whenever it is opened anew.
+    pub(in crate::ledger) opening: u64,
+}
+
+/// See the module. A clone is the same.
+#[derive(Clone, Debug)]
+pub(in crate::ledger) struct Readers(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    turns: Arc<Semaphore>,
+    file: watch::Sender<Option<OpenFile>>,
+    /// Connections that no read uses now, to the present file.
+    idle: Mutex<Vec<Reader>>,
+}
+
+/// A connection and what it reads.
+#[derive(Debug)]
+struct Reader {
+    connection: File,
+    file: OpenFile,
+}
+
+impl Default for Readers {
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            turns: Arc::new(Semaphore::new(READS_AT_ONCE.into())),
+            file: watch::Sender::new(None),
+            idle: Mutex::default(),
+        }))
+    }
+}
+
+impl Readers {
+    /// From now on this file is read, or none.
+    pub(in crate::ledger) fn set(&self, file: Option<OpenFile>) {
+        let is_other = self.0.file.send_if_modified(|present| {
+            let is_other = *present != file;
+            *present = file;
+            is_other
+        });
+        if is_other {
+            self.idle().clear();
+        }
+    }
+
+    /// Runs `work` on the file, in its turn.
+    pub(in crate::ledger) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&File) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Unread> {
+        let turn = Arc::clone(&self.0.turns).acquire_owned();
+        let Ok(Ok(turn)) = timeout(TURN_TIMEOUT, turn).await else {
+            return Err(Unread::Busy);
+        };
+        let file = self.0.file.borrow().clone().ok_or(Unread::Closed)?;
+        let readers = self.clone();
+        let reading = spawn_blocking(move || {
+            // Until it is over, whether or not anybody still waits for it.
+            let _turn = turn;
+            readers.read_now(file, work)
+        });
+        match timeout(HANGING_TIMEOUT, reading).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(_panicked)) => Err(Unread::Closed),
+            Err(_elapsed) => Err(Unread::Busy),
+        }
+    }
+
+    fn read_now<T>(
+        &self,
+        file: OpenFile,
+        work: impl FnOnce(&File) -> Result<T, StoreError>,
+    ) -> Result<T, Unread> {
+        let path = file.folder.join(FILE);
+        // A file that was taken away can still be read, and would say what is not so any more.
+        let present = look_at(&path).map_err(|why| Unread::Failed(why.into()))?;
+        if present.as_ref().map(Identity::of) != Some(file.identity) {
+            return Err(Unread::Closed);
+        }
+        let idle = self.idle().pop().filter(|reader| reader.file == file);
+        let reader = idle.map_or_else(|| Reader::open(file), Ok)?;
+        let until = Instant::now() + READ_TIMEOUT;
+        let limited = reader
+            .connection
+            .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || until < Instant::now()));
+        let read = limited
+            .map_err(StoreError::from)
+            .and_then(|()| work(&reader.connection));
+        match read {
+            Ok(read) => {
+                if self.0.file.borrow().as_ref() == Some(&reader.file) {
+                    self.idle().push(reader);
+                }
+                Ok(read)
+            }
+            Err(StoreError::Sqlite { why }) if is_interruption(&why) => Err(Unread::Busy),
+            Err(why) => Err(Unread::Failed(why.about(&reader.file.folder))),
+        }
+    }
+
+    /// Waits until no read uses the file, and keeps new ones from beginning as long as what this gives is held. Those wait
+    /// in their turn meanwhile.
+    pub(in crate::ledger) fn pause(
+        &self,
+    ) -> impl Future<Output = Option<OwnedSemaphorePermit>> + Send + 'static {
+        let all = Arc::clone(&self.0.turns).acquire_many_owned(READS_AT_ONCE.into());
+        async move { all.await.ok() }
+    }
+
+    /// Looks through the whole file for damage. Blocks, beside all reads.
+    pub(in crate::ledger) fn check(&self) -> Result<Checked, StoreError> {
+        let Some(file) = self.0.file.borrow().clone() else {
+            return Ok(Checked::InPart);
+        };
+        let path = file.folder.join(FILE);
+        check(&connect(&path)?, &path, CHECK_TIMEOUT)
+    }
+
+    /// Vectors of connections are pushed to and popped whole.
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Reader>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reader {
+    fn open(file: OpenFile) -> Result<Self, Unread> {
+        let open = || -> Result<File, StoreError> {
+            let connection = connect(&file.folder.join(FILE))?;
+            connection.execute_batch("PRAGMA query_only = ON")?;
+            Ok(connection)
+        };
+        match open() {
+            Ok(connection) => Ok(Self { connection, file }),
+            Err(why) => Err(Unread::Failed(why.about(&file.folder))),
+        }
+    }
+}
