@@ -93,11 +93,12 @@ fn has_one_session(app: &AppState) -> bool {
     app.settings().session_mode == SessionMode::Single
 }
 
-/// Proxies add headers of their own, so only another spelling of the very name is one: `Cliente-Id`, `X-ClienteId`.
+/// Proxies add headers of their own, such as `X-Client-IP`, so only one slip is looked for: `Cliente-Id`, `X-Client-Id`.
 fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     let is_meant = |name: &str| {
         let bare = bare(name);
-        bare.strip_prefix('x').unwrap_or(&bare) == BARE_ID
+        let bare = bare.strip_prefix('x').unwrap_or(&bare);
+        strsim::damerau_levenshtein(bare, BARE_ID) <= 1
     };
     let mut names = headers.keys().map(HeaderName::as_str);
     match names.find(|name| *name != HEADER && is_meant(name)) {

@@ -231,10 +231,21 @@ async fn a_field_that_is_not_known_is_refused_unless_a_session_is_named() {
         for query in ["clienteId=51", "id=51", "51", "_=1", "dry_run=true"] {
             assert_names_no_session(&api.post(&format!("{path}?{query}"), "").await);
         }
-        for header in ["Cliente-Id", "X-ClienteId", "Cliente_Id", "X_Cliente_Id"] {
+        for header in [
+            "Cliente-Id",
+            "X-ClienteId",
+            "Cliente_Id",
+            "X_Cliente_Id",
+            "X-Client-Id",
+        ] {
             let request = Request::post(path).header(header, "51");
             assert_names_no_session(&api.call(request.body(Body::empty()).unwrap()).await);
         }
+        // What proxies add is no slip.
+        let proxied = Request::post(path).header("X-Client-IP", "192.0.2.1");
+        let proxied = proxied.header("X-Request-Id", "51");
+        let answer = api.call(proxied.body(Body::empty()).unwrap()).await;
+        assert_ne!(answer.status, 400, "{path}");
         // Nothing at all, or nothing but what is known, means the default session.
         for body in ["", "{}", " "] {
             assert_ne!(api.post(path, body).await.status, 400, "{path} {body}");
