@@ -12,7 +12,10 @@ use tokio::time::sleep;
 
 use super::{
     Latencies, argument,
-    support::{Service, devtools::DevTools},
+    support::{
+        Service,
+        devtools::{DevTools, chrome_with_a_port},
+    },
 };
 
 const DIRECT: &str = include_str!("direct.js");
@@ -39,6 +42,7 @@ pub(super) async fn bench() {
         let service = Service::start(|env| {
             env.insert("SANDBOX_ACK_SECONDS", "0.005".into());
             env.insert("SEND_QUEUE_MAX", "1000".into());
+            env.insert("CHROME_PATH", chrome_with_a_port().into());
             // As an operator runs it.
             env.insert("RUST_LOG", "info".into());
         })

@@ -56,7 +56,11 @@ fn judge_visit(url: &str, visit: &Visit, took: Duration) -> Check {
 
 /// What Chrome's word for it comes from.
 fn remedy_for(why: &str) -> &'static str {
-    const REMEDIES: [(&str, &str); 5] = [
+    const REMEDIES: [(&str, &str); 6] = [
+        (
+            "INVALID_AUTH_CREDENTIALS",
+            "the proxy asks for a user and a password, which Chrome cannot give it: docs/operations.md, \"A proxy with a password\"",
+        ),
         (
             "NAME_NOT_RESOLVED",
             "names are not resolved: look at /etc/resolv.conf",
