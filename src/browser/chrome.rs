@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BrowserError, ChromeProgram, ChromeVersion, Closed, Exit,
+    Advice, BrowserError, ChromeProgram, ChromeVersion, Closed, Exit,
     connection::Connection,
     flags, last_used, limits,
     output::advice,
@@ -54,6 +54,8 @@ pub struct Browser {
 pub enum BrowserLost {
     /// Chrome is gone.
     Exited(Exit),
+    /// Chrome gave up, and a limit of the machine explains it.
+    Refused(Exit, Advice),
     /// Chrome may live, but can no longer be driven.
     Disconnected(String),
 }
@@ -62,6 +64,7 @@ impl fmt::Display for BrowserLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exited(exit) => write!(f, "Chrome {exit}"),
+            Self::Refused(exit, advice) => write!(f, "Chrome {exit}; {advice}"),
             Self::Disconnected(why) => write!(f, "Chrome can no longer be driven: {why}"),
         }
     }
@@ -126,16 +129,25 @@ impl Browser {
     /// May be asked for any number of times, and dropped at any time.
     pub fn lost(&self) -> impl Future<Output = BrowserLost> + Send + use<> {
         let exited = self.process.exited();
+        let lines = self.process.lines_after_exit();
         let ended = self.connection.ended();
         async move {
             tokio::pin!(exited);
-            tokio::select! {
+            let exit = tokio::select! {
                 biased;
-                exit = &mut exited => BrowserLost::Exited(exit),
+                exit = &mut exited => exit,
                 why = ended => match timeout(EXIT_AFTER_END_TIMEOUT, exited).await {
-                    Ok(exit) => BrowserLost::Exited(exit),
-                    Err(_) => BrowserLost::Disconnected(why),
+                    Ok(exit) => exit,
+                    Err(_) => return BrowserLost::Disconnected(why),
                 },
+            };
+            // Of any other end the lines say nothing, and it is told without waiting for them.
+            if !limits::ended_itself(exit) {
+                return BrowserLost::Exited(exit);
+            }
+            match limits::advice_on_end(exit, &lines.await) {
+                Some(advice) => BrowserLost::Refused(exit, advice),
+                None => BrowserLost::Exited(exit),
             }
         }
     }

@@ -222,6 +222,16 @@ pub(super) fn advice(exit: Option<Exit>, lines: &[String]) -> Option<Advice> {
     judge(exit, lines, Limits::read(), ProcessRoom::read)
 }
 
+/// The same for one that had been up for a while: only when it ended itself, since its lines may be old.
+pub(super) fn advice_on_end(exit: Exit, lines: &[String]) -> Option<Advice> {
+    ended_itself(exit).then(|| advice(Some(exit), lines))?
+}
+
+/// Whether Chrome itself gave up, as it does when something it needs is refused.
+pub(super) fn ended_itself(exit: Exit) -> bool {
+    matches!(exit, Exit::Signal(signal) if OWN_END.contains(&signal))
+}
+
 /// The same for a program that the system would not even start.
 pub(super) fn advice_on_refusal(why: &io::Error) -> Option<Advice> {
     match Errno::from_io_error(why)? {
@@ -249,8 +259,7 @@ fn judge(
     if lines.iter().any(has_no_file) {
         return Some(no_files(limits.files));
     }
-    let ended_itself = matches!(exit, Some(Exit::Signal(signal)) if OWN_END.contains(&signal));
-    if ended_itself || says(NO_ADDRESS_SPACE) {
+    if exit.is_some_and(ended_itself) || says(NO_ADDRESS_SPACE) {
         return limits.too_little_address_space();
     }
     None
@@ -314,6 +323,15 @@ mod tests {
             fs::write(machine.path().join(&max), "max\n").unwrap();
             assert_ne!(read().least().unwrap().1, 500);
         }
+    }
+
+    #[test]
+    fn a_chrome_that_was_up_is_judged_by_its_last_lines_only_when_it_ended_itself() {
+        let old = ["pthread_create: Resource temporarily unavailable (11)".to_owned()];
+        assert_eq!(advice_on_end(Exit::Signal(9), &old), None);
+        assert_eq!(advice_on_end(Exit::Status(0), &old), None);
+        let named = advice_on_end(Exit::Signal(5), &old).unwrap().to_string();
+        assert!(named.contains("processes and threads"), "{named}");
     }
 
     fn judged(exit: Exit, lines: &[&str], limits: Limits) -> Option<String> {

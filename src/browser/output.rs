@@ -4,6 +4,7 @@
 
 use std::{
     collections::VecDeque,
+    future::Future,
     io::PipeReader,
     mem,
     sync::{Arc, Mutex, PoisonError},
@@ -117,16 +118,22 @@ impl Output {
     }
 
     /// Resolves when nothing more will come.
-    pub(super) async fn ended(&self) {
+    pub(super) fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut undriveable = self.undriveable.clone();
-        while undriveable.changed().await.is_ok() {}
+        async move { while undriveable.changed().await.is_ok() {} }
     }
 
-    pub(super) fn last_lines(&self) -> Vec<String> {
-        let lines = self
-            .last_lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn last_lines(&self) -> LastLines {
+        LastLines(Arc::clone(&self.last_lines))
+    }
+}
+
+/// The lines that are kept, which can be read after the output has been given up.
+pub(super) struct LastLines(Arc<Mutex<VecDeque<String>>>);
+
+impl LastLines {
+    pub(super) fn read(&self) -> Vec<String> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().cloned().collect()
     }
 }

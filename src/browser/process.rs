@@ -201,12 +201,19 @@ impl Process {
     /// The last lines, all of them when the process has ended.
     pub(super) async fn last_lines(&self) -> Vec<String> {
         if self.phase.borrow().exit().is_some() {
-            // A helper that outlives the exit may hold the pipe open: then what is there must do.
-            timeout(REST_OF_OUTPUT_TIMEOUT, self.output.ended())
-                .await
-                .ok();
+            return self.lines_after_exit().await;
         }
-        self.output.last_lines()
+        self.output.last_lines().read()
+    }
+
+    /// The last lines of a process that has ended.
+    pub(super) fn lines_after_exit(&self) -> impl Future<Output = Vec<String>> + Send + use<> {
+        let (ended, lines) = (self.output.ended(), self.output.last_lines());
+        async move {
+            // A helper that outlives the exit may hold the pipe open: then what is there must do.
+            timeout(REST_OF_OUTPUT_TIMEOUT, ended).await.ok();
+            lines.read()
+        }
     }
 
     /// Resolves when the process has ended, though its helpers may still be there.

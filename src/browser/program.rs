@@ -197,7 +197,7 @@ async fn probe(path: PathBuf, setpriv: Option<PathBuf>) -> Result<ChromeProgram,
     };
     if setpriv.is_none() {
         tracing::debug!(
-            "no setpriv that works: a killed service leaves its Chromes to the next start"
+            "no setpriv that works: a killed service leaves a Chrome that hangs to the next start"
         );
     }
     let name = path

@@ -169,7 +169,7 @@ fn judge_program(program: &ChromeProgram) -> Vec<Check> {
     let no_setpriv = program.setpriv.is_none().then(|| {
         Check::warn(
             "setpriv",
-            "not there, or it does not work: when the service is killed its Chromes stay until its next start",
+            "not there, or it does not work: when the service is killed, a Chrome that hangs stays until its next start",
             "apt-get install util-linux",
         )
     });

@@ -118,7 +118,7 @@ async fn no_other_program_inherits_the_pipe() {
 
 #[tokio::test]
 async fn messages_of_any_length_come_through_both_ways() {
-    const LENGTH: usize = 60_000_000;
+    const LENGTH: usize = 20_000_000;
     let folder = Folder::new();
     let browser = open(&headless_shell().await, &folder.profile())
         .await
