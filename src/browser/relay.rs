@@ -12,12 +12,19 @@
 //! Nothing is kept here: each direction reads the next message only when the last one has been taken, so a side that is slow
 //! slows down the other. A message may be as long as Chrome's own limits allow (100 MB to Chrome, 256 MB from it).
 
-use std::{fmt::Write as _, io, net::Ipv4Addr, time::Duration};
+use std::{
+    fmt::Write as _,
+    io,
+    net::Ipv4Addr,
+    os::fd::{AsFd as _, OwnedFd},
+    time::Duration,
+};
 
 use futures_util::{
     SinkExt as _, StreamExt as _,
     stream::{FuturesUnordered, SplitSink, SplitStream},
 };
+use rustix::net::sockopt::set_tcp_quickack;
 use subtle::ConstantTimeEq as _;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -132,11 +139,15 @@ pub(super) async fn run(door: Door, pipe: Pipe, workers: ServiceWorkers) -> Stri
         Ok(socket) => socket,
         Err(why) => return format!("the service cannot listen on loopback: {why}"),
     };
+    let same_socket = match socket.get_ref().as_fd().try_clone_to_owned() {
+        Ok(socket) => socket,
+        Err(why) => return format!("the relay's websocket failed: {why}"),
+    };
     let Pipe { incoming, outgoing } = pipe;
     let (to_client, from_client) = socket.split();
     tokio::select! {
         why = carry_answers(incoming, to_client, workers, outgoing.clone()) => why,
-        why = carry_commands(from_client, outgoing) => why,
+        why = carry_commands(from_client, &same_socket, outgoing) => why,
     }
 }
 
@@ -179,8 +190,15 @@ fn frame(bytes: Bytes, code: Data, is_last: bool) -> Message {
     Message::Frame(Frame::message(bytes, OpCode::Data(code), is_last))
 }
 
-async fn carry_commands(mut client: SplitStream<Socket>, chrome: Outgoing) -> String {
+async fn carry_commands(
+    mut client: SplitStream<Socket>,
+    same_socket: &OwnedFd,
+    chrome: Outgoing,
+) -> String {
     while let Some(message) = client.next().await {
+        // chromiumoxide leaves Nagle's algorithm on: its next command is held back until this one is acknowledged, which the
+        // system does 40 ms later while there is no answer. Where it cannot be set the command is merely late.
+        set_tcp_quickack(same_socket, true).ok();
         match message {
             Ok(Message::Text(command)) => {
                 if let Err(why) = chrome.send(&command).await {
