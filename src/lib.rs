@@ -23,7 +23,8 @@
 //!   or comes from another program, and what a machine has room for, are matters of Chrome, and of no session.
 //! - `ledger`, `picture` and `sandbox` import none of ours, `qr` draws with `picture`, and nothing but `app` starts the sandbox. `config` imports names from
 //!   `session`, `whatsapp` and `keys`, and asks `keys` whether there is one; `keys` imports a session's name.
-//! - Only `config` reads the environment. Only `browser::process` starts programs.
+//! - Only `config` reads settings from the environment; `browser::environment` hands on to Chrome what that needs of it. Only
+//!   `browser::process` starts programs.
 //! - A library is named where its matter is: axum in `http` and `sandbox` (`app` serves with it), chromiumoxide in `browser` and `whatsapp`,
 //!   png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`, phonenumber in `session::recipient`, flate2 and brotli in `http::body`; `prometheus_client` in `http::metrics`, and in `ledger::tally` and
 //!   `session::start_times`, which count what only they see.

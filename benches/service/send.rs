@@ -13,7 +13,10 @@ use tokio::time::sleep;
 
 use super::{
     Build, Latencies, argument, compare,
-    support::{Service, devtools::DevTools},
+    support::{
+        Service,
+        devtools::{DevTools, chrome_with_a_port},
+    },
 };
 
 const DIRECT: &str = include_str!("direct.js");
@@ -43,6 +46,7 @@ pub(super) async fn bench() {
             let service = Service::start_build(build.program(), |env| {
                 env.insert("SANDBOX_ACK_SECONDS", "0.005".into());
                 env.insert("SEND_QUEUE_MAX", "1000".into());
+                env.insert("CHROME_PATH", chrome_with_a_port().into());
                 // As an operator runs it.
                 env.insert("RUST_LOG", "info".into());
             })

@@ -1,7 +1,7 @@
 //! [`Browser`]: the parts tied together in order, on the way up and on the way down.
 //!
 //! ```text
-//!  open:  claim profile ──▶ start process ──▶ address printed ──▶ connect, prepare page
+//!  open:  claim profile ──▶ start process ──▶ first answer over its pipe ──▶ connect, prepare page
 //!           │ refused          │ exit, silence, cancelled, CDP fault: the ladder, awaited
 //!  close: ask over CDP ──▶ SIGTERM ──▶ SIGKILL ──▶ none of the group left ──▶ profile given back
 //! ```
@@ -13,10 +13,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BrowserError, ChromeProgram, ChromeVersion, Closed, Exit,
+    Advice, BrowserError, ChromeProgram, ChromeVersion, Closed, Exit,
     connection::Connection,
-    flags, last_used,
+    flags, last_used, limits,
     output::advice,
+    pipe::Pipe,
     process::Process,
     procfs::ProcessId,
     profile::{self, Profile},
@@ -53,6 +54,8 @@ pub struct Browser {
 pub enum BrowserLost {
     /// Chrome is gone.
     Exited(Exit),
+    /// Chrome gave up, and a limit of the machine explains it.
+    Refused(Exit, Advice),
     /// Chrome may live, but can no longer be driven.
     Disconnected(String),
 }
@@ -61,6 +64,7 @@ impl fmt::Display for BrowserLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exited(exit) => write!(f, "Chrome {exit}"),
+            Self::Refused(exit, advice) => write!(f, "Chrome {exit}; {advice}"),
             Self::Disconnected(why) => write!(f, "Chrome can no longer be driven: {why}"),
         }
     }
@@ -79,9 +83,9 @@ impl Browser {
         let profile = profile::claim(&options.profile, cancel).await?;
         note_version(&options, &profile).await;
         // Takes milliseconds, and cut short it would leave nothing to await the end of.
-        let process = start(&options, profile).await?;
+        let (process, pipe) = start(&options, profile).await?;
         let connected = cancel
-            .run_until_cancelled(connect_in_time(&process, &options))
+            .run_until_cancelled(connect_in_time(&process, pipe, &options))
             .await
             .unwrap_or(Err(BrowserError::Cancelled));
         match connected {
@@ -125,16 +129,25 @@ impl Browser {
     /// May be asked for any number of times, and dropped at any time.
     pub fn lost(&self) -> impl Future<Output = BrowserLost> + Send + use<> {
         let exited = self.process.exited();
+        let lines = self.process.lines_after_exit();
         let ended = self.connection.ended();
         async move {
             tokio::pin!(exited);
-            tokio::select! {
+            let exit = tokio::select! {
                 biased;
-                exit = &mut exited => BrowserLost::Exited(exit),
+                exit = &mut exited => exit,
                 why = ended => match timeout(EXIT_AFTER_END_TIMEOUT, exited).await {
-                    Ok(exit) => BrowserLost::Exited(exit),
-                    Err(_) => BrowserLost::Disconnected(why),
+                    Ok(exit) => exit,
+                    Err(_) => return BrowserLost::Disconnected(why),
                 },
+            };
+            // Of any other end the lines say nothing, and it is told without waiting for them.
+            if !limits::ended_itself(exit) {
+                return BrowserLost::Exited(exit);
+            }
+            match limits::advice_on_end(exit, &lines.await) {
+                Some(advice) => BrowserLost::Refused(exit, advice),
+                None => BrowserLost::Exited(exit),
             }
         }
     }
@@ -163,11 +176,12 @@ async fn note_version(options: &LaunchOptions, profile: &Profile) {
     }
 }
 
-async fn start(options: &LaunchOptions, profile: Profile) -> Result<Process, BrowserError> {
+async fn start(options: &LaunchOptions, profile: Profile) -> Result<(Process, Pipe), BrowserError> {
     let program = &options.program;
     let owner = ProcessId::of_this_service().ok_or_else(|| BrowserError::NotStarted {
         path: program.path.clone(),
         source: std::io::Error::other("/proc is not there"),
+        advice: None,
     })?;
     let mut arguments = flags::command_line(
         &profile.folder,
@@ -177,7 +191,7 @@ async fn start(options: &LaunchOptions, profile: Profile) -> Result<Process, Bro
         &options.extra_args,
     )?;
     arguments.push("about:blank".into());
-    Process::start(
+    Process::start_driven(
         &program.path,
         &arguments,
         program.setpriv.as_deref(),
@@ -186,39 +200,56 @@ async fn start(options: &LaunchOptions, profile: Profile) -> Result<Process, Bro
     .await
     .map_err(|source| BrowserError::NotStarted {
         path: program.path.clone(),
+        advice: limits::advice_on_refusal(&source),
         source,
     })
 }
 
 async fn connect_in_time(
     process: &Process,
+    pipe: Pipe,
     options: &LaunchOptions,
 ) -> Result<Connection, BrowserError> {
     // On the heap: it would make every future around it large.
-    let connecting = Box::pin(connect(process, &options.program.version));
+    let connecting = Box::pin(connect(process, pipe, &options.program.version));
     match timeout(options.timeout, connecting).await {
         Ok(connected) => connected,
         Err(_elapsed) => {
             let output = process.last_lines().await;
             Err(BrowserError::NotReady {
                 after: options.timeout,
-                advice: advice(&output),
+                advice: advice(None, &output),
                 output,
             })
         }
     }
 }
 
-async fn connect(process: &Process, version: &ChromeVersion) -> Result<Connection, BrowserError> {
-    let address = tokio::select! {
+async fn connect(
+    process: &Process,
+    pipe: Pipe,
+    version: &ChromeVersion,
+) -> Result<Connection, BrowserError> {
+    let failed = tokio::select! {
         biased;
-        Some(address) = process.output().address() => address,
         exit = process.exited() => return Err(exited_early(process, exit).await),
+        () = process.output().says_that_it_cannot_be_driven() => {
+            let output = process.last_lines().await;
+            return Err(BrowserError::Undriveable { advice: advice(None, &output), output });
+        }
+        connected = Connection::open(pipe, version) => match connected {
+            Ok(connection) => return Ok(connection),
+            Err(failed) => failed,
+        },
     };
-    tokio::select! {
-        biased;
-        exit = process.exited() => Err(exited_early(process, exit).await),
-        connection = Connection::open(&address, version) => connection,
+    // A Chrome that ends closes its pipe first; its exit, which says more, is known a moment later.
+    match timeout(EXIT_AFTER_END_TIMEOUT, process.exited()).await {
+        Ok(exit) => Err(exited_early(process, exit).await),
+        Err(_) => Err(BrowserError::Protocol {
+            step: failed.step,
+            why: failed.why,
+            advice: advice(None, &process.last_lines().await),
+        }),
     }
 }
 
@@ -226,7 +257,7 @@ async fn exited_early(process: &Process, exit: Exit) -> BrowserError {
     let output = process.last_lines().await;
     BrowserError::ExitedEarly {
         exit,
-        advice: advice(&output),
+        advice: advice(Some(exit), &output),
         output,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of processes. What cannot be understood is skipped and never ends the connection.
 
-use std::{future::Future, mem, sync::Arc, time::Duration};
+use std::{fmt::Display, future::Future, mem, sync::Arc, time::Duration};
 
 use chromiumoxide::{
     Browser as Cdp, Page,
@@ -14,13 +14,20 @@ use chromiumoxide::{
     handler::{Handler, HandlerConfig},
 };
 use futures_util::StreamExt as _;
+use serde_json::json;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{BrowserError, program::ChromeVersion, user_agent, workers::ServiceWorkers};
+use super::{
+    pipe::Pipe,
+    program::ChromeVersion,
+    relay::{self, Door},
+    user_agent,
+    workers::ServiceWorkers,
+};
 
 /// Each step of preparing took under 0.2 s; a machine that starts several Chromes at once needs far more.
 const STEP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -32,11 +39,18 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// page may block for a minute.
 const FORGET_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A closed socket shows itself only when something is sent, see [`listen`].
+/// A Chrome that ends is noticed by its pipe; one that hangs shows itself only when it is asked something.
 const PULSE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The question goes to Chrome's main process, which a busy page does not block; a swapping machine may.
 const PULSE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The step at which a Chrome that is up would not be driven, and why.
+#[derive(Debug)]
+pub(super) struct StepFailed {
+    pub(super) step: &'static str,
+    pub(super) why: String,
+}
 
 /// A CDP connection with one prepared page.
 #[derive(Debug)]
@@ -45,13 +59,39 @@ pub(super) struct Connection {
     page: Page,
     end: watch::Receiver<Option<String>>,
     _listening: AbortOnDropHandle<()>,
-    _dressing: AbortOnDropHandle<()>,
+    _relaying: AbortOnDropHandle<()>,
     _pulse: AbortOnDropHandle<()>,
 }
 
 impl Connection {
     /// Connects, takes the one blank page and gives it the user agent of `version`.
-    pub(super) async fn open(address: &str, version: &ChromeVersion) -> Result<Self, BrowserError> {
+    ///
+    /// Waits without a limit for Chrome's first answer, which says that it is up.
+    pub(super) async fn open(mut pipe: Pipe, version: &ChromeVersion) -> Result<Self, StepFailed> {
+        let failed = |step: &'static str| move |why: String| StepFailed { step, why };
+        let version_asked = GetVersionParams::IDENTIFIER;
+        pipe.ask(0, None, version_asked, &json!({}), drop)
+            .await
+            .map_err(failed("waiting for its first answer"))?;
+        let (workers, first) = step(
+            "listening to service workers",
+            ServiceWorkers::listen(&mut pipe, version),
+        )
+        .await?;
+        for command in first {
+            let sending = async { pipe.outgoing.send(&command).await };
+            step("starting a service worker", sending).await?;
+        }
+        let door = Door::open().await;
+        let opened = door.and_then(|door| Ok((door.address()?, door)));
+        let (address, door) = opened
+            .map_err(|why| why.to_string())
+            .map_err(failed("listening on loopback"))?;
+        let (ended, end) = watch::channel(None);
+        let relaying = AbortOnDropHandle::new(tokio::spawn(relay(
+            relay::run(door, pipe, workers),
+            ended.clone(),
+        )));
         let config = HandlerConfig {
             // WhatsApp's certificate is what tells it from somebody in between.
             ignore_https_errors: false,
@@ -62,7 +102,6 @@ impl Connection {
         };
         let (cdp, handler) = step("connecting", Cdp::connect_with_config(address, config)).await?;
         let cdp = Arc::new(cdp);
-        let (ended, end) = watch::channel(None);
         let listening = AbortOnDropHandle::new(tokio::spawn(listen(handler, ended.clone())));
         let page = step("waiting for the page", first_page(&cdp)).await?;
         step(
@@ -80,16 +119,13 @@ impl Connection {
             }),
         )
         .await?;
-        let workers = ServiceWorkers::connect(address, version);
-        let workers = step("listening to service workers", workers).await?;
-        let dressing = AbortOnDropHandle::new(tokio::spawn(dress(workers, ended.clone())));
         let pulse = AbortOnDropHandle::new(tokio::spawn(feel_pulse(Arc::clone(&cdp), ended)));
         Ok(Self {
             cdp,
             page,
             end,
             _listening: listening,
-            _dressing: dressing,
+            _relaying: relaying,
             _pulse: pulse,
         })
     }
@@ -127,16 +163,16 @@ impl Connection {
     }
 }
 
-async fn step<T>(
+async fn step<T, E: Display>(
     name: &'static str,
-    doing: impl Future<Output = Result<T, CdpError>>,
-) -> Result<T, BrowserError> {
+    doing: impl Future<Output = Result<T, E>>,
+) -> Result<T, StepFailed> {
     let why = match timeout(STEP_TIMEOUT, doing).await {
         Ok(Ok(done)) => return Ok(done),
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s", STEP_TIMEOUT.as_secs()),
     };
-    Err(BrowserError::Protocol { step: name, why })
+    Err(StepFailed { step: name, why })
 }
 
 /// The page that Chrome opens by itself, on the address at the end of its command line.
@@ -152,9 +188,9 @@ async fn first_page(cdp: &Cdp) -> Result<Page, CdpError> {
     }
 }
 
-/// Service workers wait for this one, so without it Chrome cannot be used.
-async fn dress(workers: ServiceWorkers, ended: watch::Sender<Option<String>>) {
-    end_with(&ended, workers.dress_all().await);
+/// Everything goes through the relay, so its end is the connection's: Chrome's own end is noticed here first.
+async fn relay(relaying: impl Future<Output = String>, ended: watch::Sender<Option<String>>) {
+    end_with(&ended, relaying.await);
 }
 
 /// Drives the connection until it breaks.
@@ -199,8 +235,6 @@ fn end_with(ended: &watch::Sender<Option<String>>, reason: String) {
 }
 
 /// Asks Chrome a small question now and then.
-///
-/// chromiumoxide 0.9.1 says nothing when Chrome closes the socket in good order; the next thing sent fails.
 async fn feel_pulse(cdp: Arc<Cdp>, ended: watch::Sender<Option<String>>) {
     loop {
         sleep(PULSE_INTERVAL).await;

@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use super::process::Exit;
+use super::{limits::Advice, process::Exit};
+
+/// What helps when it is this Chrome that does not work.
+const ANOTHER_CHROME: &str = "set CHROME_PATH to one that does, or unset it to have one found";
 
 /// Why a browser could not be opened. The texts fit after "failed to …:".
 #[derive(Debug, thiserror::Error)]
@@ -18,14 +21,16 @@ pub enum BrowserError {
     },
     /// A Chrome is there but does not run.
     #[error(
-        "{} does not work as Chrome: {why}; set CHROME_PATH to one that does, or unset it to have one found",
-        path.display()
+        "{} does not work as Chrome: {why}; {}", path.display(),
+        advice.as_ref().map_or_else(|| ANOTHER_CHROME.to_owned(), Advice::to_string)
     )]
     Unusable {
         /// The program.
         path: PathBuf,
         /// What happened when it was asked for its version.
         why: String,
+        /// What to do about it, when it is not this Chrome's fault.
+        advice: Option<Advice>,
     },
     /// An extra argument would take away what the service needs.
     #[error("the Chrome argument {argument:?} cannot be given: {why}")]
@@ -66,40 +71,52 @@ pub enum BrowserError {
         pid: u32,
     },
     /// The system would not start the program.
-    #[error("{} could not be started: {source}", path.display())]
+    #[error("{} could not be started: {source}{}", path.display(), advised(advice.as_ref()))]
     NotStarted {
         /// The program.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+        /// What to do about it, when that tells.
+        advice: Option<Advice>,
     },
     /// Chrome ended before it could be spoken to.
-    #[error("Chrome {exit} while starting{}", explain(*advice, output))]
+    #[error("Chrome {exit} while starting{}", explain(advice.as_ref(), output))]
     ExitedEarly {
         /// How it ended.
         exit: Exit,
         /// What to do about it, when its output tells.
-        advice: Option<&'static str>,
+        advice: Option<Advice>,
         /// Its last lines of output.
         output: Vec<String>,
     },
     /// Chrome neither came up nor ended. It was ended.
-    #[error("Chrome did not come up within {} s{}", after.as_secs(), explain(*advice, output))]
+    #[error("Chrome did not come up within {} s{}", after.as_secs(), explain(advice.as_ref(), output))]
     NotReady {
         /// How long it was waited for.
         after: Duration,
         /// What to do about it, when its output tells.
-        advice: Option<&'static str>,
+        advice: Option<Advice>,
+        /// Its last lines of output.
+        output: Vec<String>,
+    },
+    /// Chrome said that it will not let itself be driven. It was ended.
+    #[error("Chrome does not let itself be driven{}", explain(advice.as_ref(), output))]
+    Undriveable {
+        /// What to do about it.
+        advice: Option<Advice>,
         /// Its last lines of output.
         output: Vec<String>,
     },
     /// Chrome came up but would not be driven. It was ended.
-    #[error("Chrome came up but {step} failed: {why}")]
+    #[error("Chrome came up but {step} failed: {why}{}", advised(advice.as_ref()))]
     Protocol {
         /// The step that failed.
         step: &'static str,
         /// What Chrome or the connection said.
         why: String,
+        /// What to do about it, when its output tells.
+        advice: Option<Advice>,
     },
     /// The caller gave up. What had been started was ended.
     #[error("the start was cancelled")]
@@ -107,11 +124,29 @@ pub enum BrowserError {
 }
 
 impl BrowserError {
+    /// What to do about it, where Chrome's output or the system told.
+    pub fn advice(&self) -> Option<&Advice> {
+        match self {
+            Self::Unusable { advice, .. }
+            | Self::NotStarted { advice, .. }
+            | Self::ExitedEarly { advice, .. }
+            | Self::NotReady { advice, .. }
+            | Self::Undriveable { advice, .. }
+            | Self::Protocol { advice, .. } => advice.as_ref(),
+            Self::NotFound { .. }
+            | Self::ArgumentRefused { .. }
+            | Self::ProfileUnusable { .. }
+            | Self::ProfileLocked { .. }
+            | Self::ProfileInUse { .. }
+            | Self::Cancelled => None,
+        }
+    }
+
     /// A stable code for logs and answers.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "CHROME_NOT_FOUND",
-            Self::Unusable { .. } => "CHROME_UNUSABLE",
+            Self::Unusable { .. } | Self::Undriveable { .. } => "CHROME_UNUSABLE",
             Self::ArgumentRefused { .. } => "CHROME_ARGUMENT_REFUSED",
             Self::ProfileUnusable { .. } => "PROFILE_UNUSABLE",
             Self::ProfileLocked { .. } => "PROFILE_LOCKED",
@@ -128,22 +163,26 @@ impl BrowserError {
         match self {
             Self::NotReady { .. } | Self::Protocol { .. } | Self::Cancelled => true,
             // With advice it is the machine that lacks something; without, it may have been a bad moment.
-            Self::ExitedEarly { advice, .. } => advice.is_none(),
+            Self::ExitedEarly { advice, .. } => advice.as_ref().is_none_or(Advice::may_pass),
+            Self::NotStarted { advice, .. } | Self::Undriveable { advice, .. } => {
+                advice.as_ref().is_some_and(Advice::may_pass)
+            }
             Self::NotFound { .. }
             | Self::Unusable { .. }
             | Self::ArgumentRefused { .. }
             | Self::ProfileUnusable { .. }
             | Self::ProfileLocked { .. }
-            | Self::ProfileInUse { .. }
-            | Self::NotStarted { .. } => false,
+            | Self::ProfileInUse { .. } => false,
         }
     }
 }
 
-fn explain(advice: Option<&str>, output: &[String]) -> String {
-    let mut text = advice
-        .map(|advice| format!("; {advice}"))
-        .unwrap_or_default();
+fn advised(advice: Option<&Advice>) -> String {
+    advice.map_or_else(String::new, |advice| format!("; {advice}"))
+}
+
+fn explain(advice: Option<&Advice>, output: &[String]) -> String {
+    let mut text = advised(advice);
     if output.is_empty() {
         text.push_str("; it printed nothing");
     } else {

@@ -1,7 +1,7 @@
 //! The command line of one Chrome: data with reasons, no I/O.
 //!
 //! The set was measured for memory against the defaults of other tools: about half of theirs.
-//! Chrome is always headless, and its profile, debugging port and user agent are always ours.
+//! Chrome is always headless, and its profile, debugging pipe and user agent are always ours.
 
 use std::{ffi::OsString, path::Path};
 
@@ -59,8 +59,8 @@ const SWITCHES: &[&str] = &[
     "--disable-software-rasterizer",
     "--in-process-gpu",
     "--no-unsandboxed-zygote",
-    // A port of Chrome's choice, told on its error output.
-    "--remote-debugging-port=0",
+    // Driven over the descriptors 3 and 4. A port would answer every user of the machine.
+    "--remote-debugging-pipe",
 ];
 
 /// Features switched off, and why in the order of the lines.
@@ -116,20 +116,24 @@ const OURS: &[(&str, &str)] = &[
     ),
     (
         "remote-debugging-port",
-        "Chrome chooses a free port by itself",
+        "every user of the machine could take the account over through it",
     ),
     (
         "remote-debugging-pipe",
-        "the service speaks to Chrome over its port",
+        "the service speaks to Chrome over that pipe in its own way",
     ),
     (
         "remote-debugging-address",
-        "the port must stay on this machine",
+        "there is no debugging port that could listen there",
     ),
     ("user-agent", "it is derived from Chrome's version"),
     ("type", "it starts a helper process instead of Chrome"),
     (MARKER, "it tells the service's own processes"),
 ];
+
+/// Why an argument with a user and a password is refused. Chromium 156 opens no page with one (`ERR_NO_SUPPORTED_PROXIES`). To
+/// answer the proxy over CDP, requests would have to be intercepted, which stalls those of workers.
+const CREDENTIALS: &str = "Chrome takes no user and password there, and every user of the machine can read its command line;     have the proxy let this machine's address in, or run a forwarder here that knows them (docs/operations.md, \"A proxy with a password\")";
 
 /// Everything that goes onto Chrome's command line.
 pub(super) fn command_line(
@@ -209,10 +213,29 @@ fn split(argument: &str) -> Result<(&str, Option<&str>), BrowserError> {
         Some((name, value)) => (name, Some(value)),
         None => (dashless, None),
     };
+    if value.is_some_and(|value| holds_credentials(name, value)) {
+        // What is refused is told, in the log too, so without them.
+        return Err(BrowserError::ArgumentRefused {
+            argument: format!("--{name}=…"),
+            why: CREDENTIALS.to_owned(),
+        });
+    }
     match OURS.iter().find(|(ours, _)| *ours == name) {
         Some((_, why)) => Err(refused(why)),
         None => Ok((name, value)),
     }
+}
+
+/// Whether an address in it names a user: `http://user:password@host`, in a list and without the scheme too.
+fn holds_credentials(name: &str, value: &str) -> bool {
+    // A proxy's value is a list of proxies, `http=host:port;socks=host:port`, in which an @ has no other meaning.
+    if name == "proxy-server" {
+        return value.contains('@');
+    }
+    value.split("://").skip(1).any(|rest| {
+        let authority = rest.split(['/', '?', '#', ',', ';', ' ']).next();
+        authority.is_some_and(|authority| authority.contains('@'))
+    })
 }
 
 /// Names that Chrome takes as one comma-separated value.
@@ -289,6 +312,29 @@ mod tests {
         assert!(!has(line(false, &[]).unwrap()));
         assert!(has(line(true, &[]).unwrap()));
         assert!(has(line(false, &["--no-sandbox"]).unwrap()));
+    }
+
+    #[test]
+    fn an_argument_with_a_password_is_refused_without_showing_it() {
+        for argument in [
+            "--proxy-server=http://user:hunter2@proxy.example:3128",
+            "--proxy-server=user:hunter2@proxy.example:3128",
+            "--proxy-server=http=a:1;https=socks5://user:hunter2@b:2",
+            "-proxy-server=socks5://hunter2@proxy.example",
+            "--proxy-pac-url=https://user:hunter2@proxy.example/proxy.pac",
+            "--proxy-pac-url=https://user:hunter2@",
+        ] {
+            let refusal = line(false, &[argument]).unwrap_err().to_string();
+            assert!(!refusal.contains("hunter2"), "{refusal}");
+            assert!(refusal.contains("docs/operations.md"), "{refusal}");
+        }
+        for argument in [
+            "--proxy-server=http://proxy.example:3128",
+            "--proxy-bypass-list=*.example;10.0.0.0/8",
+            "--proxy-pac-url=https://proxy.example/a@b.pac",
+        ] {
+            line(false, &[argument]).unwrap();
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! What Chrome prints: read to the end all the time, the last lines kept, the debugging address and known faults found.
+//! What Chrome prints: read to the end all the time, the last lines kept, known faults found.
 //!
 //! A full pipe would stop Chrome, so reading never waits for anybody.
 
 use std::{
     collections::VecDeque,
+    future::Future,
     io::PipeReader,
     mem,
     sync::{Arc, Mutex, PoisonError},
@@ -12,17 +13,36 @@ use std::{
 use tokio::{io::AsyncReadExt as _, net::unix::pipe::Receiver, sync::watch};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::{
+    Exit,
+    limits::{self, Advice},
+};
+
 /// Lines kept: a start failure is told in its last few, a stack trace of Chrome takes about thirty.
 const LINES: usize = 40;
 
-/// Bytes kept of one line: the longest that matters, the debugging address, takes a hundred.
+/// Bytes kept of one line: the longest that matters takes a hundred.
 const LINE_LENGTH: usize = 400;
 
-/// What Chrome prints once it can be driven.
-const ADDRESS: &str = "DevTools listening on ";
+/// What Chrome prints when it goes on without letting itself be driven. It would be waited for in vain.
+const UNDRIVEABLE: &[&str] = &[
+    REMOTE_DEBUGGING_FORBIDDEN,
+    "DevTools remote debugging requires a non-default data directory",
+    // Chrome itself lives, and no page can: too little address space, no process for it.
+    "Oilpan: Out of memory (Oilpan: CagedHeap reservation",
+    "Zygote could not fork: process_type renderer",
+];
+
+/// The policy `RemoteDebuggingAllowed` is false. Chrome 156 prints this 0.1 s after its start and runs on.
+const REMOTE_DEBUGGING_FORBIDDEN: &str =
+    "DevTools remote debugging is disallowed by the system admin";
 
 /// What some lines mean and what to do about it.
 const ADVICE: &[(&str, &str)] = &[
+    (
+        REMOTE_DEBUGGING_FORBIDDEN,
+        "a policy of this machine forbids remote debugging, over which the service drives Chrome: set RemoteDebuggingAllowed to true in /etc/chromium/policies/managed/*.json (Google Chrome: /etc/opt/chrome/policies/managed), or use chromium-headless-shell, which reads no policies",
+    ),
     (
         "Running as root without --no-sandbox",
         "Chrome's sandbox does not work as root; run the service as another user or set CHROME_ARGS=--no-sandbox",
@@ -70,7 +90,7 @@ const ADVICE: &[(&str, &str)] = &[
 #[derive(Debug)]
 pub(super) struct Output {
     last_lines: Arc<Mutex<VecDeque<String>>>,
-    address: watch::Receiver<Option<String>>,
+    undriveable: watch::Receiver<bool>,
     _reading: AbortOnDropHandle<()>,
 }
 
@@ -79,48 +99,60 @@ impl Output {
     pub(super) fn read(pipe: PipeReader) -> std::io::Result<Self> {
         let pipe = Receiver::from_owned_fd(pipe.into())?;
         let last_lines = Arc::default();
-        let (found, address) = watch::channel(None);
+        let (found, undriveable) = watch::channel(false);
         let reading = tokio::spawn(read(pipe, Arc::clone(&last_lines), found));
         Ok(Self {
             last_lines,
-            address,
+            undriveable,
             _reading: AbortOnDropHandle::new(reading),
         })
     }
 
-    /// The address at which Chrome can be driven, once printed; `None` when the output ended without.
-    pub(super) async fn address(&self) -> Option<String> {
-        let mut address = self.address.clone();
-        address.wait_for(Option::is_some).await.ok()?.clone()
+    /// Resolves when Chrome has said that it will not let itself be driven; never when it does not.
+    pub(super) async fn says_that_it_cannot_be_driven(&self) {
+        let mut undriveable = self.undriveable.clone();
+        if undriveable.wait_for(|said| *said).await.is_err() {
+            // The output has ended without it.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Resolves when nothing more will come.
-    pub(super) async fn ended(&self) {
-        let mut address = self.address.clone();
-        while address.changed().await.is_ok() {}
+    pub(super) fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut undriveable = self.undriveable.clone();
+        async move { while undriveable.changed().await.is_ok() {} }
     }
 
-    pub(super) fn last_lines(&self) -> Vec<String> {
-        let lines = self
-            .last_lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn last_lines(&self) -> LastLines {
+        LastLines(Arc::clone(&self.last_lines))
+    }
+}
+
+/// The lines that are kept, which can be read after the output has been given up.
+pub(super) struct LastLines(Arc<Mutex<VecDeque<String>>>);
+
+impl LastLines {
+    pub(super) fn read(&self) -> Vec<String> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().cloned().collect()
     }
 }
 
-/// What the operator can do, when the lines hold a known fault.
-pub(super) fn advice(lines: &[String]) -> Option<&'static str> {
-    ADVICE
-        .iter()
-        .find(|(sign, _)| lines.iter().any(|line| line.contains(sign)))
-        .map(|(_, advice)| *advice)
+/// What the operator can do, when the lines, or the way in which Chrome ended, tell of a known fault.
+pub(super) fn advice(exit: Option<Exit>, lines: &[String]) -> Option<Advice> {
+    // A limit shows in lines that would be advised on as if they were the cause, such as that of a library.
+    limits::advice(exit, lines).or_else(|| {
+        ADVICE
+            .iter()
+            .find(|(sign, _)| lines.iter().any(|line| line.contains(sign)))
+            .map(|(_, advice)| Advice::lasting(*advice))
+    })
 }
 
 async fn read(
     mut pipe: Receiver,
     last_lines: Arc<Mutex<VecDeque<String>>>,
-    address: watch::Sender<Option<String>>,
+    undriveable: watch::Sender<bool>,
 ) {
     let mut lines = Lines::default();
     let mut buffer = [0; 4096];
@@ -130,32 +162,31 @@ async fn read(
             Ok(count) => count,
         };
         for line in lines.feed(&buffer[..count]) {
-            keep(line, &last_lines, &address);
+            keep(line, &last_lines, &undriveable);
         }
     }
     if let Some(line) = lines.rest() {
-        keep(line, &last_lines, &address);
+        keep(line, &last_lines, &undriveable);
     }
 }
 
-fn keep(
-    line: String,
-    last_lines: &Mutex<VecDeque<String>>,
-    address: &watch::Sender<Option<String>>,
-) {
-    if let Some((_, found)) = line.split_once(ADDRESS) {
-        address.send_replace(Some(found.trim().to_owned()));
-    }
+fn keep(line: String, last_lines: &Mutex<VecDeque<String>>, undriveable: &watch::Sender<bool>) {
     // What a page writes to its console may hold messages and numbers.
     if line.trim().is_empty() || line.contains(":CONSOLE") {
         return;
     }
+    let is_undriveable = UNDRIVEABLE.iter().any(|sign| line.contains(sign));
     tracing::trace!(chrome.line = line, "Chrome printed a line");
     let mut lines = last_lines.lock().unwrap_or_else(PoisonError::into_inner);
     if lines.len() == LINES {
         lines.pop_front();
     }
     lines.push_back(line);
+    drop(lines);
+    // Told after the line is kept, so that it is there to be shown.
+    if is_undriveable {
+        undriveable.send_replace(true);
+    }
 }
 
 /// Bytes cut into lines of bounded length.
@@ -205,10 +236,14 @@ mod tests {
     #[test]
     fn only_the_last_lines_are_kept_and_none_of_the_pages_own() {
         let kept = Mutex::default();
-        let (address, _) = watch::channel(None);
+        let (undriveable, _) = watch::channel(false);
         for number in 0..LINES * 3 {
-            keep(format!("line {number}"), &kept, &address);
-            keep(format!("[INFO:CONSOLE] secret {number}"), &kept, &address);
+            keep(format!("line {number}"), &kept, &undriveable);
+            keep(
+                format!("[INFO:CONSOLE] secret {number}"),
+                &kept,
+                &undriveable,
+            );
         }
         let kept = kept.into_inner().unwrap();
         assert_eq!(kept.len(), LINES);
@@ -216,10 +251,27 @@ mod tests {
     }
 
     #[test]
+    fn a_chrome_that_says_it_cannot_be_driven_is_heard_and_a_page_that_says_so_is_not() {
+        let kept = Mutex::default();
+        let (undriveable, heard) = watch::channel(false);
+        let page = format!("[1:1:INFO:CONSOLE:1] \"{REMOTE_DEBUGGING_FORBIDDEN}.\"");
+        keep(page, &kept, &undriveable);
+        assert!(!*heard.borrow());
+        // As Chromium 156 printed it.
+        let said = "DevTools remote debugging is disallowed by the system admin.";
+        keep(said.to_owned(), &kept, &undriveable);
+        assert!(*heard.borrow());
+        let lines: Vec<String> = kept.into_inner().unwrap().into();
+        let advice = advice(None, &lines).unwrap().to_string();
+        assert!(advice.contains("RemoteDebuggingAllowed"), "{advice}");
+    }
+
+    #[test]
     fn known_faults_come_with_advice() {
-        let told = |line: &str| advice(&[line.to_owned()]);
+        let told = |line: &str| advice(None, &[line.to_owned()]);
         let library = "chrome: error while loading shared libraries: libnss3.so: cannot open";
-        assert!(told(library).unwrap().contains("apt-get install"));
+        let advised = told(library).unwrap().to_string();
+        assert!(advised.contains("apt-get install"), "{advised}");
         assert_eq!(told("Failed to connect to the bus"), None);
     }
 }

@@ -11,12 +11,14 @@
 //!   the runtime may end long before the service; this thread lives exactly as long as its Chrome.
 //! - Until the thread reaps the leader, the group's number cannot go to another process, so signals cannot go astray.
 //! - The profile's lock is held until no process of the group is left, also when the [`Process`] is merely dropped.
+//! - A Chrome that is to be driven gets the two ends of its debugging pipe as descriptors 3 and 4. Ours, and theirs before they
+//!   are handed over, are closed in every other program that is started, as all pipes of the standard library are.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt,
     future::Future,
-    io,
+    io::{self, PipeReader},
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
@@ -34,7 +36,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{output::Output, procfs};
+use super::{environment, output::Output, pipe::Pipe, procfs};
 
 /// A close over CDP took 0.03 to 0.6 s; sixteen at once on a small machine take longer. With the two below it must fit
 /// into the ten seconds in which the service stops.
@@ -58,8 +60,16 @@ const REST_OF_OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);
 /// The thread calls nothing deep; formatting a log line is the most.
 const THREAD_STACK: usize = 256 * 1024;
 
-/// Settings that are nobody's business but the service's: they do not go into the environment of what it starts.
-const SECRETS: [&str; 2] = ["API_KEY", "SESSION_MANAGER_KEY"];
+/// Hands the debugging pipe over where Chrome looks for it, and becomes the program that follows: same pid, same group.
+///
+/// The standard library can hand over the descriptors 0 to 2 only. A closure between fork and exec could do this too, but it
+/// would have each start copy the service's page tables, where the system's `posix_spawn` need not.
+const PIPE_TO_3_AND_4: [&str; 4] = [
+    "/bin/sh",
+    "-c",
+    "exec \"$@\" 3<&0 4>&1 </dev/null >&2",
+    "chrome",
+];
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,24 +133,50 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts a program in a group of its own, with no input and its output read.
+    async fn start(
+        program: &Path,
+        arguments: &[OsString],
+        death_signal: Option<&Path>,
+    ) -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        let mut command = command(&[], program, death_signal);
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer);
+        Self::started(command, reader, ()).await
+    }
+
+    /// Starts a Chrome in a group of its own, with its output read and the pipe over which it is driven.
     ///
     /// `held` (the profile's lock) is dropped once no process of the group is left, or at once when the start fails.
-    pub(super) async fn start(
+    pub(super) async fn start_driven(
         program: &Path,
         arguments: &[OsString],
         death_signal: Option<&Path>,
         held: impl Send + 'static,
-    ) -> io::Result<Self> {
+    ) -> io::Result<(Self, Pipe)> {
         let (reader, writer) = io::pipe()?;
-        let mut command = command(program, death_signal);
+        let (chrome_reads, to_chrome) = io::pipe()?;
+        let (from_chrome, chrome_writes) = io::pipe()?;
+        let mut command = command(&PIPE_TO_3_AND_4, program, death_signal);
         command
             .args(arguments)
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(writer.try_clone()?)
+            .stdin(chrome_reads)
+            .stdout(chrome_writes)
             .stderr(writer);
-        let output = Output::read(reader)?;
+        let pipe = Pipe::new(from_chrome, to_chrome)?;
+        Ok((Self::started(command, reader, held).await?, pipe))
+    }
 
+    async fn started(
+        mut command: Command,
+        output: PipeReader,
+        held: impl Send + 'static,
+    ) -> io::Result<Self> {
+        command.process_group(0);
+        let output = Output::read(output)?;
         let (started, start) = oneshot::channel();
         thread::Builder::new()
             .name("chrome".to_owned())
@@ -165,12 +201,19 @@ impl Process {
     /// The last lines, all of them when the process has ended.
     pub(super) async fn last_lines(&self) -> Vec<String> {
         if self.phase.borrow().exit().is_some() {
-            // A helper that outlives the exit may hold the pipe open: then what is there must do.
-            timeout(REST_OF_OUTPUT_TIMEOUT, self.output.ended())
-                .await
-                .ok();
+            return self.lines_after_exit().await;
         }
-        self.output.last_lines()
+        self.output.last_lines().read()
+    }
+
+    /// The last lines of a process that has ended.
+    pub(super) fn lines_after_exit(&self) -> impl Future<Output = Vec<String>> + Send + use<> {
+        let (ended, lines) = (self.output.ended(), self.output.last_lines());
+        async move {
+            // A helper that outlives the exit may hold the pipe open: then what is there must do.
+            timeout(REST_OF_OUTPUT_TIMEOUT, ended).await.ok();
+            lines.read()
+        }
     }
 
     /// Resolves when the process has ended, though its helpers may still be there.
@@ -331,20 +374,17 @@ fn reap(mut child: Child, group: &Group) {
     clippy::disallowed_methods,
     reason = "the one place that starts programs"
 )]
-fn command(program: &Path, death_signal: Option<&Path>) -> Command {
-    let mut command = match death_signal {
-        None => Command::new(program),
-        Some(setpriv) => {
-            // It replaces itself with the program: same pid, same group.
-            let mut command = Command::new(setpriv);
-            command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-            command
-        }
-    };
-    // A page's renderer has no business with our keys.
-    for secret in SECRETS {
-        command.env_remove(secret);
+fn command(first: &[&str], program: &Path, death_signal: Option<&Path>) -> Command {
+    let mut words: Vec<&OsStr> = first.iter().map(OsStr::new).collect();
+    if let Some(setpriv) = death_signal {
+        // It replaces itself with the program: same pid, same group.
+        words.push(setpriv.as_os_str());
+        words.extend(["--pdeathsig", "KILL", "--"].map(OsStr::new));
     }
+    words.push(program.as_os_str());
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    command.env_clear().envs(environment::for_chrome());
     command
 }
 
@@ -355,7 +395,7 @@ pub(super) async fn run_to_end(
     death_signal: Option<&Path>,
     deadline: Duration,
 ) -> io::Result<(Exit, Vec<String>)> {
-    let process = Process::start(program, arguments, death_signal, ()).await?;
+    let process = Process::start(program, arguments, death_signal).await?;
     let exit = timeout(deadline, process.exited())
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "it did not end in time"))?;

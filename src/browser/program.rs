@@ -14,6 +14,8 @@ use tokio::task::spawn_blocking;
 
 use super::{
     BrowserError,
+    limits::{self, Advice},
+    output::advice,
     process::{self, Exit},
 };
 
@@ -197,15 +199,15 @@ fn is_script(path: &Path) -> bool {
 async fn probe(path: PathBuf, setpriv: Option<PathBuf>) -> Result<ChromeProgram, BrowserError> {
     let (version, setpriv) = match version(&path, setpriv.as_deref()).await {
         Ok(version) => (version, setpriv),
-        Err(why) if setpriv.is_none() => return Err(BrowserError::Unusable { path, why }),
+        Err(failed) if setpriv.is_none() => return Err(failed.told_of(path)),
         Err(_) => match version(&path, None).await {
             Ok(version) => (version, None),
-            Err(why) => return Err(BrowserError::Unusable { path, why }),
+            Err(failed) => return Err(failed.told_of(path)),
         },
     };
     if setpriv.is_none() {
         tracing::debug!(
-            "no setpriv that works: a killed service leaves its Chromes to the next start"
+            "no setpriv that works: a killed service leaves a Chrome that hangs to the next start"
         );
     }
     let name = path
@@ -226,20 +228,43 @@ async fn probe(path: PathBuf, setpriv: Option<PathBuf>) -> Result<ChromeProgram,
     })
 }
 
-async fn version(path: &Path, setpriv: Option<&Path>) -> Result<ChromeVersion, String> {
+/// Why a program told no version.
+struct NoVersion {
+    why: String,
+    advice: Option<Advice>,
+}
+
+impl NoVersion {
+    fn told_of(self, path: PathBuf) -> BrowserError {
+        let Self { why, advice } = self;
+        BrowserError::Unusable { path, why, advice }
+    }
+}
+
+async fn version(path: &Path, setpriv: Option<&Path>) -> Result<ChromeVersion, NoVersion> {
     let arguments = [OsString::from("--version")];
     let (exit, lines) = process::run_to_end(path, &arguments, setpriv, VERSION_TIMEOUT)
         .await
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| NoVersion {
+            why: error.to_string(),
+            advice: limits::advice_on_refusal(&error),
+        })?;
     let printed = lines.join(" | ");
-    match (
+    let why = match (
         exit,
         lines.iter().find_map(|line| ChromeVersion::parse(line)),
     ) {
-        (Exit::Status(0), Some(version)) => Ok(version),
-        (Exit::Status(0), None) => Err(format!("asked for its version it printed {printed:?}")),
-        (exit, _) => Err(format!("asked for its version it {exit}: {printed}")),
-    }
+        (Exit::Status(0), Some(version)) => return Ok(version),
+        (Exit::Status(0), None) => format!("asked for its version it printed {printed:?}"),
+        (exit, _) if printed.is_empty() => {
+            format!("asked for its version it {exit} and printed nothing")
+        }
+        (exit, _) => format!("asked for its version it {exit}: {printed}"),
+    };
+    Err(NoVersion {
+        why,
+        advice: advice(Some(exit), &lines),
+    })
 }
 
 #[cfg(test)]

@@ -255,9 +255,9 @@ impl Reason {
     pub(super) fn from_browser(why: &BrowserError) -> Self {
         let code = match why {
             BrowserError::NotFound { .. } => ReasonCode::ChromeNotFound,
-            BrowserError::Unusable { .. } | BrowserError::ArgumentRefused { .. } => {
-                ReasonCode::ChromeMisconfigured
-            }
+            BrowserError::Unusable { .. }
+            | BrowserError::ArgumentRefused { .. }
+            | BrowserError::Undriveable { .. } => ReasonCode::ChromeMisconfigured,
             BrowserError::ProfileUnusable { .. } => ReasonCode::ProfileUnusable,
             BrowserError::ProfileLocked { .. } | BrowserError::ProfileInUse { .. } => {
                 ReasonCode::ProfileInUse

@@ -319,7 +319,9 @@ impl OpenError {
     /// The last lines that Chrome printed, when it did not come up.
     pub fn chrome_output(self) -> Vec<String> {
         if let Self::Browser(
-            BrowserError::ExitedEarly { output, .. } | BrowserError::NotReady { output, .. },
+            BrowserError::ExitedEarly { output, .. }
+            | BrowserError::NotReady { output, .. }
+            | BrowserError::Undriveable { output, .. },
         ) = self
         {
             output

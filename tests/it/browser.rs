@@ -1,7 +1,10 @@
 //! One Chrome: found, started, seen by pages, lost and closed. Real Chromium of both kinds.
 
+mod hop;
 mod killed;
+mod pipe;
 mod profile;
+mod refused;
 
 use std::{
     fs,
@@ -10,10 +13,12 @@ use std::{
     time::Instant,
 };
 
-use chromiumoxide::cdp::browser_protocol::inspector::{self, EventTargetCrashed};
+use chromiumoxide::cdp::browser_protocol::{
+    inspector::{self, EventTargetCrashed},
+    target::GetTargetsParams,
+};
 use futures_util::StreamExt as _;
 use rustix::process::{Signal, kill_process};
-use serde_json::Value;
 use session_manager::browser::{
     Browser, BrowserError, BrowserLost, ChromeKind, ChromeProgram, Closed, Exit, find_chrome,
 };
@@ -111,14 +116,9 @@ async fn there_is_one_page_only() {
     for program in both().await {
         let folder = Folder::new();
         let browser = open(&program, &folder.profile()).await.unwrap();
-        let port = fs::read_to_string(folder.profile().join("DevToolsActivePort")).unwrap();
-        let list = format!(
-            "http://127.0.0.1:{}/json/list",
-            port.lines().next().unwrap()
-        );
-        let targets: Value = reqwest::get(list).await.unwrap().json().await.unwrap();
-        let targets = targets.as_array().unwrap();
-        let pages = targets.iter().filter(|target| target["type"] == "page");
+        let asked = browser.page().execute(GetTargetsParams::default());
+        let targets = asked.await.unwrap().result.target_infos;
+        let pages = targets.iter().filter(|target| target.r#type == "page");
         assert_eq!(pages.count(), 1, "{targets:#?}");
         browser.close().await;
     }
@@ -196,11 +196,10 @@ async fn a_killed_chrome_is_noticed_and_its_profile_is_free_at_once() {
 }
 
 #[tokio::test]
-async fn a_chrome_outlives_the_thread_that_opened_it_and_a_broken_connection_is_noticed_while_chrome_lives()
- {
+async fn a_chrome_outlives_the_thread_that_opened_it_and_ends_in_good_order_with_its_pipe() {
     let program = headless_shell().await;
     let folder = Folder::new();
-    // Chrome would be told to die with the thread that started it; the connection dies with its runtime.
+    // Chrome would be killed with the thread that started it; the pipe closes with its runtime.
     let profile = folder.profile();
     let opened = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -210,9 +209,12 @@ async fn a_chrome_outlives_the_thread_that_opened_it_and_a_broken_connection_is_
         runtime.block_on(open(&program, &profile)).unwrap()
     });
     let browser = opened.join().unwrap();
+    // The connection is lost at once, whether Chrome has ended yet or not.
+    timeout(PATIENCE, browser.lost()).await.unwrap();
+    eventually("Chrome has ended", || folder.processes().is_empty()).await;
     let lost = timeout(PATIENCE, browser.lost()).await.unwrap();
-    assert!(matches!(lost, BrowserLost::Disconnected(_)), "{lost}");
-    assert_eq!(browser.close().await, Closed::Terminated);
+    assert_eq!(lost, BrowserLost::Exited(Exit::Status(0)));
+    assert_eq!(browser.close().await, Closed::AlreadyGone);
 }
 
 #[tokio::test]

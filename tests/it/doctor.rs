@@ -77,6 +77,7 @@ async fn a_machine_that_can_run_the_service_is_told_so_and_a_service_beside_is_n
         "shm",
         "clock",
         "processes",
+        "address-space",
         "files",
         "whatsapp",
         "wa-js",
@@ -148,6 +149,32 @@ fn all_that_is_wrong_is_named_in_one_go_each_with_its_remedy() {
     }
     assert_eq!(verdicts["data"].0, "warn", "others can read it");
     assert_eq!(entries(&data), [""; 0]);
+}
+
+#[test]
+fn a_limit_of_address_space_is_named_by_the_doctor() {
+    let home = Home::new();
+    let mut command = program(OsStr::new("prlimit"));
+    command
+        .args(["--as=8000000000", env!("CARGO_BIN_EXE_session-manager")])
+        .args(["doctor", "--json"])
+        .env_clear()
+        .env("PATH", search_path())
+        .env("TOKENS_DIR", home.tokens())
+        .env("DATA_DIR", home.data())
+        .env("PORT", "0")
+        .current_dir(home.path());
+    let report = run(command, "");
+    assert_eq!(report.code, 1, "{report:?}");
+    let verdicts = verdicts(&report);
+    for name in ["program", "address-space"] {
+        let (verdict, said) = &verdicts[name];
+        assert!(
+            verdict == "fail" && said.contains("8000 MB") && said.contains("ulimit -v"),
+            "{name}: {said}"
+        );
+    }
+    home.assert_nobody_is_left();
 }
 
 #[tokio::test]

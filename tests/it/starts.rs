@@ -271,3 +271,18 @@ async fn a_switch_that_the_service_itself_needs_is_a_wrong_setting() {
     assert_eq!(code, 64, "{said}");
     assert!(said.contains("CHROME_ARGS:"), "{said}");
 }
+
+#[tokio::test]
+async fn a_proxys_password_among_the_switches_is_a_wrong_setting_and_is_not_shown() {
+    let (code, said) = Service::fails(|env| {
+        let proxy = "--mute-audio --proxy-server=http://user:hunter2@127.0.0.1:3128";
+        env.insert("CHROME_ARGS", proxy.into());
+    })
+    .await;
+    assert_eq!(code, 64, "{said}");
+    assert!(
+        said.contains("CHROME_ARGS:") && said.contains("--proxy-server"),
+        "{said}"
+    );
+    assert!(!said.contains("hunter2"), "{said}");
+}

@@ -132,12 +132,21 @@ fn folder_for_trial(tokens_dir: &Path) -> std::io::Result<TempDir> {
         .or_else(|_| folder().tempdir())
 }
 
+/// The advice that Chrome's end gave is in the text.
+const AS_IT_SAYS: &str = "do what it says, then run this again";
+
 fn not_found(why: &BrowserError) -> Check {
+    if why.advice().is_some() {
+        return Check::fail("program", why.to_string(), AS_IT_SAYS);
+    }
     let remedy = "apt-get install chromium-headless-shell (Ubuntu: Google's google-chrome-stable), or set CHROME_PATH to one that works";
     Check::fail("program", why.to_string(), remedy)
 }
 
 fn not_started(why: &BrowserError) -> Check {
+    if why.advice().is_some() {
+        return Check::fail("start", why.to_string(), AS_IT_SAYS);
+    }
     let remedy = "the last lines are Chrome's own; on a machine that is merely slow: raise LAUNCH_TIMEOUT_SECONDS";
     Check::fail("start", why.to_string(), remedy)
 }
@@ -160,7 +169,7 @@ fn judge_program(program: &ChromeProgram) -> Vec<Check> {
     let no_setpriv = program.setpriv.is_none().then(|| {
         Check::warn(
             "setpriv",
-            "not there, or it does not work: when the service is killed its Chromes stay until its next start",
+            "not there, or it does not work: when the service is killed, a Chrome that hangs stays until its next start",
             "apt-get install util-linux",
         )
     });

@@ -42,6 +42,12 @@ pub(super) fn examine(config: &Config, visit: Option<&(Visit, Duration)>) -> Vec
 fn judge_visit(url: &str, visit: &Visit, took: Duration) -> Check {
     let name = "whatsapp";
     match visit {
+        // WhatsApp's page has a title, and an error page of the headless shell has none.
+        Visit::Arrived { title } if title.is_empty() => Check::warn(
+            name,
+            format!("{url} shows an empty page"),
+            "a proxy that asks for a user and a password shows itself like this: docs/operations.md, \"A proxy with a password\"",
+        ),
         Visit::Arrived { title } => Check::ok(
             name,
             format!("{url} answers after {:.1} s: {title:?}", took.as_secs_f64()),
@@ -61,7 +67,11 @@ fn judge_visit(url: &str, visit: &Visit, took: Duration) -> Check {
 
 /// What Chrome's word for it comes from.
 fn remedy_for(why: &str) -> &'static str {
-    const REMEDIES: [(&str, &str); 5] = [
+    const REMEDIES: [(&str, &str); 6] = [
+        (
+            "INVALID_AUTH_CREDENTIALS",
+            "the proxy asks for a user and a password, which Chrome cannot give it: docs/operations.md, \"A proxy with a password\"",
+        ),
         (
             "NAME_NOT_RESOLVED",
             "names are not resolved: look at /etc/resolv.conf",
@@ -161,11 +171,17 @@ mod tests {
         };
         assert_eq!(visit(arrived).verdict, Verdict::Ok);
         assert_eq!(visit(Visit::TooSlow).verdict, Verdict::Warn);
+        let empty = visit(Visit::Arrived {
+            title: String::new(),
+        });
+        assert_eq!(empty.verdict, Verdict::Warn);
+        assert!(empty.remedy.unwrap().contains("proxy"));
         for (why, says) in [
             ("net::ERR_NAME_NOT_RESOLVED", "resolv.conf"),
             ("net::ERR_CERT_DATE_INVALID", "clock"),
             ("net::ERR_CERT_AUTHORITY_INVALID", "ca-certificates"),
             ("net::ERR_PROXY_CONNECTION_FAILED", "--proxy-server in"),
+            ("net::ERR_INVALID_AUTH_CREDENTIALS", "password"),
             ("net::ERR_CONNECTION_REFUSED", "network"),
         ] {
             let check = visit(Visit::Refused(why.to_owned()));

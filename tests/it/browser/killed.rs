@@ -2,10 +2,11 @@
 
 use std::{fs, future::pending};
 
+use rustix::process::{Signal, kill_process};
 use session_manager::browser::{ChromeProgram, sweep};
 
 use super::open;
-use crate::support::chrome::{Folder, Started, eventually, headless_shell};
+use crate::support::chrome::{Folder, Started, eventually, headless_shell, pid_of};
 
 #[tokio::test]
 async fn when_the_service_is_killed_its_chrome_dies_with_it() {
@@ -16,10 +17,21 @@ async fn when_the_service_is_killed_its_chrome_dies_with_it() {
 }
 
 #[tokio::test]
-async fn without_setpriv_the_next_service_sweeps_what_a_killed_one_has_left() {
+async fn without_setpriv_its_chrome_ends_by_itself_when_the_pipe_closes() {
+    let folder = Folder::new();
+    let service = play("browser::killed::plays_a_service_without_setpriv", &folder).await;
+    drop(service);
+    eventually("its Chrome is gone", || folder.processes().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_chrome_that_hangs_while_its_service_is_killed_is_swept_by_the_next_one() {
     let folder = Folder::new();
     let service = play("browser::killed::plays_a_service_without_setpriv", &folder).await;
     let before = folder.processes();
+    for pid in &before {
+        kill_process(pid_of(*pid), Signal::STOP).unwrap();
+    }
     drop(service);
     let swept = sweep(folder.path()).await;
     assert_eq!(swept.len(), 1, "{swept:?}");

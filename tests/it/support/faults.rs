@@ -19,7 +19,7 @@ use super::{
     Api, Service,
     chrome::pid_of,
     crash::{BUSY, Plan, Report, Stage},
-    devtools::DevTools,
+    devtools::{DevTools, chrome_with_a_port},
     disk::limit_files,
     try_answer,
 };
@@ -109,7 +109,14 @@ pub(crate) async fn measure(
         pause: BUSY,
         log,
     };
-    let mut stage = Stage::set(plan, |_| {}).await;
+    // These are done to the page from outside, over a port.
+    let needs_a_port = matches!(fault, Fault::PageHangs | Fault::PageLeaves);
+    let mut stage = Stage::set(plan, move |env| {
+        if needs_a_port {
+            env.insert("CHROME_PATH", chrome_with_a_port().into());
+        }
+    })
+    .await;
     sleep(traffic).await;
     let (noticed, ready) = fault.strike(&mut stage, sessions).await;
     if ready.is_some() {
