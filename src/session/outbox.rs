@@ -129,8 +129,10 @@ impl Outbox {
     }
 
     /// Takes the next send from the queue, to be prepared by the time given; `None` while another is on its way, when
-    /// none waits, or when it is too early for one.
+    /// none waits, or when it is too early for one. What is late is given up first: one that were begun would come back from
+    /// the ledger as late, for ever.
     pub(super) fn begin(&mut self, now: Instant) -> Option<(Outgoing, Instant)> {
+        self.expire(now);
         if self.current.is_some() {
             return None;
         }
@@ -196,9 +198,15 @@ impl Outbox {
                 self.drop_acknowledged();
                 let late = self.current.take_if(|current| current.limit <= now);
                 if let Some(Current { entry, .. }) = late {
+                    // The ledger has it as handed over, and gives up as late only what waits.
                     self.note(&entry.outgoing.key, Step::Absent);
-                    // Put back, it is given up as late, or tried again.
-                    self.queue.put_back(entry, None);
+                    if entry.deadline.is_some() {
+                        // Its limit is the moment until which its caller waits: no later try can be in time.
+                        self.fail_late(&entry);
+                    } else {
+                        // A durable send gets a new limit with each try.
+                        self.queue.put_back(entry, None);
+                    }
                     return None;
                 }
                 let current = self.current.as_ref()?;
@@ -325,8 +333,7 @@ impl Outbox {
     /// Gives up what has waited for its turn too long.
     pub(super) fn expire(&mut self, now: Instant) {
         for entry in self.queue.take_late(now) {
-            let detail = "its turn did not come in time; nothing was sent";
-            self.fail(&entry, Failure::TurnNotCome, detail);
+            self.fail_late(&entry);
         }
     }
 
@@ -384,6 +391,11 @@ impl Outbox {
     /// Whether nothing waits either.
     pub(super) fn is_idle(&self) -> bool {
         !self.is_busy() && !self.queue.has_waiting()
+    }
+
+    fn fail_late(&mut self, entry: &Entry) {
+        let detail = "its turn did not come in time; nothing was sent";
+        self.fail(entry, Failure::TurnNotCome, detail);
     }
 
     fn fail(&mut self, entry: &Entry, failure: Failure, detail: &str) {
