@@ -16,6 +16,7 @@ use super::{
     Accepted, Followed, LedgerError, LedgerOptions, NewSend, Query, Record, Step, Tally,
     disk::{Disk, Late, Outcome},
     followers::Followers,
+    notes::Notes,
     store::{
         StoreError,
         sends::{Changed, Entered},
@@ -42,6 +43,9 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// From the removal of a text to its removal from the log as well: as many as are removed meanwhile go together.
 const SCRUB_DELAY: Duration = Duration::from_secs(1);
 
+/// What waits for its turn behind requests waits no longer: texts are to be gone within seconds.
+const STARVED_AFTER: Duration = Duration::from_secs(2);
+
 /// What the keeper can be asked for.
 #[derive(Debug)]
 pub(super) enum Request {
@@ -58,6 +62,8 @@ pub(super) enum Request {
     Advance {
         key: String,
         step: Step,
+        /// When it happened; `None`: when it is written.
+        at: Option<Timestamp>,
         reply: Option<oneshot::Sender<Result<bool, LedgerError>>>,
     },
     Open {
@@ -96,7 +102,9 @@ impl Request {
     pub(super) fn must_last(&self) -> bool {
         match self {
             Self::Accept { new, .. } => new.is_durable,
-            Self::Advance { key, step, reply } => reply.is_some() || !step.can_be_found_out(key),
+            Self::Advance {
+                key, step, reply, ..
+            } => reply.is_some() || !step.can_be_found_out(key),
             Self::Known { .. }
             | Self::Open { .. }
             | Self::Find { .. }
@@ -110,6 +118,8 @@ impl Request {
 #[derive(Debug)]
 pub struct Keeper {
     requests: mpsc::Receiver<Request>,
+    /// What has happened since the disk was last used.
+    notes: Notes,
     disk: Disk,
     /// News that is not on disk yet, oldest first.
     backlog: VecDeque<Late>,
@@ -123,9 +133,14 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(options: LedgerOptions, requests: mpsc::Receiver<Request>) -> Self {
+    pub(super) fn new(
+        options: LedgerOptions,
+        requests: mpsc::Receiver<Request>,
+        notes: Notes,
+    ) -> Self {
         Self {
             requests,
+            notes,
             disk: Disk::new(options),
             backlog: VecDeque::new(),
             followers: Followers::default(),
@@ -147,6 +162,17 @@ impl Keeper {
         let (mut retry_at, mut scrub_at, mut sync_at) = (forget_at, forget_at, forget_at);
         let mut batch = Vec::with_capacity(BATCH);
         loop {
+            // Requests go before these two; while they never stop coming, these have their turn here.
+            let starved = Instant::now();
+            if forget_at + STARVED_AFTER <= starved {
+                forget_at = starved + FORGET_EVERY;
+                self.forget().await;
+            }
+            if self.disk.has_stale_texts() && scrub_at + STARVED_AFTER <= starved {
+                scrub_at = starved + SCRUB_DELAY;
+                self.scrub().await;
+            }
+            let mut is_over = false;
             tokio::select! {
                 biased;
                 // Before what is asked for: that may go on without a pause.
@@ -155,7 +181,8 @@ impl Keeper {
                     sync_at = Instant::now() + SYNC_DELAY;
                     continue;
                 }
-                received = self.requests.recv_many(&mut batch, BATCH) => if received == 0 { return },
+                received = self.requests.recv_many(&mut batch, BATCH) => is_over = received == 0,
+                () = self.notes.arrived() => {}
                 () = sleep_until(retry_at), if !self.backlog.is_empty() => {}
                 () = sleep_until(forget_at) => {
                     forget_at = Instant::now() + FORGET_EVERY;
@@ -178,10 +205,19 @@ impl Keeper {
             let is_last = batch
                 .iter()
                 .any(|request| matches!(request, Request::Close { .. }));
-            self.serve(std::mem::take(&mut batch)).await;
+            // Taken after the requests were received: what had happened before one of them is written before it.
+            let mut requests = self.notes.take();
+            requests.append(&mut batch);
+            // Its notes may have been written together with a request before.
+            if !requests.is_empty() || !self.backlog.is_empty() {
+                self.serve(requests).await;
+            }
             retry_at = Instant::now() + RETRY;
             if is_last {
                 self.end().await;
+                return;
+            }
+            if is_over {
                 return;
             }
         }
@@ -304,8 +340,9 @@ impl Keeper {
                 Request::Advance {
                     key,
                     step,
+                    at: happened,
                     reply: None,
-                } => self.put_off(key, step, at),
+                } => self.put_off(key, step, happened.unwrap_or(at)),
                 Request::Open { reply, .. } | Request::List { reply, .. } => {
                     tell(reply, Err(error.clone()));
                 }
@@ -377,6 +414,7 @@ impl Keeper {
 
     /// Closes the file, which empties its log.
     async fn end(mut self) {
+        self.notes.close();
         for Late { key, .. } in &self.backlog {
             tracing::error!(
                 message.key = key,

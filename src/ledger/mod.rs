@@ -11,7 +11,7 @@
 //! Responsible for keeping what it is told, for telling the same request from a new one, and for telling those who
 //! follow a send. It decides nothing about sending: the session's actor does. [`record`] is what is kept and [`step`] how
 //! it may change, both pure; [`store`] is the only place that knows `SQLite`; [`keeper`] the one task that uses it, through
-//! [`disk`], and tells [`followers`] of it; [`trouble`] keeps it from saying the same of a full disk again and again.
+//! [`disk`], and tells [`followers`] of it; [`notes`] keeps what has happened while the disk stands still; [`trouble`] keeps it from saying the same of a full disk again and again.
 //!
 //! Invariants: a send is in the file, with the id that WhatsApp will know it by, before [`Ledger::accept`] answers, and the
 //! fact that a page may have it before [`Ledger::advance`] answers. Nobody is told of what is not in the file, unless it
@@ -22,6 +22,7 @@
 mod disk;
 mod followers;
 mod keeper;
+mod notes;
 mod record;
 mod request;
 mod step;
@@ -33,6 +34,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub use keeper::Keeper;
 use keeper::Request;
+use notes::Notes;
 pub use record::{Failure, Record, SendState};
 pub use request::{Fingerprint, Idempotency, NewSend, Query};
 pub use step::{Handing, Step};
@@ -77,6 +79,7 @@ pub type Followed = watch::Receiver<Arc<Record>>;
 #[derive(Clone, Debug)]
 pub struct Ledger {
     requests: mpsc::Sender<Request>,
+    notes: Notes,
     tally: Tally,
 }
 
@@ -84,9 +87,15 @@ impl Ledger {
     /// A ledger and the task that keeps it. The file is opened when it is first needed, and again whenever that failed.
     pub fn new(options: LedgerOptions) -> (Self, Keeper) {
         let (requests, received) = mpsc::channel(REQUEST_CAPACITY);
-        let keeper = Keeper::new(options, received);
+        let notes = Notes::default();
+        let keeper = Keeper::new(options, received, notes.clone());
         let tally = keeper.tally().clone();
-        (Self { requests, tally }, keeper)
+        let ledger = Self {
+            requests,
+            notes,
+            tally,
+        };
+        (ledger, keeper)
     }
 
     /// What has become of sends, counted. Read without asking the disk.
@@ -127,24 +136,18 @@ impl Ledger {
         let written = |reply| Request::Advance {
             key,
             step,
+            at: None,
             reply: Some(reply),
         };
         self.ask(written).await?
     }
 
-    /// Notes what happened to a send. What cannot be written now is told to those who follow, and written later.
+    /// Notes what happened to a send. Waits for nothing: what cannot be written now, as the disk is full or stands still, is kept and
+    /// written later, in its order and before whatever is asked after it; of a full disk, those who follow are told at once.
     ///
     /// `key` is the send's own id, or the one that the page chose for it.
-    pub async fn note(&self, key: &str, step: Step) {
-        let key = key.to_owned();
-        let request = Request::Advance {
-            key,
-            step,
-            reply: None,
-        };
-        if self.requests.send(request).await.is_err() {
-            tracing::debug!("a step was not noted: the ledger is closed");
-        }
+    pub fn note(&self, key: &str, step: Step) {
+        self.notes.push(key, step);
     }
 
     /// The sends of a session that are not done with: those a page may have, and those that wait. In their order.

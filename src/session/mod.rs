@@ -49,10 +49,12 @@ mod safekeeping;
 mod sending;
 mod serving;
 mod snapshot;
+mod stall;
 mod start_times;
 mod submit;
 mod timers;
 mod transfer;
+mod turns;
 
 pub use capacity::Full;
 pub use changes::Changes;
@@ -75,3 +77,4 @@ pub use snapshot::{AdapterReport, Snapshot};
 pub use start_times::StartTimes;
 pub use state::SessionState;
 pub use transfer::{LinkedProfile, TransferError, forget_older_snapshots, import, is_to_be_up};
+pub use turns::TurnTally;
