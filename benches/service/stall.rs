@@ -133,7 +133,8 @@ impl Row {
         let service = Service::start_in(home, |env| {
             env.insert("SEND_WAIT_SECONDS", self.wait.to_string().into());
             env.insert("SEND_RATE_PER_MINUTE", self.rate.to_string().into());
-            env.insert("RUST_LOG", "warn".into());
+            // The line that says where it listens is one of these.
+            env.insert("RUST_LOG", "info".into());
         })
         .await;
         let account = service.link("51").await;

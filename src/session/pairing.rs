@@ -369,4 +369,15 @@ mod tests {
         let (pairing, _) = showing("ABCDEFGH");
         assert!(!format!("{pairing:?}").contains("ABCDEFGH"));
     }
+
+    #[test]
+    fn a_code_on_show_for_another_number_is_no_reason_to_ask_without_a_pause() {
+        let (mut pairing, now) = showing("AAAA-1111");
+        pairing.want(number("5491158254202"));
+        assert!(pairing.begin(now).is_some());
+        assert_eq!(pairing.on_answer(Ok(()), now), None);
+        assert_eq!(pairing.begin(now), None, "WhatsApp counts each try");
+        assert_eq!(pairing.next(), Some(now + CODE_PATIENCE));
+        assert!(pairing.begin(now + CODE_PATIENCE).is_some());
+    }
 }

@@ -269,7 +269,8 @@ async fn a_session_of_which_more_is_asked_than_it_may_send_goes_on_at_its_pace()
                 break;
             }
             let text = format!("{caller}/{number}");
-            let body = json!({ "cliente_id": 51, "to": [TO, OTHER][number % 2], "message": text });
+            let to = [TO, OTHER][number % 2];
+            let body = json!({ "cliente_id": 51, "to": to, "message": text });
             // Thousands of texts are too many to be looked for in the log.
             let request = service_ref.request(Method::POST, "/send").json(&body);
             let answered = answer(request).await;
