@@ -12,7 +12,7 @@ use super::{
 const TRAFFIC: Duration = Duration::from_secs(3);
 
 /// Each with so many sessions.
-const ROWS: [(&str, Fault, u64); 12] = [
+const ROWS: [(&str, Fault, u64); 13] = [
     ("SIGKILL of Chrome", Fault::ChromeKilled, 1),
     ("SIGSTOP of Chrome", Fault::ChromeStopped, 1),
     ("SIGKILL of the page's renderer", Fault::RendererKilled, 1),
@@ -42,6 +42,11 @@ const ROWS: [(&str, Fault, u64); 12] = [
     (
         "disk full for 10 s",
         Fault::DiskFull(Duration::from_secs(10)),
+        1,
+    ),
+    (
+        "page without room for a minute",
+        Fault::StorageFull(Duration::from_secs(60)),
         1,
     ),
     (

@@ -24,6 +24,7 @@ mod crash;
 mod faults;
 mod send;
 mod soak;
+mod stall;
 mod status;
 mod stop;
 
@@ -38,6 +39,7 @@ async fn main() -> ExitCode {
         Some("faults") => faults::bench().await,
         Some("soak") => soak::soak().await,
         Some("rounds") => soak::rounds().await,
+        Some("stall") => stall::bench().await,
         Some("stop") => stop::bench().await,
         Some("send") => {
             send::bench().await;
@@ -48,7 +50,7 @@ async fn main() -> ExitCode {
             true
         }
         Some(other) => panic!(
-            "no such benchmark: {other}; there are: crash, faults, rounds, send, soak, status, stop"
+            "no such benchmark: {other}; there are: crash, faults, rounds, send, soak, stall, status, stop"
         ),
     };
     if went_well {

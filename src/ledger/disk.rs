@@ -339,8 +339,9 @@ fn serve_one(
     Ok(match request {
         Request::Known { new, .. } => Outcome::Known(sends::known(file, new, keys_since, now)?),
         Request::Accept { new, .. } => Outcome::Entered(sends::enter(file, new, keys_since, now)?),
-        Request::Advance { key, step, .. } => {
-            Outcome::Advanced(sends::advance(file, key, step, keeps_texts, now.at)?)
+        Request::Advance { key, step, at, .. } => {
+            let at = at.unwrap_or(now.at);
+            Outcome::Advanced(sends::advance(file, key, step, keeps_texts, at)?)
         }
         Request::Open { session, .. } => Outcome::Many(sends::open_sends(file, session)?),
         Request::Find { id, .. } => Outcome::One(sends::find(file, id)?),

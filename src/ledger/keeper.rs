@@ -20,6 +20,7 @@ use super::{
     clock::{self, Now, Timeline},
     disk::{Disk, Late, Outcome},
     followers::Followers,
+    notes::Notes,
     store::{
         Checked, StoreError,
         readers::Readers,
@@ -61,6 +62,9 @@ const LAST_READS: Duration = Duration::from_millis(200);
 /// From the removal of a text to its removal from the log as well: as many as are removed meanwhile go together.
 const SCRUB_DELAY: Duration = Duration::from_secs(1);
 
+/// What waits for its turn behind requests waits no longer: texts are to be gone within seconds.
+const STARVED_AFTER: Duration = Duration::from_secs(2);
+
 /// What the keeper can be asked for.
 #[derive(Debug)]
 pub(super) enum Request {
@@ -77,6 +81,8 @@ pub(super) enum Request {
     Advance {
         key: String,
         step: Step,
+        /// When it happened; `None`: when it is written.
+        at: Option<Timestamp>,
         reply: Option<oneshot::Sender<Result<bool, LedgerError>>>,
     },
     Open {
@@ -115,7 +121,9 @@ impl Request {
     pub(super) fn must_last(&self) -> bool {
         match self {
             Self::Accept { new, .. } => new.is_durable,
-            Self::Advance { key, step, reply } => reply.is_some() || !step.can_be_found_out(key),
+            Self::Advance {
+                key, step, reply, ..
+            } => reply.is_some() || !step.can_be_found_out(key),
             Self::Known { .. }
             | Self::Open { .. }
             | Self::Find { .. }
@@ -128,6 +136,8 @@ impl Request {
 /// See the module.
 pub struct Keeper {
     requests: mpsc::Receiver<Request>,
+    /// What has happened since the disk was last used.
+    notes: Notes,
     disk: Disk,
     readers: Readers,
     time: Timeline,
@@ -156,9 +166,14 @@ impl fmt::Debug for Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(options: LedgerOptions, requests: mpsc::Receiver<Request>) -> Self {
+    pub(super) fn new(
+        options: LedgerOptions,
+        requests: mpsc::Receiver<Request>,
+        notes: Notes,
+    ) -> Self {
         Self {
             requests,
+            notes,
             readers: Readers::default(),
             time: Timeline::new(options.clock.clone()),
             pause: None,
@@ -191,6 +206,22 @@ impl Keeper {
         let mut check_at = forget_at + CHECK_EVERY;
         let mut batch = Vec::with_capacity(BATCH);
         loop {
+            // Requests go before these two; while they never stop coming, these have their turn here.
+            let starved = Instant::now();
+            if forget_at + STARVED_AFTER <= starved {
+                let is_not_all = self.forget().await;
+                forget_at = starved
+                    + if is_not_all {
+                        FORGET_PAUSE
+                    } else {
+                        FORGET_EVERY
+                    };
+            }
+            if self.disk.has_stale_texts() && scrub_at + STARVED_AFTER <= starved {
+                scrub_at = starved + SCRUB_DELAY;
+                self.scrub().await;
+            }
+            let mut is_over = false;
             tokio::select! {
                 biased;
                 // Before what is asked for: that may go on without a pause.
@@ -199,7 +230,8 @@ impl Keeper {
                     sync_at = Instant::now() + SYNC_DELAY;
                     continue;
                 }
-                received = self.requests.recv_many(&mut batch, BATCH) => if received == 0 { return },
+                received = self.requests.recv_many(&mut batch, BATCH) => is_over = received == 0,
+                () = self.notes.arrived() => {}
                 () = sleep_until(retry_at), if !self.backlog.is_empty() => {}
                 () = sleep_until(forget_at) => {
                     let is_not_all = self.forget().await;
@@ -242,10 +274,20 @@ impl Keeper {
             let is_last = batch
                 .iter()
                 .any(|request| matches!(request, Request::Close { .. }));
-            self.serve(std::mem::take(&mut batch)).await;
+            // Taken after the requests were received: what had happened before one of them is written before it.
+            let now = self.now();
+            let mut requests = self.notes.take(now.at, Instant::now());
+            requests.append(&mut batch);
+            // Its notes may have been written together with a request before.
+            if !requests.is_empty() || !self.backlog.is_empty() {
+                self.serve(requests).await;
+            }
             retry_at = Instant::now() + RETRY;
             if is_last {
                 self.end().await;
+                return;
+            }
+            if is_over {
                 return;
             }
         }
@@ -457,8 +499,9 @@ impl Keeper {
                 Request::Advance {
                     key,
                     step,
+                    at: happened,
                     reply: None,
-                } => self.put_off(key, step, at),
+                } => self.put_off(key, step, happened.unwrap_or(at)),
                 Request::Open { reply, .. } => tell(reply, Err(error.clone())),
                 Request::Use { reply } => tell(reply, Err(error.clone())),
                 Request::Find { reply, .. } => tell(reply, Err(error.clone())),
@@ -536,6 +579,7 @@ impl Keeper {
 
     /// Closes the file, which empties its log.
     async fn end(mut self) {
+        self.notes.close();
         for Late { key, .. } in &self.backlog {
             tracing::error!(
                 message.key = key,

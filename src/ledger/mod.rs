@@ -12,7 +12,7 @@
 //! follow a send. It decides nothing about sending: the session's actor does. [`record`] is what is kept and [`step`] how
 //! it may change, both pure; [`clock`] says what time it is, also when the machine's clock jumps; [`store`] is the only place
 //! that knows `SQLite`; [`keeper`] the one task that writes, through [`disk`], and tells [`followers`] of it; lists are read
-//! beside it, by [`store::readers`]; [`trouble`] keeps it from saying the same of a full disk again and again.
+//! beside it, by [`store::readers`]; [`notes`] keeps what has happened while the disk stands still; [`trouble`] keeps it from saying the same of a full disk again and again.
 //!
 //! Invariants: a send is in the file, with the id that WhatsApp will know it by, before [`Ledger::accept`] answers, and the
 //! fact that a page may have it before [`Ledger::advance`] answers. Nobody is told of what is not in the file, unless it
@@ -24,6 +24,7 @@ mod clock;
 mod disk;
 mod followers;
 mod keeper;
+mod notes;
 mod record;
 mod request;
 mod step;
@@ -36,6 +37,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 pub use clock::{Clock, Reading};
 pub use keeper::Keeper;
 use keeper::Request;
+use notes::Notes;
 pub use record::{Failure, Record, SendState};
 pub use request::{Fingerprint, Idempotency, NewSend, Query};
 pub use step::{Handing, Step};
@@ -101,6 +103,7 @@ pub type Followed = watch::Receiver<Arc<Record>>;
 pub struct Ledger {
     requests: mpsc::Sender<Request>,
     readers: Readers,
+    notes: Notes,
     tally: Tally,
 }
 
@@ -108,11 +111,13 @@ impl Ledger {
     /// A ledger and the task that keeps it. The file is opened when it is first needed, and again whenever that failed.
     pub fn new(options: LedgerOptions) -> (Self, Keeper) {
         let (requests, received) = mpsc::channel(REQUEST_CAPACITY);
-        let keeper = Keeper::new(options, received);
+        let notes = Notes::default();
+        let keeper = Keeper::new(options, received, notes.clone());
         let ledger = Self {
             requests,
             readers: keeper.readers().clone(),
             tally: keeper.tally().clone(),
+            notes,
         };
         (ledger, keeper)
     }
@@ -155,24 +160,18 @@ impl Ledger {
         let written = |reply| Request::Advance {
             key,
             step,
+            at: None,
             reply: Some(reply),
         };
         self.ask(written).await?
     }
 
-    /// Notes what happened to a send. What cannot be written now is told to those who follow, and written later.
+    /// Notes what happened to a send. Waits for nothing: what cannot be written now, as the disk is full or stands still, is kept and
+    /// written later, in its order and before whatever is asked after it; of a full disk, those who follow are told at once.
     ///
     /// `key` is the send's own id, or the one that the page chose for it.
-    pub async fn note(&self, key: &str, step: Step) {
-        let key = key.to_owned();
-        let request = Request::Advance {
-            key,
-            step,
-            reply: None,
-        };
-        if self.requests.send(request).await.is_err() {
-            tracing::debug!("a step was not noted: the ledger is closed");
-        }
+    pub fn note(&self, key: &str, step: Step) {
+        self.notes.push(key, step);
     }
 
     /// The sends of a session that are not done with: those a page may have, and those that wait. In their order.

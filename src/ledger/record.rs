@@ -82,6 +82,8 @@ pub enum Failure {
     NotOnWhatsApp,
     /// The page did not take it.
     NotTaken,
+    /// Nobody said whether the number is on WhatsApp: the page did not answer, or WhatsApp's server did not.
+    NotChecked,
     /// WhatsApp took it and then gave it up.
     GivenUp,
     /// Its turn did not come while its caller waited.
@@ -97,9 +99,10 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::NotOnWhatsApp,
         Self::NotTaken,
+        Self::NotChecked,
         Self::GivenUp,
         Self::TurnNotCome,
         Self::SessionEnded,
@@ -113,6 +116,7 @@ impl Failure {
         match self {
             Self::NotOnWhatsApp => "NUMBER_NOT_ON_WHATSAPP",
             Self::NotTaken => "SEND_FAILED",
+            Self::NotChecked => "NUMBER_NOT_CHECKED",
             Self::GivenUp => "REFUSED_BY_WHATSAPP",
             Self::TurnNotCome => "QUEUE_TIMEOUT",
             Self::SessionEnded => "SESSION_NOT_READY",
@@ -131,7 +135,8 @@ impl Failure {
     /// Whether it says nothing about the message itself: the same request, made again, is a new one.
     pub(super) const fn frees_the_key(self) -> bool {
         match self {
-            Self::TurnNotCome
+            Self::NotChecked
+            | Self::TurnNotCome
             | Self::SessionEnded
             | Self::OtherAccount
             | Self::Interrupted

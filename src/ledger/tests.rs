@@ -82,13 +82,73 @@ async fn a_send_is_followed_through_its_life_and_found_under_each_of_its_ids() {
         (3, SendState::Read),
         (2, SendState::Read),
     ] {
-        ledger.note("3EB0A", Step::Acknowledged(ack)).await;
+        ledger.note("3EB0A", Step::Acknowledged(ack));
         for id in ["3EB0A", "true_5491158254201@c.us_3EB0A"] {
             assert_eq!(state(&ledger, id).await, wanted, "{ack}");
         }
     }
     let settled = followed.wait_for(|record| !record.state.is_open()).await;
     assert_eq!(settled.unwrap().state, SendState::Sent);
+}
+
+#[tokio::test]
+async fn a_disk_that_stands_still_loses_no_step_and_no_order() {
+    const SENDS: usize = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(options(folder.path()));
+    let keys: Vec<String> = (0..SENDS).map(|n| format!("3EB0{n:03}")).collect();
+    for key in &keys {
+        accepted(&ledger, send(key)).await;
+        hand(&ledger, key).await;
+    }
+    ledger.close().await;
+
+    // A keeper that is with the disk takes nothing: no note waits for it, however many there are.
+    let (ledger, keeper) = Ledger::new(options(folder.path()));
+    for key in &keys[1..] {
+        ledger.note(key, Step::Acknowledged(1));
+        ledger.note(key, Step::Acknowledged(2));
+    }
+    let again = &keys[0];
+    ledger.note(again, Step::Absent);
+    let handed = hand(&ledger, again);
+    let ((), ()) = tokio::join!(
+        async {
+            // The request waits in the channel when the keeper begins.
+            tokio::task::yield_now().await;
+            tokio::spawn(keeper.run());
+        },
+        handed
+    );
+    assert_eq!(
+        state(&ledger, again).await,
+        SendState::Handed,
+        "it was absent before it was handed over again"
+    );
+    for key in &keys[1..] {
+        assert_eq!(state(&ledger, key).await, SendState::Delivered, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_step_keeps_the_time_at_which_it_happened_however_late_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(options(folder.path()));
+    accepted(&ledger, send("3EB0A")).await;
+    hand(&ledger, "3EB0A").await;
+    ledger.close().await;
+
+    let (ledger, keeper) = Ledger::new(options(folder.path()));
+    ledger.note("3EB0A", Step::Acknowledged(1));
+    let noted = jiff::Timestamp::now();
+    // The ledger counts in milliseconds.
+    while jiff::Timestamp::now().as_millisecond() < noted.as_millisecond() + 2 {
+        tokio::task::yield_now().await;
+    }
+    tokio::spawn(keeper.run());
+    let found = ledger.find("3EB0A").await.unwrap().unwrap();
+    let sent_at = found.borrow().sent_at.unwrap();
+    assert!(sent_at <= noted, "{sent_at} {noted}");
 }
 
 #[tokio::test]
@@ -190,7 +250,7 @@ async fn while_the_folder_cannot_be_used_nothing_is_accepted_and_news_is_kept_un
     let ledger = open(options.clone());
     let why = ledger.accept(send("3EB0B")).await.unwrap_err();
     assert!(!why.to_string().is_empty());
-    ledger.note("3EB0A", Step::Acknowledged(1)).await;
+    ledger.note("3EB0A", Step::Acknowledged(1));
     let handing = Step::Handing(handing("3EB0A"));
     assert!(ledger.advance("3EB0A", handing).await.is_err());
 
@@ -211,7 +271,7 @@ async fn texts_go_when_a_send_is_done_with_and_its_state_stays() {
     hand(&ledger, "3EB0A").await;
     let open = ledger.find("3EB0A").await.unwrap().unwrap();
     assert!(open.borrow().body.is_some());
-    ledger.note("3EB0A", Step::Acknowledged(1)).await;
+    ledger.note("3EB0A", Step::Acknowledged(1));
     let done = ledger.find("3EB0A").await.unwrap().unwrap();
     assert_eq!(
         (done.borrow().state, &done.borrow().body),
@@ -333,7 +393,7 @@ async fn a_text_that_goes_is_in_none_of_the_ledgers_files_any_more() {
     };
     assert!(is_kept());
     hand(&ledger, "3EB0A").await;
-    ledger.note("3EB0A", Step::Acknowledged(1)).await;
+    ledger.note("3EB0A", Step::Acknowledged(1));
     let gone = async {
         while is_kept() {
             tokio::time::sleep(Duration::from_millis(20)).await;

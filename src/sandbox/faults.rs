@@ -30,6 +30,9 @@ pub(super) struct Faults {
     /// What becomes of a message that the page is asked to send.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) send: Option<SendFault>,
+    /// What becomes of what the page stores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) storage: Option<StorageFault>,
     /// What becomes of the question whether a number is on WhatsApp.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) number_check: Option<NumberCheckFault>,
@@ -119,6 +122,15 @@ pub(super) enum SendFault {
     Refused,
     /// The message vanishes between page and server; the page re-sends it when it reconnects.
     Lost,
+}
+
+/// What becomes of what the page stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StorageFault {
+    /// There is no room: messages are taken, kept in memory only and never sent, also once there is room again, until the page
+    /// is loaded again.
+    Full,
 }
 
 /// What becomes of the question whether a number is on WhatsApp.
@@ -230,6 +242,7 @@ impl Faults {
             ack: other.ack.or(self.ack),
             ack_delay_ms: other.ack_delay_ms.or(self.ack_delay_ms),
             send: other.send.or(self.send),
+            storage: other.storage.or(self.storage),
             number_check: other.number_check.or(self.number_check),
             pairing: other.pairing.or(self.pairing),
             socket: other.socket.or(self.socket),

@@ -35,7 +35,7 @@ use tracing::Instrument;
 
 use super::{
     ClienteId, DisconnectOutcome, Evidence, EvidenceFolder, Phase, ReasonCode, Recipient,
-    SendError, SendLimits, SessionHandle, SessionState, StartLimits, StartTimes,
+    SendError, SendLimits, SessionHandle, SessionState, StartLimits, StartTimes, TurnTally,
     arrivals::Arrivals,
     budget::Budget,
     capacity::{Admitted, Capacity, Starting},
@@ -76,6 +76,8 @@ pub(super) struct ActorOptions<D: Driver> {
     pub(super) limits: StartLimits,
     /// How long starts have taken.
     pub(super) start_times: StartTimes,
+    /// How often sessions have gone round for nothing.
+    pub(super) turns: TurnTally,
     /// How long WhatsApp takes a code that links by phone number.
     pub(super) pairing_life: Duration,
     /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
@@ -336,7 +338,7 @@ impl<D: Driver> Actor<D> {
         } else {
             self.publisher.not_ready()
         };
-        self.arrivals.refuse(&why).await;
+        self.arrivals.refuse(&why);
         if let Some(retry) = retry {
             self.wait_for(retry);
         }

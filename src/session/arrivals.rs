@@ -15,12 +15,15 @@ use super::{
     DisconnectError, ForgetError, SendError, SendLimits,
     handle::{COMMAND_CAPACITY, Command, LifeCommand, PageCommand, answer},
     pace::Pace,
-    sending::{AcceptReply, NOTE_TIMEOUT, note_all},
+    sending::AcceptReply,
 };
 use crate::ledger::{Accepted, Failure, Ledger, NewSend, Record, Step};
 
 /// When the queue may have room again: the real page is ready 7 to 15 s after it was asked for (WHATSAPP.md, section 2).
 const ROOM_AFTER: Duration = Duration::from_secs(15);
+
+/// The ledger accepts a send within milliseconds unless the disk stands still; a page that is there does not wait for that.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// See the module. Belongs to the session, and is empty but while it sleeps or wakes.
 #[derive(Debug)]
@@ -177,7 +180,7 @@ impl Arrivals {
     /// itself.
     pub(super) async fn settle(&mut self) {
         let all = async { while self.written().await.is_some() {} };
-        if timeout(NOTE_TIMEOUT, all).await.is_err() {
+        if timeout(SETTLE_TIMEOUT, all).await.is_err() {
             tracing::warn!("the disk does not keep up: some sends are still being written down");
             self.writing.clear();
         }
@@ -194,20 +197,15 @@ impl Arrivals {
         self.held.pop_front()
     }
 
-    /// There will be no page: tells whoever waits. What was accepted for later stays in the ledger.
-    pub(super) async fn refuse(&mut self, why: &SendError) {
-        // Whoever is told nothing looks into the ledger.
+    /// There will be no page: tells those who wait. What was accepted for later stays in the ledger.
+    pub(super) fn refuse(&mut self, why: &SendError) {
+        // A caller that is told nothing looks into the ledger.
         self.writing.clear();
-        let mut waited_for = self.take_sends();
-        waited_for.retain(|(_, deadline)| deadline.is_some());
-        let failed = |(record, _): (Arc<Record>, _)| {
-            let step = Step::Failed(Failure::SessionEnded, why.to_string());
-            (record.key.clone(), step)
-        };
-        let notes = waited_for.into_iter().map(failed).collect();
-        if !note_all(&self.ledger, notes).await.is_empty() {
-            // Their callers give them up themselves.
-            tracing::debug!("the disk does not keep up: some sends were not given up yet");
+        for (record, deadline) in self.take_sends() {
+            if deadline.is_some() {
+                let step = Step::Failed(Failure::SessionEnded, why.to_string());
+                self.ledger.note(&record.key, step);
+            }
         }
         while let Some(command) = self.next_held() {
             refuse(command, why.clone());

@@ -124,6 +124,8 @@ impl Desired {
             | ReasonCode::NavigationFailed
             | ReasonCode::PageNotRecognised
             | ReasonCode::AdapterBroken
+            | ReasonCode::SendsStalled
+            | ReasonCode::LedgerUnavailable
             | ReasonCode::ChromeNotFound
             | ReasonCode::ChromeFailed
             | ReasonCode::LaunchTimeout

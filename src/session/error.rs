@@ -151,7 +151,10 @@ impl From<PrepareError> for SendError {
     fn from(why: PrepareError) -> Self {
         match why {
             PrepareError::NotOnWhatsApp => Self::NotOnWhatsApp,
-            PrepareError::Failed(_) | PrepareError::Interrupted(_) => Self::Failed(why.to_string()),
+            PrepareError::Failed(_)
+            | PrepareError::Unanswered(_)
+            | PrepareError::Silent(_)
+            | PrepareError::Interrupted(_) => Self::Failed(why.to_string()),
         }
     }
 }
@@ -172,7 +175,7 @@ impl SendError {
         let detail = record.detail.clone().unwrap_or_default();
         match record.failure {
             Some(Failure::NotOnWhatsApp) => Self::NotOnWhatsApp,
-            Some(Failure::NotTaken) | None => Self::Failed(detail),
+            Some(Failure::NotTaken | Failure::NotChecked) | None => Self::Failed(detail),
             Some(Failure::GivenUp) => Self::GivenUp(detail),
             Some(Failure::TurnNotCome) => Self::TurnNotCome {
                 retry_after: Duration::ZERO,

@@ -13,7 +13,7 @@ use std::{collections::VecDeque, time::Duration};
 use rand::RngExt as _;
 use tokio::time::Instant;
 
-use super::ReasonCode;
+use super::{ReasonCode, stall::Remedies};
 
 /// What counts against the limit, and for how long.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -105,11 +105,13 @@ pub(super) struct Healing {
     has_tried_snapshot: bool,
     reloaded_at: Option<Instant>,
     ready_since: Option<Instant>,
+    /// What has been tried for messages that did not go out.
+    pub(super) remedies: Remedies,
 }
 
 impl Healing {
     /// A session that may be healed so often in an hour; `was_ready`: before there was its actor.
-    pub(super) const fn new(per_hour: usize, was_ready: bool) -> Self {
+    pub(super) fn new(per_hour: usize, was_ready: bool) -> Self {
         Self {
             per_hour,
             is_owed: was_ready,
@@ -120,6 +122,7 @@ impl Healing {
             has_tried_snapshot: false,
             reloaded_at: None,
             ready_since: None,
+            remedies: Remedies::default(),
         }
     }
 
@@ -179,7 +182,10 @@ impl Healing {
         let has_failed = !matches!(why, ReasonCode::MemoryExceeded | ReasonCode::Capacity);
         let is_healed = 0 < self.per_hour || !has_failed;
         // Whoever waits for the first code of a session is told that it failed, and may try again.
-        let is_torn_away = matches!(why, ReasonCode::BrowserLost | ReasonCode::PageLost);
+        let is_torn_away = matches!(
+            why,
+            ReasonCode::BrowserLost | ReasonCode::PageLost | ReasonCode::SendsStalled
+        );
         if !is_healed || !(self.is_owed || (has_lived && is_torn_away)) {
             return Verdict::Leave;
         }
@@ -236,6 +242,7 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
         | ReasonCode::LaunchTimeout
         | ReasonCode::ChromeFailed
         | ReasonCode::PageNotRecognised
+        | ReasonCode::SendsStalled
         | ReasonCode::CodeTimeout => Some(Cure::NewChrome),
         // The network comes back (a page that Chrome has kept loads without one, and then never gets synced), and so does a function that WhatsApp has renamed: mended by whoever runs the service, with
         // a new wa-js or script, that the next start takes.
@@ -263,6 +270,7 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
         | ReasonCode::PairingRateLimited
         | ReasonCode::PairingFailed
         | ReasonCode::NetworkLost
+        | ReasonCode::LedgerUnavailable
         | ReasonCode::ChromeNotFound
         | ReasonCode::ChromeMisconfigured
         | ReasonCode::ScriptsUnreadable

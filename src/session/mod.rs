@@ -50,10 +50,12 @@ mod safekeeping;
 mod sending;
 mod serving;
 mod snapshot;
+mod stall;
 mod start_times;
 mod submit;
 mod timers;
 mod transfer;
+mod turns;
 
 pub use capacity::Full;
 pub use changes::Changes;
@@ -79,3 +81,4 @@ pub use state::SessionState;
 pub use transfer::{
     LinkedProfile, TransferError, adopt, forget_older_snapshots, import, is_to_be_up,
 };
+pub use turns::TurnTally;

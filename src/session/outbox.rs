@@ -26,6 +26,9 @@ const MAX_INTERRUPTIONS: u8 = 2;
 /// Between two tries: a page that loads itself anew says so within milliseconds, and then is waited for.
 const INTERRUPTION_PAUSE: Duration = Duration::from_millis(300);
 
+/// Between two tries to make a message ready in a page that gives no sign of life.
+const SILENCE_PAUSE: Duration = Duration::from_secs(1);
+
 /// Between two tries to write a durable send down while the ledger cannot be used: a full disk is not freed at once.
 const LEDGER_PAUSE: Duration = Duration::from_secs(5);
 
@@ -36,9 +39,21 @@ pub(super) struct Outbox {
     queue: Queue,
     /// At most one send is between "taken from the queue" and "handed over": WhatsApp then keeps the order.
     current: Option<Current>,
-    /// Taken by the page, not yet by the server: the inner ids that the page knows them by.
-    handed: Vec<String>,
+    /// Taken by the page, not yet by the server: the inner ids that the page knows them by, and since when; oldest first.
+    handed: Vec<(String, Instant)>,
     notes: Vec<(String, Step)>,
+    progress: Progress,
+}
+
+/// How far all sends have come, counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    /// Steps that no send goes twice: its first turn, each stage of that, its end.
+    pub(super) steps: u64,
+    /// Words of the page about a send: taken, refused, acknowledged. Its silence is none.
+    pub(super) page_answers: u64,
+    /// Messages that the page had taken and WhatsApp's server has.
+    pub(super) sent: u64,
 }
 
 /// What is to be done when the page has answered a hand-over.
@@ -71,6 +86,7 @@ impl Outbox {
             current: None,
             handed: Vec::new(),
             notes: Vec::new(),
+            progress: Progress::default(),
         }
     }
 
@@ -129,12 +145,15 @@ impl Outbox {
     }
 
     /// Takes the next send from the queue, to be prepared by the time given; `None` while another is on its way, when
-    /// none waits, or when it is too early for one.
+    /// none waits, or when it is too early for one. What is late is given up first: one that were begun would come back from
+    /// the ledger as late, for ever.
     pub(super) fn begin(&mut self, now: Instant) -> Option<(Outgoing, Instant)> {
+        self.expire(now);
         if self.current.is_some() {
             return None;
         }
         let entry = self.queue.begin(now)?;
+        self.progress.steps += u64::from(entry.turns == 1);
         let limit = entry.deadline.unwrap_or(now + self.wait);
         let outgoing = entry.outgoing.clone();
         self.current = Some(Current {
@@ -163,17 +182,27 @@ impl Outbox {
                 self.drop_acknowledged();
                 let current = self.current.as_mut()?;
                 current.prepared = Some(prepared.clone());
+                self.progress.steps += u64::from(current.entry.turns == 1);
                 Some((current.entry.outgoing.clone(), prepared))
             }
             Err(why) => {
                 let mut entry = self.current.take()?.entry;
+                self.progress.page_answers += u64::from(why.is_an_answer());
                 match why {
+                    // The session's pings find out whether page or Chrome hang, and then the session ends; or its caller's
+                    // time is over.
+                    PrepareError::Silent(_) => {
+                        self.queue.put_back(entry, Some(now + SILENCE_PAUSE));
+                    }
                     PrepareError::Interrupted(_) if entry.interruptions < MAX_INTERRUPTIONS => {
                         entry.interruptions += 1;
                         self.queue.put_back(entry, Some(now + INTERRUPTION_PAUSE));
                     }
                     PrepareError::NotOnWhatsApp => {
                         self.fail(&entry, Failure::NotOnWhatsApp, &why.to_string());
+                    }
+                    PrepareError::Unanswered(_) => {
+                        self.fail(&entry, Failure::NotChecked, &why.to_string());
                     }
                     PrepareError::Interrupted(_) | PrepareError::Failed(_) => {
                         self.fail(&entry, Failure::NotTaken, &why.to_string());
@@ -196,13 +225,20 @@ impl Outbox {
                 self.drop_acknowledged();
                 let late = self.current.take_if(|current| current.limit <= now);
                 if let Some(Current { entry, .. }) = late {
+                    // The ledger has it as handed over, and gives up as late only what waits.
                     self.note(&entry.outgoing.key, Step::Absent);
-                    // Put back, it is given up as late, or tried again.
-                    self.queue.put_back(entry, None);
+                    if entry.deadline.is_some() {
+                        // Its limit is the moment until which its caller waits: no later try can be in time.
+                        self.fail_late(&entry);
+                    } else {
+                        // A durable send gets a new limit with each try.
+                        self.queue.put_back(entry, None);
+                    }
                     return None;
                 }
                 let current = self.current.as_ref()?;
                 let prepared = current.prepared.clone()?;
+                self.progress.steps += u64::from(current.entry.turns == 1);
                 Some((prepared, current.entry.outgoing.clone(), current.limit))
             }
             Ok(false) => {
@@ -212,6 +248,9 @@ impl Outbox {
             Err(why) => {
                 let entry = self.current.take()?.entry;
                 if entry.deadline.is_none() {
+                    // It may be in there as handed over, to an adapter that took nothing: what waits is queued, or it could not be
+                    // given up any more.
+                    self.note(&entry.outgoing.key, Step::Absent);
                     self.queue.put_back(entry, Some(now + LEDGER_PAUSE));
                 } else {
                     self.fail(&entry, Failure::NotWritten, &why.to_string());
@@ -254,6 +293,8 @@ impl Outbox {
             return AfterHandOver::Done;
         };
         let key = entry.outgoing.key.clone();
+        let is_an_answer = matches!(result, Ok(_) | Err(HandOverError::NotHanded(_)));
+        self.progress.page_answers += u64::from(is_an_answer);
         match result {
             Ok(Handed {
                 key: wa_key,
@@ -264,7 +305,7 @@ impl Outbox {
                     message_id,
                 };
                 self.note(&key, taken);
-                self.handed.push(wa_key.clone());
+                self.handed.push((wa_key.clone(), now));
                 if let Some(ack) = early_ack {
                     self.on_ack(&wa_key, ack);
                 }
@@ -307,8 +348,11 @@ impl Outbox {
             current.early_ack = Some(ack);
             return;
         }
-        self.handed.retain(|handed| handed != wa_key);
+        let before = self.handed.len();
+        self.handed.retain(|(handed, _)| handed != wa_key);
+        self.progress.page_answers += 1;
         if ack > 0 {
+            self.progress.sent += u64::from(self.handed.len() < before);
             // It seemed to be lost and was to go out again.
             let _has_waited = self.queue.remove(wa_key);
         }
@@ -316,17 +360,41 @@ impl Outbox {
     }
 
     /// The page has the send already, as a look-up found: its acknowledgement is waited for.
-    pub(super) fn on_found(&mut self, wa_key: &str) {
-        if !self.handed.iter().any(|handed| handed == wa_key) {
-            self.handed.push(wa_key.to_owned());
+    pub(super) fn on_found(&mut self, wa_key: &str, now: Instant) {
+        if !self.handed.iter().any(|(handed, _)| handed == wa_key) {
+            self.handed.push((wa_key.to_owned(), now));
         }
+    }
+
+    /// How far all sends have come.
+    pub(super) const fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// What the page has taken and WhatsApp's server has not, oldest first, and since when.
+    pub(super) fn handed(&self) -> &[(String, Instant)] {
+        &self.handed
+    }
+
+    /// Whether any send waits for its turn, though it may be too early for it.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.queue.has_waiting()
+    }
+
+    /// Whether a send is being written down for its caller.
+    pub(super) const fn is_accepting(&self) -> bool {
+        self.queue.is_accepting()
+    }
+
+    /// Whether a send is on its way into the page, or its turn has come.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.current.is_some() || self.queue.next_turn(now).is_some_and(|turn| turn <= now)
     }
 
     /// Gives up what has waited for its turn too long.
     pub(super) fn expire(&mut self, now: Instant) {
         for entry in self.queue.take_late(now) {
-            let detail = "its turn did not come in time; nothing was sent";
-            self.fail(&entry, Failure::TurnNotCome, detail);
+            self.fail_late(&entry);
         }
     }
 
@@ -386,6 +454,11 @@ impl Outbox {
         !self.is_busy() && !self.queue.has_waiting()
     }
 
+    fn fail_late(&mut self, entry: &Entry) {
+        let detail = "its turn did not come in time; nothing was sent";
+        self.fail(entry, Failure::TurnNotCome, detail);
+    }
+
     fn fail(&mut self, entry: &Entry, failure: Failure, detail: &str) {
         let key = &entry.outgoing.key;
         tracing::warn!(message.key = key, "a message was not sent: {detail}");
@@ -393,6 +466,8 @@ impl Outbox {
     }
 
     fn note(&mut self, key: &str, step: Step) {
+        // One that is absent goes the same way once more.
+        self.progress.steps += u64::from(!matches!(step, Step::Absent));
         self.notes.push((key.to_owned(), step));
     }
 }

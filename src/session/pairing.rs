@@ -176,7 +176,8 @@ impl Pairing {
         self.wanted.as_ref()?;
         let (code, detail) = match result {
             Ok(()) => {
-                self.not_before = Some(now + CODE_PATIENCE).filter(|_| self.shown.is_none());
+                // Also while the code on show is another number's: without a pause WhatsApp would be asked again at once, and again.
+                self.not_before = Some(now + CODE_PATIENCE).filter(|_| self.lacks_code());
                 return None;
             }
             Err(PairingError::Interrupted(why)) => {
@@ -367,5 +368,16 @@ mod tests {
     fn nothing_of_a_code_is_shown_for_debugging() {
         let (pairing, _) = showing("ABCDEFGH");
         assert!(!format!("{pairing:?}").contains("ABCDEFGH"));
+    }
+
+    #[test]
+    fn a_code_on_show_for_another_number_is_no_reason_to_ask_without_a_pause() {
+        let (mut pairing, now) = showing("AAAA-1111");
+        pairing.want(number("5491158254202"));
+        assert!(pairing.begin(now).is_some());
+        assert_eq!(pairing.on_answer(Ok(()), now), None);
+        assert_eq!(pairing.begin(now), None, "WhatsApp counts each try");
+        assert_eq!(pairing.next(), Some(now + CODE_PATIENCE));
+        assert!(pairing.begin(now + CODE_PATIENCE).is_some());
     }
 }

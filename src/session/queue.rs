@@ -47,8 +47,8 @@ pub(super) struct Entry {
     pub(super) deadline: Option<Instant>,
     /// How often the page was interrupted while it made this one ready.
     pub(super) interruptions: u8,
-    /// It has had its turn and was put back: it does not count once more.
-    has_been_paced: bool,
+    /// How often it has had its turn. One that was put back does not count once more for the pace.
+    pub(super) turns: u32,
 }
 
 impl Entry {
@@ -64,7 +64,7 @@ impl Entry {
             },
             deadline,
             interruptions: 0,
-            has_been_paced: false,
+            turns: 0,
         })
     }
 }
@@ -123,7 +123,7 @@ impl Queue {
 
     /// When a send that is accepted now would go out, as far as that can be told.
     pub(super) fn due(&self, now: Instant) -> Instant {
-        let unpaced = self.waiting.iter().filter(|entry| !entry.has_been_paced);
+        let unpaced = self.waiting.iter().filter(|entry| entry.turns == 0);
         self.pace.due(unpaced.count() + self.reserved.len(), now)
     }
 
@@ -159,15 +159,16 @@ impl Queue {
         }
         self.paused_until = None;
         let mut entry = self.waiting.pop_front()?;
-        if !std::mem::replace(&mut entry.has_been_paced, true) {
+        if entry.turns == 0 {
             self.pace.take(now);
         }
+        entry.turns = entry.turns.saturating_add(1);
         Some(entry)
     }
 
     /// When the send that waits longest may go out; `None` when none waits.
     pub(super) fn next_turn(&self, now: Instant) -> Option<Instant> {
-        let due = if self.waiting.front()?.has_been_paced {
+        let due = if self.waiting.front()?.turns > 0 {
             now
         } else {
             self.pace.due(0, now)

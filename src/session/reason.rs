@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::stall::Stalled;
 use crate::{browser::BrowserError, whatsapp::Trouble};
 
 /// A cause with its sentence.
@@ -68,6 +69,10 @@ pub enum ReasonCode {
     PageNotRecognised,
     /// WhatsApp Web changed: no adapter can send.
     AdapterBroken,
+    /// The session could send, and nothing was sent for two minutes.
+    SendsStalled,
+    /// The ledger has not answered for two minutes: nothing is sent that is not written down. Stands beside READY.
+    LedgerUnavailable,
     /// No Chrome on this machine.
     ChromeNotFound,
     /// Chrome is there but did not start.
@@ -135,6 +140,8 @@ impl ReasonCode {
             Self::NavigationFailed => "NAVIGATION_FAILED",
             Self::PageNotRecognised => "PAGE_NOT_RECOGNISED",
             Self::AdapterBroken => "ADAPTER_BROKEN",
+            Self::SendsStalled => "SENDS_STALLED",
+            Self::LedgerUnavailable => "LEDGER_UNAVAILABLE",
             Self::ChromeNotFound => "CHROME_NOT_FOUND",
             Self::ChromeFailed => "CHROME_FAILED",
             Self::LaunchTimeout => "LAUNCH_TIMEOUT",
@@ -241,6 +248,32 @@ impl Reason {
             ),
         };
         Self::new(code, detail)
+    }
+
+    /// Why a session that could send does not, when that is only to be said.
+    pub(super) fn of_stall(stalled: &Stalled) -> Option<Self> {
+        let (code, detail) = match stalled {
+            Stalled::Ledger => (
+                ReasonCode::LedgerUnavailable,
+                "the ledger in DATA_DIR has not answered for two minutes, and nothing is sent that is not written down: \
+                 see to its disk; sends go on by themselves when it answers",
+            ),
+            Stalled::Unsent => (
+                ReasonCode::SendsStalled,
+                "WhatsApp Web has a message that it does not send, also after the page was loaded again and Chrome started again: \
+                 look at the phone and at GET /messages?state=handed",
+            ),
+            Stalled::Heals(..) => return None,
+        };
+        Some(Self::new(code, detail))
+    }
+
+    /// Whether it says why a session that is READY does not send.
+    pub(super) const fn is_about_sends(&self) -> bool {
+        matches!(
+            self.code,
+            ReasonCode::SendsStalled | ReasonCode::LedgerUnavailable
+        )
     }
 
     /// WhatsApp Web could not be loaded.

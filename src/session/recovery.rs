@@ -65,8 +65,8 @@ impl Linked<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
     open: VecDeque<Arc<Record>>,
-    /// The first of `open` is being looked up.
-    is_asking: bool,
+    /// Whether the first of `open` is being looked up.
+    asking: Asking,
     /// How often the first of `open` may be asked about in vain, and how often it has been.
     max_tries: u8,
     tries: u8,
@@ -84,12 +84,30 @@ pub(super) struct Recovery {
     /// What was handed over before that may be missing in the page's store and have been sent all the same.
     restored_at: Option<Timestamp>,
     notes: Vec<(String, Step)>,
+    /// How many sends the page has said something of.
+    answers: u64,
+}
+
+/// A look-up that is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Asking {
+    #[default]
+    Nothing,
+    /// The page is asked.
+    Page,
+    /// The page is asked, and WhatsApp's server has taken the message meanwhile: what the page's store had is old.
+    InVain,
 }
 
 impl Recovery {
     /// What has been found out since the last call, to be written down.
     pub(super) fn take_notes(&mut self) -> Vec<(String, Step)> {
         std::mem::take(&mut self.notes)
+    }
+
+    /// How many sends the page has said something of, in all.
+    pub(super) const fn answers(&self) -> u64 {
+        self.answers
     }
 
     /// Whether something is still to be found out: nothing new goes out before.
@@ -110,7 +128,11 @@ impl Recovery {
         outbox: &mut Outbox,
     ) {
         self.restored_at = page.since.restored;
-        let asked = self.is_asking.then(|| self.open.pop_front()).flatten();
+        let asked = if self.asking == Asking::Nothing {
+            None
+        } else {
+            self.open.pop_front()
+        };
         self.open = asked.iter().cloned().collect();
         let is_again = std::mem::take(&mut self.is_again);
         self.max_tries = if is_again { 1 } else { MAX_TRIES };
@@ -178,6 +200,7 @@ impl Recovery {
     pub(super) fn on_unlinked(&mut self, records: Vec<Arc<Record>>) {
         *self = Self {
             notes: std::mem::take(&mut self.notes),
+            answers: self.answers,
             ..Self::default()
         };
         for record in records {
@@ -205,10 +228,10 @@ impl Recovery {
 
     /// The next send to look up; `None` while another is, when it is too early, or when there is none.
     pub(super) fn next(&mut self, now: Instant) -> Option<LookUp> {
-        while !self.is_asking && self.retry_at.is_none_or(|at| at <= now) {
+        while self.asking == Asking::Nothing && self.retry_at.is_none_or(|at| at <= now) {
             let record = self.open.front()?;
             if let Some(message_id) = record.message_id.clone() {
-                self.is_asking = true;
+                self.asking = Asking::Page;
                 self.retry_at = None;
                 let key = record.wa_key.as_ref().unwrap_or(&record.key);
                 let key = key.clone();
@@ -231,8 +254,14 @@ impl Recovery {
         outbox: &mut Outbox,
         now: Instant,
     ) {
-        if !std::mem::take(&mut self.is_asking) {
-            return;
+        match std::mem::take(&mut self.asking) {
+            Asking::Nothing => return,
+            Asking::Page => {}
+            Asking::InVain => {
+                self.open.pop_front();
+                (self.tries, self.has_answered) = (0, true);
+                return;
+            }
         }
         if let Err(LookUpError::NoAnswer(why)) = &result {
             self.tries += 1;
@@ -244,6 +273,7 @@ impl Recovery {
             return;
         }
         (self.tries, self.has_answered) = (0, true);
+        self.answers += 1;
         let Some(record) = self.open.pop_front() else {
             return;
         };
@@ -254,7 +284,7 @@ impl Recovery {
                     message.key = key,
                     "a message is still in WhatsApp's own queue"
                 );
-                outbox.on_found(record.wa_key.as_deref().unwrap_or(key));
+                outbox.on_found(record.wa_key.as_deref().unwrap_or(key), now);
             }
             Ok(Some(ack)) => {
                 tracing::info!(message.key = key, ack, "a message was found at WhatsApp");
@@ -276,6 +306,21 @@ impl Recovery {
             Err(LookUpError::NoAdapter(why) | LookUpError::NoAnswer(why)) => {
                 self.note(key, Step::Unknown(why));
             }
+        }
+    }
+
+    /// WhatsApp's server has taken this message: there is no doubt about it any more.
+    pub(super) fn on_ack(&mut self, wa_key: &str) {
+        let is_it =
+            |record: &Arc<Record>| record.wa_key.as_deref().unwrap_or(&record.key) == wa_key;
+        let is_first = self.open.front().is_some_and(is_it);
+        if is_first && self.asking != Asking::Nothing {
+            self.asking = Asking::InVain;
+            return;
+        }
+        self.open.retain(|record| !is_it(record));
+        if is_first {
+            (self.tries, self.retry_at) = (0, None);
         }
     }
 
@@ -315,7 +360,7 @@ impl Recovery {
 
     /// When [`next`](Self::next) has something to do again. Counts only while it may be called.
     pub(super) fn next_look_up(&self) -> Option<Instant> {
-        self.retry_at.filter(|_| !self.is_asking)
+        self.retry_at.filter(|_| self.asking == Asking::Nothing)
     }
 
     /// When the ledger is to be read again.

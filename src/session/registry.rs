@@ -22,7 +22,7 @@ use tokio_util::{
 
 use super::{
     ClienteId, ConnectError, CpuTally, EvidenceFolder, ForgetError, SendLimits, SessionHandle,
-    Snapshot, StartLimits, StartTimes,
+    Snapshot, StartLimits, StartTimes, TurnTally,
     actor::{Actor, ActorOptions},
     capacity::Capacity,
     desired::{self, Desired, DesiredFile},
@@ -110,6 +110,7 @@ pub struct Registry {
     give_up: DropGuard,
     cpu: CpuTally,
     start_times: StartTimes,
+    turns: TurnTally,
     ledger: Ledger,
     /// Ends after all sessions: they still have something to write down when they stop.
     keeper: TaskTracker,
@@ -195,6 +196,7 @@ impl Registry {
             stop: CancellationToken::new(),
             cpu: CpuTally::default(),
             start_times: StartTimes::default(),
+            turns: TurnTally::default(),
             ledger,
             keeper,
         };
@@ -421,6 +423,11 @@ impl Registry {
         &self.start_times
     }
 
+    /// How often the tasks of sessions have gone round for nothing.
+    pub const fn turns(&self) -> &TurnTally {
+        &self.turns
+    }
+
     fn desired(&self, sessions: &Sessions, id: &ClienteId) -> DesiredFile {
         let found = sessions.remembered.get(id).cloned();
         DesiredFile::new(&self.options.sessions_dir, id, found)
@@ -443,6 +450,7 @@ impl Registry {
             starts: Arc::clone(&self.starts),
             limits: self.options.limits,
             start_times: self.start_times.clone(),
+            turns: self.turns.clone(),
             pairing_life: self.options.pairing_life,
             take_over: self.options.take_over,
             hibernate_after: self.options.hibernate_after,

@@ -8,13 +8,10 @@
 mod checking;
 mod doubts;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout},
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     ClienteId, NumberCheck, Recipient, SendError, SendLimits, SessionState, calls,
@@ -26,6 +23,8 @@ use super::{
     pace::Pace,
     publisher::Publisher,
     recovery::Recovery,
+    stall::{WaitsFor, Work},
+    turns::Purpose,
 };
 use crate::{
     ledger::{Accepted, Handing, Ledger, LedgerError, NewSend, Record, Step},
@@ -33,28 +32,6 @@ use crate::{
         Driver, HandOverError, Handed, LookUpError, Outgoing, PrepareError, Prepared, Standing,
     },
 };
-
-/// The ledger takes a note within microseconds unless the disk stands still. What is not noted by then is found out when
-/// the page is ready the next time.
-pub(super) const NOTE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Writes steps down, and answers those for which the disk did not keep up. However many they are, it takes no longer than
-/// [`NOTE_TIMEOUT`]: the session does nothing else meanwhile, and does not end either.
-pub(super) async fn note_all(
-    ledger: &Ledger,
-    notes: Vec<(String, Step)>,
-) -> VecDeque<(String, Step)> {
-    let mut left = VecDeque::from(notes);
-    let all = async {
-        while let Some((key, step)) = left.front().cloned() {
-            ledger.note(&key, step).await;
-            left.pop_front();
-        }
-    };
-    // Late or not, what has been noted is no longer in there.
-    let _late = timeout(NOTE_TIMEOUT, all).await;
-    left
-}
 
 /// What [`Sending`] does its work with.
 #[derive(Debug)]
@@ -83,6 +60,26 @@ pub(super) struct Sending<'a, D: Driver> {
     /// The account that the page is linked to, once known.
     account: Option<String>,
     since: Since,
+    ledger: LedgerCalls,
+}
+
+/// What the ledger has been asked for and has answered.
+#[derive(Debug, Default)]
+struct LedgerCalls {
+    /// Questions without an answer yet.
+    open: usize,
+    /// Answers of a ledger that could be used.
+    answers: u64,
+    /// The last answer was that it cannot be used.
+    has_failed: bool,
+}
+
+impl LedgerCalls {
+    fn on_answer<T>(&mut self, answer: &Result<T, LedgerError>) {
+        self.open = self.open.saturating_sub(1);
+        self.has_failed = answer.is_err();
+        self.answers += u64::from(answer.is_ok());
+    }
 }
 
 /// To a caller who wants a message sent.
@@ -108,6 +105,20 @@ pub(super) enum SendAnswer {
     Checked(Result<Option<String>, PrepareError>, Recipient, CheckReply),
 }
 
+impl SendAnswer {
+    /// What a turn is for that takes it: most are steps of the session's own work, some are owed to a caller.
+    pub(super) const fn turn(&self) -> Purpose {
+        match self {
+            Self::Accepted(..) | Self::Refused(..) | Self::Checked(..) => Purpose::Outside,
+            Self::Prepared(_)
+            | Self::Written(_)
+            | Self::HandedOver(_)
+            | Self::Open(_)
+            | Self::LookedUp(_) => Purpose::Own,
+        }
+    }
+}
+
 /// A send that is being written down.
 pub(super) struct Written {
     key: String,
@@ -128,6 +139,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             doubt: Doubt::default(),
             account: None,
             since: Since::default(),
+            ledger: LedgerCalls::default(),
         }
     }
 
@@ -154,6 +166,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             deadline,
             reply,
         };
+        self.ledger.open += 1;
         let accept = async move { SendAnswer::Accepted(written, ledger.accept(new).await) };
         self.calls.push(accept.boxed());
     }
@@ -213,6 +226,9 @@ impl<'a, D: Driver> Sending<'a, D> {
     /// WhatsApp reports how far a message has got.
     pub(super) fn on_ack(&mut self, key: &str, ack: i32) {
         self.outbox.on_ack(key, ack);
+        if ack > 0 {
+            self.recovery.on_ack(key);
+        }
     }
 
     pub(super) fn on_time(&mut self, now: Instant) {
@@ -237,6 +253,16 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     pub(super) fn on_answer(&mut self, answered: SendAnswer) {
         let now = Instant::now();
+        match &answered {
+            SendAnswer::Accepted(_, result) => self.ledger.on_answer(result),
+            SendAnswer::Written(result) => self.ledger.on_answer(result),
+            SendAnswer::Open(result) => self.ledger.on_answer(result),
+            SendAnswer::Refused(..)
+            | SendAnswer::Prepared(_)
+            | SendAnswer::HandedOver(_)
+            | SendAnswer::LookedUp(_)
+            | SendAnswer::Checked(..) => {}
+        }
         match answered {
             SendAnswer::Accepted(written, result) => self.on_accepted(written, result),
             SendAnswer::Refused(known, why, reply) => {
@@ -283,7 +309,12 @@ impl<'a, D: Driver> Sending<'a, D> {
         let learned = match &result {
             Ok(prepared) => Some(Known::At(prepared.chat.clone())),
             Err(PrepareError::NotOnWhatsApp) => Some(Known::Nowhere),
-            Err(PrepareError::Failed(_) | PrepareError::Interrupted(_)) => None,
+            Err(
+                PrepareError::Failed(_)
+                | PrepareError::Unanswered(_)
+                | PrepareError::Silent(_)
+                | PrepareError::Interrupted(_),
+            ) => None,
         };
         let is_refused = matches!(result, Err(PrepareError::Failed(_)));
         if let Some(to) = self.outbox.current_recipient() {
@@ -301,7 +332,8 @@ impl<'a, D: Driver> Sending<'a, D> {
     }
 
     /// Writes down that a page is about to get the send, and by which adapter.
-    fn write_down(&self, outgoing: Outgoing, prepared: Prepared) {
+    fn write_down(&mut self, outgoing: Outgoing, prepared: Prepared) {
+        self.ledger.open += 1;
         let handing = Handing {
             adapter: prepared.adapter.to_string(),
             account: self.account.clone(),
@@ -323,10 +355,13 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     /// Does what can be done next: first what is in doubt, then what waits. A page that loads itself anew is waited for.
     pub(super) fn go_on(&mut self) {
+        let now = Instant::now();
+        // Here too, and not only when the timer of the session comes: answers, facts and commands go before it, and with enough
+        // of them it never comes.
+        self.outbox.expire(now);
         if !self.may_begin() {
             return;
         }
-        let now = Instant::now();
         let driver = self.means.driver;
         if let Some(look_up) = self.recovery.next(now) {
             let asked = async move { SendAnswer::LookedUp(driver.look_up(&look_up).await) };
@@ -343,16 +378,42 @@ impl<'a, D: Driver> Sending<'a, D> {
         self.calls.push(prepare.boxed());
     }
 
-    /// Writes down what has happened.
-    pub(super) async fn write_notes(&mut self) {
+    /// Writes down what has happened. Waits for no disk.
+    pub(super) fn write_notes(&mut self) {
         let mut notes = self.recovery.take_notes();
         notes.append(&mut self.outbox.take_notes());
-        for (key, _step) in note_all(self.means.ledger, notes).await {
-            tracing::error!(
-                message.key = key,
-                "the disk does not keep up: a step of a send is not noted"
-            );
+        for (key, step) in notes {
+            self.means.ledger.note(&key, step);
         }
+    }
+
+    /// How far all sends have come: grows with each step that none of them goes twice.
+    pub(super) const fn steps(&self) -> u64 {
+        self.outbox.progress().steps + self.recovery.answers()
+    }
+
+    /// How its sends stand, for whoever watches that they do not stand still.
+    pub(super) fn work(&self, now: Instant) -> Work<'_> {
+        let progress = self.outbox.progress();
+        Work {
+            waits_for: self.waits_for(now),
+            page_answers: progress.page_answers + self.recovery.answers(),
+            ledger_answers: self.ledger.answers,
+            sent: progress.sent,
+            handed: self.outbox.handed(),
+        }
+    }
+
+    fn waits_for(&self, now: Instant) -> WaitsFor {
+        let is_put_off_by_it =
+            self.ledger.has_failed && (self.outbox.has_waiting() || self.outbox.is_under_way());
+        if self.ledger.open > 0 || !self.doubt.is_settled() || is_put_off_by_it {
+            return WaitsFor::Ledger;
+        }
+        if self.recovery.is_pending() || self.outbox.is_accepting() || self.outbox.is_due(now) {
+            return WaitsFor::Page;
+        }
+        WaitsFor::Nothing
     }
 
     /// The session cannot send for now: those whose callers wait are told so.

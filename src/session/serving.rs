@@ -7,6 +7,7 @@ mod commands;
 mod ending;
 mod mending;
 mod resting;
+mod watching;
 
 use std::{path::Path, time::Duration};
 
@@ -37,10 +38,16 @@ use super::{
     rest::Rest,
     safekeeping,
     sending::{Means, Sending},
+    stall::StallWatch,
     state::Event,
     timers::{Passed, RELOAD_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
+    turns::{Purpose, TurnTally, Turns},
 };
 use crate::whatsapp::{Driver, Fact, LogoutError, PairingError, Silence, Standing};
+
+/// News of the page that go before a command that waits. A page tells of some dozen things at once after a reload; one that
+/// never stops must not keep a caller from being heard.
+const FACTS_IN_A_ROW: u32 = 64;
 
 /// See the module.
 pub(super) struct Serving<'a, D: Driver> {
@@ -74,6 +81,9 @@ pub(super) struct Serving<'a, D: Driver> {
     is_pinging: bool,
     /// How far the start had got when it was last told.
     told: Option<(Phase, Option<Instant>)>,
+    stall: StallWatch,
+    turns: Turns,
+    turn_tally: &'a TurnTally,
 }
 
 /// What of a session outlives its page.
@@ -83,6 +93,13 @@ pub(super) struct Lasting<'a> {
     pub(super) healing: &'a mut Healing,
     pub(super) budget: &'a mut Budget,
     pub(super) arrivals: &'a mut Arrivals,
+}
+
+/// What it came to that the time for something may have come.
+struct OnTime {
+    /// A timer has passed.
+    is_any: bool,
+    end: Option<End>,
 }
 
 type LogoutReply = oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>;
@@ -101,6 +118,22 @@ enum Answer {
         is_missing: bool,
     },
     Reloaded(Result<(), String>),
+}
+
+impl Answer {
+    /// What a turn is for that takes it. All but one are asked for by a caller or a timer, or as often as healing allows.
+    const fn turn(&self) -> Purpose {
+        match self {
+            Self::Pairing(_) => Purpose::Own,
+            Self::Navigated(_)
+            | Self::Refreshed(_)
+            | Self::TakenOver(_)
+            | Self::LoggedOut(_)
+            | Self::LookedAt(_)
+            | Self::Pinged { .. }
+            | Self::Reloaded(_) => Purpose::Outside,
+        }
+    }
 }
 
 impl<'a, D: Driver> Serving<'a, D> {
@@ -156,6 +189,9 @@ impl<'a, D: Driver> Serving<'a, D> {
             rest: Rest::new(options.hibernate_after),
             is_pinging: false,
             told: None,
+            stall: StallWatch::default(),
+            turns: Turns::new(Instant::now()),
+            turn_tally: &options.turns,
         }
     }
 
@@ -169,32 +205,62 @@ impl<'a, D: Driver> Serving<'a, D> {
         let navigate = async move { Answer::Navigated(driver.navigate().await) };
         self.calls.push(navigate.boxed());
         self.tell_phase();
+        let mut facts_in_a_row = 0;
         let end = loop {
             let wake_at = self.next_deadline();
+            let mut turn = Purpose::Outside;
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break End::stopping(),
-                Some(answer) = self.calls.next() => if let Some(end) = self.on_answer(answer) { break end },
-                Some(answer) = self.sending.next_answer() => self.sending.on_answer(answer),
-                fact = facts.recv() => {
+                Some(answer) = self.calls.next() => {
+                    turn = answer.turn();
+                    if let Some(end) = self.on_answer(answer) { break end }
+                }
+                Some(answer) = self.sending.next_answer() => {
+                    turn = answer.turn();
+                    self.sending.on_answer(answer);
+                }
+                fact = facts.recv(), if facts_in_a_row < FACTS_IN_A_ROW => {
+                    facts_in_a_row += 1;
                     let fact = fact.unwrap_or_else(|| Fact::PageLost("the page is not heard any more".to_owned()));
                     if let Some(end) = self.on_fact(fact) { break end }
                 },
-                Some(command) = commands.recv() => if let Some(end) = self.on_command(command) { break end },
-                () = sleep_until(wake_at) => if let Some(end) = self.on_time(Instant::now()) { break end },
+                Some(command) = commands.recv() => {
+                    facts_in_a_row = 0;
+                    if let Some(end) = self.on_command(command) { break end }
+                }
+                // No command waits.
+                () = std::future::ready(()), if facts_in_a_row >= FACTS_IN_A_ROW => facts_in_a_row = 0,
+                () = sleep_until(wake_at) => turn = Purpose::Own,
+            }
+            let now = Instant::now();
+            // In each turn, and not as a branch above: the others go before it, and while enough comes in it would never have its
+            // turn. Then nothing expires, no page is pinged and no start is ended.
+            if wake_at <= now {
+                let passed = self.on_time(now);
+                if let Some(end) = passed.end {
+                    break end;
+                }
+                if passed.is_any {
+                    turn = Purpose::Outside;
+                }
             }
             if let Some(end) = self.hear_held() {
                 break end;
             }
             self.begin_pairing();
             self.sending.go_on();
-            self.sending.write_notes().await;
+            self.sending.write_notes();
             match self.link.write().await {
                 Written::Nothing => {}
                 Written::Link(linked_at) => self.desired.on_link(linked_at).await,
                 Written::ProfileMissing => break End::of(self.profile_missing()),
             }
-            self.rest(Instant::now());
+            let now = Instant::now();
+            self.rest(now);
+            if let Some(end) = self.watch_turn(turn, now).or_else(|| self.watch_sends(now)) {
+                break end;
+            }
         };
         self.arrivals.go_on_at(self.sending.pace().clone());
         self.wind_up(end, facts).await
@@ -206,6 +272,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             self.sending.next_deadline(Instant::now()),
             self.pairing.next(),
             self.sleeps_at(),
+            self.stall.next(),
         ];
         deadlines
             .into_iter()
@@ -214,15 +281,27 @@ impl<'a, D: Driver> Serving<'a, D> {
             .unwrap_or_else(far_future)
     }
 
-    fn on_time(&mut self, now: Instant) -> Option<End> {
+    fn on_time(&mut self, now: Instant) -> OnTime {
         if let Some(end) = self.fall_asleep(now) {
-            return Some(end);
+            return OnTime {
+                is_any: true,
+                end: Some(end),
+            };
         }
         self.sending.on_time(now);
-        if let Some(over) = self.pairing.expire(now) {
-            self.publisher.apply(&over, None);
+        let over = self.pairing.expire(now);
+        if let Some(over) = &over {
+            self.publisher.apply(over, None);
         }
-        match self.timers.passed(now)? {
+        let passed = self.timers.passed(now);
+        OnTime {
+            is_any: over.is_some() || passed.is_some(),
+            end: passed.and_then(|passed| self.on_passed(passed, now)),
+        }
+    }
+
+    fn on_passed(&mut self, passed: Passed, now: Instant) -> Option<End> {
+        match passed {
             Passed::Start(phase) => return Some(End::of(self.limits.passed(phase))),
             Passed::Turn => self.start = None,
             Passed::Recognise => {

@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub reloads: u64,
     /// How often a new Chrome has been started because the one before had failed, since the service started.
     pub restarts: u64,
+    /// How often it could send and did not for two minutes, since the service started.
+    pub stalls: u64,
     /// When it is started again by itself, while it waits for that.
     pub retry_at: Option<Timestamp>,
     /// When it was last found to be linked.
@@ -58,6 +60,7 @@ impl Snapshot {
             failed_phase: None,
             reloads: 0,
             restarts: 0,
+            stalls: 0,
             retry_at: None,
             linked_at: None,
             linked_since: None,

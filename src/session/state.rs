@@ -256,6 +256,8 @@ impl Reason {
             | ReasonCode::NavigationFailed
             | ReasonCode::PageNotRecognised
             | ReasonCode::AdapterBroken
+            | ReasonCode::SendsStalled
+            | ReasonCode::LedgerUnavailable
             | ReasonCode::Hibernating
             | ReasonCode::ShuttingDown => Event::Ended,
         }

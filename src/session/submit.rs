@@ -167,9 +167,14 @@ impl SessionHandle {
         };
         // Whoever is not done by then is told how far it has got.
         let _elapsed = timeout_at(deadline, settled).await;
-        if is_awaited(&followed.borrow()) {
-            let left_the_queue = followed.wait_for(|record| record.state != SendState::Queued);
-            let _elapsed = timeout(LAST_WORD, left_the_queue).await;
+        let awaits_last_word = if self.snapshot().state.is_running() {
+            is_undecided(&followed.borrow())
+        } else {
+            is_awaited(&followed.borrow())
+        };
+        if awaits_last_word {
+            let decided = followed.wait_for(|record| !is_undecided(record));
+            let _elapsed = timeout(LAST_WORD, decided).await;
         }
         let record = Record::clone(&followed.borrow());
         if !is_awaited(&record) {
@@ -192,6 +197,21 @@ impl SessionHandle {
 /// and no page has had it.
 fn is_awaited(record: &Record) -> bool {
     record.state == SendState::Queued && !record.outlives_its_caller()
+}
+
+/// Whether the actor of a session that runs is about to say more, when the caller's time is over: it gives up what waits for
+/// that caller, and what was written down as handed over too late to be handed over; and a hand-over is answered by then.
+fn is_undecided(record: &Record) -> bool {
+    match record.state {
+        SendState::Queued => !record.is_durable,
+        SendState::Handed => !record.is_taken,
+        SendState::Sent
+        | SendState::Delivered
+        | SendState::Read
+        | SendState::Failed
+        | SendState::Unknown
+        | SendState::Cancelled => false,
+    }
 }
 
 /// What a caller is told of its send. `page_is_open`: WhatsApp's own queue goes on, and what is in doubt is looked up.

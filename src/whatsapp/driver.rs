@@ -357,9 +357,26 @@ pub enum PrepareError {
     /// The page refused or broke.
     #[error("{0}")]
     Failed(String),
+    /// Nothing was said about the number: the page did not answer, or could not learn it from WhatsApp's server. That says nothing about
+    /// the message either.
+    #[error("{0}; nothing was sent, and the same request can be made again")]
+    Unanswered(String),
+    /// Neither page nor Chrome give a sign of life.
+    #[error("{0}; nothing was sent")]
+    Silent(String),
     /// The page gave no answer, as when it loads itself anew: the same may go well in a moment.
     #[error("{0}; nothing was sent")]
     Interrupted(String),
+}
+
+impl PrepareError {
+    /// Whether the page has said something about the message.
+    pub(crate) const fn is_an_answer(&self) -> bool {
+        match self {
+            Self::NotOnWhatsApp | Self::Failed(_) => true,
+            Self::Unanswered(_) | Self::Silent(_) | Self::Interrupted(_) => false,
+        }
+    }
 }
 
 /// Why a hand-over did not succeed.

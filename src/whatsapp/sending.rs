@@ -144,8 +144,14 @@ impl Sending<'_> {
     ) -> HandOverError {
         match self.prepare_by(senders, outgoing).await {
             Ok(next) => HandOverError::Passed(next),
-            Err(PrepareError::Interrupted(why)) => HandOverError::Interrupted(why),
-            Err(why) => HandOverError::NotHanded(why.to_string()),
+            Err(
+                PrepareError::Interrupted(why)
+                | PrepareError::Unanswered(why)
+                | PrepareError::Silent(why),
+            ) => HandOverError::Interrupted(why),
+            Err(why @ (PrepareError::NotOnWhatsApp | PrepareError::Failed(_))) => {
+                HandOverError::NotHanded(why.to_string())
+            }
         }
     }
 
@@ -257,6 +263,7 @@ impl Sending<'_> {
     ) -> Result<Prepared, PrepareError> {
         // The session is READY, so no sender at all is a page between two documents.
         let mut failed = PrepareError::Interrupted("no adapter can send now".to_owned());
+        let mut unanswered = None;
         let mut rest = VecDeque::from(senders.clone());
         while let Some(adapter) = rest.pop_front() {
             if adapter == AdapterName::Dom {
@@ -273,7 +280,11 @@ impl Sending<'_> {
             failed = match why.code.as_str() {
                 "NOT_ON_WHATSAPP" => return Err(PrepareError::NotOnWhatsApp),
                 // WhatsApp's server did not answer: it answers no other adapter either.
-                "CHECK_FAILED" => return Err(PrepareError::Failed(why.detail)),
+                "CHECK_FAILED" => return Err(PrepareError::Unanswered(why.detail)),
+                NO_ANSWER => {
+                    unanswered.get_or_insert_with(|| why.detail.clone());
+                    PrepareError::Unanswered(why.detail)
+                }
                 INTERRUPTED | NOT_LOADED => PrepareError::Interrupted(why.detail),
                 // Other errors of the page may be about the recipient.
                 "MISFIT" => {
@@ -283,7 +294,11 @@ impl Sending<'_> {
                 _ => PrepareError::Failed(why.detail),
             };
         }
-        Err(failed)
+        // What the last adapter could not do does not speak against a number that the first ones got no answer about.
+        match (failed, unanswered) {
+            (PrepareError::Failed(_), Some(why)) => Err(PrepareError::Unanswered(why)),
+            (failed, _) => Err(failed),
+        }
     }
 
     async fn make_ready(

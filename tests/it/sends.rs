@@ -1,13 +1,22 @@
 //! What becomes of a message, when all is well and when it is not.
 
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
 use crate::{
     adapters::{CURRENT, bundle},
-    support::{Answer, Service},
+    support::{Answer, Service, answer, chrome::pid_of},
 };
 
 const TO: &str = "5491158254201";
+const OTHER: &str = "5491158254202";
 
 #[tokio::test]
 async fn messages_arrive_once_each_in_the_order_of_their_acceptance() {
@@ -235,4 +244,127 @@ fn assert_open(answer: &Answer) {
     let is_unconfirmed = answer.json()["code"] == "SEND_UNCONFIRMED";
     let is_open = [200, 202].contains(&answer.status) || is_unconfirmed;
     assert!(is_open, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_session_of_which_more_is_asked_than_it_may_send_goes_on_at_its_pace() {
+    const CALLERS: usize = 40;
+    const LASTS: Duration = Duration::from_secs(6);
+    let service = Service::start(|env| {
+        env.insert("SEND_WAIT_SECONDS", "1".into());
+        env.insert("SEND_RATE_PER_MINUTE", "600".into());
+        env.insert("SEND_QUEUE_MAX", "1000".into());
+    })
+    .await;
+    let account = service.link("51").await;
+    for to in [TO, OTHER] {
+        assert_eq!(service.send(51, to, "antes").await.status, 200);
+    }
+    let end = Instant::now() + LASTS;
+    let service_ref = &service;
+    let callers = (0..CALLERS).map(|caller| async move {
+        let mut promised = Vec::new();
+        for number in 0.. {
+            if end < Instant::now() {
+                break;
+            }
+            let text = format!("{caller}/{number}");
+            let to = [TO, OTHER][number % 2];
+            let body = json!({ "cliente_id": 51, "to": to, "message": text });
+            // Thousands of texts are too many to be looked for in the log.
+            let request = service_ref.request(Method::POST, "/send").json(&body);
+            let answered = answer(request).await;
+            match answered.status {
+                200 | 202 => promised.push(text),
+                // As a caller does that is told to come back later.
+                429 => tokio::time::sleep(Duration::from_millis(50)).await,
+                _ => panic!("{}", answered.text()),
+            }
+        }
+        promised
+    });
+    let promised = join_all(callers).await.concat();
+    // Ten a second are allowed; a busy machine sends fewer.
+    assert!(promised.len() > 30, "only {} were sent", promised.len());
+    assert_eq!(service.send(51, TO, "al final").await.status, 200);
+    let arrived = service.messages(&account).await;
+    let once: HashSet<&String> = arrived.iter().filter(|text| *text != "antes").collect();
+    assert_eq!(once.len() + 2, arrived.len(), "some are doubled");
+    for text in &promised {
+        assert!(once.contains(text), "{text} was promised");
+    }
+    assert_eq!(arrived.last().unwrap(), "al final");
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_chrome_that_was_stopped_while_a_send_was_prepared_leaves_its_key_free() {
+    let service = Service::start(|env| {
+        env.insert("SEND_WAIT_SECONDS", "3".into());
+    })
+    .await;
+    let account = service.link("51").await;
+    let chrome = service.status("51").await["chrome_pid"].as_u64().unwrap();
+    let chrome = pid_of(u32::try_from(chrome).unwrap());
+    let request =
+        json!({ "cliente_id": 51, "to": TO, "message": "hola", "idempotency_key": "order-7" });
+    kill_process(chrome, Signal::STOP).unwrap();
+    let refused = service.post("/send", &request).await;
+    kill_process(chrome, Signal::CONT).unwrap();
+    // Whichever comes first: the caller's time is over, or the Chrome is given up.
+    let code = refused.json()["code"].clone();
+    assert!(
+        code == "QUEUE_TIMEOUT" || code == "SESSION_NOT_READY",
+        "{}",
+        refused.text()
+    );
+    service.reaches("51", "READY").await;
+    let sent = service.post("/send", &request).await;
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    assert_eq!(sent.header("idempotent-replayed"), None);
+    assert_eq!(service.messages(&account).await, ["hola"]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_number_that_could_not_be_checked_leaves_the_key_free() {
+    let service = Service::start(|_| {}).await;
+    let account = service.link("51").await;
+    service
+        .faults(json!({ "number_check": "network_error" }))
+        .await;
+    let request =
+        json!({ "cliente_id": 51, "to": TO, "message": "hola", "idempotency_key": "order-7" });
+    let failed = service.post("/send", &request).await;
+    failed.assert_refused(500, "SEND_FAILED");
+    service.faults(json!({})).await;
+    let sent = service.post("/send", &request).await;
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    assert_eq!(service.messages(&account).await, ["hola"]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn what_a_page_took_while_it_could_not_store_it_goes_out_once_and_in_order_after_a_reload() {
+    let service = Service::start(|env| {
+        env.insert("SEND_WAIT_SECONDS", "1".into());
+    })
+    .await;
+    let account = service.link("51").await;
+    assert_eq!(service.send(51, TO, "antes").await.status, 200);
+    service.faults(json!({ "storage": "full" })).await;
+    assert_eq!(service.send(51, TO, "sin lugar").await.status, 202);
+    service.faults(json!({})).await;
+    let pending = service.send(51, TO, "con lugar").await;
+    assert_eq!(pending.status, 202, "the page does not recover by itself");
+    assert_eq!(service.messages(&account).await, ["antes"]);
+    service.faults(json!({ "event": "reload" })).await;
+    service
+        .phone_shows("all three", |state| {
+            state["sent"].as_array().is_some_and(|sent| sent.len() == 3)
+        })
+        .await;
+    let all = ["antes", "sin lugar", "con lugar"];
+    assert_eq!(service.messages(&account).await, all);
+    service.stop();
 }

@@ -65,6 +65,7 @@ pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
     );
     tell_each(own, told);
     tell_cpu(own, app, told);
+    tell_turns(own, app, told);
     tell_backlogs(own, app, told);
 }
 
@@ -100,6 +101,7 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
     let memory = Family::<OfSession, Gauge>::default();
     let reloads = Family::<OfSession, Counter>::default();
     let restarts = Family::<OfSession, Counter>::default();
+    let stalls = Family::<OfSession, Counter>::default();
     for (id, snapshot) in told {
         for state in SessionState::NAMES {
             let session = id.to_string();
@@ -119,6 +121,7 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
         }
         reloads.get_or_create(&session).inc_by(snapshot.reloads);
         restarts.get_or_create(&session).inc_by(snapshot.restarts);
+        stalls.get_or_create(&session).inc_by(snapshot.stalls);
     }
     own.register(
         "session_state",
@@ -152,6 +155,11 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
         "How often its Chrome was started anew because the one before had failed",
         restarts,
     );
+    own.register(
+        "session_stalls",
+        "How often it was READY with a message to send, and sent nothing for two minutes",
+        stalls,
+    );
 }
 
 fn tell_cpu(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)]) {
@@ -167,6 +175,20 @@ fn tell_cpu(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)]) {
         "Time that processors have spent on all processes of its Chromes, those before the present one too, as last measured",
         Unit::Seconds,
         cpu,
+    );
+}
+
+fn tell_turns(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)]) {
+    let turns = Family::<OfSession, Counter>::default();
+    let totals = app.registry().turns().totals();
+    for (id, _) in told {
+        let total = totals.get(id).copied().unwrap_or_default();
+        turns.get_or_create(&OfSession::named(id)).inc_by(total);
+    }
+    own.register(
+        "session_idle_turns",
+        "How often its task went round without getting anywhere",
+        turns,
     );
 }
 

@@ -22,6 +22,8 @@ export const CODES_IN_ENGLISH = {
   STORAGE_LOST: "The profile was damaged. Its last copy comes back; if there is none, scan again.",
   STORAGE_ERROR: "The page cannot store anything. Free some disk.",
   ADAPTER_BROKEN: "WhatsApp Web has changed and no adapter can send. Update wa-js.",
+  SENDS_STALLED: "Messages do not leave the page. It is loaded again, or Chrome started again.",
+  LEDGER_UNAVAILABLE: "Nothing can be written down, so nothing is sent. See to the disk of DATA_DIR.",
   PAGE_NOT_RECOGNISED: "The page loaded and nothing on it is known. See what it showed.",
   NAVIGATION_FAILED: "The page could not be opened. Check the machine's network.",
   PAGE_LOST: "The page crashed or hangs.",

@@ -22,6 +22,8 @@ export const CODES_IN_SPANISH = {
   STORAGE_LOST: "El perfil se dañó. Vuelve la última copia; si no hay, escanea otra vez.",
   STORAGE_ERROR: "La página no puede guardar datos. Libera disco.",
   ADAPTER_BROKEN: "WhatsApp Web cambió y ningún adaptador puede enviar. Actualiza wa-js.",
+  SENDS_STALLED: "Los mensajes no salen de la página. Se vuelve a cargar, o se reinicia Chrome.",
+  LEDGER_UNAVAILABLE: "No se puede anotar nada, así que no se envía nada. Revisa el disco de DATA_DIR.",
   PAGE_NOT_RECOGNISED: "La página cargó y nada en ella es conocido. Mira qué mostraba.",
   NAVIGATION_FAILED: "La página no se pudo abrir. Revisa la red de la máquina.",
   PAGE_LOST: "La página falló o se colgó.",

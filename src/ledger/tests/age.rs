@@ -68,6 +68,7 @@ fn what_is_done_with_is_forgotten_in_time_and_what_is_open_never_is() {
     let advance = |step| Request::Advance {
         key: "3EB0A".to_owned(),
         step,
+        at: None,
         reply: None,
     };
     assert!(serve(accept("3EB0A")));
@@ -90,6 +91,7 @@ fn what_is_open_is_counted_from_the_file_and_followed_until_it_ends() {
     let advance = |key: &str, step| Request::Advance {
         key: key.to_owned(),
         step,
+        at: None,
         reply: None,
     };
     let serve = |disk: &mut Disk, request: Request, at| {

@@ -74,7 +74,7 @@ async fn a_clock_that_is_four_days_ahead_for_a_minute_or_a_day_back_doubles_no_s
         let ledger = machine.settled_ledger(folder.path()).await;
         assert!(is_new(&ledger, "3EB0A", "order-7").await);
         hand(&ledger, "3EB0A").await;
-        ledger.note("3EB0A", Step::Acknowledged(1)).await;
+        ledger.note("3EB0A", Step::Acknowledged(1));
         let before = ledger.find("3EB0A").await.unwrap().unwrap();
         let before = before.borrow().queued_at;
 

@@ -24,6 +24,7 @@ fn advance(step: Step, is_awaited: bool) -> Request {
     Request::Advance {
         key: "3EB0A".to_owned(),
         step,
+        at: None,
         reply: is_awaited.then(|| oneshot::channel().0),
     }
 }
@@ -69,7 +70,7 @@ async fn nobody_is_told_of_a_step_that_a_killed_service_would_not_find_again() {
             after_a_kill(folder.path(), "3EB0A").await,
             SendState::Handed
         );
-        ledger.note("3EB0A", Step::Acknowledged(1)).await;
+        ledger.note("3EB0A", Step::Acknowledged(1));
         let sent = followed.wait_for(|record| !record.state.is_open()).await;
         assert_eq!(sent.unwrap().state, SendState::Sent);
         assert_eq!(after_a_kill(folder.path(), "3EB0A").await, SendState::Sent);

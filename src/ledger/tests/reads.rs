@@ -147,7 +147,7 @@ async fn writes_go_on_while_every_read_is_stuck_and_a_read_too_many_is_told_so()
         let key = format!("3EB1{n}");
         accepted(&ledger, with_key(&key, &key)).await;
         hand(&ledger, &key).await;
-        ledger.note(&key, Step::Acknowledged(1)).await;
+        ledger.note(&key, Step::Acknowledged(1));
     }
     assert_eq!(state(&ledger, "3EB199").await, SendState::Sent);
     let too_many = too_many.await.unwrap();
@@ -185,7 +185,7 @@ async fn a_text_goes_though_reads_follow_each_other_without_a_pause() {
         });
     }
     hand(&ledger, "3EB0A").await;
-    ledger.note("3EB0A", Step::Acknowledged(1)).await;
+    ledger.note("3EB0A", Step::Acknowledged(1));
     let is_kept = || {
         let files = std::fs::read_dir(&options.folder).unwrap();
         files.flatten().any(|entry| {

@@ -12,6 +12,7 @@
   const CHOICES = [
     choice('Acknowledgements', 'ack', { never: 'never come', no_receipts: 'server only: never delivered or read' }),
     choice('A send', 'send', { throws: 'is refused by the page', refused: 'is refused by the server', lost: 'vanishes on the way' }),
+    choice('Storage', 'storage', { full: 'is full: messages are taken and never sent, until a reload' }),
     choice('Number check', 'number_check', { network_error: 'fails: network error', never: 'is never answered' }),
     choice('Linking by number', 'pairing', { refused: 'every number is refused', rate_limited: 'too many tries', not_available: 'is not available', never: 'is never answered' }),
     choice('Connection', 'socket', { silent: 'cut without a word', refuse: 'closed and refused' }),

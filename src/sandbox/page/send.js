@@ -70,9 +70,14 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
     type: 'send', id: msg.id.id, user: msg.to.user, server: msg.to.server, body: msg.body, from_server: msg.from.server,
   });
 
+  /** A write has failed for want of room. The page does not recover from it by itself, also when there is room again. */
+  let stuck = false;
+
   /** Stores a message, sends it as soon as there is a connection, waits until it is taken. */
   async function post(msg) {
     const taken = new Promise((resolve) => waiting.set(msg.id.id, resolve));
+    if (wire.faults().storage === 'full') stuck = true;
+    if (stuck) return taken;
     await chats.save(msg);
     if (wire.faults().reload_in_send) { location.reload(); return new Promise(() => {}); }
     if (wire.isConnected()) travel(msg);
@@ -86,7 +91,7 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
 
   const outgoing = (test) => MsgCollection.filter((msg) => msg.id.fromMe && test(msg.ack));
   // What the server has not taken is sent again, under the same id.
-  wire.frames.on('welcome', () => { for (const msg of outgoing((ack) => ack === 0)) travel(msg); });
+  wire.frames.on('welcome', () => { if (!stuck) for (const msg of outgoing((ack) => ack === 0)) travel(msg); });
   wire.frames.on('ack', (frame) => {
     const dormant = chats.dormant.get(frame.id);
     const msg = dormant ? { id: MsgKey.fromString(dormant) } : ownById(frame.id);

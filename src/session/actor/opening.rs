@@ -81,7 +81,7 @@ impl<D: Driver> Actor<D> {
                 () = until(wake_by) => {
                     tracing::warn!("the session takes long to wake: it is not READY any more");
                     self.publisher.apply(&Event::Restarted, None);
-                    self.arrivals.refuse(&self.publisher.not_ready()).await;
+                    self.arrivals.refuse(&self.publisher.not_ready());
                     continue;
                 }
                 }

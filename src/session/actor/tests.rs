@@ -11,6 +11,7 @@ mod pairing;
 mod safekeeping;
 mod sends;
 mod stage;
+mod stalls;
 mod starts;
 
 use std::{num::NonZeroUsize, time::Duration};

@@ -1,5 +1,7 @@
 //! Every send is handed over in its turn, and each way in which it can end is written down.
 
+mod always;
+
 use std::num::{NonZeroU32, NonZeroUsize};
 
 use jiff::Timestamp;
@@ -218,7 +220,7 @@ fn what_cannot_be_written_down_is_not_handed_over_and_a_durable_send_waits_for_t
     let (outgoing, _) = outbox.begin(now).unwrap();
     outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
     assert!(outbox.on_written(full(), now).is_none());
-    assert!(outbox.holds("3EB02") && outbox.take_notes().is_empty());
+    assert!(outbox.holds("3EB02") && matches!(last(&mut outbox), Step::Absent));
     assert!(outbox.begin(now + LEDGER_PAUSE).is_some());
 }
 
@@ -342,18 +344,48 @@ fn a_send_that_turns_out_to_be_sent_while_it_waits_again_does_not_go_out_twice()
 }
 
 #[test]
-fn what_was_written_down_too_late_is_not_handed_over() {
+fn a_send_that_was_written_down_too_late_has_failed_and_makes_room_for_the_next() {
     let (mut outbox, now) = (outbox(), Instant::now());
     outbox.enqueue(&record(1), Some(in_time(now)));
+    outbox.enqueue(&record(2), None);
     let (outgoing, _) = outbox.begin(now).unwrap();
     outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
     assert!(outbox.on_written(Ok(true), in_time(now)).is_none());
+    let notes = outbox.take_notes();
+    assert!(
+        matches!(&notes[..], [(one, Step::Absent), (same, Step::Failed(Failure::TurnNotCome, _))]
+            if one == "3EB01" && same == "3EB01"),
+        "{notes:?}"
+    );
+    assert!(!outbox.holds("3EB01"));
+    assert_eq!(outbox.begin(in_time(now)).unwrap().0.key, "3EB02");
+}
+
+#[test]
+fn a_durable_send_that_was_written_down_too_late_is_tried_again_with_a_new_limit() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), None);
+    let (outgoing, limit) = outbox.begin(now).unwrap();
+    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
+    assert!(outbox.on_written(Ok(true), limit).is_none());
     assert!(matches!(last(&mut outbox), Step::Absent));
-    outbox.expire(in_time(now));
-    assert!(matches!(
-        last(&mut outbox),
-        Step::Failed(Failure::TurnNotCome, _)
-    ));
+    let (again, new_limit) = outbox.begin(limit).unwrap();
+    assert_eq!(again.key, outgoing.key);
+    assert_eq!(new_limit, limit + limits().wait);
+}
+
+#[test]
+fn a_send_that_is_late_when_its_turn_comes_is_given_up_before_the_next_begins() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    // The disk took longer to write the send down than its caller waits.
+    outbox.enqueue(&record(1), Some(now));
+    outbox.enqueue(&record(2), Some(in_time(now)));
+    assert_eq!(outbox.begin(now).unwrap().0.key, "3EB02");
+    let notes = outbox.take_notes();
+    assert!(
+        matches!(&notes[..], [(key, Step::Failed(Failure::TurnNotCome, _))] if key == "3EB01"),
+        "{notes:?}"
+    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ impl<D: Driver> Sending<'_, D> {
         let Means {
             ledger, session, ..
         } = self.means;
+        self.ledger.open += 1;
         let open = async move { SendAnswer::Open(ledger.open_sends(session.as_str()).await) };
         self.calls.push(open.boxed());
     }

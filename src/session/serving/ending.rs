@@ -38,7 +38,7 @@ impl<D: Driver> Serving<'_, D> {
                 .apply(&Event::Unready, Some(end.reason.clone()));
         }
         self.sending.refuse(&end.reason.detail);
-        self.sending.write_notes().await;
+        self.sending.write_notes();
         let page_is_there = matches!(
             end.reason.code,
             ReasonCode::DisconnectRequested | ReasonCode::ShuttingDown
@@ -58,7 +58,7 @@ impl<D: Driver> Serving<'_, D> {
                     else => break,
                 }
                 self.sending.refuse(&end.reason.detail);
-                self.sending.write_notes().await;
+                self.sending.write_notes();
             }
         };
         if timeout(WIND_UP_GRACE, finish).await.is_err() {

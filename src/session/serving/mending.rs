@@ -24,7 +24,7 @@ impl<D: Driver> Serving<'_, D> {
         None
     }
 
-    fn load_anew(&mut self, code: ReasonCode, why: &str, now: Instant) {
+    pub(super) fn load_anew(&mut self, code: ReasonCode, why: &str, now: Instant) {
         tracing::warn!(
             session.reason = code.as_str(),
             "loading the page anew: {why}"

@@ -45,6 +45,8 @@ pub(crate) enum Fault {
     NetworkCut(Duration),
     /// Nothing more can be written down for so long.
     DiskFull(Duration),
+    /// The page finds no room for what it stores for so long, and takes messages without sending them from then on.
+    StorageFull(Duration),
     ProfileCorrupt,
 }
 
@@ -180,6 +182,12 @@ impl Fault {
                 return seen;
             }
             Self::DiskFull(full) => return fill_disk(stage, full).await,
+            Self::StorageFull(full) => {
+                let api = Api::clone(stage.chaos.service());
+                api.faults(json!({ "storage": "full" })).await;
+                sleep(full).await;
+                api.faults(json!({})).await;
+            }
             Self::ProfileCorrupt => {
                 let service = stage.chaos.service();
                 assert_eq!(service.disconnect(1).await.status, 200);

@@ -24,7 +24,7 @@ use crate::{
     ledger::{Clock, Ledger, LedgerOptions, SendState},
     session::{
         EvidenceFolder, IdempotencyKey, SendError, SendLimits, SendRequest, Sent, SessionHandle,
-        StartLimits, StartTimes, TextMessage,
+        StartLimits, StartTimes, TextMessage, TurnTally,
         actor::{Actor, ActorOptions},
         capacity::Capacity,
         desired::DesiredFile,
@@ -130,6 +130,7 @@ impl World {
             starts: Arc::new(Semaphore::new(1)),
             limits: StartLimits::default(),
             start_times: StartTimes::default(),
+            turns: TurnTally::default(),
             pairing_life: Duration::from_secs(180),
             take_over: true,
             hibernate_after: None,

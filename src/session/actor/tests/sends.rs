@@ -51,6 +51,30 @@ async fn an_unacknowledged_send_is_pending_at_its_deadline_and_does_not_hold_up_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_send_that_is_written_down_a_moment_too_late_fails_and_the_next_goes_out() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    let prepared = session.plan.prepares.hold();
+    let late = session.send_as(TO, Some("order-7"), true);
+    assert!(matches!(session.call().await, Call::Prepared));
+    // The page answers in time, and no write can be: the clock stands at the deadline when it begins.
+    prepared.send(()).unwrap();
+    tokio::time::advance(stage.sends.wait).await;
+    rests(Duration::from_secs(1)).await;
+    let refused = late.await.unwrap().unwrap_err();
+    assert!(
+        matches!(refused, SendError::TurnNotCome { .. }),
+        "{refused:?}"
+    );
+    let next = session.send_as(TO, Some("order-7"), true);
+    let key = session.handed_over().await.key;
+    acknowledge(&page, &key).await;
+    assert!(!next.await.unwrap().unwrap().is_repeated, "its key is free");
+    assert!(session.calls.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_number_that_is_not_on_whatsapp_is_refused_and_nothing_handed_over() {
     let stage = Stage::new(1, 1);
     let mut session = stage.session("51");

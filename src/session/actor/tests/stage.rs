@@ -19,7 +19,7 @@ use crate::{
     ledger::{Clock, Ledger, LedgerOptions, SendState},
     session::{
         EvidenceFolder, Phase, SendError, SendLimits, SendRequest, SessionHandle, Snapshot,
-        StartLimits, StartTimes, TextMessage,
+        StartLimits, StartTimes, TextMessage, TurnTally,
         actor::{Actor, ActorOptions},
         capacity::Capacity,
         desired::DesiredFile,
@@ -171,6 +171,7 @@ impl Stage {
             starts: Arc::clone(&self.starts),
             limits: StartLimits::default(),
             start_times: StartTimes::default(),
+            turns: TurnTally::default(),
             pairing_life: Duration::from_secs(180),
             take_over: true,
             hibernate_after: self.hibernate_after,
