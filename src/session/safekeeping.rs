@@ -1,6 +1,6 @@
 //! What is done so that a profile is never lost: when a snapshot is taken, and what becomes of a profile that is of no use.
 //!
-//! Decides; how a folder is copied and exchanged is [`browser`](crate::browser)'s part.
+//! Decides; how a folder is copied and exchanged is [`browser`]'s part.
 //!
 //! ```text
 //!  was READY, closed in order ──▶ a snapshot

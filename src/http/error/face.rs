@@ -43,6 +43,7 @@ impl ApiError {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table: one line for each error")]
     fn face(&self) -> Face {
         match self {
             Self::UnknownPath => Face::Of(Code::NotFound),
@@ -147,6 +148,7 @@ impl ApiError {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table: one line for each error")]
     pub(in crate::http) fn loudness(&self) -> Loudness {
         match self {
             Self::Qr(_)
