@@ -371,7 +371,7 @@ async fn a_fault_of_a_setting_says_where_it_is_set() {
         let found = faults.iter().find(|fault| fault.starts_with(name));
         *found.unwrap_or_else(|| panic!("{name}: {said}"))
     };
-    let host = fault("HOST: must be an IP address");
+    let host = fault("HOST: must be localhost");
     assert!(host.contains("set in the environment"), "{host}");
     assert!(host.contains("goes before .env line 2"), "{host}");
     let key = fault("API_KEY: stands in quotes (')");
