@@ -72,7 +72,7 @@ pub enum InvalidRecipient {
     )]
     NoCountryCode,
     #[error(
-        "its area code stands in parentheses and the rest does not fit any country: the country code seems to be missing; {REMEDY}"
+        "it is written as numbers are dialled inside a country, with an area code or a lone digit in front: the country code seems to be missing; {REMEDY}"
     )]
     AreaCodeFirst,
     #[error("it has both + and 00, or a 0 too many in front of the country code; {REMEDY}")]

@@ -1,8 +1,11 @@
 //! Whether there can be such a number: country codes and lengths, as the library has them.
 //!
-//! Asked by length and not by pattern: numbering plans open new ranges every month, and a number that the library is merely
-//! unsure of is WhatsApp's to judge. What no country can have is refused before WhatsApp is asked, because an account that asks
-//! for impossible numbers gets restricted.
+//! Phones are asked for by length and not by pattern: numbering plans open new ranges every month, and a number that the library
+//! is merely unsure of is WhatsApp's to judge. What no country can have is refused before WhatsApp is asked, because an account
+//! that asks for impossible numbers gets restricted.
+//!
+//! A number whose country code is missing begins with digits that are another country's code. So where nothing says that it is
+//! international, neither `+` nor that its digits stand together as programs write them, it must lie in a range in use.
 
 use phonenumber::{
     Metadata, Type,
@@ -17,24 +20,36 @@ const LONGEST_CODE: usize = 3;
 /// The longest area code has five digits (Germany, without its 0), so what has more is not one.
 const LONGEST_AREA_CODE: usize = 5;
 
-/// Every kind of number that a country may have; not those that cannot be reached from abroad.
-const KINDS: [Type; 11] = [
+/// The kinds of number that a phone has. One of such a length may be in a range that is too new for the library.
+const PHONES: [Type; 4] = [
     Type::FixedLine,
     Type::Mobile,
+    Type::PersonalNumber,
+    Type::Voip,
+];
+
+/// The other kinds; not those that cannot be reached from abroad. Their lengths are of all sorts, so that by length alone numbers
+/// without their country code would pass as such: they must match the pattern.
+const SERVICES: [Type; 7] = [
     Type::TollFree,
     Type::PremiumRate,
     Type::SharedCost,
-    Type::PersonalNumber,
-    Type::Voip,
     Type::Pager,
     Type::Uan,
     Type::Voicemail,
     Type::StandardRate,
 ];
 
+/// `5 491 158 254 201`: digits that a program has cut by thousands, from behind.
+const THOUSANDS: usize = 3;
+
+/// `(203) 234-5678`: how numbers are written inside the countries of code 1, and in Mexico.
+const WRITTEN_IN_NORTH_AMERICA: [usize; 3] = [3, 3, 4];
+
 const ARGENTINA: u16 = 54;
 const BRAZIL: u16 = 55;
 const MEXICO: u16 = 52;
+const NORTH_AMERICA: u16 = 1;
 
 /// Has the library read its tables now.
 pub(super) fn read() {
@@ -77,14 +92,30 @@ pub(super) fn check(written: &Written) -> Result<(), Invalid> {
     if written.before_only_dot.is_some_and(splits_a_number) && !written.is_international {
         return Err(Invalid::Decimal);
     }
+    // `8 (495) 123-45-67`: people do not cut a country code in two, and 8 is what Russia dials before an area code.
+    let is_cut = written
+        .groups
+        .first()
+        .is_some_and(|first| *first < code_length);
+    if is_cut && !written.is_international && !is_in_thousands(&written.groups) {
+        return Err(Invalid::AreaCodeFirst);
+    }
+    let is_north_american =
+        written.groups == WRITTEN_IN_NORTH_AMERICA && code_length != LONGEST_CODE;
+    if is_north_american && !written.is_international {
+        return Err(Invalid::AreaCodeFirst);
+    }
     if digits.len() < FEWEST_DIGITS {
         return Err(Invalid::TooShort(digits.len()));
     }
     if !number.is_possible() {
         return Err(number.wrong_length());
     }
-    // `(617) 555-1234` has lost its country code, and 61 is Australia's; `(549) 11 …` has not.
-    let may_lack_its_code = written.opens_with_parentheses && !written.is_international;
+    // `(617) 555-1234` has lost its country code, and 61 is Australia's; `(549) 11 …` has not. Nor has `1 555 …`: a lone 1 and ten
+    // digits are dialled in the countries of code 1 only.
+    let is_with_lone_1 = number.code == NORTH_AMERICA && written.groups.first() == Some(&1);
+    let may_lack_its_code =
+        written.groups.len() > 1 && !written.is_international && !is_with_lone_1;
     if may_lack_its_code && !number.is_assigned() {
         return Err(Invalid::AreaCodeFirst);
     }
@@ -121,6 +152,10 @@ fn is_whole(digits: &str) -> bool {
         .is_some_and(|number| number.national.len() > LONGEST_AREA_CODE && number.is_possible())
 }
 
+fn is_in_thousands(groups: &[usize]) -> bool {
+    groups.iter().skip(1).all(|length| *length == THOUSANDS)
+}
+
 impl<'a> Number<'a> {
     fn of(digits: &'a str) -> Option<Self> {
         (1..=LONGEST_CODE.min(digits.len())).find_map(|length| {
@@ -144,17 +179,23 @@ impl<'a> Number<'a> {
     }
 
     fn is_possible(&self) -> bool {
-        self.lengths().contains(&self.national.len()) || self.is_written_as_of_old()
+        let lengths = self.lengths(&PHONES);
+        lengths.contains(&self.national.len()) || self.is_service() || self.is_written_as_of_old()
+    }
+
+    /// What the library knows of some kinds of number, in each of the countries.
+    fn kinds(&self, kinds: &'static [Type]) -> impl Iterator<Item = &'static Descriptor> {
+        let of_country = move |country: &'static Metadata| {
+            let known = country.descriptors();
+            kinds.iter().filter_map(move |kind| known.get(*kind))
+        };
+        self.countries.iter().copied().flat_map(of_country)
     }
 
     /// How many digits there may be behind the country code, each once and in order.
-    fn lengths(&self) -> Vec<usize> {
-        let of_kind = |country: &'static Metadata, kind| country.descriptors().get(kind);
-        let kinds = |country: &'static Metadata| {
-            KINDS.iter().filter_map(move |kind| of_kind(country, *kind))
-        };
-        let of_all = self.countries.iter().copied().flat_map(kinds);
-        let mut lengths: Vec<usize> = of_all
+    fn lengths(&self, kinds: &'static [Type]) -> Vec<usize> {
+        let mut lengths: Vec<usize> = self
+            .kinds(kinds)
             .flat_map(Descriptor::possible_length)
             .map(|length| usize::from(*length))
             .collect();
@@ -192,19 +233,37 @@ impl<'a> Number<'a> {
             .filter(|_| is_so_long)
     }
 
+    /// Whether it is a toll-free number or the like, from its first digit to its last.
+    fn is_service(&self) -> bool {
+        let is_whole = |kind: &Descriptor| {
+            let found = kind.national_number().find(self.national);
+            kind.is_match(self.national)
+                && found.is_some_and(|found| found.end() == self.national.len())
+        };
+        self.kinds(&SERVICES).any(is_whole)
+    }
+
     /// Whether the number lies in a range that is in use.
     fn is_assigned(&self) -> bool {
-        let in_use = |country: &&Metadata| {
-            let mut kinds = KINDS
-                .iter()
-                .filter_map(|kind| country.descriptors().get(*kind));
-            kinds.any(|kind| kind.is_match(self.national))
-        };
-        self.countries.iter().any(in_use)
+        let is_phone = |national: &str| self.kinds(&PHONES).any(|kind| kind.is_match(national));
+        // Brazil's mobile numbers without their ninth digit, as WhatsApp has the older ones.
+        let (is_of_brazil, national) = (self.code == BRAZIL, self.national);
+        let with_ninth = || is_phone(&format!("{}9{}", &national[..2], &national[2..]));
+        is_phone(national)
+            || self.is_service()
+            || self.is_written_as_of_old()
+            || (is_of_brazil && national.len() == 10 && with_ninth())
     }
 
     fn wrong_length(&self) -> Invalid {
-        let lengths: Vec<String> = self.lengths().iter().map(usize::to_string).collect();
+        let phones = self.lengths(&PHONES);
+        // Some codes have no phones, such as 800.
+        let lengths = if phones.is_empty() {
+            self.lengths(&SERVICES)
+        } else {
+            phones
+        };
+        let lengths: Vec<String> = lengths.iter().map(usize::to_string).collect();
         Invalid::WrongLength {
             code: self.code,
             found: self.national.len(),

@@ -9,6 +9,12 @@ use proptest::{
 
 use super::{InvalidRecipient as Invalid, *};
 
+/// Enough to meet each region of a country's plan.
+const AREA_CODES_APART: usize = 13;
+
+/// By lengths alone it would be twelve; those that are left lie in ranges in use.
+const MOST_STRANGERS_IN_A_HUNDRED: u32 = 4;
+
 const NUMBER: &str = "5491158254201";
 
 fn read(raw: &str) -> Result<String, Invalid> {
@@ -50,6 +56,8 @@ fn a_number_may_be_written_as_people_write_it() {
         "+54.91158254201",
         "54.91158254201",
         "54/9/11/5825/4201",
+        "5 491 158 254 201",
+        "5491 158254201",
         "+54 9 11/5825-4201",
         "+54 (9) (11) 5825-4201",
         "(+54) 9 11 5825-4201",
@@ -100,6 +108,21 @@ fn a_number_of_any_country_is_read_as_it_stands() {
         // The 0 belongs to the number there.
         ("+39 06 6982 0000", "390669820000"),
         ("+225 07 01 02 03 04", "2250701020304"),
+        ("5531 8765-4321", "553187654321"),
+        ("521 55 1234 5678", "5215512345678"),
+        ("54 11 15-5825-4201", "54111558254201"),
+        ("1 617-555-0123", "16175550123"),
+        ("1 555-123-4567", "15551234567"),
+        ("84 95 123 45 67", "84951234567"),
+        // By the rule of country codes: nothing in it says that it is dialled inside Russia.
+        ("84951234567", "84951234567"),
+        // Toll-free and the like, which businesses have on WhatsApp.
+        ("+61 1800 123 456", "611800123456"),
+        ("+61 13 12 34", "61131234"),
+        ("+1 800 555 0123", "18005550123"),
+        ("+55 800 123 4567", "558001234567"),
+        ("+54 810 222 3333", "548102223333"),
+        ("+800 1234 5678", "80012345678"),
         // No country's: a humanitarian service has it.
         ("+888 12345678901", "88812345678901"),
     ] {
@@ -175,7 +198,50 @@ fn a_number_without_its_country_code_is_refused() {
             Invalid::AreaCodeFirst | Invalid::WrongLength { .. } | Invalid::UnknownCountry
         );
     }
+    // Lengths that only toll-free numbers and the like have, in Australia, Brazil, Japan and India.
+    for raw in [
+        "612 34 56 78",
+        "612345678",
+        "55 1234 5678",
+        "5512345678",
+        "81 8123 4567",
+        "6175550123",
+        "911 5825-4201",
+        "91158254201",
+    ] {
+        refused!(raw, Invalid::WrongLength { .. });
+    }
+    // A digit that is dialled before the area code, or instead of it, and makes a country code with what follows.
+    for raw in [
+        "8 (495) 123-45-67",
+        "8 495 123-45-67",
+        "8-499-123-45-67",
+        "8(495)1234567",
+        "(8) 495 1234567",
+        "8 (812) 123-45-67",
+        "8-800-555-35-35",
+        "8 804 333-00-00",
+        "8 (863) 123-45-67",
+        "9 11 5825-4201",
+        "9 (11) 5825-4201",
+        "6 12 34 56 78",
+    ] {
+        refused!(raw, Invalid::AreaCodeFirst | Invalid::TrunkZero(880));
+    }
+    // São Paulo, Belo Horizonte, Curitiba, Goiânia: of the right length for another country, in no range of it.
+    // Then numbers as they are written in North America, which are in use in Egypt and Norway.
+    for raw in [
+        "11 98765-4321",
+        "31 98765-4321",
+        "41 98765-4321",
+        "617-555-0123",
+        "(203) 234-5678",
+        "476 123 4567",
+    ] {
+        refused!(raw, Invalid::AreaCodeFirst | Invalid::WrongLength { .. });
+    }
     refused!("89161234567", Invalid::UnknownCountry);
+    refused!("8 916 123-45-67", Invalid::UnknownCountry);
     refused!("15 5825-4201", Invalid::WrongLength { code: 1, .. });
 }
 
@@ -281,7 +347,14 @@ fn what_cannot_stand_in_a_number_is_named() {
     ] {
         refused!(raw, Invalid::Link);
     }
-    refused!("\u{202e}1024528511945", Invalid::Reversed);
+    for raw in [
+        "\u{202e}1024528511945",
+        "\u{202b}4201 5825 11 9 54\u{202c}",
+        "\u{2067}4201 5825 11 9 54\u{2069}",
+        "+54 9 11 \u{202b}5825-4201",
+    ] {
+        refused!(raw, Invalid::Reversed);
+    }
     for raw in ["", "  ", "\u{200b}", "@c.us", "\u{feff}\n"] {
         refused!(raw, Invalid::Empty);
     }
@@ -440,6 +513,133 @@ fn numbers() -> Vec<(String, String)> {
     all.sort();
     assert!(all.len() > 400, "{}", all.len());
     all
+}
+
+/// Where national numbers are tried: countries of every continent, with and without area codes and digits before them.
+const COUNTRIES: [&str; 48] = [
+    "AR", "AT", "AU", "BD", "BE", "BO", "BR", "CA", "CH", "CL", "CN", "CO", "CR", "CZ", "DE", "DO",
+    "EC", "EG", "ES", "FR", "GB", "GR", "GT", "HU", "ID", "IE", "IL", "IN", "IT", "JP", "KE", "KR",
+    "MA", "MX", "NG", "NL", "PE", "PH", "PK", "PL", "PT", "PY", "RU", "SE", "TR", "US", "UY", "ZA",
+];
+
+/// Numbers as they are written at home, by country: mobile and fixed ones of all area codes, with the digit before the area code and without it.
+fn at_home() -> Vec<(&'static str, u16, String)> {
+    let mut all = Vec::new();
+    for name in COUNTRIES {
+        let id: phonenumber::country::Id = name.parse().unwrap();
+        let country = phonenumber::metadata::DATABASE.by_id(name).unwrap();
+        let code = country.country_code();
+        let trunk = country.national_prefix().unwrap_or_default();
+        let known = country.descriptors();
+        for kind in [known.mobile(), known.fixed_line()].into_iter().flatten() {
+            let example = kind.example().unwrap();
+            for start in (0..1000).step_by(AREA_CODES_APART) {
+                let national = format!("{start:03}{}", &example[3..]);
+                if !kind.is_match(&national) {
+                    continue;
+                }
+                let international = format!("+{code}{national}");
+                let number = phonenumber::parse(Some(id), international).unwrap();
+                let text = number
+                    .format()
+                    .mode(phonenumber::Mode::National)
+                    .to_string();
+                let open = text.strip_prefix('(');
+                let bare = open.unwrap_or(&text).strip_prefix(trunk);
+                if let Some(bare) = bare.filter(|_| !trunk.is_empty()) {
+                    let open = if open.is_some() { "(" } else { "" };
+                    all.push((
+                        name,
+                        code,
+                        format!("{open}{}", bare.trim_start_matches([' ', '-'])),
+                    ));
+                }
+                all.push((name, code, text));
+            }
+        }
+    }
+    all
+}
+
+fn code_of(digits: &str) -> String {
+    let codes = (1..=3).map(|length| &digits[..length]);
+    let mut codes = codes.filter(|code| {
+        let code: u16 = code.parse().unwrap();
+        phonenumber::metadata::DATABASE.by_code(&code).is_some()
+    });
+    codes.next().unwrap().to_owned()
+}
+
+/// Numbers as people write them at home, without a country code: how many of them are read as numbers of another country. What is left lies in
+/// ranges that are in use there, so nothing tells them from numbers in international form (`--no-capture` prints them by country).
+#[test]
+fn few_numbers_without_their_country_code_are_read_as_those_of_another() {
+    let mut accepted = BTreeMap::<(&str, String), (u32, String)>::new();
+    let (mut all, mut strangers) = (0_u32, 0_u32);
+    for (country, code, text) in at_home() {
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        all += 1;
+        let Ok(digits) = read(&text) else {
+            continue;
+        };
+        if digits.starts_with(&code.to_string()) {
+            continue;
+        }
+        strangers += 1;
+        let to = code_of(&digits);
+        let seen = accepted.entry((country, to)).or_default();
+        *seen = (seen.0 + 1, text);
+    }
+    for ((country, to), (count, text)) in &accepted {
+        println!("{count:>5} {country} as +{to}, such as {text}");
+    }
+    println!("{strangers} of {all}");
+    assert!(all > 1_500, "{all}");
+    assert!(
+        strangers * 100 <= all * MOST_STRANGERS_IN_A_HUNDRED,
+        "{strangers} of {all}"
+    );
+}
+
+/// Each number of the library, in groups behind its country code and without `+`: the rules against missing codes refuse none.
+#[test]
+fn a_number_in_international_form_needs_no_plus() {
+    let (mut all, mut refused) = (0, Vec::new());
+    for country in phonenumber::metadata::DATABASE.iter() {
+        let known = country.descriptors();
+        let code = country.country_code();
+        for kind in [
+            known.mobile(),
+            known.fixed_line(),
+            known.voip(),
+            known.toll_free(),
+            known.uan(),
+        ] {
+            let Some(national) = kind.and_then(|kind| kind.example()) else {
+                continue;
+            };
+            // Iran has companies of four digits.
+            if code.to_string().len() + national.len() < FEWEST_DIGITS {
+                continue;
+            }
+            all += 1;
+            let (front, behind) = national.split_at(3.min(national.len()));
+            for text in [
+                format!("{code}{national}"),
+                format!("{code} {front} {behind}"),
+                format!("{code}{front} {behind}"),
+                format!("+{code}{national}"),
+            ] {
+                let read = read(&text);
+                if read != Ok(format!("{code}{national}")) {
+                    refused.push((text, read));
+                }
+            }
+        }
+    }
+    assert!(refused.is_empty() && all > 600, "{all}: {refused:?}");
 }
 
 /// A number in one of people's ways of writing, and how the digits were cut into groups.

@@ -17,6 +17,9 @@ const EXTENSIONS: [&str; 8] = ["ext", "int", "x", "anexo", "ramal", "poste", "p"
 /// An extension follows a whole number; `abc` follows nothing.
 const DIGITS_BEFORE_EXTENSION: usize = 6;
 
+/// Marks that change the order of what is seen: of each digit (U+202E), or of the groups of digits (U+202B, U+2067).
+const REVERSING: [char; 3] = ['\u{202e}', '\u{202b}', '\u{2067}'];
+
 /// A number as it was written.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Written {
@@ -24,8 +27,8 @@ pub(super) struct Written {
     pub(super) digits: String,
     /// Whether `+` or `00` says that it begins with a country code.
     pub(super) is_international: bool,
-    /// Whether its first group stands in parentheses: an area code, unless `+` stands in front.
-    pub(super) opens_with_parentheses: bool,
+    /// How many digits each of its groups has, in order.
+    pub(super) groups: Vec<usize>,
     /// How many digits stand before the first `.`.
     pub(super) before_dot: Option<usize>,
     /// The same, where that `.` is all that separates anything.
@@ -44,7 +47,6 @@ struct Reader {
     written: Written,
     /// Digits of the group that is being read.
     group: String,
-    last_group_length: usize,
     /// How many digits stand before the last group, where only blanks separate it from them.
     before_group: Option<usize>,
     /// The first group of all.
@@ -61,8 +63,7 @@ struct Reader {
 
 impl Written {
     pub(super) fn read(raw: &str) -> Result<Self, Invalid> {
-        // The one mark that changes the order of what is seen, digit for digit.
-        if raw.contains('\u{202e}') {
+        if raw.contains(REVERSING) {
             return Err(Invalid::Reversed);
         }
         let text: String = raw
@@ -111,8 +112,8 @@ fn number_of(text: &str) -> Result<&str, Invalid> {
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
-        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202d}' | '\u{2060}'..='\u{2064}'
-            | '\u{2066}'..='\u{2069}' | '\u{feff}'
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}' | '\u{202c}' | '\u{202d}' | '\u{2060}'..='\u{2064}'
+            | '\u{2066}' | '\u{2068}' | '\u{2069}' | '\u{feff}'
     )
 }
 
@@ -165,7 +166,6 @@ impl Reader {
                 }
                 (self.is_open, self.is_filled) = (true, false);
                 self.separators += 1;
-                self.written.opens_with_parentheses |= self.written.digits.is_empty();
             }
             ')' => {
                 let zero_alone = self.group == "0" && self.is_open;
@@ -213,14 +213,14 @@ impl Reader {
     fn end_group(&mut self) {
         if !self.group.is_empty() {
             let group = std::mem::take(&mut self.group);
-            self.last_group_length = group.len();
+            self.written.groups.push(group.len());
             self.first_group.get_or_insert(group);
         }
     }
 
     fn finish(mut self) -> Result<Written, Invalid> {
         self.end_group();
-        let is_lone = self.last_group_length == 1;
+        let is_lone = self.written.groups.last() == Some(&1);
         if self.is_open {
             return Err(Invalid::Parentheses);
         }
