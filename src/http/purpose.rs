@@ -5,7 +5,8 @@
 //! not known is refused. Beside a session, unknown fields are left alone, as ever.
 //!
 //! A read acts on nothing, and pages add parameters of their own (`?_=1699…` against caches), so there only what looks like a
-//! misspelt `cliente_id` is refused. In single mode there is one session, and nothing to mistake.
+//! misspelt `cliente_id` is refused. A login code is more than a read: whoever scans another client's code links a phone to
+//! that client's session. So there, too, each parameter must be known. In single mode there is one session, and nothing to mistake.
 
 use axum::http::{HeaderMap, HeaderName, request::Parts};
 
@@ -26,17 +27,33 @@ const BARE_ID: &str = "clienteid";
 /// Two slips: `clientid`, `cliente_di`, `clienteld`.
 const MOST_SLIPS: usize = 2;
 
-/// Other words for the same thing, as other services call it.
-const OTHER_NAMES: [&str; 8] = [
-    "id",
+/// Other words for the same thing, as other services call it (WAHA, venom and wppconnect `session`, Evolution API `instanceName`),
+/// in English and in Spanish.
+const OTHER_NAMES: [&str; 13] = [
     "cliente",
     "client",
-    "idcliente",
     "session",
-    "sessionid",
     "sesion",
-    "sessionname",
+    "instance",
+    "instancia",
+    "account",
+    "cuenta",
+    "tenant",
+    "phone",
+    "device",
+    "dispositivo",
+    "bot",
 ];
+
+/// What stands before or behind such a word: `sessionId`, `id_sesion`, `instanceName`, `session_key`.
+const PARTS: [&str; 4] = ["id", "name", "nombre", "key"];
+
+/// Of these, headers of other people's making are called: `X-Client-Id` is refused as a slip in `X-Cliente-Id`, `X-Client` and
+/// `X-Device-Id`, which apps and proxies add, are let be.
+const NOT_IN_HEADERS: [&str; 3] = ["client", "device", "phone"];
+
+/// What the address of a code may have: what is read of it, and what pages add against caches.
+const BESIDE_A_CODE: [&str; 4] = ["format", "_", "t", "ts"];
 
 /// Refuses a POST that names no session and has a field, a parameter or a header that may have been meant to.
 pub(super) fn check_post<B: FromBody>(
@@ -71,6 +88,19 @@ fn check_body<B: FromBody>(body: &Object) -> Result<(), ApiError> {
 
 /// Refuses a read that names no session and has a parameter or a header that looks like a misspelt `cliente_id`.
 pub(super) fn check_read(parts: &Parts, app: &AppState) -> Result<(), ApiError> {
+    check_query(parts, app, is_meant_as_id)
+}
+
+/// Refuses a request for a login code that names no session and has a parameter that is not known, or such a header.
+pub(super) fn check_code(parts: &Parts, app: &AppState) -> Result<(), ApiError> {
+    check_query(parts, app, |name| !BESIDE_A_CODE.contains(&name))
+}
+
+fn check_query(
+    parts: &Parts,
+    app: &AppState,
+    is_refused: fn(&str) -> bool,
+) -> Result<(), ApiError> {
     let query = parts.uri.query().unwrap_or_default();
     let names = form_urlencoded::parse(query.as_bytes());
     let mut names = names.map(|(name, _)| name);
@@ -79,7 +109,7 @@ pub(super) fn check_read(parts: &Parts, app: &AppState) -> Result<(), ApiError> 
     if is_named || has_one_session(app) {
         return Ok(());
     }
-    if let Some(name) = names.find(|name| is_meant_as_id(name)) {
+    if let Some(name) = names.find(|name| is_refused(name)) {
         return Err(unknown("query", &name));
     }
     check_headers(&parts.headers)
@@ -93,12 +123,15 @@ fn has_one_session(app: &AppState) -> bool {
     app.settings().session_mode == SessionMode::Single
 }
 
-/// Proxies add headers of their own, such as `X-Client-IP`, so only one slip is looked for: `Cliente-Id`, `X-Client-Id`.
+/// Proxies add headers of their own, such as `X-Client-IP`, so only one slip is looked for (`Cliente-Id`, `X-Client-Id`), and the
+/// other words as they are (`X-Session-Id`).
 fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     let is_meant = |name: &str| {
         let bare = bare(name);
         let bare = bare.strip_prefix('x').unwrap_or(&bare);
-        strsim::damerau_levenshtein(bare, BARE_ID) <= 1
+        let word = word(bare);
+        let is_other_name = OTHER_NAMES.contains(&word) && !NOT_IN_HEADERS.contains(&word);
+        is_other_name || strsim::damerau_levenshtein(bare, BARE_ID) <= 1
     };
     let mut names = headers.keys().map(HeaderName::as_str);
     match names.find(|name| *name != HEADER && is_meant(name)) {
@@ -110,8 +143,21 @@ fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
 /// Whether a parameter was meant as `cliente_id`.
 fn is_meant_as_id(name: &str) -> bool {
     let bare = bare(name);
-    OTHER_NAMES.contains(&bare.as_str())
+    bare == "id"
+        || OTHER_NAMES.contains(&word(&bare))
         || strsim::damerau_levenshtein(&bare, BARE_ID) <= MOST_SLIPS
+}
+
+/// A bare name without what stands before or behind its word.
+fn word(bare: &str) -> &str {
+    let without = |part: &&str| {
+        bare.strip_prefix(*part)
+            .or_else(|| bare.strip_suffix(*part))
+    };
+    let mut words = PARTS.iter().filter_map(without);
+    words
+        .find(|word| OTHER_NAMES.contains(word))
+        .unwrap_or(bare)
 }
 
 /// A name without capitals, hyphens, underscores and the like.

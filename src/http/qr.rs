@@ -17,7 +17,7 @@ use super::{
     extract::{Json, answer_headers},
     openapi::requests::{FormatInQuery, SessionInHeader, SessionInQuery},
     state::AppState,
-    target::Target,
+    target::{Target, TargetOfCode},
 };
 use crate::{
     config::CodeLives,
@@ -83,7 +83,7 @@ impl Format {
 ))]
 pub(super) async fn qr(
     State(app): State<AppState>,
-    target: Target,
+    TargetOfCode(target): TargetOfCode,
     format: Format,
 ) -> Result<Response, ApiError> {
     let snapshot = app.snapshot(&target.id);
@@ -112,7 +112,7 @@ pub(super) async fn qr(
 ))]
 pub(super) async fn qr_code(
     State(app): State<AppState>,
-    target: Target,
+    TargetOfCode(target): TargetOfCode,
 ) -> Result<Json<QrCodeAnswer>, ApiError> {
     let snapshot = app.snapshot(&target.id);
     let (code, _) = pending(&snapshot).ok_or_else(|| no_code(&snapshot))?;

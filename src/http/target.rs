@@ -76,6 +76,19 @@ impl FromRequestParts<AppState> for TargetIfNamed {
     }
 }
 
+/// The session whose login code a `GET` asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TargetOfCode(pub(super) Target);
+
+impl FromRequestParts<AppState> for TargetOfCode {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        purpose::check_code(parts, app)?;
+        Target::or_default(in_query(parts)?, parts, app).map(Self)
+    }
+}
+
 /// A session as a request names it, before the mode has its say.
 struct Named {
     id: ClienteId,

@@ -31,6 +31,22 @@ fn what_looks_like_the_id_is_told_from_other_parameters() {
         "session",
         "sessionId",
         "id_cliente",
+        "sesion_id",
+        "sesionid",
+        "id_sesion",
+        "idSession",
+        "sessionName",
+        "session_key",
+        "instance",
+        "instanceName",
+        "instance_id",
+        "instancia",
+        "cuenta",
+        "id_cuenta",
+        "account_id",
+        "tenant",
+        "phone_id",
+        "nombre_sesion",
     ] {
         assert!(is_meant_as_id(name), "{name}");
     }
@@ -46,6 +62,11 @@ fn what_looks_like_the_id_is_told_from_other_parameters() {
         "utm_source",
         "v",
         "token",
+        "version",
+        "name",
+        "key",
+        "instant",
+        "to",
     ] {
         assert!(!is_meant_as_id(name), "{name}");
     }

@@ -228,7 +228,14 @@ async fn a_field_that_is_not_known_is_refused_unless_a_session_is_named() {
                 "{path} {name}"
             );
         }
-        for query in ["clienteId=51", "id=51", "51", "_=1", "dry_run=true"] {
+        for query in [
+            "clienteId=51",
+            "id=51",
+            "51",
+            "_=1",
+            "dry_run=true",
+            "sesion_id=51",
+        ] {
             assert_names_no_session(&api.post(&format!("{path}?{query}"), "").await);
         }
         for header in [
@@ -237,6 +244,17 @@ async fn a_field_that_is_not_known_is_refused_unless_a_session_is_named() {
             "Cliente_Id",
             "X_Cliente_Id",
             "X-Client-Id",
+            "X-Session-Id",
+            "X-Session",
+            "Session",
+            "X_Session_Name",
+            "X-Sesion-Id",
+            "X-Id-Sesion",
+            "X-Instance",
+            "X-Instance-Id",
+            "X-Cuenta",
+            "X-Account-Id",
+            "X-Tenant-ID",
         ] {
             let request = Request::post(path).header(header, "51");
             assert_names_no_session(&api.call(request.body(Body::empty()).unwrap()).await);
@@ -244,6 +262,9 @@ async fn a_field_that_is_not_known_is_refused_unless_a_session_is_named() {
         // What proxies add is no slip.
         let proxied = Request::post(path).header("X-Client-IP", "192.0.2.1");
         let proxied = proxied.header("X-Request-Id", "51");
+        let proxied = proxied.header("X-Client", "51").header("X-Id", "51");
+        let proxied = proxied.header("X-Device-Id", "51");
+        let proxied = proxied.header("Mcp-Session-Id", "51");
         let answer = api.call(proxied.body(Body::empty()).unwrap()).await;
         assert_ne!(answer.status, 400, "{path}");
         // Nothing at all, or nothing but what is known, means the default session.
@@ -270,6 +291,12 @@ async fn a_read_is_refused_only_for_what_looks_like_a_misspelt_name() {
             "Cliente_id=51",
             "cliente_id%20=51",
             "session=51",
+            "sesion_id=51",
+            "id_sesion=51",
+            "instance=51",
+            "instanceName=51",
+            "cuenta=51",
+            "account=51",
         ] {
             let refused = api.get(&format!("{path}?{query}")).await;
             assert_names_no_session(&refused);
@@ -282,8 +309,29 @@ async fn a_read_is_refused_only_for_what_looks_like_a_misspelt_name() {
         let status = api.get(&format!("/status?{query}")).await.json();
         assert_eq!(status["cliente_id"], "admin", "{query}");
     }
-    let request = Request::get("/status").header("X-ClienteId", "51");
-    assert_names_no_session(&api.call(request.body(Body::empty()).unwrap()).await);
+    for header in ["X-ClienteId", "X-Session-Id"] {
+        let request = Request::get("/status").header(header, "51");
+        assert_names_no_session(&api.call(request.body(Body::empty()).unwrap()).await);
+    }
+}
+
+/// Whoever scans the default session's code by mistake links a phone to another client's session.
+#[tokio::test]
+async fn a_code_is_shown_only_when_each_parameter_is_known_or_a_session_named() {
+    let api = Api::new(&[]);
+    for path in ["/qr", "/qr-code"] {
+        for query in ["51", "numero=51", "empresa=51", "v=2", "utm_source=x"] {
+            assert_names_no_session(&api.get(&format!("{path}?{query}")).await);
+            let named = api.get(&format!("{path}?{query}&cliente_id=51")).await;
+            assert_ne!(named.status, 400, "{path}?{query}");
+            let named = api.get_as(&format!("{path}?{query}"), "51").await;
+            assert_ne!(named.status, 400, "{path}?{query}");
+        }
+        for query in ["", "format=json", "_=1699999999", "t=1&format=json"] {
+            let answer = api.get(&format!("{path}?{query}")).await;
+            assert_ne!(answer.status, 400, "{path}?{query}");
+        }
+    }
 }
 
 /// There is one session in this mode, and nothing to mistake.
