@@ -170,10 +170,55 @@ fn a_byte_order_mark_and_utf_16_are_read() {
 fn another_character_set_is_named() {
     let latin = b"{\"m\":\"ma\xf1ana\"}";
     assert_refused(latin, &headers(JSON), "INVALID_JSON", "not UTF-8");
-    let of = headers("application/json; charset=iso-8859-1");
-    assert_refused(latin, &of, "UNSUPPORTED_MEDIA_TYPE", "\"iso-8859-1\"");
+    for charset in ["iso-8859-2", "shift_jis", "utf-32", "macintosh"] {
+        let content_type = format!("application/json; charset={charset}");
+        let of = headers(content_type.leak());
+        let named = format!("\"{charset}\"");
+        assert_refused(latin, &of, "UNSUPPORTED_MEDIA_TYPE", &named);
+    }
     let of = headers("application/json; charset=<script>");
-    assert_refused("{}", &of, "UNSUPPORTED_MEDIA_TYPE", "\"script\"");
+    assert_refused(latin, &of, "UNSUPPORTED_MEDIA_TYPE", "\"script\"");
+    // `+APE-` is an ñ there.
+    let of = headers("application/json; charset=utf-7");
+    assert_refused(
+        "{\"m\":\"ma+APE-ana\"}",
+        &of,
+        "UNSUPPORTED_MEDIA_TYPE",
+        "\"utf-7\"",
+    );
+}
+
+/// What Apache's `HttpClient` and VBA put beside a body, whatever it is in.
+#[test]
+fn the_bytes_go_before_the_name_of_a_character_set() {
+    let latin = b"{\"m\":\"ma\xf1ana \x80 \x93\xa1hola!\x94\"}";
+    for charset in ["ISO-8859-1", "windows-1252", "latin1", "cp1252"] {
+        for essence in ["text/plain", "application/json"] {
+            let content_type = format!("{essence}; charset={charset}");
+            let of = headers(content_type.leak());
+            assert_read("{\"m\":\"hola\"}", &of, &json!({"m": "hola"}));
+            assert_read(*latin, &of, &json!({"m": "mañana € “¡hola!”"}));
+            assert_read("{\"m\":\"mañana 👋\"}", &of, &json!({"m": "mañana 👋"}));
+        }
+    }
+    for charset in [
+        "us-ascii",
+        "iso-8859-15",
+        "shift_jis",
+        "gb2312",
+        "koi8-r",
+        "ansi",
+        "x",
+    ] {
+        let content_type = format!("text/plain; charset={charset}");
+        assert_read(
+            "{\"m\":\"hola\"}",
+            &headers(content_type.leak()),
+            &json!({"m": "hola"}),
+        );
+    }
+    let form = headers("application/x-www-form-urlencoded; charset=ISO-8859-1");
+    assert_read("cliente_id=51", &form, &json!({"cliente_id": "51"}));
 }
 
 #[test]

@@ -1,4 +1,8 @@
-//! The characters of a body: UTF-8, or UTF-16 where its sender says so, with or without a byte order mark.
+//! The characters of a body: UTF-8, or UTF-16 or Latin-1 where its sender says so, with or without a byte order mark.
+//!
+//! A character set is often only the default of a library (`text/plain; charset=ISO-8859-1` of Apache's `HttpClient`), beside a body
+//! in UTF-8. So what is true of the bytes goes before what the header says of them: bytes that are ASCII are the same in nearly
+//! each set, and text in Latin-1 that has accents is not valid as UTF-8.
 
 use axum::http::{HeaderMap, header};
 
@@ -7,6 +11,16 @@ use super::ApiError;
 const UTF8_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 const UTF16_LITTLE_MARK: &[u8] = &[0xff, 0xfe];
 const UTF16_BIG_MARK: &[u8] = &[0xfe, 0xff];
+
+/// Character sets in which bytes of ASCII may be other characters.
+const NOT_LIKE_ASCII: [&str; 4] = ["utf-7", "utf-32", "iso-2022", "hz"];
+
+/// Windows-1252 from 0x80 to 0x9f. Its other characters have the same number as in Unicode, and so have all of ISO-8859-1; what calls
+/// itself that is in practice Windows-1252, and browsers read it as such. Five bytes have no character.
+const WINDOWS_1252: [char; 32] = [
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
+    '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+];
 
 /// The longest name of a character set that an error repeats.
 const LONGEST_NAME: usize = 32;
@@ -68,11 +82,33 @@ pub(super) fn decoded(bytes: Vec<u8>, media_type: &MediaType) -> Result<String, 
             utf16(&bytes, Order::Big)
         }
         Some("utf-16le" | "utf-16" | "utf16" | "ucs-2" | "unicode") => utf16(&bytes, Order::Little),
+        Some(other)
+            if bytes.is_ascii() && !NOT_LIKE_ASCII.iter().any(|set| other.starts_with(set)) =>
+        {
+            utf8(bytes)
+        }
+        Some(
+            "iso-8859-1" | "iso8859-1" | "iso_8859-1" | "latin1" | "latin-1" | "windows-1252"
+            | "cp1252",
+        ) => {
+            if std::str::from_utf8(&bytes).is_ok() {
+                utf8(bytes)
+            } else {
+                Ok(bytes.into_iter().map(windows_1252).collect())
+            }
+        }
         Some(other) => {
             let is_plain = |c: &char| c.is_ascii_alphanumeric() || "-_.:".contains(*c);
             let name = other.chars().filter(is_plain).take(LONGEST_NAME).collect();
             Err(ApiError::UnknownCharset(name))
         }
+    }
+}
+
+fn windows_1252(byte: u8) -> char {
+    match byte {
+        0x80..=0x9f => WINDOWS_1252[usize::from(byte - 0x80)],
+        _ => char::from(byte),
     }
 }
 
