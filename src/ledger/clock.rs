@@ -5,8 +5,10 @@
 //! [`Timeline`] compares it with the time since the machine was booted, which only goes forward. Pure: it knows no time but
 //! what its [`Clock`] reads.
 //!
-//! Invariants: while the two clocks disagree, and for a while after they agree again, nothing is too old, so that nothing is
-//! forgotten; the ledger's time does not jump before the wall clock has held its new time for [`BELIEVED_AFTER`].
+//! Invariants: the ledger's time does not jump before the wall clock has held its new time for [`BELIEVED_AFTER`]; and beside
+//! it there is a time that is surely over ([`Now::at_least`]), whichever clock is right, by which alone anything is too old.
+//! That time goes on as well, whatever the clock does: a machine that sleeps each night, and whose clock jumps each morning,
+//! forgets what is a few hours older.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -21,13 +23,16 @@ const TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 /// reported were right again within a minute.
 const BELIEVED_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// From a start until anything may be too old: the clock may have jumped before the service could notice it. Short, as a
-/// service that is restarted often must forget texts too.
+/// From a start until the wall clock alone says what is too old: it may have jumped before the service could notice it. Until
+/// then the file says what time it was at least. Not so when the machine has run on since the last service.
 const FORGETS_AFTER_START: Duration = BELIEVED_AFTER;
 
-/// From a jump until anything may be too old. A clock that has jumped once may jump back, and to keep a few rows for
-/// another day costs nothing.
-const FORGETS_AFTER_JUMP: Duration = Duration::from_secs(24 * 3600);
+/// How long what was put forward by a jump does not count. A clock that has jumped once may jump back, and to keep a few rows
+/// for so much longer costs nothing.
+const DOUBTS_A_JUMP: Duration = Duration::from_secs(24 * 3600);
+
+/// How often what the clocks say is left for the next service.
+const STAMP_EVERY: Duration = Duration::from_secs(3600);
 
 /// What both clocks of a machine say at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,28 +45,46 @@ pub struct Reading {
 
 /// Where the two clocks are read.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Reading + Send + Sync>);
+pub struct Clock {
+    read: Arc<dyn Fn() -> Reading + Send + Sync>,
+    /// Another one each time the machine is booted; empty where it cannot be known.
+    boot: Arc<str>,
+}
 
 impl Clock {
     /// The clocks of this machine.
     pub fn of_the_machine() -> Self {
-        Self(Arc::new(|| {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let read = || {
             let since_boot = clock_gettime(ClockId::Boottime);
             Reading {
                 wall: Timestamp::now(),
                 // A time since the boot is never negative.
                 since_boot: Duration::try_from(since_boot).unwrap_or_default(),
             }
-        }))
+        };
+        Self::reading(read).of_boot(boot.trim())
     }
 
     /// Clocks that say what `read` returns.
     pub fn reading(read: impl Fn() -> Reading + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
+        Self {
+            read: Arc::new(read),
+            boot: Arc::from(""),
+        }
+    }
+
+    /// The same, of a machine whose present boot has this id.
+    #[must_use]
+    pub fn of_boot(self, boot: &str) -> Self {
+        Self {
+            boot: Arc::from(boot),
+            ..self
+        }
     }
 
     fn read(&self) -> Reading {
-        self.0()
+        (self.read)()
     }
 }
 
@@ -81,24 +104,25 @@ impl fmt::Debug for Clock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Now {
     pub(super) at: Timestamp,
-    /// Whether the clock has been right for long enough that anything may be too old.
-    pub(super) is_settled: bool,
+    /// It is this late at least, whichever clock is right; the beginning of time while that is not known.
+    pub(super) at_least: Timestamp,
 }
 
 impl Now {
-    /// `age` before now; the beginning of time while nothing may be too old, or where that moment does not exist.
+    /// What is older than this is older than `age`, whichever clock is right; the beginning of time where that moment does
+    /// not exist.
     pub(super) fn long_ago(self, age: Duration) -> Timestamp {
-        if self.is_settled {
-            self.before(age)
-        } else {
-            Timestamp::MIN
-        }
+        before(self.at_least, age)
     }
 
-    /// `age` before now, whether the clock is believed or not; the beginning of time where that moment does not exist.
+    /// Whether anything can be too old.
+    pub(super) fn is_known(self) -> bool {
+        self.at_least != Timestamp::MIN
+    }
+
+    /// `age` before now by the ledger's own time; the beginning of time where that moment does not exist.
     pub(super) fn before(self, age: Duration) -> Timestamp {
-        let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
-        self.at.checked_sub(age).unwrap_or(Timestamp::MIN)
+        before(self.at, age)
     }
 
     /// The latest time that a row can have which was written before now.
@@ -120,6 +144,31 @@ pub(super) enum Step {
     Believed,
 }
 
+/// What a service leaves for the next one, once its clock has been right for long enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// Of which boot the reading is.
+    pub(super) boot: String,
+    pub(super) reading: Reading,
+    /// By how much jumps have put the time forward lately, and when the last one did, by the time since the boot.
+    pub(super) put_forward: Duration,
+    pub(super) put_at: Duration,
+}
+
+impl Stamp {
+    /// Whether the next service learns nothing from `newer` that this does not say.
+    pub(super) fn is_as_good_as(&self, newer: &Self) -> bool {
+        let age = newer
+            .reading
+            .since_boot
+            .checked_sub(self.reading.since_boot);
+        self.boot == newer.boot
+            && (self.put_forward, self.put_at) == (newer.put_forward, newer.put_at)
+            && age.is_some_and(|age| age < STAMP_EVERY)
+            && is_close(newer.reading.wall, self.reading.carried_to(newer.reading))
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Timeline {
@@ -128,8 +177,12 @@ pub(super) struct Timeline {
     anchor: Reading,
     /// Since when the wall clock has held another time, and the last reading of that.
     other: Option<(Duration, Reading)>,
-    /// When anything may be too old, by the time since the boot.
+    /// From when on the wall clock of the start is believed, by the time since the boot.
     settles_at: Duration,
+    /// How late it was at least when the file was last written, as the file says.
+    written_at: Option<Timestamp>,
+    /// When jumps that were believed have put the time forward, by the time since the boot, and by how much.
+    put_forward: Vec<(Duration, Duration)>,
     step: Step,
 }
 
@@ -141,6 +194,8 @@ impl Timeline {
             anchor,
             other: None,
             settles_at: anchor.since_boot.saturating_add(FORGETS_AFTER_START),
+            written_at: None,
+            put_forward: Vec::new(),
             step: Step::None,
         }
     }
@@ -153,7 +208,7 @@ impl Timeline {
             // Small corrections are followed, or a clock that drifts would look like one that jumps after some weeks.
             self.anchor = reading;
             if self.other.take().is_some() {
-                self.unsettle(reading, Step::Back);
+                self.step = Step::Back;
             }
             return self.at(reading.wall, reading);
         }
@@ -162,7 +217,7 @@ impl Timeline {
             .filter(|(_, other)| is_close(reading.wall, other.carried_to(reading)));
         let Some((since, _)) = held else {
             self.other = Some((reading.since_boot, reading));
-            self.unsettle(reading, Step::Jumped(reading.wall.duration_since(expected)));
+            self.step = Step::Jumped(reading.wall.duration_since(expected));
             return self.at(expected, reading);
         };
         if reading.since_boot.saturating_sub(since) < BELIEVED_AFTER {
@@ -170,15 +225,52 @@ impl Timeline {
             return self.at(expected, reading);
         }
         (self.anchor, self.other, self.step) = (reading, None, Step::Believed);
+        // What was written before a jump ahead looks older by as much. After a jump back it looks younger.
+        if let Ok(ahead) = Duration::try_from(reading.wall.duration_since(expected)) {
+            self.put_forward.push((reading.since_boot, ahead));
+        }
         self.at(reading.wall, reading)
     }
 
-    /// The file has a row of this time: a wall clock that was behind it at the start has jumped between two services.
-    pub(super) fn on_newest(&mut self, newest: Timestamp) {
-        let behind = newest.duration_since(self.anchor.wall);
-        if TOLERANCE < behind {
-            self.unsettle(self.anchor, Step::Jumped(-behind));
+    /// The file has been opened: what the last service has left in it, and the time of the row that was written last.
+    pub(super) fn on_opened(&mut self, left: Option<Stamp>, newest: Option<Timestamp>) {
+        let reading = self.clock.read();
+        // What this service has seen itself is newer than what the file says.
+        if self.written_at.is_some() || self.settles_at <= reading.since_boot {
+            return;
         }
+        let last = left.as_ref().map(|left| left.reading.wall);
+        self.written_at = last.max(newest);
+        if let Some(left) = left
+            && !left.boot.is_empty()
+            && *left.boot == *self.clock.boot
+            && left.reading.since_boot <= reading.since_boot
+        {
+            // The machine has run on: whether its clock has jumped since can be seen at once.
+            (self.anchor, self.other, self.settles_at) = (left.reading, None, Duration::ZERO);
+            self.put_forward = vec![(left.put_at, left.put_forward)];
+        } else if let Some(newest) = newest {
+            let behind = newest.duration_since(reading.wall);
+            if TOLERANCE < behind {
+                self.step = Step::Jumped(-behind);
+            }
+        }
+    }
+
+    /// What is to be left for the next service; `None` while the clock may be wrong.
+    pub(super) fn stamp(&mut self) -> Option<Stamp> {
+        // The look at the clocks makes the anchor the present reading, if it is right.
+        self.now();
+        if self.other.is_some() || self.anchor.since_boot < self.settles_at {
+            return None;
+        }
+        let put_at = self.put_forward.last().map(|(at, _)| *at);
+        Some(Stamp {
+            boot: self.clock.boot.to_string(),
+            reading: self.anchor,
+            put_forward: self.put_forward.iter().map(|(_, by)| *by).sum(),
+            put_at: put_at.unwrap_or_default(),
+        })
     }
 
     /// What has been found since this was last asked, to be told once.
@@ -186,16 +278,21 @@ impl Timeline {
         std::mem::replace(&mut self.step, Step::None)
     }
 
-    fn unsettle(&mut self, reading: Reading, step: Step) {
-        self.settles_at = reading.since_boot.saturating_add(FORGETS_AFTER_JUMP);
-        self.step = step;
-    }
-
-    fn at(&self, at: Timestamp, reading: Reading) -> Now {
-        Now {
-            at,
-            is_settled: self.other.is_none() && self.settles_at <= reading.since_boot,
-        }
+    fn at(&mut self, at: Timestamp, reading: Reading) -> Now {
+        self.put_forward
+            .retain(|(when, _)| reading.since_boot < when.saturating_add(DOUBTS_A_JUMP));
+        let at_least = if reading.since_boot < self.settles_at {
+            self.written_at.map_or(Timestamp::MIN, |time| time.min(at))
+        } else {
+            let doubted = self.put_forward.iter().map(|(_, by)| *by).sum();
+            before(at, doubted)
+        };
+        // One of the two is right.
+        let at_least = match self.other {
+            Some(_) => at_least.min(reading.wall),
+            None => at_least,
+        };
+        Now { at, at_least }
     }
 }
 
@@ -206,6 +303,11 @@ impl Reading {
         let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
         self.wall.checked_add(elapsed).unwrap_or(Timestamp::MAX)
     }
+}
+
+fn before(time: Timestamp, age: Duration) -> Timestamp {
+    let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
+    time.checked_sub(age).unwrap_or(Timestamp::MIN)
 }
 
 fn is_close(one: Timestamp, other: Timestamp) -> bool {
@@ -234,7 +336,7 @@ mod tests {
             };
             let reading = Arc::new(Mutex::new(start));
             let read = Arc::clone(&reading);
-            let clock = Clock::reading(move || *read.lock().unwrap());
+            let clock = Clock::reading(move || *read.lock().unwrap()).of_boot("a boot");
             Self {
                 reading,
                 timeline: Timeline::new(clock),
@@ -261,6 +363,13 @@ mod tests {
             self.timeline.now()
         }
 
+        /// Another service begins.
+        fn restart(&mut self, boot: &str) {
+            let read = Arc::clone(&self.reading);
+            let clock = Clock::reading(move || *read.lock().unwrap()).of_boot(boot);
+            self.timeline = Timeline::new(clock);
+        }
+
         fn wall(&self) -> Timestamp {
             self.reading.lock().unwrap().wall
         }
@@ -270,10 +379,10 @@ mod tests {
     fn nothing_is_too_old_until_the_clock_has_been_right_for_a_while_after_a_start() {
         let mut machine = Machine::new();
         let now = machine.pass(599);
-        assert!(!now.is_settled);
+        assert!(!now.is_known());
         assert_eq!(now.long_ago(Duration::ZERO), Timestamp::MIN);
         let now = machine.pass(60);
-        assert_eq!((now.is_settled, now.at), (true, machine.wall()));
+        assert_eq!((now.at_least, now.at), (machine.wall(), machine.wall()));
     }
 
     #[test]
@@ -281,9 +390,9 @@ mod tests {
         for jump in [4 * 24 * HOUR, -24 * HOUR] {
             let mut machine = Machine::new();
             let before = machine.pass(2 * HOUR);
-            assert!(before.is_settled);
             let jumped = machine.set_wall(jump);
-            assert_eq!((jumped.at, jumped.is_settled), (before.at, false));
+            assert_eq!(jumped.at, before.at);
+            assert_eq!(jumped.at_least, before.at.min(machine.wall()));
             assert_eq!(
                 machine.timeline.take_step(),
                 Step::Jumped(SignedDuration::from_secs(jump))
@@ -291,15 +400,13 @@ mod tests {
             let jumped = machine.pass(60);
             assert_eq!(jumped.at, before.at + SignedDuration::from_secs(60));
             let back = machine.set_wall(-jump);
-            assert_eq!((back.at, back.is_settled), (machine.wall(), false));
+            assert_eq!((back.at, back.at_least), (machine.wall(), machine.wall()));
             assert_eq!(machine.timeline.take_step(), Step::Back);
-            assert!(!machine.pass(23 * HOUR).is_settled);
-            assert!(machine.pass(2 * HOUR).is_settled);
         }
     }
 
     #[test]
-    fn a_correction_that_lasts_is_believed_and_only_a_day_later_anything_is_too_old() {
+    fn a_correction_that_lasts_is_believed_and_only_a_day_later_what_it_made_old_is_too_old() {
         let mut machine = Machine::new();
         machine.pass(2 * HOUR);
         let year = 365 * 24 * HOUR;
@@ -307,9 +414,11 @@ mod tests {
         let now = machine.pass(599);
         assert_eq!(now.at, machine.wall() - SignedDuration::from_secs(year));
         let now = machine.pass(120);
-        assert_eq!((now.at, now.is_settled), (machine.wall(), false));
+        let without = machine.wall() - SignedDuration::from_secs(year);
+        assert_eq!((now.at, now.at_least), (machine.wall(), without));
         assert_eq!(machine.timeline.take_step(), Step::Believed);
-        assert!(machine.pass(25 * HOUR).is_settled);
+        let now = machine.pass(25 * HOUR);
+        assert_eq!(now.at_least, machine.wall());
     }
 
     #[test]
@@ -322,7 +431,7 @@ mod tests {
         }
         let now = machine.timeline.now();
         assert_eq!(now.at, start + SignedDuration::from_secs(20 * 300));
-        assert!(!now.is_settled);
+        assert_eq!(now.at_least, now.at);
     }
 
     #[test]
@@ -337,15 +446,66 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_starts_behind_the_newest_row_forgets_nothing_for_a_day() {
+    fn a_clock_that_starts_behind_the_newest_row_is_told_of_and_makes_nothing_old() {
         let mut machine = Machine::new();
         let newest = machine.wall() + SignedDuration::from_secs(24 * HOUR);
-        machine.timeline.on_newest(newest);
+        machine.timeline.on_opened(None, Some(newest));
         assert_eq!(
             machine.timeline.take_step(),
             Step::Jumped(SignedDuration::from_secs(-24 * HOUR))
         );
-        assert!(!machine.pass(23 * HOUR).is_settled);
-        assert!(machine.pass(2 * HOUR).is_settled);
+        let now = machine.timeline.now();
+        assert_eq!(now.at_least, machine.wall());
+        machine.set_wall(24 * HOUR);
+        let now = machine.pass(HOUR);
+        let without = machine.wall() - SignedDuration::from_hours(24);
+        assert_eq!((now.at, now.at_least), (machine.wall(), without));
+    }
+
+    #[test]
+    fn a_machine_that_sleeps_each_night_forgets_what_is_a_day_older_and_no_less() {
+        let mut machine = Machine::new();
+        machine.pass(HOUR);
+        let day = SignedDuration::from_hours(24);
+        for night in 0..30 {
+            // The time since the boot stands still, as on a virtual machine that is suspended.
+            let morning = machine.set_wall(8 * HOUR);
+            let evening = machine.pass(16 * HOUR);
+            for now in [morning, evening] {
+                assert!(now.at - day <= now.at_least, "{night}: {now:?}");
+            }
+            assert_eq!(evening.at, machine.wall());
+            assert!(evening.at_least < evening.at, "{night}: {evening:?}");
+        }
+    }
+
+    #[test]
+    fn a_start_on_a_machine_that_has_run_on_knows_at_once_what_is_too_old() {
+        let mut machine = Machine::new();
+        assert_eq!(machine.timeline.stamp(), None, "it may be wrong");
+        machine.pass(HOUR);
+        machine.set_wall(8 * HOUR);
+        machine.pass(HOUR);
+        let left = machine.timeline.stamp().unwrap();
+        assert!(left.is_as_good_as(&machine.timeline.stamp().unwrap()));
+        machine.pass(2 * HOUR);
+        assert!(!left.is_as_good_as(&machine.timeline.stamp().unwrap()));
+
+        machine.restart("a boot");
+        machine.timeline.on_opened(Some(left.clone()), None);
+        let now = machine.timeline.now();
+        let doubted = SignedDuration::from_hours(8);
+        assert_eq!(now.at_least, now.at - doubted, "the jump is remembered");
+        // A jump while no service ran is seen.
+        machine.set_wall(96 * HOUR);
+        machine.restart("a boot");
+        machine.timeline.on_opened(Some(left.clone()), None);
+        let jumped = machine.timeline.now();
+        assert_eq!((jumped.at, jumped.at_least), (now.at, now.at_least));
+        // After another boot the clock may be wrong, and it is as late as it was when the stamp was left.
+        machine.restart("another boot");
+        machine.timeline.on_opened(Some(left.clone()), None);
+        let now = machine.timeline.now();
+        assert_eq!((now.at, now.at_least), (machine.wall(), left.reading.wall));
     }
 }

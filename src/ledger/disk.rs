@@ -11,12 +11,13 @@ use jiff::Timestamp;
 
 use super::{
     LedgerOptions, Record, Step, Tally,
-    clock::Now,
+    clock::{Now, Stamp},
     keeper::Request,
     store::{
         self, Checked, Commit, File, Known, Store, StoreError,
         readers::OpenFile,
         sends::{self, Changed, Entered},
+        stamp,
     },
 };
 
@@ -38,6 +39,15 @@ pub(super) enum Outcome {
     Nothing,
 }
 
+/// What a file that was opened says of the time.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// What the last service has left.
+    pub(super) stamp: Option<Stamp>,
+    /// When the row was written that was written last.
+    pub(super) newest: Option<Timestamp>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -49,8 +59,10 @@ pub(super) struct Disk {
     spoilt: Option<String>,
     /// How often it was opened.
     openings: u64,
-    /// The newest row that was found when it was opened, for whoever knows what time it is.
-    newest: Option<Timestamp>,
+    /// What was found when it was opened, for whoever knows what time it is.
+    found: Option<Found>,
+    /// What it has of this machine's clocks.
+    stamp: Option<Stamp>,
     /// Not all of it has been looked at for damage.
     is_unchecked: bool,
     /// What a killed service left behind has been dealt with.
@@ -69,7 +81,8 @@ impl Disk {
             known: None,
             spoilt: None,
             openings: 0,
-            newest: None,
+            found: None,
+            stamp: None,
             is_unchecked: false,
             has_recovered: false,
             has_stale_texts: false,
@@ -85,7 +98,8 @@ impl Disk {
             known: self.known,
             spoilt: self.spoilt.clone(),
             openings: self.openings,
-            newest: None,
+            found: None,
+            stamp: None,
             is_unchecked: false,
             has_recovered: self.has_recovered,
             has_stale_texts: self.has_stale_texts,
@@ -161,7 +175,7 @@ impl Disk {
 
     /// Forgets texts and sends that are too old, some at a time. Answers whether there may be more.
     pub(super) fn forget(&mut self, now: Now) -> Result<bool, StoreError> {
-        if !now.is_settled {
+        if !now.is_known() {
             return Ok(false);
         }
         let LedgerOptions {
@@ -178,6 +192,48 @@ impl Disk {
         let forgotten = self.put_back(store, worked)?;
         self.has_stale_texts |= forgotten.texts;
         Ok(forgotten.is_not_all)
+    }
+
+    /// Leaves what the clocks say for the next service, when it says more than what was left before. A disk that is full is no
+    /// reason to complain: the next service learns what is too old some minutes later.
+    pub(super) fn leave(&mut self, new: Stamp) {
+        if self
+            .stamp
+            .as_ref()
+            .is_some_and(|old| old.is_as_good_as(&new))
+        {
+            return;
+        }
+        let Some(mut store) = self.store.take() else {
+            return;
+        };
+        let left = store.transact(Commit::Synced, |file| stamp::leave(file, &new));
+        match left.map_err(|why| why.about(&self.options.folder)) {
+            Err(why) if why.is_final() => self.spoil(store, &why),
+            left => {
+                self.store = Some(store);
+                match left {
+                    Ok(()) => self.stamp = Some(new),
+                    Err(why) => {
+                        tracing::debug!(error = %why, "the time was not written down: {why}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the file is open.
+    pub(super) const fn is_open(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Opens it, if it is not open: what it says of the time is needed before it is used. What is in the way of that, the use
+    /// says.
+    pub(super) fn prepare(&mut self) {
+        match self.take_store() {
+            Ok(store) => self.store = Some(store),
+            Err(why) => tracing::debug!(error = %why, "the ledger was not opened: {why}"),
+        }
     }
 
     /// Sees that the file is still the one that was opened, so that a service without work notices as well. Opens it when it
@@ -203,9 +259,9 @@ impl Disk {
         std::mem::replace(&mut self.is_unchecked, false)
     }
 
-    /// The newest row that was there when the file was opened. Asked once for each opening.
-    pub(super) const fn take_newest(&mut self) -> Option<Timestamp> {
-        self.newest.take()
+    /// What the file said of the time when it was opened. Asked once for each opening.
+    pub(super) const fn take_found(&mut self) -> Option<Found> {
+        self.found.take()
     }
 
     /// The file that reads may use.
@@ -297,6 +353,13 @@ impl Disk {
     fn open(&mut self) -> Result<Store, StoreError> {
         let mut store = Store::open(&self.options.folder, self.known)?;
         self.is_unchecked = store.checked() == Checked::InPart;
+        // Before anything is written into it.
+        let found = store.transact(Commit::Written, |file| {
+            Ok(Found {
+                stamp: stamp::left(file)?,
+                newest: sends::newest(file)?,
+            })
+        })?;
         if !self.has_recovered {
             let recover = |file: &File| sends::recover(file, Timestamp::now());
             let left = store.transact(Commit::Synced, recover)?;
@@ -308,16 +371,13 @@ impl Disk {
             }
             self.has_recovered = true;
         }
-        let (open, last, newest) = store.transact(Commit::Written, |file| {
-            Ok((
-                sends::all_open(file)?,
-                sends::last_of_each(file)?,
-                sends::newest(file)?,
-            ))
+        let (open, last) = store.transact(Commit::Written, |file| {
+            Ok((sends::all_open(file)?, sends::last_of_each(file)?))
         })?;
         self.tally.begin(open, &last);
         self.known = Some(store.known());
-        self.newest = newest;
+        self.stamp.clone_from(&found.stamp);
+        self.found = Some(found);
         self.openings += 1;
         Ok(store)
     }

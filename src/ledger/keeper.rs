@@ -18,9 +18,9 @@ use tokio::{
 use super::{
     Accepted, Followed, LedgerError, LedgerOptions, NewSend, Record, Step, Tally,
     clock::{self, Now, Timeline},
-    disk::{Disk, Late, Outcome},
+    disk::{Disk, Found, Late, Outcome},
     followers::Followers,
-    notes::Notes,
+    notes::{self, Notes},
     store::{
         Checked, StoreError,
         readers::Readers,
@@ -38,9 +38,6 @@ const SYNC_DELAY: Duration = Duration::from_millis(250);
 
 /// Between two tries to write news that could not be written. A full disk is not freed within milliseconds.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// News kept while the file cannot be used. Nothing new is handed over then, so only what was open before makes any.
-const BACKLOG_CAPACITY: usize = 10_000;
 
 /// How often what is too old is forgotten. Retention is set in hours.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
@@ -147,6 +144,8 @@ pub struct Keeper {
     check: Option<JoinHandle<Result<Checked, StoreError>>>,
     /// News that is not on disk yet, oldest first.
     backlog: VecDeque<Late>,
+    /// How much of it was lost, as too much waits, since the file could be used last.
+    lost: usize,
     followers: Followers,
     /// What is tried again and again while the disk is full.
     using: Trouble,
@@ -180,6 +179,7 @@ impl Keeper {
             check: None,
             disk: Disk::new(options),
             backlog: VecDeque::new(),
+            lost: 0,
             followers: Followers::default(),
             using: Trouble::default(),
             syncing: Trouble::default(),
@@ -206,20 +206,27 @@ impl Keeper {
         let mut check_at = forget_at + CHECK_EVERY;
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            // Requests go before these two; while they never stop coming, these have their turn here.
+            // Requests go before all of these; while they never stop coming, these have their turn here.
             let starved = Instant::now();
             if forget_at + STARVED_AFTER <= starved {
-                let is_not_all = self.forget().await;
-                forget_at = starved
-                    + if is_not_all {
-                        FORGET_PAUSE
-                    } else {
-                        FORGET_EVERY
-                    };
+                forget_at = starved + self.forget().await;
             }
-            if self.disk.has_stale_texts() && scrub_at + STARVED_AFTER <= starved {
-                scrub_at = starved + SCRUB_DELAY;
-                self.scrub().await;
+            if look_at + STARVED_AFTER <= starved {
+                look_at = starved + LOOK_EVERY;
+                self.look().await;
+            }
+            if self.check.is_none() && check_at + STARVED_AFTER <= starved {
+                check_at = starved + CHECK_EVERY;
+                self.begin_check();
+            }
+            if self.pause.is_none()
+                && self.disk.has_stale_texts()
+                && scrub_at + STARVED_AFTER <= starved
+            {
+                self.pause = Some(self.readers.pause().boxed());
+            }
+            if self.finish_what_is_done().await {
+                scrub_at = Instant::now() + SCRUB_DELAY;
             }
             let mut is_over = false;
             tokio::select! {
@@ -234,8 +241,8 @@ impl Keeper {
                 () = self.notes.arrived() => {}
                 () = sleep_until(retry_at), if !self.backlog.is_empty() => {}
                 () = sleep_until(forget_at) => {
-                    let is_not_all = self.forget().await;
-                    forget_at = Instant::now() + if is_not_all { FORGET_PAUSE } else { FORGET_EVERY };
+                    let pause = self.forget().await;
+                    forget_at = Instant::now() + pause;
                     scrub_at = Instant::now();
                     continue;
                 }
@@ -293,8 +300,25 @@ impl Keeper {
         }
     }
 
+    /// Goes on with what had to wait for others and need not any more. Answers whether the log was cut off.
+    async fn finish_what_is_done(&mut self) -> bool {
+        if let Some(checked) = done(&mut self.check).now_or_never() {
+            self.on_checked(checked).await;
+        }
+        let Some(paused) = done(&mut self.pause).now_or_never() else {
+            return false;
+        };
+        self.scrub().await;
+        drop(paused);
+        true
+    }
+
     /// Serves requests as one transaction, and tells of them after it. When it fails, all of them have failed.
     async fn serve(&mut self, batch: Vec<Request>) {
+        if !self.disk.is_open() {
+            // What it says of the time decides which keys are too old.
+            self.on_disk(Disk::prepare).await;
+        }
         let now = self.now();
         let backlog = std::mem::take(&mut self.backlog);
         let work = move |disk: &mut Disk| {
@@ -342,6 +366,12 @@ impl Keeper {
                 lasted.as_secs()
             );
         }
+        if self.lost > 0 {
+            tracing::error!(
+                steps = std::mem::take(&mut self.lost),
+                "news of sends was lost while the ledger could not be used"
+            );
+        }
     }
 
     /// The time that the ledger goes by; says when the machine's clock is another.
@@ -350,7 +380,7 @@ impl Keeper {
         match self.time.take_step() {
             clock::Step::None => {}
             clock::Step::Jumped(by) => tracing::warn!(
-                "the clock of this machine has jumped by {} s: the ledger goes on by its own time, and forgets nothing for a day",
+                "the clock of this machine has jumped by {} s: the ledger goes on by its own time, and forgets only what is too old by both",
                 by.as_secs()
             ),
             clock::Step::Back => tracing::info!("the clock of this machine is right again"),
@@ -433,8 +463,8 @@ impl Keeper {
             Ok((disk, outcome)) => {
                 self.disk = disk;
                 self.readers.set(self.disk.open_file());
-                if let Some(newest) = self.disk.take_newest() {
-                    self.time.on_newest(newest);
+                if let Some(Found { stamp, newest }) = self.disk.take_found() {
+                    self.time.on_opened(stamp, newest);
                 }
                 if self.disk.take_unchecked() && self.check.is_none() {
                     self.begin_check();
@@ -489,6 +519,7 @@ impl Keeper {
 
     /// The file cannot be used: whatever has to be on disk is refused, and what has happened is told and kept.
     fn refuse(&mut self, batch: Vec<Request>, error: &LedgerError, at: Timestamp) {
+        let lost_before = self.lost;
         for request in batch {
             match request {
                 Request::Known { reply, .. } => tell(reply, Err(error.clone())),
@@ -508,15 +539,19 @@ impl Keeper {
                 Request::Close { reply } => self.closing.push(reply),
             }
         }
+        if lost_before == 0 && self.lost > 0 {
+            tracing::error!(
+                steps = self.lost,
+                "news of sends is lost: {} steps wait for the disk (DATA_DIR) already; what was sent is looked up when a session is READY the next time",
+                notes::CAPACITY
+            );
+        }
     }
 
     fn put_off(&mut self, key: String, step: Step, at: Timestamp) {
         self.followers.tell(&key, &step, at);
-        if self.backlog.len() >= BACKLOG_CAPACITY {
-            tracing::error!(
-                message.key = key,
-                "news of a send is lost: too much waits for the disk"
-            );
+        if self.backlog.len() >= notes::CAPACITY {
+            self.lost += 1;
             return;
         }
         self.backlog.push_back(Late { key, step, at });
@@ -530,18 +565,25 @@ impl Keeper {
         }
     }
 
-    /// Forgets what is too old, and those whom nobody follows. Answers whether there may be more.
-    async fn forget(&mut self) -> bool {
+    /// Forgets what is too old, and those whom nobody follows. Answers when to do so again.
+    async fn forget(&mut self) -> Duration {
         self.followers.forget();
-        let now = self.now();
-        match self.on_disk(move |disk| disk.forget(now)).await {
-            Some(Ok(is_not_all)) => is_not_all,
+        let (now, stamp) = (self.now(), self.time.stamp());
+        let work = move |disk: &mut Disk| {
+            let forgotten = disk.forget(now);
+            if let Some(stamp) = stamp {
+                disk.leave(stamp);
+            }
+            forgotten
+        };
+        match self.on_disk(work).await {
+            Some(Ok(true)) => FORGET_PAUSE,
+            Some(Ok(false)) | None => FORGET_EVERY,
             Some(Err(why)) => {
                 // Nothing is the matter but that the file cannot be used, which is said for itself.
                 self.on_unusable(&why);
-                false
+                FORGET_EVERY
             }
-            None => false,
         }
     }
 
@@ -580,6 +622,9 @@ impl Keeper {
     /// Closes the file, which empties its log.
     async fn end(mut self) {
         self.notes.close();
+        if let Some(stamp) = self.time.stamp() {
+            self.on_disk(move |disk| disk.leave(stamp)).await;
+        }
         for Late { key, .. } in &self.backlog {
             tracing::error!(
                 message.key = key,

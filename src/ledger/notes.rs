@@ -17,8 +17,9 @@ use tokio::{sync::Notify, time::Instant};
 use super::{Step, keeper::Request};
 
 /// Steps that may wait, of all sessions: some 10 MB. While the disk stands still nothing new is handed over, so that only
-/// messages of before make any, three each at most; this is hours of them.
-const CAPACITY: usize = 50_000;
+/// messages of before make any, three each at most; this is hours of them. The keeper's backlog holds as many: a disk that
+/// has hung and then fails leaves all that is here there.
+pub(super) const CAPACITY: usize = 50_000;
 
 /// See the module. A clone is the same.
 #[derive(Clone, Debug, Default)]

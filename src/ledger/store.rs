@@ -9,6 +9,7 @@
 
 pub(super) mod readers;
 pub(super) mod sends;
+pub(super) mod stamp;
 
 use std::{
     fs::{self, DirBuilder, OpenOptions, Permissions},
@@ -60,6 +61,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
         M::up(include_str!("schema.sql")),
         M::up(include_str!("indexes.sql")),
+        M::up(include_str!("stamp.sql")),
     ])
 });
 

@@ -261,6 +261,32 @@ async fn while_the_folder_cannot_be_used_nothing_is_accepted_and_news_is_kept_un
 }
 
 #[tokio::test]
+async fn a_disk_that_hangs_and_then_fails_loses_none_of_the_steps_that_waited() {
+    const STEPS: usize = 12_000;
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let ledger = open(options.clone());
+    accepted(&ledger, send("3EB0A")).await;
+    hand(&ledger, "3EB0A").await;
+    ledger.close().await;
+
+    // All of these come while the keeper is with the disk, which fails then.
+    let aside = folder.path().join("aside");
+    std::fs::rename(&options.folder, &aside).unwrap();
+    std::fs::write(&options.folder, "").unwrap();
+    let (ledger, keeper) = Ledger::new(options.clone());
+    for n in 0..STEPS {
+        ledger.note(&format!("3EB1{n}"), Step::Acknowledged(1));
+    }
+    ledger.note("3EB0A", Step::Acknowledged(1));
+    tokio::spawn(keeper.run());
+    assert!(ledger.find("3EB0A").await.is_err());
+    std::fs::remove_file(&options.folder).unwrap();
+    std::fs::rename(&aside, &options.folder).unwrap();
+    assert_eq!(state(&ledger, "3EB0A").await, SendState::Sent);
+}
+
+#[tokio::test]
 async fn texts_go_when_a_send_is_done_with_and_its_state_stays() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(LedgerOptions {

@@ -50,7 +50,7 @@ pub(super) struct Outbox {
 pub(super) struct Progress {
     /// Steps that no send goes twice: its first turn, each stage of that, its end.
     pub(super) steps: u64,
-    /// Words of the page about a send: taken, refused, acknowledged. Its silence is none.
+    /// Words of the page about a send: made ready, taken, refused, acknowledged. Its silence is none.
     pub(super) page_answers: u64,
     /// Messages that the page had taken and WhatsApp's server has.
     pub(super) sent: u64,
@@ -180,6 +180,8 @@ impl Outbox {
         match result {
             Ok(prepared) => {
                 self.drop_acknowledged();
+                // A disk that is slower than the sends wait must not look like a page that says nothing.
+                self.progress.page_answers += 1;
                 let current = self.current.as_mut()?;
                 current.prepared = Some(prepared.clone());
                 self.progress.steps += u64::from(current.entry.turns == 1);
@@ -223,20 +225,23 @@ impl Outbox {
         match result {
             Ok(true) => {
                 self.drop_acknowledged();
-                let late = self.current.take_if(|current| current.limit <= now);
+                let is_late = |deadline: Instant| deadline <= now;
+                let late = self
+                    .current
+                    .take_if(|current| current.entry.deadline.is_some_and(is_late));
                 if let Some(Current { entry, .. }) = late {
                     // The ledger has it as handed over, and gives up as late only what waits.
                     self.note(&entry.outgoing.key, Step::Absent);
-                    if entry.deadline.is_some() {
-                        // Its limit is the moment until which its caller waits: no later try can be in time.
-                        self.fail_late(&entry);
-                    } else {
-                        // A durable send gets a new limit with each try.
-                        self.queue.put_back(entry, None);
-                    }
+                    // Its caller waits no longer: no later try can be in time.
+                    self.fail_late(&entry);
                     return None;
                 }
-                let current = self.current.as_ref()?;
+                let current = self.current.as_mut()?;
+                if current.entry.deadline.is_none() {
+                    // Nobody waits for a durable send. The time that the disk took is not the page's: on a disk that always
+                    // takes longer than a send waits, one that was put back instead would never be handed over.
+                    current.limit = now + self.wait;
+                }
                 let prepared = current.prepared.clone()?;
                 self.progress.steps += u64::from(current.entry.turns == 1);
                 Some((prepared, current.entry.outgoing.clone(), current.limit))

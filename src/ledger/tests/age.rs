@@ -17,10 +17,7 @@ fn accept(key: &str) -> Request {
 
 /// That time, of a clock that is believed.
 fn settled(at: jiff::Timestamp) -> Now {
-    Now {
-        at,
-        is_settled: true,
-    }
+    Now { at, at_least: at }
 }
 
 /// Whether the same request under the same key is a new send at that time.

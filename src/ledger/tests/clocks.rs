@@ -31,8 +31,13 @@ impl Machine {
     }
 
     fn ledger(&self, folder: &std::path::Path) -> Ledger {
+        self.booted_ledger(folder, "")
+    }
+
+    /// A ledger of a service that begins in this boot of the machine.
+    fn booted_ledger(&self, folder: &std::path::Path, boot: &str) -> Ledger {
         open(LedgerOptions {
-            clock: self.clock(),
+            clock: self.clock().of_boot(boot),
             ..options(folder)
         })
     }
@@ -143,4 +148,43 @@ async fn a_content_of_the_last_minute_is_the_same_send_whatever_the_clock_does()
     // Five minutes later it is another send, though the wall clock says that the first is of tomorrow.
     machine.pass(&ledger, Duration::from_secs(301)).await;
     accepted(&ledger, same("3EB0C")).await;
+}
+
+#[tokio::test]
+async fn a_key_grows_old_on_a_machine_that_is_suspended_each_night() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let ledger = machine.settled_ledger(folder.path()).await;
+    assert!(is_new(&ledger, "3EB0A", "order-7").await);
+    hand(&ledger, "3EB0A").await;
+    for day in 0..4 {
+        if day < 2 {
+            assert!(!is_new(&ledger, "3EB0B", "order-7").await, "{day}");
+        }
+        machine.jump(&ledger, 8).await;
+        // The new time has been held for long enough by then.
+        machine.pass(&ledger, HOUR / 4).await;
+        machine.advance(15 * HOUR + HOUR * 3 / 4);
+    }
+    // 96 hours, of which the jumps of a day do not count.
+    assert!(is_new(&ledger, "3EB0C", "order-7").await);
+}
+
+#[tokio::test]
+async fn a_key_that_is_too_old_matches_nothing_right_after_a_start() {
+    // The same boot; another one; and one with a clock that is four days ahead and says nothing.
+    for (boot, ahead, hours) in [("one", 0, 49), ("other", 0, 49), ("other", 96, 47)] {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine::new();
+        let ledger = machine.booted_ledger(folder.path(), "one");
+        assert!(is_new(&ledger, "3EB0A", "monday").await);
+        hand(&ledger, "3EB0A").await;
+        machine.advance(hours * HOUR);
+        ledger.close().await;
+
+        machine.0.lock().unwrap().wall += jiff::SignedDuration::from_hours(ahead);
+        let ledger = machine.booted_ledger(folder.path(), boot);
+        let is_new = is_new(&ledger, "3EB0B", "monday").await;
+        assert_eq!(is_new, hours > 48, "{boot} {ahead} {hours}");
+    }
 }

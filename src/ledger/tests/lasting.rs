@@ -40,10 +40,8 @@ fn accept(is_durable: bool) -> Request {
 }
 
 fn now() -> Now {
-    Now {
-        at: jiff::Timestamp::now(),
-        is_settled: true,
-    }
+    let at = jiff::Timestamp::now();
+    Now { at, at_least: at }
 }
 
 fn taken(wa_key: &str) -> Step {

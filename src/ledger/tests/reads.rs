@@ -72,15 +72,15 @@ async fn no_question_goes_through_the_whole_table() {
 #[tokio::test]
 async fn lists_are_right_by_session_by_state_by_both_and_page_by_page() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = filled(folder.path(), 20_000, 7).await;
+    let ledger = filled(folder.path(), 5000, 7).await;
     let all = ledger
         .list(Query {
-            limit: 30_000,
+            limit: 10_000,
             ..Query::default()
         })
         .await
         .unwrap();
-    assert_eq!(all.len(), 20_001);
+    assert_eq!(all.len(), 5001);
     let some: [Option<&[&str]>; 5] = [
         None,
         Some(&["3"]),
@@ -203,6 +203,61 @@ async fn a_text_goes_though_reads_follow_each_other_without_a_pause() {
     let gone = tokio::time::timeout(Duration::from_secs(20), gone).await;
     assert!(gone.is_ok(), "the text is still there");
     readers.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_log_is_cut_off_though_requests_follow_each_other_without_a_pause() {
+    const MEGABYTE: usize = 1024 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(options(folder.path()));
+    accepted(&ledger, send("3EB0A")).await;
+    let log = folder.path().join("ledger/ledger.sqlite3-wal");
+    let bytes = || std::fs::metadata(&log).unwrap().len();
+    let (free, is_free) = std::sync::mpsc::channel::<()>();
+    let (began, has_begun) = oneshot::channel();
+    let readers = ledger.readers.clone();
+    let read = tokio::spawn(async move {
+        let read = readers.read(move |file| {
+            // As long as it is read, the log is not written from its start again.
+            let mut rows = file.prepare("SELECT seq FROM sends").unwrap();
+            let mut rows = rows.query([]).unwrap();
+            assert!(rows.next().unwrap().is_some());
+            began.send(()).unwrap();
+            assert!(is_free.recv().is_err(), "it is dropped");
+            Ok(())
+        });
+        let _late = read.await;
+    });
+    has_begun.await.unwrap();
+    // Longer than what makes the keeper cut it off.
+    for n in 0..40 {
+        let with_text = NewSend {
+            body: "x".repeat(MEGABYTE),
+            ..send(&format!("3EB1{n}"))
+        };
+        accepted(&ledger, with_text).await;
+    }
+    drop(free);
+    read.await.unwrap();
+    let most = 32 * u64::try_from(MEGABYTE).unwrap();
+    assert!(most < bytes(), "{} bytes", bytes());
+    let mut askers = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let ledger = ledger.clone();
+        askers.spawn(async move {
+            loop {
+                ledger.find("3EB0A").await.unwrap();
+            }
+        });
+    }
+    let cut = async {
+        while most < bytes() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let cut = tokio::time::timeout(Duration::from_secs(20), cut).await;
+    assert!(cut.is_ok(), "the log is still {} bytes long", bytes());
+    askers.shutdown().await;
 }
 
 #[tokio::test]

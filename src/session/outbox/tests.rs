@@ -362,16 +362,18 @@ fn a_send_that_was_written_down_too_late_has_failed_and_makes_room_for_the_next(
 }
 
 #[test]
-fn a_durable_send_that_was_written_down_too_late_is_tried_again_with_a_new_limit() {
+fn a_durable_send_on_a_disk_that_is_too_slow_is_handed_over_with_all_of_the_pages_time() {
     let (mut outbox, now) = (outbox(), Instant::now());
     outbox.enqueue(&record(1), None);
     let (outgoing, limit) = outbox.begin(now).unwrap();
+    let before = outbox.progress().page_answers;
     outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
-    assert!(outbox.on_written(Ok(true), limit).is_none());
-    assert!(matches!(last(&mut outbox), Step::Absent));
-    let (again, new_limit) = outbox.begin(limit).unwrap();
-    assert_eq!(again.key, outgoing.key);
-    assert_eq!(new_limit, limit + limits().wait);
+    assert_eq!(outbox.progress().page_answers, before + 1);
+    let much_later = limit + limits().wait;
+    let (_, handed, until) = outbox.on_written(Ok(true), much_later).unwrap();
+    assert_eq!(handed.key, outgoing.key);
+    assert_eq!(until, much_later + limits().wait);
+    assert!(outbox.take_notes().is_empty());
 }
 
 #[test]

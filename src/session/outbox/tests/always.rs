@@ -1,7 +1,7 @@
 //! What holds whatever page, ledger and WhatsApp's server answer, and however late: played by chance, in simulated time.
 //!
 //! The queue, the outbox and the recovery are the real ones, and a send changes as the ledger's records do. Page and disk answer as the
-//! dice say; from some moment on they are well, and time goes on. Then:
+//! dice say; from some moment on they are well, though the disk may stay slower than a caller waits, and time goes on. Then:
 //! - every send ends, and a session that can go on does so in a bounded number of turns at each moment;
 //! - the page takes no message twice, and none whose caller's time is over;
 //! - the page takes messages in the order in which they were accepted, but for those about which it could not be asked.
@@ -98,13 +98,15 @@ struct World {
     /// About which the page could not be asked in time.
     unasked: BTreeSet<String>,
     dice: VecDeque<Throw>,
+    /// How long a commit takes once no throw is left.
+    commit: Duration,
     /// Each throw may be one more turn.
     most_throws: usize,
     turns: usize,
 }
 
 impl World {
-    fn new(rate: Option<NonZeroU32>, dice: Vec<Throw>) -> Self {
+    fn new(rate: Option<NonZeroU32>, dice: Vec<Throw>, commit: Duration) -> Self {
         let limits = SendLimits {
             rate_per_minute: rate,
             wait: WAIT,
@@ -126,6 +128,7 @@ impl World {
             unasked: BTreeSet::new(),
             most_throws: dice.len(),
             dice: dice.into(),
+            commit,
             turns: 0,
         }
     }
@@ -304,8 +307,9 @@ impl World {
     }
 
     fn write_down(&mut self, outgoing: Outgoing, prepared: Prepared) {
-        let at = self.now + self.peek();
-        self.calls.push((at, Call::Written(outgoing, prepared)));
+        let takes = self.dice.front().map_or(self.commit, |throw| throw.takes);
+        self.calls
+            .push((self.now + takes, Call::Written(outgoing, prepared)));
     }
 
     /// The page takes it, and the server does so some time later.
@@ -375,8 +379,9 @@ proptest! {
         sends in proptest::collection::vec(comes(), 1..20),
         dice in throws(),
         rate in prop_oneof![Just(None), Just(NonZeroU32::new(600)), Just(NonZeroU32::new(30))],
+        commit in prop_oneof![3 => Just(Duration::from_millis(5)), 1 => Just(WAIT + Duration::from_secs(1))],
     ) {
-        let mut world = World::new(rate, dice);
+        let mut world = World::new(rate, dice, commit);
         for (seq, send) in (1..).zip(&sends) {
             world.run_until(world.now + send.after);
             world.accept(seq, *send);
