@@ -131,12 +131,23 @@ pub fn lock_of(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Deletes a profile folder for good, with what was set aside of it and its lock. Refuses while anybody uses it.
-pub async fn delete_profile(path: &Path) -> Result<(), BrowserError> {
+/// What becomes of what was set aside of a profile that is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// It may be an account's.
+    Stays,
+    /// It goes too, as its account has been logged out.
+    Goes,
+}
+
+/// Deletes a profile folder for good, with its lock. Refuses while anybody uses it.
+pub async fn delete_profile(path: &Path, aside: Aside) -> Result<(), BrowserError> {
     let profile = claim(path, &CancellationToken::new()).await?;
     // Some hundred megabytes in thousands of files; the lock is held until they are gone.
     let deleted = spawn_blocking(move || {
-        snapshot::delete_set_aside(&profile.folder)?;
+        if aside == Aside::Goes {
+            snapshot::delete_set_aside(&profile.folder)?;
+        }
         fs::remove_dir_all(&profile.folder)?;
         // Whoever has opened it meanwhile finds out that it is not in its place any more, and opens the next one.
         fs::remove_file(lock_of(&profile.folder))
@@ -304,7 +315,7 @@ mod tests {
         let profile = folder.path().join("51");
         for _ in 0..3 {
             drop(hold(&profile).unwrap());
-            delete_profile(&profile).await.unwrap();
+            delete_profile(&profile, Aside::Goes).await.unwrap();
             assert_eq!(folder.path().read_dir().unwrap().count(), 0);
         }
         // One that holds the lock of a file that was removed holds nothing.

@@ -51,7 +51,7 @@ use super::{
     state::Event,
 };
 use crate::{
-    browser::Closed,
+    browser::{Aside, Closed, delete_profile},
     ledger::Ledger,
     whatsapp::{Driver, FACT_CAPACITY},
 };
@@ -111,6 +111,8 @@ pub(super) struct Actor<D: Driver> {
     arrivals: Arrivals,
     /// The start that it gives itself, when it is not asked for one before.
     retry: Option<Retry>,
+    /// When a session that was never linked, and does not run, is forgotten.
+    forget_at: Option<Instant>,
 }
 
 impl<D: Driver> Actor<D> {
@@ -130,6 +132,7 @@ impl<D: Driver> Actor<D> {
             budget: Budget::new(options.memory_mb),
             arrivals: Arrivals::new(options.ledger.clone(), options.sends),
             retry: None,
+            forget_at: None,
             options,
             commands,
             postponed: VecDeque::new(),
@@ -146,6 +149,7 @@ impl<D: Driver> Actor<D> {
             // In the life of an earlier service, or of an actor that has panicked, with nobody having ended it since.
             let is_owed = self.options.desired.is_owed().await;
             self.healing = Healing::new(self.options.heals_per_hour, is_owed);
+            self.forget_later().await;
             while let Some(admitted) = self.idle().await {
                 let Admitted {
                     place: _place,
@@ -296,7 +300,7 @@ impl<D: Driver> Actor<D> {
     async fn finish(&mut self, mut end: End, closed: Closed) {
         self.options.desired.on_end(end.reason.code).await;
         if end.unlinked
-            && let Err(why) = crate::browser::delete_profile(&self.options.profile).await
+            && let Err(why) = delete_profile(&self.options.profile, Aside::Goes).await
         {
             tracing::warn!(error = %why, "the device is unlinked, but its profile could not be deleted: {why}");
             end.reason.detail =
@@ -321,7 +325,9 @@ impl<D: Driver> Actor<D> {
         self.publisher.apply(&event, Some(reason));
         self.forget_the_page();
         if is_forgotten {
-            self.publish_forgotten();
+            self.publish_forgotten(self.publisher.snapshot().reason);
+        } else if retry.is_none() {
+            self.forget_later().await;
         }
         for asked in end.asked {
             let outcome = match closed {

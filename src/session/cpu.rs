@@ -43,6 +43,11 @@ impl CpuTally {
             .on_measured(chrome_pid, cpu);
     }
 
+    /// The session is not known any more, and has no Chrome.
+    pub(super) fn forget(&self, id: &ClienteId) {
+        self.lock().remove(id);
+    }
+
     /// Each change is one assignment, so a map left by a panicking thread is whole.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ClienteId, CpuTime>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

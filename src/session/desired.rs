@@ -245,6 +245,11 @@ impl DesiredFile {
         self.change(on_new).await;
     }
 
+    /// What is in its profile folder may be an account's.
+    pub(super) async fn on_account(&self) {
+        self.change(|desired| desired.is_new = false).await;
+    }
+
     /// Its profile has this link now, or none any more.
     pub(super) async fn on_link(&self, linked_at: Option<Timestamp>) {
         self.change(|desired| desired.on_link(linked_at)).await;

@@ -10,6 +10,7 @@
 
 use std::{
     fmt, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -19,8 +20,8 @@ use tokio::{fs, task::spawn_blocking};
 
 use super::SessionState;
 use crate::{
-    browser::{self, Manifest, Origin},
-    whatsapp::Standing,
+    browser::{self, Manifest, Origin, has_been_used},
+    whatsapp::{LINKED_MARK, Standing},
 };
 
 const NAME: &str = "link.json";
@@ -30,6 +31,10 @@ const STORAGE: &str = "Default";
 
 /// Takes the place of the other as soon as it is whole.
 const NEW_NAME: &str = "link.json.new";
+
+/// Says that the service itself has seen the link go: to nothing else may be concluded that a profile with the mark of a link
+/// holds none.
+const GONE_NAME: &str = "link-gone";
 
 /// What a profile is linked to. Its `Debug` shows no number.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,17 +109,49 @@ impl Link {
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// Whether there is a note in this profile, of whatever kind. Blocks.
-    pub(super) fn is_noted(profile: &Path) -> bool {
-        std::fs::symlink_metadata(profile.join(NAME)).is_ok()
-    }
-
     /// Notes it in this profile, which must be there.
     pub(super) async fn write(&self, profile: &Path) -> io::Result<()> {
+        // First: should the disk be full, the profile must not say that it has no link.
+        remove(&profile.join(GONE_NAME)).await?;
         let new = profile.join(NEW_NAME);
         fs::write(&new, serde_json::to_vec(self)?).await?;
         fs::rename(new, profile.join(NAME)).await
     }
+
+    /// Notes in this profile that its link is gone.
+    async fn remove(profile: &Path) -> io::Result<()> {
+        remove(&profile.join(NAME)).await?;
+        fs::write(profile.join(GONE_NAME), b"").await
+    }
+}
+
+/// Removes a file that need not be there.
+async fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Whether this profile may hold an account's link. A profile that was adopted has the mark and no note, one that was copied here by
+/// hand has neither, and a file that cannot be looked at may be there. Blocks.
+pub(super) fn may_be_linked(profile: &Path) -> bool {
+    let has = |name: &str| profile.join(name).try_exists().unwrap_or(true);
+    has(NAME)
+        || (has(LINKED_MARK) && !is_gone(profile))
+        || (has(STORAGE) && !has_been_used(profile))
+}
+
+/// Whether the service has seen the link of this profile go. Blocks.
+pub(super) fn is_gone(profile: &Path) -> bool {
+    let is_noted = |name: &str| profile.join(name).try_exists();
+    matches!((is_noted(NAME), is_noted(GONE_NAME)), (Ok(false), Ok(true)))
+}
+
+/// Tells one folder from another that has taken its name.
+async fn identity(profile: &Path) -> Option<(u64, u64)> {
+    let found = fs::metadata(profile).await.ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// Whether nothing is left of a profile that was linked: neither the note nor what Chrome has stored.
@@ -124,11 +161,23 @@ pub(super) async fn is_missing(profile: &Path) -> bool {
     is_gone(NAME).await && is_gone(STORAGE).await
 }
 
+/// The same of a profile that a Chrome is open on: that makes its folders again where they were, and goes on in them. So a folder
+/// that is another one than before, and has no note, is not the profile.
+async fn is_missing_from(profile: &Path, folder: Option<(u64, u64)>) -> bool {
+    if is_missing(profile).await {
+        return true;
+    }
+    let is_another = folder.is_some() && identity(profile).await != folder;
+    is_another && matches!(fs::try_exists(profile.join(NAME)).await, Ok(false))
+}
+
 /// What has become of the note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
-    /// There was nothing new to write, or it could not be written.
+    /// There was nothing new to write.
     Nothing,
+    /// There was, and it could not be written.
+    Failed,
     /// The profile says so now.
     Link(Option<Timestamp>),
     /// The profile that had a note is gone.
@@ -202,6 +251,8 @@ pub(super) struct LinkNote {
     is_written: bool,
     /// The profile has a note, and so must be there.
     is_on_disk: bool,
+    /// The folder that has it.
+    folder: Option<(u64, u64)>,
     restored_at: Option<Timestamp>,
 }
 
@@ -214,6 +265,7 @@ impl LinkNote {
         let restored_at = spawn_blocking(move || browser::restored_at(&folder)).await;
         Self {
             profile: profile.to_owned(),
+            folder: identity(profile).await,
             is_on_disk: link.is_some(),
             link,
             is_written: true,
@@ -235,6 +287,13 @@ impl LinkNote {
     /// Whether the profile has a note, and so must be there.
     pub(super) const fn is_on_disk(&self) -> bool {
         self.is_on_disk
+    }
+
+    /// Whether the profile had a note and is gone.
+    pub(super) fn is_missing(&self) -> impl Future<Output = bool> + use<> {
+        let (profile, folder) = (self.profile.clone(), self.folder);
+        let must_be_there = self.is_on_disk;
+        async move { must_be_there && is_missing_from(&profile, folder).await }
     }
 
     /// Since when its page can be believed.
@@ -295,21 +354,19 @@ impl LinkNote {
         if std::mem::replace(&mut self.is_written, true) {
             return Written::Nothing;
         }
-        if self.is_on_disk && is_missing(&self.profile).await {
+        if self.is_missing().await {
             return Written::ProfileMissing;
         }
         let written = match &self.link {
             Some(link) => link.write(&self.profile).await,
-            None => match fs::remove_file(self.profile.join(NAME)).await {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                removed => removed,
-            },
+            None => Link::remove(&self.profile).await,
         };
         if let Err(error) = written {
             tracing::debug!(%error, "the link could not be noted in the profile");
-            return Written::Nothing;
+            return Written::Failed;
         }
         self.is_on_disk = self.link.is_some();
+        self.folder = identity(&self.profile).await;
         Written::Link(self.linked_at())
     }
 }
@@ -415,5 +472,40 @@ mod tests {
         assert!(is_missing(&profile).await);
         note.follow(&S::Ready, &CODES, None, false);
         assert_eq!(note.write().await, Written::ProfileMissing);
+    }
+
+    #[tokio::test]
+    async fn a_profile_whose_chrome_makes_its_folders_again_is_missing_all_the_same() {
+        let home = tempfile::tempdir().unwrap();
+        let (profile, aside) = (home.path().join("51"), home.path().join("unmounted"));
+        fs::create_dir_all(profile.join(STORAGE)).await.unwrap();
+        link(None).write(&profile).await.unwrap();
+        let note = LinkNote::of(&profile).await;
+        assert!(!note.is_missing().await);
+        fs::rename(&profile, &aside).await.unwrap();
+        fs::create_dir_all(profile.join(STORAGE)).await.unwrap();
+        assert!(note.is_missing().await);
+        fs::remove_dir_all(&profile).await.unwrap();
+        fs::rename(&aside, &profile).await.unwrap();
+        assert!(!note.is_missing().await);
+    }
+
+    #[tokio::test]
+    async fn only_a_link_that_was_seen_to_go_and_codes_alone_are_no_link() {
+        let home = tempfile::tempdir().unwrap();
+        let profile = home.path();
+        assert!(!may_be_linked(profile), "nothing is stored there");
+        let put = |name: &str| std::fs::write(profile.join(name), "1").unwrap();
+        std::fs::create_dir(profile.join(STORAGE)).unwrap();
+        assert!(may_be_linked(profile), "copied here by hand");
+        put("chrome-version");
+        assert!(!may_be_linked(profile), "codes alone");
+        put(LINKED_MARK);
+        assert!(may_be_linked(profile), "adopted");
+        link(None).write(profile).await.unwrap();
+        Link::remove(profile).await.unwrap();
+        assert!(!may_be_linked(profile) && is_gone(profile));
+        link(None).write(profile).await.unwrap();
+        assert!(may_be_linked(profile) && !is_gone(profile));
     }
 }

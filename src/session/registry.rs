@@ -124,6 +124,9 @@ struct Sessions {
     remembered: BTreeMap<ClienteId, Desired>,
     /// How those were last that are not known any more, the oldest first: callers ask for a while what became of their codes.
     last_seen: VecDeque<(ClienteId, Snapshot)>,
+    /// Counted of each known session, and of no other: names that come and go must not add up.
+    cpu: CpuTally,
+    turns: TurnTally,
 }
 
 impl Sessions {
@@ -133,13 +136,18 @@ impl Sessions {
         let Some(known) = self.known.get(id) else {
             return true;
         };
-        let snapshot = known.handle.snapshot();
+        let snapshots = known.handle.subscribe();
+        // Held until it is away: an actor that is about to start must find out that it is, or keep it from leaving
+        // (`Actor::stays_known`).
+        let snapshot = snapshots.borrow();
         if !snapshot.is_forgotten || 1 < known.handle.commands.strong_count() {
             return false;
         }
         self.known.remove(id);
         self.remembered.remove(id);
-        self.note_last(id, snapshot);
+        self.cpu.forget(id);
+        self.turns.forget(id);
+        self.note_last(id, snapshot.clone());
         true
     }
 
@@ -172,6 +180,7 @@ impl Registry {
         keeper.spawn(keeper_task.run());
         keeper.close();
         let give_up = CancellationToken::new();
+        let (cpu, turns) = (CpuTally::default(), TurnTally::default());
         let registry = Self {
             snapshots: SnapshotRoot::new(
                 options.snapshots_dir.clone(),
@@ -188,15 +197,17 @@ impl Registry {
             starts: Arc::new(Semaphore::new(options.max_concurrent_starts.get())),
             sessions: Arc::new(Mutex::new(Sessions {
                 remembered: desired::read_all(&options.sessions_dir),
+                cpu: cpu.clone(),
+                turns: turns.clone(),
                 ..Sessions::default()
             })),
             known: watch::Sender::new(0),
             options,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
-            cpu: CpuTally::default(),
+            cpu,
             start_times: StartTimes::default(),
-            turns: TurnTally::default(),
+            turns,
             ledger,
             keeper,
         };

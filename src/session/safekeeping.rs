@@ -17,7 +17,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use tokio::fs::try_exists;
+use tokio::{fs::try_exists, task::spawn_blocking};
 
 use super::{
     ClienteId, Reason, ReasonCode, SessionState, Snapshot,
@@ -143,15 +143,24 @@ impl Safekeeping {
         link::is_missing(&self.profile).await
     }
 
-    /// Whether the profile may hold a link: it says so, or this service has never had a Chrome on it.
+    /// Whether the profile may hold a link.
     pub(super) async fn may_be_linked(&self) -> bool {
-        Link::read(&self.profile).await.is_some()
-            || (!self.is_missing().await && !browser::has_been_used(&self.profile))
+        let profile = self.profile.clone();
+        // Off the runtime: the disk may hang. Only a runtime that goes down does not look.
+        let looked = spawn_blocking(move || link::may_be_linked(&profile)).await;
+        looked.unwrap_or(true)
     }
 
-    /// Deletes a profile that no phone has ever scanned, or whose link is gone.
+    /// Whether the service has seen the link of the profile go.
+    pub(super) async fn is_unlinked(&self) -> bool {
+        let profile = self.profile.clone();
+        let looked = spawn_blocking(move || link::is_gone(&profile)).await;
+        looked.unwrap_or(false)
+    }
+
+    /// Deletes a profile that no phone has ever scanned, or whose link is gone. What was set aside stays: it may be an account's.
     pub(super) async fn delete_unlinked(&self) -> Result<(), browser::BrowserError> {
-        browser::delete_profile(&self.profile).await
+        browser::delete_profile(&self.profile, browser::Aside::Stays).await
     }
 
     /// Keeps every other program from the profile while no Chrome does. `None` when it cannot be had: then the next start says why.

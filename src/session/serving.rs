@@ -30,7 +30,7 @@ use super::{
     end::End,
     handle::{Command, answer},
     healing::Healing,
-    link::{self, LinkNote, Login, Written},
+    link::{LinkNote, Login, Written},
     numbers::Numbers,
     pairing::Pairing,
     publisher::Publisher,
@@ -253,6 +253,8 @@ impl<'a, D: Driver> Serving<'a, D> {
             self.sending.write_notes();
             match self.link.write().await {
                 Written::Nothing => {}
+                // A full disk must not make it look as if no phone had scanned a code.
+                Written::Failed => self.desired.on_account().await,
                 Written::Link(linked_at) => self.desired.on_link(linked_at).await,
                 Written::ProfileMissing => break End::of(self.profile_missing()),
             }
@@ -337,13 +339,12 @@ impl<'a, D: Driver> Serving<'a, D> {
             Passed::Ping if self.is_pinging => {}
             Passed::Ping => {
                 self.is_pinging = true;
-                let (driver, profile) = (self.driver, self.profile);
-                let must_be_there = self.link.is_on_disk();
+                let (driver, looking) = (self.driver, self.link.is_missing());
                 // A Chrome goes on for a while on files that were removed, and a person should hear of it before it does not.
                 let ping = async move {
                     Answer::Pinged {
                         answered: driver.ping().await,
-                        is_missing: must_be_there && link::is_missing(profile).await,
+                        is_missing: looking.await,
                     }
                 };
                 self.calls.push(ping.boxed());

@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ClienteId, desired,
-    link::{Link, Rescue},
+    link::{self, Link, Rescue},
 };
 use crate::{
     browser::{
         Adopted, BrowserError, Export, ExportTo, ForeignError, ForeignProfile, HeldProfile,
-        Manifest, Origin, Passphrase, SiteStorage, SnapshotError, SnapshotRoot, is_ours,
+        Manifest, Origin, Passphrase, SiteStorage, SnapshotError, SnapshotRoot,
     },
     whatsapp::{LINKED_MARK, LINKED_MARK_TEXT},
 };
@@ -145,7 +145,7 @@ pub async fn adopt(
     let profile = id.profile_in(tokens_dir);
     let adopted = found.put_in_place(
         &profile,
-        move |present| may_replace || !may_be_linked(present),
+        move |present| may_replace || !link::may_be_linked(present),
         // It has been linked, so no picture of its page is evidence: it may show chats.
         &[(LINKED_MARK, LINKED_MARK_TEXT)],
         give_up,
@@ -157,13 +157,6 @@ pub async fn adopt(
             TransferError::Foreign(error)
         }
     })
-}
-
-/// Whether this profile may be an account's: only one that has been started here, and whose session has shown codes and no more,
-/// certainly is not.
-fn may_be_linked(profile: &Path) -> bool {
-    let has_mark = std::fs::symlink_metadata(profile.join(LINKED_MARK)).is_ok();
-    has_mark || Link::is_noted(profile) || !is_ours(profile)
 }
 
 /// Removes the snapshots of this session that are of the imported link and older than it: should the profile be lost, they would

@@ -101,6 +101,11 @@ impl TurnTally {
         }
     }
 
+    /// The session is not known any more.
+    pub(super) fn forget(&self, id: &ClienteId) {
+        self.lock().remove(id);
+    }
+
     /// Each change is one assignment, so a map left by a panicking thread is whole.
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClienteId, u64>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -513,7 +513,7 @@ pub fn foreign_profiles(folder: &Path, site: &SiteStorage) -> Vec<ForeignProfile
 }
 
 /// Whether a folder is a profile of this service, or on its way to be one. Each has a note of ours from its first start on.
-pub fn is_ours(folder: &Path) -> bool {
+fn is_ours(folder: &Path) -> bool {
     let name = folder.file_name().unwrap_or_default();
     Places::is_on_its_way(name)
         || [last_used::NOTE, restored::NOTE]

@@ -29,7 +29,7 @@ use std::{
 };
 
 pub use archive::{Manifest, Origin};
-pub use foreign::{Adopted, ForeignError, ForeignProfile, SiteStorage, foreign_profiles, is_ours};
+pub use foreign::{Adopted, ForeignError, ForeignProfile, SiteStorage, foreign_profiles};
 use jiff::{SignedDuration, Timestamp};
 pub use restored::restored_at;
 pub use sealed::{InvalidPassphrase, Passphrase};

@@ -286,7 +286,9 @@ async fn a_deleted_profile_takes_what_was_set_aside_along() {
     home.snapshots().set_aside().await.unwrap();
     home.write(LINK, "linked again");
     assert_eq!(home.set_aside().len(), 1);
-    super::super::delete_profile(&home.profile()).await.unwrap();
+    super::super::delete_profile(&home.profile(), super::super::Aside::Goes)
+        .await
+        .unwrap();
     assert_eq!(home.set_aside().len(), 0);
     assert!(!home.profile().try_exists().unwrap());
 }

@@ -34,6 +34,10 @@ impl<D: Driver> Actor<D> {
                         }
                         continue;
                     }
+                    () = until(self.forget_at) => {
+                        self.forget_failed_newcomer().await;
+                        continue;
+                    }
                 }
             };
             match command {
@@ -65,6 +69,11 @@ impl<D: Driver> Actor<D> {
                             continue;
                         }
                     };
+                    // Before the first await from here on.
+                    if !self.stays_known() {
+                        return None;
+                    }
+                    self.forget_at = None;
                     self.options.desired.on_connect().await;
                     let is_healing = self.retry.take().is_some();
                     if origin == Origin::Caller && !is_healing {

@@ -103,13 +103,15 @@ async fn a_session_of_which_nothing_is_kept_leaves_and_is_still_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
     let id: ClienteId = "51".parse().unwrap();
-    // There is no Chrome, so this fails at once; its codes were never shown, so it stays until it is deleted.
+    // There is no Chrome, so this fails at once; it stays for an hour, or until it is deleted.
     let session = registry.find_or_create(&id).unwrap();
     session
         .connect(super::super::WaitFor::Ready)
         .await
         .unwrap_err();
     assert_eq!(registry.snapshots().len(), 1);
+    registry.cpu().on_measured(&id, 7, Duration::from_secs(1));
+    registry.turns().count(&id);
     let mut known = registry.known();
     known.mark_unchanged();
     // As long as a request has it, it does not leave: what it asks for would be done by nobody.
@@ -125,6 +127,8 @@ async fn a_session_of_which_nothing_is_kept_leaves_and_is_still_told_of() {
     timeout(Duration::from_secs(10), left).await.unwrap();
     assert!(known.has_changed().unwrap());
     assert!(registry.last_seen(&id).unwrap().is_forgotten);
+    assert!(registry.cpu().totals().is_empty());
+    assert!(registry.turns().totals().is_empty());
     assert!(!registry.forget(&id).await.unwrap());
     registry.find_or_create(&id).unwrap();
     assert!(registry.last_seen(&id).is_none(), "it is known again");

@@ -3,7 +3,10 @@
 use std::fs;
 
 use super::*;
-use crate::session::{ForgetError, desired::DesiredFile, handle::Origin};
+use crate::{
+    session::{ForgetError, desired::DesiredFile, handle::Origin},
+    whatsapp::LINKED_MARK,
+};
 
 const STORAGE: &str = "Default/IndexedDB/storage";
 
@@ -27,9 +30,44 @@ impl Lodger {
     }
 
     fn make_profile(&self) {
+        self.copy_a_profile();
+        self.put("chrome-version", "156.0.0.0");
+    }
+
+    /// Another program has left one here.
+    fn copy_a_profile(&self) {
         let storage = self.stage.profile("51").join(STORAGE);
         fs::create_dir_all(storage.parent().unwrap()).unwrap();
         fs::write(storage, "linked").unwrap();
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        fs::write(self.stage.profile("51").join(name), text).unwrap();
+    }
+
+    /// As `session-manager adopt` does.
+    fn adopt(&self) {
+        let profile = self.stage.profile("51");
+        fs::rename(&profile, profile.with_extension("before")).ok();
+        self.make_profile();
+        self.put(LINKED_MARK, "");
+    }
+
+    fn has_storage(&self) -> bool {
+        let storage = self.stage.profile("51").join(STORAGE);
+        storage.try_exists().unwrap()
+    }
+
+    /// Its first start has failed, for want of a network.
+    async fn failed(&mut self) {
+        self.session.handle.start();
+        let page = self.session.opened().await;
+        self.make_profile();
+        let lost = Fact::PageLost("no network".to_owned());
+        page.send(lost).await.unwrap();
+        assert!(matches!(self.session.call().await, Call::Closed));
+        let ended = |snapshot: &Snapshot| !snapshot.state.is_running();
+        self.session.snapshots.wait_for(ended).await.unwrap();
     }
 
     /// Was READY, and runs.
@@ -199,7 +237,7 @@ async fn codes_that_nobody_scanned_leave_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_folder_that_was_there_before_is_not_deleted_for_codes_that_nobody_scanned() {
     let mut lodger = Lodger::new();
-    lodger.make_profile();
+    lodger.copy_a_profile();
     let _page = lodger.shows_a_code().await;
     lodger.session.reaches("DISCONNECTED").await;
     assert!(
@@ -224,7 +262,7 @@ async fn an_operator_deletes_what_is_not_linked_and_neither_what_runs_nor_what_i
     assert!(matches!(refused, Err(ForgetError::Linked)), "{refused:?}");
     // A profile that this service has never used may be linked, too.
     let other = Lodger::new();
-    other.make_profile();
+    other.copy_a_profile();
     let refused = other.session.handle.forget().await;
     assert!(matches!(refused, Err(ForgetError::Linked)), "{refused:?}");
 
@@ -249,4 +287,108 @@ async fn a_logout_of_a_session_whose_profile_is_missing_gives_it_up() {
     lodger.session.handle.disconnect(true).await.unwrap();
     assert_eq!(lodger.left_in("sessions"), 0);
     let _page = lodger.shows_a_code().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adopted_profile_is_deleted_by_nobody_before_it_was_ready() {
+    let lodger = Lodger::new();
+    lodger.adopt();
+    let refused = lodger.session.handle.forget().await;
+    assert!(matches!(refused, Err(ForgetError::Linked)), "{refused:?}");
+    assert!(lodger.has_storage());
+
+    // Nor one that was copied here by hand, whose first start has failed.
+    let mut lodger = Lodger::new();
+    lodger.copy_a_profile();
+    lodger.failed().await;
+    let refused = lodger.session.handle.forget().await;
+    assert!(matches!(refused, Err(ForgetError::Linked)), "{refused:?}");
+    assert!(lodger.has_storage());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_adopted_after_a_first_start_that_failed_outlives_codes_that_nobody_scanned() {
+    for is_told in [false, true] {
+        let mut lodger = Lodger::new();
+        lodger.failed().await;
+        assert!(lodger.desired.is_newcomer().await);
+        lodger.adopt();
+        let refused = lodger.session.handle.forget().await;
+        assert!(matches!(refused, Err(ForgetError::Linked)), "{refused:?}");
+        let _page = lodger.shows_a_code().await;
+        assert!(!lodger.desired.is_newcomer().await);
+        if is_told {
+            lodger.session.handle.disconnect(false).await.unwrap();
+        }
+        lodger.session.reaches("DISCONNECTED").await;
+        assert!(matches!(lodger.session.call().await, Call::Closed));
+        assert!(lodger.has_storage());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_could_not_be_noted_is_not_deleted() {
+    let mut lodger = Lodger::new();
+    let page = lodger.shows_a_code().await;
+    // Nothing can be written there, as on a full disk.
+    fs::create_dir(lodger.stage.profile("51").join("link.json.new")).unwrap();
+    say(&page, ready()).await;
+    lodger.session.reaches("READY").await;
+    lodger.session.handle.disconnect(false).await.unwrap();
+    assert!(
+        !lodger
+            .stage
+            .profile("51")
+            .join("link.json")
+            .try_exists()
+            .unwrap()
+    );
+    assert!(lodger.has_storage());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_deletes_what_was_removed_on_the_phone() {
+    let (mut lodger, page) = Lodger::linked().await;
+    lodger.put(LINKED_MARK, "");
+    say(&page, login(Some("a"))).await;
+    lodger.session.reaches("DISCONNECTED").await;
+    lodger.session.handle.forget().await.unwrap();
+    assert!(!lodger.has_storage());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_start_that_failed_is_told_of_for_an_hour_and_then_leaves_nothing() {
+    let mut lodger = Lodger::new();
+    lodger.failed().await;
+    tokio::time::sleep(Duration::from_secs(3500)).await;
+    let last = lodger.session.handle.snapshot();
+    let why = last.reason.clone().unwrap();
+    assert!(!last.is_forgotten && why.code == ReasonCode::PageLost);
+    assert!(lodger.has_storage());
+    assert_eq!(lodger.left_in("evidence"), 1);
+    let forgotten = |snapshot: &Snapshot| snapshot.is_forgotten;
+    let last = timeout(NEVER, lodger.session.snapshots.wait_for(forgotten)).await;
+    let last = last.unwrap().unwrap().clone();
+    assert_eq!(last.reason.unwrap(), why);
+    for folder in ["tokens", "evidence", "sessions", "snapshots"] {
+        assert_eq!(lodger.left_in(folder), 0, "{folder}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_has_left_starts_no_chrome_for_a_caller_who_has_gone() {
+    let mut lodger = Lodger::new();
+    let _page = lodger.shows_a_code().await;
+    lodger.session.reaches("DISCONNECTED").await;
+    let forgotten = |snapshot: &Snapshot| snapshot.is_forgotten;
+    lodger.session.snapshots.wait_for(forgotten).await.unwrap();
+    assert!(matches!(lodger.session.call().await, Call::Closed));
+    let Session {
+        handle, mut calls, ..
+    } = lodger.session;
+    handle.start();
+    // As the registry does when nobody else has one.
+    drop(handle);
+    let opened = timeout(NEVER, calls.recv()).await;
+    assert!(matches!(opened, Ok(None)), "it started: {opened:?}");
 }
