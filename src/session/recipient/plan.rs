@@ -1,8 +1,8 @@
 //! Whether there can be such a number: country codes and lengths, as the library has them.
 //!
 //! Asked by length and not by pattern: numbering plans open new ranges every month, and a number that the library is merely
-//! unsure of is WhatsApp's to judge. What no country can have is refused before WhatsApp is asked, because an account that asks
-//! for impossible numbers gets restricted.
+//! unsure of is WhatsApp's to judge. What no country can have is refused before WhatsApp is asked, because an account
+//! that asks for impossible numbers gets restricted.
 
 use phonenumber::{
     Metadata, Type,

@@ -1,7 +1,7 @@
 //! What holds whatever page, ledger and WhatsApp's server answer, and however late: played by chance, in simulated time.
 //!
-//! The queue, the outbox and the recovery are the real ones, and a send changes as the ledger's records do. Page and disk answer as the
-//! dice say; from some moment on they are well, and time goes on. Then:
+//! The queue, the outbox and the recovery are the real ones, and a send changes as the ledger's records do. Page and
+//! disk answer as the dice say; from some moment on they are well, and time goes on. Then:
 //! - every send ends, and a session that can go on does so in a bounded number of turns at each moment;
 //! - the page takes no message twice, and none whose caller's time is over;
 //! - the page takes messages in the order in which they were accepted, but for those about which it could not be asked.
@@ -20,8 +20,8 @@ use crate::{
     whatsapp::{LookUp, LookUpError},
 };
 
-/// Turns that a session may make at one moment for each send that is open: it begins, is made ready, written down, handed over,
-/// given up; and each of these may be a turn of its own.
+/// Turns that a session may make at one moment for each send that is open: it begins, is made ready, written down,
+/// handed over, given up; and each of these may be a turn of its own.
 const TURNS_PER_SEND: usize = 10;
 
 /// How long a caller waits: short, so that much is late.
