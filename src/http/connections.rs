@@ -177,7 +177,8 @@ impl Open {
     fn longest_idle(&self, may: impl Fn(&Connection) -> bool) -> Option<(u64, Instant)> {
         let idle = self.by_id.iter().filter(|(_, connection)| may(connection));
         let idle = idle.filter_map(|(id, connection)| Some((*id, connection.idle_since?)));
-        idle.min_by_key(|(_, since)| *since)
+        // Of several that came at one instant the first one, which has the lower id.
+        idle.min_by_key(|(id, since)| (*since, *id))
     }
 
     /// Its place is free from now on: it takes no request any more, and closes within microseconds.
