@@ -20,7 +20,7 @@ use listen::{Refused, listen};
 use tokio::{
     net::TcpListener,
     runtime::{Handle, Runtime},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -105,8 +105,8 @@ fn bind(variable: &'static str) -> impl Fn(Refused) -> StartError {
     }
 }
 
-/// The sandbox, on threads of its own: it writes its messages down while other requests to it wait, so a disk that hangs stops
-/// the simulated WhatsApp, and must not stop the service.
+/// The sandbox, on threads of its own: it writes its messages down while other requests to it wait, so a disk that
+/// hangs stops the simulated WhatsApp, and must not stop the service.
 #[derive(Debug)]
 struct SandboxOnItsOwn {
     sandbox: Sandbox,
@@ -147,15 +147,15 @@ impl SandboxOnItsOwn {
             Ok::<_, StartError>(Sandbox::open(listeners, options)?)
         };
         let opened = threads.handle.spawn(open).await;
-        let panicked = |why| StartError::SandboxThreads(io::Error::other(why));
+        let panicked = |why: JoinError| StartError::SandboxThreads(why.into());
         let sandbox = opened.map_err(panicked)??;
         Ok(Self { sandbox, threads })
     }
 }
 
 impl App {
-    /// Takes ports and folders, and reads what an earlier service has left word of. `dropped_lines` is what the log counts, for
-    /// `/metrics`. Blocks its thread where a disk hangs, which holds up nothing: nothing is served yet.
+    /// Takes ports and folders, and reads what an earlier service has left word of. `dropped_lines` is what the log
+    /// counts, for `/metrics`. Blocks its thread where a disk hangs, which holds up nothing: nothing is served yet.
     pub async fn bind(mut config: Config, dropped_lines: DroppedLines) -> Result<Self, StartError> {
         browser::check_extra_arguments(&config.chrome_args)?;
         if config.chrome_path.is_none()
@@ -255,7 +255,14 @@ impl App {
             watching.await;
             Ok(())
         });
-        tasks.spawn(http::serve(listeners, http::router(state), stop.clone()));
+        let is_behind_a_proxy = config.trusted_proxies > 0;
+        let router = http::router(state);
+        tasks.spawn(http::serve(
+            listeners,
+            router,
+            is_behind_a_proxy,
+            stop.clone(),
+        ));
         // The page's server goes last, so that Chromes still have it while they close.
         let sandbox_stop = CancellationToken::new();
         // Kept until the end.
@@ -292,7 +299,7 @@ impl App {
         let ended_early = tokio::select! {
             () = stop_asked() => None,
             // A server ends by itself only when something is badly wrong.
-            Some(ended) = tasks.join_next() => Some(ended.unwrap_or_else(|panic| Err(io::Error::other(panic)))),
+            Some(ended) = tasks.join_next() => Some(ended.unwrap_or_else(|panic| Err(panic.into()))),
         };
         tracing::info!(
             "stopping: closing every Chrome, at most {} s",

@@ -1,8 +1,9 @@
 //! What the binary can be told to do, besides its settings.
 //!
 //! Each subcommand has a file of its own under this one, which says what it needs; `serve`, the service itself, is what it does without any.
-//! `doctor` looks at this machine; `key`, `export`, `import` and `adopt` work on files. The others are thin clients of the HTTP API: they
-//! know what an answer says to a person, and leave every decision to the service. Only this module and `main` talk to a terminal.
+//! `doctor` looks at this machine; `key`, `export`, `import` and `adopt` work on files. The others are thin clients of
+//! the HTTP API: they know what an answer says to a person, and leave every decision to the service. Only this module
+//! and `main` talk to a terminal.
 
 mod adopt;
 mod client;

@@ -19,15 +19,18 @@
 //! - `http → session → whatsapp → browser`, never back; `session → ledger`. `http` reads the ledger's records too, as an
 //!   answer shows them, and gets them from a session's registry: nothing but `session` opens the ledger.
 //! - `command` is the terminal's face as `http` is the network's. It starts `app`, asks a service that runs as any client does,
-//!   or works on the files of one that need not run. For those it names `browser` as well: a profile that goes to another host
-//!   or comes from another program, and what a machine has room for, are matters of Chrome, and of no session.
-//! - `ledger`, `picture` and `sandbox` import none of ours, `qr` draws with `picture`, and nothing but `app` starts the sandbox. `config` imports names from
-//!   `session`, `whatsapp` and `keys`, and asks `keys` whether there is one; `keys` imports a session's name.
-//! - Only `config` reads settings from the environment; `browser::environment` hands on to Chrome what that needs of it. Only
-//!   `browser::process` starts programs.
-//! - A library is named where its matter is: axum in `http` and `sandbox` (`app` serves with it), chromiumoxide in `browser` and `whatsapp`,
-//!   png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`, phonenumber in `session::recipient`, flate2 and brotli in `http::body`; `prometheus_client` in `http::metrics`, and in `ledger::tally` and
-//!   `session::start_times`, which count what only they see.
+//!   or works on the files of one that need not run. For those it names `browser` as well: a profile that goes to
+//!   another host or comes from another program, and what a machine has room for, are matters of Chrome, and of no
+//!   session.
+//! - `ledger`, `picture` and `sandbox` import no other module of this crate, `qr` draws with `picture`, and only `app`
+//!   starts the sandbox. `config` imports names from `session`, `whatsapp` and `keys`, and asks `keys` whether there is
+//!   one; `keys` imports a session's name.
+//! - Only `config` reads settings from the environment; `browser::environment` hands on to Chrome what that needs of
+//!   it. Only `browser::process` starts programs.
+//! - A library is named where its matter is: axum in `http` and `sandbox` (`app` serves with it), chromiumoxide in
+//!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`, phonenumber
+//!   in `session::recipient`, flate2 and brotli in `http::body`; `prometheus_client` in `http::metrics`, and in
+//!   `ledger::tally` and `session::start_times`, which count what only they see.
 //! - Only `session::actor` and `session::serving` change a state.
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].

@@ -1,7 +1,8 @@
 //! Pictures of 8 bits a colour, read from PNG and written as PNG.
 //!
 //! Responsible for turning files into pixels and back, within bounds; it knows nothing of codes and pages. Only this module
-//! names the crate `png`. The crate `image` can do more, colour profiles for one, and its share of a first build was a minute.
+//! names the crate `png`. The crate `image` can do more, colour profiles for one, and its share of a first build was a
+//! minute.
 
 use std::io::Cursor;
 

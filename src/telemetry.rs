@@ -1,9 +1,9 @@
 //! Logging: where lines go, how they look, and what can never be in them.
 //!
 //! Lines go to stdout, where PM2 and containers expect them, through an [`outlet`] that never blocks who logs.
-//! `LOG_FORMAT` chooses text or one JSON object a line, `RUST_LOG` what is logged. A panic is a line at `ERROR` like any other:
-//! the standard library would print it to stderr, which blocks when nobody reads that. Nothing is printed to stderr while the
-//! service runs.
+//! `LOG_FORMAT` chooses text or one JSON object a line, `RUST_LOG` what is logged. A panic is a line at `ERROR` like
+//! any other: the standard library would print it to stderr, which blocks when nobody reads that. Nothing is printed to
+//! stderr while the service runs.
 //!
 //! The [audit](AUDIT) is logged whatever `RUST_LOG` says of the rest; `audit=off` in it turns it off.
 //!
@@ -14,6 +14,7 @@
 //! read it.
 
 use std::{
+    any::Any,
     backtrace::{Backtrace, BacktraceStatus},
     fs::File,
     io::{self, IsTerminal as _},
@@ -46,9 +47,9 @@ const OURS: &str = "session_manager";
 /// The target of lines about who did what. A name of its own, so that they can be told from all others.
 pub const AUDIT: &str = "audit";
 
-/// How long the last lines are waited for at the end of the process. They are written while the service still stops, so a log that
-/// is read takes them within milliseconds; one that is not read must not keep the process. Counts towards the `kill_timeout` of the
-/// supervisor.
+/// How long the last lines are waited for at the end of the process. They are written while the service still stops, so
+/// a log that is read takes them within milliseconds; one that is not read must not keep the process. Counts towards
+/// the `kill_timeout` of the supervisor.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Says why there is no log.
@@ -94,8 +95,8 @@ pub fn init(format: LogFormat, filter: &str) -> Result<Log, TelemetryError> {
     Ok(Log(outlet))
 }
 
-/// The line that stands in the place of lines that were dropped, in the form of all others. It goes round `RUST_LOG`: a log with a
-/// hole must say so.
+/// The line that stands in the place of lines that were dropped, in the form of all others. It goes round `RUST_LOG`: a
+/// log with a hole must say so.
 fn gap(format: LogFormat, dropped: u64) -> String {
     // As the formatter writes it.
     let timestamp = format!("{:.6}", Timestamp::now());
@@ -115,9 +116,10 @@ fn gap(format: LogFormat, dropped: u64) -> String {
     }
 }
 
-/// Logs what the standard library would print.
+/// Logs what the standard library would print, without a text that was made at the panic: it may quote what the service
+/// was given. That of a wrong slice of a `str` quotes the `str`, which may be a message or a number.
 fn log_panic(panic: &PanicHookInfo<'_>) {
-    let what = panic.payload_as_str().unwrap_or("it does not say why");
+    let what = fixed_text(panic.payload());
     let place = panic.location().map(ToString::to_string);
     let place = place.as_deref().unwrap_or("an unknown place");
     // Taken only when RUST_BACKTRACE asks for it.
@@ -129,6 +131,12 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
         panic.backtrace = backtrace,
         "a thread panicked at {place}: {what}"
     );
+}
+
+/// What a panic says, when it is a text of the program and so holds nothing of what the program was given.
+pub(crate) fn fixed_text(payload: &(dyn Any + Send)) -> &'static str {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.unwrap_or("its text is left out, for it may quote what was sent")
 }
 
 /// What [`init`] installs, with another place to write to for tests.
@@ -260,6 +268,28 @@ mod tests {
             let lines = logged(LogFormat::Text, filter, say);
             assert_eq!(lines.contains("POST /send"), is_logged, "{filter}: {lines}");
         }
+    }
+
+    #[test]
+    fn a_panic_is_logged_with_its_place_and_never_with_what_it_quotes() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber =
+            subscriber(LogFormat::Text, "info", false, move || writer.clone()).unwrap();
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(log_panic));
+        tracing::subscriber::with_default(subscriber, || {
+            let message = "caf\u{e9} secreto".to_owned();
+            let cut = std::hint::black_box(4);
+            panic::catch_unwind(|| message[..cut].len()).unwrap_err();
+            panic::catch_unwind(|| panic!("a text of the program")).unwrap_err();
+        });
+        panic::set_hook(before);
+        let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(!logged.contains("secreto"), "{logged}");
+        assert!(logged.contains("a text of the program"), "{logged}");
+        let places = logged.matches("src/telemetry.rs:").count();
+        assert!(places >= 2, "{logged}");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The environment of Chrome: what it needs of the service's own, by name, and nothing else.
 //!
-//! A page runs in Chrome, and Chrome's environment stands in `/proc/<pid>/environ` and in crash dumps. So the service's keys and
-//! settings, and all that the machine's other tools keep in variables (cloud credentials, tokens of a CI), stay out of it.
-//! No setting of the service is read here.
+//! A page runs in Chrome, and Chrome's environment stands in `/proc/<pid>/environ` and in crash dumps. So the service's
+//! keys and settings, and all that the machine's other tools keep in variables (cloud credentials, tokens of a CI),
+//! stay out of it. No setting of the service is read here.
 
 use std::{
     env,

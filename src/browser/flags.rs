@@ -131,9 +131,11 @@ const OURS: &[(&str, &str)] = &[
     (MARKER, "it tells the service's own processes"),
 ];
 
-/// Why an argument with a user and a password is refused. Chromium 156 opens no page with one (`ERR_NO_SUPPORTED_PROXIES`). To
-/// answer the proxy over CDP, requests would have to be intercepted, which stalls those of workers.
-const CREDENTIALS: &str = "Chrome takes no user and password there, and every user of the machine can read its command line;     have the proxy let this machine's address in, or run a forwarder here that knows them (docs/operations.md, \"A proxy with a password\")";
+/// Why an argument with a user and a password is refused. Chromium 156 opens no page with one
+/// (`ERR_NO_SUPPORTED_PROXIES`). To answer the proxy over CDP, requests would have to be intercepted, which stalls
+/// those of workers.
+const CREDENTIALS: &str = "Chrome takes no user and password there, and every user of the machine can read its command line; \
+    have the proxy let this machine's address in, or run a forwarder here that knows them (docs/operations.md, \"A proxy with a password\")";
 
 /// Everything that goes onto Chrome's command line.
 pub(super) fn command_line(

@@ -11,7 +11,8 @@ use super::ChromeVersion;
 
 pub(super) const NOTE: &str = "chrome-version";
 
-/// Notes the Chrome that is about to use the profile. Says so when it is older than the last one. Off the runtime: the disk may hang.
+/// Notes the Chrome that is about to use the profile. Says so when it is older than the last one. Off the runtime: the
+/// disk may hang.
 pub(super) async fn note(folder: &Path, version: &ChromeVersion) -> io::Result<()> {
     let (folder, version) = (folder.to_owned(), version.clone());
     spawn_blocking(move || put(&folder, &version)).await?

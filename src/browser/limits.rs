@@ -15,8 +15,8 @@ use rustix::{
 
 use super::Exit;
 
-/// Of address space Chrome reserves far more than it uses. Chromium 156 on x86-64 was tried: below 60 GB it does not start, at
-/// 60 GB its pages crash, at 100 GB they get no memory for WebAssembly, at 200 GB all is well.
+/// Of address space Chrome reserves far more than it uses. Chromium 156 on x86-64 was tried: below 60 GB it does not
+/// start, at 60 GB its pages crash, at 100 GB they get no memory for WebAssembly, at 200 GB all is well.
 pub const ADDRESS_SPACE_WANTED: u64 = 200_000_000_000;
 
 /// What Chrome prints when it gets no thread or process, as Chromium 156 and libraries below it do.
@@ -286,10 +286,11 @@ fn no_files(limit: Option<u64>) -> Advice {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn write(root: &Path, files: &[(&str, &str)]) {
+    /// A machine made of a few files.
+    pub(in crate::browser) fn write(root: &Path, files: &[(&str, &str)]) {
         for (name, text) in files {
             let path = root.join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -84,8 +84,8 @@ pub fn free_memory_mb() -> Option<u64> {
     free_kb(Path::new(PROC), Path::new(CONTROL_GROUPS)).map(|kb| kb / KB_PER_MB)
 }
 
-/// Called on the runtime, for each start of a session: a dozen small files that the kernel makes up in microseconds, in whatever
-/// state disks and other processes are.
+/// Called on the runtime, for each start of a session: a dozen small files that the kernel makes up in microseconds, in
+/// whatever state disks and other processes are.
 fn free_kb(proc: &Path, control_groups: &Path) -> Option<u64> {
     let available = read_kb(&proc.join("meminfo"), "MemAvailable:");
     let groups = fs::read_to_string(proc.join("self/cgroup")).unwrap_or_default();
@@ -163,15 +163,7 @@ fn number(text: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn write(root: &Path, files: &[(&str, &str)]) {
-        for (name, text) in files {
-            let path = root.join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-    }
+    use super::{super::limits::tests::write, *};
 
     fn free(files: &[(&str, &str)]) -> Option<u64> {
         let root = tempfile::tempdir().unwrap();

@@ -102,9 +102,10 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Who has these folders of one profile open, or any of these files of it. Three things tell, each of which knows a case that the
-/// others do not: the command line (a Chrome that has opened nothing yet), Chrome's own lock (one without
-/// `--user-data-dir`, a person's), and the locks that its databases hold (a folder that was renamed; one in another container).
+/// Who has these folders of one profile open, or any of these files of it. Three things tell, each of which knows a
+/// case that the others do not: the command line (a Chrome that has opened nothing yet), Chrome's own lock (one without
+/// `--user-data-dir`, a person's), and the locks that its databases hold (a folder that was renamed; one in another
+/// container).
 pub(super) fn holder(folders: [&Path; 2], files: impl Iterator<Item = OwnedFd>) -> Option<Holder> {
     let chromes = procfs::chromes();
     let works_here = |chrome: &&Chrome| folders.iter().any(|folder| chrome.works_on(folder));

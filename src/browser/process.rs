@@ -11,8 +11,9 @@
 //!   the runtime may end long before the service; this thread lives exactly as long as its Chrome.
 //! - Until the thread reaps the leader, the group's number cannot go to another process, so signals cannot go astray.
 //! - The profile's lock is held until no process of the group is left, also when the [`Process`] is merely dropped.
-//! - A Chrome that is to be driven gets the two ends of its debugging pipe as descriptors 3 and 4. Ours, and theirs before they
-//!   are handed over, are closed in every other program that is started, as all pipes of the standard library are.
+//! - A Chrome that is to be driven gets the two ends of its debugging pipe as descriptors 3 and 4. Ours, and theirs
+//!   before they are handed over, are closed in every other program that is started, as all pipes of the standard
+//!   library are.
 
 use std::{
     ffi::{OsStr, OsString},

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! chromiumoxide 0.9.1 builds its connection over a TCP socket and nothing else, and Chrome's own port answers every user of
-//! the machine. So the service listens on loopback itself, for the moment in which chromiumoxide connects: it lets in the one
-//! connection that names a secret of 256 bits, which never leaves this process, and stops listening.
+//! the machine. So the service listens on loopback itself, for the moment in which chromiumoxide connects: it lets in
+//! the one connection that names a secret of 256 bits, which never leaves this process, and stops listening.
 //!
 //! Nothing is kept here: each direction reads the next message only when the last one has been taken, so a side that is slow
 //! slows down the other. A message may be as long as Chrome's own limits allow (100 MB to Chrome, 256 MB from it).

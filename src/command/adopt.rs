@@ -26,13 +26,13 @@ use crate::{
 
 /// Take over an account that another program has linked in this machine's Chrome, without a scan.
 ///
-/// For whatsapp-web.js (`LocalAuth`), venom, wppconnect, open-wa, and whatever else drives a Chrome. What a link needs is copied;
-/// the original is only read. Stop the other program first, for good.
+/// For whatsapp-web.js (`LocalAuth`), venom, wppconnect, open-wa, and whatever else drives a Chrome. What a link needs
+/// is copied; the original is only read. Stop the other program first, for good.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = ADOPT_CODES)]
 pub struct Arguments {
-    /// The user data folder of its Chrome, such as `.wwebjs_auth/session-<id>` or `tokens/<session>`, or a folder with one such folder
-    /// in it.
+    /// The user data folder of its Chrome, such as `.wwebjs_auth/session-<id>` or `tokens/<session>`, or a folder with
+    /// one such folder in it.
     folder: PathBuf,
     /// What the session is to be called here.
     #[arg(long = "as", value_name = "CLIENTE_ID")]

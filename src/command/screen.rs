@@ -96,9 +96,9 @@ pub(super) fn one_line(text: &str) -> String {
     written_out(text, shown)
 }
 
-/// What may go to a terminal whoever has written it: names of files, what an archive says of itself, what a service answers. A
-/// terminal does what control characters tell it: it moves, hides and overwrites, retitles its window, and some terminals run
-/// things. This command has no use for any: its drawings do not go this way.
+/// What may go to a terminal whoever has written it: names of files, what an archive says of itself, what a service
+/// answers. A terminal does what control characters tell it: it moves, hides and overwrites, retitles its window, and
+/// some terminals run things. This command has no use for any: its drawings do not go this way.
 fn harmless(text: &str) -> String {
     written_out(text, is_harmless)
 }
@@ -121,8 +121,8 @@ fn written_out(text: &str, shown: impl Fn(char) -> bool) -> String {
 fn is_harmless(letter: char) -> bool {
     match letter {
         '\n' | '\t' => true,
-        // Those that turn the direction of what follows, so that a name could be read as another one; and two that end a line for
-        // some programs.
+        // Those that turn the direction of what follows, so that a name could be read as another one; and two that end
+        // a line for some programs.
         '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
             false
         }

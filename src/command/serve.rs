@@ -87,8 +87,8 @@ struct Signals {
     interrupt: unix::Signal,
     /// Ctrl-\. By default it would end the service at once, and its Chromes with it.
     quit: unix::Signal,
-    /// A terminal that closes. `None` under `nohup`, which ignores it so that the service outlives the terminal: to catch it would
-    /// end that.
+    /// A terminal that closes. `None` under `nohup`, which ignores it so that the service outlives the terminal: to
+    /// catch it would end that.
     hang_up: Option<unix::Signal>,
     /// A file that may not grow any more (`ulimit -f`) is an error of that write, and not the end of the service.
     _file_too_large: unix::Signal,
@@ -127,8 +127,8 @@ impl Signals {
     }
 }
 
-/// Whether the signal was ignored when the process started, and has not been caught since. A kernel that does not tell has none
-/// ignored.
+/// Whether the signal was ignored when the process started, and has not been caught since. A kernel that does not tell
+/// has none ignored.
 fn is_ignored(signal: Signal) -> bool {
     // Made up by the kernel without waiting for anything, and read once.
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,9 +1,10 @@
 //! The file `.env`: read line by line, so that each fault is told with its line, and all of them at once.
 //!
-//! It is read as Node's `dotenv` reads it, since the same file has served the Node service: the value is the rest of the line, a
-//! blank and `#` begin a remark, and a value in quotes may go over several lines. Where a value would mean one thing to that
-//! library and another to a shell, to Docker or to systemd, it is a fault: a key that is not the one written locks everybody
-//! out, or lets somebody in. Such a fault is told only of a setting of ours; other programs may use the same file.
+//! It is read as Node's `dotenv` reads it, since the same file has served the Node service: the value is the rest of
+//! the line, a blank and `#` begin a remark, and a value in quotes may go over several lines. Where a value would mean
+//! one thing to that library and another to a shell, to Docker or to systemd, it is a fault: a key that is not the one
+//! written locks everybody out, or lets somebody in. Such a fault is told only of a setting of ours; other programs may
+//! use the same file.
 //!
 //! Never repeats what stands in a line, which may be a secret, and never touches the process environment: other threads may be
 //! reading that.
@@ -118,8 +119,8 @@ impl Dotenv {
         &self.faults
     }
 
-    /// Lines in it without effect: those that a later one repeats, and names that no setting has and that look like one of `known` that
-    /// has been misspelt. Names that look like none belong to other programs.
+    /// Lines in it without effect: those that a later one repeats, and names that no setting has and that look like one
+    /// of `known` that has been misspelt. Names that look like none belong to other programs.
     pub(super) fn slips(&self, known: &[String]) -> Vec<String> {
         let strange = self
             .entries
@@ -227,7 +228,8 @@ fn without_quotes(after: &str) -> Result<String, &'static str> {
     Ok(value.trim().to_owned())
 }
 
-/// What is wrong with a `$` that no single quotes protect: a shell, docker compose and others would put a variable in its place.
+/// What is wrong with a `$` that no single quotes protect: a shell, docker compose and others would put a variable in
+/// its place.
 const OPEN_DOLLAR: &str = "a value with $ in it must stand in single quotes, since no variable is put in its place here and other \
      programs would do so";
 

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::Config;
 use crate::keys::{Key, KeyFile};
 
-/// A key that other machines can try is guessed twenty times a minute from each address at most, and by many addresses at once.
-/// Sixteen letters that a person did not choose are beyond that; fewer may be a word.
+/// A key that other machines can try is guessed twenty times a minute from each address at most, and by many addresses
+/// at once. Sixteen letters that a person did not choose are beyond that; fewer may be a word.
 const SHORTEST_KEY: usize = 16;
 
 /// Finds the setting that lets strangers in, and says what to do about it.
@@ -21,7 +21,9 @@ pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
         return Err((
             "API_KEY",
             format!(
-                "other machines reach {} and can try keys: it must have {SHORTEST_KEY} characters or more, such as                  `openssl rand -hex 24` prints. Or keep to this machine with HOST=localhost, or remove it and make keys with                  `session-manager key add NAME --scope admin`",
+                "other machines reach {} and can try keys: it must have {SHORTEST_KEY} characters or more, such as \
+                 `openssl rand -hex 24` prints. Or keep to this machine with HOST=localhost, or remove it and make keys with \
+                 `session-manager key add NAME --scope admin`",
                 config.host
             ),
         ));

@@ -8,8 +8,8 @@ use std::{
 /// The addresses that a server listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenHost {
-    /// Both loopback addresses. `localhost` is `::1` first for some clients (Node 17 to 19, `BusyBox`) and 127.0.0.1 first for
-    /// the others, and a service on one of them refuses half of its callers.
+    /// Both loopback addresses. `localhost` is `::1` first for some clients (Node 17 to 19, `BusyBox`) and 127.0.0.1
+    /// first for the others, and a service on one of them refuses half of its callers.
     Localhost,
     /// This one only. `0.0.0.0` is every IPv4 address of the machine, and `::` every address of both families on Linux.
     At(IpAddr),

@@ -48,8 +48,9 @@ pub(super) fn is_as_meant(raw: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Refuses the quotes and remarks of a line of a file when they have come through the environment as part of the value: so does
-/// `docker run --env-file`, and `set` of cmd.exe keeps quotes. A key in quotes would lock everybody out who has the key.
+/// Refuses the quotes and remarks of a line of a file when they have come through the environment as part of the value:
+/// so does `docker run --env-file`, and `set` of cmd.exe keeps quotes. A key in quotes would lock everybody out who has
+/// the key.
 pub(super) fn has_no_wrapping(raw: &str) -> Result<(), String> {
     for quote in ['\'', '"', '`'] {
         if raw

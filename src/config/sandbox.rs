@@ -45,8 +45,9 @@ impl CodeLives {
 pub(super) const PAIRING_LIFE: Duration = Duration::from_secs(180);
 
 impl SandboxSettings {
-    /// Those beside an API that listens on `host`; `None` when the sandbox is off. What is set for it is then not looked at: Kubernetes
-    /// sets `SANDBOX_PORT=tcp://…` for a Service named `sandbox`, which is nothing to a service without one.
+    /// Those beside an API that listens on `host`; `None` when the sandbox is off. What is set for it is then not
+    /// looked at: Kubernetes sets `SANDBOX_PORT=tcp://…` for a Service named `sandbox`, which is nothing to a service
+    /// without one.
     pub(super) fn read(
         settings: &mut Settings<impl Fn(&str) -> Option<Found>>,
         host: ListenHost,

@@ -73,6 +73,7 @@ fn every_fault_is_reported_at_once_with_its_variable() {
         assert!(faults.contains(name), "{name} is missing in:\n{faults}");
     }
     assert_eq!(faults.lines().count(), 14, "{faults}");
+    assert!(!faults.contains("  "), "{faults}");
 }
 
 #[test]
@@ -207,6 +208,7 @@ fn a_service_that_others_reach_has_a_key_or_does_not_start() {
             assert!(faults.contains(said), "{said} is missing in:\n{faults}");
         }
         assert!(!faults.contains("ñandú"), "{faults}");
+        assert!(!faults.contains("  "), "{faults}");
     }
     // Together with all that is wrong besides, and with the way out.
     let faults = served(&[no_file, everywhere, ("PORT", "70000")]);

@@ -1,9 +1,10 @@
 //! What the bytes of a body say: one JSON object, or a form.
 //!
-//! The measure is the service before this one (Express with its body parser): what that understood is understood here, and what
-//! is refused says what it was and what to do. JSON is read whatever `Content-Type` says, and no body at all is an empty object.
-//! Only a body that calls itself a form, and does not look like JSON, is read as one: each field is a string. (`curl -d
-//! cliente_id=51` names a session and must not fall to the default one; `curl -d '{"cliente_id":51}'` calls itself a form too.)
+//! The measure is the service before this one (Express with its body parser): what that understood is understood here,
+//! and what is refused says what it was and what to do. JSON is read whatever `Content-Type` says, and no body at all
+//! is an empty object. Only a body that calls itself a form, and does not look like JSON, is read as one: each field is
+//! a string. (`curl -d cliente_id=51` names a session and must not fall to the default one; `curl -d
+//! '{"cliente_id":51}'` calls itself a form too.)
 
 mod cause;
 mod encoding;

@@ -2,8 +2,11 @@
 //!
 //! A caller may go away at any moment: the session goes on, and the next connect finds it where it is.
 
+use std::time::Duration;
+
 use axum::{extract::State, http::request::Parts};
 use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     contract::{Connected, Disconnected},
@@ -73,11 +76,27 @@ pub(super) async fn connect(
     }): Json<ConnectRequest>,
 ) -> Result<Json<Connected>, ApiError> {
     let session = app.registry().find_or_create(&target.id)?;
+    let (wait, _permit) = permitted(wait, app.ready_waits(), app.settings().connect_wait);
     let outcome = match &phone {
         Some(phone) => session.connect_by_phone(phone.clone(), wait).await?,
         None => session.connect(wait).await?,
     };
     Ok(Json(Connected::of(target, phone.as_ref(), &outcome)))
+}
+
+/// How far this connect may wait, with its permit, to be kept until the answer. One that finds no permit for READY
+/// waits as if it had not asked for that: every caller has to expect an answer before READY.
+fn permitted(
+    wait: WaitFor,
+    for_ready: &Semaphore,
+    usual: Duration,
+) -> (WaitFor, Option<SemaphorePermit<'_>>) {
+    if wait != WaitFor::Ready {
+        return (wait, None);
+    }
+    let permit = for_ready.try_acquire().ok();
+    let wait = permit.as_ref().map_or(WaitFor::Code(usual), |_| wait);
+    (wait, permit)
 }
 
 /// Which session to end, and whether to unlink it.
@@ -127,4 +146,25 @@ pub(super) async fn disconnect(
         last.map(|_| DisconnectOutcome::NoActiveSession)
     };
     Ok(Json(Disconnected::of(target, outcome)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_wait_for_ready_and_the_next_one_as_if_it_had_not_asked() {
+        let (for_ready, usual) = (Semaphore::new(1), Duration::from_secs(8));
+        let (wait, permit) = permitted(WaitFor::Ready, &for_ready, usual);
+        assert!(wait == WaitFor::Ready && permit.is_some());
+        let code = WaitFor::Code(Duration::from_secs(1));
+        assert_eq!(permitted(code, &for_ready, usual).0, code);
+        let refused = permitted(WaitFor::Ready, &for_ready, usual).0;
+        assert_eq!(refused, WaitFor::Code(usual));
+        drop(permit);
+        assert_eq!(
+            permitted(WaitFor::Ready, &for_ready, usual).0,
+            WaitFor::Ready
+        );
+    }
 }

@@ -41,9 +41,8 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) all: usize,
-    /// Of one network other than this machine's own loopback. A proxy, and every program beside the service, comes from
-    /// there: a limit would be one for all of them together.
-    pub(super) of_one_network: usize,
+    /// Of one network that stands for one owner ([`owner_of`]); `None` behind a proxy, which all callers come from.
+    pub(super) of_one_network: Option<usize>,
 }
 
 /// The open connections; cheap to clone.
@@ -67,7 +66,7 @@ struct Open {
 
 #[derive(Debug)]
 struct Connection {
-    /// `None` for loopback.
+    /// `None` when its address says nothing about its owner.
     network: Option<IpAddr>,
     /// Since when it has been idle, or its request has been arriving; `None` while a request is at work.
     idle_since: Option<Instant>,
@@ -94,8 +93,7 @@ impl Connections {
 
     /// A place for a connection from `peer`, as soon as there is one; `None` when its network has too many at work.
     pub(super) async fn admit(&self, peer: IpAddr) -> Option<Place> {
-        let peer = peer.to_canonical();
-        let network = (!peer.is_loopback()).then(|| network_of(peer));
+        let network = owner_of(peer.to_canonical());
         loop {
             let ripe_at = match self.try_admit(network) {
                 Verdict::Admitted(place) => return Some(place),
@@ -121,7 +119,7 @@ impl Connections {
             all,
             of_one_network,
         } = self.0.limits;
-        if let Some(network) = network {
+        if let (Some(network), Some(of_one_network)) = (network, of_one_network) {
             let is_of_it = |connection: &Connection| connection.network == Some(network);
             if open.by_id.values().filter(|it| is_of_it(it)).count() >= of_one_network {
                 open.tell(now, &format!("{network} has {of_one_network} connections"));
@@ -152,6 +150,20 @@ impl Connections {
             shared: Arc::clone(&self.0),
         })))
     }
+}
+
+/// The network that stands for the owner of this address. `None` where many may come from one address: every program of this
+/// machine has its loopback address, all callers of a port that a container publishes have its bridge's gateway, and a
+/// proxy on another machine of a private network speaks for all of its callers. A limit would be one for all of them
+/// together.
+fn owner_of(peer: IpAddr) -> Option<IpAddr> {
+    let is_shared = match peer {
+        IpAddr::V4(peer) => peer.is_loopback() || peer.is_private() || peer.is_link_local(),
+        IpAddr::V6(peer) => {
+            peer.is_loopback() || peer.is_unique_local() || peer.is_unicast_link_local()
+        }
+    };
+    (!is_shared).then(|| network_of(peer))
 }
 
 impl Shared {
@@ -343,7 +355,7 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         all: 4,
-        of_one_network: 2,
+        of_one_network: Some(2),
     };
 
     fn at(address: &str) -> IpAddr {
@@ -433,10 +445,39 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn callers_who_come_by_one_gateway_or_proxy_may_have_all_and_then_wait() {
+        let behind_a_proxy = Limits {
+            of_one_network: None,
+            ..LIMITS
+        };
+        for (limits, address) in [
+            (LIMITS, "172.17.0.1"),
+            (LIMITS, "::ffff:192.168.65.1"),
+            (LIMITS, "169.254.1.1"),
+            (LIMITS, "fd00::1"),
+            (LIMITS, "fe80::1"),
+            (behind_a_proxy, "203.0.113.1"),
+            (behind_a_proxy, "2001:db8::1"),
+        ] {
+            let connections = Connections::new(limits);
+            let mut answers = Vec::new();
+            for _ in 0..limits.all {
+                answers.push(asks(&admitted(&connections, address).await));
+            }
+            let mut waiting = Box::pin(connections.admit(at(address)));
+            let waits = timeout(Duration::from_secs(60), &mut waiting).await;
+            assert!(waits.is_err(), "{address}");
+            drop(answers.pop());
+            let admitted = timeout(LEAST_IDLE * 2, waiting).await.unwrap();
+            assert!(admitted.is_some(), "{address}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_end_holds_no_place_and_one_that_ends_too_late_is_never_begun() {
         let connections = Connections::new(Limits {
             all: 1,
-            of_one_network: 1,
+            of_one_network: Some(1),
         });
         let first = admitted(&connections, "127.0.0.1").await;
         let endless = stream::pending::<Result<Bytes, axum::Error>>();

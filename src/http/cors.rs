@@ -5,8 +5,8 @@
 //! | `*` | there is none | is answered, with `*` |
 //! | `local`, a list, both | 403; where a key is asked for, only when it would change something, for it has no key | is answered; with `*` if `local` is in it |
 //!
-//! Not set, it is `local` while no key is asked for, and `*` from then on: what the Express service before this one answered, byte
-//! for byte, and the key decides.
+//! Not set, it is `local` while no key is asked for, and `*` from then on: what the Express service before this one
+//! answered, byte for byte, and the key decides.
 //!
 //! Where no key is asked for, a name in `Host` that a stranger can make lead here is 421 as well, but with `*`.
 //!
@@ -109,8 +109,8 @@ fn lists(allowed: &CorsOrigins, origin: &Origin) -> bool {
     }
 }
 
-/// Whether a browser says that it fetches this for a page that may not call. Of what a page only shows, a picture or a frame, a
-/// browser sends no `Origin`, but most send `Sec-Fetch-Site` to an address of this machine.
+/// Whether a browser says that it fetches this for a page that may not call. Of what a page only shows, a picture or a
+/// frame, a browser sends no `Origin`, but most send `Sec-Fetch-Site` to an address of this machine.
 fn is_fetched_for_a_strange_page(
     app: &AppState,
     allowed: &CorsOrigins,

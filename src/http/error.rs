@@ -26,6 +26,7 @@ use crate::{
         ConnectError, DisconnectError, EvidenceError, ForgetError, InvalidClienteId,
         InvalidIdempotencyKey, InvalidRecipient, SendError,
     },
+    telemetry::fixed_text,
 };
 
 /// [`LONGEST_TEXT`](crate::session::LONGEST_TEXT) for people.
@@ -205,7 +206,7 @@ pub(super) enum ApiError {
     #[error("the metrics could not be written")]
     Metrics,
     #[error("a handler panicked: {0}")]
-    Panic(String),
+    Panic(&'static str),
     #[error("{0} has no row in the table of http/access.rs, and is refused to everybody")]
     NoAccessRule(String),
     #[error("a handler asked who called it outside of the guard")]
@@ -243,11 +244,7 @@ pub(super) async fn wrong_method(method: Method) -> ApiError {
     reason = "the shape that CatchPanicLayer takes"
 )]
 pub(super) fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
-    let text = cause
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| cause.downcast_ref::<&str>().copied());
-    ApiError::Panic(text.unwrap_or("no message").to_owned()).into_response()
+    ApiError::Panic(fixed_text(&*cause)).into_response()
 }
 
 #[cfg(test)]

@@ -83,7 +83,8 @@ pub fn router(state: AppState) -> Router {
     Router::new().fallback_service(routes).layer(around)
 }
 
-/// Keeps a browser from taking an answer for another kind of file than it says to be: a text that somebody has sent, for a script.
+/// Keeps a browser from taking an answer for another kind of file than it says to be: a text that somebody has sent,
+/// for a script.
 async fn without_sniffing(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(

@@ -37,8 +37,8 @@ impl FromRequestParts<AppState> for PublicUrl {
     }
 }
 
-/// Whether an address that begins with `host` can be given to people. `Host` is what the caller writes, and a caller could have
-/// the service give out an address of a stranger.
+/// Whether an address that begins with `host` can be given to people. `Host` is what the caller writes, and a caller
+/// could have the service give out an address of a stranger.
 fn leads_here(settings: &Settings, host: &Authority, came_to: Option<IpAddr>) -> bool {
     match Name::of(host.host()) {
         Name::Localhost => true,

@@ -1,8 +1,8 @@
 //! Whether a request that names no session does so on purpose.
 //!
 //! Such a request means the default session. Its sender may have meant another one and misspelt its name, and would then
-//! disconnect, connect or read another client's account. So what acts must be understood whole: without a session, a field that is
-//! not known is refused. Beside a session, unknown fields are left alone, as ever.
+//! disconnect, connect or read another client's account. So what acts must be understood whole: without a session, a
+//! field that is not known is refused. Beside a session, unknown fields are left alone, as ever.
 //!
 //! A read acts on nothing, and pages add parameters of their own (`?_=1699…` against caches), so there only what looks like a
 //! misspelt `cliente_id` is refused. A login code is more than a read: whoever scans another client's code links a phone to

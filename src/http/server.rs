@@ -32,13 +32,19 @@ use tower::Service as _;
 
 use super::connections::{Connections, Limits, Place};
 
-/// Each takes one of 1024 files that a process usually may have open, and Chromes need some. A caller that comes while all are
-/// taken, each by a request at work, waits until one is free.
+/// Each takes one of 1024 files that a process usually may have open, and Chromes need some. A caller that comes while
+/// all are taken, each by a request at work, waits until one is free.
 ///
 /// One network has half of them at most, and so leaves the other half to the others.
 const LIMITS: Limits = Limits {
     all: 512,
-    of_one_network: 256,
+    of_one_network: Some(256),
+};
+
+/// All callers of a trusted proxy have its address.
+const LIMITS_BEHIND_A_PROXY: Limits = Limits {
+    of_one_network: None,
+    ..LIMITS
 };
 
 /// When the system gives no connection, mostly because too many files are open, it is asked again after that.
@@ -82,9 +88,15 @@ pub(super) struct CameTo(pub(super) IpAddr);
 pub async fn serve(
     listeners: Vec<TcpListener>,
     router: Router,
+    is_behind_a_proxy: bool,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    serve_within(LIMITS, listeners, router, stop).await
+    let limits = if is_behind_a_proxy {
+        LIMITS_BEHIND_A_PROXY
+    } else {
+        LIMITS
+    };
+    serve_within(limits, listeners, router, stop).await
 }
 
 async fn serve_within(
@@ -351,7 +363,7 @@ mod tests {
     {
         let (addr, _stop, _serving) = served_within(Limits {
             all: 4,
-            of_one_network: 4,
+            of_one_network: Some(4),
         })
         .await;
         let mut open = Vec::new();
@@ -391,8 +403,8 @@ mod tests {
         }
     }
 
-    /// A proxy in front reads where a request ends in one way. One that the service could end elsewhere must not leave a second one
-    /// behind, which the proxy has never seen.
+    /// A proxy in front reads where a request ends in one way. One that the service could end elsewhere must not leave
+    /// a second one behind, which the proxy has never seen.
     #[tokio::test]
     async fn no_request_is_hidden_in_another() {
         let (addr, _stop, _serving) = served().await;

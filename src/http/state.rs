@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use super::{attempts::Attempts, links::Links, metrics::Requests, streams::Places};
 use crate::{
@@ -12,6 +13,10 @@ use crate::{
     session::{ClienteId, Registry, Snapshot},
     telemetry::DroppedLines,
 };
+
+/// Each keeps a connection for up to a quarter of an hour: half of the connections that the service takes, so that the other
+/// requests always find some.
+const MOST_READY_WAITS: usize = 256;
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone, Debug)]
@@ -25,6 +30,7 @@ struct Shared {
     attempts: Attempts,
     streams: Places,
     link_streams: Places,
+    ready_waits: Semaphore,
     links: Links,
     requests: Requests,
     dropped_lines: DroppedLines,
@@ -89,6 +95,7 @@ impl AppState {
             attempts: Attempts::default(),
             streams: Places::of_readers(),
             link_streams: Places::of_links(),
+            ready_waits: Semaphore::new(MOST_READY_WAITS),
             links: Links::default(),
             requests: Requests::default(),
             dropped_lines,
@@ -127,6 +134,11 @@ impl AppState {
     /// One for each that shows a one-time link.
     pub(super) fn link_streams(&self) -> &Places {
         &self.0.link_streams
+    }
+
+    /// One permit for each connect that waits for READY.
+    pub(super) fn ready_waits(&self) -> &Semaphore {
+        &self.0.ready_waits
     }
 
     pub(super) fn links(&self) -> &Links {

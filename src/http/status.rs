@@ -33,8 +33,8 @@ pub(super) async fn sessions(State(app): State<AppState>, caller: Caller) -> Jso
     Json(listed(&app, &caller))
 }
 
-/// Deletes what there is of a session that does not run and is not linked: one whose codes were not scanned, or whose profile is
-/// missing. A link is only ever deleted by a logout.
+/// Deletes what there is of a session that does not run and is not linked: one whose codes were not scanned, or whose
+/// profile is missing. A link is only ever deleted by a logout.
 #[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", params(SessionInPath), responses(
     (status = 200, description = "It is deleted, and in no list any more", body = Forgotten, content_type = "application/json"),
 ))]

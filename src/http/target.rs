@@ -9,8 +9,8 @@
 //! The first that is *there* decides, even when it is wrong: an empty one, a `null`, one given twice or one that is no
 //! valid name is 400 and never falls to the next, because its sender meant *some* session.
 //!
-//! An id in the query of a POST that has none in its body is 400 too; so is a request that names no session and may not do so
-//! on purpose: [`purpose`].
+//! An id in the query of a POST that has none in its body is 400 too; so is a request that names no session and may not
+//! do so on purpose: [`purpose`].
 //!
 //! `/send` never assumes a session in `multi` mode: that would send from another client's account. A named session such as `admin`
 //! is reached by the header. In `single` mode the id is checked as ever, echoed, and every request goes to the default session.

@@ -87,8 +87,8 @@ impl KeyFile {
     /// The keys in it; `None` when it is not there.
     pub fn read(&self) -> Result<Option<Vec<Key>>, KeyFileError> {
         let io = |source| self.io(source);
-        // Looked at before it is opened, for to open a device may do something, and after, for it may be another by then. The
-        // flag keeps a pipe, which nobody may ever write to, from holding whoever opens it.
+        // Looked at before it is opened, for to open a device may do something, and after, for it may be another by
+        // then. The flag keeps a pipe, which nobody may ever write to, from holding whoever opens it.
         let opened = fs::metadata(&self.path).and_then(|metadata| {
             if !metadata.is_file() {
                 return Ok(None);

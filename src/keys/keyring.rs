@@ -1,7 +1,7 @@
 //! The keys of a running service: `API_KEY`, and those of the file as it was when it was last looked at.
 //!
-//! A request asks what is known and never touches the file, which may lie on a mount that hangs: [`watch`](super::watch) looks at
-//! it. It is read only when it has changed.
+//! A request asks what is known and never touches the file, which may lie on a mount that hangs:
+//! [`watch`](super::watch) looks at it. It is read only when it has changed.
 //!
 //! Keys are asked for when `API_KEY` is set or the file is there, be it empty, broken or full of expired keys; and once
 //! they have been asked for, until the service ends. So no slip with the file opens the door.

@@ -79,8 +79,9 @@ impl Keyring {
                 looked
             }
         };
-        if let Err(why) = looked {
-            tracing::error!("looking at {} failed: {why}", self.path().display());
+        // The panic's own line has the place; its text may quote the file.
+        if looked.is_err() {
+            tracing::error!("looking at {} broke off", self.path().display());
         }
     }
 
@@ -118,7 +119,8 @@ impl Folder {
         AsyncFd::with_interest(events, Interest::READABLE).map(Self)
     }
 
-    /// Follows the folder that `file` is in now. A folder that is not there, or cannot be followed, is looked at all the same.
+    /// Follows the folder that `file` is in now. A folder that is not there, or cannot be followed, is looked at all
+    /// the same.
     fn follow(&self, file: &Path) {
         let folder = match file.parent() {
             Some(folder) if folder != Path::new("") => folder,

@@ -1,8 +1,8 @@
 //! The ledger's file in use: opened when it is needed, opened anew after anything has gone wrong with it.
 //!
 //! Responsible for what one transaction does, and for refusing to write where it would not last: into a file that has been
-//! moved away, removed, replaced or spoilt, into a folder that must not be written. Blocks; [`keeper`](super::keeper) calls it
-//! from where that may be.
+//! moved away, removed, replaced or spoilt, into a folder that must not be written. Blocks; [`keeper`](super::keeper)
+//! calls it from where that may be.
 //!
 //! Invariant: within one life of the service only the file that was opened first is ever used. Another one does not have
 //! what was accepted since, and what is in memory does not fit it; a file that is gone is waited for, and none is made.

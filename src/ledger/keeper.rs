@@ -441,9 +441,8 @@ impl Keeper {
             Ok(Err(why)) => {
                 tracing::debug!(error = %why, "the ledger's file was not looked through: {why}");
             }
-            Err(why) => {
-                tracing::error!(error = %why, "the look through the ledger's file broke off: {why}");
-            }
+            // Its text may quote a message; the panic's own line has the place.
+            Err(_panicked) => tracing::error!("the look through the ledger's file broke off"),
         }
     }
 
@@ -471,8 +470,9 @@ impl Keeper {
                 }
                 Some(outcome)
             }
-            Err(why) => {
-                tracing::error!(error = %why, "the ledger broke off: {why}");
+            // Its text may quote a message; the panic's own line has the place.
+            Err(_panicked) => {
+                tracing::error!("the ledger broke off");
                 None
             }
         }
@@ -639,8 +639,9 @@ impl Keeper {
         }
         let blank = self.disk.closed();
         let disk = std::mem::replace(&mut self.disk, blank);
-        if let Err(why) = tokio::task::spawn_blocking(move || drop(disk)).await {
-            tracing::error!(error = %why, "the ledger broke off: {why}");
+        let dropped = tokio::task::spawn_blocking(move || drop(disk)).await;
+        if dropped.is_err() {
+            tracing::error!("the ledger broke off");
         }
         for reply in self.closing {
             tell(reply, ());

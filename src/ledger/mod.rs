@@ -10,9 +10,10 @@
 //!
 //! Responsible for keeping what it is told, for telling the same request from a new one, and for telling those who
 //! follow a send. It decides nothing about sending: the session's actor does. [`record`] is what is kept and [`step`] how
-//! it may change, both pure; [`clock`] says what time it is, also when the machine's clock jumps; [`store`] is the only place
-//! that knows `SQLite`; [`keeper`] the one task that writes, through [`disk`], and tells [`followers`] of it; lists are read
-//! beside it, by [`store::readers`]; [`notes`] keeps what has happened while the disk stands still; [`trouble`] keeps it from saying the same of a full disk again and again.
+//! it may change, both pure; [`clock`] says what time it is, also when the machine's clock jumps; [`store`] is the only
+//! place that knows `SQLite`; [`keeper`] the one task that writes, through [`disk`], and tells [`followers`] of it;
+//! lists are read beside it, by [`store::readers`]; [`notes`] keeps what has happened while the disk stands still;
+//! [`trouble`] keeps the log from repeating that the disk is full.
 //!
 //! Invariants: a send is in the file, with the id that WhatsApp will know it by, before [`Ledger::accept`] answers, and the
 //! fact that a page may have it before [`Ledger::advance`] answers. Nobody is told of what is not in the file, unless it
@@ -166,8 +167,9 @@ impl Ledger {
         self.ask(written).await?
     }
 
-    /// Notes what happened to a send. Waits for nothing: what cannot be written now, as the disk is full or stands still, is kept and
-    /// written later, in its order and before whatever is asked after it; of a full disk, those who follow are told at once.
+    /// Notes what happened to a send. Waits for nothing: what cannot be written now, as the disk is full or stands
+    /// still, is kept and written later, in its order and before whatever is asked after it; of a full disk, those who
+    /// follow are told at once.
     ///
     /// `key` is the send's own id, or the one that the page chose for it.
     pub fn note(&self, key: &str, step: Step) {

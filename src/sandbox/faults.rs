@@ -128,8 +128,8 @@ pub(super) enum SendFault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum StorageFault {
-    /// There is no room: messages are taken, kept in memory only and never sent, also once there is room again, until the page
-    /// is loaded again.
+    /// There is no room: messages are taken, kept in memory only and never sent, also once there is room again, until
+    /// the page is loaded again.
     Full,
 }
 

@@ -1,7 +1,8 @@
 //! Keeps web pages of other places away from the phone, which asks nobody for a key.
 //!
-//! Responsible for: refusing what a browser sends for a page of a stranger, by `Origin`, and by a `Host` that a stranger can make
-//! lead to this machine. Tools send no `Origin`, and call the sandbox by an address or as `localhost`.
+//! Responsible for: refusing what a browser sends for a page of a stranger, by `Origin`, and by a `Host` that a
+//! stranger can make lead to this machine. Tools send no `Origin`, and call the sandbox by an address or as
+//! `localhost`.
 
 use std::net::IpAddr;
 

@@ -8,8 +8,8 @@
 //!    {"up":true,"was_ready":true,"account":"5491100000001","linked_at":"2026-11-25T18:47:41Z"}
 //! ```
 //!
-//! It is also what outlives the tokens folder: a session that was linked, and whose profile is gone, must not begin anew with a
-//! scan as if it had never been.
+//! It is also what outlives the tokens folder: a session that was linked, and whose profile is gone, must not begin
+//! anew with a scan as if it had never been.
 //!
 //! Invariants: a connect or disconnect that has been answered is on disk; each file is replaced in one step, so that a kill
 //! at any moment leaves one that can be read; a session of which there is nothing to remember has none.
@@ -292,7 +292,7 @@ impl DesiredFile {
         }
         let (path, desired) = (Arc::clone(&self.path), present.desired.clone());
         let written = spawn_blocking(move || put(&path, &desired)).await;
-        let written = written.unwrap_or_else(|lost| Err(io::Error::other(lost)));
+        let written = written.unwrap_or_else(|lost| Err(lost.into()));
         present.is_written = written.is_ok();
         if let Err(why) = written {
             tracing::warn!(
@@ -329,8 +329,8 @@ fn put(path: &Path, desired: &Desired) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// What is remembered of every session. A file that cannot be understood is said and set aside. Blocks, so it is for the start of the
-/// service alone, before it serves.
+/// What is remembered of every session. A file that cannot be understood is said and set aside. Blocks, so it is for
+/// the start of the service alone, before it serves.
 pub(super) fn read_all(folder: &Path) -> BTreeMap<ClienteId, Desired> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

@@ -244,8 +244,10 @@ const fn cure(why: ReasonCode) -> Option<Cure> {
         | ReasonCode::PageNotRecognised
         | ReasonCode::SendsStalled
         | ReasonCode::CodeTimeout => Some(Cure::NewChrome),
-        // The network comes back (a page that Chrome has kept loads without one, and then never gets synced), and so does a function that WhatsApp has renamed: mended by whoever runs the service, with
-        // a new wa-js or script, that the next start takes.
+        // NavigationFailed and SyncTimeout: the network comes back. Chrome loads a page that it has kept without a
+        // network, and such a page never gets synced. AdapterBroken: the operator installs a new wa-js or page script
+        // for what WhatsApp has renamed, and the next start uses it. MemoryExceeded and Capacity: memory becomes free
+        // when other sessions end.
         ReasonCode::NavigationFailed
         | ReasonCode::SyncTimeout
         | ReasonCode::AdapterBroken

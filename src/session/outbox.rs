@@ -253,8 +253,8 @@ impl Outbox {
             Err(why) => {
                 let entry = self.current.take()?.entry;
                 if entry.deadline.is_none() {
-                    // It may be in there as handed over, to an adapter that took nothing: what waits is queued, or it could not be
-                    // given up any more.
+                    // It may be in there as handed over, to an adapter that took nothing: what waits is queued, or it
+                    // could not be given up any more.
                     self.note(&entry.outgoing.key, Step::Absent);
                     self.queue.put_back(entry, Some(now + LEDGER_PAUSE));
                 } else {

@@ -176,7 +176,8 @@ impl Pairing {
         self.wanted.as_ref()?;
         let (code, detail) = match result {
             Ok(()) => {
-                // Also while the code on show is another number's: without a pause WhatsApp would be asked again at once, and again.
+                // Also while the code on show is another number's: without a pause WhatsApp would be asked again at
+                // once, and again.
                 self.not_before = Some(now + CODE_PATIENCE).filter(|_| self.lacks_code());
                 return None;
             }

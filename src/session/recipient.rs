@@ -1,7 +1,7 @@
 //! Whom a text is for: one phone number, read from however people write it, and never guessed.
 //!
-//! Responsible for the rule of what may stand in a number, and for the sentences that say what is wrong with one. Whether the
-//! number has an account is WhatsApp's to say.
+//! Responsible for the rule of what may stand in a number, and for the sentences that say what is wrong with one.
+//! Whether the number has an account is WhatsApp's to say.
 //!
 //! Invariant: the digits of a [`Recipient`] are the digits of the text it was read from, in their order and without a gap,
 //! less a leading `00` and a device part. Nothing is filled in, moved or left out: a stranger would get the message.
@@ -105,14 +105,14 @@ impl Recipient {
         &self.0
     }
 
-    /// Reads the numbering plan of the world, which takes a fifth of a second. The first number would wait for it otherwise, and
-    /// with it what else its thread has to do.
+    /// Reads the numbering plan of the world, which takes a fifth of a second. The first number would wait for it
+    /// otherwise, and with it what else its thread has to do.
     pub fn read_plan() {
         plan::read();
     }
 
-    /// Whether this is the number of an account, which WhatsApp may write in the other of two ways: with or without Brazil's ninth
-    /// digit, Argentina's 9 or 15, Mexico's 1.
+    /// Whether this is the number of an account, which WhatsApp may write in the other of two ways: with or without
+    /// Brazil's ninth digit, Argentina's 9 or 15, Mexico's 1.
     pub(super) fn is_of_account(&self, account: &Self) -> bool {
         plan::line(&self.0) == plan::line(&account.0)
     }

@@ -122,7 +122,8 @@ struct Sessions {
     known: BTreeMap<ClienteId, Known>,
     /// What an earlier service has left word of.
     remembered: BTreeMap<ClienteId, Desired>,
-    /// How those were last that are not known any more, the oldest first: callers ask for a while what became of their codes.
+    /// How those were last that are not known any more, the oldest first: callers ask for a while what became of their
+    /// codes.
     last_seen: VecDeque<(ClienteId, Snapshot)>,
     /// Counted of each known session, and of no other: names that come and go must not add up.
     cpu: CpuTally,

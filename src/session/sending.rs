@@ -356,8 +356,8 @@ impl<'a, D: Driver> Sending<'a, D> {
     /// Does what can be done next: first what is in doubt, then what waits. A page that loads itself anew is waited for.
     pub(super) fn go_on(&mut self) {
         let now = Instant::now();
-        // Here too, and not only when the timer of the session comes: answers, facts and commands go before it, and with enough
-        // of them it never comes.
+        // Here too, and not only when the timer of the session comes: answers, facts and commands go before it, and
+        // with enough of them it never comes.
         self.outbox.expire(now);
         if !self.may_begin() {
             return;

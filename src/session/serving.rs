@@ -234,8 +234,8 @@ impl<'a, D: Driver> Serving<'a, D> {
                 () = sleep_until(wake_at) => turn = Purpose::Own,
             }
             let now = Instant::now();
-            // In each turn, and not as a branch above: the others go before it, and while enough comes in it would never have its
-            // turn. Then nothing expires, no page is pinged and no start is ended.
+            // In each turn, and not as a branch above: the others go before it, and while enough comes in it would
+            // never have its turn. Then nothing expires, no page is pinged and no start is ended.
             if wake_at <= now {
                 let passed = self.on_time(now);
                 if let Some(end) = passed.end {

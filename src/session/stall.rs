@@ -1,6 +1,7 @@
 //! Whether a session that says READY also sends, and what is done about one that does not.
 //!
-//! The rule: it sends, or says within two minutes why it does not. Three things can stand still, each with a clock of its own:
+//! The rule: it sends, or says within two minutes why it does not. Three things can stand still, each with a clock of
+//! its own:
 //!
 //! | what is waited for | then |
 //! |---|---|

@@ -1,8 +1,9 @@
 //! A linked account that moves: to another host, as one encrypted file; or from another program's profile to a session here.
 //!
-//! Decides what may go, an account that is linked here and whose session does not run, and what may make way for what comes. How a
-//! profile gets into a file and out of it, and where other programs have theirs, is [`browser`](crate::browser)'s part; asking a person is `command`'s. No service takes part in it: the lock of
-//! the profile keeps a running one out.
+//! Decides which account may go (one that is linked here and whose session does not run), and which profile may be
+//! replaced by what comes. [`browser`](crate::browser) writes a profile into a file, reads it back, and knows where
+//! other programs have theirs; `command` asks a person. No service takes part in it: the lock of the profile keeps a
+//! running one out.
 
 use std::path::{Path, PathBuf};
 
@@ -126,8 +127,9 @@ pub async fn import(
         .map_err(failed)
 }
 
-/// Makes a copy of the profile in this folder, which another program has linked, the profile of a session. One that is linked
-/// already is set aside when it `may_replace` it; one that is not makes way in any case. To be waited for as an import is.
+/// Makes a copy of the profile in this folder, which another program has linked, the profile of a session. One that is
+/// linked already is set aside when it `may_replace` it; one that is not makes way in any case. To be waited for as an
+/// import is.
 pub async fn adopt(
     id: &ClienteId,
     tokens_dir: &Path,

@@ -1,9 +1,9 @@
 //! How often a session's task goes round without getting anywhere: a loop that has lost its way must not go on unseen.
 //!
-//! A turn gets somewhere when a send begins, goes a step further than ever before, or ends. One that serves somebody outside, a
-//! caller, the page's own news, a timer that has passed, is neither. What is left is a turn for nothing; a healthy session
-//! makes few, as when a page loads itself again in the midst of a send.
-//! Pure but for counting: knows no time but what it is given.
+//! A turn gets somewhere when a send begins, goes a step further than ever before, or ends. One that serves somebody
+//! outside, a caller, the page's own news, a timer that has passed, is neither. What is left is a turn for nothing; a
+//! healthy session makes few, as when a page loads itself again in the midst of a send. Pure but for counting: knows no
+//! time but what it is given.
 
 use std::{
     collections::BTreeMap,
@@ -54,8 +54,8 @@ impl Turns {
         }
     }
 
-    /// One more turn is over; `steps`: how many steps all sends have gone so far. Answers whether it was for nothing, and whether
-    /// there have been too many of those.
+    /// One more turn is over; `steps`: how many steps all sends have gone so far. Answers whether it was for nothing,
+    /// and whether there have been too many of those.
     pub(super) fn on_turn(&mut self, turn: Purpose, steps: u64, now: Instant) -> Verdict {
         if WINDOW <= now.saturating_duration_since(self.window_began) {
             (self.window_began, self.for_nothing, self.steps) = (now, 0, 0);

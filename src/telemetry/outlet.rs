@@ -1,12 +1,13 @@
 //! Where log lines leave the process: a bounded queue, and a thread of its own that writes it out.
 //!
-//! Invariant: **a thread that logs never waits for whatever reads the log.** A pipe that is not read, a terminal that is stopped
-//! with Ctrl-S and a slow disk block the writing thread and nothing else. What finds no room in the queue is dropped and
-//! counted, and one line says how many were dropped, at their place in the log, once the log takes lines again. A log whose
-//! reader has gone or whose disk is full loses lines in the same way; the service goes on.
+//! Invariant: **a thread that logs never waits for whatever reads the log.** A pipe that is not read, a terminal that
+//! is stopped with Ctrl-S and a slow disk block the writing thread and nothing else. What finds no room in the queue is
+//! dropped and counted, and one line says how many were dropped, at their place in the log, once the log takes lines
+//! again. A log whose reader has gone or whose disk is full loses lines in the same way; the service goes on.
 //!
-//! Why not `tracing-appender`: its queue is bounded by lines and not by bytes, it neither counts nor tells what a failed write has
-//! lost, and its guard prints to stdout when the writer is stuck, which then blocks the end of the process.
+//! Why not `tracing-appender`: its queue is bounded by lines and not by bytes, it neither counts nor tells what a
+//! failed write has lost, and its guard prints to stdout when the writer is stuck, which then blocks the end of the
+//! process.
 
 use std::{
     fs::File,
@@ -98,7 +99,8 @@ impl Outlet {
             is_torn: false,
             untold: 0,
         };
-        // Never joined: it may be stuck in a write for as long as the process lives. `finish` waits for it as long as is sensible.
+        // Never joined: it may be stuck in a write for as long as the process lives. `finish` waits for it as long as
+        // is sensible.
         thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || writer.run())?;
@@ -221,8 +223,8 @@ impl<G: Fn(u64) -> String> Writer<G> {
         }
     }
 
-    /// Writes all of it if it can, and says how many bytes it has written. Why it could not is not told: there is no place to
-    /// tell it, and the count of dropped lines shows that something is wrong.
+    /// Writes all of it if it can, and says how many bytes it has written. Why it could not is not told: there is no
+    /// place to tell it, and the count of dropped lines shows that something is wrong.
     fn write(&mut self, bytes: &[u8]) -> usize {
         if bytes.is_empty() {
             return 0;

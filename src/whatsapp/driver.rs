@@ -227,8 +227,8 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// The same with one kind of line break. WhatsApp knows only `\n`: its composer makes it of the other two, while a message
-    /// that its modules are handed keeps a `\r` that phones show in different ways.
+    /// The same with one kind of line break. WhatsApp knows only `\n`: its composer makes it of the other two, while a
+    /// message that its modules are handed keeps a `\r` that phones show in different ways.
     pub(super) fn with_one_line_break(&self) -> Self {
         let body = self.body.replace("\r\n", "\n").replace('\r', "\n");
         Self {
@@ -357,8 +357,8 @@ pub enum PrepareError {
     /// The page refused or broke.
     #[error("{0}")]
     Failed(String),
-    /// Nothing was said about the number: the page did not answer, or could not learn it from WhatsApp's server. That says nothing about
-    /// the message either.
+    /// Nothing was said about the number: the page did not answer, or could not learn it from WhatsApp's server. That
+    /// says nothing about the message either.
     #[error("{0}; nothing was sent, and the same request can be made again")]
     Unanswered(String),
     /// Neither page nor Chrome give a sign of life.

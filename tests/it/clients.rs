@@ -41,6 +41,17 @@ fn printed(program: &Path, set_up: impl FnOnce(&mut Command)) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// A client has printed the id of the text that it sent, and the refusal of a number that is none.
+async fn assert_sent(service: Service, account: &str, text: &str, lines: &[String]) {
+    let [id, refusal] = lines else {
+        panic!("{lines:?}")
+    };
+    assert!(id.starts_with("true_5491158254201@c.us_"), "{id}");
+    assert_eq!(refusal, "400 INVALID_TO");
+    assert_eq!(service.messages(account).await, [text]);
+    service.stop();
+}
+
 #[tokio::test]
 async fn a_client_that_progenitor_generates_sends() {
     let service = Service::start(|_| {}).await;
@@ -56,13 +67,7 @@ async fn a_client_that_progenitor_generates_sends() {
         })
     };
     let lines = tokio::task::spawn_blocking(run).await.unwrap();
-    let [id, refusal] = &*lines else {
-        panic!("{lines:?}")
-    };
-    assert!(id.starts_with("true_5491158254201@c.us_"), "{id}");
-    assert_eq!(refusal, "400 INVALID_TO");
-    assert_eq!(service.messages(&account).await, [text]);
-    service.stop();
+    assert_sent(service, &account, text, &lines).await;
 }
 
 #[tokio::test]
@@ -103,11 +108,5 @@ async fn a_client_that_orval_generates_sends() {
         })
     };
     let lines = tokio::task::spawn_blocking(run).await.unwrap();
-    let [id, refusal] = &*lines else {
-        panic!("{lines:?}")
-    };
-    assert!(id.starts_with("true_5491158254201@c.us_"), "{id}");
-    assert_eq!(refusal, "400 INVALID_TO");
-    assert_eq!(service.messages(&account).await, [text]);
-    service.stop();
+    assert_sent(service, &account, text, &lines).await;
 }

@@ -177,6 +177,26 @@ fn a_limit_of_address_space_is_named_by_the_doctor() {
     home.assert_nobody_is_left();
 }
 
+#[test]
+fn a_limit_that_keeps_the_program_from_its_own_threads_is_named() {
+    // Root is held to no such limit, and another user may not reach the folder of the program.
+    let as_another = if rustix::process::geteuid().is_root() {
+        "setpriv --reuid=64123 --regid=64123 --clear-groups"
+    } else {
+        ""
+    };
+    let script = format!("exec {as_another} prlimit --nproc=1 /proc/self/fd/3 health 3<\"$0\"");
+    let mut command = program(OsStr::new("sh"));
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_session-manager")]);
+    let said = run(command, "");
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(
+        said.err.contains("threads cannot be started") && said.err.contains("(ulimit -u"),
+        "{said:?}"
+    );
+    assert!(!said.err.contains("panicked"), "{said:?}");
+}
+
 #[tokio::test]
 async fn a_chrome_that_never_comes_up_holds_nobody_up_and_is_gone_with_the_doctor() {
     let home = Home::new();

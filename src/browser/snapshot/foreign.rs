@@ -5,9 +5,9 @@
 //!                                 Local Storage/                        ──▶                        Local Storage/
 //! ```
 //!
-//! Knows where a site keeps its storage in a profile of Chrome, and who has that open. Invariants: the original is only read, and
-//! with its access times kept where the system lets us; nothing is copied that a process has open, or that changes meanwhile;
-//! links are not followed; whatever fails, the session's profile is as before.
+//! Knows where a site keeps its storage in a profile of Chrome, and who has that open. Invariants: the original is only
+//! read, and with its access times kept where the system lets us; nothing is copied that a process has open, or that
+//! changes meanwhile; links are not followed; whatever fails, the session's profile is as before.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -39,10 +39,11 @@ use crate::browser::{
     profile,
 };
 
-/// What holds a link, in Chrome's own profile folder. It is what `RemoteAuth` of whatsapp-web.js keeps of a profile to bring the
-/// session back elsewhere (`requiredDirs`), and accounts have come back from it for years. Of `IndexedDB` only what is the
-/// site's own comes along. A person's own browser may have gigabytes of other things in its profile, passwords among them, and
-/// what the rest holds of use (Chrome's settings, caches, a worker's scripts) is made again by the first start.
+/// What holds a link, in Chrome's own profile folder. It is what `RemoteAuth` of whatsapp-web.js keeps of a profile to
+/// bring the session back elsewhere (`requiredDirs`), and accounts have come back from it for years. Of `IndexedDB`
+/// only what is the site's own comes along. A person's own browser may have gigabytes of other things in its profile,
+/// passwords among them, and what the rest holds of use (Chrome's settings, caches, a worker's scripts) is made again
+/// by the first start.
 const INDEXED_DB: &str = "IndexedDB";
 const LOCAL_STORAGE: &str = "Local Storage";
 
@@ -61,7 +62,8 @@ const LAST_VERSION_MAX: u64 = 64;
 /// Folders in folders, at the very most: blobs lie three deep.
 const DEPTH_MAX: usize = 8;
 
-/// The storage of one site, by the name that Chrome gives to its folders: scheme, host and port, 0 where it is the usual one.
+/// The storage of one site, by the name that Chrome gives to its folders: scheme, host and port, 0 where it is the
+/// usual one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteStorage {
     /// `https_web.whatsapp.com_`
@@ -239,8 +241,8 @@ pub struct Adopted {
     pub written_at: SystemTime,
     /// The Chrome that has used it last, if that has noted it.
     pub chrome: Option<String>,
-    /// The lock of a Chrome of another machine, or another container, that stands in it: nothing here has the profile open, so it
-    /// was left over, unless that other one works on a disk that both share.
+    /// The lock of a Chrome of another machine, or another container, that stands in it: nothing here has the profile
+    /// open, so it was left over, unless that other one works on a disk that both share.
     pub lock_of_another_host: Option<String>,
 }
 
@@ -578,8 +580,8 @@ impl Entry {
     }
 }
 
-/// Opens a file or folder for reading, and neither waits for what is no file, nor follows a link, nor leaves a trace where it
-/// need not: the time of a last access is left to the owner of a file only.
+/// Opens a file or folder for reading, and neither waits for what is no file, nor follows a link, nor leaves a trace
+/// where it need not: the time of a last access is left to the owner of a file only.
 fn open_quietly(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     match rustix::fs::open(path, flags | OFlags::NOATIME, Mode::empty()) {

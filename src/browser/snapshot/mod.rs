@@ -379,8 +379,8 @@ fn exchange_for<E: From<SnapshotError>>(
     Ok(())
 }
 
-/// Lets `put` put another profile in the place of this one, unless there is one that may not make way. Leaves all as it was when
-/// that fails.
+/// Lets `put` put another profile in the place of this one, unless there is one that may not make way. Leaves all as it
+/// was when that fails.
 fn take_place<T, E: From<SnapshotError>>(
     profile: &Profile,
     may_make_way: impl FnOnce(&Path) -> bool,

@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::archive::{FOLDER_MODE, Manifest, UnlessGivenUp, make_folder, new_file};
 
-/// How many files and folders a profile may have. Empty ones take room and time too, and pack to next to nothing: 300,000 folders in
-/// a small file kept a fast disk busy for 13 s, and a slow one for minutes, to make them and to remove them again. A fresh profile has some 250 entries, caches and all; one of years has some thousand, for
-/// its databases are files of 2 MB each.
+/// How many files and folders a profile may have. Empty ones take room and time too, and pack to next to nothing: to
+/// make and remove 300,000 folders of a small file kept a fast disk busy for 13 s, and a slow one for minutes. A fresh
+/// profile has some 250 entries with all caches. One that is years old has some thousand, because its databases are
+/// files of 2 MB each.
 pub(super) const ENTRIES_MAX: usize = 50_000;
 
 /// The longest path that Linux knows, in bytes.

@@ -121,8 +121,8 @@ fn look(config: &Config) -> Folders {
 /// Where whatsapp-web.js keeps its profiles unless told otherwise, in the folder that it is started in.
 const WWEBJS_FOLDER: &str = ".wwebjs_auth";
 
-/// Profiles that other programs have linked: where the service keeps its own, for the old one may have used the same folder, and
-/// in the folder that whatsapp-web.js makes beside it.
+/// Profiles that other programs have linked: where the service keeps its own, for the old one may have used the same
+/// folder, and in the folder that whatsapp-web.js makes beside it.
 fn others_profiles(config: &Config) -> Vec<ForeignProfile> {
     let Some(site) = storage(config) else {
         return Vec::new();

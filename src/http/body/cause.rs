@@ -1,7 +1,7 @@
 //! Why a text is not JSON, in words that tell what to do.
 //!
-//! The parser says where it stopped. What stands there, and before it, tells the cause; what stands in the texts around it is
-//! not repeated.
+//! The parser says where it stopped. What stands there, and before it, tells the cause; what stands in the texts around
+//! it is not repeated.
 
 use serde_json::error::Category;
 

@@ -1,7 +1,7 @@
 //! `Content-Encoding`: gzip, deflate and br, as Express read them.
 //!
-//! By hand and not by a layer around the routes: a body is small and read whole, so what comes out is counted in one place, and
-//! a bomb costs no more than the largest body.
+//! By hand and not by a layer around the routes: a body is small and read whole, so what comes out is counted in one
+//! place, and a bomb costs no more than the largest body.
 
 use std::io::Read;
 

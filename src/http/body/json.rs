@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{ApiError, Object, cause::cause};
 
-/// Fields that decide what is done. One of them that stands twice, with two values, is refused: JavaScript takes the last, which
-/// may be another session or another recipient than the caller sees.
+/// Fields that decide what is done. One of them that stands twice, with two values, is refused: JavaScript takes the
+/// last, which may be another session or another recipient than the caller sees.
 const DECISIVE: [&str; 9] = [
     "cliente_id",
     "to",
@@ -48,8 +48,8 @@ pub(super) fn object(text: &str) -> Result<Option<Object>, ApiError> {
 
 /// Escapes of half a character become U+FFFD.
 ///
-/// A text that was cut by JavaScript's `slice`, in the middle of an emoji, ends with one. Express sent it so, and callers that
-/// cut texts do not know that they do; refusing it would lose the message over its last character.
+/// A text that was cut by JavaScript's `slice`, in the middle of an emoji, ends with one. Express sent it so, and
+/// callers that cut texts do not know that they do; refusing it would lose the message over its last character.
 fn with_whole_characters(text: &str) -> Cow<'_, str> {
     if !text.contains("\\ud") && !text.contains("\\uD") {
         return Cow::Borrowed(text);

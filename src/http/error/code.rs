@@ -85,7 +85,7 @@ codes! {
     QueueFull = TOO_MANY_REQUESTS, "QUEUE_FULL", "Too many messages wait; nothing was sent: again after Retry-After";
     QueueTimeout = TOO_MANY_REQUESTS, "QUEUE_TIMEOUT", "Its turn would not come, or has not come, in time; nothing was sent: again after Retry-After, or with async";
     LogoutUnconfirmed = INTERNAL_SERVER_ERROR, "LOGOUT_UNCONFIRMED", "It is not known whether the device was removed: look at the phone under Linked devices";
-    SendFailed = INTERNAL_SERVER_ERROR, "SEND_FAILED", "The page did not take it; nothing was sent: to try once more use a new key";
+    SendFailed = INTERNAL_SERVER_ERROR, "SEND_FAILED", "Nothing was sent: the page did not take it, or the number could not be checked. Make the request again; if that gets the same answer, with a new key";
     SendUnconfirmed = INTERNAL_SERVER_ERROR, "SEND_UNCONFIRMED", "It may have been sent: ask GET /messages/{message_id}, do not send it again";
     NotDeleted = INTERNAL_SERVER_ERROR, "NOT_DELETED", "Something of the session could not be deleted; the message says what: see to TOKENS_DIR and DATA_DIR, and delete it again";
     EvidenceUnavailable = INTERNAL_SERVER_ERROR, "EVIDENCE_UNAVAILABLE", "The evidence cannot be read or written: see to the disk of DATA_DIR";

@@ -69,7 +69,7 @@ fn each_cause_has_its_status_its_code_and_its_loudness() {
     let retry_after = std::time::Duration::from_secs(70);
     let full = SendError::QueueFull { retry_after };
     assert_answer(full, 429, "QUEUE_FULL", Usual);
-    assert_answer(ApiError::Panic("inside".to_owned()), 500, "INTERNAL", Bug);
+    assert_answer(ApiError::Panic("inside"), 500, "INTERNAL", Bug);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 const BYTES_PER_KB: i64 = 1024;
 
-/// Adds what the kernel says; what it does not say is left out. Read on the runtime: the kernel makes these files up from counters of
-/// this process, without a disk and without waiting for another process, in well under a millisecond.
+/// Adds what the kernel says; what it does not say is left out. Read on the runtime: the kernel makes these files up
+/// from counters of this process, without a disk and without waiting for another process, in well under a millisecond.
 pub(super) fn register(scrape: &mut Scrape, started_at: Timestamp) {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     if let Some(kb) = field(&status, "VmRSS:") {

@@ -82,8 +82,8 @@ pub(super) async fn document_3_0(State(app): State<AppState>) -> Response {
     answer(&DOCUMENT_3_0, &app)
 }
 
-/// A document with the address of this service. Without `PUBLIC_URL` the address is relative to that of the document, so that it
-/// is right under the path of a proxy, which the service does not know.
+/// A document with the address of this service. Without `PUBLIC_URL` the address is relative to that of the document,
+/// so that it is right under the path of a proxy, which the service does not know.
 fn answer(document: &Value, app: &AppState) -> Response {
     let json = if let Some(url) = &app.settings().public_url {
         let mut document = document.clone();

@@ -178,8 +178,8 @@ pub(in crate::http) struct SendBody {
     /// The session. A name that is no number goes into the header; one of both is needed, but in `SESSION_MODE=single`.
     #[schema(minimum = 1, example = 51)]
     cliente_id: Option<u64>,
-    /// The recipient: one international number with its country code, as people write it, or a chat id (`…@c.us`). What could be
-    /// read in two ways is refused.
+    /// The recipient: one international number with its country code, as people write it, or a chat id (`…@c.us`). What
+    /// could be read in two ways is refused.
     #[schema(example = "+54 9 11 5825-4201")]
     to: String,
     /// The text, sent as it is: at most 65,536 UTF-16 units.

@@ -1,4 +1,5 @@
-//! A file that is removed, replaced, overwritten or damaged: it is noticed, nothing is accepted, and none is begun in its place.
+//! A file that is removed, replaced, overwritten or damaged: it is noticed, nothing is accepted, and none is begun in
+//! its place.
 
 use std::{
     fs,

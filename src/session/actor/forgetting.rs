@@ -1,7 +1,7 @@
 //! What is kept of a session that has no account: nothing, once its codes are over or an operator says so.
 //!
-//! Not responsible for the session's row among the others: [`registry`](crate::session::registry) takes it away when the snapshot
-//! says that it is forgotten. A link is never deleted here, only by a logout.
+//! Not responsible for the session's row among the others: [`registry`](crate::session::registry) takes it away when
+//! the snapshot says that it is forgotten. A link is never deleted here, only by a logout.
 
 use std::time::Duration;
 

@@ -734,8 +734,8 @@ fn verdict(read: &Result<String, Invalid>) -> String {
     format!("refused: {}", &shown[..end])
 }
 
-/// 10,000 writings of numbers, half of them damaged: whatever is accepted, its digits are those of the number as written. The
-/// count of each verdict is printed (`--no-capture`).
+/// 10,000 writings of numbers, half of them damaged: whatever is accepted, its digits are those of the number as
+/// written. The count of each verdict is printed (`--no-capture`).
 #[test]
 fn whatever_is_accepted_is_the_number_as_written() {
     const CASES: u32 = 10_000;

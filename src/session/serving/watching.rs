@@ -16,8 +16,8 @@ use crate::{
 };
 
 impl<D: Driver> Serving<'_, D> {
-    /// Counts a turn of the session's loop. One that goes round for nothing again and again ends the run: what is wrong is in this
-    /// program, and a new run begins with a state of its own.
+    /// Counts a turn of the session's loop. One that goes round for nothing again and again ends the run: what is wrong
+    /// is in this program, and a new run begins with a state of its own.
     pub(super) fn watch_turn(&mut self, turn: Purpose, now: Instant) -> Option<End> {
         match self.turns.on_turn(turn, self.sending.steps(), now) {
             Verdict::Fine => None,

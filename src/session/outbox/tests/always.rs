@@ -20,8 +20,8 @@ use crate::{
     whatsapp::{LookUp, LookUpError},
 };
 
-/// Turns that a session may make at one moment for each send that is open: it begins, is made ready, written down, handed over,
-/// given up; and each of these may be a turn of its own.
+/// Turns that a session may make at one moment for each send that is open: it begins, is made ready, written down,
+/// handed over, given up; and each of these may be a turn of its own.
 const TURNS_PER_SEND: usize = 10;
 
 /// How long a caller waits: short, so that much is late.
