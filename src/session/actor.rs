@@ -322,12 +322,15 @@ impl<D: Driver> Actor<D> {
         let is_logged_out = end.unlinked;
         let is_forgotten = self.forget_newcomer(end.reason.code).await;
         let (event, reason, retry) = self.outlook(end.reason);
+        if !is_forgotten && retry.is_none() {
+            // Before the end is published: a caller who hears of it may start another session at once, and this one gives its
+            // place back only when it has nothing more to wait for.
+            self.forget_later().await;
+        }
         self.publisher.apply(&event, Some(reason));
         self.forget_the_page();
         if is_forgotten {
             self.publish_forgotten(self.publisher.snapshot().reason);
-        } else if retry.is_none() {
-            self.forget_later().await;
         }
         for asked in end.asked {
             let outcome = match closed {
