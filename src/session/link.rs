@@ -26,8 +26,9 @@ use crate::{
 
 const NAME: &str = "link.json";
 
-/// Where Chrome keeps what a page stores.
-const STORAGE: &str = "Default";
+/// Where Chrome keeps a page's databases, and with them the link. Not its parent: a Chrome whose profile was taken away makes its
+/// caches in `Default` again, and they are no profile.
+const STORAGE: &str = "Default/IndexedDB";
 
 /// Takes the place of the other as soon as it is whole.
 const NEW_NAME: &str = "link.json.new";
@@ -483,8 +484,10 @@ mod tests {
         let note = LinkNote::of(&profile).await;
         assert!(!note.is_missing().await);
         fs::rename(&profile, &aside).await.unwrap();
-        fs::create_dir_all(profile.join(STORAGE)).await.unwrap();
+        let caches = profile.join("Default/Code Cache");
+        fs::create_dir_all(&caches).await.unwrap();
         assert!(note.is_missing().await);
+        assert!(is_missing(&profile).await, "for the next start as well");
         fs::remove_dir_all(&profile).await.unwrap();
         fs::rename(&aside, &profile).await.unwrap();
         assert!(!note.is_missing().await);
@@ -496,7 +499,7 @@ mod tests {
         let profile = home.path();
         assert!(!may_be_linked(profile), "nothing is stored there");
         let put = |name: &str| std::fs::write(profile.join(name), "1").unwrap();
-        std::fs::create_dir(profile.join(STORAGE)).unwrap();
+        std::fs::create_dir_all(profile.join(STORAGE)).unwrap();
         assert!(may_be_linked(profile), "copied here by hand");
         put("chrome-version");
         assert!(!may_be_linked(profile), "codes alone");
