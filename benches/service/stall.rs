@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The part of a run that is a line of the table.
 const LINE: Duration = Duration::from_secs(30);
 
-/// What has been taken by the page gets to WhatsApp's server within this time once nobody sends any more.
+/// After the last request, WhatsApp's server receives every message that the page has taken within this time.
 const LAST_ACKS: Duration = Duration::from_secs(10);
 
 /// A send costs some pages of the ledger and its log: 40 to 120 KB, with all steps of its life. A session that goes round for nothing
