@@ -237,32 +237,25 @@ impl Place {
 
     /// The body of a request, whose end makes the connection busy.
     pub(super) fn receiving(&self, body: Body) -> Body {
-        self.arrives();
-        if body.is_end_stream() {
-            if self.is_busy() {
-                return body;
-            }
-            return Body::new(Receiving {
-                body,
-                place: self.clone(),
-                is_over: true,
-            });
-        }
-        Body::new(Receiving {
-            body,
-            place: self.clone(),
-            is_over: false,
-        })
+        let phase = if !body.is_end_stream() {
+            self.arrives();
+            Phase::Arriving(self.clone())
+        } else if self.is_busy() {
+            return body;
+        } else {
+            Phase::GivenWay
+        };
+        Body::new(Followed { body, phase })
     }
 
     /// The body of an answer, whose end makes the connection idle.
     pub(super) fn answering(&self, body: Body) -> Body {
         // A handler need not read the body of its request.
         self.is_busy();
-        Body::new(Answering {
-            body,
+        let phase = Phase::Answering {
             _busy: Busy(self.clone()),
-        })
+        };
+        Body::new(Followed { body, phase })
     }
 }
 
@@ -273,13 +266,22 @@ impl Drop for Held {
     }
 }
 
-struct Receiving {
+/// A body whose end changes what its connection does.
+struct Followed {
     body: Body,
-    place: Place,
-    is_over: bool,
+    phase: Phase,
 }
 
-impl HttpBody for Receiving {
+enum Phase {
+    /// A request's body is on the way.
+    Arriving(Place),
+    /// The connection has given way: what came by it is never begun.
+    GivenWay,
+    /// An answer is on the way.
+    Answering { _busy: Busy },
+}
+
+impl HttpBody for Followed {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -288,46 +290,22 @@ impl HttpBody for Receiving {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
-        if this.is_over {
-            // The connection has given way: what came by it is never begun.
+        if matches!(this.phase, Phase::GivenWay) {
             return Poll::Pending;
         }
         let frame = Pin::new(&mut this.body).poll_frame(context);
-        let is_whole = matches!(frame, Poll::Ready(None)) || this.body.is_end_stream();
-        if is_whole && !this.place.is_busy() {
-            this.is_over = true;
-            return Poll::Pending;
+        if let Phase::Arriving(place) = &this.phase {
+            let is_whole = matches!(frame, Poll::Ready(None)) || this.body.is_end_stream();
+            if is_whole && !place.is_busy() {
+                this.phase = Phase::GivenWay;
+                return Poll::Pending;
+            }
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.is_over && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-struct Answering {
-    body: Body,
-    _busy: Busy,
-}
-
-impl HttpBody for Answering {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        !matches!(self.phase, Phase::GivenWay) && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

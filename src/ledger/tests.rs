@@ -397,36 +397,49 @@ async fn a_cancellation_and_a_hand_over_at_once_are_not_both_told_that_they_came
     assert!(!not_there);
 }
 
-#[tokio::test]
-async fn a_text_that_goes_is_in_none_of_the_ledgers_files_any_more() {
-    let folder = tempfile::tempdir().unwrap();
+/// A ledger that keeps no texts, with one send, `3EB0A`, whose text is still to be sent.
+async fn with_secret(folder: &std::path::Path) -> (Ledger, PathBuf) {
     let options = LedgerOptions {
         retention: Duration::ZERO,
-        ..options(folder.path())
+        ..options(folder)
     };
-    let ledger = open(options.clone());
+    let files = options.folder.clone();
+    let ledger = open(options);
     let secret = NewSend {
         body: "nobody-shall-read-this".to_owned(),
         ..send("3EB0A")
     };
     accepted(&ledger, secret).await;
-    let is_kept = || {
-        let files = std::fs::read_dir(&options.folder).unwrap();
-        files.flatten().any(|entry| {
-            let bytes = std::fs::read(entry.path()).unwrap();
-            bytes.windows(10).any(|window| window == b"nobody-sha")
-        })
-    };
-    assert!(is_kept());
-    hand(&ledger, "3EB0A").await;
+    assert!(keeps_secret(&files));
+    (ledger, files)
+}
+
+/// Whether the text, or the beginning of it, is in any file of the ledger.
+fn keeps_secret(files: &std::path::Path) -> bool {
+    std::fs::read_dir(files).unwrap().flatten().any(|entry| {
+        let bytes = std::fs::read(entry.path()).unwrap();
+        bytes.windows(10).any(|window| window == b"nobody-sha")
+    })
+}
+
+/// Sends it, and waits until its text is in no file any more.
+async fn secret_goes(ledger: &Ledger, files: &std::path::Path) {
+    hand(ledger, "3EB0A").await;
     ledger.note("3EB0A", Step::Acknowledged(1));
     let gone = async {
-        while is_kept() {
+        while keeps_secret(files) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     let gone = tokio::time::timeout(Duration::from_secs(20), gone).await;
     assert!(gone.is_ok(), "the text is still there");
+}
+
+#[tokio::test]
+async fn a_text_that_goes_is_in_none_of_the_ledgers_files_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, files) = with_secret(folder.path()).await;
+    secret_goes(&ledger, &files).await;
     assert_eq!(state(&ledger, "3EB0A").await, SendState::Sent);
 }
 

@@ -30,6 +30,14 @@ impl Machine {
         ledger
     }
 
+    /// The same, with a request of this key that a page has got as `3EB0A`.
+    async fn ledger_with_order_7(&self, folder: &std::path::Path) -> Ledger {
+        let ledger = self.settled_ledger(folder).await;
+        assert!(is_new(&ledger, "3EB0A", "order-7").await);
+        hand(&ledger, "3EB0A").await;
+        ledger
+    }
+
     fn ledger(&self, folder: &std::path::Path) -> Ledger {
         self.booted_ledger(folder, "")
     }
@@ -76,9 +84,7 @@ async fn a_clock_that_is_four_days_ahead_for_a_minute_or_a_day_back_doubles_no_s
     for hours in [4 * 24, -24] {
         let folder = tempfile::tempdir().unwrap();
         let machine = Machine::new();
-        let ledger = machine.settled_ledger(folder.path()).await;
-        assert!(is_new(&ledger, "3EB0A", "order-7").await);
-        hand(&ledger, "3EB0A").await;
+        let ledger = machine.ledger_with_order_7(folder.path()).await;
         ledger.note("3EB0A", Step::Acknowledged(1));
         let before = ledger.find("3EB0A").await.unwrap().unwrap();
         let before = before.borrow().queued_at;
@@ -101,9 +107,7 @@ async fn a_service_that_starts_while_the_clock_is_wrong_doubles_no_send() {
     for hours in [4 * 24, -24] {
         let folder = tempfile::tempdir().unwrap();
         let machine = Machine::new();
-        let ledger = machine.settled_ledger(folder.path()).await;
-        assert!(is_new(&ledger, "3EB0A", "order-7").await);
-        hand(&ledger, "3EB0A").await;
+        let ledger = machine.ledger_with_order_7(folder.path()).await;
         ledger.close().await;
 
         machine.0.lock().unwrap().wall += jiff::SignedDuration::from_hours(hours);

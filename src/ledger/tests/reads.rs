@@ -165,16 +165,7 @@ async fn writes_go_on_while_every_read_is_stuck_and_a_read_too_many_is_told_so()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_goes_though_reads_follow_each_other_without_a_pause() {
     let folder = tempfile::tempdir().unwrap();
-    let options = LedgerOptions {
-        retention: Duration::ZERO,
-        ..options(folder.path())
-    };
-    let ledger = open(options.clone());
-    let secret = NewSend {
-        body: "this-text-must-go".to_owned(),
-        ..send("3EB0A")
-    };
-    accepted(&ledger, secret).await;
+    let (ledger, files) = with_secret(folder.path()).await;
     let mut readers = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let ledger = ledger.clone();
@@ -184,24 +175,7 @@ async fn a_text_goes_though_reads_follow_each_other_without_a_pause() {
             }
         });
     }
-    hand(&ledger, "3EB0A").await;
-    ledger.note("3EB0A", Step::Acknowledged(1));
-    let is_kept = || {
-        let files = std::fs::read_dir(&options.folder).unwrap();
-        files.flatten().any(|entry| {
-            let bytes = std::fs::read(entry.path()).unwrap();
-            bytes
-                .windows(17)
-                .any(|window| window == b"this-text-must-go")
-        })
-    };
-    let gone = async {
-        while is_kept() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let gone = tokio::time::timeout(Duration::from_secs(20), gone).await;
-    assert!(gone.is_ok(), "the text is still there");
+    secret_goes(&ledger, &files).await;
     readers.shutdown().await;
 }
 
