@@ -194,6 +194,10 @@ impl Queue {
     }
 
     fn take(&mut self, which: impl Fn(&Entry) -> bool) -> VecDeque<Entry> {
+        // Asked in each turn of the session, and there is hardly ever one.
+        if !self.waiting.iter().any(&which) {
+            return VecDeque::new();
+        }
         let (taken, left) = std::mem::take(&mut self.waiting)
             .into_iter()
             .partition(which);

@@ -49,8 +49,6 @@ struct Reader {
     group: String,
     /// How many digits stand before the last group, where only blanks separate it from them.
     before_group: Option<usize>,
-    /// The first group of all.
-    first_group: Option<String>,
     /// `-`, `.` or `/` that waits for the group behind it.
     pending: Option<char>,
     has_plus: bool,
@@ -212,9 +210,8 @@ impl Reader {
 
     fn end_group(&mut self) {
         if !self.group.is_empty() {
-            let group = std::mem::take(&mut self.group);
-            self.written.groups.push(group.len());
-            self.first_group.get_or_insert(group);
+            self.written.groups.push(self.group.len());
+            self.group.clear();
         }
     }
 
@@ -241,10 +238,7 @@ impl Reader {
             if written.digits.starts_with('0') {
                 return Err(Invalid::TooManyZeros);
             }
-        } else if self
-            .first_group
-            .is_some_and(|group| group.starts_with("00"))
-        {
+        } else if written.digits.starts_with("00") && written.groups[0] >= "00".len() {
             written.is_international = true;
             written.digits.drain(..2);
             written.before_dot = written.before_dot.map(|before| before - 2);
