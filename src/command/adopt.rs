@@ -13,12 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     exit::{ADOPT_CODES, Exit},
-    export::{Fault, explain},
+    export::{Fault, done_or_given_up, explain},
     screen::{Interrupts, one_line, remark, say},
     settings,
 };
 use crate::{
-    app::reachable,
     browser::{Adopted, SiteStorage, find_chrome},
     config::Config,
     session::{self, ClienteId},
@@ -69,15 +68,7 @@ async fn adopt(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
         arguments.replace,
         give_up.clone(),
     );
-    tokio::pin!(work);
-    let adopted = tokio::select! {
-        adopted = &mut work => adopted?,
-        signal = interrupts.next() => {
-            give_up.cancel();
-            // Unless it was done by then, or could not be undone any more.
-            work.await.map_err(|_| Fault::Interrupted(signal))?
-        }
-    };
+    let adopted = done_or_given_up(work, &give_up, &mut interrupts).await?;
     say(&told(&id, &adopted))?;
     for warning in warnings(&adopted, &config).await {
         remark(&warning);
@@ -90,7 +81,7 @@ async fn adopt(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
 pub(super) fn storage(config: &Config) -> Option<SiteStorage> {
     match &config.sandbox {
         Some(sandbox) => {
-            let addr = reachable(SocketAddr::new(sandbox.host.reached_at(), sandbox.port));
+            let addr = SocketAddr::new(sandbox.host.reached_at(), sandbox.port);
             SiteStorage::of(&format!("http://{addr}/"))
         }
         None => SiteStorage::of(&config.whatsapp_url),

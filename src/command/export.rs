@@ -75,18 +75,26 @@ async fn export(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
 
     let give_up = CancellationToken::new();
     let work = profile.export(to.clone(), passphrase, give_up.clone());
-    tokio::pin!(work);
-    let manifest = tokio::select! {
-        written = &mut work => written?,
-        signal = interrupts.next() => {
-            give_up.cancel();
-            // Unless it was done by then.
-            work.await.map_err(|_| Fault::Interrupted(signal))?
-        }
-    };
+    let manifest = done_or_given_up(work, &give_up, &mut interrupts).await?;
     say(&told(&id, &to.path, &manifest))?;
     remark(&warning(&id, is_to_be_up(&id, &config.sessions_dir())));
     Ok(Exit::Done)
+}
+
+/// What the work comes to. A signal has it given up, unless it was done by then, or could not be undone any more.
+pub(super) async fn done_or_given_up<T>(
+    work: impl Future<Output = Result<T, TransferError>>,
+    give_up: &CancellationToken,
+    interrupts: &mut Interrupts,
+) -> Result<T, Fault> {
+    tokio::pin!(work);
+    tokio::select! {
+        done = &mut work => Ok(done?),
+        signal = interrupts.next() => {
+            give_up.cancel();
+            work.await.map_err(|_| Fault::Interrupted(signal))
+        }
+    }
 }
 
 fn told(id: &ClienteId, file: &Path, manifest: &Manifest) -> String {

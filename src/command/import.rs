@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     exit::{Exit, TRANSFER_CODES},
-    export::{Fault, account, explain},
+    export::{Fault, account, done_or_given_up, explain},
     passphrase::Source,
     screen::{Interrupts, one_line, remark, say},
     settings,
@@ -61,15 +61,7 @@ async fn import(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
         arguments.replace,
         give_up.clone(),
     );
-    tokio::pin!(work);
-    let manifest = tokio::select! {
-        imported = &mut work => imported?,
-        signal = interrupts.next() => {
-            give_up.cancel();
-            // Unless it was done by then, or could not be undone any more.
-            work.await.map_err(|_| Fault::Interrupted(signal))?
-        }
-    };
+    let manifest = done_or_given_up(work, &give_up, &mut interrupts).await?;
     let older =
         session::forget_older_snapshots(&id, &config.tokens_dir, config.snapshots_dir(), &manifest);
     if let Err(why) = older.await {

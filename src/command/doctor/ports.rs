@@ -7,8 +7,9 @@ use std::{
 
 use super::report::Check;
 use crate::{
+    app::reachable,
     command::client::{self, Client},
-    config::{Config, ListenHost, reached_at},
+    config::{Config, ListenHost},
 };
 
 pub(super) async fn examine(config: &Config) -> Vec<Check> {
@@ -66,10 +67,7 @@ async fn look(at: SocketAddr) -> Seen {
     if why.kind() != io::ErrorKind::AddrInUse {
         return Seen::Refused(why.kind(), why.to_string());
     }
-    let client = match Client::without_key(&format!(
-        "http://{}",
-        SocketAddr::new(reached_at(at.ip()), at.port())
-    )) {
+    let client = match Client::without_key(&format!("http://{}", reachable(at))) {
         Ok(client) => client,
         Err(why) => return Seen::Taken(why.to_string()),
     };
