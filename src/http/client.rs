@@ -42,6 +42,18 @@ impl Client {
     }
 }
 
+/// Whether the address is of this machine, or of a network that is not routed on the Internet.
+pub(super) fn is_of_a_private_network(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            address.is_loopback() || address.is_private() || address.is_link_local()
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+    }
+}
+
 /// What stands for the owner of an address: of an IPv6 address the network, for a host has the rest of it to itself.
 pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address {

@@ -13,6 +13,7 @@ use super::{
     error::ApiError,
     extract::{FromBody, Json, Object},
     openapi::requests::{ConnectBody, DisconnectBody, SessionInHeader},
+    purpose,
     state::AppState,
     target::Target,
 };
@@ -120,7 +121,7 @@ impl FromBody for DisconnectRequest {
             }
         };
         // A session costs a scan to link again, so a body that means the default one has to say so.
-        if logout && !Target::is_named(body, parts, app)? {
+        if logout && !purpose::names_a_session(body, parts, app) {
             return Err(ApiError::LogoutOfNobody);
         }
         Ok(Self { target, logout })

@@ -28,7 +28,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::client::network_of;
+use super::client::{is_of_a_private_network, network_of};
 
 /// A caller that has just connected sends its request within milliseconds, and one that has just been answered may send the
 /// next. Neither is cut off, unless every place is taken by connections as new as this: then the new one waits so long.
@@ -157,13 +157,7 @@ impl Connections {
 /// proxy on another machine of a private network speaks for all of its callers. A limit would be one for all of them
 /// together.
 fn owner_of(peer: IpAddr) -> Option<IpAddr> {
-    let is_shared = match peer {
-        IpAddr::V4(peer) => peer.is_loopback() || peer.is_private() || peer.is_link_local(),
-        IpAddr::V6(peer) => {
-            peer.is_loopback() || peer.is_unique_local() || peer.is_unicast_link_local()
-        }
-    };
-    (!is_shared).then(|| network_of(peer))
+    (!is_of_a_private_network(peer)).then(|| network_of(peer))
 }
 
 impl Shared {

@@ -8,6 +8,7 @@ use axum::{
 };
 
 use super::{
+    client::is_of_a_private_network,
     error::ApiError,
     server::CameTo,
     state::{AppState, Settings},
@@ -69,7 +70,7 @@ fn is_known_host(settings: &Settings, host: &Authority) -> bool {
     match Name::of(host.host()) {
         Name::Localhost | Name::Address(_) => true,
         Name::Other(name) => {
-            let public = settings.public_url.as_deref().and_then(Origin::of);
+            let public = settings.public_origin.as_ref();
             public.is_some_and(|public| public.host == name)
                 || ends_in_a_number(&name)
                 // Other machines reach the service, and its operator has said that the network decides who does: containers
@@ -89,21 +90,15 @@ fn is_private_name(name: &str) -> bool {
     !name.contains('.') || PRIVATE_ENDS.iter().any(|end| name.ends_with(end))
 }
 
-/// Whether the address is of this machine or of a network that is not the Internet.
+/// Whether the address is of this machine or of a network that is not the Internet, that of a carrier or a VPN included
+/// (100.64.0.0/10, RFC 6598).
 fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let [first, second, ..] = address.octets();
-            let is_of_a_carrier = first == 100 && second & 0xc0 == 64;
-            address.is_loopback()
-                || address.is_private()
-                || address.is_link_local()
-                || is_of_a_carrier
-        }
-        IpAddr::V6(address) => {
-            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
-        }
-    }
+    let address = address.to_canonical();
+    let is_of_a_carrier = match address {
+        IpAddr::V4(address) => matches!(address.octets(), [100, 64..=127, ..]),
+        IpAddr::V6(_) => false,
+    };
+    is_of_a_carrier || is_of_a_private_network(address)
 }
 
 /// Whether a page of this origin is the service's own: at `PUBLIC_URL`, or at what the request calls the service.
@@ -112,7 +107,7 @@ fn is_private(address: IpAddr) -> bool {
 /// key is asked for: both headers bear the name that a stranger has made lead here. With a key a stranger's page has none.
 pub(super) fn is_own_page(app: &AppState, asks: &Origin, headers: &HeaderMap) -> bool {
     let settings = app.settings();
-    if settings.public_url.as_deref().and_then(Origin::of).as_ref() == Some(asks) {
+    if settings.public_origin.as_ref() == Some(asks) {
         return true;
     }
     let called = host_of(headers).and_then(|host| {
@@ -163,7 +158,7 @@ impl Name {
 }
 
 /// What browsers mean by it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     is_tls: bool,
     host: String,

@@ -67,7 +67,7 @@ pub(super) fn check_post<B: FromBody>(
     if !body.contains_key(CLIENTE_ID) && names.clone().any(|name| name == CLIENTE_ID) {
         return Err(ApiError::ClienteIdInQuery);
     }
-    if is_named(body, parts) || has_one_session(app) {
+    if names_a_session(body, parts, app) {
         return Ok(());
     }
     check_body::<B>(body)?;
@@ -115,8 +115,9 @@ fn check_query(
     check_headers(&parts.headers)
 }
 
-fn is_named(body: &Object, parts: &Parts) -> bool {
-    body.contains_key(CLIENTE_ID) || parts.headers.contains_key(HEADER)
+/// Whether a body or its request says which session it means; in single mode there is only the one.
+pub(super) fn names_a_session(body: &Object, parts: &Parts, app: &AppState) -> bool {
+    has_one_session(app) || body.contains_key(CLIENTE_ID) || parts.headers.contains_key(HEADER)
 }
 
 fn has_one_session(app: &AppState) -> bool {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use super::{attempts::Attempts, links::Links, metrics::Requests, streams::Places};
+use super::{attempts::Attempts, links::Links, metrics::Requests, own::Origin, streams::Places};
 use crate::{
     config::{CodeLives, Config, CorsOrigins, Secret, SessionMode},
     keys::Keyring,
@@ -53,6 +53,8 @@ pub(super) struct Settings {
     /// Where the simulated WhatsApp is, if it is one.
     pub(super) sandbox: Option<String>,
     pub(super) public_url: Option<String>,
+    /// The origin of pages at `public_url`: each request is compared with it.
+    pub(super) public_origin: Option<Origin>,
 }
 
 impl Settings {
@@ -84,6 +86,7 @@ impl AppState {
                 .as_ref()
                 .map(|_| config.whatsapp_url.trim_end_matches('/').to_owned()),
             public_url: config.public_url.clone(),
+            public_origin: config.public_url.as_deref().and_then(Origin::of),
         };
         Self(Arc::new(Shared {
             registry,

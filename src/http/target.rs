@@ -130,12 +130,6 @@ impl Target {
         Self::or_default(named, parts, app)
     }
 
-    /// Whether a body or its request says which session it means; in single mode there is only the one.
-    pub(super) fn is_named(body: &Object, parts: &Parts, app: &AppState) -> Result<bool, ApiError> {
-        let is_only = app.settings().session_mode == SessionMode::Single;
-        Ok(is_only || body.contains_key(CLIENTE_ID) || in_header(&parts.headers)?.is_some())
-    }
-
     /// For `/send`.
     pub(super) fn of_send<B: FromBody>(
         body: &Object,
