@@ -215,6 +215,8 @@ impl Driver for Scripted {
 
     async fn evidence(&self) -> PageEvidence {
         self.script.calls.send(Call::LookedAt).await.unwrap();
+        // Paused time passes only when every task waits: whoever asks at once has asked by the time of the answer.
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         PageEvidence {
             url: Some("about:blank".to_owned()),
             title: None,
