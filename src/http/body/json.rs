@@ -144,3 +144,27 @@ impl<'de> Visitor<'de> for TopVisitor {
         Ok(Top::Other)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::http::{
+        connect::{ConnectRequest, DisconnectRequest},
+        extract::{CLIENTE_ID, FromBody},
+        send::SendRequest,
+    };
+
+    #[test]
+    fn every_field_that_a_request_reads_decides_what_is_done() {
+        let read = [
+            &[CLIENTE_ID],
+            ConnectRequest::FIELDS,
+            DisconnectRequest::FIELDS,
+            SendRequest::FIELDS,
+        ];
+        let read: BTreeSet<_> = read.concat().into_iter().collect();
+        assert_eq!(read, BTreeSet::from(DECISIVE));
+    }
+}
