@@ -8,6 +8,7 @@
 //! what was accepted since, and what is in memory does not fit it; a file that is gone is waited for, and none is made.
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{
     LedgerOptions, Record, Step, Tally,
@@ -33,6 +34,8 @@ pub(super) struct Late {
 pub(super) enum Outcome {
     Known(Option<Entered>),
     Entered(Entered),
+    /// The disk stood still for so long that nobody waits for it to be accepted.
+    TooLate,
     Advanced(Option<Changed>),
     Many(Vec<Record>),
     One(Option<Record>),
@@ -167,6 +170,7 @@ impl Disk {
             Outcome::Entered(Entered::Known(_) | Entered::KeyReused)
             | Outcome::Advanced(None)
             | Outcome::Known(_)
+            | Outcome::TooLate
             | Outcome::Many(_)
             | Outcome::One(_)
             | Outcome::Nothing => {}
@@ -398,6 +402,7 @@ fn serve_one(
 ) -> Result<Outcome, StoreError> {
     Ok(match request {
         Request::Known { new, .. } => Outcome::Known(sends::known(file, new, keys_since, now)?),
+        Request::Accept { new, .. } if new.accept_by <= Instant::now() => Outcome::TooLate,
         Request::Accept { new, .. } => Outcome::Entered(sends::enter(file, new, keys_since, now)?),
         Request::Advance { key, step, at, .. } => {
             let at = at.unwrap_or(now.at);

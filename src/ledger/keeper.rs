@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Accepted, Followed, LedgerError, LedgerOptions, NewSend, Record, Step, Tally,
+    Accepted, Failure, Followed, LedgerError, LedgerOptions, NewSend, Record, Step, Tally,
     clock::{self, Now, Timeline},
     disk::{Disk, Found, Late, Outcome},
     followers::Followers,
@@ -480,6 +480,18 @@ impl Keeper {
 
     fn answer(&mut self, request: Request, outcome: Outcome) {
         match (request, outcome) {
+            (Request::Accept { new, reply }, Outcome::Entered(Entered::New(_)))
+                if new.accept_by <= Instant::now() =>
+            {
+                // The disk stood still while it was written, and its caller has been refused. Nobody else knows of it, and
+                // this goes before whatever is asked next.
+                let why = LedgerError::stands_still();
+                self.notes.push(&new.key, Step::Failed(Failure::NotWritten, why.to_string()));
+                tell(reply, Err(why));
+            }
+            (Request::Accept { reply, .. }, Outcome::TooLate) => {
+                tell(reply, Err(LedgerError::stands_still()));
+            }
             (Request::Known { reply, .. }, Outcome::Known(entered)) => {
                 let known = entered.map(|entered| self.accepted(entered));
                 tell(reply, Ok(known));
@@ -662,4 +674,46 @@ async fn done<F: Future + Unpin>(under_way: &mut Option<F>) -> F::Output {
 /// Answers whoever asked. One that has gone away wants no answer.
 fn tell<T>(reply: oneshot::Sender<T>, outcome: T) {
     drop(reply.send(outcome));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{
+        SendState,
+        tests::{options, send},
+    };
+
+    #[tokio::test]
+    async fn a_send_that_is_on_disk_too_late_for_its_caller_is_taken_back_before_anything_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_requests, received) = mpsc::channel(1);
+        let mut keeper = Keeper::new(options(folder.path()), received, Notes::default());
+        let now = keeper.now();
+        let accept = |new| {
+            let (reply, answer) = oneshot::channel();
+            (Request::Accept { new, reply }, answer)
+        };
+        let (in_time, _) = accept(send("3EB0A"));
+        let nothing_late = Vec::<Late>::new();
+        let outcomes = keeper.disk.serve(&nothing_late, &[in_time], now).unwrap();
+        let (late, answer) = accept(NewSend {
+            accept_by: Instant::now(),
+            ..send("3EB0A")
+        });
+        keeper.answer(late, outcomes.into_iter().next().unwrap());
+        assert!(answer.await.unwrap().is_err());
+
+        let (reply, answer) = oneshot::channel();
+        let id = "3EB0A".to_owned();
+        let mut next = keeper.notes.take(now.at, Instant::now());
+        next.push(Request::Find { id, reply });
+        keeper.serve(next).await;
+        let found = answer.await.unwrap().unwrap().unwrap();
+        let record = found.borrow();
+        assert_eq!(
+            (record.state, record.failure),
+            (SendState::Failed, Some(Failure::NotWritten))
+        );
+    }
 }

@@ -48,11 +48,17 @@ use store::{
     sends,
 };
 pub use tally::{Backlog, Ending, LastSend, Tally, Traffic};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, timeout_at},
+};
 
 /// Requests that may wait for the disk. A write takes a millisecond or two and many share one; more than this means
 /// that the disk stands still, and then those who ask wait.
 const REQUEST_CAPACITY: usize = 256;
+
+/// What the keeper has decided in time is known to whoever asked this much later, also on a busy machine.
+const LAST_ANSWER: Duration = Duration::from_millis(500);
 
 /// Where the ledger is kept, and for how long.
 #[derive(Clone, Debug)]
@@ -71,6 +77,14 @@ pub struct LedgerOptions {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct LedgerError(pub(crate) String);
+
+impl LedgerError {
+    /// The disk does not finish a write in time.
+    pub(crate) fn stands_still() -> Self {
+        let why = "the disk did not finish a write in time (is it overloaded, or a network mount that hangs?)";
+        Self(why.to_owned())
+    }
+}
 
 /// Why there is no answer to a question of what is in the ledger.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -141,13 +155,25 @@ impl Ledger {
         self.ask(|reply| Request::Known { new, reply }).await?
     }
 
-    /// Writes a send down, unless the same request was accepted before.
+    /// Writes a send down, unless the same request was accepted before. Answers by [`NewSend::accept_by`] and half
+    /// a second.
     ///
     /// # Errors
     ///
-    /// The file cannot be written: a full disk, a folder without write permission. Nothing is kept.
+    /// The file cannot be written: a full disk, a folder without write permission, a disk that stands still. Nothing is
+    /// kept, and nothing is sent.
     pub async fn accept(&self, new: NewSend) -> Result<Accepted, LedgerError> {
-        self.ask(|reply| Request::Accept { new, reply }).await?
+        let give_up_at = new.accept_by + LAST_ANSWER;
+        let (reply, mut answer) = oneshot::channel();
+        // The channel is full when a disk stands still for long.
+        let asked = timeout_at(give_up_at, self.requests.send(Request::Accept { new, reply }));
+        asked.await.map_err(|_| LedgerError::stands_still())?.map_err(|_| closed())?;
+        if let Ok(answered) = timeout_at(give_up_at, &mut answer).await {
+            return answered.map_err(|_| closed())?;
+        }
+        // The keeper decides by its own clock: after this it can only find that it is too late.
+        answer.close();
+        answer.try_recv().unwrap_or_else(|_| Err(LedgerError::stands_still()))
     }
 
     /// Lets a step happen that has to be on disk before anything else does. Answers whether it happened: `false` when the
@@ -249,11 +275,23 @@ impl Ledger {
         }
     }
 
+    /// Answers by then: with an error when the disk has not.
+    ///
+    /// # Errors
+    ///
+    /// What `asked` answers, or that the disk stands still. What was asked for may happen yet.
+    pub async fn by<T>(
+        deadline: Instant,
+        asked: impl Future<Output = Result<T, LedgerError>>,
+    ) -> Result<T, LedgerError> {
+        let answered = timeout_at(deadline, asked).await;
+        answered.unwrap_or_else(|_| Err(LedgerError::stands_still()))
+    }
+
     async fn ask<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> Result<T, LedgerError> {
-        let closed = || LedgerError("the ledger is closed".to_owned());
         let (reply, answer) = oneshot::channel();
         self.requests
             .send(request(reply))
@@ -261,6 +299,10 @@ impl Ledger {
             .map_err(|_| closed())?;
         answer.await.map_err(|_| closed())
     }
+}
+
+fn closed() -> LedgerError {
+    LedgerError("the ledger is closed".to_owned())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::SendState;
 
@@ -56,6 +57,8 @@ pub struct NewSend {
     pub is_durable: bool,
     /// How a repeated request is recognised, if at all.
     pub idempotency: Option<Idempotency>,
+    /// By when it must be on disk. Its caller has been refused by then: one that is written down later is taken back.
+    pub accept_by: Instant,
 }
 
 impl NewSend {

@@ -10,7 +10,7 @@ use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn options(folder: &std::path::Path) -> LedgerOptions {
+pub(super) fn options(folder: &std::path::Path) -> LedgerOptions {
     LedgerOptions {
         folder: folder.join("ledger"),
         idempotency: 48 * HOUR,
@@ -25,7 +25,7 @@ fn open(options: LedgerOptions) -> Ledger {
     ledger
 }
 
-fn send(key: &str) -> NewSend {
+pub(super) fn send(key: &str) -> NewSend {
     NewSend {
         key: key.to_owned(),
         session: "51".to_owned(),
@@ -35,6 +35,7 @@ fn send(key: &str) -> NewSend {
         body: "hola".to_owned(),
         is_durable: false,
         idempotency: None,
+        accept_by: tokio::time::Instant::now() + Duration::from_secs(60),
     }
 }
 
@@ -128,6 +129,29 @@ async fn a_disk_that_stands_still_loses_no_step_and_no_order() {
     for key in &keys[1..] {
         assert_eq!(state(&ledger, key).await, SendState::Delivered, "{key}");
     }
+}
+
+#[tokio::test]
+async fn a_send_that_waits_longer_for_the_disk_than_its_caller_is_refused_and_never_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, keeper) = Ledger::new(options(folder.path()));
+    let late = |key: &str| NewSend {
+        is_durable: true,
+        accept_by: Instant::now() + Duration::from_millis(20),
+        ..with_key(key, "order-7")
+    };
+    // A keeper that is with the disk takes nothing.
+    let refused = ledger.accept(late("3EB0A")).await.unwrap_err();
+    assert!(refused.to_string().contains("in time"), "{refused}");
+    let in_time = ledger.accept(with_key("3EB0B", "order-7"));
+    let (again, ()) = tokio::join!(in_time, async {
+        tokio::task::yield_now().await;
+        tokio::spawn(keeper.run());
+    });
+    assert!(matches!(again, Ok(Accepted::New(_))), "{again:?}");
+    let open = ledger.open_sends("51").await.unwrap();
+    let keys: Vec<_> = open.iter().map(|record| record.key.as_str()).collect();
+    assert_eq!(keys, ["3EB0B"]);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{
     sync::{Semaphore, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{
     sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned},
@@ -49,6 +49,9 @@ const SESSIONS_STOP_BUDGET: Duration = Duration::from_millis(8900);
 
 /// So many sessions that are not known any more are still told of; far more than are connected within an hour.
 const LAST_SEEN: usize = 1000;
+
+/// Within which a caller learns whether a send was taken back; longer only when the disk stands still, and then it may be yet.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A handle of a session that is to leave is held for as long as a request takes.
 const LEAVE_RETRY: Duration = Duration::from_millis(200);
@@ -412,7 +415,9 @@ impl Registry {
     ///
     /// The ledger cannot be written.
     pub async fn cancel(&self, send: &Record) -> Result<bool, LedgerError> {
-        let is_cancelled = self.ledger.advance(&send.key, Step::Cancelled).await?;
+        let by = Instant::now() + CANCEL_TIMEOUT;
+        let cancelled = self.ledger.advance(&send.key, Step::Cancelled);
+        let is_cancelled = Ledger::by(by, cancelled).await?;
         let session = send.session.parse().ok().and_then(|id| self.find(&id));
         if let (true, Some(session)) = (is_cancelled, session) {
             session.remove(&send.key);

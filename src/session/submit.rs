@@ -18,7 +18,7 @@ use super::{
     handle::{Command, PageCommand},
     publisher::not_ready,
 };
-use crate::ledger::{Accepted, Failure, Followed, Idempotency, NewSend, Record, SendState, Step};
+use crate::ledger::{Accepted, Failure, Followed, Idempotency, Ledger, NewSend, Record, SendState, Step};
 
 /// The actor gives up at the same moment as a caller does, and the ledger is told a moment later: its word is waited for.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -30,8 +30,9 @@ impl SessionHandle {
     /// The same request under the same key is one send, and is answered with what became of that. Dropping the returned
     /// future does not take the message back.
     pub async fn send(&self, request: SendRequest) -> Result<Sent, SendError> {
-        let deadline = request.waits.then(|| Instant::now() + self.limits.wait);
-        let new = self.written_down(request);
+        let accept_by = Instant::now() + self.limits.wait;
+        let deadline = request.waits.then_some(accept_by);
+        let new = self.written_down(request, accept_by);
         let accepted = self.accept_once(new, deadline).await?;
         let (followed, is_repeated) = match accepted {
             Accepted::New(followed) => (followed, false),
@@ -97,7 +98,7 @@ impl SessionHandle {
                 accepted => return accepted,
             }
         }
-        match self.ledger.known(&new).await? {
+        match Ledger::by(new.accept_by + LAST_WORD, self.ledger.known(&new)).await? {
             Some(known) => Ok(known),
             None => self.accept(new, deadline).await,
         }
@@ -105,7 +106,7 @@ impl SessionHandle {
 
     async fn accept(&self, new: NewSend, deadline: Option<Instant>) -> Result<Accepted, SendError> {
         let (reply, answer) = oneshot::channel();
-        let key = new.key.clone();
+        let (key, accept_by) = (new.key.clone(), new.accept_by);
         let command = PageCommand::Send {
             new,
             deadline,
@@ -116,7 +117,7 @@ impl SessionHandle {
             return answer;
         }
         // Dropped without a word: the session ended while the send was being written down, or before.
-        let written = self.ledger.find(&key).await?;
+        let written = Ledger::by(accept_by + LAST_WORD, self.ledger.find(&key)).await?;
         written.map_or_else(
             || Err(not_ready(&self.snapshot())),
             |followed| Ok(Accepted::New(followed)),
@@ -128,7 +129,7 @@ impl SessionHandle {
         sent.map_err(|_| SendError::ShuttingDown)
     }
 
-    fn written_down(&self, request: SendRequest) -> NewSend {
+    fn written_down(&self, request: SendRequest, accept_by: Instant) -> NewSend {
         let SendRequest {
             message,
             cliente_id,
@@ -146,6 +147,7 @@ impl SessionHandle {
             body: message.body,
             is_durable: !waits,
             idempotency: by_key.or_else(by_content),
+            accept_by,
         }
     }
 
@@ -188,7 +190,9 @@ impl SessionHandle {
         };
         let detail = "its turn did not come while its caller waited; nothing was sent";
         let given_up = Step::Failed(failure, detail.to_owned());
-        self.ledger.advance(&record.key, given_up).await?;
+        // Should the disk stand still: the actor begins no send whose caller's time is over.
+        let by = Instant::now() + LAST_WORD;
+        Ledger::by(by, self.ledger.advance(&record.key, given_up)).await?;
         Ok(Record::clone(&followed.borrow()))
     }
 }

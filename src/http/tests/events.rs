@@ -102,6 +102,7 @@ fn new_send(session: &str, key: &str) -> NewSend {
         body: "x".to_owned(),
         is_durable: true,
         idempotency: None,
+        accept_by: tokio::time::Instant::now() + Duration::from_secs(60),
     }
 }
 

@@ -172,6 +172,7 @@ async fn lists_show_a_key_its_own_sessions_alone() {
             body: "x".to_owned(),
             is_durable: true,
             idempotency: None,
+            accept_by: tokio::time::Instant::now() + Duration::from_secs(60),
         };
         keyed.api.registry.ledger().accept(send).await.unwrap();
     }

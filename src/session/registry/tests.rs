@@ -75,6 +75,7 @@ fn send() -> NewSend {
         body: "hola".to_owned(),
         is_durable: true,
         idempotency: None,
+        accept_by: tokio::time::Instant::now() + Duration::from_secs(60),
     }
 }
 

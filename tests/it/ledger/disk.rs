@@ -1,5 +1,7 @@
 //! A ledger that cannot be written: nothing is sent, everything else goes on, and it heals by itself.
 
+use std::time::Duration;
+
 use super::*;
 use crate::support::disk::{Disk, limit_files};
 
@@ -45,6 +47,38 @@ async fn a_full_disk_sends_nothing_and_heals() {
     assert_nothing_goes(&service, &account, &arrived).await;
     disk.empty();
     assert_healed(&service, &account, &arrived).await;
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_disk_that_stands_still_keeps_no_caller_and_what_was_refused_is_never_sent() {
+    let service = Service::start_on(Disk::small(), |env| {
+        env.insert("SEND_WAIT_SECONDS", "2".into());
+    })
+    .await;
+    let account = service.link("51").await;
+    let sent = keyed(&service, "order-7", TO, "a").await;
+    becomes(&service, &id_of(&sent), "read").await;
+    let (disk, folder) = (service.disk().unwrap(), service.home().ledger());
+    let hang = disk.hang(&folder);
+    let refused = async {
+        tokio::join!(
+            keyed(&service, "order-8", TO, "lost"),
+            later(&service, TO, "lost"),
+            keyed(&service, "order-7", TO, "a"),
+        )
+    };
+    // Two seconds, and a moment for the last word.
+    let refused = tokio::time::timeout(Duration::from_secs(20), refused).await;
+    let (by_key, durable, again) = refused.expect("a caller waits as long as the disk");
+    for refused in [by_key, durable, again] {
+        assert_refused(&refused, 503, "LEDGER_UNAVAILABLE");
+    }
+    assert_eq!(service.status("51").await["state"], "READY");
+    disk.thaw(hang, &folder);
+    assert_healed(&service, &account, &["a"]).await;
+    assert_eq!(keyed(&service, "order-7", TO, "a").await.json(), sent.json());
+    assert_eq!(service.messages(&account).await, ["a", "b"]);
     service.stop();
 }
 

@@ -125,6 +125,14 @@ impl Disk {
         Hang(holder)
     }
 
+    /// Ends a [`hang`](Self::hang) and takes its file system away: what is underneath is there again.
+    pub(crate) fn thaw(&self, hang: Hang, folder: &Path) {
+        drop(hang);
+        let unmounted = self.in_its_namespace().arg("umount").arg(folder).output();
+        let unmounted = unmounted.unwrap();
+        assert!(unmounted.status.success(), "{unmounted:?}");
+    }
+
     /// Runs what is added to it where the service is.
     fn in_its_namespace(&self) -> Command {
         let mut nsenter = command("nsenter");
