@@ -383,21 +383,23 @@ const DEFAULT_WA_JS_PATH: &str = "node_modules/@wppconnect/wa-js/dist/wppconnect
 /// A queue that takes minutes to empty is more than a caller that waits can use.
 const DEFAULT_QUEUE_MAX: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 
-/// A person who types fast sends one message in two seconds; more than that gets accounts restricted (WHATSAPP.md,
-/// section 7).
+/// A person who types fast sends one message in two seconds; more than that gets accounts restricted
+/// (docs/whatsapp.md#restricted-accounts).
 const DEFAULT_RATE_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
 
 /// A fault that comes back so often within an hour is none that a new start cures.
 const DEFAULT_HEALS_PER_HOUR: usize = 10;
 
-/// More Chromes than this need a machine that an operator sizes on purpose (some 120 MB each: CHROME.md).
+/// More Chromes than this need a machine that an operator sizes on purpose: each takes some 120 MB
+/// (docs/chrome.md#memory-of-a-session).
 const DEFAULT_MAX_SESSIONS: NonZeroUsize = NonZeroUsize::new(50).unwrap();
 
-/// A start takes some 300 MB until its page stands (CHROME.md); the rest is for what the running ones may still grow by.
+/// A start takes some 300 MB until its page stands (docs/chrome.md#memory-of-a-session); the rest is for the growth of the
+/// running ones.
 const DEFAULT_MIN_FREE_MB: u64 = 400;
 
-/// A large account took 1.7 GB while it started and less than half of that an hour later (WHATSAPP.md, section 6): what stays
-/// above this has leaked.
+/// A large account took 1.7 GB while it started and less than half of that an hour later
+/// (docs/whatsapp.md#memory-of-an-account): what stays above this has leaked.
 const DEFAULT_SESSION_MB: u64 = 2000;
 
 #[cfg(test)]

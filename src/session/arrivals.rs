@@ -19,7 +19,7 @@ use super::{
 };
 use crate::ledger::{Accepted, Failure, Ledger, NewSend, Record, Step};
 
-/// When the queue may have room again: the real page is ready 7 to 15 s after it was asked for (WHATSAPP.md, section 2).
+/// When the queue may have room again: the real page is ready 7 to 15 s after it was asked for (docs/whatsapp.md#timings).
 const ROOM_AFTER: Duration = Duration::from_secs(15);
 
 /// The ledger accepts a send within milliseconds unless the disk stands still; a page that is there does not wait for that.

@@ -18,7 +18,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What one start takes until its page stands: a heavy page took 256 to 268 MB with the small Chrome on the lean flags,
-/// alone; beside others, with which it shares file pages, less (CHROME.md).
+/// alone; beside others, with which it shares file pages, less (docs/chrome.md#memory-of-a-session).
 const START_MB: u64 = 300;
 
 /// See the module. Shared by all sessions.

@@ -67,14 +67,14 @@ impl Default for StartLimits {
             launch: Duration::from_secs(30),
             // From the request to the first byte. The page itself may take far longer to load.
             navigate: Duration::from_secs(45),
-            // A heavy page takes 4 s, and 18 s when many start at once (CHROME.md); a wa-js that blocks the page is given up
-            // after 25 s, and a slow network may need far more.
+            // A heavy page takes 4 s, and 18 s when many start at once (docs/chrome.md#time-of-a-start); a wa-js that
+            // blocks the page is given up after 25 s, and a slow network may need far more.
             inject: Duration::from_secs(90),
-            // The real page shows its first code some 6 s after its login screen (WHATSAPP.md, section 1).
+            // The real page shows its first code some 6 s after its login screen (docs/whatsapp.md#timings).
             code: Duration::from_secs(60),
             // Some fifteen codes: a person who is called to the phone has time to come.
             scan: Duration::from_secs(300),
-            // The real page takes 7 to 15 s (WHATSAPP.md, section 2), an account with years of chats minutes; one that does
+            // The real page takes 7 to 15 s (docs/whatsapp.md#timings), an account with years of chats minutes; one that does
             // not move for this long never arrives.
             sync: Duration::from_secs(300),
         }

@@ -17,7 +17,7 @@ use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
 /// Said within two minutes, with some seconds for the saying. WhatsApp's server takes a message within a second
-/// (docs/whatsapp.md), a disk a write within milliseconds; a look-up of a message in a slow page takes 45 s in all.
+/// (docs/whatsapp.md#timings), a disk a write within milliseconds; a look-up of a message in a slow page takes 45 s in all.
 pub(super) const STALLED_AFTER: Duration = Duration::from_secs(110);
 
 /// A ledger that has not answered for so long is why nothing goes on, and not the page.

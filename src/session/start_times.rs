@@ -20,14 +20,14 @@ use tokio::time::Instant;
 
 use super::{Phase, SessionState, Snapshot};
 
-/// Seconds. The simulated page takes one, a heavy one 4 s, and 18 s when many start at once (CHROME.md); the limits of
-/// NAVIGATE and INJECT are 45 s and 90 s.
+/// Seconds. The simulated page takes one, a heavy one 4 s, and 18 s when many start at once (docs/chrome.md#time-of-a-start);
+/// the limits of NAVIGATE and INJECT are 45 s and 90 s.
 const PAGE_LOAD_BUCKETS: [f64; 9] = [0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 45.0, 90.0, 135.0];
 
 /// Seconds. A person with the phone in hand takes some ten; a start ends after 300 s of codes.
 const LINK_BUCKETS: [f64; 9] = [2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 
-/// Seconds. Loading, and a sync of 7 to 15 s (WHATSAPP.md, section 2); with a scan, the person too.
+/// Seconds. Loading, and a sync of 7 to 15 s (docs/whatsapp.md#timings); with a scan, the person too.
 const START_BUCKETS: [f64; 11] = [
     1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0,
 ];

@@ -11,14 +11,14 @@ use super::{Phase, SessionState, StartLimits};
 use crate::whatsapp::{Standing, Trouble};
 
 /// A start holds up the ones behind it for this long at most: 16 heavy pages that all start at once on two cores take 18 s
-/// (CHROME.md), and a page that hangs must not stop the others.
+/// (docs/chrome.md#time-of-a-start), and a page that hangs must not stop the others.
 const START_TURN: Duration = Duration::from_secs(20);
 
 /// A page of a running session that has turned into something else, such as Chrome's own error page, and does not come
 /// back: a reload takes seconds.
 pub(super) const UNRECOGNISED_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A healthy reconnect takes 0.3 to 1.4 s, after an `offline` event up to 3.1 s (WHATSAPP.md, section 2). A silent loss
+/// A healthy reconnect takes 0.3 to 1.4 s, after an `offline` event up to 3.1 s (docs/whatsapp.md#timings). A silent loss
 /// shows in the page after 33 to 34 s only, and READY must end within 40.
 const RECONNECT_GRACE: Duration = Duration::from_secs(5);
 
@@ -26,10 +26,10 @@ const RECONNECT_GRACE: Duration = Duration::from_secs(5);
 /// 15 s (docs/reliability.md).
 const PING_INTERVAL: Duration = Duration::from_secs(4);
 
-/// A page that was loaded anew because it had broken is WhatsApp Web again after 5 to 15 s (WHATSAPP.md, section 4).
+/// A page that was loaded anew because it had broken is WhatsApp Web again after 5 to 15 s (docs/whatsapp.md#timings).
 pub(super) const RELOAD_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// Fresh codes come some 1 s after they were asked for (WHATSAPP.md, section 1); asked again when they did not.
+/// Fresh codes come some 1 s after they were asked for (docs/whatsapp.md#timings); asked again when they did not.
 const REFRESH_RETRY: Duration = Duration::from_secs(5);
 
 /// Between two tries to take the account back from another window: a person at that one shall see what happens.

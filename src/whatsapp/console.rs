@@ -14,7 +14,7 @@ use chromiumoxide::cdp::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Lines kept. A missing module makes wa-js write some fifty (WHATSAPP.md, section 9), and what came before tells why.
+/// Lines kept. A missing module makes wa-js write some fifty (docs/whatsapp.md#wa-js), and what came before tells why.
 const LINES: usize = 100;
 
 /// Characters kept of a line: a sentence and the top of a stack.

@@ -159,7 +159,7 @@ pub struct Standing {
     pub missing: Vec<String>,
 }
 
-/// What WhatsApp Web says when it does not work. WHATSAPP.md, section 2, has the signals.
+/// What WhatsApp Web says when it does not work. docs/whatsapp.md#signals-of-trouble has the signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Trouble {

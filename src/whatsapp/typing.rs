@@ -30,7 +30,7 @@ use super::{
 /// From the request for the chat's address to its first byte; the page's own service worker answers mostly.
 const NAVIGATION_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// From there to the open chat: the page loads anew, which takes 5 to 15 s (WHATSAPP.md, section 4). More would leave
+/// From there to the open chat: the page loads anew, which takes 5 to 15 s (docs/whatsapp.md#timings). More would leave
 /// nothing of the time that a caller waits.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(25);
 

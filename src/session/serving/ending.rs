@@ -15,7 +15,7 @@ use crate::{
     whatsapp::{Driver, Fact},
 };
 
-/// A hand-over that has begun takes milliseconds, an acknowledgement half a second (WHATSAPP.md, section 4); what has not
+/// A hand-over that has begun takes milliseconds, an acknowledgement half a second (docs/whatsapp.md#timings); what has not
 /// come by then may not come for long.
 const WIND_UP_GRACE: Duration = Duration::from_secs(2);
 

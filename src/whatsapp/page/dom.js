@@ -2,7 +2,7 @@
 // where to click and what stands where; the service clicks and types with real input events (typing.rs). A command here
 // looks and waits; none writes into the page, whose editor throws out what no input event brought.
 //
-// It relies on (LANDMARKS, TICKS; WHATSAPP.md, sections 1, 2 and 4, has their sources):
+// It relies on (LANDMARKS, TICKS; docs/whatsapp.md#the-screen has their sources):
 //   the route /send?phone=<digits>          opens the chat with a number, at the price of loading the page anew
 //   [data-ref], the login landmarks         the code and the login screen
 //   the screens behind the hint             linking by phone number: its field, which takes "+" and the digits and Enter, and

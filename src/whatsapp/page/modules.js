@@ -1,5 +1,5 @@
 // The adapter "modules": calls WhatsApp Web's own modules by name. Fast and exact; breaks when a name changes.
-// WHATSAPP.md, sections 1, 2, 4 and 13, has the source of each fact used here.
+// docs/whatsapp.md has the source of each fact used here.
 //
 // To mend a renamed module: copy this file into PAGE_SCRIPTS_DIR, change the name in NAMES, restart the session.
 (function modules(say, shared) {

@@ -1,5 +1,5 @@
 // The adapter "wa-js": drives the page through the maintained library (npm @wppconnect/wa-js), which finds WhatsApp
-// Web's functions by the shape of their exports. WHATSAPP.md, sections 1, 4, 8, 9 and 10, has the source of each fact
+// Web's functions by the shape of their exports. docs/whatsapp.md#wa-js has the source of each fact
 // used here.
 //
 // The bundle is not part of this script. When the page could take it, this script says so ("wants_bundle"); the service

@@ -1,5 +1,5 @@
 // What more than one adapter knows of WhatsApp Web: words that the modules and wa-js show alike, and what both do with its
-// collections. An expression, handed to each adapter as its second argument. WHATSAPP.md, sections 1, 2 and 4, has the sources.
+// collections. An expression, handed to each adapter as its second argument. docs/whatsapp.md has the sources.
 ({
   // What keeps the page from working, by the state of the socket or the mode of the stream.
   TROUBLES: {
