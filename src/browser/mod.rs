@@ -55,7 +55,7 @@ pub use limits::{ADDRESS_SPACE_WANTED, Advice, ProcessRoom};
 pub use memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb};
 pub use occupants::{Holder, Occupancy, Occupant, occupancy};
 pub use process::{Closed, Exit};
-pub use profile::{Aside, delete_profile, lock_of};
+pub use profile::{Aside, delete_profile, delete_profile_unless, lock_of};
 pub use program::{ChromeKind, ChromeProgram, ChromeVersion, ensure_there_is_one, find_chrome};
 pub use snapshot::{
     Adopted, Export, ExportTo, ForeignError, ForeignProfile, HeldProfile, InvalidPassphrase,

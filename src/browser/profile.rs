@@ -140,17 +140,33 @@ pub enum Aside {
     Goes,
 }
 
-/// Deletes a profile folder for good, with its lock. Refuses while anybody uses it.
+/// Deletes a profile folder for good, with its lock. Refuses while a process uses it.
 pub async fn delete_profile(path: &Path, aside: Aside) -> Result<(), BrowserError> {
+    let deleted = delete_profile_unless(path, aside, |_| false).await;
+    deleted.map(|_is_deleted| ())
+}
+
+/// As [`delete_profile`], unless `is_kept` says of the folder that it stays. It is asked, on a thread that may block, while the
+/// lock is held: another program that puts a profile there needs the same lock, so it does so before or after. Answers
+/// whether the folder was deleted.
+pub async fn delete_profile_unless(
+    path: &Path,
+    aside: Aside,
+    is_kept: impl FnOnce(&Path) -> bool + Send + 'static,
+) -> Result<bool, BrowserError> {
     let profile = claim(path, &CancellationToken::new()).await?;
     // Some hundred megabytes in thousands of files; the lock is held until they are gone.
     let deleted = spawn_blocking(move || {
+        if is_kept(&profile.folder) {
+            return Ok(false);
+        }
         if aside == Aside::Goes {
             snapshot::delete_set_aside(&profile.folder)?;
         }
         fs::remove_dir_all(&profile.folder)?;
         // Whoever has opened it meanwhile finds out that it is not in its place any more, and opens the next one.
-        fs::remove_file(lock_of(&profile.folder))
+        fs::remove_file(lock_of(&profile.folder))?;
+        Ok(true)
     })
     .await;
     deleted
@@ -308,6 +324,24 @@ fn remove_whatever_it_is(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_profile_that_another_program_fills_while_its_deletion_waits_for_the_lock_is_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("51");
+        let held = hold(&path).unwrap();
+        let is_kept = |folder: &Path| folder.join("linked").try_exists().unwrap();
+        let deletion = delete_profile_unless(&path, Aside::Stays, is_kept);
+        let (is_deleted, ()) = tokio::join!(deletion, async {
+            tokio::task::yield_now().await;
+            fs::write(path.join("linked"), "").unwrap();
+            drop(held);
+        });
+        assert!(!is_deleted.unwrap() && is_kept(&path));
+        fs::remove_file(path.join("linked")).unwrap();
+        let deletion = delete_profile_unless(&path, Aside::Stays, is_kept);
+        assert!(deletion.await.unwrap() && !path.try_exists().unwrap());
+    }
 
     #[tokio::test]
     async fn a_profile_that_is_deleted_leaves_nothing_and_can_be_made_again() {

@@ -417,7 +417,7 @@ impl Registry {
     pub async fn cancel(&self, send: &Record) -> Result<bool, LedgerError> {
         let by = Instant::now() + CANCEL_TIMEOUT;
         let cancelled = self.ledger.advance(&send.key, Step::Cancelled);
-        let is_cancelled = Ledger::by(by, cancelled).await?;
+        let is_cancelled = Ledger::answered_by(by, cancelled).await?;
         let session = send.session.parse().ok().and_then(|id| self.find(&id));
         if let (true, Some(session)) = (is_cancelled, session) {
             session.remove(&send.key);

@@ -158,9 +158,12 @@ impl Safekeeping {
         looked.unwrap_or(false)
     }
 
-    /// Deletes a profile that no phone has ever scanned, or whose link is gone. What was set aside stays: it may be an account's.
-    pub(super) async fn delete_unlinked(&self) -> Result<(), browser::BrowserError> {
-        browser::delete_profile(&self.profile, browser::Aside::Stays).await
+    /// Deletes a profile that no phone has ever scanned, or whose link is gone. Answers `false` and keeps it when it may hold
+    /// a link after all: `session-manager adopt` may have put one there in this moment. What was set aside stays: it may be
+    /// an account's.
+    pub(super) async fn delete_unlinked(&self) -> Result<bool, browser::BrowserError> {
+        let stays = browser::Aside::Stays;
+        browser::delete_profile_unless(&self.profile, stays, link::may_be_linked).await
     }
 
     /// Keeps every other program from the profile while no Chrome does. `None` when it cannot be had: then the next start says why.

@@ -18,7 +18,9 @@ use super::{
     handle::{Command, PageCommand},
     publisher::not_ready,
 };
-use crate::ledger::{Accepted, Failure, Followed, Idempotency, Ledger, NewSend, Record, SendState, Step};
+use crate::ledger::{
+    Accepted, Failure, Followed, Idempotency, Ledger, NewSend, Record, SendState, Step,
+};
 
 /// The actor gives up at the same moment as a caller does, and the ledger is told a moment later: its word is waited for.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -98,7 +100,7 @@ impl SessionHandle {
                 accepted => return accepted,
             }
         }
-        match Ledger::by(new.accept_by + LAST_WORD, self.ledger.known(&new)).await? {
+        match Ledger::answered_by(new.accept_by + LAST_WORD, self.ledger.known(&new)).await? {
             Some(known) => Ok(known),
             None => self.accept(new, deadline).await,
         }
@@ -117,7 +119,7 @@ impl SessionHandle {
             return answer;
         }
         // Dropped without a word: the session ended while the send was being written down, or before.
-        let written = Ledger::by(accept_by + LAST_WORD, self.ledger.find(&key)).await?;
+        let written = Ledger::answered_by(accept_by + LAST_WORD, self.ledger.find(&key)).await?;
         written.map_or_else(
             || Err(not_ready(&self.snapshot())),
             |followed| Ok(Accepted::New(followed)),
@@ -192,7 +194,7 @@ impl SessionHandle {
         let given_up = Step::Failed(failure, detail.to_owned());
         // Should the disk stand still: the actor begins no send whose caller's time is over.
         let by = Instant::now() + LAST_WORD;
-        Ledger::by(by, self.ledger.advance(&record.key, given_up)).await?;
+        Ledger::answered_by(by, self.ledger.advance(&record.key, given_up)).await?;
         Ok(Record::clone(&followed.borrow()))
     }
 }

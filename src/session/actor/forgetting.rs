@@ -75,6 +75,8 @@ impl<D: Driver> Actor<D> {
     async fn delete_newcomer(&mut self) -> bool {
         match self.delete_traces().await {
             Ok(()) => true,
+            // An account was put there in this moment: the next start finds it.
+            Err(ForgetError::Linked) => false,
             Err(why) => {
                 tracing::warn!(error = %why, "the session was never linked, and {why}");
                 false
@@ -120,7 +122,10 @@ impl<D: Driver> Actor<D> {
 
     async fn delete_traces(&mut self) -> Result<(), ForgetError> {
         let deleted = self.options.safekeeping.delete_unlinked().await;
-        deleted.map_err(|why| ForgetError::Failed(why.to_string()))?;
+        let is_deleted = deleted.map_err(|why| ForgetError::Failed(why.to_string()))?;
+        if !is_deleted {
+            return Err(ForgetError::Linked);
+        }
         self.delete_notes().await
     }
 
