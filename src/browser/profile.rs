@@ -326,21 +326,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_profile_that_another_program_fills_while_its_deletion_waits_for_the_lock_is_kept() {
+    async fn a_profile_that_another_program_has_filled_before_the_lock_is_had_is_kept() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("51");
-        let held = hold(&path).unwrap();
         let is_kept = |folder: &Path| folder.join("linked").try_exists().unwrap();
-        let deletion = delete_profile_unless(&path, Aside::Stays, is_kept);
-        let (is_deleted, ()) = tokio::join!(deletion, async {
-            tokio::task::yield_now().await;
-            fs::write(path.join("linked"), "").unwrap();
-            drop(held);
-        });
-        assert!(!is_deleted.unwrap() && is_kept(&path));
+        let delete = async || delete_profile_unless(&path, Aside::Stays, is_kept).await;
+        let held = hold(&path).unwrap();
+        fs::write(path.join("linked"), "").unwrap();
+        assert!(matches!(
+            delete().await,
+            Err(BrowserError::ProfileLocked { .. })
+        ));
+        drop(held);
+        assert!(!delete().await.unwrap() && is_kept(&path));
         fs::remove_file(path.join("linked")).unwrap();
-        let deletion = delete_profile_unless(&path, Aside::Stays, is_kept);
-        assert!(deletion.await.unwrap() && !path.try_exists().unwrap());
+        assert!(delete().await.unwrap() && !path.try_exists().unwrap());
     }
 
     #[tokio::test]
