@@ -22,77 +22,37 @@ mod idle;
 mod logged_out;
 mod opening;
 
-use std::{collections::VecDeque, num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
+use std::collections::VecDeque;
 
 use asleep::taking_in;
 use opening::NotOpened;
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     time::{Instant, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    ClienteId, DisconnectOutcome, Evidence, EvidenceFolder, Phase, ReasonCode, Recipient,
-    SendError, SendLimits, SessionHandle, SessionState, StartLimits, StartTimes, TurnTally,
+    DisconnectOutcome, Evidence, Phase, ReasonCode, Recipient, SendError, SessionHandle,
+    SessionState,
     arrivals::Arrivals,
     budget::Budget,
-    capacity::{Admitted, Capacity, Starting},
-    desired::DesiredFile,
+    capacity::{Admitted, Starting},
+    command::{COMMAND_CAPACITY, Command, LifeCommand, answer},
     end::End,
-    handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
     healing::{Healing, Retry},
     link::LinkNote,
     numbers::Numbers,
+    options::ActorOptions,
     publisher::Publisher,
-    safekeeping::{Cure, Safekeeping},
+    safekeeping::Cure,
     serving::{Lasting, Serving},
     state::Event,
 };
 use crate::{
     browser::{Aside, Closed, delete_profile},
-    ledger::Ledger,
     whatsapp::{Driver, FACT_CAPACITY},
 };
-
-/// What an actor needs.
-#[derive(Debug)]
-pub(super) struct ActorOptions<D: Driver> {
-    pub(super) id: ClienteId,
-    pub(super) profile: PathBuf,
-    /// What is done so that it is not lost.
-    pub(super) safekeeping: Safekeeping,
-    /// Whether it should be up, for the next service.
-    pub(super) desired: DesiredFile,
-    /// What a failure leaves behind.
-    pub(super) evidence: EvidenceFolder,
-    pub(super) page: D::Settings,
-    /// Whether another session may run.
-    pub(super) capacity: Arc<Capacity>,
-    /// One permit per Chrome that may start at once; given in order of asking.
-    pub(super) starts: Arc<Semaphore>,
-    /// How long each phase of a start may take.
-    pub(super) limits: StartLimits,
-    /// How long starts have taken.
-    pub(super) start_times: StartTimes,
-    /// How often sessions have gone round for nothing.
-    pub(super) turns: TurnTally,
-    /// How long WhatsApp takes a code that links by phone number.
-    pub(super) pairing_life: Duration,
-    /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
-    pub(super) take_over: bool,
-    /// How long it may have nothing to send before it sleeps.
-    pub(super) hibernate_after: Option<Duration>,
-    /// How often a session is healed within an hour.
-    pub(super) heals_per_hour: usize,
-    /// How much memory its Chrome may take.
-    pub(super) memory_mb: Option<NonZeroU64>,
-    pub(super) sends: SendLimits,
-    pub(super) send_dedup: Option<Duration>,
-    pub(super) ledger: Ledger,
-    pub(super) stop: CancellationToken,
-}
 
 /// See the module.
 #[derive(Debug)]

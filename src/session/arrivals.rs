@@ -13,9 +13,8 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     DisconnectError, ForgetError, SendError, SendLimits,
-    handle::{COMMAND_CAPACITY, Command, LifeCommand, PageCommand, answer},
+    command::{AcceptReply, COMMAND_CAPACITY, Command, LifeCommand, PageCommand, answer},
     pace::Pace,
-    sending::AcceptReply,
 };
 use crate::ledger::{Accepted, Failure, Ledger, NewSend, Record, Step};
 

@@ -7,7 +7,6 @@
 //! once do not all see the same free memory.
 
 use std::{
-    fmt,
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -16,6 +15,8 @@ use std::{
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::{Full, Lack};
 
 /// What one start takes until its page stands: a heavy page took 256 to 268 MB with the small Chrome on the lean flags,
 /// alone; beside others, with which it shares file pages, less (CHROME.md).
@@ -67,26 +68,6 @@ impl Starting {
             _memory: self,
         }
     }
-}
-
-/// There is no room for another session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Full {
-    /// How many sessions run.
-    pub running: usize,
-    /// How many may (`MAX_SESSIONS`).
-    pub limit: usize,
-    /// How much memory is free, where that is known.
-    pub free_mb: Option<u64>,
-    /// How much must be.
-    pub needed_mb: u64,
-    lacks: Lack,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lack {
-    Place,
-    Memory,
 }
 
 impl Capacity {
@@ -150,6 +131,7 @@ impl Capacity {
             limit: self.limit.get(),
             free_mb: (self.free_mb)(),
             needed_mb: self.needed_beside(self.starting.load(Ordering::Relaxed)),
+            start_mb: START_MB,
             lacks,
         }
     }
@@ -158,31 +140,6 @@ impl Capacity {
 impl Drop for Starting {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl fmt::Display for Full {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            running,
-            limit,
-            free_mb,
-            needed_mb,
-            lacks,
-        } = self;
-        match lacks {
-            Lack::Place => write!(
-                f,
-                "{running} sessions run, and MAX_SESSIONS allows {limit}: disconnect one, or raise it"
-            ),
-            Lack::Memory => write!(
-                f,
-                "not enough memory for another session: {} MB are free and {needed_mb} MB are needed (MIN_FREE_MEMORY_MB, \
-                 and {START_MB} MB more for each session that is still starting); {running} of {limit} sessions run: \
-                 disconnect one, or give the machine more memory",
-                free_mb.unwrap_or_default()
-            ),
-        }
     }
 }
 

@@ -58,6 +58,6 @@ impl End {
     }
 
     pub(super) fn stopping() -> Self {
-        Self::because(ReasonCode::ShuttingDown, "the service is stopping")
+        Self::of(Reason::shutting_down())
     }
 }

@@ -15,33 +15,12 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::Registry;
-use crate::browser::{ChromeMemory, Measure, chrome_cpu, chrome_memory};
+use super::{MemoryReport, Registry};
+use crate::browser::{chrome_cpu, chrome_memory};
 
 /// A page that leaks grows over minutes, and a budget is exceeded for a minute before anything is done. Ten Chromes take
 /// milliseconds of a thread that has nothing else to do.
 const INTERVAL: Duration = Duration::from_secs(15);
-
-/// What a session's Chrome took when it was last measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryReport {
-    /// All its processes together.
-    pub mb: u64,
-    /// What was added up.
-    pub measure: Measure,
-    /// When.
-    pub at: Timestamp,
-}
-
-impl MemoryReport {
-    fn new(memory: ChromeMemory) -> Self {
-        Self {
-            mb: memory.mb,
-            measure: memory.measure,
-            at: Timestamp::now(),
-        }
-    }
-}
 
 /// Measures until it is dropped.
 pub(super) async fn watch(registry: Arc<Registry>) {
@@ -74,7 +53,12 @@ pub(super) async fn watch(registry: Arc<Registry>) {
                 registry.cpu().on_measured(&session.session, pid, *cpu);
             }
             if let Some(memory) = measured.get(&pid) {
-                session.tell_memory(pid, MemoryReport::new(*memory));
+                let report = MemoryReport {
+                    mb: memory.mb,
+                    measure: memory.measure,
+                    at: Timestamp::now(),
+                };
+                session.tell_memory(pid, report);
             }
         }
     }

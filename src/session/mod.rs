@@ -20,12 +20,14 @@ mod calls;
 mod capacity;
 mod changes;
 mod code;
+mod command;
 mod cpu;
 mod desired;
 mod doubt;
 mod end;
 mod error;
 mod evidence;
+mod evidence_folder;
 mod handle;
 mod healing;
 mod id;
@@ -33,6 +35,7 @@ mod link;
 mod memory;
 mod message;
 mod numbers;
+mod options;
 mod outbox;
 mod pace;
 mod pairing;
@@ -57,25 +60,24 @@ mod timers;
 mod transfer;
 mod turns;
 
-pub use capacity::Full;
 pub use changes::Changes;
 pub use code::{PairingCode, QrCode};
+pub use command::{ConnectOutcome, DisconnectOutcome, WaitFor};
 pub use cpu::CpuTally;
-pub use error::{ConnectError, DisconnectError, ForgetError, SendError};
-pub use evidence::{Evidence, EvidenceError, EvidenceFolder};
-pub use handle::{ConnectOutcome, DisconnectOutcome, SessionHandle, WaitFor};
+pub use error::{ConnectError, DisconnectError, ForgetError, Full, SendError};
+pub use evidence::{Evidence, EvidenceError};
+pub use evidence_folder::EvidenceFolder;
+pub use handle::SessionHandle;
 pub use id::{ClienteId, InvalidClienteId};
-pub use memory::MemoryReport;
 pub use message::{
-    IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, SendRequest, Sent,
-    TextMessage,
+    IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, SendLimits, SendRequest,
+    Sent, TextMessage,
 };
 pub use phase::{Phase, PhaseReport, StartLimits};
-pub use queue::SendLimits;
 pub use reason::{Reason, ReasonCode};
 pub use recipient::{InvalidRecipient, Recipient};
 pub use registry::{Registry, RegistryOptions};
-pub use snapshot::{AdapterReport, Snapshot};
+pub use snapshot::{AdapterReport, MemoryReport, Snapshot};
 pub use start_times::StartTimes;
 pub use state::SessionState;
 pub use transfer::{

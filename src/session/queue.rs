@@ -3,27 +3,12 @@
 //! Responsible for order, capacity, pace, pauses and deadlines. Pure: does nothing itself, knows no time but what it is
 //! given. What becomes of a send whose turn has come is [`outbox`](super::outbox)'s part.
 
-use std::{
-    collections::VecDeque,
-    num::{NonZeroU32, NonZeroUsize},
-    time::Duration,
-};
+use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use super::{SendError, pace::Pace};
+use super::{SendError, SendLimits, pace::Pace};
 use crate::{ledger::Record, whatsapp::Outgoing};
-
-/// How much a session sends.
-#[derive(Clone, Copy, Debug)]
-pub struct SendLimits {
-    /// Sends that may wait for their turn.
-    pub queue_max: NonZeroUsize,
-    /// Sends per minute in the long run; `None`: as many as come.
-    pub rate_per_minute: Option<NonZeroU32>,
-    /// How long a caller waits for WhatsApp's server, and a page for a hand-over.
-    pub wait: Duration,
-}
 
 /// See the module.
 #[derive(Debug)]

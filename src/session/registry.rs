@@ -23,10 +23,11 @@ use tokio_util::{
 use super::{
     ClienteId, ConnectError, CpuTally, EvidenceFolder, ForgetError, SendLimits, SessionHandle,
     Snapshot, StartLimits, StartTimes, TurnTally,
-    actor::{Actor, ActorOptions},
+    actor::Actor,
     capacity::Capacity,
     desired::{self, Desired, DesiredFile},
     memory,
+    options::ActorOptions,
     restore::Waves,
     safekeeping::Safekeeping,
 };

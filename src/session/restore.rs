@@ -12,8 +12,8 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    ClienteId, ConnectError, Phase, Registry, SessionHandle, Snapshot, desired::Desired,
-    handle::Origin,
+    ClienteId, ConnectError, Phase, Registry, SessionHandle, Snapshot, command::Origin,
+    desired::Desired,
 };
 
 /// A start that there is no room for is asked for again after this: room comes when a session ends, which is seldom.

@@ -11,12 +11,12 @@ mod doubts;
 use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
 use super::{
-    ClienteId, NumberCheck, Recipient, SendError, SendLimits, SessionState, calls,
+    ClienteId, Recipient, SendError, SendLimits, SessionState, calls,
+    command::{AcceptReply, CheckReply, answer},
     doubt::Doubt,
-    handle::answer,
     link::{LinkNote, Since},
     numbers::{Known, Numbers},
     outbox::{AfterHandOver, Outbox},
@@ -81,12 +81,6 @@ impl LedgerCalls {
         self.answers += u64::from(answer.is_ok());
     }
 }
-
-/// To a caller who wants a message sent.
-pub(super) type AcceptReply = oneshot::Sender<Result<Accepted, SendError>>;
-
-/// To a caller who only wants to know.
-pub(super) type CheckReply = oneshot::Sender<Result<NumberCheck, SendError>>;
 
 /// What page or ledger answered.
 pub(super) enum SendAnswer {

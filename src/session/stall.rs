@@ -16,6 +16,8 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
+use super::{Reason, ReasonCode};
+
 /// Said within two minutes, with some seconds for the saying. WhatsApp's server takes a message within a second
 /// (docs/whatsapp.md), a disk a write within milliseconds; a look-up of a message in a slow page takes 45 s in all.
 pub(super) const STALLED_AFTER: Duration = Duration::from_secs(110);
@@ -60,6 +62,26 @@ pub(super) enum Stalled {
     Unsent,
     /// Something is to be done about it.
     Heals(Remedy, Cause),
+}
+
+impl Stalled {
+    /// Why a session that could send does not, when that is only to be said.
+    pub(super) fn reason(&self) -> Option<Reason> {
+        let (code, detail) = match self {
+            Self::Ledger => (
+                ReasonCode::LedgerUnavailable,
+                "the ledger in DATA_DIR has not answered for two minutes, and nothing is sent that is not written down: \
+                 see to its disk; sends go on by themselves when it answers",
+            ),
+            Self::Unsent => (
+                ReasonCode::SendsStalled,
+                "WhatsApp Web has a message that it does not send, also after the page was loaded again and Chrome started again: \
+                 look at the phone and at GET /messages?state=handed",
+            ),
+            Self::Heals(..) => return None,
+        };
+        Some(Reason::new(code, detail))
+    }
 }
 
 /// Why nothing goes on.

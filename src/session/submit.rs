@@ -15,10 +15,12 @@ use tokio::{
 
 use super::{
     NumberCheck, Recipient, SendError, SendRequest, Sent, SessionHandle,
-    handle::{Command, PageCommand},
-    publisher::not_ready,
+    command::{Command, PageCommand},
+    error::not_ready,
 };
-use crate::ledger::{Accepted, Failure, Followed, Idempotency, Ledger, NewSend, Record, SendState, Step};
+use crate::ledger::{
+    Accepted, Failure, Followed, Idempotency, Ledger, NewSend, Record, SendState, Step,
+};
 
 /// The actor gives up at the same moment as a caller does, and the ledger is told a moment later: its word is waited for.
 const LAST_WORD: Duration = Duration::from_secs(2);

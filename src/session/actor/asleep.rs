@@ -18,8 +18,8 @@ use crate::{
         ForgetError, Phase,
         arrivals::Arrivals,
         capacity::Starting,
+        command::{COMMAND_CAPACITY, Command, LifeCommand, answer},
         end::End,
-        handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
     },
     whatsapp::Driver,
 };

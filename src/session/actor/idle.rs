@@ -9,8 +9,8 @@ use crate::{
     session::{
         ConnectError, DisconnectError, DisconnectOutcome, ForgetError, SendError,
         capacity::Admitted,
+        command::{Command, LifeCommand, Origin, answer},
         end::End,
-        handle::{Command, LifeCommand, Origin, answer},
         healing::Rung,
         state::Event,
     },

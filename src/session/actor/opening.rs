@@ -8,13 +8,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Actor, ActorOptions, until};
+use super::{Actor, until};
 use crate::{
     session::{
         DisconnectError, ForgetError, Phase, Reason, ReasonCode, SessionState, StartLimits,
         capacity::{Starting, Turn},
+        command::{COMMAND_CAPACITY, Command, LifeCommand, answer},
         end::End,
-        handle::{COMMAND_CAPACITY, Command, LifeCommand, answer},
+        options::ActorOptions,
         publisher::Publisher,
         state::Event,
     },

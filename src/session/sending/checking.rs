@@ -3,9 +3,13 @@
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
-use super::{CheckReply, SendAnswer, Sending};
+use super::{SendAnswer, Sending};
 use crate::{
-    session::{NumberCheck, Recipient, SendError, SessionState, handle::answer, numbers::Known},
+    session::{
+        NumberCheck, Recipient, SendError, SessionState,
+        command::{CheckReply, answer},
+        numbers::Known,
+    },
     whatsapp::{Driver, PrepareError},
 };
 

@@ -9,8 +9,8 @@ use super::{Answer, LogoutReply, Serving, ending::logged_out};
 use crate::{
     session::{
         DisconnectError, Evidence, ForgetError,
+        command::{Command, LifeCommand, PageCommand, answer},
         end::End,
-        handle::{Command, LifeCommand, PageCommand, answer},
         pairing::Request,
     },
     whatsapp::Driver,

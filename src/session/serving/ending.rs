@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, time::timeout};
 use super::{LogoutReply, Serving};
 use crate::{
     session::{
-        DisconnectError, Reason, ReasonCode, SessionState, end::End, handle::answer, state::Event,
+        DisconnectError, Reason, ReasonCode, SessionState, command::answer, end::End, state::Event,
     },
     whatsapp::{Driver, Fact},
 };

@@ -6,8 +6,8 @@ use super::Serving;
 use crate::{
     session::{
         SessionState,
+        command::{Command, PageCommand},
         end::End,
-        handle::{Command, PageCommand},
         state::Event,
     },
     whatsapp::Driver,

@@ -78,7 +78,7 @@ impl<D: Driver> Serving<'_, D> {
 
     /// Says beside READY why nothing is sent, as long as that is so.
     fn say_beside(&mut self, stalled: Option<&Stalled>) {
-        let reason = stalled.and_then(Reason::of_stall);
+        let reason = stalled.and_then(Stalled::reason);
         let snapshot = self.publisher.snapshot();
         let present = snapshot.reason.filter(Reason::is_about_sends);
         let code = |reason: &Option<Reason>| reason.as_ref().map(|reason| reason.code);

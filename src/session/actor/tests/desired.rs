@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::session::{
+    command::Origin,
     desired::{Desired, read_all},
-    handle::Origin,
 };
 
 /// What the next service would read.

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::{
-    session::{ForgetError, desired::DesiredFile, handle::Origin},
+    session::{ForgetError, command::Origin, desired::DesiredFile},
     whatsapp::LINKED_MARK,
 };
 

@@ -24,11 +24,8 @@ use crate::{
     ledger::{Clock, Ledger, LedgerOptions, SendState},
     session::{
         EvidenceFolder, IdempotencyKey, SendError, SendLimits, SendRequest, Sent, SessionHandle,
-        StartLimits, StartTimes, TextMessage, TurnTally,
-        actor::{Actor, ActorOptions},
-        capacity::Capacity,
-        desired::DesiredFile,
-        safekeeping::Safekeeping,
+        StartLimits, StartTimes, TextMessage, TurnTally, actor::Actor, capacity::Capacity,
+        desired::DesiredFile, options::ActorOptions, safekeeping::Safekeeping,
     },
 };
 

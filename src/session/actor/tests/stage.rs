@@ -19,11 +19,8 @@ use crate::{
     ledger::{Clock, Ledger, LedgerOptions, SendState},
     session::{
         EvidenceFolder, Phase, SendError, SendLimits, SendRequest, SessionHandle, Snapshot,
-        StartLimits, StartTimes, TextMessage, TurnTally,
-        actor::{Actor, ActorOptions},
-        capacity::Capacity,
-        desired::DesiredFile,
-        safekeeping::Safekeeping,
+        StartLimits, StartTimes, TextMessage, TurnTally, actor::Actor, capacity::Capacity,
+        desired::DesiredFile, options::ActorOptions, safekeeping::Safekeeping,
     },
     whatsapp::{AdapterName, Fact, Outgoing, Standing},
 };
