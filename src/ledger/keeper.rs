@@ -486,7 +486,8 @@ impl Keeper {
                 // The disk stood still while it was written, and its caller has been refused. Nobody else knows of it, and
                 // this goes before whatever is asked next.
                 let why = LedgerError::stands_still();
-                self.notes.push(&new.key, Step::Failed(Failure::NotWritten, why.to_string()));
+                self.notes
+                    .push(&new.key, Step::Failed(Failure::NotWritten, why.to_string()));
                 tell(reply, Err(why));
             }
             (Request::Accept { reply, .. }, Outcome::TooLate) => {

@@ -166,14 +166,22 @@ impl Ledger {
         let give_up_at = new.accept_by + LAST_ANSWER;
         let (reply, mut answer) = oneshot::channel();
         // The channel is full when a disk stands still for long.
-        let asked = timeout_at(give_up_at, self.requests.send(Request::Accept { new, reply }));
-        asked.await.map_err(|_| LedgerError::stands_still())?.map_err(|_| closed())?;
+        let asked = timeout_at(
+            give_up_at,
+            self.requests.send(Request::Accept { new, reply }),
+        );
+        asked
+            .await
+            .map_err(|_| LedgerError::stands_still())?
+            .map_err(|_| closed())?;
         if let Ok(answered) = timeout_at(give_up_at, &mut answer).await {
             return answered.map_err(|_| closed())?;
         }
         // The keeper decides by its own clock: after this it can only find that it is too late.
         answer.close();
-        answer.try_recv().unwrap_or_else(|_| Err(LedgerError::stands_still()))
+        answer
+            .try_recv()
+            .unwrap_or_else(|_| Err(LedgerError::stands_still()))
     }
 
     /// Lets a step happen that has to be on disk before anything else does. Answers whether it happened: `false` when the

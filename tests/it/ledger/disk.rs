@@ -77,7 +77,10 @@ async fn a_disk_that_stands_still_keeps_no_caller_and_what_was_refused_is_never_
     assert_eq!(service.status("51").await["state"], "READY");
     disk.thaw(hang, &folder);
     assert_healed(&service, &account, &["a"]).await;
-    assert_eq!(keyed(&service, "order-7", TO, "a").await.json(), sent.json());
+    assert_eq!(
+        keyed(&service, "order-7", TO, "a").await.json(),
+        sent.json()
+    );
     assert_eq!(service.messages(&account).await, ["a", "b"]);
     service.stop();
 }
