@@ -1,4 +1,5 @@
-//! What can go wrong with a request to a session. No HTTP here: `http::error` maps each cause to its status.
+//! What can go wrong with a request to a session. `http::error` maps each cause to its status; the sentences here name
+//! the routes and settings by which a person can help.
 
 use std::{fmt, time::Duration};
 
