@@ -51,3 +51,6 @@ pub mod sandbox;
 pub mod session;
 pub mod telemetry;
 pub mod whatsapp;
+
+#[cfg(test)]
+mod rooms;
