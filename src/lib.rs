@@ -4,7 +4,7 @@
 //!  LeadMaster, curl, a browser, PM2
 //!         │ HTTP
 //!         ▼
-//!   http ──▶ session (registry, one actor per session, pure state machine)
+//!   http ──▶ session (fleet, one actor per session, pure state machine)
 //!                 │        │
 //!                 │        └──▶ ledger (what became of every send, on disk)
 //!                 ▼
@@ -31,7 +31,7 @@
 //!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`, phonenumber
 //!   in `session::recipient`, flate2 and brotli in `http::body`; `prometheus_client` in `http::metrics`, and in
 //!   `ledger::tally` and `session::start_times`, which count what only they see.
-//! - Only `session::actor` and `session::serving` change a state.
+//! - Only `session::lifecycle` changes a state.
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
@@ -51,3 +51,6 @@ pub mod sandbox;
 pub mod session;
 pub mod telemetry;
 pub mod whatsapp;
+
+#[cfg(test)]
+mod rooms;

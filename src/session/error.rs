@@ -1,10 +1,11 @@
-//! What can go wrong with a request to a session. No HTTP here: `http::error` maps each cause to its status.
+//! What can go wrong with a request to a session. `http::error` maps each cause to its status; the sentences here name
+//! the routes and settings by which a person can help.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Full, Reason, Recipient, SessionState, Snapshot, publisher::not_ready};
+use super::{Reason, Recipient, SessionState, Snapshot};
 use crate::{
     ledger::{Failure, LedgerError, Record},
     whatsapp::PrepareError,
@@ -35,6 +36,29 @@ pub enum ConnectError {
     /// The service is stopping.
     #[error("the service is shutting down")]
     ShuttingDown,
+}
+
+/// There is no room for another session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Full {
+    /// How many sessions run.
+    pub running: usize,
+    /// How many may (`MAX_SESSIONS`).
+    pub limit: usize,
+    /// How much memory is free, where that is known.
+    pub free_mb: Option<u64>,
+    /// How much must be.
+    pub needed_mb: u64,
+    /// How much each start that is under way still takes.
+    pub(super) start_mb: u64,
+    pub(super) lacks: Lack,
+}
+
+/// What there is too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    Place,
+    Memory,
 }
 
 /// Why a disconnect did not finish.
@@ -135,6 +159,32 @@ pub enum SendError {
     ShuttingDown,
 }
 
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            running,
+            limit,
+            free_mb,
+            needed_mb,
+            start_mb,
+            lacks,
+        } = self;
+        match lacks {
+            Lack::Place => write!(
+                f,
+                "{running} sessions run, and MAX_SESSIONS allows {limit}: disconnect one, or raise it"
+            ),
+            Lack::Memory => write!(
+                f,
+                "not enough memory for another session: {} MB are free and {needed_mb} MB are needed (MIN_FREE_MEMORY_MB, \
+                 and {start_mb} MB more for each session that is still starting); {running} of {limit} sessions run: \
+                 disconnect one, or give the machine more memory",
+                free_mb.unwrap_or_default()
+            ),
+        }
+    }
+}
+
 impl From<Full> for ConnectError {
     fn from(full: Full) -> Self {
         Self::Full(full)
@@ -188,5 +238,16 @@ impl SendError {
             Some(Failure::OtherAccount) => Self::OtherAccount(detail),
             Some(Failure::NotWritten) => Self::LedgerUnavailable(detail),
         }
+    }
+}
+
+/// What a send is told while the session cannot send.
+pub(super) fn not_ready(snapshot: &Snapshot) -> SendError {
+    let is_off = snapshot.state == SessionState::Disconnected;
+    let not_connected = || is_off.then(Reason::not_connected);
+    SendError::NotReady {
+        state: snapshot.state.name(),
+        reason: snapshot.reason.clone().or_else(not_connected),
+        retry_at: snapshot.retry_at,
     }
 }

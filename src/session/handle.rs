@@ -7,154 +7,20 @@ use std::time::Duration;
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, timeout},
+    time::timeout,
 };
 
 use super::{
-    ClienteId, ConnectError, DisconnectError, Evidence, EvidenceError, ForgetError, MemoryReport,
-    Reason, ReasonCode, Recipient, SendError, SendLimits, SessionState, Snapshot,
-    sending::{AcceptReply, CheckReply},
+    ClienteId, ConnectError, ConnectOutcome, DisconnectError, DisconnectOutcome, Evidence,
+    EvidenceError, ForgetError, MemoryReport, Reason, ReasonCode, Recipient, SendLimits,
+    SessionState, Snapshot, WaitFor,
+    command::{Command, LifeCommand, Origin, PageCommand},
 };
-use crate::ledger::{Ledger, NewSend};
+use crate::ledger::Ledger;
 
 /// The longest a caller waits for READY: codes are shown for five minutes unless told otherwise, and a first sync may
 /// take as long again.
 const READY_PATIENCE: Duration = Duration::from_secs(15 * 60);
-
-/// Commands that may wait for the actor. It takes each within microseconds, but for starts and disconnects while it
-/// closes a Chrome.
-pub(super) const COMMAND_CAPACITY: usize = 64;
-
-/// What a session can be asked to do. Each is safe to repeat.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// Whether it runs.
-    Life(LifeCommand),
-    /// Something that only a page can do.
-    Page(PageCommand),
-}
-
-/// Asks whether a session runs: answered in every phase, if later.
-#[derive(Debug)]
-pub(super) enum LifeCommand {
-    /// Start unless running. Answered at once with whether it was READY already.
-    Connect {
-        /// The number to link by a code that is typed, beside the one that is scanned; `None` leaves that as it is.
-        phone: Option<Recipient>,
-        /// Who wants it.
-        origin: Origin,
-        /// Gets `true` when the session was READY before.
-        reply: oneshot::Sender<Result<bool, ConnectError>>,
-    },
-    /// Close Chrome; with `logout` unlink the device first and delete the profile. Answered when done.
-    Disconnect {
-        /// Unlink on WhatsApp too.
-        logout: bool,
-        /// Gets the outcome.
-        reply: oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>,
-    },
-    /// Delete what there is of a session that does not run and is not linked. Answered when done.
-    Forget {
-        /// Gets the outcome.
-        reply: oneshot::Sender<Result<(), ForgetError>>,
-    },
-}
-
-/// Who wants a session to run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// Somebody, now.
-    Caller,
-    /// Somebody before the service started: not, if somebody has disconnected it since.
-    Restore,
-}
-
-/// Asks something of the page: refused at once by a session that has none.
-#[derive(Debug)]
-pub(super) enum PageCommand {
-    /// Look at the page and keep what is seen. Answered when that is done.
-    Evidence {
-        /// Gets what was kept.
-        reply: oneshot::Sender<Result<Evidence, EvidenceError>>,
-    },
-    /// Write a send down, to be sent in its turn. Answered as soon as it is on disk.
-    Send {
-        /// What to send.
-        new: NewSend,
-        /// By when its turn must have come, when somebody waits for it.
-        deadline: Option<Instant>,
-        /// Gets a way to follow it.
-        reply: AcceptReply,
-    },
-    /// Find out whether a number is on WhatsApp.
-    Check {
-        /// The number.
-        to: Recipient,
-        /// Gets what is known.
-        reply: CheckReply,
-    },
-    /// A send has been taken back: its place in the queue is free. Not answered; the ledger knows all there is to know.
-    Remove {
-        /// Its own id.
-        key: String,
-    },
-    /// This much memory was taken by a Chrome. Not answered.
-    Measured {
-        /// Its main process: it may be gone by now.
-        chrome_pid: u32,
-        /// How much.
-        memory: MemoryReport,
-    },
-}
-
-impl PageCommand {
-    /// There is no page: tells whoever asked, a sender by `why`.
-    pub(super) fn refuse(self, why: SendError) {
-        match self {
-            Self::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
-            Self::Send { reply, .. } => answer(reply, Err(why)),
-            Self::Check { reply, .. } => answer(reply, Err(why)),
-            // No page, no queue and no Chrome.
-            Self::Remove { .. } | Self::Measured { .. } => {}
-        }
-    }
-}
-
-/// Answers a caller. One that has gone away wants no answer.
-pub(super) fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
-    drop(reply.send(outcome));
-}
-
-/// How far a connect waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitFor {
-    /// Until the state is `READY`, a code can be shown, or the session failed, but no longer than this.
-    Code(Duration),
-    /// Until the state is `READY` or failed, but no longer than a quarter of an hour.
-    Ready,
-}
-
-/// Where a connect has got to.
-#[derive(Clone, Debug)]
-pub struct ConnectOutcome {
-    /// The session as it is now.
-    pub snapshot: Snapshot,
-    /// Whether it was READY before the call.
-    pub already_connected: bool,
-}
-
-/// What a disconnect found and did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DisconnectOutcome {
-    /// Nothing was running.
-    NoActiveSession,
-    /// Chrome closed by itself, everything written.
-    Disconnected,
-    /// Chrome had to be killed.
-    DisconnectedWithErrors,
-    /// The device is unlinked and the profile deleted.
-    LoggedOut,
-}
 
 /// A way to one session. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -1,6 +1,11 @@
 //! What is sent: to whom, what, and what is known of it afterwards.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    num::{NonZeroU32, NonZeroUsize},
+    str::FromStr,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -69,6 +74,17 @@ pub struct SendRequest {
     pub idempotency_key: Option<IdempotencyKey>,
     /// Whether the caller waits until WhatsApp's server has it; else it is kept until it can be sent.
     pub waits: bool,
+}
+
+/// How much a session sends.
+#[derive(Clone, Copy, Debug)]
+pub struct SendLimits {
+    /// Sends that may wait for their turn.
+    pub queue_max: NonZeroUsize,
+    /// Sends per minute in the long run; `None`: as many as come.
+    pub rate_per_minute: Option<NonZeroU32>,
+    /// How long a caller waits for WhatsApp's server, and a page for a hand-over.
+    pub wait: Duration,
 }
 
 /// A message that was accepted, and how far it has got on the way to WhatsApp's server; further on, the ledger knows.

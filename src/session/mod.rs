@@ -1,84 +1,76 @@
 //! Sessions: one WhatsApp account each, named by its `cliente_id`.
 //!
 //! ```text
-//!  http ──▶ Registry ──▶ SessionHandle ──commands──▶ actor ──▶ whatsapp::Driver
-//!                              ▲                       │
-//!                              └──────snapshots────────┘
+//!  http ──▶ fleet::Registry ──▶ SessionHandle ──commands──▶ lifecycle::Actor ──▶ whatsapp::Driver
+//!                                    ▲                             │
+//!                                    └──────────snapshots──────────┘
 //! ```
 //!
-//! Responsible for what a session *is* and when it changes. It knows neither HTTP nor the page nor Chrome.
+//! Responsible for what a session *is* and when it changes. The rooms, in reading order:
 //!
-//! Invariants: only [`actor`] changes a state, through the one pure function in [`state`]; every reader works on a
-//! [`Snapshot`] and never waits for a browser.
+//! | room | what it does |
+//! |---|---|
+//! | [`fleet`] | all sessions: starts one actor for each, measures their Chromes, reports their changes |
+//! | [`lifecycle`] | one session: the actor that opens, serves, heals and closes its page |
+//! | [`sending`] | the sends of a session: queue, pace, hand-over, recovery |
+//! | [`keeping`] | what is kept of a session on disk: the wish that it runs, copies of its profile, evidence |
+//! | [`linking`] | how a phone links a session, and which account a profile belongs to |
+//! | the files here | the vocabulary that all rooms share, the pure state machine, and the handle that callers hold |
+//!
+//! A room uses only rooms that stand below it in this table. The test `rooms` at the top of the crate holds that.
+//!
+//! This module drives a page through [`Driver`](crate::whatsapp::Driver) only, and it never speaks CDP. It uses
+//! [`browser`](crate::browser) for profile folders, their copies and what a Chrome takes. It does not import `http`, but
+//! its sentences for people name the HTTP routes and the settings that help.
+//!
+//! Invariants: only [`lifecycle`] makes a [`Publisher`](publisher::Publisher), so only a session's own actor changes its
+//! state, and each change goes through the one pure function in [`state`]; every reader works on a [`Snapshot`] and never
+//! waits for a browser.
 
-pub mod state;
+mod fleet;
 
-mod actor;
-mod arrivals;
-mod budget;
-mod calls;
-mod capacity;
-mod changes;
-mod code;
-mod cpu;
-mod desired;
-mod doubt;
-mod end;
+mod lifecycle;
+
+mod keeping;
+mod linking;
+mod sending;
+
+mod handle;
+
+mod codes;
+mod command;
 mod error;
 mod evidence;
-mod handle;
-mod healing;
 mod id;
-mod link;
-mod memory;
 mod message;
-mod numbers;
-mod outbox;
-mod pace;
-mod pairing;
 mod phase;
 mod publisher;
-mod queue;
-mod reading;
 mod reason;
 mod recipient;
-mod recovery;
-mod registry;
-mod rest;
-mod restore;
-mod safekeeping;
-mod sending;
-mod serving;
+mod run_end;
 mod snapshot;
-mod stall;
 mod start_times;
-mod submit;
-mod timers;
-mod transfer;
-mod turns;
+pub mod state;
 
-pub use capacity::Full;
-pub use changes::Changes;
-pub use code::{PairingCode, QrCode};
-pub use cpu::CpuTally;
-pub use error::{ConnectError, DisconnectError, ForgetError, SendError};
-pub use evidence::{Evidence, EvidenceError, EvidenceFolder};
-pub use handle::{ConnectOutcome, DisconnectOutcome, SessionHandle, WaitFor};
+pub use codes::{PairingCode, QrCode};
+pub use command::{ConnectOutcome, DisconnectOutcome, WaitFor};
+pub use error::{ConnectError, DisconnectError, ForgetError, Full, SendError};
+pub use evidence::{Evidence, EvidenceError};
+pub use fleet::{Registry, RegistryOptions, changes::Changes, cpu::CpuTally};
+pub use handle::SessionHandle;
 pub use id::{ClienteId, InvalidClienteId};
-pub use memory::MemoryReport;
+pub use keeping::{
+    evidence_folder::EvidenceFolder,
+    transfer::{LinkedProfile, TransferError, adopt, forget_older_snapshots, import, is_to_be_up},
+};
 pub use message::{
-    IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, SendRequest, Sent,
-    TextMessage,
+    IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, SendLimits, SendRequest,
+    Sent, TextMessage,
 };
 pub use phase::{Phase, PhaseReport, StartLimits};
-pub use queue::SendLimits;
 pub use reason::{Reason, ReasonCode};
 pub use recipient::{InvalidRecipient, Recipient};
-pub use registry::{Registry, RegistryOptions};
-pub use snapshot::{AdapterReport, Snapshot};
+pub use sending::turns::TurnTally;
+pub use snapshot::{AdapterReport, MemoryReport, Snapshot};
 pub use start_times::StartTimes;
 pub use state::SessionState;
-pub use transfer::{
-    LinkedProfile, TransferError, adopt, forget_older_snapshots, import, is_to_be_up,
-};
-pub use turns::TurnTally;

@@ -10,7 +10,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     MemoryReport, Phase, PhaseReport, Reason, ReasonCode, SendError, SessionState, Snapshot,
-    StartTimes, end::End, start_times::StartClock, state::Event,
+    StartTimes, error::not_ready, start_times::StartClock, state::Event,
 };
 
 /// Owns the snapshot that everybody reads.
@@ -173,17 +173,6 @@ impl Publisher {
     }
 }
 
-/// What a send is told while the session cannot send.
-pub(super) fn not_ready(snapshot: &Snapshot) -> SendError {
-    let is_off = snapshot.state == SessionState::Disconnected;
-    let not_connected = || is_off.then(Reason::not_connected);
-    SendError::NotReady {
-        state: snapshot.state.name(),
-        reason: snapshot.reason.clone().or_else(not_connected),
-        retry_at: snapshot.retry_at,
-    }
-}
-
 impl Drop for Publisher {
     /// An actor that ends while its session runs has panicked, or is dropped by a service that is told to stop at once: nobody
     /// shall go on reading READY.
@@ -198,7 +187,7 @@ impl Drop for Publisher {
                 Some(Reason::new(ReasonCode::Internal, detail)),
             );
         } else {
-            self.apply(&Event::Ended, Some(End::stopping().reason));
+            self.apply(&Event::Ended, Some(Reason::shutting_down()));
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::stall::Stalled;
 use crate::{browser::BrowserError, whatsapp::Trouble};
 
 /// A cause with its sentence.
@@ -175,6 +174,11 @@ impl Reason {
         Self::new(ReasonCode::NotConnected, detail)
     }
 
+    /// The service ends, and the session with it.
+    pub(super) fn shutting_down() -> Self {
+        Self::new(ReasonCode::ShuttingDown, "the service is stopping")
+    }
+
     /// Whether something went wrong, other than that somebody wanted the session to end.
     pub(super) const fn is_failure(&self) -> bool {
         !matches!(
@@ -248,24 +252,6 @@ impl Reason {
             ),
         };
         Self::new(code, detail)
-    }
-
-    /// Why a session that could send does not, when that is only to be said.
-    pub(super) fn of_stall(stalled: &Stalled) -> Option<Self> {
-        let (code, detail) = match stalled {
-            Stalled::Ledger => (
-                ReasonCode::LedgerUnavailable,
-                "the ledger in DATA_DIR has not answered for two minutes, and nothing is sent that is not written down: \
-                 see to its disk; sends go on by themselves when it answers",
-            ),
-            Stalled::Unsent => (
-                ReasonCode::SendsStalled,
-                "WhatsApp Web has a message that it does not send, also after the page was loaded again and Chrome started again: \
-                 look at the phone and at GET /messages?state=handed",
-            ),
-            Stalled::Heals(..) => return None,
-        };
-        Some(Self::new(code, detail))
     }
 
     /// Whether it says why a session that is READY does not send.

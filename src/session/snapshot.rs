@@ -5,7 +5,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{MemoryReport, Phase, PhaseReport, Reason, SessionState};
+use super::{Phase, PhaseReport, Reason, SessionState};
+use crate::browser::Measure;
 
 /// Everything that may be shown of a session at one moment.
 #[derive(Clone, Debug)]
@@ -85,4 +86,15 @@ pub struct AdapterReport {
     pub wa_js_version: Option<String>,
     /// The names that the preferred adapters need and the page lacks, as `adapter: name`.
     pub missing: Vec<String>,
+}
+
+/// What a session's Chrome took when it was last measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryReport {
+    /// All its processes together.
+    pub mb: u64,
+    /// What was added up.
+    pub measure: Measure,
+    /// When.
+    pub at: Timestamp,
 }

@@ -1,0 +1,85 @@
+//! Which room of a module may use which, held by reading the sources.
+//!
+//! A room is a folder of a module; the files beside `mod.rs` are its vocabulary, the lowest room. A room uses itself and the
+//! rooms below it. A type that `mod.rs` re-exports counts as a use of the room that it comes from. Tests may use everything.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The rooms of `session`, from the highest to the lowest.
+const SESSION: &[&str] = &["fleet", "lifecycle", "sending", "keeping", "linking"];
+
+#[test]
+fn no_room_of_session_uses_one_above_it() {
+    assert_eq!(uses_of_higher_rooms("session", SESSION), [""; 0]);
+}
+
+/// Each use of a room that stands higher than the file that uses it, as `file:line: name`.
+fn uses_of_higher_rooms(module: &str, rooms: &[&str]) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src")
+        .join(module);
+    let place = |name: &str| rooms.iter().position(|room| *room == name);
+    let face = fs::read_to_string(folder.join("mod.rs")).unwrap();
+    let mut origins = BTreeMap::new();
+    for (_, exported) in face
+        .split(';')
+        .filter_map(|text| text.split_once("pub use "))
+    {
+        let mut names = names(exported);
+        let room = names.next().and_then(place);
+        let types = names.filter(|name| name.starts_with(char::is_uppercase));
+        origins.extend(types.filter_map(|name| Some((name, room?))));
+    }
+    let mut found = Vec::new();
+    for path in sources(&folder) {
+        let file = path.strip_prefix(&folder).unwrap();
+        let own = file
+            .iter()
+            .next()
+            .and_then(|first| place(first.to_str()?))
+            .unwrap_or(rooms.len());
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for (line, code) in (1..).zip(code.lines()) {
+            let code = code.split("//").next().unwrap();
+            let as_path = |name: &&str| code.contains(&format!("{name}::"));
+            let used = names(code).filter(|name| {
+                let room = origins
+                    .get(name)
+                    .copied()
+                    .or_else(|| place(name).filter(|_| as_path(name)));
+                room.is_some_and(|room| room < own)
+            });
+            found
+                .extend(used.map(|name| format!("src/{module}/{}:{line}: {name}", file.display())));
+        }
+    }
+    found
+}
+
+fn names(code: &str) -> impl Iterator<Item = &str> {
+    let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.filter(|word| !word.is_empty())
+}
+
+/// All sources below this folder but `mod.rs` in it, and but tests.
+fn sources(root: &Path) -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.file_stem().and_then(|name| name.to_str()) {
+                Some("tests") => {}
+                _ if path.is_dir() => folders.push(path),
+                _ if path.extension().is_some_and(|kind| kind == "rs") => files.push(path),
+                _ => {}
+            }
+        }
+    }
+    files.retain(|file| *file != root.join("mod.rs"));
+    files
+}

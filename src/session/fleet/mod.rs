@@ -1,0 +1,549 @@
+//! All sessions by name.
+//!
+//! Responsible for one actor per session and for ending them all. Holds handles only; what a session does is its
+//! actor's business, so a slow session never holds up another, nor a reader.
+
+pub(super) mod changes;
+pub(super) mod cpu;
+mod measure;
+mod restore;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    num::{NonZeroU64, NonZeroUsize},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use restore::Waves;
+use tokio::{
+    sync::{Semaphore, watch},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned},
+    task::TaskTracker,
+};
+
+use super::{
+    ClienteId, ConnectError, CpuTally, EvidenceFolder, ForgetError, SendLimits, SessionHandle,
+    Snapshot, StartLimits, StartTimes, TurnTally,
+    keeping::{
+        desired,
+        desired::{Desired, DesiredFile},
+        profile::Safekeeping,
+    },
+    lifecycle::{Actor, capacity::Capacity, options::ActorOptions},
+};
+use crate::{
+    browser::{self, SnapshotRoot, free_memory_mb},
+    ledger::{Ledger, LedgerError, LedgerOptions, Record, Step},
+    whatsapp::{PageSettings, WhatsAppPage},
+};
+
+/// Packing keeps one core busy each; the machines that this runs on have two or more.
+const SNAPSHOTS_AT_ONCE: usize = 2;
+
+/// When the service stops, what is not copied by then keeps its last snapshot. The rest of the stop budget (9.5 s) is for
+/// giving up, for the ledger and for callers.
+const SNAPSHOTS_STOP_BUDGET: Duration = Duration::from_secs(7);
+
+/// A send in flight may take 2 s of a stop and a Chrome that hangs 8.5 s, one after the other: more than the stop budget. By
+/// now a hanging Chrome has been sent SIGKILL, all that a session writes down is written, and the ledger needs the rest.
+const SESSIONS_STOP_BUDGET: Duration = Duration::from_millis(8900);
+
+/// So many sessions that are not known any more are still told of; far more than are connected within an hour.
+const LAST_SEEN: usize = 1000;
+
+/// Within which a caller learns whether a send was taken back; longer only when the disk stands still, and then it may be yet.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A handle of a session that is to leave is held for as long as a request takes.
+const LEAVE_RETRY: Duration = Duration::from_millis(200);
+
+/// What all sessions have in common.
+#[derive(Clone, Debug)]
+pub struct RegistryOptions {
+    /// One profile folder per session.
+    pub tokens_dir: PathBuf,
+    /// One file per session that says whether it should be up.
+    pub sessions_dir: PathBuf,
+    /// One folder per session with the snapshots of its profile.
+    pub snapshots_dir: PathBuf,
+    /// How many snapshots of a profile are kept; 0: none, and none is used.
+    pub snapshots: usize,
+    /// One folder per session that left evidence of a failure.
+    pub evidence_dir: PathBuf,
+    /// How a page is opened.
+    pub page: PageSettings,
+    /// How many sessions may run at once.
+    pub max_sessions: NonZeroUsize,
+    /// How much memory must be free before another session starts; 0: it is not looked at.
+    pub min_free_mb: u64,
+    /// How much memory a session's Chrome may take; `None`: as much as it wants.
+    pub session_memory_mb: Option<NonZeroU64>,
+    /// How many Chromes may start at once.
+    pub max_concurrent_starts: NonZeroUsize,
+    /// How long each phase of a start may take.
+    pub limits: StartLimits,
+    /// How long WhatsApp takes a code that links by phone number.
+    pub pairing_life: Duration,
+    /// Whether an account is taken back when WhatsApp Web is opened elsewhere.
+    pub take_over: bool,
+    /// How long a session may have nothing to send before it closes its Chrome; `None`: for ever.
+    pub hibernate_after: Option<Duration>,
+    /// How often a session is healed within an hour; 0: it waits for a connect instead.
+    pub heals_per_hour: usize,
+    /// How much a session sends.
+    pub sends: SendLimits,
+    /// Within which the same content is the same send, when its caller gives it no key; `None`: never.
+    pub send_dedup: Option<Duration>,
+    /// What became of every send.
+    pub ledger: LedgerOptions,
+}
+
+/// All sessions.
+#[derive(Debug)]
+pub struct Registry {
+    options: RegistryOptions,
+    sessions: Arc<Mutex<Sessions>>,
+    /// Grows whenever there is another handle among them, or one less.
+    known: watch::Sender<u64>,
+    capacity: Arc<Capacity>,
+    starts: Arc<Semaphore>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    snapshots: SnapshotRoot,
+    /// Whatever snapshot is being written is given up when this is dropped or cancelled.
+    give_up: DropGuard,
+    cpu: CpuTally,
+    start_times: StartTimes,
+    turns: TurnTally,
+    ledger: Ledger,
+    /// Ends after all sessions: they still have something to write down when they stop.
+    keeper: TaskTracker,
+}
+
+/// The known sessions, and what is still said of others.
+#[derive(Debug, Default)]
+struct Sessions {
+    known: BTreeMap<ClienteId, Known>,
+    /// What an earlier service has left word of.
+    remembered: BTreeMap<ClienteId, Desired>,
+    /// How those were last that are not known any more, the oldest first: callers ask for a while what became of their
+    /// codes.
+    last_seen: VecDeque<(ClienteId, Snapshot)>,
+    /// Counted of each known session, and of no other: names that come and go must not add up.
+    cpu: CpuTally,
+    turns: TurnTally,
+}
+
+impl Sessions {
+    /// Takes a session away of which nothing is kept, unless somebody has a handle of it: nothing is asked then of a session
+    /// that nobody knows of. Answers whether it is away.
+    fn leave(&mut self, id: &ClienteId) -> bool {
+        let Some(known) = self.known.get(id) else {
+            return true;
+        };
+        let snapshots = known.handle.subscribe();
+        // Held until it is away: an actor that is about to start must find out that it is, or keep it from leaving
+        // (`Actor::stays_known`).
+        let snapshot = snapshots.borrow();
+        if !snapshot.is_forgotten || 1 < known.handle.commands.strong_count() {
+            return false;
+        }
+        self.known.remove(id);
+        self.remembered.remove(id);
+        self.cpu.forget(id);
+        self.turns.forget(id);
+        self.note_last(id, snapshot.clone());
+        true
+    }
+
+    fn note_last(&mut self, id: &ClienteId, snapshot: Snapshot) {
+        self.last_seen.retain(|(other, _)| other != id);
+        if LAST_SEEN <= self.last_seen.len() {
+            self.last_seen.pop_front();
+        }
+        self.last_seen.push_back((id.clone(), snapshot));
+    }
+}
+
+/// One session.
+#[derive(Debug)]
+struct Known {
+    handle: SessionHandle,
+    /// Outlives its actor: one that takes the place of an actor that has panicked must not go by what the service began with.
+    desired: DesiredFile,
+}
+
+impl Registry {
+    /// An empty registry that also knows, as `DISCONNECTED`, each session that has a profile folder already or should be up.
+    ///
+    /// # Errors
+    ///
+    /// The tokens folder cannot be read.
+    pub fn open(options: RegistryOptions) -> std::io::Result<Self> {
+        let (ledger, keeper_task) = Ledger::new(options.ledger.clone());
+        let keeper = TaskTracker::new();
+        keeper.spawn(keeper_task.run());
+        keeper.close();
+        let give_up = CancellationToken::new();
+        let (cpu, turns) = (CpuTally::default(), TurnTally::default());
+        let registry = Self {
+            snapshots: SnapshotRoot::new(
+                options.snapshots_dir.clone(),
+                options.snapshots,
+                SNAPSHOTS_AT_ONCE,
+                give_up.clone(),
+            ),
+            give_up: give_up.drop_guard(),
+            capacity: Arc::new(Capacity::new(
+                options.max_sessions,
+                options.min_free_mb,
+                free_memory_mb,
+            )),
+            starts: Arc::new(Semaphore::new(options.max_concurrent_starts.get())),
+            sessions: Arc::new(Mutex::new(Sessions {
+                remembered: desired::read_all(&options.sessions_dir),
+                cpu: cpu.clone(),
+                turns: turns.clone(),
+                ..Sessions::default()
+            })),
+            known: watch::Sender::new(0),
+            options,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            cpu,
+            start_times: StartTimes::default(),
+            turns,
+            ledger,
+            keeper,
+        };
+        let remembered = registry.lock().remembered.clone();
+        for (id, _) in remembered.iter().filter(|(_, desired)| desired.is_up()) {
+            registry.know(id);
+        }
+        // Once, before the first request is served (`App::bind`): a disk that hangs here holds nothing else up.
+        for entry in std::fs::read_dir(&registry.options.tokens_dir)? {
+            let entry = entry?;
+            let name = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<ClienteId>().ok());
+            if let (Some(id), true) = (name, entry.file_type()?.is_dir()) {
+                registry.know(&id);
+            }
+        }
+        Ok(registry)
+    }
+
+    fn know(&self, id: &ClienteId) {
+        let mut sessions = self.lock();
+        if sessions.known.contains_key(id) {
+            return;
+        }
+        let desired = self.desired(&sessions, id);
+        let handle = self.start_actor(id, desired.clone());
+        sessions.known.insert(id.clone(), Known { handle, desired });
+        self.known.send_modify(|count| *count += 1);
+    }
+
+    /// Begins what goes on beside requests: ends what a killed service has left running, then starts the sessions of
+    /// `autostart` and, if `restores`, those that should be up; and measures. Waits for nothing; to be called once, before
+    /// the first request.
+    pub fn begin(self: &Arc<Self>, autostart: &[ClienteId], restores: bool) {
+        let waves = Waves::of(&self.lock().remembered, autostart, restores);
+        let registry = Arc::clone(self);
+        // Nobody has asked for a start yet, so all turns are there: the starts to come wait until the profiles are free.
+        let count = u32::try_from(self.options.max_concurrent_starts.get());
+        let turns = Arc::clone(&self.starts).try_acquire_many_owned(count.unwrap_or(u32::MAX));
+        self.spawn(async move {
+            sweep(&registry.options.tokens_dir).await;
+            drop(turns);
+            waves.start(registry).await;
+        });
+        self.spawn(measure::watch(Arc::clone(self)));
+    }
+
+    /// Runs until the service stops.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(task).await;
+        });
+    }
+
+    /// The session, if it is known.
+    pub fn find(&self, id: &ClienteId) -> Option<SessionHandle> {
+        let sessions = self.lock();
+        sessions.known.get(id).map(|known| known.handle.clone())
+    }
+
+    /// How a session was last that is not known any more.
+    pub fn last_seen(&self, id: &ClienteId) -> Option<Snapshot> {
+        let sessions = self.lock();
+        let found = sessions.last_seen.iter().find(|(other, _)| other == id);
+        found.map(|(_, snapshot)| snapshot.clone())
+    }
+
+    /// Deletes what there is of a session that does not run and is not linked. Answers whether there was anything.
+    ///
+    /// # Errors
+    ///
+    /// It runs, is linked, or cannot be deleted.
+    pub async fn forget(&self, id: &ClienteId) -> Result<bool, ForgetError> {
+        if self.find(id).is_none() && self.has_traces(id).await {
+            self.know(id);
+        }
+        let Some(session) = self.find(id) else {
+            return Ok(false);
+        };
+        session.forget().await?;
+        drop(session);
+        if self.lock().leave(id) {
+            self.known.send_modify(|count| *count += 1);
+        }
+        Ok(true)
+    }
+
+    /// Whether anything is kept of a session that is not known.
+    async fn has_traces(&self, id: &ClienteId) -> bool {
+        let options = &self.options;
+        for path in [
+            id.profile_in(&options.tokens_dir),
+            desired::file_of(&options.sessions_dir, id),
+            options.evidence_dir.join(id.as_str()),
+        ] {
+            if tokio::fs::try_exists(path).await.unwrap_or(false) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The session, made known if it was not.
+    pub fn find_or_create(&self, id: &ClienteId) -> Result<SessionHandle, ConnectError> {
+        let mut sessions = self.lock();
+        let known = sessions.known.get(id);
+        if let Some(known) = known.filter(|known| !known.handle.is_gone()) {
+            return Ok(known.handle.clone());
+        }
+        let desired = known.map(|known| known.desired.clone());
+        if self.stop.is_cancelled() {
+            return Err(ConnectError::ShuttingDown);
+        }
+        // A name that cannot be started now need not be known.
+        self.capacity.check()?;
+        let desired = desired.unwrap_or_else(|| self.desired(&sessions, id));
+        let handle = self.start_actor(id, desired.clone());
+        let known = Known {
+            handle: handle.clone(),
+            desired,
+        };
+        sessions.known.insert(id.clone(), known);
+        sessions.last_seen.retain(|(other, _)| other != id);
+        self.known.send_modify(|count| *count += 1);
+        Ok(handle)
+    }
+
+    /// Where the evidence of this session is, if it has left any; it need not be known.
+    pub fn evidence(&self, id: &ClienteId) -> EvidenceFolder {
+        EvidenceFolder::new(self.options.evidence_dir.join(id.as_str()))
+    }
+
+    pub(super) fn handles(&self) -> Vec<SessionHandle> {
+        let sessions = self.lock();
+        sessions
+            .known
+            .values()
+            .map(|known| known.handle.clone())
+            .collect()
+    }
+
+    /// Tells whenever another session is known, or one has begun anew.
+    pub(super) fn known(&self) -> watch::Receiver<u64> {
+        self.known.subscribe()
+    }
+
+    /// Every known session, in the order of their names.
+    pub fn snapshots(&self) -> Vec<(ClienteId, Snapshot)> {
+        self.lock()
+            .known
+            .iter()
+            .map(|(id, known)| (id.clone(), known.handle.snapshot()))
+            .collect()
+    }
+
+    /// Whether it has been told to shut down: nothing new is begun.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Resolves when it is told to shut down.
+    pub fn stopping(&self) -> WaitForCancellationFutureOwned {
+        self.stop.clone().cancelled_owned()
+    }
+
+    /// Ends all sessions at once and waits until each Chrome is gone, for as long as there is time; then closes the ledger.
+    /// Snapshots are taken as long as there is time for them.
+    pub async fn shut_down(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        let ended = async {
+            if timeout(SNAPSHOTS_STOP_BUDGET, self.tasks.wait())
+                .await
+                .is_err()
+            {
+                self.give_up.token().cancel();
+                self.tasks.wait().await;
+            }
+        };
+        if timeout(SESSIONS_STOP_BUDGET, ended).await.is_err() {
+            tracing::warn!(
+                sessions = self.tasks.len(),
+                "not every session has ended in time: the ledger is closed without them"
+            );
+        }
+        self.close_ledger().await;
+    }
+
+    /// Has on disk all that was written down, and closes the file. Whatever comes later is refused.
+    pub async fn close_ledger(&self) {
+        self.ledger.close().await;
+        self.keeper.wait().await;
+    }
+
+    /// Takes a send back, if no page can have it. Answers whether it did.
+    ///
+    /// # Errors
+    ///
+    /// The ledger cannot be written.
+    pub async fn cancel(&self, send: &Record) -> Result<bool, LedgerError> {
+        let by = Instant::now() + CANCEL_TIMEOUT;
+        let cancelled = self.ledger.advance(&send.key, Step::Cancelled);
+        let is_cancelled = Ledger::answered_by(by, cancelled).await?;
+        let session = send.session.parse().ok().and_then(|id| self.find(&id));
+        if let (true, Some(session)) = (is_cancelled, session) {
+            session.remove(&send.key);
+        }
+        Ok(is_cancelled)
+    }
+
+    /// What became of every send.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// How long processors have worked for each session.
+    pub const fn cpu(&self) -> &CpuTally {
+        &self.cpu
+    }
+
+    /// How long starts have taken.
+    pub const fn start_times(&self) -> &StartTimes {
+        &self.start_times
+    }
+
+    /// How often the tasks of sessions have gone round for nothing.
+    pub const fn turns(&self) -> &TurnTally {
+        &self.turns
+    }
+
+    fn desired(&self, sessions: &Sessions, id: &ClienteId) -> DesiredFile {
+        let found = sessions.remembered.get(id).cloned();
+        DesiredFile::new(&self.options.sessions_dir, id, found)
+    }
+
+    fn start_actor(&self, id: &ClienteId, desired: DesiredFile) -> SessionHandle {
+        let profile = id.profile_in(&self.options.tokens_dir);
+        let options = ActorOptions {
+            id: id.clone(),
+            safekeeping: Safekeeping::new(
+                id.clone(),
+                profile.clone(),
+                self.snapshots.of(id.as_str(), profile.clone()),
+            ),
+            profile,
+            desired: desired.clone(),
+            evidence: self.evidence(id),
+            page: self.options.page.clone(),
+            capacity: Arc::clone(&self.capacity),
+            starts: Arc::clone(&self.starts),
+            limits: self.options.limits,
+            start_times: self.start_times.clone(),
+            turns: self.turns.clone(),
+            pairing_life: self.options.pairing_life,
+            take_over: self.options.take_over,
+            hibernate_after: self.options.hibernate_after,
+            heals_per_hour: self.options.heals_per_hour,
+            memory_mb: self.options.session_memory_mb,
+            sends: self.options.sends,
+            send_dedup: self.options.send_dedup,
+            ledger: self.ledger.clone(),
+            stop: self.stop.child_token(),
+        };
+        let (session, actor) = Actor::<WhatsAppPage>::new(options);
+        let snapshots = session.subscribe();
+        let leaving = leave_when_forgotten(
+            Arc::clone(&self.sessions),
+            self.known.clone(),
+            id.clone(),
+            session.subscribe(),
+        );
+        self.tasks.spawn(async move {
+            tokio::join!(actor.run(), desired.follow(snapshots), leaving);
+        });
+        session
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sessions> {
+        lock(&self.sessions)
+    }
+}
+
+/// Each change is one insertion or removal, so what a panicking thread has left is whole.
+fn lock(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
+    sessions.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes a session away once nothing of it is kept. Its actor ends with the last handle. Ends with the actor, too.
+async fn leave_when_forgotten(
+    sessions: Arc<Mutex<Sessions>>,
+    known: watch::Sender<u64>,
+    id: ClienteId,
+    mut snapshots: watch::Receiver<Snapshot>,
+) {
+    while snapshots
+        .wait_for(|snapshot| snapshot.is_forgotten)
+        .await
+        .is_ok()
+    {
+        let has_left = lock(&sessions).leave(&id);
+        if has_left {
+            known.send_modify(|count| *count += 1);
+            return;
+        }
+        sleep(LEAVE_RETRY).await;
+    }
+}
+
+/// Ends the Chromes that a killed service has left on our profiles, and says so.
+async fn sweep(tokens_dir: &Path) {
+    for swept in browser::sweep(tokens_dir).await {
+        tracing::warn!(
+            chrome.pid = swept.pid,
+            ended = swept.ended,
+            "found a Chrome of a service that was killed: {}",
+            if swept.ended {
+                "ended it"
+            } else {
+                "it would not end"
+            }
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

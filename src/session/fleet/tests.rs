@@ -1,0 +1,150 @@
+//! A registry that stops while a session of it does not end, in paused time.
+
+use std::{ffi::OsString, future::pending};
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::{
+    config::Config,
+    ledger::{Accepted, NewSend},
+    whatsapp::{AdapterName, PageScripts},
+};
+
+/// What `app::STOP_BUDGET` gives a stop.
+const STOP_BUDGET: Duration = Duration::from_millis(9500);
+
+/// Over an empty folder, on a machine without a Chrome.
+fn registry(folder: &Path) -> Registry {
+    let config = Config::from_lookup(|_| None).unwrap();
+    let one = NonZeroUsize::MIN;
+    std::fs::create_dir(folder.join("tokens")).unwrap();
+    Registry::open(RegistryOptions {
+        tokens_dir: folder.join("tokens"),
+        sessions_dir: folder.join("sessions"),
+        snapshots_dir: folder.join("snapshots"),
+        snapshots: 1,
+        evidence_dir: folder.join("evidence"),
+        page: PageSettings {
+            chrome_path: None,
+            launch_timeout: config.limits.launch,
+            search_path: OsString::new(),
+            chrome_args: Vec::new(),
+            url: "http://127.0.0.1:1/".to_owned(),
+            adapters: AdapterName::ALL.to_vec(),
+            scripts: PageScripts::new(None),
+            wa_js_path: config.wa_js_path.clone(),
+            evidence_of_chats: false,
+        },
+        max_sessions: one,
+        min_free_mb: 0,
+        session_memory_mb: None,
+        max_concurrent_starts: one,
+        limits: config.limits,
+        pairing_life: config.pairing_life(),
+        take_over: true,
+        hibernate_after: None,
+        heals_per_hour: 0,
+        sends: SendLimits {
+            queue_max: one,
+            rate_per_minute: None,
+            wait: Duration::from_secs(45),
+        },
+        send_dedup: None,
+        ledger: ledger_options(folder),
+    })
+    .unwrap()
+}
+
+fn ledger_options(folder: &Path) -> LedgerOptions {
+    LedgerOptions {
+        folder: folder.join("ledger"),
+        idempotency: Duration::from_secs(3600),
+        retention: Duration::from_secs(3600),
+        clock: crate::ledger::Clock::default(),
+    }
+}
+
+fn send() -> NewSend {
+    NewSend {
+        key: "3EB0A".to_owned(),
+        session: "51".to_owned(),
+        cliente_id: "51".to_owned(),
+        account: None,
+        to: "5491158254201".to_owned(),
+        body: "hola".to_owned(),
+        is_durable: true,
+        idempotency: None,
+        accept_by: tokio::time::Instant::now() + Duration::from_secs(60),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_does_not_end_keeps_nobody_from_closing_the_ledger_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    let accepted = registry.ledger().accept(send()).await.unwrap();
+    assert!(matches!(accepted, Accepted::New(_)));
+    // A Chrome that hangs, with a send in flight.
+    registry.tasks.spawn(pending::<()>());
+
+    let asked = Instant::now();
+    registry.shut_down().await;
+    assert!(asked.elapsed() < STOP_BUDGET, "{:?}", asked.elapsed());
+    // Its lock is free, and its log is empty.
+    let log = folder.path().join("ledger/ledger.sqlite3-wal");
+    assert!(!log.try_exists().unwrap());
+    let (again, keeper) = Ledger::new(ledger_options(folder.path()));
+    tokio::spawn(keeper.run());
+    assert_eq!(again.open_sends("51").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_of_which_nothing_is_kept_leaves_and_is_still_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    let id: ClienteId = "51".parse().unwrap();
+    // There is no Chrome, so this fails at once; it stays for an hour, or until it is deleted.
+    let session = registry.find_or_create(&id).unwrap();
+    session
+        .connect(crate::session::WaitFor::Ready)
+        .await
+        .unwrap_err();
+    assert_eq!(registry.snapshots().len(), 1);
+    registry.cpu().on_measured(&id, 7, Duration::from_secs(1));
+    registry.turns().count(&id);
+    let mut known = registry.known();
+    known.mark_unchanged();
+    // As long as a request has it, it does not leave: what it asks for would be done by nobody.
+    session.forget().await.unwrap();
+    assert_eq!(registry.snapshots().len(), 1);
+    assert!(session.snapshot().is_forgotten);
+    drop(session);
+    let left = async {
+        while registry.find(&id).is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), left).await.unwrap();
+    assert!(known.has_changed().unwrap());
+    assert!(registry.last_seen(&id).unwrap().is_forgotten);
+    assert!(registry.cpu().totals().is_empty());
+    assert!(registry.turns().totals().is_empty());
+    assert!(!registry.forget(&id).await.unwrap());
+    registry.find_or_create(&id).unwrap();
+    assert!(registry.last_seen(&id).is_none(), "it is known again");
+    registry.shut_down().await;
+}
+
+#[test]
+fn only_so_many_are_told_of_that_are_not_known_any_more() {
+    let mut sessions = Sessions::default();
+    let snapshot = Snapshot::not_running(jiff::Timestamp::now());
+    for n in 0..LAST_SEEN + 5 {
+        let id = format!("{n}").parse().unwrap();
+        sessions.note_last(&id, snapshot.clone());
+        sessions.note_last(&id, snapshot.clone());
+    }
+    assert_eq!(sessions.last_seen.len(), LAST_SEEN);
+    assert_eq!(sessions.last_seen[0].0.as_str(), "5");
+}

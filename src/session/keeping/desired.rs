@@ -1,0 +1,389 @@
+//! Whether a session should be up, on disk: what the next service goes by when this one is killed.
+//!
+//! Responsible for what a connect, an end and a state mean for that, and for one small file per session. When sessions are
+//! started again, and in which order, [`restore`](crate::session::fleet::restore) knows.
+//!
+//! ```text
+//!  DATA_DIR/sessions/<cliente_id>.json
+//!    {"up":true,"was_ready":true,"account":"5491100000001","linked_at":"2026-11-25T18:47:41Z"}
+//! ```
+//!
+//! It is also what outlives the tokens folder: a session that was linked, and whose profile is gone, must not begin
+//! anew with a scan as if it had never been.
+//!
+//! Invariants: a connect or disconnect that has been answered is on disk; each file is replaced in one step, so that a kill
+//! at any moment leaves one that can be read; a session of which there is nothing to remember has none.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, ErrorKind, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{Mutex, watch},
+    task::spawn_blocking,
+};
+
+use crate::session::{ClienteId, ReasonCode, SessionState, Snapshot};
+
+/// It tells which account is linked: nobody else's business.
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+const EXTENSION: &str = "json";
+
+/// Replaces the file before as soon as it is whole.
+const NEW_EXTENSION: &str = "json.new";
+
+/// What a file is called that could not be understood.
+const ASIDE_EXTENSION: &str = "json.broken";
+
+/// What is remembered of a session. Its `Debug` shows no number.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::session) struct Desired {
+    /// Whether it should run.
+    up: bool,
+    /// Whether it has been READY, and has lost its account since neither to the phone nor by a logout.
+    #[serde(default)]
+    was_ready: bool,
+    /// The account that it had then, digits only.
+    #[serde(default)]
+    account: Option<String>,
+    /// The link that its profile was last seen to have: as long as this stands here, the profile must be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    linked_at: Option<Timestamp>,
+    /// Its profile folder was made to show codes, and none was scanned yet: nothing in it is of use to anybody.
+    #[serde(default, skip_serializing_if = "is_not")]
+    is_new: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes what it may skip by reference"
+)]
+const fn is_not(it: &bool) -> bool {
+    !*it
+}
+
+impl fmt::Debug for Desired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desired")
+            .field("up", &self.up)
+            .field("was_ready", &self.was_ready)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Desired {
+    /// Whether it should run.
+    pub(in crate::session) const fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// Whether it should be READY without a scan.
+    pub(in crate::session) const fn was_ready(&self) -> bool {
+        self.was_ready
+    }
+
+    /// Somebody wants it to run.
+    fn on_connect(&mut self) {
+        self.up = true;
+    }
+
+    /// It has ended. Only somebody's word, or nobody's interest, is a reason not to start it again.
+    fn on_end(&mut self, why: ReasonCode) {
+        match why {
+            ReasonCode::LoggedOut => *self = Self::default(),
+            // Whoever is to scan must come first: till then a session that is not linked is of no use.
+            ReasonCode::DisconnectRequested | ReasonCode::QrTimeout => self.up = false,
+            ReasonCode::CodeTimeout
+            | ReasonCode::SyncTimeout
+            | ReasonCode::Unlinked
+            | ReasonCode::RemovedByWhatsApp
+            | ReasonCode::OpenedElsewhere
+            | ReasonCode::UpdateRequired
+            | ReasonCode::TemporarilyBanned
+            | ReasonCode::TermsBlocked
+            | ReasonCode::ProxyBlocked
+            | ReasonCode::PasskeyRequired
+            | ReasonCode::StorageError
+            | ReasonCode::StorageLost
+            | ReasonCode::PairingRefused
+            | ReasonCode::PairingRateLimited
+            | ReasonCode::PairingFailed
+            | ReasonCode::NetworkLost
+            | ReasonCode::BrowserLost
+            | ReasonCode::PageLost
+            | ReasonCode::NavigationFailed
+            | ReasonCode::PageNotRecognised
+            | ReasonCode::AdapterBroken
+            | ReasonCode::SendsStalled
+            | ReasonCode::LedgerUnavailable
+            | ReasonCode::ChromeNotFound
+            | ReasonCode::ChromeFailed
+            | ReasonCode::LaunchTimeout
+            | ReasonCode::ChromeMisconfigured
+            | ReasonCode::ScriptsUnreadable
+            | ReasonCode::ProfileInUse
+            | ReasonCode::ProfileUnusable
+            | ReasonCode::ProfileMissing
+            | ReasonCode::MemoryExceeded
+            | ReasonCode::Capacity
+            | ReasonCode::KeepsFailing
+            | ReasonCode::Hibernating
+            | ReasonCode::ShuttingDown
+            | ReasonCode::NotConnected
+            | ReasonCode::Internal => {}
+        }
+    }
+
+    /// It runs, and stands here.
+    fn on_state(&mut self, state: &SessionState, account: Option<&str>) {
+        match state {
+            // Late news of a run that is over.
+            _ if !self.up => {}
+            SessionState::Ready | SessionState::Hibernating => {
+                (self.was_ready, self.is_new) = (true, false);
+                self.account = account.map(str::to_owned).or(self.account.take());
+            }
+            // A page that cannot read its profile any more asks for a scan too: the link says which it is.
+            SessionState::QrRequired { .. } if self.linked_at.is_some() => {}
+            // Its account is gone, or it has never had one.
+            SessionState::QrRequired { .. } => (self.was_ready, self.account) = (false, None),
+            SessionState::Init
+            | SessionState::Authenticated
+            | SessionState::Disconnected
+            | SessionState::Error => {}
+        }
+    }
+}
+
+impl Desired {
+    /// Its profile has this link now, or none any more.
+    fn on_link(&mut self, linked_at: Option<Timestamp>) {
+        self.linked_at = linked_at;
+        if linked_at.is_none() {
+            (self.was_ready, self.account) = (false, None);
+        } else {
+            self.is_new = false;
+        }
+    }
+
+    /// Whether its profile holds nothing but codes that were not scanned.
+    const fn is_newcomer(&self) -> bool {
+        self.is_new && self.linked_at.is_none() && !self.was_ready
+    }
+}
+
+/// What is remembered of one session, and its file. Cheap to clone: all clones are one.
+#[derive(Clone, Debug)]
+pub(in crate::session) struct DesiredFile {
+    path: Arc<Path>,
+    present: Arc<Mutex<Present>>,
+}
+
+#[derive(Debug)]
+struct Present {
+    desired: Desired,
+    /// The file is known to say the same.
+    is_written: bool,
+}
+
+impl DesiredFile {
+    /// The file of this session in `folder`, with what [`read_all`] has found in it.
+    pub(in crate::session) fn new(folder: &Path, id: &ClienteId, found: Option<Desired>) -> Self {
+        let present = Present {
+            desired: found.unwrap_or_default(),
+            is_written: false,
+        };
+        Self {
+            path: file_of(folder, id).into(),
+            present: Arc::new(Mutex::new(present)),
+        }
+    }
+
+    /// Whether it should run.
+    pub(in crate::session) async fn is_up(&self) -> bool {
+        self.present.lock().await.desired.is_up()
+    }
+
+    /// Whether it should be READY without a scan.
+    pub(in crate::session) async fn is_owed(&self) -> bool {
+        let present = self.present.lock().await;
+        present.desired.is_up() && present.desired.was_ready()
+    }
+
+    /// The link that its profile must have.
+    pub(in crate::session) async fn linked_at(&self) -> Option<Timestamp> {
+        self.present.lock().await.desired.linked_at
+    }
+
+    /// Whether it is remembered as linked, by its profile or by having been READY.
+    pub(in crate::session) async fn is_linked(&self) -> bool {
+        let present = self.present.lock().await;
+        present.desired.linked_at.is_some() || present.desired.was_ready
+    }
+
+    /// Whether its profile holds nothing but codes that were not scanned.
+    pub(in crate::session) async fn is_newcomer(&self) -> bool {
+        self.present.lock().await.desired.is_newcomer()
+    }
+
+    /// It is about to get a profile folder, and has none.
+    pub(in crate::session) async fn on_new_profile(&self) {
+        let on_new = |desired: &mut Desired| {
+            // One that was linked by a version that did not note it down is not new.
+            desired.is_new = !desired.was_ready && desired.linked_at.is_none();
+        };
+        self.change(on_new).await;
+    }
+
+    /// What is in its profile folder may be an account's.
+    pub(in crate::session) async fn on_account(&self) {
+        self.change(|desired| desired.is_new = false).await;
+    }
+
+    /// Its profile has this link now, or none any more.
+    pub(in crate::session) async fn on_link(&self, linked_at: Option<Timestamp>) {
+        self.change(|desired| desired.on_link(linked_at)).await;
+    }
+
+    /// Nothing is to be remembered of it.
+    pub(in crate::session) async fn forget(&self) {
+        self.change(|desired| *desired = Desired::default()).await;
+    }
+
+    /// Somebody wants it to run.
+    pub(in crate::session) async fn on_connect(&self) {
+        self.change(Desired::on_connect).await;
+    }
+
+    /// It has ended.
+    pub(in crate::session) async fn on_end(&self, why: ReasonCode) {
+        self.change(|desired| desired.on_end(why)).await;
+    }
+
+    /// Remembers what the session comes to, until its actor has ended.
+    pub(in crate::session) async fn follow(&self, mut snapshots: watch::Receiver<Snapshot>) {
+        while snapshots.changed().await.is_ok() {
+            let snapshot = snapshots.borrow_and_update().clone();
+            let on_state = |desired: &mut Desired| {
+                desired.on_state(&snapshot.state, snapshot.account.as_deref());
+            };
+            self.change(on_state).await;
+        }
+    }
+
+    /// Applies `change` and has it on disk, if that is news. A disk that does not take it must not keep a session from
+    /// running: it is said, and tried again with the next change.
+    async fn change(&self, change: impl FnOnce(&mut Desired)) {
+        let mut present = self.present.lock().await;
+        let before = present.desired.clone();
+        change(&mut present.desired);
+        if present.is_written && present.desired == before {
+            return;
+        }
+        let (path, desired) = (Arc::clone(&self.path), present.desired.clone());
+        let written = spawn_blocking(move || put(&path, &desired)).await;
+        let written = written.unwrap_or_else(|lost| Err(lost.into()));
+        present.is_written = written.is_ok();
+        if let Err(why) = written {
+            tracing::warn!(
+                error = %why,
+                "it could not be written down whether this session should be up (DATA_DIR): {why}; the next service may not know"
+            );
+        }
+    }
+}
+
+/// Puts this in the place of what was there.
+fn put(path: &Path, desired: &Desired) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    if *desired == Desired::default() {
+        return match fs::remove_file(path) {
+            Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
+            Err(why) => Err(why),
+            // Nor must it come back.
+            Ok(()) => File::open(folder)?.sync_all(),
+        };
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(FOLDER_MODE)
+        .create(folder)?;
+    let new = path.with_extension(NEW_EXTENSION);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    let mut file = options.mode(FILE_MODE).open(&new)?;
+    file.write_all(&serde_json::to_vec(desired)?)?;
+    // A machine that loses its power must not be left with a name without content.
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(folder)?.sync_all()
+}
+
+/// What is remembered of every session. A file that cannot be understood is said and set aside. Blocks, so it is for
+/// the start of the service alone, before it serves.
+pub(in crate::session) fn read_all(folder: &Path) -> BTreeMap<ClienteId, Desired> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(why) if why.kind() == ErrorKind::NotFound => return BTreeMap::new(),
+        Err(why) => {
+            tracing::warn!(error = %why, "which sessions should be up cannot be read ({}): {why}; none is restored", folder.display());
+            return BTreeMap::new();
+        }
+    };
+    let mut found = BTreeMap::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let Some(id) = session_of(&path) else {
+            continue;
+        };
+        let read = fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+        match read {
+            Ok(desired) => {
+                found.insert(id, desired);
+            }
+            Err(why) => set_aside(&path, &id, &why),
+        }
+    }
+    found
+}
+
+/// Where it is remembered of this session.
+pub(in crate::session) fn file_of(folder: &Path, id: &ClienteId) -> PathBuf {
+    folder.join(id.as_str()).with_extension(EXTENSION)
+}
+
+/// What is remembered of one session, for whoever only wants to know. A file that cannot be understood says nothing.
+pub(super) fn read(folder: &Path, id: &ClienteId) -> Option<Desired> {
+    serde_json::from_slice(&fs::read(file_of(folder, id)).ok()?).ok()
+}
+
+/// The session whose file this is.
+fn session_of(path: &Path) -> Option<ClienteId> {
+    let is_whole = path.extension().is_some_and(|is| is == EXTENSION);
+    let name = path.file_stem().filter(|_| is_whole)?;
+    name.to_str()?.parse().ok()
+}
+
+fn set_aside(path: &Path, id: &ClienteId, why: &io::Error) {
+    let aside: PathBuf = path.with_extension(ASIDE_EXTENSION);
+    let moved = fs::rename(path, &aside);
+    tracing::warn!(
+        session.id = %id,
+        error = %why,
+        is_set_aside = moved.is_ok(),
+        "{} cannot be understood ({why}), and was set aside as .{ASIDE_EXTENSION}: session {id} is not restored, POST /connect starts it",
+        path.display(),
+    );
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! What is kept of a session on disk beside its profile, and what keeps the profile from being lost.
+//!
+//! Responsible for the wish that a session runs, the copies of its profile, the evidence of a failure, and a profile that
+//! moves to or from another host. Starts and ends nothing: `lifecycle` says when.
+
+pub(super) mod desired;
+pub(super) mod evidence_folder;
+pub(super) mod profile;
+pub(super) mod transfer;

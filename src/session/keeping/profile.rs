@@ -1,0 +1,343 @@
+//! What is done so that a profile is never lost: when a snapshot is taken, and what becomes of a profile that is of no use.
+//!
+//! Decides; how a folder is copied and exchanged is [`browser`]'s part.
+//!
+//! ```text
+//!  was READY, closed in order ──▶ a snapshot
+//!  linked, but the storage is gone or cannot be used ──▶ set aside, snapshot in its place ──▶ a start
+//!                                                          └─ none, or no use either ──▶ a scan, and why
+//!  linked, and the profile is gone from its place ──▶ snapshot in its place ──▶ a start
+//!                                                          └─ none ──▶ ERROR, no scan
+//!  linked, and TOKENS_DIR knows nothing of it ──▶ ERROR: a volume that is not mounted is no loss
+//! ```
+//!
+//! Invariants: only a link that was READY and ended well is copied; a snapshot is used only for the very link that it is
+//! of; for one loss that is tried once, whoever restarts meanwhile.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use tokio::{fs::try_exists, task::spawn_blocking};
+
+use crate::{
+    browser::{self, Closed, HeldProfile, Manifest, ProfileSnapshots, SnapshotError, Taken},
+    session::{
+        ClienteId, Reason, ReasonCode, SessionState, Snapshot,
+        linking::{
+            account_link,
+            account_link::{Link, Rescue},
+        },
+        run_end::End,
+    },
+};
+
+/// What one session does about its profile.
+#[derive(Clone, Debug)]
+pub(in crate::session) struct Safekeeping {
+    id: ClienteId,
+    profile: PathBuf,
+    snapshots: ProfileSnapshots,
+}
+
+/// What became of a profile that was of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) enum Cure {
+    /// Another one is in its place, or this one is to ask for a scan: the session is to be started again.
+    StartAgain,
+    /// This end is not the profile's fault, or nothing more can be done.
+    None,
+}
+
+impl Safekeeping {
+    pub(in crate::session) const fn new(
+        id: ClienteId,
+        profile: PathBuf,
+        snapshots: ProfileSnapshots,
+    ) -> Self {
+        Self {
+            id,
+            profile,
+            snapshots,
+        }
+    }
+
+    /// Chrome has been closed. Takes a snapshot when the profile is worth one.
+    pub(in crate::session) async fn after_close(
+        &self,
+        before: &Snapshot,
+        why: &End,
+        closed: Closed,
+    ) {
+        if !is_worth_a_snapshot(before, why, closed) {
+            return;
+        }
+        // Without a note nobody could tell later whose it is.
+        let Some(link) = Link::read(&self.profile).await else {
+            return;
+        };
+        match self.snapshots.take(link.origin(self.id.as_str())).await {
+            Ok(Taken::New(manifest)) => {
+                tracing::info!(
+                    snapshot.files = manifest.files,
+                    snapshot.bytes = manifest.bytes,
+                    "took a snapshot of the profile"
+                );
+            }
+            Ok(Taken::StillYoung | Taken::Off) => {}
+            Err(why) => {
+                tracing::warn!(
+                    error = %why,
+                    "no snapshot of the profile was taken: {why}; the last one, if any, stays"
+                );
+            }
+        }
+    }
+
+    /// Before a start: sees that the profile of a session that was linked then is there. A snapshot takes its place when it
+    /// was removed from where it lay.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, and nothing may begin in its place.
+    pub(in crate::session) async fn find_profile(
+        &self,
+        linked_at: Option<Timestamp>,
+    ) -> Result<(), Reason> {
+        let Some(linked_at) = linked_at else {
+            return Ok(());
+        };
+        if !account_link::is_missing(&self.profile).await {
+            return Ok(());
+        }
+        // The lock stays beside a folder that is removed. Without either, this is not the folder that the profile lay in: a
+        // copy that went on here would be a second device with the same keys, once the right folder is back.
+        let is_in_its_place =
+            has(&self.profile).await || has(&browser::lock_of(&self.profile)).await;
+        if !is_in_its_place {
+            return Err(profile_missing(
+                &self.id,
+                &self.profile,
+                "is TOKENS_DIR mounted? if not, mount it",
+            ));
+        }
+        let of_this_link = move |manifest: &Manifest| manifest.linked_at == Some(linked_at);
+        match self.snapshots.restore(of_this_link).await {
+            Ok(Some(manifest)) => {
+                tracing::warn!(
+                    session.reason = ReasonCode::ProfileMissing.as_str(),
+                    snapshot.taken_at = %manifest.taken_at,
+                    "the profile was gone, and the snapshot of {} is in its place",
+                    manifest.taken_at,
+                );
+                if let Some(link) = Link::read(&self.profile).await
+                    && let Err(error) = self.note(&link.having_tried(Rescue::Snapshot)).await
+                {
+                    tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
+                }
+                Ok(())
+            }
+            Ok(None) => Err(profile_missing(
+                &self.id,
+                &self.profile,
+                "it was removed, and there is no snapshot of its link; if there is a copy, put it back",
+            )),
+            Err(error) => {
+                let why = format!(
+                    "it was removed, and the snapshot cannot be used: {error}; see to that"
+                );
+                Err(profile_missing(&self.id, &self.profile, &why))
+            }
+        }
+    }
+
+    /// Whether the session has no profile folder yet.
+    pub(in crate::session) async fn has_no_folder(&self) -> bool {
+        matches!(try_exists(&self.profile).await, Ok(false))
+    }
+
+    /// Whether the profile is gone that the session was linked by, if it was.
+    pub(in crate::session) async fn is_missing(&self) -> bool {
+        account_link::is_missing(&self.profile).await
+    }
+
+    /// Whether the profile may hold a link.
+    pub(in crate::session) async fn may_be_linked(&self) -> bool {
+        let profile = self.profile.clone();
+        // Off the runtime: the disk may hang. Only a runtime that goes down does not look.
+        let looked = spawn_blocking(move || account_link::may_be_linked(&profile)).await;
+        looked.unwrap_or(true)
+    }
+
+    /// Whether the service has seen the link of the profile go.
+    pub(in crate::session) async fn is_unlinked(&self) -> bool {
+        let profile = self.profile.clone();
+        let looked = spawn_blocking(move || account_link::is_gone(&profile)).await;
+        looked.unwrap_or(false)
+    }
+
+    /// Deletes a profile that no phone has ever scanned, or whose link is gone. Answers `false` and keeps it when it may hold
+    /// a link after all: `session-manager adopt` may have put one there in this moment. What was set aside stays: it may be
+    /// an account's.
+    pub(in crate::session) async fn delete_unlinked(&self) -> Result<bool, browser::BrowserError> {
+        let stays = browser::Aside::Stays;
+        browser::delete_profile_unless(&self.profile, stays, account_link::may_be_linked).await
+    }
+
+    /// Keeps every other program from the profile while no Chrome does. `None` when it cannot be had: then the next start says why.
+    pub(in crate::session) async fn hold(&self) -> Option<HeldProfile> {
+        let held = HeldProfile::take(&self.profile).await;
+        held.inspect_err(|error| tracing::warn!(%error, "the profile is not held while no Chrome has it: {error}"))
+            .ok()
+    }
+
+    /// The session ended for this reason, before it was READY if `phase` says so. Does what can be done for a profile that
+    /// has lost its link or cannot be used; once for each loss. Where nothing could be done, `why` says so.
+    pub(in crate::session) async fn cure(&self, why: &mut Reason, is_starting: bool) -> Cure {
+        if !is_the_profiles_fault(why.code, is_starting) {
+            return Cure::None;
+        }
+        let Some(link) = Link::read(&self.profile).await else {
+            return Cure::None;
+        };
+        let next = match (link.rescue(), why.code) {
+            (Rescue::None, _) => self.restore(&link, why).await,
+            (Rescue::Snapshot, ReasonCode::StorageError) => self.empty(why).await,
+            (Rescue::Snapshot | Rescue::All, _) => return Cure::None,
+        };
+        let noted = match next {
+            Ok(rescue) => self.note(&link.having_tried(rescue)).await,
+            Err(error) => {
+                tracing::error!(%error, "the profile is of no use, and nothing could take its place: {error}");
+                let left = format!("; the profile was left as it is: {error}");
+                why.detail.push_str(&left);
+                return Cure::None;
+            }
+        };
+        if let Err(error) = noted {
+            tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
+            return Cure::None;
+        }
+        Cure::StartAgain
+    }
+
+    /// No new Chrome has helped on this profile: the last snapshot of its link takes its place, if there is one, once for each
+    /// link that was READY.
+    pub(in crate::session) async fn fall_back(&self) {
+        let Some(link) = Link::read(&self.profile).await else {
+            return;
+        };
+        if link.rescue() != Rescue::None {
+            return;
+        }
+        let of_this_link = link.clone();
+        let restored = self
+            .snapshots
+            .restore(move |manifest: &Manifest| of_this_link.is_of(manifest))
+            .await;
+        match restored {
+            Ok(Some(manifest)) => {
+                tracing::warn!(
+                    snapshot.taken_at = %manifest.taken_at,
+                    "no new Chrome has helped: the profile was set aside, and the snapshot of {} is in its place",
+                    manifest.taken_at,
+                );
+                if let Err(error) = self.note(&link.having_tried(Rescue::Snapshot)).await {
+                    tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no new Chrome has helped, and the snapshot cannot be used: {error}");
+            }
+        }
+    }
+
+    async fn restore(&self, link: &Link, why: &Reason) -> Result<Rescue, SnapshotError> {
+        let of_this_link = link.clone();
+        let fits = move |manifest: &Manifest| of_this_link.is_of(manifest);
+        let Some(manifest) = self.snapshots.restore(fits).await? else {
+            return self.empty(why).await;
+        };
+        tracing::warn!(
+            session.reason = why.code.as_str(),
+            snapshot.taken_at = %manifest.taken_at,
+            "the profile is of no use ({}): it was set aside, and the snapshot of {} is in its place",
+            why.code.as_str(),
+            manifest.taken_at,
+        );
+        Ok(Rescue::Snapshot)
+    }
+
+    /// Storage that does not work makes way for an empty folder; storage that Chrome has begun anew can be linked as it is.
+    async fn empty(&self, why: &Reason) -> Result<Rescue, SnapshotError> {
+        if why.code != ReasonCode::StorageLost {
+            self.snapshots.set_aside().await?;
+        }
+        tracing::error!(
+            session.reason = why.code.as_str(),
+            "the profile has lost its link, and no snapshot can bring it back: a phone must scan again"
+        );
+        Ok(Rescue::All)
+    }
+
+    async fn note(&self, link: &Link) -> std::io::Result<()> {
+        tokio::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.profile)
+            .await?;
+        link.write(&self.profile).await
+    }
+
+    /// The device is unlinked: its snapshots hold keys that nobody needs.
+    pub(in crate::session) async fn delete(&self) -> Result<(), SnapshotError> {
+        self.snapshots.delete().await
+    }
+}
+
+/// Whether a profile is worth a snapshot: linked, READY in this run, ended by somebody's wish, and written out by Chrome.
+fn is_worth_a_snapshot(before: &Snapshot, why: &End, closed: Closed) -> bool {
+    let is_linked = matches!(
+        before.state,
+        SessionState::Ready | SessionState::Hibernating | SessionState::Authenticated
+    );
+    // The phase of a start goes when the session is READY.
+    let was_ready = is_linked && before.phase.is_none();
+    was_ready && !why.unlinked && !why.reason.is_failure() && closed == Closed::Asked
+}
+
+/// Whether a run that ended so ended because of the profile. Storage that fails while the session runs is given a new Chrome
+/// first: it may be the disk, and the next start will tell.
+fn is_the_profiles_fault(code: ReasonCode, is_starting: bool) -> bool {
+    code == ReasonCode::StorageLost || (code == ReasonCode::StorageError && is_starting)
+}
+
+/// A session that was linked has no profile.
+pub(in crate::session) fn profile_missing(
+    id: &ClienteId,
+    profile: &Path,
+    what_to_do: &str,
+) -> Reason {
+    let detail = format!(
+        "the profile of this session is missing ({}): {what_to_do}, then POST /connect; \
+         to give the link up and scan again: DELETE /sessions/{id}, then POST /connect",
+        profile.display()
+    );
+    Reason::new(ReasonCode::ProfileMissing, detail)
+}
+
+/// What cannot be looked at may be there.
+async fn has(path: &Path) -> bool {
+    try_exists(path).await.unwrap_or(true)
+}
+
+/// Why a linked profile shows a login screen.
+pub(in crate::session) fn storage_lost(is_final: bool) -> Reason {
+    let detail = if is_final {
+        "the profile has lost its link without a word from WhatsApp (its storage was damaged), and no snapshot could bring it back; \
+         scan a code to link it again"
+    } else {
+        "the profile has lost its link without a word from WhatsApp (its storage was damaged); the last snapshot takes its place"
+    };
+    Reason::new(ReasonCode::StorageLost, detail)
+}

@@ -1,0 +1,301 @@
+//! The deadlines of a session whose Chrome is up, and with them how far its start has got. Pure: knows no time but what
+//! it is given.
+//!
+//! Each timer belongs to a state, or to a phase of the start, and is cleared when that is left.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    session::{Phase, SessionState, StartLimits},
+    whatsapp::{Standing, Trouble},
+};
+
+/// A start holds up the ones behind it for this long at most: 16 heavy pages that all start at once on two cores take 18 s
+/// (docs/chrome.md#time-of-a-start), and a page that hangs must not stop the others.
+const START_TURN: Duration = Duration::from_secs(20);
+
+/// A page of a running session that has turned into something else, such as Chrome's own error page, and does not come
+/// back: a reload takes seconds.
+pub(super) const UNRECOGNISED_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A healthy reconnect takes 0.3 to 1.4 s, after an `offline` event up to 3.1 s (docs/whatsapp.md#timings). A silent loss
+/// shows in the page after 33 to 34 s only, and READY must end within 40.
+const RECONNECT_GRACE: Duration = Duration::from_secs(5);
+
+/// How often a page that could send is asked for a sign of life. With the time that it has to answer, a hang is noticed within
+/// 15 s (docs/reliability.md).
+const PING_INTERVAL: Duration = Duration::from_secs(4);
+
+/// A page that was loaded anew because it had broken is WhatsApp Web again after 5 to 15 s (docs/whatsapp.md#timings).
+pub(super) const RELOAD_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// Fresh codes come some 1 s after they were asked for (docs/whatsapp.md#timings); asked again when they did not.
+const REFRESH_RETRY: Duration = Duration::from_secs(5);
+
+/// Between two tries to take the account back from another window: a person at that one shall see what happens.
+const TAKE_OVER_RETRY: Duration = Duration::from_secs(10);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Timers {
+    limits: StartLimits,
+    takes_over: bool,
+    /// How far the start has got; `None` once the session has been READY.
+    phase: Option<Phase>,
+    /// By when the phase must be left, as long as it has nothing to show.
+    start: Option<Instant>,
+    /// By when the next start may begin, whatever this one does.
+    turn: Option<Instant>,
+    /// By when a page that is none of WhatsApp's must be one again.
+    recognise: Option<Instant>,
+    /// By when the chats must be synced, or further synced than now.
+    sync: Option<Instant>,
+    /// The furthest so far.
+    synced_percent: Option<u8>,
+    /// Once READY, a session may be without WhatsApp's server for as long as that takes.
+    has_been_ready: bool,
+    /// By when somebody must have scanned.
+    scan: Option<Instant>,
+    /// When fresh codes are to be asked for.
+    refresh: Option<Instant>,
+    /// When the account is to be taken back from another window.
+    take_over: Option<Instant>,
+    /// When a connection that is lost counts as lost.
+    reconnect: Option<Instant>,
+    /// By when a page that is loaded anew must be WhatsApp Web again.
+    reload: Option<Instant>,
+    /// When the page is to be asked for a sign of life.
+    ping: Option<Instant>,
+    /// By when a session that wakes must be READY, to count as READY meanwhile.
+    wake: Option<Instant>,
+}
+
+/// A deadline that has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    /// This phase of the start, before anything could be shown.
+    Start(Phase),
+    /// This start has had its turn.
+    Turn,
+    /// The page is no longer WhatsApp Web.
+    Recognise,
+    /// The chats did not get synced.
+    Sync,
+    /// Nobody scanned.
+    Scan,
+    /// Fresh codes are due.
+    Refresh,
+    /// The account is to be taken back from another window.
+    TakeOver,
+    /// The connection has been lost for longer than a healthy reconnect takes.
+    Reconnect,
+    /// The page was loaded anew, and is not WhatsApp Web again.
+    Reload,
+    /// The page is to be asked for a sign of life.
+    Ping,
+    /// The session takes too long to wake.
+    Wake,
+}
+
+impl Timers {
+    /// The page is asked for.
+    pub(super) fn new(limits: StartLimits, takes_over: bool, now: Instant) -> Self {
+        Self {
+            limits,
+            takes_over,
+            phase: Some(Phase::Navigate),
+            start: Some(now + limits.navigate),
+            turn: Some(now + START_TURN),
+            recognise: None,
+            sync: None,
+            synced_percent: None,
+            has_been_ready: false,
+            scan: None,
+            refresh: None,
+            take_over: None,
+            reconnect: None,
+            reload: None,
+            ping: None,
+            wake: None,
+        }
+    }
+
+    /// The page is that of a session that wakes, and counts as READY until then.
+    pub(super) const fn wake_by(&mut self, then: Option<Instant>) {
+        self.wake = then;
+    }
+
+    /// The page is loaded anew because it has broken.
+    pub(super) fn on_reload(&mut self, now: Instant) {
+        self.reload = Some(now + RELOAD_TIMEOUT);
+        (self.recognise, self.reconnect) = (None, None);
+    }
+
+    /// Whether the page is being loaded anew because it had broken.
+    pub(super) const fn is_reloading(&self) -> bool {
+        self.reload.is_some()
+    }
+
+    /// Whether the session could send since its account was linked.
+    pub(super) const fn has_been_ready(&self) -> bool {
+        self.has_been_ready
+    }
+
+    /// The page's first document has begun.
+    pub(super) fn on_document(&mut self, now: Instant) {
+        if self.phase == Some(Phase::Navigate) {
+            self.phase = Some(Phase::Inject);
+            self.start = Some(now + self.limits.inject);
+        }
+    }
+
+    /// Whether the page has been asked for, and nothing of it is there.
+    pub(super) fn awaits_document(&self) -> bool {
+        self.phase == Some(Phase::Navigate)
+    }
+
+    /// The phase of the start that is under way, and by when it must be over.
+    pub(super) fn phase(&self) -> Option<(Phase, Option<Instant>)> {
+        let until = match self.phase? {
+            Phase::Sync => self.sync,
+            Phase::Link => self.start.or(self.scan),
+            Phase::Queued | Phase::Launch | Phase::Navigate | Phase::Inject => self.start,
+        };
+        Some((self.phase?, until))
+    }
+
+    /// How far the start has got; it goes back to LINK when the account is removed.
+    fn phase_in(&self, state: &SessionState, standing: &Standing) -> Option<Phase> {
+        match state {
+            SessionState::Hibernating if standing.linked => Some(Phase::Sync),
+            SessionState::Init | SessionState::Hibernating if standing.recognised => {
+                Some(Phase::Link)
+            }
+            SessionState::Init | SessionState::Hibernating => self.phase,
+            SessionState::QrRequired { .. } => Some(Phase::Link),
+            SessionState::Authenticated if !self.has_been_ready => Some(Phase::Sync),
+            SessionState::Authenticated
+            | SessionState::Ready
+            | SessionState::Disconnected
+            | SessionState::Error => None,
+        }
+    }
+
+    /// Sets the timers of `state` in the light of how the page stands, and clears those of other states.
+    pub(super) fn set(&mut self, state: &SessionState, standing: &Standing, now: Instant) {
+        let is_starting = matches!(state, SessionState::Init | SessionState::Hibernating);
+        self.turn = self.turn.filter(|_| is_starting && !standing.linked);
+        self.wake = self.wake.filter(|_| *state == SessionState::Hibernating);
+        let is_strange = !is_starting && !standing.recognised;
+        self.recognise = is_strange.then(|| self.recognise.unwrap_or(now + UNRECOGNISED_TIMEOUT));
+        self.has_been_ready = match state {
+            SessionState::Ready => true,
+            SessionState::QrRequired { .. } => false,
+            SessionState::Init
+            | SessionState::Authenticated
+            | SessionState::Hibernating
+            | SessionState::Disconnected
+            | SessionState::Error => self.has_been_ready,
+        };
+        self.reload = self.reload.filter(|_| !standing.recognised);
+        self.ping = self
+            .has_been_ready
+            .then(|| self.ping.unwrap_or(now + PING_INTERVAL));
+        let phase = self.phase_in(state, standing);
+        let is_new = phase != self.phase;
+        self.phase = phase;
+        let has_shown_a_code = matches!(
+            state,
+            SessionState::QrRequired { code, attempts, pairing }
+                if code.is_some() || pairing.is_some() || 0 < *attempts
+        );
+        self.start = match phase {
+            Some(Phase::Link) if has_shown_a_code => None,
+            Some(Phase::Link) if is_new => Some(now + self.limits.code),
+            Some(Phase::Navigate | Phase::Inject | Phase::Link) => self.start,
+            Some(Phase::Queued | Phase::Launch | Phase::Sync) | None => None,
+        };
+        let is_syncing = phase == Some(Phase::Sync);
+        // Only forward: a page that loads itself anew again and again begins from nothing each time, and never arrives.
+        let has_moved = self.synced_percent < standing.sync_percent;
+        if has_moved || !is_syncing {
+            self.synced_percent = standing.sync_percent.filter(|_| is_syncing);
+        }
+        let present = self.sync.filter(|_| !has_moved);
+        self.sync = is_syncing.then(|| present.unwrap_or(now + self.limits.sync));
+        // A page that loads anew knows nothing for a moment: that counts as a reconnect too.
+        let is_lost = *state == SessionState::Ready && !standing.is_ready();
+        self.reconnect = is_lost.then(|| self.reconnect.unwrap_or(now + RECONNECT_GRACE));
+        let is_elsewhere = standing.trouble == Some(Trouble::OpenedElsewhere);
+        self.take_over = (is_elsewhere && self.takes_over).then(|| self.take_over.unwrap_or(now));
+        let shows_codes = matches!(state, SessionState::QrRequired { .. });
+        self.scan = has_shown_a_code.then(|| self.scan.unwrap_or(now + self.limits.scan));
+        let has_run_out = shows_codes && standing.codes_ended;
+        self.refresh = has_run_out.then(|| self.refresh.unwrap_or(now));
+    }
+
+    /// When to look again; `None` while nothing has a deadline.
+    pub(super) fn next(&self) -> Option<Instant> {
+        [
+            self.start,
+            self.turn,
+            self.recognise,
+            self.sync,
+            self.scan,
+            self.refresh,
+            self.take_over,
+            self.reconnect,
+            self.reload,
+            self.ping,
+            self.wake,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Takes one deadline that has passed, those that end the session first.
+    pub(super) fn passed(&mut self, now: Instant) -> Option<Passed> {
+        let has_passed = |timer: &mut Instant| *timer <= now;
+        if self.start.take_if(has_passed).is_some() {
+            return self.phase.map(Passed::Start);
+        }
+        if self.recognise.take_if(has_passed).is_some() {
+            return Some(Passed::Recognise);
+        }
+        if self.turn.take_if(has_passed).is_some() {
+            return Some(Passed::Turn);
+        }
+        if self.sync.take_if(has_passed).is_some() {
+            return Some(Passed::Sync);
+        }
+        if self.scan.take_if(has_passed).is_some() {
+            return Some(Passed::Scan);
+        }
+        if self.reconnect.take_if(has_passed).is_some() {
+            return Some(Passed::Reconnect);
+        }
+        if self.reload.take_if(has_passed).is_some() {
+            return Some(Passed::Reload);
+        }
+        if self.wake.take_if(has_passed).is_some() {
+            return Some(Passed::Wake);
+        }
+        if self.ping.take_if(has_passed).is_some() {
+            self.ping = Some(now + PING_INTERVAL);
+            return Some(Passed::Ping);
+        }
+        if self.take_over.take_if(has_passed).is_some() {
+            self.take_over = Some(now + TAKE_OVER_RETRY);
+            return Some(Passed::TakeOver);
+        }
+        self.refresh.take_if(has_passed)?;
+        self.refresh = Some(now + REFRESH_RETRY);
+        Some(Passed::Refresh)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! What is done about a session that has failed, and when: a ladder, with a limit.
+//!
+//! ```text
+//!  page reload ──no help──▶ new Chrome ──no help, 3 times──▶ last snapshot of the profile, new Chrome ──▶ …
+//!                              └── limit per hour reached ──▶ ERROR, KEEPS_FAILING
+//! ```
+//!
+//! Responsible for the decision only: the page is reloaded by [`running`](super::running), Chrome and profile are
+//! the actor's. Pure but for the jitter: knows no time but what it is given.
+
+use std::{collections::VecDeque, time::Duration};
+
+use rand::RngExt as _;
+use tokio::time::Instant;
+
+use crate::session::{ReasonCode, sending::stall::Remedies};
+
+/// What counts against the limit, and for how long.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A session that has been READY for so long is healthy: what fails next has a cause of its own.
+const STABLE_AFTER: Duration = Duration::from_secs(120);
+
+/// A page that breaks again so soon after it was loaded anew needs more than that.
+const RELOAD_HELPS_FOR: Duration = Duration::from_secs(120);
+
+/// Before the next new Chrome, by how many have not helped: what a moment cures is cured at once, and what lasts, such as a
+/// network that is down, costs little while it does.
+const BACK_OFF: [Duration; 6] = [
+    Duration::from_millis(500),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(45),
+    Duration::from_secs(120),
+    Duration::from_secs(300),
+];
+
+/// Of these, the last one for a Chrome that did help and was lost again before the session was stable: something kills
+/// Chromes, and whoever sends waits. The limit per hour still holds.
+const BACK_OFF_AFTER_READY: usize = 2;
+
+/// A pause is made longer or shorter by up to this part, so that sessions which fell together do not all rise at once.
+const JITTER: f64 = 0.25;
+
+/// So many new Chromes on one profile that did not help speak against the profile.
+const CHROMES_BEFORE_SNAPSHOT: usize = 3;
+
+/// There is no place or no memory for another Chrome: both come when a session ends.
+const CAPACITY_RETRY: Duration = Duration::from_secs(15);
+
+/// How a session is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rung {
+    /// A new Chrome on the same profile.
+    NewChrome,
+    /// The last good snapshot takes the profile's place, then a new Chrome.
+    Snapshot,
+}
+
+/// A start that is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Retry {
+    pub(super) rung: Rung,
+    pub(super) at: Instant,
+}
+
+/// What becomes of a session that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It stays as it is: that was wanted, or waiting does not cure it.
+    Leave,
+    /// It is started again.
+    Retry(Retry),
+    /// It has been started again too often.
+    GiveUp {
+        /// How often within the hour.
+        times: usize,
+    },
+}
+
+/// What helps against a cause, as far as this program can do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cure {
+    /// A new Chrome.
+    NewChrome,
+    /// The same, and not held against the session: it may take hours until there is a network, or the session has failed at
+    /// nothing.
+    NewChromeAnyTime,
+}
+
+/// See the module. Belongs to the session, and outlives its Chromes.
+#[derive(Debug)]
+pub(super) struct Healing {
+    per_hour: usize,
+    /// The session has been READY since somebody wanted it: it is to be so again.
+    is_owed: bool,
+    /// When it was healed, as far as that counts against the limit; the last hour only.
+    healed: VecDeque<Instant>,
+    /// New Chromes since it was last stable.
+    streak: usize,
+    /// The same since it was last READY: a profile that was is not to blame for what ended its Chrome.
+    fruitless: usize,
+    /// The Chrome that ran last made the session READY.
+    has_helped: bool,
+    has_tried_snapshot: bool,
+    reloaded_at: Option<Instant>,
+    ready_since: Option<Instant>,
+    /// What has been tried for messages that did not go out.
+    pub(super) remedies: Remedies,
+}
+
+impl Healing {
+    /// A session that may be healed so often in an hour; `was_ready`: before there was its actor.
+    pub(super) fn new(per_hour: usize, was_ready: bool) -> Self {
+        Self {
+            per_hour,
+            is_owed: was_ready,
+            healed: VecDeque::new(),
+            streak: 0,
+            fruitless: 0,
+            has_helped: false,
+            has_tried_snapshot: false,
+            reloaded_at: None,
+            ready_since: None,
+            remedies: Remedies::default(),
+        }
+    }
+
+    /// Somebody has asked for a session that has ended and is not about to be started again: what was held against it is
+    /// forgotten. One that is being healed goes on where it is, or whoever asks again and again would keep it from its limit.
+    pub(super) fn on_asked(&mut self) {
+        *self = Self::new(self.per_hour, self.is_owed);
+    }
+
+    /// The session can send, or cannot any more.
+    pub(super) fn on_ready(&mut self, is_ready: bool, now: Instant) {
+        if is_ready {
+            self.is_owed = true;
+            self.fruitless = 0;
+            self.has_helped = true;
+            self.ready_since.get_or_insert(now);
+            return;
+        }
+        let was_stable = |since: Instant| STABLE_AFTER <= now - since;
+        if self.ready_since.take().is_some_and(was_stable) {
+            (self.streak, self.has_tried_snapshot) = (0, false);
+        }
+    }
+
+    /// The session sleeps, as nobody needs it: it was healthy.
+    pub(super) const fn on_asleep(&mut self) {
+        self.ready_since = None;
+        (self.streak, self.has_tried_snapshot) = (0, false);
+    }
+
+    /// The account is gone: nobody is owed a session without a scan.
+    pub(super) const fn on_unlinked(&mut self) {
+        self.is_owed = false;
+    }
+
+    /// Whether a page that has broken is to be loaded anew, rather than given up with its Chrome.
+    pub(super) fn reloads(&mut self, now: Instant) -> bool {
+        let is_recent = |at: Instant| now - at < RELOAD_HELPS_FOR;
+        if self.reloaded_at.is_some_and(is_recent) || self.is_exhausted(now) {
+            return false;
+        }
+        self.reloaded_at = Some(now);
+        self.healed.push_back(now);
+        true
+    }
+
+    /// The session has ended. `has_lived`: it had got as far as to show something.
+    pub(super) fn after(&mut self, why: ReasonCode, has_lived: bool, now: Instant) -> Verdict {
+        self.on_ready(false, now);
+        let Some(cure) = cure(why) else {
+            if why == ReasonCode::DisconnectRequested || why == ReasonCode::LoggedOut {
+                self.is_owed = false;
+            }
+            return Verdict::Leave;
+        };
+        // One that was ended for its memory, or found none, has not failed.
+        let has_failed = !matches!(why, ReasonCode::MemoryExceeded | ReasonCode::Capacity);
+        let is_healed = 0 < self.per_hour || !has_failed;
+        // Whoever waits for the first code of a session is told that it failed, and may try again.
+        let is_torn_away = matches!(
+            why,
+            ReasonCode::BrowserLost | ReasonCode::PageLost | ReasonCode::SendsStalled
+        );
+        if !is_healed || !(self.is_owed || (has_lived && is_torn_away)) {
+            return Verdict::Leave;
+        }
+        if cure != Cure::NewChromeAnyTime {
+            if self.is_exhausted(now) {
+                return Verdict::GiveUp {
+                    times: self.healed.len(),
+                };
+            }
+            self.healed.push_back(now);
+        }
+        let longest = if std::mem::take(&mut self.has_helped) {
+            BACK_OFF_AFTER_READY
+        } else {
+            BACK_OFF.len() - 1
+        };
+        let pause = BACK_OFF[self.streak.min(longest)];
+        let jitter = rand::rng().random_range(1.0 - JITTER..1.0 + JITTER);
+        self.streak += 1;
+        self.fruitless += usize::from(cure == Cure::NewChrome);
+        let is_profile_suspect =
+            cure == Cure::NewChrome && CHROMES_BEFORE_SNAPSHOT < self.fruitless;
+        let rung = if is_profile_suspect && self.is_owed && !self.has_tried_snapshot {
+            self.has_tried_snapshot = true;
+            Rung::Snapshot
+        } else {
+            Rung::NewChrome
+        };
+        Verdict::Retry(Retry {
+            rung,
+            at: now + pause.mul_f64(jitter),
+        })
+    }
+
+    /// There was no room for the start: the same later.
+    pub(super) fn postponed(retry: Retry, now: Instant) -> Retry {
+        Retry {
+            at: now + CAPACITY_RETRY,
+            ..retry
+        }
+    }
+
+    fn is_exhausted(&mut self, now: Instant) -> bool {
+        self.healed.retain(|at| now - *at < HOUR);
+        self.per_hour <= self.healed.len()
+    }
+}
+
+/// What helps against a cause.
+const fn cure(why: ReasonCode) -> Option<Cure> {
+    match why {
+        ReasonCode::BrowserLost
+        | ReasonCode::PageLost
+        | ReasonCode::LaunchTimeout
+        | ReasonCode::ChromeFailed
+        | ReasonCode::PageNotRecognised
+        | ReasonCode::SendsStalled
+        | ReasonCode::CodeTimeout => Some(Cure::NewChrome),
+        // NavigationFailed and SyncTimeout: the network comes back. Chrome loads a page that it has kept without a
+        // network, and such a page never gets synced. AdapterBroken: the operator installs a new wa-js or page script
+        // for what WhatsApp has renamed, and the next start uses it. MemoryExceeded and Capacity: memory becomes free
+        // when other sessions end.
+        ReasonCode::NavigationFailed
+        | ReasonCode::SyncTimeout
+        | ReasonCode::AdapterBroken
+        | ReasonCode::MemoryExceeded
+        | ReasonCode::Capacity => Some(Cure::NewChromeAnyTime),
+        // Wanted, or a person's part: a scan, another Chrome, a setting, a phone.
+        ReasonCode::DisconnectRequested
+        | ReasonCode::NotConnected
+        | ReasonCode::LoggedOut
+        | ReasonCode::QrTimeout
+        | ReasonCode::Unlinked
+        | ReasonCode::RemovedByWhatsApp
+        | ReasonCode::OpenedElsewhere
+        | ReasonCode::UpdateRequired
+        | ReasonCode::TemporarilyBanned
+        | ReasonCode::TermsBlocked
+        | ReasonCode::ProxyBlocked
+        | ReasonCode::PasskeyRequired
+        | ReasonCode::StorageError
+        | ReasonCode::StorageLost
+        | ReasonCode::PairingRefused
+        | ReasonCode::PairingRateLimited
+        | ReasonCode::PairingFailed
+        | ReasonCode::NetworkLost
+        | ReasonCode::LedgerUnavailable
+        | ReasonCode::ChromeNotFound
+        | ReasonCode::ChromeMisconfigured
+        | ReasonCode::ScriptsUnreadable
+        | ReasonCode::ProfileInUse
+        | ReasonCode::ProfileUnusable
+        | ReasonCode::ProfileMissing
+        | ReasonCode::KeepsFailing
+        | ReasonCode::Hibernating
+        | ReasonCode::ShuttingDown
+        | ReasonCode::Internal => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

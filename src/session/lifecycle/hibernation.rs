@@ -1,0 +1,199 @@
+//! Hibernation: when a session may close its Chrome, and how it waits without one.
+//!
+//! [`IdleClock`] knows since when nobody needs the Chrome; it is pure and knows no time but what it is given. A session that
+//! hibernates keeps its place among the sessions that may run, because its callers see it as READY, and the lock of its
+//! profile, so that `export` cannot take the account away meanwhile. Everything that comes wakes it;
+//! [`wake_queue`](super::wake_queue) keeps that until a page is there.
+
+use std::{collections::VecDeque, time::Duration};
+
+use rand::RngExt as _;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use super::{Actor, capacity::Starting, wake_queue::Arrivals};
+use crate::{
+    session::{
+        ForgetError, Phase,
+        command::{COMMAND_CAPACITY, Command, LifeCommand, answer},
+        run_end::End,
+    },
+    whatsapp::Driver,
+};
+
+/// A device that is not seen for weeks is unlinked by WhatsApp, and one that was unlinked on the phone is READY only in
+/// appearance: so it is looked after at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
+
+/// It is made shorter by up to this part, so that sessions which fell asleep together do not all wake at once.
+const JITTER: f64 = 0.25;
+
+/// Memory that starts have spoken for is free again once their pages stand: looked for again after this.
+const MEMORY_RETRY: Duration = Duration::from_secs(1);
+
+/// Since when nobody needs the Chrome, and from when on it may be closed. Lives as long as one page.
+#[derive(Debug)]
+pub(super) struct IdleClock {
+    after: Option<Duration>,
+    quiet_since: Option<Instant>,
+}
+
+impl IdleClock {
+    /// Of a session that may sleep after so long (`HIBERNATE_AFTER_SECONDS`); `None`: never.
+    pub(super) const fn new(after: Option<Duration>) -> Self {
+        Self {
+            after,
+            quiet_since: None,
+        }
+    }
+
+    /// Whether nobody needs the page now.
+    pub(super) fn set(&mut self, is_quiet: bool, now: Instant) {
+        self.quiet_since = is_quiet.then(|| self.quiet_since.unwrap_or(now));
+    }
+
+    /// Somebody has asked for the session: the time begins anew.
+    pub(super) const fn on_asked(&mut self) {
+        self.quiet_since = None;
+    }
+
+    /// From when on it may sleep; `None` while somebody needs it, or when it never may.
+    pub(super) fn due(&self) -> Option<Instant> {
+        Some(self.quiet_since? + self.after?)
+    }
+}
+
+impl<D: Driver> Actor<D> {
+    /// Returns when the page is needed, or to be looked after, and there is memory for it; or with the session's end.
+    pub(super) async fn asleep(&mut self) -> Result<Starting, End> {
+        self.forget_chrome();
+        let account = self.publisher.snapshot().account;
+        let hold = self.options.safekeeping.hold();
+        let (commands, postponed) = (&mut self.commands, &mut self.postponed);
+        // Given back before the next Chrome needs it.
+        let _held = taking_in(commands, postponed, &mut self.arrivals, account, hold).await;
+        tracing::info!("hibernating: Chrome is closed until something is to be sent");
+        let jitter = rand::rng().random_range(1.0 - JITTER..1.0);
+        let longest = Instant::now() + LONGEST_SLEEP.mul_f64(jitter);
+        loop {
+            // Whoever has asked for something before is heard before it wakes: what is postponed then waits for the next end.
+            if let Some(postponed) = self.postponed.pop_front() {
+                match self.on_command_asleep(Command::Life(postponed)) {
+                    None => continue,
+                    Some(end) => return Err(end),
+                }
+            }
+            let wake_by = self.arrivals.wake_by();
+            let wakes = wake_by.is_some() || longest <= Instant::now();
+            if wakes {
+                match self.options.capacity.start_again() {
+                    Ok(starting) => {
+                        tracing::info!("waking up");
+                        self.publisher.reach(Some((Phase::Queued, None)));
+                        self.budget.on_started();
+                        return Ok(starting);
+                    }
+                    Err(full) if wake_by.is_some_and(|then| then <= Instant::now()) => {
+                        return Err(End::without_memory(&full));
+                    }
+                    Err(full) => tracing::debug!("not woken yet: {full}"),
+                }
+            }
+            let room = wakes.then(|| Instant::now() + MEMORY_RETRY);
+            let room = room.map(|at| wake_by.map_or(at, |then| then.min(at)));
+            let command = tokio::select! {
+                biased;
+                () = self.options.stop.cancelled() => return Err(End::stopping()),
+                Some(()) = self.arrivals.written() => continue,
+                command = self.commands.recv() => command.ok_or_else(End::stopping)?,
+                () = sleep_until(room.unwrap_or(longest)) => continue,
+            };
+            if let Some(end) = self.on_command_asleep(command) {
+                return Err(end);
+            }
+        }
+    }
+
+    fn on_command_asleep(&mut self, command: Command) -> Option<End> {
+        let account = self.publisher.snapshot().account;
+        let now = Instant::now();
+        match self.arrivals.take(command, account, now)? {
+            Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
+                self.phone = phone.or(self.phone.take());
+                self.arrivals.wake(now);
+                answer(reply, Ok(true));
+                None
+            }
+            Command::Life(LifeCommand::Disconnect { reply, .. }) => Some(End::disconnect(reply)),
+            Command::Life(LifeCommand::Forget { reply }) => {
+                answer(reply, Err(ForgetError::Running));
+                None
+            }
+            // All of these are taken in.
+            Command::Page(_) => None,
+        }
+    }
+}
+
+/// Does what takes its time before the session sleeps: sends are taken in, starts and disconnects wait until it is done.
+pub(super) async fn taking_in<T>(
+    commands: &mut mpsc::Receiver<Command>,
+    postponed: &mut VecDeque<LifeCommand>,
+    arrivals: &mut Arrivals,
+    account: Option<String>,
+    work: impl Future<Output = T>,
+) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            Some(()) = arrivals.written() => {}
+            Some(command) = commands.recv(), if postponed.len() < COMMAND_CAPACITY => {
+                match arrivals.take(command, account.clone(), Instant::now()) {
+                    Some(Command::Life(command)) => postponed.push_back(command),
+                    // All of these are taken in.
+                    Some(Command::Page(_)) | None => {}
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AFTER: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn the_time_runs_from_the_end_of_the_last_need() {
+        let (mut clock, now) = (IdleClock::new(Some(AFTER)), Instant::now());
+        assert_eq!(clock.due(), None);
+        clock.set(true, now);
+        let later = now + AFTER / 2;
+        clock.set(true, later);
+        assert_eq!(clock.due(), Some(now + AFTER));
+        clock.set(false, later);
+        assert_eq!(clock.due(), None);
+        clock.set(true, later);
+        assert_eq!(clock.due(), Some(later + AFTER));
+    }
+
+    #[test]
+    fn whoever_asks_for_the_session_keeps_it_awake() {
+        let (mut clock, now) = (IdleClock::new(Some(AFTER)), Instant::now());
+        clock.set(true, now);
+        clock.on_asked();
+        clock.set(true, now + AFTER);
+        assert_eq!(clock.due(), Some(now + AFTER + AFTER));
+    }
+
+    #[test]
+    fn a_session_that_never_may_never_does() {
+        let (mut clock, now) = (IdleClock::new(None), Instant::now());
+        clock.set(true, now);
+        assert_eq!(clock.due(), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! A session that does not run: what it does when it is asked for something, or when its own time has come.
+//!
+//! Whether it starts again by itself, [`restart`](super::restart) sees to.
+
+use tokio::time::Instant;
+
+use super::{Actor, capacity::Admitted, healing::Rung, until};
+use crate::{
+    session::{
+        ConnectError, DisconnectError, DisconnectOutcome, ForgetError, SendError,
+        command::{Command, LifeCommand, Origin, answer},
+        run_end::End,
+        state::Event,
+    },
+    whatsapp::Driver,
+};
+
+impl<D: Driver> Actor<D> {
+    /// Nothing runs. Returns when a start was asked for, `None` when the service stops.
+    pub(super) async fn idle(&mut self) -> Option<Admitted> {
+        loop {
+            let command = if let Some(postponed) = self.postponed.pop_front() {
+                Command::Life(postponed)
+            } else {
+                tokio::select! {
+                    biased;
+                    () = self.options.stop.cancelled() => return None,
+                    command = self.commands.recv() => command?,
+                    () = until(self.retry.map(|retry| retry.at)) => {
+                        if let Some(capacity) = self.start_again().await {
+                            return Some(capacity);
+                        }
+                        continue;
+                    }
+                    () = until(self.forget_at) => {
+                        self.forget_failed_newcomer().await;
+                        continue;
+                    }
+                }
+            };
+            match command {
+                Command::Life(LifeCommand::Connect {
+                    phone,
+                    origin,
+                    reply,
+                }) => {
+                    if let Some(retry) = self.retry.take_if(|retry| retry.rung == Rung::Snapshot) {
+                        // A start that somebody asks for is the one that was to come, with all that belongs to it.
+                        self.fall_back(retry).await;
+                        self.postponed.push_front(LifeCommand::Connect {
+                            phone,
+                            origin,
+                            reply,
+                        });
+                        continue;
+                    }
+                    if origin == Origin::Restore && !self.options.desired.is_up().await {
+                        // It stays as it should be.
+                        answer(reply, Ok(false));
+                        continue;
+                    }
+                    let admitted = match self.options.capacity.admit() {
+                        Ok(admitted) => admitted,
+                        Err(full) => {
+                            tracing::debug!("not started: {full}");
+                            answer(reply, Err(full.into()));
+                            continue;
+                        }
+                    };
+                    // Before the first await from here on.
+                    if !self.stays_known() {
+                        return None;
+                    }
+                    self.forget_at = None;
+                    self.options.desired.on_connect().await;
+                    let is_healing = self.retry.take().is_some();
+                    if origin == Origin::Caller && !is_healing {
+                        self.healing.on_asked();
+                    }
+                    self.phone = phone;
+                    self.publisher.apply(&Event::Started, None);
+                    answer(reply, Ok(false));
+                    return Some(admitted);
+                }
+                Command::Life(LifeCommand::Disconnect { logout, reply }) => {
+                    answer(reply, self.disconnect_idle(logout).await);
+                }
+                Command::Life(LifeCommand::Forget { reply }) => {
+                    let forgotten = self.forget().await;
+                    answer(reply, forgotten);
+                }
+                Command::Page(command) => command.refuse(self.publisher.not_ready()),
+            }
+        }
+    }
+
+    async fn disconnect_idle(
+        &mut self,
+        logout: bool,
+    ) -> Result<DisconnectOutcome, DisconnectError> {
+        // A profile that cannot be looked at counts as one that may be linked.
+        let has_profile = tokio::fs::try_exists(&self.options.profile)
+            .await
+            .unwrap_or(true);
+        let is_missing = self.options.desired.linked_at().await.is_some()
+            && self.options.safekeeping.is_missing().await;
+        if logout && has_profile && !is_missing {
+            Err(DisconnectError::NotLinked)
+        } else {
+            let End { reason, .. } = End::requested();
+            self.options.desired.on_end(reason.code).await;
+            if logout {
+                // There is no profile to unlink by: what is given up is the wish that there be one.
+                self.options.desired.forget().await;
+            }
+            self.healing.after(reason.code, false, Instant::now());
+            if self.retry.take().is_none() {
+                return Ok(DisconnectOutcome::NoActiveSession);
+            }
+            // It was about to start again, and is not any more.
+            self.publisher.amend(|snapshot| {
+                snapshot.reason = Some(reason);
+                snapshot.retry_at = None;
+                true
+            });
+            Ok(DisconnectOutcome::Disconnected)
+        }
+    }
+
+    /// The service stops: whoever still waits is told so.
+    pub(super) fn refuse_the_rest(&mut self) {
+        self.commands.close();
+        while let Some(command) = self
+            .postponed
+            .pop_front()
+            .map(Command::Life)
+            .or_else(|| self.commands.try_recv().ok())
+        {
+            match command {
+                Command::Life(LifeCommand::Connect { reply, .. }) => {
+                    answer(reply, Err(ConnectError::ShuttingDown));
+                }
+                Command::Life(LifeCommand::Disconnect { reply, .. }) => {
+                    answer(reply, Err(DisconnectError::ShuttingDown));
+                }
+                Command::Life(LifeCommand::Forget { reply }) => {
+                    answer(reply, Err(ForgetError::ShuttingDown));
+                }
+                Command::Page(command) => command.refuse(SendError::ShuttingDown),
+            }
+        }
+    }
+}

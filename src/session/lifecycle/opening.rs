@@ -1,0 +1,189 @@
+//! From asking for a Chrome to having one, or knowing why there is none.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Actor,
+    capacity::{Starting, Turn},
+    options::ActorOptions,
+    until,
+};
+use crate::{
+    session::{
+        DisconnectError, ForgetError, Phase, Reason, ReasonCode, SessionState, StartLimits,
+        command::{COMMAND_CAPACITY, Command, LifeCommand, answer},
+        publisher::Publisher,
+        run_end::End,
+        state::Event,
+    },
+    whatsapp::{Driver, Fact, OpenError},
+};
+
+/// A start that is past the limit of LAUNCH ends by itself and says what Chrome said; looking for Chrome and closing it come
+/// on top, 20 s and 8.5 s at most. One that is still not back then is called off.
+const LAUNCH_GRACE: Duration = Duration::from_secs(30);
+
+/// A start that ended before there was a page.
+#[derive(Debug)]
+pub(super) struct NotOpened {
+    pub(super) end: End,
+    /// The last lines that Chrome printed.
+    pub(super) chrome_output: Vec<String>,
+}
+
+impl From<End> for NotOpened {
+    fn from(end: End) -> Self {
+        Self {
+            end,
+            chrome_output: Vec::new(),
+        }
+    }
+}
+
+impl<D: Driver> Actor<D> {
+    /// Waits for its turn and starts Chrome.
+    pub(super) async fn opening(
+        &mut self,
+        facts: mpsc::Sender<Fact>,
+        starting: Starting,
+    ) -> Result<(D, Turn), NotOpened> {
+        let call_off = self.options.stop.child_token();
+        let late = CancellationToken::new();
+        let opening = start::<D>(
+            &self.options,
+            &self.publisher,
+            facts,
+            starting,
+            &call_off,
+            &late,
+        );
+        tokio::pin!(opening);
+
+        let mut asked_to_end = None;
+        let opened = loop {
+            let is_waking = self.publisher.state() == SessionState::Hibernating;
+            let wake_by = self.arrivals.wake_by().filter(|_| is_waking);
+            // What is postponed is heard as if it came now, unless it is to wait until Chrome is gone.
+            let postponed = if asked_to_end.is_none() {
+                self.postponed.pop_front()
+            } else {
+                None
+            };
+            let command = if let Some(command) = postponed {
+                Command::Life(command)
+            } else {
+                tokio::select! {
+                opened = &mut opening => break opened,
+                Some(command) = self.commands.recv(), if self.postponed.len() < COMMAND_CAPACITY => command,
+                Some(()) = self.arrivals.written() => continue,
+                () = until(wake_by) => {
+                    tracing::warn!("the session takes long to wake: it is not READY any more");
+                    self.publisher.apply(&Event::Restarted, None);
+                    self.arrivals.refuse(&self.publisher.not_ready());
+                    continue;
+                }
+                }
+            };
+            let command = if is_waking {
+                let account = self.publisher.snapshot().account;
+                self.arrivals.take(command, account, Instant::now())
+            } else {
+                Some(command)
+            };
+            match command {
+                // Once it is called off, they wait until Chrome is gone.
+                Some(Command::Life(command)) if asked_to_end.is_some() => {
+                    self.postponed.push_back(command);
+                }
+                Some(Command::Life(LifeCommand::Connect { phone, reply, .. })) => {
+                    self.phone = phone.or(self.phone.take());
+                    answer(reply, Ok(is_waking));
+                }
+                Some(Command::Life(LifeCommand::Disconnect {
+                    logout: true,
+                    reply,
+                })) => {
+                    answer(reply, Err(DisconnectError::NotLinked));
+                }
+                Some(Command::Life(LifeCommand::Disconnect {
+                    logout: false,
+                    reply,
+                })) => {
+                    // Nor does it take sends any more.
+                    self.publisher
+                        .apply(&Event::Unready, Some(End::requested().reason));
+                    call_off.cancel();
+                    asked_to_end = Some(reply);
+                }
+                Some(Command::Life(LifeCommand::Forget { reply })) => {
+                    answer(reply, Err(ForgetError::Running));
+                }
+                Some(Command::Page(command)) => command.refuse(self.publisher.not_ready()),
+                None => {}
+            }
+        };
+        let why = match (opened, asked_to_end) {
+            (Ok(opened), None) => return Ok(opened),
+            (Ok((driver, _turn)), Some(asked)) => {
+                driver.close().await;
+                return Err(End::disconnect(asked).into());
+            }
+            (Err(_), Some(asked)) => return Err(End::disconnect(asked).into()),
+            (Err(why), None) => why,
+        };
+        Err(NotOpened {
+            end: End::of(why_not(&why, late.is_cancelled(), self.options.limits)),
+            chrome_output: why.chrome_output(),
+        })
+    }
+}
+
+/// Chrome, once its turn has come. What takes too long is called off, and is then `late`.
+async fn start<D: Driver>(
+    options: &ActorOptions<D>,
+    publisher: &Publisher,
+    facts: mpsc::Sender<Fact>,
+    starting: Starting,
+    call_off: &CancellationToken,
+    late: &CancellationToken,
+) -> Result<(D, Turn), OpenError> {
+    let permit = tokio::select! {
+        biased;
+        () = call_off.cancelled() => return Err(OpenError::Cancelled),
+        permit = Arc::clone(&options.starts).acquire_owned() => permit.map_err(|_closed| OpenError::Cancelled)?,
+    };
+    let turn = starting.take_turn(permit);
+    let limit = options.limits.launch;
+    publisher.reach(Some((Phase::Launch, Some(limit))));
+    let opening = D::open(&options.page, &options.profile, facts, call_off.clone());
+    tokio::pin!(opening);
+    let driver = tokio::select! {
+        opened = &mut opening => opened?,
+        () = sleep(limit + LAUNCH_GRACE) => {
+            late.cancel();
+            call_off.cancel();
+            opening.await?
+        }
+    };
+    Ok((driver, turn))
+}
+
+/// Why there is no Chrome; `is_late`: the start was called off because it took too long.
+fn why_not(why: &OpenError, is_late: bool, limits: StartLimits) -> Reason {
+    match why {
+        OpenError::Cancelled if is_late => limits.passed(Phase::Launch),
+        OpenError::Cancelled => End::stopping().reason,
+        OpenError::Scripts(why) => Reason::new(ReasonCode::ScriptsUnreadable, why.as_str()),
+        OpenError::Setup(why) => Reason::new(
+            ReasonCode::ChromeFailed,
+            format!("Chrome came up but could not be set up: {why}; POST /connect tries again"),
+        ),
+        OpenError::Browser(why) => Reason::from_browser(why),
+    }
+}

@@ -1,0 +1,222 @@
+//! What a page's standing means for the session: reads it as events, and publishes what stands beside the state.
+//!
+//! Pure but for publishing: no page, no time.
+
+use jiff::Timestamp;
+
+use crate::{
+    session::{
+        AdapterReport, QrCode, Reason, ReasonCode, SessionState, publisher::Publisher,
+        run_end::End, state::Event,
+    },
+    whatsapp::{AdapterName, Standing, Trouble},
+};
+
+/// WhatsApp's word for a device that was removed by its owner (wa-js `LogoutReason.ts`).
+const REMOVED_BY_OWNER: &str = "user_initiated";
+
+/// Follows one page.
+#[derive(Debug)]
+pub(super) struct Reading<'a> {
+    publisher: &'a Publisher,
+    standing: Standing,
+    /// Why WhatsApp has removed the device, in its own word: said just before the login screen comes back.
+    removed_because: Option<String>,
+    /// Why a login screen shows, when WhatsApp has not removed the device.
+    why_login: Option<Reason>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(publisher: &'a Publisher) -> Self {
+        Self {
+            publisher,
+            standing: Standing::default(),
+            removed_because: None,
+            why_login: None,
+        }
+    }
+
+    /// The page as it stands now.
+    pub(super) const fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// WhatsApp says why it removes this device.
+    pub(super) fn on_logged_out(&mut self, reason: String) {
+        self.removed_because = Some(reason);
+    }
+
+    /// Whether it has said so, and the login screen has not followed yet.
+    pub(super) const fn is_removed(&self) -> bool {
+        self.removed_because.is_some()
+    }
+
+    /// The login screen, when it comes, has this reason.
+    pub(super) fn expect_login(&mut self, why: Reason) {
+        self.why_login = Some(why);
+    }
+
+    /// Takes note of how the page stands, and leaves the session where it is.
+    pub(super) fn hold(&mut self, standing: Standing) {
+        self.standing = standing;
+        self.report();
+    }
+
+    /// Reads how the page stands. Trouble that waiting does not cure ends the session.
+    pub(super) fn on_standing(&mut self, standing: Standing) -> Option<End> {
+        self.standing = standing;
+        self.report();
+        let trouble = self.standing.trouble.map(Reason::from_trouble);
+        match (self.standing.trouble, trouble) {
+            (Some(Trouble::OpenedElsewhere), reason) => {
+                self.publisher.apply(&Event::Linked, None);
+                self.publisher.apply(&Event::Unready, reason);
+            }
+            (_, Some(reason)) => {
+                return Some(End {
+                    reason,
+                    unlinked: false,
+                    asked: Vec::new(),
+                });
+            }
+            (_, None) if self.standing.linked => {
+                self.publisher.apply(&Event::Linked, None);
+                if self.standing.is_ready() {
+                    self.publisher.apply(&Event::Ready, None);
+                }
+            }
+            (_, None) if self.standing.login => self.on_login(),
+            // Neither: the page is pairing, loads anew or has lost its server. The code on show is good for nothing.
+            (_, None) => {
+                if matches!(self.publisher.state(), SessionState::QrRequired { .. }) {
+                    self.publisher.apply(&Event::CodeAwaited, None);
+                }
+            }
+        }
+        None
+    }
+
+    /// The page asks for a scan.
+    fn on_login(&mut self) {
+        let state = self.publisher.state();
+        if matches!(
+            state,
+            SessionState::Authenticated | SessionState::Ready | SessionState::Hibernating
+        ) {
+            let removed_because = self.removed_because.take();
+            let why = self.why_login.take();
+            let why = why.unwrap_or_else(|| unlinked(removed_because.as_deref()));
+            self.publisher.apply(&Event::Unlinked, Some(why));
+        }
+        let event = match &self.standing.code {
+            Some(text) => Event::CodeShown(QrCode {
+                text: text.clone(),
+                shown_at: Timestamp::now(),
+            }),
+            None => Event::CodeAwaited,
+        };
+        self.publisher.apply(&event, self.why_login.take());
+    }
+
+    /// Publishes what stands beside the state.
+    fn report(&self) {
+        let standing = &self.standing;
+        let serving = standing.serving.map(AdapterName::as_str);
+        self.publisher.amend(|snapshot| {
+            let before = snapshot.clone();
+            // A page that loads anew knows nothing for a moment.
+            if standing.account.is_some() || (standing.recognised && !standing.linked) {
+                snapshot.account.clone_from(&standing.account);
+            }
+            snapshot.sync_percent = standing.sync_percent;
+            let since = if before.adapter.serving == serving {
+                before.adapter.since
+            } else {
+                serving.map(|_| Timestamp::now())
+            };
+            snapshot.adapter = AdapterReport {
+                serving,
+                since,
+                wa_js_version: standing.wa_js_version.clone(),
+                missing: standing.missing.clone(),
+            };
+            snapshot.reason = self.reason_beside(before.reason.as_ref());
+            if before.adapter != snapshot.adapter {
+                tracing::info!(
+                    adapter.serving = serving,
+                    adapter.missing = standing.missing.join(", "),
+                    "the page is served by {}",
+                    serving.unwrap_or("no adapter")
+                );
+            }
+            (
+                &before.account,
+                before.sync_percent,
+                &before.adapter,
+                &before.reason,
+            ) != (
+                &snapshot.account,
+                snapshot.sync_percent,
+                &snapshot.adapter,
+                &snapshot.reason,
+            )
+        });
+    }
+
+    /// What waiting has not cured, while it holds a linked session back from READY.
+    pub(super) fn held_back(&self) -> Option<Reason> {
+        self.reason_beside(None)
+    }
+
+    /// Why a session that was READY is not any more.
+    pub(super) fn why_unready(&self) -> Reason {
+        self.held_back().unwrap_or_else(|| {
+            let detail = "WhatsApp Web has lost its server and is trying to reach it again; \
+                          check the network of this machine";
+            Reason::new(ReasonCode::NetworkLost, detail)
+        })
+    }
+
+    /// Names what holds a linked session back from READY, as long as it does; leaves every other reason alone.
+    fn reason_beside(&self, present: Option<&Reason>) -> Option<Reason> {
+        let standing = &self.standing;
+        if standing.linked && standing.trouble == Some(Trouble::OpenedElsewhere) {
+            return standing.trouble.map(Reason::from_trouble);
+        }
+        let is_broken = standing.linked
+            && standing.online
+            && standing.serving.is_some()
+            && standing.senders.is_empty()
+            && !standing.undecided;
+        if is_broken {
+            let missing = standing.missing.join(", ");
+            return Some(Reason::new(
+                ReasonCode::AdapterBroken,
+                format!("WhatsApp Web has changed: no adapter can send; missing: {missing}"),
+            ));
+        }
+        let is_over = |reason: &&Reason| {
+            matches!(
+                reason.code,
+                ReasonCode::AdapterBroken | ReasonCode::OpenedElsewhere
+            )
+        };
+        present.filter(|reason| !is_over(reason)).cloned()
+    }
+}
+
+/// Why the device is no longer linked.
+fn unlinked(reason: Option<&str>) -> Reason {
+    match reason {
+        None | Some(REMOVED_BY_OWNER) => Reason::new(
+            ReasonCode::Unlinked,
+            "this device was removed from the account; scan a code to link it again",
+        ),
+        Some(reason) => Reason::new(
+            ReasonCode::RemovedByWhatsApp,
+            format!(
+                "WhatsApp removed this device from the account ({reason}); scan a code to link it again"
+            ),
+        ),
+    }
+}

@@ -1,0 +1,518 @@
+//! A session whose page is open: what it does with facts, commands and passing time.
+//!
+//! Responsible for answering commands and for driving sends through the page one by one; what the page's [`Standing`]
+//! means, [`Reading`] knows. Lives as long as one page; the actor opens before it and closes after it.
+
+mod commands;
+mod mending;
+mod resting;
+mod watching;
+mod winding_down;
+
+use std::{path::Path, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use winding_down::logged_out;
+
+use super::{
+    capacity::Turn,
+    deadlines::{Passed, RELOAD_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
+    healing::Healing,
+    hibernation::IdleClock,
+    memory_budget::Budget,
+    options::ActorOptions,
+    page_view::Reading,
+    wake_queue::Arrivals,
+};
+use crate::{
+    session::{
+        ClienteId, DisconnectError, DisconnectOutcome, Evidence, EvidenceError, EvidenceFolder,
+        Phase, Reason, ReasonCode, Recipient, SessionState, StartLimits,
+        command::{Command, answer},
+        keeping::{desired::DesiredFile, profile},
+        linking::{
+            account_link::{LinkNote, Login, Written},
+            pairing::Pairing,
+        },
+        publisher::Publisher,
+        run_end::End,
+        sending::{
+            Means, Sending,
+            numbers::Numbers,
+            stall::StallWatch,
+            turns::{Purpose, TurnTally, Turns},
+        },
+        state::Event,
+    },
+    whatsapp::{Driver, Fact, LogoutError, PairingError, Silence, Standing},
+};
+
+/// News of the page that go before a command that waits. A page tells of some dozen things at once after a reload; one that
+/// never stops must not keep a caller from being heard.
+const FACTS_IN_A_ROW: u32 = 64;
+
+/// See the module.
+pub(super) struct Serving<'a, D: Driver> {
+    driver: &'a D,
+    publisher: &'a Publisher,
+    stop: &'a CancellationToken,
+    limits: StartLimits,
+    evidence: &'a EvidenceFolder,
+    id: &'a ClienteId,
+    profile: &'a Path,
+    desired: &'a DesiredFile,
+    page: Reading<'a>,
+    link: LinkNote,
+    sending: Sending<'a, D>,
+    pairing: Pairing,
+    /// Who waits for the look at the page that is under way.
+    lookers: Vec<oneshot::Sender<Result<Evidence, EvidenceError>>>,
+    /// What has been asked of the page and not been answered yet.
+    calls: FuturesUnordered<BoxFuture<'a, Answer>>,
+    /// Who waits for the logout that the page has been asked for.
+    logouts: Vec<LogoutReply>,
+    /// Held until the page stands: the heavy part of a start is its loading.
+    start: Option<Turn>,
+    timers: Timers,
+    healing: &'a mut Healing,
+    budget: &'a mut Budget,
+    /// What has come before there was this page.
+    arrivals: &'a mut Arrivals,
+    idle_clock: IdleClock,
+    /// A ping is on its way.
+    is_pinging: bool,
+    /// How far the start had got when it was last told.
+    told: Option<(Phase, Option<Instant>)>,
+    stall: StallWatch,
+    turns: Turns,
+    turn_tally: &'a TurnTally,
+}
+
+/// What of a session outlives its page.
+pub(super) struct Lasting<'a> {
+    pub(super) publisher: &'a Publisher,
+    pub(super) numbers: &'a mut Numbers,
+    pub(super) healing: &'a mut Healing,
+    pub(super) budget: &'a mut Budget,
+    pub(super) arrivals: &'a mut Arrivals,
+}
+
+/// What it came to that the time for something may have come.
+struct OnTime {
+    /// A timer has passed.
+    is_any: bool,
+    end: Option<End>,
+}
+
+type LogoutReply = oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>;
+
+/// What the page answered.
+enum Answer {
+    Navigated(Result<(), String>),
+    Refreshed(Result<(), String>),
+    TakenOver(Result<(), String>),
+    Pairing(Result<(), PairingError>),
+    LoggedOut(Result<(), LogoutError>),
+    LookedAt(Box<Result<Evidence, EvidenceError>>),
+    Pinged {
+        answered: Result<(), Silence>,
+        /// The profile is not there any more.
+        is_missing: bool,
+    },
+    Reloaded(Result<(), String>),
+}
+
+impl Answer {
+    /// What a turn is for that takes it. All but one are asked for by a caller or a timer, or as often as healing allows.
+    const fn turn(&self) -> Purpose {
+        match self {
+            Self::Pairing(_) => Purpose::Own,
+            Self::Navigated(_)
+            | Self::Refreshed(_)
+            | Self::TakenOver(_)
+            | Self::LoggedOut(_)
+            | Self::LookedAt(_)
+            | Self::Pinged { .. }
+            | Self::Reloaded(_) => Purpose::Outside,
+        }
+    }
+}
+
+impl<'a, D: Driver> Serving<'a, D> {
+    pub(super) fn new(
+        driver: &'a D,
+        options: &'a ActorOptions<D>,
+        lasting: Lasting<'a>,
+        start: Turn,
+        phone: Option<Recipient>,
+        link: LinkNote,
+    ) -> Self {
+        let Lasting {
+            publisher,
+            numbers,
+            healing,
+            budget,
+            arrivals,
+        } = lasting;
+        let means = Means {
+            driver,
+            ledger: &options.ledger,
+            numbers,
+            publisher,
+            session: &options.id,
+        };
+        let mut sending = Sending::new(means, options.sends, arrivals.pace().clone());
+        for (record, deadline) in arrivals.take_sends() {
+            sending.enqueue(&record, deadline);
+        }
+        let mut timers = Timers::new(options.limits, options.take_over, Instant::now());
+        timers.wake_by(arrivals.wake_by());
+        Self {
+            driver,
+            publisher,
+            stop: &options.stop,
+            limits: options.limits,
+            evidence: &options.evidence,
+            id: &options.id,
+            profile: &options.profile,
+            desired: &options.desired,
+            page: Reading::new(publisher),
+            link,
+            sending,
+            pairing: Pairing::new(phone, options.pairing_life),
+            lookers: Vec::new(),
+            calls: FuturesUnordered::new(),
+            logouts: Vec::new(),
+            start: Some(start),
+            timers,
+            healing,
+            budget,
+            arrivals,
+            idle_clock: IdleClock::new(options.hibernate_after),
+            is_pinging: false,
+            told: None,
+            stall: StallWatch::default(),
+            turns: Turns::new(Instant::now()),
+            turn_tally: &options.turns,
+        }
+    }
+
+    /// Serves until something ends the session.
+    pub(super) async fn run(
+        mut self,
+        commands: &mut mpsc::Receiver<Command>,
+        mut facts: mpsc::Receiver<Fact>,
+    ) -> End {
+        let driver = self.driver;
+        let navigate = async move { Answer::Navigated(driver.navigate().await) };
+        self.calls.push(navigate.boxed());
+        self.tell_phase();
+        let mut facts_in_a_row = 0;
+        let end = loop {
+            let wake_at = self.next_deadline();
+            let mut turn = Purpose::Outside;
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break End::stopping(),
+                Some(answer) = self.calls.next() => {
+                    turn = answer.turn();
+                    if let Some(end) = self.on_answer(answer) { break end }
+                }
+                Some(answer) = self.sending.next_answer() => {
+                    turn = answer.turn();
+                    self.sending.on_answer(answer);
+                }
+                fact = facts.recv(), if facts_in_a_row < FACTS_IN_A_ROW => {
+                    facts_in_a_row += 1;
+                    let fact = fact.unwrap_or_else(|| Fact::PageLost("the page is not heard any more".to_owned()));
+                    if let Some(end) = self.on_fact(fact) { break end }
+                },
+                Some(command) = commands.recv() => {
+                    facts_in_a_row = 0;
+                    if let Some(end) = self.on_command(command) { break end }
+                }
+                // No command waits.
+                () = std::future::ready(()), if facts_in_a_row >= FACTS_IN_A_ROW => facts_in_a_row = 0,
+                () = sleep_until(wake_at) => turn = Purpose::Own,
+            }
+            let now = Instant::now();
+            // In each turn, and not as a branch above: the others go before it, and while enough comes in it would
+            // never have its turn. Then nothing expires, no page is pinged and no start is ended.
+            if wake_at <= now {
+                let passed = self.on_time(now);
+                if let Some(end) = passed.end {
+                    break end;
+                }
+                if passed.is_any {
+                    turn = Purpose::Outside;
+                }
+            }
+            if let Some(end) = self.hear_held() {
+                break end;
+            }
+            self.begin_pairing();
+            self.sending.go_on();
+            self.sending.write_notes();
+            match self.link.write().await {
+                Written::Nothing => {}
+                // A full disk must not make it look as if no phone had scanned a code.
+                Written::Failed => self.desired.on_account().await,
+                Written::Link(linked_at) => self.desired.on_link(linked_at).await,
+                Written::ProfileMissing => break End::of(self.profile_missing()),
+            }
+            let now = Instant::now();
+            self.rest(now);
+            if let Some(end) = self.watch_turn(turn, now).or_else(|| self.watch_sends(now)) {
+                break end;
+            }
+        };
+        self.arrivals.go_on_at(self.sending.pace().clone());
+        self.wind_up(end, facts).await
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let deadlines = [
+            self.timers.next(),
+            self.sending.next_deadline(Instant::now()),
+            self.pairing.next(),
+            self.sleeps_at(),
+            self.stall.next(),
+        ];
+        deadlines
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(far_future)
+    }
+
+    fn on_time(&mut self, now: Instant) -> OnTime {
+        if let Some(end) = self.fall_asleep(now) {
+            return OnTime {
+                is_any: true,
+                end: Some(end),
+            };
+        }
+        self.sending.on_time(now);
+        let over = self.pairing.expire(now);
+        if let Some(over) = &over {
+            self.publisher.apply(over, None);
+        }
+        let passed = self.timers.passed(now);
+        OnTime {
+            is_any: over.is_some() || passed.is_some(),
+            end: passed.and_then(|passed| self.on_passed(passed, now)),
+        }
+    }
+
+    fn on_passed(&mut self, passed: Passed, now: Instant) -> Option<End> {
+        match passed {
+            Passed::Start(phase) => return Some(End::of(self.limits.passed(phase))),
+            Passed::Turn => self.start = None,
+            Passed::Recognise => {
+                return self.mend_page(format!(
+                    "the page has not been WhatsApp Web for {} s, as when it loads anew without a network",
+                    UNRECOGNISED_TIMEOUT.as_secs()
+                ));
+            }
+            Passed::Sync => {
+                let held_back = self.page.held_back();
+                return Some(End::of(
+                    held_back.unwrap_or_else(|| self.limits.passed(Phase::Sync)),
+                ));
+            }
+            Passed::Scan => return Some(End::of(self.limits.nobody_scanned())),
+            Passed::Refresh => {
+                let driver = self.driver;
+                let refresh = async move { Answer::Refreshed(driver.refresh_codes().await) };
+                self.calls.push(refresh.boxed());
+            }
+            Passed::TakeOver => {
+                let driver = self.driver;
+                let take_over = async move { Answer::TakenOver(driver.take_over().await) };
+                self.calls.push(take_over.boxed());
+            }
+            Passed::Reload => {
+                let detail = format!(
+                    "the page had broken, and was not WhatsApp Web within {} s after it was loaded anew",
+                    RELOAD_TIMEOUT.as_secs()
+                );
+                return Some(End::because(ReasonCode::PageLost, detail));
+            }
+            Passed::Ping if self.is_pinging => {}
+            Passed::Ping => {
+                self.is_pinging = true;
+                let (driver, looking) = (self.driver, self.link.is_missing());
+                // A Chrome goes on for a while on files that were removed, and a person should hear of it before it does not.
+                let ping = async move {
+                    Answer::Pinged {
+                        answered: driver.ping().await,
+                        is_missing: looking.await,
+                    }
+                };
+                self.calls.push(ping.boxed());
+            }
+            Passed::Wake => self.wakes_late(now),
+            Passed::Reconnect => {
+                self.publisher
+                    .apply(&Event::Unready, Some(self.page.why_unready()));
+                self.sending.refuse_waiting();
+            }
+        }
+        None
+    }
+
+    fn profile_missing(&self) -> Reason {
+        let what_to_do =
+            "it was taken away while the session ran; put it back, or mount TOKENS_DIR again";
+        profile::profile_missing(self.id, self.profile, what_to_do)
+    }
+
+    fn on_document(&mut self) {
+        self.timers.on_document(Instant::now());
+        self.tell_phase();
+    }
+
+    /// Publishes how far the start has got, when that is news.
+    fn tell_phase(&mut self) {
+        let phase = self.timers.phase();
+        if phase != self.told {
+            self.told = phase;
+            let left = |until: Instant| until.saturating_duration_since(Instant::now());
+            self.publisher
+                .reach(phase.map(|(phase, until)| (phase, until.map(left))));
+        }
+    }
+
+    fn on_fact(&mut self, fact: Fact) -> Option<End> {
+        match fact {
+            Fact::DocumentBegan => self.on_document(),
+            Fact::Stands(standing) => return self.on_standing(standing),
+            Fact::LoggedOut(reason) => self.page.on_logged_out(reason),
+            Fact::Ack { key, ack } => self.sending.on_ack(&key, ack),
+            Fact::BrowserLost(detail) => {
+                return Some(End::because(ReasonCode::BrowserLost, detail));
+            }
+            Fact::PageLost(detail) => return self.mend_page(detail),
+            // A start is told by its own navigation.
+            Fact::ErrorPage if !self.timers.has_been_ready() => {}
+            Fact::ErrorPage => {
+                let why = "the page has given way to Chrome's own error page, as without a network";
+                return self.mend_page(why.to_owned());
+            }
+            // A start has its own limits, and ways to say what it met instead of WhatsApp Web.
+            Fact::PageElsewhere(_) if !self.timers.has_been_ready() => self.on_document(),
+            Fact::PageElsewhere(place) => {
+                return self.mend_page(format!("the page has left WhatsApp Web for {place}"));
+            }
+        }
+        None
+    }
+
+    fn on_standing(&mut self, standing: Standing) -> Option<End> {
+        let before = self.publisher.state();
+        let is_removed = self.page.is_removed();
+        let end = match self.link.judge(&before, &standing, is_removed) {
+            Login::Expected => self.page.on_standing(standing),
+            Login::Doubtful => {
+                self.page.hold(standing);
+                None
+            }
+            Login::Lost => return Some(End::of(profile::storage_lost(false))),
+            Login::LostForGood => {
+                self.page.expect_login(profile::storage_lost(true));
+                self.page.on_standing(standing)
+            }
+        };
+        if let Some(event) = self.pairing.set(self.page.standing(), Instant::now()) {
+            self.publisher.apply(&event, None);
+        }
+        let state = self.publisher.state();
+        self.healing
+            .on_ready(state == SessionState::Ready, Instant::now());
+        if matches!(state, SessionState::QrRequired { .. }) {
+            self.healing.on_unlinked();
+        }
+        let account = self.page.standing().account.as_deref();
+        self.link.follow(&before, &state, account, is_removed);
+        self.sending.on_standing(self.page.standing(), &self.link);
+        if !state.takes_sends() {
+            self.sending.refuse_waiting();
+        }
+        if before == SessionState::Hibernating && state == SessionState::Ready {
+            tracing::info!("awake again");
+        }
+        let is_waking = state == SessionState::Hibernating && !self.page.standing().linked;
+        if state != SessionState::Init && !is_waking {
+            self.start = None;
+        }
+        self.timers
+            .set(&state, self.page.standing(), Instant::now());
+        // Trouble that ends a start did so in the phase in which it was seen.
+        if end.is_none() {
+            self.tell_phase();
+        }
+        end
+    }
+
+    fn on_answer(&mut self, outcome: Answer) -> Option<End> {
+        match outcome {
+            Answer::Navigated(Ok(())) => self.on_document(),
+            Answer::Navigated(Err(why)) if self.timers.awaits_document() => {
+                return Some(End::of(Reason::not_opened(&why)));
+            }
+            // The document is there: what became of the rest of the page, the page says itself.
+            Answer::Navigated(Err(why)) => {
+                tracing::debug!(error = why, "the page did not load to its end: {why}");
+            }
+            Answer::LoggedOut(Ok(())) => {
+                return Some(logged_out(std::mem::take(&mut self.logouts)));
+            }
+            Answer::LoggedOut(Err(why)) => self.refuse_logouts(&why.to_string()),
+            Answer::Pairing(result) => {
+                if let Some(reason) = self.pairing.on_answer(result, Instant::now()) {
+                    tracing::warn!(session.reason = reason.code.as_str(), "{}", reason.detail);
+                    self.publisher.explain_pairing(Some(reason));
+                }
+            }
+            Answer::LookedAt(taken) => {
+                for looker in self.lookers.drain(..) {
+                    answer(looker, (*taken).clone());
+                }
+            }
+            Answer::Refreshed(Ok(())) | Answer::Reloaded(Ok(())) => {}
+            Answer::Reloaded(Err(why)) => {
+                tracing::warn!(error = why, "the page could not be loaded anew: {why}");
+            }
+            Answer::Pinged {
+                is_missing: true, ..
+            } => return Some(End::of(self.profile_missing())),
+            Answer::Pinged {
+                answered,
+                is_missing: false,
+            } => {
+                self.is_pinging = false;
+                return self.on_pinged(answered);
+            }
+            Answer::TakenOver(Ok(())) => {
+                tracing::info!("took the account over from another window");
+            }
+            Answer::TakenOver(Err(why)) => {
+                tracing::warn!(error = why, "could not take the account over: {why}");
+            }
+            Answer::Refreshed(Err(why)) => {
+                tracing::warn!(error = why, "the page gave no fresh codes: {why}");
+            }
+        }
+        None
+    }
+}
+
+/// How long a wait lasts when nothing has a deadline: the loop then wakes for nothing else.
+fn far_future() -> Instant {
+    Instant::now() + Duration::from_secs(24 * 60 * 60)
+}

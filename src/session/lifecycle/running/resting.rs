@@ -1,0 +1,84 @@
+//! When a session whose page is open may sleep, and what it does while it wakes.
+
+use tokio::time::Instant;
+
+use super::Serving;
+use crate::{
+    session::{
+        SessionState,
+        command::{Command, PageCommand},
+        run_end::End,
+        state::Event,
+    },
+    whatsapp::Driver,
+};
+
+impl<D: Driver> Serving<'_, D> {
+    /// Whether nobody needs the page: it could send, and nothing is to be sent, to be acknowledged, to be found out or to
+    /// be looked at.
+    fn is_quiet(&self) -> bool {
+        self.publisher.state() == SessionState::Ready
+            && self.page.standing().is_ready()
+            && self.sending.is_settled()
+            && self.lookers.is_empty()
+            && self.logouts.is_empty()
+    }
+
+    /// Takes note of whether anybody needs the page.
+    pub(super) fn rest(&mut self, now: Instant) {
+        self.idle_clock.set(self.is_quiet(), now);
+    }
+
+    /// When it may sleep. Not in the midst of a call: that may be the one that finds out that the page is broken.
+    pub(super) fn sleeps_at(&self) -> Option<Instant> {
+        self.idle_clock.due().filter(|_| self.calls.is_empty())
+    }
+
+    /// Goes to sleep, when the time has come. From then on everything that needs the page waits for the next one.
+    pub(super) fn fall_asleep(&mut self, now: Instant) -> Option<End> {
+        self.sleeps_at().filter(|at| *at <= now)?;
+        self.publisher.apply(&Event::Slept, None);
+        self.healing.on_asleep();
+        Some(End::hibernation())
+    }
+
+    /// A page that wakes holds back what it cannot do yet.
+    pub(super) fn hold_back(&mut self, command: Command) -> Option<Command> {
+        if self.publisher.state() != SessionState::Hibernating {
+            return Some(command);
+        }
+        let now = Instant::now();
+        if matches!(command, Command::Page(PageCommand::Send { .. })) {
+            self.arrivals.wake(now);
+        }
+        let command = self.arrivals.hold_back(command, now);
+        self.timers.wake_by(self.arrivals.wake_by());
+        command
+    }
+
+    /// Does what was held back, once the session is awake or is not going to be so for now.
+    pub(super) fn hear_held(&mut self) -> Option<End> {
+        if self.publisher.state() == SessionState::Hibernating {
+            return None;
+        }
+        while let Some(command) = self.arrivals.next_held() {
+            if let Some(end) = self.on_command(command) {
+                return Some(end);
+            }
+        }
+        None
+    }
+
+    /// It takes longer to wake than a send waits: from now on it is seen how it stands.
+    pub(super) fn wakes_late(&mut self, now: Instant) {
+        tracing::warn!("the session takes long to wake: it is not READY any more");
+        self.publisher.apply(&Event::Restarted, None);
+        if self.page.standing().linked {
+            self.publisher.apply(&Event::Linked, None);
+        }
+        self.sending.refuse_waiting();
+        let state = self.publisher.state();
+        self.timers.set(&state, self.page.standing(), now);
+        self.tell_phase();
+    }
+}

@@ -1,0 +1,236 @@
+//! The service dies between any two steps of a send, and the caller asks again: one message, and one answer.
+//!
+//! Actor, ledger and caller run as tasks of which each poll is a step. One run after another dies one step later, until
+//! one gets through: so every write, the hand-over and the answer have a death before and after them. The ledger is a
+//! real file; the page is a model of what of WhatsApp outlives a page.
+
+mod life;
+mod whatsapp;
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use life::Life;
+use tokio::{sync::Semaphore, time::timeout};
+use tokio_util::sync::CancellationToken;
+use whatsapp::{Modelled, WhatsApp};
+
+use super::stage::{HEALS_PER_HOUR, NEVER};
+use crate::{
+    browser::SnapshotRoot,
+    ledger::{Clock, Ledger, LedgerOptions, SendState},
+    session::{
+        EvidenceFolder, IdempotencyKey, SendError, SendLimits, SendRequest, Sent, SessionHandle,
+        StartLimits, StartTimes, TextMessage, TurnTally,
+        keeping::{desired::DesiredFile, profile::Safekeeping},
+        lifecycle::{Actor, capacity::Capacity, options::ActorOptions},
+    },
+};
+
+/// A life that is not cut short.
+const ALL_STEPS: usize = usize::MAX;
+
+/// More than any run takes: one that goes on for ever is a fault of this test.
+const MOST_STEPS: usize = 2000;
+
+/// Between two tries of a caller.
+const BACK_OFF: Duration = Duration::from_millis(200);
+
+/// A folder, a WhatsApp and what callers were told, over the lives of several services.
+struct World {
+    folder: tempfile::TempDir,
+    whatsapp: WhatsApp,
+    told: Told,
+    waits: bool,
+}
+
+/// What callers were told of each text.
+#[derive(Clone, Debug, Default)]
+struct Told(Arc<Mutex<Vec<Answer>>>);
+
+type Answer = (&'static str, Result<Sent, SendError>);
+
+impl Told {
+    fn note(&self, body: &'static str, answer: &Result<Sent, SendError>) {
+        self.0.lock().unwrap().push((body, answer.clone()));
+    }
+
+    /// Asserts that all ids are those that the server knows the texts by, and that whoever was told that a text was sent
+    /// was never told anything else afterwards, but that the ledger cannot be asked: here the one of the last life may have
+    /// it open for a moment.
+    fn check(&self, server: &[(String, String)], when: &str) {
+        let mut sent = Vec::new();
+        for (body, answer) in self.0.lock().unwrap().iter() {
+            let is_sent = matches!(
+                answer,
+                Ok(Sent {
+                    state: SendState::Sent,
+                    ..
+                })
+            );
+            let says_nothing = matches!(answer, Err(SendError::LedgerUnavailable(_)));
+            assert!(
+                is_sent || says_nothing || !sent.contains(body),
+                "{when}: {body} was sent, and then {answer:?}"
+            );
+            if is_sent {
+                sent.push(body);
+            }
+            if let Ok(Sent { message_id, .. }) = answer {
+                let (key, _) = server.iter().find(|(_, taken)| taken == body).unwrap();
+                assert!(
+                    message_id.ends_with(key),
+                    "{when}: {body} was answered with {message_id}"
+                );
+            }
+        }
+    }
+}
+
+impl World {
+    fn new(waits: bool, stores_late: bool) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            whatsapp: WhatsApp::new(stores_late),
+            told: Told::default(),
+            waits,
+        }
+    }
+
+    /// Lets a service live for so many steps, or until its callers have what they want. Answers whether they do.
+    async fn live(&self, steps: usize) -> bool {
+        let life = Life::of(steps);
+        let (ledger, keeper) = Ledger::new(LedgerOptions {
+            folder: self.folder.path().join("ledger"),
+            idempotency: NEVER,
+            retention: NEVER,
+            clock: Clock::default(),
+        });
+        let profile = self.folder.path().join("51");
+        let root = SnapshotRoot::new(
+            self.folder.path().to_owned(),
+            0,
+            1,
+            CancellationToken::new(),
+        );
+        let snapshots = root.of("51", profile.clone());
+        let (handle, actor) = Actor::<Modelled>::new(ActorOptions {
+            id: "51".parse().unwrap(),
+            safekeeping: Safekeeping::new("51".parse().unwrap(), profile.clone(), snapshots),
+            profile,
+            desired: DesiredFile::new(self.folder.path(), &"51".parse().unwrap(), None),
+            evidence: EvidenceFolder::new(self.folder.path().join("evidence")),
+            page: self.whatsapp.clone(),
+            capacity: Arc::new(Capacity::new(NonZeroUsize::MIN, 0, || None)),
+            starts: Arc::new(Semaphore::new(1)),
+            limits: StartLimits::default(),
+            start_times: StartTimes::default(),
+            turns: TurnTally::default(),
+            pairing_life: Duration::from_secs(180),
+            take_over: true,
+            hibernate_after: None,
+            heals_per_hour: HEALS_PER_HOUR,
+            memory_mb: None,
+            sends: SendLimits {
+                queue_max: NonZeroUsize::new(100).unwrap(),
+                rate_per_minute: None,
+                wait: Duration::from_secs(45),
+            },
+            send_dedup: None,
+            ledger,
+            stop: CancellationToken::new(),
+        });
+        handle.start();
+        let _service = [life.spawn(keeper.run()), life.spawn(actor.run())];
+        let (told, waits) = (self.told.clone(), self.waits);
+        let callers = life.spawn(async move {
+            let mut answered = Vec::new();
+            for body in ["first", "second"] {
+                answered.push(accepted(&handle, body, waits, &told).await);
+            }
+            for (body, mut sent) in ["first", "second"].into_iter().zip(answered) {
+                while !matches!(sent.state, SendState::Sent) {
+                    tokio::time::sleep(BACK_OFF).await;
+                    sent = accepted(&handle, body, waits, &told).await;
+                }
+            }
+        });
+        tokio::select! {
+            biased;
+            () = life.over.cancelled() => false,
+            done = timeout(NEVER, callers) => {
+                done.expect("the callers are served").unwrap();
+                true
+            }
+        }
+    }
+
+    fn check(&self, when: &str) {
+        let server = self.whatsapp.server();
+        let bodies: Vec<_> = server.iter().map(|(_, body)| body.as_str()).collect();
+        assert_eq!(bodies, ["first", "second"], "{when}");
+        self.told.check(&server, when);
+    }
+}
+
+/// Asks under one key until the service takes it on.
+async fn accepted(handle: &SessionHandle, body: &'static str, waits: bool, told: &Told) -> Sent {
+    loop {
+        let request = SendRequest {
+            message: TextMessage {
+                to: "5491158254201".parse().unwrap(),
+                body: body.to_owned(),
+            },
+            cliente_id: "51".to_owned(),
+            idempotency_key: Some(body.parse::<IdempotencyKey>().unwrap()),
+            waits,
+        };
+        let answer = handle.send(request).await;
+        told.note(body, &answer);
+        match answer {
+            Ok(sent) => return sent,
+            Err(
+                SendError::NotReady { .. }
+                | SendError::LedgerUnavailable(_)
+                | SendError::Unconfirmed { .. },
+            ) => tokio::time::sleep(BACK_OFF).await,
+            Err(why) => panic!("{body}: {why}"),
+        }
+    }
+}
+
+/// Dies once at every step, and once more on the way back.
+async fn dies_everywhere(waits: bool, stores_late: bool) {
+    for steps in 1..MOST_STEPS {
+        let world = World::new(waits, stores_late);
+        if world.live(steps).await {
+            world.check("without a death");
+            println!("{steps} steps");
+            return;
+        }
+        // Spread over the way back, so that both deaths together come close to every pair.
+        let again = 1 + steps * 7 % 40;
+        world.live(again).await;
+        assert!(world.live(ALL_STEPS).await);
+        world.check(&format!("killed at step {steps}, then at step {again}"));
+    }
+    panic!("it never got through");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_is_one_message_wherever_the_service_dies() {
+    dies_everywhere(true, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_nobody_waits_for_is_one_message_wherever_the_service_dies() {
+    dies_everywhere(false, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_is_one_message_even_if_the_page_forgets_what_the_server_took() {
+    dies_everywhere(true, true).await;
+}

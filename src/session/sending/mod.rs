@@ -1,0 +1,547 @@
+//! Sends of a session whose page is open: through the ledger into the page, one by one.
+//!
+//! Responsible for doing what [`Outbox`] and [`Recovery`] decide, and for reporting back to them. Each send takes the
+//! same way: written down, its turn, looked up, written down that a page may have it, handed over, acknowledged.
+//!
+//! Invariant: no page gets a send of which the ledger does not say that a page may have it.
+
+mod in_flight;
+pub(super) mod numbers;
+pub(super) mod pace;
+mod queue;
+pub(super) mod recovery;
+pub(super) mod stall;
+mod submit;
+pub(super) mod turns;
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use in_flight::{AfterHandOver, Outbox};
+use numbers::{Known, Numbers};
+use pace::Pace;
+use recovery::{Doubt, Recovery};
+use stall::{WaitsFor, Work};
+use tokio::time::{Instant, timeout, timeout_at};
+use turns::Purpose;
+
+use super::{
+    ClienteId, NumberCheck, Recipient, SendError, SendLimits, SessionState,
+    command::{AcceptReply, CheckReply, answer},
+    linking::account_link::{LinkNote, Since},
+    publisher::Publisher,
+};
+use crate::{
+    ledger::{Accepted, Handing, Ledger, LedgerError, NewSend, Record, Step},
+    whatsapp::{
+        Driver, HandOverError, Handed, LookUpError, Outgoing, PrepareError, Prepared, Silence,
+        Standing,
+    },
+};
+
+/// A page that is well answers a ping within milliseconds. Shorter than the moment that a caller waits for the last word
+/// on its send.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+
+/// What [`Sending`] does its work with.
+#[derive(Debug)]
+pub(super) struct Means<'a, D: Driver> {
+    pub(super) driver: &'a D,
+    pub(super) ledger: &'a Ledger,
+    pub(super) numbers: &'a mut Numbers,
+    pub(super) publisher: &'a Publisher,
+    pub(super) session: &'a ClienteId,
+}
+
+/// See the module.
+pub(super) struct Sending<'a, D: Driver> {
+    means: Means<'a, D>,
+    outbox: Outbox,
+    recovery: Recovery,
+    /// What has been asked of page and ledger and not been answered yet.
+    calls: FuturesUnordered<BoxFuture<'a, SendAnswer>>,
+    /// Whether a send would work now.
+    is_ready: bool,
+    /// The page asks for a scan.
+    is_unlinked: bool,
+    /// The page has asked for a scan, and what was open then has not been dealt with.
+    has_lost_link: bool,
+    doubt: Doubt,
+    /// The account that the page is linked to, once known.
+    account: Option<String>,
+    since: Since,
+    ledger: LedgerCalls,
+}
+
+/// What the ledger has been asked for and has answered.
+#[derive(Debug, Default)]
+struct LedgerCalls {
+    /// Questions without an answer yet.
+    open: usize,
+    /// Answers of a ledger that could be used.
+    answers: u64,
+    /// The last answer was that it cannot be used.
+    has_failed: bool,
+}
+
+impl LedgerCalls {
+    fn on_answer<T>(&mut self, answer: &Result<T, LedgerError>) {
+        self.open = self.open.saturating_sub(1);
+        self.has_failed = answer.is_err();
+        self.answers += u64::from(answer.is_ok());
+    }
+}
+
+/// What page or ledger answered.
+pub(super) enum SendAnswer {
+    Accepted(Written, Result<Accepted, LedgerError>),
+    /// What is known of a request for which there is no room.
+    Refused(
+        Result<Option<Accepted>, LedgerError>,
+        SendError,
+        AcceptReply,
+    ),
+    Prepared(Result<Prepared, PrepareError>),
+    Written(Result<bool, LedgerError>),
+    HandedOver(Result<Handed, HandOverError>),
+    Open(Result<Vec<Arc<Record>>, LedgerError>),
+    LookedUp(Result<Option<i32>, LookUpError>),
+    Checked(Result<Option<String>, PrepareError>, Recipient, CheckReply),
+}
+
+impl SendAnswer {
+    /// What a turn is for that takes it: most are steps of the session's own work, some are owed to a caller.
+    pub(super) const fn turn(&self) -> Purpose {
+        match self {
+            Self::Accepted(..) | Self::Refused(..) | Self::Checked(..) => Purpose::Outside,
+            Self::Prepared(_)
+            | Self::Written(_)
+            | Self::HandedOver(_)
+            | Self::Open(_)
+            | Self::LookedUp(_) => Purpose::Own,
+        }
+    }
+}
+
+/// A send that is being written down.
+pub(super) struct Written {
+    key: String,
+    deadline: Option<Instant>,
+    reply: AcceptReply,
+}
+
+impl<'a, D: Driver> Sending<'a, D> {
+    pub(super) fn new(means: Means<'a, D>, limits: SendLimits, pace: Pace) -> Self {
+        Self {
+            means,
+            outbox: Outbox::new(limits, pace),
+            recovery: Recovery::default(),
+            calls: FuturesUnordered::new(),
+            is_ready: false,
+            is_unlinked: false,
+            has_lost_link: false,
+            doubt: Doubt::default(),
+            account: None,
+            since: Since::default(),
+            ledger: LedgerCalls::default(),
+        }
+    }
+
+    /// The next answer; for ever waiting while nothing has been asked.
+    pub(super) async fn next_answer(&mut self) -> Option<SendAnswer> {
+        self.calls.next().await
+    }
+
+    /// Writes a send down, to be sent in its turn, by `deadline` if it has one.
+    pub(super) fn accept(&mut self, new: NewSend, deadline: Option<Instant>, reply: AcceptReply) {
+        let ledger = self.means.ledger;
+        if let Err(why) = self.make_room(&new, deadline) {
+            // A repetition needs none, and the first may have come a moment before it.
+            let refuse = async move { SendAnswer::Refused(ledger.known(&new).await, why, reply) };
+            self.calls.push(refuse.boxed());
+            return;
+        }
+        let new = NewSend {
+            account: self.account.clone(),
+            ..new
+        };
+        let written = Written {
+            key: new.key.clone(),
+            deadline,
+            reply,
+        };
+        self.ledger.open += 1;
+        let accept = async move { SendAnswer::Accepted(written, ledger.accept(new).await) };
+        self.calls.push(accept.boxed());
+    }
+
+    fn make_room(&mut self, new: &NewSend, deadline: Option<Instant>) -> Result<(), SendError> {
+        let state = self.means.publisher.state();
+        let can_wait = new.is_durable && state == SessionState::Authenticated;
+        if !state.takes_sends() && !can_wait {
+            return Err(self.means.publisher.not_ready());
+        }
+        self.outbox.reserve(&new.key, deadline, Instant::now())
+    }
+
+    /// A send that came, and was written down, before there was a page.
+    pub(super) fn enqueue(&mut self, record: &Record, deadline: Option<Instant>) {
+        self.outbox.enqueue(record, deadline);
+    }
+
+    /// How fast it has sent.
+    pub(super) const fn pace(&self) -> &Pace {
+        self.outbox.pace()
+    }
+
+    /// A send has been taken back.
+    pub(super) fn remove(&mut self, key: &str) {
+        let _has_waited = self.outbox.remove(key);
+    }
+
+    /// The page stands differently.
+    pub(super) fn on_standing(&mut self, standing: &Standing, link: &LinkNote) {
+        self.since = link.since();
+        // Not every adapter can tell: what the link was made with is as good.
+        let account = standing.account.as_deref().or_else(|| link.account());
+        let is_news = account.is_some() && account != self.account.as_deref();
+        if is_news {
+            self.account = account.map(str::to_owned);
+        }
+        let was_ready = std::mem::replace(&mut self.is_ready, standing.is_ready());
+        let was_unlinked = self.is_unlinked;
+        // A page that loads anew knows nothing for a moment: that is no news about its link.
+        self.is_unlinked = standing.login || (was_unlinked && !standing.linked);
+        if self.is_unlinked && !was_unlinked {
+            self.account = None;
+            self.has_lost_link = true;
+            self.outbox.on_unlinked("the device is not linked any more");
+            self.find_out();
+        } else if self.is_ready && (is_news || !was_ready) {
+            self.find_out();
+        }
+    }
+
+    /// The page is loaded anew: it takes nothing until it says that it can, and what it had is then found out.
+    pub(super) const fn on_reload(&mut self) {
+        self.is_ready = false;
+    }
+
+    /// WhatsApp reports how far a message has got.
+    pub(super) fn on_ack(&mut self, key: &str, ack: i32) {
+        self.outbox.on_ack(key, ack);
+        if ack > 0 {
+            self.recovery.on_ack(key);
+        }
+    }
+
+    pub(super) fn on_time(&mut self, now: Instant) {
+        self.outbox.expire(now);
+        if self.doubt.is_due_again(now) || self.recovery.is_due_again(now) {
+            self.find_out();
+        }
+    }
+
+    pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        // While nothing may begin, only what gives up matters; what may begin is looked at when that changes.
+        let turn = self.outbox.next_deadline(now);
+        let look_up = self.recovery.next_look_up().filter(|_| self.may_begin());
+        let deadlines = [
+            turn,
+            look_up,
+            self.doubt.next_deadline(),
+            self.recovery.next_reading(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    pub(super) fn on_answer(&mut self, answered: SendAnswer) {
+        let now = Instant::now();
+        match &answered {
+            SendAnswer::Accepted(_, result) => self.ledger.on_answer(result),
+            SendAnswer::Written(result) => self.ledger.on_answer(result),
+            SendAnswer::Open(result) => self.ledger.on_answer(result),
+            SendAnswer::Refused(..)
+            | SendAnswer::Prepared(_)
+            | SendAnswer::HandedOver(_)
+            | SendAnswer::LookedUp(_)
+            | SendAnswer::Checked(..) => {}
+        }
+        match answered {
+            SendAnswer::Accepted(written, result) => self.on_accepted(written, result),
+            SendAnswer::Refused(known, why, reply) => {
+                let known = known.map_err(SendError::from);
+                answer(reply, known.and_then(|known| known.ok_or(why)));
+            }
+            SendAnswer::Prepared(result) => self.on_prepared(result, now),
+            SendAnswer::Written(result) => {
+                if let Some((prepared, outgoing, limit)) = self.outbox.on_written(result, now) {
+                    let handed = hand_over(self.means.driver, prepared, outgoing, limit);
+                    self.calls.push(handed.map(SendAnswer::HandedOver).boxed());
+                }
+            }
+            SendAnswer::HandedOver(result) => {
+                if let (Err(HandOverError::NotHanded(_)), Some(to)) =
+                    (&result, self.outbox.current_recipient())
+                {
+                    self.means.numbers.forget(to);
+                }
+                match self.outbox.on_handed_over(result, now) {
+                    AfterHandOver::Done => {}
+                    AfterHandOver::InDoubt => self.find_out(),
+                    AfterHandOver::Again(outgoing, prepared) => self.write_down(outgoing, prepared),
+                }
+            }
+            SendAnswer::Open(result) => self.on_open(result, now),
+            SendAnswer::LookedUp(result) => {
+                self.recovery.on_looked_up(result, &mut self.outbox, now);
+            }
+            SendAnswer::Checked(result, to, reply) => self.on_checked(result, &to, reply, now),
+        }
+    }
+
+    fn on_accepted(&mut self, written: Written, result: Result<Accepted, LedgerError>) {
+        self.outbox.release(&written.key);
+        if let Ok(Accepted::New(followed)) = &result {
+            let record = Arc::clone(&followed.borrow());
+            self.outbox.enqueue(&record, written.deadline);
+        }
+        answer(written.reply, result.map_err(SendError::from));
+    }
+
+    fn on_prepared(&mut self, result: Result<Prepared, PrepareError>, now: Instant) {
+        let learned = match &result {
+            Ok(prepared) => Some(Known::At(prepared.chat.clone())),
+            Err(PrepareError::NotOnWhatsApp) => Some(Known::Nowhere),
+            Err(
+                PrepareError::Failed(_)
+                | PrepareError::Unanswered(_)
+                | PrepareError::Silent(_)
+                | PrepareError::Interrupted(_),
+            ) => None,
+        };
+        let is_refused = matches!(result, Err(PrepareError::Failed(_)));
+        if let Some(to) = self.outbox.current_recipient() {
+            if let Some(known) = learned {
+                self.means.numbers.learn(to, known, now);
+            } else if is_refused {
+                // Perhaps because what was known of it does not hold any more.
+                self.means.numbers.forget(to);
+            }
+        }
+        let Some((outgoing, prepared)) = self.outbox.on_prepared(result, now) else {
+            return;
+        };
+        self.write_down(outgoing, prepared);
+    }
+
+    /// Writes down that a page is about to get the send, and by which adapter.
+    fn write_down(&mut self, outgoing: Outgoing, prepared: Prepared) {
+        self.ledger.open += 1;
+        let handing = Handing {
+            adapter: prepared.adapter.to_string(),
+            account: self.account.clone(),
+            wa_key: prepared.message_id.is_some().then(|| outgoing.key.clone()),
+            message_id: prepared.message_id,
+        };
+        let ledger = self.means.ledger;
+        let write = async move {
+            let handing = Step::Handing(handing);
+            SendAnswer::Written(ledger.advance(&outgoing.key, handing).await)
+        };
+        self.calls.push(write.boxed());
+    }
+
+    /// Whether the page may be asked for anything.
+    const fn may_begin(&self) -> bool {
+        self.is_ready && self.doubt.is_settled()
+    }
+
+    /// Does what can be done next: first what is in doubt, then what waits. A page that loads itself anew is waited for.
+    pub(super) fn go_on(&mut self) {
+        let now = Instant::now();
+        // Here too, and not only when the timer of the session comes: answers, facts and commands go before it, and
+        // with enough of them it never comes.
+        self.outbox.expire(now);
+        if !self.may_begin() {
+            return;
+        }
+        let driver = self.means.driver;
+        if let Some(look_up) = self.recovery.next(now) {
+            let asked = async move { SendAnswer::LookedUp(driver.look_up(&look_up).await) };
+            self.calls.push(asked.boxed());
+        }
+        if self.recovery.is_pending() {
+            return;
+        }
+        let Some((outgoing, limit)) = self.outbox.begin(now) else {
+            return;
+        };
+        let known = self.means.numbers.get(&outgoing.to, now).cloned();
+        let prepare = prepare(driver, known, outgoing, limit).map(SendAnswer::Prepared);
+        self.calls.push(prepare.boxed());
+    }
+
+    /// Writes down what has happened. Waits for no disk.
+    pub(super) fn write_notes(&mut self) {
+        let mut notes = self.recovery.take_notes();
+        notes.append(&mut self.outbox.take_notes());
+        for (key, step) in notes {
+            self.means.ledger.note(&key, step);
+        }
+    }
+
+    /// How far all sends have come: grows with each step that none of them goes twice.
+    pub(super) const fn steps(&self) -> u64 {
+        self.outbox.progress().steps + self.recovery.answers()
+    }
+
+    /// How its sends stand, for whoever watches that they do not stand still.
+    pub(super) fn work(&self, now: Instant) -> Work<'_> {
+        let progress = self.outbox.progress();
+        Work {
+            waits_for: self.waits_for(now),
+            page_answers: progress.page_answers + self.recovery.answers(),
+            ledger_answers: self.ledger.answers,
+            sent: progress.sent,
+            handed: self.outbox.handed(),
+        }
+    }
+
+    fn waits_for(&self, now: Instant) -> WaitsFor {
+        let is_put_off_by_it =
+            self.ledger.has_failed && (self.outbox.has_waiting() || self.outbox.is_under_way());
+        if self.ledger.open > 0 || !self.doubt.is_settled() || is_put_off_by_it {
+            return WaitsFor::Ledger;
+        }
+        if self.recovery.is_pending() || self.outbox.is_accepting() || self.outbox.is_due(now) {
+            return WaitsFor::Page;
+        }
+        WaitsFor::Nothing
+    }
+
+    /// The session cannot send for now: those whose callers wait are told so.
+    pub(super) fn refuse_waiting(&mut self) {
+        let why = self.means.publisher.not_ready().to_string();
+        self.outbox.refuse_waiting(&why);
+    }
+
+    /// The session ends: what has not left us is given up, unless it outlives a session.
+    pub(super) fn refuse(&mut self, why: &str) {
+        self.outbox.refuse_waiting(why);
+        self.outbox.refuse_unprepared(why);
+    }
+
+    /// Whether anything is on its way into the ledger, into the page or to WhatsApp's server.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.outbox.is_busy()
+    }
+
+    /// Whether a send is on its way into the ledger or into the page.
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.outbox.is_under_way()
+    }
+
+    /// Whether there is nothing to send or to find out, and nothing that WhatsApp's server has not taken: no send is open.
+    pub(super) fn is_settled(&self) -> bool {
+        self.outbox.is_idle()
+            && self.calls.is_empty()
+            && self.doubt.is_settled()
+            && self.recovery.is_settled()
+    }
+
+    /// Whether there is nothing to send, and nothing that WhatsApp's server has not taken.
+    pub(super) fn is_idle(&self) -> bool {
+        self.outbox.is_idle()
+    }
+}
+
+impl<D: Driver> Sending<'_, D> {
+    /// Finds out whether a number is on WhatsApp, and sends nothing.
+    pub(super) fn check(&mut self, to: Recipient, reply: CheckReply) {
+        if self.means.publisher.state() != SessionState::Ready {
+            answer(reply, Err(self.means.publisher.not_ready()));
+            return;
+        }
+        let now = Instant::now();
+        let known = self.means.numbers.get(to.digits(), now).cloned();
+        let driver = self.means.driver;
+        let check = async move {
+            let checked = match known {
+                Some(Known::At(chat)) => Ok(Some(chat)),
+                Some(Known::Nowhere) => Ok(None),
+                None => driver.check_number(to.digits()).await,
+            };
+            SendAnswer::Checked(checked, to, reply)
+        };
+        self.calls.push(check.boxed());
+    }
+
+    fn on_checked(
+        &mut self,
+        result: Result<Option<String>, PrepareError>,
+        to: &Recipient,
+        reply: CheckReply,
+        now: Instant,
+    ) {
+        let checked = match result {
+            Err(why) => Err(SendError::from(why)),
+            Ok(chat) => {
+                let known = chat.clone().map_or(Known::Nowhere, Known::At);
+                self.means.numbers.learn(to.digits(), known, now);
+                Ok(NumberCheck {
+                    chat,
+                    due_in: self.outbox.due(now).saturating_duration_since(now),
+                })
+            }
+        };
+        answer(reply, checked);
+    }
+}
+
+/// Makes a message ready, unless what is known of its number says that there is nobody to send it to.
+async fn prepare<D: Driver>(
+    driver: &D,
+    known: Option<Known>,
+    outgoing: Outgoing,
+    limit: Instant,
+) -> Result<Prepared, PrepareError> {
+    let chat = match known {
+        Some(Known::Nowhere) => return Err(PrepareError::NotOnWhatsApp),
+        Some(Known::At(chat)) => Some(chat),
+        None => None,
+    };
+    let outgoing = Outgoing { chat, ..outgoing };
+    let why = match timeout_at(limit, driver.prepare(&outgoing)).await {
+        Ok(Err(why @ (PrepareError::Failed(_) | PrepareError::Unanswered(_)))) => why,
+        Ok(answered) => return answered,
+        Err(_elapsed) => {
+            PrepareError::Unanswered("the page did not look the number up in time".to_owned())
+        }
+    };
+    // A page that hangs, or a Chrome that was stopped, fails at everything: then it is not this message that failed.
+    match timeout(SIGN_OF_LIFE, driver.ping()).await {
+        Ok(Ok(())) => Err(why),
+        Ok(Err(Silence::Page(silence) | Silence::Chrome(silence))) => {
+            Err(PrepareError::Silent(silence))
+        }
+        Err(_elapsed) => {
+            let silence = "neither the page nor Chrome gives a sign of life";
+            Err(PrepareError::Silent(silence.to_owned()))
+        }
+    }
+}
+
+/// Hands a message over.
+async fn hand_over<D: Driver>(
+    driver: &D,
+    prepared: Prepared,
+    outgoing: Outgoing,
+    limit: Instant,
+) -> Result<Handed, HandOverError> {
+    let handed = timeout_at(limit, driver.hand_over(&prepared, &outgoing)).await;
+    handed.unwrap_or_else(|_elapsed| {
+        let why = "the page did not say in time whether it took the message";
+        Err(HandOverError::Unknown(why.to_owned()))
+    })
+}

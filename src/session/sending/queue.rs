@@ -1,0 +1,202 @@
+//! The sends of one session that wait for their turn.
+//!
+//! Responsible for order, capacity, pace, pauses and deadlines. Pure: does nothing itself, knows no time but what it is
+//! given. What becomes of a send whose turn has come is [`in_flight`](super::in_flight)'s part.
+
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
+
+use super::pace::Pace;
+use crate::{
+    ledger::Record,
+    session::{SendError, SendLimits},
+    whatsapp::Outgoing,
+};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Queue {
+    capacity: usize,
+    pace: Pace,
+    /// In the order in which they were accepted.
+    waiting: VecDeque<Entry>,
+    /// Those that are being written down, each with a place.
+    reserved: Vec<String>,
+    /// After an interruption nothing begins before this.
+    paused_until: Option<Instant>,
+}
+
+/// A send that waits, or has its turn.
+#[derive(Debug)]
+pub(super) struct Entry {
+    seq: i64,
+    pub(super) outgoing: Outgoing,
+    /// By when its turn must have come; `None` for one whose caller does not wait.
+    pub(super) deadline: Option<Instant>,
+    /// How often the page was interrupted while it made this one ready.
+    pub(super) interruptions: u8,
+    /// How often it has had its turn. One that was put back does not count once more for the pace.
+    pub(super) turns: u32,
+}
+
+impl Entry {
+    /// `None` when its text is no longer kept.
+    pub(super) fn of(record: &Record, deadline: Option<Instant>) -> Option<Self> {
+        Some(Self {
+            seq: record.seq,
+            outgoing: Outgoing {
+                key: record.key.clone(),
+                to: record.to.clone(),
+                chat: None,
+                body: record.body.clone()?,
+            },
+            deadline,
+            interruptions: 0,
+            turns: 0,
+        })
+    }
+}
+
+impl Queue {
+    pub(super) fn new(limits: SendLimits, pace: Pace) -> Self {
+        Self {
+            capacity: limits.queue_max.get(),
+            pace,
+            waiting: VecDeque::new(),
+            reserved: Vec::new(),
+            paused_until: None,
+        }
+    }
+
+    /// How fast it has sent, for the session's next queue.
+    pub(super) const fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// Keeps a place for one more send, to be given back by [`release`](Self::release). Refuses one whose turn cannot come
+    /// by `deadline`.
+    pub(super) fn reserve(
+        &mut self,
+        key: &str,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> Result<(), SendError> {
+        if self.waiting.len() + self.reserved.len() >= self.capacity {
+            let retry_after = self.pace.due(1, now) - now;
+            return Err(SendError::QueueFull { retry_after });
+        }
+        let due = self.due(now);
+        if let Some(deadline) = deadline.filter(|deadline| *deadline <= due) {
+            let retry_after = due - deadline;
+            return Err(SendError::TurnNotCome { retry_after });
+        }
+        self.reserved.push(key.to_owned());
+        Ok(())
+    }
+
+    /// Gives a place back.
+    pub(super) fn release(&mut self, key: &str) {
+        self.reserved.retain(|reserved| reserved != key);
+    }
+
+    /// Whether any send waits for its turn.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether any send is being written down.
+    pub(super) const fn is_accepting(&self) -> bool {
+        !self.reserved.is_empty()
+    }
+
+    /// When a send that is accepted now would go out, as far as that can be told.
+    pub(super) fn due(&self, now: Instant) -> Instant {
+        let unpaced = self.waiting.iter().filter(|entry| entry.turns == 0);
+        self.pace.due(unpaced.count() + self.reserved.len(), now)
+    }
+
+    /// Takes a send in, at its place in the order.
+    pub(super) fn insert(&mut self, entry: Entry) {
+        let at = self.waiting.partition_point(|other| other.seq < entry.seq);
+        self.waiting.insert(at, entry);
+    }
+
+    /// Takes one in again that has had its turn. Nothing begins before `paused_until`.
+    pub(super) fn put_back(&mut self, entry: Entry, paused_until: Option<Instant>) {
+        self.paused_until = paused_until;
+        self.insert(entry);
+    }
+
+    /// Whether the send waits, or is being written down.
+    pub(super) fn holds(&self, key: &str) -> bool {
+        self.reserved.iter().any(|reserved| reserved == key)
+            || self.waiting.iter().any(|entry| entry.outgoing.key == key)
+    }
+
+    /// Takes a send out. Answers whether it waited.
+    pub(super) fn remove(&mut self, key: &str) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|entry| entry.outgoing.key != key);
+        self.waiting.len() < before
+    }
+
+    /// Takes the next send out, when its turn has come.
+    pub(super) fn begin(&mut self, now: Instant) -> Option<Entry> {
+        if self.next_turn(now)? > now {
+            return None;
+        }
+        self.paused_until = None;
+        let mut entry = self.waiting.pop_front()?;
+        if entry.turns == 0 {
+            self.pace.take(now);
+        }
+        entry.turns = entry.turns.saturating_add(1);
+        Some(entry)
+    }
+
+    /// When the send that waits longest may go out; `None` when none waits.
+    pub(super) fn next_turn(&self, now: Instant) -> Option<Instant> {
+        let due = if self.waiting.front()?.turns > 0 {
+            now
+        } else {
+            self.pace.due(0, now)
+        };
+        Some(self.paused_until.map_or(due, |paused| paused.max(due)))
+    }
+
+    /// Takes out what has waited for its turn too long.
+    pub(super) fn take_late(&mut self, now: Instant) -> VecDeque<Entry> {
+        // A pause that is over wakes the session once, also while the page is not ready for the next send.
+        self.paused_until = self.paused_until.filter(|until| now < *until);
+        self.take(|entry| entry.deadline.is_some_and(|deadline| deadline <= now))
+    }
+
+    /// Takes out those whose callers wait.
+    pub(super) fn take_awaited(&mut self) -> VecDeque<Entry> {
+        self.take(|entry| entry.deadline.is_some())
+    }
+
+    /// Takes out all that wait.
+    pub(super) fn take_all(&mut self) -> VecDeque<Entry> {
+        self.take(|_| true)
+    }
+
+    fn take(&mut self, which: impl Fn(&Entry) -> bool) -> VecDeque<Entry> {
+        // Asked in each turn of the session, and there is hardly ever one.
+        if !self.waiting.iter().any(&which) {
+            return VecDeque::new();
+        }
+        let (taken, left) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(which);
+        self.waiting = left;
+        taken
+    }
+
+    /// When something is too late, or a pause is over.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = self.waiting.iter().filter_map(|entry| entry.deadline);
+        deadlines.chain(self.paused_until).min()
+    }
+}
