@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Actor, beside, hibernation::taking_in, logged_out};
+use super::{Actor, logged_out};
 use crate::{
-    session::{ForgetError, Reason, ReasonCode, SessionState, run_end::End, state::Event},
+    session::{ForgetError, Reason, ReasonCode, run_end::End, state::Event},
     whatsapp::Driver,
 };
 
@@ -29,13 +29,10 @@ impl<D: Driver> Actor<D> {
             self.options.desired.on_account().await;
         }
         let finding = safekeeping.find_profile(linked_at);
-        let (commands, postponed) = (&mut self.commands, &mut self.postponed);
-        let found = if self.publisher.state() == SessionState::Hibernating {
-            let account = self.publisher.snapshot().account;
-            taking_in(commands, postponed, &mut self.arrivals, account, finding).await
-        } else {
-            beside(commands, postponed, finding).await
-        };
+        let found = self
+            .mail
+            .during(&mut self.intake, &self.publisher, finding)
+            .await;
         found.map_err(End::of)
     }
 
@@ -90,7 +87,7 @@ impl<D: Driver> Actor<D> {
         // It cannot leave after this. It may have before.
         self.publisher
             .amend(|snapshot| std::mem::take(&mut snapshot.is_forgotten));
-        !self.commands.is_closed()
+        !self.mail.is_abandoned()
     }
 
     /// An operator wants nothing of the session to be kept.

@@ -5,19 +5,16 @@
 //! profile, so that `export` cannot take the account away meanwhile. Everything that comes wakes it;
 //! [`wake_queue`](super::wake_queue) keeps that until a page is there.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use rand::RngExt as _;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
-use super::{Actor, capacity::Starting, wake_queue::Arrivals};
+use super::{Actor, admission::Stage, capacity::Starting, mailbox::Mail};
 use crate::{
     session::{
-        ForgetError, Phase,
-        command::{COMMAND_CAPACITY, Command, LifeCommand, answer},
+        Phase,
+        command::{Command, LifeCommand, answer},
         run_end::End,
     },
     whatsapp::Driver,
@@ -69,23 +66,25 @@ impl<D: Driver> Actor<D> {
     /// Returns when the page is needed, or to be looked after, and there is memory for it; or with the session's end.
     pub(super) async fn asleep(&mut self) -> Result<Starting, End> {
         self.forget_chrome();
-        let account = self.publisher.snapshot().account;
         let hold = self.options.safekeeping.hold();
-        let (commands, postponed) = (&mut self.commands, &mut self.postponed);
+        let holding = self.mail.during(&mut self.intake, &self.publisher, hold);
         // Given back before the next Chrome needs it.
-        let _held = taking_in(commands, postponed, &mut self.arrivals, account, hold).await;
+        let _held = holding.await;
         tracing::info!("hibernating: Chrome is closed until something is to be sent");
         let jitter = rand::rng().random_range(1.0 - JITTER..1.0);
         let longest = Instant::now() + LONGEST_SLEEP.mul_f64(jitter);
         loop {
             // Whoever has asked for something before is heard before it wakes: what is postponed then waits for the next end.
-            if let Some(postponed) = self.postponed.pop_front() {
-                match self.on_command_asleep(Command::Life(postponed)) {
+            let kept = self
+                .mail
+                .take_kept(Stage::Hibernating, &self.publisher.state());
+            if let Some(kept) = kept {
+                match self.on_command_asleep(kept) {
                     None => continue,
                     Some(end) => return Err(end),
                 }
             }
-            let wake_by = self.arrivals.wake_by();
+            let wake_by = self.mail.wake_by();
             let wakes = wake_by.is_some() || longest <= Instant::now();
             if wakes {
                 match self.options.capacity.start_again() {
@@ -103,60 +102,35 @@ impl<D: Driver> Actor<D> {
             }
             let room = wakes.then(|| Instant::now() + MEMORY_RETRY);
             let room = room.map(|at| wake_by.map_or(at, |then| then.min(at)));
-            let command = tokio::select! {
+            let mail = tokio::select! {
                 biased;
                 () = self.options.stop.cancelled() => return Err(End::stopping()),
-                Some(()) = self.arrivals.written() => continue,
-                command = self.commands.recv() => command.ok_or_else(End::stopping)?,
+                mail = self.mail.next(&mut self.intake, Stage::Hibernating, &self.publisher) => mail,
                 () = sleep_until(room.unwrap_or(longest)) => continue,
             };
-            if let Some(end) = self.on_command_asleep(command) {
-                return Err(end);
+            match mail {
+                Mail::Command(command) => {
+                    if let Some(end) = self.on_command_asleep(command) {
+                        return Err(end);
+                    }
+                }
+                Mail::DealtWith => {}
+                Mail::Closed => return Err(End::stopping()),
             }
         }
     }
 
     fn on_command_asleep(&mut self, command: Command) -> Option<End> {
-        let account = self.publisher.snapshot().account;
-        let now = Instant::now();
-        match self.arrivals.take(command, account, now)? {
+        match command {
             Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
                 self.phone = phone.or(self.phone.take());
-                self.arrivals.wake(now);
+                self.mail.wake(Instant::now());
                 answer(reply, Ok(true));
                 None
             }
             Command::Life(LifeCommand::Disconnect { reply, .. }) => Some(End::disconnect(reply)),
-            Command::Life(LifeCommand::Forget { reply }) => {
-                answer(reply, Err(ForgetError::Running));
-                None
-            }
-            // All of these are taken in.
-            Command::Page(_) => None,
-        }
-    }
-}
-
-/// Does what takes its time before the session sleeps: sends are taken in, starts and disconnects wait until it is done.
-pub(super) async fn taking_in<T>(
-    commands: &mut mpsc::Receiver<Command>,
-    postponed: &mut VecDeque<LifeCommand>,
-    arrivals: &mut Arrivals,
-    account: Option<String>,
-    work: impl Future<Output = T>,
-) -> T {
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            Some(()) = arrivals.written() => {}
-            Some(command) = commands.recv(), if postponed.len() < COMMAND_CAPACITY => {
-                match arrivals.take(command, account.clone(), Instant::now()) {
-                    Some(Command::Life(command)) => postponed.push_back(command),
-                    // All of these are taken in.
-                    Some(Command::Page(_)) | None => {}
-                }
-            }
+            // Refused or kept in this stage, or about a Chrome that is gone.
+            Command::Life(LifeCommand::Forget { .. }) | Command::Page(_) => None,
         }
     }
 }

@@ -4,10 +4,10 @@
 
 use tokio::time::Instant;
 
-use super::{Actor, capacity::Admitted, healing::Rung, until};
+use super::{Actor, admission::Stage, capacity::Admitted, healing::Rung, mailbox::Mail, until};
 use crate::{
     session::{
-        ConnectError, DisconnectError, DisconnectOutcome, ForgetError, SendError,
+        DisconnectError, DisconnectOutcome,
         command::{Command, LifeCommand, Origin, answer},
         run_end::End,
         state::Event,
@@ -19,24 +19,25 @@ impl<D: Driver> Actor<D> {
     /// Nothing runs. Returns when a start was asked for, `None` when the service stops.
     pub(super) async fn idle(&mut self) -> Option<Admitted> {
         loop {
-            let command = if let Some(postponed) = self.postponed.pop_front() {
-                Command::Life(postponed)
-            } else {
-                tokio::select! {
-                    biased;
-                    () = self.options.stop.cancelled() => return None,
-                    command = self.commands.recv() => command?,
-                    () = until(self.retry.map(|retry| retry.at)) => {
-                        if let Some(capacity) = self.start_again().await {
-                            return Some(capacity);
-                        }
-                        continue;
+            let mail = tokio::select! {
+                biased;
+                () = self.options.stop.cancelled() => return None,
+                mail = self.mail.next(&mut self.intake, Stage::Idle, &self.publisher) => mail,
+                () = until(self.retry.map(|retry| retry.at)) => {
+                    if let Some(capacity) = self.start_again().await {
+                        return Some(capacity);
                     }
-                    () = until(self.forget_at) => {
-                        self.forget_failed_newcomer().await;
-                        continue;
-                    }
+                    continue;
                 }
+                () = until(self.forget_at) => {
+                    self.forget_failed_newcomer().await;
+                    continue;
+                }
+            };
+            let command = match mail {
+                Mail::Command(command) => command,
+                Mail::DealtWith => continue,
+                Mail::Closed => return None,
             };
             match command {
                 Command::Life(LifeCommand::Connect {
@@ -47,7 +48,7 @@ impl<D: Driver> Actor<D> {
                     if let Some(retry) = self.retry.take_if(|retry| retry.rung == Rung::Snapshot) {
                         // A start that somebody asks for is the one that was to come, with all that belongs to it.
                         self.fall_back(retry).await;
-                        self.postponed.push_front(LifeCommand::Connect {
+                        self.mail.put_back(LifeCommand::Connect {
                             phone,
                             origin,
                             reply,
@@ -89,7 +90,8 @@ impl<D: Driver> Actor<D> {
                     let forgotten = self.forget().await;
                     answer(reply, forgotten);
                 }
-                Command::Page(command) => command.refuse(self.publisher.not_ready()),
+                // Refused, or about a Chrome that is gone.
+                Command::Page(_) => {}
             }
         }
     }
@@ -124,30 +126,6 @@ impl<D: Driver> Actor<D> {
                 true
             });
             Ok(DisconnectOutcome::Disconnected)
-        }
-    }
-
-    /// The service stops: whoever still waits is told so.
-    pub(super) fn refuse_the_rest(&mut self) {
-        self.commands.close();
-        while let Some(command) = self
-            .postponed
-            .pop_front()
-            .map(Command::Life)
-            .or_else(|| self.commands.try_recv().ok())
-        {
-            match command {
-                Command::Life(LifeCommand::Connect { reply, .. }) => {
-                    answer(reply, Err(ConnectError::ShuttingDown));
-                }
-                Command::Life(LifeCommand::Disconnect { reply, .. }) => {
-                    answer(reply, Err(DisconnectError::ShuttingDown));
-                }
-                Command::Life(LifeCommand::Forget { reply }) => {
-                    answer(reply, Err(ForgetError::ShuttingDown));
-                }
-                Command::Page(command) => command.refuse(SendError::ShuttingDown),
-            }
         }
     }
 }

@@ -15,6 +15,7 @@
 //! a Chrome that is being closed is gone; a session that is not running has no
 //! Chrome (a state that says so is published only after Chrome is gone).
 
+mod admission;
 pub(super) mod capacity;
 mod deadlines;
 mod forgetting;
@@ -22,19 +23,17 @@ mod healing;
 mod hibernation;
 mod idle;
 mod logged_out;
+mod mailbox;
 mod memory_budget;
 mod opening;
 pub(super) mod options;
 mod page_view;
 mod restart;
 mod running;
-mod wake_queue;
-
-use std::collections::VecDeque;
 
 use capacity::{Admitted, Starting};
 use healing::{Healing, Retry};
-use hibernation::taking_in;
+use mailbox::Mailbox;
 use memory_budget::Budget;
 use opening::NotOpened;
 use options::ActorOptions;
@@ -44,17 +43,15 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tracing::Instrument;
-use wake_queue::Arrivals;
 
 use super::{
     DisconnectOutcome, Evidence, Phase, ReasonCode, Recipient, SendError, SessionHandle,
-    SessionState,
-    command::{COMMAND_CAPACITY, Command, LifeCommand, answer},
+    command::{COMMAND_CAPACITY, answer},
     keeping::profile::Cure,
     linking::account_link::LinkNote,
     publisher::Publisher,
     run_end::End,
-    sending::numbers::Numbers,
+    sending::{intake::Intake, numbers::Numbers},
     state::Event,
 };
 use crate::{
@@ -66,17 +63,14 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Actor<D: Driver> {
     options: ActorOptions<D>,
-    commands: mpsc::Receiver<Command>,
-    /// Came while nothing could be begun, and are for the time after. At most [`COMMAND_CAPACITY`].
-    postponed: VecDeque<LifeCommand>,
+    mail: Mailbox,
+    intake: Intake,
     /// The number to link by a code that is typed, in the run to come.
     phone: Option<Recipient>,
     publisher: Publisher,
     numbers: Numbers,
     healing: Healing,
     budget: Budget,
-    /// What has come while it slept.
-    arrivals: Arrivals,
     /// The start that it gives itself, when it is not asked for one before.
     retry: Option<Retry>,
     /// When a session that was never linked, and does not run, is forgotten.
@@ -98,12 +92,11 @@ impl<D: Driver> Actor<D> {
         let actor = Self {
             healing: Healing::new(options.heals_per_hour, false),
             budget: Budget::new(options.memory_mb),
-            arrivals: Arrivals::new(options.ledger.clone(), options.sends),
+            intake: Intake::new(options.ledger.clone(), options.sends),
+            mail: Mailbox::new(commands, options.sends.wait),
             retry: None,
             forget_at: None,
             options,
-            commands,
-            postponed: VecDeque::new(),
             phone: None,
             publisher,
             numbers: Numbers::default(),
@@ -125,7 +118,7 @@ impl<D: Driver> Actor<D> {
                 } = admitted;
                 self.run_through(starting).await;
             }
-            self.refuse_the_rest();
+            self.mail.close(&self.publisher);
         }
         .instrument(span)
         .await;
@@ -178,7 +171,6 @@ impl<D: Driver> Actor<D> {
                     // One that was linked by an earlier version, or has come from another host.
                     self.options.desired.on_link(link.linked_at()).await;
                 }
-                self.arrivals.settle().await;
                 let end = Serving::new(
                     &driver,
                     &self.options,
@@ -187,13 +179,14 @@ impl<D: Driver> Actor<D> {
                         numbers: &mut self.numbers,
                         healing: &mut self.healing,
                         budget: &mut self.budget,
-                        arrivals: &mut self.arrivals,
+                        mail: &mut self.mail,
+                        intake: &mut self.intake,
                     },
                     turn,
                     phone,
                     link,
                 )
-                .run(&mut self.commands, facts)
+                .run(facts)
                 .await;
                 tracing::info!("closing Chrome: {}", end.reason.code.as_str());
                 let closed = self.closing(driver, &end).await;
@@ -212,16 +205,19 @@ impl<D: Driver> Actor<D> {
 
     /// Whether the run ended because of the profile, and another one took its place: then nobody need hear of the end.
     async fn begins_anew(&mut self, end: &mut End) -> bool {
-        let is_wanted = end.asked.is_empty() && self.postponed.is_empty();
+        let is_wanted = end.asked.is_empty() && !self.mail.has_kept();
         if !is_wanted || self.options.stop.is_cancelled() {
             return false;
         }
         let is_starting = self.publisher.snapshot().phase.is_some();
         let safekeeping = &self.options.safekeeping;
         let cure = safekeeping.cure(&mut end.reason, is_starting);
-        let cure = beside(&mut self.commands, &mut self.postponed, cure).await;
+        let cure = self
+            .mail
+            .during(&mut self.intake, &self.publisher, cure)
+            .await;
         // Whoever has asked for something meanwhile is heard first.
-        if cure == Cure::None || !self.postponed.is_empty() {
+        if cure == Cure::None || self.mail.has_kept() {
             return false;
         }
         self.publisher.apply(&Event::Restarted, None);
@@ -256,12 +252,9 @@ impl<D: Driver> Actor<D> {
             safekeeping.after_close(&before, end, closed).await;
             closed
         };
-        if end.reason.code == ReasonCode::Hibernating {
-            let account = before.account.clone();
-            let (commands, postponed) = (&mut self.commands, &mut self.postponed);
-            return taking_in(commands, postponed, &mut self.arrivals, account, close).await;
-        }
-        beside(&mut self.commands, &mut self.postponed, close).await
+        self.mail
+            .during(&mut self.intake, &self.publisher, close)
+            .await
     }
 
     /// Chrome is gone. Publishes the end and answers who asked for it.
@@ -315,15 +308,16 @@ impl<D: Driver> Actor<D> {
         } else {
             self.publisher.not_ready()
         };
-        self.arrivals.refuse(&why);
+        self.mail.refuse_waiting(&mut self.intake, &why);
         if let Some(retry) = retry {
             self.wait_for(retry);
         }
     }
 
     /// There is no page any more, and nothing of it is true.
-    fn forget_the_page(&self) {
+    fn forget_the_page(&mut self) {
         self.forget_chrome();
+        self.intake.forget_account();
         self.publisher.amend(|snapshot| {
             snapshot.account = None;
             true
@@ -339,28 +333,6 @@ impl<D: Driver> Actor<D> {
             snapshot.adapter = super::AdapterReport::default();
             true
         });
-    }
-}
-
-/// Does what takes its time while there is no page: sends are told so at once, starts and disconnects wait until it is done.
-async fn beside<T>(
-    commands: &mut mpsc::Receiver<Command>,
-    postponed: &mut VecDeque<LifeCommand>,
-    work: impl Future<Output = T>,
-) -> T {
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            Some(command) = commands.recv(), if postponed.len() < COMMAND_CAPACITY => match command {
-                Command::Page(command) => command.refuse(SendError::NotReady {
-                    state: SessionState::Disconnected.name(),
-                    reason: None,
-                    retry_at: None,
-                }),
-                Command::Life(command) => postponed.push_back(command),
-            },
-        }
     }
 }
 

@@ -2,22 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep},
-};
+use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Actor,
+    admission::Stage,
     capacity::{Starting, Turn},
+    mailbox::Mail,
     options::ActorOptions,
     until,
 };
 use crate::{
     session::{
-        DisconnectError, ForgetError, Phase, Reason, ReasonCode, SessionState, StartLimits,
-        command::{COMMAND_CAPACITY, Command, LifeCommand, answer},
+        Phase, Reason, ReasonCode, SessionState, StartLimits,
+        command::{Command, LifeCommand, answer},
         publisher::Publisher,
         run_end::End,
         state::Event,
@@ -68,64 +67,39 @@ impl<D: Driver> Actor<D> {
         let mut asked_to_end = None;
         let opened = loop {
             let is_waking = self.publisher.state() == SessionState::Hibernating;
-            let wake_by = self.arrivals.wake_by().filter(|_| is_waking);
-            // What is postponed is heard as if it came now, unless it is to wait until Chrome is gone.
-            let postponed = if asked_to_end.is_none() {
-                self.postponed.pop_front()
+            let wake_by = self.mail.wake_by().filter(|_| is_waking);
+            let stage = if asked_to_end.is_some() {
+                Stage::CalledOff
             } else {
-                None
+                Stage::Opening
             };
-            let command = if let Some(command) = postponed {
-                Command::Life(command)
-            } else {
-                tokio::select! {
+            let mail = tokio::select! {
                 opened = &mut opening => break opened,
-                Some(command) = self.commands.recv(), if self.postponed.len() < COMMAND_CAPACITY => command,
-                Some(()) = self.arrivals.written() => continue,
+                mail = self.mail.next(&mut self.intake, stage, &self.publisher) => mail,
                 () = until(wake_by) => {
                     tracing::warn!("the session takes long to wake: it is not READY any more");
                     self.publisher.apply(&Event::Restarted, None);
-                    self.arrivals.refuse(&self.publisher.not_ready());
+                    let why = self.publisher.not_ready();
+                    self.mail.refuse_waiting(&mut self.intake, &why);
                     continue;
                 }
-                }
             };
-            let command = if is_waking {
-                let account = self.publisher.snapshot().account;
-                self.arrivals.take(command, account, Instant::now())
-            } else {
-                Some(command)
-            };
-            match command {
-                // Once it is called off, they wait until Chrome is gone.
-                Some(Command::Life(command)) if asked_to_end.is_some() => {
-                    self.postponed.push_back(command);
-                }
-                Some(Command::Life(LifeCommand::Connect { phone, reply, .. })) => {
+            match mail {
+                Mail::Command(Command::Life(LifeCommand::Connect { phone, reply, .. })) => {
                     self.phone = phone.or(self.phone.take());
                     answer(reply, Ok(is_waking));
                 }
-                Some(Command::Life(LifeCommand::Disconnect {
-                    logout: true,
-                    reply,
-                })) => {
-                    answer(reply, Err(DisconnectError::NotLinked));
-                }
-                Some(Command::Life(LifeCommand::Disconnect {
-                    logout: false,
-                    reply,
-                })) => {
+                Mail::Command(Command::Life(LifeCommand::Disconnect { reply, .. })) => {
                     // Nor does it take sends any more.
                     self.publisher
                         .apply(&Event::Unready, Some(End::requested().reason));
                     call_off.cancel();
                     asked_to_end = Some(reply);
                 }
-                Some(Command::Life(LifeCommand::Forget { reply })) => {
-                    answer(reply, Err(ForgetError::Running));
-                }
-                Some(Command::Page(command)) => command.refuse(self.publisher.not_ready()),
-                None => {}
+                // Refused or kept in this stage, or about a Chrome that is gone.
+                Mail::Command(Command::Life(LifeCommand::Forget { .. }) | Command::Page(_))
+                | Mail::DealtWith
+                | Mail::Closed => {}
             }
         };
         let why = match (opened, asked_to_end) {

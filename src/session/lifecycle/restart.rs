@@ -5,7 +5,7 @@
 use tokio::time::Instant;
 
 use super::{
-    Actor, beside,
+    Actor,
     capacity::Admitted,
     healing::{Healing, Retry, Rung, Verdict},
 };
@@ -24,7 +24,7 @@ impl<D: Driver> Actor<D> {
         };
         if retry.rung == Rung::Snapshot {
             self.fall_back(retry).await;
-            if !self.postponed.is_empty() {
+            if self.mail.has_kept() {
                 // Whoever has asked for something meanwhile is heard first.
                 return None;
             }
@@ -43,7 +43,9 @@ impl<D: Driver> Actor<D> {
     /// Does what comes before the start that is due when no new Chrome has helped. What is left is the start.
     pub(super) async fn fall_back(&mut self, retry: Retry) {
         let falling_back = self.options.safekeeping.fall_back();
-        beside(&mut self.commands, &mut self.postponed, falling_back).await;
+        self.mail
+            .during(&mut self.intake, &self.publisher, falling_back)
+            .await;
         self.wait_for(Retry {
             rung: Rung::NewChrome,
             at: retry.at.min(Instant::now()),

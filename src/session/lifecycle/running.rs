@@ -20,20 +20,21 @@ use tokio_util::sync::CancellationToken;
 use winding_down::logged_out;
 
 use super::{
+    admission::Stage,
     capacity::Turn,
     deadlines::{Passed, RELOAD_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
     healing::Healing,
     hibernation::IdleClock,
+    mailbox::{Mail, Mailbox},
     memory_budget::Budget,
     options::ActorOptions,
     page_view::Reading,
-    wake_queue::Arrivals,
 };
 use crate::{
     session::{
         ClienteId, DisconnectError, DisconnectOutcome, Evidence, EvidenceError, EvidenceFolder,
         Phase, Reason, ReasonCode, Recipient, SessionState, StartLimits,
-        command::{Command, answer},
+        command::answer,
         keeping::{desired::DesiredFile, profile},
         linking::{
             account_link::{LinkNote, Login, Written},
@@ -43,6 +44,7 @@ use crate::{
         run_end::End,
         sending::{
             Means, Sending,
+            intake::Intake,
             numbers::Numbers,
             stall::StallWatch,
             turns::{Purpose, TurnTally, Turns},
@@ -81,8 +83,7 @@ pub(super) struct Serving<'a, D: Driver> {
     timers: Timers,
     healing: &'a mut Healing,
     budget: &'a mut Budget,
-    /// What has come before there was this page.
-    arrivals: &'a mut Arrivals,
+    mail: &'a mut Mailbox,
     idle_clock: IdleClock,
     /// A ping is on its way.
     is_pinging: bool,
@@ -99,7 +100,8 @@ pub(super) struct Lasting<'a> {
     pub(super) numbers: &'a mut Numbers,
     pub(super) healing: &'a mut Healing,
     pub(super) budget: &'a mut Budget,
-    pub(super) arrivals: &'a mut Arrivals,
+    pub(super) mail: &'a mut Mailbox,
+    pub(super) intake: &'a mut Intake,
 }
 
 /// What it came to that the time for something may have come.
@@ -157,7 +159,8 @@ impl<'a, D: Driver> Serving<'a, D> {
             numbers,
             healing,
             budget,
-            arrivals,
+            mail,
+            intake,
         } = lasting;
         let means = Means {
             driver,
@@ -166,12 +169,9 @@ impl<'a, D: Driver> Serving<'a, D> {
             publisher,
             session: &options.id,
         };
-        let mut sending = Sending::new(means, options.sends, arrivals.pace().clone());
-        for (record, deadline) in arrivals.take_sends() {
-            sending.enqueue(&record, deadline);
-        }
+        let sending = Sending::new(means, intake);
         let mut timers = Timers::new(options.limits, options.take_over, Instant::now());
-        timers.wake_by(arrivals.wake_by());
+        timers.wake_by(mail.wake_by());
         Self {
             driver,
             publisher,
@@ -192,7 +192,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             timers,
             healing,
             budget,
-            arrivals,
+            mail,
             idle_clock: IdleClock::new(options.hibernate_after),
             is_pinging: false,
             told: None,
@@ -203,11 +203,7 @@ impl<'a, D: Driver> Serving<'a, D> {
     }
 
     /// Serves until something ends the session.
-    pub(super) async fn run(
-        mut self,
-        commands: &mut mpsc::Receiver<Command>,
-        mut facts: mpsc::Receiver<Fact>,
-    ) -> End {
+    pub(super) async fn run(mut self, mut facts: mpsc::Receiver<Fact>) -> End {
         let driver = self.driver;
         let navigate = async move { Answer::Navigated(driver.navigate().await) };
         self.calls.push(navigate.boxed());
@@ -223,7 +219,7 @@ impl<'a, D: Driver> Serving<'a, D> {
                     turn = answer.turn();
                     if let Some(end) = self.on_answer(answer) { break end }
                 }
-                Some(answer) = self.sending.next_answer() => {
+                Some(answer) = self.sending.calls.next() => {
                     turn = answer.turn();
                     self.sending.on_answer(answer);
                 }
@@ -232,9 +228,13 @@ impl<'a, D: Driver> Serving<'a, D> {
                     let fact = fact.unwrap_or_else(|| Fact::PageLost("the page is not heard any more".to_owned()));
                     if let Some(end) = self.on_fact(fact) { break end }
                 },
-                Some(command) = commands.recv() => {
+                mail = self.mail.next(self.sending.intake, Stage::Running, self.publisher) => {
                     facts_in_a_row = 0;
-                    if let Some(end) = self.on_command(command) { break end }
+                    if let Mail::Command(command) = mail
+                        && let Some(end) = self.on_command(command)
+                    {
+                        break end;
+                    }
                 }
                 // No command waits.
                 () = std::future::ready(()), if facts_in_a_row >= FACTS_IN_A_ROW => facts_in_a_row = 0,
@@ -252,9 +252,7 @@ impl<'a, D: Driver> Serving<'a, D> {
                     turn = Purpose::Outside;
                 }
             }
-            if let Some(end) = self.hear_held() {
-                break end;
-            }
+            self.follow_waking();
             self.begin_pairing();
             self.sending.go_on();
             self.sending.write_notes();
@@ -271,7 +269,6 @@ impl<'a, D: Driver> Serving<'a, D> {
                 break end;
             }
         };
-        self.arrivals.go_on_at(self.sending.pace().clone());
         self.wind_up(end, facts).await
     }
 

@@ -79,6 +79,7 @@ struct Current {
 }
 
 impl Outbox {
+    /// `pace`: how fast the session may send.
     pub(super) fn new(limits: SendLimits, pace: Pace) -> Self {
         Self {
             wait: limits.wait,
@@ -93,11 +94,6 @@ impl Outbox {
     /// What has happened since the last call, to be written down.
     pub(super) fn take_notes(&mut self) -> Vec<(String, Step)> {
         std::mem::take(&mut self.notes)
-    }
-
-    /// How fast it has sent.
-    pub(super) const fn pace(&self) -> &Pace {
-        self.queue.pace()
     }
 
     /// Keeps a place for one more send. See [`Queue::reserve`].
@@ -442,6 +438,19 @@ impl Outbox {
         self.refuse_waiting(why);
         self.queue.take_all();
         self.handed.clear();
+    }
+
+    /// The page is closed: nothing is on its way into it any more, and the next one has its own account of what it has taken.
+    pub(super) fn on_page_closed(&mut self) {
+        self.current = None;
+        self.handed.clear();
+        self.progress = Progress::default();
+    }
+
+    /// Gives up the whole queue, with the places of those that are being written down. What outlives its caller is in the ledger.
+    pub(super) fn empty(&mut self) {
+        self.on_page_closed();
+        self.queue.empty();
     }
 
     /// Whether anything is on its way into the ledger, into the page or to WhatsApp's server.

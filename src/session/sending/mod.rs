@@ -6,6 +6,7 @@
 //! Invariant: no page gets a send of which the ledger does not say that a page may have it.
 
 mod in_flight;
+pub(super) mod intake;
 pub(super) mod numbers;
 pub(super) mod pace;
 mod queue;
@@ -16,23 +17,23 @@ pub(super) mod turns;
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use in_flight::{AfterHandOver, Outbox};
+use futures_util::{FutureExt, future::BoxFuture, stream::FuturesUnordered};
+use in_flight::AfterHandOver;
+use intake::Intake;
 use numbers::{Known, Numbers};
-use pace::Pace;
 use recovery::{Doubt, Recovery};
 use stall::{WaitsFor, Work};
 use tokio::time::{Instant, timeout, timeout_at};
 use turns::Purpose;
 
 use super::{
-    ClienteId, NumberCheck, Recipient, SendError, SendLimits, SessionState,
-    command::{AcceptReply, CheckReply, answer},
+    ClienteId, NumberCheck, Recipient, SendError, SessionState,
+    command::{CheckReply, answer},
     linking::account_link::{LinkNote, Since},
     publisher::Publisher,
 };
 use crate::{
-    ledger::{Accepted, Handing, Ledger, LedgerError, NewSend, Record, Step},
+    ledger::{Handing, Ledger, LedgerError, Record, Step},
     whatsapp::{
         Driver, HandOverError, Handed, LookUpError, Outgoing, PrepareError, Prepared, Silence,
         Standing,
@@ -56,10 +57,11 @@ pub(super) struct Means<'a, D: Driver> {
 /// See the module.
 pub(super) struct Sending<'a, D: Driver> {
     means: Means<'a, D>,
-    outbox: Outbox,
+    /// The queue, which outlives the page.
+    pub(super) intake: &'a mut Intake,
     recovery: Recovery,
     /// What has been asked of page and ledger and not been answered yet.
-    calls: FuturesUnordered<BoxFuture<'a, SendAnswer>>,
+    pub(super) calls: FuturesUnordered<BoxFuture<'a, SendAnswer>>,
     /// Whether a send would work now.
     is_ready: bool,
     /// The page asks for a scan.
@@ -67,16 +69,13 @@ pub(super) struct Sending<'a, D: Driver> {
     /// The page has asked for a scan, and what was open then has not been dealt with.
     has_lost_link: bool,
     doubt: Doubt,
-    /// The account that the page is linked to, once known.
-    account: Option<String>,
     since: Since,
-    ledger: LedgerCalls,
 }
 
 /// What the ledger has been asked for and has answered.
 #[derive(Debug, Default)]
-struct LedgerCalls {
-    /// Questions without an answer yet.
+pub(super) struct LedgerCalls {
+    /// Questions for the page that have no answer yet. Sends that are being written down are counted by the queue.
     open: usize,
     /// Answers of a ledger that could be used.
     answers: u64,
@@ -85,8 +84,14 @@ struct LedgerCalls {
 }
 
 impl LedgerCalls {
+    /// A question that was counted as open is answered.
     fn on_answer<T>(&mut self, answer: &Result<T, LedgerError>) {
         self.open = self.open.saturating_sub(1);
+        self.on_word(answer);
+    }
+
+    /// The ledger has answered.
+    fn on_word<T>(&mut self, answer: &Result<T, LedgerError>) {
         self.has_failed = answer.is_err();
         self.answers += u64::from(answer.is_ok());
     }
@@ -94,13 +99,6 @@ impl LedgerCalls {
 
 /// What page or ledger answered.
 pub(super) enum SendAnswer {
-    Accepted(Written, Result<Accepted, LedgerError>),
-    /// What is known of a request for which there is no room.
-    Refused(
-        Result<Option<Accepted>, LedgerError>,
-        SendError,
-        AcceptReply,
-    ),
     Prepared(Result<Prepared, PrepareError>),
     Written(Result<bool, LedgerError>),
     HandedOver(Result<Handed, HandOverError>),
@@ -113,7 +111,7 @@ impl SendAnswer {
     /// What a turn is for that takes it: most are steps of the session's own work, some are owed to a caller.
     pub(super) const fn turn(&self) -> Purpose {
         match self {
-            Self::Accepted(..) | Self::Refused(..) | Self::Checked(..) => Purpose::Outside,
+            Self::Checked(..) => Purpose::Outside,
             Self::Prepared(_)
             | Self::Written(_)
             | Self::HandedOver(_)
@@ -123,80 +121,19 @@ impl SendAnswer {
     }
 }
 
-/// A send that is being written down.
-pub(super) struct Written {
-    key: String,
-    deadline: Option<Instant>,
-    reply: AcceptReply,
-}
-
 impl<'a, D: Driver> Sending<'a, D> {
-    pub(super) fn new(means: Means<'a, D>, limits: SendLimits, pace: Pace) -> Self {
+    pub(super) fn new(means: Means<'a, D>, intake: &'a mut Intake) -> Self {
         Self {
             means,
-            outbox: Outbox::new(limits, pace),
+            intake,
             recovery: Recovery::default(),
             calls: FuturesUnordered::new(),
             is_ready: false,
             is_unlinked: false,
             has_lost_link: false,
             doubt: Doubt::default(),
-            account: None,
             since: Since::default(),
-            ledger: LedgerCalls::default(),
         }
-    }
-
-    /// The next answer; for ever waiting while nothing has been asked.
-    pub(super) async fn next_answer(&mut self) -> Option<SendAnswer> {
-        self.calls.next().await
-    }
-
-    /// Writes a send down, to be sent in its turn, by `deadline` if it has one.
-    pub(super) fn accept(&mut self, new: NewSend, deadline: Option<Instant>, reply: AcceptReply) {
-        let ledger = self.means.ledger;
-        if let Err(why) = self.make_room(&new, deadline) {
-            // A repetition needs none, and the first may have come a moment before it.
-            let refuse = async move { SendAnswer::Refused(ledger.known(&new).await, why, reply) };
-            self.calls.push(refuse.boxed());
-            return;
-        }
-        let new = NewSend {
-            account: self.account.clone(),
-            ..new
-        };
-        let written = Written {
-            key: new.key.clone(),
-            deadline,
-            reply,
-        };
-        self.ledger.open += 1;
-        let accept = async move { SendAnswer::Accepted(written, ledger.accept(new).await) };
-        self.calls.push(accept.boxed());
-    }
-
-    fn make_room(&mut self, new: &NewSend, deadline: Option<Instant>) -> Result<(), SendError> {
-        let state = self.means.publisher.state();
-        let can_wait = new.is_durable && state == SessionState::Authenticated;
-        if !state.takes_sends() && !can_wait {
-            return Err(self.means.publisher.not_ready());
-        }
-        self.outbox.reserve(&new.key, deadline, Instant::now())
-    }
-
-    /// A send that came, and was written down, before there was a page.
-    pub(super) fn enqueue(&mut self, record: &Record, deadline: Option<Instant>) {
-        self.outbox.enqueue(record, deadline);
-    }
-
-    /// How fast it has sent.
-    pub(super) const fn pace(&self) -> &Pace {
-        self.outbox.pace()
-    }
-
-    /// A send has been taken back.
-    pub(super) fn remove(&mut self, key: &str) {
-        let _has_waited = self.outbox.remove(key);
     }
 
     /// The page stands differently.
@@ -204,18 +141,20 @@ impl<'a, D: Driver> Sending<'a, D> {
         self.since = link.since();
         // Not every adapter can tell: what the link was made with is as good.
         let account = standing.account.as_deref().or_else(|| link.account());
-        let is_news = account.is_some() && account != self.account.as_deref();
+        let is_news = account.is_some() && account != self.intake.account.as_deref();
         if is_news {
-            self.account = account.map(str::to_owned);
+            self.intake.account = account.map(str::to_owned);
         }
         let was_ready = std::mem::replace(&mut self.is_ready, standing.is_ready());
         let was_unlinked = self.is_unlinked;
         // A page that loads anew knows nothing for a moment: that is no news about its link.
         self.is_unlinked = standing.login || (was_unlinked && !standing.linked);
         if self.is_unlinked && !was_unlinked {
-            self.account = None;
+            self.intake.account = None;
             self.has_lost_link = true;
-            self.outbox.on_unlinked("the device is not linked any more");
+            self.intake
+                .outbox
+                .on_unlinked("the device is not linked any more");
             self.find_out();
         } else if self.is_ready && (is_news || !was_ready) {
             self.find_out();
@@ -229,14 +168,14 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     /// WhatsApp reports how far a message has got.
     pub(super) fn on_ack(&mut self, key: &str, ack: i32) {
-        self.outbox.on_ack(key, ack);
+        self.intake.outbox.on_ack(key, ack);
         if ack > 0 {
             self.recovery.on_ack(key);
         }
     }
 
     pub(super) fn on_time(&mut self, now: Instant) {
-        self.outbox.expire(now);
+        self.intake.outbox.expire(now);
         if self.doubt.is_due_again(now) || self.recovery.is_due_again(now) {
             self.find_out();
         }
@@ -244,7 +183,7 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         // While nothing may begin, only what gives up matters; what may begin is looked at when that changes.
-        let turn = self.outbox.next_deadline(now);
+        let turn = self.intake.outbox.next_deadline(now);
         let look_up = self.recovery.next_look_up().filter(|_| self.may_begin());
         let deadlines = [
             turn,
@@ -258,35 +197,30 @@ impl<'a, D: Driver> Sending<'a, D> {
     pub(super) fn on_answer(&mut self, answered: SendAnswer) {
         let now = Instant::now();
         match &answered {
-            SendAnswer::Accepted(_, result) => self.ledger.on_answer(result),
-            SendAnswer::Written(result) => self.ledger.on_answer(result),
-            SendAnswer::Open(result) => self.ledger.on_answer(result),
-            SendAnswer::Refused(..)
-            | SendAnswer::Prepared(_)
+            SendAnswer::Written(result) => self.intake.calls.on_answer(result),
+            SendAnswer::Open(result) => self.intake.calls.on_answer(result),
+            SendAnswer::Prepared(_)
             | SendAnswer::HandedOver(_)
             | SendAnswer::LookedUp(_)
             | SendAnswer::Checked(..) => {}
         }
         match answered {
-            SendAnswer::Accepted(written, result) => self.on_accepted(written, result),
-            SendAnswer::Refused(known, why, reply) => {
-                let known = known.map_err(SendError::from);
-                answer(reply, known.and_then(|known| known.ok_or(why)));
-            }
             SendAnswer::Prepared(result) => self.on_prepared(result, now),
             SendAnswer::Written(result) => {
-                if let Some((prepared, outgoing, limit)) = self.outbox.on_written(result, now) {
+                if let Some((prepared, outgoing, limit)) =
+                    self.intake.outbox.on_written(result, now)
+                {
                     let handed = hand_over(self.means.driver, prepared, outgoing, limit);
                     self.calls.push(handed.map(SendAnswer::HandedOver).boxed());
                 }
             }
             SendAnswer::HandedOver(result) => {
                 if let (Err(HandOverError::NotHanded(_)), Some(to)) =
-                    (&result, self.outbox.current_recipient())
+                    (&result, self.intake.outbox.current_recipient())
                 {
                     self.means.numbers.forget(to);
                 }
-                match self.outbox.on_handed_over(result, now) {
+                match self.intake.outbox.on_handed_over(result, now) {
                     AfterHandOver::Done => {}
                     AfterHandOver::InDoubt => self.find_out(),
                     AfterHandOver::Again(outgoing, prepared) => self.write_down(outgoing, prepared),
@@ -294,19 +228,11 @@ impl<'a, D: Driver> Sending<'a, D> {
             }
             SendAnswer::Open(result) => self.on_open(result, now),
             SendAnswer::LookedUp(result) => {
-                self.recovery.on_looked_up(result, &mut self.outbox, now);
+                self.recovery
+                    .on_looked_up(result, &mut self.intake.outbox, now);
             }
             SendAnswer::Checked(result, to, reply) => self.on_checked(result, &to, reply, now),
         }
-    }
-
-    fn on_accepted(&mut self, written: Written, result: Result<Accepted, LedgerError>) {
-        self.outbox.release(&written.key);
-        if let Ok(Accepted::New(followed)) = &result {
-            let record = Arc::clone(&followed.borrow());
-            self.outbox.enqueue(&record, written.deadline);
-        }
-        answer(written.reply, result.map_err(SendError::from));
     }
 
     fn on_prepared(&mut self, result: Result<Prepared, PrepareError>, now: Instant) {
@@ -321,7 +247,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             ) => None,
         };
         let is_refused = matches!(result, Err(PrepareError::Failed(_)));
-        if let Some(to) = self.outbox.current_recipient() {
+        if let Some(to) = self.intake.outbox.current_recipient() {
             if let Some(known) = learned {
                 self.means.numbers.learn(to, known, now);
             } else if is_refused {
@@ -329,7 +255,7 @@ impl<'a, D: Driver> Sending<'a, D> {
                 self.means.numbers.forget(to);
             }
         }
-        let Some((outgoing, prepared)) = self.outbox.on_prepared(result, now) else {
+        let Some((outgoing, prepared)) = self.intake.outbox.on_prepared(result, now) else {
             return;
         };
         self.write_down(outgoing, prepared);
@@ -337,10 +263,10 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     /// Writes down that a page is about to get the send, and by which adapter.
     fn write_down(&mut self, outgoing: Outgoing, prepared: Prepared) {
-        self.ledger.open += 1;
+        self.intake.calls.open += 1;
         let handing = Handing {
             adapter: prepared.adapter.to_string(),
-            account: self.account.clone(),
+            account: self.intake.account.clone(),
             wa_key: prepared.message_id.is_some().then(|| outgoing.key.clone()),
             message_id: prepared.message_id,
         };
@@ -362,7 +288,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         let now = Instant::now();
         // Here too, and not only when the timer of the session comes: answers, facts and commands go before it, and
         // with enough of them it never comes.
-        self.outbox.expire(now);
+        self.intake.outbox.expire(now);
         if !self.may_begin() {
             return;
         }
@@ -374,7 +300,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         if self.recovery.is_pending() {
             return;
         }
-        let Some((outgoing, limit)) = self.outbox.begin(now) else {
+        let Some((outgoing, limit)) = self.intake.outbox.begin(now) else {
             return;
         };
         let known = self.means.numbers.get(&outgoing.to, now).cloned();
@@ -385,7 +311,7 @@ impl<'a, D: Driver> Sending<'a, D> {
     /// Writes down what has happened. Waits for no disk.
     pub(super) fn write_notes(&mut self) {
         let mut notes = self.recovery.take_notes();
-        notes.append(&mut self.outbox.take_notes());
+        notes.append(&mut self.intake.outbox.take_notes());
         for (key, step) in notes {
             self.means.ledger.note(&key, step);
         }
@@ -393,28 +319,29 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     /// How far all sends have come: grows with each step that none of them goes twice.
     pub(super) const fn steps(&self) -> u64 {
-        self.outbox.progress().steps + self.recovery.answers()
+        self.intake.outbox.progress().steps + self.recovery.answers()
     }
 
     /// How its sends stand, for whoever watches that they do not stand still.
     pub(super) fn work(&self, now: Instant) -> Work<'_> {
-        let progress = self.outbox.progress();
+        let progress = self.intake.outbox.progress();
         Work {
             waits_for: self.waits_for(now),
             page_answers: progress.page_answers + self.recovery.answers(),
-            ledger_answers: self.ledger.answers,
+            ledger_answers: self.intake.calls.answers,
             sent: progress.sent,
-            handed: self.outbox.handed(),
+            handed: self.intake.outbox.handed(),
         }
     }
 
     fn waits_for(&self, now: Instant) -> WaitsFor {
-        let is_put_off_by_it =
-            self.ledger.has_failed && (self.outbox.has_waiting() || self.outbox.is_under_way());
-        if self.ledger.open > 0 || !self.doubt.is_settled() || is_put_off_by_it {
+        let is_put_off_by_it = self.intake.calls.has_failed
+            && (self.intake.outbox.has_waiting() || self.intake.outbox.is_under_way());
+        let is_writing = self.intake.calls.open > 0 || self.intake.outbox.is_accepting();
+        if is_writing || !self.doubt.is_settled() || is_put_off_by_it {
             return WaitsFor::Ledger;
         }
-        if self.recovery.is_pending() || self.outbox.is_accepting() || self.outbox.is_due(now) {
+        if self.recovery.is_pending() || self.intake.outbox.is_due(now) {
             return WaitsFor::Page;
         }
         WaitsFor::Nothing
@@ -423,28 +350,28 @@ impl<'a, D: Driver> Sending<'a, D> {
     /// The session cannot send for now: those whose callers wait are told so.
     pub(super) fn refuse_waiting(&mut self) {
         let why = self.means.publisher.not_ready().to_string();
-        self.outbox.refuse_waiting(&why);
+        self.intake.outbox.refuse_waiting(&why);
     }
 
     /// The session ends: what has not left us is given up, unless it outlives a session.
     pub(super) fn refuse(&mut self, why: &str) {
-        self.outbox.refuse_waiting(why);
-        self.outbox.refuse_unprepared(why);
+        self.intake.outbox.refuse_waiting(why);
+        self.intake.outbox.refuse_unprepared(why);
     }
 
     /// Whether anything is on its way into the ledger, into the page or to WhatsApp's server.
     pub(super) const fn is_busy(&self) -> bool {
-        self.outbox.is_busy()
+        self.intake.outbox.is_busy()
     }
 
     /// Whether a send is on its way into the ledger or into the page.
     pub(super) const fn is_under_way(&self) -> bool {
-        self.outbox.is_under_way()
+        self.intake.outbox.is_under_way()
     }
 
     /// Whether there is nothing to send or to find out, and nothing that WhatsApp's server has not taken: no send is open.
     pub(super) fn is_settled(&self) -> bool {
-        self.outbox.is_idle()
+        self.intake.outbox.is_idle()
             && self.calls.is_empty()
             && self.doubt.is_settled()
             && self.recovery.is_settled()
@@ -452,7 +379,7 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     /// Whether there is nothing to send, and nothing that WhatsApp's server has not taken.
     pub(super) fn is_idle(&self) -> bool {
-        self.outbox.is_idle()
+        self.intake.outbox.is_idle()
     }
 }
 
@@ -491,7 +418,7 @@ impl<D: Driver> Sending<'_, D> {
                 self.means.numbers.learn(to.digits(), known, now);
                 Ok(NumberCheck {
                     chat,
-                    due_in: self.outbox.due(now).saturating_duration_since(now),
+                    due_in: self.intake.outbox.due(now).saturating_duration_since(now),
                 })
             }
         };

@@ -69,11 +69,6 @@ impl Queue {
         }
     }
 
-    /// How fast it has sent, for the session's next queue.
-    pub(super) const fn pace(&self) -> &Pace {
-        &self.pace
-    }
-
     /// Keeps a place for one more send, to be given back by [`release`](Self::release). Refuses one whose turn cannot come
     /// by `deadline`.
     pub(super) fn reserve(
@@ -180,6 +175,13 @@ impl Queue {
     /// Takes out all that wait.
     pub(super) fn take_all(&mut self) -> VecDeque<Entry> {
         self.take(|_| true)
+    }
+
+    /// Gives all places back, those that are kept too. The pace stays: a new page is no reason for a new burst.
+    pub(super) fn empty(&mut self) {
+        self.waiting.clear();
+        self.reserved.clear();
+        self.paused_until = None;
     }
 
     fn take(&mut self, which: impl Fn(&Entry) -> bool) -> VecDeque<Entry> {

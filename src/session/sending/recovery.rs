@@ -444,7 +444,7 @@ impl<D: Driver> Sending<'_, D> {
         let Means {
             ledger, session, ..
         } = self.means;
-        self.ledger.open += 1;
+        self.intake.calls.open += 1;
         let open = async move { SendAnswer::Open(ledger.open_sends(session.as_str()).await) };
         self.calls.push(open.boxed());
     }
@@ -466,10 +466,10 @@ impl<D: Driver> Sending<'_, D> {
             Ok(_) if !self.is_ready => {}
             Ok(records) => {
                 let page = Linked {
-                    account: self.account.as_deref(),
+                    account: self.intake.account.as_deref(),
                     since: self.since,
                 };
-                self.recovery.begin(records, page, &mut self.outbox);
+                self.recovery.begin(records, page, &mut self.intake.outbox);
             }
             Err(why) => {
                 tracing::warn!(error = %why, "the open sends of this session are not known: {why}");

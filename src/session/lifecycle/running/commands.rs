@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Answer, LogoutReply, Serving, winding_down::logged_out};
 use crate::{
     session::{
-        DisconnectError, Evidence, ForgetError,
+        DisconnectError, Evidence,
         command::{Command, LifeCommand, PageCommand, answer},
         linking::pairing::Request,
         run_end::End,
@@ -19,7 +19,7 @@ use crate::{
 impl<D: Driver> Serving<'_, D> {
     pub(super) fn on_command(&mut self, command: Command) -> Option<End> {
         let state = self.publisher.state();
-        match self.hold_back(command)? {
+        match command {
             Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
                 self.idle_clock.on_asked();
                 if let Some(phone) = phone.filter(|_| !self.page.standing().linked) {
@@ -36,9 +36,8 @@ impl<D: Driver> Serving<'_, D> {
                 logout: true,
                 reply,
             }) => return self.log_out(reply),
-            Command::Life(LifeCommand::Forget { reply }) => {
-                answer(reply, Err(ForgetError::Running));
-            }
+            // Refused while a page is open.
+            Command::Life(LifeCommand::Forget { .. }) => {}
             Command::Page(command) => {
                 self.on_page_command(command);
                 return self.relieve(Instant::now());
@@ -49,13 +48,9 @@ impl<D: Driver> Serving<'_, D> {
 
     fn on_page_command(&mut self, command: PageCommand) {
         match command {
-            PageCommand::Send {
-                new,
-                deadline,
-                reply,
-            } => self.sending.accept(new, deadline, reply),
+            // The mailbox has given both to the intake.
+            PageCommand::Send { .. } | PageCommand::Remove { .. } => {}
             PageCommand::Check { to, reply } => self.sending.check(to, reply),
-            PageCommand::Remove { key } => self.sending.remove(&key),
             PageCommand::Measured { chrome_pid, memory } => {
                 self.publisher.tell_memory(chrome_pid, memory);
                 self.budget.on_sample(memory.mb, Instant::now());

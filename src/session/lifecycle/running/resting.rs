@@ -4,12 +4,7 @@ use tokio::time::Instant;
 
 use super::Serving;
 use crate::{
-    session::{
-        SessionState,
-        command::{Command, PageCommand},
-        run_end::End,
-        state::Event,
-    },
+    session::{SessionState, run_end::End, state::Event},
     whatsapp::Driver,
 };
 
@@ -42,31 +37,12 @@ impl<D: Driver> Serving<'_, D> {
         Some(End::hibernation())
     }
 
-    /// A page that wakes holds back what it cannot do yet.
-    pub(super) fn hold_back(&mut self, command: Command) -> Option<Command> {
+    /// Takes note of whether the session has to be awake by a certain time.
+    pub(super) fn follow_waking(&mut self) {
         if self.publisher.state() != SessionState::Hibernating {
-            return Some(command);
+            self.mail.on_awake();
         }
-        let now = Instant::now();
-        if matches!(command, Command::Page(PageCommand::Send { .. })) {
-            self.arrivals.wake(now);
-        }
-        let command = self.arrivals.hold_back(command, now);
-        self.timers.wake_by(self.arrivals.wake_by());
-        command
-    }
-
-    /// Does what was held back, once the session is awake or is not going to be so for now.
-    pub(super) fn hear_held(&mut self) -> Option<End> {
-        if self.publisher.state() == SessionState::Hibernating {
-            return None;
-        }
-        while let Some(command) = self.arrivals.next_held() {
-            if let Some(end) = self.on_command(command) {
-                return Some(end);
-            }
-        }
-        None
+        self.timers.wake_by(self.mail.wake_by());
     }
 
     /// It takes longer to wake than a send waits: from now on it is seen how it stands.

@@ -52,7 +52,8 @@ impl<D: Driver> Serving<'_, D> {
                         other.asked.append(&mut end.asked);
                         end = other;
                     },
-                    Some(answer) = self.sending.next_answer() => self.sending.on_answer(answer),
+                    Some(answer) = self.sending.calls.next() => self.sending.on_answer(answer),
+                    Some(_is_new) = self.sending.intake.written() => {}
                     Some(fact) = facts.recv() => if let Fact::Ack { key, ack } = fact {
                         self.sending.on_ack(&key, ack);
                     },
@@ -66,6 +67,7 @@ impl<D: Driver> Serving<'_, D> {
             tracing::warn!("something was still on its way when the session ended");
         }
         self.refuse_logouts("the session ended first");
+        self.sending.intake.on_page_closed();
         end
     }
 }

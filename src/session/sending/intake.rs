@@ -1,0 +1,158 @@
+//! The sends of one session, from their acceptance on: written down for their callers, and queued for the page.
+//!
+//! Responsible for accepting a send, with a page and without one. Lives as long as the session, and the queue and the pace
+//! with it. Whether the session takes a send at all, [`admission`](crate::session::lifecycle) decides before; what the page
+//! does with the queue is [`Sending`](super::Sending)'s part.
+
+use std::sync::Arc;
+
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use tokio::time::Instant;
+
+use super::{LedgerCalls, in_flight::Outbox, pace::Pace};
+use crate::{
+    ledger::{Accepted, Ledger, LedgerError, NewSend},
+    session::{
+        SendError, SendLimits,
+        command::{AcceptReply, answer},
+    },
+};
+
+/// See the module.
+#[derive(Debug)]
+pub(in crate::session) struct Intake {
+    ledger: Ledger,
+    pub(super) outbox: Outbox,
+    /// Sends on their way into the ledger.
+    writing: FuturesUnordered<BoxFuture<'static, Written>>,
+    /// The account that the page is linked to, once known. A session that hibernates keeps it.
+    pub(super) account: Option<String>,
+    pub(super) calls: LedgerCalls,
+}
+
+/// What the ledger answered about a send that came.
+enum Written {
+    Accepted {
+        key: String,
+        deadline: Option<Instant>,
+        reply: AcceptReply,
+        result: Result<Accepted, LedgerError>,
+    },
+    /// There is no room for it: what is known of the same request, if it was made before.
+    NoRoom {
+        reply: AcceptReply,
+        known: Result<Option<Accepted>, LedgerError>,
+        why: SendError,
+    },
+}
+
+impl Intake {
+    pub(in crate::session) fn new(ledger: Ledger, limits: SendLimits) -> Self {
+        Self {
+            ledger,
+            outbox: Outbox::new(limits, Pace::per_minute(limits.rate_per_minute)),
+            writing: FuturesUnordered::new(),
+            account: None,
+            calls: LedgerCalls::default(),
+        }
+    }
+
+    /// Writes a send down, to be sent in its turn, by `deadline` if it has one.
+    pub(in crate::session) fn accept(
+        &mut self,
+        new: NewSend,
+        deadline: Option<Instant>,
+        reply: AcceptReply,
+    ) {
+        let ledger = self.ledger.clone();
+        if let Err(why) = self.outbox.reserve(&new.key, deadline, Instant::now()) {
+            // A repetition needs no room, and the first request may have come a moment before it.
+            let look_up = async move {
+                let known = ledger.known(&new).await;
+                Written::NoRoom { reply, known, why }
+            };
+            self.writing.push(look_up.boxed());
+            return;
+        }
+        let new = NewSend {
+            account: self.account.clone(),
+            ..new
+        };
+        let accept = async move {
+            let key = new.key.clone();
+            let result = ledger.accept(new).await;
+            Written::Accepted {
+                key,
+                deadline,
+                reply,
+                result,
+            }
+        };
+        self.writing.push(accept.boxed());
+    }
+
+    /// Tells the caller of the next send that the ledger has answered. Answers whether there is a new send to be sent; `None` when
+    /// no send is on its way into the ledger. Nothing is lost when the future is dropped.
+    pub(in crate::session) async fn written(&mut self) -> Option<bool> {
+        match self.writing.next().await? {
+            Written::NoRoom { reply, known, why } => {
+                let known = known.map_err(SendError::from);
+                answer(reply, known.and_then(|known| known.ok_or(why)));
+                Some(false)
+            }
+            Written::Accepted {
+                key,
+                deadline,
+                reply,
+                result,
+            } => {
+                self.calls.on_word(&result);
+                self.outbox.release(&key);
+                let is_new = if let Ok(Accepted::New(followed)) = &result {
+                    let record = Arc::clone(&followed.borrow());
+                    self.outbox.enqueue(&record, deadline);
+                    true
+                } else {
+                    false
+                };
+                answer(reply, result.map_err(SendError::from));
+                Some(is_new)
+            }
+        }
+    }
+
+    /// A send has been taken back: its place in the queue is free.
+    pub(in crate::session) fn remove(&mut self, key: &str) {
+        let _has_waited = self.outbox.remove(key);
+    }
+
+    /// The page is closed, and another one goes on with the queue.
+    pub(in crate::session) fn on_page_closed(&mut self) {
+        // What was asked for the page is not waited for any more.
+        self.calls.open = 0;
+        self.outbox.on_page_closed();
+    }
+
+    /// There is no page, and there will be none by itself: tells those who wait. What was accepted to outlive its caller stays in
+    /// the ledger, which the next page asks for it.
+    pub(in crate::session) fn refuse(&mut self, why: &SendError) {
+        // The caller of a send that is still being written down is told nothing, and looks into the ledger.
+        self.writing.clear();
+        self.calls = LedgerCalls::default();
+        self.outbox.refuse_waiting(&why.to_string());
+        self.outbox.empty();
+        self.write_notes();
+    }
+
+    /// Nothing of the account is true any more.
+    pub(in crate::session) fn forget_account(&mut self) {
+        self.account = None;
+    }
+
+    /// Writes down what has happened to sends. Waits for no disk.
+    pub(super) fn write_notes(&mut self) {
+        for (key, step) in self.outbox.take_notes() {
+            self.ledger.note(&key, step);
+        }
+    }
+}
