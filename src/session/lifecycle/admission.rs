@@ -52,9 +52,9 @@ pub(super) enum Refusal {
     ShuttingDown,
 }
 
-/// The decision. `state` is the one that is published.
-pub(super) fn admit(stage: Stage, state: &SessionState, command: &Command) -> Admission {
-    let is_hibernating = *state == SessionState::Hibernating;
+/// The decision. `published` is the state that callers see.
+pub(super) fn admit(stage: Stage, published: &SessionState, command: &Command) -> Admission {
+    let is_hibernating = *published == SessionState::Hibernating;
     match (stage, command) {
         // They change nothing but what is there, and are not answered.
         (_, Command::Page(PageCommand::Remove { .. } | PageCommand::Measured { .. })) => {
@@ -62,7 +62,7 @@ pub(super) fn admit(stage: Stage, state: &SessionState, command: &Command) -> Ad
         }
         (Stage::Stopping, _) => Admission::Refuse(Refusal::ShuttingDown),
         (_, Command::Page(PageCommand::Send { new, .. })) => {
-            admit_send(stage, state, new.is_durable)
+            admit_send(stage, published, new.is_durable)
         }
         // A question to the page, or something that only a page can do.
         (
@@ -87,16 +87,17 @@ pub(super) fn admit(stage: Stage, state: &SessionState, command: &Command) -> Ad
     }
 }
 
-fn admit_send(stage: Stage, state: &SessionState, is_durable: bool) -> Admission {
+fn admit_send(stage: Stage, published: &SessionState, is_durable: bool) -> Admission {
     match stage {
         // A session that hibernates takes sends in every stage: the next page sends them.
         Stage::Opening | Stage::Running | Stage::Hibernating | Stage::Closing
-            if *state == SessionState::Hibernating =>
+            if *published == SessionState::Hibernating =>
         {
             Admission::Now
         }
         Stage::Running
-            if state.takes_sends() || (is_durable && *state == SessionState::Authenticated) =>
+            if published.takes_sends()
+                || (is_durable && *published == SessionState::Authenticated) =>
         {
             Admission::Now
         }

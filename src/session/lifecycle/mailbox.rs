@@ -39,6 +39,10 @@ pub(super) struct Mailbox {
 
 /// What [`Mailbox::next`] has to tell.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once and never stored"
+)]
 pub(super) enum Mail {
     /// To be carried out now.
     Command(Command),
@@ -110,10 +114,11 @@ impl Mailbox {
             tokio::select! {
                 done = &mut work => return done,
                 mail = self.next(intake, Stage::Closing, publisher) => match mail {
-                    Mail::Command(Command::Page(PageCommand::Measured { .. })) | Mail::DealtWith => {}
-                    Mail::Command(command) => tracing::error!(?command, "a command was not kept while Chrome is being closed"),
+                    // About the Chrome that is being closed. Nothing else is given out in this stage.
+                    Mail::Command(_)
                     // Told once; what is being written down goes on.
-                    Mail::Closed => {}
+                    | Mail::Closed
+                    | Mail::DealtWith => {}
                 }
             }
         }
@@ -161,13 +166,13 @@ impl Mailbox {
     }
 
     /// The next of what was kept that this stage allows.
-    pub(super) fn take_kept(&mut self, stage: Stage, state: &SessionState) -> Option<Command> {
-        let is_awake = stage == Stage::Running && *state != SessionState::Hibernating;
+    pub(super) fn take_kept(&mut self, stage: Stage, published: &SessionState) -> Option<Command> {
+        let is_awake = stage == Stage::Running && *published != SessionState::Hibernating;
         if let Some(command) = is_awake.then(|| self.once_awake.pop_front()).flatten() {
             return Some(command);
         }
         let kept = self.after_closing.pop_front().map(Command::Life)?;
-        if admit(stage, state, &kept) == Admission::AfterClosing {
+        if admit(stage, published, &kept) == Admission::AfterClosing {
             let Command::Life(kept) = kept else {
                 return None;
             };

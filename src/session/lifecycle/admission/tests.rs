@@ -4,10 +4,7 @@ use proptest::prelude::*;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::*;
-use crate::{
-    ledger::NewSend,
-    session::command::Origin,
-};
+use crate::{ledger::NewSend, session::command::Origin};
 
 const STAGES: [Stage; 7] = [
     Stage::Idle,
