@@ -9,7 +9,6 @@ mod wa_js;
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use serde_json::{Value, json};
-use session_manager::sandbox::{Sandbox, SandboxConfig};
 use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
@@ -17,6 +16,7 @@ use tokio::{
     time::{Instant, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use whatsapp_sandbox::{Sandbox, SandboxConfig};
 
 use crate::support::page::Chrome;
 
