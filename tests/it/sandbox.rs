@@ -4,6 +4,7 @@
 mod evidence;
 mod page;
 mod pairing;
+mod shared;
 mod wa_js;
 
 use std::{net::SocketAddr, path::Path, time::Duration};

@@ -4,6 +4,9 @@
 //! that is an HTTP API and a page. Not responsible for, and ignorant of: the service, its sessions and
 //! its browsers. `docs/sandbox.md` tells what is simulated and what is not.
 //!
+//! The service starts one beside itself (`--sandbox`); the program `whatsapp-sandbox` is one alone, which several services
+//! share.
+//!
 //! ```text
 //!  GET / ──▶ page (the page: page/*.js) ◀──WebSocket──▶ device ──▶ server ──▶ world ──▶ journal (a file)
 //!  /phone/*, /faults ──▶ phone ───────────────────────────────────────┘

@@ -1,4 +1,5 @@
-//! The settings of the sandbox: the service reads them when it starts one beside itself.
+//! The settings of the sandbox: the service reads them when it starts one beside itself, and the program of the
+//! sandbox reads them for itself.
 
 use std::{path::PathBuf, time::Duration};
 
