@@ -21,7 +21,8 @@
 //! - `command` is the terminal's face as `http` is the network's. It starts `app`, asks a service that runs as any client does,
 //!   or works on the files of one that need not run. For those it names `browser` as well: a profile that goes to
 //!   another host or comes from another program, and what a machine has room for, are matters of Chrome, and of no
-//!   session.
+//!   session. Of `http` it imports the answers of `http::contract` and nothing else: what is written to the wire is declared
+//!   once, and read by the same types.
 //! - `ledger` and `picture` import no other module of this crate, and `qr` draws with `picture`. `config` imports names
 //!   from `session`, `whatsapp` and `keys`, and asks `keys` whether there is one; `keys` imports a session's name.
 //! - The sandbox is a crate of its own, `crates/sandbox`, and imports nothing of this one. Two modules name it: `app` starts
