@@ -4,8 +4,6 @@
 //! flight finish while the sessions close their Chromes, and the port goes last, so that callers are told so instead of
 //! being cut off; what is not done by [`STOP_BUDGET`] is dropped, and dropping a session kills its Chrome.
 
-mod listen;
-
 use std::{
     fs::{self, DirBuilder},
     io,
@@ -16,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use listen::{Refused, listen};
+use startup::{ListenHost, Refused, listen, reached_at};
 use tokio::{
     net::TcpListener,
     runtime::{Handle, Runtime},
@@ -24,13 +22,13 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use whatsapp_sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError};
 
 use crate::{
     browser,
-    config::{Config, ListenHost, reached_at},
+    config::Config,
     http,
     ledger::{Clock, LedgerOptions},
-    sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError},
     session::{Changes, Recipient, Registry, RegistryOptions, SendLimits, SessionState},
     telemetry::DroppedLines,
     whatsapp::{PageScripts, PageSettings},
@@ -188,13 +186,7 @@ impl App {
         let sandbox = match &config.sandbox {
             None => None,
             Some(settings) => {
-                let options = SandboxConfig {
-                    data_dir: config.data_dir.join("sandbox"),
-                    first_code: settings.code_lives.first,
-                    next_codes: settings.code_lives.next,
-                    pairing_code: settings.pairing_life,
-                    ack_delay: settings.ack_delay,
-                };
+                let options = settings.in_folder(config.data_dir.join("sandbox"));
                 let opened = SandboxOnItsOwn::open(settings.host, settings.port, options);
                 Some(opened.await?)
             }

@@ -1,7 +1,7 @@
 //! Every setting, once: its variable, its default, its unit, its check.
 //!
-//! The only module that reads the environment; of ours it imports only names, of sessions and of adapters, and what tells
-//! whether there is a key. All faults are found in one pass and reported together, so that an
+//! The only module that reads settings, through the crate `startup`; of ours it imports only names, of sessions and of
+//! adapters, and what tells whether there is a key. All faults are found in one pass and reported together, so that an
 //! operator mends them in one go. A variable that is set but empty counts as not set.
 
 use std::{
@@ -12,27 +12,25 @@ use std::{
     time::Duration,
 };
 
+use startup::{
+    Dotenv, Found, Settings,
+    parse::{listen_host, path, port, seconds},
+    variable,
+};
+pub use startup::{ListenHost, Secret, SettingsError as ConfigError, reached_at};
+use whatsapp_sandbox::PAIRING_LIFE;
+pub use whatsapp_sandbox::{CodeLives, SandboxSettings};
+
 use crate::{
     session::{ClienteId, StartLimits},
     whatsapp::AdapterName,
 };
 
 mod client;
-mod dotenv;
 mod exposure;
-mod host;
 mod parse;
-mod read;
-mod sandbox;
-mod secret;
 
 pub use client::{ClientConfig, KeySource};
-use dotenv::Dotenv;
-pub use host::{ListenHost, reached_at};
-use read::{Found, Settings};
-use sandbox::PAIRING_LIFE;
-pub use sandbox::{CodeLives, SandboxSettings};
-pub use secret::Secret;
 
 /// The settings the service runs with.
 #[derive(Clone)]
@@ -179,18 +177,6 @@ impl fmt::Debug for Config {
     }
 }
 
-/// All that is wrong with the settings, one line each.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct ConfigError(Vec<String>);
-
-impl ConfigError {
-    /// Each fault, one line, the variable first.
-    pub fn faults(&self) -> &[String] {
-        &self.0
-    }
-}
-
 impl Config {
     /// Reads the process environment and, for what is not set there, the file `dotenv`, which may be absent. With
     /// `sandbox` the sandbox is on whatever `SANDBOX` says.
@@ -217,7 +203,7 @@ impl Config {
             if sandbox && name == "SANDBOX" {
                 return Some(Found::given("true".into()));
             }
-            read::variable(name, &file)
+            variable(name, &file)
         };
         Self::gather(lookup, &file, serves)
     }
@@ -274,9 +260,9 @@ impl Config {
 
     fn read(settings: &mut Settings<impl Fn(&str) -> Option<Found>>) -> Self {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let host = settings.parsed("HOST", ListenHost::Localhost, parse::listen_host);
+        let host = settings.parsed("HOST", ListenHost::Localhost, listen_host);
         let sandbox_is_on = settings.parsed("SANDBOX", false, parse::switch);
-        let data_dir = settings.parsed("DATA_DIR", PathBuf::from("data"), parse::path);
+        let data_dir = settings.parsed("DATA_DIR", PathBuf::from("data"), path);
         // Simulated links beside real ones would be taken for each other, and logged out for each other.
         let tokens_dir = if sandbox_is_on {
             data_dir.join("sandbox/tokens")
@@ -284,14 +270,10 @@ impl Config {
             PathBuf::from("tokens")
         };
         Self {
-            port: settings.parsed("PORT", 3001, parse::port),
+            port: settings.parsed("PORT", 3001, port),
             host,
-            tokens_dir: settings.parsed("TOKENS_DIR", tokens_dir, parse::path),
-            api_keys_file: settings.parsed(
-                "API_KEYS_FILE",
-                data_dir.join("keys.json"),
-                parse::path,
-            ),
+            tokens_dir: settings.parsed("TOKENS_DIR", tokens_dir, path),
+            api_keys_file: settings.parsed("API_KEYS_FILE", data_dir.join("keys.json"), path),
             data_dir,
             profile_snapshots: settings.parsed("PROFILE_SNAPSHOTS", 1, parse::copies),
             chrome_path: settings.parsed("CHROME_PATH", None, |raw| parse::program(raw).map(Some)),
@@ -310,7 +292,7 @@ impl Config {
                 PathBuf::from(DEFAULT_WA_JS_PATH),
                 parse::readable_file,
             ),
-            sandbox: SandboxSettings::read(settings, host, sandbox_is_on),
+            sandbox: sandbox(settings, host, sandbox_is_on),
             session_mode: settings.parsed("SESSION_MODE", SessionMode::Multi, parse::session_mode),
             default_cliente_id: settings.parsed("DEFAULT_CLIENTE_ID", ClienteId::admin(), |raw| {
                 raw.parse().map_err(parse::say)
@@ -329,23 +311,15 @@ impl Config {
                 parse::megabytes,
             )),
             max_concurrent_starts: settings.parsed("MAX_CONCURRENT_STARTS", cores, parse::count),
-            connect_wait: settings.parsed(
-                "CONNECT_WAIT_SECONDS",
-                Duration::from_secs(8),
-                parse::seconds,
-            ),
-            send_wait: settings.parsed(
-                "SEND_WAIT_SECONDS",
-                Duration::from_secs(45),
-                parse::seconds,
-            ),
+            connect_wait: settings.parsed("CONNECT_WAIT_SECONDS", Duration::from_secs(8), seconds),
+            send_wait: settings.parsed("SEND_WAIT_SECONDS", Duration::from_secs(45), seconds),
             send_queue_max: settings.parsed("SEND_QUEUE_MAX", DEFAULT_QUEUE_MAX, parse::count),
             send_rate_per_minute: settings.parsed(
                 "SEND_RATE_PER_MINUTE",
                 Some(DEFAULT_RATE_PER_MINUTE),
                 parse::rate,
             ),
-            send_dedup: settings.delay("SEND_DEDUP_SECONDS"),
+            send_dedup: delay(settings, "SEND_DEDUP_SECONDS"),
             idempotency: settings.parsed(
                 "IDEMPOTENCY_HOURS",
                 Duration::from_secs(48 * 3600),
@@ -356,8 +330,8 @@ impl Config {
                 Duration::from_secs(72 * 3600),
                 parse::hours,
             ),
-            limits: settings.limits(),
-            hibernate_after: settings.delay("HIBERNATE_AFTER_SECONDS"),
+            limits: limits(settings),
+            hibernate_after: delay(settings, "HIBERNATE_AFTER_SECONDS"),
             heals_per_hour: settings.parsed(
                 "HEALS_PER_HOUR",
                 DEFAULT_HEALS_PER_HOUR,
@@ -375,6 +349,49 @@ impl Config {
             slips: Vec::new(),
         }
     }
+}
+
+/// A time after which something is done; `None`, which is the default, when it is set to 0: never.
+fn delay(settings: &mut Settings<impl Fn(&str) -> Option<Found>>, name: &str) -> Option<Duration> {
+    let delay = settings.parsed(name, Duration::ZERO, seconds);
+    Some(delay).filter(|delay| !delay.is_zero())
+}
+
+fn limits(settings: &mut Settings<impl Fn(&str) -> Option<Found>>) -> StartLimits {
+    let usual = StartLimits::default();
+    let mut limit = |name, default| settings.parsed(name, default, seconds);
+    StartLimits {
+        launch: limit("LAUNCH_TIMEOUT_SECONDS", usual.launch),
+        navigate: limit("NAVIGATE_TIMEOUT_SECONDS", usual.navigate),
+        inject: limit("INJECT_TIMEOUT_SECONDS", usual.inject),
+        code: limit("CODE_TIMEOUT_SECONDS", usual.code),
+        scan: limit("QR_TIMEOUT_SECONDS", usual.scan),
+        sync: limit("SYNC_TIMEOUT_SECONDS", usual.sync),
+    }
+}
+
+/// The settings of a sandbox beside an API that listens on `host`; `None` when the sandbox is off. Then the service does not
+/// look at what is set for it: Kubernetes sets `SANDBOX_PORT=tcp://…` for a Service named `sandbox`, which is nothing to a
+/// service without one.
+fn sandbox(
+    settings: &mut Settings<impl Fn(&str) -> Option<Found>>,
+    host: ListenHost,
+    is_on: bool,
+) -> Option<SandboxSettings> {
+    // Whoever opens the API to other machines does not mean its toy phone, which asks nobody for a key.
+    let on_this_machine = if host.is_loopback() {
+        host
+    } else {
+        ListenHost::Localhost
+    };
+    let gather = |settings: &mut Settings<_>| SandboxSettings::gather(settings, on_this_machine);
+    // One that may be on is read, so that all faults are told at once.
+    let read = if is_on || settings.is_faulty("SANDBOX") {
+        gather(settings)
+    } else {
+        settings.unheeded(gather)
+    };
+    is_on.then_some(read)
 }
 
 /// Where `npm install` puts the bundle, seen from the working directory.

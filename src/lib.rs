@@ -12,7 +12,7 @@
 //!                 ▼
 //!         browser (one Chrome process + one profile folder + CDP)
 //!                 ▼
-//!         web.whatsapp.com    or    sandbox (a simulated WhatsApp Web with a simulated phone)
+//!         web.whatsapp.com    or    the crate whatsapp-sandbox (a simulated WhatsApp Web with a simulated phone)
 //! ```
 //!
 //! Architecture invariants:
@@ -21,13 +21,17 @@
 //! - `command` is the terminal's face as `http` is the network's. It starts `app`, asks a service that runs as any client does,
 //!   or works on the files of one that need not run. For those it names `browser` as well: a profile that goes to
 //!   another host or comes from another program, and what a machine has room for, are matters of Chrome, and of no
-//!   session.
-//! - `ledger`, `picture` and `sandbox` import no other module of this crate, `qr` draws with `picture`, and only `app`
-//!   starts the sandbox. `config` imports names from `session`, `whatsapp` and `keys`, and asks `keys` whether there is
-//!   one; `keys` imports a session's name.
-//! - Only `config` reads settings from the environment; `browser::environment` hands on to Chrome what that needs of
-//!   it. Only `browser::process` starts programs.
-//! - A library is named where its matter is: axum in `http` and `sandbox` (`app` serves with it), chromiumoxide in
+//!   session. Of `http` it imports the answers of `http::contract` and nothing else: what is written to the wire is declared
+//!   once, and read by the same types.
+//! - `ledger` and `picture` import no other module of this crate, and `qr` draws with `picture`. `config` imports names
+//!   from `session`, `whatsapp` and `keys`, and asks `keys` whether there is one; `keys` imports a session's name.
+//! - The sandbox is a crate of its own, `crates/sandbox`, and imports nothing of this one. Two modules name it: `app` starts
+//!   it, and `config` reads its settings.
+//! - The crate `startup`, `crates/startup`, has what both programs need before they serve: it reads the environment and the
+//!   file `.env`, takes the ports and catches the signals. It knows none of the settings.
+//! - Only `config` names settings; `browser::environment` hands on to Chrome what that needs of the environment. Only
+//!   `browser::process` starts programs.
+//! - A library is named where its matter is: axum in `http` and in the sandbox, chromiumoxide in
 //!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`, phonenumber
 //!   in `session::recipient`, flate2 and brotli in `http::body`; `prometheus_client` in `http::metrics`, and in
 //!   `ledger::tally` and `session::start_times`, which count what only they see.
@@ -36,7 +40,7 @@
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
 //! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`whatsapp`], [`browser`]; then [`config`], [`command`],
-//! [`keys`], [`qr`], [`picture`], [`telemetry`], [`sandbox`].
+//! [`keys`], [`qr`], [`picture`], [`telemetry`].
 
 pub mod app;
 pub mod browser;
@@ -47,7 +51,6 @@ pub mod keys;
 pub mod ledger;
 pub mod picture;
 pub mod qr;
-pub mod sandbox;
 pub mod session;
 pub mod telemetry;
 pub mod whatsapp;

@@ -1,9 +1,8 @@
 //! `health`: whether the service is up. For a person, a supervisor, and a container's own check.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use clap::Args;
-use serde::Deserialize;
 
 use super::{
     Fault,
@@ -12,6 +11,7 @@ use super::{
     screen::say,
     status::span,
 };
+use crate::http::contract::Health;
 
 /// Ask whether the service is up; this needs no key.
 #[derive(Args, Clone, Debug)]
@@ -19,15 +19,6 @@ use super::{
 pub struct Arguments {
     #[command(flatten)]
     pub(super) connection: Connection,
-}
-
-/// What matters of `GET /health` here.
-#[derive(Debug, Deserialize)]
-struct Health {
-    version: String,
-    uptime_seconds: i64,
-    /// How many sessions are in each state.
-    sessions: BTreeMap<String, usize>,
 }
 
 pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fault> {
@@ -53,7 +44,7 @@ fn in_words(health: &Health) -> String {
     };
     format!(
         "up for {}, version {}: {sessions}",
-        span(health.uptime_seconds),
+        span(i64::try_from(health.uptime_seconds).unwrap_or(i64::MAX)),
         health.version
     )
 }

@@ -10,7 +10,7 @@ use std::{future::pending, path::Path, pin::pin, time::Duration};
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::time::{interval, sleep};
-use view::{Status, View};
+use view::View;
 
 use super::{
     Fault,
@@ -18,7 +18,7 @@ use super::{
     exit::{CODES, Exit},
     screen::{Interrupts, Screen, remark, say},
 };
-use crate::session::ClienteId;
+use crate::{http::contract::Status, session::ClienteId};
 
 /// How often the status is looked at: a new code is shown before a person has raised the phone.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);

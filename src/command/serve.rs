@@ -2,11 +2,10 @@
 //!
 //! Responsible for what stands around it: settings that are wrong are told before anything starts, the log begins, signals stop it.
 
-use std::{error::Error, fs, future::pending, io, path::Path};
+use std::{error::Error, path::Path};
 
 use clap::Args;
-use rustix::process::Signal;
-use tokio::signal::unix::{self, SignalKind, signal};
+use startup::Signals;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Ended, exit::Exit, screen::remark};
@@ -79,62 +78,4 @@ async fn serve(config: Config, dropped_lines: DroppedLines) -> Result<(), Box<dy
     };
     app.run_until(async || signals.next().await).await?;
     Ok(())
-}
-
-/// What tells the service to stop. Caught before anything is started, so that none is missed.
-struct Signals {
-    terminate: unix::Signal,
-    interrupt: unix::Signal,
-    /// Ctrl-\. By default it would end the service at once, and its Chromes with it.
-    quit: unix::Signal,
-    /// A terminal that closes. `None` under `nohup`, which ignores it so that the service outlives the terminal: to
-    /// catch it would end that.
-    hang_up: Option<unix::Signal>,
-    /// A file that may not grow any more (`ulimit -f`) is an error of that write, and not the end of the service.
-    _file_too_large: unix::Signal,
-}
-
-impl Signals {
-    fn catch() -> io::Result<Self> {
-        let hang_up = if is_ignored(Signal::HUP) {
-            None
-        } else {
-            Some(signal(SignalKind::hangup())?)
-        };
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            hang_up,
-            _file_too_large: signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?,
-        })
-    }
-
-    async fn next(&mut self) {
-        let hang_up = async {
-            match &mut self.hang_up {
-                Some(hang_up) => hang_up.recv().await,
-                None => pending().await,
-            }
-        };
-        let name = tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.quit.recv() => "SIGQUIT",
-            _ = hang_up => "SIGHUP",
-        };
-        tracing::info!(signal = name, "told to stop by {name}");
-    }
-}
-
-/// Whether the signal was ignored when the process started, and has not been caught since. A kernel that does not tell
-/// has none ignored.
-fn is_ignored(signal: Signal) -> bool {
-    // Made up by the kernel without waiting for anything, and read once.
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
 }

@@ -4,7 +4,6 @@ use std::{path::Path, time::Duration};
 
 use clap::Args;
 use jiff::Timestamp;
-use serde::Deserialize;
 use tokio::time::interval;
 
 use super::{
@@ -13,7 +12,10 @@ use super::{
     exit::{CODES, Exit},
     screen::{Interrupts, Screen, Size, remark, say},
 };
-use crate::session::ClienteId;
+use crate::{
+    http::contract::{Sessions, Status},
+    session::ClienteId,
+};
 
 /// How often `--watch` looks: fast enough for a person, nothing for the service.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -32,43 +34,6 @@ pub struct Arguments {
     watch: bool,
     #[command(flatten)]
     pub(super) connection: Connection,
-}
-
-/// What matters of `GET /sessions` here.
-#[derive(Debug, Deserialize)]
-struct Sessions {
-    details: Vec<Session>,
-}
-
-/// What matters of `GET /status` here.
-#[derive(Debug, Deserialize)]
-struct Session {
-    #[serde(rename = "session")]
-    id: String,
-    state: String,
-    since: Timestamp,
-    reason: Option<String>,
-    detail: Option<String>,
-    phase: Option<Phase>,
-    failed_phase: Option<String>,
-    account: Option<String>,
-    sync_percent: Option<u8>,
-    adapter: Adapter,
-    chrome_pid: Option<u32>,
-    retry_at: Option<Timestamp>,
-    #[serde(default)]
-    hibernating: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct Phase {
-    name: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Adapter {
-    serving: Option<String>,
-    missing: Vec<String>,
 }
 
 pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fault> {
@@ -111,7 +76,7 @@ async fn once(arguments: &Arguments, client: &Client) -> Result<Exit, Fault> {
 async fn is_known(id: &str, client: &Client) -> Result<bool, ClientError> {
     let all = client.ask(client.get("/sessions"), READ_TIMEOUT).await?;
     let all: Sessions = all.read(client)?;
-    Ok(all.details.iter().any(|session| session.id == id))
+    Ok(all.details.iter().any(|session| session.session == id))
 }
 
 /// Ends only with a fault. Where there is no terminal to draw on, one answer follows the other.
@@ -162,7 +127,7 @@ fn in_words(
     })
 }
 
-fn table(sessions: &[Session], now: Timestamp) -> Vec<String> {
+fn table(sessions: &[Status], now: Timestamp) -> Vec<String> {
     if sessions.is_empty() {
         return vec![
             "no sessions yet: `session-manager qr 51` starts one and shows its code".to_owned(),
@@ -171,14 +136,20 @@ fn table(sessions: &[Session], now: Timestamp) -> Vec<String> {
     let head = ["SESSION", "STATE", "FOR", "ACCOUNT", "ADAPTER", "REASON"].map(str::to_owned);
     let rows = sessions.iter().map(|session| {
         [
-            session.id.clone(),
-            session.state.clone(),
-            span(age(session.since, now)),
+            session.session.clone(),
+            session.state.to_string(),
+            span(age(session.since.0, now)),
             session.account.clone().unwrap_or_default(),
-            session.adapter.serving.clone().unwrap_or_default(),
+            session
+                .adapter
+                .serving
+                .as_deref()
+                .unwrap_or_default()
+                .to_owned(),
             session
                 .reason
-                .clone()
+                .as_deref()
+                .map(str::to_owned)
                 .or_else(|| progress(session))
                 .or_else(|| session.hibernating.then(|| "hibernating".to_owned()))
                 .into_iter()
@@ -200,22 +171,28 @@ fn table(sessions: &[Session], now: Timestamp) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-fn one(session: &Session, now: Timestamp) -> Vec<String> {
+fn one(session: &Status, now: Timestamp) -> Vec<String> {
     let mut lines = vec![format!(
         "session {} is {}, for {}",
-        session.id,
+        session.session,
         session.state,
-        span(age(session.since, now))
+        span(age(session.since.0, now))
     )];
     let missing = Some(session.adapter.missing.join(", ")).filter(|missing| !missing.is_empty());
     let facts = [
         ("account", session.account.clone()),
-        ("adapter", session.adapter.serving.clone()),
+        (
+            "adapter",
+            session.adapter.serving.as_deref().map(str::to_owned),
+        ),
         ("missing", missing),
         ("under way", progress(session)),
-        ("failed in", session.failed_phase.clone()),
+        (
+            "failed in",
+            session.failed_phase.map(|phase| phase.as_str().to_owned()),
+        ),
         ("Chrome", chrome(session)),
-        ("reason", session.reason.clone()),
+        ("reason", session.reason.as_deref().map(str::to_owned)),
         ("", session.detail.clone()),
         ("next", outlook(session, now)),
     ];
@@ -227,15 +204,18 @@ fn one(session: &Session, now: Timestamp) -> Vec<String> {
 }
 
 /// Its process, or why there is none.
-fn chrome(session: &Session) -> Option<String> {
+fn chrome(session: &Status) -> Option<String> {
     let hibernates = || "closed until something is to be sent".to_owned();
     let process = session.chrome_pid.map(|pid| format!("pid {pid}"));
     process.or_else(|| session.hibernating.then(hibernates))
 }
 
 /// How far a start has got.
-fn progress(session: &Session) -> Option<String> {
-    let phase = session.phase.as_ref().map(|phase| phase.name.clone());
+fn progress(session: &Status) -> Option<String> {
+    let phase = session
+        .phase
+        .as_ref()
+        .map(|phase| phase.name.as_str().to_owned());
     let percent = session.sync_percent.map(|percent| format!("{percent} %"));
     match (phase, percent) {
         (Some(phase), Some(percent)) => Some(format!("{phase} {percent}")),
@@ -244,8 +224,8 @@ fn progress(session: &Session) -> Option<String> {
 }
 
 /// When it starts again by itself.
-fn outlook(session: &Session, now: Timestamp) -> Option<String> {
-    let left = session.retry_at?.duration_since(now).as_secs();
+fn outlook(session: &Status, now: Timestamp) -> Option<String> {
+    let left = session.retry_at?.0.duration_since(now).as_secs();
     Some(format!("starts again in {}", span(left)))
 }
 
@@ -270,18 +250,17 @@ mod tests {
 
     use super::*;
 
-    fn sessions() -> Vec<Session> {
-        let sessions = json!([
-            {"session": "51", "state": "READY", "since": "2026-11-22T10:00:00.000Z", "account": "5491158254201",
-             "adapter": {"serving": "modules", "since": null, "missing": []}, "chrome_pid": 17, "connected": true},
-            {"session": "admin", "state": "DISCONNECTED", "since": "2026-11-22T12:59:00.000Z", "reason": "QR_TIMEOUT",
+    fn sessions() -> [Status; 3] {
+        let sessions = [
+            json!({"session": "51", "state": "READY", "since": "2026-11-22T10:00:00.000Z", "account": "5491158254201",
+             "adapter": {"serving": "modules", "since": null, "missing": []}, "chrome_pid": 17}),
+            json!({"session": "admin", "state": "DISCONNECTED", "since": "2026-11-22T12:59:00.000Z", "reason": "QR_TIMEOUT",
              "detail": "nobody scanned", "failed_phase": "LINK",
-             "adapter": {"serving": null, "since": null, "missing": ["modules: WAWebX"]}},
-            {"session": "7", "state": "DISCONNECTED", "since": "2026-11-22T12:59:55.000Z", "reason": "BROWSER_LOST",
-             "detail": "it is started again", "retry_at": "2026-11-22T13:00:20.500Z",
-             "adapter": {"serving": null, "since": null, "missing": []}},
-        ]);
-        serde_json::from_value(sessions).unwrap()
+             "adapter": {"serving": null, "since": null, "missing": ["modules: WAWebX"]}}),
+            json!({"session": "7", "state": "DISCONNECTED", "since": "2026-11-22T12:59:55.000Z", "reason": "BROWSER_LOST",
+             "detail": "it is started again", "retry_at": "2026-11-22T13:00:20.500Z"}),
+        ];
+        sessions.map(|says| Status::sample(&says))
     }
 
     fn now() -> Timestamp {
@@ -304,7 +283,7 @@ mod tests {
 
     #[test]
     fn one_session_is_told_with_what_is_known_of_it_and_nothing_else() {
-        let [ready, ended, heals] = sessions().try_into().unwrap();
+        let [ready, ended, heals] = sessions();
         assert_eq!(
             one(&ready, now()),
             [
@@ -335,11 +314,9 @@ mod tests {
 
     #[test]
     fn a_session_that_hibernates_says_so() {
-        let asleep = Session {
-            chrome_pid: None,
-            hibernating: true,
-            ..sessions().remove(0)
-        };
+        let [mut asleep, ..] = sessions();
+        asleep.chrome_pid = None;
+        asleep.hibernating = true;
         let lines = one(&asleep, now());
         assert_eq!(
             lines.last().unwrap(),

@@ -5,12 +5,9 @@
 
 use std::{ffi::OsString, fs, net::SocketAddr, path::Path};
 
-use super::{
-    ConfigError, ListenHost, Secret,
-    dotenv::Dotenv,
-    parse,
-    read::{self, Found, Settings},
-};
+use startup::{Dotenv, Found, Settings, parse, variable};
+
+use super::{ConfigError, ListenHost, Secret};
 
 /// How a service is reached.
 #[derive(Clone, Debug)]
@@ -36,16 +33,16 @@ impl ClientConfig {
     /// Reads the process environment and the file `dotenv`, which may be absent. A key in `key_file` goes before both.
     pub fn load(dotenv: &Path, key_file: Option<&Path>) -> Result<Self, ConfigError> {
         let file = Dotenv::read(dotenv);
-        let config = Self::read(|name| read::variable(name, &file), file.faults())?;
+        let config = Self::read(|name| variable(name, &file), file.faults())?;
         let Some(key_file) = key_file else {
             return Ok(config);
         };
         let key = fs::read_to_string(key_file).map_err(|why| why.to_string());
         let key = key.and_then(|key| match key.trim() {
             "" => Err("it holds no key".to_owned()),
-            key => Ok(Secret(key.to_owned())),
+            key => Ok(Secret::new(key.to_owned())),
         });
-        let fault = |why| ConfigError(vec![format!("--key-file {}: {why}", key_file.display())]);
+        let fault = |why| ConfigError::of(format!("--key-file {}: {why}", key_file.display()));
         let key = key.map_err(fault)?;
         Ok(Self {
             key: Some((key, KeySource::File)),

@@ -5,17 +5,14 @@ use std::{
     fs::File,
     num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
-    str::FromStr,
     time::Duration,
 };
 
 use rustix::fs::{Access, access};
+use startup::parse::{number, path};
 
-use super::{CodeLives, CorsOrigins, ListenHost, LogFormat, SessionMode};
+use super::{CorsOrigins, LogFormat, SessionMode};
 use crate::{session::ClienteId, whatsapp::AdapterName};
-
-/// The longest wait that a setting may ask for; more is a slip of the keyboard.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Each is up to a hundred megabytes and more, of every session; the last ones are the ones that help.
 const MOST_COPIES: usize = 20;
@@ -25,63 +22,6 @@ const LONGEST_HOURS: u32 = 10 * 365 * 24;
 
 pub(super) fn say(why: impl fmt::Display) -> String {
     why.to_string()
-}
-
-fn number<T: FromStr>(raw: &str, wanted: &str) -> Result<T, String> {
-    raw.parse().map_err(|_| format!("must be {wanted}"))
-}
-
-/// Refuses what is part of no setting's value, wherever it comes from.
-pub(super) fn is_as_meant(raw: &str) -> Result<(), String> {
-    if raw.contains(char::is_control) {
-        return Err("has a line break or another control character in it".to_owned());
-    }
-    // A text processor makes them of straight ones.
-    let quotes = [('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
-    let is_quoted = |(open, close): &(char, char)| raw.starts_with(*open) && raw.ends_with(*close);
-    if quotes.iter().any(is_quoted) {
-        return Err(
-            "stands in typographic quotes, which would be part of the value: write it without them"
-                .to_owned(),
-        );
-    }
-    Ok(())
-}
-
-/// Refuses the quotes and remarks of a line of a file when they have come through the environment as part of the value:
-/// so does `docker run --env-file`, and `set` of cmd.exe keeps quotes. A key in quotes would lock everybody out who has
-/// the key.
-pub(super) fn has_no_wrapping(raw: &str) -> Result<(), String> {
-    for quote in ['\'', '"', '`'] {
-        if raw
-            .strip_prefix(quote)
-            .is_some_and(|rest| rest.contains(quote))
-        {
-            return Err(format!(
-                "stands in quotes ({quote}), and they would be part of the value: docker run --env-file and set of cmd.exe \
-                 do not take them off; write it without quotes"
-            ));
-        }
-    }
-    if raw.contains(" #") || raw.contains("\t#") {
-        return Err(
-            "has a blank and # in it, which would be part of the value: docker run --env-file does not take remarks off; \
-             put the remark on a line of its own"
-                .to_owned(),
-        );
-    }
-    Ok(())
-}
-
-pub(super) fn port(raw: &str) -> Result<u16, String> {
-    if raw.contains("://") {
-        return Err(
-            "must be a port, 0 to 65535, and not an address: Kubernetes sets such variables for a Service of that name; \
-             set enableServiceLinks: false in the pod, or rename the Service"
-                .to_owned(),
-        );
-    }
-    number(raw, "a port, 0 to 65535")
 }
 
 pub(super) fn count(raw: &str) -> Result<NonZeroUsize, String> {
@@ -134,47 +74,12 @@ pub(super) fn hours(raw: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(u64::from(hours) * 3600))
 }
 
-pub(super) fn listen_host(raw: &str) -> Result<ListenHost, String> {
-    if raw.eq_ignore_ascii_case("localhost") {
-        return Ok(ListenHost::Localhost);
-    }
-    let wanted = "localhost, which is both loopback addresses, or an IP address of this machine such as 127.0.0.1 or 0.0.0.0";
-    number(raw, wanted).map(ListenHost::At)
-}
-
-pub(super) fn seconds(raw: &str) -> Result<Duration, String> {
-    number::<f64>(raw, "a number of seconds")
-        .and_then(|seconds| {
-            Duration::try_from_secs_f64(seconds)
-                .map_err(|_| "must be a number of seconds, 0 or more".to_owned())
-        })
-        .and_then(|wait| {
-            if wait <= LONGEST_WAIT {
-                Ok(wait)
-            } else {
-                Err("must be at most 86400 seconds".to_owned())
-            }
-        })
-}
-
 pub(super) fn switch(raw: &str) -> Result<bool, String> {
     match raw {
         "1" | "true" | "yes" | "on" => Ok(true),
         "0" | "false" | "no" | "off" => Ok(false),
         _ => Err("must be true or false".to_owned()),
     }
-}
-
-/// A path as it is written: `~` and variables are for a shell to replace, and none has.
-pub(super) fn path(raw: &str) -> Result<PathBuf, String> {
-    let is_home = raw == "~" || raw.starts_with("~/");
-    if is_home || raw.starts_with('$') {
-        let what = if is_home { "~" } else { "a variable" };
-        return Err(format!(
-            "begins with {what}, which only a shell replaces: write the whole path, such as /home/me/data"
-        ));
-    }
-    Ok(PathBuf::from(raw))
 }
 
 /// What it does when it is started, its first start tells.
@@ -259,16 +164,6 @@ pub(super) fn adapters(raw: &str) -> Result<Vec<AdapterName>, String> {
         return Err(wanted());
     }
     Ok(names)
-}
-
-pub(super) fn code_lives(raw: &str) -> Result<CodeLives, String> {
-    let (first, next) = raw
-        .split_once(',')
-        .ok_or("must be two numbers of seconds, such as 60,20")?;
-    Ok(CodeLives {
-        first: seconds(first.trim())?,
-        next: seconds(next.trim())?,
-    })
 }
 
 pub(super) fn cors_origins(raw: &str) -> Result<Option<CorsOrigins>, String> {

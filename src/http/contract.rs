@@ -3,7 +3,9 @@
 //!
 //! No decision is taken here but how a snapshot reads on the wire. A field may be added, none may go or change its type.
 //! What holds a code that links has no `Debug`: it is for its caller, and for no log. The types are the schemas of the `OpenAPI`
-//! document as well.
+//! document as well, and `command` reads the same types: the service and its commands cannot mean different fields. A word of a
+//! closed list is a `Cow`: borrowed where it is written, owned where it is read, and any word is read, since the service may
+//! be newer than the command.
 
 mod connect;
 mod evidence;
@@ -16,25 +18,29 @@ mod status;
 mod words;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 pub(super) use self::{
     connect::{Connected, Disconnected, Forgotten},
     evidence::EvidenceAnswer,
-    health::{AdapterCensus, ChromeCensus, Health},
+    health::{AdapterCensus, ChromeCensus},
     link::{Link, LinkStatus},
     messages::{DryRun, Message, Messages},
     qr::{Qr, QrCodeAnswer},
     send::{Accepted, SentOrDryRun},
-    status::{Sessions, Status, is_ready},
+    status::is_ready,
     words::{NamedClienteId, StateName},
+};
+pub(crate) use self::{
+    health::Health,
+    status::{Sessions, Status},
 };
 
 /// A moment as `2026-11-22T12:42:36.107Z`: always three decimals, as JavaScript writes it.
-#[derive(Clone, Copy, Debug, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[schema(value_type = String, format = DateTime, example = "2026-11-22T12:42:36.107Z")]
-pub(super) struct Moment(pub(super) Timestamp);
+pub(crate) struct Moment(pub(crate) Timestamp);
 
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

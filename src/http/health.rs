@@ -1,6 +1,9 @@
 //! `GET /health`: that the service lives, and what it looks after. Needs no key and waits for nobody.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use axum::extract::State;
 use jiff::Timestamp;
@@ -20,15 +23,15 @@ use crate::session::{ClienteId, SessionState, Snapshot};
 ))]
 pub(super) async fn health(State(app): State<AppState>) -> Json<Health> {
     let snapshots = app.registry().snapshots();
-    let mut sessions = BTreeMap::from(SessionState::NAMES.map(|state| (state, 0)));
+    let mut sessions = BTreeMap::from(SessionState::NAMES.map(|state| (Cow::from(state), 0)));
     for (_, snapshot) in &snapshots {
-        *sessions.entry(snapshot.state.name()).or_default() += 1;
+        *sessions.entry(snapshot.state.name().into()).or_default() += 1;
     }
     Json(Health {
-        status: "ok",
-        service: "session-manager",
+        status: "ok".into(),
+        service: "session-manager".into(),
         timestamp: Moment(Timestamp::now()),
-        version: env!("CARGO_PKG_VERSION"),
+        version: env!("CARGO_PKG_VERSION").into(),
         uptime_seconds: app.uptime_seconds(),
         sessions,
         sandbox: app.settings().sandbox.clone(),
@@ -51,9 +54,9 @@ fn adapters(snapshots: &[(ClienteId, Snapshot)]) -> AdapterCensus {
     let reports = || snapshots.iter().map(|(_, snapshot)| &snapshot.adapter);
     for report in reports() {
         let Some(name) = report.serving else { continue };
-        *census.serving.entry(name).or_default() += 1;
+        *census.serving.entry(name.into()).or_default() += 1;
         if let Some(since) = report.since {
-            let earliest = census.since.entry(name).or_insert(Moment(since));
+            let earliest = census.since.entry(name.into()).or_insert(Moment(since));
             earliest.0 = earliest.0.min(since);
         }
     }

@@ -10,7 +10,7 @@
 //! no handler runs for whom the table in `access` does not let in.
 
 mod body;
-mod contract;
+pub(crate) mod contract;
 mod error;
 mod extract;
 mod purpose;

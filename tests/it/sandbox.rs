@@ -4,12 +4,12 @@
 mod evidence;
 mod page;
 mod pairing;
+mod shared;
 mod wa_js;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use serde_json::{Value, json};
-use session_manager::sandbox::{Sandbox, SandboxConfig};
 use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
@@ -17,6 +17,7 @@ use tokio::{
     time::{Instant, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use whatsapp_sandbox::{Sandbox, SandboxConfig};
 
 use crate::support::page::Chrome;
 

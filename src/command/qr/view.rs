@@ -3,12 +3,12 @@
 //! A code is drawn in black on white, whatever the colours of the terminal are, and with the largest blocks that fit.
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use super::super::screen::Size;
 use crate::{
+    http::contract::Status,
     qr::{Blocks, Ink, QUIET_ZONE, QrPicture},
-    session::ClienteId,
+    session::{ClienteId, Phase},
 };
 
 /// Black on white, by numbers of the 256 colours that no theme changes; and the same swapped.
@@ -26,32 +26,6 @@ const LAYOUTS: [(Blocks, usize); 4] = [
 
 /// A line above the code and one below it.
 const LINES_AROUND: usize = 2;
-
-/// What matters of `GET /status` here.
-#[derive(Deserialize)]
-pub(super) struct Status {
-    state: String,
-    reason: Option<String>,
-    detail: Option<String>,
-    phase: Option<Phase>,
-    qr: Option<Code>,
-    attempts: Option<u32>,
-    pairing_code: Option<String>,
-    pairing_code_expires_at: Option<Timestamp>,
-    account: Option<String>,
-    sync_percent: Option<u8>,
-}
-
-#[derive(Deserialize)]
-struct Phase {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Code {
-    /// The text in the code.
-    url: String,
-}
 
 /// What is to be shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -77,18 +51,18 @@ impl View {
         let waiting = |why: &str| Self::Waiting {
             why: why.to_owned(),
         };
-        match status.state.as_str() {
+        match &*status.state {
             "READY" => Self::Ready {
                 account: status.account.clone(),
             },
             "DISCONNECTED" | "ERROR" => Self::Ended {
-                state: status.state.clone(),
+                state: status.state.to_string(),
                 why: why_ended(status),
             },
             "QR_REQUIRED" if wants_pairing => match &status.pairing_code {
                 Some(text) => Self::PairingCode {
                     text: text.clone(),
-                    expires_at: status.pairing_code_expires_at,
+                    expires_at: status.pairing_code_expires_at.map(|at| at.0),
                 },
                 None => waiting("WhatsApp Web is about to give a code to type"),
             },
@@ -106,10 +80,12 @@ impl View {
                     (None, None) => "linked: the chats are syncing".to_owned(),
                 },
             },
-            _ => match status.phase.as_ref().map(|phase| phase.name.as_str()) {
-                Some("QUEUED") => waiting("waiting for its turn to start"),
-                Some("LAUNCH") => waiting("starting Chrome"),
-                Some(_) | None => waiting("loading WhatsApp Web"),
+            _ => match status.phase.as_ref().map(|phase| phase.name) {
+                Some(Phase::Queued) => waiting("waiting for its turn to start"),
+                Some(Phase::Launch) => waiting("starting Chrome"),
+                Some(Phase::Navigate | Phase::Inject | Phase::Link | Phase::Sync) | None => {
+                    waiting("loading WhatsApp Web")
+                }
             },
         }
     }
@@ -250,7 +226,7 @@ fn grouped(code: &str) -> String {
 fn why_ended(status: &Status) -> String {
     match (&status.reason, &status.detail) {
         (Some(reason), Some(detail)) => format!("{detail} ({reason})"),
-        (Some(reason), None) => reason.clone(),
+        (Some(reason), None) => reason.to_string(),
         (None, _) => "it is not running; without --no-connect this command starts it".to_owned(),
     }
 }
@@ -261,8 +237,8 @@ mod tests {
 
     use super::*;
 
-    fn view(status: Value) -> View {
-        View::of(&serde_json::from_value(status).unwrap(), false)
+    fn view(status: &Value) -> View {
+        View::of(&Status::sample(status), false)
     }
 
     fn code(length: usize) -> View {
@@ -284,11 +260,11 @@ mod tests {
 
     #[test]
     fn each_state_says_what_a_person_can_do() {
-        let qr = json!({"state": "QR_REQUIRED", "qr": {"url": "2@x", "base64": ""}, "attempts": 2});
-        assert!(matches!(view(qr), View::Code { text, attempts: 2 } if text == "2@x"));
+        let qr = json!({"state": "QR_REQUIRED", "qr": {"url": "2@x", "base64": "", "attempts": 2, "timestamp": 0, "expires_in": 9}, "attempts": 2});
+        assert!(matches!(view(&qr), View::Code { text, attempts: 2 } if text == "2@x"));
         for (status, says) in [
             (
-                json!({"state": "INIT", "phase": {"name": "QUEUED"}}),
+                json!({"state": "INIT", "phase": {"name": "QUEUED", "since": "1970-01-01T00:00:00.000Z"}}),
                 "turn",
             ),
             (json!({"state": "INIT"}), "loading"),
@@ -311,16 +287,15 @@ mod tests {
             ),
             (json!({"state": "DISCONNECTED"}), "--no-connect"),
         ] {
-            let words = view(status).in_words(&ClienteId::admin());
+            let words = view(&status).in_words(&ClienteId::admin());
             assert!(words.contains(says), "{words}");
         }
     }
 
     #[test]
     fn who_wants_to_type_a_code_is_not_shown_one_to_scan() {
-        let both =
-            json!({"state": "QR_REQUIRED", "qr": {"url": "2@x"}, "pairing_code": "ABCDEFGH"});
-        let shown = View::of(&serde_json::from_value(both).unwrap(), true);
+        let both = json!({"state": "QR_REQUIRED", "qr": {"url": "2@x", "base64": "", "attempts": 2, "timestamp": 0, "expires_in": 9}, "pairing_code": "ABCDEFGH"});
+        let shown = View::of(&Status::sample(&both), true);
         assert_eq!(shown.picture(false).as_deref(), Some("ABCD-EFGH"));
         assert!(frame(&shown, 80, 24)[2].contains("A B C D - E F G H"));
     }

@@ -1,7 +1,9 @@
 //! The words of `/status` and `/sessions`.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -9,76 +11,78 @@ use super::{Moment, NamedClienteId, StateName};
 use crate::{
     config::CodeLives,
     http::{qr::expires_in, target::Target},
-    ledger::{Failure, LastSend, Traffic},
+    ledger::{LastSend, Traffic},
     qr::{QrError, QrPicture},
-    session::{AdapterReport, ClienteId, Phase, ReasonCode, SessionState, Snapshot},
+    session::{AdapterReport, ClienteId, Phase, SessionState, Snapshot},
 };
 
 /// `GET /status`, and one entry of `/sessions`.
-#[derive(Serialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names of the contract")]
-pub(in crate::http) struct Status {
+pub(crate) struct Status {
     /// Whether it can send: `state` is `READY`.
     connected: bool,
     #[schema(value_type = StateName)]
-    state: &'static str,
+    pub(crate) state: Cow<'static, str>,
     /// The same word as `state`.
-    status: &'static str,
+    #[schema(value_type = String)]
+    status: Cow<'static, str>,
     #[schema(value_type = NamedClienteId)]
     cliente_id: Value,
     /// The session that serves this `cliente_id`; another one in `single` mode.
-    session: String,
-    since: Moment,
+    pub(crate) session: String,
+    pub(crate) since: Moment,
     /// Its Chrome is closed until something is to be sent, or is starting for that. It is READY all the same.
-    hibernating: bool,
+    pub(crate) hibernating: bool,
     /// Stable, for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "QR_TIMEOUT")]
-    reason: Option<ReasonCode>,
+    pub(crate) reason: Option<Cow<'static, str>>,
     /// For people: what happened and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
+    pub(crate) detail: Option<String>,
     /// How far a start has got, while one is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
-    phase: Option<UnderWay>,
+    pub(crate) phase: Option<UnderWay>,
     /// The phase in which the last start failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    failed_phase: Option<Phase>,
+    pub(crate) failed_phase: Option<Phase>,
     /// Only while a code can be scanned.
     #[serde(skip_serializing_if = "Option::is_none")]
-    qr: Option<PendingQr>,
+    pub(crate) qr: Option<PendingQr>,
     /// The eight characters that link by phone number, while WhatsApp takes them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pairing_code: Option<String>,
+    pub(crate) pairing_code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pairing_code_shown_at: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pairing_code_expires_at: Option<Moment>,
+    pub(crate) pairing_code_expires_at: Option<Moment>,
     /// How many codes have been shown, while one is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    attempts: Option<u32>,
+    pub(crate) attempts: Option<u32>,
     /// The linked number, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    account: Option<String>,
+    pub(crate) account: Option<String>,
     /// How far the chats are synced, while they are.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sync_percent: Option<u8>,
-    adapter: Adapter,
+    pub(crate) sync_percent: Option<u8>,
+    pub(crate) adapter: Adapter,
     /// How often its page has been loaded anew, and Chrome started anew, because they had failed; since the service started.
     reloads: u64,
     restarts: u64,
     /// When it is started again by itself, while it waits for that.
     #[serde(skip_serializing_if = "Option::is_none")]
-    retry_at: Option<Moment>,
+    pub(crate) retry_at: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    chrome_pid: Option<u32>,
+    pub(crate) chrome_pid: Option<u32>,
     /// What all processes of its Chrome take, once that has been measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_mb: Option<u64>,
     /// What was added up: `pss`, or `private` where the system shows no more.
     #[serde(skip_serializing_if = "Option::is_none")]
-    memory_measure: Option<&'static str>,
+    #[schema(value_type = Option<String>)]
+    memory_measure: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_measured_at: Option<Moment>,
     /// Once it has had a message to send.
@@ -87,7 +91,7 @@ pub(in crate::http) struct Status {
 }
 
 /// What a session does with messages, without what they say and to whom.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 struct Sends {
     /// How many wait, or have not been taken by WhatsApp's server yet.
     open: usize,
@@ -100,23 +104,24 @@ struct Sends {
 }
 
 /// How far the latest message has got.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 struct Last {
     /// As in `/messages`.
-    #[schema(example = "delivered")]
-    state: &'static str,
+    #[schema(value_type = String, example = "delivered")]
+    state: Cow<'static, str>,
     /// Since when.
     at: Moment,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'static str>,
+    #[schema(value_type = Option<String>)]
+    code: Option<Cow<'static, str>>,
 }
 
 /// A phase of a start.
-#[derive(Debug, Serialize, ToSchema)]
-struct UnderWay {
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub(crate) struct UnderWay {
     #[schema(value_type = String)]
-    name: Phase,
+    pub(crate) name: Phase,
     since: Moment,
     /// When it will have taken too long; a start that waits for its turn has no such moment.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,12 +129,12 @@ struct UnderWay {
 }
 
 /// A code that waits for a phone.
-#[derive(Serialize, ToSchema)]
-pub(super) struct PendingQr {
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct PendingQr {
     /// A data URL, PNG.
     base64: String,
     /// The text in the code.
-    url: String,
+    pub(crate) url: String,
     attempts: u32,
     /// When it was first shown, milliseconds since the epoch.
     timestamp: i64,
@@ -138,13 +143,29 @@ pub(super) struct PendingQr {
 }
 
 /// Which adapter serves a session's page.
-#[derive(Debug, Serialize, ToSchema)]
-struct Adapter {
-    serving: Option<&'static str>,
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub(crate) struct Adapter {
+    #[schema(value_type = Option<String>)]
+    pub(crate) serving: Option<Cow<'static, str>>,
     since: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     wa_js_version: Option<String>,
-    missing: Vec<String>,
+    pub(crate) missing: Vec<String>,
+}
+
+#[cfg(test)]
+impl Status {
+    /// What a service answers that says this, and has nothing to say of the rest.
+    pub(crate) fn sample(says: &Value) -> Self {
+        let mut whole = serde_json::json!({
+            "connected": false, "state": "INIT", "status": "INIT", "cliente_id": "51", "session": "51",
+            "since": "1970-01-01T00:00:00.000Z", "hibernating": false, "reloads": 0, "restarts": 0,
+            "adapter": {"serving": null, "since": null, "missing": []},
+        });
+        let whole_fields = whole.as_object_mut().unwrap();
+        whole_fields.extend(says.as_object().unwrap().clone());
+        serde_json::from_value(whole).unwrap()
+    }
 }
 
 impl Status {
@@ -180,12 +201,12 @@ impl Status {
         let state = snapshot.state.name();
         let (reason, detail) = snapshot
             .reason
-            .map(|reason| (reason.code, reason.detail))
+            .map(|reason| (reason.code.as_str().into(), reason.detail))
             .unzip();
         Self {
             connected: is_ready(&snapshot.state),
-            state,
-            status: state,
+            state: state.into(),
+            status: state.into(),
             cliente_id,
             session: session.to_string(),
             since: Moment(snapshot.since),
@@ -215,7 +236,7 @@ impl Status {
             retry_at: snapshot.retry_at.map(Moment),
             chrome_pid: snapshot.chrome_pid,
             memory_mb: snapshot.memory.map(|memory| memory.mb),
-            memory_measure: snapshot.memory.map(|memory| memory.measure.as_str()),
+            memory_measure: snapshot.memory.map(|memory| memory.measure.as_str().into()),
             memory_measured_at: snapshot.memory.map(|memory| Moment(memory.at)),
             sends: Sends::of(traffic),
         }
@@ -236,9 +257,9 @@ impl Sends {
 impl From<LastSend> for Last {
     fn from(last: LastSend) -> Self {
         Self {
-            state: last.state.as_str(),
+            state: last.state.as_str().into(),
             at: Moment(last.at),
-            code: last.failure.map(Failure::as_str),
+            code: last.failure.map(|failure| failure.as_str().into()),
         }
     }
 }
@@ -272,7 +293,7 @@ impl From<AdapterReport> for Adapter {
             missing,
         } = report;
         Self {
-            serving,
+            serving: serving.map(Cow::from),
             since: since.map(Moment),
             wa_js_version,
             missing,
@@ -281,16 +302,16 @@ impl From<AdapterReport> for Adapter {
 }
 
 /// `GET /sessions`.
-#[derive(Serialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names of the contract")]
-pub(in crate::http) struct Sessions {
+pub(crate) struct Sessions {
     pub(in crate::http) success: bool,
     /// The ones that are READY.
     pub(in crate::http) sessions: Vec<String>,
     /// How many those are.
     pub(in crate::http) count: usize,
     /// Every known session.
-    pub(in crate::http) details: Vec<Status>,
+    pub(crate) details: Vec<Status>,
 }
 
 /// Whether a session counts as READY: it can send, if need be after it has woken.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
-use session_manager::sandbox::SandboxConfig;
 use tempfile::TempDir;
+use whatsapp_sandbox::SandboxConfig;
 
 use super::{
     ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, TEXT, config, linked, send, shown_code,

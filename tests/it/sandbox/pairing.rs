@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use session_manager::sandbox::SandboxConfig;
 use tempfile::TempDir;
+use whatsapp_sandbox::SandboxConfig;
 
 use super::{ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, config, shown_code};
 

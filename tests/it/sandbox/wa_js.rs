@@ -4,8 +4,8 @@
 use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
-use session_manager::sandbox::SandboxConfig;
 use tempfile::TempDir;
+use whatsapp_sandbox::SandboxConfig;
 
 use super::{ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, TEXT, config, shown_code};
 

@@ -8,6 +8,7 @@ pub(crate) mod devtools;
 pub(crate) mod disk;
 pub(crate) mod faults;
 pub(crate) mod page;
+pub(crate) mod sandbox;
 pub(crate) mod secrets;
 pub(crate) mod site;
 pub(crate) mod terminal;

@@ -33,7 +33,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_session-manager");
 
 /// The service promises to stop within 10 s.
-const STOP_TIMEOUT: Duration = Duration::from_secs(12);
+pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// The variables of the service under test.
 pub(crate) type Environment = BTreeMap<&'static str, OsString>;
@@ -62,11 +62,11 @@ impl Deref for Service {
 
 /// Ends its process group when dropped, prints what it said when the test is failing, and fails the test when it said what
 /// it must not.
-struct Process {
-    child: Child,
+pub(super) struct Process {
+    pub(super) child: Child,
     /// Keeps the thread that started it.
     _starter: mpsc::SyncSender<()>,
-    output: Output,
+    pub(super) output: Output,
     secrets: Secrets,
 }
 
@@ -382,7 +382,7 @@ fn environment(home: &Home) -> Environment {
 
 /// The service, in a way that the system ends it when whoever started it has ended: a test that is killed leaves nothing, although
 /// its service has a group of its own. Set last, since what comes before may be another user's.
-fn program(service: &Path) -> Vec<OsString> {
+pub(super) fn program(service: &Path) -> Vec<OsString> {
     let setpriv = installed_program("setpriv").into_os_string();
     let words = ["--pdeathsig", "KILL", "--"].map(OsString::from);
     [setpriv]
@@ -406,7 +406,7 @@ fn start(mut command: Command) -> (Child, mpsc::SyncSender<()>) {
 }
 
 impl Process {
-    fn spawn(
+    pub(super) fn spawn(
         home: &Home,
         words: &[OsString],
         environment: &Environment,
@@ -436,12 +436,12 @@ impl Process {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         // Whoever has ended by now needs no signal.
         let _ended = kill_process(Pid::from_child(&self.child), signal);
     }
 
-    fn exited_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+    pub(super) fn exited_within(&mut self, patience: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + patience;
         loop {
             match self.child.try_wait().unwrap() {

@@ -1,8 +1,11 @@
 //! A simulated WhatsApp Web with a simulated phone, for tests, newcomers and integrators.
 //!
 //! Responsible for: a page that behaves as WhatsApp Web does, the server behind it, and a phone
-//! that is an HTTP API and a page. Not responsible for, and ignorant of: sessions, browsers, and
-//! everything else in this crate. `docs/sandbox.md` tells what is simulated and what is not.
+//! that is an HTTP API and a page. Not responsible for, and ignorant of: the service, its sessions and
+//! its browsers. `docs/sandbox.md` tells what is simulated and what is not.
+//!
+//! The service starts one beside itself (`--sandbox`); the program `whatsapp-sandbox` is one alone, which several services
+//! share.
 //!
 //! ```text
 //!  GET / ──▶ page (the page: page/*.js) ◀──WebSocket──▶ device ──▶ server ──▶ world ──▶ journal (a file)
@@ -22,6 +25,7 @@ mod page;
 mod pairing;
 mod phone;
 mod server;
+mod settings;
 mod wire;
 mod world;
 
@@ -38,6 +42,7 @@ use futures_util::future::try_join_all;
 use guard::IsOpen;
 use number::Number;
 use server::Server;
+pub use settings::{CodeLives, PAIRING_LIFE, SandboxSettings};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use world::Named;
@@ -67,10 +72,10 @@ impl SandboxConfig {
     pub fn in_folder(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
-            first_code: Duration::from_mins(1),
-            next_codes: Duration::from_secs(20),
-            pairing_code: Duration::from_mins(3),
-            ack_delay: Duration::from_millis(500),
+            first_code: CodeLives::WHATSAPP.first,
+            next_codes: CodeLives::WHATSAPP.next,
+            pairing_code: PAIRING_LIFE,
+            ack_delay: settings::ACK_DELAY,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where a server listens: the values that `HOST` and `SANDBOX_HOST` can have.
+//! Where a server listens: the values that a setting such as `HOST` can have.
 
 use std::{
     fmt,

@@ -6,7 +6,7 @@
 use tokio::time::Instant;
 
 use super::{Connection, Ended};
-use crate::sandbox::{faults::PairingFault, number::Number, wire::ToPage};
+use crate::{faults::PairingFault, number::Number, wire::ToPage};
 
 /// The real server sends six references at a time.
 const CODES_PER_BATCH: u32 = 6;

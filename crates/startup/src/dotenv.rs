@@ -28,7 +28,7 @@ const NOT_UTF8: char = '\u{fffd}';
 
 /// What the file sets, and what is wrong with it.
 #[derive(Debug, Default)]
-pub(super) struct Dotenv {
+pub struct Dotenv {
     file: String,
     entries: BTreeMap<String, Entry>,
     faults: Vec<String>,
@@ -53,7 +53,7 @@ struct Reading {
 
 impl Dotenv {
     /// One that is not there sets nothing.
-    pub(super) fn read(path: &Path) -> Self {
+    pub fn read(path: &Path) -> Self {
         let mut dotenv = Self {
             file: path.display().to_string(),
             ..Self::default()
@@ -103,25 +103,25 @@ impl Dotenv {
     }
 
     /// The value that the file sets, or what is wrong with it.
-    pub(super) fn get(&self, name: &str) -> Option<Result<&str, &'static str>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Result<&str, &'static str>> {
         let entry = self.entries.get(name)?;
         Some(entry.value.as_deref().map_err(|why| *why))
     }
 
     /// The line that sets it, for people.
-    pub(super) fn place(&self, name: &str) -> Option<String> {
+    pub(crate) fn place(&self, name: &str) -> Option<String> {
         let line = self.entries.get(name)?.line;
         Some(format!("{} line {line}", self.file))
     }
 
     /// All that is wrong with the file itself.
-    pub(super) fn faults(&self) -> &[String] {
+    pub fn faults(&self) -> &[String] {
         &self.faults
     }
 
     /// Lines in it without effect: those that a later one repeats, and names that no setting has and that look like one
     /// of `known` that has been misspelt. Names that look like none belong to other programs.
-    pub(super) fn slips(&self, known: &[String]) -> Vec<String> {
+    pub fn slips(&self, known: &[String]) -> Vec<String> {
         let strange = self
             .entries
             .iter()

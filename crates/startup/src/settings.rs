@@ -1,11 +1,10 @@
 //! How settings are read: from variables and the file `.env`, with every fault gathered.
 //!
-//! Knows no setting by itself but those of a start, which come as one.
+//! Knows no setting by itself: whoever reads one says its name, its default and its check.
 
 use std::{ffi::OsString, fmt, time::Duration};
 
-use super::{ConfigError, Secret, dotenv::Dotenv, parse};
-use crate::session::StartLimits;
+use crate::{Dotenv, Secret, parse};
 
 /// What is set in the process environment.
 #[expect(
@@ -18,7 +17,7 @@ fn environment(name: &str) -> Option<OsString> {
 
 /// What is set for a name, and where.
 #[derive(Debug)]
-pub(super) struct Found {
+pub struct Found {
     /// Or why it cannot be told what it is.
     value: Result<OsString, &'static str>,
     source: Source,
@@ -37,7 +36,7 @@ enum Source {
 
 impl Found {
     /// A value that was given as it is.
-    pub(super) const fn given(value: OsString) -> Self {
+    pub const fn given(value: OsString) -> Self {
         Self {
             value: Ok(value),
             source: Source::Given,
@@ -70,7 +69,7 @@ impl fmt::Display for Source {
 }
 
 /// What is set: the process environment, and the file for what is not set there, or is empty there.
-pub(super) fn variable(name: &str, file: &Dotenv) -> Option<Found> {
+pub fn variable(name: &str, file: &Dotenv) -> Option<Found> {
     let in_file = || {
         let value = file.get(name)?.map(OsString::from);
         let source = Source::File(file.place(name)?);
@@ -91,8 +90,26 @@ pub(super) fn variable(name: &str, file: &Dotenv) -> Option<Found> {
     })
 }
 
+/// All that is wrong with the settings, one line each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct SettingsError(Vec<String>);
+
+impl SettingsError {
+    /// One fault that is no setting's.
+    pub fn of(fault: String) -> Self {
+        Self(vec![fault])
+    }
+
+    /// Each fault, one line, the variable first.
+    pub fn faults(&self) -> &[String] {
+        &self.0
+    }
+}
+
 /// Reads variables and gathers what is wrong with them.
-pub(super) struct Settings<F> {
+#[derive(Debug)]
+pub struct Settings<F> {
     lookup: F,
     /// All that have been asked for.
     names: Vec<String>,
@@ -101,7 +118,8 @@ pub(super) struct Settings<F> {
 }
 
 impl<F: Fn(&str) -> Option<Found>> Settings<F> {
-    pub(super) const fn new(lookup: F) -> Self {
+    /// Settings that `lookup` finds.
+    pub const fn new(lookup: F) -> Self {
         Self {
             lookup,
             names: Vec::new(),
@@ -110,13 +128,13 @@ impl<F: Fn(&str) -> Option<Found>> Settings<F> {
     }
 
     /// Notes what was wrong before anything was read.
-    pub(super) fn complain_of(&mut self, faults: &[String]) {
+    pub fn complain_of(&mut self, faults: &[String]) {
         let faults = faults.iter().map(|fault| (None, fault.clone()));
         self.problems.extend(faults);
     }
 
     /// The names of all settings that have been read.
-    pub(super) fn names(&self) -> &[String] {
+    pub fn names(&self) -> &[String] {
         &self.names
     }
 
@@ -126,18 +144,18 @@ impl<F: Fn(&str) -> Option<Found>> Settings<F> {
     }
 
     /// The variable as it is set.
-    pub(super) fn raw(&mut self, name: &str) -> Option<OsString> {
+    pub fn raw(&mut self, name: &str) -> Option<OsString> {
         self.found(name)?.value.ok()
     }
 
     /// Whether something was wrong with this setting.
-    pub(super) fn is_faulty(&self, name: &str) -> bool {
+    pub fn is_faulty(&self, name: &str) -> bool {
         let mut faulty = self.problems.iter().filter_map(|(of, _)| of.as_deref());
         faulty.any(|faulty| faulty == name)
     }
 
     /// Reads what does not count at the moment: its names are known, and its faults are no matter.
-    pub(super) fn unheeded<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+    pub fn unheeded<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.problems.len();
         let value = read(self);
         self.problems.truncate(before);
@@ -145,17 +163,17 @@ impl<F: Fn(&str) -> Option<Found>> Settings<F> {
     }
 
     /// Whether all that was read is right.
-    pub(super) fn verdict(self) -> Result<(), ConfigError> {
+    pub fn verdict(self) -> Result<(), SettingsError> {
         if self.problems.is_empty() {
             Ok(())
         } else {
             let faults = self.problems.into_iter().map(|(_, fault)| fault);
-            Err(ConfigError(faults.collect()))
+            Err(SettingsError(faults.collect()))
         }
     }
 
     /// Notes what is wrong with a setting, and where it is set.
-    pub(super) fn complain(&mut self, name: &str, why: &str) {
+    pub fn complain(&mut self, name: &str, why: &str) {
         let found = (self.lookup)(name);
         let source = found.map_or(Source::Given, |found| found.source);
         self.problems
@@ -163,37 +181,24 @@ impl<F: Fn(&str) -> Option<Found>> Settings<F> {
     }
 
     /// A time after which something is done; `None`, which is the default, when it is set to 0: never.
-    pub(super) fn delay(&mut self, name: &str) -> Option<Duration> {
+    pub fn delay(&mut self, name: &str) -> Option<Duration> {
         let seconds = self.parsed(name, Duration::ZERO, parse::seconds);
         Some(seconds).filter(|seconds| !seconds.is_zero())
     }
 
-    pub(super) fn limits(&mut self) -> StartLimits {
-        let usual = StartLimits::default();
-        let mut seconds = |name, default| self.parsed(name, default, parse::seconds);
-        StartLimits {
-            launch: seconds("LAUNCH_TIMEOUT_SECONDS", usual.launch),
-            navigate: seconds("NAVIGATE_TIMEOUT_SECONDS", usual.navigate),
-            inject: seconds("INJECT_TIMEOUT_SECONDS", usual.inject),
-            code: seconds("CODE_TIMEOUT_SECONDS", usual.code),
-            scan: seconds("QR_TIMEOUT_SECONDS", usual.scan),
-            sync: seconds("SYNC_TIMEOUT_SECONDS", usual.sync),
-        }
-    }
-
     /// The variable as a secret. One that is set but empty is a slip that would leave a door open.
-    pub(super) fn secret(&mut self, name: &str) -> Option<Secret> {
+    pub fn secret(&mut self, name: &str) -> Option<Secret> {
         if self.found(name).is_some_and(|found| found.is_blank()) {
             let why = "is set but empty: give it a value, or remove it";
             self.complain(name, why);
             return None;
         }
-        self.parsed(name, None, |raw| Ok(Some(Secret(raw.to_owned()))))
+        self.parsed(name, None, |raw| Ok(Some(Secret::new(raw.to_owned()))))
     }
 
     /// The variable's value through `parse`; `default` when it is not set, empty or wrong. A value is never repeated
     /// in a complaint: it may be a secret.
-    pub(super) fn parsed<T>(
+    pub fn parsed<T>(
         &mut self,
         name: &str,
         default: T,

@@ -1,11 +1,11 @@
-//! The ports that the service takes: on one address, or on both loopback addresses with the same port.
+//! The ports that a server takes: on one address, or on both loopback addresses with the same port.
 
 use std::{io, net::SocketAddr};
 
 use rustix::io::Errno;
 use tokio::net::TcpListener;
 
-use crate::config::ListenHost;
+use crate::ListenHost;
 
 /// With port 0 the system chooses a port that is free on the first address, and another program may have it on the second.
 /// That is rare, so a few tries find a port that is free on both.
@@ -13,13 +13,15 @@ const TRIES: usize = 16;
 
 /// Why an address cannot be listened on.
 #[derive(Debug)]
-pub(super) struct Refused {
-    pub(super) addr: SocketAddr,
-    pub(super) source: io::Error,
+pub struct Refused {
+    /// The wanted address.
+    pub addr: SocketAddr,
+    /// What the system said.
+    pub source: io::Error,
 }
 
 /// Listens on every address of `host` that this machine has, on one port.
-pub(super) async fn listen(host: ListenHost, port: u16) -> Result<Vec<TcpListener>, Refused> {
+pub async fn listen(host: ListenHost, port: u16) -> Result<Vec<TcpListener>, Refused> {
     let mut left = if port == 0 { TRIES } else { 1 };
     loop {
         left -= 1;

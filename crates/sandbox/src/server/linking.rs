@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Refusal, Server, now, random_token};
-use crate::sandbox::{
+use crate::{
     code::{DeviceKeys, ScannedCode},
     journal::{Device, Incoming, Record},
     number::Number,
@@ -17,7 +17,7 @@ use crate::sandbox::{
 
 impl Server {
     /// Issues a reference that lives for `lifetime`.
-    pub(in crate::sandbox) fn issue_code(
+    pub(crate) fn issue_code(
         &self,
         id: ConnectionId,
         keys: &DeviceKeys,
@@ -34,7 +34,7 @@ impl Server {
     }
 
     /// The page has new keys: a code with the old ones is no longer accepted.
-    pub(in crate::sandbox) fn keys_changed(&self, id: ConnectionId, new: DeviceKeys) {
+    pub(crate) fn keys_changed(&self, id: ConnectionId, new: DeviceKeys) {
         self.change(|world| {
             if let Some(Connection {
                 stage: Stage::ShowsCode { keys, .. },
@@ -47,7 +47,7 @@ impl Server {
     }
 
     /// The last code of a batch has expired.
-    pub(in crate::sandbox) fn codes_ran_out(&self, id: ConnectionId) {
+    pub(crate) fn codes_ran_out(&self, id: ConnectionId) {
         self.enter(id, Stage::CodesRanOut);
     }
 
@@ -60,7 +60,7 @@ impl Server {
     }
 
     /// Issues a code that only the phone with this number can use, in place of any other that the page has.
-    pub(in crate::sandbox) fn issue_pairing_code(
+    pub(crate) fn issue_pairing_code(
         &self,
         id: ConnectionId,
         number: Number,
@@ -77,7 +77,7 @@ impl Server {
     }
 
     /// The page's pairing code is not valid any more.
-    pub(in crate::sandbox) fn end_pairing(&self, id: ConnectionId) {
+    pub(crate) fn end_pairing(&self, id: ConnectionId) {
         self.set_pairing(id, None);
     }
 
@@ -90,11 +90,7 @@ impl Server {
     }
 
     /// A phone types a pairing code: links the page that has it.
-    pub(in crate::sandbox) fn pair(
-        &self,
-        number: Number,
-        code: &PairingCode,
-    ) -> Result<Number, Refusal> {
+    pub(crate) fn pair(&self, number: Number, code: &PairingCode) -> Result<Number, Refusal> {
         self.change(|world| {
             let id = world
                 .who_pairs(&number, code)
@@ -105,7 +101,7 @@ impl Server {
     }
 
     /// A phone scans a code: links the page that shows it.
-    pub(in crate::sandbox) fn scan(
+    pub(crate) fn scan(
         &self,
         code: &ScannedCode,
         number: Option<Number>,
@@ -123,7 +119,7 @@ impl Server {
     }
 
     /// A linked page comes back: the account it belongs to and what it has missed.
-    pub(in crate::sandbox) fn attach(
+    pub(crate) fn attach(
         &self,
         id: ConnectionId,
         credentials: &Credentials,
