@@ -7,40 +7,22 @@
 //! Invariant: within one life of the service only the file that was opened first is ever used. Another one does not have
 //! what was accepted since, and what is in memory does not fit it; a file that is gone is waited for, and none is made.
 
+use std::{cell::Cell, collections::VecDeque};
+
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 use super::{
-    LedgerOptions, Record, Step, Tally,
+    LedgerOptions, Tally,
     clock::{Now, Stamp},
-    keeper::Request,
+    job::{Job, Transaction},
+    notes::Noted,
     store::{
         self, Checked, Commit, File, Known, Store, StoreError,
         readers::OpenFile,
-        sends::{self, Changed, Entered},
+        sends::{self, Changed},
         stamp,
     },
 };
-
-/// News of a send that is not on disk yet: whose, what, and when it happened.
-#[derive(Clone, Debug)]
-pub(super) struct Late {
-    pub(super) key: String,
-    pub(super) step: Step,
-    pub(super) at: Timestamp,
-}
-
-/// What the file had to say to one request.
-pub(super) enum Outcome {
-    Known(Option<Entered>),
-    Entered(Entered),
-    /// The disk stood still for so long that nobody waits for it to be accepted.
-    TooLate,
-    Advanced(Option<Changed>),
-    Many(Vec<Record>),
-    One(Option<Record>),
-    Nothing,
-}
 
 /// What a file that was opened says of the time.
 #[derive(Debug)]
@@ -96,17 +78,13 @@ impl Disk {
     /// The same, not open.
     pub(super) fn closed(&self) -> Self {
         Self {
-            options: self.options.clone(),
-            store: None,
             known: self.known,
             spoilt: self.spoilt.clone(),
             openings: self.openings,
-            found: None,
-            stamp: None,
-            is_unchecked: false,
             has_recovered: self.has_recovered,
             has_stale_texts: self.has_stale_texts,
             tally: self.tally.clone(),
+            ..Self::new(self.options.clone())
         }
     }
 
@@ -115,25 +93,23 @@ impl Disk {
         &self.tally
     }
 
-    /// Writes what has happened, then serves `batch`: all of it as one transaction.
-    pub(super) fn serve<'a>(
+    /// Writes the steps of `backlog`, then serves `jobs`: all of it as one transaction, and so with one wait for the disk.
+    pub(super) fn serve(
         &mut self,
-        backlog: impl IntoIterator<Item = &'a Late>,
-        batch: &[Request],
+        backlog: &VecDeque<Noted>,
+        jobs: &mut [Job],
         now: Now,
-    ) -> Result<Vec<Outcome>, StoreError> {
+    ) -> Result<(), StoreError> {
         let keys_since = now.long_ago(self.options.idempotency);
         let keeps_texts = !self.options.retention.is_zero();
-        let mut backlog = backlog.into_iter().peekable();
-        // News that could not be written has been told long since.
-        let must_last = backlog.peek().is_some() || batch.iter().any(Request::must_last);
-        let commit = if must_last {
+        // The callers who follow a send were told of the backlog long ago.
+        let commit = if !backlog.is_empty() || jobs.iter().any(|job| job.must_last) {
             Commit::Synced
         } else {
             Commit::Written
         };
         let mut store = self.take_store()?;
-        if batch.iter().any(Request::must_be_written)
+        if jobs.iter().any(|job| job.must_be_written)
             && let Err(why) = store::check_writable(&self.options.folder)
         {
             // What is open can still be read.
@@ -141,40 +117,28 @@ impl Disk {
             return Err(why);
         }
         let worked = store.transact(commit, |file| {
+            let transaction = Transaction {
+                file,
+                now,
+                keys_since,
+                keeps_texts,
+                has_removed_texts: Cell::new(false),
+            };
             let news = backlog
-                .map(|Late { key, step, at }| sends::advance(file, key, step, keeps_texts, *at))
-                .collect::<Result<Vec<_>, _>>()?;
-            let outcomes = batch
                 .iter()
-                .map(|request| serve_one(file, request, keys_since, keeps_texts, now))
+                .map(|Noted { key, step, at }| transaction.advance(key, step, *at))
                 .collect::<Result<Vec<_>, _>>()?;
-            Ok((news, outcomes))
+            for job in jobs {
+                job.run(&transaction)?;
+            }
+            Ok((news, transaction.has_removed_texts.get()))
         });
-        let (news, outcomes) = self.put_back(store, worked)?;
+        let (news, has_removed_texts) = self.put_back(store, worked)?;
         for Changed { before, record } in news.iter().flatten() {
             self.tally.on_changed(*before, record);
         }
-        for outcome in &outcomes {
-            self.count(outcome);
-        }
-        self.has_stale_texts |= !keeps_texts && outcomes.iter().any(Outcome::has_ended);
-        Ok(outcomes)
-    }
-
-    fn count(&self, outcome: &Outcome) {
-        match outcome {
-            Outcome::Entered(Entered::New(record)) => self.tally.on_accepted(record),
-            Outcome::Advanced(Some(Changed { before, record })) => {
-                self.tally.on_changed(*before, record);
-            }
-            Outcome::Entered(Entered::Known(_) | Entered::KeyReused)
-            | Outcome::Advanced(None)
-            | Outcome::Known(_)
-            | Outcome::TooLate
-            | Outcome::Many(_)
-            | Outcome::One(_)
-            | Outcome::Nothing => {}
-        }
+        self.has_stale_texts |= has_removed_texts;
+        Ok(())
     }
 
     /// Forgets texts and sends that are too old, some at a time. Answers whether there may be more.
@@ -385,31 +349,4 @@ impl Disk {
         self.openings += 1;
         Ok(store)
     }
-}
-
-impl Outcome {
-    fn has_ended(&self) -> bool {
-        matches!(self, Self::Advanced(Some(changed)) if !changed.record.state.is_open())
-    }
-}
-
-fn serve_one(
-    file: &File,
-    request: &Request,
-    keys_since: Timestamp,
-    keeps_texts: bool,
-    now: Now,
-) -> Result<Outcome, StoreError> {
-    Ok(match request {
-        Request::Known { new, .. } => Outcome::Known(sends::known(file, new, keys_since, now)?),
-        Request::Accept { new, .. } if new.accept_by <= Instant::now() => Outcome::TooLate,
-        Request::Accept { new, .. } => Outcome::Entered(sends::enter(file, new, keys_since, now)?),
-        Request::Advance { key, step, at, .. } => {
-            let at = at.unwrap_or(now.at);
-            Outcome::Advanced(sends::advance(file, key, step, keeps_texts, at)?)
-        }
-        Request::Open { session, .. } => Outcome::Many(sends::open_sends(file, session)?),
-        Request::Find { id, .. } => Outcome::One(sends::find(file, id)?),
-        Request::Use { .. } | Request::Close { .. } => Outcome::Nothing,
-    })
 }

@@ -5,10 +5,9 @@
 //! refused, news of what has already happened is kept and written later. Lists are read beside it, by
 //! [`readers`](super::store::readers), and only wait for it until the file is open.
 
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use jiff::Timestamp;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
     task::JoinHandle,
@@ -16,16 +15,12 @@ use tokio::{
 };
 
 use super::{
-    Accepted, Failure, Followed, LedgerError, LedgerOptions, NewSend, Record, Step, Tally,
+    LedgerError, LedgerOptions, Tally,
     clock::{self, Now, Timeline},
-    disk::{Disk, Found, Late, Outcome},
-    followers::Followers,
-    notes::{self, Notes},
-    store::{
-        Checked, StoreError,
-        readers::Readers,
-        sends::{Changed, Entered},
-    },
+    disk::{Disk, Found},
+    job::{self, Job, Memory, tell},
+    notes::{self, Noted, Notes},
+    store::{Checked, StoreError, readers::Readers},
     trouble::{News, Trouble},
 };
 
@@ -62,79 +57,18 @@ const SCRUB_DELAY: Duration = Duration::from_secs(1);
 /// What waits for its turn behind requests waits no longer: texts are to be gone within seconds.
 const STARVED_AFTER: Duration = Duration::from_secs(2);
 
-/// What the keeper can be asked for.
-#[derive(Debug)]
+/// What a caller can ask of the keeper.
 pub(super) enum Request {
-    Known {
-        new: NewSend,
-        reply: oneshot::Sender<Result<Option<Accepted>, LedgerError>>,
-    },
-    Accept {
-        new: NewSend,
-        reply: oneshot::Sender<Result<Accepted, LedgerError>>,
-    },
-    /// With a reply it has to be on disk first, and whoever asked learns whether it happened; without one it has happened
-    /// already.
-    Advance {
-        key: String,
-        step: Step,
-        /// When it happened; `None`: when it is written.
-        at: Option<Timestamp>,
-        reply: Option<oneshot::Sender<Result<bool, LedgerError>>>,
-    },
-    Open {
-        session: String,
-        reply: oneshot::Sender<Result<Vec<Arc<Record>>, LedgerError>>,
-    },
-    Find {
-        id: String,
-        reply: oneshot::Sender<Result<Option<Followed>, LedgerError>>,
-    },
-    /// To open the file, if it is not open: for whoever reads it beside the keeper.
-    Use {
-        reply: oneshot::Sender<Result<(), LedgerError>>,
-    },
-    Close {
-        reply: oneshot::Sender<()>,
-    },
-}
-
-impl Request {
-    /// Whether something is done on the strength of its being written.
-    pub(super) const fn must_be_written(&self) -> bool {
-        match self {
-            Self::Accept { .. } | Self::Advance { reply: Some(_), .. } => true,
-            Self::Known { .. }
-            | Self::Advance { reply: None, .. }
-            | Self::Open { .. }
-            | Self::Find { .. }
-            | Self::Use { .. }
-            | Self::Close { .. } => false,
-        }
-    }
-
-    /// Whether a power cut must not undo it once it is answered. It may undo a send that its caller waits for: no page
-    /// gets one before a step that lasts, and none is answered before it.
-    pub(super) fn must_last(&self) -> bool {
-        match self {
-            Self::Accept { new, .. } => new.is_durable,
-            Self::Advance {
-                key, step, reply, ..
-            } => reply.is_some() || !step.can_be_found_out(key),
-            Self::Known { .. }
-            | Self::Open { .. }
-            | Self::Find { .. }
-            | Self::Use { .. }
-            | Self::Close { .. } => false,
-        }
-    }
+    /// To serve this job, together with those that came at the same time.
+    Serve(Job),
+    /// To close the file and end, after all jobs that came before.
+    Close(oneshot::Sender<()>),
 }
 
 /// See the module.
 pub struct Keeper {
     requests: mpsc::Receiver<Request>,
-    /// What has happened since the disk was last used.
-    notes: Notes,
+    memory: Memory,
     disk: Disk,
     readers: Readers,
     time: Timeline,
@@ -142,11 +76,6 @@ pub struct Keeper {
     pause: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
     /// A look through the whole file, beside the service.
     check: Option<JoinHandle<Result<Checked, StoreError>>>,
-    /// News that is not on disk yet, oldest first.
-    backlog: VecDeque<Late>,
-    /// How much of it was lost, as too much waits, since the file could be used last.
-    lost: usize,
-    followers: Followers,
     /// What is tried again and again while the disk is full.
     using: Trouble,
     syncing: Trouble,
@@ -159,7 +88,7 @@ impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keeper")
             .field("disk", &self.disk)
-            .field("backlog", &self.backlog.len())
+            .field("backlog", &self.memory.backlog.len())
             .finish_non_exhaustive()
     }
 }
@@ -170,17 +99,20 @@ impl Keeper {
         requests: mpsc::Receiver<Request>,
         notes: Notes,
     ) -> Self {
+        let time = Timeline::new(options.clock.clone());
+        let disk = Disk::new(options);
         Self {
             requests,
-            notes,
+            memory: Memory {
+                notes,
+                tally: disk.tally().clone(),
+                ..Memory::default()
+            },
             readers: Readers::default(),
-            time: Timeline::new(options.clock.clone()),
+            time,
             pause: None,
             check: None,
-            disk: Disk::new(options),
-            backlog: VecDeque::new(),
-            lost: 0,
-            followers: Followers::default(),
+            disk,
             using: Trouble::default(),
             syncing: Trouble::default(),
             scrubbing: Trouble::default(),
@@ -190,7 +122,7 @@ impl Keeper {
 
     /// What it has written, counted.
     pub(super) const fn tally(&self) -> &Tally {
-        self.disk.tally()
+        &self.memory.tally
     }
 
     /// For those who read beside it.
@@ -238,8 +170,8 @@ impl Keeper {
                     continue;
                 }
                 received = self.requests.recv_many(&mut batch, BATCH) => is_over = received == 0,
-                () = self.notes.arrived() => {}
-                () = sleep_until(retry_at), if !self.backlog.is_empty() => {}
+                () = self.memory.notes.arrived() => {}
+                () = sleep_until(retry_at), if !self.memory.backlog.is_empty() => {}
                 () = sleep_until(forget_at) => {
                     let pause = self.forget().await;
                     forget_at = Instant::now() + pause;
@@ -278,19 +210,13 @@ impl Keeper {
             if !self.disk.has_stale_texts() {
                 scrub_at = Instant::now() + SCRUB_DELAY;
             }
-            let is_last = batch
-                .iter()
-                .any(|request| matches!(request, Request::Close { .. }));
-            // Taken after the requests were received: what had happened before one of them is written before it.
-            let now = self.now();
-            let mut requests = self.notes.take(now.at, Instant::now());
-            requests.append(&mut batch);
-            // Its notes may have been written together with a request before.
-            if !requests.is_empty() || !self.backlog.is_empty() {
-                self.serve(requests).await;
+            let jobs = self.take_jobs(&mut batch);
+            // The notes that woke it may have been written together with an earlier job.
+            if !jobs.is_empty() || !self.memory.backlog.is_empty() {
+                self.serve(jobs).await;
             }
             retry_at = Instant::now() + RETRY;
-            if is_last {
+            if !self.closing.is_empty() {
                 self.end().await;
                 return;
             }
@@ -313,33 +239,56 @@ impl Keeper {
         true
     }
 
-    /// Serves requests as one transaction, and tells of them after it. When it fails, all of them have failed.
-    async fn serve(&mut self, batch: Vec<Request>) {
+    /// The jobs that share the next transaction: the notes first, then what was asked. The notes are taken after the requests
+    /// were received, so a step that happened before a request is written before that request is served.
+    fn take_jobs(&mut self, batch: &mut Vec<Request>) -> Vec<Job> {
+        let now = self.now();
+        let notes = self.memory.notes.take(now.at, Instant::now());
+        let mut jobs: Vec<_> = notes.into_iter().map(job::note).collect();
+        for request in batch.drain(..) {
+            match request {
+                Request::Serve(job) => jobs.push(job),
+                Request::Close(reply) => self.closing.push(reply),
+            }
+        }
+        jobs
+    }
+
+    /// Serves jobs as one transaction, and settles them after it. When it fails, all of them have failed.
+    async fn serve(&mut self, mut jobs: Vec<Job>) {
         if !self.disk.is_open() {
-            // What it says of the time decides which keys are too old.
+            // What the file says of the time decides which keys are too old.
             self.on_disk(Disk::prepare).await;
         }
         let now = self.now();
-        let backlog = std::mem::take(&mut self.backlog);
+        let backlog = std::mem::take(&mut self.memory.backlog);
         let work = move |disk: &mut Disk| {
-            let served = disk.serve(&backlog, &batch, now);
-            (backlog, batch, served)
+            let served = disk.serve(&backlog, &mut jobs, now);
+            (backlog, jobs, served)
         };
-        let Some((backlog, batch, served)) = self.on_disk(work).await else {
+        let Some((backlog, jobs, served)) = self.on_disk(work).await else {
             return;
         };
-        match served {
-            Ok(outcomes) => {
+        let committed = match served {
+            Ok(()) => {
                 self.on_usable(backlog.len());
-                for (request, outcome) in batch.into_iter().zip(outcomes) {
-                    self.answer(request, outcome);
-                }
+                Ok(())
             }
             Err(why) => {
-                self.backlog = backlog;
-                let error = self.on_unusable(&why);
-                self.refuse(batch, &error, now.at);
+                self.memory.backlog = backlog;
+                Err(self.on_unusable(&why))
             }
+        };
+        let lost_before = self.memory.lost;
+        for job in jobs {
+            job.settle(committed.clone(), &mut self.memory);
+        }
+        if lost_before == 0 && self.memory.lost > 0 {
+            tracing::error!(
+                steps = self.memory.lost,
+                "news of sends is lost: {} steps wait for the disk (DATA_DIR) already; what was sent is looked up when a session is READY the next time",
+                notes::CAPACITY
+            );
         }
     }
 
@@ -366,9 +315,9 @@ impl Keeper {
                 lasted.as_secs()
             );
         }
-        if self.lost > 0 {
+        if self.memory.lost > 0 {
             tracing::error!(
-                steps = std::mem::take(&mut self.lost),
+                steps = std::mem::take(&mut self.memory.lost),
                 "news of sends was lost while the ledger could not be used"
             );
         }
@@ -406,7 +355,7 @@ impl Keeper {
         match looked {
             Ok(()) => {
                 // What waits for the disk is written by the next batch, which says so.
-                if self.backlog.is_empty() {
+                if self.memory.backlog.is_empty() {
                     self.on_usable(0);
                 }
             }
@@ -478,109 +427,9 @@ impl Keeper {
         }
     }
 
-    fn answer(&mut self, request: Request, outcome: Outcome) {
-        match (request, outcome) {
-            (Request::Accept { new, reply }, Outcome::Entered(Entered::New(_)))
-                if new.accept_by <= Instant::now() =>
-            {
-                // The disk stood still while it was written, and its caller has been refused. Nobody else knows of it, and
-                // this goes before whatever is asked next.
-                let why = LedgerError::stands_still();
-                self.notes
-                    .push(&new.key, Step::Failed(Failure::NotWritten, why.to_string()));
-                tell(reply, Err(why));
-            }
-            (Request::Accept { reply, .. }, Outcome::TooLate) => {
-                tell(reply, Err(LedgerError::stands_still()));
-            }
-            (Request::Known { reply, .. }, Outcome::Known(entered)) => {
-                let known = entered.map(|entered| self.accepted(entered));
-                tell(reply, Ok(known));
-            }
-            (Request::Accept { reply, .. }, Outcome::Entered(entered)) => {
-                let accepted = self.accepted(entered);
-                tell(reply, Ok(accepted));
-            }
-            (Request::Advance { reply, .. }, Outcome::Advanced(changed)) => {
-                let has_happened = changed.is_some();
-                if let Some(Changed { record, .. }) = changed {
-                    self.followers.publish(record);
-                }
-                if let Some(reply) = reply {
-                    tell(reply, Ok(has_happened));
-                }
-            }
-            (Request::Open { reply, .. }, Outcome::Many(records)) => {
-                tell(reply, Ok(records.into_iter().map(Arc::new).collect()));
-            }
-            (Request::Use { reply }, _) => tell(reply, Ok(())),
-            (Request::Find { reply, .. }, Outcome::One(record)) => {
-                let followed = record.map(|record| self.followers.follow(record));
-                tell(reply, Ok(followed));
-            }
-            (Request::Close { reply }, _) => self.closing.push(reply),
-            (
-                Request::Known { .. }
-                | Request::Accept { .. }
-                | Request::Advance { .. }
-                | Request::Open { .. }
-                | Request::Find { .. },
-                _,
-            ) => tracing::error!("the ledger gave an answer that does not fit its question"),
-        }
-    }
-
-    /// The file cannot be used: whatever has to be on disk is refused, and what has happened is told and kept.
-    fn refuse(&mut self, batch: Vec<Request>, error: &LedgerError, at: Timestamp) {
-        let lost_before = self.lost;
-        for request in batch {
-            match request {
-                Request::Known { reply, .. } => tell(reply, Err(error.clone())),
-                Request::Accept { reply, .. } => tell(reply, Err(error.clone())),
-                Request::Advance {
-                    reply: Some(reply), ..
-                } => tell(reply, Err(error.clone())),
-                Request::Advance {
-                    key,
-                    step,
-                    at: happened,
-                    reply: None,
-                } => self.put_off(key, step, happened.unwrap_or(at)),
-                Request::Open { reply, .. } => tell(reply, Err(error.clone())),
-                Request::Use { reply } => tell(reply, Err(error.clone())),
-                Request::Find { reply, .. } => tell(reply, Err(error.clone())),
-                Request::Close { reply } => self.closing.push(reply),
-            }
-        }
-        if lost_before == 0 && self.lost > 0 {
-            tracing::error!(
-                steps = self.lost,
-                "news of sends is lost: {} steps wait for the disk (DATA_DIR) already; what was sent is looked up when a session is READY the next time",
-                notes::CAPACITY
-            );
-        }
-    }
-
-    fn put_off(&mut self, key: String, step: Step, at: Timestamp) {
-        self.followers.tell(&key, &step, at);
-        if self.backlog.len() >= notes::CAPACITY {
-            self.lost += 1;
-            return;
-        }
-        self.backlog.push_back(Late { key, step, at });
-    }
-
-    fn accepted(&mut self, entered: Entered) -> Accepted {
-        match entered {
-            Entered::New(record) => Accepted::New(self.followers.follow(record)),
-            Entered::Known(record) => Accepted::Known(self.followers.follow(record)),
-            Entered::KeyReused => Accepted::KeyReused,
-        }
-    }
-
     /// Forgets what is too old, and those whom nobody follows. Answers when to do so again.
     async fn forget(&mut self) -> Duration {
-        self.followers.forget();
+        self.memory.followers.forget();
         let (now, stamp) = (self.now(), self.time.stamp());
         let work = move |disk: &mut Disk| {
             let forgotten = disk.forget(now);
@@ -634,11 +483,11 @@ impl Keeper {
 
     /// Closes the file, which empties its log.
     async fn end(mut self) {
-        self.notes.close();
+        self.memory.notes.close();
         if let Some(stamp) = self.time.stamp() {
             self.on_disk(move |disk| disk.leave(stamp)).await;
         }
-        for Late { key, .. } in &self.backlog {
+        for Noted { key, .. } in &self.memory.backlog {
             tracing::error!(
                 message.key = key,
                 "news of a send is lost: the ledger could not be written to the end"
@@ -672,43 +521,41 @@ async fn done<F: Future + Unpin>(under_way: &mut Option<F>) -> F::Output {
     output
 }
 
-/// Answers whoever asked. One that has gone away wants no answer.
-fn tell<T>(reply: oneshot::Sender<T>, outcome: T) {
-    drop(reply.send(outcome));
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
     use crate::ledger::{
-        SendState,
+        Failure, NewSend, SendState,
         tests::{options, send},
     };
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_send_that_is_on_disk_too_late_for_its_caller_is_taken_back_before_anything_else() {
         let folder = tempfile::tempdir().unwrap();
         let (_requests, received) = mpsc::channel(1);
         let mut keeper = Keeper::new(options(folder.path()), received, Notes::default());
         let now = keeper.now();
-        let accept = |new| {
-            let (reply, answer) = oneshot::channel();
-            (Request::Accept { new, reply }, answer)
-        };
-        let (in_time, _) = accept(send("3EB0A"));
-        let nothing_late = Vec::<Late>::new();
-        let outcomes = keeper.disk.serve(&nothing_late, &[in_time], now).unwrap();
-        let (late, answer) = accept(NewSend {
-            accept_by: Instant::now(),
+        let new = NewSend {
+            accept_by: Instant::now() + Duration::from_secs(1),
             ..send("3EB0A")
-        });
-        keeper.answer(late, outcomes.into_iter().next().unwrap());
+        };
+        let (reply, answer) = oneshot::channel();
+        let mut jobs = vec![job::accept(new, reply)];
+        let nothing_late = VecDeque::new();
+        keeper.disk.serve(&nothing_late, &mut jobs, now).unwrap();
+        // The commit took this long.
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for job in jobs {
+            job.settle(Ok(()), &mut keeper.memory);
+        }
         assert!(answer.await.unwrap().is_err());
 
         let (reply, answer) = oneshot::channel();
         let id = "3EB0A".to_owned();
-        let mut next = keeper.notes.take(now.at, Instant::now());
-        next.push(Request::Find { id, reply });
+        let mut batch = vec![Request::Serve(job::find(id, reply))];
+        let next = keeper.take_jobs(&mut batch);
         keeper.serve(next).await;
         let found = answer.await.unwrap().unwrap().unwrap();
         let record = found.borrow();

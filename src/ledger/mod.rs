@@ -24,6 +24,7 @@
 mod clock;
 mod disk;
 mod followers;
+mod job;
 mod keeper;
 mod notes;
 mod record;
@@ -36,6 +37,7 @@ mod trouble;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub use clock::{Clock, Reading};
+use job::{Job, Reply};
 pub use keeper::Keeper;
 use keeper::Request;
 use notes::Notes;
@@ -83,6 +85,11 @@ impl LedgerError {
     pub(crate) fn stands_still() -> Self {
         let why = "the disk did not finish a write in time (is it overloaded, or a network mount that hangs?)";
         Self(why.to_owned())
+    }
+
+    /// The keeper has ended.
+    fn closed() -> Self {
+        Self("the ledger is closed".to_owned())
     }
 }
 
@@ -152,7 +159,7 @@ impl Ledger {
             return Ok(None);
         }
         let new = new.clone();
-        self.ask(|reply| Request::Known { new, reply }).await?
+        self.ask(|reply| job::known(new, reply)).await
     }
 
     /// Writes a send down, unless the same request was accepted before. Answers by [`NewSend::accept_by`] and half
@@ -168,14 +175,14 @@ impl Ledger {
         // The channel is full when a disk stands still for long.
         let asked = timeout_at(
             give_up_at,
-            self.requests.send(Request::Accept { new, reply }),
+            self.requests.send(Request::Serve(job::accept(new, reply))),
         );
         asked
             .await
             .map_err(|_| LedgerError::stands_still())?
-            .map_err(|_| closed())?;
+            .map_err(|_| LedgerError::closed())?;
         if let Ok(answered) = timeout_at(give_up_at, &mut answer).await {
-            return answered.map_err(|_| closed())?;
+            return answered.map_err(|_| LedgerError::closed())?;
         }
         // The keeper decides by its own clock: after this it can only find that it is too late.
         answer.close();
@@ -192,13 +199,7 @@ impl Ledger {
     /// As for [`accept`](Self::accept); what depends on the step must not be done then.
     pub async fn advance(&self, key: &str, step: Step) -> Result<bool, LedgerError> {
         let key = key.to_owned();
-        let written = |reply| Request::Advance {
-            key,
-            step,
-            at: None,
-            reply: Some(reply),
-        };
-        self.ask(written).await?
+        self.ask(|reply| job::advance(key, step, reply)).await
     }
 
     /// Notes what happened to a send. Waits for nothing: what cannot be written now, as the disk is full or stands
@@ -217,7 +218,7 @@ impl Ledger {
     /// The file cannot be read.
     pub async fn open_sends(&self, session: &str) -> Result<Vec<Arc<Record>>, LedgerError> {
         let session = session.to_owned();
-        self.ask(|reply| Request::Open { session, reply }).await?
+        self.ask(|reply| job::open_sends(session, reply)).await
     }
 
     /// One send, by its own id, the one that the page chose, or its full id at WhatsApp.
@@ -227,7 +228,7 @@ impl Ledger {
     /// The file cannot be read.
     pub async fn find(&self, id: &str) -> Result<Option<Followed>, LedgerError> {
         let id = id.to_owned();
-        self.ask(|reply| Request::Find { id, reply }).await?
+        self.ask(|reply| job::find(id, reply)).await
     }
 
     /// One send as it is on disk, by the same ids as [`find`](Self::find). No write waits for it.
@@ -263,7 +264,7 @@ impl Ledger {
     {
         let unread = match self.readers.read(work()).await {
             Err(Unread::Closed) => {
-                self.ask(|reply| Request::Use { reply }).await??;
+                self.ask(job::use_file).await?;
                 self.readers.read(work()).await
             }
             read => read,
@@ -277,8 +278,9 @@ impl Ledger {
 
     /// Ends the keeper, after all that was asked before.
     pub async fn close(&self) {
-        let closed = self.ask(|reply| Request::Close { reply }).await;
-        if closed.is_err() {
+        let (reply, closed) = oneshot::channel();
+        let is_asked = self.requests.send(Request::Close(reply)).await.is_ok();
+        if !is_asked || closed.await.is_err() {
             tracing::debug!("the ledger was closed already");
         }
     }
@@ -296,21 +298,15 @@ impl Ledger {
         answered.unwrap_or_else(|_| Err(LedgerError::stands_still()))
     }
 
-    async fn ask<T>(
-        &self,
-        request: impl FnOnce(oneshot::Sender<T>) -> Request,
-    ) -> Result<T, LedgerError> {
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, LedgerError> {
         let (reply, answer) = oneshot::channel();
+        let asked = Request::Serve(job(reply));
         self.requests
-            .send(request(reply))
+            .send(asked)
             .await
-            .map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())
+            .map_err(|_| LedgerError::closed())?;
+        answer.await.map_err(|_| LedgerError::closed())?
     }
-}
-
-fn closed() -> LedgerError {
-    LedgerError("the ledger is closed".to_owned())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Step, keeper::Request};
+use super::Step;
 
 /// Steps that may wait, of all sessions: some 10 MB. While the disk stands still nothing new is handed over, so that only
 /// messages of before make any, three each at most; this is hours of them. The keeper's backlog holds as many: a disk that
@@ -48,15 +48,22 @@ struct Happened {
     at: Instant,
 }
 
+/// A step that has happened and is not on disk yet: of which send, and when by the ledger's time.
+#[derive(Clone, Debug)]
+pub(super) struct Noted {
+    pub(super) key: String,
+    pub(super) step: Step,
+    pub(super) at: Timestamp,
+}
+
 impl Happened {
-    fn written_at(self, time: Timestamp, now: Instant) -> Request {
+    fn noted_at(self, time: Timestamp, now: Instant) -> Noted {
         let ago = SignedDuration::try_from(now.saturating_duration_since(self.at));
         let at = ago.ok().and_then(|ago| time.checked_sub(ago).ok());
-        Request::Advance {
+        Noted {
             key: self.key,
             step: self.step,
-            at: Some(at.unwrap_or(time)),
-            reply: None,
+            at: at.unwrap_or(time),
         }
     }
 }
@@ -94,7 +101,7 @@ impl Notes {
     }
 
     /// Takes all that is kept, in its order. `time` is the ledger's time `now`.
-    pub(super) fn take(&self, time: Timestamp, now: Instant) -> Vec<Request> {
+    pub(super) fn take(&self, time: Timestamp, now: Instant) -> Vec<Noted> {
         let mut waiting = self.lock();
         if waiting.lost > 0 {
             tracing::error!(
@@ -105,8 +112,10 @@ impl Notes {
         }
         let notes = std::mem::take(&mut waiting.notes);
         drop(waiting);
-        let written_at = |note: Happened| note.written_at(time, now);
-        notes.into_iter().map(written_at).collect()
+        notes
+            .into_iter()
+            .map(|note| note.noted_at(time, now))
+            .collect()
     }
 
     /// Nothing more is written.
@@ -127,17 +136,7 @@ impl Notes {
 mod tests {
     use super::*;
 
-    fn key(request: &Request) -> &str {
-        let Request::Advance {
-            key, reply: None, ..
-        } = request
-        else {
-            panic!("a note is a step without a reply");
-        };
-        key
-    }
-
-    fn take(notes: &Notes) -> Vec<Request> {
+    fn take(notes: &Notes) -> Vec<Noted> {
         notes.take(Timestamp::now(), Instant::now())
     }
 
@@ -149,7 +148,7 @@ mod tests {
         }
         notes.arrived().await;
         let taken = take(&notes);
-        let keys: Vec<_> = taken.iter().map(key).collect();
+        let keys: Vec<_> = taken.iter().map(|noted| noted.key.as_str()).collect();
         assert_eq!(
             keys,
             (0..100).map(|n| format!("3EB0{n}")).collect::<Vec<_>>()
@@ -165,7 +164,7 @@ mod tests {
         }
         let taken = take(&notes);
         assert_eq!(taken.len(), CAPACITY);
-        assert_eq!(key(&taken[0]), "3EB00", "the oldest are kept");
+        assert_eq!(taken[0].key, "3EB00", "the oldest are kept");
         notes.push("3EB0A", Step::Acknowledged(1));
         assert_eq!(take(&notes).len(), 1, "there is room again");
         notes.close();
