@@ -7,13 +7,12 @@
 //! Invariant: within one life of the service only the file that was opened first is ever used. Another one does not have
 //! what was accepted since, and what is in memory does not fit it; a file that is gone is waited for, and none is made.
 
-use std::{cell::Cell, collections::VecDeque};
+use std::{cell::Cell, collections::VecDeque, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 
 use super::{
-    LedgerOptions, Tally,
-    clock::{Now, Stamp},
+    clock::{Clock, Now, Stamp},
     job::{Job, Transaction},
     notes::Noted,
     store::{
@@ -22,7 +21,21 @@ use super::{
         sends::{self, Changed},
         stamp,
     },
+    tally::Tally,
 };
+
+/// Where the ledger is kept, and for how long.
+#[derive(Clone, Debug)]
+pub struct LedgerOptions {
+    /// Its own folder; made when it is not there, for nobody else to read.
+    pub folder: PathBuf,
+    /// How long an idempotency key, and the state of a send, is remembered.
+    pub idempotency: Duration,
+    /// How long the text of a send is kept once nothing is to be done with it any more; zero: not at all.
+    pub retention: Duration,
+    /// The machine's clocks.
+    pub clock: Clock,
+}
 
 /// What a file that was opened says of the time.
 #[derive(Debug)]

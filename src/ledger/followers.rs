@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{Followed, Record, Step};
+use super::{record::Record, step::Step};
+
+/// A send as it is now, and as it changes while it is open.
+pub type Followed = watch::Receiver<Arc<Record>>;
 
 /// By the send's own id.
 #[derive(Debug, Default)]

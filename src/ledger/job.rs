@@ -10,14 +10,18 @@ use jiff::Timestamp;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Accepted, Failure, Followed, LedgerError, NewSend, Record, Step, Tally,
     clock::Now,
-    followers::Followers,
+    error::LedgerError,
+    followers::{Followed, Followers},
     notes::{self, Noted, Notes},
+    record::{Failure, Record},
+    request::{Accepted, NewSend},
+    step::Step,
     store::{
         File, StoreError,
         sends::{self, Changed, Entered},
     },
+    tally::Tally,
 };
 
 /// Where the caller of a job waits for its answer.

@@ -15,12 +15,13 @@ use tokio::{
 };
 
 use super::{
-    LedgerError, LedgerOptions, Tally,
     clock::{self, Now, Timeline},
-    disk::{Disk, Found},
+    disk::{Disk, Found, LedgerOptions},
+    error::LedgerError,
     job::{self, Job, Memory, tell},
     notes::{self, Noted, Notes},
     store::{Checked, StoreError, readers::Readers},
+    tally::Tally,
     trouble::{News, Trouble},
 };
 

@@ -23,6 +23,7 @@
 
 mod clock;
 mod disk;
+mod error;
 mod followers;
 mod job;
 mod keeper;
@@ -34,15 +35,18 @@ mod store;
 mod tally;
 mod trouble;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 pub use clock::{Clock, Reading};
+pub use disk::LedgerOptions;
+pub use error::{LedgerError, ReadError};
+pub use followers::Followed;
 use job::{Job, Reply};
 pub use keeper::Keeper;
 use keeper::Request;
 use notes::Notes;
 pub use record::{Failure, Record, SendState};
-pub use request::{Fingerprint, Idempotency, NewSend, Query};
+pub use request::{Accepted, Fingerprint, Idempotency, NewSend, Query};
 pub use step::{Handing, Step};
 use store::{
     StoreError,
@@ -51,7 +55,7 @@ use store::{
 };
 pub use tally::{Backlog, Ending, LastSend, Tally, Traffic};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
 };
 
@@ -61,64 +65,6 @@ const REQUEST_CAPACITY: usize = 256;
 
 /// What the keeper has decided in time is known to whoever asked this much later, also on a busy machine.
 const LAST_ANSWER: Duration = Duration::from_millis(500);
-
-/// Where the ledger is kept, and for how long.
-#[derive(Clone, Debug)]
-pub struct LedgerOptions {
-    /// Its own folder; made when it is not there, for nobody else to read.
-    pub folder: PathBuf,
-    /// How long an idempotency key, and the state of a send, is remembered.
-    pub idempotency: Duration,
-    /// How long the text of a send is kept once nothing is to be done with it any more; zero: not at all.
-    pub retention: Duration,
-    /// The machine's clocks.
-    pub clock: Clock,
-}
-
-/// The ledger cannot be used: nothing was written, and nothing may be sent.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct LedgerError(pub(crate) String);
-
-impl LedgerError {
-    /// The disk does not finish a write in time.
-    pub(crate) fn stands_still() -> Self {
-        let why = "the disk did not finish a write in time (is it overloaded, or a network mount that hangs?)";
-        Self(why.to_owned())
-    }
-
-    /// The keeper has ended.
-    fn closed() -> Self {
-        Self("the ledger is closed".to_owned())
-    }
-}
-
-/// Why there is no answer to a question of what is in the ledger.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum ReadError {
-    /// Too many ask at once, or the disk does not keep up. Sends go on.
-    #[error(
-        "too many lists of messages are asked for at once: try again later, with fewer callers"
-    )]
-    Busy,
-    /// It cannot be used.
-    #[error(transparent)]
-    Unavailable(#[from] LedgerError),
-}
-
-/// What became of a request to send.
-#[derive(Debug)]
-pub enum Accepted {
-    /// It is on disk, and somebody has to send it now.
-    New(Followed),
-    /// The same request was accepted before; this is what became of it.
-    Known(Followed),
-    /// Its idempotency key belongs to another request.
-    KeyReused,
-}
-
-/// A send as it is now, and as it changes while it is open.
-pub type Followed = watch::Receiver<Arc<Record>>;
 
 /// A way to the ledger. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::Notify, time::Instant};
 
-use super::Step;
+use super::step::Step;
 
 /// Steps that may wait, of all sessions: some 10 MB. While the disk stands still nothing new is handed over, so that only
 /// messages of before make any, three each at most; this is hours of them. The keeper's backlog holds as many: a disk that

@@ -4,9 +4,6 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-#[cfg(doc)]
-use super::NewSend;
-
 /// How far a send has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendState {
@@ -168,7 +165,7 @@ pub struct Record {
     pub to: String,
     /// The text, until it is no longer needed.
     pub body: Option<String>,
-    /// See [`NewSend::is_durable`].
+    /// Whether its caller has gone away in the belief that it will be sent: it outlives a restart and a session's end.
     pub is_durable: bool,
     /// How far it is.
     pub state: SendState,

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::SendState;
+use super::{followers::Followed, record::SendState};
 
 /// What a request is recognised by: who sends what to whom. Says nothing about the text.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,6 +74,17 @@ impl fmt::Debug for NewSend {
             .field("session", &self.session)
             .finish_non_exhaustive()
     }
+}
+
+/// What became of a request to send.
+#[derive(Debug)]
+pub enum Accepted {
+    /// It is on disk, and somebody has to send it now.
+    New(Followed),
+    /// The same request was accepted before; this is what became of it.
+    Known(Followed),
+    /// Its idempotency key belongs to another request.
+    KeyReused,
 }
 
 /// Which sends to list.

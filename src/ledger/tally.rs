@@ -15,7 +15,7 @@ use prometheus_client::{
 };
 use tokio::sync::watch;
 
-use super::{Failure, Record, SendState};
+use super::record::{Failure, Record, SendState};
 
 /// Seconds. WhatsApp's server answers within some tenths; at 45 a caller has its 202, and what takes minutes waits for a network.
 const ACK_BUCKETS: [f64; 12] = [

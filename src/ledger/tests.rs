@@ -6,7 +6,7 @@ mod lasting;
 mod place;
 mod reads;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, path::PathBuf};
 
 use super::{clock::Now, disk::Disk, job::Memory, notes::Noted, *};
 

@@ -6,7 +6,12 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, named_params, params};
 
 use super::{File, StoreError};
-use crate::ledger::{Failure, Idempotency, NewSend, Query, Record, SendState, Step, clock::Now};
+use crate::ledger::{
+    clock::Now,
+    record::{Failure, Record, SendState},
+    request::{Idempotency, NewSend, Query},
+    step::Step,
+};
 
 /// Rows that are forgotten in one transaction. It takes some tenths of a second; a send that comes meanwhile waits for it.
 const FORGOTTEN_AT_ONCE: i64 = 2000;
