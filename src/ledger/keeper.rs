@@ -1,9 +1,10 @@
-//! The one task that uses the ledger's file.
+//! The one task that writes the ledger's file.
 //!
-//! Requests that have come in together share one transaction, and so one wait for the disk. Responsible for that, for
-//! telling those who follow a send, and for what to do while the file cannot be used: what must be on disk first is
-//! refused, news of what has already happened is kept and written later. Lists are read beside it, by
-//! [`readers`](super::store::readers), and only wait for it until the file is open.
+//! Jobs that came in together share one transaction, and so one wait for the disk (group commit). The keeper is responsible
+//! for that, for the work that the file needs in between (sync, scrub, forget, check), and for what happens while the file
+//! cannot be used: a job whose caller needs it on disk is refused, and a step that has already happened is kept and written
+//! later. What each job does is in [`job`]. Lists are read on other connections, by [`readers`](super::store::readers); they
+//! wait for the keeper only until the file is open.
 
 use std::{fmt, time::Duration};
 
@@ -28,34 +29,36 @@ use super::{
 /// Requests that share a transaction; a commit takes as long for many as for one.
 const BATCH: usize = 64;
 
-/// From a commit that need not outlive a power cut to the moment when it would: as many as are made meanwhile share one
-/// wait for the disk, and whoever is about to hand a message over seldom has to wait for that.
+/// From a commit that a power cut may undo to the sync that makes it last. All commits of this time share one wait for the
+/// disk, and a session that is about to hand a message over seldom has to wait for that sync.
 const SYNC_DELAY: Duration = Duration::from_millis(250);
 
-/// Between two tries to write news that could not be written. A full disk is not freed within milliseconds.
+/// Between two tries to write the backlog. A full disk is not freed within milliseconds.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How often what is too old is forgotten. Retention is set in hours.
+/// How often old texts and sends are deleted. Retention is set in hours.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
-/// Between two batches of what is too old, when there is much of it: sends come first.
+/// Between two batches of deletions, when there are many: new sends come first.
 const FORGET_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often an idle service looks whether its file is still there: the operator who has moved it away by mistake should
-/// read so in the log before the next send.
+/// How often an idle service checks that its file is still there: an operator who has moved it away by mistake should read
+/// so in the log before the next send fails.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// How often the whole file is looked through for damage, beside the service. It reads all of it, so not often; a disk that
-/// fails says so long before a week has passed.
+/// How often the whole file is checked for damage while the service goes on. A check reads the whole file, so it is rare; a
+/// failing disk shows damage long before a week has passed.
 const CHECK_EVERY: Duration = Duration::from_secs(6 * 3600);
 
-/// Reads that are under way when the service stops end within milliseconds; the ledger has half a second.
+/// How long the end of the service waits for reads under way. They end within milliseconds; the service gives the ledger half
+/// a second to close.
 const LAST_READS: Duration = Duration::from_millis(200);
 
-/// From the removal of a text to its removal from the log as well: as many as are removed meanwhile go together.
+/// From the removal of a text to its removal from the write-ahead log. All texts of this time go together.
 const SCRUB_DELAY: Duration = Duration::from_secs(1);
 
-/// What waits for its turn behind requests waits no longer: texts are to be gone within seconds.
+/// Requests go before all other work. If they never pause, other work waits this long and then has its turn: a text must be
+/// gone within seconds.
 const STARVED_AFTER: Duration = Duration::from_secs(2);
 
 /// What a caller can ask of the keeper.
@@ -66,22 +69,22 @@ pub(super) enum Request {
     Close(oneshot::Sender<()>),
 }
 
-/// See the module.
+/// The task that writes the file. See the module.
 pub struct Keeper {
     requests: mpsc::Receiver<Request>,
     memory: Memory,
     disk: Disk,
     readers: Readers,
     time: Timeline,
-    /// Waits until no read is under way, for the log to be cut off.
+    /// Waits until no read is under way: only then can the log be cut off.
     pause: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
-    /// A look through the whole file, beside the service.
+    /// A check of the whole file that runs while the service goes on.
     check: Option<JoinHandle<Result<Checked, StoreError>>>,
-    /// What is tried again and again while the disk is full.
+    /// What is tried repeatedly while the disk is full: each is logged once when it begins to fail and once when it works.
     using: Trouble,
     syncing: Trouble,
     scrubbing: Trouble,
-    /// Who waits until the file is closed.
+    /// Callers that wait until the file is closed.
     closing: Vec<oneshot::Sender<()>>,
 }
 
@@ -121,17 +124,17 @@ impl Keeper {
         }
     }
 
-    /// What it has written, counted.
+    /// Counts of what it has written.
     pub(super) const fn tally(&self) -> &Tally {
         &self.memory.tally
     }
 
-    /// For those who read beside it.
+    /// The connections for reads beside the keeper.
     pub(super) const fn readers(&self) -> &Readers {
         &self.readers
     }
 
-    /// Serves until it is told to close, or nobody is left to ask.
+    /// Serves until it is told to close, or until no [`Ledger`](super::Ledger) is left that could ask.
     pub async fn run(mut self) {
         let mut forget_at = Instant::now();
         let (mut retry_at, mut scrub_at, mut sync_at) = (forget_at, forget_at, forget_at);
@@ -139,7 +142,7 @@ impl Keeper {
         let mut check_at = forget_at + CHECK_EVERY;
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            // Requests go before all of these; while they never stop coming, these have their turn here.
+            // The `select!` below takes requests first. While requests never stop coming, the other work has its turn here.
             let starved = Instant::now();
             if forget_at + STARVED_AFTER <= starved {
                 forget_at = starved + self.forget().await;
@@ -164,7 +167,7 @@ impl Keeper {
             let mut is_over = false;
             tokio::select! {
                 biased;
-                // Before what is asked for: that may go on without a pause.
+                // Before the requests: they may never pause, and a power cut must not undo more than SYNC_DELAY.
                 () = sleep_until(sync_at), if self.disk.has_unsynced() => {
                     self.sync().await;
                     sync_at = Instant::now() + SYNC_DELAY;
@@ -200,7 +203,7 @@ impl Keeper {
                     continue;
                 }
                 () = sleep_until(scrub_at), if self.disk.has_stale_texts() && self.pause.is_none() => {
-                    // A read that is under way keeps the log from being cut off: it is waited for, and writes go on.
+                    // SQLite cannot cut the log off while a read uses it. The pause waits for reads, and writes go on.
                     self.pause = Some(self.readers.pause().boxed());
                     continue;
                 }
@@ -227,7 +230,7 @@ impl Keeper {
         }
     }
 
-    /// Goes on with what had to wait for others and need not any more. Answers whether the log was cut off.
+    /// Finishes a check or a pause that is complete by now. Answers whether the log was cut off.
     async fn finish_what_is_done(&mut self) -> bool {
         if let Some(checked) = done(&mut self.check).now_or_never() {
             self.on_checked(checked).await;
@@ -293,7 +296,7 @@ impl Keeper {
         }
     }
 
-    /// The file cannot be used: says so once.
+    /// The file cannot be used: logs it once.
     fn on_unusable(&mut self, why: &StoreError) -> LedgerError {
         let error = LedgerError(why.to_string());
         match self.using.after(&Err(&error), Instant::now()) {
@@ -307,7 +310,7 @@ impl Keeper {
         error
     }
 
-    /// The file can be used: says so when it could not be before.
+    /// The file can be used: logs it if the file could not be used before.
     fn on_usable(&mut self, steps: usize) {
         if let News::Over(lasted) = self.using.after(&Ok::<_, StoreError>(()), Instant::now()) {
             tracing::info!(
@@ -324,7 +327,7 @@ impl Keeper {
         }
     }
 
-    /// The time that the ledger goes by; says when the machine's clock is another.
+    /// The ledger's time. Logs it when the machine's clock shows another time.
     fn now(&mut self) -> Now {
         let now = self.time.now();
         match self.time.take_step() {
@@ -343,9 +346,9 @@ impl Keeper {
         now
     }
 
-    /// Sees that the file is still there, and that its log does not grow for ever.
+    /// Checks that the file is still there, and that its log does not grow without limit.
     async fn look(&mut self) {
-        // A jump between two requests should be seen while it lasts.
+        // The timeline must see a clock jump while it lasts, also when no request comes.
         self.now();
         let Some((looked, has_a_long_log)) = self
             .on_disk(|disk| (disk.look(), disk.has_a_long_log()))
@@ -355,7 +358,7 @@ impl Keeper {
         };
         match looked {
             Ok(()) => {
-                // What waits for the disk is written by the next batch, which says so.
+                // With a backlog, the next batch writes it and then logs that the file can be used.
                 if self.memory.backlog.is_empty() {
                     self.on_usable(0);
                 }
@@ -369,7 +372,7 @@ impl Keeper {
         }
     }
 
-    /// Looks through the whole file, beside the service.
+    /// Starts a check of the whole file that runs while the service goes on.
     fn begin_check(&mut self) {
         let readers = self.readers.clone();
         self.check = Some(tokio::task::spawn_blocking(move || readers.check()));
@@ -391,13 +394,13 @@ impl Keeper {
             Ok(Err(why)) => {
                 tracing::debug!(error = %why, "the ledger's file was not looked through: {why}");
             }
-            // Its text may quote a message; the panic's own line has the place.
+            // The text of a panic may quote a message, so it is not logged here; the panic's own line has the place.
             Err(_panicked) => tracing::error!("the look through the ledger's file broke off"),
         }
     }
 
-    /// Runs `work` where it may wait for the disk without holding anybody up. `None` when it panicked; those who asked
-    /// are told by their dropped replies.
+    /// Runs `work` on a thread where it may wait for the disk without delaying other tasks. `None`: it panicked. The callers
+    /// of its jobs learn that from their dropped replies, and the file is opened again by the next use.
     async fn on_disk<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Disk) -> T + Send + 'static,
@@ -420,7 +423,7 @@ impl Keeper {
                 }
                 Some(outcome)
             }
-            // Its text may quote a message; the panic's own line has the place.
+            // The text of a panic may quote a message, so it is not logged here; the panic's own line has the place.
             Err(_panicked) => {
                 tracing::error!("the ledger broke off");
                 None
@@ -428,7 +431,7 @@ impl Keeper {
         }
     }
 
-    /// Forgets what is too old, and those whom nobody follows. Answers when to do so again.
+    /// Deletes texts and sends that are too old, and drops followers without a receiver. Answers when to do so again.
     async fn forget(&mut self) -> Duration {
         self.memory.followers.forget();
         let (now, stamp) = (self.now(), self.time.stamp());
@@ -443,7 +446,7 @@ impl Keeper {
             Some(Ok(true)) => FORGET_PAUSE,
             Some(Ok(false)) | None => FORGET_EVERY,
             Some(Err(why)) => {
-                // Nothing is the matter but that the file cannot be used, which is said for itself.
+                // The deletions wait until the file can be used.
                 self.on_unusable(&why);
                 FORGET_EVERY
             }
@@ -494,7 +497,8 @@ impl Keeper {
                 "news of a send is lost: the ledger could not be written to the end"
             );
         }
-        // The connection that is closed last empties the log, and only the one that writes can.
+        // SQLite empties the log when the last connection is closed, and only the connection that writes can do that: so reads
+        // must end before it.
         self.readers.set(None);
         let reads_are_over = timeout(LAST_READS, self.readers.pause()).await;
         if reads_are_over.is_err() {
@@ -512,7 +516,7 @@ impl Keeper {
     }
 }
 
-/// Waits for what is under way, and forgets it then; for ever when nothing is.
+/// Waits for the work that is under way, and clears it then. Never resolves while there is none.
 async fn done<F: Future + Unpin>(under_way: &mut Option<F>) -> F::Output {
     let Some(work) = under_way else {
         return std::future::pending().await;

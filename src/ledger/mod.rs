@@ -1,25 +1,37 @@
-//! The ledger: what became of every send, on disk before the page sees it.
+//! The ledger: the state of every send, on disk before a page gets the send.
 //!
 //! ```text
 //!  queued ──▶ handed ──▶ sent ──▶ delivered ──▶ read
-//!    │ ▲         │ └──────▶ unknown (nobody can find out)
+//!    │ ▲         │ └──────▶ unknown (no page can find out)
 //!    │ └─absent──┤
 //!    ▼           ▼
 //!  cancelled   failed (certainly not sent)
 //! ```
 //!
-//! Responsible for keeping what it is told, for telling the same request from a new one, and for telling those who
-//! follow a send. It decides nothing about sending: the session's actor does. [`record`] is what is kept and [`step`] how
-//! it may change, both pure; [`clock`] says what time it is, also when the machine's clock jumps; [`store`] is the only
-//! place that knows `SQLite`; [`keeper`] the one task that writes, through [`disk`], and tells [`followers`] of it;
-//! lists are read beside it, by [`store::readers`]; [`notes`] keeps what has happened while the disk stands still;
-//! [`trouble`] keeps the log from repeating that the disk is full.
+//! Responsible for storing sends and their steps, for recognising a repeated request, and for showing each change to the
+//! callers that follow a send. It decides nothing about sending: the session's actor does. In reading order:
 //!
-//! Invariants: a send is in the file, with the id that WhatsApp will know it by, before [`Ledger::accept`] answers, and the
-//! fact that a page may have it before [`Ledger::advance`] answers. Nobody is told of what is not in the file, unless it
-//! has happened and the file cannot be used. What is in the file outlives every end of the service; what somebody was
-//! promised, and what a page may have, is synced first and outlives a power cut too (`Request::must_last`), the rest within a
-//! moment. Steps are taken one after another: of a cancellation and a hand-over at once, one is told that it came too late.
+//! - [`record`] is what is kept of a send, and [`step`] how that may change; both are pure.
+//! - [`followers`], [`tally`] and [`notes`] are in memory: receivers of changes, counts, and steps that wait to be written.
+//! - [`request`] is what a caller gives and asks, and [`error`] why it gets no answer.
+//! - [`clock`] is the ledger's time, which does not jump when the machine's clock does.
+//! - [`store`] and its children are the only code that knows `SQLite`; [`store::readers`] reads lists on other connections.
+//! - [`job`] is each request: its part of a transaction, and its answer.
+//! - [`disk`] is the file in use, and what one transaction contains.
+//! - [`keeper`] is the one task that writes. It serves jobs through [`disk`]; [`trouble`] keeps it from logging the same error
+//!   twice.
+//!
+//! Each file imports only from files that stand before it in this list.
+//!
+//! Not here: whether a session should be up. `POST /disconnect` must be remembered, and a restart must know it, also while the
+//! ledger cannot be used, or after a person has put back an older copy of it. So that is a file of its own for each session.
+//!
+//! Invariants: a send is in the file, with the id that WhatsApp will know it by, before [`Ledger::accept`] answers; that a page
+//! may have a send is in the file before [`Ledger::advance`] answers. The ledger reports only what is stored, except an outcome
+//! that happened while the file cannot be used. What is in the file outlives every end of the service. A send that was promised
+//! for later and a hand-over are synced before they are answered, and so outlive a power cut too (`must_last` in [`job`]); the
+//! rest is synced a moment later. Steps are taken one after another: of a cancellation and a hand-over at the same time, one is
+//! answered that it came too late.
 
 mod clock;
 mod disk;
@@ -59,11 +71,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Requests that may wait for the disk. A write takes a millisecond or two and many share one; more than this means
-/// that the disk stands still, and then those who ask wait.
+/// Requests that may wait for the disk. A write takes a millisecond or two, and many requests share one. More than this means
+/// that the disk stands still; further callers then wait for a place.
 const REQUEST_CAPACITY: usize = 256;
 
-/// What the keeper has decided in time is known to whoever asked this much later, also on a busy machine.
+/// How much later than its deadline an answer may arrive that the keeper gave in time: a busy machine delivers it late.
 const LAST_ANSWER: Duration = Duration::from_millis(500);
 
 /// A way to the ledger. Cheap to clone.
@@ -90,12 +102,12 @@ impl Ledger {
         (ledger, keeper)
     }
 
-    /// What has become of sends, counted. Read without asking the disk.
+    /// Counts of sends and their results. They are read without waiting for the disk.
     pub const fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// What is known of the same request, if it was made before.
+    /// What became of the same request, if it was made before.
     ///
     /// # Errors
     ///
@@ -118,7 +130,7 @@ impl Ledger {
     pub async fn accept(&self, new: NewSend) -> Result<Accepted, LedgerError> {
         let give_up_at = new.accept_by + LAST_ANSWER;
         let (reply, mut answer) = oneshot::channel();
-        // The channel is full when a disk stands still for long.
+        // The channel is full when the disk has stood still for long.
         let asked = timeout_at(
             give_up_at,
             self.requests.send(Request::Serve(job::accept(new, reply))),
@@ -130,15 +142,16 @@ impl Ledger {
         if let Ok(answered) = timeout_at(give_up_at, &mut answer).await {
             return answered.map_err(|_| LedgerError::closed())?;
         }
-        // The keeper decides by its own clock: after this it can only find that it is too late.
+        // The keeper compares `accept_by` with the same clock: from now on it can only find that it is too late, and take the send
+        // back. An answer that arrived in this moment is still in the channel.
         answer.close();
         answer
             .try_recv()
             .unwrap_or_else(|_| Err(LedgerError::stands_still()))
     }
 
-    /// Lets a step happen that has to be on disk before anything else does. Answers whether it happened: `false` when the
-    /// send has gone another way meanwhile, or is not known.
+    /// Lets a step happen that must be on disk before the caller acts on it. Answers whether it happened: `false` when the send
+    /// has gone another way meanwhile, or is not known.
     ///
     /// # Errors
     ///
@@ -148,16 +161,16 @@ impl Ledger {
         self.ask(|reply| job::advance(key, step, reply)).await
     }
 
-    /// Notes what happened to a send. Waits for nothing: what cannot be written now, as the disk is full or stands
-    /// still, is kept and written later, in its order and before whatever is asked after it; of a full disk, those who
-    /// follow are told at once.
+    /// Notes what happened to a send, without waiting. A step that cannot be written now, because the disk is full or stands
+    /// still, is kept and written later: in its order, and before every request that is made after it. While the file cannot be
+    /// used, followers see the step at once.
     ///
     /// `key` is the send's own id, or the one that the page chose for it.
     pub fn note(&self, key: &str, step: Step) {
         self.notes.push(key, step);
     }
 
-    /// The sends of a session that are not done with: those a page may have, and those that wait. In their order.
+    /// The open sends of a session, in their order: those that a page may have, and those that wait.
     ///
     /// # Errors
     ///
@@ -203,7 +216,7 @@ impl Ledger {
         .await
     }
 
-    /// Reads beside the keeper, which opens the file first when it is not open.
+    /// Reads on another connection than the keeper's. The keeper opens the file first if it is not open.
     async fn read<T: Send + 'static, W>(&self, work: impl Fn() -> W) -> Result<T, ReadError>
     where
         W: FnOnce(&store::File) -> Result<T, StoreError> + Send + 'static,
@@ -216,13 +229,13 @@ impl Ledger {
             read => read,
         };
         unread.map_err(|why| match why {
-            // Closed again already.
+            // The keeper has closed the file again meanwhile.
             Unread::Closed | Unread::Busy => ReadError::Busy,
             Unread::Failed(why) => ReadError::Unavailable(LedgerError(why.to_string())),
         })
     }
 
-    /// Ends the keeper, after all that was asked before.
+    /// Ends the keeper, after all requests that were made before.
     pub async fn close(&self) {
         let (reply, closed) = oneshot::channel();
         let is_asked = self.requests.send(Request::Close(reply)).await.is_ok();
@@ -231,11 +244,11 @@ impl Ledger {
         }
     }
 
-    /// Answers by then: with an error when the disk has not.
+    /// Answers by `deadline`, with an error if the disk has not.
     ///
     /// # Errors
     ///
-    /// What `asked` answers, or that the disk stands still. What was asked for may happen yet.
+    /// The error of `asked`, or that the disk stands still. What was asked for may still happen.
     pub async fn answered_by<T>(
         deadline: Instant,
         asked: impl Future<Output = Result<T, LedgerError>>,

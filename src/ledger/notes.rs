@@ -1,10 +1,11 @@
-//! Steps that have happened and wait to be written: told by a session at once, taken by the keeper when the disk lets it.
+//! Steps that have happened and wait to be written. A session adds them at once; the keeper takes them when it is done with
+//! the disk.
 //!
-//! A session never waits for a disk that stands still, and loses no step to it: what it notes is kept here, in its order,
-//! until the keeper comes back from the disk. Bounded, as everything that waits is.
+//! So a session never waits for a disk that stands still, and loses no step to it: steps stay here in their order until the
+//! keeper is free. Their number is limited, as everything that waits is.
 //!
-//! Invariant: the keeper takes what is here after it has received a request, so that a step is written before whatever was
-//! asked about the same send after it.
+//! Invariant: the keeper takes the notes after it has received a request. So a step is written before a request that was made
+//! after the step is served.
 
 use std::{
     collections::VecDeque,
@@ -16,12 +17,12 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::step::Step;
 
-/// Steps that may wait, of all sessions: some 10 MB. While the disk stands still nothing new is handed over, so that only
-/// messages of before make any, three each at most; this is hours of them. The keeper's backlog holds as many: a disk that
-/// has hung and then fails leaves all that is here there.
+/// How many steps of all sessions may wait: about 10 MB. While the disk stands still nothing new is handed over, so only
+/// earlier messages make steps, three each at most; this many take hours. The keeper's backlog holds the same number: when a
+/// disk hangs and then fails, all notes move there.
 pub(super) const CAPACITY: usize = 50_000;
 
-/// See the module. A clone is the same.
+/// The steps that wait. A clone is the same.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Notes(Arc<Shared>);
 
@@ -34,13 +35,14 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Waiting {
     notes: VecDeque<Happened>,
-    /// How many did not fit since the keeper came last.
+    /// How many steps did not fit since the keeper last took them.
     lost: usize,
     /// The keeper has ended.
     is_closed: bool,
 }
 
-/// A step, and when it happened. Not by the machine's clock, which may have jumped: the keeper knows what time it is.
+/// A step, and when it happened by a clock that does not jump. Only the keeper knows the ledger's time, which the step is
+/// written with.
 #[derive(Debug)]
 struct Happened {
     key: String,
@@ -118,12 +120,12 @@ impl Notes {
             .collect()
     }
 
-    /// Nothing more is written.
+    /// Ignores further steps: the keeper has ended.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
     }
 
-    /// Each change leaves it whole, so what a panicking thread has left can be used.
+    /// Each change leaves the value whole, so it can be used after a panic of another thread.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0
             .waiting
