@@ -1,14 +1,14 @@
-//! The time that the ledger goes by: the machine's wall clock, as long as that can be believed.
+//! The ledger's time: the machine's wall clock, as long as that can be believed.
 //!
 //! A wall clock jumps: a person sets it, a virtual machine is resumed, NTP corrects a wrong start. If it jumps four days
 //! ahead for a minute, every idempotency key looks older than 48 hours, and a repeated request is sent twice. So
-//! [`Timeline`] compares it with the time since the machine was booted, which only goes forward. Pure: it knows no time but
-//! what its [`Clock`] reads.
+//! [`Timeline`] compares it with the time since the machine was booted, which only goes forward. Pure: all time comes from its
+//! [`Clock`].
 //!
-//! Invariants: the ledger's time does not jump before the wall clock has held its new time for [`BELIEVED_AFTER`]; and beside
-//! it there is a time that is surely over ([`Now::at_least`]), whichever clock is right, by which alone anything is too old.
-//! That time goes on as well, whatever the clock does: a machine that sleeps each night, and whose clock jumps each morning,
-//! forgets what is a few hours older.
+//! Invariants: the ledger's time does not jump before the wall clock has held its new time for [`BELIEVED_AFTER`]. In addition
+//! there is a time that has certainly passed ([`Now::at_least`]), whichever clock is right; only by that time is anything too
+//! old. It goes forward whatever the clock does: on a machine that sleeps each night, and whose clock jumps each morning, it is
+//! a few hours behind.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -23,15 +23,15 @@ const TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 /// reported were right again within a minute.
 const BELIEVED_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// From a start until the wall clock alone says what is too old: it may have jumped before the service could notice it. Until
-/// then the file says what time it was at least. Not so when the machine has run on since the last service.
+/// From a start of the service until the wall clock is believed: it may have jumped before the service could notice. Until then
+/// the file says what time it is at least. If the machine was not booted since the last service, the clock is believed at once.
 const FORGETS_AFTER_START: Duration = BELIEVED_AFTER;
 
-/// How long what was put forward by a jump does not count. A clock that has jumped once may jump back, and to keep a few rows
-/// for so much longer costs nothing.
+/// How long a jump ahead does not make anything too old. A clock that has jumped once may jump back, and it costs nothing to
+/// keep a few rows for a day longer.
 const DOUBTS_A_JUMP: Duration = Duration::from_secs(24 * 3600);
 
-/// How often what the clocks say is left for the next service.
+/// How often the clock readings are left for the next service.
 const STAMP_EVERY: Duration = Duration::from_secs(3600);
 
 /// What both clocks of a machine say at one moment.
@@ -47,7 +47,7 @@ pub struct Reading {
 #[derive(Clone)]
 pub struct Clock {
     read: Arc<dyn Fn() -> Reading + Send + Sync>,
-    /// Another one each time the machine is booted; empty where it cannot be known.
+    /// An id that changes each time the machine is booted; empty where it cannot be known.
     boot: Arc<str>,
 }
 
@@ -74,7 +74,7 @@ impl Clock {
         }
     }
 
-    /// The same, of a machine whose present boot has this id.
+    /// The same clocks, of a machine whose present boot has this id.
     #[must_use]
     pub fn of_boot(self, boot: &str) -> Self {
         Self {
@@ -169,7 +169,7 @@ impl Stamp {
     }
 }
 
-/// See the module.
+/// The ledger's time, from one look at the clocks to the next. See the module.
 #[derive(Debug)]
 pub(super) struct Timeline {
     clock: Clock,

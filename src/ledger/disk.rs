@@ -1,82 +1,77 @@
-//! The ledger's file in use: opened when it is needed, opened anew after anything has gone wrong with it.
+//! The ledger's file in use: opened when it is needed, and opened again after an error.
 //!
-//! Responsible for what one transaction does, and for refusing to write where it would not last: into a file that has been
-//! moved away, removed, replaced or spoilt, into a folder that must not be written. Blocks; [`keeper`](super::keeper)
-//! calls it from where that may be.
+//! Responsible for what one transaction contains, and for refusing to write where it would not last: into a file that was
+//! moved away, removed, replaced or damaged, and into a folder that may not be written. Its functions block;
+//! [`keeper`](super::keeper) calls them on a thread for blocking work.
 //!
-//! Invariant: within one life of the service only the file that was opened first is ever used. Another one does not have
-//! what was accepted since, and what is in memory does not fit it; a file that is gone is waited for, and none is made.
+//! Invariant: within one life of the service only the file that was opened first is used. Another file lacks the sends that
+//! were accepted since, and does not fit what is in memory. If the file is gone, the service waits for it and makes no new one.
+
+use std::{cell::Cell, collections::VecDeque, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 use super::{
-    LedgerOptions, Record, Step, Tally,
-    clock::{Now, Stamp},
-    keeper::Request,
+    clock::{Clock, Now, Stamp},
+    job::{Job, Transaction},
+    notes::Noted,
     store::{
         self, Checked, Commit, File, Known, Store, StoreError,
         readers::OpenFile,
-        sends::{self, Changed, Entered},
+        sends::{self, Changed},
         stamp,
     },
+    tally::Tally,
 };
 
-/// News of a send that is not on disk yet: whose, what, and when it happened.
+/// Where the ledger is kept, and for how long.
 #[derive(Clone, Debug)]
-pub(super) struct Late {
-    pub(super) key: String,
-    pub(super) step: Step,
-    pub(super) at: Timestamp,
+pub struct LedgerOptions {
+    /// Its own folder. It is made if it is not there; only this user can read it.
+    pub folder: PathBuf,
+    /// How long an idempotency key, and the state of a send, is remembered.
+    pub idempotency: Duration,
+    /// How long the text of a send is kept after the send has ended; zero: not at all.
+    pub retention: Duration,
+    /// The machine's clocks.
+    pub clock: Clock,
 }
 
-/// What the file had to say to one request.
-pub(super) enum Outcome {
-    Known(Option<Entered>),
-    Entered(Entered),
-    /// The disk stood still for so long that nobody waits for it to be accepted.
-    TooLate,
-    Advanced(Option<Changed>),
-    Many(Vec<Record>),
-    One(Option<Record>),
-    Nothing,
-}
-
-/// What a file that was opened says of the time.
+/// What a file says about the time when it is opened.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// What the last service has left.
+    /// The clock readings that the last service left.
     pub(super) stamp: Option<Stamp>,
-    /// When the row was written that was written last.
+    /// When the newest row was written.
     pub(super) newest: Option<Timestamp>,
 }
 
-/// See the module.
+/// The file and what is known about it. See the module.
 #[derive(Debug)]
 pub(super) struct Disk {
     options: LedgerOptions,
     store: Option<Store>,
     /// The file that was opened first.
     known: Option<Known>,
-    /// Why the file is not used any more until the service is restarted.
+    /// Why the file may not be used until the service is restarted.
     spoilt: Option<String>,
     /// How often it was opened.
     openings: u64,
-    /// What was found when it was opened, for whoever knows what time it is.
+    /// What was found when it was opened, until the keeper takes it for its timeline.
     found: Option<Found>,
-    /// What it has of this machine's clocks.
+    /// The clock readings that are in the file.
     stamp: Option<Stamp>,
-    /// Not all of it has been looked at for damage.
+    /// There was no time to check all of it for damage when it was opened.
     is_unchecked: bool,
-    /// What a killed service left behind has been dealt with.
+    /// Sends that a killed service left unfinished have been settled.
     has_recovered: bool,
-    /// Texts have been removed that the log still holds.
+    /// Texts were removed that the write-ahead log still holds.
     has_stale_texts: bool,
     tally: Tally,
 }
 
 impl Disk {
-    /// Opens nothing yet.
+    /// Does not open the file yet.
     pub(super) fn new(options: LedgerOptions) -> Self {
         Self {
             options,
@@ -93,91 +88,74 @@ impl Disk {
         }
     }
 
-    /// The same, not open.
+    /// The same file, not open. It takes the place of a `Disk` that is away on another thread, and stays if that one is lost in
+    /// a panic.
     pub(super) fn closed(&self) -> Self {
         Self {
-            options: self.options.clone(),
-            store: None,
             known: self.known,
             spoilt: self.spoilt.clone(),
             openings: self.openings,
-            found: None,
-            stamp: None,
-            is_unchecked: false,
             has_recovered: self.has_recovered,
             has_stale_texts: self.has_stale_texts,
             tally: self.tally.clone(),
+            ..Self::new(self.options.clone())
         }
     }
 
-    /// What has been written into the file, counted.
+    /// Counts of what was written into the file.
     pub(super) const fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// Writes what has happened, then serves `batch`: all of it as one transaction.
-    pub(super) fn serve<'a>(
+    /// Writes the steps of `backlog`, then serves `jobs`: all of it as one transaction, and so with one wait for the disk.
+    pub(super) fn serve(
         &mut self,
-        backlog: impl IntoIterator<Item = &'a Late>,
-        batch: &[Request],
+        backlog: &VecDeque<Noted>,
+        jobs: &mut [Job],
         now: Now,
-    ) -> Result<Vec<Outcome>, StoreError> {
+    ) -> Result<(), StoreError> {
         let keys_since = now.long_ago(self.options.idempotency);
         let keeps_texts = !self.options.retention.is_zero();
-        let mut backlog = backlog.into_iter().peekable();
-        // News that could not be written has been told long since.
-        let must_last = backlog.peek().is_some() || batch.iter().any(Request::must_last);
-        let commit = if must_last {
+        // The callers who follow a send were told of the backlog long ago.
+        let commit = if !backlog.is_empty() || jobs.iter().any(|job| job.must_last) {
             Commit::Synced
         } else {
             Commit::Written
         };
         let mut store = self.take_store()?;
-        if batch.iter().any(Request::must_be_written)
+        if jobs.iter().any(|job| job.must_be_written)
             && let Err(why) = store::check_writable(&self.options.folder)
         {
-            // What is open can still be read.
+            // The open file can still be read, so it stays open.
             self.store = Some(store);
             return Err(why);
         }
         let worked = store.transact(commit, |file| {
+            let transaction = Transaction {
+                file,
+                now,
+                keys_since,
+                keeps_texts,
+                has_removed_texts: Cell::new(false),
+            };
             let news = backlog
-                .map(|Late { key, step, at }| sends::advance(file, key, step, keeps_texts, *at))
-                .collect::<Result<Vec<_>, _>>()?;
-            let outcomes = batch
                 .iter()
-                .map(|request| serve_one(file, request, keys_since, keeps_texts, now))
+                .map(|Noted { key, step, at }| transaction.advance(key, step, *at))
                 .collect::<Result<Vec<_>, _>>()?;
-            Ok((news, outcomes))
+            for job in jobs {
+                job.run(&transaction)?;
+            }
+            Ok((news, transaction.has_removed_texts.get()))
         });
-        let (news, outcomes) = self.put_back(store, worked)?;
+        let (news, has_removed_texts) = self.put_back(store, worked)?;
         for Changed { before, record } in news.iter().flatten() {
             self.tally.on_changed(*before, record);
         }
-        for outcome in &outcomes {
-            self.count(outcome);
-        }
-        self.has_stale_texts |= !keeps_texts && outcomes.iter().any(Outcome::has_ended);
-        Ok(outcomes)
+        self.has_stale_texts |= has_removed_texts;
+        Ok(())
     }
 
-    fn count(&self, outcome: &Outcome) {
-        match outcome {
-            Outcome::Entered(Entered::New(record)) => self.tally.on_accepted(record),
-            Outcome::Advanced(Some(Changed { before, record })) => {
-                self.tally.on_changed(*before, record);
-            }
-            Outcome::Entered(Entered::Known(_) | Entered::KeyReused)
-            | Outcome::Advanced(None)
-            | Outcome::Known(_)
-            | Outcome::TooLate
-            | Outcome::Many(_)
-            | Outcome::One(_)
-            | Outcome::Nothing => {}
-        }
-    }
-
-    /// Forgets texts and sends that are too old, some at a time. Answers whether there may be more.
+    /// Deletes texts and sends that are too old, a limited number at a time. Answers whether there may be more.
     pub(super) fn forget(&mut self, now: Now) -> Result<bool, StoreError> {
         if !now.is_known() {
             return Ok(false);
@@ -198,8 +176,8 @@ impl Disk {
         Ok(forgotten.is_not_all)
     }
 
-    /// Leaves what the clocks say for the next service, when it says more than what was left before. A disk that is full is no
-    /// reason to complain: the next service learns what is too old some minutes later.
+    /// Leaves the clock readings for the next service, if they say more than the ones in the file. A full disk is no reason for
+    /// a warning: without them, the next service only knows some minutes later what is too old.
     pub(super) fn leave(&mut self, new: Stamp) {
         if self
             .stamp
@@ -231,8 +209,8 @@ impl Disk {
         self.store.is_some()
     }
 
-    /// Opens it, if it is not open: what it says of the time is needed before it is used. What is in the way of that, the use
-    /// says.
+    /// Opens the file if it is not open: the keeper needs to know what it says about the time before it serves jobs. If the
+    /// file cannot be opened, serving the jobs reports why.
     pub(super) fn prepare(&mut self) {
         match self.take_store() {
             Ok(store) => self.store = Some(store),
@@ -240,8 +218,8 @@ impl Disk {
         }
     }
 
-    /// Sees that the file is still the one that was opened, so that a service without work notices as well. Opens it when it
-    /// has been open before and is not.
+    /// Checks that the file is still the one that was opened, so that a service without work notices too. Opens the file if it
+    /// was open before and is not now.
     pub(super) fn look(&mut self) -> Result<(), StoreError> {
         if self.known.is_none() && self.spoilt.is_none() {
             return Ok(());
@@ -251,19 +229,19 @@ impl Disk {
         Ok(())
     }
 
-    /// Another look at the whole file has found this.
+    /// A check of the whole file has found this damage.
     pub(super) fn on_damage(&mut self, why: &StoreError) {
         if let Some(store) = self.store.take() {
             self.spoil(store, why);
         }
     }
 
-    /// Whether all of the file has to be looked at for damage beside the service. Asked once for each opening.
+    /// Whether the whole file has still to be checked for damage. Answers `true` once for each opening at most.
     pub(super) const fn take_unchecked(&mut self) -> bool {
         std::mem::replace(&mut self.is_unchecked, false)
     }
 
-    /// What the file said of the time when it was opened. Asked once for each opening.
+    /// What the file said about the time when it was opened. Answers once for each opening.
     pub(super) const fn take_found(&mut self) -> Option<Found> {
         self.found.take()
     }
@@ -278,12 +256,12 @@ impl Disk {
         })
     }
 
-    /// Whether anything has been committed that a power cut may undo.
+    /// Whether a power cut may undo a commit.
     pub(super) fn has_unsynced(&self) -> bool {
         self.store.as_ref().is_some_and(Store::has_unsynced)
     }
 
-    /// Lets what has been committed outlive a power cut.
+    /// Makes all commits outlive a power cut.
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {
         self.store.as_mut().map_or(Ok(()), Store::sync)
     }
@@ -292,12 +270,12 @@ impl Disk {
         self.has_stale_texts
     }
 
-    /// Whether the log has grown so long that it has to be cut off.
+    /// Whether the write-ahead log is so long that it has to be cut off.
     pub(super) fn has_a_long_log(&self) -> bool {
         self.store.as_ref().is_some_and(Store::has_a_long_log)
     }
 
-    /// Empties the log, which holds each page as it was before a text was removed from it.
+    /// Empties the write-ahead log. It holds older versions of the pages, with the texts that were removed from them since.
     pub(super) fn scrub(&mut self) -> Result<(), StoreError> {
         if let Some(store) = &mut self.store {
             store.empty_the_log()?;
@@ -306,8 +284,9 @@ impl Disk {
         Ok(())
     }
 
-    /// The file, opened if it is not. It is put back by whoever had no trouble with it: after a failure the next try begins
-    /// anew, as the folder may have been mounted for writing.
+    /// Takes the open file, or opens it. The caller puts it back if its work succeeded. After a failure it is dropped, so that
+    /// the next try opens the file again: the disk may have been mounted for writing meanwhile, and a file that `SQLite`
+    /// could only open for reading stays so until it is opened again.
     fn take_store(&mut self) -> Result<Store, StoreError> {
         if let Some(why) = &self.spoilt {
             return Err(StoreError::Spoilt(why.clone()));
@@ -315,7 +294,7 @@ impl Disk {
         let Some(mut store) = self.store.take() else {
             return self.open();
         };
-        // Writing into a file that has been moved away or overwritten would succeed.
+        // Writing into a file that was moved away or overwritten would succeed, and be lost.
         match store.check_place() {
             Ok(()) => Ok(store),
             Err(why) if why.is_final() => {
@@ -323,14 +302,14 @@ impl Disk {
                 Err(why)
             }
             Err(why) => {
-                // A file that was removed exists as long as it is open, and an operator can still copy it.
+                // A file that was removed exists as long as it is open, and an operator can still copy it out of /proc.
                 self.store = Some(store);
                 Err(why)
             }
         }
     }
 
-    /// After work on the file, which it may have found to be damaged.
+    /// Ends work on the file: keeps it open after a success, and stops using it if the work found it damaged.
     fn put_back<T>(
         &mut self,
         store: Store,
@@ -357,7 +336,7 @@ impl Disk {
     fn open(&mut self) -> Result<Store, StoreError> {
         let mut store = Store::open(&self.options.folder, self.known)?;
         self.is_unchecked = store.checked() == Checked::InPart;
-        // Before anything is written into it.
+        // Read before the service writes into it: a write would be the newest row.
         let found = store.transact(Commit::Written, |file| {
             Ok(Found {
                 stamp: stamp::left(file)?,
@@ -385,31 +364,4 @@ impl Disk {
         self.openings += 1;
         Ok(store)
     }
-}
-
-impl Outcome {
-    fn has_ended(&self) -> bool {
-        matches!(self, Self::Advanced(Some(changed)) if !changed.record.state.is_open())
-    }
-}
-
-fn serve_one(
-    file: &File,
-    request: &Request,
-    keys_since: Timestamp,
-    keeps_texts: bool,
-    now: Now,
-) -> Result<Outcome, StoreError> {
-    Ok(match request {
-        Request::Known { new, .. } => Outcome::Known(sends::known(file, new, keys_since, now)?),
-        Request::Accept { new, .. } if new.accept_by <= Instant::now() => Outcome::TooLate,
-        Request::Accept { new, .. } => Outcome::Entered(sends::enter(file, new, keys_since, now)?),
-        Request::Advance { key, step, at, .. } => {
-            let at = at.unwrap_or(now.at);
-            Outcome::Advanced(sends::advance(file, key, step, keeps_texts, at)?)
-        }
-        Request::Open { session, .. } => Outcome::Many(sends::open_sends(file, session)?),
-        Request::Find { id, .. } => Outcome::One(sends::find(file, id)?),
-        Request::Use { .. } | Request::Close { .. } => Outcome::Nothing,
-    })
 }

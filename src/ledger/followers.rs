@@ -1,18 +1,22 @@
-//! Those who follow an open send: told of each change, for as long as there is anybody to tell.
+//! The callers that follow an open send. They see each change until the send has ended or they are gone.
 
 use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{Followed, Record, Step};
+use super::{record::Record, step::Step};
 
-/// By the send's own id.
+/// A send as it is now, and as it changes while it is open.
+pub type Followed = watch::Receiver<Arc<Record>>;
+
+/// The followed sends, by their own id.
 #[derive(Debug, Default)]
 pub(super) struct Followers(HashMap<String, watch::Sender<Arc<Record>>>);
 
 impl Followers {
-    /// A way to follow a send; one that is not open does not change while anybody waits for it.
+    /// A receiver for the changes of a send. A send that is not open gets one without a sender, since it no longer changes in a
+    /// way that a caller waits for.
     pub(super) fn follow(&mut self, record: Record) -> Followed {
         if !record.state.is_open() {
             return watch::channel(Arc::new(record)).1;
@@ -24,7 +28,7 @@ impl Followers {
             .subscribe()
     }
 
-    /// Tells of a send as the file has it now.
+    /// Shows a send to its followers as it is in the file now.
     pub(super) fn publish(&mut self, record: Record) {
         let (key, is_open) = (record.key.clone(), record.state.is_open());
         let Some(followed) = self.0.get(&key) else {
@@ -36,7 +40,7 @@ impl Followers {
         }
     }
 
-    /// Tells of a step that is not on disk. `key` is the send's own id, or the one that the page chose for it.
+    /// Shows a step that is not on disk. `key` is the send's own id, or the one that the page chose for it.
     pub(super) fn tell(&mut self, key: &str, step: &Step, now: Timestamp) {
         let follower = self.0.iter().find(|(own, followed)| {
             *own == key || followed.borrow().wa_key.as_deref() == Some(key)
@@ -48,7 +52,7 @@ impl Followers {
         }
     }
 
-    /// Forgets the sends that nobody follows.
+    /// Drops the sends that have no follower left.
     pub(super) fn forget(&mut self) {
         self.0.retain(|_, followed| followed.receiver_count() > 0);
     }

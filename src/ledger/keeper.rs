@@ -1,14 +1,14 @@
-//! The one task that uses the ledger's file.
+//! The one task that writes the ledger's file.
 //!
-//! Requests that have come in together share one transaction, and so one wait for the disk. Responsible for that, for
-//! telling those who follow a send, and for what to do while the file cannot be used: what must be on disk first is
-//! refused, news of what has already happened is kept and written later. Lists are read beside it, by
-//! [`readers`](super::store::readers), and only wait for it until the file is open.
+//! Jobs that came in together share one transaction, and so one wait for the disk (group commit). The keeper is responsible
+//! for that, for the work that the file needs in between (sync, scrub, forget, check), and for what happens while the file
+//! cannot be used: a job whose caller needs it on disk is refused, and a step that has already happened is kept and written
+//! later. What each job does is in [`job`]. Lists are read on other connections, by [`readers`](super::store::readers); they
+//! wait for the keeper only until the file is open.
 
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use jiff::Timestamp;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
     task::JoinHandle,
@@ -16,142 +16,75 @@ use tokio::{
 };
 
 use super::{
-    Accepted, Failure, Followed, LedgerError, LedgerOptions, NewSend, Record, Step, Tally,
     clock::{self, Now, Timeline},
-    disk::{Disk, Found, Late, Outcome},
-    followers::Followers,
-    notes::{self, Notes},
-    store::{
-        Checked, StoreError,
-        readers::Readers,
-        sends::{Changed, Entered},
-    },
+    disk::{Disk, Found, LedgerOptions},
+    error::LedgerError,
+    job::{self, Job, Memory, tell},
+    notes::{self, Noted, Notes},
+    store::{Checked, StoreError, readers::Readers},
+    tally::Tally,
     trouble::{News, Trouble},
 };
 
 /// Requests that share a transaction; a commit takes as long for many as for one.
 const BATCH: usize = 64;
 
-/// From a commit that need not outlive a power cut to the moment when it would: as many as are made meanwhile share one
-/// wait for the disk, and whoever is about to hand a message over seldom has to wait for that.
+/// From a commit that a power cut may undo to the sync that makes it last. All commits of this time share one wait for the
+/// disk, and a session that is about to hand a message over seldom has to wait for that sync.
 const SYNC_DELAY: Duration = Duration::from_millis(250);
 
-/// Between two tries to write news that could not be written. A full disk is not freed within milliseconds.
+/// Between two tries to write the backlog. A full disk is not freed within milliseconds.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How often what is too old is forgotten. Retention is set in hours.
+/// How often old texts and sends are deleted. Retention is set in hours.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
-/// Between two batches of what is too old, when there is much of it: sends come first.
+/// Between two batches of deletions, when there are many: new sends come first.
 const FORGET_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often an idle service looks whether its file is still there: the operator who has moved it away by mistake should
-/// read so in the log before the next send.
+/// How often an idle service checks that its file is still there: an operator who has moved it away by mistake should read
+/// so in the log before the next send fails.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// How often the whole file is looked through for damage, beside the service. It reads all of it, so not often; a disk that
-/// fails says so long before a week has passed.
+/// How often the whole file is checked for damage while the service goes on. A check reads the whole file, so it is rare; a
+/// failing disk shows damage long before a week has passed.
 const CHECK_EVERY: Duration = Duration::from_secs(6 * 3600);
 
-/// Reads that are under way when the service stops end within milliseconds; the ledger has half a second.
+/// How long the end of the service waits for reads under way. They end within milliseconds; the service gives the ledger half
+/// a second to close.
 const LAST_READS: Duration = Duration::from_millis(200);
 
-/// From the removal of a text to its removal from the log as well: as many as are removed meanwhile go together.
+/// From the removal of a text to its removal from the write-ahead log. All texts of this time go together.
 const SCRUB_DELAY: Duration = Duration::from_secs(1);
 
-/// What waits for its turn behind requests waits no longer: texts are to be gone within seconds.
+/// Requests go before all other work. If they never pause, other work waits this long and then has its turn: a text must be
+/// gone within seconds.
 const STARVED_AFTER: Duration = Duration::from_secs(2);
 
-/// What the keeper can be asked for.
-#[derive(Debug)]
+/// What a caller can ask of the keeper.
 pub(super) enum Request {
-    Known {
-        new: NewSend,
-        reply: oneshot::Sender<Result<Option<Accepted>, LedgerError>>,
-    },
-    Accept {
-        new: NewSend,
-        reply: oneshot::Sender<Result<Accepted, LedgerError>>,
-    },
-    /// With a reply it has to be on disk first, and whoever asked learns whether it happened; without one it has happened
-    /// already.
-    Advance {
-        key: String,
-        step: Step,
-        /// When it happened; `None`: when it is written.
-        at: Option<Timestamp>,
-        reply: Option<oneshot::Sender<Result<bool, LedgerError>>>,
-    },
-    Open {
-        session: String,
-        reply: oneshot::Sender<Result<Vec<Arc<Record>>, LedgerError>>,
-    },
-    Find {
-        id: String,
-        reply: oneshot::Sender<Result<Option<Followed>, LedgerError>>,
-    },
-    /// To open the file, if it is not open: for whoever reads it beside the keeper.
-    Use {
-        reply: oneshot::Sender<Result<(), LedgerError>>,
-    },
-    Close {
-        reply: oneshot::Sender<()>,
-    },
+    /// To serve this job, together with those that came at the same time.
+    Serve(Job),
+    /// To close the file and end, after all jobs that came before.
+    Close(oneshot::Sender<()>),
 }
 
-impl Request {
-    /// Whether something is done on the strength of its being written.
-    pub(super) const fn must_be_written(&self) -> bool {
-        match self {
-            Self::Accept { .. } | Self::Advance { reply: Some(_), .. } => true,
-            Self::Known { .. }
-            | Self::Advance { reply: None, .. }
-            | Self::Open { .. }
-            | Self::Find { .. }
-            | Self::Use { .. }
-            | Self::Close { .. } => false,
-        }
-    }
-
-    /// Whether a power cut must not undo it once it is answered. It may undo a send that its caller waits for: no page
-    /// gets one before a step that lasts, and none is answered before it.
-    pub(super) fn must_last(&self) -> bool {
-        match self {
-            Self::Accept { new, .. } => new.is_durable,
-            Self::Advance {
-                key, step, reply, ..
-            } => reply.is_some() || !step.can_be_found_out(key),
-            Self::Known { .. }
-            | Self::Open { .. }
-            | Self::Find { .. }
-            | Self::Use { .. }
-            | Self::Close { .. } => false,
-        }
-    }
-}
-
-/// See the module.
+/// The task that writes the file. See the module.
 pub struct Keeper {
     requests: mpsc::Receiver<Request>,
-    /// What has happened since the disk was last used.
-    notes: Notes,
+    memory: Memory,
     disk: Disk,
     readers: Readers,
     time: Timeline,
-    /// Waits until no read is under way, for the log to be cut off.
+    /// Waits until no read is under way: only then can the log be cut off.
     pause: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
-    /// A look through the whole file, beside the service.
+    /// A check of the whole file that runs while the service goes on.
     check: Option<JoinHandle<Result<Checked, StoreError>>>,
-    /// News that is not on disk yet, oldest first.
-    backlog: VecDeque<Late>,
-    /// How much of it was lost, as too much waits, since the file could be used last.
-    lost: usize,
-    followers: Followers,
-    /// What is tried again and again while the disk is full.
+    /// What is tried repeatedly while the disk is full: each is logged once when it begins to fail and once when it works.
     using: Trouble,
     syncing: Trouble,
     scrubbing: Trouble,
-    /// Who waits until the file is closed.
+    /// Callers that wait until the file is closed.
     closing: Vec<oneshot::Sender<()>>,
 }
 
@@ -159,7 +92,7 @@ impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keeper")
             .field("disk", &self.disk)
-            .field("backlog", &self.backlog.len())
+            .field("backlog", &self.memory.backlog.len())
             .finish_non_exhaustive()
     }
 }
@@ -170,17 +103,20 @@ impl Keeper {
         requests: mpsc::Receiver<Request>,
         notes: Notes,
     ) -> Self {
+        let time = Timeline::new(options.clock.clone());
+        let disk = Disk::new(options);
         Self {
             requests,
-            notes,
+            memory: Memory {
+                notes,
+                tally: disk.tally().clone(),
+                ..Memory::default()
+            },
             readers: Readers::default(),
-            time: Timeline::new(options.clock.clone()),
+            time,
             pause: None,
             check: None,
-            disk: Disk::new(options),
-            backlog: VecDeque::new(),
-            lost: 0,
-            followers: Followers::default(),
+            disk,
             using: Trouble::default(),
             syncing: Trouble::default(),
             scrubbing: Trouble::default(),
@@ -188,17 +124,17 @@ impl Keeper {
         }
     }
 
-    /// What it has written, counted.
+    /// Counts of what it has written.
     pub(super) const fn tally(&self) -> &Tally {
-        self.disk.tally()
+        &self.memory.tally
     }
 
-    /// For those who read beside it.
+    /// The connections for reads beside the keeper.
     pub(super) const fn readers(&self) -> &Readers {
         &self.readers
     }
 
-    /// Serves until it is told to close, or nobody is left to ask.
+    /// Serves until it is told to close, or until no [`Ledger`](super::Ledger) is left that could ask.
     pub async fn run(mut self) {
         let mut forget_at = Instant::now();
         let (mut retry_at, mut scrub_at, mut sync_at) = (forget_at, forget_at, forget_at);
@@ -206,7 +142,7 @@ impl Keeper {
         let mut check_at = forget_at + CHECK_EVERY;
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            // Requests go before all of these; while they never stop coming, these have their turn here.
+            // The `select!` below takes requests first. While requests never stop coming, the other work has its turn here.
             let starved = Instant::now();
             if forget_at + STARVED_AFTER <= starved {
                 forget_at = starved + self.forget().await;
@@ -231,15 +167,15 @@ impl Keeper {
             let mut is_over = false;
             tokio::select! {
                 biased;
-                // Before what is asked for: that may go on without a pause.
+                // Before the requests: they may never pause, and a power cut must not undo more than SYNC_DELAY.
                 () = sleep_until(sync_at), if self.disk.has_unsynced() => {
                     self.sync().await;
                     sync_at = Instant::now() + SYNC_DELAY;
                     continue;
                 }
                 received = self.requests.recv_many(&mut batch, BATCH) => is_over = received == 0,
-                () = self.notes.arrived() => {}
-                () = sleep_until(retry_at), if !self.backlog.is_empty() => {}
+                () = self.memory.notes.arrived() => {}
+                () = sleep_until(retry_at), if !self.memory.backlog.is_empty() => {}
                 () = sleep_until(forget_at) => {
                     let pause = self.forget().await;
                     forget_at = Instant::now() + pause;
@@ -267,7 +203,7 @@ impl Keeper {
                     continue;
                 }
                 () = sleep_until(scrub_at), if self.disk.has_stale_texts() && self.pause.is_none() => {
-                    // A read that is under way keeps the log from being cut off: it is waited for, and writes go on.
+                    // SQLite cannot cut the log off while a read uses it. The pause waits for reads, and writes go on.
                     self.pause = Some(self.readers.pause().boxed());
                     continue;
                 }
@@ -278,19 +214,13 @@ impl Keeper {
             if !self.disk.has_stale_texts() {
                 scrub_at = Instant::now() + SCRUB_DELAY;
             }
-            let is_last = batch
-                .iter()
-                .any(|request| matches!(request, Request::Close { .. }));
-            // Taken after the requests were received: what had happened before one of them is written before it.
-            let now = self.now();
-            let mut requests = self.notes.take(now.at, Instant::now());
-            requests.append(&mut batch);
-            // Its notes may have been written together with a request before.
-            if !requests.is_empty() || !self.backlog.is_empty() {
-                self.serve(requests).await;
+            let jobs = self.take_jobs(&mut batch);
+            // The notes that woke it may have been written together with an earlier job.
+            if !jobs.is_empty() || !self.memory.backlog.is_empty() {
+                self.serve(jobs).await;
             }
             retry_at = Instant::now() + RETRY;
-            if is_last {
+            if !self.closing.is_empty() {
                 self.end().await;
                 return;
             }
@@ -300,7 +230,7 @@ impl Keeper {
         }
     }
 
-    /// Goes on with what had to wait for others and need not any more. Answers whether the log was cut off.
+    /// Finishes a check or a pause that is complete by now. Answers whether the log was cut off.
     async fn finish_what_is_done(&mut self) -> bool {
         if let Some(checked) = done(&mut self.check).now_or_never() {
             self.on_checked(checked).await;
@@ -313,37 +243,60 @@ impl Keeper {
         true
     }
 
-    /// Serves requests as one transaction, and tells of them after it. When it fails, all of them have failed.
-    async fn serve(&mut self, batch: Vec<Request>) {
+    /// The jobs that share the next transaction: the notes first, then what was asked. The notes are taken after the requests
+    /// were received, so a step that happened before a request is written before that request is served.
+    fn take_jobs(&mut self, batch: &mut Vec<Request>) -> Vec<Job> {
+        let now = self.now();
+        let notes = self.memory.notes.take(now.at, Instant::now());
+        let mut jobs: Vec<_> = notes.into_iter().map(job::note).collect();
+        for request in batch.drain(..) {
+            match request {
+                Request::Serve(job) => jobs.push(job),
+                Request::Close(reply) => self.closing.push(reply),
+            }
+        }
+        jobs
+    }
+
+    /// Serves jobs as one transaction, and settles them after it. When it fails, all of them have failed.
+    async fn serve(&mut self, mut jobs: Vec<Job>) {
         if !self.disk.is_open() {
-            // What it says of the time decides which keys are too old.
+            // What the file says of the time decides which keys are too old.
             self.on_disk(Disk::prepare).await;
         }
         let now = self.now();
-        let backlog = std::mem::take(&mut self.backlog);
+        let backlog = std::mem::take(&mut self.memory.backlog);
         let work = move |disk: &mut Disk| {
-            let served = disk.serve(&backlog, &batch, now);
-            (backlog, batch, served)
+            let served = disk.serve(&backlog, &mut jobs, now);
+            (backlog, jobs, served)
         };
-        let Some((backlog, batch, served)) = self.on_disk(work).await else {
+        let Some((backlog, jobs, served)) = self.on_disk(work).await else {
             return;
         };
-        match served {
-            Ok(outcomes) => {
+        let committed = match served {
+            Ok(()) => {
                 self.on_usable(backlog.len());
-                for (request, outcome) in batch.into_iter().zip(outcomes) {
-                    self.answer(request, outcome);
-                }
+                Ok(())
             }
             Err(why) => {
-                self.backlog = backlog;
-                let error = self.on_unusable(&why);
-                self.refuse(batch, &error, now.at);
+                self.memory.backlog = backlog;
+                Err(self.on_unusable(&why))
             }
+        };
+        let lost_before = self.memory.lost;
+        for job in jobs {
+            job.settle(committed.clone(), &mut self.memory);
+        }
+        if lost_before == 0 && self.memory.lost > 0 {
+            tracing::error!(
+                steps = self.memory.lost,
+                "news of sends is lost: {} steps wait for the disk (DATA_DIR) already; what was sent is looked up when a session is READY the next time",
+                notes::CAPACITY
+            );
         }
     }
 
-    /// The file cannot be used: says so once.
+    /// The file cannot be used: logs it once.
     fn on_unusable(&mut self, why: &StoreError) -> LedgerError {
         let error = LedgerError(why.to_string());
         match self.using.after(&Err(&error), Instant::now()) {
@@ -357,7 +310,7 @@ impl Keeper {
         error
     }
 
-    /// The file can be used: says so when it could not be before.
+    /// The file can be used: logs it if the file could not be used before.
     fn on_usable(&mut self, steps: usize) {
         if let News::Over(lasted) = self.using.after(&Ok::<_, StoreError>(()), Instant::now()) {
             tracing::info!(
@@ -366,15 +319,15 @@ impl Keeper {
                 lasted.as_secs()
             );
         }
-        if self.lost > 0 {
+        if self.memory.lost > 0 {
             tracing::error!(
-                steps = std::mem::take(&mut self.lost),
+                steps = std::mem::take(&mut self.memory.lost),
                 "news of sends was lost while the ledger could not be used"
             );
         }
     }
 
-    /// The time that the ledger goes by; says when the machine's clock is another.
+    /// The ledger's time. Logs it when the machine's clock shows another time.
     fn now(&mut self) -> Now {
         let now = self.time.now();
         match self.time.take_step() {
@@ -393,9 +346,9 @@ impl Keeper {
         now
     }
 
-    /// Sees that the file is still there, and that its log does not grow for ever.
+    /// Checks that the file is still there, and that its log does not grow without limit.
     async fn look(&mut self) {
-        // A jump between two requests should be seen while it lasts.
+        // The timeline must see a clock jump while it lasts, also when no request comes.
         self.now();
         let Some((looked, has_a_long_log)) = self
             .on_disk(|disk| (disk.look(), disk.has_a_long_log()))
@@ -405,8 +358,8 @@ impl Keeper {
         };
         match looked {
             Ok(()) => {
-                // What waits for the disk is written by the next batch, which says so.
-                if self.backlog.is_empty() {
+                // With a backlog, the next batch writes it and then logs that the file can be used.
+                if self.memory.backlog.is_empty() {
                     self.on_usable(0);
                 }
             }
@@ -419,7 +372,7 @@ impl Keeper {
         }
     }
 
-    /// Looks through the whole file, beside the service.
+    /// Starts a check of the whole file that runs while the service goes on.
     fn begin_check(&mut self) {
         let readers = self.readers.clone();
         self.check = Some(tokio::task::spawn_blocking(move || readers.check()));
@@ -441,13 +394,13 @@ impl Keeper {
             Ok(Err(why)) => {
                 tracing::debug!(error = %why, "the ledger's file was not looked through: {why}");
             }
-            // Its text may quote a message; the panic's own line has the place.
+            // The text of a panic may quote a message, so it is not logged here; the panic's own line has the place.
             Err(_panicked) => tracing::error!("the look through the ledger's file broke off"),
         }
     }
 
-    /// Runs `work` where it may wait for the disk without holding anybody up. `None` when it panicked; those who asked
-    /// are told by their dropped replies.
+    /// Runs `work` on a thread where it may wait for the disk without delaying other tasks. `None`: it panicked. The callers
+    /// of its jobs learn that from their dropped replies, and the file is opened again by the next use.
     async fn on_disk<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Disk) -> T + Send + 'static,
@@ -470,7 +423,7 @@ impl Keeper {
                 }
                 Some(outcome)
             }
-            // Its text may quote a message; the panic's own line has the place.
+            // The text of a panic may quote a message, so it is not logged here; the panic's own line has the place.
             Err(_panicked) => {
                 tracing::error!("the ledger broke off");
                 None
@@ -478,109 +431,9 @@ impl Keeper {
         }
     }
 
-    fn answer(&mut self, request: Request, outcome: Outcome) {
-        match (request, outcome) {
-            (Request::Accept { new, reply }, Outcome::Entered(Entered::New(_)))
-                if new.accept_by <= Instant::now() =>
-            {
-                // The disk stood still while it was written, and its caller has been refused. Nobody else knows of it, and
-                // this goes before whatever is asked next.
-                let why = LedgerError::stands_still();
-                self.notes
-                    .push(&new.key, Step::Failed(Failure::NotWritten, why.to_string()));
-                tell(reply, Err(why));
-            }
-            (Request::Accept { reply, .. }, Outcome::TooLate) => {
-                tell(reply, Err(LedgerError::stands_still()));
-            }
-            (Request::Known { reply, .. }, Outcome::Known(entered)) => {
-                let known = entered.map(|entered| self.accepted(entered));
-                tell(reply, Ok(known));
-            }
-            (Request::Accept { reply, .. }, Outcome::Entered(entered)) => {
-                let accepted = self.accepted(entered);
-                tell(reply, Ok(accepted));
-            }
-            (Request::Advance { reply, .. }, Outcome::Advanced(changed)) => {
-                let has_happened = changed.is_some();
-                if let Some(Changed { record, .. }) = changed {
-                    self.followers.publish(record);
-                }
-                if let Some(reply) = reply {
-                    tell(reply, Ok(has_happened));
-                }
-            }
-            (Request::Open { reply, .. }, Outcome::Many(records)) => {
-                tell(reply, Ok(records.into_iter().map(Arc::new).collect()));
-            }
-            (Request::Use { reply }, _) => tell(reply, Ok(())),
-            (Request::Find { reply, .. }, Outcome::One(record)) => {
-                let followed = record.map(|record| self.followers.follow(record));
-                tell(reply, Ok(followed));
-            }
-            (Request::Close { reply }, _) => self.closing.push(reply),
-            (
-                Request::Known { .. }
-                | Request::Accept { .. }
-                | Request::Advance { .. }
-                | Request::Open { .. }
-                | Request::Find { .. },
-                _,
-            ) => tracing::error!("the ledger gave an answer that does not fit its question"),
-        }
-    }
-
-    /// The file cannot be used: whatever has to be on disk is refused, and what has happened is told and kept.
-    fn refuse(&mut self, batch: Vec<Request>, error: &LedgerError, at: Timestamp) {
-        let lost_before = self.lost;
-        for request in batch {
-            match request {
-                Request::Known { reply, .. } => tell(reply, Err(error.clone())),
-                Request::Accept { reply, .. } => tell(reply, Err(error.clone())),
-                Request::Advance {
-                    reply: Some(reply), ..
-                } => tell(reply, Err(error.clone())),
-                Request::Advance {
-                    key,
-                    step,
-                    at: happened,
-                    reply: None,
-                } => self.put_off(key, step, happened.unwrap_or(at)),
-                Request::Open { reply, .. } => tell(reply, Err(error.clone())),
-                Request::Use { reply } => tell(reply, Err(error.clone())),
-                Request::Find { reply, .. } => tell(reply, Err(error.clone())),
-                Request::Close { reply } => self.closing.push(reply),
-            }
-        }
-        if lost_before == 0 && self.lost > 0 {
-            tracing::error!(
-                steps = self.lost,
-                "news of sends is lost: {} steps wait for the disk (DATA_DIR) already; what was sent is looked up when a session is READY the next time",
-                notes::CAPACITY
-            );
-        }
-    }
-
-    fn put_off(&mut self, key: String, step: Step, at: Timestamp) {
-        self.followers.tell(&key, &step, at);
-        if self.backlog.len() >= notes::CAPACITY {
-            self.lost += 1;
-            return;
-        }
-        self.backlog.push_back(Late { key, step, at });
-    }
-
-    fn accepted(&mut self, entered: Entered) -> Accepted {
-        match entered {
-            Entered::New(record) => Accepted::New(self.followers.follow(record)),
-            Entered::Known(record) => Accepted::Known(self.followers.follow(record)),
-            Entered::KeyReused => Accepted::KeyReused,
-        }
-    }
-
-    /// Forgets what is too old, and those whom nobody follows. Answers when to do so again.
+    /// Deletes texts and sends that are too old, and drops followers without a receiver. Answers when to do so again.
     async fn forget(&mut self) -> Duration {
-        self.followers.forget();
+        self.memory.followers.forget();
         let (now, stamp) = (self.now(), self.time.stamp());
         let work = move |disk: &mut Disk| {
             let forgotten = disk.forget(now);
@@ -593,7 +446,7 @@ impl Keeper {
             Some(Ok(true)) => FORGET_PAUSE,
             Some(Ok(false)) | None => FORGET_EVERY,
             Some(Err(why)) => {
-                // Nothing is the matter but that the file cannot be used, which is said for itself.
+                // The deletions wait until the file can be used.
                 self.on_unusable(&why);
                 FORGET_EVERY
             }
@@ -634,17 +487,18 @@ impl Keeper {
 
     /// Closes the file, which empties its log.
     async fn end(mut self) {
-        self.notes.close();
+        self.memory.notes.close();
         if let Some(stamp) = self.time.stamp() {
             self.on_disk(move |disk| disk.leave(stamp)).await;
         }
-        for Late { key, .. } in &self.backlog {
+        for Noted { key, .. } in &self.memory.backlog {
             tracing::error!(
                 message.key = key,
                 "news of a send is lost: the ledger could not be written to the end"
             );
         }
-        // The connection that is closed last empties the log, and only the one that writes can.
+        // SQLite empties the log when the last connection is closed, and only the connection that writes can do that: so reads
+        // must end before it.
         self.readers.set(None);
         let reads_are_over = timeout(LAST_READS, self.readers.pause()).await;
         if reads_are_over.is_err() {
@@ -662,7 +516,7 @@ impl Keeper {
     }
 }
 
-/// Waits for what is under way, and forgets it then; for ever when nothing is.
+/// Waits for the work that is under way, and clears it then. Never resolves while there is none.
 async fn done<F: Future + Unpin>(under_way: &mut Option<F>) -> F::Output {
     let Some(work) = under_way else {
         return std::future::pending().await;
@@ -672,43 +526,41 @@ async fn done<F: Future + Unpin>(under_way: &mut Option<F>) -> F::Output {
     output
 }
 
-/// Answers whoever asked. One that has gone away wants no answer.
-fn tell<T>(reply: oneshot::Sender<T>, outcome: T) {
-    drop(reply.send(outcome));
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
     use crate::ledger::{
-        SendState,
+        Failure, NewSend, SendState,
         tests::{options, send},
     };
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_send_that_is_on_disk_too_late_for_its_caller_is_taken_back_before_anything_else() {
         let folder = tempfile::tempdir().unwrap();
         let (_requests, received) = mpsc::channel(1);
         let mut keeper = Keeper::new(options(folder.path()), received, Notes::default());
         let now = keeper.now();
-        let accept = |new| {
-            let (reply, answer) = oneshot::channel();
-            (Request::Accept { new, reply }, answer)
-        };
-        let (in_time, _) = accept(send("3EB0A"));
-        let nothing_late = Vec::<Late>::new();
-        let outcomes = keeper.disk.serve(&nothing_late, &[in_time], now).unwrap();
-        let (late, answer) = accept(NewSend {
-            accept_by: Instant::now(),
+        let new = NewSend {
+            accept_by: Instant::now() + Duration::from_secs(1),
             ..send("3EB0A")
-        });
-        keeper.answer(late, outcomes.into_iter().next().unwrap());
+        };
+        let (reply, answer) = oneshot::channel();
+        let mut jobs = vec![job::accept(new, reply)];
+        let nothing_late = VecDeque::new();
+        keeper.disk.serve(&nothing_late, &mut jobs, now).unwrap();
+        // The commit took this long.
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for job in jobs {
+            job.settle(Ok(()), &mut keeper.memory);
+        }
         assert!(answer.await.unwrap().is_err());
 
         let (reply, answer) = oneshot::channel();
         let id = "3EB0A".to_owned();
-        let mut next = keeper.notes.take(now.at, Instant::now());
-        next.push(Request::Find { id, reply });
+        let mut batch = vec![Request::Serve(job::find(id, reply))];
+        let next = keeper.take_jobs(&mut batch);
         keeper.serve(next).await;
         let found = answer.await.unwrap().unwrap().unwrap();
         let record = found.borrow();

@@ -1,29 +1,43 @@
-//! The ledger: what became of every send, on disk before the page sees it.
+//! The ledger: the state of every send, on disk before a page gets the send.
 //!
 //! ```text
 //!  queued ──▶ handed ──▶ sent ──▶ delivered ──▶ read
-//!    │ ▲         │ └──────▶ unknown (nobody can find out)
+//!    │ ▲         │ └──────▶ unknown (no page can find out)
 //!    │ └─absent──┤
 //!    ▼           ▼
 //!  cancelled   failed (certainly not sent)
 //! ```
 //!
-//! Responsible for keeping what it is told, for telling the same request from a new one, and for telling those who
-//! follow a send. It decides nothing about sending: the session's actor does. [`record`] is what is kept and [`step`] how
-//! it may change, both pure; [`clock`] says what time it is, also when the machine's clock jumps; [`store`] is the only
-//! place that knows `SQLite`; [`keeper`] the one task that writes, through [`disk`], and tells [`followers`] of it;
-//! lists are read beside it, by [`store::readers`]; [`notes`] keeps what has happened while the disk stands still;
-//! [`trouble`] keeps the log from repeating that the disk is full.
+//! Responsible for storing sends and their steps, for recognising a repeated request, and for showing each change to the
+//! callers that follow a send. It decides nothing about sending: the session's actor does. In reading order:
 //!
-//! Invariants: a send is in the file, with the id that WhatsApp will know it by, before [`Ledger::accept`] answers, and the
-//! fact that a page may have it before [`Ledger::advance`] answers. Nobody is told of what is not in the file, unless it
-//! has happened and the file cannot be used. What is in the file outlives every end of the service; what somebody was
-//! promised, and what a page may have, is synced first and outlives a power cut too (`Request::must_last`), the rest within a
-//! moment. Steps are taken one after another: of a cancellation and a hand-over at once, one is told that it came too late.
+//! - [`record`] is what is kept of a send, and [`step`] how that may change; both are pure.
+//! - [`followers`], [`tally`] and [`notes`] are in memory: receivers of changes, counts, and steps that wait to be written.
+//! - [`request`] is what a caller gives and asks, and [`error`] why it gets no answer.
+//! - [`clock`] is the ledger's time, which does not jump when the machine's clock does.
+//! - [`store`] and its children are the only code that knows `SQLite`; [`store::readers`] reads lists on other connections.
+//! - [`job`] is each request: its part of a transaction, and its answer.
+//! - [`disk`] is the file in use, and what one transaction contains.
+//! - [`keeper`] is the one task that writes. It serves jobs through [`disk`]; [`trouble`] keeps it from logging the same error
+//!   twice.
+//!
+//! Each file imports only from files that stand before it in this list.
+//!
+//! Not here: whether a session should be up. `POST /disconnect` must be remembered, and a restart must know it, also while the
+//! ledger cannot be used, or after a person has put back an older copy of it. So that is a file of its own for each session.
+//!
+//! Invariants: a send is in the file, with the id that WhatsApp will know it by, before [`Ledger::accept`] answers; that a page
+//! may have a send is in the file before [`Ledger::advance`] answers. The ledger reports only what is stored, except an outcome
+//! that happened while the file cannot be used. What is in the file outlives every end of the service. A send that was promised
+//! for later and a hand-over are synced before they are answered, and so outlive a power cut too (`must_last` in [`job`]); the
+//! rest is synced a moment later. Steps are taken one after another: of a cancellation and a hand-over at the same time, one is
+//! answered that it came too late.
 
 mod clock;
 mod disk;
+mod error;
 mod followers;
+mod job;
 mod keeper;
 mod notes;
 mod record;
@@ -33,14 +47,18 @@ mod store;
 mod tally;
 mod trouble;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 pub use clock::{Clock, Reading};
+pub use disk::LedgerOptions;
+pub use error::{LedgerError, ReadError};
+pub use followers::Followed;
+use job::{Job, Reply};
 pub use keeper::Keeper;
 use keeper::Request;
 use notes::Notes;
 pub use record::{Failure, Record, SendState};
-pub use request::{Fingerprint, Idempotency, NewSend, Query};
+pub use request::{Accepted, Fingerprint, Idempotency, NewSend, Query};
 pub use step::{Handing, Step};
 use store::{
     StoreError,
@@ -49,69 +67,16 @@ use store::{
 };
 pub use tally::{Backlog, Ending, LastSend, Tally, Traffic};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
 };
 
-/// Requests that may wait for the disk. A write takes a millisecond or two and many share one; more than this means
-/// that the disk stands still, and then those who ask wait.
+/// Requests that may wait for the disk. A write takes a millisecond or two, and many requests share one. More than this means
+/// that the disk stands still; further callers then wait for a place.
 const REQUEST_CAPACITY: usize = 256;
 
-/// What the keeper has decided in time is known to whoever asked this much later, also on a busy machine.
+/// How much later than its deadline an answer may arrive that the keeper gave in time: a busy machine delivers it late.
 const LAST_ANSWER: Duration = Duration::from_millis(500);
-
-/// Where the ledger is kept, and for how long.
-#[derive(Clone, Debug)]
-pub struct LedgerOptions {
-    /// Its own folder; made when it is not there, for nobody else to read.
-    pub folder: PathBuf,
-    /// How long an idempotency key, and the state of a send, is remembered.
-    pub idempotency: Duration,
-    /// How long the text of a send is kept once nothing is to be done with it any more; zero: not at all.
-    pub retention: Duration,
-    /// The machine's clocks.
-    pub clock: Clock,
-}
-
-/// The ledger cannot be used: nothing was written, and nothing may be sent.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct LedgerError(pub(crate) String);
-
-impl LedgerError {
-    /// The disk does not finish a write in time.
-    pub(crate) fn stands_still() -> Self {
-        let why = "the disk did not finish a write in time (is it overloaded, or a network mount that hangs?)";
-        Self(why.to_owned())
-    }
-}
-
-/// Why there is no answer to a question of what is in the ledger.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum ReadError {
-    /// Too many ask at once, or the disk does not keep up. Sends go on.
-    #[error(
-        "too many lists of messages are asked for at once: try again later, with fewer callers"
-    )]
-    Busy,
-    /// It cannot be used.
-    #[error(transparent)]
-    Unavailable(#[from] LedgerError),
-}
-
-/// What became of a request to send.
-#[derive(Debug)]
-pub enum Accepted {
-    /// It is on disk, and somebody has to send it now.
-    New(Followed),
-    /// The same request was accepted before; this is what became of it.
-    Known(Followed),
-    /// Its idempotency key belongs to another request.
-    KeyReused,
-}
-
-/// A send as it is now, and as it changes while it is open.
-pub type Followed = watch::Receiver<Arc<Record>>;
 
 /// A way to the ledger. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -137,12 +102,12 @@ impl Ledger {
         (ledger, keeper)
     }
 
-    /// What has become of sends, counted. Read without asking the disk.
+    /// Counts of sends and their results. They are read without waiting for the disk.
     pub const fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// What is known of the same request, if it was made before.
+    /// What became of the same request, if it was made before.
     ///
     /// # Errors
     ///
@@ -152,7 +117,7 @@ impl Ledger {
             return Ok(None);
         }
         let new = new.clone();
-        self.ask(|reply| Request::Known { new, reply }).await?
+        self.ask(|reply| job::known(new, reply)).await
     }
 
     /// Writes a send down, unless the same request was accepted before. Answers by [`NewSend::accept_by`] and half
@@ -165,59 +130,54 @@ impl Ledger {
     pub async fn accept(&self, new: NewSend) -> Result<Accepted, LedgerError> {
         let give_up_at = new.accept_by + LAST_ANSWER;
         let (reply, mut answer) = oneshot::channel();
-        // The channel is full when a disk stands still for long.
+        // The channel is full when the disk has stood still for long.
         let asked = timeout_at(
             give_up_at,
-            self.requests.send(Request::Accept { new, reply }),
+            self.requests.send(Request::Serve(job::accept(new, reply))),
         );
         asked
             .await
             .map_err(|_| LedgerError::stands_still())?
-            .map_err(|_| closed())?;
+            .map_err(|_| LedgerError::closed())?;
         if let Ok(answered) = timeout_at(give_up_at, &mut answer).await {
-            return answered.map_err(|_| closed())?;
+            return answered.map_err(|_| LedgerError::closed())?;
         }
-        // The keeper decides by its own clock: after this it can only find that it is too late.
+        // The keeper compares `accept_by` with the same clock: from now on it can only find that it is too late, and take the send
+        // back. An answer that arrived in this moment is still in the channel.
         answer.close();
         answer
             .try_recv()
             .unwrap_or_else(|_| Err(LedgerError::stands_still()))
     }
 
-    /// Lets a step happen that has to be on disk before anything else does. Answers whether it happened: `false` when the
-    /// send has gone another way meanwhile, or is not known.
+    /// Lets a step happen that must be on disk before the caller acts on it. Answers whether it happened: `false` when the send
+    /// has gone another way meanwhile, or is not known.
     ///
     /// # Errors
     ///
     /// As for [`accept`](Self::accept); what depends on the step must not be done then.
     pub async fn advance(&self, key: &str, step: Step) -> Result<bool, LedgerError> {
         let key = key.to_owned();
-        let written = |reply| Request::Advance {
-            key,
-            step,
-            at: None,
-            reply: Some(reply),
-        };
-        self.ask(written).await?
+        self.ask(|reply| job::advance(key, step, reply)).await
     }
 
-    /// Notes what happened to a send. Waits for nothing: what cannot be written now, as the disk is full or stands
-    /// still, is kept and written later, in its order and before whatever is asked after it; of a full disk, those who
-    /// follow are told at once.
+    /// Notes what happened to a send, without waiting. A step that cannot be written now, because the disk is full or stands
+    /// still, is kept and written later: in its order, and before every request that is made after it. While the file cannot be
+    /// used, followers see the step at once.
     ///
     /// `key` is the send's own id, or the one that the page chose for it.
     pub fn note(&self, key: &str, step: Step) {
         self.notes.push(key, step);
     }
 
-    /// The sends of a session that are not done with: those a page may have, and those that wait. In their order.
+    /// The open sends of a session, in their order: those that a page may have, and those that wait.
     ///
     /// # Errors
     ///
     /// The file cannot be read.
     pub async fn open_sends(&self, session: &str) -> Result<Vec<Arc<Record>>, LedgerError> {
         let session = session.to_owned();
-        self.ask(|reply| Request::Open { session, reply }).await?
+        self.ask(|reply| job::open_sends(session, reply)).await
     }
 
     /// One send, by its own id, the one that the page chose, or its full id at WhatsApp.
@@ -227,7 +187,7 @@ impl Ledger {
     /// The file cannot be read.
     pub async fn find(&self, id: &str) -> Result<Option<Followed>, LedgerError> {
         let id = id.to_owned();
-        self.ask(|reply| Request::Find { id, reply }).await?
+        self.ask(|reply| job::find(id, reply)).await
     }
 
     /// One send as it is on disk, by the same ids as [`find`](Self::find). No write waits for it.
@@ -256,38 +216,39 @@ impl Ledger {
         .await
     }
 
-    /// Reads beside the keeper, which opens the file first when it is not open.
+    /// Reads on another connection than the keeper's. The keeper opens the file first if it is not open.
     async fn read<T: Send + 'static, W>(&self, work: impl Fn() -> W) -> Result<T, ReadError>
     where
         W: FnOnce(&store::File) -> Result<T, StoreError> + Send + 'static,
     {
         let unread = match self.readers.read(work()).await {
             Err(Unread::Closed) => {
-                self.ask(|reply| Request::Use { reply }).await??;
+                self.ask(job::use_file).await?;
                 self.readers.read(work()).await
             }
             read => read,
         };
         unread.map_err(|why| match why {
-            // Closed again already.
+            // The keeper has closed the file again meanwhile.
             Unread::Closed | Unread::Busy => ReadError::Busy,
             Unread::Failed(why) => ReadError::Unavailable(LedgerError(why.to_string())),
         })
     }
 
-    /// Ends the keeper, after all that was asked before.
+    /// Ends the keeper, after all requests that were made before.
     pub async fn close(&self) {
-        let closed = self.ask(|reply| Request::Close { reply }).await;
-        if closed.is_err() {
+        let (reply, closed) = oneshot::channel();
+        let is_asked = self.requests.send(Request::Close(reply)).await.is_ok();
+        if !is_asked || closed.await.is_err() {
             tracing::debug!("the ledger was closed already");
         }
     }
 
-    /// Answers by then: with an error when the disk has not.
+    /// Answers by `deadline`, with an error if the disk has not.
     ///
     /// # Errors
     ///
-    /// What `asked` answers, or that the disk stands still. What was asked for may happen yet.
+    /// The error of `asked`, or that the disk stands still. What was asked for may still happen.
     pub async fn answered_by<T>(
         deadline: Instant,
         asked: impl Future<Output = Result<T, LedgerError>>,
@@ -296,21 +257,15 @@ impl Ledger {
         answered.unwrap_or_else(|_| Err(LedgerError::stands_still()))
     }
 
-    async fn ask<T>(
-        &self,
-        request: impl FnOnce(oneshot::Sender<T>) -> Request,
-    ) -> Result<T, LedgerError> {
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, LedgerError> {
         let (reply, answer) = oneshot::channel();
+        let asked = Request::Serve(job(reply));
         self.requests
-            .send(request(reply))
+            .send(asked)
             .await
-            .map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())
+            .map_err(|_| LedgerError::closed())?;
+        answer.await.map_err(|_| LedgerError::closed())?
     }
-}
-
-fn closed() -> LedgerError {
-    LedgerError("the ledger is closed".to_owned())
 }
 
 #[cfg(test)]

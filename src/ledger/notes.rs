@@ -1,10 +1,11 @@
-//! Steps that have happened and wait to be written: told by a session at once, taken by the keeper when the disk lets it.
+//! Steps that have happened and wait to be written. A session adds them at once; the keeper takes them when it is done with
+//! the disk.
 //!
-//! A session never waits for a disk that stands still, and loses no step to it: what it notes is kept here, in its order,
-//! until the keeper comes back from the disk. Bounded, as everything that waits is.
+//! So a session never waits for a disk that stands still, and loses no step to it: steps stay here in their order until the
+//! keeper is free. Their number is limited, as everything that waits is.
 //!
-//! Invariant: the keeper takes what is here after it has received a request, so that a step is written before whatever was
-//! asked about the same send after it.
+//! Invariant: the keeper takes the notes after it has received a request. So a step is written before a request that was made
+//! after the step is served.
 
 use std::{
     collections::VecDeque,
@@ -14,14 +15,14 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Step, keeper::Request};
+use super::step::Step;
 
-/// Steps that may wait, of all sessions: some 10 MB. While the disk stands still nothing new is handed over, so that only
-/// messages of before make any, three each at most; this is hours of them. The keeper's backlog holds as many: a disk that
-/// has hung and then fails leaves all that is here there.
+/// How many steps of all sessions may wait: about 10 MB. While the disk stands still nothing new is handed over, so only
+/// earlier messages make steps, three each at most; this many take hours. The keeper's backlog holds the same number: when a
+/// disk hangs and then fails, all notes move there.
 pub(super) const CAPACITY: usize = 50_000;
 
-/// See the module. A clone is the same.
+/// The steps that wait. A clone is the same.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Notes(Arc<Shared>);
 
@@ -34,13 +35,14 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Waiting {
     notes: VecDeque<Happened>,
-    /// How many did not fit since the keeper came last.
+    /// How many steps did not fit since the keeper last took them.
     lost: usize,
     /// The keeper has ended.
     is_closed: bool,
 }
 
-/// A step, and when it happened. Not by the machine's clock, which may have jumped: the keeper knows what time it is.
+/// A step, and when it happened by a clock that does not jump. Only the keeper knows the ledger's time, which the step is
+/// written with.
 #[derive(Debug)]
 struct Happened {
     key: String,
@@ -48,15 +50,22 @@ struct Happened {
     at: Instant,
 }
 
+/// A step that has happened and is not on disk yet: of which send, and when by the ledger's time.
+#[derive(Clone, Debug)]
+pub(super) struct Noted {
+    pub(super) key: String,
+    pub(super) step: Step,
+    pub(super) at: Timestamp,
+}
+
 impl Happened {
-    fn written_at(self, time: Timestamp, now: Instant) -> Request {
+    fn noted_at(self, time: Timestamp, now: Instant) -> Noted {
         let ago = SignedDuration::try_from(now.saturating_duration_since(self.at));
         let at = ago.ok().and_then(|ago| time.checked_sub(ago).ok());
-        Request::Advance {
+        Noted {
             key: self.key,
             step: self.step,
-            at: Some(at.unwrap_or(time)),
-            reply: None,
+            at: at.unwrap_or(time),
         }
     }
 }
@@ -94,7 +103,7 @@ impl Notes {
     }
 
     /// Takes all that is kept, in its order. `time` is the ledger's time `now`.
-    pub(super) fn take(&self, time: Timestamp, now: Instant) -> Vec<Request> {
+    pub(super) fn take(&self, time: Timestamp, now: Instant) -> Vec<Noted> {
         let mut waiting = self.lock();
         if waiting.lost > 0 {
             tracing::error!(
@@ -105,16 +114,18 @@ impl Notes {
         }
         let notes = std::mem::take(&mut waiting.notes);
         drop(waiting);
-        let written_at = |note: Happened| note.written_at(time, now);
-        notes.into_iter().map(written_at).collect()
+        notes
+            .into_iter()
+            .map(|note| note.noted_at(time, now))
+            .collect()
     }
 
-    /// Nothing more is written.
+    /// Ignores further steps: the keeper has ended.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
     }
 
-    /// Each change leaves it whole, so what a panicking thread has left can be used.
+    /// Each change leaves the value whole, so it can be used after a panic of another thread.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0
             .waiting
@@ -127,17 +138,7 @@ impl Notes {
 mod tests {
     use super::*;
 
-    fn key(request: &Request) -> &str {
-        let Request::Advance {
-            key, reply: None, ..
-        } = request
-        else {
-            panic!("a note is a step without a reply");
-        };
-        key
-    }
-
-    fn take(notes: &Notes) -> Vec<Request> {
+    fn take(notes: &Notes) -> Vec<Noted> {
         notes.take(Timestamp::now(), Instant::now())
     }
 
@@ -149,7 +150,7 @@ mod tests {
         }
         notes.arrived().await;
         let taken = take(&notes);
-        let keys: Vec<_> = taken.iter().map(key).collect();
+        let keys: Vec<_> = taken.iter().map(|noted| noted.key.as_str()).collect();
         assert_eq!(
             keys,
             (0..100).map(|n| format!("3EB0{n}")).collect::<Vec<_>>()
@@ -165,7 +166,7 @@ mod tests {
         }
         let taken = take(&notes);
         assert_eq!(taken.len(), CAPACITY);
-        assert_eq!(key(&taken[0]), "3EB00", "the oldest are kept");
+        assert_eq!(taken[0].key, "3EB00", "the oldest are kept");
         notes.push("3EB0A", Step::Acknowledged(1));
         assert_eq!(take(&notes).len(), 1, "there is room again");
         notes.close();

@@ -1,11 +1,8 @@
-//! One send as the ledger knows it. How it may change is said in [`step`](super::step).
+//! One send as the ledger stores it. [`step`](super::step) says how it may change.
 
 use std::fmt;
 
 use jiff::Timestamp;
-
-#[cfg(doc)]
-use super::NewSend;
 
 /// How far a send has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +19,7 @@ pub enum SendState {
     Read,
     /// Certainly not sent.
     Failed,
-    /// Nobody can find out whether it was sent.
+    /// No page can find out whether it was sent.
     Unknown,
     /// Taken back before any page saw it.
     Cancelled,
@@ -60,7 +57,7 @@ impl SendState {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
-    /// Whether something is still to be done with it.
+    /// Whether its result is not known yet.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Queued | Self::Handed)
     }
@@ -82,9 +79,9 @@ pub enum Failure {
     NotOnWhatsApp,
     /// The page did not take it.
     NotTaken,
-    /// Nobody said whether the number is on WhatsApp: the page did not answer, or WhatsApp's server did not.
+    /// It is not known whether the number is on WhatsApp: the page or WhatsApp's server did not answer.
     NotChecked,
-    /// WhatsApp took it and then gave it up.
+    /// WhatsApp accepted it and then gave it up.
     GivenUp,
     /// Its turn did not come while its caller waited.
     TurnNotCome,
@@ -132,7 +129,7 @@ impl Failure {
             .find(|failure| failure.as_str() == name)
     }
 
-    /// Whether it says nothing about the message itself: the same request, made again, is a new one.
+    /// Whether the failure has nothing to do with the message itself. Then the same request, made again, is a new one.
     pub(super) const fn frees_the_key(self) -> bool {
         match self {
             Self::NotChecked
@@ -145,7 +142,7 @@ impl Failure {
         }
     }
 
-    /// Whether only a send that still waits can fail so. One that could not be written down may be on disk as handed.
+    /// Whether only a send that still waits can fail in this way. A send whose write failed may be on disk as handed.
     pub(super) const fn needs_the_queue(self) -> bool {
         self.frees_the_key() && !matches!(self, Self::NotWritten)
     }
@@ -168,7 +165,7 @@ pub struct Record {
     pub to: String,
     /// The text, until it is no longer needed.
     pub body: Option<String>,
-    /// See [`NewSend::is_durable`].
+    /// Whether its caller has left and expects it to be sent: it outlives a restart and a session's end.
     pub is_durable: bool,
     /// How far it is.
     pub state: SendState,
@@ -213,7 +210,7 @@ impl fmt::Debug for Record {
 }
 
 impl Record {
-    /// Whether it is carried out though nobody waits for it any more: it was accepted as such, or a page has had it.
+    /// Whether it is carried out although no caller waits for it: it was accepted as such, or a page has had it.
     pub const fn outlives_its_caller(&self) -> bool {
         self.is_durable || self.handed_at.is_some()
     }

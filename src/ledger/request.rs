@@ -1,13 +1,13 @@
-//! What the ledger is asked to keep, and what it is asked for.
+//! What a caller gives the ledger and asks of it: new sends, with the way to recognise a repeated request, and lists.
 
 use std::{fmt, time::Duration};
 
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::SendState;
+use super::{followers::Followed, record::SendState};
 
-/// What a request is recognised by: who sends what to whom. Says nothing about the text.
+/// A hash of who sends what to whom, by which a repeated request is recognised. The text cannot be read from it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Fingerprint(pub(super) Vec<u8>);
 
@@ -41,7 +41,7 @@ pub enum Idempotency {
 /// A send that is to be written down. Its `Debug` shows neither text nor number.
 #[derive(Clone)]
 pub struct NewSend {
-    /// The inner id that WhatsApp will know it by.
+    /// The inner id that the message will have at WhatsApp.
     pub key: String,
     /// The session that is to send it.
     pub session: String,
@@ -53,11 +53,11 @@ pub struct NewSend {
     pub to: String,
     /// The text.
     pub body: String,
-    /// Whether its caller has gone away in the belief that it will be sent: it outlives a restart and a session's end.
+    /// Whether its caller has left and expects it to be sent: it outlives a restart and a session's end.
     pub is_durable: bool,
     /// How a repeated request is recognised, if at all.
     pub idempotency: Option<Idempotency>,
-    /// By when it must be on disk. Its caller has been refused by then: one that is written down later is taken back.
+    /// By when it must be on disk. Its caller is refused at this time, so a send that is written later is taken back.
     pub accept_by: Instant,
 }
 
@@ -74,6 +74,17 @@ impl fmt::Debug for NewSend {
             .field("session", &self.session)
             .finish_non_exhaustive()
     }
+}
+
+/// What became of a request to send.
+#[derive(Debug)]
+pub enum Accepted {
+    /// It is on disk, and must be sent now.
+    New(Followed),
+    /// The same request was accepted before; this is what became of it.
+    Known(Followed),
+    /// Its idempotency key belongs to another request.
+    KeyReused,
 }
 
 /// Which sends to list.

@@ -1,4 +1,4 @@
-//! What can happen to a send, and what that makes of it. Pure: no disk, no time but what it is given.
+//! What can happen to a send, and how that changes it. Pure: no disk, and the time is passed in.
 
 use jiff::Timestamp;
 
@@ -31,23 +31,23 @@ pub enum Step {
     },
     /// WhatsApp says how far it got: 1 server, 2 device, 3 read; below zero it gave it up.
     Acknowledged(i32),
-    /// No page has it after all: it waits again.
+    /// No page has it, although one was about to get it: it waits again.
     Absent,
     /// Certainly not sent.
     Failed(Failure, String),
-    /// Nobody can find out.
+    /// No page can find out whether it was sent.
     Unknown(String),
     /// Taken back by its caller.
     Cancelled,
 }
 
 impl Step {
-    /// Whether WhatsApp's own store tells the same of the send with this id, so that it is found out again should a power
-    /// cut make it forgotten: the send is `handed` then, which was synced before the page had it, and each that is gets looked
-    /// up when the page is ready the next time.
+    /// Whether a power cut may undo this step, because WhatsApp's own store knows it too. The send is `handed` again after the
+    /// power cut, since that was synced before the page had it; and each `handed` send is looked up in WhatsApp's store when the
+    /// page is ready the next time.
     pub(super) fn can_be_found_out(&self, key: &str) -> bool {
         match self {
-            // Under an id of the page's own it can only be found by whoever has kept that id.
+            // A send that has an id of the page's own can be looked up only by that id, so the id must not be lost.
             Self::Taken { wa_key, .. } => wa_key == key,
             Self::Acknowledged(ack) => *ack > 0,
             Self::Handing(_)
@@ -60,7 +60,7 @@ impl Step {
 }
 
 impl Record {
-    /// Lets `step` happen. Answers whether anything changed: late news and repetitions change nothing.
+    /// Applies `step`. Answers whether anything changed: late news and repetitions change nothing.
     pub fn take(&mut self, step: &Step, now: Timestamp) -> bool {
         use SendState as S;
         match (self.state, step) {

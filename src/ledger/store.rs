@@ -1,11 +1,11 @@
-//! The ledger's file: how it is opened, what a commit outlives, and whether it is still the file that was opened. The only
-//! place that knows `SQLite`, with [`readers`].
+//! The ledger's file: how it is opened, what a commit outlives, and whether it is still the file that was opened. This module
+//! and its children are the only code that knows `SQLite`.
 //!
-//! What is in it, [`sends`] knows. Not responsible for when it is written.
+//! [`sends`] knows what is in the file. Not responsible for when it is written.
 //!
-//! One process has the file, by the VFS `unix-excl`: it keeps other processes out, as two services on one folder would each
-//! hand over what the other has queued, and still lets this one have several connections. So reads have connections of
-//! their own, and in WAL mode no write waits for them.
+//! One process has the file, by the VFS `unix-excl`. That keeps other processes out: of two services on one folder, each
+//! would hand over what the other has queued. It still allows this process several connections, so reads have their own,
+//! and in WAL mode no write waits for them.
 
 pub(super) mod readers;
 pub(super) mod sends;
@@ -29,34 +29,34 @@ use rustix::fs::{Access, access};
 /// The file in the ledger's folder.
 const FILE: &str = "ledger.sqlite3";
 
-/// What `SQLite` has not moved into the file yet.
+/// The write-ahead log: commits that `SQLite` has not moved into the file yet.
 const LOG: &str = "ledger.sqlite3-wal";
 
-/// What the log of a file is called that was overwritten.
+/// The name that the log gets when its file was overwritten.
 const LOG_ASIDE: &str = "ledger.sqlite3-wal.aside";
 
-/// Says that the folder had a ledger: without it the file may be made, with it a missing file is an error.
+/// Records that the folder had a ledger. Without this file the ledger may be made; with it, a missing ledger is an error.
 const BEGUN: &str = "ledger.begun";
 
-/// For the operator who finds it.
+/// The text of that file, for an operator who opens it.
 const BEGUN_TEXT: &str = "A ledger was begun in this folder, so a missing ledger.sqlite3 is an error here and no reason to begin a new one.\n\
     Put the file back. To begin a new ledger on purpose, stop the service and move this whole folder aside.\n";
 
 /// See the module.
 const VFS: &str = "unix-excl";
 
-/// How long the look at the whole file may take when it is first opened, while sends wait: 200 MB on a slow disk. The rest
-/// is looked at beside them.
+/// How long the check of the whole file may take when it is first opened, while sends wait: enough for 200 MB on a slow disk.
+/// A longer check is done again while the service goes on.
 const CHECK_AT_OPENING: Duration = Duration::from_secs(2);
 
-/// `SQLite` asks after so many steps of its machine whether it should go on: some tenths of a millisecond.
+/// `SQLite` asks whether to go on after this many steps of its virtual machine, which take some tenths of a millisecond.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
-/// A log that is longer than this is cut off: reads that follow each other without a pause keep `SQLite` from beginning it
-/// anew, and it would grow for ever.
+/// A log that is longer than this is cut off. `SQLite` writes the log from its beginning again only in a moment without a read;
+/// while one read follows another without a pause, the log would grow without limit.
 const LONG_LOG: u64 = 32 * 1024 * 1024;
 
-/// Each is applied once, in order; one that has been released is never changed.
+/// Each is applied once, in order. A migration that was released is never changed.
 static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
         M::up(include_str!("schema.sql")),
@@ -65,7 +65,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     ])
 });
 
-/// What a transaction works on.
+/// What a transaction, or a read, works on.
 pub(super) type File = Connection;
 
 /// Why the file cannot be used, with the remedy.
@@ -93,18 +93,18 @@ pub(super) enum StoreError {
         "{} is damaged ({found}): stop the service and put back a copy, or what can be recovered of it (docs/operations.md)", path.display()
     )]
     Damaged { path: PathBuf, found: String },
-    /// Found before, and said in full then.
+    /// The damage was found, and logged in full, before.
     #[error("{0}")]
     Spoilt(String),
 }
 
 impl StoreError {
-    /// Whether only a person can help, and a restart must follow: what is in memory does not fit the file any more.
+    /// Whether a person must act and then restart the service: what is in memory no longer fits the file.
     pub(super) const fn is_final(&self) -> bool {
         matches!(self, Self::Overwritten(_) | Self::Damaged { .. })
     }
 
-    /// Says so when it is the file's content that `SQLite` complains about.
+    /// The same error; [`Damaged`](Self::Damaged) if `SQLite` reports that the content of the file is wrong.
     pub(super) fn about(self, folder: &Path) -> Self {
         if let Self::Sqlite { why } = &self
             && is_damage(why)
@@ -158,12 +158,12 @@ pub(super) struct Store {
     connection: Connection,
     path: PathBuf,
     identity: Identity,
-    /// How the file looked after this service had last worked on it: nothing else may write it.
+    /// Size and time of the file after this service last wrote it. If they differ, another program has written it.
     left: Looks,
-    /// Written into the file when it was opened.
+    /// What was written into the file when it was opened.
     opening: Opening,
     checked: Checked,
-    /// What the connection is set to.
+    /// What the connection's `synchronous` is set to.
     commit: Commit,
     has_unsynced: bool,
 }
@@ -179,11 +179,11 @@ pub(super) struct Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) identity: Identity,
-    /// Written into it then.
+    /// What was written into it then.
     opening: Opening,
 }
 
-/// Another one for each service that opens a file.
+/// A random number for each service that opens a file: it tells this file from a copy that was made before.
 type Opening = [u8; 16];
 
 impl Identity {
@@ -195,7 +195,7 @@ impl Identity {
     }
 }
 
-/// What changes with every write.
+/// What changes with every write of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Looks {
     bytes: u64,
@@ -212,27 +212,27 @@ impl Looks {
     }
 }
 
-/// How far a look at the whole file has come.
+/// How far a check of the whole file has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Checked {
-    /// All of it is well.
+    /// All of it is undamaged.
     Whole,
-    /// There was no time for all of it; what was seen is well.
+    /// There was no time for all of it. What was checked is undamaged.
     InPart,
 }
 
-/// How much a commit outlives, once it is made.
+/// What a commit outlives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Commit {
-    /// Every end of the service. A power cut may undo the last ones, until [`Store::sync`].
+    /// Every end of the service. A power cut may undo the last commits, until [`Store::sync`].
     Written,
     /// A power cut as well, together with all commits before it.
     Synced,
 }
 
 impl Store {
-    /// Opens the file in `folder`, and makes both if they have never been there: for nobody else to read. `known` is the
-    /// file that this service had open before: no other one will do then.
+    /// Opens the file in `folder`. Makes both, readable by this user only, if the folder never had a ledger. `known` is the
+    /// file that this service had open before; with it, every other file is refused.
     pub(super) fn open(folder: &Path, known: Option<Known>) -> Result<Self, StoreError> {
         let path = folder.join(FILE);
         match (look_at(&path)?, known) {
@@ -256,12 +256,12 @@ impl Store {
 
     fn open_file(folder: &Path, path: PathBuf, known: Option<Known>) -> Result<Self, StoreError> {
         let mut connection = connect(&path)?;
-        // Before anything is written into a file that may be damaged.
+        // A damaged file must be found before the service writes into it. Once per life of the service: a check takes seconds.
         let checked = match known {
             Some(_) => Checked::Whole,
             None => check(&connection, &path, CHECK_AT_OPENING)?,
         };
-        // Deleted texts are overwritten.
+        // `secure_delete` overwrites deleted texts with zeros. `synchronous` changes with each kind of commit.
         connection.execute_batch(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
@@ -269,7 +269,7 @@ impl Store {
         )?;
         MIGRATIONS.to_latest(&mut connection)?;
         let opening = match known {
-            // On a full disk it can be read again, and nothing else.
+            // The number stays: a file that is opened again on a full disk can be read, but not written.
             Some(known) if opened_by(&connection)? == known.opening => known.opening,
             Some(_) => return Err(StoreError::Overwritten(path)),
             None => {
@@ -290,13 +290,13 @@ impl Store {
             opening,
             checked,
             commit: Commit::Synced,
-            // What a service that was killed has left behind may not be.
+            // A service that was killed may have left commits that are not synced.
             has_unsynced: true,
         };
         if known.is_some() {
             return Ok(store);
         }
-        // The note of the opening must be in the file itself, and not in its log, to tell a copy from it.
+        // The random number must be in the file itself, not only in its log: a copy of the file would else look the same.
         store.empty_the_log()?;
         let begun = folder.join(BEGUN);
         if look_at(&begun)?.is_none() {
@@ -307,7 +307,7 @@ impl Store {
         Ok(store)
     }
 
-    /// What tells it from every other file.
+    /// What tells this file from every other one.
     pub(super) const fn known(&self) -> Known {
         Known {
             identity: self.identity,
@@ -315,13 +315,13 @@ impl Store {
         }
     }
 
-    /// How much of it was looked through for damage when it was opened, while sends waited for that.
+    /// How much of it was checked for damage when it was opened, while sends waited.
     pub(super) const fn checked(&self) -> Checked {
         self.checked
     }
 
-    /// Sees that the file in the folder is the one that is open, and that no other program has written it. Takes
-    /// microseconds, unless there is reason for a closer look.
+    /// Checks that the file in the folder is the one that is open, and that no other program has written it. Takes microseconds,
+    /// unless the time of its last change is not the expected one: then its content is checked.
     pub(super) fn check_place(&mut self) -> Result<(), StoreError> {
         let Some(found) = look_at(&self.path)? else {
             return Err(StoreError::Missing(self.path.clone()));
@@ -344,10 +344,10 @@ impl Store {
         Err(StoreError::Overwritten(self.path.clone()))
     }
 
-    /// Whether the file holds what this service has written since it was opened. Asked when the time of its last change is
-    /// another: a disk across the network may correct that by itself, and `touch` changes nothing else.
+    /// Whether the file holds what this service has written since it was opened. Asked only when its time of change is not the
+    /// expected one: a network file system may correct that time by itself, and `touch` changes nothing else.
     fn is_ours(&self) -> bool {
-        // Another connection: this one remembers pages as they were.
+        // A new connection, since this one has pages in its cache as they were before.
         let look = || -> Result<bool, StoreError> {
             let fresh = connect(&self.path)?;
             check(&fresh, &self.path, CHECK_AT_OPENING)?;
@@ -356,8 +356,8 @@ impl Store {
         look().unwrap_or(false)
     }
 
-    /// Lets go of a file that another program has spoilt, without writing to it any more. The log belongs to what was in the
-    /// file before: beside another content it would do damage.
+    /// Closes a file that another program has overwritten or damaged, without writing to it. The log belongs to the former
+    /// content of the file. `SQLite` would apply it to the new content at the next opening, and so damage it.
     pub(super) fn abandon(self, why: &StoreError) {
         let kept = self
             .connection
@@ -385,7 +385,7 @@ impl Store {
             self.has_unsynced = false;
             Ok(())
         } else {
-            // A read uses it.
+            // A read still uses the log. The caller tries again.
             Err(io::Error::from(ErrorKind::ResourceBusy).into())
         }
     }
@@ -396,19 +396,20 @@ impl Store {
         log.is_ok_and(|log| LONG_LOG < log.len())
     }
 
-    /// Lets all that has been committed outlive a power cut.
+    /// Makes all commits outlive a power cut.
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {
         let moved = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
         if !moved.is_complete {
-            // A read keeps the log from being moved, and then it may not be synced either. It has no locks that to close it
-            // would take away.
+            // While a read uses the log, SQLite may have neither moved it into the file nor synced it. So sync the log itself.
+            // To close this second handle is safe: SQLite holds no lock on the log, and POSIX locks are lost when any handle of
+            // the process on a locked file is closed.
             fs::File::open(self.path.with_file_name(LOG))?.sync_data()?;
         }
         self.has_unsynced = false;
         Ok(())
     }
 
-    /// Whether anything has been committed that may not outlive one.
+    /// Whether a power cut may undo a commit.
     pub(super) const fn has_unsynced(&self) -> bool {
         self.has_unsynced
     }
@@ -425,7 +426,8 @@ impl Store {
         Ok(moved)
     }
 
-    /// What is wrong with the place of the file, the next [`check_place`](Self::check_place) says.
+    /// Remembers size and time of the file after this service wrote it. An error is left to the next
+    /// [`check_place`](Self::check_place), which reports it.
     fn note_looks(&mut self) {
         if let Ok(Some(found)) = look_at(&self.path)
             && Identity::of(&found) == self.identity
@@ -434,14 +436,15 @@ impl Store {
         }
     }
 
-    /// Runs `work` as one transaction: when this answers, all of it outlives what `commit` says, or none has happened.
+    /// Runs `work` as one transaction. After a success, all of it outlives what `commit` says; after an error, none of it has
+    /// happened.
     pub(super) fn transact<T>(
         &mut self,
         commit: Commit,
         work: impl FnOnce(&File) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         if self.commit != commit {
-            // `FULL` syncs the log at each commit, `NORMAL` only before it is moved into the file proper.
+            // `FULL` syncs the log at each commit. `NORMAL` syncs it only before the log is moved into the file.
             let synchronous = match commit {
                 Commit::Written => "NORMAL",
                 Commit::Synced => "FULL",
@@ -454,18 +457,18 @@ impl Store {
         let transaction = self.connection.transaction()?;
         let outcome = work(&transaction)?;
         transaction.commit()?;
-        // A commit of nothing syncs nothing.
+        // A commit without a change syncs nothing, not even the commits before it: `has_unsynced` stays then.
         if self.connection.total_changes() != changes {
             self.has_unsynced = commit == Commit::Written;
-            // A commit may move the log into the file.
+            // A commit may move the log into the file (SQLite's automatic checkpoint), which changes size and time.
             self.note_looks();
         }
         Ok(outcome)
     }
 }
 
-/// Sees that the folder may be written. An open file can be, long after its folder cannot; but the log could not be made
-/// again, and whoever takes the right away wants nothing written.
+/// Checks that the folder may be written. An open file can still be written after its folder may not; but the log could not
+/// be made again then, and an operator who takes the right away wants nothing to be written.
 pub(super) fn check_writable(folder: &Path) -> Result<(), StoreError> {
     access(folder, Access::WRITE_OK).map_err(|why| StoreError::Io(why.into()))
 }
@@ -481,18 +484,18 @@ struct Moved {
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
-    // Whoever finds the file taken is told at once, and tries again with the next request. So does a checkpoint that a read
-    // is in the way of.
+    // Do not wait inside SQLite: a caller that finds the file locked is answered at once, and the next request tries again. So
+    // does a checkpoint that a read is in the way of.
     connection.busy_timeout(Duration::ZERO)?;
     Ok(connection)
 }
 
-/// The service that opened the file last.
+/// The number that the service wrote which opened the file last.
 fn opened_by(connection: &Connection) -> Result<Opening, StoreError> {
     Ok(connection.query_row("SELECT by FROM opened", [], |row| row.get(0))?)
 }
 
-/// Looks through the whole file, for so long at most.
+/// Checks the whole file for damage, for `limit` at most.
 fn check(connection: &Connection, path: &Path, limit: Duration) -> Result<Checked, StoreError> {
     let until = Instant::now() + limit;
     connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || until < Instant::now()))?;
@@ -517,7 +520,7 @@ fn is_interruption(why: &rusqlite::Error) -> bool {
     why.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)
 }
 
-/// What is there under this name; `None` when nothing is.
+/// The file or folder of this name; `None` if there is none.
 fn look_at(path: &Path) -> io::Result<Option<fs::Metadata>> {
     match fs::metadata(path) {
         Ok(found) => Ok(Some(found)),
@@ -528,7 +531,7 @@ fn look_at(path: &Path) -> io::Result<Option<fs::Metadata>> {
     }
 }
 
-/// Makes the folder if it is not there, and sees to it that it will be there after a power cut as well.
+/// Makes the folder if it is not there, so that it outlives a power cut.
 fn make_folder(folder: &Path) -> Result<(), StoreError> {
     if !fs::exists(folder)? {
         let mut builder = DirBuilder::new();
@@ -542,8 +545,8 @@ fn make_folder(folder: &Path) -> Result<(), StoreError> {
 
 /// Makes the file; `SQLite` gives its other files the mode of this one.
 ///
-/// Whoever closes a file that `SQLite` has open takes its locks away, and a second service could write beside this one:
-/// so only a file that is not there yet is opened here.
+/// POSIX takes away all locks of a process on a file when it closes any handle on that file. If that happened to the open
+/// ledger, a second service could write it too. So this opens only a file that does not exist yet.
 fn make_file(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options
@@ -554,7 +557,7 @@ fn make_file(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes rights away from others, should the folder have come out of a backup without its mode.
+/// Takes the rights of other users away, for a folder that came out of a backup without its mode.
 fn keep_private(path: &Path, mode: u32) -> Result<(), StoreError> {
     if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(path, Permissions::from_mode(mode))?;

@@ -1,7 +1,7 @@
-//! What has become of sends, counted for whoever watches the service: from outside, or on its page.
+//! Counts of sends and their results, for the metrics and for the service's page.
 //!
-//! Counters begin at zero with the service. What is open is read when the file is opened and followed from then on, so that it
-//! can be told without asking the disk. Holds no number, no text and no id.
+//! Counters begin at zero with the service. The open sends are read when the file is opened and followed from then on, so that
+//! they are known without waiting for the disk. Holds no number, no text and no id.
 
 use std::{
     collections::BTreeMap,
@@ -15,14 +15,15 @@ use prometheus_client::{
 };
 use tokio::sync::watch;
 
-use super::{Failure, Record, SendState};
+use super::record::{Failure, Record, SendState};
 
-/// Seconds. WhatsApp's server answers within some tenths; at 45 a caller has its 202, and what takes minutes waits for a network.
+/// Seconds. WhatsApp's server answers within some tenths. At 45 a caller has its 202. A message that takes minutes waits for a
+/// network.
 const ACK_BUCKETS: [f64; 12] = [
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 45.0, 120.0, 600.0, 3600.0,
 ];
 
-/// See the module. A clone counts the same.
+/// The counts. A clone is the same.
 #[derive(Clone, Debug)]
 pub struct Tally {
     /// Sends written down.
@@ -124,7 +125,7 @@ impl LastSend {
 impl Default for Tally {
     fn default() -> Self {
         let ended = Family::<Ending, Counter>::default();
-        // There from the beginning, so that the first one is an increase.
+        // Each counter exists from the beginning: Prometheus sees an increase only from a value that it has read before.
         for ending in Ending::all() {
             drop(ended.get_or_create(&ending));
         }
@@ -161,8 +162,8 @@ impl Tally {
         self.changed.subscribe()
     }
 
-    /// The file has been opened, and these are open in it: session, place in the order, when written down; and these are the
-    /// last of their sessions.
+    /// Begins again with what a newly opened file holds. `open`: session, place in the order, and when it was written down.
+    /// `last`: the newest send of each session.
     pub(super) fn begin(
         &self,
         open: impl IntoIterator<Item = (String, i64, Timestamp)>,

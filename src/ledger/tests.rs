@@ -6,7 +6,9 @@ mod lasting;
 mod place;
 mod reads;
 
-use super::*;
+use std::{collections::VecDeque, path::PathBuf};
+
+use super::{clock::Now, disk::Disk, job::Memory, notes::Noted, *};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -52,6 +54,35 @@ fn handing(key: &str) -> Handing {
         account: Some("5491150000001".to_owned()),
         wa_key: Some(key.to_owned()),
         message_id: Some(format!("true_5491158254201@c.us_{key}")),
+    }
+}
+
+/// Serves one job in a transaction of its own, and answers what its caller is told.
+fn serve<T>(
+    disk: &mut Disk,
+    now: Now,
+    job: impl FnOnce(Reply<T>) -> Job,
+) -> Result<T, LedgerError> {
+    let (reply, mut answer) = oneshot::channel();
+    serve_job(disk, now, job(reply));
+    answer.try_recv().unwrap()
+}
+
+/// Writes a step that happened at that time.
+fn note(disk: &mut Disk, now: Now, key: &str, step: Step) {
+    let (key, at) = (key.to_owned(), now.at);
+    serve_job(disk, now, job::note(Noted { key, step, at }));
+}
+
+fn serve_job(disk: &mut Disk, now: Now, job: Job) {
+    let mut jobs = [job];
+    disk.serve(&VecDeque::new(), &mut jobs, now).unwrap();
+    let mut memory = Memory {
+        tally: disk.tally().clone(),
+        ..Memory::default()
+    };
+    for job in jobs {
+        job.settle(Ok(()), &mut memory);
     }
 }
 
@@ -450,6 +481,11 @@ fn keeps_secret(files: &std::path::Path) -> bool {
 async fn secret_goes(ledger: &Ledger, files: &std::path::Path) {
     hand(ledger, "3EB0A").await;
     ledger.note("3EB0A", Step::Acknowledged(1));
+    text_goes(files).await;
+}
+
+/// Waits until the text is in no file any more.
+async fn text_goes(files: &std::path::Path) {
     let gone = async {
         while keeps_secret(files) {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -465,6 +501,21 @@ async fn a_text_that_goes_is_in_none_of_the_ledgers_files_any_more() {
     let (ledger, files) = with_secret(folder.path()).await;
     secret_goes(&ledger, &files).await;
     assert_eq!(state(&ledger, "3EB0A").await, SendState::Sent);
+}
+
+#[tokio::test]
+async fn a_text_that_goes_with_news_that_had_to_wait_is_in_no_file_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, files) = with_secret(folder.path()).await;
+    hand(&ledger, "3EB0A").await;
+    let file = files.join("ledger.sqlite3");
+    let aside = folder.path().join("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    ledger.note("3EB0A", Step::Acknowledged(1));
+    assert!(ledger.find("3EB0A").await.is_err());
+    std::fs::rename(&aside, &file).unwrap();
+    assert_eq!(state(&ledger, "3EB0A").await, SendState::Sent);
+    text_goes(&files).await;
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
-//! Something that is tried again and again: worth a line when it begins to fail and one when it works again, and none between.
+//! Something that is tried repeatedly. It is worth a log line when it begins to fail and one when it works again, and none in
+//! between.
 //!
-//! Pure: knows no time but what it is given.
+//! Pure: the time is passed in.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Since when it has failed.
+/// Whether the last try failed, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
     since: Option<Instant>,
@@ -15,9 +16,9 @@ pub(super) struct Trouble {
 /// What the last try has changed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News<'a, E> {
-    /// It fails, and did not before.
+    /// It fails now, and did not before.
     Begun(&'a E),
-    /// It works again; it had failed for so long.
+    /// It works again, after it had failed for this long.
     Over(Duration),
     /// It is as before.
     None,

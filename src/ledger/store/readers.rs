@@ -1,7 +1,7 @@
-//! Reads of the ledger, each on a connection of its own beside the one that writes: a write never waits for a read.
+//! Reads of the ledger, each on its own connection beside the one that writes: a write never waits for a read.
 //!
-//! Responsible for how many reads there are at once and for how long one may take. Which file is read, the keeper says: it
-//! opens it, and notices when it is not the right one any more.
+//! Responsible for how many reads run at once and for how long one may take. The keeper decides which file is read: it opens
+//! the file, and notices when it is no longer the right one.
 
 use std::{
     path::PathBuf,
@@ -20,21 +20,21 @@ use super::{
     is_interruption, look_at,
 };
 
-/// Reads at once. Each keeps a core busy while it lasts, and the machines that this runs on have two or more; the sessions'
-/// writes and Chromes need the rest.
+/// Reads at once. Each keeps a core busy while it lasts. The machines that this runs on have two cores or more, which the
+/// sessions' writes and Chromes need too.
 const READS_AT_ONCE: u16 = 4;
 
-/// A read that finds its rows by an index takes a few milliseconds; one that takes longer than this waits for a disk that
-/// does not keep up, and its caller is told so.
+/// How long a read may take. One that finds its rows by an index takes a few milliseconds; one that takes longer than this
+/// waits for a slow disk, and its caller is answered so.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a read waits for its turn: so many that a turn does not come within this are too many.
+/// How long a read waits for its turn. If its turn does not come by then, too many callers read at once.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A disk that hangs keeps the blocking call for ever, but not whoever waits for it.
+/// How long a caller waits for a read that has its turn. A disk that hangs blocks the thread for ever, but not the caller.
 const HANGING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a look through the whole file beside the service may take; 100 MB take about a second.
+/// How long a check of the whole file may take while the service goes on; 100 MB take about a second.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Why there is nothing to read.
@@ -53,11 +53,11 @@ pub(in crate::ledger) enum Unread {
 pub(in crate::ledger) struct OpenFile {
     pub(in crate::ledger) folder: PathBuf,
     pub(in crate::ledger) identity: Identity,
-    /// Another one whenever it is opened anew.
+    /// How often the keeper has opened it: another number means that idle connections are stale.
     pub(in crate::ledger) opening: u64,
 }
 
-/// See the module. A clone is the same.
+/// The connections for reads. A clone is the same.
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Readers(Arc<Shared>);
 
@@ -65,7 +65,7 @@ pub(in crate::ledger) struct Readers(Arc<Shared>);
 struct Shared {
     turns: Arc<Semaphore>,
     file: watch::Sender<Option<OpenFile>>,
-    /// Connections that no read uses now, to the present file.
+    /// Connections to the present file that no read uses now.
     idle: Mutex<Vec<Reader>>,
 }
 
@@ -87,7 +87,7 @@ impl Default for Readers {
 }
 
 impl Readers {
-    /// From now on this file is read, or none.
+    /// From now on reads use this file, or are answered that none is open.
     pub(in crate::ledger) fn set(&self, file: Option<OpenFile>) {
         let is_other = self.0.file.send_if_modified(|present| {
             let is_other = *present != file;
@@ -111,7 +111,7 @@ impl Readers {
         let file = self.0.file.borrow().clone().ok_or(Unread::Closed)?;
         let readers = self.clone();
         let reading = spawn_blocking(move || {
-            // Until it is over, whether or not anybody still waits for it.
+            // Held until the read is over, also when its caller no longer waits.
             let _turn = turn;
             readers.read_now(file, work)
         });
@@ -128,7 +128,7 @@ impl Readers {
         work: impl FnOnce(&File) -> Result<T, StoreError>,
     ) -> Result<T, Unread> {
         let path = file.folder.join(FILE);
-        // A file that was taken away can still be read, and would say what is not so any more.
+        // An open file that was moved away can still be read, but its content may be out of date.
         let present = look_at(&path).map_err(|why| Unread::Failed(why.into()))?;
         if present.as_ref().map(Identity::of) != Some(file.identity) {
             return Err(Unread::Closed);
@@ -154,8 +154,7 @@ impl Readers {
         }
     }
 
-    /// Waits until no read uses the file, and keeps new ones from beginning as long as what this gives is held. Those wait
-    /// in their turn meanwhile.
+    /// Waits until no read uses the file. While the permit is held, new reads wait for their turn.
     pub(in crate::ledger) fn pause(
         &self,
     ) -> impl Future<Output = Option<OwnedSemaphorePermit>> + Send + 'static {
@@ -163,7 +162,7 @@ impl Readers {
         async move { all.await.ok() }
     }
 
-    /// Looks through the whole file for damage. Blocks, beside all reads.
+    /// Checks the whole file for damage. Blocks; takes no turn of the reads.
     pub(in crate::ledger) fn check(&self) -> Result<Checked, StoreError> {
         let Some(file) = self.0.file.borrow().clone() else {
             return Ok(Checked::InPart);
@@ -172,7 +171,7 @@ impl Readers {
         check(&connect(&path)?, &path, CHECK_TIMEOUT)
     }
 
-    /// Vectors of connections are pushed to and popped whole.
+    /// A panic cannot leave the vector half changed: connections are only pushed and popped.
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Reader>> {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

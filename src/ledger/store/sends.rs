@@ -1,17 +1,22 @@
-//! The one table: every send, and the questions that are asked about it.
+//! The table of all sends: its statements, and one function for each thing that the ledger does with it.
 //!
-//! Not responsible for what a step means: [`Record::take`] says that.
+//! Not responsible for what a step changes: [`Record::take`] is.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, named_params, params};
 
 use super::{File, StoreError};
-use crate::ledger::{Failure, Idempotency, NewSend, Query, Record, SendState, Step, clock::Now};
+use crate::ledger::{
+    clock::Now,
+    record::{Failure, Record, SendState},
+    request::{Idempotency, NewSend, Query},
+    step::Step,
+};
 
-/// Rows that are forgotten in one transaction. It takes some tenths of a second; a send that comes meanwhile waits for it.
+/// Rows that are deleted in one transaction. It takes some tenths of a second, and a send that comes meanwhile waits for it.
 const FORGOTTEN_AT_ONCE: i64 = 2000;
 
-/// What is asked often, or of many rows. None may go through the whole table: a test has `SQLite` explain each.
+/// Statements that run often, or over many rows. None may scan the whole table: a test has `SQLite` explain each.
 pub(in crate::ledger) mod statements {
     pub(in crate::ledger) const BY_KEY: &str = "SELECT *, fingerprint = ?4 AS is_same FROM sends
         WHERE session = ?1 AND idempotency_key = ?2 AND queued_at > ?3";
@@ -61,7 +66,7 @@ pub(in crate::ledger) mod statements {
     ];
 }
 
-/// What a new send was found to be.
+/// Whether a send is new.
 pub(in crate::ledger) enum Entered {
     New(Record),
     Known(Record),
@@ -95,7 +100,7 @@ pub(in crate::ledger) fn known(
             }))
         }
         Some(Idempotency::SameWithin(age)) => {
-            // A row of the future comes from a clock that was wrong, and says nothing of how long ago it was.
+            // A row from the future was written while the clock was wrong: its age is not known, so it does not count.
             let (since, until) = (millis(now.before(*age)), millis(now.latest()));
             let found = file
                 .prepare_cached(statements::BY_CONTENT)?
@@ -120,7 +125,7 @@ pub(in crate::ledger) fn enter(
         Some(Idempotency::Key(key)) => Some(key),
         Some(Idempotency::SameWithin(_)) | None => None,
     };
-    // One that is too old to be believed makes room for the new one.
+    // An older send with this key is past its retention. It gives the key up, which is unique for a session.
     file.prepare_cached(
         "UPDATE sends SET idempotency_key = NULL WHERE session = ?1 AND idempotency_key = ?2",
     )?
@@ -156,8 +161,8 @@ pub(in crate::ledger) struct Changed {
     pub(in crate::ledger) record: Record,
 }
 
-/// Lets a step happen to the send of this id. Answers how it is then, `None` when there is no such send or the step is
-/// no news. The text goes at once when the send is done with and `keeps_texts` is not set.
+/// Lets a step happen to the send of this id. Answers how the send is after it; `None` when there is no such send, or the step
+/// is no news. If `keeps_texts` is not set, the text of a send that ends is removed at once.
 pub(in crate::ledger) fn advance(
     file: &File,
     key: &str,
@@ -218,7 +223,7 @@ pub(in crate::ledger) fn find(file: &File, id: &str) -> Result<Option<Record>, S
     Ok(found)
 }
 
-/// The sends that something is still to be done with, in their order.
+/// The open sends of a session, in their order.
 pub(in crate::ledger) fn open_sends(file: &File, session: &str) -> Result<Vec<Record>, StoreError> {
     let mut statement = file.prepare_cached(statements::OPEN)?;
     let records = statement.query_map([session], read)?;
@@ -237,7 +242,7 @@ pub(in crate::ledger) fn all_open(
     Ok(open.collect::<Result<_, _>>()?)
 }
 
-/// The send of each session that was written down last. An index has both columns: the file itself is not gone through.
+/// The newest send of each session. An index has both columns, so the table is not scanned.
 pub(in crate::ledger) fn last_of_each(file: &File) -> Result<Vec<Record>, StoreError> {
     let mut statement = file.prepare_cached(
         "SELECT * FROM sends WHERE seq IN (SELECT max(seq) FROM sends GROUP BY session)",
@@ -262,7 +267,7 @@ pub(in crate::ledger) fn list(file: &File, query: &Query) -> Result<Vec<Record>,
         };
         return Ok(records);
     };
-    // One question for each session, as an index has the sends of one session in their order, and of several it has not.
+    // One statement for each session: an index has the sends of one session in their order, but not those of several.
     let mut seqs = Vec::new();
     for session in sessions {
         let found: Vec<i64> = match query.state {
@@ -289,7 +294,7 @@ pub(in crate::ledger) fn list(file: &File, query: &Query) -> Result<Vec<Record>,
         .collect()
 }
 
-/// When the row was written that was written last; `None` when there is none.
+/// When the newest row was written; `None` when there is none.
 pub(in crate::ledger) fn newest(file: &File) -> Result<Option<Timestamp>, StoreError> {
     let newest: Option<i64> = file
         .prepare_cached(statements::NEWEST)?
@@ -298,8 +303,8 @@ pub(in crate::ledger) fn newest(file: &File) -> Result<Option<Timestamp>, StoreE
     Ok(newest.and_then(|millis| Timestamp::from_millisecond(millis).ok()))
 }
 
-/// What a service that was killed has left behind: sends that no page has seen and whose callers have had no answer are
-/// not sent behind their backs.
+/// Fails the sends that a killed service left behind, that no page has seen, and whose callers had no answer: such a caller
+/// may have sent its message in another way since.
 pub(in crate::ledger) fn recover(file: &File, now: Timestamp) -> Result<usize, StoreError> {
     let left = file.execute(
         "UPDATE sends SET state = 'failed', failure = ?1, ended_at = ?2, changed_at = ?2, idempotency_key = NULL,
@@ -313,14 +318,14 @@ pub(in crate::ledger) fn recover(file: &File, now: Timestamp) -> Result<usize, S
 /// What [`forget`] has done.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ledger) struct Forgotten {
-    /// Texts are gone from the file, and still in its log.
+    /// Texts are gone from the file, but are still in its log.
     pub(in crate::ledger) texts: bool,
-    /// There may be more to forget.
+    /// There may be more to delete.
     pub(in crate::ledger) is_not_all: bool,
 }
 
-/// Forgets the texts of sends that have been done with since before `texts_until`, and whole sends that have been since
-/// before `sends_until`: some of each.
+/// Deletes the texts of sends that ended before `texts_until`, and the sends that ended before `sends_until`: up to
+/// [`FORGOTTEN_AT_ONCE`] of each.
 pub(in crate::ledger) fn forget(
     file: &File,
     texts_until: Timestamp,

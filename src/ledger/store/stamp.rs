@@ -1,4 +1,4 @@
-//! What a service leaves in the file of its clocks, for the next one.
+//! The clock readings that a service leaves in the file for the next one.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::{File, StoreError};
 use crate::ledger::clock::{Reading, Stamp};
 
-/// What the last service has left; `None` when that was nothing.
+/// The readings that the last service left, if it left any.
 pub(in crate::ledger) fn left(file: &File) -> Result<Option<Stamp>, StoreError> {
     let found = file
         .query_row(
@@ -36,7 +36,7 @@ pub(in crate::ledger) fn left(file: &File) -> Result<Option<Stamp>, StoreError> 
     Ok(found)
 }
 
-/// Leaves this in the place of what was there.
+/// Replaces the readings that are there.
 pub(in crate::ledger) fn leave(file: &File, stamp: &Stamp) -> Result<(), StoreError> {
     let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     file.execute(

@@ -1,19 +1,6 @@
 //! How long a key and a send are remembered.
 
 use super::*;
-use crate::ledger::{
-    clock::Now,
-    disk::{Disk, Late, Outcome},
-    keeper::Request,
-    store::sends::Entered,
-};
-
-fn accept(key: &str) -> Request {
-    Request::Accept {
-        new: with_key(key, "order-7"),
-        reply: oneshot::channel().0,
-    }
-}
 
 /// That time, of a clock that is believed.
 fn settled(at: jiff::Timestamp) -> Now {
@@ -22,11 +9,9 @@ fn settled(at: jiff::Timestamp) -> Now {
 
 /// Whether the same request under the same key is a new send at that time.
 fn is_new(disk: &mut Disk, key: &str, now: jiff::Timestamp) -> bool {
-    let served = disk.serve(&Vec::<Late>::new(), &[accept(key)], settled(now));
-    let Some(Outcome::Entered(entered)) = served.unwrap().pop() else {
-        panic!("another kind of answer");
-    };
-    matches!(entered, Entered::New(_))
+    let new = with_key(key, "order-7");
+    let accepted = serve(disk, settled(now), |reply| job::accept(new, reply)).unwrap();
+    matches!(accepted, Accepted::New(_))
 }
 
 #[test]
@@ -51,26 +36,19 @@ fn what_is_done_with_is_forgotten_in_time_and_what_is_open_never_is() {
     };
     let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1000);
     let mut disk = Disk::new(at_once);
-    let mut serve = |request: Request| {
-        let served = disk.serve(&Vec::<Late>::new(), &[request], settled(long_ago));
-        let _answers = served.unwrap();
+    let is_kept = |disk: &mut Disk| {
         disk.forget(settled(jiff::Timestamp::now())).unwrap();
-        let find = Request::Find {
-            id: "3EB0A".to_owned(),
-            reply: oneshot::channel().0,
-        };
-        let found = disk.serve(&Vec::<Late>::new(), &[find], settled(long_ago));
-        matches!(found.unwrap().pop(), Some(Outcome::One(Some(_))))
+        let id = "3EB0A".to_owned();
+        let found = serve(disk, settled(long_ago), |reply| job::find(id, reply));
+        found.unwrap().is_some()
     };
-    let advance = |step| Request::Advance {
-        key: "3EB0A".to_owned(),
-        step,
-        at: None,
-        reply: None,
-    };
-    assert!(serve(accept("3EB0A")));
-    assert!(serve(advance(Step::Handing(handing("3EB0A")))));
-    assert!(!serve(advance(Step::Acknowledged(1))));
+    assert!(is_new(&mut disk, "3EB0A", long_ago));
+    assert!(is_kept(&mut disk));
+    let handing = Step::Handing(handing("3EB0A"));
+    note(&mut disk, settled(long_ago), "3EB0A", handing);
+    assert!(is_kept(&mut disk));
+    note(&mut disk, settled(long_ago), "3EB0A", Step::Acknowledged(1));
+    assert!(!is_kept(&mut disk));
 }
 
 #[test]
@@ -78,27 +56,17 @@ fn what_is_open_is_counted_from_the_file_and_followed_until_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let now = jiff::Timestamp::from_second(1000).unwrap();
     let later = jiff::Timestamp::from_second(1002).unwrap();
-    let durable = |key: &str| Request::Accept {
-        new: NewSend {
+    let accept = |disk: &mut Disk, key: &str, at| {
+        let new = NewSend {
             is_durable: true,
             ..with_key(key, key)
-        },
-        reply: oneshot::channel().0,
+        };
+        serve(disk, settled(at), |reply| job::accept(new, reply)).unwrap();
     };
-    let advance = |key: &str, step| Request::Advance {
-        key: key.to_owned(),
-        step,
-        at: None,
-        reply: None,
-    };
-    let serve = |disk: &mut Disk, request: Request, at| {
-        let _answers = disk
-            .serve(&Vec::<Late>::new(), &[request], settled(at))
-            .unwrap();
-    };
+    let advance = |disk: &mut Disk, key: &str, step, at| note(disk, settled(at), key, step);
     let mut disk = Disk::new(options(folder.path()));
-    serve(&mut disk, durable("3EB0A"), now);
-    serve(&mut disk, durable("3EB0B"), later);
+    accept(&mut disk, "3EB0A", now);
+    accept(&mut disk, "3EB0B", later);
     let open = |disk: &Disk| {
         let backlogs = disk.tally().backlogs();
         backlogs
@@ -116,21 +84,18 @@ fn what_is_open_is_counted_from_the_file_and_followed_until_it_ends() {
     drop(disk);
 
     let mut disk = Disk::new(options(folder.path()));
-    serve(
-        &mut disk,
-        advance("3EB0A", Step::Handing(handing("3EB0A"))),
-        now,
-    );
+    let handing = Step::Handing(handing("3EB0A"));
+    advance(&mut disk, "3EB0A", handing, now);
     assert_eq!(open(&disk), Some((2, now)));
-    serve(&mut disk, advance("3EB0A", Step::Acknowledged(2)), later);
+    advance(&mut disk, "3EB0A", Step::Acknowledged(2), later);
     let mut heard = disk.tally().changes();
     heard.mark_unchanged();
-    serve(&mut disk, advance("3EB0A", Step::Acknowledged(3)), later);
+    advance(&mut disk, "3EB0A", Step::Acknowledged(3), later);
     assert!(heard.has_changed().unwrap());
     assert_eq!(open(&disk), Some((1, later)));
     // Read from the file that was opened anew; the older one, which has got further since, is not the last.
     assert_eq!(last(&disk), Some((SendState::Queued, later)));
-    serve(&mut disk, advance("3EB0B", Step::Cancelled), later);
+    advance(&mut disk, "3EB0B", Step::Cancelled, later);
     assert_eq!(open(&disk), None);
     assert_eq!(last(&disk), Some((SendState::Cancelled, later)));
 

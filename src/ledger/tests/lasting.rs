@@ -1,11 +1,6 @@
 //! What of the ledger outlives the service, and what a power cut.
 
 use super::*;
-use crate::ledger::{
-    clock::Now,
-    disk::{Disk, Late},
-    keeper::Request,
-};
 
 /// What a service would find that begins now, had this one been killed.
 async fn after_a_kill(folder: &std::path::Path, key: &str) -> SendState {
@@ -17,26 +12,6 @@ async fn after_a_kill(folder: &std::path::Path, key: &str) -> SendState {
         std::fs::copy(entry.path(), ledger.join(entry.file_name())).unwrap();
     }
     state(&open(options(left.path())), key).await
-}
-
-/// Asks for a step that somebody waits for, or that has happened already.
-fn advance(step: Step, is_awaited: bool) -> Request {
-    Request::Advance {
-        key: "3EB0A".to_owned(),
-        step,
-        at: None,
-        reply: is_awaited.then(|| oneshot::channel().0),
-    }
-}
-
-fn accept(is_durable: bool) -> Request {
-    Request::Accept {
-        new: NewSend {
-            is_durable,
-            ..send("3EB0A")
-        },
-        reply: oneshot::channel().0,
-    }
 }
 
 fn now() -> Now {
@@ -75,45 +50,76 @@ async fn nobody_is_told_of_a_step_that_a_killed_service_would_not_find_again() {
     }
 }
 
+/// The ledger's file, and what jobs do to it.
+struct Served {
+    _folder: tempfile::TempDir,
+    disk: Disk,
+}
+
+impl Served {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            disk: Disk::new(options(folder.path())),
+            _folder: folder,
+        }
+    }
+
+    /// Whether a send that is accepted now outlives a power cut once its caller is told so.
+    fn accept_lasts(&mut self, is_durable: bool) -> bool {
+        let new = NewSend {
+            is_durable,
+            ..send("3EB0A")
+        };
+        let accept = |reply| job::accept(new, reply);
+        serve(&mut self.disk, now(), accept).unwrap();
+        !self.disk.has_unsynced()
+    }
+
+    /// Whether a step does that its caller waits for.
+    fn advance_lasts(&mut self, step: Step) -> bool {
+        let key = "3EB0A".to_owned();
+        let advance = |reply| job::advance(key, step, reply);
+        serve(&mut self.disk, now(), advance).unwrap();
+        !self.disk.has_unsynced()
+    }
+
+    /// Whether a step does that has happened already.
+    fn note_lasts(&mut self, step: Step) -> bool {
+        note(&mut self.disk, now(), "3EB0A", step);
+        !self.disk.has_unsynced()
+    }
+}
+
 #[test]
 fn what_a_page_may_have_and_what_was_promised_outlives_a_power_cut() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut disk = Disk::new(options(folder.path()));
-    let mut outlives = |request: Request| {
-        let served = disk.serve(&Vec::<Late>::new(), &[request], now());
-        served.unwrap();
-        !disk.has_unsynced()
-    };
+    let mut served = Served::new();
     let failed = || Step::Failed(Failure::NotTaken, "refused".to_owned());
-    assert!(!outlives(accept(false)), "its caller has no answer yet");
+    assert!(!served.accept_lasts(false), "its caller has no answer yet");
     let handing = Step::Handing(handing("3EB0A"));
-    assert!(outlives(advance(handing.clone(), true)));
+    assert!(served.advance_lasts(handing.clone()));
     // A look-up finds it out again.
-    assert!(!outlives(advance(taken("3EB0A"), false)));
-    assert!(outlives(advance(Step::Absent, false)));
-    assert!(outlives(advance(handing.clone(), true)));
+    assert!(!served.note_lasts(taken("3EB0A")));
+    assert!(served.note_lasts(Step::Absent));
+    assert!(served.advance_lasts(handing.clone()));
     assert!(
-        outlives(advance(taken("3EB0F"), false)),
+        served.note_lasts(taken("3EB0F")),
         "nobody else knows the id that the page chose"
     );
-    assert!(!outlives(advance(Step::Acknowledged(1), false)));
+    assert!(!served.note_lasts(Step::Acknowledged(1)));
     // What changes nothing syncs nothing.
-    assert!(!outlives(advance(handing, true)));
-    assert!(!outlives(advance(failed(), false)));
-    disk.sync().unwrap();
-    assert!(!disk.has_unsynced());
+    assert!(!served.advance_lasts(handing));
+    assert!(!served.note_lasts(failed()));
+    served.disk.sync().unwrap();
+    assert!(!served.disk.has_unsynced());
 }
 
 #[test]
 fn a_send_that_was_promised_for_later_or_has_failed_outlives_a_power_cut() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut disk = Disk::new(options(folder.path()));
+    let mut served = Served::new();
+    assert!(served.accept_lasts(true));
     let refused = Step::Failed(Failure::NotTaken, "refused".to_owned());
-    for request in [accept(true), advance(refused, false)] {
-        let served = disk.serve(&Vec::<Late>::new(), &[request], now());
-        served.unwrap();
-        assert!(!disk.has_unsynced());
-    }
+    assert!(served.note_lasts(refused));
 }
 
 #[tokio::test(start_paused = true)]

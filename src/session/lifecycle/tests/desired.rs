@@ -31,6 +31,19 @@ async fn a_connect_that_is_answered_is_on_disk_and_so_is_a_disconnect() {
     assert!(!is_up(&stage));
 }
 
+/// Why this is not in the ledger.
+#[tokio::test(start_paused = true)]
+async fn a_disconnect_is_remembered_while_the_ledger_cannot_be_used() {
+    let stage = Stage::new(1, 1);
+    let mut session = stage.session("51");
+    let _page = session.ready().await;
+    // The file must have been opened, so that it can be taken away.
+    stage.ledger.open_sends("51").await.unwrap();
+    stage.break_ledger();
+    session.handle.disconnect(false).await.unwrap();
+    assert!(!is_up(&stage));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_that_was_ready_is_remembered_as_such_until_it_is_unlinked() {
     let stage = Stage::new(1, 1);

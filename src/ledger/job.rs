@@ -1,0 +1,270 @@
+//! The requests to the ledger's file. Each is a job: what it does within the transaction, what must hold before it is
+//! answered, and how it is answered after the commit or after a failure, together in one function.
+//!
+//! What a job finds in the file and what it answers with are tied by their type, so that an answer always fits its question.
+//! Not responsible for when a job is served, nor with which others: the keeper is.
+
+use std::{cell::Cell, collections::VecDeque, sync::Arc};
+
+use jiff::Timestamp;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    clock::Now,
+    error::LedgerError,
+    followers::{Followed, Followers},
+    notes::{self, Noted, Notes},
+    record::{Failure, Record},
+    request::{Accepted, NewSend},
+    step::Step,
+    store::{
+        File, StoreError,
+        sends::{self, Changed, Entered},
+    },
+    tally::Tally,
+};
+
+/// Where the caller of a job waits for its answer.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
+
+/// One request of any kind: they wait in one queue and share transactions.
+pub(super) struct Job {
+    /// The caller acts because it is written: a folder that may not be written refuses it, even while the open file could
+    /// still take it.
+    pub(super) must_be_written: bool,
+    /// A power cut must not undo it once it is answered.
+    pub(super) must_last: bool,
+    parts: Box<dyn Parts>,
+}
+
+impl Job {
+    /// A job of which nothing must hold before it is answered. `work` is its part of a transaction and changes nothing but
+    /// the file, so that all of it is undone when a later job fails. `settle` answers, once the transaction is committed or
+    /// has failed.
+    fn new<F: Send + 'static>(
+        work: impl Fn(&Transaction<'_>) -> Result<F, StoreError> + Send + 'static,
+        settle: impl FnOnce(Result<F, LedgerError>, &mut Memory) + Send + 'static,
+    ) -> Self {
+        Self {
+            must_be_written: false,
+            must_last: false,
+            parts: Box::new((work, settle, None)),
+        }
+    }
+
+    /// Does its part of the transaction.
+    pub(super) fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        self.parts.run(transaction)
+    }
+
+    /// Answers. `committed` is what became of the transaction.
+    pub(super) fn settle(self, committed: Result<(), LedgerError>, memory: &mut Memory) {
+        self.parts.settle(committed, memory);
+    }
+}
+
+/// What a job does and how it answers; hides the type of what it finds.
+trait Parts: Send {
+    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), StoreError>;
+    fn settle(self: Box<Self>, committed: Result<(), LedgerError>, memory: &mut Memory);
+}
+
+impl<W, S, F: Send> Parts for (W, S, Option<F>)
+where
+    W: Fn(&Transaction<'_>) -> Result<F, StoreError> + Send,
+    S: FnOnce(Result<F, LedgerError>, &mut Memory) + Send,
+{
+    fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        self.2 = Some(self.0(transaction)?);
+        Ok(())
+    }
+
+    fn settle(self: Box<Self>, committed: Result<(), LedgerError>, memory: &mut Memory) {
+        let (_, settle, found) = *self;
+        // A transaction is committed only after each of its jobs has run; a job that had not would be refused.
+        let found = committed.and_then(|()| found.ok_or_else(LedgerError::closed));
+        settle(found, memory);
+    }
+}
+
+/// What jobs work on.
+pub(super) struct Transaction<'a> {
+    pub(super) file: &'a File,
+    pub(super) now: Now,
+    /// An idempotency key that is older is no longer believed.
+    pub(super) keys_since: Timestamp,
+    /// Whether the text of a send that has ended stays for a while.
+    pub(super) keeps_texts: bool,
+    /// A text is gone from the file that its log still holds.
+    pub(super) has_removed_texts: Cell<bool>,
+}
+
+impl Transaction<'_> {
+    /// Lets a step happen. `None`: the send is not known, or the step is no news.
+    pub(super) fn advance(
+        &self,
+        key: &str,
+        step: &Step,
+        at: Timestamp,
+    ) -> Result<Option<Changed>, StoreError> {
+        let changed = sends::advance(self.file, key, step, self.keeps_texts, at)?;
+        let has_ended = |changed: &Changed| !changed.record.state.is_open();
+        if !self.keeps_texts && changed.as_ref().is_some_and(has_ended) {
+            self.has_removed_texts.set(true);
+        }
+        Ok(changed)
+    }
+}
+
+/// What the keeper has in memory, in addition to the file.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Steps that happened since the disk was last used.
+    pub(super) notes: Notes,
+    pub(super) followers: Followers,
+    pub(super) tally: Tally,
+    /// Steps that could not be written yet, oldest first.
+    pub(super) backlog: VecDeque<Noted>,
+    /// How many steps were dropped since the file could be used last, because the backlog was full.
+    pub(super) lost: usize,
+}
+
+impl Memory {
+    /// Counts a change that is committed, and tells the callers who follow the send.
+    fn on_changed(&mut self, Changed { before, record }: Changed) {
+        self.tally.on_changed(before, &record);
+        self.followers.publish(record);
+    }
+
+    /// Tells the callers who follow the send, and keeps the step to be written later: it has happened, whatever the disk
+    /// does.
+    fn put_off(&mut self, noted: Noted) {
+        self.followers.tell(&noted.key, &noted.step, noted.at);
+        if self.backlog.len() >= notes::CAPACITY {
+            self.lost += 1;
+            return;
+        }
+        self.backlog.push_back(noted);
+    }
+
+    fn accepted(&mut self, entered: Entered) -> Accepted {
+        match entered {
+            Entered::New(record) => Accepted::New(self.followers.follow(record)),
+            Entered::Known(record) => Accepted::Known(self.followers.follow(record)),
+            Entered::KeyReused => Accepted::KeyReused,
+        }
+    }
+}
+
+/// Looks whether the same request was accepted before.
+pub(super) fn known(new: NewSend, reply: Reply<Option<Accepted>>) -> Job {
+    Job::new(
+        move |on| sends::known(on.file, &new, on.keys_since, on.now),
+        |found, memory| {
+            let known = found.map(|entered| entered.map(|entered| memory.accepted(entered)));
+            tell(reply, known);
+        },
+    )
+}
+
+/// Writes a send down, unless the same request was accepted before.
+pub(super) fn accept(new: NewSend, reply: Reply<Accepted>) -> Job {
+    let (key, accept_by) = (new.key.clone(), new.accept_by);
+    Job {
+        must_be_written: true,
+        // A power cut may undo a send whose caller still waits for it: no page gets the send before a step that lasts, and
+        // the caller is not answered before that step.
+        must_last: new.is_durable,
+        ..Job::new(
+            move |on| {
+                if accept_by <= Instant::now() {
+                    // The disk stood still for so long that the caller has been refused already.
+                    return Ok(None);
+                }
+                sends::enter(on.file, &new, on.keys_since, on.now).map(Some)
+            },
+            move |found, memory| {
+                let accepted = found.and_then(|entered| {
+                    let entered = entered.ok_or_else(LedgerError::stands_still)?;
+                    if let Entered::New(record) = &entered {
+                        memory.tally.on_accepted(record);
+                        if accept_by <= Instant::now() {
+                            // The commit took so long that the caller has been refused meanwhile. No other caller knows of
+                            // this send, and the note is written before any job that comes later.
+                            let why = LedgerError::stands_still();
+                            let failed = Step::Failed(Failure::NotWritten, why.to_string());
+                            memory.notes.push(&key, failed);
+                            return Err(why);
+                        }
+                    }
+                    Ok(memory.accepted(entered))
+                });
+                tell(reply, accepted);
+            },
+        )
+    }
+}
+
+/// Lets a step happen that its caller acts on once it is on disk. The answer says whether the step happened.
+pub(super) fn advance(key: String, step: Step, reply: Reply<bool>) -> Job {
+    Job {
+        must_be_written: true,
+        must_last: true,
+        ..Job::new(
+            move |on| on.advance(&key, &step, on.now.at),
+            |found, memory| {
+                let has_happened = found
+                    .map(|changed| changed.map(|changed| memory.on_changed(changed)).is_some());
+                tell(reply, has_happened);
+            },
+        )
+    }
+}
+
+/// Writes a step that has happened already. No caller waits for it.
+pub(super) fn note(noted: Noted) -> Job {
+    let unwritten = noted.clone();
+    Job {
+        must_last: !noted.step.can_be_found_out(&noted.key),
+        ..Job::new(
+            move |on| on.advance(&noted.key, &noted.step, noted.at),
+            |found, memory| match found {
+                Ok(Some(changed)) => memory.on_changed(changed),
+                Ok(None) => {}
+                Err(_) => memory.put_off(unwritten),
+            },
+        )
+    }
+}
+
+/// Reads the sends of a session that have not ended.
+pub(super) fn open_sends(session: String, reply: Reply<Vec<Arc<Record>>>) -> Job {
+    Job::new(
+        move |on| sends::open_sends(on.file, &session),
+        |found, _| {
+            let open = found.map(|records| records.into_iter().map(Arc::new).collect());
+            tell(reply, open);
+        },
+    )
+}
+
+/// Reads one send, and follows it.
+pub(super) fn find(id: String, reply: Reply<Option<Followed>>) -> Job {
+    Job::new(
+        move |on| sends::find(on.file, &id),
+        |found, memory| {
+            let followed = found.map(|record| record.map(|record| memory.followers.follow(record)));
+            tell(reply, followed);
+        },
+    )
+}
+
+/// Does nothing but have the file opened, for a caller who reads it beside the keeper.
+pub(super) fn use_file(reply: Reply<()>) -> Job {
+    Job::new(|_| Ok(()), |opened, _| tell(reply, opened))
+}
+
+/// A caller that has gone away needs no answer.
+pub(super) fn tell<T>(reply: oneshot::Sender<T>, answer: T) {
+    drop(reply.send(answer));
+}
