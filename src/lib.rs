@@ -16,13 +16,14 @@
 //! ```
 //!
 //! Architecture invariants:
-//! - `http → session → whatsapp → browser`, never back; `session → ledger`. `http` reads the ledger's records too, as an
-//!   answer shows them, and gets them from a session's registry: nothing but `session` opens the ledger.
-//! - `command` is the terminal's face as `http` is the network's. It starts `app`, asks a service that runs as any client does,
-//!   or works on the files of one that need not run. For those it names `browser` as well: a profile that goes to
-//!   another host or comes from another program, and what a machine has room for, are matters of Chrome, and of no
-//!   session. Of `http` it imports the answers of `http::contract` and nothing else: what is written to the wire is declared
-//!   once, and read by the same types.
+//! - `http → session → whatsapp → browser`, never back; `session → ledger`. `session` uses `browser` directly as well, for
+//!   profile folders, their copies and what a Chrome takes; it drives a page through `whatsapp` only. `http` shows the
+//!   ledger's records and gets them from the registry of `session`: only `session` opens the ledger.
+//! - `session` and `http` are laid out as rooms, folders that use each other in one direction; the test `rooms` holds that.
+//! - `command` is the CLI; `http` is the API. `command` starts `app`, asks a running service as any client does, or works on
+//!   the files of a service that need not run. For those files it uses `browser` as well: a profile that moves between hosts
+//!   or programs, and the room that a machine has, concern Chrome and not one session. Of `http` it imports the answers of
+//!   `http::contract` and nothing else: what is written to the wire is declared once, and read by the same types.
 //! - `ledger` and `picture` import no other module of this crate, and `qr` draws with `picture`. `config` imports names
 //!   from `session`, `whatsapp` and `keys`, and asks `keys` whether there is one; `keys` imports a session's name.
 //! - The sandbox is a crate of its own, `crates/sandbox`, and imports nothing of this one. Two modules name it: `app` starts
@@ -33,7 +34,7 @@
 //!   `browser::process` starts programs.
 //! - A library is named where its matter is: axum in `http` and in the sandbox, chromiumoxide in
 //!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`, phonenumber
-//!   in `session::recipient`, flate2 and brotli in `http::body`; `prometheus_client` in `http::metrics`, and in
+//!   in `session::recipient`, flate2 and brotli in `http::wire::body`; `prometheus_client` in `http::api::metrics`, and in
 //!   `ledger::tally` and `session::start_times`, which count what only they see.
 //! - Only `session::lifecycle` changes a state.
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.

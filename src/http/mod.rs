@@ -1,51 +1,39 @@
 //! The HTTP API, exactly as the contract has it.
 //!
 //! Responsible for reading requests, for one call into `session` each, and for answers in the words of the contract. It
-//! decides nothing about sessions: `contract` has the words, `error` the one mapping from a cause to its status, and
-//! each resource its own file.
+//! decides nothing about sessions. The rooms, in reading order:
+//!
+//! | room | what it does |
+//! |---|---|
+//! | [`openapi`] | the document that describes the routes, and its reader |
+//! | [`api`] | the routes, one file for each resource |
+//! | [`page`] | the files of the page for a person |
+//! | [`serve`] | connections, streams, the log line of a request, the stop |
+//! | [`guard`] | who asks, from where, and which session the request reaches |
+//! | [`wire`] | bodies, answers, and the one mapping from a cause to its status |
+//!
+//! A room uses only rooms that stand below it in this table. The test `rooms` at the top of the crate holds that.
+//! [`state`] holds a part of every room for all requests, so every room may use it.
 //!
 //! Invariants: every answer, also to a wrong path, method or body and to a panic, is JSON with `success`, `code`,
 //! `message` and `error` when it is an error, but for a link that is over, which a person opens; a read never waits for a
 //! browser; no folder is made for a name that is not a valid `cliente_id`; no answer but the page's own files is ever cached;
-//! no handler runs for whom the table in `access` does not let in.
+//! no handler runs for a caller that the table in `guard::access` does not let in.
 
-mod body;
-pub(crate) mod contract;
-mod error;
-mod extract;
-mod purpose;
-mod state;
-mod target;
-
-mod access;
-mod attempts;
-mod audit;
-mod auth;
-mod caller;
-mod client;
-mod connections;
-mod cors;
-mod own;
-mod route;
-mod server;
-mod streams;
-mod trace;
-
-mod connect;
-mod events;
-mod evidence;
-mod health;
-mod link;
-mod links;
-mod messages;
-mod metrics;
 mod openapi;
-mod page;
-mod qr;
-mod send;
-mod status;
-mod stopping;
 
+mod api;
+
+mod page;
+mod serve;
+
+mod guard;
+
+mod wire;
+
+mod state;
+
+use api::{connect, events, evidence, health, link, messages, metrics, qr, send, status};
 use axum::{
     Router,
     http::{HeaderValue, header},
@@ -53,10 +41,14 @@ use axum::{
     response::Response,
     routing::{delete, get, post},
 };
-pub use server::serve;
+use guard::{auth, cors};
+pub use serve::server::serve;
+use serve::{route, stopping, trace};
 pub use state::AppState;
 use tower::{Layer as _, ServiceBuilder};
 use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePathLayer};
+pub(crate) use wire::contract;
+use wire::error;
 
 /// The whole API as a service. Who serves it chooses the address and when to stop.
 pub fn router(state: AppState) -> Router {
@@ -94,7 +86,7 @@ async fn without_sniffing(mut response: Response) -> Response {
     response
 }
 
-/// Every route. What each needs stands in [`access::TABLE`].
+/// Every route. What each needs stands in [`guard::access::TABLE`].
 fn routes() -> Router<AppState> {
     Router::new()
         .route("/", get(page::index))

@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Instant};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use super::{attempts::Attempts, links::Links, metrics::Requests, own::Origin, streams::Places};
+use super::{
+    api::{link_store::Links, metrics::Requests},
+    guard::{attempts::Attempts, public_url::Origin},
+    serve::streams::Places,
+};
 use crate::{
     config::{CodeLives, Config, CorsOrigins, Secret, SessionMode},
     keys::Keyring,

@@ -7,7 +7,6 @@
 mod older;
 mod reader;
 mod refusals;
-pub(super) mod requests;
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -20,10 +19,12 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    access::{Access, Row, TABLE},
-    error::{Code, ErrorBody},
-    extract::answer_headers,
+    guard::access::{Access, Row, TABLE},
     state::AppState,
+    wire::{
+        error::{Code, ErrorBody},
+        extract::answer_headers,
+    },
 };
 
 #[derive(OpenApi)]
@@ -34,27 +35,27 @@ use super::{
     ),
     servers((url = ".")),
     paths(
-        super::health::health,
-        super::metrics::metrics,
+        super::api::health::health,
+        super::api::metrics::metrics,
         document,
         document_3_0,
         reader::docs,
-        super::status::status,
-        super::status::sessions,
-        super::status::forget,
-        super::events::stream,
-        super::qr::qr,
-        super::qr::qr_code,
-        super::connect::connect,
-        super::connect::disconnect,
-        super::send::send,
-        super::messages::list,
-        super::messages::get,
-        super::messages::cancel,
-        super::evidence::latest,
-        super::evidence::take,
-        super::evidence::screenshot,
-        super::link::make,
+        super::api::status::status,
+        super::api::status::sessions,
+        super::api::status::forget,
+        super::api::events::stream,
+        super::api::qr::qr,
+        super::api::qr::qr_code,
+        super::api::connect::connect,
+        super::api::connect::disconnect,
+        super::api::send::send,
+        super::api::messages::list,
+        super::api::messages::get,
+        super::api::messages::cancel,
+        super::api::evidence::latest,
+        super::api::evidence::take,
+        super::api::evidence::screenshot,
+        super::api::link::make,
     ),
     components(schemas(ErrorBody<'static>))
 )]

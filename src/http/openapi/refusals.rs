@@ -3,18 +3,22 @@
 use serde_json::{Value, json};
 
 use crate::http::{
-    access::Access,
-    error::Code::{
-        self, AccountChanged, AlreadyLinked, Cancelled, Capacity, EvidenceOfChatsOff,
-        EvidenceUnavailable, Forbidden, IdempotencyKeyReused, Internal, InvalidAfter, InvalidAsync,
-        InvalidClienteId, InvalidDryRun, InvalidFormat, InvalidIdempotencyKey, InvalidJson,
-        InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState, InvalidTo,
-        InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed, MessageNotFound,
-        MessagesBusy, MisdirectedRequest, NoEvidence, NoQr, NotCancellable, NotDeleted, NotLinked,
-        NumberNotOnWhatsApp, OriginNotAllowed, PayloadTooLarge, PublicUrlUnknown, QueueFull,
-        QueueTimeout, RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked, SessionNotFound,
-        SessionNotReady, SessionNotRunning, SessionRunning, ShuttingDown, TooManyAttempts,
-        TooManyLinks, TooManyStreams, TwoKeys, Unauthorized, UnsupportedMediaType,
+    guard::access::Access,
+    wire::error::{
+        Code,
+        Code::{
+            AccountChanged, AlreadyLinked, Cancelled, Capacity, EvidenceOfChatsOff,
+            EvidenceUnavailable, Forbidden, IdempotencyKeyReused, Internal, InvalidAfter,
+            InvalidAsync, InvalidClienteId, InvalidDryRun, InvalidFormat, InvalidIdempotencyKey,
+            InvalidJson, InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState,
+            InvalidTo, InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed,
+            MessageNotFound, MessagesBusy, MisdirectedRequest, NoEvidence, NoQr, NotCancellable,
+            NotDeleted, NotLinked, NumberNotOnWhatsApp, OriginNotAllowed, PayloadTooLarge,
+            PublicUrlUnknown, QueueFull, QueueTimeout, RequestTimeout, SendFailed, SendUnconfirmed,
+            SessionLinked, SessionNotFound, SessionNotReady, SessionNotRunning, SessionRunning,
+            ShuttingDown, TooManyAttempts, TooManyLinks, TooManyStreams, TwoKeys, Unauthorized,
+            UnsupportedMediaType,
+        },
     },
 };
 

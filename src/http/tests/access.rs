@@ -15,8 +15,11 @@ use tower::ServiceExt as _;
 use super::{Answer, Api, assert_refused, keys::Keyed};
 use crate::{
     http::{
-        access::{Access, TABLE},
-        auth, routes,
+        guard::{
+            access::{Access, TABLE},
+            auth,
+        },
+        routes,
     },
     keys::Scope,
 };

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::{Api, assert_refused};
-use crate::http::access::TABLE;
+use crate::http::guard::access::TABLE;
 
 #[tokio::test]
 async fn a_head_is_a_get_without_its_body() {
@@ -225,7 +225,8 @@ async fn a_machine_without_chrome_is_told_so_by_connect_and_by_status() {
 
 #[tokio::test]
 async fn a_panic_is_answered_in_json_and_tells_the_caller_nothing() {
-    let around = tower_http::catch_panic::CatchPanicLayer::custom(crate::http::error::panicked);
+    let around =
+        tower_http::catch_panic::CatchPanicLayer::custom(crate::http::wire::error::panicked);
     #[expect(
         unreachable_code,
         reason = "the handler's type needs an answer that it never gives"

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Api, assert_refused, keys::Keyed};
 use crate::{
-    http::{access::TABLE, error::Code, openapi},
+    http::{guard::access::TABLE, openapi, wire::error::Code},
     keys::Scope,
 };
 

@@ -101,11 +101,7 @@ async fn without_a_key_pages_of_this_machine_are_served_and_no_others() {
                 ("OPTIONS", "/send"),
             ] {
                 let answer = ask(api, method, path, &[("Host", HERE), ("Origin", page)]).await;
-                assert_eq!(
-                    super::origins::told(&answer),
-                    refused(),
-                    "{page}: {method} {path}"
-                );
+                assert_eq!(self::told(&answer), refused(), "{page}: {method} {path}");
                 assert_eq!(shown_to(&answer.headers), None, "{page}");
             }
         }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use serde_json::json;
 
 use super::{Api, assert_refused};
-use crate::http::body::LARGEST_BODY;
+use crate::http::wire::body::LARGEST_BODY;
 
 #[tokio::test]
 async fn a_send_is_checked_in_the_order_of_the_contract() {

@@ -1,0 +1,175 @@
+//! `POST /connect` and `POST /disconnect`: starting and ending a session.
+//!
+//! A caller may go away at any moment: the session goes on, and the next connect finds it where it is.
+
+use std::time::Duration;
+
+use axum::{extract::State, http::request::Parts};
+use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::{
+    http::{
+        guard::purpose,
+        state::AppState,
+        wire::{
+            contract::{Connected, Disconnected},
+            error::ApiError,
+            extract::{FromBody, Json, Object},
+            requests::{ConnectBody, DisconnectBody, SessionInHeader},
+            target::Target,
+        },
+    },
+    session::{DisconnectOutcome, Recipient, WaitFor},
+};
+
+/// Which session to start, and how long to wait for it.
+#[derive(Debug)]
+pub(in crate::http) struct ConnectRequest {
+    target: Target,
+    phone: Option<Recipient>,
+    wait: WaitFor,
+}
+
+impl FromBody for ConnectRequest {
+    const FIELDS: &[&str] = &["phone", "wait"];
+
+    fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+        let target = Target::of_body::<Self>(body, parts, app)?;
+        let wait = match body.get("wait") {
+            None | Some(Value::Null) => WaitFor::Code(app.settings().connect_wait),
+            Some(wait) if wait == "code" => WaitFor::Code(app.settings().connect_wait),
+            Some(wait) if wait == "ready" => WaitFor::Ready,
+            Some(_) => return Err(ApiError::InvalidWait),
+        };
+        Ok(Self {
+            target,
+            phone: phone(body)?,
+            wait,
+        })
+    }
+}
+
+/// The number to link by a code that is typed on it: a text, or the digits as a number.
+fn phone(body: &Object) -> Result<Option<Recipient>, ApiError> {
+    let raw = match body.get("phone") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(raw)) => raw.clone(),
+        Some(Value::Number(digits)) if digits.is_u64() => digits.to_string(),
+        Some(Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+            return Err(ApiError::PhoneNotAString);
+        }
+    };
+    raw.parse().map(Some).map_err(ApiError::InvalidPhone)
+}
+
+/// Starts the session unless it runs.
+#[utoipa::path(post, path = "/connect", tag = "sessions", params(SessionInHeader), request_body(content = Option<ConnectBody>, examples(
+    ("default session" = (value = json!({}))),
+    ("one session" = (value = json!({"cliente_id": 51}))),
+    ("by its phone number" = (value = json!({"cliente_id": "51", "phone": "+54 9 11 5825-4201"}))),
+    ("wait for READY" = (value = json!({"cliente_id": 51, "wait": "ready"}))),
+)), responses(
+    (status = 200, description = "Where the session has got to", body = Connected, content_type = "application/json"),
+))]
+pub(in crate::http) async fn connect(
+    State(app): State<AppState>,
+    Json(ConnectRequest {
+        target,
+        phone,
+        wait,
+    }): Json<ConnectRequest>,
+) -> Result<Json<Connected>, ApiError> {
+    let session = app.registry().find_or_create(&target.id)?;
+    let (wait, _permit) = permitted(wait, app.ready_waits(), app.settings().connect_wait);
+    let outcome = match &phone {
+        Some(phone) => session.connect_by_phone(phone.clone(), wait).await?,
+        None => session.connect(wait).await?,
+    };
+    Ok(Json(Connected::of(target, phone.as_ref(), &outcome)))
+}
+
+/// How far this connect may wait, with its permit, to be kept until the answer. One that finds no permit for READY
+/// waits as if it had not asked for that: every caller has to expect an answer before READY.
+fn permitted(
+    wait: WaitFor,
+    for_ready: &Semaphore,
+    usual: Duration,
+) -> (WaitFor, Option<SemaphorePermit<'_>>) {
+    if wait != WaitFor::Ready {
+        return (wait, None);
+    }
+    let permit = for_ready.try_acquire().ok();
+    let wait = permit.as_ref().map_or(WaitFor::Code(usual), |_| wait);
+    (wait, permit)
+}
+
+/// Which session to end, and whether to unlink it.
+#[derive(Debug)]
+pub(in crate::http) struct DisconnectRequest {
+    target: Target,
+    logout: bool,
+}
+
+impl FromBody for DisconnectRequest {
+    const FIELDS: &[&str] = &["logout"];
+
+    fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+        let target = Target::of_body::<Self>(body, parts, app)?;
+        let logout = match body.get("logout") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(logout)) => *logout,
+            // Taking "true" for false would leave a device linked that its owner believes is not.
+            Some(Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
+                return Err(ApiError::InvalidLogout);
+            }
+        };
+        // A session costs a scan to link again, so a body that means the default one has to say so.
+        if logout && !purpose::names_a_session(body, parts, app) {
+            return Err(ApiError::LogoutOfNobody);
+        }
+        Ok(Self { target, logout })
+    }
+}
+
+/// Ends the session and waits until its Chrome is gone.
+#[utoipa::path(post, path = "/disconnect", tag = "sessions", params(SessionInHeader), request_body(content = Option<DisconnectBody>, examples(
+    ("close" = (value = json!({"cliente_id": 51}))),
+    ("unlink" = (value = json!({"cliente_id": "admin", "logout": true}))),
+)), responses(
+    (status = 200, description = "Its Chrome is gone", body = Disconnected, content_type = "application/json"),
+))]
+pub(in crate::http) async fn disconnect(
+    State(app): State<AppState>,
+    Json(DisconnectRequest { target, logout }): Json<DisconnectRequest>,
+) -> Result<Json<Disconnected>, ApiError> {
+    let outcome = if let Some(session) = app.registry().find(&target.id) {
+        Some(session.disconnect(logout).await?)
+    } else {
+        // One that was forgotten when its codes were over has been there.
+        let last = app.registry().last_seen(&target.id);
+        last.map(|_| DisconnectOutcome::NoActiveSession)
+    };
+    Ok(Json(Disconnected::of(target, outcome)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_wait_for_ready_and_the_next_one_as_if_it_had_not_asked() {
+        let (for_ready, usual) = (Semaphore::new(1), Duration::from_secs(8));
+        let (wait, permit) = permitted(WaitFor::Ready, &for_ready, usual);
+        assert!(wait == WaitFor::Ready && permit.is_some());
+        let code = WaitFor::Code(Duration::from_secs(1));
+        assert_eq!(permitted(code, &for_ready, usual).0, code);
+        let refused = permitted(WaitFor::Ready, &for_ready, usual).0;
+        assert_eq!(refused, WaitFor::Code(usual));
+        drop(permit);
+        assert_eq!(
+            permitted(WaitFor::Ready, &for_ready, usual).0,
+            WaitFor::Ready
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! One-time links: `POST /sessions/{id}/link` makes an address that shows the code of that session, and can do nothing else.
+//!
+//! For whoever has the phone and should have no key. Whether a link is good, [`link_store`](super::link_store) decides.
+
+use std::time::Instant;
+
+use axum::{
+    extract::{FromRequestParts, MatchedPath, RawPathParams, State},
+    http::{Method, StatusCode, request::Parts},
+    response::Response,
+};
+
+use super::{
+    events::{Feed, Line, drawn},
+    link_store::is_linked,
+};
+use crate::{
+    http::{
+        guard::{
+            audit, caller::Caller, client::Client, public_url::PublicUrl, reach::TargetInPath,
+        },
+        page,
+        serve::{server::HangUp, streams::Holder},
+        state::AppState,
+        wire::{
+            contract::{Link, LinkStatus, Moment},
+            error::ApiError,
+            extract::Json,
+            requests::SessionInPath,
+        },
+    },
+    session::{ClienteId, ReasonCode, Snapshot},
+};
+
+/// The secret part of a link.
+pub(in crate::http) struct Token(String);
+
+impl FromRequestParts<AppState> for Token {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let path = RawPathParams::from_request_parts(parts, app).await;
+        let path = path.map_err(|_not_utf8| ApiError::UnknownLink)?;
+        let token = path.iter().next().map(|(_, token)| token.to_owned());
+        token.map(Self).ok_or(ApiError::UnknownLink)
+    }
+}
+
+/// Makes a one-time link to the code of a session, and starts the session unless it runs, so that there is one to show.
+#[utoipa::path(post, path = "/sessions/{id}/link", tag = "sessions", params(SessionInPath), responses(
+    (status = 201, description = "The link: good for 10 minutes, over once the phone is linked", body = Link, content_type = "application/json"),
+))]
+pub(in crate::http) async fn make(
+    State(app): State<AppState>,
+    PublicUrl(base): PublicUrl,
+    TargetInPath(target): TargetInPath,
+) -> Result<(StatusCode, Json<Link>), ApiError> {
+    let session = app.registry().find_or_create(&target.id)?;
+    if is_linked(&session.snapshot().state) {
+        return Err(ApiError::AlreadyLinked);
+    }
+    session.start();
+    let (token, expires_at) = app.links().make(target.id, Instant::now())?;
+    let link = Link {
+        success: true,
+        url: format!("{base}/link/{token}"),
+        expires_at: Moment(expires_at),
+    };
+    Ok((StatusCode::CREATED, Json(link)))
+}
+
+/// The page of a link, or one that says that it is over.
+pub(in crate::http) async fn page(State(app): State<AppState>, Token(token): Token) -> Response {
+    let snapshot = |id: &ClienteId| app.snapshot(id);
+    match app.links().find(&token, Instant::now(), snapshot) {
+        Ok(_link) => page::of_link(),
+        Err(why) => page::no_link(why),
+    }
+}
+
+/// What that page shows, as it happens, until the phone is linked or the link is over.
+pub(in crate::http) async fn events(
+    State(app): State<AppState>,
+    caller: Caller,
+    client: Client,
+    (method, route): (Method, MatchedPath),
+    hang_up: HangUp,
+    Token(token): Token,
+) -> Result<Response, ApiError> {
+    let now = Instant::now();
+    let link = app.links().find(&token, now, |id| app.snapshot(id))?;
+    let place = app.link_streams().take(Holder::Link(link.sum))?;
+    let left = link.expires.saturating_duration_since(now);
+    let feed =
+        Feed::open(&app, Some(&link.session), place, hang_up).ending(left, Line::last("over", &()));
+    // Codes are shown for minutes and then given up; somebody looks again. What an operator has ended stays ended.
+    // By then the session may be forgotten, and is made known again.
+    let given_up = gave_up(&app.snapshot(&link.session));
+    let given_up = given_up.then(|| app.registry().find_or_create(&link.session));
+    let given_up = given_up.transpose()?;
+    // The one read that changes something, so the audit has it.
+    let entry = given_up.map(|session| {
+        caller.is_about(&link.session);
+        session.start();
+        audit::Entry::new(method, route.as_str().to_owned(), client, caller)
+    });
+    let (lives, expires_at) = (app.settings().code_lives, Moment(link.expires_at));
+    let shown = move |id: &ClienteId, snapshot: Snapshot| {
+        let status = drawn(LinkStatus::of(id, &snapshot, lives, expires_at))?;
+        Some(if link.is_used(&snapshot) {
+            Line::last("linked", &())
+        } else {
+            Line::new("session", &status)
+        })
+    };
+    let response = feed.answer(None, || true, shown);
+    if let Some(entry) = entry {
+        entry.answered(&response);
+    }
+    Ok(response)
+}
+
+/// Whether nobody scanned in time.
+fn gave_up(snapshot: &Snapshot) -> bool {
+    let reason = snapshot.reason.as_ref().map(|reason| reason.code);
+    !snapshot.state.is_running() && reason == Some(ReasonCode::QrTimeout)
+}

@@ -1,0 +1,152 @@
+//! `/messages`: what became of every send.
+//!
+//! Texts are never shown: whoever asks has sent them, and may be another than whoever reads.
+
+use axum::{
+    extract::{FromRequestParts, RawPathParams, State},
+    http::request::Parts,
+};
+
+use crate::{
+    http::{
+        guard::{caller::Caller, purpose},
+        state::AppState,
+        wire::{
+            contract::{Message, Messages},
+            error::ApiError,
+            extract::{CLIENTE_ID, Json},
+            requests::{MessageInPath, MessagesInQuery},
+        },
+    },
+    ledger::{Query, Record, SendState},
+    session::ClienteId,
+};
+
+/// Messages in one answer, unless the caller wants fewer.
+const PAGE: usize = 100;
+
+/// The most that a caller may ask for at once: some 300 bytes each.
+const LARGEST_PAGE: usize = 1000;
+
+/// The message that a path names: by its full id, or by its last part.
+#[derive(Debug)]
+pub(in crate::http) struct MessageId(String);
+
+impl FromRequestParts<AppState> for MessageId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, app)
+            .await
+            .map_err(|_| ApiError::UnknownMessage)?;
+        let id = params.iter().next().map(|(_, id)| id.to_owned());
+        id.map(Self).ok_or(ApiError::UnknownMessage)
+    }
+}
+
+/// Which messages a query means.
+#[derive(Debug)]
+pub(in crate::http) struct Filter(Query);
+
+impl FromRequestParts<AppState> for Filter {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        purpose::check_read(parts, app)?;
+        let caller = Caller::of(&parts.extensions)?;
+        let texts = |ids: Vec<&ClienteId>| ids.into_iter().map(ClienteId::to_string).collect();
+        let mut query = Query {
+            sessions: caller.limited_to().map(texts),
+            limit: PAGE,
+            ..Query::default()
+        };
+        let raw = parts.uri.query().unwrap_or_default();
+        for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
+            match name.as_ref() {
+                CLIENTE_ID if value.is_empty() => return Err(ApiError::ClienteIdRequired),
+                CLIENTE_ID => {
+                    let id: ClienteId = value.parse()?;
+                    let session = app.serving(&id);
+                    caller.turn_to(session)?;
+                    query.sessions = Some(vec![session.to_string()]);
+                }
+                "state" => {
+                    let state = SendState::named(&value).ok_or(ApiError::InvalidMessageState)?;
+                    query.state = Some(state);
+                }
+                "after" => {
+                    query.after = value.parse().map_err(|_| ApiError::InvalidAfter)?;
+                }
+                "limit" => {
+                    let limit = value.parse().ok();
+                    let limit = limit.filter(|limit| (1..=LARGEST_PAGE).contains(limit));
+                    query.limit = limit.ok_or(ApiError::InvalidLimit)?;
+                }
+                // As everywhere: what is not known is left alone.
+                _ => {}
+            }
+        }
+        Ok(Self(query))
+    }
+}
+
+/// Messages in the order in which they were accepted; `next` is what `after` is to be for those behind them.
+#[utoipa::path(get, path = "/messages", tag = "messages", params(MessagesInQuery), responses(
+    (status = 200, description = "A page of messages", body = Messages, content_type = "application/json"),
+))]
+pub(in crate::http) async fn list(
+    State(app): State<AppState>,
+    Filter(query): Filter,
+) -> Result<Json<Messages>, ApiError> {
+    let limit = query.limit;
+    // One more than asked for shows whether there are more.
+    let query = Query {
+        limit: limit + 1,
+        ..query
+    };
+    let records = app.registry().ledger().list(query).await?;
+    Ok(Json(Messages::of(&records, limit)))
+}
+
+/// Where one message stands.
+#[utoipa::path(get, path = "/messages/{id}", tag = "messages", params(MessageInPath), responses(
+    (status = 200, description = "Where it stands", body = Message, content_type = "application/json"),
+))]
+pub(in crate::http) async fn get(
+    State(app): State<AppState>,
+    caller: Caller,
+    MessageId(id): MessageId,
+) -> Result<Json<Message>, ApiError> {
+    Ok(Json(Message::of(&find(&app, &caller, &id).await?)))
+}
+
+/// Takes a message back that no page has seen yet.
+#[utoipa::path(delete, path = "/messages/{id}", tag = "messages", params(MessageInPath), responses(
+    (status = 200, description = "It was taken back", body = Message, content_type = "application/json"),
+))]
+pub(in crate::http) async fn cancel(
+    State(app): State<AppState>,
+    caller: Caller,
+    MessageId(id): MessageId,
+) -> Result<Json<Message>, ApiError> {
+    let record = find(&app, &caller, &id).await?;
+    let is_cancelled = app.registry().cancel(&record).await?;
+    let record = find(&app, &caller, &id).await?;
+    // Asked for twice, it is cancelled as well.
+    if is_cancelled || record.state == SendState::Cancelled {
+        Ok(Json(Message::of(&record)))
+    } else {
+        Err(ApiError::NotCancellable(record.state.as_str()))
+    }
+}
+
+/// A message of another session than the caller's is not there: who may not see it need not learn that it exists.
+async fn find(app: &AppState, caller: &Caller, id: &str) -> Result<Record, ApiError> {
+    let found = app.registry().ledger().look_up(id).await?;
+    let record = found.ok_or(ApiError::UnknownMessage)?;
+    let session = record.session.parse()?;
+    match caller.turn_to(&session) {
+        Ok(()) => Ok(record),
+        Err(_other) => Err(ApiError::UnknownMessage),
+    }
+}

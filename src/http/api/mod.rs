@@ -1,0 +1,16 @@
+//! The routes, one file for each resource.
+//!
+//! A handler reads its request through `guard` and `wire`, makes one call into `session`, and answers in the words of the
+//! contract.
+
+pub(super) mod connect;
+pub(super) mod events;
+pub(super) mod evidence;
+pub(super) mod health;
+pub(super) mod link;
+pub(super) mod link_store;
+pub(super) mod messages;
+pub(super) mod metrics;
+pub(super) mod qr;
+pub(super) mod send;
+pub(super) mod status;

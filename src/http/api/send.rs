@@ -1,0 +1,206 @@
+//! `POST /send`: one text to one number.
+//!
+//! Checked in the order of the contract: session, recipient, text, and only then whether the session can send.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde_json::Value;
+
+use crate::{
+    http::{
+        state::AppState,
+        wire::{
+            contract::{Accepted, DryRun, SentOrDryRun},
+            error::ApiError,
+            extract::{FromBody, Json, Object},
+            requests::{DryRunInQuery, SendBody, SendHeaders, SessionInHeader},
+            target::Target,
+        },
+    },
+    session::{
+        IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, Recipient, SendError, SessionHandle,
+        TextMessage,
+    },
+};
+
+/// The caller's name for a request, in the header and in the body.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const IDEMPOTENCY_KEY_FIELD: &str = "idempotency_key";
+
+/// Says that an answer is about a request that was accepted before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// RFC 7240: `respond-async` asks for an answer as soon as the request is accepted.
+const PREFER: &str = "prefer";
+
+/// What to send, from whom and to whom.
+#[derive(Debug)]
+pub(in crate::http) struct SendRequest {
+    target: Target,
+    message: TextMessage,
+    idempotency_key: Option<IdempotencyKey>,
+    waits: bool,
+    is_dry_run: bool,
+}
+
+impl FromBody for SendRequest {
+    const FIELDS: &[&str] = &["to", "message", "async", "dry_run", IDEMPOTENCY_KEY_FIELD];
+    const QUERY: &[&str] = &["dry_run"];
+
+    fn of_array() -> ApiError {
+        ApiError::ClienteIdNotANumber
+    }
+
+    fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+        // Size goes before all fields, as it always did: a caller of a text that is too long may have nothing else right.
+        check_length(body.get("message"))?;
+        // First of the fields: what is no yes and no no must not send.
+        let is_dry_run = is_dry_run(body, parts)?;
+        let (target, headers) = (Target::of_send::<Self>(body, parts, app)?, &parts.headers);
+        let to: Recipient = match body.get("to") {
+            Some(Value::String(to)) if !to.is_empty() => to.parse().map_err(ApiError::InvalidTo)?,
+            Some(_) | None => return Err(ApiError::ToNotAString),
+        };
+        let text = match body.get("message") {
+            Some(Value::String(text)) if !text.trim().is_empty() => text.clone(),
+            Some(_) | None => return Err(ApiError::InvalidMessage),
+        };
+        let is_async = match body.get("async") {
+            None => prefers_async(headers),
+            Some(Value::Bool(is_async)) => *is_async,
+            Some(_) => return Err(ApiError::InvalidAsync),
+        };
+        Ok(Self {
+            target,
+            message: TextMessage { to, body: text },
+            idempotency_key: idempotency_key(body, headers)?,
+            waits: !is_async,
+            is_dry_run,
+        })
+    }
+}
+
+/// Refuses a text that WhatsApp would cut.
+fn check_length(message: Option<&Value>) -> Result<(), ApiError> {
+    let Some(Value::String(text)) = message else {
+        return Ok(());
+    };
+    let units = text.encode_utf16().count();
+    if units > LONGEST_TEXT {
+        return Err(ApiError::TextTooLong(units));
+    }
+    Ok(())
+}
+
+/// The key of a request: in the header or in the body, and the same when in both.
+fn idempotency_key(body: &Object, headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
+    let in_header = headers
+        .get(IDEMPOTENCY_KEY)
+        .map(|key| key.to_str().map_err(|_| InvalidIdempotencyKey)?.parse())
+        .transpose()?;
+    let in_body = match body.get(IDEMPOTENCY_KEY_FIELD) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(key)) => Some(key.parse::<IdempotencyKey>()?),
+        Some(_) => return Err(InvalidIdempotencyKey.into()),
+    };
+    match (in_header, in_body) {
+        (Some(one), Some(other)) if one != other => Err(ApiError::TwoIdempotencyKeys),
+        (one, other) => Ok(one.or(other)),
+    }
+}
+
+fn prefers_async(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all(PREFER).into_iter();
+    preferences
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+/// `dry_run`, in the query or in the body: whether anything is to be sent at all.
+fn is_dry_run(body: &Object, parts: &Parts) -> Result<bool, ApiError> {
+    let query = parts.uri.query().unwrap_or_default();
+    let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "dry_run");
+    let in_query = match asked.as_ref().map(|(_, value)| value.as_ref()) {
+        None | Some("false" | "0") => false,
+        Some("true" | "1" | "") => true,
+        Some(_) => return Err(ApiError::InvalidDryRun),
+    };
+    match body.get("dry_run") {
+        None | Some(Value::Null) => Ok(in_query),
+        Some(Value::Bool(in_body)) => Ok(in_query || *in_body),
+        Some(_) => Err(ApiError::InvalidDryRun),
+    }
+}
+
+/// Sends and waits until WhatsApp's server has the message: 200, or 202 while it is still on its way.
+///
+/// A caller that goes away does not take the message back.
+#[utoipa::path(post, path = "/send", tag = "messages", params(DryRunInQuery, SessionInHeader, SendHeaders), request_body(content = SendBody, examples(
+    ("a text" = (value = json!({"cliente_id": 51, "to": "+54 9 11 5825-4201", "message": "Hola 👋"}))),
+    ("at most once" = (value = json!({"cliente_id": 51, "to": "5491158254201", "message": "Hola", "idempotency_key": "order-1234"}))),
+    ("in its turn" = (value = json!({"cliente_id": 51, "to": "5491158254201@c.us", "message": "Hola", "async": true}))),
+)), responses(
+    (status = 200, description = "WhatsApp's server has it, or what a dry run found", body = SentOrDryRun, content_type = "application/json",
+        headers(("Idempotent-Replayed" = Option<String>, description = "true: the request was accepted before"))),
+    (status = 202, description = "Accepted: it waits here, or in WhatsApp's own queue", body = Accepted, content_type = "application/json",
+        headers(("Idempotent-Replayed" = Option<String>, description = "true: the request was accepted before"))),
+))]
+pub(in crate::http) async fn send(
+    State(app): State<AppState>,
+    Json(request): Json<SendRequest>,
+) -> Result<Response, ApiError> {
+    let session = app.registry().find(&request.target.id);
+    let session = session.ok_or_else(|| {
+        let last = app.registry().last_seen(&request.target.id);
+        last.as_ref()
+            .map_or_else(SendError::never_connected, SendError::of_forgotten)
+    })?;
+    if request.is_dry_run {
+        Ok(dry_run(&session, request).await?.into_response())
+    } else {
+        really_send(&session, request).await
+    }
+}
+
+async fn really_send(session: &SessionHandle, request: SendRequest) -> Result<Response, ApiError> {
+    let SendRequest {
+        target,
+        message,
+        idempotency_key,
+        waits,
+        is_dry_run: _,
+    } = request;
+    let to = message.to.digits().to_owned();
+    let sent = session
+        .send(crate::session::SendRequest {
+            message,
+            cliente_id: target.echo.to_string(),
+            idempotency_key,
+            waits,
+        })
+        .await?;
+    let is_repeated = sent.is_repeated;
+    let accepted = Accepted::of(target.echo, to, sent);
+    let status = if accepted.is_with_the_server() {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
+    let mut response = (status, Json(accepted)).into_response();
+    if is_repeated {
+        let yes = HeaderValue::from_static("true");
+        response.headers_mut().insert(REPLAYED, yes);
+    }
+    Ok(response)
+}
+
+async fn dry_run(session: &SessionHandle, request: SendRequest) -> Result<Json<DryRun>, ApiError> {
+    let to = request.message.to;
+    let digits = to.digits().to_owned();
+    let check = session.check(to).await?;
+    Ok(Json(DryRun::of(request.target.echo, digits, check)))
+}

@@ -1,0 +1,205 @@
+//! Which session a request means, and whether its caller reaches it.
+//!
+//! | | first | then | then |
+//! |---|---|---|---|
+//! | `GET` | `cliente_id` in the query | the header `X-Cliente-Id` | the default session |
+//! | `POST /connect`, `/disconnect` | `cliente_id` in the body | the header | the default session |
+//! | `POST /send` | a **number** in the body | the header | 400; the default session in `single` mode |
+//!
+//! The first that is *there* decides, even when it is wrong: an empty one, a `null`, one given twice or one that is no
+//! valid name is 400 and never falls to the next, because its sender meant *some* session.
+//!
+//! An id in the query of a POST that has none in its body is 400 too; so is a request that names no session and may not
+//! do so on purpose: [`purpose`].
+//!
+//! `/send` never assumes a session in `multi` mode: that would send from another client's account. A named session such as `admin`
+//! is reached by the header. In `single` mode the id is checked as ever, echoed, and every request goes to the default session.
+
+use axum::{
+    extract::{FromRequestParts, RawPathParams},
+    http::{HeaderMap, request::Parts},
+};
+use serde_json::Value;
+
+use super::{caller::Caller, purpose};
+use crate::{
+    config::SessionMode,
+    http::{
+        state::AppState,
+        wire::{
+            error::ApiError,
+            extract::{CLIENTE_ID, FromBody, Object},
+            target::Target,
+        },
+    },
+    session::{ClienteId, InvalidClienteId},
+};
+
+/// The header that names a session.
+pub(in crate::http) const HEADER: &str = "x-cliente-id";
+
+/// A session that is named in the path.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::http) struct TargetInPath(pub(in crate::http) Target);
+
+impl FromRequestParts<AppState> for TargetInPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let path = RawPathParams::from_request_parts(parts, app).await;
+        let path = path.map_err(|_not_utf8| InvalidClienteId)?;
+        let (_, id) = path.iter().next().ok_or(InvalidClienteId)?;
+        let target = Target::or_default(Some(Named::text(id)?), parts, app)?;
+        Ok(Self(target))
+    }
+}
+
+/// The session that a `GET` names, in its query or by the header, if it names one.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::http) struct TargetIfNamed(pub(in crate::http) Option<Target>);
+
+impl FromRequestParts<AppState> for TargetIfNamed {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        purpose::check_read(parts, app)?;
+        let named = in_query(parts)?;
+        let target = named.map(|named| Target::or_default(Some(named), parts, app));
+        target.transpose().map(Self)
+    }
+}
+
+/// The session whose login code a `GET` asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::http) struct TargetOfCode(pub(in crate::http) Target);
+
+impl FromRequestParts<AppState> for TargetOfCode {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        purpose::check_code(parts, app)?;
+        Target::or_default(in_query(parts)?, parts, app).map(Self)
+    }
+}
+
+/// A session as a request names it, before the mode has its say.
+struct Named {
+    id: ClienteId,
+    echo: Value,
+}
+
+impl FromRequestParts<AppState> for Target {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        Self::of_query(parts, app)
+    }
+}
+
+impl Target {
+    fn of_query(parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+        purpose::check_read(parts, app)?;
+        Self::or_default(in_query(parts)?, parts, app)
+    }
+
+    /// For `/connect` and `/disconnect`.
+    pub(in crate::http) fn of_body<B: FromBody>(
+        body: &Object,
+        parts: &Parts,
+        app: &AppState,
+    ) -> Result<Self, ApiError> {
+        purpose::check_post::<B>(body, parts, app)?;
+        let named = match body.get(CLIENTE_ID) {
+            None => in_header(&parts.headers)?,
+            // An empty one is what a variable that was never set leaves of it.
+            Some(Value::Null) => return Err(ApiError::ClienteIdRequired),
+            Some(Value::String(id)) if id.is_empty() => return Err(ApiError::ClienteIdRequired),
+            Some(Value::String(id)) => Some(Named::text(id)?),
+            Some(Value::Number(id)) => Some(Named::number(id)?),
+            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+                return Err(InvalidClienteId.into());
+            }
+        };
+        Self::or_default(named, parts, app)
+    }
+
+    /// For `/send`.
+    pub(in crate::http) fn of_send<B: FromBody>(
+        body: &Object,
+        parts: &Parts,
+        app: &AppState,
+    ) -> Result<Self, ApiError> {
+        purpose::check_post::<B>(body, parts, app)?;
+        let named = match (body.get(CLIENTE_ID), app.settings().session_mode) {
+            (Some(Value::Number(id)), _) => {
+                Some(Named::number(id).map_err(|_| ApiError::ClienteIdNotANumber)?)
+            }
+            (Some(_), _) => return Err(ApiError::ClienteIdNotANumber),
+            (None, SessionMode::Single) => in_header(&parts.headers)?,
+            (None, SessionMode::Multi) => {
+                Some(in_header(&parts.headers)?.ok_or(ApiError::ClienteIdNotANumber)?)
+            }
+        };
+        Self::or_default(named, parts, app)
+    }
+
+    /// What the mode makes of a name. The only place that makes a target: its caller has to reach the session that serves
+    /// it, whatever name it goes by.
+    fn or_default(named: Option<Named>, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+        let default = &app.settings().default_cliente_id;
+        let Named { id, echo } = named.unwrap_or_else(|| Named {
+            id: default.clone(),
+            echo: Value::from(default.as_str()),
+        });
+        let target = Self {
+            id: app.serving(&id).clone(),
+            echo,
+        };
+        Caller::of(&parts.extensions)?.turn_to(&target.id)?;
+        Ok(target)
+    }
+}
+
+impl Named {
+    fn text(id: &str) -> Result<Self, InvalidClienteId> {
+        Ok(Self {
+            id: id.parse()?,
+            echo: Value::from(id),
+        })
+    }
+
+    fn number(id: &serde_json::Number) -> Result<Self, InvalidClienteId> {
+        Ok(Self {
+            id: ClienteId::from_number(id)?,
+            echo: Value::from(id.clone()),
+        })
+    }
+}
+
+/// In the query, or else in the header.
+fn in_query(parts: &Parts) -> Result<Option<Named>, ApiError> {
+    let query = parts.uri.query().unwrap_or_default();
+    let mut ids = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == CLIENTE_ID);
+    match (ids.next(), ids.next()) {
+        (None, _) => in_header(&parts.headers),
+        (Some((_, id)), None) => one(&id).map(Some),
+        (Some(_), Some(_)) => Err(InvalidClienteId.into()),
+    }
+}
+
+fn in_header(headers: &HeaderMap) -> Result<Option<Named>, ApiError> {
+    let mut ids = headers.get_all(HEADER).iter();
+    match (ids.next(), ids.next()) {
+        (None, _) => Ok(None),
+        (Some(id), None) => one(id.to_str().map_err(|_| InvalidClienteId)?).map(Some),
+        (Some(_), Some(_)) => Err(InvalidClienteId.into()),
+    }
+}
+
+/// An empty name is as good as none to the service that the contract was recorded of, and it said so in these words.
+fn one(id: &str) -> Result<Named, ApiError> {
+    if id.is_empty() {
+        return Err(ApiError::ClienteIdRequired);
+    }
+    Ok(Named::text(id)?)
+}

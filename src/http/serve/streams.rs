@@ -1,0 +1,143 @@
+//! The places for streams of changes: so many in all, and so many for each who asks.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    http::{
+        guard::{caller::Caller, client::Client},
+        wire::error::ApiError,
+    },
+    keys::KeyName,
+};
+
+/// A page in view holds two, and every one keeps a connection: enough for some thirty people who look at once.
+const MOST: usize = 64;
+
+/// Eight pages in view. Nobody takes the places of all.
+const MOST_OF_ONE: usize = 16;
+
+/// Those of one-time links are apart: whoever passes them on must not take the operators' places.
+const MOST_OF_LINKS: usize = 32;
+
+/// A computer, a phone, and one that has just been closed.
+const MOST_OF_ONE_LINK: usize = 3;
+
+/// Whom a place is counted for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::http) enum Holder {
+    /// A key of its own.
+    Key(KeyName),
+    /// The address of who has none, or `API_KEY`, which many may share.
+    Network(IpAddr),
+    /// The sum of a link's token.
+    Link([u8; 32]),
+}
+
+impl Holder {
+    /// Who makes this request.
+    pub(in crate::http) fn of(caller: &Caller, client: Client) -> Self {
+        let key = caller.key().cloned();
+        key.map_or_else(|| Self::Network(client.network()), Self::Key)
+    }
+}
+
+/// Places of one kind; cheap to clone.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct Places {
+    most: usize,
+    most_of_one: usize,
+    taken: Arc<Mutex<HashMap<Holder, usize>>>,
+}
+
+impl Places {
+    /// For who may read.
+    pub(in crate::http) fn of_readers() -> Self {
+        Self::new(MOST, MOST_OF_ONE)
+    }
+
+    /// For one-time links.
+    pub(in crate::http) fn of_links() -> Self {
+        Self::new(MOST_OF_LINKS, MOST_OF_ONE_LINK)
+    }
+
+    fn new(most: usize, most_of_one: usize) -> Self {
+        Self {
+            most,
+            most_of_one,
+            taken: Arc::default(),
+        }
+    }
+
+    /// Takes one, if there is one for this holder.
+    pub(in crate::http) fn take(&self, holder: Holder) -> Result<Place, ApiError> {
+        let mut taken = self.lock();
+        let in_all: usize = taken.values().sum();
+        let of_one = taken.entry(holder.clone()).or_default();
+        if in_all >= self.most || *of_one >= self.most_of_one {
+            taken.retain(|_, places| *places > 0);
+            return Err(ApiError::TooManyStreams);
+        }
+        *of_one += 1;
+        Ok(Place {
+            places: self.clone(),
+            holder,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Holder, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Free again when it is dropped.
+#[derive(Debug)]
+pub(in crate::http) struct Place {
+    places: Places,
+    holder: Holder,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.lock();
+        if let Some(places) = taken.get_mut(&self.holder) {
+            *places = places.saturating_sub(1);
+        }
+        taken.retain(|_, places| *places > 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(number: u8) -> Holder {
+        Holder::Network([192, 0, 2, number].into())
+    }
+
+    #[test]
+    fn nobody_takes_the_places_of_all_and_there_is_an_end_for_all_together() {
+        let places = Places::of_readers();
+        let mut taken: Vec<Place> = Vec::new();
+        let take = |holder| places.take(holder).map_err(|why| why.code());
+        for _ in 0..MOST_OF_ONE {
+            taken.push(take(from(1)).unwrap());
+        }
+        assert_eq!(take(from(1)).unwrap_err(), "TOO_MANY_STREAMS");
+        for number in 2.. {
+            match take(from(number)) {
+                Ok(place) => taken.push(place),
+                Err(_) => break,
+            }
+        }
+        assert_eq!(taken.len(), MOST);
+        taken.pop();
+        taken.push(take(from(250)).unwrap());
+        assert_eq!(take(from(251)).unwrap_err(), "TOO_MANY_STREAMS");
+        taken.clear();
+        assert!(places.lock().is_empty(), "nothing is kept of who has left");
+    }
+}

@@ -1,0 +1,251 @@
+//! The one mapping from what went wrong to what the caller is told.
+//!
+//! Here are the causes; [`code`] has every code with its status and remedy, [`status_map`] tells which cause has which, [`body`] what a
+//! caller reads. Turning an error into a response has no side effect; the response carries it in its extensions, where
+//! [`trace`](crate::http::serve::trace) finds it for the log.
+
+mod body;
+mod code;
+mod status_map;
+
+use std::{any::Any, io, time::Duration};
+
+use axum::{
+    http::Method,
+    response::{IntoResponse, Response},
+};
+pub(in crate::http) use body::ErrorBody;
+pub(in crate::http) use code::Code;
+pub(in crate::http) use status_map::Loudness;
+
+use crate::{
+    keys::Scope,
+    ledger::{LedgerError, ReadError},
+    qr::QrError,
+    session::{
+        ConnectError, DisconnectError, EvidenceError, ForgetError, InvalidClienteId,
+        InvalidIdempotencyKey, InvalidRecipient, SendError,
+    },
+    telemetry::fixed_text,
+};
+
+/// [`LONGEST_TEXT`](crate::session::LONGEST_TEXT) for people.
+const LONGEST_TEXT_SHOWN: &str = "65,536";
+
+/// Why a request was not served.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::http) enum ApiError {
+    #[error("no such path")]
+    UnknownPath,
+    #[error("{0} is not allowed here")]
+    WrongMethod(Method),
+    #[error("the key is missing or wrong: send it as X-Api-Key, or as Authorization: Bearer")]
+    Unauthorized,
+    #[error("the key has expired: ask whoever made it for a new one")]
+    KeyExpired,
+    #[error(
+        "the request carries two different keys: send one, as X-Api-Key or as Authorization: Bearer"
+    )]
+    TwoKeys,
+    #[error("this key may not do that: it takes one with the scope {0}")]
+    ScopeMissing(Scope),
+    #[error("this key is for other sessions: name one of them in cliente_id")]
+    OtherSession,
+    #[error("too many wrong keys came from this address: try again in a few seconds")]
+    TooManyAttempts(Duration),
+    #[error(
+        "web pages of this origin may not call: list it if it should (CORS_ORIGINS=local,https://app.example), or set PUBLIC_URL if it is the service's own"
+    )]
+    OriginNotAllowed,
+    #[error(
+        "without a key the service answers only to an address, to localhost and to the name in PUBLIC_URL, and the request calls it by another name (Host): call it by one of these, set PUBLIC_URL, or make a key with `session-manager key add`"
+    )]
+    HostNotKnown,
+    #[error(
+        "cliente_id belongs in the body of a POST, or in the header X-Cliente-Id, not in its query"
+    )]
+    ClienteIdInQuery,
+    #[error(
+        "the body is larger than a text of {LONGEST_TEXT_SHOWN} characters can be, which is the most that WhatsApp takes: send it in parts"
+    )]
+    TooLarge,
+    #[error(
+        "the text has {0} characters, and WhatsApp takes {LONGEST_TEXT_SHOWN} (counted as JavaScript does: an emoji is two): send it in parts"
+    )]
+    TextTooLong(usize),
+    #[error("the body did not arrive in time")]
+    TooSlow,
+    #[error("the body is not a JSON object: {0}")]
+    InvalidJson(String),
+    #[error(
+        "the body is neither JSON nor a form: it begins with {0:?}; write {{\"cliente_id\": 51}} or cliente_id=51; in cmd.exe use double quotes around it, and \\\" inside"
+    )]
+    NeitherJsonNorForm(String),
+    #[error(
+        "the body is not UTF-8: send it in UTF-8, or name its character set in Content-Type, such as charset=utf-16"
+    )]
+    NotUtf8,
+    #[error("the body is said to be UTF-16, and has half a character at its end: send it whole")]
+    NotUtf16,
+    #[error(
+        "the body looks like UTF-16, and its Content-Type does not say so: add charset=utf-16, or send UTF-8"
+    )]
+    UnnamedUtf16,
+    #[error("the body is said to be {0}, and cannot be unpacked as such: send it as it is")]
+    NotUnpacked(&'static str),
+    #[error("multipart/form-data is not read; send JSON")]
+    Multipart,
+    #[error("the character set {0:?} is not read; send UTF-8")]
+    UnknownCharset(String),
+    #[error("the Content-Encoding {0:?} is not read; send gzip, deflate, br or none")]
+    UnknownEncoding(String),
+    /// A caller that names no session means the default one only when all that it says is understood.
+    #[error(
+        "the {place} has {name:?}, which is not known here, and no cliente_id: write cliente_id for the session, or leave {name:?} out for the default one; nothing was done"
+    )]
+    NamesNothingKnown {
+        /// Where it stands.
+        place: &'static str,
+        /// The begin of its name.
+        name: String,
+    },
+    #[error("cliente_id is required")]
+    ClienteIdRequired,
+    #[error(transparent)]
+    InvalidClienteId(#[from] InvalidClienteId),
+    /// `/send` says it in the words of the contract.
+    #[error("cliente_id must be a number")]
+    ClienteIdNotANumber,
+    #[error("to must be a string")]
+    ToNotAString,
+    #[error("to is not a phone number: {0}")]
+    InvalidTo(InvalidRecipient),
+    #[error("message must be a non-empty string")]
+    InvalidMessage,
+    #[error("async must be true or false")]
+    InvalidAsync,
+    #[error("dry_run must be true or false; nothing was sent")]
+    InvalidDryRun,
+    #[error(transparent)]
+    InvalidIdempotencyKey(#[from] InvalidIdempotencyKey),
+    #[error("the header Idempotency-Key and the field idempotency_key differ: give one of them")]
+    TwoIdempotencyKeys,
+    #[error("no message has this id; ids are forgotten after IDEMPOTENCY_HOURS")]
+    UnknownMessage,
+    #[error("the message cannot be taken back: it is {0}")]
+    NotCancellable(&'static str),
+    #[error(
+        "state must be one of queued, handed, sent, delivered, read, failed, unknown, cancelled"
+    )]
+    InvalidMessageState,
+    #[error("after must be a whole number: the next of the answer before")]
+    InvalidAfter,
+    #[error("limit must be a whole number, 1 to 1000")]
+    InvalidLimit,
+    #[error("wait must be \"ready\" or \"code\"")]
+    InvalidWait,
+    #[error("phone is not a phone number: {0}; leave phone out to scan a QR code")]
+    InvalidPhone(InvalidRecipient),
+    #[error(
+        "phone must be a string, with the country code, such as \"+54 9 11 5825-4201\"; leave it out to scan a QR code"
+    )]
+    PhoneNotAString,
+    #[error("logout must be true or false")]
+    InvalidLogout,
+    #[error(
+        "logout needs cliente_id: name the session whose device is to be unlinked; nothing was done"
+    )]
+    LogoutOfNobody,
+    #[error("format must be json, png, svg, ascii or raw")]
+    InvalidFormat,
+    #[error("{reason}")]
+    NoQr { state: &'static str, reason: String },
+    #[error("this session has left no evidence; POST here takes some of a running one")]
+    NoEvidence,
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    #[error("too many streams are open: close a page that shows sessions, then try again")]
+    TooManyStreams,
+    #[error("this session is linked already: there is no code to show")]
+    AlreadyLinked,
+    #[error("too many links are open: each ends by itself after 10 minutes")]
+    TooManyLinks,
+    #[error("this link is unknown: it may have ended long ago, or with a restart of the service")]
+    UnknownLink,
+    #[error(
+        "this link has been used, or its 10 minutes are over: ask whoever sent it for a new one"
+    )]
+    LinkOver,
+    #[error(
+        "the link would begin with a name that nobody but the request vouches for (Host): set PUBLIC_URL to where people reach the service"
+    )]
+    NoPublicUrl,
+    #[error("the service is shutting down; nothing was done: try again when it is back")]
+    ShuttingDown,
+    #[error("the evidence cannot be read (DATA_DIR): {0}")]
+    EvidenceUnreadable(#[from] io::Error),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Disconnect(#[from] DisconnectError),
+    #[error(transparent)]
+    Forget(#[from] ForgetError),
+    #[error("there is no such session, and nothing of it to delete")]
+    UnknownSession,
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// Asked about messages, not for a send: those that were accepted may well have been sent.
+    #[error("nothing can be said of messages now: the ledger in DATA_DIR cannot be used: {0}")]
+    Ledger(LedgerError),
+    #[error("{0}")]
+    MessagesBusy(ReadError),
+    #[error("the code could not be drawn: {0}")]
+    Qr(#[from] QrError),
+    #[error("an answer could not be written as JSON: {0}")]
+    Serialize(#[from] serde_json::Error),
+    #[error("the metrics could not be written")]
+    Metrics,
+    #[error("a handler panicked: {0}")]
+    Panic(&'static str),
+    #[error("{0} has no row in the table of http/access.rs, and is refused to everybody")]
+    NoAccessRule(String),
+    #[error("a handler asked who called it outside of the guard")]
+    NoCaller,
+}
+
+impl From<LedgerError> for ApiError {
+    fn from(why: LedgerError) -> Self {
+        Self::Ledger(why)
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(why: ReadError) -> Self {
+        match why {
+            ReadError::Busy => Self::MessagesBusy(why),
+            ReadError::Unavailable(why) => Self::Ledger(why),
+        }
+    }
+}
+
+/// Answers a path that is none of ours.
+pub(in crate::http) async fn unknown_path() -> ApiError {
+    ApiError::UnknownPath
+}
+
+/// Answers a method that a path does not have; the router adds `Allow`.
+pub(in crate::http) async fn wrong_method(method: Method) -> ApiError {
+    ApiError::WrongMethod(method)
+}
+
+/// Answers a request whose handler panicked.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that CatchPanicLayer takes"
+)]
+pub(in crate::http) fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
+    ApiError::Panic(fixed_text(&*cause)).into_response()
+}
+
+#[cfg(test)]
+mod tests;
