@@ -49,15 +49,15 @@ pub(super) enum Fault {
     Interrupted(u8),
 }
 
-pub(super) async fn run(arguments: Arguments, dotenv: &Path) -> Exit {
-    match export(arguments, dotenv).await {
+pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Exit {
+    match export(arguments, dotenv, sandbox).await {
         Ok(exit) => exit,
         Err(fault) => explain(&fault, "; --force writes over it"),
     }
 }
 
-async fn export(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
-    let config = match settings(dotenv) {
+async fn export(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Result<Exit, Fault> {
+    let config = match settings(dotenv, sandbox) {
         Ok(config) => config,
         Err(exit) => return Ok(exit),
     };

@@ -36,15 +36,15 @@ pub struct Arguments {
     passphrase: Source,
 }
 
-pub(super) async fn run(arguments: Arguments, dotenv: &Path) -> Exit {
-    match import(arguments, dotenv).await {
+pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Exit {
+    match import(arguments, dotenv, sandbox).await {
         Ok(exit) => exit,
         Err(fault) => explain(&fault, "; --replace sets it aside"),
     }
 }
 
-async fn import(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
-    let config = match settings(dotenv) {
+async fn import(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Result<Exit, Fault> {
+    let config = match settings(dotenv, sandbox) {
         Ok(config) => config,
         Err(exit) => return Ok(exit),
     };

@@ -4,7 +4,6 @@
 
 use std::{error::Error, fs, future::pending, io, path::Path};
 
-use clap::Args;
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
@@ -16,16 +15,8 @@ use crate::{
     telemetry::{self, DroppedLines},
 };
 
-/// How the service is to run, besides its settings.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct ServeArguments {
-    /// Use a simulated WhatsApp Web and phone instead of the real one (SANDBOX=1).
-    #[arg(long)]
-    pub sandbox: bool,
-}
-
-pub(super) async fn run(arguments: ServeArguments, dotenv: &Path) -> Ended {
-    let config = match Config::load_to_serve(dotenv, arguments.sandbox) {
+pub(super) async fn run(dotenv: &Path, sandbox: bool) -> Ended {
+    let config = match Config::load_to_serve(dotenv, sandbox) {
         Ok(config) => config,
         Err(faults) => {
             remark(&format!(
