@@ -12,7 +12,7 @@ mod folders;
 mod limits;
 mod machine;
 mod page;
-mod ports;
+pub(super) mod ports;
 mod report;
 mod settings;
 
