@@ -241,14 +241,27 @@ impl Disk {
     }
 
     /// Sees that the file is still the one that was opened, so that a service without work notices as well. Opens it when it
-    /// has been open before and is not.
-    pub(super) fn look(&mut self) -> Result<(), StoreError> {
-        if self.known.is_none() && self.spoilt.is_none() {
-            return Ok(());
+    /// has been open before and is not, or when it could not be used (`in_trouble`). Then something is written into it: only a
+    /// transaction that has worked says that it can be used again. Answers whether the file was looked at.
+    pub(super) fn look(&mut self, in_trouble: bool) -> Result<bool, StoreError> {
+        if self.known.is_none() && self.spoilt.is_none() && !in_trouble {
+            return Ok(false);
         }
-        let store = self.take_store()?;
-        self.store = Some(store);
-        Ok(())
+        let mut store = self.take_store()?;
+        if !in_trouble {
+            self.store = Some(store);
+            return Ok(true);
+        }
+        if let Err(why) = store::check_writable(&self.options.folder) {
+            self.store = Some(store);
+            return Err(why);
+        }
+        let stamp = self.stamp.clone();
+        let worked = store.transact(Commit::Synced, |file| {
+            stamp.map_or(Ok(()), |stamp| stamp::leave(file, &stamp))
+        });
+        self.put_back(store, worked)?;
+        Ok(true)
     }
 
     /// Another look at the whole file has found this.

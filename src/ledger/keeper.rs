@@ -397,14 +397,16 @@ impl Keeper {
     async fn look(&mut self) {
         // A jump between two requests should be seen while it lasts.
         self.now();
+        let in_trouble = self.using.lasts();
         let Some((looked, has_a_long_log)) = self
-            .on_disk(|disk| (disk.look(), disk.has_a_long_log()))
+            .on_disk(move |disk| (disk.look(in_trouble), disk.has_a_long_log()))
             .await
         else {
             return;
         };
         match looked {
-            Ok(()) => {
+            Ok(false) => {}
+            Ok(true) => {
                 // What waits for the disk is written by the next batch, which says so.
                 if self.backlog.is_empty() {
                     self.on_usable(0);

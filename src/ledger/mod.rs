@@ -33,7 +33,11 @@ mod store;
 mod tally;
 mod trouble;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 pub use clock::{Clock, Reading};
 pub use keeper::Keeper;
@@ -254,6 +258,18 @@ impl Ledger {
             move |file: &store::File| sends::list(file, &query)
         })
         .await
+    }
+
+    /// Opens a ledger that was begun in this folder before, so that a service which cannot use it says so when it starts:
+    /// another one may have it. A new one is begun by the first send.
+    pub async fn open_if_begun(&self, folder: &Path) {
+        if tokio::fs::try_exists(store::begun_in(folder))
+            .await
+            .unwrap_or(false)
+        {
+            // The keeper says in the log what is wrong.
+            drop(self.ask(|reply| Request::Use { reply }).await);
+        }
     }
 
     /// Reads beside the keeper, which opens the file first when it is not open.

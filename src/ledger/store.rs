@@ -464,6 +464,11 @@ impl Store {
     }
 }
 
+/// The file that is there when a ledger was begun in this folder.
+pub(super) fn begun_in(folder: &Path) -> PathBuf {
+    folder.join(BEGUN)
+}
+
 /// Sees that the folder may be written. An open file can be, long after its folder cannot; but the log could not be made
 /// again, and whoever takes the right away wants nothing written.
 pub(super) fn check_writable(folder: &Path) -> Result<(), StoreError> {

@@ -259,6 +259,8 @@ impl Registry {
             waves.start(registry).await;
         });
         self.spawn(memory::watch(Arc::clone(self)));
+        let (ledger, folder) = (self.ledger.clone(), self.options.ledger.folder.clone());
+        self.spawn(async move { ledger.open_if_begun(&folder).await });
     }
 
     /// Runs until the service stops.
