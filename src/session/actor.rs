@@ -36,6 +36,7 @@ use tracing::Instrument;
 use super::{
     ClienteId, DisconnectOutcome, Evidence, EvidenceFolder, Phase, ReasonCode, Recipient,
     SendError, SendLimits, SessionHandle, SessionState, StartLimits, StartTimes, TurnTally,
+    accounts::Accounts,
     arrivals::Arrivals,
     budget::Budget,
     capacity::{Admitted, Capacity, Starting},
@@ -82,6 +83,8 @@ pub(super) struct ActorOptions<D: Driver> {
     pub(super) pairing_life: Duration,
     /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
     pub(super) take_over: bool,
+    /// Which session has which account.
+    pub(super) accounts: Accounts,
     /// How long it may have nothing to send before it sleeps.
     pub(super) hibernate_after: Option<Duration>,
     /// How often a session is healed within an hour.

@@ -13,6 +13,7 @@
 
 pub mod state;
 
+mod accounts;
 mod actor;
 mod arrivals;
 mod budget;
@@ -80,5 +81,6 @@ pub use start_times::StartTimes;
 pub use state::SessionState;
 pub use transfer::{
     LinkedProfile, TransferError, adopt, forget_older_snapshots, import, is_to_be_up,
+    others_linked_to,
 };
 pub use turns::TurnTally;

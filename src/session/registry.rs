@@ -23,6 +23,7 @@ use tokio_util::{
 use super::{
     ClienteId, ConnectError, CpuTally, EvidenceFolder, ForgetError, SendLimits, SessionHandle,
     Snapshot, StartLimits, StartTimes, TurnTally,
+    accounts::Accounts,
     actor::{Actor, ActorOptions},
     capacity::Capacity,
     desired::{self, Desired, DesiredFile},
@@ -114,6 +115,7 @@ pub struct Registry {
     cpu: CpuTally,
     start_times: StartTimes,
     turns: TurnTally,
+    accounts: Accounts,
     ledger: Ledger,
     /// Ends after all sessions: they still have something to write down when they stop.
     keeper: TaskTracker,
@@ -212,6 +214,7 @@ impl Registry {
             cpu,
             start_times: StartTimes::default(),
             turns,
+            accounts: Accounts::default(),
             ledger,
             keeper,
         };
@@ -472,6 +475,7 @@ impl Registry {
             turns: self.turns.clone(),
             pairing_life: self.options.pairing_life,
             take_over: self.options.take_over,
+            accounts: self.accounts.clone(),
             hibernate_after: self.options.hibernate_after,
             heals_per_hour: self.options.heals_per_hour,
             memory_mb: self.options.session_memory_mb,

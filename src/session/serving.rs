@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ClienteId, DisconnectError, DisconnectOutcome, Evidence, EvidenceError, EvidenceFolder, Phase,
     Reason, ReasonCode, Recipient, SessionState, StartLimits,
+    accounts::HeldAccount,
     actor::ActorOptions,
     arrivals::Arrivals,
     budget::Budget,
@@ -34,7 +35,7 @@ use super::{
     numbers::Numbers,
     pairing::Pairing,
     publisher::Publisher,
-    reading::Reading,
+    reading::{Elsewhere, Reading},
     rest::Rest,
     safekeeping,
     sending::{Means, Sending},
@@ -60,6 +61,7 @@ pub(super) struct Serving<'a, D: Driver> {
     profile: &'a Path,
     desired: &'a DesiredFile,
     page: Reading<'a>,
+    account: HeldAccount,
     link: LinkNote,
     sending: Sending<'a, D>,
     pairing: Pairing,
@@ -175,6 +177,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             profile: &options.profile,
             desired: &options.desired,
             page: Reading::new(publisher),
+            account: options.accounts.hold(&options.id),
             link,
             sending,
             pairing: Pairing::new(phone, options.pairing_life),
@@ -328,6 +331,7 @@ impl<'a, D: Driver> Serving<'a, D> {
                 let driver = self.driver;
                 let take_over = async move { Answer::TakenOver(driver.take_over().await) };
                 self.calls.push(take_over.boxed());
+                self.tell_elsewhere();
             }
             Passed::Reload => {
                 let detail = format!(
@@ -406,7 +410,17 @@ impl<'a, D: Driver> Serving<'a, D> {
         None
     }
 
+    /// Lets the reason say what is known of the window that has the account.
+    fn tell_elsewhere(&mut self) {
+        let gave_up = self.timers.gave_up_taking_over();
+        self.page.on_elsewhere(Elsewhere {
+            session: self.account.other_session(),
+            gave_up,
+        });
+    }
+
     fn on_standing(&mut self, standing: Standing) -> Option<End> {
+        self.tell_elsewhere();
         let before = self.publisher.state();
         let is_removed = self.page.is_removed();
         let end = match self.link.judge(&before, &standing, is_removed) {
@@ -445,6 +459,8 @@ impl<'a, D: Driver> Serving<'a, D> {
         }
         self.timers
             .set(&state, self.page.standing(), Instant::now());
+        self.account.set(self.publisher.snapshot().account);
+        self.tell_elsewhere();
         // Trouble that ends a start did so in the phase in which it was seen.
         if end.is_none() {
             self.tell_phase();

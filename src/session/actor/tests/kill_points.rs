@@ -25,6 +25,7 @@ use crate::{
     session::{
         EvidenceFolder, IdempotencyKey, SendError, SendLimits, SendRequest, Sent, SessionHandle,
         StartLimits, StartTimes, TextMessage, TurnTally,
+        accounts::Accounts,
         actor::{Actor, ActorOptions},
         capacity::Capacity,
         desired::DesiredFile,
@@ -133,6 +134,7 @@ impl World {
             turns: TurnTally::default(),
             pairing_life: Duration::from_secs(180),
             take_over: true,
+            accounts: Accounts::default(),
             hibernate_after: None,
             heals_per_hour: HEALS_PER_HOUR,
             memory_mb: None,

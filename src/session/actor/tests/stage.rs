@@ -20,6 +20,7 @@ use crate::{
     session::{
         EvidenceFolder, Phase, SendError, SendLimits, SendRequest, SessionHandle, Snapshot,
         StartLimits, StartTimes, TextMessage, TurnTally,
+        accounts::Accounts,
         actor::{Actor, ActorOptions},
         capacity::Capacity,
         desired::DesiredFile,
@@ -41,6 +42,7 @@ pub(super) const HEALS_PER_HOUR: usize = 10;
 pub(super) struct Stage {
     capacity: Arc<Capacity>,
     starts: Arc<Semaphore>,
+    accounts: Accounts,
     pub(super) stop: CancellationToken,
     pub(super) folder: tempfile::TempDir,
     pub(super) ledger: Ledger,
@@ -67,6 +69,7 @@ impl Stage {
                 || None,
             )),
             starts: Arc::new(Semaphore::new(starts)),
+            accounts: Accounts::default(),
             stop: CancellationToken::new(),
             folder,
             ledger,
@@ -174,6 +177,7 @@ impl Stage {
             turns: TurnTally::default(),
             pairing_life: Duration::from_secs(180),
             take_over: true,
+            accounts: self.accounts.clone(),
             hibernate_after: self.hibernate_after,
             heals_per_hour: self.heals_per_hour,
             memory_mb: self.memory_mb,
