@@ -79,6 +79,12 @@ pub(super) fn needed(method: &Method, path: &str) -> Option<Access> {
     row.map(|row| row.2)
 }
 
+/// The methods that a path has.
+pub(super) fn methods_of(path: &str) -> Vec<&'static str> {
+    let rows = TABLE.iter().filter(|row| row.1 == path);
+    rows.map(|row| row.0).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ mod face;
 use std::{any::Any, io, time::Duration};
 
 use axum::{
+    extract::MatchedPath,
     http::Method,
     response::{IntoResponse, Response},
 };
@@ -18,6 +19,7 @@ pub(super) use body::ErrorBody;
 pub(super) use code::Code;
 pub(super) use face::Loudness;
 
+use super::access;
 use crate::{
     keys::Scope,
     ledger::{LedgerError, ReadError},
@@ -35,11 +37,20 @@ const LONGEST_TEXT_SHOWN: &str = "65,536";
 /// Why a request was not served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
-    #[error("no such path")]
+    #[error("no such path: GET /docs lists all of them")]
     UnknownPath,
-    #[error("{0} is not allowed here")]
-    WrongMethod(Method),
-    #[error("the key is missing or wrong: send it as X-Api-Key, or as Authorization: Bearer")]
+    #[error("{method} is not allowed here: the path takes {allowed}{hint}")]
+    WrongMethod {
+        /// What was asked.
+        method: Method,
+        /// The methods that the path has.
+        allowed: String,
+        /// What else may have been meant.
+        hint: &'static str,
+    },
+    #[error("the key is missing: send it as X-Api-Key, or as Authorization: Bearer")]
+    KeyMissing,
+    #[error("the key is wrong: the service has none like it, or it was revoked")]
     Unauthorized,
     #[error("the key has expired: ask whoever made it for a new one")]
     KeyExpired,
@@ -101,13 +112,29 @@ pub(super) enum ApiError {
     UnknownEncoding(String),
     /// A caller that names no session means the default one only when all that it says is understood.
     #[error(
-        "the {place} has {name:?}, which is not known here, and no cliente_id: write cliente_id for the session, or leave {name:?} out for the default one; nothing was done"
+        "the {place} has {name:?}, which is not known here, and no cliente_id: write cliente_id for the session{}; nothing was done",
+        or_none(.name, *.may_name_none)
     )]
     NamesNothingKnown {
         /// Where it stands.
         place: &'static str,
         /// The begin of its name.
         name: String,
+        /// The same request without it means the default session.
+        may_name_none: bool,
+    },
+    #[error(
+        "the {place} has {name:?}, which seems to be meant as {field}: write {field}, or leave it out; nothing was done"
+    )]
+    Misspelt {
+        /// Where it stands.
+        place: &'static str,
+        /// The begin of its name.
+        name: String,
+        /// What is meant.
+        field: &'static str,
+        /// That of a wrong value of this field.
+        code: Code,
     },
     #[error("cliente_id is required")]
     ClienteIdRequired,
@@ -116,6 +143,8 @@ pub(super) enum ApiError {
     /// `/send` says it in the words of the contract.
     #[error("cliente_id must be a number")]
     ClienteIdNotANumber,
+    #[error("cliente_id must be a positive integer")]
+    ClienteIdNotPositive,
     #[error("to must be a string")]
     ToNotAString,
     #[error("to is not a phone number: {0}")]
@@ -228,14 +257,32 @@ impl From<ReadError> for ApiError {
     }
 }
 
+/// What to do with a name that means no session.
+fn or_none(name: &str, may_name_none: bool) -> String {
+    if may_name_none {
+        format!(", or leave {name:?} out for the default one")
+    } else {
+        ", a positive integer".to_owned()
+    }
+}
+
 /// Answers a path that is none of ours.
 pub(super) async fn unknown_path() -> ApiError {
     ApiError::UnknownPath
 }
 
 /// Answers a method that a path does not have; the router adds `Allow`.
-pub(super) async fn wrong_method(method: Method) -> ApiError {
-    ApiError::WrongMethod(method)
+pub(super) async fn wrong_method(method: Method, route: MatchedPath) -> ApiError {
+    let is_of_one_session = method == Method::GET && route.as_str() == "/sessions/{id}";
+    ApiError::WrongMethod {
+        method,
+        allowed: access::methods_of(route.as_str()).join(", "),
+        hint: if is_of_one_session {
+            "; GET /status?cliente_id=… tells how one session is"
+        } else {
+            ""
+        },
+    }
 }
 
 /// Answers a request whose handler panicked.

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::{
     body::{self, LARGEST_BODY},
     error::ApiError,
+    purpose,
     state::AppState,
 };
 
@@ -39,6 +40,9 @@ pub(super) trait FromBody: Sized {
 
     /// What it reads of the query.
     const QUERY: &[&str] = &[];
+
+    /// Whether a request that names no session means the default one.
+    const MAY_NAME_NO_SESSION: bool = true;
 
     /// What is answered to an array. The service before this one found no field in it, and so no session.
     fn of_array() -> ApiError {
@@ -64,6 +68,7 @@ impl<T: FromBody> FromRequest<AppState> for Json<T> {
         let Some(body) = body::object(bytes, &parts.headers)? else {
             return Err(T::of_array());
         };
+        purpose::check_spelling::<T>(&body, &parts)?;
         T::from_body(&body, &parts, app).map(Self)
     }
 }

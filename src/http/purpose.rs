@@ -7,11 +7,14 @@
 //! A read acts on nothing, and pages add parameters of their own (`?_=1699…` against caches), so there only what looks like a
 //! misspelt `cliente_id` is refused. A login code is more than a read: whoever scans another client's code links a phone to
 //! that client's session. So there, too, each parameter must be known. In single mode there is one session, and nothing to mistake.
+//!
+//! A field that changes what is done, such as `dry_run`, is looked for beside a session as well: who misspells it would send a
+//! message that was only to be tried.
 
 use axum::http::{HeaderMap, HeaderName, request::Parts};
 
 use super::{
-    error::ApiError,
+    error::{ApiError, Code},
     extract::{CLIENTE_ID, FromBody, Object},
     state::AppState,
     target::HEADER,
@@ -55,6 +58,56 @@ const NOT_IN_HEADERS: [&str; 3] = ["client", "device", "phone"];
 /// What the address of a code may have: what is read of it, and what pages add against caches.
 const BESIDE_A_CODE: [&str; 4] = ["format", "_", "t", "ts"];
 
+/// Fields that no request needs, and that change what is done with it: left out by a slip, something else is done than was
+/// asked for, and nobody says so. Each with the code of a value that it does not take.
+const OPTIONAL: [(&str, Code); 5] = [
+    ("dry_run", Code::InvalidDryRun),
+    ("wait", Code::InvalidWait),
+    ("logout", Code::InvalidLogout),
+    ("async", Code::InvalidAsync),
+    ("idempotency_key", Code::InvalidIdempotencyKey),
+];
+
+/// One slip away from such a field, and a word of its own.
+const OTHER_WORDS: [&str; 1] = ["sync"];
+
+/// Refuses a field or a parameter that is one of [`OPTIONAL`] but for its case, its hyphens and one slip.
+pub(super) fn check_spelling<B: FromBody>(body: &Object, parts: &Parts) -> Result<(), ApiError> {
+    let query = parts.uri.query().unwrap_or_default();
+    let parameters = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    let parameters: Vec<_> = parameters.collect();
+    for (field, code) in OPTIONAL {
+        let refuse = |place, name: &str| {
+            Err(ApiError::Misspelt {
+                place,
+                name: name.chars().take(LONGEST_NAME).collect(),
+                field,
+                code,
+            })
+        };
+        // Who has it right as well means it.
+        if B::FIELDS.contains(&field)
+            && !body.contains_key(field)
+            && let Some(name) = body.keys().find(|name| is_slip(name, field))
+        {
+            return refuse("body", name);
+        }
+        if B::QUERY.contains(&field)
+            && !parameters.iter().any(|name| name == field)
+            && let Some(name) = parameters.iter().find(|name| is_slip(name, field))
+        {
+            return refuse("query", name);
+        }
+    }
+    Ok(())
+}
+
+/// Whether this name was meant as that field.
+fn is_slip(name: &str, field: &str) -> bool {
+    let name = bare(name);
+    strsim::damerau_levenshtein(&name, &bare(field)) <= 1 && !OTHER_WORDS.contains(&&*name)
+}
+
 /// Refuses a POST that names no session and has a field, a parameter or a header that may have been meant to.
 pub(super) fn check_post<B: FromBody>(
     body: &Object,
@@ -72,16 +125,18 @@ pub(super) fn check_post<B: FromBody>(
     }
     check_body::<B>(body)?;
     if let Some(name) = names.find(|name| !B::QUERY.contains(&name.as_ref())) {
-        return Err(unknown("query", &name));
+        return Err(unknown("query", &name, B::MAY_NAME_NO_SESSION));
     }
-    check_headers(&parts.headers)
+    check_headers(&parts.headers, B::MAY_NAME_NO_SESSION)
 }
 
 /// Refuses a body that names no session and has a field that is not known.
 fn check_body<B: FromBody>(body: &Object) -> Result<(), ApiError> {
     let mut names = body.keys();
     match names.find(|name| !B::FIELDS.contains(&name.as_str())) {
-        Some(name) if !body.contains_key(CLIENTE_ID) => Err(unknown("body", name)),
+        Some(name) if !body.contains_key(CLIENTE_ID) => {
+            Err(unknown("body", name, B::MAY_NAME_NO_SESSION))
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -110,9 +165,9 @@ fn check_query(
         return Ok(());
     }
     if let Some(name) = names.find(|name| is_refused(name)) {
-        return Err(unknown("query", &name));
+        return Err(unknown("query", &name, true));
     }
-    check_headers(&parts.headers)
+    check_headers(&parts.headers, true)
 }
 
 /// Whether a body or its request says which session it means; in single mode there is only the one.
@@ -126,7 +181,7 @@ fn has_one_session(app: &AppState) -> bool {
 
 /// Proxies add headers of their own, such as `X-Client-IP`, so only one slip is looked for (`Cliente-Id`, `X-Client-Id`), and the
 /// other words as they are (`X-Session-Id`).
-fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
+fn check_headers(headers: &HeaderMap, may_name_none: bool) -> Result<(), ApiError> {
     let is_meant = |name: &str| {
         let bare = bare(name);
         let bare = bare.strip_prefix('x').unwrap_or(&bare);
@@ -136,7 +191,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     };
     let mut names = headers.keys().map(HeaderName::as_str);
     match names.find(|name| *name != HEADER && is_meant(name)) {
-        Some(name) => Err(unknown("header", name)),
+        Some(name) => Err(unknown("header", name, may_name_none)),
         None => Ok(()),
     }
 }
@@ -170,10 +225,11 @@ fn bare(name: &str) -> String {
         .collect()
 }
 
-fn unknown(place: &'static str, name: &str) -> ApiError {
+fn unknown(place: &'static str, name: &str, may_name_none: bool) -> ApiError {
     ApiError::NamesNothingKnown {
         place,
         name: name.chars().take(LONGEST_NAME).collect(),
+        may_name_none,
     }
 }
 

@@ -72,6 +72,50 @@ fn what_looks_like_the_id_is_told_from_other_parameters() {
     }
 }
 
+#[test]
+fn a_slip_in_a_field_that_changes_what_is_done_is_seen_and_other_names_are_left_alone() {
+    for (field, slips) in [
+        (
+            "dry_run",
+            &[
+                "dryrun", "dryRun", "dry-run", "DRY_RUN", "dr_yrun", "dry_rn",
+            ][..],
+        ),
+        ("wait", &["wiat", "Wait", "waits"]),
+        ("logout", &["log_out", "logOut", "logut"]),
+        ("async", &["Async", "asinc", "a-sync"]),
+        (
+            "idempotency_key",
+            &["idempotencyKey", "Idempotency-Key", "idempotncy_key"],
+        ),
+    ] {
+        for slip in slips {
+            assert!(is_slip(slip, field), "{slip}");
+        }
+    }
+    let own = [
+        "sync",
+        "run",
+        "key",
+        "login",
+        "to",
+        "message",
+        "text",
+        "delay",
+        "priority",
+        "source",
+        "dry",
+        "test",
+        "cliente_id",
+        "phone",
+        "at",
+    ];
+    for name in own {
+        let meant = OPTIONAL.iter().find(|(field, _)| is_slip(name, field));
+        assert!(meant.is_none(), "{name}");
+    }
+}
+
 /// What is read by a handler of `/disconnect`.
 struct Fields;
 
