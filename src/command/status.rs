@@ -168,7 +168,7 @@ fn table(sessions: &[Session], now: Timestamp) -> Vec<String> {
             "no sessions yet: `session-manager qr 51` starts one and shows its code".to_owned(),
         ];
     }
-    let head = ["SESSION", "STATE", "FOR", "ACCOUNT", "ADAPTER", "REASON"].map(str::to_owned);
+    let head = ["SESSION", "STATE", "FOR", "ACCOUNT", "ADAPTER", "NOTE"].map(str::to_owned);
     let rows = sessions.iter().map(|session| {
         [
             session.id.clone(),
@@ -235,11 +235,24 @@ fn chrome(session: &Session) -> Option<String> {
 
 /// How far a start has got.
 fn progress(session: &Session) -> Option<String> {
-    let phase = session.phase.as_ref().map(|phase| phase.name.clone());
+    let phase = session.phase.as_ref().map(|phase| in_progress(&phase.name));
     let percent = session.sync_percent.map(|percent| format!("{percent} %"));
     match (phase, percent) {
-        (Some(phase), Some(percent)) => Some(format!("{phase} {percent}")),
-        (phase, percent) => phase.or(percent),
+        (Some(phase), Some(percent)) => Some(format!("{phase}: {percent}")),
+        (phase, percent) => phase.map(str::to_owned).or(percent),
+    }
+}
+
+/// What a session does in a phase of its start. A service may be newer than this program, and know others.
+fn in_progress(phase: &str) -> &str {
+    match phase {
+        "QUEUED" => "waiting for its turn to start",
+        "LAUNCH" => "starting Chrome",
+        "NAVIGATE" => "opening WhatsApp Web",
+        "INJECT" => "WhatsApp Web is loading",
+        "LINK" => "waiting for a code or an account",
+        "SYNC" => "syncing the chats",
+        other => other,
     }
 }
 
@@ -293,7 +306,7 @@ mod tests {
         assert_eq!(
             table(&sessions(), now()),
             [
-                "SESSION  STATE         FOR   ACCOUNT        ADAPTER  REASON",
+                "SESSION  STATE         FOR   ACCOUNT        ADAPTER  NOTE",
                 "51       READY         3 h   5491158254201  modules",
                 "admin    DISCONNECTED  60 s                          QR_TIMEOUT",
                 "7        DISCONNECTED  5 s                           BROWSER_LOST, starts again in 20 s",
@@ -331,6 +344,19 @@ mod tests {
                 "  next      starts again in 20 s",
             ]
         );
+    }
+
+    #[test]
+    fn a_start_says_in_words_what_it_does() {
+        let mut syncing = sessions().remove(0);
+        let name = "SYNC".to_owned();
+        (syncing.phase, syncing.sync_percent) = (Some(Phase { name }), Some(40));
+        let lines = one(&syncing, now());
+        assert!(
+            lines.contains(&"  under way syncing the chats: 40 %".to_owned()),
+            "{lines:?}"
+        );
+        assert!(table(&[syncing], now())[1].ends_with("modules  syncing the chats: 40 %"));
     }
 
     #[test]
