@@ -165,7 +165,7 @@ fn of_foreign(why: &ForeignError) -> Exit {
             Exit::NothingThere
         }
         ForeignError::Unreadable { .. } => Exit::Failed,
-        ForeignError::NoStorage { .. } => Exit::NothingThere,
+        ForeignError::NotAFolder { .. } | ForeignError::NoStorage { .. } => Exit::NothingThere,
         ForeignError::Several { .. } => Exit::BadFile,
         ForeignError::InUse { .. } | ForeignError::Changed { .. } => Exit::InUse,
         ForeignError::IsOurs { .. } | ForeignError::IsTheTarget { .. } => Exit::AlreadyThere,
@@ -193,6 +193,9 @@ fn of_snapshot(why: &SnapshotError) -> Exit {
             ) =>
         {
             Exit::NoSpace
+        }
+        SnapshotError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+            Exit::NothingThere
         }
         SnapshotError::Io { .. } | SnapshotError::GivenUp => Exit::Failed,
     }
