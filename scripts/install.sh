@@ -92,7 +92,7 @@ build() {
     else
         seconds=$((FIRST_BUILD_CPU / cores))
         [ "$seconds" -ge "$FIRST_BUILD_CHAIN" ] || seconds=$FIRST_BUILD_CHAIN
-        say "${step}building the program: the first time takes about $(((seconds + 59) / 60)) minutes with $cores cores, later ones seconds"
+        say "${step}building the program: the first time takes about $(((seconds + 59) / 60)) minutes with $cores cores, later ones seconds; about half of that time cargo says nothing but \"Compiling session-manager\""
     fi
     cargo build --release --locked || fail "cargo could not build the program: what it says above is the cause"
     say "built in $(duration $((SECONDS - began)))"

@@ -26,7 +26,6 @@ use clap::Subcommand;
 use client::ClientError;
 pub use exit::Exit;
 pub use key::KeyCommand;
-pub use serve::ServeArguments;
 use tokio::runtime::Runtime;
 
 use crate::{config::Config, telemetry::Log};
@@ -35,7 +34,7 @@ use crate::{config::Config, telemetry::Log};
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Run the service. This is what happens without a subcommand.
-    Serve(ServeArguments),
+    Serve,
     /// Link a phone: show a session's code in this terminal until the session is READY.
     Qr(qr::Arguments),
     /// Show what the sessions are doing.
@@ -91,21 +90,37 @@ impl From<Exit> for Ended {
 }
 
 impl Command {
-    /// Does it, and waits for its end. `dotenv` is the file with settings, which may be absent.
+    /// Why `--sandbox` makes no sense with it, if it makes none: it would be taken for a command on simulated sessions.
+    pub const fn why_no_sandbox(&self) -> Option<&'static str> {
+        match self {
+            Self::Serve | Self::Doctor(_) | Self::Export(_) | Self::Import(_) | Self::Adopt(_) => {
+                None
+            }
+            Self::Qr(_) | Self::Status(_) | Self::Send(_) | Self::Health(_) => Some(
+                "--sandbox cannot be used with this command: it asks a running service, and that service has the simulated WhatsApp or the real one; leave --sandbox out",
+            ),
+            Self::Key(_) => Some(
+                "--sandbox cannot be used with this command: keys are the same with and without the sandbox; leave --sandbox out",
+            ),
+        }
+    }
+
+    /// Does it, and waits for its end. `dotenv` is the file with settings, which may be absent; with `sandbox` the sandbox is
+    /// on whatever they say.
     ///
     /// This is not an `async fn`: the compiler writes the code of a future where it is awaited. If `main` awaited this one,
     /// the whole service would be compiled once more for it, which took a minute of a first build.
-    pub fn run(self, runtime: &Runtime, dotenv: &Path) -> Ended {
-        runtime.block_on(self.carry_out(dotenv))
+    pub fn run(self, runtime: &Runtime, dotenv: &Path, sandbox: bool) -> Ended {
+        runtime.block_on(self.carry_out(dotenv, sandbox))
     }
 
-    async fn carry_out(self, dotenv: &Path) -> Ended {
+    async fn carry_out(self, dotenv: &Path, sandbox: bool) -> Ended {
         let (outcome, wants_json) = match self {
-            Self::Serve(arguments) => return serve::run(arguments, dotenv).await,
+            Self::Serve => return serve::run(dotenv, sandbox).await,
             Self::Key(command) => return keys(command, dotenv).into(),
-            Self::Export(arguments) => return export::run(arguments, dotenv).await.into(),
-            Self::Import(arguments) => return import::run(arguments, dotenv).await.into(),
-            Self::Adopt(arguments) => return adopt::run(arguments, dotenv).await.into(),
+            Self::Export(arguments) => return export::run(arguments, dotenv, sandbox).await.into(),
+            Self::Import(arguments) => return import::run(arguments, dotenv, sandbox).await.into(),
+            Self::Adopt(arguments) => return adopt::run(arguments, dotenv, sandbox).await.into(),
             Self::Qr(arguments) => (qr::run(&arguments, dotenv).await, arguments.connection.json),
             Self::Status(arguments) => (
                 status::run(&arguments, dotenv).await,
@@ -119,7 +134,10 @@ impl Command {
                 health::run(&arguments, dotenv).await,
                 arguments.connection.json,
             ),
-            Self::Doctor(arguments) => (doctor::run(&arguments, dotenv).await, arguments.json),
+            Self::Doctor(arguments) => (
+                doctor::run(&arguments, dotenv, sandbox).await,
+                arguments.json,
+            ),
         };
         outcome
             .unwrap_or_else(|fault| explain(&fault, wants_json))
@@ -128,8 +146,8 @@ impl Command {
 }
 
 /// The service's own settings, for a command that works on its files.
-fn settings(dotenv: &Path) -> Result<Config, Exit> {
-    Config::load(dotenv, false).map_err(|faults| {
+fn settings(dotenv: &Path, sandbox: bool) -> Result<Config, Exit> {
+    Config::load(dotenv, sandbox).map_err(|faults| {
         screen::remark(&format!(
             "session-manager: the settings are wrong:\n{faults}"
         ));
@@ -139,7 +157,7 @@ fn settings(dotenv: &Path) -> Result<Config, Exit> {
 
 /// Keys are a matter of a file, and of no service.
 fn keys(command: KeyCommand, dotenv: &Path) -> Exit {
-    let config = match settings(dotenv) {
+    let config = match settings(dotenv, false) {
         Ok(config) => config,
         Err(exit) => return exit,
     };

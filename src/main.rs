@@ -7,12 +7,9 @@ use std::{
     io, num::NonZeroUsize, path::Path, process::ExitCode, sync::RwLock, thread, time::Duration,
 };
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser, error::ErrorKind};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use session_manager::{
-    browser::ProcessRoom,
-    command::{Command, ServeArguments},
-};
+use session_manager::{browser::ProcessRoom, command::Command};
 use tokio::runtime::Runtime;
 
 /// What is dropped at the end kills its Chrome within milliseconds; a call to a disk that hangs may never return, and is left
@@ -28,15 +25,23 @@ const DOTENV: &str = ".env";
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    #[command(flatten)]
-    serve: ServeArguments,
+    /// Use a simulated WhatsApp Web and phone, and the folders of their sessions, instead of the real ones (SANDBOX=1). For
+    /// the service, doctor, export, import and adopt.
+    #[arg(long, global = true)]
+    sandbox: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 #[expect(clippy::print_stderr, reason = "there is no log yet")]
 fn main() -> ExitCode {
-    let command = Arguments::parse().command();
+    let Arguments { sandbox, command } = Arguments::parse();
+    let command = command.unwrap_or(Command::Serve);
+    if let Some(why) = command.why_no_sandbox().filter(|_| sandbox) {
+        Arguments::command()
+            .error(ErrorKind::ArgumentConflict, why)
+            .exit();
+    }
     forbid_core_dumps();
     let runtime = match start_threads().and_then(|()| Runtime::new()) {
         Ok(runtime) => runtime,
@@ -45,7 +50,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = command.run(&runtime, Path::new(DOTENV));
+    let ended = command.run(&runtime, Path::new(DOTENV), sandbox);
     runtime.shutdown_timeout(REST_TIMEOUT);
     ended.finish()
 }
@@ -83,17 +88,4 @@ fn forbid_core_dumps() {
     };
     // To lower a limit is always allowed; a system that refuses it all the same is no reason not to serve.
     let _refused = setrlimit(Resource::Core, none);
-}
-
-impl Arguments {
-    /// The service, unless something else is asked for. What is said before `serve` counts as if said after it.
-    fn command(self) -> Command {
-        match self.command {
-            None => Command::Serve(self.serve),
-            Some(Command::Serve(own)) => Command::Serve(ServeArguments {
-                sandbox: self.serve.sandbox || own.sandbox,
-            }),
-            Some(command) => command,
-        }
-    }
 }

@@ -41,15 +41,15 @@ pub struct Arguments {
     replace: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, dotenv: &Path) -> Exit {
-    match adopt(arguments, dotenv).await {
+pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Exit {
+    match adopt(arguments, dotenv, sandbox).await {
         Ok(exit) => exit,
         Err(fault) => explain(&fault, ", which may be linked; --replace sets it aside"),
     }
 }
 
-async fn adopt(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
-    let config = match settings(dotenv) {
+async fn adopt(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Result<Exit, Fault> {
+    let config = match settings(dotenv, sandbox) {
         Ok(config) => config,
         Err(exit) => return Ok(exit),
     };

@@ -93,11 +93,13 @@ fn unauthorized(url: &str, given: Option<KeySource>) -> String {
         ),
         Some(source) => {
             let source = match source {
-                KeySource::File => "the key of --key-file",
+                KeySource::File => "the file of --key-file",
                 KeySource::OwnVariable => "SESSION_MANAGER_KEY",
                 KeySource::ServiceVariable => "API_KEY",
             };
-            format!("the service at {url} does not take {source}")
+            format!(
+                "the service at {url} does not accept the key in {source}: it is wrong, revoked or expired"
+            )
         }
     }
 }

@@ -12,7 +12,7 @@ mod folders;
 mod limits;
 mod machine;
 mod page;
-mod ports;
+pub(super) mod ports;
 mod report;
 mod settings;
 
@@ -38,19 +38,20 @@ use crate::config::Config;
 #[derive(Args, Clone, Debug)]
 #[command(after_help = CODES)]
 pub struct Arguments {
-    /// Look as for a service with the simulated WhatsApp Web (SANDBOX=1).
-    #[arg(long)]
-    sandbox: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub(super) json: bool,
 }
 
-pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fault> {
+pub(super) async fn run(
+    arguments: &Arguments,
+    dotenv: &Path,
+    sandbox: bool,
+) -> Result<Exit, Fault> {
     let mut interrupts = Interrupts::catch()?;
     let cancel = CancellationToken::new();
     let mut report = Report::new(!arguments.json);
-    let (config, verdict) = Config::inspect(dotenv, arguments.sandbox);
+    let (config, verdict) = Config::inspect(dotenv, sandbox);
     {
         let examined = examine(&config, &verdict, dotenv, &cancel, &mut report);
         tokio::pin!(examined);

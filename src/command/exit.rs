@@ -57,7 +57,7 @@ Exit codes:
   6    the passphrase: wrong, shorter than 12 characters, or none
   7    the file: damaged, not complete, of another version, or no export
   8    the session is running: disconnect it first
-  9    there is no profile, or it is not linked
+  9    there is no profile, or it is not linked (export); there is no such file (import)
   10   the file (export) or the profile (import) is there already
   11   the disk is too full
   64   a setting is wrong

@@ -49,15 +49,15 @@ pub(super) enum Fault {
     Interrupted(u8),
 }
 
-pub(super) async fn run(arguments: Arguments, dotenv: &Path) -> Exit {
-    match export(arguments, dotenv).await {
+pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Exit {
+    match export(arguments, dotenv, sandbox).await {
         Ok(exit) => exit,
         Err(fault) => explain(&fault, "; --force writes over it"),
     }
 }
 
-async fn export(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
-    let config = match settings(dotenv) {
+async fn export(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Result<Exit, Fault> {
+    let config = match settings(dotenv, sandbox) {
         Ok(config) => config,
         Err(exit) => return Ok(exit),
     };
@@ -165,7 +165,7 @@ fn of_foreign(why: &ForeignError) -> Exit {
             Exit::NothingThere
         }
         ForeignError::Unreadable { .. } => Exit::Failed,
-        ForeignError::NoStorage { .. } => Exit::NothingThere,
+        ForeignError::NotAFolder { .. } | ForeignError::NoStorage { .. } => Exit::NothingThere,
         ForeignError::Several { .. } => Exit::BadFile,
         ForeignError::InUse { .. } | ForeignError::Changed { .. } => Exit::InUse,
         ForeignError::IsOurs { .. } | ForeignError::IsTheTarget { .. } => Exit::AlreadyThere,
@@ -193,6 +193,9 @@ fn of_snapshot(why: &SnapshotError) -> Exit {
             ) =>
         {
             Exit::NoSpace
+        }
+        SnapshotError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+            Exit::NothingThere
         }
         SnapshotError::Io { .. } | SnapshotError::GivenUp => Exit::Failed,
     }

@@ -36,15 +36,15 @@ pub struct Arguments {
     passphrase: Source,
 }
 
-pub(super) async fn run(arguments: Arguments, dotenv: &Path) -> Exit {
-    match import(arguments, dotenv).await {
+pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Exit {
+    match import(arguments, dotenv, sandbox).await {
         Ok(exit) => exit,
         Err(fault) => explain(&fault, "; --replace sets it aside"),
     }
 }
 
-async fn import(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
-    let config = match settings(dotenv) {
+async fn import(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Result<Exit, Fault> {
+    let config = match settings(dotenv, sandbox) {
         Ok(config) => config,
         Err(exit) => return Ok(exit),
     };
@@ -71,6 +71,18 @@ async fn import(arguments: Arguments, dotenv: &Path) -> Result<Exit, Fault> {
         ));
     }
     say(&told(&id, &arguments.file, &manifest))?;
+    if let Some(account) = &manifest.account {
+        match session::others_linked_to(account, &id, &config.tokens_dir).await {
+            Ok(others) => {
+                for other in &others {
+                    remark(&linked_twice(&id, other));
+                }
+            }
+            Err(why) => remark(&format!(
+                "session-manager: it is not known whether another session here is linked to this account: {why}"
+            )),
+        }
+    }
     remark(&next_step(&id, &manifest));
     Ok(Exit::Done)
 }
@@ -81,6 +93,14 @@ fn told(id: &ClienteId, file: &Path, manifest: &Manifest) -> String {
         file.display(),
         account(manifest),
         manifest.taken_at
+    )
+}
+
+/// What a person must know who has one account in two sessions of one service.
+fn linked_twice(id: &ClienteId, other: &ClienteId) -> String {
+    format!(
+        "WARNING: session {other} here is linked to the same account. Do not connect both: they would take the account from each other. \
+         Disconnect session {other} before you connect session {id}: POST /disconnect {{\"cliente_id\": \"{other}\"}}"
     )
 }
 

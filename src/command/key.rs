@@ -84,7 +84,7 @@ impl KeyCommand {
                 if is_first {
                     writeln!(
                         io::stderr(),
-                        "from now on every call of the API needs a key (the page asks for it), but GET /health, /docs and /openapi.json; deleting that file, and a restart, undo it"
+                        "from now on every call of the API needs a key (the page asks for it), except GET /health, /docs, /openapi.json, /openapi-3.0.json and the files of the page; to undo it, delete that file and restart the service"
                     )?;
                 }
                 writeln!(io::stdout(), "{}", text.reveal())?;
@@ -105,7 +105,7 @@ impl KeyCommand {
                     let path = file.path().display();
                     writeln!(
                         io::stderr(),
-                        "no key is left in {path}: only API_KEY is let in. Delete the file if no key is to be asked for"
+                        "no key is left in {path}: only API_KEY is accepted. If the service is to ask for no key, delete the file and restart the service"
                     )?;
                 }
             }

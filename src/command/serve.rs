@@ -2,29 +2,20 @@
 //!
 //! Responsible for what stands around it: settings that are wrong are told before anything starts, the log begins, signals stop it.
 
-use std::{error::Error, path::Path};
+use std::{error::Error, io, path::Path};
 
-use clap::Args;
 use startup::Signals;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Ended, exit::Exit, screen::remark};
+use super::{Ended, doctor::ports::remedy_for_taken, exit::Exit, screen::remark};
 use crate::{
     app::{App, StartError},
     config::Config,
     telemetry::{self, DroppedLines},
 };
 
-/// How the service is to run, besides its settings.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct ServeArguments {
-    /// Use a simulated WhatsApp Web and phone instead of the real one (SANDBOX=1).
-    #[arg(long)]
-    pub sandbox: bool,
-}
-
-pub(super) async fn run(arguments: ServeArguments, dotenv: &Path) -> Ended {
-    let config = match Config::load_to_serve(dotenv, arguments.sandbox) {
+pub(super) async fn run(dotenv: &Path, sandbox: bool) -> Ended {
+    let config = match Config::load_to_serve(dotenv, sandbox) {
         Ok(config) => config,
         Err(faults) => {
             remark(&format!(
@@ -43,16 +34,30 @@ pub(super) async fn run(arguments: ServeArguments, dotenv: &Path) -> Ended {
     for slip in &config.slips {
         tracing::warn!("{slip}");
     }
-    let served = serve(config, log.dropped()).await;
+    let exit = match serve(config, log.dropped()).await {
+        Ok(()) => Exit::Done,
+        Err(why) => explain(&*why).await,
+    };
     Ended {
-        exit: served.map_or_else(|why| explain(&*why), |()| Exit::Done),
+        exit,
         log: Some(log),
     }
 }
 
-fn explain(why: &(dyn Error + 'static)) -> Exit {
-    tracing::error!("session-manager failed: {why}");
-    match why.downcast_ref() {
+async fn explain(why: &(dyn Error + 'static)) -> Exit {
+    let why_not_started: Option<&StartError> = why.downcast_ref();
+    let mut remedy = String::new();
+    if let Some(StartError::Bind {
+        variable,
+        addr,
+        source,
+    }) = why_not_started
+        && source.kind() == io::ErrorKind::AddrInUse
+    {
+        remedy = format!("; {}", remedy_for_taken(variable, *addr).await);
+    }
+    tracing::error!("session-manager failed: {why}{remedy}");
+    match why_not_started {
         Some(StartError::ChromeArguments(_)) => Exit::Misconfigured,
         // What another try may find mended.
         Some(

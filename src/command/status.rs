@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     http::contract::{Sessions, Status},
-    session::ClienteId,
+    session::{ClienteId, Phase},
 };
 
 /// How often `--watch` looks: fast enough for a person, nothing for the service.
@@ -133,7 +133,7 @@ fn table(sessions: &[Status], now: Timestamp) -> Vec<String> {
             "no sessions yet: `session-manager qr 51` starts one and shows its code".to_owned(),
         ];
     }
-    let head = ["SESSION", "STATE", "FOR", "ACCOUNT", "ADAPTER", "REASON"].map(str::to_owned);
+    let head = ["SESSION", "STATE", "FOR", "ACCOUNT", "ADAPTER", "NOTE"].map(str::to_owned);
     let rows = sessions.iter().map(|session| {
         [
             session.session.clone(),
@@ -212,14 +212,23 @@ fn chrome(session: &Status) -> Option<String> {
 
 /// How far a start has got.
 fn progress(session: &Status) -> Option<String> {
-    let phase = session
-        .phase
-        .as_ref()
-        .map(|phase| phase.name.as_str().to_owned());
+    let phase = session.phase.as_ref().map(|phase| in_progress(phase.name));
     let percent = session.sync_percent.map(|percent| format!("{percent} %"));
     match (phase, percent) {
-        (Some(phase), Some(percent)) => Some(format!("{phase} {percent}")),
-        (phase, percent) => phase.or(percent),
+        (Some(phase), Some(percent)) => Some(format!("{phase}: {percent}")),
+        (phase, percent) => phase.map(str::to_owned).or(percent),
+    }
+}
+
+/// What a session does in a phase of its start.
+const fn in_progress(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Queued => "waiting for its turn to start",
+        Phase::Launch => "starting Chrome",
+        Phase::Navigate => "opening WhatsApp Web",
+        Phase::Inject => "WhatsApp Web is loading",
+        Phase::Link => "waiting for a code or an account",
+        Phase::Sync => "syncing the chats",
     }
 }
 
@@ -272,7 +281,7 @@ mod tests {
         assert_eq!(
             table(&sessions(), now()),
             [
-                "SESSION  STATE         FOR   ACCOUNT        ADAPTER  REASON",
+                "SESSION  STATE         FOR   ACCOUNT        ADAPTER  NOTE",
                 "51       READY         3 h   5491158254201  modules",
                 "admin    DISCONNECTED  60 s                          QR_TIMEOUT",
                 "7        DISCONNECTED  5 s                           BROWSER_LOST, starts again in 20 s",
@@ -310,6 +319,21 @@ mod tests {
                 "  next      starts again in 20 s",
             ]
         );
+    }
+
+    #[test]
+    fn a_start_says_in_words_what_it_does() {
+        let syncing = Status::sample(
+            &json!({"session": "51", "state": "AUTHENTICATED", "since": "2026-11-22T12:59:00.000Z", "sync_percent": 40,
+                    "adapter": {"serving": "modules", "since": null, "missing": []},
+                    "phase": {"name": "SYNC", "since": "2026-11-22T12:59:00.000Z", "until": null}}),
+        );
+        let lines = one(&syncing, now());
+        assert!(
+            lines.contains(&"  under way syncing the chats: 40 %".to_owned()),
+            "{lines:?}"
+        );
+        assert!(table(&[syncing], now())[1].ends_with("modules  syncing the chats: 40 %"));
     }
 
     #[test]

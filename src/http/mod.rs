@@ -41,7 +41,7 @@ use axum::{
     response::Response,
     routing::{delete, get, post},
 };
-use guard::{auth, cors};
+use guard::{access, auth, cors};
 pub use serve::server::serve;
 use serve::{route, stopping, trace};
 pub use state::AppState;
@@ -59,7 +59,7 @@ pub fn router(state: AppState) -> Router {
         .route_layer(from_fn_with_state(state.clone(), auth::guard))
         .route_layer(from_fn(route::name))
         .fallback(error::unknown_path)
-        .method_not_allowed_fallback(error::wrong_method)
+        .method_not_allowed_fallback(access::wrong_method)
         .with_state(state.clone());
 
     // Around the routes, not in them: `/status/` must be `/status` before a route is looked up.

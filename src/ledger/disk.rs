@@ -219,14 +219,27 @@ impl Disk {
     }
 
     /// Checks that the file is still the one that was opened, so that a service without work notices too. Opens the file if it
-    /// was open before and is not now.
-    pub(super) fn look(&mut self) -> Result<(), StoreError> {
-        if self.known.is_none() && self.spoilt.is_none() {
-            return Ok(());
+    /// was open before and is not now, or if it could not be used (`in_trouble`). Then something is written into it: only a
+    /// transaction that has worked says that it can be used again. Answers whether the file was looked at.
+    pub(super) fn look(&mut self, in_trouble: bool) -> Result<bool, StoreError> {
+        if self.known.is_none() && self.spoilt.is_none() && !in_trouble {
+            return Ok(false);
         }
-        let store = self.take_store()?;
-        self.store = Some(store);
-        Ok(())
+        let mut store = self.take_store()?;
+        if !in_trouble {
+            self.store = Some(store);
+            return Ok(true);
+        }
+        if let Err(why) = store::check_writable(&self.options.folder) {
+            self.store = Some(store);
+            return Err(why);
+        }
+        let stamp = self.stamp.clone();
+        let worked = store.transact(Commit::Synced, |file| {
+            stamp.map_or(Ok(()), |stamp| stamp::leave(file, &stamp))
+        });
+        self.put_back(store, worked)?;
+        Ok(true)
     }
 
     /// A check of the whole file has found this damage.

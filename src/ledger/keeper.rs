@@ -350,14 +350,16 @@ impl Keeper {
     async fn look(&mut self) {
         // The timeline must see a clock jump while it lasts, also when no request comes.
         self.now();
+        let in_trouble = self.using.lasts();
         let Some((looked, has_a_long_log)) = self
-            .on_disk(|disk| (disk.look(), disk.has_a_long_log()))
+            .on_disk(move |disk| (disk.look(in_trouble), disk.has_a_long_log()))
             .await
         else {
             return;
         };
         match looked {
-            Ok(()) => {
+            Ok(false) => {}
+            Ok(true) => {
                 // With a backlog, the next batch writes it and then logs that the file can be used.
                 if self.memory.backlog.is_empty() {
                     self.on_usable(0);

@@ -47,7 +47,7 @@ mod store;
 mod tally;
 mod trouble;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 pub use clock::{Clock, Reading};
 pub use disk::LedgerOptions;
@@ -214,6 +214,18 @@ impl Ledger {
             move |file: &store::File| sends::list(file, &query)
         })
         .await
+    }
+
+    /// Opens a ledger that was begun in this folder before, so that a service which cannot use it says so when it starts:
+    /// another one may have it. A new one is begun by the first send.
+    pub async fn open_if_begun(&self, folder: &Path) {
+        if tokio::fs::try_exists(store::begun_in(folder))
+            .await
+            .unwrap_or(false)
+        {
+            // The keeper says in the log what is wrong.
+            drop(self.ask(job::use_file).await);
+        }
     }
 
     /// Reads on another connection than the keeper's. The keeper opens the file first if it is not open.

@@ -467,6 +467,11 @@ impl Store {
     }
 }
 
+/// The file that is there when a ledger was begun in this folder.
+pub(super) fn begun_in(folder: &Path) -> PathBuf {
+    folder.join(BEGUN)
+}
+
 /// Checks that the folder may be written. An open file can still be written after its folder may not; but the log could not
 /// be made again then, and an operator who takes the right away wants nothing to be written.
 pub(super) fn check_writable(folder: &Path) -> Result<(), StoreError> {

@@ -25,6 +25,11 @@ pub(super) enum News<'a, E> {
 }
 
 impl Trouble {
+    /// Whether the last try has failed.
+    pub(super) const fn lasts(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// It was tried once more.
     pub(super) fn after<'a, E>(&mut self, tried: &'a Result<(), E>, now: Instant) -> News<'a, E> {
         match (tried, self.since) {

@@ -61,7 +61,10 @@ pub use handle::SessionHandle;
 pub use id::{ClienteId, InvalidClienteId};
 pub use keeping::{
     evidence_folder::EvidenceFolder,
-    transfer::{LinkedProfile, TransferError, adopt, forget_older_snapshots, import, is_to_be_up},
+    transfer::{
+        LinkedProfile, TransferError, adopt, forget_older_snapshots, import, is_to_be_up,
+        others_linked_to,
+    },
 };
 pub use message::{
     IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, SendLimits, SendRequest,

@@ -78,7 +78,7 @@ pub enum InvalidRecipient {
     #[error("it has both + and 00, or a 0 too many in front of the country code; {REMEDY}")]
     TooManyZeros,
     #[error(
-        "behind its country code {0} stands a 0 that is dialled inside the country only: leave the 0 out; {REMEDY}"
+        "there is a 0 after its country code {0}, which is dialled only inside the country: leave the 0 out; {REMEDY}"
     )]
     TrunkZero(u16),
     #[error("no country has the code that it begins with; {REMEDY}")]

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Service, answer};
+use crate::support::{
+    Answer, Service, answer,
+    terminal::{Running, command},
+};
 
 mod disk;
 mod messages;
@@ -265,4 +268,29 @@ async fn what_was_accepted_while_the_network_is_lost_goes_out_when_it_is_back() 
     );
     assert_eq!(service.messages(&account).await, ["hola"]);
     service.stop();
+}
+
+#[tokio::test]
+async fn a_service_whose_ledger_another_one_has_says_so_when_it_starts() {
+    let first = Service::start(|_| {}).await;
+    first.link("51").await;
+    assert_eq!(first.send(51, TO, "hola").await.status, 200);
+    let data = first.home().data();
+    let settings = [
+        ("DATA_DIR", data.to_str().unwrap()),
+        ("TOKENS_DIR", "tokens-of-the-second"),
+        ("RESTORE_SESSIONS", "false"),
+        ("PORT", "0"),
+        ("SANDBOX_PORT", "0"),
+    ];
+    let second = command(&["--sandbox"], &settings, first.home().path());
+    let mut second = Running::piped(second);
+    second
+        .shows("who has the ledger", |log| {
+            log.contains("another program has it open")
+        })
+        .await;
+    second.interrupt();
+    assert_eq!(second.ends(), 0);
+    first.stop();
 }

@@ -227,6 +227,11 @@ async fn a_failed_session_shows_its_evidence_and_the_page_outlives_the_service()
     // The shell needs no key, what it shows does.
     visitor.chrome.shows("#key[open]").await;
     visitor.assert_accessible("the question for the key").await;
+    assert_eq!(
+        visitor.text("#key-trouble").await,
+        "",
+        "nobody has given a key"
+    );
     for (key, is_open) in [("wrong", true), ("the-key-of-this-test", false)] {
         visitor.fill("#key-text", key).await;
         visitor.chrome.click("#key-form button").await;

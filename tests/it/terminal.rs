@@ -205,3 +205,31 @@ fn where_no_service_answers_it_says_how_to_start_one() {
     assert_eq!(tls.code, 64);
     assert!(tls.err.contains("ssh -L"), "{tls:?}");
 }
+
+#[test]
+fn sandbox_means_the_folders_of_the_sandbox_wherever_it_stands_or_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let printed = |arguments: &[&str]| run(command(arguments, &[], folder.path()), "");
+    for arguments in [
+        ["--sandbox", "export", "51", "--out", "x"],
+        ["export", "--sandbox", "51", "--out", "x"],
+        ["export", "51", "--out", "x", "--sandbox"],
+    ] {
+        let exported = printed(&arguments);
+        assert_eq!(exported.code, 9, "{exported:?}");
+        assert!(
+            exported.err.contains("data/sandbox/tokens/51"),
+            "{exported:?}"
+        );
+    }
+    for arguments in [
+        &["--sandbox", "status"][..],
+        &["health", "--sandbox"],
+        &["--sandbox", "send", "51", RECIPIENT, "hola"],
+        &["key", "list", "--sandbox"],
+    ] {
+        let refused = printed(arguments);
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.err.contains("leave --sandbox out"), "{refused:?}");
+    }
+}

@@ -131,6 +131,11 @@ pub(super) struct Fields(Map<String, Value>);
 impl Fields {
     /// Reads the body; whatever content type it claims, it has to be a JSON object.
     pub(super) fn parse(body: &Bytes) -> Result<Self, ApiError> {
+        if body.trim_ascii().is_empty() {
+            return Err(ApiError::body(
+                "the request has no body: send a JSON object: {\"field\": \"value\"}",
+            ));
+        }
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(_) => Err(ApiError::body("send a JSON object: {\"field\": \"value\"}")),

@@ -145,11 +145,16 @@ pub enum ForeignError {
         /// What the system said.
         source: io::Error,
     },
+    /// It is a file.
+    #[error("{} is not a folder: give the folder that the old service hands to Chrome", path.display())]
+    NotAFolder {
+        /// What was given.
+        path: PathBuf,
+    },
     /// Nothing that WhatsApp has stored.
     #[error(
         "{} has no storage of WhatsApp Web: there is no {INDEXED_DB}/{site}.* in it, in a Chrome profile in it ({DEFAULT}, Profile 1), or in \
-         one of a folder in it; give the folder that the old service hands to Chrome: .wwebjs_auth/session-<id>, tokens/<session>, \
-         _IGNORE_<session>", path.display()
+         one of a folder in it; {}", path.display(), where_to_look(site)
     )]
     NoStorage {
         /// The folder.
@@ -209,6 +214,15 @@ impl ForeignError {
     }
 }
 
+/// Only the real WhatsApp Web has been used by other programs.
+fn where_to_look(site: &str) -> &'static str {
+    if site.starts_with("https_web.whatsapp.com_") {
+        "give the folder that the old service hands to Chrome: .wwebjs_auth/session-<id>, tokens/<session>, _IGNORE_<session>"
+    } else {
+        "that is the storage of the sandbox, or of WHATSAPP_URL: to adopt a real account, leave them out"
+    }
+}
+
 fn listed(paths: &[PathBuf]) -> String {
     let paths: Vec<_> = paths
         .iter()
@@ -251,6 +265,11 @@ impl ForeignProfile {
     pub fn find(folder: &Path, site: &SiteStorage) -> Result<Self, ForeignError> {
         let unreadable = |source| ForeignError::unreadable(folder, source);
         let root = folder.canonicalize().map_err(unreadable)?;
+        if !root.is_dir() {
+            return Err(ForeignError::NotAFolder {
+                path: folder.to_owned(),
+            });
+        }
         if let Some(parent) = root.parent()
             && let Some(found) = Self::with(parent, &root, site).map_err(unreadable)?
         {

@@ -28,6 +28,18 @@ pub(super) async fn examine(config: &Config) -> Vec<Check> {
     checks
 }
 
+/// What keeps a service from an address that is in use, and what to do about it.
+pub(in crate::command) async fn remedy_for_taken(variable: &str, at: SocketAddr) -> String {
+    let port = at.port();
+    let who = match look(at).await {
+        Seen::Ours(version) => format!("a session-manager (version {version}) {ANSWERS} already"),
+        Seen::Free | Seen::Taken(_) | Seen::Refused(..) => {
+            format!("another program has the port (ss -ltnp 'sport = :{port}' names it)")
+        }
+    };
+    format!("{who}: end that one, or set {variable} to another port")
+}
+
 /// What is at a port of a host. Of several addresses the one that keeps the service from starting, else the first.
 async fn look_at(host: ListenHost, port: u16) -> (SocketAddr, Seen) {
     let mut first = None;
@@ -167,6 +179,28 @@ mod tests {
             hangs_up.join().unwrap();
             assert_eq!(found, at);
             assert!(matches!(seen, Seen::Taken(_)), "{seen:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_kept_from_its_port_says_by_whom_and_what_to_do() {
+        for (answer, who) in [
+            (
+                "HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{\"service\":\"session-manager\",\"version\":\"9.8.7\"}",
+                "a session-manager (version 9.8.7)",
+            ),
+            ("HTTP/1.0 200 OK\r\n\r\nhello", "another program"),
+        ] {
+            let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+            let at = taken.local_addr().unwrap();
+            let answers = std::thread::spawn(move || {
+                let (mut caller, _) = taken.accept().unwrap();
+                io::Read::read(&mut caller, &mut [0; 4096]).unwrap();
+                io::Write::write_all(&mut caller, answer.as_bytes()).unwrap();
+            });
+            let said = remedy_for_taken("PORT", at).await;
+            answers.join().unwrap();
+            assert!(said.contains(who) && said.contains("set PORT"), "{said}");
         }
     }
 

@@ -148,10 +148,19 @@ impl Report {
         };
         match (count(Verdict::Fail), count(Verdict::Warn)) {
             (0, 0) => "\nall is well".to_owned(),
-            (0, warnings) => format!("\nit works; {warnings} to look at"),
-            (faults, warnings) => format!("\n{faults} to mend, {warnings} to look at"),
+            (0, warnings) => format!("\nthe service can run; {}", counted(warnings, "warning")),
+            (faults, warnings) => format!(
+                "\nthe service cannot run: {}, {}",
+                counted(faults, "fault"),
+                counted(warnings, "warning")
+            ),
         }
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 #[cfg(test)]
@@ -165,12 +174,15 @@ mod tests {
         let group = vec![Check::ok("a", "fine"), Check::warn("b", "so so", "do this")];
         report.group("x", group).unwrap();
         assert_eq!(report.worst(), Verdict::Warn);
-        assert_eq!(report.summary(), "\nit works; 1 to look at");
+        assert_eq!(report.summary(), "\nthe service can run; 1 warning");
         report
             .group("x", vec![Check::fail("c", "bad", "do that")])
             .unwrap();
         assert_eq!(report.worst(), Verdict::Fail);
-        assert_eq!(report.summary(), "\n1 to mend, 1 to look at");
+        assert_eq!(
+            report.summary(),
+            "\nthe service cannot run: 1 fault, 1 warning"
+        );
     }
 
     #[test]

@@ -19,11 +19,11 @@ use crate::{
     session::{ClienteId, SessionState, Snapshot},
 };
 
-/// That the service lives, and what it looks after.
+/// Says that the service runs, and counts its sessions.
 ///
 /// From the snapshots of all sessions: it waits for none.
 #[utoipa::path(get, path = "/health", tag = "service", responses(
-    (status = 200, description = "The service lives", body = Health, content_type = "application/json"),
+    (status = 200, description = "The service runs", body = Health, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn health(State(app): State<AppState>) -> Json<Health> {
     let snapshots = app.registry().snapshots();

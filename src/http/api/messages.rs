@@ -90,7 +90,7 @@ impl FromRequestParts<AppState> for Filter {
     }
 }
 
-/// Messages in the order in which they were accepted; `next` is what `after` is to be for those behind them.
+/// Lists messages in the order in which they were accepted. To get the next ones, give the `next` of the answer as `after`.
 #[utoipa::path(get, path = "/messages", tag = "messages", params(MessagesInQuery), responses(
     (status = 200, description = "A page of messages", body = Messages, content_type = "application/json"),
 ))]
@@ -108,9 +108,9 @@ pub(in crate::http) async fn list(
     Ok(Json(Messages::of(&records, limit)))
 }
 
-/// Where one message stands.
+/// Tells the state of one message.
 #[utoipa::path(get, path = "/messages/{id}", tag = "messages", params(MessageInPath), responses(
-    (status = 200, description = "Where it stands", body = Message, content_type = "application/json"),
+    (status = 200, description = "Its state", body = Message, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn get(
     State(app): State<AppState>,
@@ -120,7 +120,7 @@ pub(in crate::http) async fn get(
     Ok(Json(Message::of(&find(&app, &caller, &id).await?)))
 }
 
-/// Takes a message back that no page has seen yet.
+/// Takes back a message that was not given to WhatsApp Web yet.
 #[utoipa::path(delete, path = "/messages/{id}", tag = "messages", params(MessageInPath), responses(
     (status = 200, description = "It was taken back", body = Message, content_type = "application/json"),
 ))]

@@ -75,7 +75,7 @@ impl Format {
     }
 }
 
-/// The code in the format asked for. Having none is an answer in JSON, and 404 for a picture.
+/// The code in the format asked for. When there is none, the answer in JSON says so with 200, and a picture is 404.
 #[utoipa::path(get, path = "/qr", tag = "sessions", params(SessionInQuery, SessionInHeader, FormatInQuery), responses(
     (status = 200, description = "The code, or why there is none", content(
         (Qr = "application/json"), (String = "image/png"), (String = "image/svg+xml"), (String = "text/plain"),

@@ -49,6 +49,7 @@ pub(in crate::http) struct SendRequest {
 impl FromBody for SendRequest {
     const FIELDS: &[&str] = &["to", "message", "async", "dry_run", IDEMPOTENCY_KEY_FIELD];
     const QUERY: &[&str] = &["dry_run"];
+    const MAY_NAME_NO_SESSION: bool = false;
 
     fn of_array() -> ApiError {
         ApiError::ClienteIdNotANumber

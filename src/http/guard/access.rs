@@ -3,9 +3,9 @@
 //! Every route goes through [`auth::guard`](super::auth::guard), which looks here. A route without a row is refused to
 //! everybody, with and without keys, and the log says so: nobody can add one and forget it.
 
-use axum::http::Method;
+use axum::{extract::MatchedPath, http::Method};
 
-use crate::keys::Scope;
+use crate::{http::wire::error::ApiError, keys::Scope};
 
 /// What a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,26 @@ pub(super) fn needed(method: &Method, path: &str) -> Option<Access> {
     };
     let row = TABLE.iter().find(|row| (row.0, row.1) == (method, path));
     row.map(|row| row.2)
+}
+
+/// The methods that a path has.
+fn methods_of(path: &str) -> Vec<&'static str> {
+    let rows = TABLE.iter().filter(|row| row.1 == path);
+    rows.map(|row| row.0).collect()
+}
+
+/// Answers a method that a path does not have; the router adds `Allow`.
+pub(in crate::http) async fn wrong_method(method: Method, route: MatchedPath) -> ApiError {
+    let is_of_one_session = method == Method::GET && route.as_str() == "/sessions/{id}";
+    ApiError::WrongMethod {
+        method,
+        allowed: methods_of(route.as_str()).join(", "),
+        hint: if is_of_one_session {
+            "; GET /status?cliente_id=… tells how one session is"
+        } else {
+            ""
+        },
+    }
 }
 
 #[cfg(test)]

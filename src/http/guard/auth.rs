@@ -93,7 +93,7 @@ fn caller(app: &AppState, headers: &HeaderMap, client: Client) -> Result<Caller,
     match (judge(key), attempts.wait_of(client)) {
         (Verdict::NotAsked, _) => Ok(Caller::anybody()),
         (Verdict::Known(key), _) => Ok(Caller::holder_of(key)),
-        (Verdict::Missing, _) => Err(ApiError::Unauthorized),
+        (Verdict::Missing, _) => Err(ApiError::KeyMissing),
         (Verdict::Expired, _) => Err(ApiError::KeyExpired),
         (Verdict::Wrong | Verdict::Master, Some(wait)) => Err(ApiError::TooManyAttempts(wait)),
         (Verdict::Master, None) => Ok(Caller::master()),

@@ -7,6 +7,9 @@
 //! A read acts on nothing, and pages add parameters of their own (`?_=1699…` against caches), so there only what looks like a
 //! misspelt `cliente_id` is refused. A login code is more than a read: whoever scans another client's code links a phone to
 //! that client's session. So there, too, each parameter must be known. In single mode there is one session, and nothing to mistake.
+//!
+//! A field that changes what is done, such as `dry_run`, is looked for beside a session as well: who misspells it would send a
+//! message that was only to be tried.
 
 use axum::http::{HeaderMap, HeaderName, request::Parts};
 
@@ -18,12 +21,10 @@ use crate::{
         wire::{
             error::ApiError,
             extract::{CLIENTE_ID, FromBody, Object},
+            spelling::{LONGEST_NAME, bare},
         },
     },
 };
-
-/// What an error repeats of a name, which may be a whole body that was taken for a form.
-const LONGEST_NAME: usize = 40;
 
 /// `cliente_id` without what people write between words.
 const BARE_ID: &str = "clienteid";
@@ -76,16 +77,18 @@ pub(super) fn check_post<B: FromBody>(
     }
     check_body::<B>(body)?;
     if let Some(name) = names.find(|name| !B::QUERY.contains(&name.as_ref())) {
-        return Err(unknown("query", &name));
+        return Err(unknown("query", &name, B::MAY_NAME_NO_SESSION));
     }
-    check_headers(&parts.headers)
+    check_headers(&parts.headers, B::MAY_NAME_NO_SESSION)
 }
 
 /// Refuses a body that names no session and has a field that is not known.
 fn check_body<B: FromBody>(body: &Object) -> Result<(), ApiError> {
     let mut names = body.keys();
     match names.find(|name| !B::FIELDS.contains(&name.as_str())) {
-        Some(name) if !body.contains_key(CLIENTE_ID) => Err(unknown("body", name)),
+        Some(name) if !body.contains_key(CLIENTE_ID) => {
+            Err(unknown("body", name, B::MAY_NAME_NO_SESSION))
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -114,9 +117,9 @@ fn check_query(
         return Ok(());
     }
     if let Some(name) = names.find(|name| is_refused(name)) {
-        return Err(unknown("query", &name));
+        return Err(unknown("query", &name, true));
     }
-    check_headers(&parts.headers)
+    check_headers(&parts.headers, true)
 }
 
 /// Whether a body or its request says which session it means; in single mode there is only the one.
@@ -130,7 +133,7 @@ fn has_one_session(app: &AppState) -> bool {
 
 /// Proxies add headers of their own, such as `X-Client-IP`, so only one slip is looked for (`Cliente-Id`, `X-Client-Id`), and the
 /// other words as they are (`X-Session-Id`).
-fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
+fn check_headers(headers: &HeaderMap, may_name_none: bool) -> Result<(), ApiError> {
     let is_meant = |name: &str| {
         let bare = bare(name);
         let bare = bare.strip_prefix('x').unwrap_or(&bare);
@@ -140,7 +143,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     };
     let mut names = headers.keys().map(HeaderName::as_str);
     match names.find(|name| *name != HEADER && is_meant(name)) {
-        Some(name) => Err(unknown("header", name)),
+        Some(name) => Err(unknown("header", name, may_name_none)),
         None => Ok(()),
     }
 }
@@ -165,19 +168,11 @@ fn word(bare: &str) -> &str {
         .unwrap_or(bare)
 }
 
-/// A name without capitals, hyphens, underscores and the like.
-fn bare(name: &str) -> String {
-    let letters = name.chars().filter(|c| c.is_alphanumeric());
-    letters
-        .flat_map(char::to_lowercase)
-        .take(LONGEST_NAME)
-        .collect()
-}
-
-fn unknown(place: &'static str, name: &str) -> ApiError {
+fn unknown(place: &'static str, name: &str, may_name_none: bool) -> ApiError {
     ApiError::NamesNothingKnown {
         place,
         name: name.chars().take(LONGEST_NAME).collect(),
+        may_name_none,
     }
 }
 

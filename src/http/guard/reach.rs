@@ -131,8 +131,12 @@ impl Target {
     ) -> Result<Self, ApiError> {
         purpose::check_post::<B>(body, parts, app)?;
         let named = match (body.get(CLIENTE_ID), app.settings().session_mode) {
+            // The contract has its words for 0.
+            (Some(Value::Number(id)), _) if id.as_f64() == Some(0.0) => {
+                return Err(ApiError::ClienteIdNotANumber);
+            }
             (Some(Value::Number(id)), _) => {
-                Some(Named::number(id).map_err(|_| ApiError::ClienteIdNotANumber)?)
+                Some(Named::number(id).map_err(|_| ApiError::ClienteIdNotPositive)?)
             }
             (Some(_), _) => return Err(ApiError::ClienteIdNotANumber),
             (None, SessionMode::Single) => in_header(&parts.headers)?,

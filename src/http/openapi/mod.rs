@@ -31,7 +31,7 @@ use super::{
 #[openapi(
     info(
         title = "session-manager",
-        description = "Keeps one headless Chrome per WhatsApp account: link a phone, see the state, send messages. docs/api.md tells it to people."
+        description = "Keeps one headless Chrome per WhatsApp account: link a phone, see the state, send messages. The file docs/api.md of the project describes it for people, with every error code and its remedy."
     ),
     servers((url = ".")),
     paths(

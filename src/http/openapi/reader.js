@@ -8,11 +8,18 @@ const make = (name, text, className) => {
   return element;
 };
 
+// What stands between backticks is code.
+const prose = (name, text, className) => {
+  const element = make(name, undefined, className);
+  (text || "").split("`").forEach((part, at) => element.append(at % 2 ? make("code", part) : part));
+  return element;
+};
+
 const table = (heads, rows) => {
   const element = make("table");
   const line = (name, cells) => {
     const row = make("tr");
-    for (const cell of cells) row.append(make(name, cell));
+    for (const cell of cells) row.append(prose(name, cell));
     element.append(row);
   };
   line("th", heads);
@@ -51,10 +58,10 @@ const examples = (content) => Object.entries(content.examples || {}).map(([, exa
 const operation = (method, path, told, schemas) => {
   const details = make("details");
   const summary = make("summary");
-  summary.append(make("code", method.toUpperCase(), "method"), make("code", path), make("span", ` ${told.summary || ""}`));
-  if (told["x-scope"]) summary.append(make("span", ` · key with ${told["x-scope"]}`, "scope"));
+  summary.append(make("code", method.toUpperCase(), "method"), make("code", path), prose("span", told.summary));
+  if (told["x-scope"]) summary.append(make("span", `key with ${told["x-scope"]}`, "scope"));
   const body = make("div");
-  if (told.description) body.append(make("p", told.description));
+  if (told.description) body.append(prose("p", told.description));
   if (told.parameters) {
     body.append(table(["parameter", "in", "type", ""], told.parameters.map((parameter) =>
       [parameter.name + (parameter.required ? " *" : ""), parameter.in, typeOf(parameter.schema), parameter.description || ""])));
@@ -70,7 +77,7 @@ const operation = (method, path, told, schemas) => {
 
 const show = (told) => {
   const main = document.querySelector("main");
-  main.append(make("p", told.info.description));
+  main.append(prose("p", told.info.description));
   for (const [path, methods] of Object.entries(told.paths)) {
     for (const [method, own] of Object.entries(methods)) main.append(operation(method, path, own, told.components.schemas));
   }
@@ -78,7 +85,7 @@ const show = (told) => {
   for (const [name, schema] of Object.entries(told.components.schemas)) {
     const details = make("details");
     const body = make("div");
-    if (schema.description) body.append(make("p", schema.description));
+    if (schema.description) body.append(prose("p", schema.description));
     body.append(schema.properties ? fields(schema) : make("code", typeOf(schema)));
     details.append(make("summary", name), body);
     main.append(details);

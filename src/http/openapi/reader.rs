@@ -33,7 +33,7 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 });
 
-/// A page to read this document.
+/// Shows this document as a page.
 #[utoipa::path(get, path = "/docs", tag = "service", responses(
     (status = 200, description = "HTML", body = String, content_type = "text/html"),
 ))]

@@ -25,6 +25,9 @@ export function keyHeaders() {
   return key ? { "X-Api-Key": key } : {};
 }
 
+/** Whether a person has given one: without, the service has found nothing wrong with it. */
+export const hasKey = () => Boolean(sessionStorage.getItem(KEY));
+
 let askForKey = () => Promise.resolve(false);
 
 /** Sets how a person is asked for a key; answers whether there is a new one. */

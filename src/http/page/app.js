@@ -1,6 +1,6 @@
 // The page at /: the list, one session beside it, and what holds them together.
 
-import { json, onKeyWanted, useKey } from "./api.js";
+import { hasKey, json, onKeyWanted, useKey } from "./api.js";
 import { byId, say, show } from "./elements.js";
 import * as list from "./list.js";
 import * as session from "./session.js";
@@ -14,6 +14,8 @@ let sandbox = null;
 
 function stands(which) {
   return (state, why) => {
+    // What is wrong with the one session stands in its panel: the list is live all the same.
+    if (which === "session" && state === "refused" && why) return session.complain(why);
     standing[which] = state;
     if (why) refusal = why;
     drawStanding();
@@ -113,7 +115,8 @@ byId("add-id").addEventListener("input", (event) => {
 let asking = null;
 
 onKeyWanted((why) => {
-  sayBecause(byId("key-trouble"), why.code, byId("key-text").value ? why.message : "");
+  if (hasKey()) sayBecause(byId("key-trouble"), why.code, why.message);
+  else say(byId("key-trouble"), "");
   asking ??= new Promise((resolve) => {
     const dialog = byId("key");
     const answer = (isGiven) => {

@@ -3,6 +3,10 @@
 import { byId, say, show } from "./elements.js";
 import { t } from "./words.js";
 
+// How long WhatsApp keeps the first code of a batch and each later one: a page that opens in the midst of one is told
+// only what is left of it.
+const LIVES = [60, 20];
+
 let shown = null;
 let ticks = 0;
 
@@ -37,7 +41,7 @@ function tick() {
   byId("frame").classList.toggle("old", Boolean(shown) && left === 0);
   say(byId("left"), left > 0 ? t("codeChanges", left) : t("codeComes"));
   const bar = byId("left-bar");
-  bar.max = Math.max(1, shown?.expires_in ?? 1);
+  bar.max = Math.max(LIVES[shown?.attempts > 1 ? 1 : 0], shown?.expires_in ?? 0);
   bar.value = left;
 }
 

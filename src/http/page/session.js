@@ -6,7 +6,7 @@ import { byId, element, say, show } from "./elements.js";
 import { badge, lastSend, number, why } from "./list.js";
 import * as message from "./send.js";
 import { follow } from "./stream.js";
-import { because, momentOf, noPicture, sayBecause, t, timeOf } from "./words.js";
+import { because, dayOrTimeOf, momentOf, noPicture, sayBecause, t, timeOf } from "./words.js";
 
 const RUNNING = ["INIT", "QR_REQUIRED", "AUTHENTICATED", "READY"];
 const LINKED = ["AUTHENTICATED", "READY"];
@@ -33,6 +33,7 @@ export function open(wanted, stands) {
   reset();
   if (!id) return;
   say(byId("session-title"), t("session", id));
+  say(byId("detail"), t("loading"));
   const hears = (name, data) => {
     if (name !== "session") return stands(name);
     status = data;
@@ -63,6 +64,7 @@ export function complain(why) {
 }
 
 function drawRefusal() {
+  if (refused && !status) say(byId("detail"), "");
   if (!refused || refused.code === status?.reason) say(byId("trouble"), "");
   else sayBecause(byId("trouble"), refused.code, refused.message);
 }
@@ -124,9 +126,10 @@ function drawPairing() {
 function drawFacts() {
   const facts = [
     ["state", status.state],
-    ["since", momentOf(status.since)],
+    ["since", dayOrTimeOf(status.since)],
     ["adapter", status.adapter.serving && [status.adapter.serving, status.adapter.wa_js_version].filter(Boolean).join(" ")],
-    ["missing", status.adapter.missing.join(", ")],
+    // One adapter is enough: what the others lack is no trouble as long as it serves.
+    [status.adapter.serving ? "missingBeside" : "missing", status.adapter.missing.join(", ")],
     ["memory", status.chrome_pid && (status.memory_mb ? t("megabytes", status.memory_mb) : t("notMeasured"))],
     ["queue", queue(status.sends)],
     ["lastSend", lastSend(status.sends) ?? t("noSend")],

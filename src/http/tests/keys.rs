@@ -240,7 +240,11 @@ async fn a_key_works_from_when_it_is_added_until_it_is_revoked_or_expires() {
     let soon = Timestamp::now().checked_add(Duration::from_secs(3600));
     let lasting = keyed.key_until("lasting", Scope::Read, &[], soon.ok());
     let expired = keyed.expired("expired");
-    assert_refused(&keyed.get("/status", "").await, 401, "UNAUTHORIZED");
+    for (key, said) in [("", "is missing"), ("unknown", "is wrong")] {
+        let refused = keyed.get("/status", key).await;
+        assert_refused(&refused, 401, "UNAUTHORIZED");
+        assert!(refused.text().contains(said), "{}", refused.text());
+    }
     assert_eq!(keyed.get("/status", &lasting).await.status, StatusCode::OK);
     let refused = keyed.get("/status", &expired).await;
     assert_refused(&refused, 401, "UNAUTHORIZED");

@@ -344,3 +344,76 @@ async fn single_mode_takes_what_names_no_session_as_ever() {
     }
     assert_eq!(api.get("/status?id=51").await.json()["session"], "admin");
 }
+
+/// Left alone it would be a real message, or a session that stays linked.
+#[tokio::test]
+async fn a_misspelt_field_that_changes_what_is_done_is_refused_and_named() {
+    let api = Api::new(&[]);
+    let body = json!({"cliente_id": 51, "to": "5491158254201", "message": "x"});
+    for (path, slip, value, code, meant) in [
+        ("/send", "dryrun", json!(true), "INVALID_DRY_RUN", "dry_run"),
+        (
+            "/send",
+            "DRY-RUN",
+            json!(true),
+            "INVALID_DRY_RUN",
+            "dry_run",
+        ),
+        ("/send", "asinc", json!(true), "INVALID_ASYNC", "async"),
+        (
+            "/send",
+            "idempotencyKey",
+            json!("a"),
+            "INVALID_IDEMPOTENCY_KEY",
+            "idempotency_key",
+        ),
+        ("/connect", "wiat", json!("ready"), "INVALID_WAIT", "wait"),
+        (
+            "/disconnect",
+            "log_out",
+            json!(true),
+            "INVALID_LOGOUT",
+            "logout",
+        ),
+    ] {
+        let mut body = body.clone();
+        body[slip] = value;
+        let answer = api.post(path, body.to_string()).await;
+        assert_refused(&answer, 400, code);
+        let said = format!("meant as {meant}: write {meant}");
+        assert!(answer.text().contains(&said), "{}", answer.text());
+    }
+    for query in ["dryrun=true", "dry-run=true", "Dry_Run"] {
+        let answer = api.post(&format!("/send?{query}"), body.to_string()).await;
+        assert_refused(&answer, 400, "INVALID_DRY_RUN");
+    }
+    // Other unknown fields are ignored, as ever.
+    let mut body = body;
+    body["priority"] = json!(1);
+    let answer = api.post("/send?trace=1", body.to_string()).await;
+    assert_refused(&answer, 503, "SESSION_NOT_READY");
+}
+
+#[tokio::test]
+async fn a_send_with_a_misspelt_session_is_not_sent_to_the_default_one_by_its_remedy() {
+    let api = Api::new(&[]);
+    let body = json!({"clienteId": 61, "to": "5491158254201", "message": "x"});
+    let answer = api.send(&body).await;
+    assert_names_no_session(&answer);
+    assert!(
+        answer.text().contains("positive integer"),
+        "{}",
+        answer.text()
+    );
+    assert!(!answer.text().contains("default"), "{}", answer.text());
+    for id in [json!(-1), json!(51.5)] {
+        let body = json!({"cliente_id": id, "to": "5491158254201", "message": "x"});
+        let answer = api.send(&body).await;
+        assert_names_no_session(&answer);
+        assert!(
+            answer.text().contains("positive integer"),
+            "{}",
+            answer.text()
+        );
+    }
+}

@@ -121,7 +121,14 @@ async fn a_path_may_end_in_a_slash() {
 #[tokio::test]
 async fn a_wrong_path_or_method_is_answered_in_json() {
     let api = Api::new(&[]);
-    assert_refused(&api.get("/nope").await, 404, "NOT_FOUND");
+    let unknown = api.get("/nope").await;
+    assert_refused(&unknown, 404, "NOT_FOUND");
+    assert!(unknown.text().contains("/docs"), "{}", unknown.text());
+    let wrong = api.get("/sessions/51").await;
+    assert_refused(&wrong, 405, "METHOD_NOT_ALLOWED");
+    for said in ["takes DELETE", "/status?cliente_id="] {
+        assert!(wrong.text().contains(said), "{}", wrong.text());
+    }
     let wrong = api.get("/send").await;
     assert_refused(&wrong, 405, "METHOD_NOT_ALLOWED");
     assert_eq!(wrong.headers["allow"], "POST");

@@ -35,11 +35,20 @@ const LONGEST_TEXT_SHOWN: &str = "65,536";
 /// Why a request was not served.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::http) enum ApiError {
-    #[error("no such path")]
+    #[error("no such path: GET /docs lists all of them")]
     UnknownPath,
-    #[error("{0} is not allowed here")]
-    WrongMethod(Method),
-    #[error("the key is missing or wrong: send it as X-Api-Key, or as Authorization: Bearer")]
+    #[error("{method} is not allowed here: the path takes {allowed}{hint}")]
+    WrongMethod {
+        /// What was asked.
+        method: Method,
+        /// The methods that the path has.
+        allowed: String,
+        /// What else may have been meant.
+        hint: &'static str,
+    },
+    #[error("the key is missing: send it as X-Api-Key, or as Authorization: Bearer")]
+    KeyMissing,
+    #[error("the key is wrong: the service has none like it, or it was revoked")]
     Unauthorized,
     #[error("the key has expired: ask whoever made it for a new one")]
     KeyExpired,
@@ -101,13 +110,29 @@ pub(in crate::http) enum ApiError {
     UnknownEncoding(String),
     /// A caller that names no session means the default one only when all that it says is understood.
     #[error(
-        "the {place} has {name:?}, which is not known here, and no cliente_id: write cliente_id for the session, or leave {name:?} out for the default one; nothing was done"
+        "the {place} has {name:?}, which is not known here, and no cliente_id: write cliente_id for the session{}; nothing was done",
+        or_none(.name, *.may_name_none)
     )]
     NamesNothingKnown {
         /// Where it stands.
         place: &'static str,
         /// The begin of its name.
         name: String,
+        /// The same request without it means the default session.
+        may_name_none: bool,
+    },
+    #[error(
+        "the {place} has {name:?}, which seems to be meant as {field}: write {field}, or leave it out; nothing was done"
+    )]
+    Misspelt {
+        /// Where it stands.
+        place: &'static str,
+        /// The begin of its name.
+        name: String,
+        /// What is meant.
+        field: &'static str,
+        /// That of a wrong value of this field.
+        code: Code,
     },
     #[error("cliente_id is required")]
     ClienteIdRequired,
@@ -116,6 +141,8 @@ pub(in crate::http) enum ApiError {
     /// `/send` says it in the words of the contract.
     #[error("cliente_id must be a number")]
     ClienteIdNotANumber,
+    #[error("cliente_id must be a positive integer")]
+    ClienteIdNotPositive,
     #[error("to must be a string")]
     ToNotAString,
     #[error("to is not a phone number: {0}")]
@@ -228,14 +255,18 @@ impl From<ReadError> for ApiError {
     }
 }
 
+/// What to do with a name that means no session.
+fn or_none(name: &str, may_name_none: bool) -> String {
+    if may_name_none {
+        format!(", or leave {name:?} out for the default one")
+    } else {
+        ", a positive integer".to_owned()
+    }
+}
+
 /// Answers a path that is none of ours.
 pub(in crate::http) async fn unknown_path() -> ApiError {
     ApiError::UnknownPath
-}
-
-/// Answers a method that a path does not have; the router adds `Allow`.
-pub(in crate::http) async fn wrong_method(method: Method) -> ApiError {
-    ApiError::WrongMethod(method)
 }
 
 /// Answers a request whose handler panicked.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{body, body::LARGEST_BODY, error::ApiError};
+use super::{body, body::LARGEST_BODY, error::ApiError, spelling};
 use crate::http::state::AppState;
 
 /// How much of a body that is too large is still read and thrown away, so that the caller has done writing and reads
@@ -36,6 +36,9 @@ pub(in crate::http) trait FromBody: Sized {
 
     /// What it reads of the query.
     const QUERY: &[&str] = &[];
+
+    /// Whether a request that names no session means the default one.
+    const MAY_NAME_NO_SESSION: bool = true;
 
     /// What is answered to an array. The service before this one found no field in it, and so no session.
     fn of_array() -> ApiError {
@@ -61,6 +64,7 @@ impl<T: FromBody> FromRequest<AppState> for Json<T> {
         let Some(body) = body::object(bytes, &parts.headers)? else {
             return Err(T::of_array());
         };
+        spelling::check::<T>(&body, &parts)?;
         T::from_body(&body, &parts, app).map(Self)
     }
 }

@@ -8,4 +8,5 @@ pub(crate) mod contract;
 pub(super) mod error;
 pub(super) mod extract;
 pub(super) mod requests;
+pub(super) mod spelling;
 pub(super) mod target;

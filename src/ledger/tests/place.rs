@@ -182,3 +182,18 @@ async fn a_file_that_is_damaged_before_the_start_says_so_and_what_to_do() {
     fs::write(place.file(), &whole).unwrap();
     place.assert_whole().await;
 }
+
+/// Nothing was ever open here, so there is no file of this service to look at.
+#[test]
+fn a_ledger_that_could_not_be_opened_can_be_used_again_only_when_a_transaction_has_worked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut disk = super::disk::Disk::new(options(folder.path()));
+    let in_the_way = folder.path().join("ledger");
+    fs::write(&in_the_way, "").unwrap();
+    assert!(!disk.look(false).unwrap(), "it was not looked at");
+    for _ in 0..3 {
+        disk.look(true).unwrap_err();
+    }
+    fs::remove_file(in_the_way).unwrap();
+    assert!(disk.look(true).unwrap());
+}

@@ -34,7 +34,7 @@ use super::{
         desired::{Desired, DesiredFile},
         profile::Safekeeping,
     },
-    lifecycle::{Actor, capacity::Capacity, options::ActorOptions},
+    lifecycle::{Actor, accounts::Accounts, capacity::Capacity, options::ActorOptions},
 };
 use crate::{
     browser::{self, SnapshotRoot, free_memory_mb},
@@ -120,6 +120,7 @@ pub struct Registry {
     cpu: CpuTally,
     start_times: StartTimes,
     turns: TurnTally,
+    accounts: Accounts,
     ledger: Ledger,
     /// Ends after all sessions: they still have something to write down when they stop.
     keeper: TaskTracker,
@@ -218,6 +219,7 @@ impl Registry {
             cpu,
             start_times: StartTimes::default(),
             turns,
+            accounts: Accounts::default(),
             ledger,
             keeper,
         };
@@ -265,6 +267,8 @@ impl Registry {
             waves.start(registry).await;
         });
         self.spawn(measure::watch(Arc::clone(self)));
+        let (ledger, folder) = (self.ledger.clone(), self.options.ledger.folder.clone());
+        self.spawn(async move { ledger.open_if_begun(&folder).await });
     }
 
     /// Runs until the service stops.
@@ -476,6 +480,7 @@ impl Registry {
             turns: self.turns.clone(),
             pairing_life: self.options.pairing_life,
             take_over: self.options.take_over,
+            accounts: self.accounts.clone(),
             hibernate_after: self.options.hibernate_after,
             heals_per_hour: self.options.heals_per_hour,
             memory_mb: self.options.session_memory_mb,

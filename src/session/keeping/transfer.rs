@@ -5,9 +5,12 @@
 //! other programs have theirs; `command` asks a person. No service takes part in it: the lock of the profile keeps a
 //! running one out.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-use tokio::task::spawn_blocking;
+use tokio::{fs, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 use super::desired;
@@ -179,6 +182,32 @@ pub async fn forget_older_snapshots(
     snapshots
         .forget(move |snapshot| snapshot.linked_at == linked_at && snapshot.taken_at < taken_at)
         .await
+}
+
+/// The other sessions whose profiles say that they are linked to this account. A profile that was adopted says so only once
+/// it has been READY.
+pub async fn others_linked_to(
+    account: &str,
+    id: &ClienteId,
+    tokens_dir: &Path,
+) -> io::Result<Vec<ClienteId>> {
+    let mut entries = fs::read_dir(tokens_dir).await?;
+    let mut others = Vec::new();
+    while let Some(entry) = entries.next_entry().await? {
+        let other = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        let Some(other) = other.filter(|other| other != id) else {
+            continue;
+        };
+        let link = Link::read(&entry.path()).await;
+        if link.is_some_and(|link| link.is_to(account)) {
+            others.push(other);
+        }
+    }
+    others.sort();
+    Ok(others)
 }
 
 /// Whether the next service in this folder will start the session by itself.

@@ -34,8 +34,18 @@ pub(super) const RELOAD_TIMEOUT: Duration = Duration::from_secs(45);
 /// Fresh codes come some 1 s after they were asked for (docs/whatsapp.md#timings); asked again when they did not.
 const REFRESH_RETRY: Duration = Duration::from_secs(5);
 
-/// Between two tries to take the account back from another window: a person at that one shall see what happens.
-const TAKE_OVER_RETRY: Duration = Duration::from_secs(10);
+/// Before the account is taken back from another window, by how often it was within [`TAKE_OVER_WINDOW`]. The first time is at
+/// once; then the pauses grow, so that a person at the other window sees what happens. After the last one the account is left
+/// where it is: only another program with a copy of this profile takes it again so often, and the two would go on for ever.
+const TAKE_OVER_PAUSES: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+    Duration::from_secs(90),
+];
+
+/// Take-overs count for so long: several times as long as all the pauses, so that two programs do not begin again and again.
+const TAKE_OVER_WINDOW: Duration = Duration::from_secs(600);
 
 /// See the module.
 #[derive(Debug)]
@@ -62,6 +72,10 @@ pub(super) struct Timers {
     refresh: Option<Instant>,
     /// When the account is to be taken back from another window.
     take_over: Option<Instant>,
+    /// When it was, within the last [`TAKE_OVER_WINDOW`].
+    taken_over: Vec<Instant>,
+    /// It was taken back so often, and is left in the other window until that one gives it up.
+    left_elsewhere: Option<usize>,
     /// When a connection that is lost counts as lost.
     reconnect: Option<Instant>,
     /// By when a page that is loaded anew must be WhatsApp Web again.
@@ -115,6 +129,8 @@ impl Timers {
             scan: None,
             refresh: None,
             take_over: None,
+            taken_over: Vec::new(),
+            left_elsewhere: None,
             reconnect: None,
             reload: None,
             ping: None,
@@ -229,11 +245,31 @@ impl Timers {
         let is_lost = *state == SessionState::Ready && !standing.is_ready();
         self.reconnect = is_lost.then(|| self.reconnect.unwrap_or(now + RECONNECT_GRACE));
         let is_elsewhere = standing.trouble == Some(Trouble::OpenedElsewhere);
-        self.take_over = (is_elsewhere && self.takes_over).then(|| self.take_over.unwrap_or(now));
+        self.left_elsewhere = self.left_elsewhere.filter(|_| is_elsewhere);
+        self.take_over = (is_elsewhere && self.takes_over)
+            .then(|| self.take_over.or_else(|| self.next_take_over(now)))
+            .flatten();
         let shows_codes = matches!(state, SessionState::QrRequired { .. });
         self.scan = has_shown_a_code.then(|| self.scan.unwrap_or(now + self.limits.scan));
         let has_run_out = shows_codes && standing.codes_ended;
         self.refresh = has_run_out.then(|| self.refresh.unwrap_or(now));
+    }
+
+    /// When the account may be taken back next; `None`, and it is left where it is, when it was taken back too often.
+    fn next_take_over(&mut self, now: Instant) -> Option<Instant> {
+        self.taken_over.retain(|at| now - *at < TAKE_OVER_WINDOW);
+        let times = self.taken_over.len();
+        let pause = TAKE_OVER_PAUSES.get(times);
+        if pause.is_none() {
+            self.left_elsewhere.get_or_insert(times);
+        }
+        let pause = pause.filter(|_| self.left_elsewhere.is_none())?;
+        Some(now + *pause)
+    }
+
+    /// How often the account was taken back in vain, when it is left in the other window for that.
+    pub(super) const fn gave_up_taking_over(&self) -> Option<usize> {
+        self.left_elsewhere
     }
 
     /// When to look again; `None` while nothing has a deadline.
@@ -288,7 +324,8 @@ impl Timers {
             return Some(Passed::Ping);
         }
         if self.take_over.take_if(has_passed).is_some() {
-            self.take_over = Some(now + TAKE_OVER_RETRY);
+            self.taken_over.push(now);
+            self.take_over = self.next_take_over(now);
             return Some(Passed::TakeOver);
         }
         self.refresh.take_if(has_passed)?;

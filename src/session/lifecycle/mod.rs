@@ -15,6 +15,7 @@
 //! a Chrome that is being closed is gone; a session that is not running has no
 //! Chrome (a state that says so is published only after Chrome is gone).
 
+pub(super) mod accounts;
 mod admission;
 pub(super) mod capacity;
 mod deadlines;

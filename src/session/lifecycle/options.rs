@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::capacity::Capacity;
+use super::{accounts::Accounts, capacity::Capacity};
 use crate::{
     ledger::Ledger,
     session::{
@@ -41,6 +41,8 @@ pub(in crate::session) struct ActorOptions<D: Driver> {
     pub(in crate::session) pairing_life: Duration,
     /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
     pub(in crate::session) take_over: bool,
+    /// Which session has which account.
+    pub(in crate::session) accounts: Accounts,
     /// How long it may have nothing to send before it sleeps.
     pub(in crate::session) hibernate_after: Option<Duration>,
     /// How often a session is healed within an hour.

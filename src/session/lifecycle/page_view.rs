@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     session::{
-        AdapterReport, QrCode, Reason, ReasonCode, SessionState, publisher::Publisher,
+        AdapterReport, ClienteId, QrCode, Reason, ReasonCode, SessionState, publisher::Publisher,
         run_end::End, state::Event,
     },
     whatsapp::{AdapterName, Standing, Trouble},
@@ -24,6 +24,44 @@ pub(super) struct Reading<'a> {
     removed_because: Option<String>,
     /// Why a login screen shows, when WhatsApp has not removed the device.
     why_login: Option<Reason>,
+    elsewhere: Elsewhere,
+}
+
+/// What is known of another window that has the account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Elsewhere {
+    /// Another session of this service that is linked to the same account.
+    pub(super) session: Option<ClienteId>,
+    /// How often the account was taken back, when it is left there for that.
+    pub(super) gave_up: Option<usize>,
+}
+
+impl Elsewhere {
+    /// Why the session cannot send meanwhile.
+    fn reason(&self) -> Reason {
+        let mut reason = Reason::from_trouble(Trouble::OpenedElsewhere);
+        let gave_up = self.gave_up.map(|times| {
+            format!("; it was taken back {times} times within minutes, and is left there now")
+        });
+        let gave_up = gave_up.unwrap_or_default();
+        match &self.session {
+            Some(other) => {
+                reason.detail = format!(
+                    "session {other} of this service is linked to the same account, as the same device{gave_up}; \
+                     only one of the two can have it: disconnect the other one (POST /disconnect), \
+                     then disconnect and connect this one"
+                );
+            }
+            None if self.gave_up.is_some() => {
+                reason.detail = format!(
+                    "WhatsApp Web is open elsewhere with a copy of this profile{gave_up}; \
+                     end the other program or close the other window, then POST /disconnect and POST /connect"
+                );
+            }
+            None => {}
+        }
+        reason
+    }
 }
 
 impl<'a> Reading<'a> {
@@ -33,6 +71,7 @@ impl<'a> Reading<'a> {
             standing: Standing::default(),
             removed_because: None,
             why_login: None,
+            elsewhere: Elsewhere::default(),
         }
     }
 
@@ -56,6 +95,14 @@ impl<'a> Reading<'a> {
         self.why_login = Some(why);
     }
 
+    /// This is known of the window that has the account, when another one has.
+    pub(super) fn on_elsewhere(&mut self, elsewhere: Elsewhere) {
+        if self.elsewhere != elsewhere {
+            self.elsewhere = elsewhere;
+            self.report();
+        }
+    }
+
     /// Takes note of how the page stands, and leaves the session where it is.
     pub(super) fn hold(&mut self, standing: Standing) {
         self.standing = standing;
@@ -68,9 +115,10 @@ impl<'a> Reading<'a> {
         self.report();
         let trouble = self.standing.trouble.map(Reason::from_trouble);
         match (self.standing.trouble, trouble) {
-            (Some(Trouble::OpenedElsewhere), reason) => {
+            (Some(Trouble::OpenedElsewhere), _) => {
+                let reason = self.elsewhere.reason();
                 self.publisher.apply(&Event::Linked, None);
-                self.publisher.apply(&Event::Unready, reason);
+                self.publisher.apply(&Event::Unready, Some(reason));
             }
             (_, Some(reason)) => {
                 return Some(End {
@@ -181,7 +229,7 @@ impl<'a> Reading<'a> {
     fn reason_beside(&self, present: Option<&Reason>) -> Option<Reason> {
         let standing = &self.standing;
         if standing.linked && standing.trouble == Some(Trouble::OpenedElsewhere) {
-            return standing.trouble.map(Reason::from_trouble);
+            return Some(self.elsewhere.reason());
         }
         let is_broken = standing.linked
             && standing.online

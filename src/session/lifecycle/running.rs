@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use winding_down::logged_out;
 
 use super::{
+    accounts::HeldAccount,
     admission::Stage,
     capacity::Turn,
     deadlines::{Passed, RELOAD_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
@@ -28,7 +29,7 @@ use super::{
     mailbox::{Mail, Mailbox},
     memory_budget::Budget,
     options::ActorOptions,
-    page_view::Reading,
+    page_view::{Elsewhere, Reading},
 };
 use crate::{
     session::{
@@ -69,6 +70,7 @@ pub(super) struct Serving<'a, D: Driver> {
     profile: &'a Path,
     desired: &'a DesiredFile,
     page: Reading<'a>,
+    account: HeldAccount,
     link: LinkNote,
     sending: Sending<'a, D>,
     pairing: Pairing,
@@ -182,6 +184,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             profile: &options.profile,
             desired: &options.desired,
             page: Reading::new(publisher),
+            account: options.accounts.hold(&options.id),
             link,
             sending,
             pairing: Pairing::new(phone, options.pairing_life),
@@ -332,6 +335,7 @@ impl<'a, D: Driver> Serving<'a, D> {
                 let driver = self.driver;
                 let take_over = async move { Answer::TakenOver(driver.take_over().await) };
                 self.calls.push(take_over.boxed());
+                self.tell_elsewhere();
             }
             Passed::Reload => {
                 let detail = format!(
@@ -410,7 +414,17 @@ impl<'a, D: Driver> Serving<'a, D> {
         None
     }
 
+    /// Lets the reason say what is known of the window that has the account.
+    fn tell_elsewhere(&mut self) {
+        let gave_up = self.timers.gave_up_taking_over();
+        self.page.on_elsewhere(Elsewhere {
+            session: self.account.other_session(),
+            gave_up,
+        });
+    }
+
     fn on_standing(&mut self, standing: Standing) -> Option<End> {
+        self.tell_elsewhere();
         let before = self.publisher.state();
         let is_removed = self.page.is_removed();
         let end = match self.link.judge(&before, &standing, is_removed) {
@@ -449,6 +463,8 @@ impl<'a, D: Driver> Serving<'a, D> {
         }
         self.timers
             .set(&state, self.page.standing(), Instant::now());
+        self.account.set(self.publisher.snapshot().account);
+        self.tell_elsewhere();
         // Trouble that ends a start did so in the phase in which it was seen.
         if end.is_none() {
             self.tell_phase();

@@ -155,6 +155,41 @@ async fn an_account_opened_elsewhere_is_taken_back() {
     assert_eq!(session.reaches("READY").await.reason, None);
 }
 
+/// Two profiles that are copies of one: the sessions take the account from each other.
+#[tokio::test(start_paused = true)]
+async fn two_sessions_of_one_account_end_their_contest_and_name_each_other() {
+    let stage = Stage::new(2, 2);
+    let mut session = stage.session("51");
+    let page = session.ready().await;
+    let mut other = stage.session("96");
+    let _other_page = other.ready().await;
+    let elsewhere = Standing {
+        online: false,
+        trouble: Some(Trouble::OpenedElsewhere),
+        ..ready()
+    };
+    for _ in 0..4 {
+        say(&page, elsewhere.clone()).await;
+        let reason = session.reaches("AUTHENTICATED").await.reason.unwrap();
+        assert_eq!(reason.code, ReasonCode::OpenedElsewhere);
+        assert!(reason.detail.contains("session 96"), "{}", reason.detail);
+        assert!(matches!(session.call().await, Call::TakenOver));
+        say(&page, ready()).await;
+        session.reaches("READY").await;
+    }
+    say(&page, elsewhere).await;
+    let left = session.snapshots.wait_for(|snapshot| {
+        let reason = snapshot.reason.as_ref();
+        reason.is_some_and(|reason| reason.detail.contains("taken back 4 times"))
+    });
+    assert_eq!(left.await.unwrap().state, SessionState::Authenticated);
+    rests(Duration::from_secs(3600)).await;
+    assert!(session.calls.try_recv().is_err(), "it was left there");
+    let snapshot = other.handle.snapshot();
+    assert_eq!(snapshot.state, SessionState::Ready);
+    assert_eq!((snapshot.stalls, session.handle.snapshot().stalls), (0, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn trouble_that_needs_a_person_ends_the_session_with_its_reason() {
     for (trouble, code) in [

@@ -95,6 +95,11 @@ impl Link {
         manifest.linked_at == Some(self.linked_at)
     }
 
+    /// Whether it is a link to this account.
+    pub(in crate::session) fn is_to(&self, account: &str) -> bool {
+        self.account.as_deref() == Some(account)
+    }
+
     /// What a snapshot says of it.
     pub(crate) fn origin(self, cliente_id: &str) -> Origin {
         Origin {

@@ -46,6 +46,9 @@ const THOUSANDS: usize = 3;
 /// `(203) 234-5678`: how numbers are written inside the countries of code 1, and in Mexico.
 const WRITTEN_IN_NORTH_AMERICA: [usize; 3] = [3, 3, 4];
 
+/// Numbers in the countries of code 1 and in Argentina, without their country code.
+const NATIONAL_DIGITS: usize = 10;
+
 const ARGENTINA: u16 = 54;
 const BRAZIL: u16 = 55;
 const MEXICO: u16 = 52;
@@ -109,6 +112,11 @@ pub(super) fn check(written: &Written) -> Result<(), Invalid> {
         return Err(Invalid::TooShort(digits.len()));
     }
     if !number.is_possible() {
+        // `11 5825-4201`, `1558254201`: ten digits of Buenos Aires, as they are dialled there. No country of code 1 has them.
+        let lacks_its_code = number.code == NORTH_AMERICA && digits.len() == NATIONAL_DIGITS;
+        if lacks_its_code && !written.is_international {
+            return Err(Invalid::AreaCodeFirst);
+        }
         return Err(number.wrong_length());
     }
     // `(617) 555-1234` has lost its country code, and 61 is Australia's; `(549) 11 …` has not. Nor has `1 555 …`: a lone 1 and ten

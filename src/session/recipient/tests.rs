@@ -242,7 +242,7 @@ fn a_number_without_its_country_code_is_refused() {
     }
     refused!("89161234567", Invalid::UnknownCountry);
     refused!("8 916 123-45-67", Invalid::UnknownCountry);
-    refused!("15 5825-4201", Invalid::WrongLength { code: 1, .. });
+    refused!("15 5825-4201", Invalid::AreaCodeFirst);
 }
 
 #[test]
@@ -807,4 +807,22 @@ fn any_text_is_answered() {
             },
         )
         .unwrap();
+}
+
+#[test]
+fn an_argentine_number_without_its_country_code_is_not_taken_for_one_of_code_1() {
+    for raw in [
+        "11 5825-4201",
+        "15 5825-4201",
+        "1158254201",
+        "(11) 5825-4201",
+    ] {
+        let why = raw.parse::<Recipient>().unwrap_err().to_string();
+        assert!(
+            why.contains("the country code seems to be missing"),
+            "{raw}: {why}"
+        );
+    }
+    let why = "+1158254201".parse::<Recipient>().unwrap_err().to_string();
+    assert!(why.contains("country code 1"), "{why}");
 }

@@ -244,7 +244,12 @@ fn a_folder_without_whatsapps_storage_is_refused_by_name() {
     // Chrome makes the folder before there is anything in it.
     fs::create_dir_all(home.path(&format!("fresh/Default/{STORAGE}"))).unwrap();
     home.write("venom/session.data.json", "{}");
-    for given in ["empty", "file", "other", "other/Default", "fresh", "venom"] {
+    let refused = home.find("file").unwrap_err();
+    assert!(
+        matches!(refused, ForeignError::NotAFolder { .. }),
+        "{refused}"
+    );
+    for given in ["empty", "other", "other/Default", "fresh", "venom"] {
         let refused = home.find(given).unwrap_err();
         let said = refused.to_string();
         assert!(

@@ -28,7 +28,7 @@ pub(super) fn cause(text: &str, why: &serde_json::Error) -> String {
     } else if said.starts_with("invalid escape") {
         "a backslash in a text stands in front of nothing that can be escaped: write a backslash as \\\\".to_owned()
     } else if said.starts_with("trailing characters") {
-        "something stands behind its end: send one object only".to_owned()
+        "there is more text after its end: send one object only".to_owned()
     } else if said.starts_with("trailing comma") || (last == Some(',') && is_end(found)) {
         "a comma stands in front of a closing } or ]: leave it out".to_owned()
     } else if found == Some('\'') {
@@ -59,6 +59,10 @@ pub(super) fn cause(text: &str, why: &serde_json::Error) -> String {
 
 /// How many bytes stand before the one at which the parser stopped.
 fn offset(text: &str, why: &serde_json::Error) -> usize {
+    // The parser names the last byte that it has read: what is missing is missing behind it.
+    if why.classify() == Category::Eof {
+        return text.len();
+    }
     let lines = text.split_inclusive('\n');
     let before: usize = lines.take(why.line().saturating_sub(1)).map(str::len).sum();
     let mut at = (before + why.column().saturating_sub(1)).min(text.len());
@@ -75,15 +79,15 @@ fn is_end(found: Option<char>) -> bool {
 /// A character that stands in a text as it is, and must be escaped there.
 fn raw_character(found: Option<char>) -> String {
     match found {
-        Some('\t') => "a tab stands in a text as it is: write it as \\t".to_owned(),
+        Some('\t') => "there is a real tab in a text: write it as \\t".to_owned(),
         Some(c) if c.is_control() && c != '\n' && c != '\r' => {
             format!(
-                "the character U+{:04X} stands in a text as it is: write it as \\u{0:04x}",
+                "there is an unescaped character U+{:04X} in a text: write it as \\u{0:04x}",
                 u32::from(c)
             )
         }
         Some(_) | None => {
-            "a line break stands in a text as it is: write a line break as \\n".to_owned()
+            "there is a real line break in a text: write a line break as \\n".to_owned()
         }
     }
 }

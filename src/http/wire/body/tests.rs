@@ -324,13 +324,13 @@ fn a_refusal_names_its_cause() {
         ("{\"message\":\"\n\"}", r"write a line break as \n"),
         (
             "{\"message\":\"a\tb\"}",
-            r"a tab stands in a text as it is: write it as \t",
+            r"there is a real tab in a text: write it as \t",
         ),
         ("{\"message\":\"a\0b\"}", r"write it as \u0000"),
         ("{\"message\":\"a\u{1b}b\"}", r"write it as \u001b"),
         (r#"{"cliente_id": 51,"#, "ends too early"),
         (r#"{"message": "hola"#, "ends too early"),
-        ("{", "ends too early"),
+        ("{", "not closed (byte 1)"),
         (
             r#"{"cliente_id": 51,}"#,
             "a comma stands in front of a closing",

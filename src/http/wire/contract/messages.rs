@@ -13,7 +13,7 @@ use crate::{
     session::NumberCheck,
 };
 
-/// Where one message stands. Without its text.
+/// The state of one message, without its text.
 #[derive(Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(in crate::http) struct Message {

@@ -161,7 +161,7 @@ impl ApiError {
         } else if let Self::TooManyAttempts(wait) = self {
             let seconds = HeaderValue::from(wait.as_secs() + 1);
             Some((header::RETRY_AFTER, seconds))
-        } else if let Self::Unauthorized | Self::KeyExpired = self {
+        } else if let Self::KeyMissing | Self::Unauthorized | Self::KeyExpired = self {
             Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
         } else {
             None

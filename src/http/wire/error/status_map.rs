@@ -47,8 +47,10 @@ impl ApiError {
     fn face(&self) -> Face {
         match self {
             Self::UnknownPath => Face::Of(Code::NotFound),
-            Self::WrongMethod(_) => Face::Of(Code::MethodNotAllowed),
-            Self::Unauthorized | Self::KeyExpired => Face::Of(Code::Unauthorized),
+            Self::WrongMethod { .. } => Face::Of(Code::MethodNotAllowed),
+            Self::KeyMissing | Self::Unauthorized | Self::KeyExpired => {
+                Face::Of(Code::Unauthorized)
+            }
             Self::ScopeMissing(_) | Self::OtherSession => Face::Of(Code::Forbidden),
             Self::TooManyAttempts(_) => Face::Of(Code::TooManyAttempts),
             Self::OriginNotAllowed => Face::Of(Code::OriginNotAllowed),
@@ -67,10 +69,12 @@ impl ApiError {
             }
             Self::InvalidClienteId(_)
             | Self::ClienteIdNotANumber
+            | Self::ClienteIdNotPositive
             | Self::ClienteIdInQuery
             | Self::ClienteIdRequired
             | Self::LogoutOfNobody
             | Self::NamesNothingKnown { .. } => Face::Of(Code::InvalidClienteId),
+            Self::Misspelt { code, .. } => Face::Of(*code),
             Self::ToNotAString | Self::InvalidTo(_) => Face::Of(Code::InvalidTo),
             Self::InvalidMessage => Face::Of(Code::InvalidMessage),
             Self::InvalidAsync => Face::Of(Code::InvalidAsync),
@@ -180,7 +184,8 @@ impl ApiError {
                 Loudness::Attention
             }
             Self::UnknownPath
-            | Self::WrongMethod(_)
+            | Self::WrongMethod { .. }
+            | Self::KeyMissing
             | Self::Unauthorized
             | Self::KeyExpired
             | Self::ScopeMissing(_)
@@ -203,9 +208,11 @@ impl ApiError {
             | Self::UnknownCharset(_)
             | Self::UnknownEncoding(_)
             | Self::NamesNothingKnown { .. }
+            | Self::Misspelt { .. }
             | Self::ClienteIdRequired
             | Self::InvalidClienteId(_)
             | Self::ClienteIdNotANumber
+            | Self::ClienteIdNotPositive
             | Self::ToNotAString
             | Self::InvalidTo(_)
             | Self::InvalidMessage

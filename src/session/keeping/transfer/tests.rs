@@ -187,3 +187,16 @@ fn a_session_that_should_be_up_is_known_without_a_service() {
         assert_eq!(is_to_be_up(&id, folder.path()), wanted, "{note}");
     }
 }
+
+#[tokio::test]
+async fn the_other_sessions_of_an_account_are_found_by_their_notes() {
+    let host = Host::new();
+    let other = r#"{"account":"5491100000002","linked_at":"2026-11-25T18:47:41Z"}"#;
+    for (profile, note) in [("95", LINK), ("96", LINK), ("97", other)] {
+        host.write(&format!("{profile}/link.json"), note);
+    }
+    host.write("98/Default/Preferences", "{}");
+    let id = "96".parse().unwrap();
+    let others = others_linked_to("5491100000001", &id, &host.tokens()).await;
+    assert_eq!(others.unwrap(), ["95".parse().unwrap()]);
+}

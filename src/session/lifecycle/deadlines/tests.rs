@@ -189,3 +189,38 @@ fn a_start_that_hangs_lets_the_next_one_go() {
     assert_eq!(timers.passed(now + START_TURN), Some(Passed::Turn));
     assert_eq!(timers.passed(now + START_TURN), None);
 }
+
+/// Two programs on one account: each take-over works, and the other one takes the account again.
+#[test]
+fn an_account_that_is_taken_again_and_again_is_left_after_some_growing_pauses() {
+    let (mut timers, began) = timers();
+    let here = Standing {
+        linked: true,
+        online: true,
+        ..recognised()
+    };
+    let elsewhere = Standing {
+        online: false,
+        trouble: Some(Trouble::OpenedElsewhere),
+        ..here.clone()
+    };
+    timers.set(&SessionState::Ready, &here, began);
+    let (mut now, mut taken_at) = (began, Vec::new());
+    while now < began + Duration::from_secs(3600) {
+        timers.set(&SessionState::Authenticated, &elsewhere, now);
+        while let Some(passed) = timers.passed(now) {
+            if passed == Passed::TakeOver {
+                taken_at.push((now - began).as_secs());
+                timers.set(&SessionState::Ready, &here, now);
+                timers.set(&SessionState::Authenticated, &elsewhere, now);
+            }
+        }
+        now += Duration::from_secs(1);
+    }
+    assert_eq!(taken_at, [0, 10, 40, 130]);
+    assert_eq!(timers.gave_up_taking_over(), Some(4));
+    timers.set(&SessionState::Ready, &here, now);
+    assert_eq!(timers.gave_up_taking_over(), None);
+    timers.set(&SessionState::Authenticated, &elsewhere, now);
+    assert_eq!(timers.take_over, Some(now), "the next one long after");
+}

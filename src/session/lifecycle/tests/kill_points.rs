@@ -26,7 +26,7 @@ use crate::{
         EvidenceFolder, IdempotencyKey, SendError, SendLimits, SendRequest, Sent, SessionHandle,
         StartLimits, StartTimes, TextMessage, TurnTally,
         keeping::{desired::DesiredFile, profile::Safekeeping},
-        lifecycle::{Actor, capacity::Capacity, options::ActorOptions},
+        lifecycle::{Actor, accounts::Accounts, capacity::Capacity, options::ActorOptions},
     },
 };
 
@@ -131,6 +131,7 @@ impl World {
             turns: TurnTally::default(),
             pairing_life: Duration::from_secs(180),
             take_over: true,
+            accounts: Accounts::default(),
             hibernate_after: None,
             heals_per_hour: HEALS_PER_HOUR,
             memory_mb: None,

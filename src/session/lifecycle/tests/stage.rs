@@ -21,7 +21,7 @@ use crate::{
         EvidenceFolder, Phase, SendError, SendLimits, SendRequest, SessionHandle, Snapshot,
         StartLimits, StartTimes, TextMessage, TurnTally,
         keeping::{desired::DesiredFile, profile::Safekeeping},
-        lifecycle::{Actor, capacity::Capacity, options::ActorOptions},
+        lifecycle::{Actor, accounts::Accounts, capacity::Capacity, options::ActorOptions},
     },
     whatsapp::{AdapterName, Fact, Outgoing, Standing},
 };
@@ -39,6 +39,7 @@ pub(super) const HEALS_PER_HOUR: usize = 10;
 pub(super) struct Stage {
     capacity: Arc<Capacity>,
     starts: Arc<Semaphore>,
+    accounts: Accounts,
     pub(super) stop: CancellationToken,
     pub(super) folder: tempfile::TempDir,
     pub(super) ledger: Ledger,
@@ -65,6 +66,7 @@ impl Stage {
                 || None,
             )),
             starts: Arc::new(Semaphore::new(starts)),
+            accounts: Accounts::default(),
             stop: CancellationToken::new(),
             folder,
             ledger,
@@ -172,6 +174,7 @@ impl Stage {
             turns: TurnTally::default(),
             pairing_life: Duration::from_secs(180),
             take_over: true,
+            accounts: self.accounts.clone(),
             hibernate_after: self.hibernate_after,
             heals_per_hour: self.heals_per_hour,
             memory_mb: self.memory_mb,

@@ -1,0 +1,122 @@
+//! Names in a request that are one slip away from a field that decides what is done.
+//!
+//! Responsible for refusing them: other names that are not known are ignored, as callers of the Node service rely on, but a
+//! dry run that is misspelt must not send.
+
+use axum::http::request::Parts;
+
+use super::{
+    error::{ApiError, Code},
+    extract::{FromBody, Object},
+};
+
+/// What an error repeats of a name, which may be a whole body that was taken for a form.
+pub(in crate::http) const LONGEST_NAME: usize = 40;
+
+/// Fields that no request needs, and that change what is done with it: left out by a slip, something else is done than was
+/// asked for, and nobody says so. Each with the code of a value that it does not take.
+const OPTIONAL: [(&str, Code); 5] = [
+    ("dry_run", Code::InvalidDryRun),
+    ("wait", Code::InvalidWait),
+    ("logout", Code::InvalidLogout),
+    ("async", Code::InvalidAsync),
+    ("idempotency_key", Code::InvalidIdempotencyKey),
+];
+
+/// One slip away from such a field, and a word of its own.
+const OTHER_WORDS: [&str; 1] = ["sync"];
+
+/// Refuses a field or a parameter that is one of [`OPTIONAL`] but for its case, its hyphens and one slip.
+pub(super) fn check<B: FromBody>(body: &Object, parts: &Parts) -> Result<(), ApiError> {
+    let query = parts.uri.query().unwrap_or_default();
+    let parameters = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    let parameters: Vec<_> = parameters.collect();
+    for (field, code) in OPTIONAL {
+        let refuse = |place, name: &str| {
+            Err(ApiError::Misspelt {
+                place,
+                name: name.chars().take(LONGEST_NAME).collect(),
+                field,
+                code,
+            })
+        };
+        // Who has it right as well means it.
+        if B::FIELDS.contains(&field)
+            && !body.contains_key(field)
+            && let Some(name) = body.keys().find(|name| is_slip(name, field))
+        {
+            return refuse("body", name);
+        }
+        if B::QUERY.contains(&field)
+            && !parameters.iter().any(|name| name == field)
+            && let Some(name) = parameters.iter().find(|name| is_slip(name, field))
+        {
+            return refuse("query", name);
+        }
+    }
+    Ok(())
+}
+
+/// Whether this name was meant as that field.
+fn is_slip(name: &str, field: &str) -> bool {
+    let name = bare(name);
+    strsim::damerau_levenshtein(&name, &bare(field)) <= 1 && !OTHER_WORDS.contains(&&*name)
+}
+
+/// A name without capitals, hyphens, underscores and the like.
+pub(in crate::http) fn bare(name: &str) -> String {
+    let letters = name.chars().filter(|c| c.is_alphanumeric());
+    letters
+        .flat_map(char::to_lowercase)
+        .take(LONGEST_NAME)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_in_a_field_that_changes_what_is_done_is_seen_and_other_names_are_left_alone() {
+        for (field, slips) in [
+            (
+                "dry_run",
+                &[
+                    "dryrun", "dryRun", "dry-run", "DRY_RUN", "dr_yrun", "dry_rn",
+                ][..],
+            ),
+            ("wait", &["wiat", "Wait", "waits"]),
+            ("logout", &["log_out", "logOut", "logut"]),
+            ("async", &["Async", "asinc", "a-sync"]),
+            (
+                "idempotency_key",
+                &["idempotencyKey", "Idempotency-Key", "idempotncy_key"],
+            ),
+        ] {
+            for slip in slips {
+                assert!(is_slip(slip, field), "{slip}");
+            }
+        }
+        let own = [
+            "sync",
+            "run",
+            "key",
+            "login",
+            "to",
+            "message",
+            "text",
+            "delay",
+            "priority",
+            "source",
+            "dry",
+            "test",
+            "cliente_id",
+            "phone",
+            "at",
+        ];
+        for name in own {
+            let meant = OPTIONAL.iter().find(|(field, _)| is_slip(name, field));
+            assert!(meant.is_none(), "{name}");
+        }
+    }
+}
