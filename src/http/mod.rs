@@ -8,7 +8,7 @@
 //! | [`openapi`] | the document that describes the routes, and its reader |
 //! | [`api`] | the routes, one file for each resource |
 //! | [`page`] | the files of the page for a person |
-//! | [`serve`] | connections, streams, the log line of a request, the stop |
+//! | [`mod@serve`] | connections, streams, the log line of a request, the stop |
 //! | [`guard`] | who asks, from where, and which session the request reaches |
 //! | [`wire`] | bodies, answers, and the one mapping from a cause to its status |
 //!

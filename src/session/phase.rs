@@ -4,7 +4,7 @@
 //!  QUEUED ─turn─▶ LAUNCH ─Chrome is up─▶ NAVIGATE ─document─▶ INJECT ─recognised─▶ LINK ─account─▶ SYNC ─▶ READY
 //! ```
 //!
-//! No time passes here: the deadlines run in [`deadlines`](super::lifecycle::deadlines), but for the one of LAUNCH, which ends before there
+//! No time passes here: the deadlines run in `lifecycle::deadlines`, but for the one of LAUNCH, which ends before there
 //! is a page and is the actor's.
 
 use std::time::Duration;

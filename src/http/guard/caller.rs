@@ -1,7 +1,7 @@
 //! Who makes a request, and which sessions that reaches.
 //!
 //! [`auth::guard`](super::auth::guard) lets nobody through without one. Every session that a request names is reached through
-//! [`Caller::turn_to`]: [`Target`](super::reach::Target) cannot be had otherwise.
+//! [`Caller::turn_to`]: [`Target`](crate::http::wire::target::Target) cannot be had otherwise.
 
 use std::sync::{Arc, OnceLock};
 

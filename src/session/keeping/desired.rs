@@ -1,7 +1,7 @@
 //! Whether a session should be up, on disk: what the next service goes by when this one is killed.
 //!
 //! Responsible for what a connect, an end and a state mean for that, and for one small file per session. When sessions are
-//! started again, and in which order, [`restore`](crate::session::fleet::restore) knows.
+//! started again, and in which order, `fleet::restore` knows.
 //!
 //! ```text
 //!  DATA_DIR/sessions/<cliente_id>.json

@@ -3,7 +3,7 @@
 //! [`IdleClock`] knows since when nobody needs the Chrome; it is pure and knows no time but what it is given. A session that
 //! hibernates keeps its place among the sessions that may run, because its callers see it as READY, and the lock of its
 //! profile, so that `export` cannot take the account away meanwhile. Everything that comes wakes it;
-//! [`wake_queue`](super::wake_queue) keeps that until a page is there.
+//! the [`mailbox`](super::mailbox) keeps it, and the queue of sends, until a page is there.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Linking by phone number: for whom a code is wanted, which one is valid, and when to ask for another.
 //!
-//! Pure: knows no time but what it is given, asks the page for nothing. [`Serving`](crate::session::lifecycle::running) does what is due.
+//! Pure: knows no time but what it is given, asks the page for nothing. `lifecycle::running` does what is due.
 //!
 //! A code comes as a part of the page's [`Standing`]; the request for it only says that it was asked for. The text that
 //! stood there when a request began is never taken for its outcome.

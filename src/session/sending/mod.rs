@@ -1,6 +1,6 @@
 //! Sends of a session whose page is open: through the ledger into the page, one by one.
 //!
-//! Responsible for doing what [`Outbox`] and [`Recovery`] decide, and for reporting back to them. Each send takes the
+//! Responsible for doing what `Outbox` and [`Recovery`] decide, and for reporting back to them. Each send takes the
 //! same way: written down, its turn, looked up, written down that a page may have it, handed over, acknowledged.
 //!
 //! Invariant: no page gets a send of which the ledger does not say that a page may have it.
