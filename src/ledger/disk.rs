@@ -234,10 +234,7 @@ impl Disk {
             self.store = Some(store);
             return Err(why);
         }
-        let stamp = self.stamp.clone();
-        let worked = store.transact(Commit::Synced, |file| {
-            stamp.map_or(Ok(()), |stamp| stamp::leave(file, &stamp))
-        });
+        let worked = store.transact(Commit::Synced, store::touch);
         self.put_back(store, worked)?;
         Ok(true)
     }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use rand::RngExt as _;
 use tokio::time::{Instant, sleep_until};
 
@@ -74,15 +75,19 @@ impl<D: Driver> Actor<D> {
         let jitter = rand::rng().random_range(1.0 - JITTER..1.0);
         let longest = Instant::now() + LONGEST_SLEEP.mul_f64(jitter);
         loop {
-            // Whoever has asked for something before is heard before it wakes: what is postponed then waits for the next end.
+            // What was asked for before is dealt with before the session wakes: after that it waits for the next end.
             let kept = self
                 .mail
-                .take_kept(Stage::Hibernating, &self.publisher.state());
-            if let Some(kept) = kept {
-                match self.on_command_asleep(kept) {
+                .next(&mut self.intake, Stage::Hibernating, &self.publisher)
+                .now_or_never();
+            match kept {
+                None => {}
+                Some(Mail::DealtWith) => continue,
+                Some(Mail::Closed) => return Err(End::stopping()),
+                Some(Mail::Command(command)) => match self.on_command_asleep(command) {
                     None => continue,
                     Some(end) => return Err(end),
-                }
+                },
             }
             let wake_by = self.mail.wake_by();
             let wakes = wake_by.is_some() || longest <= Instant::now();

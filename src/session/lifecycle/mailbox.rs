@@ -17,7 +17,7 @@ use crate::session::{
     sending::intake::Intake,
 };
 
-/// When a page may have time for one more question: the real page is ready 7 to 15 s after it was asked for
+/// When a page may have time for one more question, or a place in the queue be free, while there is no page: the real page is ready 7 to 15 s after it was asked for
 /// (docs/whatsapp.md#timings).
 const ROOM_AFTER: Duration = Duration::from_secs(15);
 
@@ -77,7 +77,8 @@ impl Mailbox {
         publisher: &Publisher,
     ) -> Mail {
         if let Some(kept) = self.take_kept(stage, &publisher.state()) {
-            return Mail::Command(kept);
+            // As if it came now: this stage may refuse what another one has kept.
+            return self.deal_with(kept, intake, stage, publisher);
         }
         let is_between_runs = matches!(stage, Stage::Idle | Stage::Hibernating);
         if self.is_closed && is_between_runs {
@@ -139,7 +140,16 @@ impl Mailbox {
                     deadline,
                     reply,
                 }),
-            ) => intake.accept(new, deadline, reply),
+            ) => {
+                // Before a page stands, no place becomes free by the pace alone.
+                let is_hibernating = publisher.state() == SessionState::Hibernating;
+                let room_after = if is_hibernating {
+                    ROOM_AFTER
+                } else {
+                    Duration::ZERO
+                };
+                intake.accept(new, deadline, room_after, reply);
+            }
             (Admission::Now, Command::Page(PageCommand::Remove { key })) => intake.remove(&key),
             (Admission::Now, command) => return Mail::Command(command),
             (Admission::AfterClosing, Command::Life(command)) => {
@@ -166,7 +176,7 @@ impl Mailbox {
     }
 
     /// The next of what was kept that this stage allows.
-    pub(super) fn take_kept(&mut self, stage: Stage, published: &SessionState) -> Option<Command> {
+    fn take_kept(&mut self, stage: Stage, published: &SessionState) -> Option<Command> {
         let is_awake = stage == Stage::Running && *published != SessionState::Hibernating;
         if let Some(command) = is_awake.then(|| self.once_awake.pop_front()).flatten() {
             return Some(command);
@@ -280,5 +290,76 @@ fn refuse_asleep(command: Command, why: SendError) {
         }
         // Neither is kept for a page: the caller is told by the dropped reply.
         Command::Life(LifeCommand::Connect { .. } | LifeCommand::Forget { .. }) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::{
+        ledger::{Clock, Ledger, LedgerOptions},
+        session::{SendLimits, StartTimes, state::Event},
+    };
+
+    #[tokio::test]
+    async fn what_was_kept_is_judged_by_the_stage_that_it_is_heard_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let hour = Duration::from_secs(3600);
+        let (ledger, _keeper) = Ledger::new(LedgerOptions {
+            folder: folder.path().join("ledger"),
+            idempotency: hour,
+            retention: hour,
+            clock: Clock::default(),
+        });
+        let limits = SendLimits {
+            queue_max: NonZeroUsize::MIN,
+            rate_per_minute: None,
+            wait: hour,
+        };
+        let mut intake = Intake::new(ledger, limits);
+        let (publisher, _snapshots) = Publisher::new(StartTimes::default());
+        publisher.apply(&Event::Started, None);
+        let (asks, commands) = mpsc::channel(4);
+        let mut mail = Mailbox::new(commands, hour);
+        let (reply, logged_out) = oneshot::channel();
+        let logout = LifeCommand::Disconnect {
+            logout: true,
+            reply,
+        };
+        asks.send(Command::Life(logout)).await.unwrap();
+        let (reply, forgotten) = oneshot::channel();
+        let forget = LifeCommand::Forget { reply };
+        asks.send(Command::Life(forget)).await.unwrap();
+        let (reply, mut disconnected) = oneshot::channel();
+        let disconnect = LifeCommand::Disconnect {
+            logout: false,
+            reply,
+        };
+        asks.send(Command::Life(disconnect)).await.unwrap();
+
+        // The profile is looked for, and then the Chrome is started.
+        for stage in [Stage::Closing; 3] {
+            let mail = mail.next(&mut intake, stage, &publisher).await;
+            assert!(matches!(mail, Mail::DealtWith), "{mail:?}");
+        }
+        for stage in [Stage::Opening; 2] {
+            let mail = mail.next(&mut intake, stage, &publisher).await;
+            assert!(matches!(mail, Mail::DealtWith), "{mail:?}");
+        }
+        assert!(matches!(
+            logged_out.await,
+            Ok(Err(DisconnectError::NotLinked))
+        ));
+        assert!(matches!(forgotten.await, Ok(Err(ForgetError::Running))));
+        let given_out = mail.next(&mut intake, Stage::Opening, &publisher).await;
+        let is_disconnect = matches!(
+            given_out,
+            Mail::Command(Command::Life(LifeCommand::Disconnect { logout: false, .. }))
+        );
+        assert!(is_disconnect && disconnected.try_recv().is_err());
     }
 }

@@ -222,6 +222,8 @@ impl<D: Driver> Actor<D> {
             return false;
         }
         self.publisher.apply(&Event::Restarted, None);
+        // It is INIT now, and does not count as READY until a certain time any more.
+        self.mail.on_awake();
         self.publisher.reach(Some((Phase::Queued, None)));
         self.forget_the_page();
         true

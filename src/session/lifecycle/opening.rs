@@ -89,7 +89,10 @@ impl<D: Driver> Actor<D> {
                     self.phone = phone.or(self.phone.take());
                     answer(reply, Ok(is_waking));
                 }
-                Mail::Command(Command::Life(LifeCommand::Disconnect { reply, .. })) => {
+                Mail::Command(Command::Life(LifeCommand::Disconnect {
+                    logout: false,
+                    reply,
+                })) => {
                     // Nor does it take sends any more.
                     self.publisher
                         .apply(&Event::Unready, Some(End::requested().reason));
@@ -97,7 +100,12 @@ impl<D: Driver> Actor<D> {
                     asked_to_end = Some(reply);
                 }
                 // Refused or kept in this stage, or about a Chrome that is gone.
-                Mail::Command(Command::Life(LifeCommand::Forget { .. }) | Command::Page(_))
+                Mail::Command(
+                    Command::Life(
+                        LifeCommand::Disconnect { logout: true, .. } | LifeCommand::Forget { .. },
+                    )
+                    | Command::Page(_),
+                )
                 | Mail::DealtWith
                 | Mail::Closed => {}
             }

@@ -445,6 +445,7 @@ impl Outbox {
         self.current = None;
         self.handed.clear();
         self.progress = Progress::default();
+        self.queue.on_page_closed();
     }
 
     /// Gives up the whole queue, with the places of those that are being written down. What outlives its caller is in the ledger.

@@ -4,14 +4,14 @@
 //! with it. Whether the session takes a send at all, [`admission`](crate::session::lifecycle) decides before; what the page
 //! does with the queue is [`Sending`](super::Sending)'s part.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::Instant;
 
 use super::{LedgerCalls, in_flight::Outbox, pace::Pace};
 use crate::{
-    ledger::{Accepted, Ledger, LedgerError, NewSend},
+    ledger::{Accepted, Failure, Ledger, LedgerError, NewSend, Record, Step},
     session::{
         SendError, SendLimits,
         command::{AcceptReply, answer},
@@ -57,15 +57,20 @@ impl Intake {
         }
     }
 
-    /// Writes a send down, to be sent in its turn, by `deadline` if it has one.
+    /// Writes a send down, to be sent in its turn, by `deadline` if it has one. When the queue is full, its caller is told to come
+    /// back after `room_after` or later.
     pub(in crate::session) fn accept(
         &mut self,
         new: NewSend,
         deadline: Option<Instant>,
+        room_after: Duration,
         reply: AcceptReply,
     ) {
         let ledger = self.ledger.clone();
-        if let Err(why) = self.outbox.reserve(&new.key, deadline, Instant::now()) {
+        if let Err(mut why) = self.outbox.reserve(&new.key, deadline, Instant::now()) {
+            if let SendError::QueueFull { retry_after } = &mut why {
+                *retry_after = (*retry_after).max(room_after);
+            }
             // A repetition needs no room, and the first request may have come a moment before it.
             let look_up = async move {
                 let known = ledger.known(&new).await;
@@ -110,7 +115,7 @@ impl Intake {
                 self.outbox.release(&key);
                 let is_new = if let Ok(Accepted::New(followed)) = &result {
                     let record = Arc::clone(&followed.borrow());
-                    self.outbox.enqueue(&record, deadline);
+                    self.enqueue(&record, deadline);
                     true
                 } else {
                     false
@@ -118,6 +123,21 @@ impl Intake {
                 answer(reply, result.map_err(SendError::from));
                 Some(is_new)
             }
+        }
+    }
+
+    /// Takes in a send that is on disk, unless the page has come to be that of another account while it was written down.
+    fn enqueue(&mut self, record: &Record, deadline: Option<Instant>) {
+        let is_of_another = matches!(
+            (&record.account, &self.account),
+            (Some(meant), Some(present)) if meant != present
+        );
+        if is_of_another {
+            let detail = "the session was linked to another account while it was written down";
+            let failed = Step::Failed(Failure::OtherAccount, detail.to_owned());
+            self.ledger.note(&record.key, failed);
+        } else {
+            self.outbox.enqueue(record, deadline);
         }
     }
 

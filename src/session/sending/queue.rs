@@ -177,6 +177,14 @@ impl Queue {
         self.take(|_| true)
     }
 
+    /// What the page did to those that wait is over: the next page begins with each as with a new one.
+    pub(super) fn on_page_closed(&mut self) {
+        self.paused_until = None;
+        for entry in &mut self.waiting {
+            entry.interruptions = 0;
+        }
+    }
+
     /// Gives all places back, those that are kept too. The pace stays: a new page is no reason for a new burst.
     pub(super) fn empty(&mut self) {
         self.waiting.clear();

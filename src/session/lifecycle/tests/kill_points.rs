@@ -102,6 +102,9 @@ impl World {
 
     /// Lets a service live for so many steps, or until its callers have what they want. Answers whether they do.
     async fn live(&self, steps: usize) -> bool {
+        // What the life before has begun on the disk goes on on its thread: two services on one file are another test. On a paused
+        // clock this sleep ends only when no such thread works any more.
+        tokio::time::sleep(Duration::from_millis(1)).await;
         let life = Life::of(steps);
         let (ledger, keeper) = Ledger::new(LedgerOptions {
             folder: self.folder.path().join("ledger"),
