@@ -35,7 +35,7 @@ const MISCONFIGURED: u8 = 64;
 #[command(version)]
 #[expect(clippy::doc_markdown, reason = "these comments are what --help prints")]
 struct Arguments {
-    /// The addresses to listen on, by default those of loopback; nobody is asked for a key [env: SANDBOX_HOST]
+    /// The addresses to listen on, by default those of loopback; the sandbox asks for no key [env: SANDBOX_HOST]
     #[arg(long, value_name = "ADDRESS")]
     host: Option<OsString>,
     /// The port to listen on, by default 3002; 0 lets the system choose [env: SANDBOX_PORT]
@@ -150,7 +150,7 @@ async fn serve(settings: SandboxSettings, config: SandboxConfig) -> Result<(), F
     Ok(())
 }
 
-/// In one piece: whoever has read the first line may have closed the pipe by then.
+/// Writes all lines at once: a reader may close the pipe after the first line.
 fn say_where(addr: SocketAddr) -> io::Result<()> {
     let addr = SocketAddr::new(reached_at(addr.ip()), addr.port());
     let lines = format!(

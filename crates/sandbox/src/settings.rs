@@ -10,8 +10,8 @@ use crate::SandboxConfig;
 /// The sandbox's own settings.
 #[derive(Clone, Debug)]
 pub struct SandboxSettings {
-    /// `SANDBOX_HOST` (loopback): the addresses that the simulated WhatsApp Web and its phone listen on. They ask nobody for
-    /// a key.
+    /// `SANDBOX_HOST` (loopback): the addresses that the simulated WhatsApp Web and its phone listen on. Neither
+    /// asks for a key.
     pub host: ListenHost,
     /// `SANDBOX_PORT` (3002): where they listen; 0 lets the system choose.
     pub port: u16,

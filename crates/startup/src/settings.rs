@@ -1,6 +1,6 @@
 //! How settings are read: from variables and the file `.env`, with every fault gathered.
 //!
-//! Knows no setting by itself: whoever reads one says its name, its default and its check.
+//! Knows no setting by itself: the caller that reads one gives its name, its default and its check.
 
 use std::{ffi::OsString, fmt, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The signals that end a program which serves until it is told to stop.
+//! The signals that stop a program.
 
 use std::{fs, future::pending, io};
 

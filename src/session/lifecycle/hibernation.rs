@@ -76,18 +76,14 @@ impl<D: Driver> Actor<D> {
         let longest = Instant::now() + LONGEST_SLEEP.mul_f64(jitter);
         loop {
             // What was asked for before is dealt with before the session wakes: after that it waits for the next end.
-            let kept = self
+            let next = self
                 .mail
-                .next(&mut self.intake, Stage::Hibernating, &self.publisher)
-                .now_or_never();
-            match kept {
-                None => {}
-                Some(Mail::DealtWith) => continue,
-                Some(Mail::Closed) => return Err(End::stopping()),
-                Some(Mail::Command(command)) => match self.on_command_asleep(command) {
-                    None => continue,
-                    Some(end) => return Err(end),
-                },
+                .next(&mut self.intake, Stage::Hibernating, &self.publisher);
+            if let Some(mail) = next.now_or_never() {
+                if let Some(end) = self.on_mail_asleep(mail) {
+                    return Err(end);
+                }
+                continue;
             }
             let wake_by = self.mail.wake_by();
             let wakes = wake_by.is_some() || longest <= Instant::now();
@@ -113,29 +109,28 @@ impl<D: Driver> Actor<D> {
                 mail = self.mail.next(&mut self.intake, Stage::Hibernating, &self.publisher) => mail,
                 () = sleep_until(room.unwrap_or(longest)) => continue,
             };
-            match mail {
-                Mail::Command(command) => {
-                    if let Some(end) = self.on_command_asleep(command) {
-                        return Err(end);
-                    }
-                }
-                Mail::DealtWith => {}
-                Mail::Closed => return Err(End::stopping()),
+            if let Some(end) = self.on_mail_asleep(mail) {
+                return Err(end);
             }
         }
     }
 
-    fn on_command_asleep(&mut self, command: Command) -> Option<End> {
-        match command {
-            Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
+    /// Answers with the session's end, if the mail ends it.
+    fn on_mail_asleep(&mut self, mail: Mail) -> Option<End> {
+        match mail {
+            Mail::Command(Command::Life(LifeCommand::Connect { phone, reply, .. })) => {
                 self.phone = phone.or(self.phone.take());
                 self.mail.wake(Instant::now());
                 answer(reply, Ok(true));
                 None
             }
-            Command::Life(LifeCommand::Disconnect { reply, .. }) => Some(End::disconnect(reply)),
+            Mail::Command(Command::Life(LifeCommand::Disconnect { reply, .. })) => {
+                Some(End::disconnect(reply))
+            }
+            Mail::Closed => Some(End::stopping()),
             // Refused or kept in this stage, or about a Chrome that is gone.
-            Command::Life(LifeCommand::Forget { .. }) | Command::Page(_) => None,
+            Mail::Command(Command::Life(LifeCommand::Forget { .. }) | Command::Page(_))
+            | Mail::DealtWith => None,
         }
     }
 }

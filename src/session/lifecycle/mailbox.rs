@@ -76,7 +76,7 @@ impl Mailbox {
         stage: Stage,
         publisher: &Publisher,
     ) -> Mail {
-        if let Some(kept) = self.take_kept(stage, &publisher.state()) {
+        if let Some(kept) = self.take_kept(stage, publisher) {
             // As if it came now: this stage may refuse what another one has kept.
             return self.deal_with(kept, intake, stage, publisher);
         }
@@ -175,21 +175,27 @@ impl Mailbox {
         Mail::DealtWith
     }
 
-    /// The next of what was kept that this stage allows.
-    fn take_kept(&mut self, stage: Stage, published: &SessionState) -> Option<Command> {
-        let is_awake = stage == Stage::Running && *published != SessionState::Hibernating;
-        if let Some(command) = is_awake.then(|| self.once_awake.pop_front()).flatten() {
+    /// The next of what was kept that this stage does not keep any longer.
+    fn take_kept(&mut self, at: Stage, publisher: &Publisher) -> Option<Command> {
+        // Asked in each turn of the session, and nothing is kept in nearly all of them.
+        if self.once_awake.is_empty() && self.after_closing.is_empty() {
+            return None;
+        }
+        let state = publisher.state();
+        if at == Stage::Running
+            && state != SessionState::Hibernating
+            && let Some(command) = self.once_awake.pop_front()
+        {
             return Some(command);
         }
         let kept = self.after_closing.pop_front().map(Command::Life)?;
-        if admit(stage, published, &kept) == Admission::AfterClosing {
-            let Command::Life(kept) = kept else {
-                return None;
-            };
-            self.after_closing.push_front(kept);
-            return None;
+        match (admit(at, &state, &kept), kept) {
+            (Admission::AfterClosing, Command::Life(kept)) => {
+                self.after_closing.push_front(kept);
+                None
+            }
+            (_, kept) => Some(kept),
         }
-        Some(kept)
     }
 
     /// Puts a command back that was given out, before all others.
