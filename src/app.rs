@@ -241,7 +241,7 @@ impl App {
         registry.begin(&config.autostart, config.restore_sessions);
         let state = http::AppState::new(Arc::clone(&registry), &config, dropped_lines);
         state.keys().learn().await;
-        let asks_for_key = state.asks_for_key();
+        let asks_for_key = state.keys().is_asked_for();
         let watching = Arc::clone(state.keys()).watch(stop.clone());
         tasks.spawn(async move {
             watching.await;
@@ -269,10 +269,6 @@ impl App {
             tasks.spawn_on(run, &threads.handle);
             threads
         });
-        let sandbox_url = config
-            .sandbox
-            .as_ref()
-            .map(|_| config.whatsapp_url.trim_end_matches('/'));
         let urls: Vec<_> = addrs.iter().map(|addr| format!("http://{addr}")).collect();
         if !asks_for_key && !config.host.is_loopback() {
             tracing::warn!(
@@ -284,7 +280,7 @@ impl App {
             key_required = asks_for_key,
             api = urls.first(),
             api_also_at = urls.get(1),
-            sandbox = sandbox_url,
+            sandbox = config.sandbox_url(),
             "listening"
         );
 
