@@ -341,7 +341,7 @@ async fn name_pages(registry: Arc<Registry>, tags: NameTags) -> io::Result<()> {
     let mut changes = Changes::of(registry, None);
     while let Some((id, snapshot)) = changes.next().await {
         let code = if let SessionState::QrRequired { code, .. } = &snapshot.state {
-            code.as_ref().map(|code| code.text.as_str())
+            code.as_ref().map(|code| &*code.text)
         } else {
             None
         };

@@ -24,7 +24,7 @@
 //!   the files of a service that need not run. For those files it uses `browser` as well: a profile that moves between hosts
 //!   or programs, and the room that a machine has, concern Chrome and not one session. Of `http` it imports the answers of
 //!   `http::contract` and nothing else: what is written to the wire is declared once, and read by the same types.
-//! - `ledger` and `picture` import no other module of this crate, and `qr` draws with `picture`. `config` imports names
+//! - `masked` and `picture` import no other module of this crate, `ledger` only `masked`; `qr` draws with `picture`. `config` imports names
 //!   from `session`, `whatsapp` and `keys`, and asks `keys` whether there is one; `keys` imports a session's name.
 //! - The sandbox is a crate of its own, `crates/sandbox`, and imports nothing of this one. Two modules name it: `app` starts
 //!   it, and `config` reads its settings.
@@ -41,7 +41,7 @@
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
 //! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`whatsapp`], [`browser`]; then [`config`], [`command`],
-//! [`keys`], [`qr`], [`picture`], [`telemetry`].
+//! [`keys`], [`qr`], [`picture`], [`masked`], [`telemetry`].
 
 pub mod app;
 pub mod browser;
@@ -50,6 +50,7 @@ pub mod config;
 pub mod http;
 pub mod keys;
 pub mod ledger;
+pub mod masked;
 pub mod picture;
 pub mod qr;
 pub mod session;

@@ -16,7 +16,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -31,7 +30,10 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use crate::session::{ClienteId, ReasonCode, SessionState, Snapshot};
+use crate::{
+    masked::Number,
+    session::{ClienteId, ReasonCode, SessionState, Snapshot},
+};
 
 /// It tells which account is linked: nobody else's business.
 const FOLDER_MODE: u32 = 0o700;
@@ -45,8 +47,8 @@ const NEW_EXTENSION: &str = "json.new";
 /// What a file is called that could not be understood.
 const ASIDE_EXTENSION: &str = "json.broken";
 
-/// What is remembered of a session. Its `Debug` shows no number.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What is remembered of a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::session) struct Desired {
     /// Whether it should run.
     up: bool,
@@ -55,7 +57,7 @@ pub(in crate::session) struct Desired {
     was_ready: bool,
     /// The account that it had then, digits only.
     #[serde(default)]
-    account: Option<String>,
+    account: Option<Number>,
     /// The link that its profile was last seen to have: as long as this stands here, the profile must be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     linked_at: Option<Timestamp>,
@@ -70,15 +72,6 @@ pub(in crate::session) struct Desired {
 )]
 const fn is_not(it: &bool) -> bool {
     !*it
-}
-
-impl fmt::Debug for Desired {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desired")
-            .field("up", &self.up)
-            .field("was_ready", &self.was_ready)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Desired {
@@ -151,7 +144,7 @@ impl Desired {
             _ if !self.up => {}
             SessionState::Ready | SessionState::Hibernating => {
                 (self.was_ready, self.is_new) = (true, false);
-                self.account = account.map(str::to_owned).or(self.account.take());
+                self.account = account.map(Number::from).or(self.account.take());
             }
             // A page that cannot read its profile any more asks for a scan too: the link says which it is.
             SessionState::QrRequired { .. } if self.linked_at.is_some() => {}

@@ -13,7 +13,7 @@ fn linked() -> Desired {
     Desired {
         up: true,
         was_ready: true,
-        account: Some("5491100000001".to_owned()),
+        account: Some("5491100000001".into()),
         ..Desired::default()
     }
 }
