@@ -24,7 +24,7 @@
 //!   the files of a service that need not run. For those files it uses `browser` as well: a profile that moves between hosts
 //!   or programs, and the room that a machine has, concern Chrome and not one session. Of `http` it imports the answers of
 //!   `http::contract` and nothing else: what is written to the wire is declared once, and read by the same types.
-//! - `masked` and `picture` import no other module of this crate, `ledger` only `masked`; `qr` draws with `picture`. `config` imports names
+//! - `masked`, `files` and `picture` import no other module of this crate, `ledger` only `masked`; `qr` draws with `picture`. `config` imports names
 //!   from `session`, `whatsapp` and `keys`, and asks `keys` whether there is one; `keys` imports a session's name.
 //! - The sandbox is a crate of its own, `crates/sandbox`, and imports nothing of this one. Two modules name it: `app` starts
 //!   it, and `config` reads its settings.
@@ -41,12 +41,13 @@
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
 //! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`whatsapp`], [`browser`]; then [`config`], [`command`],
-//! [`keys`], [`qr`], [`picture`], [`masked`], [`telemetry`].
+//! [`keys`], [`qr`], [`picture`], [`masked`], `files`, [`telemetry`].
 
 pub mod app;
 pub mod browser;
 pub mod command;
 pub mod config;
+mod files;
 pub mod http;
 pub mod keys;
 pub mod ledger;

@@ -16,9 +16,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, ErrorKind, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs::{self, DirBuilder},
+    io::{self, ErrorKind},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -31,18 +31,15 @@ use tokio::{
 };
 
 use crate::{
+    files::{Durability, folder_of, sync_folder, write_atomically},
     masked::Number,
     session::{ClienteId, ReasonCode, SessionState, Snapshot},
 };
 
 /// It tells which account is linked: nobody else's business.
 const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
 
 const EXTENSION: &str = "json";
-
-/// Replaces the file before as soon as it is whole.
-const NEW_EXTENSION: &str = "json.new";
 
 /// What a file is called that could not be understood.
 const ASIDE_EXTENSION: &str = "json.broken";
@@ -298,28 +295,21 @@ impl DesiredFile {
 
 /// Puts this in the place of what was there.
 fn put(path: &Path, desired: &Desired) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     if *desired == Desired::default() {
         return match fs::remove_file(path) {
             Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
             Err(why) => Err(why),
-            // Nor must it come back.
-            Ok(()) => File::open(folder)?.sync_all(),
+            // It must not come back after a power cut.
+            Ok(()) => sync_folder(folder),
         };
     }
     DirBuilder::new()
         .recursive(true)
         .mode(FOLDER_MODE)
         .create(folder)?;
-    let new = path.with_extension(NEW_EXTENSION);
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    let mut file = options.mode(FILE_MODE).open(&new)?;
-    file.write_all(&serde_json::to_vec(desired)?)?;
-    // A machine that loses its power must not be left with a name without content.
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    File::open(folder)?.sync_all()
+    // The answer to POST /disconnect promises that the session stays down, also on a machine that has lost its power.
+    write_atomically(path, &serde_json::to_vec(desired)?, Durability::PowerCut)
 }
 
 /// What is remembered of every session. A file that cannot be understood is said and set aside. Blocks, so it is for
