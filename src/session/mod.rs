@@ -45,7 +45,7 @@ mod id;
 mod message;
 mod phase;
 mod publisher;
-mod reason;
+pub mod reason;
 mod recipient;
 mod run_end;
 mod snapshot;
