@@ -47,7 +47,6 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         host,
         tokens_dir,
         data_dir,
-        profile_snapshots,
         chrome_path,
         chrome_args,
         search_path: _,
@@ -60,21 +59,10 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         default_cliente_id,
         autostart,
         restore_sessions,
-        max_sessions,
-        min_free_memory_mb,
-        session_memory_mb,
-        max_concurrent_starts,
+        sessions,
         connect_wait,
-        send_wait,
-        send_queue_max,
-        send_rate_per_minute,
-        send_dedup,
         idempotency,
         message_retention,
-        limits,
-        hibernate_after,
-        heals_per_hour,
-        take_over,
         evidence_of_chats,
         api_key,
         api_keys_file,
@@ -90,18 +78,11 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         format!(
             "{port} {host} {allow_without_key} {trusted_proxies} {cors_origins:?} {public_url:?}"
         ),
-        format!("{tokens_dir:?} {data_dir:?} {profile_snapshots} {api_keys_file:?} {api_key:?}"),
+        format!("{tokens_dir:?} {data_dir:?} {api_keys_file:?} {api_key:?}"),
         format!("{chrome_path:?} {chrome_args:?} {page_scripts_dir:?} {wa_js_path:?} {adapters:?}"),
         format!("{whatsapp_url} {sandbox:?} {session_mode:?} {default_cliente_id} {autostart:?}"),
-        format!(
-            "{restore_sessions} {max_sessions} {min_free_memory_mb} {session_memory_mb:?} {max_concurrent_starts}"
-        ),
-        format!(
-            "{connect_wait:?} {send_wait:?} {send_queue_max} {send_rate_per_minute:?} {send_dedup:?}"
-        ),
-        format!(
-            "{idempotency:?} {message_retention:?} {limits:?} {hibernate_after:?} {heals_per_hour} {take_over} {evidence_of_chats}"
-        ),
+        format!("{restore_sessions} {sessions:?} {connect_wait:?}"),
+        format!("{idempotency:?} {message_retention:?} {evidence_of_chats}"),
         format!("{log_format:?} {log_filter}"),
     ]
 }

@@ -111,7 +111,7 @@ impl<D: Driver> Actor<D> {
             self.delete_traces().await?;
         }
         self.forget_at = None;
-        logged_out::settle_sends(&self.options.ledger, &self.options.id).await;
+        logged_out::settle_sends(&self.options.shared.ledger, &self.options.id).await;
         tracing::info!("the session was deleted on request");
         self.publish_forgotten(None);
         Ok(())
