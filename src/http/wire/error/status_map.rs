@@ -6,7 +6,9 @@ use axum::http::StatusCode;
 
 use super::{ApiError, Code};
 use crate::session::{
-    ConnectError, DisconnectError, EvidenceError, ForgetError, ReasonCode, SendError, state::Event,
+    ConnectError, DisconnectError, EvidenceError, ForgetError, ReasonCode, SendError,
+    reason::{About, PairingFault},
+    state::Event,
 };
 
 /// How loud the log line of a failed request is.
@@ -174,7 +176,7 @@ impl ApiError {
             | Self::Evidence(EvidenceError::Io(_))
             | Self::EvidenceUnreadable(_) => Loudness::Attention,
             Self::Connect(ConnectError::NotPaired(reason))
-                if reason.code == ReasonCode::PairingFailed =>
+                if reason.code.facts().about == About::Pairing(PairingFault::Page) =>
             {
                 Loudness::Attention
             }
@@ -262,13 +264,13 @@ impl ApiError {
     }
 }
 
-/// Whose fault it is that there is no pairing code: the number's, the frequency's, or the page's.
+/// The status of a reason why there is no pairing code.
 fn not_paired(code: ReasonCode) -> StatusCode {
-    if code == ReasonCode::PairingRefused {
-        StatusCode::BAD_REQUEST
-    } else if code == ReasonCode::PairingRateLimited {
-        StatusCode::TOO_MANY_REQUESTS
-    } else {
-        StatusCode::INTERNAL_SERVER_ERROR
+    match code.facts().about {
+        About::Pairing(PairingFault::Number) => StatusCode::BAD_REQUEST,
+        About::Pairing(PairingFault::Frequency) => StatusCode::TOO_MANY_REQUESTS,
+        About::Pairing(PairingFault::Page) | About::Sends | About::State => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 }
