@@ -38,12 +38,12 @@ async fn no_request_made_up_from_the_document_has_an_answer_that_is_not_in_it() 
     };
     let all: usize = paths.values().map(count).sum();
     let chosen = all - count(&document["paths"][STREAM]);
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/schemathesis");
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools");
     #[expect(
         clippy::disallowed_methods,
         reason = "the test plays the integrator who checks the document"
     )]
-    let mut command = Command::new(venv.join("bin/schemathesis"));
+    let mut command = Command::new(tools.join("bin/schemathesis"));
     let said = command
         .arg("run")
         .arg(format!("{}/openapi.json", service.url()))

@@ -96,7 +96,7 @@ pub(in crate::http) async fn qr(
     Ok(match format {
         Format::Json | Format::Raw => (
             answer_headers("text/plain; charset=utf-8"),
-            code.text.clone(),
+            String::from(code.text.clone()),
         )
             .into_response(),
         Format::Ascii => {
@@ -119,7 +119,7 @@ pub(in crate::http) async fn qr_code(
     let (code, _) = pending(&snapshot).ok_or_else(|| no_code(&snapshot))?;
     Ok(Json(QrCodeAnswer {
         qr_data_url: QrPicture::of(&code.text)?.data_url()?,
-        qr: code.text.clone(),
+        qr: code.text.clone().into(),
         status: snapshot.state.name(),
     }))
 }
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn the_first_code_of_a_batch_lives_longer_and_no_life_is_negative() {
         let code = QrCode {
-            text: "2@x".to_owned(),
+            text: "2@x".into(),
             shown_at: Timestamp::from_second(1000).unwrap(),
         };
         let left = |attempts, at: &str| {

@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 pub(in crate::http) use body::ErrorBody;
-pub(in crate::http) use code::{Code, Facts, LogLevel};
+pub(in crate::http) use code::{Code, ErrorFacts, LogLevel};
 pub(in crate::http::wire) use session::Cause;
 
 use super::spelling::Misspelt;
@@ -48,7 +48,7 @@ macro_rules! causes {
 
         impl ApiError {
             /// What is answered and logged of it.
-            pub(in crate::http) fn facts(&self) -> Facts {
+            pub(in crate::http) fn facts(&self) -> ErrorFacts {
                 match self {
                     $(Self::$variant { .. } => Code::$code.facts(),)*
                     $(Self::$name(why) => why.facts(),)*

@@ -6,7 +6,7 @@
 use axum::http::request::Parts;
 
 use super::{
-    error::{Cause, Code, Facts},
+    error::{Cause, Code, ErrorFacts},
     extract::{FromBody, Object},
 };
 
@@ -42,7 +42,7 @@ pub(in crate::http) struct Misspelt {
 }
 
 impl Cause for Misspelt {
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> ErrorFacts {
         self.code.facts()
     }
 }

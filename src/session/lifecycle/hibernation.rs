@@ -88,7 +88,7 @@ impl<D: Driver> Actor<D> {
             let wake_by = self.mail.wake_by();
             let wakes = wake_by.is_some() || longest <= Instant::now();
             if wakes {
-                match self.options.capacity.start_again() {
+                match self.options.shared.capacity.start_again() {
                     Ok(starting) => {
                         tracing::info!("waking up");
                         self.publisher.reach(Some((Phase::Queued, None)));

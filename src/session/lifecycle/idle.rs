@@ -60,7 +60,7 @@ impl<D: Driver> Actor<D> {
                         answer(reply, Ok(false));
                         continue;
                     }
-                    let admitted = match self.options.capacity.admit() {
+                    let admitted = match self.options.shared.capacity.admit() {
                         Ok(admitted) => admitted,
                         Err(full) => {
                             tracing::debug!("not started: {full}");

@@ -120,7 +120,11 @@ impl<D: Driver> Actor<D> {
             (Err(why), None) => why,
         };
         Err(NotOpened {
-            end: End::of(why_not(&why, late.is_cancelled(), self.options.limits)),
+            end: End::of(why_not(
+                &why,
+                late.is_cancelled(),
+                self.options.shared.config.limits,
+            )),
             chrome_output: why.chrome_output(),
         })
     }
@@ -138,10 +142,10 @@ async fn start<D: Driver>(
     let permit = tokio::select! {
         biased;
         () = call_off.cancelled() => return Err(OpenError::Cancelled),
-        permit = Arc::clone(&options.starts).acquire_owned() => permit.map_err(|_closed| OpenError::Cancelled)?,
+        permit = Arc::clone(&options.shared.starts).acquire_owned() => permit.map_err(|_closed| OpenError::Cancelled)?,
     };
     let turn = starting.take_turn(permit);
-    let limit = options.limits.launch;
+    let limit = options.shared.config.limits.launch;
     publisher.reach(Some((Phase::Launch, Some(limit))));
     let opening = D::open(&options.page, &options.profile, facts, call_off.clone());
     tokio::pin!(opening);

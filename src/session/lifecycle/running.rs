@@ -28,7 +28,7 @@ use super::{
     hibernation::IdleClock,
     mailbox::{Mail, Mailbox},
     memory_budget::Budget,
-    options::ActorOptions,
+    options::{ActorOptions, Shared},
     page_view::{Elsewhere, Reading},
 };
 use crate::{
@@ -166,28 +166,34 @@ impl<'a, D: Driver> Serving<'a, D> {
         } = lasting;
         let means = Means {
             driver,
-            ledger: &options.ledger,
+            ledger: &options.shared.ledger,
             numbers,
             publisher,
             session: &options.id,
         };
         let sending = Sending::new(means, intake);
-        let mut timers = Timers::new(options.limits, options.take_over, Instant::now());
+        let Shared {
+            config,
+            accounts,
+            turns: turn_tally,
+            ..
+        } = &options.shared;
+        let mut timers = Timers::new(config.limits, config.take_over, Instant::now());
         timers.wake_by(mail.wake_by());
         Self {
             driver,
             publisher,
             stop: &options.stop,
-            limits: options.limits,
+            limits: config.limits,
             evidence: &options.evidence,
             id: &options.id,
             profile: &options.profile,
             desired: &options.desired,
             page: Reading::new(publisher),
-            account: options.accounts.hold(&options.id),
+            account: accounts.hold(&options.id),
             link,
             sending,
-            pairing: Pairing::new(phone, options.pairing_life),
+            pairing: Pairing::new(phone, config.pairing_life),
             lookers: Vec::new(),
             calls: FuturesUnordered::new(),
             logouts: Vec::new(),
@@ -196,12 +202,12 @@ impl<'a, D: Driver> Serving<'a, D> {
             healing,
             budget,
             mail,
-            idle_clock: IdleClock::new(options.hibernate_after),
+            idle_clock: IdleClock::new(config.hibernate_after),
             is_pinging: false,
             told: None,
             stall: StallWatch::default(),
             turns: Turns::new(Instant::now()),
-            turn_tally: &options.turns,
+            turn_tally,
         }
     }
 

@@ -9,7 +9,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ApiError, Facts, LogLevel};
+use super::{ApiError, ErrorFacts, LogLevel};
 use crate::{
     http::wire::{contract::Moment, extract::Json},
     session::{ConnectError, SendError},
@@ -75,7 +75,7 @@ impl IntoResponse for ApiError {
 }
 
 impl ApiError {
-    pub(super) fn body<'a>(&'a self, facts: &Facts, message: &'a str) -> ErrorBody<'a> {
+    pub(super) fn body<'a>(&'a self, facts: &ErrorFacts, message: &'a str) -> ErrorBody<'a> {
         let mut body = ErrorBody {
             code: facts.code,
             message,
@@ -103,7 +103,7 @@ impl ApiError {
         body
     }
 
-    fn retry_after(&self, facts: &Facts) -> Option<u64> {
+    fn retry_after(&self, facts: &ErrorFacts) -> Option<u64> {
         if let Self::TooManyAttempts(wait) = self {
             Some(wait.as_secs() + 1)
         } else {

@@ -19,7 +19,7 @@ pub(in crate::http) enum LogLevel {
 
 /// What is answered and logged of a cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) struct Facts {
+pub(in crate::http) struct ErrorFacts {
     pub(in crate::http) status: StatusCode,
     /// A [`Code`], or the reason of a session.
     pub(in crate::http) code: &'static str,
@@ -43,9 +43,9 @@ macro_rules! codes {
             pub(in crate::http) const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// What is answered and logged with it.
-            pub(in crate::http) const fn facts(self) -> Facts {
+            pub(in crate::http) const fn facts(self) -> ErrorFacts {
                 match self {
-                    $(Self::$variant => Facts {
+                    $(Self::$variant => ErrorFacts {
                         status: StatusCode::$status,
                         code: $code,
                         level: LogLevel::$level,

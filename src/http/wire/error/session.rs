@@ -5,9 +5,10 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 
-use super::{Code, Facts, LogLevel};
+use super::{Code, ErrorFacts, LogLevel};
 use crate::session::{
     ConnectError, DisconnectError, EvidenceError, ForgetError, Reason, ReasonCode, SendError,
+    reason::{About, PairingFault},
     state::Event,
 };
 
@@ -17,12 +18,12 @@ const LEAST_RETRY_AFTER: u64 = 4;
 /// An error that knows what is answered.
 pub(in crate::http::wire) trait Cause {
     /// What is answered and logged of it.
-    fn facts(&self) -> Facts;
+    fn facts(&self) -> ErrorFacts;
 }
 
 impl Cause for ConnectError {
-    fn facts(&self) -> Facts {
-        let why = |status, reason: &Reason, needs_attention| Facts {
+    fn facts(&self) -> ErrorFacts {
+        let why = |status, reason: &Reason, needs_attention| ErrorFacts {
             status,
             code: reason.code.as_str(),
             level: if needs_attention {
@@ -42,18 +43,18 @@ impl Cause for ConnectError {
                 };
                 why(status, reason, matches!(reason.ending(), Event::Failed))
             }
-            // Whose fault it is that there is no pairing code: the number's, the frequency's, or the page's.
-            Self::NotPaired(reason) if reason.code == ReasonCode::PairingRefused => {
-                why(StatusCode::BAD_REQUEST, reason, false)
-            }
-            Self::NotPaired(reason) if reason.code == ReasonCode::PairingRateLimited => {
-                why(StatusCode::TOO_MANY_REQUESTS, reason, false)
-            }
-            Self::NotPaired(reason) => why(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                reason,
-                reason.code == ReasonCode::PairingFailed,
-            ),
+            Self::NotPaired(reason) => match reason.code.facts().about {
+                About::Pairing(PairingFault::Number) => why(StatusCode::BAD_REQUEST, reason, false),
+                About::Pairing(PairingFault::Frequency) => {
+                    why(StatusCode::TOO_MANY_REQUESTS, reason, false)
+                }
+                About::Pairing(PairingFault::Page) => {
+                    why(StatusCode::INTERNAL_SERVER_ERROR, reason, true)
+                }
+                About::Sends | About::State => {
+                    why(StatusCode::INTERNAL_SERVER_ERROR, reason, false)
+                }
+            },
             Self::LinkedToAnother { .. } => Code::LinkedToAnotherNumber.facts(),
             Self::Full(_) => Code::Capacity.facts(),
             Self::ShuttingDown => Code::ShuttingDown.facts(),
@@ -62,7 +63,7 @@ impl Cause for ConnectError {
 }
 
 impl Cause for DisconnectError {
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> ErrorFacts {
         match self {
             Self::LogoutUnconfirmed(_) => Code::LogoutUnconfirmed,
             Self::NotLinked => Code::NotLinked,
@@ -73,7 +74,7 @@ impl Cause for DisconnectError {
 }
 
 impl Cause for ForgetError {
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> ErrorFacts {
         match self {
             Self::Running => Code::SessionRunning,
             Self::Linked => Code::SessionLinked,
@@ -85,7 +86,7 @@ impl Cause for ForgetError {
 }
 
 impl Cause for EvidenceError {
-    fn facts(&self) -> Facts {
+    fn facts(&self) -> ErrorFacts {
         match self {
             Self::NotRunning => Code::SessionNotRunning,
             Self::OfChats => Code::EvidenceOfChatsOff,
@@ -96,13 +97,13 @@ impl Cause for EvidenceError {
 }
 
 impl Cause for SendError {
-    fn facts(&self) -> Facts {
-        let again = |code: Code, wait: &Duration| Facts {
+    fn facts(&self) -> ErrorFacts {
+        let again = |code: Code, wait: &Duration| ErrorFacts {
             retry_after: Some(wait.as_secs().max(LEAST_RETRY_AFTER) + 1),
             ..code.facts()
         };
         match self {
-            Self::NotReady { retry_at, .. } => Facts {
+            Self::NotReady { retry_at, .. } => ErrorFacts {
                 retry_after: retry_at.map(seconds_until),
                 ..Code::SessionNotReady.facts()
             },

@@ -74,9 +74,8 @@ impl<D: Driver> Serving<'_, D> {
 
 /// The end of a session whose device is no longer linked.
 pub(super) fn logged_out(asked: Vec<LogoutReply>) -> End {
-    let detail = "logged out; POST /connect shows a code to link it again";
     End {
-        reason: Reason::new(ReasonCode::LoggedOut, detail),
+        reason: Reason::of(ReasonCode::LoggedOut),
         unlinked: true,
         asked,
     }
