@@ -291,10 +291,7 @@ fn the_same_program_and_commit_are_the_same_bytes_again_and_the_archive_runs_whe
     asked.arg("--version").env_clear();
     assert_eq!(printed(asked).code, 0);
     assert_links_lead_somewhere(&tree);
-    for file in [
-        "docs/deploy/session-manager.service",
-        "package-lock.json",
-    ] {
+    for file in ["docs/deploy/session-manager.service", "package-lock.json"] {
         assert!(tree.join(file).is_file(), "{file} is not in the archive");
     }
 }
