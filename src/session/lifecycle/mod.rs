@@ -39,10 +39,7 @@ use memory_budget::Budget;
 use opening::NotOpened;
 use options::{ActorOptions, Shared};
 use running::{Lasting, Serving};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument;
 
 use super::{
@@ -100,7 +97,7 @@ impl<D: Driver> Actor<D> {
             healing: Healing::new(config.heals_per_hour, false),
             budget: Budget::new(config.memory_mb),
             intake: Intake::new(ledger.clone(), config.sends),
-            mail: Mailbox::new(commands, config.sends.wait),
+            mail: Mailbox::new(commands, config.sends.wait, options.stop.clone()),
             retry: None,
             forget_at: None,
             options,
@@ -189,11 +186,12 @@ impl<D: Driver> Actor<D> {
                         mail: &mut self.mail,
                         intake: &mut self.intake,
                     },
+                    facts,
                     turn,
                     phone,
                     link,
                 )
-                .run(facts)
+                .run()
                 .await;
                 tracing::info!("closing Chrome: {}", end.reason.code.as_str());
                 let closed = self.closing(driver, &end).await;
@@ -342,14 +340,6 @@ impl<D: Driver> Actor<D> {
             snapshot.adapter = super::AdapterReport::default();
             true
         });
-    }
-}
-
-/// Resolves then; never, when there is no such moment.
-async fn until(then: Option<Instant>) {
-    match then {
-        Some(then) => sleep_until(then).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -9,9 +9,9 @@ use super::{
     Actor,
     admission::Stage,
     capacity::{Starting, Turn},
-    mailbox::Mail,
+    hibernation::on_late_wake,
+    mailbox::{Heard, Mail},
     options::ActorOptions,
-    until,
 };
 use crate::{
     session::{
@@ -67,22 +67,30 @@ impl<D: Driver> Actor<D> {
         let mut asked_to_end = None;
         let opened = loop {
             let is_waking = self.publisher.state() == SessionState::Hibernating;
-            let wake_by = self.mail.wake_by().filter(|_| is_waking);
             let stage = if asked_to_end.is_some() {
                 Stage::CalledOff
             } else {
                 Stage::Opening
             };
-            let mail = tokio::select! {
-                opened = &mut opening => break opened,
-                mail = self.mail.next(&mut self.intake, stage, &self.publisher) => mail,
-                () = until(wake_by) => {
-                    tracing::warn!("the session takes long to wake: it is not READY any more");
-                    self.publisher.apply(&Event::Restarted, None);
+            let wake_by = self.mail.wake_by(&self.publisher);
+            let heard = self.mail.wait(
+                &mut self.intake,
+                &self.publisher,
+                stage,
+                &mut opening,
+                wake_by,
+            );
+            let mail = match heard.await {
+                Heard::Own(opened) => break opened,
+                Heard::Mail(mail) => mail,
+                Heard::Deadline => {
+                    on_late_wake(&self.publisher, false);
                     let why = self.publisher.not_ready();
                     self.mail.refuse_waiting(&mut self.intake, &why);
                     continue;
                 }
+                // The start itself hears it, and ends.
+                Heard::Stop => continue,
             };
             match mail {
                 Mail::Command(Command::Life(LifeCommand::Connect { phone, reply, .. })) => {
