@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Advice, BrowserError, ChromeProgram, ChromeVersion, Closed, Exit,
     connection::Connection,
-    flags, last_used, limits,
+    flags, limits,
     output::advice,
     pipe::Pipe,
     process::Process,
@@ -171,7 +171,7 @@ impl Browser {
 
 /// A folder that cannot be written is for Chrome to complain about.
 async fn note_version(options: &LaunchOptions, profile: &Profile) {
-    if let Err(error) = last_used::note(&profile.folder, &options.program.version).await {
+    if let Err(error) = profile::last_used::note(&profile.folder, &options.program.version).await {
         tracing::debug!(%error, "the version of Chrome could not be noted in the profile");
     }
 }

@@ -28,7 +28,6 @@ mod cpu;
 mod environment;
 mod error;
 mod flags;
-mod last_used;
 mod leftovers;
 mod limits;
 mod memory;
@@ -49,17 +48,18 @@ pub use chrome::{Browser, BrowserLost, LaunchOptions};
 pub use cpu::chrome_cpu;
 pub use error::BrowserError;
 pub use flags::check_extra_arguments;
-pub use last_used::has_been_used;
 pub use leftovers::{Swept, sweep};
 pub use limits::{ADDRESS_SPACE_WANTED, Advice, ProcessRoom};
 pub use memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb};
 pub use occupants::{Holder, Occupancy, Occupant, occupancy};
 pub use process::{Closed, Exit};
-pub use profile::{Aside, delete_profile, delete_profile_unless, lock_of};
+pub use profile::{
+    Aside, Link, ProfileNote, Rescue, delete_profile, delete_profile_unless, lock_of,
+};
 pub use program::{ChromeKind, ChromeProgram, ChromeVersion, ensure_there_is_one, find_chrome};
 pub use snapshot::{
     Adopted, Export, ExportTo, ForeignError, ForeignProfile, HeldProfile, InvalidPassphrase,
     Manifest, Origin, Passphrase, ProfileSnapshots, SiteStorage, SnapshotError, SnapshotRoot,
-    Taken, foreign_profiles, restored_at,
+    Taken, foreign_profiles,
 };
 pub use trial::{Drawn, Footprint, Visit};

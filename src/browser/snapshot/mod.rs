@@ -15,7 +15,6 @@ mod archive;
 mod contents;
 mod exchange;
 mod foreign;
-mod restored;
 mod sealed;
 mod store;
 mod transfer;
@@ -31,7 +30,6 @@ use std::{
 pub use archive::{Manifest, Origin};
 pub use foreign::{Adopted, ForeignError, ForeignProfile, SiteStorage, foreign_profiles};
 use jiff::{SignedDuration, Timestamp};
-pub use restored::restored_at;
 pub use sealed::{InvalidPassphrase, Passphrase};
 use tokio::{sync::Semaphore, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -43,8 +41,8 @@ use self::{
     store::{Disk, Store},
 };
 use super::{
-    BrowserError, last_used,
-    profile::{self, Profile},
+    BrowserError,
+    profile::{self, Profile, ProfileNote},
 };
 
 /// A session that is closed and started again every few minutes need not be copied each time; and what WhatsApp has done
@@ -235,7 +233,7 @@ impl ProfileSnapshots {
             if is_still_young(&store, &origin)? {
                 return Ok(Taken::StillYoung);
             }
-            let chrome = last_used::read(&profile.folder);
+            let chrome = ProfileNote::read_or_linked(&profile.folder).chrome;
             store
                 .add(&profile.folder, origin, chrome, &token)
                 .map(Taken::New)
@@ -370,7 +368,9 @@ fn exchange_for<E: From<SnapshotError>>(
         match (step, unpack.take_if(|_| step == Step::Unpack)) {
             (Step::Unpack, Some(unpack)) => {
                 unpack(&places.unpacking)?;
-                restored::note(&places.unpacking, Timestamp::now())
+                // Before it takes its place, so that it is known whatever is killed meanwhile.
+                let restored_at = Some(Timestamp::now());
+                ProfileNote::change(&places.unpacking, |note| note.restored_at = restored_at)
                     .map_err(|source| SnapshotError::io("writing to", &places.unpacking, source))?;
             }
             (step, _) => perform(&places, step)?,

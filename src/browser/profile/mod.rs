@@ -4,6 +4,9 @@
 //! our lock, an open locked file beside the folder, held as long as the Chrome lives; and `/proc`. A Chrome that is not
 //! ours is never touched, nor are its files.
 
+pub(super) mod last_used;
+mod note;
+
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write as _},
@@ -20,6 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::note::{Link, ProfileNote, Rescue};
 use super::{
     BrowserError, leftovers,
     process::LOOK_INTERVAL,
@@ -33,7 +37,8 @@ const FOLDER_MODE: u32 = 0o700;
 const LOCK_ENDING: &str = ".lock";
 
 /// What a full browser leaves behind when it is killed.
-pub(super) const SINGLETONS: [&str; 3] = ["SingletonLock", "SingletonSocket", "SingletonCookie"];
+pub(in crate::browser) const SINGLETONS: [&str; 3] =
+    ["SingletonLock", "SingletonSocket", "SingletonCookie"];
 
 /// To take the lock takes microseconds, to settle an exchange of profiles a second or two; a disk that hangs must not hold a
 /// start up for ever.
@@ -44,9 +49,9 @@ const HELPERS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A profile folder that nobody else uses and nobody else of ours can open. Dropping it gives it back.
 #[derive(Debug)]
-pub(super) struct Profile {
+pub(in crate::browser) struct Profile {
     /// The folder without links.
-    pub(super) folder: PathBuf,
+    pub(in crate::browser) folder: PathBuf,
     lock: File,
 }
 
@@ -63,7 +68,7 @@ impl Drop for Profile {
 ///
 /// A Chrome left over from a service that is gone is ended; any other is a reason to refuse. Once cancelled it holds nothing
 /// when it returns.
-pub(super) async fn claim(
+pub(in crate::browser) async fn claim(
     path: &Path,
     cancel: &CancellationToken,
 ) -> Result<Profile, BrowserError> {
@@ -179,7 +184,7 @@ pub async fn delete_profile_unless(
 
 /// The lock's file stands beside the folder, so that it stays when the folder is removed. It goes with a profile that is
 /// deleted, and only while it is held: so whoever has got the lock of a file that is gone tries again.
-pub(super) fn hold(path: &Path) -> Result<Profile, BrowserError> {
+pub(in crate::browser) fn hold(path: &Path) -> Result<Profile, BrowserError> {
     let unusable = |source| BrowserError::ProfileUnusable {
         path: path.to_owned(),
         source,
