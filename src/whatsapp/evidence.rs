@@ -63,6 +63,9 @@ pub type Kept<T> = Result<T, LeftOut>;
 /// Why a part of the evidence is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeftOut {
+    /// There was nothing to look at.
+    #[error("there was no page")]
+    NoPage,
     /// It gave no picture in time, or Chrome is gone.
     #[error("the page gave no picture in time")]
     NoAnswer,
@@ -77,6 +80,28 @@ pub enum LeftOut {
     /// It shows the phone number that it is to be linked by.
     #[error("a phone number is on show")]
     Number,
+}
+
+impl LeftOut {
+    /// Each of them.
+    pub const ALL: [Self; 5] = [
+        Self::NoPage,
+        Self::NoAnswer,
+        Self::Chats,
+        Self::Code,
+        Self::Number,
+    ];
+
+    /// The stable word for it, which programs read instead of the sentence.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NoPage => "NO_PAGE",
+            Self::NoAnswer => "NO_ANSWER",
+            Self::Chats => "CHATS",
+            Self::Code => "CODE",
+            Self::Number => "NUMBER",
+        }
+    }
 }
 
 impl fmt::Debug for PageEvidence {

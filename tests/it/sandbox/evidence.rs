@@ -51,7 +51,7 @@ async fn a_page_that_is_linked_when_its_session_has_ended_is_not_shown_either() 
     assert_eq!(sandbox.post("/phone/scan", scanned).await.0, 200);
     let note = profile.join("session-manager.json");
     let is_noted = || {
-        fs::read_to_string(&note)
+        std::fs::read_to_string(&note)
             .unwrap()
             .contains(r#""linked_once":true"#)
     };
