@@ -4,8 +4,10 @@
 //! our lock, an open locked file beside the folder, held as long as the Chrome lives; and `/proc`. A Chrome that is not
 //! ours is never touched, nor are its files.
 
-pub(super) mod last_used;
+pub(in crate::browser) mod exchange;
+pub(in crate::browser) mod last_used;
 mod note;
+mod sweep;
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
@@ -23,22 +25,23 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::note::{Link, ProfileNote, Rescue};
+pub use self::{
+    note::{Link, ProfileNote, Rescue},
+    sweep::{Swept, sweep},
+};
 use super::{
-    BrowserError, leftovers,
-    process::LOOK_INTERVAL,
+    BrowserError,
+    processes::{
+        leftovers::{self, SINGLETONS},
+        process::LOOK_INTERVAL,
+    },
     procfs::{self, Chrome},
-    snapshot,
 };
 
 /// The account's keys lie in it.
 const FOLDER_MODE: u32 = 0o700;
 
 const LOCK_ENDING: &str = ".lock";
-
-/// What a full browser leaves behind when it is killed.
-pub(in crate::browser) const SINGLETONS: [&str; 3] =
-    ["SingletonLock", "SingletonSocket", "SingletonCookie"];
 
 /// To take the lock takes microseconds, to settle an exchange of profiles a second or two; a disk that hangs must not hold a
 /// start up for ever.
@@ -166,7 +169,7 @@ pub async fn delete_profile_unless(
             return Ok(false);
         }
         if aside == Aside::Goes {
-            snapshot::delete_set_aside(&profile.folder)?;
+            exchange::delete_set_aside(&profile.folder)?;
         }
         fs::remove_dir_all(&profile.folder)?;
         // Whoever has opened it meanwhile finds out that it is not in its place any more, and opens the next one.
@@ -223,7 +226,7 @@ pub(in crate::browser) fn hold(path: &Path) -> Result<Profile, BrowserError> {
         // For people and for the message above; the lock itself is what counts.
         lock.set_len(0)?;
         writeln!(lock, "{}", std::process::id())?;
-        snapshot::settle(&folder)?;
+        exchange::settle(&folder)?;
         make_folder(&folder)
     };
     let mut prepare = prepare;
@@ -256,7 +259,7 @@ fn without_links(path: &Path) -> io::Result<PathBuf> {
     Ok(parent.canonicalize()?.join(name))
 }
 
-fn make_folder(path: &Path) -> io::Result<()> {
+pub(in crate::browser) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(FOLDER_MODE)

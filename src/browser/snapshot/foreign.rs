@@ -26,17 +26,15 @@ use rustix::{
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    SnapshotError,
-    archive::{UnlessGivenUp, make_folder},
-    exchange::{EXCHANGE, Places, Step},
-    exchange_for, take_place,
-    unpack::ENTRIES_MAX,
-};
+use super::{SnapshotError, archive::UnlessGivenUp, exchange_for, take_place, unpack::ENTRIES_MAX};
 use crate::{
     browser::{
-        occupants::{self, Holder},
-        profile::{self, ProfileNote, last_used},
+        processes::occupants::{self, Holder},
+        profile::{
+            self, ProfileNote,
+            exchange::{EXCHANGE, Places, Step},
+            last_used, make_folder,
+        },
     },
     files::private_file,
 };
@@ -515,7 +513,7 @@ impl ForeignProfile {
 
 impl Adopted {
     /// Whether a newer Chrome than this one has used it last.
-    pub fn is_newer_than(&self, version: &super::super::ChromeVersion) -> bool {
+    pub fn is_newer_than(&self, version: &crate::browser::ChromeVersion) -> bool {
         let last = self.chrome.as_deref();
         last.is_some_and(|last| last_used::is_older(version.as_str(), last))
     }

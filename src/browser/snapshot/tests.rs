@@ -219,7 +219,9 @@ async fn a_profile_in_use_is_neither_copied_nor_exchanged() {
     ] {
         let is_locked = matches!(
             refused,
-            Err(SnapshotError::Profile(BrowserError::ProfileLocked { .. }))
+            Err(SnapshotError::Profile(
+                crate::browser::BrowserError::ProfileLocked { .. }
+            ))
         );
         assert!(is_locked, "{refused:?}");
     }

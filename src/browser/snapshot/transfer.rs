@@ -18,13 +18,12 @@ use super::{
     Manifest, Origin, SnapshotError,
     archive::{self, Verified},
     contents::Contents,
-    exchange::Places,
     put_in_place,
     sealed::{self, Opened, Passphrase},
     store, take_place,
 };
 use crate::{
-    browser::profile::{self, Profile, ProfileNote},
+    browser::profile::{self, Profile, ProfileNote, exchange::Places},
     files::{Durability, NewFile, folder_of},
 };
 

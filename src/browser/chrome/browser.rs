@@ -12,16 +12,13 @@ use chromiumoxide::Page;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{
+use crate::browser::{
     Advice, BrowserError, ChromeProgram, ChromeVersion, Closed, Exit,
-    connection::Connection,
-    flags, limits,
-    output::advice,
-    pipe::Pipe,
-    process::Process,
+    chrome::{connection::Connection, flags, user_agent},
+    measure::limits,
+    processes::{output::advice, pipe::Pipe, process::Process},
     procfs::ProcessId,
     profile::{self, Profile},
-    user_agent,
 };
 
 /// When Chrome dies the connection breaks first; its exit, which says more, is known a moment later.
@@ -34,7 +31,7 @@ pub struct LaunchOptions {
     pub program: ChromeProgram,
     /// Its profile folder, made when there is none.
     pub profile: PathBuf,
-    /// Arguments of the operator, added to ours; see [`check_extra_arguments`](super::check_extra_arguments).
+    /// Arguments of the operator, added to ours; see [`check_extra_arguments`](crate::browser::check_extra_arguments).
     pub extra_args: Vec<String>,
     /// How long it may take from the start of the process until it can be driven.
     pub timeout: Duration,
