@@ -96,7 +96,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub(super) const ALL: [Self; 9] = [
+    /// Every failure.
+    pub const ALL: [Self; 9] = [
         Self::NotOnWhatsApp,
         Self::NotTaken,
         Self::NotChecked,

@@ -11,6 +11,7 @@ use axum::{
 };
 use jiff::Timestamp;
 
+use super::status;
 use crate::{
     config::CodeLives,
     http::{
@@ -86,9 +87,9 @@ pub(in crate::http) async fn qr(
     TargetOfCode(target): TargetOfCode,
     format: Format,
 ) -> Result<Response, ApiError> {
-    let snapshot = app.snapshot(&target.id);
+    let snapshot = status::snapshot(&app, &target.id);
     if format == Format::Json {
-        return Ok(Json(in_words(target, &snapshot, app.settings().code_lives)?).into_response());
+        return Ok(Json(in_words(target, &snapshot, app.config().code_lives())?).into_response());
     }
     let (code, _) = pending(&snapshot).ok_or_else(|| no_code(&snapshot))?;
     let picture = QrPicture::of(&code.text)?;
@@ -114,7 +115,7 @@ pub(in crate::http) async fn qr_code(
     State(app): State<AppState>,
     TargetOfCode(target): TargetOfCode,
 ) -> Result<Json<QrCodeAnswer>, ApiError> {
-    let snapshot = app.snapshot(&target.id);
+    let snapshot = status::snapshot(&app, &target.id);
     let (code, _) = pending(&snapshot).ok_or_else(|| no_code(&snapshot))?;
     Ok(Json(QrCodeAnswer {
         qr_data_url: QrPicture::of(&code.text)?.data_url()?,
@@ -214,7 +215,7 @@ mod tests {
         let asked = |query: &str, accept: &'static str| {
             let headers =
                 HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-            Format::asked(query, &headers).map_err(|error| error.code())
+            Format::asked(query, &headers).map_err(|error| error.facts().code)
         };
         assert_eq!(asked("", "*/*"), Ok(Format::Json));
         assert_eq!(asked("", "image/png"), Ok(Format::Png));

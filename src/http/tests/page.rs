@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::{body::Body, http::Request};
 
 use super::Api;
-use crate::whatsapp::LeftOut;
+use crate::{http::wire::error::Code, ledger::Failure, session::ReasonCode, whatsapp::LeftOut};
 
 /// The names behind each `prefix` of a text, up to the next quote.
 fn named<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
@@ -73,4 +73,30 @@ async fn the_page_has_words_in_both_languages_for_each_reason_why_there_is_no_pi
         .collect();
     let codes: BTreeSet<_> = LeftOut::ALL.map(LeftOut::code).into();
     assert_eq!(lists, [codes.clone(), codes]);
+}
+
+/// The page's own code, for a service that does not answer.
+const AWAY: &str = "AWAY";
+
+#[test]
+fn every_code_has_words_in_both_languages_and_no_word_is_for_a_code_that_is_not_there() {
+    let errors = Code::ALL.iter().map(|code| code.facts().code);
+    let reasons = ReasonCode::all().map(ReasonCode::as_str);
+    let failures = Failure::ALL.map(Failure::as_str);
+    let codes = errors.chain(reasons).chain(failures);
+    let codes: BTreeSet<&str> = codes.chain([AWAY]).collect();
+    for file in [
+        include_str!("../page/codes-en.js"),
+        include_str!("../page/codes-es.js"),
+    ] {
+        let words = file.lines().filter_map(|line| {
+            let (code, word) = line.strip_prefix("  ")?.split_once(": \"")?;
+            Some((code, word))
+        });
+        let words: Vec<_> = words.collect();
+        assert!(words.iter().all(|(_, word)| word.len() > "\",".len()));
+        let worded: BTreeSet<_> = words.iter().map(|(code, _)| *code).collect();
+        assert_eq!(worded, codes);
+        assert_eq!(words.len(), codes.len(), "none stands twice");
+    }
 }

@@ -33,7 +33,7 @@ use tokio::{
 use crate::{
     files::{Durability, folder_of, sync_folder, write_atomically},
     masked::Number,
-    session::{ClienteId, ReasonCode, SessionState, Snapshot},
+    session::{ClienteId, ReasonCode, SessionState, Snapshot, reason::AfterEnd},
 };
 
 /// It tells which account is linked: nobody else's business.
@@ -87,50 +87,12 @@ impl Desired {
         self.up = true;
     }
 
-    /// It has ended. Only somebody's word, or nobody's interest, is a reason not to start it again.
+    /// It has ended for this reason.
     fn on_end(&mut self, why: ReasonCode) {
-        match why {
-            ReasonCode::LoggedOut => *self = Self::default(),
-            // Whoever is to scan must come first: till then a session that is not linked is of no use.
-            ReasonCode::DisconnectRequested | ReasonCode::QrTimeout => self.up = false,
-            ReasonCode::CodeTimeout
-            | ReasonCode::SyncTimeout
-            | ReasonCode::Unlinked
-            | ReasonCode::RemovedByWhatsApp
-            | ReasonCode::OpenedElsewhere
-            | ReasonCode::UpdateRequired
-            | ReasonCode::TemporarilyBanned
-            | ReasonCode::TermsBlocked
-            | ReasonCode::ProxyBlocked
-            | ReasonCode::PasskeyRequired
-            | ReasonCode::StorageError
-            | ReasonCode::StorageLost
-            | ReasonCode::PairingRefused
-            | ReasonCode::PairingRateLimited
-            | ReasonCode::PairingFailed
-            | ReasonCode::NetworkLost
-            | ReasonCode::BrowserLost
-            | ReasonCode::PageLost
-            | ReasonCode::NavigationFailed
-            | ReasonCode::PageNotRecognised
-            | ReasonCode::AdapterBroken
-            | ReasonCode::SendsStalled
-            | ReasonCode::LedgerUnavailable
-            | ReasonCode::ChromeNotFound
-            | ReasonCode::ChromeFailed
-            | ReasonCode::LaunchTimeout
-            | ReasonCode::ChromeMisconfigured
-            | ReasonCode::ScriptsUnreadable
-            | ReasonCode::ProfileInUse
-            | ReasonCode::ProfileUnusable
-            | ReasonCode::ProfileMissing
-            | ReasonCode::MemoryExceeded
-            | ReasonCode::Capacity
-            | ReasonCode::KeepsFailing
-            | ReasonCode::Hibernating
-            | ReasonCode::ShuttingDown
-            | ReasonCode::NotConnected
-            | ReasonCode::Internal => {}
+        match why.facts().desired {
+            AfterEnd::Up => {}
+            AfterEnd::Down => self.up = false,
+            AfterEnd::Forgotten => *self = Self::default(),
         }
     }
 
