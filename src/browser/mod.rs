@@ -51,7 +51,7 @@ pub use error::BrowserError;
 pub use flags::check_extra_arguments;
 pub use last_used::has_been_used;
 pub use leftovers::{Swept, sweep};
-pub use limits::{ADDRESS_SPACE_WANTED, Advice, ProcessRoom};
+pub use limits::{Advice, ProcessRoom, address_space_limit};
 pub use memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb};
 pub use occupants::{Holder, Occupancy, Occupant, occupancy};
 pub use process::{Closed, Exit};

@@ -10,7 +10,7 @@ use super::{
     Fault,
     client::{Answer, Client, ClientError, Connection, READ_TIMEOUT},
     exit::{CODES, Exit},
-    screen::{Interrupts, Screen, Size, remark, say},
+    screen::{self, Interrupts, Screen, Size, remark, say},
 };
 use crate::{
     http::contract::{Sessions, Status},
@@ -79,7 +79,7 @@ async fn is_known(id: &str, client: &Client) -> Result<bool, ClientError> {
     Ok(all.details.iter().any(|session| session.session == id))
 }
 
-/// Ends only with a fault. Where there is no terminal to draw on, one answer follows the other.
+/// Ends only with a fault. Where there is no terminal to draw on, each answer is printed below the one before.
 async fn watch(arguments: &Arguments, client: &Client) -> Fault {
     let look = async {
         let mut screen = Screen::is_there().then(Screen::open).transpose()?;
@@ -89,7 +89,7 @@ async fn watch(arguments: &Arguments, client: &Client) -> Fault {
             let answer = ask(arguments, client).await?;
             let lines = in_words(arguments, client, &answer)?;
             if let Some(screen) = &mut screen {
-                screen.draw(&cut(lines, Screen::size()))?;
+                screen.draw(&cut(&lines, Screen::size()))?;
             } else {
                 say(&lines.join("\n"))?;
             }
@@ -102,10 +102,10 @@ async fn watch(arguments: &Arguments, client: &Client) -> Fault {
     }
 }
 
-/// What fits the window: a line that wraps would push the first ones out of it.
-fn cut(lines: Vec<String>, size: Size) -> Vec<String> {
-    let cut = |line: String| line.chars().take(size.columns).collect();
-    lines.into_iter().take(size.lines).map(cut).collect()
+/// What of the lines fits the window.
+fn cut(lines: &[String], size: Size) -> Vec<String> {
+    let lines = lines.iter().take(size.lines);
+    lines.map(|line| size.cut(line)).collect()
 }
 
 async fn ask(arguments: &Arguments, client: &Client) -> Result<Answer, ClientError> {
@@ -159,16 +159,7 @@ fn table(sessions: &[Status], now: Timestamp) -> Vec<String> {
         ]
     });
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..6).map(|column| width(column).unwrap_or(0)).collect();
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(&widths);
-        let cells: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
+    screen::table(&rows)
 }
 
 fn one(session: &Status, now: Timestamp) -> Vec<String> {
@@ -221,7 +212,7 @@ fn progress(session: &Status) -> Option<String> {
 }
 
 /// What a session does in a phase of its start.
-const fn in_progress(phase: Phase) -> &'static str {
+pub(super) const fn in_progress(phase: Phase) -> &'static str {
     match phase {
         Phase::Queued => "waiting for its turn to start",
         Phase::Launch => "starting Chrome",
@@ -232,7 +223,7 @@ const fn in_progress(phase: Phase) -> &'static str {
     }
 }
 
-/// When it starts again by itself.
+/// When the service starts it again.
 fn outlook(session: &Status, now: Timestamp) -> Option<String> {
     let left = session.retry_at?.0.duration_since(now).as_secs();
     Some(format!("starts again in {}", span(left)))
@@ -242,7 +233,7 @@ fn age(since: Timestamp, now: Timestamp) -> i64 {
     now.duration_since(since).as_secs()
 }
 
-/// A time in one number and its unit: nobody needs more of an age.
+/// A time in one number and its unit, which is enough for an age.
 pub(super) fn span(seconds: i64) -> String {
     match seconds {
         ..=0 => "0 s".to_owned(),
@@ -364,6 +355,9 @@ mod tests {
             columns: 7,
             lines: 2,
         };
-        assert_eq!(cut(table(&sessions(), now()), size), ["SESSION", "51     "]);
+        assert_eq!(
+            cut(&table(&sessions(), now()), size),
+            ["SESSION", "51     "]
+        );
     }
 }
