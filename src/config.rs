@@ -1,7 +1,7 @@
 //! Every setting, once: its variable, its default, its unit, its check.
 //!
-//! The only module that reads settings, through the crate `startup`; of ours it imports only names, of sessions and of
-//! adapters, and what tells whether there is a key. All faults are found in one pass and reported together, so that an
+//! The only module that reads settings, through the crate `startup`. Of this crate it imports only the names of sessions and
+//! adapters, and the file of keys. All faults are found in one pass and reported together, so that an
 //! operator mends them in one go. A variable that is set but empty counts as not set.
 
 use std::{
@@ -49,7 +49,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// `PROFILE_SNAPSHOTS` (1): how many snapshots of each profile are kept; 0: none, and none is used.
     pub profile_snapshots: usize,
-    /// `CHROME_PATH`: the Chrome to use; found by itself when not set.
+    /// `CHROME_PATH`: the Chrome to use; when it is not set, the service looks for one.
     pub chrome_path: Option<PathBuf>,
     /// `CHROME_ARGS`: switches added to each Chrome, separated by white space.
     pub chrome_args: Vec<String>,
@@ -71,7 +71,7 @@ pub struct Config {
     pub default_cliente_id: ClienteId,
     /// `AUTOSTART`: sessions to connect at start, separated by commas.
     pub autostart: Vec<ClienteId>,
-    /// `RESTORE_SESSIONS` (true): at start, connect the sessions that should be up, as nobody has disconnected them.
+    /// `RESTORE_SESSIONS` (true): at start, connect the sessions whose desired state is up.
     pub restore_sessions: bool,
     /// `MAX_SESSIONS` (50): how many sessions may run at once.
     pub max_sessions: NonZeroUsize,
@@ -378,7 +378,7 @@ fn sandbox(
     host: ListenHost,
     is_on: bool,
 ) -> Option<SandboxSettings> {
-    // Whoever opens the API to other machines does not mean its toy phone, which asks nobody for a key.
+    // The simulated phone has no authentication: an operator who opens the API to other machines does not mean it.
     let on_this_machine = if host.is_loopback() {
         host
     } else {
