@@ -198,3 +198,32 @@ fn explain(fault: &Fault, wants_json: bool) -> Exit {
         Fault::Terminal(_) => Exit::Failed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Appends what `--help` prints of a command and of those below it.
+    fn help(command: &mut clap::Command, all: &mut String) {
+        *all += &format!("==> {}\n", command.get_bin_name().unwrap_or_default());
+        for line in command.render_long_help().to_string().lines() {
+            *all += &format!("{}\n", line.trim_end());
+        }
+        *all += "\n";
+        for below in command.get_subcommands_mut() {
+            help(below, all);
+        }
+    }
+
+    #[test]
+    fn each_command_says_what_it_does_and_how_it_ends() {
+        let mut program = Command::augment_subcommands(clap::Command::new("session-manager"));
+        program = program
+            .bin_name("session-manager")
+            .disable_help_subcommand(true);
+        program.build();
+        let mut all = String::new();
+        help(&mut program, &mut all);
+        insta::assert_snapshot!("help", all);
+    }
+}

@@ -250,15 +250,20 @@ mod tests {
 
     use super::*;
 
-    fn sessions() -> [Status; 3] {
+    fn sessions() -> [Status; 5] {
+        let modules = json!({"serving": "modules", "since": null, "missing": []});
         let sessions = [
             json!({"session": "51", "state": "READY", "since": "2026-11-22T10:00:00.000Z", "account": "5491158254201",
-             "adapter": {"serving": "modules", "since": null, "missing": []}, "chrome_pid": 17}),
+             "adapter": modules, "chrome_pid": 17}),
             json!({"session": "admin", "state": "DISCONNECTED", "since": "2026-11-22T12:59:00.000Z", "reason": "QR_TIMEOUT",
-             "detail": "nobody scanned", "failed_phase": "LINK",
+             "detail": "the code was not scanned", "failed_phase": "LINK",
              "adapter": {"serving": null, "since": null, "missing": ["modules: WAWebX"]}}),
             json!({"session": "7", "state": "DISCONNECTED", "since": "2026-11-22T12:59:55.000Z", "reason": "BROWSER_LOST",
              "detail": "it is started again", "retry_at": "2026-11-22T13:00:20.500Z"}),
+            json!({"session": "syncs", "state": "AUTHENTICATED", "since": "2026-11-22T12:59:00.000Z", "sync_percent": 40,
+             "adapter": modules, "phase": {"name": "SYNC", "since": "2026-11-22T12:59:00.000Z", "until": null}}),
+            json!({"session": "sleeps", "state": "READY", "since": "2026-11-22T10:00:00.000Z", "account": "5491158254201",
+             "adapter": modules, "hibernating": true}),
         ];
         sessions.map(|says| Status::sample(&says))
     }
@@ -268,76 +273,12 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_a_line_for_each_session_and_columns_that_stand_below_each_other() {
-        assert_eq!(
-            table(&sessions(), now()),
-            [
-                "SESSION  STATE         FOR   ACCOUNT        ADAPTER  NOTE",
-                "51       READY         3 h   5491158254201  modules",
-                "admin    DISCONNECTED  60 s                          QR_TIMEOUT",
-                "7        DISCONNECTED  5 s                           BROWSER_LOST, starts again in 20 s",
-            ]
-        );
-        assert!(table(&[], now())[0].contains("session-manager qr"));
-    }
-
-    #[test]
-    fn one_session_is_told_with_what_is_known_of_it_and_nothing_else() {
-        let [ready, ended, heals] = sessions();
-        assert_eq!(
-            one(&ready, now()),
-            [
-                "session 51 is READY, for 3 h",
-                "  account   5491158254201",
-                "  adapter   modules",
-                "  Chrome    pid 17",
-            ]
-        );
-        assert_eq!(
-            one(&ended, now())[1..],
-            [
-                "  missing   modules: WAWebX",
-                "  failed in LINK",
-                "  reason    QR_TIMEOUT",
-                "            nobody scanned",
-            ]
-        );
-        assert_eq!(
-            one(&heals, now())[1..],
-            [
-                "  reason    BROWSER_LOST",
-                "            it is started again",
-                "  next      starts again in 20 s",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_start_says_in_words_what_it_does() {
-        let syncing = Status::sample(
-            &json!({"session": "51", "state": "AUTHENTICATED", "since": "2026-11-22T12:59:00.000Z", "sync_percent": 40,
-                    "adapter": {"serving": "modules", "since": null, "missing": []},
-                    "phase": {"name": "SYNC", "since": "2026-11-22T12:59:00.000Z", "until": null}}),
-        );
-        let lines = one(&syncing, now());
-        assert!(
-            lines.contains(&"  under way syncing the chats: 40 %".to_owned()),
-            "{lines:?}"
-        );
-        assert!(table(&[syncing], now())[1].ends_with("modules  syncing the chats: 40 %"));
-    }
-
-    #[test]
-    fn a_session_that_hibernates_says_so() {
-        let [mut asleep, ..] = sessions();
-        asleep.chrome_pid = None;
-        asleep.hibernating = true;
-        let lines = one(&asleep, now());
-        assert_eq!(
-            lines.last().unwrap(),
-            "  Chrome    closed until something is to be sent"
-        );
-        assert!(table(&[asleep], now())[1].ends_with("modules  hibernating"));
+    fn sessions_are_shown_as_a_table_and_each_with_what_is_known_of_it() {
+        let shown = |lines: Vec<String>| lines.join("\n") + "\n";
+        let alone = sessions().map(|session| shown(one(&session, now())));
+        let tables = [&sessions()[..], &[]].map(|sessions| shown(table(sessions, now())));
+        let all = [&tables[..], &alone[..]].concat();
+        insta::assert_snapshot!("shown", all.join("\n"));
     }
 
     #[test]
