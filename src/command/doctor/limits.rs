@@ -32,7 +32,7 @@ pub(super) fn examine(config: &Config, at_rest: usize, footprint: Option<Footpri
     vec![
         judge_processes(room, threads, at_rest),
         judge_address_space(getrlimit(Resource::As).current),
-        judge_files(files, config.max_sessions.get()),
+        judge_files(files, config.sessions.max_sessions.get()),
     ]
 }
 

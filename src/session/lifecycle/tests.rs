@@ -21,6 +21,7 @@ use scenario::*;
 use tokio::time::timeout;
 
 use crate::{
+    config::SessionConfig,
     ledger::{SendState, Step},
     session::{
         ConnectError, DisconnectError, DisconnectOutcome, Phase, ReasonCode, SendError,
@@ -97,7 +98,7 @@ async fn a_device_that_whatsapp_removed_says_so_in_its_word() {
 /// Two profiles that are copies of one: the sessions take the account from each other.
 #[tokio::test(start_paused = true)]
 async fn two_sessions_of_one_account_end_their_contest_and_name_each_other() {
-    let stage = Arc::new(Stage::of(2, 2));
+    let stage = Stage::of_two(2);
     let mut session = Scenario::of(&stage, "51");
     session.becomes_ready().await;
     let mut other = Scenario::of(&stage, "96");
@@ -148,7 +149,7 @@ async fn a_start_beyond_the_limit_is_refused_and_one_that_ended_makes_room() {
 
 #[tokio::test(start_paused = true)]
 async fn a_disconnect_calls_a_start_off_that_still_waits_for_its_turn() {
-    let stage = Arc::new(Stage::of(2, 1));
+    let stage = Stage::of_two(1);
     let (mut first, second) = (Scenario::of(&stage, "1"), Scenario::of(&stage, "2"));
     first.starts().await;
     second.handle.start();

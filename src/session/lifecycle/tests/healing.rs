@@ -94,7 +94,7 @@ async fn a_session_that_waits_for_its_next_start_obeys_its_callers() {
 async fn a_session_that_keeps_failing_is_given_up_whoever_asks_meanwhile_and_begins_anew_after() {
     for asks in [false, true] {
         let mut session = Scenario::ready().await;
-        for _ in 0..HEALS_PER_HOUR {
+        for _ in 0..session.stage.config().heals_per_hour {
             session.loses_chrome().await;
             if asks {
                 session.waits_to_start().await;
@@ -116,11 +116,10 @@ async fn a_session_that_keeps_failing_is_given_up_whoever_asks_meanwhile_and_beg
 #[tokio::test(start_paused = true)]
 async fn a_session_that_takes_too_much_memory_is_relieved_once_nothing_is_to_be_sent() {
     // One that is not to be healed comes back all the same: it has not failed.
-    for heals_per_hour in [HEALS_PER_HOUR, 0] {
-        let mut session = Scenario::ready_on(Stage {
-            memory_mb: NonZeroU64::new(1000),
-            heals_per_hour,
-            ..Stage::new()
+    for heals_per_hour in [10, 0] {
+        let mut session = Scenario::ready_with(|config| {
+            config.memory_mb = NonZeroU64::new(1000);
+            config.heals_per_hour = heals_per_hour;
         })
         .await;
         session.takes(1000, 8).await;

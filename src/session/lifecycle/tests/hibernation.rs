@@ -16,25 +16,26 @@ const AFTER: Duration = Duration::from_secs(600);
 /// Sooner than a page is loaded again that takes messages and sends none, and than the pause after a look-up in vain.
 const SOON: Duration = Duration::from_secs(20);
 
-fn stage() -> Stage {
-    stage_after(AFTER)
+fn hibernates(config: &mut SessionConfig) {
+    config.hibernate_after = Some(AFTER);
 }
 
-fn stage_after(after: Duration) -> Stage {
-    Stage {
-        hibernate_after: Some(after),
-        ..Stage::new()
-    }
+fn hibernates_soon(config: &mut SessionConfig) {
+    config.hibernate_after = Some(SOON);
 }
 
 impl Scenario {
     /// Was READY, and hibernates.
     pub(super) async fn asleep() -> Self {
-        Self::asleep_on(stage()).await
+        Self::asleep_with(|_| {}).await
     }
 
-    async fn asleep_on(stage: Stage) -> Self {
-        let mut session = Self::ready_on(stage).await;
+    async fn asleep_with(change: impl FnOnce(&mut SessionConfig)) -> Self {
+        let mut session = Self::ready_with(|config| {
+            hibernates(config);
+            change(config);
+        })
+        .await;
         session.falls_asleep().await;
         session
     }
@@ -81,7 +82,7 @@ impl Scenario {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_nobody_needs_closes_its_chrome_and_stays_ready() {
-    let mut session = Scenario::ready_on(stage()).await;
+    let mut session = Scenario::ready_with(hibernates).await;
     let began = tokio::time::Instant::now();
     // It is measured all the while, and pinged: neither is a need.
     let measuring = session.asked(|handle| async move {
@@ -109,7 +110,7 @@ async fn a_session_that_nobody_needs_closes_its_chrome_and_stays_ready() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_whatsapp_has_not_taken_keeps_its_session_awake() {
-    let mut session = Scenario::ready_on(stage_after(SOON)).await;
+    let mut session = Scenario::ready_with(hibernates_soon).await;
     let sent = session.send(TO);
     let key = session.hands_over().await;
     assert_eq!(sent.sent().await.ack, 0);
@@ -121,7 +122,7 @@ async fn a_message_that_whatsapp_has_not_taken_keeps_its_session_awake() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_may_be_lost_keeps_its_session_awake() {
-    let mut session = Scenario::ready_on(stage_after(SOON)).await;
+    let mut session = Scenario::ready_with(hibernates_soon).await;
     let unknown = HandOverError::Unknown("the page did not say".to_owned());
     session.plan.hand_overs.plan(Err(unknown));
     for _ in 0..4 {
@@ -139,7 +140,7 @@ async fn a_message_that_may_be_lost_keeps_its_session_awake() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_whose_connection_is_lost_does_not_sleep() {
-    let mut session = Scenario::ready_on(stage()).await;
+    let mut session = Scenario::ready_with(hibernates).await;
     session.shows(offline(), "AUTHENTICATED").await;
     session.asks_nothing().await;
     session.says(ready()).await;
@@ -194,7 +195,7 @@ async fn ten_sends_at_once_wake_their_session_once_and_keep_their_order() {
     session.says(ready()).await;
     for to in sends {
         let outgoing = session.outgoing().await;
-        assert_eq!(outgoing.to, to);
+        assert_eq!(*outgoing.to, *to);
         session.ack(&outgoing.key).await;
         let stage = &session.stage;
         stage.becomes(&outgoing.key, SendState::Sent).await;
@@ -204,7 +205,7 @@ async fn ten_sends_at_once_wake_their_session_once_and_keep_their_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_send_that_comes_while_chrome_is_being_closed_waits_for_the_next_one() {
-    let mut session = Scenario::ready_on(stage()).await;
+    let mut session = Scenario::ready_with(hibernates).await;
     let closed = session.is_falling_asleep().await;
     let waits = session.send(TO);
     let promised = session.promise(TO).await;
@@ -239,7 +240,7 @@ async fn what_comes_while_the_next_chrome_starts_waits_for_its_page() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_disconnects_while_chrome_is_being_closed_is_heard_before_a_send_wakes_it() {
-    let mut session = Scenario::ready_on(stage()).await;
+    let mut session = Scenario::ready_with(hibernates).await;
     let closed = session.is_falling_asleep().await;
     let promised = session.promise(TO).await;
     let disconnect = session.asked(|h| async move { h.disconnect(false).await });
@@ -254,7 +255,7 @@ async fn whoever_disconnects_while_chrome_is_being_closed_is_heard_before_a_send
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_sleeps_leaves_a_snapshot_and_lets_nobody_else_at_its_profile() {
-    let mut session = Scenario::on(stage());
+    let mut session = Scenario::on(Stage::with(hibernates));
     session.store("linked");
     session.becomes_ready().await;
     session.falls_asleep().await;
@@ -290,7 +291,7 @@ async fn a_send_that_was_promised_while_its_session_slept_is_sent_by_the_next_se
 
 #[tokio::test(start_paused = true)]
 async fn a_repetition_is_answered_without_waking_anybody() {
-    let mut session = Scenario::ready_on(stage()).await;
+    let mut session = Scenario::ready_with(hibernates).await;
     let sent = session.send_as(TO, Some("order-7"), true);
     session.hands_over_and_ack().await;
     let sent = sent.sent().await;
@@ -313,9 +314,8 @@ async fn a_send_that_is_taken_back_before_its_session_wakes_is_not_handed_over()
 
 #[tokio::test(start_paused = true)]
 async fn as_many_sends_wait_for_a_session_that_sleeps_as_for_any_other() {
-    let mut stage = stage();
-    stage.sends.queue_max = NonZeroUsize::MIN;
-    let session = Scenario::asleep_on(stage).await;
+    let one = NonZeroUsize::MIN;
+    let session = Scenario::asleep_with(|config| config.sends.queue_max = one).await;
     let send = || session.send_as(TO, Some("order-7"), false);
     send().sent().await;
     // Before the page stands, no place becomes free.
@@ -328,10 +328,12 @@ async fn as_many_sends_wait_for_a_session_that_sleeps_as_for_any_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_sleeps_does_not_forget_how_fast_it_has_sent() {
-    let mut stage = stage_after(Duration::from_secs(1));
     // Five at once, then one a minute: the sixth has to wait for longer than its caller does.
-    stage.sends.rate_per_minute = NonZeroU32::new(1);
-    let mut session = Scenario::ready_on(stage).await;
+    let mut session = Scenario::ready_with(|config| {
+        config.hibernate_after = Some(Duration::from_secs(1));
+        config.sends.rate_per_minute = NonZeroU32::new(1);
+    })
+    .await;
     for _ in 0..5 {
         session.sends().await;
     }
@@ -469,11 +471,7 @@ async fn a_session_that_was_unlinked_while_it_slept_asks_for_a_scan() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_without_memory_to_wake_in_waits_for_it_and_fails_honestly() {
-    let stage = Stage {
-        hibernate_after: Some(AFTER),
-        ..Stage::needing_memory(400)
-    };
-    let mut session = Scenario::asleep_on(stage).await;
+    let mut session = Scenario::asleep_with(|config| config.min_free_memory_mb = 400).await;
     let sent = session.send(TO);
     set_free_mb(100);
     seconds(20).await;

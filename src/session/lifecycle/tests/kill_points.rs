@@ -88,7 +88,7 @@ impl World {
         // clock this sleep ends only when no such thread works any more.
         tokio::time::sleep(Duration::from_millis(1)).await;
         let life = Life::of(steps);
-        let (stage, keeper) = Stage::over(Arc::clone(&self.folder), 1, 1);
+        let (stage, keeper) = Stage::over(Arc::clone(&self.folder), |_| {});
         let (page, _calls) = script(Some(self.whatsapp.clone()));
         let stop = CancellationToken::new();
         let (handle, actor) = stage.actor("51", page, stage.desired("51"), stop);

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::scenario::ready;
 use crate::{
     browser::Closed,
+    masked::WaId,
     session::Phase,
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LeftOut, LogoutError, LookUp,
@@ -180,12 +181,13 @@ impl Driver for Scripted {
         Ok(())
     }
 
-    async fn check_number(&self, _number: &str) -> Result<Option<String>, PrepareError> {
+    async fn check_number(&self, _number: &str) -> Result<Option<WaId>, PrepareError> {
         Ok(None)
     }
 
     async fn look_up(&self, look_up: &LookUp) -> Result<Option<i32>, LookUpError> {
-        self.tell(Call::LookedUp(look_up.message_id.clone())).await;
+        self.tell(Call::LookedUp(look_up.message_id.clone().into()))
+            .await;
         if let Some(whatsapp) = &self.script.whatsapp {
             return Ok(whatsapp.look_up(&look_up.key).await);
         }
@@ -201,7 +203,7 @@ impl Driver for Scripted {
             self.script.plan.prepares.next().await;
         }
         yield_now().await;
-        let chat = format!("{}@c.us", outgoing.to);
+        let chat = WaId::from(format!("{}@c.us", &*outgoing.to));
         Ok(Prepared {
             adapter: AdapterName::Modules,
             message_id: Some(message_id(&chat, outgoing)),
@@ -263,8 +265,8 @@ impl Plan {
     }
 }
 
-fn message_id(chat: &str, outgoing: &Outgoing) -> String {
-    format!("true_{chat}_{}", outgoing.key)
+fn message_id(chat: &str, outgoing: &Outgoing) -> WaId {
+    format!("true_{chat}_{}", outgoing.key).into()
 }
 
 /// What of WhatsApp outlives a page: its store, and a server that knows ids. Each of its steps can be the last one.
@@ -313,7 +315,7 @@ impl WhatsApp {
     }
 
     async fn take(&self, outgoing: &Outgoing, facts: &mpsc::Sender<Fact>) {
-        let message = (outgoing.key.clone(), outgoing.body.clone());
+        let message = (outgoing.key.clone(), outgoing.body.clone().into());
         let stores_late = self.lock().stores_late;
         for is_server in [stores_late, !stores_late] {
             yield_now().await;

@@ -5,7 +5,7 @@ use crate::session::{ConnectOutcome, Recipient};
 
 fn pairing(code: &str) -> Standing {
     Standing {
-        pairing_code: Some(code.to_owned()),
+        pairing_code: Some(code.into()),
         ..login(Some("a"))
     }
 }
@@ -30,7 +30,7 @@ impl Scenario {
 async fn answered(caller: Caller) -> Option<String> {
     let outcome = timeout(NEVER, caller).await.unwrap().unwrap().unwrap();
     let pairing = outcome.snapshot.state.pairing();
-    pairing.map(|code| code.text.clone())
+    pairing.map(|code| code.text.clone().into())
 }
 
 #[tokio::test(start_paused = true)]

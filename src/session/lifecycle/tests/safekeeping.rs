@@ -13,11 +13,11 @@ const STORAGE: &str = "Default/IndexedDB/storage";
 impl Scenario {
     /// Linked and READY, then closed in order.
     async fn kept() -> Self {
-        Self::kept_on(Stage::new()).await
+        Self::kept_with(|_| {}).await
     }
 
-    async fn kept_on(stage: Stage) -> Self {
-        let mut session = Self::on(stage);
+    async fn kept_with(change: impl FnOnce(&mut SessionConfig)) -> Self {
+        let mut session = Self::on(Stage::with(change));
         session.store("linked");
         session.becomes_ready().await;
         session.ends().await;
@@ -195,7 +195,7 @@ async fn a_snapshot_of_another_link_is_not_used() {
     // Removed on the phone, and linked to somebody else, in a run that did not end well.
     session.becomes_ready().await;
     session.shows(login(Some("a")), "QR_REQUIRED").await;
-    let account = Some("5491100000002".to_owned());
+    let account = Some("5491100000002".into());
     session
         .shows(Standing { account, ..ready() }, "READY")
         .await;
@@ -319,7 +319,7 @@ async fn a_profile_on_which_no_chrome_is_ready_any_more_gives_way_to_its_snapsho
 
 #[tokio::test(start_paused = true)]
 async fn a_session_without_memory_for_the_chrome_that_is_to_try_another_profile_says_so() {
-    let mut session = Scenario::kept_on(Stage::needing_memory(400)).await;
+    let mut session = Scenario::kept_with(|config| config.min_free_memory_mb = 400).await;
     session.store("garbage");
     session.starts().await;
     set_free_mb(100);

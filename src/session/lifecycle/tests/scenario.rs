@@ -1,16 +1,9 @@
 //! One session with a scripted page: what callers ask of it, what it asks of its page, and what is seen of it.
 
-use std::{
-    cell::Cell,
-    fs,
-    num::{NonZeroU64, NonZeroUsize},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::Cell, fs, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -19,13 +12,16 @@ use tokio_util::sync::CancellationToken;
 use super::page::{Call, Plan, Script, Scripted, WhatsApp};
 use crate::{
     browser::SnapshotRoot,
+    config::SessionConfig,
     ledger::{Clock, Ledger, LedgerOptions, SendState},
     session::{
-        DisconnectOutcome, EvidenceFolder, Phase, Reason, ReasonCode, SendError, SendLimits,
-        SendRequest, Sent, SessionHandle, Snapshot, StartLimits, StartTimes, TextMessage,
-        TurnTally,
+        DisconnectOutcome, EvidenceFolder, Phase, Reason, ReasonCode, SendError, SendRequest, Sent,
+        SessionHandle, Snapshot, TextMessage,
         keeping::{desired::DesiredFile, profile::Safekeeping},
-        lifecycle::{Actor, accounts::Accounts, capacity::Capacity, options::ActorOptions},
+        lifecycle::{
+            Actor,
+            options::{ActorOptions, Shared},
+        },
     },
     whatsapp::{AdapterName, Fact, Outgoing, Standing},
 };
@@ -35,9 +31,6 @@ pub(super) const NEVER: Duration = Duration::from_secs(3600);
 
 /// Paused time passes within milliseconds when every task waits.
 const SPIN_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// As many as an operator has who sets nothing.
-pub(super) const HEALS_PER_HOUR: usize = 10;
 
 pub(super) const TO: &str = "5491158254201";
 pub(super) const OTHER: &str = "5491158254202";
@@ -62,27 +55,21 @@ pub(super) fn set_free_mb(free_mb: u64) {
 
 /// What several sessions share, the settings of all, and the folder that they live in.
 pub(super) struct Stage {
-    pub(super) folder: Arc<tempfile::TempDir>,
-    pub(super) capacity: Arc<Capacity>,
-    pub(super) starts: Arc<Semaphore>,
-    pub(super) accounts: Accounts,
+    folder: Arc<tempfile::TempDir>,
+    shared: Shared,
     pub(super) ledger: Ledger,
-    pub(super) sends: SendLimits,
-    pub(super) memory_mb: Option<NonZeroU64>,
-    pub(super) hibernate_after: Option<Duration>,
-    pub(super) heals_per_hour: usize,
 }
 
 impl Stage {
-    /// For one session.
+    /// As an operator has it who sets nothing, but without a pace and without limits of memory.
     pub(super) fn new() -> Self {
-        Self::of(1, 1)
+        Self::with(|_| {})
     }
 
-    /// For so many sessions, of which so many may start at once.
-    pub(super) fn of(sessions: usize, starts: usize) -> Self {
+    /// With other settings.
+    pub(super) fn with(change: impl FnOnce(&mut SessionConfig)) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        let (stage, keeper) = Self::over(folder, sessions, starts);
+        let (stage, keeper) = Self::over(folder, change);
         tokio::spawn(keeper);
         stage
     }
@@ -90,8 +77,7 @@ impl Stage {
     /// Over a folder that may have been used before, and with a ledger that the test runs.
     pub(super) fn over(
         folder: Arc<tempfile::TempDir>,
-        sessions: usize,
-        starts: usize,
+        change: impl FnOnce(&mut SessionConfig),
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (ledger, keeper) = Ledger::new(LedgerOptions {
             folder: folder.path().join("ledger"),
@@ -99,32 +85,34 @@ impl Stage {
             retention: NEVER,
             clock: Clock::default(),
         });
-        let sessions = NonZeroUsize::new(sessions).unwrap();
+        let mut config = SessionConfig {
+            max_sessions: NonZeroUsize::MIN,
+            min_free_memory_mb: 0,
+            memory_mb: None,
+            max_concurrent_starts: NonZeroUsize::MIN,
+            ..SessionConfig::default()
+        };
+        config.sends.rate_per_minute = None;
+        change(&mut config);
+        let free_mb = || Some(FREE_MB.get());
         let stage = Self {
             folder,
-            capacity: Arc::new(Capacity::new(sessions, 0, || None)),
-            starts: Arc::new(Semaphore::new(starts)),
-            accounts: Accounts::default(),
+            shared: Shared::new(Arc::new(config), free_mb, ledger.clone()),
             ledger,
-            sends: SendLimits {
-                queue_max: NonZeroUsize::new(100).unwrap(),
-                rate_per_minute: None,
-                wait: Duration::from_secs(45),
-            },
-            memory_mb: None,
-            hibernate_after: None,
-            heals_per_hour: HEALS_PER_HOUR,
         };
         (stage, keeper.run())
     }
 
-    /// Lets a start go ahead only when so much memory is free, of what [`set_free_mb`] says.
-    pub(super) fn needing_memory(min_free_mb: u64) -> Self {
-        let free_mb = || Some(FREE_MB.get());
-        Self {
-            capacity: Arc::new(Capacity::new(NonZeroUsize::MIN, min_free_mb, free_mb)),
-            ..Self::new()
-        }
+    /// For two sessions, of which so many may start at once.
+    pub(super) fn of_two(starts: usize) -> Arc<Self> {
+        Arc::new(Self::with(|config| {
+            config.max_sessions = NonZeroUsize::new(2).unwrap();
+            config.max_concurrent_starts = NonZeroUsize::new(starts).unwrap();
+        }))
+    }
+
+    pub(super) fn config(&self) -> &SessionConfig {
+        &self.shared.config
     }
 
     /// Takes the ledger's folder away, until it is given back.
@@ -174,20 +162,7 @@ impl Stage {
             desired,
             evidence: EvidenceFolder::new(self.path("evidence").join(id)),
             page,
-            capacity: Arc::clone(&self.capacity),
-            starts: Arc::clone(&self.starts),
-            limits: StartLimits::default(),
-            start_times: StartTimes::default(),
-            turns: TurnTally::default(),
-            pairing_life: Duration::from_secs(180),
-            take_over: true,
-            accounts: self.accounts.clone(),
-            hibernate_after: self.hibernate_after,
-            heals_per_hour: self.heals_per_hour,
-            memory_mb: self.memory_mb,
-            sends: self.sends,
-            send_dedup: None,
-            ledger: self.ledger.clone(),
+            shared: self.shared.clone(),
             stop,
         })
     }
@@ -228,11 +203,11 @@ impl Scenario {
     }
 
     pub(super) async fn ready() -> Self {
-        Self::ready_on(Stage::new()).await
+        Self::ready_with(|_| {}).await
     }
 
-    pub(super) async fn ready_on(stage: Stage) -> Self {
-        let mut scenario = Self::on(stage);
+    pub(super) async fn ready_with(change: impl FnOnce(&mut SessionConfig)) -> Self {
+        let mut scenario = Self::on(Stage::with(change));
         scenario.becomes_ready().await;
         scenario
     }
@@ -501,7 +476,7 @@ pub(super) fn request(to: &str, body: &str, key: Option<&str>, waits: bool) -> S
     SendRequest {
         message: TextMessage {
             to: to.parse().unwrap(),
-            body: body.to_owned(),
+            body: body.into(),
         },
         cliente_id: "51".to_owned(),
         idempotency_key: key.map(|key| key.parse().unwrap()),
@@ -553,7 +528,7 @@ pub(super) fn login(code: Option<&str>) -> Standing {
     Standing {
         recognised: true,
         login: true,
-        code: code.map(str::to_owned),
+        code: code.map(Into::into),
         codes_ended: code.is_none(),
         ..Standing::default()
     }
@@ -566,7 +541,7 @@ pub(super) fn ready() -> Standing {
         online: true,
         senders: vec![AdapterName::Modules],
         serving: Some(AdapterName::Modules),
-        account: Some("5491100000001".to_owned()),
+        account: Some("5491100000001".into()),
         ..Standing::default()
     }
 }

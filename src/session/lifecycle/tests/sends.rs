@@ -32,7 +32,7 @@ async fn a_send_that_is_written_down_a_moment_too_late_fails_and_its_key_is_free
     session.asks(Call::Prepared).await;
     // The page answers in time, and no write can be: the clock stands at the deadline when it begins.
     prepared.send(()).unwrap();
-    tokio::time::advance(session.stage.sends.wait).await;
+    tokio::time::advance(session.stage.config().sends.wait).await;
     rests(Duration::from_secs(1)).await;
     assert_is!(late.refused().await, SendError::TurnNotCome { .. });
     let next = session.send_as(TO, Some("order-7"), true);
@@ -158,7 +158,7 @@ async fn what_waits_goes_out_from_the_account_that_it_was_meant_for_and_from_no_
         let (mut session, promised) = promised().await;
         session.shows(login(Some("a")), "QR_REQUIRED").await;
         let linked = Standing {
-            account: Some(account.to_owned()),
+            account: Some(account.into()),
             ..ready()
         };
         session.says(linked).await;
@@ -166,7 +166,7 @@ async fn what_waits_goes_out_from_the_account_that_it_was_meant_for_and_from_no_
             session.stage.becomes(&promised, SendState::Failed).await;
             session.reaches("READY").await;
             session.promise(OTHER).await;
-            assert_eq!(session.outgoing().await.to, OTHER);
+            assert_eq!(&*session.outgoing().await.to, OTHER);
             continue;
         }
         assert_eq!(session.hands_over().await, promised);
@@ -246,9 +246,8 @@ async fn what_cannot_be_written_down_is_not_handed_over_and_the_session_stays_up
 
 #[tokio::test(start_paused = true)]
 async fn repetitions_need_no_room_in_the_queue() {
-    let mut stage = Stage::new();
-    stage.sends.queue_max = NonZeroUsize::MIN;
-    let mut session = Scenario::ready_on(stage).await;
+    let one = NonZeroUsize::MIN;
+    let mut session = Scenario::ready_with(|config| config.sends.queue_max = one).await;
     let prepared = session.plan.prepares.hold();
     let send = || session.send_as(TO, Some("order-7"), true);
     let sends: Vec<_> = (0..20).map(|_| send()).collect();

@@ -110,7 +110,7 @@ async fn a_page_that_no_adapter_can_send_by_is_not_taken_for_a_slow_sync() {
 
 #[tokio::test(start_paused = true)]
 async fn a_start_that_waits_for_its_turn_is_queued_and_no_time_runs() {
-    let stage = Arc::new(Stage::of(2, 1));
+    let stage = Stage::of_two(1);
     let (mut first, mut second) = (Scenario::of(&stage, "1"), Scenario::of(&stage, "2"));
     first.starts().await;
     second.handle.start();
