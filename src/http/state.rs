@@ -1,6 +1,6 @@
 //! What every handler may use: the sessions, the settings, and what is counted over all requests. It only holds.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Deref, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -25,20 +25,26 @@ const MOST_READY_WAITS: usize = 256;
 #[derive(Clone, Debug)]
 pub struct AppState(Arc<Shared>);
 
+/// What [`AppState`] holds.
 #[derive(Debug)]
-struct Shared {
-    registry: Arc<Registry>,
-    config: Config,
-    keys: Arc<Keyring>,
-    attempts: Attempts,
-    streams: StreamPlaces,
-    link_streams: StreamPlaces,
-    ready_waits: Semaphore,
-    links: OneTimeLinks,
-    requests: RequestCounts,
-    dropped_lines: DroppedLines,
-    started_at: Timestamp,
-    started: Instant,
+pub struct Shared {
+    pub(super) registry: Arc<Registry>,
+    pub(super) config: Config,
+    pub(super) keys: Arc<Keyring>,
+    pub(super) attempts: Attempts,
+    /// One place for each stream of changes.
+    pub(super) streams: StreamPlaces,
+    /// One for each that shows a one-time link.
+    pub(super) link_streams: StreamPlaces,
+    /// One permit for each connect that waits for READY.
+    pub(super) ready_waits: Semaphore,
+    pub(super) links: OneTimeLinks,
+    pub(super) requests: RequestCounts,
+    /// What the log had no room for.
+    pub(super) dropped_lines: DroppedLines,
+    pub(super) started_at: Timestamp,
+    /// The same by a clock that is never set.
+    pub(super) started: Instant,
 }
 
 impl AppState {
@@ -63,57 +69,16 @@ impl AppState {
         }))
     }
 
-    pub(super) fn registry(&self) -> &Arc<Registry> {
-        &self.0.registry
-    }
-
-    pub(super) fn config(&self) -> &Config {
-        &self.0.config
-    }
-
     /// The keys that are asked for. The program that serves has to [`learn`](Keyring::learn) and to [`watch`](Keyring::watch) them.
     pub fn keys(&self) -> &Arc<Keyring> {
         &self.0.keys
     }
+}
 
-    pub(super) fn attempts(&self) -> &Attempts {
-        &self.0.attempts
-    }
+impl Deref for AppState {
+    type Target = Shared;
 
-    /// One place for each stream of changes.
-    pub(super) fn streams(&self) -> &StreamPlaces {
-        &self.0.streams
-    }
-
-    /// One for each that shows a one-time link.
-    pub(super) fn link_streams(&self) -> &StreamPlaces {
-        &self.0.link_streams
-    }
-
-    /// One permit for each connect that waits for READY.
-    pub(super) fn ready_waits(&self) -> &Semaphore {
-        &self.0.ready_waits
-    }
-
-    pub(super) fn links(&self) -> &OneTimeLinks {
-        &self.0.links
-    }
-
-    pub(super) fn request_counts(&self) -> &RequestCounts {
-        &self.0.requests
-    }
-
-    /// What the log had no room for.
-    pub(super) fn dropped_lines(&self) -> &DroppedLines {
-        &self.0.dropped_lines
-    }
-
-    pub(super) fn started_at(&self) -> Timestamp {
-        self.0.started_at
-    }
-
-    /// The same by a clock that is never set.
-    pub(super) fn started(&self) -> Instant {
-        self.0.started
+    fn deref(&self) -> &Shared {
+        &self.0
     }
 }

@@ -82,18 +82,18 @@ pub(in crate::http) async fn stream(
     hang_up: HangUp,
     TargetIfNamed(target): TargetIfNamed,
 ) -> Result<Response, ApiError> {
-    let place = app.streams().take(Holder::of(&caller, client))?;
+    let place = app.streams.take(Holder::of(&caller, client))?;
     let named = target.as_ref().map(|target| &target.id);
     let feed = Feed::open(&app, named, place, hang_up);
     let is_let_in = {
         let (app, caller) = (app.clone(), caller.clone());
-        move || caller.is_still_let_in(app.keys())
+        move || caller.is_still_let_in(&app.keys)
     };
     let Some(target) = target else {
         let first = Line::new("sessions", &status::listed(&app, &caller));
         let line = move |id: &ClienteId, snapshot| {
             let is_shown = caller.reaches(id);
-            if is_shown && app.registry().find(id).is_none() {
+            if is_shown && app.registry.find(id).is_none() {
                 // It is not among them any more.
                 return Some(Line::new("sessions", &status::listed(&app, &caller)));
             }
@@ -102,9 +102,9 @@ pub(in crate::http) async fn stream(
         };
         return Ok(feed.answer(Some(first), is_let_in, line));
     };
-    let (id, lives) = (target.id.clone(), app.config().code_lives());
+    let (id, lives) = (target.id.clone(), app.config.code_lives());
     // One that is known comes by itself.
-    let is_known = app.registry().find(&id).is_some();
+    let is_known = app.registry.find(&id).is_some();
     let unknown = (!is_known).then(|| status::snapshot(&app, &id));
     let line = move |id: &ClienteId, snapshot| {
         let status = Status::of(target.clone(), snapshot, status::traffic(&app, id), lives);
@@ -180,7 +180,7 @@ impl Feed {
         hang_up: HangUp,
     ) -> Self {
         Self {
-            changes: Changes::of(Arc::clone(app.registry()), only.cloned()),
+            changes: Changes::of(Arc::clone(&app.registry), only.cloned()),
             until: Instant::now() + LONGEST_LIFE,
             last_words: None,
             place: Held(Arc::new(Mutex::new(Some(place)))),

@@ -104,7 +104,7 @@ pub(in crate::http) async fn list(
         limit: limit + 1,
         ..query
     };
-    let records = app.registry().ledger().list(query).await?;
+    let records = app.registry.ledger().list(query).await?;
     Ok(Json(Messages::of(&records, limit)))
 }
 
@@ -130,7 +130,7 @@ pub(in crate::http) async fn cancel(
     MessageId(id): MessageId,
 ) -> Result<Json<Message>, ApiError> {
     let record = find(&app, &caller, &id).await?;
-    let is_cancelled = app.registry().cancel(&record).await?;
+    let is_cancelled = app.registry.cancel(&record).await?;
     let record = find(&app, &caller, &id).await?;
     // Asked for twice, it is cancelled as well.
     if is_cancelled || record.state == SendState::Cancelled {
@@ -142,7 +142,7 @@ pub(in crate::http) async fn cancel(
 
 /// A message of another session than the caller's is not there: a caller that may not see it does not learn that it exists.
 async fn find(app: &AppState, caller: &Caller, id: &str) -> Result<Record, ApiError> {
-    let found = app.registry().ledger().look_up(id).await?;
+    let found = app.registry.ledger().look_up(id).await?;
     let record = found.ok_or(ApiError::UnknownMessage)?;
     let session = record.session.parse()?;
     match caller.authorize(&session) {

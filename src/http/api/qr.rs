@@ -68,7 +68,7 @@ pub(in crate::http) async fn qr(
 ) -> Result<Response, ApiError> {
     let snapshot = status::snapshot(&app, &target.id);
     if format == Format::Json {
-        return Ok(Json(in_words(target, &snapshot, app.config().code_lives())?).into_response());
+        return Ok(Json(in_words(target, &snapshot, app.config.code_lives())?).into_response());
     }
     let (code, _) = pending(&snapshot).ok_or_else(|| no_code(&snapshot))?;
     let picture = QrPicture::of(&code.text)?;

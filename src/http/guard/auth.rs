@@ -36,7 +36,7 @@ pub(in crate::http) async fn guard(
 ) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or_else(String::new, |route| route.as_str().to_owned());
-    let client = Client::of(&request, app.config().trusted_proxies);
+    let client = Client::of(&request, app.config.trusted_proxies);
     let needed = table.needed(request.method(), &route);
     let (caller, may_pass) = judge(&app, &request, &route, needed, client);
     let passage = Passage::of(request.extensions_mut());
@@ -81,12 +81,12 @@ fn judge(
 /// Whose key a request carries.
 fn caller(app: &AppState, headers: &HeaderMap, client: Client) -> Result<Caller, ApiError> {
     let keys = keys_in(headers);
-    let (attempts, now) = (app.attempts(), Timestamp::now());
-    let judge = |key: Option<&[u8]>| app.keys().judge(key, now);
+    let (attempts, now) = (&app.attempts, Timestamp::now());
+    let judge = |key: Option<&[u8]>| app.keys.judge(key, now);
     let key = match keys.as_slice() {
         [] => None,
         [key] => Some(*key),
-        _ if !app.keys().is_asked_for() => return Ok(Caller::without_key()),
+        _ if !app.keys.is_asked_for() => return Ok(Caller::without_key()),
         several => {
             // Refused whatever each of them is, or a wrong key beside a known one would be a guess that is not counted.
             let is_unknown = |key: &&[u8]| matches!(judge(Some(key)), Verdict::Wrong);

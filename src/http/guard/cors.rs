@@ -47,8 +47,8 @@ pub(in crate::http) async fn allow(
     request: Request,
     next: Next,
 ) -> Response {
-    let asks_for_key = app.keys().is_asked_for();
-    let allowed = allowed(app.config(), asks_for_key);
+    let asks_for_key = app.keys.is_asked_for();
+    let allowed = allowed(&app.config, asks_for_key);
     let judged = judge(&app, allowed, asks_for_key, &request);
     let (origin, mut response) = match judged {
         Err(why) => (None, why.into_response()),
@@ -85,7 +85,7 @@ fn judge(
     let CorsOrigins::Only { local, .. } = allowed else {
         return Ok(Some(ANY));
     };
-    if !asks_for_key && !is_called_by_a_known_name(app.config(), request) {
+    if !asks_for_key && !is_called_by_a_known_name(&app.config, request) {
         return Err(ApiError::HostNotKnown);
     }
     let headers = request.headers();

@@ -29,7 +29,7 @@ impl FromRequestParts<AppState> for PublicUrl {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        let config = app.config();
+        let config = &app.config;
         if let Some(url) = &config.public_url {
             return Ok(Self(url.trim_end_matches('/').to_owned()));
         }
@@ -113,7 +113,7 @@ fn is_private(address: IpAddr) -> bool {
 /// A browser says `Origin` also when a page calls the server that it came from. The name in `Host` alone proves nothing where no
 /// key is asked for: both headers bear the name that a stranger has made lead here. With a key a stranger's page has none.
 pub(super) fn is_own_page(app: &AppState, asks: &WebOrigin, headers: &HeaderMap) -> bool {
-    let config = app.config();
+    let config = &app.config;
     if public_origin(config).as_ref() == Some(asks) {
         return true;
     }
@@ -121,7 +121,7 @@ pub(super) fn is_own_page(app: &AppState, asks: &WebOrigin, headers: &HeaderMap)
         let scheme = scheme_of(config, headers);
         WebOrigin::of(&format!("{scheme}://{host}"))
     });
-    called.as_ref() == Some(asks) && (asks.is_no_made_up_name() || app.keys().is_asked_for())
+    called.as_ref() == Some(asks) && (asks.is_no_made_up_name() || app.keys.is_asked_for())
 }
 
 fn host_of(headers: &HeaderMap) -> Option<Authority> {

@@ -130,7 +130,7 @@ impl Target {
         app: &AppState,
     ) -> Result<Self, ApiError> {
         purpose::check_post::<B>(body, parts, app)?;
-        let named = match (named, app.config().session_mode) {
+        let named = match (named, app.config.session_mode) {
             // The contract has its words for 0.
             (Given::Value(AnyClienteId::Number(id)), _) if id.as_f64() != Some(0.0) => {
                 Some(Named::number(id).map_err(|_| ApiError::ClienteIdNotPositive)?)
@@ -149,7 +149,7 @@ impl Target {
     /// What the mode makes of a name. The only place that makes a target: its caller has to reach the session that serves
     /// it, whatever its name in the request.
     fn or_default(named: Option<Named>, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
-        let default = &app.config().default_cliente_id;
+        let default = &app.config.default_cliente_id;
         let Named { id, echo } = named.unwrap_or_else(|| Named {
             id: default.clone(),
             echo: Value::from(default.as_str()),
@@ -165,9 +165,9 @@ impl Target {
 
 /// The session that serves this name.
 pub(in crate::http) fn serving<'a>(app: &'a AppState, id: &'a ClienteId) -> &'a ClienteId {
-    match app.config().session_mode {
+    match app.config.session_mode {
         SessionMode::Multi => id,
-        SessionMode::Single => &app.config().default_cliente_id,
+        SessionMode::Single => &app.config.default_cliente_id,
     }
 }
 

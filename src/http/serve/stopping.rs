@@ -17,7 +17,7 @@ pub(in crate::http) async fn refuse_new_work(
     request: Request,
     next: Next,
 ) -> Response {
-    if app.registry().is_stopping() && !request.method().is_safe() {
+    if app.registry.is_stopping() && !request.method().is_safe() {
         return ApiError::ShuttingDown.into_response();
     }
     next.run(request).await

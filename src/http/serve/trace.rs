@@ -35,7 +35,7 @@ pub(in crate::http) async fn follow(
         passage: Passage::of(request.extensions_mut()),
         span: info_span!("request", http.method = %request.method()),
         since: Instant::now(),
-        requests: app.request_counts().clone(),
+        requests: app.requests.clone(),
         answer: None,
     };
     let span = followed.span.clone();

@@ -45,7 +45,7 @@ pub(in crate::http) async fn metrics(
     caller: Caller,
 ) -> Result<Response, ApiError> {
     let mut scrape = Scrape::default();
-    process::register(&mut scrape, app.started_at());
+    process::register(&mut scrape, app.started_at);
     let own = scrape.sub_registry_with_prefix(PREFIX);
     let build = Family::<Build, Gauge>::default();
     let version = env!("CARGO_PKG_VERSION");
@@ -54,7 +54,7 @@ pub(in crate::http) async fn metrics(
     sessions::register(own, &app, &caller);
     starts(own, &app);
     sends(own, &app);
-    app.request_counts().register(own);
+    app.requests.register(own);
     log(own, &app);
     let mut text = String::new();
     encode(&mut text, &scrape).map_err(|_| ApiError::Metrics)?;
@@ -63,7 +63,7 @@ pub(in crate::http) async fn metrics(
 
 fn log(own: &mut Scrape, app: &AppState) {
     let dropped = Counter::<u64>::default();
-    dropped.inc_by(app.dropped_lines().count());
+    dropped.inc_by(app.dropped_lines.count());
     own.register(
         "log_lines_dropped",
         "Lines that the log had no room for, or could not be written",
@@ -72,7 +72,7 @@ fn log(own: &mut Scrape, app: &AppState) {
 }
 
 fn starts(own: &mut Scrape, app: &AppState) {
-    let times = app.registry().start_times();
+    let times = app.registry.start_times();
     own.register_with_unit(
         "page_load",
         "From asking for WhatsApp Web until an adapter had recognised it",
@@ -94,7 +94,7 @@ fn starts(own: &mut Scrape, app: &AppState) {
 }
 
 fn sends(own: &mut Scrape, app: &AppState) {
-    let tally = app.registry().ledger().tally();
+    let tally = app.registry.ledger().tally();
     own.register(
         "sends_accepted",
         "Messages written down to be sent",
