@@ -33,7 +33,7 @@ pub(super) enum LifeCommand {
         /// The number to link by a code that is typed, beside the one that is scanned; `None` leaves that as it is.
         phone: Option<Recipient>,
         /// Who wants it.
-        origin: Origin,
+        asked_by: AskedBy,
         /// Gets `true` when the session was READY before.
         reply: oneshot::Sender<Result<bool, ConnectError>>,
     },
@@ -53,7 +53,7 @@ pub(super) enum LifeCommand {
 
 /// Who wants a session to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum AskedBy {
     /// Somebody, now.
     Caller,
     /// Somebody before the service started: not, if somebody has disconnected it since.

@@ -87,7 +87,7 @@ pub struct Registry {
 /// The known sessions, and what is still said of others.
 #[derive(Debug, Default)]
 struct Sessions {
-    known: BTreeMap<ClienteId, Known>,
+    known: BTreeMap<ClienteId, KnownSession>,
     /// What an earlier service has left word of.
     remembered: BTreeMap<ClienteId, Desired>,
     /// How those were last that are not known any more, the oldest first: callers ask for a while what became of their
@@ -131,7 +131,7 @@ impl Sessions {
 
 /// One session.
 #[derive(Debug)]
-struct Known {
+struct KnownSession {
     handle: SessionHandle,
     /// Outlives its actor: one that takes the place of an actor that has panicked must not go by what the service began with.
     desired: DesiredFile,
@@ -198,7 +198,9 @@ impl Registry {
         }
         let desired = self.desired(&sessions, id);
         let handle = self.start_actor(id, desired.clone());
-        sessions.known.insert(id.clone(), Known { handle, desired });
+        sessions
+            .known
+            .insert(id.clone(), KnownSession { handle, desired });
         self.known.send_modify(|count| *count += 1);
     }
 
@@ -296,7 +298,7 @@ impl Registry {
         self.shared.capacity.check()?;
         let desired = desired.unwrap_or_else(|| self.desired(&sessions, id));
         let handle = self.start_actor(id, desired.clone());
-        let known = Known {
+        let known = KnownSession {
             handle: handle.clone(),
             desired,
         };

@@ -177,7 +177,7 @@ impl DesiredFile {
     }
 
     /// Whether it should be READY without a scan.
-    pub(in crate::session) async fn is_owed(&self) -> bool {
+    pub(in crate::session) async fn must_be_ready(&self) -> bool {
         let present = self.present.lock().await;
         present.desired.is_up() && present.desired.was_ready()
     }

@@ -25,7 +25,7 @@ use crate::{
         ClienteId, Reason, ReasonCode, SessionState, Snapshot,
         linking::{
             account_link,
-            account_link::{Link, Rescue},
+            account_link::{AccountLink, Rescue},
         },
         run_end::End,
     },
@@ -72,7 +72,7 @@ impl Safekeeping {
             return;
         }
         // Without a note nobody could tell later whose it is.
-        let Some(link) = Link::read(&self.profile).await else {
+        let Some(link) = AccountLink::read(&self.profile).await else {
             return;
         };
         match self.snapshots.take(link.origin(self.id.as_str())).await {
@@ -129,7 +129,7 @@ impl Safekeeping {
                     "the profile was gone, and the snapshot of {} is in its place",
                     manifest.taken_at,
                 );
-                if let Some(link) = Link::read(&self.profile).await
+                if let Some(link) = AccountLink::read(&self.profile).await
                     && let Err(error) = self.note(&link.having_tried(Rescue::Snapshot)).await
                 {
                     tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
@@ -196,7 +196,7 @@ impl Safekeeping {
         if !is_the_profiles_fault(why.code, is_starting) {
             return Cure::None;
         }
-        let Some(link) = Link::read(&self.profile).await else {
+        let Some(link) = AccountLink::read(&self.profile).await else {
             return Cure::None;
         };
         let next = match (link.rescue(), why.code) {
@@ -222,8 +222,8 @@ impl Safekeeping {
 
     /// No new Chrome has helped on this profile: the last snapshot of its link takes its place, if there is one, once for each
     /// link that was READY.
-    pub(in crate::session) async fn fall_back(&self) {
-        let Some(link) = Link::read(&self.profile).await else {
+    pub(in crate::session) async fn restore_copy(&self) {
+        let Some(link) = AccountLink::read(&self.profile).await else {
             return;
         };
         if link.rescue() != Rescue::None {
@@ -252,7 +252,7 @@ impl Safekeeping {
         }
     }
 
-    async fn restore(&self, link: &Link, why: &Reason) -> Result<Rescue, SnapshotError> {
+    async fn restore(&self, link: &AccountLink, why: &Reason) -> Result<Rescue, SnapshotError> {
         let of_this_link = link.clone();
         let fits = move |manifest: &Manifest| of_this_link.is_of(manifest);
         let Some(manifest) = self.snapshots.restore(fits).await? else {
@@ -280,7 +280,7 @@ impl Safekeeping {
         Ok(Rescue::All)
     }
 
-    async fn note(&self, link: &Link) -> std::io::Result<()> {
+    async fn note(&self, link: &AccountLink) -> std::io::Result<()> {
         tokio::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)

@@ -23,7 +23,7 @@ use crate::{
         ClienteId,
         linking::{
             account_link,
-            account_link::{Link, Rescue},
+            account_link::{AccountLink, Rescue},
         },
     },
     whatsapp::{LINKED_MARK, LINKED_MARK_TEXT},
@@ -86,7 +86,7 @@ impl LinkedProfile {
         let profile = HeldProfile::take(&id.profile_in(tokens_dir))
             .await
             .map_err(failed)?;
-        let link = Link::read(profile.folder()).await;
+        let link = AccountLink::read(profile.folder()).await;
         // A link that nothing could save is none, whatever the note says.
         let link = link.filter(|link| link.rescue() != Rescue::All);
         let link = link.ok_or_else(|| TransferError::NotLinked { id: id.clone() })?;
@@ -201,7 +201,7 @@ pub async fn others_linked_to(
         let Some(other) = other.filter(|other| other != id) else {
             continue;
         };
-        let link = Link::read(&entry.path()).await;
+        let link = AccountLink::read(&entry.path()).await;
         if link.is_some_and(|link| link.is_to(account)) {
             others.push(other);
         }

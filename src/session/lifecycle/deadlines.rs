@@ -44,12 +44,15 @@ const TAKE_OVER_PAUSES: [Duration; 4] = [
     Duration::from_secs(90),
 ];
 
+/// After the last take-over: if the account is still elsewhere by then, it was in vain.
+const LAST_TAKE_OVER_TRIAL: Duration = Duration::from_secs(10);
+
 /// Take-overs count for so long: several times as long as all the pauses, so that two programs do not begin again and again.
 const TAKE_OVER_WINDOW: Duration = Duration::from_secs(600);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Timers {
+pub(super) struct Deadlines {
     limits: StartLimits,
     takes_over: bool,
     /// How far the start has got; `None` once the session has been READY.
@@ -70,7 +73,7 @@ pub(super) struct Timers {
     scan: Option<Instant>,
     /// When fresh codes are to be asked for.
     refresh: Option<Instant>,
-    /// When the account is to be taken back from another window.
+    /// When the account is to be taken back from another window, or the last time that it was has been in vain.
     take_over: Option<Instant>,
     /// When it was, within the last [`TAKE_OVER_WINDOW`].
     taken_over: Vec<Instant>,
@@ -101,6 +104,8 @@ pub(super) enum Passed {
     Refresh,
     /// The account is to be taken back from another window.
     TakeOver,
+    /// The last take-over was in vain: the account is left in the other window.
+    LeftElsewhere,
     /// The connection has been lost for longer than a healthy reconnect takes.
     Reconnect,
     /// The page was loaded anew, and is not WhatsApp Web again.
@@ -109,7 +114,7 @@ pub(super) enum Passed {
     Ping,
 }
 
-impl Timers {
+impl Deadlines {
     /// The page is asked for.
     pub(super) fn new(limits: StartLimits, takes_over: bool, now: Instant) -> Self {
         Self {
@@ -244,16 +249,14 @@ impl Timers {
         self.refresh = has_run_out.then(|| self.refresh.unwrap_or(now));
     }
 
-    /// When the account may be taken back next; `None`, and it is left where it is, when it was taken back too often.
+    /// When the account is taken back next, or the last take-over has been in vain; `None` once it is left where it is.
     fn next_take_over(&mut self, now: Instant) -> Option<Instant> {
-        self.taken_over.retain(|at| now - *at < TAKE_OVER_WINDOW);
-        let times = self.taken_over.len();
-        let pause = TAKE_OVER_PAUSES.get(times);
-        if pause.is_none() {
-            self.left_elsewhere.get_or_insert(times);
+        if self.left_elsewhere.is_some() {
+            return None;
         }
-        let pause = pause.filter(|_| self.left_elsewhere.is_none())?;
-        Some(now + *pause)
+        self.taken_over.retain(|at| now - *at < TAKE_OVER_WINDOW);
+        let pause = TAKE_OVER_PAUSES.get(self.taken_over.len());
+        Some(now + *pause.unwrap_or(&LAST_TAKE_OVER_TRIAL))
     }
 
     /// How often the account was taken back in vain, when it is left in the other window for that.
@@ -309,6 +312,10 @@ impl Timers {
             return Some(Passed::Ping);
         }
         if self.take_over.take_if(has_passed).is_some() {
+            if TAKE_OVER_PAUSES.len() <= self.taken_over.len() {
+                self.left_elsewhere = Some(self.taken_over.len());
+                return Some(Passed::LeftElsewhere);
+            }
             self.taken_over.push(now);
             self.take_over = self.next_take_over(now);
             return Some(Passed::TakeOver);

@@ -70,7 +70,7 @@ pub(super) struct Retry {
 
 /// What becomes of a session that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum AfterRun {
     /// It stays as it is: that was wanted, or waiting does not cure it.
     Leave,
     /// It is started again.
@@ -87,7 +87,7 @@ pub(super) enum Verdict {
 pub(super) struct Healing {
     per_hour: usize,
     /// The session has been READY since somebody wanted it: it is to be so again.
-    is_owed: bool,
+    must_be_ready: bool,
     /// When it was healed, as far as that counts against the limit; the last hour only.
     healed: VecDeque<Instant>,
     /// New Chromes since it was last stable.
@@ -108,7 +108,7 @@ impl Healing {
     pub(super) fn new(per_hour: usize, was_ready: bool) -> Self {
         Self {
             per_hour,
-            is_owed: was_ready,
+            must_be_ready: was_ready,
             healed: VecDeque::new(),
             streak: 0,
             fruitless: 0,
@@ -123,13 +123,13 @@ impl Healing {
     /// Somebody has asked for a session that has ended and is not about to be started again: what was held against it is
     /// forgotten. One that is being healed goes on where it is, or whoever asks again and again would keep it from its limit.
     pub(super) fn on_asked(&mut self) {
-        *self = Self::new(self.per_hour, self.is_owed);
+        *self = Self::new(self.per_hour, self.must_be_ready);
     }
 
     /// The session can send, or cannot any more.
     pub(super) fn on_ready(&mut self, is_ready: bool, now: Instant) {
         if is_ready {
-            self.is_owed = true;
+            self.must_be_ready = true;
             self.fruitless = 0;
             self.has_helped = true;
             self.ready_since.get_or_insert(now);
@@ -149,7 +149,7 @@ impl Healing {
 
     /// The account is gone: nobody is owed a session without a scan.
     pub(super) const fn on_unlinked(&mut self) {
-        self.is_owed = false;
+        self.must_be_ready = false;
     }
 
     /// Whether a page that has broken is to be loaded anew, rather than given up with its Chrome.
@@ -164,7 +164,7 @@ impl Healing {
     }
 
     /// The session has ended. `has_lived`: it had got as far as to show something.
-    pub(super) fn after(&mut self, why: ReasonCode, has_lived: bool, now: Instant) -> Verdict {
+    pub(super) fn after(&mut self, why: ReasonCode, has_lived: bool, now: Instant) -> AfterRun {
         self.on_ready(false, now);
         let Facts {
             cure,
@@ -173,7 +173,7 @@ impl Healing {
             ..
         } = why.facts();
         if desired != AfterEnd::Up {
-            self.is_owed = false;
+            self.must_be_ready = false;
         }
         let may_heal = match cure {
             Cure::None => false,
@@ -181,12 +181,12 @@ impl Healing {
             Cure::NewChromeWithMemory => true,
         };
         // A caller who waits for the first code of a session is told that it failed, and may try again.
-        if !may_heal || !(self.is_owed || (has_lived && is_loss)) {
-            return Verdict::Leave;
+        if !may_heal || !(self.must_be_ready || (has_lived && is_loss)) {
+            return AfterRun::Leave;
         }
         if cure == Cure::NewChrome {
             if self.is_exhausted(now) {
-                return Verdict::GiveUp {
+                return AfterRun::GiveUp {
                     times: self.healed.len(),
                 };
             }
@@ -203,13 +203,13 @@ impl Healing {
         self.fruitless += usize::from(cure == Cure::NewChrome);
         let is_profile_suspect =
             cure == Cure::NewChrome && CHROMES_BEFORE_SNAPSHOT < self.fruitless;
-        let rung = if is_profile_suspect && self.is_owed && !self.has_tried_snapshot {
+        let rung = if is_profile_suspect && self.must_be_ready && !self.has_tried_snapshot {
             self.has_tried_snapshot = true;
             Rung::Snapshot
         } else {
             Rung::NewChrome
         };
-        Verdict::Retry(Retry {
+        AfterRun::Retry(Retry {
             rung,
             at: now + pause.mul_f64(jitter),
         })

@@ -80,7 +80,7 @@ pub(super) fn on_late_wake(publisher: &Publisher, is_linked: bool) {
 
 impl<D: Driver> Actor<D> {
     /// Returns when the page is needed, or to be looked after, and there is memory for it; or with the session's end.
-    pub(super) async fn asleep(&mut self) -> Result<Starting, End> {
+    pub(super) async fn hibernate(&mut self) -> Result<Starting, End> {
         self.forget_chrome();
         let hold = self.options.safekeeping.hold();
         let holding = self.mail.during(&mut self.intake, &self.publisher, hold);

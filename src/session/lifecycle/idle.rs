@@ -16,7 +16,7 @@ use super::{
 use crate::{
     session::{
         DisconnectError, DisconnectOutcome,
-        command::{Command, LifeCommand, Origin, answer},
+        command::{AskedBy, Command, LifeCommand, answer},
         run_end::End,
         state::Event,
     },
@@ -55,20 +55,20 @@ impl<D: Driver> Actor<D> {
             match command {
                 Command::Life(LifeCommand::Connect {
                     phone,
-                    origin,
+                    asked_by,
                     reply,
                 }) => {
                     if let Some(retry) = self.retry.take_if(|retry| retry.rung == Rung::Snapshot) {
                         // A start that somebody asks for is the one that was to come, with all that belongs to it.
-                        self.fall_back(retry).await;
+                        self.restore_copy(retry).await;
                         self.mail.put_back(LifeCommand::Connect {
                             phone,
-                            origin,
+                            asked_by,
                             reply,
                         });
                         continue;
                     }
-                    if origin == Origin::Restore && !self.options.desired.is_up().await {
+                    if asked_by == AskedBy::Restore && !self.options.desired.is_up().await {
                         // It stays as it should be.
                         answer(reply, Ok(false));
                         continue;
@@ -88,7 +88,7 @@ impl<D: Driver> Actor<D> {
                     self.forget_at = None;
                     self.options.desired.on_connect().await;
                     let is_healing = self.retry.take().is_some();
-                    if origin == Origin::Caller && !is_healing {
+                    if asked_by == AskedBy::Caller && !is_healing {
                         self.healing.on_asked();
                     }
                     self.phone = phone;

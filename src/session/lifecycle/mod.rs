@@ -38,7 +38,7 @@ use mailbox::Mailbox;
 use memory_budget::Budget;
 use opening::NotOpened;
 use options::{ActorOptions, Shared};
-use running::{Lasting, Serving};
+use running::{Parts, Running};
 use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument;
 
@@ -49,7 +49,7 @@ use super::{
     linking::account_link::LinkNote,
     publisher::Publisher,
     run_end::End,
-    sending::{intake::Intake, numbers::Numbers},
+    sending::intake::Intake,
     state::Event,
 };
 use crate::{
@@ -66,7 +66,6 @@ pub(super) struct Actor<D: Driver> {
     /// The number to link by a code that is typed, in the run to come.
     phone: Option<Recipient>,
     publisher: Publisher,
-    numbers: Numbers,
     healing: Healing,
     budget: Budget,
     /// The start that it gives itself, when it is not asked for one before.
@@ -103,7 +102,6 @@ impl<D: Driver> Actor<D> {
             options,
             phone: None,
             publisher,
-            numbers: Numbers::default(),
         };
         (handle, actor)
     }
@@ -112,15 +110,15 @@ impl<D: Driver> Actor<D> {
         let span = tracing::info_span!("session", session.id = %self.options.id);
         async {
             // In the life of an earlier service, or of an actor that has panicked, with nobody having ended it since.
-            let is_owed = self.options.desired.is_owed().await;
-            self.healing = Healing::new(self.options.shared.config.heals_per_hour, is_owed);
+            let must_be_ready = self.options.desired.must_be_ready().await;
+            self.healing = Healing::new(self.options.shared.config.heals_per_hour, must_be_ready);
             self.forget_later().await;
             while let Some(admitted) = self.idle().await {
                 let Admitted {
                     place: _place,
                     starting,
                 } = admitted;
-                self.run_through(starting).await;
+                self.run_until_idle(starting).await;
             }
             self.mail.close(&self.publisher);
         }
@@ -129,7 +127,7 @@ impl<D: Driver> Actor<D> {
     }
 
     /// Runs until there is nothing more to begin at once.
-    async fn run_through(&mut self, mut starting: Starting) {
+    async fn run_until_idle(&mut self, mut starting: Starting) {
         loop {
             let next = match self.run_once(starting).await {
                 Next::Idle => return,
@@ -137,7 +135,7 @@ impl<D: Driver> Actor<D> {
                     let starting = self.options.shared.capacity.start_again();
                     starting.map_err(|full| End::without_memory(&full))
                 }
-                Next::Sleep => self.asleep().await,
+                Next::Sleep => self.hibernate().await,
             };
             starting = match next {
                 Ok(starting) => starting,
@@ -175,12 +173,11 @@ impl<D: Driver> Actor<D> {
                     // One that was linked by an earlier version, or has come from another host.
                     self.options.desired.on_link(link.linked_at()).await;
                 }
-                let end = Serving::new(
+                let end = Running::new(
                     &driver,
                     &self.options,
-                    Lasting {
+                    Parts {
                         publisher: &self.publisher,
-                        numbers: &mut self.numbers,
                         healing: &mut self.healing,
                         budget: &mut self.budget,
                         mail: &mut self.mail,
@@ -201,7 +198,7 @@ impl<D: Driver> Actor<D> {
         if end.reason.code == ReasonCode::Hibernating {
             return Next::Sleep;
         }
-        if self.begins_anew(&mut end).await {
+        if self.restarts_on_other_profile(&mut end).await {
             return Next::StartAgain;
         }
         self.finish(end, closed).await;
@@ -209,7 +206,7 @@ impl<D: Driver> Actor<D> {
     }
 
     /// Whether the run ended because of the profile, and another one took its place: then nobody need hear of the end.
-    async fn begins_anew(&mut self, end: &mut End) -> bool {
+    async fn restarts_on_other_profile(&mut self, end: &mut End) -> bool {
         let is_wanted = end.asked.is_empty() && !self.mail.has_kept();
         if !is_wanted || self.options.stop.is_cancelled() {
             return false;

@@ -17,7 +17,7 @@ const REMOVED_BY_OWNER: &str = "user_initiated";
 
 /// Follows one page.
 #[derive(Debug)]
-pub(super) struct Reading<'a> {
+pub(super) struct PageView<'a> {
     publisher: &'a Publisher,
     standing: Standing,
     /// Why WhatsApp has removed the device, in its own word: said just before the login screen comes back.
@@ -64,7 +64,7 @@ impl Elsewhere {
     }
 }
 
-impl<'a> Reading<'a> {
+impl<'a> PageView<'a> {
     pub(super) fn new(publisher: &'a Publisher) -> Self {
         Self {
             publisher,

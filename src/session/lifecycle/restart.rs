@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     Actor,
     capacity::Admitted,
-    healing::{Healing, Retry, Rung, Verdict},
+    healing::{AfterRun, Healing, Retry, Rung},
 };
 use crate::{
     session::{Reason, SessionState, state::Event},
@@ -23,7 +23,7 @@ impl<D: Driver> Actor<D> {
             return None;
         };
         if retry.rung == Rung::Snapshot {
-            self.fall_back(retry).await;
+            self.restore_copy(retry).await;
             if self.mail.has_kept() {
                 // Whoever has asked for something meanwhile is heard first.
                 return None;
@@ -41,10 +41,10 @@ impl<D: Driver> Actor<D> {
     }
 
     /// Does what comes before the start that is due when no new Chrome has helped. What is left is the start.
-    pub(super) async fn fall_back(&mut self, retry: Retry) {
-        let falling_back = self.options.safekeeping.fall_back();
+    pub(super) async fn restore_copy(&mut self, retry: Retry) {
+        let restoring = self.options.safekeeping.restore_copy();
         self.mail
-            .during(&mut self.intake, &self.publisher, falling_back)
+            .during(&mut self.intake, &self.publisher, restoring)
             .await;
         self.wait_for(Retry {
             rung: Rung::NewChrome,
@@ -67,9 +67,9 @@ impl<D: Driver> Actor<D> {
     pub(super) fn outlook(&mut self, reason: Reason) -> (Event, Reason, Option<Retry>) {
         let has_lived = self.publisher.state() != SessionState::Init;
         match self.healing.after(reason.code, has_lived, Instant::now()) {
-            Verdict::Leave => (reason.ending(), reason.with_outlook(false), None),
-            Verdict::Retry(retry) => (Event::Ended, reason.with_outlook(true), Some(retry)),
-            Verdict::GiveUp { times } => {
+            AfterRun::Leave => (reason.ending(), reason.with_outlook(false), None),
+            AfterRun::Retry(retry) => (Event::Ended, reason.with_outlook(true), Some(retry)),
+            AfterRun::GiveUp { times } => {
                 (Event::Failed, Reason::keeps_failing(times, &reason), None)
             }
         }

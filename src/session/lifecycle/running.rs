@@ -1,7 +1,7 @@
 //! A session whose page is open: what it does with facts, commands and passing time.
 //!
 //! Responsible for answering commands and for driving sends through the page one by one; what the page's [`Standing`]
-//! means, [`Reading`] knows. Lives as long as one page; the actor opens before it and closes after it.
+//! means, [`PageView`] knows. Lives as long as one page; the actor opens before it and closes after it.
 
 mod commands;
 mod mending;
@@ -22,13 +22,13 @@ use super::{
     accounts::HeldAccount,
     admission::Stage,
     capacity::Turn,
-    deadlines::{Passed, RELOAD_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
+    deadlines::{Deadlines, Passed, RELOAD_TIMEOUT, UNRECOGNISED_TIMEOUT},
     healing::Healing,
     hibernation::IdleClock,
     mailbox::{Heard, Mail, Mailbox},
     memory_budget::Budget,
     options::{ActorOptions, Shared},
-    page_view::{Elsewhere, Reading},
+    page_view::{Elsewhere, PageView},
 };
 use crate::{
     session::{
@@ -37,15 +37,14 @@ use crate::{
         command::answer,
         keeping::profile,
         linking::{
-            account_link::{LinkNote, Login, Written},
+            account_link::{LinkNote, Login, NoteWritten},
             pairing::Pairing,
         },
         publisher::Publisher,
         run_end::End,
         sending::{
-            Means, SendAnswer, Sending,
+            SendAnswer, Sending,
             intake::Intake,
-            numbers::Numbers,
             stall::StallWatch,
             turns::{Purpose, Turns},
         },
@@ -59,25 +58,25 @@ use crate::{
 const FACTS_IN_A_ROW: u32 = 64;
 
 /// See the module.
-pub(super) struct Serving<'a, D: Driver> {
+pub(super) struct Running<'a, D: Driver> {
     driver: &'a D,
     options: &'a ActorOptions<D>,
     publisher: &'a Publisher,
     facts: Facts,
-    page: Reading<'a>,
+    page: PageView<'a>,
     account: HeldAccount,
     link: LinkNote,
     sending: Sending<'a, D>,
     pairing: Pairing,
     /// Who waits for the look at the page that is under way.
-    lookers: Vec<oneshot::Sender<Result<Evidence, EvidenceError>>>,
+    evidence_waiters: Vec<oneshot::Sender<Result<Evidence, EvidenceError>>>,
     /// What has been asked of the page and not been answered yet.
-    calls: FuturesUnordered<BoxFuture<'a, Answer>>,
+    calls: FuturesUnordered<BoxFuture<'a, PageAnswer>>,
     /// Who waits for the logout that the page has been asked for.
     logouts: Vec<LogoutReply>,
     /// Held until the page stands: the heavy part of a start is its loading.
     start: Option<Turn>,
-    timers: Timers,
+    deadlines: Deadlines,
     healing: &'a mut Healing,
     budget: &'a mut Budget,
     mail: &'a mut Mailbox,
@@ -85,7 +84,7 @@ pub(super) struct Serving<'a, D: Driver> {
     /// A ping is on its way.
     is_pinging: bool,
     /// How far the start had got when it was last told.
-    told: Option<(Phase, Option<Instant>)>,
+    last_published: Option<(Phase, Option<Instant>)>,
     stall: StallWatch,
     turns: Turns,
 }
@@ -107,16 +106,15 @@ impl Facts {
 
 /// What comes from the page, or from the ledger about a send.
 enum PageEvent {
-    Answered(Answer),
+    Answered(PageAnswer),
     SendAnswered(SendAnswer),
     /// `None`: the page is not heard any more.
     Fact(Option<Fact>),
 }
 
 /// What of a session outlives its page.
-pub(super) struct Lasting<'a> {
+pub(super) struct Parts<'a> {
     pub(super) publisher: &'a Publisher,
-    pub(super) numbers: &'a mut Numbers,
     pub(super) healing: &'a mut Healing,
     pub(super) budget: &'a mut Budget,
     pub(super) mail: &'a mut Mailbox,
@@ -133,7 +131,7 @@ struct OnTime {
 type LogoutReply = oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>;
 
 /// What the page answered.
-enum Answer {
+enum PageAnswer {
     Navigated(Result<(), String>),
     Refreshed(Result<(), String>),
     TakenOver(Result<(), String>),
@@ -148,7 +146,7 @@ enum Answer {
     Reloaded(Result<(), String>),
 }
 
-impl Answer {
+impl PageAnswer {
     /// What a turn is for that takes it. All but one are asked for by a caller or a timer, or as often as healing allows.
     const fn turn(&self) -> Purpose {
         match self {
@@ -164,32 +162,23 @@ impl Answer {
     }
 }
 
-impl<'a, D: Driver> Serving<'a, D> {
+impl<'a, D: Driver> Running<'a, D> {
     pub(super) fn new(
         driver: &'a D,
         options: &'a ActorOptions<D>,
-        lasting: Lasting<'a>,
+        parts: Parts<'a>,
         facts: mpsc::Receiver<Fact>,
         start: Turn,
         phone: Option<Recipient>,
         link: LinkNote,
     ) -> Self {
-        let Lasting {
+        let Parts {
             publisher,
-            numbers,
             healing,
             budget,
             mail,
             intake,
-        } = lasting;
-        let means = Means {
-            driver,
-            ledger: &options.shared.ledger,
-            numbers,
-            publisher,
-            session: &options.id,
-        };
-        let sending = Sending::new(means, intake);
+        } = parts;
         let Shared {
             config, accounts, ..
         } = &options.shared;
@@ -202,22 +191,22 @@ impl<'a, D: Driver> Serving<'a, D> {
                 is_over: false,
                 in_a_row: 0,
             },
-            page: Reading::new(publisher),
+            page: PageView::new(publisher),
             account: accounts.hold(&options.id),
             link,
-            sending,
+            sending: Sending::new(driver, publisher, &options.id, intake),
             pairing: Pairing::new(phone, config.pairing_life),
-            lookers: Vec::new(),
+            evidence_waiters: Vec::new(),
             calls: FuturesUnordered::new(),
             logouts: Vec::new(),
             start: Some(start),
-            timers: Timers::new(config.limits, config.take_over, Instant::now()),
+            deadlines: Deadlines::new(config.limits, config.take_over, Instant::now()),
             healing,
             budget,
             mail,
             idle_clock: IdleClock::new(config.hibernate_after),
             is_pinging: false,
-            told: None,
+            last_published: None,
             stall: StallWatch::default(),
             turns: Turns::new(Instant::now()),
         }
@@ -256,7 +245,7 @@ impl<'a, D: Driver> Serving<'a, D> {
     /// Serves until something ends the session.
     pub(super) async fn run(mut self) -> End {
         let driver = self.driver;
-        let navigate = async move { Answer::Navigated(driver.navigate().await) };
+        let navigate = async move { PageAnswer::Navigated(driver.navigate().await) };
         self.calls.push(navigate.boxed());
         self.tell_phase();
         let end = loop {
@@ -311,11 +300,11 @@ impl<'a, D: Driver> Serving<'a, D> {
             self.sending.go_on();
             self.sending.write_notes();
             match self.link.write().await {
-                Written::Nothing => {}
+                NoteWritten::Nothing => {}
                 // A full disk must not make it look as if no phone had scanned a code.
-                Written::Failed => self.options.desired.on_account().await,
-                Written::Link(linked_at) => self.options.desired.on_link(linked_at).await,
-                Written::ProfileMissing => break End::of(self.profile_missing()),
+                NoteWritten::Failed => self.options.desired.on_account().await,
+                NoteWritten::Done(linked_at) => self.options.desired.on_link(linked_at).await,
+                NoteWritten::ProfileMissing => break End::of(self.profile_missing()),
             }
             let now = Instant::now();
             self.rest(now);
@@ -328,7 +317,7 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     fn next_deadline(&self) -> Option<Instant> {
         let deadlines = [
-            self.timers.next(),
+            self.deadlines.next(),
             self.sending.next_deadline(Instant::now()),
             self.pairing.next(),
             self.sleeps_at(),
@@ -357,7 +346,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         if is_late {
             self.wakes_late(now);
         }
-        let passed = self.timers.passed(now);
+        let passed = self.deadlines.passed(now);
         OnTime {
             is_any: over.is_some() || is_late || passed.is_some(),
             end: passed.and_then(|passed| self.on_passed(passed)),
@@ -383,15 +372,15 @@ impl<'a, D: Driver> Serving<'a, D> {
             Passed::Scan => return Some(End::of(self.limits().nobody_scanned())),
             Passed::Refresh => {
                 let driver = self.driver;
-                let refresh = async move { Answer::Refreshed(driver.refresh_codes().await) };
+                let refresh = async move { PageAnswer::Refreshed(driver.refresh_codes().await) };
                 self.calls.push(refresh.boxed());
             }
             Passed::TakeOver => {
                 let driver = self.driver;
-                let take_over = async move { Answer::TakenOver(driver.take_over().await) };
+                let take_over = async move { PageAnswer::TakenOver(driver.take_over().await) };
                 self.calls.push(take_over.boxed());
-                self.tell_elsewhere();
             }
+            Passed::LeftElsewhere => self.tell_elsewhere(),
             Passed::Reload => {
                 let detail = format!(
                     "the page had broken, and was not WhatsApp Web within {} s after it was loaded anew",
@@ -401,11 +390,13 @@ impl<'a, D: Driver> Serving<'a, D> {
             }
             Passed::Ping if self.is_pinging => {}
             Passed::Ping => {
+                // The other session may have ended, and the page says nothing about that.
+                self.tell_elsewhere();
                 self.is_pinging = true;
                 let (driver, looking) = (self.driver, self.link.is_missing());
                 // A Chrome goes on for a while on files that were removed, and a person should hear of it before it does not.
                 let ping = async move {
-                    Answer::Pinged {
+                    PageAnswer::Pinged {
                         answered: driver.ping().await,
                         is_missing: looking.await,
                     }
@@ -432,15 +423,15 @@ impl<'a, D: Driver> Serving<'a, D> {
     }
 
     fn on_document(&mut self) {
-        self.timers.on_document(Instant::now());
+        self.deadlines.on_document(Instant::now());
         self.tell_phase();
     }
 
     /// Publishes how far the start has got, when that is news.
     fn tell_phase(&mut self) {
-        let phase = self.timers.phase();
-        if phase != self.told {
-            self.told = phase;
+        let phase = self.deadlines.phase();
+        if phase != self.last_published {
+            self.last_published = phase;
             let left = |until: Instant| until.saturating_duration_since(Instant::now());
             self.publisher
                 .reach(phase.map(|(phase, until)| (phase, until.map(left))));
@@ -458,13 +449,13 @@ impl<'a, D: Driver> Serving<'a, D> {
             }
             Fact::PageLost(detail) => return self.mend_page(detail),
             // A start is told by its own navigation.
-            Fact::ErrorPage if !self.timers.has_been_ready() => {}
+            Fact::ErrorPage if !self.deadlines.has_been_ready() => {}
             Fact::ErrorPage => {
                 let why = "the page has given way to Chrome's own error page, as without a network";
                 return self.mend_page(why.to_owned());
             }
             // A start has its own limits, and ways to say what it met instead of WhatsApp Web.
-            Fact::PageElsewhere(_) if !self.timers.has_been_ready() => self.on_document(),
+            Fact::PageElsewhere(_) if !self.deadlines.has_been_ready() => self.on_document(),
             Fact::PageElsewhere(place) => {
                 return self.mend_page(format!("the page has left WhatsApp Web for {place}"));
             }
@@ -474,7 +465,7 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     /// Lets the reason say what is known of the window that has the account.
     fn tell_elsewhere(&mut self) {
-        let gave_up = self.timers.gave_up_taking_over();
+        let gave_up = self.deadlines.gave_up_taking_over();
         self.page.on_elsewhere(Elsewhere {
             session: self.account.other_session(),
             gave_up,
@@ -519,7 +510,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         if state != SessionState::Init && !is_waking {
             self.start = None;
         }
-        self.timers
+        self.deadlines
             .set(&state, self.page.standing(), Instant::now());
         self.account.set(self.publisher.snapshot().account);
         self.tell_elsewhere();
@@ -530,52 +521,52 @@ impl<'a, D: Driver> Serving<'a, D> {
         end
     }
 
-    fn on_answer(&mut self, outcome: Answer) -> Option<End> {
+    fn on_answer(&mut self, outcome: PageAnswer) -> Option<End> {
         match outcome {
-            Answer::Navigated(Ok(())) => self.on_document(),
-            Answer::Navigated(Err(why)) if self.timers.awaits_document() => {
+            PageAnswer::Navigated(Ok(())) => self.on_document(),
+            PageAnswer::Navigated(Err(why)) if self.deadlines.awaits_document() => {
                 return Some(End::of(Reason::not_opened(&why)));
             }
             // The document is there: what became of the rest of the page, the page says itself.
-            Answer::Navigated(Err(why)) => {
+            PageAnswer::Navigated(Err(why)) => {
                 tracing::debug!(error = why, "the page did not load to its end: {why}");
             }
-            Answer::LoggedOut(Ok(())) => {
+            PageAnswer::LoggedOut(Ok(())) => {
                 return Some(logged_out(std::mem::take(&mut self.logouts)));
             }
-            Answer::LoggedOut(Err(why)) => self.refuse_logouts(&why.to_string()),
-            Answer::Pairing(result) => {
+            PageAnswer::LoggedOut(Err(why)) => self.refuse_logouts(&why.to_string()),
+            PageAnswer::Pairing(result) => {
                 if let Some(reason) = self.pairing.on_answer(result, Instant::now()) {
                     tracing::warn!(session.reason = reason.code.as_str(), "{}", reason.detail);
                     self.publisher.explain_pairing(Some(reason));
                 }
             }
-            Answer::LookedAt(taken) => {
-                for looker in self.lookers.drain(..) {
-                    answer(looker, (*taken).clone());
+            PageAnswer::LookedAt(taken) => {
+                for waiter in self.evidence_waiters.drain(..) {
+                    answer(waiter, (*taken).clone());
                 }
             }
-            Answer::Refreshed(Ok(())) | Answer::Reloaded(Ok(())) => {}
-            Answer::Reloaded(Err(why)) => {
+            PageAnswer::Refreshed(Ok(())) | PageAnswer::Reloaded(Ok(())) => {}
+            PageAnswer::Reloaded(Err(why)) => {
                 tracing::warn!(error = why, "the page could not be loaded anew: {why}");
             }
-            Answer::Pinged {
+            PageAnswer::Pinged {
                 is_missing: true, ..
             } => return Some(End::of(self.profile_missing())),
-            Answer::Pinged {
+            PageAnswer::Pinged {
                 answered,
                 is_missing: false,
             } => {
                 self.is_pinging = false;
                 return self.on_pinged(answered);
             }
-            Answer::TakenOver(Ok(())) => {
+            PageAnswer::TakenOver(Ok(())) => {
                 tracing::info!("took the account over from another window");
             }
-            Answer::TakenOver(Err(why)) => {
+            PageAnswer::TakenOver(Err(why)) => {
                 tracing::warn!(error = why, "could not take the account over: {why}");
             }
-            Answer::Refreshed(Err(why)) => {
+            PageAnswer::Refreshed(Err(why)) => {
                 tracing::warn!(error = why, "the page gave no fresh codes: {why}");
             }
         }

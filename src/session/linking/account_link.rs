@@ -39,7 +39,7 @@ const GONE_NAME: &str = "link-gone";
 
 /// What a profile is linked to. Its `Debug` shows no number.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Link {
+pub(crate) struct AccountLink {
     /// The account's number, digits only, if the page has told.
     account: Option<String>,
     /// Tells one link from the next.
@@ -62,16 +62,16 @@ pub(in crate::session) enum Rescue {
     All,
 }
 
-impl fmt::Debug for Link {
+impl fmt::Debug for AccountLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link")
+        f.debug_struct("AccountLink")
             .field("linked_at", &self.linked_at)
             .field("rescue", &self.rescue)
             .finish_non_exhaustive()
     }
 }
 
-impl Link {
+impl AccountLink {
     fn new(account: Option<&str>, now: Timestamp) -> Self {
         Self {
             account: account.map(str::to_owned),
@@ -179,13 +179,13 @@ async fn is_missing_from(profile: &Path, folder: Option<(u64, u64)>) -> bool {
 
 /// What has become of the note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::session) enum Written {
+pub(in crate::session) enum NoteWritten {
     /// There was nothing new to write.
     Nothing,
     /// There was, and it could not be written.
     Failed,
     /// The profile says so now.
-    Link(Option<Timestamp>),
+    Done(Option<Timestamp>),
     /// The profile that had a note is gone.
     ProfileMissing,
 }
@@ -205,26 +205,26 @@ pub(in crate::session) enum Login {
 
 /// The link as it is after the session went `from` one state `to` the next.
 fn next_link(
-    link: Option<&Link>,
+    link: Option<&AccountLink>,
     from: &SessionState,
     to: &SessionState,
     account: Option<&str>,
     is_removed: bool,
     now: Timestamp,
-) -> Option<Link> {
+) -> Option<AccountLink> {
     use SessionState as S;
     match (from, to, link) {
         (S::Authenticated | S::Ready, S::QrRequired { .. }, _) => None,
         (_, S::QrRequired { .. }, _) if is_removed => None,
         // Somebody has scanned.
         (S::QrRequired { .. }, S::Authenticated | S::Ready, _)
-        | (_, S::Authenticated | S::Ready, None) => Some(Link::new(account, now)),
+        | (_, S::Authenticated | S::Ready, None) => Some(AccountLink::new(account, now)),
         (_, S::Authenticated | S::Ready, Some(link)) => {
             let is_other = account.is_some() && link.account.is_some();
             if is_other && link.account.as_deref() != account {
-                return Some(Link::new(account, now));
+                return Some(AccountLink::new(account, now));
             }
-            Some(Link {
+            Some(AccountLink {
                 account: link.account.clone().or_else(|| account.map(str::to_owned)),
                 linked_at: link.linked_at,
                 rescue: if *to == S::Ready {
@@ -253,7 +253,7 @@ pub(in crate::session) struct Since {
 #[derive(Debug)]
 pub(in crate::session) struct LinkNote {
     profile: PathBuf,
-    link: Option<Link>,
+    link: Option<AccountLink>,
     is_written: bool,
     /// The profile has a note, and so must be there.
     is_on_disk: bool,
@@ -265,7 +265,7 @@ pub(in crate::session) struct LinkNote {
 impl LinkNote {
     /// Of the profile that the page is opened on.
     pub(in crate::session) async fn of(profile: &Path) -> Self {
-        let link = Link::read(profile).await;
+        let link = AccountLink::read(profile).await;
         let folder = profile.to_owned();
         // Off the runtime: it reads a file of the profile, whose disk may hang.
         let restored_at = spawn_blocking(move || browser::restored_at(&folder)).await;
@@ -356,24 +356,24 @@ impl LinkNote {
 
     /// Has on disk what is known. A disk that does not take it must not end the session: only a loss would not be seen. A
     /// profile that is gone must, or the page that finds nothing there is taken for one whose device was removed.
-    pub(in crate::session) async fn write(&mut self) -> Written {
+    pub(in crate::session) async fn write(&mut self) -> NoteWritten {
         if std::mem::replace(&mut self.is_written, true) {
-            return Written::Nothing;
+            return NoteWritten::Nothing;
         }
         if self.is_missing().await {
-            return Written::ProfileMissing;
+            return NoteWritten::ProfileMissing;
         }
         let written = match &self.link {
             Some(link) => link.write(&self.profile).await,
-            None => Link::remove(&self.profile).await,
+            None => AccountLink::remove(&self.profile).await,
         };
         if let Err(error) = written {
             tracing::debug!(%error, "the link could not be noted in the profile");
-            return Written::Failed;
+            return NoteWritten::Failed;
         }
         self.is_on_disk = self.link.is_some();
         self.folder = identity(&self.profile).await;
-        Written::Link(self.linked_at())
+        NoteWritten::Done(self.linked_at())
     }
 }
 
@@ -392,11 +392,16 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
-    fn link(account: Option<&str>) -> Link {
-        Link::new(account, at(1))
+    fn link(account: Option<&str>) -> AccountLink {
+        AccountLink::new(account, at(1))
     }
 
-    fn next(from: &S, to: &S, link: Option<&Link>, account: Option<&str>) -> Option<Link> {
+    fn next(
+        from: &S,
+        to: &S,
+        link: Option<&AccountLink>,
+        account: Option<&str>,
+    ) -> Option<AccountLink> {
         next_link(link, from, to, account, false, at(2))
     }
 
@@ -405,7 +410,7 @@ mod tests {
         let old = link(Some("1")).having_tried(Rescue::All);
         for present in [None, Some(&old)] {
             let new = next(&CODES, &S::Authenticated, present, Some("1")).unwrap();
-            assert_eq!(new, Link::new(Some("1"), at(2)));
+            assert_eq!(new, AccountLink::new(Some("1"), at(2)));
         }
     }
 
@@ -420,7 +425,7 @@ mod tests {
     #[test]
     fn another_account_is_another_link() {
         let other = next(&S::Init, &S::Ready, Some(&link(Some("1"))), Some("2"));
-        assert_eq!(other, Some(Link::new(Some("2"), at(2))));
+        assert_eq!(other, Some(AccountLink::new(Some("2"), at(2))));
     }
 
     #[test]
@@ -472,12 +477,12 @@ mod tests {
         std::fs::create_dir(&profile).unwrap();
         let mut note = LinkNote::of(&profile).await;
         note.follow(&CODES, &S::Ready, Some("1"), false);
-        assert_eq!(note.write().await, Written::Link(note.linked_at()));
-        assert_eq!(note.write().await, Written::Nothing);
+        assert_eq!(note.write().await, NoteWritten::Done(note.linked_at()));
+        assert_eq!(note.write().await, NoteWritten::Nothing);
         std::fs::remove_dir_all(&profile).unwrap();
         assert!(is_missing(&profile).await);
         note.follow(&S::Ready, &CODES, None, false);
-        assert_eq!(note.write().await, Written::ProfileMissing);
+        assert_eq!(note.write().await, NoteWritten::ProfileMissing);
     }
 
     #[tokio::test]
@@ -511,7 +516,7 @@ mod tests {
         put(LINKED_MARK);
         assert!(may_be_linked(profile), "adopted");
         link(None).write(profile).await.unwrap();
-        Link::remove(profile).await.unwrap();
+        AccountLink::remove(profile).await.unwrap();
         assert!(!may_be_linked(profile) && is_gone(profile));
         link(None).write(profile).await.unwrap();
         assert!(may_be_linked(profile) && !is_gone(profile));

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::Instant;
 
-use super::{LedgerCalls, in_flight::Outbox, pace::Pace};
+use super::{LedgerCalls, in_flight::InFlight, numbers::Numbers, pace::Pace};
 use crate::{
     ledger::{Accepted, Failure, Ledger, LedgerError, NewSend, Record, Step},
     session::{
@@ -21,8 +21,9 @@ use crate::{
 /// See the module.
 #[derive(Debug)]
 pub(in crate::session) struct Intake {
-    ledger: Ledger,
-    pub(super) outbox: Outbox,
+    pub(super) ledger: Ledger,
+    pub(in crate::session) in_flight: InFlight,
+    pub(super) numbers: Numbers,
     /// Sends on their way into the ledger.
     writing: FuturesUnordered<BoxFuture<'static, Written>>,
     /// The account that the page is linked to, once known. A session that hibernates keeps it.
@@ -50,7 +51,8 @@ impl Intake {
     pub(in crate::session) fn new(ledger: Ledger, limits: SendLimits) -> Self {
         Self {
             ledger,
-            outbox: Outbox::new(limits, Pace::per_minute(limits.rate_per_minute)),
+            numbers: Numbers::default(),
+            in_flight: InFlight::new(limits, Pace::per_minute(limits.rate_per_minute)),
             writing: FuturesUnordered::new(),
             account: None,
             calls: LedgerCalls::default(),
@@ -67,7 +69,11 @@ impl Intake {
         reply: AcceptReply,
     ) {
         let ledger = self.ledger.clone();
-        if let Err(mut why) = self.outbox.reserve(&new.key, deadline, Instant::now()) {
+        if let Err(mut why) = self
+            .in_flight
+            .queue
+            .reserve(&new.key, deadline, Instant::now())
+        {
             if let SendError::QueueFull { retry_after } = &mut why {
                 *retry_after = (*retry_after).max(room_after);
             }
@@ -112,7 +118,7 @@ impl Intake {
                 result,
             } => {
                 self.calls.on_word(&result);
-                self.outbox.release(&key);
+                self.in_flight.queue.release(&key);
                 let is_new = if let Ok(Accepted::New(followed)) = &result {
                     let record = Arc::clone(&followed.borrow());
                     self.enqueue(&record, deadline);
@@ -137,20 +143,20 @@ impl Intake {
             let failed = Step::Failed(Failure::OtherAccount, detail.to_owned());
             self.ledger.note(&record.key, failed);
         } else {
-            self.outbox.enqueue(record, deadline);
+            self.in_flight.enqueue(record, deadline);
         }
     }
 
     /// A send has been taken back: its place in the queue is free.
     pub(in crate::session) fn remove(&mut self, key: &str) {
-        let _has_waited = self.outbox.remove(key);
+        let _has_waited = self.in_flight.queue.remove(key);
     }
 
     /// The page is closed, and another one goes on with the queue.
     pub(in crate::session) fn on_page_closed(&mut self) {
         // What was asked for the page is not waited for any more.
         self.calls.open = 0;
-        self.outbox.on_page_closed();
+        self.in_flight.on_page_closed();
     }
 
     /// There is no page, and there will be none by itself: tells those who wait. What was accepted to outlive its caller stays in
@@ -159,8 +165,8 @@ impl Intake {
         // The caller of a send that is still being written down is told nothing, and looks into the ledger.
         self.writing.clear();
         self.calls = LedgerCalls::default();
-        self.outbox.refuse_waiting(&why.to_string());
-        self.outbox.empty();
+        self.in_flight.refuse_waiting(&why.to_string());
+        self.in_flight.empty();
         self.write_notes();
     }
 
@@ -171,7 +177,7 @@ impl Intake {
 
     /// Writes down what has happened to sends. Waits for no disk.
     pub(super) fn write_notes(&mut self) {
-        for (key, step) in self.outbox.take_notes() {
+        for (key, step) in self.in_flight.take_notes() {
             self.ledger.note(&key, step);
         }
     }

@@ -18,7 +18,7 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Means, SendAnswer, Sending, in_flight::Outbox};
+use super::{SendAnswer, Sending, in_flight::InFlight};
 use crate::{
     ledger::{Failure, LedgerError, Record, SendState, Step},
     session::linking::account_link::Since,
@@ -187,7 +187,7 @@ impl Recovery {
         &mut self,
         records: Vec<Arc<Record>>,
         page: Linked<'_>,
-        outbox: &mut Outbox,
+        in_flight: &mut InFlight,
     ) {
         self.restored_at = page.since.restored;
         let asked = if self.asking == Asking::Nothing {
@@ -203,13 +203,13 @@ impl Recovery {
         for record in records {
             let is_asked = self.open.front().is_some_and(|open| open.key == record.key);
             // One that came while there was no page waits already; the session was linked then, to whomever.
-            let is_here = outbox.holds(&record.key);
+            let is_here = in_flight.holds(&record.key);
             let is_meant = if is_here {
                 !page.differs_from(&record)
             } else {
                 page.is_meant_by(&record)
             };
-            if is_asked || (is_here && (is_meant || !outbox.remove(&record.key))) {
+            if is_asked || (is_here && (is_meant || !in_flight.queue.remove(&record.key))) {
                 continue;
             }
             match (record.state, is_meant) {
@@ -219,7 +219,7 @@ impl Recovery {
                     self.note(&record.key, Step::Unknown(detail));
                 }
                 (SendState::Queued, true) if record.outlives_its_caller() => {
-                    outbox.enqueue(&record, None);
+                    in_flight.enqueue(&record, None);
                 }
                 (SendState::Queued, true) => {
                     let detail = "the session ended before its turn came; nothing was sent";
@@ -313,7 +313,7 @@ impl Recovery {
     pub(super) fn on_looked_up(
         &mut self,
         result: Result<Option<i32>, LookUpError>,
-        outbox: &mut Outbox,
+        in_flight: &mut InFlight,
         now: Instant,
     ) {
         match std::mem::take(&mut self.asking) {
@@ -346,7 +346,7 @@ impl Recovery {
                     message.key = key,
                     "a message is still in WhatsApp's own queue"
                 );
-                outbox.on_found(record.wa_key.as_deref().unwrap_or(key), now);
+                in_flight.on_found(record.wa_key.as_deref().unwrap_or(key), now);
             }
             Ok(Some(ack)) => {
                 tracing::info!(message.key = key, ack, "a message was found at WhatsApp");
@@ -363,7 +363,7 @@ impl Recovery {
                     "WhatsApp does not have a message: it is handed over again, under the same id"
                 );
                 self.note(key, Step::Absent);
-                outbox.enqueue(&record, None);
+                in_flight.enqueue(&record, None);
             }
             Err(LookUpError::NoAdapter(why) | LookUpError::NoAnswer(why)) => {
                 self.note(key, Step::Unknown(why));
@@ -441,9 +441,7 @@ impl<D: Driver> Sending<'_, D> {
         if !self.doubt.ask() {
             return;
         }
-        let Means {
-            ledger, session, ..
-        } = self.means;
+        let (ledger, session) = (self.intake.ledger.clone(), self.session);
         self.intake.calls.open += 1;
         let open = async move { SendAnswer::Open(ledger.open_sends(session.as_str()).await) };
         self.calls.push(open.boxed());
@@ -469,7 +467,8 @@ impl<D: Driver> Sending<'_, D> {
                     account: self.intake.account.as_deref(),
                     since: self.since,
                 };
-                self.recovery.begin(records, page, &mut self.intake.outbox);
+                self.recovery
+                    .begin(records, page, &mut self.intake.in_flight);
             }
             Err(why) => {
                 tracing::warn!(error = %why, "the open sends of this session are not known: {why}");

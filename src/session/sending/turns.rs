@@ -61,26 +61,26 @@ impl Turns {
         turn: Purpose,
         steps: u64,
         now: Instant,
-    ) -> Verdict {
+    ) -> TurnResult {
         if WINDOW <= now.saturating_duration_since(self.window_began) {
             (self.window_began, self.for_nothing, self.steps) = (now, 0, 0);
         }
         let gone = steps - std::mem::replace(&mut self.steps_before, steps);
         self.steps += gone;
         if gone > 0 || turn == Purpose::Outside {
-            return Verdict::Fine;
+            return TurnResult::Fine;
         }
         self.for_nothing += 1;
         if self.for_nothing > ALLOWED + ALLOWED_PER_STEP * self.steps {
-            return Verdict::Spins(self.for_nothing);
+            return TurnResult::Spins(self.for_nothing);
         }
-        Verdict::ForNothing
+        TurnResult::ForNothing
     }
 }
 
 /// What is to be said of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::session) enum Verdict {
+pub(in crate::session) enum TurnResult {
     Fine,
     ForNothing,
     /// The session goes round and round: so often within the last seconds.
@@ -128,7 +128,7 @@ mod tests {
         turns.on_turn(Purpose::Own, 7, now);
         let spins = (0..1000).find(|_| {
             let verdict = turns.on_turn(Purpose::Own, 7, now);
-            matches!(verdict, Verdict::Spins(_))
+            matches!(verdict, TurnResult::Spins(_))
         });
         assert!(spins.is_some_and(|turn| turn < 400), "{spins:?}");
     }
@@ -138,11 +138,11 @@ mod tests {
         let now = Instant::now();
         let mut turns = Turns::new(now);
         for _ in 0..100_000 {
-            assert_eq!(turns.on_turn(Purpose::Outside, 0, now), Verdict::Fine);
+            assert_eq!(turns.on_turn(Purpose::Outside, 0, now), TurnResult::Fine);
         }
         let mut is_found = false;
         for _ in 0..1000 {
-            is_found |= matches!(turns.on_turn(Purpose::Own, 0, now), Verdict::Spins(_));
+            is_found |= matches!(turns.on_turn(Purpose::Own, 0, now), TurnResult::Spins(_));
             turns.on_turn(Purpose::Outside, 0, now);
         }
         assert!(is_found);
@@ -153,16 +153,16 @@ mod tests {
         let mut now = Instant::now();
         let mut turns = Turns::new(now);
         for step in 1..100_000 {
-            assert_eq!(turns.on_turn(Purpose::Own, step, now), Verdict::Fine);
+            assert_eq!(turns.on_turn(Purpose::Own, step, now), TurnResult::Fine);
             for _ in 0..6 {
                 let verdict = turns.on_turn(Purpose::Own, step, now);
-                assert_eq!(verdict, Verdict::ForNothing);
+                assert_eq!(verdict, TurnResult::ForNothing);
             }
         }
         for _ in 0..100_000 {
             now += Duration::from_millis(300);
             let verdict = turns.on_turn(Purpose::Own, 100_000, now);
-            assert!(!matches!(verdict, Verdict::Spins(_)), "{verdict:?}");
+            assert!(!matches!(verdict, TurnResult::Spins(_)), "{verdict:?}");
         }
     }
 }

@@ -109,7 +109,9 @@ async fn an_account_moves_with_its_link_under_another_name() {
         there.read("shop/Default/Cookies").as_deref(),
         Some("cookies")
     );
-    let link = Link::read(&there.tokens().join("shop")).await.unwrap();
+    let link = AccountLink::read(&there.tokens().join("shop"))
+        .await
+        .unwrap();
     assert!(link.is_of(&imported));
     // And the profile stays where it was.
     assert_eq!(here.read("51/link.json").as_deref(), Some(LINK));

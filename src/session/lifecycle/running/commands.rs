@@ -5,7 +5,7 @@
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
-use super::{Answer, LogoutReply, Serving, winding_down::logged_out};
+use super::{LogoutReply, PageAnswer, Running, winding_down::logged_out};
 use crate::{
     session::{
         DisconnectError, Evidence,
@@ -16,7 +16,7 @@ use crate::{
     whatsapp::Driver,
 };
 
-impl<D: Driver> Serving<'_, D> {
+impl<D: Driver> Running<'_, D> {
     pub(super) fn on_command(&mut self, command: Command) -> Option<End> {
         let state = self.publisher.state();
         match command {
@@ -56,12 +56,12 @@ impl<D: Driver> Serving<'_, D> {
                 self.budget.on_sample(memory.mb, Instant::now());
             }
             PageCommand::Evidence { reply } => {
-                self.lookers.push(reply);
+                self.evidence_waiters.push(reply);
                 // Whoever asks while the page is being looked at gets what that one look sees.
-                if self.lookers.len() == 1 {
+                if self.evidence_waiters.len() == 1 {
                     let known = Evidence::of(&self.publisher.snapshot());
                     let taking = self.options.evidence.clone().take_now(self.driver, known);
-                    let take = async move { Answer::LookedAt(Box::new(taking.await)) };
+                    let take = async move { PageAnswer::LookedAt(Box::new(taking.await)) };
                     self.calls.push(take.boxed());
                 }
             }
@@ -81,7 +81,7 @@ impl<D: Driver> Serving<'_, D> {
         self.logouts.push(reply);
         if self.logouts.len() == 1 {
             let driver = self.driver;
-            let log_out = async move { Answer::LoggedOut(driver.log_out().await) };
+            let log_out = async move { PageAnswer::LoggedOut(driver.log_out().await) };
             self.calls.push(log_out.boxed());
         }
         None
@@ -99,7 +99,7 @@ impl<D: Driver> Serving<'_, D> {
         let driver = self.driver;
         let ask = async move {
             let asked = driver.request_pairing_code(phone.digits(), is_renewal);
-            Answer::Pairing(asked.await)
+            PageAnswer::Pairing(asked.await)
         };
         self.calls.push(ask.boxed());
     }

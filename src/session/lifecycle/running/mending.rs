@@ -6,7 +6,7 @@
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
-use super::{Answer, Serving};
+use super::{PageAnswer, Running};
 use crate::{
     session::{
         Reason, ReasonCode, SessionState, lifecycle::memory_budget::Relief, run_end::End,
@@ -15,19 +15,19 @@ use crate::{
     whatsapp::{Driver, Silence},
 };
 
-impl<D: Driver> Serving<'_, D> {
+impl<D: Driver> Running<'_, D> {
     /// The page of a session that could send is of no use any more: loads it anew, or ends the session if that is not to be
     /// tried (again).
     pub(super) fn mend_page(&mut self, why: String) -> Option<End> {
         let now = Instant::now();
-        if !self.timers.has_been_ready() || !self.healing.reloads(now) {
+        if !self.deadlines.has_been_ready() || !self.healing.reloads(now) {
             return Some(End::because(ReasonCode::PageLost, why));
         }
-        self.load_anew(ReasonCode::PageLost, &why, now);
+        self.reload(ReasonCode::PageLost, &why, now);
         None
     }
 
-    pub(super) fn load_anew(&mut self, code: ReasonCode, why: &str, now: Instant) {
+    pub(super) fn reload(&mut self, code: ReasonCode, why: &str, now: Instant) {
         tracing::warn!(
             session.reason = code.as_str(),
             "loading the page anew: {why}"
@@ -42,9 +42,9 @@ impl<D: Driver> Serving<'_, D> {
         self.healing.on_ready(false, now);
         self.sending.on_reload();
         self.sending.refuse_waiting();
-        self.timers.on_reload(now);
+        self.deadlines.on_reload(now);
         let driver = self.driver;
-        let reload = async move { Answer::Reloaded(driver.reload().await) };
+        let reload = async move { PageAnswer::Reloaded(driver.reload().await) };
         self.calls.push(reload.boxed());
     }
 
@@ -57,9 +57,9 @@ impl<D: Driver> Serving<'_, D> {
         }
         let due = self.budget.due(now)?;
         let is_the_moment = if due.is_urgent {
-            !self.sending.is_under_way()
+            !self.sending.intake.in_flight.is_under_way()
         } else {
-            self.sending.is_idle()
+            self.sending.intake.in_flight.is_idle()
         };
         if self.publisher.state() != SessionState::Ready || !is_the_moment {
             return None;
@@ -68,7 +68,7 @@ impl<D: Driver> Serving<'_, D> {
         let why = "Chrome has taken more memory than SESSION_MEMORY_MB allows for a minute";
         match due.relief {
             Relief::Reload => {
-                self.load_anew(ReasonCode::MemoryExceeded, why, now);
+                self.reload(ReasonCode::MemoryExceeded, why, now);
                 None
             }
             Relief::Restart => Some(End::because(ReasonCode::MemoryExceeded, why)),
@@ -79,7 +79,7 @@ impl<D: Driver> Serving<'_, D> {
         match result {
             Ok(()) => None,
             // While it is loaded anew, that has its own limit.
-            Err(Silence::Page(_)) if self.timers.is_reloading() => None,
+            Err(Silence::Page(_)) if self.deadlines.is_reloading() => None,
             Err(Silence::Page(why)) => self.mend_page(why),
             Err(Silence::Chrome(why)) => Some(End::because(ReasonCode::BrowserLost, why)),
         }

@@ -2,20 +2,20 @@
 
 use tokio::time::Instant;
 
-use super::Serving;
+use super::Running;
 use crate::{
     session::{SessionState, lifecycle::hibernation::on_late_wake, run_end::End, state::Event},
     whatsapp::Driver,
 };
 
-impl<D: Driver> Serving<'_, D> {
+impl<D: Driver> Running<'_, D> {
     /// Whether nobody needs the page: it could send, and nothing is to be sent, to be acknowledged, to be found out or to
     /// be looked at.
     fn is_quiet(&self) -> bool {
         self.publisher.state() == SessionState::Ready
             && self.page.standing().is_ready()
             && self.sending.is_settled()
-            && self.lookers.is_empty()
+            && self.evidence_waiters.is_empty()
             && self.logouts.is_empty()
     }
 
@@ -42,7 +42,7 @@ impl<D: Driver> Serving<'_, D> {
         on_late_wake(self.publisher, self.page.standing().linked);
         self.sending.refuse_waiting();
         let state = self.publisher.state();
-        self.timers.set(&state, self.page.standing(), now);
+        self.deadlines.set(&state, self.page.standing(), now);
         self.tell_phase();
     }
 }

@@ -4,30 +4,30 @@
 
 use tokio::time::Instant;
 
-use super::Serving;
+use super::Running;
 use crate::{
     session::{
         Reason, ReasonCode, SessionState,
         run_end::End,
         sending::{
             stall::{Cause, Remedy, STALLED_AFTER, Stalled},
-            turns::{Purpose, Verdict},
+            turns::{Purpose, TurnResult},
         },
     },
     whatsapp::Driver,
 };
 
-impl<D: Driver> Serving<'_, D> {
+impl<D: Driver> Running<'_, D> {
     /// Counts a turn of the session's loop. One that goes round for nothing again and again ends the run: what is wrong
     /// is in this program, and a new run begins with a state of its own.
     pub(super) fn watch_turn(&mut self, turn: Purpose, now: Instant) -> Option<End> {
         match self.turns.on_turn(turn, self.sending.steps(), now) {
-            Verdict::Fine => None,
-            Verdict::ForNothing => {
+            TurnResult::Fine => None,
+            TurnResult::ForNothing => {
                 self.options.shared.turns.count(&self.options.id);
                 None
             }
-            Verdict::Spins(turns) => {
+            TurnResult::Spins(turns) => {
                 self.options.shared.turns.count(&self.options.id);
                 tracing::error!(
                     turns,
@@ -72,7 +72,7 @@ impl<D: Driver> Serving<'_, D> {
             ),
         };
         if remedy == Remedy::Reload && self.healing.reloads(now) {
-            self.load_anew(ReasonCode::SendsStalled, &why, now);
+            self.reload(ReasonCode::SendsStalled, &why, now);
             return None;
         }
         Some(End::because(ReasonCode::SendsStalled, why))

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::session::{
-    command::Origin,
+    command::AskedBy,
     keeping::desired::{Desired, read_all},
 };
 
@@ -20,12 +20,12 @@ fn is_up(stage: &Stage) -> bool {
 async fn a_connect_that_is_answered_is_on_disk_and_so_is_a_disconnect() {
     let stage = Stage::new(1, 1);
     let session = stage.session("51");
-    session.handle.start_for(Origin::Caller).await.unwrap();
+    session.handle.start_for(AskedBy::Caller).await.unwrap();
     assert!(is_up(&stage));
     session.handle.disconnect(false).await.unwrap();
     assert!(!is_up(&stage));
     // So is one of a session that has ended by itself, and waits for the next service.
-    session.handle.start_for(Origin::Caller).await.unwrap();
+    session.handle.start_for(AskedBy::Caller).await.unwrap();
     session.handle.disconnect(false).await.unwrap();
     session.handle.disconnect(false).await.unwrap();
     assert!(!is_up(&stage));
@@ -97,9 +97,9 @@ async fn a_logout_leaves_nothing() {
 async fn a_session_that_was_disconnected_before_its_turn_is_not_restored() {
     let stage = Stage::new(1, 1);
     let session = stage.session("51");
-    session.handle.start_for(Origin::Restore).await.unwrap();
+    session.handle.start_for(AskedBy::Restore).await.unwrap();
     assert_eq!(session.handle.snapshot().state, SessionState::Disconnected);
-    session.handle.start_for(Origin::Caller).await.unwrap();
+    session.handle.start_for(AskedBy::Caller).await.unwrap();
     assert_eq!(session.handle.snapshot().state, SessionState::Init);
 }
 

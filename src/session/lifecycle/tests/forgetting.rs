@@ -4,7 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::{
-    session::{ForgetError, command::Origin, keeping::desired::DesiredFile},
+    session::{ForgetError, command::AskedBy, keeping::desired::DesiredFile},
     whatsapp::LINKED_MARK,
 };
 
@@ -116,7 +116,10 @@ impl Lodger {
         for remedy in ["is missing (", "DELETE /sessions/51"] {
             assert!(reason.detail.contains(remedy), "{}", reason.detail);
         }
-        assert!(self.desired.is_owed().await, "it should be up and READY");
+        assert!(
+            self.desired.must_be_ready().await,
+            "it should be up and READY"
+        );
         assert!(self.desired.linked_at().await.is_some());
     }
 
@@ -143,7 +146,7 @@ async fn tokens_that_are_not_mounted_are_an_error_and_no_scan_and_come_back() {
     lodger
         .session
         .handle
-        .start_for(Origin::Caller)
+        .start_for(AskedBy::Caller)
         .await
         .unwrap();
     lodger.assert_missing().await;
