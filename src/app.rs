@@ -40,8 +40,8 @@ pub const STOP_BUDGET: Duration = Duration::from_millis(9500);
 /// when nothing else is, but a disk that hangs must not keep the process.
 const LEDGER_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A second signal that comes sooner after the first one is the same wish told twice: PM2 and a terminal signal the whole
-/// group, and a wrapper (npm, a shell) forwards its own within milliseconds. Nobody loses patience so fast.
+/// A second signal that comes sooner after the first one is the same request, sent twice: PM2 and a terminal signal the whole
+/// group, and a wrapper (npm, a shell) forwards its own within milliseconds. A person does not lose patience so fast.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// After the last session has ended, answers are written within milliseconds.
@@ -233,7 +233,7 @@ impl App {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
 
-        // On a thread of its own, and not waited for: whoever needs it first waits.
+        // On a thread of its own, and not waited for: the first request that needs it waits.
         let _plan = std::thread::spawn(Recipient::read_plan);
         registry.begin(&config.autostart, config.restore_sessions);
         let state = http::AppState::new(Arc::clone(&registry), &config, dropped_lines);
@@ -287,7 +287,7 @@ impl App {
 
         let ended_early = tokio::select! {
             () = stop_asked() => None,
-            // A server ends by itself only when something is badly wrong.
+            // A server ends without being asked only when something is badly wrong.
             Some(ended) = tasks.join_next() => Some(ended.unwrap_or_else(|panic| Err(panic.into()))),
         };
         tracing::info!(
@@ -322,7 +322,7 @@ impl App {
     }
 }
 
-/// Resolves when whoever has asked for the stop does not want to wait for it.
+/// Resolves when the stop is asked for again, after some time.
 async fn asked_again(stop_asked: &mut impl AsyncFnMut()) {
     let patient_until = Instant::now() + PATIENCE;
     loop {

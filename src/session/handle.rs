@@ -168,7 +168,7 @@ impl SessionHandle {
         answer.ok_or(ConnectError::ShuttingDown)?.map(drop)
     }
 
-    /// Tells the session what its Chrome takes. One that is busy can do without: it is told again.
+    /// Tells the session what its Chrome takes. One that is busy can do without: the next measurement follows soon.
     pub(super) fn tell_memory(&self, chrome_pid: u32, memory: MemoryReport) {
         let command = Command::Page(PageCommand::Measured { chrome_pid, memory });
         if self.commands.try_send(command).is_err() {

@@ -103,7 +103,7 @@ impl Publisher {
         });
     }
 
-    /// What a send is told while the session cannot send.
+    /// The refusal of a send while the session cannot send.
     pub(super) fn not_ready(&self) -> SendError {
         not_ready(&self.snapshots.borrow())
     }
@@ -157,7 +157,7 @@ impl Publisher {
         });
     }
 
-    /// Changes what stands beside the state.
+    /// Changes what is published with the state.
     pub(super) fn amend(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
         self.snapshots.send_if_modified(|snapshot| {
             let changed = change(snapshot);
@@ -174,8 +174,8 @@ impl Publisher {
 }
 
 impl Drop for Publisher {
-    /// An actor that ends while its session runs has panicked, or is dropped by a service that is told to stop at once: nobody
-    /// shall go on reading READY.
+    /// An actor that ends while its session runs has panicked, or is dropped by a service that stops at once: no
+    /// reader may go on seeing READY.
     fn drop(&mut self) {
         if !self.state().is_running() {
             return;

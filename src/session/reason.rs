@@ -399,7 +399,7 @@ impl Reason {
     /// Adds what comes next, where the sentence itself does not say it.
     pub(super) fn with_outlook(mut self, is_retried: bool) -> Self {
         let outlook = match (is_retried, self.code.facts().is_loss) {
-            (true, _) => "; it is started again by itself",
+            (true, _) => "; the service starts it again",
             (false, true) => "; POST /connect starts it again",
             (false, false) => "",
         };

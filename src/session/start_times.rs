@@ -1,4 +1,4 @@
-//! How long a session takes to come up, for whoever watches the service from outside.
+//! How long a session takes to come up, for monitoring.
 //!
 //! ```text
 //!  QUEUED ── LAUNCH ── NAVIGATE ── INJECT ── LINK ────────────────── SYNC ── READY
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Reads published snapshots and changes nothing. What did not get to its end is not counted: `reason` and `failed_phase` say why. A
-//! page that is loaded anew within a run is not counted either.
+//! page that is reloaded within a run is not counted either.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub struct StartTimes {
 /// What a start needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StartedWith {
-    /// `kept`: the profile was linked; `new`: somebody had to link it.
+    /// `kept`: the profile was linked; `new`: a phone had to link it.
     link: &'static str,
 }
 

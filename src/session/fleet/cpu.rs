@@ -1,6 +1,6 @@
 //! How long processors have worked for each session's Chromes since the service started.
 //!
-//! A counter for whoever watches from outside: it outlives each Chrome and never goes back. What a Chrome had after it was last
+//! A counter for monitoring: it outlives each Chrome and never goes back. What a Chrome had after it was last
 //! measured and before it ended is not in it.
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
 
 use crate::session::ClienteId;
 
-/// See the module. A clone counts the same.
+/// The processor time of each session. A clone counts the same.
 #[derive(Clone, Debug, Default)]
 pub struct CpuTally(Arc<Mutex<BTreeMap<ClienteId, CpuTime>>>);
 

@@ -99,8 +99,8 @@ struct Sessions {
 }
 
 impl Sessions {
-    /// Takes a session away of which nothing is kept, unless somebody has a handle of it: nothing is asked then of a session
-    /// that nobody knows of. Answers whether it is away.
+    /// Takes a session away of which nothing is kept, unless a request holds a handle of it: that request must not talk to a
+    /// session that is not known any more. Answers whether it is away.
     fn leave(&mut self, id: &ClienteId) -> bool {
         let Some(known) = self.known.get(id) else {
             return true;
@@ -204,13 +204,13 @@ impl Registry {
         self.known.send_modify(|count| *count += 1);
     }
 
-    /// Begins what goes on beside requests: ends what a killed service has left running, then starts the sessions of
+    /// Begins what does not wait for requests: ends what a killed service has left running, then starts the sessions of
     /// `autostart` and, if `restores`, those that should be up; and measures. Waits for nothing; to be called once, before
     /// the first request.
     pub fn begin(self: &Arc<Self>, autostart: &[ClienteId], restores: bool) {
         let waves = Waves::of(&self.lock().remembered, autostart, restores);
         let registry = Arc::clone(self);
-        // Nobody has asked for a start yet, so all turns are there: the starts to come wait until the profiles are free.
+        // No start was asked for yet, so all turns are there: the starts to come wait until the profiles are free.
         let count = u32::try_from(self.options.config.max_concurrent_starts.get());
         let turns =
             Arc::clone(&self.shared.starts).try_acquire_many_owned(count.unwrap_or(u32::MAX));
@@ -322,7 +322,7 @@ impl Registry {
             .collect()
     }
 
-    /// Tells whenever another session is known, or one has begun anew.
+    /// Changes whenever another session is known, or the actor of one was replaced.
     pub(super) fn known(&self) -> watch::Receiver<u64> {
         self.known.subscribe()
     }
@@ -336,12 +336,12 @@ impl Registry {
             .collect()
     }
 
-    /// Whether it has been told to shut down: nothing new is begun.
+    /// Whether it is to shut down: nothing new is begun.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }
 
-    /// Resolves when it is told to shut down.
+    /// Resolves when it is to shut down.
     pub fn stopping(&self) -> WaitForCancellationFutureOwned {
         self.stop.clone().cancelled_owned()
     }
@@ -477,7 +477,7 @@ async fn leave_when_forgotten(
     }
 }
 
-/// Ends the Chromes that a killed service has left on our profiles, and says so.
+/// Ends the Chromes that a killed service has left on the profiles, and says so.
 async fn sweep(tokens_dir: &Path) {
     for swept in browser::sweep(tokens_dir).await {
         tracing::warn!(

@@ -26,7 +26,7 @@ const FIRST_WAVE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// Which sessions are to be started, in order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Waves {
-    /// They were READY: whoever wants to send waits for them.
+    /// They were READY: callers who want to send wait for them.
     ready: Vec<(ClienteId, AskedBy)>,
     /// They showed codes, or are new.
     others: Vec<(ClienteId, AskedBy)>,
@@ -146,7 +146,7 @@ mod tests {
         let waves = Waves::of(&remembered, &autostart, true);
         assert_eq!(names(&waves.ready), ["5", "4", "2"]);
         assert_eq!(names(&waves.others), ["9", "1"]);
-        // What its operator names is started, whatever somebody else has said before.
+        // What its operator names is started, whatever a caller has asked for before.
         assert_eq!(waves.ready[0].1, AskedBy::Caller);
         assert_eq!(waves.ready[2].1, AskedBy::Restore);
 

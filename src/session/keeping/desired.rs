@@ -8,8 +8,8 @@
 //!    {"up":true,"was_ready":true,"account":"5491100000001","linked_at":"2026-11-25T18:47:41Z"}
 //! ```
 //!
-//! It is also what outlives the tokens folder: a session that was linked, and whose profile is gone, must not begin
-//! anew with a scan as if it had never been.
+//! It is also what outlives the tokens folder: a session that was linked, and whose profile is gone, must not ask
+//! for a scan as if it were new.
 //!
 //! Invariants: a connect or disconnect that has been answered is on disk; each file is replaced in one step, so that a kill
 //! at any moment leaves one that can be read; a session of which there is nothing to remember has none.
@@ -33,7 +33,7 @@ use tokio::{
 
 use crate::session::{ClienteId, ReasonCode, SessionState, Snapshot, reason::AfterEnd};
 
-/// It tells which account is linked: nobody else's business.
+/// It has the number of the linked account: only this user may read it.
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
@@ -92,7 +92,7 @@ impl Desired {
         self.was_ready
     }
 
-    /// Somebody wants it to run.
+    /// A caller wants it to run.
     fn on_connect(&mut self) {
         self.up = true;
     }
@@ -222,7 +222,7 @@ impl DesiredFile {
         self.change(|desired| *desired = Desired::default()).await;
     }
 
-    /// Somebody wants it to run.
+    /// A caller wants it to run.
     pub(in crate::session) async fn on_connect(&self) {
         self.change(Desired::on_connect).await;
     }
@@ -323,7 +323,7 @@ pub(in crate::session) fn file_of(folder: &Path, id: &ClienteId) -> PathBuf {
     folder.join(id.as_str()).with_extension(EXTENSION)
 }
 
-/// What is remembered of one session, for whoever only wants to know. A file that cannot be understood says nothing.
+/// What is remembered of one session, for a reader that does not change it. A file that cannot be understood says nothing.
 pub(super) fn read(folder: &Path, id: &ClienteId) -> Option<Desired> {
     serde_json::from_slice(&fs::read(file_of(folder, id)).ok()?).ok()
 }

@@ -26,7 +26,7 @@ use crate::{
     whatsapp::{Driver, LeftOut, PageEvidence},
 };
 
-/// It may show what a person has on the screen: nobody else's business.
+/// It may show what a person has on the screen: only this user may read it.
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
@@ -123,7 +123,7 @@ impl EvidenceFolder {
         self.keep(evidence, picture).await
     }
 
-    /// Looks at a page because somebody asks for it.
+    /// Looks at a page because a caller asks for it.
     pub(in crate::session) async fn take_now(
         self,
         driver: &impl Driver,

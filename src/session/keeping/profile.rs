@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Invariants: only a link that was READY and ended well is copied; a snapshot is used only for the very link that it is
-//! of; for one loss that is tried once, whoever restarts meanwhile.
+//! of; for one loss that is tried once, also over restarts of the service.
 
 use std::path::{Path, PathBuf};
 
@@ -71,7 +71,7 @@ impl Safekeeping {
         if !is_worth_a_snapshot(before, why, closed) {
             return;
         }
-        // Without a note nobody could tell later whose it is.
+        // Without a note it could not be told later whose copy it is.
         let Some(link) = AccountLink::read(&self.profile).await else {
             return;
         };
@@ -109,7 +109,7 @@ impl Safekeeping {
         if !account_link::is_missing(&self.profile).await {
             return Ok(());
         }
-        // The lock stays beside a folder that is removed. Without either, this is not the folder that the profile lay in: a
+        // The lock stays next to a folder that is removed. Without either, this is not the folder that the profile lay in: a
         // copy that went on here would be a second device with the same keys, once the right folder is back.
         let is_in_its_place =
             has(&self.profile).await || has(&browser::lock_of(&self.profile)).await;
@@ -268,7 +268,7 @@ impl Safekeeping {
         Ok(Rescue::Snapshot)
     }
 
-    /// Storage that does not work makes way for an empty folder; storage that Chrome has begun anew can be linked as it is.
+    /// Storage that does not work makes way for an empty folder; storage that Chrome has created again can be linked as it is.
     async fn empty(&self, why: &Reason) -> Result<Rescue, SnapshotError> {
         if why.code != ReasonCode::StorageLost {
             self.snapshots.set_aside().await?;
@@ -289,13 +289,13 @@ impl Safekeeping {
         link.write(&self.profile).await
     }
 
-    /// The device is unlinked: its snapshots hold keys that nobody needs.
+    /// The device is unlinked: its copies hold keys that are of no use.
     pub(in crate::session) async fn delete(&self) -> Result<(), SnapshotError> {
         self.snapshots.delete().await
     }
 }
 
-/// Whether a profile is worth a snapshot: linked, READY in this run, ended by somebody's wish, and written out by Chrome.
+/// Whether a profile is worth a snapshot: linked, READY in this run, ended by request, and written out by Chrome.
 fn is_worth_a_snapshot(before: &Snapshot, why: &End, closed: Closed) -> bool {
     let is_linked = matches!(
         before.state,

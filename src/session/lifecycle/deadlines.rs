@@ -28,7 +28,7 @@ const RECONNECT_GRACE: Duration = Duration::from_secs(5);
 /// 15 s (docs/reliability.md).
 const PING_INTERVAL: Duration = Duration::from_secs(4);
 
-/// A page that was loaded anew because it had broken is WhatsApp Web again after 5 to 15 s (docs/whatsapp.md#timings).
+/// A page that was reloaded because it had broken is WhatsApp Web again after 5 to 15 s (docs/whatsapp.md#timings).
 pub(super) const RELOAD_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Fresh codes come some 1 s after they were asked for (docs/whatsapp.md#timings); asked again when they did not.
@@ -47,10 +47,10 @@ const TAKE_OVER_PAUSES: [Duration; 4] = [
 /// After the last take-over: if the account is still elsewhere by then, it was in vain.
 const LAST_TAKE_OVER_TRIAL: Duration = Duration::from_secs(10);
 
-/// Take-overs count for so long: several times as long as all the pauses, so that two programs do not begin again and again.
+/// Take-overs count for so long: several times as long as all the pauses, so that two programs do not go on for ever.
 const TAKE_OVER_WINDOW: Duration = Duration::from_secs(600);
 
-/// See the module.
+/// The deadlines of one page.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     limits: StartLimits,
@@ -69,7 +69,7 @@ pub(super) struct Deadlines {
     synced_percent: Option<u8>,
     /// Once READY, a session may be without WhatsApp's server for as long as that takes.
     has_been_ready: bool,
-    /// By when somebody must have scanned.
+    /// By when a phone must have scanned.
     scan: Option<Instant>,
     /// When fresh codes are to be asked for.
     refresh: Option<Instant>,
@@ -81,7 +81,7 @@ pub(super) struct Deadlines {
     left_elsewhere: Option<usize>,
     /// When a connection that is lost counts as lost.
     reconnect: Option<Instant>,
-    /// By when a page that is loaded anew must be WhatsApp Web again.
+    /// By when a page that is reloaded must be WhatsApp Web again.
     reload: Option<Instant>,
     /// When the page is to be asked for a sign of life.
     ping: Option<Instant>,
@@ -98,7 +98,7 @@ pub(super) enum Passed {
     Recognise,
     /// The chats did not get synced.
     Sync,
-    /// Nobody scanned.
+    /// No code was scanned.
     Scan,
     /// Fresh codes are due.
     Refresh,
@@ -108,7 +108,7 @@ pub(super) enum Passed {
     LeftElsewhere,
     /// The connection has been lost for longer than a healthy reconnect takes.
     Reconnect,
-    /// The page was loaded anew, and is not WhatsApp Web again.
+    /// The page was reloaded, and is not WhatsApp Web again.
     Reload,
     /// The page is to be asked for a sign of life.
     Ping,
@@ -138,13 +138,13 @@ impl Deadlines {
         }
     }
 
-    /// The page is loaded anew because it has broken.
+    /// The page is reloaded because it has broken.
     pub(super) fn on_reload(&mut self, now: Instant) {
         self.reload = Some(now + RELOAD_TIMEOUT);
         (self.recognise, self.reconnect) = (None, None);
     }
 
-    /// Whether the page is being loaded anew because it had broken.
+    /// Whether the page is being reloaded because it had broken.
     pub(super) const fn is_reloading(&self) -> bool {
         self.reload.is_some()
     }
@@ -228,14 +228,14 @@ impl Deadlines {
             Some(Phase::Queued | Phase::Launch | Phase::Sync) | None => None,
         };
         let is_syncing = phase == Some(Phase::Sync);
-        // Only forward: a page that loads itself anew again and again begins from nothing each time, and never arrives.
+        // Only forward: a page that keeps reloading itself begins from nothing each time, and never arrives.
         let has_moved = self.synced_percent < standing.sync_percent;
         if has_moved || !is_syncing {
             self.synced_percent = standing.sync_percent.filter(|_| is_syncing);
         }
         let present = self.sync.filter(|_| !has_moved);
         self.sync = is_syncing.then(|| present.unwrap_or(now + self.limits.sync));
-        // A page that loads anew knows nothing for a moment: that counts as a reconnect too.
+        // A page that reloads knows nothing for a moment: that counts as a reconnect too.
         let is_lost = *state == SessionState::Ready && !standing.is_ready();
         self.reconnect = is_lost.then(|| self.reconnect.unwrap_or(now + RECONNECT_GRACE));
         let is_elsewhere = standing.trouble == Some(Trouble::OpenedElsewhere);

@@ -25,7 +25,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A session that has been READY for so long is healthy: what fails next has a cause of its own.
 const STABLE_AFTER: Duration = Duration::from_secs(120);
 
-/// A page that breaks again so soon after it was loaded anew needs more than that.
+/// A page that breaks again so soon after a reload needs more than that.
 const RELOAD_HELPS_FOR: Duration = Duration::from_secs(120);
 
 /// Before the next new Chrome, by how many have not helped: what a moment cures is cured at once, and what lasts, such as a
@@ -40,10 +40,10 @@ const BACK_OFF: [Duration; 6] = [
 ];
 
 /// Of these, the last one for a Chrome that did help and was lost again before the session was stable: something kills
-/// Chromes, and whoever sends waits. The limit per hour still holds.
+/// Chromes, and callers wait. The limit per hour still holds.
 const BACK_OFF_AFTER_READY: usize = 2;
 
-/// A pause is made longer or shorter by up to this part, so that sessions which fell together do not all rise at once.
+/// A pause is made longer or shorter by up to this part, so that sessions that failed together do not restart together.
 const JITTER: f64 = 0.25;
 
 /// So many new Chromes on one profile that did not help speak against the profile.
@@ -82,11 +82,11 @@ pub(super) enum AfterRun {
     },
 }
 
-/// See the module. Belongs to the session, and outlives its Chromes.
+/// The healing of one session. Belongs to the session, and outlives its Chromes.
 #[derive(Debug)]
 pub(super) struct Healing {
     per_hour: usize,
-    /// The session has been READY since somebody wanted it: it is to be so again.
+    /// The session was READY since a caller connected it: it must be READY again.
     must_be_ready: bool,
     /// When it was healed, as far as that counts against the limit; the last hour only.
     healed: VecDeque<Instant>,
@@ -120,8 +120,8 @@ impl Healing {
         }
     }
 
-    /// Somebody has asked for a session that has ended and is not about to be started again: what was held against it is
-    /// forgotten. One that is being healed goes on where it is, or whoever asks again and again would keep it from its limit.
+    /// A caller connects a session that has ended and that the service is not about to start again: it begins with no failures. One
+    /// that is being healed keeps them, or a caller who repeats its request would keep it from its limit.
     pub(super) fn on_asked(&mut self) {
         *self = Self::new(self.per_hour, self.must_be_ready);
     }
@@ -141,18 +141,18 @@ impl Healing {
         }
     }
 
-    /// The session sleeps, as nobody needs it: it was healthy.
+    /// The session hibernates: it was healthy.
     pub(super) const fn on_asleep(&mut self) {
         self.ready_since = None;
         (self.streak, self.has_tried_snapshot) = (0, false);
     }
 
-    /// The account is gone: nobody is owed a session without a scan.
+    /// The account is gone: do not restart; a person must scan a code.
     pub(super) const fn on_unlinked(&mut self) {
         self.must_be_ready = false;
     }
 
-    /// Whether a page that has broken is to be loaded anew, rather than given up with its Chrome.
+    /// Whether a page that has broken is to be reloaded, rather than given up with its Chrome.
     pub(super) fn reloads(&mut self, now: Instant) -> bool {
         let is_recent = |at: Instant| now - at < RELOAD_HELPS_FOR;
         if self.reloaded_at.is_some_and(is_recent) || self.is_exhausted(now) {

@@ -1,6 +1,6 @@
 //! Hibernation: when a session may close its Chrome, and how it waits without one.
 //!
-//! [`IdleClock`] knows since when nobody needs the Chrome; it is pure and knows no time but what it is given. A session that
+//! [`IdleClock`] knows since when the Chrome is not needed; it is pure and knows no time but what it is given. A session that
 //! hibernates keeps its place among the sessions that may run, because its callers see it as READY, and the lock of its
 //! profile, so that `export` cannot take the account away meanwhile. Everything that comes wakes it;
 //! the [`mailbox`](super::mailbox) keeps it, and the queue of sends, until a page is there.
@@ -34,10 +34,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
 /// It is made shorter by up to this part, so that sessions which fell asleep together do not all wake at once.
 const JITTER: f64 = 0.25;
 
-/// Memory that starts have spoken for is free again once their pages stand: looked for again after this.
+/// Memory that starts have reserved is free again once their pages stand: looked for again after this.
 const MEMORY_RETRY: Duration = Duration::from_secs(1);
 
-/// Since when nobody needs the Chrome, and from when on it may be closed. Lives as long as one page.
+/// Since when the Chrome is not needed, and from when on it may be closed. Lives as long as one page.
 #[derive(Debug)]
 pub(super) struct IdleClock {
     after: Option<Duration>,
@@ -53,17 +53,17 @@ impl IdleClock {
         }
     }
 
-    /// Whether nobody needs the page now.
+    /// Whether the page is not needed now.
     pub(super) fn set(&mut self, is_quiet: bool, now: Instant) {
         self.quiet_since = is_quiet.then(|| self.quiet_since.unwrap_or(now));
     }
 
-    /// Somebody has asked for the session: the time begins anew.
+    /// A caller has asked for the session: the time starts again.
     pub(super) const fn on_asked(&mut self) {
         self.quiet_since = None;
     }
 
-    /// From when on it may sleep; `None` while somebody needs it, or when it never may.
+    /// From when on it may sleep; `None` while it is needed, or when it never may.
     pub(super) fn due(&self) -> Option<Instant> {
         Some(self.quiet_since? + self.after?)
     }

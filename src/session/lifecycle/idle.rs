@@ -1,6 +1,6 @@
 //! A session that does not run: what it does when it is asked for something, or when its own time has come.
 //!
-//! Whether it starts again by itself, [`restart`](super::restart) sees to.
+//! Whether and when it starts again without a request, [`restart`](super::restart) knows.
 
 use std::{convert::Infallible, future::pending};
 
@@ -59,7 +59,7 @@ impl<D: Driver> Actor<D> {
                     reply,
                 }) => {
                     if let Some(retry) = self.retry.take_if(|retry| retry.rung == Rung::Snapshot) {
-                        // A start that somebody asks for is the one that was to come, with all that belongs to it.
+                        // The start that was planned happens now, with the restoring that belongs to it.
                         self.restore_copy(retry).await;
                         self.mail.put_back(LifeCommand::Connect {
                             phone,
@@ -69,7 +69,7 @@ impl<D: Driver> Actor<D> {
                         continue;
                     }
                     if asked_by == AskedBy::Restore && !self.options.desired.is_up().await {
-                        // It stays as it should be.
+                        // The desired state is `down`: do not restore it.
                         answer(reply, Ok(false));
                         continue;
                     }

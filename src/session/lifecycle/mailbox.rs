@@ -31,7 +31,7 @@ use crate::session::{
 /// (docs/whatsapp.md#timings).
 const ROOM_AFTER: Duration = Duration::from_secs(15);
 
-/// See the module.
+/// The commands of one session.
 #[derive(Debug)]
 pub(super) struct Mailbox {
     commands: mpsc::Receiver<Command>,
@@ -263,7 +263,7 @@ impl Mailbox {
         self.wake_by = None;
     }
 
-    /// There will be no page by itself: tells those who wait for one.
+    /// No start is planned: refuses those who wait for a page.
     pub(super) fn refuse_waiting(&mut self, intake: &mut Intake, why: &SendError) {
         self.on_awake();
         intake.refuse(why);
@@ -343,7 +343,7 @@ fn refuse_asleep(command: Command, why: SendError) {
             let why = DisconnectError::LogoutUnconfirmed(why.to_string());
             answer(reply, Err(why));
         }
-        // Neither is kept for a page: the caller is told by the dropped reply.
+        // Neither is kept for a page: the caller would see the dropped reply.
         Command::Life(LifeCommand::Connect { .. } | LifeCommand::Forget { .. }) => {}
     }
 }

@@ -7,11 +7,11 @@
 //!                       └──────────── something came ────────────┘
 //! ```
 //!
-//! One function per phase; a phase ends with an [`End`], which says why. Responsible for *when* things happen: deadlines,
+//! One function per stage; a run ends with an [`End`], which says why. Responsible for *when* things happen: deadlines,
 //! order, what a fact means for the state. What a state change is allowed to be stands in [`super::state`], how a page
 //! works behind [`Driver`].
 //!
-//! Invariants: only the actor and the parts that it owns change the state; sends are answered in every phase, starts and disconnects wait at most until
+//! Invariants: only the actor and the parts that it owns change the state; sends are answered in every stage, starts and disconnects wait at most until
 //! a Chrome that is being closed is gone; a session that is not running has no
 //! Chrome (a state that says so is published only after Chrome is gone).
 
@@ -57,7 +57,7 @@ use crate::{
     whatsapp::{Driver, FACT_CAPACITY},
 };
 
-/// See the module.
+/// The actor of one session.
 #[derive(Debug)]
 pub(super) struct Actor<D: Driver> {
     options: ActorOptions<D>,
@@ -109,7 +109,7 @@ impl<D: Driver> Actor<D> {
     pub(super) async fn run(mut self) {
         let span = tracing::info_span!("session", session.id = %self.options.id);
         async {
-            // In the life of an earlier service, or of an actor that has panicked, with nobody having ended it since.
+            // By an earlier service, or by an actor that has panicked, and not ended by a caller since.
             let must_be_ready = self.options.desired.must_be_ready().await;
             self.healing = Healing::new(self.options.shared.config.heals_per_hour, must_be_ready);
             self.forget_later().await;
@@ -205,7 +205,7 @@ impl<D: Driver> Actor<D> {
         Next::Idle
     }
 
-    /// Whether the run ended because of the profile, and another one took its place: then nobody need hear of the end.
+    /// Whether the run ended because of the profile, and another one took its place: then the end is not published.
     async fn restarts_on_other_profile(&mut self, end: &mut End) -> bool {
         let is_wanted = end.asked.is_empty() && !self.mail.has_kept();
         if !is_wanted || self.options.stop.is_cancelled() {
@@ -218,7 +218,7 @@ impl<D: Driver> Actor<D> {
             .mail
             .during(&mut self.intake, &self.publisher, cure)
             .await;
-        // Whoever has asked for something meanwhile is heard first.
+        // A caller has asked for something meanwhile, and goes first.
         if cure == Cure::None || self.mail.has_kept() {
             return false;
         }
@@ -348,7 +348,7 @@ enum Next {
     Sleep,
 }
 
-/// Evidence that could not be kept is missed by nobody but who looks for it.
+/// Evidence that could not be kept changes nothing for the session.
 fn warn_of(kept: std::io::Result<Evidence>) {
     if let Err(why) = kept {
         tracing::warn!(error = %why, "the evidence could not be kept (DATA_DIR): {why}");

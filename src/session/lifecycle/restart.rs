@@ -1,4 +1,4 @@
-//! Whether a session that has ended starts again by itself, and when.
+//! Whether the service starts a session again that has ended, and when.
 //!
 //! Carries out what [`healing`](super::healing) decides.
 
@@ -25,12 +25,12 @@ impl<D: Driver> Actor<D> {
         if retry.rung == Rung::Snapshot {
             self.restore_copy(retry).await;
             if self.mail.has_kept() {
-                // Whoever has asked for something meanwhile is heard first.
+                // A caller has asked for something meanwhile, and goes first.
                 return None;
             }
             self.retry = None;
         }
-        tracing::info!("starting again by itself");
+        tracing::info!("starting the session again");
         self.publisher.apply(&Event::Started, None);
         self.publisher.amend(|snapshot| {
             snapshot.restarts += 1;
@@ -52,7 +52,7 @@ impl<D: Driver> Actor<D> {
         });
     }
 
-    /// Will start by itself then.
+    /// Will start again then.
     pub(super) fn wait_for(&mut self, retry: Retry) {
         self.retry = Some(retry);
         let left = retry.at.saturating_duration_since(Instant::now());
@@ -63,7 +63,7 @@ impl<D: Driver> Actor<D> {
         });
     }
 
-    /// What the end of a run means: for the state, for whoever reads why, and for the next run.
+    /// What the end of a run means: for the state, for its published reason, and for the next run.
     pub(super) fn outlook(&mut self, reason: Reason) -> (Event, Reason, Option<Retry>) {
         let has_lived = self.publisher.state() != SessionState::Init;
         match self.healing.after(reason.code, has_lived, Instant::now()) {

@@ -57,7 +57,7 @@ use crate::{
 /// never stops must not keep a caller from being heard.
 const FACTS_IN_A_ROW: u32 = 64;
 
-/// See the module.
+/// A session whose page is open.
 pub(super) struct Running<'a, D: Driver> {
     driver: &'a D,
     options: &'a ActorOptions<D>,
@@ -68,11 +68,11 @@ pub(super) struct Running<'a, D: Driver> {
     link: LinkNote,
     sending: Sending<'a, D>,
     pairing: Pairing,
-    /// Who waits for the look at the page that is under way.
+    /// The callers who wait for the look at the page that is under way.
     evidence_waiters: Vec<oneshot::Sender<Result<Evidence, EvidenceError>>>,
     /// What has been asked of the page and not been answered yet.
     calls: FuturesUnordered<BoxFuture<'a, PageAnswer>>,
-    /// Who waits for the logout that the page has been asked for.
+    /// The callers who wait for the logout that the page was asked for.
     logouts: Vec<LogoutReply>,
     /// Held until the page stands: the heavy part of a start is its loading.
     start: Option<Turn>,
@@ -359,7 +359,7 @@ impl<'a, D: Driver> Running<'a, D> {
             Passed::Turn => self.start = None,
             Passed::Recognise => {
                 return self.mend_page(format!(
-                    "the page has not been WhatsApp Web for {} s, as when it loads anew without a network",
+                    "the page has not been WhatsApp Web for {} s, as when it reloads without a network",
                     UNRECOGNISED_TIMEOUT.as_secs()
                 ));
             }
@@ -383,7 +383,7 @@ impl<'a, D: Driver> Running<'a, D> {
             Passed::LeftElsewhere => self.tell_elsewhere(),
             Passed::Reload => {
                 let detail = format!(
-                    "the page had broken, and was not WhatsApp Web within {} s after it was loaded anew",
+                    "the page had broken, and was not WhatsApp Web within {} s after it was reloaded",
                     RELOAD_TIMEOUT.as_secs()
                 );
                 return Some(End::because(ReasonCode::PageLost, detail));
@@ -448,7 +448,7 @@ impl<'a, D: Driver> Running<'a, D> {
                 return Some(End::because(ReasonCode::BrowserLost, detail));
             }
             Fact::PageLost(detail) => return self.mend_page(detail),
-            // A start is told by its own navigation.
+            // In a start, the navigation itself reports it.
             Fact::ErrorPage if !self.deadlines.has_been_ready() => {}
             Fact::ErrorPage => {
                 let why = "the page has given way to Chrome's own error page, as without a network";
@@ -548,7 +548,7 @@ impl<'a, D: Driver> Running<'a, D> {
             }
             PageAnswer::Refreshed(Ok(())) | PageAnswer::Reloaded(Ok(())) => {}
             PageAnswer::Reloaded(Err(why)) => {
-                tracing::warn!(error = why, "the page could not be loaded anew: {why}");
+                tracing::warn!(error = why, "the page could not be reloaded: {why}");
             }
             PageAnswer::Pinged {
                 is_missing: true, ..

@@ -1,4 +1,4 @@
-//! Which account a profile is linked to, noted in the profile itself, so that a link that is gone without anybody's word is seen.
+//! Which account a profile is linked to, noted in the profile itself, so that the service sees when a link is lost without a word from WhatsApp.
 //!
 //! ```text
 //!  TOKENS_DIR/<cliente_id>/link.json    {"account":"5491100000001","linked_at":"2026-11-25T18:47:41Z","rescue":"none"}
@@ -216,7 +216,7 @@ fn next_link(
     match (from, to, link) {
         (S::Authenticated | S::Ready, S::QrRequired { .. }, _) => None,
         (_, S::QrRequired { .. }, _) if is_removed => None,
-        // Somebody has scanned.
+        // A phone has scanned a code.
         (S::QrRequired { .. }, S::Authenticated | S::Ready, _)
         | (_, S::Authenticated | S::Ready, None) => Some(AccountLink::new(account, now)),
         (_, S::Authenticated | S::Ready, Some(link)) => {
@@ -240,12 +240,12 @@ fn next_link(
     }
 }
 
-/// Since when a page can be believed, of what.
+/// From when on the page's word about a message counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::session) struct Since {
-    /// The device is linked since then: to which account what came before was meant for, is another question.
+    /// When the device was linked. Earlier sends may belong to another account.
     pub(in crate::session) linked: Option<Timestamp>,
-    /// The profile is a copy that was put in place then: of what its predecessor did after the copy was made it knows nothing.
+    /// When a copy took the profile's place. It knows nothing of what the profile before it did after the copy was made.
     pub(in crate::session) restored: Option<Timestamp>,
 }
 
@@ -302,7 +302,7 @@ impl LinkNote {
         async move { must_be_there && is_missing_from(&profile, folder).await }
     }
 
-    /// Since when its page can be believed.
+    /// From when on its page's word counts.
     pub(in crate::session) fn since(&self) -> Since {
         Since {
             linked: self.link.as_ref().map(|link| link.linked_at),

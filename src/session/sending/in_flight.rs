@@ -19,11 +19,11 @@ use crate::{
     whatsapp::{HandOverError, Handed, Outgoing, PrepareError, Prepared},
 };
 
-/// A page loads itself anew once or twice in a row; one that breaks each time would keep a send, and those behind it,
+/// A page reloads itself once or twice in a row; one that breaks each time would hold up a send, and those behind it,
 /// for ever.
 const MAX_INTERRUPTIONS: u8 = 2;
 
-/// Between two tries: a page that loads itself anew says so within milliseconds, and then is waited for.
+/// Between two tries: a page that reloads itself reports that within milliseconds, and the send then waits for it.
 const INTERRUPTION_PAUSE: Duration = Duration::from_millis(300);
 
 /// Between two tries to make a message ready in a page that gives no sign of life.
@@ -32,7 +32,7 @@ const SILENCE_PAUSE: Duration = Duration::from_secs(1);
 /// Between two tries to write a durable send down while the ledger cannot be used: a full disk is not freed at once.
 const LEDGER_PAUSE: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// The send that has its turn, and those that the page has taken.
 #[derive(Debug)]
 pub(in crate::session) struct InFlight {
     wait: Duration,
@@ -209,7 +209,7 @@ impl InFlight {
                 }
                 let current = self.current.as_mut()?;
                 if current.entry.deadline.is_none() {
-                    // Nobody waits for a durable send. The time that the disk took is not the page's: on a disk that always
+                    // No caller waits for a durable send. The time that the disk took is not the page's: on a disk that always
                     // takes longer than a send waits, one that was put back instead would never be handed over.
                     current.limit = now + self.wait;
                 }

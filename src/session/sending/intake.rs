@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// See the module.
+/// The sends of one session that do not depend on a page.
 #[derive(Debug)]
 pub(in crate::session) struct Intake {
     pub(super) ledger: Ledger,
@@ -59,8 +59,8 @@ impl Intake {
         }
     }
 
-    /// Writes a send down, to be sent in its turn, by `deadline` if it has one. When the queue is full, its caller is told to come
-    /// back after `room_after` or later.
+    /// Writes a send down, to be sent in its turn, by `deadline` if it has one. When the queue is full, its caller is
+    /// refused, with `room_after` as the shortest time to wait.
     pub(in crate::session) fn accept(
         &mut self,
         new: NewSend,
@@ -159,10 +159,10 @@ impl Intake {
         self.in_flight.on_page_closed();
     }
 
-    /// There is no page, and there will be none by itself: tells those who wait. What was accepted to outlive its caller stays in
+    /// There is no page, and no start is planned: refuses the sends whose callers wait. What was accepted to outlive its caller stays in
     /// the ledger, which the next page asks for it.
     pub(in crate::session) fn refuse(&mut self, why: &SendError) {
-        // The caller of a send that is still being written down is told nothing, and looks into the ledger.
+        // The caller of a send that is still being written down sees a dropped reply, and looks into the ledger.
         self.writing.clear();
         self.calls = LedgerCalls::default();
         self.in_flight.refuse_waiting(&why.to_string());

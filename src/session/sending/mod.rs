@@ -44,7 +44,7 @@ use crate::{
 /// on its send.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// The sends of one session while its page is open.
 pub(super) struct Sending<'a, D: Driver> {
     driver: &'a D,
     publisher: &'a Publisher,
@@ -146,7 +146,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         }
         let was_ready = std::mem::replace(&mut self.is_ready, standing.is_ready());
         let was_unlinked = self.is_unlinked;
-        // A page that loads anew knows nothing for a moment: that is no news about its link.
+        // A page that reloads knows nothing for a moment: that says nothing about its link.
         self.is_unlinked = standing.login || (was_unlinked && !standing.linked);
         if self.is_unlinked && !was_unlinked {
             self.intake.account = None;
@@ -160,7 +160,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         }
     }
 
-    /// The page is loaded anew: it takes nothing until it says that it can, and what it had is then found out.
+    /// The page is reloaded: it takes nothing until it says that it can. What it had before is looked up then.
     pub(super) const fn on_reload(&mut self) {
         self.is_ready = false;
     }
@@ -282,7 +282,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         self.is_ready && self.doubt.is_settled()
     }
 
-    /// Does what can be done next: first what is in doubt, then what waits. A page that loads itself anew is waited for.
+    /// Does what can be done next: first what is in doubt, then what waits. A page that reloads itself is waited for.
     pub(super) fn go_on(&mut self) {
         let now = Instant::now();
         // Here too, and not only when the timer of the session comes: answers, facts and commands go before it, and
@@ -321,7 +321,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         self.intake.in_flight.progress().steps + self.recovery.answers()
     }
 
-    /// How its sends stand, for whoever watches that they do not stand still.
+    /// How its sends stand, for [`stall`], which watches that they do not stand still.
     pub(super) fn work(&self, now: Instant) -> Work<'_> {
         let progress = self.intake.in_flight.progress();
         Work {
@@ -415,7 +415,7 @@ impl<D: Driver> Sending<'_, D> {
     }
 }
 
-/// Makes a message ready, unless what is known of its number says that there is nobody to send it to.
+/// Makes a message ready, unless its number is known not to be on WhatsApp.
 async fn prepare<D: Driver>(
     driver: &D,
     known: Option<Known>,

@@ -14,7 +14,7 @@ use crate::{
     whatsapp::Outgoing,
 };
 
-/// See the module.
+/// The sends that wait for their turn.
 #[derive(Debug)]
 pub(super) struct Queue {
     capacity: usize,

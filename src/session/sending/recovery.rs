@@ -1,7 +1,7 @@
 //! Sends of which it is not known what became of them: found out, one by one, before anything new goes out.
 //!
 //! A send that a page may have is looked up in WhatsApp's own store by its id. Found: its acknowledgement is waited for,
-//! as WhatsApp sends by itself what its queue holds. Absent: it waits again, under the same id. Absent from a profile that
+//! as WhatsApp sends what its queue holds without being asked. Absent: it waits again, under the same id. Absent from a profile that
 //! has been replaced by an older copy since: that says nothing, and it is unknown, as it is when no adapter can tell, or none has
 //! told for long.
 //!
@@ -25,17 +25,17 @@ use crate::{
     whatsapp::{Driver, LookUp, LookUpError},
 };
 
-/// Between two tries to look a send up in a page that does not answer: it may be loading anew.
+/// Between two tries to look a send up in a page that does not answer: it may be reloading.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// A page that has not answered so often does not stand in the way of other sends any longer.
 const MAX_TRIES: u8 = 3;
 
-/// What could not be looked up is tried again after this, once each time, and whenever the page becomes ready anew.
+/// What could not be looked up is tried again after this, once each time, and whenever the page becomes ready again.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// A page that has let a send unanswered so often, for some ten minutes, is one that never answers, as a build that has lost
-/// the function for it: nobody can find out then. An acknowledgement that still comes makes it known after all.
+/// the function for it: then it cannot be found out. An acknowledgement that still comes makes it known after all.
 const MAX_ROUNDS: u8 = 10;
 
 /// Between two tries to read from a ledger that cannot be used.
@@ -123,7 +123,7 @@ impl Linked<'_> {
     }
 }
 
-/// See the module.
+/// The messages in doubt of one session.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Recovery {
     open: VecDeque<Arc<Record>>,
@@ -202,7 +202,7 @@ impl Recovery {
         (self.retry_at, self.again_at) = (None, None);
         for record in records {
             let is_asked = self.open.front().is_some_and(|open| open.key == record.key);
-            // One that came while there was no page waits already; the session was linked then, to whomever.
+            // One that came while there was no page waits already; the session was linked then, perhaps to another account.
             let is_here = in_flight.holds(&record.key);
             let is_meant = if is_here {
                 !page.differs_from(&record)
@@ -273,7 +273,7 @@ impl Recovery {
         }
     }
 
-    /// The session was logged out: nobody has asked for another account to send what waits.
+    /// The session was logged out: what waits was not meant for another account.
     pub(in crate::session) fn on_logged_out(&mut self, records: Vec<Arc<Record>>) {
         for record in &records {
             if record.state == SendState::Queued {

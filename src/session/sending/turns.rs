@@ -1,7 +1,7 @@
 //! How often a session's task goes round without getting anywhere: a loop that has lost its way must not go on unseen.
 //!
-//! A turn gets somewhere when a send begins, goes a step further than ever before, or ends. One that serves somebody
-//! outside, a caller, the page's own news, a timer that has passed, is neither. What is left is a turn for nothing; a
+//! A turn gets somewhere when a send begins, goes a step further than ever before, or ends. One that serves a
+//! caller, the page's own news or a timer that has passed is neither. What is left is a turn for nothing; a
 //! healthy session makes few, as when a page loads itself again in the midst of a send. Pure but for counting: knows no
 //! time but what it is given.
 
@@ -28,13 +28,13 @@ const ALLOWED_PER_STEP: u64 = 20;
 /// What one turn was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::session) enum Purpose {
-    /// Somebody outside: a caller, the page's own news, or a timer that has passed.
+    /// A caller, the page's own news, or a timer that has passed.
     Outside,
     /// The session's own work: an answer to what it had asked for, or the time for its next step.
     Own,
 }
 
-/// See the module.
+/// The turns of one session's loop, counted.
 #[derive(Debug)]
 pub(in crate::session) struct Turns {
     window_began: Instant,

@@ -57,7 +57,7 @@ impl<D: Driver> Running<'_, D> {
             }
             PageCommand::Evidence { reply } => {
                 self.evidence_waiters.push(reply);
-                // Whoever asks while the page is being looked at gets what that one look sees.
+                // A caller who asks while the page is being looked at gets the result of that one look.
                 if self.evidence_waiters.len() == 1 {
                     let known = Evidence::of(&self.publisher.snapshot());
                     let taking = self.options.evidence.clone().take_now(self.driver, known);
@@ -68,7 +68,7 @@ impl<D: Driver> Running<'_, D> {
         }
     }
 
-    /// Unlinks the device, beside everything else. A page that asks for a scan has nothing to unlink.
+    /// Unlinks the device, while everything else goes on. A page that asks for a scan has nothing to unlink.
     fn log_out(&mut self, reply: LogoutReply) -> Option<End> {
         let standing = self.page.standing();
         if standing.login {

@@ -1,6 +1,6 @@
 //! What a session does about a page that hangs, has broken, or takes too much memory.
 //!
-//! Whether it is to be loaded anew, [`healing`](crate::session::lifecycle::healing) and [`memory_budget`](crate::session::lifecycle::memory_budget) decide; a page that is
+//! Whether it is to be reloaded, [`healing`](crate::session::lifecycle::healing) and [`memory_budget`](crate::session::lifecycle::memory_budget) decide; a page that is
 //! not worth it ends the session's run, and the actor goes on.
 
 use futures_util::FutureExt as _;
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl<D: Driver> Running<'_, D> {
-    /// The page of a session that could send is of no use any more: loads it anew, or ends the session if that is not to be
+    /// The page of a session that could send is of no use any more: reloads it, or ends the session if that is not to be
     /// tried (again).
     pub(super) fn mend_page(&mut self, why: String) -> Option<End> {
         let now = Instant::now();
@@ -28,11 +28,8 @@ impl<D: Driver> Running<'_, D> {
     }
 
     pub(super) fn reload(&mut self, code: ReasonCode, why: &str, now: Instant) {
-        tracing::warn!(
-            session.reason = code.as_str(),
-            "loading the page anew: {why}"
-        );
-        let detail = format!("{why}; the page is being loaded anew");
+        tracing::warn!(session.reason = code.as_str(), "reloading the page: {why}");
+        let detail = format!("{why}; the page is being reloaded");
         self.publisher
             .apply(&Event::Unready, Some(Reason::new(code, detail)));
         self.publisher.amend(|snapshot| {
@@ -78,7 +75,7 @@ impl<D: Driver> Running<'_, D> {
     pub(super) fn on_pinged(&mut self, result: Result<(), Silence>) -> Option<End> {
         match result {
             Ok(()) => None,
-            // While it is loaded anew, that has its own limit.
+            // A reload has its own limit.
             Err(Silence::Page(_)) if self.deadlines.is_reloading() => None,
             Err(Silence::Page(why)) => self.mend_page(why),
             Err(Silence::Chrome(why)) => Some(End::because(ReasonCode::BrowserLost, why)),

@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl<D: Driver> Running<'_, D> {
-    /// Whether nobody needs the page: it could send, and nothing is to be sent, to be acknowledged, to be found out or to
+    /// Whether the page is not needed: it could send, and nothing is to be sent, to be acknowledged, to be found out or to
     /// be looked at.
     fn is_quiet(&self) -> bool {
         self.publisher.state() == SessionState::Ready
@@ -19,7 +19,7 @@ impl<D: Driver> Running<'_, D> {
             && self.logouts.is_empty()
     }
 
-    /// Takes note of whether anybody needs the page.
+    /// Takes note of whether the page is needed.
     pub(super) fn rest(&mut self, now: Instant) {
         self.idle_clock.set(self.is_quiet(), now);
     }

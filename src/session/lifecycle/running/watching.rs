@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl<D: Driver> Running<'_, D> {
-    /// Counts a turn of the session's loop. One that goes round for nothing again and again ends the run: what is wrong
+    /// Counts a turn of the session's loop. One that goes round for nothing too often ends the run: what is wrong
     /// is in this program, and a new run begins with a state of its own.
     pub(super) fn watch_turn(&mut self, turn: Purpose, now: Instant) -> Option<End> {
         match self.turns.on_turn(turn, self.sending.steps(), now) {
@@ -78,7 +78,7 @@ impl<D: Driver> Running<'_, D> {
         Some(End::because(ReasonCode::SendsStalled, why))
     }
 
-    /// Says beside READY why nothing is sent, as long as that is so.
+    /// Publishes with READY why nothing is sent, as long as that is so.
     fn say_beside(&mut self, stalled: Option<&Stalled>) {
         let reason = stalled.and_then(Stalled::reason);
         let snapshot = self.publisher.snapshot();

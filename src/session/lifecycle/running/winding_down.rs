@@ -1,4 +1,4 @@
-//! How serving a page ends: what has begun is let finish, and whoever waits is told.
+//! How a run ends: what has begun may finish, and callers who wait are answered.
 //!
 //! Why it ends is decided before; Chrome is closed after it, by the actor.
 
