@@ -238,7 +238,7 @@ impl App {
         registry.begin(&config.autostart, config.restore_sessions);
         let state = http::AppState::new(Arc::clone(&registry), &config, dropped_lines);
         state.keys().learn().await;
-        let asks_for_key = state.asks_for_key();
+        let asks_for_key = state.keys().is_asked_for();
         let watching = Arc::clone(state.keys()).watch(stop.clone());
         tasks.spawn(async move {
             watching.await;
@@ -266,10 +266,6 @@ impl App {
             tasks.spawn_on(run, &threads.handle);
             threads
         });
-        let sandbox_url = config
-            .sandbox
-            .as_ref()
-            .map(|_| config.whatsapp_url.trim_end_matches('/'));
         let urls: Vec<_> = addrs.iter().map(|addr| format!("http://{addr}")).collect();
         if !asks_for_key && !config.host.is_loopback() {
             tracing::warn!(
@@ -281,7 +277,7 @@ impl App {
             key_required = asks_for_key,
             api = urls.first(),
             api_also_at = urls.get(1),
-            sandbox = sandbox_url,
+            sandbox = config.sandbox_url(),
             "listening"
         );
 
@@ -338,7 +334,7 @@ async fn name_pages(registry: Arc<Registry>, tags: NameTags) -> io::Result<()> {
     let mut changes = Changes::of(registry, None);
     while let Some((id, snapshot)) = changes.next().await {
         let code = if let SessionState::QrRequired { code, .. } = &snapshot.state {
-            code.as_ref().map(|code| code.text.as_str())
+            code.as_ref().map(|code| &*code.text)
         } else {
             None
         };

@@ -284,6 +284,18 @@ impl Config {
         (config, settings.verdict())
     }
 
+    /// How long each login code of WhatsApp, or of the sandbox in its place, is shown.
+    pub fn code_lives(&self) -> CodeLives {
+        let simulated = self.sandbox.as_ref().map(|sandbox| sandbox.code_lives);
+        simulated.unwrap_or(CodeLives::WHATSAPP)
+    }
+
+    /// Where the simulated WhatsApp is, if it is one.
+    pub fn sandbox_url(&self) -> Option<&str> {
+        let url = self.whatsapp_url.trim_end_matches('/');
+        self.sandbox.is_some().then_some(url)
+    }
+
     /// Where what is kept of sessions lies: that of simulated ones must not be taken for real.
     pub fn sessions_data(&self) -> PathBuf {
         match self.sandbox {

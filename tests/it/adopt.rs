@@ -102,7 +102,7 @@ fn adopt(home: &Home, more: &[(&str, &str)], arguments: &[&str]) -> Printed {
 
 #[tokio::test]
 async fn an_account_of_the_old_service_is_ready_here_without_a_scan() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     let url = format!("{}/", service.sandbox());
     let port = service.sandbox().rsplit(':').next().unwrap().to_owned();
     let sandbox = [("SANDBOX", "1"), ("SANDBOX_PORT", &*port)];
@@ -133,10 +133,7 @@ async fn an_account_of_the_old_service_is_ready_here_without_a_scan() {
     let connected = service.post("/connect", &connect).await.json();
     assert_eq!(connected["state"], "READY", "{connected}");
     assert_eq!(service.status("51").await["account"], account.as_str());
-    assert_eq!(
-        service.send(51, RECIPIENT, "from the new one").await.status,
-        200
-    );
+    service.sends(51, RECIPIENT, "from the new one").await;
     assert_eq!(service.messages(&account).await, ["from the new one"]);
 
     let in_use = adopt(&["old/tokens/session-admin", "--as", "51", "--replace"]);

@@ -227,9 +227,8 @@ fn the_example_of_a_ci_job_works() {
 }
 
 /// The documents for people.
-fn documents() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = vec![root.join("README.md")];
+fn documents(root: &Path) -> Vec<PathBuf> {
+    let mut found = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
     for folder in ["docs", "docs/deploy"] {
         let entries = fs::read_dir(root.join(folder)).unwrap();
         let files = entries.map(|entry| entry.unwrap().path());
@@ -247,8 +246,13 @@ fn anchor(heading: &str) -> String {
 
 #[test]
 fn each_link_in_the_documents_leads_somewhere() {
+    assert_links_lead_somewhere(Path::new(env!("CARGO_MANIFEST_DIR")));
+}
+
+/// The same of a package's documents.
+pub(crate) fn assert_links_lead_somewhere(root: &Path) {
     let mut checked = 0;
-    for document in documents() {
+    for document in documents(root) {
         let text = fs::read_to_string(&document).unwrap();
         for (before, rest) in text.match_indices("](").map(|(at, _)| text.split_at(at)) {
             let target = rest[2..].split(')').next().unwrap();
@@ -279,12 +283,14 @@ fn each_link_in_the_documents_leads_somewhere() {
 #[test]
 fn the_index_names_each_document() {
     let index = read("docs/README.md");
-    for document in documents() {
-        let name = document
-            .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs"))
-            .unwrap_or(Path::new("../README.md"));
-        let link = format!("]({}", name.display());
-        let is_itself = name == Path::new("README.md");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for document in documents(root) {
+        let name = document.strip_prefix(root).unwrap();
+        let link = match name.strip_prefix("docs") {
+            Ok(name) => format!("]({}", name.display()),
+            Err(_) => format!("](../{}", name.display()),
+        };
+        let is_itself = name == Path::new("docs/README.md");
         assert!(
             is_itself || index.contains(&link),
             "docs/README.md has no {link}"

@@ -27,7 +27,7 @@ fn transfer(home: &Home, arguments: &[&str], passphrase: &str) -> Printed {
 
 #[tokio::test]
 async fn an_account_moves_to_another_host_without_a_scan() {
-    let here = Service::start(|_| {}).await;
+    let here = Service::with(&[]).await;
     let account = here.link("51").await;
     let file = here.home().path().join("51.account");
     let file = file.to_str().unwrap();

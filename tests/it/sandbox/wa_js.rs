@@ -1,103 +1,26 @@
-//! The proof that the sandbox is no mirror of our own scripts: a bundle that others wrote for the
-//! real WhatsApp Web, unmodified, does its work on it.
-
-use std::{path::Path, time::Duration};
+//! The proof that the sandbox is no mirror of our own scripts: a bundle that others wrote for the real WhatsApp Web, unmodified,
+//! does its work on it. What the service does with that bundle, in both versions and on both builds, is in `adapters` and `pairing`.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use whatsapp_sandbox::SandboxConfig;
 
-use super::{ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, TEXT, config, shown_code};
-
-const CURRENT: &str = "@wppconnect/wa-js";
-const OLD: &str = "wa-js-4.0.0";
+use super::{ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, TEXT, shown_code};
+use crate::adapters::{CURRENT, bundle};
 
 #[tokio::test]
 async fn the_unmodified_wa_js_links_checks_numbers_sends_and_hears() {
-    wa_js_does_its_work(json!({})).await;
-}
-
-#[tokio::test]
-async fn the_unmodified_wa_js_does_so_on_the_build_with_lid_chats() {
-    wa_js_does_its_work(json!({"lid_chats": true})).await;
-}
-
-#[tokio::test]
-async fn the_unmodified_wa_js_links_by_phone_number() {
-    for (package, ask) in [
-        (CURRENT, "startLinkDeviceCodeForPhoneNumber"),
-        (CURRENT, "genLinkDeviceCodeForPhoneNumber"),
-        (OLD, "genLinkDeviceCodeForPhoneNumber"),
-    ] {
-        let folder = TempDir::new().unwrap();
-        let sandbox = Running::start(folder.path()).await;
-        let chrome = Chrome::open(&folder.path().join("profile")).await;
-        chrome.goto(&sandbox.url("/")).await;
-        shown_code(&chrome).await;
-        inject(&chrome, package).await;
-        let code: String = chrome.value(&format!("WPP.conn.{ask}('{ACCOUNT}')")).await;
-        let typed = json!({"number": ACCOUNT, "code": code});
-        assert_eq!(sandbox.post("/phone/pair", typed).await.0, 200, "{package}");
-        chrome.until(LINKED).await;
-        assert!(chrome.value::<bool>("WPP.conn.isAuthenticated()").await);
-        sandbox.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn the_unmodified_wa_js_hears_that_a_pairing_code_was_renewed() {
     let folder = TempDir::new().unwrap();
-    let short = SandboxConfig {
-        pairing_code: Duration::from_secs(1),
-        ..config(folder.path())
-    };
-    let sandbox = Running::start_with(short, 0).await;
+    let sandbox = Running::start(folder.path()).await;
     let chrome = Chrome::open(&folder.path().join("profile")).await;
     chrome.goto(&sandbox.url("/")).await;
     shown_code(&chrome).await;
-    inject(&chrome, CURRENT).await;
-    chrome
-        .run(&format!(
-            "window.codes = [];
-            WPP.on('conn.link_code_change', (code) => codes.push(code));
-            await WPP.conn.startLinkDeviceCodeForPhoneNumber('{ACCOUNT}')"
-        ))
-        .await;
-    chrome.until("codes.length >= 3").await;
-    let distinct: u64 = chrome.value("new Set(codes).size").await;
-    assert!(distinct >= 3);
-    let refused: String = chrome
-        .value(&format!(
-            "WPP.conn.startLinkDeviceCodeForPhoneNumber('{NOBODY}').catch((error) => error.type.name)"
-        ))
-        .await;
-    assert_eq!(refused, "IQErrorBadRequest");
-    sandbox.stop().await;
-}
-
-/// Loads a bundle of wa-js into the page, as an outsider does.
-async fn inject(chrome: &Chrome, package: &str) {
-    let bundle = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("node_modules")
-        .join(package)
-        .join("dist/wppconnect-wa.js");
-    let bundle = std::fs::read_to_string(bundle).expect("wa-js is installed: run npm install");
+    let bundle = std::fs::read_to_string(bundle(CURRENT)).unwrap();
     chrome
         .run("window.WPPConfig = { disableGoogleAnalytics: true, linkPreviewApiServers: [] }")
         .await;
     // Not through `run`: the bundle has to meet the global scope.
     chrome.value::<()>(&format!("{bundle};null")).await;
     chrome.until("WPP.isFullReady").await;
-}
-
-async fn wa_js_does_its_work(faults: Value) {
-    let folder = TempDir::new().unwrap();
-    let sandbox = Running::start(folder.path()).await;
-    sandbox.post("/faults", faults).await;
-    let chrome = Chrome::open(&folder.path().join("profile")).await;
-    chrome.goto(&sandbox.url("/")).await;
-    shown_code(&chrome).await;
-    inject(&chrome, CURRENT).await;
     chrome
         .run(
             "window.acks = [];

@@ -214,7 +214,7 @@ async fn ten_sends_at_once_wake_their_session_once_and_keep_their_order() {
     say(&page, ready()).await;
     for to in sends {
         let outgoing = session.handed_over().await;
-        assert_eq!(outgoing.to, to);
+        assert_eq!(*outgoing.to, *to);
         acknowledge(&page, &outgoing.key).await;
         stage.becomes(&outgoing.key, SendState::Sent).await;
     }

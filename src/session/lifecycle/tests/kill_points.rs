@@ -181,7 +181,7 @@ async fn accepted(handle: &SessionHandle, body: &'static str, waits: bool, told:
         let request = SendRequest {
             message: TextMessage {
                 to: "5491158254201".parse().unwrap(),
-                body: body.to_owned(),
+                body: body.into(),
             },
             cliente_id: "51".to_owned(),
             idempotency_key: Some(body.parse::<IdempotencyKey>().unwrap()),

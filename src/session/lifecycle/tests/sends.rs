@@ -266,7 +266,7 @@ async fn what_waits_for_one_account_is_never_sent_by_another() {
     say(&page, login(Some("a"))).await;
     session.reaches("QR_REQUIRED").await;
     let other = Standing {
-        account: Some("5491100000002".to_owned()),
+        account: Some("5491100000002".into()),
         ..ready()
     };
     say(&page, other).await;

@@ -253,7 +253,7 @@ impl Session {
     pub(super) fn send_as(&self, to: &str, key: Option<&str>, waits: bool) -> Sending {
         let message = TextMessage {
             to: to.parse().unwrap(),
-            body: "hola".to_owned(),
+            body: "hola".into(),
         };
         let request = SendRequest {
             message,
@@ -289,7 +289,7 @@ pub(super) fn login(code: Option<&str>) -> Standing {
     Standing {
         recognised: true,
         login: true,
-        code: code.map(str::to_owned),
+        code: code.map(Into::into),
         codes_ended: code.is_none(),
         ..Standing::default()
     }
@@ -302,7 +302,7 @@ pub(super) fn ready() -> Standing {
         online: true,
         senders: vec![AdapterName::Modules],
         serving: Some(AdapterName::Modules),
-        account: Some("5491100000001".to_owned()),
+        account: Some("5491100000001".into()),
         ..Standing::default()
     }
 }
