@@ -39,15 +39,6 @@ pub(in crate::session) struct Safekeeping {
     snapshots: ProfileSnapshots,
 }
 
-/// What became of a profile that was of no use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::session) enum Cure {
-    /// Another one is in its place, or this one is to ask for a scan: the session is to be started again.
-    StartAgain,
-    /// This end is not the profile's fault, or nothing more can be done.
-    None,
-}
-
 impl Safekeeping {
     pub(in crate::session) const fn new(
         id: ClienteId,
@@ -191,18 +182,19 @@ impl Safekeeping {
     }
 
     /// The session ended for this reason, before it was READY if `phase` says so. Does what can be done for a profile that
-    /// has lost its link or cannot be used; once for each loss. Where nothing could be done, `why` says so.
-    pub(in crate::session) async fn cure(&self, why: &mut Reason, is_starting: bool) -> Cure {
+    /// has lost its link or cannot be used; once for each loss. Answers whether the session is to be started again: another profile is
+    /// in its place, or this one is to ask for a scan. Where nothing could be done, `why` says so.
+    pub(in crate::session) async fn rescue(&self, why: &mut Reason, is_starting: bool) -> bool {
         if !is_the_profiles_fault(why.code, is_starting) {
-            return Cure::None;
+            return false;
         }
         let Some(link) = AccountLink::read(&self.profile).await else {
-            return Cure::None;
+            return false;
         };
         let next = match (link.rescue(), why.code) {
             (Rescue::None, _) => self.restore(&link, why).await,
             (Rescue::Snapshot, ReasonCode::StorageError) => self.empty(why).await,
-            (Rescue::Snapshot | Rescue::All, _) => return Cure::None,
+            (Rescue::Snapshot | Rescue::All, _) => return false,
         };
         let noted = match next {
             Ok(rescue) => self.note(&link.having_tried(rescue)).await,
@@ -210,14 +202,14 @@ impl Safekeeping {
                 tracing::error!(%error, "the profile is of no use, and nothing could take its place: {error}");
                 let left = format!("; the profile was left as it is: {error}");
                 why.detail.push_str(&left);
-                return Cure::None;
+                return false;
             }
         };
         if let Err(error) = noted {
             tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
-            return Cure::None;
+            return false;
         }
-        Cure::StartAgain
+        true
     }
 
     /// No new Chrome has helped on this profile: the last snapshot of its link takes its place, if there is one, once for each

@@ -43,9 +43,8 @@ use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument;
 
 use super::{
-    DisconnectOutcome, Evidence, Phase, ReasonCode, Recipient, SendError, SessionHandle,
+    DisconnectOutcome, Evidence, Phase, Reason, ReasonCode, Recipient, SendError, SessionHandle,
     command::{COMMAND_CAPACITY, answer},
-    keeping::profile::Cure,
     linking::account_link::LinkNote,
     publisher::Publisher,
     run_end::End,
@@ -213,13 +212,13 @@ impl<D: Driver> Actor<D> {
         }
         let is_starting = self.publisher.snapshot().phase.is_some();
         let safekeeping = &self.options.safekeeping;
-        let cure = safekeeping.cure(&mut end.reason, is_starting);
-        let cure = self
+        let rescue = safekeeping.rescue(&mut end.reason, is_starting);
+        let is_rescued = self
             .mail
-            .during(&mut self.intake, &self.publisher, cure)
+            .during(&mut self.intake, &self.publisher, rescue)
             .await;
         // A caller has asked for something meanwhile, and goes first.
-        if cure == Cure::None || self.mail.has_kept() {
+        if !is_rescued || self.mail.has_kept() {
             return false;
         }
         self.publisher.apply(&Event::Restarted, None);
@@ -264,25 +263,8 @@ impl<D: Driver> Actor<D> {
     /// Chrome is gone. Publishes the end and answers who asked for it.
     async fn finish(&mut self, mut end: End, closed: Closed) {
         self.options.desired.on_end(end.reason.code).await;
-        if end.unlinked
-            && let Err(why) = delete_profile(&self.options.profile, Aside::Goes).await
-        {
-            tracing::warn!(error = %why, "the device is unlinked, but its profile could not be deleted: {why}");
-            end.reason.detail =
-                format!("unlinked, but the profile folder could not be deleted: {why}");
-        }
-        if end.unlinked
-            && let Err(why) = self.options.safekeeping.delete().await
-        {
-            tracing::warn!(error = %why, "the device is unlinked, but the snapshots of its profile could not be deleted: {why}");
-        }
-        if end.unlinked
-            && let Err(why) = self.options.evidence.delete().await
-        {
-            tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
-        }
         if end.unlinked {
-            logged_out::settle_sends(&self.options.shared.ledger, &self.options.id).await;
+            self.delete_link(&mut end.reason).await;
         }
         let is_logged_out = end.unlinked;
         let is_forgotten = self.forget_newcomer(end.reason.code).await;
@@ -316,6 +298,21 @@ impl<D: Driver> Actor<D> {
         if let Some(retry) = retry {
             self.wait_for(retry);
         }
+    }
+
+    /// The device is unlinked: nothing that was its account's is kept. What cannot be deleted, `reason` or the log says.
+    async fn delete_link(&mut self, reason: &mut Reason) {
+        if let Err(why) = delete_profile(&self.options.profile, Aside::Goes).await {
+            tracing::warn!(error = %why, "the device is unlinked, but its profile could not be deleted: {why}");
+            reason.detail = format!("unlinked, but the profile folder could not be deleted: {why}");
+        }
+        if let Err(why) = self.options.safekeeping.delete().await {
+            tracing::warn!(error = %why, "the device is unlinked, but the snapshots of its profile could not be deleted: {why}");
+        }
+        if let Err(why) = self.options.evidence.delete().await {
+            tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
+        }
+        logged_out::settle_sends(&self.options.shared.ledger, &self.options.id).await;
     }
 
     /// There is no page any more, and nothing of it is true.

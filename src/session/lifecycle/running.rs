@@ -3,10 +3,7 @@
 //! Responsible for answering commands and for driving sends through the page one by one; what the page's [`Standing`]
 //! means, [`PageView`] knows. Lives as long as one page; the actor opens before it and closes after it.
 
-mod commands;
 mod mending;
-mod resting;
-mod watching;
 mod winding_down;
 
 use std::future::pending;
@@ -24,7 +21,7 @@ use super::{
     capacity::Turn,
     deadlines::{Deadlines, Passed, RELOAD_TIMEOUT, UNRECOGNISED_TIMEOUT},
     healing::Healing,
-    hibernation::IdleClock,
+    hibernation::{IdleClock, on_late_wake},
     mailbox::{Heard, Mail, Mailbox},
     memory_budget::Budget,
     options::{ActorOptions, Shared},
@@ -34,11 +31,11 @@ use crate::{
     session::{
         DisconnectError, DisconnectOutcome, Evidence, EvidenceError, Phase, Reason, ReasonCode,
         Recipient, SessionState, StartLimits,
-        command::answer,
+        command::{Command, LifeCommand, PageCommand, answer},
         keeping::profile,
         linking::{
             account_link::{LinkNote, Login, NoteWritten},
-            pairing::Pairing,
+            pairing::{Pairing, Request},
         },
         publisher::Publisher,
         run_end::End,
@@ -212,6 +209,11 @@ impl<'a, D: Driver> Running<'a, D> {
         }
     }
 
+    /// Asks the page something, and goes on until it answers.
+    fn ask<F: Future<Output = PageAnswer> + Send + 'a>(&mut self, ask: impl FnOnce(&'a D) -> F) {
+        self.calls.push(ask(self.driver).boxed());
+    }
+
     /// Waits for what comes first: an answer or a fact of the page, a command, the deadline.
     async fn wait(&mut self, stage: Stage, deadline: Option<Instant>) -> Heard<PageEvent> {
         let Sending {
@@ -244,9 +246,7 @@ impl<'a, D: Driver> Running<'a, D> {
 
     /// Serves until something ends the session.
     pub(super) async fn run(mut self) -> End {
-        let driver = self.driver;
-        let navigate = async move { PageAnswer::Navigated(driver.navigate().await) };
-        self.calls.push(navigate.boxed());
+        self.ask(|driver| driver.navigate().map(PageAnswer::Navigated));
         self.tell_phase();
         let end = loop {
             let wake_at = self.next_deadline();
@@ -370,16 +370,8 @@ impl<'a, D: Driver> Running<'a, D> {
                 ));
             }
             Passed::Scan => return Some(End::of(self.limits().nobody_scanned())),
-            Passed::Refresh => {
-                let driver = self.driver;
-                let refresh = async move { PageAnswer::Refreshed(driver.refresh_codes().await) };
-                self.calls.push(refresh.boxed());
-            }
-            Passed::TakeOver => {
-                let driver = self.driver;
-                let take_over = async move { PageAnswer::TakenOver(driver.take_over().await) };
-                self.calls.push(take_over.boxed());
-            }
+            Passed::Refresh => self.ask(|driver| driver.refresh_codes().map(PageAnswer::Refreshed)),
+            Passed::TakeOver => self.ask(|driver| driver.take_over().map(PageAnswer::TakenOver)),
             Passed::LeftElsewhere => self.tell_elsewhere(),
             Passed::Reload => {
                 let detail = format!(
@@ -393,15 +385,14 @@ impl<'a, D: Driver> Running<'a, D> {
                 // The other session may have ended, and the page says nothing about that.
                 self.tell_elsewhere();
                 self.is_pinging = true;
-                let (driver, looking) = (self.driver, self.link.is_missing());
+                let looking = self.link.is_missing();
                 // A Chrome goes on for a while on files that were removed, and a person should hear of it before it does not.
-                let ping = async move {
+                self.ask(|driver| async move {
                     PageAnswer::Pinged {
                         answered: driver.ping().await,
                         is_missing: looking.await,
                     }
-                };
-                self.calls.push(ping.boxed());
+                });
             }
             Passed::Reconnect => {
                 self.publisher
@@ -571,5 +562,127 @@ impl<'a, D: Driver> Running<'a, D> {
             }
         }
         None
+    }
+
+    fn on_command(&mut self, command: Command) -> Option<End> {
+        let state = self.publisher.state();
+        match command {
+            Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
+                self.idle_clock.on_asked();
+                if let Some(phone) = phone.filter(|_| !self.page.standing().linked) {
+                    self.pairing.want(phone);
+                    self.publisher.explain_pairing(None);
+                }
+                answer(reply, Ok(state.takes_sends()));
+            }
+            Command::Life(LifeCommand::Disconnect {
+                logout: false,
+                reply,
+            }) => return Some(End::disconnect(reply)),
+            Command::Life(LifeCommand::Disconnect {
+                logout: true,
+                reply,
+            }) => return self.log_out(reply),
+            // Refused while a page is open.
+            Command::Life(LifeCommand::Forget { .. }) => {}
+            Command::Page(command) => {
+                self.on_page_command(command);
+                return self.relieve(Instant::now());
+            }
+        }
+        None
+    }
+
+    fn on_page_command(&mut self, command: PageCommand) {
+        match command {
+            // The mailbox has given both to the intake.
+            PageCommand::Send { .. } | PageCommand::Remove { .. } => {}
+            PageCommand::Check { to, reply } => self.sending.check(to, reply),
+            PageCommand::Measured { chrome_pid, memory } => {
+                self.publisher.tell_memory(chrome_pid, memory);
+                self.budget.on_sample(memory.mb, Instant::now());
+            }
+            PageCommand::Evidence { reply } => {
+                self.evidence_waiters.push(reply);
+                // A caller who asks while the page is being looked at gets the result of that one look.
+                if self.evidence_waiters.len() == 1 {
+                    let known = Evidence::of(&self.publisher.snapshot());
+                    let folder = self.options.evidence.clone();
+                    self.ask(|driver| {
+                        let taken = folder.take_now(driver, known);
+                        taken.map(|taken| PageAnswer::LookedAt(Box::new(taken)))
+                    });
+                }
+            }
+        }
+    }
+
+    /// Unlinks the device, while everything else goes on. A page that asks for a scan has nothing to unlink.
+    fn log_out(&mut self, reply: LogoutReply) -> Option<End> {
+        let standing = self.page.standing();
+        if standing.login {
+            return Some(logged_out(vec![reply]));
+        }
+        if !standing.linked {
+            answer(reply, Err(DisconnectError::NotLinked));
+            return None;
+        }
+        self.logouts.push(reply);
+        if self.logouts.len() == 1 {
+            self.ask(|driver| driver.log_out().map(PageAnswer::LoggedOut));
+        }
+        None
+    }
+
+    /// Asks the page for a code that links by phone number, when one is due.
+    fn begin_pairing(&mut self) {
+        let Some(Request { phone, is_renewal }) = self.pairing.begin(Instant::now()) else {
+            return;
+        };
+        tracing::info!(
+            renewal = is_renewal,
+            "asking for a code that links phone {phone}"
+        );
+        self.ask(|driver| async move {
+            let asked = driver.request_pairing_code(phone.digits(), is_renewal);
+            PageAnswer::Pairing(asked.await)
+        });
+    }
+
+    /// Whether the page is not needed: it could send, and nothing is to be sent, to be acknowledged, to be found out or to
+    /// be looked at.
+    fn is_quiet(&self) -> bool {
+        self.publisher.state() == SessionState::Ready
+            && self.page.standing().is_ready()
+            && self.sending.is_settled()
+            && self.evidence_waiters.is_empty()
+            && self.logouts.is_empty()
+    }
+
+    /// Takes note of whether the page is needed.
+    fn rest(&mut self, now: Instant) {
+        self.idle_clock.set(self.is_quiet(), now);
+    }
+
+    /// When it may sleep. Not in the midst of a call: that may be the one that finds out that the page is broken.
+    fn sleeps_at(&self) -> Option<Instant> {
+        self.idle_clock.due().filter(|_| self.calls.is_empty())
+    }
+
+    /// Goes to sleep, when the time has come. From then on everything that needs the page waits for the next one.
+    fn fall_asleep(&mut self, now: Instant) -> Option<End> {
+        self.sleeps_at().filter(|at| *at <= now)?;
+        self.publisher.apply(&Event::Slept, None);
+        self.healing.on_asleep();
+        Some(End::hibernation())
+    }
+
+    /// It takes longer to wake than a send waits.
+    fn wakes_late(&mut self, now: Instant) {
+        on_late_wake(self.publisher, self.page.standing().linked);
+        self.sending.refuse_waiting();
+        let state = self.publisher.state();
+        self.deadlines.set(&state, self.page.standing(), now);
+        self.tell_phase();
     }
 }
