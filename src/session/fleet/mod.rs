@@ -294,7 +294,8 @@ impl Registry {
         if self.stop.is_cancelled() {
             return Err(ConnectError::ShuttingDown);
         }
-        // A name that cannot be started now need not be known.
+        // Only asked, not taken: the place belongs to a start, which the actor begins or not. It is asked here so that a name that
+        // cannot be started now does not become known, with a row among the sessions.
         self.shared.capacity.check()?;
         let desired = desired.unwrap_or_else(|| self.desired(&sessions, id));
         let handle = self.start_actor(id, desired.clone());

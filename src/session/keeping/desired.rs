@@ -89,7 +89,7 @@ impl Desired {
 
     /// It has ended for this reason.
     fn on_end(&mut self, why: ReasonCode) {
-        match why.facts().desired {
+        match why.policy().desired {
             AfterEnd::Up => {}
             AfterEnd::Down => self.up = false,
             AfterEnd::Forgotten => *self = Self::default(),

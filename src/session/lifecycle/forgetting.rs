@@ -39,7 +39,7 @@ impl<D: Driver> Actor<D> {
     /// The session has ended for this reason. Deletes its traces if its codes are over and no phone has ever scanned one: a
     /// name that anybody may make up must not cost a folder for ever. Answers whether it did.
     pub(super) async fn forget_newcomer(&mut self, why: ReasonCode) -> bool {
-        let are_codes_over = why.facts().desired == AfterEnd::Down;
+        let are_codes_over = why.policy().desired == AfterEnd::Down;
         are_codes_over && self.is_newcomer().await && self.delete_newcomer().await
     }
 

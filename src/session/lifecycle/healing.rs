@@ -1,7 +1,7 @@
 //! What is done about a session that has failed, and when: a ladder, with a limit.
 //!
 //! ```text
-//!  page reload ──no help──▶ new Chrome ──no help, 3 times──▶ last snapshot of the profile, new Chrome ──▶ …
+//!  page reload ──no help──▶ new Chrome ──no help, 3 times──▶ last copy of the profile, new Chrome ──▶ …
 //!                              └── limit per hour reached ──▶ ERROR, KEEPS_FAILING
 //! ```
 //!
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::session::{
     ReasonCode,
-    reason::{AfterEnd, Cure, Facts},
+    reason::{AfterEnd, Cure, Policy},
     sending::stall::Remedies,
 };
 
@@ -47,7 +47,7 @@ const BACK_OFF_AFTER_READY: usize = 2;
 const JITTER: f64 = 0.25;
 
 /// So many new Chromes on one profile that did not help speak against the profile.
-const CHROMES_BEFORE_SNAPSHOT: usize = 3;
+const CHROMES_BEFORE_COPY: usize = 3;
 
 /// There is no place or no memory for another Chrome: both come when a session ends.
 const CAPACITY_RETRY: Duration = Duration::from_secs(15);
@@ -57,8 +57,8 @@ const CAPACITY_RETRY: Duration = Duration::from_secs(15);
 pub(super) enum Rung {
     /// A new Chrome on the same profile.
     NewChrome,
-    /// The last good snapshot takes the profile's place, then a new Chrome.
-    Snapshot,
+    /// The last good copy takes the profile's place, then a new Chrome.
+    ProfileCopy,
 }
 
 /// A start that is to come.
@@ -96,7 +96,7 @@ pub(super) struct Healing {
     fruitless: usize,
     /// The Chrome that ran last made the session READY.
     has_helped: bool,
-    has_tried_snapshot: bool,
+    has_tried_copy: bool,
     reloaded_at: Option<Instant>,
     ready_since: Option<Instant>,
     /// What has been tried for messages that did not go out.
@@ -113,7 +113,7 @@ impl Healing {
             streak: 0,
             fruitless: 0,
             has_helped: false,
-            has_tried_snapshot: false,
+            has_tried_copy: false,
             reloaded_at: None,
             ready_since: None,
             remedies: Remedies::default(),
@@ -137,14 +137,14 @@ impl Healing {
         }
         let was_stable = |since: Instant| STABLE_AFTER <= now - since;
         if self.ready_since.take().is_some_and(was_stable) {
-            (self.streak, self.has_tried_snapshot) = (0, false);
+            (self.streak, self.has_tried_copy) = (0, false);
         }
     }
 
     /// The session hibernates: it was healthy.
     pub(super) const fn on_asleep(&mut self) {
         self.ready_since = None;
-        (self.streak, self.has_tried_snapshot) = (0, false);
+        (self.streak, self.has_tried_copy) = (0, false);
     }
 
     /// The account is gone: do not restart; a person must scan a code.
@@ -166,12 +166,12 @@ impl Healing {
     /// The session has ended. `has_lived`: it had got as far as to show something.
     pub(super) fn after(&mut self, why: ReasonCode, has_lived: bool, now: Instant) -> AfterRun {
         self.on_ready(false, now);
-        let Facts {
+        let Policy {
             cure,
             is_loss,
             desired,
             ..
-        } = why.facts();
+        } = why.policy();
         if desired != AfterEnd::Up {
             self.must_be_ready = false;
         }
@@ -202,10 +202,10 @@ impl Healing {
         self.streak += 1;
         self.fruitless += usize::from(cure == Cure::NewChrome);
         let is_profile_suspect =
-            cure == Cure::NewChrome && CHROMES_BEFORE_SNAPSHOT < self.fruitless;
-        let rung = if is_profile_suspect && self.must_be_ready && !self.has_tried_snapshot {
-            self.has_tried_snapshot = true;
-            Rung::Snapshot
+            cure == Cure::NewChrome && CHROMES_BEFORE_COPY < self.fruitless;
+        let rung = if is_profile_suspect && self.must_be_ready && !self.has_tried_copy {
+            self.has_tried_copy = true;
+            Rung::ProfileCopy
         } else {
             Rung::NewChrome
         };

@@ -58,7 +58,7 @@ impl<D: Driver> Actor<D> {
                     asked_by,
                     reply,
                 }) => {
-                    if let Some(retry) = self.retry.take_if(|retry| retry.rung == Rung::Snapshot) {
+                    if let Some(retry) = self.retry.take_if(|retry| retry.rung == Rung::ProfileCopy) {
                         // The start that was planned happens now, with the restoring that belongs to it.
                         self.restore_copy(retry).await;
                         self.mail.put_back(LifeCommand::Connect {

@@ -22,7 +22,7 @@ impl<D: Driver> Actor<D> {
             self.wait_for(Healing::postponed(retry, Instant::now()));
             return None;
         };
-        if retry.rung == Rung::Snapshot {
+        if retry.rung == Rung::ProfileCopy {
             self.restore_copy(retry).await;
             if self.mail.has_kept() {
                 // A caller has asked for something meanwhile, and goes first.

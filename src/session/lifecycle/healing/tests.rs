@@ -125,9 +125,9 @@ fn a_profile_on_which_no_chrome_helps_gives_way_to_its_snapshot_once() {
     let rungs: Vec<_> = (0..6)
         .map(|_| retry(healing.after(ReasonCode::LaunchTimeout, false, now)).rung)
         .collect();
-    let snapshots = rungs.iter().filter(|rung| **rung == Rung::Snapshot);
+    let snapshots = rungs.iter().filter(|rung| **rung == Rung::ProfileCopy);
     assert_eq!(snapshots.count(), 1);
-    assert_eq!(rungs[CHROMES_BEFORE_SNAPSHOT], Rung::Snapshot);
+    assert_eq!(rungs[CHROMES_BEFORE_COPY], Rung::ProfileCopy);
 }
 
 #[test]
