@@ -247,8 +247,9 @@ impl ReasonCode {
                 cure: Cure::NewChrome,
                 ..PASSING
             },
-            // Chrome loads a page that it has kept without a network, and such a page is never synced: both wait for the network.
-            Self::SyncTimeout | Self::NavigationFailed => Policy {
+            // The first two wait for the network: without one, Chrome loads a page that it has kept, and that is never synced. For the
+            // third an operator installs a new wa-js or page script, which the next start uses.
+            Self::NavigationFailed | Self::SyncTimeout | Self::AdapterBroken => Policy {
                 cure: Cure::NewChromeInTime,
                 ..PASSING
             },
@@ -295,11 +296,6 @@ impl ReasonCode {
             Self::BrowserLost | Self::PageLost => Policy {
                 cure: Cure::NewChrome,
                 is_loss: true,
-                ..PASSING
-            },
-            // An operator installs a new wa-js or page script for what WhatsApp has renamed, and the next start uses it.
-            Self::AdapterBroken => Policy {
-                cure: Cure::NewChromeInTime,
                 ..PASSING
             },
             Self::SendsStalled => Policy {

@@ -29,10 +29,7 @@ impl<D: Driver> Actor<D> {
             self.options.desired.on_account().await;
         }
         let finding = safekeeping.find_profile(linked_at);
-        let found = self
-            .mail
-            .during(&mut self.intake, &self.publisher, finding)
-            .await;
+        let found = self.mail.during(&mut self.intake, finding).await;
         found.map_err(End::of)
     }
 

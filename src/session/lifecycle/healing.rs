@@ -201,8 +201,7 @@ impl Healing {
         let jitter = rand::rng().random_range(1.0 - JITTER..1.0 + JITTER);
         self.streak += 1;
         self.fruitless += usize::from(cure == Cure::NewChrome);
-        let is_profile_suspect =
-            cure == Cure::NewChrome && CHROMES_BEFORE_COPY < self.fruitless;
+        let is_profile_suspect = cure == Cure::NewChrome && CHROMES_BEFORE_COPY < self.fruitless;
         let rung = if is_profile_suspect && self.must_be_ready && !self.has_tried_copy {
             self.has_tried_copy = true;
             Rung::ProfileCopy

@@ -83,7 +83,7 @@ impl<D: Driver> Actor<D> {
     pub(super) async fn hibernate(&mut self) -> Result<Starting, End> {
         self.forget_chrome();
         let hold = self.options.safekeeping.hold();
-        let holding = self.mail.during(&mut self.intake, &self.publisher, hold);
+        let holding = self.mail.during(&mut self.intake, hold);
         // Given back before the next Chrome needs it.
         let _held = holding.await;
         tracing::info!("hibernating: Chrome is closed until something is to be sent");
@@ -93,7 +93,7 @@ impl<D: Driver> Actor<D> {
         let mut retry_at = None;
         loop {
             let now = Instant::now();
-            let wake_by = self.mail.wake_by(&self.publisher);
+            let wake_by = self.mail.wake_by();
             // A deadline is heard only when no command waits: what was asked for before goes first, since a session that wakes
             // does not hear of its end for a while.
             let try_at = if wake_by.is_some() || longest <= now {
@@ -103,7 +103,6 @@ impl<D: Driver> Actor<D> {
             };
             let heard = self.mail.wait(
                 &mut self.intake,
-                &self.publisher,
                 Stage::Hibernating,
                 pending::<Infallible>(),
                 Some(try_at),

@@ -31,7 +31,6 @@ impl<D: Driver> Actor<D> {
             let deadline = retry_at.into_iter().chain(self.forget_at).min();
             let heard = self.mail.wait(
                 &mut self.intake,
-                &self.publisher,
                 Stage::Idle,
                 pending::<Infallible>(),
                 deadline,
@@ -58,7 +57,8 @@ impl<D: Driver> Actor<D> {
                     asked_by,
                     reply,
                 }) => {
-                    if let Some(retry) = self.retry.take_if(|retry| retry.rung == Rung::ProfileCopy) {
+                    if let Some(retry) = self.retry.take_if(|retry| retry.rung == Rung::ProfileCopy)
+                    {
                         // The start that was planned happens now, with the restoring that belongs to it.
                         self.restore_copy(retry).await;
                         self.mail.put_back(LifeCommand::Connect {

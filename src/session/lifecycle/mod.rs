@@ -32,6 +32,8 @@ mod page_view;
 mod restart;
 mod running;
 
+use std::sync::Arc;
+
 use capacity::{Admitted, Starting};
 use healing::{Healing, Retry};
 use mailbox::Mailbox;
@@ -64,7 +66,7 @@ pub(super) struct Actor<D: Driver> {
     intake: Intake,
     /// The number to link by a code that is typed, in the run to come.
     phone: Option<Recipient>,
-    publisher: Publisher,
+    publisher: Arc<Publisher>,
     healing: Healing,
     budget: Budget,
     /// The start that it gives itself, when it is not asked for one before.
@@ -83,6 +85,7 @@ impl<D: Driver> Actor<D> {
             ..
         } = &options.shared;
         let (publisher, snapshots) = Publisher::new(start_times.clone());
+        let publisher = Arc::new(publisher);
         let handle = SessionHandle {
             session: options.id.clone(),
             commands: commands_tx,
@@ -95,7 +98,12 @@ impl<D: Driver> Actor<D> {
             healing: Healing::new(config.heals_per_hour, false),
             budget: Budget::new(config.memory_mb),
             intake: Intake::new(ledger.clone(), config.sends),
-            mail: Mailbox::new(commands, config.sends.wait, options.stop.clone()),
+            mail: Mailbox::new(
+                commands,
+                config.sends.wait,
+                options.stop.clone(),
+                Arc::clone(&publisher),
+            ),
             retry: None,
             forget_at: None,
             options,
@@ -119,7 +127,7 @@ impl<D: Driver> Actor<D> {
                 } = admitted;
                 self.run_until_idle(starting).await;
             }
-            self.mail.close(&self.publisher);
+            self.mail.close();
         }
         .instrument(span)
         .await;
@@ -213,10 +221,7 @@ impl<D: Driver> Actor<D> {
         let is_starting = self.publisher.snapshot().phase.is_some();
         let safekeeping = &self.options.safekeeping;
         let rescue = safekeeping.rescue(&mut end.reason, is_starting);
-        let is_rescued = self
-            .mail
-            .during(&mut self.intake, &self.publisher, rescue)
-            .await;
+        let is_rescued = self.mail.during(&mut self.intake, rescue).await;
         // A caller has asked for something meanwhile, and goes first.
         if !is_rescued || self.mail.has_kept() {
             return false;
@@ -255,9 +260,7 @@ impl<D: Driver> Actor<D> {
             safekeeping.after_close(&before, end, closed).await;
             closed
         };
-        self.mail
-            .during(&mut self.intake, &self.publisher, close)
-            .await
+        self.mail.during(&mut self.intake, close).await
     }
 
     /// Chrome is gone. Publishes the end and answers who asked for it.

@@ -72,14 +72,10 @@ impl<D: Driver> Actor<D> {
             } else {
                 Stage::Opening
             };
-            let wake_by = self.mail.wake_by(&self.publisher);
-            let heard = self.mail.wait(
-                &mut self.intake,
-                &self.publisher,
-                stage,
-                &mut opening,
-                wake_by,
-            );
+            let wake_by = self.mail.wake_by();
+            let heard = self
+                .mail
+                .wait(&mut self.intake, stage, &mut opening, wake_by);
             let mail = match heard.await {
                 Heard::Own(opened) => break opened,
                 Heard::Mail(mail) => mail,

@@ -43,9 +43,7 @@ impl<D: Driver> Actor<D> {
     /// Does what comes before the start that is due when no new Chrome has helped. What is left is the start.
     pub(super) async fn restore_copy(&mut self, retry: Retry) {
         let restoring = self.options.safekeeping.restore_copy();
-        self.mail
-            .during(&mut self.intake, &self.publisher, restoring)
-            .await;
+        self.mail.during(&mut self.intake, restoring).await;
         self.wait_for(Retry {
             rung: Rung::NewChrome,
             at: retry.at.min(Instant::now()),

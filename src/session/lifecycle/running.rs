@@ -239,9 +239,7 @@ impl<'a, D: Driver> Running<'a, D> {
         } else {
             deadline
         };
-        self.mail
-            .wait(intake, self.publisher, stage, own, deadline)
-            .await
+        self.mail.wait(intake, stage, own, deadline).await
     }
 
     /// Serves until something ends the session.
@@ -322,7 +320,7 @@ impl<'a, D: Driver> Running<'a, D> {
             self.pairing.next(),
             self.sleeps_at(),
             self.stall.next(),
-            self.mail.wake_by(self.publisher),
+            self.mail.wake_by(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -339,10 +337,7 @@ impl<'a, D: Driver> Running<'a, D> {
         if let Some(over) = &over {
             self.publisher.apply(over, None);
         }
-        let is_late = self
-            .mail
-            .wake_by(self.publisher)
-            .is_some_and(|by| by <= now);
+        let is_late = self.mail.wake_by().is_some_and(|by| by <= now);
         if is_late {
             self.wakes_late(now);
         }
