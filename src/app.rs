@@ -372,7 +372,7 @@ mod tests {
             signals.recv().await;
         };
         tokio::spawn(async move {
-            // The group's, and what a wrapper forwards; then somebody at a keyboard.
+            // The group's, and what a wrapper forwards; then a person at a keyboard.
             for after in [0, 5, 300, 1200] {
                 sleep(Duration::from_millis(after)).await;
                 signal.send(()).await.unwrap();

@@ -125,10 +125,10 @@ impl StartLimits {
     }
 
     /// Why a start ends whose codes were not scanned.
-    pub(super) fn nobody_scanned(&self) -> Reason {
+    pub(super) fn not_scanned(&self) -> Reason {
         let seconds = self.scan.as_secs();
         let detail = format!(
-            "nobody scanned a code for {seconds} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again"
+            "no code was scanned for {seconds} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again"
         );
         Reason::new(ReasonCode::QrTimeout, detail)
     }

@@ -395,7 +395,7 @@ impl Reason {
     /// Adds what comes next, where the sentence itself does not say it.
     pub(super) fn with_outlook(mut self, is_retried: bool) -> Self {
         let outlook = match (is_retried, self.code.policy().is_loss) {
-            (true, _) => "; the service starts it again",
+            (true, _) => "; it is started again by itself",
             (false, true) => "; POST /connect starts it again",
             (false, false) => "",
         };

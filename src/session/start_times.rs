@@ -100,7 +100,7 @@ pub(super) struct StartClock {
     asked: Option<Instant>,
     page_asked: Option<Instant>,
     code_shown: Option<Instant>,
-    is_linked_anew: bool,
+    is_linked_again: bool,
 }
 
 impl StartClock {
@@ -133,10 +133,10 @@ impl StartClock {
         }
         if is_ready || snapshot.state == SessionState::Authenticated {
             took.link = self.code_shown.take().map(|then| now - then);
-            self.is_linked_anew |= took.link.is_some();
+            self.is_linked_again |= took.link.is_some();
         }
         if is_ready {
-            let with = if self.is_linked_anew {
+            let with = if self.is_linked_again {
                 StartedWith::NEW
             } else {
                 StartedWith::KEPT
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_is_linked_anew_within_a_run_is_a_link_and_no_start() {
+    fn an_account_that_is_linked_again_within_a_run_is_a_link_and_no_start() {
         let mut session = Watched::new();
         session.load(SessionState::Authenticated);
         session.publish(SessionState::Ready, None);

@@ -180,7 +180,7 @@ impl Healing {
             Cure::NewChrome | Cure::NewChromeInTime => 0 < self.per_hour,
             Cure::NewChromeWithMemory => true,
         };
-        // A caller who waits for the first code of a session is told that it failed, and may try again.
+        // A caller who waits for the first code of a session learns that it failed, and may try again.
         if !may_heal || !(self.must_be_ready || (has_lived && is_loss)) {
             return AfterRun::Leave;
         }

@@ -364,7 +364,7 @@ impl<'a, D: Driver> Running<'a, D> {
                     held_back.unwrap_or_else(|| self.limits().passed(Phase::Sync)),
                 ));
             }
-            Passed::Scan => return Some(End::of(self.limits().nobody_scanned())),
+            Passed::Scan => return Some(End::of(self.limits().not_scanned())),
             Passed::Refresh => self.ask(|driver| driver.refresh_codes().map(PageAnswer::Refreshed)),
             Passed::TakeOver => self.ask(|driver| driver.take_over().map(PageAnswer::TakenOver)),
             Passed::LeftElsewhere => self.tell_elsewhere(),
