@@ -68,7 +68,7 @@ pub trait Driver: Send + Sync + Sized + 'static {
         look_up: &LookUp,
     ) -> impl Future<Output = Result<Option<i32>, LookUpError>> + Send;
 
-    /// Makes ready to send: the recipient is looked up, unless it is familiar, and the message gets its full id. Sends nothing.
+    /// Makes ready to send: the recipient is looked up, unless its chat is known, and the message gets its full id. Sends nothing.
     fn prepare(
         &self,
         outgoing: &Outgoing,

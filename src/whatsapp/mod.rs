@@ -10,15 +10,15 @@
 mod adapter;
 mod bridge;
 mod bundle;
+mod chat_ids;
 mod console;
-mod cover;
 mod driver;
 mod evidence;
-mod familiar;
 mod input;
 mod listener;
 mod page;
 mod pairing;
+mod redact_qr;
 mod scripts;
 mod sending;
 mod typing;

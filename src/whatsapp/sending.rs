@@ -16,7 +16,7 @@ use super::{
     AdapterName, HandOverError, Handed, LookUp, LookUpError, Outgoing, PrepareError, Prepared,
     Standing,
     bridge::{self, CALL_TIMEOUT, CallError, INTERRUPTED, NO_ANSWER, NOT_LOADED},
-    familiar::Familiar,
+    chat_ids::ChatIds,
     typing::{Away, Mistyped, Typing},
 };
 use crate::masked::WaId;
@@ -57,7 +57,7 @@ pub(super) struct Sending<'a> {
     pub(super) page: &'a Page,
     pub(super) away: &'a Away,
     pub(super) standing: &'a watch::Receiver<Standing>,
-    pub(super) familiar: &'a Familiar,
+    pub(super) chat_ids: &'a ChatIds,
     pub(super) verdicts: &'a mpsc::Sender<Verdict>,
 }
 
@@ -86,7 +86,7 @@ impl Sending<'_> {
         drop(timeout(WA_JS_TIMEOUT, standing.wait_for(is_decided)).await);
         let senders = self.senders();
         if let (Some(&first), Some(chat)) = (senders.first(), &outgoing.chat)
-            && let Some(prepared) = self.familiar.prepare(first, chat, &outgoing.key)
+            && let Some(prepared) = self.chat_ids.prepare(first, chat, &outgoing.key)
         {
             return Ok(prepared);
         }
@@ -104,7 +104,7 @@ impl Sending<'_> {
         let senders = self.senders();
         let (refused, is_own) = match self.hand_over_by(prepared, outgoing).await {
             Outcome::Handed(handed) => {
-                self.familiar.learn(prepared, &outgoing.key);
+                self.chat_ids.learn(prepared, &outgoing.key);
                 if self.standing.borrow().failing.contains(&adapter) {
                     self.judge(Verdict::Worked { adapter });
                 }
@@ -113,7 +113,7 @@ impl Sending<'_> {
             Outcome::Unknown(why) => return Err(HandOverError::Unknown(why)),
             Outcome::Interrupted(why) => return Err(HandOverError::Interrupted(why)),
             // The page was not asked this time.
-            Outcome::Moved(_) if self.familiar.forget(&prepared.chat) => {
+            Outcome::Moved(_) if self.chat_ids.forget(&prepared.chat) => {
                 return Err(self.make_ready_anew(senders, outgoing).await);
             }
             Outcome::Refused { why, is_own } => (why, is_own),

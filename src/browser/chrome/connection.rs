@@ -124,7 +124,7 @@ impl Connection {
             }),
         )
         .await?;
-        let pulse = AbortOnDropHandle::new(tokio::spawn(feel_pulse(Arc::clone(&cdp), ended)));
+        let pulse = AbortOnDropHandle::new(tokio::spawn(ping_loop(Arc::clone(&cdp), ended)));
         Ok(Self {
             cdp,
             page,
@@ -240,7 +240,7 @@ fn end_with(ended: &watch::Sender<Option<String>>, reason: String) {
 }
 
 /// Asks Chrome a small question now and then.
-async fn feel_pulse(cdp: Arc<Cdp>, ended: watch::Sender<Option<String>>) {
+async fn ping_loop(cdp: Arc<Cdp>, ended: watch::Sender<Option<String>>) {
     loop {
         sleep(PULSE_INTERVAL).await;
         match timeout(PULSE_TIMEOUT, cdp.execute(GetVersionParams::default())).await {

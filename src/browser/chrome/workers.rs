@@ -127,7 +127,7 @@ impl ServiceWorkers {
         }
         let worker = said.params["sessionId"].as_str().map(str::to_owned);
         Some(match (said.method.as_deref(), worker) {
-            (Some("Target.attachedToTarget"), Some(worker)) => self.dress(worker),
+            (Some("Target.attachedToTarget"), Some(worker)) => self.set_client_hints(worker),
             (Some("Target.detachedFromTarget"), Some(worker)) => {
                 self.attached.remove(&worker);
                 Vec::new()
@@ -137,7 +137,7 @@ impl ServiceWorkers {
     }
 
     /// Its client hints, then its start.
-    fn dress(&mut self, worker: String) -> Vec<String> {
+    fn set_client_hints(&mut self, worker: String) -> Vec<String> {
         let calls = &mut self.calls;
         let mut say = |method: &str, params: &Value| {
             *calls += 1;

@@ -43,7 +43,7 @@ use crate::{
         publisher::Publisher,
         run_end::End,
         sending::{
-            Means, SendAnswer, Sending,
+            Context, SendAnswer, Sending,
             intake::Intake,
             numbers::Numbers,
             stall::StallWatch,
@@ -182,14 +182,14 @@ impl<'a, D: Driver> Serving<'a, D> {
             mail,
             intake,
         } = lasting;
-        let means = Means {
+        let context = Context {
             driver,
             ledger: &options.shared.ledger,
             numbers,
             publisher,
             session: &options.id,
         };
-        let sending = Sending::new(means, intake);
+        let sending = Sending::new(context, intake);
         let Shared {
             config, accounts, ..
         } = &options.shared;

@@ -47,7 +47,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// What [`Sending`] does its work with.
 #[derive(Debug)]
-pub(super) struct Means<'a, D: Driver> {
+pub(super) struct Context<'a, D: Driver> {
     pub(super) driver: &'a D,
     pub(super) ledger: &'a Ledger,
     pub(super) numbers: &'a mut Numbers,
@@ -57,7 +57,7 @@ pub(super) struct Means<'a, D: Driver> {
 
 /// See the module.
 pub(super) struct Sending<'a, D: Driver> {
-    means: Means<'a, D>,
+    context: Context<'a, D>,
     /// The queue, which outlives the page.
     pub(super) intake: &'a mut Intake,
     recovery: Recovery,
@@ -123,9 +123,9 @@ impl SendAnswer {
 }
 
 impl<'a, D: Driver> Sending<'a, D> {
-    pub(super) fn new(means: Means<'a, D>, intake: &'a mut Intake) -> Self {
+    pub(super) fn new(context: Context<'a, D>, intake: &'a mut Intake) -> Self {
         Self {
-            means,
+            context,
             intake,
             recovery: Recovery::default(),
             calls: FuturesUnordered::new(),
@@ -211,7 +211,7 @@ impl<'a, D: Driver> Sending<'a, D> {
                 if let Some((prepared, outgoing, limit)) =
                     self.intake.outbox.on_written(result, now)
                 {
-                    let handed = hand_over(self.means.driver, prepared, outgoing, limit);
+                    let handed = hand_over(self.context.driver, prepared, outgoing, limit);
                     self.calls.push(handed.map(SendAnswer::HandedOver).boxed());
                 }
             }
@@ -219,7 +219,7 @@ impl<'a, D: Driver> Sending<'a, D> {
                 if let (Err(HandOverError::NotHanded(_)), Some(to)) =
                     (&result, self.intake.outbox.current_recipient())
                 {
-                    self.means.numbers.forget(to);
+                    self.context.numbers.forget(to);
                 }
                 match self.intake.outbox.on_handed_over(result, now) {
                     AfterHandOver::Done => {}
@@ -250,10 +250,10 @@ impl<'a, D: Driver> Sending<'a, D> {
         let is_refused = matches!(result, Err(PrepareError::Failed(_)));
         if let Some(to) = self.intake.outbox.current_recipient() {
             if let Some(known) = learned {
-                self.means.numbers.learn(to, known, now);
+                self.context.numbers.learn(to, known, now);
             } else if is_refused {
                 // Perhaps because what was known of it does not hold any more.
-                self.means.numbers.forget(to);
+                self.context.numbers.forget(to);
             }
         }
         let Some((outgoing, prepared)) = self.intake.outbox.on_prepared(result, now) else {
@@ -271,7 +271,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             wa_key: prepared.message_id.is_some().then(|| outgoing.key.clone()),
             message_id: prepared.message_id,
         };
-        let ledger = self.means.ledger;
+        let ledger = self.context.ledger;
         let write = async move {
             let handing = Step::Handing(handing);
             SendAnswer::Written(ledger.advance(&outgoing.key, handing).await)
@@ -293,7 +293,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         if !self.may_begin() {
             return;
         }
-        let driver = self.means.driver;
+        let driver = self.context.driver;
         if let Some(look_up) = self.recovery.next(now) {
             let asked = async move { SendAnswer::LookedUp(driver.look_up(&look_up).await) };
             self.calls.push(asked.boxed());
@@ -304,7 +304,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         let Some((outgoing, limit)) = self.intake.outbox.begin(now) else {
             return;
         };
-        let known = self.means.numbers.get(&outgoing.to, now).cloned();
+        let known = self.context.numbers.get(&outgoing.to, now).cloned();
         let prepare = prepare(driver, known, outgoing, limit).map(SendAnswer::Prepared);
         self.calls.push(prepare.boxed());
     }
@@ -314,7 +314,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         let mut notes = self.recovery.take_notes();
         notes.append(&mut self.intake.outbox.take_notes());
         for (key, step) in notes {
-            self.means.ledger.note(&key, step);
+            self.context.ledger.note(&key, step);
         }
     }
 
@@ -350,7 +350,7 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     /// The session cannot send for now: those whose callers wait are told so.
     pub(super) fn refuse_waiting(&mut self) {
-        let why = self.means.publisher.not_ready().to_string();
+        let why = self.context.publisher.not_ready().to_string();
         self.intake.outbox.refuse_waiting(&why);
     }
 
@@ -387,13 +387,13 @@ impl<'a, D: Driver> Sending<'a, D> {
 impl<D: Driver> Sending<'_, D> {
     /// Finds out whether a number is on WhatsApp, and sends nothing.
     pub(super) fn check(&mut self, to: Recipient, reply: CheckReply) {
-        if self.means.publisher.state() != SessionState::Ready {
-            answer(reply, Err(self.means.publisher.not_ready()));
+        if self.context.publisher.state() != SessionState::Ready {
+            answer(reply, Err(self.context.publisher.not_ready()));
             return;
         }
         let now = Instant::now();
-        let known = self.means.numbers.get(to.digits(), now).cloned();
-        let driver = self.means.driver;
+        let known = self.context.numbers.get(to.digits(), now).cloned();
+        let driver = self.context.driver;
         let check = async move {
             let checked = match known {
                 Some(Known::At(chat)) => Ok(Some(chat)),
@@ -416,7 +416,7 @@ impl<D: Driver> Sending<'_, D> {
             Err(why) => Err(SendError::from(why)),
             Ok(chat) => {
                 let known = chat.clone().map_or(Known::Nowhere, Known::At);
-                self.means.numbers.learn(to.digits(), known, now);
+                self.context.numbers.learn(to.digits(), known, now);
                 Ok(NumberCheck {
                     chat,
                     due_in: self.intake.outbox.due(now).saturating_duration_since(now),

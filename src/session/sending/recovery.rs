@@ -18,7 +18,7 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Means, SendAnswer, Sending, in_flight::Outbox};
+use super::{Context, SendAnswer, Sending, in_flight::Outbox};
 use crate::{
     ledger::{Failure, LedgerError, Record, SendState, Step},
     session::linking::account_link::Since,
@@ -441,9 +441,9 @@ impl<D: Driver> Sending<'_, D> {
         if !self.doubt.ask() {
             return;
         }
-        let Means {
+        let Context {
             ledger, session, ..
-        } = self.means;
+        } = self.context;
         self.intake.calls.open += 1;
         let open = async move { SendAnswer::Open(ledger.open_sends(session.as_str()).await) };
         self.calls.push(open.boxed());
