@@ -10,10 +10,11 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::{Digest, Key, KeyFile, KeyFileError};
 
@@ -89,7 +90,7 @@ impl Keyring {
 
     /// Whether a request without a key is refused.
     pub fn is_asked_for(&self) -> bool {
-        self.master.is_some() || self.lock().asks()
+        self.master.is_some() || self.seen.lock().asks()
     }
 
     /// What is to be thought of a request that carries this key.
@@ -99,7 +100,7 @@ impl Keyring {
         if self.master.is_some_and(is_master) {
             return Verdict::Master;
         }
-        let seen = self.lock();
+        let seen = self.seen.lock();
         if self.master.is_none() && !seen.asks() {
             return Verdict::NotAsked;
         }
@@ -115,7 +116,7 @@ impl Keyring {
 
     /// Whether a key that was known is still in force, with the rights that it had.
     pub fn still_has(&self, key: &Key, now: Timestamp) -> bool {
-        self.lock().keys.iter().any(|known| {
+        self.seen.lock().keys.iter().any(|known| {
             known.digest.is(&key.digest)
                 && known.scope == key.scope
                 && known.cliente_ids == key.cliente_ids
@@ -127,11 +128,11 @@ impl Keyring {
     pub fn look(&self) {
         // Before it is read: a change in between is seen by the next look.
         let stamp = self.stamp();
-        if stamp == self.lock().stamp {
+        if stamp == self.seen.lock().stamp {
             return;
         }
         let read = self.file.read();
-        let mut seen = self.lock();
+        let mut seen = self.seen.lock();
         self.take(&mut seen, read);
         // What could not be read is tried again with the next look.
         seen.stamp = if seen.trouble.is_none() {
@@ -182,11 +183,6 @@ impl Keyring {
                 seen.has_been_there = true;
             }
         }
-    }
-
-    /// What is known is changed whole.
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

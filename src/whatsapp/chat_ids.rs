@@ -8,10 +8,9 @@
 //! server must not be asked the same question by each page. What is known here depends on the adapter and on the build of the
 //! page, and so ends with the page. One table could be only one of the two.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
 
 use super::{AdapterName, Prepared};
 use crate::masked::WaId;
@@ -34,7 +33,7 @@ struct Pattern {
 impl ChatIds {
     /// A message with this inner id, ready for the chat; `None` when the adapter has to be asked.
     pub(super) fn prepare(&self, adapter: AdapterName, chat: &str, key: &str) -> Option<Prepared> {
-        let known = self.lock();
+        let known = self.0.lock();
         let pattern = known.get(chat)?;
         let Pattern { before, after, .. } = pattern;
         (pattern.adapter == adapter).then(|| Prepared {
@@ -50,7 +49,7 @@ impl ChatIds {
         let Some((before, after)) = id.and_then(|id| id.split_once(key)) else {
             return;
         };
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         if known.len() >= CAPACITY && !known.contains_key(&prepared.chat) {
             known.clear();
         }
@@ -64,12 +63,7 @@ impl ChatIds {
 
     /// What was known of a chat does not hold any more. Answers whether anything was.
     pub(super) fn forget(&self, chat: &str) -> bool {
-        self.lock().remove(chat).is_some()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<WaId, Pattern>> {
-        // Nothing is left half done by a panic in here.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(chat).is_some()
     }
 }
 
@@ -120,6 +114,6 @@ mod tests {
             };
             chat_ids.learn(&other, "3EB0A");
         }
-        assert!(chat_ids.lock().len() <= CAPACITY);
+        assert!(chat_ids.0.lock().len() <= CAPACITY);
     }
 }

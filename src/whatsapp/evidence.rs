@@ -12,12 +12,7 @@
 
 mod disclosure;
 
-use std::{
-    fmt,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chromiumoxide::{
@@ -27,6 +22,7 @@ use chromiumoxide::{
     },
 };
 use disclosure::Disclosure;
+use parking_lot::Mutex;
 use tokio::{
     task::spawn_blocking,
     time::{Instant, timeout_at},
@@ -147,7 +143,7 @@ impl EvidenceRecorder {
 
     /// Takes a line of the console, if lines may be kept now.
     pub(super) fn hear(&self, line: impl FnOnce() -> ConsoleLine) {
-        let mut seen = self.lock();
+        let mut seen = self.seen.lock();
         if seen.disclosure.may_be_shown() {
             seen.console.push(line());
         }
@@ -155,17 +151,17 @@ impl EvidenceRecorder {
 
     /// A phone number is about to be typed.
     pub(super) fn on_number(&self) {
-        self.lock().disclosure.on_number();
+        self.seen.lock().disclosure.on_number();
     }
 
     /// Another document has begun.
     pub(super) fn on_document(&self) {
-        self.lock().disclosure.on_document();
+        self.seen.lock().disclosure.on_document();
     }
 
     /// The page stands like this now.
     pub(super) fn on_standing(&self, standing: &Standing) {
-        let mut seen = self.lock();
+        let mut seen = self.seen.lock();
         if seen.disclosure.on_standing(standing) {
             if !seen.disclosure.keeps_chats() {
                 seen.console.clear();
@@ -190,15 +186,15 @@ impl EvidenceRecorder {
                 .and_then(|at| answer.result.entries.get(at).cloned()),
             Ok(Err(_)) | Err(_) => None,
         };
-        let left_out = self.lock().disclosure.left_out();
+        let left_out = self.seen.lock().disclosure.left_out();
         let screenshot = match left_out {
             Some(why) => Err(why),
             None => match timeout_at(until, picture(page)).await {
-                Ok(Some((png, codes))) => self.lock().disclosure.censor(png, codes),
+                Ok(Some((png, codes))) => self.seen.lock().disclosure.censor(png, codes),
                 Ok(None) | Err(_) => Err(LeftOut::NoAnswer),
             },
         };
-        let seen = self.lock();
+        let seen = self.seen.lock();
         PageEvidence {
             url: entry.as_ref().map(|entry| without_query(&entry.url)),
             title: entry.map(|entry| masked(&entry.title)),
@@ -210,11 +206,6 @@ impl EvidenceRecorder {
             },
             screenshot,
         }
-    }
-
-    /// Each change is whole, so what a panicking thread has left is too.
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,14 +2,9 @@
 //!
 //! A full pipe would stop Chrome, so reading never waits for anybody.
 
-use std::{
-    collections::VecDeque,
-    future::Future,
-    io::PipeReader,
-    mem,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::VecDeque, future::Future, io::PipeReader, mem, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::{io::AsyncReadExt as _, net::unix::pipe::Receiver, sync::watch};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -130,7 +125,7 @@ pub(in crate::browser) struct LastLines(Arc<Mutex<VecDeque<String>>>);
 
 impl LastLines {
     pub(in crate::browser) fn read(&self) -> Vec<String> {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.0.lock();
         lines.iter().cloned().collect()
     }
 }
@@ -174,7 +169,7 @@ fn keep(line: String, last_lines: &Mutex<VecDeque<String>>, undriveable: &watch:
     }
     let is_undriveable = UNDRIVEABLE.iter().any(|sign| line.contains(sign));
     tracing::trace!(chrome.line = line, "Chrome printed a line");
-    let mut lines = last_lines.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut lines = last_lines.lock();
     if lines.len() == LINES {
         lines.pop_front();
     }
@@ -242,7 +237,7 @@ mod tests {
                 &undriveable,
             );
         }
-        let kept = kept.into_inner().unwrap();
+        let kept = kept.into_inner();
         assert_eq!(kept.len(), LINES);
         assert_eq!(kept.front().unwrap(), &format!("line {}", LINES * 2));
     }
@@ -258,7 +253,7 @@ mod tests {
         let said = "DevTools remote debugging is disallowed by the system admin.";
         keep(said.to_owned(), &kept, &undriveable);
         assert!(*heard.borrow());
-        let lines: Vec<String> = kept.into_inner().unwrap().into();
+        let lines: Vec<String> = kept.into_inner().into();
         let advice = advice(None, &lines).unwrap().to_string();
         assert!(advice.contains("RemoteDebuggingAllowed"), "{advice}");
     }

@@ -22,11 +22,12 @@ use std::{
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use rustix::{
     io::Errno,
     process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
@@ -262,7 +263,7 @@ impl Group {
     }
 
     fn signal(&self, signal: Signal) {
-        let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
+        let reaped = self.reaped.lock();
         if *reaped {
             return;
         }
@@ -348,7 +349,7 @@ fn clear_away(group: &Group) {
 }
 
 fn reap(mut child: Child, group: &Group) {
-    let mut reaped = group.reaped.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut reaped = group.reaped.lock();
     *reaped = true;
     if let Err(error) = child.wait() {
         tracing::debug!(chrome.pid = group.number(), %error, "Chrome had already been reaped");

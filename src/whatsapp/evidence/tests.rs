@@ -34,11 +34,11 @@ fn linked() -> Standing {
 }
 
 fn left_out(recorder: &EvidenceRecorder) -> Option<LeftOut> {
-    recorder.lock().disclosure.left_out()
+    recorder.seen.lock().disclosure.left_out()
 }
 
 fn lines(recorder: &EvidenceRecorder) -> usize {
-    recorder.lock().console.lines().len()
+    recorder.seen.lock().console.lines().len()
 }
 
 #[tokio::test]
@@ -83,9 +83,12 @@ async fn a_code_that_is_not_found_in_the_picture_keeps_the_picture_back() {
     let (recorder, _folder) = recorder(false, false);
     let code = Some("2@a".into());
     recorder.on_standing(&Standing { code, ..login() });
-    assert_eq!(recorder.lock().disclosure.censor(vec![1], 1), Ok(vec![1]));
     assert_eq!(
-        recorder.lock().disclosure.censor(vec![1], 0),
+        recorder.seen.lock().disclosure.censor(vec![1], 1),
+        Ok(vec![1])
+    );
+    assert_eq!(
+        recorder.seen.lock().disclosure.censor(vec![1], 0),
         Err(LeftOut::Code)
     );
 }
@@ -99,11 +102,14 @@ async fn a_code_to_type_keeps_the_picture_back_whatever_else_is_in_it() {
         ..login()
     });
     assert_eq!(
-        recorder.lock().disclosure.censor(vec![1], 1),
+        recorder.seen.lock().disclosure.censor(vec![1], 1),
         Err(LeftOut::Code)
     );
     recorder.on_standing(&login());
-    assert_eq!(recorder.lock().disclosure.censor(vec![1], 0), Ok(vec![1]));
+    assert_eq!(
+        recorder.seen.lock().disclosure.censor(vec![1], 0),
+        Ok(vec![1])
+    );
 }
 
 #[tokio::test]
@@ -114,12 +120,15 @@ async fn a_number_that_was_typed_keeps_the_picture_back_until_another_document()
     recorder.on_standing(&login());
     assert_eq!(left_out(&recorder), Some(LeftOut::Number));
     assert_eq!(
-        recorder.lock().disclosure.censor(vec![1], 0),
+        recorder.seen.lock().disclosure.censor(vec![1], 0),
         Err(LeftOut::Number)
     );
     recorder.on_document();
     assert_eq!(left_out(&recorder), None);
-    assert_eq!(recorder.lock().disclosure.censor(vec![1], 0), Ok(vec![1]));
+    assert_eq!(
+        recorder.seen.lock().disclosure.censor(vec![1], 0),
+        Ok(vec![1])
+    );
 }
 
 #[tokio::test]
