@@ -156,7 +156,7 @@ impl BrowserError {
         }
     }
 
-    /// Whether the same start may succeed later without anybody doing something.
+    /// Whether the same start may succeed later although no person acts.
     pub fn is_curable_by_waiting(&self) -> bool {
         match self {
             Self::NotReady { .. } | Self::Protocol { .. } | Self::Cancelled => true,

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{Key, KeyName};
 use crate::files::{Durability, NewFile, beside, folder_of};
 
-/// Some 4000 keys; more is no file of ours.
+/// Some 4000 keys; a larger file was not written by this service.
 const LARGEST: u64 = 1024 * 1024;
 
 /// What is written. Another number is a later form, which must not be half understood.
@@ -45,7 +45,7 @@ pub enum KeyFileError {
     /// A folder, a pipe, a device.
     #[error("{}: it is not a regular file: name the file that `session-manager key` writes", .0.display())]
     NotAFile(PathBuf),
-    /// Anybody could add a key.
+    /// Another user of the machine could add a key.
     #[error("{}: others than its owner may write to it: chmod 600 it", .0.display())]
     OthersMayWrite(PathBuf),
     /// Not what is written here.
@@ -88,8 +88,8 @@ impl KeyFile {
     /// The keys in it; `None` when it is not there.
     pub fn read(&self) -> Result<Option<Vec<Key>>, KeyFileError> {
         let io = |source| self.io(source);
-        // Looked at before it is opened, for to open a device may do something, and after, for it may be another by
-        // then. The flag keeps a pipe, which nobody may ever write to, from holding whoever opens it.
+        // Looked at before it is opened, since to open a device may do something, and after, since it may be another
+        // file by then. Without the flag, to open a pipe that no program writes to would never return.
         let opened = fs::metadata(&self.path).and_then(|metadata| {
             if !metadata.is_file() {
                 return Ok(None);

@@ -56,10 +56,10 @@ enum Stamp {
     },
 }
 
-/// What is to be thought of a request's key.
+/// How a request's key is judged.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// Nobody is asked for a key.
+    /// No key is asked for.
     NotAsked,
     /// It carries none.
     Missing,
@@ -74,7 +74,7 @@ pub enum Verdict {
 }
 
 impl Keyring {
-    /// The setting `API_KEY`, and the file at `path`. Until that is looked at, nobody but `API_KEY` is let in.
+    /// The setting `API_KEY`, and the file at `path`. Until that is read, only `API_KEY` is accepted.
     pub fn new(master: Option<&str>, path: PathBuf) -> Self {
         Self {
             master: master.map(|key| Digest::of(key.as_bytes())),
@@ -93,7 +93,7 @@ impl Keyring {
         self.master.is_some() || self.seen.lock().asks()
     }
 
-    /// What is to be thought of a request that carries this key.
+    /// Judges a request that carries this key.
     pub fn judge(&self, key: Option<&[u8]>, now: Timestamp) -> Verdict {
         let digest = key.map(Digest::of);
         let is_master = |master: Digest| digest.is_some_and(|digest| master.is(&digest));

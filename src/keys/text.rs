@@ -15,11 +15,11 @@ const RANDOM_CHARACTERS: usize = 32;
 /// Enough for a person to tell keys apart; the 166 bits left are as far from being guessed.
 const HINT_CHARACTERS: usize = 4;
 
-/// A new key, for its owner and nobody else.
+/// A new key, for its owner alone.
 pub struct KeyText(String);
 
 impl KeyText {
-    /// A key that nobody has.
+    /// A key that does not exist yet.
     pub fn generate() -> Self {
         let random = Alphanumeric.sample_string(&mut rand::rng(), RANDOM_CHARACTERS);
         Self(format!("{PREFIX}{random}"))

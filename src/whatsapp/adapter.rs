@@ -212,7 +212,7 @@ impl Views {
             )
             .collect();
         let failing = self.failing.iter().map(|(name, _)| *name).collect();
-        // Bad news is believed from whoever has it: a page that refuses this browser has no modules to ask. Only another
+        // Any adapter is believed about trouble: a page that refuses this browser has no modules to ask. Only another
         // window is the socket's to know, if the socket can be asked: the dialog about it may outlive it.
         let knows_better = state
             .map(|(name, _)| *name)

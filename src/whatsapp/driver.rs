@@ -36,7 +36,7 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// The session gives up waiting when it wants to.
     fn navigate(&self) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Loads WhatsApp Web anew in a page that has broken: one that hangs, has crashed or has gone elsewhere.
+    /// Loads WhatsApp Web again in a page that has broken: one that hangs, has crashed or has gone elsewhere.
     fn reload(&self) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Asks page and Chrome for a sign of life. Answers within some seconds in any case.
@@ -198,7 +198,7 @@ impl Standing {
 /// A message on its way to the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    /// The inner message id, chosen by us before anything is sent: `3EB0` and 18 hexadecimal digits.
+    /// The inner message id, chosen by the service before anything is sent: `3EB0` and 18 hexadecimal digits.
     pub key: String,
     /// The recipient's number, digits only.
     pub to: Number,
@@ -305,7 +305,7 @@ pub enum PairingError {
     /// The page broke, or has no way to ask.
     #[error("{0}")]
     Failed(String),
-    /// The page was not there, as when it loads itself anew: the same may go well in a moment.
+    /// The page was not there, as when it reloads itself: the same may work in a moment.
     #[error("{0}")]
     Interrupted(String),
 }
@@ -326,7 +326,7 @@ pub enum PrepareError {
     /// Neither page nor Chrome give a sign of life.
     #[error("{0}; nothing was sent")]
     Silent(String),
-    /// The page gave no answer, as when it loads itself anew: the same may go well in a moment.
+    /// The page gave no answer, as when it reloads itself: the same may work in a moment.
     #[error("{0}; nothing was sent")]
     Interrupted(String),
 }
@@ -350,8 +350,8 @@ pub enum HandOverError {
     /// The page is between two documents, and took nothing: the same may go well in a moment.
     #[error("{0}; nothing was sent")]
     Interrupted(String),
-    /// The page took nothing, and the message has been made ready anew: by another adapter, or for another address.
-    #[error("it has been made ready anew")]
+    /// The page took nothing, and the message has been made ready again: by another adapter, or for another address.
+    #[error("it has been made ready again")]
     Passed(Prepared),
     /// No answer, or one that leaves it open.
     #[error("{0}")]

@@ -35,7 +35,7 @@ use super::{
 };
 use crate::browser::ProfileNote;
 
-/// A picture takes 0.1 to 0.5 s. A page that hangs gives none, and must not hold up for long whoever closes it.
+/// A picture takes 0.1 to 0.5 s. A page that hangs gives none, and must not delay its closing for long.
 const EVIDENCE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What was seen of a page at one moment.
@@ -73,7 +73,7 @@ pub enum LeftOut {
     /// It shows a code that could not be painted over.
     #[error("a login code is on show")]
     Code,
-    /// It shows the phone number that it is to be linked by.
+    /// It shows the phone number by which it will be linked.
     #[error("a phone number is on show")]
     Number,
 }

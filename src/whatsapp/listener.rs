@@ -1,6 +1,6 @@
 //! What the page says by itself, turned into facts.
 //!
-//! One task per open page. It ends with the page, and not when nobody wants facts any more: what may be kept of the page
+//! One task per open page. It ends with the page, and not with the receiver of facts: what may be kept of the page
 //! is known from them to the last.
 
 use std::{future::Future, pin::Pin};
@@ -39,7 +39,7 @@ use super::{
 };
 use crate::browser::BrowserLost;
 
-/// Where the page's words arrive.
+/// The events of a page that a listener hears.
 pub(super) struct PageEvents {
     bindings: EventStream<EventBindingCalled>,
     crashes: EventStream<EventTargetCrashed>,
@@ -62,7 +62,7 @@ impl PageEvents {
     }
 }
 
-/// Whom a listener tells what it has heard, and whom it hears besides the page.
+/// Where a listener reports what it has heard, and what it hears besides the page.
 pub(super) struct Channels {
     /// Gets every fact.
     pub(super) facts: mpsc::Sender<Fact>,
@@ -112,7 +112,7 @@ struct Listener {
     wa_js: WaJs,
     standings: watch::Sender<Standing>,
     facts: mpsc::Sender<Fact>,
-    /// Set while the page loads anew because it was told to.
+    /// Set while the page reloads because the service asked for it.
     away: Option<Absence>,
     recorder: EvidenceRecorder,
     /// Scheme, host and port of WhatsApp Web.
@@ -315,7 +315,7 @@ impl Listener {
 /// How far wa-js is with the present document.
 struct WaJs {
     bundle: Bundle,
-    /// Counts documents, so that what is heard of an earlier one is told apart.
+    /// Counts documents, so that news of an earlier one is recognised.
     document: u64,
     /// The document has what wa-js needs, and does not have wa-js.
     can_load: Option<ExecutionContextId>,

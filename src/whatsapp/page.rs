@@ -50,7 +50,7 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(15);
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A page answers within a millisecond, and a busy one on a crowded machine within a second or two. What takes longer than this is
-/// of no use to whoever wants to send.
+/// of no use for sending.
 const PING_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// To stop a script takes milliseconds.

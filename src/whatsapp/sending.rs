@@ -94,7 +94,7 @@ impl Sending<'_> {
     }
 
     /// Lets the adapter that made the message ready hand it over. When it takes nothing, one behind it makes the message
-    /// ready, and whoever keeps the books says when that one may have it.
+    /// ready, and the caller, which keeps the ledger, says when that one may have it.
     pub(super) async fn hand_over(
         &self,
         prepared: &Prepared,
@@ -114,7 +114,7 @@ impl Sending<'_> {
             Outcome::Interrupted(why) => return Err(HandOverError::Interrupted(why)),
             // The page was not asked this time.
             Outcome::Moved(_) if self.chat_ids.forget(&prepared.chat) => {
-                return Err(self.make_ready_anew(senders, outgoing).await);
+                return Err(self.make_ready_again(senders, outgoing).await);
             }
             Outcome::Refused { why, is_own } => (why, is_own),
             Outcome::Moved(why) => (why, false),
@@ -137,8 +137,8 @@ impl Sending<'_> {
         }
     }
 
-    /// Asks about a chat that is not where it was.
-    async fn make_ready_anew(
+    /// Asks about a chat that has moved to another address.
+    async fn make_ready_again(
         &self,
         senders: Vec<AdapterName>,
         outgoing: &Outgoing,
@@ -229,7 +229,7 @@ impl Sending<'_> {
     }
 
     /// An adapter has failed at its own part: it comes last from now on, and wa-js gets its turn if it has not had it.
-    /// Answers who is to try this send: who stood behind it among the `senders`, and who has come up since.
+    /// Answers which adapters try this send next: those after it among the `senders`, and those that can send since then.
     async fn pass_over(
         &self,
         adapter: AdapterName,

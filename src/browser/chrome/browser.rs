@@ -31,7 +31,7 @@ pub struct LaunchOptions {
     pub program: ChromeProgram,
     /// Its profile folder, made when there is none.
     pub profile: PathBuf,
-    /// Arguments of the operator, added to ours; see [`check_extra_arguments`](crate::browser::check_extra_arguments).
+    /// Arguments of the operator, added to the service's; see [`check_extra_arguments`](crate::browser::check_extra_arguments).
     pub extra_args: Vec<String>,
     /// How long it may take from the start of the process until it can be driven.
     pub timeout: Duration,
@@ -101,7 +101,7 @@ impl Browser {
         }
     }
 
-    /// The page, blank until somebody navigates it.
+    /// The page, blank until it is navigated.
     pub fn page(&self) -> &Page {
         self.connection.page()
     }
@@ -138,7 +138,7 @@ impl Browser {
                     Err(_) => return BrowserLost::Disconnected(why),
                 },
             };
-            // Of any other end the lines say nothing, and it is told without waiting for them.
+            // The lines say nothing about any other end, so it is reported without waiting for them.
             if !limits::ended_itself(exit) {
                 return BrowserLost::Exited(exit);
             }

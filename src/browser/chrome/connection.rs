@@ -98,7 +98,7 @@ impl Connection {
             ended.clone(),
         )));
         let config = HandlerConfig {
-            // WhatsApp's certificate is what tells it from somebody in between.
+            // Only WhatsApp's certificate distinguishes it from an attacker in between.
             ignore_https_errors: false,
             ignore_invalid_messages: true,
             viewport: None,
@@ -182,7 +182,7 @@ async fn step<T, E: Display>(
 
 /// The page that Chrome opens by itself, on the address at the end of its command line.
 ///
-/// The full browser opens it only after it has told its debugging address. A second page of ours beside it would cost
+/// The full browser opens it only after it has printed its debugging address. A second page of the service would cost
 /// memory, and closing the first one would be a race.
 async fn first_page(cdp: &Cdp) -> Result<Page, CdpError> {
     loop {
@@ -200,7 +200,7 @@ async fn relay(relaying: impl Future<Output = String>, ended: watch::Sender<Opti
 
 /// Drives the connection until it breaks.
 async fn listen(mut handler: Handler, ended: watch::Sender<Option<String>>) {
-    // A panic in the handler ends the connection too, and must be told.
+    // A panic in the handler ends the connection too, and must be reported.
     let mut tell = TellOnDrop {
         ended,
         reason: "the connection's handler failed".to_owned(),

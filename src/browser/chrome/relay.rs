@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(secret.len(), 64, "256 bits");
         let opened = tokio::spawn(door.let_in());
 
-        // A stranger who says nothing holds nobody up.
+        // A stranger that sends nothing delays no one.
         let _silent = TcpStream::connect(host).await.unwrap();
         for guess in ["", &secret[1..], &"0".repeat(64), "devtools/browser"] {
             let refused = connect_async(format!("ws://{host}/{guess}")).await;

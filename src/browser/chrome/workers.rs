@@ -5,7 +5,7 @@
 //! that is said there; chromiumoxide hears nothing of it. (The user agent itself needs no help: the command line's reaches
 //! them.)
 //!
-//! Only says what is to be sent; the relay sends it.
+//! Only decides what to send; the relay sends it.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -35,7 +35,7 @@ const SERVICE_WORKER: &str = "service_worker";
 const ATTACH: i64 = 1;
 const LISTEN: i64 = 2;
 
-/// Whom a message is for.
+/// The target that a message is for.
 #[derive(Deserialize)]
 struct Heading<'a> {
     #[serde(borrow, default, rename = "sessionId")]
@@ -102,7 +102,7 @@ impl ServiceWorkers {
 
     /// Takes a message that is about them and says what to send; `None` for all others.
     pub(in crate::browser) fn take(&mut self, message: &[u8]) -> Option<Vec<String>> {
-        // Nearly all messages are for chromiumoxide: of them no more is read than whom they are for.
+        // Nearly all messages are for chromiumoxide: of them only the target is read.
         let Heading { session } = serde_json::from_slice(message).ok()?;
         if !self.is_ours(&session?) {
             return None;

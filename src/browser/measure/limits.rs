@@ -1,7 +1,7 @@
 //! What the system limits and a Chrome runs into: processes and threads, address space, open files.
 //!
 //! A Chrome that meets such a limit ends with a line about a thread or a file, or with none at all. Here the limit behind it
-//! is found, so that it can be named to whoever can raise it. Chrome has the service's own limits: they are inherited.
+//! is found, so that an operator learns which one to raise. Chrome inherits the service's own limits.
 
 use std::{fs, io, path::Path};
 

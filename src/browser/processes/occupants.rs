@@ -1,4 +1,4 @@
-//! Who uses which profile folder, for somebody who looks from outside. Only reads: no lock is taken, no file is touched.
+//! Which process uses which profile folder, seen from outside. Only reads: it takes no lock and changes no file.
 
 use std::{
     ffi::OsString,
@@ -35,7 +35,7 @@ pub enum Occupant {
     Service(u32),
     /// A service that lives no more: the next one ends it.
     Nobody(u32),
-    /// Somebody else: the service leaves it alone, and the folder too.
+    /// Another program: the service leaves it alone, and the folder too.
     Stranger(u32),
 }
 

@@ -1,6 +1,6 @@
 //! What Chrome prints: read to the end all the time, the last lines kept, known faults found.
 //!
-//! A full pipe would stop Chrome, so reading never waits for anybody.
+//! A full pipe would stop Chrome, so reading never waits for a reader of the lines.
 
 use std::{collections::VecDeque, future::Future, io::PipeReader, mem, sync::Arc};
 
@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::browser::{Advice, Exit, measure::limits};
 
-/// Lines kept: a start failure is told in its last few, a stack trace of Chrome takes about thirty.
+/// Lines kept: a start failure shows in its last few, a stack trace of Chrome takes about thirty.
 const LINES: usize = 40;
 
 /// Bytes kept of one line: the longest that matters takes a hundred.

@@ -72,7 +72,7 @@ pub(in crate::browser) struct Pipe {
 pub(in crate::browser) struct Envelope {
     #[serde(default)]
     pub(in crate::browser) id: Option<i64>,
-    /// Whom it is for, as Chrome's targets are spoken to on one connection; none is Chrome itself.
+    /// The target that it is for: one connection serves all of Chrome's targets. `None` is Chrome itself.
     #[serde(default, rename = "sessionId")]
     pub(in crate::browser) session: Option<String>,
     #[serde(default)]

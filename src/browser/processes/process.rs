@@ -11,9 +11,8 @@
 //!   the runtime may end long before the service; this thread lives exactly as long as its Chrome.
 //! - Until the thread reaps the leader, the group's number cannot go to another process, so signals cannot go astray.
 //! - The profile's lock is held until no process of the group is left, also when the [`Process`] is merely dropped.
-//! - A Chrome that is to be driven gets the two ends of its debugging pipe as descriptors 3 and 4. Ours, and theirs
-//!   before they are handed over, are closed in every other program that is started, as all pipes of the standard
-//!   library are.
+//! - A Chrome that is driven gets the two ends of its debugging pipe as descriptors 3 and 4. All four ends are closed in every
+//!   other program that is started, as all pipes of the standard library are.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -294,7 +293,7 @@ fn run(mut command: Command, held: impl Send, started: oneshot::Sender<Started>)
         Ok(child) => child,
         Err(error) => {
             drop(held);
-            // Nobody to tell is nobody to disappoint: nothing was started.
+            // The caller may have given up. Nothing was started, so the error may be dropped.
             started.send(Err(error)).ok();
             return;
         }
@@ -304,7 +303,7 @@ fn run(mut command: Command, held: impl Send, started: oneshot::Sender<Started>)
         reaped: Arc::default(),
     };
     let (phase, watching) = watch::channel(Phase::Running);
-    // When nobody waits any more, the guard comes back, is dropped and kills.
+    // When the caller does not wait any more, the guard comes back, is dropped and kills the process.
     drop(started.send(Ok((KillOnDrop(group.clone()), watching))));
 
     let exit = wait_for_exit(group.leader);

@@ -4,7 +4,7 @@
 //!  51.unpacking/ ──complete──▶ 51.restored/ ──put in place──▶ 51/ ──set aside──▶ 51.aside/<time>/
 //! ```
 //!
-//! The names say how far it has got: a folder called `restored` is complete and on disk. So whoever holds the lock next knows
+//! The names say how far it has got: a folder called `restored` is complete and on disk. So the next holder of the lock knows
 //! what to do: with no profile beside it, the restored one takes its place; beside a profile, it had not come to that, and
 //! it goes. All stands in the folder of the profile itself: within one file system a rename is all or nothing.
 
@@ -144,7 +144,7 @@ impl Places {
         Ok(folders)
     }
 
-    /// Removes what stands beside the profile, for one that is to be deleted.
+    /// Removes what stands next to a profile that is about to be deleted.
     pub(in crate::browser) fn remove_what_is_beside(&self) -> io::Result<()> {
         remove(&self.unpacking)?;
         remove(&self.restored)?;

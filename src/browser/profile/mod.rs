@@ -1,8 +1,8 @@
-//! The profile folder: made private, held by one service at a time, and used by nobody else before Chrome starts on it.
+//! The profile folder: made private, held by one service at a time, and free of other processes before Chrome starts on it.
 //!
 //! Chrome's own lock protects nothing (headless-shell has none, the browser's can be fooled), so two things decide:
-//! our lock, an open locked file beside the folder, held as long as the Chrome lives; and `/proc`. A Chrome that is not
-//! ours is never touched, nor are its files.
+//! the service's lock, an open locked file next to the folder, held as long as the Chrome lives; and `/proc`. A Chrome that this
+//! service did not start is never touched, and neither are its files.
 
 pub(in crate::browser) mod exchange;
 pub(in crate::browser) mod last_used;
@@ -50,7 +50,7 @@ const HOLD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Helpers of a main process that has just died are gone after some 40 ms.
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A profile folder that nobody else uses and nobody else of ours can open. Dropping it gives it back.
+/// A profile folder that no other process uses and no other part of the service can open. Dropping it releases the folder.
 #[derive(Debug)]
 pub(in crate::browser) struct Profile {
     /// The folder without links.
@@ -172,7 +172,7 @@ pub async fn delete_profile_unless(
             exchange::delete_set_aside(&profile.folder)?;
         }
         fs::remove_dir_all(&profile.folder)?;
-        // Whoever has opened it meanwhile finds out that it is not in its place any more, and opens the next one.
+        // A process that has opened it meanwhile finds that it is not in its place any more, and opens the next one.
         fs::remove_file(lock_of(&profile.folder))?;
         Ok(true)
     })
@@ -186,7 +186,7 @@ pub async fn delete_profile_unless(
 }
 
 /// The lock's file stands beside the folder, so that it stays when the folder is removed. It goes with a profile that is
-/// deleted, and only while it is held: so whoever has got the lock of a file that is gone tries again.
+/// deleted, and only while it is held: so a process that has got the lock of a removed file tries again.
 pub(in crate::browser) fn hold(path: &Path) -> Result<Profile, BrowserError> {
     let unusable = |source| BrowserError::ProfileUnusable {
         path: path.to_owned(),

@@ -168,7 +168,7 @@ pub(super) fn manifest(path: &Path) -> Result<Manifest, SnapshotError> {
     Ok(beginning(&mut BufReader::new(file), path)?.0)
 }
 
-/// Reads all of the file and compares its checksum. What is opened is what is unpacked, whoever renames files meanwhile.
+/// Reads all of the file and compares its checksum. The open file is the one that is unpacked, even if files are renamed meanwhile.
 pub(super) fn verify(path: &Path) -> Result<Verified, SnapshotError> {
     let file = File::open(path).map_err(|source| SnapshotError::io("reading", path, source))?;
     verify_from(file, path, &CancellationToken::new())
@@ -321,7 +321,7 @@ impl<W: Write> Write for Summed<W> {
     }
 }
 
-/// A file of a known length: one that has become shorter is still being written by somebody.
+/// A file of a known length: one that has become shorter is still being written.
 struct Exactly<'a> {
     rest: u64,
     file: UnlessGivenUp<'a, File>,

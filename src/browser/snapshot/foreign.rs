@@ -47,7 +47,7 @@ use crate::{
 const INDEXED_DB: &str = "IndexedDB";
 const LOCAL_STORAGE: &str = "Local Storage";
 
-/// Chrome's profile in a folder of this service. It starts with this one when nobody names another.
+/// Chrome's profile in a folder of this service. It starts with this one unless an argument names another.
 const DEFAULT: &str = "Default";
 
 /// `LevelDB`'s lock, an empty file, which it makes again.
@@ -278,7 +278,7 @@ impl ForeignProfile {
         let mut found = Self::all_in(&root, site).map_err(unreadable)?;
         if found.is_empty() {
             for name in names(&root).map_err(unreadable)? {
-                // Another user's folder beside the one that is meant is nobody's fault.
+                // A folder of another user may stand next to the right one; it is no reason to fail.
                 found.extend(Self::all_in(&root.join(name), site).unwrap_or_default());
             }
             found.retain(|found| !is_ours(&found.folder));
@@ -402,7 +402,7 @@ impl ForeignProfile {
         }
     }
 
-    /// What is to be copied, by paths in the profile, each folder before what is in it.
+    /// The files and folders to copy, by paths in the profile, each folder before its contents.
     fn entries(&self) -> Result<Vec<Entry>, ForeignError> {
         let mut entries = Vec::new();
         let mut add = |path: &Path| add(&self.profile, path, 0, &mut entries);
@@ -519,7 +519,7 @@ impl Adopted {
     }
 }
 
-/// Profiles with the site's storage, in folders in this one, that no service of ours has used yet.
+/// Profiles with the site's storage, in folders in this one, that this service has not used yet.
 pub fn foreign_profiles(folder: &Path, site: &SiteStorage) -> Vec<ForeignProfile> {
     let mut found = Vec::new();
     for name in names(folder).unwrap_or_default() {

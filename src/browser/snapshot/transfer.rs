@@ -27,7 +27,7 @@ use crate::{
     files::{Durability, NewFile, folder_of},
 };
 
-/// A profile that nobody uses, held so that nobody begins to.
+/// A profile that no Chrome uses, with its lock held, so that none begins to.
 #[derive(Debug)]
 pub struct HeldProfile(Profile);
 
