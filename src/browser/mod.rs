@@ -34,7 +34,7 @@ pub use chrome::{
 pub use error::{Advice, BrowserError, Exit};
 pub use measure::{
     cpu::chrome_cpu,
-    limits::{ADDRESS_SPACE_WANTED, ProcessRoom},
+    limits::{ProcessRoom, address_space_limit},
     memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb},
 };
 pub use processes::{

@@ -17,7 +17,7 @@ use crate::{
 
 /// Of address space Chrome reserves far more than it uses. Chromium 156 on x86-64 was tried: below 60 GB it does not
 /// start, at 60 GB its pages crash, at 100 GB they get no memory for WebAssembly, at 200 GB all is well.
-pub const ADDRESS_SPACE_WANTED: u64 = 200_000_000_000;
+const ADDRESS_SPACE_WANTED: u64 = 200_000_000_000;
 
 /// What Chrome prints when it gets no thread or process, as Chromium 156 and libraries below it do.
 const NO_THREAD: &[&str] = &[
@@ -129,7 +129,8 @@ impl Limits {
         }
     }
 
-    fn too_little_address_space(&self) -> Option<Advice> {
+    /// The limit on each process that is too low for what Chrome reserves.
+    fn address_space_limit(&self) -> Option<Advice> {
         let limited = |what: &str, limit: u64, names: &str| {
             let megabytes = limit / 1_000_000;
             Advice::lasting(format!(
@@ -153,13 +154,21 @@ impl Limits {
                 "ulimit -d, systemd: LimitDATA",
             ));
         }
-        self.no_overcommit.then(|| {
-            Advice::lasting(
-                "the system counts reserved memory as if it were used (vm.overcommit_memory=2), and Chrome reserves far more \
-                 than it uses: sysctl -w vm.overcommit_memory=0",
-            )
-        })
+        None
     }
+
+    /// The same, or what makes the whole system short of it.
+    fn too_little_address_space(&self) -> Option<Advice> {
+        let of_the_system = "the system counts reserved memory as if it were used (vm.overcommit_memory=2), and Chrome reserves far more \
+                             than it uses: sysctl -w vm.overcommit_memory=0";
+        let advice = || self.no_overcommit.then(|| Advice::lasting(of_the_system));
+        self.address_space_limit().or_else(advice)
+    }
+}
+
+/// The limit on the address space of each process that Chrome cannot live with, if there is one.
+pub fn address_space_limit() -> Option<Advice> {
+    Limits::read().address_space_limit()
 }
 
 /// The limit that a Chrome ran into, as far as its end and its last lines tell.
