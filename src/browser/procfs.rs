@@ -1,4 +1,4 @@
-//! What `/proc` says about processes: who is alive, who started them, which folder they work on.
+//! What `/proc` says about processes: which live, which service started them, which folder they work on.
 //!
 //! Only reads. A process may vanish between two looks, so every function answers "not there" instead of an error.
 //! A zombie counts as gone everywhere: in a container whose first process does not reap, zombies stay for ever.
@@ -18,7 +18,7 @@ pub(in crate::browser) const USER_DATA_DIR: &str = "user-data-dir";
 /// A switch that Chrome ignores: the service that started it, so that a leftover is distinguished from another program's Chrome.
 pub(in crate::browser) const MARKER: &str = "session-manager-owner";
 
-/// One process, told apart from a later one that got the same number.
+/// One process, distinguished from a later one that got the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::browser) struct ProcessId {
     pub(in crate::browser) pid: u32,

@@ -1,6 +1,6 @@
 //! The file of keys: read whole, written whole, atomically, for its owner alone.
 //!
-//! Changed by one command at a time, held to it by a lock file beside it. A reader needs no lock: it finds the file before a
+//! Changed by one command at a time, which holds a lock file next to it. A reader needs no lock: it finds the file before a
 //! change or after it, never between.
 
 use std::{
@@ -22,7 +22,7 @@ const LARGEST: u64 = 1024 * 1024;
 /// What is written. Another number is a later form, which must not be half understood.
 const VERSION: u32 = 1;
 
-/// Who may change the file but its owner.
+/// The permission of others than the owner to change the file.
 const OTHERS_MAY_WRITE: u32 = 0o022;
 
 /// Where the keys are kept. The file need not be there.
@@ -34,12 +34,12 @@ pub struct KeyFile {
 /// Why the keys cannot be read or changed. Never repeats what stands in the file.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// The system says no.
+    /// The system refused.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What it said.
+        /// Its error.
         source: io::Error,
     },
     /// A folder, a pipe, a device.

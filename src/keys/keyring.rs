@@ -26,7 +26,7 @@ pub struct Keyring {
     seen: Mutex<Seen>,
 }
 
-/// What the file said when it was last looked at.
+/// What was in the file when it was last read.
 #[derive(Debug, Default)]
 struct Seen {
     stamp: Stamp,
@@ -36,7 +36,7 @@ struct Seen {
     keys: Vec<Arc<Key>>,
     /// Whether the file has ever been there.
     has_been_there: bool,
-    /// Why it could not be read last time: said once.
+    /// Why it could not be read last time: logged once.
     trouble: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Keys: who may do what, to which sessions, until when.
+//! API keys: what their holders may do, to which sessions, until when.
 //!
 //! ```text
 //!  session-manager key add ──▶ KeyFile (names, hashes, scopes) ◀──looks── watch ──▶ Keyring ◀──judge── http

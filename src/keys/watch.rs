@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Keyring;
 
-/// The longest until a change is in force, also where the system tells of none (another host changed the file on a shared
+/// The longest until a change is in force, also where the system reports none (another host changed the file on a shared
 /// mount). docs/security.md says a second.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 

@@ -23,7 +23,7 @@ pub(super) struct Message {
     pub(super) said: Said,
 }
 
-/// What the page says.
+/// A message of the page.
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum Said {

@@ -1,4 +1,4 @@
-//! What the page says by itself, turned into facts.
+//! What the page reports by itself, turned into facts.
 //!
 //! One task per open page. It ends with the page, and not with the receiver of facts: what may be kept of the page
 //! is known from them to the last.
@@ -122,7 +122,7 @@ struct Listener {
 /// A page that is on its way to another address on purpose. That it knows nothing meanwhile is no news.
 struct Absence {
     until: Instant,
-    /// What is heard before is said by the old document.
+    /// Until then, what is heard comes from the old document.
     has_new_document: bool,
 }
 

@@ -1,4 +1,4 @@
-//! WhatsApp Web, as a page that can be asked to do things and that tells what it is.
+//! WhatsApp Web, as a page that takes commands and reports its state.
 //!
 //! Responsible for everything that is known about WhatsApp's page: the scripts under `page/` know its inside, the Rust
 //! around them turns what they say into [`Fact`]s and what the session wants into calls. It knows no session states,

@@ -1,7 +1,7 @@
 //! The real [`Driver`]: WhatsApp Web in a Chrome of its own.
 //!
 //! Responsible for opening the page with its scripts and for routing each command to the adapter that serves. What the
-//! page says by itself is [`listener`]'s part, a send [`Sending`]'s.
+//! page reports by itself is [`listener`]'s part, a send [`Sending`]'s.
 
 use std::{
     ffi::OsString,
@@ -170,7 +170,7 @@ impl Driver for WhatsAppPage {
     }
 
     async fn reload(&self) -> Result<(), String> {
-        // A script that hangs would keep the page from going anywhere; Chrome carries this out beside it. One that does not
+        // A script that hangs would keep the page from going anywhere; Chrome does this in spite of it. One that does not
         // hang has nothing to be stopped.
         let stop = self
             .browser

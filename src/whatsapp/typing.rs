@@ -1,4 +1,4 @@
-//! Sends by typing, through the adapter `dom`: its script says where to click and what stands where, real input events do
+//! Sends by typing, through the adapter `dom`: its script finds out where to click and what stands where, real input events do
 //! the rest.
 //!
 //! Invariants: nothing is typed before the open chat is proven to be the recipient's and its box is empty; nothing is

@@ -21,7 +21,7 @@ use crate::browser::{
     profile::{self, Profile},
 };
 
-/// When Chrome dies the connection breaks first; its exit, which says more, is known a moment later.
+/// When Chrome dies the connection breaks first; its exit, which tells more, is known a moment later.
 const EXIT_AFTER_END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What to open.
@@ -239,7 +239,7 @@ async fn connect(
             Err(failed) => failed,
         },
     };
-    // A Chrome that ends closes its pipe first; its exit, which says more, is known a moment later.
+    // A Chrome that ends closes its pipe first; its exit, which tells more, is known a moment later.
     match timeout(EXIT_AFTER_END_TIMEOUT, process.exited()).await {
         Ok(exit) => Err(exited_early(process, exit).await),
         Err(_) => Err(BrowserError::Protocol {

@@ -34,7 +34,7 @@ use crate::browser::{
 /// Each step of preparing took under 0.2 s; a machine that starts several Chromes at once needs far more.
 const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// chromiumoxide tells of no new page, it must be asked: a start takes 60 ms and more.
+/// chromiumoxide reports no new page, so it is polled: a start takes 60 ms and more.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// When chromiumoxide forgets an answer that never came. Callers have deadlines of their own, and a heavy
@@ -68,7 +68,7 @@ pub(in crate::browser) struct Connection {
 impl Connection {
     /// Connects, takes the one blank page and gives it the user agent of `version`.
     ///
-    /// Waits without a limit for Chrome's first answer, which says that it is up.
+    /// Waits without a limit for Chrome's first answer, which shows that it is up.
     pub(in crate::browser) async fn open(
         mut pipe: Pipe,
         version: &ChromeVersion,

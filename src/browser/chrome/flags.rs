@@ -1,7 +1,7 @@
 //! The command line of one Chrome: data with reasons, no I/O.
 //!
 //! The set was measured for memory against the defaults of other tools: about half of theirs.
-//! Chrome is always headless, and its profile, debugging pipe and user agent are always ours.
+//! Chrome is always headless, and its profile, debugging pipe and user agent are always the service's.
 
 use std::{ffi::OsString, path::Path};
 
@@ -148,7 +148,7 @@ pub(in crate::browser) fn command_line(
     let mut js_flags = JS_FLAGS.join(" ");
     let mut others = Vec::new();
 
-    // Of two equal switches Chrome hears the last one only, so what the operator adds is joined to ours; where they
+    // Of two equal switches Chrome hears the last one only, so what the operator adds is joined to the service's; where they
     // contradict, the operator's word counts.
     for argument in extra {
         match split(argument)? {

@@ -187,7 +187,7 @@ async fn probe(path: PathBuf, setpriv: Option<PathBuf>) -> Result<ChromeProgram,
     })
 }
 
-/// Why a program told no version.
+/// Why a program printed no version.
 struct NoVersion {
     why: String,
     advice: Option<Advice>,

@@ -54,7 +54,7 @@ pub(in crate::browser) struct ServiceWorkers {
 }
 
 impl ServiceWorkers {
-    /// Has them reported; from here on they wait for what [`ServiceWorkers::take`] says.
+    /// Asks Chrome to report them; from here on they wait for what [`ServiceWorkers::take`] answers.
     ///
     /// The commands that are to be sent at once come with it.
     pub(in crate::browser) async fn listen(
@@ -100,7 +100,7 @@ impl ServiceWorkers {
         Ok((workers, commands))
     }
 
-    /// Takes a message that is about them and says what to send; `None` for all others.
+    /// Takes a message that is about them and answers with what to send; `None` for all others.
     pub(in crate::browser) fn take(&mut self, message: &[u8]) -> Option<Vec<String>> {
         // Nearly all messages are for chromiumoxide: of them only the target is read.
         let Heading { session } = serde_json::from_slice(message).ok()?;
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(workers.take(answer), None);
         workers.take(&report("Target.attachedToTarget", "W"));
         assert_eq!(workers.take(answer), Some(Vec::new()));
-        // A page may write the names of sessions into what it says.
+        // A page may write the names of sessions into its messages.
         for other in [
             r#"{"id":3,"result":{"sessionId":"W"}}"#,
             r#"{"id":3,"result":{"value":"\"sessionId\":\"R\""},"sessionId":"P"}"#,

@@ -65,7 +65,7 @@ impl ProcessRoom {
                     limit.saturating_sub(running),
                 )
             });
-        // Root is not held to it. What the user has running already is not told, so it is taken for the whole machine's.
+        // Root is not limited by it. The kernel does not say what the user has running, so all of the machine's processes count.
         let of_the_user = getrlimit(Resource::Nproc).current;
         let of_the_user = of_the_user
             .filter(|_| !rustix::process::geteuid().is_root())
@@ -171,7 +171,7 @@ pub fn address_space_limit() -> Option<Advice> {
     Limits::read().address_space_limit()
 }
 
-/// The limit that a Chrome ran into, as far as its end and its last lines tell.
+/// The limit that a Chrome ran into, as far as its end and its last lines show it.
 pub(in crate::browser) fn advice(exit: Option<Exit>, lines: &[String]) -> Option<Advice> {
     judge(exit, lines, Limits::read(), ProcessRoom::read)
 }
@@ -219,7 +219,7 @@ fn judge(
     None
 }
 
-/// Other sessions give theirs back when they end, so this may pass.
+/// Other sessions release theirs when they end, so this may pass.
 fn no_threads(room: &ProcessRoom) -> Advice {
     let least = room.least().map_or_else(String::new, |(limit, room)| {
         format!(": the narrowest limit is {limit}, which leaves {room}")

@@ -35,7 +35,7 @@ pub struct ChromeMemory {
 pub enum Measure {
     /// Its proportional set size: what it shares with others counts in parts, so that a sum is true.
     Pss,
-    /// Of some only what is theirs alone (`RssAnon`), as the system does not let this service see more: the sum is too small.
+    /// Of some only their private memory (`RssAnon`), as the system does not let this service see more: the sum is too small.
     Private,
 }
 

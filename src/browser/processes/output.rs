@@ -100,7 +100,7 @@ impl Output {
         })
     }
 
-    /// Resolves when Chrome has said that it will not let itself be driven; never when it does not.
+    /// Resolves when Chrome has printed that it refuses to be driven; else never.
     pub(in crate::browser) async fn says_that_it_cannot_be_driven(&self) {
         let mut undriveable = self.undriveable.clone();
         if undriveable.wait_for(|said| *said).await.is_err() {
@@ -130,7 +130,7 @@ impl LastLines {
     }
 }
 
-/// What the operator can do, when the lines, or the way in which Chrome ended, tell of a known fault.
+/// What the operator can do, when the lines, or the way in which Chrome ended, show a known fault.
 pub(in crate::browser) fn advice(exit: Option<Exit>, lines: &[String]) -> Option<Advice> {
     // A limit shows in lines that would be advised on as if they were the cause, such as that of a library.
     limits::advice(exit, lines).or_else(|| {

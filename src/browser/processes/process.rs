@@ -55,7 +55,7 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Helpers notice by themselves that their main process is gone, in some 40 ms; they may be writing until then.
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// `/proc` tells of no change, it must be looked at: often enough to be unnoticeable, seldom enough to cost nothing.
+/// `/proc` reports no change, so it is polled: often enough to be unnoticeable, seldom enough to cost nothing.
 pub(in crate::browser) const LOOK_INTERVAL: Duration = Duration::from_millis(15);
 
 /// The last lines may still be in the pipe when the exit is known.
@@ -242,7 +242,7 @@ impl Process {
         let mut phase = self.phase.clone();
         let gone = phase.wait_for(|phase| matches!(phase, Phase::Gone(_)));
         match timeout(KILL_TIMEOUT, gone).await {
-            // The channel's other end is the thread, which ends only after it has said `Gone`.
+            // The channel's other end is the thread, which ends only after it has sent `Gone`.
             Ok(_) => closed,
             Err(_) => Closed::StillThere,
         }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The names say how far it has got: a folder called `restored` is complete and on disk. So the next holder of the lock knows
-//! what to do: with no profile beside it, the restored one takes its place; beside a profile, it had not come to that, and
+//! what to do: without a profile, the restored one takes its place; next to a profile, it had not come to that, and
 //! it goes. All stands in the folder of the profile itself: within one file system a rename is all or nothing.
 
 use std::{

@@ -132,7 +132,7 @@ fn tidy(profile: Profile) -> io::Result<Profile> {
     Ok(profile)
 }
 
-/// The lock of a profile: a file beside its folder.
+/// The lock of a profile: a file next to its folder.
 pub fn lock_of(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(LOCK_ENDING);
@@ -154,7 +154,7 @@ pub async fn delete_profile(path: &Path, aside: Aside) -> Result<(), BrowserErro
     deleted.map(|_is_deleted| ())
 }
 
-/// As [`delete_profile`], unless `is_kept` says of the folder that it stays. It is asked, on a thread that may block, while the
+/// As [`delete_profile`], unless `is_kept` answers that the folder stays. It is asked, on a thread that may block, while the
 /// lock is held: another program that puts a profile there needs the same lock, so it does so before or after. Answers
 /// whether the folder was deleted.
 pub async fn delete_profile_unless(
@@ -185,7 +185,7 @@ pub async fn delete_profile_unless(
         })
 }
 
-/// The lock's file stands beside the folder, so that it stays when the folder is removed. It goes with a profile that is
+/// The lock's file stands next to the folder, so that it stays when the folder is removed. It goes with a profile that is
 /// deleted, and only while it is held: so a process that has got the lock of a removed file tries again.
 pub(in crate::browser) fn hold(path: &Path) -> Result<Profile, BrowserError> {
     let unusable = |source| BrowserError::ProfileUnusable {

@@ -1,4 +1,4 @@
-//! What the service has noted about a profile. The note lies in the profile, so it goes along into copies and to other hosts.
+//! What the service has noted about a profile. The note lies in the profile, so it moves with it into copies and to other hosts.
 //!
 //! ```text
 //!  TOKENS_DIR/<cliente_id>/session-manager.json
@@ -64,7 +64,7 @@ pub struct ProfileNote {
 /// What a profile is linked to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// The account's number, digits only, if the page has told it.
+    /// The account's number, digits only, if the page has reported it.
     pub account: Option<Number>,
     /// When it was made: distinguishes one link from the next.
     pub linked_at: Timestamp,

@@ -98,7 +98,7 @@ fn is_left_out(path: &Path) -> bool {
     depth <= 2 && LEFT_OUT.iter().any(|(pattern, _)| matches(pattern, &name))
 }
 
-/// Whether a name is as the pattern says, which has at most one star, at its beginning or its end.
+/// Whether a name matches the pattern, which has at most one star, at its beginning or its end.
 fn matches(pattern: &str, name: &str) -> bool {
     match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
         (Some(end), _) => name.ends_with(end),

@@ -5,7 +5,7 @@
 //!                                 Local Storage/                        ──▶                        Local Storage/
 //! ```
 //!
-//! Knows where a site keeps its storage in a profile of Chrome, and who has that open. Invariants: the original is only
+//! Knows where a site keeps its storage in a profile of Chrome, and which process has that open. Invariants: the original is only
 //! read, and with its access times kept where the system lets us; nothing is copied that a process has open, or that
 //! changes meanwhile; links are not followed; whatever fails, the session's profile is as before.
 
@@ -107,7 +107,7 @@ impl SiteStorage {
         format!("{}{port}", self.host)
     }
 
-    /// Whether a folder with this name is the site's. What follows the port says which kind of storage it is.
+    /// Whether a folder with this name is the site's. The part after the port is the kind of storage.
     fn is(&self, name: &OsStr) -> bool {
         let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&self.host)) else {
             return false;
@@ -142,7 +142,7 @@ pub enum ForeignError {
     Unreadable {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// It is a file.
@@ -319,7 +319,7 @@ impl ForeignProfile {
         .filter(|found| !found.storage.is_empty()))
     }
 
-    /// Who has it open.
+    /// The process that has it open.
     pub fn holder(&self) -> Option<Holder> {
         let entries = self.entries().unwrap_or_default();
         self.holder_of(&entries)

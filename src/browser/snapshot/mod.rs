@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  DATA_DIR/snapshots/51/<time>.snapshot        store, archive, contents, unpack
-//!  TOKENS_DIR/51/   51.lock   51.aside/<time>/  exchange: what stands beside the profile while one takes its place
+//!  TOKENS_DIR/51/   51.lock   51.aside/<time>/  exchange: what stands next to the profile while a copy takes its place
 //!  a file for another machine                   transfer, sealed
 //!  a profile that another program has made      foreign
 //! ```
@@ -207,7 +207,7 @@ impl ProfileSnapshots {
         .await
     }
 
-    /// Thousands of files; the lock goes along, and is held until they are done.
+    /// Thousands of files; the lock moves into the task, which holds it until they are done.
     async fn off_the_runtime<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, SnapshotError> + Send + 'static,

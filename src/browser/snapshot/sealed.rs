@@ -35,7 +35,7 @@ const LONGEST: usize = 1024;
 /// Chromes can still spare once.
 const WORK_FACTOR: u8 = 17;
 
-/// A file says itself how much work it is. 2^18 is what age's own program takes by default (256 MB); more would put the
+/// A file states how much work it takes. 2^18 is what age's own program takes by default (256 MB); more would put the
 /// machine's sessions at risk.
 const MAX_WORK_FACTOR: u8 = 18;
 

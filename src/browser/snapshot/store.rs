@@ -63,7 +63,7 @@ impl Store {
         read().map_err(|source| SnapshotError::io("reading", &self.folder, source))
     }
 
-    /// Puts a snapshot of `profile` beside the others, and removes those that are too many.
+    /// Adds a snapshot of `profile` to the others, and removes those that are too many.
     pub(super) fn add(
         &self,
         profile: &Path,

@@ -1,7 +1,7 @@
 //! The files of an archive, into a folder: as many and as much as its manifest says, and not a byte more.
 //!
 //! The file may have been packed to do harm: a few kilobytes unpack to more than any disk holds. Room was looked for by what the
-//! manifest says, so the archive is held to that; what no manifest tells is bounded here.
+//! manifest says, so the archive is held to that; what the manifest does not limit is limited here.
 
 use std::{
     fs::{DirBuilder, File},
