@@ -28,10 +28,9 @@ pub(super) fn check(
         return Err((
             "API_KEY",
             format!(
-                "other machines reach {} and can try keys: it must have {SHORTEST_KEY} characters or more, such as \
+                "other machines reach {host} and can try keys: it must have {SHORTEST_KEY} characters or more, such as \
                  `openssl rand -hex 24` prints. Or keep to this machine with HOST=localhost, or remove it and make keys with \
-                 `session-manager key add NAME --scope admin`",
-                host
+                 `session-manager key add NAME --scope admin`"
             ),
         ));
     }
