@@ -4,9 +4,9 @@
 //! change or after it, never between.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions, TryLockError},
+    fs::{self, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::{Key, KeyName};
-use crate::files::{Durability, NewFile, beside, folder_of};
+use crate::files::{Durability, NewFile, beside, folder_of, make_folder};
 
 /// Some 4000 keys; a larger file was not written by this service.
 const LARGEST: u64 = 1024 * 1024;
@@ -165,12 +165,7 @@ impl KeyFile {
         &self,
         change: impl FnOnce(&mut Vec<Key>) -> Result<T, KeyFileError>,
     ) -> Result<T, KeyFileError> {
-        let mut folders = DirBuilder::new();
-        folders
-            .recursive(true)
-            .mode(0o700)
-            .create(folder_of(&self.path))
-            .map_err(|source| self.io(source))?;
+        make_folder(folder_of(&self.path)).map_err(|source| self.io(source))?;
         let mut lock = OpenOptions::new();
         lock.write(true).create(true).truncate(false).mode(0o600);
         let lock = lock

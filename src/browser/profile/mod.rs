@@ -10,11 +10,9 @@ mod note;
 mod sweep;
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write as _},
-    os::unix::fs::{
-        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-    },
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -37,9 +35,7 @@ use super::{
     },
     procfs::{self, Chrome},
 };
-
-/// The account's keys lie in it.
-const FOLDER_MODE: u32 = 0o700;
+use crate::files::{FOLDER_MODE, folder_of, found, make_folder, remove_file, remove_folder};
 
 const LOCK_ENDING: &str = ".lock";
 
@@ -236,9 +232,8 @@ pub(in crate::browser) fn hold(path: &Path) -> Result<Profile, BrowserError> {
 
 /// Whether this open file is the one of that name.
 fn is_in_its_place(file: &File, path: &Path) -> io::Result<bool> {
-    let present = match fs::metadata(path) {
-        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(false),
-        present => present?,
+    let Some(present) = found(fs::metadata(path))? else {
+        return Ok(false);
     };
     let own = file.metadata()?;
     Ok((own.dev(), own.ino()) == (present.dev(), present.ino()))
@@ -246,24 +241,13 @@ fn is_in_its_place(file: &File, path: &Path) -> io::Result<bool> {
 
 /// Where the folder is or will be, with its parent made.
 fn without_links(path: &Path) -> io::Result<PathBuf> {
-    match path.canonicalize() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        found => return found,
+    if let Some(folder) = found(path.canonicalize())? {
+        return Ok(folder);
     }
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let parent = folder_of(path);
     make_folder(parent)?;
     Ok(parent.canonicalize()?.join(name))
-}
-
-pub(in crate::browser) fn make_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(FOLDER_MODE)
-        .create(path)
 }
 
 /// Off the runtime: a machine may have thousands of processes to look at.
@@ -318,14 +302,10 @@ async fn wait_for_helpers(folder: &Path) -> Result<(), BrowserError> {
 }
 
 fn remove_whatever_it_is(path: &Path) -> io::Result<()> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    match found(fs::symlink_metadata(path))? {
+        Some(entry) if entry.is_dir() => remove_folder(path),
+        Some(_) => remove_file(path),
+        None => Ok(()),
     }
 }
 

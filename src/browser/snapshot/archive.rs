@@ -25,7 +25,7 @@ use super::{
     sealed::is_damage,
     unpack::{self, ENTRIES_MAX},
 };
-use crate::masked::Number;
+use crate::{files::FOLDER_MODE, masked::Number};
 
 /// How every snapshot begins, whatever its format.
 const MAGIC: &[u8] = b"session-manager profile\n";
@@ -42,7 +42,6 @@ const LEVEL: i32 = 1;
 const CHECKSUM_LENGTH: u64 = 32;
 
 /// The accounts' keys lie in it.
-pub(super) const FOLDER_MODE: u32 = 0o700;
 pub(super) const FILE_MODE: u32 = 0o600;
 
 /// The description at the beginning of a snapshot.

@@ -33,10 +33,10 @@ use crate::{
         profile::{
             self, ProfileNote,
             exchange::{EXCHANGE, Places, Step},
-            last_used, make_folder,
+            last_used,
         },
     },
-    files::private_file,
+    files::{make_folder, private_file},
 };
 
 /// What holds a link, in Chrome's own profile folder. It is what `RemoteAuth` of whatsapp-web.js keeps of a profile to
