@@ -13,7 +13,8 @@ use super::{clock::Now, disk::Disk, job::Memory, notes::Noted, *};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-pub(super) fn options(folder: &std::path::Path) -> LedgerOptions {
+/// Of a ledger in a folder of this one.
+pub(crate) fn options(folder: &std::path::Path) -> LedgerOptions {
     LedgerOptions {
         folder: folder.join("ledger"),
         idempotency: 48 * HOUR,
@@ -35,7 +36,7 @@ fn open(options: LedgerOptions) -> Ledger {
     ledger
 }
 
-pub(super) fn send(key: &str) -> NewSend {
+pub(crate) fn send(key: &str) -> NewSend {
     NewSend {
         key: key.to_owned(),
         session: "51".to_owned(),
@@ -46,6 +47,34 @@ pub(super) fn send(key: &str) -> NewSend {
         is_durable: false,
         idempotency: None,
         accept_by: tokio::time::Instant::now() + Duration::from_secs(60),
+    }
+}
+
+/// A send that waits, of which only its place in the order is set.
+pub(crate) fn record(seq: i64) -> Record {
+    Record {
+        seq,
+        key: format!("3EB0{seq}"),
+        session: "51".to_owned(),
+        cliente_id: "51".to_owned(),
+        account: None,
+        to: "5491158254201".into(),
+        body: Some("hola".into()),
+        is_durable: false,
+        state: SendState::Queued,
+        adapter: None,
+        wa_key: None,
+        message_id: None,
+        is_taken: false,
+        ack: 0,
+        failure: None,
+        detail: None,
+        queued_at: jiff::Timestamp::now(),
+        handed_at: None,
+        sent_at: None,
+        delivered_at: None,
+        read_at: None,
+        ended_at: None,
     }
 }
 

@@ -17,28 +17,11 @@ fn blank(state: SendState) -> Record {
         | SendState::Cancelled => 0,
     };
     Record {
-        seq: 1,
-        key: "3EB0A".to_owned(),
-        session: "51".to_owned(),
-        cliente_id: "51".to_owned(),
         account: Some("5491150000001".into()),
-        to: "5491158254201".into(),
-        body: None,
-        is_durable: false,
         state,
-        adapter: None,
-        wa_key: None,
-        message_id: None,
-        is_taken: false,
         ack,
-        failure: None,
-        detail: None,
         queued_at: at(0),
-        handed_at: None,
-        sent_at: None,
-        delivered_at: None,
-        read_at: None,
-        ended_at: None,
+        ..record(1)
     }
 }
 

@@ -1,7 +1,5 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::{ledger::NewSend, session::command::Origin};
@@ -36,15 +34,8 @@ fn command(name: &str) -> Command {
     };
     let send = |is_durable| PageCommand::Send {
         new: NewSend {
-            key: "3EB0A".to_owned(),
-            session: "51".to_owned(),
-            cliente_id: "51".to_owned(),
-            account: None,
-            to: "5491158254201".into(),
-            body: "hola".into(),
             is_durable,
-            idempotency: None,
-            accept_by: Instant::now() + Duration::from_secs(60),
+            ..crate::ledger::tests::send("3EB0A")
         },
         deadline: None,
         reply: oneshot::channel().0,
@@ -100,19 +91,51 @@ fn each_command_is_done_kept_or_refused_by_stage_and_state() {
     let waking = "now now awake running now now awake awake now";
     let unlinked = "now now now running not_ready not_ready now now now";
     for (stage, state, wanted) in [
-        (Stage::Idle, &down, "now now now now not_ready not_ready not_ready not_ready now"),
-        (Stage::Opening, &init, "now now not_linked running not_ready not_ready not_ready not_ready now"),
+        (
+            Stage::Idle,
+            &down,
+            "now now now now not_ready not_ready not_ready not_ready now",
+        ),
+        (
+            Stage::Opening,
+            &init,
+            "now now not_linked running not_ready not_ready not_ready not_ready now",
+        ),
         (Stage::Opening, &asleep, waking),
-        (Stage::CalledOff, &down, "later later later later not_ready not_ready not_ready not_ready now"),
+        (
+            Stage::CalledOff,
+            &down,
+            "later later later later not_ready not_ready not_ready not_ready now",
+        ),
         (Stage::Running, &init, unlinked),
         (Stage::Running, &code, unlinked),
-        (Stage::Running, &linked, "now now now running not_ready now now now now"),
-        (Stage::Running, &ready, "now now now running now now now now now"),
+        (
+            Stage::Running,
+            &linked,
+            "now now now running not_ready now now now now",
+        ),
+        (
+            Stage::Running,
+            &ready,
+            "now now now running now now now now now",
+        ),
         (Stage::Running, &asleep, waking),
         (Stage::Hibernating, &asleep, waking),
-        (Stage::Closing, &ready, "later later later later closing closing closing closing now"),
-        (Stage::Closing, &asleep, "later later awake later now now awake awake now"),
-        (Stage::Stopping, &ready, "stops stops stops stops stops stops stops stops now"),
+        (
+            Stage::Closing,
+            &ready,
+            "later later later later closing closing closing closing now",
+        ),
+        (
+            Stage::Closing,
+            &asleep,
+            "later later awake later now now awake awake now",
+        ),
+        (
+            Stage::Stopping,
+            &ready,
+            "stops stops stops stops stops stops stops stops now",
+        ),
     ] {
         let becomes = NAMES.map(|name| match admit(stage, state, &command(name)) {
             Admission::Now => "now",

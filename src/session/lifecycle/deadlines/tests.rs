@@ -105,7 +105,10 @@ fn a_sync_ends_that_stands_still_or_begins_again_and_again() {
     let limit = StartLimits::default().sync;
     // Quarters of the limit: what the page says of the sync at each, and after how many it has ended.
     for (percents, ends) in [
-        (&[Some(1), None, Some(20), None, Some(40), Some(40), Some(40)][..], 8),
+        (
+            &[Some(1), None, Some(20), None, Some(40), Some(40), Some(40)][..],
+            8,
+        ),
         (&[Some(30), None, Some(10), Some(30), None], 4),
     ] {
         let mut play = Play::new();
@@ -114,7 +117,11 @@ fn a_sync_ends_that_stands_still_or_begins_again_and_again() {
                 sync_percent: *sync_percent,
                 ..linked()
             };
-            play.set(limit / 4 * quarters, &SessionState::Authenticated, &standing);
+            play.set(
+                limit / 4 * quarters,
+                &SessionState::Authenticated,
+                &standing,
+            );
         }
         let almost = limit / 4 * ends - Duration::from_secs(1);
         assert_eq!(play.all_passed(almost), []);
@@ -155,11 +162,31 @@ fn each_phase_has_its_own_limit_from_its_own_beginning() {
     };
     // Splash, login screen and a reload between them are one phase.
     for (after, state, standing, wanted) in [
-        (known, SessionState::Init, recognised(), Some((Phase::Link, limits.code))),
-        (known * 2, SessionState::Init, Standing::default(), Some((Phase::Link, limits.code))),
-        (known * 2, no_code, recognised(), Some((Phase::Link, limits.code))),
+        (
+            known,
+            SessionState::Init,
+            recognised(),
+            Some((Phase::Link, limits.code)),
+        ),
+        (
+            known * 2,
+            SessionState::Init,
+            Standing::default(),
+            Some((Phase::Link, limits.code)),
+        ),
+        (
+            known * 2,
+            no_code,
+            recognised(),
+            Some((Phase::Link, limits.code)),
+        ),
         (known, CODES, recognised(), Some((Phase::Link, limits.scan))),
-        (known, SessionState::Authenticated, recognised(), Some((Phase::Sync, limits.sync))),
+        (
+            known,
+            SessionState::Authenticated,
+            recognised(),
+            Some((Phase::Sync, limits.sync)),
+        ),
         (known, SessionState::Ready, recognised(), None),
         (known, SessionState::Authenticated, recognised(), None),
     ] {

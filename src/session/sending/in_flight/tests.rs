@@ -4,11 +4,9 @@ mod always;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
-use jiff::Timestamp;
-
 use super::*;
 use crate::{
-    ledger::SendState,
+    ledger::tests::record,
     whatsapp::{AdapterName, PrepareError},
 };
 
@@ -25,33 +23,6 @@ fn limits() -> SendLimits {
 
 fn paced(limits: SendLimits) -> Outbox {
     Outbox::new(limits, Pace::per_minute(limits.rate_per_minute))
-}
-
-pub(in crate::session) fn record(seq: i64) -> Record {
-    Record {
-        seq,
-        key: format!("3EB0{seq}"),
-        session: "51".to_owned(),
-        cliente_id: "51".to_owned(),
-        account: None,
-        to: "5491158254201".into(),
-        body: Some("hola".into()),
-        is_durable: false,
-        state: SendState::Queued,
-        adapter: None,
-        wa_key: None,
-        message_id: None,
-        is_taken: false,
-        ack: 0,
-        failure: None,
-        detail: None,
-        queued_at: Timestamp::now(),
-        handed_at: None,
-        sent_at: None,
-        delivered_at: None,
-        read_at: None,
-        ended_at: None,
-    }
 }
 
 /// What was noted, in short: `1 taken`, `2 failed QUEUE_TIMEOUT`.
@@ -199,7 +170,12 @@ fn a_send_is_noted_as_taken_and_then_as_far_as_whatsapp_says() {
 fn an_acknowledgement_that_overtakes_the_answer_to_a_hand_over_counts() {
     let unknown = || Err(HandOverError::Unknown("late".to_owned()));
     for (knows, ack, after, notes) in [
-        (true, Some(2), AfterHandOver::Done, &["1 taken", "1 ack 2"][..]),
+        (
+            true,
+            Some(2),
+            AfterHandOver::Done,
+            &["1 taken", "1 ack 2"][..],
+        ),
         (false, Some(2), AfterHandOver::Done, &["1 ack 2"]),
         (false, None, AfterHandOver::InDoubt, &[]),
     ] {
@@ -208,7 +184,11 @@ fn an_acknowledgement_that_overtakes_the_answer_to_a_hand_over_counts() {
         if let Some(ack) = ack {
             play.outbox.on_ack(&outgoing.key, ack);
         }
-        let answer = if knows { Ok(handed(&outgoing)) } else { unknown() };
+        let answer = if knows {
+            Ok(handed(&outgoing))
+        } else {
+            unknown()
+        };
         assert_eq!(play.answer(answer), after);
         play.assert_noted(notes);
         assert!(!play.holds(1));
@@ -256,9 +236,18 @@ fn an_adapter_that_takes_over_is_written_down_before_it_gets_the_message() {
 #[test]
 fn what_certainly_was_not_sent_has_failed_with_its_cause() {
     for (why, noted) in [
-        (PrepareError::NotOnWhatsApp, "1 failed NUMBER_NOT_ON_WHATSAPP"),
-        (PrepareError::Failed("no".to_owned()), "1 failed SEND_FAILED"),
-        (PrepareError::Unanswered("no".to_owned()), "1 failed NUMBER_NOT_CHECKED"),
+        (
+            PrepareError::NotOnWhatsApp,
+            "1 failed NUMBER_NOT_ON_WHATSAPP",
+        ),
+        (
+            PrepareError::Failed("no".to_owned()),
+            "1 failed SEND_FAILED",
+        ),
+        (
+            PrepareError::Unanswered("no".to_owned()),
+            "1 failed NUMBER_NOT_CHECKED",
+        ),
     ] {
         let mut play = Play::of(&[1]);
         play.begin();
@@ -361,7 +350,10 @@ fn a_turn_that_cannot_come_in_time_is_refused_at_once() {
 #[test]
 fn a_pace_delays_what_is_new_and_nothing_that_had_its_turn() {
     let rate = NonZeroU32::new(30);
-    let mut play = Play::with(|limits| limits.rate_per_minute = rate, &[-1, -2, -3, -4, -5, -6]);
+    let mut play = Play::with(
+        |limits| limits.rate_per_minute = rate,
+        &[-1, -2, -3, -4, -5, -6],
+    );
     // One that is put back is paid for: neither its next turn nor what is said of the others counts it again.
     play.begin();
     play.is_not_prepared(interrupted());

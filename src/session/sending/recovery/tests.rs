@@ -3,11 +3,11 @@
 use std::num::NonZeroUsize;
 
 use super::*;
-use crate::session::{
-    SendLimits,
-    sending::{
-        in_flight::tests::{in_short, record},
-        pace::Pace,
+use crate::{
+    ledger::tests::record,
+    session::{
+        SendLimits,
+        sending::{in_flight::tests::in_short, pace::Pace},
     },
 };
 
@@ -277,7 +277,11 @@ fn what_is_older_than_the_link_waits_for_it_only_when_the_account_is_known_to_be
             },
         };
         let mut play = Play::linked(page, &[waits]);
-        assert_eq!(!play.waiting().is_empty(), goes_on, "{meant:?} {is_linked_to:?}");
+        assert_eq!(
+            !play.waiting().is_empty(),
+            goes_on,
+            "{meant:?} {is_linked_to:?}"
+        );
         let refused = ["1 failed ACCOUNT_CHANGED"];
         play.assert_noted(if goes_on { &[] } else { &refused });
     }

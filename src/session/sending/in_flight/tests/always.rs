@@ -8,11 +8,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    ledger::Handing,
+    ledger::{Handing, SendState},
     session::{
         linking::account_link::Since,
         sending::recovery::{Linked, Recovery},
