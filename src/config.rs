@@ -47,7 +47,7 @@ pub struct Config {
     pub tokens_dir: PathBuf,
     /// `DATA_DIR` (data): what else must outlive a restart.
     pub data_dir: PathBuf,
-    /// `CHROME_PATH`: the Chrome to use; found by itself when not set.
+    /// `CHROME_PATH`: the Chrome to use; when it is not set, the service looks for one.
     pub chrome_path: Option<PathBuf>,
     /// `CHROME_ARGS`: switches added to each Chrome, separated by white space.
     pub chrome_args: Vec<String>,
@@ -69,7 +69,7 @@ pub struct Config {
     pub default_cliente_id: ClienteId,
     /// `AUTOSTART`: sessions to connect at start, separated by commas.
     pub autostart: Vec<ClienteId>,
-    /// `RESTORE_SESSIONS` (true): at start, connect the sessions that should be up, as nobody has disconnected them.
+    /// `RESTORE_SESSIONS` (true): at start, connect the sessions whose desired state is up.
     pub restore_sessions: bool,
     /// What all sessions have in common.
     pub sessions: SessionConfig,
@@ -416,7 +416,7 @@ fn sandbox(
     host: ListenHost,
     is_on: bool,
 ) -> Option<SandboxSettings> {
-    // Whoever opens the API to other machines does not mean its toy phone, which asks nobody for a key.
+    // The simulated phone has no authentication: an operator who opens the API to other machines does not mean it.
     let on_this_machine = if host.is_loopback() {
         host
     } else {

@@ -126,7 +126,11 @@ async fn an_account_of_the_old_service_is_ready_here_without_a_scan() {
     let before = state(&folder);
     let adopted = adopt(&["old/tokens", "--as", "51"]);
     assert_eq!(adopted.code, 0, "{adopted:?}");
-    for said in ["Stop the old service", "POST /connect", "whoever has it"] {
+    for said in [
+        "Stop the old service",
+        "POST /connect",
+        "can act as the account",
+    ] {
         assert!(adopted.err.contains(said), "{said}: {adopted:?}");
     }
     let connect = json!({"cliente_id": 51, "wait": "ready"});

@@ -3,17 +3,17 @@
 use std::fs;
 
 use super::*;
-use crate::{session::ForgetError, whatsapp::LINKED_MARK};
+use crate::{browser::ProfileNote, session::ForgetError};
 
 /// A session whose Chrome makes a profile folder, as a real one does.
 impl Scenario {
     fn make_profile(&self) {
         self.store("linked");
-        self.put("chrome-version", "156.0.0.0");
+        self.note(|note| note.chrome = Some("156.0.0.0".to_owned()));
     }
 
-    fn put(&self, name: &str, text: &str) {
-        fs::write(self.stage.path("tokens/51").join(name), text).unwrap();
+    fn note(&self, change: impl FnOnce(&mut ProfileNote)) {
+        ProfileNote::change(&self.stage.path("tokens/51"), change).unwrap();
     }
 
     /// As `session-manager adopt` does.
@@ -21,7 +21,7 @@ impl Scenario {
         let profile = self.stage.path("tokens/51");
         fs::rename(&profile, profile.with_extension("before")).ok();
         self.make_profile();
-        self.put(LINKED_MARK, "");
+        self.note(|note| note.linked_once = true);
     }
 
     /// Its first start has failed, for want of a network.
@@ -158,7 +158,7 @@ async fn a_device_that_was_removed_on_the_phone_asks_for_a_scan_and_is_not_delet
     assert!(!last.is_forgotten);
     assert_eq!(session.storage().as_deref(), Some("linked"));
     // An operator may do so.
-    session.put(LINKED_MARK, "");
+    session.note(|note| note.linked_once = true);
     session.handle.forget().await.unwrap();
     assert_eq!(session.storage(), None);
 }
@@ -264,10 +264,10 @@ async fn a_link_that_could_not_be_noted_is_not_deleted() {
     session.shows_a_code_with_a_profile().await;
     // Nothing can be written there, as on a full disk.
     let profile = session.stage.path("tokens/51");
-    fs::create_dir(profile.join("link.json.new")).unwrap();
+    fs::create_dir(profile.join("session-manager.json.new")).unwrap();
     session.shows(ready(), "READY").await;
     session.disconnects().await;
-    assert!(!profile.join("link.json").try_exists().unwrap());
+    assert_eq!(ProfileNote::read(&profile).unwrap().link(), None);
     assert_eq!(session.storage().as_deref(), Some("linked"));
 }
 
