@@ -32,20 +32,6 @@ for (const language of ["en", "es"]) {
   });
 }
 
-test("each code has its words in both languages, and each reason of the service is a code", async () => {
-  const { CODES_IN_ENGLISH } = await ofPage("codes-en.js");
-  const { CODES_IN_SPANISH } = await ofPage("codes-es.js");
-  const english = Object.keys(CODES_IN_ENGLISH);
-  assert.deepEqual(Object.keys(CODES_IN_SPANISH).sort(), [...english].sort());
-  // A test of the documents holds that these are all.
-  const cells = [...read("docs/reasons.md").matchAll(/^\| (`[^|]*)\|/gm)].map(([, cell]) => cell);
-  const reasons = cells.flatMap((cell) => [...cell.matchAll(/`([A-Z_]+)`/g)].map(([, code]) => code));
-  assert.ok(reasons.length > 30);
-  // These two are in no status: one stands in the answer of a send, one in the log.
-  const shown = reasons.filter((code) => !["NOT_CONNECTED", "HIBERNATING"].includes(code));
-  assert.deepEqual(shown.filter((code) => !english.includes(code)), []);
-});
-
 test("a code has our words; one that we do not know has those of the service, marked as English", async () => {
   const { because, sayBecause } = await ofPage("words.js", "es");
   assert.equal(because("UNLINKED", "x").lang, undefined);

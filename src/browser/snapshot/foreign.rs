@@ -28,15 +28,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     SnapshotError,
-    archive::{UnlessGivenUp, make_folder, new_file},
+    archive::{UnlessGivenUp, make_folder},
     exchange::{EXCHANGE, Places, Step},
     exchange_for, restored, take_place,
     unpack::ENTRIES_MAX,
 };
-use crate::browser::{
-    last_used,
-    occupants::{self, Holder},
-    profile,
+use crate::{
+    browser::{
+        last_used,
+        occupants::{self, Holder},
+        profile,
+    },
+    files::private_file,
 };
 
 /// What holds a link, in Chrome's own profile folder. It is what `RemoteAuth` of whatsapp-web.js keeps of a profile to
@@ -440,7 +443,7 @@ impl ForeignProfile {
                 open_quietly(&from).map_err(|source| ForeignError::unreadable(&from, source))?;
             let inner = File::from(from_file).take(entry.bytes);
             let mut from_file = UnlessGivenUp { inner, give_up };
-            let copied = io::copy(&mut from_file, &mut new_file(&to).map_err(written)?);
+            let copied = io::copy(&mut from_file, &mut private_file(&to).map_err(written)?);
             let copied = copied.map_err(|source| {
                 if give_up.is_cancelled() {
                     SnapshotError::GivenUp

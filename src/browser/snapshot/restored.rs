@@ -17,7 +17,7 @@ pub(super) fn note(folder: &Path, now: Timestamp) -> io::Result<()> {
     let mut file = File::create(folder.join(NOTE))?;
     file.write_all(now.to_string().as_bytes())?;
     file.sync_all()?;
-    super::store::sync_folder(folder)
+    crate::files::sync_folder(folder)
 }
 
 /// When this profile took the place of another one, or of none; `None` for one that has always been there.

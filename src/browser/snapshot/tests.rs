@@ -45,7 +45,7 @@ impl Home {
     async fn take(&self, account: &str) -> Manifest {
         let origin = Origin {
             cliente_id: "51".to_owned(),
-            account: Some(account.to_owned()),
+            account: Some(account.into()),
             linked_at: None,
         };
         let taken = self.snapshots().take(origin).await.unwrap();
@@ -114,7 +114,7 @@ async fn as_many_are_kept_as_asked_for_and_a_young_one_of_the_same_link_is_enoug
     assert_eq!(home.files().len(), 2);
     let origin = Origin {
         cliente_id: "51".to_owned(),
-        account: Some("3".to_owned()),
+        account: Some("3".into()),
         linked_at: None,
     };
     let again = home.snapshots().take(origin.clone()).await.unwrap();

@@ -83,7 +83,7 @@ async fn try_out(
         program,
         profile: folder.path().join("profile"),
         extra_args: config.chrome_args.clone(),
-        timeout: config.limits.launch,
+        timeout: config.sessions.limits.launch,
     };
     let began = Instant::now();
     let opened = Browser::open(options, cancel).await;

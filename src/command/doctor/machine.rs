@@ -29,7 +29,11 @@ const LATEST: Duration = Duration::from_hours(24 * 365 * 10);
 
 /// `at_rest`: profiles that may still be started beside what runs.
 pub(super) fn examine(config: &Config, at_rest: usize) -> Vec<Check> {
-    let memory = judge_memory(free_memory_mb(), config.min_free_memory_mb, at_rest);
+    let memory = judge_memory(
+        free_memory_mb(),
+        config.sessions.min_free_memory_mb,
+        at_rest,
+    );
     let shm = judge_shm(
         shm_mb(),
         config

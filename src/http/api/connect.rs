@@ -37,8 +37,8 @@ impl FromBody for ConnectRequest {
     fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
         let target = Target::of_body::<Self>(body, parts, app)?;
         let wait = match body.get("wait") {
-            None | Some(Value::Null) => WaitFor::Code(app.settings().connect_wait),
-            Some(wait) if wait == "code" => WaitFor::Code(app.settings().connect_wait),
+            None | Some(Value::Null) => WaitFor::Code(app.config().connect_wait),
+            Some(wait) if wait == "code" => WaitFor::Code(app.config().connect_wait),
             Some(wait) if wait == "ready" => WaitFor::Ready,
             Some(_) => return Err(ApiError::InvalidWait),
         };
@@ -81,7 +81,7 @@ pub(in crate::http) async fn connect(
     }): Json<ConnectRequest>,
 ) -> Result<Json<Connected>, ApiError> {
     let session = app.registry().find_or_create(&target.id)?;
-    let (wait, _permit) = permitted(wait, app.ready_waits(), app.settings().connect_wait);
+    let (wait, _permit) = permitted(wait, app.ready_waits(), app.config().connect_wait);
     let outcome = match &phone {
         Some(phone) => session.connect_by_phone(phone.clone(), wait).await?,
         None => session.connect(wait).await?,

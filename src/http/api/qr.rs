@@ -11,6 +11,7 @@ use axum::{
 };
 use jiff::Timestamp;
 
+use super::status;
 use crate::{
     config::CodeLives,
     http::{
@@ -86,16 +87,16 @@ pub(in crate::http) async fn qr(
     TargetOfCode(target): TargetOfCode,
     format: Format,
 ) -> Result<Response, ApiError> {
-    let snapshot = app.snapshot(&target.id);
+    let snapshot = status::snapshot(&app, &target.id);
     if format == Format::Json {
-        return Ok(Json(in_words(target, &snapshot, app.settings().code_lives)?).into_response());
+        return Ok(Json(in_words(target, &snapshot, app.config().code_lives())?).into_response());
     }
     let (code, _) = pending(&snapshot).ok_or_else(|| no_code(&snapshot))?;
     let picture = QrPicture::of(&code.text)?;
     Ok(match format {
         Format::Json | Format::Raw => (
             answer_headers("text/plain; charset=utf-8"),
-            code.text.clone(),
+            String::from(code.text.clone()),
         )
             .into_response(),
         Format::Ascii => {
@@ -114,11 +115,11 @@ pub(in crate::http) async fn qr_code(
     State(app): State<AppState>,
     TargetOfCode(target): TargetOfCode,
 ) -> Result<Json<QrCodeAnswer>, ApiError> {
-    let snapshot = app.snapshot(&target.id);
+    let snapshot = status::snapshot(&app, &target.id);
     let (code, _) = pending(&snapshot).ok_or_else(|| no_code(&snapshot))?;
     Ok(Json(QrCodeAnswer {
         qr_data_url: QrPicture::of(&code.text)?.data_url()?,
-        qr: code.text.clone(),
+        qr: code.text.clone().into(),
         status: snapshot.state.name(),
     }))
 }
@@ -214,7 +215,7 @@ mod tests {
         let asked = |query: &str, accept: &'static str| {
             let headers =
                 HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-            Format::asked(query, &headers).map_err(|error| error.code())
+            Format::asked(query, &headers).map_err(|error| error.facts().code)
         };
         assert_eq!(asked("", "*/*"), Ok(Format::Json));
         assert_eq!(asked("", "image/png"), Ok(Format::Png));
@@ -236,7 +237,7 @@ mod tests {
     #[test]
     fn the_first_code_of_a_batch_lives_longer_and_no_life_is_negative() {
         let code = QrCode {
-            text: "2@x".to_owned(),
+            text: "2@x".into(),
             shown_at: Timestamp::from_second(1000).unwrap(),
         };
         let left = |attempts, at: &str| {

@@ -76,7 +76,10 @@ impl FromBody for SendRequest {
         };
         Ok(Self {
             target,
-            message: TextMessage { to, body: text },
+            message: TextMessage {
+                to,
+                body: text.into(),
+            },
             idempotency_key: idempotency_key(body, headers)?,
             waits: !is_async,
             is_dry_run,

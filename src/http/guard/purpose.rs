@@ -128,7 +128,7 @@ pub(in crate::http) fn names_a_session(body: &Object, parts: &Parts, app: &AppSt
 }
 
 fn has_one_session(app: &AppState) -> bool {
-    app.settings().session_mode == SessionMode::Single
+    app.config().session_mode == SessionMode::Single
 }
 
 /// Proxies add headers of their own, such as `X-Client-IP`, so only one slip is looked for (`Cliente-Id`, `X-Client-Id`), and the

@@ -130,7 +130,7 @@ impl Target {
         app: &AppState,
     ) -> Result<Self, ApiError> {
         purpose::check_post::<B>(body, parts, app)?;
-        let named = match (body.get(CLIENTE_ID), app.settings().session_mode) {
+        let named = match (body.get(CLIENTE_ID), app.config().session_mode) {
             // The contract has its words for 0.
             (Some(Value::Number(id)), _) if id.as_f64() == Some(0.0) => {
                 return Err(ApiError::ClienteIdNotANumber);
@@ -150,17 +150,25 @@ impl Target {
     /// What the mode makes of a name. The only place that makes a target: its caller has to reach the session that serves
     /// it, whatever name it goes by.
     fn or_default(named: Option<Named>, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
-        let default = &app.settings().default_cliente_id;
+        let default = &app.config().default_cliente_id;
         let Named { id, echo } = named.unwrap_or_else(|| Named {
             id: default.clone(),
             echo: Value::from(default.as_str()),
         });
         let target = Self {
-            id: app.serving(&id).clone(),
+            id: serving(app, &id).clone(),
             echo,
         };
         Caller::of(&parts.extensions)?.turn_to(&target.id)?;
         Ok(target)
+    }
+}
+
+/// The session that serves this name.
+pub(in crate::http) fn serving<'a>(app: &'a AppState, id: &'a ClienteId) -> &'a ClienteId {
+    match app.config().session_mode {
+        SessionMode::Multi => id,
+        SessionMode::Single => &app.config().default_cliente_id,
     }
 }
 

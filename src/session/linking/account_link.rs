@@ -9,7 +9,7 @@
 //! [`profile`](crate::session::keeping::profile)'s part.
 
 use std::{
-    fmt, io,
+    io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -20,6 +20,7 @@ use tokio::{fs, task::spawn_blocking};
 
 use crate::{
     browser::{self, Manifest, Origin, has_been_used},
+    masked::Number,
     session::SessionState,
     whatsapp::{LINKED_MARK, Standing},
 };
@@ -37,11 +38,11 @@ const NEW_NAME: &str = "link.json.new";
 /// holds none.
 const GONE_NAME: &str = "link-gone";
 
-/// What a profile is linked to. Its `Debug` shows no number.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a profile is linked to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Link {
     /// The account's number, digits only, if the page has told.
-    account: Option<String>,
+    account: Option<Number>,
     /// Tells one link from the next.
     linked_at: Timestamp,
     /// What has been done about its loss. READY takes that back.
@@ -62,19 +63,10 @@ pub(in crate::session) enum Rescue {
     All,
 }
 
-impl fmt::Debug for Link {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link")
-            .field("linked_at", &self.linked_at)
-            .field("rescue", &self.rescue)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Link {
     fn new(account: Option<&str>, now: Timestamp) -> Self {
         Self {
-            account: account.map(str::to_owned),
+            account: account.map(Number::from),
             linked_at: now,
             rescue: Rescue::None,
         }
@@ -225,7 +217,7 @@ fn next_link(
                 return Some(Link::new(account, now));
             }
             Some(Link {
-                account: link.account.clone().or_else(|| account.map(str::to_owned)),
+                account: link.account.clone().or_else(|| account.map(Number::from)),
                 linked_at: link.linked_at,
                 rescue: if *to == S::Ready {
                     Rescue::None

@@ -163,7 +163,7 @@ fn no_slip_ever_acts_on_the_default_session() {
             let verdict = match acts_on_the_default(text.as_bytes(), content_type) {
                 Ok(true) => "acts",
                 Ok(false) => "names a session",
-                Err(why) => why.code(),
+                Err(why) => why.facts().code,
             };
             *verdicts.borrow_mut().entry(verdict).or_default() += 1;
             // A name of blanks alone, as a form, is no body.

@@ -173,7 +173,7 @@ async fn takes(session: &Session, mb: u64, times: u32) {
 #[tokio::test(start_paused = true)]
 async fn a_session_that_takes_too_much_memory_is_relieved_once_nothing_is_to_be_sent() {
     let mut stage = Stage::new(1, 1);
-    stage.memory_mb = NonZeroU64::new(1000);
+    stage.config.memory_mb = NonZeroU64::new(1000);
     let mut session = stage.session("51");
     let page = session.ready().await;
     takes(&session, 1000, 8).await;
@@ -200,8 +200,8 @@ async fn a_session_that_takes_too_much_memory_is_relieved_once_nothing_is_to_be_
 async fn a_session_that_is_not_to_be_healed_comes_back_all_the_same_when_it_was_ended_for_its_memory()
  {
     let mut stage = Stage::new(1, 1);
-    stage.memory_mb = NonZeroU64::new(1000);
-    stage.heals_per_hour = 0;
+    stage.config.memory_mb = NonZeroU64::new(1000);
+    stage.config.heals_per_hour = 0;
     let mut session = stage.session("51");
     let page = session.ready().await;
     takes(&session, 1001, 8).await;

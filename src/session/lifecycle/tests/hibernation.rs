@@ -21,7 +21,7 @@ const AFTER: Duration = Duration::from_secs(600);
 
 fn stage() -> Stage {
     let mut stage = Stage::new(1, 1);
-    stage.hibernate_after = Some(AFTER);
+    stage.config.hibernate_after = Some(AFTER);
     stage
 }
 
@@ -107,7 +107,7 @@ async fn a_session_sleeps_only_when_it_is_set_to() {
 async fn a_message_that_whatsapp_has_not_taken_keeps_its_session_awake() {
     let mut stage = stage();
     // Sooner than a page is loaded again that takes messages and sends none.
-    stage.hibernate_after = Some(Duration::from_secs(20));
+    stage.config.hibernate_after = Some(Duration::from_secs(20));
     let mut session = stage.session("51");
     let page = session.ready().await;
     let sent = session.send(TO);
@@ -123,7 +123,7 @@ async fn a_message_that_whatsapp_has_not_taken_keeps_its_session_awake() {
 async fn a_message_that_may_be_lost_keeps_its_session_awake() {
     let mut stage = stage();
     // Longer than a page is asked in vain, and than the pause before it is asked again.
-    stage.hibernate_after = Some(Duration::from_secs(20));
+    stage.config.hibernate_after = Some(Duration::from_secs(20));
     let mut session = stage.session("51");
     let _page = session.ready().await;
     let unknown = HandOverError::Unknown("the page did not say".to_owned());
@@ -214,7 +214,7 @@ async fn ten_sends_at_once_wake_their_session_once_and_keep_their_order() {
     say(&page, ready()).await;
     for to in sends {
         let outgoing = session.handed_over().await;
-        assert_eq!(outgoing.to, to);
+        assert_eq!(*outgoing.to, *to);
         acknowledge(&page, &outgoing.key).await;
         stage.becomes(&outgoing.key, SendState::Sent).await;
     }
@@ -370,7 +370,7 @@ async fn a_send_that_is_taken_back_before_its_session_wakes_is_not_handed_over()
 #[tokio::test(start_paused = true)]
 async fn as_many_sends_wait_for_a_session_that_sleeps_as_for_any_other() {
     let mut stage = stage();
-    stage.sends.queue_max = NonZeroUsize::MIN;
+    stage.config.sends.queue_max = NonZeroUsize::MIN;
     let mut session = stage.session("51");
     session.asleep().await;
     let key = Some("order-7");
@@ -388,8 +388,8 @@ async fn as_many_sends_wait_for_a_session_that_sleeps_as_for_any_other() {
 async fn a_session_that_sleeps_does_not_forget_how_fast_it_has_sent() {
     let mut stage = stage();
     // Five at once, then one a minute: the sixth has to wait for longer than its caller does.
-    stage.sends.rate_per_minute = NonZeroU32::new(1);
-    stage.hibernate_after = Some(Duration::from_secs(1));
+    stage.config.sends.rate_per_minute = NonZeroU32::new(1);
+    stage.config.hibernate_after = Some(Duration::from_secs(1));
     let mut session = stage.session("51");
     let page = session.ready().await;
     for _ in 0..5 {

@@ -8,25 +8,28 @@ mod life;
 mod whatsapp;
 
 use std::{
-    num::NonZeroUsize,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use life::Life;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use whatsapp::{Modelled, WhatsApp};
 
-use super::stage::{HEALS_PER_HOUR, NEVER};
+use super::stage::NEVER;
 use crate::{
     browser::SnapshotRoot,
+    config::SessionConfig,
     ledger::{Clock, Ledger, LedgerOptions, SendState},
     session::{
         EvidenceFolder, IdempotencyKey, SendError, SendLimits, SendRequest, Sent, SessionHandle,
-        StartLimits, StartTimes, TextMessage, TurnTally,
+        TextMessage,
         keeping::{desired::DesiredFile, profile::Safekeeping},
-        lifecycle::{Actor, accounts::Accounts, capacity::Capacity, options::ActorOptions},
+        lifecycle::{
+            Actor,
+            options::{ActorOptions, Shared},
+        },
     },
 };
 
@@ -120,6 +123,15 @@ impl World {
             CancellationToken::new(),
         );
         let snapshots = root.of("51", profile.clone());
+        let config = SessionConfig {
+            min_free_memory_mb: 0,
+            memory_mb: None,
+            sends: SendLimits {
+                rate_per_minute: None,
+                ..SessionConfig::default().sends
+            },
+            ..SessionConfig::default()
+        };
         let (handle, actor) = Actor::<Modelled>::new(ActorOptions {
             id: "51".parse().unwrap(),
             safekeeping: Safekeeping::new("51".parse().unwrap(), profile.clone(), snapshots),
@@ -127,24 +139,7 @@ impl World {
             desired: DesiredFile::new(self.folder.path(), &"51".parse().unwrap(), None),
             evidence: EvidenceFolder::new(self.folder.path().join("evidence")),
             page: self.whatsapp.clone(),
-            capacity: Arc::new(Capacity::new(NonZeroUsize::MIN, 0, || None)),
-            starts: Arc::new(Semaphore::new(1)),
-            limits: StartLimits::default(),
-            start_times: StartTimes::default(),
-            turns: TurnTally::default(),
-            pairing_life: Duration::from_secs(180),
-            take_over: true,
-            accounts: Accounts::default(),
-            hibernate_after: None,
-            heals_per_hour: HEALS_PER_HOUR,
-            memory_mb: None,
-            sends: SendLimits {
-                queue_max: NonZeroUsize::new(100).unwrap(),
-                rate_per_minute: None,
-                wait: Duration::from_secs(45),
-            },
-            send_dedup: None,
-            ledger,
+            shared: Shared::new(Arc::new(config), || None, ledger),
             stop: CancellationToken::new(),
         });
         handle.start();
@@ -186,7 +181,7 @@ async fn accepted(handle: &SessionHandle, body: &'static str, waits: bool, told:
         let request = SendRequest {
             message: TextMessage {
                 to: "5491158254201".parse().unwrap(),
-                body: body.to_owned(),
+                body: body.into(),
             },
             cliente_id: "51".to_owned(),
             idempotency_key: Some(body.parse::<IdempotencyKey>().unwrap()),

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     browser::Closed,
+    masked::WaId,
     session::Phase,
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LeftOut, LogoutError, LookUp,
@@ -159,12 +160,12 @@ impl Driver for Scripted {
         Ok(())
     }
 
-    async fn check_number(&self, _number: &str) -> Result<Option<String>, PrepareError> {
+    async fn check_number(&self, _number: &str) -> Result<Option<WaId>, PrepareError> {
         Ok(None)
     }
 
     async fn look_up(&self, look_up: &LookUp) -> Result<Option<i32>, LookUpError> {
-        let asked = Call::LookedUp(look_up.message_id.clone());
+        let asked = Call::LookedUp(look_up.message_id.clone().into());
         self.script.calls.send(asked).await.unwrap();
         self.script.plan.look_ups.next().await.unwrap_or(Ok(None))
     }
@@ -177,7 +178,7 @@ impl Driver for Scripted {
             self.script.calls.send(Call::Prepared).await.unwrap();
             self.script.plan.prepares.next().await;
         }
-        let chat = format!("{}@c.us", outgoing.to);
+        let chat = WaId::from(format!("{}@c.us", &*outgoing.to));
         Ok(Prepared {
             adapter: AdapterName::Modules,
             message_id: Some(message_id(&chat, outgoing)),
@@ -233,6 +234,6 @@ impl Driver for Scripted {
     }
 }
 
-pub(super) fn message_id(chat: &str, outgoing: &Outgoing) -> String {
-    format!("true_{chat}_{}", outgoing.key)
+pub(super) fn message_id(chat: &str, outgoing: &Outgoing) -> WaId {
+    format!("true_{chat}_{}", outgoing.key).into()
 }

@@ -8,7 +8,7 @@ const OTHER: &str = "5491158254202";
 
 fn pairing(code: &str) -> Standing {
     Standing {
-        pairing_code: Some(code.to_owned()),
+        pairing_code: Some(code.into()),
         ..login(Some("a"))
     }
 }
@@ -38,7 +38,7 @@ async fn answered(
 ) -> Option<String> {
     let outcome = timeout(NEVER, caller).await.unwrap().unwrap().unwrap();
     let pairing = outcome.snapshot.state.pairing();
-    pairing.map(|code| code.text.clone())
+    pairing.map(|code| code.text.clone().into())
 }
 
 #[tokio::test(start_paused = true)]

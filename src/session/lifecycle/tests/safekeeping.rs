@@ -244,7 +244,7 @@ async fn a_snapshot_of_another_link_is_not_used() {
     kept.session.reaches("READY").await;
     say(&page, login(Some("a"))).await;
     kept.session.reaches("QR_REQUIRED").await;
-    let account = Some("5491100000002".to_owned());
+    let account = Some("5491100000002".into());
     say(&page, Standing { account, ..ready() }).await;
     kept.session.reaches("READY").await;
     page.send(Fact::BrowserLost("killed".to_owned()))

@@ -60,7 +60,7 @@ async fn a_send_that_is_written_down_a_moment_too_late_fails_and_the_next_goes_o
     assert!(matches!(session.call().await, Call::Prepared));
     // The page answers in time, and no write can be: the clock stands at the deadline when it begins.
     prepared.send(()).unwrap();
-    tokio::time::advance(stage.sends.wait).await;
+    tokio::time::advance(stage.config.sends.wait).await;
     rests(Duration::from_secs(1)).await;
     let refused = late.await.unwrap().unwrap_err();
     assert!(
@@ -266,7 +266,7 @@ async fn what_waits_for_one_account_is_never_sent_by_another() {
     say(&page, login(Some("a"))).await;
     session.reaches("QR_REQUIRED").await;
     let other = Standing {
-        account: Some("5491100000002".to_owned()),
+        account: Some("5491100000002".into()),
         ..ready()
     };
     say(&page, other).await;
@@ -427,7 +427,7 @@ async fn a_send_that_is_taken_back_while_its_number_is_looked_up_is_not_handed_o
 #[tokio::test(start_paused = true)]
 async fn repetitions_need_no_room_in_the_queue() {
     let mut stage = Stage::new(1, 1);
-    stage.sends.queue_max = NonZeroUsize::new(1).unwrap();
+    stage.config.sends.queue_max = NonZeroUsize::new(1).unwrap();
     let mut session = stage.session("51");
     let page = session.ready().await;
     let prepared = session.plan.prepares.hold();

@@ -1,14 +1,9 @@
 //! The stage that actor tests play on: a scripted page, and sessions that have one.
 
-use std::{
-    num::{NonZeroU64, NonZeroUsize},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -16,12 +11,17 @@ use tokio_util::sync::CancellationToken;
 use super::page::{Call, Plan, Script, Scripted};
 use crate::{
     browser::SnapshotRoot,
+    config::SessionConfig,
     ledger::{Clock, Ledger, LedgerOptions, SendState},
     session::{
         EvidenceFolder, Phase, SendError, SendLimits, SendRequest, SessionHandle, Snapshot,
-        StartLimits, StartTimes, TextMessage, TurnTally,
+        TextMessage,
         keeping::{desired::DesiredFile, profile::Safekeeping},
-        lifecycle::{Actor, accounts::Accounts, capacity::Capacity, options::ActorOptions},
+        lifecycle::{
+            Actor,
+            capacity::Capacity,
+            options::{ActorOptions, Shared},
+        },
     },
     whatsapp::{AdapterName, Fact, Outgoing, Standing},
 };
@@ -37,16 +37,12 @@ pub(super) const HEALS_PER_HOUR: usize = 10;
 
 /// What several sessions share, and the profile folder that they pretend to have.
 pub(super) struct Stage {
-    capacity: Arc<Capacity>,
-    starts: Arc<Semaphore>,
-    accounts: Accounts,
+    shared: Shared,
     pub(super) stop: CancellationToken,
     pub(super) folder: tempfile::TempDir,
     pub(super) ledger: Ledger,
-    pub(super) sends: SendLimits,
-    pub(super) memory_mb: Option<NonZeroU64>,
-    pub(super) hibernate_after: Option<Duration>,
-    pub(super) heals_per_hour: usize,
+    /// The settings of the sessions to come.
+    pub(super) config: SessionConfig,
 }
 
 impl Stage {
@@ -59,32 +55,30 @@ impl Stage {
             clock: Clock::default(),
         });
         tokio::spawn(keeper.run());
+        let config = SessionConfig {
+            max_sessions: NonZeroUsize::new(capacity).unwrap(),
+            min_free_memory_mb: 0,
+            memory_mb: None,
+            max_concurrent_starts: NonZeroUsize::new(starts).unwrap(),
+            sends: SendLimits {
+                rate_per_minute: None,
+                ..SessionConfig::default().sends
+            },
+            ..SessionConfig::default()
+        };
         Self {
-            capacity: Arc::new(Capacity::new(
-                NonZeroUsize::new(capacity).unwrap(),
-                0,
-                || None,
-            )),
-            starts: Arc::new(Semaphore::new(starts)),
-            accounts: Accounts::default(),
+            shared: Shared::new(Arc::new(config.clone()), || None, ledger.clone()),
             stop: CancellationToken::new(),
             folder,
             ledger,
-            sends: SendLimits {
-                queue_max: NonZeroUsize::new(100).unwrap(),
-                rate_per_minute: None,
-                wait: Duration::from_secs(45),
-            },
-            memory_mb: None,
-            hibernate_after: None,
-            heals_per_hour: HEALS_PER_HOUR,
+            config,
         }
     }
 
     /// Lets a start go ahead only when so much memory is free.
     pub(super) fn needs_memory(&mut self, min_free_mb: u64, free_mb: fn() -> Option<u64>) {
         let one = NonZeroUsize::MIN;
-        self.capacity = Arc::new(Capacity::new(one, min_free_mb, free_mb));
+        self.shared.capacity = Arc::new(Capacity::new(one, min_free_mb, free_mb));
     }
 
     /// Takes the ledger's folder away, until it is given back.
@@ -167,20 +161,10 @@ impl Stage {
                 stuck_in,
                 plan: plan.clone(),
             },
-            capacity: Arc::clone(&self.capacity),
-            starts: Arc::clone(&self.starts),
-            limits: StartLimits::default(),
-            start_times: StartTimes::default(),
-            turns: TurnTally::default(),
-            pairing_life: Duration::from_secs(180),
-            take_over: true,
-            accounts: self.accounts.clone(),
-            hibernate_after: self.hibernate_after,
-            heals_per_hour: self.heals_per_hour,
-            memory_mb: self.memory_mb,
-            sends: self.sends,
-            send_dedup: None,
-            ledger: self.ledger.clone(),
+            shared: Shared {
+                config: Arc::new(self.config.clone()),
+                ..self.shared.clone()
+            },
             stop: self.stop.child_token(),
         });
         let snapshots = handle.subscribe();
@@ -269,7 +253,7 @@ impl Session {
     pub(super) fn send_as(&self, to: &str, key: Option<&str>, waits: bool) -> Sending {
         let message = TextMessage {
             to: to.parse().unwrap(),
-            body: "hola".to_owned(),
+            body: "hola".into(),
         };
         let request = SendRequest {
             message,
@@ -305,7 +289,7 @@ pub(super) fn login(code: Option<&str>) -> Standing {
     Standing {
         recognised: true,
         login: true,
-        code: code.map(str::to_owned),
+        code: code.map(Into::into),
         codes_ended: code.is_none(),
         ..Standing::default()
     }
@@ -318,7 +302,7 @@ pub(super) fn ready() -> Standing {
         online: true,
         senders: vec![AdapterName::Modules],
         serving: Some(AdapterName::Modules),
-        account: Some("5491100000001".to_owned()),
+        account: Some("5491100000001".into()),
         ..Standing::default()
     }
 }

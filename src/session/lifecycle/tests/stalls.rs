@@ -60,7 +60,7 @@ async fn a_page_that_takes_and_never_sends_is_loaded_again_and_then_replaced_and
 #[tokio::test(start_paused = true)]
 async fn a_session_that_waits_for_its_pace_is_left_alone() {
     let mut stage = Stage::new(1, 1);
-    stage.sends.rate_per_minute = NonZeroU32::new(1);
+    stage.config.sends.rate_per_minute = NonZeroU32::new(1);
     let mut session = stage.session("51");
     let page = session.ready().await;
     for _ in 0..20 {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     browser::Closed,
+    masked::WaId,
     session::lifecycle::tests::{
         page::message_id,
         stage::{ready, say},
@@ -53,7 +54,7 @@ impl WhatsApp {
 
     fn store(&self, outgoing: &Outgoing) {
         let store = &mut self.lock().store;
-        let message = (outgoing.key.clone(), outgoing.body.clone());
+        let message = (outgoing.key.clone(), outgoing.body.clone().into());
         if !store.contains(&message) {
             store.push(message);
         }
@@ -133,7 +134,7 @@ impl Driver for Modelled {
         Ok(())
     }
 
-    async fn check_number(&self, _number: &str) -> Result<Option<String>, PrepareError> {
+    async fn check_number(&self, _number: &str) -> Result<Option<WaId>, PrepareError> {
         Ok(None)
     }
 
@@ -147,7 +148,7 @@ impl Driver for Modelled {
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
         yield_now().await;
-        let chat = format!("{}@c.us", outgoing.to);
+        let chat = WaId::from(format!("{}@c.us", &*outgoing.to));
         Ok(Prepared {
             adapter: AdapterName::Modules,
             message_id: Some(message_id(&chat, outgoing)),

@@ -1,20 +1,13 @@
 //! Requests, counted by the route that they took: never by their path, which anybody can make up.
 
-use std::time::Instant;
+use std::time::Duration;
 
-use axum::{
-    extract::{Request, State},
-    http::Method,
-    middleware::Next,
-    response::Response,
-};
+use axum::http::Method;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::{Registry as Scrape, Unit},
 };
-
-use crate::http::{serve::route::Route, state::AppState};
 
 /// Seconds. A read takes a millisecond or less, a connect waits 8 s for a code, a send 45 s for WhatsApp's server.
 const BUCKETS: [f64; 10] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 10.0, 45.0, 120.0];
@@ -55,8 +48,8 @@ impl Default for Requests {
 }
 
 impl Requests {
-    /// Adds them to what is told.
-    pub(super) fn register(&self, own: &mut Scrape) {
+    /// Adds them to what is shown.
+    pub(in crate::http) fn register(&self, own: &mut Scrape) {
         own.register(
             "http_requests",
             "Requests answered; status 499: the caller went away before",
@@ -69,24 +62,25 @@ impl Requests {
             self.durations.clone(),
         );
     }
-}
 
-/// Counts a request, also when the caller goes away before its answer.
-pub(in crate::http) async fn count(
-    State(app): State<AppState>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let mut entry = Entry {
-        requests: app.requests().clone(),
-        route: Route::of(&mut request),
-        method: known(request.method()),
-        since: Instant::now(),
-        status: CALLER_GONE,
-    };
-    let response = next.run(request).await;
-    entry.status = response.status().as_u16();
-    response
+    /// Counts a request. Without a status its caller went away before its answer.
+    pub(super) fn count(
+        &self,
+        method: &Method,
+        route: Option<&str>,
+        status: Option<u16>,
+        took: Duration,
+    ) {
+        let (route, method) = (route.unwrap_or(NO_ROUTE).to_owned(), known(method));
+        let answered = Answered {
+            route: route.clone(),
+            method,
+            status: status.unwrap_or(CALLER_GONE),
+        };
+        self.answered.get_or_create(&answered).inc();
+        let durations = self.durations.get_or_create(&Asked { route, method });
+        durations.observe(took.as_secs_f64());
+    }
 }
 
 /// A method of ours; any other is whatever its caller has made up.
@@ -94,31 +88,4 @@ fn known(method: &Method) -> &'static str {
     const KNOWN: [&str; 5] = ["GET", "HEAD", "POST", "DELETE", "OPTIONS"];
     let known = KNOWN.into_iter().find(|known| *known == method.as_str());
     known.unwrap_or("other")
-}
-
-/// Counted when it is dropped.
-struct Entry {
-    requests: Requests,
-    route: Route,
-    method: &'static str,
-    since: Instant,
-    status: u16,
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        let route = self.route.name().unwrap_or(NO_ROUTE).to_owned();
-        let asked = Asked {
-            route: route.clone(),
-            method: self.method,
-        };
-        let answered = Answered {
-            route,
-            method: self.method,
-            status: self.status,
-        };
-        self.requests.answered.get_or_create(&answered).inc();
-        let durations = self.requests.durations.get_or_create(&asked);
-        durations.observe(self.since.elapsed().as_secs_f64());
-    }
 }
