@@ -34,10 +34,6 @@ pub use client::{ClientConfig, KeySource};
 
 /// The settings the service runs with.
 #[derive(Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own that an operator sets"
-)]
 pub struct Config {
     /// `PORT` (3001): where the API listens; 0 lets the system choose.
     pub port: u16,

@@ -19,7 +19,7 @@
 //! - `http → session → whatsapp → browser`, never back; `session → ledger`. `session` uses `browser` directly as well, for
 //!   profile folders, their copies and what a Chrome takes; it drives a page through `whatsapp` only. `http` shows the
 //!   ledger's records and gets them from the registry of `session`: only `session` opens the ledger.
-//! - `session` and `http` are laid out as rooms, folders that use each other in one direction; the test `rooms` holds that.
+//! - `session`, `http` and `browser` are laid out as rooms, folders that use each other in one direction; the test `rooms` holds that.
 //! - `command` is the CLI; `http` is the API. `command` starts `app`, asks a running service as any client does, or works on
 //!   the files of a service that need not run. For those files it uses `browser` as well: a profile that moves between hosts
 //!   or programs, and the room that a machine has, concern Chrome and not one session. Of `http` it imports the answers of
@@ -31,8 +31,8 @@
 //!   it, and `config` reads its settings.
 //! - The crate `startup`, `crates/startup`, has what both programs need before they serve: it reads the environment and the
 //!   file `.env`, takes the ports and catches the signals. It knows none of the settings.
-//! - Only `config` names settings; `browser::environment` hands on to Chrome what that needs of the environment. Only
-//!   `browser::process` starts programs.
+//! - Only `config` names settings; `browser::processes::environment` hands on to Chrome what that needs of the environment. Only
+//!   `browser::processes` starts programs.
 //! - A library is named where its matter is: axum in `http` and in the sandbox, chromiumoxide in
 //!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`, phonenumber
 //!   in `session::recipient`, flate2 and brotli in `http::wire::body`; `prometheus_client` in `http::api::metrics`, and in

@@ -17,6 +17,17 @@ const SESSION: &[&str] = &["fleet", "lifecycle", "sending", "keeping", "linking"
 /// The rooms of `http`, from the highest to the lowest.
 const HTTP: &[&str] = &["openapi", "api", "page", "serve", "guard", "wire"];
 
+/// The rooms of `browser`, from the highest to the lowest.
+const BROWSER: &[&str] = &["chrome", "snapshot", "profile", "processes", "measure"];
+
+#[test]
+fn no_room_of_browser_uses_one_above_it() {
+    assert_eq!(
+        uses_of_higher_rooms("browser", &["mod.rs"], BROWSER),
+        [""; 0]
+    );
+}
+
 #[test]
 fn no_room_of_http_uses_one_above_it() {
     assert_eq!(

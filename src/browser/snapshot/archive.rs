@@ -9,9 +9,8 @@
 
 use std::{
     fmt,
-    fs::{DirBuilder, File},
+    fs::File,
     io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
-    os::unix::fs::DirBuilderExt as _,
     path::Path,
 };
 
@@ -289,13 +288,6 @@ impl<R: Read + Seek> Verified<R> {
         })?;
         Ok(self.manifest)
     }
-}
-
-pub(super) fn make_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(FOLDER_MODE)
-        .create(path)
 }
 
 /// Counts a checksum of what passes.

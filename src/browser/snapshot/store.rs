@@ -15,9 +15,11 @@ use super::{
     Manifest, Origin, SnapshotError,
     archive::{self, Verified},
     contents::Contents,
-    file_name,
 };
-use crate::files::{Durability, NewFile, remove_file};
+use crate::{
+    browser::profile::{exchange::file_name, make_folder},
+    files::{Durability, NewFile, remove_file},
+};
 
 /// What a disk must have left after a snapshot was written or unpacked: profiles and the ledger need it more.
 const SPACE_RESERVE: u64 = 64 * 1024 * 1024;
@@ -72,7 +74,7 @@ impl Store {
         let failed = |source| SnapshotError::io("writing to", &self.folder, source);
         let contents = Contents::of(profile)
             .map_err(|source| SnapshotError::io("reading", profile, source))?;
-        archive::make_folder(&self.folder).map_err(failed)?;
+        make_folder(&self.folder).map_err(failed)?;
         // What a killed service has left.
         let incomplete = self.folder.join(INCOMPLETE);
         remove_file(&incomplete).map_err(failed)?;

@@ -87,6 +87,7 @@ async fn a_profile_comes_back_as_it_was_without_its_caches_and_the_lost_one_is_k
     assert_eq!(aside.len(), 1);
     assert_eq!(fs::read_to_string(aside[0].join(LINK)).unwrap(), "garbage");
     // And says since when it is there.
+    let restored_at = |profile| ProfileNote::read(profile).unwrap().restored_at;
     assert_eq!(restored_at(&aside[0]), None);
     assert!(restored_at(&home.profile()).unwrap() > restored.unwrap().taken_at);
 }
@@ -218,7 +219,9 @@ async fn a_profile_in_use_is_neither_copied_nor_exchanged() {
     ] {
         let is_locked = matches!(
             refused,
-            Err(SnapshotError::Profile(BrowserError::ProfileLocked { .. }))
+            Err(SnapshotError::Profile(
+                crate::browser::BrowserError::ProfileLocked { .. }
+            ))
         );
         assert!(is_locked, "{refused:?}");
     }

@@ -18,16 +18,12 @@ use super::{
     Manifest, Origin, SnapshotError,
     archive::{self, Verified},
     contents::Contents,
-    exchange::Places,
     put_in_place,
     sealed::{self, Opened, Passphrase},
     store, take_place,
 };
 use crate::{
-    browser::{
-        last_used,
-        profile::{self, Profile},
-    },
+    browser::profile::{self, Profile, ProfileNote, exchange::Places},
     files::{Durability, NewFile, folder_of},
 };
 
@@ -106,7 +102,8 @@ fn write(
     let contents = Contents::of(&profile.folder)
         .map_err(|source| SnapshotError::io("reading", &profile.folder, source))?;
     store::ensure_space(folder, contents.bytes())?;
-    let manifest = Manifest::new(origin, last_used::read(&profile.folder), &contents);
+    let chrome = ProfileNote::read_or_linked(&profile.folder).chrome;
+    let manifest = Manifest::new(origin, chrome, &contents);
 
     let mut hidden = OsString::from(".");
     hidden.push(name);

@@ -12,8 +12,8 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::archive::{FOLDER_MODE, Manifest, UnlessGivenUp, make_folder};
-use crate::files::private_file;
+use super::archive::{FOLDER_MODE, Manifest, UnlessGivenUp};
+use crate::{browser::profile::make_folder, files::private_file};
 
 /// How many files and folders a profile may have. Empty ones take room and time too, and pack to next to nothing: to
 /// make and remove 300,000 folders of a small file kept a fast disk busy for 13 s, and a slow one for minutes. A fresh

@@ -32,7 +32,10 @@ pub(super) fn examine(config: &Config, at_rest: usize, footprint: Option<Footpri
     vec![
         ("processes", judge_processes(room, threads, at_rest)),
         ("address-space", judge_address_space(address_space_limit())),
-        ("files", judge_files(files, config.sessions.max_sessions.get())),
+        (
+            "files",
+            judge_files(files, config.sessions.max_sessions.get()),
+        ),
     ]
 }
 

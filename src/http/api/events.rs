@@ -40,7 +40,7 @@ use crate::{
         wire::{
             contract::Status,
             error::ApiError,
-            requests::{SessionInHeader, SessionInQuery},
+            parameters::{SessionInHeader, SessionInQuery},
         },
     },
     qr::QrError,

@@ -25,7 +25,7 @@ use crate::{
             contract::{Link, LinkStatus, Moment},
             error::ApiError,
             extract::Json,
-            requests::SessionInPath,
+            parameters::SessionInPath,
         },
     },
     session::{ClienteId, ReasonCode, Snapshot},

@@ -15,7 +15,7 @@ use crate::{
             contract::{Message, Messages},
             error::ApiError,
             extract::{CLIENTE_ID, Json},
-            requests::{MessageInPath, MessagesInQuery},
+            parameters::{MessageInPath, MessagesInQuery},
         },
     },
     ledger::{Query, Record, SendState},

@@ -21,25 +21,14 @@ use crate::{
             contract::{Qr, QrCodeAnswer, expires_in},
             error::ApiError,
             extract::{Json, answer_headers},
-            requests::{FormatInQuery, SessionInHeader, SessionInQuery},
+            parameters::{FormatInQuery, SessionInHeader, SessionInQuery},
+            requests::{Format, word},
             target::Target,
         },
     },
     qr::QrPicture,
     session::{QrCode, SessionState, Snapshot},
 };
-
-/// How a caller wants the code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) enum Format {
-    Json,
-    Png,
-    Svg,
-    /// Half blocks for a dark terminal.
-    Ascii,
-    /// The text in the code.
-    Raw,
-}
 
 impl FromRequestParts<AppState> for Format {
     type Rejection = ApiError;
@@ -54,13 +43,8 @@ impl Format {
     /// or an `<img>`, whose browser puts `image/avif` and the like first.
     fn asked(query: &str, headers: &HeaderMap) -> Result<Self, ApiError> {
         let format = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "format");
-        match format.as_ref().map(|(_, format)| &**format) {
-            Some("json") => Ok(Self::Json),
-            Some("png") => Ok(Self::Png),
-            Some("svg") => Ok(Self::Svg),
-            Some("ascii") => Ok(Self::Ascii),
-            Some("raw") => Ok(Self::Raw),
-            Some(_) => Err(ApiError::InvalidFormat),
+        match format {
+            Some((_, format)) => word(&format).ok_or(ApiError::InvalidFormat),
             None => {
                 let accept = headers
                     .get(header::ACCEPT)

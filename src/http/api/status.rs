@@ -10,7 +10,7 @@ use crate::{
             contract::{Forgotten, Sessions, Status, is_ready},
             error::ApiError,
             extract::Json,
-            requests::{SessionInHeader, SessionInPath, SessionInQuery},
+            parameters::{SessionInHeader, SessionInPath, SessionInQuery},
             target::Target,
         },
     },

@@ -21,6 +21,7 @@ use crate::{
         wire::{
             error::ApiError,
             extract::{CLIENTE_ID, FromBody, Object},
+            requests::fields_of,
             spelling::{LONGEST_NAME, bare},
         },
     },
@@ -85,7 +86,7 @@ pub(super) fn check_post<B: FromBody>(
 /// Refuses a body that names no session and has a field that is not known.
 fn check_body<B: FromBody>(body: &Object) -> Result<(), ApiError> {
     let mut names = body.keys();
-    match names.find(|name| !B::FIELDS.contains(&name.as_str())) {
+    match names.find(|name| !fields_of::<B::Fields>().contains(&name.as_str())) {
         Some(name) if !body.contains_key(CLIENTE_ID) => {
             Err(unknown("body", name, B::MAY_NAME_NO_SESSION))
         }

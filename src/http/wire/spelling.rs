@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use super::{
     error::{Cause, Code, ErrorFacts},
     extract::{FromBody, Object},
+    requests::fields_of,
 };
 
 /// What an error repeats of a name, which may be a whole body that was taken for a form.
@@ -63,7 +64,7 @@ pub(super) fn check<B: FromBody>(body: &Object, parts: &Parts) -> Result<(), Mis
             })
         };
         // Who has it right as well means it.
-        if B::FIELDS.contains(&field)
+        if fields_of::<B::Fields>().contains(&field)
             && !body.contains_key(field)
             && let Some(name) = body.keys().find(|name| is_slip(name, field))
         {

@@ -13,8 +13,8 @@ fn line() -> ConsoleLine {
 
 fn witness(was_linked: bool, keeps_chats: bool) -> (Witness, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let mark = folder.path().join(LINKED_MARK);
-    (Witness::new(was_linked, keeps_chats, mark), folder)
+    let witness = Witness::new(was_linked, keeps_chats, folder.path().into());
+    (witness, folder)
 }
 
 fn login() -> Standing {
@@ -119,8 +119,7 @@ async fn a_number_that_was_typed_keeps_the_picture_back_until_another_document()
 #[tokio::test]
 async fn a_link_is_remembered_in_the_profile() {
     let folder = tempfile::tempdir().unwrap();
-    let mark = folder.path().join(LINKED_MARK);
-    remember(&mark).await.unwrap();
+    ProfileNote::change(folder.path(), |note| note.linked_once = true).unwrap();
     let witness = Witness::of(folder.path(), false).await;
     assert_eq!(left_out(&witness), Some(LeftOut::Chats));
 }

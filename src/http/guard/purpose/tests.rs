@@ -9,7 +9,7 @@ use proptest::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::http::wire::body;
+use crate::http::wire::{body, requests::DisconnectBody};
 
 #[test]
 fn what_looks_like_the_id_is_told_from_other_parameters() {
@@ -76,9 +76,9 @@ fn what_looks_like_the_id_is_told_from_other_parameters() {
 struct Fields;
 
 impl FromBody for Fields {
-    const FIELDS: &[&str] = &["logout"];
+    type Fields = DisconnectBody;
 
-    fn from_body(_: &Object, _: &Parts, _: &AppState) -> Result<Self, ApiError> {
+    fn from_body(_: DisconnectBody, _: &Object, _: &Parts, _: &AppState) -> Result<Self, ApiError> {
         Ok(Self)
     }
 }

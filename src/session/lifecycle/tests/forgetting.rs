@@ -4,8 +4,8 @@ use std::fs;
 
 use super::*;
 use crate::{
+    browser::ProfileNote,
     session::{ForgetError, command::Origin, keeping::desired::DesiredFile},
-    whatsapp::LINKED_MARK,
 };
 
 const STORAGE: &str = "Default/IndexedDB/storage";
@@ -31,7 +31,7 @@ impl Lodger {
 
     fn make_profile(&self) {
         self.copy_a_profile();
-        self.put("chrome-version", "156.0.0.0");
+        self.note(|note| note.chrome = Some("156.0.0.0".to_owned()));
     }
 
     /// Another program has left one here.
@@ -41,8 +41,8 @@ impl Lodger {
         fs::write(storage, "linked").unwrap();
     }
 
-    fn put(&self, name: &str, text: &str) {
-        fs::write(self.stage.profile("51").join(name), text).unwrap();
+    fn note(&self, change: impl FnOnce(&mut ProfileNote)) {
+        ProfileNote::change(&self.stage.profile("51"), change).unwrap();
     }
 
     /// As `session-manager adopt` does.
@@ -50,7 +50,7 @@ impl Lodger {
         let profile = self.stage.profile("51");
         fs::rename(&profile, profile.with_extension("before")).ok();
         self.make_profile();
-        self.put(LINKED_MARK, "");
+        self.note(|note| note.linked_once = true);
     }
 
     fn has_storage(&self) -> bool {
@@ -331,25 +331,19 @@ async fn a_link_that_could_not_be_noted_is_not_deleted() {
     let mut lodger = Lodger::new();
     let page = lodger.shows_a_code().await;
     // Nothing can be written there, as on a full disk.
-    fs::create_dir(lodger.stage.profile("51").join("link.json.new")).unwrap();
+    let profile = lodger.stage.profile("51");
+    fs::create_dir(profile.join("session-manager.json.new")).unwrap();
     say(&page, ready()).await;
     lodger.session.reaches("READY").await;
     lodger.session.handle.disconnect(false).await.unwrap();
-    assert!(
-        !lodger
-            .stage
-            .profile("51")
-            .join("link.json")
-            .try_exists()
-            .unwrap()
-    );
+    assert_eq!(ProfileNote::read(&profile).unwrap().link(), None);
     assert!(lodger.has_storage());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_operator_deletes_what_was_removed_on_the_phone() {
     let (mut lodger, page) = Lodger::linked().await;
-    lodger.put(LINKED_MARK, "");
+    lodger.note(|note| note.linked_once = true);
     say(&page, login(Some("a"))).await;
     lodger.session.reaches("DISCONNECTED").await;
     lodger.session.handle.forget().await.unwrap();

@@ -12,10 +12,9 @@ use std::{
 
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
-use super::{
-    leftovers,
+use crate::browser::{
+    processes::leftovers::{self, SINGLETONS},
     procfs::{self, Chrome},
-    profile::SINGLETONS,
 };
 
 /// A profile folder as it is found.
@@ -106,7 +105,10 @@ impl fmt::Display for Holder {
 /// case that the others do not: the command line (a Chrome that has opened nothing yet), Chrome's own lock (one without
 /// `--user-data-dir`, a person's), and the locks that its databases hold (a folder that was renamed; one in another
 /// container).
-pub(super) fn holder(folders: [&Path; 2], files: impl Iterator<Item = OwnedFd>) -> Option<Holder> {
+pub(in crate::browser) fn holder(
+    folders: [&Path; 2],
+    files: impl Iterator<Item = OwnedFd>,
+) -> Option<Holder> {
     let chromes = procfs::chromes();
     let works_here = |chrome: &&Chrome| folders.iter().any(|folder| chrome.works_on(folder));
     // The main process is the one to end.
@@ -127,7 +129,7 @@ pub(super) fn holder(folders: [&Path; 2], files: impl Iterator<Item = OwnedFd>) 
 }
 
 /// Chrome's lock in this user data folder, when another host has left it.
-pub(super) fn lock_of_another_host(folder: &Path) -> Option<String> {
+pub(in crate::browser) fn lock_of_another_host(folder: &Path) -> Option<String> {
     let (host, pid) = singleton(folder)?;
     (host != this_host()).then(|| format!("{}-{pid}", host.to_string_lossy()))
 }

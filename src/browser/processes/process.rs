@@ -17,7 +17,6 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fmt,
     future::Future,
     io::{self, PipeReader},
     os::unix::process::CommandExt as _,
@@ -37,7 +36,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{environment, output::Output, pipe::Pipe, procfs};
+use crate::browser::{
+    Exit,
+    processes::{environment, output::Output, pipe::Pipe},
+    procfs,
+};
 
 /// A close over CDP took 0.03 to 0.6 s; sixteen at once on a small machine take longer. With the two below it must fit
 /// into the ten seconds in which the service stops.
@@ -53,7 +56,7 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// `/proc` tells of no change, it must be looked at: often enough to be unnoticeable, seldom enough to cost nothing.
-pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(15);
+pub(in crate::browser) const LOOK_INTERVAL: Duration = Duration::from_millis(15);
 
 /// The last lines may still be in the pipe when the exit is known.
 const REST_OF_OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -71,27 +74,6 @@ const PIPE_TO_3_AND_4: [&str; 4] = [
     "exec \"$@\" 3<&0 4>&1 </dev/null >&2",
     "chrome",
 ];
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// It returned this status.
-    Status(i32),
-    /// This signal ended it.
-    Signal(i32),
-    /// The system would not say.
-    Unknown,
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => write!(f, "exited with status {status}"),
-            Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
-            Self::Unknown => f.write_str("ended"),
-        }
-    }
-}
 
 /// How far the closing ladder had to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +108,7 @@ impl Phase {
 
 /// A started program and its group. Dropping it kills the group.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(in crate::browser) struct Process {
     group: KillOnDrop,
     phase: watch::Receiver<Phase>,
     output: Output,
@@ -152,7 +134,7 @@ impl Process {
     /// Starts a Chrome in a group of its own, with its output read and the pipe over which it is driven.
     ///
     /// `held` (the profile's lock) is dropped once no process of the group is left, or at once when the start fails.
-    pub(super) async fn start_driven(
+    pub(in crate::browser) async fn start_driven(
         program: &Path,
         arguments: &[OsString],
         death_signal: Option<&Path>,
@@ -191,16 +173,16 @@ impl Process {
         })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(in crate::browser) fn pid(&self) -> u32 {
         self.group.0.number()
     }
 
-    pub(super) fn output(&self) -> &Output {
+    pub(in crate::browser) fn output(&self) -> &Output {
         &self.output
     }
 
     /// The last lines, all of them when the process has ended.
-    pub(super) async fn last_lines(&self) -> Vec<String> {
+    pub(in crate::browser) async fn last_lines(&self) -> Vec<String> {
         if self.phase.borrow().exit().is_some() {
             return self.lines_after_exit().await;
         }
@@ -208,7 +190,9 @@ impl Process {
     }
 
     /// The last lines of a process that has ended.
-    pub(super) fn lines_after_exit(&self) -> impl Future<Output = Vec<String>> + Send + use<> {
+    pub(in crate::browser) fn lines_after_exit(
+        &self,
+    ) -> impl Future<Output = Vec<String>> + Send + use<> {
         let (ended, lines) = (self.output.ended(), self.output.last_lines());
         async move {
             // A helper that outlives the exit may hold the pipe open: then what is there must do.
@@ -218,7 +202,7 @@ impl Process {
     }
 
     /// Resolves when the process has ended, though its helpers may still be there.
-    pub(super) fn exited(&self) -> impl Future<Output = Exit> + Send + use<> {
+    pub(in crate::browser) fn exited(&self) -> impl Future<Output = Exit> + Send + use<> {
         let mut phase = self.phase.clone();
         async move {
             match phase.wait_for(|phase| phase.exit().is_some()).await {
@@ -231,7 +215,7 @@ impl Process {
     /// Ends the process: `ask` → wait → SIGTERM to the group → wait → SIGKILL → wait until none of the group is left.
     ///
     /// `None` for `ask` begins at SIGTERM. Takes [`ASK_TIMEOUT`] + [`TERM_TIMEOUT`] + [`KILL_TIMEOUT`] at most.
-    pub(super) async fn close(self, ask: Option<impl Future<Output = ()>>) -> Closed {
+    pub(in crate::browser) async fn close(self, ask: Option<impl Future<Output = ()>>) -> Closed {
         if self.phase.borrow().exit().is_some() {
             return self.gone_or(Closed::AlreadyGone).await;
         }
@@ -390,7 +374,7 @@ fn command(first: &[&str], program: &Path, death_signal: Option<&Path>) -> Comma
 }
 
 /// Runs a program to its end and returns what it printed last; it is killed when the deadline passes.
-pub(super) async fn run_to_end(
+pub(in crate::browser) async fn run_to_end(
     program: &Path,
     arguments: &[OsString],
     death_signal: Option<&Path>,

@@ -22,10 +22,10 @@ use chromiumoxide::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    pipe::{Envelope, Pipe, call},
-    program::ChromeVersion,
-    user_agent,
+use crate::browser::{
+    ChromeVersion,
+    chrome::user_agent,
+    processes::pipe::{Envelope, Pipe, call},
 };
 
 const SERVICE_WORKER: &str = "service_worker";
@@ -44,7 +44,7 @@ struct Heading<'a> {
 
 /// Sees every service worker of this Chrome before it starts.
 #[derive(Debug)]
-pub(super) struct ServiceWorkers {
+pub(in crate::browser) struct ServiceWorkers {
     /// The session on which they are reported.
     reports: String,
     /// The sessions of those that are there.
@@ -57,7 +57,7 @@ impl ServiceWorkers {
     /// Has them reported; from here on they wait for what [`ServiceWorkers::take`] says.
     ///
     /// The commands that are to be sent at once come with it.
-    pub(super) async fn listen(
+    pub(in crate::browser) async fn listen(
         pipe: &mut Pipe,
         version: &ChromeVersion,
     ) -> Result<(Self, Vec<String>), String> {
@@ -101,7 +101,7 @@ impl ServiceWorkers {
     }
 
     /// Takes a message that is about them and says what to send; `None` for all others.
-    pub(super) fn take(&mut self, message: &[u8]) -> Option<Vec<String>> {
+    pub(in crate::browser) fn take(&mut self, message: &[u8]) -> Option<Vec<String>> {
         // Nearly all messages are for chromiumoxide: of them no more is read than whom they are for.
         let Heading { session } = serde_json::from_slice(message).ok()?;
         if !self.is_ours(&session?) {

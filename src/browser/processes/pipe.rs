@@ -30,11 +30,11 @@ const LONGEST_WHOLE: usize = 64 * 1024;
 const END: u8 = 0;
 
 /// Chrome has closed its end, as it does when it ends.
-pub(super) const CLOSED: &str = "Chrome closed the debugging pipe";
+pub(in crate::browser) const CLOSED: &str = "Chrome closed the debugging pipe";
 
 /// What Chrome said, or a part of it.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(in crate::browser) enum Part {
     /// A message.
     Whole(Bytes),
     /// A part of a message that is too long to be kept.
@@ -47,7 +47,7 @@ pub(super) enum Part {
 
 /// Chrome's messages.
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(in crate::browser) struct Incoming {
     pipe: Receiver,
     buffer: BytesMut,
     /// So much of the buffer holds no end of a message.
@@ -58,36 +58,39 @@ pub(super) struct Incoming {
 
 /// The way to Chrome. Cheap to clone; one message goes at a time.
 #[derive(Clone, Debug)]
-pub(super) struct Outgoing(Arc<Mutex<Sender>>);
+pub(in crate::browser) struct Outgoing(Arc<Mutex<Sender>>);
 
 /// Both.
 #[derive(Debug)]
-pub(super) struct Pipe {
-    pub(super) incoming: Incoming,
-    pub(super) outgoing: Outgoing,
+pub(in crate::browser) struct Pipe {
+    pub(in crate::browser) incoming: Incoming,
+    pub(in crate::browser) outgoing: Outgoing,
 }
 
 /// What a message is about.
 #[derive(Debug, Deserialize)]
-pub(super) struct Envelope {
+pub(in crate::browser) struct Envelope {
     #[serde(default)]
-    pub(super) id: Option<i64>,
+    pub(in crate::browser) id: Option<i64>,
     /// Whom it is for, as Chrome's targets are spoken to on one connection; none is Chrome itself.
     #[serde(default, rename = "sessionId")]
-    pub(super) session: Option<String>,
+    pub(in crate::browser) session: Option<String>,
     #[serde(default)]
-    pub(super) method: Option<String>,
+    pub(in crate::browser) method: Option<String>,
     #[serde(default)]
-    pub(super) params: Value,
+    pub(in crate::browser) params: Value,
     #[serde(default)]
-    pub(super) result: Value,
+    pub(in crate::browser) result: Value,
     #[serde(default)]
-    pub(super) error: Value,
+    pub(in crate::browser) error: Value,
 }
 
 impl Pipe {
     /// From what Chrome writes into, and what it reads.
-    pub(super) fn new(from_chrome: PipeReader, to_chrome: PipeWriter) -> io::Result<Self> {
+    pub(in crate::browser) fn new(
+        from_chrome: PipeReader,
+        to_chrome: PipeWriter,
+    ) -> io::Result<Self> {
         Ok(Self {
             incoming: Incoming {
                 pipe: Receiver::from_owned_fd(from_chrome.into())?,
@@ -104,7 +107,7 @@ impl Pipe {
     /// Asks something and waits for the answer; `overheard` gets what else is said meanwhile.
     ///
     /// For the time before anything else speaks over this pipe.
-    pub(super) async fn ask(
+    pub(in crate::browser) async fn ask(
         &mut self,
         id: i64,
         session: Option<&str>,
@@ -136,7 +139,12 @@ impl Pipe {
 }
 
 /// A command as Chrome reads it.
-pub(super) fn call(id: i64, session: Option<&str>, method: &str, params: &Value) -> String {
+pub(in crate::browser) fn call(
+    id: i64,
+    session: Option<&str>,
+    method: &str,
+    params: &Value,
+) -> String {
     let mut call = json!({ "id": id, "method": method, "params": params });
     if let Some(session) = session {
         call["sessionId"] = session.into();
@@ -146,7 +154,7 @@ pub(super) fn call(id: i64, session: Option<&str>, method: &str, params: &Value)
 
 impl Incoming {
     /// The next message, or part of one; the error is the reason why there will be none. May be cancelled.
-    pub(super) async fn next(&mut self) -> Result<Part, String> {
+    pub(in crate::browser) async fn next(&mut self) -> Result<Part, String> {
         loop {
             if let Some(part) = self.take() {
                 return Ok(part);
@@ -192,7 +200,7 @@ impl Incoming {
 
 impl Outgoing {
     /// Sends one message. Waits for Chrome to take it; not to be cancelled, which would leave half of it.
-    pub(super) async fn send(&self, message: &str) -> io::Result<()> {
+    pub(in crate::browser) async fn send(&self, message: &str) -> io::Result<()> {
         let mut pipe = self.0.lock().await;
         if message.len() > LONGEST_WHOLE {
             // A file to be sent, which need not be copied.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::procfs;
+use crate::browser::procfs;
 
 /// What all processes of each of these Chromes have had since it started, by its main process. One that is gone is left out.
 ///

@@ -17,14 +17,14 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::archive::make_folder;
+use super::make_folder;
 
 /// How many folders that were set aside are kept; the oldest goes first. Each is as large as a profile.
 const ASIDE_KEPT: usize = 3;
 
 /// One thing that is done at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(in crate::browser) enum Step {
     /// Removes what an earlier attempt had unpacked.
     Discard,
     /// Unpacks; the caller's part.
@@ -40,7 +40,7 @@ pub(super) enum Step {
 }
 
 /// From one profile, or none, to another.
-pub(super) const EXCHANGE: [Step; 6] = [
+pub(in crate::browser) const EXCHANGE: [Step; 6] = [
     Step::Discard,
     Step::Unpack,
     Step::Complete,
@@ -50,20 +50,20 @@ pub(super) const EXCHANGE: [Step; 6] = [
 ];
 
 /// From one profile to none.
-pub(super) const SET_ASIDE: [Step; 2] = [Step::SetAside, Step::Prune];
+pub(in crate::browser) const SET_ASIDE: [Step; 2] = [Step::SetAside, Step::Prune];
 
 /// The folders of one profile.
 #[derive(Clone, Debug)]
-pub(super) struct Places {
-    pub(super) profile: PathBuf,
-    pub(super) unpacking: PathBuf,
+pub(in crate::browser) struct Places {
+    pub(in crate::browser) profile: PathBuf,
+    pub(in crate::browser) unpacking: PathBuf,
     restored: PathBuf,
     aside: PathBuf,
 }
 
 impl Places {
     /// Of the profile in this folder, without links, which need not be there.
-    pub(super) fn of(profile: &Path) -> Self {
+    pub(in crate::browser) fn of(profile: &Path) -> Self {
         let beside = |ending: &str| {
             let mut name = profile.file_name().unwrap_or_default().to_owned();
             name.push(OsString::from(ending));
@@ -78,29 +78,29 @@ impl Places {
     }
 
     /// Whether an exchange, or what is left of one, may rename or remove this folder or what it is in.
-    pub(super) fn will_change(&self, folder: &Path) -> bool {
+    pub(in crate::browser) fn will_change(&self, folder: &Path) -> bool {
         let changed = [&self.profile, &self.unpacking, &self.restored];
         changed.into_iter().any(|place| folder.starts_with(place))
     }
 
     /// Whether this is one of those that were set aside.
-    pub(super) fn is_set_aside(&self, folder: &Path) -> bool {
+    pub(in crate::browser) fn is_set_aside(&self, folder: &Path) -> bool {
         folder.starts_with(&self.aside)
     }
 
     /// Whether a folder with this name is on its way to be a profile.
-    pub(super) fn is_on_its_way(name: &OsStr) -> bool {
+    pub(in crate::browser) fn is_on_its_way(name: &OsStr) -> bool {
         let ending = Path::new(name).extension().unwrap_or_default();
         ending == "unpacking" || ending == "restored"
     }
 
     /// Whether there is a profile, or one that a crash has kept from taking its place.
-    pub(super) fn has_profile(&self) -> io::Result<bool> {
+    pub(in crate::browser) fn has_profile(&self) -> io::Result<bool> {
         Ok(self.profile.try_exists()? || self.restored.try_exists()?)
     }
 
     /// Does one step, other than [`Step::Unpack`], which is the caller's.
-    pub(super) fn perform(&self, step: Step) -> io::Result<()> {
+    pub(in crate::browser) fn perform(&self, step: Step) -> io::Result<()> {
         match step {
             Step::Discard => {
                 remove(&self.restored)?;
@@ -121,7 +121,7 @@ impl Places {
     }
 
     /// Finishes or undoes what was interrupted. Tells whether there was anything.
-    pub(super) fn settle(&self) -> io::Result<bool> {
+    pub(in crate::browser) fn settle(&self) -> io::Result<bool> {
         let has = [&self.profile, &self.restored, &self.unpacking];
         let [profile, restored, unpacking] = has.map(|path| path.try_exists());
         let steps = rest(profile?, restored?, unpacking?);
@@ -132,7 +132,7 @@ impl Places {
     }
 
     /// Those set aside, the oldest first.
-    pub(super) fn set_aside(&self) -> io::Result<Vec<PathBuf>> {
+    pub(in crate::browser) fn set_aside(&self) -> io::Result<Vec<PathBuf>> {
         let mut folders = match fs::read_dir(&self.aside) {
             Ok(entries) => entries
                 .map(|entry| Ok(entry?.path()))
@@ -145,7 +145,7 @@ impl Places {
     }
 
     /// Removes what stands beside the profile, for one that is to be deleted.
-    pub(super) fn remove_what_is_beside(&self) -> io::Result<()> {
+    pub(in crate::browser) fn remove_what_is_beside(&self) -> io::Result<()> {
         remove(&self.unpacking)?;
         remove(&self.restored)?;
         remove(&self.aside)
@@ -153,7 +153,7 @@ impl Places {
 
     /// Names sort as the times do at which they were given.
     fn free_name(&self) -> io::Result<PathBuf> {
-        let mut name = super::file_name(Timestamp::now());
+        let mut name = file_name(Timestamp::now());
         while self.aside.join(&name).try_exists()? {
             name.push('+');
         }
@@ -190,6 +190,24 @@ fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Finishes or undoes an exchange of this profile that a crash has interrupted. Its lock is held.
+pub(super) fn settle(profile: &Path) -> io::Result<()> {
+    if Places::of(profile).settle()? {
+        tracing::warn!("settled an exchange of profiles that had been interrupted");
+    }
+    Ok(())
+}
+
+/// Removes what was set aside of a profile that is deleted. Its lock is held.
+pub(super) fn delete_set_aside(profile: &Path) -> io::Result<()> {
+    Places::of(profile).remove_what_is_beside()
+}
+
+/// A name that sorts as the time does.
+pub(in crate::browser) fn file_name(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! is found, so that it can be named to whoever can raise it. Chrome has the service's own limits: they are inherited.
 
 use std::{
-    fmt, fs, io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +13,7 @@ use rustix::{
     process::{Resource, getrlimit},
 };
 
-use super::Exit;
+use crate::browser::{Advice, Exit};
 
 /// Of address space Chrome reserves far more than it uses. Chromium 156 on x86-64 was tried: below 60 GB it does not
 /// start, at 60 GB its pages crash, at 100 GB they get no memory for WebAssembly, at 200 GB all is well.
@@ -43,33 +43,6 @@ const NO_WATCH: &str = "inotify_init";
 
 /// The signals with which Chrome ends itself when something it needs is refused: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGSEGV.
 const OWN_END: [i32; 5] = [4, 5, 6, 7, 11];
-
-/// What to do about a start that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Advice {
-    text: String,
-    may_pass: bool,
-}
-
-impl Advice {
-    pub(super) fn lasting(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            may_pass: false,
-        }
-    }
-
-    /// Whether the cause may be gone at the next try without anybody doing something.
-    pub(super) fn may_pass(&self) -> bool {
-        self.may_pass
-    }
-}
-
-impl fmt::Display for Advice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
 
 /// How many more processes and threads there may be, and what sets that; all limits that are known.
 #[derive(Debug)]
@@ -227,22 +200,22 @@ pub fn address_space_limit() -> Option<Advice> {
 }
 
 /// The limit that a Chrome ran into, as far as its end and its last lines tell.
-pub(super) fn advice(exit: Option<Exit>, lines: &[String]) -> Option<Advice> {
+pub(in crate::browser) fn advice(exit: Option<Exit>, lines: &[String]) -> Option<Advice> {
     judge(exit, lines, Limits::read(), ProcessRoom::read)
 }
 
 /// The same for one that had been up for a while: only when it ended itself, since its lines may be old.
-pub(super) fn advice_on_end(exit: Exit, lines: &[String]) -> Option<Advice> {
+pub(in crate::browser) fn advice_on_end(exit: Exit, lines: &[String]) -> Option<Advice> {
     ended_itself(exit).then(|| advice(Some(exit), lines))?
 }
 
 /// Whether Chrome itself gave up, as it does when something it needs is refused.
-pub(super) fn ended_itself(exit: Exit) -> bool {
+pub(in crate::browser) fn ended_itself(exit: Exit) -> bool {
     matches!(exit, Exit::Signal(signal) if OWN_END.contains(&signal))
 }
 
 /// The same for a program that the system would not even start.
-pub(super) fn advice_on_refusal(why: &io::Error) -> Option<Advice> {
+pub(in crate::browser) fn advice_on_refusal(why: &io::Error) -> Option<Advice> {
     match Errno::from_io_error(why)? {
         Errno::AGAIN => Some(no_threads(&ProcessRoom::read())),
         Errno::NOMEM => Limits::read().too_little_address_space(),
@@ -279,12 +252,9 @@ fn no_threads(room: &ProcessRoom) -> Advice {
     let least = room.least().map_or_else(String::new, |(limit, room)| {
         format!(": the narrowest limit is {limit}, which leaves {room}")
     });
-    Advice {
-        text: format!(
-            "the limit on processes and threads was reached{least}; a session takes some 90 to 180, so raise it, or run fewer sessions"
-        ),
-        may_pass: true,
-    }
+    Advice::passing(format!(
+        "the limit on processes and threads was reached{least}; a session takes some 90 to 180, so raise it, or run fewer sessions"
+    ))
 }
 
 fn no_files(limit: Option<u64>) -> Advice {

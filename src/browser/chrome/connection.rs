@@ -21,12 +21,14 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{
-    pipe::Pipe,
-    program::ChromeVersion,
-    relay::{self, Door},
-    user_agent,
-    workers::ServiceWorkers,
+use crate::browser::{
+    ChromeVersion,
+    chrome::{
+        relay::{self, Door},
+        user_agent,
+        workers::ServiceWorkers,
+    },
+    processes::pipe::Pipe,
 };
 
 /// Each step of preparing took under 0.2 s; a machine that starts several Chromes at once needs far more.
@@ -47,14 +49,14 @@ const PULSE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The step at which a Chrome that is up would not be driven, and why.
 #[derive(Debug)]
-pub(super) struct StepFailed {
-    pub(super) step: &'static str,
-    pub(super) why: String,
+pub(in crate::browser) struct StepFailed {
+    pub(in crate::browser) step: &'static str,
+    pub(in crate::browser) why: String,
 }
 
 /// A CDP connection with one prepared page.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in crate::browser) struct Connection {
     cdp: Arc<Cdp>,
     page: Page,
     end: watch::Receiver<Option<String>>,
@@ -67,7 +69,10 @@ impl Connection {
     /// Connects, takes the one blank page and gives it the user agent of `version`.
     ///
     /// Waits without a limit for Chrome's first answer, which says that it is up.
-    pub(super) async fn open(mut pipe: Pipe, version: &ChromeVersion) -> Result<Self, StepFailed> {
+    pub(in crate::browser) async fn open(
+        mut pipe: Pipe,
+        version: &ChromeVersion,
+    ) -> Result<Self, StepFailed> {
         let failed = |step: &'static str| move |why: String| StepFailed { step, why };
         let version_asked = GetVersionParams::IDENTIFIER;
         pipe.ask(0, None, version_asked, &json!({}), drop)
@@ -130,12 +135,12 @@ impl Connection {
         })
     }
 
-    pub(super) fn page(&self) -> &Page {
+    pub(in crate::browser) fn page(&self) -> &Page {
         &self.page
     }
 
     /// Resolves with the reason when Chrome can no longer be driven.
-    pub(super) fn ended(&self) -> impl Future<Output = String> + Send + use<> {
+    pub(in crate::browser) fn ended(&self) -> impl Future<Output = String> + Send + use<> {
         let mut end = self.end.clone();
         async move {
             match end.wait_for(Option::is_some).await {
@@ -145,17 +150,17 @@ impl Connection {
         }
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    pub(in crate::browser) fn has_ended(&self) -> bool {
         self.end.borrow().is_some()
     }
 
     /// Whether Chrome's main process answers. Waits for as long as the caller has patience.
-    pub(super) async fn answers(&self) -> bool {
+    pub(in crate::browser) async fn answers(&self) -> bool {
         self.cdp.execute(GetVersionParams::default()).await.is_ok()
     }
 
     /// Asks Chrome to close and waits for the answer, for as long as the caller has patience.
-    pub(super) async fn ask_to_close(&self) {
+    pub(in crate::browser) async fn ask_to_close(&self) {
         if let Err(error) = self.cdp.execute(CloseParams::default()).await {
             // It may close before it answers.
             tracing::debug!(%error, "Chrome gave no answer to the request to close");

@@ -1,28 +1,27 @@
-//! Which Chrome used a profile last: noted in the folder itself, so that it goes along wherever the folder goes.
+//! Which Chrome used a profile last, and a warning when an older one is about to.
 //!
-//! A newer Chrome takes over what an older one has left. The other way round is not promised: Chrome may refuse the profile, or
-//! begin its storage anew. That is the operator's to decide, so it is only said.
+//! A newer Chrome takes over what an older one has left. The reverse is not promised: Chrome may refuse the profile, or begin its
+//! storage again. The operator decides about that, so it is only logged.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use tokio::task::spawn_blocking;
 
-use super::ChromeVersion;
+use super::ProfileNote;
+use crate::browser::ChromeVersion;
 
-pub(super) const NOTE: &str = "chrome-version";
-
-/// Notes the Chrome that is about to use the profile. Says so when it is older than the last one. Off the runtime: the
+/// Notes the Chrome that is about to use the profile. Logs a warning when it is older than the last one. Off the runtime: the
 /// disk may hang.
-pub(super) async fn note(folder: &Path, version: &ChromeVersion) -> io::Result<()> {
+pub(in crate::browser) async fn note(folder: &Path, version: &ChromeVersion) -> io::Result<()> {
     let (folder, version) = (folder.to_owned(), version.clone());
     spawn_blocking(move || put(&folder, &version)).await?
 }
 
 fn put(folder: &Path, version: &ChromeVersion) -> io::Result<()> {
-    let last = read(folder);
-    if last.as_deref() == Some(version.as_str()) {
-        return Ok(());
-    }
+    let mut last = None;
+    let noted = ProfileNote::change(folder, |note| {
+        last = note.chrome.replace(version.as_str().to_owned());
+    });
     if last
         .as_deref()
         .is_some_and(|last| is_older(version.as_str(), last))
@@ -34,27 +33,11 @@ fn put(folder: &Path, version: &ChromeVersion) -> io::Result<()> {
              if the session asks for a scan, go back to the newer one (CHROME_PATH)"
         );
     }
-    write(folder, version.as_str())
-}
-
-/// Notes the Chrome that has used the profile where it comes from.
-pub(super) fn write(folder: &Path, version: &str) -> io::Result<()> {
-    fs::write(folder.join(NOTE), version)
-}
-
-/// Whether a Chrome of this service has worked on the folder.
-pub fn has_been_used(folder: &Path) -> bool {
-    read(folder).is_some()
-}
-
-/// The version that was noted.
-pub(super) fn read(folder: &Path) -> Option<String> {
-    let noted = fs::read_to_string(folder.join(NOTE)).ok()?;
-    Some(noted.trim().to_owned()).filter(|noted| !noted.is_empty())
+    noted
 }
 
 /// Whether a version comes before another one.
-pub(super) fn is_older(version: &str, than: &str) -> bool {
+pub(in crate::browser) fn is_older(version: &str, than: &str) -> bool {
     let numbers = |text: &str| {
         text.split('.')
             .map(str::parse::<u32>)
@@ -79,9 +62,10 @@ mod tests {
     #[test]
     fn the_last_version_is_noted_in_the_folder() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(read(folder.path()), None);
+        let read = || ProfileNote::read(folder.path()).unwrap().chrome;
+        assert_eq!(read(), None);
         let version = ChromeVersion::parse("Chromium 156.0.8078.79").unwrap();
         put(folder.path(), &version).unwrap();
-        assert_eq!(read(folder.path()).as_deref(), Some("156.0.8078.79"));
+        assert_eq!(read().as_deref(), Some("156.0.8078.79"));
     }
 }

@@ -4,6 +4,11 @@
 //! our lock, an open locked file beside the folder, held as long as the Chrome lives; and `/proc`. A Chrome that is not
 //! ours is never touched, nor are its files.
 
+pub(in crate::browser) mod exchange;
+pub(in crate::browser) mod last_used;
+mod note;
+mod sweep;
+
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write as _},
@@ -20,20 +25,23 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::{
+    note::{Link, ProfileNote, Rescue},
+    sweep::{Swept, sweep},
+};
 use super::{
-    BrowserError, leftovers,
-    process::LOOK_INTERVAL,
+    BrowserError,
+    processes::{
+        leftovers::{self, SINGLETONS},
+        process::LOOK_INTERVAL,
+    },
     procfs::{self, Chrome},
-    snapshot,
 };
 
 /// The account's keys lie in it.
 const FOLDER_MODE: u32 = 0o700;
 
 const LOCK_ENDING: &str = ".lock";
-
-/// What a full browser leaves behind when it is killed.
-pub(super) const SINGLETONS: [&str; 3] = ["SingletonLock", "SingletonSocket", "SingletonCookie"];
 
 /// To take the lock takes microseconds, to settle an exchange of profiles a second or two; a disk that hangs must not hold a
 /// start up for ever.
@@ -44,9 +52,9 @@ const HELPERS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A profile folder that nobody else uses and nobody else of ours can open. Dropping it gives it back.
 #[derive(Debug)]
-pub(super) struct Profile {
+pub(in crate::browser) struct Profile {
     /// The folder without links.
-    pub(super) folder: PathBuf,
+    pub(in crate::browser) folder: PathBuf,
     lock: File,
 }
 
@@ -63,7 +71,7 @@ impl Drop for Profile {
 ///
 /// A Chrome left over from a service that is gone is ended; any other is a reason to refuse. Once cancelled it holds nothing
 /// when it returns.
-pub(super) async fn claim(
+pub(in crate::browser) async fn claim(
     path: &Path,
     cancel: &CancellationToken,
 ) -> Result<Profile, BrowserError> {
@@ -161,7 +169,7 @@ pub async fn delete_profile_unless(
             return Ok(false);
         }
         if aside == Aside::Goes {
-            snapshot::delete_set_aside(&profile.folder)?;
+            exchange::delete_set_aside(&profile.folder)?;
         }
         fs::remove_dir_all(&profile.folder)?;
         // Whoever has opened it meanwhile finds out that it is not in its place any more, and opens the next one.
@@ -179,7 +187,7 @@ pub async fn delete_profile_unless(
 
 /// The lock's file stands beside the folder, so that it stays when the folder is removed. It goes with a profile that is
 /// deleted, and only while it is held: so whoever has got the lock of a file that is gone tries again.
-pub(super) fn hold(path: &Path) -> Result<Profile, BrowserError> {
+pub(in crate::browser) fn hold(path: &Path) -> Result<Profile, BrowserError> {
     let unusable = |source| BrowserError::ProfileUnusable {
         path: path.to_owned(),
         source,
@@ -218,7 +226,7 @@ pub(super) fn hold(path: &Path) -> Result<Profile, BrowserError> {
         // For people and for the message above; the lock itself is what counts.
         lock.set_len(0)?;
         writeln!(lock, "{}", std::process::id())?;
-        snapshot::settle(&folder)?;
+        exchange::settle(&folder)?;
         make_folder(&folder)
     };
     let mut prepare = prepare;
@@ -251,7 +259,7 @@ fn without_links(path: &Path) -> io::Result<PathBuf> {
     Ok(parent.canonicalize()?.join(name))
 }
 
-fn make_folder(path: &Path) -> io::Result<()> {
+pub(in crate::browser) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(FOLDER_MODE)

@@ -7,10 +7,10 @@ use chromiumoxide::cdp::browser_protocol::emulation::{
     SetUserAgentOverrideParams, UserAgentBrandVersion, UserAgentMetadata,
 };
 
-use super::program::ChromeVersion;
+use crate::browser::ChromeVersion;
 
 /// The user agent: Chrome shows only the major number there and keeps the rest for client hints.
-pub(super) fn of(version: &ChromeVersion) -> String {
+pub(in crate::browser) fn of(version: &ChromeVersion) -> String {
     let major = version.major();
     format!(
         "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{major}.0.0.0 Safari/537.36"
@@ -18,7 +18,7 @@ pub(super) fn of(version: &ChromeVersion) -> String {
 }
 
 /// The same user agent with client hints that agree.
-pub(super) fn with_client_hints(version: &ChromeVersion) -> SetUserAgentOverrideParams {
+pub(in crate::browser) fn with_client_hints(version: &ChromeVersion) -> SetUserAgentOverrideParams {
     let (architecture, bitness) = match std::env::consts::ARCH {
         "aarch64" => ("arm", "64"),
         "x86" => ("x86", "32"),

@@ -15,8 +15,10 @@ use chromiumoxide::{
 };
 use tokio::time::timeout;
 
-use super::{Browser, procfs};
-use crate::picture::{Colour, Picture};
+use crate::{
+    browser::{Browser, procfs},
+    picture::{Colour, Picture},
+};
 
 /// A page of one line and its picture took 0.2 s; a machine that swaps needs far more.
 const DRAW_TIMEOUT: Duration = Duration::from_secs(15);

@@ -13,10 +13,7 @@ use std::{
 use tokio::{io::AsyncReadExt as _, net::unix::pipe::Receiver, sync::watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{
-    Exit,
-    limits::{self, Advice},
-};
+use crate::browser::{Advice, Exit, measure::limits};
 
 /// Lines kept: a start failure is told in its last few, a stack trace of Chrome takes about thirty.
 const LINES: usize = 40;
@@ -88,7 +85,7 @@ const ADVICE: &[(&str, &str)] = &[
 
 /// The reading task and what it has kept.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(in crate::browser) struct Output {
     last_lines: Arc<Mutex<VecDeque<String>>>,
     undriveable: watch::Receiver<bool>,
     _reading: AbortOnDropHandle<()>,
@@ -96,7 +93,7 @@ pub(super) struct Output {
 
 impl Output {
     /// Starts reading until every process that holds the other end is gone.
-    pub(super) fn read(pipe: PipeReader) -> std::io::Result<Self> {
+    pub(in crate::browser) fn read(pipe: PipeReader) -> std::io::Result<Self> {
         let pipe = Receiver::from_owned_fd(pipe.into())?;
         let last_lines = Arc::default();
         let (found, undriveable) = watch::channel(false);
@@ -109,7 +106,7 @@ impl Output {
     }
 
     /// Resolves when Chrome has said that it will not let itself be driven; never when it does not.
-    pub(super) async fn says_that_it_cannot_be_driven(&self) {
+    pub(in crate::browser) async fn says_that_it_cannot_be_driven(&self) {
         let mut undriveable = self.undriveable.clone();
         if undriveable.wait_for(|said| *said).await.is_err() {
             // The output has ended without it.
@@ -118,28 +115,28 @@ impl Output {
     }
 
     /// Resolves when nothing more will come.
-    pub(super) fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(in crate::browser) fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut undriveable = self.undriveable.clone();
         async move { while undriveable.changed().await.is_ok() {} }
     }
 
-    pub(super) fn last_lines(&self) -> LastLines {
+    pub(in crate::browser) fn last_lines(&self) -> LastLines {
         LastLines(Arc::clone(&self.last_lines))
     }
 }
 
 /// The lines that are kept, which can be read after the output has been given up.
-pub(super) struct LastLines(Arc<Mutex<VecDeque<String>>>);
+pub(in crate::browser) struct LastLines(Arc<Mutex<VecDeque<String>>>);
 
 impl LastLines {
-    pub(super) fn read(&self) -> Vec<String> {
+    pub(in crate::browser) fn read(&self) -> Vec<String> {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().cloned().collect()
     }
 }
 
 /// What the operator can do, when the lines, or the way in which Chrome ended, tell of a known fault.
-pub(super) fn advice(exit: Option<Exit>, lines: &[String]) -> Option<Advice> {
+pub(in crate::browser) fn advice(exit: Option<Exit>, lines: &[String]) -> Option<Advice> {
     // A limit shows in lines that would be advised on as if they were the cause, such as that of a library.
     limits::advice(exit, lines).or_else(|| {
         ADVICE

@@ -12,11 +12,10 @@ use std::{
 use rustix::fs::{Access, access};
 use tokio::task::spawn_blocking;
 
-use super::{
-    BrowserError,
-    limits::{self, Advice},
-    output::advice,
-    process::{self, Exit},
+use crate::browser::{
+    Advice, BrowserError, ChromeVersion, Exit,
+    measure::limits,
+    processes::{output::advice, process},
 };
 
 /// A program to look for, and where it really lies when what stands in the search path is a shell script.
@@ -67,46 +66,6 @@ pub enum ChromeKind {
     HeadlessShell,
     /// The browser of a desktop, run without a window.
     FullBrowser,
-}
-
-/// A version of Chrome, four numbers with dots.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChromeVersion {
-    text: String,
-    major: u32,
-    google: bool,
-}
-
-impl ChromeVersion {
-    /// Finds the version in what `--version` prints.
-    pub(super) fn parse(output: &str) -> Option<Self> {
-        let text = output.split_ascii_whitespace().find(|word| {
-            let numbers = word.split('.');
-            numbers.clone().count() == 4
-                && numbers.clone().all(|number| number.parse::<u32>().is_ok())
-        })?;
-        Some(Self {
-            text: text.to_owned(),
-            major: text.split('.').next()?.parse().ok()?,
-            google: output.trim_start().starts_with("Google Chrome ")
-                && !output.contains("for Testing"),
-        })
-    }
-
-    /// The whole version.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Its first number.
-    pub fn major(&self) -> u32 {
-        self.major
-    }
-
-    /// Whether it calls itself Google Chrome, not Chromium.
-    pub(super) fn is_google_chrome(&self) -> bool {
-        self.google
-    }
 }
 
 /// Finds the Chrome to use: `explicit` when given, else the best one in `search_path` (the form of `PATH`).

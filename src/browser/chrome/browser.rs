@@ -12,16 +12,13 @@ use chromiumoxide::Page;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{
+use crate::browser::{
     Advice, BrowserError, ChromeProgram, ChromeVersion, Closed, Exit,
-    connection::Connection,
-    flags, last_used, limits,
-    output::advice,
-    pipe::Pipe,
-    process::Process,
+    chrome::{connection::Connection, flags, user_agent},
+    measure::limits,
+    processes::{output::advice, pipe::Pipe, process::Process},
     procfs::ProcessId,
     profile::{self, Profile},
-    user_agent,
 };
 
 /// When Chrome dies the connection breaks first; its exit, which says more, is known a moment later.
@@ -34,7 +31,7 @@ pub struct LaunchOptions {
     pub program: ChromeProgram,
     /// Its profile folder, made when there is none.
     pub profile: PathBuf,
-    /// Arguments of the operator, added to ours; see [`check_extra_arguments`](super::check_extra_arguments).
+    /// Arguments of the operator, added to ours; see [`check_extra_arguments`](crate::browser::check_extra_arguments).
     pub extra_args: Vec<String>,
     /// How long it may take from the start of the process until it can be driven.
     pub timeout: Duration,
@@ -171,7 +168,7 @@ impl Browser {
 
 /// A folder that cannot be written is for Chrome to complain about.
 async fn note_version(options: &LaunchOptions, profile: &Profile) {
-    if let Err(error) = last_used::note(&profile.folder, &options.program.version).await {
+    if let Err(error) = profile::last_used::note(&profile.folder, &options.program.version).await {
         tracing::debug!(%error, "the version of Chrome could not be noted in the profile");
     }
 }

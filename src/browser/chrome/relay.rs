@@ -46,9 +46,9 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{
-    pipe::{Incoming, Outgoing, Part, Pipe},
-    workers::ServiceWorkers,
+use crate::browser::{
+    chrome::workers::ServiceWorkers,
+    processes::pipe::{Incoming, Outgoing, Part, Pipe},
 };
 
 /// chromiumoxide connects and asks within a millisecond. A stranger who says nothing is sent away after this.
@@ -63,14 +63,14 @@ const READ_BUFFER: usize = 8 * 1024;
 type Socket = WebSocketStream<TcpStream>;
 
 /// A loopback address that one connection may use, once.
-pub(super) struct Door {
+pub(in crate::browser) struct Door {
     listener: TcpListener,
     path: String,
 }
 
 impl Door {
     /// Opens one.
-    pub(super) async fn open() -> io::Result<Self> {
+    pub(in crate::browser) async fn open() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let secret: [u8; 32] = rand::random();
         let mut path = String::from("/");
@@ -82,7 +82,7 @@ impl Door {
     }
 
     /// Where to connect to, its secret included.
-    pub(super) fn address(&self) -> io::Result<String> {
+    pub(in crate::browser) fn address(&self) -> io::Result<String> {
         Ok(format!("ws://{}{}", self.listener.local_addr()?, self.path))
     }
 
@@ -134,7 +134,7 @@ async fn shake_hands(stream: TcpStream, path: &str) -> Option<Socket> {
 }
 
 /// Carries messages both ways until either side ends; returns the reason. Dropping it closes both sides.
-pub(super) async fn run(door: Door, pipe: Pipe, workers: ServiceWorkers) -> String {
+pub(in crate::browser) async fn run(door: Door, pipe: Pipe, workers: ServiceWorkers) -> String {
     let socket = match door.let_in().await {
         Ok(socket) => socket,
         Err(why) => return format!("the service cannot listen on loopback: {why}"),

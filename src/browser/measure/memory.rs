@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::procfs;
+use crate::browser::procfs;
 
 /// Where the kernel's files are.
 const PROC: &str = "/proc";

@@ -53,7 +53,7 @@ const PROXIES: &[&str] = &[
 ];
 
 /// What a Chrome that is started now gets.
-pub(super) fn for_chrome() -> Vec<(OsString, OsString)> {
+pub(in crate::browser) fn for_chrome() -> Vec<(OsString, OsString)> {
     choose(env::vars_os())
 }
 

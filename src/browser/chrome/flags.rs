@@ -5,13 +5,10 @@
 
 use std::{ffi::OsString, path::Path};
 
-use super::{BrowserError, procfs::ProcessId};
-
-/// The switch that names the profile folder, without dashes.
-pub(super) const USER_DATA_DIR: &str = "user-data-dir";
-
-/// A switch that Chrome ignores: the service that started it, so that a leftover is told from somebody else's Chrome.
-pub(super) const MARKER: &str = "session-manager-owner";
+use crate::browser::{
+    BrowserError,
+    procfs::{MARKER, ProcessId, USER_DATA_DIR},
+};
 
 /// The lean set.
 const SWITCHES: &[&str] = &[
@@ -138,7 +135,7 @@ const CREDENTIALS: &str = "Chrome takes no user and password there, and every us
     have the proxy let this machine's address in, or run a forwarder here that knows them (docs/operations.md, \"A proxy with a password\")";
 
 /// Everything that goes onto Chrome's command line.
-pub(super) fn command_line(
+pub(in crate::browser) fn command_line(
     profile: &Path,
     owner: ProcessId,
     user_agent: &str,
