@@ -15,9 +15,9 @@ fn recognised() -> Standing {
     }
 }
 
-fn timers() -> (Timers, Instant) {
+fn timers() -> (Deadlines, Instant) {
     let now = Instant::now();
-    (Timers::new(StartLimits::default(), true, now), now)
+    (Deadlines::new(StartLimits::default(), true, now), now)
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_session_that_was_ready_may_be_without_its_network_for_long() {
 fn each_phase_has_its_own_limit_from_its_own_beginning() {
     let (mut timers, now) = timers();
     let limits = StartLimits::default();
-    let phase = |timers: &Timers, began: Instant| {
+    let phase = |timers: &Deadlines, began: Instant| {
         let (phase, until) = timers.phase()?;
         Some((phase, until? - began))
     };

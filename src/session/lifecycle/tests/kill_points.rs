@@ -5,33 +5,14 @@
 //! real file; the page is a model of what of WhatsApp outlives a page.
 
 mod life;
-mod whatsapp;
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::Mutex;
 
 use life::Life;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use whatsapp::{Modelled, WhatsApp};
 
-use super::stage::NEVER;
-use crate::{
-    browser::SnapshotRoot,
-    config::SessionConfig,
-    ledger::{Clock, Ledger, LedgerOptions, SendState},
-    session::{
-        EvidenceFolder, IdempotencyKey, SendError, SendLimits, SendRequest, Sent, SessionHandle,
-        TextMessage,
-        keeping::{desired::DesiredFile, profile::Safekeeping},
-        lifecycle::{
-            Actor,
-            options::{ActorOptions, Shared},
-        },
-    },
-};
+use super::*;
+use crate::session::{Sent, SessionHandle};
 
 /// A life that is not cut short.
 const ALL_STEPS: usize = usize::MAX;
@@ -44,7 +25,7 @@ const BACK_OFF: Duration = Duration::from_millis(200);
 
 /// A folder, a WhatsApp and what callers were told, over the lives of several services.
 struct World {
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
     whatsapp: WhatsApp,
     told: Told,
     waits: bool,
@@ -61,9 +42,8 @@ impl Told {
         self.0.lock().unwrap().push((body, answer.clone()));
     }
 
-    /// Asserts that all ids are those that the server knows the texts by, and that whoever was told that a text was sent
-    /// was never told anything else afterwards, but that the ledger cannot be asked: here the one of the last life may have
-    /// it open for a moment.
+    /// Asserts that all ids are those that the server knows the texts by, and that a caller who was told that a text was
+    /// sent was never told anything else afterwards.
     fn check(&self, server: &[(String, String)], when: &str) {
         let mut sent = Vec::new();
         for (body, answer) in self.0.lock().unwrap().iter() {
@@ -74,9 +54,8 @@ impl Told {
                     ..
                 })
             );
-            let says_nothing = matches!(answer, Err(SendError::LedgerUnavailable(_)));
             assert!(
-                is_sent || says_nothing || !sent.contains(body),
+                is_sent || !sent.contains(body),
                 "{when}: {body} was sent, and then {answer:?}"
             );
             if is_sent {
@@ -96,7 +75,7 @@ impl Told {
 impl World {
     fn new(waits: bool, stores_late: bool) -> Self {
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder: Arc::new(tempfile::tempdir().unwrap()),
             whatsapp: WhatsApp::new(stores_late),
             told: Told::default(),
             waits,
@@ -109,41 +88,12 @@ impl World {
         // clock this sleep ends only when no such thread works any more.
         tokio::time::sleep(Duration::from_millis(1)).await;
         let life = Life::of(steps);
-        let (ledger, keeper) = Ledger::new(LedgerOptions {
-            folder: self.folder.path().join("ledger"),
-            idempotency: NEVER,
-            retention: NEVER,
-            clock: Clock::default(),
-        });
-        let profile = self.folder.path().join("51");
-        let root = SnapshotRoot::new(
-            self.folder.path().to_owned(),
-            0,
-            1,
-            CancellationToken::new(),
-        );
-        let snapshots = root.of("51", profile.clone());
-        let config = SessionConfig {
-            min_free_memory_mb: 0,
-            memory_mb: None,
-            sends: SendLimits {
-                rate_per_minute: None,
-                ..SessionConfig::default().sends
-            },
-            ..SessionConfig::default()
-        };
-        let (handle, actor) = Actor::<Modelled>::new(ActorOptions {
-            id: "51".parse().unwrap(),
-            safekeeping: Safekeeping::new("51".parse().unwrap(), profile.clone(), snapshots),
-            profile,
-            desired: DesiredFile::new(self.folder.path(), &"51".parse().unwrap(), None),
-            evidence: EvidenceFolder::new(self.folder.path().join("evidence")),
-            page: self.whatsapp.clone(),
-            shared: Shared::new(Arc::new(config), || None, ledger),
-            stop: CancellationToken::new(),
-        });
+        let (stage, keeper) = Stage::over(Arc::clone(&self.folder), |_| {});
+        let (page, _calls) = script(Some(self.whatsapp.clone()));
+        let stop = CancellationToken::new();
+        let (handle, actor) = stage.actor("51", page, stage.desired("51"), stop);
         handle.start();
-        let _service = [life.spawn(keeper.run()), life.spawn(actor.run())];
+        let _service = [life.spawn(keeper), life.spawn(actor.run())];
         let (told, waits) = (self.told.clone(), self.waits);
         let callers = life.spawn(async move {
             let mut answered = Vec::new();
@@ -178,24 +128,14 @@ impl World {
 /// Asks under one key until the service takes it on.
 async fn accepted(handle: &SessionHandle, body: &'static str, waits: bool, told: &Told) -> Sent {
     loop {
-        let request = SendRequest {
-            message: TextMessage {
-                to: "5491158254201".parse().unwrap(),
-                body: body.into(),
-            },
-            cliente_id: "51".to_owned(),
-            idempotency_key: Some(body.parse::<IdempotencyKey>().unwrap()),
-            waits,
-        };
+        let request = request(TO, body, Some(body), waits);
         let answer = handle.send(request).await;
         told.note(body, &answer);
         match answer {
             Ok(sent) => return sent,
-            Err(
-                SendError::NotReady { .. }
-                | SendError::LedgerUnavailable(_)
-                | SendError::Unconfirmed { .. },
-            ) => tokio::time::sleep(BACK_OFF).await,
+            Err(SendError::NotReady { .. } | SendError::Unconfirmed { .. }) => {
+                tokio::time::sleep(BACK_OFF).await
+            }
             Err(why) => panic!("{body}: {why}"),
         }
     }

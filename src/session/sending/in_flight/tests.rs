@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     ledger::SendState,
+    session::SendError,
     whatsapp::{AdapterName, PrepareError},
 };
 
@@ -20,12 +21,12 @@ fn limits() -> SendLimits {
     }
 }
 
-fn outbox() -> Outbox {
+fn outbox() -> InFlight {
     paced(limits())
 }
 
-fn paced(limits: SendLimits) -> Outbox {
-    Outbox::new(limits, Pace::per_minute(limits.rate_per_minute))
+fn paced(limits: SendLimits) -> InFlight {
+    InFlight::new(limits, Pace::per_minute(limits.rate_per_minute))
 }
 
 pub(in crate::session) fn record(seq: i64) -> Record {
@@ -71,7 +72,7 @@ fn handed(outgoing: &Outgoing) -> Handed {
 }
 
 /// Takes the next send up to the moment before its hand-over is answered.
-fn begin(outbox: &mut Outbox, now: Instant) -> Outgoing {
+fn begin(outbox: &mut InFlight, now: Instant) -> Outgoing {
     let (outgoing, _) = outbox.begin(now).unwrap();
     outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
     outbox.on_written(Ok(true), now).unwrap();
@@ -83,7 +84,7 @@ fn in_time(now: Instant) -> Instant {
 }
 
 /// The last word on a send.
-fn last(outbox: &mut Outbox) -> Step {
+fn last(outbox: &mut InFlight) -> Step {
     outbox.take_notes().pop().expect("something was noted").1
 }
 
@@ -259,13 +260,13 @@ fn a_full_queue_refuses_the_newest_and_says_when_to_come_back() {
         queue_max: NonZeroUsize::new(2).unwrap(),
         ..limits()
     });
-    outbox.reserve("3EB01", None, now).unwrap();
-    outbox.release("3EB01");
+    outbox.queue.reserve("3EB01", None, now).unwrap();
+    outbox.queue.release("3EB01");
     outbox.enqueue(&record(1), None);
-    outbox.reserve("3EB02", None, now).unwrap();
+    outbox.queue.reserve("3EB02", None, now).unwrap();
     assert!(outbox.holds("3EB02"), "it has its place already");
     assert!(matches!(
-        outbox.reserve("3EB03", None, now),
+        outbox.queue.reserve("3EB03", None, now),
         Err(SendError::QueueFull { .. })
     ));
 }
@@ -280,14 +281,14 @@ fn a_turn_that_cannot_come_in_time_is_refused_at_once() {
     // Five at once, then one in two seconds: the 28th would have to wait for 46 s.
     for n in 0..27 {
         let key = format!("3EB0{n}");
-        outbox.reserve(&key, Some(in_time(now)), now).unwrap();
+        outbox.queue.reserve(&key, Some(in_time(now)), now).unwrap();
     }
-    let refused = outbox.reserve("3EB028", Some(in_time(now)), now);
+    let refused = outbox.queue.reserve("3EB028", Some(in_time(now)), now);
     assert!(
         matches!(refused, Err(SendError::TurnNotCome { .. })),
         "{refused:?}"
     );
-    outbox.reserve("3EB029", None, now).unwrap();
+    outbox.queue.reserve("3EB029", None, now).unwrap();
 }
 
 #[test]
@@ -314,7 +315,7 @@ fn a_send_that_was_taken_back_leaves_the_queue_or_is_dropped_when_the_ledger_say
     let (mut outbox, now) = (outbox(), Instant::now());
     outbox.enqueue(&record(1), None);
     outbox.enqueue(&record(2), None);
-    outbox.remove("3EB02");
+    outbox.queue.remove("3EB02");
     let (outgoing, _) = outbox.begin(now).unwrap();
     outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
     assert!(outbox.on_written(Ok(false), now).is_none());

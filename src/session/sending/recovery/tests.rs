@@ -18,13 +18,13 @@ const PAGE: Linked<'_> = Linked {
     },
 };
 
-fn outbox() -> Outbox {
+fn outbox() -> InFlight {
     let limits = SendLimits {
         queue_max: NonZeroUsize::new(100).unwrap(),
         rate_per_minute: None,
         wait: Duration::from_secs(45),
     };
-    Outbox::new(limits, Pace::per_minute(None))
+    InFlight::new(limits, Pace::per_minute(None))
 }
 
 fn handed(seq: i64) -> Record {
@@ -39,7 +39,7 @@ fn handed(seq: i64) -> Record {
     }
 }
 
-fn begun(records: Vec<Record>) -> (Recovery, Outbox) {
+fn begun(records: Vec<Record>) -> (Recovery, InFlight) {
     let (mut recovery, mut outbox) = (Recovery::default(), outbox());
     let records = records.into_iter().map(Arc::new).collect();
     recovery.begin(records, PAGE, &mut outbox);

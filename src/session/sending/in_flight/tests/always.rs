@@ -79,7 +79,7 @@ enum Call {
 }
 
 struct World {
-    outbox: Outbox,
+    outbox: InFlight,
     recovery: Recovery,
     now: Instant,
     ledger: BTreeMap<String, Record>,
