@@ -1,10 +1,8 @@
 //! The places for streams of changes: a number in all, and a number for each caller.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use parking_lot::Mutex;
 
 use crate::{
     http::{
@@ -74,7 +72,7 @@ impl StreamPlaces {
 
     /// Takes one, if there is one for this holder.
     pub(in crate::http) fn take(&self, holder: Holder) -> Result<StreamPlace, ApiError> {
-        let mut taken = self.lock();
+        let mut taken = self.taken.lock();
         let in_all: usize = taken.values().sum();
         let of_one = taken.entry(holder.clone()).or_default();
         if in_all >= self.most || *of_one >= self.most_of_one {
@@ -87,10 +85,6 @@ impl StreamPlaces {
             holder,
         })
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Holder, usize>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Free again when it is dropped.
@@ -102,7 +96,7 @@ pub(in crate::http) struct StreamPlace {
 
 impl Drop for StreamPlace {
     fn drop(&mut self) {
-        let mut taken = self.places.lock();
+        let mut taken = self.places.taken.lock();
         if let Some(places) = taken.get_mut(&self.holder) {
             *places = places.saturating_sub(1);
         }
@@ -139,7 +133,7 @@ mod tests {
         assert_eq!(take(from(251)).unwrap_err(), "TOO_MANY_STREAMS");
         taken.clear();
         assert!(
-            places.lock().is_empty(),
+            places.taken.lock().is_empty(),
             "nothing is kept of a holder that has left"
         );
     }
