@@ -4,15 +4,7 @@
 //! flight finish while the sessions close their Chromes, and the port goes last, so that callers are told so instead of
 //! being cut off; what is not done by [`STOP_BUDGET`] is dropped, and dropping a session kills its Chrome.
 
-use std::{
-    fs::{self, DirBuilder},
-    io,
-    net::SocketAddr,
-    os::unix::fs::DirBuilderExt,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use startup::{ListenHost, Refused, listen, reached_at};
 use tokio::{
@@ -27,6 +19,7 @@ use whatsapp_sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError};
 use crate::{
     browser,
     config::Config,
+    files::make_folder,
     http,
     session::{Changes, Recipient, Registry, RegistryOptions, SessionState},
     telemetry::DroppedLines,
@@ -350,10 +343,7 @@ pub(crate) fn reachable(addr: SocketAddr) -> SocketAddr {
 
 /// Makes the folder, private to this user, and sees that it can be written.
 fn ensure_writable(folder: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
+    make_folder(folder)?;
     let probe = folder.join(".writable");
     fs::write(&probe, b"")?;
     fs::remove_file(&probe)

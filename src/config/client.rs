@@ -5,9 +5,9 @@
 
 use std::{ffi::OsString, fs, net::SocketAddr, path::Path};
 
-use startup::{Dotenv, Found, Settings, parse, variable};
-
-use super::{ConfigError, ListenHost, Secret};
+use startup::{
+    Dotenv, Found, ListenHost, Secret, Settings, SettingsError as ConfigError, parse, variable,
+};
 
 /// How a service is reached.
 #[derive(Clone, Debug)]

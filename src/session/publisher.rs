@@ -1,11 +1,9 @@
 //! The one place from which snapshots go out: whole, with a revision that grows by one.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -164,7 +162,7 @@ impl Publisher {
             if changed {
                 snapshot.revision += 1;
                 // Its fields do not depend on each other, so one left by a panicking thread is whole.
-                let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut clock = self.clock.lock();
                 let took = clock.follow(snapshot, Instant::now());
                 self.start_times.observe(took);
             }

@@ -14,13 +14,14 @@ use std::{
     io::{self, Write},
     mem,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     thread,
     time::Duration,
 };
 
+use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, poll};
 
 /// How much may wait to be written: some thousand lines. At `info` a busy service takes longer than ten seconds to fill it,
@@ -114,18 +115,17 @@ impl Outlet {
 
     /// Waits until everything is written, or for as long as `patience` lasts: then the rest is lost.
     pub(super) fn finish(&self, patience: Duration) {
-        let mut queue = self.0.lock();
+        let mut queue = self.0.queue.lock();
         queue.is_closed = true;
         self.0.filled.notify_one();
-        let drained = self
-            .0
+        let is_waiting = |queue: &mut Queue| !queue.is_drained();
+        self.0
             .written
-            .wait_timeout_while(queue, patience, |queue| !queue.is_drained());
-        drop(drained.unwrap_or_else(PoisonError::into_inner));
+            .wait_while_for(&mut queue, is_waiting, patience);
     }
 
     fn push(&self, line: &[u8]) {
-        let mut queue = self.0.lock();
+        let mut queue = self.0.queue.lock();
         if queue.in_hand + queue.waiting.bytes.len() + line.len() <= CAPACITY {
             queue.waiting.bytes.extend_from_slice(line);
             let end = queue.waiting.bytes.len();
@@ -152,16 +152,12 @@ impl Write for Outlet {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits for something to write; `None` when nothing comes any more.
     fn take(&self) -> Option<Batch> {
-        let queue = self.filled.wait_while(self.lock(), |queue| {
+        let mut queue = self.queue.lock();
+        self.filled.wait_while(&mut queue, |queue| {
             queue.waiting.is_empty() && !queue.is_closed
         });
-        let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
         if queue.waiting.is_empty() {
             return None;
         }
@@ -172,7 +168,7 @@ impl Shared {
     }
 
     fn on_written(&self) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.in_hand = 0;
         queue.is_writing = false;
         drop(queue);

@@ -9,11 +9,7 @@
 //! Whoever reads slowly misses steps on the way and never the last. A stream that is cut is opened anew and begins with all
 //! there is, so nothing has to be remembered for it: the ids only count.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -24,6 +20,7 @@ use axum::{
     },
 };
 use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -166,7 +163,7 @@ struct Held(Arc<Mutex<Option<Place>>>);
 
 impl Held {
     fn free(&self) {
-        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let place = self.0.lock().take();
         drop(place);
     }
 }

@@ -5,12 +5,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -53,7 +53,7 @@ impl Links {
         session: ClienteId,
         now: Instant,
     ) -> Result<(String, Timestamp), ApiError> {
-        let mut links = self.lock();
+        let mut links = self.0.lock();
         links.retain(|_, link| now.saturating_duration_since(link.expires) < REMEMBERED);
         if links.len() >= MOST {
             return Err(ApiError::TooManyLinks);
@@ -79,18 +79,13 @@ impl Links {
         now: Instant,
         snapshot: impl FnOnce(&ClienteId) -> Snapshot,
     ) -> Result<Link, ApiError> {
-        let link = self.lock().get(&sum(token)).cloned();
+        let link = self.0.lock().get(&sum(token)).cloned();
         let link = link.ok_or(ApiError::UnknownLink)?;
         if now < link.expires && !link.is_used(&snapshot(&link.session)) {
             Ok(link)
         } else {
             Err(ApiError::LinkOver)
         }
-    }
-
-    /// Links are inserted and dropped whole.
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Link>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -44,8 +44,10 @@ pub(in crate::http) fn write(
 mod tests {
     use std::{
         io::{self, Write},
-        sync::{Arc, Mutex, PoisonError},
+        sync::Arc,
     };
+
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::http::guard::{caller::Caller, client::Client};
@@ -55,7 +57,7 @@ mod tests {
 
     impl Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lines = self.0.lock();
             lines.extend_from_slice(bytes);
             Ok(bytes.len())
         }
@@ -80,7 +82,7 @@ mod tests {
             caller,
         };
         tracing::subscriber::with_default(subscriber, || write(&Method::POST, &passed, answer));
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(lines.0.lock().clone()).unwrap()
     }
 
     #[test]

@@ -15,13 +15,14 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use axum::body::Body;
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -114,7 +115,7 @@ impl Connections {
     }
 
     fn try_admit(&self, network: Option<IpAddr>) -> Verdict {
-        let (mut open, now) = (self.0.lock(), Instant::now());
+        let (mut open, now) = (self.0.open.lock(), Instant::now());
         let Limits {
             all,
             of_one_network,
@@ -160,12 +161,7 @@ fn owner_of(peer: IpAddr) -> Option<IpAddr> {
     (!is_of_a_private_network(peer)).then(|| network_of(peer))
 }
 
-impl Shared {
-    /// Connections are inserted and removed whole.
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl Shared {}
 
 impl Open {
     fn longest_idle(&self, may: impl Fn(&Connection) -> bool) -> Option<(u64, Instant)> {
@@ -221,7 +217,7 @@ impl Place {
     }
 
     fn set_idle_since(&self, idle_since: Option<Instant>) -> bool {
-        let mut open = self.0.shared.lock();
+        let mut open = self.0.shared.open.lock();
         let connection = open.by_id.get_mut(&self.0.id);
         connection.is_some_and(|connection| {
             connection.idle_since = idle_since;
@@ -255,7 +251,7 @@ impl Place {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.shared.lock().by_id.remove(&self.id);
+        self.shared.open.lock().by_id.remove(&self.id);
         self.shared.changed.notify_one();
     }
 }

@@ -1,10 +1,8 @@
 //! The places for streams of changes: so many in all, and so many for each who asks.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use parking_lot::Mutex;
 
 use crate::{
     http::{
@@ -74,7 +72,7 @@ impl Places {
 
     /// Takes one, if there is one for this holder.
     pub(in crate::http) fn take(&self, holder: Holder) -> Result<Place, ApiError> {
-        let mut taken = self.lock();
+        let mut taken = self.taken.lock();
         let in_all: usize = taken.values().sum();
         let of_one = taken.entry(holder.clone()).or_default();
         if in_all >= self.most || *of_one >= self.most_of_one {
@@ -87,10 +85,6 @@ impl Places {
             holder,
         })
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Holder, usize>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Free again when it is dropped.
@@ -102,7 +96,7 @@ pub(in crate::http) struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.lock();
+        let mut taken = self.places.taken.lock();
         if let Some(places) = taken.get_mut(&self.holder) {
             *places = places.saturating_sub(1);
         }
@@ -138,6 +132,9 @@ mod tests {
         taken.push(take(from(250)).unwrap());
         assert_eq!(take(from(251)).unwrap_err(), "TOO_MANY_STREAMS");
         taken.clear();
-        assert!(places.lock().is_empty(), "nothing is kept of who has left");
+        assert!(
+            places.taken.lock().is_empty(),
+            "nothing is kept of who has left"
+        );
     }
 }

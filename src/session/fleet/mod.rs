@@ -12,11 +12,12 @@ mod restore;
 use std::{
     collections::{BTreeMap, VecDeque},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use options::RegistryOptions;
+use parking_lot::Mutex;
 use restore::Waves;
 use tokio::{
     sync::watch,
@@ -173,7 +174,7 @@ impl Registry {
             shared,
             keeper,
         };
-        let remembered = registry.lock().remembered.clone();
+        let remembered = registry.sessions.lock().remembered.clone();
         for (id, _) in remembered.iter().filter(|(_, desired)| desired.is_up()) {
             registry.know(id);
         }
@@ -192,7 +193,7 @@ impl Registry {
     }
 
     fn know(&self, id: &ClienteId) {
-        let mut sessions = self.lock();
+        let mut sessions = self.sessions.lock();
         if sessions.known.contains_key(id) {
             return;
         }
@@ -208,7 +209,7 @@ impl Registry {
     /// `autostart` and, if `restores`, those that should be up; and measures. Waits for nothing; to be called once, before
     /// the first request.
     pub fn begin(self: &Arc<Self>, autostart: &[ClienteId], restores: bool) {
-        let waves = Waves::of(&self.lock().remembered, autostart, restores);
+        let waves = Waves::of(&self.sessions.lock().remembered, autostart, restores);
         let registry = Arc::clone(self);
         // No start was asked for yet, so all turns are there: the starts to come wait until the profiles are free.
         let count = u32::try_from(self.options.config.max_concurrent_starts.get());
@@ -237,13 +238,13 @@ impl Registry {
 
     /// The session, if it is known.
     pub fn find(&self, id: &ClienteId) -> Option<SessionHandle> {
-        let sessions = self.lock();
+        let sessions = self.sessions.lock();
         sessions.known.get(id).map(|known| known.handle.clone())
     }
 
     /// How a session was last that is not known any more.
     pub fn last_seen(&self, id: &ClienteId) -> Option<Snapshot> {
-        let sessions = self.lock();
+        let sessions = self.sessions.lock();
         let found = sessions.last_seen.iter().find(|(other, _)| other == id);
         found.map(|(_, snapshot)| snapshot.clone())
     }
@@ -262,7 +263,7 @@ impl Registry {
         };
         session.forget().await?;
         drop(session);
-        if self.lock().leave(id) {
+        if self.sessions.lock().leave(id) {
             self.known.send_modify(|count| *count += 1);
         }
         Ok(true)
@@ -285,7 +286,7 @@ impl Registry {
 
     /// The session, made known if it was not.
     pub fn find_or_create(&self, id: &ClienteId) -> Result<SessionHandle, ConnectError> {
-        let mut sessions = self.lock();
+        let mut sessions = self.sessions.lock();
         let known = sessions.known.get(id);
         if let Some(known) = known.filter(|known| !known.handle.is_gone()) {
             return Ok(known.handle.clone());
@@ -315,7 +316,7 @@ impl Registry {
     }
 
     pub(super) fn handles(&self) -> Vec<SessionHandle> {
-        let sessions = self.lock();
+        let sessions = self.sessions.lock();
         sessions
             .known
             .values()
@@ -330,7 +331,8 @@ impl Registry {
 
     /// Every known session, in the order of their names.
     pub fn snapshots(&self) -> Vec<(ClienteId, Snapshot)> {
-        self.lock()
+        self.sessions
+            .lock()
             .known
             .iter()
             .map(|(id, known)| (id.clone(), known.handle.snapshot()))
@@ -446,15 +448,6 @@ impl Registry {
         });
         session
     }
-
-    fn lock(&self) -> MutexGuard<'_, Sessions> {
-        lock(&self.sessions)
-    }
-}
-
-/// Each change is one insertion or removal, so what a panicking thread has left is whole.
-fn lock(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
-    sessions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes a session away once nothing of it is kept. Its actor ends with the last handle. Ends with the actor, too.
@@ -469,7 +462,7 @@ async fn leave_when_forgotten(
         .await
         .is_ok()
     {
-        let has_left = lock(&sessions).leave(&id);
+        let has_left = sessions.lock().leave(&id);
         if has_left {
             known.send_modify(|count| *count += 1);
             return;

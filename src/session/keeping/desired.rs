@@ -16,9 +16,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder},
+    fs,
     io::{self, ErrorKind},
-    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -31,13 +30,10 @@ use tokio::{
 };
 
 use crate::{
-    files::{Durability, folder_of, sync_folder, write_atomically},
+    files::{Durability, folder_of, found, make_folder, sync_folder, write_atomically},
     masked::Number,
     session::{ClienteId, ReasonCode, SessionState, Snapshot, reason::AfterEnd},
 };
-
-/// It has the number of the linked account: only this user may read it.
-const FOLDER_MODE: u32 = 0o700;
 
 const EXTENSION: &str = "json";
 
@@ -259,17 +255,13 @@ impl DesiredFile {
 fn put(path: &Path, desired: &Desired) -> io::Result<()> {
     let folder = folder_of(path);
     if *desired == Desired::default() {
-        return match fs::remove_file(path) {
-            Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
-            Err(why) => Err(why),
+        return match found(fs::remove_file(path))? {
             // It must not come back after a power cut.
-            Ok(()) => sync_folder(folder),
+            Some(()) => sync_folder(folder),
+            None => Ok(()),
         };
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(FOLDER_MODE)
-        .create(folder)?;
+    make_folder(folder)?;
     // The answer to POST /disconnect promises that the session stays down, also on a machine that has lost its power.
     write_atomically(path, &serde_json::to_vec(desired)?, Durability::PowerCut)
 }

@@ -5,12 +5,9 @@
 //! healthy session makes few, as when a page loads itself again in the midst of a send. Pure but for counting: knows no
 //! time but what it is given.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::session::ClienteId;
@@ -94,11 +91,11 @@ pub struct TurnTally(Arc<Mutex<BTreeMap<ClienteId, u64>>>);
 impl TurnTally {
     /// Those of each session; one that has made none is left out.
     pub fn totals(&self) -> BTreeMap<ClienteId, u64> {
-        self.lock().clone()
+        self.0.lock().clone()
     }
 
     pub(in crate::session) fn count(&self, id: &ClienteId) {
-        let mut sessions = self.lock();
+        let mut sessions = self.0.lock();
         if let Some(count) = sessions.get_mut(id) {
             *count += 1;
         } else {
@@ -108,12 +105,7 @@ impl TurnTally {
 
     /// The session is not known any more.
     pub(in crate::session) fn forget(&self, id: &ClienteId) {
-        self.lock().remove(id);
-    }
-
-    /// Each change is one assignment, so a map left by a panicking thread is whole.
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClienteId, u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(id);
     }
 }
 

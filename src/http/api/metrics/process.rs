@@ -9,6 +9,8 @@ use prometheus_client::{
 };
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::kernel::number_after;
+
 const BYTES_PER_KB: i64 = 1024;
 
 /// Adds what the kernel says; what it does not say is left out. Read on the runtime: the kernel makes these files up
@@ -47,10 +49,8 @@ fn gauge(value: i64) -> Gauge {
     gauge
 }
 
-/// The number after `name` at the beginning of a line.
 fn field(text: &str, name: &str) -> Option<i64> {
-    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
-    value.split_ascii_whitespace().next()?.parse().ok()
+    number_after(name, text)?.try_into().ok()
 }
 
 fn cpu_time() -> Option<Duration> {
