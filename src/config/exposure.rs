@@ -1,4 +1,4 @@
-//! Whether the door stands open: who can reach the API, and whether it asks for a key.
+//! Refuses to serve an API without a key to other machines.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::keys::{Key, KeyFile};
 /// at once. Sixteen letters that a person did not choose are beyond that; fewer may be a word.
 const SHORTEST_KEY: usize = 16;
 
-/// Finds the setting that lets strangers in, and says what to do about it.
+/// Finds the setting that would let any caller in, and says what to do about it.
 pub(super) fn check(
     host: ListenHost,
     api_key: Option<&Secret>,
@@ -39,9 +39,9 @@ pub(super) fn check(
         return Ok(());
     }
     let found = if keys.is_some() {
-        "every key has been revoked or has expired, and nobody could get in"
+        "every key has been revoked or has expired, so every call would be refused"
     } else {
-        "there is no key: whoever reaches it could send from every account"
+        "there is no key: every machine that reaches it could send from every account"
     };
     Err((
         "HOST",

@@ -1,11 +1,11 @@
-//! Where log lines leave the process: a bounded queue, and a thread of its own that writes it out.
+//! The way of log lines out of the process: a bounded queue, and a thread that writes it out.
 //!
 //! Invariant: **a thread that logs never waits for the reader of the log.** A pipe that is not read, a terminal that
 //! is stopped with Ctrl-S and a slow disk block the writing thread and nothing else. What finds no room in the queue is
 //! dropped and counted, and one line says how many were dropped, at their place in the log, once the log takes lines
 //! again. A log whose reader has gone or whose disk is full loses lines in the same way; the service goes on.
 //!
-//! Why not `tracing-appender`: its queue is bounded by lines and not by bytes, it neither counts nor tells what a
+//! Why not `tracing-appender`: its queue is bounded by lines and not by bytes, it neither counts nor reports what a
 //! failed write has lost, and its guard prints to stdout when the writer is stuck, which then blocks the end of the
 //! process.
 
@@ -90,7 +90,7 @@ impl Batch {
 }
 
 impl Outlet {
-    /// Starts the thread that writes to `file`. `gap` makes the line that tells how many lines were dropped.
+    /// Starts the thread that writes to `file`. `gap` makes the line that says how many lines were dropped.
     pub(super) fn to(file: File, gap: impl Fn(u64) -> String + Send + 'static) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let mut writer = Writer {
@@ -183,7 +183,7 @@ struct Writer<G> {
     gap: G,
     /// The last write ended within a line, so the next one begins with a line break.
     is_torn: bool,
-    /// How many lines were dropped that no line has told of yet.
+    /// How many lines were dropped and not reported yet.
     untold: u64,
 }
 
@@ -219,8 +219,8 @@ impl<G: Fn(u64) -> String> Writer<G> {
         }
     }
 
-    /// Writes all of it if it can, and says how many bytes it has written. Why it could not is not told: there is no
-    /// place to tell it, and the count of dropped lines shows that something is wrong.
+    /// Writes all of it if it can, and returns how many bytes it has written. The cause of a failure is not reported: there is no
+    /// place for it, and the count of dropped lines shows that something is wrong.
     fn write(&mut self, bytes: &[u8]) -> usize {
         if bytes.is_empty() {
             return 0;

@@ -75,7 +75,7 @@ mod tests {
             .with_writer(move || writer.clone())
             .finish();
         let caller = Caller::master();
-        caller.turn_to(&"51".parse().unwrap()).unwrap();
+        caller.authorize(&"51".parse().unwrap()).unwrap();
         let passed = Passed {
             route: "/send".to_owned(),
             client: Client::at([192, 0, 2, 1].into()),

@@ -124,8 +124,7 @@ fn a_send_that_was_promised_for_later_or_has_failed_outlives_a_power_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn news_that_need_not_outlive_a_power_cut_does_so_soon_all_the_same() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = open(options(folder.path()));
+    let (folder, ledger) = opened();
     let file = folder.path().join("ledger/ledger.sqlite3");
     let is_in_the_file = || {
         let bytes = std::fs::read(&file).unwrap();

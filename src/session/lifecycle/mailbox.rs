@@ -357,7 +357,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        ledger::{Clock, Ledger, LedgerOptions},
+        ledger::{Ledger, tests::options},
         session::{SendLimits, StartTimes, state::Event},
     };
 
@@ -365,12 +365,7 @@ mod tests {
     async fn what_was_kept_is_judged_by_the_stage_that_it_is_heard_in() {
         let folder = tempfile::tempdir().unwrap();
         let hour = Duration::from_secs(3600);
-        let (ledger, _keeper) = Ledger::new(LedgerOptions {
-            folder: folder.path().join("ledger"),
-            idempotency: hour,
-            retention: hour,
-            clock: Clock::default(),
-        });
+        let (ledger, _keeper) = Ledger::new(options(folder.path()));
         let limits = SendLimits {
             queue_max: NonZeroUsize::MIN,
             rate_per_minute: None,

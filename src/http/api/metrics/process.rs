@@ -1,4 +1,4 @@
-//! What this process takes, under the names that every Prometheus client uses. Chrome's memory is told by session.
+//! What this process takes, under the names that every Prometheus client uses. Chrome's memory is shown for each session.
 
 use std::{fs, sync::atomic::AtomicU64, time::Duration};
 

@@ -1,7 +1,5 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::{ledger::NewSend, session::command::AskedBy};
@@ -36,15 +34,8 @@ fn command(name: &str) -> Command {
     };
     let send = |is_durable| PageCommand::Send {
         new: NewSend {
-            key: "3EB0A".to_owned(),
-            session: "51".to_owned(),
-            cliente_id: "51".to_owned(),
-            account: None,
-            to: "5491158254201".into(),
-            body: "hola".into(),
             is_durable,
-            idempotency: None,
-            accept_by: Instant::now() + Duration::from_secs(60),
+            ..crate::ledger::tests::send("3EB0A")
         },
         deadline: None,
         reply: oneshot::channel().0,
@@ -96,89 +87,67 @@ fn states() -> [SessionState; 7] {
 /// Each row: the stage, the state, and what becomes of the commands in the order of [`NAMES`].
 #[test]
 fn each_command_is_done_kept_or_refused_by_stage_and_state() {
-    use Refusal::{Closing, NotLinked, NotReady, Running, ShuttingDown};
-    let no = Admission::Refuse;
-    let (now, later, awake) = (
-        Admission::Now,
-        Admission::AfterClosing,
-        Admission::OnceAwake,
-    );
     let [init, code, linked, ready, asleep, down, _] = states();
-    let stopping = [no(ShuttingDown); 8];
-    let idle = [
-        now,
-        now,
-        now,
-        now,
-        no(NotReady),
-        no(NotReady),
-        no(NotReady),
-        no(NotReady),
-    ];
-    let opening = [
-        now,
-        now,
-        no(NotLinked),
-        no(Running),
-        no(NotReady),
-        no(NotReady),
-        no(NotReady),
-        no(NotReady),
-    ];
-    let called_off = [
-        later,
-        later,
-        later,
-        later,
-        no(NotReady),
-        no(NotReady),
-        no(NotReady),
-        no(NotReady),
-    ];
-    let closing = [
-        later,
-        later,
-        later,
-        later,
-        no(Closing),
-        no(Closing),
-        no(Closing),
-        no(Closing),
-    ];
-    let falling_asleep = [later, later, awake, later, now, now, awake, awake];
-    let waking = [now, now, awake, no(Running), now, now, awake, awake];
-    let no_account = [
-        now,
-        now,
-        now,
-        no(Running),
-        no(NotReady),
-        no(NotReady),
-        now,
-        now,
-    ];
-    let syncing = [now, now, now, no(Running), no(NotReady), now, now, now];
-    let can_send = [now, now, now, no(Running), now, now, now, now];
-    let rows = [
-        (Stage::Idle, &down, idle),
-        (Stage::Opening, &init, opening),
+    let waking = "now now awake running now now awake awake now";
+    let unlinked = "now now now running not_ready not_ready now now now";
+    for (stage, state, wanted) in [
+        (
+            Stage::Idle,
+            &down,
+            "now now now now not_ready not_ready not_ready not_ready now",
+        ),
+        (
+            Stage::Opening,
+            &init,
+            "now now not_linked running not_ready not_ready not_ready not_ready now",
+        ),
         (Stage::Opening, &asleep, waking),
-        (Stage::CalledOff, &down, called_off),
-        (Stage::Running, &init, no_account),
-        (Stage::Running, &code, no_account),
-        (Stage::Running, &linked, syncing),
-        (Stage::Running, &ready, can_send),
+        (
+            Stage::CalledOff,
+            &down,
+            "later later later later not_ready not_ready not_ready not_ready now",
+        ),
+        (Stage::Running, &init, unlinked),
+        (Stage::Running, &code, unlinked),
+        (
+            Stage::Running,
+            &linked,
+            "now now now running not_ready now now now now",
+        ),
+        (
+            Stage::Running,
+            &ready,
+            "now now now running now now now now now",
+        ),
         (Stage::Running, &asleep, waking),
         (Stage::Hibernating, &asleep, waking),
-        (Stage::Closing, &ready, closing),
-        (Stage::Closing, &asleep, falling_asleep),
-        (Stage::Stopping, &ready, stopping),
-    ];
-    for (stage, state, wanted) in rows {
-        for (name, wanted) in NAMES.iter().zip(wanted) {
-            let admission = admit(stage, state, &command(name));
-            assert_eq!(admission, wanted, "{name}, {stage:?}, {}", state.name());
-        }
+        (
+            Stage::Closing,
+            &ready,
+            "later later later later closing closing closing closing now",
+        ),
+        (
+            Stage::Closing,
+            &asleep,
+            "later later awake later now now awake awake now",
+        ),
+        (
+            Stage::Stopping,
+            &ready,
+            "stops stops stops stops stops stops stops stops now",
+        ),
+    ] {
+        let becomes = NAMES.map(|name| match admit(stage, state, &command(name)) {
+            Admission::Now => "now",
+            Admission::AfterClosing => "later",
+            Admission::OnceAwake => "awake",
+            Admission::Refuse(Refusal::NotReady) => "not_ready",
+            Admission::Refuse(Refusal::Closing) => "closing",
+            Admission::Refuse(Refusal::NotLinked) => "not_linked",
+            Admission::Refuse(Refusal::Running) => "running",
+            Admission::Refuse(Refusal::ShuttingDown) => "stops",
+        });
+        assert_eq!(becomes.join(" "), wanted, "{stage:?}, {}", state.name());
     }
 }
 

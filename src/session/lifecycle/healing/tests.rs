@@ -81,12 +81,17 @@ fn what_a_person_wanted_or_has_to_do_is_left_alone() {
         let (mut healing, now) = owed();
         assert_eq!(healing.after(why, true, now), AfterRun::Leave);
     }
-    let (mut healing, now) = owed();
-    healing.after(ReasonCode::DisconnectRequested, true, now);
-    assert_eq!(
-        healing.after(ReasonCode::LaunchTimeout, true, now),
-        AfterRun::Leave
-    );
+    // After a disconnect, and after the loss of its account, a start is its caller's to repeat.
+    let disconnected = |healing: &mut Healing, now| {
+        healing.after(ReasonCode::DisconnectRequested, true, now);
+    };
+    let unlinked = |healing: &mut Healing, _now| healing.on_unlinked();
+    for ends in [disconnected as fn(&mut Healing, Instant), unlinked] {
+        let (mut healing, now) = owed();
+        ends(&mut healing, now);
+        let verdict = healing.after(ReasonCode::LaunchTimeout, true, now);
+        assert_eq!(verdict, AfterRun::Leave);
+    }
 }
 
 #[test]
