@@ -7,13 +7,14 @@
 //!                       └──────────── something came ────────────┘
 //! ```
 //!
-//! One function per stage; a run ends with an [`End`], which says why. Responsible for *when* things happen: deadlines,
-//! order, what a fact means for the state. What a state change is allowed to be stands in [`super::state`], how a page
-//! works behind [`Driver`].
+//! One function per stage; a run ends with an [`End`], which says why. Each stage waits in [`Mailbox::wait`], the only wait of an
+//! actor; why the stages are functions and not one loop stands there. Responsible for *when* things happen: deadlines, order,
+//! what a fact means for the state. What a state change is allowed to be stands in [`super::state`], how a page works behind
+//! [`Driver`].
 //!
-//! Invariants: only the actor and the parts that it owns change the state; sends are answered in every stage, starts and disconnects wait at most until
-//! a Chrome that is being closed is gone; a session that is not running has no
-//! Chrome (a state that says so is published only after Chrome is gone).
+//! Invariants: only the actor and the parts that it owns change the state. Sends are answered in every stage; starts and
+//! disconnects wait at most until a Chrome that is being closed is gone. A session that is not running has no Chrome: a state
+//! that says so is published only after Chrome is gone.
 
 pub(super) mod accounts;
 mod admission;
