@@ -85,7 +85,7 @@ async fn what_no_adapter_can_find_out_is_unknown_until_whatsapp_says_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_loads_anew_is_asked_for_what_was_handed_over_before_anything_new_goes_out() {
+async fn a_page_that_reloads_is_asked_for_what_was_handed_over_before_anything_new_goes_out() {
     let mut session = Scenario::ready().await;
     let answer = session.plan.look_ups.hold();
     let sent = session.send(TO);

@@ -192,7 +192,7 @@ fn a_page_that_does_not_answer_is_asked_again_and_nothing_is_said_of_the_message
 }
 
 #[test]
-fn what_nobody_can_find_out_is_said_to_be_unknown() {
+fn what_cannot_be_found_out_is_said_to_be_unknown() {
     let typed = Record {
         message_id: None,
         wa_key: None,
@@ -302,7 +302,7 @@ fn the_end_of_a_link_leaves_nothing_to_find_out_and_a_logout_nothing_to_send() {
 fn an_answer_is_taken_for_the_send_that_was_asked_about() {
     let mut play = Play::of(&[handed(1)]);
     play.asks_for("3EB01");
-    // The page loads anew while it is asked, and the ledger is read again.
+    // The page reloads while it is asked, and the ledger is read again.
     play.begin(PAGE, &[handed(1), handed(2)]);
     play.answer(Ok(Some(2)));
     play.assert_noted(&["1 ack 2"]);
@@ -325,7 +325,7 @@ fn a_page_that_never_answers_leaves_a_send_unknown_in_the_end_and_not_before() {
 }
 
 #[test]
-fn a_send_that_the_page_does_not_answer_for_stands_in_nobodys_way_and_is_unknown_alone() {
+fn a_send_that_the_page_does_not_answer_for_holds_up_no_other_and_is_unknown_alone() {
     let mut play = Play::new();
     let open = [handed(1), handed(2)];
     let but_the_first = |key: &str| match key {
