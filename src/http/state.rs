@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::{
-    api::link_store::Links,
+    api::link_store::OneTimeLinks,
     guard::attempts::Attempts,
-    serve::{requests::Requests, streams::Places},
+    serve::{counts::RequestCounts, streams::StreamPlaces},
 };
 use crate::{
     config::{Config, Secret},
@@ -31,11 +31,11 @@ struct Shared {
     config: Config,
     keys: Arc<Keyring>,
     attempts: Attempts,
-    streams: Places,
-    link_streams: Places,
+    streams: StreamPlaces,
+    link_streams: StreamPlaces,
     ready_waits: Semaphore,
-    links: Links,
-    requests: Requests,
+    links: OneTimeLinks,
+    requests: RequestCounts,
     dropped_lines: DroppedLines,
     started_at: Timestamp,
     started: Instant,
@@ -52,11 +52,11 @@ impl AppState {
                 config.api_keys_file.clone(),
             )),
             attempts: Attempts::default(),
-            streams: Places::of_readers(),
-            link_streams: Places::of_links(),
+            streams: StreamPlaces::of_readers(),
+            link_streams: StreamPlaces::of_links(),
             ready_waits: Semaphore::new(MOST_READY_WAITS),
-            links: Links::default(),
-            requests: Requests::default(),
+            links: OneTimeLinks::default(),
+            requests: RequestCounts::default(),
             dropped_lines,
             started_at: Timestamp::now(),
             started: Instant::now(),
@@ -71,7 +71,7 @@ impl AppState {
         &self.0.config
     }
 
-    /// The keys that are asked for. Whoever serves has to [`learn`](Keyring::learn) and to [`watch`](Keyring::watch) them.
+    /// The keys that are asked for. The program that serves has to [`learn`](Keyring::learn) and to [`watch`](Keyring::watch) them.
     pub fn keys(&self) -> &Arc<Keyring> {
         &self.0.keys
     }
@@ -81,12 +81,12 @@ impl AppState {
     }
 
     /// One place for each stream of changes.
-    pub(super) fn streams(&self) -> &Places {
+    pub(super) fn streams(&self) -> &StreamPlaces {
         &self.0.streams
     }
 
     /// One for each that shows a one-time link.
-    pub(super) fn link_streams(&self) -> &Places {
+    pub(super) fn link_streams(&self) -> &StreamPlaces {
         &self.0.link_streams
     }
 
@@ -95,11 +95,11 @@ impl AppState {
         &self.0.ready_waits
     }
 
-    pub(super) fn links(&self) -> &Links {
+    pub(super) fn links(&self) -> &OneTimeLinks {
         &self.0.links
     }
 
-    pub(super) fn requests(&self) -> &Requests {
+    pub(super) fn request_counts(&self) -> &RequestCounts {
         &self.0.requests
     }
 

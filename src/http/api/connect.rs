@@ -129,7 +129,7 @@ impl FromBody for DisconnectRequest {
         };
         // A session costs a scan to link again, so a body that means the default one has to say so.
         if logout && !purpose::names_a_session(body, parts, app) {
-            return Err(ApiError::LogoutOfNobody);
+            return Err(ApiError::LogoutOfNoSession);
         }
         Ok(Self { target, logout })
     }

@@ -1,4 +1,4 @@
-//! `GET /health`: that the service lives, and what it looks after. Needs no key and waits for nobody.
+//! `GET /health`: that the service lives, and what it looks after. Needs no key and does not wait.
 
 use std::{
     borrow::Cow,

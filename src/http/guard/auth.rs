@@ -65,14 +65,14 @@ fn judge(
 ) -> (Caller, Result<(), ApiError>) {
     let needed = match needed {
         Some(Access::Key(scope)) => scope,
-        Some(Access::Open | Access::Link) => return (Caller::nobody(), Ok(())),
+        Some(Access::Open | Access::Link) => return (Caller::of_open_route(), Ok(())),
         None => {
             let why = ApiError::NoAccessRule(format!("{} {route}", request.method()));
-            return (Caller::nobody(), Err(why));
+            return (Caller::of_open_route(), Err(why));
         }
     };
     match caller(app, request.headers(), client) {
-        Err(why) => (Caller::nobody(), Err(why)),
+        Err(why) => (Caller::of_open_route(), Err(why)),
         Ok(caller) if caller.may(needed) => (caller, Ok(())),
         Ok(caller) => (caller, Err(ApiError::ScopeMissing(needed))),
     }
@@ -86,9 +86,9 @@ fn caller(app: &AppState, headers: &HeaderMap, client: Client) -> Result<Caller,
     let key = match keys.as_slice() {
         [] => None,
         [key] => Some(*key),
-        _ if !app.keys().is_asked_for() => return Ok(Caller::anybody()),
+        _ if !app.keys().is_asked_for() => return Ok(Caller::without_key()),
         several => {
-            // Refused whatever each of them is, or a wrong key beside a known one would be a guess that nobody counts.
+            // Refused whatever each of them is, or a wrong key beside a known one would be a guess that is not counted.
             let is_unknown = |key: &&[u8]| matches!(judge(Some(key)), Verdict::Wrong);
             let unknown: Vec<&[u8]> = several.iter().copied().filter(is_unknown).collect();
             if attempts.wait_of(client).is_none() && !unknown.is_empty() {
@@ -98,7 +98,7 @@ fn caller(app: &AppState, headers: &HeaderMap, client: Client) -> Result<Caller,
         }
     };
     match (judge(key), attempts.wait_of(client)) {
-        (Verdict::NotAsked, _) => Ok(Caller::anybody()),
+        (Verdict::NotAsked, _) => Ok(Caller::without_key()),
         (Verdict::Known(key), _) => Ok(Caller::holder_of(key)),
         (Verdict::Missing, _) => Err(ApiError::KeyMissing),
         (Verdict::Expired, _) => Err(ApiError::KeyExpired),

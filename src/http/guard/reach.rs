@@ -13,7 +13,7 @@
 //! do so on purpose: [`purpose`].
 //!
 //! `/send` never assumes a session in `multi` mode: that would send from another client's account. A named session such as `admin`
-//! is reached by the header. In `single` mode the id is checked as ever, echoed, and every request goes to the default session.
+//! is reached by the header. In `single` mode the id is checked as in the other, echoed, and every request goes to the default session.
 
 use axum::{
     extract::{FromRequestParts, RawPathParams},
@@ -147,7 +147,7 @@ impl Target {
     }
 
     /// What the mode makes of a name. The only place that makes a target: its caller has to reach the session that serves
-    /// it, whatever name it goes by.
+    /// it, whatever its name in the request.
     fn or_default(named: Option<Named>, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
         let default = &app.config().default_cliente_id;
         let Named { id, echo } = named.unwrap_or_else(|| Named {
@@ -158,7 +158,7 @@ impl Target {
             id: serving(app, &id).clone(),
             echo,
         };
-        Caller::of(&parts.extensions)?.turn_to(&target.id)?;
+        Caller::of(&parts.extensions)?.authorize(&target.id)?;
         Ok(target)
     }
 }

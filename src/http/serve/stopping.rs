@@ -1,7 +1,7 @@
 //! While the service stops: what changes something is refused, what only reads is answered until the last Chrome is closed.
 //!
-//! Whoever finds the port closed cannot tell whether a request that was under way has been taken. So the port stays open
-//! as long as that matters, and says that nothing was done.
+//! A caller that finds the port closed cannot know whether a request that was under way has been taken. So the port stays open
+//! as long as that matters, and the answer says that nothing was done.
 
 use axum::{
     extract::{Request, State},

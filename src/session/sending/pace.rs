@@ -14,7 +14,7 @@ const BURST: u32 = 5;
 /// like clockwork.
 const JITTER: f64 = 0.5;
 
-/// See the module.
+/// The pace of one session.
 #[derive(Clone, Debug)]
 pub(in crate::session) struct Pace {
     /// Between two sends in the long run; `None` when nothing holds them up.

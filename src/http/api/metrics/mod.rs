@@ -1,7 +1,7 @@
 //! `GET /metrics`: what there is to watch, as Prometheus reads it. docs/metrics.md lists every name.
 //!
 //! Answers from snapshots and counters alone: it waits for no browser and no disk. Labels are words of this program, names of
-//! routes and ids of sessions, of which at most [`sessions::MOST`] are told; never a number, a text or a message's id. A key for some sessions
+//! routes and ids of sessions, of which at most [`sessions::MOST`] are shown; never a number, a text or a message's id. A key for some sessions
 //! sees those alone; what is counted over all of them is no secret, as in `/health`.
 
 mod process;
@@ -26,7 +26,7 @@ use crate::http::{
     wire::{error::ApiError, extract::answer_headers},
 };
 
-/// Before every name of ours; those of the process are called as everywhere.
+/// Stands before every name but those of the process, which have the names that every Prometheus client uses.
 const PREFIX: &str = "session_manager";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,7 +36,7 @@ struct Build {
 
 /// What there is to watch, for Prometheus.
 ///
-/// Put together anew each time: a session that is gone leaves nothing behind.
+/// Put together for each scrape: a session that is gone leaves nothing behind.
 #[utoipa::path(get, path = "/metrics", tag = "service", responses(
     (status = 200, description = "Prometheus text format 0.0.4; docs/metrics.md lists the names", body = String, content_type = "text/plain"),
 ))]
@@ -54,7 +54,7 @@ pub(in crate::http) async fn metrics(
     sessions::register(own, &app, &caller);
     starts(own, &app);
     sends(own, &app);
-    app.requests().register(own);
+    app.request_counts().register(own);
     log(own, &app);
     let mut text = String::new();
     encode(&mut text, &scrape).map_err(|_| ApiError::Metrics)?;

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::{ledger::NewSend, session::command::Origin};
+use crate::{ledger::NewSend, session::command::AskedBy};
 
 const STAGES: [Stage; 7] = [
     Stage::Idle,
@@ -43,7 +43,7 @@ fn command(name: &str) -> Command {
     match name {
         "connect" => Command::Life(LifeCommand::Connect {
             phone: None,
-            origin: Origin::Caller,
+            asked_by: AskedBy::Caller,
             reply: oneshot::channel().0,
         }),
         "disconnect" => Command::Life(disconnect(false)),

@@ -34,16 +34,16 @@ fn online() -> Standing {
     }
 }
 
-/// Timers, and seconds since they began.
+/// Deadlines, and seconds since they began.
 struct Play {
-    timers: Timers,
+    timers: Deadlines,
     began: Instant,
 }
 
 impl Play {
     fn new() -> Self {
         let began = Instant::now();
-        let timers = Timers::new(StartLimits::default(), true, began);
+        let timers = Deadlines::new(StartLimits::default(), true, began);
         Self { timers, began }
     }
 

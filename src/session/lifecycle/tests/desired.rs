@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::session::{
-    command::Origin,
+    command::AskedBy,
     keeping::desired::{Desired, read_all},
 };
 
@@ -21,28 +21,28 @@ impl Scenario {
         until(async || left() == Some(was_ready)).await;
     }
 
-    async fn starts_for(&self, origin: Origin) {
-        self.handle.start_for(origin).await.unwrap();
+    async fn starts_for(&self, asked_by: AskedBy) {
+        self.handle.start_for(asked_by).await.unwrap();
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_connect_that_is_answered_is_on_disk_and_so_is_a_disconnect() {
     let session = Scenario::new();
-    session.starts_for(Origin::Caller).await;
+    session.starts_for(AskedBy::Caller).await;
     assert!(session.leaves_up());
     session.disconnects().await;
     assert!(!session.leaves_up());
     // So is one of a session that has ended by itself, and waits for the next service.
-    session.starts_for(Origin::Caller).await;
+    session.starts_for(AskedBy::Caller).await;
     for _ in 0..2 {
         session.handle.disconnect(false).await.unwrap();
     }
     assert!(!session.leaves_up());
     // It is not restored.
-    session.starts_for(Origin::Restore).await;
+    session.starts_for(AskedBy::Restore).await;
     assert_eq!(session.snapshot().state, SessionState::Disconnected);
-    session.starts_for(Origin::Caller).await;
+    session.starts_for(AskedBy::Caller).await;
     assert_eq!(session.snapshot().state, SessionState::Init);
 }
 

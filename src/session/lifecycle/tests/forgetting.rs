@@ -66,7 +66,10 @@ impl Scenario {
         for remedy in ["is missing (", "DELETE /sessions/51"] {
             assert!(reason.detail.contains(remedy), "{}", reason.detail);
         }
-        assert!(self.desired.is_owed().await, "it should be up and READY");
+        assert!(
+            self.desired.must_be_ready().await,
+            "it should be up and READY"
+        );
         assert!(self.desired.linked_at().await.is_some());
     }
 

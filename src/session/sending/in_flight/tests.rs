@@ -7,6 +7,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use super::*;
 use crate::{
     ledger::tests::record,
+    session::SendError,
     whatsapp::{AdapterName, PrepareError},
 };
 
@@ -21,8 +22,8 @@ fn limits() -> SendLimits {
     }
 }
 
-fn paced(limits: SendLimits) -> Outbox {
-    Outbox::new(limits, Pace::per_minute(limits.rate_per_minute))
+fn paced(limits: SendLimits) -> InFlight {
+    InFlight::new(limits, Pace::per_minute(limits.rate_per_minute))
 }
 
 /// What was noted, in short: `1 taken`, `2 failed QUEUE_TIMEOUT`.
@@ -58,9 +59,9 @@ fn handed(outgoing: &Outgoing) -> Handed {
     }
 }
 
-/// An outbox, with the time that it is given.
+/// An in_flight, with the time that it is given.
 struct Play {
-    outbox: Outbox,
+    in_flight: InFlight,
     began: Instant,
     now: Instant,
 }
@@ -76,13 +77,13 @@ impl Play {
         change(&mut limits);
         let now = Instant::now();
         let mut play = Self {
-            outbox: paced(limits),
+            in_flight: paced(limits),
             began: now,
             now,
         };
         for seq in sends {
             let deadline = (*seq > 0).then_some(now + WAIT);
-            play.outbox.enqueue(&record(seq.abs()), deadline);
+            play.in_flight.enqueue(&record(seq.abs()), deadline);
         }
         play
     }
@@ -93,26 +94,26 @@ impl Play {
 
     #[track_caller]
     fn begin(&mut self) -> Outgoing {
-        self.outbox.begin(self.now).expect("a turn").0
+        self.in_flight.begin(self.now).expect("a turn").0
     }
 
     #[track_caller]
     fn assert_no_turn(&mut self) {
-        assert!(self.outbox.begin(self.now).is_none(), "it has its turn");
+        assert!(self.in_flight.begin(self.now).is_none(), "it has its turn");
     }
 
     fn is_prepared(&mut self, outgoing: &Outgoing) -> bool {
         let result = Ok(prepared(outgoing));
-        self.outbox.on_prepared(result, self.now).is_some()
+        self.in_flight.on_prepared(result, self.now).is_some()
     }
 
     fn is_not_prepared(&mut self, why: PrepareError) {
-        assert!(self.outbox.on_prepared(Err(why), self.now).is_none());
+        assert!(self.in_flight.on_prepared(Err(why), self.now).is_none());
     }
 
     /// Whether the page gets it.
     fn is_written(&mut self, result: Result<bool, LedgerError>) -> bool {
-        self.outbox.on_written(result, self.now).is_some()
+        self.in_flight.on_written(result, self.now).is_some()
     }
 
     /// Takes the next send up to the moment before its hand-over is answered.
@@ -124,7 +125,7 @@ impl Play {
     }
 
     fn answer(&mut self, result: Result<Handed, HandOverError>) -> AfterHandOver {
-        self.outbox.on_handed_over(result, self.now)
+        self.in_flight.on_handed_over(result, self.now)
     }
 
     /// Takes the next send until the page has it.
@@ -137,11 +138,11 @@ impl Play {
 
     #[track_caller]
     fn assert_noted(&mut self, notes: &[&str]) {
-        assert_eq!(in_short(self.outbox.take_notes()), notes);
+        assert_eq!(in_short(self.in_flight.take_notes()), notes);
     }
 
     fn holds(&self, seq: i64) -> bool {
-        self.outbox.holds(&format!("3EB0{seq}"))
+        self.in_flight.holds(&format!("3EB0{seq}"))
     }
 }
 
@@ -158,12 +159,12 @@ fn a_send_is_noted_as_taken_and_then_as_far_as_whatsapp_says() {
     let mut play = Play::of(&[1]);
     let key = play.take();
     play.assert_noted(&["1 taken"]);
-    play.outbox.on_ack(&key, 0);
+    play.in_flight.on_ack(&key, 0);
     play.assert_noted(&[]);
-    assert!(play.outbox.is_busy());
-    play.outbox.on_ack(&key, 1);
+    assert!(play.in_flight.is_busy());
+    play.in_flight.on_ack(&key, 1);
     play.assert_noted(&["1 ack 1"]);
-    assert!(!play.outbox.is_busy());
+    assert!(!play.in_flight.is_busy());
 }
 
 #[test]
@@ -175,7 +176,7 @@ fn an_acknowledgement_that_overtakes_the_answer_to_a_hand_over_counts() {
     ] {
         let mut play = Play::of(&[1]);
         let outgoing = play.hand();
-        play.outbox.on_ack(&outgoing.key, ack);
+        play.in_flight.on_ack(&outgoing.key, ack);
         let unknown = || HandOverError::Unknown("late".to_owned());
         let answer = knows.then(|| handed(&outgoing)).ok_or_else(unknown);
         assert_eq!(play.answer(answer), after);
@@ -218,7 +219,7 @@ fn an_adapter_that_takes_over_is_written_down_before_it_gets_the_message() {
     let after = play.answer(Err(HandOverError::Passed(typed.clone())));
     assert_eq!(after, AfterHandOver::Again(outgoing.clone(), typed.clone()));
     play.assert_no_turn();
-    let (next, again, _) = play.outbox.on_written(Ok(true), play.now).unwrap();
+    let (next, again, _) = play.in_flight.on_written(Ok(true), play.now).unwrap();
     assert_eq!((next, again), (typed, outgoing));
 }
 
@@ -242,7 +243,7 @@ fn a_send_that_is_interrupted_is_made_ready_again_but_not_for_ever_on_one_page()
     let mut play = Play::of(&[-1]);
     // Another page begins with it as with a new one.
     for tries in [1, MAX_INTERRUPTIONS + 1] {
-        play.outbox.on_page_closed();
+        play.in_flight.on_page_closed();
         for _ in 0..tries {
             play.assert_noted(&[]);
             play.begin();
@@ -264,14 +265,17 @@ fn what_cannot_be_written_down_is_not_handed_over_and_a_durable_send_waits_for_t
         assert_eq!(play.holds(1), seq < 0);
         play.assert_no_turn();
         play.pass(LEDGER_PAUSE);
-        assert_eq!(play.outbox.begin(play.now).is_some(), seq < 0);
+        assert_eq!(play.in_flight.begin(play.now).is_some(), seq < 0);
     }
 }
 
 #[test]
 fn a_turn_that_does_not_come_in_time_ends_a_send_whose_caller_waits() {
     let mut play = Play::of(&[1, -2]);
-    assert_eq!(play.outbox.next_deadline(play.now), Some(play.began + WAIT));
+    assert_eq!(
+        play.in_flight.next_deadline(play.now),
+        Some(play.began + WAIT)
+    );
     play.pass(WAIT);
     // Also when nothing looks before the next begins.
     assert_eq!(play.begin().key, "3EB02");
@@ -283,8 +287,8 @@ fn a_turn_that_does_not_come_in_time_ends_a_send_whose_caller_waits() {
 fn a_session_that_ends_gives_up_what_its_callers_wait_for_and_keeps_the_rest() {
     let mut play = Play::of(&[-1, 2]);
     play.begin();
-    play.outbox.refuse_waiting("ended");
-    play.outbox.refuse_unprepared("ended");
+    play.in_flight.refuse_waiting("ended");
+    play.in_flight.refuse_unprepared("ended");
     play.assert_noted(&["2 failed SESSION_NOT_READY"]);
     assert!(play.holds(1));
 }
@@ -293,23 +297,29 @@ fn a_session_that_ends_gives_up_what_its_callers_wait_for_and_keeps_the_rest() {
 fn what_the_page_has_taken_is_not_busy_work_of_the_next_page() {
     let mut play = Play::of(&[1]);
     play.take();
-    play.outbox.on_page_closed();
-    assert!(play.outbox.is_idle());
+    play.in_flight.on_page_closed();
+    assert!(play.in_flight.is_idle());
 }
 
 #[test]
 fn a_full_queue_refuses_the_newest_until_its_places_are_given_back() {
     let two = NonZeroUsize::new(2).unwrap();
     let mut play = Play::with(|limits| limits.queue_max = two, &[-1]);
-    play.outbox.reserve("3EB02", None, play.now).unwrap();
+    play.in_flight
+        .queue
+        .reserve("3EB02", None, play.now)
+        .unwrap();
     assert!(play.holds(2), "it has its place already");
-    let refused = play.outbox.reserve("3EB03", None, play.now);
+    let refused = play.in_flight.queue.reserve("3EB03", None, play.now);
     assert!(matches!(refused, Err(SendError::QueueFull { .. })));
-    play.outbox.release("3EB02");
-    play.outbox.reserve("3EB03", None, play.now).unwrap();
-    play.outbox.empty();
+    play.in_flight.queue.release("3EB02");
+    play.in_flight
+        .queue
+        .reserve("3EB03", None, play.now)
+        .unwrap();
+    play.in_flight.empty();
     for key in ["3EB04", "3EB05"] {
-        play.outbox.reserve(key, None, play.now).unwrap();
+        play.in_flight.queue.reserve(key, None, play.now).unwrap();
     }
 }
 
@@ -321,11 +331,17 @@ fn a_turn_that_cannot_come_in_time_is_refused_at_once() {
     // Five at once, then one in two seconds: the 28th would have to wait for 46 s.
     for n in 0..27 {
         let key = format!("3EB0{n}");
-        play.outbox.reserve(&key, deadline, play.now).unwrap();
+        play.in_flight
+            .queue
+            .reserve(&key, deadline, play.now)
+            .unwrap();
     }
-    let refused = play.outbox.reserve("3EB028", deadline, play.now);
+    let refused = play.in_flight.queue.reserve("3EB028", deadline, play.now);
     assert!(matches!(refused, Err(SendError::TurnNotCome { .. })));
-    play.outbox.reserve("3EB029", None, play.now).unwrap();
+    play.in_flight
+        .queue
+        .reserve("3EB029", None, play.now)
+        .unwrap();
 }
 
 #[test]
@@ -343,24 +359,24 @@ fn a_pace_delays_what_is_new_and_nothing_that_had_its_turn() {
     play.begin();
     play.is_not_prepared(silent);
     play.pass(SILENCE_PAUSE);
-    let due = play.outbox.due(play.now) - play.now;
+    let due = play.in_flight.queue.due(play.now) - play.now;
     assert!(due < Duration::from_secs(4), "{due:?}");
     for _ in 0..5 {
         play.take();
     }
     play.assert_no_turn();
-    let turn = play.outbox.next_deadline(play.now).unwrap();
-    assert!(play.now < turn && play.outbox.begin(turn).is_some());
+    let turn = play.in_flight.next_deadline(play.now).unwrap();
+    assert!(play.now < turn && play.in_flight.begin(turn).is_some());
 }
 
 #[test]
 fn a_send_that_was_taken_back_leaves_the_queue_or_is_dropped_when_the_ledger_says_so() {
     let mut play = Play::of(&[-1, -2]);
-    play.outbox.remove("3EB02");
+    play.in_flight.queue.remove("3EB02");
     let outgoing = play.begin();
     assert!(play.is_prepared(&outgoing) && !play.is_written(Ok(false)));
     play.assert_no_turn();
-    assert!(play.outbox.is_idle());
+    assert!(play.in_flight.is_idle());
     play.assert_noted(&[]);
 }
 
@@ -371,21 +387,21 @@ fn a_send_that_turns_out_to_be_sent_while_it_waits_again_does_not_go_out_twice()
         let mut play = Play::of(&[-1]);
         let outgoing = (step > 0).then(|| play.begin());
         let is_prepared = step == 2 && play.is_prepared(outgoing.as_ref().unwrap());
-        play.outbox.on_ack("3EB01", 1);
+        play.in_flight.on_ack("3EB01", 1);
         if is_prepared {
             assert!(!play.is_written(Ok(true)));
         } else if let Some(outgoing) = outgoing {
             assert!(!play.is_prepared(&outgoing));
         }
         play.assert_noted(&["1 ack 1"]);
-        assert!(play.outbox.is_idle());
+        assert!(play.in_flight.is_idle());
     }
 }
 
 #[test]
 fn a_send_that_is_here_already_is_taken_in_once() {
     let mut play = Play::of(&[-1]);
-    play.outbox.enqueue(&record(1), None);
+    play.in_flight.enqueue(&record(1), None);
     play.take();
     play.assert_no_turn();
 }
@@ -406,11 +422,11 @@ fn a_send_that_was_written_down_too_late_has_failed_and_makes_room_for_the_next(
 fn a_durable_send_on_a_disk_that_is_too_slow_is_handed_over_with_all_of_the_pages_time() {
     let mut play = Play::of(&[-1]);
     let outgoing = play.begin();
-    let before = play.outbox.progress().page_answers;
+    let before = play.in_flight.progress().page_answers;
     assert!(play.is_prepared(&outgoing));
-    assert_eq!(play.outbox.progress().page_answers, before + 1);
+    assert_eq!(play.in_flight.progress().page_answers, before + 1);
     play.pass(WAIT * 2);
-    let (_, handed, until) = play.outbox.on_written(Ok(true), play.now).unwrap();
+    let (_, handed, until) = play.in_flight.on_written(Ok(true), play.now).unwrap();
     assert_eq!((handed.key, until), (outgoing.key, play.now + WAIT));
     play.assert_noted(&[]);
 }
@@ -418,7 +434,7 @@ fn a_durable_send_on_a_disk_that_is_too_slow_is_handed_over_with_all_of_the_page
 #[test]
 fn an_unlinked_device_leaves_what_waits_to_the_ledger() {
     let mut play = Play::of(&[-1, 2]);
-    play.outbox.on_unlinked("unlinked");
+    play.in_flight.on_unlinked("unlinked");
     assert!(!play.holds(1) && !play.holds(2));
     play.assert_noted(&["2 failed SESSION_NOT_READY"]);
 }
@@ -429,7 +445,10 @@ fn a_pause_that_is_over_is_no_deadline_any_more() {
     play.begin();
     play.is_not_prepared(interrupted());
     let paused = play.now + INTERRUPTION_PAUSE;
-    assert_eq!(play.outbox.next_deadline(play.now), Some(paused));
-    play.outbox.expire(paused);
-    assert_eq!(play.outbox.next_deadline(paused), Some(play.began + WAIT));
+    assert_eq!(play.in_flight.next_deadline(play.now), Some(paused));
+    play.in_flight.expire(paused);
+    assert_eq!(
+        play.in_flight.next_deadline(paused),
+        Some(play.began + WAIT)
+    );
 }

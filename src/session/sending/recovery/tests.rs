@@ -56,7 +56,7 @@ fn shared(records: &[Record]) -> Vec<Arc<Record>> {
 /// A recovery and the outbox that it fills, with the time that they are given.
 struct Play {
     recovery: Recovery,
-    outbox: Outbox,
+    outbox: InFlight,
     now: Instant,
 }
 
@@ -69,7 +69,7 @@ impl Play {
         };
         Self {
             recovery: Recovery::default(),
-            outbox: Outbox::new(limits, Pace::per_minute(None)),
+            outbox: InFlight::new(limits, Pace::per_minute(None)),
             now: Instant::now(),
         }
     }
