@@ -86,8 +86,8 @@ fn states() -> [SessionState; 7] {
 
 /// Asserts what becomes of the commands in the order of [`NAMES`].
 #[track_caller]
-fn check(stage: Stage, state: &SessionState, wanted: &str) {
-    let becomes = NAMES.map(|name| match admit(stage, state, &command(name)) {
+fn check(stage: Stage, published: &SessionState, wanted: &str) {
+    let becomes = NAMES.map(|name| match admit(stage, published, &command(name)) {
         Admission::Now => "now",
         Admission::AfterClosing => "later",
         Admission::OnceAwake => "awake",
@@ -97,7 +97,7 @@ fn check(stage: Stage, state: &SessionState, wanted: &str) {
         Admission::Refuse(Refusal::Running) => "running",
         Admission::Refuse(Refusal::ShuttingDown) => "stops",
     });
-    assert_eq!(becomes.join(" "), wanted, "{stage:?}, {}", state.name());
+    assert_eq!(becomes.join(" "), wanted, "{stage:?}, {}", published.name());
 }
 
 #[test]
