@@ -94,7 +94,7 @@ fn handing(key: &str) -> Handing {
     }
 }
 
-/// Puts a file where the folder should be: nobody can write there, not even root.
+/// Puts a file where the folder should be: no user can write there, not even root.
 fn take_away(folder: &std::path::Path) {
     std::fs::rename(folder, folder.with_extension("aside")).unwrap();
     std::fs::write(folder, "").unwrap();
@@ -294,7 +294,7 @@ async fn requests_that_come_at_once_with_one_key_are_one_send() {
 }
 
 #[tokio::test]
-async fn a_send_that_nobody_had_an_answer_to_is_not_sent_after_a_restart_and_a_durable_one_is() {
+async fn a_send_without_an_answer_is_not_sent_after_a_restart_and_a_durable_one_is() {
     let (folder, ledger) = opened();
     accepted(&ledger, with_key("3EB0A", "order-7")).await;
     let durable = NewSend {
@@ -395,7 +395,7 @@ async fn texts_go_when_a_send_is_done_with_and_its_state_stays() {
 }
 
 #[tokio::test]
-async fn nobody_else_can_read_the_file() {
+async fn no_other_user_can_read_the_file() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let options = options(folder.path());

@@ -89,13 +89,16 @@ fn late_news_and_repetitions_change_nothing() {
         }
         assert_eq!(found.join(" "), news, "{state:?}");
     }
-    // One that waits again, and turns out to be sent.
-    let mut waits_again = Record {
+    // One that the page did not seem to have waits again, and turns out to be sent.
+    let mut absent = Record {
         handed_at: Some(at(0)),
-        ..blank(SendState::Queued)
+        is_taken: true,
+        ..blank(SendState::Handed)
     };
-    assert!(waits_again.take(&Step::Acknowledged(1), at(1)));
-    assert_eq!(waits_again.state, SendState::Sent);
+    assert!(absent.take(&Step::Absent, at(1)));
+    assert_eq!((absent.state, absent.is_taken), (SendState::Queued, false));
+    assert!(absent.take(&Step::Acknowledged(1), at(2)));
+    assert_eq!(absent.state, SendState::Sent);
 }
 
 proptest! {

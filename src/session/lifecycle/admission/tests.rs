@@ -84,71 +84,61 @@ fn states() -> [SessionState; 7] {
     ]
 }
 
-/// Each row: the stage, the state, and what becomes of the commands in the order of [`NAMES`].
+/// Asserts what becomes of the commands in the order of [`NAMES`].
+#[track_caller]
+fn check(stage: Stage, published: &SessionState, wanted: &str) {
+    let becomes = NAMES.map(|name| match admit(stage, published, &command(name)) {
+        Admission::Now => "now",
+        Admission::AfterClosing => "later",
+        Admission::OnceAwake => "awake",
+        Admission::Refuse(Refusal::NotReady) => "-",
+        Admission::Refuse(Refusal::Closing) => "closing",
+        Admission::Refuse(Refusal::NotLinked) => "unlinked",
+        Admission::Refuse(Refusal::Running) => "running",
+        Admission::Refuse(Refusal::ShuttingDown) => "stops",
+    });
+    assert_eq!(becomes.join(" "), wanted, "{stage:?}, {}", published.name());
+}
+
 #[test]
 fn each_command_is_done_kept_or_refused_by_stage_and_state() {
     let [init, code, linked, ready, asleep, down, _] = states();
-    let waking = "now now awake running now now awake awake now";
-    let unlinked = "now now now running not_ready not_ready now now now";
-    for (stage, state, wanted) in [
-        (
-            Stage::Idle,
-            &down,
-            "now now now now not_ready not_ready not_ready not_ready now",
-        ),
-        (
-            Stage::Opening,
-            &init,
-            "now now not_linked running not_ready not_ready not_ready not_ready now",
-        ),
-        (Stage::Opening, &asleep, waking),
-        (
-            Stage::CalledOff,
-            &down,
-            "later later later later not_ready not_ready not_ready not_ready now",
-        ),
-        (Stage::Running, &init, unlinked),
-        (Stage::Running, &code, unlinked),
-        (
-            Stage::Running,
-            &linked,
-            "now now now running not_ready now now now now",
-        ),
-        (
-            Stage::Running,
-            &ready,
-            "now now now running now now now now now",
-        ),
-        (Stage::Running, &asleep, waking),
-        (Stage::Hibernating, &asleep, waking),
-        (
-            Stage::Closing,
-            &ready,
-            "later later later later closing closing closing closing now",
-        ),
-        (
-            Stage::Closing,
+    check(Stage::Idle, &down, "now now now now - - - - now");
+    check(
+        Stage::Opening,
+        &init,
+        "now now unlinked running - - - - now",
+    );
+    check(
+        Stage::CalledOff,
+        &down,
+        "later later later later - - - - now",
+    );
+    check(Stage::Running, &init, "now now now running - - now now now");
+    check(Stage::Running, &code, "now now now running - - now now now");
+    check(
+        Stage::Running,
+        &linked,
+        "now now now running - now now now now",
+    );
+    check(
+        Stage::Running,
+        &ready,
+        "now now now running now now now now now",
+    );
+    for stage in [Stage::Opening, Stage::Running, Stage::Hibernating] {
+        check(
+            stage,
             &asleep,
-            "later later awake later now now awake awake now",
-        ),
-        (
-            Stage::Stopping,
-            &ready,
-            "stops stops stops stops stops stops stops stops now",
-        ),
-    ] {
-        let becomes = NAMES.map(|name| match admit(stage, state, &command(name)) {
-            Admission::Now => "now",
-            Admission::AfterClosing => "later",
-            Admission::OnceAwake => "awake",
-            Admission::Refuse(Refusal::NotReady) => "not_ready",
-            Admission::Refuse(Refusal::Closing) => "closing",
-            Admission::Refuse(Refusal::NotLinked) => "not_linked",
-            Admission::Refuse(Refusal::Running) => "running",
-            Admission::Refuse(Refusal::ShuttingDown) => "stops",
-        });
-        assert_eq!(becomes.join(" "), wanted, "{stage:?}, {}", state.name());
+            "now now awake running now now awake awake now",
+        );
     }
+    let closing = "later later later later closing closing closing closing now";
+    check(Stage::Closing, &ready, closing);
+    let falling_asleep = "later later awake later now now awake awake now";
+    check(Stage::Closing, &asleep, falling_asleep);
+    let stopping = "stops stops stops stops stops stops stops stops now";
+    check(Stage::Stopping, &ready, stopping);
 }
 
 proptest! {

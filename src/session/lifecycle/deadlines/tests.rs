@@ -103,25 +103,18 @@ fn fresh_codes_are_asked_for_at_once_and_again_when_none_came() {
 #[test]
 fn a_sync_ends_that_stands_still_or_begins_again_and_again() {
     let limit = StartLimits::default().sync;
-    // Quarters of the limit: what the page says of the sync at each, and after how many it has ended.
-    for (percents, ends) in [
-        (
-            &[Some(1), None, Some(20), None, Some(40), Some(40), Some(40)][..],
-            8,
-        ),
-        (&[Some(30), None, Some(10), Some(30), None], 4),
-    ] {
+    // What the page says of the sync at each quarter of the limit, and after how many it has ended.
+    let still = [Some(1), None, Some(20), None, Some(40), Some(40), Some(40)];
+    let again = [Some(30), None, Some(10), Some(30), None];
+    for (percents, ends) in [(&still[..], 8), (&again[..], 4)] {
         let mut play = Play::new();
         for (quarters, sync_percent) in (0..).zip(percents) {
             let standing = Standing {
                 sync_percent: *sync_percent,
                 ..linked()
             };
-            play.set(
-                limit / 4 * quarters,
-                &SessionState::Authenticated,
-                &standing,
-            );
+            let syncing = SessionState::Authenticated;
+            play.set(limit / 4 * quarters, &syncing, &standing);
         }
         let almost = limit / 4 * ends - Duration::from_secs(1);
         assert_eq!(play.all_passed(almost), []);
@@ -160,39 +153,28 @@ fn each_phase_has_its_own_limit_from_its_own_beginning() {
         pairing: None,
         attempts: 0,
     };
-    // Splash, login screen and a reload between them are one phase.
-    for (after, state, standing, wanted) in [
-        (
-            known,
-            SessionState::Init,
-            recognised(),
-            Some((Phase::Link, limits.code)),
-        ),
-        (
-            known * 2,
-            SessionState::Init,
-            Standing::default(),
-            Some((Phase::Link, limits.code)),
-        ),
-        (
-            known * 2,
-            no_code,
-            recognised(),
-            Some((Phase::Link, limits.code)),
-        ),
-        (known, CODES, recognised(), Some((Phase::Link, limits.scan))),
-        (
-            known,
-            SessionState::Authenticated,
-            recognised(),
-            Some((Phase::Sync, limits.sync)),
-        ),
-        (known, SessionState::Ready, recognised(), None),
-        (known, SessionState::Authenticated, recognised(), None),
-    ] {
-        play.set(after, &state, &standing);
+    let mut check = |after, state: &SessionState, standing: Standing, wanted| {
+        play.set(after, state, &standing);
         assert_eq!(play.phase(known), wanted, "{}", state.name());
-    }
+    };
+    // Splash, login screen and a reload between them are one phase.
+    let (init, code) = (&SessionState::Init, Some((Phase::Link, limits.code)));
+    check(known, init, recognised(), code);
+    check(known * 2, init, Standing::default(), code);
+    check(known * 2, &no_code, recognised(), code);
+    check(
+        known,
+        &CODES,
+        recognised(),
+        Some((Phase::Link, limits.scan)),
+    );
+    let (syncing, sync) = (
+        &SessionState::Authenticated,
+        Some((Phase::Sync, limits.sync)),
+    );
+    check(known, syncing, recognised(), sync);
+    check(known, &SessionState::Ready, recognised(), None);
+    check(known, syncing, recognised(), None);
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn one_that_was_never_ready_tells_its_caller_instead() {
         healing.after(ReasonCode::BrowserLost, false, now),
         AfterRun::Leave
     );
-    // While it shows codes, somebody looks at it.
+    // While it shows codes, a person looks at it.
     retry(healing.after(ReasonCode::BrowserLost, true, now));
     // And one that an earlier service has had READY is to be so again.
     let mut restored = Healing::new(LIMIT, true);

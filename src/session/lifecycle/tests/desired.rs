@@ -64,13 +64,13 @@ async fn a_session_that_was_ready_is_remembered_as_such_until_it_is_unlinked() {
     session.shows(login(Some("a")), "QR_REQUIRED").await;
     session.remembers(false).await;
     assert!(session.leaves_up());
-    // Nobody scans.
+    // No phone scans the code.
     session.reaches("DISCONNECTED").await;
     assert_eq!(session.left(), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_ends_a_session_against_everybodys_will_leaves_it_up() {
+async fn a_session_that_fails_or_stops_with_the_service_is_still_to_be_up() {
     let mut session = Scenario::ready().await;
     session.says(in_trouble(Trouble::TemporarilyBanned)).await;
     session.reaches("ERROR").await;

@@ -70,22 +70,22 @@ async fn what_no_adapter_can_find_out_is_unknown_until_whatsapp_says_more() {
     session.plan.hand_overs.plan(unknown());
     let blind = LookUpError::NoAdapter("on the screen only".to_owned());
     session.plan.look_ups.plan(Err(blind));
-    let send = |session: &Scenario| session.send_as(TO, Some("order-7"), true);
-    let sent = send(&session);
+    let order = |session: &Scenario| session.send_as(TO, Some("order-7"), true);
+    let sent = order(&session);
     let key = session.hands_over().await;
     session.looks_up(&key).await;
     let told = sent.refused().await;
     assert_is!(&told, SendError::Unconfirmed { .. });
     assert_eq!(session.stage.state_of(&key).await, SendState::Unknown);
-    let again = send(&session).refused().await;
+    let again = order(&session).refused().await;
     assert_eq!(again.to_string(), told.to_string());
     session.ack(&key).await;
     session.stage.becomes(&key, SendState::Sent).await;
-    assert!(send(&session).sent().await.message_id.ends_with(&key));
+    assert!(order(&session).sent().await.message_id.ends_with(&key));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_loads_anew_is_asked_for_what_was_handed_over_before_anything_new_goes_out() {
+async fn a_page_that_reloads_is_asked_for_what_was_handed_over_before_anything_new_goes_out() {
     let mut session = Scenario::ready().await;
     let answer = session.plan.look_ups.hold();
     let sent = session.send(TO);

@@ -169,27 +169,16 @@ fn a_send_is_noted_as_taken_and_then_as_far_as_whatsapp_says() {
 
 #[test]
 fn an_acknowledgement_that_overtakes_the_answer_to_a_hand_over_counts() {
-    let unknown = || Err(HandOverError::Unknown("late".to_owned()));
     for (knows, ack, after, notes) in [
-        (
-            true,
-            Some(2),
-            AfterHandOver::Done,
-            &["1 taken", "1 ack 2"][..],
-        ),
-        (false, Some(2), AfterHandOver::Done, &["1 ack 2"]),
-        (false, None, AfterHandOver::InDoubt, &[]),
+        (true, 2, AfterHandOver::Done, &["1 taken", "1 ack 2"][..]),
+        (false, 2, AfterHandOver::Done, &["1 ack 2"]),
+        (false, 0, AfterHandOver::InDoubt, &[]),
     ] {
         let mut play = Play::of(&[1]);
         let outgoing = play.hand();
-        if let Some(ack) = ack {
-            play.in_flight.on_ack(&outgoing.key, ack);
-        }
-        let answer = if knows {
-            Ok(handed(&outgoing))
-        } else {
-            unknown()
-        };
+        play.in_flight.on_ack(&outgoing.key, ack);
+        let unknown = || HandOverError::Unknown("late".to_owned());
+        let answer = knows.then(|| handed(&outgoing)).ok_or_else(unknown);
         assert_eq!(play.answer(answer), after);
         play.assert_noted(notes);
         assert!(!play.holds(1));
@@ -236,24 +225,16 @@ fn an_adapter_that_takes_over_is_written_down_before_it_gets_the_message() {
 
 #[test]
 fn what_certainly_was_not_sent_has_failed_with_its_cause() {
-    for (why, noted) in [
-        (
-            PrepareError::NotOnWhatsApp,
-            "1 failed NUMBER_NOT_ON_WHATSAPP",
-        ),
-        (
-            PrepareError::Failed("no".to_owned()),
-            "1 failed SEND_FAILED",
-        ),
-        (
-            PrepareError::Unanswered("no".to_owned()),
-            "1 failed NUMBER_NOT_CHECKED",
-        ),
+    let why = || "no".to_owned();
+    for (answer, noted) in [
+        (PrepareError::NotOnWhatsApp, "NUMBER_NOT_ON_WHATSAPP"),
+        (PrepareError::Failed(why()), "SEND_FAILED"),
+        (PrepareError::Unanswered(why()), "NUMBER_NOT_CHECKED"),
     ] {
         let mut play = Play::of(&[1]);
         play.begin();
-        play.is_not_prepared(why);
-        play.assert_noted(&[noted]);
+        play.is_not_prepared(answer);
+        play.assert_noted(&[&format!("1 failed {noted}")]);
     }
 }
 
@@ -303,7 +284,7 @@ fn a_turn_that_does_not_come_in_time_ends_a_send_whose_caller_waits() {
 }
 
 #[test]
-fn a_session_that_ends_gives_up_what_somebody_waits_for_and_keeps_the_rest() {
+fn a_session_that_ends_gives_up_what_its_callers_wait_for_and_keeps_the_rest() {
     let mut play = Play::of(&[-1, 2]);
     play.begin();
     play.in_flight.refuse_waiting("ended");

@@ -53,10 +53,10 @@ fn shared(records: &[Record]) -> Vec<Arc<Record>> {
     records.iter().cloned().map(Arc::new).collect()
 }
 
-/// A recovery and the outbox that it fills, with the time that they are given.
+/// A recovery and the sends in flight that it fills, with the time that they are given.
 struct Play {
     recovery: Recovery,
-    outbox: InFlight,
+    in_flight: InFlight,
     now: Instant,
 }
 
@@ -69,7 +69,7 @@ impl Play {
         };
         Self {
             recovery: Recovery::default(),
-            outbox: InFlight::new(limits, Pace::per_minute(None)),
+            in_flight: InFlight::new(limits, Pace::per_minute(None)),
             now: Instant::now(),
         }
     }
@@ -86,7 +86,7 @@ impl Play {
 
     /// The ledger says what is open.
     fn begin(&mut self, page: Linked<'_>, open: &[Record]) {
-        self.recovery.begin(shared(open), page, &mut self.outbox);
+        self.recovery.begin(shared(open), page, &mut self.in_flight);
     }
 
     #[track_caller]
@@ -101,8 +101,8 @@ impl Play {
     }
 
     fn answer(&mut self, result: Result<Option<i32>, LookUpError>) {
-        let outbox = &mut self.outbox;
-        self.recovery.on_looked_up(result, outbox, self.now);
+        let in_flight = &mut self.in_flight;
+        self.recovery.on_looked_up(result, in_flight, self.now);
     }
 
     #[track_caller]
@@ -112,7 +112,7 @@ impl Play {
 
     /// Which of them wait to be sent.
     fn waiting(&self) -> Vec<i64> {
-        let holds = |seq: &i64| self.outbox.holds(&format!("3EB0{seq}"));
+        let holds = |seq: &i64| self.in_flight.holds(&format!("3EB0{seq}"));
         (1..=3).filter(holds).collect()
     }
 
@@ -151,7 +151,7 @@ fn a_message_that_whatsapp_has_is_not_sent_again() {
     play.answer(Ok(Some(0)));
     play.assert_noted(&["1 ack 1"]);
     assert!(!play.recovery.is_pending() && play.waiting().is_empty());
-    assert!(play.outbox.is_busy(), "the second is waited for");
+    assert!(play.in_flight.is_busy(), "the second is waited for");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_message_that_whatsapp_does_not_have_goes_out_again_under_the_same_id_and_be
     play.answer(Ok(None));
     play.assert_noted(&["1 absent"]);
     assert!(!play.recovery.is_pending());
-    assert_eq!(play.outbox.begin(play.now).unwrap().0.key, "3EB01");
+    assert_eq!(play.in_flight.begin(play.now).unwrap().0.key, "3EB01");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_page_that_does_not_answer_is_asked_again_and_nothing_is_said_of_the_message
 }
 
 #[test]
-fn what_nobody_can_find_out_is_said_to_be_unknown() {
+fn what_cannot_be_found_out_is_said_to_be_unknown() {
     let typed = Record {
         message_id: None,
         wa_key: None,
@@ -222,7 +222,7 @@ fn what_came_while_there_was_no_page_does_not_go_out_from_another_account() {
     let both = [of(ELSEWHERE, record(1)), of(ACCOUNT, record(2))];
     let deadline = Some(play.now + Duration::from_secs(45));
     for record in &both {
-        play.outbox.enqueue(record, deadline);
+        play.in_flight.enqueue(record, deadline);
     }
     play.begin(PAGE, &both);
     assert_eq!(play.waiting(), [2]);
@@ -302,7 +302,7 @@ fn the_end_of_a_link_leaves_nothing_to_find_out_and_a_logout_nothing_to_send() {
 fn an_answer_is_taken_for_the_send_that_was_asked_about() {
     let mut play = Play::of(&[handed(1)]);
     play.asks_for("3EB01");
-    // The page loads anew while it is asked, and the ledger is read again.
+    // The page reloads while it is asked, and the ledger is read again.
     play.begin(PAGE, &[handed(1), handed(2)]);
     play.answer(Ok(Some(2)));
     play.assert_noted(&["1 ack 2"]);
@@ -325,7 +325,7 @@ fn a_page_that_never_answers_leaves_a_send_unknown_in_the_end_and_not_before() {
 }
 
 #[test]
-fn a_send_that_the_page_does_not_answer_for_stands_in_nobodys_way_and_is_unknown_alone() {
+fn a_send_that_the_page_does_not_answer_for_holds_up_no_other_and_is_unknown_alone() {
     let mut play = Play::new();
     let open = [handed(1), handed(2)];
     let but_the_first = |key: &str| match key {
