@@ -5,7 +5,7 @@
 //! | no key, an unknown one, one that has expired | 401 |
 //! | two different ones | 400 |
 //! | too many unknown ones from this address | 429, [`attempts`](super::attempts) |
-//! | a known one without the scope that [`access`] asks for, or for other sessions | 403 |
+//! | a known one without the scope that [`access`](super::access) asks for, or for other sessions | 403 |
 
 use std::sync::Arc;
 
