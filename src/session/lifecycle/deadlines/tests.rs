@@ -116,7 +116,7 @@ fn a_sync_ends_that_stands_still_or_begins_again_and_again() {
             let syncing = SessionState::Authenticated;
             play.set(limit / 4 * quarters, &syncing, &standing);
         }
-        let almost = limit / 4 * ends - Duration::from_secs(1);
+        let almost = limit / 16 * (ends * 4 - 1);
         assert_eq!(play.all_passed(almost), []);
         assert_eq!(play.all_passed(limit / 4 * ends), [Passed::Sync]);
     }

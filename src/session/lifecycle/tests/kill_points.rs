@@ -134,7 +134,7 @@ async fn accepted(handle: &SessionHandle, body: &'static str, waits: bool, told:
         match answer {
             Ok(sent) => return sent,
             Err(SendError::NotReady { .. } | SendError::Unconfirmed { .. }) => {
-                tokio::time::sleep(BACK_OFF).await
+                tokio::time::sleep(BACK_OFF).await;
             }
             Err(why) => panic!("{body}: {why}"),
         }

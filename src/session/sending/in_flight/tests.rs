@@ -59,7 +59,7 @@ fn handed(outgoing: &Outgoing) -> Handed {
     }
 }
 
-/// An in_flight, with the time that it is given.
+/// The sends in flight of a session, with the time that they are given.
 struct Play {
     in_flight: InFlight,
     began: Instant,

@@ -1,6 +1,6 @@
 //! What holds whatever page, ledger and WhatsApp's server answer, and however late: played by chance, in simulated time.
 //!
-//! The queue, the in_flight and the recovery are the real ones, and a send changes as the ledger's records do. Page and disk answer as the
+//! The queue, the sends in flight and the recovery are the real ones, and a send changes as the ledger's records do. Page and disk answer as the
 //! dice say; from some moment on they are well, though the disk may stay slower than a caller waits, and time goes on. Then:
 //! - every send ends, and a session that can go on does so in a bounded number of turns at each moment;
 //! - the page takes no message twice, and none whose caller's time is over;
