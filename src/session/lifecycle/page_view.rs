@@ -91,12 +91,12 @@ impl<'a> PageView<'a> {
     }
 
     /// The login screen, when it comes, has this reason.
-    pub(super) fn expect_login(&mut self, why: Reason) {
+    pub(super) fn set_login_reason(&mut self, why: Reason) {
         self.why_login = Some(why);
     }
 
     /// This is known of the window that has the account, when another one has.
-    pub(super) fn on_elsewhere(&mut self, elsewhere: Elsewhere) {
+    pub(super) fn set_elsewhere(&mut self, elsewhere: Elsewhere) {
         if self.elsewhere != elsewhere {
             self.elsewhere = elsewhere;
             self.report();
@@ -104,7 +104,7 @@ impl<'a> PageView<'a> {
     }
 
     /// Takes note of how the page stands, and leaves the session where it is.
-    pub(super) fn hold(&mut self, standing: Standing) {
+    pub(super) fn note_standing(&mut self, standing: Standing) {
         self.standing = standing;
         self.report();
     }
@@ -188,7 +188,7 @@ impl<'a> PageView<'a> {
                 wa_js_version: standing.wa_js_version.clone(),
                 missing: standing.missing.clone(),
             };
-            snapshot.reason = self.reason_beside(before.reason.as_ref());
+            snapshot.reason = self.blocking_reason(before.reason.as_ref());
             if before.adapter != snapshot.adapter {
                 tracing::info!(
                     adapter.serving = serving,
@@ -213,7 +213,7 @@ impl<'a> PageView<'a> {
 
     /// What waiting has not cured, while it holds a linked session back from READY.
     pub(super) fn held_back(&self) -> Option<Reason> {
-        self.reason_beside(None)
+        self.blocking_reason(None)
     }
 
     /// Why a session that was READY is not any more.
@@ -223,7 +223,7 @@ impl<'a> PageView<'a> {
     }
 
     /// Names what holds a linked session back from READY, as long as it does; leaves every other reason alone.
-    fn reason_beside(&self, present: Option<&Reason>) -> Option<Reason> {
+    fn blocking_reason(&self, present: Option<&Reason>) -> Option<Reason> {
         let standing = &self.standing;
         if standing.linked && standing.trouble == Some(Trouble::OpenedElsewhere) {
             return Some(self.elsewhere.reason());

@@ -21,7 +21,7 @@ use futures_util::{FutureExt, future::BoxFuture, stream::FuturesUnordered};
 use in_flight::AfterHandOver;
 use intake::Intake;
 use numbers::Known;
-use recovery::{Doubt, Recovery};
+use recovery::{OpenSendsQuery, Recovery};
 use stall::{WaitsFor, Work};
 use tokio::time::{Instant, timeout, timeout_at};
 use turns::Purpose;
@@ -61,7 +61,7 @@ pub(super) struct Sending<'a, D: Driver> {
     is_unlinked: bool,
     /// The page has asked for a scan, and what was open then has not been dealt with.
     has_lost_link: bool,
-    doubt: Doubt,
+    doubt: OpenSendsQuery,
     since: Since,
 }
 
@@ -104,12 +104,12 @@ impl SendAnswer {
     /// What a turn is for that takes it: most are steps of the session's own work, some are owed to a caller.
     pub(super) const fn turn(&self) -> Purpose {
         match self {
-            Self::Checked(..) => Purpose::Outside,
+            Self::Checked(..) => Purpose::External,
             Self::Prepared(_)
             | Self::Written(_)
             | Self::HandedOver(_)
             | Self::Open(_)
-            | Self::LookedUp(_) => Purpose::Own,
+            | Self::LookedUp(_) => Purpose::SelfCaused,
         }
     }
 }
@@ -131,7 +131,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             is_ready: false,
             is_unlinked: false,
             has_lost_link: false,
-            doubt: Doubt::default(),
+            doubt: OpenSendsQuery::default(),
             since: Since::default(),
         }
     }
@@ -238,7 +238,7 @@ impl<'a, D: Driver> Sending<'a, D> {
     fn on_prepared(&mut self, result: Result<Prepared, PrepareError>, now: Instant) {
         let learned = match &result {
             Ok(prepared) => Some(Known::At(prepared.chat.clone())),
-            Err(PrepareError::NotOnWhatsApp) => Some(Known::Nowhere),
+            Err(PrepareError::NotOnWhatsApp) => Some(Known::NotOnWhatsApp),
             Err(
                 PrepareError::Failed(_)
                 | PrepareError::Unanswered(_)
@@ -381,7 +381,7 @@ impl<D: Driver> Sending<'_, D> {
         let check = async move {
             let checked = match known {
                 Some(Known::At(chat)) => Ok(Some(chat)),
-                Some(Known::Nowhere) => Ok(None),
+                Some(Known::NotOnWhatsApp) => Ok(None),
                 None => driver.check_number(to.digits()).await,
             };
             SendAnswer::Checked(checked, to, reply)
@@ -399,7 +399,7 @@ impl<D: Driver> Sending<'_, D> {
         let checked = match result {
             Err(why) => Err(SendError::from(why)),
             Ok(chat) => {
-                let known = chat.clone().map_or(Known::Nowhere, Known::At);
+                let known = chat.clone().map_or(Known::NotOnWhatsApp, Known::At);
                 self.intake.numbers.learn(to.digits(), known, now);
                 Ok(NumberCheck {
                     chat,
@@ -424,7 +424,7 @@ async fn prepare<D: Driver>(
     limit: Instant,
 ) -> Result<Prepared, PrepareError> {
     let chat = match known {
-        Some(Known::Nowhere) => return Err(PrepareError::NotOnWhatsApp),
+        Some(Known::NotOnWhatsApp) => return Err(PrepareError::NotOnWhatsApp),
         Some(Known::At(chat)) => Some(chat),
         None => None,
     };
