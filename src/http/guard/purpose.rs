@@ -59,7 +59,7 @@ const PARTS: [&str; 4] = ["id", "name", "nombre", "key"];
 const NOT_IN_HEADERS: [&str; 3] = ["client", "device", "phone"];
 
 /// What the address of a code may have: what is read of it, and what pages add against caches.
-const BESIDE_A_CODE: [&str; 4] = ["format", "_", "t", "ts"];
+const ALLOWED_WITH_CODE: [&str; 4] = ["format", "_", "t", "ts"];
 
 /// Refuses a POST that names no session and has a field, a parameter or a header that may have been meant to.
 pub(super) fn check_post<B: FromBody>(
@@ -101,7 +101,7 @@ pub(in crate::http) fn check_read(parts: &Parts, app: &AppState) -> Result<(), A
 
 /// Refuses a request for a login code that names no session and has a parameter that is not known, or such a header.
 pub(super) fn check_code(parts: &Parts, app: &AppState) -> Result<(), ApiError> {
-    check_query(parts, app, |name| !BESIDE_A_CODE.contains(&name))
+    check_query(parts, app, |name| !ALLOWED_WITH_CODE.contains(&name))
 }
 
 fn check_query(

@@ -117,7 +117,7 @@ impl Target {
             Given::Null => return Err(ApiError::ClienteIdRequired),
             Given::Value(AnyClienteId::Name(id)) => Some(one(id)?),
             Given::Value(AnyClienteId::Number(id)) => Some(Named::number(id)?),
-            Given::Other => return Err(InvalidClienteId.into()),
+            Given::WrongType => return Err(InvalidClienteId.into()),
         };
         Self::or_default(named, parts, app)
     }
@@ -139,7 +139,7 @@ impl Target {
             (Given::Absent, SessionMode::Multi) => {
                 Some(in_header(&parts.headers)?.ok_or(ApiError::ClienteIdNotANumber)?)
             }
-            (Given::Null | Given::Value(_) | Given::Other, _) => {
+            (Given::Null | Given::Value(_) | Given::WrongType, _) => {
                 return Err(ApiError::ClienteIdNotANumber);
             }
         };

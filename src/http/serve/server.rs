@@ -191,7 +191,7 @@ async fn connection(
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(NEXT_REQUEST_TIMEOUT)
-        .serve_connection(TokioIo::new(Hurried::new(stream)), service);
+        .serve_connection(TokioIo::new(WriteTimeout::new(stream)), service);
     let mut serving = pin!(serving);
     let mut asks_nothing = pin!(async {
         tokio::select! {
@@ -220,12 +220,12 @@ async fn connection(
 }
 
 /// A connection whose writes fail when the other side takes nothing for [`WRITE_TIMEOUT`].
-struct Hurried<S> {
+struct WriteTimeout<S> {
     stream: S,
     waits: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Hurried<S> {
+impl<S> WriteTimeout<S> {
     const fn new(stream: S) -> Self {
         Self {
             stream,
@@ -250,7 +250,7 @@ impl<S> Hurried<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -260,7 +260,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Hurried<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -476,7 +476,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_does_not_read_is_given_up_and_a_slow_one_is_not() {
         let (near, mut far) = duplex(16);
-        let mut near = Hurried::new(near);
+        let mut near = WriteTimeout::new(near);
         let since = Instant::now();
         let slow = async {
             for _ in 0..4 {

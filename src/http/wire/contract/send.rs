@@ -9,7 +9,8 @@ use crate::session::Sent;
 
 /// `POST /send`, taken by WhatsApp's server or by its queue.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct Accepted {
+#[schema(as = Accepted)] // Its name in the document, which does not change.
+pub(in crate::http) struct AcceptedSend {
     success: bool,
     ok: bool,
     message: &'static str,
@@ -32,7 +33,7 @@ struct AcceptedMessage {
     ack: i32,
 }
 
-impl Accepted {
+impl AcceptedSend {
     pub(in crate::http) fn of(cliente_id: Value, to: String, sent: Sent) -> Self {
         Self {
             success: true,
@@ -66,6 +67,6 @@ impl Accepted {
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(in crate::http) enum SentOrDryRun {
-    Sent(Accepted),
+    Sent(AcceptedSend),
     DryRun(DryRun),
 }
