@@ -1,7 +1,7 @@
 //! The real [`Driver`]: WhatsApp Web in a Chrome of its own.
 //!
 //! Responsible for opening the page with its scripts and for routing each command to the adapter that serves. What the
-//! page reports by itself is [`listener`]'s part, a send [`Sending`]'s.
+//! page reports by itself is [`listener`]'s part, a send [`Senders`]'s.
 
 use std::{
     ffi::OsString,
@@ -35,7 +35,7 @@ use super::{
     listener::{self, Channels, PageEvents},
     pairing,
     scripts::{BINDING, DocumentStart},
-    sending::{Sending, VERDICT_CAPACITY, Verdict},
+    sending::{Senders, VERDICT_CAPACITY, Verdict},
     typing::{Away, Typing},
 };
 use crate::{
@@ -287,8 +287,8 @@ impl Driver for WhatsAppPage {
 }
 
 impl WhatsAppPage {
-    fn sending(&self) -> Sending<'_> {
-        Sending {
+    fn sending(&self) -> Senders<'_> {
+        Senders {
             page: self.browser.page(),
             away: &self.away,
             standing: &self.standing,
