@@ -203,7 +203,7 @@ impl Driver for WhatsAppPage {
     async fn refresh_codes(&self) -> Result<(), String> {
         let asked = self.first_to("refreshCodes").await;
         let Err(why) = asked else { return Ok(()) };
-        // A person would click the button; so do we, with real mouse events.
+        // A person would click the button; the service does so too, with real mouse events.
         let target: Point = self
             .call(AdapterName::Dom, "refreshTarget", json!(null))
             .await

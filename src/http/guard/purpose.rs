@@ -1,12 +1,12 @@
 //! Whether a request that names no session does so on purpose.
 //!
 //! Such a request means the default session. Its sender may have meant another one and misspelt its name, and would then
-//! disconnect, connect or read another client's account. So what acts must be understood whole: without a session, a
+//! disconnect, connect or read the account of another session. So what acts must be understood whole: without a session, a
 //! field that is not known is refused. Where a session is named, unknown fields are ignored, as before.
 //!
 //! A read acts on nothing, and pages add parameters of their own (`?_=1699…` against caches), so there only what looks like a
-//! misspelt `cliente_id` is refused. A login code is more than a read: a person who scans another client's code links a phone to
-//! that client's session. So there, too, each parameter must be known. In single mode there is one session, and nothing to mistake.
+//! misspelt `cliente_id` is refused. A login code is more than a read: a person who scans the code of another session links a phone to
+//! that session. So there, too, each parameter must be known. In single mode there is one session, and nothing to mistake.
 //!
 //! A field that changes what is done, such as `dry_run`, is looked for where a session is named as well: a caller that misspells it would send a
 //! message that was only to be tried.

@@ -12,7 +12,7 @@
 //! An id in the query of a POST that has none in its body is 400 too; so is a request that names no session and may not
 //! do so on purpose: [`purpose`].
 //!
-//! `/send` never assumes a session in `multi` mode: that would send from another client's account. A named session such as `admin`
+//! `/send` never assumes a session in `multi` mode: that would send from the account of another session. A named session such as `admin`
 //! is reached by the header. In `single` mode the id is checked as in the other, echoed, and every request goes to the default session.
 
 use axum::{

@@ -26,7 +26,7 @@ pub(in crate::http) struct GuardedRequest {
     pub(in crate::http) caller: Caller,
 }
 
-/// Where the guard leaves it. Nothing is known of a request that has not reached one: it has an unknown path, a wrong method or
+/// Where the guard records it. Nothing is known of a request that has not reached one: it has an unknown path, a wrong method or
 /// a strange origin, or it is a preflight.
 #[derive(Clone, Debug, Default)]
 pub(in crate::http) struct RequestFacts(Arc<Shared>);

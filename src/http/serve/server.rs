@@ -58,7 +58,8 @@ const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// 120 s): who closes first while the other begins a request makes it fail, and that must not be the service.
 const NEXT_REQUEST_TIMEOUT: Duration = Duration::from_secs(130);
 
-/// For a piece of an answer that the other side does not take. The system has taken hundreds of kilobytes before that.
+/// How long a write may wait while the other side takes nothing of an answer. By then the system's own buffers, hundreds of
+/// kilobytes, are full.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Ends the connection that a request came by, whatever that does just then.
@@ -233,7 +234,7 @@ impl<S> WriteTimeout<S> {
         }
     }
 
-    fn hurry<T>(
+    fn limit<T>(
         &mut self,
         context: &mut Context<'_>,
         wrote: Poll<io::Result<T>>,
@@ -268,7 +269,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let wrote = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.hurry(context, wrote)
+        this.limit(context, wrote)
     }
 
     fn poll_write_vectored(
@@ -278,7 +279,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let wrote = Pin::new(&mut this.stream).poll_write_vectored(context, pieces);
-        this.hurry(context, wrote)
+        this.limit(context, wrote)
     }
 
     fn is_write_vectored(&self) -> bool {

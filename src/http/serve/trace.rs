@@ -47,7 +47,8 @@ pub(in crate::http) async fn follow(
     response
 }
 
-/// A request under way. Dropped without an answer, its caller went away.
+/// What a request under way leaves in the log, the audit and the counts when it is dropped. Without an answer, its caller went
+/// away.
 struct RequestLog {
     method: Method,
     facts: RequestFacts,

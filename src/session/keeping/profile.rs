@@ -184,7 +184,7 @@ impl Safekeeping {
             .ok()
     }
 
-    /// The session ended for this reason, before it was READY if `phase` says so. Does what can be done for a profile that
+    /// The session ended for this reason; with `is_starting` before it was READY. Does what can be done for a profile that
     /// has lost its link or cannot be used; once for each loss. Answers whether the session is to be started again: another profile is
     /// in its place, or this one is to ask for a scan. Where nothing could be done, `why` says so.
     pub(in crate::session) async fn rescue(&self, why: &mut Reason, is_starting: bool) -> bool {

@@ -122,6 +122,7 @@ impl Capacity {
         is_enough.then_some(starting)
     }
 
+    /// The free memory that one more start needs, with so many others under way.
     fn needed_with(&self, starting: usize) -> u64 {
         let spoken_for = u64::try_from(starting).unwrap_or(u64::MAX);
         self.min_free_mb

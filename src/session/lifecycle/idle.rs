@@ -125,7 +125,7 @@ impl<D: Driver> Actor<D> {
             let End { reason, .. } = End::requested();
             self.options.desired.on_end(reason.code).await;
             if logout {
-                // There is no profile to unlink by: what is given up is the wish that there be one.
+                // There is no profile to unlink by: only the desired state is given up.
                 self.options.desired.forget().await;
             }
             self.healing.after(reason.code, false, Instant::now());

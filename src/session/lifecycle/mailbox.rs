@@ -5,8 +5,8 @@
 //!
 //! [`Mailbox::wait`] is the only place where a session waits, in every stage. A stage hands in what it waits for itself (a Chrome
 //! that starts or closes, the answers of its page) and gets back the one thing that came first. So the order, in which a stop
-//! goes before the stage's own work, that before a command, and a deadline last, is said once, and no stage can forget to
-//! answer its callers. The stages are functions one after another, and not values of one enum in one loop: the futures of a
+//! goes before the stage's own work, that work before a command, and a deadline last, stands in one place, and no stage can
+//! forget to answer its callers. The stages are functions one after another, and not values of one enum in one loop: the futures of a
 //! stage borrow the Chrome that they ask, and a function that owns both needs neither reference counts nor locks for that.
 //!
 //! Invariant: no command is lost: it is given out once, or answered.

@@ -90,12 +90,12 @@ impl<'a> PageView<'a> {
         self.removed_because.is_some()
     }
 
-    /// The login screen, when it comes, has this reason.
+    /// Sets the reason that the login screen is published with when it comes.
     pub(super) fn set_login_reason(&mut self, why: Reason) {
         self.why_login = Some(why);
     }
 
-    /// This is known of the window that has the account, when another one has.
+    /// Takes what is known of another window that has the account, and publishes the reason again when that has changed.
     pub(super) fn set_elsewhere(&mut self, elsewhere: Elsewhere) {
         if self.elsewhere != elsewhere {
             self.elsewhere = elsewhere;
@@ -103,7 +103,7 @@ impl<'a> PageView<'a> {
         }
     }
 
-    /// Takes note of how the page stands, and leaves the session where it is.
+    /// Notes and publishes how the page stands, and does not change the session's state.
     pub(super) fn note_standing(&mut self, standing: Standing) {
         self.standing = standing;
         self.report();
@@ -222,7 +222,8 @@ impl<'a> PageView<'a> {
             .unwrap_or_else(|| Reason::of(ReasonCode::NetworkLost))
     }
 
-    /// Names what holds a linked session back from READY, as long as it does; leaves every other reason alone.
+    /// The reason to publish: what blocks a linked session from READY, as long as it does; else the present one, unless it is such
+    /// a reason that is over.
     fn blocking_reason(&self, present: Option<&Reason>) -> Option<Reason> {
         let standing = &self.standing;
         if standing.linked && standing.trouble == Some(Trouble::OpenedElsewhere) {

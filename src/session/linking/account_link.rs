@@ -207,7 +207,7 @@ impl LinkNote {
         }
     }
 
-    /// Which account the link was made with, if anybody has told.
+    /// Which account the link was made with, if the page has reported it.
     pub(in crate::session) fn account(&self) -> Option<&str> {
         self.link.as_ref()?.account.as_deref()
     }

@@ -1,4 +1,5 @@
-//! Sends of a session whose page is open: through the ledger into the page, one by one.
+//! The sends of a session: through the ledger into the page, one by one. They are accepted while the page is open, or while the
+//! session hibernates.
 //!
 //! Responsible for doing what `InFlight` and [`Recovery`] decide, and for reporting back to them. Each send takes the
 //! same way: written down, its turn, looked up, written down that a page may have it, handed over, acknowledged.
@@ -317,7 +318,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         }
     }
 
-    /// How far all sends have come: grows with each step that none of them goes twice.
+    /// Counts the steps of all sends. A step that a send repeats counts once.
     pub(super) const fn steps(&self) -> u64 {
         self.intake.in_flight.progress().steps + self.recovery.answers()
     }
@@ -347,13 +348,13 @@ impl<'a, D: Driver> Sending<'a, D> {
         WaitsFor::Nothing
     }
 
-    /// The session cannot send for now: those whose callers wait are told so.
+    /// The session cannot send for now: a send whose caller waits is failed, with that as its reason.
     pub(super) fn refuse_waiting(&mut self) {
         let why = self.publisher.not_ready().to_string();
         self.intake.in_flight.refuse_waiting(&why);
     }
 
-    /// The session ends: what has not left us is given up, unless it outlives a session.
+    /// The session ends: what has not left the service is given up, unless it outlives a session.
     pub(super) fn refuse(&mut self, why: &str) {
         self.intake.in_flight.refuse_waiting(why);
         self.intake.in_flight.refuse_unprepared(why);

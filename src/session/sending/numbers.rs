@@ -1,6 +1,6 @@
 //! What is known of phone numbers: which are on WhatsApp, and by which address.
 //!
-//! Spares WhatsApp the same question again and again, which is what a spammer asks. An answer that was an error is not
+//! Spares WhatsApp a question that is repeated: a spammer asks so. An answer that was an error is not
 //! remembered. Pure: knows no time but what it is given.
 
 use std::{collections::HashMap, time::Duration};

@@ -5,7 +5,7 @@
 //! has been replaced by an older copy since: that says nothing, and it is unknown, as it is when no adapter can tell, or none has
 //! told for long.
 //!
-//! [`OpenSendsQuery`] knows whether the ledger has said what is open, [`Recovery`] decides what is looked up; both are pure and know
+//! [`OpenSendsQuery`] knows whether the ledger has answered what is open, [`Recovery`] decides what is looked up; both are pure and know
 //! no time but what they are given. [`Sending`] asks the ledger and the page.
 
 use std::{
@@ -28,10 +28,11 @@ use crate::{
 /// Between two tries to look a send up in a page that does not answer: it may be reloading.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// A page that has not answered so often does not stand in the way of other sends any longer.
+/// After so many tries without an answer, the page's silence no longer holds up the other sends.
 const MAX_TRIES: u8 = 3;
 
-/// What could not be looked up is tried again after this, once each time, and whenever the page becomes ready again.
+/// After this time a new round begins: each send that could not be looked up is tried once more. A page that becomes ready again
+/// begins a round too.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// A page that has let a send unanswered so often, for some ten minutes, is one that never answers, as a build that has lost
@@ -41,10 +42,11 @@ const MAX_ROUNDS: u8 = 10;
 /// Between two tries to read from a ledger that cannot be used.
 const LEDGER_RETRY: Duration = Duration::from_secs(5);
 
-/// Whether the ledger has said what is open. Until it has, nothing new goes out: what is in doubt goes first.
+/// The question to the ledger which sends are open, and whether it is answered. Until it is, nothing new goes out: what is in
+/// doubt goes first.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum OpenSendsQuery {
-    /// It has said all that it was asked for.
+    /// The ledger has answered, or was not asked.
     #[default]
     Settled,
     /// It has been asked.
@@ -112,7 +114,7 @@ impl Linked<'_> {
         both.is_some_and(|(meant, linked)| meant != linked)
     }
 
-    /// Whether a send is for this account, as far as anybody knows. Without a word on either side, one that is older than the link
+    /// Whether a send is for this account, as far as is known. Without a word on either side, one that is older than the link
     /// may have been meant for another one.
     fn is_meant_by(&self, record: &Record) -> bool {
         if record.account.is_some() && self.account.is_some() {
@@ -133,9 +135,9 @@ pub(in crate::session) struct Recovery {
     max_tries: u8,
     tries: u8,
     retry_at: Option<Instant>,
-    /// When those that could not be looked up are to be read from the ledger again.
+    /// When the sends that could not be looked up are to be read from the ledger again.
     reread_at: Option<Instant>,
-    /// They are being read for that.
+    /// The ledger is being read for such a further round: each send gets one try.
     is_retry_round: bool,
     /// The page has answered since they were read.
     has_answered: bool,
@@ -157,7 +159,7 @@ enum Asking {
     Nothing,
     /// The page is asked.
     Page,
-    /// The page is asked, and WhatsApp's server has taken the message meanwhile: what the page's store had is old.
+    /// The page is asked, and WhatsApp's server has acknowledged the message meanwhile: the page's answer is not needed any more.
     AnsweredByAck,
 }
 

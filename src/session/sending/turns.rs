@@ -37,7 +37,7 @@ pub(in crate::session) struct Turns {
     window_began: Instant,
     for_nothing: u64,
     steps: u64,
-    /// The steps of all time, as last told.
+    /// The steps of all time, as last given.
     steps_before: u64,
 }
 

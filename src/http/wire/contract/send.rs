@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{DryRun, Moment, NamedClienteId};
 use crate::session::Sent;
 
-/// `POST /send`, taken by WhatsApp's server or by its queue.
+/// `POST /send`: taken by WhatsApp's server, by WhatsApp's own queue in the page, or still queued by the service.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Accepted)] // Its name in the document, which does not change.
 pub(in crate::http) struct AcceptedSend {
@@ -20,7 +20,7 @@ pub(in crate::http) struct AcceptedSend {
     data: AcceptedMessage,
 }
 
-/// What the service before this one told of a message.
+/// What the service before this one answered about a message.
 #[derive(Debug, Serialize, ToSchema)]
 struct AcceptedMessage {
     success: bool,
@@ -56,7 +56,7 @@ impl AcceptedSend {
         }
     }
 
-    /// Whether WhatsApp's server has it; else it waits in WhatsApp's own queue.
+    /// Whether WhatsApp's server has it; else it waits in WhatsApp's own queue, or is still queued by the service.
     pub(in crate::http) const fn is_with_the_server(&self) -> bool {
         self.data.ack >= 1
     }
