@@ -367,7 +367,7 @@ impl<'a, D: Driver> Running<'a, D> {
             }
             Expired::Scan => return Some(End::of(self.limits().not_scanned())),
             Expired::Refresh => {
-                self.ask(|driver| driver.refresh_codes().map(PageAnswer::Refreshed))
+                self.ask(|driver| driver.refresh_codes().map(PageAnswer::Refreshed));
             }
             Expired::TakeOver => self.ask(|driver| driver.take_over().map(PageAnswer::TakenOver)),
             Expired::LeftElsewhere => self.tell_elsewhere(),
