@@ -15,10 +15,10 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, ErrorKind},
-    os::unix::fs::MetadataExt as _,
-    path::Path,
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
+    path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
@@ -162,7 +162,8 @@ impl ProfileNote {
     ///
     /// It cannot be written, and is as before; only that the link is gone is not noted any more if it should not be.
     pub fn change(profile: &Path, change: impl FnOnce(&mut Self)) -> io::Result<()> {
-        let _turn = Turn::take(profile)?;
+        let turn = Turn::take(profile)?;
+        let profile = &turn.folder();
         let (before, unread) = match Self::read(profile) {
             Ok(note) => (note, None),
             Err(why) => (Self::of_unknown_profile(), Some(why)),
@@ -229,23 +230,32 @@ static CHANGING: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
 static CHANGED: Condvar = Condvar::new();
 
 /// The only change of one profile's note. Changes of other profiles do not wait for it: their disks may be others.
-struct Turn((u64, u64));
+struct Turn {
+    opened: File,
+    id: (u64, u64),
+}
 
 impl Turn {
     fn take(profile: &Path) -> io::Result<Self> {
-        let folder = fs::metadata(profile)?;
-        let folder = (folder.dev(), folder.ino());
+        let opened = File::open(profile)?;
+        let folder = opened.metadata()?;
+        let id = (folder.dev(), folder.ino());
         let mut changing = CHANGING.lock();
-        while !changing.insert(folder) {
+        while !changing.insert(id) {
             CHANGED.wait(&mut changing);
         }
-        Ok(Self(folder))
+        Ok(Self { opened, id })
+    }
+
+    /// A path of this very folder, also when another profile has taken its place meanwhile: that one's note is not this one's.
+    fn folder(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.opened.as_raw_fd()).into()
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        CHANGING.lock().remove(&self.0);
+        CHANGING.lock().remove(&self.id);
         CHANGED.notify_all();
     }
 }
@@ -362,6 +372,21 @@ mod tests {
         });
         let note = ProfileNote::read(home.path()).unwrap();
         assert_eq!(note.chrome.as_deref(), Some("........"));
+    }
+
+    #[test]
+    fn a_profile_that_makes_way_in_a_change_takes_its_note_along() {
+        let home = tempfile::tempdir().unwrap();
+        let (profile, aside) = (home.path().join("51"), home.path().join("aside"));
+        fs::create_dir(&profile).unwrap();
+        let exchanged = |note: &mut ProfileNote| {
+            fs::rename(&profile, &aside).unwrap();
+            fs::create_dir(&profile).unwrap();
+            note.set_link(Some(link()));
+        };
+        ProfileNote::change(&profile, exchanged).unwrap();
+        assert_eq!(ProfileNote::read(&aside).unwrap().link(), Some(&link()));
+        assert_eq!(profile.read_dir().unwrap().count(), 0);
     }
 
     #[test]
