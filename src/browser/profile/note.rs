@@ -35,11 +35,20 @@ const NAME: &str = "session-manager.json";
 /// The files of earlier versions, each for one fact.
 mod earlier {
     pub(super) const LINK: &str = "link.json";
+    /// What a kill has left of one that was being written.
+    pub(super) const HALF_A_LINK: &str = "link.json.new";
     pub(super) const LINKED_ONCE: &str = "linked-once";
     pub(super) const LINK_GONE: &str = "link-gone";
     pub(super) const CHROME: &str = "chrome-version";
     pub(super) const RESTORED_AT: &str = "restored-at";
-    pub(super) const ALL: [&str; 5] = [LINK, LINKED_ONCE, LINK_GONE, CHROME, RESTORED_AT];
+    pub(super) const ALL: [&str; 6] = [
+        LINK,
+        HALF_A_LINK,
+        LINKED_ONCE,
+        LINK_GONE,
+        CHROME,
+        RESTORED_AT,
+    ];
 }
 
 /// See the module.
@@ -286,6 +295,7 @@ mod tests {
         );
         put("chrome-version", "156.0.8078.79\n");
         put("restored-at", "2026-11-26T18:47:41Z");
+        put("link.json.new", "half a no");
         let note = ProfileNote::read(home.path()).unwrap();
         assert_eq!(note.link(), Some(&link()));
         assert_eq!(note.chrome.as_deref(), Some("156.0.8078.79"));
