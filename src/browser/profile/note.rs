@@ -90,8 +90,9 @@ pub enum Rescue {
     /// Nothing: it is not lost.
     #[default]
     None,
-    /// The snapshot has taken the profile's place.
-    Snapshot,
+    /// The profile copy has taken the profile's place.
+    #[serde(rename = "snapshot")]
+    ProfileCopy,
     /// All that can be done without a person.
     All,
 }

@@ -77,7 +77,7 @@ impl<D: Driver> Actor<D> {
                 .mail
                 .wait(&mut self.intake, stage, &mut opening, wake_by);
             let mail = match heard.await {
-                Heard::Own(opened) => break opened,
+                Heard::StageWork(opened) => break opened,
                 Heard::Mail(mail) => mail,
                 Heard::Deadline => {
                     on_late_wake(&self.publisher, false);
