@@ -1,10 +1,10 @@
-//! What a session waits for, and what it has been asked to do: the one wait of its life, and the one place where commands arrive.
+//! What a session waits for, and what it has been asked to do: the one wait of all its stages, and the one place where commands arrive.
 //!
 //! Responsible for doing with each command what [`admit`] decides: sends go to the [`Intake`], what must wait is kept in its
 //! order, what cannot be done is refused; what is to be done now is given to the stage.
 //!
-//! [`Mailbox::wait`] is the only place where a session waits, in every stage. A stage hands in what it waits for itself (a Chrome
-//! that starts or closes, the answers of its page) and gets back the one thing that came first. So the order, in which a stop
+//! [`Mailbox::wait`] is the only place where a stage waits for anything but its files. A stage hands in what it waits for itself (a
+//! Chrome that starts or closes, the answers of its page) and gets back the one thing that came first. So the order, in which a stop
 //! goes before the stage's own work, that before a command, and a deadline last, is said once, and no stage can forget to
 //! answer its callers. The stages are functions one after another, and not values of one enum in one loop: the futures of a
 //! stage borrow the Chrome that they ask, and a function that owns both needs neither reference counts nor locks for that.
