@@ -1,9 +1,9 @@
-//! What a session waits for, and what it has been asked to do: the one wait of its life, and the one place where commands arrive.
+//! What a session waits for, and what it has been asked to do: the one wait of all its stages, and the one place where commands arrive.
 //!
 //! Responsible for doing with each command what [`admit`] decides: sends go to the [`Intake`], what must wait is kept in its
 //! order, what cannot be done is refused; what is to be done now is given to the stage.
 //!
-//! [`Mailbox::wait`] is the only place where a session waits, in every stage. A stage hands in what it waits for itself (a Chrome
+//! [`Mailbox::wait`] is the only place where a stage waits for anything but its files. A stage hands in what it waits for itself (a Chrome
 //! that starts or closes, the answers of its page) and gets back the one thing that came first. So the order, in which a stop
 //! goes before the stage's own work, that work before a command, and a deadline last, stands in one place, and no stage can
 //! forget to answer its callers. The stages are functions one after another, and not values of one enum in one loop: the futures of a
@@ -351,36 +351,41 @@ fn refuse_kept_for_page(command: Command, why: SendError) {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroUsize;
+    use std::{num::NonZeroUsize, path::Path};
 
     use tokio::sync::oneshot;
 
     use super::*;
     use crate::{
         ledger::{Ledger, tests::options},
-        session::{SendLimits, StartTimes, state::Event},
+        session::{SendLimits, StartTimes, command::AskedBy, state::Event},
     };
 
-    #[tokio::test]
-    async fn what_was_kept_is_judged_by_the_stage_that_it_is_heard_in() {
-        let folder = tempfile::tempdir().unwrap();
+    /// A mailbox of a session that does not run, what callers send its commands by, and an intake over the ledger in this folder.
+    fn mailbox(folder: &Path) -> (mpsc::Sender<Command>, Mailbox, Intake) {
         let hour = Duration::from_secs(3600);
-        let (ledger, _keeper) = Ledger::new(options(folder.path()));
+        let (ledger, _keeper) = Ledger::new(options(folder));
         let limits = SendLimits {
             queue_max: NonZeroUsize::MIN,
             rate_per_minute: None,
             wait: hour,
         };
-        let mut intake = Intake::new(ledger, limits);
         let (publisher, _snapshots) = Publisher::new(StartTimes::default());
-        publisher.apply(&Event::Started, None);
         let (asks, commands) = mpsc::channel(4);
-        let mut mail = Mailbox::new(
+        let mail = Mailbox::new(
             commands,
             hour,
             CancellationToken::new(),
             Arc::new(publisher),
         );
+        (asks, mail, Intake::new(ledger, limits))
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_is_judged_by_the_stage_that_it_is_heard_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let (asks, mut mail, mut intake) = mailbox(folder.path());
+        mail.publisher.apply(&Event::Started, None);
         let (reply, logged_out) = oneshot::channel();
         let logout = LifeCommand::Disconnect {
             logout: true,
@@ -417,5 +422,45 @@ mod tests {
             Mail::Command(Command::Life(LifeCommand::Disconnect { logout: false, .. }))
         );
         assert!(is_disconnect && disconnected.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_command_that_is_put_back_goes_before_one_that_came_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let (asks, mut mail, mut intake) = mailbox(folder.path());
+        let (reply, _connected) = oneshot::channel();
+        let connect = LifeCommand::Connect {
+            phone: None,
+            asked_by: AskedBy::Caller,
+            reply,
+        };
+        asks.send(Command::Life(connect)).await.unwrap();
+        let given_out = mail.next(&mut intake, Stage::Idle).await;
+        let Mail::Command(Command::Life(connect)) = given_out else {
+            panic!("{given_out:?}");
+        };
+        // The profile is worked on before the connect can be carried out.
+        let (reply, _disconnected) = oneshot::channel();
+        let disconnect = LifeCommand::Disconnect {
+            logout: false,
+            reply,
+        };
+        asks.send(Command::Life(disconnect)).await.unwrap();
+        let kept = mail.next(&mut intake, Stage::Busy).await;
+        assert!(matches!(kept, Mail::DealtWith), "{kept:?}");
+        mail.requeue_first(connect);
+
+        let first = mail.next(&mut intake, Stage::Idle).await;
+        let is_connect = matches!(
+            first,
+            Mail::Command(Command::Life(LifeCommand::Connect { .. }))
+        );
+        assert!(is_connect, "{first:?}");
+        let second = mail.next(&mut intake, Stage::Idle).await;
+        let is_disconnect = matches!(
+            second,
+            Mail::Command(Command::Life(LifeCommand::Disconnect { .. }))
+        );
+        assert!(is_disconnect && !mail.has_kept(), "{second:?}");
     }
 }

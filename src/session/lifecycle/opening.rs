@@ -117,7 +117,8 @@ impl<D: Driver> Actor<D> {
         let why = match (opened, asked_to_end) {
             (Ok(opened), None) => return Ok(opened),
             (Ok((driver, _turn)), Some(asked)) => {
-                driver.close().await;
+                // It came up in the moment in which it was called off.
+                self.mail.during(&mut self.intake, driver.close()).await;
                 return Err(End::disconnect(asked).into());
             }
             (Err(_), Some(asked)) => return Err(End::disconnect(asked).into()),

@@ -7,9 +7,8 @@ use tempfile::TempDir;
 use super::{ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, TEXT, shown_code};
 use crate::adapters::{CURRENT, bundle};
 
-#[tokio::test]
-async fn the_unmodified_wa_js_links_checks_numbers_sends_and_hears() {
-    let folder = TempDir::new().unwrap();
+/// A page that shows a code, with the bundle in it.
+async fn with_wa_js(folder: &TempDir) -> (Running, Chrome) {
     let sandbox = Running::start(folder.path()).await;
     let chrome = Chrome::open(&folder.path().join("profile")).await;
     chrome.goto(&sandbox.url("/")).await;
@@ -21,6 +20,26 @@ async fn the_unmodified_wa_js_links_checks_numbers_sends_and_hears() {
     // Not through `run`: the bundle has to meet the global scope.
     chrome.value::<()>(&format!("{bundle};null")).await;
     chrome.until("WPP.isFullReady").await;
+    (sandbox, chrome)
+}
+
+/// The service asks wa-js for a new code by its newer function, and by this one only where a bundle lacks that.
+#[tokio::test]
+async fn the_unmodified_wa_js_links_by_its_older_function_for_a_phone_number() {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = with_wa_js(&folder).await;
+    let ask = format!("WPP.conn.genLinkDeviceCodeForPhoneNumber('{ACCOUNT}')");
+    let code: String = chrome.value(&ask).await;
+    let typed = json!({"number": ACCOUNT, "code": code});
+    assert_eq!(sandbox.post("/phone/pair", typed).await.0, 200);
+    chrome.until(LINKED).await;
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn the_unmodified_wa_js_links_checks_numbers_sends_and_hears() {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = with_wa_js(&folder).await;
     chrome
         .run(
             "window.acks = [];
