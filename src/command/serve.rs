@@ -58,7 +58,9 @@ async fn explain(why: &(dyn Error + 'static)) -> Exit {
     }
     tracing::error!("session-manager failed: {why}{remedy}");
     match why_not_started {
-        Some(StartError::ChromeArguments(_)) => Exit::Misconfigured,
+        Some(StartError::ChromeArguments(_) | StartError::RealProfiles { .. }) => {
+            Exit::Misconfigured
+        }
         // What another try may find mended.
         Some(
             StartError::Folder { .. }
