@@ -14,23 +14,33 @@ const OLD: &str = "wa-js-4.0.0";
 
 #[tokio::test]
 async fn the_unmodified_wa_js_links_checks_numbers_sends_and_hears() {
-    wa_js_does_its_work(json!({})).await;
+    for lid_chats in [false, true] {
+        wa_js_does_its_work(CURRENT, json!({"lid_chats": lid_chats})).await;
+    }
 }
 
 #[tokio::test]
-async fn the_unmodified_wa_js_does_so_on_the_build_with_lid_chats() {
-    wa_js_does_its_work(json!({"lid_chats": true})).await;
+async fn the_unmodified_wa_js_does_so_on_the_page_of_early_2026() {
+    for (package, lid_chats) in [(CURRENT, false), (CURRENT, true), (OLD, false)] {
+        let faults = json!({"build": "early-2026", "lid_chats": lid_chats});
+        wa_js_does_its_work(package, faults).await;
+    }
 }
 
 #[tokio::test]
 async fn the_unmodified_wa_js_links_by_phone_number() {
-    for (package, ask) in [
-        (CURRENT, "startLinkDeviceCodeForPhoneNumber"),
-        (CURRENT, "genLinkDeviceCodeForPhoneNumber"),
-        (OLD, "genLinkDeviceCodeForPhoneNumber"),
+    for (package, ask, faults) in [
+        (CURRENT, "startLinkDeviceCodeForPhoneNumber", json!({})),
+        (CURRENT, "genLinkDeviceCodeForPhoneNumber", json!({})),
+        (
+            OLD,
+            "genLinkDeviceCodeForPhoneNumber",
+            json!({"build": "early-2026"}),
+        ),
     ] {
         let folder = TempDir::new().unwrap();
         let sandbox = Running::start(folder.path()).await;
+        sandbox.post("/faults", faults).await;
         let chrome = Chrome::open(&folder.path().join("profile")).await;
         chrome.goto(&sandbox.url("/")).await;
         shown_code(&chrome).await;
@@ -90,14 +100,14 @@ async fn inject(chrome: &Chrome, package: &str) {
     chrome.until("WPP.isFullReady").await;
 }
 
-async fn wa_js_does_its_work(faults: Value) {
+async fn wa_js_does_its_work(package: &str, faults: Value) {
     let folder = TempDir::new().unwrap();
     let sandbox = Running::start(folder.path()).await;
     sandbox.post("/faults", faults).await;
     let chrome = Chrome::open(&folder.path().join("profile")).await;
     chrome.goto(&sandbox.url("/")).await;
     shown_code(&chrome).await;
-    inject(&chrome, CURRENT).await;
+    inject(&chrome, package).await;
     chrome
         .run(
             "window.acks = [];
