@@ -96,7 +96,10 @@ sandboxPage.define('WAWebContactCollection', (global, require, importDefault, im
 /* Whoever looks at the status updates of others right after linking is watched (OpenWA #1072): the fault
  * `status_read_revokes` removes such a device when its page loads itself anew. */
 sandboxPage.define('SandboxStatusWatch', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
-  exports.look = (id) => { if (String(id).includes('status@broadcast')) localStorage.setItem('sandbox-status-read', '1'); };
+  let isOwn = false;
+  exports.look = (id) => { if (!isOwn && String(id).includes('status@broadcast')) localStorage.setItem('sandbox-status-read', '1'); };
+  /** What the page itself does is not watched. */
+  exports.own = (act) => { isOwn = true; try { act(); } finally { isOwn = false; } };
 });
 
 /* All collections in one module, by short names. */
@@ -209,7 +212,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
     }
     MsgCollection.on('change:ack', (msg) => { save(msg); });
     // Beside the chats with people, and never in their list.
-    if (!sandboxPage.isEarly) ChatCollection.add({ id: createWid('status@broadcast'), t: 0, formattedTitle: 'Status' });
+    if (!sandboxPage.isEarly) require('SandboxStatusWatch').own(() => ChatCollection.add({ id: createWid('status@broadcast'), t: 0, formattedTitle: 'Status' }));
   }
 
   /** Messages that the page does not send any more, although nobody has acknowledged their end. */
