@@ -56,6 +56,8 @@ impl<D: Driver> Serving<'_, D> {
                     Some(_is_new) = self.sending.intake.written() => {}
                     Some(fact) = facts.recv() => if let Fact::Ack { key, ack } = fact {
                         self.sending.on_ack(&key, ack);
+                    } else if let Fact::GaveUp { key, word } = fact {
+                        self.sending.on_gave_up(&key, word);
                     },
                     else => break,
                 }
