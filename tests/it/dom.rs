@@ -174,7 +174,10 @@ async fn a_chat_that_is_not_proven_to_be_the_recipients_gets_nothing() {
         service.phone("/faults", &faults).await;
         assert_failed(&service.send(51, OTHER, "nadie lo lee").await);
     }
-    // A saved name alone proves nothing; the ids of what was said in the chat do.
+    // A saved name alone proves nothing; in older builds the ids of what was said in the chat do.
+    assert_failed(&service.send(51, TO, "nadie lo lee").await);
+    let early = json!({ "named_chats": true, "build": "early-2026" });
+    service.phone("/faults", &early).await;
     assert_sent(&service.send(51, TO, "con nombre").await);
     service
         .phone("/faults", &json!({ "lid_chats": true }))
