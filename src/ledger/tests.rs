@@ -418,6 +418,7 @@ fn late_news_and_repetitions_change_nothing() {
         (SendState::Failed, Step::Handing(handing("3EB0A"))),
         (SendState::Cancelled, Step::Handing(handing("3EB0A"))),
         (SendState::Read, Step::Acknowledged(1)),
+        (SendState::Sent, Step::GivenUp(String::new())),
         (SendState::Queued, Step::Acknowledged(1)),
     ];
     for (state, step) in refused {
@@ -426,6 +427,10 @@ fn late_news_and_repetitions_change_nothing() {
     let mut unknown = blank(SendState::Unknown);
     assert!(unknown.take(&Step::Acknowledged(1), now));
     assert_eq!(unknown.state, SendState::Sent, "better knowledge is taken");
+    let mut given_up = blank(SendState::Unknown);
+    assert!(given_up.take(&Step::GivenUp("ERROR_EXPIRED".to_owned()), now));
+    assert_eq!(given_up.failure, Some(Failure::GivenUp));
+    assert!(given_up.detail.unwrap().contains("ERROR_EXPIRED"));
     let mut waits_again = Record {
         handed_at: Some(now),
         ..blank(SendState::Queued)

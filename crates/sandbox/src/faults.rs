@@ -171,14 +171,19 @@ pub(super) enum SendFault {
 
 /// What the page says of a send that did not succeed, in its own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum SendResult {
     /// Not final: the message stays in the page's queue, and is sent again when the page reconnects.
-    ErrorNetwork,
-    ErrorExpired,
-    ErrorCancelled,
-    ErrorUpload,
-    ErrorUnknown,
+    #[serde(rename = "ERROR_NETWORK")]
+    Network,
+    #[serde(rename = "ERROR_EXPIRED")]
+    Expired,
+    /// Comes without an acknowledgement below zero.
+    #[serde(rename = "ERROR_CANCELLED")]
+    Cancelled,
+    #[serde(rename = "ERROR_UPLOAD")]
+    Upload,
+    #[serde(rename = "ERROR_UNKNOWN")]
+    Unknown,
 }
 
 /// A build of WhatsApp Web that is not the default one.

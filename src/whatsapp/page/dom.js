@@ -83,7 +83,6 @@
     banned: { en: ["temporarily banned"], es: ["suspendida temporalmente"], pt: ["temporariamente banida"] },
     passkey: { en: ["passkey"], es: ["llave de acceso"], pt: ["chave de acesso"] },
     tooMany: { en: ["too many attempts"], es: ["demasiados intentos"], pt: ["muitas tentativas"] },
-    whatsNew: { en: ["what's new", "whatsapp"], es: ["novedades", "whatsapp"], pt: ["novidades", "whatsapp"] },
     updateBrowser: { en: ["update", "chrome"], es: ["actualiz", "chrome"], pt: ["atualize", "chrome"] },
   };
 

@@ -13,10 +13,12 @@ const required = (module) => {
 
 // The dialog that an account must answer after linking: else WhatsApp logs it out minutes later (OpenWA #982). In another
 // language than these it is answered by its module only.
-const WHATS_NEW = ["what's new", "novedades", "novidades"];
+const WHATS_NEW = ["what's new", "novedades", "hay de nuevo", "novidades", "há de novo"];
+// Its title stands first.
+const TITLE_CHARACTERS = 60;
 const DIALOGS = '[role="dialog"], [data-testid="confirm-popup"]';
 const isWhatsNew = (dialog) => {
-  const text = dialog.textContent.toLowerCase().replaceAll("’", "'");
+  const text = dialog.textContent.trim().slice(0, TITLE_CHARACTERS).toLowerCase().replaceAll("’", "'");
   return text.includes("whatsapp") && WHATS_NEW.some((words) => text.includes(words));
 };
 const isLinkedPage = () => Boolean(document.querySelector("#pane-side") ?? required("WAWebUserPrefsMeUser")?.getMaybeMePnUser?.());
@@ -25,7 +27,11 @@ const CLOSED_MS = 500;
 // A heavy page changes hundreds of times while it loads: it is looked at once it has paused that long.
 const LOOK_MS = 200;
 
+// Modules may come late: its own is asked for again, and not at each change of the page.
+const ASK_AGAIN_MS = 2000;
+
 let isAnswered = false;
+let askedAt = -ASK_AGAIN_MS;
 // Answered before it is shown, it never is (WAHA c9ac14e1).
 const answerByModule = () => {
   try {
@@ -46,7 +52,10 @@ const closeByButton = (dialog) => {
 let closing = null;
 const answerWhatsNew = () => {
   if (!isLinkedPage()) return;
-  if (!isAnswered) answerByModule();
+  if (!isAnswered && performance.now() - askedAt >= ASK_AGAIN_MS) {
+    askedAt = performance.now();
+    answerByModule();
+  }
   const dialogs = [...document.querySelectorAll(DIALOGS)].filter((dialog) => !dialog.parentElement?.closest(DIALOGS));
   const shown = dialogs.find(isWhatsNew);
   if (!shown || shown === closing) return;

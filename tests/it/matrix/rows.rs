@@ -12,6 +12,9 @@ const SHORT: Duration = Duration::from_secs(8);
 /// An event is in the page within milliseconds.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
+/// Longer than the page has patience in that row.
+const A_WHILE: Duration = Duration::from_secs(5);
+
 /// A loss that the page notices after 3 s ends READY 5 s later.
 const AFTER_THE_GRACE: Duration = Duration::from_secs(12);
 
@@ -335,4 +338,154 @@ async fn a_wrong_chat() {
 async fn a_chat_under_a_saved_name() {
     let fault = json!({ "named_chats": true });
     check(Row::linked("chats headed by saved names", fault)).await;
+}
+
+// --- What came with autumn 2026.
+
+#[tokio::test]
+async fn the_news_unanswered() {
+    let fault = json!({ "whats_new_logout_ms": 2000 });
+    check(Row {
+        when: When::LoadingThen(A_WHILE),
+        ..Row::loading(
+            "\"What's new\", which ends a link when nobody answers",
+            fault,
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_news_without_its_module() {
+    let fault = json!({ "missing": ["WAWebWhatsNewNux", "WAWebModalManager"] });
+    check(Row::loading("\"What's new\" without its module", fault)).await;
+}
+
+#[tokio::test]
+async fn an_unknown_notice() {
+    let fault = json!({ "notice": "Conoce los nuevos canales" });
+    check(Row::loading("a notice over the chats", fault)).await;
+}
+
+#[tokio::test]
+async fn bubbles_without_ids() {
+    let fault = json!({ "missing_marks": ["data-id"] });
+    check(Row::loading("bubbles known by their test id only", fault)).await;
+}
+
+#[tokio::test]
+async fn no_test_ids() {
+    let fault = json!({ "missing_marks": ["data-testid"] });
+    check(Row::loading("no test ids", fault)).await;
+}
+
+#[tokio::test]
+async fn a_hidden_tab() {
+    let fault = json!({ "hidden_tab": true });
+    check(Row::loading("page drawn as in a hidden tab", fault)).await;
+}
+
+#[tokio::test]
+async fn comms_on_the_main_thread() {
+    let fault = json!({ "comms_in_worker": false });
+    check(Row::loading("connection on the main thread", fault)).await;
+}
+
+#[tokio::test]
+async fn collections_in_one_module_only() {
+    let fault = json!({ "missing": ["WAWebChatCollection", "WAWebMsgCollection"] });
+    check(Row {
+        breaks_one: true,
+        ..Row::loading("the collections' own modules are gone", fault)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_send_that_the_page_gives_up() {
+    let fault = json!({ "send_result": "ERROR_EXPIRED" });
+    check(Row::linked("page gives a message up", fault)).await;
+}
+
+#[tokio::test]
+async fn a_send_that_is_rejected_later() {
+    check(Row::linked(
+        "page rejects a message later",
+        json!({ "send": "rejected" }),
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn a_send_that_the_network_fails() {
+    let fault = json!({ "send_result": "ERROR_NETWORK" });
+    check(Row::linked("network fails in a send", fault)).await;
+}
+
+// --- The page of early 2026.
+
+#[tokio::test]
+async fn an_early_page() {
+    check(Row::early("early page: healthy", json!({}))).await;
+}
+
+#[tokio::test]
+async fn an_early_page_with_a_renamed_module() {
+    let fault = json!({ "rename_modules": { "WAWebSendMsgChatAction": "WAWebSendAction" } });
+    check(Row {
+        breaks_one: true,
+        ..Row::early("early page: module for sending renamed", fault)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_early_page_without_a_registry() {
+    check(Row {
+        breaks_one: true,
+        ..Row::early(
+            "early page: no module registry",
+            json!({ "no_registry": true }),
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_early_page_with_chats_by_lid() {
+    check(Row::early(
+        "early page: chats by LID",
+        json!({ "lid_chats": true }),
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn an_early_page_in_portuguese() {
+    check(Row::early(
+        "early page: in Portuguese",
+        json!({ "language": "pt" }),
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn an_early_page_whose_server_refuses_a_send() {
+    check(Row {
+        when: When::LoadingThen(Duration::ZERO),
+        ..Row::early(
+            "early page: server refuses a send",
+            json!({ "send": "refused" }),
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_early_page_with_chats_under_saved_names() {
+    check(Row::early(
+        "early page: chats headed by saved names",
+        json!({ "named_chats": true }),
+    ))
+    .await;
 }

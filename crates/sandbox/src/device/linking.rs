@@ -18,7 +18,7 @@ use crate::{
 const CODES_PER_BATCH: u32 = 6;
 
 /// How long a device of an account stays linked when another page asks for a pairing code for its number: two were
-/// measured, about a minute each (OpenWA #1653).
+/// measured, about a minute each (`OpenWA` #1653).
 const REVOKED_AFTER: Duration = Duration::from_secs(60);
 
 /// The real server's words for a number that it does not take, for too many tries, and for an account that has to be

@@ -116,6 +116,23 @@ fn an_acknowledgement_that_overtakes_the_hand_over_counts() {
 }
 
 #[test]
+fn a_message_that_whatsapp_gives_up_is_noted_with_its_word_once_the_page_has_it() {
+    let (mut outbox, now) = (outbox(), Instant::now());
+    outbox.enqueue(&record(1), Some(in_time(now)));
+    let outgoing = begin(&mut outbox, now);
+    outbox.on_handed_over(Ok(handed(&outgoing)), now);
+    outbox.on_gave_up(&outgoing.key, "ERROR_EXPIRED".to_owned());
+    assert!(matches!(last(&mut outbox), Step::GivenUp(word) if word == "ERROR_EXPIRED"));
+    assert!(!outbox.is_busy());
+
+    outbox.enqueue(&record(2), Some(in_time(now)));
+    let outgoing = begin(&mut outbox, now);
+    outbox.on_gave_up(&outgoing.key, "ERROR_EXPIRED".to_owned());
+    outbox.on_handed_over(Ok(handed(&outgoing)), now);
+    assert!(matches!(last(&mut outbox), Step::Acknowledged(-1)));
+}
+
+#[test]
 fn one_send_at_a_time_goes_into_the_page_in_the_order_of_acceptance() {
     let (mut outbox, now) = (outbox(), Instant::now());
     for seq in [2, 1, 3] {
