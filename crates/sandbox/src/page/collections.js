@@ -163,6 +163,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   const flat = (msg) => ({
     key: msg.id.toString(), rank: msg.rank, remote: String(msg.id.remote), id: msg.id.id, fromMe: msg.id.fromMe, body: msg.body,
     t: msg.t, ack: msg.ack, from: String(msg.from), to: String(msg.to), lid: (getCurrentLid(msg.id.remote) || {}).user,
+    number: (numberOf(msg.id.remote) || {}).user,
   });
   const save = (msg) => storage.writeMessage(flat(msg));
 
@@ -195,7 +196,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   /** All messages, and with them who is who. */
   async function readAll() {
     const kept = await storage.readMessages();
-    for (const { remote, lid } of kept) if (lid && remote.endsWith('@c.us')) learn(createWid(remote).user, lid);
+    for (const { lid, number } of kept) if (lid && number) learn(number, lid);
     const stays = ({ remote, lid }) => !sandboxPage.faults.lid_chats || !lid || remote.endsWith('@lid');
     return Promise.all(kept.map((message) => (stays(message) ? message : move(message))));
   }

@@ -86,7 +86,7 @@ sandboxPage.define('SandboxLanding', (global, require, importDefault, importName
     const [way, help] = sandboxPage.isEarly
       ? ['link-device-qrcode-alt-linking-hint', null]
       : ['link_device_qr_phone_number_link', el('a', { href: '/help', target: '_blank', rel: 'noopener', 'data-testid': 'link-device-qrcode-alt-linking-hint', class: 'alt' }, words.learnMore)];
-    right = el('div', { class: 'landing-code' }, place, help,
+    right = el('div', { class: 'landing-code' }, place,
       el('button', { type: 'button', 'data-testid': way, class: 'alt', onclick: byNumber }, words.byNumber));
     const page = el('div', { class: 'landing-wrapper' },
       el('header', { class: 'landing-head' }, el('div', { class: 'mark small', 'aria-hidden': 'true' }), 'WhatsApp Web ', el('small', {}, 'sandbox')),
@@ -94,7 +94,7 @@ sandboxPage.define('SandboxLanding', (global, require, importDefault, importName
         el('div', { class: 'landing-text' },
           el('h1', {}, words.landing),
           el('ol', {}, ...words.steps.map((step) => el('li', {}, step))),
-          el('p', { class: 'hint' }, words.noPhone, el('a', { href: '/phone', target: '_blank', rel: 'noopener' }, '/phone'))),
+          el('p', { class: 'hint' }, words.noPhone, el('a', { href: '/phone', target: '_blank', rel: 'noopener' }, '/phone'), help && ' · ', help)),
         right));
     document.getElementById('app').replaceChildren(page);
     showCode();
