@@ -6,7 +6,7 @@
 // looked at first and the old one second):
 //   the route /send?phone=<digits>          opens the chat with a number, at the price of loading the page anew
 //   [data-ref], the login landmarks         the code and the login screen
-//   the screens behind the hint             linking by phone number: its field, which takes "+" and the digits and Enter, and
+//   the screens behind it                   linking by phone number: its field, which takes digits, its button, and
 //                                           data-link-code
 //   #pane-side                              the chat list: linked; what stands beside it is where the banner appears
 //   #main, its header and its footer        the open chat, the compose box (contenteditable) and the send button's icon
@@ -15,8 +15,9 @@
 //   [role="dialog"]                         what covers the page
 //   [data-testid="shortcake_passkey_screen"] the phone wants a passkey
 // No class name. Texts (TEXTS, three languages) only where the page has no landmark: the dialog about an unknown number,
-// how far a message has got, the banner of a lost connection, notices of a ban, a passkey, another window, an old browser. In another language an unknown number is a failed check, a
-// delivered message may count as sent and a read one as delivered, and a lost connection does not show.
+// how far a message has got, the banner of a lost connection, notices of a ban, a passkey, another window, an old browser.
+// In another language an unknown number is a failed check, a delivered message may count as sent and a read one as delivered,
+// and a lost connection does not show.
 //
 // Why the route, and not the search box or "new chat": those are found by texts, list contacts and groups besides, and
 // leave the page as it was. A document that was loaded for a number has no other chat open, no half-written text on the

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chromiumoxide::cdp::browser_protocol::fetch::EnableParams;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -197,6 +198,27 @@ async fn an_upload_goes_through_a_worker() {
             await uploads.encryptAndUpload({ bytes: new Uint8Array(1000) })",
         )
         .await;
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_never_settles_while_the_pages_requests_are_intercepted() {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = linked(&folder).await;
+    chrome
+        .page()
+        .execute(EnableParams::default())
+        .await
+        .unwrap();
+    chrome
+        .run(
+            "window.settled = false;
+            const { default: uploads } = require('WAWebUploadManager');
+            uploads.encryptAndUpload({ bytes: new Uint8Array(1000) }).finally(() => { window.settled = true; })",
+        )
+        .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!chrome.value::<bool>("settled").await);
     sandbox.stop().await;
 }
 
