@@ -28,10 +28,8 @@ use crate::{
     browser,
     config::Config,
     http,
-    ledger::{Clock, LedgerOptions},
-    session::{Changes, Recipient, Registry, RegistryOptions, SendLimits, SessionState},
+    session::{Changes, Recipient, Registry, RegistryOptions, SessionState},
     telemetry::DroppedLines,
-    whatsapp::{PageScripts, PageSettings},
 };
 
 /// Closing one Chrome takes 0.1 s, and 8.5 s at most when it has to be killed. Within this all is done or dropped; the
@@ -195,13 +193,12 @@ impl App {
             config.whatsapp_url = format!("http://{}/", reachable(own.sandbox.addr()));
         }
 
-        let tokens_dir = config.tokens_dir.clone();
-        let registry =
-            Registry::open(registry_options(&config)).map_err(|source| StartError::Folder {
-                variable: "TOKENS_DIR",
-                path: tokens_dir,
-                source,
-            })?;
+        let registry = Registry::open(RegistryOptions::of(&config));
+        let registry = registry.map_err(|source| StartError::Folder {
+            variable: "TOKENS_DIR",
+            path: config.tokens_dir.clone(),
+            source,
+        })?;
         Ok(Self {
             config,
             listeners,
@@ -241,7 +238,7 @@ impl App {
         registry.begin(&config.autostart, config.restore_sessions);
         let state = http::AppState::new(Arc::clone(&registry), &config, dropped_lines);
         state.keys().learn().await;
-        let asks_for_key = state.asks_for_key();
+        let asks_for_key = state.keys().is_asked_for();
         let watching = Arc::clone(state.keys()).watch(stop.clone());
         tasks.spawn(async move {
             watching.await;
@@ -269,10 +266,6 @@ impl App {
             tasks.spawn_on(run, &threads.handle);
             threads
         });
-        let sandbox_url = config
-            .sandbox
-            .as_ref()
-            .map(|_| config.whatsapp_url.trim_end_matches('/'));
         let urls: Vec<_> = addrs.iter().map(|addr| format!("http://{addr}")).collect();
         if !asks_for_key && !config.host.is_loopback() {
             tracing::warn!(
@@ -284,7 +277,7 @@ impl App {
             key_required = asks_for_key,
             api = urls.first(),
             api_also_at = urls.get(1),
-            sandbox = sandbox_url,
+            sandbox = config.sandbox_url(),
             "listening"
         );
 
@@ -341,7 +334,7 @@ async fn name_pages(registry: Arc<Registry>, tags: NameTags) -> io::Result<()> {
     let mut changes = Changes::of(registry, None);
     while let Some((id, snapshot)) = changes.next().await {
         let code = if let SessionState::QrRequired { code, .. } = &snapshot.state {
-            code.as_ref().map(|code| code.text.as_str())
+            code.as_ref().map(|code| &*code.text)
         } else {
             None
         };
@@ -353,49 +346,6 @@ async fn name_pages(registry: Arc<Registry>, tags: NameTags) -> io::Result<()> {
 /// Where Chrome on this machine reaches what listens on `addr`. Loopback is also what browsers trust without TLS.
 pub(crate) fn reachable(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(reached_at(addr.ip()), addr.port())
-}
-
-fn registry_options(config: &Config) -> RegistryOptions {
-    let sessions_data = config.sessions_data();
-    RegistryOptions {
-        tokens_dir: config.tokens_dir.clone(),
-        sessions_dir: config.sessions_dir(),
-        snapshots_dir: config.snapshots_dir(),
-        snapshots: config.profile_snapshots,
-        evidence_dir: sessions_data.join("evidence"),
-        page: PageSettings {
-            chrome_path: config.chrome_path.clone(),
-            launch_timeout: config.limits.launch,
-            search_path: config.search_path.clone(),
-            chrome_args: config.chrome_args.clone(),
-            url: config.whatsapp_url.clone(),
-            adapters: config.adapters.clone(),
-            scripts: PageScripts::new(config.page_scripts_dir.clone()),
-            wa_js_path: config.wa_js_path.clone(),
-            evidence_of_chats: config.evidence_of_chats,
-        },
-        max_sessions: config.max_sessions,
-        min_free_mb: config.min_free_memory_mb,
-        session_memory_mb: config.session_memory_mb,
-        max_concurrent_starts: config.max_concurrent_starts,
-        limits: config.limits,
-        pairing_life: config.pairing_life(),
-        take_over: config.take_over,
-        hibernate_after: config.hibernate_after,
-        heals_per_hour: config.heals_per_hour,
-        sends: SendLimits {
-            queue_max: config.send_queue_max,
-            rate_per_minute: config.send_rate_per_minute,
-            wait: config.send_wait,
-        },
-        send_dedup: config.send_dedup,
-        ledger: LedgerOptions {
-            folder: sessions_data.join("ledger"),
-            idempotency: config.idempotency,
-            retention: config.message_retention,
-            clock: Clock::of_the_machine(),
-        },
-    }
 }
 
 /// Makes the folder, private to this user, and sees that it can be written.

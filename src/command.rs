@@ -1,9 +1,9 @@
-//! What the binary can be told to do, besides its settings.
+//! The subcommands of the binary.
 //!
-//! Each subcommand has a file of its own under this one, which says what it needs; `serve`, the service itself, is what it does without any.
+//! Each has a file of its own under this one; without a subcommand the binary does `serve`, the service itself.
 //! `doctor` looks at this machine; `key`, `export`, `import` and `adopt` work on files. The others are thin clients of
-//! the HTTP API: they know what an answer says to a person, and leave every decision to the service. Only this module
-//! and `main` talk to a terminal.
+//! the HTTP API: they put its answers into words, and leave every decision to the service. Only this module and `main`
+//! write to a terminal.
 
 mod adopt;
 mod client;
@@ -90,7 +90,7 @@ impl From<Exit> for Ended {
 }
 
 impl Command {
-    /// Why `--sandbox` makes no sense with it, if it makes none: it would be taken for a command on simulated sessions.
+    /// Why `--sandbox` is refused with this command, if it is: a person would take it for a command on simulated sessions.
     pub const fn why_no_sandbox(&self) -> Option<&'static str> {
         match self {
             Self::Serve | Self::Doctor(_) | Self::Export(_) | Self::Import(_) | Self::Adopt(_) => {
@@ -105,8 +105,8 @@ impl Command {
         }
     }
 
-    /// Does it, and waits for its end. `dotenv` is the file with settings, which may be absent; with `sandbox` the sandbox is
-    /// on whatever they say.
+    /// Runs the command to its end. `dotenv` is the file with settings, which may be absent; `sandbox` turns the sandbox on even
+    /// where the settings do not.
     ///
     /// This is not an `async fn`: the compiler writes the code of a future where it is awaited. If `main` awaited this one,
     /// the whole service would be compiled once more for it, which took a minute of a first build.
@@ -118,9 +118,19 @@ impl Command {
         let (outcome, wants_json) = match self {
             Self::Serve => return serve::run(dotenv, sandbox).await,
             Self::Key(command) => return keys(command, dotenv).into(),
-            Self::Export(arguments) => return export::run(arguments, dotenv, sandbox).await.into(),
-            Self::Import(arguments) => return import::run(arguments, dotenv, sandbox).await.into(),
-            Self::Adopt(arguments) => return adopt::run(arguments, dotenv, sandbox).await.into(),
+            Self::Export(arguments) => {
+                let done = export::run(arguments, dotenv, sandbox).await;
+                return on_files(done, "; --force writes over it");
+            }
+            Self::Import(arguments) => {
+                let done = import::run(arguments, dotenv, sandbox).await;
+                return on_files(done, "; --replace sets it aside");
+            }
+            Self::Adopt(arguments) => {
+                let done = adopt::run(arguments, dotenv, sandbox).await;
+                let remedy = ", which may be linked; --replace sets it aside";
+                return on_files(done, remedy);
+            }
             Self::Qr(arguments) => (qr::run(&arguments, dotenv).await, arguments.connection.json),
             Self::Status(arguments) => (
                 status::run(&arguments, dotenv).await,
@@ -145,39 +155,38 @@ impl Command {
     }
 }
 
-/// The service's own settings, for a command that works on its files.
-fn settings(dotenv: &Path, sandbox: bool) -> Result<Config, Exit> {
-    Config::load(dotenv, sandbox).map_err(|faults| {
-        screen::remark(&format!(
-            "session-manager: the settings are wrong:\n{faults}"
-        ));
-        Exit::Misconfigured
-    })
+/// How a command ends that works on files. `remedy` is for a file or a profile that is there already.
+fn on_files(done: Result<Exit, export::Fault>, remedy: &str) -> Ended {
+    done.unwrap_or_else(|fault| export::explain(&fault, remedy))
+        .into()
 }
 
-/// Keys are a matter of a file, and of no service.
+/// Keys are in a file: no service is asked.
 fn keys(command: KeyCommand, dotenv: &Path) -> Exit {
-    let config = match settings(dotenv, false) {
-        Ok(config) => config,
-        Err(exit) => return exit,
+    let done = match Config::load(dotenv, false) {
+        Ok(config) => command.run(&config).map_err(|why| (why, Exit::Failed)),
+        Err(faults) => Err((
+            format!("the settings are wrong:\n{faults}").into(),
+            Exit::Misconfigured,
+        )),
     };
-    match command.run(&config) {
+    match done {
         Ok(()) => Exit::Done,
-        Err(why) => {
+        Err((why, exit)) => {
             screen::remark(&format!("session-manager: {why}"));
-            Exit::Failed
+            exit
         }
     }
 }
 
 fn explain(fault: &Fault, wants_json: bool) -> Exit {
     match fault {
-        // Who reads the answer has read enough.
+        // The reader of the answer has closed the pipe: it has read enough.
         Fault::Terminal(why) if why.kind() == io::ErrorKind::BrokenPipe => {
             return Exit::Signalled(exit::SIGPIPE);
         }
         Fault::Client(why) if wants_json => {
-            // There is nobody left to tell.
+            // If standard output is closed, the exit code is all that can be said.
             let _closed = screen::say(&why.json().to_string());
         }
         Fault::Client(_) | Fault::Terminal(_) => {
@@ -187,5 +196,34 @@ fn explain(fault: &Fault, wants_json: bool) -> Exit {
     match fault {
         Fault::Client(why) => why.exit(),
         Fault::Terminal(_) => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Appends what `--help` prints of a command and of those below it.
+    fn help(command: &mut clap::Command, all: &mut String) {
+        *all += &format!("==> {}\n", command.get_bin_name().unwrap_or_default());
+        for line in command.render_long_help().to_string().lines() {
+            *all += &format!("{}\n", line.trim_end());
+        }
+        *all += "\n";
+        for below in command.get_subcommands_mut() {
+            help(below, all);
+        }
+    }
+
+    #[test]
+    fn each_command_says_what_it_does_and_how_it_ends() {
+        let mut program = Command::augment_subcommands(clap::Command::new("session-manager"));
+        program = program
+            .bin_name("session-manager")
+            .disable_help_subcommand(true);
+        program.build();
+        let mut all = String::new();
+        help(&mut program, &mut all);
+        insta::assert_snapshot!("help", all);
     }
 }

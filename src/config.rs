@@ -1,8 +1,8 @@
 //! Every setting, once: its variable, its default, its unit, its check.
 //!
-//! The only module that reads settings, through the crate `startup`; of ours it imports only names, of sessions and of
-//! adapters, and what tells whether there is a key. All faults are found in one pass and reported together, so that an
-//! operator mends them in one go. A variable that is set but empty counts as not set.
+//! The only module that reads settings, through the crate `startup`. From other modules it imports only what a setting is parsed
+//! into (a session's name and limits, an adapter's name), and what tells whether there is a key. All faults are found in one pass
+//! and reported together, so that an operator corrects them in one go. A variable that is set but empty counts as not set.
 
 use std::{
     ffi::OsString,
@@ -22,7 +22,7 @@ use whatsapp_sandbox::PAIRING_LIFE;
 pub use whatsapp_sandbox::{CodeLives, SandboxSettings};
 
 use crate::{
-    session::{ClienteId, StartLimits},
+    session::{ClienteId, SendLimits, StartLimits},
     whatsapp::AdapterName,
 };
 
@@ -47,9 +47,7 @@ pub struct Config {
     pub tokens_dir: PathBuf,
     /// `DATA_DIR` (data): what else must outlive a restart.
     pub data_dir: PathBuf,
-    /// `PROFILE_SNAPSHOTS` (1): how many snapshots of each profile are kept; 0: none, and none is used.
-    pub profile_snapshots: usize,
-    /// `CHROME_PATH`: the Chrome to use; found by itself when not set.
+    /// `CHROME_PATH`: the Chrome to use; when it is not set, the service looks for one.
     pub chrome_path: Option<PathBuf>,
     /// `CHROME_ARGS`: switches added to each Chrome, separated by white space.
     pub chrome_args: Vec<String>,
@@ -71,40 +69,16 @@ pub struct Config {
     pub default_cliente_id: ClienteId,
     /// `AUTOSTART`: sessions to connect at start, separated by commas.
     pub autostart: Vec<ClienteId>,
-    /// `RESTORE_SESSIONS` (true): at start, connect the sessions that should be up, as nobody has disconnected them.
+    /// `RESTORE_SESSIONS` (true): at start, connect the sessions whose desired state is up.
     pub restore_sessions: bool,
-    /// `MAX_SESSIONS` (50): how many sessions may run at once.
-    pub max_sessions: NonZeroUsize,
-    /// `MIN_FREE_MEMORY_MB` (400): how much memory must be free before another session starts; 0: it is not looked at.
-    pub min_free_memory_mb: u64,
-    /// `SESSION_MEMORY_MB` (2000): how much a session's Chrome may take before it is relieved; 0: as much as it likes.
-    pub session_memory_mb: Option<NonZeroU64>,
-    /// `MAX_CONCURRENT_STARTS` (number of cores): how many Chromes may start at once.
-    pub max_concurrent_starts: NonZeroUsize,
+    /// What all sessions have in common.
+    pub sessions: SessionConfig,
     /// `CONNECT_WAIT_SECONDS` (8): the longest a connect waits for a code or READY.
     pub connect_wait: Duration,
-    /// `SEND_WAIT_SECONDS` (45): the longest a send waits for WhatsApp's server.
-    pub send_wait: Duration,
-    /// `SEND_QUEUE_MAX` (100): sends of one session that may wait for their turn.
-    pub send_queue_max: NonZeroUsize,
-    /// `SEND_RATE_PER_MINUTE` (30): sends of one session in the long run; 0: as many as come.
-    pub send_rate_per_minute: Option<NonZeroU32>,
-    /// `SEND_DEDUP_SECONDS` (0): without a key, the same client, recipient and text within that time is one send; 0: off.
-    pub send_dedup: Option<Duration>,
     /// `IDEMPOTENCY_HOURS` (48): how long an idempotency key, and what became of a send, is remembered.
     pub idempotency: Duration,
     /// `MESSAGE_RETENTION_HOURS` (72): how long the text of a send is kept once it is done with; 0: not at all.
     pub message_retention: Duration,
-    /// `LAUNCH_TIMEOUT_SECONDS` (30), `NAVIGATE_TIMEOUT_SECONDS` (45), `INJECT_TIMEOUT_SECONDS` (90),
-    /// `CODE_TIMEOUT_SECONDS` (60), `QR_TIMEOUT_SECONDS` (300), `SYNC_TIMEOUT_SECONDS` (300): how long each phase of a start
-    /// may take before the session gives up.
-    pub limits: StartLimits,
-    /// `HIBERNATE_AFTER_SECONDS` (0): a session that has had nothing to send for so long closes its Chrome until it has; 0: never.
-    pub hibernate_after: Option<Duration>,
-    /// `HEALS_PER_HOUR` (10): how often a session that has failed is healed within an hour before it becomes `ERROR`; 0: never.
-    pub heals_per_hour: usize,
-    /// `TAKE_OVER` (true): take the account back when WhatsApp Web is opened elsewhere with the same profile.
-    pub take_over: bool,
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
     pub evidence_of_chats: bool,
     /// `API_KEY`: a key for everything. When it is set, or `API_KEYS_FILE` is there, every request but `/health`,
@@ -126,6 +100,89 @@ pub struct Config {
     pub log_filter: String,
     /// Names in `.env` that no setting has and that look like one: a line for each, with the one that may be meant.
     pub slips: Vec<String>,
+}
+
+/// The settings that all sessions have in common, as one value that they share. Each is read where it is needed; a new one is
+/// declared here, parsed in [`read`](Self::read), and handed on by no other file.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// `PROFILE_SNAPSHOTS` (1): how many snapshots of each profile are kept; 0: none, and none is used.
+    pub profile_snapshots: usize,
+    /// `MAX_SESSIONS` (50): how many sessions may run at once.
+    pub max_sessions: NonZeroUsize,
+    /// `MIN_FREE_MEMORY_MB` (400): how much memory must be free before another session starts; 0: it is not looked at.
+    pub min_free_memory_mb: u64,
+    /// `SESSION_MEMORY_MB` (2000): how much a session's Chrome may take before it is relieved; 0: as much as it likes.
+    pub memory_mb: Option<NonZeroU64>,
+    /// `MAX_CONCURRENT_STARTS` (number of cores): how many Chromes may start at once.
+    pub max_concurrent_starts: NonZeroUsize,
+    /// `SEND_QUEUE_MAX` (100): sends of one session that may wait for their turn; `SEND_RATE_PER_MINUTE` (30): sends of one session
+    /// in the long run, 0: as many as come; `SEND_WAIT_SECONDS` (45): the longest a send waits for WhatsApp's server.
+    pub sends: SendLimits,
+    /// `SEND_DEDUP_SECONDS` (0): without a key, the same client, recipient and text within that time is one send; 0: off.
+    pub send_dedup: Option<Duration>,
+    /// `LAUNCH_TIMEOUT_SECONDS` (30), `NAVIGATE_TIMEOUT_SECONDS` (45), `INJECT_TIMEOUT_SECONDS` (90),
+    /// `CODE_TIMEOUT_SECONDS` (60), `QR_TIMEOUT_SECONDS` (300), `SYNC_TIMEOUT_SECONDS` (300): how long each phase of a start
+    /// may take before the session gives up.
+    pub limits: StartLimits,
+    /// How long WhatsApp, or the sandbox in its place, takes a code that links by phone number.
+    pub pairing_life: Duration,
+    /// `HIBERNATE_AFTER_SECONDS` (0): a session that has had nothing to send for so long closes its Chrome until it has; 0: never.
+    pub hibernate_after: Option<Duration>,
+    /// `HEALS_PER_HOUR` (10): how often a session that has failed is healed within an hour before it becomes `ERROR`; 0: never.
+    pub heals_per_hour: usize,
+    /// `TAKE_OVER` (true): take the account back when WhatsApp Web is opened elsewhere with the same profile.
+    pub take_over: bool,
+}
+
+impl Default for SessionConfig {
+    /// What an operator gets who sets nothing.
+    fn default() -> Self {
+        Self::read(&mut Settings::new(|_| None), PAIRING_LIFE)
+    }
+}
+
+impl SessionConfig {
+    fn read(
+        settings: &mut Settings<impl Fn(&str) -> Option<Found>>,
+        pairing_life: Duration,
+    ) -> Self {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self {
+            profile_snapshots: settings.parsed("PROFILE_SNAPSHOTS", 1, parse::copies),
+            max_sessions: settings.parsed("MAX_SESSIONS", DEFAULT_MAX_SESSIONS, parse::count),
+            min_free_memory_mb: settings.parsed(
+                "MIN_FREE_MEMORY_MB",
+                DEFAULT_MIN_FREE_MB,
+                parse::megabytes,
+            ),
+            memory_mb: NonZeroU64::new(settings.parsed(
+                "SESSION_MEMORY_MB",
+                DEFAULT_SESSION_MB,
+                parse::megabytes,
+            )),
+            max_concurrent_starts: settings.parsed("MAX_CONCURRENT_STARTS", cores, parse::count),
+            sends: SendLimits {
+                wait: settings.parsed("SEND_WAIT_SECONDS", Duration::from_secs(45), seconds),
+                queue_max: settings.parsed("SEND_QUEUE_MAX", DEFAULT_QUEUE_MAX, parse::count),
+                rate_per_minute: settings.parsed(
+                    "SEND_RATE_PER_MINUTE",
+                    Some(DEFAULT_RATE_PER_MINUTE),
+                    parse::rate,
+                ),
+            },
+            send_dedup: delay(settings, "SEND_DEDUP_SECONDS"),
+            limits: limits(settings),
+            pairing_life,
+            hibernate_after: delay(settings, "HIBERNATE_AFTER_SECONDS"),
+            heals_per_hour: settings.parsed(
+                "HEALS_PER_HOUR",
+                DEFAULT_HEALS_PER_HOUR,
+                parse::whole_number,
+            ),
+            take_over: settings.parsed("TAKE_OVER", true, parse::switch),
+        }
+    }
 }
 
 /// Which session a request means.
@@ -227,10 +284,16 @@ impl Config {
         (config, settings.verdict())
     }
 
-    /// How long WhatsApp, or the sandbox in its place, takes a code that links by phone number.
-    pub fn pairing_life(&self) -> Duration {
-        let simulated = self.sandbox.as_ref().map(|sandbox| sandbox.pairing_life);
-        simulated.unwrap_or(PAIRING_LIFE)
+    /// How long each login code of WhatsApp, or of the sandbox in its place, is shown.
+    pub fn code_lives(&self) -> CodeLives {
+        let simulated = self.sandbox.as_ref().map(|sandbox| sandbox.code_lives);
+        simulated.unwrap_or(CodeLives::WHATSAPP)
+    }
+
+    /// Where the simulated WhatsApp is, if it is one.
+    pub fn sandbox_url(&self) -> Option<&str> {
+        let url = self.whatsapp_url.trim_end_matches('/');
+        self.sandbox.is_some().then_some(url)
     }
 
     /// Where what is kept of sessions lies: that of simulated ones must not be taken for real.
@@ -259,7 +322,6 @@ impl Config {
     }
 
     fn read(settings: &mut Settings<impl Fn(&str) -> Option<Found>>) -> Self {
-        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let host = settings.parsed("HOST", ListenHost::Localhost, listen_host);
         let sandbox_is_on = settings.parsed("SANDBOX", false, parse::switch);
         let data_dir = settings.parsed("DATA_DIR", PathBuf::from("data"), path);
@@ -269,13 +331,16 @@ impl Config {
         } else {
             PathBuf::from("tokens")
         };
+        let sandbox = sandbox(settings, host, sandbox_is_on);
+        let pairing_life = sandbox
+            .as_ref()
+            .map_or(PAIRING_LIFE, |sandbox| sandbox.pairing_life);
         Self {
             port: settings.parsed("PORT", 3001, port),
             host,
             tokens_dir: settings.parsed("TOKENS_DIR", tokens_dir, path),
             api_keys_file: settings.parsed("API_KEYS_FILE", data_dir.join("keys.json"), path),
             data_dir,
-            profile_snapshots: settings.parsed("PROFILE_SNAPSHOTS", 1, parse::copies),
             chrome_path: settings.parsed("CHROME_PATH", None, |raw| parse::program(raw).map(Some)),
             chrome_args: settings.parsed("CHROME_ARGS", Vec::new(), parse::chrome_args),
             search_path: settings.raw("PATH").unwrap_or_default(),
@@ -292,34 +357,15 @@ impl Config {
                 PathBuf::from(DEFAULT_WA_JS_PATH),
                 parse::readable_file,
             ),
-            sandbox: sandbox(settings, host, sandbox_is_on),
+            sandbox,
             session_mode: settings.parsed("SESSION_MODE", SessionMode::Multi, parse::session_mode),
             default_cliente_id: settings.parsed("DEFAULT_CLIENTE_ID", ClienteId::admin(), |raw| {
                 raw.parse().map_err(parse::say)
             }),
             autostart: settings.parsed("AUTOSTART", Vec::new(), parse::cliente_ids),
             restore_sessions: settings.parsed("RESTORE_SESSIONS", true, parse::switch),
-            max_sessions: settings.parsed("MAX_SESSIONS", DEFAULT_MAX_SESSIONS, parse::count),
-            min_free_memory_mb: settings.parsed(
-                "MIN_FREE_MEMORY_MB",
-                DEFAULT_MIN_FREE_MB,
-                parse::megabytes,
-            ),
-            session_memory_mb: NonZeroU64::new(settings.parsed(
-                "SESSION_MEMORY_MB",
-                DEFAULT_SESSION_MB,
-                parse::megabytes,
-            )),
-            max_concurrent_starts: settings.parsed("MAX_CONCURRENT_STARTS", cores, parse::count),
+            sessions: SessionConfig::read(settings, pairing_life),
             connect_wait: settings.parsed("CONNECT_WAIT_SECONDS", Duration::from_secs(8), seconds),
-            send_wait: settings.parsed("SEND_WAIT_SECONDS", Duration::from_secs(45), seconds),
-            send_queue_max: settings.parsed("SEND_QUEUE_MAX", DEFAULT_QUEUE_MAX, parse::count),
-            send_rate_per_minute: settings.parsed(
-                "SEND_RATE_PER_MINUTE",
-                Some(DEFAULT_RATE_PER_MINUTE),
-                parse::rate,
-            ),
-            send_dedup: delay(settings, "SEND_DEDUP_SECONDS"),
             idempotency: settings.parsed(
                 "IDEMPOTENCY_HOURS",
                 Duration::from_secs(48 * 3600),
@@ -330,14 +376,6 @@ impl Config {
                 Duration::from_secs(72 * 3600),
                 parse::hours,
             ),
-            limits: limits(settings),
-            hibernate_after: delay(settings, "HIBERNATE_AFTER_SECONDS"),
-            heals_per_hour: settings.parsed(
-                "HEALS_PER_HOUR",
-                DEFAULT_HEALS_PER_HOUR,
-                parse::whole_number,
-            ),
-            take_over: settings.parsed("TAKE_OVER", true, parse::switch),
             evidence_of_chats: settings.parsed("EVIDENCE_OF_CHATS", false, parse::switch),
             api_key: settings.secret("API_KEY"),
             allow_without_key: settings.parsed("ALLOW_WITHOUT_KEY", false, parse::switch),
@@ -378,7 +416,7 @@ fn sandbox(
     host: ListenHost,
     is_on: bool,
 ) -> Option<SandboxSettings> {
-    // Whoever opens the API to other machines does not mean its toy phone, which asks nobody for a key.
+    // The simulated phone has no authentication: an operator who opens the API to other machines does not mean it.
     let on_this_machine = if host.is_loopback() {
         host
     } else {

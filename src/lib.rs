@@ -19,37 +19,40 @@
 //! - `http → session → whatsapp → browser`, never back; `session → ledger`. `session` uses `browser` directly as well, for
 //!   profile folders, their copies and what a Chrome takes; it drives a page through `whatsapp` only. `http` shows the
 //!   ledger's records and gets them from the registry of `session`: only `session` opens the ledger.
-//! - `session` and `http` are laid out as rooms, folders that use each other in one direction; the test `rooms` holds that.
+//! - `session`, `http` and `browser` are laid out as rooms, folders that use each other in one direction; the test `rooms` holds that.
 //! - `command` is the CLI; `http` is the API. `command` starts `app`, asks a running service as any client does, or works on
 //!   the files of a service that need not run. For those files it uses `browser` as well: a profile that moves between hosts
 //!   or programs, and the room that a machine has, concern Chrome and not one session. Of `http` it imports the answers of
 //!   `http::contract` and nothing else: what is written to the wire is declared once, and read by the same types.
-//! - `ledger` and `picture` import no other module of this crate, and `qr` draws with `picture`. `config` imports names
-//!   from `session`, `whatsapp` and `keys`, and asks `keys` whether there is one; `keys` imports a session's name.
+//! - `masked`, `files` and `picture` import no other module of this crate, `ledger` only `masked`; `qr` draws with `picture`.
+//!   `config` imports from `session` and `whatsapp` the names and limits that a setting is parsed into, and asks `keys` whether
+//!   there is a key; `keys` imports a session's name. `session` reads its settings from one value, `config::SessionConfig`.
 //! - The sandbox is a crate of its own, `crates/sandbox`, and imports nothing of this one. Two modules name it: `app` starts
 //!   it, and `config` reads its settings.
 //! - The crate `startup`, `crates/startup`, has what both programs need before they serve: it reads the environment and the
 //!   file `.env`, takes the ports and catches the signals. It knows none of the settings.
-//! - Only `config` names settings; `browser::environment` hands on to Chrome what that needs of the environment. Only
-//!   `browser::process` starts programs.
+//! - Only `config` names settings; `browser::processes::environment` hands on to Chrome what that needs of the environment. Only
+//!   `browser::processes` starts programs.
 //! - A library is named where its matter is: axum in `http` and in the sandbox, chromiumoxide in
 //!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`, phonenumber
 //!   in `session::recipient`, flate2 and brotli in `http::wire::body`; `prometheus_client` in `http::api::metrics`, and in
-//!   `ledger::tally` and `session::start_times`, which count what only they see.
+//!   `http::serve::requests`, `ledger::tally` and `session::start_times`, which count what only they see.
 //! - Only `session::lifecycle` changes a state.
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
 //! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`whatsapp`], [`browser`]; then [`config`], [`command`],
-//! [`keys`], [`qr`], [`picture`], [`telemetry`].
+//! [`keys`], [`qr`], [`picture`], [`masked`], `files`, [`telemetry`].
 
 pub mod app;
 pub mod browser;
 pub mod command;
 pub mod config;
+mod files;
 pub mod http;
 pub mod keys;
 pub mod ledger;
+pub mod masked;
 pub mod picture;
 pub mod qr;
 pub mod session;

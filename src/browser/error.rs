@@ -1,8 +1,6 @@
 //! Why Chrome could not be opened: each cause with what the operator needs to act on it.
 
-use std::{io, path::PathBuf, time::Duration};
-
-use super::{limits::Advice, process::Exit};
+use std::{fmt, io, path::PathBuf, time::Duration};
 
 /// What helps when it is this Chrome that does not work.
 const ANOTHER_CHROME: &str = "set CHROME_PATH to one that does, or unset it to have one found";
@@ -190,4 +188,61 @@ fn explain(advice: Option<&Advice>, output: &[String]) -> String {
         text.push_str(&output.join(" | "));
     }
     text
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned this status.
+    Status(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// The system would not say.
+    Unknown,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "exited with status {status}"),
+            Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
+            Self::Unknown => f.write_str("ended"),
+        }
+    }
+}
+
+/// What to do about a start that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    text: String,
+    may_pass: bool,
+}
+
+impl Advice {
+    /// Of a cause that may be gone at the next try.
+    pub(in crate::browser) fn passing(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            may_pass: true,
+        }
+    }
+
+    /// Of a cause that stays until a person acts.
+    pub(in crate::browser) fn lasting(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            may_pass: false,
+        }
+    }
+
+    /// Whether the cause may be gone at the next try although no person acts.
+    pub(in crate::browser) fn may_pass(&self) -> bool {
+        self.may_pass
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }

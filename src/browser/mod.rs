@@ -1,21 +1,15 @@
 //! One Chrome: its process, its profile folder and its CDP connection, opened and closed as one.
 //!
-//! ```text
-//!  Browser ── open/close, what ties the parts together
-//!    ├─ profile     the folder: private, locked, used by nobody else   ── leftovers, procfs
-//!    ├─ process     started, watched, ended; the only file that starts programs ── output, environment
-//!    ├─ connection  CDP and the one page ── relay, pipe, workers, user_agent
-//!    ├─ flags       the command line, as data ── user_agent
-//!    ├─ program     which Chrome is installed
-//!    ├─ memory      what Chromes take of the machine ── procfs
-//!    ├─ cpu         how long processors have worked for them ── procfs
-//!    ├─ limits      what the system refuses it
-//!    └─ trial       whether one works here at all
-//!  Occupancy ── who uses which profile, seen from outside ── procfs
-//!  ProfileSnapshots ── copies of a profile that nobody uses, and their way back
-//!  HeldProfile, Export ── a profile on its way to another machine
-//!  ForeignProfile ── a profile of another program, on its way into a folder of ours ── occupants
-//! ```
+//! The rooms, each of which uses only those after it:
+//!
+//! - `chrome`: one running Chrome ([`Browser`]), which Chrome is installed, its command line, the connection and its one page.
+//! - `snapshot`: copies of a profile that no Chrome uses, their way back, and profiles on their way from and to other machines
+//!   ([`HeldProfile`], [`Export`]) and programs ([`ForeignProfile`]).
+//! - `profile`: the folder: private, locked, exchanged for another one, and its note ([`ProfileNote`]).
+//! - `processes`: started, watched and ended; which of them use which profile ([`Occupancy`]).
+//! - `measure`: memory, processor time, and what the system refuses.
+//!
+//! Below them: what `/proc` says, the version of a Chrome, errors.
 //!
 //! Knows nothing of sessions, HTTP or the site it shows, and reads no settings from the environment. Invariants: no Chrome
 //! outlives its [`Browser`], nor the service: its pipe closes, and `setpriv` has the system kill it. (One that hangs
@@ -23,43 +17,36 @@
 //! that is not ours is never touched. Nobody but the service can drive one: it has a pipe and no port.
 
 mod chrome;
-mod connection;
-mod cpu;
-mod environment;
 mod error;
-mod flags;
-mod last_used;
-mod leftovers;
-mod limits;
-mod memory;
-mod occupants;
-mod output;
-mod pipe;
-mod process;
+mod measure;
+mod processes;
 mod procfs;
 mod profile;
-mod program;
-mod relay;
 mod snapshot;
-mod trial;
-mod user_agent;
-mod workers;
+mod version;
 
-pub use chrome::{Browser, BrowserLost, LaunchOptions};
-pub use cpu::chrome_cpu;
-pub use error::BrowserError;
-pub use flags::check_extra_arguments;
-pub use last_used::has_been_used;
-pub use leftovers::{Swept, sweep};
-pub use limits::{ADDRESS_SPACE_WANTED, Advice, ProcessRoom};
-pub use memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb};
-pub use occupants::{Holder, Occupancy, Occupant, occupancy};
-pub use process::{Closed, Exit};
-pub use profile::{Aside, delete_profile, delete_profile_unless, lock_of};
-pub use program::{ChromeKind, ChromeProgram, ChromeVersion, ensure_there_is_one, find_chrome};
+pub use chrome::{
+    browser::{Browser, BrowserLost, LaunchOptions},
+    flags::check_extra_arguments,
+    program::{ChromeKind, ChromeProgram, ensure_there_is_one, find_chrome},
+    trial::{Drawn, Footprint, Visit},
+};
+pub use error::{Advice, BrowserError, Exit};
+pub use measure::{
+    cpu::chrome_cpu,
+    limits::{ProcessRoom, address_space_limit},
+    memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb},
+};
+pub use processes::{
+    occupants::{Holder, Occupancy, Occupant, occupancy},
+    process::Closed,
+};
+pub use profile::{
+    Aside, Link, ProfileNote, Rescue, Swept, delete_profile, delete_profile_unless, lock_of, sweep,
+};
 pub use snapshot::{
     Adopted, Export, ExportTo, ForeignError, ForeignProfile, HeldProfile, InvalidPassphrase,
     Manifest, Origin, Passphrase, ProfileSnapshots, SiteStorage, SnapshotError, SnapshotRoot,
-    Taken, foreign_profiles, restored_at,
+    Taken, foreign_profiles,
 };
-pub use trial::{Drawn, Footprint, Visit};
+pub use version::ChromeVersion;

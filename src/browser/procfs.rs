@@ -12,25 +12,29 @@ use std::{
     str::FromStr,
 };
 
-use super::flags::{MARKER, USER_DATA_DIR};
+/// The switch that names the profile folder, without dashes.
+pub(in crate::browser) const USER_DATA_DIR: &str = "user-data-dir";
+
+/// A switch that Chrome ignores: the service that started it, so that a leftover is told from somebody else's Chrome.
+pub(in crate::browser) const MARKER: &str = "session-manager-owner";
 
 /// One process, told apart from a later one that got the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ProcessId {
-    pub(super) pid: u32,
+pub(in crate::browser) struct ProcessId {
+    pub(in crate::browser) pid: u32,
     /// Clock ticks between the machine's start and the process's.
     started: u64,
 }
 
 impl ProcessId {
     /// The service itself.
-    pub(super) fn of_this_service() -> Option<Self> {
+    pub(in crate::browser) fn of_this_service() -> Option<Self> {
         let pid = std::process::id();
         let started = Stat::of(pid)?.started;
         Some(Self { pid, started })
     }
 
-    pub(super) fn is_alive(self) -> bool {
+    pub(in crate::browser) fn is_alive(self) -> bool {
         Stat::of(self.pid).is_some_and(|stat| stat.started == self.started && stat.is_alive())
     }
 }
@@ -96,19 +100,19 @@ impl Stat {
 
 /// A process that was started with `--user-data-dir`.
 #[derive(Clone, Debug)]
-pub(super) struct Chrome {
-    pub(super) id: ProcessId,
-    pub(super) group: u32,
+pub(in crate::browser) struct Chrome {
+    pub(in crate::browser) id: ProcessId,
+    pub(in crate::browser) group: u32,
     /// The folder as its command line names it.
-    pub(super) folder: PathBuf,
+    pub(in crate::browser) folder: PathBuf,
     /// The service that started it, when it was one of ours.
-    pub(super) owner: Option<ProcessId>,
+    pub(in crate::browser) owner: Option<ProcessId>,
     /// Whether it is a renderer or another helper of a main process.
-    pub(super) helper: bool,
+    pub(in crate::browser) helper: bool,
 }
 
 /// Every living process that was started with `--user-data-dir`.
-pub(super) fn chromes() -> Vec<Chrome> {
+pub(in crate::browser) fn chromes() -> Vec<Chrome> {
     pids().filter_map(chrome).collect()
 }
 
@@ -125,7 +129,7 @@ const BROWSERS: [&str; 8] = [
 ];
 
 /// Whether this process lives and is a browser, by its name: a number that a lock has kept may be another program's by now.
-pub(super) fn is_a_browser(pid: u32) -> bool {
+pub(in crate::browser) fn is_a_browser(pid: u32) -> bool {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     let is_one = BROWSERS
         .iter()
@@ -134,14 +138,14 @@ pub(super) fn is_a_browser(pid: u32) -> bool {
 }
 
 /// Whether any process of the group still runs.
-pub(super) fn group_is_alive(group: u32) -> bool {
+pub(in crate::browser) fn group_is_alive(group: u32) -> bool {
     pids()
         .filter_map(Stat::of)
         .any(|stat| stat.group == group && stat.is_alive())
 }
 
 /// The living processes of these groups, each with its group.
-pub(super) fn members(groups: &BTreeSet<u32>) -> Vec<(u32, u32)> {
+pub(in crate::browser) fn members(groups: &BTreeSet<u32>) -> Vec<(u32, u32)> {
     let group_of = |pid| Some((Stat::of(pid).filter(Stat::is_alive)?.group, pid));
     pids()
         .filter_map(group_of)
@@ -150,7 +154,7 @@ pub(super) fn members(groups: &BTreeSet<u32>) -> Vec<(u32, u32)> {
 }
 
 /// What processors have worked for each of these groups, in clock ticks. A zombie has still to hand its time on, so it counts.
-pub(super) fn ticks(groups: &BTreeSet<u32>) -> BTreeMap<u32, u64> {
+pub(in crate::browser) fn ticks(groups: &BTreeSet<u32>) -> BTreeMap<u32, u64> {
     let mut sums = BTreeMap::new();
     for stat in pids().filter_map(Stat::of) {
         if groups.contains(&stat.group) {
@@ -162,7 +166,7 @@ pub(super) fn ticks(groups: &BTreeSet<u32>) -> BTreeMap<u32, u64> {
 
 impl Chrome {
     /// Whether it works on this folder, by whatever links, mounts or relative path it got there.
-    pub(super) fn works_on(&self, folder: &Path) -> bool {
+    pub(in crate::browser) fn works_on(&self, folder: &Path) -> bool {
         let seen_by_it = self.folder_seen_from_here();
         match (fs::metadata(&seen_by_it), fs::metadata(folder)) {
             (Ok(its), Ok(ours)) => its.dev() == ours.dev() && its.ino() == ours.ino(),
@@ -172,7 +176,7 @@ impl Chrome {
     }
 
     /// The folder's path from our side, through the process's own root and working directory.
-    pub(super) fn folder_seen_from_here(&self) -> PathBuf {
+    pub(in crate::browser) fn folder_seen_from_here(&self) -> PathBuf {
         let proc = PathBuf::from(format!("/proc/{}", self.id.pid));
         match self.folder.strip_prefix("/") {
             Ok(below_root) => proc.join("root").join(below_root),
@@ -248,7 +252,7 @@ fn split_at_switches(title: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Whether a process counts processes as this one does: only then its pids mean the same to both.
-pub(super) fn shares_our_pid_namespace(pid: u32) -> bool {
+pub(in crate::browser) fn shares_our_pid_namespace(pid: u32) -> bool {
     let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     namespace("self").is_some_and(|ours| namespace(&pid.to_string()) == Some(ours))
 }

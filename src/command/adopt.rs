@@ -13,9 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     exit::{ADOPT_CODES, Exit},
-    export::{Fault, done_or_given_up, explain},
+    export::{Fault, done_or_given_up},
     screen::{Interrupts, one_line, remark, say},
-    settings,
 };
 use crate::{
     browser::{Adopted, SiteStorage, find_chrome},
@@ -25,7 +24,7 @@ use crate::{
 
 /// Take over an account that another program has linked in this machine's Chrome, without a scan.
 ///
-/// For whatsapp-web.js (`LocalAuth`), venom, wppconnect, open-wa, and whatever else drives a Chrome. What a link needs
+/// For whatsapp-web.js (`LocalAuth`), venom, wppconnect, open-wa, and other programs that drive a Chrome. What a link needs
 /// is copied; the original is only read. Stop the other program first, for good.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = ADOPT_CODES)]
@@ -41,18 +40,8 @@ pub struct Arguments {
     replace: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Exit {
-    match adopt(arguments, dotenv, sandbox).await {
-        Ok(exit) => exit,
-        Err(fault) => explain(&fault, ", which may be linked; --replace sets it aside"),
-    }
-}
-
-async fn adopt(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Result<Exit, Fault> {
-    let config = match settings(dotenv, sandbox) {
-        Ok(config) => config,
-        Err(exit) => return Ok(exit),
-    };
+pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Result<Exit, Fault> {
+    let config = Config::load(dotenv, sandbox)?;
     let Some(site) = storage(&config) else {
         remark("session-manager: WHATSAPP_URL is no address of a site");
         return Ok(Exit::Misconfigured);
@@ -117,8 +106,8 @@ async fn warnings(adopted: &Adopted, config: &Config) -> Vec<String> {
         && adopted.is_newer_than(&program.version)
     {
         warnings.push(format!(
-            "WARNING: Chrome {} has used it last, and the service has {}. An older Chrome may not read what a newer one has stored, and begin \
-             the storage of the copy anew: then a code is asked for. Give the service that Chrome or a newer one (CHROME_PATH) before you \
+            "WARNING: Chrome {} has used it last, and the service has {}. An older Chrome may not be able to read what a newer one has stored; it then \
+             starts with empty storage in the copy, and WhatsApp asks for a code. Give the service that Chrome or a newer one (CHROME_PATH) before you \
              connect.",
             adopted.chrome.as_deref().unwrap_or_default(),
             program.version.as_str(),
@@ -134,7 +123,7 @@ fn next_steps(id: &ClienteId, adopted: &Adopted) -> String {
          2. Start the session: POST /connect {{\"cliente_id\": \"{id}\"}}, or `session-manager qr {id}`. READY comes without a scan; if a code is asked for \
          all the same, WhatsApp had removed that device, or the profile was never linked: scan it.\n\
          3. {} is as it was. Never start the old service on it again once the session has been READY here; delete it after some quiet days: \
-         whoever has it can act as the account.",
+         a person who has it can act as the account.",
         one_line(&adopted.profile.display().to_string()),
     )
 }

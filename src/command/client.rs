@@ -24,7 +24,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A read answers from memory within milliseconds, on a crowded machine within a second or two.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the service is, and how it is to be answered.
+/// Where the service is, and in which form its answer is printed.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "The service")]
 pub(super) struct Connection {
@@ -42,7 +42,7 @@ pub(super) struct Connection {
     pub(super) json: bool,
 }
 
-/// A service that may answer.
+/// A client of one service.
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
@@ -50,7 +50,7 @@ pub(super) struct Client {
     key: Option<(Secret, KeySource)>,
 }
 
-/// Why there is no answer that helps. Each says what to do.
+/// Why a request failed. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
     #[error("the settings are wrong:\n{0}")]
@@ -104,7 +104,7 @@ fn unauthorized(url: &str, given: Option<KeySource>) -> String {
     }
 }
 
-/// What the service says, with the state of the session and the remedy where it gives them.
+/// The message of the service, with the state of the session and the remedy where the answer has them.
 fn refused(code: &str, message: &str, body: &Value) -> String {
     let text = |name: &str| body[name].as_str().filter(|text| !text.is_empty());
     let state = text("state").map_or_else(String::new, |state| format!(", {state}"));
@@ -126,7 +126,7 @@ impl ClientError {
         }
     }
 
-    /// The same as an answer of the API would have it.
+    /// The error in the form of an API answer.
     pub(super) fn json(&self) -> Value {
         let code = match self {
             Self::Refused { body, .. } => return body.clone(),
@@ -142,7 +142,7 @@ impl ClientError {
 }
 
 impl Client {
-    /// Finds out where the service is, without speaking to it.
+    /// Reads where the service is. Makes no request.
     pub(super) fn new(connection: &Connection, dotenv: &Path) -> Result<Self, ClientError> {
         let config = ClientConfig::load(dotenv, connection.key_file.as_deref())?;
         let url = connection.url.clone().unwrap_or(config.url);
@@ -156,7 +156,7 @@ impl Client {
         Self::at(url, config.key)
     }
 
-    /// Somewhere that need not be the service.
+    /// For an address where another program may answer.
     pub(super) fn without_key(url: &str) -> Result<Self, ClientError> {
         Self::at(url.to_owned(), None)
     }
@@ -164,7 +164,7 @@ impl Client {
     fn at(url: String, key: Option<(Secret, KeySource)>) -> Result<Self, ClientError> {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            // The key goes to the service and to nobody that it, or the environment, points to.
+            // The key goes to the service only: no redirect and no proxy of the environment may get it.
             .redirect(Policy::none())
             .no_proxy()
             .build()

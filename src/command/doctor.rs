@@ -1,7 +1,7 @@
 //! `doctor`: whether this machine can run the service, and what to do where it cannot.
 //!
-//! Each group of checks has a file of its own: it reads facts, within a deadline, and judges them by functions that do nothing else. This file asks them in order and
-//! tells their verdicts. A check leaves nothing behind and changes nothing: it may be run beside a service at work.
+//! Each group of checks has a file of its own: it reads facts, within a deadline, and judges them with pure functions. This file runs
+//! the groups in order and prints their findings. A check changes nothing and leaves nothing behind: it may run while a service runs.
 //!
 //! ```text
 //!  settings ──▶ folders ──▶ machine ──▶ chrome (starts one, which page and machine ask too) ──▶ page ──▶ network
@@ -58,7 +58,7 @@ pub(super) async fn run(
         tokio::select! {
             examined = &mut examined => examined?,
             signal = interrupts.next() => {
-                // What has been started is ended first, which takes seconds at most.
+                // A Chrome that was started is closed first, which takes seconds at most.
                 cancel.cancel();
                 examined.await?;
                 return Ok(Exit::Signalled(signal));
@@ -86,7 +86,7 @@ async fn examine(
     report.group("settings", settings::examine(config, settings, dotenv))?;
     let folders = match folders::examine(config).await {
         Ok(folders) => folders,
-        Err(stalled) => return Ok(report.group("folders", vec![stalled])?),
+        Err(stalled) => return Ok(report.group("folders", vec![("folders", stalled)])?),
     };
     let profiles = folders.profiles_at_rest;
     report.group("folders", folders.checks)?;
@@ -104,6 +104,6 @@ fn json(report: &Report) -> serde_json::Value {
     json!({
         "ok": report.worst() != Verdict::Fail,
         "version": env!("CARGO_PKG_VERSION"),
-        "checks": report.checks(),
+        "checks": report.lines(),
     })
 }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// What was asked for is done.
+    /// The command did what was asked for.
     Done,
-    /// It is not, and will not be.
+    /// It did not, and will not.
     Failed,
     /// No service answers.
     Unreachable,

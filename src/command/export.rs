@@ -1,6 +1,6 @@
 //! `export`: a linked account as one encrypted file, for another host.
 //!
-//! Works on the profile itself, under its lock, and asks no service: one that runs has to let go of the session first.
+//! Works on the profile itself, under its lock, and asks no service: a service that runs must disconnect the session first.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use super::{
     exit::{Exit, TRANSFER_CODES},
     passphrase::{PassphraseError, Source},
     screen::{Interrupts, one_line, remark, say},
-    settings,
 };
 use crate::{
     browser::{ExportTo, ForeignError, Manifest, SnapshotError},
+    config::{Config, ConfigError},
     session::{ClienteId, LinkedProfile, TransferError, is_to_be_up},
 };
 
@@ -36,9 +36,11 @@ pub struct Arguments {
     passphrase: Source,
 }
 
-/// Why there is no file, or no profile. Both commands end with it.
+/// Why a command that works on files failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
+    #[error("the settings are wrong:\n{0}")]
+    Settings(#[from] ConfigError),
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),
     #[error(transparent)]
@@ -49,27 +51,17 @@ pub(super) enum Fault {
     Interrupted(u8),
 }
 
-pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Exit {
-    match export(arguments, dotenv, sandbox).await {
-        Ok(exit) => exit,
-        Err(fault) => explain(&fault, "; --force writes over it"),
-    }
-}
-
-async fn export(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Result<Exit, Fault> {
-    let config = match settings(dotenv, sandbox) {
-        Ok(config) => config,
-        Err(exit) => return Ok(exit),
-    };
+pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Result<Exit, Fault> {
+    let config = Config::load(dotenv, sandbox)?;
     let id = arguments.cliente_id;
     let to = ExportTo {
         path: arguments.out,
         may_replace: arguments.force,
     };
-    // What speaks against it is said before anybody is asked for anything.
+    // A file that is there already is reported before the person types a passphrase.
     to.check().map_err(TransferError::Snapshot)?;
     let profile = LinkedProfile::take(&id, &config.tokens_dir).await?;
-    // The terminal shows again what is typed, and no half file is left.
+    // After a signal the terminal must echo again, and no half file may be left.
     let mut interrupts = Interrupts::catch()?;
     let passphrase = arguments.passphrase.choose()?;
 
@@ -81,7 +73,7 @@ async fn export(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Result<Ex
     Ok(Exit::Done)
 }
 
-/// What the work comes to. A signal has it given up, unless it was done by then, or could not be undone any more.
+/// Waits for the work. A signal cancels it, unless it is done or can no longer be undone.
 pub(super) async fn done_or_given_up<T>(
     work: impl Future<Output = Result<T, TransferError>>,
     give_up: &CancellationToken,
@@ -101,7 +93,7 @@ fn told(id: &ClienteId, file: &Path, manifest: &Manifest) -> String {
     format!("session {id}{} is in {}", account(manifest), file.display())
 }
 
-/// Which one it is, for a person who has several.
+/// The account in words, for a person who has several.
 pub(super) fn account(manifest: &Manifest) -> String {
     let account = manifest.account.as_deref();
     account.map_or_else(String::new, |account| {
@@ -109,7 +101,7 @@ pub(super) fn account(manifest: &Manifest) -> String {
     })
 }
 
-/// What everybody must know who has an account twice.
+/// The warning for a person who now has one account in two places.
 fn warning(id: &ClienteId, is_to_be_up: bool) -> String {
     let here = if is_to_be_up {
         format!(
@@ -121,11 +113,11 @@ fn warning(id: &ClienteId, is_to_be_up: bool) -> String {
     format!(
         "This account must never run on two hosts at once: WhatsApp would see one device in two places, and may remove it.\n\
          There: `session-manager import <cliente_id> FILE`, then connect. Here: do not connect session {id} again once it is connected there.\n\
-         Whoever has the file and its passphrase can act as the account: delete the file when it has been imported.{here}"
+         A person who has the file and its passphrase can act as the account: delete the file when it has been imported.{here}"
     )
 }
 
-/// Says it in one line, and how the command ends. `remedy` is for a file or a profile that is there already.
+/// Prints the fault in one line, and returns its exit code. `remedy` is for a file or a profile that is there already.
 pub(super) fn explain(fault: &Fault, remedy: &str) -> Exit {
     let is_there = matches!(
         fault,
@@ -134,15 +126,20 @@ pub(super) fn explain(fault: &Fault, remedy: &str) -> Exit {
         ))
     );
     let remedy = if is_there { remedy } else { "" };
-    remark(&format!(
-        "session-manager: {}{remedy}",
-        one_line(&fault.to_string())
-    ));
+    let text = fault.to_string();
+    // Each fault of the settings has a line of its own.
+    let text = if matches!(fault, Fault::Settings(_)) {
+        text
+    } else {
+        one_line(&text)
+    };
+    remark(&format!("session-manager: {text}{remedy}"));
     exit(fault)
 }
 
 fn exit(fault: &Fault) -> Exit {
     let why = match fault {
+        Fault::Settings(_) => return Exit::Misconfigured,
         Fault::Passphrase(PassphraseError::Interrupted) => return Exit::Signalled(2),
         Fault::Passphrase(_) => return Exit::Passphrase,
         Fault::Interrupted(signal) => return Exit::Signalled(*signal),

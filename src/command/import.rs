@@ -9,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     exit::{Exit, TRANSFER_CODES},
-    export::{Fault, account, done_or_given_up, explain},
+    export::{Fault, account, done_or_given_up},
     passphrase::Source,
     screen::{Interrupts, one_line, remark, say},
-    settings,
 };
 use crate::{
     browser::Manifest,
+    config::Config,
     session::{self, ClienteId},
 };
 
@@ -36,20 +36,10 @@ pub struct Arguments {
     passphrase: Source,
 }
 
-pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Exit {
-    match import(arguments, dotenv, sandbox).await {
-        Ok(exit) => exit,
-        Err(fault) => explain(&fault, "; --replace sets it aside"),
-    }
-}
-
-async fn import(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Result<Exit, Fault> {
-    let config = match settings(dotenv, sandbox) {
-        Ok(config) => config,
-        Err(exit) => return Ok(exit),
-    };
+pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> Result<Exit, Fault> {
+    let config = Config::load(dotenv, sandbox)?;
     let id = arguments.cliente_id;
-    // A terminal that is left must show again what is typed.
+    // After a signal the terminal must echo again.
     let mut interrupts = Interrupts::catch()?;
     let passphrase = arguments.passphrase.know()?;
     let give_up = CancellationToken::new();
@@ -96,7 +86,7 @@ fn told(id: &ClienteId, file: &Path, manifest: &Manifest) -> String {
     )
 }
 
-/// What a person must know who has one account in two sessions of one service.
+/// The warning for a person who has one account in two sessions of one service.
 fn linked_twice(id: &ClienteId, other: &ClienteId) -> String {
     format!(
         "WARNING: session {other} here is linked to the same account. Do not connect both: they would take the account from each other. \
@@ -108,7 +98,7 @@ fn next_step(id: &ClienteId, manifest: &Manifest) -> String {
     format!(
         "Start it with POST /connect, or `session-manager qr {id}`: no code is to be scanned. Do not connect it where it comes from \
          (there it was session {}): WhatsApp would see one device in two places, and may remove it.",
-        // Whoever has packed the file wrote that, and may mean harm.
+        // The file says this of itself, and may come from an attacker.
         one_line(&manifest.cliente_id)
     )
 }

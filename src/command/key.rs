@@ -20,7 +20,7 @@ use crate::{
     session::ClienteId,
 };
 
-/// A key that is to last longer is one that is to last for ever.
+/// A longer life is a slip, or means a key without an end.
 const LONGEST_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// What is to be done with keys.
@@ -54,7 +54,7 @@ pub enum KeyCommand {
 }
 
 impl KeyCommand {
-    /// Does it. What programs read goes to standard output, what people read besides to standard error.
+    /// Carries the command out. Standard output is for programs, standard error for people.
     pub fn run(self, config: &Config) -> Result<(), Box<dyn Error>> {
         let file = KeyFile::new(config.api_keys_file.clone());
         let now = Timestamp::now();
@@ -70,7 +70,7 @@ impl KeyCommand {
                 let ids = cliente_ids.into_iter().collect();
                 key.cliente_ids = Some(ids).filter(|ids: &BTreeSet<_>| !ids.is_empty());
                 key.expires_at = expires.map(|life| now.checked_add(life)).transpose()?;
-                // Whoever stands in another folder than the service sees that it is another file.
+                // The whole path shows a person in another folder than the service's that it is another file.
                 let path = std::path::absolute(file.path())?;
                 let told = format!(
                     "key {} ({}) is in {}: this is the only time that it is shown",
@@ -179,16 +179,7 @@ fn table(keys: &[Key], now: Timestamp) -> String {
             ends(key, now),
         ]
     }));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: [usize; 6] = std::array::from_fn(|column| width(column).unwrap_or_default());
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(widths);
-        let cells: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
+    super::screen::table(&rows).join("\n") + "\n"
 }
 
 fn as_json(keys: &[Key], now: Timestamp) -> String {

@@ -11,7 +11,7 @@ use clap::Args;
 
 use crate::browser::{InvalidPassphrase, Passphrase};
 
-/// Reads more than the longest one, so that one that is too long is seen to be.
+/// More than the longest passphrase, so that one that is too long is noticed.
 const READ_MAX: usize = 2 * Passphrase::LONGEST;
 
 /// Where it comes from.
@@ -40,7 +40,7 @@ pub(super) enum PassphraseError {
 }
 
 impl Source {
-    /// One to encrypt with: who types it is asked again, as nobody can open the file with one that was mistyped.
+    /// A passphrase to encrypt with. It is asked for twice, since a file with a mistyped passphrase cannot be opened.
     pub(super) fn choose(&self) -> Result<Passphrase, PassphraseError> {
         match &self.passphrase_file {
             Some(path) => from_file(path),
@@ -48,7 +48,7 @@ impl Source {
         }
     }
 
-    /// One to open a file with.
+    /// A passphrase to open a file with.
     pub(super) fn know(&self) -> Result<Passphrase, PassphraseError> {
         match &self.passphrase_file {
             Some(path) => from_file(path),
@@ -68,7 +68,7 @@ fn chosen(
     Ok(passphrase)
 }
 
-/// On the terminal itself, whatever standard input is; what is typed is not shown.
+/// Asks on the terminal itself, even where standard input is a file. What is typed is not shown.
 fn ask(question: &str) -> Result<String, PassphraseError> {
     rpassword::prompt_password(question).map_err(|why| {
         if why.kind() == ErrorKind::Interrupted {

@@ -1,7 +1,7 @@
 //! `qr`: a session's code in a terminal, until a phone has taken it.
 //!
-//! Asks the service to start the session, and looks at its status until it is READY or has ended. What a status says to a
-//! person is [`view`]'s; this file asks, draws and ends.
+//! Asks the service to start the session, and reads its status until it is READY or has ended. [`view`] puts a status into
+//! words; this file asks, draws and ends.
 
 mod view;
 
@@ -58,7 +58,7 @@ pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fa
     let client = Client::new(&arguments.connection, dotenv)?;
     let id = &arguments.cliente_id;
     let mut interrupts = Interrupts::catch()?;
-    // Each of these gives the terminal back when it is dropped, so it is ours again below.
+    // Each of these restores the terminal when it is dropped, so the last word is printed on the normal screen.
     let (exit, last_word) = tokio::select! {
         ended = follow(arguments, &client) => ended?,
         signal = interrupts.next() => (
@@ -78,7 +78,7 @@ pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fa
     Ok(exit)
 }
 
-/// Looks until there is nothing more to see; gives the last word about it.
+/// Shows the session until it is READY or has ended; returns the last line about it.
 async fn follow(arguments: &Arguments, client: &Client) -> Result<(Exit, String), Fault> {
     let id = &arguments.cliente_id;
     let mut canvas = Canvas::new(arguments)?;

@@ -1,4 +1,4 @@
-//! What is shown in a terminal: drawn over and over in place, and gone without a trace; or lines, where it is no terminal.
+//! Output to a terminal: a drawing in place that leaves no trace, or lines where the output is no terminal.
 //!
 //! A drawing is on the terminal's second screen, so that codes do not stay in the lines that can be scrolled back to.
 
@@ -22,6 +22,27 @@ pub(super) struct Size {
     pub(super) lines: usize,
 }
 
+impl Size {
+    /// What of a line fits the window: a line that wraps would push the first ones out of it.
+    pub(super) fn cut(self, line: &str) -> String {
+        line.chars().take(self.columns).collect()
+    }
+}
+
+/// Rows below each other, each column as wide as its widest cell.
+pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or_default());
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths);
+        let cells: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
 /// The second screen of the terminal. Dropping it gives the first one back.
 #[derive(Debug)]
 pub(super) struct Screen {
@@ -42,11 +63,11 @@ impl Screen {
         Ok(screen)
     }
 
-    /// The window as it is now: somebody may have made it larger.
+    /// The window as it is now: a person may have made it larger.
     pub(super) fn size() -> Size {
         let (columns, lines) = match rustix::termios::tcgetwinsize(io::stdout()) {
             Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col, size.ws_row),
-            // A terminal that does not tell is taken for the usual one.
+            // For a terminal that does not report its size.
             Ok(_) | Err(_) => (80, 24),
         };
         Size {
@@ -86,19 +107,19 @@ pub(super) fn say(line: &str) -> io::Result<()> {
 
 /// One line beside the answer: what goes on, what went wrong.
 pub(super) fn remark(line: &str) {
-    // Who has closed it does not want to know.
+    // If standard error is closed, no one reads it.
     let _closed = writeln!(io::stderr().lock(), "{}", harmless(line));
 }
 
-/// A text that others have written, for the middle of a line: what would end the line is shown as well.
+/// A text from outside, for the middle of a line: line breaks are written out too.
 pub(super) fn one_line(text: &str) -> String {
     let shown = |letter: char| !matches!(letter, '\n' | '\t') && is_harmless(letter);
     written_out(text, shown)
 }
 
-/// What may go to a terminal whoever has written it: names of files, what an archive says of itself, what a service
-/// answers. A terminal does what control characters tell it: it moves, hides and overwrites, retitles its window, and
-/// some terminals run things. This command has no use for any: its drawings do not go this way.
+/// A text from outside, made safe for a terminal: names of files, what an archive says of itself, what a service
+/// answers. A terminal obeys control characters: it moves, hides and overwrites, retitles its window, and
+/// some terminals run programs. Lines need none of them; drawings go another way.
 fn harmless(text: &str) -> String {
     written_out(text, is_harmless)
 }
@@ -139,7 +160,7 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
-    /// Caught from now on, so that the terminal is given back before the command ends.
+    /// Catches them from now on, so that the terminal is restored before the command ends.
     pub(super) fn catch() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,

@@ -98,7 +98,7 @@ fn request(arguments: &Arguments, client: &Client, text: &str) -> reqwest::Reque
     client.post("/send", &body).header("x-cliente-id", id)
 }
 
-/// A refusal as it is said to somebody who types commands; programs read the answer itself.
+/// A refusal in the words of the command line; programs read the answer itself.
 fn in_own_words(why: ClientError) -> ClientError {
     let ClientError::Refused {
         status,
@@ -163,7 +163,7 @@ fn verdict(answer: &Value, is_async: bool) -> (Exit, String) {
         "failed" | "cancelled" => (Exit::Failed, format!("not sent: {}", why(answer))),
         "unknown" => (
             Exit::Undecided,
-            "unknown: nobody can find out whether it was sent; look at the phone".to_owned(),
+            "unknown: WhatsApp cannot say whether it was sent; look at the phone".to_owned(),
         ),
         open => (Exit::Undecided, format!("not known yet: it is {open}")),
     };

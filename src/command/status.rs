@@ -10,7 +10,7 @@ use super::{
     Fault,
     client::{Answer, Client, ClientError, Connection, READ_TIMEOUT},
     exit::{CODES, Exit},
-    screen::{Interrupts, Screen, Size, remark, say},
+    screen::{self, Interrupts, Screen, Size, remark, say},
 };
 use crate::{
     http::contract::{Sessions, Status},
@@ -79,7 +79,7 @@ async fn is_known(id: &str, client: &Client) -> Result<bool, ClientError> {
     Ok(all.details.iter().any(|session| session.session == id))
 }
 
-/// Ends only with a fault. Where there is no terminal to draw on, one answer follows the other.
+/// Ends only with a fault. Where there is no terminal to draw on, each answer is printed below the one before.
 async fn watch(arguments: &Arguments, client: &Client) -> Fault {
     let look = async {
         let mut screen = Screen::is_there().then(Screen::open).transpose()?;
@@ -89,7 +89,7 @@ async fn watch(arguments: &Arguments, client: &Client) -> Fault {
             let answer = ask(arguments, client).await?;
             let lines = in_words(arguments, client, &answer)?;
             if let Some(screen) = &mut screen {
-                screen.draw(&cut(lines, Screen::size()))?;
+                screen.draw(&cut(&lines, Screen::size()))?;
             } else {
                 say(&lines.join("\n"))?;
             }
@@ -102,10 +102,10 @@ async fn watch(arguments: &Arguments, client: &Client) -> Fault {
     }
 }
 
-/// What fits the window: a line that wraps would push the first ones out of it.
-fn cut(lines: Vec<String>, size: Size) -> Vec<String> {
-    let cut = |line: String| line.chars().take(size.columns).collect();
-    lines.into_iter().take(size.lines).map(cut).collect()
+/// What of the lines fits the window.
+fn cut(lines: &[String], size: Size) -> Vec<String> {
+    let lines = lines.iter().take(size.lines);
+    lines.map(|line| size.cut(line)).collect()
 }
 
 async fn ask(arguments: &Arguments, client: &Client) -> Result<Answer, ClientError> {
@@ -159,16 +159,7 @@ fn table(sessions: &[Status], now: Timestamp) -> Vec<String> {
         ]
     });
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..6).map(|column| width(column).unwrap_or(0)).collect();
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(&widths);
-        let cells: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
+    screen::table(&rows)
 }
 
 fn one(session: &Status, now: Timestamp) -> Vec<String> {
@@ -221,7 +212,7 @@ fn progress(session: &Status) -> Option<String> {
 }
 
 /// What a session does in a phase of its start.
-const fn in_progress(phase: Phase) -> &'static str {
+pub(super) const fn in_progress(phase: Phase) -> &'static str {
     match phase {
         Phase::Queued => "waiting for its turn to start",
         Phase::Launch => "starting Chrome",
@@ -232,7 +223,7 @@ const fn in_progress(phase: Phase) -> &'static str {
     }
 }
 
-/// When it starts again by itself.
+/// When the service starts it again.
 fn outlook(session: &Status, now: Timestamp) -> Option<String> {
     let left = session.retry_at?.0.duration_since(now).as_secs();
     Some(format!("starts again in {}", span(left)))
@@ -242,7 +233,7 @@ fn age(since: Timestamp, now: Timestamp) -> i64 {
     now.duration_since(since).as_secs()
 }
 
-/// A time in one number and its unit: nobody needs more of an age.
+/// A time in one number and its unit, which is enough for an age.
 pub(super) fn span(seconds: i64) -> String {
     match seconds {
         ..=0 => "0 s".to_owned(),
@@ -259,15 +250,20 @@ mod tests {
 
     use super::*;
 
-    fn sessions() -> [Status; 3] {
+    fn sessions() -> [Status; 5] {
+        let modules = json!({"serving": "modules", "since": null, "missing": []});
         let sessions = [
             json!({"session": "51", "state": "READY", "since": "2026-11-22T10:00:00.000Z", "account": "5491158254201",
-             "adapter": {"serving": "modules", "since": null, "missing": []}, "chrome_pid": 17}),
+             "adapter": modules, "chrome_pid": 17}),
             json!({"session": "admin", "state": "DISCONNECTED", "since": "2026-11-22T12:59:00.000Z", "reason": "QR_TIMEOUT",
-             "detail": "nobody scanned", "failed_phase": "LINK",
+             "detail": "the code was not scanned", "failed_phase": "LINK",
              "adapter": {"serving": null, "since": null, "missing": ["modules: WAWebX"]}}),
             json!({"session": "7", "state": "DISCONNECTED", "since": "2026-11-22T12:59:55.000Z", "reason": "BROWSER_LOST",
              "detail": "it is started again", "retry_at": "2026-11-22T13:00:20.500Z"}),
+            json!({"session": "syncs", "state": "AUTHENTICATED", "since": "2026-11-22T12:59:00.000Z", "sync_percent": 40,
+             "adapter": modules, "phase": {"name": "SYNC", "since": "2026-11-22T12:59:00.000Z", "until": null}}),
+            json!({"session": "sleeps", "state": "READY", "since": "2026-11-22T10:00:00.000Z", "account": "5491158254201",
+             "adapter": modules, "hibernating": true}),
         ];
         sessions.map(|says| Status::sample(&says))
     }
@@ -277,76 +273,12 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_a_line_for_each_session_and_columns_that_stand_below_each_other() {
-        assert_eq!(
-            table(&sessions(), now()),
-            [
-                "SESSION  STATE         FOR   ACCOUNT        ADAPTER  NOTE",
-                "51       READY         3 h   5491158254201  modules",
-                "admin    DISCONNECTED  60 s                          QR_TIMEOUT",
-                "7        DISCONNECTED  5 s                           BROWSER_LOST, starts again in 20 s",
-            ]
-        );
-        assert!(table(&[], now())[0].contains("session-manager qr"));
-    }
-
-    #[test]
-    fn one_session_is_told_with_what_is_known_of_it_and_nothing_else() {
-        let [ready, ended, heals] = sessions();
-        assert_eq!(
-            one(&ready, now()),
-            [
-                "session 51 is READY, for 3 h",
-                "  account   5491158254201",
-                "  adapter   modules",
-                "  Chrome    pid 17",
-            ]
-        );
-        assert_eq!(
-            one(&ended, now())[1..],
-            [
-                "  missing   modules: WAWebX",
-                "  failed in LINK",
-                "  reason    QR_TIMEOUT",
-                "            nobody scanned",
-            ]
-        );
-        assert_eq!(
-            one(&heals, now())[1..],
-            [
-                "  reason    BROWSER_LOST",
-                "            it is started again",
-                "  next      starts again in 20 s",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_start_says_in_words_what_it_does() {
-        let syncing = Status::sample(
-            &json!({"session": "51", "state": "AUTHENTICATED", "since": "2026-11-22T12:59:00.000Z", "sync_percent": 40,
-                    "adapter": {"serving": "modules", "since": null, "missing": []},
-                    "phase": {"name": "SYNC", "since": "2026-11-22T12:59:00.000Z", "until": null}}),
-        );
-        let lines = one(&syncing, now());
-        assert!(
-            lines.contains(&"  under way syncing the chats: 40 %".to_owned()),
-            "{lines:?}"
-        );
-        assert!(table(&[syncing], now())[1].ends_with("modules  syncing the chats: 40 %"));
-    }
-
-    #[test]
-    fn a_session_that_hibernates_says_so() {
-        let [mut asleep, ..] = sessions();
-        asleep.chrome_pid = None;
-        asleep.hibernating = true;
-        let lines = one(&asleep, now());
-        assert_eq!(
-            lines.last().unwrap(),
-            "  Chrome    closed until something is to be sent"
-        );
-        assert!(table(&[asleep], now())[1].ends_with("modules  hibernating"));
+    fn sessions_are_shown_as_a_table_and_each_with_what_is_known_of_it() {
+        let shown = |lines: Vec<String>| lines.join("\n") + "\n";
+        let alone = sessions().map(|session| shown(one(&session, now())));
+        let tables = [&sessions()[..], &[]].map(|sessions| shown(table(sessions, now())));
+        let all = [&tables[..], &alone[..]].concat();
+        insta::assert_snapshot!("shown", all.join("\n"));
     }
 
     #[test]
@@ -364,6 +296,9 @@ mod tests {
             columns: 7,
             lines: 2,
         };
-        assert_eq!(cut(table(&sessions(), now()), size), ["SESSION", "51     "]);
+        assert_eq!(
+            cut(&table(&sessions(), now()), size),
+            ["SESSION", "51     "]
+        );
     }
 }

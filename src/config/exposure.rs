@@ -12,7 +12,7 @@ const SHORTEST_KEY: usize = 16;
 /// Finds the setting that lets strangers in, and says what to do about it.
 pub(super) fn check(config: &Config) -> Result<(), (&'static str, String)> {
     let read = KeyFile::new(config.api_keys_file.clone()).read();
-    // Whoever has written down who may do what does not want it passed over.
+    // A file of keys that cannot be read must not count as a service without keys.
     let keys = read.map_err(|why| ("API_KEYS_FILE", why.to_string()))?;
     let now = Timestamp::now();
     let is_good = |keys: &Vec<Key>| keys.iter().any(|key| !key.is_expired(now));

@@ -82,7 +82,7 @@ pub(super) fn switch(raw: &str) -> Result<bool, String> {
     }
 }
 
-/// What it does when it is started, its first start tells.
+/// Whether it works, its first start shows.
 pub(super) fn program(raw: &str) -> Result<PathBuf, String> {
     let path = path(raw)?;
     let wanted = "must be a program; name one, or unset it to have one found";

@@ -13,12 +13,15 @@
 //! | [`wire`] | bodies, answers, and the one mapping from a cause to its status |
 //!
 //! A room uses only rooms that stand below it in this table. The test `rooms` at the top of the crate holds that.
-//! [`state`] holds a part of every room for all requests, so every room may use it.
+//! Two files stand above the rooms: [`routes`] declares every route, with the handlers of three rooms; [`state`] holds a part
+//! of every room for all requests, and every room may use it.
 //!
 //! Invariants: every answer, also to a wrong path, method or body and to a panic, is JSON with `success`, `code`,
 //! `message` and `error` when it is an error, but for a link that is over, which a person opens; a read never waits for a
 //! browser; no folder is made for a name that is not a valid `cliente_id`; no answer but the page's own files is ever cached;
-//! no handler runs for a caller that the table in `guard::access` does not let in.
+//! no handler runs for a caller that the table of [`routes`] does not let in.
+
+mod routes;
 
 mod openapi;
 
@@ -33,17 +36,19 @@ mod wire;
 
 mod state;
 
-use api::{connect, events, evidence, health, link, messages, metrics, qr, send, status};
+use std::sync::Arc;
+
 use axum::{
     Router,
-    http::{HeaderValue, header},
-    middleware::{from_fn, from_fn_with_state, map_response},
+    extract::MatchedPath,
+    http::{HeaderValue, Method, header},
+    middleware::{from_fn_with_state, map_response},
     response::Response,
-    routing::{delete, get, post},
 };
-use guard::{access, auth, cors};
+use guard::{auth, cors};
+use routes::Routes;
 pub use serve::server::serve;
-use serve::{route, stopping, trace};
+use serve::{stopping, trace};
 pub use state::AppState;
 use tower::{Layer as _, ServiceBuilder};
 use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePathLayer};
@@ -52,14 +57,20 @@ use wire::error;
 
 /// The whole API as a service. Who serves it chooses the address and when to stop.
 pub fn router(state: AppState) -> Router {
-    let routes = routes()
+    let Routes { router, table } = routes::all();
+    let table = Arc::new(table);
+    let routes = Router::from(router)
         // Behind the guard: whoever may not ask is told no more than ever.
         .route_layer(from_fn_with_state(state.clone(), stopping::refuse_new_work))
         // Before all routes, so that none is without it.
-        .route_layer(from_fn_with_state(state.clone(), auth::guard))
-        .route_layer(from_fn(route::name))
+        .route_layer(from_fn_with_state(
+            (state.clone(), Arc::clone(&table)),
+            auth::guard,
+        ))
         .fallback(error::unknown_path)
-        .method_not_allowed_fallback(access::wrong_method)
+        .method_not_allowed_fallback(async move |method: Method, path: MatchedPath| {
+            table.wrong_method(method, path.as_str())
+        })
         .with_state(state.clone());
 
     // Around the routes, not in them: `/status/` must be `/status` before a route is looked up.
@@ -67,9 +78,8 @@ pub fn router(state: AppState) -> Router {
 
     // Outermost first: a panic is answered with the CORS headers, and has its line in the log.
     let around = ServiceBuilder::new()
-        .layer(from_fn(trace::one_line))
+        .layer(from_fn_with_state(state.clone(), trace::follow))
         .layer(map_response(without_sniffing))
-        .layer(from_fn_with_state(state.clone(), metrics::count))
         .layer(from_fn_with_state(state, cors::allow))
         .layer(CatchPanicLayer::custom(error::panicked));
     Router::new().fallback_service(routes).layer(around)
@@ -84,53 +94,6 @@ async fn without_sniffing(mut response: Response) -> Response {
         HeaderValue::from_static("nosniff"),
     );
     response
-}
-
-/// Every route. What each needs stands in [`guard::access::TABLE`].
-fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/", get(page::index))
-        .route(
-            "/qr.html",
-            get(page::index).layer(from_fn(page::without_slash)),
-        )
-        .route("/page/{file}", get(page::file))
-        .route(
-            "/link/{token}",
-            get(link::page).layer(from_fn(page::without_slash)),
-        )
-        .route("/link/{token}/events", get(link::events))
-        .route("/health", get(health::health))
-        .route("/openapi.json", get(openapi::document))
-        .route("/openapi-3.0.json", get(openapi::document_3_0))
-        .route(
-            "/docs",
-            get(openapi::docs).layer(from_fn(page::without_slash)),
-        )
-        .route("/metrics", get(metrics::metrics))
-        .route("/status", get(status::status))
-        .route("/sessions", get(status::sessions))
-        .route("/sessions/{id}", delete(status::forget))
-        .route(
-            "/sessions/{id}/evidence",
-            get(evidence::latest).post(evidence::take),
-        )
-        .route(
-            "/sessions/{id}/evidence/screenshot.png",
-            get(evidence::screenshot),
-        )
-        .route("/sessions/{id}/link", post(link::make))
-        .route("/events/stream", get(events::stream))
-        .route("/qr", get(qr::qr))
-        .route("/qr-code", get(qr::qr_code))
-        .route("/connect", post(connect::connect))
-        .route("/disconnect", post(connect::disconnect))
-        .route("/send", post(send::send))
-        .route("/messages", get(messages::list))
-        .route(
-            "/messages/{id}",
-            get(messages::get).delete(messages::cancel),
-        )
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What every handler may use: the sessions, and the few settings that the API itself obeys.
+//! What every handler may use: the sessions, the settings, and what is counted over all requests. It only holds.
 
 use std::{sync::Arc, time::Instant};
 
@@ -6,15 +6,14 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::{
-    api::{link_store::Links, metrics::Requests},
-    guard::{attempts::Attempts, public_url::Origin},
-    serve::streams::Places,
+    api::link_store::Links,
+    guard::attempts::Attempts,
+    serve::{requests::Requests, streams::Places},
 };
 use crate::{
-    config::{CodeLives, Config, CorsOrigins, Secret, SessionMode},
+    config::{Config, Secret},
     keys::Keyring,
-    ledger::Traffic,
-    session::{ClienteId, Registry, Snapshot},
+    session::Registry,
     telemetry::DroppedLines,
 };
 
@@ -29,7 +28,7 @@ pub struct AppState(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     registry: Arc<Registry>,
-    settings: Settings,
+    config: Config,
     keys: Arc<Keyring>,
     attempts: Attempts,
     streams: Places,
@@ -42,59 +41,12 @@ struct Shared {
     started: Instant,
 }
 
-/// The settings that the API obeys.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) session_mode: SessionMode,
-    pub(super) default_cliente_id: ClienteId,
-    pub(super) connect_wait: std::time::Duration,
-    pub(super) trusted_proxies: usize,
-    /// `None`: not set.
-    cors_origins: Option<CorsOrigins>,
-    /// Whether `HOST` is no loopback address.
-    pub(super) is_reached_by_others: bool,
-    pub(super) code_lives: CodeLives,
-    /// Where the simulated WhatsApp is, if it is one.
-    pub(super) sandbox: Option<String>,
-    pub(super) public_url: Option<String>,
-    /// The origin of pages at `public_url`: each request is compared with it.
-    pub(super) public_origin: Option<Origin>,
-}
-
-impl Settings {
-    /// The web pages that may call. Where a key is asked for, the key decides unless the setting does.
-    pub(super) fn allowed_origins(&self, asks_for_key: bool) -> &CorsOrigins {
-        static ANY: CorsOrigins = CorsOrigins::Any;
-        static LOCAL: CorsOrigins = CorsOrigins::LOCAL;
-        let usual = if asks_for_key { &ANY } else { &LOCAL };
-        self.cors_origins.as_ref().unwrap_or(usual)
-    }
-}
-
 impl AppState {
     /// Serves the sessions of `registry` as `config` says. The service's uptime counts from here.
     pub fn new(registry: Arc<Registry>, config: &Config, dropped_lines: DroppedLines) -> Self {
-        let settings = Settings {
-            session_mode: config.session_mode,
-            default_cliente_id: config.default_cliente_id.clone(),
-            connect_wait: config.connect_wait,
-            trusted_proxies: config.trusted_proxies,
-            cors_origins: config.cors_origins.clone(),
-            is_reached_by_others: !config.host.is_loopback(),
-            code_lives: config
-                .sandbox
-                .as_ref()
-                .map_or(CodeLives::WHATSAPP, |sandbox| sandbox.code_lives),
-            sandbox: config
-                .sandbox
-                .as_ref()
-                .map(|_| config.whatsapp_url.trim_end_matches('/').to_owned()),
-            public_url: config.public_url.clone(),
-            public_origin: config.public_url.as_deref().and_then(Origin::of),
-        };
         Self(Arc::new(Shared {
             registry,
-            settings,
+            config: config.clone(),
             keys: Arc::new(Keyring::new(
                 config.api_key.as_ref().map(Secret::reveal),
                 config.api_keys_file.clone(),
@@ -115,13 +67,8 @@ impl AppState {
         &self.0.registry
     }
 
-    pub(super) fn settings(&self) -> &Settings {
-        &self.0.settings
-    }
-
-    /// Whether a request without a key is refused.
-    pub fn asks_for_key(&self) -> bool {
-        self.keys().is_asked_for()
+    pub(super) fn config(&self) -> &Config {
+        &self.0.config
     }
 
     /// The keys that are asked for. Whoever serves has to [`learn`](Keyring::learn) and to [`watch`](Keyring::watch) them.
@@ -165,33 +112,8 @@ impl AppState {
         self.0.started_at
     }
 
-    pub(super) fn uptime_seconds(&self) -> u64 {
-        self.0.started.elapsed().as_secs()
-    }
-
-    /// The session that serves this name.
-    pub(super) fn serving<'a>(&'a self, id: &'a ClienteId) -> &'a ClienteId {
-        match self.settings().session_mode {
-            SessionMode::Multi => id,
-            SessionMode::Single => &self.settings().default_cliente_id,
-        }
-    }
-
-    /// What the session has done and has still to do.
-    pub(super) fn traffic(&self, id: &ClienteId) -> Traffic {
-        self.registry().ledger().tally().traffic(id.as_str())
-    }
-
-    /// The session as it is now. One that was never seen has been `DISCONNECTED` for as long as the service runs.
-    pub(super) fn snapshot(&self, id: &ClienteId) -> Snapshot {
-        let registry = self.registry();
-        let known = registry.find(id).map(|session| session.snapshot());
-        known
-            .or_else(|| registry.last_seen(id))
-            .unwrap_or_else(|| self.never_seen())
-    }
-
-    fn never_seen(&self) -> Snapshot {
-        Snapshot::not_running(self.0.started_at)
+    /// The same by a clock that is never set.
+    pub(super) fn started(&self) -> Instant {
+        self.0.started
     }
 }

@@ -4,7 +4,7 @@
 //! change or after it, never between.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
@@ -14,6 +14,7 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::{Key, KeyName};
+use crate::files::{Durability, NewFile, beside, folder_of};
 
 /// Some 4000 keys; more is no file of ours.
 const LARGEST: u64 = 1024 * 1024;
@@ -168,9 +169,13 @@ impl KeyFile {
         folders
             .recursive(true)
             .mode(0o700)
-            .create(self.folder())
+            .create(folder_of(&self.path))
             .map_err(|source| self.io(source))?;
-        let lock = private_file(&self.beside("lock"), false).map_err(|source| self.io(source))?;
+        let mut lock = OpenOptions::new();
+        lock.write(true).create(true).truncate(false).mode(0o600);
+        let lock = lock
+            .open(beside(&self.path, "lock"))
+            .map_err(|source| self.io(source))?;
         lock.try_lock().map_err(|why| match why {
             TryLockError::WouldBlock => KeyFileError::Busy(self.path.clone()),
             TryLockError::Error(source) => self.io(source),
@@ -186,33 +191,18 @@ impl KeyFile {
             version: VERSION,
             keys,
         };
-        let new = self.beside("new");
-        let mut file = private_file(&new, true)?;
+        let new = NewFile::create(beside(&self.path, "new"))?;
+        let mut file = new.file();
         // Root may be at work here for the service's own user, who must be able to read what comes of it.
-        let owner = fs::metadata(&self.path).or_else(|_| fs::metadata(self.folder()))?;
+        let owner = fs::metadata(&self.path).or_else(|_| fs::metadata(folder_of(&self.path)))?;
         let ours = file.metadata()?;
         if (owner.uid(), owner.gid()) != (ours.uid(), ours.gid()) && ours.uid() == 0 {
-            fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
+            fchown(file, Some(owner.uid()), Some(owner.gid()))?;
         }
         file.write_all(serde_json::to_string_pretty(&contents)?.as_bytes())?;
         file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)?;
-        File::open(self.folder())?.sync_all()
-    }
-
-    fn folder(&self) -> &Path {
-        match self.path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            Some(_) | None => Path::new("."),
-        }
-    }
-
-    fn beside(&self, ending: &str) -> PathBuf {
-        let mut path = self.path.clone().into_os_string();
-        path.push(".");
-        path.push(ending);
-        path.into()
+        // A key that was shown is shown once, and one that was revoked must stay so after a power cut.
+        new.put_in_place(&self.path, Durability::PowerCut)
     }
 
     fn io(&self, source: io::Error) -> KeyFileError {
@@ -228,14 +218,4 @@ impl KeyFile {
             why: why.to_owned(),
         }
     }
-}
-
-/// A file for its owner alone.
-fn private_file(path: &Path, is_emptied: bool) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(is_emptied)
-        .mode(0o600)
-        .open(path)
 }

@@ -1,8 +1,8 @@
 //! One send as the ledger stores it. [`step`](super::step) says how it may change.
 
-use std::fmt;
-
 use jiff::Timestamp;
+
+use crate::masked::{Number, Text, WaId};
 
 /// How far a send has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub(super) const ALL: [Self; 9] = [
+    /// Every failure.
+    pub const ALL: [Self; 9] = [
         Self::NotOnWhatsApp,
         Self::NotTaken,
         Self::NotChecked,
@@ -148,8 +149,8 @@ impl Failure {
     }
 }
 
-/// Everything that is kept of a send. Its `Debug` shows neither text nor number.
-#[derive(Clone, PartialEq, Eq)]
+/// Everything that is kept of a send.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Grows with every send: their order.
     pub seq: i64,
@@ -160,11 +161,11 @@ pub struct Record {
     /// Who asked for it.
     pub cliente_id: String,
     /// The account that is to send it, or has.
-    pub account: Option<String>,
+    pub account: Option<Number>,
     /// The recipient's number, digits only.
-    pub to: String,
+    pub to: Number,
     /// The text, until it is no longer needed.
-    pub body: Option<String>,
+    pub body: Option<Text>,
     /// Whether its caller has left and expects it to be sent: it outlives a restart and a session's end.
     pub is_durable: bool,
     /// How far it is.
@@ -174,7 +175,7 @@ pub struct Record {
     /// The inner id that WhatsApp knows it by: `key`, unless the page chose another; `None` while it is not known.
     pub wa_key: Option<String>,
     /// Its full id at WhatsApp, once known.
-    pub message_id: Option<String>,
+    pub message_id: Option<WaId>,
     /// Whether the page has said that it took it.
     pub is_taken: bool,
     /// The last acknowledgement.
@@ -195,18 +196,6 @@ pub struct Record {
     pub read_at: Option<Timestamp>,
     /// When it failed, was cancelled, or was given up as unknown.
     pub ended_at: Option<Timestamp>,
-}
-
-impl fmt::Debug for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record")
-            .field("seq", &self.seq)
-            .field("key", &self.key)
-            .field("session", &self.session)
-            .field("state", &self.state)
-            .field("failure", &self.failure)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Record {

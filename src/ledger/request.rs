@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{followers::Followed, record::SendState};
+use crate::masked::{Number, Text};
 
 /// A hash of who sends what to whom, by which a repeated request is recognised. The text cannot be read from it.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,8 +39,8 @@ pub enum Idempotency {
     SameWithin(Duration),
 }
 
-/// A send that is to be written down. Its `Debug` shows neither text nor number.
-#[derive(Clone)]
+/// A send that is to be written down.
+#[derive(Clone, Debug)]
 pub struct NewSend {
     /// The inner id that the message will have at WhatsApp.
     pub key: String,
@@ -48,11 +49,11 @@ pub struct NewSend {
     /// Who asked for it.
     pub cliente_id: String,
     /// The account that is to send it, when it is known.
-    pub account: Option<String>,
+    pub account: Option<Number>,
     /// The recipient's number, digits only.
-    pub to: String,
+    pub to: Number,
     /// The text.
-    pub body: String,
+    pub body: Text,
     /// Whether its caller has left and expects it to be sent: it outlives a restart and a session's end.
     pub is_durable: bool,
     /// How a repeated request is recognised, if at all.
@@ -64,15 +65,6 @@ pub struct NewSend {
 impl NewSend {
     pub(super) fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.cliente_id, &self.to, &self.body)
-    }
-}
-
-impl fmt::Debug for NewSend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewSend")
-            .field("key", &self.key)
-            .field("session", &self.session)
-            .finish_non_exhaustive()
     }
 }
 

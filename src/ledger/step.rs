@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::record::{Failure, Record, SendState};
+use crate::masked::{Number, WaId};
 
 /// How a page is about to get a send.
 #[derive(Clone, Debug)]
@@ -10,11 +11,11 @@ pub struct Handing {
     /// By which adapter.
     pub adapter: String,
     /// By which account.
-    pub account: Option<String>,
+    pub account: Option<Number>,
     /// Under which inner id; `None` where the page chooses it.
     pub wa_key: Option<String>,
     /// Under which full id, where that is known.
-    pub message_id: Option<String>,
+    pub message_id: Option<WaId>,
 }
 
 /// Something that happened to a send.
@@ -27,7 +28,7 @@ pub enum Step {
         /// The inner one.
         wa_key: String,
         /// The full one.
-        message_id: String,
+        message_id: WaId,
     },
     /// WhatsApp says how far it got: 1 server, 2 device, 3 read; below zero it gave it up.
     Acknowledged(i32),

@@ -33,8 +33,8 @@ pub(super) fn send(key: &str) -> NewSend {
         session: "51".to_owned(),
         cliente_id: "51".to_owned(),
         account: None,
-        to: "5491158254201".to_owned(),
-        body: "hola".to_owned(),
+        to: "5491158254201".into(),
+        body: "hola".into(),
         is_durable: false,
         idempotency: None,
         accept_by: tokio::time::Instant::now() + Duration::from_secs(60),
@@ -51,9 +51,9 @@ fn with_key(key: &str, idempotency_key: &str) -> NewSend {
 fn handing(key: &str) -> Handing {
     Handing {
         adapter: "modules".to_owned(),
-        account: Some("5491150000001".to_owned()),
+        account: Some("5491150000001".into()),
         wa_key: Some(key.to_owned()),
-        message_id: Some(format!("true_5491158254201@c.us_{key}")),
+        message_id: Some(format!("true_5491158254201@c.us_{key}").into()),
     }
 }
 
@@ -221,7 +221,7 @@ async fn the_same_key_is_the_same_send_even_after_a_restart_and_another_text_is_
     };
     assert_eq!(known.borrow().key, "3EB0A");
     let other = NewSend {
-        body: "adiós".to_owned(),
+        body: "adiós".into(),
         ..with_key("3EB0C", "order-7")
     };
     assert!(matches!(
@@ -384,7 +384,7 @@ fn late_news_and_repetitions_change_nothing() {
         session: "51".to_owned(),
         cliente_id: "51".to_owned(),
         account: None,
-        to: "5491158254201".to_owned(),
+        to: "5491158254201".into(),
         body: None,
         is_durable: false,
         state,
@@ -466,7 +466,7 @@ async fn with_secret(folder: &std::path::Path) -> (Ledger, PathBuf) {
     let files = options.folder.clone();
     let ledger = open(options);
     let secret = NewSend {
-        body: "nobody-shall-read-this".to_owned(),
+        body: "nobody-shall-read-this".into(),
         ..send("3EB0A")
     };
     accepted(&ledger, secret).await;

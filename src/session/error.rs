@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Reason, Recipient, SessionState, Snapshot};
+use super::{Reason, ReasonCode, Recipient, SessionState, Snapshot};
 use crate::{
     ledger::{Failure, LedgerError, Record},
     whatsapp::PrepareError,
@@ -244,7 +244,7 @@ impl SendError {
 /// What a send is told while the session cannot send.
 pub(super) fn not_ready(snapshot: &Snapshot) -> SendError {
     let is_off = snapshot.state == SessionState::Disconnected;
-    let not_connected = || is_off.then(Reason::not_connected);
+    let not_connected = || is_off.then(|| Reason::of(ReasonCode::NotConnected));
     SendError::NotReady {
         state: snapshot.state.name(),
         reason: snapshot.reason.clone().or_else(not_connected),

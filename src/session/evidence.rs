@@ -37,10 +37,16 @@ pub struct Evidence {
     pub console: Vec<ConsoleLine>,
     /// Why there are none.
     pub console_left_out: Option<String>,
+    /// The same as a code.
+    #[serde(default)]
+    pub console_left_out_code: Option<String>,
     /// The picture's file.
     pub screenshot: Option<String>,
     /// Why there is none.
     pub screenshot_left_out: Option<String>,
+    /// The same as a code.
+    #[serde(default)]
+    pub screenshot_left_out_code: Option<String>,
 }
 
 /// Why no evidence was taken. All who asked for one look are told the same.
@@ -66,7 +72,7 @@ impl From<io::Error> for EvidenceError {
 impl Evidence {
     /// What the session says of itself, without a page.
     pub(super) fn of(snapshot: &Snapshot) -> Self {
-        let no_page = || Some("there was no page".to_owned());
+        let (no_page, code) = in_words(Some(LeftOut::NoPage));
         Self {
             taken_at: Timestamp::now(),
             phase: snapshot.phase.as_ref().map(|phase| phase.name),
@@ -79,9 +85,11 @@ impl Evidence {
             missing: snapshot.adapter.missing.clone(),
             chrome_output: Vec::new(),
             console: Vec::new(),
-            console_left_out: no_page(),
+            console_left_out: no_page.clone(),
+            console_left_out_code: code.clone(),
             screenshot: None,
-            screenshot_left_out: no_page(),
+            screenshot_left_out: no_page,
+            screenshot_left_out_code: code,
         }
         .because(snapshot.reason.as_ref())
     }
@@ -97,18 +105,29 @@ impl Evidence {
 
     /// And what was seen of its page. Gives the picture apart.
     pub(super) fn with(self, seen: PageEvidence) -> (Self, Option<Vec<u8>>) {
-        let left_out = |why: LeftOut| why.to_string();
-        let console_left_out = seen.console.as_ref().err().copied().map(left_out);
-        let screenshot_left_out = seen.screenshot.as_ref().err().copied().map(left_out);
+        let (console_left_out, console_left_out_code) =
+            in_words(seen.console.as_ref().err().copied());
+        let (screenshot_left_out, screenshot_left_out_code) =
+            in_words(seen.screenshot.as_ref().err().copied());
         let words = Self {
             url: seen.url,
             title: seen.title,
             chrome_version: Some(seen.chrome_version),
             console: seen.console.unwrap_or_default(),
             console_left_out,
+            console_left_out_code,
             screenshot_left_out,
+            screenshot_left_out_code,
             ..self
         };
         (words, seen.screenshot.ok())
     }
+}
+
+/// Why something was left out, as a sentence and as a code.
+fn in_words(why: Option<LeftOut>) -> (Option<String>, Option<String>) {
+    (
+        why.map(|why| why.to_string()),
+        why.map(|why| why.code().to_owned()),
+    )
 }

@@ -1,7 +1,6 @@
 //! What is sent: to whom, what, and what is known of it afterwards.
 
 use std::{
-    fmt,
     num::{NonZeroU32, NonZeroUsize},
     str::FromStr,
     time::Duration,
@@ -10,27 +9,21 @@ use std::{
 use jiff::Timestamp;
 
 use super::Recipient;
-use crate::ledger::SendState;
+use crate::{
+    ledger::SendState,
+    masked::{Text, WaId},
+};
 
 /// The longest text that WhatsApp takes, in UTF-16 units as its page counts: an emoji is two of them.
 pub const LONGEST_TEXT: usize = 65_536;
 
-/// A text for one recipient. Its `Debug` shows no text.
-#[derive(Clone)]
+/// A text for one recipient.
+#[derive(Clone, Debug)]
 pub struct TextMessage {
     /// Who gets it.
     pub to: Recipient,
     /// The text exactly as the caller gave it.
-    pub body: String,
-}
-
-impl fmt::Debug for TextMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TextMessage")
-            .field("to", &self.to)
-            .field("bytes", &self.body.len())
-            .finish()
-    }
+    pub body: Text,
 }
 
 /// A caller's own name for a request, so that making it again is not making another.
@@ -103,21 +96,12 @@ pub struct Sent {
 }
 
 /// What is known of a number before anything is sent to it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct NumberCheck {
     /// Its chat at WhatsApp, `None` when it has no account.
-    pub chat: Option<String>,
+    pub chat: Option<WaId>,
     /// In how long a message that is accepted now would go out.
     pub due_in: Duration,
-}
-
-impl fmt::Debug for NumberCheck {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NumberCheck")
-            .field("is_on_whatsapp", &self.chat.is_some())
-            .field("due_in", &self.due_in)
-            .finish()
-    }
 }
 
 #[cfg(test)]
@@ -131,7 +115,7 @@ mod tests {
             "{to} {to:?} {:?}",
             TextMessage {
                 to: to.clone(),
-                body: "hola".to_owned()
+                body: "hola".into()
             }
         );
         assert!(

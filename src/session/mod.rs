@@ -45,7 +45,7 @@ mod id;
 mod message;
 mod phase;
 mod publisher;
-mod reason;
+pub mod reason;
 mod recipient;
 mod run_end;
 mod snapshot;
@@ -56,7 +56,7 @@ pub use codes::{PairingCode, QrCode};
 pub use command::{ConnectOutcome, DisconnectOutcome, WaitFor};
 pub use error::{ConnectError, DisconnectError, ForgetError, Full, SendError};
 pub use evidence::{Evidence, EvidenceError};
-pub use fleet::{Registry, RegistryOptions, changes::Changes, cpu::CpuTally};
+pub use fleet::{Registry, changes::Changes, cpu::CpuTally, options::RegistryOptions};
 pub use handle::SessionHandle;
 pub use id::{ClienteId, InvalidClienteId};
 pub use keeping::{

@@ -187,7 +187,7 @@ impl Drop for Publisher {
                 Some(Reason::new(ReasonCode::Internal, detail)),
             );
         } else {
-            self.apply(&Event::Ended, Some(Reason::shutting_down()));
+            self.apply(&Event::Ended, Some(Reason::of(ReasonCode::ShuttingDown)));
         }
     }
 }

@@ -1,7 +1,12 @@
 //! Why a session is where it is: a stable code for programs, a sentence with the remedy for people.
+//!
+//! [`ReasonCode::facts`] is the one table of what the service does about each code. A new code is a variant and a row here,
+//! a row in `docs/reasons.md` and a line in the word lists of `http/page`; tests ask for both.
 
 use serde::Serialize;
+use strum::{EnumIter, IntoEnumIterator as _, IntoStaticStr};
 
+use super::state::Event;
 use crate::{browser::BrowserError, whatsapp::Trouble};
 
 /// A cause with its sentence.
@@ -14,33 +19,38 @@ pub struct Reason {
 }
 
 /// The causes that a session can name. Their names on the wire never change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumIter, IntoStaticStr)]
+#[serde(into = "&'static str")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum ReasonCode {
-    /// Somebody called `/disconnect`.
+    /// A caller called `/disconnect`.
     DisconnectRequested,
-    /// Nobody has connected it since the service started.
+    /// No caller has connected it since the service started.
     NotConnected,
-    /// Somebody called `/disconnect` with `logout`: the device is unlinked and the profile gone.
+    /// A caller called `/disconnect` with `logout`: the device is unlinked and the profile deleted.
     LoggedOut,
-    /// Nobody scanned a code in time.
+    /// Nothing was to be sent for a long time, and its Chrome was closed until something is. Shown in the log only.
+    Hibernating,
+    /// The service is stopping.
+    ShuttingDown,
+    /// No phone scanned a code in time.
     QrTimeout,
-    /// WhatsApp Web is there, but came up with neither a code nor an account.
+    /// WhatsApp Web loaded, and showed neither a code nor an account.
     CodeTimeout,
-    /// Linked, but the chats never got synced.
+    /// The account is linked, but its chats were not synced.
     SyncTimeout,
     /// The phone or WhatsApp removed this device; a new scan is needed.
     Unlinked,
     /// WhatsApp removed this device for a reason of its own; a new scan is needed.
-    #[serde(rename = "REMOVED_BY_WHATSAPP")]
+    #[strum(serialize = "REMOVED_BY_WHATSAPP")]
     RemovedByWhatsApp,
-    /// WhatsApp Web was opened elsewhere with this profile, and this page was put to sleep.
+    /// WhatsApp Web was opened elsewhere with this profile, and this page was paused.
     OpenedElsewhere,
     /// WhatsApp refuses this Chrome or this build of the page.
     UpdateRequired,
     /// WhatsApp has banned the account for a while.
     TemporarilyBanned,
-    /// WhatsApp's terms stand in the way.
+    /// WhatsApp blocks the account until its terms are accepted.
     TermsBlocked,
     /// WhatsApp refuses this machine's address.
     ProxyBlocked,
@@ -48,11 +58,11 @@ pub enum ReasonCode {
     PasskeyRequired,
     /// The page cannot use its storage.
     StorageError,
-    /// The profile was linked and is not any more, without a word from WhatsApp: its storage was damaged.
+    /// The profile has lost its link without a word from WhatsApp: its storage was damaged.
     StorageLost,
     /// WhatsApp gives no code to link this phone number by.
     PairingRefused,
-    /// WhatsApp has been asked for too many codes to link by phone number.
+    /// WhatsApp was asked for too many codes to link by phone number.
     PairingRateLimited,
     /// The page gave no code to link by phone number.
     PairingFailed,
@@ -64,13 +74,13 @@ pub enum ReasonCode {
     PageLost,
     /// The page could not be loaded.
     NavigationFailed,
-    /// The page loaded, but nothing on it is known to this version.
+    /// The page loaded, but no adapter recognises anything on it.
     PageNotRecognised,
     /// WhatsApp Web changed: no adapter can send.
     AdapterBroken,
     /// The session could send, and nothing was sent for two minutes.
     SendsStalled,
-    /// The ledger has not answered for two minutes: nothing is sent that is not written down. Stands beside READY.
+    /// The ledger has not answered for two minutes: the service sends nothing that it cannot write down. Shown with READY.
     LedgerUnavailable,
     /// No Chrome on this machine.
     ChromeNotFound,
@@ -86,76 +96,260 @@ pub enum ReasonCode {
     ProfileInUse,
     /// The profile folder cannot be used.
     ProfileUnusable,
-    /// The session was linked, and its profile is not there.
+    /// The session was linked, and its profile is missing.
     ProfileMissing,
-    /// Chrome took more memory than the session may, and is started anew.
+    /// Chrome took more memory than the session may, and is started again.
     MemoryExceeded,
-    /// There was no memory to start its Chrome again in.
+    /// There was no memory to start its Chrome again.
     Capacity,
-    /// It has been healed again and again, and has failed again.
+    /// It was healed as often as it may be, and has failed again.
     KeepsFailing,
-    /// Nothing was to be sent for long, and its Chrome was closed until something is. Shown nowhere but in the log.
-    Hibernating,
-    /// The service is stopping.
-    ShuttingDown,
-    /// Something that should not happen did; the log has it.
+    /// A fault of this program; the log has it.
     Internal,
 }
 
+/// What the service does about a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// How a session ends for it.
+    pub class: Class,
+    /// What helps, as far as this program can do it.
+    pub cure: Cure,
+    /// It took a page away that worked: a session that only showed a code is started again as well.
+    pub is_loss: bool,
+    /// What the end means for the desired state, which is on disk.
+    pub desired: AfterEnd,
+    /// What it explains.
+    pub about: About,
+    /// The sentence for people, for a code that always has the same one. Empty where the sentence has figures in it, or the
+    /// words of Chrome, WhatsApp or the system: then it stands where the reason is raised.
+    pub detail: &'static str,
+}
+
+/// How a session ends for a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// `DISCONNECTED`: a caller or the service wanted the end. It is no failure.
+    Wanted,
+    /// `DISCONNECTED`: a new start can cure it.
+    Passing,
+    /// `ERROR`: waiting does not cure it, a person must act.
+    Lasting,
+    /// `ERROR`: a fault of this program. The page knows nothing about it, so no evidence is taken.
+    Fault,
+}
+
+/// What helps against a cause, as far as this program can do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cure {
+    /// Nothing: the end was wanted, or a person must act (scan, install, set, look at the phone).
+    None,
+    /// A new Chrome. It counts against `HEALS_PER_HOUR`.
+    NewChrome,
+    /// A new Chrome, as often as it takes: it may take hours until the network is back or an operator has installed a new script.
+    NewChromeInTime,
+    /// A new Chrome as soon as there is memory, also when `HEALS_PER_HOUR` is 0: the session itself has not failed.
+    NewChromeWithMemory,
+}
+
+/// What an end means for the desired state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterEnd {
+    /// The session should still run: the next service starts it.
+    Up,
+    /// It should not run.
+    Down,
+    /// Nothing is remembered of it.
+    Forgotten,
+}
+
+/// What a reason explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The state of the session.
+    State,
+    /// Why a session that is READY does not send.
+    Sends,
+    /// Why there is no code to link by phone number.
+    Pairing(PairingFault),
+}
+
+/// What is wrong with a request for a code that links by phone number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairingFault {
+    /// The number.
+    Number,
+    /// How often it was asked for.
+    Frequency,
+    /// The page: it did not answer as it should.
+    Page,
+}
+
+const WANTED: Facts = Facts {
+    class: Class::Wanted,
+    cure: Cure::None,
+    is_loss: false,
+    desired: AfterEnd::Up,
+    about: About::State,
+    detail: "",
+};
+
+const PASSING: Facts = Facts {
+    class: Class::Passing,
+    ..WANTED
+};
+
+const LASTING: Facts = Facts {
+    class: Class::Lasting,
+    ..WANTED
+};
+
+const fn pairing(fault: PairingFault) -> Facts {
+    Facts {
+        about: About::Pairing(fault),
+        ..PASSING
+    }
+}
+
 impl ReasonCode {
-    /// Whether it says why there is no code to link by phone number.
-    pub const fn is_about_pairing(self) -> bool {
-        matches!(
-            self,
-            Self::PairingRefused | Self::PairingRateLimited | Self::PairingFailed
-        )
+    /// The table: one row for each code.
+    #[expect(clippy::too_many_lines, reason = "a table: one row for each code")]
+    pub const fn facts(self) -> Facts {
+        match self {
+            Self::DisconnectRequested => Facts {
+                desired: AfterEnd::Down,
+                detail: "disconnected on request; POST /connect starts it again",
+                ..WANTED
+            },
+            Self::NotConnected => Facts {
+                detail: "the session is not connected: connect it first (POST /connect), and scan the code if it shows one",
+                ..WANTED
+            },
+            Self::LoggedOut => Facts {
+                desired: AfterEnd::Forgotten,
+                detail: "logged out; POST /connect shows a code to link it again",
+                ..WANTED
+            },
+            Self::Hibernating => Facts {
+                detail: "nothing was to be sent; a send starts Chrome again",
+                ..WANTED
+            },
+            Self::ShuttingDown => Facts {
+                detail: "the service is stopping",
+                ..WANTED
+            },
+            // The next service does not restore it either: without a person who scans, a session that is not linked is of no use.
+            Self::QrTimeout => Facts {
+                desired: AfterEnd::Down,
+                ..PASSING
+            },
+            Self::CodeTimeout | Self::LaunchTimeout | Self::PageNotRecognised => Facts {
+                cure: Cure::NewChrome,
+                ..PASSING
+            },
+            // Chrome loads a page that it has kept without a network, and such a page is never synced: both wait for the network.
+            Self::SyncTimeout | Self::NavigationFailed => Facts {
+                cure: Cure::NewChromeInTime,
+                ..PASSING
+            },
+            Self::Unlinked => Facts {
+                detail: "this device was removed from the account; scan a code to link it again",
+                ..PASSING
+            },
+            Self::RemovedByWhatsApp | Self::StorageLost => PASSING,
+            Self::OpenedElsewhere => Facts {
+                detail: "WhatsApp Web was opened in another window with this profile; with TAKE_OVER=true (the default) the service takes it back, else close that window",
+                ..PASSING
+            },
+            Self::UpdateRequired => Facts {
+                detail: "WhatsApp refuses this browser as too old; update Chrome (apt-get install --only-upgrade chromium-headless-shell), then POST /connect",
+                ..LASTING
+            },
+            Self::TemporarilyBanned => Facts {
+                detail: "WhatsApp has banned this account for a while; open WhatsApp on the phone to see how long, and send less afterwards",
+                ..LASTING
+            },
+            Self::TermsBlocked => Facts {
+                detail: "WhatsApp blocks this account until its terms are accepted; open WhatsApp on the phone",
+                ..LASTING
+            },
+            Self::ProxyBlocked => Facts {
+                detail: "WhatsApp refuses connections from this machine's address; use another network or proxy (CHROME_ARGS=--proxy-server=…)",
+                ..LASTING
+            },
+            Self::PasskeyRequired => Facts {
+                detail: "WhatsApp asks for this account's passkey to link a device, which a browser without a screen cannot give; POST /connect tries again: some accounts are asked only for a while. To remove the passkey on the phone helps some accounts, and makes others demand a new one",
+                ..LASTING
+            },
+            Self::StorageError => Facts {
+                detail: "WhatsApp Web cannot use its storage; check that the disk is not full, then POST /connect; if that does not help, log out and link again",
+                ..LASTING
+            },
+            Self::PairingRefused => pairing(PairingFault::Number),
+            Self::PairingRateLimited => pairing(PairingFault::Frequency),
+            Self::PairingFailed => pairing(PairingFault::Page),
+            Self::NetworkLost => Facts {
+                detail: "WhatsApp Web has lost its server and is trying to reach it again; check the network of this machine",
+                ..PASSING
+            },
+            Self::BrowserLost | Self::PageLost => Facts {
+                cure: Cure::NewChrome,
+                is_loss: true,
+                ..PASSING
+            },
+            // An operator installs a new wa-js or page script for what WhatsApp has renamed, and the next start uses it.
+            Self::AdapterBroken => Facts {
+                cure: Cure::NewChromeInTime,
+                ..PASSING
+            },
+            Self::SendsStalled => Facts {
+                cure: Cure::NewChrome,
+                is_loss: true,
+                about: About::Sends,
+                ..PASSING
+            },
+            Self::LedgerUnavailable => Facts {
+                about: About::Sends,
+                detail: "the ledger in DATA_DIR has not answered for two minutes, and the service sends nothing that it cannot write down: \
+                     check its disk; sends continue by themselves when it answers",
+                ..PASSING
+            },
+            Self::ChromeFailed => Facts {
+                cure: Cure::NewChrome,
+                ..LASTING
+            },
+            // The memory becomes free when another session ends.
+            Self::MemoryExceeded | Self::Capacity => Facts {
+                cure: Cure::NewChromeWithMemory,
+                ..PASSING
+            },
+            Self::ChromeNotFound
+            | Self::ChromeMisconfigured
+            | Self::ScriptsUnreadable
+            | Self::ProfileInUse
+            | Self::ProfileUnusable
+            | Self::ProfileMissing
+            | Self::KeepsFailing => LASTING,
+            Self::Internal => Facts {
+                class: Class::Fault,
+                ..WANTED
+            },
+        }
+    }
+
+    /// Every code.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::iter()
     }
 
     /// The code as on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::DisconnectRequested => "DISCONNECT_REQUESTED",
-            Self::NotConnected => "NOT_CONNECTED",
-            Self::LoggedOut => "LOGGED_OUT",
-            Self::QrTimeout => "QR_TIMEOUT",
-            Self::CodeTimeout => "CODE_TIMEOUT",
-            Self::SyncTimeout => "SYNC_TIMEOUT",
-            Self::Unlinked => "UNLINKED",
-            Self::RemovedByWhatsApp => "REMOVED_BY_WHATSAPP",
-            Self::PairingRefused => "PAIRING_REFUSED",
-            Self::PairingRateLimited => "PAIRING_RATE_LIMITED",
-            Self::PairingFailed => "PAIRING_FAILED",
-            Self::OpenedElsewhere => "OPENED_ELSEWHERE",
-            Self::UpdateRequired => "UPDATE_REQUIRED",
-            Self::TemporarilyBanned => "TEMPORARILY_BANNED",
-            Self::TermsBlocked => "TERMS_BLOCKED",
-            Self::ProxyBlocked => "PROXY_BLOCKED",
-            Self::PasskeyRequired => "PASSKEY_REQUIRED",
-            Self::StorageError => "STORAGE_ERROR",
-            Self::StorageLost => "STORAGE_LOST",
-            Self::NetworkLost => "NETWORK_LOST",
-            Self::BrowserLost => "BROWSER_LOST",
-            Self::PageLost => "PAGE_LOST",
-            Self::NavigationFailed => "NAVIGATION_FAILED",
-            Self::PageNotRecognised => "PAGE_NOT_RECOGNISED",
-            Self::AdapterBroken => "ADAPTER_BROKEN",
-            Self::SendsStalled => "SENDS_STALLED",
-            Self::LedgerUnavailable => "LEDGER_UNAVAILABLE",
-            Self::ChromeNotFound => "CHROME_NOT_FOUND",
-            Self::ChromeFailed => "CHROME_FAILED",
-            Self::LaunchTimeout => "LAUNCH_TIMEOUT",
-            Self::ChromeMisconfigured => "CHROME_MISCONFIGURED",
-            Self::ScriptsUnreadable => "SCRIPTS_UNREADABLE",
-            Self::ProfileInUse => "PROFILE_IN_USE",
-            Self::ProfileUnusable => "PROFILE_UNUSABLE",
-            Self::ProfileMissing => "PROFILE_MISSING",
-            Self::MemoryExceeded => "MEMORY_EXCEEDED",
-            Self::Capacity => "CAPACITY",
-            Self::KeepsFailing => "KEEPS_FAILING",
-            Self::Hibernating => "HIBERNATING",
-            Self::ShuttingDown => "SHUTTING_DOWN",
-            Self::Internal => "INTERNAL",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// Whether it says why there is no code to link by phone number.
+    pub const fn is_about_pairing(self) -> bool {
+        matches!(self.facts().about, About::Pairing(_))
     }
 }
 
@@ -168,38 +362,33 @@ impl Reason {
         }
     }
 
-    /// There is nothing to say of it but what to do.
-    pub(super) fn not_connected() -> Self {
-        let detail = "the session is not connected: connect it first (POST /connect), and scan the code if it shows one";
-        Self::new(ReasonCode::NotConnected, detail)
+    /// A code with the sentence that it always has.
+    pub(super) fn of(code: ReasonCode) -> Self {
+        Self::new(code, code.facts().detail)
     }
 
-    /// The service ends, and the session with it.
-    pub(super) fn shutting_down() -> Self {
-        Self::new(ReasonCode::ShuttingDown, "the service is stopping")
+    /// The event by which a session ends for this reason.
+    pub const fn ending(&self) -> Event {
+        match self.code.facts().class {
+            Class::Wanted | Class::Passing => Event::Ended,
+            Class::Lasting | Class::Fault => Event::Failed,
+        }
     }
 
-    /// Whether something went wrong, other than that somebody wanted the session to end.
+    /// Whether something went wrong: neither a caller nor the service wanted the session to end.
     pub(super) const fn is_failure(&self) -> bool {
-        !matches!(
-            self.code,
-            ReasonCode::DisconnectRequested
-                | ReasonCode::NotConnected
-                | ReasonCode::LoggedOut
-                | ReasonCode::Hibernating
-                | ReasonCode::ShuttingDown
-        )
+        !matches!(self.code.facts().class, Class::Wanted)
     }
 
-    /// Whether a look at what is left may tell more than the reason does.
+    /// Whether a look at the page may tell more than the reason does.
     pub(super) const fn leaves_evidence(&self) -> bool {
-        self.is_failure() && !matches!(self.code, ReasonCode::Internal)
+        matches!(self.code.facts().class, Class::Passing | Class::Lasting)
     }
 
-    /// It has been healed so often within an hour, and has failed again for this reason.
+    /// The session was healed so often within an hour, and has failed again for the reason `last`.
     pub(super) fn keeps_failing(times: usize, last: &Self) -> Self {
         let detail = format!(
-            "healed {times} {} within an hour (HEALS_PER_HOUR), and failed again with {}: {}; see to that, then POST /connect",
+            "healed {times} {} within an hour (HEALS_PER_HOUR), and failed again with {}: {}; remove that cause, then POST /connect",
             if times == 1 { "time" } else { "times" },
             last.code.as_str(),
             last.detail
@@ -207,10 +396,9 @@ impl Reason {
         Self::new(ReasonCode::KeepsFailing, detail)
     }
 
-    /// Says what comes next, where the cause itself does not.
+    /// Adds what comes next, where the sentence itself does not say it.
     pub(super) fn with_outlook(mut self, is_retried: bool) -> Self {
-        let is_bare = matches!(self.code, ReasonCode::BrowserLost | ReasonCode::PageLost);
-        let outlook = match (is_retried, is_bare) {
+        let outlook = match (is_retried, self.code.facts().is_loss) {
             (true, _) => "; it is started again by itself",
             (false, true) => "; POST /connect starts it again",
             (false, false) => "",
@@ -221,45 +409,20 @@ impl Reason {
 
     /// What the page says when it does not work.
     pub(super) fn from_trouble(trouble: Trouble) -> Self {
-        let (code, detail) = match trouble {
-            Trouble::OpenedElsewhere => (
-                ReasonCode::OpenedElsewhere,
-                "WhatsApp Web was opened in another window with this profile; with TAKE_OVER=true (the default) it is taken back by itself, else close that window",
-            ),
-            Trouble::UpdateRequired => (
-                ReasonCode::UpdateRequired,
-                "WhatsApp refuses this browser as too old; update Chrome (apt-get install --only-upgrade chromium-headless-shell), then POST /connect",
-            ),
-            Trouble::TemporarilyBanned => (
-                ReasonCode::TemporarilyBanned,
-                "WhatsApp has banned this account for a while; open WhatsApp on the phone to see how long, and send less afterwards",
-            ),
-            Trouble::TermsBlocked => (
-                ReasonCode::TermsBlocked,
-                "WhatsApp blocks this account until its terms are dealt with; open WhatsApp on the phone",
-            ),
-            Trouble::ProxyBlocked => (
-                ReasonCode::ProxyBlocked,
-                "WhatsApp refuses connections from this machine's address; use another network or proxy (CHROME_ARGS=--proxy-server=…)",
-            ),
-            Trouble::PasskeyRequired => (
-                ReasonCode::PasskeyRequired,
-                "WhatsApp asks for this account's passkey to link a device, which a browser without a screen cannot give; POST /connect tries again: some accounts are asked only for a while. To remove the passkey on the phone helps some accounts, and makes others demand a new one",
-            ),
-            Trouble::StorageError => (
-                ReasonCode::StorageError,
-                "WhatsApp Web cannot use its storage; check that the disk is not full, then POST /connect; if it stays, log out and link anew",
-            ),
-        };
-        Self::new(code, detail)
+        Self::of(match trouble {
+            Trouble::OpenedElsewhere => ReasonCode::OpenedElsewhere,
+            Trouble::UpdateRequired => ReasonCode::UpdateRequired,
+            Trouble::TemporarilyBanned => ReasonCode::TemporarilyBanned,
+            Trouble::TermsBlocked => ReasonCode::TermsBlocked,
+            Trouble::ProxyBlocked => ReasonCode::ProxyBlocked,
+            Trouble::PasskeyRequired => ReasonCode::PasskeyRequired,
+            Trouble::StorageError => ReasonCode::StorageError,
+        })
     }
 
     /// Whether it says why a session that is READY does not send.
     pub(super) const fn is_about_sends(&self) -> bool {
-        matches!(
-            self.code,
-            ReasonCode::SendsStalled | ReasonCode::LedgerUnavailable
-        )
+        matches!(self.code.facts().about, About::Sends)
     }
 
     /// WhatsApp Web could not be loaded.

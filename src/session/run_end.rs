@@ -38,18 +38,12 @@ impl End {
 
     /// Somebody wanted it, and has been answered or will be.
     pub(super) fn requested() -> Self {
-        Self::because(
-            ReasonCode::DisconnectRequested,
-            "disconnected on request; POST /connect starts it again",
-        )
+        Self::of(Reason::of(ReasonCode::DisconnectRequested))
     }
 
     /// Nobody needs its Chrome for now.
     pub(super) fn hibernation() -> Self {
-        Self::because(
-            ReasonCode::Hibernating,
-            "nothing was to be sent; a send starts Chrome again",
-        )
+        Self::of(Reason::of(ReasonCode::Hibernating))
     }
 
     /// There is no memory for another Chrome of a session that has its place.
@@ -58,6 +52,6 @@ impl End {
     }
 
     pub(super) fn stopping() -> Self {
-        Self::of(Reason::shutting_down())
+        Self::of(Reason::of(ReasonCode::ShuttingDown))
     }
 }

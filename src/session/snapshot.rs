@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Phase, PhaseReport, Reason, SessionState};
-use crate::browser::Measure;
+use crate::{browser::Measure, masked::Number};
 
 /// Everything that may be shown of a session at one moment.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub struct Snapshot {
     /// Nothing of it is kept on disk, so it need not be known any more.
     pub is_forgotten: bool,
     /// The linked account's number, digits only, once known.
-    pub account: Option<String>,
+    pub account: Option<Number>,
     /// How far the chats are synced, 0 to 100, while they are.
     pub sync_percent: Option<u8>,
     /// Which adapter serves the page, and what it lacks.

@@ -199,7 +199,7 @@ mod tests {
 
     fn codes(text: Option<&str>) -> SessionState {
         let code = text.map(|text| QrCode {
-            text: text.to_owned(),
+            text: text.into(),
             shown_at: Timestamp::UNIX_EPOCH,
         });
         SessionState::QrRequired {

@@ -15,7 +15,7 @@
 //! Not responsible for *when* an event happens (the actor) nor for what the page looks like (`whatsapp`).
 //! What belongs to a state lives inside it: a code outside `QrRequired` cannot be written down.
 
-use super::{PairingCode, QrCode, Reason, ReasonCode};
+use super::{PairingCode, QrCode};
 
 /// Where a session stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,55 +211,6 @@ impl SessionState {
             *attempts
         } else {
             0
-        }
-    }
-}
-
-impl Reason {
-    /// The event by which a session ends for this reason: can a new start cure it, or does it need a person?
-    pub const fn ending(&self) -> Event {
-        match self.code {
-            ReasonCode::ChromeNotFound
-            | ReasonCode::ChromeFailed
-            | ReasonCode::ChromeMisconfigured
-            | ReasonCode::ScriptsUnreadable
-            | ReasonCode::ProfileInUse
-            | ReasonCode::ProfileUnusable
-            | ReasonCode::ProfileMissing
-            | ReasonCode::UpdateRequired
-            | ReasonCode::TemporarilyBanned
-            | ReasonCode::TermsBlocked
-            | ReasonCode::ProxyBlocked
-            | ReasonCode::PasskeyRequired
-            | ReasonCode::StorageError
-            | ReasonCode::KeepsFailing
-            | ReasonCode::Internal => Event::Failed,
-            ReasonCode::DisconnectRequested
-            | ReasonCode::NotConnected
-            | ReasonCode::LoggedOut
-            | ReasonCode::QrTimeout
-            | ReasonCode::CodeTimeout
-            | ReasonCode::LaunchTimeout
-            | ReasonCode::SyncTimeout
-            | ReasonCode::MemoryExceeded
-            | ReasonCode::Capacity
-            | ReasonCode::StorageLost
-            | ReasonCode::Unlinked
-            | ReasonCode::RemovedByWhatsApp
-            | ReasonCode::PairingRefused
-            | ReasonCode::PairingRateLimited
-            | ReasonCode::PairingFailed
-            | ReasonCode::OpenedElsewhere
-            | ReasonCode::NetworkLost
-            | ReasonCode::BrowserLost
-            | ReasonCode::PageLost
-            | ReasonCode::NavigationFailed
-            | ReasonCode::PageNotRecognised
-            | ReasonCode::AdapterBroken
-            | ReasonCode::SendsStalled
-            | ReasonCode::LedgerUnavailable
-            | ReasonCode::Hibernating
-            | ReasonCode::ShuttingDown => Event::Ended,
         }
     }
 }

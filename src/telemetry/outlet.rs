@@ -1,6 +1,6 @@
 //! Where log lines leave the process: a bounded queue, and a thread of its own that writes it out.
 //!
-//! Invariant: **a thread that logs never waits for whatever reads the log.** A pipe that is not read, a terminal that
+//! Invariant: **a thread that logs never waits for the reader of the log.** A pipe that is not read, a terminal that
 //! is stopped with Ctrl-S and a slow disk block the writing thread and nothing else. What finds no room in the queue is
 //! dropped and counted, and one line says how many were dropped, at their place in the log, once the log takes lines
 //! again. A log whose reader has gone or whose disk is full loses lines in the same way; the service goes on.

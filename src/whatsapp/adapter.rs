@@ -8,6 +8,7 @@ use std::{fmt, str::FromStr};
 use serde::Deserialize;
 
 use super::{Standing, Trouble};
+use crate::masked::{Code, Number};
 
 /// An adapter: one way to understand and to drive the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl fmt::Display for AdapterName {
 }
 
 /// One adapter's view of the page. What it cannot know stays at its default.
-#[derive(Clone, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -66,13 +67,13 @@ pub(super) struct View {
     /// It recognises the page and can tell its state.
     pub(super) state_known: bool,
     pub(super) login: bool,
-    pub(super) code: Option<String>,
+    pub(super) code: Option<Code>,
     pub(super) codes_ended: bool,
     /// The code on the screen was drawn before the page got another secret: no phone can use it.
     pub(super) screen_is_stale: bool,
-    pub(super) pairing_code: Option<String>,
+    pub(super) pairing_code: Option<Code>,
     pub(super) linked: bool,
-    pub(super) account: Option<String>,
+    pub(super) account: Option<Number>,
     pub(super) online: bool,
     pub(super) can_send: bool,
     pub(super) trouble: Option<Trouble>,
@@ -80,16 +81,6 @@ pub(super) struct View {
     pub(super) missing: Vec<String>,
     /// Of the library behind it, where there is one.
     pub(super) version: Option<String>,
-}
-
-impl fmt::Debug for View {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("View")
-            .field("state_known", &self.state_known)
-            .field("login", &self.login)
-            .field("linked", &self.linked)
-            .finish_non_exhaustive()
-    }
 }
 
 /// The latest view of each adapter, for one document of the page; in the order in which they are tried.

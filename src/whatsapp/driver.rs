@@ -9,7 +9,10 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::browser::{BrowserError, Closed};
+use crate::{
+    browser::{BrowserError, Closed},
+    masked::{Code, Number, Text, WaId},
+};
 
 /// Facts that may wait for the actor, which takes each within microseconds; a page that floods is slowed, not heard less.
 pub const FACT_CAPACITY: usize = 256;
@@ -57,7 +60,7 @@ pub trait Driver: Send + Sync + Sized + 'static {
     fn check_number(
         &self,
         number: &str,
-    ) -> impl Future<Output = Result<Option<String>, PrepareError>> + Send;
+    ) -> impl Future<Output = Result<Option<WaId>, PrepareError>> + Send;
 
     /// Looks a message up in WhatsApp's own store: how far it has got, `None` when the store does not have it.
     fn look_up(
@@ -126,7 +129,7 @@ pub enum Fact {
 }
 
 /// How the page stands.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a fact of its own about the page, in any combination; the states are made of them elsewhere"
@@ -137,15 +140,15 @@ pub struct Standing {
     /// The login screen is there.
     pub login: bool,
     /// The code that it shows. Never logged.
-    pub code: Option<String>,
+    pub code: Option<Code>,
     /// The codes of this batch have run out: nothing comes until fresh ones are asked for.
     pub codes_ended: bool,
     /// The code that links by phone number, while the page takes it. Never logged.
-    pub pairing_code: Option<String>,
+    pub pairing_code: Option<Code>,
     /// An account is linked to this profile; says nothing about the connection.
     pub linked: bool,
     /// The linked account's number, digits only, when the page tells.
-    pub account: Option<String>,
+    pub account: Option<Number>,
     /// Connected to WhatsApp's server and done with syncing.
     pub online: bool,
     /// What keeps the page from working, when it says so.
@@ -199,38 +202,17 @@ impl Standing {
     }
 }
 
-impl fmt::Debug for Standing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Standing")
-            .field("recognised", &self.recognised)
-            .field("login", &self.login)
-            .field("has_code", &self.code.is_some())
-            .field("codes_ended", &self.codes_ended)
-            .field("has_pairing_code", &self.pairing_code.is_some())
-            .field("linked", &self.linked)
-            .field("online", &self.online)
-            .field("trouble", &self.trouble)
-            .field("serving", &self.serving)
-            .field("senders", &self.senders)
-            .field("failing", &self.failing)
-            .field("undecided", &self.undecided)
-            .field("wa_js_version", &self.wa_js_version)
-            .field("missing", &self.missing)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A message on its way to the page. Its `Debug` shows neither text nor number.
-#[derive(Clone, PartialEq, Eq)]
+/// A message on its way to the page.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
     /// The inner message id, chosen by us before anything is sent: `3EB0` and 18 hexadecimal digits.
     pub key: String,
     /// The recipient's number, digits only.
-    pub to: String,
+    pub to: Number,
     /// The recipient's chat, where it is known: the number need not be checked then.
-    pub chat: Option<String>,
+    pub chat: Option<WaId>,
     /// The text.
-    pub body: String,
+    pub body: Text,
 }
 
 impl Outgoing {
@@ -239,29 +221,21 @@ impl Outgoing {
     pub(super) fn with_one_line_break(&self) -> Self {
         let body = self.body.replace("\r\n", "\n").replace('\r', "\n");
         Self {
-            body,
+            body: body.into(),
             ..self.clone()
         }
     }
 }
 
-impl fmt::Debug for Outgoing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A message whose recipient is known to WhatsApp. Its `Debug` shows no number.
-#[derive(Clone, PartialEq, Eq)]
+/// A message whose recipient is known to WhatsApp.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
     /// The adapter that did it, and that is to hand the message over.
     pub adapter: super::AdapterName,
     /// WhatsApp's full id of the message to be, `true_<chat>_<key>`; `None` where the page chooses it.
-    pub message_id: Option<String>,
+    pub message_id: Option<WaId>,
     /// The chat's address as WhatsApp has it, `…@c.us` or `…@lid`.
-    pub chat: String,
+    pub chat: WaId,
 }
 
 /// A message that WhatsApp's own queue has.
@@ -270,28 +244,16 @@ pub struct Handed {
     /// Its inner id, by which acknowledgements name it: the one in [`Outgoing::key`], unless the page chose another.
     pub key: String,
     /// Its full id.
-    pub message_id: String,
+    pub message_id: WaId,
 }
 
-impl fmt::Debug for Prepared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prepared").finish_non_exhaustive()
-    }
-}
-
-/// A message that may be in WhatsApp's own store. Its `Debug` shows no number.
-#[derive(Clone)]
+/// A message that may be in WhatsApp's own store.
+#[derive(Clone, Debug)]
 pub struct LookUp {
     /// Its full id, as it was handed over. A chat that moves to another address changes it.
-    pub message_id: String,
+    pub message_id: WaId,
     /// Its inner id, which stays.
     pub key: String,
-}
-
-impl fmt::Debug for LookUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LookUp").finish_non_exhaustive()
-    }
 }
 
 /// Why a message could not be looked up.
@@ -427,9 +389,9 @@ mod tests {
     fn every_kind_of_line_break_becomes_one() {
         let outgoing = |body: &str| Outgoing {
             key: "3EB0".to_owned(),
-            to: "5491158254201".to_owned(),
+            to: "5491158254201".into(),
             chat: None,
-            body: body.to_owned(),
+            body: body.into(),
         };
         for (given, sent) in [
             ("a\nb", "a\nb"),

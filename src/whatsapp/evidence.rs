@@ -13,8 +13,8 @@
 mod sight;
 
 use std::{
-    fmt, io,
-    path::{Path, PathBuf},
+    fmt,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -37,13 +37,10 @@ use super::{
     console::{Console, ConsoleLine, masked},
     cover::cover_codes,
 };
+use crate::browser::ProfileNote;
 
 /// A picture takes 0.1 to 0.5 s. A page that hangs gives none, and must not hold up for long whoever closes it.
 const EVIDENCE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Says that the profile has been linked. It lies in the profile, and so goes where the link goes.
-pub(crate) const LINKED_MARK: &str = "linked-once";
-pub(crate) const LINKED_MARK_TEXT: &str = "This profile has been linked to an account.\n";
 
 /// What was seen of a page at one moment.
 #[derive(Clone)]
@@ -66,6 +63,9 @@ pub type Kept<T> = Result<T, LeftOut>;
 /// Why a part of the evidence is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeftOut {
+    /// There was nothing to look at.
+    #[error("there was no page")]
+    NoPage,
     /// It gave no picture in time, or Chrome is gone.
     #[error("the page gave no picture in time")]
     NoAnswer,
@@ -80,6 +80,28 @@ pub enum LeftOut {
     /// It shows the phone number that it is to be linked by.
     #[error("a phone number is on show")]
     Number,
+}
+
+impl LeftOut {
+    /// Each of them.
+    pub const ALL: [Self; 5] = [
+        Self::NoPage,
+        Self::NoAnswer,
+        Self::Chats,
+        Self::Code,
+        Self::Number,
+    ];
+
+    /// The stable word for it, which programs read instead of the sentence.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NoPage => "NO_PAGE",
+            Self::NoAnswer => "NO_ANSWER",
+            Self::Chats => "CHATS",
+            Self::Code => "CODE",
+            Self::Number => "NUMBER",
+        }
+    }
 }
 
 impl fmt::Debug for PageEvidence {
@@ -101,25 +123,25 @@ struct Seen {
 #[derive(Clone, Debug)]
 pub(super) struct Witness {
     seen: Arc<Mutex<Seen>>,
-    mark: Arc<PathBuf>,
+    profile: Arc<Path>,
 }
 
 impl Witness {
     /// For a page on this profile.
     pub(super) async fn of(profile: &Path, keeps_chats: bool) -> Self {
-        let mark = profile.join(LINKED_MARK);
-        // A profile that cannot be looked at counts as one that was linked.
-        let was_linked = tokio::fs::try_exists(&mark).await.unwrap_or(true);
-        Self::new(was_linked, keeps_chats, mark)
+        let profile: Arc<Path> = profile.into();
+        let noted = Arc::clone(&profile);
+        let read = spawn_blocking(move || ProfileNote::read_or_linked(&noted).linked_once).await;
+        Self::new(read.unwrap_or(true), keeps_chats, profile)
     }
 
-    fn new(was_linked: bool, keeps_chats: bool, mark: PathBuf) -> Self {
+    fn new(was_linked: bool, keeps_chats: bool, profile: Arc<Path>) -> Self {
         Self {
             seen: Arc::new(Mutex::new(Seen {
                 sight: Sight::new(was_linked, keeps_chats),
                 console: Console::default(),
             })),
-            mark: Arc::new(mark),
+            profile,
         }
     }
 
@@ -148,9 +170,10 @@ impl Witness {
             if !seen.sight.keeps_chats() {
                 seen.console.clear();
             }
-            let mark = Arc::clone(&self.mark);
-            tokio::spawn(async move {
-                if let Err(error) = remember(&mark).await {
+            let profile = Arc::clone(&self.profile);
+            // Not by the session's actor: a phone may scan the code after the actor has ended, until Chrome is closed.
+            spawn_blocking(move || {
+                if let Err(error) = ProfileNote::change(&profile, |note| note.linked_once = true) {
                     tracing::warn!(%error, "it could not be noted that the profile is linked: {error}");
                 }
             });
@@ -193,10 +216,6 @@ impl Witness {
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-async fn remember(mark: &Path) -> io::Result<()> {
-    tokio::fs::write(mark, LINKED_MARK_TEXT).await
 }
 
 /// What the page looks like, without codes, and how many codes it had.

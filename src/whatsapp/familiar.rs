@@ -9,27 +9,21 @@ use std::{
 };
 
 use super::{AdapterName, Prepared};
+use crate::masked::WaId;
 
 /// An entry takes some 200 bytes. When there are more, all go: each costs one question to get back.
 const CAPACITY: usize = 10_000;
 
-/// See the module. Its `Debug` shows no number.
-#[derive(Default)]
-pub(super) struct Familiar(Mutex<HashMap<String, Pattern>>);
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Familiar(Mutex<HashMap<WaId, Pattern>>);
 
 /// What the full id of a message to a chat is made of, around its inner id.
+#[derive(Debug)]
 struct Pattern {
     adapter: AdapterName,
-    before: String,
-    after: String,
-}
-
-impl std::fmt::Debug for Familiar {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Familiar")
-            .field("chats", &self.lock().len())
-            .finish()
-    }
+    before: WaId,
+    after: WaId,
 }
 
 impl Familiar {
@@ -40,8 +34,8 @@ impl Familiar {
         let Pattern { before, after, .. } = pattern;
         (pattern.adapter == adapter).then(|| Prepared {
             adapter,
-            message_id: Some(format!("{before}{key}{after}")),
-            chat: chat.to_owned(),
+            message_id: Some(format!("{}{key}{}", &**before, &**after).into()),
+            chat: chat.into(),
         })
     }
 
@@ -57,8 +51,8 @@ impl Familiar {
         }
         let pattern = Pattern {
             adapter: prepared.adapter,
-            before: before.to_owned(),
-            after: after.to_owned(),
+            before: before.into(),
+            after: after.into(),
         };
         known.insert(prepared.chat.clone(), pattern);
     }
@@ -68,7 +62,7 @@ impl Familiar {
         self.lock().remove(chat).is_some()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Pattern>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<WaId, Pattern>> {
         // Nothing is left half done by a panic in here.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,8 +77,8 @@ mod tests {
     fn prepared(key: &str) -> Prepared {
         Prepared {
             adapter: AdapterName::Modules,
-            message_id: Some(format!("true_{CHAT}_{key}")),
-            chat: CHAT.to_owned(),
+            message_id: Some(format!("true_{CHAT}_{key}").into()),
+            chat: CHAT.into(),
         }
     }
 
@@ -116,7 +110,7 @@ mod tests {
         let familiar = Familiar::default();
         for number in 0..=CAPACITY {
             let other = Prepared {
-                chat: number.to_string(),
+                chat: number.to_string().into(),
                 ..prepared("3EB0A")
             };
             familiar.learn(&other, "3EB0A");

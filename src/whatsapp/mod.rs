@@ -30,6 +30,5 @@ pub use driver::{
     OpenError, Outgoing, PairingError, PrepareError, Prepared, Silence, Standing, Trouble,
 };
 pub use evidence::{Kept, LeftOut, PageEvidence};
-pub(crate) use evidence::{LINKED_MARK, LINKED_MARK_TEXT};
 pub use page::{PageSettings, WhatsAppPage};
 pub use scripts::{PageScripts, ScriptError};

@@ -38,7 +38,10 @@ use super::{
     sending::{Sending, VERDICT_CAPACITY, Verdict},
     typing::{Away, Typing},
 };
-use crate::browser::{Browser, Closed, LaunchOptions, find_chrome};
+use crate::{
+    browser::{Browser, Closed, LaunchOptions, find_chrome},
+    masked::WaId,
+};
 
 /// Setting up a blank page takes milliseconds; on a crowded host seconds.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -220,7 +223,7 @@ impl Driver for WhatsAppPage {
         pairing::request(typing, &self.witness, &self.adapters, phone, is_renewal).await
     }
 
-    async fn check_number(&self, number: &str) -> Result<Option<String>, PrepareError> {
+    async fn check_number(&self, number: &str) -> Result<Option<WaId>, PrepareError> {
         self.sending().check_number(number).await
     }
 

@@ -19,6 +19,7 @@ use super::{
     familiar::Familiar,
     typing::{Away, Mistyped, Typing},
 };
+use crate::masked::WaId;
 
 /// A number check is one question to WhatsApp's server. One that hangs holds up the sends behind it.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -157,10 +158,10 @@ impl Sending<'_> {
 
     /// Lets the first adapter that can ask WhatsApp about a number do so. On the screen a number is checked by opening its
     /// chat, which is more than a question.
-    pub(super) async fn check_number(&self, number: &str) -> Result<Option<String>, PrepareError> {
+    pub(super) async fn check_number(&self, number: &str) -> Result<Option<WaId>, PrepareError> {
         #[derive(Deserialize)]
         struct Answer {
-            chat: Option<String>,
+            chat: Option<WaId>,
         }
         let mut failed = PrepareError::Interrupted("no adapter can check a number now".to_owned());
         let senders = self.senders();
@@ -308,8 +309,8 @@ impl Sending<'_> {
     ) -> Result<Prepared, CallError> {
         #[derive(Deserialize)]
         struct Answer {
-            message_id: Option<String>,
-            chat: String,
+            message_id: Option<WaId>,
+            chat: WaId,
         }
         let argument = json!({ "key": outgoing.key, "to": outgoing.to, "chat": outgoing.chat });
         let asked = bridge::call_within(self.page, adapter, "prepare", &argument, PREPARE_TIMEOUT);
@@ -325,7 +326,7 @@ impl Sending<'_> {
         #[derive(Deserialize)]
         struct Answer {
             key: String,
-            message_id: String,
+            message_id: WaId,
         }
         let adapter = prepared.adapter;
         if adapter == AdapterName::Dom {

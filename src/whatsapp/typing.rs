@@ -26,6 +26,7 @@ use super::{
     bridge::{self, CallError},
     input::{Point, click, enter, erase, type_text},
 };
+use crate::masked::WaId;
 
 /// From the request for the chat's address to its first byte; the page's own service worker answers mostly.
 const NAVIGATION_TIMEOUT: Duration = Duration::from_secs(15);
@@ -82,7 +83,7 @@ impl Typing<'_> {
     pub(super) async fn prepare(self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
         #[derive(Deserialize)]
         struct Opened {
-            chat: String,
+            chat: WaId,
         }
         let failed = |why: CallError| PrepareError::Failed(why.detail);
         let to = json!({ "to": outgoing.to });
@@ -259,5 +260,5 @@ struct Route {
 #[derive(Deserialize)]
 struct Answer {
     key: String,
-    message_id: String,
+    message_id: WaId,
 }

@@ -16,7 +16,7 @@ const UNKNOWN: &str = "5491158254202";
 
 /// The two versions of wa-js that are known to differ most in what matters here.
 pub(crate) const CURRENT: &str = "@wppconnect/wa-js";
-const OLD: &str = "wa-js-4.0.0";
+pub(crate) const OLD: &str = "wa-js-4.0.0";
 
 /// Where npm has put a version of wa-js.
 pub(crate) fn bundle(package: &str) -> PathBuf {
@@ -60,7 +60,7 @@ async fn an_older_wa_js_alone_does_everything_on_an_older_page_where_chats_go_by
 
 async fn alone_does_everything(package: &str, build: Value) {
     let service = with_bundle("wa-js", bundle(package)).await;
-    service.phone("/faults", &build).await;
+    service.faults(build.clone()).await;
     let account = service.link("51").await;
     let status = service.status("51").await;
     assert_eq!(status["adapter"]["serving"], "wa-js", "{status}");
@@ -94,15 +94,15 @@ async fn alone_does_everything(package: &str, build: Value) {
     let nobody = service.send(51, NOBODY, "nadie lo lee").await;
     assert_eq!(nobody.json()["code"], "NUMBER_NOT_ON_WHATSAPP");
     service
-        .phone("/faults", &json!({ "number_check": "network_error" }))
+        .faults(json!({ "number_check": "network_error" }))
         .await;
     // A number that is known is not asked about again, and then nothing says that the page has heard of the fault.
     let failed = service.send(51, UNKNOWN, "nadie lo lee").await;
     assert_eq!(failed.json()["code"], "SEND_FAILED", "{}", failed.text());
-    service.phone("/faults", &json!({ "send": "throws" })).await;
+    service.faults(json!({ "send": "throws" })).await;
     let failed = service.send(51, UNKNOWN, "nadie lo lee").await;
     assert_eq!(failed.json()["code"], "SEND_FAILED", "{}", failed.text());
-    service.phone("/faults", &build).await;
+    service.faults(build.clone()).await;
     assert_eq!(service.messages(&account).await, [text]);
 
     // The link outlives the service, and wa-js serves without a scan.
@@ -115,10 +115,10 @@ async fn alone_does_everything(package: &str, build: Value) {
         env.insert("RESTORE_SESSIONS", "false".into());
     })
     .await;
-    service.phone("/faults", &build).await;
+    service.faults(build.clone()).await;
     service.connect(51).await;
     service.reaches("51", "READY").await;
-    assert_eq!(service.send(51, TO, "otra vez más").await.status, 200);
+    service.sends(51, TO, "otra vez más").await;
     assert_eq!(service.messages(&account).await, [text, "otra vez más"]);
 
     let out = service
@@ -133,51 +133,25 @@ async fn alone_does_everything(package: &str, build: Value) {
 }
 
 #[tokio::test]
-async fn wa_js_serves_when_a_module_has_a_new_name() {
-    let service = with_bundle("modules,wa-js,dom", bundle(CURRENT)).await;
-    let renamed = json!({ "rename_modules": { "WAWebSendMsgChatAction": "WAWebSendAction" } });
-    service.phone("/faults", &renamed).await;
-    let account = service.link("51").await;
-    let status = service.status("51").await;
-    let adapter = &status["adapter"];
-    assert_eq!(adapter["serving"], "wa-js", "{status}");
-    assert_eq!(
-        adapter["missing"],
-        json!(["modules: WAWebSendMsgChatAction.addAndSendMsgToChat"])
-    );
-    let sent = service.send(51, TO, "nadie lo lee").await;
-    assert_eq!(sent.status, 200, "{}", sent.text());
-    assert_eq!(service.messages(&account).await, ["nadie lo lee"]);
-    service.stop();
-}
-
-#[tokio::test]
 async fn wa_js_serves_when_a_module_that_it_waits_for_has_a_new_name() {
     let service = with_bundle("wa-js", bundle(CURRENT)).await;
     let renamed = json!({ "rename_modules": { "WAWebConnModel": "WAWebConnectionModel" } });
-    service.phone("/faults", &renamed).await;
+    service.faults(renamed).await;
     let account = service.link("51").await;
-    assert_eq!(service.send(51, TO, "nadie lo lee").await.status, 200);
+    service.sends(51, TO, "nadie lo lee").await;
     assert_eq!(service.messages(&account).await, ["nadie lo lee"]);
     service.stop();
 }
 
 #[tokio::test]
-async fn modules_that_arrive_late_do_not_break_wa_js() {
-    for (package, late) in [
-        (CURRENT, json!({ "modules_delay_ms": 3000 })),
-        (
-            OLD,
-            json!({ "modules_delay_ms": 3000, "build": "early-2026" }),
-        ),
-    ] {
-        let service = with_bundle("wa-js", bundle(package)).await;
-        service.phone("/faults", &late).await;
-        let account = service.link("51").await;
-        assert_eq!(service.send(51, TO, "nadie lo lee").await.status, 200);
-        assert_eq!(service.messages(&account).await, ["nadie lo lee"]);
-        service.stop();
-    }
+async fn modules_that_arrive_late_do_not_break_an_older_wa_js() {
+    let service = with_bundle("wa-js", bundle(OLD)).await;
+    let late = json!({ "modules_delay_ms": 3000, "build": "early-2026" });
+    service.faults(late).await;
+    let account = service.link("51").await;
+    service.sends(51, TO, "nadie lo lee").await;
+    assert_eq!(service.messages(&account).await, ["nadie lo lee"]);
+    service.stop();
 }
 
 #[tokio::test]
@@ -198,14 +172,12 @@ async fn each_document_gets_wa_js_once() {
     service.link("51").await;
     let loads = || service.log().matches("is loaded").count();
     assert_eq!(loads(), 1);
-    service
-        .phone("/faults", &json!({ "event": "reload" }))
-        .await;
+    service.faults(json!({ "event": "reload" })).await;
     service
         .status_when("51", "another document", |_| loads() > 1)
         .await;
     service.reaches("51", "READY").await;
-    assert_eq!(service.send(51, TO, "nadie lo lee").await.status, 200);
+    service.sends(51, TO, "nadie lo lee").await;
     assert_eq!(loads(), 2);
     service.stop();
 }
@@ -239,7 +211,7 @@ async fn with_script(script: &str) -> (Service, tempfile::TempDir) {
     std::fs::write(&file, script).unwrap();
     let service = with_bundle("modules,wa-js,dom", file).await;
     let renamed = json!({ "rename_modules": { RENAMED: "WAWebSocket" } });
-    service.phone("/faults", &renamed).await;
+    service.faults(renamed).await;
     (service, folder)
 }
 
@@ -290,7 +262,7 @@ async fn a_wa_js_that_becomes_ready_late_takes_over_then() {
     let late = format!("setTimeout(() => {{ {source}\n }}, 17000)");
     let (service, _folder) = with_script(&late).await;
     let other = json!({ "rename_modules": { "WAWebStreamModel": "WAWebStream" } });
-    service.phone("/faults", &other).await;
+    service.faults(other).await;
     let said = dom_serves(&service).await;
     assert!(said.contains("did not become ready"), "{said}");
     service
@@ -308,9 +280,7 @@ async fn a_wa_js_that_blocks_the_page_is_stopped_and_not_tried_again() {
     let (service, _folder) = with_script(blocks).await;
     let said = dom_serves(&service).await;
     assert!(said.contains("blocked the page"), "{said}");
-    service
-        .phone("/faults", &json!({ "event": "reload" }))
-        .await;
+    service.faults(json!({ "event": "reload" })).await;
     service
         .status_when("51", "another document", |status| {
             status["adapter"]["serving"].is_null()
@@ -367,7 +337,7 @@ async fn wa_js_speaks_to_nobody_but_whatsapp() {
     let service = with_bundle("wa-js", file).await;
     service.link("51").await;
     for text in ["https://example.com/", "see example.com"] {
-        assert_eq!(service.send(51, TO, text).await.status, 200);
+        service.sends(51, TO, text).await;
     }
     let asked = timeout(ANALYTICS_OBSERVED, service.logs("asked http")).await;
     assert!(asked.is_err(), "{}", service.log());
@@ -384,7 +354,7 @@ async fn wa_js_gets_fresh_codes_when_they_have_run_out() {
             env.insert("SANDBOX_CODE_SECONDS", "1,1".into());
         })
         .await;
-        service.phone("/faults", &build).await;
+        service.faults(build.clone()).await;
         service.connect(51).await;
         // A batch has six codes: the seventh needs a fresh one.
         service

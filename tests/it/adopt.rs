@@ -102,7 +102,7 @@ fn adopt(home: &Home, more: &[(&str, &str)], arguments: &[&str]) -> Printed {
 
 #[tokio::test]
 async fn an_account_of_the_old_service_is_ready_here_without_a_scan() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     let url = format!("{}/", service.sandbox());
     let port = service.sandbox().rsplit(':').next().unwrap().to_owned();
     let sandbox = [("SANDBOX", "1"), ("SANDBOX_PORT", &*port)];
@@ -126,17 +126,18 @@ async fn an_account_of_the_old_service_is_ready_here_without_a_scan() {
     let before = state(&folder);
     let adopted = adopt(&["old/tokens", "--as", "51"]);
     assert_eq!(adopted.code, 0, "{adopted:?}");
-    for said in ["Stop the old service", "POST /connect", "whoever has it"] {
+    for said in [
+        "Stop the old service",
+        "POST /connect",
+        "can act as the account",
+    ] {
         assert!(adopted.err.contains(said), "{said}: {adopted:?}");
     }
     let connect = json!({"cliente_id": 51, "wait": "ready"});
     let connected = service.post("/connect", &connect).await.json();
     assert_eq!(connected["state"], "READY", "{connected}");
     assert_eq!(service.status("51").await["account"], account.as_str());
-    assert_eq!(
-        service.send(51, RECIPIENT, "from the new one").await.status,
-        200
-    );
+    service.sends(51, RECIPIENT, "from the new one").await;
     assert_eq!(service.messages(&account).await, ["from the new one"]);
 
     let in_use = adopt(&["old/tokens/session-admin", "--as", "51", "--replace"]);

@@ -22,8 +22,7 @@ async fn changed(fault: Value) -> Service {
 }
 
 async fn sends(service: &Service, text: &str) {
-    let sent = service.send(51, TO, text).await;
-    assert_eq!(sent.status, 200, "{}", sent.text());
+    service.sends(51, TO, text).await;
 }
 
 #[tokio::test]
@@ -56,78 +55,8 @@ async fn a_function_that_moved_and_left_a_remnant_is_found_by_wa_js_in_the_same_
 }
 
 #[tokio::test]
-async fn functions_that_take_named_arguments_leave_the_screen_to_send() {
-    for function in [
-        "WAWebSendMsgChatAction.addAndSendMsgToChat",
-        "WAWebWidFactory.createWid",
-    ] {
-        let service = changed(json!({ "reshape": [function] })).await;
-        let account = service.link("51").await;
-        let texts = ["primer texto", "segundo texto", "tercer texto"];
-        for text in texts {
-            sends(&service, text).await;
-        }
-        assert_eq!(service.messages(&account).await, texts);
-        let status = service.status("51").await;
-        assert_eq!(status["adapter"]["serving"], "dom", "{status}");
-        service.stop();
-    }
-}
-
-#[tokio::test]
-async fn what_is_wrong_with_one_recipient_is_held_against_no_adapter() {
-    let service = changed(json!({})).await;
-    service.link("51").await;
-    let nobody = service.send(51, "5491158250000", "nadie lo lee").await;
-    assert_eq!(nobody.json()["code"], "NUMBER_NOT_ON_WHATSAPP");
-    service
-        .faults(json!({ "number_check": "network_error" }))
-        .await;
-    let failed = service.send(51, TO, "nadie lo lee").await;
-    assert_eq!(failed.json()["code"], "SEND_FAILED", "{}", failed.text());
-    service.faults(json!({})).await;
-    let status = service.reaches("51", "READY").await;
-    assert_eq!(status["adapter"]["missing"], json!([]), "{status}");
-    service.stop();
-}
-
-/// The real wa-js on a page with as many modules as the real one has: without a fault it takes 2 s, here over a minute.
-#[tokio::test]
-async fn a_page_that_wa_js_blocks_for_want_of_a_collection_still_links_and_sends() {
-    let fault = json!({
-        "missing": ["WAWebCallCollection"],
-        "rename_modules": { "WAWebSendMsgChatAction": "WAWebSendAction" },
-        "filler_modules": 13000,
-    });
-    let service = changed(fault).await;
-    let account = service.link("51").await;
-    sends(&service, "primer texto").await;
-    assert_eq!(service.messages(&account).await, ["primer texto"]);
-    let status = service.status("51").await;
-    assert_eq!(status["adapter"]["serving"], "dom", "{status}");
-    let missing = status["adapter"]["missing"].to_string();
-    assert!(missing.contains("wa-js: it blocked the page"), "{status}");
-    service.stop();
-}
-
-#[tokio::test]
-async fn a_missing_collection_is_no_matter_while_the_modules_serve() {
-    let service =
-        changed(json!({ "missing": ["WAWebCallCollection"], "filler_modules": 13000 })).await;
-    let account = service.link("51").await;
-    sends(&service, "primer texto").await;
-    assert_eq!(service.messages(&account).await, ["primer texto"]);
-    let status = service.status("51").await;
-    assert_eq!(status["adapter"]["serving"], "modules", "{status}");
-    service.stop();
-}
-
-#[tokio::test]
 async fn the_modules_alone_send_where_chats_go_by_lid() {
-    let service = Service::start(|env| {
-        env.insert("ADAPTERS", "modules".into());
-    })
-    .await;
+    let service = Service::with(&[("ADAPTERS", "modules")]).await;
     service.faults(json!({ "lid_chats": true })).await;
     let account = service.link("51").await;
     let sent = service.send(51, TO, "primer texto").await;

@@ -54,8 +54,7 @@ async fn assert_sent(service: Service, account: &str, text: &str, lines: &[Strin
 
 #[tokio::test]
 async fn a_client_that_progenitor_generates_sends() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[]).await;
     let text = "from progenitor";
     service.secrets().remember_text(text);
     let program =
@@ -72,8 +71,7 @@ async fn a_client_that_progenitor_generates_sends() {
 
 #[tokio::test]
 async fn a_client_that_orval_generates_sends() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[]).await;
     let text = "from orval";
     service.secrets().remember_text(text);
     let folder = service.home().path().join("orval");

@@ -46,8 +46,7 @@ fn entries(folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn a_machine_that_can_run_the_service_is_told_so_and_a_service_beside_is_not_disturbed() {
-    let service = Service::start(|_| {}).await;
-    service.link("51").await;
+    let (service, _) = Service::linked(&[]).await;
     let home = service.home();
     let (tokens, data) = (home.tokens(), home.data());
     let port = service.url().rsplit(':').next().unwrap().to_owned();

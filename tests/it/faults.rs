@@ -16,58 +16,28 @@ async fn heals(fault: Fault, sessions: u64) {
     assert!(noticed < NOTICED_WITHIN, "noticed after {noticed:?}");
 }
 
-#[tokio::test]
-async fn a_chrome_that_is_killed() {
-    heals(Fault::ChromeKilled, 1).await;
+/// A test for each fault: its name, the fault, and how many sessions it strikes.
+macro_rules! faults {
+    ($($(#[$attribute:meta])* $test:ident: $fault:expr, $sessions:expr;)*) => {$(
+        #[tokio::test]
+        $(#[$attribute])*
+        async fn $test() {
+            heals($fault, $sessions).await;
+        }
+    )*};
 }
 
-#[tokio::test]
-async fn a_chrome_that_stands_still() {
-    heals(Fault::ChromeStopped, 1).await;
-}
-
-#[tokio::test]
-async fn a_renderer_that_is_killed() {
-    heals(Fault::RendererKilled, 1).await;
-}
-
-#[tokio::test]
-async fn a_page_that_hangs() {
-    heals(Fault::PageHangs, 1).await;
-}
-
-#[tokio::test]
-async fn a_page_that_goes_elsewhere() {
-    heals(Fault::PageLeaves, 1).await;
-}
-
-#[tokio::test]
-async fn a_service_that_is_killed() {
-    heals(Fault::ServiceKilled, 3).await;
-}
-
-#[tokio::test]
-async fn a_profile_that_is_corrupt() {
-    heals(Fault::ProfileCorrupt, 1).await;
-}
-
-#[tokio::test]
-async fn a_chrome_that_is_killed_again_and_again_while_it_writes() {
-    heals(Fault::KilledWhileWriting(3), 1).await;
-}
-
-#[tokio::test]
-async fn a_network_that_is_away_for_longer_than_a_reconnect_takes() {
-    heals(Fault::NetworkCut(Duration::from_secs(10)), 1).await;
-}
-
-#[tokio::test]
-#[ignore = "takes three minutes: an actor test in paused time holds what is done, and `scripts/bench faults` measures it"]
-async fn a_page_that_had_no_room_for_a_minute() {
-    heals(Fault::StorageFull(Duration::from_secs(10)), 1).await;
-}
-
-#[tokio::test]
-async fn a_disk_that_is_full() {
-    heals(Fault::DiskFull(Duration::from_secs(2)), 1).await;
+faults! {
+    a_chrome_that_is_killed: Fault::ChromeKilled, 1;
+    a_chrome_that_stands_still: Fault::ChromeStopped, 1;
+    a_renderer_that_is_killed: Fault::RendererKilled, 1;
+    a_page_that_hangs: Fault::PageHangs, 1;
+    a_page_that_goes_elsewhere: Fault::PageLeaves, 1;
+    a_service_that_is_killed: Fault::ServiceKilled, 3;
+    a_profile_that_is_corrupt: Fault::ProfileCorrupt, 1;
+    a_chrome_that_is_killed_again_and_again_while_it_writes: Fault::KilledWhileWriting(3), 1;
+    a_network_that_is_away_for_longer_than_a_reconnect_takes: Fault::NetworkCut(Duration::from_secs(10)), 1;
+    #[ignore = "takes three minutes: an actor test in paused time holds what is done, and `scripts/bench faults` measures it"]
+    a_page_that_had_no_room_for_a_minute: Fault::StorageFull(Duration::from_secs(10)), 1;
+    a_disk_that_is_full: Fault::DiskFull(Duration::from_secs(2)), 1;
 }

@@ -39,11 +39,7 @@ async fn seen_ready<T>(service: &Service, done: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn a_session_that_nobody_needs_has_no_chrome_and_sends_all_the_same() {
-    let service = Service::start(|env| {
-        env.insert("HIBERNATE_AFTER_SECONDS", "1".into());
-    })
-    .await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[("HIBERNATE_AFTER_SECONDS", "1")]).await;
     let status = seen_ready(&service, asleep(&service)).await;
     assert_eq!(status["account"], *account, "{status}");
     assert_eq!(status.get("memory_mb"), None, "{status}");

@@ -76,7 +76,7 @@ async fn call(service: &Service, method: Method, path: &str, key: &str, body: &V
 
 #[tokio::test]
 async fn a_key_is_made_used_and_revoked_while_the_service_runs() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     let status = async |key: &str, id: u64| {
         let path = format!("/status?cliente_id={id}");
         let answer = call(&service, Method::GET, &path, key, &Value::Null).await;
@@ -173,7 +173,7 @@ async fn a_mount_that_hangs_under_the_file_of_keys_holds_no_request_and_no_stop(
 /// A pipe stands for whatever does not answer: to open it would wait for ever for somebody who writes.
 #[tokio::test]
 async fn a_file_of_keys_that_becomes_a_pipe_holds_nobody_and_changes_no_rights() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     let ops = add(&service, &["ops", "--scope", "admin"]);
     let status = async |key: &str| {
         let answer = call(&service, Method::GET, "/status", key, &Value::Null);
@@ -212,10 +212,7 @@ async fn a_file_of_keys_that_becomes_a_pipe_holds_nobody_and_changes_no_rights()
 
 #[tokio::test]
 async fn wrong_keys_are_counted_by_the_address_that_they_come_from() {
-    let service = Service::start(|env| {
-        env.insert("API_KEY", "s3cret-s3cret".into());
-    })
-    .await;
+    let service = Service::with(&[("API_KEY", "s3cret-s3cret")]).await;
     service.secrets().remember_text("s3cret-s3cret");
     let mut statuses = Vec::new();
     for number in 0..40 {

@@ -70,15 +70,10 @@ fn id_of(answer: &Answer) -> String {
     id.unwrap_or_else(|| panic!("no message_id: {}", answer.text()))
 }
 
-fn assert_refused(answer: &Answer, status: u16, code: &str) {
-    answer.assert_refused(status, code);
-}
-
 #[tokio::test]
 async fn the_same_request_at_once_and_again_is_one_message_and_one_answer_however_the_service_ends()
 {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[]).await;
     let at_once = (0..20).map(|_| keyed(&service, "order-7", TO, "hola"));
     let answers = futures_util::future::join_all(at_once).await;
     let ids: BTreeSet<_> = answers.iter().map(id_of).collect();
@@ -98,9 +93,9 @@ async fn the_same_request_at_once_and_again_is_one_message_and_one_answer_howeve
     assert_eq!((again.status, again.json()), (200, first));
 
     let other = keyed(&service, "order-7", TO, "adiós").await;
-    assert_refused(&other, 422, "IDEMPOTENCY_KEY_REUSED");
+    other.assert_refused(422, "IDEMPOTENCY_KEY_REUSED");
     let other = keyed(&service, "order-7", OTHER, "hola").await;
-    assert_refused(&other, 422, "IDEMPOTENCY_KEY_REUSED");
+    other.assert_refused(422, "IDEMPOTENCY_KEY_REUSED");
     service.connect(51).await;
     service.reaches("51", "READY").await;
     assert_eq!(service.messages(&account).await, ["hola"]);
@@ -108,15 +103,24 @@ async fn the_same_request_at_once_and_again_is_one_message_and_one_answer_howeve
 }
 
 #[tokio::test]
-async fn a_send_that_failed_for_its_own_sake_keeps_its_key_and_its_answer() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
+async fn a_send_that_failed_for_its_own_sake_keeps_its_key_and_one_that_could_not_be_checked_does_not()
+ {
+    let (service, account) = Service::linked(&[]).await;
     let refused = keyed(&service, "order-7", NOBODY, "hola").await;
-    assert_refused(&refused, 400, "NUMBER_NOT_ON_WHATSAPP");
+    refused.assert_refused(400, "NUMBER_NOT_ON_WHATSAPP");
     service.faults(json!({ "send": "refused" })).await;
     let failed = keyed(&service, "order-8", TO, "hola").await;
-    assert_refused(&failed, 500, "SEND_FAILED");
+    failed.assert_refused(500, "SEND_FAILED");
+    // A number that could not be checked says nothing about the message: its key is free.
+    service
+        .faults(json!({ "number_check": "network_error" }))
+        .await;
+    let unchecked = keyed(&service, "order-9", OTHER, "hola").await;
+    unchecked.assert_refused(500, "SEND_FAILED");
     service.faults(json!({})).await;
+    let sent = keyed(&service, "order-9", OTHER, "hola").await;
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    assert_eq!(sent.header("idempotent-replayed"), None);
 
     let service = Service::start_in(service.stop(), |_| {}).await;
     service.connect(51).await;
@@ -125,21 +129,17 @@ async fn a_send_that_failed_for_its_own_sake_keeps_its_key_and_its_answer() {
     assert_eq!(again.json(), refused.json());
     let again = keyed(&service, "order-8", TO, "hola").await;
     assert_eq!(again.json(), failed.json());
-    assert_eq!(service.messages(&account).await, [""; 0]);
+    assert_eq!(service.messages(&account).await, ["hola"]);
     service.stop();
 }
 
 #[tokio::test]
 async fn a_refusal_that_says_nothing_about_the_message_frees_its_key() {
-    let service = Service::start(|env| {
-        env.insert("SEND_RATE_PER_MINUTE", "1".into());
-        env.insert("SEND_WAIT_SECONDS", "5".into());
-    })
-    .await;
-    let account = service.link("51").await;
+    let (service, account) =
+        Service::linked(&[("SEND_RATE_PER_MINUTE", "1"), ("SEND_WAIT_SECONDS", "5")]).await;
     service.disconnect(51).await;
     let refused = keyed(&service, "order-7", TO, "a").await;
-    assert_refused(&refused, 503, "SESSION_NOT_READY");
+    refused.assert_refused(503, "SESSION_NOT_READY");
     service.connect(51).await;
     service.reaches("51", "READY").await;
     let sent = keyed(&service, "order-7", TO, "a").await;
@@ -148,10 +148,10 @@ async fn a_refusal_that_says_nothing_about_the_message_frees_its_key() {
         (200, None)
     );
     for n in 1..5 {
-        assert_eq!(service.send(51, TO, &n.to_string()).await.status, 200);
+        service.sends(51, TO, &n.to_string()).await;
     }
     let refused = keyed(&service, "order-8", TO, "b").await;
-    assert_refused(&refused, 429, "QUEUE_TIMEOUT");
+    refused.assert_refused(429, "QUEUE_TIMEOUT");
     let service = Service::start_in(service.stop(), |_| {}).await;
     service.connect(51).await;
     service.reaches("51", "READY").await;
@@ -167,8 +167,7 @@ async fn a_refusal_that_says_nothing_about_the_message_frees_its_key() {
 
 #[tokio::test]
 async fn a_key_stands_in_the_header_or_in_the_body_and_must_be_one() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[]).await;
     let ask = async |header: Option<&str>, in_body: Value| {
         let body =
             json!({ "cliente_id": 51, "to": TO, "message": "hola", "idempotency_key": in_body });
@@ -194,7 +193,7 @@ async fn a_key_stands_in_the_header_or_in_the_body_and_must_be_one() {
         (None, json!("x".repeat(256))),
     ] {
         let refused = ask(header, in_body).await;
-        assert_refused(&refused, 400, "INVALID_IDEMPOTENCY_KEY");
+        refused.assert_refused(400, "INVALID_IDEMPOTENCY_KEY");
     }
     assert_eq!(service.messages(&account).await, ["hola"]);
     service.stop();
@@ -202,11 +201,7 @@ async fn a_key_stands_in_the_header_or_in_the_body_and_must_be_one() {
 
 #[tokio::test]
 async fn without_a_key_the_same_content_is_one_message_where_that_is_asked_for() {
-    let service = Service::start(|env| {
-        env.insert("SEND_DEDUP_SECONDS", "60".into());
-    })
-    .await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[("SEND_DEDUP_SECONDS", "60")]).await;
     let (one, other) = tokio::join!(service.send(51, TO, "a"), service.send(51, TO, "a"));
     assert_eq!(id_of(&one), id_of(&other));
     assert_ne!(id_of(&service.send(51, TO, "b").await), id_of(&one));
@@ -218,19 +213,18 @@ async fn without_a_key_the_same_content_is_one_message_where_that_is_asked_for()
     let service = Service::start_in(service.stop(), |_| {}).await;
     service.connect(51).await;
     service.reaches("51", "READY").await;
-    assert_eq!(service.send(51, TO, "a").await.status, 200);
+    service.sends(51, TO, "a").await;
     assert_eq!(service.messages(&account).await.len(), 5, "0 is off");
     service.stop();
 }
 
 #[tokio::test]
 async fn what_was_accepted_for_later_goes_out_once_and_in_order_after_the_service_was_killed() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[]).await;
     service.faults(json!({ "socket": "refuse" })).await;
     service.reaches("51", "AUTHENTICATED").await;
     let refused = service.send(51, TO, "now").await;
-    assert_refused(&refused, 503, "SESSION_NOT_READY");
+    refused.assert_refused(503, "SESSION_NOT_READY");
     let mut ids = Vec::new();
     for (n, to) in [TO, OTHER, TO].into_iter().enumerate() {
         let accepted = later(&service, to, &n.to_string()).await;
@@ -249,8 +243,7 @@ async fn what_was_accepted_for_later_goes_out_once_and_in_order_after_the_servic
 
 #[tokio::test]
 async fn what_was_accepted_while_the_network_is_lost_goes_out_when_it_is_back() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[]).await;
     service.faults(json!({ "socket": "refuse" })).await;
     service.reaches("51", "AUTHENTICATED").await;
     let body = json!({ "cliente_id": 51, "to": TO, "message": "hola" });
@@ -272,7 +265,7 @@ async fn what_was_accepted_while_the_network_is_lost_goes_out_when_it_is_back() 
 
 #[tokio::test]
 async fn a_service_whose_ledger_another_one_has_says_so_when_it_starts() {
-    let first = Service::start(|_| {}).await;
+    let first = Service::with(&[]).await;
     first.link("51").await;
     assert_eq!(first.send(51, TO, "hola").await.status, 200);
     let data = first.home().data();

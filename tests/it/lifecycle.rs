@@ -1,6 +1,6 @@
 //! A session's life, from the first scan to the last process: real binary, real Chrome, the sandbox.
 
-use std::{fs, os::unix::fs::symlink};
+use std::fs;
 
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
@@ -14,9 +14,8 @@ const TEXT: &str = "¡Hola, ñandú! 🧉\n  second line ";
 
 #[tokio::test]
 async fn a_linked_session_is_ready_without_a_code_after_a_restart() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
-    assert_eq!(service.send(51, "5491158254201", TEXT).await.status, 200);
+    let (service, account) = Service::linked(&[]).await;
+    service.sends(51, "5491158254201", TEXT).await;
     let home = service.stop();
 
     let service = Service::start_in(home, |_| {}).await;
@@ -29,21 +28,14 @@ async fn a_linked_session_is_ready_without_a_code_after_a_restart() {
         (&connected["message"], &connected["alreadyConnected"]),
         (&json!("Connected"), &json!(true))
     );
-    assert_eq!(
-        service
-            .send(51, "5491158254201", "otra vez más")
-            .await
-            .status,
-        200
-    );
+    service.sends(51, "5491158254201", "otra vez más").await;
     assert_eq!(service.messages(&account).await, [TEXT, "otra vez más"]);
     service.stop();
 }
 
 #[tokio::test]
 async fn sessions_named_by_autostart_need_no_call() {
-    let service = Service::start(|_| {}).await;
-    service.link("51").await;
+    let (service, _) = Service::linked(&[]).await;
     assert_eq!(service.disconnect(51).await.status, 200);
     let home = service.stop();
     let service = Service::start_in(home, |env| {
@@ -57,7 +49,7 @@ async fn sessions_named_by_autostart_need_no_call() {
 
 #[tokio::test]
 async fn two_clients_send_from_their_own_accounts() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     let (one, other) = tokio::join!(service.link("51"), service.link("52"));
     assert_ne!(one, other);
     let (from_one, from_other) = tokio::join!(
@@ -72,7 +64,7 @@ async fn two_clients_send_from_their_own_accounts() {
 
 #[tokio::test]
 async fn twenty_connects_at_once_start_one_chrome_and_get_equal_answers() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     let connects = (0..20).map(|_| service.connect(51));
     let answers = futures_util::future::join_all(connects).await;
     for answer in &answers {
@@ -94,10 +86,7 @@ fn main_processes(home: &Home) -> Vec<u32> {
 
 #[tokio::test]
 async fn a_new_code_is_at_qr_while_it_is_valid() {
-    let service = Service::start(|env| {
-        env.insert("SANDBOX_CODE_SECONDS", "3,3".into());
-    })
-    .await;
+    let service = Service::with(&[("SANDBOX_CODE_SECONDS", "3,3")]).await;
     service.connect(51).await;
     let first = service.code("51").await;
     let code_of = |state: &Value| state["codes"][0]["text"].as_str().map(str::to_owned);
@@ -118,10 +107,10 @@ async fn a_new_code_is_at_qr_while_it_is_valid() {
 
 #[tokio::test]
 async fn fresh_codes_are_asked_for_until_nobody_has_scanned_in_time() {
-    let service = Service::start(|env| {
-        env.insert("SANDBOX_CODE_SECONDS", "0.5,0.5".into());
-        env.insert("QR_TIMEOUT_SECONDS", "15".into());
-    })
+    let service = Service::with(&[
+        ("SANDBOX_CODE_SECONDS", "0.5,0.5"),
+        ("QR_TIMEOUT_SECONDS", "15"),
+    ])
     .await;
     service.connect(51).await;
     // A batch has six codes: a seventh is one that was asked for.
@@ -147,24 +136,8 @@ async fn fresh_codes_are_asked_for_until_nobody_has_scanned_in_time() {
 }
 
 #[tokio::test]
-async fn a_device_removed_on_the_phone_asks_for_a_new_scan() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
-    let body = json!({ "account": account });
-    assert_eq!(service.phone("/phone/unlink", &body).await.status, 200);
-    let unlinked = service.reaches("51", "QR_REQUIRED").await;
-    assert_eq!(unlinked["reason"], "UNLINKED", "{unlinked}");
-    let refused = service.send(51, "5491158254201", "nadie lo lee").await;
-    refused.assert_refused(503, "SESSION_NOT_READY");
-    service.scan(&service.code("51").await).await;
-    service.reaches("51", "READY").await;
-    service.stop();
-}
-
-#[tokio::test]
 async fn a_logout_unlinks_the_device_and_deletes_the_profile() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[]).await;
     let body = json!({ "cliente_id": 51, "logout": true });
     let answer = service.post("/disconnect", &body).await;
     assert_eq!(
@@ -186,26 +159,9 @@ async fn a_logout_unlinks_the_device_and_deletes_the_profile() {
 }
 
 #[tokio::test]
-async fn a_lost_network_takes_ready_away_and_gives_it_back() {
-    let service = Service::start(|_| {}).await;
-    service.link("51").await;
-    service.faults(json!({ "socket": "refuse" })).await;
-    let lost = service.reaches("51", "AUTHENTICATED").await;
-    assert_eq!(lost["reason"], "NETWORK_LOST", "{lost}");
-    service.faults(json!({})).await;
-    let back = service.reaches("51", "READY").await;
-    assert_eq!(back.get("reason"), None, "{back}");
-    service.stop();
-}
-
-#[tokio::test]
 async fn a_session_that_is_not_to_be_healed_is_disconnected_by_a_killed_chrome_and_can_be_started_again()
  {
-    let service = Service::start(|env| {
-        env.insert("HEALS_PER_HOUR", "0".into());
-    })
-    .await;
-    service.link("51").await;
+    let (service, _) = Service::linked(&[("HEALS_PER_HOUR", "0")]).await;
     let pid = u32::try_from(service.status("51").await["chrome_pid"].as_u64().unwrap()).unwrap();
     kill_process(pid_of(pid), Signal::KILL).unwrap();
     let lost = service.reaches("51", "DISCONNECTED").await;
@@ -217,83 +173,34 @@ async fn a_session_that_is_not_to_be_healed_is_disconnected_by_a_killed_chrome_a
 }
 
 #[tokio::test]
-async fn a_killed_service_leaves_no_chrome_behind() {
-    let service = Service::start(|_| {}).await;
-    service.link("51").await;
-    let home = service.kill();
+async fn somebody_elses_chrome_on_the_profile_is_named_and_left_alone() {
+    let program = chrome::headless_shell().await;
+    let home = Home::new();
+    let profile = home.tokens().join("51");
+    std::fs::create_dir_all(&profile).unwrap();
+    let mut foreign = Started::chrome(&program, &profile, &[]).await;
+    let lock = std::fs::read_link(profile.join("SingletonLock")).ok();
+
     let service = Service::start_in(home, |env| {
-        env.insert("RESTORE_SESSIONS", "false".into());
+        env.insert("CHROME_PATH", program.path.clone().into());
     })
     .await;
-    service.home().assert_nobody_is_left();
-    service.connect(51).await;
-    service.reaches("51", "READY").await;
+    let refused = service.connect(51).await;
+    refused.assert_refused(500, "PROFILE_IN_USE");
+    let status = service.status("51").await;
+    assert_eq!(status["state"], "ERROR");
+    let detail = status["detail"].as_str().unwrap();
+    assert!(detail.contains(&foreign.pid().to_string()), "{detail}");
+    assert!(foreign.is_running());
+    assert_eq!(std::fs::read_link(profile.join("SingletonLock")).ok(), lock);
+
+    drop(foreign);
+    eventually("the other Chrome is gone", || {
+        service.home().processes().is_empty()
+    })
+    .await;
+    assert_eq!(service.connect(51).await.status, 200);
     service.stop();
-}
-
-/// What may stand in a profile as its lock after a crash, a move to another host, or venom-bot.
-#[tokio::test]
-async fn a_stale_lock_in_the_profile_is_no_obstacle() {
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    for program in chrome::both().await {
-        let home = Home::new();
-        let profiles = home.tokens();
-        for id in ["1", "2", "3"] {
-            std::fs::create_dir_all(profiles.join(id)).unwrap();
-        }
-        symlink(
-            format!("{host}-999999999"),
-            profiles.join("1/SingletonLock"),
-        )
-        .unwrap();
-        symlink("another-host-1", profiles.join("2/SingletonLock")).unwrap();
-        std::fs::write(profiles.join("3/SingletonLock"), "venom").unwrap();
-        let service = Service::start_in(home, |env| {
-            env.insert("CHROME_PATH", program.path.clone().into());
-        })
-        .await;
-        for id in 1..=3 {
-            let connected = service.connect(id).await;
-            assert_eq!(connected.status, 200, "{}", connected.text());
-            service.code(&id.to_string()).await;
-        }
-        service.stop();
-    }
-}
-
-#[tokio::test]
-async fn somebody_elses_chrome_on_the_profile_is_named_and_left_alone() {
-    for program in chrome::both().await {
-        let home = Home::new();
-        let profile = home.tokens().join("51");
-        std::fs::create_dir_all(&profile).unwrap();
-        let mut foreign = Started::chrome(&program, &profile, &[]).await;
-        let lock = std::fs::read_link(profile.join("SingletonLock")).ok();
-
-        let service = Service::start_in(home, |env| {
-            env.insert("CHROME_PATH", program.path.clone().into());
-        })
-        .await;
-        let refused = service.connect(51).await;
-        refused.assert_refused(500, "PROFILE_IN_USE");
-        let status = service.status("51").await;
-        assert_eq!(status["state"], "ERROR");
-        let detail = status["detail"].as_str().unwrap();
-        assert!(detail.contains(&foreign.pid().to_string()), "{detail}");
-        assert!(foreign.is_running());
-        assert_eq!(std::fs::read_link(profile.join("SingletonLock")).ok(), lock);
-
-        drop(foreign);
-        eventually("the other Chrome is gone", || {
-            service.home().processes().is_empty()
-        })
-        .await;
-        assert_eq!(service.connect(51).await.status, 200);
-        service.stop();
-    }
 }
 
 #[tokio::test]

@@ -138,10 +138,9 @@ fn the_faults_of_a_scrape_are_found() {
 
 #[tokio::test]
 async fn a_scrape_tells_of_a_session_that_sends_and_has_every_name_of_the_documents() {
-    let service = Service::start(|_| {}).await;
-    service.link("51").await;
+    let (service, _) = Service::linked(&[]).await;
     let text = "cuenta conmigo";
-    assert_eq!(service.send(51, "5491158254201", text).await.status, 200);
+    service.sends(51, "5491158254201", text).await;
     let unknown = service.send(51, "5491158250000", text).await;
     assert_eq!(unknown.status, 400, "{}", unknown.text());
     service

@@ -4,8 +4,7 @@ use crate::support::Service;
 
 #[tokio::test]
 async fn tokens_that_are_not_mounted_are_an_error_and_are_ready_when_they_are_back() {
-    let service = Service::start(|_| {}).await;
-    service.link("51").await;
+    let (service, _) = Service::linked(&[]).await;
     let home = service.stop();
     let (tokens, aside) = (home.tokens(), home.data().join("unmounted"));
     std::fs::rename(&tokens, &aside).unwrap();
@@ -40,10 +39,7 @@ async fn tokens_that_are_not_mounted_are_an_error_and_are_ready_when_they_are_ba
 
 #[tokio::test]
 async fn names_that_were_never_linked_leave_nothing_when_their_codes_are_over() {
-    let service = Service::start(|env| {
-        env.insert("QR_TIMEOUT_SECONDS", "5".into());
-    })
-    .await;
+    let service = Service::with(&[("QR_TIMEOUT_SECONDS", "5")]).await;
     for id in [51, 52] {
         service.connect(id).await;
     }

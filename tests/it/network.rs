@@ -20,7 +20,7 @@ fn port(url: &str) -> &str {
 /// Of Node 17 to 19, and of `BusyBox`' wget in a health check, `localhost` is `::1`.
 #[tokio::test]
 async fn whichever_address_a_caller_takes_localhost_for_it_reaches_api_and_sandbox() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     assert!(service.url().starts_with("http://127.0.0.1:"));
     let client = Client::new();
     let mut hosts = vec!["127.0.0.1", "localhost"];
@@ -43,10 +43,7 @@ async fn whichever_address_a_caller_takes_localhost_for_it_reaches_api_and_sandb
 
 #[tokio::test]
 async fn an_address_in_host_is_that_one_alone() {
-    let service = Service::start(|env| {
-        env.insert("HOST", "127.0.0.1".into());
-    })
-    .await;
+    let service = Service::with(&[("HOST", "127.0.0.1")]).await;
     for url in [service.url(), service.sandbox()] {
         assert!(
             TcpStream::connect(("::1", port(url).parse().unwrap()))
@@ -60,7 +57,7 @@ async fn an_address_in_host_is_that_one_alone() {
 
 #[tokio::test]
 async fn connections_that_ask_nothing_keep_nobody_out() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     let address = service.url().trim_start_matches("http://").to_owned();
     let mut idle = Vec::new();
     for _ in 0..700 {
@@ -83,7 +80,7 @@ async fn connections_that_ask_nothing_keep_nobody_out() {
 
 #[tokio::test]
 async fn a_page_of_a_stranger_neither_acts_nor_reads_by_whatever_name_it_calls() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     let ask = async |method: Method, path: &str, headers: &[(&str, &str)]| {
         let mut request = service.request(method, path);
         for (name, value) in headers {

@@ -12,15 +12,9 @@ const NUMBER: &str = "5491158254201";
 
 #[tokio::test]
 async fn the_number_as_written_is_asked_for_and_what_whatsapp_answers_is_used() {
-    let service = Service::start(|env| {
-        env.insert("SEND_RATE_PER_MINUTE", "0".into());
-    })
-    .await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[("SEND_RATE_PER_MINUTE", "0")]).await;
     let to = async |written: &str| {
-        let sent = service.send(51, written, "hola").await;
-        assert_eq!(sent.status, 200, "{written}: {}", sent.text());
-        let sent = sent.json();
+        let sent = service.sends(51, written, "hola").await;
         let chat = sent["message_id"]
             .as_str()
             .unwrap()
@@ -78,11 +72,7 @@ async fn the_number_as_written_is_asked_for_and_what_whatsapp_answers_is_used() 
 /// What reaches the service the way curl, cmd.exe, PowerShell and PHP send it, and what goes out in the end.
 #[tokio::test]
 async fn bodies_as_callers_write_them_reach_the_session_that_they_name_and_no_other() {
-    let service = Service::start(|env| {
-        env.insert("SEND_RATE_PER_MINUTE", "0".into());
-    })
-    .await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[("SEND_RATE_PER_MINUTE", "0")]).await;
     let post = async |path: &str, headers: &[(&str, &str)], body: Vec<u8>| {
         let mut request = service.request(Method::POST, path);
         for (name, value) in headers {
@@ -170,8 +160,7 @@ async fn bodies_as_callers_write_them_reach_the_session_that_they_name_and_no_ot
 /// 65,536 characters pass however they are escaped, and arrive whole; one more does not.
 #[tokio::test]
 async fn the_longest_text_goes_out_in_any_escaping() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[]).await;
     let text = "я".repeat(65_536);
     let escaped = r"\u044f".repeat(65_536);
     let body = json!({"cliente_id": 51, "to": NUMBER, "message": "§"}).to_string();

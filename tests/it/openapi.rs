@@ -35,7 +35,7 @@ impl Document {
 
 #[tokio::test]
 async fn what_sessions_answer_in_the_course_of_their_life_is_what_the_document_says() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     let document = Document(service.get("/openapi.json").await.json());
 
     let connected = service.connect(51).await;

@@ -36,7 +36,7 @@ async fn the_service_of_a_test_that_is_killed_ends_with_it() {
 #[tokio::test]
 #[ignore = "the test above starts it, and kills it"]
 async fn a_service_that_waits_to_be_orphaned() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     println!("\n{RUNS}{}", service.pid());
     // Until whoever has started it ends, if it was not killed before.
     io::stdin().read_to_end(&mut Vec::new()).unwrap();

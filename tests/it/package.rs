@@ -14,7 +14,10 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{PROGRAM, terminal::Printed};
+use crate::{
+    docs::assert_links_lead_somewhere,
+    support::{PROGRAM, terminal::Printed},
+};
 
 const HOME: &str = "/var/lib/session-manager";
 const SETTINGS: &str = "/etc/session-manager/session-manager.env";
@@ -271,8 +274,12 @@ fn the_same_program_and_commit_are_the_same_bytes_again_and_the_archive_runs_whe
         assert!(is_same, "{} differs when made again", first.display());
     }
 
-    let [_, archive] = &first;
+    let [package, archive] = &first;
     let folder = folders[0].path();
+    let mut unpack = command("dpkg-deb");
+    unpack.arg("-x").args([package, &folder.join("package")]);
+    assert_eq!(printed(unpack).code, 0);
+    assert_links_lead_somewhere(&folder.join("package/usr/share/doc/session-manager"));
     let mut tar = command("tar");
     tar.args(["--zstd", "--extract", "--file"]).arg(archive);
     tar.current_dir(folder);
@@ -283,13 +290,8 @@ fn the_same_program_and_commit_are_the_same_bytes_again_and_the_archive_runs_whe
     let mut asked = command(tree.join("session-manager"));
     asked.arg("--version").env_clear();
     assert_eq!(printed(asked).code, 0);
-    for file in [
-        "README.md",
-        "docs/deploy/session-manager.service",
-        ".env.example",
-        "package-lock.json",
-        "ecosystem.config.js",
-    ] {
+    assert_links_lead_somewhere(&tree);
+    for file in ["docs/deploy/session-manager.service", "package-lock.json"] {
         assert!(tree.join(file).is_file(), "{file} is not in the archive");
     }
 }

@@ -18,10 +18,10 @@ const TEXT: &str = "Hola desde la página 👋";
 
 #[tokio::test]
 async fn a_phone_is_linked_and_a_message_sent_from_the_page_alone() {
-    let service = Service::start(|env| {
+    let service = Service::with(&[
         // Its own page needs no place in the list.
-        env.insert("CORS_ORIGINS", "https://app.example".into());
-    })
+        ("CORS_ORIGINS", "https://app.example"),
+    ])
     .await;
     let visitor = Visitor::come().await;
     service.secrets().remember_text(TEXT);
@@ -81,7 +81,7 @@ async fn a_phone_is_linked_and_a_message_sent_from_the_page_alone() {
 
 #[tokio::test]
 async fn by_keyboard_alone_a_phone_is_linked_by_its_number_disconnected_and_connected_again() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     let number = "+54 9 11 5000-7777";
     service.secrets().remember_number(number);
     let visitor = Visitor::come().await;
@@ -116,7 +116,7 @@ async fn by_keyboard_alone_a_phone_is_linked_by_its_number_disconnected_and_conn
 
 #[tokio::test]
 async fn the_code_is_on_the_page_when_one_session_waits_and_one_click_away_when_several_do() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     service.link("50").await;
     service.connect(51).await;
     let code = service.code("51").await;
@@ -162,10 +162,7 @@ async fn the_code_is_on_the_page_when_one_session_waits_and_one_click_away_when_
 
 #[tokio::test]
 async fn a_session_that_hibernates_says_so_and_sends_from_the_page_all_the_same() {
-    let service = Service::start(|env| {
-        env.insert("HIBERNATE_AFTER_SECONDS", "1".into());
-    })
-    .await;
+    let service = Service::with(&[("HIBERNATE_AFTER_SECONDS", "1")]).await;
     service.secrets().remember_number(TO);
     let account = service.link("51").await;
     let visitor = Visitor::come().await;
@@ -184,7 +181,7 @@ async fn a_session_that_hibernates_says_so_and_sends_from_the_page_all_the_same(
 
 #[tokio::test]
 async fn the_simulated_phone_names_the_session_of_each_code_and_scans_it_by_one_press() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     for id in [51, 52] {
         service.connect(id).await;
         service.code(&id.to_string()).await;
@@ -213,10 +210,7 @@ async fn the_simulated_phone_names_the_session_of_each_code_and_scans_it_by_one_
 
 #[tokio::test]
 async fn a_failed_session_shows_its_evidence_and_the_page_outlives_the_service() {
-    let service = Service::start(|env| {
-        env.insert("API_KEY", "the-key-of-this-test".into());
-    })
-    .await;
+    let service = Service::with(&[("API_KEY", "the-key-of-this-test")]).await;
     service.secrets().remember_text("the-key-of-this-test");
     service.faults(json!({ "page": "update" })).await;
     let visitor = Visitor::come().await;
@@ -288,10 +282,7 @@ async fn a_failed_session_shows_its_evidence_and_the_page_outlives_the_service()
 
 #[tokio::test]
 async fn a_one_time_link_shows_the_code_and_is_over_once_the_phone_is_linked() {
-    let service = Service::start(|env| {
-        env.insert("API_KEY", "the-key-of-this-test".into());
-    })
-    .await;
+    let service = Service::with(&[("API_KEY", "the-key-of-this-test")]).await;
     let keyed = |method, path| {
         let request = service.request(method, path);
         answer(request.header("X-Api-Key", "the-key-of-this-test"))

@@ -56,11 +56,6 @@ async fn pair(service: &Service, number: &str, code: &str) -> u16 {
     service.phone("/phone/pair", &typed).await.status
 }
 
-fn assert_refused(answer: &Answer, status: u16, code: &str) {
-    let refused = (answer.status, answer.json()["code"].clone());
-    assert_eq!(refused, (status, json!(code)), "{}", answer.text());
-}
-
 /// The whole path, with whatever drives the page.
 async fn links_and_sends(adapters: &'static str, wa_js: &'static str) {
     let service = service(adapters, "180", wa_js).await;
@@ -76,7 +71,7 @@ async fn links_and_sends(adapters: &'static str, wa_js: &'static str) {
     assert_eq!(pair(&service, PHONE, &code).await, 200);
     let ready = service.reaches("51", "READY").await;
     assert_eq!(ready["pairing_code"], Value::Null, "{ready}");
-    assert_eq!(service.send(51, TO, "hola").await.status, 200);
+    service.sends(51, TO, "hola").await;
     assert_eq!(service.messages(PHONE).await, ["hola"]);
 
     let again = connect(&service, json!(5_491_150_004_444_u64)).await;
@@ -116,7 +111,7 @@ async fn a_number_that_is_typed_on_the_page_links_it() {
 async fn the_page_is_typed_on_when_its_functions_have_new_names() {
     let service = service("modules,wa-js,dom", "180", CURRENT).await;
     let renamed = json!({ "rename_modules": { "WAWebAltDeviceLinkingApi": "WAWebAltLinking" } });
-    service.phone("/faults", &renamed).await;
+    service.faults(renamed).await;
     let code = code_for(&service, json!(PHONE)).await;
     let status = service.status("51").await;
     assert_eq!(
@@ -166,7 +161,7 @@ async fn a_page_that_loads_anew_or_loses_its_server_gets_another_code() {
     let service = service("modules", "180", CURRENT).await;
     let mut code = code_for(&service, json!(PHONE)).await;
     for event in ["reload", "socket_closed"] {
-        service.phone("/faults", &json!({ "event": event })).await;
+        service.faults(json!({ "event": event })).await;
         let status = service
             .status_when("51", "another pairing code", |status| {
                 status["pairing_code"].is_string() && status["pairing_code"] != code.as_str()
@@ -187,9 +182,9 @@ async fn a_page_that_loads_anew_or_loses_its_server_gets_another_code() {
 async fn what_the_page_lacks_for_pairing_is_named() {
     let service = service("modules", "180", CURRENT).await;
     let missing = json!({ "missing": ["WAWebAltDeviceLinkingApi.startAltLinkingFlow"] });
-    service.phone("/faults", &missing).await;
+    service.faults(missing).await;
     let failed = connect(&service, json!(PHONE)).await;
-    assert_refused(&failed, 500, "PAIRING_FAILED");
+    failed.assert_refused(500, "PAIRING_FAILED");
     assert!(
         failed
             .text()
@@ -247,11 +242,9 @@ async fn the_screen_of_a_typed_number_has_nothing_to_scan_and_says_so() {
 async fn a_refused_number_is_told_and_the_code_to_scan_is_there() {
     for adapters in ["modules", "wa-js", "dom"] {
         let service = service(adapters, "180", CURRENT).await;
-        assert_refused(
-            &connect(&service, json!(NOBODY)).await,
-            400,
-            "PAIRING_REFUSED",
-        );
+        connect(&service, json!(NOBODY))
+            .await
+            .assert_refused(400, "PAIRING_REFUSED");
         let status = service
             .status_when("51", "a code to scan", |status| {
                 status["qr"]["url"].is_string()
@@ -262,15 +255,11 @@ async fn a_refused_number_is_told_and_the_code_to_scan_is_there() {
             (&json!("QR_REQUIRED"), &json!("PAIRING_REFUSED")),
             "{adapters}: {status}"
         );
-        service
-            .phone("/faults", &json!({ "pairing": "rate_limited" }))
-            .await;
-        assert_refused(
-            &connect(&service, json!(PHONE)).await,
-            429,
-            "PAIRING_RATE_LIMITED",
-        );
-        service.phone("/faults", &json!({})).await;
+        service.faults(json!({ "pairing": "rate_limited" })).await;
+        connect(&service, json!(PHONE))
+            .await
+            .assert_refused(429, "PAIRING_RATE_LIMITED");
+        service.faults(json!({})).await;
         let code = code_for(&service, json!(PHONE)).await;
         assert_eq!(pair(&service, PHONE, &code).await, 200, "{adapters}");
         let ready = service.reaches("51", "READY").await;
@@ -281,13 +270,8 @@ async fn a_refused_number_is_told_and_the_code_to_scan_is_there() {
 
 #[tokio::test]
 async fn a_page_that_gives_no_answer_holds_nobody_up() {
-    let service = Service::start(|env| {
-        env.insert("CONNECT_WAIT_SECONDS", "3".into());
-    })
-    .await;
-    service
-        .phone("/faults", &json!({ "pairing": "never" }))
-        .await;
+    let service = Service::with(&[("CONNECT_WAIT_SECONDS", "3")]).await;
+    service.faults(json!({ "pairing": "never" })).await;
     let connected = connect(&service, json!(PHONE)).await;
     assert_eq!(connected.status, 200, "{}", connected.text());
     assert_eq!(connected.json()["pairing_code"], Value::Null);
@@ -303,7 +287,7 @@ async fn a_linked_session_is_connected_for_its_own_number_only() {
     let own = connect(&service, json!(account)).await;
     assert_eq!(own.json()["alreadyConnected"], true, "{}", own.text());
     let other = connect(&service, json!(PHONE)).await;
-    assert_refused(&other, 409, "LINKED_TO_ANOTHER_NUMBER");
+    other.assert_refused(409, "LINKED_TO_ANOTHER_NUMBER");
     assert!(
         !other.text().contains(PHONE) && other.text().contains("logout"),
         "{}",
@@ -315,15 +299,12 @@ async fn a_linked_session_is_connected_for_its_own_number_only() {
 
 #[tokio::test]
 async fn in_single_mode_the_one_session_links_by_phone_number() {
-    let service = Service::start(|env| {
-        env.insert("SESSION_MODE", "single".into());
-        env.insert("CONNECT_WAIT_SECONDS", "40".into());
-    })
-    .await;
+    let service =
+        Service::with(&[("SESSION_MODE", "single"), ("CONNECT_WAIT_SECONDS", "40")]).await;
     let code = code_for(&service, json!(PHONE)).await;
     assert_eq!(pair(&service, PHONE, &code).await, 200);
     service.reaches("52", "READY").await;
-    assert_eq!(service.send(52, TO, "hola").await.status, 200);
+    service.sends(52, TO, "hola").await;
     assert_eq!(service.messages(PHONE).await, ["hola"]);
     service.stop();
 }

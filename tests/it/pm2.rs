@@ -105,10 +105,7 @@ async fn pm2_starts_restarts_and_stops_the_service_and_no_chrome_is_left() {
     );
     service.answers().await;
     let account = service.link("51").await;
-    assert_eq!(
-        service.send(51, "5491158254201", "uno de dos").await.status,
-        200
-    );
+    service.sends(51, "5491158254201", "uno de dos").await;
     let before = pm2.process()["pid"].take();
     let chromes = pm2.home.processes();
     assert!(!chromes.is_empty());
@@ -121,10 +118,7 @@ async fn pm2_starts_restarts_and_stops_the_service_and_no_chrome_is_left() {
     let left: Vec<_> = chromes.iter().filter(|pid| after.contains(pid)).collect();
     assert!(left.is_empty(), "still there: {left:?}");
     service.reaches("51", "READY").await;
-    assert_eq!(
-        service.send(51, "5491158254201", "dos de dos").await.status,
-        200
-    );
+    service.sends(51, "5491158254201", "dos de dos").await;
     assert_eq!(
         service.messages(&account).await,
         ["uno de dos", "dos de dos"]

@@ -22,13 +22,13 @@ const METHODS: [&str; 8] = [
 
 #[tokio::test]
 async fn no_request_made_up_from_the_document_has_an_answer_that_is_not_in_it() {
-    let service = Service::start(|env| {
+    let service = Service::with(&[
         // A request may name any session, and none is to wait for a phone.
-        env.insert("MAX_SESSIONS", "1".into());
-        env.insert("QR_TIMEOUT_SECONDS", "5".into());
-        env.insert("CONNECT_WAIT_SECONDS", "1".into());
-        env.insert("SEND_WAIT_SECONDS", "2".into());
-    })
+        ("MAX_SESSIONS", "1"),
+        ("QR_TIMEOUT_SECONDS", "5"),
+        ("CONNECT_WAIT_SECONDS", "1"),
+        ("SEND_WAIT_SECONDS", "2"),
+    ])
     .await;
     let document = service.get("/openapi.json").await.json();
     let paths = document["paths"].as_object().expect("it has paths");
@@ -38,12 +38,12 @@ async fn no_request_made_up_from_the_document_has_an_answer_that_is_not_in_it() 
     };
     let all: usize = paths.values().map(count).sum();
     let chosen = all - count(&document["paths"][STREAM]);
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/schemathesis");
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools");
     #[expect(
         clippy::disallowed_methods,
         reason = "the test plays the integrator who checks the document"
     )]
-    let mut command = Command::new(venv.join("bin/schemathesis"));
+    let mut command = Command::new(tools.join("bin/schemathesis"));
     let said = command
         .arg("run")
         .arg(format!("{}/openapi.json", service.url()))

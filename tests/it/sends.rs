@@ -10,103 +10,32 @@ use reqwest::Method;
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
-use crate::{
-    adapters::{CURRENT, bundle},
-    support::{Answer, Service, answer, chrome::pid_of},
-};
+use crate::support::{Service, answer, chrome::pid_of};
 
 const TO: &str = "5491158254201";
 const OTHER: &str = "5491158254202";
 
 #[tokio::test]
-async fn messages_arrive_once_each_in_the_order_of_their_acceptance() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
-    let texts: Vec<String> = (0..10).map(|n| format!("mensaje {n}")).collect();
-    for text in &texts {
-        let sent = service.send(51, TO, text).await;
-        assert_eq!(sent.status, 200, "{}", sent.text());
-        let (id, ack) = (&sent.json()["message_id"], &sent.json()["data"]["ack"]);
-        assert!(id.as_str().unwrap().starts_with("true_") && ack.as_i64() >= Some(1));
+async fn messages_one_after_the_other_and_at_once_arrive_once_each_and_in_order() {
+    let (service, account) = Service::linked(&[]).await;
+    let texts: Vec<String> = (0..25).map(|n| format!("mensaje {n}")).collect();
+    let (in_turn, at_once) = texts.split_at(5);
+    for text in in_turn {
+        let sent = service.sends(51, TO, text).await;
+        assert!(sent["message_id"].as_str().unwrap().starts_with("true_"));
+        assert!(sent["data"]["ack"].as_i64() >= Some(1), "{sent}");
     }
-    assert_eq!(service.messages(&account).await, texts);
-    service.stop();
-}
-
-#[tokio::test]
-async fn sends_at_the_same_time_all_arrive_once() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
-    let texts: Vec<String> = (0..20).map(|n| format!("mensaje {n}")).collect();
-    let sends = texts.iter().map(|text| service.send(51, TO, text));
-    for sent in futures_util::future::join_all(sends).await {
-        assert_eq!(sent.status, 200, "{}", sent.text());
-    }
+    join_all(at_once.iter().map(|text| service.sends(51, TO, text))).await;
     let mut arrived = service.messages(&account).await;
+    assert_eq!(arrived[..5], *in_turn);
     arrived.sort_by_key(|text| texts.iter().position(|sent| sent == text));
     assert_eq!(arrived, texts);
     service.stop();
 }
 
 #[tokio::test]
-async fn a_message_that_only_whatsapps_queue_has_is_pending() {
-    let service = Service::start(|env| {
-        env.insert("SEND_WAIT_SECONDS", "2".into());
-    })
-    .await;
-    service.link("51").await;
-    service.faults(json!({ "ack": "never" })).await;
-    let pending = service.send(51, TO, "nadie lo lee").await;
-    assert_eq!(pending.status, 202, "{}", pending.text());
-    let body = pending.json();
-    assert_eq!(
-        (&body["message"], &body["data"]["ack"], &body["success"]),
-        (&json!("Message pending"), &json!(0), &json!(true))
-    );
-    service.stop();
-}
-
-#[tokio::test]
-async fn a_number_that_could_not_be_checked_is_not_said_to_be_unknown() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
-    service
-        .faults(json!({ "number_check": "network_error" }))
-        .await;
-    let failed = service.send(51, TO, "nadie lo lee").await;
-    failed.assert_refused(500, "SEND_FAILED");
-    assert_eq!(service.messages(&account).await, [""; 0]);
-    service.stop();
-}
-
-#[tokio::test]
-async fn a_page_that_refuses_to_send_has_sent_nothing() {
-    // What is typed instead would be in doubt.
-    let service = Service::start(|env| {
-        env.insert("ADAPTERS", "modules".into());
-    })
-    .await;
-    let account = service.link("51").await;
-    for fault in ["throws", "refused"] {
-        service.faults(json!({ "send": fault })).await;
-        let failed = service.send(51, TO, "nadie lo lee").await;
-        assert_eq!(
-            (failed.status, &failed.json()["code"]),
-            (500, &json!("SEND_FAILED")),
-            "{fault}: {}",
-            failed.text()
-        );
-    }
-    service.faults(json!({})).await;
-    assert_eq!(service.send(51, TO, "alguien lo lee").await.status, 200);
-    assert_eq!(service.messages(&account).await, ["alguien lo lee"]);
-    service.stop();
-}
-
-#[tokio::test]
 async fn a_chrome_killed_before_the_acknowledgement_leaves_the_message_unconfirmed() {
-    let service = Service::start(|_| {}).await;
-    service.link("51").await;
+    let (service, _) = Service::linked(&[]).await;
     service.faults(json!({ "ack": "never" })).await;
     let pid = service.status("51").await["chrome_pid"].as_u64().unwrap();
     let kill = async {
@@ -129,11 +58,7 @@ async fn a_chrome_killed_before_the_acknowledgement_leaves_the_message_unconfirm
 
 #[tokio::test]
 async fn a_disconnect_lets_a_message_on_its_way_arrive_and_says_so() {
-    let service = Service::start(|env| {
-        env.insert("SANDBOX_ACK_SECONDS", "0.5".into());
-    })
-    .await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[("SANDBOX_ACK_SECONDS", "0.5")]).await;
     let disconnect = async {
         service
             .phone_shows("a message", |state| state["sent"][0].is_object())
@@ -149,8 +74,7 @@ async fn a_disconnect_lets_a_message_on_its_way_arrive_and_says_so() {
 
 #[tokio::test]
 async fn a_message_whose_queue_goes_with_the_link_is_unconfirmed() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[]).await;
     service.faults(json!({ "send": "lost" })).await;
     let unlink = async {
         service
@@ -173,29 +97,20 @@ async fn a_message_whose_queue_goes_with_the_link_is_unconfirmed() {
 
 #[tokio::test]
 async fn a_number_check_without_an_answer_ends_and_holds_up_nobody_for_long() {
-    let service = Service::start(|env| {
-        env.insert("SEND_WAIT_SECONDS", "5".into());
-    })
-    .await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[("SEND_WAIT_SECONDS", "5")]).await;
     service.faults(json!({ "number_check": "never" })).await;
     let failed = service.send(51, TO, "nadie lo lee").await;
     failed.assert_refused(500, "SEND_FAILED");
     service.faults(json!({})).await;
     service.reaches("51", "READY").await;
-    let sent = service.send(51, TO, "alguien lo lee").await;
-    assert_eq!(sent.status, 200, "{}", sent.text());
+    service.sends(51, TO, "alguien lo lee").await;
     assert_eq!(service.messages(&account).await, ["alguien lo lee"]);
     service.stop();
 }
 
 #[tokio::test]
 async fn a_message_lost_on_the_way_is_pending_and_arrives_once_after_a_reconnect() {
-    let service = Service::start(|env| {
-        env.insert("SEND_WAIT_SECONDS", "3".into());
-    })
-    .await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[("SEND_WAIT_SECONDS", "3")]).await;
     service.faults(json!({ "send": "lost" })).await;
     let pending = service.send(51, TO, "alguien lo lee").await;
     assert_eq!(pending.status, 202, "{}", pending.text());
@@ -208,7 +123,7 @@ async fn a_message_lost_on_the_way_is_pending_and_arrives_once_after_a_reconnect
     let id = pending.json()["message_id"].as_str().unwrap().to_owned();
     assert!(id.ends_with(shown["sent"][0]["id"].as_str().unwrap()));
     service.reaches("51", "READY").await;
-    assert_eq!(service.send(51, TO, "y después").await.status, 200);
+    service.sends(51, TO, "y después").await;
     assert_eq!(
         service.messages(&account).await,
         ["alguien lo lee", "y después"]
@@ -217,48 +132,17 @@ async fn a_message_lost_on_the_way_is_pending_and_arrives_once_after_a_reconnect
 }
 
 #[tokio::test]
-async fn a_page_that_reloads_itself_in_a_send_has_sent_it_once() {
-    for adapters in ["modules", "wa-js"] {
-        let path = bundle(CURRENT);
-        let service = Service::start(move |env| {
-            env.insert("ADAPTERS", adapters.into());
-            env.insert("WA_JS_PATH", path.into());
-        })
-        .await;
-        let account = service.link("51").await;
-        service.faults(json!({ "reload_in_send": true })).await;
-        assert_open(&service.send(51, TO, "alguien lo lee").await);
-        service.faults(json!({})).await;
-        service.reaches("51", "READY").await;
-        assert_eq!(service.send(51, TO, "y después").await.status, 200);
-        assert_eq!(
-            service.messages(&account).await,
-            ["alguien lo lee", "y después"]
-        );
-        service.stop();
-    }
-}
-
-/// The message is WhatsApp's: nothing is said that would make the caller send it again.
-fn assert_open(answer: &Answer) {
-    let is_unconfirmed = answer.json()["code"] == "SEND_UNCONFIRMED";
-    let is_open = [200, 202].contains(&answer.status) || is_unconfirmed;
-    assert!(is_open, "{}", answer.text());
-}
-
-#[tokio::test]
 async fn a_session_of_which_more_is_asked_than_it_may_send_goes_on_at_its_pace() {
     const CALLERS: usize = 40;
     const LASTS: Duration = Duration::from_secs(6);
-    let service = Service::start(|env| {
-        env.insert("SEND_WAIT_SECONDS", "1".into());
-        env.insert("SEND_RATE_PER_MINUTE", "600".into());
-        env.insert("SEND_QUEUE_MAX", "1000".into());
-    })
+    let (service, account) = Service::linked(&[
+        ("SEND_WAIT_SECONDS", "1"),
+        ("SEND_RATE_PER_MINUTE", "600"),
+        ("SEND_QUEUE_MAX", "1000"),
+    ])
     .await;
-    let account = service.link("51").await;
     for to in [TO, OTHER] {
-        assert_eq!(service.send(51, to, "antes").await.status, 200);
+        service.sends(51, to, "antes").await;
     }
     let end = Instant::now() + LASTS;
     let service_ref = &service;
@@ -286,7 +170,7 @@ async fn a_session_of_which_more_is_asked_than_it_may_send_goes_on_at_its_pace()
     let promised = join_all(callers).await.concat();
     // Ten a second are allowed; a busy machine sends fewer.
     assert!(promised.len() > 30, "only {} were sent", promised.len());
-    assert_eq!(service.send(51, TO, "al final").await.status, 200);
+    service.sends(51, TO, "al final").await;
     let arrived = service.messages(&account).await;
     let once: HashSet<&String> = arrived.iter().filter(|text| *text != "antes").collect();
     assert_eq!(once.len() + 2, arrived.len(), "some are doubled");
@@ -299,11 +183,7 @@ async fn a_session_of_which_more_is_asked_than_it_may_send_goes_on_at_its_pace()
 
 #[tokio::test]
 async fn a_chrome_that_was_stopped_while_a_send_was_prepared_leaves_its_key_free() {
-    let service = Service::start(|env| {
-        env.insert("SEND_WAIT_SECONDS", "3".into());
-    })
-    .await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[("SEND_WAIT_SECONDS", "3")]).await;
     let chrome = service.status("51").await["chrome_pid"].as_u64().unwrap();
     let chrome = pid_of(u32::try_from(chrome).unwrap());
     let request =
@@ -327,31 +207,9 @@ async fn a_chrome_that_was_stopped_while_a_send_was_prepared_leaves_its_key_free
 }
 
 #[tokio::test]
-async fn a_number_that_could_not_be_checked_leaves_the_key_free() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
-    service
-        .faults(json!({ "number_check": "network_error" }))
-        .await;
-    let request =
-        json!({ "cliente_id": 51, "to": TO, "message": "hola", "idempotency_key": "order-7" });
-    let failed = service.post("/send", &request).await;
-    failed.assert_refused(500, "SEND_FAILED");
-    service.faults(json!({})).await;
-    let sent = service.post("/send", &request).await;
-    assert_eq!(sent.status, 200, "{}", sent.text());
-    assert_eq!(service.messages(&account).await, ["hola"]);
-    service.stop();
-}
-
-#[tokio::test]
 async fn what_a_page_took_while_it_could_not_store_it_goes_out_once_and_in_order_after_a_reload() {
-    let service = Service::start(|env| {
-        env.insert("SEND_WAIT_SECONDS", "1".into());
-    })
-    .await;
-    let account = service.link("51").await;
-    assert_eq!(service.send(51, TO, "antes").await.status, 200);
+    let (service, account) = Service::linked(&[("SEND_WAIT_SECONDS", "1")]).await;
+    service.sends(51, TO, "antes").await;
     service.faults(json!({ "storage": "full" })).await;
     assert_eq!(service.send(51, TO, "sin lugar").await.status, 202);
     service.faults(json!({})).await;

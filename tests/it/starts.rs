@@ -98,10 +98,10 @@ async fn a_page_that_never_answers_ends_the_start_in_its_phase() {
 
 #[tokio::test]
 async fn an_address_where_nobody_listens_is_told_in_the_word_of_chrome() {
-    let service = Service::start(|env| {
-        env.insert("SANDBOX", "false".into());
-        env.insert("WHATSAPP_URL", "http://127.0.0.1:9/".into());
-    })
+    let service = Service::with(&[
+        ("SANDBOX", "false"),
+        ("WHATSAPP_URL", "http://127.0.0.1:9/"),
+    ])
     .await;
     service.connect(51).await;
     let failed = service.reaches("51", "DISCONNECTED").await;
@@ -218,18 +218,6 @@ async fn a_page_that_hangs_gives_no_picture_and_holds_nobody_up() {
             .json()["code"],
         "NO_EVIDENCE"
     );
-    service.stop();
-}
-
-#[tokio::test]
-async fn a_page_that_refuses_the_browser_can_be_seen_to_do_so() {
-    let service = service(json!({ "page": "update" }), &[]).await;
-    service.connect(51).await;
-    let failed = service.reaches("51", "ERROR").await;
-    assert_eq!(failed["reason"], "UPDATE_REQUIRED", "{failed}");
-    let evidence = evidence(&service).await;
-    assert_eq!(evidence["reason"], "UPDATE_REQUIRED", "{evidence}");
-    assert!(shows_something(&picture(&service, &evidence).await));
     service.stop();
 }
 

@@ -40,7 +40,7 @@ fn kernel_says(pid: u64, file: &str, name: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_terminal_that_closes_stops_the_service_in_order() {
-    let mut service = Service::start(|_| {}).await;
+    let mut service = Service::with(&[]).await;
     service.link("51").await;
     // SIGHUP comes twice: from the kernel and from the shell. SIGQUIT is Ctrl-\.
     for signals in [&[Signal::HUP, Signal::HUP][..], &[Signal::QUIT]] {
@@ -73,7 +73,7 @@ async fn a_service_under_nohup_outlives_its_terminal() {
 
 #[tokio::test]
 async fn neither_the_service_nor_a_chrome_leaves_a_core_dump() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     service.connect(51).await;
     let chrome = service.status("51").await["chrome_pid"].as_u64().unwrap();
     for pid in [service.pid().into(), chrome] {
@@ -85,8 +85,7 @@ async fn neither_the_service_nor_a_chrome_leaves_a_core_dump() {
 
 /// A service with a READY session whose Chrome hangs, so that it takes long to stop.
 async fn with_a_hanging_chrome() -> Service {
-    let service = Service::start(|_| {}).await;
-    service.link("51").await;
+    let (service, _) = Service::linked(&[]).await;
     let pid = service.status("51").await["chrome_pid"].as_u64().unwrap();
     kill_process(pid_of(u32::try_from(pid).unwrap()), Signal::STOP).unwrap();
     service
@@ -120,8 +119,7 @@ async fn a_service_that_stops_refuses_new_work_answers_reads_and_ends_at_once_wh
 
 #[tokio::test]
 async fn a_signal_that_a_wrapper_sends_on_costs_no_orderly_close() {
-    let service = Service::start(|_| {}).await;
-    service.link("51").await;
+    let (service, _) = Service::linked(&[]).await;
     // PM2 signals the whole group, and npm forwards its own.
     for _ in 0..3 {
         service.signal(Signal::INT);
@@ -153,8 +151,7 @@ async fn an_impatient_operator_at_the_keyboard_leaves_no_chrome_behind() {
 
 #[tokio::test]
 async fn a_disk_that_hangs_does_not_keep_a_service_that_is_told_twice() {
-    let service = Service::start(|_| {}).await;
-    service.link("51").await;
+    let (service, _) = Service::linked(&[]).await;
     // Whoever opens a pipe that nobody writes to waits for ever, as on a disk that has gone away.
     let snapshots = service.home().data().join("sandbox/snapshots/51");
     fs::create_dir_all(&snapshots).unwrap();
@@ -186,7 +183,7 @@ async fn a_disk_that_hangs_does_not_keep_a_service_that_is_still_starting() {
 
 #[tokio::test]
 async fn a_caller_that_waits_for_ready_is_told_that_the_service_stops() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     service.connect(51).await;
     let body = json!({ "cliente_id": 51, "wait": "ready" });
     let stop = async {
@@ -201,10 +198,7 @@ async fn a_caller_that_waits_for_ready_is_told_that_the_service_stops() {
 
 #[tokio::test]
 async fn a_start_that_the_machine_has_no_room_for_is_refused_with_the_figures() {
-    let service = Service::start(|env| {
-        env.insert("MIN_FREE_MEMORY_MB", "100000000".into());
-    })
-    .await;
+    let service = Service::with(&[("MIN_FREE_MEMORY_MB", "100000000")]).await;
     let refused = service.connect(51).await;
     let answer = refused.json();
     assert_eq!((refused.status, &answer["code"]), (503, &json!("CAPACITY")));
@@ -225,7 +219,7 @@ async fn a_start_that_the_machine_has_no_room_for_is_refused_with_the_figures() 
 
 #[tokio::test]
 async fn a_session_that_should_be_up_waits_for_room_and_says_so() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     for id in ["51", "52"] {
         service.link(id).await;
     }

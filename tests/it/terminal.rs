@@ -24,10 +24,7 @@ fn ask(service: &Service, arguments: &[&str]) -> Printed {
 
 #[tokio::test]
 async fn qr_draws_each_new_code_and_ends_when_a_phone_has_taken_one() {
-    let service = Service::start(|environment| {
-        environment.insert("SANDBOX_CODE_SECONDS", "3,3".into());
-    })
-    .await;
+    let service = Service::with(&[("SANDBOX_CODE_SECONDS", "3,3")]).await;
     let at = ["--url", service.url()];
     let qr = |more: &[&str]| {
         let arguments = [&["qr", "51"], &at[..], more].concat();
@@ -78,7 +75,7 @@ async fn qr_draws_each_new_code_and_ends_when_a_phone_has_taken_one() {
 
 #[tokio::test]
 async fn qr_with_a_phone_shows_the_code_to_type_and_says_why_a_session_ends() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     let at = ["--url", service.url()];
     let arguments = [&["qr", "51", "--phone", "+54 9 11 5825-4202"], &at[..]].concat();
     let mut printed = Running::piped(command(&arguments, &[], service.home().path()));
@@ -102,11 +99,11 @@ async fn qr_with_a_phone_shows_the_code_to_type_and_says_why_a_session_ends() {
 
 #[tokio::test]
 async fn a_text_is_sent_from_a_terminal_and_its_end_is_told() {
-    let service = Service::start(|environment| {
-        environment.insert("API_KEY", "s3cret".into());
-        environment.insert("SEND_WAIT_SECONDS", "0.2".into());
-        environment.insert("SANDBOX_ACK_SECONDS", "1".into());
-    })
+    let service = Service::with(&[
+        ("API_KEY", "s3cret"),
+        ("SEND_WAIT_SECONDS", "0.2"),
+        ("SANDBOX_ACK_SECONDS", "1"),
+    ])
     .await;
     let folder = service.home().path();
     let port = service.url().rsplit(':').next().unwrap().to_owned();

@@ -27,7 +27,7 @@ fn transfer(home: &Home, arguments: &[&str], passphrase: &str) -> Printed {
 
 #[tokio::test]
 async fn an_account_moves_to_another_host_without_a_scan() {
-    let here = Service::start(|_| {}).await;
+    let here = Service::with(&[]).await;
     let account = here.link("51").await;
     let file = here.home().path().join("51.account");
     let file = file.to_str().unwrap();
@@ -134,6 +134,8 @@ async fn an_import_that_is_interrupted_says_what_has_become_of_it() {
         .await;
         import.interrupt();
         let (code, is_there) = (import.ends(), tokens.join(id).try_exists().unwrap());
+        // The thread that reads it may be a moment behind.
+        eventually("its last word", || !import.err().is_empty()).await;
         let said = import.err();
         match code {
             130 => assert!(said.contains("nothing has changed"), "{id}: {said:?}"),

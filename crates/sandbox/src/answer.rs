@@ -130,7 +130,7 @@ impl IntoResponse for ApiError {
 pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// Reads the body; whatever content type it claims, it has to be a JSON object.
+    /// Reads the body, which must be a JSON object; its content type does not matter.
     pub(super) fn parse(body: &Bytes) -> Result<Self, ApiError> {
         if body.trim_ascii().is_empty() {
             return Err(ApiError::body(

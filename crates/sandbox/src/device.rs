@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! hello ──no link──▶ codes: 60 s, 5 × 20 s ──▶ ran out ──refresh──▶ codes …
-//!   │                  └─ scanned, or a pairing code was typed ─▶ paired (the page stores its link and connects anew)
+//!   │                  └─ scanned, or a pairing code was typed ─▶ paired (the page stores its link and connects again)
 //!   └──link──▶ welcome: what was missed, then messages both ways ──▶ removed
 //! ```
 
@@ -34,7 +34,7 @@ use super::{
     world::ConnectionId,
 };
 
-/// A page says hello at once; one that does not is none of ours.
+/// A page says hello at once; a client that does not is no page of the sandbox.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest frame: the longest text of WhatsApp is 65,536 characters.
 pub(super) const MAX_FRAME_BYTES: usize = 512 * 1024;

@@ -131,7 +131,7 @@ pub(super) struct Faults {
     /// The page's language.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) language: Option<Language>,
-    /// The page loads itself anew while a message is on its way.
+    /// The page reloads itself while a message is on its way.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) reload_in_send: bool,
     /// Text that stands in the compose box of each chat when it is opened, as a person's draft does.
@@ -241,7 +241,7 @@ pub(super) enum PairingFault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RouteFault {
-    /// The chat that was last spoken in is opened, whatever was asked for.
+    /// The last chat is opened instead of the one that was asked for.
     WrongChat,
     /// The page ignores it and shows its list of chats.
     Ignored,
@@ -269,7 +269,7 @@ pub(super) enum Event {
     Ban,
     /// The page cannot use its storage any more.
     StorageError,
-    /// The page loads itself anew.
+    /// The page reloads itself.
     Reload,
     /// The page hears that a newer build of it is there, and goes on working.
     NeedsUpdate,

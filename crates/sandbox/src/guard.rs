@@ -1,4 +1,4 @@
-//! Keeps web pages of other places away from the phone, which asks nobody for a key.
+//! Keeps web pages of other sites away from the phone, which has no authentication.
 //!
 //! Responsible for: refusing what a browser sends for a page of a stranger, by `Origin`, and by a `Host` that a
 //! stranger can make lead to this machine. Tools send no `Origin`, and call the sandbox by an address or as

@@ -54,7 +54,7 @@ pub(super) struct Message {
     pub(super) mixed_addressing: bool,
 }
 
-/// A message that somebody wrote to an account.
+/// A message to an account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Incoming {
     pub(super) id: String,

@@ -159,7 +159,7 @@ impl Sandbox {
         NameTags(Arc::clone(&self.server))
     }
 
-    /// Serves until `stop`, and then ends promptly, whoever is still connected.
+    /// Serves until `stop`, and then ends at once, even if clients are still connected.
     pub async fn run(self, stop: CancellationToken) {
         let app = App {
             server: self.server,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 const SHORTEST: usize = 7;
 /// The upper limit of E.164.
 const LONGEST: usize = 15;
-/// Numbers handed out when the phone names none: a block that nobody is assigned.
+/// Numbers given out when the phone names none: a block that is not assigned.
 const FICTITIOUS: u64 = 5_491_150_000_001;
 /// What every LID begins with, so that it is never taken for a number (17 digits at most).
 const LID_PREFIX: &str = "77";

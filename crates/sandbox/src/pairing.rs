@@ -15,7 +15,7 @@ const LENGTH: usize = 8;
 pub(super) struct PairingCode(String);
 
 impl PairingCode {
-    /// Makes one that nobody can guess.
+    /// Makes one that cannot be guessed.
     pub(super) fn random() -> Self {
         let characters = rand::random_iter::<u8>()
             .map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]));

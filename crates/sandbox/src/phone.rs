@@ -147,7 +147,7 @@ pub(super) async fn state(
             }),
             None => json!({ "page": page, "text": null }),
         });
-        // The code itself is for whoever sees the page, as on a real phone.
+        // Only the page shows the code itself, as on a real phone.
         let pairings = world.pairings().map(|(page, number, left)| {
             json!({ "page": page, "number": number, "expires_in_ms": left.as_millis() })
         });

@@ -148,7 +148,7 @@ impl Server {
         })
     }
 
-    /// Somebody writes to an account.
+    /// Writes a message to an account.
     pub(super) fn receive(
         &self,
         account: Number,
@@ -256,7 +256,7 @@ impl Server {
     }
 }
 
-/// A message somebody wrote, as it travels to a page.
+/// An incoming message, as it travels to a page.
 pub(super) fn incoming_frame(message: &Incoming) -> ToPage {
     ToPage::Message {
         id: message.id.clone(),

@@ -121,7 +121,7 @@ pub(super) enum ToPage {
     },
     /// A sent message came this far (1 server, 2 recipient, 3 read), or was refused (-1).
     Ack { id: String, ack: i8, at: i64 },
-    /// Somebody wrote.
+    /// A message came in.
     Message {
         id: String,
         from: String,

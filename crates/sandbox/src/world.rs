@@ -218,7 +218,7 @@ impl World {
         connections.filter_map(|(id, connection)| Some((*id, connection.passkey.as_ref()?)))
     }
 
-    /// Another tab of the device is told that it lost; an earlier connection of the same tab is
+    /// Another tab of the device hears that it lost; an earlier connection of the same tab is
     /// merely forgotten.
     pub(super) fn displace(&mut self, device: &str, newcomer: ConnectionId) {
         let tab = self

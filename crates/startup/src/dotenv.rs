@@ -1,4 +1,4 @@
-//! The file `.env`: read line by line, so that each fault is told with its line, and all of them at once.
+//! The file `.env`: read line by line, so that all faults are reported together, each with its line.
 //!
 //! It is read as Node's `dotenv` reads it, since the same file has served the Node service: the value is the rest of
 //! the line, a blank and `#` begin a remark, and a value in quotes may go over several lines. Where a value would mean

@@ -1,6 +1,6 @@
 //! How settings are read: from variables and the file `.env`, with every fault gathered.
 //!
-//! Knows no setting by itself: the caller that reads one gives its name, its default and its check.
+//! Knows no setting: the caller that reads one gives its name, its default and its check.
 
 use std::{ffi::OsString, fmt, time::Duration};
 
@@ -58,7 +58,7 @@ impl fmt::Display for Source {
             Self::Environment(None) => {
                 f.write_str(" (set in the environment: unset it there if it was not you)")
             }
-            // The person who has written the line wonders why it has no effect.
+            // Otherwise the person who wrote the line would not learn why it has no effect.
             Self::Environment(Some(line)) => write!(
                 f,
                 " (set in the environment, which goes before {line}: unset it there, and that line counts)"

@@ -9,9 +9,8 @@
 
 use std::{
     fmt,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::File,
     io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
@@ -26,6 +25,7 @@ use super::{
     sealed::is_damage,
     unpack::{self, ENTRIES_MAX},
 };
+use crate::masked::Number;
 
 /// How every snapshot begins, whatever its format.
 const MAGIC: &[u8] = b"session-manager profile\n";
@@ -46,14 +46,14 @@ pub(super) const FOLDER_MODE: u32 = 0o700;
 pub(super) const FILE_MODE: u32 = 0o600;
 
 /// What a snapshot says of itself.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Of the file.
     format: u32,
     /// The session that it was taken of.
     pub cliente_id: String,
     /// The account that was linked, digits only, if the page told. Never logged.
-    pub account: Option<String>,
+    pub account: Option<Number>,
     /// When that account was linked: tells one link from the next.
     pub linked_at: Option<Timestamp>,
     /// The Chrome that used the profile last.
@@ -66,32 +66,15 @@ pub struct Manifest {
     pub bytes: u64,
 }
 
-impl fmt::Debug for Manifest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Manifest")
-            .field("cliente_id", &self.cliente_id)
-            .field("taken_at", &self.taken_at)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The part of a manifest that comes from the caller.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// See [`Manifest::cliente_id`].
     pub cliente_id: String,
     /// See [`Manifest::account`].
-    pub account: Option<String>,
+    pub account: Option<Number>,
     /// See [`Manifest::linked_at`].
     pub linked_at: Option<Timestamp>,
-}
-
-impl fmt::Debug for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Origin")
-            .field("cliente_id", &self.cliente_id)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Manifest {
@@ -305,27 +288,6 @@ impl<R: Read + Seek> Verified<R> {
         })?;
         Ok(self.manifest)
     }
-}
-
-pub(super) fn make_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(FOLDER_MODE)
-        .create(path)
-}
-
-/// A file that only this user can read, in place of any other.
-pub(super) fn new_file(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(path)
 }
 
 /// Counts a checksum of what passes.

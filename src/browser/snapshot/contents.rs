@@ -137,7 +137,7 @@ mod tests {
             "Default/Service Worker/ScriptCache/index",
             "Default/WebStorage/QuotaManager",
             "Local State",
-            "linked-once",
+            "session-manager.json",
         ];
         assert_eq!(contents_of(&kept), kept);
     }

@@ -26,17 +26,17 @@ use rustix::{
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    SnapshotError,
-    archive::{UnlessGivenUp, make_folder, new_file},
-    exchange::{EXCHANGE, Places, Step},
-    exchange_for, restored, take_place,
-    unpack::ENTRIES_MAX,
-};
-use crate::browser::{
-    last_used,
-    occupants::{self, Holder},
-    profile,
+use super::{SnapshotError, archive::UnlessGivenUp, exchange_for, take_place, unpack::ENTRIES_MAX};
+use crate::{
+    browser::{
+        processes::occupants::{self, Holder},
+        profile::{
+            self, ProfileNote,
+            exchange::{EXCHANGE, Places, Step},
+            last_used, make_folder,
+        },
+    },
+    files::private_file,
 };
 
 /// What holds a link, in Chrome's own profile folder. It is what `RemoteAuth` of whatsapp-web.js keeps of a profile to
@@ -340,12 +340,11 @@ impl ForeignProfile {
     }
 
     /// Makes a copy of it the profile in this folder, for a session that is not running. What is there is set aside if it
-    /// `may_make_way`, else this is refused. The copy has these `notes`, by their names, beside its own.
+    /// `may_make_way`, else this is refused.
     pub async fn put_in_place(
         self,
         path: &Path,
         may_make_way: impl FnOnce(&Path) -> bool + Send + 'static,
-        notes: &'static [(&'static str, &'static str)],
         give_up: CancellationToken,
     ) -> Result<Adopted, ForeignError> {
         self.ensure_elsewhere(path)?;
@@ -365,7 +364,7 @@ impl ForeignProfile {
                     .filter(|step| prunes || *step != Step::Prune);
                 let bytes = entries.iter().map(|entry| entry.bytes).sum();
                 exchange_for(&profile, bytes, steps, |copy| {
-                    self.copy(&entries, copy, notes, &give_up)
+                    self.copy(&entries, copy, &give_up)
                 })?;
                 Ok(self.adopted(&entries))
             })
@@ -420,7 +419,6 @@ impl ForeignProfile {
         &self,
         entries: &[Entry],
         to: &Path,
-        notes: &[(&str, &str)],
         give_up: &CancellationToken,
     ) -> Result<(), ForeignError> {
         let written = |source| SnapshotError::io("writing to", to, source);
@@ -440,7 +438,7 @@ impl ForeignProfile {
                 open_quietly(&from).map_err(|source| ForeignError::unreadable(&from, source))?;
             let inner = File::from(from_file).take(entry.bytes);
             let mut from_file = UnlessGivenUp { inner, give_up };
-            let copied = io::copy(&mut from_file, &mut new_file(&to).map_err(written)?);
+            let copied = io::copy(&mut from_file, &mut private_file(&to).map_err(written)?);
             let copied = copied.map_err(|source| {
                 if give_up.is_cancelled() {
                     SnapshotError::GivenUp
@@ -452,12 +450,12 @@ impl ForeignProfile {
                 return Err(self.changed());
             }
         }
-        for (name, text) in notes {
-            fs::write(to.join(name), text).map_err(written)?;
-        }
-        if let Some(version) = self.last_version() {
-            last_used::write(to, &version).map_err(written)?;
-        }
+        let noted = ProfileNote::change(to, |note| {
+            // It has been linked, so no picture of its page is evidence: it may show chats.
+            note.linked_once = true;
+            note.chrome = self.last_version();
+        });
+        noted.map_err(written)?;
         // One call for all of them.
         let synced = File::open(to).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
         synced.map_err(written)?;
@@ -515,7 +513,7 @@ impl ForeignProfile {
 
 impl Adopted {
     /// Whether a newer Chrome than this one has used it last.
-    pub fn is_newer_than(&self, version: &super::super::ChromeVersion) -> bool {
+    pub fn is_newer_than(&self, version: &crate::browser::ChromeVersion) -> bool {
         let last = self.chrome.as_deref();
         last.is_some_and(|last| last_used::is_older(version.as_str(), last))
     }
@@ -533,13 +531,10 @@ pub fn foreign_profiles(folder: &Path, site: &SiteStorage) -> Vec<ForeignProfile
     found
 }
 
-/// Whether a folder is a profile of this service, or on its way to be one. Each has a note of ours from its first start on.
+/// Whether a folder is a profile of this service, or on its way to be one.
 fn is_ours(folder: &Path) -> bool {
     let name = folder.file_name().unwrap_or_default();
-    Places::is_on_its_way(name)
-        || [last_used::NOTE, restored::NOTE]
-            .iter()
-            .any(|note| fs::symlink_metadata(folder.join(note)).is_ok())
+    Places::is_on_its_way(name) || ProfileNote::is_in(folder)
 }
 
 /// A file or folder, as it is found.

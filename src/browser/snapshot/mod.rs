@@ -13,9 +13,8 @@
 
 mod archive;
 mod contents;
-mod exchange;
+mod error;
 mod foreign;
-mod restored;
 mod sealed;
 mod store;
 mod transfer;
@@ -29,9 +28,9 @@ use std::{
 };
 
 pub use archive::{Manifest, Origin};
+pub use error::SnapshotError;
 pub use foreign::{Adopted, ForeignError, ForeignProfile, SiteStorage, foreign_profiles};
 use jiff::{SignedDuration, Timestamp};
-pub use restored::restored_at;
 pub use sealed::{InvalidPassphrase, Passphrase};
 use tokio::{sync::Semaphore, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -39,12 +38,11 @@ pub use transfer::{Export, ExportTo, HeldProfile};
 
 use self::{
     archive::Verified,
-    exchange::{EXCHANGE, Places, SET_ASIDE, Step},
     store::{Disk, Store},
 };
-use super::{
-    BrowserError, last_used,
-    profile::{self, Profile},
+use super::profile::{
+    self, Profile, ProfileNote,
+    exchange::{EXCHANGE, Places, SET_ASIDE, Step},
 };
 
 /// A session that is closed and started again every few minutes need not be copied each time; and what WhatsApp has done
@@ -116,105 +114,6 @@ pub enum Taken {
     Off,
 }
 
-/// Why there is no snapshot, or none could take the profile's place. Everything is as before.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// The profile cannot be had.
-    #[error(transparent)]
-    Profile(#[from] BrowserError),
-    /// A file or folder cannot be read or written.
-    #[error("{doing} {} failed: {source}", path.display())]
-    Io {
-        /// What was done.
-        doing: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The disk is too full.
-    #[error(
-        "{} has {} MB left, and {} MB are needed", path.display(), free / 1_000_000, needed / 1_000_000
-    )]
-    NoSpace {
-        /// A folder on the disk.
-        path: PathBuf,
-        /// How many bytes are needed.
-        needed: u64,
-        /// How many there are.
-        free: u64,
-    },
-    /// Another kind of file.
-    #[error("{} is no snapshot of a profile", path.display())]
-    NotASnapshot {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file of a later version.
-    #[error("{} has format {format}, which this version does not know; use the version that wrote it, or a newer one", path.display())]
-    OtherFormat {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        format: u32,
-    },
-    /// It is not what was written.
-    #[error("{} is damaged: its checksum is wrong, or its end is missing", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It does not come from an export.
-    #[error("{} is not a file that `session-manager export` has written", path.display())]
-    NotAnExport {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Its encryption is of another version, or takes more work than this machine should do.
-    #[error("{} is encrypted in a way that this version does not open; use the version that wrote it, or a newer one", path.display())]
-    OtherEncryption {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The passphrase does not open it. If its first lines were changed, no passphrase does.
-    #[error("the passphrase does not open {}", path.display())]
-    WrongPassphrase {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file would be lost.
-    #[error("there is a file {} already", path.display())]
-    FileThere {
-        /// The file.
-        path: PathBuf,
-    },
-    /// There is nothing to copy.
-    #[error("there is no profile {}", path.display())]
-    NoProfile {
-        /// Its folder.
-        path: PathBuf,
-    },
-    /// A profile would have to make way.
-    #[error("there is a profile {} already", path.display())]
-    ProfileThere {
-        /// Its folder.
-        path: PathBuf,
-    },
-    /// It took too long, or the service stops.
-    #[error("it was not finished in time")]
-    GivenUp,
-}
-
-impl SnapshotError {
-    fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            doing,
-            path: path.to_owned(),
-            source,
-        }
-    }
-}
-
 impl ProfileSnapshots {
     /// Copies the profile, unless the last copy of the same link is young. The profile must have been closed in order.
     pub async fn take(&self, origin: Origin) -> Result<Taken, SnapshotError> {
@@ -235,7 +134,7 @@ impl ProfileSnapshots {
             if is_still_young(&store, &origin)? {
                 return Ok(Taken::StillYoung);
             }
-            let chrome = last_used::read(&profile.folder);
+            let chrome = ProfileNote::read_or_linked(&profile.folder).chrome;
             store
                 .add(&profile.folder, origin, chrome, &token)
                 .map(Taken::New)
@@ -370,7 +269,9 @@ fn exchange_for<E: From<SnapshotError>>(
         match (step, unpack.take_if(|_| step == Step::Unpack)) {
             (Step::Unpack, Some(unpack)) => {
                 unpack(&places.unpacking)?;
-                restored::note(&places.unpacking, Timestamp::now())
+                // Before it takes its place, so that it is known whatever is killed meanwhile.
+                let restored_at = Some(Timestamp::now());
+                ProfileNote::change(&places.unpacking, |note| note.restored_at = restored_at)
                     .map_err(|source| SnapshotError::io("writing to", &places.unpacking, source))?;
             }
             (step, _) => perform(&places, step)?,
@@ -417,24 +318,6 @@ fn perform(places: &Places, step: Step) -> Result<(), SnapshotError> {
         (_, Err(source)) => Err(SnapshotError::io("exchanging", &places.profile, source)),
         (_, Ok(())) => Ok(()),
     }
-}
-
-/// Finishes or undoes an exchange of this profile that a crash has interrupted. Its lock is held.
-pub(super) fn settle(profile: &Path) -> io::Result<()> {
-    if Places::of(profile).settle()? {
-        tracing::warn!("settled an exchange of profiles that had been interrupted");
-    }
-    Ok(())
-}
-
-/// Removes what was set aside of a profile that is deleted. Its lock is held.
-pub(super) fn delete_set_aside(profile: &Path) -> io::Result<()> {
-    Places::of(profile).remove_what_is_beside()
-}
-
-/// A name that sorts as the time does.
-fn file_name(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! called a snapshot is one; the checksum guards against what happens to it afterwards.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
@@ -15,7 +15,10 @@ use super::{
     Manifest, Origin, SnapshotError,
     archive::{self, Verified},
     contents::Contents,
-    file_name,
+};
+use crate::{
+    browser::profile::{exchange::file_name, make_folder},
+    files::{Durability, NewFile, remove_file},
 };
 
 /// What a disk must have left after a snapshot was written or unpacked: profiles and the ledger need it more.
@@ -71,7 +74,7 @@ impl Store {
         let failed = |source| SnapshotError::io("writing to", &self.folder, source);
         let contents = Contents::of(profile)
             .map_err(|source| SnapshotError::io("reading", profile, source))?;
-        archive::make_folder(&self.folder).map_err(failed)?;
+        make_folder(&self.folder).map_err(failed)?;
         // What a killed service has left.
         let incomplete = self.folder.join(INCOMPLETE);
         remove_file(&incomplete).map_err(failed)?;
@@ -79,18 +82,11 @@ impl Store {
 
         let manifest = Manifest::new(origin, chrome, &contents);
         let name = format!("{}{ENDING}", file_name(manifest.taken_at));
-        let write = || {
-            let file = archive::new_file(&incomplete).map_err(failed)?;
-            archive::write(profile, &contents, &manifest, &file, give_up)?;
-            file.sync_all().map_err(failed)?;
-            fs::rename(&incomplete, self.folder.join(name)).map_err(failed)?;
-            sync_folder(&self.folder).map_err(failed)
-        };
-        if let Err(why) = write() {
-            // It is written over the next time; now it only takes up room.
-            remove_file(&incomplete).ok();
-            return Err(why);
-        }
+        let new = NewFile::create(incomplete).map_err(failed)?;
+        archive::write(profile, &contents, &manifest, new.file(), give_up)?;
+        // The older ones go next, and after a power cut this one must be able to take their place.
+        new.put_in_place(&self.folder.join(name), Durability::PowerCut)
+            .map_err(failed)?;
         for old in self.all()?.into_iter().skip(self.keep) {
             remove_file(&old).map_err(failed)?;
         }
@@ -182,16 +178,4 @@ pub(super) fn ensure_a_page_can_store(
 ) -> Result<(), SnapshotError> {
     let disk = look_at(folder).map_err(|source| SnapshotError::io("looking at", folder, source))?;
     disk.ensure(folder, disk.reserve_of_chrome())
-}
-
-/// Has a rename in it on disk.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

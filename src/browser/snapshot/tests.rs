@@ -45,7 +45,7 @@ impl Home {
     async fn take(&self, account: &str) -> Manifest {
         let origin = Origin {
             cliente_id: "51".to_owned(),
-            account: Some(account.to_owned()),
+            account: Some(account.into()),
             linked_at: None,
         };
         let taken = self.snapshots().take(origin).await.unwrap();
@@ -87,6 +87,7 @@ async fn a_profile_comes_back_as_it_was_without_its_caches_and_the_lost_one_is_k
     assert_eq!(aside.len(), 1);
     assert_eq!(fs::read_to_string(aside[0].join(LINK)).unwrap(), "garbage");
     // And says since when it is there.
+    let restored_at = |profile| ProfileNote::read(profile).unwrap().restored_at;
     assert_eq!(restored_at(&aside[0]), None);
     assert!(restored_at(&home.profile()).unwrap() > restored.unwrap().taken_at);
 }
@@ -114,7 +115,7 @@ async fn as_many_are_kept_as_asked_for_and_a_young_one_of_the_same_link_is_enoug
     assert_eq!(home.files().len(), 2);
     let origin = Origin {
         cliente_id: "51".to_owned(),
-        account: Some("3".to_owned()),
+        account: Some("3".into()),
         linked_at: None,
     };
     let again = home.snapshots().take(origin.clone()).await.unwrap();
@@ -218,7 +219,9 @@ async fn a_profile_in_use_is_neither_copied_nor_exchanged() {
     ] {
         let is_locked = matches!(
             refused,
-            Err(SnapshotError::Profile(BrowserError::ProfileLocked { .. }))
+            Err(SnapshotError::Profile(
+                crate::browser::BrowserError::ProfileLocked { .. }
+            ))
         );
         assert!(is_locked, "{refused:?}");
     }

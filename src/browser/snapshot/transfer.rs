@@ -18,14 +18,13 @@ use super::{
     Manifest, Origin, SnapshotError,
     archive::{self, Verified},
     contents::Contents,
-    exchange::Places,
     put_in_place,
     sealed::{self, Opened, Passphrase},
     store, take_place,
 };
-use crate::browser::{
-    last_used,
-    profile::{self, Profile},
+use crate::{
+    browser::profile::{self, Profile, ProfileNote, exchange::Places},
+    files::{Durability, NewFile, folder_of},
 };
 
 /// A profile that nobody uses, held so that nobody begins to.
@@ -99,36 +98,26 @@ fn write(
         .path
         .file_name()
         .ok_or_else(|| failed(ErrorKind::InvalidFilename.into()))?;
-    let folder = match to.path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(&to.path);
     let contents = Contents::of(&profile.folder)
         .map_err(|source| SnapshotError::io("reading", &profile.folder, source))?;
     store::ensure_space(folder, contents.bytes())?;
-    let manifest = Manifest::new(origin, last_used::read(&profile.folder), &contents);
+    let chrome = ProfileNote::read_or_linked(&profile.folder).chrome;
+    let manifest = Manifest::new(origin, chrome, &contents);
 
     let mut hidden = OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}.incomplete", std::process::id()));
-    let incomplete = folder.join(hidden);
-    let write = || {
-        let file = archive::new_file(&incomplete).map_err(failed)?;
-        let mut out = sealed::seal(&file, passphrase).map_err(failed)?;
-        archive::write(&profile.folder, &contents, &manifest, &mut out, give_up)
-            .map_err(|why| on_the_disk_of(&to.path, why))?;
-        out.finish().map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        // Somebody may have been faster.
-        to.check()?;
-        fs::rename(&incomplete, &to.path).map_err(failed)?;
-        store::sync_folder(folder).map_err(failed)
-    };
-    if let Err(why) = write() {
-        // What stays is encrypted, and only takes up room.
-        fs::remove_file(&incomplete).ok();
-        return Err(why);
-    }
+    let new = NewFile::create(folder.join(hidden)).map_err(failed)?;
+    let mut out = sealed::seal(new.file(), passphrase).map_err(failed)?;
+    archive::write(&profile.folder, &contents, &manifest, &mut out, give_up)
+        .map_err(|why| on_the_disk_of(&to.path, why))?;
+    out.finish().map_err(failed)?;
+    // Another program may have put a file there meanwhile.
+    to.check()?;
+    // The person may delete the profile as soon as this says that the export is done.
+    new.put_in_place(&to.path, Durability::PowerCut)
+        .map_err(failed)?;
     Ok(manifest)
 }
 

@@ -12,7 +12,8 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::archive::{FOLDER_MODE, Manifest, UnlessGivenUp, make_folder, new_file};
+use super::archive::{FOLDER_MODE, Manifest, UnlessGivenUp};
+use crate::{browser::profile::make_folder, files::private_file};
 
 /// How many files and folders a profile may have. Empty ones take room and time too, and pack to next to nothing: to
 /// make and remove 300,000 folders of a small file kept a fast disk busy for 13 s, and a slow one for minutes. A fresh
@@ -103,7 +104,7 @@ fn walk(
         let inner = &mut entry;
         let mut content = UnlessGivenUp { inner, give_up };
         let copied = match path {
-            Some(path) => io::copy(&mut content, &mut new_file(&path)?)?,
+            Some(path) => io::copy(&mut content, &mut private_file(&path)?)?,
             None => io::copy(&mut content, &mut io::sink())?,
         };
         if copied != size {

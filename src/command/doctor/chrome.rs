@@ -9,7 +9,10 @@ use std::{
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::{page::VISIT_TIMEOUT, report::Check};
+use super::{
+    page::VISIT_TIMEOUT,
+    report::{AS_IT_SAYS, Check, Finding},
+};
 use crate::{
     browser::{
         Browser, BrowserError, ChromeKind, ChromeProgram, Drawn, Footprint, LaunchOptions, Visit,
@@ -21,13 +24,13 @@ use crate::{
 /// A start takes 0.3 s on an idle machine.
 const SLOW_START: Duration = Duration::from_secs(5);
 
-/// What the one Chrome that was started has told.
+/// What was learnt from the one Chrome that was started.
 #[derive(Debug, Default)]
 pub(super) struct Tried {
     pub(super) checks: Vec<Check>,
-    /// What it took, if it came up.
+    /// Its processes and threads, if it came up.
     pub(super) footprint: Option<Footprint>,
-    /// Where it came on its way to WhatsApp Web, if it was sent there.
+    /// The visit to WhatsApp Web, and how long it took, if there was one.
     pub(super) visit: Option<(Visit, Duration)>,
 }
 
@@ -35,10 +38,8 @@ pub(super) struct Tried {
 pub(super) async fn examine(config: &Config, cancel: &CancellationToken) -> Tried {
     let mut tried = Tried::default();
     if let Err(why) = check_extra_arguments(&config.chrome_args) {
-        let remedy = "take it out of CHROME_ARGS";
-        tried
-            .checks
-            .push(Check::fail("arguments", why.to_string(), remedy));
+        let refused = Finding::fail(why.to_string(), "take it out of CHROME_ARGS");
+        tried.checks.push(("arguments", refused));
         return tried;
     }
     let looked = find_chrome(config.chrome_path.as_deref(), &config.search_path);
@@ -46,7 +47,7 @@ pub(super) async fn examine(config: &Config, cancel: &CancellationToken) -> Trie
         None => return tried,
         Some(Ok(program)) => program,
         Some(Err(why)) => {
-            tried.checks.push(not_found(&why));
+            tried.checks.push(("program", not_found(&why)));
             return tried;
         }
     };
@@ -54,12 +55,15 @@ pub(super) async fn examine(config: &Config, cancel: &CancellationToken) -> Trie
     let opened = try_out(config, program, cancel, &mut tried).await;
     if !cancel.is_cancelled() {
         let facts = SandboxFacts::read(&config.chrome_args);
-        tried.checks.extend(judge_sandbox(&facts, opened));
+        let sandbox = judge_sandbox(&facts, opened);
+        tried
+            .checks
+            .extend(sandbox.map(|sandbox| ("sandbox", sandbox)));
     }
     tried
 }
 
-/// Starts it, asks it what is to be asked, and closes it; tells whether it came up.
+/// Starts Chrome, asks it everything that other checks need, and closes it. Returns whether it came up.
 async fn try_out(
     config: &Config,
     program: ChromeProgram,
@@ -69,11 +73,9 @@ async fn try_out(
     let folder = match folder_for_trial(&config.tokens_dir) {
         Ok(folder) => folder,
         Err(why) => {
-            tried.checks.push(Check::fail(
-                "start",
-                format!("no folder for a profile can be made: {why}"),
-                "see the folders above",
-            ));
+            let found = format!("no folder for a profile can be made: {why}");
+            let failed = Finding::fail(found, "see the folders above");
+            tried.checks.push(("start", failed));
             return false;
         }
     };
@@ -81,7 +83,7 @@ async fn try_out(
         program,
         profile: folder.path().join("profile"),
         extra_args: config.chrome_args.clone(),
-        timeout: config.limits.launch,
+        timeout: config.sessions.limits.launch,
     };
     let began = Instant::now();
     let opened = Browser::open(options, cancel).await;
@@ -90,27 +92,24 @@ async fn try_out(
     match opened {
         Ok(browser) => {
             let asked = cancel.run_until_cancelled(ask(config, &browser, took, tried));
-            // Called off or not, it is closed below.
+            // Cancelled or not, the Chrome is closed below.
             let _called_off = asked.await;
             browser.close().await;
         }
         Err(BrowserError::Cancelled) => {}
-        Err(why) => tried.checks.push(not_started(&why)),
+        Err(why) => tried.checks.push(("start", not_started(&why))),
     }
     if let Err(why) = folder.close() {
-        let remedy = "remove it by hand";
-        tried.checks.push(Check::warn(
-            "leftover",
-            format!("the trial's profile could not be removed: {why}"),
-            remedy,
-        ));
+        let found = format!("the trial's profile could not be removed: {why}");
+        let left = Finding::warn(found, "remove it by hand");
+        tried.checks.push(("leftover", left));
     }
     has_opened
 }
 
 async fn ask(config: &Config, browser: &Browser, took: Duration, tried: &mut Tried) {
     let drawn = browser.draw_test_page().await;
-    tried.checks.push(judge_start(took, &drawn));
+    tried.checks.push(("start", judge_start(took, &drawn)));
     tried.footprint = Some(browser.footprint());
     if config.sandbox.is_none() {
         let began = Instant::now();
@@ -119,8 +118,8 @@ async fn ask(config: &Config, browser: &Browser, took: Duration, tried: &mut Tri
     }
 }
 
-/// Where profiles will be, so that what is true of that disk shows; elsewhere when that folder is not to be had, which has a line
-/// of its own. Its name is no session's.
+/// A folder on the disk of the profiles, since Chrome may work on one disk and not on another; elsewhere if that folder cannot be used,
+/// which another check reports. Its name cannot be the name of a session.
 fn folder_for_trial(tokens_dir: &Path) -> std::io::Result<TempDir> {
     let folder = || {
         let mut builder = tempfile::Builder::new();
@@ -132,34 +131,28 @@ fn folder_for_trial(tokens_dir: &Path) -> std::io::Result<TempDir> {
         .or_else(|_| folder().tempdir())
 }
 
-/// The advice that Chrome's end gave is in the text.
-const AS_IT_SAYS: &str = "do what it says, then run this again";
-
-fn not_found(why: &BrowserError) -> Check {
-    if why.advice().is_some() {
-        return Check::fail("program", why.to_string(), AS_IT_SAYS);
-    }
+fn not_found(why: &BrowserError) -> Finding {
     let remedy = "apt-get install chromium-headless-shell (Ubuntu: Google's google-chrome-stable), or set CHROME_PATH to one that works";
-    Check::fail("program", why.to_string(), remedy)
+    failed(why, remedy)
 }
 
-fn not_started(why: &BrowserError) -> Check {
-    if why.advice().is_some() {
-        return Check::fail("start", why.to_string(), AS_IT_SAYS);
-    }
+fn not_started(why: &BrowserError) -> Finding {
     let remedy = "the last lines are Chrome's own; on a machine that is merely slow: raise LAUNCH_TIMEOUT_SECONDS";
-    Check::fail("start", why.to_string(), remedy)
+    failed(why, remedy)
+}
+
+/// Where the cause of Chrome's end is known, the advice is in the text.
+fn failed(why: &BrowserError, remedy: &str) -> Finding {
+    let remedy = why.advice().map_or(remedy, |_| AS_IT_SAYS);
+    Finding::fail(why.to_string(), remedy)
 }
 
 fn judge_program(program: &ChromeProgram) -> Vec<Check> {
     let path = program.path.display();
     let version = program.version.as_str();
     let found = match program.kind {
-        ChromeKind::HeadlessShell => {
-            Check::ok("program", format!("headless shell {version}, {path}"))
-        }
-        ChromeKind::FullBrowser => Check::warn(
-            "program",
+        ChromeKind::HeadlessShell => Finding::ok(format!("headless shell {version}, {path}")),
+        ChromeKind::FullBrowser => Finding::warn(
             format!(
                 "full browser {version}, {path}: some 100 MB more for each session than the headless shell"
             ),
@@ -167,36 +160,34 @@ fn judge_program(program: &ChromeProgram) -> Vec<Check> {
         ),
     };
     let no_setpriv = program.setpriv.is_none().then(|| {
-        Check::warn(
-            "setpriv",
-            "not there, or it does not work: when the service is killed, a Chrome that hangs stays until its next start",
+        Finding::warn("not there, or it does not work: when the service is killed, a Chrome that hangs stays until its next start",
             "apt-get install util-linux",
         )
     });
-    [Some(found), no_setpriv].into_iter().flatten().collect()
+    let no_setpriv = no_setpriv.map(|found| ("setpriv", found));
+    [Some(("program", found)), no_setpriv]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
-fn judge_start(took: Duration, drawn: &Result<Drawn, String>) -> Check {
+fn judge_start(took: Duration, drawn: &Result<Drawn, String>) -> Finding {
     let seconds = format!("{:.1} s", took.as_secs_f64());
     match drawn {
-        Ok(Drawn::Whole) if took > SLOW_START => Check::warn(
-            "start",
+        Ok(Drawn::Whole) if took > SLOW_START => Finding::warn(
             format!("up only after {seconds}; it drew a page"),
             "the machine is busy or slow: start fewer at once (MAX_CONCURRENT_STARTS), give them longer (LAUNCH_TIMEOUT_SECONDS)",
         ),
-        Ok(Drawn::Whole) => Check::ok("start", format!("up after {seconds}, drew a page, closed")),
-        Ok(Drawn::WithoutText) => Check::warn(
-            "start",
+        Ok(Drawn::Whole) => Finding::ok(format!("up after {seconds}, drew a page, closed")),
+        Ok(Drawn::WithoutText) => Finding::warn(
             format!("up after {seconds}; it draws, but no text: there are no fonts"),
             "apt-get install fonts-liberation (pictures of failures are hard to read without; sessions work)",
         ),
-        Ok(Drawn::Wrong) => Check::fail(
-            "start",
+        Ok(Drawn::Wrong) => Finding::fail(
             format!("up after {seconds}, but it draws something else than it was told"),
             "try another Chrome (CHROME_PATH), and without CHROME_ARGS",
         ),
-        Err(why) => Check::fail(
-            "start",
+        Err(why) => Finding::fail(
             format!("up after {seconds}, but it draws nothing: {why}"),
             "its renderer does not work: look at memory and /dev/shm below, try another Chrome (CHROME_PATH)",
         ),
@@ -242,32 +233,27 @@ impl SandboxFacts {
     }
 }
 
-fn judge_sandbox(facts: &SandboxFacts, has_opened: bool) -> Option<Check> {
-    let name = "sandbox";
+fn judge_sandbox(facts: &SandboxFacts, has_opened: bool) -> Option<Finding> {
     if facts.is_root {
-        return Some(Check::warn(
-            name,
+        return Some(Finding::warn(
             "off: this runs as root, to whom Chrome refuses it",
             "run the service as a user of its own (docs/deploy/README.md)",
         ));
     }
     if facts.is_switched_off {
-        return Some(Check::warn(
-            name,
+        return Some(Finding::warn(
             "off: CHROME_ARGS has --no-sandbox",
             "take it out, unless this system lets Chrome make none",
         ));
     }
     if has_opened {
-        return Some(Check::ok(name, "on"));
+        return Some(Finding::ok("on"));
     }
     let closed = KERNEL_SETTINGS
         .iter()
         .find(|(setting, ..)| facts.closed.contains(setting));
     closed.map(|(setting, closes, opens)| {
-        Check::fail(
-            name,
-            format!("{setting} is {closes}: ordinary users can make no sandbox, which may be why Chrome did not start"),
+        Finding::fail(format!("{setting} is {closes}: ordinary users can make no sandbox, which may be why Chrome did not start"),
             format!("sysctl -w {setting}={opens}, or set CHROME_ARGS=--no-sandbox"),
         )
     })

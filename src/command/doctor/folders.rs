@@ -1,4 +1,4 @@
-//! The folders that must outlive a restart: whose they are, whether they can be written, how much room there is, and who uses the
+//! The folders that must outlive a restart: their owner, whether they can be written, the free space, and the processes that use the
 //! profiles in them.
 
 use std::{
@@ -12,15 +12,15 @@ use std::{
 use rustix::fs::{Access, access, statvfs};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::report::Check;
+use super::report::{Check, Finding};
 use crate::{
-    browser::{ForeignProfile, Holder, Occupancy, Occupant, foreign_profiles, occupancy},
+    browser::{ForeignProfile, Occupancy, Occupant, foreign_profiles, occupancy},
     command::{adopt::storage, screen::one_line},
     config::Config,
     session::ClienteId,
 };
 
-/// Who else than its owner gets at a folder.
+/// The rights on a folder of all users but its owner.
 const OTHERS: u32 = 0o077;
 
 const MB: u64 = 1024 * 1024;
@@ -34,7 +34,7 @@ const NO_SPACE_MB: u64 = 100;
 /// A profile has some thousands of files.
 const FEW_FILES: u64 = 20_000;
 
-/// A look takes milliseconds on a disk that is there. One that has gone away, such as a network's, holds whoever looks for ever.
+/// A working disk answers within milliseconds. A network disk that is gone blocks the thread for ever.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What is known of the folders.
@@ -45,23 +45,22 @@ pub(super) struct Folders {
     pub(super) profiles_at_rest: usize,
 }
 
-/// Looks at them, from a thread of its own, which is left behind where a disk does not answer. The error is all there is to say
-/// then: nothing else that touches such a disk would come back.
-pub(super) async fn examine(config: &Config) -> Result<Folders, Check> {
+/// Looks at the folders from a separate thread. If a disk does not answer, the thread is left behind, and the error is the only finding:
+/// all other checks that touch the disk would block too.
+pub(super) async fn examine(config: &Config) -> Result<Folders, Finding> {
     let (told, found) = oneshot::channel();
     let config = config.clone();
     let looking = thread::Builder::new().spawn(move || {
-        // Whoever asked may have given up.
+        // The receiver may have timed out.
         let _given_up = told.send(look(&config));
     });
     if let Err(why) = looking {
         let remedy = "look at the limits on processes and threads (ulimit -u)";
-        return Err(Check::fail("folders", format!("no thread: {why}"), remedy));
+        return Err(Finding::fail(format!("no thread: {why}"), remedy));
     }
     match timeout(LOOK_TIMEOUT, found).await {
         Ok(Ok(folders)) => Ok(folders),
-        Ok(Err(_)) | Err(_) => Err(Check::fail(
-            "folders",
+        Ok(Err(_)) | Err(_) => Err(Finding::fail(
             format!(
                 "TOKENS_DIR or DATA_DIR does not answer within {} s",
                 LOOK_TIMEOUT.as_secs()
@@ -73,12 +72,12 @@ pub(super) async fn examine(config: &Config) -> Result<Folders, Check> {
 
 fn look(config: &Config) -> Folders {
     let mut checks = Vec::new();
-    for (name, variable, path) in [
-        ("tokens", "TOKENS_DIR", &config.tokens_dir),
-        ("data", "DATA_DIR", &config.data_dir),
+    for (name, disk, variable, path) in [
+        ("tokens", "tokens-disk", "TOKENS_DIR", &config.tokens_dir),
+        ("data", "data-disk", "DATA_DIR", &config.data_dir),
     ] {
-        checks.push(judge(name, variable, path, &Facts::of(path)));
-        checks.extend(space(path).map(|space| judge_space(name, path, space)));
+        checks.push((name, judge(variable, path, &Facts::of(path))));
+        checks.extend(space(path).map(|space| (disk, judge_space(path, space))));
     }
     let others = others_profiles(config);
     let is_anothers =
@@ -94,12 +93,12 @@ fn look(config: &Config) -> Folders {
     checks.extend(
         others
             .iter()
-            .map(|other| judge_another(other, other.holder(), config.tokens_dir.as_path())),
+            .map(|other| ("adopt", judge_another(other, &config.tokens_dir))),
     );
     let profiles = match profiles {
         Ok(profiles) => profiles,
         Err(why) if why.kind() == io::ErrorKind::NotFound => Vec::new(),
-        // A folder that cannot be read has its line above, and nothing is known of what is in it.
+        // The check above has reported a folder that cannot be read.
         Err(_) => {
             return Folders {
                 checks,
@@ -111,7 +110,8 @@ fn look(config: &Config) -> Folders {
         .iter()
         .filter(|profile| profile.occupant.is_none())
         .count();
-    checks.extend(judge_profiles(&profiles));
+    let judged = judge_profiles(&profiles).into_iter();
+    checks.extend(judged.map(|found| ("profiles", found)));
     Folders {
         checks,
         profiles_at_rest: at_rest,
@@ -121,8 +121,8 @@ fn look(config: &Config) -> Folders {
 /// Where whatsapp-web.js keeps its profiles unless told otherwise, in the folder that it is started in.
 const WWEBJS_FOLDER: &str = ".wwebjs_auth";
 
-/// Profiles that other programs have linked: where the service keeps its own, for the old one may have used the same
-/// folder, and in the folder that whatsapp-web.js makes beside it.
+/// Profiles that other programs have linked: in the folder of the service's own profiles, since an old service may have used the same
+/// one, and in the folder that whatsapp-web.js makes beside it.
 fn others_profiles(config: &Config) -> Vec<ForeignProfile> {
     let Some(site) = storage(config) else {
         return Vec::new();
@@ -138,14 +138,16 @@ fn others_profiles(config: &Config) -> Vec<ForeignProfile> {
     found
 }
 
-fn judge_another(profile: &ForeignProfile, holder: Option<Holder>, tokens_dir: &Path) -> Check {
+fn judge_another(profile: &ForeignProfile, tokens_dir: &Path) -> Finding {
     let folder = one_line(&profile.folder.display().to_string());
     let name = profile.folder.file_name().unwrap_or_default();
     let is_a_sessions = profile.folder.parent() == Some(tokens_dir)
         && name
             .to_str()
             .is_some_and(|name| name.parse::<ClienteId>().is_ok());
-    let open = holder.map_or_else(String::new, |holder| format!(", and is open in {holder}"));
+    let open = profile
+        .holder()
+        .map_or_else(String::new, |holder| format!(", and is open in {holder}"));
     let by_hand = if is_a_sessions {
         format!(
             "; if it was copied there to be session {}, just connect that",
@@ -154,8 +156,7 @@ fn judge_another(profile: &ForeignProfile, holder: Option<Holder>, tokens_dir: &
     } else {
         String::new()
     };
-    Check::warn(
-        "adopt",
+    Finding::warn(
         format!("{folder} is an account that another program has linked{open}"),
         format!(
             "to take it over without a scan, stop that program for good, then: session-manager adopt {} --as <cliente_id>{by_hand}",
@@ -164,7 +165,7 @@ fn judge_another(profile: &ForeignProfile, holder: Option<Holder>, tokens_dir: &
     )
 }
 
-/// As a shell takes it, since it is there to be copied.
+/// Quoted for a shell, since a person copies it.
 fn quoted(path: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%,".contains(letter);
     if path.chars().all(is_plain) {
@@ -184,7 +185,7 @@ enum Facts {
         /// Why nothing can be written to it, if so.
         refused: Option<String>,
     },
-    /// It will be made; or it cannot be, below this folder.
+    /// The service will make it, unless the folder `stopped_at` above it cannot be written.
     Missing {
         stopped_at: Option<PathBuf>,
     },
@@ -216,7 +217,7 @@ fn write_something(folder: &Path) -> io::Result<()> {
         .prefix(".doctor-")
         .tempfile_in(folder)?;
     io::Write::write_all(&mut file, b"may be removed")?;
-    // A disk may take data and refuse it only now; and a lock must be to be had, for each profile is held by one.
+    // Some disks accept data and report the error only here. The lock must work too: each profile is held by one.
     file.as_file().sync_all()?;
     file.as_file().try_lock().map_err(io::Error::from)?;
     file.close()
@@ -234,30 +235,25 @@ fn not_writable_above(path: &Path) -> Option<PathBuf> {
         .then(|| nearest.to_owned())
 }
 
-fn judge(name: &'static str, variable: &str, path: &Path, facts: &Facts) -> Check {
+fn judge(variable: &str, path: &Path, facts: &Facts) -> Finding {
     let shown = path.display();
     match facts {
-        Facts::Missing { stopped_at: None } => Check::ok(
-            name,
-            format!("{shown} is not there yet; the service makes it"),
-        ),
+        Facts::Missing { stopped_at: None } => {
+            Finding::ok(format!("{shown} is not there yet; the service makes it"))
+        }
         Facts::Missing {
             stopped_at: Some(above),
-        } => Check::fail(
-            name,
+        } => Finding::fail(
             format!(
                 "{shown} is not there, and cannot be made in {}",
                 above.display()
             ),
             format!("make it and give it to the service's user, or set {variable}"),
         ),
-        Facts::NoFolder => Check::fail(
-            name,
-            format!("{shown} is no folder"),
-            format!("set {variable}"),
-        ),
-        Facts::Unreadable(why) => Check::fail(
-            name,
+        Facts::NoFolder => {
+            Finding::fail(format!("{shown} is no folder"), format!("set {variable}"))
+        }
+        Facts::Unreadable(why) => Finding::fail(
             format!("{shown} cannot be looked at: {why}"),
             format!("give it to the service's user, or set {variable}"),
         ),
@@ -274,24 +270,22 @@ fn judge(name: &'static str, variable: &str, path: &Path, facts: &Facts) -> Chec
                     "it belongs to user {owner} and this runs as {me}: chown -R it, or run as that user"
                 )
             };
-            Check::fail(name, format!("{shown} cannot be written: {why}"), remedy)
+            Finding::fail(format!("{shown} cannot be written: {why}"), remedy)
         }
-        Facts::There { owner, me, .. } if owner != me => Check::warn(
-            name,
+        Facts::There { owner, me, .. } if owner != me => Finding::warn(
             format!("{shown} belongs to user {owner}, and this runs as {me}"),
             format!(
                 "look as the service's user, who sees something else: sudo -u '#{owner}' session-manager doctor"
             ),
         ),
-        Facts::There { mode, .. } if mode & OTHERS != 0 => Check::warn(
-            name,
+        Facts::There { mode, .. } if mode & OTHERS != 0 => Finding::warn(
             format!(
                 "{shown} has mode {:o}: other users get at the accounts in it",
                 mode & 0o777
             ),
             format!("chmod 700 {shown}"),
         ),
-        Facts::There { .. } => Check::ok(name, format!("{shown} is private and can be written")),
+        Facts::There { .. } => Finding::ok(format!("{shown} is private and can be written")),
     }
 }
 
@@ -313,30 +307,24 @@ fn space(path: &Path) -> Option<Space> {
     })
 }
 
-fn judge_space(name: &'static str, path: &Path, space: Space) -> Check {
-    let name = match name {
-        "tokens" => "tokens-disk",
-        _ => "data-disk",
-    };
+fn judge_space(path: &Path, space: Space) -> Finding {
     let shown = path.display();
     let found = format!("{} MB free for {shown}", space.mb);
     let remedy = "make room: old snapshots (PROFILE_SNAPSHOTS), evidence and logs first; never a profile by hand";
     match space {
-        Space { mb, .. } if mb < NO_SPACE_MB => Check::fail(name, found, remedy),
+        Space { mb, .. } if mb < NO_SPACE_MB => Finding::fail(found, remedy),
         Space {
             files: Some(files), ..
-        } if files < FEW_FILES => Check::warn(
-            name,
+        } if files < FEW_FILES => Finding::warn(
             format!("only {files} more files (inodes) for {shown}"),
             remedy,
         ),
-        Space { mb, .. } if mb < LITTLE_SPACE_MB => Check::warn(name, found, remedy),
-        Space { .. } => Check::ok(name, found),
+        Space { mb, .. } if mb < LITTLE_SPACE_MB => Finding::warn(found, remedy),
+        Space { .. } => Finding::ok(found),
     }
 }
 
-fn judge_profiles(profiles: &[Occupancy]) -> Vec<Check> {
-    let name = "profiles";
+fn judge_profiles(profiles: &[Occupancy]) -> Vec<Finding> {
     let id = |profile: &Occupancy| {
         let name = profile.folder.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
@@ -347,14 +335,10 @@ fn judge_profiles(profiles: &[Occupancy]) -> Vec<Check> {
     let mut checks = Vec::new();
     for profile in profiles {
         match profile.occupant {
-            Some(Occupant::Stranger(pid)) => checks.push(Check::fail(
-                name,
-                format!("{} is open in a Chrome that is not the service's, process {pid}", id(profile)),
+            Some(Occupant::Stranger(pid)) => checks.push(Finding::fail(format!("{} is open in a Chrome that is not the service's, process {pid}", id(profile)),
                 "close that one; the service leaves it alone, and the session is ERROR with PROFILE_IN_USE",
             )),
-            Some(Occupant::Nobody(pid)) => checks.push(Check::warn(
-                name,
-                format!("{}: a Chrome that a killed service has left, process {pid}", id(profile)),
+            Some(Occupant::Nobody(pid)) => checks.push(Finding::warn(format!("{}: a Chrome that a killed service has left, process {pid}", id(profile)),
                 "nothing: the next start of the service ends it",
             )),
             Some(Occupant::Service(_)) | None => {}
@@ -368,7 +352,7 @@ fn judge_profiles(profiles: &[Occupancy]) -> Vec<Check> {
     };
     let (all, in_use) = (profiles.len(), in_use.len());
     let found = format!("{all} here, {in_use} in use by a service{stale}");
-    checks.push(Check::ok(name, found));
+    checks.push(Finding::ok(found));
     checks
 }
 
@@ -378,7 +362,7 @@ mod tests {
     use crate::command::doctor::report::Verdict;
 
     fn verdict(facts: &Facts) -> Verdict {
-        judge("tokens", "TOKENS_DIR", Path::new("tokens"), facts).verdict
+        judge("TOKENS_DIR", Path::new("tokens"), facts).verdict
     }
 
     fn there(mode: u32, owner: u32, refused: Option<&str>) -> Facts {
@@ -428,7 +412,7 @@ mod tests {
     fn a_disk_is_judged_by_space_and_by_files() {
         let verdict = |mb, files| {
             let space = Space { mb, files };
-            judge_space("data", Path::new("data"), space).verdict
+            judge_space(Path::new("data"), space).verdict
         };
         assert_eq!(verdict(50, None), Verdict::Fail);
         assert_eq!(verdict(500, None), Verdict::Warn);
@@ -437,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_in_the_hands_of_a_stranger_is_a_fault() {
+    fn a_profile_that_another_chrome_has_open_is_a_fault() {
         let profile = |id: &str, occupant, leftover_files| Occupancy {
             folder: PathBuf::from(format!("tokens/{id}")),
             occupant,
@@ -479,10 +463,10 @@ mod tests {
         let found: Vec<_> = folders
             .checks
             .iter()
-            .filter(|check| check.name == "adopt")
+            .filter_map(|(name, found)| (*name == "adopt").then_some(found))
             .collect();
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found.iter().all(|check| check.verdict == Verdict::Warn));
+        assert!(found.iter().all(|found| found.verdict == Verdict::Warn));
         let remedy = found[0].remedy.as_ref().unwrap();
         let command = format!(
             "session-manager adopt {}/tokens/session-admin --as",
@@ -492,7 +476,7 @@ mod tests {
             remedy.contains(&command) && remedy.contains("session session-admin"),
             "{remedy}"
         );
-        // What it is called is its own affair, and must not be taken for a word of ours.
+        // The name of a folder must not look like a line of the report.
         let (found, remedy) = (&found[1].found, found[1].remedy.as_ref().unwrap());
         assert!(found.contains(r"it's \u001b[2J\u000aok "), "{found}");
         assert!(

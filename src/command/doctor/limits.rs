@@ -1,12 +1,12 @@
 //! What the system counts and limits: processes and threads, address space, open files.
 //!
-//! A Chrome that runs into such a limit ends without a word, so what one takes is measured on the one that was tried out.
+//! A Chrome that reaches such a limit ends without a message, so what a session needs is measured on the Chrome that was started here.
 
 use rustix::process::{Resource, getrlimit};
 
-use super::report::Check;
+use super::report::{AS_IT_SAYS, Check, Finding};
 use crate::{
-    browser::{ADDRESS_SPACE_WANTED, Footprint, ProcessRoom},
+    browser::{Advice, Footprint, ProcessRoom, address_space_limit},
     config::Config,
 };
 
@@ -30,59 +30,52 @@ pub(super) fn examine(config: &Config, at_rest: usize, footprint: Option<Footpri
     let room = ProcessRoom::read().least();
     let files = getrlimit(Resource::Nofile).current;
     vec![
-        judge_processes(room, threads, at_rest),
-        judge_address_space(getrlimit(Resource::As).current),
-        judge_files(files, config.max_sessions.get()),
+        ("processes", judge_processes(room, threads, at_rest)),
+        ("address-space", judge_address_space(address_space_limit())),
+        (
+            "files",
+            judge_files(files, config.sessions.max_sessions.get()),
+        ),
     ]
 }
 
-fn judge_processes(room: Option<(&'static str, u64)>, threads_each: u64, at_rest: usize) -> Check {
-    let name = "processes";
+fn judge_processes(
+    room: Option<(&'static str, u64)>,
+    threads_each: u64,
+    at_rest: usize,
+) -> Finding {
     let Some((limit, room)) = room else {
-        return Check::ok(name, "no limit is known");
+        return Finding::ok("no limit is known");
     };
     let fit = room / threads_each.max(1);
     let found =
         format!("{room} more processes and threads: {fit} more sessions of some {threads_each}");
-    let remedy = format!("raise {limit}; Chrome ends without a word when it is reached");
-    Check::room(name, fit, at_rest, found, remedy)
+    let remedy = format!("raise {limit}; Chrome ends without a message when it is reached");
+    Finding::room(fit, at_rest, found, remedy)
 }
 
-/// Chrome reserves far more than it uses.
-fn judge_address_space(limit: Option<u64>) -> Check {
-    let name = "address-space";
+fn judge_address_space(limit: Option<Advice>) -> Finding {
     match limit {
-        None => Check::ok(name, "as much as wanted"),
-        Some(limit) if limit < ADDRESS_SPACE_WANTED => Check::fail(
-            name,
-            format!(
-                "{} MB for each process (ulimit -v); Chrome reserves up to {} MB, of which it uses little",
-                limit / 1_000_000,
-                ADDRESS_SPACE_WANTED / 1_000_000
-            ),
-            "ulimit -v unlimited (systemd: LimitAS=infinity); to limit memory itself: SESSION_MEMORY_MB, systemd's MemoryMax",
-        ),
-        Some(limit) => Check::ok(name, format!("{} MB for each process", limit / 1_000_000)),
+        None => Finding::ok("as much as Chrome reserves"),
+        Some(limit) => Finding::fail(limit.to_string(), AS_IT_SAYS),
     }
 }
 
-fn judge_files(limit: Option<u64>, max_sessions: usize) -> Check {
-    let name = "files";
+fn judge_files(limit: Option<u64>, max_sessions: usize) -> Finding {
     let Some(limit) = limit else {
-        return Check::ok(name, "as many open files as wanted");
+        return Finding::ok("as many open files as wanted");
     };
     let sessions = u64::try_from(max_sessions).unwrap_or(u64::MAX);
     let wanted = LEAST_FILES.max(sessions.saturating_mul(FILES_PER_SESSION));
     if limit < wanted {
-        Check::warn(
-            name,
+        Finding::warn(
             format!(
                 "{limit} open files for each process; {wanted} are wanted for MAX_SESSIONS={max_sessions}"
             ),
             "ulimit -n 65536 (systemd: LimitNOFILE=65536)",
         )
     } else {
-        Check::ok(name, format!("{limit} open files for each process"))
+        Finding::ok(format!("{limit} open files for each process"))
     }
 }
 
@@ -98,16 +91,6 @@ mod tests {
         assert_eq!(verdict(100, 1), Verdict::Ok);
         assert_eq!(verdict(100, 2), Verdict::Warn);
         assert_eq!(judge_processes(None, 100, 9).verdict, Verdict::Ok);
-    }
-
-    #[test]
-    fn a_limit_of_address_space_that_chrome_cannot_live_with_fails() {
-        assert_eq!(judge_address_space(None).verdict, Verdict::Ok);
-        let check = judge_address_space(Some(16_000_000_000));
-        assert_eq!(check.verdict, Verdict::Fail);
-        assert!(check.found.contains("16000 MB"), "{}", check.found);
-        let ample = judge_address_space(Some(ADDRESS_SPACE_WANTED));
-        assert_eq!(ample.verdict, Verdict::Ok);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use rustix::fs::{Access, access, statvfs};
 
-use super::report::Check;
+use super::report::{Check, Finding};
 use crate::{browser::free_memory_mb, config::Config};
 
 const MB: u64 = 1024 * 1024;
@@ -29,7 +29,11 @@ const LATEST: Duration = Duration::from_hours(24 * 365 * 10);
 
 /// `at_rest`: profiles that may still be started beside what runs.
 pub(super) fn examine(config: &Config, at_rest: usize) -> Vec<Check> {
-    let memory = judge_memory(free_memory_mb(), config.min_free_memory_mb, at_rest);
+    let memory = judge_memory(
+        free_memory_mb(),
+        config.sessions.min_free_memory_mb,
+        at_rest,
+    );
     let shm = judge_shm(
         shm_mb(),
         config
@@ -41,17 +45,12 @@ pub(super) fn examine(config: &Config, at_rest: usize) -> Vec<Check> {
         .and_then(|program| program.metadata()?.modified())
         .ok();
     let clock = judge_clock(SystemTime::now(), built);
-    vec![memory, shm, clock]
+    vec![("memory", memory), ("shm", shm), ("clock", clock)]
 }
 
-fn judge_memory(free_mb: Option<u64>, must_be_free_mb: u64, at_rest: usize) -> Check {
-    let name = "memory";
+fn judge_memory(free_mb: Option<u64>, must_be_free_mb: u64, at_rest: usize) -> Finding {
     let Some(free_mb) = free_mb else {
-        return Check::warn(
-            name,
-            "the system does not say how much is free",
-            "mount /proc",
-        );
+        return Finding::warn("the system does not say how much is free", "mount /proc");
     };
     let fit = free_mb.saturating_sub(must_be_free_mb) / SESSION_MB
         + u64::from(must_be_free_mb <= free_mb);
@@ -62,7 +61,7 @@ fn judge_memory(free_mb: Option<u64>, must_be_free_mb: u64, at_rest: usize) -> C
         found
     };
     let remedy = "more memory, fewer sessions, or the headless shell in place of the full browser";
-    Check::room(name, fit, at_rest, found, remedy)
+    Finding::room(fit, at_rest, found, remedy)
 }
 
 /// How large the shared memory is; `None` when it is not there or cannot be written.
@@ -72,38 +71,33 @@ fn shm_mb() -> Option<u64> {
     Some(size.f_bavail.saturating_mul(size.f_frsize) / MB)
 }
 
-fn judge_shm(free_mb: Option<u64>, is_avoided: bool) -> Check {
-    let name = "shm";
+fn judge_shm(free_mb: Option<u64>, is_avoided: bool) -> Finding {
     let remedy =
         format!("docker run --shm-size=1g (compose: shm_size: 1gb), or CHROME_ARGS={WITHOUT_SHM}");
     match free_mb {
-        _ if is_avoided => Check::ok(name, format!("not used: {WITHOUT_SHM}")),
-        None => Check::fail(
-            name,
+        _ if is_avoided => Finding::ok(format!("not used: {WITHOUT_SHM}")),
+        None => Finding::fail(
             format!("{SHM} is not there, or cannot be written: pages crash"),
             remedy,
         ),
-        Some(mb) if mb < SMALL_SHM_MB => Check::warn(
-            name,
+        Some(mb) if mb < SMALL_SHM_MB => Finding::warn(
             format!("only {mb} MB free in {SHM}: pages may crash"),
             remedy,
         ),
-        Some(mb) => Check::ok(name, format!("{mb} MB free in {SHM}")),
+        Some(mb) => Finding::ok(format!("{mb} MB free in {SHM}")),
     }
 }
 
-fn judge_clock(now: SystemTime, built: Option<SystemTime>) -> Check {
-    let name = "clock";
+fn judge_clock(now: SystemTime, built: Option<SystemTime>) -> Finding {
     let shown = jiff::Timestamp::try_from(now)
         .map_or_else(|_| "far off".to_owned(), |now| format!("{now:.0}"));
     let Some(built) = built else {
-        return Check::ok(name, shown);
+        return Finding::ok(shown);
     };
     let is_behind = now + CLOCK_TOLERANCE < built;
     let is_ahead = built + LATEST < now;
     if is_behind || is_ahead {
-        Check::fail(
-            name,
+        Finding::fail(
             format!(
                 "{shown} cannot be: this program was built {}",
                 if is_behind { "later" } else { "long before" }
@@ -111,7 +105,7 @@ fn judge_clock(now: SystemTime, built: Option<SystemTime>) -> Check {
             "timedatectl set-ntp true: with a wrong clock no certificate is valid, and messages have wrong times",
         )
     } else {
-        Check::ok(name, shown)
+        Finding::ok(shown)
     }
 }
 

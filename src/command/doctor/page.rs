@@ -1,4 +1,4 @@
-//! The page: whether WhatsApp Web can be reached, and what the adapters rely on besides.
+//! The page: whether WhatsApp Web can be reached, and the other files that the adapters need.
 
 use std::{
     fs::File,
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::report::Check;
+use super::report::{Check, Finding};
 use crate::{
     browser::Visit,
     config::Config,
@@ -24,48 +24,47 @@ const VERSION_AFTER: &str = "wa-js v";
 pub(super) fn examine(config: &Config, visit: Option<&(Visit, Duration)>) -> Vec<Check> {
     let mut checks = Vec::new();
     match visit {
-        Some((visit, took)) => checks.push(judge_visit(&config.whatsapp_url, visit, *took)),
-        None if config.sandbox.is_some() => {
-            checks.push(Check::ok("whatsapp", "simulated: the sandbox is on"));
+        Some((visit, took)) => {
+            let visited = judge_visit(&config.whatsapp_url, visit, *took);
+            checks.push(("whatsapp", visited));
         }
-        // Without a Chrome nobody could go there.
+        None if config.sandbox.is_some() => {
+            checks.push(("whatsapp", Finding::ok("simulated: the sandbox is on")));
+        }
+        // No Chrome could be started to go there.
         None => {}
     }
     if config.adapters.contains(&AdapterName::WaJs) {
-        checks.push(judge_wa_js(&config.wa_js_path, head(&config.wa_js_path)));
+        let bundle = judge_wa_js(&config.wa_js_path, head(&config.wa_js_path));
+        checks.push(("wa-js", bundle));
     }
     let replaced = PageScripts::new(config.page_scripts_dir.clone()).replaced();
-    checks.extend(judge_scripts(&replaced));
+    checks.extend(judge_scripts(&replaced).map(|scripts| ("scripts", scripts)));
     checks
 }
 
-fn judge_visit(url: &str, visit: &Visit, took: Duration) -> Check {
-    let name = "whatsapp";
+fn judge_visit(url: &str, visit: &Visit, took: Duration) -> Finding {
     match visit {
         // WhatsApp's page has a title, and an error page of the headless shell has none.
-        Visit::Arrived { title } if title.is_empty() => Check::warn(
-            name,
+        Visit::Arrived { title } if title.is_empty() => Finding::warn(
             format!("{url} shows an empty page"),
             "a proxy that asks for a user and a password shows itself like this: docs/operations.md, \"A proxy with a password\"",
         ),
-        Visit::Arrived { title } => Check::ok(
-            name,
-            format!("{url} answers after {:.1} s: {title:?}", took.as_secs_f64()),
-        ),
-        Visit::TooSlow => Check::warn(
-            name,
+        Visit::Arrived { title } => Finding::ok(format!(
+            "{url} answers after {:.1} s: {title:?}",
+            took.as_secs_f64()
+        )),
+        Visit::TooSlow => Finding::warn(
             format!("{url} has not loaded within {} s", took.as_secs()),
             "look at the network; a slow one needs higher limits (NAVIGATE_TIMEOUT_SECONDS, INJECT_TIMEOUT_SECONDS)",
         ),
-        Visit::Refused(why) => Check::warn(
-            name,
-            format!("{url} cannot be reached: {why}"),
-            remedy_for(why),
-        ),
+        Visit::Refused(why) => {
+            Finding::warn(format!("{url} cannot be reached: {why}"), remedy_for(why))
+        }
     }
 }
 
-/// What Chrome's word for it comes from.
+/// The remedy for a network error of Chrome.
 fn remedy_for(why: &str) -> &'static str {
     const REMEDIES: [(&str, &str); 6] = [
         (
@@ -82,7 +81,7 @@ fn remedy_for(why: &str) -> &'static str {
         ),
         (
             "CERT_",
-            "somebody stands between this machine and WhatsApp, or its certificates are old: apt-get install ca-certificates",
+            "something intercepts TLS between this machine and WhatsApp, or its certificates are old: apt-get install ca-certificates",
         ),
         ("PROXY", "look at --proxy-server in CHROME_ARGS"),
         ("TUNNEL", "look at --proxy-server in CHROME_ARGS"),
@@ -102,23 +101,20 @@ fn head(path: &Path) -> Result<String, String> {
         .map_err(|why| why.to_string())
 }
 
-fn judge_wa_js(path: &Path, head: Result<String, String>) -> Check {
-    let name = "wa-js";
+fn judge_wa_js(path: &Path, head: Result<String, String>) -> Finding {
     let (given, path) = (path, path.display());
     match head {
         Ok(head) => match head.split_once(VERSION_AFTER) {
             Some((_, version)) => {
                 let version = version.split_whitespace().next().unwrap_or_default();
-                Check::ok(name, format!("version {version}, {path}"))
+                Finding::ok(format!("version {version}, {path}"))
             }
-            None => Check::warn(
-                name,
+            None => Finding::warn(
                 format!("{path} does not begin as wa-js does"),
                 "WA_JS_PATH must lead to dist/wppconnect-wa.js of @wppconnect/wa-js",
             ),
         },
-        Err(why) => Check::warn(
-            name,
+        Err(why) => Finding::warn(
             format!(
                 "{path}: {why}; when WhatsApp renames a module, only typing on the page is left"
             ),
@@ -127,8 +123,8 @@ fn judge_wa_js(path: &Path, head: Result<String, String>) -> Check {
     }
 }
 
-/// Tells the command that puts the bundle where it is looked for. It is npm's to bring it, and no package of ours holds a
-/// copy: WhatsApp changes, and the newest is the one that works.
+/// The command that puts the bundle where the service looks for it. npm brings it; no package of the service holds a copy, because
+/// WhatsApp changes and only the newest version works.
 fn how_to_get_wa_js(path: &Path) -> String {
     let path = absolute(path).unwrap_or_else(|_| path.to_owned());
     let in_modules = path.ancestors().find(|at| at.ends_with("node_modules"));
@@ -147,10 +143,9 @@ fn how_to_get_wa_js(path: &Path) -> String {
     )
 }
 
-fn judge_scripts(replaced: &[&str]) -> Option<Check> {
+fn judge_scripts(replaced: &[&str]) -> Option<Finding> {
     (!replaced.is_empty()).then(|| {
-        Check::warn(
-            "scripts",
+        Finding::warn(
             format!("PAGE_SCRIPTS_DIR replaces {}", replaced.join(", ")),
             "remove the copies once a release has caught up with WhatsApp (docs/adapters.md)",
         )

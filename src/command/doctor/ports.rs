@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
 };
 
-use super::report::Check;
+use super::report::{Check, Finding};
 use crate::{
     app::reachable,
     command::client::{self, Client},
@@ -15,20 +15,20 @@ use crate::{
 pub(super) async fn examine(config: &Config) -> Vec<Check> {
     let (api, seen) = look_at(config.host, config.port).await;
     let is_running = matches!(seen, Seen::Ours(_));
-    let mut checks = vec![judge("api-port", "PORT", api, &seen)];
+    let mut checks = vec![("api-port", judge("PORT", api, &seen))];
     if let Some(sandbox) = &config.sandbox {
         let (sandbox, seen) = look_at(sandbox.host, sandbox.port).await;
-        // It has no health of its own: beside a service that runs it is taken for that service's.
+        // The sandbox answers no `/health`: if a service runs, its port is taken to belong to that service.
         let seen = match seen {
             Seen::Taken(_) if is_running => Seen::Ours(env!("CARGO_PKG_VERSION").to_owned()),
             seen @ (Seen::Free | Seen::Ours(_) | Seen::Taken(_) | Seen::Refused(..)) => seen,
         };
-        checks.push(judge("sandbox-port", "SANDBOX_PORT", sandbox, &seen));
+        checks.push(("sandbox-port", judge("SANDBOX_PORT", sandbox, &seen)));
     }
     checks
 }
 
-/// What keeps a service from an address that is in use, and what to do about it.
+/// Which program has an address that the service cannot have, and what to do.
 pub(in crate::command) async fn remedy_for_taken(variable: &str, at: SocketAddr) -> String {
     let port = at.port();
     let who = match look(at).await {
@@ -40,7 +40,7 @@ pub(in crate::command) async fn remedy_for_taken(variable: &str, at: SocketAddr)
     format!("{who}: end that one, or set {variable} to another port")
 }
 
-/// What is at a port of a host. Of several addresses the one that keeps the service from starting, else the first.
+/// Looks at a port of a host. Returns the address that keeps the service from starting, else the first one.
 async fn look_at(host: ListenHost, port: u16) -> (SocketAddr, Seen) {
     let mut first = None;
     for at in host.addresses(port) {
@@ -98,45 +98,38 @@ async fn look(at: SocketAddr) -> Seen {
     }
 }
 
-fn judge(name: &'static str, variable: &str, at: SocketAddr, seen: &Seen) -> Check {
+fn judge(variable: &str, at: SocketAddr, seen: &Seen) -> Finding {
     let port = at.port();
     match seen {
-        Seen::Free if port == 0 => Check::ok(name, "chosen by the system at each start"),
-        Seen::Free => Check::ok(name, format!("{at} is free")),
-        Seen::Ours(version) if version == env!("CARGO_PKG_VERSION") => Check::ok(
-            name,
-            format!("{at}: this service, version {version}, {ANSWERS}"),
-        ),
-        Seen::Ours(version) => Check::warn(
-            name,
+        Seen::Free if port == 0 => Finding::ok("chosen by the system at each start"),
+        Seen::Free => Finding::ok(format!("{at} is free")),
+        Seen::Ours(version) if version == env!("CARGO_PKG_VERSION") => {
+            Finding::ok(format!("{at}: this service, version {version}, {ANSWERS}"))
+        }
+        Seen::Ours(version) => Finding::warn(
             format!(
                 "{at}: a service of version {version} {ANSWERS}, and this is {}",
                 env!("CARGO_PKG_VERSION")
             ),
             "restart it to run this version",
         ),
-        Seen::Taken(why) => Check::fail(
-            name,
+        Seen::Taken(why) => Finding::fail(
             format!("{at} is taken by another program: {why}"),
             format!("ss -ltnp 'sport = :{port}' names it; end that one, or set {variable}"),
         ),
-        Seen::Refused(io::ErrorKind::PermissionDenied, why) => Check::fail(
-            name,
+        Seen::Refused(io::ErrorKind::PermissionDenied, why) => Finding::fail(
             format!("{at}: {why}"),
             format!(
                 "ports below 1024 are root's: set {variable} to a higher one, and put a proxy in front"
             ),
         ),
-        Seen::Refused(io::ErrorKind::AddrNotAvailable, why) => Check::fail(
-            name,
+        Seen::Refused(io::ErrorKind::AddrNotAvailable, why) => Finding::fail(
             format!("{at}: {why}"),
             "HOST must be localhost, an address of this machine, or 0.0.0.0",
         ),
-        Seen::Refused(_, why) => Check::fail(
-            name,
-            format!("{at}: {why}"),
-            format!("set HOST and {variable}"),
-        ),
+        Seen::Refused(_, why) => {
+            Finding::fail(format!("{at}: {why}"), format!("set HOST and {variable}"))
+        }
     }
 }
 
@@ -154,7 +147,7 @@ mod tests {
             let (mut caller, _) = taken.accept().unwrap();
             io::Write::write_all(&mut caller, b"HTTP/1.0 200 OK\r\n\r\nhello").unwrap();
         });
-        let check = judge("api-port", "PORT", at, &look(at).await);
+        let check = judge("PORT", at, &look(at).await);
         stranger.join().unwrap();
         assert_eq!(check.verdict, Verdict::Fail, "{check:?}");
         assert!(
@@ -207,14 +200,7 @@ mod tests {
     #[test]
     fn each_refusal_has_its_remedy() {
         let at = SocketAddr::from(([192, 0, 2, 1], 80));
-        let check = |kind| {
-            judge(
-                "api-port",
-                "PORT",
-                at,
-                &Seen::Refused(kind, "no".to_owned()),
-            )
-        };
+        let check = |kind| judge("PORT", at, &Seen::Refused(kind, "no".to_owned()));
         assert!(
             check(io::ErrorKind::PermissionDenied)
                 .remedy
@@ -227,7 +213,7 @@ mod tests {
                 .unwrap()
                 .contains("HOST must")
         );
-        let other = judge("api-port", "PORT", at, &Seen::Ours("0.0.1".to_owned()));
+        let other = judge("PORT", at, &Seen::Ours("0.0.1".to_owned()));
         assert_eq!(other.verdict, Verdict::Warn);
     }
 }

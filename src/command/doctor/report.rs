@@ -1,4 +1,4 @@
-//! Verdicts, and how they are told.
+//! The findings of all checks, and how they are printed.
 
 use std::io;
 
@@ -18,133 +18,131 @@ pub(super) enum Verdict {
     Fail,
 }
 
-/// One line of the report.
+/// Which check, by a name that is stable for programs, and what it came to.
+pub(super) type Check = (&'static str, Finding);
+
+/// What a check came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Check {
-    /// What was looked at; stable, for programs.
-    pub(super) name: &'static str,
+pub(super) struct Finding {
     pub(super) verdict: Verdict,
-    /// What was found.
     pub(super) found: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) remedy: Option<String>,
 }
 
-impl Check {
-    pub(super) fn ok(name: &'static str, found: impl Into<String>) -> Self {
+/// The remedy where what was found has it.
+pub(super) const AS_IT_SAYS: &str = "do what it says, then run this again";
+
+impl Finding {
+    pub(super) fn ok(found: impl Into<String>) -> Self {
         Self {
-            name,
             verdict: Verdict::Ok,
             found: found.into(),
             remedy: None,
         }
     }
 
-    pub(super) fn warn(
-        name: &'static str,
-        found: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
+    pub(super) fn warn(found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             verdict: Verdict::Warn,
+            found: found.into(),
             remedy: Some(remedy.into()),
-            ..Self::ok(name, found)
         }
     }
 
-    pub(super) fn fail(
-        name: &'static str,
-        found: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
+    pub(super) fn fail(found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             verdict: Verdict::Fail,
-            ..Self::warn(name, found, remedy)
+            ..Self::warn(found, remedy)
         }
     }
 
     /// Room for `fit` more sessions: none is a failure, less than `at_rest`, the profiles that may still be started, a warning.
-    pub(super) fn room(
-        name: &'static str,
-        fit: u64,
-        at_rest: usize,
-        found: String,
-        remedy: impl Into<String>,
-    ) -> Self {
+    pub(super) fn room(fit: u64, at_rest: usize, found: String, remedy: impl Into<String>) -> Self {
         let at_rest = u64::try_from(at_rest).unwrap_or(u64::MAX);
         if fit == 0 {
-            Self::fail(name, found, remedy)
+            Self::fail(found, remedy)
         } else if fit < at_rest {
-            let found = format!("{found}; {at_rest} profiles are not running");
-            Self::warn(name, found, remedy)
+            Self::warn(
+                format!("{found}; {at_rest} profiles are not running"),
+                remedy,
+            )
         } else {
-            Self::ok(name, found)
+            Self::ok(found)
         }
     }
+}
 
+/// One line of the report.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Line {
+    group: &'static str,
+    name: &'static str,
+    #[serde(flatten)]
+    finding: Finding,
+}
+
+impl Line {
     fn in_words(&self) -> String {
-        let verdict = match self.verdict {
+        let verdict = match self.finding.verdict {
             Verdict::Ok => "ok  ",
             Verdict::Warn => "warn",
             Verdict::Fail => "FAIL",
         };
-        let remedy = self.remedy.as_ref();
+        let remedy = self.finding.remedy.as_ref();
         let remedy = remedy.map_or_else(String::new, |remedy| format!("\n{:20}→ {remedy}", ""));
-        format!("{verdict}  {:<12}  {}{remedy}", self.name, self.found)
+        format!(
+            "{verdict}  {:<12}  {}{remedy}",
+            self.name, self.finding.found
+        )
     }
-}
-
-/// A check with the group that it belongs to.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Grouped {
-    group: &'static str,
-    #[serde(flatten)]
-    check: Check,
 }
 
 /// All verdicts so far.
 #[derive(Debug)]
 pub(super) struct Report {
-    checks: Vec<Grouped>,
-    /// Whether each is told as soon as it is known: Chrome may take seconds.
-    tells: bool,
+    lines: Vec<Line>,
+    /// Whether each line is printed at once, since a Chrome may take seconds.
+    prints: bool,
 }
 
 impl Report {
-    pub(super) const fn new(tells: bool) -> Self {
+    pub(super) const fn new(prints: bool) -> Self {
         Self {
-            checks: Vec::new(),
-            tells,
+            lines: Vec::new(),
+            prints,
         }
     }
 
     pub(super) fn group(&mut self, group: &'static str, checks: Vec<Check>) -> io::Result<()> {
-        for check in checks {
-            if self.tells {
-                say(&check.in_words())?;
+        for (name, finding) in checks {
+            let line = Line {
+                group,
+                name,
+                finding,
+            };
+            if self.prints {
+                say(&line.in_words())?;
             }
-            self.checks.push(Grouped { group, check });
+            self.lines.push(line);
         }
         Ok(())
     }
 
-    pub(super) fn checks(&self) -> &[Grouped] {
-        &self.checks
+    pub(super) fn lines(&self) -> &[Line] {
+        &self.lines
     }
 
     pub(super) fn worst(&self) -> Verdict {
-        let verdicts = self.checks.iter().map(|grouped| grouped.check.verdict);
+        let verdicts = self.lines.iter().map(|line| line.finding.verdict);
         verdicts.max().unwrap_or(Verdict::Ok)
     }
 
     pub(super) fn summary(&self) -> String {
         let count = |verdict| {
-            let of_it = self
-                .checks
-                .iter()
-                .filter(|grouped| grouped.check.verdict == verdict);
-            of_it.count()
+            let lines = self.lines.iter();
+            lines.filter(|line| line.finding.verdict == verdict).count()
         };
         match (count(Verdict::Fail), count(Verdict::Warn)) {
             (0, 0) => "\nall is well".to_owned(),
@@ -171,12 +169,15 @@ mod tests {
     fn the_worst_verdict_counts_and_warnings_are_no_failure() {
         let mut report = Report::new(false);
         assert_eq!(report.worst(), Verdict::Ok);
-        let group = vec![Check::ok("a", "fine"), Check::warn("b", "so so", "do this")];
+        let group = vec![
+            ("a", Finding::ok("fine")),
+            ("b", Finding::warn("so so", "do this")),
+        ];
         report.group("x", group).unwrap();
         assert_eq!(report.worst(), Verdict::Warn);
         assert_eq!(report.summary(), "\nthe service can run; 1 warning");
         report
-            .group("x", vec![Check::fail("c", "bad", "do that")])
+            .group("x", vec![("c", Finding::fail("bad", "do that"))])
             .unwrap();
         assert_eq!(report.worst(), Verdict::Fail);
         assert_eq!(
@@ -187,14 +188,19 @@ mod tests {
 
     #[test]
     fn a_line_has_the_verdict_the_finding_and_below_it_the_remedy() {
-        let lines = Check::fail("disk", "full", "empty it").in_words();
+        let line = |finding| {
+            let line = Line {
+                group: "folders",
+                name: "disk",
+                finding,
+            };
+            line.in_words()
+        };
+        let lines = line(Finding::fail("full", "empty it"));
         assert_eq!(
             lines,
             "FAIL  disk          full\n                    → empty it"
         );
-        assert_eq!(
-            Check::ok("disk", "9 GB").in_words(),
-            "ok    disk          9 GB"
-        );
+        assert_eq!(line(Finding::ok("9 GB")), "ok    disk          9 GB");
     }
 }

@@ -4,16 +4,16 @@ use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
 
 use rustix::process::{getegid, geteuid};
 
-use super::report::Check;
+use super::report::{Check, Finding};
 use crate::{
     config::{Config, ConfigError, CorsOrigins},
     keys::KeyFile,
 };
 
-/// Who else than its owner may do something with a file.
+/// The rights on a file of all users but its owner.
 const OTHERS: u32 = 0o077;
 
-/// What the group of a file may do with it that the service needs.
+/// The right of a file's group that the service needs.
 const READ_BY_GROUP: u32 = 0o040;
 
 pub(super) fn examine(
@@ -24,37 +24,32 @@ pub(super) fn examine(
     let file = match fs::metadata(dotenv) {
         Ok(file) => Some(file),
         Err(why) if why.kind() == io::ErrorKind::NotFound => None,
-        // The settings say so themselves.
+        // The settings report it.
         Err(_) => None,
     };
     let mut checks = judge(settings, file.is_some());
     let slips = config.slips.iter();
     checks.extend(slips.map(|slip| {
-        Check::warn(
-            "settings",
-            slip.clone(),
-            "mend the name, or take the line out",
-        )
+        let remedy = "mend the name, or take the line out";
+        ("settings", Finding::warn(slip.clone(), remedy))
     }));
     checks.extend(file.and_then(|file| {
-        // As a package installs it: root's, and readable for the service by its group, which is its own.
+        // The package installs it so: it belongs to root, and the service's own group may read it.
         let is_lent = file.uid() != geteuid().as_raw() && file.gid() == getegid().as_raw();
-        judge_mode(file.mode(), is_lent)
+        Some(("env-file", judge_mode(file.mode(), is_lent)?))
     }));
-    checks.extend(judge_pages(config));
+    checks.extend(judge_pages(config).map(|pages| ("web-pages", pages)));
     checks
 }
 
-/// Whether web pages of strangers may use the service.
-fn judge_pages(config: &Config) -> Option<Check> {
+/// Whether any web page may use the service.
+fn judge_pages(config: &Config) -> Option<Finding> {
     let keys = KeyFile::new(config.api_keys_file.clone());
     // A file that cannot be read makes the service ask for keys as well, or does not let it start.
     let has_key = config.api_key.is_some() || !matches!(keys.read(), Ok(None));
     let is_open = config.cors_origins == Some(CorsOrigins::Any);
     (is_open && !has_key).then(|| {
-        Check::warn(
-            "web-pages",
-            "CORS_ORIGINS=* and no key: every web page that is open in a browser on this machine can read the sessions and send",
+        Finding::warn("CORS_ORIGINS=* and no key: every web page that is open in a browser on this machine can read the sessions and send",
             "take CORS_ORIGINS out, list the pages that may call, or make a key with `session-manager key add`",
         )
     })
@@ -67,23 +62,22 @@ fn judge(settings: &Result<(), ConfigError>, has_file: bool) -> Vec<Check> {
         "from the environment; there is no .env in this folder"
     };
     match settings {
-        Ok(()) => vec![Check::ok("settings", format!("valid, {source}"))],
+        Ok(()) => vec![("settings", Finding::ok(format!("valid, {source}")))],
         Err(faults) => {
             let remedy =
                 "mend it in .env or in the environment; docs/configuration.md has them all";
             let lines = faults.faults().iter();
             lines
-                .map(|fault| Check::fail("settings", fault, remedy))
+                .map(|fault| ("settings", Finding::fail(fault, remedy)))
                 .collect()
         }
     }
 }
 
-fn judge_mode(mode: u32, is_lent: bool) -> Option<Check> {
+fn judge_mode(mode: u32, is_lent: bool) -> Option<Finding> {
     let needed = if is_lent { READ_BY_GROUP } else { 0 };
     (mode & OTHERS & !needed != 0).then(|| {
-        Check::warn(
-            "env-file",
+        Finding::warn(
             format!(
                 ".env has mode {:o}: others can read what is in it",
                 mode & 0o777
@@ -109,19 +103,20 @@ mod tests {
         fs::set_permissions(&dotenv, others).unwrap();
         let (config, settings) = Config::inspect(&dotenv, false);
         let checks = examine(&config, &settings, &dotenv);
-        let verdicts: Vec<_> = checks.iter().map(|check| check.verdict).collect();
+        let verdicts: Vec<_> = checks.iter().map(|(_, found)| found.verdict).collect();
         assert_eq!(
             verdicts,
             [Verdict::Fail, Verdict::Fail, Verdict::Warn, Verdict::Warn]
         );
-        assert!(checks[2].found.contains("did you mean SESSION_MODE?"));
+        assert!(checks[2].1.found.contains("did you mean SESSION_MODE?"));
         assert!(
-            checks[0].found.starts_with("PORT: ") || checks[0].found.starts_with("MAX_SESSIONS: ")
+            checks[0].1.found.starts_with("PORT: ")
+                || checks[0].1.found.starts_with("MAX_SESSIONS: ")
         );
     }
 
     #[test]
-    fn pages_of_strangers_are_warned_of_unless_a_key_keeps_them_out() {
+    fn any_web_page_may_call_is_a_warning_unless_there_is_a_key() {
         let folder = tempfile::tempdir().unwrap();
         let found = |more: &str| {
             let dotenv = folder.path().join(".env");
@@ -130,8 +125,8 @@ mod tests {
             fs::set_permissions(&dotenv, fs::Permissions::from_mode(0o600)).unwrap();
             let (config, settings) = Config::inspect(&dotenv, false);
             let checks = examine(&config, &settings, &dotenv);
-            let found = checks.into_iter().find(|check| check.name == "web-pages");
-            found.map(|check| check.verdict)
+            let found = checks.into_iter().find(|(name, _)| *name == "web-pages");
+            found.map(|(_, found)| found.verdict)
         };
         assert_eq!(found("CORS_ORIGINS=*"), Some(Verdict::Warn));
         assert_eq!(found(""), None);
@@ -142,14 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_for_its_owner_alone_is_nothing_to_speak_of() {
+    fn a_file_that_only_its_owner_reads_gives_no_line() {
         assert_eq!(judge_mode(0o100_600, false), None);
         assert!(judge_mode(0o100_640, false).is_some());
         assert_eq!(judge(&Ok(()), false).len(), 1);
     }
 
     #[test]
-    fn a_file_that_another_user_lends_to_the_service_may_be_read_by_its_group_and_nobody_else() {
+    fn a_file_of_another_user_may_be_read_by_the_services_group_only() {
         assert_eq!(judge_mode(0o100_640, true), None);
         assert!(judge_mode(0o100_644, true).is_some());
         assert!(judge_mode(0o100_660, true).is_some());

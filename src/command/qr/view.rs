@@ -1,14 +1,14 @@
-//! What a session's status says to a person with a phone in the hand: data in, lines out.
+//! A session's status for a person who holds a phone: data in, lines out.
 //!
-//! A code is drawn in black on white, whatever the colours of the terminal are, and with the largest blocks that fit.
+//! A code is drawn in black on white, independently of the terminal's colours, and with the largest blocks that fit.
 
 use jiff::Timestamp;
 
-use super::super::screen::Size;
+use super::super::{screen::Size, status::in_progress};
 use crate::{
     http::contract::Status,
     qr::{Blocks, Ink, QUIET_ZONE, QrPicture},
-    session::{ClienteId, Phase},
+    session::ClienteId,
 };
 
 /// Black on white, by numbers of the 256 colours that no theme changes; and the same swapped.
@@ -26,6 +26,8 @@ const LAYOUTS: [(Blocks, usize); 4] = [
 
 /// A line above the code and one below it.
 const LINES_AROUND: usize = 2;
+
+const LEAVES: &str = "Ctrl-C leaves, the session goes on.";
 
 /// What is to be shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub(super) enum View {
 }
 
 impl View {
-    /// What `status` says to somebody who wants to scan, or to type a code on a phone.
+    /// The view of a status for a person who wants to scan, or to type a code on a phone.
     pub(super) fn of(status: &Status, wants_pairing: bool) -> Self {
         let waiting = |why: &str| Self::Waiting {
             why: why.to_owned(),
@@ -80,13 +82,10 @@ impl View {
                     (None, None) => "linked: the chats are syncing".to_owned(),
                 },
             },
-            _ => match status.phase.as_ref().map(|phase| phase.name) {
-                Some(Phase::Queued) => waiting("waiting for its turn to start"),
-                Some(Phase::Launch) => waiting("starting Chrome"),
-                Some(Phase::Navigate | Phase::Inject | Phase::Link | Phase::Sync) | None => {
-                    waiting("loading WhatsApp Web")
-                }
-            },
+            _ => waiting(match &status.phase {
+                Some(phase) => in_progress(phase.name),
+                None => "loading WhatsApp Web",
+            }),
         }
     }
 
@@ -125,7 +124,7 @@ impl View {
 
     /// All that is in the window.
     pub(super) fn frame(&self, id: &ClienteId, size: Size, invert: bool) -> Vec<String> {
-        let words = cut(&self.in_words(id), size);
+        let words = size.cut(&self.in_words(id));
         match self {
             Self::Waiting { .. } | Self::Ready { .. } | Self::Ended { .. } => vec![words],
             Self::PairingCode { text, expires_at } => {
@@ -139,14 +138,9 @@ impl View {
                 vec![
                     words,
                     String::new(),
-                    cut(&format!("    {spaced}"), size),
+                    size.cut(&format!("    {spaced}")),
                     String::new(),
-                    cut(
-                        &format!(
-                            "{life}the next one comes by itself. Ctrl-C leaves, the session goes on."
-                        ),
-                        size,
-                    ),
+                    size.cut(&format!("{life}the next one replaces it. {LEAVES}")),
                 ]
             }
             Self::Code { text, .. } => {
@@ -157,19 +151,13 @@ impl View {
                     let (columns, lines) = needed(code.modules());
                     return vec![
                         words,
-                        cut(
-                            &format!(
-                                "make this window larger: {columns} columns and {lines} lines"
-                            ),
-                            size,
-                        ),
+                        size.cut(&format!(
+                            "make this window larger: {columns} columns and {lines} lines"
+                        )),
                     ];
                 };
                 let hint = match blocks {
-                    Blocks::Half => {
-                        "The next code comes by itself. Ctrl-C leaves, the session goes on."
-                            .to_owned()
-                    }
+                    Blocks::Half => format!("The next code replaces this one. {LEAVES}"),
                     Blocks::Sextants => {
                         let (_, lines) = Blocks::Half.size(code.modules() + QUIET_ZONE);
                         format!(
@@ -190,7 +178,7 @@ impl View {
                     .map(coloured);
                 std::iter::once(words)
                     .chain(picture)
-                    .chain([cut(&hint, size)])
+                    .chain([size.cut(&hint)])
                     .collect()
             }
         }
@@ -209,10 +197,6 @@ fn layout(modules: usize, size: Size) -> Option<(Blocks, usize)> {
 fn needed(modules: usize) -> (usize, usize) {
     let (columns, lines) = Blocks::Sextants.size(modules + QUIET_ZONE);
     (columns, lines + LINES_AROUND)
-}
-
-fn cut(line: &str, size: Size) -> String {
-    line.chars().take(size.columns).collect()
 }
 
 /// As the phone shows the places for it.
@@ -262,38 +246,23 @@ mod tests {
     fn each_state_says_what_a_person_can_do() {
         let qr = json!({"state": "QR_REQUIRED", "qr": {"url": "2@x", "base64": "", "attempts": 2, "timestamp": 0, "expires_in": 9}, "attempts": 2});
         assert!(matches!(view(&qr), View::Code { text, attempts: 2 } if text == "2@x"));
-        for (status, says) in [
-            (
-                json!({"state": "INIT", "phase": {"name": "QUEUED", "since": "1970-01-01T00:00:00.000Z"}}),
-                "turn",
-            ),
-            (json!({"state": "INIT"}), "loading"),
-            (json!({"state": "QR_REQUIRED"}), "about to show"),
-            (
-                json!({"state": "AUTHENTICATED", "sync_percent": 40}),
-                "40 %",
-            ),
-            (
-                json!({"state": "AUTHENTICATED", "reason": "NETWORK_LOST", "detail": "no network"}),
-                "no network",
-            ),
-            (
-                json!({"state": "READY", "account": "549"}),
-                "READY, account 549",
-            ),
-            (
-                json!({"state": "ERROR", "reason": "CHROME_NOT_FOUND", "detail": "install one"}),
-                "install one (CHROME_NOT_FOUND)",
-            ),
-            (json!({"state": "DISCONNECTED"}), "--no-connect"),
-        ] {
-            let words = view(&status).in_words(&ClienteId::admin());
-            assert!(words.contains(says), "{words}");
-        }
+        let statuses = [
+            qr,
+            json!({"state": "INIT", "phase": {"name": "QUEUED", "since": "1970-01-01T00:00:00.000Z"}}),
+            json!({"state": "INIT"}),
+            json!({"state": "QR_REQUIRED"}),
+            json!({"state": "AUTHENTICATED", "sync_percent": 40}),
+            json!({"state": "AUTHENTICATED", "reason": "NETWORK_LOST", "detail": "no network"}),
+            json!({"state": "READY", "account": "549"}),
+            json!({"state": "ERROR", "reason": "CHROME_NOT_FOUND", "detail": "install one"}),
+            json!({"state": "DISCONNECTED"}),
+        ];
+        let words = statuses.map(|status| view(&status).in_words(&ClienteId::admin()));
+        insta::assert_snapshot!("words", words.join("\n"));
     }
 
     #[test]
-    fn who_wants_to_type_a_code_is_not_shown_one_to_scan() {
+    fn a_person_who_types_a_code_is_not_shown_one_to_scan() {
         let both = json!({"state": "QR_REQUIRED", "qr": {"url": "2@x", "base64": "", "attempts": 2, "timestamp": 0, "expires_in": 9}, "pairing_code": "ABCDEFGH"});
         let shown = View::of(&Status::sample(&both), true);
         assert_eq!(shown.picture(false).as_deref(), Some("ABCD-EFGH"));

@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use axum::{extract::State, http::request::Parts};
-use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
@@ -16,7 +15,8 @@ use crate::{
             contract::{Connected, Disconnected},
             error::ApiError,
             extract::{FromBody, Json, Object},
-            requests::{ConnectBody, DisconnectBody, SessionInHeader},
+            parameters::SessionInHeader,
+            requests::{ConnectBody, DisconnectBody, Given, Phone, Wait},
             target::Target,
         },
     },
@@ -32,35 +32,35 @@ pub(in crate::http) struct ConnectRequest {
 }
 
 impl FromBody for ConnectRequest {
-    const FIELDS: &[&str] = &["phone", "wait"];
+    type Fields = ConnectBody;
 
-    fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
-        let target = Target::of_body::<Self>(body, parts, app)?;
-        let wait = match body.get("wait") {
-            None | Some(Value::Null) => WaitFor::Code(app.settings().connect_wait),
-            Some(wait) if wait == "code" => WaitFor::Code(app.settings().connect_wait),
-            Some(wait) if wait == "ready" => WaitFor::Ready,
-            Some(_) => return Err(ApiError::InvalidWait),
+    fn from_body(
+        fields: ConnectBody,
+        body: &Object,
+        parts: &Parts,
+        app: &AppState,
+    ) -> Result<Self, ApiError> {
+        let target = Target::of_body::<Self>(&fields.cliente_id, body, parts, app)?;
+        let wait = match fields.wait {
+            Given::Absent | Given::Null | Given::Value(Wait::Code) => {
+                WaitFor::Code(app.config().connect_wait)
+            }
+            Given::Value(Wait::Ready) => WaitFor::Ready,
+            Given::Other => return Err(ApiError::InvalidWait),
         };
+        let phone = match fields.phone {
+            Given::Absent | Given::Null => None,
+            Given::Value(Phone::Text(number)) => Some(number),
+            Given::Value(Phone::Digits(number)) => Some(number.to_string()),
+            Given::Other => return Err(ApiError::PhoneNotAString),
+        };
+        let phone = phone.map(|number| number.parse().map_err(ApiError::InvalidPhone));
         Ok(Self {
             target,
-            phone: phone(body)?,
+            phone: phone.transpose()?,
             wait,
         })
     }
-}
-
-/// The number to link by a code that is typed on it: a text, or the digits as a number.
-fn phone(body: &Object) -> Result<Option<Recipient>, ApiError> {
-    let raw = match body.get("phone") {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(raw)) => raw.clone(),
-        Some(Value::Number(digits)) if digits.is_u64() => digits.to_string(),
-        Some(Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
-            return Err(ApiError::PhoneNotAString);
-        }
-    };
-    raw.parse().map(Some).map_err(ApiError::InvalidPhone)
 }
 
 /// Starts the session unless it runs.
@@ -81,7 +81,7 @@ pub(in crate::http) async fn connect(
     }): Json<ConnectRequest>,
 ) -> Result<Json<Connected>, ApiError> {
     let session = app.registry().find_or_create(&target.id)?;
-    let (wait, _permit) = permitted(wait, app.ready_waits(), app.settings().connect_wait);
+    let (wait, _permit) = permitted(wait, app.ready_waits(), app.config().connect_wait);
     let outcome = match &phone {
         Some(phone) => session.connect_by_phone(phone.clone(), wait).await?,
         None => session.connect(wait).await?,
@@ -112,17 +112,20 @@ pub(in crate::http) struct DisconnectRequest {
 }
 
 impl FromBody for DisconnectRequest {
-    const FIELDS: &[&str] = &["logout"];
+    type Fields = DisconnectBody;
 
-    fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
-        let target = Target::of_body::<Self>(body, parts, app)?;
-        let logout = match body.get("logout") {
-            None | Some(Value::Null) => false,
-            Some(Value::Bool(logout)) => *logout,
+    fn from_body(
+        fields: DisconnectBody,
+        body: &Object,
+        parts: &Parts,
+        app: &AppState,
+    ) -> Result<Self, ApiError> {
+        let target = Target::of_body::<Self>(&fields.cliente_id, body, parts, app)?;
+        let logout = match fields.logout {
+            Given::Absent | Given::Null => false,
+            Given::Value(logout) => logout,
             // Taking "true" for false would leave a device linked that its owner believes is not.
-            Some(Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
-                return Err(ApiError::InvalidLogout);
-            }
+            Given::Other => return Err(ApiError::InvalidLogout),
         };
         // A session costs a scan to link again, so a body that means the default one has to say so.
         if logout && !purpose::names_a_session(body, parts, app) {

@@ -40,7 +40,7 @@ use crate::{
         wire::{
             contract::Status,
             error::ApiError,
-            requests::{SessionInHeader, SessionInQuery},
+            parameters::{SessionInHeader, SessionInQuery},
         },
     },
     qr::QrError,
@@ -97,17 +97,17 @@ pub(in crate::http) async fn stream(
                 // It is not among them any more.
                 return Some(Line::new("sessions", &status::listed(&app, &caller)));
             }
-            let listed = || Status::listed(id, snapshot, app.traffic(id));
+            let listed = || Status::listed(id, snapshot, status::traffic(&app, id));
             is_shown.then(|| Line::new("session", &listed()))
         };
         return Ok(feed.answer(Some(first), is_let_in, line));
     };
-    let (id, lives) = (target.id.clone(), app.settings().code_lives);
+    let (id, lives) = (target.id.clone(), app.config().code_lives());
     // One that is known comes by itself.
     let is_known = app.registry().find(&id).is_some();
-    let unknown = (!is_known).then(|| app.snapshot(&id));
+    let unknown = (!is_known).then(|| status::snapshot(&app, &id));
     let line = move |id: &ClienteId, snapshot| {
-        let status = Status::of(target.clone(), snapshot, app.traffic(id), lives);
+        let status = Status::of(target.clone(), snapshot, status::traffic(&app, id), lives);
         Line::new("session", &drawn(status)?).into()
     };
     let first = unknown.and_then(|snapshot| line(&id, snapshot));

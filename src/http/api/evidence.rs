@@ -13,7 +13,7 @@ use crate::{
             contract::EvidenceAnswer,
             error::ApiError,
             extract::{Json, answer_headers},
-            requests::SessionInPath,
+            parameters::SessionInPath,
         },
     },
     session::EvidenceError,

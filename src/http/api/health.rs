@@ -36,9 +36,9 @@ pub(in crate::http) async fn health(State(app): State<AppState>) -> Json<Health>
         service: "session-manager".into(),
         timestamp: Moment(Timestamp::now()),
         version: env!("CARGO_PKG_VERSION").into(),
-        uptime_seconds: app.uptime_seconds(),
+        uptime_seconds: app.started().elapsed().as_secs(),
         sessions,
-        sandbox: app.settings().sandbox.clone(),
+        sandbox: app.config().sandbox_url().map(str::to_owned),
         adapter: adapters(&snapshots),
         chrome: ChromeCensus {
             running: snapshots

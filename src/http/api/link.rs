@@ -5,20 +5,19 @@
 use std::time::Instant;
 
 use axum::{
-    extract::{FromRequestParts, MatchedPath, RawPathParams, State},
-    http::{Method, StatusCode, request::Parts},
+    extract::{FromRequestParts, RawPathParams, State},
+    http::{StatusCode, request::Parts},
     response::Response,
 };
 
 use super::{
     events::{Feed, Line, drawn},
     link_store::is_linked,
+    status,
 };
 use crate::{
     http::{
-        guard::{
-            audit, caller::Caller, client::Client, public_url::PublicUrl, reach::TargetInPath,
-        },
+        guard::{caller::Caller, passage::Passage, public_url::PublicUrl, reach::TargetInPath},
         page,
         serve::{server::HangUp, streams::Holder},
         state::AppState,
@@ -26,7 +25,7 @@ use crate::{
             contract::{Link, LinkStatus, Moment},
             error::ApiError,
             extract::Json,
-            requests::SessionInPath,
+            parameters::SessionInPath,
         },
     },
     session::{ClienteId, ReasonCode, Snapshot},
@@ -71,7 +70,7 @@ pub(in crate::http) async fn make(
 
 /// The page of a link, or one that says that it is over.
 pub(in crate::http) async fn page(State(app): State<AppState>, Token(token): Token) -> Response {
-    let snapshot = |id: &ClienteId| app.snapshot(id);
+    let snapshot = |id: &ClienteId| status::snapshot(&app, id);
     match app.links().find(&token, Instant::now(), snapshot) {
         Ok(_link) => page::of_link(),
         Err(why) => page::no_link(why),
@@ -82,29 +81,30 @@ pub(in crate::http) async fn page(State(app): State<AppState>, Token(token): Tok
 pub(in crate::http) async fn events(
     State(app): State<AppState>,
     caller: Caller,
-    client: Client,
-    (method, route): (Method, MatchedPath),
+    passage: Passage,
     hang_up: HangUp,
     Token(token): Token,
 ) -> Result<Response, ApiError> {
     let now = Instant::now();
-    let link = app.links().find(&token, now, |id| app.snapshot(id))?;
+    let link = app
+        .links()
+        .find(&token, now, |id| status::snapshot(&app, id))?;
     let place = app.link_streams().take(Holder::Link(link.sum))?;
     let left = link.expires.saturating_duration_since(now);
     let feed =
         Feed::open(&app, Some(&link.session), place, hang_up).ending(left, Line::last("over", &()));
     // Codes are shown for minutes and then given up; somebody looks again. What an operator has ended stays ended.
     // By then the session may be forgotten, and is made known again.
-    let given_up = gave_up(&app.snapshot(&link.session));
+    let given_up = gave_up(&status::snapshot(&app, &link.session));
     let given_up = given_up.then(|| app.registry().find_or_create(&link.session));
     let given_up = given_up.transpose()?;
     // The one read that changes something, so the audit has it.
-    let entry = given_up.map(|session| {
+    if let Some(session) = given_up {
         caller.is_about(&link.session);
         session.start();
-        audit::Entry::new(method, route.as_str().to_owned(), client, caller)
-    });
-    let (lives, expires_at) = (app.settings().code_lives, Moment(link.expires_at));
+        passage.audit();
+    }
+    let (lives, expires_at) = (app.config().code_lives(), Moment(link.expires_at));
     let shown = move |id: &ClienteId, snapshot: Snapshot| {
         let status = drawn(LinkStatus::of(id, &snapshot, lives, expires_at))?;
         Some(if link.is_used(&snapshot) {
@@ -113,11 +113,7 @@ pub(in crate::http) async fn events(
             Line::new("session", &status)
         })
     };
-    let response = feed.answer(None, || true, shown);
-    if let Some(entry) = entry {
-        entry.answered(&response);
-    }
-    Ok(response)
+    Ok(feed.answer(None, || true, shown))
 }
 
 /// Whether nobody scanned in time.

@@ -144,7 +144,7 @@ mod tests {
         assert!(token.len() >= 43, "{token}");
         let code = |second| {
             let found = links.find(&token, at(second), |_| unlinked());
-            found.map(|_| ()).map_err(|why| why.code())
+            found.map(|_| ()).map_err(|why| why.facts().code)
         };
         assert_eq!(code(1000), Ok(()));
         assert_eq!(code(1599), Ok(()));
@@ -154,7 +154,7 @@ mod tests {
         links.make("52".parse().unwrap(), at(5200)).unwrap();
         assert_eq!(code(5200), Err("LINK_NOT_FOUND"));
         let wrong = links.find("x", at(1000), |_| unlinked());
-        assert_eq!(wrong.unwrap_err().code(), "LINK_NOT_FOUND");
+        assert_eq!(wrong.unwrap_err().facts().code, "LINK_NOT_FOUND");
     }
 
     #[test]
@@ -194,6 +194,6 @@ mod tests {
             made(&links);
         }
         let more = links.make("51".parse().unwrap(), at(1000));
-        assert_eq!(more.unwrap_err().code(), "TOO_MANY_LINKS");
+        assert_eq!(more.unwrap_err().facts().code, "TOO_MANY_LINKS");
     }
 }

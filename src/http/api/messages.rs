@@ -9,13 +9,13 @@ use axum::{
 
 use crate::{
     http::{
-        guard::{caller::Caller, purpose},
+        guard::{caller::Caller, purpose, reach},
         state::AppState,
         wire::{
             contract::{Message, Messages},
             error::ApiError,
             extract::{CLIENTE_ID, Json},
-            requests::{MessageInPath, MessagesInQuery},
+            parameters::{MessageInPath, MessagesInQuery},
         },
     },
     ledger::{Query, Record, SendState},
@@ -66,7 +66,7 @@ impl FromRequestParts<AppState> for Filter {
                 CLIENTE_ID if value.is_empty() => return Err(ApiError::ClienteIdRequired),
                 CLIENTE_ID => {
                     let id: ClienteId = value.parse()?;
-                    let session = app.serving(&id);
+                    let session = reach::serving(app, &id);
                     caller.turn_to(session)?;
                     query.sessions = Some(vec![session.to_string()]);
                 }

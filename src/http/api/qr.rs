@@ -11,6 +11,7 @@ use axum::{
 };
 use jiff::Timestamp;
 
+use super::status;
 use crate::{
     config::CodeLives,
     http::{
@@ -20,25 +21,14 @@ use crate::{
             contract::{Qr, QrCodeAnswer, expires_in},
             error::ApiError,
             extract::{Json, answer_headers},
-            requests::{FormatInQuery, SessionInHeader, SessionInQuery},
+            parameters::{FormatInQuery, SessionInHeader, SessionInQuery},
+            requests::{Format, word},
             target::Target,
         },
     },
     qr::QrPicture,
     session::{QrCode, SessionState, Snapshot},
 };
-
-/// How a caller wants the code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) enum Format {
-    Json,
-    Png,
-    Svg,
-    /// Half blocks for a dark terminal.
-    Ascii,
-    /// The text in the code.
-    Raw,
-}
 
 impl FromRequestParts<AppState> for Format {
     type Rejection = ApiError;
@@ -53,13 +43,8 @@ impl Format {
     /// or an `<img>`, whose browser puts `image/avif` and the like first.
     fn asked(query: &str, headers: &HeaderMap) -> Result<Self, ApiError> {
         let format = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "format");
-        match format.as_ref().map(|(_, format)| &**format) {
-            Some("json") => Ok(Self::Json),
-            Some("png") => Ok(Self::Png),
-            Some("svg") => Ok(Self::Svg),
-            Some("ascii") => Ok(Self::Ascii),
-            Some("raw") => Ok(Self::Raw),
-            Some(_) => Err(ApiError::InvalidFormat),
+        match format {
+            Some((_, format)) => word(&format).ok_or(ApiError::InvalidFormat),
             None => {
                 let accept = headers
                     .get(header::ACCEPT)
@@ -86,16 +71,16 @@ pub(in crate::http) async fn qr(
     TargetOfCode(target): TargetOfCode,
     format: Format,
 ) -> Result<Response, ApiError> {
-    let snapshot = app.snapshot(&target.id);
+    let snapshot = status::snapshot(&app, &target.id);
     if format == Format::Json {
-        return Ok(Json(in_words(target, &snapshot, app.settings().code_lives)?).into_response());
+        return Ok(Json(in_words(target, &snapshot, app.config().code_lives())?).into_response());
     }
     let (code, _) = pending(&snapshot).ok_or_else(|| no_code(&snapshot))?;
     let picture = QrPicture::of(&code.text)?;
     Ok(match format {
         Format::Json | Format::Raw => (
             answer_headers("text/plain; charset=utf-8"),
-            code.text.clone(),
+            String::from(code.text.clone()),
         )
             .into_response(),
         Format::Ascii => {
@@ -114,11 +99,11 @@ pub(in crate::http) async fn qr_code(
     State(app): State<AppState>,
     TargetOfCode(target): TargetOfCode,
 ) -> Result<Json<QrCodeAnswer>, ApiError> {
-    let snapshot = app.snapshot(&target.id);
+    let snapshot = status::snapshot(&app, &target.id);
     let (code, _) = pending(&snapshot).ok_or_else(|| no_code(&snapshot))?;
     Ok(Json(QrCodeAnswer {
         qr_data_url: QrPicture::of(&code.text)?.data_url()?,
-        qr: code.text.clone(),
+        qr: code.text.clone().into(),
         status: snapshot.state.name(),
     }))
 }
@@ -214,7 +199,7 @@ mod tests {
         let asked = |query: &str, accept: &'static str| {
             let headers =
                 HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-            Format::asked(query, &headers).map_err(|error| error.code())
+            Format::asked(query, &headers).map_err(|error| error.facts().code)
         };
         assert_eq!(asked("", "*/*"), Ok(Format::Json));
         assert_eq!(asked("", "image/png"), Ok(Format::Png));
@@ -236,7 +221,7 @@ mod tests {
     #[test]
     fn the_first_code_of_a_batch_lives_longer_and_no_life_is_negative() {
         let code = QrCode {
-            text: "2@x".to_owned(),
+            text: "2@x".into(),
             shown_at: Timestamp::from_second(1000).unwrap(),
         };
         let left = |attempts, at: &str| {

@@ -7,7 +7,6 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
-use serde_json::Value;
 
 use crate::{
     http::{
@@ -16,7 +15,8 @@ use crate::{
             contract::{Accepted, DryRun, SentOrDryRun},
             error::ApiError,
             extract::{FromBody, Json, Object},
-            requests::{DryRunInQuery, SendBody, SendHeaders, SessionInHeader},
+            parameters::{DryRunInQuery, SendHeaders, SessionInHeader},
+            requests::{Given, SendBody},
             target::Target,
         },
     },
@@ -26,9 +26,8 @@ use crate::{
     },
 };
 
-/// The caller's name for a request, in the header and in the body.
+/// The caller's name for a request, in the header.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const IDEMPOTENCY_KEY_FIELD: &str = "idempotency_key";
 
 /// Says that an answer is about a request that was accepted before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -47,7 +46,7 @@ pub(in crate::http) struct SendRequest {
 }
 
 impl FromBody for SendRequest {
-    const FIELDS: &[&str] = &["to", "message", "async", "dry_run", IDEMPOTENCY_KEY_FIELD];
+    type Fields = SendBody;
     const QUERY: &[&str] = &["dry_run"];
     const MAY_NAME_NO_SESSION: bool = false;
 
@@ -55,29 +54,35 @@ impl FromBody for SendRequest {
         ApiError::ClienteIdNotANumber
     }
 
-    fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
+    fn from_body(
+        fields: SendBody,
+        body: &Object,
+        parts: &Parts,
+        app: &AppState,
+    ) -> Result<Self, ApiError> {
         // Size goes before all fields, as it always did: a caller of a text that is too long may have nothing else right.
-        check_length(body.get("message"))?;
+        check_length(&fields.message)?;
         // First of the fields: what is no yes and no no must not send.
-        let is_dry_run = is_dry_run(body, parts)?;
-        let (target, headers) = (Target::of_send::<Self>(body, parts, app)?, &parts.headers);
-        let to: Recipient = match body.get("to") {
-            Some(Value::String(to)) if !to.is_empty() => to.parse().map_err(ApiError::InvalidTo)?,
-            Some(_) | None => return Err(ApiError::ToNotAString),
-        };
-        let text = match body.get("message") {
-            Some(Value::String(text)) if !text.trim().is_empty() => text.clone(),
-            Some(_) | None => return Err(ApiError::InvalidMessage),
-        };
-        let is_async = match body.get("async") {
-            None => prefers_async(headers),
-            Some(Value::Bool(is_async)) => *is_async,
-            Some(_) => return Err(ApiError::InvalidAsync),
+        let is_dry_run = is_dry_run(&fields.dry_run, parts)?;
+        let target = Target::of_send::<Self>(&fields.cliente_id, body, parts, app)?;
+        let to = fields.to.value().filter(|to| !to.is_empty());
+        let to = to.ok_or(ApiError::ToNotAString)?;
+        let to: Recipient = to.parse().map_err(ApiError::InvalidTo)?;
+        let text = fields.message.value();
+        let text = text.filter(|text| !text.trim().is_empty());
+        let text = text.ok_or(ApiError::InvalidMessage)?;
+        let is_async = match fields.r#async {
+            Given::Absent => prefers_async(&parts.headers),
+            Given::Value(is_async) => is_async,
+            Given::Null | Given::Other => return Err(ApiError::InvalidAsync),
         };
         Ok(Self {
             target,
-            message: TextMessage { to, body: text },
-            idempotency_key: idempotency_key(body, headers)?,
+            message: TextMessage {
+                to,
+                body: text.into(),
+            },
+            idempotency_key: idempotency_key(fields.idempotency_key, &parts.headers)?,
             waits: !is_async,
             is_dry_run,
         })
@@ -85,8 +90,8 @@ impl FromBody for SendRequest {
 }
 
 /// Refuses a text that WhatsApp would cut.
-fn check_length(message: Option<&Value>) -> Result<(), ApiError> {
-    let Some(Value::String(text)) = message else {
+fn check_length(message: &Given<String>) -> Result<(), ApiError> {
+    let Given::Value(text) = message else {
         return Ok(());
     };
     let units = text.encode_utf16().count();
@@ -97,15 +102,18 @@ fn check_length(message: Option<&Value>) -> Result<(), ApiError> {
 }
 
 /// The key of a request: in the header or in the body, and the same when in both.
-fn idempotency_key(body: &Object, headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
+fn idempotency_key(
+    in_body: Given<String>,
+    headers: &HeaderMap,
+) -> Result<Option<IdempotencyKey>, ApiError> {
     let in_header = headers
         .get(IDEMPOTENCY_KEY)
         .map(|key| key.to_str().map_err(|_| InvalidIdempotencyKey)?.parse())
         .transpose()?;
-    let in_body = match body.get(IDEMPOTENCY_KEY_FIELD) {
-        None | Some(Value::Null) => None,
-        Some(Value::String(key)) => Some(key.parse::<IdempotencyKey>()?),
-        Some(_) => return Err(InvalidIdempotencyKey.into()),
+    let in_body = match in_body {
+        Given::Absent | Given::Null => None,
+        Given::Value(key) => Some(key.parse::<IdempotencyKey>()?),
+        Given::Other => return Err(InvalidIdempotencyKey.into()),
     };
     match (in_header, in_body) {
         (Some(one), Some(other)) if one != other => Err(ApiError::TwoIdempotencyKeys),
@@ -122,7 +130,7 @@ fn prefers_async(headers: &HeaderMap) -> bool {
 }
 
 /// `dry_run`, in the query or in the body: whether anything is to be sent at all.
-fn is_dry_run(body: &Object, parts: &Parts) -> Result<bool, ApiError> {
+fn is_dry_run(in_body: &Given<bool>, parts: &Parts) -> Result<bool, ApiError> {
     let query = parts.uri.query().unwrap_or_default();
     let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "dry_run");
     let in_query = match asked.as_ref().map(|(_, value)| value.as_ref()) {
@@ -130,10 +138,10 @@ fn is_dry_run(body: &Object, parts: &Parts) -> Result<bool, ApiError> {
         Some("true" | "1" | "") => true,
         Some(_) => return Err(ApiError::InvalidDryRun),
     };
-    match body.get("dry_run") {
-        None | Some(Value::Null) => Ok(in_query),
-        Some(Value::Bool(in_body)) => Ok(in_query || *in_body),
-        Some(_) => Err(ApiError::InvalidDryRun),
+    match in_body {
+        Given::Absent | Given::Null => Ok(in_query),
+        Given::Value(in_body) => Ok(in_query || *in_body),
+        Given::Other => Err(ApiError::InvalidDryRun),
     }
 }
 

@@ -2,16 +2,20 @@
 
 use axum::extract::State;
 
-use crate::http::{
-    guard::{caller::Caller, reach::TargetInPath},
-    state::AppState,
-    wire::{
-        contract::{Forgotten, Sessions, Status, is_ready},
-        error::ApiError,
-        extract::Json,
-        requests::{SessionInHeader, SessionInPath, SessionInQuery},
-        target::Target,
+use crate::{
+    http::{
+        guard::{caller::Caller, reach::TargetInPath},
+        state::AppState,
+        wire::{
+            contract::{Forgotten, Sessions, Status, is_ready},
+            error::ApiError,
+            extract::Json,
+            parameters::{SessionInHeader, SessionInPath, SessionInQuery},
+            target::Target,
+        },
     },
+    ledger::Traffic,
+    session::{ClienteId, Snapshot},
 };
 
 /// Where a session stands. One that was never seen is `DISCONNECTED`.
@@ -22,8 +26,8 @@ pub(in crate::http) async fn status(
     State(app): State<AppState>,
     target: Target,
 ) -> Result<Json<Status>, ApiError> {
-    let snapshot = app.snapshot(&target.id);
-    let (traffic, lives) = (app.traffic(&target.id), app.settings().code_lives);
+    let snapshot = snapshot(&app, &target.id);
+    let (traffic, lives) = (traffic(&app, &target.id), app.config().code_lives());
     Ok(Json(Status::of(target, snapshot, traffic, lives)?))
 }
 
@@ -54,6 +58,20 @@ pub(in crate::http) async fn forget(
     }
 }
 
+/// The session as it is now. One that was never seen has been `DISCONNECTED` for as long as the service runs.
+pub(super) fn snapshot(app: &AppState, id: &ClienteId) -> Snapshot {
+    let registry = app.registry();
+    let known = registry.find(id).map(|session| session.snapshot());
+    known
+        .or_else(|| registry.last_seen(id))
+        .unwrap_or_else(|| Snapshot::not_running(app.started_at()))
+}
+
+/// What the session has done and has still to do.
+pub(super) fn traffic(app: &AppState, id: &ClienteId) -> Traffic {
+    app.registry().ledger().tally().traffic(id.as_str())
+}
+
 /// The list as this caller may see it.
 pub(super) fn listed(app: &AppState, caller: &Caller) -> Sessions {
     let mut snapshots = app.registry().snapshots();
@@ -69,7 +87,7 @@ pub(super) fn listed(app: &AppState, caller: &Caller) -> Sessions {
         details: snapshots
             .into_iter()
             .map(|(id, snapshot)| {
-                let traffic = app.traffic(&id);
+                let traffic = traffic(app, &id);
                 Status::listed(&id, snapshot, traffic)
             })
             .collect(),

@@ -7,6 +7,8 @@
 //! | too many unknown ones from this address | 429, [`attempts`](super::attempts) |
 //! | a known one without the scope that [`access`] asks for, or for other sessions | 403 |
 
+use std::sync::Arc;
+
 use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderValue, header},
@@ -15,52 +17,57 @@ use axum::{
 };
 use jiff::Timestamp;
 
-use super::{access, access::Access, audit, caller::Caller, client::Client};
+use super::{
+    access::{Access, Table},
+    caller::Caller,
+    client::Client,
+    passage::{Passage, Passed},
+};
 use crate::{
     http::{state::AppState, wire::error::ApiError},
     keys::Verdict,
 };
 
-/// Lets a request through, with its [`Caller`], that may do what it asks for. Writes the audit of what changes something.
+/// Lets a request through, with its [`Caller`], that may do what it asks for. What changes something is audited.
 pub(in crate::http) async fn guard(
-    State(app): State<AppState>,
-    request: Request,
+    State((app, table)): State<(AppState, Arc<Table>)>,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or_else(String::new, |route| route.as_str().to_owned());
-    let client = Client::of(&request, app.settings().trusted_proxies);
-    let (caller, may_pass) = judge(&app, &request, &route, client);
-    let changes = !request.method().is_safe();
-    let entry =
-        changes.then(|| audit::Entry::new(request.method().clone(), route, client, caller.clone()));
-    let response = match may_pass {
-        Ok(()) => {
-            let mut request = request;
-            request.extensions_mut().insert(caller);
-            request.extensions_mut().insert(client);
-            next.run(request).await
-        }
-        Err(why) => why.into_response(),
-    };
-    if let Some(entry) = entry {
-        entry.answered(&response);
+    let client = Client::of(&request, app.config().trusted_proxies);
+    let needed = table.needed(request.method(), &route);
+    let (caller, may_pass) = judge(&app, &request, &route, needed, client);
+    let passage = Passage::of(request.extensions_mut());
+    if !request.method().is_safe() {
+        passage.audit();
     }
-    response
+    passage.has(Passed {
+        route,
+        client,
+        caller: caller.clone(),
+    });
+    if let Err(why) = may_pass {
+        return why.into_response();
+    }
+    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(client);
+    next.run(request).await
 }
 
 fn judge(
     app: &AppState,
     request: &Request,
     route: &str,
+    needed: Option<Access>,
     client: Client,
 ) -> (Caller, Result<(), ApiError>) {
-    let method = request.method();
-    let needed = match access::needed(method, route) {
+    let needed = match needed {
         Some(Access::Key(scope)) => scope,
-        Some(Access::Open | Access::Page | Access::Link) => return (Caller::nobody(), Ok(())),
+        Some(Access::Open | Access::Link) => return (Caller::nobody(), Ok(())),
         None => {
-            let why = ApiError::NoAccessRule(format!("{method} {route}"));
+            let why = ApiError::NoAccessRule(format!("{} {route}", request.method()));
             return (Caller::nobody(), Err(why));
         }
     };
@@ -79,7 +86,7 @@ fn caller(app: &AppState, headers: &HeaderMap, client: Client) -> Result<Caller,
     let key = match keys.as_slice() {
         [] => None,
         [key] => Some(*key),
-        _ if !app.asks_for_key() => return Ok(Caller::anybody()),
+        _ if !app.keys().is_asked_for() => return Ok(Caller::anybody()),
         several => {
             // Refused whatever each of them is, or a wrong key beside a known one would be a guess that nobody counts.
             let is_unknown = |key: &&[u8]| matches!(judge(Some(key)), Verdict::Wrong);

@@ -29,7 +29,7 @@ use axum::{
 
 use super::public_url::{Origin, is_called_by_a_known_name, is_own_page};
 use crate::{
-    config::CorsOrigins,
+    config::{Config, CorsOrigins},
     http::{state::AppState, wire::error::ApiError},
 };
 
@@ -47,8 +47,8 @@ pub(in crate::http) async fn allow(
     request: Request,
     next: Next,
 ) -> Response {
-    let asks_for_key = app.asks_for_key();
-    let allowed = app.settings().allowed_origins(asks_for_key);
+    let asks_for_key = app.keys().is_asked_for();
+    let allowed = allowed(app.config(), asks_for_key);
     let judged = judge(&app, allowed, asks_for_key, &request);
     let (origin, mut response) = match judged {
         Err(why) => (None, why.into_response()),
@@ -67,6 +67,14 @@ pub(in crate::http) async fn allow(
     response
 }
 
+/// The web pages that may call. Where a key is asked for, the key decides unless the setting does.
+fn allowed(config: &Config, asks_for_key: bool) -> &CorsOrigins {
+    static ANY: CorsOrigins = CorsOrigins::Any;
+    static LOCAL: CorsOrigins = CorsOrigins::LOCAL;
+    let usual = if asks_for_key { &ANY } else { &LOCAL };
+    config.cors_origins.as_ref().unwrap_or(usual)
+}
+
 /// Whom the answer may be shown to: `Access-Control-Allow-Origin`.
 fn judge(
     app: &AppState,
@@ -77,7 +85,7 @@ fn judge(
     let CorsOrigins::Only { local, .. } = allowed else {
         return Ok(Some(ANY));
     };
-    if !asks_for_key && !is_called_by_a_known_name(app.settings(), request) {
+    if !asks_for_key && !is_called_by_a_known_name(app.config(), request) {
         return Err(ApiError::HostNotKnown);
     }
     let headers = request.headers();

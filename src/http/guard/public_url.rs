@@ -8,9 +8,9 @@ use axum::{
 };
 
 use super::client::is_of_a_private_network;
-use crate::http::{
-    state::{AppState, Settings},
-    wire::error::ApiError,
+use crate::{
+    config::Config,
+    http::{state::AppState, wire::error::ApiError},
 };
 
 /// The address of this machine that a request came to, as the system knows it and no caller can make it up.
@@ -29,26 +29,26 @@ impl FromRequestParts<AppState> for PublicUrl {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        let settings = app.settings();
-        if let Some(url) = &settings.public_url {
+        let config = app.config();
+        if let Some(url) = &config.public_url {
             return Ok(Self(url.trim_end_matches('/').to_owned()));
         }
         let came_to = parts.extensions.get::<CameTo>().map(|came_to| came_to.0);
-        let host = host_of(&parts.headers).filter(|host| leads_here(settings, host, came_to));
+        let host = host_of(&parts.headers).filter(|host| leads_here(config, host, came_to));
         let host = host.ok_or(ApiError::NoPublicUrl)?;
-        let scheme = scheme_of(settings, &parts.headers);
+        let scheme = scheme_of(config, &parts.headers);
         Ok(Self(format!("{scheme}://{host}")))
     }
 }
 
 /// Whether an address that begins with `host` can be given to people. `Host` is what the caller writes, and a caller
 /// could have the service give out an address of a stranger.
-fn leads_here(settings: &Settings, host: &Authority, came_to: Option<IpAddr>) -> bool {
+fn leads_here(config: &Config, host: &Authority, came_to: Option<IpAddr>) -> bool {
     match Name::of(host.host()) {
         Name::Localhost => true,
         // A public address of somebody else is as easily written as a name.
         Name::Address(address) => is_private(address) || came_to == Some(address.to_canonical()),
-        Name::Other(_) => is_known_host(settings, host),
+        Name::Other(_) => is_known_host(config, host),
     }
 }
 
@@ -56,29 +56,33 @@ fn leads_here(settings: &Settings, host: &Authority, came_to: Option<IpAddr>) ->
 ///
 /// A page of a stranger can make a name of its own lead to this machine (DNS rebinding), and is of the same origin as the
 /// service then, for its browser. An address in numbers and `localhost` cannot be made to.
-pub(super) fn is_called_by_a_known_name(settings: &Settings, request: &Request) -> bool {
+pub(super) fn is_called_by_a_known_name(config: &Config, request: &Request) -> bool {
     let headers = request.headers().get_all(header::HOST).iter();
     let hosts = headers.map(|host| host.to_str().ok()?.parse().ok());
     // The target of a request may name the host as well, and goes before the header then.
     let target = request.uri().authority().cloned().map(Some);
     hosts
         .chain(target)
-        .all(|host: Option<Authority>| host.is_some_and(|host| is_known_host(settings, &host)))
+        .all(|host: Option<Authority>| host.is_some_and(|host| is_known_host(config, &host)))
 }
 
-fn is_known_host(settings: &Settings, host: &Authority) -> bool {
+/// The origin of pages at `PUBLIC_URL`.
+fn public_origin(config: &Config) -> Option<Origin> {
+    config.public_url.as_deref().and_then(Origin::of)
+}
+
+fn is_known_host(config: &Config, host: &Authority) -> bool {
     if host.as_str().contains('@') {
         return false;
     }
     match Name::of(host.host()) {
         Name::Localhost | Name::Address(_) => true,
         Name::Other(name) => {
-            let public = settings.public_origin.as_ref();
-            public.is_some_and(|public| public.host == name)
+            public_origin(config).is_some_and(|public| public.host == name)
                 || ends_in_a_number(&name)
                 // Other machines reach the service, and its operator has said that the network decides who does: containers
                 // call each other so. On loopback nobody does, and there a hostile network could give out such a name.
-                || (settings.is_reached_by_others && is_private_name(&name))
+                || (!config.host.is_loopback() && is_private_name(&name))
         }
     }
 }
@@ -109,15 +113,15 @@ fn is_private(address: IpAddr) -> bool {
 /// A browser says `Origin` also when a page calls the server that it came from. The name in `Host` alone proves nothing where no
 /// key is asked for: both headers bear the name that a stranger has made lead here. With a key a stranger's page has none.
 pub(super) fn is_own_page(app: &AppState, asks: &Origin, headers: &HeaderMap) -> bool {
-    let settings = app.settings();
-    if settings.public_origin.as_ref() == Some(asks) {
+    let config = app.config();
+    if public_origin(config).as_ref() == Some(asks) {
         return true;
     }
     let called = host_of(headers).and_then(|host| {
-        let scheme = scheme_of(settings, headers);
+        let scheme = scheme_of(config, headers);
         Origin::of(&format!("{scheme}://{host}"))
     });
-    called.as_ref() == Some(asks) && (asks.is_no_made_up_name() || app.asks_for_key())
+    called.as_ref() == Some(asks) && (asks.is_no_made_up_name() || app.keys().is_asked_for())
 }
 
 fn host_of(headers: &HeaderMap) -> Option<Authority> {
@@ -125,10 +129,10 @@ fn host_of(headers: &HeaderMap) -> Option<Authority> {
 }
 
 /// What the request says of the scheme counts only behind a trusted proxy: else it is a stranger's word.
-fn scheme_of(settings: &Settings, headers: &HeaderMap) -> &'static str {
+fn scheme_of(config: &Config, headers: &HeaderMap) -> &'static str {
     let told = headers.get(FORWARDED_PROTO);
     let told = told.and_then(|told| told.to_str().ok());
-    match told.filter(|_| settings.trusted_proxies > 0) {
+    match told.filter(|_| config.trusted_proxies > 0) {
         Some("https") => "https",
         Some(_) | None => "http",
     }

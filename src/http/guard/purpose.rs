@@ -21,6 +21,7 @@ use crate::{
         wire::{
             error::ApiError,
             extract::{CLIENTE_ID, FromBody, Object},
+            requests::fields_of,
             spelling::{LONGEST_NAME, bare},
         },
     },
@@ -85,7 +86,7 @@ pub(super) fn check_post<B: FromBody>(
 /// Refuses a body that names no session and has a field that is not known.
 fn check_body<B: FromBody>(body: &Object) -> Result<(), ApiError> {
     let mut names = body.keys();
-    match names.find(|name| !B::FIELDS.contains(&name.as_str())) {
+    match names.find(|name| !fields_of::<B::Fields>().contains(&name.as_str())) {
         Some(name) if !body.contains_key(CLIENTE_ID) => {
             Err(unknown("body", name, B::MAY_NAME_NO_SESSION))
         }
@@ -128,7 +129,7 @@ pub(in crate::http) fn names_a_session(body: &Object, parts: &Parts, app: &AppSt
 }
 
 fn has_one_session(app: &AppState) -> bool {
-    app.settings().session_mode == SessionMode::Single
+    app.config().session_mode == SessionMode::Single
 }
 
 /// Proxies add headers of their own, such as `X-Client-IP`, so only one slip is looked for (`Cliente-Id`, `X-Client-Id`), and the

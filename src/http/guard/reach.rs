@@ -29,6 +29,7 @@ use crate::{
         wire::{
             error::ApiError,
             extract::{CLIENTE_ID, FromBody, Object},
+            requests::{AnyClienteId, Given},
             target::Target,
         },
     },
@@ -104,44 +105,42 @@ impl Target {
 
     /// For `/connect` and `/disconnect`.
     pub(in crate::http) fn of_body<B: FromBody>(
+        named: &Given<AnyClienteId>,
         body: &Object,
         parts: &Parts,
         app: &AppState,
     ) -> Result<Self, ApiError> {
         purpose::check_post::<B>(body, parts, app)?;
-        let named = match body.get(CLIENTE_ID) {
-            None => in_header(&parts.headers)?,
+        let named = match named {
+            Given::Absent => in_header(&parts.headers)?,
             // An empty one is what a variable that was never set leaves of it.
-            Some(Value::Null) => return Err(ApiError::ClienteIdRequired),
-            Some(Value::String(id)) if id.is_empty() => return Err(ApiError::ClienteIdRequired),
-            Some(Value::String(id)) => Some(Named::text(id)?),
-            Some(Value::Number(id)) => Some(Named::number(id)?),
-            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
-                return Err(InvalidClienteId.into());
-            }
+            Given::Null => return Err(ApiError::ClienteIdRequired),
+            Given::Value(AnyClienteId::Name(id)) => Some(one(id)?),
+            Given::Value(AnyClienteId::Number(id)) => Some(Named::number(id)?),
+            Given::Other => return Err(InvalidClienteId.into()),
         };
         Self::or_default(named, parts, app)
     }
 
     /// For `/send`.
     pub(in crate::http) fn of_send<B: FromBody>(
+        named: &Given<AnyClienteId>,
         body: &Object,
         parts: &Parts,
         app: &AppState,
     ) -> Result<Self, ApiError> {
         purpose::check_post::<B>(body, parts, app)?;
-        let named = match (body.get(CLIENTE_ID), app.settings().session_mode) {
+        let named = match (named, app.config().session_mode) {
             // The contract has its words for 0.
-            (Some(Value::Number(id)), _) if id.as_f64() == Some(0.0) => {
-                return Err(ApiError::ClienteIdNotANumber);
-            }
-            (Some(Value::Number(id)), _) => {
+            (Given::Value(AnyClienteId::Number(id)), _) if id.as_f64() != Some(0.0) => {
                 Some(Named::number(id).map_err(|_| ApiError::ClienteIdNotPositive)?)
             }
-            (Some(_), _) => return Err(ApiError::ClienteIdNotANumber),
-            (None, SessionMode::Single) => in_header(&parts.headers)?,
-            (None, SessionMode::Multi) => {
+            (Given::Absent, SessionMode::Single) => in_header(&parts.headers)?,
+            (Given::Absent, SessionMode::Multi) => {
                 Some(in_header(&parts.headers)?.ok_or(ApiError::ClienteIdNotANumber)?)
+            }
+            (Given::Null | Given::Value(_) | Given::Other, _) => {
+                return Err(ApiError::ClienteIdNotANumber);
             }
         };
         Self::or_default(named, parts, app)
@@ -150,17 +149,25 @@ impl Target {
     /// What the mode makes of a name. The only place that makes a target: its caller has to reach the session that serves
     /// it, whatever name it goes by.
     fn or_default(named: Option<Named>, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
-        let default = &app.settings().default_cliente_id;
+        let default = &app.config().default_cliente_id;
         let Named { id, echo } = named.unwrap_or_else(|| Named {
             id: default.clone(),
             echo: Value::from(default.as_str()),
         });
         let target = Self {
-            id: app.serving(&id).clone(),
+            id: serving(app, &id).clone(),
             echo,
         };
         Caller::of(&parts.extensions)?.turn_to(&target.id)?;
         Ok(target)
+    }
+}
+
+/// The session that serves this name.
+pub(in crate::http) fn serving<'a>(app: &'a AppState, id: &'a ClienteId) -> &'a ClienteId {
+    match app.config().session_mode {
+        SessionMode::Multi => id,
+        SessionMode::Single => &app.config().default_cliente_id,
     }
 }
 

@@ -1,11 +1,11 @@
 //! `GET /openapi.json` and its reader at `/docs`: the API, told to machines and to people.
 //!
-//! The handlers say what they read and what they answer when all goes well. What any request may be refused with is put together
-//! here, from the one table of codes and the one table of who may do what; so is the key that each asks for. Both are open: they
-//! say what is in the repository anyway, and a browser has no key to show. Which routes are told of, `access` says.
+//! The handlers say what they read and what they answer when all goes well. What a request may be refused with is put together
+//! here, from the table of codes and the table of [`routes`]; so is the key that each asks for. Both are open: they
+//! say what is in the repository anyway, and a browser has no key to show.
 
 mod older;
-mod reader;
+pub(super) mod reader;
 mod refusals;
 
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -14,12 +14,12 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-pub(super) use reader::docs;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    guard::access::{Access, Row, TABLE},
+    guard::access::Access,
+    routes::{self, Routes},
     state::AppState,
     wire::{
         error::{Code, ErrorBody},
@@ -34,32 +34,9 @@ use super::{
         description = "Keeps one headless Chrome per WhatsApp account: link a phone, see the state, send messages. The file docs/api.md of the project describes it for people, with every error code and its remedy."
     ),
     servers((url = ".")),
-    paths(
-        super::api::health::health,
-        super::api::metrics::metrics,
-        document,
-        document_3_0,
-        reader::docs,
-        super::api::status::status,
-        super::api::status::sessions,
-        super::api::status::forget,
-        super::api::events::stream,
-        super::api::qr::qr,
-        super::api::qr::qr_code,
-        super::api::connect::connect,
-        super::api::connect::disconnect,
-        super::api::send::send,
-        super::api::messages::list,
-        super::api::messages::get,
-        super::api::messages::cancel,
-        super::api::evidence::latest,
-        super::api::evidence::take,
-        super::api::evidence::screenshot,
-        super::api::link::make,
-    ),
     components(schemas(ErrorBody<'static>))
 )]
-struct Handlers;
+struct Description;
 
 /// Put together once.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(complete);
@@ -86,7 +63,7 @@ pub(super) async fn document_3_0(State(app): State<AppState>) -> Response {
 /// A document with the address of this service. Without `PUBLIC_URL` the address is relative to that of the document,
 /// so that it is right under the path of a proxy, which the service does not know.
 fn answer(document: &Value, app: &AppState) -> Response {
-    let json = if let Some(url) = &app.settings().public_url {
+    let json = if let Some(url) = &app.config().public_url {
         let mut document = document.clone();
         document["servers"] = json!([{ "url": url }]);
         document.to_string()
@@ -98,38 +75,43 @@ fn answer(document: &Value, app: &AppState) -> Response {
 
 /// What the handlers say, with the keys and the refusals.
 fn complete() -> Value {
+    let Routes { router, table } = routes::all();
+    let mut document = Description::openapi();
+    document.merge(router.into_openapi());
     // Types that serialize and have no odd keys: `null` would be noticed by every test.
-    let mut document = serde_json::to_value(Handlers::openapi()).unwrap_or_default();
+    let mut document = serde_json::to_value(document).unwrap_or_default();
     document["components"]["securitySchemes"] = json!({
         "ApiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
         "Bearer": {"type": "http", "scheme": "bearer"},
     });
-    let of_the_api = |row: &Row| row.2.is_of_the_api();
     // A package without a licence: an empty name is no valid one, and some generators stop at it.
     if let Some(info) = document["info"].as_object_mut() {
         info.remove("license");
     }
-    for (method, path, access) in TABLE.into_iter().filter(of_the_api) {
-        let methods = document["paths"].get_mut(path);
-        let told = methods.and_then(|methods| methods.get_mut(method.to_ascii_lowercase()));
-        // A route that no handler tells of is found by the tests.
-        let Some(operation) = told else { continue };
+    for row in &table.0 {
+        let methods = document["paths"].get_mut(&row.path);
+        let method = row.method.as_str().to_ascii_lowercase();
+        // A page is not in the document.
+        let Some(operation) = methods.and_then(|methods| methods.get_mut(method)) else {
+            continue;
+        };
         never_null(operation);
-        if let Access::Key(scope) = access {
+        if let Access::Key(scope) = row.access {
             operation["security"] = json!([{"ApiKey": []}, {"Bearer": []}]);
             operation["x-scope"] = Value::from(scope.as_str());
         } else {
             operation["security"] = json!([]);
         }
         let mut by_status = BTreeMap::<_, Vec<Code>>::new();
-        for code in refusals::of(method, path, access) {
+        for code in refusals::of(row) {
             by_status
-                .entry(code.status().as_u16())
+                .entry(code.facts().status.as_u16())
                 .or_default()
                 .push(code);
         }
         for (status, codes) in by_status {
-            operation["responses"][status.to_string()] = refusals::answer(path, status, &codes);
+            operation["responses"][status.to_string()] =
+                refusals::answer(&row.path, status, &codes);
         }
     }
     document

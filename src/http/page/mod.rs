@@ -84,7 +84,7 @@ pub(super) fn of_link() -> Response {
 
 /// The same when there is nothing to show, for this reason.
 pub(super) fn no_link(why: ApiError) -> Response {
-    let mut response = secret(why.status(), NO_LINK);
+    let mut response = secret(why.facts().status, NO_LINK);
     response.extensions_mut().insert(Arc::new(why));
     response
 }

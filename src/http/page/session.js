@@ -211,7 +211,8 @@ async function seeEvidence(wanted) {
     say(text, t("noEvidence"));
     return;
   }
-  const left = evidence.screenshot_left_out && noPicture(evidence.screenshot_left_out);
+  const { screenshot_left_out: why, screenshot_left_out_code: code } = evidence;
+  const left = why && noPicture(code, why);
   const { text: reason } = because(evidence.reason, evidence.detail);
   say(text, [t("evidenceAt", momentOf(evidence.taken_at)), reason, evidence.url, left].filter(Boolean).join(" "));
   const console = evidence.console.map((line) => `${line.level}: ${line.text}`).concat(evidence.chrome_output ?? []);

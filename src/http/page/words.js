@@ -5,15 +5,6 @@ import { CODES_IN_SPANISH } from "./codes-es.js";
 
 const LANGUAGE = "session-manager-language";
 
-// How the sentences of the service begin that say why it has no picture.
-const NO_PICTURE = [
-  ["noPage", "there was no page"],
-  ["noAnswer", "the page gave no picture in time"],
-  ["chats", "the page may show an account's chats"],
-  ["code", "a login code is on show"],
-  ["number", "a phone number is on show"],
-];
-
 const WORDS = {
   en: {
     skip: "Skip to the content",
@@ -117,11 +108,11 @@ const WORDS = {
     evidenceAt: (when) => `Taken ${when}.`,
     noPicture: (why) => `No picture: ${why}`,
     pictureLeftOut: {
-      noPage: "there was no page.",
-      noAnswer: "the page gave none in time.",
-      chats: "the page may show chats. EVIDENCE_OF_CHATS=true keeps it all the same.",
-      code: "a code to link with is on it.",
-      number: "a phone number is on it.",
+      NO_PAGE: "there was no page.",
+      NO_ANSWER: "the page gave none in time.",
+      CHATS: "the page may show chats. EVIDENCE_OF_CHATS=true keeps it all the same.",
+      CODE: "a code to link with is on it.",
+      NUMBER: "a phone number is on it.",
     },
     pictureAlt: "What the page of this session looked like",
     console: "The page's console",
@@ -265,11 +256,11 @@ const WORDS = {
     evidenceAt: (when) => `Tomado ${when}.`,
     noPicture: (why) => `Sin imagen: ${why}`,
     pictureLeftOut: {
-      noPage: "no había página.",
-      noAnswer: "la página no la dio a tiempo.",
-      chats: "la página puede mostrar chats. EVIDENCE_OF_CHATS=true la guarda igualmente.",
-      code: "muestra un código de vinculación.",
-      number: "muestra un número de teléfono.",
+      NO_PAGE: "no había página.",
+      NO_ANSWER: "la página no la dio a tiempo.",
+      CHATS: "la página puede mostrar chats. EVIDENCE_OF_CHATS=true la guarda igualmente.",
+      CODE: "muestra un código de vinculación.",
+      NUMBER: "muestra un número de teléfono.",
     },
     pictureAlt: "Cómo se veía la página de esta sesión",
     console: "La consola de la página",
@@ -335,10 +326,9 @@ export function because(code, detail) {
   return known ? { text: known } : { text: detail ?? code ?? "", lang: "en" };
 }
 
-/** Why there is no picture. The service has a sentence for it and no code; one that is new is shown as it is. */
-export function noPicture(why) {
-  const name = NO_PICTURE.find(([, begins]) => why.startsWith(begins))?.[0];
-  return t("noPicture", name ? t(`pictureLeftOut.${name}`) : why);
+/** Why there is no picture: the service's code for it in our words, its own sentence when the code is new. */
+export function noPicture(code, why) {
+  return t("noPicture", WORDS[language].pictureLeftOut[code] ?? why);
 }
 
 /** Puts a reason into an element, with its language for screen readers. */

@@ -122,7 +122,7 @@ mod tests {
     fn nobody_takes_the_places_of_all_and_there_is_an_end_for_all_together() {
         let places = Places::of_readers();
         let mut taken: Vec<Place> = Vec::new();
-        let take = |holder| places.take(holder).map_err(|why| why.code());
+        let take = |holder| places.take(holder).map_err(|why| why.facts().code);
         for _ in 0..MOST_OF_ONE {
             taken.push(take(from(1)).unwrap());
         }

@@ -1,69 +1,109 @@
-//! One log line a request: method, route, status, milliseconds and the error's code.
+//! What is left of a request when it is done: one log line, one line in the audit if it changes something, and its counts.
 //!
-//! Never a path, a query, a body, a number, a text or a message's id. A refusal is part of the day's work and is logged as
-//! such; `warn` and `error` are for what somebody must act on.
+//! The log line has the method, the route, the status, the milliseconds and the error's code. Never a path, a query, a body, a
+//! number, a text or a message's id. A refusal is part of the day's work and is logged as such; `warn` and `error` are for what
+//! a person must act on.
 
 use std::{sync::Arc, time::Instant};
 
-use axum::{extract::Request, http::Method, middleware::Next, response::Response};
+use axum::{
+    extract::{Request, State},
+    http::Method,
+    middleware::Next,
+    response::Response,
+};
 use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 
-use super::route::Route;
-use crate::http::wire::error::{ApiError, Loudness};
+use super::requests::Requests;
+use crate::http::{
+    guard::{audit, passage::Passage},
+    state::AppState,
+    wire::error::{ApiError, LogLevel},
+};
 
 /// What stands for the route of a request that took none. Anything may stand in its path, a number for instance.
 const NO_ROUTE: &str = "(unknown path)";
 
-/// Runs the request in a span of its own and logs how it went, also when the caller goes away before.
-pub(in crate::http) async fn one_line(mut request: Request, next: Next) -> Response {
-    let route = Route::of(&mut request);
-    let mut line = Line::new(request.method().clone(), route);
-    let span = line.span.clone();
+/// Runs the request in a span of its own, and writes and counts how it went, also when the caller goes away before.
+pub(in crate::http) async fn follow(
+    State(app): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let mut followed = Followed {
+        method: request.method().clone(),
+        passage: Passage::of(request.extensions_mut()),
+        span: info_span!("request", http.method = %request.method()),
+        since: Instant::now(),
+        requests: app.requests().clone(),
+        answer: None,
+    };
+    let span = followed.span.clone();
     let response = next.run(request).instrument(span).await;
-    line.answered(&response);
+    followed.answer = Some(Answer {
+        status: response.status().as_u16(),
+        why: response.extensions().get().cloned(),
+    });
     response
 }
 
-/// The line to be. Dropped without an answer it says that the caller went away.
-struct Line {
+/// A request under way. Dropped without an answer, its caller went away.
+struct Followed {
     method: Method,
-    route: Route,
+    passage: Passage,
     span: Span,
     since: Instant,
-    answered: bool,
+    requests: Requests,
+    answer: Option<Answer>,
 }
 
-impl Line {
-    fn new(method: Method, route: Route) -> Self {
-        let span = info_span!("request", http.method = %method);
-        Self {
-            method,
-            route,
-            span,
-            since: Instant::now(),
-            answered: false,
+struct Answer {
+    status: u16,
+    why: Option<Arc<ApiError>>,
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        let _in_span = self.span.enter();
+        let (method, passed, took) = (&self.method, self.passage.passed(), self.since.elapsed());
+        if let Some(passed) = passed.filter(|_| self.passage.is_audited()) {
+            audit::write(
+                method,
+                passed,
+                self.answer.as_ref().and_then(Answer::audited),
+            );
+        }
+        let (route, status) = (
+            passed.map(|passed| &*passed.route),
+            self.answer.as_ref().map(|answer| answer.status),
+        );
+        self.requests.count(method, route, status, took);
+        let (route, ms) = (
+            route.unwrap_or(NO_ROUTE),
+            u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        );
+        if let Some(answer) = &self.answer {
+            answer.log(method, route, ms);
+        } else {
+            info!(
+                http.ms = ms,
+                "{method} {route}: the caller went away after {ms} ms"
+            );
         }
     }
+}
 
-    fn route(&self) -> &str {
-        self.route.name().unwrap_or(NO_ROUTE)
+impl Answer {
+    /// For the audit. A handler that broke may have done its work all the same, so its answer says nothing.
+    fn audited(&self) -> Option<(u16, Option<&str>)> {
+        let why = self.why.as_deref();
+        let has_broken = matches!(why, Some(ApiError::Panic(_)));
+        (!has_broken).then(|| (self.status, why.map(|why| why.facts().code)))
     }
 
-    fn milliseconds(&self) -> u64 {
-        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn answered(&mut self, response: &Response) {
-        self.answered = true;
-        let _in_span = self.span.enter();
-        let (method, route, ms, status) = (
-            &self.method,
-            self.route(),
-            self.milliseconds(),
-            response.status().as_u16(),
-        );
-        let why = response.extensions().get::<Arc<ApiError>>();
-        let code = why.map(|why| why.code());
+    fn log(&self, method: &Method, route: &str, ms: u64) {
+        let status = self.status;
+        let code = self.why.as_ref().map(|why| why.facts().code);
         let named = code.map_or_else(String::new, |code| format!(" {code}"));
         // A level is a part of the place in the code, so each needs a place of its own.
         macro_rules! line {
@@ -77,26 +117,13 @@ impl Line {
                 )
             };
         }
-        match why.map(|why| (why, why.loudness())) {
+        match self.why.as_ref().map(|why| (why, why.facts().level)) {
             // Pages poll every few seconds: a read that went well is no news.
             None if method.is_safe() => line!(debug, ""),
-            None | Some((_, Loudness::Usual)) => line!(info, ""),
-            Some((_, Loudness::Attention)) => line!(warn, ""),
-            // The caller was told nothing of it, so its text stands here and nowhere else.
-            Some((why, Loudness::Bug)) => line!(error, format_args!(": {why}")),
-        }
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        if !self.answered {
-            let _in_span = self.span.enter();
-            let (method, route, ms) = (&self.method, self.route(), self.milliseconds());
-            info!(
-                http.ms = ms,
-                "{method} {route}: the caller went away after {ms} ms"
-            );
+            None | Some((_, LogLevel::Usual)) => line!(info, ""),
+            Some((_, LogLevel::Attention)) => line!(warn, ""),
+            // The caller does not learn it, so its text stands here and nowhere else.
+            Some((why, LogLevel::Bug)) => line!(error, format_args!(": {why}")),
         }
     }
 }

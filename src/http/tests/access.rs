@@ -1,6 +1,9 @@
 //! The table of who may do what, against the routes that there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -16,22 +19,48 @@ use super::{Answer, Api, assert_refused, keys::Keyed};
 use crate::{
     http::{
         guard::{
-            access::{Access, TABLE},
+            access::{Access, Table},
             auth,
         },
-        routes,
+        routes::{self, Routes},
     },
     keys::Scope,
 };
 
-/// A route without a row would be refused when it is called; this says so before anybody calls it.
+/// A route without a row would be refused when it is called; this says so before a caller finds it.
 #[test]
-fn every_route_of_the_router_has_a_row() {
-    let rows: BTreeSet<_> = TABLE
-        .iter()
-        .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()))
+fn every_route_of_the_router_has_one_row() {
+    let Routes { router, table } = routes::all();
+    let rows = table.0.iter();
+    let rows: BTreeSet<_> = rows
+        .map(|row| (row.method.to_string(), row.path.clone()))
         .collect();
-    assert_eq!(rows, routes_of(&routes()));
+    assert_eq!(rows.len(), table.0.len());
+    assert_eq!(rows, routes_of(&Router::from(router)));
+}
+
+#[test]
+fn what_changes_something_is_for_an_admin_unless_it_is_a_send() {
+    let table = routes::all().table;
+    let mut of_senders = Vec::new();
+    for row in &table.0 {
+        let name = (row.method.as_str(), row.path.as_str());
+        assert_eq!(table.needed(&row.method, &row.path), Some(row.access));
+        match row.access {
+            Access::Open | Access::Link | Access::Key(Scope::Read) => {
+                assert_eq!(row.method, Method::GET, "{name:?}");
+                assert_eq!(table.needed(&Method::HEAD, &row.path), Some(row.access));
+            }
+            Access::Key(Scope::Send) => of_senders.push(name),
+            Access::Key(Scope::Admin) => {}
+        }
+    }
+    assert_eq!(
+        of_senders,
+        [("POST", "/send"), ("DELETE", "/messages/{id}")]
+    );
+    assert_eq!(table.needed(&Method::PUT, "/send"), None);
+    assert_eq!(table.needed(&Method::GET, "/nope"), None);
 }
 
 /// axum tells its routes to nobody but a debugger: `RouteId(1): MethodRouter(… allow_header: Bytes(b"GET,HEAD") …)` and
@@ -71,8 +100,9 @@ async fn every_route_of_the_table_is_there_and_asks_for_what_its_row_says() {
     let keyed = Keyed::new(&[]);
     let keys = [Scope::Read, Scope::Send, Scope::Admin]
         .map(|scope| (scope, keyed.key(scope.as_str(), scope, &[])));
-    for (method, path, access) in TABLE {
-        let path = &path.replace("{id}", "51").replace("{file}", "app.js");
+    for row in routes::all().table.0 {
+        let (method, access) = (row.method.as_str(), row.access);
+        let path = &row.path.replace("{id}", "51").replace("{file}", "app.js");
         let without = keyed.call(method, path, "", &json!({})).await;
         let Access::Key(needed) = access else {
             // Without a key, and without anything to be had: there is no such link.
@@ -103,7 +133,10 @@ async fn a_route_without_a_row_is_refused_to_everybody() {
     let state = Api::new(&[]).state;
     let router = Router::new()
         .route("/new", get(async || "here"))
-        .route_layer(from_fn_with_state(state.clone(), auth::guard))
+        .route_layer(from_fn_with_state(
+            (state.clone(), Arc::<Table>::default()),
+            auth::guard,
+        ))
         .with_state(state);
     for method in [Method::GET, Method::HEAD] {
         let request = Request::builder().method(method).uri("/new");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::{Api, assert_refused};
-use crate::http::guard::access::TABLE;
+use crate::http::routes;
 
 #[tokio::test]
 async fn a_head_is_a_get_without_its_body() {
@@ -95,7 +95,8 @@ async fn a_listed_origin_is_named_back_and_another_gets_no_header() {
 async fn no_browser_guesses_what_kind_of_file_an_answer_is() {
     let api = Api::new(&[("PUBLIC_URL", "http://x")]);
     let keyed = Api::new(&[("API_KEY", "s3cret")]);
-    let of_table = TABLE.map(|(method, path, _)| (method, path));
+    let table = routes::all().table;
+    let of_table = table.0.iter().map(|row| (row.method.as_str(), &*row.path));
     let others = [
         ("GET", "/nothing"),
         ("PUT", "/send"),
@@ -105,7 +106,7 @@ async fn no_browser_guesses_what_kind_of_file_an_answer_is() {
         ("GET", "/qr?format=svg"),
         ("GET", "/status?cliente_id="),
     ];
-    for (method, path) in of_table.into_iter().chain(others) {
+    for (method, path) in of_table.chain(others) {
         let path = path.replace("{id}", "51").replace("{file}", "icon.svg");
         for (api, origin) in [
             (&api, "http://localhost"),

@@ -30,11 +30,11 @@ use tower::ServiceExt as _;
 
 use super::{AppState, router};
 use crate::{
-    config::Config,
+    config::{Config, SessionConfig},
     ledger::{Clock, LedgerOptions},
     session::{Registry, RegistryOptions, SendLimits},
     telemetry::DroppedLines,
-    whatsapp::{AdapterName, PageScripts, PageSettings},
+    whatsapp::PageSettings,
 };
 
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -66,43 +66,32 @@ impl Api {
         };
         let config = Config::from_lookup(lookup).unwrap();
         let one = NonZeroUsize::MIN;
+        let usual = RegistryOptions::of(&config);
         let registry = Registry::open(RegistryOptions {
+            config: Arc::new(SessionConfig {
+                max_sessions: one,
+                min_free_memory_mb: 0,
+                memory_mb: None,
+                max_concurrent_starts: one,
+                sends: SendLimits {
+                    queue_max: one,
+                    rate_per_minute: None,
+                    wait: Duration::from_secs(1),
+                },
+                ..config.sessions.clone()
+            }),
             tokens_dir: tokens.path().to_owned(),
             sessions_dir: tokens.path().join("sessions"),
             snapshots_dir: tokens.path().join("snapshots"),
-            snapshots: 1,
             evidence_dir: tokens.path().join("evidence"),
             page: PageSettings {
-                chrome_path: None,
-                launch_timeout: config.limits.launch,
                 search_path: OsString::new(),
-                chrome_args: Vec::new(),
                 url: "http://127.0.0.1:1/".to_owned(),
-                adapters: AdapterName::ALL.to_vec(),
-                scripts: PageScripts::new(None),
-                wa_js_path: config.wa_js_path.clone(),
-                evidence_of_chats: config.evidence_of_chats,
+                ..usual.page
             },
-            max_sessions: one,
-            min_free_mb: 0,
-            max_concurrent_starts: one,
-            limits: config.limits,
-            pairing_life: Duration::from_secs(180),
-            hibernate_after: None,
-            heals_per_hour: 10,
-            session_memory_mb: None,
-            take_over: true,
-            sends: SendLimits {
-                queue_max: one,
-                rate_per_minute: None,
-                wait: Duration::from_secs(1),
-            },
-            send_dedup: None,
             ledger: LedgerOptions {
-                folder: data.path().join("ledger"),
-                idempotency: Duration::from_secs(3600),
-                retention: Duration::from_secs(3600),
                 clock: Clock::default(),
+                ..usual.ledger
             },
         });
         let registry = Arc::new(registry.unwrap());

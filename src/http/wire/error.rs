@@ -1,12 +1,12 @@
 //! The one mapping from what went wrong to what the caller is told.
 //!
-//! Here are the causes; [`code`] has every code with its status and remedy, [`status_map`] tells which cause has which, [`body`] what a
-//! caller reads. Turning an error into a response has no side effect; the response carries it in its extensions, where
+//! Here is every cause with its sentence and its code; [`code`] has every code with its status, its level in the log and its
+//! remedy; [`session`] has the code of each error of the session, [`body`] what a caller reads. Turning an error into a response has no side effect; the response carries it in its extensions, where
 //! [`trace`](crate::http::serve::trace) finds it for the log.
 
 mod body;
 mod code;
-mod status_map;
+mod session;
 
 use std::{any::Any, io, time::Duration};
 
@@ -15,9 +15,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 pub(in crate::http) use body::ErrorBody;
-pub(in crate::http) use code::Code;
-pub(in crate::http) use status_map::Loudness;
+pub(in crate::http) use code::{Code, ErrorFacts, LogLevel};
+pub(in crate::http::wire) use session::Cause;
 
+use super::spelling::Misspelt;
 use crate::{
     keys::Scope,
     ledger::{LedgerError, ReadError},
@@ -32,11 +33,43 @@ use crate::{
 /// [`LONGEST_TEXT`](crate::session::LONGEST_TEXT) for people.
 const LONGEST_TEXT_SHOWN: &str = "65,536";
 
-/// Why a request was not served.
-#[derive(Debug, thiserror::Error)]
-pub(in crate::http) enum ApiError {
+/// Declares each cause with its sentence and its code. The first ones are types of their own, each a [`Cause`] that knows its code.
+macro_rules! causes {
+    (
+        [$($name:ident($error:ty)),*]
+        $($(#[$($attribute:tt)*])* $variant:ident $(($($field:tt)*))? $({$($named:tt)*})? = $code:ident,)*
+    ) => {
+        /// Why a request was not served.
+        #[derive(Debug, thiserror::Error)]
+        pub(in crate::http) enum ApiError {
+            $($(#[$($attribute)*])* $variant $(($($field)*))? $({$($named)*})?,)*
+            $(#[error(transparent)] $name(#[from] $error),)*
+        }
+
+        impl ApiError {
+            /// What is answered and logged of it.
+            pub(in crate::http) fn facts(&self) -> ErrorFacts {
+                match self {
+                    $(Self::$variant { .. } => Code::$code.facts(),)*
+                    $(Self::$name(why) => why.facts(),)*
+                }
+            }
+        }
+    };
+}
+
+causes! {
+    [
+        Misspelt(Misspelt),
+        Connect(ConnectError),
+        Disconnect(DisconnectError),
+        Forget(ForgetError),
+        Send(SendError),
+        Evidence(EvidenceError)
+    ]
+
     #[error("no such path: GET /docs lists all of them")]
-    UnknownPath,
+    UnknownPath = NotFound,
     #[error("{method} is not allowed here: the path takes {allowed}{hint}")]
     WrongMethod {
         /// What was asked.
@@ -45,69 +78,69 @@ pub(in crate::http) enum ApiError {
         allowed: String,
         /// What else may have been meant.
         hint: &'static str,
-    },
+    } = MethodNotAllowed,
     #[error("the key is missing: send it as X-Api-Key, or as Authorization: Bearer")]
-    KeyMissing,
+    KeyMissing = Unauthorized,
     #[error("the key is wrong: the service has none like it, or it was revoked")]
-    Unauthorized,
+    Unauthorized = Unauthorized,
     #[error("the key has expired: ask whoever made it for a new one")]
-    KeyExpired,
+    KeyExpired = Unauthorized,
     #[error(
         "the request carries two different keys: send one, as X-Api-Key or as Authorization: Bearer"
     )]
-    TwoKeys,
+    TwoKeys = TwoKeys,
     #[error("this key may not do that: it takes one with the scope {0}")]
-    ScopeMissing(Scope),
+    ScopeMissing(Scope) = Forbidden,
     #[error("this key is for other sessions: name one of them in cliente_id")]
-    OtherSession,
+    OtherSession = Forbidden,
     #[error("too many wrong keys came from this address: try again in a few seconds")]
-    TooManyAttempts(Duration),
+    TooManyAttempts(Duration) = TooManyAttempts,
     #[error(
         "web pages of this origin may not call: list it if it should (CORS_ORIGINS=local,https://app.example), or set PUBLIC_URL if it is the service's own"
     )]
-    OriginNotAllowed,
+    OriginNotAllowed = OriginNotAllowed,
     #[error(
         "without a key the service answers only to an address, to localhost and to the name in PUBLIC_URL, and the request calls it by another name (Host): call it by one of these, set PUBLIC_URL, or make a key with `session-manager key add`"
     )]
-    HostNotKnown,
+    HostNotKnown = MisdirectedRequest,
     #[error(
         "cliente_id belongs in the body of a POST, or in the header X-Cliente-Id, not in its query"
     )]
-    ClienteIdInQuery,
+    ClienteIdInQuery = InvalidClienteId,
     #[error(
         "the body is larger than a text of {LONGEST_TEXT_SHOWN} characters can be, which is the most that WhatsApp takes: send it in parts"
     )]
-    TooLarge,
+    TooLarge = PayloadTooLarge,
     #[error(
         "the text has {0} characters, and WhatsApp takes {LONGEST_TEXT_SHOWN} (counted as JavaScript does: an emoji is two): send it in parts"
     )]
-    TextTooLong(usize),
+    TextTooLong(usize) = PayloadTooLarge,
     #[error("the body did not arrive in time")]
-    TooSlow,
+    TooSlow = RequestTimeout,
     #[error("the body is not a JSON object: {0}")]
-    InvalidJson(String),
+    InvalidJson(String) = InvalidJson,
     #[error(
         "the body is neither JSON nor a form: it begins with {0:?}; write {{\"cliente_id\": 51}} or cliente_id=51; in cmd.exe use double quotes around it, and \\\" inside"
     )]
-    NeitherJsonNorForm(String),
+    NeitherJsonNorForm(String) = InvalidJson,
     #[error(
         "the body is not UTF-8: send it in UTF-8, or name its character set in Content-Type, such as charset=utf-16"
     )]
-    NotUtf8,
+    NotUtf8 = InvalidJson,
     #[error("the body is said to be UTF-16, and has half a character at its end: send it whole")]
-    NotUtf16,
+    NotUtf16 = InvalidJson,
     #[error(
         "the body looks like UTF-16, and its Content-Type does not say so: add charset=utf-16, or send UTF-8"
     )]
-    UnnamedUtf16,
+    UnnamedUtf16 = InvalidJson,
     #[error("the body is said to be {0}, and cannot be unpacked as such: send it as it is")]
-    NotUnpacked(&'static str),
+    NotUnpacked(&'static str) = InvalidJson,
     #[error("multipart/form-data is not read; send JSON")]
-    Multipart,
+    Multipart = UnsupportedMediaType,
     #[error("the character set {0:?} is not read; send UTF-8")]
-    UnknownCharset(String),
+    UnknownCharset(String) = UnsupportedMediaType,
     #[error("the Content-Encoding {0:?} is not read; send gzip, deflate, br or none")]
-    UnknownEncoding(String),
+    UnknownEncoding(String) = UnsupportedMediaType,
     /// A caller that names no session means the default one only when all that it says is understood.
     #[error(
         "the {place} has {name:?}, which is not known here, and no cliente_id: write cliente_id for the session{}; nothing was done",
@@ -120,124 +153,101 @@ pub(in crate::http) enum ApiError {
         name: String,
         /// The same request without it means the default session.
         may_name_none: bool,
-    },
-    #[error(
-        "the {place} has {name:?}, which seems to be meant as {field}: write {field}, or leave it out; nothing was done"
-    )]
-    Misspelt {
-        /// Where it stands.
-        place: &'static str,
-        /// The begin of its name.
-        name: String,
-        /// What is meant.
-        field: &'static str,
-        /// That of a wrong value of this field.
-        code: Code,
-    },
+    } = InvalidClienteId,
     #[error("cliente_id is required")]
-    ClienteIdRequired,
-    #[error(transparent)]
-    InvalidClienteId(#[from] InvalidClienteId),
+    ClienteIdRequired = InvalidClienteId,
+    #[error("{0}")]
+    InvalidClienteId(#[from] InvalidClienteId) = InvalidClienteId,
     /// `/send` says it in the words of the contract.
     #[error("cliente_id must be a number")]
-    ClienteIdNotANumber,
+    ClienteIdNotANumber = InvalidClienteId,
     #[error("cliente_id must be a positive integer")]
-    ClienteIdNotPositive,
+    ClienteIdNotPositive = InvalidClienteId,
     #[error("to must be a string")]
-    ToNotAString,
+    ToNotAString = InvalidTo,
     #[error("to is not a phone number: {0}")]
-    InvalidTo(InvalidRecipient),
+    InvalidTo(InvalidRecipient) = InvalidTo,
     #[error("message must be a non-empty string")]
-    InvalidMessage,
+    InvalidMessage = InvalidMessage,
     #[error("async must be true or false")]
-    InvalidAsync,
+    InvalidAsync = InvalidAsync,
     #[error("dry_run must be true or false; nothing was sent")]
-    InvalidDryRun,
-    #[error(transparent)]
-    InvalidIdempotencyKey(#[from] InvalidIdempotencyKey),
+    InvalidDryRun = InvalidDryRun,
+    #[error("{0}")]
+    InvalidIdempotencyKey(#[from] InvalidIdempotencyKey) = InvalidIdempotencyKey,
     #[error("the header Idempotency-Key and the field idempotency_key differ: give one of them")]
-    TwoIdempotencyKeys,
+    TwoIdempotencyKeys = InvalidIdempotencyKey,
     #[error("no message has this id; ids are forgotten after IDEMPOTENCY_HOURS")]
-    UnknownMessage,
+    UnknownMessage = MessageNotFound,
     #[error("the message cannot be taken back: it is {0}")]
-    NotCancellable(&'static str),
+    NotCancellable(&'static str) = NotCancellable,
     #[error(
         "state must be one of queued, handed, sent, delivered, read, failed, unknown, cancelled"
     )]
-    InvalidMessageState,
+    InvalidMessageState = InvalidState,
     #[error("after must be a whole number: the next of the answer before")]
-    InvalidAfter,
+    InvalidAfter = InvalidAfter,
     #[error("limit must be a whole number, 1 to 1000")]
-    InvalidLimit,
+    InvalidLimit = InvalidLimit,
     #[error("wait must be \"ready\" or \"code\"")]
-    InvalidWait,
+    InvalidWait = InvalidWait,
     #[error("phone is not a phone number: {0}; leave phone out to scan a QR code")]
-    InvalidPhone(InvalidRecipient),
+    InvalidPhone(InvalidRecipient) = InvalidPhone,
     #[error(
         "phone must be a string, with the country code, such as \"+54 9 11 5825-4201\"; leave it out to scan a QR code"
     )]
-    PhoneNotAString,
+    PhoneNotAString = InvalidPhone,
     #[error("logout must be true or false")]
-    InvalidLogout,
+    InvalidLogout = InvalidLogout,
     #[error(
         "logout needs cliente_id: name the session whose device is to be unlinked; nothing was done"
     )]
-    LogoutOfNobody,
+    LogoutOfNobody = InvalidClienteId,
     #[error("format must be json, png, svg, ascii or raw")]
-    InvalidFormat,
+    InvalidFormat = InvalidFormat,
     #[error("{reason}")]
-    NoQr { state: &'static str, reason: String },
+    NoQr { state: &'static str, reason: String } = NoQr,
     #[error("this session has left no evidence; POST here takes some of a running one")]
-    NoEvidence,
-    #[error(transparent)]
-    Evidence(#[from] EvidenceError),
+    NoEvidence = NoEvidence,
     #[error("too many streams are open: close a page that shows sessions, then try again")]
-    TooManyStreams,
+    TooManyStreams = TooManyStreams,
     #[error("this session is linked already: there is no code to show")]
-    AlreadyLinked,
+    AlreadyLinked = AlreadyLinked,
     #[error("too many links are open: each ends by itself after 10 minutes")]
-    TooManyLinks,
+    TooManyLinks = TooManyLinks,
     #[error("this link is unknown: it may have ended long ago, or with a restart of the service")]
-    UnknownLink,
+    UnknownLink = LinkNotFound,
     #[error(
         "this link has been used, or its 10 minutes are over: ask whoever sent it for a new one"
     )]
-    LinkOver,
+    LinkOver = LinkOver,
     #[error(
         "the link would begin with a name that nobody but the request vouches for (Host): set PUBLIC_URL to where people reach the service"
     )]
-    NoPublicUrl,
+    NoPublicUrl = PublicUrlUnknown,
     #[error("the service is shutting down; nothing was done: try again when it is back")]
-    ShuttingDown,
+    ShuttingDown = ShuttingDown,
     #[error("the evidence cannot be read (DATA_DIR): {0}")]
-    EvidenceUnreadable(#[from] io::Error),
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    #[error(transparent)]
-    Disconnect(#[from] DisconnectError),
-    #[error(transparent)]
-    Forget(#[from] ForgetError),
+    EvidenceUnreadable(#[from] io::Error) = EvidenceUnavailable,
     #[error("there is no such session, and nothing of it to delete")]
-    UnknownSession,
-    #[error(transparent)]
-    Send(#[from] SendError),
+    UnknownSession = SessionNotFound,
     /// Asked about messages, not for a send: those that were accepted may well have been sent.
     #[error("nothing can be said of messages now: the ledger in DATA_DIR cannot be used: {0}")]
-    Ledger(LedgerError),
+    Ledger(LedgerError) = LedgerUnavailable,
     #[error("{0}")]
-    MessagesBusy(ReadError),
+    MessagesBusy(ReadError) = MessagesBusy,
     #[error("the code could not be drawn: {0}")]
-    Qr(#[from] QrError),
+    Qr(#[from] QrError) = Internal,
     #[error("an answer could not be written as JSON: {0}")]
-    Serialize(#[from] serde_json::Error),
+    Serialize(#[from] serde_json::Error) = Internal,
     #[error("the metrics could not be written")]
-    Metrics,
+    Metrics = Internal,
     #[error("a handler panicked: {0}")]
-    Panic(&'static str),
-    #[error("{0} has no row in the table of http/access.rs, and is refused to everybody")]
-    NoAccessRule(String),
+    Panic(&'static str) = Internal,
+    #[error("{0} is not declared in http/routes.rs, and is refused to every caller")]
+    NoAccessRule(String) = Internal,
     #[error("a handler asked who called it outside of the guard")]
-    NoCaller,
+    NoCaller = Internal,
 }
 
 impl From<LedgerError> for ApiError {

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt as _;
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -31,8 +31,8 @@ pub(in crate::http) type Object = serde_json::Map<String, Value>;
 
 /// What a handler reads from a body.
 pub(in crate::http) trait FromBody: Sized {
-    /// The fields that it reads, beside `cliente_id`.
-    const FIELDS: &[&str];
+    /// Its fields.
+    type Fields: DeserializeOwned;
 
     /// What it reads of the query.
     const QUERY: &[&str] = &[];
@@ -45,8 +45,13 @@ pub(in crate::http) trait FromBody: Sized {
         ApiError::ClienteIdRequired
     }
 
-    /// Checks `body` in the order of the contract. The headers may name the session; the caller may not reach it.
-    fn from_body(body: &Object, parts: &Parts, app: &AppState) -> Result<Self, ApiError>;
+    /// Checks the fields of `body` in the order of the contract. The headers may name the session; the caller may not reach it.
+    fn from_body(
+        fields: Self::Fields,
+        body: &Object,
+        parts: &Parts,
+        app: &AppState,
+    ) -> Result<Self, ApiError>;
 }
 
 /// A request read from JSON, or an answer written as JSON.
@@ -65,7 +70,10 @@ impl<T: FromBody> FromRequest<AppState> for Json<T> {
             return Err(T::of_array());
         };
         spelling::check::<T>(&body, &parts)?;
-        T::from_body(&body, &parts, app).map(Self)
+        // It takes any value in any field.
+        let fields = T::Fields::deserialize(&body);
+        let fields = fields.map_err(|why| ApiError::InvalidJson(why.to_string()))?;
+        T::from_body(fields, &body, &parts, app).map(Self)
     }
 }
 

@@ -7,6 +7,7 @@ pub(super) mod body;
 pub(crate) mod contract;
 pub(super) mod error;
 pub(super) mod extract;
+pub(super) mod parameters;
 pub(super) mod requests;
 pub(super) mod spelling;
 pub(super) mod target;

@@ -1,197 +1,195 @@
-//! What requests carry, as types: for the document alone. The handlers read it by themselves, to say exactly what is wrong.
-#![expect(dead_code, reason = "only the schemas are used")]
+//! What requests carry in their bodies: the types that handlers read, and that the document shows. Each field is named here, and
+//! nowhere else.
+//!
+//! Reading a body never fails for one of its fields: what is wrong is said by the handlers, in the order of the contract.
 
-use utoipa::{IntoParams, ToSchema};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _, IntoDeserializer as _, Visitor, value},
+    forward_to_deserialize_any,
+};
+use serde_json::{Number, Value};
+use utoipa::ToSchema;
 
 use super::contract::NamedClienteId;
 
-/// The session that a read means. The query goes before the header, the header before `DEFAULT_CLIENTE_ID`; a stream is of all
-/// sessions when neither has it.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(in crate::http) struct SessionInQuery {
-    /// The session's name.
-    #[param(
-        min_length = 1,
-        max_length = 64,
-        pattern = "^[A-Za-z0-9_-]+$",
-        example = "51"
-    )]
-    cliente_id: Option<String>,
+/// A field of a body.
+#[derive(Debug, Default, PartialEq)]
+pub(in crate::http) enum Given<T> {
+    #[default]
+    Absent,
+    Null,
+    Value(T),
+    /// A value that the field does not take.
+    Other,
 }
 
-/// The session, where neither query nor body has it.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Header)]
-pub(in crate::http) struct SessionInHeader {
-    /// The session's name, where neither query nor body has it.
-    #[param(
-        rename = "X-Cliente-Id",
-        min_length = 1,
-        max_length = 64,
-        pattern = "^[A-Za-z0-9_-]+$",
-        example = "51"
-    )]
-    x_cliente_id: Option<String>,
+impl<T> Given<T> {
+    /// The value of a field that has to have one.
+    pub(in crate::http) fn value(self) -> Option<T> {
+        if let Self::Value(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
 }
 
-/// The session in a path.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Path)]
-pub(in crate::http) struct SessionInPath {
-    /// The session's name.
-    #[param(
-        min_length = 1,
-        max_length = 64,
-        pattern = "^[A-Za-z0-9_-]+$",
-        example = "51"
-    )]
-    id: String,
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Given<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Null => Self::Null,
+            // No field takes one, and a word could be written as one: `{"ready": null}`.
+            Value::Object(_) => Self::Other,
+            given => T::deserialize(given).map_or(Self::Other, Self::Value),
+        })
+    }
 }
 
-/// The message in a path.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Path)]
-pub(in crate::http) struct MessageInPath {
-    /// The message's id, or the last part of it.
-    #[param(example = "true_5491158254201@c.us_3EB0C1F0A7D2B84E9A61")]
-    id: String,
+/// The names of the fields that a body has.
+pub(in crate::http) fn fields_of<B: DeserializeOwned>() -> &'static [&'static str] {
+    struct Names<'a>(&'a mut &'static [&'static str]);
+
+    impl<'de> Deserializer<'de> for Names<'_> {
+        type Error = value::Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, value::Error> {
+            Err(value::Error::custom("a body is a struct"))
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            names: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, value::Error> {
+            *self.0 = names;
+            Err(value::Error::custom("only the names are asked for"))
+        }
+
+        forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    let mut names: &[&str] = &[];
+    // It always fails, once it has the names.
+    drop(B::deserialize(Names(&mut names)));
+    names
 }
 
-/// The form of a code.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(in crate::http) struct FormatInQuery {
-    /// What the code is wanted as. Without it `Accept: image/…` asks for a PNG, anything else for JSON.
-    #[param(inline, example = "json")]
-    format: Option<FormatName>,
+/// The name of a field that some request reads. Each of them decides what is done.
+pub(in crate::http) fn known_field(name: &str) -> Option<&'static str> {
+    let bodies = [
+        fields_of::<ConnectBody>(),
+        fields_of::<DisconnectBody>(),
+        fields_of::<SendBody>(),
+    ];
+    let mut fields = bodies.into_iter().flatten().copied();
+    fields.find(|field| *field == name)
 }
 
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "lowercase")]
-enum FormatName {
+/// A word of a closed list, in small letters.
+pub(in crate::http) fn word<T: DeserializeOwned>(name: &str) -> Option<T> {
+    let name: value::StrDeserializer<'_, value::Error> = name.into_deserializer();
+    T::deserialize(name).ok()
+}
+
+/// A session's name, as a number or as a text.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(in crate::http) enum AnyClienteId {
+    Number(Number),
+    Name(String),
+}
+
+/// The body of `/connect`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ConnectRequest)] // Generators name the body of `connect` "ConnectBody" themselves.
+pub(in crate::http) struct ConnectBody {
+    /// The session; without it the header, else `DEFAULT_CLIENTE_ID`.
+    #[serde(default)]
+    #[schema(value_type = Option<NamedClienteId>)]
+    pub(in crate::http) cliente_id: Given<AnyClienteId>,
+    /// Until when to wait: a code to scan, or READY.
+    #[serde(default)]
+    #[schema(value_type = Option<Wait>, inline)]
+    pub(in crate::http) wait: Given<Wait>,
+    /// Link by a code to be typed on the phone with this number: one international number with its country code.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "+54 9 11 5825-4201")]
+    pub(in crate::http) phone: Given<Phone>,
+}
+
+/// Until when a connect waits.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::http) enum Wait {
+    Code,
+    Ready,
+}
+
+/// A phone number: a text, or the digits as a number.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(in crate::http) enum Phone {
+    Text(String),
+    Digits(u64),
+}
+
+/// The body of `/disconnect`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = DisconnectRequest)] // Generators name the body of `disconnect` "DisconnectBody" themselves.
+pub(in crate::http) struct DisconnectBody {
+    /// The session; without it the header, else `DEFAULT_CLIENTE_ID`.
+    #[serde(default)]
+    #[schema(value_type = Option<NamedClienteId>)]
+    pub(in crate::http) cliente_id: Given<AnyClienteId>,
+    /// Unlink the device and delete the profile too. Needs the session to be named.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    pub(in crate::http) logout: Given<bool>,
+}
+
+/// The body of `/send`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SendRequest)] // Generators name the body of `send` "SendBody" themselves.
+pub(in crate::http) struct SendBody {
+    /// The session. A name that is no number goes into the header; one of both is needed, but in `SESSION_MODE=single`.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>, minimum = 1, example = 51)]
+    pub(in crate::http) cliente_id: Given<AnyClienteId>,
+    /// The recipient: one international number with its country code, as people write it, or a chat id (`…@c.us`). What
+    /// could be read in two ways is refused.
+    #[serde(default)]
+    #[schema(value_type = String, required = true, example = "+54 9 11 5825-4201")]
+    pub(in crate::http) to: Given<String>,
+    /// The text, sent as it is: at most 65,536 UTF-16 units.
+    #[serde(default)]
+    #[schema(value_type = String, required = true, min_length = 1, example = "Hola 👋")]
+    pub(in crate::http) message: Given<String>,
+    /// Answer as soon as it is on disk.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>, nullable = false)]
+    pub(in crate::http) r#async: Given<bool>,
+    /// As `dry_run` in the query: send nothing.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>, nullable = true)]
+    pub(in crate::http) dry_run: Given<bool>,
+    /// As the header Idempotency-Key.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
+    pub(in crate::http) idempotency_key: Given<String>,
+}
+
+// The form of a code. No doc comment: the document would show it a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::http) enum Format {
     Json,
     Png,
     Svg,
     Ascii,
     Raw,
-}
-
-/// Which messages.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(in crate::http) struct MessagesInQuery {
-    /// Those of one session; else of all that the key reaches.
-    #[param(
-        min_length = 1,
-        max_length = 64,
-        pattern = "^[A-Za-z0-9_-]+$",
-        example = "51"
-    )]
-    cliente_id: Option<String>,
-    /// Those in one state.
-    #[param(inline, example = "queued")]
-    state: Option<MessageState>,
-    /// Those behind: the `next` of the answer before.
-    #[param(example = 0)]
-    after: Option<i64>,
-    /// At most so many.
-    #[param(minimum = 1, maximum = 1000, default = 100, example = 10)]
-    limit: Option<i64>,
-}
-
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "lowercase")]
-enum MessageState {
-    Queued,
-    Handed,
-    Sent,
-    Delivered,
-    Read,
-    Failed,
-    Unknown,
-    Cancelled,
-}
-
-/// How a message is to be sent.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(in crate::http) struct DryRunInQuery {
-    /// Only find out whether the number is on WhatsApp and when a message would go out.
-    #[param(example = true)]
-    dry_run: Option<bool>,
-}
-
-/// What `/send` reads of the headers.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Header)]
-pub(in crate::http) struct SendHeaders {
-    /// The caller's name for the request: made again, it is the same message.
-    #[param(
-        rename = "Idempotency-Key",
-        min_length = 1,
-        max_length = 255,
-        pattern = "^[ -~]*[!-~][ -~]*$",
-        example = "order-1234"
-    )]
-    idempotency_key: Option<String>,
-    /// `respond-async`: answer as soon as the message is on disk, as with `async`.
-    #[param(rename = "Prefer", example = "respond-async")]
-    prefer: Option<String>,
-}
-
-/// The body of `/connect`.
-#[derive(Debug, ToSchema)]
-#[schema(as = ConnectRequest)] // Generators name the body of `connect` "ConnectBody" themselves.
-pub(in crate::http) struct ConnectBody {
-    /// The session; without it the header, else `DEFAULT_CLIENTE_ID`.
-    cliente_id: Option<NamedClienteId>,
-    /// Until when to wait: a code to scan, or READY.
-    #[schema(inline)]
-    wait: Option<WaitName>,
-    /// Link by a code to be typed on the phone with this number: one international number with its country code.
-    #[schema(example = "+54 9 11 5825-4201")]
-    phone: Option<String>,
-}
-
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "lowercase")]
-enum WaitName {
-    Code,
-    Ready,
-}
-
-/// The body of `/disconnect`.
-#[derive(Debug, ToSchema)]
-#[schema(as = DisconnectRequest)] // Generators name the body of `disconnect` "DisconnectBody" themselves.
-pub(in crate::http) struct DisconnectBody {
-    /// The session; without it the header, else `DEFAULT_CLIENTE_ID`.
-    cliente_id: Option<NamedClienteId>,
-    /// Unlink the device and delete the profile too. Needs the session to be named.
-    logout: Option<bool>,
-}
-
-/// The body of `/send`.
-#[derive(Debug, ToSchema)]
-#[schema(as = SendRequest)] // Generators name the body of `send` "SendBody" themselves.
-pub(in crate::http) struct SendBody {
-    /// The session. A name that is no number goes into the header; one of both is needed, but in `SESSION_MODE=single`.
-    #[schema(minimum = 1, example = 51)]
-    cliente_id: Option<u64>,
-    /// The recipient: one international number with its country code, as people write it, or a chat id (`…@c.us`). What
-    /// could be read in two ways is refused.
-    #[schema(example = "+54 9 11 5825-4201")]
-    to: String,
-    /// The text, sent as it is: at most 65,536 UTF-16 units.
-    #[schema(min_length = 1, example = "Hola 👋")]
-    message: String,
-    /// Answer as soon as it is on disk.
-    #[schema(nullable = false)]
-    r#async: Option<bool>,
-    /// As `dry_run` in the query: send nothing.
-    #[schema(nullable = true)]
-    dry_run: Option<bool>,
-    /// As the header Idempotency-Key.
-    #[schema(min_length = 1, max_length = 255)]
-    idempotency_key: Option<String>,
 }

@@ -6,8 +6,9 @@
 use axum::http::request::Parts;
 
 use super::{
-    error::{ApiError, Code},
+    error::{Cause, Code, ErrorFacts},
     extract::{FromBody, Object},
+    requests::fields_of,
 };
 
 /// What an error repeats of a name, which may be a whole body that was taken for a form.
@@ -26,22 +27,44 @@ const OPTIONAL: [(&str, Code); 5] = [
 /// One slip away from such a field, and a word of its own.
 const OTHER_WORDS: [&str; 1] = ["sync"];
 
+/// A name that seems to be meant as one of these fields.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the {place} has {name:?}, which seems to be meant as {field}: write {field}, or leave it out; nothing was done"
+)]
+pub(in crate::http) struct Misspelt {
+    /// Where it stands.
+    place: &'static str,
+    /// The begin of its name.
+    name: String,
+    field: &'static str,
+    /// That of a wrong value of the field.
+    code: Code,
+}
+
+impl Cause for Misspelt {
+    fn facts(&self) -> ErrorFacts {
+        self.code.facts()
+    }
+}
+
 /// Refuses a field or a parameter that is one of [`OPTIONAL`] but for its case, its hyphens and one slip.
-pub(super) fn check<B: FromBody>(body: &Object, parts: &Parts) -> Result<(), ApiError> {
+pub(super) fn check<B: FromBody>(body: &Object, parts: &Parts) -> Result<(), Misspelt> {
     let query = parts.uri.query().unwrap_or_default();
     let parameters = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
     let parameters: Vec<_> = parameters.collect();
     for (field, code) in OPTIONAL {
         let refuse = |place, name: &str| {
-            Err(ApiError::Misspelt {
+            let name = name.chars().take(LONGEST_NAME).collect();
+            Err(Misspelt {
                 place,
-                name: name.chars().take(LONGEST_NAME).collect(),
+                name,
                 field,
                 code,
             })
         };
         // Who has it right as well means it.
-        if B::FIELDS.contains(&field)
+        if fields_of::<B::Fields>().contains(&field)
             && !body.contains_key(field)
             && let Some(name) = body.keys().find(|name| is_slip(name, field))
         {

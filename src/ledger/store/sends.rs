@@ -6,11 +6,14 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, named_params, params};
 
 use super::{File, StoreError};
-use crate::ledger::{
-    clock::Now,
-    record::{Failure, Record, SendState},
-    request::{Idempotency, NewSend, Query},
-    step::Step,
+use crate::{
+    ledger::{
+        clock::Now,
+        record::{Failure, Record, SendState},
+        request::{Idempotency, NewSend, Query},
+        step::Step,
+    },
+    masked::{Number, Text, WaId},
 };
 
 /// Rows that are deleted in one transaction. It takes some tenths of a second, and a send that comes meanwhile waits for it.
@@ -140,9 +143,9 @@ pub(in crate::ledger) fn enter(
             new.key,
             new.session,
             new.cliente_id,
-            new.account,
-            new.to,
-            new.body,
+            new.account.as_deref(),
+            &*new.to,
+            &*new.body,
             new.is_durable,
             idempotency_key,
             new.fingerprint().0,
@@ -195,10 +198,10 @@ pub(in crate::ledger) fn advance(
             ":seq": record.seq,
             ":state": record.state.as_str(),
             ":adapter": record.adapter,
-            ":account": record.account,
+            ":account": record.account.as_deref(),
             ":wa_key": record.wa_key,
-            ":body": record.body,
-            ":message_id": record.message_id,
+            ":body": record.body.as_deref(),
+            ":message_id": record.message_id.as_deref(),
             ":is_taken": record.is_taken,
             ":ack": record.ack,
             ":failure": record.failure.map(Failure::as_str),
@@ -353,22 +356,23 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
         let millis: Option<i64> = row.get(name)?;
         Ok(millis.and_then(|millis| Timestamp::from_millisecond(millis).ok()))
     };
+    let text = |name: &str| row.get::<_, Option<String>>(name);
     let state: String = row.get("state")?;
-    let failure: Option<String> = row.get("failure")?;
+    let failure = text("failure")?;
     Ok(Record {
         seq: row.get("seq")?,
         key: row.get("key")?,
         session: row.get("session")?,
         cliente_id: row.get("cliente_id")?,
-        account: row.get("account")?,
-        to: row.get("recipient")?,
-        body: row.get("body")?,
+        account: text("account")?.map(Number::from),
+        to: row.get::<_, String>("recipient")?.into(),
+        body: text("body")?.map(Text::from),
         is_durable: row.get("is_durable")?,
         // The schema lets no other word in.
         state: SendState::named(&state).unwrap_or(SendState::Unknown),
         adapter: row.get("adapter")?,
         wa_key: row.get("wa_key")?,
-        message_id: row.get("message_id")?,
+        message_id: text("message_id")?.map(WaId::from),
         is_taken: row.get("is_taken")?,
         ack: row.get("ack")?,
         failure: failure.as_deref().and_then(Failure::named),

@@ -22,7 +22,7 @@ fn now() -> Now {
 fn taken(wa_key: &str) -> Step {
     Step::Taken {
         wa_key: wa_key.to_owned(),
-        message_id: format!("true_5491158254201@c.us_{wa_key}"),
+        message_id: format!("true_5491158254201@c.us_{wa_key}").into(),
     }
 }
 

@@ -206,7 +206,7 @@ async fn a_long_log_is_cut_off_though_requests_follow_each_other_without_a_pause
     // Longer than what makes the keeper cut it off.
     for n in 0..40 {
         let with_text = NewSend {
-            body: "x".repeat(MEGABYTE),
+            body: "x".repeat(MEGABYTE).into(),
             ..send(&format!("3EB1{n}"))
         };
         accepted(&ledger, with_text).await;

@@ -6,19 +6,20 @@
 pub(super) mod changes;
 pub(super) mod cpu;
 mod measure;
+pub(super) mod options;
 mod restore;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    num::{NonZeroU64, NonZeroUsize},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use options::RegistryOptions;
 use restore::Waves;
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::watch,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::{
@@ -27,19 +28,22 @@ use tokio_util::{
 };
 
 use super::{
-    ClienteId, ConnectError, CpuTally, EvidenceFolder, ForgetError, SendLimits, SessionHandle,
-    Snapshot, StartLimits, StartTimes, TurnTally,
+    ClienteId, ConnectError, CpuTally, EvidenceFolder, ForgetError, SessionHandle, Snapshot,
+    StartTimes, TurnTally,
     keeping::{
         desired,
         desired::{Desired, DesiredFile},
         profile::Safekeeping,
     },
-    lifecycle::{Actor, accounts::Accounts, capacity::Capacity, options::ActorOptions},
+    lifecycle::{
+        Actor,
+        options::{ActorOptions, Shared},
+    },
 };
 use crate::{
     browser::{self, SnapshotRoot, free_memory_mb},
-    ledger::{Ledger, LedgerError, LedgerOptions, Record, Step},
-    whatsapp::{PageSettings, WhatsAppPage},
+    ledger::{Ledger, LedgerError, Record, Step},
+    whatsapp::WhatsAppPage,
 };
 
 /// Packing keeps one core busy each; the machines that this runs on have two or more.
@@ -62,47 +66,6 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A handle of a session that is to leave is held for as long as a request takes.
 const LEAVE_RETRY: Duration = Duration::from_millis(200);
 
-/// What all sessions have in common.
-#[derive(Clone, Debug)]
-pub struct RegistryOptions {
-    /// One profile folder per session.
-    pub tokens_dir: PathBuf,
-    /// One file per session that says whether it should be up.
-    pub sessions_dir: PathBuf,
-    /// One folder per session with the snapshots of its profile.
-    pub snapshots_dir: PathBuf,
-    /// How many snapshots of a profile are kept; 0: none, and none is used.
-    pub snapshots: usize,
-    /// One folder per session that left evidence of a failure.
-    pub evidence_dir: PathBuf,
-    /// How a page is opened.
-    pub page: PageSettings,
-    /// How many sessions may run at once.
-    pub max_sessions: NonZeroUsize,
-    /// How much memory must be free before another session starts; 0: it is not looked at.
-    pub min_free_mb: u64,
-    /// How much memory a session's Chrome may take; `None`: as much as it wants.
-    pub session_memory_mb: Option<NonZeroU64>,
-    /// How many Chromes may start at once.
-    pub max_concurrent_starts: NonZeroUsize,
-    /// How long each phase of a start may take.
-    pub limits: StartLimits,
-    /// How long WhatsApp takes a code that links by phone number.
-    pub pairing_life: Duration,
-    /// Whether an account is taken back when WhatsApp Web is opened elsewhere.
-    pub take_over: bool,
-    /// How long a session may have nothing to send before it closes its Chrome; `None`: for ever.
-    pub hibernate_after: Option<Duration>,
-    /// How often a session is healed within an hour; 0: it waits for a connect instead.
-    pub heals_per_hour: usize,
-    /// How much a session sends.
-    pub sends: SendLimits,
-    /// Within which the same content is the same send, when its caller gives it no key; `None`: never.
-    pub send_dedup: Option<Duration>,
-    /// What became of every send.
-    pub ledger: LedgerOptions,
-}
-
 /// All sessions.
 #[derive(Debug)]
 pub struct Registry {
@@ -110,18 +73,13 @@ pub struct Registry {
     sessions: Arc<Mutex<Sessions>>,
     /// Grows whenever there is another handle among them, or one less.
     known: watch::Sender<u64>,
-    capacity: Arc<Capacity>,
-    starts: Arc<Semaphore>,
+    shared: Shared,
     tasks: TaskTracker,
     stop: CancellationToken,
     snapshots: SnapshotRoot,
     /// Whatever snapshot is being written is given up when this is dropped or cancelled.
     give_up: DropGuard,
     cpu: CpuTally,
-    start_times: StartTimes,
-    turns: TurnTally,
-    accounts: Accounts,
-    ledger: Ledger,
     /// Ends after all sessions: they still have something to write down when they stop.
     keeper: TaskTracker,
 }
@@ -191,25 +149,20 @@ impl Registry {
         keeper.spawn(keeper_task.run());
         keeper.close();
         let give_up = CancellationToken::new();
-        let (cpu, turns) = (CpuTally::default(), TurnTally::default());
+        let cpu = CpuTally::default();
+        let shared = Shared::new(Arc::clone(&options.config), free_memory_mb, ledger);
         let registry = Self {
             snapshots: SnapshotRoot::new(
                 options.snapshots_dir.clone(),
-                options.snapshots,
+                options.config.profile_snapshots,
                 SNAPSHOTS_AT_ONCE,
                 give_up.clone(),
             ),
             give_up: give_up.drop_guard(),
-            capacity: Arc::new(Capacity::new(
-                options.max_sessions,
-                options.min_free_mb,
-                free_memory_mb,
-            )),
-            starts: Arc::new(Semaphore::new(options.max_concurrent_starts.get())),
             sessions: Arc::new(Mutex::new(Sessions {
                 remembered: desired::read_all(&options.sessions_dir),
                 cpu: cpu.clone(),
-                turns: turns.clone(),
+                turns: shared.turns.clone(),
                 ..Sessions::default()
             })),
             known: watch::Sender::new(0),
@@ -217,10 +170,7 @@ impl Registry {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cpu,
-            start_times: StartTimes::default(),
-            turns,
-            accounts: Accounts::default(),
-            ledger,
+            shared,
             keeper,
         };
         let remembered = registry.lock().remembered.clone();
@@ -259,15 +209,19 @@ impl Registry {
         let waves = Waves::of(&self.lock().remembered, autostart, restores);
         let registry = Arc::clone(self);
         // Nobody has asked for a start yet, so all turns are there: the starts to come wait until the profiles are free.
-        let count = u32::try_from(self.options.max_concurrent_starts.get());
-        let turns = Arc::clone(&self.starts).try_acquire_many_owned(count.unwrap_or(u32::MAX));
+        let count = u32::try_from(self.options.config.max_concurrent_starts.get());
+        let turns =
+            Arc::clone(&self.shared.starts).try_acquire_many_owned(count.unwrap_or(u32::MAX));
         self.spawn(async move {
             sweep(&registry.options.tokens_dir).await;
             drop(turns);
             waves.start(registry).await;
         });
         self.spawn(measure::watch(Arc::clone(self)));
-        let (ledger, folder) = (self.ledger.clone(), self.options.ledger.folder.clone());
+        let (ledger, folder) = (
+            self.shared.ledger.clone(),
+            self.options.ledger.folder.clone(),
+        );
         self.spawn(async move { ledger.open_if_begun(&folder).await });
     }
 
@@ -339,7 +293,7 @@ impl Registry {
             return Err(ConnectError::ShuttingDown);
         }
         // A name that cannot be started now need not be known.
-        self.capacity.check()?;
+        self.shared.capacity.check()?;
         let desired = desired.unwrap_or_else(|| self.desired(&sessions, id));
         let handle = self.start_actor(id, desired.clone());
         let known = Known {
@@ -415,7 +369,7 @@ impl Registry {
 
     /// Has on disk all that was written down, and closes the file. Whatever comes later is refused.
     pub async fn close_ledger(&self) {
-        self.ledger.close().await;
+        self.shared.ledger.close().await;
         self.keeper.wait().await;
     }
 
@@ -426,7 +380,7 @@ impl Registry {
     /// The ledger cannot be written.
     pub async fn cancel(&self, send: &Record) -> Result<bool, LedgerError> {
         let by = Instant::now() + CANCEL_TIMEOUT;
-        let cancelled = self.ledger.advance(&send.key, Step::Cancelled);
+        let cancelled = self.shared.ledger.advance(&send.key, Step::Cancelled);
         let is_cancelled = Ledger::answered_by(by, cancelled).await?;
         let session = send.session.parse().ok().and_then(|id| self.find(&id));
         if let (true, Some(session)) = (is_cancelled, session) {
@@ -437,7 +391,7 @@ impl Registry {
 
     /// What became of every send.
     pub const fn ledger(&self) -> &Ledger {
-        &self.ledger
+        &self.shared.ledger
     }
 
     /// How long processors have worked for each session.
@@ -447,12 +401,12 @@ impl Registry {
 
     /// How long starts have taken.
     pub const fn start_times(&self) -> &StartTimes {
-        &self.start_times
+        &self.shared.start_times
     }
 
     /// How often the tasks of sessions have gone round for nothing.
     pub const fn turns(&self) -> &TurnTally {
-        &self.turns
+        &self.shared.turns
     }
 
     fn desired(&self, sessions: &Sessions, id: &ClienteId) -> DesiredFile {
@@ -473,20 +427,7 @@ impl Registry {
             desired: desired.clone(),
             evidence: self.evidence(id),
             page: self.options.page.clone(),
-            capacity: Arc::clone(&self.capacity),
-            starts: Arc::clone(&self.starts),
-            limits: self.options.limits,
-            start_times: self.start_times.clone(),
-            turns: self.turns.clone(),
-            pairing_life: self.options.pairing_life,
-            take_over: self.options.take_over,
-            accounts: self.accounts.clone(),
-            hibernate_after: self.options.hibernate_after,
-            heals_per_hour: self.options.heals_per_hour,
-            memory_mb: self.options.session_memory_mb,
-            sends: self.options.sends,
-            send_dedup: self.options.send_dedup,
-            ledger: self.ledger.clone(),
+            shared: self.shared.clone(),
             stop: self.stop.child_token(),
         };
         let (session, actor) = Actor::<WhatsAppPage>::new(options);

@@ -1,14 +1,15 @@
 //! A registry that stops while a session of it does not end, in paused time.
 
-use std::{ffi::OsString, future::pending};
+use std::{ffi::OsString, future::pending, num::NonZeroUsize};
 
 use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    config::Config,
-    ledger::{Accepted, NewSend},
-    whatsapp::{AdapterName, PageScripts},
+    config::{Config, SessionConfig},
+    ledger::{Accepted, LedgerOptions, NewSend},
+    session::SendLimits,
+    whatsapp::PageSettings,
 };
 
 /// What `app::STOP_BUDGET` gives a stop.
@@ -16,41 +17,30 @@ const STOP_BUDGET: Duration = Duration::from_millis(9500);
 
 /// Over an empty folder, on a machine without a Chrome.
 fn registry(folder: &Path) -> Registry {
-    let config = Config::from_lookup(|_| None).unwrap();
+    let usual = RegistryOptions::of(&Config::from_lookup(|_| None).unwrap());
     let one = NonZeroUsize::MIN;
     std::fs::create_dir(folder.join("tokens")).unwrap();
     Registry::open(RegistryOptions {
+        config: Arc::new(SessionConfig {
+            max_sessions: one,
+            min_free_memory_mb: 0,
+            max_concurrent_starts: one,
+            heals_per_hour: 0,
+            sends: SendLimits {
+                queue_max: one,
+                ..usual.config.sends
+            },
+            ..SessionConfig::default()
+        }),
         tokens_dir: folder.join("tokens"),
         sessions_dir: folder.join("sessions"),
         snapshots_dir: folder.join("snapshots"),
-        snapshots: 1,
         evidence_dir: folder.join("evidence"),
         page: PageSettings {
-            chrome_path: None,
-            launch_timeout: config.limits.launch,
             search_path: OsString::new(),
-            chrome_args: Vec::new(),
             url: "http://127.0.0.1:1/".to_owned(),
-            adapters: AdapterName::ALL.to_vec(),
-            scripts: PageScripts::new(None),
-            wa_js_path: config.wa_js_path.clone(),
-            evidence_of_chats: false,
+            ..usual.page
         },
-        max_sessions: one,
-        min_free_mb: 0,
-        session_memory_mb: None,
-        max_concurrent_starts: one,
-        limits: config.limits,
-        pairing_life: config.pairing_life(),
-        take_over: true,
-        hibernate_after: None,
-        heals_per_hour: 0,
-        sends: SendLimits {
-            queue_max: one,
-            rate_per_minute: None,
-            wait: Duration::from_secs(45),
-        },
-        send_dedup: None,
         ledger: ledger_options(folder),
     })
     .unwrap()
@@ -71,8 +61,8 @@ fn send() -> NewSend {
         session: "51".to_owned(),
         cliente_id: "51".to_owned(),
         account: None,
-        to: "5491158254201".to_owned(),
-        body: "hola".to_owned(),
+        to: "5491158254201".into(),
+        body: "hola".into(),
         is_durable: true,
         idempotency: None,
         accept_by: tokio::time::Instant::now() + Duration::from_secs(60),

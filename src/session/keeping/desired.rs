@@ -16,10 +16,9 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, ErrorKind, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs::{self, DirBuilder},
+    io::{self, ErrorKind},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -31,22 +30,22 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use crate::session::{ClienteId, ReasonCode, SessionState, Snapshot};
+use crate::{
+    files::{Durability, folder_of, sync_folder, write_atomically},
+    masked::Number,
+    session::{ClienteId, ReasonCode, SessionState, Snapshot, reason::AfterEnd},
+};
 
 /// It tells which account is linked: nobody else's business.
 const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
 
 const EXTENSION: &str = "json";
-
-/// Replaces the file before as soon as it is whole.
-const NEW_EXTENSION: &str = "json.new";
 
 /// What a file is called that could not be understood.
 const ASIDE_EXTENSION: &str = "json.broken";
 
-/// What is remembered of a session. Its `Debug` shows no number.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What is remembered of a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::session) struct Desired {
     /// Whether it should run.
     up: bool,
@@ -55,7 +54,7 @@ pub(in crate::session) struct Desired {
     was_ready: bool,
     /// The account that it had then, digits only.
     #[serde(default)]
-    account: Option<String>,
+    account: Option<Number>,
     /// The link that its profile was last seen to have: as long as this stands here, the profile must be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     linked_at: Option<Timestamp>,
@@ -70,15 +69,6 @@ pub(in crate::session) struct Desired {
 )]
 const fn is_not(it: &bool) -> bool {
     !*it
-}
-
-impl fmt::Debug for Desired {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desired")
-            .field("up", &self.up)
-            .field("was_ready", &self.was_ready)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Desired {
@@ -97,50 +87,12 @@ impl Desired {
         self.up = true;
     }
 
-    /// It has ended. Only somebody's word, or nobody's interest, is a reason not to start it again.
+    /// It has ended for this reason.
     fn on_end(&mut self, why: ReasonCode) {
-        match why {
-            ReasonCode::LoggedOut => *self = Self::default(),
-            // Whoever is to scan must come first: till then a session that is not linked is of no use.
-            ReasonCode::DisconnectRequested | ReasonCode::QrTimeout => self.up = false,
-            ReasonCode::CodeTimeout
-            | ReasonCode::SyncTimeout
-            | ReasonCode::Unlinked
-            | ReasonCode::RemovedByWhatsApp
-            | ReasonCode::OpenedElsewhere
-            | ReasonCode::UpdateRequired
-            | ReasonCode::TemporarilyBanned
-            | ReasonCode::TermsBlocked
-            | ReasonCode::ProxyBlocked
-            | ReasonCode::PasskeyRequired
-            | ReasonCode::StorageError
-            | ReasonCode::StorageLost
-            | ReasonCode::PairingRefused
-            | ReasonCode::PairingRateLimited
-            | ReasonCode::PairingFailed
-            | ReasonCode::NetworkLost
-            | ReasonCode::BrowserLost
-            | ReasonCode::PageLost
-            | ReasonCode::NavigationFailed
-            | ReasonCode::PageNotRecognised
-            | ReasonCode::AdapterBroken
-            | ReasonCode::SendsStalled
-            | ReasonCode::LedgerUnavailable
-            | ReasonCode::ChromeNotFound
-            | ReasonCode::ChromeFailed
-            | ReasonCode::LaunchTimeout
-            | ReasonCode::ChromeMisconfigured
-            | ReasonCode::ScriptsUnreadable
-            | ReasonCode::ProfileInUse
-            | ReasonCode::ProfileUnusable
-            | ReasonCode::ProfileMissing
-            | ReasonCode::MemoryExceeded
-            | ReasonCode::Capacity
-            | ReasonCode::KeepsFailing
-            | ReasonCode::Hibernating
-            | ReasonCode::ShuttingDown
-            | ReasonCode::NotConnected
-            | ReasonCode::Internal => {}
+        match why.facts().desired {
+            AfterEnd::Up => {}
+            AfterEnd::Down => self.up = false,
+            AfterEnd::Forgotten => *self = Self::default(),
         }
     }
 
@@ -151,7 +103,7 @@ impl Desired {
             _ if !self.up => {}
             SessionState::Ready | SessionState::Hibernating => {
                 (self.was_ready, self.is_new) = (true, false);
-                self.account = account.map(str::to_owned).or(self.account.take());
+                self.account = account.map(Number::from).or(self.account.take());
             }
             // A page that cannot read its profile any more asks for a scan too: the link says which it is.
             SessionState::QrRequired { .. } if self.linked_at.is_some() => {}
@@ -305,28 +257,21 @@ impl DesiredFile {
 
 /// Puts this in the place of what was there.
 fn put(path: &Path, desired: &Desired) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     if *desired == Desired::default() {
         return match fs::remove_file(path) {
             Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
             Err(why) => Err(why),
-            // Nor must it come back.
-            Ok(()) => File::open(folder)?.sync_all(),
+            // It must not come back after a power cut.
+            Ok(()) => sync_folder(folder),
         };
     }
     DirBuilder::new()
         .recursive(true)
         .mode(FOLDER_MODE)
         .create(folder)?;
-    let new = path.with_extension(NEW_EXTENSION);
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    let mut file = options.mode(FILE_MODE).open(&new)?;
-    file.write_all(&serde_json::to_vec(desired)?)?;
-    // A machine that loses its power must not be left with a name without content.
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    File::open(folder)?.sync_all()
+    // The answer to POST /disconnect promises that the session stays down, also on a machine that has lost its power.
+    write_atomically(path, &serde_json::to_vec(desired)?, Durability::PowerCut)
 }
 
 /// What is remembered of every session. A file that cannot be understood is said and set aside. Blocks, so it is for

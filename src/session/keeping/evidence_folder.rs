@@ -16,19 +16,19 @@ use std::{
 };
 
 use tokio::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::AsyncWriteExt as _,
+    fs::{self, DirBuilder},
     sync::Mutex,
+    task::spawn_blocking,
 };
 
 use crate::{
+    files::{Durability, write_atomically},
     session::{Evidence, EvidenceError},
     whatsapp::{Driver, LeftOut, PageEvidence},
 };
 
 /// It may show what a person has on the screen: nobody else's business.
 const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
 
 const WORDS: &str = "evidence.json";
 const PICTURE: &str = "screenshot-";
@@ -89,13 +89,11 @@ impl EvidenceFolder {
             .await?;
         if let Some(picture) = picture {
             let name = format!("{PICTURE}{}.png", evidence.taken_at.as_millisecond());
-            write(&self.path.join(&name), &picture).await?;
+            write(self.path.join(&name), picture).await?;
             evidence.screenshot = Some(name);
         }
         let words = serde_json::to_vec_pretty(&evidence)?;
-        let new = self.path.join(format!("{WORDS}.new"));
-        write(&new, &words).await?;
-        fs::rename(&new, self.path.join(WORDS)).await?;
+        write(self.path.join(WORDS), words).await?;
         self.forget_pictures_but(evidence.screenshot.as_deref())
             .await?;
         Ok(evidence)
@@ -152,16 +150,9 @@ fn found<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-async fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(FILE_MODE)
-        .open(path)
-        .await?;
-    file.write_all(bytes).await?;
-    file.flush().await
+/// Without a sync: evidence is for a person who looks at a failure soon after it. After a power cut a broken file counts as none.
+async fn write(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
+    spawn_blocking(move || write_atomically(&path, &bytes, Durability::ServiceEnd)).await?
 }
 
 #[cfg(test)]
@@ -200,7 +191,7 @@ mod tests {
         assert_eq!(mode(&path), FOLDER_MODE);
         let files: Vec<_> = path.read_dir().unwrap().flatten().collect();
         assert_eq!(files.len(), 2, "{files:?}");
-        assert!(files.iter().all(|file| mode(&file.path()) == FILE_MODE));
+        assert!(files.iter().all(|file| mode(&file.path()) == 0o600));
 
         let without = evidence(ReasonCode::LaunchTimeout);
         folder.keep(without, None).await.unwrap();

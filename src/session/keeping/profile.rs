@@ -20,13 +20,12 @@ use jiff::Timestamp;
 use tokio::{fs::try_exists, task::spawn_blocking};
 
 use crate::{
-    browser::{self, Closed, HeldProfile, Manifest, ProfileSnapshots, SnapshotError, Taken},
+    browser::{
+        self, Closed, HeldProfile, Link, Manifest, ProfileSnapshots, Rescue, SnapshotError, Taken,
+    },
     session::{
         ClienteId, Reason, ReasonCode, SessionState, Snapshot,
-        linking::{
-            account_link,
-            account_link::{Link, Rescue},
-        },
+        linking::account_link::{self, link_of},
         run_end::End,
     },
 };
@@ -72,10 +71,14 @@ impl Safekeeping {
             return;
         }
         // Without a note nobody could tell later whose it is.
-        let Some(link) = Link::read(&self.profile).await else {
+        let Some(link) = link_of(&self.profile).await else {
             return;
         };
-        match self.snapshots.take(link.origin(self.id.as_str())).await {
+        match self
+            .snapshots
+            .take(account_link::origin(link, &self.id))
+            .await
+        {
             Ok(Taken::New(manifest)) => {
                 tracing::info!(
                     snapshot.files = manifest.files,
@@ -129,8 +132,8 @@ impl Safekeeping {
                     "the profile was gone, and the snapshot of {} is in its place",
                     manifest.taken_at,
                 );
-                if let Some(link) = Link::read(&self.profile).await
-                    && let Err(error) = self.note(&link.having_tried(Rescue::Snapshot)).await
+                if let Some(link) = link_of(&self.profile).await
+                    && let Err(error) = self.note(link, Rescue::Snapshot).await
                 {
                     tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
                 }
@@ -196,16 +199,16 @@ impl Safekeeping {
         if !is_the_profiles_fault(why.code, is_starting) {
             return Cure::None;
         }
-        let Some(link) = Link::read(&self.profile).await else {
+        let Some(link) = link_of(&self.profile).await else {
             return Cure::None;
         };
-        let next = match (link.rescue(), why.code) {
+        let next = match (link.rescue, why.code) {
             (Rescue::None, _) => self.restore(&link, why).await,
             (Rescue::Snapshot, ReasonCode::StorageError) => self.empty(why).await,
             (Rescue::Snapshot | Rescue::All, _) => return Cure::None,
         };
         let noted = match next {
-            Ok(rescue) => self.note(&link.having_tried(rescue)).await,
+            Ok(rescue) => self.note(link, rescue).await,
             Err(error) => {
                 tracing::error!(%error, "the profile is of no use, and nothing could take its place: {error}");
                 let left = format!("; the profile was left as it is: {error}");
@@ -223,17 +226,13 @@ impl Safekeeping {
     /// No new Chrome has helped on this profile: the last snapshot of its link takes its place, if there is one, once for each
     /// link that was READY.
     pub(in crate::session) async fn fall_back(&self) {
-        let Some(link) = Link::read(&self.profile).await else {
+        let Some(link) = link_of(&self.profile).await else {
             return;
         };
-        if link.rescue() != Rescue::None {
+        if link.rescue != Rescue::None {
             return;
         }
-        let of_this_link = link.clone();
-        let restored = self
-            .snapshots
-            .restore(move |manifest: &Manifest| of_this_link.is_of(manifest))
-            .await;
+        let restored = self.snapshots.restore(is_of(&link)).await;
         match restored {
             Ok(Some(manifest)) => {
                 tracing::warn!(
@@ -241,7 +240,7 @@ impl Safekeeping {
                     "no new Chrome has helped: the profile was set aside, and the snapshot of {} is in its place",
                     manifest.taken_at,
                 );
-                if let Err(error) = self.note(&link.having_tried(Rescue::Snapshot)).await {
+                if let Err(error) = self.note(link, Rescue::Snapshot).await {
                     tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
                 }
             }
@@ -253,9 +252,7 @@ impl Safekeeping {
     }
 
     async fn restore(&self, link: &Link, why: &Reason) -> Result<Rescue, SnapshotError> {
-        let of_this_link = link.clone();
-        let fits = move |manifest: &Manifest| of_this_link.is_of(manifest);
-        let Some(manifest) = self.snapshots.restore(fits).await? else {
+        let Some(manifest) = self.snapshots.restore(is_of(link)).await? else {
             return self.empty(why).await;
         };
         tracing::warn!(
@@ -280,19 +277,26 @@ impl Safekeeping {
         Ok(Rescue::All)
     }
 
-    async fn note(&self, link: &Link) -> std::io::Result<()> {
+    /// Notes what has been done about the loss of this link.
+    async fn note(&self, link: Link, rescue: Rescue) -> std::io::Result<()> {
         tokio::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&self.profile)
             .await?;
-        link.write(&self.profile).await
+        account_link::note(&self.profile, Some(Link { rescue, ..link })).await
     }
 
     /// The device is unlinked: its snapshots hold keys that nobody needs.
     pub(in crate::session) async fn delete(&self) -> Result<(), SnapshotError> {
         self.snapshots.delete().await
     }
+}
+
+/// Whether a snapshot is one of this link: another account's must never take its place.
+fn is_of(link: &Link) -> impl Fn(&Manifest) -> bool + Send + use<> {
+    let linked_at = link.linked_at;
+    move |manifest| manifest.linked_at == Some(linked_at)
 }
 
 /// Whether a profile is worth a snapshot: linked, READY in this run, ended by somebody's wish, and written out by Chrome.

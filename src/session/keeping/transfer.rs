@@ -17,16 +17,12 @@ use super::desired;
 use crate::{
     browser::{
         Adopted, BrowserError, Export, ExportTo, ForeignError, ForeignProfile, HeldProfile,
-        Manifest, Origin, Passphrase, SiteStorage, SnapshotError, SnapshotRoot,
+        Manifest, Origin, Passphrase, Rescue, SiteStorage, SnapshotError, SnapshotRoot,
     },
     session::{
         ClienteId,
-        linking::{
-            account_link,
-            account_link::{Link, Rescue},
-        },
+        linking::account_link::{self, link_of},
     },
-    whatsapp::{LINKED_MARK, LINKED_MARK_TEXT},
 };
 
 /// Why an account did not move. All is as before.
@@ -86,14 +82,14 @@ impl LinkedProfile {
         let profile = HeldProfile::take(&id.profile_in(tokens_dir))
             .await
             .map_err(failed)?;
-        let link = Link::read(profile.folder()).await;
+        let link = link_of(profile.folder()).await;
         // A link that nothing could save is none, whatever the note says.
-        let link = link.filter(|link| link.rescue() != Rescue::All);
+        let link = link.filter(|link| link.rescue != Rescue::All);
         let link = link.ok_or_else(|| TransferError::NotLinked { id: id.clone() })?;
         Ok(Self {
             id: id.clone(),
             profile,
-            origin: link.origin(id.as_str()),
+            origin: account_link::origin(link, id),
         })
     }
 
@@ -155,8 +151,6 @@ pub async fn adopt(
     let adopted = found.put_in_place(
         &profile,
         move |present| may_replace || !account_link::may_be_linked(present),
-        // It has been linked, so no picture of its page is evidence: it may show chats.
-        &[(LINKED_MARK, LINKED_MARK_TEXT)],
         give_up,
     );
     adopted.await.map_err(|error| {
@@ -201,8 +195,8 @@ pub async fn others_linked_to(
         let Some(other) = other.filter(|other| other != id) else {
             continue;
         };
-        let link = Link::read(&entry.path()).await;
-        if link.is_some_and(|link| link.is_to(account)) {
+        let link = link_of(&entry.path()).await;
+        if link.is_some_and(|link| link.account.as_deref() == Some(account)) {
             others.push(other);
         }
     }

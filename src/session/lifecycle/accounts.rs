@@ -8,11 +8,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::session::ClienteId;
+use crate::{masked::Number, session::ClienteId};
 
 /// The accounts of the sessions whose page is open. A clone is the same table.
 #[derive(Clone, Debug, Default)]
-pub(in crate::session) struct Accounts(Arc<Mutex<BTreeMap<ClienteId, String>>>);
+pub(in crate::session) struct Accounts(Arc<Mutex<BTreeMap<ClienteId, Number>>>);
 
 impl Accounts {
     /// The place of a session whose page opens.
@@ -24,7 +24,7 @@ impl Accounts {
     }
 
     /// Each change is one insertion or removal, so a map left by a panicking thread is whole.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClienteId, String>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClienteId, Number>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -38,7 +38,7 @@ pub(in crate::session) struct HeldAccount {
 
 impl HeldAccount {
     /// The page is linked to this account, or to none.
-    pub(in crate::session) fn set(&self, account: Option<String>) {
+    pub(in crate::session) fn set(&self, account: Option<Number>) {
         let mut accounts = self.accounts.lock();
         match account {
             Some(account) => accounts.insert(self.id.clone(), account),

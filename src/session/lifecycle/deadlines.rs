@@ -82,8 +82,6 @@ pub(super) struct Timers {
     reload: Option<Instant>,
     /// When the page is to be asked for a sign of life.
     ping: Option<Instant>,
-    /// By when a session that wakes must be READY, to count as READY meanwhile.
-    wake: Option<Instant>,
 }
 
 /// A deadline that has passed.
@@ -109,8 +107,6 @@ pub(super) enum Passed {
     Reload,
     /// The page is to be asked for a sign of life.
     Ping,
-    /// The session takes too long to wake.
-    Wake,
 }
 
 impl Timers {
@@ -134,13 +130,7 @@ impl Timers {
             reconnect: None,
             reload: None,
             ping: None,
-            wake: None,
         }
-    }
-
-    /// The page is that of a session that wakes, and counts as READY until then.
-    pub(super) const fn wake_by(&mut self, then: Option<Instant>) {
-        self.wake = then;
     }
 
     /// The page is loaded anew because it has broken.
@@ -203,7 +193,6 @@ impl Timers {
     pub(super) fn set(&mut self, state: &SessionState, standing: &Standing, now: Instant) {
         let is_starting = matches!(state, SessionState::Init | SessionState::Hibernating);
         self.turn = self.turn.filter(|_| is_starting && !standing.linked);
-        self.wake = self.wake.filter(|_| *state == SessionState::Hibernating);
         let is_strange = !is_starting && !standing.recognised;
         self.recognise = is_strange.then(|| self.recognise.unwrap_or(now + UNRECOGNISED_TIMEOUT));
         self.has_been_ready = match state {
@@ -285,7 +274,6 @@ impl Timers {
             self.reconnect,
             self.reload,
             self.ping,
-            self.wake,
         ]
         .into_iter()
         .flatten()
@@ -315,9 +303,6 @@ impl Timers {
         }
         if self.reload.take_if(has_passed).is_some() {
             return Some(Passed::Reload);
-        }
-        if self.wake.take_if(has_passed).is_some() {
-            return Some(Passed::Wake);
         }
         if self.ping.take_if(has_passed).is_some() {
             self.ping = Some(now + PING_INTERVAL);

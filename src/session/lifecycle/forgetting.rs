@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{Actor, logged_out};
 use crate::{
-    session::{ForgetError, Reason, ReasonCode, run_end::End, state::Event},
+    session::{ForgetError, Reason, ReasonCode, reason::AfterEnd, run_end::End, state::Event},
     whatsapp::Driver,
 };
 
@@ -39,7 +39,7 @@ impl<D: Driver> Actor<D> {
     /// The session has ended for this reason. Deletes its traces if its codes are over and no phone has ever scanned one: a
     /// name that anybody may make up must not cost a folder for ever. Answers whether it did.
     pub(super) async fn forget_newcomer(&mut self, why: ReasonCode) -> bool {
-        let are_codes_over = matches!(why, ReasonCode::QrTimeout | ReasonCode::DisconnectRequested);
+        let are_codes_over = why.facts().desired == AfterEnd::Down;
         are_codes_over && self.is_newcomer().await && self.delete_newcomer().await
     }
 
@@ -111,7 +111,7 @@ impl<D: Driver> Actor<D> {
             self.delete_traces().await?;
         }
         self.forget_at = None;
-        logged_out::settle_sends(&self.options.ledger, &self.options.id).await;
+        logged_out::settle_sends(&self.options.shared.ledger, &self.options.id).await;
         tracing::info!("the session was deleted on request");
         self.publish_forgotten(None);
         Ok(())

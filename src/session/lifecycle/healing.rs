@@ -13,7 +13,11 @@ use std::{collections::VecDeque, time::Duration};
 use rand::RngExt as _;
 use tokio::time::Instant;
 
-use crate::session::{ReasonCode, sending::stall::Remedies};
+use crate::session::{
+    ReasonCode,
+    reason::{AfterEnd, Cure, Facts},
+    sending::stall::Remedies,
+};
 
 /// What counts against the limit, and for how long.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -76,16 +80,6 @@ pub(super) enum Verdict {
         /// How often within the hour.
         times: usize,
     },
-}
-
-/// What helps against a cause, as far as this program can do it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cure {
-    /// A new Chrome.
-    NewChrome,
-    /// The same, and not held against the session: it may take hours until there is a network, or the session has failed at
-    /// nothing.
-    NewChromeAnyTime,
 }
 
 /// See the module. Belongs to the session, and outlives its Chromes.
@@ -172,24 +166,25 @@ impl Healing {
     /// The session has ended. `has_lived`: it had got as far as to show something.
     pub(super) fn after(&mut self, why: ReasonCode, has_lived: bool, now: Instant) -> Verdict {
         self.on_ready(false, now);
-        let Some(cure) = cure(why) else {
-            if why == ReasonCode::DisconnectRequested || why == ReasonCode::LoggedOut {
-                self.is_owed = false;
-            }
-            return Verdict::Leave;
+        let Facts {
+            cure,
+            is_loss,
+            desired,
+            ..
+        } = why.facts();
+        if desired != AfterEnd::Up {
+            self.is_owed = false;
+        }
+        let may_heal = match cure {
+            Cure::None => false,
+            Cure::NewChrome | Cure::NewChromeInTime => 0 < self.per_hour,
+            Cure::NewChromeWithMemory => true,
         };
-        // One that was ended for its memory, or found none, has not failed.
-        let has_failed = !matches!(why, ReasonCode::MemoryExceeded | ReasonCode::Capacity);
-        let is_healed = 0 < self.per_hour || !has_failed;
-        // Whoever waits for the first code of a session is told that it failed, and may try again.
-        let is_torn_away = matches!(
-            why,
-            ReasonCode::BrowserLost | ReasonCode::PageLost | ReasonCode::SendsStalled
-        );
-        if !is_healed || !(self.is_owed || (has_lived && is_torn_away)) {
+        // A caller who waits for the first code of a session is told that it failed, and may try again.
+        if !may_heal || !(self.is_owed || (has_lived && is_loss)) {
             return Verdict::Leave;
         }
-        if cure != Cure::NewChromeAnyTime {
+        if cure == Cure::NewChrome {
             if self.is_exhausted(now) {
                 return Verdict::GiveUp {
                     times: self.healed.len(),
@@ -231,58 +226,6 @@ impl Healing {
     fn is_exhausted(&mut self, now: Instant) -> bool {
         self.healed.retain(|at| now - *at < HOUR);
         self.per_hour <= self.healed.len()
-    }
-}
-
-/// What helps against a cause.
-const fn cure(why: ReasonCode) -> Option<Cure> {
-    match why {
-        ReasonCode::BrowserLost
-        | ReasonCode::PageLost
-        | ReasonCode::LaunchTimeout
-        | ReasonCode::ChromeFailed
-        | ReasonCode::PageNotRecognised
-        | ReasonCode::SendsStalled
-        | ReasonCode::CodeTimeout => Some(Cure::NewChrome),
-        // NavigationFailed and SyncTimeout: the network comes back. Chrome loads a page that it has kept without a
-        // network, and such a page never gets synced. AdapterBroken: the operator installs a new wa-js or page script
-        // for what WhatsApp has renamed, and the next start uses it. MemoryExceeded and Capacity: memory becomes free
-        // when other sessions end.
-        ReasonCode::NavigationFailed
-        | ReasonCode::SyncTimeout
-        | ReasonCode::AdapterBroken
-        | ReasonCode::MemoryExceeded
-        | ReasonCode::Capacity => Some(Cure::NewChromeAnyTime),
-        // Wanted, or a person's part: a scan, another Chrome, a setting, a phone.
-        ReasonCode::DisconnectRequested
-        | ReasonCode::NotConnected
-        | ReasonCode::LoggedOut
-        | ReasonCode::QrTimeout
-        | ReasonCode::Unlinked
-        | ReasonCode::RemovedByWhatsApp
-        | ReasonCode::OpenedElsewhere
-        | ReasonCode::UpdateRequired
-        | ReasonCode::TemporarilyBanned
-        | ReasonCode::TermsBlocked
-        | ReasonCode::ProxyBlocked
-        | ReasonCode::PasskeyRequired
-        | ReasonCode::StorageError
-        | ReasonCode::StorageLost
-        | ReasonCode::PairingRefused
-        | ReasonCode::PairingRateLimited
-        | ReasonCode::PairingFailed
-        | ReasonCode::NetworkLost
-        | ReasonCode::LedgerUnavailable
-        | ReasonCode::ChromeNotFound
-        | ReasonCode::ChromeMisconfigured
-        | ReasonCode::ScriptsUnreadable
-        | ReasonCode::ProfileInUse
-        | ReasonCode::ProfileUnusable
-        | ReasonCode::ProfileMissing
-        | ReasonCode::KeepsFailing
-        | ReasonCode::Hibernating
-        | ReasonCode::ShuttingDown
-        | ReasonCode::Internal => None,
     }
 }
 

@@ -5,18 +5,24 @@
 //! profile, so that `export` cannot take the account away meanwhile. Everything that comes wakes it;
 //! the [`mailbox`](super::mailbox) keeps it, and the queue of sends, until a page is there.
 
-use std::time::Duration;
+use std::{convert::Infallible, future::pending, time::Duration};
 
-use futures_util::FutureExt as _;
 use rand::RngExt as _;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::{Actor, admission::Stage, capacity::Starting, mailbox::Mail};
+use super::{
+    Actor,
+    admission::Stage,
+    capacity::Starting,
+    mailbox::{Heard, Mail},
+};
 use crate::{
     session::{
         Phase,
         command::{Command, LifeCommand, answer},
+        publisher::Publisher,
         run_end::End,
+        state::Event,
     },
     whatsapp::Driver,
 };
@@ -63,6 +69,15 @@ impl IdleClock {
     }
 }
 
+/// The session takes longer to wake than a send waits for it: callers do not see it as READY any more, but how far it has got.
+pub(super) fn on_late_wake(publisher: &Publisher, is_linked: bool) {
+    tracing::warn!("the session takes long to wake: it is not READY any more");
+    publisher.apply(&Event::Restarted, None);
+    if is_linked {
+        publisher.apply(&Event::Linked, None);
+    }
+}
+
 impl<D: Driver> Actor<D> {
     /// Returns when the page is needed, or to be looked after, and there is memory for it; or with the session's end.
     pub(super) async fn asleep(&mut self) -> Result<Starting, End> {
@@ -74,21 +89,33 @@ impl<D: Driver> Actor<D> {
         tracing::info!("hibernating: Chrome is closed until something is to be sent");
         let jitter = rand::rng().random_range(1.0 - JITTER..1.0);
         let longest = Instant::now() + LONGEST_SLEEP.mul_f64(jitter);
+        // When to try to wake, while there is no memory for it.
+        let mut retry_at = None;
         loop {
-            // What was asked for before is dealt with before the session wakes: after that it waits for the next end.
-            let next = self
-                .mail
-                .next(&mut self.intake, Stage::Hibernating, &self.publisher);
-            if let Some(mail) = next.now_or_never() {
-                if let Some(end) = self.on_mail_asleep(mail) {
-                    return Err(end);
+            let now = Instant::now();
+            let wake_by = self.mail.wake_by(&self.publisher);
+            // A deadline is heard only when no command waits: what was asked for before goes first, since a session that wakes
+            // does not hear of its end for a while.
+            let try_at = if wake_by.is_some() || longest <= now {
+                retry_at.unwrap_or(now)
+            } else {
+                longest
+            };
+            let heard = self.mail.wait(
+                &mut self.intake,
+                &self.publisher,
+                Stage::Hibernating,
+                pending::<Infallible>(),
+                Some(try_at),
+            );
+            match heard.await {
+                Heard::Stop => return Err(End::stopping()),
+                Heard::Mail(mail) => {
+                    if let Some(end) = self.on_mail_asleep(mail) {
+                        return Err(end);
+                    }
                 }
-                continue;
-            }
-            let wake_by = self.mail.wake_by();
-            let wakes = wake_by.is_some() || longest <= Instant::now();
-            if wakes {
-                match self.options.capacity.start_again() {
+                Heard::Deadline => match self.options.shared.capacity.start_again() {
                     Ok(starting) => {
                         tracing::info!("waking up");
                         self.publisher.reach(Some((Phase::Queued, None)));
@@ -98,19 +125,13 @@ impl<D: Driver> Actor<D> {
                     Err(full) if wake_by.is_some_and(|then| then <= Instant::now()) => {
                         return Err(End::without_memory(&full));
                     }
-                    Err(full) => tracing::debug!("not woken yet: {full}"),
-                }
-            }
-            let room = wakes.then(|| Instant::now() + MEMORY_RETRY);
-            let room = room.map(|at| wake_by.map_or(at, |then| then.min(at)));
-            let mail = tokio::select! {
-                biased;
-                () = self.options.stop.cancelled() => return Err(End::stopping()),
-                mail = self.mail.next(&mut self.intake, Stage::Hibernating, &self.publisher) => mail,
-                () = sleep_until(room.unwrap_or(longest)) => continue,
-            };
-            if let Some(end) = self.on_mail_asleep(mail) {
-                return Err(end);
+                    Err(full) => {
+                        tracing::debug!("not woken yet: {full}");
+                        let later = Instant::now() + MEMORY_RETRY;
+                        retry_at = Some(wake_by.map_or(later, |then| then.min(later)));
+                    }
+                },
+                Heard::Own(never) => match never {},
             }
         }
     }

@@ -2,9 +2,17 @@
 //!
 //! Whether it starts again by itself, [`restart`](super::restart) sees to.
 
+use std::{convert::Infallible, future::pending};
+
 use tokio::time::Instant;
 
-use super::{Actor, admission::Stage, capacity::Admitted, healing::Rung, mailbox::Mail, until};
+use super::{
+    Actor,
+    admission::Stage,
+    capacity::Admitted,
+    healing::Rung,
+    mailbox::{Heard, Mail},
+};
 use crate::{
     session::{
         DisconnectError, DisconnectOutcome,
@@ -19,25 +27,30 @@ impl<D: Driver> Actor<D> {
     /// Nothing runs. Returns when a start was asked for, `None` when the service stops.
     pub(super) async fn idle(&mut self) -> Option<Admitted> {
         loop {
-            let mail = tokio::select! {
-                biased;
-                () = self.options.stop.cancelled() => return None,
-                mail = self.mail.next(&mut self.intake, Stage::Idle, &self.publisher) => mail,
-                () = until(self.retry.map(|retry| retry.at)) => {
-                    if let Some(capacity) = self.start_again().await {
-                        return Some(capacity);
+            let retry_at = self.retry.map(|retry| retry.at);
+            let deadline = retry_at.into_iter().chain(self.forget_at).min();
+            let heard = self.mail.wait(
+                &mut self.intake,
+                &self.publisher,
+                Stage::Idle,
+                pending::<Infallible>(),
+                deadline,
+            );
+            let command = match heard.await {
+                Heard::Stop | Heard::Mail(Mail::Closed) => return None,
+                Heard::Mail(Mail::Command(command)) => command,
+                Heard::Mail(Mail::DealtWith) => continue,
+                Heard::Deadline if retry_at == deadline => {
+                    if let Some(admitted) = self.start_again().await {
+                        return Some(admitted);
                     }
                     continue;
                 }
-                () = until(self.forget_at) => {
+                Heard::Deadline => {
                     self.forget_failed_newcomer().await;
                     continue;
                 }
-            };
-            let command = match mail {
-                Mail::Command(command) => command,
-                Mail::DealtWith => continue,
-                Mail::Closed => return None,
+                Heard::Own(never) => match never {},
             };
             match command {
                 Command::Life(LifeCommand::Connect {
@@ -60,7 +73,7 @@ impl<D: Driver> Actor<D> {
                         answer(reply, Ok(false));
                         continue;
                     }
-                    let admitted = match self.options.capacity.admit() {
+                    let admitted = match self.options.shared.capacity.admit() {
                         Ok(admitted) => admitted,
                         Err(full) => {
                             tracing::debug!("not started: {full}");

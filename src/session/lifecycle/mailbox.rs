@@ -1,13 +1,23 @@
-//! What a session has been asked to do: the one place where commands arrive, in every stage of its life.
+//! What a session waits for, and what it has been asked to do: the one wait of its life, and the one place where commands arrive.
 //!
 //! Responsible for doing with each command what [`admit`] decides: sends go to the [`Intake`], what must wait is kept in its
-//! order, what cannot be done is refused; what is to be done now is given out, to whoever does it in this stage.
+//! order, what cannot be done is refused; what is to be done now is given to the stage.
+//!
+//! [`Mailbox::wait`] is the only place where a session waits, in every stage. A stage hands in what it waits for itself (a Chrome
+//! that starts or closes, the answers of its page) and gets back the one thing that came first. So the order, in which a stop
+//! goes before the stage's own work, that before a command, and a deadline last, is said once, and no stage can forget to
+//! answer its callers. The stages are functions one after another, and not values of one enum in one loop: the futures of a
+//! stage borrow the Chrome that they ask, and a function that owns both needs neither reference counts nor locks for that.
 //!
 //! Invariant: no command is lost: it is given out once, or answered.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, future::pending, time::Duration};
 
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, Refusal, Stage, admit};
 use crate::session::{
@@ -35,9 +45,22 @@ pub(super) struct Mailbox {
     wake_by: Option<Instant>,
     /// How long a send waits for its page.
     patience: Duration,
+    stop: CancellationToken,
 }
 
-/// What [`Mailbox::next`] has to tell.
+/// What came first.
+#[derive(Debug)]
+pub(super) enum Heard<T> {
+    /// The service stops. Told to a stage that has no work of its own to end first.
+    Stop,
+    /// The work of the stage is done, or a part of it.
+    Own(T),
+    Mail(Mail),
+    /// The deadline has passed.
+    Deadline,
+}
+
+/// What has become of what came by mail.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -48,12 +71,16 @@ pub(super) enum Mail {
     Command(Command),
     /// A command was kept, answered or given to the intake, or a send was written down.
     DealtWith,
-    /// Nobody can ask for anything any more.
+    /// The last handle is gone: no command comes any more.
     Closed,
 }
 
 impl Mailbox {
-    pub(super) const fn new(commands: mpsc::Receiver<Command>, patience: Duration) -> Self {
+    pub(super) const fn new(
+        commands: mpsc::Receiver<Command>,
+        patience: Duration,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             commands,
             is_closed: false,
@@ -61,21 +88,54 @@ impl Mailbox {
             once_awake: VecDeque::new(),
             wake_by: None,
             patience,
+            stop,
         }
     }
 
-    /// Whether the last handle is gone: nobody can ask for anything any more, nor see what the session does.
+    /// Whether the last handle is gone: no caller can ask for anything any more, nor see what the session does.
     pub(super) fn is_abandoned(&self) -> bool {
         self.commands.is_closed()
     }
 
-    /// The next command, dealt with as this stage allows. Nothing is lost when the future is dropped.
-    pub(super) async fn next(
+    /// Waits for the first of these: the stop, `own`, a command, the deadline. No command is lost when the future is dropped.
+    pub(super) async fn wait<T>(
         &mut self,
         intake: &mut Intake,
-        stage: Stage,
         publisher: &Publisher,
-    ) -> Mail {
+        stage: Stage,
+        own: impl Future<Output = T>,
+        deadline: Option<Instant>,
+    ) -> Heard<T> {
+        let stop = self.stop.clone();
+        let heeds_stop = matches!(stage, Stage::Idle | Stage::Hibernating | Stage::Running);
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if heeds_stop => Heard::Stop,
+            done = own => Heard::Own(done),
+            mail = self.next(intake, stage, publisher) => Heard::Mail(mail),
+            () = until(deadline) => Heard::Deadline,
+        }
+    }
+
+    /// Does `work`, and deals with what comes meanwhile.
+    pub(super) async fn during<T>(
+        &mut self,
+        intake: &mut Intake,
+        publisher: &Publisher,
+        work: impl Future<Output = T>,
+    ) -> T {
+        tokio::pin!(work);
+        loop {
+            // A command that is given out in this stage is about the Chrome that is being closed.
+            let heard = self.wait(intake, publisher, Stage::Closing, &mut work, None);
+            if let Heard::Own(done) = heard.await {
+                return done;
+            }
+        }
+    }
+
+    /// The next command, dealt with as this stage allows.
+    async fn next(&mut self, intake: &mut Intake, stage: Stage, publisher: &Publisher) -> Mail {
         if let Some(kept) = self.take_kept(stage, publisher) {
             // As if it came now: this stage may refuse what another one has kept.
             return self.deal_with(kept, intake, stage, publisher);
@@ -99,29 +159,7 @@ impl Mailbox {
                 };
                 self.deal_with(command, intake, stage, publisher)
             }
-            else => std::future::pending().await,
-        }
-    }
-
-    /// Does `work`, and deals with what comes meanwhile. Nothing is given out in a stage in which that is done.
-    pub(super) async fn during<T>(
-        &mut self,
-        intake: &mut Intake,
-        publisher: &Publisher,
-        work: impl Future<Output = T>,
-    ) -> T {
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => return done,
-                mail = self.next(intake, Stage::Closing, publisher) => match mail {
-                    // About the Chrome that is being closed. Nothing else is given out in this stage.
-                    Mail::Command(_)
-                    // Told once; what is being written down goes on.
-                    | Mail::Closed
-                    | Mail::DealtWith => {}
-                }
-            }
+            else => pending().await,
         }
     }
 
@@ -155,7 +193,7 @@ impl Mailbox {
             (Admission::AfterClosing, Command::Life(command)) => {
                 self.after_closing.push_back(command);
             }
-            // None of these is put off until then; whoever asked is told by the dropped reply.
+            // `admit` puts none of these off until then; the caller would see the dropped reply.
             (Admission::AfterClosing, Command::Page(_)) => {}
             (Admission::OnceAwake, command) => {
                 self.wake(Instant::now());
@@ -208,9 +246,11 @@ impl Mailbox {
         !self.after_closing.is_empty()
     }
 
-    /// By when the page of a session that hibernates must stand, if anything needs it: as long as the first send waits.
-    pub(super) const fn wake_by(&self) -> Option<Instant> {
+    /// By when the page must stand for the session to count as READY meanwhile: as long as the first send waits. `None` when it
+    /// does not hibernate, or nothing needs its page.
+    pub(super) fn wake_by(&self, publisher: &Publisher) -> Option<Instant> {
         self.wake_by
+            .filter(|_| publisher.state() == SessionState::Hibernating)
     }
 
     /// Something needs the page.
@@ -232,7 +272,7 @@ impl Mailbox {
         }
     }
 
-    /// The service stops: whoever still waits is told so.
+    /// The service stops: answers every command that is left so.
     pub(super) fn close(&mut self, publisher: &Publisher) {
         self.commands.close();
         let kept = self.after_closing.drain(..).map(Command::Life);
@@ -245,6 +285,15 @@ impl Mailbox {
                 refuse(command, why, publisher);
             }
         }
+    }
+}
+
+/// Resolves then, at once if that has passed; never, when there is no such moment.
+async fn until(then: Option<Instant>) {
+    match then {
+        Some(then) if then <= Instant::now() => {}
+        Some(then) => sleep_until(then).await,
+        None => pending().await,
     }
 }
 
@@ -330,7 +379,7 @@ mod tests {
         let (publisher, _snapshots) = Publisher::new(StartTimes::default());
         publisher.apply(&Event::Started, None);
         let (asks, commands) = mpsc::channel(4);
-        let mut mail = Mailbox::new(commands, hour);
+        let mut mail = Mailbox::new(commands, hour, CancellationToken::new());
         let (reply, logged_out) = oneshot::channel();
         let logout = LifeCommand::Disconnect {
             logout: true,

@@ -37,12 +37,9 @@ use healing::{Healing, Retry};
 use mailbox::Mailbox;
 use memory_budget::Budget;
 use opening::NotOpened;
-use options::ActorOptions;
+use options::{ActorOptions, Shared};
 use running::{Lasting, Serving};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument;
 
 use super::{
@@ -81,20 +78,26 @@ pub(super) struct Actor<D: Driver> {
 impl<D: Driver> Actor<D> {
     pub(super) fn new(options: ActorOptions<D>) -> (SessionHandle, Self) {
         let (commands_tx, commands) = mpsc::channel(COMMAND_CAPACITY);
-        let (publisher, snapshots) = Publisher::new(options.start_times.clone());
+        let Shared {
+            config,
+            ledger,
+            start_times,
+            ..
+        } = &options.shared;
+        let (publisher, snapshots) = Publisher::new(start_times.clone());
         let handle = SessionHandle {
             session: options.id.clone(),
             commands: commands_tx,
             snapshots,
-            ledger: options.ledger.clone(),
-            limits: options.sends,
-            dedup: options.send_dedup,
+            ledger: ledger.clone(),
+            limits: config.sends,
+            dedup: config.send_dedup,
         };
         let actor = Self {
-            healing: Healing::new(options.heals_per_hour, false),
-            budget: Budget::new(options.memory_mb),
-            intake: Intake::new(options.ledger.clone(), options.sends),
-            mail: Mailbox::new(commands, options.sends.wait),
+            healing: Healing::new(config.heals_per_hour, false),
+            budget: Budget::new(config.memory_mb),
+            intake: Intake::new(ledger.clone(), config.sends),
+            mail: Mailbox::new(commands, config.sends.wait, options.stop.clone()),
             retry: None,
             forget_at: None,
             options,
@@ -110,7 +113,7 @@ impl<D: Driver> Actor<D> {
         async {
             // In the life of an earlier service, or of an actor that has panicked, with nobody having ended it since.
             let is_owed = self.options.desired.is_owed().await;
-            self.healing = Healing::new(self.options.heals_per_hour, is_owed);
+            self.healing = Healing::new(self.options.shared.config.heals_per_hour, is_owed);
             self.forget_later().await;
             while let Some(admitted) = self.idle().await {
                 let Admitted {
@@ -131,7 +134,7 @@ impl<D: Driver> Actor<D> {
             let next = match self.run_once(starting).await {
                 Next::Idle => return,
                 Next::StartAgain => {
-                    let starting = self.options.capacity.start_again();
+                    let starting = self.options.shared.capacity.start_again();
                     starting.map_err(|full| End::without_memory(&full))
                 }
                 Next::Sleep => self.asleep().await,
@@ -183,11 +186,12 @@ impl<D: Driver> Actor<D> {
                         mail: &mut self.mail,
                         intake: &mut self.intake,
                     },
+                    facts,
                     turn,
                     phone,
                     link,
                 )
-                .run(facts)
+                .run()
                 .await;
                 tracing::info!("closing Chrome: {}", end.reason.code.as_str());
                 let closed = self.closing(driver, &end).await;
@@ -281,7 +285,7 @@ impl<D: Driver> Actor<D> {
             tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
         }
         if end.unlinked {
-            logged_out::settle_sends(&self.options.ledger, &self.options.id).await;
+            logged_out::settle_sends(&self.options.shared.ledger, &self.options.id).await;
         }
         let is_logged_out = end.unlinked;
         let is_forgotten = self.forget_newcomer(end.reason.code).await;
@@ -336,14 +340,6 @@ impl<D: Driver> Actor<D> {
             snapshot.adapter = super::AdapterReport::default();
             true
         });
-    }
-}
-
-/// Resolves then; never, when there is no such moment.
-async fn until(then: Option<Instant>) {
-    match then {
-        Some(then) => sleep_until(then).await,
-        None => std::future::pending().await,
     }
 }
 

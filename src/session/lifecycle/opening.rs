@@ -9,9 +9,9 @@ use super::{
     Actor,
     admission::Stage,
     capacity::{Starting, Turn},
-    mailbox::Mail,
+    hibernation::on_late_wake,
+    mailbox::{Heard, Mail},
     options::ActorOptions,
-    until,
 };
 use crate::{
     session::{
@@ -67,22 +67,30 @@ impl<D: Driver> Actor<D> {
         let mut asked_to_end = None;
         let opened = loop {
             let is_waking = self.publisher.state() == SessionState::Hibernating;
-            let wake_by = self.mail.wake_by().filter(|_| is_waking);
             let stage = if asked_to_end.is_some() {
                 Stage::CalledOff
             } else {
                 Stage::Opening
             };
-            let mail = tokio::select! {
-                opened = &mut opening => break opened,
-                mail = self.mail.next(&mut self.intake, stage, &self.publisher) => mail,
-                () = until(wake_by) => {
-                    tracing::warn!("the session takes long to wake: it is not READY any more");
-                    self.publisher.apply(&Event::Restarted, None);
+            let wake_by = self.mail.wake_by(&self.publisher);
+            let heard = self.mail.wait(
+                &mut self.intake,
+                &self.publisher,
+                stage,
+                &mut opening,
+                wake_by,
+            );
+            let mail = match heard.await {
+                Heard::Own(opened) => break opened,
+                Heard::Mail(mail) => mail,
+                Heard::Deadline => {
+                    on_late_wake(&self.publisher, false);
                     let why = self.publisher.not_ready();
                     self.mail.refuse_waiting(&mut self.intake, &why);
                     continue;
                 }
+                // The start itself hears it, and ends.
+                Heard::Stop => continue,
             };
             match mail {
                 Mail::Command(Command::Life(LifeCommand::Connect { phone, reply, .. })) => {
@@ -120,7 +128,11 @@ impl<D: Driver> Actor<D> {
             (Err(why), None) => why,
         };
         Err(NotOpened {
-            end: End::of(why_not(&why, late.is_cancelled(), self.options.limits)),
+            end: End::of(why_not(
+                &why,
+                late.is_cancelled(),
+                self.options.shared.config.limits,
+            )),
             chrome_output: why.chrome_output(),
         })
     }
@@ -138,10 +150,10 @@ async fn start<D: Driver>(
     let permit = tokio::select! {
         biased;
         () = call_off.cancelled() => return Err(OpenError::Cancelled),
-        permit = Arc::clone(&options.starts).acquire_owned() => permit.map_err(|_closed| OpenError::Cancelled)?,
+        permit = Arc::clone(&options.shared.starts).acquire_owned() => permit.map_err(|_closed| OpenError::Cancelled)?,
     };
     let turn = starting.take_turn(permit);
-    let limit = options.limits.launch;
+    let limit = options.shared.config.limits.launch;
     publisher.reach(Some((Phase::Launch, Some(limit))));
     let opening = D::open(&options.page, &options.profile, facts, call_off.clone());
     tokio::pin!(opening);

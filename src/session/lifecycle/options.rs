@@ -1,19 +1,60 @@
-//! What one session is given when its actor starts: its place on disk, its limits, and what it shares with the others.
+//! What one session is given when its actor starts: its place on disk, and what it shares with the others.
 
-use std::{num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{accounts::Accounts, capacity::Capacity};
 use crate::{
+    config::SessionConfig,
     ledger::Ledger,
     session::{
-        ClienteId, EvidenceFolder, SendLimits, StartLimits, StartTimes, TurnTally,
+        ClienteId, EvidenceFolder, StartTimes, TurnTally,
         keeping::{desired::DesiredFile, profile::Safekeeping},
     },
     whatsapp::Driver,
 };
+
+/// What all sessions share. A clone is the same.
+#[derive(Clone, Debug)]
+pub(in crate::session) struct Shared {
+    pub(in crate::session) config: Arc<SessionConfig>,
+    /// Whether another session may run.
+    pub(in crate::session) capacity: Arc<Capacity>,
+    /// One permit per Chrome that may start at once; given in order of asking.
+    pub(in crate::session) starts: Arc<Semaphore>,
+    /// How long starts have taken.
+    pub(in crate::session) start_times: StartTimes,
+    /// How often the loops of sessions have turned for nothing.
+    pub(in crate::session) turns: TurnTally,
+    /// Which session has which account.
+    pub(in crate::session) accounts: Accounts,
+    pub(in crate::session) ledger: Ledger,
+}
+
+impl Shared {
+    /// Of no session yet, on a machine with as much free memory as `free_mb` says.
+    pub(in crate::session) fn new(
+        config: Arc<SessionConfig>,
+        free_mb: fn() -> Option<u64>,
+        ledger: Ledger,
+    ) -> Self {
+        Self {
+            capacity: Arc::new(Capacity::new(
+                config.max_sessions,
+                config.min_free_memory_mb,
+                free_mb,
+            )),
+            starts: Arc::new(Semaphore::new(config.max_concurrent_starts.get())),
+            start_times: StartTimes::default(),
+            turns: TurnTally::default(),
+            accounts: Accounts::default(),
+            ledger,
+            config,
+        }
+    }
+}
 
 /// What an actor needs.
 #[derive(Debug)]
@@ -27,30 +68,6 @@ pub(in crate::session) struct ActorOptions<D: Driver> {
     /// What a failure leaves behind.
     pub(in crate::session) evidence: EvidenceFolder,
     pub(in crate::session) page: D::Settings,
-    /// Whether another session may run.
-    pub(in crate::session) capacity: Arc<Capacity>,
-    /// One permit per Chrome that may start at once; given in order of asking.
-    pub(in crate::session) starts: Arc<Semaphore>,
-    /// How long each phase of a start may take.
-    pub(in crate::session) limits: StartLimits,
-    /// How long starts have taken.
-    pub(in crate::session) start_times: StartTimes,
-    /// How often sessions have gone round for nothing.
-    pub(in crate::session) turns: TurnTally,
-    /// How long WhatsApp takes a code that links by phone number.
-    pub(in crate::session) pairing_life: Duration,
-    /// Whether the account is taken back when WhatsApp Web is opened elsewhere.
-    pub(in crate::session) take_over: bool,
-    /// Which session has which account.
-    pub(in crate::session) accounts: Accounts,
-    /// How long it may have nothing to send before it sleeps.
-    pub(in crate::session) hibernate_after: Option<Duration>,
-    /// How often a session is healed within an hour.
-    pub(in crate::session) heals_per_hour: usize,
-    /// How much memory its Chrome may take.
-    pub(in crate::session) memory_mb: Option<NonZeroU64>,
-    pub(in crate::session) sends: SendLimits,
-    pub(in crate::session) send_dedup: Option<Duration>,
-    pub(in crate::session) ledger: Ledger,
+    pub(in crate::session) shared: Shared,
     pub(in crate::session) stop: CancellationToken,
 }

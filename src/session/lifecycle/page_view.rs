@@ -221,11 +221,8 @@ impl<'a> Reading<'a> {
 
     /// Why a session that was READY is not any more.
     pub(super) fn why_unready(&self) -> Reason {
-        self.held_back().unwrap_or_else(|| {
-            let detail = "WhatsApp Web has lost its server and is trying to reach it again; \
-                          check the network of this machine";
-            Reason::new(ReasonCode::NetworkLost, detail)
-        })
+        self.held_back()
+            .unwrap_or_else(|| Reason::of(ReasonCode::NetworkLost))
     }
 
     /// Names what holds a linked session back from READY, as long as it does; leaves every other reason alone.
@@ -259,10 +256,7 @@ impl<'a> Reading<'a> {
 /// Why the device is no longer linked.
 fn unlinked(reason: Option<&str>) -> Reason {
     match reason {
-        None | Some(REMOVED_BY_OWNER) => Reason::new(
-            ReasonCode::Unlinked,
-            "this device was removed from the account; scan a code to link it again",
-        ),
+        None | Some(REMOVED_BY_OWNER) => Reason::of(ReasonCode::Unlinked),
         Some(reason) => Reason::new(
             ReasonCode::RemovedByWhatsApp,
             format!(

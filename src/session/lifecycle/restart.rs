@@ -18,7 +18,7 @@ impl<D: Driver> Actor<D> {
     /// The time has come for the start that it gives itself. `None` when there is no room for it.
     pub(super) async fn start_again(&mut self) -> Option<Admitted> {
         let retry = self.retry.take()?;
-        let Ok(admitted) = self.options.capacity.admit() else {
+        let Ok(admitted) = self.options.shared.capacity.admit() else {
             self.wait_for(Healing::postponed(retry, Instant::now()));
             return None;
         };

@@ -9,14 +9,13 @@ mod resting;
 mod watching;
 mod winding_down;
 
-use std::{path::Path, time::Duration};
+use std::future::pending;
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
-use tokio_util::sync::CancellationToken;
 use winding_down::logged_out;
 
 use super::{
@@ -26,17 +25,17 @@ use super::{
     deadlines::{Passed, RELOAD_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
     healing::Healing,
     hibernation::IdleClock,
-    mailbox::{Mail, Mailbox},
+    mailbox::{Heard, Mail, Mailbox},
     memory_budget::Budget,
-    options::ActorOptions,
+    options::{ActorOptions, Shared},
     page_view::{Elsewhere, Reading},
 };
 use crate::{
     session::{
-        ClienteId, DisconnectError, DisconnectOutcome, Evidence, EvidenceError, EvidenceFolder,
-        Phase, Reason, ReasonCode, Recipient, SessionState, StartLimits,
+        DisconnectError, DisconnectOutcome, Evidence, EvidenceError, Phase, Reason, ReasonCode,
+        Recipient, SessionState, StartLimits,
         command::answer,
-        keeping::{desired::DesiredFile, profile},
+        keeping::profile,
         linking::{
             account_link::{LinkNote, Login, Written},
             pairing::Pairing,
@@ -44,11 +43,11 @@ use crate::{
         publisher::Publisher,
         run_end::End,
         sending::{
-            Means, Sending,
+            Means, SendAnswer, Sending,
             intake::Intake,
             numbers::Numbers,
             stall::StallWatch,
-            turns::{Purpose, TurnTally, Turns},
+            turns::{Purpose, Turns},
         },
         state::Event,
     },
@@ -62,13 +61,9 @@ const FACTS_IN_A_ROW: u32 = 64;
 /// See the module.
 pub(super) struct Serving<'a, D: Driver> {
     driver: &'a D,
+    options: &'a ActorOptions<D>,
     publisher: &'a Publisher,
-    stop: &'a CancellationToken,
-    limits: StartLimits,
-    evidence: &'a EvidenceFolder,
-    id: &'a ClienteId,
-    profile: &'a Path,
-    desired: &'a DesiredFile,
+    facts: Facts,
     page: Reading<'a>,
     account: HeldAccount,
     link: LinkNote,
@@ -93,7 +88,29 @@ pub(super) struct Serving<'a, D: Driver> {
     told: Option<(Phase, Option<Instant>)>,
     stall: StallWatch,
     turns: Turns,
-    turn_tally: &'a TurnTally,
+}
+
+/// The news of the page.
+struct Facts {
+    receiver: mpsc::Receiver<Fact>,
+    /// The page is not heard any more.
+    is_over: bool,
+    in_a_row: u32,
+}
+
+impl Facts {
+    /// Whether a command that waits goes first.
+    const fn are_held_back(&self) -> bool {
+        FACTS_IN_A_ROW <= self.in_a_row && !self.is_over
+    }
+}
+
+/// What comes from the page, or from the ledger about a send.
+enum PageEvent {
+    Answered(Answer),
+    SendAnswered(SendAnswer),
+    /// `None`: the page is not heard any more.
+    Fact(Option<Fact>),
 }
 
 /// What of a session outlives its page.
@@ -152,6 +169,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         driver: &'a D,
         options: &'a ActorOptions<D>,
         lasting: Lasting<'a>,
+        facts: mpsc::Receiver<Fact>,
         start: Turn,
         phone: Option<Recipient>,
         link: LinkNote,
@@ -166,87 +184,118 @@ impl<'a, D: Driver> Serving<'a, D> {
         } = lasting;
         let means = Means {
             driver,
-            ledger: &options.ledger,
+            ledger: &options.shared.ledger,
             numbers,
             publisher,
             session: &options.id,
         };
         let sending = Sending::new(means, intake);
-        let mut timers = Timers::new(options.limits, options.take_over, Instant::now());
-        timers.wake_by(mail.wake_by());
+        let Shared {
+            config, accounts, ..
+        } = &options.shared;
         Self {
             driver,
+            options,
             publisher,
-            stop: &options.stop,
-            limits: options.limits,
-            evidence: &options.evidence,
-            id: &options.id,
-            profile: &options.profile,
-            desired: &options.desired,
+            facts: Facts {
+                receiver: facts,
+                is_over: false,
+                in_a_row: 0,
+            },
             page: Reading::new(publisher),
-            account: options.accounts.hold(&options.id),
+            account: accounts.hold(&options.id),
             link,
             sending,
-            pairing: Pairing::new(phone, options.pairing_life),
+            pairing: Pairing::new(phone, config.pairing_life),
             lookers: Vec::new(),
             calls: FuturesUnordered::new(),
             logouts: Vec::new(),
             start: Some(start),
-            timers,
+            timers: Timers::new(config.limits, config.take_over, Instant::now()),
             healing,
             budget,
             mail,
-            idle_clock: IdleClock::new(options.hibernate_after),
+            idle_clock: IdleClock::new(config.hibernate_after),
             is_pinging: false,
             told: None,
             stall: StallWatch::default(),
             turns: Turns::new(Instant::now()),
-            turn_tally: &options.turns,
         }
     }
 
+    /// Waits for what comes first: an answer or a fact of the page, a command, the deadline.
+    async fn wait(&mut self, stage: Stage, deadline: Option<Instant>) -> Heard<PageEvent> {
+        let Sending {
+            calls: send_calls,
+            intake,
+            ..
+        } = &mut self.sending;
+        let (calls, facts) = (&mut self.calls, &mut self.facts);
+        let are_held_back = facts.are_held_back();
+        let are_due = !facts.is_over && !are_held_back;
+        let own = async {
+            tokio::select! {
+                biased;
+                Some(answer) = calls.next() => PageEvent::Answered(answer),
+                Some(answer) = send_calls.next() => PageEvent::SendAnswered(answer),
+                fact = facts.receiver.recv(), if are_due => PageEvent::Fact(fact),
+                else => pending().await,
+            }
+        };
+        // Facts that are held back go on as soon as no command waits.
+        let deadline = if are_held_back {
+            Some(Instant::now())
+        } else {
+            deadline
+        };
+        self.mail
+            .wait(intake, self.publisher, stage, own, deadline)
+            .await
+    }
+
     /// Serves until something ends the session.
-    pub(super) async fn run(mut self, mut facts: mpsc::Receiver<Fact>) -> End {
+    pub(super) async fn run(mut self) -> End {
         let driver = self.driver;
         let navigate = async move { Answer::Navigated(driver.navigate().await) };
         self.calls.push(navigate.boxed());
         self.tell_phase();
-        let mut facts_in_a_row = 0;
         let end = loop {
             let wake_at = self.next_deadline();
             let mut turn = Purpose::Outside;
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => break End::stopping(),
-                Some(answer) = self.calls.next() => {
+            match self.wait(Stage::Running, wake_at).await {
+                Heard::Stop => break End::stopping(),
+                Heard::Own(PageEvent::Answered(answer)) => {
                     turn = answer.turn();
-                    if let Some(end) = self.on_answer(answer) { break end }
+                    if let Some(end) = self.on_answer(answer) {
+                        break end;
+                    }
                 }
-                Some(answer) = self.sending.calls.next() => {
+                Heard::Own(PageEvent::SendAnswered(answer)) => {
                     turn = answer.turn();
                     self.sending.on_answer(answer);
                 }
-                fact = facts.recv(), if facts_in_a_row < FACTS_IN_A_ROW => {
-                    facts_in_a_row += 1;
-                    let fact = fact.unwrap_or_else(|| Fact::PageLost("the page is not heard any more".to_owned()));
-                    if let Some(end) = self.on_fact(fact) { break end }
-                },
-                mail = self.mail.next(self.sending.intake, Stage::Running, self.publisher) => {
-                    facts_in_a_row = 0;
+                Heard::Own(PageEvent::Fact(fact)) => {
+                    self.facts.in_a_row += 1;
+                    let silence = || Fact::PageLost("the page is not heard any more".to_owned());
+                    if let Some(end) = self.on_fact(fact.unwrap_or_else(silence)) {
+                        break end;
+                    }
+                }
+                Heard::Mail(mail) => {
+                    self.facts.in_a_row = 0;
                     if let Mail::Command(command) = mail
                         && let Some(end) = self.on_command(command)
                     {
                         break end;
                     }
                 }
-                // No command waits.
-                () = std::future::ready(()), if facts_in_a_row >= FACTS_IN_A_ROW => facts_in_a_row = 0,
-                () = sleep_until(wake_at) => turn = Purpose::Own,
+                Heard::Deadline if self.facts.are_held_back() => self.facts.in_a_row = 0,
+                Heard::Deadline => turn = Purpose::Own,
             }
             let now = Instant::now();
-            // In each turn, and not as a branch above: the others go before it, and while enough comes in it would
-            // never have its turn. Then nothing expires, no page is pinged and no start is ended.
-            if wake_at <= now {
+            // In each turn, and not only when the deadline is heard: all else goes before it, and while enough comes in it would
+            // never be heard. Then nothing expires, no page is pinged and no start is ended.
+            if wake_at.is_some_and(|at| at <= now) {
                 let passed = self.on_time(now);
                 if let Some(end) = passed.end {
                     break end;
@@ -255,15 +304,17 @@ impl<'a, D: Driver> Serving<'a, D> {
                     turn = Purpose::Outside;
                 }
             }
-            self.follow_waking();
+            if self.publisher.state() != SessionState::Hibernating {
+                self.mail.on_awake();
+            }
             self.begin_pairing();
             self.sending.go_on();
             self.sending.write_notes();
             match self.link.write().await {
                 Written::Nothing => {}
                 // A full disk must not make it look as if no phone had scanned a code.
-                Written::Failed => self.desired.on_account().await,
-                Written::Link(linked_at) => self.desired.on_link(linked_at).await,
+                Written::Failed => self.options.desired.on_account().await,
+                Written::Link(linked_at) => self.options.desired.on_link(linked_at).await,
                 Written::ProfileMissing => break End::of(self.profile_missing()),
             }
             let now = Instant::now();
@@ -272,22 +323,19 @@ impl<'a, D: Driver> Serving<'a, D> {
                 break end;
             }
         };
-        self.wind_up(end, facts).await
+        self.wind_down(end).await
     }
 
-    fn next_deadline(&self) -> Instant {
+    fn next_deadline(&self) -> Option<Instant> {
         let deadlines = [
             self.timers.next(),
             self.sending.next_deadline(Instant::now()),
             self.pairing.next(),
             self.sleeps_at(),
             self.stall.next(),
+            self.mail.wake_by(self.publisher),
         ];
-        deadlines
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or_else(far_future)
+        deadlines.into_iter().flatten().min()
     }
 
     fn on_time(&mut self, now: Instant) -> OnTime {
@@ -302,16 +350,23 @@ impl<'a, D: Driver> Serving<'a, D> {
         if let Some(over) = &over {
             self.publisher.apply(over, None);
         }
+        let is_late = self
+            .mail
+            .wake_by(self.publisher)
+            .is_some_and(|by| by <= now);
+        if is_late {
+            self.wakes_late(now);
+        }
         let passed = self.timers.passed(now);
         OnTime {
-            is_any: over.is_some() || passed.is_some(),
-            end: passed.and_then(|passed| self.on_passed(passed, now)),
+            is_any: over.is_some() || is_late || passed.is_some(),
+            end: passed.and_then(|passed| self.on_passed(passed)),
         }
     }
 
-    fn on_passed(&mut self, passed: Passed, now: Instant) -> Option<End> {
+    fn on_passed(&mut self, passed: Passed) -> Option<End> {
         match passed {
-            Passed::Start(phase) => return Some(End::of(self.limits.passed(phase))),
+            Passed::Start(phase) => return Some(End::of(self.limits().passed(phase))),
             Passed::Turn => self.start = None,
             Passed::Recognise => {
                 return self.mend_page(format!(
@@ -322,10 +377,10 @@ impl<'a, D: Driver> Serving<'a, D> {
             Passed::Sync => {
                 let held_back = self.page.held_back();
                 return Some(End::of(
-                    held_back.unwrap_or_else(|| self.limits.passed(Phase::Sync)),
+                    held_back.unwrap_or_else(|| self.limits().passed(Phase::Sync)),
                 ));
             }
-            Passed::Scan => return Some(End::of(self.limits.nobody_scanned())),
+            Passed::Scan => return Some(End::of(self.limits().nobody_scanned())),
             Passed::Refresh => {
                 let driver = self.driver;
                 let refresh = async move { Answer::Refreshed(driver.refresh_codes().await) };
@@ -357,7 +412,6 @@ impl<'a, D: Driver> Serving<'a, D> {
                 };
                 self.calls.push(ping.boxed());
             }
-            Passed::Wake => self.wakes_late(now),
             Passed::Reconnect => {
                 self.publisher
                     .apply(&Event::Unready, Some(self.page.why_unready()));
@@ -367,10 +421,14 @@ impl<'a, D: Driver> Serving<'a, D> {
         None
     }
 
+    fn limits(&self) -> &StartLimits {
+        &self.options.shared.config.limits
+    }
+
     fn profile_missing(&self) -> Reason {
         let what_to_do =
             "it was taken away while the session ran; put it back, or mount TOKENS_DIR again";
-        profile::profile_missing(self.id, self.profile, what_to_do)
+        profile::profile_missing(&self.options.id, &self.options.profile, what_to_do)
     }
 
     fn on_document(&mut self) {
@@ -524,9 +582,4 @@ impl<'a, D: Driver> Serving<'a, D> {
         }
         None
     }
-}
-
-/// How long a wait lasts when nothing has a deadline: the loop then wakes for nothing else.
-fn far_future() -> Instant {
-    Instant::now() + Duration::from_secs(24 * 60 * 60)
 }

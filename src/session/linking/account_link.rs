@@ -1,157 +1,88 @@
 //! Which account a profile is linked to, noted in the profile itself, so that a link that is gone without anybody's word is seen.
 //!
-//! ```text
-//!  TOKENS_DIR/<cliente_id>/link.json    {"account":"5491100000001","linked_at":"2026-11-25T18:47:41Z","rescue":"none"}
-//! ```
-//!
-//! Responsible for what a change of state says about the link, and for the file. It lies in the profile, and so goes where the link
-//! goes: into its snapshots, to another host, and away with it. What follows from a link that is lost is
+//! Responsible for what a change of state says about the link. The note goes where the link goes: into its snapshots, to another
+//! host, and away with it; [`ProfileNote`] is its file. What follows from a link that is lost is
 //! [`profile`](crate::session::keeping::profile)'s part.
 
 use std::{
-    fmt, io,
+    io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tokio::{fs, task::spawn_blocking};
 
 use crate::{
-    browser::{self, Manifest, Origin, has_been_used},
-    session::SessionState,
-    whatsapp::{LINKED_MARK, Standing},
+    browser::{Link, Origin, ProfileNote, Rescue},
+    masked::Number,
+    session::{ClienteId, SessionState},
+    whatsapp::Standing,
 };
-
-const NAME: &str = "link.json";
 
 /// Where Chrome keeps a page's databases, and with them the link. Not its parent: a Chrome whose profile was taken away makes its
 /// caches in `Default` again, and they are no profile.
 const STORAGE: &str = "Default/IndexedDB";
 
-/// Takes the place of the other as soon as it is whole.
-const NEW_NAME: &str = "link.json.new";
-
-/// Says that the service itself has seen the link go: to nothing else may be concluded that a profile with the mark of a link
-/// holds none.
-const GONE_NAME: &str = "link-gone";
-
-/// What a profile is linked to. Its `Debug` shows no number.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Link {
-    /// The account's number, digits only, if the page has told.
-    account: Option<String>,
-    /// Tells one link from the next.
-    linked_at: Timestamp,
-    /// What has been done about its loss. READY takes that back.
-    #[serde(default)]
-    rescue: Rescue,
-}
-
-/// What has been done about the loss of a link, each once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(in crate::session) enum Rescue {
-    /// Nothing: it is not lost.
-    #[default]
-    None,
-    /// The snapshot has taken the profile's place.
-    Snapshot,
-    /// All that can be done without a person.
-    All,
-}
-
-impl fmt::Debug for Link {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link")
-            .field("linked_at", &self.linked_at)
-            .field("rescue", &self.rescue)
-            .finish_non_exhaustive()
+/// A link that has just been made.
+fn new_link(account: Option<&str>, now: Timestamp) -> Link {
+    Link {
+        account: account.map(Number::from),
+        linked_at: now,
+        rescue: Rescue::None,
     }
 }
 
-impl Link {
-    fn new(account: Option<&str>, now: Timestamp) -> Self {
-        Self {
-            account: account.map(str::to_owned),
-            linked_at: now,
-            rescue: Rescue::None,
-        }
-    }
-
-    /// What has been done about its loss.
-    pub(in crate::session) const fn rescue(&self) -> Rescue {
-        self.rescue
-    }
-
-    /// The same link, for whose loss that has been done.
-    pub(in crate::session) fn having_tried(self, rescue: Rescue) -> Self {
-        Self { rescue, ..self }
-    }
-
-    /// Whether a snapshot is one of this link: another account's must never take its place.
-    pub(in crate::session) fn is_of(&self, manifest: &Manifest) -> bool {
-        manifest.linked_at == Some(self.linked_at)
-    }
-
-    /// Whether it is a link to this account.
-    pub(in crate::session) fn is_to(&self, account: &str) -> bool {
-        self.account.as_deref() == Some(account)
-    }
-
-    /// What a snapshot says of it.
-    pub(crate) fn origin(self, cliente_id: &str) -> Origin {
-        Origin {
-            cliente_id: cliente_id.to_owned(),
-            account: self.account,
-            linked_at: Some(self.linked_at),
-        }
-    }
-
-    /// The note in this profile. One that cannot be understood says nothing.
-    pub(crate) async fn read(profile: &Path) -> Option<Self> {
-        let bytes = fs::read(profile.join(NAME)).await.ok()?;
-        serde_json::from_slice(&bytes).ok()
-    }
-
-    /// Notes it in this profile, which must be there.
-    pub(in crate::session) async fn write(&self, profile: &Path) -> io::Result<()> {
-        // First: should the disk be full, the profile must not say that it has no link.
-        remove(&profile.join(GONE_NAME)).await?;
-        let new = profile.join(NEW_NAME);
-        fs::write(&new, serde_json::to_vec(self)?).await?;
-        fs::rename(new, profile.join(NAME)).await
-    }
-
-    /// Notes in this profile that its link is gone.
-    async fn remove(profile: &Path) -> io::Result<()> {
-        remove(&profile.join(NAME)).await?;
-        fs::write(profile.join(GONE_NAME), b"").await
+/// What a snapshot says of a link.
+pub(in crate::session) fn origin(link: Link, cliente_id: &ClienteId) -> Origin {
+    Origin {
+        cliente_id: cliente_id.to_string(),
+        account: link.account,
+        linked_at: Some(link.linked_at),
     }
 }
 
-/// Removes a file that need not be there.
-async fn remove(file: &Path) -> io::Result<()> {
-    match fs::remove_file(file).await {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
+/// The note of this profile, read off the runtime, as its disk may hang. One that cannot be read counts as that of a profile
+/// that may be linked.
+async fn note_in(profile: &Path) -> ProfileNote {
+    let profile = profile.to_owned();
+    let read = spawn_blocking(move || ProfileNote::read_or_linked(&profile)).await;
+    // Only a runtime that ends does not read it.
+    read.unwrap_or_default()
 }
 
-/// Whether this profile may hold an account's link. A profile that was adopted has the mark and no note, one that was copied here by
-/// hand has neither, and a file that cannot be looked at may be there. Blocks.
+/// The link that this profile has. A note that cannot be understood says nothing of it.
+pub(in crate::session) async fn link_of(profile: &Path) -> Option<Link> {
+    note_in(profile).await.link().cloned()
+}
+
+/// Notes in this profile, which must be there, that it has this link, or that it has none any more.
+pub(in crate::session) async fn note(profile: &Path, link: Option<Link>) -> io::Result<()> {
+    let profile = profile.to_owned();
+    spawn_blocking(move || ProfileNote::change(&profile, |note| note.set_link(link))).await?
+}
+
+/// Whether this profile may hold an account's link. One that was adopted has been linked and has no link in its note, one that
+/// was copied here by hand has no note, and one that cannot be looked at may be linked. Blocks.
 pub(in crate::session) fn may_be_linked(profile: &Path) -> bool {
-    let has = |name: &str| profile.join(name).try_exists().unwrap_or(true);
-    has(NAME)
-        || (has(LINKED_MARK) && !is_gone(profile))
-        || (has(STORAGE) && !has_been_used(profile))
+    let has_storage = || profile.join(STORAGE).try_exists().unwrap_or(true);
+    ProfileNote::read(profile).map_or(true, |note| {
+        note.link().is_some()
+            || (note.linked_once && !note.is_unlinked())
+            || (note.chrome.is_none() && has_storage())
+    })
 }
 
 /// Whether the service has seen the link of this profile go. Blocks.
 pub(in crate::session) fn is_gone(profile: &Path) -> bool {
-    let is_noted = |name: &str| profile.join(name).try_exists();
-    matches!((is_noted(NAME), is_noted(GONE_NAME)), (Ok(false), Ok(true)))
+    ProfileNote::read(profile).is_ok_and(|note| note.is_unlinked())
+}
+
+/// Whether the note in this profile can be read and has no link.
+async fn has_no_link(profile: &Path) -> bool {
+    let profile = profile.to_owned();
+    let read = spawn_blocking(move || ProfileNote::read(&profile)).await;
+    matches!(read, Ok(Ok(note)) if note.link().is_none())
 }
 
 /// Tells one folder from another that has taken its name.
@@ -160,21 +91,20 @@ async fn identity(profile: &Path) -> Option<(u64, u64)> {
     Some((found.dev(), found.ino()))
 }
 
-/// Whether nothing is left of a profile that was linked: neither the note nor what Chrome has stored.
+/// Whether nothing is left of a profile that was linked: neither the note of its link nor what Chrome has stored.
 pub(in crate::session) async fn is_missing(profile: &Path) -> bool {
     // What cannot be looked at is not known to be gone: a start says what is wrong with it.
-    let is_gone = async |name: &str| matches!(fs::try_exists(profile.join(name)).await, Ok(false));
-    is_gone(NAME).await && is_gone(STORAGE).await
+    has_no_link(profile).await && matches!(fs::try_exists(profile.join(STORAGE)).await, Ok(false))
 }
 
-/// The same of a profile that a Chrome is open on: that makes its folders again where they were, and goes on in them. So a folder
-/// that is another one than before, and has no note, is not the profile.
+/// The same of a profile that a Chrome has open: Chrome makes its folders again where they were, and goes on in them. So a
+/// folder that is another one than before, and has no note of a link, is not the profile.
 async fn is_missing_from(profile: &Path, folder: Option<(u64, u64)>) -> bool {
     if is_missing(profile).await {
         return true;
     }
     let is_another = folder.is_some() && identity(profile).await != folder;
-    is_another && matches!(fs::try_exists(profile.join(NAME)).await, Ok(false))
+    is_another && has_no_link(profile).await
 }
 
 /// What has become of the note.
@@ -218,14 +148,14 @@ fn next_link(
         (_, S::QrRequired { .. }, _) if is_removed => None,
         // Somebody has scanned.
         (S::QrRequired { .. }, S::Authenticated | S::Ready, _)
-        | (_, S::Authenticated | S::Ready, None) => Some(Link::new(account, now)),
+        | (_, S::Authenticated | S::Ready, None) => Some(new_link(account, now)),
         (_, S::Authenticated | S::Ready, Some(link)) => {
             let is_other = account.is_some() && link.account.is_some();
             if is_other && link.account.as_deref() != account {
-                return Some(Link::new(account, now));
+                return Some(new_link(account, now));
             }
             Some(Link {
-                account: link.account.clone().or_else(|| account.map(str::to_owned)),
+                account: link.account.clone().or_else(|| account.map(Number::from)),
                 linked_at: link.linked_at,
                 rescue: if *to == S::Ready {
                     Rescue::None
@@ -265,18 +195,15 @@ pub(in crate::session) struct LinkNote {
 impl LinkNote {
     /// Of the profile that the page is opened on.
     pub(in crate::session) async fn of(profile: &Path) -> Self {
-        let link = Link::read(profile).await;
-        let folder = profile.to_owned();
-        // Off the runtime: it reads a file of the profile, whose disk may hang.
-        let restored_at = spawn_blocking(move || browser::restored_at(&folder)).await;
+        let note = note_in(profile).await;
+        let link = note.link().cloned();
         Self {
             profile: profile.to_owned(),
             folder: identity(profile).await,
             is_on_disk: link.is_some(),
             link,
             is_written: true,
-            // Only a runtime that goes down does not read it.
-            restored_at: restored_at.unwrap_or_default(),
+            restored_at: note.restored_at,
         }
     }
 
@@ -363,11 +290,7 @@ impl LinkNote {
         if self.is_missing().await {
             return Written::ProfileMissing;
         }
-        let written = match &self.link {
-            Some(link) => link.write(&self.profile).await,
-            None => Link::remove(&self.profile).await,
-        };
-        if let Err(error) = written {
+        if let Err(error) = note(&self.profile, self.link.clone()).await {
             tracing::debug!(%error, "the link could not be noted in the profile");
             return Written::Failed;
         }
@@ -393,7 +316,7 @@ mod tests {
     }
 
     fn link(account: Option<&str>) -> Link {
-        Link::new(account, at(1))
+        new_link(account, at(1))
     }
 
     fn next(from: &S, to: &S, link: Option<&Link>, account: Option<&str>) -> Option<Link> {
@@ -402,10 +325,13 @@ mod tests {
 
     #[test]
     fn a_scan_makes_a_new_link_whatever_there_was() {
-        let old = link(Some("1")).having_tried(Rescue::All);
+        let old = Link {
+            rescue: Rescue::All,
+            ..link(Some("1"))
+        };
         for present in [None, Some(&old)] {
             let new = next(&CODES, &S::Authenticated, present, Some("1")).unwrap();
-            assert_eq!(new, Link::new(Some("1"), at(2)));
+            assert_eq!(new, new_link(Some("1"), at(2)));
         }
     }
 
@@ -420,7 +346,7 @@ mod tests {
     #[test]
     fn another_account_is_another_link() {
         let other = next(&S::Init, &S::Ready, Some(&link(Some("1"))), Some("2"));
-        assert_eq!(other, Some(Link::new(Some("2"), at(2))));
+        assert_eq!(other, Some(new_link(Some("2"), at(2))));
     }
 
     #[test]
@@ -442,11 +368,14 @@ mod tests {
 
     #[test]
     fn a_link_that_is_ready_again_may_be_saved_again() {
-        let tried = link(Some("1")).having_tried(Rescue::Snapshot);
+        let tried = Link {
+            rescue: Rescue::Snapshot,
+            ..link(Some("1"))
+        };
         let syncing = next(&S::Init, &S::Authenticated, Some(&tried), Some("1"));
-        assert_eq!(syncing.as_ref().unwrap().rescue(), Rescue::Snapshot);
+        assert_eq!(syncing.as_ref().unwrap().rescue, Rescue::Snapshot);
         let ready = next(&S::Authenticated, &S::Ready, syncing.as_ref(), Some("1"));
-        assert_eq!(ready.unwrap().rescue(), Rescue::None);
+        assert_eq!(ready.unwrap().rescue, Rescue::None);
     }
 
     #[tokio::test]
@@ -485,7 +414,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (profile, aside) = (home.path().join("51"), home.path().join("unmounted"));
         fs::create_dir_all(profile.join(STORAGE)).await.unwrap();
-        link(None).write(&profile).await.unwrap();
+        super::note(&profile, Some(link(None))).await.unwrap();
         let note = LinkNote::of(&profile).await;
         assert!(!note.is_missing().await);
         fs::rename(&profile, &aside).await.unwrap();
@@ -503,17 +432,16 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let profile = home.path();
         assert!(!may_be_linked(profile), "nothing is stored there");
-        let put = |name: &str| std::fs::write(profile.join(name), "1").unwrap();
         std::fs::create_dir_all(profile.join(STORAGE)).unwrap();
         assert!(may_be_linked(profile), "copied here by hand");
-        put("chrome-version");
+        let change = |change: fn(&mut ProfileNote)| ProfileNote::change(profile, change).unwrap();
+        change(|note| note.chrome = Some("156.0.8078.79".to_owned()));
         assert!(!may_be_linked(profile), "codes alone");
-        put(LINKED_MARK);
+        change(|note| note.linked_once = true);
         assert!(may_be_linked(profile), "adopted");
-        link(None).write(profile).await.unwrap();
-        Link::remove(profile).await.unwrap();
+        change(|note| note.set_link(None));
         assert!(!may_be_linked(profile) && is_gone(profile));
-        link(None).write(profile).await.unwrap();
+        change(|note| note.set_link(Some(link(None))));
         assert!(may_be_linked(profile) && !is_gone(profile));
     }
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::{
+    masked::Code,
     session::{PairingCode, Reason, ReasonCode, Recipient, state::Event},
     whatsapp::{PairingError, Standing},
 };
@@ -35,30 +36,20 @@ pub(in crate::session) struct Pairing {
     /// Not asked for again before.
     not_before: Option<Instant>,
     /// What the page showed when it was last asked.
-    stale: Text,
+    stale: Option<Code>,
     shown: Option<Shown>,
     /// The page asks for a link.
     login: bool,
     /// What the page shows.
-    text: Text,
+    text: Option<Code>,
 }
 
 /// The code on show.
 #[derive(Debug)]
 struct Shown {
-    text: Text,
+    text: Option<Code>,
     phone: Recipient,
     expires: Instant,
-}
-
-/// A code's text; its `Debug` does not show it.
-#[derive(Clone, Default, PartialEq, Eq)]
-struct Text(Option<String>);
-
-impl std::fmt::Debug for Text {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "…" } else { "none" })
-    }
 }
 
 /// What the page is to be asked.
@@ -77,10 +68,10 @@ impl Pairing {
             asked: None,
             is_asking: false,
             not_before: None,
-            stale: Text::default(),
+            stale: None,
             shown: None,
             login: false,
-            text: Text::default(),
+            text: None,
         }
     }
 
@@ -99,11 +90,11 @@ impl Pairing {
             self.asked = None;
         }
         self.login = standing.login;
-        self.text = Text(standing.pairing_code.clone().filter(|_| standing.login));
+        self.text = standing.pairing_code.clone().filter(|_| standing.login);
         if self.shown.as_ref().map(|shown| &shown.text) == Some(&self.text) {
             return None;
         }
-        let fresh = self.text.0.clone().filter(|_| self.text != self.stale);
+        let fresh = self.text.clone().filter(|_| self.text != self.stale);
         match (fresh, &self.asked) {
             (Some(text), Some(phone)) => {
                 self.not_before = None;
@@ -227,7 +218,7 @@ mod tests {
         Standing {
             recognised: true,
             login: true,
-            pairing_code: code.map(str::to_owned),
+            pairing_code: code.map(Code::from),
             ..Standing::default()
         }
     }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::{LedgerCalls, in_flight::Outbox, pace::Pace};
 use crate::{
     ledger::{Accepted, Failure, Ledger, LedgerError, NewSend, Record, Step},
+    masked::Number,
     session::{
         SendError, SendLimits,
         command::{AcceptReply, answer},
@@ -26,7 +27,7 @@ pub(in crate::session) struct Intake {
     /// Sends on their way into the ledger.
     writing: FuturesUnordered<BoxFuture<'static, Written>>,
     /// The account that the page is linked to, once known. A session that hibernates keeps it.
-    pub(super) account: Option<String>,
+    pub(super) account: Option<Number>,
     pub(super) calls: LedgerCalls,
 }
 

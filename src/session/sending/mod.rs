@@ -34,6 +34,7 @@ use super::{
 };
 use crate::{
     ledger::{Handing, Ledger, LedgerError, Record, Step},
+    masked::{Number, WaId},
     whatsapp::{
         Driver, HandOverError, Handed, LookUpError, Outgoing, PrepareError, Prepared, Silence,
         Standing,
@@ -104,7 +105,7 @@ pub(super) enum SendAnswer {
     HandedOver(Result<Handed, HandOverError>),
     Open(Result<Vec<Arc<Record>>, LedgerError>),
     LookedUp(Result<Option<i32>, LookUpError>),
-    Checked(Result<Option<String>, PrepareError>, Recipient, CheckReply),
+    Checked(Result<Option<WaId>, PrepareError>, Recipient, CheckReply),
 }
 
 impl SendAnswer {
@@ -143,7 +144,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         let account = standing.account.as_deref().or_else(|| link.account());
         let is_news = account.is_some() && account != self.intake.account.as_deref();
         if is_news {
-            self.intake.account = account.map(str::to_owned);
+            self.intake.account = account.map(Number::from);
         }
         let was_ready = std::mem::replace(&mut self.is_ready, standing.is_ready());
         let was_unlinked = self.is_unlinked;
@@ -411,7 +412,7 @@ impl<D: Driver> Sending<'_, D> {
 
     fn on_checked(
         &mut self,
-        result: Result<Option<String>, PrepareError>,
+        result: Result<Option<WaId>, PrepareError>,
         to: &Recipient,
         reply: CheckReply,
         now: Instant,

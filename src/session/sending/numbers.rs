@@ -7,6 +7,8 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
+use crate::masked::{Number, WaId};
+
 /// A person who has WhatsApp today has it tomorrow.
 const HIT_LIFE: Duration = Duration::from_secs(24 * 3600);
 
@@ -16,25 +18,17 @@ const MISS_LIFE: Duration = Duration::from_secs(3600);
 /// An entry takes some 100 bytes. When there are more, those that are over go, and if that is not enough, all do.
 const CAPACITY: usize = 10_000;
 
-/// See the module. Its `Debug` shows no number.
-#[derive(Default)]
-pub(in crate::session) struct Numbers(HashMap<String, (Known, Instant)>);
+/// See the module.
+#[derive(Debug, Default)]
+pub(in crate::session) struct Numbers(HashMap<Number, (Known, Instant)>);
 
 /// What is known of a number.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     /// It is on WhatsApp, under this address.
-    At(String),
+    At(WaId),
     /// It is not.
     Nowhere,
-}
-
-impl std::fmt::Debug for Numbers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Numbers")
-            .field("known", &self.0.len())
-            .finish()
-    }
 }
 
 impl Numbers {
@@ -59,7 +53,7 @@ impl Numbers {
             Known::At(_) => HIT_LIFE,
             Known::Nowhere => MISS_LIFE,
         };
-        self.0.insert(number.to_owned(), (known, now + life));
+        self.0.insert(number.into(), (known, now + life));
     }
 
     /// What was known has turned out to be of no use.
@@ -75,7 +69,7 @@ mod tests {
     #[test]
     fn a_hit_is_known_for_a_day_and_a_miss_for_an_hour() {
         let (mut numbers, now) = (Numbers::default(), Instant::now());
-        numbers.learn("1", Known::At("1@c.us".to_owned()), now);
+        numbers.learn("1", Known::At("1@c.us".into()), now);
         numbers.learn("2", Known::Nowhere, now);
         let hours = |count: u64| now + Duration::from_secs(3600 * count);
         assert!(numbers.get("1", hours(23)).is_some());

@@ -67,20 +67,15 @@ pub(in crate::session) enum Stalled {
 impl Stalled {
     /// Why a session that could send does not, when that is only to be said.
     pub(in crate::session) fn reason(&self) -> Option<Reason> {
-        let (code, detail) = match self {
-            Self::Ledger => (
-                ReasonCode::LedgerUnavailable,
-                "the ledger in DATA_DIR has not answered for two minutes, and nothing is sent that is not written down: \
-                 see to its disk; sends go on by themselves when it answers",
-            ),
-            Self::Unsent => (
-                ReasonCode::SendsStalled,
-                "WhatsApp Web has a message that it does not send, also after the page was loaded again and Chrome started again: \
-                 look at the phone and at GET /messages?state=handed",
-            ),
-            Self::Heals(..) => return None,
-        };
-        Some(Reason::new(code, detail))
+        match self {
+            Self::Ledger => Some(Reason::of(ReasonCode::LedgerUnavailable)),
+            Self::Unsent => {
+                let detail = "WhatsApp Web has a message that it does not send, also after the page was loaded again and Chrome started again: \
+                     look at the phone and at GET /messages?state=handed";
+                Some(Reason::new(ReasonCode::SendsStalled, detail))
+            }
+            Self::Heals(..) => None,
+        }
     }
 }
 

@@ -145,7 +145,7 @@ impl SessionHandle {
             session: self.session.to_string(),
             cliente_id,
             account: None,
-            to: message.to.digits().to_owned(),
+            to: message.to.digits().into(),
             body: message.body,
             is_durable: !waits,
             idempotency: by_key.or_else(by_content),

@@ -6,7 +6,7 @@ use super::*;
 
 fn code(text: &str) -> QrCode {
     QrCode {
-        text: text.to_owned(),
+        text: text.into(),
         shown_at: Timestamp::UNIX_EPOCH,
     }
 }
@@ -82,7 +82,7 @@ fn codes_that_ran_out_keep_their_count() {
 #[test]
 fn a_pairing_code_stands_beside_the_codes_to_scan_and_goes_with_the_link() {
     let pairing = PairingCode {
-        text: "ABCDEFGH".to_owned(),
+        text: "ABCDEFGH".into(),
         phone: "5491158254201".parse().unwrap(),
         shown_at: Timestamp::UNIX_EPOCH,
         expires_at: Timestamp::UNIX_EPOCH,

@@ -16,7 +16,7 @@ fn login(code: Option<&str>) -> View {
     View {
         state_known: true,
         login: true,
-        code: code.map(str::to_owned),
+        code: code.map(Into::into),
         ..View::default()
     }
 }
@@ -41,7 +41,7 @@ fn a_built_code_serves_when_the_screen_shows_none_that_can_be_read() {
 fn a_built_code_serves_while_the_one_on_the_screen_is_stale() {
     let stale = View {
         screen_is_stale: true,
-        pairing_code: Some("ABCDEFGH".to_owned()),
+        pairing_code: Some("ABCDEFGH".into()),
         ..login(Some("built"))
     };
     let standing = views(Some(stale), Some(login(Some("shown"))));

@@ -13,8 +13,8 @@ fn line() -> ConsoleLine {
 
 fn witness(was_linked: bool, keeps_chats: bool) -> (Witness, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let mark = folder.path().join(LINKED_MARK);
-    (Witness::new(was_linked, keeps_chats, mark), folder)
+    let witness = Witness::new(was_linked, keeps_chats, folder.path().into());
+    (witness, folder)
 }
 
 fn login() -> Standing {
@@ -81,7 +81,7 @@ async fn an_operator_may_ask_for_chats() {
 #[tokio::test]
 async fn a_code_that_is_not_found_in_the_picture_keeps_the_picture_back() {
     let (witness, _folder) = witness(false, false);
-    let code = Some("2@a".to_owned());
+    let code = Some("2@a".into());
     witness.on_standing(&Standing { code, ..login() });
     assert_eq!(witness.lock().sight.censor(vec![1], 1), Ok(vec![1]));
     assert_eq!(witness.lock().sight.censor(vec![1], 0), Err(LeftOut::Code));
@@ -90,7 +90,7 @@ async fn a_code_that_is_not_found_in_the_picture_keeps_the_picture_back() {
 #[tokio::test]
 async fn a_code_to_type_keeps_the_picture_back_whatever_else_is_in_it() {
     let (witness, _folder) = witness(false, false);
-    let pairing_code = Some("ABCD1234".to_owned());
+    let pairing_code = Some("ABCD1234".into());
     witness.on_standing(&Standing {
         pairing_code,
         ..login()
@@ -119,8 +119,7 @@ async fn a_number_that_was_typed_keeps_the_picture_back_until_another_document()
 #[tokio::test]
 async fn a_link_is_remembered_in_the_profile() {
     let folder = tempfile::tempdir().unwrap();
-    let mark = folder.path().join(LINKED_MARK);
-    remember(&mark).await.unwrap();
+    ProfileNote::change(folder.path(), |note| note.linked_once = true).unwrap();
     let witness = Witness::of(folder.path(), false).await;
     assert_eq!(left_out(&witness), Some(LeftOut::Chats));
 }

@@ -78,7 +78,7 @@ async fn a_limit_on_processes_is_named_and_may_pass() {
 
 #[tokio::test]
 async fn a_limit_of_address_space_is_named_in_the_status() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::with(&[]).await;
     for (session, megabytes) in [
         // Chrome does not even tell its version.
         (51, 8_000),

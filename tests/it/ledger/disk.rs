@@ -9,9 +9,11 @@ use crate::support::disk::{Disk, limit_files};
 async fn assert_nothing_goes(service: &Service, account: &str, arrived: &[&str]) {
     for key in ["order-8", "order-8", "order-9"] {
         let refused = keyed(service, key, TO, "lost").await;
-        assert_refused(&refused, 503, "LEDGER_UNAVAILABLE");
+        refused.assert_refused(503, "LEDGER_UNAVAILABLE");
     }
-    assert_refused(&later(service, TO, "lost").await, 503, "LEDGER_UNAVAILABLE");
+    later(service, TO, "lost")
+        .await
+        .assert_refused(503, "LEDGER_UNAVAILABLE");
     assert_eq!(service.status("51").await["state"], "READY");
     assert_eq!(service.get("/health").await.status, 200);
     assert_eq!(service.messages(account).await, arrived);
@@ -30,7 +32,7 @@ async fn assert_healed(service: &Service, account: &str, before: &[&str]) {
 async fn a_full_disk_sends_nothing_and_heals() {
     let service = Service::start_on(Disk::small(), |_| {}).await;
     let account = service.link("51").await;
-    assert_eq!(service.send(51, TO, "a").await.status, 200);
+    service.sends(51, TO, "a").await;
     let mut arrived = vec!["a"];
     let disk = service.disk().unwrap();
     // What was still free in the ledger's own files may take a send or two: they have gone out then, and are on disk.
@@ -38,7 +40,7 @@ async fn a_full_disk_sends_nothing_and_heals() {
         disk.fill();
         let sent = service.send(51, TO, "a").await;
         if sent.status != 200 {
-            assert_refused(&sent, 503, "LEDGER_UNAVAILABLE");
+            sent.assert_refused(503, "LEDGER_UNAVAILABLE");
             break;
         }
         arrived.push("a");
@@ -72,7 +74,7 @@ async fn a_disk_that_stands_still_keeps_no_caller_and_what_was_refused_is_never_
     let refused = tokio::time::timeout(Duration::from_secs(20), refused).await;
     let (by_key, durable, again) = refused.expect("a caller waits as long as the disk");
     for refused in [by_key, durable, again] {
-        assert_refused(&refused, 503, "LEDGER_UNAVAILABLE");
+        refused.assert_refused(503, "LEDGER_UNAVAILABLE");
     }
     assert_eq!(service.status("51").await["state"], "READY");
     disk.thaw(hang, &folder);
@@ -87,9 +89,8 @@ async fn a_disk_that_stands_still_keeps_no_caller_and_what_was_refused_is_never_
 
 #[tokio::test]
 async fn a_limit_on_the_size_of_files_is_a_full_disk_and_not_the_end_of_the_service() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
-    assert_eq!(service.send(51, TO, "a").await.status, 200);
+    let (service, account) = Service::linked(&[]).await;
+    service.sends(51, TO, "a").await;
     limit_files(service.pid(), Some(0));
     assert_nothing_goes(&service, &account, &["a"]).await;
     limit_files(service.pid(), None);
@@ -109,8 +110,7 @@ async fn a_read_only_folder_sends_nothing_and_heals() {
 
 #[tokio::test]
 async fn a_folder_that_is_taken_away_sends_nothing_and_heals() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[]).await;
     let sent = keyed(&service, "order-7", TO, "a").await;
     becomes(&service, &id_of(&sent), "read").await;
     let folder = service.home().ledger();
@@ -128,8 +128,7 @@ async fn a_folder_that_is_taken_away_sends_nothing_and_heals() {
 
 #[tokio::test]
 async fn a_file_that_is_removed_or_overwritten_sends_nothing_twice_and_says_what_to_do() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[]).await;
     let sent = keyed(&service, "order-7", TO, "a").await;
     becomes(&service, &id_of(&sent), "read").await;
     let file = service.home().ledger().join("ledger.sqlite3");
@@ -139,7 +138,7 @@ async fn a_file_that_is_removed_or_overwritten_sends_nothing_twice_and_says_what
     service.logs("the ledger cannot be used").await;
     for key in ["order-7", "order-8"] {
         let refused = keyed(&service, key, TO, "a").await;
-        assert_refused(&refused, 503, "LEDGER_UNAVAILABLE");
+        refused.assert_refused(503, "LEDGER_UNAVAILABLE");
         assert!(refused.text().contains("is gone"), "{}", refused.text());
     }
     assert!(!file.try_exists().unwrap());
@@ -149,21 +148,21 @@ async fn a_file_that_is_removed_or_overwritten_sends_nothing_twice_and_says_what
 
     std::fs::write(&file, "another program's").unwrap();
     let refused = keyed(&service, "order-7", TO, "a").await;
-    assert_refused(&refused, 503, "LEDGER_UNAVAILABLE");
+    refused.assert_refused(503, "LEDGER_UNAVAILABLE");
     assert!(refused.text().contains("overwritten"), "{}", refused.text());
     assert_eq!(service.messages(&account).await, ["a"]);
     assert_eq!(service.get("/health").await.status, 200);
     // The next service does not begin anew either.
     let service = Service::start_in(service.stop(), |_| {}).await;
     let refused = service.get("/messages").await;
-    assert_refused(&refused, 503, "LEDGER_UNAVAILABLE");
+    refused.assert_refused(503, "LEDGER_UNAVAILABLE");
     assert!(refused.text().contains("is damaged"), "{}", refused.text());
     service.stop();
 }
 
 #[tokio::test]
 async fn a_second_service_on_the_folder_is_refused_until_the_first_one_has_ended() {
-    let first = Service::start(|_| {}).await;
+    let first = Service::with(&[]).await;
     assert_eq!(first.get("/messages").await.status, 200);
     let data = first.home().data();
     let second = Service::start(|env| {
@@ -171,7 +170,7 @@ async fn a_second_service_on_the_folder_is_refused_until_the_first_one_has_ended
     })
     .await;
     let refused = second.get("/messages").await;
-    assert_refused(&refused, 503, "LEDGER_UNAVAILABLE");
+    refused.assert_refused(503, "LEDGER_UNAVAILABLE");
     assert_eq!(first.get("/messages").await.status, 200);
     let _home = first.stop();
     assert_eq!(second.get("/messages").await.status, 200);
@@ -180,8 +179,7 @@ async fn a_second_service_on_the_folder_is_refused_until_the_first_one_has_ended
 
 #[tokio::test]
 async fn news_of_messages_that_comes_while_the_disk_is_away_is_written_when_it_is_back() {
-    let service = Service::start(|_| {}).await;
-    service.link("51").await;
+    let (service, _) = Service::linked(&[]).await;
     service.faults(json!({ "ack_delay_ms": 2000 })).await;
     let folder = service.home().ledger();
     let aside = service.home().data().join("aside");

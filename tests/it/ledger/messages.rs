@@ -7,8 +7,7 @@ use crate::support::chrome::eventually;
 
 #[tokio::test]
 async fn a_message_tells_how_far_it_has_got_and_when() {
-    let service = Service::start(|_| {}).await;
-    service.link("51").await;
+    let (service, _) = Service::linked(&[]).await;
     let id = id_of(&service.send(51, TO, "a secret").await);
     let read = becomes(&service, &id, "read").await;
     let times = [
@@ -33,14 +32,13 @@ async fn a_message_tells_how_far_it_has_got_and_when() {
     let by_key = message(&service, read["key"].as_str().unwrap()).await;
     assert_eq!(by_key, read);
     let unknown = service.get("/messages/true_1@c.us_3EB0").await;
-    assert_refused(&unknown, 404, "MESSAGE_NOT_FOUND");
+    unknown.assert_refused(404, "MESSAGE_NOT_FOUND");
     service.stop();
 }
 
 #[tokio::test]
 async fn messages_are_listed_by_session_and_state_a_page_at_a_time() {
-    let service = Service::start(|_| {}).await;
-    service.link("51").await;
+    let (service, _) = Service::linked(&[]).await;
     service.link("52").await;
     let mut ids = Vec::new();
     for n in 0..5 {
@@ -72,18 +70,14 @@ async fn messages_are_listed_by_session_and_state_a_page_at_a_time() {
         ("cliente_id=a%20b", "INVALID_CLIENTE_ID"),
     ] {
         let refused = service.get(&format!("/messages?{query}")).await;
-        assert_refused(&refused, 400, code);
+        refused.assert_refused(400, code);
     }
     service.stop();
 }
 
 #[tokio::test]
 async fn texts_go_from_the_disk_when_they_are_no_longer_needed_and_nobody_else_can_read_it() {
-    let service = Service::start(|env| {
-        env.insert("MESSAGE_RETENTION_HOURS", "0".into());
-    })
-    .await;
-    service.link("51").await;
+    let (service, _) = Service::linked(&[("MESSAGE_RETENTION_HOURS", "0")]).await;
     let folder = service.home().ledger();
     let is_kept = |text: &str| {
         let files = std::fs::read_dir(&folder).unwrap().flatten();

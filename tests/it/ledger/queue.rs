@@ -6,27 +6,21 @@ use super::*;
 
 /// A service that sends five messages at once and then one in a minute, with the five used up.
 async fn at_rest() -> (Service, String) {
-    let service = Service::start(|env| {
-        env.insert("SEND_RATE_PER_MINUTE", "1".into());
-        env.insert("SEND_WAIT_SECONDS", "20".into());
-        env.insert("SEND_QUEUE_MAX", "2".into());
-    })
+    let (service, account) = Service::linked(&[
+        ("SEND_RATE_PER_MINUTE", "1"),
+        ("SEND_WAIT_SECONDS", "20"),
+        ("SEND_QUEUE_MAX", "2"),
+    ])
     .await;
-    let account = service.link("51").await;
     for n in 0..5 {
-        let sent = service.send(51, TO, &n.to_string()).await;
-        assert_eq!(sent.status, 200, "{}", sent.text());
+        service.sends(51, TO, &n.to_string()).await;
     }
     (service, account)
 }
 
 #[tokio::test]
 async fn a_pace_delays_and_refuses_nothing() {
-    let service = Service::start(|env| {
-        env.insert("SEND_RATE_PER_MINUTE", "60".into());
-    })
-    .await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[("SEND_RATE_PER_MINUTE", "60")]).await;
     let began = Instant::now();
     let mut ids = Vec::new();
     for n in 0..9 {
@@ -34,8 +28,7 @@ async fn a_pace_delays_and_refuses_nothing() {
         assert_eq!(accepted.status, 202, "{}", accepted.text());
         ids.push(id_of(&accepted));
     }
-    let waited = service.send(51, TO, "9").await;
-    assert_eq!(waited.status, 200, "{}", waited.text());
+    service.sends(51, TO, "9").await;
     // Five at once, then one in a second.
     assert!(began.elapsed() > Duration::from_millis(4900));
     let texts: Vec<_> = (0..10).map(|n| n.to_string()).collect();
@@ -48,7 +41,7 @@ async fn a_turn_that_cannot_come_in_time_is_refused_at_once_and_a_full_queue_too
     let (service, account) = at_rest().await;
     let began = Instant::now();
     let refused = service.send(51, TO, "x").await;
-    assert_refused(&refused, 429, "QUEUE_TIMEOUT");
+    refused.assert_refused(429, "QUEUE_TIMEOUT");
     assert!(began.elapsed() < Duration::from_secs(5), "at once");
     let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     // A minute, and up to half of one more by chance, less the 20 s that the caller waits; rounded up.
@@ -58,7 +51,7 @@ async fn a_turn_that_cannot_come_in_time_is_refused_at_once_and_a_full_queue_too
         assert_eq!(later(&service, TO, &n.to_string()).await.status, 202);
     }
     let refused = later(&service, TO, "x").await;
-    assert_refused(&refused, 429, "QUEUE_FULL");
+    refused.assert_refused(429, "QUEUE_FULL");
     assert!(refused.header("retry-after").is_some());
     let listed = service.get("/messages?cliente_id=51&state=queued").await;
     assert_eq!(listed.json()["count"], 2, "{}", listed.text());
@@ -81,11 +74,13 @@ async fn a_queued_message_can_be_taken_back_and_leaves_its_place() {
     assert!(cancelled.json()["ended_at"].is_string());
     assert_eq!(delete(&second).await.status, 200, "it is");
     assert_eq!(later(&service, TO, "z").await.status, 202, "there is room");
-    assert_refused(&delete("3EB0FFFF").await, 404, "MESSAGE_NOT_FOUND");
+    delete("3EB0FFFF")
+        .await
+        .assert_refused(404, "MESSAGE_NOT_FOUND");
 
     let sent = service.get("/messages?state=read").await.json();
     let sent = sent["messages"][0]["message_id"].as_str().unwrap();
-    assert_refused(&delete(sent).await, 409, "NOT_CANCELLABLE");
+    delete(sent).await.assert_refused(409, "NOT_CANCELLABLE");
 
     // Also while the session does not run, and after a restart.
     let service = Service::start_in(service.stop(), |env| {
@@ -108,8 +103,7 @@ async fn a_queued_message_can_be_taken_back_and_leaves_its_place() {
 
 #[tokio::test]
 async fn a_message_whose_page_is_open_and_not_ready_can_be_taken_back() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
+    let (service, account) = Service::linked(&[]).await;
     service.faults(json!({ "socket": "refuse" })).await;
     service.reaches("51", "AUTHENTICATED").await;
     let id = id_of(&later(&service, TO, "x").await);
@@ -128,7 +122,7 @@ async fn a_message_whose_page_is_open_and_not_ready_can_be_taken_back() {
     );
     service.faults(json!({})).await;
     service.reaches("51", "READY").await;
-    assert_eq!(service.send(51, TO, "y").await.status, 200);
+    service.sends(51, TO, "y").await;
     assert_eq!(service.messages(&account).await, ["y"]);
     service.stop();
 }
@@ -155,15 +149,15 @@ async fn a_dry_run_says_what_would_happen_and_sends_nothing() {
         (&nowhere["on_whatsapp"], &nowhere["chat_id"]),
         (&json!(false), &Value::Null)
     );
-    assert_refused(&try_out("12").await, 400, "INVALID_TO");
+    try_out("12").await.assert_refused(400, "INVALID_TO");
     let body = json!({ "cliente_id": 51, "to": TO, "message": "x" });
     let unclear = service.post("/send?dry_run=perhaps", &body).await;
-    assert_refused(&unclear, 400, "INVALID_DRY_RUN");
+    unclear.assert_refused(400, "INVALID_DRY_RUN");
     let in_the_body = json!({ "cliente_id": 51, "to": TO, "message": "x", "dry_run": true });
     let would = service.post("/send", &in_the_body).await;
     assert_eq!(would.json()["dry_run"], true, "{}", would.text());
     service.disconnect(51).await;
-    assert_refused(&try_out(TO).await, 503, "SESSION_NOT_READY");
+    try_out(TO).await.assert_refused(503, "SESSION_NOT_READY");
     assert_eq!(service.messages(&account).await.len(), 5);
     assert_eq!(service.get("/messages").await.json()["count"], 5);
     service.stop();
@@ -178,26 +172,30 @@ fn jiff_seconds(moment: &Value) -> f64 {
 
 #[tokio::test]
 async fn a_number_is_asked_about_once_and_an_error_is_no_answer() {
-    let service = Service::start(|_| {}).await;
-    let account = service.link("51").await;
-    assert_eq!(service.send(51, TO, "a").await.status, 200);
-    assert_refused(
-        &service.send(51, NOBODY, "b").await,
-        400,
-        "NUMBER_NOT_ON_WHATSAPP",
-    );
+    let (service, account) = Service::linked(&[]).await;
+    service.sends(51, TO, "a").await;
+    service
+        .send(51, NOBODY, "b")
+        .await
+        .assert_refused(400, "NUMBER_NOT_ON_WHATSAPP");
     service
         .faults(json!({ "number_check": "network_error" }))
         .await;
-    assert_eq!(service.send(51, TO, "c").await.status, 200);
-    assert_refused(
-        &service.send(51, NOBODY, "d").await,
-        400,
-        "NUMBER_NOT_ON_WHATSAPP",
-    );
-    assert_refused(&service.send(51, OTHER, "e").await, 500, "SEND_FAILED");
+    service.sends(51, TO, "c").await;
+    service
+        .send(51, NOBODY, "d")
+        .await
+        .assert_refused(400, "NUMBER_NOT_ON_WHATSAPP");
+    service
+        .send(51, OTHER, "e")
+        .await
+        .assert_refused(500, "SEND_FAILED");
     service.faults(json!({})).await;
-    assert_eq!(service.send(51, OTHER, "f").await.status, 200);
+    service.sends(51, OTHER, "f").await;
     assert_eq!(service.messages(&account).await, ["a", "c", "f"]);
+    // What is wrong with one recipient is held against no adapter.
+    let adapter = service.status("51").await["adapter"].clone();
+    assert_eq!(adapter["serving"], "modules");
+    assert_eq!(adapter["missing"], json!([]));
     service.stop();
 }

@@ -47,10 +47,7 @@ fn packed(png: &[u8]) -> Vec<u8> {
 #[tokio::test]
 #[ignore = "writes into docs/img; scripts/screenshots runs it"]
 async fn pictures_for_the_documentation() {
-    let service = Service::start(|env| {
-        env.insert("SANDBOX_ACK_SECONDS", "0.5".into());
-    })
-    .await;
+    let service = Service::with(&[("SANDBOX_ACK_SECONDS", "0.5")]).await;
     let visitor = Visitor::come().await;
     visitor.looks_at(1000, 640, "light").await;
     visitor.chrome.goto(service.url()).await;

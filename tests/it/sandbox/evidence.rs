@@ -54,8 +54,13 @@ async fn a_page_that_is_linked_when_its_session_has_ended_is_not_shown_either() 
     drop(facts);
     let scanned = json!({"code": code, "number": ACCOUNT});
     assert_eq!(sandbox.post("/phone/scan", scanned).await.0, 200);
-    let mark = profile.join("linked-once");
-    eventually("the link is noted", || mark.try_exists().unwrap()).await;
+    let note = profile.join("session-manager.json");
+    let is_noted = || {
+        std::fs::read_to_string(&note)
+            .unwrap()
+            .contains(r#""linked_once":true"#)
+    };
+    eventually("the link is noted", is_noted).await;
     let seen = page.evidence().await;
     assert_eq!(seen.screenshot, Err(LeftOut::Chats));
     assert_eq!(seen.console, Err(LeftOut::Chats));

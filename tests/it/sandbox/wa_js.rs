@@ -1,113 +1,41 @@
-//! The proof that the sandbox is no mirror of our own scripts: a bundle that others wrote for the
-//! real WhatsApp Web, unmodified, does its work on it.
-
-use std::{path::Path, time::Duration};
+//! The proof that the sandbox is no mirror of our own scripts: a bundle that others wrote for the real WhatsApp Web, unmodified,
+//! does its work on it. What the service does with that bundle, in both versions and on both builds, is in `adapters` and `pairing`.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use whatsapp_sandbox::SandboxConfig;
 
-use super::{ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, TEXT, config, shown_code};
-
-const CURRENT: &str = "@wppconnect/wa-js";
-const OLD: &str = "wa-js-4.0.0";
+use super::{ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, TEXT, shown_code};
+use crate::adapters::{CURRENT, OLD, bundle};
 
 #[tokio::test]
 async fn the_unmodified_wa_js_links_checks_numbers_sends_and_hears() {
     for lid_chats in [false, true] {
-        wa_js_does_its_work(CURRENT, json!({"lid_chats": lid_chats})).await;
+        does_its_work(CURRENT, json!({"lid_chats": lid_chats})).await;
     }
 }
 
 #[tokio::test]
-async fn the_unmodified_wa_js_does_so_on_the_page_of_early_2026() {
+async fn it_does_so_on_the_page_of_early_2026_and_an_older_one_too() {
     for (package, lid_chats) in [(CURRENT, false), (CURRENT, true), (OLD, false)] {
         let faults = json!({"build": "early-2026", "lid_chats": lid_chats});
-        wa_js_does_its_work(package, faults).await;
+        does_its_work(package, faults).await;
     }
 }
 
-#[tokio::test]
-async fn the_unmodified_wa_js_links_by_phone_number() {
-    for (package, ask, faults) in [
-        (CURRENT, "startLinkDeviceCodeForPhoneNumber", json!({})),
-        (CURRENT, "genLinkDeviceCodeForPhoneNumber", json!({})),
-        (
-            OLD,
-            "genLinkDeviceCodeForPhoneNumber",
-            json!({"build": "early-2026"}),
-        ),
-    ] {
-        let folder = TempDir::new().unwrap();
-        let sandbox = Running::start(folder.path()).await;
-        sandbox.post("/faults", faults).await;
-        let chrome = Chrome::open(&folder.path().join("profile")).await;
-        chrome.goto(&sandbox.url("/")).await;
-        shown_code(&chrome).await;
-        inject(&chrome, package).await;
-        let code: String = chrome.value(&format!("WPP.conn.{ask}('{ACCOUNT}')")).await;
-        let typed = json!({"number": ACCOUNT, "code": code});
-        assert_eq!(sandbox.post("/phone/pair", typed).await.0, 200, "{package}");
-        chrome.until(LINKED).await;
-        assert!(chrome.value::<bool>("WPP.conn.isAuthenticated()").await);
-        sandbox.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn the_unmodified_wa_js_hears_that_a_pairing_code_was_renewed() {
-    let folder = TempDir::new().unwrap();
-    let short = SandboxConfig {
-        pairing_code: Duration::from_secs(1),
-        ..config(folder.path())
-    };
-    let sandbox = Running::start_with(short, 0).await;
-    let chrome = Chrome::open(&folder.path().join("profile")).await;
-    chrome.goto(&sandbox.url("/")).await;
-    shown_code(&chrome).await;
-    inject(&chrome, CURRENT).await;
-    chrome
-        .run(&format!(
-            "window.codes = [];
-            WPP.on('conn.link_code_change', (code) => codes.push(code));
-            await WPP.conn.startLinkDeviceCodeForPhoneNumber('{ACCOUNT}')"
-        ))
-        .await;
-    chrome.until("codes.length >= 3").await;
-    let distinct: u64 = chrome.value("new Set(codes).size").await;
-    assert!(distinct >= 3);
-    let refused: String = chrome
-        .value(&format!(
-            "WPP.conn.startLinkDeviceCodeForPhoneNumber('{NOBODY}').catch((error) => error.type.name)"
-        ))
-        .await;
-    assert_eq!(refused, "IQErrorBadRequest");
-    sandbox.stop().await;
-}
-
-/// Loads a bundle of wa-js into the page, as an outsider does.
-async fn inject(chrome: &Chrome, package: &str) {
-    let bundle = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("node_modules")
-        .join(package)
-        .join("dist/wppconnect-wa.js");
-    let bundle = std::fs::read_to_string(bundle).expect("wa-js is installed: run npm install");
-    chrome
-        .run("window.WPPConfig = { disableGoogleAnalytics: true, linkPreviewApiServers: [] }")
-        .await;
-    // Not through `run`: the bundle has to meet the global scope.
-    chrome.value::<()>(&format!("{bundle};null")).await;
-    chrome.until("WPP.isFullReady").await;
-}
-
-async fn wa_js_does_its_work(package: &str, faults: Value) {
+async fn does_its_work(package: &str, faults: Value) {
     let folder = TempDir::new().unwrap();
     let sandbox = Running::start(folder.path()).await;
     sandbox.post("/faults", faults).await;
     let chrome = Chrome::open(&folder.path().join("profile")).await;
     chrome.goto(&sandbox.url("/")).await;
     shown_code(&chrome).await;
-    inject(&chrome, package).await;
+    let bundle = std::fs::read_to_string(bundle(package)).unwrap();
+    chrome
+        .run("window.WPPConfig = { disableGoogleAnalytics: true, linkPreviewApiServers: [] }")
+        .await;
+    // Not through `run`: the bundle has to meet the global scope.
+    chrome.value::<()>(&format!("{bundle};null")).await;
+    chrome.until("WPP.isFullReady").await;
     chrome
         .run(
             "window.acks = [];

@@ -198,6 +198,13 @@ impl Api {
         .await
     }
 
+    /// Sends what WhatsApp's server acknowledges in time, and gives the answer.
+    pub(crate) async fn sends(&self, id: u64, to: &str, text: &str) -> Value {
+        let sent = self.send(id, to, text).await;
+        assert_eq!(sent.status, 200, "{}", sent.text());
+        sent.json()
+    }
+
     /// What WhatsApp's server took from an account: its texts, in order, a doubled one twice.
     pub(crate) async fn messages(&self, account: &str) -> Vec<String> {
         let body = |message: &Value| message["body"].as_str().unwrap().to_owned();

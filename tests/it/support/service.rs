@@ -76,6 +76,19 @@ impl Service {
         Self::start_build(Path::new(PROGRAM), with).await
     }
 
+    /// Starts a service on a fresh folder with these variables besides the usual ones.
+    pub(crate) async fn with(settings: &[(&'static str, &str)]) -> Self {
+        Self::start(|env| env.extend(settings.iter().map(|(name, value)| (*name, value.into()))))
+            .await
+    }
+
+    /// The same with session 51 linked; gives its account.
+    pub(crate) async fn linked(settings: &[(&'static str, &str)]) -> (Self, String) {
+        let service = Self::with(settings).await;
+        let account = service.link("51").await;
+        (service, account)
+    }
+
     /// Starts a service on the folder of an earlier one.
     pub(crate) async fn start_in(home: Home, with: impl FnOnce(&mut Environment)) -> Self {
         Self::started(Path::new(PROGRAM), home, None, with).await

@@ -124,7 +124,7 @@ impl Connection {
         self.send(&answer).await
     }
 
-    /// The page's pairing code is over; the page is told, and may ask for another.
+    /// The page's pairing code has expired; the page hears of it, and may ask for another.
     pub(super) async fn pairing_expired(&mut self) -> Result<(), Ended> {
         let Some((request, _)) = self.pairing_ends else {
             return Ok(());

@@ -11,7 +11,6 @@ use super::*;
 
 const WHATSAPP: &str = "https://web.whatsapp.com/";
 const STORAGE: &str = "IndexedDB/https_web.whatsapp.com_0.indexeddb.leveldb";
-const NOTES: &[(&str, &str)] = &[("linked-once", "yes")];
 
 fn site() -> SiteStorage {
     SiteStorage::of(WHATSAPP).unwrap()
@@ -80,7 +79,6 @@ impl Home {
             .put_in_place(
                 &self.path("tokens/51"),
                 move |_| may_replace,
-                NOTES,
                 CancellationToken::new(),
             )
             .await
@@ -324,9 +322,7 @@ async fn what_a_link_needs_is_copied_and_nothing_else() {
             "Default/Local Storage",
             "Default/Local Storage/leveldb",
             "Default/Local Storage/leveldb/000003.log",
-            "chrome-version",
-            "linked-once",
-            "restored-at",
+            "session-manager.json",
         ]
     );
     let path = home.path(&format!("tokens/51/Default/{STORAGE}/000003.log"));
@@ -419,12 +415,7 @@ async fn a_session_of_this_service_is_no_other_programs_profile() {
     );
     let found = home.find("tokens/51").unwrap();
     let another = found
-        .put_in_place(
-            &home.path("tokens/52"),
-            |_| true,
-            NOTES,
-            CancellationToken::new(),
-        )
+        .put_in_place(&home.path("tokens/52"), |_| true, CancellationToken::new())
         .await
         .unwrap_err();
     assert!(matches!(another, ForeignError::IsOurs { .. }), "{another}");
@@ -447,7 +438,6 @@ async fn a_session_of_this_service_is_no_other_programs_profile() {
         .put_in_place(
             &home.path("tokens/session-admin"),
             |_| true,
-            NOTES,
             CancellationToken::new(),
         )
         .await
@@ -468,7 +458,7 @@ async fn what_changes_while_it_is_copied_is_not_taken_and_leaves_nothing() {
         "linked, and more",
     );
     let give_up = CancellationToken::new();
-    let copied = found.copy(&entries, &home.path("tokens/51.unpacking"), NOTES, &give_up);
+    let copied = found.copy(&entries, &home.path("tokens/51.unpacking"), &give_up);
     assert!(
         matches!(copied, Err(ForeignError::Changed { .. })),
         "{copied:?}"
@@ -476,7 +466,7 @@ async fn what_changes_while_it_is_copied_is_not_taken_and_leaves_nothing() {
 
     give_up.cancel();
     let stopped = found
-        .put_in_place(&home.path("tokens/51"), |_| false, NOTES, give_up)
+        .put_in_place(&home.path("tokens/51"), |_| false, give_up)
         .await
         .unwrap_err();
     assert!(

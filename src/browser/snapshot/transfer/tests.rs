@@ -4,8 +4,8 @@ use std::{fs::File, io::Write as _, os::unix::fs::PermissionsExt as _};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{super::archive::new_file, *};
-use crate::browser::BrowserError;
+use super::*;
+use crate::{browser::BrowserError, files::private_file};
 
 const LINK: &str = "Default/IndexedDB/a_0.indexeddb.leveldb/000003.log";
 
@@ -75,7 +75,7 @@ fn noise(length: usize) -> Vec<u8> {
 
 /// Puts this, whatever it is, into a file encrypted with the right passphrase.
 fn sealed(path: &Path, parts: &[&[u8]]) {
-    let mut out = sealed::seal(new_file(path).unwrap(), &passphrase()).unwrap();
+    let mut out = sealed::seal(private_file(path).unwrap(), &passphrase()).unwrap();
     for part in parts {
         out.write_all(part).unwrap();
     }

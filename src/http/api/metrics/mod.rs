@@ -5,7 +5,6 @@
 //! sees those alone; what is counted over all of them is no secret, as in `/health`.
 
 mod process;
-mod requests;
 mod sessions;
 
 use axum::{
@@ -20,7 +19,6 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry as Scrape, Unit},
 };
-pub(in crate::http) use requests::{Requests, count};
 
 use crate::http::{
     guard::caller::Caller,

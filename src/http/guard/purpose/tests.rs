@@ -9,7 +9,7 @@ use proptest::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::http::wire::body;
+use crate::http::wire::{body, requests::DisconnectBody};
 
 #[test]
 fn what_looks_like_the_id_is_told_from_other_parameters() {
@@ -76,9 +76,9 @@ fn what_looks_like_the_id_is_told_from_other_parameters() {
 struct Fields;
 
 impl FromBody for Fields {
-    const FIELDS: &[&str] = &["logout"];
+    type Fields = DisconnectBody;
 
-    fn from_body(_: &Object, _: &Parts, _: &AppState) -> Result<Self, ApiError> {
+    fn from_body(_: DisconnectBody, _: &Object, _: &Parts, _: &AppState) -> Result<Self, ApiError> {
         Ok(Self)
     }
 }
@@ -163,7 +163,7 @@ fn no_slip_ever_acts_on_the_default_session() {
             let verdict = match acts_on_the_default(text.as_bytes(), content_type) {
                 Ok(true) => "acts",
                 Ok(false) => "names a session",
-                Err(why) => why.code(),
+                Err(why) => why.facts().code,
             };
             *verdicts.borrow_mut().entry(verdict).or_default() += 1;
             // A name of blanks alone, as a form, is no body.

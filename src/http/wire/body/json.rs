@@ -6,25 +6,13 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use serde_json::Value;
 
 use super::{ApiError, Object, cause::cause};
-
-/// Fields that decide what is done. One of them that stands twice, with two values, is refused: JavaScript takes the
-/// last, which may be another session or another recipient than the caller sees.
-const DECISIVE: [&str; 9] = [
-    "cliente_id",
-    "to",
-    "message",
-    "phone",
-    "wait",
-    "logout",
-    "async",
-    "dry_run",
-    "idempotency_key",
-];
+use crate::http::wire::requests::known_field;
 
 /// What stands in a body at the top.
 enum Top {
     Object(Object),
-    /// A field of [`DECISIVE`] stands in it twice, with two values.
+    /// A field that decides what is done stands in it twice, with two values. JavaScript takes the last, which may be another
+    /// session or another recipient than the caller sees.
     Twice(&'static str),
     Array,
     Other,
@@ -106,7 +94,7 @@ impl<'de> Visitor<'de> for TopVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Top, A::Error> {
         let (mut object, mut twice) = (Object::new(), None);
         while let Some((name, value)) = fields.next_entry::<String, Value>()? {
-            let decisive = DECISIVE.into_iter().find(|one| *one == name);
+            let decisive = known_field(&name);
             let before = object.insert(name, value.clone());
             if before.is_some_and(|before| before != value) {
                 twice = twice.or(decisive);
@@ -142,31 +130,5 @@ impl<'de> Visitor<'de> for TopVisitor {
 
     fn visit_str<E>(self, _: &str) -> Result<Top, E> {
         Ok(Top::Other)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::http::{
-        api::{
-            connect::{ConnectRequest, DisconnectRequest},
-            send::SendRequest,
-        },
-        wire::extract::{CLIENTE_ID, FromBody},
-    };
-
-    #[test]
-    fn every_field_that_a_request_reads_decides_what_is_done() {
-        let read = [
-            &[CLIENTE_ID],
-            ConnectRequest::FIELDS,
-            DisconnectRequest::FIELDS,
-            SendRequest::FIELDS,
-        ];
-        let read: BTreeSet<_> = read.concat().into_iter().collect();
-        assert_eq!(read, BTreeSet::from(DECISIVE));
     }
 }

@@ -28,7 +28,7 @@ fn packed(encoding: &'static str) -> HeaderMap {
 fn read(bytes: impl Into<Vec<u8>>, headers: &HeaderMap) -> Result<Value, (&'static str, String)> {
     object(bytes.into(), headers)
         .map(|object| object.map_or(json!([]), Value::Object))
-        .map_err(|error| (error.code(), error.to_string()))
+        .map_err(|error| (error.facts().code, error.to_string()))
 }
 
 #[track_caller]

@@ -57,7 +57,7 @@ impl Connected {
             cliente_id: target.echo,
             session: target.id.to_string(),
             already_connected: outcome.already_connected,
-            pairing_code: pairing.map(|code| code.text.clone()),
+            pairing_code: pairing.map(|code| code.text.clone().into()),
             pairing_code_expires_at: pairing.map(|code| Moment(code.expires_at)),
         }
     }

@@ -32,10 +32,16 @@ pub(in crate::http) struct EvidenceAnswer {
     console: Vec<ConsoleEntry>,
     #[serde(skip_serializing_if = "Option::is_none")]
     console_left_out: Option<String>,
+    /// The same as a code: `NO_PAGE`, `NO_ANSWER`, `CHATS`, `CODE` or `NUMBER`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    console_left_out_code: Option<String>,
     /// The path of the picture.
     screenshot: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     screenshot_left_out: Option<String>,
+    /// The same as a code, as for the console.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    screenshot_left_out_code: Option<String>,
 }
 
 /// A line of the page's console.
@@ -69,10 +75,12 @@ impl EvidenceAnswer {
             chrome_output: evidence.chrome_output,
             console: evidence.console.into_iter().map(entry).collect(),
             console_left_out: evidence.console_left_out,
+            console_left_out_code: evidence.console_left_out_code,
             screenshot: evidence
                 .screenshot
                 .map(|_| format!("/sessions/{session}/evidence/screenshot.png")),
             screenshot_left_out: evidence.screenshot_left_out,
+            screenshot_left_out_code: evidence.screenshot_left_out_code,
             session,
         }
     }

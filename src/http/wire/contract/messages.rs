@@ -58,7 +58,7 @@ impl Message {
             key: record.key,
             cliente_id: serde_json::from_str(&record.cliente_id).unwrap_or(Value::Null),
             session: record.session,
-            to: record.to,
+            to: record.to.into(),
             state: record.state.as_str(),
             ack: record.ack,
             code: record.failure.map(Failure::as_str),
@@ -126,7 +126,7 @@ impl DryRun {
             cliente_id,
             to,
             on_whatsapp: chat.is_some(),
-            chat_id: chat,
+            chat_id: chat.map(Into::into),
             would_send_at: Moment(after(Timestamp::now(), due_in)),
         }
     }

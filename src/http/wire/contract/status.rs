@@ -182,7 +182,7 @@ impl Status {
             qr,
             pairing_code_shown_at: pairing.as_ref().map(|code| Moment(code.shown_at)),
             pairing_code_expires_at: pairing.as_ref().map(|code| Moment(code.expires_at)),
-            pairing_code: pairing.map(|code| code.text),
+            pairing_code: pairing.map(|code| code.text.into()),
             ..Self::without_code(target.echo, &target.id, snapshot, traffic)
         })
     }
@@ -228,7 +228,7 @@ impl Status {
             } else {
                 None
             },
-            account: snapshot.account,
+            account: snapshot.account.map(Into::into),
             sync_percent: snapshot.sync_percent,
             adapter: snapshot.adapter.into(),
             reloads: snapshot.reloads,
@@ -276,7 +276,7 @@ impl PendingQr {
         };
         Ok(Some(Self {
             base64: QrPicture::of(&code.text)?.data_url()?,
-            url: code.text.clone(),
+            url: code.text.clone().into(),
             attempts: *attempts,
             timestamp: code.shown_at.as_millisecond(),
             expires_in: expires_in(code, *attempts, lives, Timestamp::now()),

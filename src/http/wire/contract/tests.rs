@@ -67,11 +67,11 @@ fn a_session_that_hibernates_is_ready_for_whoever_asks() {
 #[test]
 fn a_status_carries_the_code_that_is_pending_and_the_list_does_not() {
     let code = QrCode {
-        text: "2@x".to_owned(),
+        text: "2@x".into(),
         shown_at: Timestamp::from_millisecond(1234).unwrap(),
     };
     let pairing = PairingCode {
-        text: "ABCDEFGH".to_owned(),
+        text: "ABCDEFGH".into(),
         phone: "5491158254201".parse().unwrap(),
         shown_at: Timestamp::from_millisecond(1234).unwrap(),
         expires_at: Timestamp::from_millisecond(5678).unwrap(),

@@ -1,13 +1,36 @@
-//! Every code that an error of this API can have, with its status and what to do about it.
+//! Every code that an error of this API can have, with its status, how its line is logged, when it is worth another try, and
+//! what to do about it.
 //!
-//! The one table: answers take their status from it, docs/api.md and the `OpenAPI` document are held against it. `/connect` also
-//! answers with the reason of a session as its code (docs/reasons.md).
+//! The one table: answers and log lines are made from it, docs/api.md and the `OpenAPI` document are held against it. `/connect`
+//! also answers with the reason of a session as its code (docs/reasons.md).
 
 use axum::http::StatusCode;
 
-/// A row of the table.
+/// How the line of a failed request is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum LogLevel {
+    /// The caller knows all there is to know.
+    Usual,
+    /// A person should look at a session, a phone or the machine.
+    Attention,
+    /// A fault of this program. The caller does not learn more than that.
+    Bug,
+}
+
+/// What is answered and logged of a cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) struct ErrorFacts {
+    pub(in crate::http) status: StatusCode,
+    /// A [`Code`], or the reason of a session.
+    pub(in crate::http) code: &'static str,
+    pub(in crate::http) level: LogLevel,
+    /// After how many seconds another try is worth it: the header `Retry-After`.
+    pub(in crate::http) retry_after: Option<u64>,
+}
+
+/// Declares the codes. `retry` is the header `Retry-After` of a code for which it is always the same.
 macro_rules! codes {
-    ($($variant:ident = $status:ident, $code:literal, $remedy:literal;)*) => {
+    ($($variant:ident = $status:ident, $level:ident, $code:literal $(, retry $seconds:expr)?, $remedy:literal;)*) => {
         /// The code of an error: stable, for programs.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(in crate::http) enum Code {
@@ -19,14 +42,16 @@ macro_rules! codes {
             #[cfg(test)]
             pub(in crate::http) const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// As in answers.
-            pub(in crate::http) const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $code,)* }
-            }
-
-            /// The status that goes with it.
-            pub(in crate::http) const fn status(self) -> StatusCode {
-                match self { $(Self::$variant => StatusCode::$status,)* }
+            /// What is answered and logged with it.
+            pub(in crate::http) const fn facts(self) -> ErrorFacts {
+                match self {
+                    $(Self::$variant => ErrorFacts {
+                        status: StatusCode::$status,
+                        code: $code,
+                        level: LogLevel::$level,
+                        retry_after: first(&[$($seconds)?]),
+                    },)*
+                }
             }
 
             /// When it comes, and what its caller does then.
@@ -37,64 +62,75 @@ macro_rules! codes {
     };
 }
 
+/// The seconds of a code that has some.
+const fn first(seconds: &[u64]) -> Option<u64> {
+    seconds.first().copied()
+}
+
+/// A list takes milliseconds: a caller that has waited in vain comes back when the others have had their answers.
+const BUSY_SECONDS: u64 = 5;
+
+/// A service that is restarted is back within its stop budget.
+const RESTART_SECONDS: u64 = 10;
+
 codes! {
-    InvalidJson = BAD_REQUEST, "INVALID_JSON", "The body is not one JSON object, nor a form: the message says what it is and how to mend it";
-    InvalidClienteId = BAD_REQUEST, "INVALID_CLIENTE_ID", "No session can have this name, it stands in the wrong place, or a field that is not known stands where no session is named: a positive integer, or 1 to 64 of A-Z a-z 0-9 _ -";
-    InvalidTo = BAD_REQUEST, "INVALID_TO", "Not one phone number with its country code, as a string; the message says what was found. Nothing was asked of WhatsApp";
-    InvalidMessage = BAD_REQUEST, "INVALID_MESSAGE", "The text is missing, empty or no string";
-    InvalidAsync = BAD_REQUEST, "INVALID_ASYNC", "Give true or false";
-    InvalidDryRun = BAD_REQUEST, "INVALID_DRY_RUN", "Give true or false; nothing was sent";
-    InvalidIdempotencyKey = BAD_REQUEST, "INVALID_IDEMPOTENCY_KEY", "1 to 255 printable ASCII characters, in the header or in the body, and the same in both";
-    InvalidState = BAD_REQUEST, "INVALID_STATE", "Give a state of a message, in small letters";
-    InvalidAfter = BAD_REQUEST, "INVALID_AFTER", "Give the next of the answer before";
-    InvalidLimit = BAD_REQUEST, "INVALID_LIMIT", "Give a whole number, 1 to 1000";
-    InvalidWait = BAD_REQUEST, "INVALID_WAIT", "Give ready or code";
-    InvalidPhone = BAD_REQUEST, "INVALID_PHONE", "Not one phone number with its country code; the message says what was found";
-    InvalidLogout = BAD_REQUEST, "INVALID_LOGOUT", "Give true or false; nothing was done";
-    InvalidFormat = BAD_REQUEST, "INVALID_FORMAT", "Give json, png, svg, ascii or raw";
-    PublicUrlUnknown = BAD_REQUEST, "PUBLIC_URL_UNKNOWN", "The request calls the service by no name that is known to lead here (Host), so a link could lead elsewhere: set PUBLIC_URL";
-    NumberNotOnWhatsApp = BAD_REQUEST, "NUMBER_NOT_ON_WHATSAPP", "Nobody has this number on WhatsApp; nothing was sent: ask its owner";
-    TwoKeys = BAD_REQUEST, "TWO_KEYS", "The request carries two different keys: send one";
-    Unauthorized = UNAUTHORIZED, "UNAUTHORIZED", "The key is missing, wrong or expired: send it as X-Api-Key or Authorization: Bearer";
-    Forbidden = FORBIDDEN, "FORBIDDEN", "The key is not for this, or not for this session: use another, or have its scope changed";
-    OriginNotAllowed = FORBIDDEN, "ORIGIN_NOT_ALLOWED", "A web page of another origin asks: list it in CORS_ORIGINS if it should, or set PUBLIC_URL if it is the service's own";
-    EvidenceOfChatsOff = FORBIDDEN, "EVIDENCE_OF_CHATS_OFF", "The page may show chats: set EVIDENCE_OF_CHATS=true to look at it all the same";
-    NotFound = NOT_FOUND, "NOT_FOUND", "No such path: see the document";
-    MessageNotFound = NOT_FOUND, "MESSAGE_NOT_FOUND", "No message has this id, any more, or it is of another session than the key is for";
-    SessionNotFound = NOT_FOUND, "SESSION_NOT_FOUND", "There is nothing of such a session to delete";
-    NoQr = NOT_FOUND, "NO_QR", "There is no code to draw; the message says what to wait for or to do";
-    NoEvidence = NOT_FOUND, "NO_EVIDENCE", "The session has left none: POST takes some of a running one";
-    LinkNotFound = NOT_FOUND, "LINK_NOT_FOUND", "No such one-time link: it ended long ago, or with a restart of the service";
-    MethodNotAllowed = METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "The path has other methods: see the header Allow";
-    RequestTimeout = REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "The body did not arrive within 15 s: send it again";
-    NotCancellable = CONFLICT, "NOT_CANCELLABLE", "The message is on its way or done with already";
-    SessionNotRunning = CONFLICT, "SESSION_NOT_RUNNING", "Only a running session can be looked at: POST /connect first";
-    SessionRunning = CONFLICT, "SESSION_RUNNING", "Only a session that does not run can be deleted: POST /disconnect first";
-    SessionLinked = CONFLICT, "SESSION_LINKED", "The session has an account, or may have: only a logout deletes that";
-    AlreadyLinked = CONFLICT, "ALREADY_LINKED", "The session has its phone: there is no code for a link to show";
-    LinkedToAnotherNumber = CONFLICT, "LINKED_TO_ANOTHER_NUMBER", "The session has another account: log it out first, or use another cliente_id";
-    NotLinked = CONFLICT, "NOT_LINKED", "Only a session that is up can be logged out: POST /connect first";
-    Cancelled = CONFLICT, "CANCELLED", "The message was taken back; nothing was sent";
-    AccountChanged = CONFLICT, "ACCOUNT_CHANGED", "The session was logged out, or has another account than the one that the message was for; nothing was sent: make the request again if it should go out all the same";
-    LinkOver = GONE, "LINK_OVER", "The one-time link has been used, or its 10 minutes are over: ask for a new one";
-    PayloadTooLarge = PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", "The text is longer than 65,536 characters, or the body larger than such a text can be: send it in parts";
-    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "The body is multipart/form-data, or in a character set or Content-Encoding that is not read: send JSON in UTF-8, as it is or with gzip, deflate or br";
-    MisdirectedRequest = MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST", "Without a key the service answers only to an address, to localhost and to the name in PUBLIC_URL: call it by one of these, set PUBLIC_URL, or make a key";
-    IdempotencyKeyReused = UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", "The key belongs to another request; nothing was sent: use a new one";
-    TooManyAttempts = TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS", "Too many wrong keys came from this address: wait as long as Retry-After says";
-    QueueFull = TOO_MANY_REQUESTS, "QUEUE_FULL", "Too many messages wait; nothing was sent: again after Retry-After";
-    QueueTimeout = TOO_MANY_REQUESTS, "QUEUE_TIMEOUT", "Its turn would not come, or has not come, in time; nothing was sent: again after Retry-After, or with async";
-    LogoutUnconfirmed = INTERNAL_SERVER_ERROR, "LOGOUT_UNCONFIRMED", "It is not known whether the device was removed: look at the phone under Linked devices";
-    SendFailed = INTERNAL_SERVER_ERROR, "SEND_FAILED", "Nothing was sent: the page did not take it, or the number could not be checked. Make the request again; if that gets the same answer, with a new key";
-    SendUnconfirmed = INTERNAL_SERVER_ERROR, "SEND_UNCONFIRMED", "It may have been sent: ask GET /messages/{message_id}, do not send it again";
-    NotDeleted = INTERNAL_SERVER_ERROR, "NOT_DELETED", "Something of the session could not be deleted; the message says what: see to TOKENS_DIR and DATA_DIR, and delete it again";
-    EvidenceUnavailable = INTERNAL_SERVER_ERROR, "EVIDENCE_UNAVAILABLE", "The evidence cannot be read or written: see to the disk of DATA_DIR";
-    Internal = INTERNAL_SERVER_ERROR, "INTERNAL", "A fault of this program: its log says what";
-    Capacity = SERVICE_UNAVAILABLE, "CAPACITY", "No room for another session: end one, or see MAX_SESSIONS and MIN_FREE_MEMORY_MB; the figures are in the answer";
-    TooManyStreams = SERVICE_UNAVAILABLE, "TOO_MANY_STREAMS", "64 streams are open, or 16 of this key or address, or 3 of this link: close a page, then again";
-    TooManyLinks = SERVICE_UNAVAILABLE, "TOO_MANY_LINKS", "Too many one-time links are open: each ends by itself after 10 minutes";
-    SessionNotReady = SERVICE_UNAVAILABLE, "SESSION_NOT_READY", "Nothing was sent; state, reason and detail say why: make the request again once it is READY";
-    MessagesBusy = SERVICE_UNAVAILABLE, "MESSAGES_BUSY", "Too many ask for messages at once; sends go on: again after Retry-After";
-    LedgerUnavailable = SERVICE_UNAVAILABLE, "LEDGER_UNAVAILABLE", "Nothing can be written down, so nothing is sent: the message says what is wrong with the ledger in DATA_DIR, and what to do";
-    ShuttingDown = SERVICE_UNAVAILABLE, "SHUTTING_DOWN", "The service stops or starts anew; nothing was done: again after Retry-After";
+    InvalidJson = BAD_REQUEST, Usual, "INVALID_JSON", "The body is not one JSON object, nor a form: the message says what it is and how to mend it";
+    InvalidClienteId = BAD_REQUEST, Usual, "INVALID_CLIENTE_ID", "No session can have this name, it stands in the wrong place, or a field that is not known stands where no session is named: a positive integer, or 1 to 64 of A-Z a-z 0-9 _ -";
+    InvalidTo = BAD_REQUEST, Usual, "INVALID_TO", "Not one phone number with its country code, as a string; the message says what was found. Nothing was asked of WhatsApp";
+    InvalidMessage = BAD_REQUEST, Usual, "INVALID_MESSAGE", "The text is missing, empty or no string";
+    InvalidAsync = BAD_REQUEST, Usual, "INVALID_ASYNC", "Give true or false";
+    InvalidDryRun = BAD_REQUEST, Usual, "INVALID_DRY_RUN", "Give true or false; nothing was sent";
+    InvalidIdempotencyKey = BAD_REQUEST, Usual, "INVALID_IDEMPOTENCY_KEY", "1 to 255 printable ASCII characters, in the header or in the body, and the same in both";
+    InvalidState = BAD_REQUEST, Usual, "INVALID_STATE", "Give a state of a message, in small letters";
+    InvalidAfter = BAD_REQUEST, Usual, "INVALID_AFTER", "Give the next of the answer before";
+    InvalidLimit = BAD_REQUEST, Usual, "INVALID_LIMIT", "Give a whole number, 1 to 1000";
+    InvalidWait = BAD_REQUEST, Usual, "INVALID_WAIT", "Give ready or code";
+    InvalidPhone = BAD_REQUEST, Usual, "INVALID_PHONE", "Not one phone number with its country code; the message says what was found";
+    InvalidLogout = BAD_REQUEST, Usual, "INVALID_LOGOUT", "Give true or false; nothing was done";
+    InvalidFormat = BAD_REQUEST, Usual, "INVALID_FORMAT", "Give json, png, svg, ascii or raw";
+    PublicUrlUnknown = BAD_REQUEST, Usual, "PUBLIC_URL_UNKNOWN", "The request calls the service by no name that is known to lead here (Host), so a link could lead elsewhere: set PUBLIC_URL";
+    NumberNotOnWhatsApp = BAD_REQUEST, Usual, "NUMBER_NOT_ON_WHATSAPP", "Nobody has this number on WhatsApp; nothing was sent: ask its owner";
+    TwoKeys = BAD_REQUEST, Usual, "TWO_KEYS", "The request carries two different keys: send one";
+    Unauthorized = UNAUTHORIZED, Usual, "UNAUTHORIZED", "The key is missing, wrong or expired: send it as X-Api-Key or Authorization: Bearer";
+    Forbidden = FORBIDDEN, Usual, "FORBIDDEN", "The key is not for this, or not for this session: use another, or have its scope changed";
+    OriginNotAllowed = FORBIDDEN, Usual, "ORIGIN_NOT_ALLOWED", "A web page of another origin asks: list it in CORS_ORIGINS if it should, or set PUBLIC_URL if it is the service's own";
+    EvidenceOfChatsOff = FORBIDDEN, Usual, "EVIDENCE_OF_CHATS_OFF", "The page may show chats: set EVIDENCE_OF_CHATS=true to look at it all the same";
+    NotFound = NOT_FOUND, Usual, "NOT_FOUND", "No such path: see the document";
+    MessageNotFound = NOT_FOUND, Usual, "MESSAGE_NOT_FOUND", "No message has this id, any more, or it is of another session than the key is for";
+    SessionNotFound = NOT_FOUND, Usual, "SESSION_NOT_FOUND", "There is nothing of such a session to delete";
+    NoQr = NOT_FOUND, Usual, "NO_QR", "There is no code to draw; the message says what to wait for or to do";
+    NoEvidence = NOT_FOUND, Usual, "NO_EVIDENCE", "The session has left none: POST takes some of a running one";
+    LinkNotFound = NOT_FOUND, Usual, "LINK_NOT_FOUND", "No such one-time link: it ended long ago, or with a restart of the service";
+    MethodNotAllowed = METHOD_NOT_ALLOWED, Usual, "METHOD_NOT_ALLOWED", "The path has other methods: see the header Allow";
+    RequestTimeout = REQUEST_TIMEOUT, Usual, "REQUEST_TIMEOUT", "The body did not arrive within 15 s: send it again";
+    NotCancellable = CONFLICT, Usual, "NOT_CANCELLABLE", "The message is on its way or done with already";
+    SessionNotRunning = CONFLICT, Usual, "SESSION_NOT_RUNNING", "Only a running session can be looked at: POST /connect first";
+    SessionRunning = CONFLICT, Usual, "SESSION_RUNNING", "Only a session that does not run can be deleted: POST /disconnect first";
+    SessionLinked = CONFLICT, Usual, "SESSION_LINKED", "The session has an account, or may have: only a logout deletes that";
+    AlreadyLinked = CONFLICT, Usual, "ALREADY_LINKED", "The session has its phone: there is no code for a link to show";
+    LinkedToAnotherNumber = CONFLICT, Usual, "LINKED_TO_ANOTHER_NUMBER", "The session has another account: log it out first, or use another cliente_id";
+    NotLinked = CONFLICT, Usual, "NOT_LINKED", "Only a session that is up can be logged out: POST /connect first";
+    Cancelled = CONFLICT, Usual, "CANCELLED", "The message was taken back; nothing was sent";
+    AccountChanged = CONFLICT, Usual, "ACCOUNT_CHANGED", "The session was logged out, or has another account than the one that the message was for; nothing was sent: make the request again if it should go out all the same";
+    LinkOver = GONE, Usual, "LINK_OVER", "The one-time link has been used, or its 10 minutes are over: ask for a new one";
+    PayloadTooLarge = PAYLOAD_TOO_LARGE, Usual, "PAYLOAD_TOO_LARGE", "The text is longer than 65,536 characters, or the body larger than such a text can be: send it in parts";
+    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, Usual, "UNSUPPORTED_MEDIA_TYPE", "The body is multipart/form-data, or in a character set or Content-Encoding that is not read: send JSON in UTF-8, as it is or with gzip, deflate or br";
+    MisdirectedRequest = MISDIRECTED_REQUEST, Usual, "MISDIRECTED_REQUEST", "Without a key the service answers only to an address, to localhost and to the name in PUBLIC_URL: call it by one of these, set PUBLIC_URL, or make a key";
+    IdempotencyKeyReused = UNPROCESSABLE_ENTITY, Usual, "IDEMPOTENCY_KEY_REUSED", "The key belongs to another request; nothing was sent: use a new one";
+    TooManyAttempts = TOO_MANY_REQUESTS, Usual, "TOO_MANY_ATTEMPTS", "Too many wrong keys came from this address: wait as long as Retry-After says";
+    QueueFull = TOO_MANY_REQUESTS, Usual, "QUEUE_FULL", "Too many messages wait; nothing was sent: again after Retry-After";
+    QueueTimeout = TOO_MANY_REQUESTS, Usual, "QUEUE_TIMEOUT", "Its turn would not come, or has not come, in time; nothing was sent: again after Retry-After, or with async";
+    LogoutUnconfirmed = INTERNAL_SERVER_ERROR, Attention, "LOGOUT_UNCONFIRMED", "It is not known whether the device was removed: look at the phone under Linked devices";
+    SendFailed = INTERNAL_SERVER_ERROR, Attention, "SEND_FAILED", "Nothing was sent: the page did not take it, or the number could not be checked. Make the request again; if that gets the same answer, with a new key";
+    SendUnconfirmed = INTERNAL_SERVER_ERROR, Attention, "SEND_UNCONFIRMED", "It may have been sent: ask GET /messages/{message_id}, do not send it again";
+    NotDeleted = INTERNAL_SERVER_ERROR, Attention, "NOT_DELETED", "Something of the session could not be deleted; the message says what: see to TOKENS_DIR and DATA_DIR, and delete it again";
+    EvidenceUnavailable = INTERNAL_SERVER_ERROR, Attention, "EVIDENCE_UNAVAILABLE", "The evidence cannot be read or written: see to the disk of DATA_DIR";
+    Internal = INTERNAL_SERVER_ERROR, Bug, "INTERNAL", "A fault of this program: its log says what";
+    Capacity = SERVICE_UNAVAILABLE, Attention, "CAPACITY", "No room for another session: end one, or see MAX_SESSIONS and MIN_FREE_MEMORY_MB; the figures are in the answer";
+    TooManyStreams = SERVICE_UNAVAILABLE, Usual, "TOO_MANY_STREAMS", "64 streams are open, or 16 of this key or address, or 3 of this link: close a page, then again";
+    TooManyLinks = SERVICE_UNAVAILABLE, Usual, "TOO_MANY_LINKS", "Too many one-time links are open: each ends by itself after 10 minutes";
+    SessionNotReady = SERVICE_UNAVAILABLE, Usual, "SESSION_NOT_READY", "Nothing was sent; state, reason and detail say why: make the request again once it is READY";
+    MessagesBusy = SERVICE_UNAVAILABLE, Usual, "MESSAGES_BUSY", retry BUSY_SECONDS, "Too many ask for messages at once; sends go on: again after Retry-After";
+    LedgerUnavailable = SERVICE_UNAVAILABLE, Attention, "LEDGER_UNAVAILABLE", "Nothing can be written down, so nothing is sent: the message says what is wrong with the ledger in DATA_DIR, and what to do";
+    ShuttingDown = SERVICE_UNAVAILABLE, Usual, "SHUTTING_DOWN", retry RESTART_SECONDS, "The service stops or starts anew; nothing was done: again after Retry-After";
 }

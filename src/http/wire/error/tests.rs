@@ -4,15 +4,16 @@ use super::*;
 use crate::session::{Reason, ReasonCode};
 
 #[track_caller]
-fn assert_answer(error: impl Into<ApiError>, status: u16, code: &str, loudness: Loudness) {
+fn assert_answer(error: impl Into<ApiError>, status: u16, code: &str, level: LogLevel) {
     let error = error.into();
-    let answer = (error.status().as_u16(), error.code(), error.loudness());
-    assert_eq!(answer, (status, code, loudness), "{error:?}");
+    let facts = error.facts();
+    let answer = (facts.status.as_u16(), facts.code, facts.level);
+    assert_eq!(answer, (status, code, level), "{error:?}");
 }
 
 #[test]
-fn each_cause_has_its_status_its_code_and_its_loudness() {
-    use Loudness::{Attention, Bug, Usual};
+fn each_cause_has_its_status_its_code_and_its_level() {
+    use LogLevel::{Attention, Bug, Usual};
     let failed = |code| ConnectError::Failed(Reason::new(code, "why"));
     assert_answer(failed(ReasonCode::QrTimeout), 500, "QR_TIMEOUT", Usual);
     assert_answer(
@@ -78,11 +79,13 @@ fn an_unconfirmed_send_carries_its_id_and_a_full_queue_says_when_to_come_back() 
         message_id: "true_1@c.us_3EB0".to_owned(),
         detail: "the page is gone".to_owned(),
     });
+    let facts = unconfirmed.facts();
     assert_eq!(
-        (unconfirmed.status().as_u16(), unconfirmed.code()),
+        (facts.status.as_u16(), facts.code),
         (500, "SEND_UNCONFIRMED")
     );
-    assert_eq!(unconfirmed.message_id(), Some("true_1@c.us_3EB0"));
+    let body = serde_json::to_value(unconfirmed.body(&facts, "why")).unwrap();
+    assert_eq!(body["message_id"], "true_1@c.us_3EB0");
     let retry_after = std::time::Duration::from_secs(70);
     let full = ApiError::from(SendError::QueueFull { retry_after }).into_response();
     assert_eq!(full.headers()["retry-after"], "71");

@@ -13,7 +13,7 @@ fn linked() -> Desired {
     Desired {
         up: true,
         was_ready: true,
-        account: Some("5491100000001".to_owned()),
+        account: Some("5491100000001".into()),
         ..Desired::default()
     }
 }
@@ -82,7 +82,7 @@ async fn what_is_written_is_read_and_is_nobody_elses_business() {
     assert_eq!(read_all(&folder), [(id("51"), linked())].into());
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder), FOLDER_MODE);
-    assert_eq!(mode(&file.path), FILE_MODE);
+    assert_eq!(mode(&file.path), 0o600);
 
     // A next service knows it, and forgets it with the account.
     let file = DesiredFile::new(&folder, &id("51"), read_all(&folder).remove(&id("51")));

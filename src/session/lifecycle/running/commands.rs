@@ -60,7 +60,7 @@ impl<D: Driver> Serving<'_, D> {
                 // Whoever asks while the page is being looked at gets what that one look sees.
                 if self.lookers.len() == 1 {
                     let known = Evidence::of(&self.publisher.snapshot());
-                    let taking = self.evidence.clone().take_now(self.driver, known);
+                    let taking = self.options.evidence.clone().take_now(self.driver, known);
                     let take = async move { Answer::LookedAt(Box::new(taking.await)) };
                     self.calls.push(take.boxed());
                 }

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::Serving;
 use crate::{
-    session::{SessionState, run_end::End, state::Event},
+    session::{SessionState, lifecycle::hibernation::on_late_wake, run_end::End, state::Event},
     whatsapp::Driver,
 };
 
@@ -37,21 +37,9 @@ impl<D: Driver> Serving<'_, D> {
         Some(End::hibernation())
     }
 
-    /// Takes note of whether the session has to be awake by a certain time.
-    pub(super) fn follow_waking(&mut self) {
-        if self.publisher.state() != SessionState::Hibernating {
-            self.mail.on_awake();
-        }
-        self.timers.wake_by(self.mail.wake_by());
-    }
-
-    /// It takes longer to wake than a send waits: from now on it is seen how it stands.
+    /// It takes longer to wake than a send waits.
     pub(super) fn wakes_late(&mut self, now: Instant) {
-        tracing::warn!("the session takes long to wake: it is not READY any more");
-        self.publisher.apply(&Event::Restarted, None);
-        if self.page.standing().linked {
-            self.publisher.apply(&Event::Linked, None);
-        }
+        on_late_wake(self.publisher, self.page.standing().linked);
         self.sending.refuse_waiting();
         let state = self.publisher.state();
         self.timers.set(&state, self.page.standing(), now);

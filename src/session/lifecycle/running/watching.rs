@@ -24,11 +24,11 @@ impl<D: Driver> Serving<'_, D> {
         match self.turns.on_turn(turn, self.sending.steps(), now) {
             Verdict::Fine => None,
             Verdict::ForNothing => {
-                self.turn_tally.count(self.id);
+                self.options.shared.turns.count(&self.options.id);
                 None
             }
             Verdict::Spins(turns) => {
-                self.turn_tally.count(self.id);
+                self.options.shared.turns.count(&self.options.id);
                 tracing::error!(
                     turns,
                     "the session has gone round {turns} times within seconds and got nothing done: a fault of this program, please report it; the session is started again"

@@ -4,13 +4,15 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::Instant;
 
-use super::{LogoutReply, Serving};
+use super::{LogoutReply, PageEvent, Serving};
 use crate::{
     session::{
-        DisconnectError, Reason, ReasonCode, SessionState, command::answer, run_end::End,
+        DisconnectError, Reason, ReasonCode, SessionState,
+        command::answer,
+        lifecycle::{admission::Stage, mailbox::Heard},
+        run_end::End,
         state::Event,
     },
     whatsapp::{Driver, Fact},
@@ -18,7 +20,7 @@ use crate::{
 
 /// A hand-over that has begun takes milliseconds, an acknowledgement half a second (docs/whatsapp.md#timings); what has not
 /// come by then may not come for long.
-const WIND_UP_GRACE: Duration = Duration::from_secs(2);
+const WIND_DOWN_GRACE: Duration = Duration::from_secs(2);
 
 impl<D: Driver> Serving<'_, D> {
     pub(super) fn refuse_logouts(&mut self, why: &str) {
@@ -30,7 +32,7 @@ impl<D: Driver> Serving<'_, D> {
 
     /// Lets what has begun finish, and writes down what is known. When the page is still there, that is a hand-over on
     /// its way and acknowledgements that come within the half second that WhatsApp's server needs.
-    pub(super) async fn wind_up(mut self, mut end: End, mut facts: mpsc::Receiver<Fact>) -> End {
+    pub(super) async fn wind_down(mut self, mut end: End) -> End {
         let stops_waking = self.publisher.state() == SessionState::Hibernating
             && end.reason.code != ReasonCode::Hibernating;
         if end.reason.is_failure() || stops_waking {
@@ -44,29 +46,35 @@ impl<D: Driver> Serving<'_, D> {
             end.reason.code,
             ReasonCode::DisconnectRequested | ReasonCode::ShuttingDown
         );
-        let finish = async {
-            while page_is_there && (self.sending.is_busy() || !self.logouts.is_empty()) {
-                tokio::select! {
-                    Some(answer) = self.calls.next() => if let Some(mut other) = self.on_answer(answer).filter(|other| other.unlinked) {
+        self.facts.in_a_row = 0;
+        let give_up_at = Instant::now() + WIND_DOWN_GRACE;
+        // Commands are answered meanwhile as those that come while Chrome is being closed.
+        while page_is_there && (self.sending.is_busy() || !self.logouts.is_empty()) {
+            match self.wait(Stage::Closing, Some(give_up_at)).await {
+                Heard::Own(PageEvent::Answered(answer)) => {
+                    let other = self.on_answer(answer).filter(|other| other.unlinked);
+                    if let Some(mut other) = other {
                         // A logout that comes through all the same is what the session ends with.
                         other.asked.append(&mut end.asked);
                         end = other;
-                    },
-                    Some(answer) = self.sending.calls.next() => self.sending.on_answer(answer),
-                    Some(_is_new) = self.sending.intake.written() => {}
-                    Some(fact) = facts.recv() => if let Fact::Ack { key, ack } = fact {
-                        self.sending.on_ack(&key, ack);
-                    } else if let Fact::GaveUp { key, word } = fact {
-                        self.sending.on_gave_up(&key, word);
-                    },
-                    else => break,
+                    }
                 }
-                self.sending.refuse(&end.reason.detail);
-                self.sending.write_notes();
+                Heard::Own(PageEvent::SendAnswered(answer)) => self.sending.on_answer(answer),
+                Heard::Own(PageEvent::Fact(Some(Fact::Ack { key, ack }))) => {
+                    self.sending.on_ack(&key, ack);
+                }
+                Heard::Own(PageEvent::Fact(Some(Fact::GaveUp { key, word }))) => {
+                    self.sending.on_gave_up(&key, word);
+                }
+                Heard::Own(PageEvent::Fact(Some(_))) | Heard::Mail(_) | Heard::Stop => {}
+                Heard::Own(PageEvent::Fact(None)) => self.facts.is_over = true,
+                Heard::Deadline => {
+                    tracing::warn!("something was still on its way when the session ended");
+                    break;
+                }
             }
-        };
-        if timeout(WIND_UP_GRACE, finish).await.is_err() {
-            tracing::warn!("something was still on its way when the session ended");
+            self.sending.refuse(&end.reason.detail);
+            self.sending.write_notes();
         }
         self.refuse_logouts("the session ended first");
         self.sending.intake.on_page_closed();
@@ -76,9 +84,8 @@ impl<D: Driver> Serving<'_, D> {
 
 /// The end of a session whose device is no longer linked.
 pub(super) fn logged_out(asked: Vec<LogoutReply>) -> End {
-    let detail = "logged out; POST /connect shows a code to link it again";
     End {
-        reason: Reason::new(ReasonCode::LoggedOut, detail),
+        reason: Reason::of(ReasonCode::LoggedOut),
         unlinked: true,
         asked,
     }

@@ -6,127 +6,108 @@ use crate::session::{
     keeping::desired::{Desired, read_all},
 };
 
-/// What the next service would read.
-fn left(stage: &Stage) -> Option<Desired> {
-    let folder = stage.folder.path().join("sessions");
-    read_all(&folder).remove(&"51".parse().unwrap())
-}
+impl Scenario {
+    /// What the next service would read.
+    fn left(&self) -> Option<Desired> {
+        read_all(&self.stage.path("sessions")).remove(&"51".parse().unwrap())
+    }
 
-fn is_up(stage: &Stage) -> bool {
-    left(stage).is_some_and(|desired| desired.is_up())
+    fn leaves_up(&self) -> bool {
+        self.left().is_some_and(|desired| desired.is_up())
+    }
+
+    async fn remembers(&self, was_ready: bool) {
+        let left = || self.left().map(|desired| desired.was_ready());
+        until(async || left() == Some(was_ready)).await;
+    }
+
+    async fn starts_for(&self, origin: Origin) {
+        self.handle.start_for(origin).await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_connect_that_is_answered_is_on_disk_and_so_is_a_disconnect() {
-    let stage = Stage::new(1, 1);
-    let session = stage.session("51");
-    session.handle.start_for(Origin::Caller).await.unwrap();
-    assert!(is_up(&stage));
-    session.handle.disconnect(false).await.unwrap();
-    assert!(!is_up(&stage));
+    let session = Scenario::new();
+    session.starts_for(Origin::Caller).await;
+    assert!(session.leaves_up());
+    session.disconnects().await;
+    assert!(!session.leaves_up());
     // So is one of a session that has ended by itself, and waits for the next service.
-    session.handle.start_for(Origin::Caller).await.unwrap();
-    session.handle.disconnect(false).await.unwrap();
-    session.handle.disconnect(false).await.unwrap();
-    assert!(!is_up(&stage));
+    session.starts_for(Origin::Caller).await;
+    for _ in 0..2 {
+        session.handle.disconnect(false).await.unwrap();
+    }
+    assert!(!session.leaves_up());
+    // It is not restored.
+    session.starts_for(Origin::Restore).await;
+    assert_eq!(session.snapshot().state, SessionState::Disconnected);
+    session.starts_for(Origin::Caller).await;
+    assert_eq!(session.snapshot().state, SessionState::Init);
 }
 
 /// Why this is not in the ledger.
 #[tokio::test(start_paused = true)]
 async fn a_disconnect_is_remembered_while_the_ledger_cannot_be_used() {
-    let stage = Stage::new(1, 1);
-    let mut session = stage.session("51");
-    let _page = session.ready().await;
+    let session = Scenario::ready().await;
     // The file must have been opened, so that it can be taken away.
-    stage.ledger.open_sends("51").await.unwrap();
-    stage.break_ledger();
-    session.handle.disconnect(false).await.unwrap();
-    assert!(!is_up(&stage));
+    session.stage.ledger.open_sends("51").await.unwrap();
+    session.stage.break_ledger();
+    session.disconnects().await;
+    assert!(!session.leaves_up());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_was_ready_is_remembered_as_such_until_it_is_unlinked() {
-    let stage = Stage::new(1, 1);
-    let mut session = stage.session("51");
-    let page = session.ready().await;
-    let remembers = async |was_ready: bool| {
-        while left(&stage).is_none_or(|desired| desired.was_ready() != was_ready) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(NEVER, remembers(true)).await.unwrap();
-    say(&page, login(Some("a"))).await;
-    session.reaches("QR_REQUIRED").await;
-    timeout(NEVER, remembers(false)).await.unwrap();
-    assert!(is_up(&stage));
+    let mut session = Scenario::ready().await;
+    session.remembers(true).await;
+    session.shows(login(Some("a")), "QR_REQUIRED").await;
+    session.remembers(false).await;
+    assert!(session.leaves_up());
     // Nobody scans.
     session.reaches("DISCONNECTED").await;
-    assert_eq!(left(&stage), None);
+    assert_eq!(session.left(), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_ends_a_session_against_everybodys_will_leaves_it_up() {
-    let stage = Stage::new(1, 1);
-    let mut session = stage.session("51");
-    let page = session.ready().await;
-    let banned = Standing {
-        trouble: Some(Trouble::TemporarilyBanned),
-        ..ready()
-    };
-    say(&page, banned).await;
+    let mut session = Scenario::ready().await;
+    session.says(in_trouble(Trouble::TemporarilyBanned)).await;
     session.reaches("ERROR").await;
-    assert!(is_up(&stage));
+    assert!(session.leaves_up());
+    session.asks(Call::Closed).await;
+    session.becomes_ready().await;
+    session.stops().await;
+    assert!(session.leaves_up());
+}
 
-    assert!(matches!(session.call().await, Call::Closed));
-    let _page = session.ready().await;
-    stage.stop.cancel();
-    timeout(NEVER, &mut session.task).await.unwrap().unwrap();
-    assert!(is_up(&stage));
+#[tokio::test(start_paused = true)]
+async fn a_session_that_sleeps_when_the_service_stops_is_to_be_up_in_the_next() {
+    let mut session = Scenario::asleep().await;
+    session.stops().await;
+    assert!(session.leaves_up() && session.left().unwrap().was_ready());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_logout_leaves_nothing() {
-    let stage = Stage::new(1, 1);
-    let mut session = stage.session("51");
-    let _page = session.ready().await;
+    let session = Scenario::ready().await;
     session.handle.disconnect(true).await.unwrap();
-    assert_eq!(left(&stage), None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_session_that_was_disconnected_before_its_turn_is_not_restored() {
-    let stage = Stage::new(1, 1);
-    let session = stage.session("51");
-    session.handle.start_for(Origin::Restore).await.unwrap();
-    assert_eq!(session.handle.snapshot().state, SessionState::Disconnected);
-    session.handle.start_for(Origin::Caller).await.unwrap();
-    assert_eq!(session.handle.snapshot().state, SessionState::Init);
+    assert_eq!(session.left(), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_actor_in_the_place_of_one_that_has_panicked_goes_by_what_that_one_has_remembered() {
-    let stage = Stage::new(1, 1);
-    let desired = stage.desired("51");
     for was_ready in [false, true] {
-        let mut session = stage.session_as("51", None, desired.clone());
+        let mut session = Scenario::new();
+        session.starts().await;
         if was_ready {
-            let _page = session.ready().await;
-            while left(&stage).is_none_or(|desired| !desired.was_ready()) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        } else {
-            session.handle.start();
-            session.opened().await;
+            session.shows(ready(), "READY").await;
+            session.remembers(true).await;
         }
-        session.task.abort();
-        session.task.await.unwrap_err();
-        let mut next = stage.session_as("51", Some(Phase::Navigate), desired.clone());
-        next.handle.start();
-        next.opened().await;
-        let failed = next.reaches("DISCONNECTED").await;
-        let detail = failed.reason.unwrap().detail;
+        session.panics().await;
+        let mut next = session.successor().stuck_in(Phase::Navigate);
+        next.starts().await;
+        let detail = next.reaches("DISCONNECTED").await.reason.unwrap().detail;
         assert_eq!(detail.ends_with("by itself"), was_ready, "{detail}");
-        next.task.abort();
-        next.task.await.unwrap_err();
     }
 }

@@ -3,14 +3,19 @@
 use std::{
     collections::VecDeque,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::yield_now,
+};
 use tokio_util::sync::CancellationToken;
 
+use super::scenario::ready;
 use crate::{
     browser::Closed,
+    masked::WaId,
     session::Phase,
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LeftOut, LogoutError, LookUp,
@@ -23,20 +28,25 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Scripted {
     script: Script,
+    facts: mpsc::Sender<Fact>,
 }
 
 /// What all of a session's pages do.
 #[derive(Clone, Debug)]
 pub(super) struct Script {
     pub(super) calls: mpsc::Sender<Call>,
-    /// The phase that never ends.
-    pub(super) stuck_in: Option<Phase>,
     pub(super) plan: Plan,
+    /// Takes messages in place of the test, if it is there.
+    pub(super) whatsapp: Option<WhatsApp>,
 }
 
 /// What a page answers, one after the other, when the test lets it; once none is left, what a healthy one does.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
+    /// The phase that never ends.
+    pub(super) stuck_in: Arc<Mutex<Option<Phase>>>,
+    /// What the page that was opened last can say something by.
+    pub(super) facts: Arc<Mutex<Option<mpsc::Sender<Fact>>>>,
     pub(super) opens: Answers<()>,
     pub(super) prepares: Answers<()>,
     pub(super) hand_overs: Answers<Result<(), HandOverError>>,
@@ -69,7 +79,7 @@ impl<T: std::fmt::Debug> Answers<T> {
     }
 
     /// A page that is held by a test which has ended never answers.
-    pub(super) async fn next(&self) -> Option<T> {
+    async fn next(&self) -> Option<T> {
         let held = self.0.lock().unwrap().pop_front()?;
         match held.await {
             Ok(answer) => Some(answer),
@@ -79,10 +89,9 @@ impl<T: std::fmt::Debug> Answers<T> {
 }
 
 /// What a session did to its page.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Call {
-    /// It was opened; here are the page's lips.
-    Opened(mpsc::Sender<Fact>),
+    Opened,
     RefreshCodes,
     Reloaded,
     /// For which number, and whether in place of an expired one.
@@ -98,6 +107,13 @@ pub(super) enum Call {
     Closed,
 }
 
+impl Scripted {
+    /// A test that has ended, or that plays no part for the page, hears nothing.
+    async fn tell(&self, call: Call) {
+        let _gone = self.script.calls.send(call).await;
+    }
+}
+
 impl Driver for Scripted {
     type Settings = Script;
 
@@ -107,29 +123,35 @@ impl Driver for Scripted {
         facts: mpsc::Sender<Fact>,
         stop: CancellationToken,
     ) -> Result<Self, OpenError> {
-        if script.stuck_in == Some(Phase::Launch) {
+        if script.plan.is_stuck_in(Phase::Launch) {
             stop.cancelled().await;
         }
+        let page = Self {
+            script: script.clone(),
+            facts: facts.clone(),
+        };
         let open = async {
             script.plan.opens.next().await;
-            script.calls.send(Call::Opened(facts)).await
+            *script.plan.facts.lock().unwrap() = Some(facts);
+            page.tell(Call::Opened).await;
         };
         let opened = stop.run_until_cancelled(open).await;
-        opened.ok_or(OpenError::Cancelled)?.unwrap();
-        Ok(Self {
-            script: script.clone(),
-        })
+        opened.ok_or(OpenError::Cancelled)?;
+        Ok(page)
     }
 
     async fn navigate(&self) -> Result<(), String> {
-        if self.script.stuck_in == Some(Phase::Navigate) {
+        if self.script.plan.is_stuck_in(Phase::Navigate) {
             std::future::pending::<()>().await;
+        }
+        if let Some(whatsapp) = &self.script.whatsapp {
+            whatsapp.on_page(&self.facts).await;
         }
         Ok(())
     }
 
     async fn reload(&self) -> Result<(), String> {
-        self.script.calls.send(Call::Reloaded).await.unwrap();
+        self.tell(Call::Reloaded).await;
         Ok(())
     }
 
@@ -142,7 +164,7 @@ impl Driver for Scripted {
     }
 
     async fn refresh_codes(&self) -> Result<(), String> {
-        self.script.calls.send(Call::RefreshCodes).await.unwrap();
+        self.tell(Call::RefreshCodes).await;
         Ok(())
     }
 
@@ -151,21 +173,24 @@ impl Driver for Scripted {
         phone: &str,
         is_renewal: bool,
     ) -> Result<(), PairingError> {
-        let asked = Call::PairingCode(phone.to_owned(), is_renewal);
-        self.script.calls.send(asked).await.unwrap();
+        self.tell(Call::PairingCode(phone.to_owned(), is_renewal))
+            .await;
         if phone.ends_with("0000") {
             return Err(PairingError::Refused("no such account".to_owned()));
         }
         Ok(())
     }
 
-    async fn check_number(&self, _number: &str) -> Result<Option<String>, PrepareError> {
+    async fn check_number(&self, _number: &str) -> Result<Option<WaId>, PrepareError> {
         Ok(None)
     }
 
     async fn look_up(&self, look_up: &LookUp) -> Result<Option<i32>, LookUpError> {
-        let asked = Call::LookedUp(look_up.message_id.clone());
-        self.script.calls.send(asked).await.unwrap();
+        self.tell(Call::LookedUp(look_up.message_id.clone().into()))
+            .await;
+        if let Some(whatsapp) = &self.script.whatsapp {
+            return Ok(whatsapp.look_up(&look_up.key).await);
+        }
         self.script.plan.look_ups.next().await.unwrap_or(Ok(None))
     }
 
@@ -174,10 +199,11 @@ impl Driver for Scripted {
             return Err(PrepareError::NotOnWhatsApp);
         }
         if !self.script.plan.prepares.0.lock().unwrap().is_empty() {
-            self.script.calls.send(Call::Prepared).await.unwrap();
+            self.tell(Call::Prepared).await;
             self.script.plan.prepares.next().await;
         }
-        let chat = format!("{}@c.us", outgoing.to);
+        yield_now().await;
+        let chat = WaId::from(format!("{}@c.us", &*outgoing.to));
         Ok(Prepared {
             adapter: AdapterName::Modules,
             message_id: Some(message_id(&chat, outgoing)),
@@ -190,13 +216,13 @@ impl Driver for Scripted {
         prepared: &Prepared,
         outgoing: &Outgoing,
     ) -> Result<Handed, HandOverError> {
-        self.script
-            .calls
-            .send(Call::HandedOver(outgoing.clone()))
-            .await
-            .unwrap();
-        let answer = self.script.plan.hand_overs.next().await;
-        answer.unwrap_or(Ok(()))?;
+        self.tell(Call::HandedOver(outgoing.clone())).await;
+        if let Some(whatsapp) = &self.script.whatsapp {
+            whatsapp.take(outgoing, &self.facts).await;
+        } else {
+            let answer = self.script.plan.hand_overs.next().await;
+            answer.unwrap_or(Ok(()))?;
+        }
         Ok(Handed {
             key: outgoing.key.clone(),
             message_id: message_id(&prepared.chat, outgoing),
@@ -204,17 +230,17 @@ impl Driver for Scripted {
     }
 
     async fn take_over(&self) -> Result<(), String> {
-        self.script.calls.send(Call::TakenOver).await.unwrap();
+        self.tell(Call::TakenOver).await;
         Ok(())
     }
 
     async fn log_out(&self) -> Result<(), LogoutError> {
-        self.script.calls.send(Call::LoggedOut).await.unwrap();
+        self.tell(Call::LoggedOut).await;
         self.script.plan.logouts.next().await.unwrap_or(Ok(()))
     }
 
     async fn evidence(&self) -> PageEvidence {
-        self.script.calls.send(Call::LookedAt).await.unwrap();
+        self.tell(Call::LookedAt).await;
         // Paused time passes only when every task waits: whoever asks at once has asked by the time of the answer.
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         PageEvidence {
@@ -227,12 +253,97 @@ impl Driver for Scripted {
     }
 
     async fn close(self) -> Closed {
-        self.script.calls.send(Call::Closed).await.unwrap();
+        self.tell(Call::Closed).await;
         self.script.plan.closes.next().await;
         Closed::Asked
     }
 }
 
-pub(super) fn message_id(chat: &str, outgoing: &Outgoing) -> String {
-    format!("true_{chat}_{}", outgoing.key)
+impl Plan {
+    fn is_stuck_in(&self, phase: Phase) -> bool {
+        *self.stuck_in.lock().unwrap() == Some(phase)
+    }
+}
+
+fn message_id(chat: &str, outgoing: &Outgoing) -> WaId {
+    format!("true_{chat}_{}", outgoing.key).into()
+}
+
+/// What of WhatsApp outlives a page: its store, and a server that knows ids. Each of its steps can be the last one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WhatsApp(Arc<Mutex<Memory>>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// The page's own store: inner ids and texts.
+    store: Vec<(String, String)>,
+    /// What the server took, one of each id.
+    server: Vec<(String, String)>,
+    /// The page dies before its store has what the server took.
+    stores_late: bool,
+}
+
+impl WhatsApp {
+    /// One whose page dies before its store has what the server took, if it `stores_late`.
+    pub(super) fn new(stores_late: bool) -> Self {
+        let whatsapp = Self::default();
+        whatsapp.lock().stores_late = stores_late;
+        whatsapp
+    }
+
+    /// What the server took, one of each id.
+    pub(super) fn server(&self) -> Vec<(String, String)> {
+        self.lock().server.clone()
+    }
+
+    /// A page is ready at once. What the server has not taken is sent first, as WhatsApp does.
+    async fn on_page(&self, facts: &mpsc::Sender<Fact>) {
+        let stored = self.lock().store.clone();
+        for message in stored {
+            add(&mut self.lock().server, &message);
+            yield_now().await;
+            acknowledge(message.0, facts).await;
+        }
+        facts.send(Fact::Stands(ready())).await.unwrap();
+    }
+
+    async fn look_up(&self, key: &str) -> Option<i32> {
+        yield_now().await;
+        let is_stored = self.lock().store.iter().any(|(known, _)| known == key);
+        yield_now().await;
+        is_stored.then_some(1)
+    }
+
+    async fn take(&self, outgoing: &Outgoing, facts: &mpsc::Sender<Fact>) {
+        let message = (outgoing.key.clone(), outgoing.body.clone().into());
+        let stores_late = self.lock().stores_late;
+        for is_server in [stores_late, !stores_late] {
+            yield_now().await;
+            let memory = &mut *self.lock();
+            let place = if is_server {
+                &mut memory.server
+            } else {
+                &mut memory.store
+            };
+            add(place, &message);
+        }
+        yield_now().await;
+        acknowledge(message.0, facts).await;
+        yield_now().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap()
+    }
+}
+
+fn add(place: &mut Vec<(String, String)>, message: &(String, String)) {
+    if !place.iter().any(|(known, _)| *known == message.0) {
+        place.push(message.clone());
+    }
+}
+
+async fn acknowledge(key: String, facts: &mpsc::Sender<Fact>) {
+    // A session that has ended hears nothing any more.
+    let _gone = facts.send(Fact::Ack { key, ack: 1 }).await;
 }

@@ -2,91 +2,83 @@
 
 use std::{
     fs,
-    path::PathBuf,
-    sync::atomic::{AtomicU64, Ordering},
+    path::{Path, PathBuf},
 };
 
-use super::{healing::lose_chrome, *};
-use crate::ledger::SendState;
+use super::*;
 
 const STORAGE: &str = "Default/IndexedDB/storage";
 
 /// A session with a real profile folder, which says what it holds.
-struct Kept {
-    stage: Stage,
-    session: Session,
-}
-
-impl Kept {
+impl Scenario {
     /// Linked and READY, then closed in order.
-    async fn closed() -> Self {
-        Self::closed_on(Stage::new(1, 1)).await
+    async fn kept() -> Self {
+        Self::kept_with(|_| {}).await
     }
 
-    async fn closed_on(stage: Stage) -> Self {
-        let mut session = stage.session("51");
-        let storage = stage.profile("51").join(STORAGE);
+    async fn kept_with(change: impl FnOnce(&mut SessionConfig)) -> Self {
+        let mut session = Self::on(Stage::with(change));
+        session.store("linked");
+        session.becomes_ready().await;
+        session.ends().await;
+        assert_eq!(session.snapshots(), 1);
+        session
+    }
+
+    /// The same, and its storage was lost since, as a crash of the machine may make it.
+    async fn damaged() -> Self {
+        let session = Self::kept().await;
+        session.store("garbage");
+        session
+    }
+
+    pub(super) fn store(&self, what: &str) {
+        let storage = self.stage.path("tokens/51").join(STORAGE);
         fs::create_dir_all(storage.parent().unwrap()).unwrap();
-        fs::write(storage, "linked").unwrap();
-        let _page = session.ready().await;
-        let mut kept = Self { stage, session };
-        kept.disconnect().await;
-        kept
+        fs::write(storage, what).unwrap();
     }
 
-    async fn ready(&mut self) -> mpsc::Sender<Fact> {
-        self.session.ready().await
+    pub(super) fn storage(&self) -> Option<String> {
+        fs::read_to_string(self.stage.path("tokens/51").join(STORAGE)).ok()
     }
 
-    async fn disconnect(&mut self) {
-        self.session.handle.disconnect(false).await.unwrap();
-        assert!(matches!(self.session.call().await, Call::Closed));
+    #[track_caller]
+    fn assert_storage(&self, storage: &str, set_aside: &[&str]) {
+        assert_eq!(self.storage().as_deref(), Some(storage));
+        assert_eq!(self.set_aside(), set_aside);
     }
 
-    fn storage(&self) -> Option<String> {
-        fs::read_to_string(self.stage.profile("51").join(STORAGE)).ok()
-    }
-
-    /// As a crash of the machine may.
-    fn damage(&self) {
-        fs::write(self.stage.profile("51").join(STORAGE), "garbage").unwrap();
-    }
-
-    /// Since the last snapshot.
-    fn use_further(&self) {
-        fs::write(self.stage.profile("51").join(STORAGE), "linked, and used").unwrap();
-    }
-
-    fn snapshots(&self) -> Vec<PathBuf> {
-        entries(&self.stage.folder.path().join("snapshots/51"))
+    fn snapshots(&self) -> usize {
+        entries(&self.stage.path("snapshots/51")).len()
     }
 
     /// What the folders that were set aside hold.
     fn set_aside(&self) -> Vec<String> {
-        let folders = entries(&self.stage.folder.path().join("tokens/51.aside"));
+        let folders = entries(&self.stage.path("tokens/51.aside"));
         let storage = |folder: PathBuf| fs::read_to_string(folder.join(STORAGE)).unwrap();
         folders.into_iter().map(storage).collect()
     }
 
-    /// Starts and lets the page show a code that a phone could scan.
-    async fn shows_a_code(&mut self) -> mpsc::Sender<Fact> {
-        self.session.handle.start();
-        let page = self.session.opened().await;
-        say(&page, login(Some("a"))).await;
-        page
+    /// Starts and lets the page show a code that a phone could scan; a profile that was linked is tried again.
+    async fn starts_with_a_code(&mut self) {
+        self.starts().await;
+        self.says(login(Some("a"))).await;
     }
 
-    /// Asserts that the session takes another Chrome by itself, and gives its page.
-    async fn opened_anew(&mut self) -> mpsc::Sender<Fact> {
-        assert!(matches!(self.session.call().await, Call::Closed));
-        let page = self.session.opened().await;
-        let state = self.session.handle.snapshot().state;
-        assert_eq!(state, SessionState::Init);
-        page
+    /// Asserts that the session takes another Chrome by itself.
+    async fn begins_anew(&mut self) {
+        self.replaces_chrome().await;
+        assert_eq!(self.snapshot().state, SessionState::Init);
+    }
+
+    async fn asks_for_a_scan(&mut self) -> crate::session::Reason {
+        self.says(login(Some("b"))).await;
+        let code = ReasonCode::StorageLost;
+        self.reaches_for("QR_REQUIRED", code).await
     }
 }
 
-fn entries(folder: &std::path::Path) -> Vec<PathBuf> {
+fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     let mut entries: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     entries.sort();
@@ -102,342 +94,237 @@ fn broken_storage() -> Standing {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_was_ready_leaves_a_snapshot_when_it_is_closed() {
-    let kept = Kept::closed().await;
-    assert_eq!(kept.snapshots().len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stopping_service_leaves_a_snapshot_too() {
-    let stage = Stage::new(1, 1);
-    let mut session = stage.session("51");
-    fs::create_dir_all(stage.profile("51")).unwrap();
-    let _page = session.ready().await;
-    stage.stop.cancel();
-    timeout(NEVER, &mut session.task).await.unwrap().unwrap();
-    let snapshots = entries(&stage.folder.path().join("snapshots/51"));
-    assert_eq!(snapshots.len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn neither_an_unlinked_session_nor_one_that_failed_leaves_a_snapshot() {
-    for fails in [true, false] {
-        let stage = Stage::new(1, 1);
-        let mut session = stage.session("51");
-        fs::create_dir_all(stage.profile("51")).unwrap();
-        if fails {
-            let page = session.ready().await;
-            let lost = Fact::BrowserLost("killed".to_owned());
-            page.send(lost).await.unwrap();
-            session.reaches("DISCONNECTED").await;
+async fn a_session_leaves_a_snapshot_when_it_stops_in_order_and_neither_unlinked_nor_failed() {
+    for (how, snapshots) in [("stops", 1), ("fails", 0), ("unlinked", 0)] {
+        let mut session = Scenario::new();
+        session.store("linked");
+        if how == "unlinked" {
+            session.shows_a_code().await;
+            session.disconnects().await;
         } else {
-            session.handle.start();
-            let page = session.opened().await;
-            say(&page, login(Some("a"))).await;
-            session.reaches("QR_REQUIRED").await;
-            session.handle.disconnect(false).await.unwrap();
+            session.becomes_ready().await;
         }
-        let snapshots = entries(&stage.folder.path().join("snapshots/51"));
-        assert_eq!(snapshots, [""; 0].map(PathBuf::from), "fails: {fails}");
+        if how == "stops" {
+            session.stops().await;
+        } else if how == "fails" {
+            session.loses_chrome().await;
+            session.reaches("DISCONNECTED").await;
+        }
+        assert_eq!(session.snapshots(), snapshots, "{how}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_link_that_is_lost_comes_back_from_the_snapshot_with_nobody_asking() {
-    let mut kept = Kept::closed().await;
-    kept.damage();
-    let _page = kept.shows_a_code().await;
-    let page = kept.opened_anew().await;
-    assert_eq!(kept.storage().as_deref(), Some("linked"));
-    assert_eq!(kept.set_aside(), ["garbage"]);
-    say(&page, ready()).await;
-    let ready = kept.session.reaches("READY").await;
-    assert_eq!(ready.reason, None);
+    let mut session = Scenario::damaged().await;
+    session.starts_with_a_code().await;
+    session.begins_anew().await;
+    session.assert_storage("linked", &["garbage"]);
+    assert_eq!(session.shows(ready(), "READY").await.reason, None);
+    // A logout takes all of it along.
+    session.handle.disconnect(true).await.unwrap();
+    assert_eq!((session.set_aside().len(), session.snapshots()), (0, 0));
+    assert!(!session.stage.path("tokens/51").try_exists().unwrap());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_handed_over_before_a_snapshot_took_its_place_is_never_handed_over_again() {
-    let mut kept = Kept::closed().await;
-    let page = kept.ready().await;
-    let sent = kept.session.send("5491158254201");
-    let key = kept.session.handed_over().await.key;
-    lose_chrome(&page).await;
-    assert!(matches!(
-        sent.await.unwrap(),
-        Err(SendError::Unconfirmed { .. })
-    ));
-    kept.damage();
-    let page = kept.opened_anew().await;
-    say(&page, login(Some("a"))).await;
-    let page = kept.opened_anew().await;
-    assert_eq!(kept.storage().as_deref(), Some("linked"));
+    let mut session = Scenario::kept().await;
+    session.becomes_ready().await;
+    let sent = session.send(TO);
+    let key = session.hands_over().await;
+    session.loses_chrome().await;
+    assert_is!(sent.refused().await, SendError::Unconfirmed { .. });
+    session.store("garbage");
+    session.begins_anew().await;
+    session.says(login(Some("a"))).await;
+    session.begins_anew().await;
+    session.assert_storage("linked", &["garbage"]);
     // The snapshot is from before the message: the page does not have it.
-    say(&page, ready()).await;
-    assert_eq!(kept.session.looked_up().await, key);
-    kept.stage.becomes(&key, SendState::Unknown).await;
-    kept.session.reaches("READY").await;
-    assert!(kept.session.calls.try_recv().is_err());
+    session.says(ready()).await;
+    session.looks_up(&key).await;
+    session.stage.becomes(&key, SendState::Unknown).await;
+    session.reaches("READY").await;
+    session.has_asked_nothing();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_login_screen_without_a_code_may_still_turn_out_to_be_linked() {
-    let mut kept = Kept::closed().await;
-    kept.session.handle.start();
-    let page = kept.session.opened().await;
-    say(&page, login(None)).await;
-    say(&page, ready()).await;
-    kept.session.reaches("READY").await;
-    assert_eq!(kept.set_aside(), [""; 0]);
+    let mut session = Scenario::kept().await;
+    session.starts().await;
+    session.says(login(None)).await;
+    session.shows(ready(), "READY").await;
+    session.assert_storage("linked", &[]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_link_that_is_lost_without_a_snapshot_asks_for_a_scan_and_says_why() {
-    let mut kept = Kept::closed().await;
-    fs::remove_dir_all(kept.stage.folder.path().join("snapshots")).unwrap();
-    kept.damage();
-    let _page = kept.shows_a_code().await;
-    for again in [false, true] {
-        let page = if again {
-            kept.disconnect().await;
-            kept.session.handle.start();
-            kept.session.opened().await
-        } else {
-            kept.opened_anew().await
-        };
-        say(&page, login(Some("b"))).await;
-        let asks = kept.session.reaches("QR_REQUIRED").await;
-        let reason = asks.reason.unwrap();
-        assert_eq!(reason.code, ReasonCode::StorageLost);
+    let mut session = Scenario::damaged().await;
+    fs::remove_dir_all(session.stage.path("snapshots")).unwrap();
+    session.starts_with_a_code().await;
+    session.begins_anew().await;
+    for _ in 0..2 {
+        let reason = session.asks_for_a_scan().await;
         assert!(reason.detail.contains("scan"), "{}", reason.detail);
+        session.ends().await;
+        session.starts().await;
     }
     // Chrome has begun its storage anew, and it can be linked.
-    assert_eq!(kept.storage().as_deref(), Some("garbage"));
+    assert_eq!(session.storage().as_deref(), Some("garbage"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_is_no_use_is_tried_once_and_again_after_a_scan() {
-    let mut kept = Kept::closed().await;
-    kept.damage();
-    let _page = kept.shows_a_code().await;
-    let page = kept.opened_anew().await;
-    say(&page, login(Some("b"))).await;
-    let asks = kept.session.reaches("QR_REQUIRED").await;
-    assert_eq!(asks.reason.unwrap().code, ReasonCode::StorageLost);
-    assert_eq!(kept.set_aside(), ["garbage"]);
+    let mut session = Scenario::damaged().await;
+    session.starts_with_a_code().await;
+    session.begins_anew().await;
+    session.asks_for_a_scan().await;
+    assert_eq!(session.set_aside(), ["garbage"]);
 
-    say(&page, ready()).await;
-    kept.session.reaches("READY").await;
-    kept.disconnect().await;
-    kept.damage();
-    let _page = kept.shows_a_code().await;
-    kept.opened_anew().await;
-    assert_eq!(kept.storage().as_deref(), Some("linked"));
+    session.shows(ready(), "READY").await;
+    session.ends().await;
+    session.store("garbage");
+    session.starts_with_a_code().await;
+    session.begins_anew().await;
+    assert_eq!(session.storage().as_deref(), Some("linked"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_of_another_link_is_not_used() {
-    let mut kept = Kept::closed().await;
+    let mut session = Scenario::kept().await;
     // Removed on the phone, and linked to somebody else, in a run that did not end well.
-    kept.session.handle.start();
-    let page = kept.session.opened().await;
-    say(&page, ready()).await;
-    kept.session.reaches("READY").await;
-    say(&page, login(Some("a"))).await;
-    kept.session.reaches("QR_REQUIRED").await;
-    let account = Some("5491100000002".to_owned());
-    say(&page, Standing { account, ..ready() }).await;
-    kept.session.reaches("READY").await;
-    page.send(Fact::BrowserLost("killed".to_owned()))
-        .await
-        .unwrap();
-    kept.session.reaches("DISCONNECTED").await;
-    assert!(matches!(kept.session.call().await, Call::Closed));
+    session.becomes_ready().await;
+    session.shows(login(Some("a")), "QR_REQUIRED").await;
+    let account = Some("5491100000002".into());
+    session
+        .shows(Standing { account, ..ready() }, "READY")
+        .await;
+    session.loses_chrome().await;
+    session.reaches("DISCONNECTED").await;
+    session.asks(Call::Closed).await;
 
-    kept.damage();
-    let _page = kept.shows_a_code().await;
-    let page = kept.opened_anew().await;
-    assert_eq!(kept.storage().as_deref(), Some("garbage"));
-    say(&page, login(Some("b"))).await;
-    let asks = kept.session.reaches("QR_REQUIRED").await;
-    assert_eq!(asks.reason.unwrap().code, ReasonCode::StorageLost);
+    session.store("garbage");
+    session.starts_with_a_code().await;
+    session.begins_anew().await;
+    assert_eq!(session.storage().as_deref(), Some("garbage"));
+    session.asks_for_a_scan().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_device_that_was_removed_is_no_loss_and_its_profile_stays() {
-    let mut kept = Kept::closed().await;
-    kept.session.handle.start();
-    let page = kept.session.opened().await;
-    say(&page, ready()).await;
-    kept.session.reaches("READY").await;
+    let mut session = Scenario::kept().await;
+    session.becomes_ready().await;
     let removed = Fact::LoggedOut("user_initiated".to_owned());
-    page.send(removed).await.unwrap();
-    say(&page, login(Some("a"))).await;
-    let asks = kept.session.reaches("QR_REQUIRED").await;
-    assert_eq!(asks.reason.unwrap().code, ReasonCode::Unlinked);
-    kept.disconnect().await;
+    session.tells(removed).await;
+    session.says(login(Some("a"))).await;
+    let code = ReasonCode::Unlinked;
+    session.reaches_for("QR_REQUIRED", code).await;
+    session.ends().await;
 
-    let page = kept.shows_a_code().await;
-    let asks = kept.session.reaches("QR_REQUIRED").await;
-    assert_eq!(asks.reason, None);
-    assert_eq!(kept.storage().as_deref(), Some("linked"));
-    say(&page, ready()).await;
-    kept.session.reaches("READY").await;
+    session.shows_a_code().await;
+    assert_eq!(session.snapshot().reason, None);
+    session.assert_storage("linked", &[]);
+    session.shows(ready(), "READY").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_removal_that_is_told_before_the_page_is_up_is_no_loss() {
-    let mut kept = Kept::closed().await;
-    kept.session.handle.start();
-    let page = kept.session.opened().await;
+    let mut session = Scenario::kept().await;
+    session.starts().await;
     let removed = Fact::LoggedOut("unknown_companion".to_owned());
-    page.send(removed).await.unwrap();
-    say(&page, login(Some("a"))).await;
-    kept.session.reaches("QR_REQUIRED").await;
-    assert_eq!(kept.set_aside(), [""; 0]);
+    session.tells(removed).await;
+    session.shows(login(Some("a")), "QR_REQUIRED").await;
+    assert_eq!(session.set_aside(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn storage_that_cannot_be_used_makes_way_for_the_snapshot_and_then_for_an_empty_profile() {
-    let mut kept = Kept::closed().await;
-    kept.damage();
-    kept.session.handle.start();
-    let page = kept.session.opened().await;
-    say(&page, broken_storage()).await;
-    let page = kept.opened_anew().await;
-    assert_eq!(kept.storage().as_deref(), Some("linked"));
-    say(&page, broken_storage()).await;
-    let page = kept.opened_anew().await;
-    assert_eq!(kept.storage(), None);
-    assert_eq!(kept.set_aside(), ["garbage", "linked"]);
-    say(&page, login(Some("a"))).await;
-    let asks = kept.session.reaches("QR_REQUIRED").await;
-    assert_eq!(asks.reason.unwrap().code, ReasonCode::StorageLost);
+    let mut session = Scenario::damaged().await;
+    session.starts().await;
+    session.says(broken_storage()).await;
+    session.begins_anew().await;
+    assert_eq!(session.storage().as_deref(), Some("linked"));
+    session.says(broken_storage()).await;
+    session.begins_anew().await;
+    assert_eq!(session.storage(), None);
+    assert_eq!(session.set_aside(), ["garbage", "linked"]);
+    session.asks_for_a_scan().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_profile_that_nothing_can_take_the_place_of_is_left_and_the_reason_says_so() {
-    let mut kept = Kept::closed().await;
-    fs::remove_dir_all(kept.stage.folder.path().join("snapshots")).unwrap();
+    let mut session = Scenario::kept().await;
+    fs::remove_dir_all(session.stage.path("snapshots")).unwrap();
     // Where it would be set aside.
-    fs::write(kept.stage.folder.path().join("tokens/51.aside"), "").unwrap();
-    kept.session.handle.start();
-    let page = kept.session.opened().await;
-    say(&page, broken_storage()).await;
-    let reason = kept.session.reaches("ERROR").await.reason.unwrap();
-    assert_eq!(reason.code, ReasonCode::StorageError);
+    fs::write(session.stage.path("tokens/51.aside"), "").unwrap();
+    session.starts().await;
+    session.says(broken_storage()).await;
+    let code = ReasonCode::StorageError;
+    let reason = session.reaches_for("ERROR", code).await;
     assert!(reason.detail.contains("left as it is"), "{}", reason.detail);
-    assert_eq!(kept.storage().as_deref(), Some("linked"));
+    assert_eq!(session.storage().as_deref(), Some("linked"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn storage_that_fails_while_the_session_runs_leaves_the_profile_where_it_is() {
-    let mut kept = Kept::closed().await;
-    kept.session.handle.start();
-    let page = kept.session.opened().await;
-    say(&page, ready()).await;
-    kept.session.reaches("READY").await;
-    say(&page, broken_storage()).await;
-    let ended = kept.session.reaches("ERROR").await;
-    assert_eq!(ended.reason.unwrap().code, ReasonCode::StorageError);
-    assert_eq!(kept.storage().as_deref(), Some("linked"));
-    assert_eq!(kept.set_aside(), [""; 0]);
+    let mut session = Scenario::kept().await;
+    session.becomes_ready().await;
+    session.says(broken_storage()).await;
+    let code = ReasonCode::StorageError;
+    session.reaches_for("ERROR", code).await;
+    session.assert_storage("linked", &[]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_logout_takes_snapshots_and_what_was_set_aside_along() {
-    let mut kept = Kept::closed().await;
-    kept.damage();
-    let _page = kept.shows_a_code().await;
-    let page = kept.opened_anew().await;
-    say(&page, ready()).await;
-    kept.session.reaches("READY").await;
-    assert_eq!((kept.set_aside().len(), kept.snapshots().len()), (1, 1));
-    kept.session.handle.disconnect(true).await.unwrap();
-    assert_eq!((kept.set_aside().len(), kept.snapshots().len()), (0, 0));
-    assert!(!kept.stage.profile("51").try_exists().unwrap());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_profile_on_which_each_chrome_was_ready_before_it_was_lost_is_not_replaced() {
-    let mut kept = Kept::closed().await;
-    kept.use_further();
-    let mut page = kept.ready().await;
-    for _ in 0..6 {
-        lose_chrome(&page).await;
-        page = kept.opened_anew().await;
-        say(&page, ready()).await;
-        kept.session.reaches("READY").await;
+async fn a_profile_is_not_replaced_while_its_chromes_were_ready_or_have_no_network() {
+    for (times, has_network) in [(6, true), (20, false)] {
+        let mut session = Scenario::kept().await;
+        // Since the last snapshot.
+        session.store("linked, and used");
+        session.becomes_ready().await;
+        session.loses_chrome().await;
+        for _ in 0..times {
+            session.begins_anew().await;
+            if has_network {
+                session.shows(ready(), "READY").await;
+                session.loses_chrome().await;
+            } else {
+                session.shows(offline(), "AUTHENTICATED").await;
+            }
+        }
+        session.begins_anew().await;
+        session.assert_storage("linked, and used", &[]);
+        session.shows(ready(), "READY").await;
     }
-    assert_eq!(kept.storage().as_deref(), Some("linked, and used"));
-    assert_eq!(kept.set_aside(), [""; 0]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_profile_that_could_not_be_used_for_want_of_a_network_is_not_replaced() {
-    let mut kept = Kept::closed().await;
-    kept.use_further();
-    let mut page = kept.ready().await;
-    lose_chrome(&page).await;
-    for _ in 0..20 {
-        page = kept.opened_anew().await;
-        say(&page, offline()).await;
-        kept.session.reaches("AUTHENTICATED").await;
-    }
-    assert_eq!(kept.storage().as_deref(), Some("linked, and used"));
-    assert_eq!(kept.set_aside(), [""; 0]);
-    page = kept.opened_anew().await;
-    say(&page, ready()).await;
-    kept.session.reaches("READY").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_profile_on_which_no_chrome_is_ready_any_more_gives_way_to_its_snapshot() {
-    let mut kept = Kept::closed().await;
-    kept.damage();
-    let mut page = kept.ready().await;
-    for _ in 0..5 {
-        lose_chrome(&page).await;
-        page = kept.opened_anew().await;
+    // By itself, or by the word of a caller who does not wait for that.
+    for asks in [false, true] {
+        let mut session = Scenario::damaged().await;
+        session.becomes_ready().await;
+        for _ in 0..5 {
+            session.loses_chrome().await;
+            if asks {
+                session.sees(|now| now.retry_at.is_some()).await;
+                session.handle.start();
+            }
+            session.replaces_chrome().await;
+        }
+        session.assert_storage("linked", &["garbage"]);
+        session.shows(ready(), "READY").await;
     }
-    assert_eq!(kept.storage().as_deref(), Some("linked"));
-    assert_eq!(kept.set_aside(), ["garbage"]);
-    say(&page, ready()).await;
-    kept.session.reaches("READY").await;
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_start_that_somebody_asks_for_takes_the_snapshot_too_when_that_is_due() {
-    let mut kept = Kept::closed().await;
-    kept.damage();
-    let mut page = kept.ready().await;
-    for _ in 0..5 {
-        lose_chrome(&page).await;
-        assert!(matches!(kept.session.call().await, Call::Closed));
-        let waits = |snapshot: &Snapshot| snapshot.retry_at.is_some();
-        let waiting = kept.session.snapshots.wait_for(waits);
-        timeout(NEVER, waiting).await.unwrap().unwrap();
-        kept.session.handle.start();
-        page = kept.session.opened().await;
-    }
-    assert_eq!(kept.storage().as_deref(), Some("linked"));
-    assert_eq!(kept.set_aside(), ["garbage"]);
-}
-
-/// What the machine of one test has free.
-static FREE_MB: AtomicU64 = AtomicU64::new(1000);
 
 #[tokio::test(start_paused = true)]
 async fn a_session_without_memory_for_the_chrome_that_is_to_try_another_profile_says_so() {
-    let mut stage = Stage::new(1, 1);
-    stage.needs_memory(400, || Some(FREE_MB.load(Ordering::Relaxed)));
-    let mut kept = Kept::closed_on(stage).await;
-    kept.damage();
-    kept.session.handle.start();
-    let page = kept.session.opened().await;
-    FREE_MB.store(100, Ordering::Relaxed);
-    say(&page, login(Some("a"))).await;
-    let ended = kept.session.reaches("DISCONNECTED").await;
-    let reason = ended.reason.unwrap();
-    assert_eq!(reason.code, ReasonCode::Capacity);
+    let mut session = Scenario::kept_with(|config| config.min_free_memory_mb = 400).await;
+    session.store("garbage");
+    session.starts().await;
+    set_free_mb(100);
+    session.says(login(Some("a"))).await;
+    let code = ReasonCode::Capacity;
+    let reason = session.reaches_for("DISCONNECTED", code).await;
     assert!(reason.detail.contains("MIN_FREE_MEMORY_MB"));
 }

@@ -35,8 +35,8 @@ pub(in crate::session) fn record(seq: i64) -> Record {
         session: "51".to_owned(),
         cliente_id: "51".to_owned(),
         account: None,
-        to: "5491158254201".to_owned(),
-        body: Some("hola".to_owned()),
+        to: "5491158254201".into(),
+        body: Some("hola".into()),
         is_durable: false,
         state: SendState::Queued,
         adapter: None,
@@ -58,8 +58,8 @@ pub(in crate::session) fn record(seq: i64) -> Record {
 fn prepared(outgoing: &Outgoing) -> Prepared {
     Prepared {
         adapter: AdapterName::Modules,
-        message_id: Some(format!("true_{}@c.us_{}", outgoing.to, outgoing.key)),
-        chat: format!("{}@c.us", outgoing.to),
+        message_id: Some(format!("true_{}@c.us_{}", &*outgoing.to, outgoing.key).into()),
+        chat: format!("{}@c.us", &*outgoing.to).into(),
     }
 }
 

@@ -31,9 +31,9 @@ fn handed(seq: i64) -> Record {
     let key = format!("3EB0{seq}");
     Record {
         state: SendState::Handed,
-        message_id: Some(format!("true_5491158254201@c.us_{key}")),
+        message_id: Some(format!("true_5491158254201@c.us_{key}").into()),
         wa_key: Some(key),
-        account: ACCOUNT.map(str::to_owned),
+        account: ACCOUNT.map(Into::into),
         handed_at: Some(jiff::Timestamp::now()),
         ..record(seq)
     }
@@ -107,7 +107,7 @@ fn what_nobody_can_find_out_is_said_to_be_unknown() {
         ..handed(1)
     };
     let elsewhere = Record {
-        account: Some("5491150000002".to_owned()),
+        account: Some("5491150000002".into()),
         ..handed(2)
     };
     let (mut recovery, mut outbox) = begun(vec![typed, elsewhere, handed(3)]);
@@ -128,11 +128,11 @@ fn what_nobody_can_find_out_is_said_to_be_unknown() {
 fn what_waits_goes_on_for_its_own_account_only() {
     let durable = Record {
         is_durable: true,
-        account: ACCOUNT.map(str::to_owned),
+        account: ACCOUNT.map(Into::into),
         ..record(1)
     };
     let of_another = Record {
-        account: Some("5491150000002".to_owned()),
+        account: Some("5491150000002".into()),
         is_durable: true,
         ..record(2)
     };
@@ -210,7 +210,7 @@ fn what_is_older_than_the_link_waits_for_it_only_when_the_account_is_known_to_be
         (None, ACCOUNT, linked, true),
     ] {
         let waits = Record {
-            account: meant.map(str::to_owned),
+            account: meant.map(Into::into),
             is_durable: true,
             queued_at,
             ..record(1)
@@ -256,11 +256,11 @@ fn a_logout_leaves_nothing_that_another_account_could_send() {
 fn what_came_while_there_was_no_page_does_not_go_out_from_another_account() {
     let (mut recovery, mut outbox) = (Recovery::default(), outbox());
     let meant_for_another = Record {
-        account: Some("5491150000002".to_owned()),
+        account: Some("5491150000002".into()),
         ..record(1)
     };
     let meant_for_this_one = Record {
-        account: ACCOUNT.map(str::to_owned),
+        account: ACCOUNT.map(Into::into),
         ..record(2)
     };
     let both = [meant_for_another, meant_for_this_one];

@@ -151,7 +151,7 @@ impl Stage {
     /// Starts everything; `with` may change the service's variables.
     pub(crate) async fn set(plan: Plan, with: impl Fn(&mut Environment) + Send + 'static) -> Self {
         let began = Instant::now();
-        let whatsapp = Service::start(|_| {}).await;
+        let whatsapp = Service::with(&[]).await;
         let settings = Settings::new(whatsapp.sandbox(), with);
         let service = Service::start_in(super::Home::new(), |env| settings.apply(env)).await;
         let mut accounts = Vec::new();

@@ -1,0 +1,215 @@
+//! Every route, declared once: its handler, whose attribute has the method and the path; what a caller needs for it; and the
+//! codes that it may be refused with, besides those of any request.
+//!
+//! The router, the table that the guard looks into, the `OpenAPI` document and the refusals in it are made from these lines.
+
+use axum::{
+    http::Method,
+    middleware::from_fn,
+    routing::{MethodRouter, get},
+};
+use utoipa::openapi::PathItem;
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _},
+    routes,
+};
+
+use super::{
+    api::{connect, events, evidence, health, link, messages, metrics, qr, send, status},
+    guard::access::{Access, Row, Table},
+    openapi, page,
+    state::AppState,
+    wire::error::{
+        Code,
+        Code::{
+            AccountChanged, AlreadyLinked, Cancelled, Capacity, EvidenceOfChatsOff,
+            EvidenceUnavailable, IdempotencyKeyReused, InvalidAfter, InvalidAsync,
+            InvalidClienteId, InvalidDryRun, InvalidFormat, InvalidIdempotencyKey, InvalidJson,
+            InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState, InvalidTo,
+            InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed,
+            MessageNotFound, MessagesBusy, NoEvidence, NoQr, NotCancellable, NotDeleted, NotLinked,
+            NumberNotOnWhatsApp, PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout,
+            RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked, SessionNotFound,
+            SessionNotReady, SessionNotRunning, SessionRunning, TooManyLinks, TooManyStreams,
+            UnsupportedMediaType,
+        },
+    },
+};
+use crate::keys::Scope;
+
+const READ: Access = Access::Key(Scope::Read);
+const SEND: Access = Access::Key(Scope::Send);
+const ADMIN: Access = Access::Key(Scope::Admin);
+
+/// The routes, and the table of what each of them needs.
+#[derive(Default)]
+pub(super) struct Routes {
+    pub(super) router: OpenApiRouter<AppState>,
+    pub(super) table: Table,
+}
+
+/// All of them. To look is to read, to hand something to a recipient is to send, to change anything else is for an admin.
+/// So is evidence: it shows what a page showed.
+#[expect(clippy::too_many_lines, reason = "a table: one entry for each route")]
+pub(super) fn all() -> Routes {
+    /// Of a request that names a session.
+    const NAMED: &[Code] = &[InvalidClienteId];
+    /// Of any body.
+    const BODY: &[Code] = &[
+        InvalidJson,
+        RequestTimeout,
+        PayloadTooLarge,
+        UnsupportedMediaType,
+    ];
+    /// Of whatever reads the ledger.
+    const LEDGER: &[Code] = &[MessagesBusy, LedgerUnavailable];
+
+    Routes::default()
+        .page("/", Access::Open, get(page::index))
+        .page(
+            "/qr.html",
+            Access::Open,
+            get(page::index).layer(from_fn(page::without_slash)),
+        )
+        .page("/page/{file}", Access::Open, get(page::file))
+        .page(
+            "/link/{token}",
+            Access::Link,
+            get(link::page).layer(from_fn(page::without_slash)),
+        )
+        .page("/link/{token}/events", Access::Link, get(link::events))
+        .route(Access::Open, routes!(health::health), &[])
+        .route(Access::Open, routes!(openapi::document), &[])
+        .route(Access::Open, routes!(openapi::document_3_0), &[])
+        .route(
+            Access::Open,
+            routes!(openapi::reader::docs).layer(from_fn(page::without_slash)),
+            &[],
+        )
+        .route(READ, routes!(metrics::metrics), &[])
+        .route(READ, routes!(status::status), &[NAMED])
+        .route(READ, routes!(status::sessions), &[])
+        .route(READ, routes!(events::stream), &[NAMED, &[TooManyStreams]])
+        .route(READ, routes!(qr::qr), &[NAMED, &[InvalidFormat, NoQr]])
+        .route(READ, routes!(qr::qr_code), &[NAMED, &[NoQr]])
+        .route(
+            ADMIN,
+            routes!(connect::connect),
+            &[
+                NAMED,
+                BODY,
+                &[InvalidWait, InvalidPhone, LinkedToAnotherNumber, Capacity],
+            ],
+        )
+        .route(
+            ADMIN,
+            routes!(connect::disconnect),
+            &[NAMED, BODY, &[InvalidLogout, NotLinked, LogoutUnconfirmed]],
+        )
+        .route(
+            SEND,
+            routes!(send::send),
+            &[
+                NAMED,
+                BODY,
+                &[InvalidTo, InvalidMessage, InvalidAsync, InvalidDryRun],
+                &[InvalidIdempotencyKey, IdempotencyKeyReused],
+                &[NumberNotOnWhatsApp, Cancelled, AccountChanged],
+                &[QueueFull, QueueTimeout, SendFailed, SendUnconfirmed],
+                &[SessionNotReady, LedgerUnavailable],
+            ],
+        )
+        .route(
+            READ,
+            routes!(messages::list),
+            &[NAMED, &[InvalidState, InvalidAfter, InvalidLimit], LEDGER],
+        )
+        .route(READ, routes!(messages::get), &[&[MessageNotFound], LEDGER])
+        .route(
+            SEND,
+            routes!(messages::cancel),
+            &[&[MessageNotFound, NotCancellable], LEDGER],
+        )
+        .route(
+            ADMIN,
+            routes!(status::forget),
+            &[
+                NAMED,
+                &[SessionNotFound, SessionRunning, SessionLinked, NotDeleted],
+            ],
+        )
+        .route(
+            ADMIN,
+            routes!(evidence::latest),
+            &[NAMED, &[NoEvidence, EvidenceUnavailable]],
+        )
+        .route(
+            ADMIN,
+            routes!(evidence::take),
+            &[
+                NAMED,
+                &[SessionNotRunning, EvidenceOfChatsOff, EvidenceUnavailable],
+            ],
+        )
+        .route(
+            ADMIN,
+            routes!(evidence::screenshot),
+            &[NAMED, &[NoEvidence, EvidenceUnavailable]],
+        )
+        .route(
+            ADMIN,
+            routes!(link::make),
+            &[
+                NAMED,
+                &[PublicUrlUnknown, AlreadyLinked, TooManyLinks, Capacity],
+            ],
+        )
+}
+
+impl Routes {
+    /// A route of the API. The document has it.
+    fn route(
+        mut self,
+        access: Access,
+        handler: UtoipaMethodRouter<AppState>,
+        refusals: &[&[Code]],
+    ) -> Self {
+        for (path, item) in &handler.1.paths {
+            let rows = methods_of(item).map(|method| Row {
+                method,
+                path: path.clone(),
+                access,
+                refusals: refusals.concat(),
+            });
+            self.table.0.extend(rows);
+        }
+        self.router = self.router.routes(handler);
+        self
+    }
+
+    /// What a browser loads to show a page, by `GET`. It may change with every version, so the document does not have it.
+    fn page(mut self, path: &str, access: Access, handler: MethodRouter<AppState>) -> Self {
+        self.table.0.push(Row {
+            method: Method::GET,
+            path: path.to_owned(),
+            access,
+            refusals: Vec::new(),
+        });
+        self.router = self.router.route(path, handler);
+        self
+    }
+}
+
+fn methods_of(item: &PathItem) -> impl Iterator<Item = Method> {
+    let methods = [
+        (Method::GET, &item.get),
+        (Method::POST, &item.post),
+        (Method::DELETE, &item.delete),
+        (Method::PUT, &item.put),
+        (Method::PATCH, &item.patch),
+    ];
+    let own = methods
+        .into_iter()
+        .filter(|(_, operation)| operation.is_some());
+    own.map(|(method, _)| method)
+}

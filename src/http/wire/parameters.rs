@@ -1,0 +1,142 @@
+//! What requests carry in path, query and headers, as types: for the document alone. The handlers read it by themselves: what
+//! is given twice, or empty, is taken in another way for each of these, as callers of the Node service rely on.
+#![expect(dead_code, reason = "only the schemas are used")]
+
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{ObjectBuilder, Schema, Type},
+    },
+};
+
+use super::requests::Format;
+use crate::ledger::SendState;
+
+/// The session that a read means. The query goes before the header, the header before `DEFAULT_CLIENTE_ID`; a stream is of all
+/// sessions when neither has it.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct SessionInQuery {
+    /// The session's name.
+    #[param(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9_-]+$",
+        example = "51"
+    )]
+    cliente_id: Option<String>,
+}
+
+/// The session, where neither query nor body has it.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::http) struct SessionInHeader {
+    /// The session's name, where neither query nor body has it.
+    #[param(
+        rename = "X-Cliente-Id",
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9_-]+$",
+        example = "51"
+    )]
+    x_cliente_id: Option<String>,
+}
+
+/// The session in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::http) struct SessionInPath {
+    /// The session's name.
+    #[param(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9_-]+$",
+        example = "51"
+    )]
+    id: String,
+}
+
+/// The message in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::http) struct MessageInPath {
+    /// The message's id, or the last part of it.
+    #[param(example = "true_5491158254201@c.us_3EB0C1F0A7D2B84E9A61")]
+    id: String,
+}
+
+/// The form of a code.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct FormatInQuery {
+    /// What the code is wanted as. Without it `Accept: image/…` asks for a PNG, anything else for JSON.
+    #[param(inline, example = "json")]
+    format: Option<Format>,
+}
+
+/// Which messages.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct MessagesInQuery {
+    /// Those of one session; else of all that the key reaches.
+    #[param(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9_-]+$",
+        example = "51"
+    )]
+    cliente_id: Option<String>,
+    /// Those in one state.
+    #[param(inline, example = "queued")]
+    state: Option<MessageState>,
+    /// Those behind: the `next` of the answer before.
+    #[param(example = 0)]
+    after: Option<i64>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000, default = 100, example = 10)]
+    limit: Option<i64>,
+}
+
+/// A state of a message: for the document.
+#[derive(Debug)]
+struct MessageState;
+
+impl ToSchema for MessageState {}
+
+impl PartialSchema for MessageState {
+    fn schema() -> RefOr<Schema> {
+        let names = SendState::ALL.map(SendState::as_str);
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(names))
+            .into()
+    }
+}
+
+/// How a message is to be sent.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct DryRunInQuery {
+    /// Only find out whether the number is on WhatsApp and when a message would go out.
+    #[param(example = true)]
+    dry_run: Option<bool>,
+}
+
+/// What `/send` reads of the headers.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::http) struct SendHeaders {
+    /// The caller's name for the request: made again, it is the same message.
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[ -~]*[!-~][ -~]*$",
+        example = "order-1234"
+    )]
+    idempotency_key: Option<String>,
+    /// `respond-async`: answer as soon as the message is on disk, as with `async`.
+    #[param(rename = "Prefer", example = "respond-async")]
+    prefer: Option<String>,
+}

@@ -1,0 +1,131 @@
+// The service's page: its words, what it makes of a status, its requests, its streams.
+
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { test } from "node:test";
+
+import { ofPage, read } from "./support.mjs";
+
+const FOLDER = "src/http/page";
+const files = (ending) => readdirSync(new URL(`../../${FOLDER}`, import.meta.url)).filter((name) => name.endsWith(ending));
+
+/** What an element keeps of what is said in it. */
+const element = () => ({ textContent: "", lang: undefined, removeAttribute(name) { delete this[name]; } });
+
+/** Names of texts that the page asks for by a literal. */
+function wanted() {
+  const scripts = files(".js").map((name) => read(`${FOLDER}/${name}`)).flatMap((text) => [...text.matchAll(/\bt\("([\w.]+)"/g)]);
+  const pages = files(".html").map((name) => read(`${FOLDER}/${name}`)).flatMap((text) => [...text.matchAll(/data-t(?:-label)?="([\w.]+)"/g)]);
+  return new Set([...scripts, ...pages].map(([, name]) => name));
+}
+
+for (const language of ["en", "es"]) {
+  test(`each text that the page asks for is there in ${language}`, async () => {
+    const { t } = await ofPage("words.js", language);
+    assert.ok(wanted().size > 60);
+    // A text that is missing is answered by the last part of its name.
+    const missing = [...wanted()].filter((name) => t(name, 1, 2) === name.split(".").pop());
+    assert.deepEqual(missing, []);
+    for (const state of ["INIT", "QR_REQUIRED", "AUTHENTICATED", "READY", "DISCONNECTED", "ERROR"]) {
+      for (const group of ["state", "explain"]) assert.notEqual(t(`${group}.${state}`), state);
+    }
+  });
+}
+
+test("a code has our words; one that we do not know has those of the service, marked as English", async () => {
+  const { because, sayBecause } = await ofPage("words.js", "es");
+  assert.equal(because("UNLINKED", "x").lang, undefined);
+  assert.deepEqual(because("BRAND_NEW", "it is new"), { text: "it is new", lang: "en" });
+  assert.equal(because("BRAND_NEW").text, "BRAND_NEW");
+  const target = element();
+  sayBecause(target, "BRAND_NEW", "it is new");
+  assert.deepEqual([target.textContent, target.lang], ["it is new", "en"]);
+  sayBecause(target, "UNLINKED");
+  assert.equal(target.lang, undefined);
+});
+
+test("a language of a region is that language, and one without texts is English", async () => {
+  const title = async (language) => (await ofPage("words.js", language)).t("title");
+  assert.equal(await title("es-AR"), "Sesiones de WhatsApp");
+  assert.equal(await title("de"), await title("en"));
+});
+
+test("an account's digits are a number, and a name is left as it is", async () => {
+  const { number } = await ofPage("list.js");
+  assert.deepEqual(["5491158254201", "sales"].map(number), ["+5491158254201", "sales"]);
+});
+
+test("the last message is told with its time and with the reason of a failure", async () => {
+  const { lastSend } = await ofPage("list.js");
+  assert.equal(lastSend({ open: 0 }), null);
+  const at = new Date().toISOString();
+  assert.match(lastSend({ last: { state: "read", at } }), /^Read, \d/);
+  assert.match(lastSend({ last: { state: "failed", at, code: "QUEUE_TIMEOUT" } }), /^Not sent, .*\. Its turn did not come in time\./);
+});
+
+test("a session says its reason, and without one what its state means", async () => {
+  const { why } = await ofPage("list.js");
+  const said = (status) => { const target = element(); why(target, status); return target.textContent; };
+  assert.equal(said({ state: "READY" }), "Linked and ready to send.");
+  assert.match(said({ state: "READY", hibernating: true }), /Chrome is closed/);
+  assert.match(said({ state: "DISCONNECTED", reason: "UNLINKED" }), /removed on the phone/);
+});
+
+test("a clock counts minutes and seconds, and stops at zero", async () => {
+  const { clock } = await ofPage("code.js");
+  assert.equal(clock(Date.now() + 125_000), "2:05");
+  assert.equal(clock(Date.now() - 1), "0:00");
+});
+
+test("a request carries session and body; a refusal is an error with its code", async () => {
+  const { call, json } = await ofPage("api.js");
+  const asked = [];
+  globalThis.fetch = async (url, options) => { asked.push({ url: String(url), ...options }); return Response.json({ done: true }); };
+  assert.deepEqual(await json("POST", "send", { id: "51", body: { to: "1" } }), { done: true });
+  assert.match(asked[0].url, /\/send$/);
+  assert.deepEqual(asked[0].headers, { "X-Cliente-Id": "51", "Content-Type": "application/json" });
+  globalThis.fetch = async () => Response.json({ code: "QUEUE_FULL", message: "full" }, { status: 429 });
+  await assert.rejects(call("GET", "status"), { status: 429, code: "QUEUE_FULL", message: "full" });
+  globalThis.fetch = async () => { throw new TypeError("no network"); };
+  await assert.rejects(call("GET", "status"), { status: 0, code: "AWAY" });
+});
+
+test("where a key is wanted a person is asked, and the request is made again with it", async () => {
+  const { call, hasKey, onKeyWanted, useKey } = await ofPage("api.js");
+  globalThis.fetch = async (_url, { headers }) =>
+    headers["X-Api-Key"] === "right" ? Response.json({}) : Response.json({ code: "UNAUTHORIZED", message: "no" }, { status: 401 });
+  await assert.rejects(call("GET", "status"), { status: 401 });
+  onKeyWanted(async () => { useKey("right"); return true; });
+  assert.equal(hasKey(), false);
+  assert.equal((await call("GET", "status")).status, 200);
+});
+
+/** Follows a stream of these pieces; gives what was heard until the stream was refused. */
+async function heardOf(pieces) {
+  const { follow } = await import(`../../src/http/page/stream.js`);
+  let calls = 0;
+  globalThis.fetch = async () => {
+    calls += 1;
+    if (calls > 1) return Response.json({ code: "FORBIDDEN", message: "no" }, { status: 403 });
+    const body = new ReadableStream({
+      start(controller) {
+        for (const piece of pieces) controller.enqueue(new TextEncoder().encode(piece));
+        controller.close();
+      },
+    });
+    return new Response(body);
+  };
+  const events = [];
+  const states = [];
+  await new Promise((resolve) => {
+    follow("events", (name, data) => events.push([name, data]), (state, why) => { states.push(why?.code ?? state); if (state === "refused") resolve(); });
+  });
+  return { events, states };
+}
+
+test("a stream's events are heard whole however they arrive, and a refusal ends it", async () => {
+  await ofPage("elements.js");
+  const { events, states } = await heardOf(['event: session\r\nda', 'ta: {"a":', '\ndata: 1}\n\n: keep-alive\n\nevent: stopping\n\ndata: lost\n\n', "event: half"]);
+  assert.deepEqual(events, [["session", { a: 1 }], ["stopping", null]]);
+  assert.deepEqual(states, ["live", "live", "FORBIDDEN"]);
+});
