@@ -4,15 +4,7 @@
 //! flight finish while the sessions close their Chromes, and the port goes last, so that callers are told so instead of
 //! being cut off; what is not done by [`STOP_BUDGET`] is dropped, and dropping a session kills its Chrome.
 
-use std::{
-    fs::{self, DirBuilder},
-    io,
-    net::SocketAddr,
-    os::unix::fs::DirBuilderExt,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use startup::{ListenHost, Refused, listen, reached_at};
 use tokio::{
@@ -27,6 +19,7 @@ use whatsapp_sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError};
 use crate::{
     browser,
     config::Config,
+    files::make_folder,
     http,
     session::{Changes, Recipient, Registry, RegistryOptions, SessionState},
     telemetry::DroppedLines,
@@ -40,8 +33,8 @@ pub const STOP_BUDGET: Duration = Duration::from_millis(9500);
 /// when nothing else is, but a disk that hangs must not keep the process.
 const LEDGER_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A second signal that comes sooner after the first one is the same wish told twice: PM2 and a terminal signal the whole
-/// group, and a wrapper (npm, a shell) forwards its own within milliseconds. Nobody loses patience so fast.
+/// A second signal that comes sooner after the first one is the same request, sent twice: PM2 and a terminal signal the whole
+/// group, and a wrapper (npm, a shell) forwards its own within milliseconds. A person does not lose patience so fast.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// After the last session has ended, answers are written within milliseconds.
@@ -233,7 +226,7 @@ impl App {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
 
-        // On a thread of its own, and not waited for: whoever needs it first waits.
+        // On a thread of its own, and not waited for: the first request that needs it waits.
         let _plan = std::thread::spawn(Recipient::read_plan);
         registry.begin(&config.autostart, config.restore_sessions);
         let state = http::AppState::new(Arc::clone(&registry), &config, dropped_lines);
@@ -283,7 +276,7 @@ impl App {
 
         let ended_early = tokio::select! {
             () = stop_asked() => None,
-            // A server ends by itself only when something is badly wrong.
+            // A server ends without being asked only when something is badly wrong.
             Some(ended) = tasks.join_next() => Some(ended.unwrap_or_else(|panic| Err(panic.into()))),
         };
         tracing::info!(
@@ -318,7 +311,7 @@ impl App {
     }
 }
 
-/// Resolves when whoever has asked for the stop does not want to wait for it.
+/// Resolves when the stop is asked for again, after some time.
 async fn asked_again(stop_asked: &mut impl AsyncFnMut()) {
     let patient_until = Instant::now() + PATIENCE;
     loop {
@@ -350,10 +343,7 @@ pub(crate) fn reachable(addr: SocketAddr) -> SocketAddr {
 
 /// Makes the folder, private to this user, and sees that it can be written.
 fn ensure_writable(folder: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
+    make_folder(folder)?;
     let probe = folder.join(".writable");
     fs::write(&probe, b"")?;
     fs::remove_file(&probe)
@@ -372,7 +362,7 @@ mod tests {
             signals.recv().await;
         };
         tokio::spawn(async move {
-            // The group's, and what a wrapper forwards; then somebody at a keyboard.
+            // The group's, and what a wrapper forwards; then a person at a keyboard.
             for after in [0, 5, 300, 1200] {
                 sleep(Duration::from_millis(after)).await;
                 signal.send(()).await.unwrap();

@@ -203,16 +203,14 @@ fn explain(fault: &Fault, wants_json: bool) -> Exit {
 mod tests {
     use super::*;
 
-    /// Appends what `--help` prints of a command and of those below it.
-    fn help(command: &mut clap::Command, all: &mut String) {
-        *all += &format!("==> {}\n", command.get_bin_name().unwrap_or_default());
-        for line in command.render_long_help().to_string().lines() {
-            *all += &format!("{}\n", line.trim_end());
-        }
-        *all += "\n";
-        for below in command.get_subcommands_mut() {
-            help(below, all);
-        }
+    /// What `--help` prints of a command and of those below it.
+    fn help(command: &mut clap::Command) -> String {
+        let title = format!("==> {}", command.get_bin_name().unwrap_or_default());
+        let text = command.render_long_help().to_string();
+        let lines = text.lines().map(|line| line.trim_end().to_owned());
+        let own: Vec<_> = [title].into_iter().chain(lines).collect();
+        let below = command.get_subcommands_mut().map(help);
+        [own.join("\n") + "\n\n"].into_iter().chain(below).collect()
     }
 
     #[test]
@@ -222,8 +220,6 @@ mod tests {
             .bin_name("session-manager")
             .disable_help_subcommand(true);
         program.build();
-        let mut all = String::new();
-        help(&mut program, &mut all);
-        insta::assert_snapshot!("help", all);
+        insta::assert_snapshot!("help", help(&mut program));
     }
 }

@@ -29,15 +29,13 @@ use crate::{
 mod client;
 mod exposure;
 mod parse;
+mod values;
 
 pub use client::{ClientConfig, KeySource};
+pub use values::{CorsOrigins, LogFormat, SessionMode};
 
 /// The settings the service runs with.
 #[derive(Clone)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own that an operator sets"
-)]
 pub struct Config {
     /// `PORT` (3001): where the API listens; 0 lets the system choose.
     pub port: u16,
@@ -185,46 +183,6 @@ impl SessionConfig {
     }
 }
 
-/// Which session a request means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionMode {
-    /// One session per `cliente_id`.
-    Multi,
-    /// Every request means the default session; `cliente_id` is only echoed.
-    Single,
-}
-
-/// The web pages that may call from a browser.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CorsOrigins {
-    /// Any.
-    Any,
-    /// Only some. The service's own page is always one of them.
-    Only {
-        /// Those that a server on this machine has served, by whatever loopback name or address and from whatever port.
-        local: bool,
-        /// Those of these origins.
-        listed: Vec<String>,
-    },
-}
-
-impl CorsOrigins {
-    /// Those of this machine.
-    pub const LOCAL: Self = Self::Only {
-        local: true,
-        listed: Vec::new(),
-    };
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
@@ -278,7 +236,14 @@ impl Config {
         // A line that cannot be read may be the one with the key.
         let may_be_without_key =
             serves && file.faults().is_empty() && !settings.is_faulty("API_KEY");
-        if may_be_without_key && let Err((name, why)) = exposure::check(&config) {
+        if may_be_without_key
+            && let Err((name, why)) = exposure::check(
+                config.host,
+                config.api_key.as_ref(),
+                config.api_keys_file.clone(),
+                config.allow_without_key,
+            )
+        {
             settings.complain(name, &why);
         }
         (config, settings.verdict())

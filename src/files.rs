@@ -1,14 +1,17 @@
-//! Files that are replaced in one step: a reader finds the old one or the new one, whole, whatever is killed meanwhile.
+//! Files and folders for their owner alone, and files that are replaced in one step: a reader finds the old one or the new one, whole, whatever is killed meanwhile.
 //!
 //! The new file is written under another name and then renamed. Each caller says what the rename must survive. Everything here
 //! blocks, and makes files for their owner alone. This module imports no other one of this crate.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
+
+/// An account's keys may lie in it.
+pub(crate) const FOLDER_MODE: u32 = 0o700;
 
 /// What a file that was replaced must survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,12 +101,29 @@ pub(crate) fn private_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// What became of a file that need not be there: `None` when it is not.
+pub(crate) fn found<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Ok(there) => Ok(Some(there)),
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(why),
+    }
+}
+
 /// Removes a file that need not be there.
 pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    found(fs::remove_file(path)).map(drop)
+}
+
+/// Removes a folder that need not be there, and what is in it.
+pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
+    found(fs::remove_dir_all(path)).map(drop)
+}
+
+/// Makes a folder for its owner alone, and those above it that are not there.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    let mut folders = DirBuilder::new();
+    folders.recursive(true).mode(FOLDER_MODE).create(path)
 }
 
 /// Has what was renamed or removed in it on disk.

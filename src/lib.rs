@@ -24,7 +24,7 @@
 //!   the files of a service that need not run. For those files it uses `browser` as well: a profile that moves between hosts
 //!   or programs, and the room that a machine has, concern Chrome and not one session. Of `http` it imports the answers of
 //!   `http::contract` and nothing else: what is written to the wire is declared once, and read by the same types.
-//! - `masked`, `files` and `picture` import no other module of this crate, `ledger` only `masked`; `qr` draws with `picture`.
+//! - `masked`, `files`, `kernel` and `picture` import no other module of this crate, `ledger` only `masked`; `qr` draws with `picture`.
 //!   `config` imports from `session` and `whatsapp` the names and limits that a setting is parsed into, and asks `keys` whether
 //!   there is a key; `keys` imports a session's name. `session` reads its settings from one value, `config::SessionConfig`.
 //! - The sandbox is a crate of its own, `crates/sandbox`, and imports nothing of this one. Two modules name it: `app` starts
@@ -36,13 +36,13 @@
 //! - A library is named where its matter is: axum in `http` and in the sandbox, chromiumoxide in
 //!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`, phonenumber
 //!   in `session::recipient`, flate2 and brotli in `http::wire::body`; `prometheus_client` in `http::api::metrics`, and in
-//!   `http::serve::requests`, `ledger::tally` and `session::start_times`, which count what only they see.
+//!   `http::serve::counts`, `ledger::tally` and `session::start_times`, which count what only they see.
 //! - Only `session::lifecycle` changes a state.
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
 //! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`whatsapp`], [`browser`]; then [`config`], [`command`],
-//! [`keys`], [`qr`], [`picture`], [`masked`], `files`, [`telemetry`].
+//! [`keys`], [`qr`], [`picture`], [`masked`], `files`, `kernel`, [`telemetry`].
 
 pub mod app;
 pub mod browser;
@@ -50,6 +50,7 @@ pub mod command;
 pub mod config;
 mod files;
 pub mod http;
+mod kernel;
 pub mod keys;
 pub mod ledger;
 pub mod masked;

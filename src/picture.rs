@@ -8,8 +8,8 @@ use std::io::Cursor;
 
 use png::{BitDepth, ColorType, Decoder, Encoder, Filter, Transformations};
 
-/// A window is 800 by 600 unless an operator says otherwise; a screen of today is as large as this. A file of a few bytes
-/// can claim any size: what is larger is refused before there is memory for it.
+/// A window is 800 by 600 unless an operator sets another size; the largest screens of today are as large as this. A file of a few
+/// bytes can claim any size: a larger picture is refused before memory is allocated for it.
 const LARGEST_SIDE: u32 = 4096;
 
 /// Red, green, blue.

@@ -1,17 +1,16 @@
 //! Logging: where lines go, how they look, and what can never be in them.
 //!
-//! Lines go to stdout, where PM2 and containers expect them, through an [`outlet`] that never blocks who logs.
+//! Lines go to stdout, where PM2 and containers expect them, through an [`outlet`] that never blocks a thread that logs.
 //! `LOG_FORMAT` chooses text or one JSON object a line, `RUST_LOG` what is logged. A panic is a line at `ERROR` like
-//! any other: the standard library would print it to stderr, which blocks when nobody reads that. Nothing is printed to
+//! any other: the standard library would print it to stderr, which blocks when stderr is not read. Nothing is printed to
 //! stderr while the service runs.
 //!
-//! The [audit](AUDIT) is logged whatever `RUST_LOG` says of the rest; `audit=off` in it turns it off.
+//! The [audit](AUDIT) is logged independently of the rest of `RUST_LOG`; only `audit=off` in it turns it off.
 //!
-//! Invariant: **of our dependencies only warnings and errors are logged (of chromiumoxide nothing), whatever `RUST_LOG`
-//! says.** At debug and trace chromiumoxide writes each message to and from Chrome, and tungstenite each WebSocket
-//! frame: login codes, phone numbers and texts. `RUST_LOG=debug` or `trace` is therefore safe, and it means *our* lines.
-//! The rule is "ours only" and not a list of talkative crates, so that a new dependency is covered before anybody has
-//! read it.
+//! Invariant: **of the dependencies only warnings and errors are logged (of chromiumoxide nothing), even if `RUST_LOG` asks
+//! for more.** At debug and trace chromiumoxide writes each message to and from Chrome, and tungstenite each WebSocket
+//! frame: login codes, phone numbers and texts. `RUST_LOG=debug` or `trace` is therefore safe: it means the lines of this crate.
+//! The rule is not a list of talkative crates, so that it covers a new dependency from the first day.
 
 use std::{
     any::Any,
@@ -44,7 +43,7 @@ use outlet::Outlet;
 /// The library and the binary both log under this name and below it.
 const OURS: &str = "session_manager";
 
-/// The target of lines about who did what. A name of its own, so that they can be told from all others.
+/// The target of the audit lines, which say who did what. It has its own name so that they can be filtered.
 pub const AUDIT: &str = "audit";
 
 /// How long the last lines are waited for at the end of the process. They are written while the service still stops, so
@@ -95,8 +94,8 @@ pub fn init(format: LogFormat, filter: &str) -> Result<Log, TelemetryError> {
     Ok(Log(outlet))
 }
 
-/// The line that stands in the place of lines that were dropped, in the form of all others. It goes round `RUST_LOG`: a
-/// log with a hole must say so.
+/// The line that replaces dropped lines, in the form of all other lines. `RUST_LOG` does not filter it: a log with a gap
+/// must say so.
 fn gap(format: LogFormat, dropped: u64) -> String {
     // As the formatter writes it.
     let timestamp = format!("{:.6}", Timestamp::now());
@@ -116,8 +115,8 @@ fn gap(format: LogFormat, dropped: u64) -> String {
     }
 }
 
-/// Logs what the standard library would print, without a text that was made at the panic: it may quote what the service
-/// was given. That of a wrong slice of a `str` quotes the `str`, which may be a message or a number.
+/// Logs what the standard library would print, except a text that was formatted at the panic: it may quote input. The text of a
+/// wrong slice of a `str` quotes the `str`, which may be a message or a number.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let what = fixed_text(panic.payload());
     let place = panic.location().map(ToString::to_string);

@@ -43,7 +43,7 @@ pub enum BrowserError {
     ProfileUnusable {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Another session manager, or another session of this one, holds the profile.
@@ -57,7 +57,7 @@ pub enum BrowserError {
         /// The service that holds it, as it wrote itself into the lock file.
         holder: Option<u32>,
     },
-    /// A Chrome that is not ours runs on the profile. It was left alone.
+    /// A Chrome that the service did not start runs on the profile. It was left alone.
     #[error(
         "the profile folder {} is in use by another Chrome, pid {pid}; close that one first",
         path.display()
@@ -73,9 +73,9 @@ pub enum BrowserError {
     NotStarted {
         /// The program.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
-        /// What to do about it, when that tells.
+        /// What to do about it, when that shows it.
         advice: Option<Advice>,
     },
     /// Chrome ended before it could be spoken to.
@@ -83,7 +83,7 @@ pub enum BrowserError {
     ExitedEarly {
         /// How it ended.
         exit: Exit,
-        /// What to do about it, when its output tells.
+        /// What to do about it, when its output shows it.
         advice: Option<Advice>,
         /// Its last lines of output.
         output: Vec<String>,
@@ -93,12 +93,12 @@ pub enum BrowserError {
     NotReady {
         /// How long it was waited for.
         after: Duration,
-        /// What to do about it, when its output tells.
+        /// What to do about it, when its output shows it.
         advice: Option<Advice>,
         /// Its last lines of output.
         output: Vec<String>,
     },
-    /// Chrome said that it will not let itself be driven. It was ended.
+    /// Chrome refused to be driven. It was ended.
     #[error("Chrome does not let itself be driven{}", explain(advice.as_ref(), output))]
     Undriveable {
         /// What to do about it.
@@ -111,9 +111,9 @@ pub enum BrowserError {
     Protocol {
         /// The step that failed.
         step: &'static str,
-        /// What Chrome or the connection said.
+        /// The error of Chrome or of the connection.
         why: String,
-        /// What to do about it, when its output tells.
+        /// What to do about it, when its output shows it.
         advice: Option<Advice>,
     },
     /// The caller gave up. What had been started was ended.
@@ -122,7 +122,7 @@ pub enum BrowserError {
 }
 
 impl BrowserError {
-    /// What to do about it, where Chrome's output or the system told.
+    /// What to do about it, where Chrome's output or the system shows it.
     pub fn advice(&self) -> Option<&Advice> {
         match self {
             Self::Unusable { advice, .. }
@@ -156,7 +156,7 @@ impl BrowserError {
         }
     }
 
-    /// Whether the same start may succeed later without anybody doing something.
+    /// Whether the same start may succeed later although no person acts.
     pub fn is_curable_by_waiting(&self) -> bool {
         match self {
             Self::NotReady { .. } | Self::Protocol { .. } | Self::Cancelled => true,

@@ -14,7 +14,7 @@
 //! Knows nothing of sessions, HTTP or the site it shows, and reads no settings from the environment. Invariants: no Chrome
 //! outlives its [`Browser`], nor the service: its pipe closes, and `setpriv` has the system kill it. (One that hangs
 //! where there is no `setpriv` is ended by [`sweep`] at the next start.) No two Chromes work on one folder. A Chrome
-//! that is not ours is never touched. Nobody but the service can drive one: it has a pipe and no port.
+//! that the service did not start is never touched. Only the service can drive one: it has a pipe and no port.
 
 mod chrome;
 mod error;

@@ -1,4 +1,4 @@
-//! What `/proc` says about processes: who is alive, who started them, which folder they work on.
+//! What `/proc` says about processes: which live, which service started them, which folder they work on.
 //!
 //! Only reads. A process may vanish between two looks, so every function answers "not there" instead of an error.
 //! A zombie counts as gone everywhere: in a container whose first process does not reap, zombies stay for ever.
@@ -15,10 +15,10 @@ use std::{
 /// The switch that names the profile folder, without dashes.
 pub(in crate::browser) const USER_DATA_DIR: &str = "user-data-dir";
 
-/// A switch that Chrome ignores: the service that started it, so that a leftover is told from somebody else's Chrome.
+/// A switch that Chrome ignores: the service that started it, so that a leftover is distinguished from another program's Chrome.
 pub(in crate::browser) const MARKER: &str = "session-manager-owner";
 
-/// One process, told apart from a later one that got the same number.
+/// One process, distinguished from a later one that got the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::browser) struct ProcessId {
     pub(in crate::browser) pid: u32,
@@ -105,7 +105,7 @@ pub(in crate::browser) struct Chrome {
     pub(in crate::browser) group: u32,
     /// The folder as its command line names it.
     pub(in crate::browser) folder: PathBuf,
-    /// The service that started it, when it was one of ours.
+    /// The service that started it, if a service did.
     pub(in crate::browser) owner: Option<ProcessId>,
     /// Whether it is a renderer or another helper of a main process.
     pub(in crate::browser) helper: bool,

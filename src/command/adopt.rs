@@ -58,7 +58,7 @@ pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> R
         give_up.clone(),
     );
     let adopted = done_or_given_up(work, &give_up, &mut interrupts).await?;
-    say(&told(&id, &adopted))?;
+    say(&summary(&id, &adopted))?;
     for warning in warnings(&adopted, &config).await {
         remark(&warning);
     }
@@ -77,7 +77,7 @@ pub(super) fn storage(config: &Config) -> Option<SiteStorage> {
     }
 }
 
-fn told(id: &ClienteId, adopted: &Adopted) -> String {
+fn summary(id: &ClienteId, adopted: &Adopted) -> String {
     let written_at = Timestamp::try_from(adopted.written_at);
     let written_at = written_at.map_or_else(
         |_| String::new(),

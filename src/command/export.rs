@@ -68,7 +68,7 @@ pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> R
     let give_up = CancellationToken::new();
     let work = profile.export(to.clone(), passphrase, give_up.clone());
     let manifest = done_or_given_up(work, &give_up, &mut interrupts).await?;
-    say(&told(&id, &to.path, &manifest))?;
+    say(&summary(&id, &to.path, &manifest))?;
     remark(&warning(&id, is_to_be_up(&id, &config.sessions_dir())));
     Ok(Exit::Done)
 }
@@ -89,7 +89,7 @@ pub(super) async fn done_or_given_up<T>(
     }
 }
 
-fn told(id: &ClienteId, file: &Path, manifest: &Manifest) -> String {
+fn summary(id: &ClienteId, file: &Path, manifest: &Manifest) -> String {
     format!("session {id}{} is in {}", account(manifest), file.display())
 }
 

@@ -60,7 +60,7 @@ pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> R
              one may take the profile's place should it be damaged"
         ));
     }
-    say(&told(&id, &arguments.file, &manifest))?;
+    say(&summary(&id, &arguments.file, &manifest))?;
     if let Some(account) = &manifest.account {
         match session::others_linked_to(account, &id, &config.tokens_dir).await {
             Ok(others) => {
@@ -77,7 +77,7 @@ pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> R
     Ok(Exit::Done)
 }
 
-fn told(id: &ClienteId, file: &Path, manifest: &Manifest) -> String {
+fn summary(id: &ClienteId, file: &Path, manifest: &Manifest) -> String {
     format!(
         "session {id} is the account of {}{}, as it was on {:.0}",
         file.display(),
@@ -120,12 +120,12 @@ mod tests {
         .unwrap();
         let id = "52".parse().unwrap();
         for said in [
-            told(&id, Path::new("file"), &manifest),
+            summary(&id, Path::new("file"), &manifest),
             next_step(&id, &manifest),
         ] {
             assert!(!said.chars().any(char::is_control), "{said:?}");
         }
-        let said = told(&id, Path::new("file"), &manifest);
+        let said = summary(&id, Path::new("file"), &manifest);
         assert!(
             said.contains(r"(account \u001b[2J\u202e5491100000001\u000d\u000a)"),
             "{said}"

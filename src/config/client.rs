@@ -1,13 +1,13 @@
 //! What a command in a terminal needs to reach the service: where it listens, and its key.
 //!
-//! Read from the same variables and the same `.env` as the service reads, and no others: a fault in what only the service
-//! uses must not keep anybody from asking how it is.
+//! Read from the same variables and the same `.env` as the service reads, and no others: a fault in a setting of the service alone
+//! must not keep a person from asking for its state.
 
 use std::{ffi::OsString, fs, net::SocketAddr, path::Path};
 
-use startup::{Dotenv, Found, Settings, parse, variable};
-
-use super::{ConfigError, ListenHost, Secret};
+use startup::{
+    Dotenv, Found, ListenHost, Secret, Settings, SettingsError as ConfigError, parse, variable,
+};
 
 /// How a service is reached.
 #[derive(Clone, Debug)]

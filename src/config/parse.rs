@@ -11,7 +11,7 @@ use std::{
 use rustix::fs::{Access, access};
 use startup::parse::{number, path};
 
-use super::{CorsOrigins, LogFormat, SessionMode};
+use super::values::{CorsOrigins, LogFormat, SessionMode};
 use crate::{session::ClienteId, whatsapp::AdapterName};
 
 /// Each is up to a hundred megabytes and more, of every session; the last ones are the ones that help.

@@ -60,9 +60,9 @@ pub fn router(state: AppState) -> Router {
     let Routes { router, table } = routes::all();
     let table = Arc::new(table);
     let routes = Router::from(router)
-        // Behind the guard: whoever may not ask is told no more than ever.
+        // Behind the guard: a caller that is not let in does not learn that the service stops.
         .route_layer(from_fn_with_state(state.clone(), stopping::refuse_new_work))
-        // Before all routes, so that none is without it.
+        // Around all routes, so that none is without it.
         .route_layer(from_fn_with_state(
             (state.clone(), Arc::clone(&table)),
             auth::guard,
@@ -85,7 +85,7 @@ pub fn router(state: AppState) -> Router {
     Router::new().fallback_service(routes).layer(around)
 }
 
-/// Keeps a browser from taking an answer for another kind of file than it says to be: a text that somebody has sent,
+/// Keeps a browser from taking an answer for another kind of file than it says to be: a text that was sent by a caller,
 /// for a script.
 async fn without_sniffing(mut response: Response) -> Response {
     let headers = response.headers_mut();

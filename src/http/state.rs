@@ -1,14 +1,14 @@
 //! What every handler may use: the sessions, the settings, and what is counted over all requests. It only holds.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Deref, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::{
-    api::link_store::Links,
+    api::link_store::OneTimeLinks,
     guard::attempts::Attempts,
-    serve::{requests::Requests, streams::Places},
+    serve::{counts::RequestCounts, streams::StreamPlaces},
 };
 use crate::{
     config::{Config, Secret},
@@ -25,20 +25,26 @@ const MOST_READY_WAITS: usize = 256;
 #[derive(Clone, Debug)]
 pub struct AppState(Arc<Shared>);
 
+/// What [`AppState`] holds.
 #[derive(Debug)]
-struct Shared {
-    registry: Arc<Registry>,
-    config: Config,
-    keys: Arc<Keyring>,
-    attempts: Attempts,
-    streams: Places,
-    link_streams: Places,
-    ready_waits: Semaphore,
-    links: Links,
-    requests: Requests,
-    dropped_lines: DroppedLines,
-    started_at: Timestamp,
-    started: Instant,
+pub struct Shared {
+    pub(super) registry: Arc<Registry>,
+    pub(super) config: Config,
+    pub(super) keys: Arc<Keyring>,
+    pub(super) attempts: Attempts,
+    /// One place for each stream of changes.
+    pub(super) streams: StreamPlaces,
+    /// One for each that shows a one-time link.
+    pub(super) link_streams: StreamPlaces,
+    /// One permit for each connect that waits for READY.
+    pub(super) ready_waits: Semaphore,
+    pub(super) links: OneTimeLinks,
+    pub(super) requests: RequestCounts,
+    /// What the log had no room for.
+    pub(super) dropped_lines: DroppedLines,
+    pub(super) started_at: Timestamp,
+    /// The same by a clock that is never set.
+    pub(super) started: Instant,
 }
 
 impl AppState {
@@ -52,68 +58,27 @@ impl AppState {
                 config.api_keys_file.clone(),
             )),
             attempts: Attempts::default(),
-            streams: Places::of_readers(),
-            link_streams: Places::of_links(),
+            streams: StreamPlaces::of_readers(),
+            link_streams: StreamPlaces::of_links(),
             ready_waits: Semaphore::new(MOST_READY_WAITS),
-            links: Links::default(),
-            requests: Requests::default(),
+            links: OneTimeLinks::default(),
+            requests: RequestCounts::default(),
             dropped_lines,
             started_at: Timestamp::now(),
             started: Instant::now(),
         }))
     }
 
-    pub(super) fn registry(&self) -> &Arc<Registry> {
-        &self.0.registry
-    }
-
-    pub(super) fn config(&self) -> &Config {
-        &self.0.config
-    }
-
-    /// The keys that are asked for. Whoever serves has to [`learn`](Keyring::learn) and to [`watch`](Keyring::watch) them.
+    /// The keys that are asked for. The program that serves has to [`learn`](Keyring::learn) and to [`watch`](Keyring::watch) them.
     pub fn keys(&self) -> &Arc<Keyring> {
         &self.0.keys
     }
+}
 
-    pub(super) fn attempts(&self) -> &Attempts {
-        &self.0.attempts
-    }
+impl Deref for AppState {
+    type Target = Shared;
 
-    /// One place for each stream of changes.
-    pub(super) fn streams(&self) -> &Places {
-        &self.0.streams
-    }
-
-    /// One for each that shows a one-time link.
-    pub(super) fn link_streams(&self) -> &Places {
-        &self.0.link_streams
-    }
-
-    /// One permit for each connect that waits for READY.
-    pub(super) fn ready_waits(&self) -> &Semaphore {
-        &self.0.ready_waits
-    }
-
-    pub(super) fn links(&self) -> &Links {
-        &self.0.links
-    }
-
-    pub(super) fn requests(&self) -> &Requests {
-        &self.0.requests
-    }
-
-    /// What the log had no room for.
-    pub(super) fn dropped_lines(&self) -> &DroppedLines {
-        &self.0.dropped_lines
-    }
-
-    pub(super) fn started_at(&self) -> Timestamp {
-        self.0.started_at
-    }
-
-    /// The same by a clock that is never set.
-    pub(super) fn started(&self) -> Instant {
-        self.0.started
+    fn deref(&self) -> &Shared {
+        &self.0
     }
 }

@@ -1,12 +1,12 @@
 //! The file of keys: read whole, written whole, atomically, for its owner alone.
 //!
-//! Changed by one command at a time, held to it by a lock file beside it. A reader needs no lock: it finds the file before a
+//! Changed by one command at a time, which holds a lock file next to it. A reader needs no lock: it finds the file before a
 //! change or after it, never between.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions, TryLockError},
+    fs::{self, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -14,15 +14,15 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::{Key, KeyName};
-use crate::files::{Durability, NewFile, beside, folder_of};
+use crate::files::{Durability, NewFile, beside, folder_of, make_folder};
 
-/// Some 4000 keys; more is no file of ours.
+/// Some 4000 keys; a larger file was not written by this service.
 const LARGEST: u64 = 1024 * 1024;
 
 /// What is written. Another number is a later form, which must not be half understood.
 const VERSION: u32 = 1;
 
-/// Who may change the file but its owner.
+/// The permission of others than the owner to change the file.
 const OTHERS_MAY_WRITE: u32 = 0o022;
 
 /// Where the keys are kept. The file need not be there.
@@ -34,18 +34,18 @@ pub struct KeyFile {
 /// Why the keys cannot be read or changed. Never repeats what stands in the file.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// The system says no.
+    /// The system refused.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What it said.
+        /// Its error.
         source: io::Error,
     },
     /// A folder, a pipe, a device.
     #[error("{}: it is not a regular file: name the file that `session-manager key` writes", .0.display())]
     NotAFile(PathBuf),
-    /// Anybody could add a key.
+    /// Another user of the machine could add a key.
     #[error("{}: others than its owner may write to it: chmod 600 it", .0.display())]
     OthersMayWrite(PathBuf),
     /// Not what is written here.
@@ -88,8 +88,8 @@ impl KeyFile {
     /// The keys in it; `None` when it is not there.
     pub fn read(&self) -> Result<Option<Vec<Key>>, KeyFileError> {
         let io = |source| self.io(source);
-        // Looked at before it is opened, for to open a device may do something, and after, for it may be another by
-        // then. The flag keeps a pipe, which nobody may ever write to, from holding whoever opens it.
+        // Looked at before it is opened, since to open a device may do something, and after, since it may be another
+        // file by then. Without the flag, to open a pipe that no program writes to would never return.
         let opened = fs::metadata(&self.path).and_then(|metadata| {
             if !metadata.is_file() {
                 return Ok(None);
@@ -165,12 +165,7 @@ impl KeyFile {
         &self,
         change: impl FnOnce(&mut Vec<Key>) -> Result<T, KeyFileError>,
     ) -> Result<T, KeyFileError> {
-        let mut folders = DirBuilder::new();
-        folders
-            .recursive(true)
-            .mode(0o700)
-            .create(folder_of(&self.path))
-            .map_err(|source| self.io(source))?;
+        make_folder(folder_of(&self.path)).map_err(|source| self.io(source))?;
         let mut lock = OpenOptions::new();
         lock.write(true).create(true).truncate(false).mode(0o600);
         let lock = lock

@@ -79,7 +79,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// What is to be kept of `text`, a key for all sessions that never expires.
+    /// What the file keeps of `text`: a key for all sessions that never expires.
     pub fn new(name: KeyName, text: &KeyText, scope: Scope, created_at: Timestamp) -> Self {
         Self {
             name,

@@ -10,10 +10,11 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::{Digest, Key, KeyFile, KeyFileError};
 
@@ -25,7 +26,7 @@ pub struct Keyring {
     seen: Mutex<Seen>,
 }
 
-/// What the file said when it was last looked at.
+/// What was in the file when it was last read.
 #[derive(Debug, Default)]
 struct Seen {
     stamp: Stamp,
@@ -35,7 +36,7 @@ struct Seen {
     keys: Vec<Arc<Key>>,
     /// Whether the file has ever been there.
     has_been_there: bool,
-    /// Why it could not be read last time: said once.
+    /// Why it could not be read last time: logged once.
     trouble: Option<String>,
 }
 
@@ -55,10 +56,10 @@ enum Stamp {
     },
 }
 
-/// What is to be thought of a request's key.
+/// How a request's key is judged.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// Nobody is asked for a key.
+    /// No key is asked for.
     NotAsked,
     /// It carries none.
     Missing,
@@ -73,7 +74,7 @@ pub enum Verdict {
 }
 
 impl Keyring {
-    /// The setting `API_KEY`, and the file at `path`. Until that is looked at, nobody but `API_KEY` is let in.
+    /// The setting `API_KEY`, and the file at `path`. Until that is read, only `API_KEY` is accepted.
     pub fn new(master: Option<&str>, path: PathBuf) -> Self {
         Self {
             master: master.map(|key| Digest::of(key.as_bytes())),
@@ -89,17 +90,17 @@ impl Keyring {
 
     /// Whether a request without a key is refused.
     pub fn is_asked_for(&self) -> bool {
-        self.master.is_some() || self.lock().asks()
+        self.master.is_some() || self.seen.lock().asks()
     }
 
-    /// What is to be thought of a request that carries this key.
+    /// Judges a request that carries this key.
     pub fn judge(&self, key: Option<&[u8]>, now: Timestamp) -> Verdict {
         let digest = key.map(Digest::of);
         let is_master = |master: Digest| digest.is_some_and(|digest| master.is(&digest));
         if self.master.is_some_and(is_master) {
             return Verdict::Master;
         }
-        let seen = self.lock();
+        let seen = self.seen.lock();
         if self.master.is_none() && !seen.asks() {
             return Verdict::NotAsked;
         }
@@ -115,7 +116,7 @@ impl Keyring {
 
     /// Whether a key that was known is still in force, with the rights that it had.
     pub fn still_has(&self, key: &Key, now: Timestamp) -> bool {
-        self.lock().keys.iter().any(|known| {
+        self.seen.lock().keys.iter().any(|known| {
             known.digest.is(&key.digest)
                 && known.scope == key.scope
                 && known.cliente_ids == key.cliente_ids
@@ -127,11 +128,11 @@ impl Keyring {
     pub fn look(&self) {
         // Before it is read: a change in between is seen by the next look.
         let stamp = self.stamp();
-        if stamp == self.lock().stamp {
+        if stamp == self.seen.lock().stamp {
             return;
         }
         let read = self.file.read();
-        let mut seen = self.lock();
+        let mut seen = self.seen.lock();
         self.take(&mut seen, read);
         // What could not be read is tried again with the next look.
         seen.stamp = if seen.trouble.is_none() {
@@ -182,11 +183,6 @@ impl Keyring {
                 seen.has_been_there = true;
             }
         }
-    }
-
-    /// What is known is changed whole.
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keys: who may do what, to which sessions, until when.
+//! API keys: what their holders may do, to which sessions, until when.
 //!
 //! ```text
 //!  session-manager key add ──▶ KeyFile (names, hashes, scopes) ◀──looks── watch ──▶ Keyring ◀──judge── http
@@ -8,8 +8,8 @@
 //! Responsible for making keys, for keeping what is needed to recognise them, and for recognising one. It knows no route and
 //! no header, and of sessions only their names: which request needs which [`Scope`] is `http`'s to say.
 //!
-//! Invariants: a key is in the hands of whoever asked for it and nowhere else: the file has its hash. What cannot be read
-//! never lets anybody in, and nothing that happens to the file while the service runs makes it stop asking for keys.
+//! Invariants: only the person who asked for a key has it: the file has its hash. A file that cannot be read lets no caller in, and
+//! nothing that happens to the file while the service runs makes it stop asking for keys.
 
 mod file;
 mod key;

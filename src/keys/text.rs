@@ -12,14 +12,14 @@ const PREFIX: &str = "smk_";
 /// Letters and digits, some 5.95 bits each: 190 bits.
 const RANDOM_CHARACTERS: usize = 32;
 
-/// Enough for a person to tell keys apart; the 166 bits left are as far from being guessed.
+/// Enough for a person to distinguish keys; the 166 bits left are as far from being guessed.
 const HINT_CHARACTERS: usize = 4;
 
-/// A new key, for its owner and nobody else.
+/// A new key, for its owner alone.
 pub struct KeyText(String);
 
 impl KeyText {
-    /// A key that nobody has.
+    /// A key that does not exist yet.
     pub fn generate() -> Self {
         let random = Alphanumeric.sample_string(&mut rand::rng(), RANDOM_CHARACTERS);
         Self(format!("{PREFIX}{random}"))
@@ -60,7 +60,7 @@ impl Digest {
         self.0.ct_eq(&other.0).into()
     }
 
-    /// A part of it, enough to tell one wrong key from another: who wanted two with the same would have to try billions.
+    /// A part of it, enough to distinguish one wrong key from another: to find two with the same part takes billions of tries.
     pub fn start(&self) -> u64 {
         let first = self.0.iter().take(8);
         first.fold(0, |start, byte| start << 8 | u64::from(*byte))

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Keyring;
 
-/// The longest until a change is in force, also where the system tells of none (another host changed the file on a shared
+/// The longest until a change is in force, also where the system reports none (another host changed the file on a shared
 /// mount). docs/security.md says a second.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -34,7 +34,7 @@ const CHANGES: WatchFlags = WatchFlags::CLOSE_WRITE
     .union(WatchFlags::ATTRIB);
 
 impl Keyring {
-    /// Looks at the file for the first time, before anybody is served. A file that does not answer in time lets nobody in
+    /// Looks at the file for the first time, before any request is served. A file that does not answer in time lets no caller in
     /// until it does.
     pub async fn learn(self: &Arc<Self>) {
         if timeout(STALLED_AFTER, self.look_apart(None)).await.is_err() {
@@ -112,7 +112,7 @@ struct Folder(AsyncFd<OwnedFd>);
 impl Folder {
     #[expect(
         deprecated,
-        reason = "its successor is `unsafe`, for a file that may be closed meanwhile; an `OwnedFd` that nobody else has is not"
+        reason = "its successor is `unsafe`, for a file that may be closed meanwhile; an `OwnedFd` that no other code has is not"
     )]
     fn new() -> io::Result<Self> {
         let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
@@ -136,7 +136,7 @@ impl Folder {
             let Ok(mut ready) = self.0.readable().await else {
                 return std::future::pending().await;
             };
-            // All that is told is taken, or the same change would be told again.
+            // All events are taken, or the same change would be reported again.
             while let Ok(read) = ready.try_io(|events| {
                 rustix::io::read(events.get_ref(), &mut buffer).map_err(io::Error::from)
             }) {
@@ -173,7 +173,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let file = KeyFile::new(home.path().join("later/keys.json"));
         let keys = Arc::new(Keyring::new(None, file.path().to_owned()));
-        // Nothing is known yet, so nobody is let in.
+        // Nothing is known yet, so no caller is let in.
         assert!(keys.is_asked_for());
         keys.learn().await;
         assert!(!keys.is_asked_for());

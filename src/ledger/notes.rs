@@ -7,12 +7,10 @@
 //! Invariant: the keeper takes the notes after it has received a request. So a step is written before a request that was made
 //! after the step is served.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
 use super::step::Step;
@@ -73,7 +71,7 @@ impl Happened {
 impl Notes {
     /// Keeps a step that happened just now.
     pub(super) fn push(&self, key: &str, step: Step) {
-        let mut waiting = self.lock();
+        let mut waiting = self.0.waiting.lock();
         if waiting.is_closed {
             tracing::debug!("a step was not noted: the ledger is closed");
             return;
@@ -104,7 +102,7 @@ impl Notes {
 
     /// Takes all that is kept, in its order. `time` is the ledger's time `now`.
     pub(super) fn take(&self, time: Timestamp, now: Instant) -> Vec<Noted> {
-        let mut waiting = self.lock();
+        let mut waiting = self.0.waiting.lock();
         if waiting.lost > 0 {
             tracing::error!(
                 steps = waiting.lost,
@@ -122,15 +120,7 @@ impl Notes {
 
     /// Ignores further steps: the keeper has ended.
     pub(super) fn close(&self) {
-        self.lock().is_closed = true;
-    }
-
-    /// Each change leaves the value whole, so it can be used after a panic of another thread.
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.waiting.lock().is_closed = true;
     }
 }
 

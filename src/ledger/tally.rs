@@ -3,12 +3,10 @@
 //! Counters begin at zero with the service. The open sends are read when the file is opened and followed from then on, so that
 //! they are known without waiting for the disk. Holds no number, no text and no id.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
@@ -142,7 +140,7 @@ impl Default for Tally {
 impl Tally {
     /// What each session has still to do; one that has nothing to do is left out.
     pub fn backlogs(&self) -> BTreeMap<String, Backlog> {
-        let sessions = self.lock();
+        let sessions = self.sessions.lock();
         let open = sessions.open.iter();
         open.filter_map(|(session, sends)| Some((session.clone(), Backlog::of(sends)?)))
             .collect()
@@ -150,7 +148,7 @@ impl Tally {
 
     /// What one session has done and has still to do.
     pub fn traffic(&self, session: &str) -> Traffic {
-        let sessions = self.lock();
+        let sessions = self.sessions.lock();
         Traffic {
             backlog: sessions.open.get(session).and_then(Backlog::of),
             last: sessions.last.get(session).map(|(_, last)| *last),
@@ -169,7 +167,7 @@ impl Tally {
         open: impl IntoIterator<Item = (String, i64, Timestamp)>,
         last: &[Record],
     ) {
-        let mut sessions = self.lock();
+        let mut sessions = self.sessions.lock();
         *sessions = Sessions::default();
         for (session, seq, at) in open {
             let sends = sessions.open.entry(session).or_default();
@@ -212,7 +210,7 @@ impl Tally {
     }
 
     fn follow(&self, record: &Record) {
-        let mut sessions = self.lock();
+        let mut sessions = self.sessions.lock();
         sessions.keep_last(record);
         let open = &mut sessions.open;
         if record.state.is_open() {
@@ -226,11 +224,6 @@ impl Tally {
         }
         drop(sessions);
         self.changed.send_modify(|count| *count += 1);
-    }
-
-    /// Each change is one insertion or removal, so a map left by a panicking thread is whole.
-    fn lock(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,6 +5,7 @@ mod clocks;
 mod lasting;
 mod place;
 mod reads;
+mod steps;
 
 use std::{collections::VecDeque, path::PathBuf};
 
@@ -12,7 +13,8 @@ use super::{clock::Now, disk::Disk, job::Memory, notes::Noted, *};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-pub(super) fn options(folder: &std::path::Path) -> LedgerOptions {
+/// Of a ledger in a folder of this one.
+pub(crate) fn options(folder: &std::path::Path) -> LedgerOptions {
     LedgerOptions {
         folder: folder.join("ledger"),
         idempotency: 48 * HOUR,
@@ -21,13 +23,20 @@ pub(super) fn options(folder: &std::path::Path) -> LedgerOptions {
     }
 }
 
+/// A ledger over a folder of its own.
+fn opened() -> (tempfile::TempDir, Ledger) {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(options(folder.path()));
+    (folder, ledger)
+}
+
 fn open(options: LedgerOptions) -> Ledger {
     let (ledger, keeper) = Ledger::new(options);
     tokio::spawn(keeper.run());
     ledger
 }
 
-pub(super) fn send(key: &str) -> NewSend {
+pub(crate) fn send(key: &str) -> NewSend {
     NewSend {
         key: key.to_owned(),
         session: "51".to_owned(),
@@ -38,6 +47,34 @@ pub(super) fn send(key: &str) -> NewSend {
         is_durable: false,
         idempotency: None,
         accept_by: tokio::time::Instant::now() + Duration::from_secs(60),
+    }
+}
+
+/// A send that waits, of which only its place in the order is set.
+pub(crate) fn record(seq: i64) -> Record {
+    Record {
+        seq,
+        key: format!("3EB0{seq}"),
+        session: "51".to_owned(),
+        cliente_id: "51".to_owned(),
+        account: None,
+        to: "5491158254201".into(),
+        body: Some("hola".into()),
+        is_durable: false,
+        state: SendState::Queued,
+        adapter: None,
+        wa_key: None,
+        message_id: None,
+        is_taken: false,
+        ack: 0,
+        failure: None,
+        detail: None,
+        queued_at: jiff::Timestamp::now(),
+        handed_at: None,
+        sent_at: None,
+        delivered_at: None,
+        read_at: None,
+        ended_at: None,
     }
 }
 
@@ -55,6 +92,17 @@ fn handing(key: &str) -> Handing {
         wa_key: Some(key.to_owned()),
         message_id: Some(format!("true_5491158254201@c.us_{key}").into()),
     }
+}
+
+/// Puts a file where the folder should be: no user can write there, not even root.
+fn take_away(folder: &std::path::Path) {
+    std::fs::rename(folder, folder.with_extension("aside")).unwrap();
+    std::fs::write(folder, "").unwrap();
+}
+
+fn give_back(folder: &std::path::Path) {
+    std::fs::remove_file(folder).unwrap();
+    std::fs::rename(folder.with_extension("aside"), folder).unwrap();
 }
 
 /// Serves one job in a transaction of its own, and answers what its caller is told.
@@ -105,8 +153,7 @@ async fn state(ledger: &Ledger, id: &str) -> SendState {
 
 #[tokio::test]
 async fn a_send_is_followed_through_its_life_and_found_under_each_of_its_ids() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = open(options(folder.path()));
+    let (_folder, ledger) = opened();
     let mut followed = accepted(&ledger, send("3EB0A")).await;
     hand(&ledger, "3EB0A").await;
     for (ack, wanted) in [
@@ -126,8 +173,7 @@ async fn a_send_is_followed_through_its_life_and_found_under_each_of_its_ids() {
 #[tokio::test]
 async fn a_disk_that_stands_still_loses_no_step_and_no_order() {
     const SENDS: usize = 300;
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = open(options(folder.path()));
+    let (folder, ledger) = opened();
     let keys: Vec<String> = (0..SENDS).map(|n| format!("3EB0{n:03}")).collect();
     for key in &keys {
         accepted(&ledger, send(key)).await;
@@ -187,8 +233,7 @@ async fn a_send_that_waits_longer_for_the_disk_than_its_caller_is_refused_and_ne
 
 #[tokio::test]
 async fn a_step_keeps_the_time_at_which_it_happened_however_late_it_is_written() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = open(options(folder.path()));
+    let (folder, ledger) = opened();
     accepted(&ledger, send("3EB0A")).await;
     hand(&ledger, "3EB0A").await;
     ledger.close().await;
@@ -208,8 +253,7 @@ async fn a_step_keeps_the_time_at_which_it_happened_however_late_it_is_written()
 
 #[tokio::test]
 async fn the_same_key_is_the_same_send_even_after_a_restart_and_another_text_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = open(options(folder.path()));
+    let (folder, ledger) = opened();
     accepted(&ledger, with_key("3EB0A", "order-7")).await;
     hand(&ledger, "3EB0A").await;
     ledger.close().await;
@@ -237,8 +281,7 @@ async fn the_same_key_is_the_same_send_even_after_a_restart_and_another_text_is_
 
 #[tokio::test]
 async fn requests_that_come_at_once_with_one_key_are_one_send() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = open(options(folder.path()));
+    let (_folder, ledger) = opened();
     let asked = (0..20).map(|n| {
         let ledger = ledger.clone();
         async move {
@@ -251,9 +294,8 @@ async fn requests_that_come_at_once_with_one_key_are_one_send() {
 }
 
 #[tokio::test]
-async fn a_send_that_nobody_had_an_answer_to_is_not_sent_after_a_restart_and_a_durable_one_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = open(options(folder.path()));
+async fn a_send_without_an_answer_is_not_sent_after_a_restart_and_a_durable_one_is() {
+    let (folder, ledger) = opened();
     accepted(&ledger, with_key("3EB0A", "order-7")).await;
     let durable = NewSend {
         is_durable: true,
@@ -275,8 +317,7 @@ async fn a_send_that_nobody_had_an_answer_to_is_not_sent_after_a_restart_and_a_d
 
 #[tokio::test]
 async fn without_a_key_the_same_content_within_the_time_is_one_send() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = open(options(folder.path()));
+    let (_folder, ledger) = opened();
     let same_within = |key: &str, within| NewSend {
         idempotency: Some(Idempotency::SameWithin(within)),
         ..send(key)
@@ -298,10 +339,7 @@ async fn while_the_folder_cannot_be_used_nothing_is_accepted_and_news_is_kept_un
     hand(&ledger, "3EB0A").await;
     ledger.close().await;
 
-    // A file where the folder should be: nobody can write there, not even root.
-    let aside = folder.path().join("aside");
-    std::fs::rename(&options.folder, &aside).unwrap();
-    std::fs::write(&options.folder, "").unwrap();
+    take_away(&options.folder);
     let ledger = open(options.clone());
     let why = ledger.accept(send("3EB0B")).await.unwrap_err();
     assert!(!why.to_string().is_empty());
@@ -309,8 +347,7 @@ async fn while_the_folder_cannot_be_used_nothing_is_accepted_and_news_is_kept_un
     let handing = Step::Handing(handing("3EB0A"));
     assert!(ledger.advance("3EB0A", handing).await.is_err());
 
-    std::fs::remove_file(&options.folder).unwrap();
-    std::fs::rename(&aside, &options.folder).unwrap();
+    give_back(&options.folder);
     assert_eq!(state(&ledger, "3EB0A").await, SendState::Sent);
     assert!(followed.borrow_and_update().state.is_open(), "of the first");
 }
@@ -326,9 +363,7 @@ async fn a_disk_that_hangs_and_then_fails_loses_none_of_the_steps_that_waited() 
     ledger.close().await;
 
     // All of these come while the keeper is with the disk, which fails then.
-    let aside = folder.path().join("aside");
-    std::fs::rename(&options.folder, &aside).unwrap();
-    std::fs::write(&options.folder, "").unwrap();
+    take_away(&options.folder);
     let (ledger, keeper) = Ledger::new(options.clone());
     for n in 0..STEPS {
         ledger.note(&format!("3EB1{n}"), Step::Acknowledged(1));
@@ -336,8 +371,7 @@ async fn a_disk_that_hangs_and_then_fails_loses_none_of_the_steps_that_waited() 
     ledger.note("3EB0A", Step::Acknowledged(1));
     tokio::spawn(keeper.run());
     assert!(ledger.find("3EB0A").await.is_err());
-    std::fs::remove_file(&options.folder).unwrap();
-    std::fs::rename(&aside, &options.folder).unwrap();
+    give_back(&options.folder);
     assert_eq!(state(&ledger, "3EB0A").await, SendState::Sent);
 }
 
@@ -361,7 +395,7 @@ async fn texts_go_when_a_send_is_done_with_and_its_state_stays() {
 }
 
 #[tokio::test]
-async fn nobody_else_can_read_the_file() {
+async fn no_other_user_can_read_the_file() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let options = options(folder.path());
@@ -375,74 +409,9 @@ async fn nobody_else_can_read_the_file() {
     }
 }
 
-#[test]
-fn late_news_and_repetitions_change_nothing() {
-    let now = jiff::Timestamp::now();
-    let blank = |state| Record {
-        seq: 1,
-        key: "3EB0A".to_owned(),
-        session: "51".to_owned(),
-        cliente_id: "51".to_owned(),
-        account: None,
-        to: "5491158254201".into(),
-        body: None,
-        is_durable: false,
-        state,
-        adapter: None,
-        wa_key: None,
-        message_id: None,
-        is_taken: false,
-        ack: 0,
-        failure: None,
-        detail: None,
-        queued_at: now,
-        handed_at: None,
-        sent_at: None,
-        delivered_at: None,
-        read_at: None,
-        ended_at: None,
-    };
-    let refused = [
-        (SendState::Sent, Step::Absent),
-        (
-            SendState::Sent,
-            Step::Failed(Failure::NotTaken, String::new()),
-        ),
-        (SendState::Sent, Step::Unknown(String::new())),
-        (SendState::Handed, Step::Cancelled),
-        (
-            SendState::Handed,
-            Step::Failed(Failure::SessionEnded, String::new()),
-        ),
-        (SendState::Handed, Step::Acknowledged(0)),
-        (SendState::Failed, Step::Handing(handing("3EB0A"))),
-        (SendState::Cancelled, Step::Handing(handing("3EB0A"))),
-        (SendState::Read, Step::Acknowledged(1)),
-        (SendState::Sent, Step::GivenUp(String::new())),
-        (SendState::Queued, Step::Acknowledged(1)),
-    ];
-    for (state, step) in refused {
-        assert!(!blank(state).take(&step, now), "{state:?} {step:?}");
-    }
-    let mut unknown = blank(SendState::Unknown);
-    assert!(unknown.take(&Step::Acknowledged(1), now));
-    assert_eq!(unknown.state, SendState::Sent, "better knowledge is taken");
-    let mut given_up = blank(SendState::Unknown);
-    assert!(given_up.take(&Step::GivenUp("ERROR_EXPIRED".to_owned()), now));
-    assert_eq!(given_up.failure, Some(Failure::GivenUp));
-    assert!(given_up.detail.unwrap().contains("ERROR_EXPIRED"));
-    let mut waits_again = Record {
-        handed_at: Some(now),
-        ..blank(SendState::Queued)
-    };
-    assert!(waits_again.take(&Step::Acknowledged(1), now));
-    assert!(!waits_again.take(&Step::Handing(handing("3EB0A")), now));
-}
-
 #[tokio::test]
 async fn a_cancellation_and_a_hand_over_at_once_are_not_both_told_that_they_came_first() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = open(options(folder.path()));
+    let (_folder, ledger) = opened();
     for n in 0..20 {
         let key = format!("3EB0{n}");
         accepted(&ledger, with_key(&key, "order-7")).await;
@@ -529,12 +498,9 @@ async fn a_file_that_is_moved_away_while_it_is_open_is_not_written_any_more() {
     let options = options(folder.path());
     let ledger = open(options.clone());
     accepted(&ledger, send("3EB0A")).await;
-    let aside = folder.path().join("aside");
-    std::fs::rename(&options.folder, &aside).unwrap();
-    std::fs::write(&options.folder, "").unwrap();
+    take_away(&options.folder);
     assert!(ledger.accept(send("3EB0B")).await.is_err());
-    std::fs::remove_file(&options.folder).unwrap();
-    std::fs::rename(&aside, &options.folder).unwrap();
+    give_back(&options.folder);
     accepted(&ledger, send("3EB0B")).await;
     assert_eq!(state(&ledger, "3EB0A").await, SendState::Queued);
 }

@@ -30,10 +30,10 @@ pub(super) enum Command {
 pub(super) enum LifeCommand {
     /// Start unless running. Answered at once with whether it was READY already.
     Connect {
-        /// The number to link by a code that is typed, beside the one that is scanned; `None` leaves that as it is.
+        /// The number to link by a code that is typed, in addition to the one that is scanned; `None` leaves that as it is.
         phone: Option<Recipient>,
-        /// Who wants it.
-        origin: Origin,
+        /// Who asks.
+        asked_by: AskedBy,
         /// Gets `true` when the session was READY before.
         reply: oneshot::Sender<Result<bool, ConnectError>>,
     },
@@ -51,12 +51,12 @@ pub(super) enum LifeCommand {
     },
 }
 
-/// Who wants a session to run.
+/// Who asks a session to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// Somebody, now.
+pub(super) enum AskedBy {
+    /// A caller, now.
     Caller,
-    /// Somebody before the service started: not, if somebody has disconnected it since.
+    /// The desired state of an earlier service: not done if a caller has disconnected the session since.
     Restore,
 }
 
@@ -72,7 +72,7 @@ pub(super) enum PageCommand {
     Send {
         /// What to send.
         new: NewSend,
-        /// By when its turn must have come, when somebody waits for it.
+        /// By when its turn must have come, when its caller waits for it.
         deadline: Option<Instant>,
         /// Gets a way to follow it.
         reply: AcceptReply,
@@ -99,7 +99,7 @@ pub(super) enum PageCommand {
 }
 
 impl PageCommand {
-    /// There is no page: tells whoever asked, a sender by `why`.
+    /// There is no page: refuses the caller, a sender with `why`.
     pub(super) fn refuse(self, why: SendError) {
         match self {
             Self::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
@@ -145,7 +145,7 @@ pub struct ConnectOutcome {
 pub enum DisconnectOutcome {
     /// Nothing was running.
     NoActiveSession,
-    /// Chrome closed by itself, everything written.
+    /// Chrome closed as it was asked to, with everything written.
     Disconnected,
     /// Chrome had to be killed.
     DisconnectedWithErrors,

@@ -80,7 +80,7 @@ pub enum DisconnectError {
 /// Why a session was not forgotten. All is as before.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ForgetError {
-    /// It runs, or is about to start again by itself.
+    /// It runs, or is about to be started again.
     #[error("the session runs: end it first (POST /disconnect), then delete it")]
     Running,
     /// It has an account.
@@ -106,7 +106,7 @@ pub enum SendError {
         state: &'static str,
         /// Why it is in that state, when that is known.
         reason: Option<Reason>,
-        /// When it is started again by itself, while it waits for that.
+        /// When the service starts it again, while it waits for that.
         retry_at: Option<Timestamp>,
     },
     /// The number has no WhatsApp account. Nothing was sent.
@@ -210,7 +210,7 @@ impl From<PrepareError> for SendError {
 }
 
 impl SendError {
-    /// There is no such session: nobody has ever connected it.
+    /// There is no such session: it was never connected.
     pub fn never_connected() -> Self {
         not_ready(&Snapshot::not_running(Timestamp::now()))
     }
@@ -241,7 +241,7 @@ impl SendError {
     }
 }
 
-/// What a send is told while the session cannot send.
+/// The refusal of a send while the session cannot send.
 pub(super) fn not_ready(snapshot: &Snapshot) -> SendError {
     let is_off = snapshot.state == SessionState::Disconnected;
     let not_connected = || is_off.then(|| Reason::of(ReasonCode::NotConnected));

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::{Phase, Reason, Snapshot};
 use crate::whatsapp::{ConsoleLine, LeftOut, PageEvidence};
 
-/// What is known of a session at one moment, for whoever wants to know what went wrong.
+/// What is known of a session at one moment, for a person who asks what went wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// When it was taken.
     pub taken_at: Timestamp,
     /// The phase of the start that was under way.
     pub phase: Option<Phase>,
-    /// The cause as on the wire; `None` when there was none, and somebody asked for the evidence.
+    /// The cause as on the wire; `None` when there was none, and a caller asked for the evidence.
     pub reason: Option<String>,
     /// The cause for people.
     pub detail: Option<String>,

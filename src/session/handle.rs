@@ -14,7 +14,7 @@ use super::{
     ClienteId, ConnectError, ConnectOutcome, DisconnectError, DisconnectOutcome, Evidence,
     EvidenceError, ForgetError, MemoryReport, Reason, ReasonCode, Recipient, SendLimits,
     SessionState, Snapshot, WaitFor,
-    command::{Command, LifeCommand, Origin, PageCommand},
+    command::{AskedBy, Command, LifeCommand, PageCommand},
 };
 use crate::ledger::Ledger;
 
@@ -76,17 +76,10 @@ impl SessionHandle {
         phone: Option<Recipient>,
         wait: WaitFor,
     ) -> Result<ConnectOutcome, ConnectError> {
-        let (reply, answer) = oneshot::channel();
         let mut already_connected = false;
         let connected = async {
-            let command = Command::Life(LifeCommand::Connect {
-                phone: phone.clone(),
-                origin: Origin::Caller,
-                reply,
-            });
-            let asked = self.commands.send(command).await;
-            asked.map_err(|_| ConnectError::ShuttingDown)?;
-            already_connected = answer.await.map_err(|_| ConnectError::ShuttingDown)??;
+            let answer = self.ask(connect(phone.clone(), AskedBy::Caller)).await;
+            already_connected = answer.ok_or(ConnectError::ShuttingDown)??;
             self.arrives(wait, phone.as_ref()).await
         };
         let patience = match wait {
@@ -147,6 +140,13 @@ impl SessionHandle {
         Ok(reached.map_err(|_| ConnectError::ShuttingDown)?.clone())
     }
 
+    /// Asks the actor, and waits for its answer. `None` when it has ended.
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
     /// Whether its actor has ended: nothing will come of it any more.
     pub(super) fn is_gone(&self) -> bool {
         self.commands.is_closed()
@@ -154,33 +154,21 @@ impl SessionHandle {
 
     /// Asks the session to start and waits for nothing.
     pub fn start(&self) {
-        let (reply, _nobody_waits) = oneshot::channel();
-        // A full queue means that somebody has asked already; a closed one that the service stops.
-        let command = Command::Life(LifeCommand::Connect {
-            phone: None,
-            origin: Origin::Caller,
-            reply,
-        });
+        let (reply, _answer) = oneshot::channel();
+        // A full mailbox means that other callers have asked already; a closed one that the service stops.
+        let command = connect(None, AskedBy::Caller)(reply);
         if self.commands.try_send(command).is_err() {
             tracing::debug!("the session was not asked to start again");
         }
     }
 
     /// Asks the session to start, and waits until it has begun to: that there is a page is not waited for.
-    pub(super) async fn start_for(&self, origin: Origin) -> Result<(), ConnectError> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Life(LifeCommand::Connect {
-            phone: None,
-            origin,
-            reply,
-        });
-        let asked = self.commands.send(command).await;
-        asked.map_err(|_| ConnectError::ShuttingDown)?;
-        answer.await.map_err(|_| ConnectError::ShuttingDown)??;
-        Ok(())
+    pub(super) async fn start_for(&self, asked_by: AskedBy) -> Result<(), ConnectError> {
+        let answer = self.ask(connect(None, asked_by)).await;
+        answer.ok_or(ConnectError::ShuttingDown)?.map(drop)
     }
 
-    /// Tells the session what its Chrome takes. One that is busy can do without: it is told again.
+    /// Tells the session what its Chrome takes. One that is busy can do without: the next measurement follows soon.
     pub(super) fn tell_memory(&self, chrome_pid: u32, memory: MemoryReport) {
         let command = Command::Page(PageCommand::Measured { chrome_pid, memory });
         if self.commands.try_send(command).is_err() {
@@ -190,30 +178,35 @@ impl SessionHandle {
 
     /// Closes the session's Chrome and waits until it is gone; with `logout` unlinks the device and deletes the profile.
     pub async fn disconnect(&self, logout: bool) -> Result<DisconnectOutcome, DisconnectError> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Life(LifeCommand::Disconnect { logout, reply });
-        self.commands
-            .send(command)
-            .await
-            .map_err(|_| DisconnectError::ShuttingDown)?;
-        answer.await.map_err(|_| DisconnectError::ShuttingDown)?
+        let disconnect = |reply| Command::Life(LifeCommand::Disconnect { logout, reply });
+        let answer = self.ask(disconnect).await;
+        answer.ok_or(DisconnectError::ShuttingDown)?
     }
 
     /// Deletes what there is of the session, unless it runs or is linked.
     pub(super) async fn forget(&self) -> Result<(), ForgetError> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Life(LifeCommand::Forget { reply });
-        let asked = self.commands.send(command).await;
-        asked.map_err(|_| ForgetError::ShuttingDown)?;
-        answer.await.map_err(|_| ForgetError::ShuttingDown)?
+        let forget = |reply| Command::Life(LifeCommand::Forget { reply });
+        let answer = self.ask(forget).await;
+        answer.ok_or(ForgetError::ShuttingDown)?
     }
 
     /// Looks at the running page and keeps what is seen as the session's evidence.
     pub async fn take_evidence(&self) -> Result<Evidence, EvidenceError> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Page(PageCommand::Evidence { reply });
-        let asked = self.commands.send(command).await;
-        asked.map_err(|_| EvidenceError::NotRunning)?;
-        answer.await.map_err(|_| EvidenceError::NotRunning)?
+        let look = |reply| Command::Page(PageCommand::Evidence { reply });
+        self.ask(look).await.ok_or(EvidenceError::NotRunning)?
+    }
+}
+
+/// The command that starts a session.
+fn connect(
+    phone: Option<Recipient>,
+    asked_by: AskedBy,
+) -> impl FnOnce(oneshot::Sender<Result<bool, ConnectError>>) -> Command {
+    move |reply| {
+        Command::Life(LifeCommand::Connect {
+            phone,
+            asked_by,
+            reply,
+        })
     }
 }

@@ -26,7 +26,7 @@ pub enum Phase {
     Navigate,
     /// The document is there, and no adapter has recognised it.
     Inject,
-    /// The page is WhatsApp Web, and no account is linked: it has neither code nor account yet, or nobody has scanned.
+    /// The page is WhatsApp Web, and no account is linked: it has neither code nor account yet, or its code is not scanned yet.
     Link,
     /// An account is linked, and the session has not been READY since.
     Sync,
@@ -54,7 +54,7 @@ pub struct StartLimits {
     pub inject: Duration,
     /// The first part of LINK, until there is a code or an account (`CODE_TIMEOUT_SECONDS`).
     pub code: Duration,
-    /// The second part of LINK, from the first code until somebody has scanned (`QR_TIMEOUT_SECONDS`).
+    /// The second part of LINK, from the first code until a phone has scanned (`QR_TIMEOUT_SECONDS`).
     pub scan: Duration,
     /// SYNC, and from one step of it to the next (`SYNC_TIMEOUT_SECONDS`).
     pub sync: Duration,
@@ -124,11 +124,11 @@ impl StartLimits {
         Reason::new(code, detail)
     }
 
-    /// Why a start ends in whose codes nobody is interested.
-    pub(super) fn nobody_scanned(&self) -> Reason {
+    /// Why a start ends whose codes were not scanned.
+    pub(super) fn not_scanned(&self) -> Reason {
         let seconds = self.scan.as_secs();
         let detail = format!(
-            "nobody scanned a code for {seconds} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again"
+            "no code was scanned for {seconds} s (QR_TIMEOUT_SECONDS); POST /connect shows codes again"
         );
         Reason::new(ReasonCode::QrTimeout, detail)
     }

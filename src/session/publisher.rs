@@ -1,11 +1,9 @@
 //! The one place from which snapshots go out: whole, with a revision that grows by one.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -103,7 +101,7 @@ impl Publisher {
         });
     }
 
-    /// What a send is told while the session cannot send.
+    /// The refusal of a send while the session cannot send.
     pub(super) fn not_ready(&self) -> SendError {
         not_ready(&self.snapshots.borrow())
     }
@@ -157,14 +155,14 @@ impl Publisher {
         });
     }
 
-    /// Changes what stands beside the state.
+    /// Changes what is published with the state.
     pub(super) fn amend(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
         self.snapshots.send_if_modified(|snapshot| {
             let changed = change(snapshot);
             if changed {
                 snapshot.revision += 1;
                 // Its fields do not depend on each other, so one left by a panicking thread is whole.
-                let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut clock = self.clock.lock();
                 let took = clock.follow(snapshot, Instant::now());
                 self.start_times.observe(took);
             }
@@ -174,8 +172,8 @@ impl Publisher {
 }
 
 impl Drop for Publisher {
-    /// An actor that ends while its session runs has panicked, or is dropped by a service that is told to stop at once: nobody
-    /// shall go on reading READY.
+    /// An actor that ends while its session runs has panicked, or is dropped by a service that stops at once: no
+    /// reader may go on seeing READY.
     fn drop(&mut self) {
         if !self.state().is_running() {
             return;

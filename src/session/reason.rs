@@ -1,6 +1,6 @@
 //! Why a session is where it is: a stable code for programs, a sentence with the remedy for people.
 //!
-//! [`ReasonCode::facts`] is the one table of what the service does about each code. A new code is a variant and a row here,
+//! [`ReasonCode::policy`] is the one table of what the service does about each code. A new code is a variant and a row here,
 //! a row in `docs/reasons.md` and a line in the word lists of `http/page`; tests ask for both.
 
 use serde::Serialize;
@@ -110,7 +110,7 @@ pub enum ReasonCode {
 
 /// What the service does about a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct Policy {
     /// How a session ends for it.
     pub class: Class,
     /// What helps, as far as this program can do it.
@@ -185,7 +185,7 @@ pub enum PairingFault {
     Page,
 }
 
-const WANTED: Facts = Facts {
+const WANTED: Policy = Policy {
     class: Class::Wanted,
     cure: Cure::None,
     is_loss: false,
@@ -194,18 +194,18 @@ const WANTED: Facts = Facts {
     detail: "",
 };
 
-const PASSING: Facts = Facts {
+const PASSING: Policy = Policy {
     class: Class::Passing,
     ..WANTED
 };
 
-const LASTING: Facts = Facts {
+const LASTING: Policy = Policy {
     class: Class::Lasting,
     ..WANTED
 };
 
-const fn pairing(fault: PairingFault) -> Facts {
-    Facts {
+const fn pairing(fault: PairingFault) -> Policy {
+    Policy {
         about: About::Pairing(fault),
         ..PASSING
     }
@@ -214,112 +214,108 @@ const fn pairing(fault: PairingFault) -> Facts {
 impl ReasonCode {
     /// The table: one row for each code.
     #[expect(clippy::too_many_lines, reason = "a table: one row for each code")]
-    pub const fn facts(self) -> Facts {
+    pub const fn policy(self) -> Policy {
         match self {
-            Self::DisconnectRequested => Facts {
+            Self::DisconnectRequested => Policy {
                 desired: AfterEnd::Down,
                 detail: "disconnected on request; POST /connect starts it again",
                 ..WANTED
             },
-            Self::NotConnected => Facts {
+            Self::NotConnected => Policy {
                 detail: "the session is not connected: connect it first (POST /connect), and scan the code if it shows one",
                 ..WANTED
             },
-            Self::LoggedOut => Facts {
+            Self::LoggedOut => Policy {
                 desired: AfterEnd::Forgotten,
                 detail: "logged out; POST /connect shows a code to link it again",
                 ..WANTED
             },
-            Self::Hibernating => Facts {
+            Self::Hibernating => Policy {
                 detail: "nothing was to be sent; a send starts Chrome again",
                 ..WANTED
             },
-            Self::ShuttingDown => Facts {
+            Self::ShuttingDown => Policy {
                 detail: "the service is stopping",
                 ..WANTED
             },
             // The next service does not restore it either: without a person who scans, a session that is not linked is of no use.
-            Self::QrTimeout => Facts {
+            Self::QrTimeout => Policy {
                 desired: AfterEnd::Down,
                 ..PASSING
             },
-            Self::CodeTimeout | Self::LaunchTimeout | Self::PageNotRecognised => Facts {
+            Self::CodeTimeout | Self::LaunchTimeout | Self::PageNotRecognised => Policy {
                 cure: Cure::NewChrome,
                 ..PASSING
             },
-            // Chrome loads a page that it has kept without a network, and such a page is never synced: both wait for the network.
-            Self::SyncTimeout | Self::NavigationFailed => Facts {
+            // The first two wait for the network: without one, Chrome loads a page that it has kept, and that is never synced. For the
+            // third an operator installs a new wa-js or page script, which the next start uses.
+            Self::NavigationFailed | Self::SyncTimeout | Self::AdapterBroken => Policy {
                 cure: Cure::NewChromeInTime,
                 ..PASSING
             },
-            Self::Unlinked => Facts {
+            Self::Unlinked => Policy {
                 detail: "this device was removed from the account; scan a code to link it again",
                 ..PASSING
             },
             Self::RemovedByWhatsApp | Self::StorageLost => PASSING,
-            Self::OpenedElsewhere => Facts {
+            Self::OpenedElsewhere => Policy {
                 detail: "WhatsApp Web was opened in another window with this profile; with TAKE_OVER=true (the default) the service takes it back, else close that window",
                 ..PASSING
             },
-            Self::UpdateRequired => Facts {
+            Self::UpdateRequired => Policy {
                 detail: "WhatsApp refuses this browser as too old; update Chrome (apt-get install --only-upgrade chromium-headless-shell), then POST /connect",
                 ..LASTING
             },
-            Self::TemporarilyBanned => Facts {
+            Self::TemporarilyBanned => Policy {
                 detail: "WhatsApp has banned this account for a while; open WhatsApp on the phone to see how long, and send less afterwards",
                 ..LASTING
             },
-            Self::TermsBlocked => Facts {
+            Self::TermsBlocked => Policy {
                 detail: "WhatsApp blocks this account until its terms are accepted; open WhatsApp on the phone",
                 ..LASTING
             },
-            Self::ProxyBlocked => Facts {
+            Self::ProxyBlocked => Policy {
                 detail: "WhatsApp refuses connections from this machine's address; use another network or proxy (CHROME_ARGS=--proxy-server=…)",
                 ..LASTING
             },
-            Self::PasskeyRequired => Facts {
+            Self::PasskeyRequired => Policy {
                 detail: "WhatsApp asks for this account's passkey to link a device, which a browser without a screen cannot give; POST /connect tries again: some accounts are asked only for a while. To remove the passkey on the phone helps some accounts, and makes others demand a new one",
                 ..LASTING
             },
-            Self::StorageError => Facts {
+            Self::StorageError => Policy {
                 detail: "WhatsApp Web cannot use its storage; check that the disk is not full, then POST /connect; if that does not help, log out and link again",
                 ..LASTING
             },
             Self::PairingRefused => pairing(PairingFault::Number),
             Self::PairingRateLimited => pairing(PairingFault::Frequency),
             Self::PairingFailed => pairing(PairingFault::Page),
-            Self::NetworkLost => Facts {
+            Self::NetworkLost => Policy {
                 detail: "WhatsApp Web has lost its server and is trying to reach it again; check the network of this machine",
                 ..PASSING
             },
-            Self::BrowserLost | Self::PageLost => Facts {
+            Self::BrowserLost | Self::PageLost => Policy {
                 cure: Cure::NewChrome,
                 is_loss: true,
                 ..PASSING
             },
-            // An operator installs a new wa-js or page script for what WhatsApp has renamed, and the next start uses it.
-            Self::AdapterBroken => Facts {
-                cure: Cure::NewChromeInTime,
-                ..PASSING
-            },
-            Self::SendsStalled => Facts {
+            Self::SendsStalled => Policy {
                 cure: Cure::NewChrome,
                 is_loss: true,
                 about: About::Sends,
                 ..PASSING
             },
-            Self::LedgerUnavailable => Facts {
+            Self::LedgerUnavailable => Policy {
                 about: About::Sends,
                 detail: "the ledger in DATA_DIR has not answered for two minutes, and the service sends nothing that it cannot write down: \
                      check its disk; sends continue by themselves when it answers",
                 ..PASSING
             },
-            Self::ChromeFailed => Facts {
+            Self::ChromeFailed => Policy {
                 cure: Cure::NewChrome,
                 ..LASTING
             },
             // The memory becomes free when another session ends.
-            Self::MemoryExceeded | Self::Capacity => Facts {
+            Self::MemoryExceeded | Self::Capacity => Policy {
                 cure: Cure::NewChromeWithMemory,
                 ..PASSING
             },
@@ -330,7 +326,7 @@ impl ReasonCode {
             | Self::ProfileUnusable
             | Self::ProfileMissing
             | Self::KeepsFailing => LASTING,
-            Self::Internal => Facts {
+            Self::Internal => Policy {
                 class: Class::Fault,
                 ..WANTED
             },
@@ -349,7 +345,7 @@ impl ReasonCode {
 
     /// Whether it says why there is no code to link by phone number.
     pub const fn is_about_pairing(self) -> bool {
-        matches!(self.facts().about, About::Pairing(_))
+        matches!(self.policy().about, About::Pairing(_))
     }
 }
 
@@ -364,12 +360,12 @@ impl Reason {
 
     /// A code with the sentence that it always has.
     pub(super) fn of(code: ReasonCode) -> Self {
-        Self::new(code, code.facts().detail)
+        Self::new(code, code.policy().detail)
     }
 
     /// The event by which a session ends for this reason.
     pub const fn ending(&self) -> Event {
-        match self.code.facts().class {
+        match self.code.policy().class {
             Class::Wanted | Class::Passing => Event::Ended,
             Class::Lasting | Class::Fault => Event::Failed,
         }
@@ -377,12 +373,12 @@ impl Reason {
 
     /// Whether something went wrong: neither a caller nor the service wanted the session to end.
     pub(super) const fn is_failure(&self) -> bool {
-        !matches!(self.code.facts().class, Class::Wanted)
+        !matches!(self.code.policy().class, Class::Wanted)
     }
 
     /// Whether a look at the page may tell more than the reason does.
     pub(super) const fn leaves_evidence(&self) -> bool {
-        matches!(self.code.facts().class, Class::Passing | Class::Lasting)
+        matches!(self.code.policy().class, Class::Passing | Class::Lasting)
     }
 
     /// The session was healed so often within an hour, and has failed again for the reason `last`.
@@ -398,7 +394,7 @@ impl Reason {
 
     /// Adds what comes next, where the sentence itself does not say it.
     pub(super) fn with_outlook(mut self, is_retried: bool) -> Self {
-        let outlook = match (is_retried, self.code.facts().is_loss) {
+        let outlook = match (is_retried, self.code.policy().is_loss) {
             (true, _) => "; it is started again by itself",
             (false, true) => "; POST /connect starts it again",
             (false, false) => "",
@@ -422,7 +418,7 @@ impl Reason {
 
     /// Whether it says why a session that is READY does not send.
     pub(super) const fn is_about_sends(&self) -> bool {
-        matches!(self.code.facts().about, About::Sends)
+        matches!(self.code.policy().about, About::Sends)
     }
 
     /// WhatsApp Web could not be loaded.

@@ -36,12 +36,12 @@ impl End {
         }
     }
 
-    /// Somebody wanted it, and has been answered or will be.
+    /// A caller wanted it, and has been answered or will be.
     pub(super) fn requested() -> Self {
         Self::of(Reason::of(ReasonCode::DisconnectRequested))
     }
 
-    /// Nobody needs its Chrome for now.
+    /// Its Chrome is not needed for now.
     pub(super) fn hibernation() -> Self {
         Self::of(Reason::of(ReasonCode::Hibernating))
     }

@@ -23,13 +23,13 @@ pub struct Snapshot {
     pub phase: Option<PhaseReport>,
     /// The phase in which the last start failed, until the next one.
     pub failed_phase: Option<Phase>,
-    /// How often the page has been loaded anew because it had broken, since the service started.
+    /// How often the page was reloaded because it had broken, since the service started.
     pub reloads: u64,
     /// How often a new Chrome has been started because the one before had failed, since the service started.
     pub restarts: u64,
     /// How often it could send and did not for two minutes, since the service started.
     pub stalls: u64,
-    /// When it is started again by itself, while it waits for that.
+    /// When the service starts it again, while it waits for that.
     pub retry_at: Option<Timestamp>,
     /// When it was last found to be linked.
     pub linked_at: Option<Timestamp>,

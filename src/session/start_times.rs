@@ -1,4 +1,4 @@
-//! How long a session takes to come up, for whoever watches the service from outside.
+//! How long a session takes to come up, for monitoring.
 //!
 //! ```text
 //!  QUEUED ── LAUNCH ── NAVIGATE ── INJECT ── LINK ────────────────── SYNC ── READY
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Reads published snapshots and changes nothing. What did not get to its end is not counted: `reason` and `failed_phase` say why. A
-//! page that is loaded anew within a run is not counted either.
+//! page that is reloaded within a run is not counted either.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub struct StartTimes {
 /// What a start needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StartedWith {
-    /// `kept`: the profile was linked; `new`: somebody had to link it.
+    /// `kept`: the profile was linked; `new`: a phone had to link it.
     link: &'static str,
 }
 
@@ -100,7 +100,7 @@ pub(super) struct StartClock {
     asked: Option<Instant>,
     page_asked: Option<Instant>,
     code_shown: Option<Instant>,
-    is_linked_anew: bool,
+    is_linked_again: bool,
 }
 
 impl StartClock {
@@ -133,10 +133,10 @@ impl StartClock {
         }
         if is_ready || snapshot.state == SessionState::Authenticated {
             took.link = self.code_shown.take().map(|then| now - then);
-            self.is_linked_anew |= took.link.is_some();
+            self.is_linked_again |= took.link.is_some();
         }
         if is_ready {
-            let with = if self.is_linked_anew {
+            let with = if self.is_linked_again {
                 StartedWith::NEW
             } else {
                 StartedWith::KEPT
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_is_linked_anew_within_a_run_is_a_link_and_no_start() {
+    fn an_account_that_is_linked_again_within_a_run_is_a_link_and_no_start() {
         let mut session = Watched::new();
         session.load(SessionState::Authenticated);
         session.publish(SessionState::Ready, None);

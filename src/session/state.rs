@@ -9,7 +9,7 @@
 //!    └─Ended──┴─Failed──── from any running state └───────Unlinked──────┴────────────────────┘
 //!
 //!  Restarted: from any running state back to INIT, when another profile has taken the place of a damaged one.
-//!  Slept: from READY to hibernation, which is READY too for whoever asks, and from which Ready leads back.
+//!  Slept: from READY to hibernation, which callers see as READY too, and from which Ready leads back.
 //! ```
 //!
 //! Not responsible for *when* an event happens (the actor) nor for what the page looks like (`whatsapp`).
@@ -35,7 +35,7 @@ pub enum SessionState {
     Authenticated,
     /// Can send.
     Ready,
-    /// Was READY, and is for whoever sends: its Chrome is closed until something is to be sent, or is starting for that.
+    /// READY, as callers see it: its Chrome is closed until something is to be sent, or is starting for that.
     Hibernating,
     /// Not running.
     Disconnected,
@@ -48,7 +48,7 @@ pub enum SessionState {
 pub enum Event {
     /// A start was asked for.
     Started,
-    /// The session begins anew by itself, with another Chrome.
+    /// The session starts again with another Chrome, without a request.
     Restarted,
     /// The login page is there, without a code to show.
     CodeAwaited,
@@ -62,9 +62,9 @@ pub enum Event {
     Linked,
     /// Everything a send needs is there.
     Ready,
-    /// A send would not work any more; the page may recover by itself.
+    /// A send would not work any more; the page may recover.
     Unready,
-    /// Nobody needs its Chrome for now: it is being closed.
+    /// Its Chrome is not needed for now, and is being closed.
     Slept,
     /// The account was removed from this device; the page asks for a scan.
     Unlinked,

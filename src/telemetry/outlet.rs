@@ -1,11 +1,11 @@
-//! Where log lines leave the process: a bounded queue, and a thread of its own that writes it out.
+//! The way of log lines out of the process: a bounded queue, and a thread that writes it out.
 //!
 //! Invariant: **a thread that logs never waits for the reader of the log.** A pipe that is not read, a terminal that
 //! is stopped with Ctrl-S and a slow disk block the writing thread and nothing else. What finds no room in the queue is
 //! dropped and counted, and one line says how many were dropped, at their place in the log, once the log takes lines
 //! again. A log whose reader has gone or whose disk is full loses lines in the same way; the service goes on.
 //!
-//! Why not `tracing-appender`: its queue is bounded by lines and not by bytes, it neither counts nor tells what a
+//! Why not `tracing-appender`: its queue is bounded by lines and not by bytes, it neither counts nor reports what a
 //! failed write has lost, and its guard prints to stdout when the writer is stuck, which then blocks the end of the
 //! process.
 
@@ -14,13 +14,14 @@ use std::{
     io::{self, Write},
     mem,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     thread,
     time::Duration,
 };
 
+use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, poll};
 
 /// How much may wait to be written: some thousand lines. At `info` a busy service takes longer than ten seconds to fill it,
@@ -89,7 +90,7 @@ impl Batch {
 }
 
 impl Outlet {
-    /// Starts the thread that writes to `file`. `gap` makes the line that tells how many lines were dropped.
+    /// Starts the thread that writes to `file`. `gap` makes the line that says how many lines were dropped.
     pub(super) fn to(file: File, gap: impl Fn(u64) -> String + Send + 'static) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let mut writer = Writer {
@@ -114,18 +115,17 @@ impl Outlet {
 
     /// Waits until everything is written, or for as long as `patience` lasts: then the rest is lost.
     pub(super) fn finish(&self, patience: Duration) {
-        let mut queue = self.0.lock();
+        let mut queue = self.0.queue.lock();
         queue.is_closed = true;
         self.0.filled.notify_one();
-        let drained = self
-            .0
+        let is_waiting = |queue: &mut Queue| !queue.is_drained();
+        self.0
             .written
-            .wait_timeout_while(queue, patience, |queue| !queue.is_drained());
-        drop(drained.unwrap_or_else(PoisonError::into_inner));
+            .wait_while_for(&mut queue, is_waiting, patience);
     }
 
     fn push(&self, line: &[u8]) {
-        let mut queue = self.0.lock();
+        let mut queue = self.0.queue.lock();
         if queue.in_hand + queue.waiting.bytes.len() + line.len() <= CAPACITY {
             queue.waiting.bytes.extend_from_slice(line);
             let end = queue.waiting.bytes.len();
@@ -152,16 +152,12 @@ impl Write for Outlet {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits for something to write; `None` when nothing comes any more.
     fn take(&self) -> Option<Batch> {
-        let queue = self.filled.wait_while(self.lock(), |queue| {
+        let mut queue = self.queue.lock();
+        self.filled.wait_while(&mut queue, |queue| {
             queue.waiting.is_empty() && !queue.is_closed
         });
-        let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
         if queue.waiting.is_empty() {
             return None;
         }
@@ -172,7 +168,7 @@ impl Shared {
     }
 
     fn on_written(&self) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         queue.in_hand = 0;
         queue.is_writing = false;
         drop(queue);
@@ -187,7 +183,7 @@ struct Writer<G> {
     gap: G,
     /// The last write ended within a line, so the next one begins with a line break.
     is_torn: bool,
-    /// How many lines were dropped that no line has told of yet.
+    /// How many lines were dropped and not reported yet.
     untold: u64,
 }
 
@@ -223,8 +219,8 @@ impl<G: Fn(u64) -> String> Writer<G> {
         }
     }
 
-    /// Writes all of it if it can, and says how many bytes it has written. Why it could not is not told: there is no
-    /// place to tell it, and the count of dropped lines shows that something is wrong.
+    /// Writes all of it if it can, and returns how many bytes it has written. The cause of a failure is not reported: there is no
+    /// place for it, and the count of dropped lines shows that something is wrong.
     fn write(&mut self, bytes: &[u8]) -> usize {
         if bytes.is_empty() {
             return 0;

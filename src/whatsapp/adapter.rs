@@ -64,7 +64,7 @@ impl fmt::Display for AdapterName {
     reason = "the script's own words, each true or not"
 )]
 pub(super) struct View {
-    /// It recognises the page and can tell its state.
+    /// It recognises the page and knows its state.
     pub(super) state_known: bool,
     pub(super) login: bool,
     pub(super) code: Option<Code>,
@@ -100,7 +100,7 @@ impl Views {
         }
     }
 
-    /// A new document has begun: what was said of the one before is void.
+    /// A new document has begun: what was heard of the one before is void.
     pub(super) fn forget(&mut self) {
         for (_, view) in &mut self.heard {
             *view = None;
@@ -166,7 +166,7 @@ impl Views {
             && at.is_some_and(|at| self.heard[..at].iter().all(has_had_its_turn))
     }
 
-    /// How the page stands: its state from the first adapter that can tell, sends by the first that can send; one that
+    /// How the page stands: its state from the first adapter that knows it, sends by the first that can send; one that
     /// fails is the last resort. An adapter that has not spoken yet is waited for, so that a slower one is not overtaken
     /// by a weaker one.
     pub(super) fn standing(&self) -> Standing {
@@ -212,7 +212,7 @@ impl Views {
             )
             .collect();
         let failing = self.failing.iter().map(|(name, _)| *name).collect();
-        // Bad news is believed from whoever has it: a page that refuses this browser has no modules to ask. Only another
+        // Any adapter is believed about trouble: a page that refuses this browser has no modules to ask. Only another
         // window is the socket's to know, if the socket can be asked: the dialog about it may outlive it.
         let knows_better = state
             .map(|(name, _)| *name)

@@ -23,7 +23,7 @@ pub(super) struct Message {
     pub(super) said: Said,
 }
 
-/// What the page says.
+/// A message of the page.
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum Said {
@@ -58,7 +58,7 @@ pub(super) struct CallError {
 /// The page gave no answer in time: whether the command was carried out is not known.
 pub(super) const NO_ANSWER: &str = "NO_ANSWER";
 
-/// The page broke off in the middle, as when it loads itself anew: whether the command was carried out is not known.
+/// The page broke off in the middle, as when it reloads itself: it is not known whether the command was carried out.
 pub(super) const INTERRUPTED: &str = "INTERRUPTED";
 
 /// The page is between two documents: the command did nothing.

@@ -127,7 +127,7 @@ impl Bundle {
         asked.await.is_err()
     }
 
-    /// Stops what blocks the page, and loads the page anew without the bundle. Once: whoever hears of it does not load
+    /// Stops what blocks the page, and reloads the page without the bundle. Once: a caller that hears of it does not load
     /// the bundle again before the next start.
     async fn rescue(&self) -> Outcome {
         let stopped = timeout(

@@ -106,7 +106,7 @@ impl ConsoleLine {
         Self::now(level, &words.join(" "))
     }
 
-    /// An error that nobody caught.
+    /// An uncaught error.
     pub(super) fn thrown(thrown: &EventExceptionThrown) -> Self {
         let details = &thrown.exception_details;
         let what = details.exception.as_ref().map(shown).unwrap_or_default();
@@ -166,7 +166,7 @@ fn mask_word(word: &str, masked: &mut String) {
         _ => (word, ""),
     };
     let word = match word.split_once("://") {
-        // The port of a host is no number of anybody's; what may stand before a host is a password.
+        // The port of a host is no phone number; what may stand before a host is a password.
         Some((scheme, rest)) => {
             let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             let host = host.rsplit('@').next().unwrap_or(host);

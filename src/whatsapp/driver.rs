@@ -32,11 +32,11 @@ pub trait Driver: Send + Sync + Sized + 'static {
         stop: CancellationToken,
     ) -> impl Future<Output = Result<Self, OpenError>> + Send;
 
-    /// Loads WhatsApp Web and waits until it is loaded or cannot be. What the page is meanwhile, it says through the facts.
+    /// Loads WhatsApp Web and waits until it is loaded or cannot be. Meanwhile the page reports its state through the facts.
     /// The session gives up waiting when it wants to.
     fn navigate(&self) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Loads WhatsApp Web anew in a page that has broken: one that hangs, has crashed or has gone elsewhere.
+    /// Loads WhatsApp Web again in a page that has broken: one that hangs, has crashed or has gone elsewhere.
     fn reload(&self) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Asks page and Chrome for a sign of life. Answers within some seconds in any case.
@@ -68,7 +68,7 @@ pub trait Driver: Send + Sync + Sized + 'static {
         look_up: &LookUp,
     ) -> impl Future<Output = Result<Option<i32>, LookUpError>> + Send;
 
-    /// Makes ready to send: the recipient is looked up, unless it is familiar, and the message gets its full id. Sends nothing.
+    /// Makes ready to send: the recipient is looked up, unless its chat is known, and the message gets its full id. Sends nothing.
     fn prepare(
         &self,
         outgoing: &Outgoing,
@@ -95,7 +95,7 @@ pub trait Driver: Send + Sync + Sized + 'static {
     fn close(self) -> impl Future<Output = Closed> + Send;
 }
 
-/// What a page says by itself.
+/// What a page reports by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// A document of the page has begun, whatever it is; not one that Chrome shows because there is none.
@@ -116,7 +116,7 @@ pub enum Fact {
         /// Its own word for why, such as `ERROR_EXPIRED`.
         word: String,
     },
-    /// WhatsApp has removed this device from its account, and says why in its own word. The login screen follows.
+    /// WhatsApp has removed this device from its account, with a reason in its own word. The login screen follows.
     LoggedOut(String),
     /// Chrome has ended or does not talk any more.
     BrowserLost(String),
@@ -139,19 +139,19 @@ pub struct Standing {
     pub recognised: bool,
     /// The login screen is there.
     pub login: bool,
-    /// The code that it shows. Never logged.
+    /// The code that it shows.
     pub code: Option<Code>,
     /// The codes of this batch have run out: nothing comes until fresh ones are asked for.
     pub codes_ended: bool,
-    /// The code that links by phone number, while the page takes it. Never logged.
+    /// The code that links by phone number, while the page takes it.
     pub pairing_code: Option<Code>,
-    /// An account is linked to this profile; says nothing about the connection.
+    /// An account is linked to this profile; it need not be connected.
     pub linked: bool,
-    /// The linked account's number, digits only, when the page tells.
+    /// The linked account's number, digits only, when the page reports it.
     pub account: Option<Number>,
     /// Connected to WhatsApp's server and done with syncing.
     pub online: bool,
-    /// What keeps the page from working, when it says so.
+    /// What keeps the page from working, when the page reports it.
     pub trouble: Option<Trouble>,
     /// How far the chats are synced, 0 to 100, while they are.
     pub sync_percent: Option<u8>,
@@ -169,7 +169,7 @@ pub struct Standing {
     pub missing: Vec<String>,
 }
 
-/// What WhatsApp Web says when it does not work. docs/whatsapp.md#signals-of-trouble has the signals.
+/// What WhatsApp Web reports when it does not work. docs/whatsapp.md#signals-of-trouble has the signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Trouble {
@@ -205,7 +205,7 @@ impl Standing {
 /// A message on its way to the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    /// The inner message id, chosen by us before anything is sent: `3EB0` and 18 hexadecimal digits.
+    /// The inner message id, chosen by the service before anything is sent: `3EB0` and 18 hexadecimal digits.
     pub key: String,
     /// The recipient's number, digits only.
     pub to: Number,
@@ -312,7 +312,7 @@ pub enum PairingError {
     /// The page broke, or has no way to ask.
     #[error("{0}")]
     Failed(String),
-    /// The page was not there, as when it loads itself anew: the same may go well in a moment.
+    /// The page was not there, as when it reloads itself: the same may work in a moment.
     #[error("{0}")]
     Interrupted(String),
 }
@@ -326,20 +326,20 @@ pub enum PrepareError {
     /// The page refused or broke.
     #[error("{0}")]
     Failed(String),
-    /// Nothing was said about the number: the page did not answer, or could not learn it from WhatsApp's server. That
+    /// Nothing is known about the number: the page did not answer, or could not learn it from WhatsApp's server. That
     /// says nothing about the message either.
     #[error("{0}; nothing was sent, and the same request can be made again")]
     Unanswered(String),
     /// Neither page nor Chrome give a sign of life.
     #[error("{0}; nothing was sent")]
     Silent(String),
-    /// The page gave no answer, as when it loads itself anew: the same may go well in a moment.
+    /// The page gave no answer, as when it reloads itself: the same may work in a moment.
     #[error("{0}; nothing was sent")]
     Interrupted(String),
 }
 
 impl PrepareError {
-    /// Whether the page has said something about the message.
+    /// Whether the page has answered about the message.
     pub(crate) const fn is_an_answer(&self) -> bool {
         match self {
             Self::NotOnWhatsApp | Self::Failed(_) => true,
@@ -351,21 +351,21 @@ impl PrepareError {
 /// Why a hand-over did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandOverError {
-    /// The page says that it took nothing.
+    /// The page answers that it took nothing.
     #[error("{0}")]
     NotHanded(String),
     /// The page is between two documents, and took nothing: the same may go well in a moment.
     #[error("{0}; nothing was sent")]
     Interrupted(String),
-    /// The page took nothing, and the message has been made ready anew: by another adapter, or for another address.
-    #[error("it has been made ready anew")]
+    /// The page took nothing, and the message has been made ready again: by another adapter, or for another address.
+    #[error("it has been made ready again")]
     Passed(Prepared),
     /// No answer, or one that leaves it open.
     #[error("{0}")]
     Unknown(String),
 }
 
-/// Who gave no sign of life.
+/// What gave no sign of life.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Silence {
     /// The page, while Chrome answers: its script hangs.

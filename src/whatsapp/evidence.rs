@@ -1,6 +1,6 @@
 //! What a page leaves behind when something goes wrong with it: a picture, its console, its address.
 //!
-//! Responsible for taking it; what must not be taken, [`sight`] decides. Three things never leave the page this way:
+//! Responsible for taking it; what must not be taken, [`disclosure`] decides. Three things never leave the page this way:
 //!
 //! - Chats. Of a page that has, or may have, a linked account on it neither picture nor console is kept, unless the
 //!   operator asks for it (`EVIDENCE_OF_CHATS`). That a page shows no chats is known while the login screen is seen, and
@@ -10,14 +10,9 @@
 //! - Codes that a phone could scan. Those in a picture are painted over; a picture in which a code is known to be, and is not
 //!   found, is thrown away.
 
-mod sight;
+mod disclosure;
 
-use std::{
-    fmt,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chromiumoxide::{
@@ -26,7 +21,8 @@ use chromiumoxide::{
         CaptureScreenshotFormat, CaptureScreenshotParams, GetNavigationHistoryParams,
     },
 };
-use sight::Sight;
+use disclosure::Disclosure;
+use parking_lot::Mutex;
 use tokio::{
     task::spawn_blocking,
     time::{Instant, timeout_at},
@@ -35,11 +31,11 @@ use tokio::{
 use super::{
     Standing,
     console::{Console, ConsoleLine, masked},
-    cover::cover_codes,
+    redact_qr::redact_codes,
 };
 use crate::browser::ProfileNote;
 
-/// A picture takes 0.1 to 0.5 s. A page that hangs gives none, and must not hold up for long whoever closes it.
+/// A picture takes 0.1 to 0.5 s. A page that hangs gives none, and must not delay its closing for long.
 const EVIDENCE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What was seen of a page at one moment.
@@ -77,7 +73,7 @@ pub enum LeftOut {
     /// It shows a code that could not be painted over.
     #[error("a login code is on show")]
     Code,
-    /// It shows the phone number that it is to be linked by.
+    /// It shows the phone number by which it will be linked.
     #[error("a phone number is on show")]
     Number,
 }
@@ -115,18 +111,18 @@ impl fmt::Debug for PageEvidence {
 /// What has been seen and heard of a page.
 #[derive(Debug)]
 struct Seen {
-    sight: Sight,
+    disclosure: Disclosure,
     console: Console,
 }
 
 /// Watches one page, from its opening to its close. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
-pub(super) struct Witness {
+pub(super) struct EvidenceRecorder {
     seen: Arc<Mutex<Seen>>,
     profile: Arc<Path>,
 }
 
-impl Witness {
+impl EvidenceRecorder {
     /// For a page on this profile.
     pub(super) async fn of(profile: &Path, keeps_chats: bool) -> Self {
         let profile: Arc<Path> = profile.into();
@@ -138,7 +134,7 @@ impl Witness {
     fn new(was_linked: bool, keeps_chats: bool, profile: Arc<Path>) -> Self {
         Self {
             seen: Arc::new(Mutex::new(Seen {
-                sight: Sight::new(was_linked, keeps_chats),
+                disclosure: Disclosure::new(was_linked, keeps_chats),
                 console: Console::default(),
             })),
             profile,
@@ -147,27 +143,27 @@ impl Witness {
 
     /// Takes a line of the console, if lines may be kept now.
     pub(super) fn hear(&self, line: impl FnOnce() -> ConsoleLine) {
-        let mut seen = self.lock();
-        if seen.sight.may_be_shown() {
+        let mut seen = self.seen.lock();
+        if seen.disclosure.may_be_shown() {
             seen.console.push(line());
         }
     }
 
     /// A phone number is about to be typed.
     pub(super) fn on_number(&self) {
-        self.lock().sight.on_number();
+        self.seen.lock().disclosure.on_number();
     }
 
     /// Another document has begun.
     pub(super) fn on_document(&self) {
-        self.lock().sight.on_document();
+        self.seen.lock().disclosure.on_document();
     }
 
     /// The page stands like this now.
     pub(super) fn on_standing(&self, standing: &Standing) {
-        let mut seen = self.lock();
-        if seen.sight.on_standing(standing) {
-            if !seen.sight.keeps_chats() {
+        let mut seen = self.seen.lock();
+        if seen.disclosure.on_standing(standing) {
+            if !seen.disclosure.keeps_chats() {
                 seen.console.clear();
             }
             let profile = Arc::clone(&self.profile);
@@ -190,31 +186,26 @@ impl Witness {
                 .and_then(|at| answer.result.entries.get(at).cloned()),
             Ok(Err(_)) | Err(_) => None,
         };
-        let left_out = self.lock().sight.left_out();
+        let left_out = self.seen.lock().disclosure.left_out();
         let screenshot = match left_out {
             Some(why) => Err(why),
             None => match timeout_at(until, picture(page)).await {
-                Ok(Some((png, codes))) => self.lock().sight.censor(png, codes),
+                Ok(Some((png, codes))) => self.seen.lock().disclosure.censor(png, codes),
                 Ok(None) | Err(_) => Err(LeftOut::NoAnswer),
             },
         };
-        let seen = self.lock();
+        let seen = self.seen.lock();
         PageEvidence {
             url: entry.as_ref().map(|entry| without_query(&entry.url)),
             title: entry.map(|entry| masked(&entry.title)),
             chrome_version: chrome_version.to_owned(),
-            console: if seen.sight.may_be_shown() {
+            console: if seen.disclosure.may_be_shown() {
                 Ok(seen.console.lines())
             } else {
                 Err(LeftOut::Chats)
             },
             screenshot,
         }
-    }
-
-    /// Each change is whole, so what a panicking thread has left is too.
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -228,7 +219,7 @@ async fn picture(page: &Page) -> Option<(Vec<u8>, usize)> {
     let encoded = captured.result.data;
     let covered = spawn_blocking(move || {
         let png = STANDARD.decode(AsRef::<[u8]>::as_ref(&encoded)).ok()?;
-        cover_codes(&png).ok()
+        redact_codes(&png).ok()
     });
     let covered = covered.await.ok()??;
     Some((covered.png, covered.codes))

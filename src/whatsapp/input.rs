@@ -1,6 +1,6 @@
 //! Mouse and keyboard: input that the page takes for a person's, because Chrome itself vouches for it.
 //!
-//! Knows no page; where to click is said by the page's scripts.
+//! Knows no page; the page's scripts say where to click.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ pub(super) async fn erase(page: &Page) -> Result<(), String> {
     press(page, &Key::BACKSPACE).await
 }
 
-/// A key, as CDP wants it told.
+/// A key, in the form that CDP wants.
 struct Key {
     name: &'static str,
     code: &'static str,

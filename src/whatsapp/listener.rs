@@ -1,6 +1,6 @@
-//! What the page says by itself, turned into facts.
+//! What the page reports by itself, turned into facts.
 //!
-//! One task per open page. It ends with the page, and not when nobody wants facts any more: what may be kept of the page
+//! One task per open page. It ends with the page, and not with the receiver of facts: what may be kept of the page
 //! is known from them to the last.
 
 use std::{future::Future, pin::Pin};
@@ -33,14 +33,14 @@ use super::{
     bridge::{Message, Said},
     bundle::{Bundle, Outcome},
     console::ConsoleLine,
-    evidence::Witness,
+    evidence::EvidenceRecorder,
     scripts::BINDING,
     sending::Verdict,
 };
 use crate::browser::BrowserLost;
 
-/// Where the page's words arrive.
-pub(super) struct Ears {
+/// The events of a page that a listener hears.
+pub(super) struct PageEvents {
     bindings: EventStream<EventBindingCalled>,
     crashes: EventStream<EventTargetCrashed>,
     documents: EventStream<EventFrameNavigated>,
@@ -49,7 +49,7 @@ pub(super) struct Ears {
     log: EventStream<EventEntryAdded>,
 }
 
-impl Ears {
+impl PageEvents {
     pub(super) async fn open(page: &Page) -> Result<Self, CdpError> {
         Ok(Self {
             bindings: page.event_listener().await?,
@@ -62,8 +62,8 @@ impl Ears {
     }
 }
 
-/// Whom a listener tells what it has heard, and whom it hears besides the page.
-pub(super) struct Peers {
+/// Where a listener reports what it has heard, and what it hears besides the page.
+pub(super) struct Channels {
     /// Gets every fact.
     pub(super) facts: mpsc::Sender<Fact>,
     /// Until when the page is away on purpose.
@@ -71,26 +71,26 @@ pub(super) struct Peers {
     /// What sends have shown of the adapters.
     pub(super) verdicts: mpsc::Receiver<Verdict>,
     /// Sees all that may become evidence.
-    pub(super) witness: Witness,
+    pub(super) recorder: EvidenceRecorder,
     /// The address of WhatsApp Web.
     pub(super) home: String,
 }
 
 /// Starts listening. Answers how the page stands, at any time, and the task.
 pub(super) fn spawn(
-    ears: Ears,
+    events: PageEvents,
     adapters: &[AdapterName],
     bundle: Bundle,
     lost: impl Future<Output = BrowserLost> + Send + 'static,
-    peers: Peers,
+    channels: Channels,
 ) -> (watch::Receiver<Standing>, JoinHandle<()>) {
-    let Peers {
+    let Channels {
         facts,
         away,
         verdicts,
-        witness,
+        recorder,
         home,
-    } = peers;
+    } = channels;
     let (standings, standing) = watch::channel(Standing::default());
     let listener = Listener {
         views: Views::of_new_document(adapters),
@@ -98,12 +98,12 @@ pub(super) fn spawn(
         standings,
         facts,
         away: None,
-        witness,
+        recorder,
         home: site_of(&home).to_owned(),
     };
     (
         standing,
-        tokio::spawn(listener.run(ears, Box::pin(lost), away, verdicts)),
+        tokio::spawn(listener.run(events, Box::pin(lost), away, verdicts)),
     )
 }
 
@@ -112,9 +112,9 @@ struct Listener {
     wa_js: WaJs,
     standings: watch::Sender<Standing>,
     facts: mpsc::Sender<Fact>,
-    /// Set while the page loads anew because it was told to.
+    /// Set while the page reloads because the service asked for it.
     away: Option<Absence>,
-    witness: Witness,
+    recorder: EvidenceRecorder,
     /// Scheme, host and port of WhatsApp Web.
     home: String,
 }
@@ -122,14 +122,14 @@ struct Listener {
 /// A page that is on its way to another address on purpose. That it knows nothing meanwhile is no news.
 struct Absence {
     until: Instant,
-    /// What is heard before is said by the old document.
+    /// Until then, what is heard comes from the old document.
     has_new_document: bool,
 }
 
 impl Listener {
     async fn run(
         mut self,
-        mut ears: Ears,
+        mut events: PageEvents,
         mut lost: Pin<Box<dyn Future<Output = BrowserLost> + Send>>,
         mut left: watch::Receiver<Option<Instant>>,
         mut verdicts: mpsc::Receiver<Verdict>,
@@ -144,14 +144,14 @@ impl Listener {
                     self.away = until.map(|until| Absence { until, has_new_document: false });
                     continue;
                 }
-                Some(_crash) = ears.crashes.next() => Fact::PageLost("the page crashed".to_owned()),
-                Some(navigated) = ears.documents.next() => {
+                Some(_crash) = events.crashes.next() => Fact::PageLost("the page crashed".to_owned()),
+                Some(navigated) = events.documents.next() => {
                     match self.on_navigated(&navigated.frame) {
                         Some(fact) => fact,
                         None => continue,
                     }
                 }
-                Some(called) = ears.bindings.next() => match self.hear(&called) {
+                Some(called) = events.bindings.next() => match self.hear(&called) {
                     Some(fact) => fact,
                     None => continue,
                 },
@@ -171,16 +171,16 @@ impl Listener {
                     None => continue,
                 },
                 // Last: a page that never stops talking must not keep the rest from being heard.
-                Some(called) = ears.console.next() => {
-                    self.witness.hear(|| ConsoleLine::called(&called));
+                Some(called) = events.console.next() => {
+                    self.recorder.hear(|| ConsoleLine::called(&called));
                     continue;
                 }
-                Some(thrown) = ears.exceptions.next() => {
-                    self.witness.hear(|| ConsoleLine::thrown(&thrown));
+                Some(thrown) = events.exceptions.next() => {
+                    self.recorder.hear(|| ConsoleLine::thrown(&thrown));
                     continue;
                 }
-                Some(logged) = ears.log.next() => {
-                    self.witness.hear(|| ConsoleLine::logged(&logged));
+                Some(logged) = events.log.next() => {
+                    self.recorder.hear(|| ConsoleLine::logged(&logged));
                     continue;
                 }
             };
@@ -240,7 +240,7 @@ impl Listener {
             (Said::Document, _) => {
                 self.views.forget();
                 self.wa_js.forget();
-                self.witness.on_document();
+                self.recorder.on_document();
                 match &mut self.away {
                     Some(absence) => absence.has_new_document = true,
                     None => self.views.trust_all(),
@@ -299,7 +299,7 @@ impl Listener {
     /// How the page stands now, if that is news.
     fn stands(&mut self) -> Option<Fact> {
         let standing = self.views.standing();
-        self.witness.on_standing(&standing);
+        self.recorder.on_standing(&standing);
         if let Some(absence) = &self.away {
             let is_back = absence.has_new_document
                 && (standing.is_ready() || standing.login || standing.trouble.is_some());
@@ -323,7 +323,7 @@ impl Listener {
 /// How far wa-js is with the present document.
 struct WaJs {
     bundle: Bundle,
-    /// Counts documents, so that what is heard of an earlier one is told apart.
+    /// Counts documents, so that news of an earlier one is recognised.
     document: u64,
     /// The document has what wa-js needs, and does not have wa-js.
     can_load: Option<ExecutionContextId>,

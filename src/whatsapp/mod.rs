@@ -1,4 +1,4 @@
-//! WhatsApp Web, as a page that can be asked to do things and that tells what it is.
+//! WhatsApp Web, as a page that takes commands and reports its state.
 //!
 //! Responsible for everything that is known about WhatsApp's page: the scripts under `page/` know its inside, the Rust
 //! around them turns what they say into [`Fact`]s and what the session wants into calls. It knows no session states,
@@ -10,15 +10,15 @@
 mod adapter;
 mod bridge;
 mod bundle;
+mod chat_ids;
 mod console;
-mod cover;
 mod driver;
 mod evidence;
-mod familiar;
 mod input;
 mod listener;
 mod page;
 mod pairing;
+mod redact_qr;
 mod scripts;
 mod sending;
 mod typing;

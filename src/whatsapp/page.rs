@@ -1,7 +1,7 @@
 //! The real [`Driver`]: WhatsApp Web in a Chrome of its own.
 //!
 //! Responsible for opening the page with its scripts and for routing each command to the adapter that serves. What the
-//! page says by itself is [`listener`]'s part, a send [`Sending`]'s.
+//! page reports by itself is [`listener`]'s part, a send [`Sending`]'s.
 
 use std::{
     ffi::OsString,
@@ -29,10 +29,10 @@ use super::{
     Outgoing, PageEvidence, PageScripts, PairingError, PrepareError, Prepared, Silence, Standing,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
-    evidence::Witness,
-    familiar::Familiar,
+    chat_ids::ChatIds,
+    evidence::EvidenceRecorder,
     input::{Point, click},
-    listener::{self, Ears, Peers},
+    listener::{self, Channels, PageEvents},
     pairing,
     scripts::{BINDING, DocumentStart},
     sending::{Sending, VERDICT_CAPACITY, Verdict},
@@ -50,7 +50,7 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(15);
 const LOGOUT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A page answers within a millisecond, and a busy one on a crowded machine within a second or two. What takes longer than this is
-/// of no use to whoever wants to send.
+/// of no use for sending.
 const PING_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// To stop a script takes milliseconds.
@@ -90,9 +90,9 @@ pub struct WhatsAppPage {
     /// In the order in which they are tried.
     adapters: Vec<AdapterName>,
     standing: watch::Receiver<Standing>,
-    familiar: Familiar,
+    chat_ids: ChatIds,
     away: Away,
-    witness: Witness,
+    recorder: EvidenceRecorder,
     verdicts: mpsc::Sender<Verdict>,
     listener: JoinHandle<()>,
 }
@@ -125,17 +125,17 @@ impl Driver for WhatsAppPage {
             opened => opened?,
         };
         let (away, left) = watch::channel(None);
-        let witness = Witness::of(profile, settings.evidence_of_chats).await;
+        let recorder = EvidenceRecorder::of(profile, settings.evidence_of_chats).await;
         let (verdicts, judged) = mpsc::channel(VERDICT_CAPACITY);
-        let peers = Peers {
+        let channels = Channels {
             facts,
             away: left,
             verdicts: judged,
-            witness: witness.clone(),
+            recorder: recorder.clone(),
             home: settings.url.clone(),
         };
         let ready = stop
-            .run_until_cancelled(set_up(&browser, settings, script, peers))
+            .run_until_cancelled(set_up(&browser, settings, script, channels))
             .await;
         match ready.unwrap_or(Err(OpenError::Cancelled)) {
             Ok((standing, listener)) => Ok(Self {
@@ -143,9 +143,9 @@ impl Driver for WhatsAppPage {
                 url: settings.url.clone(),
                 adapters: settings.adapters.clone(),
                 standing,
-                familiar: Familiar::default(),
+                chat_ids: ChatIds::default(),
                 away,
-                witness,
+                recorder,
                 verdicts,
                 listener,
             }),
@@ -170,7 +170,7 @@ impl Driver for WhatsAppPage {
     }
 
     async fn reload(&self) -> Result<(), String> {
-        // A script that hangs would keep the page from going anywhere; Chrome carries this out beside it. One that does not
+        // A script that hangs would keep the page from going anywhere; Chrome does this in spite of it. One that does not
         // hang has nothing to be stopped.
         let stop = self
             .browser
@@ -220,7 +220,7 @@ impl Driver for WhatsAppPage {
             page: self.browser.page(),
             away: &self.away,
         };
-        pairing::request(typing, &self.witness, &self.adapters, phone, is_renewal).await
+        pairing::request(typing, &self.recorder, &self.adapters, phone, is_renewal).await
     }
 
     async fn check_number(&self, number: &str) -> Result<Option<WaId>, PrepareError> {
@@ -276,7 +276,7 @@ impl Driver for WhatsAppPage {
 
     async fn evidence(&self) -> PageEvidence {
         let version = self.browser.version().as_str();
-        self.witness.look(self.browser.page(), version).await
+        self.recorder.look(self.browser.page(), version).await
     }
 
     async fn close(self) -> Closed {
@@ -292,7 +292,7 @@ impl WhatsAppPage {
             page: self.browser.page(),
             away: &self.away,
             standing: &self.standing,
-            familiar: &self.familiar,
+            chat_ids: &self.chat_ids,
             verdicts: &self.verdicts,
         }
     }
@@ -331,24 +331,24 @@ async fn set_up(
     browser: &Browser,
     settings: &PageSettings,
     script: DocumentStart,
-    peers: Peers,
+    channels: Channels,
 ) -> Result<(watch::Receiver<Standing>, JoinHandle<()>), OpenError> {
     let page = browser.page();
     let setup = async {
         // Heard from the first word on: the listener is there before anything can speak.
-        let ears = Ears::open(page).await?;
+        let events = PageEvents::open(page).await?;
         page.execute(AddBindingParams::new(BINDING)).await?;
         page.execute(AddScriptToEvaluateOnNewDocumentParams::new(
             script.source.as_str(),
         ))
         .await?;
-        Ok::<_, CdpError>(ears)
+        Ok::<_, CdpError>(events)
     };
     let setup = async {
         script.check(page).await.map_err(OpenError::Scripts)?;
         setup.await.map_err(|why| OpenError::Setup(why.to_string()))
     };
-    let ears = timeout(SETUP_TIMEOUT, setup).await.map_err(|_| {
+    let events = timeout(SETUP_TIMEOUT, setup).await.map_err(|_| {
         OpenError::Setup(format!(
             "Chrome did not prepare the page within {} s",
             SETUP_TIMEOUT.as_secs()
@@ -359,10 +359,10 @@ async fn set_up(
         path: settings.wa_js_path.clone(),
     };
     Ok(listener::spawn(
-        ears,
+        events,
         &settings.adapters,
         bundle,
         browser.lost(),
-        peers,
+        channels,
     ))
 }

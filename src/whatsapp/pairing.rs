@@ -10,7 +10,7 @@ use super::{
     AdapterName, PairingError,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     console::masked,
-    evidence::Witness,
+    evidence::EvidenceRecorder,
     input::{Point, click, enter, select_all, type_text},
     typing::Typing,
 };
@@ -36,7 +36,7 @@ enum Screen {
 /// Asks through one adapter after the other, until one has asked or WhatsApp has refused.
 pub(super) async fn request(
     typing: Typing<'_>,
-    witness: &Witness,
+    recorder: &EvidenceRecorder,
     adapters: &[AdapterName],
     phone: &str,
     is_renewal: bool,
@@ -45,7 +45,7 @@ pub(super) async fn request(
     let mut failures = Vec::new();
     for &adapter in adapters {
         let asked = if adapter == AdapterName::Dom {
-            type_number(typing, witness, phone).await
+            type_number(typing, recorder, phone).await
         } else {
             bridge::call(typing.page, adapter, "requestPairingCode", &argument).await
         };
@@ -73,7 +73,11 @@ fn last_word(CallError { code, detail }: CallError) -> Result<PairingError, Stri
 }
 
 /// Brings the page to the screen with the code for this number, as a person does.
-async fn type_number(typing: Typing<'_>, witness: &Witness, phone: &str) -> Result<(), CallError> {
+async fn type_number(
+    typing: Typing<'_>,
+    recorder: &EvidenceRecorder,
+    phone: &str,
+) -> Result<(), CallError> {
     let number = json!({ "phone": phone });
     let failed = |detail: String| CallError {
         code: "NOT_TYPED".to_owned(),
@@ -93,7 +97,7 @@ async fn type_number(typing: Typing<'_>, witness: &Witness, phone: &str) -> Resu
         click(typing.page, field).await.map_err(failed)?;
         // The page proposes a country, puts it back when the field is emptied, and takes digits only.
         select_all(typing.page).await.map_err(failed)?;
-        witness.on_number();
+        recorder.on_number();
         type_text(typing.page, phone).await.map_err(failed)?;
         let next: Option<Point> = typing.call("numberTyped", &number).await?;
         match next {

@@ -58,7 +58,7 @@ impl PageScripts {
         FILES.into_iter().filter(is_there).collect()
     }
 
-    /// The one script that every new document runs first. Read anew each time, so that a mended file serves the next
+    /// The one script that every new document runs first. Read again each time, so that a corrected file serves the next
     /// start of a session.
     pub(super) fn document_start(
         &self,
@@ -127,8 +127,8 @@ pub(super) struct DocumentStart {
 }
 
 impl DocumentStart {
-    /// Sees that Chrome can read the operator's own parts. A slip in one would silence all adapters at once, and nobody
-    /// would be left to say so: it is told with its file and line instead.
+    /// Sees that Chrome can read the operator's own parts. A mistake in one would silence all adapters at once, and none
+    /// could report it: so it is reported with its file and line.
     pub(super) async fn check(&self, page: &Page) -> Result<(), String> {
         for (path, source) in &self.own {
             let path = path.display().to_string();

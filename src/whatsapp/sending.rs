@@ -16,7 +16,7 @@ use super::{
     AdapterName, HandOverError, Handed, LookUp, LookUpError, Outgoing, PrepareError, Prepared,
     Standing,
     bridge::{self, CALL_TIMEOUT, CallError, INTERRUPTED, NO_ANSWER, NOT_LOADED},
-    familiar::Familiar,
+    chat_ids::ChatIds,
     typing::{Away, Mistyped, Typing},
 };
 use crate::masked::WaId;
@@ -57,7 +57,7 @@ pub(super) struct Sending<'a> {
     pub(super) page: &'a Page,
     pub(super) away: &'a Away,
     pub(super) standing: &'a watch::Receiver<Standing>,
-    pub(super) familiar: &'a Familiar,
+    pub(super) chat_ids: &'a ChatIds,
     pub(super) verdicts: &'a mpsc::Sender<Verdict>,
 }
 
@@ -86,7 +86,7 @@ impl Sending<'_> {
         drop(timeout(WA_JS_TIMEOUT, standing.wait_for(is_decided)).await);
         let senders = self.senders();
         if let (Some(&first), Some(chat)) = (senders.first(), &outgoing.chat)
-            && let Some(prepared) = self.familiar.prepare(first, chat, &outgoing.key)
+            && let Some(prepared) = self.chat_ids.prepare(first, chat, &outgoing.key)
         {
             return Ok(prepared);
         }
@@ -94,7 +94,7 @@ impl Sending<'_> {
     }
 
     /// Lets the adapter that made the message ready hand it over. When it takes nothing, one behind it makes the message
-    /// ready, and whoever keeps the books says when that one may have it.
+    /// ready, and the caller, which keeps the ledger, says when that one may have it.
     pub(super) async fn hand_over(
         &self,
         prepared: &Prepared,
@@ -104,7 +104,7 @@ impl Sending<'_> {
         let senders = self.senders();
         let (refused, is_own) = match self.hand_over_by(prepared, outgoing).await {
             Outcome::Handed(handed) => {
-                self.familiar.learn(prepared, &outgoing.key);
+                self.chat_ids.learn(prepared, &outgoing.key);
                 if self.standing.borrow().failing.contains(&adapter) {
                     self.judge(Verdict::Worked { adapter });
                 }
@@ -113,8 +113,8 @@ impl Sending<'_> {
             Outcome::Unknown(why) => return Err(HandOverError::Unknown(why)),
             Outcome::Interrupted(why) => return Err(HandOverError::Interrupted(why)),
             // The page was not asked this time.
-            Outcome::Moved(_) if self.familiar.forget(&prepared.chat) => {
-                return Err(self.make_ready_anew(senders, outgoing).await);
+            Outcome::Moved(_) if self.chat_ids.forget(&prepared.chat) => {
+                return Err(self.make_ready_again(senders, outgoing).await);
             }
             Outcome::Refused { why, is_own } => (why, is_own),
             Outcome::Moved(why) => (why, false),
@@ -137,8 +137,8 @@ impl Sending<'_> {
         }
     }
 
-    /// Asks about a chat that is not where it was.
-    async fn make_ready_anew(
+    /// Asks about a chat that has moved to another address.
+    async fn make_ready_again(
         &self,
         senders: Vec<AdapterName>,
         outgoing: &Outgoing,
@@ -229,7 +229,7 @@ impl Sending<'_> {
     }
 
     /// An adapter has failed at its own part: it comes last from now on, and wa-js gets its turn if it has not had it.
-    /// Answers who is to try this send: who stood behind it among the `senders`, and who has come up since.
+    /// Answers which adapters try this send next: those after it among the `senders`, and those that can send since then.
     async fn pass_over(
         &self,
         adapter: AdapterName,

@@ -1,4 +1,4 @@
-//! Sends by typing, through the adapter `dom`: its script says where to click and what stands where, real input events do
+//! Sends by typing, through the adapter `dom`: its script finds out where to click and what stands where, real input events do
 //! the rest.
 //!
 //! Invariants: nothing is typed before the open chat is proven to be the recipient's and its box is empty; nothing is
@@ -31,7 +31,7 @@ use crate::masked::WaId;
 /// From the request for the chat's address to its first byte; the page's own service worker answers mostly.
 const NAVIGATION_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// From there to the open chat: the page loads anew, which takes 5 to 15 s (docs/whatsapp.md#timings). More would leave
+/// From there to the open chat: the page reloads, which takes 5 to 15 s (docs/whatsapp.md#timings). More would leave
 /// nothing of the time that a caller waits.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(25);
 
@@ -43,7 +43,7 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(5);
 /// which still is within the 40 s that a session may look READY without being it.
 const AWAY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A page that loads anew to open a chat: until when that is an excuse for not being ready.
+/// Until when a page that reloads to open a chat is not expected to be ready.
 pub(super) type Away = watch::Sender<Option<Instant>>;
 
 /// The adapter `dom` on one page.
@@ -114,7 +114,7 @@ impl Typing<'_> {
         let SendButton { at, known } = match self.type_in(&outgoing.to, body).await {
             Ok(button) => button,
             Err(why) => {
-                // What cannot be erased is neither sent: the next send opens its chat anew and erases what it finds.
+                // What cannot be erased is not sent either: the next send opens its chat again and erases what it finds.
                 if let Err(erasing) = erase(self.page).await {
                     tracing::warn!(
                         error = erasing,
@@ -164,7 +164,7 @@ impl Typing<'_> {
         found.map_err(|why| why.detail)
     }
 
-    /// Loads the page anew at `url`. A page that asks whether to leave is told yes: it was waited for before.
+    /// Loads the page again at `url`. A page that asks whether to leave is answered yes: it had its time before.
     async fn go_to(self, url: String) -> Result<(), String> {
         let mut questions = self
             .page

@@ -327,7 +327,7 @@ const WATCH: &str = "(() => {
 /// Nothing tells that nothing will come. wa-js sends its analytics a second after what they tell of.
 const ANALYTICS_OBSERVED: Duration = Duration::from_secs(3);
 
-/// wa-js by itself would tell an analytics service of every page, and ask others for a preview of every link.
+/// Without its switches wa-js would report every page to an analytics service, and ask other servers for a preview of every link.
 #[tokio::test]
 async fn wa_js_speaks_to_nobody_but_whatsapp() {
     let folder = tempfile::tempdir().unwrap();

@@ -149,7 +149,7 @@ async fn an_account_of_the_old_service_is_ready_here_without_a_scan() {
     assert!(linked.err.contains("--replace"), "{linked:?}");
     let replaced = adopt(&["old/tokens/session-admin", "--as", "51", "--replace"]);
     assert_eq!(replaced.code, 0, "{replaced:?}");
-    // Codes that nobody has scanned are no account: what they have left makes way, and is kept all the same.
+    // A profile that only showed codes has no account: it is set aside, and not deleted.
     service.connect("52").await;
     service.code("52").await;
     assert_eq!(service.disconnect(52).await.status, 200);

@@ -37,7 +37,7 @@ async fn open(program: &ChromeProgram, profile: &Path) -> Result<Browser, Browse
     Browser::open(launch(program, profile), &CancellationToken::new()).await
 }
 
-/// The folder is nobody's, and good for another start.
+/// No process uses the folder, and it can be used for another start.
 async fn opens_and_closes(program: &ChromeProgram, folder: &Folder) {
     let browser = open(program, &folder.profile()).await.unwrap();
     browser.close().await;

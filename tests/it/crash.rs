@@ -1,4 +1,4 @@
-//! Sends are neither lost nor doubled, whatever dies. The long form is `scripts/bench crash`.
+//! Sends are neither lost nor doubled, whichever process dies. The long form is `scripts/bench crash`.
 
 use std::path::Path;
 

@@ -19,7 +19,7 @@ struct Said {
     stderr: String,
 }
 
-/// Runs `session-manager key …` on the folder of a service, with these settings besides.
+/// Runs `session-manager key …` on the folder of a service, with these settings added.
 fn key(home: &Home, words: &[&str], settings: &[(&str, &str)]) -> Said {
     #[expect(
         clippy::disallowed_methods,
@@ -127,7 +127,7 @@ async fn a_key_is_made_used_and_revoked_while_the_service_runs() {
     })
     .await;
 
-    // What breaks the file changes nobody's rights, and is said.
+    // A broken file changes no rights, and is reported.
     fs::write(service.home().data().join("keys.json"), "{").unwrap();
     service.logs("keys read before stay in force").await;
     assert_eq!(
@@ -170,7 +170,7 @@ async fn a_mount_that_hangs_under_the_file_of_keys_holds_no_request_and_no_stop(
     drop(hang);
 }
 
-/// A pipe stands for whatever does not answer: to open it would wait for ever for somebody who writes.
+/// A pipe stands for a file on a disk that does not answer: to open it waits for ever for a writer.
 #[tokio::test]
 async fn a_file_of_keys_that_becomes_a_pipe_holds_nobody_and_changes_no_rights() {
     let service = Service::with(&[]).await;

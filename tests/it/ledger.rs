@@ -26,7 +26,7 @@ async fn keyed(service: &Service, key: &str, to: &str, text: &str) -> Answer {
     answer(request.header("Idempotency-Key", key).json(&body)).await
 }
 
-/// A send that nobody waits for.
+/// A durable send.
 async fn later(service: &Service, to: &str, text: &str) -> Answer {
     let body = json!({ "cliente_id": 51, "to": to, "message": text, "async": true });
     service.post("/send", &body).await

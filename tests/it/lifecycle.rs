@@ -21,7 +21,7 @@ async fn a_linked_session_is_ready_without_a_code_after_a_restart() {
     let service = Service::start_in(home, |_| {}).await;
     let known = service.get("/sessions").await.json();
     assert_eq!(known["details"][0]["cliente_id"], "51", "{known}");
-    // Nobody asks for it.
+    // It comes up without a request.
     service.reaches("51", "READY").await;
     let connected = service.connect(51).await.json();
     assert_eq!(

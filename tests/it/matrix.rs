@@ -2,7 +2,7 @@
 //! failed, by each adapter alone and by all of them in the default order.
 //!
 //! Each test lives one row through, on the real binary, real Chromium and the sandbox, and compares it with the committed
-//! table. `UPDATE_DOCS=1 scripts/test matrix` writes the table anew.
+//! table. `UPDATE_DOCS=1 scripts/test matrix` writes the table again.
 
 use std::{fs, io::Write as _, path::PathBuf, time::Duration};
 

@@ -23,7 +23,7 @@ async fn tokens_that_are_not_mounted_are_an_error_and_are_ready_when_they_are_ba
     std::fs::remove_dir_all(&tokens).unwrap();
     std::fs::rename(&aside, &tokens).unwrap();
 
-    // Nobody has to ask for it.
+    // It comes up without a request.
     let service = Service::start_in(home, |_| {}).await;
     service.reaches("51", "READY").await;
     // And while it runs.

@@ -1,4 +1,4 @@
-//! A test that is ended from outside leaves its service to nobody: a runner ends tests that take too long, and signals the group of
+//! The service of a test that is ended from outside ends with it: a runner ends tests that take too long, and signals the group of
 //! the test's process, which its service is not in.
 
 use std::{
@@ -25,7 +25,7 @@ async fn the_service_of_a_test_that_is_killed_ends_with_it() {
         Some(pid.to_owned())
     });
     let command_line = format!("/proc/{}/cmdline", pid.unwrap());
-    // A process that has ended and that nobody has reaped has none.
+    // A process that has ended and has not been reaped has none.
     let is_there = || fs::read(&command_line).is_ok_and(|line| !line.is_empty());
     assert!(is_there());
     victim.kill().unwrap();
@@ -38,7 +38,7 @@ async fn the_service_of_a_test_that_is_killed_ends_with_it() {
 async fn a_service_that_waits_to_be_orphaned() {
     let service = Service::with(&[]).await;
     println!("\n{RUNS}{}", service.pid());
-    // Until whoever has started it ends, if it was not killed before.
+    // Until the process that started it ends, if it was not killed before.
     io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 

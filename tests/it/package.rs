@@ -66,7 +66,7 @@ impl Root {
         said.read_line(&mut pid).unwrap();
         assert!(
             !pid.is_empty(),
-            "NOT TESTED: this machine lets nobody have a root file system of his own (it said so above)"
+            "NOT TESTED: this machine does not allow a separate root file system (it says why above)"
         );
         Self {
             holder,
@@ -250,7 +250,7 @@ fn a_package_is_installed_upgraded_removed_and_purged_and_the_accounts_stay_unti
     for gone in [SETTINGS, wanted, &format!("{HOME}/.env")] {
         assert!(!root.has(gone), "{gone} is still there");
     }
-    // The files are somebody's.
+    // The files keep their owner.
     assert_eq!(of(&accounts[0]), "session-manager:root 600");
 
     // Installed again it finds them, and they go when they are named.

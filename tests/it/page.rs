@@ -1,7 +1,7 @@
 //! What the page at `/` does for a person, in a real Chromium.
 //!
 //! Responsible for: what is seen and done, from the first code to a log-out. Not responsible for: how
-//! somebody looks at a page and what every look must hold to (`visitor`), pictures for the documentation
+//! a person looks at a page and what holds for every page (`visitor`), pictures for the documentation
 //! (`screenshots`), the answers behind the page (`contract`, `changes`).
 
 mod screenshots;
@@ -43,7 +43,7 @@ async fn a_phone_is_linked_and_a_message_sent_from_the_page_alone() {
         .await;
     visitor.assert_accessible("the page with a code").await;
 
-    // Nobody touches the page: it turns by itself.
+    // The page changes without a click.
     let account = service.scan(&code).await;
     visitor.sees("READY").await;
     assert!(visitor.text("#account").await.contains(&account));
@@ -221,11 +221,7 @@ async fn a_failed_session_shows_its_evidence_and_the_page_outlives_the_service()
     // The shell needs no key, what it shows does.
     visitor.chrome.shows("#key[open]").await;
     visitor.assert_accessible("the question for the key").await;
-    assert_eq!(
-        visitor.text("#key-trouble").await,
-        "",
-        "nobody has given a key"
-    );
+    assert_eq!(visitor.text("#key-trouble").await, "", "no key was given");
     for (key, is_open) in [("wrong", true), ("the-key-of-this-test", false)] {
         visitor.fill("#key-text", key).await;
         visitor.chrome.click("#key-form button").await;

@@ -113,7 +113,7 @@ async fn pm2_starts_restarts_and_stops_the_service_and_no_chrome_is_left() {
     pm2.succeeds(&["restart", "session-manager"]);
     service.answers().await;
     assert_ne!(pm2.process()["pid"], before);
-    // What runs now is the session that comes up again by itself.
+    // What runs now is the session that the service has restored.
     let after = pm2.home.processes();
     let left: Vec<_> = chromes.iter().filter(|pid| after.contains(pid)).collect();
     assert!(left.is_empty(), "still there: {left:?}");

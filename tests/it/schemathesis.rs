@@ -12,7 +12,7 @@ const CHECKS: &str = "status_code_conformance,content_type_conformance,response_
 /// Made-up requests for each operation beside the ones at the borders: half a minute in all.
 const EXAMPLES: &str = "15";
 
-/// It does not end by itself, so nobody can read it to its end.
+/// It does not end, so it cannot be read to its end.
 const STREAM: &str = "/events/stream";
 
 /// What a path of the document may have; its other keys are no operations.
@@ -70,8 +70,8 @@ async fn no_request_made_up_from_the_document_has_an_answer_that_is_not_in_it() 
     service.stop();
 }
 
-/// Whatever was asked, nothing in the service itself went wrong: a session that is not ready is a 503, and a start that came
-/// to nothing, as nobody scanned its code, a 500 by contract.
+/// No request made the service itself fail: a session that is not ready is a 503, and a start that came
+/// to nothing, as its code was not scanned, a 500 by contract.
 fn assert_no_fault(scrape: &str) {
     let answers = scrape
         .lines()

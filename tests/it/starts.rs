@@ -179,7 +179,7 @@ async fn an_address_that_leads_elsewhere_is_shown_as_it_is_without_its_query() {
     assert!(said("warning", "for … Object"), "{evidence}");
     assert!(said("error", "Error: broken"), "{evidence}");
 
-    // It outlives the service, and is nobody else's business.
+    // It outlives the service, and needs a key.
     let home = service.stop();
     let service = Service::start_in(home, |env| {
         env.insert("SANDBOX", "false".into());

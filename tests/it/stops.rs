@@ -1,4 +1,4 @@
-//! How the service stops: what callers are told meanwhile, and that nothing is left, however impatient whoever stops it is.
+//! How the service stops: what callers are told meanwhile, and that nothing is left, even if a person stops it impatiently.
 
 use std::{fs, time::Duration};
 
@@ -19,7 +19,7 @@ const AT_ONCE: Duration = Duration::from_secs(4);
 /// The service promises to stop within 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// Tells the service to stop again and again, as whoever has lost patience does: not what comes at once counts as that.
+/// Tells the service to stop again and again, as an impatient person does: a second signal at once does not count.
 async fn insist(service: Service, signal: Signal) -> Home {
     let told_again = "told to stop a second time";
     eventually(told_again, || {
@@ -143,7 +143,7 @@ async fn an_impatient_operator_at_the_keyboard_leaves_no_chrome_behind() {
     let home = insist(service, Signal::INT).await;
     eventually("no process is left", || home.processes().is_empty()).await;
 
-    // Nobody asked for it to be down.
+    // Its desired state is up.
     let service = Service::start_in(home, |_| {}).await;
     service.reaches("51", "READY").await;
     service.stop();
@@ -152,13 +152,13 @@ async fn an_impatient_operator_at_the_keyboard_leaves_no_chrome_behind() {
 #[tokio::test]
 async fn a_disk_that_hangs_does_not_keep_a_service_that_is_told_twice() {
     let (service, _) = Service::linked(&[]).await;
-    // Whoever opens a pipe that nobody writes to waits for ever, as on a disk that has gone away.
+    // To open a pipe without a writer waits for ever, as on a disk that has gone away.
     let snapshots = service.home().data().join("sandbox/snapshots/51");
     fs::create_dir_all(&snapshots).unwrap();
     let pipe = snapshots.join("9999.snapshot");
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     service.signal(Signal::TERM);
-    // It can be opened so only while somebody reads.
+    // It can be opened so only while there is a reader.
     let mut writer = None;
     eventually("the snapshots are looked at", || {
         writer = open(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
@@ -172,7 +172,7 @@ async fn a_disk_that_hangs_does_not_keep_a_service_that_is_told_twice() {
 async fn a_disk_that_hangs_does_not_keep_a_service_that_is_still_starting() {
     let home = Home::new();
     fs::create_dir_all(home.data()).unwrap();
-    // Whoever opens a pipe that nobody reads from waits for ever, as on a disk that has gone away.
+    // To open a pipe without a reader waits for ever, as on a disk that has gone away.
     let pipe = home.data().join(".writable");
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     for signal in [Signal::TERM, Signal::HUP] {

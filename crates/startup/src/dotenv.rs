@@ -2,9 +2,9 @@
 //!
 //! It is read as Node's `dotenv` reads it, since the same file has served the Node service: the value is the rest of
 //! the line, a blank and `#` begin a remark, and a value in quotes may go over several lines. Where a value would mean
-//! one thing to that library and another to a shell, to Docker or to systemd, it is a fault: a key that is not the one
-//! written locks everybody out, or lets somebody in. Such a fault is told only of a setting of ours; other programs may
-//! use the same file.
+//! one thing to that library and another to a shell, to Docker or to systemd, it is a fault: a key that is not the
+//! written one locks all callers out, or lets a wrong one in. Such a fault is reported only for the program's own settings; other
+//! programs may use the same file.
 //!
 //! Never repeats what stands in a line, which may be a secret, and never touches the process environment: other threads may be
 //! reading that.

@@ -32,7 +32,7 @@ pub(crate) fn is_as_meant(raw: &str) -> Result<(), String> {
 }
 
 /// Refuses the quotes and remarks of a line of a file when they have come through the environment as part of the value:
-/// so does `docker run --env-file`, and `set` of cmd.exe keeps quotes. A key in quotes would lock everybody out who has
+/// so does `docker run --env-file`, and `set` of cmd.exe keeps quotes. A key in quotes would lock out every caller who has
 /// the key.
 pub(crate) fn has_no_wrapping(raw: &str) -> Result<(), String> {
     for quote in ['\'', '"', '`'] {

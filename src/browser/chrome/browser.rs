@@ -21,7 +21,7 @@ use crate::browser::{
     profile::{self, Profile},
 };
 
-/// When Chrome dies the connection breaks first; its exit, which says more, is known a moment later.
+/// When Chrome dies the connection breaks first; its exit, which tells more, is known a moment later.
 const EXIT_AFTER_END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What to open.
@@ -31,7 +31,7 @@ pub struct LaunchOptions {
     pub program: ChromeProgram,
     /// Its profile folder, made when there is none.
     pub profile: PathBuf,
-    /// Arguments of the operator, added to ours; see [`check_extra_arguments`](crate::browser::check_extra_arguments).
+    /// Arguments of the operator, added to the service's; see [`check_extra_arguments`](crate::browser::check_extra_arguments).
     pub extra_args: Vec<String>,
     /// How long it may take from the start of the process until it can be driven.
     pub timeout: Duration,
@@ -101,7 +101,7 @@ impl Browser {
         }
     }
 
-    /// The page, blank until somebody navigates it.
+    /// The page, blank until it is navigated.
     pub fn page(&self) -> &Page {
         self.connection.page()
     }
@@ -138,7 +138,7 @@ impl Browser {
                     Err(_) => return BrowserLost::Disconnected(why),
                 },
             };
-            // Of any other end the lines say nothing, and it is told without waiting for them.
+            // The lines say nothing about any other end, so it is reported without waiting for them.
             if !limits::ended_itself(exit) {
                 return BrowserLost::Exited(exit);
             }
@@ -239,7 +239,7 @@ async fn connect(
             Err(failed) => failed,
         },
     };
-    // A Chrome that ends closes its pipe first; its exit, which says more, is known a moment later.
+    // A Chrome that ends closes its pipe first; its exit, which tells more, is known a moment later.
     match timeout(EXIT_AFTER_END_TIMEOUT, process.exited()).await {
         Ok(exit) => Err(exited_early(process, exit).await),
         Err(_) => Err(BrowserError::Protocol {

@@ -34,7 +34,7 @@ use crate::browser::{
 /// Each step of preparing took under 0.2 s; a machine that starts several Chromes at once needs far more.
 const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// chromiumoxide tells of no new page, it must be asked: a start takes 60 ms and more.
+/// chromiumoxide reports no new page, so it is polled: a start takes 60 ms and more.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// When chromiumoxide forgets an answer that never came. Callers have deadlines of their own, and a heavy
@@ -68,7 +68,7 @@ pub(in crate::browser) struct Connection {
 impl Connection {
     /// Connects, takes the one blank page and gives it the user agent of `version`.
     ///
-    /// Waits without a limit for Chrome's first answer, which says that it is up.
+    /// Waits without a limit for Chrome's first answer, which shows that it is up.
     pub(in crate::browser) async fn open(
         mut pipe: Pipe,
         version: &ChromeVersion,
@@ -98,7 +98,7 @@ impl Connection {
             ended.clone(),
         )));
         let config = HandlerConfig {
-            // WhatsApp's certificate is what tells it from somebody in between.
+            // Only WhatsApp's certificate distinguishes it from an attacker in between.
             ignore_https_errors: false,
             ignore_invalid_messages: true,
             viewport: None,
@@ -124,7 +124,7 @@ impl Connection {
             }),
         )
         .await?;
-        let pulse = AbortOnDropHandle::new(tokio::spawn(feel_pulse(Arc::clone(&cdp), ended)));
+        let pulse = AbortOnDropHandle::new(tokio::spawn(ping_loop(Arc::clone(&cdp), ended)));
         Ok(Self {
             cdp,
             page,
@@ -182,7 +182,7 @@ async fn step<T, E: Display>(
 
 /// The page that Chrome opens by itself, on the address at the end of its command line.
 ///
-/// The full browser opens it only after it has told its debugging address. A second page of ours beside it would cost
+/// The full browser opens it only after it has printed its debugging address. A second page of the service would cost
 /// memory, and closing the first one would be a race.
 async fn first_page(cdp: &Cdp) -> Result<Page, CdpError> {
     loop {
@@ -200,7 +200,7 @@ async fn relay(relaying: impl Future<Output = String>, ended: watch::Sender<Opti
 
 /// Drives the connection until it breaks.
 async fn listen(mut handler: Handler, ended: watch::Sender<Option<String>>) {
-    // A panic in the handler ends the connection too, and must be told.
+    // A panic in the handler ends the connection too, and must be reported.
     let mut tell = TellOnDrop {
         ended,
         reason: "the connection's handler failed".to_owned(),
@@ -240,7 +240,7 @@ fn end_with(ended: &watch::Sender<Option<String>>, reason: String) {
 }
 
 /// Asks Chrome a small question now and then.
-async fn feel_pulse(cdp: Arc<Cdp>, ended: watch::Sender<Option<String>>) {
+async fn ping_loop(cdp: Arc<Cdp>, ended: watch::Sender<Option<String>>) {
     loop {
         sleep(PULSE_INTERVAL).await;
         match timeout(PULSE_TIMEOUT, cdp.execute(GetVersionParams::default())).await {

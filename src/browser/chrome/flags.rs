@@ -1,7 +1,7 @@
 //! The command line of one Chrome: data with reasons, no I/O.
 //!
 //! The set was measured for memory against the defaults of other tools: about half of theirs.
-//! Chrome is always headless, and its profile, debugging pipe and user agent are always ours.
+//! Chrome is always headless, and its profile, debugging pipe and user agent are always the service's.
 
 use std::{ffi::OsString, path::Path};
 
@@ -14,7 +14,7 @@ use crate::browser::{
 const SWITCHES: &[&str] = &[
     // No window, whatever the machine has.
     "--headless=new",
-    // Nobody is there to answer first-run and default-browser questions.
+    // No person is there to answer first-run and default-browser questions.
     "--no-first-run",
     "--no-default-browser-check",
     "--disable-search-engine-choice-screen",
@@ -51,7 +51,7 @@ const SWITCHES: &[&str] = &[
     // One site per Chrome, and each session has a Chrome of its own: isolation by process gains nothing inside.
     "--disable-site-isolation-trials",
     "--renderer-process-limit=1",
-    // Nothing is drawn for anybody: 10 MB and a process less.
+    // Nothing is drawn for a screen: 10 MB and a process less.
     "--disable-gpu",
     "--disable-software-rasterizer",
     "--in-process-gpu",
@@ -148,7 +148,7 @@ pub(in crate::browser) fn command_line(
     let mut js_flags = JS_FLAGS.join(" ");
     let mut others = Vec::new();
 
-    // Of two equal switches Chrome hears the last one only, so what the operator adds is joined to ours; where they
+    // Of two equal switches Chrome hears the last one only, so what the operator adds is joined to the service's; where they
     // contradict, the operator's word counts.
     for argument in extra {
         match split(argument)? {
@@ -213,7 +213,7 @@ fn split(argument: &str) -> Result<(&str, Option<&str>), BrowserError> {
         None => (dashless, None),
     };
     if value.is_some_and(|value| holds_credentials(name, value)) {
-        // What is refused is told, in the log too, so without them.
+        // The refused argument is named in the log too, so it is named without its value.
         return Err(BrowserError::ArgumentRefused {
             argument: format!("--{name}=…"),
             why: CREDENTIALS.to_owned(),

@@ -49,7 +49,7 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(20);
 /// A Chrome that can be started.
 #[derive(Clone, Debug)]
 pub struct ChromeProgram {
-    /// The program itself, not a script that starts it where that can be told.
+    /// The program itself, not a script that starts it, where they can be distinguished.
     pub path: PathBuf,
     /// Its version, such as `156.0.8078.79`.
     pub version: ChromeVersion,
@@ -187,7 +187,7 @@ async fn probe(path: PathBuf, setpriv: Option<PathBuf>) -> Result<ChromeProgram,
     })
 }
 
-/// Why a program told no version.
+/// Why a program printed no version.
 struct NoVersion {
     why: String,
     advice: Option<Advice>,

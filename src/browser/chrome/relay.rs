@@ -51,10 +51,10 @@ use crate::browser::{
     processes::pipe::{Incoming, Outgoing, Part, Pipe},
 };
 
-/// chromiumoxide connects and asks within a millisecond. A stranger who says nothing is sent away after this.
+/// chromiumoxide connects and asks within a millisecond. A stranger that sends nothing is disconnected after this.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Strangers who are let speak at a time: they wait for nothing but to be sent away.
+/// Connections of strangers at a time: they wait only to be closed.
 const MAX_HANDSHAKES: usize = 64;
 
 /// Commands are some hundred bytes; the library's own 128 KiB for each session would be wasted.
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(secret.len(), 64, "256 bits");
         let opened = tokio::spawn(door.let_in());
 
-        // A stranger who says nothing holds nobody up.
+        // A stranger that sends nothing delays no one.
         let _silent = TcpStream::connect(host).await.unwrap();
         for guess in ["", &secret[1..], &"0".repeat(64), "devtools/browser"] {
             let refused = connect_async(format!("ws://{host}/{guess}")).await;

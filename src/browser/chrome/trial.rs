@@ -1,4 +1,4 @@
-//! A Chrome tried out, for somebody who wants to know whether it works on this machine: made to draw, sent to a page,
+//! A Chrome tried out, to find out whether it works on this machine: made to draw, sent to a page,
 //! counted.
 //!
 //! Responsible for the questions to one open [`Browser`], each with a deadline. What an answer is worth is the asker's business.

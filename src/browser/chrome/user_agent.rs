@@ -1,4 +1,4 @@
-//! Who Chrome says it is: the user agent and the client hints of the same version without a window's absence showing.
+//! How Chrome identifies itself: the user agent and the client hints of the same version with a window.
 //!
 //! The user agent goes onto the command line, the only way that reaches service workers; the client hints go over CDP
 //! to the page, whose workers take them over, and to each service worker.
@@ -29,7 +29,7 @@ pub(in crate::browser) fn with_client_hints(version: &ChromeVersion) -> SetUserA
             brands: Some(brands(version, Detail::Major)),
             full_version_list: Some(brands(version, Detail::Full)),
             platform: "Linux".to_owned(),
-            // Chrome tells none on Linux.
+            // Chrome sends none on Linux.
             platform_version: String::new(),
             architecture: architecture.to_owned(),
             model: String::new(),

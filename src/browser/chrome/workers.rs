@@ -5,7 +5,7 @@
 //! that is said there; chromiumoxide hears nothing of it. (The user agent itself needs no help: the command line's reaches
 //! them.)
 //!
-//! Only says what is to be sent; the relay sends it.
+//! Only decides what to send; the relay sends it.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -35,7 +35,7 @@ const SERVICE_WORKER: &str = "service_worker";
 const ATTACH: i64 = 1;
 const LISTEN: i64 = 2;
 
-/// Whom a message is for.
+/// The target that a message is for.
 #[derive(Deserialize)]
 struct Heading<'a> {
     #[serde(borrow, default, rename = "sessionId")]
@@ -54,7 +54,7 @@ pub(in crate::browser) struct ServiceWorkers {
 }
 
 impl ServiceWorkers {
-    /// Has them reported; from here on they wait for what [`ServiceWorkers::take`] says.
+    /// Asks Chrome to report them; from here on they wait for what [`ServiceWorkers::take`] answers.
     ///
     /// The commands that are to be sent at once come with it.
     pub(in crate::browser) async fn listen(
@@ -100,9 +100,9 @@ impl ServiceWorkers {
         Ok((workers, commands))
     }
 
-    /// Takes a message that is about them and says what to send; `None` for all others.
+    /// Takes a message that is about them and answers with what to send; `None` for all others.
     pub(in crate::browser) fn take(&mut self, message: &[u8]) -> Option<Vec<String>> {
-        // Nearly all messages are for chromiumoxide: of them no more is read than whom they are for.
+        // Nearly all messages are for chromiumoxide: of them only the target is read.
         let Heading { session } = serde_json::from_slice(message).ok()?;
         if !self.is_ours(&session?) {
             return None;
@@ -127,7 +127,7 @@ impl ServiceWorkers {
         }
         let worker = said.params["sessionId"].as_str().map(str::to_owned);
         Some(match (said.method.as_deref(), worker) {
-            (Some("Target.attachedToTarget"), Some(worker)) => self.dress(worker),
+            (Some("Target.attachedToTarget"), Some(worker)) => self.set_client_hints(worker),
             (Some("Target.detachedFromTarget"), Some(worker)) => {
                 self.attached.remove(&worker);
                 Vec::new()
@@ -137,7 +137,7 @@ impl ServiceWorkers {
     }
 
     /// Its client hints, then its start.
-    fn dress(&mut self, worker: String) -> Vec<String> {
+    fn set_client_hints(&mut self, worker: String) -> Vec<String> {
         let calls = &mut self.calls;
         let mut say = |method: &str, params: &Value| {
             *calls += 1;
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(workers.take(answer), None);
         workers.take(&report("Target.attachedToTarget", "W"));
         assert_eq!(workers.take(answer), Some(Vec::new()));
-        // A page may write the names of sessions into what it says.
+        // A page may write the names of sessions into its messages.
         for other in [
             r#"{"id":3,"result":{"sessionId":"W"}}"#,
             r#"{"id":3,"result":{"value":"\"sessionId\":\"R\""},"sessionId":"P"}"#,

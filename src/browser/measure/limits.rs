@@ -1,19 +1,19 @@
 //! What the system limits and a Chrome runs into: processes and threads, address space, open files.
 //!
 //! A Chrome that meets such a limit ends with a line about a thread or a file, or with none at all. Here the limit behind it
-//! is found, so that it can be named to whoever can raise it. Chrome has the service's own limits: they are inherited.
+//! is found, so that an operator learns which one to raise. Chrome inherits the service's own limits.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::Path};
 
 use rustix::{
     io::Errno,
     process::{Resource, getrlimit},
 };
 
-use crate::browser::{Advice, Exit};
+use crate::{
+    browser::{Advice, Exit},
+    kernel::{ControlGroup, control_groups, number_in},
+};
 
 /// Of address space Chrome reserves far more than it uses. Chromium 156 on x86-64 was tried: below 60 GB it does not
 /// start, at 60 GB its pages crash, at 100 GB they get no memory for WebAssembly, at 200 GB all is well.
@@ -54,22 +54,18 @@ impl ProcessRoom {
         Self::read_in(Path::new("/proc"), Path::new("/sys/fs/cgroup"))
     }
 
-    fn read_in(proc: &Path, control_groups: &Path) -> Self {
-        let number = |path: PathBuf| -> Option<u64> {
-            // No limit is written as `max`.
-            fs::read_to_string(path).ok()?.trim().parse().ok()
-        };
+    fn read_in(proc: &Path, root: &Path) -> Self {
         let running = threads_running(&proc.join("loadavg"));
         let of_the_system = ["kernel/threads-max", "kernel/pid_max"]
             .iter()
-            .filter_map(|name| number(proc.join("sys").join(name)))
+            .filter_map(|name| number_in(&proc.join("sys").join(name)))
             .map(|limit| {
                 (
                     "the kernel (kernel.threads-max, kernel.pid_max)",
                     limit.saturating_sub(running),
                 )
             });
-        // Root is not held to it. What the user has running already is not told, so it is taken for the whole machine's.
+        // Root is not limited by it. The kernel does not say what the user has running, so all of the machine's processes count.
         let of_the_user = getrlimit(Resource::Nproc).current;
         let of_the_user = of_the_user
             .filter(|_| !rustix::process::geteuid().is_root())
@@ -79,25 +75,15 @@ impl ProcessRoom {
                     limit.saturating_sub(running),
                 )
             });
-        let groups = fs::read_to_string(proc.join("self/cgroup")).unwrap_or_default();
-        let of_the_group = groups
-            .lines()
-            .filter_map(|line| group_folder(line, control_groups))
-            .flat_map(|(root, group)| {
-                let groups: Vec<PathBuf> =
-                    group.ancestors().map(|group| root.join(group)).collect();
-                groups
-            })
-            .filter_map(|folder| {
-                let (limit, current) = (
-                    number(folder.join("pids.max"))?,
-                    number(folder.join("pids.current"))?,
-                );
-                Some((
-                    "the control group (docker --pids-limit, systemd: TasksMax)",
-                    limit.saturating_sub(current),
-                ))
-            });
+        let groups = control_groups("pids", proc, root);
+        let of_the_group = groups.iter().filter_map(|ControlGroup { folder, .. }| {
+            let limit = number_in(&folder.join("pids.max"))?;
+            let current = number_in(&folder.join("pids.current"))?;
+            Some((
+                "the control group (docker --pids-limit, systemd: TasksMax)",
+                limit.saturating_sub(current),
+            ))
+        });
         Self(
             of_the_system
                 .chain(of_the_user)
@@ -120,20 +106,6 @@ fn threads_running(loadavg: &Path) -> u64 {
         .nth(3)
         .and_then(|field| field.split_once('/'));
     all.and_then(|(_, all)| all.parse().ok()).unwrap_or(0)
-}
-
-/// The hierarchy of a line of `/proc/self/cgroup` that counts processes, and the group in it.
-fn group_folder(line: &str, control_groups: &Path) -> Option<(PathBuf, PathBuf)> {
-    let mut parts = line.splitn(3, ':').skip(1);
-    let (controllers, group) = (parts.next()?, parts.next()?);
-    let group = PathBuf::from(group.trim_start_matches('/'));
-    match controllers {
-        "" => Some((control_groups.to_owned(), group)),
-        names if names.split(',').any(|name| name == "pids") => {
-            Some((control_groups.join("pids"), group))
-        }
-        _ => None,
-    }
 }
 
 /// The limits that the service and its Chromes are under, where they are not unlimited.
@@ -199,7 +171,7 @@ pub fn address_space_limit() -> Option<Advice> {
     Limits::read().address_space_limit()
 }
 
-/// The limit that a Chrome ran into, as far as its end and its last lines tell.
+/// The limit that a Chrome ran into, as far as its end and its last lines show it.
 pub(in crate::browser) fn advice(exit: Option<Exit>, lines: &[String]) -> Option<Advice> {
     judge(exit, lines, Limits::read(), ProcessRoom::read)
 }
@@ -247,7 +219,7 @@ fn judge(
     None
 }
 
-/// Other sessions give theirs back when they end, so this may pass.
+/// Other sessions release theirs when they end, so this may pass.
 fn no_threads(room: &ProcessRoom) -> Advice {
     let least = room.least().map_or_else(String::new, |(limit, room)| {
         format!(": the narrowest limit is {limit}, which leaves {room}")

@@ -6,10 +6,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use crate::browser::procfs;
+use crate::{
+    browser::procfs,
+    kernel::{ControlGroup, control_groups, number_after, number_in},
+};
 
 /// Where the kernel's files are.
 const PROC: &str = "/proc";
@@ -32,7 +35,7 @@ pub struct ChromeMemory {
 pub enum Measure {
     /// Its proportional set size: what it shares with others counts in parts, so that a sum is true.
     Pss,
-    /// Of some only what is theirs alone (`RssAnon`), as the system does not let this service see more: the sum is too small.
+    /// Of some only their private memory (`RssAnon`), as the system does not let this service see more: the sum is too small.
     Private,
 }
 
@@ -86,79 +89,32 @@ pub fn free_memory_mb() -> Option<u64> {
 
 /// Called on the runtime, for each start of a session: a dozen small files that the kernel makes up in microseconds, in
 /// whatever state disks and other processes are.
-fn free_kb(proc: &Path, control_groups: &Path) -> Option<u64> {
+fn free_kb(proc: &Path, root: &Path) -> Option<u64> {
     let available = read_kb(&proc.join("meminfo"), "MemAvailable:");
-    let groups = fs::read_to_string(proc.join("self/cgroup")).unwrap_or_default();
-    let left = groups
-        .lines()
-        .filter_map(|line| Hierarchy::of(line, control_groups))
-        .flat_map(Hierarchy::left_kb);
+    let groups = control_groups("memory", proc, root);
+    let left = groups.iter().filter_map(left_kb);
     available.into_iter().chain(left).min()
 }
 
-/// One of the two forms in which the kernel limits memory, with the group that this service is in.
-struct Hierarchy {
-    root: PathBuf,
-    /// Below the root. In a container it may be as the host sees it, and not be there.
-    group: PathBuf,
-    limit: &'static str,
-    used: &'static str,
-    /// What of `used` are copies of files, which the kernel lets go.
-    cached: [&'static str; 2],
-}
-
-impl Hierarchy {
-    /// Reads a line of `/proc/self/cgroup`: `number:controllers:/group`.
-    fn of(line: &str, control_groups: &Path) -> Option<Self> {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (controllers, group) = (parts.next()?, parts.next()?);
-        let group = PathBuf::from(group.trim_start_matches('/'));
-        if controllers.is_empty() {
-            return Some(Self {
-                root: control_groups.to_owned(),
-                group,
-                limit: "memory.max",
-                used: "memory.current",
-                cached: ["active_file ", "inactive_file "],
-            });
-        }
-        let has_memory = controllers.split(',').any(|name| name == "memory");
-        has_memory.then(|| Self {
-            root: control_groups.join("memory"),
-            group,
-            limit: "memory.limit_in_bytes",
-            used: "memory.usage_in_bytes",
-            cached: ["total_active_file ", "total_inactive_file "],
-        })
-    }
-
-    /// What is left of the limit of each group, from this service's own to the root.
-    fn left_kb(self) -> impl Iterator<Item = u64> {
-        let groups: Vec<PathBuf> = self.group.ancestors().map(Path::to_owned).collect();
-        groups.into_iter().filter_map(move |group| {
-            let folder = self.root.join(group);
-            let bytes = |name| -> Option<u64> {
-                let text = fs::read_to_string(folder.join(name)).ok()?;
-                // A group without a limit says `max`.
-                text.trim().parse().ok()
-            };
-            let (limit, used) = (bytes(self.limit)?, bytes(self.used)?);
-            let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-            let cached = self.cached.iter().filter_map(|name| number(&stat, name));
-            let left = limit.saturating_sub(used.saturating_sub(cached.sum()));
-            Some(left / BYTES_PER_KB)
-        })
-    }
+/// What is left of the limit of a control group. Copies of files do not count: the kernel lets them go.
+fn left_kb(group: &ControlGroup) -> Option<u64> {
+    let (limit, used, cached) = if group.is_unified {
+        let cached = ["active_file ", "inactive_file "];
+        ("memory.max", "memory.current", cached)
+    } else {
+        let cached = ["total_active_file ", "total_inactive_file "];
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", cached)
+    };
+    let number = |name| number_in(&group.folder.join(name));
+    let (limit, used) = (number(limit)?, number(used)?);
+    let stat = fs::read_to_string(group.folder.join("memory.stat")).unwrap_or_default();
+    let cached = cached.iter().filter_map(|name| number_after(name, &stat));
+    let left = limit.saturating_sub(used.saturating_sub(cached.sum()));
+    Some(left / BYTES_PER_KB)
 }
 
 fn read_kb(file: &Path, name: &str) -> Option<u64> {
-    number(&fs::read_to_string(file).ok()?, name)
-}
-
-/// The number after `name` at the beginning of a line.
-fn number(text: &str, name: &str) -> Option<u64> {
-    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
-    value.split_ascii_whitespace().next()?.parse().ok()
+    number_after(name, &fs::read_to_string(file).ok()?)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const NAMES: &[&str] = &[
     "PATH",
     // Certificates (`~/.pki`) and the caches of fonts.
     "HOME",
-    // Who it is, for libraries that do not ask the system.
+    // The user, for libraries that do not ask the system.
     "USER",
     "LOGNAME",
     // The language in which it asks servers, and how it reads the names of files.

@@ -1,4 +1,4 @@
-//! Chromes of a service that is gone: found by our marker on their command line, and ended.
+//! Chromes of a service that is gone: found by the service's marker on their command line, and ended.
 //!
 //! A Chrome without the marker, or with that of a service that still lives, is never touched.
 
@@ -22,14 +22,14 @@ const TERM_TIMEOUT: Duration = Duration::from_secs(3);
 /// After SIGKILL only the kernel's own work remains: 40 ms on an idle machine.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether it carries the marker of a service that lives no more. Of a Chrome in another container's world that cannot
-/// be known: the pid of its service means somebody else, or nobody, here.
+/// Whether it carries the marker of a service that has ended. For a Chrome in another container this cannot be known: the pid of
+/// its service means another process here, or none.
 pub(in crate::browser) fn is_left_over(chrome: &Chrome) -> bool {
     chrome.owner.is_some_and(|owner| !owner.is_alive())
         && procfs::shares_our_pid_namespace(chrome.id.pid)
 }
 
-/// Ends it and its group: SIGTERM → wait → SIGKILL → wait. Tells whether all are gone.
+/// Ends it and its group: SIGTERM → wait → SIGKILL → wait. Answers whether all are gone.
 pub(in crate::browser) async fn end(chrome: &Chrome) -> bool {
     for (signal, patience) in [(Signal::TERM, TERM_TIMEOUT), (Signal::KILL, KILL_TIMEOUT)] {
         if !is_there(chrome).await {
@@ -47,7 +47,7 @@ pub(in crate::browser) async fn end(chrome: &Chrome) -> bool {
     !is_there(chrome).await
 }
 
-/// Ours lead a group of their own; one that does not shares its group with who knows whom.
+/// A Chrome of a service leads its own group; one that does not shares its group with unknown processes.
 fn leads_its_group(chrome: &Chrome) -> bool {
     chrome.group == chrome.id.pid
 }

@@ -1,4 +1,4 @@
-//! Who uses which profile folder, for somebody who looks from outside. Only reads: no lock is taken, no file is touched.
+//! Which process uses which profile folder, seen from outside. Only reads: it takes no lock and changes no file.
 
 use std::{
     ffi::OsString,
@@ -22,7 +22,7 @@ use crate::browser::{
 pub struct Occupancy {
     /// The folder.
     pub folder: PathBuf,
-    /// Who works on it.
+    /// The process that works on it.
     pub occupant: Option<Occupant>,
     /// What a full browser that was killed has left in it.
     pub leftover_files: Vec<&'static str>,
@@ -35,11 +35,11 @@ pub enum Occupant {
     Service(u32),
     /// A service that lives no more: the next one ends it.
     Nobody(u32),
-    /// Somebody else: the service leaves it alone, and the folder too.
+    /// Another program: the service leaves it alone, and the folder too.
     Stranger(u32),
 }
 
-/// Every folder under `tokens_dir` whose name says that it is a profile.
+/// Every folder under `tokens_dir` whose name is that of a profile.
 pub fn occupancy(
     tokens_dir: &Path,
     is_profile: impl Fn(&str) -> bool,
@@ -81,7 +81,7 @@ fn occupant(chrome: &Chrome) -> Occupant {
     }
 }
 
-/// Who has a profile open that is none of the service's.
+/// What has a profile open that is not the service's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// A process.
@@ -101,7 +101,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Who has these folders of one profile open, or any of these files of it. Three things tell, each of which knows a
+/// What has these folders of one profile open, or any of these files of it. Three things show it, each of which knows a
 /// case that the others do not: the command line (a Chrome that has opened nothing yet), Chrome's own lock (one without
 /// `--user-data-dir`, a person's), and the locks that its databases hold (a folder that was renamed; one in another
 /// container).
@@ -134,7 +134,7 @@ pub(in crate::browser) fn lock_of_another_host(folder: &Path) -> Option<String> 
     (host != this_host()).then(|| format!("{}-{pid}", host.to_string_lossy()))
 }
 
-/// What Chrome's lock says: a host and a process on it.
+/// What Chrome's lock contains: a host and a process on it.
 fn singleton(folder: &Path) -> Option<(OsString, u32)> {
     let lock = fs::read_link(folder.join(SINGLETONS[0])).ok()?;
     let lock = lock.as_os_str().as_bytes();
@@ -149,7 +149,7 @@ fn this_host() -> OsString {
     OsString::from_vec(system.nodename().to_bytes().to_vec())
 }
 
-/// `LevelDB` and `SQLite` lock what they have open. To ask who does takes no lock.
+/// `LevelDB` and `SQLite` lock what they have open. To ask which process does takes no lock.
 fn by_locks(files: impl Iterator<Item = OwnedFd>, chromes: &[Chrome]) -> Option<Holder> {
     let holder_of = |file: OwnedFd| {
         let held = fcntl_getlk(&file, &Flock::from(FlockType::WriteLock)).ok()??;

@@ -1,21 +1,16 @@
 //! What Chrome prints: read to the end all the time, the last lines kept, known faults found.
 //!
-//! A full pipe would stop Chrome, so reading never waits for anybody.
+//! A full pipe would stop Chrome, so reading never waits for a reader of the lines.
 
-use std::{
-    collections::VecDeque,
-    future::Future,
-    io::PipeReader,
-    mem,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::VecDeque, future::Future, io::PipeReader, mem, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::{io::AsyncReadExt as _, net::unix::pipe::Receiver, sync::watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::browser::{Advice, Exit, measure::limits};
 
-/// Lines kept: a start failure is told in its last few, a stack trace of Chrome takes about thirty.
+/// Lines kept: a start failure shows in its last few, a stack trace of Chrome takes about thirty.
 const LINES: usize = 40;
 
 /// Bytes kept of one line: the longest that matters takes a hundred.
@@ -105,7 +100,7 @@ impl Output {
         })
     }
 
-    /// Resolves when Chrome has said that it will not let itself be driven; never when it does not.
+    /// Resolves when Chrome has printed that it refuses to be driven; else never.
     pub(in crate::browser) async fn says_that_it_cannot_be_driven(&self) {
         let mut undriveable = self.undriveable.clone();
         if undriveable.wait_for(|said| *said).await.is_err() {
@@ -130,12 +125,12 @@ pub(in crate::browser) struct LastLines(Arc<Mutex<VecDeque<String>>>);
 
 impl LastLines {
     pub(in crate::browser) fn read(&self) -> Vec<String> {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.0.lock();
         lines.iter().cloned().collect()
     }
 }
 
-/// What the operator can do, when the lines, or the way in which Chrome ended, tell of a known fault.
+/// What the operator can do, when the lines, or the way in which Chrome ended, show a known fault.
 pub(in crate::browser) fn advice(exit: Option<Exit>, lines: &[String]) -> Option<Advice> {
     // A limit shows in lines that would be advised on as if they were the cause, such as that of a library.
     limits::advice(exit, lines).or_else(|| {
@@ -174,7 +169,7 @@ fn keep(line: String, last_lines: &Mutex<VecDeque<String>>, undriveable: &watch:
     }
     let is_undriveable = UNDRIVEABLE.iter().any(|sign| line.contains(sign));
     tracing::trace!(chrome.line = line, "Chrome printed a line");
-    let mut lines = last_lines.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut lines = last_lines.lock();
     if lines.len() == LINES {
         lines.pop_front();
     }
@@ -242,7 +237,7 @@ mod tests {
                 &undriveable,
             );
         }
-        let kept = kept.into_inner().unwrap();
+        let kept = kept.into_inner();
         assert_eq!(kept.len(), LINES);
         assert_eq!(kept.front().unwrap(), &format!("line {}", LINES * 2));
     }
@@ -258,7 +253,7 @@ mod tests {
         let said = "DevTools remote debugging is disallowed by the system admin.";
         keep(said.to_owned(), &kept, &undriveable);
         assert!(*heard.borrow());
-        let lines: Vec<String> = kept.into_inner().unwrap().into();
+        let lines: Vec<String> = kept.into_inner().into();
         let advice = advice(None, &lines).unwrap().to_string();
         assert!(advice.contains("RemoteDebuggingAllowed"), "{advice}");
     }

@@ -32,7 +32,7 @@ const END: u8 = 0;
 /// Chrome has closed its end, as it does when it ends.
 pub(in crate::browser) const CLOSED: &str = "Chrome closed the debugging pipe";
 
-/// What Chrome said, or a part of it.
+/// A message of Chrome, or a part of it.
 #[derive(Debug)]
 pub(in crate::browser) enum Part {
     /// A message.
@@ -72,7 +72,7 @@ pub(in crate::browser) struct Pipe {
 pub(in crate::browser) struct Envelope {
     #[serde(default)]
     pub(in crate::browser) id: Option<i64>,
-    /// Whom it is for, as Chrome's targets are spoken to on one connection; none is Chrome itself.
+    /// The target that it is for: one connection serves all of Chrome's targets. `None` is Chrome itself.
     #[serde(default, rename = "sessionId")]
     pub(in crate::browser) session: Option<String>,
     #[serde(default)]
@@ -104,7 +104,7 @@ impl Pipe {
         })
     }
 
-    /// Asks something and waits for the answer; `overheard` gets what else is said meanwhile.
+    /// Asks something and waits for the answer; `overheard` gets the other messages that come meanwhile.
     ///
     /// For the time before anything else speaks over this pipe.
     pub(in crate::browser) async fn ask(

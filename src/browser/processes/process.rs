@@ -11,9 +11,8 @@
 //!   the runtime may end long before the service; this thread lives exactly as long as its Chrome.
 //! - Until the thread reaps the leader, the group's number cannot go to another process, so signals cannot go astray.
 //! - The profile's lock is held until no process of the group is left, also when the [`Process`] is merely dropped.
-//! - A Chrome that is to be driven gets the two ends of its debugging pipe as descriptors 3 and 4. Ours, and theirs
-//!   before they are handed over, are closed in every other program that is started, as all pipes of the standard
-//!   library are.
+//! - A Chrome that is driven gets the two ends of its debugging pipe as descriptors 3 and 4. All four ends are closed in every
+//!   other program that is started, as all pipes of the standard library are.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -22,11 +21,12 @@ use std::{
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use rustix::{
     io::Errno,
     process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
@@ -55,7 +55,7 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Helpers notice by themselves that their main process is gone, in some 40 ms; they may be writing until then.
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// `/proc` tells of no change, it must be looked at: often enough to be unnoticeable, seldom enough to cost nothing.
+/// `/proc` reports no change, so it is polled: often enough to be unnoticeable, seldom enough to cost nothing.
 pub(in crate::browser) const LOOK_INTERVAL: Duration = Duration::from_millis(15);
 
 /// The last lines may still be in the pipe when the exit is known.
@@ -242,7 +242,7 @@ impl Process {
         let mut phase = self.phase.clone();
         let gone = phase.wait_for(|phase| matches!(phase, Phase::Gone(_)));
         match timeout(KILL_TIMEOUT, gone).await {
-            // The channel's other end is the thread, which ends only after it has said `Gone`.
+            // The channel's other end is the thread, which ends only after it has sent `Gone`.
             Ok(_) => closed,
             Err(_) => Closed::StillThere,
         }
@@ -262,7 +262,7 @@ impl Group {
     }
 
     fn signal(&self, signal: Signal) {
-        let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
+        let reaped = self.reaped.lock();
         if *reaped {
             return;
         }
@@ -293,7 +293,7 @@ fn run(mut command: Command, held: impl Send, started: oneshot::Sender<Started>)
         Ok(child) => child,
         Err(error) => {
             drop(held);
-            // Nobody to tell is nobody to disappoint: nothing was started.
+            // The caller may have given up. Nothing was started, so the error may be dropped.
             started.send(Err(error)).ok();
             return;
         }
@@ -303,7 +303,7 @@ fn run(mut command: Command, held: impl Send, started: oneshot::Sender<Started>)
         reaped: Arc::default(),
     };
     let (phase, watching) = watch::channel(Phase::Running);
-    // When nobody waits any more, the guard comes back, is dropped and kills.
+    // When the caller does not wait any more, the guard comes back, is dropped and kills the process.
     drop(started.send(Ok((KillOnDrop(group.clone()), watching))));
 
     let exit = wait_for_exit(group.leader);
@@ -348,7 +348,7 @@ fn clear_away(group: &Group) {
 }
 
 fn reap(mut child: Child, group: &Group) {
-    let mut reaped = group.reaped.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut reaped = group.reaped.lock();
     *reaped = true;
     if let Err(error) = child.wait() {
         tracing::debug!(chrome.pid = group.number(), %error, "Chrome had already been reaped");

@@ -4,20 +4,20 @@
 //!  51.unpacking/ ──complete──▶ 51.restored/ ──put in place──▶ 51/ ──set aside──▶ 51.aside/<time>/
 //! ```
 //!
-//! The names say how far it has got: a folder called `restored` is complete and on disk. So whoever holds the lock next knows
-//! what to do: with no profile beside it, the restored one takes its place; beside a profile, it had not come to that, and
+//! The names say how far it has got: a folder called `restored` is complete and on disk. So the next holder of the lock knows
+//! what to do: without a profile, the restored one takes its place; next to a profile, it had not come to that, and
 //! it goes. All stands in the folder of the profile itself: within one file system a rename is all or nothing.
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::{self, File},
+    fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
 
-use super::make_folder;
+use crate::files::{found, make_folder, remove_folder, sync_folder};
 
 /// How many folders that were set aside are kept; the oldest goes first. Each is as large as a profile.
 const ASIDE_KEPT: usize = 3;
@@ -103,8 +103,8 @@ impl Places {
     pub(in crate::browser) fn perform(&self, step: Step) -> io::Result<()> {
         match step {
             Step::Discard => {
-                remove(&self.restored)?;
-                remove(&self.unpacking)
+                remove_folder(&self.restored)?;
+                remove_folder(&self.unpacking)
             }
             Step::Unpack => Err(ErrorKind::Unsupported.into()),
             Step::Complete => self.rename(&self.unpacking, &self.restored),
@@ -133,22 +133,19 @@ impl Places {
 
     /// Those set aside, the oldest first.
     pub(in crate::browser) fn set_aside(&self) -> io::Result<Vec<PathBuf>> {
-        let mut folders = match fs::read_dir(&self.aside) {
-            Ok(entries) => entries
-                .map(|entry| Ok(entry?.path()))
-                .collect::<io::Result<Vec<_>>>()?,
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let entries = found(fs::read_dir(&self.aside))?.into_iter().flatten();
+        let mut folders = entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<io::Result<Vec<_>>>()?;
         folders.sort();
         Ok(folders)
     }
 
-    /// Removes what stands beside the profile, for one that is to be deleted.
+    /// Removes what stands next to a profile that is about to be deleted.
     pub(in crate::browser) fn remove_what_is_beside(&self) -> io::Result<()> {
-        remove(&self.unpacking)?;
-        remove(&self.restored)?;
-        remove(&self.aside)
+        remove_folder(&self.unpacking)?;
+        remove_folder(&self.restored)?;
+        remove_folder(&self.aside)
     }
 
     /// Names sort as the times do at which they were given.
@@ -163,14 +160,16 @@ impl Places {
     fn prune(&self) -> io::Result<()> {
         let folders = self.set_aside()?;
         let too_many = folders.len().saturating_sub(ASIDE_KEPT);
-        folders[..too_many].iter().try_for_each(|path| remove(path))
+        folders[..too_many]
+            .iter()
+            .try_for_each(|path| remove_folder(path))
     }
 
     /// A rename that is on disk when it returns.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)?;
         for folder in [to.parent(), self.profile.parent()].into_iter().flatten() {
-            File::open(folder)?.sync_all()?;
+            sync_folder(folder)?;
         }
         Ok(())
     }
@@ -182,13 +181,6 @@ const fn rest(profile: bool, restored: bool, unpacking: bool) -> &'static [Step]
         (false, true, _) => &[Step::PutInPlace],
         (true, true, _) | (_, false, true) => &[Step::Discard],
         (_, false, false) => &[],
-    }
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

@@ -1,8 +1,8 @@
-//! The profile folder: made private, held by one service at a time, and used by nobody else before Chrome starts on it.
+//! The profile folder: made private, held by one service at a time, and free of other processes before Chrome starts on it.
 //!
 //! Chrome's own lock protects nothing (headless-shell has none, the browser's can be fooled), so two things decide:
-//! our lock, an open locked file beside the folder, held as long as the Chrome lives; and `/proc`. A Chrome that is not
-//! ours is never touched, nor are its files.
+//! the service's lock, an open locked file next to the folder, held as long as the Chrome lives; and `/proc`. A Chrome that this
+//! service did not start is never touched, and neither are its files.
 
 pub(in crate::browser) mod exchange;
 pub(in crate::browser) mod last_used;
@@ -10,11 +10,9 @@ mod note;
 mod sweep;
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write as _},
-    os::unix::fs::{
-        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-    },
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -37,9 +35,7 @@ use super::{
     },
     procfs::{self, Chrome},
 };
-
-/// The account's keys lie in it.
-const FOLDER_MODE: u32 = 0o700;
+use crate::files::{FOLDER_MODE, folder_of, found, make_folder, remove_file, remove_folder};
 
 const LOCK_ENDING: &str = ".lock";
 
@@ -50,7 +46,7 @@ const HOLD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Helpers of a main process that has just died are gone after some 40 ms.
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A profile folder that nobody else uses and nobody else of ours can open. Dropping it gives it back.
+/// A profile folder that no other process uses and no other part of the service can open. Dropping it releases the folder.
 #[derive(Debug)]
 pub(in crate::browser) struct Profile {
     /// The folder without links.
@@ -132,7 +128,7 @@ fn tidy(profile: Profile) -> io::Result<Profile> {
     Ok(profile)
 }
 
-/// The lock of a profile: a file beside its folder.
+/// The lock of a profile: a file next to its folder.
 pub fn lock_of(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(LOCK_ENDING);
@@ -154,7 +150,7 @@ pub async fn delete_profile(path: &Path, aside: Aside) -> Result<(), BrowserErro
     deleted.map(|_is_deleted| ())
 }
 
-/// As [`delete_profile`], unless `is_kept` says of the folder that it stays. It is asked, on a thread that may block, while the
+/// As [`delete_profile`], unless `is_kept` answers that the folder stays. It is asked, on a thread that may block, while the
 /// lock is held: another program that puts a profile there needs the same lock, so it does so before or after. Answers
 /// whether the folder was deleted.
 pub async fn delete_profile_unless(
@@ -172,7 +168,7 @@ pub async fn delete_profile_unless(
             exchange::delete_set_aside(&profile.folder)?;
         }
         fs::remove_dir_all(&profile.folder)?;
-        // Whoever has opened it meanwhile finds out that it is not in its place any more, and opens the next one.
+        // A process that has opened it meanwhile finds that it is not in its place any more, and opens the next one.
         fs::remove_file(lock_of(&profile.folder))?;
         Ok(true)
     })
@@ -185,8 +181,8 @@ pub async fn delete_profile_unless(
         })
 }
 
-/// The lock's file stands beside the folder, so that it stays when the folder is removed. It goes with a profile that is
-/// deleted, and only while it is held: so whoever has got the lock of a file that is gone tries again.
+/// The lock's file stands next to the folder, so that it stays when the folder is removed. It goes with a profile that is
+/// deleted, and only while it is held: so a process that has got the lock of a removed file tries again.
 pub(in crate::browser) fn hold(path: &Path) -> Result<Profile, BrowserError> {
     let unusable = |source| BrowserError::ProfileUnusable {
         path: path.to_owned(),
@@ -236,9 +232,8 @@ pub(in crate::browser) fn hold(path: &Path) -> Result<Profile, BrowserError> {
 
 /// Whether this open file is the one of that name.
 fn is_in_its_place(file: &File, path: &Path) -> io::Result<bool> {
-    let present = match fs::metadata(path) {
-        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(false),
-        present => present?,
+    let Some(present) = found(fs::metadata(path))? else {
+        return Ok(false);
     };
     let own = file.metadata()?;
     Ok((own.dev(), own.ino()) == (present.dev(), present.ino()))
@@ -246,24 +241,13 @@ fn is_in_its_place(file: &File, path: &Path) -> io::Result<bool> {
 
 /// Where the folder is or will be, with its parent made.
 fn without_links(path: &Path) -> io::Result<PathBuf> {
-    match path.canonicalize() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        found => return found,
+    if let Some(folder) = found(path.canonicalize())? {
+        return Ok(folder);
     }
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let parent = folder_of(path);
     make_folder(parent)?;
     Ok(parent.canonicalize()?.join(name))
-}
-
-pub(in crate::browser) fn make_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(FOLDER_MODE)
-        .create(path)
 }
 
 /// Off the runtime: a machine may have thousands of processes to look at.
@@ -318,14 +302,10 @@ async fn wait_for_helpers(folder: &Path) -> Result<(), BrowserError> {
 }
 
 fn remove_whatever_it_is(path: &Path) -> io::Result<()> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    match found(fs::symlink_metadata(path))? {
+        Some(entry) if entry.is_dir() => remove_folder(path),
+        Some(_) => remove_file(path),
+        None => Ok(()),
     }
 }
 

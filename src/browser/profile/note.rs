@@ -1,4 +1,4 @@
-//! What the service has noted about a profile. The note lies in the profile, so it goes along into copies and to other hosts.
+//! What the service has noted about a profile. The note lies in the profile, so it moves with it into copies and to other hosts.
 //!
 //! ```text
 //!  TOKENS_DIR/<cliente_id>/session-manager.json
@@ -15,7 +15,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, OpenOptions},
-    io::{self, ErrorKind},
+    io,
     os::unix::fs::MetadataExt as _,
     path::Path,
 };
@@ -25,7 +25,7 @@ use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    files::{Durability, remove_file, write_atomically},
+    files::{Durability, found, remove_file, write_atomically},
     masked::Number,
 };
 
@@ -64,7 +64,7 @@ pub struct ProfileNote {
 /// What a profile is linked to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// The account's number, digits only, if the page has told it.
+    /// The account's number, digits only, if the page has reported it.
     pub account: Option<Number>,
     /// When it was made: distinguishes one link from the next.
     pub linked_at: Timestamp,
@@ -93,19 +93,14 @@ impl ProfileNote {
     ///
     /// It cannot be read, or not be understood. The profile may then be linked.
     pub fn read(profile: &Path) -> io::Result<Self> {
-        match fs::read(profile.join(NAME)) {
-            Ok(text) => Ok(serde_json::from_slice(&text)?),
-            Err(why) if why.kind() == ErrorKind::NotFound => Self::of_earlier_version(profile),
-            Err(why) => Err(why),
+        match found(fs::read(profile.join(NAME)))? {
+            Some(text) => Ok(serde_json::from_slice(&text)?),
+            None => Self::of_earlier_version(profile),
         }
     }
 
     fn of_earlier_version(profile: &Path) -> io::Result<Self> {
-        let read = |name: &str| match fs::read_to_string(profile.join(name)) {
-            Ok(text) => Ok(Some(text)),
-            Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
-            Err(why) => Err(why),
-        };
+        let read = |name: &str| found(fs::read_to_string(profile.join(name)));
         let link = read(earlier::LINK)?;
         let link: Option<Link> = link.map(|text| serde_json::from_str(&text)).transpose()?;
         let chrome = read(earlier::CHROME)?.map(|text| text.trim().to_owned());
@@ -148,10 +143,7 @@ impl ProfileNote {
             // A profile whose link is gone may be deleted. To shorten the note takes no space on a full disk, and one that
             // cannot be understood counts as that of a linked profile.
             remove_file(&profile.join(earlier::LINK_GONE))?;
-            match OpenOptions::new().write(true).truncate(true).open(&path) {
-                Err(why) if why.kind() != ErrorKind::NotFound => return Err(why),
-                _ => {}
-            }
+            found(OpenOptions::new().write(true).truncate(true).open(&path))?;
         }
         written?;
         earlier::ALL

@@ -65,8 +65,8 @@ pub async fn sweep(tokens_dir: &Path) -> Vec<Swept> {
     .await
 }
 
-/// Takes the profile that it works on, if that is one of ours under `tokens_dir` and no living service holds it. The lock
-/// is the truth: whoever has it may end what works on the folder.
+/// Takes the profile that it works on, if that is a profile under `tokens_dir` and no living service holds it. The lock
+/// decides: its holder may end what works on the folder.
 fn hold_its_profile(chrome: &Chrome, tokens_dir: &Path) -> Option<Profile> {
     let folder = tokens_dir.join(chrome.folder.file_name()?);
     if !chrome.works_on(&folder) {

@@ -25,7 +25,7 @@ use super::{
     sealed::is_damage,
     unpack::{self, ENTRIES_MAX},
 };
-use crate::masked::Number;
+use crate::{files::FOLDER_MODE, masked::Number};
 
 /// How every snapshot begins, whatever its format.
 const MAGIC: &[u8] = b"session-manager profile\n";
@@ -33,7 +33,7 @@ const MAGIC: &[u8] = b"session-manager profile\n";
 /// Grows when an older version could not read what a newer one writes.
 const FORMAT: u32 = 1;
 
-/// A manifest takes some 250 bytes. A longer one is not ours.
+/// A manifest takes some 250 bytes. A longer one was not written by this service.
 const MANIFEST_MAX: u64 = 64 * 1024;
 
 /// Most of a profile is packed by its databases already: higher levels cost time and save next to nothing.
@@ -42,19 +42,18 @@ const LEVEL: i32 = 1;
 const CHECKSUM_LENGTH: u64 = 32;
 
 /// The accounts' keys lie in it.
-pub(super) const FOLDER_MODE: u32 = 0o700;
 pub(super) const FILE_MODE: u32 = 0o600;
 
-/// What a snapshot says of itself.
+/// The description at the beginning of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Of the file.
     format: u32,
     /// The session that it was taken of.
     pub cliente_id: String,
-    /// The account that was linked, digits only, if the page told. Never logged.
+    /// The account that was linked, digits only, if the page reported it.
     pub account: Option<Number>,
-    /// When that account was linked: tells one link from the next.
+    /// When that account was linked: distinguishes one link from the next.
     pub linked_at: Option<Timestamp>,
     /// The Chrome that used the profile last.
     pub chrome: Option<String>,
@@ -162,13 +161,13 @@ impl<R> fmt::Debug for Verified<R> {
     }
 }
 
-/// Reads what a file says of itself, without looking at the rest.
+/// Reads only the description at the beginning of a file.
 pub(super) fn manifest(path: &Path) -> Result<Manifest, SnapshotError> {
     let file = File::open(path).map_err(|source| SnapshotError::io("opening", path, source))?;
     Ok(beginning(&mut BufReader::new(file), path)?.0)
 }
 
-/// Reads all of the file and compares its checksum. What is opened is what is unpacked, whoever renames files meanwhile.
+/// Reads all of the file and compares its checksum. The open file is the one that is unpacked, even if files are renamed meanwhile.
 pub(super) fn verify(path: &Path) -> Result<Verified, SnapshotError> {
     let file = File::open(path).map_err(|source| SnapshotError::io("reading", path, source))?;
     verify_from(file, path, &CancellationToken::new())
@@ -321,7 +320,7 @@ impl<W: Write> Write for Summed<W> {
     }
 }
 
-/// A file of a known length: one that has become shorter is still being written by somebody.
+/// A file of a known length: one that has become shorter is still being written.
 struct Exactly<'a> {
     rest: u64,
     file: UnlessGivenUp<'a, File>,

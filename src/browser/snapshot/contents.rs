@@ -1,6 +1,6 @@
 //! What of a profile is kept in a snapshot, and what is left out.
 //!
-//! Kept is everything that is not named here: a file that a later Chrome adds is kept until somebody knows better. The names
+//! Kept is everything that is not named here: a file that a later Chrome adds is kept, since it may matter. The names
 //! are looked for at the top of the folder and in Chrome's own profile under it (`Default`), never deeper: below that a
 //! page chooses names.
 
@@ -15,7 +15,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("DevToolsActivePort", "the address of a Chrome that is gone"),
     (
         "*Cache",
-        "of the network, of compiled scripts, of shaders: all are made anew",
+        "of the network, of compiled scripts, of shaders: Chrome makes all of them again",
     ),
     (
         "*_cache",
@@ -56,7 +56,7 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Looks through the folder, which nobody writes to.
+    /// Looks through the folder, which no program may write to meanwhile.
     pub(super) fn of(folder: &Path) -> io::Result<Self> {
         let mut contents = Self::default();
         contents.add(folder, Path::new(""))?;
@@ -98,7 +98,7 @@ fn is_left_out(path: &Path) -> bool {
     depth <= 2 && LEFT_OUT.iter().any(|(pattern, _)| matches(pattern, &name))
 }
 
-/// Whether a name is as the pattern says, which has at most one star, at its beginning or its end.
+/// Whether a name matches the pattern, which has at most one star, at its beginning or its end.
 fn matches(pattern: &str, name: &str) -> bool {
     match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
         (Some(end), _) => name.ends_with(end),

@@ -10,7 +10,7 @@ use crate::browser::BrowserError;
 /// Why there is no snapshot, or none could take the profile's place. Everything is as before.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// The profile cannot be had.
+    /// The profile cannot be held.
     #[error(transparent)]
     Profile(#[from] BrowserError),
     /// A file or folder cannot be read or written.
@@ -20,7 +20,7 @@ pub enum SnapshotError {
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The disk is too full.

@@ -5,7 +5,7 @@
 //!                                 Local Storage/                        ──▶                        Local Storage/
 //! ```
 //!
-//! Knows where a site keeps its storage in a profile of Chrome, and who has that open. Invariants: the original is only
+//! Knows where a site keeps its storage in a profile of Chrome, and which process has that open. Invariants: the original is only
 //! read, and with its access times kept where the system lets us; nothing is copied that a process has open, or that
 //! changes meanwhile; links are not followed; whatever fails, the session's profile is as before.
 
@@ -33,10 +33,10 @@ use crate::{
         profile::{
             self, ProfileNote,
             exchange::{EXCHANGE, Places, Step},
-            last_used, make_folder,
+            last_used,
         },
     },
-    files::private_file,
+    files::{make_folder, private_file},
 };
 
 /// What holds a link, in Chrome's own profile folder. It is what `RemoteAuth` of whatsapp-web.js keeps of a profile to
@@ -47,7 +47,7 @@ use crate::{
 const INDEXED_DB: &str = "IndexedDB";
 const LOCAL_STORAGE: &str = "Local Storage";
 
-/// Chrome's profile in a folder of this service. It starts with this one when nobody names another.
+/// Chrome's profile in a folder of this service. It starts with this one unless an argument names another.
 const DEFAULT: &str = "Default";
 
 /// `LevelDB`'s lock, an empty file, which it makes again.
@@ -107,7 +107,7 @@ impl SiteStorage {
         format!("{}{port}", self.host)
     }
 
-    /// Whether a folder with this name is the site's. What follows the port says which kind of storage it is.
+    /// Whether a folder with this name is the site's. The part after the port is the kind of storage.
     fn is(&self, name: &OsStr) -> bool {
         let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&self.host)) else {
             return false;
@@ -142,7 +142,7 @@ pub enum ForeignError {
     Unreadable {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// It is a file.
@@ -278,7 +278,7 @@ impl ForeignProfile {
         let mut found = Self::all_in(&root, site).map_err(unreadable)?;
         if found.is_empty() {
             for name in names(&root).map_err(unreadable)? {
-                // Another user's folder beside the one that is meant is nobody's fault.
+                // A folder of another user may stand next to the right one; it is no reason to fail.
                 found.extend(Self::all_in(&root.join(name), site).unwrap_or_default());
             }
             found.retain(|found| !is_ours(&found.folder));
@@ -319,7 +319,7 @@ impl ForeignProfile {
         .filter(|found| !found.storage.is_empty()))
     }
 
-    /// Who has it open.
+    /// The process that has it open.
     pub fn holder(&self) -> Option<Holder> {
         let entries = self.entries().unwrap_or_default();
         self.holder_of(&entries)
@@ -402,7 +402,7 @@ impl ForeignProfile {
         }
     }
 
-    /// What is to be copied, by paths in the profile, each folder before what is in it.
+    /// The files and folders to copy, by paths in the profile, each folder before its contents.
     fn entries(&self) -> Result<Vec<Entry>, ForeignError> {
         let mut entries = Vec::new();
         let mut add = |path: &Path| add(&self.profile, path, 0, &mut entries);
@@ -519,7 +519,7 @@ impl Adopted {
     }
 }
 
-/// Profiles with the site's storage, in folders in this one, that no service of ours has used yet.
+/// Profiles with the site's storage, in folders in this one, that this service has not used yet.
 pub fn foreign_profiles(folder: &Path, site: &SiteStorage) -> Vec<ForeignProfile> {
     let mut found = Vec::new();
     for name in names(folder).unwrap_or_default() {

@@ -1,8 +1,8 @@
-//! Copies of a profile that nobody uses: taken, kept, and put in its place when it is of no use any more.
+//! Copies of a profile that no Chrome uses: taken, kept, and put in its place when the profile does not work any more.
 //!
 //! ```text
 //!  DATA_DIR/snapshots/51/<time>.snapshot        store, archive, contents, unpack
-//!  TOKENS_DIR/51/   51.lock   51.aside/<time>/  exchange: what stands beside the profile while one takes its place
+//!  TOKENS_DIR/51/   51.lock   51.aside/<time>/  exchange: what stands next to the profile while a copy takes its place
 //!  a file for another machine                   transfer, sealed
 //!  a profile that another program has made      foreign
 //! ```
@@ -49,7 +49,7 @@ use super::profile::{
 /// meanwhile it does again.
 const SNAPSHOT_MIN_AGE: SignedDuration = SignedDuration::from_mins(10);
 
-/// A hundred megabytes take a second or two. Whoever closed the session waits for it, and a disk that hangs must not hold
+/// A hundred megabytes take a second or two. The caller that closed the session waits for it, and a disk that hangs must not hold
 /// them up for long.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -103,7 +103,7 @@ pub struct ProfileSnapshots {
     look_at: fn(&Path) -> io::Result<Disk>,
 }
 
-/// What became of the wish for a snapshot.
+/// What became of the request for a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// There is a new one.
@@ -207,7 +207,7 @@ impl ProfileSnapshots {
         .await
     }
 
-    /// Thousands of files; the lock goes along, and is held until they are done.
+    /// Thousands of files; the lock moves into the task, which holds it until they are done.
     async fn off_the_runtime<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, SnapshotError> + Send + 'static,
@@ -301,7 +301,7 @@ fn take_place<T, E: From<SnapshotError>>(
     }
     let done = put();
     if done.is_err() {
-        // What was unpacked takes up room that may be what is lacking. Whoever holds the profile next would do it too.
+        // What was unpacked takes up space that may be needed. The next holder of the profile would remove it too.
         Places::of(folder).settle().ok();
     }
     done

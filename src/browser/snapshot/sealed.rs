@@ -25,7 +25,7 @@ const MAGIC: &[u8] = b"age-encryption.org/";
 /// The version that is written and read here.
 const VERSION: &[u8] = b"v1\n";
 
-/// Shorter ones are tried out: whoever has the file has all the time in the world.
+/// Shorter ones can be guessed: a person who has the file can try for as long as it takes.
 const SHORTEST: usize = 12;
 
 /// In bytes. More is no passphrase but the wrong file.
@@ -35,7 +35,7 @@ const LONGEST: usize = 1024;
 /// Chromes can still spare once.
 const WORK_FACTOR: u8 = 17;
 
-/// A file says itself how much work it is. 2^18 is what age's own program takes by default (256 MB); more would put the
+/// A file states how much work it takes. 2^18 is what age's own program takes by default (256 MB); more would put the
 /// machine's sessions at risk.
 const MAX_WORK_FACTOR: u8 = 18;
 
@@ -123,7 +123,7 @@ fn explain(why: DecryptError, path: &Path) -> SnapshotError {
         DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => {
             SnapshotError::WrongPassphrase { path }
         }
-        // Encrypted, but for somebody's key.
+        // Encrypted, but for a key and not for a passphrase.
         DecryptError::NoMatchingKeys => SnapshotError::NotAnExport { path },
         DecryptError::ExcessiveWork { .. } => SnapshotError::OtherEncryption { path },
         // A head of this version that cannot be read is taken for one of another.

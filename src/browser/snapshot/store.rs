@@ -4,8 +4,7 @@
 //! called a snapshot is one; the checksum guards against what happens to it afterwards.
 
 use std::{
-    fs,
-    io::{self, ErrorKind},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -17,8 +16,8 @@ use super::{
     contents::Contents,
 };
 use crate::{
-    browser::profile::{exchange::file_name, make_folder},
-    files::{Durability, NewFile, remove_file},
+    browser::profile::exchange::file_name,
+    files::{Durability, NewFile, found, make_folder, remove_file, remove_folder},
 };
 
 /// What a disk must have left after a snapshot was written or unpacked: profiles and the ledger need it more.
@@ -45,12 +44,8 @@ impl Store {
     /// Every snapshot, the newest first.
     pub(super) fn all(&self) -> Result<Vec<PathBuf>, SnapshotError> {
         let read = || {
-            let entries = match fs::read_dir(&self.folder) {
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-                entries => entries?,
-            };
             let mut all = Vec::new();
-            for entry in entries {
+            for entry in found(fs::read_dir(&self.folder))?.into_iter().flatten() {
                 let entry = entry?;
                 if entry.file_name().to_string_lossy().ends_with(ENDING) {
                     all.push(entry.path());
@@ -63,7 +58,7 @@ impl Store {
         read().map_err(|source| SnapshotError::io("reading", &self.folder, source))
     }
 
-    /// Puts a snapshot of `profile` beside the others, and removes those that are too many.
+    /// Adds a snapshot of `profile` to the others, and removes those that are too many.
     pub(super) fn add(
         &self,
         profile: &Path,
@@ -123,10 +118,7 @@ impl Store {
 
     /// Removes them all.
     pub(super) fn delete(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove_folder(&self.folder)
     }
 }
 

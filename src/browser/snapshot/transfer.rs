@@ -27,7 +27,7 @@ use crate::{
     files::{Durability, NewFile, folder_of},
 };
 
-/// A profile that nobody uses, held so that nobody begins to.
+/// A profile that no Chrome uses, with its lock held, so that none begins to.
 #[derive(Debug)]
 pub struct HeldProfile(Profile);
 
@@ -41,7 +41,7 @@ pub struct ExportTo {
 }
 
 impl ExportTo {
-    /// Says at once what would be said in the end.
+    /// Refuses at once what would be refused in the end.
     pub fn check(&self) -> Result<(), SnapshotError> {
         let is_there = fs::symlink_metadata(&self.path).is_ok();
         if is_there && !self.may_replace {
@@ -160,7 +160,7 @@ impl Export {
         may_replace: bool,
         give_up: CancellationToken,
     ) -> Result<Manifest, SnapshotError> {
-        // Given up below: who lets go of the lock before leaves the empty folder that came with it.
+        // Given up below, not here: to release the lock here would leave the empty folder that came with it.
         let profile = profile::claim(path, &CancellationToken::new()).await?;
         spawn_blocking(move || self.into_folder(&profile, may_replace, &give_up))
             .await

@@ -1,7 +1,7 @@
 //! The files of an archive, into a folder: as many and as much as its manifest says, and not a byte more.
 //!
-//! Whoever has packed it may mean harm: a few kilobytes unpack to more than any disk holds. Room was looked for by what the
-//! manifest says, so the archive is held to that; what no manifest tells is bounded here.
+//! The file may have been packed to do harm: a few kilobytes unpack to more than any disk holds. Room was looked for by what the
+//! manifest says, so the archive is held to that; what the manifest does not limit is limited here.
 
 use std::{
     fs::{DirBuilder, File},
@@ -12,8 +12,8 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::archive::{FOLDER_MODE, Manifest, UnlessGivenUp};
-use crate::{browser::profile::make_folder, files::private_file};
+use super::archive::{Manifest, UnlessGivenUp};
+use crate::files::{FOLDER_MODE, make_folder, private_file};
 
 /// How many files and folders a profile may have. Empty ones take room and time too, and pack to next to nothing: to
 /// make and remove 300,000 folders of a small file kept a fast disk busy for 13 s, and a slow one for minutes. A fresh

@@ -43,7 +43,7 @@ impl FromBody for ConnectRequest {
         let target = Target::of_body::<Self>(&fields.cliente_id, body, parts, app)?;
         let wait = match fields.wait {
             Given::Absent | Given::Null | Given::Value(Wait::Code) => {
-                WaitFor::Code(app.config().connect_wait)
+                WaitFor::Code(app.config.connect_wait)
             }
             Given::Value(Wait::Ready) => WaitFor::Ready,
             Given::Other => return Err(ApiError::InvalidWait),
@@ -80,8 +80,8 @@ pub(in crate::http) async fn connect(
         wait,
     }): Json<ConnectRequest>,
 ) -> Result<Json<Connected>, ApiError> {
-    let session = app.registry().find_or_create(&target.id)?;
-    let (wait, _permit) = permitted(wait, app.ready_waits(), app.config().connect_wait);
+    let session = app.registry.find_or_create(&target.id)?;
+    let (wait, _permit) = permitted(wait, &app.ready_waits, app.config.connect_wait);
     let outcome = match &phone {
         Some(phone) => session.connect_by_phone(phone.clone(), wait).await?,
         None => session.connect(wait).await?,
@@ -129,7 +129,7 @@ impl FromBody for DisconnectRequest {
         };
         // A session costs a scan to link again, so a body that means the default one has to say so.
         if logout && !purpose::names_a_session(body, parts, app) {
-            return Err(ApiError::LogoutOfNobody);
+            return Err(ApiError::LogoutOfNoSession);
         }
         Ok(Self { target, logout })
     }
@@ -146,11 +146,11 @@ pub(in crate::http) async fn disconnect(
     State(app): State<AppState>,
     Json(DisconnectRequest { target, logout }): Json<DisconnectRequest>,
 ) -> Result<Json<Disconnected>, ApiError> {
-    let outcome = if let Some(session) = app.registry().find(&target.id) {
+    let outcome = if let Some(session) = app.registry.find(&target.id) {
         Some(session.disconnect(logout).await?)
     } else {
         // One that was forgotten when its codes were over has been there.
-        let last = app.registry().last_seen(&target.id);
+        let last = app.registry.last_seen(&target.id);
         last.map(|_| DisconnectOutcome::NoActiveSession)
     };
     Ok(Json(Disconnected::of(target, outcome)))

@@ -6,14 +6,10 @@
 //! | `session` | a session that has changed, whole: an entry of that list; with its codes (`/status`) when it is named |
 //! | `stopping` | the service stops, and the stream with it |
 //!
-//! Whoever reads slowly misses steps on the way and never the last. A stream that is cut is opened anew and begins with all
-//! there is, so nothing has to be remembered for it: the ids only count.
+//! A caller that reads slowly misses steps on the way, and never the last. A caller opens a stream that was cut again, and it begins with
+//! all there is, so nothing has to be remembered for it: the ids only count.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -24,6 +20,7 @@ use axum::{
     },
 };
 use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -34,7 +31,7 @@ use crate::{
         guard::{caller::Caller, client::Client, reach::TargetIfNamed},
         serve::{
             server::HangUp,
-            streams::{Holder, Place},
+            streams::{Holder, StreamPlace},
         },
         state::AppState,
         wire::{
@@ -53,10 +50,10 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// So soon a key that was revoked reads no more, also when nothing happens. To look costs microseconds.
 const JUDGED_EVERY: Duration = Duration::from_secs(5);
 
-/// Then the stream is opened anew: what has been forgotten of a connection on the way to its reader is found out by that.
+/// Then the caller opens the stream again. A connection that a proxy on the way has forgotten is found out by that.
 const LONGEST_LIFE: Duration = Duration::from_secs(10 * 60);
 
-/// After its end, for the last words to be taken. A stream that nobody reads is not asked for more, so it does not notice its end:
+/// After its end, for the last words to be taken. A stream that its caller does not read is not asked for more, so it does not notice its end:
 /// then the connection is cut.
 const FAREWELL: Duration = Duration::from_secs(15);
 
@@ -82,18 +79,18 @@ pub(in crate::http) async fn stream(
     hang_up: HangUp,
     TargetIfNamed(target): TargetIfNamed,
 ) -> Result<Response, ApiError> {
-    let place = app.streams().take(Holder::of(&caller, client))?;
+    let place = app.streams.take(Holder::of(&caller, client))?;
     let named = target.as_ref().map(|target| &target.id);
     let feed = Feed::open(&app, named, place, hang_up);
     let is_let_in = {
         let (app, caller) = (app.clone(), caller.clone());
-        move || caller.is_still_let_in(app.keys())
+        move || caller.is_still_let_in(&app.keys)
     };
     let Some(target) = target else {
         let first = Line::new("sessions", &status::listed(&app, &caller));
         let line = move |id: &ClienteId, snapshot| {
             let is_shown = caller.reaches(id);
-            if is_shown && app.registry().find(id).is_none() {
+            if is_shown && app.registry.find(id).is_none() {
                 // It is not among them any more.
                 return Some(Line::new("sessions", &status::listed(&app, &caller)));
             }
@@ -102,9 +99,9 @@ pub(in crate::http) async fn stream(
         };
         return Ok(feed.answer(Some(first), is_let_in, line));
     };
-    let (id, lives) = (target.id.clone(), app.config().code_lives());
+    let (id, lives) = (target.id.clone(), app.config.code_lives());
     // One that is known comes by itself.
-    let is_known = app.registry().find(&id).is_some();
+    let is_known = app.registry.find(&id).is_some();
     let unknown = (!is_known).then(|| status::snapshot(&app, &id));
     let line = move |id: &ClienteId, snapshot| {
         let status = Status::of(target.clone(), snapshot, status::traffic(&app, id), lives);
@@ -162,11 +159,11 @@ pub(in crate::http) struct Feed {
 
 /// A place that is free again when the stream is dropped, or when its time is over.
 #[derive(Clone)]
-struct Held(Arc<Mutex<Option<Place>>>);
+struct Held(Arc<Mutex<Option<StreamPlace>>>);
 
 impl Held {
     fn free(&self) {
-        let place = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let place = self.0.lock().take();
         drop(place);
     }
 }
@@ -176,11 +173,11 @@ impl Feed {
     pub(super) fn open(
         app: &AppState,
         only: Option<&ClienteId>,
-        place: Place,
+        place: StreamPlace,
         hang_up: HangUp,
     ) -> Self {
         Self {
-            changes: Changes::of(Arc::clone(app.registry()), only.cloned()),
+            changes: Changes::of(Arc::clone(&app.registry), only.cloned()),
             until: Instant::now() + LONGEST_LIFE,
             last_words: None,
             place: Held(Arc::new(Mutex::new(Some(place)))),

@@ -27,7 +27,7 @@ pub(in crate::http) async fn latest(
     State(app): State<AppState>,
     TargetInPath(target): TargetInPath,
 ) -> Result<Json<EvidenceAnswer>, ApiError> {
-    let latest = app.registry().evidence(&target.id).latest().await?;
+    let latest = app.registry.evidence(&target.id).latest().await?;
     let evidence = latest.ok_or(ApiError::NoEvidence)?;
     Ok(Json(EvidenceAnswer::of(target, evidence)))
 }
@@ -40,7 +40,7 @@ pub(in crate::http) async fn screenshot(
     State(app): State<AppState>,
     TargetInPath(target): TargetInPath,
 ) -> Result<Response, ApiError> {
-    let png = app.registry().evidence(&target.id).screenshot().await?;
+    let png = app.registry.evidence(&target.id).screenshot().await?;
     let png = png.ok_or(ApiError::NoEvidence)?;
     Ok((answer_headers("image/png"), png).into_response())
 }
@@ -53,7 +53,7 @@ pub(in crate::http) async fn take(
     State(app): State<AppState>,
     TargetInPath(target): TargetInPath,
 ) -> Result<Json<EvidenceAnswer>, ApiError> {
-    let session = app.registry().find(&target.id);
+    let session = app.registry.find(&target.id);
     let session = session.ok_or(EvidenceError::NotRunning)?;
     let evidence = session.take_evidence().await?;
     Ok(Json(EvidenceAnswer::of(target, evidence)))

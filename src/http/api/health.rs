@@ -1,4 +1,4 @@
-//! `GET /health`: that the service lives, and what it looks after. Needs no key and waits for nobody.
+//! `GET /health`: that the service lives, and what it looks after. Needs no key and does not wait.
 
 use std::{
     borrow::Cow,
@@ -26,7 +26,7 @@ use crate::{
     (status = 200, description = "The service runs", body = Health, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn health(State(app): State<AppState>) -> Json<Health> {
-    let snapshots = app.registry().snapshots();
+    let snapshots = app.registry.snapshots();
     let mut sessions = BTreeMap::from(SessionState::NAMES.map(|state| (Cow::from(state), 0)));
     for (_, snapshot) in &snapshots {
         *sessions.entry(snapshot.state.name().into()).or_default() += 1;
@@ -36,9 +36,9 @@ pub(in crate::http) async fn health(State(app): State<AppState>) -> Json<Health>
         service: "session-manager".into(),
         timestamp: Moment(Timestamp::now()),
         version: env!("CARGO_PKG_VERSION").into(),
-        uptime_seconds: app.started().elapsed().as_secs(),
+        uptime_seconds: app.started.elapsed().as_secs(),
         sessions,
-        sandbox: app.config().sandbox_url().map(str::to_owned),
+        sandbox: app.config.sandbox_url().map(str::to_owned),
         adapter: adapters(&snapshots),
         chrome: ChromeCensus {
             running: snapshots

@@ -1,6 +1,6 @@
 //! One-time links: `POST /sessions/{id}/link` makes an address that shows the code of that session, and can do nothing else.
 //!
-//! For whoever has the phone and should have no key. Whether a link is good, [`link_store`](super::link_store) decides.
+//! For a person who has the phone and should have no key. Whether a link is good, [`link_store`](super::link_store) decides.
 
 use std::time::Instant;
 
@@ -22,7 +22,7 @@ use crate::{
         serve::{server::HangUp, streams::Holder},
         state::AppState,
         wire::{
-            contract::{Link, LinkStatus, Moment},
+            contract::{LinkStatus, MadeLink, Moment},
             error::ApiError,
             extract::Json,
             parameters::SessionInPath,
@@ -47,20 +47,20 @@ impl FromRequestParts<AppState> for Token {
 
 /// Makes a one-time link to the code of a session, and starts the session unless it runs, so that there is one to show.
 #[utoipa::path(post, path = "/sessions/{id}/link", tag = "sessions", params(SessionInPath), responses(
-    (status = 201, description = "The link: good for 10 minutes, over once the phone is linked", body = Link, content_type = "application/json"),
+    (status = 201, description = "The link: good for 10 minutes, over once the phone is linked", body = MadeLink, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn make(
     State(app): State<AppState>,
     PublicUrl(base): PublicUrl,
     TargetInPath(target): TargetInPath,
-) -> Result<(StatusCode, Json<Link>), ApiError> {
-    let session = app.registry().find_or_create(&target.id)?;
+) -> Result<(StatusCode, Json<MadeLink>), ApiError> {
+    let session = app.registry.find_or_create(&target.id)?;
     if is_linked(&session.snapshot().state) {
         return Err(ApiError::AlreadyLinked);
     }
     session.start();
-    let (token, expires_at) = app.links().make(target.id, Instant::now())?;
-    let link = Link {
+    let (token, expires_at) = app.links.make(target.id, Instant::now())?;
+    let link = MadeLink {
         success: true,
         url: format!("{base}/link/{token}"),
         expires_at: Moment(expires_at),
@@ -71,7 +71,7 @@ pub(in crate::http) async fn make(
 /// The page of a link, or one that says that it is over.
 pub(in crate::http) async fn page(State(app): State<AppState>, Token(token): Token) -> Response {
     let snapshot = |id: &ClienteId| status::snapshot(&app, id);
-    match app.links().find(&token, Instant::now(), snapshot) {
+    match app.links.find(&token, Instant::now(), snapshot) {
         Ok(_link) => page::of_link(),
         Err(why) => page::no_link(why),
     }
@@ -87,16 +87,16 @@ pub(in crate::http) async fn events(
 ) -> Result<Response, ApiError> {
     let now = Instant::now();
     let link = app
-        .links()
+        .links
         .find(&token, now, |id| status::snapshot(&app, id))?;
-    let place = app.link_streams().take(Holder::Link(link.sum))?;
+    let place = app.link_streams.take(Holder::Link(link.sum))?;
     let left = link.expires.saturating_duration_since(now);
     let feed =
         Feed::open(&app, Some(&link.session), place, hang_up).ending(left, Line::last("over", &()));
-    // Codes are shown for minutes and then given up; somebody looks again. What an operator has ended stays ended.
+    // Codes are shown for minutes and then given up; now a person looks again. What an operator has ended stays ended.
     // By then the session may be forgotten, and is made known again.
     let given_up = gave_up(&status::snapshot(&app, &link.session));
-    let given_up = given_up.then(|| app.registry().find_or_create(&link.session));
+    let given_up = given_up.then(|| app.registry.find_or_create(&link.session));
     let given_up = given_up.transpose()?;
     // The one read that changes something, so the audit has it.
     if let Some(session) = given_up {
@@ -104,7 +104,7 @@ pub(in crate::http) async fn events(
         session.start();
         passage.audit();
     }
-    let (lives, expires_at) = (app.config().code_lives(), Moment(link.expires_at));
+    let (lives, expires_at) = (app.config.code_lives(), Moment(link.expires_at));
     let shown = move |id: &ClienteId, snapshot: Snapshot| {
         let status = drawn(LinkStatus::of(id, &snapshot, lives, expires_at))?;
         Some(if link.is_used(&snapshot) {
@@ -116,7 +116,7 @@ pub(in crate::http) async fn events(
     Ok(feed.answer(None, || true, shown))
 }
 
-/// Whether nobody scanned in time.
+/// Whether no phone scanned a code in time.
 fn gave_up(snapshot: &Snapshot) -> bool {
     let reason = snapshot.reason.as_ref().map(|reason| reason.code);
     !snapshot.state.is_running() && reason == Some(ReasonCode::QrTimeout)

@@ -5,12 +5,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -32,11 +32,11 @@ const TOKEN_BYTES: usize = 32;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(in crate::http) struct Links(Mutex<HashMap<[u8; 32], Link>>);
+pub(in crate::http) struct OneTimeLinks(Mutex<HashMap<[u8; 32], OneTimeLink>>);
 
 /// A link to the code of one session.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct Link {
+pub(in crate::http) struct OneTimeLink {
     pub(super) session: ClienteId,
     made: Instant,
     pub(super) expires: Instant,
@@ -46,14 +46,14 @@ pub(in crate::http) struct Link {
     pub(super) sum: [u8; 32],
 }
 
-impl Links {
+impl OneTimeLinks {
     /// Makes a link and gives its token, which is kept nowhere.
     pub(super) fn make(
         &self,
         session: ClienteId,
         now: Instant,
     ) -> Result<(String, Timestamp), ApiError> {
-        let mut links = self.lock();
+        let mut links = self.0.lock();
         links.retain(|_, link| now.saturating_duration_since(link.expires) < REMEMBERED);
         if links.len() >= MOST {
             return Err(ApiError::TooManyLinks);
@@ -61,7 +61,7 @@ impl Links {
         let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; TOKEN_BYTES]>());
         let wall = Timestamp::now();
         let expires_at = wall.saturating_add(LIFE).unwrap_or(wall);
-        let link = Link {
+        let link = OneTimeLink {
             session,
             made: now,
             expires: now + LIFE,
@@ -78,8 +78,8 @@ impl Links {
         token: &str,
         now: Instant,
         snapshot: impl FnOnce(&ClienteId) -> Snapshot,
-    ) -> Result<Link, ApiError> {
-        let link = self.lock().get(&sum(token)).cloned();
+    ) -> Result<OneTimeLink, ApiError> {
+        let link = self.0.lock().get(&sum(token)).cloned();
         let link = link.ok_or(ApiError::UnknownLink)?;
         if now < link.expires && !link.is_used(&snapshot(&link.session)) {
             Ok(link)
@@ -87,14 +87,9 @@ impl Links {
             Err(ApiError::LinkOver)
         }
     }
-
-    /// Links are inserted and dropped whole.
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Link>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl Link {
+impl OneTimeLink {
     /// Whether its session is linked, or has been since the link was made.
     pub(super) fn is_used(&self, snapshot: &Snapshot) -> bool {
         let since = snapshot.linked_since;
@@ -129,7 +124,7 @@ mod tests {
         *START + Duration::from_secs(second)
     }
 
-    fn made(links: &Links) -> String {
+    fn made(links: &OneTimeLinks) -> String {
         links.make("51".parse().unwrap(), at(1000)).unwrap().0
     }
 
@@ -139,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_link_is_good_for_ten_minutes_and_then_known_to_be_over_for_an_hour() {
-        let links = Links::default();
+        let links = OneTimeLinks::default();
         let token = made(&links);
         assert!(token.len() >= 43, "{token}");
         let code = |second| {
@@ -159,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_link_is_over_once_its_session_has_been_linked_also_when_it_is_unlinked_later() {
-        let links = Links::default();
+        let links = OneTimeLinks::default();
         let token = made(&links);
         let found = |state: SessionState, linked_since: Option<u64>| {
             let snapshot = Snapshot {
@@ -181,7 +176,7 @@ mod tests {
 
     #[test]
     fn no_two_links_are_alike_and_their_tokens_are_not_kept() {
-        let links = Links::default();
+        let links = OneTimeLinks::default();
         let (one, other) = (made(&links), made(&links));
         assert_ne!(one, other);
         assert!(!format!("{links:?}").contains(&one));
@@ -189,7 +184,7 @@ mod tests {
 
     #[test]
     fn links_are_not_made_without_end() {
-        let links = Links::default();
+        let links = OneTimeLinks::default();
         for _ in 0..MOST {
             made(&links);
         }

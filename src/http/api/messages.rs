@@ -1,6 +1,6 @@
 //! `/messages`: what became of every send.
 //!
-//! Texts are never shown: whoever asks has sent them, and may be another than whoever reads.
+//! Texts are never shown: the person who reads may be another than the caller that has sent them.
 
 use axum::{
     extract::{FromRequestParts, RawPathParams, State},
@@ -67,7 +67,7 @@ impl FromRequestParts<AppState> for Filter {
                 CLIENTE_ID => {
                     let id: ClienteId = value.parse()?;
                     let session = reach::serving(app, &id);
-                    caller.turn_to(session)?;
+                    caller.authorize(session)?;
                     query.sessions = Some(vec![session.to_string()]);
                 }
                 "state" => {
@@ -104,7 +104,7 @@ pub(in crate::http) async fn list(
         limit: limit + 1,
         ..query
     };
-    let records = app.registry().ledger().list(query).await?;
+    let records = app.registry.ledger().list(query).await?;
     Ok(Json(Messages::of(&records, limit)))
 }
 
@@ -130,7 +130,7 @@ pub(in crate::http) async fn cancel(
     MessageId(id): MessageId,
 ) -> Result<Json<Message>, ApiError> {
     let record = find(&app, &caller, &id).await?;
-    let is_cancelled = app.registry().cancel(&record).await?;
+    let is_cancelled = app.registry.cancel(&record).await?;
     let record = find(&app, &caller, &id).await?;
     // Asked for twice, it is cancelled as well.
     if is_cancelled || record.state == SendState::Cancelled {
@@ -140,12 +140,12 @@ pub(in crate::http) async fn cancel(
     }
 }
 
-/// A message of another session than the caller's is not there: who may not see it need not learn that it exists.
+/// A message of another session than the caller's is not there: a caller that may not see it does not learn that it exists.
 async fn find(app: &AppState, caller: &Caller, id: &str) -> Result<Record, ApiError> {
-    let found = app.registry().ledger().look_up(id).await?;
+    let found = app.registry.ledger().look_up(id).await?;
     let record = found.ok_or(ApiError::UnknownMessage)?;
     let session = record.session.parse()?;
-    match caller.turn_to(&session) {
+    match caller.authorize(&session) {
         Ok(()) => Ok(record),
         Err(_other) => Err(ApiError::UnknownMessage),
     }

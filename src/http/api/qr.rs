@@ -39,24 +39,19 @@ impl FromRequestParts<AppState> for Format {
 }
 
 impl Format {
-    /// `?format=` decides. Without it a picture is for who asks for one before all else: `curl -H 'Accept: image/png'`,
+    /// `?format=` decides. Without it a caller that asks for a picture before all else gets one: `curl -H 'Accept: image/png'`,
     /// or an `<img>`, whose browser puts `image/avif` and the like first.
     fn asked(query: &str, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let format = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "format");
-        match format {
-            Some((_, format)) => word(&format).ok_or(ApiError::InvalidFormat),
-            None => {
-                let accept = headers
-                    .get(header::ACCEPT)
-                    .and_then(|value| value.to_str().ok())
-                    .unwrap_or_default();
-                Ok(if accept.trim_start().starts_with("image/") {
-                    Self::Png
-                } else {
-                    Self::Json
-                })
-            }
+        let mut query = form_urlencoded::parse(query.as_bytes());
+        if let Some((_, format)) = query.find(|(name, _)| name == "format") {
+            return word(&format).ok_or(ApiError::InvalidFormat);
         }
+        let accept = headers.get(header::ACCEPT);
+        let accept = accept.and_then(|value| value.to_str().ok());
+        Ok(match accept {
+            Some(accept) if accept.trim_start().starts_with("image/") => Self::Png,
+            Some(_) | None => Self::Json,
+        })
     }
 }
 
@@ -73,7 +68,7 @@ pub(in crate::http) async fn qr(
 ) -> Result<Response, ApiError> {
     let snapshot = status::snapshot(&app, &target.id);
     if format == Format::Json {
-        return Ok(Json(in_words(target, &snapshot, app.config().code_lives())?).into_response());
+        return Ok(Json(in_words(target, &snapshot, app.config.code_lives())?).into_response());
     }
     let (code, _) = pending(&snapshot).ok_or_else(|| no_code(&snapshot))?;
     let picture = QrPicture::of(&code.text)?;

@@ -162,9 +162,9 @@ pub(in crate::http) async fn send(
     State(app): State<AppState>,
     Json(request): Json<SendRequest>,
 ) -> Result<Response, ApiError> {
-    let session = app.registry().find(&request.target.id);
+    let session = app.registry.find(&request.target.id);
     let session = session.ok_or_else(|| {
-        let last = app.registry().last_seen(&request.target.id);
+        let last = app.registry.last_seen(&request.target.id);
         last.as_ref()
             .map_or_else(SendError::never_connected, SendError::of_forgotten)
     })?;

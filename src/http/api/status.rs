@@ -27,7 +27,7 @@ pub(in crate::http) async fn status(
     target: Target,
 ) -> Result<Json<Status>, ApiError> {
     let snapshot = snapshot(&app, &target.id);
-    let (traffic, lives) = (traffic(&app, &target.id), app.config().code_lives());
+    let (traffic, lives) = (traffic(&app, &target.id), app.config.code_lives());
     Ok(Json(Status::of(target, snapshot, traffic, lives)?))
 }
 
@@ -51,7 +51,7 @@ pub(in crate::http) async fn forget(
     State(app): State<AppState>,
     TargetInPath(target): TargetInPath,
 ) -> Result<Json<Forgotten>, ApiError> {
-    if app.registry().forget(&target.id).await? {
+    if app.registry.forget(&target.id).await? {
         Ok(Json(Forgotten::of(target)))
     } else {
         Err(ApiError::UnknownSession)
@@ -60,21 +60,21 @@ pub(in crate::http) async fn forget(
 
 /// The session as it is now. One that was never seen has been `DISCONNECTED` for as long as the service runs.
 pub(super) fn snapshot(app: &AppState, id: &ClienteId) -> Snapshot {
-    let registry = app.registry();
+    let registry = &app.registry;
     let known = registry.find(id).map(|session| session.snapshot());
     known
         .or_else(|| registry.last_seen(id))
-        .unwrap_or_else(|| Snapshot::not_running(app.started_at()))
+        .unwrap_or_else(|| Snapshot::not_running(app.started_at))
 }
 
 /// What the session has done and has still to do.
 pub(super) fn traffic(app: &AppState, id: &ClienteId) -> Traffic {
-    app.registry().ledger().tally().traffic(id.as_str())
+    app.registry.ledger().tally().traffic(id.as_str())
 }
 
 /// The list as this caller may see it.
 pub(super) fn listed(app: &AppState, caller: &Caller) -> Sessions {
-    let mut snapshots = app.registry().snapshots();
+    let mut snapshots = app.registry.snapshots();
     snapshots.retain(|(id, _)| caller.reaches(id));
     let ready = snapshots
         .iter()

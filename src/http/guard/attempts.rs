@@ -10,10 +10,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     net::IpAddr,
-    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::client::Client;
@@ -53,7 +53,7 @@ impl Attempts {
     /// How long this address has to wait; `None`: not at all.
     pub(super) fn wait_of(&self, client: Client) -> Option<Duration> {
         let now = Instant::now();
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.0.lock();
         let count = match counts.by_address.get(&client.network()) {
             Some(count) => Some(count),
             None if counts.by_address.len() < ADDRESSES => None,
@@ -65,7 +65,7 @@ impl Attempts {
     /// Counts the wrong keys of a request. Call it only for who need not wait.
     pub(super) fn count(&self, client: Client, keys: &[&[u8]]) {
         let now = Instant::now();
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         let Counts {
             by_address,
             of_the_rest,
@@ -174,12 +174,7 @@ mod tests {
             waits |= attempts.wait_of(one).is_some();
         }
         assert!(waits);
-        assert_eq!(
-            attempts.0.lock().unwrap().by_address[&one.network()]
-                .given
-                .len(),
-            20
-        );
+        assert_eq!(attempts.0.lock().by_address[&one.network()].given.len(), 20);
     }
 
     #[tokio::test(start_paused = true)]
@@ -195,10 +190,10 @@ mod tests {
         }
         assert_eq!(attempts.wait_of(from("198.51.100.1")), Some(INTERVAL));
         assert_eq!(attempts.wait_of(from("0.0.0.1")), None, "one that is known");
-        assert_eq!(attempts.0.lock().unwrap().by_address.len(), ADDRESSES);
+        assert_eq!(attempts.0.lock().by_address.len(), ADDRESSES);
         // All is forgotten in time, and those who come then have a count of their own.
         advance(INTERVAL * AT_ONCE).await;
         attempts.count(from("198.51.100.1"), &[b"x"]);
-        assert_eq!(attempts.0.lock().unwrap().by_address.len(), 1);
+        assert_eq!(attempts.0.lock().by_address.len(), 1);
     }
 }

@@ -44,8 +44,10 @@ pub(in crate::http) fn write(
 mod tests {
     use std::{
         io::{self, Write},
-        sync::{Arc, Mutex, PoisonError},
+        sync::Arc,
     };
+
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::http::guard::{caller::Caller, client::Client};
@@ -55,7 +57,7 @@ mod tests {
 
     impl Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lines = self.0.lock();
             lines.extend_from_slice(bytes);
             Ok(bytes.len())
         }
@@ -73,14 +75,14 @@ mod tests {
             .with_writer(move || writer.clone())
             .finish();
         let caller = Caller::master();
-        caller.turn_to(&"51".parse().unwrap()).unwrap();
+        caller.authorize(&"51".parse().unwrap()).unwrap();
         let passed = Passed {
             route: "/send".to_owned(),
             client: Client::at([192, 0, 2, 1].into()),
             caller,
         };
         tracing::subscriber::with_default(subscriber, || write(&Method::POST, &passed, answer));
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(lines.0.lock().clone()).unwrap()
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! | no key, an unknown one, one that has expired | 401 |
 //! | two different ones | 400 |
 //! | too many unknown ones from this address | 429, [`attempts`](super::attempts) |
-//! | a known one without the scope that [`access`] asks for, or for other sessions | 403 |
+//! | a known one without the scope that [`access`](super::access) asks for, or for other sessions | 403 |
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(in crate::http) async fn guard(
 ) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or_else(String::new, |route| route.as_str().to_owned());
-    let client = Client::of(&request, app.config().trusted_proxies);
+    let client = Client::of(&request, app.config.trusted_proxies);
     let needed = table.needed(request.method(), &route);
     let (caller, may_pass) = judge(&app, &request, &route, needed, client);
     let passage = Passage::of(request.extensions_mut());
@@ -65,14 +65,14 @@ fn judge(
 ) -> (Caller, Result<(), ApiError>) {
     let needed = match needed {
         Some(Access::Key(scope)) => scope,
-        Some(Access::Open | Access::Link) => return (Caller::nobody(), Ok(())),
+        Some(Access::Open | Access::Link) => return (Caller::of_open_route(), Ok(())),
         None => {
             let why = ApiError::NoAccessRule(format!("{} {route}", request.method()));
-            return (Caller::nobody(), Err(why));
+            return (Caller::of_open_route(), Err(why));
         }
     };
     match caller(app, request.headers(), client) {
-        Err(why) => (Caller::nobody(), Err(why)),
+        Err(why) => (Caller::of_open_route(), Err(why)),
         Ok(caller) if caller.may(needed) => (caller, Ok(())),
         Ok(caller) => (caller, Err(ApiError::ScopeMissing(needed))),
     }
@@ -81,14 +81,14 @@ fn judge(
 /// Whose key a request carries.
 fn caller(app: &AppState, headers: &HeaderMap, client: Client) -> Result<Caller, ApiError> {
     let keys = keys_in(headers);
-    let (attempts, now) = (app.attempts(), Timestamp::now());
-    let judge = |key: Option<&[u8]>| app.keys().judge(key, now);
+    let (attempts, now) = (&app.attempts, Timestamp::now());
+    let judge = |key: Option<&[u8]>| app.keys.judge(key, now);
     let key = match keys.as_slice() {
         [] => None,
         [key] => Some(*key),
-        _ if !app.keys().is_asked_for() => return Ok(Caller::anybody()),
+        _ if !app.keys.is_asked_for() => return Ok(Caller::without_key()),
         several => {
-            // Refused whatever each of them is, or a wrong key beside a known one would be a guess that nobody counts.
+            // Refused whatever each of them is, or a wrong key beside a known one would be a guess that is not counted.
             let is_unknown = |key: &&[u8]| matches!(judge(Some(key)), Verdict::Wrong);
             let unknown: Vec<&[u8]> = several.iter().copied().filter(is_unknown).collect();
             if attempts.wait_of(client).is_none() && !unknown.is_empty() {
@@ -98,7 +98,7 @@ fn caller(app: &AppState, headers: &HeaderMap, client: Client) -> Result<Caller,
         }
     };
     match (judge(key), attempts.wait_of(client)) {
-        (Verdict::NotAsked, _) => Ok(Caller::anybody()),
+        (Verdict::NotAsked, _) => Ok(Caller::without_key()),
         (Verdict::Known(key), _) => Ok(Caller::holder_of(key)),
         (Verdict::Missing, _) => Err(ApiError::KeyMissing),
         (Verdict::Expired, _) => Err(ApiError::KeyExpired),

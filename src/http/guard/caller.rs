@@ -1,7 +1,7 @@
 //! Who makes a request, and which sessions that reaches.
 //!
-//! [`auth::guard`](super::auth::guard) lets nobody through without one. Every session that a request names is reached through
-//! [`Caller::turn_to`]: [`Target`](crate::http::wire::target::Target) cannot be had otherwise.
+//! [`auth::guard`](super::auth::guard) lets no request through without one. Every session that a request names is reached through
+//! [`Caller::authorize`]: [`Target`](crate::http::wire::target::Target) cannot be had otherwise.
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How the audit names a caller without a key of its own.
-const NOBODY: &str = "-";
+const NO_KEY: &str = "-";
 const MASTER: &str = "API_KEY";
 
 /// Who makes a request.
@@ -31,10 +31,10 @@ pub(in crate::http) struct Caller {
 
 #[derive(Clone, Debug)]
 enum Rights {
-    /// Of whoever uses an open route.
+    /// Those of a caller of an open route.
     None,
-    /// Of everybody, where no key is asked for.
-    AllOfEverybody,
+    /// All, where no key is asked for.
+    AllWithoutKey,
     /// Of `API_KEY`.
     All,
     Of(Arc<Key>),
@@ -48,22 +48,22 @@ impl Caller {
         }
     }
 
-    /// Somebody who reaches no session.
-    pub(super) fn nobody() -> Self {
+    /// The caller of an open route. It reaches no session.
+    pub(super) fn of_open_route() -> Self {
         Self::with(Rights::None)
     }
 
-    /// Anybody, where no key is asked for.
-    pub(super) fn anybody() -> Self {
-        Self::with(Rights::AllOfEverybody)
+    /// The caller where no key is asked for.
+    pub(super) fn without_key() -> Self {
+        Self::with(Rights::AllWithoutKey)
     }
 
-    /// Who has `API_KEY`.
+    /// The caller that has `API_KEY`.
     pub(super) fn master() -> Self {
         Self::with(Rights::All)
     }
 
-    /// Who has this key.
+    /// The caller that has this key.
     pub(super) fn holder_of(key: Arc<Key>) -> Self {
         Self::with(Rights::Of(key))
     }
@@ -76,7 +76,7 @@ impl Caller {
     /// As the audit names it.
     pub(super) fn name(&self) -> &str {
         match &self.rights {
-            Rights::None | Rights::AllOfEverybody => NOBODY,
+            Rights::None | Rights::AllWithoutKey => NO_KEY,
             Rights::All => MASTER,
             Rights::Of(key) => key.name.as_str(),
         }
@@ -86,7 +86,7 @@ impl Caller {
     pub(super) fn may(&self, needed: Scope) -> bool {
         match &self.rights {
             Rights::None => false,
-            Rights::AllOfEverybody | Rights::All => true,
+            Rights::AllWithoutKey | Rights::All => true,
             Rights::Of(key) => key.scope.includes(needed),
         }
     }
@@ -95,7 +95,7 @@ impl Caller {
     pub(in crate::http) fn reaches(&self, id: &ClienteId) -> bool {
         match &self.rights {
             Rights::None => false,
-            Rights::AllOfEverybody | Rights::All => true,
+            Rights::AllWithoutKey | Rights::All => true,
             Rights::Of(key) => key.reaches(id),
         }
     }
@@ -104,7 +104,7 @@ impl Caller {
     pub(in crate::http) fn is_still_let_in(&self, keys: &Keyring) -> bool {
         match &self.rights {
             Rights::None | Rights::All => true,
-            Rights::AllOfEverybody => !keys.is_asked_for(),
+            Rights::AllWithoutKey => !keys.is_asked_for(),
             Rights::Of(key) => keys.still_has(key, Timestamp::now()),
         }
     }
@@ -112,7 +112,7 @@ impl Caller {
     /// Its key, if it has one of its own.
     pub(in crate::http) fn key(&self) -> Option<&KeyName> {
         match &self.rights {
-            Rights::None | Rights::AllOfEverybody | Rights::All => None,
+            Rights::None | Rights::AllWithoutKey | Rights::All => None,
             Rights::Of(key) => Some(&key.name),
         }
     }
@@ -121,13 +121,13 @@ impl Caller {
     pub(in crate::http) fn limited_to(&self) -> Option<Vec<&ClienteId>> {
         match &self.rights {
             Rights::None => Some(Vec::new()),
-            Rights::AllOfEverybody | Rights::All => None,
+            Rights::AllWithoutKey | Rights::All => None,
             Rights::Of(key) => key.cliente_ids.as_ref().map(|ids| ids.iter().collect()),
         }
     }
 
     /// Says that the request is about this session, which is refused to a caller that does not reach it.
-    pub(in crate::http) fn turn_to(&self, id: &ClienteId) -> Result<(), ApiError> {
+    pub(in crate::http) fn authorize(&self, id: &ClienteId) -> Result<(), ApiError> {
         self.is_about(id);
         if self.reaches(id) {
             Ok(())

@@ -20,7 +20,7 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 pub(in crate::http) struct Client(Option<IpAddr>);
 
 impl Client {
-    /// Who makes this request, with so many proxies before the service that are ours. What stands in the header before
+    /// Who makes this request, with this number of trusted proxies before the service. What stands in the header before
     /// their entries is what a stranger has written there.
     pub(super) fn of(request: &Request, trusted_proxies: usize) -> Self {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();

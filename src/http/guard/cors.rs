@@ -10,7 +10,7 @@
 //!
 //! Where no key is asked for, a name in `Host` that a stranger can make lead here is 421 as well, but with `*`.
 //!
-//! Our own and not tower-http's layer, which answers a preflight with 200 and needs `Origin` for a header that the contract
+//! A layer of its own and not tower-http's, which answers a preflight with 200 and needs `Origin` for a header that the contract
 //! has on every answer.
 
 use axum::{
@@ -27,7 +27,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::public_url::{Origin, is_called_by_a_known_name, is_own_page};
+use super::public_url::{WebOrigin, is_called_by_a_known_name, is_own_page};
 use crate::{
     config::{Config, CorsOrigins},
     http::{state::AppState, wire::error::ApiError},
@@ -47,8 +47,8 @@ pub(in crate::http) async fn allow(
     request: Request,
     next: Next,
 ) -> Response {
-    let asks_for_key = app.keys().is_asked_for();
-    let allowed = allowed(app.config(), asks_for_key);
+    let asks_for_key = app.keys.is_asked_for();
+    let allowed = allowed(&app.config, asks_for_key);
     let judged = judge(&app, allowed, asks_for_key, &request);
     let (origin, mut response) = match judged {
         Err(why) => (None, why.into_response()),
@@ -85,7 +85,7 @@ fn judge(
     let CorsOrigins::Only { local, .. } = allowed else {
         return Ok(Some(ANY));
     };
-    if !asks_for_key && !is_called_by_a_known_name(app.config(), request) {
+    if !asks_for_key && !is_called_by_a_known_name(&app.config, request) {
         return Err(ApiError::HostNotKnown);
     }
     let headers = request.headers();
@@ -97,7 +97,7 @@ fn judge(
         return Ok(local.then_some(ANY));
     };
     let may_call = |origin: &&HeaderValue| {
-        let page = origin.to_str().ok().and_then(Origin::of);
+        let page = origin.to_str().ok().and_then(WebOrigin::of);
         page.is_some_and(|page| lists(allowed, &page) || is_own_page(app, &page, headers))
     };
     if origins.iter().all(may_call) {
@@ -110,11 +110,11 @@ fn judge(
     }
 }
 
-fn lists(allowed: &CorsOrigins, origin: &Origin) -> bool {
+fn lists(allowed: &CorsOrigins, origin: &WebOrigin) -> bool {
     match allowed {
         CorsOrigins::Any => true,
         CorsOrigins::Only { local, listed } => {
-            let is_this = |known: &String| Origin::of(known).as_ref() == Some(origin);
+            let is_this = |known: &String| WebOrigin::of(known).as_ref() == Some(origin);
             (*local && origin.is_of_this_machine()) || listed.iter().any(is_this)
         }
     }
@@ -132,17 +132,18 @@ fn is_fetched_for_a_strange_page(
         None | Some("same-origin" | "none") => true,
         // Another port of this machine: its pages are allowed whatever their port.
         Some("same-site") => {
-            let host = text(HOST.as_str()).and_then(|host| Origin::of(&format!("http://{host}")));
+            let host =
+                text(HOST.as_str()).and_then(|host| WebOrigin::of(&format!("http://{host}")));
             host.is_some_and(|host| host.is_of_this_machine() && lists(allowed, &host))
         }
         Some(_) => false,
     };
-    // Somebody has followed a link: the page that it stood on cannot look into what is shown then.
+    // A person has followed a link: the page that it stood on cannot look into what is shown then.
     let is_a_visit =
         (text("sec-fetch-mode"), text("sec-fetch-dest")) == (Some("navigate"), Some("document"));
     // A page can keep its browser from sending this one, but not have it send another.
     let is_allowed = || {
-        let page = text(REFERER.as_str()).and_then(Origin::of);
+        let page = text(REFERER.as_str()).and_then(WebOrigin::of);
         page.is_some_and(|page| lists(allowed, &page) || is_own_page(app, &page, headers))
     };
     !is_for_itself && !is_a_visit && !is_allowed()

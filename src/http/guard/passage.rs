@@ -1,4 +1,4 @@
-//! What the router and the guard find out about a request: its route, and who asks.
+//! What the router and the guard find out about a request: its route and its caller.
 //!
 //! [`serve::trace`](crate::http::serve::trace) stands around both, and reads it when the request is done.
 

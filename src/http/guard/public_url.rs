@@ -29,7 +29,7 @@ impl FromRequestParts<AppState> for PublicUrl {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        let config = app.config();
+        let config = &app.config;
         if let Some(url) = &config.public_url {
             return Ok(Self(url.trim_end_matches('/').to_owned()));
         }
@@ -46,7 +46,7 @@ impl FromRequestParts<AppState> for PublicUrl {
 fn leads_here(config: &Config, host: &Authority, came_to: Option<IpAddr>) -> bool {
     match Name::of(host.host()) {
         Name::Localhost => true,
-        // A public address of somebody else is as easily written as a name.
+        // A caller can write the public address of another machine as easily as a name.
         Name::Address(address) => is_private(address) || came_to == Some(address.to_canonical()),
         Name::Other(_) => is_known_host(config, host),
     }
@@ -67,8 +67,8 @@ pub(super) fn is_called_by_a_known_name(config: &Config, request: &Request) -> b
 }
 
 /// The origin of pages at `PUBLIC_URL`.
-fn public_origin(config: &Config) -> Option<Origin> {
-    config.public_url.as_deref().and_then(Origin::of)
+fn public_origin(config: &Config) -> Option<WebOrigin> {
+    config.public_url.as_deref().and_then(WebOrigin::of)
 }
 
 fn is_known_host(config: &Config, host: &Authority) -> bool {
@@ -81,7 +81,7 @@ fn is_known_host(config: &Config, host: &Authority) -> bool {
             public_origin(config).is_some_and(|public| public.host == name)
                 || ends_in_a_number(&name)
                 // Other machines reach the service, and its operator has said that the network decides who does: containers
-                // call each other so. On loopback nobody does, and there a hostile network could give out such a name.
+                // call each other so. On loopback no other machine does, and there a hostile network could give out such a name.
                 || (!config.host.is_loopback() && is_private_name(&name))
         }
     }
@@ -112,16 +112,16 @@ fn is_private(address: IpAddr) -> bool {
 ///
 /// A browser says `Origin` also when a page calls the server that it came from. The name in `Host` alone proves nothing where no
 /// key is asked for: both headers bear the name that a stranger has made lead here. With a key a stranger's page has none.
-pub(super) fn is_own_page(app: &AppState, asks: &Origin, headers: &HeaderMap) -> bool {
-    let config = app.config();
+pub(super) fn is_own_page(app: &AppState, asks: &WebOrigin, headers: &HeaderMap) -> bool {
+    let config = &app.config;
     if public_origin(config).as_ref() == Some(asks) {
         return true;
     }
     let called = host_of(headers).and_then(|host| {
         let scheme = scheme_of(config, headers);
-        Origin::of(&format!("{scheme}://{host}"))
+        WebOrigin::of(&format!("{scheme}://{host}"))
     });
-    called.as_ref() == Some(asks) && (asks.is_no_made_up_name() || app.keys().is_asked_for())
+    called.as_ref() == Some(asks) && (asks.is_no_made_up_name() || app.keys.is_asked_for())
 }
 
 fn host_of(headers: &HeaderMap) -> Option<Authority> {
@@ -166,14 +166,14 @@ impl Name {
 
 /// What browsers mean by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::http) struct Origin {
+pub(in crate::http) struct WebOrigin {
     is_tls: bool,
     host: String,
     port: u16,
 }
 
-impl Origin {
-    /// Of an address. `null`, the origin of a sandboxed frame or a file, is nobody's.
+impl WebOrigin {
+    /// Of an address. `null`, the origin of a sandboxed frame or a file, belongs to no page.
     pub(in crate::http) fn of(address: &str) -> Option<Self> {
         let uri: Uri = address.parse().ok()?;
         let (is_tls, usual) = match uri.scheme_str()? {
@@ -192,7 +192,7 @@ impl Origin {
         })
     }
 
-    /// Whether nobody can make the name lead elsewhere.
+    /// Whether no person can make the name lead elsewhere.
     fn is_no_made_up_name(&self) -> bool {
         match Name::of(&self.host) {
             Name::Localhost | Name::Address(_) => true,
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_page_of_this_machine_has_a_loopback_name_or_address_whole_and_any_port() {
-        let is_local = |origin| Origin::of(origin).is_some_and(|it| it.is_of_this_machine());
+        let is_local = |origin| WebOrigin::of(origin).is_some_and(|it| it.is_of_this_machine());
         for local in [
             "http://localhost:5173",
             "https://LOCALHOST",

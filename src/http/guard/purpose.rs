@@ -2,13 +2,13 @@
 //!
 //! Such a request means the default session. Its sender may have meant another one and misspelt its name, and would then
 //! disconnect, connect or read another client's account. So what acts must be understood whole: without a session, a
-//! field that is not known is refused. Beside a session, unknown fields are left alone, as ever.
+//! field that is not known is refused. Where a session is named, unknown fields are ignored, as before.
 //!
 //! A read acts on nothing, and pages add parameters of their own (`?_=1699…` against caches), so there only what looks like a
-//! misspelt `cliente_id` is refused. A login code is more than a read: whoever scans another client's code links a phone to
+//! misspelt `cliente_id` is refused. A login code is more than a read: a person who scans another client's code links a phone to
 //! that client's session. So there, too, each parameter must be known. In single mode there is one session, and nothing to mistake.
 //!
-//! A field that changes what is done, such as `dry_run`, is looked for beside a session as well: who misspells it would send a
+//! A field that changes what is done, such as `dry_run`, is looked for where a session is named as well: a caller that misspells it would send a
 //! message that was only to be tried.
 
 use axum::http::{HeaderMap, HeaderName, request::Parts};
@@ -129,7 +129,7 @@ pub(in crate::http) fn names_a_session(body: &Object, parts: &Parts, app: &AppSt
 }
 
 fn has_one_session(app: &AppState) -> bool {
-    app.config().session_mode == SessionMode::Single
+    app.config.session_mode == SessionMode::Single
 }
 
 /// Proxies add headers of their own, such as `X-Client-IP`, so only one slip is looked for (`Cliente-Id`, `X-Client-Id`), and the

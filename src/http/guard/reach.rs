@@ -13,7 +13,7 @@
 //! do so on purpose: [`purpose`].
 //!
 //! `/send` never assumes a session in `multi` mode: that would send from another client's account. A named session such as `admin`
-//! is reached by the header. In `single` mode the id is checked as ever, echoed, and every request goes to the default session.
+//! is reached by the header. In `single` mode the id is checked as in the other, echoed, and every request goes to the default session.
 
 use axum::{
     extract::{FromRequestParts, RawPathParams},
@@ -130,7 +130,7 @@ impl Target {
         app: &AppState,
     ) -> Result<Self, ApiError> {
         purpose::check_post::<B>(body, parts, app)?;
-        let named = match (named, app.config().session_mode) {
+        let named = match (named, app.config.session_mode) {
             // The contract has its words for 0.
             (Given::Value(AnyClienteId::Number(id)), _) if id.as_f64() != Some(0.0) => {
                 Some(Named::number(id).map_err(|_| ApiError::ClienteIdNotPositive)?)
@@ -147,9 +147,9 @@ impl Target {
     }
 
     /// What the mode makes of a name. The only place that makes a target: its caller has to reach the session that serves
-    /// it, whatever name it goes by.
+    /// it, whatever its name in the request.
     fn or_default(named: Option<Named>, parts: &Parts, app: &AppState) -> Result<Self, ApiError> {
-        let default = &app.config().default_cliente_id;
+        let default = &app.config.default_cliente_id;
         let Named { id, echo } = named.unwrap_or_else(|| Named {
             id: default.clone(),
             echo: Value::from(default.as_str()),
@@ -158,16 +158,16 @@ impl Target {
             id: serving(app, &id).clone(),
             echo,
         };
-        Caller::of(&parts.extensions)?.turn_to(&target.id)?;
+        Caller::of(&parts.extensions)?.authorize(&target.id)?;
         Ok(target)
     }
 }
 
 /// The session that serves this name.
 pub(in crate::http) fn serving<'a>(app: &'a AppState, id: &'a ClienteId) -> &'a ClienteId {
-    match app.config().session_mode {
+    match app.config.session_mode {
         SessionMode::Multi => id,
-        SessionMode::Single => &app.config().default_cliente_id,
+        SessionMode::Single => &app.config.default_cliente_id,
     }
 }
 

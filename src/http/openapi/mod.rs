@@ -63,7 +63,7 @@ pub(super) async fn document_3_0(State(app): State<AppState>) -> Response {
 /// A document with the address of this service. Without `PUBLIC_URL` the address is relative to that of the document,
 /// so that it is right under the path of a proxy, which the service does not know.
 fn answer(document: &Value, app: &AppState) -> Response {
-    let json = if let Some(url) = &app.config().public_url {
+    let json = if let Some(url) = &app.config.public_url {
         let mut document = document.clone();
         document["servers"] = json!([{ "url": url }]);
         document.to_string()

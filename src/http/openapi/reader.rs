@@ -1,4 +1,4 @@
-//! `GET /docs`: the document for people, as one page that asks nobody but this service.
+//! `GET /docs`: the document for people, as one page that asks this service and no other.
 
 use std::sync::LazyLock;
 

@@ -1,6 +1,6 @@
 //! The page at `/`, for a person: files that are part of the program, and the headers that keep it to itself.
 //!
-//! It holds no data: what it shows it asks of the API, with the key of whoever looks. So it needs none itself.
+//! It holds no data: what it shows it asks of the API, with the key of the person who looks. So the page itself needs none.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ const FILES: [(&str, &str, &str); 14] = [
     ("elements.js", JS, include_str!("elements.js")),
 ];
 
-/// Nothing from elsewhere, nothing inline, in nobody's frame. Codes come as `data:`, pictures of a failure as `blob:`.
+/// Nothing from elsewhere, nothing inline, and no frame around it. Codes come as `data:`, pictures of a failure as `blob:`.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
@@ -53,7 +53,7 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
 }
 
 /// A page with a slash at the end of its address is sent to the one without: it names its files from where it is. The way there
-/// is told from here, not from the root, for a proxy may serve all this under a path.
+/// is relative to this address, not to the root, for a proxy may serve all this under a path.
 pub(super) async fn without_slash(
     OriginalUri(asked): OriginalUri,
     request: Request,
@@ -100,7 +100,7 @@ fn secret(status: StatusCode, html: &'static str) -> Response {
     (status, more, headers_of(HTML), html).into_response()
 }
 
-/// A file, unless the browser has this one. Its sum is made anew each time: some 30 kB take less than a millisecond.
+/// A file, unless the browser has this one. Its sum is computed each time: 30 kB take less than a millisecond.
 fn file_answer(kind: &'static str, text: &'static str, asked: &HeaderMap) -> Response {
     let sum = Sha256::digest(text.as_bytes());
     let tag = format!(

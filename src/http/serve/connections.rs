@@ -15,13 +15,14 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use axum::body::Body;
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -34,7 +35,7 @@ use crate::http::guard::client::{is_of_a_private_network, network_of};
 /// next. Neither is cut off, unless every place is taken by connections as new as this: then the new one waits so long.
 const LEAST_IDLE: Duration = Duration::from_millis(250);
 
-/// The limits are told in the log, but not once for each connection of a flood.
+/// A reached limit is logged, but not once for each connection of a flood.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// How many connections may be open.
@@ -60,12 +61,12 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Open {
     last_id: u64,
-    by_id: HashMap<u64, Connection>,
+    by_id: HashMap<u64, OpenConnection>,
     told_at: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Connection {
+struct OpenConnection {
     /// `None` when its address says nothing about its owner.
     network: Option<IpAddr>,
     /// Since when it has been idle, or its request has been arriving; `None` while a request is at work.
@@ -74,8 +75,8 @@ struct Connection {
 }
 
 /// What becomes of a new connection.
-enum Verdict {
-    Admitted(Place),
+enum Admission {
+    Admitted(ConnectionPlace),
     /// Its network has all the places that one network may have, each with a request at work.
     Refused,
     /// There is no place, and the first one that may give way does so then.
@@ -92,13 +93,13 @@ impl Connections {
     }
 
     /// A place for a connection from `peer`, as soon as there is one; `None` when its network has too many at work.
-    pub(super) async fn admit(&self, peer: IpAddr) -> Option<Place> {
+    pub(super) async fn admit(&self, peer: IpAddr) -> Option<ConnectionPlace> {
         let network = owner_of(peer.to_canonical());
         loop {
             let ripe_at = match self.try_admit(network) {
-                Verdict::Admitted(place) => return Some(place),
-                Verdict::Refused => return None,
-                Verdict::Full(ripe_at) => ripe_at,
+                Admission::Admitted(place) => return Some(place),
+                Admission::Refused => return None,
+                Admission::Full(ripe_at) => ripe_at,
             };
             let ripens = async {
                 match ripe_at {
@@ -113,19 +114,19 @@ impl Connections {
         }
     }
 
-    fn try_admit(&self, network: Option<IpAddr>) -> Verdict {
-        let (mut open, now) = (self.0.lock(), Instant::now());
+    fn try_admit(&self, network: Option<IpAddr>) -> Admission {
+        let (mut open, now) = (self.0.open.lock(), Instant::now());
         let Limits {
             all,
             of_one_network,
         } = self.0.limits;
         if let (Some(network), Some(of_one_network)) = (network, of_one_network) {
-            let is_of_it = |connection: &Connection| connection.network == Some(network);
+            let is_of_it = |connection: &OpenConnection| connection.network == Some(network);
             if open.by_id.values().filter(|it| is_of_it(it)).count() >= of_one_network {
                 open.tell(now, &format!("{network} has {of_one_network} connections"));
                 match open.longest_idle(is_of_it) {
                     Some((id, _)) => open.give_way(id),
-                    None => return Verdict::Refused,
+                    None => return Admission::Refused,
                 }
             }
         }
@@ -133,18 +134,18 @@ impl Connections {
             open.tell(now, &format!("{all} connections are open"));
             match open.longest_idle(|_| true) {
                 Some((id, since)) if since + LEAST_IDLE <= now => open.give_way(id),
-                idle => return Verdict::Full(idle.map(|(_, since)| since + LEAST_IDLE)),
+                idle => return Admission::Full(idle.map(|(_, since)| since + LEAST_IDLE)),
             }
         }
         open.last_id += 1;
         let (id, gives_way) = (open.last_id, CancellationToken::new());
-        let connection = Connection {
+        let connection = OpenConnection {
             network,
             idle_since: Some(now),
             gives_way: gives_way.clone(),
         };
         open.by_id.insert(id, connection);
-        Verdict::Admitted(Place(Arc::new(Held {
+        Admission::Admitted(ConnectionPlace(Arc::new(Held {
             id,
             gives_way,
             shared: Arc::clone(&self.0),
@@ -160,15 +161,8 @@ fn owner_of(peer: IpAddr) -> Option<IpAddr> {
     (!is_of_a_private_network(peer)).then(|| network_of(peer))
 }
 
-impl Shared {
-    /// Connections are inserted and removed whole.
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Open {
-    fn longest_idle(&self, may: impl Fn(&Connection) -> bool) -> Option<(u64, Instant)> {
+    fn longest_idle(&self, may: impl Fn(&OpenConnection) -> bool) -> Option<(u64, Instant)> {
         let idle = self.by_id.iter().filter(|(_, connection)| may(connection));
         let idle = idle.filter_map(|(id, connection)| Some((*id, connection.idle_since?)));
         // Of two that became idle in one moment, the older: ids count up.
@@ -195,7 +189,7 @@ impl Open {
 
 /// The place of one connection, free again when all clones are dropped.
 #[derive(Clone, Debug)]
-pub(super) struct Place(Arc<Held>);
+pub(super) struct ConnectionPlace(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
@@ -204,7 +198,7 @@ struct Held {
     shared: Arc<Shared>,
 }
 
-impl Place {
+impl ConnectionPlace {
     /// Resolves when the connection is to be closed at once.
     pub(super) async fn gives_way(&self) {
         self.0.gives_way.cancelled().await;
@@ -221,7 +215,7 @@ impl Place {
     }
 
     fn set_idle_since(&self, idle_since: Option<Instant>) -> bool {
-        let mut open = self.0.shared.lock();
+        let mut open = self.0.shared.open.lock();
         let connection = open.by_id.get_mut(&self.0.id);
         connection.is_some_and(|connection| {
             connection.idle_since = idle_since;
@@ -255,7 +249,7 @@ impl Place {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.shared.lock().by_id.remove(&self.id);
+        self.shared.open.lock().by_id.remove(&self.id);
         self.shared.changed.notify_one();
     }
 }
@@ -268,7 +262,7 @@ struct Followed {
 
 enum Phase {
     /// A request's body is on the way.
-    Arriving(Place),
+    Arriving(ConnectionPlace),
     /// The connection has given way: what came by it is never begun.
     GivenWay,
     /// An answer is on the way.
@@ -308,7 +302,7 @@ impl HttpBody for Followed {
 }
 
 /// Makes the connection idle when it is dropped.
-struct Busy(Place);
+struct Busy(ConnectionPlace);
 
 impl Drop for Busy {
     fn drop(&mut self) {
@@ -334,18 +328,18 @@ mod tests {
         address.parse().unwrap()
     }
 
-    async fn admitted(connections: &Connections, address: &str) -> Place {
+    async fn admitted(connections: &Connections, address: &str) -> ConnectionPlace {
         let admitted = connections.admit(at(address));
         let admitted = timeout(Duration::from_secs(1), admitted).await;
         admitted.expect("in time").expect("not refused")
     }
 
-    fn is_open(place: &Place) -> bool {
+    fn is_open(place: &ConnectionPlace) -> bool {
         place.gives_way().now_or_never().is_none()
     }
 
     /// As a connection whose request has no body.
-    fn asks(place: &Place) -> Body {
+    fn asks(place: &ConnectionPlace) -> Body {
         let _none = place.receiving(Body::empty());
         place.answering(Body::from("answer"))
     }

@@ -3,7 +3,7 @@
 //! Knows no resource and no word of the contract but errors.
 
 pub(super) mod connections;
-pub(super) mod requests;
+pub(super) mod counts;
 pub(super) mod server;
 pub(super) mod stopping;
 pub(super) mod streams;

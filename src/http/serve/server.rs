@@ -1,6 +1,6 @@
 //! The connections of the API: how many, how long each may take, and how they end.
 //!
-//! Our own loop and not `axum::serve`, which waits for ever for the end of a request's headers, and for a reader that does not
+//! A loop of its own, and not `axum::serve`, which waits for ever for the end of a request's headers, and for a reader that does not
 //! read. Of what is asked and answered it knows nothing.
 
 use std::{
@@ -30,7 +30,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-use super::connections::{Connections, Limits, Place};
+use super::connections::{ConnectionPlace, Connections, Limits};
 use crate::http::guard::public_url::CameTo;
 
 /// Each takes one of 1024 files that a process usually may have open, and Chromes need some. A caller that comes while
@@ -55,7 +55,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// From one answer to the end of the next request's headers. Longer than proxies keep an idle connection (nginx 60 s, Caddy
-/// 120 s): who closes first while the other begins a request makes it fail, and that must not be us.
+/// 120 s): who closes first while the other begins a request makes it fail, and that must not be the service.
 const NEXT_REQUEST_TIMEOUT: Duration = Duration::from_secs(130);
 
 /// For a piece of an answer that the other side does not take. The system has taken hundreds of kilobytes before that.
@@ -72,7 +72,7 @@ impl HangUp {
     }
 }
 
-/// A request that did not come by a connection of ours has none to end.
+/// A request that did not come by a connection of this server has none to end.
 impl<S: Sync> FromRequestParts<S> for HangUp {
     type Rejection = Infallible;
 
@@ -165,7 +165,7 @@ async fn accept(listeners: &[TcpListener], turn: usize) -> (TcpStream, SocketAdd
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    place: Place,
+    place: ConnectionPlace,
     router: Router,
     stop: CancellationToken,
 ) {

@@ -1,7 +1,7 @@
 //! While the service stops: what changes something is refused, what only reads is answered until the last Chrome is closed.
 //!
-//! Whoever finds the port closed cannot tell whether a request that was under way has been taken. So the port stays open
-//! as long as that matters, and says that nothing was done.
+//! A caller that finds the port closed cannot know whether a request that was under way has been taken. So the port stays open
+//! as long as that matters, and the answer says that nothing was done.
 
 use axum::{
     extract::{Request, State},
@@ -17,7 +17,7 @@ pub(in crate::http) async fn refuse_new_work(
     request: Request,
     next: Next,
 ) -> Response {
-    if app.registry().is_stopping() && !request.method().is_safe() {
+    if app.registry.is_stopping() && !request.method().is_safe() {
         return ApiError::ShuttingDown.into_response();
     }
     next.run(request).await

@@ -1,10 +1,8 @@
-//! The places for streams of changes: so many in all, and so many for each who asks.
+//! The places for streams of changes: a number in all, and a number for each caller.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use parking_lot::Mutex;
 
 use crate::{
     http::{
@@ -17,10 +15,10 @@ use crate::{
 /// A page in view holds two, and every one keeps a connection: enough for some thirty people who look at once.
 const MOST: usize = 64;
 
-/// Eight pages in view. Nobody takes the places of all.
+/// Eight pages in view. One caller must not take all places.
 const MOST_OF_ONE: usize = 16;
 
-/// Those of one-time links are apart: whoever passes them on must not take the operators' places.
+/// Those of one-time links are counted apart: the people who have such links must not take the operators' places.
 const MOST_OF_LINKS: usize = 32;
 
 /// A computer, a phone, and one that has just been closed.
@@ -31,7 +29,7 @@ const MOST_OF_ONE_LINK: usize = 3;
 pub(in crate::http) enum Holder {
     /// A key of its own.
     Key(KeyName),
-    /// The address of who has none, or `API_KEY`, which many may share.
+    /// The address of a caller that has none, or that has `API_KEY`, which many may share.
     Network(IpAddr),
     /// The sum of a link's token.
     Link([u8; 32]),
@@ -47,14 +45,14 @@ impl Holder {
 
 /// Places of one kind; cheap to clone.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct Places {
+pub(in crate::http) struct StreamPlaces {
     most: usize,
     most_of_one: usize,
     taken: Arc<Mutex<HashMap<Holder, usize>>>,
 }
 
-impl Places {
-    /// For who may read.
+impl StreamPlaces {
+    /// For callers with a key that may read.
     pub(in crate::http) fn of_readers() -> Self {
         Self::new(MOST, MOST_OF_ONE)
     }
@@ -73,8 +71,8 @@ impl Places {
     }
 
     /// Takes one, if there is one for this holder.
-    pub(in crate::http) fn take(&self, holder: Holder) -> Result<Place, ApiError> {
-        let mut taken = self.lock();
+    pub(in crate::http) fn take(&self, holder: Holder) -> Result<StreamPlace, ApiError> {
+        let mut taken = self.taken.lock();
         let in_all: usize = taken.values().sum();
         let of_one = taken.entry(holder.clone()).or_default();
         if in_all >= self.most || *of_one >= self.most_of_one {
@@ -82,27 +80,23 @@ impl Places {
             return Err(ApiError::TooManyStreams);
         }
         *of_one += 1;
-        Ok(Place {
+        Ok(StreamPlace {
             places: self.clone(),
             holder,
         })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Holder, usize>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Free again when it is dropped.
 #[derive(Debug)]
-pub(in crate::http) struct Place {
-    places: Places,
+pub(in crate::http) struct StreamPlace {
+    places: StreamPlaces,
     holder: Holder,
 }
 
-impl Drop for Place {
+impl Drop for StreamPlace {
     fn drop(&mut self) {
-        let mut taken = self.places.lock();
+        let mut taken = self.places.taken.lock();
         if let Some(places) = taken.get_mut(&self.holder) {
             *places = places.saturating_sub(1);
         }
@@ -120,8 +114,8 @@ mod tests {
 
     #[test]
     fn nobody_takes_the_places_of_all_and_there_is_an_end_for_all_together() {
-        let places = Places::of_readers();
-        let mut taken: Vec<Place> = Vec::new();
+        let places = StreamPlaces::of_readers();
+        let mut taken: Vec<StreamPlace> = Vec::new();
         let take = |holder| places.take(holder).map_err(|why| why.facts().code);
         for _ in 0..MOST_OF_ONE {
             taken.push(take(from(1)).unwrap());
@@ -138,6 +132,9 @@ mod tests {
         taken.push(take(from(250)).unwrap());
         assert_eq!(take(from(251)).unwrap_err(), "TOO_MANY_STREAMS");
         taken.clear();
-        assert!(places.lock().is_empty(), "nothing is kept of who has left");
+        assert!(
+            places.taken.lock().is_empty(),
+            "nothing is kept of a holder that has left"
+        );
     }
 }

@@ -14,7 +14,7 @@ use axum::{
 };
 use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 
-use super::requests::Requests;
+use super::counts::RequestCounts;
 use crate::http::{
     guard::{audit, passage::Passage},
     state::AppState,
@@ -35,12 +35,12 @@ pub(in crate::http) async fn follow(
         passage: Passage::of(request.extensions_mut()),
         span: info_span!("request", http.method = %request.method()),
         since: Instant::now(),
-        requests: app.requests().clone(),
+        requests: app.requests.clone(),
         answer: None,
     };
     let span = followed.span.clone();
     let response = next.run(request).instrument(span).await;
-    followed.answer = Some(Answer {
+    followed.answer = Some(Reply {
         status: response.status().as_u16(),
         why: response.extensions().get().cloned(),
     });
@@ -53,11 +53,11 @@ struct Followed {
     passage: Passage,
     span: Span,
     since: Instant,
-    requests: Requests,
-    answer: Option<Answer>,
+    requests: RequestCounts,
+    answer: Option<Reply>,
 }
 
-struct Answer {
+struct Reply {
     status: u16,
     why: Option<Arc<ApiError>>,
 }
@@ -70,7 +70,7 @@ impl Drop for Followed {
             audit::write(
                 method,
                 passed,
-                self.answer.as_ref().and_then(Answer::audited),
+                self.answer.as_ref().and_then(Reply::audited),
             );
         }
         let (route, status) = (
@@ -93,7 +93,7 @@ impl Drop for Followed {
     }
 }
 
-impl Answer {
+impl Reply {
     /// For the audit. A handler that broke may have done its work all the same, so its answer says nothing.
     fn audited(&self) -> Option<(u16, Option<&str>)> {
         let why = self.why.as_deref();

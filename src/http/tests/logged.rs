@@ -2,15 +2,32 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
-use axum::{body::Body, http::Request};
+use axum::{
+    Router,
+    body::Body,
+    http::{Method, Request},
+    middleware::from_fn_with_state,
+    routing::post,
+};
+use parking_lot::Mutex;
+use tower::ServiceExt as _;
+use tower_http::catch_panic::CatchPanicLayer;
 use tracing::subscriber::DefaultGuard;
 
 use super::{
     Api,
     links::{make, url},
+};
+use crate::http::{
+    guard::{
+        access::{Access, Row, Table},
+        auth,
+    },
+    serve::trace,
+    wire::error,
 };
 
 /// All that is logged by this thread.
@@ -19,7 +36,7 @@ pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.0.lock();
         written.extend_from_slice(bytes);
         Ok(bytes.len())
     }
@@ -42,7 +59,7 @@ impl Log {
     }
 
     pub(super) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.0.lock().clone()).unwrap()
     }
 }
 
@@ -76,5 +93,59 @@ async fn neither_a_links_token_nor_a_number_gets_into_the_log_by_whatever_path()
         "GET (unknown path) 404 NOT_FOUND",
     ] {
         assert!(text.contains(shown), "{shown}: {text}");
+    }
+}
+
+/// A service with one route, `POST /new`, that does this.
+fn with_route(api: &Api, handler: axum::routing::MethodRouter<crate::http::AppState>) -> Router {
+    let table = Table(vec![Row {
+        method: Method::POST,
+        path: "/new".to_owned(),
+        access: Access::Open,
+        refusals: Vec::new(),
+    }]);
+    let state = api.state.clone();
+    Router::new()
+        .route("/new", handler)
+        .route_layer(from_fn_with_state(
+            (state.clone(), Arc::new(table)),
+            auth::guard,
+        ))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn_with_state(state.clone(), trace::follow))
+        .with_state(state)
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_has_its_lines_and_is_counted_all_the_same() {
+    let api = Api::new(&[]);
+    let (log, _logging) = Log::begin();
+    let request = || Request::post("/new").body(Body::empty()).unwrap();
+    #[expect(
+        unreachable_code,
+        reason = "the handler's type needs an answer that it never gives"
+    )]
+    let breaks = post(async || {
+        panic!("broken");
+        ""
+    });
+    with_route(&api, breaks).oneshot(request()).await.unwrap();
+    let hangs = post(async || std::future::pending::<&str>().await);
+    let answer = with_route(&api, hangs).oneshot(request());
+    // It has begun, and is dropped.
+    assert!(futures_util::poll!(Box::pin(answer)).is_pending());
+    let text = log.text();
+    for line in [
+        "POST /new of session - with key - from -: no answer",
+        "POST /new 500 INTERNAL in",
+        "POST /new: the caller went away after",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert_eq!(text.matches(": no answer").count(), 2, "{text}");
+    let scrape = api.get("/metrics").await.text();
+    for status in [500, 499] {
+        let series = format!(r#"{{route="/new",method="POST",status="{status}"}} 1"#);
+        assert!(scrape.contains(&series), "{scrape}");
     }
 }

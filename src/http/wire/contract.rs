@@ -22,7 +22,7 @@ pub(in crate::http) use evidence::EvidenceAnswer;
 pub(crate) use health::Health;
 pub(in crate::http) use health::{AdapterCensus, ChromeCensus};
 use jiff::Timestamp;
-pub(in crate::http) use link::{Link, LinkStatus};
+pub(in crate::http) use link::{LinkStatus, MadeLink};
 pub(in crate::http) use messages::{DryRun, Message, Messages};
 pub(in crate::http) use qr::{Qr, QrCodeAnswer, expires_in};
 pub(in crate::http) use schema::{NamedClienteId, StateName};

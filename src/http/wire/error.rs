@@ -1,4 +1,4 @@
-//! The one mapping from what went wrong to what the caller is told.
+//! The one mapping from a cause to its answer.
 //!
 //! Here is every cause with its sentence and its code; [`code`] has every code with its status, its level in the log and its
 //! remedy; [`session`] has the code of each error of the session, [`body`] what a caller reads. Turning an error into a response has no side effect; the response carries it in its extensions, where
@@ -83,7 +83,7 @@ causes! {
     KeyMissing = Unauthorized,
     #[error("the key is wrong: the service has none like it, or it was revoked")]
     Unauthorized = Unauthorized,
-    #[error("the key has expired: ask whoever made it for a new one")]
+    #[error("the key has expired: ask the person who made it for a new one")]
     KeyExpired = Unauthorized,
     #[error(
         "the request carries two different keys: send one, as X-Api-Key or as Authorization: Bearer"
@@ -202,7 +202,7 @@ causes! {
     #[error(
         "logout needs cliente_id: name the session whose device is to be unlinked; nothing was done"
     )]
-    LogoutOfNobody = InvalidClienteId,
+    LogoutOfNoSession = InvalidClienteId,
     #[error("format must be json, png, svg, ascii or raw")]
     InvalidFormat = InvalidFormat,
     #[error("{reason}")]
@@ -218,11 +218,11 @@ causes! {
     #[error("this link is unknown: it may have ended long ago, or with a restart of the service")]
     UnknownLink = LinkNotFound,
     #[error(
-        "this link has been used, or its 10 minutes are over: ask whoever sent it for a new one"
+        "this link has been used, or its 10 minutes are over: ask the person who sent it for a new one"
     )]
     LinkOver = LinkOver,
     #[error(
-        "the link would begin with a name that nobody but the request vouches for (Host): set PUBLIC_URL to where people reach the service"
+        "the link would begin with a name that only the request gives (Host): set PUBLIC_URL to where people reach the service"
     )]
     NoPublicUrl = PublicUrlUnknown,
     #[error("the service is shutting down; nothing was done: try again when it is back")]
@@ -274,7 +274,7 @@ fn or_none(name: &str, may_name_none: bool) -> String {
     }
 }
 
-/// Answers a path that is none of ours.
+/// Answers a path that no route has.
 pub(in crate::http) async fn unknown_path() -> ApiError {
     ApiError::UnknownPath
 }

@@ -1,4 +1,4 @@
-//! JSON in and out, with our own rejections. What the bytes of a body say is read in [`body`].
+//! JSON in and out, with rejections as JSON. What the bytes of a body say is read in [`body`].
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// What every answer with a body says of it. States and codes are old within seconds: nobody may keep them.
+/// What every answer with a body says of it. States and codes are old within seconds, so no cache may keep them.
 pub(in crate::http) const fn answer_headers(
     content_type: &'static str,
 ) -> [(header::HeaderName, HeaderValue); 2] {

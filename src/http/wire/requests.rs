@@ -37,11 +37,14 @@ impl<T> Given<T> {
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Given<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Value::deserialize(deserializer)? {
-            Value::Null => Self::Null,
-            // No field takes one, and a word could be written as one: `{"ready": null}`.
-            Value::Object(_) => Self::Other,
-            given => T::deserialize(given).map_or(Self::Other, Self::Value),
+        let given = Value::deserialize(deserializer)?;
+        Ok(if given.is_null() {
+            Self::Null
+        } else if given.is_object() {
+            // No field takes one, and serde would read `{"ready": null}` as the word.
+            Self::Other
+        } else {
+            T::deserialize(given).map_or(Self::Other, Self::Value)
         })
     }
 }

@@ -15,7 +15,7 @@ use super::{
 pub(in crate::http) const LONGEST_NAME: usize = 40;
 
 /// Fields that no request needs, and that change what is done with it: left out by a slip, something else is done than was
-/// asked for, and nobody says so. Each with the code of a value that it does not take.
+/// asked for, without a word. Each with the code of a value that it does not take.
 const OPTIONAL: [(&str, Code); 5] = [
     ("dry_run", Code::InvalidDryRun),
     ("wait", Code::InvalidWait),
@@ -63,7 +63,7 @@ pub(super) fn check<B: FromBody>(body: &Object, parts: &Parts) -> Result<(), Mis
                 code,
             })
         };
-        // Who has it right as well means it.
+        // A request that has the right name as well means the other.
         if fields_of::<B::Fields>().contains(&field)
             && !body.contains_key(field)
             && let Some(name) = body.keys().find(|name| is_slip(name, field))

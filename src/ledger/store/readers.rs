@@ -5,10 +5,11 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::spawn_blocking,
@@ -95,7 +96,7 @@ impl Readers {
             is_other
         });
         if is_other {
-            self.idle().clear();
+            self.0.idle.lock().clear();
         }
     }
 
@@ -133,7 +134,12 @@ impl Readers {
         if present.as_ref().map(Identity::of) != Some(file.identity) {
             return Err(Unread::Closed);
         }
-        let idle = self.idle().pop().filter(|reader| reader.file == file);
+        let idle = self
+            .0
+            .idle
+            .lock()
+            .pop()
+            .filter(|reader| reader.file == file);
         let reader = idle.map_or_else(|| Reader::open(file), Ok)?;
         let until = Instant::now() + READ_TIMEOUT;
         let limited = reader
@@ -145,7 +151,7 @@ impl Readers {
         match read {
             Ok(read) => {
                 if self.0.file.borrow().as_ref() == Some(&reader.file) {
-                    self.idle().push(reader);
+                    self.0.idle.lock().push(reader);
                 }
                 Ok(read)
             }
@@ -169,11 +175,6 @@ impl Readers {
         };
         let path = file.folder.join(FILE);
         check(&connect(&path)?, &path, CHECK_TIMEOUT)
-    }
-
-    /// A panic cannot leave the vector half changed: connections are only pushed and popped.
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Reader>> {
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

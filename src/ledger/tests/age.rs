@@ -15,7 +15,7 @@ fn is_new(disk: &mut Disk, key: &str, now: jiff::Timestamp) -> bool {
 }
 
 #[test]
-fn a_key_holds_as_long_as_it_is_told_to_and_then_belongs_to_nobody() {
+fn a_key_holds_as_long_as_it_is_told_to_and_then_is_free() {
     let folder = tempfile::tempdir().unwrap();
     let mut disk = Disk::new(options(folder.path()));
     let now = jiff::Timestamp::now();
@@ -93,7 +93,7 @@ fn what_is_open_is_counted_from_the_file_and_followed_until_it_ends() {
     advance(&mut disk, "3EB0A", Step::Acknowledged(3), later);
     assert!(heard.has_changed().unwrap());
     assert_eq!(open(&disk), Some((1, later)));
-    // Read from the file that was opened anew; the older one, which has got further since, is not the last.
+    // Read from the file that was opened again; the older one, which has got further since, is not the last.
     assert_eq!(last(&disk), Some((SendState::Queued, later)));
     advance(&mut disk, "3EB0B", Step::Cancelled, later);
     assert_eq!(open(&disk), None);

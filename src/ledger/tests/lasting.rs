@@ -27,13 +27,13 @@ fn taken(wa_key: &str) -> Step {
 }
 
 #[tokio::test]
-async fn nobody_is_told_of_a_step_that_a_killed_service_would_not_find_again() {
+async fn no_caller_is_told_of_a_step_that_a_killed_service_would_not_find_again() {
     // Often: a moment too early would not always show.
     for _ in 0..20 {
         let folder = tempfile::tempdir().unwrap();
         let ledger = open(options(folder.path()));
         let mut followed = accepted(&ledger, send("3EB0A")).await;
-        // One that nobody had an answer to.
+        // One whose caller had no answer.
         assert_eq!(
             after_a_kill(folder.path(), "3EB0A").await,
             SendState::Failed
@@ -104,7 +104,7 @@ fn what_a_page_may_have_and_what_was_promised_outlives_a_power_cut() {
     assert!(served.advance_lasts(handing.clone()));
     assert!(
         served.note_lasts(taken("3EB0F")),
-        "nobody else knows the id that the page chose"
+        "only the page knows the id that the page chose"
     );
     assert!(!served.note_lasts(Step::Acknowledged(1)));
     // What changes nothing syncs nothing.
@@ -124,8 +124,7 @@ fn a_send_that_was_promised_for_later_or_has_failed_outlives_a_power_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn news_that_need_not_outlive_a_power_cut_does_so_soon_all_the_same() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = open(options(folder.path()));
+    let (folder, ledger) = opened();
     let file = folder.path().join("ledger/ledger.sqlite3");
     let is_in_the_file = || {
         let bytes = std::fs::read(&file).unwrap();

@@ -74,7 +74,7 @@ async fn a_file_that_was_removed_is_an_error_also_after_a_restart_and_never_a_ne
     place.restart().await;
     place.assert_unusable("is gone").await;
     assert!(!place.file().try_exists().unwrap());
-    // Whoever wants a new one moves the folder aside, and the service begins it.
+    // An operator who wants a new one moves the folder aside, and the service begins it.
     fs::rename(place.folder.path().join("ledger"), place.aside()).unwrap();
     place.restart().await;
     accepted(&place.ledger, with_key("3EB0B", "order-7")).await;

@@ -42,8 +42,7 @@ fn query(sessions: Option<&[&str]>, state: Option<SendState>, after: i64) -> Que
 
 #[tokio::test]
 async fn no_question_goes_through_the_whole_table() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = open(options(folder.path()));
+    let (folder, ledger) = opened();
     accepted(&ledger, send("3EB0A")).await;
     ledger.close().await;
     let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
@@ -182,8 +181,7 @@ async fn a_text_goes_though_reads_follow_each_other_without_a_pause() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_log_is_cut_off_though_requests_follow_each_other_without_a_pause() {
     const MEGABYTE: usize = 1024 * 1024;
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = open(options(folder.path()));
+    let (folder, ledger) = opened();
     accepted(&ledger, send("3EB0A")).await;
     let log = folder.path().join("ledger/ledger.sqlite3-wal");
     let bytes = || std::fs::metadata(&log).unwrap().len();

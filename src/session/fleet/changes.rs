@@ -1,7 +1,7 @@
 //! What changes, of one session or of all, as it happens.
 //!
-//! Responsible for hearing of every session, also of one that becomes known later or that begins anew after a fault. Bounded
-//! by itself: of each session only the latest snapshot waits to be read, so a slow reader misses steps and never the last.
+//! Responsible for hearing of every session, also of one that becomes known later or whose actor was replaced after a fault. Bounded:
+//! of each session only the latest snapshot waits to be read, so a slow reader misses steps and never the last.
 //! What becomes of a session's messages, which is no part of its snapshot, is a change as well.
 
 use std::{
@@ -21,13 +21,13 @@ use crate::{
     session::{ClienteId, Registry, Snapshot},
 };
 
-/// A message has five steps within seconds, and a busy service hundreds of messages: nobody reads faster than this.
+/// A message has five steps within seconds, and a busy service hundreds of messages: no reader needs more than this.
 const TRAFFIC_PACE: Duration = Duration::from_millis(400);
 
 /// Resolves when a session has changed; without a receiver when its actor has ended.
 type Next = BoxFuture<'static, (ClienteId, Option<watch::Receiver<Snapshot>>)>;
 
-/// See the module.
+/// The changes of all sessions, for one reader.
 #[derive(Debug)]
 pub struct Changes {
     registry: Arc<Registry>,

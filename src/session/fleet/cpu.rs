@@ -1,17 +1,15 @@
 //! How long processors have worked for each session's Chromes since the service started.
 //!
-//! A counter for whoever watches from outside: it outlives each Chrome and never goes back. What a Chrome had after it was last
+//! A counter for monitoring: it outlives each Chrome and never goes back. What a Chrome had after it was last
 //! measured and before it ended is not in it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
 
 use crate::session::ClienteId;
 
-/// See the module. A clone counts the same.
+/// The processor time of each session. A clone counts the same.
 #[derive(Clone, Debug, Default)]
 pub struct CpuTally(Arc<Mutex<BTreeMap<ClienteId, CpuTime>>>);
 
@@ -27,7 +25,7 @@ struct CpuTime {
 impl CpuTally {
     /// What all Chromes of each session have had; one whose Chrome was not measured yet is left out.
     pub fn totals(&self) -> BTreeMap<ClienteId, Duration> {
-        let sessions = self.lock();
+        let sessions = self.0.lock();
         sessions
             .iter()
             .map(|(id, time)| (id.clone(), time.total))
@@ -36,7 +34,7 @@ impl CpuTally {
 
     /// The session's Chrome has had so much since it started.
     pub(super) fn on_measured(&self, id: &ClienteId, chrome_pid: u32, cpu: Duration) {
-        let mut sessions = self.lock();
+        let mut sessions = self.0.lock();
         sessions
             .entry(id.clone())
             .or_default()
@@ -45,12 +43,7 @@ impl CpuTally {
 
     /// The session is not known any more, and has no Chrome.
     pub(super) fn forget(&self, id: &ClienteId) {
-        self.lock().remove(id);
-    }
-
-    /// Each change is one assignment, so a map left by a panicking thread is whole.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClienteId, CpuTime>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(id);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What each session's Chrome takes of the machine's memory, and how long processors have worked for it, measured again and again.
 //!
-//! Responsible for measuring all of them in one go, beside the runtime, for telling each session what it takes and the
+//! Responsible for measuring all of them in one go, off the runtime, for telling each session what it takes and the
 //! [tally](crate::session::CpuTally) what it has had. What a session does about its memory, `lifecycle::memory_budget` decides.
 
 use std::{

@@ -12,11 +12,12 @@ mod restore;
 use std::{
     collections::{BTreeMap, VecDeque},
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use options::RegistryOptions;
+use parking_lot::Mutex;
 use restore::Waves;
 use tokio::{
     sync::watch,
@@ -87,7 +88,7 @@ pub struct Registry {
 /// The known sessions, and what is still said of others.
 #[derive(Debug, Default)]
 struct Sessions {
-    known: BTreeMap<ClienteId, Known>,
+    known: BTreeMap<ClienteId, KnownSession>,
     /// What an earlier service has left word of.
     remembered: BTreeMap<ClienteId, Desired>,
     /// How those were last that are not known any more, the oldest first: callers ask for a while what became of their
@@ -99,8 +100,8 @@ struct Sessions {
 }
 
 impl Sessions {
-    /// Takes a session away of which nothing is kept, unless somebody has a handle of it: nothing is asked then of a session
-    /// that nobody knows of. Answers whether it is away.
+    /// Takes a session away of which nothing is kept, unless a request holds a handle of it: that request must not talk to a
+    /// session that is not known any more. Answers whether it is away.
     fn leave(&mut self, id: &ClienteId) -> bool {
         let Some(known) = self.known.get(id) else {
             return true;
@@ -131,7 +132,7 @@ impl Sessions {
 
 /// One session.
 #[derive(Debug)]
-struct Known {
+struct KnownSession {
     handle: SessionHandle,
     /// Outlives its actor: one that takes the place of an actor that has panicked must not go by what the service began with.
     desired: DesiredFile,
@@ -173,7 +174,7 @@ impl Registry {
             shared,
             keeper,
         };
-        let remembered = registry.lock().remembered.clone();
+        let remembered = registry.sessions.lock().remembered.clone();
         for (id, _) in remembered.iter().filter(|(_, desired)| desired.is_up()) {
             registry.know(id);
         }
@@ -192,23 +193,25 @@ impl Registry {
     }
 
     fn know(&self, id: &ClienteId) {
-        let mut sessions = self.lock();
+        let mut sessions = self.sessions.lock();
         if sessions.known.contains_key(id) {
             return;
         }
         let desired = self.desired(&sessions, id);
         let handle = self.start_actor(id, desired.clone());
-        sessions.known.insert(id.clone(), Known { handle, desired });
+        sessions
+            .known
+            .insert(id.clone(), KnownSession { handle, desired });
         self.known.send_modify(|count| *count += 1);
     }
 
-    /// Begins what goes on beside requests: ends what a killed service has left running, then starts the sessions of
+    /// Begins what does not wait for requests: ends what a killed service has left running, then starts the sessions of
     /// `autostart` and, if `restores`, those that should be up; and measures. Waits for nothing; to be called once, before
     /// the first request.
     pub fn begin(self: &Arc<Self>, autostart: &[ClienteId], restores: bool) {
-        let waves = Waves::of(&self.lock().remembered, autostart, restores);
+        let waves = Waves::of(&self.sessions.lock().remembered, autostart, restores);
         let registry = Arc::clone(self);
-        // Nobody has asked for a start yet, so all turns are there: the starts to come wait until the profiles are free.
+        // No start was asked for yet, so all turns are there: the starts to come wait until the profiles are free.
         let count = u32::try_from(self.options.config.max_concurrent_starts.get());
         let turns =
             Arc::clone(&self.shared.starts).try_acquire_many_owned(count.unwrap_or(u32::MAX));
@@ -235,13 +238,13 @@ impl Registry {
 
     /// The session, if it is known.
     pub fn find(&self, id: &ClienteId) -> Option<SessionHandle> {
-        let sessions = self.lock();
+        let sessions = self.sessions.lock();
         sessions.known.get(id).map(|known| known.handle.clone())
     }
 
     /// How a session was last that is not known any more.
     pub fn last_seen(&self, id: &ClienteId) -> Option<Snapshot> {
-        let sessions = self.lock();
+        let sessions = self.sessions.lock();
         let found = sessions.last_seen.iter().find(|(other, _)| other == id);
         found.map(|(_, snapshot)| snapshot.clone())
     }
@@ -260,7 +263,7 @@ impl Registry {
         };
         session.forget().await?;
         drop(session);
-        if self.lock().leave(id) {
+        if self.sessions.lock().leave(id) {
             self.known.send_modify(|count| *count += 1);
         }
         Ok(true)
@@ -283,7 +286,7 @@ impl Registry {
 
     /// The session, made known if it was not.
     pub fn find_or_create(&self, id: &ClienteId) -> Result<SessionHandle, ConnectError> {
-        let mut sessions = self.lock();
+        let mut sessions = self.sessions.lock();
         let known = sessions.known.get(id);
         if let Some(known) = known.filter(|known| !known.handle.is_gone()) {
             return Ok(known.handle.clone());
@@ -292,11 +295,12 @@ impl Registry {
         if self.stop.is_cancelled() {
             return Err(ConnectError::ShuttingDown);
         }
-        // A name that cannot be started now need not be known.
+        // Only asked, not taken: the place belongs to a start, which the actor begins or not. It is asked here so that a name that
+        // cannot be started now does not become known, with a row among the sessions.
         self.shared.capacity.check()?;
         let desired = desired.unwrap_or_else(|| self.desired(&sessions, id));
         let handle = self.start_actor(id, desired.clone());
-        let known = Known {
+        let known = KnownSession {
             handle: handle.clone(),
             desired,
         };
@@ -312,7 +316,7 @@ impl Registry {
     }
 
     pub(super) fn handles(&self) -> Vec<SessionHandle> {
-        let sessions = self.lock();
+        let sessions = self.sessions.lock();
         sessions
             .known
             .values()
@@ -320,26 +324,27 @@ impl Registry {
             .collect()
     }
 
-    /// Tells whenever another session is known, or one has begun anew.
+    /// Changes whenever another session is known, or the actor of one was replaced.
     pub(super) fn known(&self) -> watch::Receiver<u64> {
         self.known.subscribe()
     }
 
     /// Every known session, in the order of their names.
     pub fn snapshots(&self) -> Vec<(ClienteId, Snapshot)> {
-        self.lock()
+        self.sessions
+            .lock()
             .known
             .iter()
             .map(|(id, known)| (id.clone(), known.handle.snapshot()))
             .collect()
     }
 
-    /// Whether it has been told to shut down: nothing new is begun.
+    /// Whether it is to shut down: nothing new is begun.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }
 
-    /// Resolves when it is told to shut down.
+    /// Resolves when it is to shut down.
     pub fn stopping(&self) -> WaitForCancellationFutureOwned {
         self.stop.clone().cancelled_owned()
     }
@@ -443,15 +448,6 @@ impl Registry {
         });
         session
     }
-
-    fn lock(&self) -> MutexGuard<'_, Sessions> {
-        lock(&self.sessions)
-    }
-}
-
-/// Each change is one insertion or removal, so what a panicking thread has left is whole.
-fn lock(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
-    sessions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes a session away once nothing of it is kept. Its actor ends with the last handle. Ends with the actor, too.
@@ -466,7 +462,7 @@ async fn leave_when_forgotten(
         .await
         .is_ok()
     {
-        let has_left = lock(&sessions).leave(&id);
+        let has_left = sessions.lock().leave(&id);
         if has_left {
             known.send_modify(|count| *count += 1);
             return;
@@ -475,7 +471,7 @@ async fn leave_when_forgotten(
     }
 }
 
-/// Ends the Chromes that a killed service has left on our profiles, and says so.
+/// Ends the Chromes that a killed service has left on the profiles, and says so.
 async fn sweep(tokens_dir: &Path) {
     for swept in browser::sweep(tokens_dir).await {
         tracing::warn!(

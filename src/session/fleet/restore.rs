@@ -12,7 +12,7 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 use crate::session::{
-    ClienteId, ConnectError, Phase, Registry, SessionHandle, Snapshot, command::Origin,
+    ClienteId, ConnectError, Phase, Registry, SessionHandle, Snapshot, command::AskedBy,
     keeping::desired::Desired,
 };
 
@@ -26,10 +26,10 @@ const FIRST_WAVE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// Which sessions are to be started, in order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Waves {
-    /// They were READY: whoever wants to send waits for them.
-    ready: Vec<(ClienteId, Origin)>,
+    /// They were READY: callers who want to send wait for them.
+    ready: Vec<(ClienteId, AskedBy)>,
     /// They showed codes, or are new.
-    others: Vec<(ClienteId, Origin)>,
+    others: Vec<(ClienteId, AskedBy)>,
 }
 
 impl Waves {
@@ -39,16 +39,16 @@ impl Waves {
         autostart: &[ClienteId],
         restores: bool,
     ) -> Self {
-        let always = autostart.iter().map(|id| (id, Origin::Caller));
+        let always = autostart.iter().map(|id| (id, AskedBy::Caller));
         let wanted = remembered
             .iter()
             .filter(|(_, desired)| restores && desired.is_up())
-            .map(|(id, _)| (id, Origin::Restore));
+            .map(|(id, _)| (id, AskedBy::Restore));
         let was_ready = |id: &ClienteId| remembered.get(id).is_some_and(Desired::was_ready);
         let mut seen = BTreeSet::new();
         let all = always.chain(wanted).filter(|(id, _)| seen.insert(*id));
         let (ready, others) = all
-            .map(|(id, origin)| (id.clone(), origin))
+            .map(|(id, asked_by)| (id.clone(), asked_by))
             .partition(|(id, _)| was_ready(id));
         Self { ready, others }
     }
@@ -64,8 +64,8 @@ impl Waves {
             "starting the {count} sessions that should be up"
         );
         let mut started = Vec::new();
-        for (id, origin) in &self.ready {
-            started.extend(start(&registry, id, *origin).await);
+        for (id, asked_by) in &self.ready {
+            started.extend(start(&registry, id, *asked_by).await);
         }
         let turns_are_over = async {
             for session in &started {
@@ -75,19 +75,19 @@ impl Waves {
         if timeout(FIRST_WAVE_TIMEOUT, turns_are_over).await.is_err() {
             tracing::warn!("some sessions are still waiting for their turn to start");
         }
-        for (id, origin) in &self.others {
-            start(&registry, id, *origin).await;
+        for (id, asked_by) in &self.others {
+            start(&registry, id, *asked_by).await;
         }
     }
 }
 
 /// Asks a session to start until there is room for it.
-async fn start(registry: &Registry, id: &ClienteId, origin: Origin) -> Option<SessionHandle> {
+async fn start(registry: &Registry, id: &ClienteId, asked_by: AskedBy) -> Option<SessionHandle> {
     let mut is_told = false;
     loop {
         let asked = async {
             let session = registry.find_or_create(id)?;
-            session.start_for(origin).await?;
+            session.start_for(asked_by).await?;
             Ok(session)
         };
         match asked.await {
@@ -127,7 +127,7 @@ async fn has_had_its_turn(session: &SessionHandle) {
 mod tests {
     use super::*;
 
-    fn names(wave: &[(ClienteId, Origin)]) -> Vec<&str> {
+    fn names(wave: &[(ClienteId, AskedBy)]) -> Vec<&str> {
         wave.iter().map(|(id, _)| id.as_str()).collect()
     }
 
@@ -146,9 +146,9 @@ mod tests {
         let waves = Waves::of(&remembered, &autostart, true);
         assert_eq!(names(&waves.ready), ["5", "4", "2"]);
         assert_eq!(names(&waves.others), ["9", "1"]);
-        // What its operator names is started, whatever somebody else has said before.
-        assert_eq!(waves.ready[0].1, Origin::Caller);
-        assert_eq!(waves.ready[2].1, Origin::Restore);
+        // What its operator names is started, whatever a caller has asked for before.
+        assert_eq!(waves.ready[0].1, AskedBy::Caller);
+        assert_eq!(waves.ready[2].1, AskedBy::Restore);
 
         let told = Waves::of(&remembered, &autostart, false);
         assert_eq!(names(&told.ready), ["5", "4"]);

@@ -7,7 +7,10 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     config::{Config, SessionConfig},
-    ledger::{Accepted, LedgerOptions, NewSend},
+    ledger::{
+        Accepted, NewSend,
+        tests::{options, send as waiting},
+    },
     session::SendLimits,
     whatsapp::PageSettings,
 };
@@ -41,31 +44,15 @@ fn registry(folder: &Path) -> Registry {
             url: "http://127.0.0.1:1/".to_owned(),
             ..usual.page
         },
-        ledger: ledger_options(folder),
+        ledger: options(folder),
     })
     .unwrap()
 }
 
-fn ledger_options(folder: &Path) -> LedgerOptions {
-    LedgerOptions {
-        folder: folder.join("ledger"),
-        idempotency: Duration::from_secs(3600),
-        retention: Duration::from_secs(3600),
-        clock: crate::ledger::Clock::default(),
-    }
-}
-
 fn send() -> NewSend {
     NewSend {
-        key: "3EB0A".to_owned(),
-        session: "51".to_owned(),
-        cliente_id: "51".to_owned(),
-        account: None,
-        to: "5491158254201".into(),
-        body: "hola".into(),
         is_durable: true,
-        idempotency: None,
-        accept_by: tokio::time::Instant::now() + Duration::from_secs(60),
+        ..waiting("3EB0A")
     }
 }
 
@@ -84,7 +71,7 @@ async fn a_session_that_does_not_end_keeps_nobody_from_closing_the_ledger_in_tim
     // Its lock is free, and its log is empty.
     let log = folder.path().join("ledger/ledger.sqlite3-wal");
     assert!(!log.try_exists().unwrap());
-    let (again, keeper) = Ledger::new(ledger_options(folder.path()));
+    let (again, keeper) = Ledger::new(options(folder.path()));
     tokio::spawn(keeper.run());
     assert_eq!(again.open_sends("51").await.unwrap().len(), 1);
 }

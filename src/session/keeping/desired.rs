@@ -8,17 +8,16 @@
 //!    {"up":true,"was_ready":true,"account":"5491100000001","linked_at":"2026-11-25T18:47:41Z"}
 //! ```
 //!
-//! It is also what outlives the tokens folder: a session that was linked, and whose profile is gone, must not begin
-//! anew with a scan as if it had never been.
+//! It is also what outlives the tokens folder: a session that was linked, and whose profile is gone, must not ask
+//! for a scan as if it were new.
 //!
 //! Invariants: a connect or disconnect that has been answered is on disk; each file is replaced in one step, so that a kill
 //! at any moment leaves one that can be read; a session of which there is nothing to remember has none.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder},
+    fs,
     io::{self, ErrorKind},
-    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -31,13 +30,10 @@ use tokio::{
 };
 
 use crate::{
-    files::{Durability, folder_of, sync_folder, write_atomically},
+    files::{Durability, folder_of, found, make_folder, sync_folder, write_atomically},
     masked::Number,
     session::{ClienteId, ReasonCode, SessionState, Snapshot, reason::AfterEnd},
 };
-
-/// It tells which account is linked: nobody else's business.
-const FOLDER_MODE: u32 = 0o700;
 
 const EXTENSION: &str = "json";
 
@@ -82,14 +78,14 @@ impl Desired {
         self.was_ready
     }
 
-    /// Somebody wants it to run.
+    /// A caller wants it to run.
     fn on_connect(&mut self) {
         self.up = true;
     }
 
     /// It has ended for this reason.
     fn on_end(&mut self, why: ReasonCode) {
-        match why.facts().desired {
+        match why.policy().desired {
             AfterEnd::Up => {}
             AfterEnd::Down => self.up = false,
             AfterEnd::Forgotten => *self = Self::default(),
@@ -167,7 +163,7 @@ impl DesiredFile {
     }
 
     /// Whether it should be READY without a scan.
-    pub(in crate::session) async fn is_owed(&self) -> bool {
+    pub(in crate::session) async fn must_be_ready(&self) -> bool {
         let present = self.present.lock().await;
         present.desired.is_up() && present.desired.was_ready()
     }
@@ -212,7 +208,7 @@ impl DesiredFile {
         self.change(|desired| *desired = Desired::default()).await;
     }
 
-    /// Somebody wants it to run.
+    /// A caller wants it to run.
     pub(in crate::session) async fn on_connect(&self) {
         self.change(Desired::on_connect).await;
     }
@@ -259,17 +255,13 @@ impl DesiredFile {
 fn put(path: &Path, desired: &Desired) -> io::Result<()> {
     let folder = folder_of(path);
     if *desired == Desired::default() {
-        return match fs::remove_file(path) {
-            Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
-            Err(why) => Err(why),
+        return match found(fs::remove_file(path))? {
             // It must not come back after a power cut.
-            Ok(()) => sync_folder(folder),
+            Some(()) => sync_folder(folder),
+            None => Ok(()),
         };
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(FOLDER_MODE)
-        .create(folder)?;
+    make_folder(folder)?;
     // The answer to POST /disconnect promises that the session stays down, also on a machine that has lost its power.
     write_atomically(path, &serde_json::to_vec(desired)?, Durability::PowerCut)
 }
@@ -306,7 +298,7 @@ pub(in crate::session) fn file_of(folder: &Path, id: &ClienteId) -> PathBuf {
     folder.join(id.as_str()).with_extension(EXTENSION)
 }
 
-/// What is remembered of one session, for whoever only wants to know. A file that cannot be understood says nothing.
+/// What is remembered of one session, for a reader that does not change it. A file that cannot be understood says nothing.
 pub(super) fn read(folder: &Path, id: &ClienteId) -> Option<Desired> {
     serde_json::from_slice(&fs::read(file_of(folder, id)).ok()?).ok()
 }

@@ -10,25 +10,18 @@
 //! The JSON names its picture and replaces the one before in one step, so that a reader never gets one of each.
 
 use std::{
-    io::{self, ErrorKind},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use tokio::{
-    fs::{self, DirBuilder},
-    sync::Mutex,
-    task::spawn_blocking,
-};
+use tokio::{fs, sync::Mutex, task::spawn_blocking};
 
 use crate::{
-    files::{Durability, write_atomically},
+    files::{Durability, found, make_folder, write_atomically},
     session::{Evidence, EvidenceError},
     whatsapp::{Driver, LeftOut, PageEvidence},
 };
-
-/// It may show what a person has on the screen: nobody else's business.
-const FOLDER_MODE: u32 = 0o700;
 
 const WORDS: &str = "evidence.json";
 const PICTURE: &str = "screenshot-";
@@ -82,11 +75,8 @@ impl EvidenceFolder {
         picture: Option<Vec<u8>>,
     ) -> io::Result<Evidence> {
         let _alone = self.changing.lock().await;
-        DirBuilder::new()
-            .recursive(true)
-            .mode(FOLDER_MODE)
-            .create(&self.path)
-            .await?;
+        let folder = Arc::clone(&self.path);
+        spawn_blocking(move || make_folder(&folder)).await??;
         if let Some(picture) = picture {
             let name = format!("{PICTURE}{}.png", evidence.taken_at.as_millisecond());
             write(self.path.join(&name), picture).await?;
@@ -121,7 +111,7 @@ impl EvidenceFolder {
         self.keep(evidence, picture).await
     }
 
-    /// Looks at a page because somebody asks for it.
+    /// Looks at a page because a caller asks for it.
     pub(in crate::session) async fn take_now(
         self,
         driver: &impl Driver,
@@ -138,15 +128,6 @@ impl EvidenceFolder {
     pub(in crate::session) async fn delete(&self) -> io::Result<()> {
         let _alone = self.changing.lock().await;
         found(fs::remove_dir_all(&self.path).await).map(drop)
-    }
-}
-
-/// What is not there is no fault.
-fn found<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
-    match outcome {
-        Ok(there) => Ok(Some(there)),
-        Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
-        Err(why) => Err(why),
     }
 }
 
@@ -188,7 +169,7 @@ mod tests {
         assert_eq!(reader.screenshot().await.unwrap(), Some(vec![2]));
 
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&path), FOLDER_MODE);
+        assert_eq!(mode(&path), 0o700);
         let files: Vec<_> = path.read_dir().unwrap().flatten().collect();
         assert_eq!(files.len(), 2, "{files:?}");
         assert!(files.iter().all(|file| mode(&file.path()) == 0o600));

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Invariants: only a link that was READY and ended well is copied; a snapshot is used only for the very link that it is
-//! of; for one loss that is tried once, whoever restarts meanwhile.
+//! of; for one loss that is tried once, also over restarts of the service.
 
 use std::path::{Path, PathBuf};
 
@@ -38,15 +38,6 @@ pub(in crate::session) struct Safekeeping {
     snapshots: ProfileSnapshots,
 }
 
-/// What became of a profile that was of no use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::session) enum Cure {
-    /// Another one is in its place, or this one is to ask for a scan: the session is to be started again.
-    StartAgain,
-    /// This end is not the profile's fault, or nothing more can be done.
-    None,
-}
-
 impl Safekeeping {
     pub(in crate::session) const fn new(
         id: ClienteId,
@@ -70,7 +61,7 @@ impl Safekeeping {
         if !is_worth_a_snapshot(before, why, closed) {
             return;
         }
-        // Without a note nobody could tell later whose it is.
+        // Without a note it could not be told later whose copy it is.
         let Some(link) = link_of(&self.profile).await else {
             return;
         };
@@ -112,7 +103,7 @@ impl Safekeeping {
         if !account_link::is_missing(&self.profile).await {
             return Ok(());
         }
-        // The lock stays beside a folder that is removed. Without either, this is not the folder that the profile lay in: a
+        // The lock stays next to a folder that is removed. Without either, this is not the folder that the profile lay in: a
         // copy that went on here would be a second device with the same keys, once the right folder is back.
         let is_in_its_place =
             has(&self.profile).await || has(&browser::lock_of(&self.profile)).await;
@@ -194,18 +185,19 @@ impl Safekeeping {
     }
 
     /// The session ended for this reason, before it was READY if `phase` says so. Does what can be done for a profile that
-    /// has lost its link or cannot be used; once for each loss. Where nothing could be done, `why` says so.
-    pub(in crate::session) async fn cure(&self, why: &mut Reason, is_starting: bool) -> Cure {
+    /// has lost its link or cannot be used; once for each loss. Answers whether the session is to be started again: another profile is
+    /// in its place, or this one is to ask for a scan. Where nothing could be done, `why` says so.
+    pub(in crate::session) async fn rescue(&self, why: &mut Reason, is_starting: bool) -> bool {
         if !is_the_profiles_fault(why.code, is_starting) {
-            return Cure::None;
+            return false;
         }
         let Some(link) = link_of(&self.profile).await else {
-            return Cure::None;
+            return false;
         };
         let next = match (link.rescue, why.code) {
             (Rescue::None, _) => self.restore(&link, why).await,
             (Rescue::Snapshot, ReasonCode::StorageError) => self.empty(why).await,
-            (Rescue::Snapshot | Rescue::All, _) => return Cure::None,
+            (Rescue::Snapshot | Rescue::All, _) => return false,
         };
         let noted = match next {
             Ok(rescue) => self.note(link, rescue).await,
@@ -213,19 +205,19 @@ impl Safekeeping {
                 tracing::error!(%error, "the profile is of no use, and nothing could take its place: {error}");
                 let left = format!("; the profile was left as it is: {error}");
                 why.detail.push_str(&left);
-                return Cure::None;
+                return false;
             }
         };
         if let Err(error) = noted {
             tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
-            return Cure::None;
+            return false;
         }
-        Cure::StartAgain
+        true
     }
 
     /// No new Chrome has helped on this profile: the last snapshot of its link takes its place, if there is one, once for each
     /// link that was READY.
-    pub(in crate::session) async fn fall_back(&self) {
+    pub(in crate::session) async fn restore_copy(&self) {
         let Some(link) = link_of(&self.profile).await else {
             return;
         };
@@ -265,7 +257,7 @@ impl Safekeeping {
         Ok(Rescue::Snapshot)
     }
 
-    /// Storage that does not work makes way for an empty folder; storage that Chrome has begun anew can be linked as it is.
+    /// Storage that does not work makes way for an empty folder; storage that Chrome has created again can be linked as it is.
     async fn empty(&self, why: &Reason) -> Result<Rescue, SnapshotError> {
         if why.code != ReasonCode::StorageLost {
             self.snapshots.set_aside().await?;
@@ -287,7 +279,7 @@ impl Safekeeping {
         account_link::note(&self.profile, Some(Link { rescue, ..link })).await
     }
 
-    /// The device is unlinked: its snapshots hold keys that nobody needs.
+    /// The device is unlinked: its copies hold keys that are of no use.
     pub(in crate::session) async fn delete(&self) -> Result<(), SnapshotError> {
         self.snapshots.delete().await
     }
@@ -299,7 +291,7 @@ fn is_of(link: &Link) -> impl Fn(&Manifest) -> bool + Send + use<> {
     move |manifest| manifest.linked_at == Some(linked_at)
 }
 
-/// Whether a profile is worth a snapshot: linked, READY in this run, ended by somebody's wish, and written out by Chrome.
+/// Whether a profile is worth a snapshot: linked, READY in this run, ended by request, and written out by Chrome.
 fn is_worth_a_snapshot(before: &Snapshot, why: &End, closed: Closed) -> bool {
     let is_linked = matches!(
         before.state,

@@ -204,7 +204,7 @@ pub async fn others_linked_to(
     Ok(others)
 }
 
-/// Whether the next service in this folder will start the session by itself.
+/// Whether the next service in this folder will start the session without a request.
 pub fn is_to_be_up(id: &ClienteId, sessions_dir: &Path) -> bool {
     desired::read(sessions_dir, id).is_some_and(|desired| desired.is_up())
 }

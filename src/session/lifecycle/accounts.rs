@@ -3,10 +3,9 @@
 //!
 //! Responsible for the names only: who takes the account back, and how often, [`deadlines`](super::deadlines) decides.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
+
+use parking_lot::Mutex;
 
 use crate::{masked::Number, session::ClienteId};
 
@@ -22,11 +21,6 @@ impl Accounts {
             accounts: self.clone(),
         }
     }
-
-    /// Each change is one insertion or removal, so a map left by a panicking thread is whole.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClienteId, Number>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What one session has, as long as its page is open.
@@ -39,7 +33,7 @@ pub(in crate::session) struct HeldAccount {
 impl HeldAccount {
     /// The page is linked to this account, or to none.
     pub(in crate::session) fn set(&self, account: Option<Number>) {
-        let mut accounts = self.accounts.lock();
+        let mut accounts = self.accounts.0.lock();
         match account {
             Some(account) => accounts.insert(self.id.clone(), account),
             None => accounts.remove(&self.id),
@@ -48,7 +42,7 @@ impl HeldAccount {
 
     /// Another session with a page of the same account.
     pub(in crate::session) fn other_session(&self) -> Option<ClienteId> {
-        let accounts = self.accounts.lock();
+        let accounts = self.accounts.0.lock();
         let own = accounts.get(&self.id)?;
         let mut others = accounts.iter().filter(|(id, _)| **id != self.id);
         let (id, _) = others.find(|(_, account)| *account == own)?;
@@ -58,6 +52,6 @@ impl HeldAccount {
 
 impl Drop for HeldAccount {
     fn drop(&mut self) {
-        self.accounts.lock().remove(&self.id);
+        self.accounts.0.lock().remove(&self.id);
     }
 }

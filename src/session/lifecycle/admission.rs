@@ -15,7 +15,7 @@ pub(super) enum Stage {
     Idle,
     /// A Chrome is being started.
     Opening,
-    /// A Chrome was being started, and somebody has asked for its end.
+    /// A Chrome was being started, and a caller has asked for its end.
     CalledOff,
     /// The page is open.
     Running,

@@ -19,10 +19,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::session::error::{Full, Lack};
 
 /// What one start takes until its page stands: a heavy page took 256 to 268 MB with the small Chrome on the lean flags,
-/// alone; beside others, with which it shares file pages, less (docs/chrome.md#memory-of-a-session).
+/// alone; next to others, with which it shares file pages, less (docs/chrome.md#memory-of-a-session).
 const START_MB: u64 = 300;
 
-/// See the module. Shared by all sessions.
+/// What sessions may take of this machine. Shared by all sessions.
 #[derive(Debug)]
 pub(in crate::session) struct Capacity {
     limit: NonZeroUsize,
@@ -49,7 +49,7 @@ pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-/// A start whose memory is spoken for.
+/// A start with memory reserved.
 #[derive(Debug)]
 pub(super) struct Starting(Arc<AtomicUsize>);
 
@@ -91,7 +91,7 @@ impl Capacity {
         self.admit().map(drop)
     }
 
-    /// Takes a place and speaks for memory.
+    /// Takes a place and reserves memory.
     pub(super) fn admit(&self) -> Result<Admitted, Full> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_none_left| self.full(Lack::Place))?;
@@ -105,7 +105,7 @@ impl Capacity {
         })
     }
 
-    /// Speaks for memory only: another Chrome for a session that has its place.
+    /// Reserves memory only: another Chrome for a session that has its place.
     pub(super) fn start_again(&self) -> Result<Starting, Full> {
         self.speak_for_memory()
             .ok_or_else(|| self.full(Lack::Memory))

@@ -28,7 +28,7 @@ const RECONNECT_GRACE: Duration = Duration::from_secs(5);
 /// 15 s (docs/reliability.md).
 const PING_INTERVAL: Duration = Duration::from_secs(4);
 
-/// A page that was loaded anew because it had broken is WhatsApp Web again after 5 to 15 s (docs/whatsapp.md#timings).
+/// A page that was reloaded because it had broken is WhatsApp Web again after 5 to 15 s (docs/whatsapp.md#timings).
 pub(super) const RELOAD_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Fresh codes come some 1 s after they were asked for (docs/whatsapp.md#timings); asked again when they did not.
@@ -44,12 +44,15 @@ const TAKE_OVER_PAUSES: [Duration; 4] = [
     Duration::from_secs(90),
 ];
 
-/// Take-overs count for so long: several times as long as all the pauses, so that two programs do not begin again and again.
+/// After the last take-over: if the account is still elsewhere by then, it was in vain.
+const LAST_TAKE_OVER_TRIAL: Duration = Duration::from_secs(10);
+
+/// Take-overs count for so long: several times as long as all the pauses, so that two programs do not go on for ever.
 const TAKE_OVER_WINDOW: Duration = Duration::from_secs(600);
 
-/// See the module.
+/// The deadlines of one page.
 #[derive(Debug)]
-pub(super) struct Timers {
+pub(super) struct Deadlines {
     limits: StartLimits,
     takes_over: bool,
     /// How far the start has got; `None` once the session has been READY.
@@ -66,11 +69,11 @@ pub(super) struct Timers {
     synced_percent: Option<u8>,
     /// Once READY, a session may be without WhatsApp's server for as long as that takes.
     has_been_ready: bool,
-    /// By when somebody must have scanned.
+    /// By when a phone must have scanned.
     scan: Option<Instant>,
     /// When fresh codes are to be asked for.
     refresh: Option<Instant>,
-    /// When the account is to be taken back from another window.
+    /// When the account is to be taken back from another window, or the last time that it was has been in vain.
     take_over: Option<Instant>,
     /// When it was, within the last [`TAKE_OVER_WINDOW`].
     taken_over: Vec<Instant>,
@@ -78,7 +81,7 @@ pub(super) struct Timers {
     left_elsewhere: Option<usize>,
     /// When a connection that is lost counts as lost.
     reconnect: Option<Instant>,
-    /// By when a page that is loaded anew must be WhatsApp Web again.
+    /// By when a page that is reloaded must be WhatsApp Web again.
     reload: Option<Instant>,
     /// When the page is to be asked for a sign of life.
     ping: Option<Instant>,
@@ -95,21 +98,23 @@ pub(super) enum Passed {
     Recognise,
     /// The chats did not get synced.
     Sync,
-    /// Nobody scanned.
+    /// No code was scanned.
     Scan,
     /// Fresh codes are due.
     Refresh,
     /// The account is to be taken back from another window.
     TakeOver,
+    /// The last take-over was in vain: the account is left in the other window.
+    LeftElsewhere,
     /// The connection has been lost for longer than a healthy reconnect takes.
     Reconnect,
-    /// The page was loaded anew, and is not WhatsApp Web again.
+    /// The page was reloaded, and is not WhatsApp Web again.
     Reload,
     /// The page is to be asked for a sign of life.
     Ping,
 }
 
-impl Timers {
+impl Deadlines {
     /// The page is asked for.
     pub(super) fn new(limits: StartLimits, takes_over: bool, now: Instant) -> Self {
         Self {
@@ -133,13 +138,13 @@ impl Timers {
         }
     }
 
-    /// The page is loaded anew because it has broken.
+    /// The page is reloaded because it has broken.
     pub(super) fn on_reload(&mut self, now: Instant) {
         self.reload = Some(now + RELOAD_TIMEOUT);
         (self.recognise, self.reconnect) = (None, None);
     }
 
-    /// Whether the page is being loaded anew because it had broken.
+    /// Whether the page is being reloaded because it had broken.
     pub(super) const fn is_reloading(&self) -> bool {
         self.reload.is_some()
     }
@@ -223,14 +228,14 @@ impl Timers {
             Some(Phase::Queued | Phase::Launch | Phase::Sync) | None => None,
         };
         let is_syncing = phase == Some(Phase::Sync);
-        // Only forward: a page that loads itself anew again and again begins from nothing each time, and never arrives.
+        // Only forward: a page that keeps reloading itself begins from nothing each time, and never arrives.
         let has_moved = self.synced_percent < standing.sync_percent;
         if has_moved || !is_syncing {
             self.synced_percent = standing.sync_percent.filter(|_| is_syncing);
         }
         let present = self.sync.filter(|_| !has_moved);
         self.sync = is_syncing.then(|| present.unwrap_or(now + self.limits.sync));
-        // A page that loads anew knows nothing for a moment: that counts as a reconnect too.
+        // A page that reloads knows nothing for a moment: that counts as a reconnect too.
         let is_lost = *state == SessionState::Ready && !standing.is_ready();
         self.reconnect = is_lost.then(|| self.reconnect.unwrap_or(now + RECONNECT_GRACE));
         let is_elsewhere = standing.trouble == Some(Trouble::OpenedElsewhere);
@@ -244,16 +249,14 @@ impl Timers {
         self.refresh = has_run_out.then(|| self.refresh.unwrap_or(now));
     }
 
-    /// When the account may be taken back next; `None`, and it is left where it is, when it was taken back too often.
+    /// When the account is taken back next, or the last take-over has been in vain; `None` once it is left where it is.
     fn next_take_over(&mut self, now: Instant) -> Option<Instant> {
-        self.taken_over.retain(|at| now - *at < TAKE_OVER_WINDOW);
-        let times = self.taken_over.len();
-        let pause = TAKE_OVER_PAUSES.get(times);
-        if pause.is_none() {
-            self.left_elsewhere.get_or_insert(times);
+        if self.left_elsewhere.is_some() {
+            return None;
         }
-        let pause = pause.filter(|_| self.left_elsewhere.is_none())?;
-        Some(now + *pause)
+        self.taken_over.retain(|at| now - *at < TAKE_OVER_WINDOW);
+        let pause = TAKE_OVER_PAUSES.get(self.taken_over.len());
+        Some(now + *pause.unwrap_or(&LAST_TAKE_OVER_TRIAL))
     }
 
     /// How often the account was taken back in vain, when it is left in the other window for that.
@@ -309,6 +312,10 @@ impl Timers {
             return Some(Passed::Ping);
         }
         if self.take_over.take_if(has_passed).is_some() {
+            if TAKE_OVER_PAUSES.len() <= self.taken_over.len() {
+                self.left_elsewhere = Some(self.taken_over.len());
+                return Some(Passed::LeftElsewhere);
+            }
             self.taken_over.push(now);
             self.take_over = self.next_take_over(now);
             return Some(Passed::TakeOver);

@@ -13,8 +13,8 @@ use crate::{
     whatsapp::Driver,
 };
 
-/// A first start that has failed is looked into: why stands in `/status` and in the evidence. By then somebody has, or connects it
-/// again; and names that are made up do not add up for longer.
+/// A first start that has failed is looked into: `/status` and the evidence say why. After this time a person has looked or has
+/// connected it again; and names that callers make up do not accumulate for longer.
 const FAILED_NEWCOMER_KEPT: Duration = Duration::from_secs(3600);
 
 impl<D: Driver> Actor<D> {
@@ -29,21 +29,18 @@ impl<D: Driver> Actor<D> {
             self.options.desired.on_account().await;
         }
         let finding = safekeeping.find_profile(linked_at);
-        let found = self
-            .mail
-            .during(&mut self.intake, &self.publisher, finding)
-            .await;
+        let found = self.mail.during(&mut self.intake, finding).await;
         found.map_err(End::of)
     }
 
     /// The session has ended for this reason. Deletes its traces if its codes are over and no phone has ever scanned one: a
     /// name that anybody may make up must not cost a folder for ever. Answers whether it did.
     pub(super) async fn forget_newcomer(&mut self, why: ReasonCode) -> bool {
-        let are_codes_over = why.facts().desired == AfterEnd::Down;
+        let are_codes_over = why.policy().desired == AfterEnd::Down;
         are_codes_over && self.is_newcomer().await && self.delete_newcomer().await
     }
 
-    /// Nothing runs, and nothing will by itself: of a session that was never linked nothing is to be kept for long.
+    /// Nothing runs, and no start is planned: of a session that was never linked nothing is to be kept for long.
     pub(super) async fn forget_later(&mut self) {
         let is_newcomer = self.is_newcomer().await;
         self.forget_at = is_newcomer.then(|| Instant::now() + FAILED_NEWCOMER_KEPT);
@@ -82,7 +79,7 @@ impl<D: Driver> Actor<D> {
     }
 
     /// A start begins. Answers whether the session is still known: one that was forgotten leaves as soon as its last caller has
-    /// gone, and a Chrome that it started then would be seen by nobody and ended by nobody.
+    /// gone, and no caller could see or end a Chrome that it started then.
     pub(super) fn stays_known(&self) -> bool {
         // It cannot leave after this. It may have before.
         self.publisher

@@ -1,7 +1,7 @@
 //! What is done about a session that has failed, and when: a ladder, with a limit.
 //!
 //! ```text
-//!  page reload ──no help──▶ new Chrome ──no help, 3 times──▶ last snapshot of the profile, new Chrome ──▶ …
+//!  page reload ──no help──▶ new Chrome ──no help, 3 times──▶ last copy of the profile, new Chrome ──▶ …
 //!                              └── limit per hour reached ──▶ ERROR, KEEPS_FAILING
 //! ```
 //!
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::session::{
     ReasonCode,
-    reason::{AfterEnd, Cure, Facts},
+    reason::{AfterEnd, Cure, Policy},
     sending::stall::Remedies,
 };
 
@@ -25,7 +25,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A session that has been READY for so long is healthy: what fails next has a cause of its own.
 const STABLE_AFTER: Duration = Duration::from_secs(120);
 
-/// A page that breaks again so soon after it was loaded anew needs more than that.
+/// A page that breaks again so soon after a reload needs more than that.
 const RELOAD_HELPS_FOR: Duration = Duration::from_secs(120);
 
 /// Before the next new Chrome, by how many have not helped: what a moment cures is cured at once, and what lasts, such as a
@@ -40,14 +40,14 @@ const BACK_OFF: [Duration; 6] = [
 ];
 
 /// Of these, the last one for a Chrome that did help and was lost again before the session was stable: something kills
-/// Chromes, and whoever sends waits. The limit per hour still holds.
+/// Chromes, and callers wait. The limit per hour still holds.
 const BACK_OFF_AFTER_READY: usize = 2;
 
-/// A pause is made longer or shorter by up to this part, so that sessions which fell together do not all rise at once.
+/// A pause is made longer or shorter by up to this part, so that sessions that failed together do not restart together.
 const JITTER: f64 = 0.25;
 
 /// So many new Chromes on one profile that did not help speak against the profile.
-const CHROMES_BEFORE_SNAPSHOT: usize = 3;
+const CHROMES_BEFORE_COPY: usize = 3;
 
 /// There is no place or no memory for another Chrome: both come when a session ends.
 const CAPACITY_RETRY: Duration = Duration::from_secs(15);
@@ -57,8 +57,8 @@ const CAPACITY_RETRY: Duration = Duration::from_secs(15);
 pub(super) enum Rung {
     /// A new Chrome on the same profile.
     NewChrome,
-    /// The last good snapshot takes the profile's place, then a new Chrome.
-    Snapshot,
+    /// The last good copy takes the profile's place, then a new Chrome.
+    ProfileCopy,
 }
 
 /// A start that is to come.
@@ -70,7 +70,7 @@ pub(super) struct Retry {
 
 /// What becomes of a session that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum AfterRun {
     /// It stays as it is: that was wanted, or waiting does not cure it.
     Leave,
     /// It is started again.
@@ -82,12 +82,12 @@ pub(super) enum Verdict {
     },
 }
 
-/// See the module. Belongs to the session, and outlives its Chromes.
+/// The healing of one session. Belongs to the session, and outlives its Chromes.
 #[derive(Debug)]
 pub(super) struct Healing {
     per_hour: usize,
-    /// The session has been READY since somebody wanted it: it is to be so again.
-    is_owed: bool,
+    /// The session was READY since a caller connected it: it must be READY again.
+    must_be_ready: bool,
     /// When it was healed, as far as that counts against the limit; the last hour only.
     healed: VecDeque<Instant>,
     /// New Chromes since it was last stable.
@@ -96,7 +96,7 @@ pub(super) struct Healing {
     fruitless: usize,
     /// The Chrome that ran last made the session READY.
     has_helped: bool,
-    has_tried_snapshot: bool,
+    has_tried_copy: bool,
     reloaded_at: Option<Instant>,
     ready_since: Option<Instant>,
     /// What has been tried for messages that did not go out.
@@ -108,28 +108,28 @@ impl Healing {
     pub(super) fn new(per_hour: usize, was_ready: bool) -> Self {
         Self {
             per_hour,
-            is_owed: was_ready,
+            must_be_ready: was_ready,
             healed: VecDeque::new(),
             streak: 0,
             fruitless: 0,
             has_helped: false,
-            has_tried_snapshot: false,
+            has_tried_copy: false,
             reloaded_at: None,
             ready_since: None,
             remedies: Remedies::default(),
         }
     }
 
-    /// Somebody has asked for a session that has ended and is not about to be started again: what was held against it is
-    /// forgotten. One that is being healed goes on where it is, or whoever asks again and again would keep it from its limit.
+    /// A caller connects a session that has ended and that the service is not about to start again: it begins with no failures. One
+    /// that is being healed keeps them, or a caller who repeats its request would keep it from its limit.
     pub(super) fn on_asked(&mut self) {
-        *self = Self::new(self.per_hour, self.is_owed);
+        *self = Self::new(self.per_hour, self.must_be_ready);
     }
 
     /// The session can send, or cannot any more.
     pub(super) fn on_ready(&mut self, is_ready: bool, now: Instant) {
         if is_ready {
-            self.is_owed = true;
+            self.must_be_ready = true;
             self.fruitless = 0;
             self.has_helped = true;
             self.ready_since.get_or_insert(now);
@@ -137,22 +137,22 @@ impl Healing {
         }
         let was_stable = |since: Instant| STABLE_AFTER <= now - since;
         if self.ready_since.take().is_some_and(was_stable) {
-            (self.streak, self.has_tried_snapshot) = (0, false);
+            (self.streak, self.has_tried_copy) = (0, false);
         }
     }
 
-    /// The session sleeps, as nobody needs it: it was healthy.
+    /// The session hibernates: it was healthy.
     pub(super) const fn on_asleep(&mut self) {
         self.ready_since = None;
-        (self.streak, self.has_tried_snapshot) = (0, false);
+        (self.streak, self.has_tried_copy) = (0, false);
     }
 
-    /// The account is gone: nobody is owed a session without a scan.
+    /// The account is gone: do not restart; a person must scan a code.
     pub(super) const fn on_unlinked(&mut self) {
-        self.is_owed = false;
+        self.must_be_ready = false;
     }
 
-    /// Whether a page that has broken is to be loaded anew, rather than given up with its Chrome.
+    /// Whether a page that has broken is to be reloaded, rather than given up with its Chrome.
     pub(super) fn reloads(&mut self, now: Instant) -> bool {
         let is_recent = |at: Instant| now - at < RELOAD_HELPS_FOR;
         if self.reloaded_at.is_some_and(is_recent) || self.is_exhausted(now) {
@@ -164,29 +164,29 @@ impl Healing {
     }
 
     /// The session has ended. `has_lived`: it had got as far as to show something.
-    pub(super) fn after(&mut self, why: ReasonCode, has_lived: bool, now: Instant) -> Verdict {
+    pub(super) fn after(&mut self, why: ReasonCode, has_lived: bool, now: Instant) -> AfterRun {
         self.on_ready(false, now);
-        let Facts {
+        let Policy {
             cure,
             is_loss,
             desired,
             ..
-        } = why.facts();
+        } = why.policy();
         if desired != AfterEnd::Up {
-            self.is_owed = false;
+            self.must_be_ready = false;
         }
         let may_heal = match cure {
             Cure::None => false,
             Cure::NewChrome | Cure::NewChromeInTime => 0 < self.per_hour,
             Cure::NewChromeWithMemory => true,
         };
-        // A caller who waits for the first code of a session is told that it failed, and may try again.
-        if !may_heal || !(self.is_owed || (has_lived && is_loss)) {
-            return Verdict::Leave;
+        // A caller who waits for the first code of a session learns that it failed, and may try again.
+        if !may_heal || !(self.must_be_ready || (has_lived && is_loss)) {
+            return AfterRun::Leave;
         }
         if cure == Cure::NewChrome {
             if self.is_exhausted(now) {
-                return Verdict::GiveUp {
+                return AfterRun::GiveUp {
                     times: self.healed.len(),
                 };
             }
@@ -201,15 +201,14 @@ impl Healing {
         let jitter = rand::rng().random_range(1.0 - JITTER..1.0 + JITTER);
         self.streak += 1;
         self.fruitless += usize::from(cure == Cure::NewChrome);
-        let is_profile_suspect =
-            cure == Cure::NewChrome && CHROMES_BEFORE_SNAPSHOT < self.fruitless;
-        let rung = if is_profile_suspect && self.is_owed && !self.has_tried_snapshot {
-            self.has_tried_snapshot = true;
-            Rung::Snapshot
+        let is_profile_suspect = cure == Cure::NewChrome && CHROMES_BEFORE_COPY < self.fruitless;
+        let rung = if is_profile_suspect && self.must_be_ready && !self.has_tried_copy {
+            self.has_tried_copy = true;
+            Rung::ProfileCopy
         } else {
             Rung::NewChrome
         };
-        Verdict::Retry(Retry {
+        AfterRun::Retry(Retry {
             rung,
             at: now + pause.mul_f64(jitter),
         })

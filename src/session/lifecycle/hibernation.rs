@@ -1,6 +1,6 @@
 //! Hibernation: when a session may close its Chrome, and how it waits without one.
 //!
-//! [`IdleClock`] knows since when nobody needs the Chrome; it is pure and knows no time but what it is given. A session that
+//! [`IdleClock`] knows since when the Chrome is not needed; it is pure and knows no time but what it is given. A session that
 //! hibernates keeps its place among the sessions that may run, because its callers see it as READY, and the lock of its
 //! profile, so that `export` cannot take the account away meanwhile. Everything that comes wakes it;
 //! the [`mailbox`](super::mailbox) keeps it, and the queue of sends, until a page is there.
@@ -34,10 +34,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 3600);
 /// It is made shorter by up to this part, so that sessions which fell asleep together do not all wake at once.
 const JITTER: f64 = 0.25;
 
-/// Memory that starts have spoken for is free again once their pages stand: looked for again after this.
+/// Memory that starts have reserved is free again once their pages stand: looked for again after this.
 const MEMORY_RETRY: Duration = Duration::from_secs(1);
 
-/// Since when nobody needs the Chrome, and from when on it may be closed. Lives as long as one page.
+/// Since when the Chrome is not needed, and from when on it may be closed. Lives as long as one page.
 #[derive(Debug)]
 pub(super) struct IdleClock {
     after: Option<Duration>,
@@ -53,17 +53,17 @@ impl IdleClock {
         }
     }
 
-    /// Whether nobody needs the page now.
+    /// Whether the page is not needed now.
     pub(super) fn set(&mut self, is_quiet: bool, now: Instant) {
         self.quiet_since = is_quiet.then(|| self.quiet_since.unwrap_or(now));
     }
 
-    /// Somebody has asked for the session: the time begins anew.
+    /// A caller has asked for the session: the time starts again.
     pub(super) const fn on_asked(&mut self) {
         self.quiet_since = None;
     }
 
-    /// From when on it may sleep; `None` while somebody needs it, or when it never may.
+    /// From when on it may sleep; `None` while it is needed, or when it never may.
     pub(super) fn due(&self) -> Option<Instant> {
         Some(self.quiet_since? + self.after?)
     }
@@ -80,10 +80,10 @@ pub(super) fn on_late_wake(publisher: &Publisher, is_linked: bool) {
 
 impl<D: Driver> Actor<D> {
     /// Returns when the page is needed, or to be looked after, and there is memory for it; or with the session's end.
-    pub(super) async fn asleep(&mut self) -> Result<Starting, End> {
+    pub(super) async fn hibernate(&mut self) -> Result<Starting, End> {
         self.forget_chrome();
         let hold = self.options.safekeeping.hold();
-        let holding = self.mail.during(&mut self.intake, &self.publisher, hold);
+        let holding = self.mail.during(&mut self.intake, hold);
         // Given back before the next Chrome needs it.
         let _held = holding.await;
         tracing::info!("hibernating: Chrome is closed until something is to be sent");
@@ -93,7 +93,7 @@ impl<D: Driver> Actor<D> {
         let mut retry_at = None;
         loop {
             let now = Instant::now();
-            let wake_by = self.mail.wake_by(&self.publisher);
+            let wake_by = self.mail.wake_by();
             // A deadline is heard only when no command waits: what was asked for before goes first, since a session that wakes
             // does not hear of its end for a while.
             let try_at = if wake_by.is_some() || longest <= now {
@@ -103,7 +103,6 @@ impl<D: Driver> Actor<D> {
             };
             let heard = self.mail.wait(
                 &mut self.intake,
-                &self.publisher,
                 Stage::Hibernating,
                 pending::<Infallible>(),
                 Some(try_at),

@@ -1,6 +1,6 @@
 //! A session that does not run: what it does when it is asked for something, or when its own time has come.
 //!
-//! Whether it starts again by itself, [`restart`](super::restart) sees to.
+//! Whether and when it starts again without a request, [`restart`](super::restart) knows.
 
 use std::{convert::Infallible, future::pending};
 
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     session::{
         DisconnectError, DisconnectOutcome,
-        command::{Command, LifeCommand, Origin, answer},
+        command::{AskedBy, Command, LifeCommand, answer},
         run_end::End,
         state::Event,
     },
@@ -31,7 +31,6 @@ impl<D: Driver> Actor<D> {
             let deadline = retry_at.into_iter().chain(self.forget_at).min();
             let heard = self.mail.wait(
                 &mut self.intake,
-                &self.publisher,
                 Stage::Idle,
                 pending::<Infallible>(),
                 deadline,
@@ -55,21 +54,22 @@ impl<D: Driver> Actor<D> {
             match command {
                 Command::Life(LifeCommand::Connect {
                     phone,
-                    origin,
+                    asked_by,
                     reply,
                 }) => {
-                    if let Some(retry) = self.retry.take_if(|retry| retry.rung == Rung::Snapshot) {
-                        // A start that somebody asks for is the one that was to come, with all that belongs to it.
-                        self.fall_back(retry).await;
+                    if let Some(retry) = self.retry.take_if(|retry| retry.rung == Rung::ProfileCopy)
+                    {
+                        // The start that was planned happens now, with the restoring that belongs to it.
+                        self.restore_copy(retry).await;
                         self.mail.put_back(LifeCommand::Connect {
                             phone,
-                            origin,
+                            asked_by,
                             reply,
                         });
                         continue;
                     }
-                    if origin == Origin::Restore && !self.options.desired.is_up().await {
-                        // It stays as it should be.
+                    if asked_by == AskedBy::Restore && !self.options.desired.is_up().await {
+                        // The desired state is `down`: do not restore it.
                         answer(reply, Ok(false));
                         continue;
                     }
@@ -88,7 +88,7 @@ impl<D: Driver> Actor<D> {
                     self.forget_at = None;
                     self.options.desired.on_connect().await;
                     let is_healing = self.retry.take().is_some();
-                    if origin == Origin::Caller && !is_healing {
+                    if asked_by == AskedBy::Caller && !is_healing {
                         self.healing.on_asked();
                     }
                     self.phone = phone;

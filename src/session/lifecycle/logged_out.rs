@@ -14,7 +14,7 @@ use crate::{
 /// The ledger answers within milliseconds unless the disk stands still, and a caller waits for the end of the logout.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Settles what is open, so that a caller who asks is told so at once, and not when another phone is linked.
+/// Settles what is open, so that a caller who asks learns it at once, and not when another phone is linked.
 pub(super) async fn settle_sends(ledger: &Ledger, session: &ClienteId) {
     let open = timeout(READ_TIMEOUT, ledger.open_sends(session.as_str()));
     let why = match open.await {

@@ -11,7 +11,7 @@
 //!
 //! Invariant: no command is lost: it is given out once, or answered.
 
-use std::{collections::VecDeque, future::pending, time::Duration};
+use std::{collections::VecDeque, future::pending, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -31,7 +31,7 @@ use crate::session::{
 /// (docs/whatsapp.md#timings).
 const ROOM_AFTER: Duration = Duration::from_secs(15);
 
-/// See the module.
+/// The commands of one session.
 #[derive(Debug)]
 pub(super) struct Mailbox {
     commands: mpsc::Receiver<Command>,
@@ -46,10 +46,15 @@ pub(super) struct Mailbox {
     /// How long a send waits for its page.
     patience: Duration,
     stop: CancellationToken,
+    publisher: Arc<Publisher>,
 }
 
 /// What came first.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once and never stored"
+)]
 pub(super) enum Heard<T> {
     /// The service stops. Told to a stage that has no work of its own to end first.
     Stop,
@@ -80,6 +85,7 @@ impl Mailbox {
         commands: mpsc::Receiver<Command>,
         patience: Duration,
         stop: CancellationToken,
+        publisher: Arc<Publisher>,
     ) -> Self {
         Self {
             commands,
@@ -89,6 +95,7 @@ impl Mailbox {
             wake_by: None,
             patience,
             stop,
+            publisher,
         }
     }
 
@@ -101,7 +108,6 @@ impl Mailbox {
     pub(super) async fn wait<T>(
         &mut self,
         intake: &mut Intake,
-        publisher: &Publisher,
         stage: Stage,
         own: impl Future<Output = T>,
         deadline: Option<Instant>,
@@ -112,7 +118,7 @@ impl Mailbox {
             biased;
             () = stop.cancelled(), if heeds_stop => Heard::Stop,
             done = own => Heard::Own(done),
-            mail = self.next(intake, stage, publisher) => Heard::Mail(mail),
+            mail = self.next(intake, stage) => Heard::Mail(mail),
             () = until(deadline) => Heard::Deadline,
         }
     }
@@ -121,13 +127,12 @@ impl Mailbox {
     pub(super) async fn during<T>(
         &mut self,
         intake: &mut Intake,
-        publisher: &Publisher,
         work: impl Future<Output = T>,
     ) -> T {
         tokio::pin!(work);
         loop {
             // A command that is given out in this stage is about the Chrome that is being closed.
-            let heard = self.wait(intake, publisher, Stage::Closing, &mut work, None);
+            let heard = self.wait(intake, Stage::Closing, &mut work, None);
             if let Heard::Own(done) = heard.await {
                 return done;
             }
@@ -135,10 +140,10 @@ impl Mailbox {
     }
 
     /// The next command, dealt with as this stage allows.
-    async fn next(&mut self, intake: &mut Intake, stage: Stage, publisher: &Publisher) -> Mail {
-        if let Some(kept) = self.take_kept(stage, publisher) {
+    async fn next(&mut self, intake: &mut Intake, stage: Stage) -> Mail {
+        if let Some(kept) = self.take_kept(stage) {
             // As if it came now: this stage may refuse what another one has kept.
-            return self.deal_with(kept, intake, stage, publisher);
+            return self.deal_with(kept, intake, stage);
         }
         let is_between_runs = matches!(stage, Stage::Idle | Stage::Hibernating);
         if self.is_closed && is_between_runs {
@@ -147,7 +152,7 @@ impl Mailbox {
         let has_room = self.after_closing.len() < COMMAND_CAPACITY;
         tokio::select! {
             Some(is_new) = intake.written() => {
-                if is_new && publisher.state() == SessionState::Hibernating {
+                if is_new && self.publisher.state() == SessionState::Hibernating {
                     self.wake(Instant::now());
                 }
                 Mail::DealtWith
@@ -157,20 +162,14 @@ impl Mailbox {
                     self.is_closed = true;
                     return Mail::Closed;
                 };
-                self.deal_with(command, intake, stage, publisher)
+                self.deal_with(command, intake, stage)
             }
             else => pending().await,
         }
     }
 
-    fn deal_with(
-        &mut self,
-        command: Command,
-        intake: &mut Intake,
-        stage: Stage,
-        publisher: &Publisher,
-    ) -> Mail {
-        match (admit(stage, &publisher.state(), &command), command) {
+    fn deal_with(&mut self, command: Command, intake: &mut Intake, stage: Stage) -> Mail {
+        match (admit(stage, &self.publisher.state(), &command), command) {
             (
                 Admission::Now,
                 Command::Page(PageCommand::Send {
@@ -180,7 +179,7 @@ impl Mailbox {
                 }),
             ) => {
                 // Before a page stands, no place becomes free by the pace alone.
-                let is_hibernating = publisher.state() == SessionState::Hibernating;
+                let is_hibernating = self.publisher.state() == SessionState::Hibernating;
                 let room_after = if is_hibernating {
                     ROOM_AFTER
                 } else {
@@ -208,18 +207,18 @@ impl Mailbox {
                     );
                 }
             }
-            (Admission::Refuse(why), command) => refuse(command, why, publisher),
+            (Admission::Refuse(why), command) => refuse(command, why, &self.publisher),
         }
         Mail::DealtWith
     }
 
     /// The next of what was kept that this stage does not keep any longer.
-    fn take_kept(&mut self, at: Stage, publisher: &Publisher) -> Option<Command> {
+    fn take_kept(&mut self, at: Stage) -> Option<Command> {
         // Asked in each turn of the session, and nothing is kept in nearly all of them.
         if self.once_awake.is_empty() && self.after_closing.is_empty() {
             return None;
         }
-        let state = publisher.state();
+        let state = self.publisher.state();
         if at == Stage::Running
             && state != SessionState::Hibernating
             && let Some(command) = self.once_awake.pop_front()
@@ -248,9 +247,9 @@ impl Mailbox {
 
     /// By when the page must stand for the session to count as READY meanwhile: as long as the first send waits. `None` when it
     /// does not hibernate, or nothing needs its page.
-    pub(super) fn wake_by(&self, publisher: &Publisher) -> Option<Instant> {
+    pub(super) fn wake_by(&self) -> Option<Instant> {
         self.wake_by
-            .filter(|_| publisher.state() == SessionState::Hibernating)
+            .filter(|_| self.publisher.state() == SessionState::Hibernating)
     }
 
     /// Something needs the page.
@@ -263,7 +262,7 @@ impl Mailbox {
         self.wake_by = None;
     }
 
-    /// There will be no page by itself: tells those who wait for one.
+    /// No start is planned: refuses those who wait for a page.
     pub(super) fn refuse_waiting(&mut self, intake: &mut Intake, why: &SendError) {
         self.on_awake();
         intake.refuse(why);
@@ -273,7 +272,7 @@ impl Mailbox {
     }
 
     /// The service stops: answers every command that is left so.
-    pub(super) fn close(&mut self, publisher: &Publisher) {
+    pub(super) fn close(&mut self) {
         self.commands.close();
         let kept = self.after_closing.drain(..).map(Command::Life);
         let mut left: Vec<_> = kept.chain(self.once_awake.drain(..)).collect();
@@ -281,8 +280,10 @@ impl Mailbox {
             left.push(command);
         }
         for command in left {
-            if let Admission::Refuse(why) = admit(Stage::Stopping, &publisher.state(), &command) {
-                refuse(command, why, publisher);
+            if let Admission::Refuse(why) =
+                admit(Stage::Stopping, &self.publisher.state(), &command)
+            {
+                refuse(command, why, &self.publisher);
             }
         }
     }
@@ -343,7 +344,7 @@ fn refuse_asleep(command: Command, why: SendError) {
             let why = DisconnectError::LogoutUnconfirmed(why.to_string());
             answer(reply, Err(why));
         }
-        // Neither is kept for a page: the caller is told by the dropped reply.
+        // Neither is kept for a page: the caller would see the dropped reply.
         Command::Life(LifeCommand::Connect { .. } | LifeCommand::Forget { .. }) => {}
     }
 }
@@ -356,7 +357,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        ledger::{Clock, Ledger, LedgerOptions},
+        ledger::{Ledger, tests::options},
         session::{SendLimits, StartTimes, state::Event},
     };
 
@@ -364,12 +365,7 @@ mod tests {
     async fn what_was_kept_is_judged_by_the_stage_that_it_is_heard_in() {
         let folder = tempfile::tempdir().unwrap();
         let hour = Duration::from_secs(3600);
-        let (ledger, _keeper) = Ledger::new(LedgerOptions {
-            folder: folder.path().join("ledger"),
-            idempotency: hour,
-            retention: hour,
-            clock: Clock::default(),
-        });
+        let (ledger, _keeper) = Ledger::new(options(folder.path()));
         let limits = SendLimits {
             queue_max: NonZeroUsize::MIN,
             rate_per_minute: None,
@@ -379,7 +375,12 @@ mod tests {
         let (publisher, _snapshots) = Publisher::new(StartTimes::default());
         publisher.apply(&Event::Started, None);
         let (asks, commands) = mpsc::channel(4);
-        let mut mail = Mailbox::new(commands, hour, CancellationToken::new());
+        let mut mail = Mailbox::new(
+            commands,
+            hour,
+            CancellationToken::new(),
+            Arc::new(publisher),
+        );
         let (reply, logged_out) = oneshot::channel();
         let logout = LifeCommand::Disconnect {
             logout: true,
@@ -398,11 +399,11 @@ mod tests {
 
         // The profile is looked for, and then the Chrome is started.
         for stage in [Stage::Closing; 3] {
-            let mail = mail.next(&mut intake, stage, &publisher).await;
+            let mail = mail.next(&mut intake, stage).await;
             assert!(matches!(mail, Mail::DealtWith), "{mail:?}");
         }
         for stage in [Stage::Opening; 2] {
-            let mail = mail.next(&mut intake, stage, &publisher).await;
+            let mail = mail.next(&mut intake, stage).await;
             assert!(matches!(mail, Mail::DealtWith), "{mail:?}");
         }
         assert!(matches!(
@@ -410,7 +411,7 @@ mod tests {
             Ok(Err(DisconnectError::NotLinked))
         ));
         assert!(matches!(forgotten.await, Ok(Err(ForgetError::Running))));
-        let given_out = mail.next(&mut intake, Stage::Opening, &publisher).await;
+        let given_out = mail.next(&mut intake, Stage::Opening).await;
         let is_disconnect = matches!(
             given_out,
             Mail::Command(Command::Life(LifeCommand::Disconnect { logout: false, .. }))

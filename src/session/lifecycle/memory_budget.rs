@@ -2,10 +2,10 @@
 //! time but what it is given.
 //!
 //! ```text
-//!  over the budget for a minute ──▶ reload the page ──over again within ten minutes──▶ start Chrome anew
+//!  over the budget for a minute ──▶ reload the page ──over again within ten minutes──▶ restart Chrome
 //! ```
 //!
-//! A page that grows past its budget right after Chrome was started anew needs that much: that is said, and it is left alone
+//! A page that grows past its budget right after Chrome was restarted needs that much: the log says so, and it is left alone
 //! for an hour, since a session that is always being restarted is worth less than a large one.
 
 use std::{num::NonZeroU64, time::Duration};
@@ -28,9 +28,9 @@ const IDLE_PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// What is to be done for a session that takes too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relief {
-    /// Load the page anew.
+    /// Reload the page.
     Reload,
-    /// Close Chrome and start it anew.
+    /// Restart Chrome.
     Restart,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Due {
     pub(super) is_urgent: bool,
 }
 
-/// See the module. Outlives the session's Chromes.
+/// The memory of one session. Outlives the session's Chromes.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit_mb: Option<NonZeroU64>,

@@ -7,13 +7,14 @@
 //!                       └──────────── something came ────────────┘
 //! ```
 //!
-//! One function per phase; a phase ends with an [`End`], which says why. Responsible for *when* things happen: deadlines,
-//! order, what a fact means for the state. What a state change is allowed to be stands in [`super::state`], how a page
-//! works behind [`Driver`].
+//! One function per stage; a run ends with an [`End`], which says why. Each stage waits in [`Mailbox::wait`], the only wait of an
+//! actor; why the stages are functions and not one loop stands there. Responsible for *when* things happen: deadlines, order,
+//! what a fact means for the state. What a state change is allowed to be stands in [`super::state`], how a page works behind
+//! [`Driver`].
 //!
-//! Invariants: only the actor and the parts that it owns change the state; sends are answered in every phase, starts and disconnects wait at most until
-//! a Chrome that is being closed is gone; a session that is not running has no
-//! Chrome (a state that says so is published only after Chrome is gone).
+//! Invariants: only the actor and the parts that it owns change the state. Sends are answered in every stage; starts and
+//! disconnects wait at most until a Chrome that is being closed is gone. A session that is not running has no Chrome: a state
+//! that says so is published only after Chrome is gone.
 
 pub(super) mod accounts;
 mod admission;
@@ -32,24 +33,25 @@ mod page_view;
 mod restart;
 mod running;
 
+use std::sync::Arc;
+
 use capacity::{Admitted, Starting};
 use healing::{Healing, Retry};
 use mailbox::Mailbox;
 use memory_budget::Budget;
 use opening::NotOpened;
 use options::{ActorOptions, Shared};
-use running::{Lasting, Serving};
+use running::{Parts, Running};
 use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument;
 
 use super::{
-    DisconnectOutcome, Evidence, Phase, ReasonCode, Recipient, SendError, SessionHandle,
+    DisconnectOutcome, Evidence, Phase, Reason, ReasonCode, Recipient, SendError, SessionHandle,
     command::{COMMAND_CAPACITY, answer},
-    keeping::profile::Cure,
     linking::account_link::LinkNote,
     publisher::Publisher,
     run_end::End,
-    sending::{intake::Intake, numbers::Numbers},
+    sending::intake::Intake,
     state::Event,
 };
 use crate::{
@@ -57,7 +59,7 @@ use crate::{
     whatsapp::{Driver, FACT_CAPACITY},
 };
 
-/// See the module.
+/// The actor of one session.
 #[derive(Debug)]
 pub(super) struct Actor<D: Driver> {
     options: ActorOptions<D>,
@@ -65,8 +67,7 @@ pub(super) struct Actor<D: Driver> {
     intake: Intake,
     /// The number to link by a code that is typed, in the run to come.
     phone: Option<Recipient>,
-    publisher: Publisher,
-    numbers: Numbers,
+    publisher: Arc<Publisher>,
     healing: Healing,
     budget: Budget,
     /// The start that it gives itself, when it is not asked for one before.
@@ -85,6 +86,7 @@ impl<D: Driver> Actor<D> {
             ..
         } = &options.shared;
         let (publisher, snapshots) = Publisher::new(start_times.clone());
+        let publisher = Arc::new(publisher);
         let handle = SessionHandle {
             session: options.id.clone(),
             commands: commands_tx,
@@ -97,13 +99,17 @@ impl<D: Driver> Actor<D> {
             healing: Healing::new(config.heals_per_hour, false),
             budget: Budget::new(config.memory_mb),
             intake: Intake::new(ledger.clone(), config.sends),
-            mail: Mailbox::new(commands, config.sends.wait, options.stop.clone()),
+            mail: Mailbox::new(
+                commands,
+                config.sends.wait,
+                options.stop.clone(),
+                Arc::clone(&publisher),
+            ),
             retry: None,
             forget_at: None,
             options,
             phone: None,
             publisher,
-            numbers: Numbers::default(),
         };
         (handle, actor)
     }
@@ -111,25 +117,25 @@ impl<D: Driver> Actor<D> {
     pub(super) async fn run(mut self) {
         let span = tracing::info_span!("session", session.id = %self.options.id);
         async {
-            // In the life of an earlier service, or of an actor that has panicked, with nobody having ended it since.
-            let is_owed = self.options.desired.is_owed().await;
-            self.healing = Healing::new(self.options.shared.config.heals_per_hour, is_owed);
+            // By an earlier service, or by an actor that has panicked, and not ended by a caller since.
+            let must_be_ready = self.options.desired.must_be_ready().await;
+            self.healing = Healing::new(self.options.shared.config.heals_per_hour, must_be_ready);
             self.forget_later().await;
             while let Some(admitted) = self.idle().await {
                 let Admitted {
                     place: _place,
                     starting,
                 } = admitted;
-                self.run_through(starting).await;
+                self.run_until_idle(starting).await;
             }
-            self.mail.close(&self.publisher);
+            self.mail.close();
         }
         .instrument(span)
         .await;
     }
 
     /// Runs until there is nothing more to begin at once.
-    async fn run_through(&mut self, mut starting: Starting) {
+    async fn run_until_idle(&mut self, mut starting: Starting) {
         loop {
             let next = match self.run_once(starting).await {
                 Next::Idle => return,
@@ -137,7 +143,7 @@ impl<D: Driver> Actor<D> {
                     let starting = self.options.shared.capacity.start_again();
                     starting.map_err(|full| End::without_memory(&full))
                 }
-                Next::Sleep => self.asleep().await,
+                Next::Sleep => self.hibernate().await,
             };
             starting = match next {
                 Ok(starting) => starting,
@@ -175,12 +181,11 @@ impl<D: Driver> Actor<D> {
                     // One that was linked by an earlier version, or has come from another host.
                     self.options.desired.on_link(link.linked_at()).await;
                 }
-                let end = Serving::new(
+                let end = Running::new(
                     &driver,
                     &self.options,
-                    Lasting {
+                    Parts {
                         publisher: &self.publisher,
-                        numbers: &mut self.numbers,
                         healing: &mut self.healing,
                         budget: &mut self.budget,
                         mail: &mut self.mail,
@@ -201,28 +206,25 @@ impl<D: Driver> Actor<D> {
         if end.reason.code == ReasonCode::Hibernating {
             return Next::Sleep;
         }
-        if self.begins_anew(&mut end).await {
+        if self.restarts_on_other_profile(&mut end).await {
             return Next::StartAgain;
         }
         self.finish(end, closed).await;
         Next::Idle
     }
 
-    /// Whether the run ended because of the profile, and another one took its place: then nobody need hear of the end.
-    async fn begins_anew(&mut self, end: &mut End) -> bool {
+    /// Whether the run ended because of the profile, and another one took its place: then the end is not published.
+    async fn restarts_on_other_profile(&mut self, end: &mut End) -> bool {
         let is_wanted = end.asked.is_empty() && !self.mail.has_kept();
         if !is_wanted || self.options.stop.is_cancelled() {
             return false;
         }
         let is_starting = self.publisher.snapshot().phase.is_some();
         let safekeeping = &self.options.safekeeping;
-        let cure = safekeeping.cure(&mut end.reason, is_starting);
-        let cure = self
-            .mail
-            .during(&mut self.intake, &self.publisher, cure)
-            .await;
-        // Whoever has asked for something meanwhile is heard first.
-        if cure == Cure::None || self.mail.has_kept() {
+        let rescue = safekeeping.rescue(&mut end.reason, is_starting);
+        let is_rescued = self.mail.during(&mut self.intake, rescue).await;
+        // A caller has asked for something meanwhile, and goes first.
+        if !is_rescued || self.mail.has_kept() {
             return false;
         }
         self.publisher.apply(&Event::Restarted, None);
@@ -259,33 +261,14 @@ impl<D: Driver> Actor<D> {
             safekeeping.after_close(&before, end, closed).await;
             closed
         };
-        self.mail
-            .during(&mut self.intake, &self.publisher, close)
-            .await
+        self.mail.during(&mut self.intake, close).await
     }
 
     /// Chrome is gone. Publishes the end and answers who asked for it.
     async fn finish(&mut self, mut end: End, closed: Closed) {
         self.options.desired.on_end(end.reason.code).await;
-        if end.unlinked
-            && let Err(why) = delete_profile(&self.options.profile, Aside::Goes).await
-        {
-            tracing::warn!(error = %why, "the device is unlinked, but its profile could not be deleted: {why}");
-            end.reason.detail =
-                format!("unlinked, but the profile folder could not be deleted: {why}");
-        }
-        if end.unlinked
-            && let Err(why) = self.options.safekeeping.delete().await
-        {
-            tracing::warn!(error = %why, "the device is unlinked, but the snapshots of its profile could not be deleted: {why}");
-        }
-        if end.unlinked
-            && let Err(why) = self.options.evidence.delete().await
-        {
-            tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
-        }
         if end.unlinked {
-            logged_out::settle_sends(&self.options.shared.ledger, &self.options.id).await;
+            self.delete_link(&mut end.reason).await;
         }
         let is_logged_out = end.unlinked;
         let is_forgotten = self.forget_newcomer(end.reason.code).await;
@@ -321,6 +304,21 @@ impl<D: Driver> Actor<D> {
         }
     }
 
+    /// The device is unlinked: nothing that was its account's is kept. What cannot be deleted, `reason` or the log says.
+    async fn delete_link(&mut self, reason: &mut Reason) {
+        if let Err(why) = delete_profile(&self.options.profile, Aside::Goes).await {
+            tracing::warn!(error = %why, "the device is unlinked, but its profile could not be deleted: {why}");
+            reason.detail = format!("unlinked, but the profile folder could not be deleted: {why}");
+        }
+        if let Err(why) = self.options.safekeeping.delete().await {
+            tracing::warn!(error = %why, "the device is unlinked, but the snapshots of its profile could not be deleted: {why}");
+        }
+        if let Err(why) = self.options.evidence.delete().await {
+            tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
+        }
+        logged_out::settle_sends(&self.options.shared.ledger, &self.options.id).await;
+    }
+
     /// There is no page any more, and nothing of it is true.
     fn forget_the_page(&mut self) {
         self.forget_chrome();
@@ -351,7 +349,7 @@ enum Next {
     Sleep,
 }
 
-/// Evidence that could not be kept is missed by nobody but who looks for it.
+/// Evidence that could not be kept changes nothing for the session.
 fn warn_of(kept: std::io::Result<Evidence>) {
     if let Err(why) = kept {
         tracing::warn!(error = %why, "the evidence could not be kept (DATA_DIR): {why}");

@@ -24,7 +24,7 @@ use crate::{
     whatsapp::{Driver, Fact, OpenError},
 };
 
-/// A start that is past the limit of LAUNCH ends by itself and says what Chrome said; looking for Chrome and closing it come
+/// A start that is past the limit of LAUNCH ends and says what Chrome said; looking for Chrome and closing it come
 /// on top, 20 s and 8.5 s at most. One that is still not back then is called off.
 const LAUNCH_GRACE: Duration = Duration::from_secs(30);
 
@@ -72,14 +72,10 @@ impl<D: Driver> Actor<D> {
             } else {
                 Stage::Opening
             };
-            let wake_by = self.mail.wake_by(&self.publisher);
-            let heard = self.mail.wait(
-                &mut self.intake,
-                &self.publisher,
-                stage,
-                &mut opening,
-                wake_by,
-            );
+            let wake_by = self.mail.wake_by();
+            let heard = self
+                .mail
+                .wait(&mut self.intake, stage, &mut opening, wake_by);
             let mail = match heard.await {
                 Heard::Own(opened) => break opened,
                 Heard::Mail(mail) => mail,

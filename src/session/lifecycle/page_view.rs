@@ -1,4 +1,4 @@
-//! What a page's standing means for the session: reads it as events, and publishes what stands beside the state.
+//! What a page's standing means for the session: reads it as events, and publishes what belongs to the state.
 //!
 //! Pure but for publishing: no page, no time.
 
@@ -17,7 +17,7 @@ const REMOVED_BY_OWNER: &str = "user_initiated";
 
 /// Follows one page.
 #[derive(Debug)]
-pub(super) struct Reading<'a> {
+pub(super) struct PageView<'a> {
     publisher: &'a Publisher,
     standing: Standing,
     /// Why WhatsApp has removed the device, in its own word: said just before the login screen comes back.
@@ -64,7 +64,7 @@ impl Elsewhere {
     }
 }
 
-impl<'a> Reading<'a> {
+impl<'a> PageView<'a> {
     pub(super) fn new(publisher: &'a Publisher) -> Self {
         Self {
             publisher,
@@ -137,7 +137,7 @@ impl<'a> Reading<'a> {
                 }
             }
             (_, None) if self.standing.login => self.on_login(),
-            // Neither: the page is pairing, loads anew or has lost its server. The code on show is good for nothing.
+            // Neither: the page is pairing, reloads or has lost its server. The code on show cannot be used.
             (_, None) => {
                 if matches!(self.publisher.state(), SessionState::QrRequired { .. }) {
                     self.publisher.apply(&Event::CodeAwaited, None);
@@ -169,13 +169,13 @@ impl<'a> Reading<'a> {
         self.publisher.apply(&event, self.why_login.take());
     }
 
-    /// Publishes what stands beside the state.
+    /// Publishes what belongs to the state.
     fn report(&self) {
         let standing = &self.standing;
         let serving = standing.serving.map(AdapterName::as_str);
         self.publisher.amend(|snapshot| {
             let before = snapshot.clone();
-            // A page that loads anew knows nothing for a moment.
+            // A page that reloads knows nothing for a moment.
             if standing.account.is_some() || (standing.recognised && !standing.linked) {
                 snapshot.account.clone_from(&standing.account);
             }

@@ -1,4 +1,4 @@
-//! Whether a session that has ended starts again by itself, and when.
+//! Whether the service starts a session again that has ended, and when.
 //!
 //! Carries out what [`healing`](super::healing) decides.
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     Actor,
     capacity::Admitted,
-    healing::{Healing, Retry, Rung, Verdict},
+    healing::{AfterRun, Healing, Retry, Rung},
 };
 use crate::{
     session::{Reason, SessionState, state::Event},
@@ -22,15 +22,15 @@ impl<D: Driver> Actor<D> {
             self.wait_for(Healing::postponed(retry, Instant::now()));
             return None;
         };
-        if retry.rung == Rung::Snapshot {
-            self.fall_back(retry).await;
+        if retry.rung == Rung::ProfileCopy {
+            self.restore_copy(retry).await;
             if self.mail.has_kept() {
-                // Whoever has asked for something meanwhile is heard first.
+                // A caller has asked for something meanwhile, and goes first.
                 return None;
             }
             self.retry = None;
         }
-        tracing::info!("starting again by itself");
+        tracing::info!("starting the session again");
         self.publisher.apply(&Event::Started, None);
         self.publisher.amend(|snapshot| {
             snapshot.restarts += 1;
@@ -41,18 +41,16 @@ impl<D: Driver> Actor<D> {
     }
 
     /// Does what comes before the start that is due when no new Chrome has helped. What is left is the start.
-    pub(super) async fn fall_back(&mut self, retry: Retry) {
-        let falling_back = self.options.safekeeping.fall_back();
-        self.mail
-            .during(&mut self.intake, &self.publisher, falling_back)
-            .await;
+    pub(super) async fn restore_copy(&mut self, retry: Retry) {
+        let restoring = self.options.safekeeping.restore_copy();
+        self.mail.during(&mut self.intake, restoring).await;
         self.wait_for(Retry {
             rung: Rung::NewChrome,
             at: retry.at.min(Instant::now()),
         });
     }
 
-    /// Will start by itself then.
+    /// Will start again then.
     pub(super) fn wait_for(&mut self, retry: Retry) {
         self.retry = Some(retry);
         let left = retry.at.saturating_duration_since(Instant::now());
@@ -63,13 +61,13 @@ impl<D: Driver> Actor<D> {
         });
     }
 
-    /// What the end of a run means: for the state, for whoever reads why, and for the next run.
+    /// What the end of a run means: for the state, for its published reason, and for the next run.
     pub(super) fn outlook(&mut self, reason: Reason) -> (Event, Reason, Option<Retry>) {
         let has_lived = self.publisher.state() != SessionState::Init;
         match self.healing.after(reason.code, has_lived, Instant::now()) {
-            Verdict::Leave => (reason.ending(), reason.with_outlook(false), None),
-            Verdict::Retry(retry) => (Event::Ended, reason.with_outlook(true), Some(retry)),
-            Verdict::GiveUp { times } => {
+            AfterRun::Leave => (reason.ending(), reason.with_outlook(false), None),
+            AfterRun::Retry(retry) => (Event::Ended, reason.with_outlook(true), Some(retry)),
+            AfterRun::GiveUp { times } => {
                 (Event::Failed, Reason::keeps_failing(times, &reason), None)
             }
         }

@@ -1,12 +1,9 @@
 //! A session whose page is open: what it does with facts, commands and passing time.
 //!
 //! Responsible for answering commands and for driving sends through the page one by one; what the page's [`Standing`]
-//! means, [`Reading`] knows. Lives as long as one page; the actor opens before it and closes after it.
+//! means, [`PageView`] knows. Lives as long as one page; the actor opens before it and closes after it.
 
-mod commands;
 mod mending;
-mod resting;
-mod watching;
 mod winding_down;
 
 use std::future::pending;
@@ -22,30 +19,29 @@ use super::{
     accounts::HeldAccount,
     admission::Stage,
     capacity::Turn,
-    deadlines::{Passed, RELOAD_TIMEOUT, Timers, UNRECOGNISED_TIMEOUT},
+    deadlines::{Deadlines, Passed, RELOAD_TIMEOUT, UNRECOGNISED_TIMEOUT},
     healing::Healing,
-    hibernation::IdleClock,
+    hibernation::{IdleClock, on_late_wake},
     mailbox::{Heard, Mail, Mailbox},
     memory_budget::Budget,
     options::{ActorOptions, Shared},
-    page_view::{Elsewhere, Reading},
+    page_view::{Elsewhere, PageView},
 };
 use crate::{
     session::{
         DisconnectError, DisconnectOutcome, Evidence, EvidenceError, Phase, Reason, ReasonCode,
         Recipient, SessionState, StartLimits,
-        command::answer,
+        command::{Command, LifeCommand, PageCommand, answer},
         keeping::profile,
         linking::{
-            account_link::{LinkNote, Login, Written},
-            pairing::Pairing,
+            account_link::{LinkNote, Login, NoteWritten},
+            pairing::{Pairing, Request},
         },
         publisher::Publisher,
         run_end::End,
         sending::{
-            Means, SendAnswer, Sending,
+            SendAnswer, Sending,
             intake::Intake,
-            numbers::Numbers,
             stall::StallWatch,
             turns::{Purpose, Turns},
         },
@@ -58,26 +54,26 @@ use crate::{
 /// never stops must not keep a caller from being heard.
 const FACTS_IN_A_ROW: u32 = 64;
 
-/// See the module.
-pub(super) struct Serving<'a, D: Driver> {
+/// A session whose page is open.
+pub(super) struct Running<'a, D: Driver> {
     driver: &'a D,
     options: &'a ActorOptions<D>,
     publisher: &'a Publisher,
     facts: Facts,
-    page: Reading<'a>,
+    page: PageView<'a>,
     account: HeldAccount,
     link: LinkNote,
     sending: Sending<'a, D>,
     pairing: Pairing,
-    /// Who waits for the look at the page that is under way.
-    lookers: Vec<oneshot::Sender<Result<Evidence, EvidenceError>>>,
+    /// The callers who wait for the look at the page that is under way.
+    evidence_waiters: Vec<oneshot::Sender<Result<Evidence, EvidenceError>>>,
     /// What has been asked of the page and not been answered yet.
-    calls: FuturesUnordered<BoxFuture<'a, Answer>>,
-    /// Who waits for the logout that the page has been asked for.
+    calls: FuturesUnordered<BoxFuture<'a, PageAnswer>>,
+    /// The callers who wait for the logout that the page was asked for.
     logouts: Vec<LogoutReply>,
     /// Held until the page stands: the heavy part of a start is its loading.
     start: Option<Turn>,
-    timers: Timers,
+    deadlines: Deadlines,
     healing: &'a mut Healing,
     budget: &'a mut Budget,
     mail: &'a mut Mailbox,
@@ -85,7 +81,7 @@ pub(super) struct Serving<'a, D: Driver> {
     /// A ping is on its way.
     is_pinging: bool,
     /// How far the start had got when it was last told.
-    told: Option<(Phase, Option<Instant>)>,
+    last_published: Option<(Phase, Option<Instant>)>,
     stall: StallWatch,
     turns: Turns,
 }
@@ -107,16 +103,15 @@ impl Facts {
 
 /// What comes from the page, or from the ledger about a send.
 enum PageEvent {
-    Answered(Answer),
+    Answered(PageAnswer),
     SendAnswered(SendAnswer),
     /// `None`: the page is not heard any more.
     Fact(Option<Fact>),
 }
 
 /// What of a session outlives its page.
-pub(super) struct Lasting<'a> {
+pub(super) struct Parts<'a> {
     pub(super) publisher: &'a Publisher,
-    pub(super) numbers: &'a mut Numbers,
     pub(super) healing: &'a mut Healing,
     pub(super) budget: &'a mut Budget,
     pub(super) mail: &'a mut Mailbox,
@@ -133,7 +128,7 @@ struct OnTime {
 type LogoutReply = oneshot::Sender<Result<DisconnectOutcome, DisconnectError>>;
 
 /// What the page answered.
-enum Answer {
+enum PageAnswer {
     Navigated(Result<(), String>),
     Refreshed(Result<(), String>),
     TakenOver(Result<(), String>),
@@ -148,7 +143,7 @@ enum Answer {
     Reloaded(Result<(), String>),
 }
 
-impl Answer {
+impl PageAnswer {
     /// What a turn is for that takes it. All but one are asked for by a caller or a timer, or as often as healing allows.
     const fn turn(&self) -> Purpose {
         match self {
@@ -164,32 +159,23 @@ impl Answer {
     }
 }
 
-impl<'a, D: Driver> Serving<'a, D> {
+impl<'a, D: Driver> Running<'a, D> {
     pub(super) fn new(
         driver: &'a D,
         options: &'a ActorOptions<D>,
-        lasting: Lasting<'a>,
+        parts: Parts<'a>,
         facts: mpsc::Receiver<Fact>,
         start: Turn,
         phone: Option<Recipient>,
         link: LinkNote,
     ) -> Self {
-        let Lasting {
+        let Parts {
             publisher,
-            numbers,
             healing,
             budget,
             mail,
             intake,
-        } = lasting;
-        let means = Means {
-            driver,
-            ledger: &options.shared.ledger,
-            numbers,
-            publisher,
-            session: &options.id,
-        };
-        let sending = Sending::new(means, intake);
+        } = parts;
         let Shared {
             config, accounts, ..
         } = &options.shared;
@@ -202,25 +188,30 @@ impl<'a, D: Driver> Serving<'a, D> {
                 is_over: false,
                 in_a_row: 0,
             },
-            page: Reading::new(publisher),
+            page: PageView::new(publisher),
             account: accounts.hold(&options.id),
             link,
-            sending,
+            sending: Sending::new(driver, publisher, &options.id, intake),
             pairing: Pairing::new(phone, config.pairing_life),
-            lookers: Vec::new(),
+            evidence_waiters: Vec::new(),
             calls: FuturesUnordered::new(),
             logouts: Vec::new(),
             start: Some(start),
-            timers: Timers::new(config.limits, config.take_over, Instant::now()),
+            deadlines: Deadlines::new(config.limits, config.take_over, Instant::now()),
             healing,
             budget,
             mail,
             idle_clock: IdleClock::new(config.hibernate_after),
             is_pinging: false,
-            told: None,
+            last_published: None,
             stall: StallWatch::default(),
             turns: Turns::new(Instant::now()),
         }
+    }
+
+    /// Asks the page something, and goes on until it answers.
+    fn ask<F: Future<Output = PageAnswer> + Send + 'a>(&mut self, ask: impl FnOnce(&'a D) -> F) {
+        self.calls.push(ask(self.driver).boxed());
     }
 
     /// Waits for what comes first: an answer or a fact of the page, a command, the deadline.
@@ -248,16 +239,12 @@ impl<'a, D: Driver> Serving<'a, D> {
         } else {
             deadline
         };
-        self.mail
-            .wait(intake, self.publisher, stage, own, deadline)
-            .await
+        self.mail.wait(intake, stage, own, deadline).await
     }
 
     /// Serves until something ends the session.
     pub(super) async fn run(mut self) -> End {
-        let driver = self.driver;
-        let navigate = async move { Answer::Navigated(driver.navigate().await) };
-        self.calls.push(navigate.boxed());
+        self.ask(|driver| driver.navigate().map(PageAnswer::Navigated));
         self.tell_phase();
         let end = loop {
             let wake_at = self.next_deadline();
@@ -311,11 +298,11 @@ impl<'a, D: Driver> Serving<'a, D> {
             self.sending.go_on();
             self.sending.write_notes();
             match self.link.write().await {
-                Written::Nothing => {}
+                NoteWritten::Nothing => {}
                 // A full disk must not make it look as if no phone had scanned a code.
-                Written::Failed => self.options.desired.on_account().await,
-                Written::Link(linked_at) => self.options.desired.on_link(linked_at).await,
-                Written::ProfileMissing => break End::of(self.profile_missing()),
+                NoteWritten::Failed => self.options.desired.on_account().await,
+                NoteWritten::Done(linked_at) => self.options.desired.on_link(linked_at).await,
+                NoteWritten::ProfileMissing => break End::of(self.profile_missing()),
             }
             let now = Instant::now();
             self.rest(now);
@@ -328,12 +315,12 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     fn next_deadline(&self) -> Option<Instant> {
         let deadlines = [
-            self.timers.next(),
+            self.deadlines.next(),
             self.sending.next_deadline(Instant::now()),
             self.pairing.next(),
             self.sleeps_at(),
             self.stall.next(),
-            self.mail.wake_by(self.publisher),
+            self.mail.wake_by(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -350,14 +337,11 @@ impl<'a, D: Driver> Serving<'a, D> {
         if let Some(over) = &over {
             self.publisher.apply(over, None);
         }
-        let is_late = self
-            .mail
-            .wake_by(self.publisher)
-            .is_some_and(|by| by <= now);
+        let is_late = self.mail.wake_by().is_some_and(|by| by <= now);
         if is_late {
             self.wakes_late(now);
         }
-        let passed = self.timers.passed(now);
+        let passed = self.deadlines.passed(now);
         OnTime {
             is_any: over.is_some() || is_late || passed.is_some(),
             end: passed.and_then(|passed| self.on_passed(passed)),
@@ -370,7 +354,7 @@ impl<'a, D: Driver> Serving<'a, D> {
             Passed::Turn => self.start = None,
             Passed::Recognise => {
                 return self.mend_page(format!(
-                    "the page has not been WhatsApp Web for {} s, as when it loads anew without a network",
+                    "the page has not been WhatsApp Web for {} s, as when it reloads without a network",
                     UNRECOGNISED_TIMEOUT.as_secs()
                 ));
             }
@@ -380,37 +364,30 @@ impl<'a, D: Driver> Serving<'a, D> {
                     held_back.unwrap_or_else(|| self.limits().passed(Phase::Sync)),
                 ));
             }
-            Passed::Scan => return Some(End::of(self.limits().nobody_scanned())),
-            Passed::Refresh => {
-                let driver = self.driver;
-                let refresh = async move { Answer::Refreshed(driver.refresh_codes().await) };
-                self.calls.push(refresh.boxed());
-            }
-            Passed::TakeOver => {
-                let driver = self.driver;
-                let take_over = async move { Answer::TakenOver(driver.take_over().await) };
-                self.calls.push(take_over.boxed());
-                self.tell_elsewhere();
-            }
+            Passed::Scan => return Some(End::of(self.limits().not_scanned())),
+            Passed::Refresh => self.ask(|driver| driver.refresh_codes().map(PageAnswer::Refreshed)),
+            Passed::TakeOver => self.ask(|driver| driver.take_over().map(PageAnswer::TakenOver)),
+            Passed::LeftElsewhere => self.tell_elsewhere(),
             Passed::Reload => {
                 let detail = format!(
-                    "the page had broken, and was not WhatsApp Web within {} s after it was loaded anew",
+                    "the page had broken, and was not WhatsApp Web within {} s after it was reloaded",
                     RELOAD_TIMEOUT.as_secs()
                 );
                 return Some(End::because(ReasonCode::PageLost, detail));
             }
             Passed::Ping if self.is_pinging => {}
             Passed::Ping => {
+                // The other session may have ended, and the page says nothing about that.
+                self.tell_elsewhere();
                 self.is_pinging = true;
-                let (driver, looking) = (self.driver, self.link.is_missing());
+                let looking = self.link.is_missing();
                 // A Chrome goes on for a while on files that were removed, and a person should hear of it before it does not.
-                let ping = async move {
-                    Answer::Pinged {
+                self.ask(|driver| async move {
+                    PageAnswer::Pinged {
                         answered: driver.ping().await,
                         is_missing: looking.await,
                     }
-                };
-                self.calls.push(ping.boxed());
+                });
             }
             Passed::Reconnect => {
                 self.publisher
@@ -432,15 +409,15 @@ impl<'a, D: Driver> Serving<'a, D> {
     }
 
     fn on_document(&mut self) {
-        self.timers.on_document(Instant::now());
+        self.deadlines.on_document(Instant::now());
         self.tell_phase();
     }
 
     /// Publishes how far the start has got, when that is news.
     fn tell_phase(&mut self) {
-        let phase = self.timers.phase();
-        if phase != self.told {
-            self.told = phase;
+        let phase = self.deadlines.phase();
+        if phase != self.last_published {
+            self.last_published = phase;
             let left = |until: Instant| until.saturating_duration_since(Instant::now());
             self.publisher
                 .reach(phase.map(|(phase, until)| (phase, until.map(left))));
@@ -458,14 +435,14 @@ impl<'a, D: Driver> Serving<'a, D> {
                 return Some(End::because(ReasonCode::BrowserLost, detail));
             }
             Fact::PageLost(detail) => return self.mend_page(detail),
-            // A start is told by its own navigation.
-            Fact::ErrorPage if !self.timers.has_been_ready() => {}
+            // In a start, the navigation itself reports it.
+            Fact::ErrorPage if !self.deadlines.has_been_ready() => {}
             Fact::ErrorPage => {
                 let why = "the page has given way to Chrome's own error page, as without a network";
                 return self.mend_page(why.to_owned());
             }
             // A start has its own limits, and ways to say what it met instead of WhatsApp Web.
-            Fact::PageElsewhere(_) if !self.timers.has_been_ready() => self.on_document(),
+            Fact::PageElsewhere(_) if !self.deadlines.has_been_ready() => self.on_document(),
             Fact::PageElsewhere(place) => {
                 return self.mend_page(format!("the page has left WhatsApp Web for {place}"));
             }
@@ -475,7 +452,7 @@ impl<'a, D: Driver> Serving<'a, D> {
 
     /// Lets the reason say what is known of the window that has the account.
     fn tell_elsewhere(&mut self) {
-        let gave_up = self.timers.gave_up_taking_over();
+        let gave_up = self.deadlines.gave_up_taking_over();
         self.page.on_elsewhere(Elsewhere {
             session: self.account.other_session(),
             gave_up,
@@ -520,7 +497,7 @@ impl<'a, D: Driver> Serving<'a, D> {
         if state != SessionState::Init && !is_waking {
             self.start = None;
         }
-        self.timers
+        self.deadlines
             .set(&state, self.page.standing(), Instant::now());
         self.account.set(self.publisher.snapshot().account);
         self.tell_elsewhere();
@@ -531,55 +508,177 @@ impl<'a, D: Driver> Serving<'a, D> {
         end
     }
 
-    fn on_answer(&mut self, outcome: Answer) -> Option<End> {
+    fn on_answer(&mut self, outcome: PageAnswer) -> Option<End> {
         match outcome {
-            Answer::Navigated(Ok(())) => self.on_document(),
-            Answer::Navigated(Err(why)) if self.timers.awaits_document() => {
+            PageAnswer::Navigated(Ok(())) => self.on_document(),
+            PageAnswer::Navigated(Err(why)) if self.deadlines.awaits_document() => {
                 return Some(End::of(Reason::not_opened(&why)));
             }
             // The document is there: what became of the rest of the page, the page says itself.
-            Answer::Navigated(Err(why)) => {
+            PageAnswer::Navigated(Err(why)) => {
                 tracing::debug!(error = why, "the page did not load to its end: {why}");
             }
-            Answer::LoggedOut(Ok(())) => {
+            PageAnswer::LoggedOut(Ok(())) => {
                 return Some(logged_out(std::mem::take(&mut self.logouts)));
             }
-            Answer::LoggedOut(Err(why)) => self.refuse_logouts(&why.to_string()),
-            Answer::Pairing(result) => {
+            PageAnswer::LoggedOut(Err(why)) => self.refuse_logouts(&why.to_string()),
+            PageAnswer::Pairing(result) => {
                 if let Some(reason) = self.pairing.on_answer(result, Instant::now()) {
                     tracing::warn!(session.reason = reason.code.as_str(), "{}", reason.detail);
                     self.publisher.explain_pairing(Some(reason));
                 }
             }
-            Answer::LookedAt(taken) => {
-                for looker in self.lookers.drain(..) {
-                    answer(looker, (*taken).clone());
+            PageAnswer::LookedAt(taken) => {
+                for waiter in self.evidence_waiters.drain(..) {
+                    answer(waiter, (*taken).clone());
                 }
             }
-            Answer::Refreshed(Ok(())) | Answer::Reloaded(Ok(())) => {}
-            Answer::Reloaded(Err(why)) => {
-                tracing::warn!(error = why, "the page could not be loaded anew: {why}");
+            PageAnswer::Refreshed(Ok(())) | PageAnswer::Reloaded(Ok(())) => {}
+            PageAnswer::Reloaded(Err(why)) => {
+                tracing::warn!(error = why, "the page could not be reloaded: {why}");
             }
-            Answer::Pinged {
+            PageAnswer::Pinged {
                 is_missing: true, ..
             } => return Some(End::of(self.profile_missing())),
-            Answer::Pinged {
+            PageAnswer::Pinged {
                 answered,
                 is_missing: false,
             } => {
                 self.is_pinging = false;
                 return self.on_pinged(answered);
             }
-            Answer::TakenOver(Ok(())) => {
+            PageAnswer::TakenOver(Ok(())) => {
                 tracing::info!("took the account over from another window");
             }
-            Answer::TakenOver(Err(why)) => {
+            PageAnswer::TakenOver(Err(why)) => {
                 tracing::warn!(error = why, "could not take the account over: {why}");
             }
-            Answer::Refreshed(Err(why)) => {
+            PageAnswer::Refreshed(Err(why)) => {
                 tracing::warn!(error = why, "the page gave no fresh codes: {why}");
             }
         }
         None
+    }
+
+    fn on_command(&mut self, command: Command) -> Option<End> {
+        let state = self.publisher.state();
+        match command {
+            Command::Life(LifeCommand::Connect { phone, reply, .. }) => {
+                self.idle_clock.on_asked();
+                if let Some(phone) = phone.filter(|_| !self.page.standing().linked) {
+                    self.pairing.want(phone);
+                    self.publisher.explain_pairing(None);
+                }
+                answer(reply, Ok(state.takes_sends()));
+            }
+            Command::Life(LifeCommand::Disconnect {
+                logout: false,
+                reply,
+            }) => return Some(End::disconnect(reply)),
+            Command::Life(LifeCommand::Disconnect {
+                logout: true,
+                reply,
+            }) => return self.log_out(reply),
+            // Refused while a page is open.
+            Command::Life(LifeCommand::Forget { .. }) => {}
+            Command::Page(command) => {
+                self.on_page_command(command);
+                return self.relieve(Instant::now());
+            }
+        }
+        None
+    }
+
+    fn on_page_command(&mut self, command: PageCommand) {
+        match command {
+            // The mailbox has given both to the intake.
+            PageCommand::Send { .. } | PageCommand::Remove { .. } => {}
+            PageCommand::Check { to, reply } => self.sending.check(to, reply),
+            PageCommand::Measured { chrome_pid, memory } => {
+                self.publisher.tell_memory(chrome_pid, memory);
+                self.budget.on_sample(memory.mb, Instant::now());
+            }
+            PageCommand::Evidence { reply } => {
+                self.evidence_waiters.push(reply);
+                // A caller who asks while the page is being looked at gets the result of that one look.
+                if self.evidence_waiters.len() == 1 {
+                    let known = Evidence::of(&self.publisher.snapshot());
+                    let folder = self.options.evidence.clone();
+                    self.ask(|driver| {
+                        let taken = folder.take_now(driver, known);
+                        taken.map(|taken| PageAnswer::LookedAt(Box::new(taken)))
+                    });
+                }
+            }
+        }
+    }
+
+    /// Unlinks the device, while everything else goes on. A page that asks for a scan has nothing to unlink.
+    fn log_out(&mut self, reply: LogoutReply) -> Option<End> {
+        let standing = self.page.standing();
+        if standing.login {
+            return Some(logged_out(vec![reply]));
+        }
+        if !standing.linked {
+            answer(reply, Err(DisconnectError::NotLinked));
+            return None;
+        }
+        self.logouts.push(reply);
+        if self.logouts.len() == 1 {
+            self.ask(|driver| driver.log_out().map(PageAnswer::LoggedOut));
+        }
+        None
+    }
+
+    /// Asks the page for a code that links by phone number, when one is due.
+    fn begin_pairing(&mut self) {
+        let Some(Request { phone, is_renewal }) = self.pairing.begin(Instant::now()) else {
+            return;
+        };
+        tracing::info!(
+            renewal = is_renewal,
+            "asking for a code that links phone {phone}"
+        );
+        self.ask(|driver| async move {
+            let asked = driver.request_pairing_code(phone.digits(), is_renewal);
+            PageAnswer::Pairing(asked.await)
+        });
+    }
+
+    /// Whether the page is not needed: it could send, and nothing is to be sent, to be acknowledged, to be found out or to
+    /// be looked at.
+    fn is_quiet(&self) -> bool {
+        self.publisher.state() == SessionState::Ready
+            && self.page.standing().is_ready()
+            && self.sending.is_settled()
+            && self.evidence_waiters.is_empty()
+            && self.logouts.is_empty()
+    }
+
+    /// Takes note of whether the page is needed.
+    fn rest(&mut self, now: Instant) {
+        self.idle_clock.set(self.is_quiet(), now);
+    }
+
+    /// When it may sleep. Not in the midst of a call: that may be the one that finds out that the page is broken.
+    fn sleeps_at(&self) -> Option<Instant> {
+        self.idle_clock.due().filter(|_| self.calls.is_empty())
+    }
+
+    /// Goes to sleep, when the time has come. From then on everything that needs the page waits for the next one.
+    fn fall_asleep(&mut self, now: Instant) -> Option<End> {
+        self.sleeps_at().filter(|at| *at <= now)?;
+        self.publisher.apply(&Event::Slept, None);
+        self.healing.on_asleep();
+        Some(End::hibernation())
+    }
+
+    /// It takes longer to wake than a send waits.
+    fn wakes_late(&mut self, now: Instant) {
+        on_late_wake(self.publisher, self.page.standing().linked);
+        self.sending.refuse_waiting();
+        let state = self.publisher.state();
+        self.deadlines.set(&state, self.page.standing(), now);
+        self.tell_phase();
     }
 }

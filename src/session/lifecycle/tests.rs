@@ -74,16 +74,6 @@ async fn a_session_whose_page_is_never_recognised_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_healthy_reconnect_keeps_ready() {
-    let session = Scenario::ready().await;
-    session.says(offline()).await;
-    seconds(3).await;
-    session.says(ready()).await;
-    seconds(60).await;
-    assert_eq!(session.snapshot().state, SessionState::Ready);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_device_that_whatsapp_removed_says_so_in_its_word() {
     let mut session = Scenario::ready().await;
     let word = "account_locked";

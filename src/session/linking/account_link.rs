@@ -1,4 +1,4 @@
-//! Which account a profile is linked to, noted in the profile itself, so that a link that is gone without anybody's word is seen.
+//! Which account a profile is linked to, noted in the profile itself, so that the service sees when a link is lost without a word from WhatsApp.
 //!
 //! Responsible for what a change of state says about the link. The note goes where the link goes: into its snapshots, to another
 //! host, and away with it; [`ProfileNote`] is its file. What follows from a link that is lost is
@@ -109,13 +109,13 @@ async fn is_missing_from(profile: &Path, folder: Option<(u64, u64)>) -> bool {
 
 /// What has become of the note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::session) enum Written {
+pub(in crate::session) enum NoteWritten {
     /// There was nothing new to write.
     Nothing,
     /// There was, and it could not be written.
     Failed,
     /// The profile says so now.
-    Link(Option<Timestamp>),
+    Done(Option<Timestamp>),
     /// The profile that had a note is gone.
     ProfileMissing,
 }
@@ -146,7 +146,7 @@ fn next_link(
     match (from, to, link) {
         (S::Authenticated | S::Ready, S::QrRequired { .. }, _) => None,
         (_, S::QrRequired { .. }, _) if is_removed => None,
-        // Somebody has scanned.
+        // A phone has scanned a code.
         (S::QrRequired { .. }, S::Authenticated | S::Ready, _)
         | (_, S::Authenticated | S::Ready, None) => Some(new_link(account, now)),
         (_, S::Authenticated | S::Ready, Some(link)) => {
@@ -170,12 +170,12 @@ fn next_link(
     }
 }
 
-/// Since when a page can be believed, of what.
+/// From when on the page's word about a message counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::session) struct Since {
-    /// The device is linked since then: to which account what came before was meant for, is another question.
+    /// When the device was linked. Earlier sends may belong to another account.
     pub(in crate::session) linked: Option<Timestamp>,
-    /// The profile is a copy that was put in place then: of what its predecessor did after the copy was made it knows nothing.
+    /// When a copy took the profile's place. It knows nothing of what the profile before it did after the copy was made.
     pub(in crate::session) restored: Option<Timestamp>,
 }
 
@@ -229,7 +229,7 @@ impl LinkNote {
         async move { must_be_there && is_missing_from(&profile, folder).await }
     }
 
-    /// Since when its page can be believed.
+    /// From when on its page's word counts.
     pub(in crate::session) fn since(&self) -> Since {
         Since {
             linked: self.link.as_ref().map(|link| link.linked_at),
@@ -283,20 +283,20 @@ impl LinkNote {
 
     /// Has on disk what is known. A disk that does not take it must not end the session: only a loss would not be seen. A
     /// profile that is gone must, or the page that finds nothing there is taken for one whose device was removed.
-    pub(in crate::session) async fn write(&mut self) -> Written {
+    pub(in crate::session) async fn write(&mut self) -> NoteWritten {
         if std::mem::replace(&mut self.is_written, true) {
-            return Written::Nothing;
+            return NoteWritten::Nothing;
         }
         if self.is_missing().await {
-            return Written::ProfileMissing;
+            return NoteWritten::ProfileMissing;
         }
         if let Err(error) = note(&self.profile, self.link.clone()).await {
             tracing::debug!(%error, "the link could not be noted in the profile");
-            return Written::Failed;
+            return NoteWritten::Failed;
         }
         self.is_on_disk = self.link.is_some();
         self.folder = identity(&self.profile).await;
-        Written::Link(self.linked_at())
+        NoteWritten::Done(self.linked_at())
     }
 }
 
@@ -401,12 +401,12 @@ mod tests {
         std::fs::create_dir(&profile).unwrap();
         let mut note = LinkNote::of(&profile).await;
         note.follow(&CODES, &S::Ready, Some("1"), false);
-        assert_eq!(note.write().await, Written::Link(note.linked_at()));
-        assert_eq!(note.write().await, Written::Nothing);
+        assert_eq!(note.write().await, NoteWritten::Done(note.linked_at()));
+        assert_eq!(note.write().await, NoteWritten::Nothing);
         std::fs::remove_dir_all(&profile).unwrap();
         assert!(is_missing(&profile).await);
         note.follow(&S::Ready, &CODES, None, false);
-        assert_eq!(note.write().await, Written::ProfileMissing);
+        assert_eq!(note.write().await, NoteWritten::ProfileMissing);
     }
 
     #[tokio::test]

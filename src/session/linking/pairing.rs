@@ -23,7 +23,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// allows few.
 const CODE_PATIENCE: Duration = Duration::from_secs(15);
 
-/// See the module.
+/// The linking of one session by phone number.
 #[derive(Debug)]
 pub(in crate::session) struct Pairing {
     /// How long WhatsApp takes a code.
@@ -165,7 +165,7 @@ impl Pairing {
         now: Instant,
     ) -> Option<Reason> {
         self.is_asking = false;
-        // Somebody has scanned meanwhile: that there is no code is no news of a session that is linked.
+        // The session was linked by a scan meanwhile, and needs no code.
         self.wanted.as_ref()?;
         let (code, detail) = match result {
             Ok(()) => {
@@ -195,7 +195,7 @@ impl Pairing {
             ),
         };
         if self.asked != self.wanted {
-            // Somebody wants another number by now; that one's turn comes next.
+            // A caller has asked for another number by now; its turn comes next.
             return None;
         }
         self.wanted = None;

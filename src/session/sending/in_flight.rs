@@ -2,7 +2,7 @@
 //!
 //! Responsible for what each answer of page and ledger means for a send. Does nothing itself: [`sending`](crate::session::sending)
 //! calls the page and the ledger and reports back here; what is to be written down is left in
-//! [`take_notes`](Outbox::take_notes). Knows no time but what it is given. Who waits for a turn is [`Queue`]'s part; what is
+//! [`take_notes`](InFlight::take_notes). Knows no time but what it is given. Who waits for a turn is [`Queue`]'s part; what is
 //! in doubt leaves it, and comes back through [`recovery`](super::recovery).
 
 use std::time::Duration;
@@ -11,22 +11,22 @@ use tokio::time::Instant;
 
 use super::{
     pace::Pace,
-    queue::{Entry, Queue},
+    queue::{Queue, QueuedSend},
 };
 use crate::{
     ledger::{Failure, LedgerError, Record, Step},
-    session::{SendError, SendLimits},
+    session::SendLimits,
     whatsapp::{HandOverError, Handed, Outgoing, PrepareError, Prepared},
 };
 
-/// A page loads itself anew once or twice in a row; one that breaks each time would keep a send, and those behind it,
+/// A page reloads itself once or twice in a row; one that breaks each time would hold up a send, and those behind it,
 /// for ever.
 /// WhatsApp's acknowledgement of a message that it gave up.
 const GAVE_UP: i32 = -1;
 
 const MAX_INTERRUPTIONS: u8 = 2;
 
-/// Between two tries: a page that loads itself anew says so within milliseconds, and then is waited for.
+/// Between two tries: a page that reloads itself reports that within milliseconds, and the send then waits for it.
 const INTERRUPTION_PAUSE: Duration = Duration::from_millis(300);
 
 /// Between two tries to make a message ready in a page that gives no sign of life.
@@ -35,11 +35,11 @@ const SILENCE_PAUSE: Duration = Duration::from_secs(1);
 /// Between two tries to write a durable send down while the ledger cannot be used: a full disk is not freed at once.
 const LEDGER_PAUSE: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// The send that has its turn, and those that the page has taken.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(in crate::session) struct InFlight {
     wait: Duration,
-    queue: Queue,
+    pub(super) queue: Queue,
     /// At most one send is between "taken from the queue" and "handed over": WhatsApp then keeps the order.
     current: Option<Current>,
     /// Taken by the page, not yet by the server: the inner ids that the page knows them by, and since when; oldest first.
@@ -72,7 +72,7 @@ pub(super) enum AfterHandOver {
 
 #[derive(Debug)]
 struct Current {
-    entry: Entry,
+    entry: QueuedSend,
     /// By when the page must have answered.
     limit: Instant,
     /// Known once the recipient is: from then on the message may have left us.
@@ -81,7 +81,7 @@ struct Current {
     early_ack: Option<i32>,
 }
 
-impl Outbox {
+impl InFlight {
     /// `pace`: how fast the session may send.
     pub(super) fn new(limits: SendLimits, pace: Pace) -> Self {
         Self {
@@ -99,32 +99,12 @@ impl Outbox {
         std::mem::take(&mut self.notes)
     }
 
-    /// Keeps a place for one more send. See [`Queue::reserve`].
-    pub(super) fn reserve(
-        &mut self,
-        key: &str,
-        deadline: Option<Instant>,
-        now: Instant,
-    ) -> Result<(), SendError> {
-        self.queue.reserve(key, deadline, now)
-    }
-
-    /// Gives the place of a send back.
-    pub(super) fn release(&mut self, key: &str) {
-        self.queue.release(key);
-    }
-
-    /// When a send that is accepted now would go out, as far as that can be told.
-    pub(super) fn due(&self, now: Instant) -> Instant {
-        self.queue.due(now)
-    }
-
     /// Takes a send in, at its place in the order. One that is here already stays where it is.
     pub(super) fn enqueue(&mut self, record: &Record, deadline: Option<Instant>) {
         if self.holds(&record.key) {
             return;
         }
-        if let Some(entry) = Entry::of(record, deadline) {
+        if let Some(entry) = QueuedSend::of(record, deadline) {
             self.queue.insert(entry);
         } else {
             let detail = "its text is no longer kept".to_owned();
@@ -136,11 +116,6 @@ impl Outbox {
     pub(super) fn holds(&self, key: &str) -> bool {
         let is_current = |current: &Current| current.entry.outgoing.key == key;
         self.queue.holds(key) || self.current.as_ref().is_some_and(is_current)
-    }
-
-    /// Leaves a send that waits alone: its caller has taken it back, say. Answers whether it waited.
-    pub(super) fn remove(&mut self, key: &str) -> bool {
-        self.queue.remove(key)
     }
 
     /// Takes the next send from the queue, to be prepared by the time given; `None` while another is on its way, when
@@ -237,7 +212,7 @@ impl Outbox {
                 }
                 let current = self.current.as_mut()?;
                 if current.entry.deadline.is_none() {
-                    // Nobody waits for a durable send. The time that the disk took is not the page's: on a disk that always
+                    // No caller waits for a durable send. The time that the disk took is not the page's: on a disk that always
                     // takes longer than a send waits, one that was put back instead would never be handed over.
                     current.limit = now + self.wait;
                 }
@@ -393,16 +368,6 @@ impl Outbox {
         &self.handed
     }
 
-    /// Whether any send waits for its turn, though it may be too early for it.
-    pub(super) fn has_waiting(&self) -> bool {
-        self.queue.has_waiting()
-    }
-
-    /// Whether a send is being written down for its caller.
-    pub(super) const fn is_accepting(&self) -> bool {
-        self.queue.is_accepting()
-    }
-
     /// Whether a send is on its way into the page, or its turn has come.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.current.is_some() || self.queue.next_turn(now).is_some_and(|turn| turn <= now)
@@ -471,26 +436,26 @@ impl Outbox {
     }
 
     /// Whether anything is on its way into the ledger, into the page or to WhatsApp's server.
-    pub(super) const fn is_busy(&self) -> bool {
+    pub(in crate::session) const fn is_busy(&self) -> bool {
         self.queue.is_accepting() || self.current.is_some() || !self.handed.is_empty()
     }
 
     /// Whether a send is on its way into the ledger or into the page: not the moment to take the page away.
-    pub(super) const fn is_under_way(&self) -> bool {
+    pub(in crate::session) const fn is_under_way(&self) -> bool {
         self.queue.is_accepting() || self.current.is_some()
     }
 
     /// Whether nothing waits either.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(in crate::session) fn is_idle(&self) -> bool {
         !self.is_busy() && !self.queue.has_waiting()
     }
 
-    fn fail_late(&mut self, entry: &Entry) {
+    fn fail_late(&mut self, entry: &QueuedSend) {
         let detail = "its turn did not come in time; nothing was sent";
         self.fail(entry, Failure::TurnNotCome, detail);
     }
 
-    fn fail(&mut self, entry: &Entry, failure: Failure, detail: &str) {
+    fn fail(&mut self, entry: &QueuedSend, failure: Failure, detail: &str) {
         let key = &entry.outgoing.key;
         tracing::warn!(message.key = key, "a message was not sent: {detail}");
         self.note(key, Step::Failed(failure, detail.to_owned()));

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::Instant;
 
-use super::{LedgerCalls, in_flight::Outbox, pace::Pace};
+use super::{LedgerCalls, in_flight::InFlight, numbers::Numbers, pace::Pace};
 use crate::{
     ledger::{Accepted, Failure, Ledger, LedgerError, NewSend, Record, Step},
     masked::Number,
@@ -19,11 +19,12 @@ use crate::{
     },
 };
 
-/// See the module.
+/// The sends of one session that do not depend on a page.
 #[derive(Debug)]
 pub(in crate::session) struct Intake {
-    ledger: Ledger,
-    pub(super) outbox: Outbox,
+    pub(super) ledger: Ledger,
+    pub(in crate::session) in_flight: InFlight,
+    pub(super) numbers: Numbers,
     /// Sends on their way into the ledger.
     writing: FuturesUnordered<BoxFuture<'static, Written>>,
     /// The account that the page is linked to, once known. A session that hibernates keeps it.
@@ -51,15 +52,16 @@ impl Intake {
     pub(in crate::session) fn new(ledger: Ledger, limits: SendLimits) -> Self {
         Self {
             ledger,
-            outbox: Outbox::new(limits, Pace::per_minute(limits.rate_per_minute)),
+            numbers: Numbers::default(),
+            in_flight: InFlight::new(limits, Pace::per_minute(limits.rate_per_minute)),
             writing: FuturesUnordered::new(),
             account: None,
             calls: LedgerCalls::default(),
         }
     }
 
-    /// Writes a send down, to be sent in its turn, by `deadline` if it has one. When the queue is full, its caller is told to come
-    /// back after `room_after` or later.
+    /// Writes a send down, to be sent in its turn, by `deadline` if it has one. When the queue is full, its caller is
+    /// refused, with `room_after` as the shortest time to wait.
     pub(in crate::session) fn accept(
         &mut self,
         new: NewSend,
@@ -68,7 +70,11 @@ impl Intake {
         reply: AcceptReply,
     ) {
         let ledger = self.ledger.clone();
-        if let Err(mut why) = self.outbox.reserve(&new.key, deadline, Instant::now()) {
+        if let Err(mut why) = self
+            .in_flight
+            .queue
+            .reserve(&new.key, deadline, Instant::now())
+        {
             if let SendError::QueueFull { retry_after } = &mut why {
                 *retry_after = (*retry_after).max(room_after);
             }
@@ -113,7 +119,7 @@ impl Intake {
                 result,
             } => {
                 self.calls.on_word(&result);
-                self.outbox.release(&key);
+                self.in_flight.queue.release(&key);
                 let is_new = if let Ok(Accepted::New(followed)) = &result {
                     let record = Arc::clone(&followed.borrow());
                     self.enqueue(&record, deadline);
@@ -138,30 +144,30 @@ impl Intake {
             let failed = Step::Failed(Failure::OtherAccount, detail.to_owned());
             self.ledger.note(&record.key, failed);
         } else {
-            self.outbox.enqueue(record, deadline);
+            self.in_flight.enqueue(record, deadline);
         }
     }
 
     /// A send has been taken back: its place in the queue is free.
     pub(in crate::session) fn remove(&mut self, key: &str) {
-        let _has_waited = self.outbox.remove(key);
+        let _has_waited = self.in_flight.queue.remove(key);
     }
 
     /// The page is closed, and another one goes on with the queue.
     pub(in crate::session) fn on_page_closed(&mut self) {
         // What was asked for the page is not waited for any more.
         self.calls.open = 0;
-        self.outbox.on_page_closed();
+        self.in_flight.on_page_closed();
     }
 
-    /// There is no page, and there will be none by itself: tells those who wait. What was accepted to outlive its caller stays in
+    /// There is no page, and no start is planned: refuses the sends whose callers wait. What was accepted to outlive its caller stays in
     /// the ledger, which the next page asks for it.
     pub(in crate::session) fn refuse(&mut self, why: &SendError) {
-        // The caller of a send that is still being written down is told nothing, and looks into the ledger.
+        // The caller of a send that is still being written down sees a dropped reply, and looks into the ledger.
         self.writing.clear();
         self.calls = LedgerCalls::default();
-        self.outbox.refuse_waiting(&why.to_string());
-        self.outbox.empty();
+        self.in_flight.refuse_waiting(&why.to_string());
+        self.in_flight.empty();
         self.write_notes();
     }
 
@@ -172,7 +178,7 @@ impl Intake {
 
     /// Writes down what has happened to sends. Waits for no disk.
     pub(super) fn write_notes(&mut self) {
-        for (key, step) in self.outbox.take_notes() {
+        for (key, step) in self.in_flight.take_notes() {
             self.ledger.note(&key, step);
         }
     }

@@ -1,6 +1,6 @@
 //! Sends of a session whose page is open: through the ledger into the page, one by one.
 //!
-//! Responsible for doing what `Outbox` and [`Recovery`] decide, and for reporting back to them. Each send takes the
+//! Responsible for doing what `InFlight` and [`Recovery`] decide, and for reporting back to them. Each send takes the
 //! same way: written down, its turn, looked up, written down that a page may have it, handed over, acknowledged.
 //!
 //! Invariant: no page gets a send of which the ledger does not say that a page may have it.
@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{FutureExt, future::BoxFuture, stream::FuturesUnordered};
 use in_flight::AfterHandOver;
 use intake::Intake;
-use numbers::{Known, Numbers};
+use numbers::Known;
 use recovery::{Doubt, Recovery};
 use stall::{WaitsFor, Work};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -33,7 +33,7 @@ use super::{
     publisher::Publisher,
 };
 use crate::{
-    ledger::{Handing, Ledger, LedgerError, Record, Step},
+    ledger::{Handing, LedgerError, Record, Step},
     masked::{Number, WaId},
     whatsapp::{
         Driver, HandOverError, Handed, LookUpError, Outgoing, PrepareError, Prepared, Silence,
@@ -45,20 +45,12 @@ use crate::{
 /// on its send.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
-/// What [`Sending`] does its work with.
-#[derive(Debug)]
-pub(super) struct Means<'a, D: Driver> {
-    pub(super) driver: &'a D,
-    pub(super) ledger: &'a Ledger,
-    pub(super) numbers: &'a mut Numbers,
-    pub(super) publisher: &'a Publisher,
-    pub(super) session: &'a ClienteId,
-}
-
-/// See the module.
+/// The sends of one session while its page is open.
 pub(super) struct Sending<'a, D: Driver> {
-    means: Means<'a, D>,
-    /// The queue, which outlives the page.
+    driver: &'a D,
+    publisher: &'a Publisher,
+    session: &'a ClienteId,
+    /// The queue and what else outlives the page.
     pub(super) intake: &'a mut Intake,
     recovery: Recovery,
     /// What has been asked of page and ledger and not been answered yet.
@@ -123,9 +115,16 @@ impl SendAnswer {
 }
 
 impl<'a, D: Driver> Sending<'a, D> {
-    pub(super) fn new(means: Means<'a, D>, intake: &'a mut Intake) -> Self {
+    pub(super) fn new(
+        driver: &'a D,
+        publisher: &'a Publisher,
+        session: &'a ClienteId,
+        intake: &'a mut Intake,
+    ) -> Self {
         Self {
-            means,
+            driver,
+            publisher,
+            session,
             intake,
             recovery: Recovery::default(),
             calls: FuturesUnordered::new(),
@@ -148,13 +147,13 @@ impl<'a, D: Driver> Sending<'a, D> {
         }
         let was_ready = std::mem::replace(&mut self.is_ready, standing.is_ready());
         let was_unlinked = self.is_unlinked;
-        // A page that loads anew knows nothing for a moment: that is no news about its link.
+        // A page that reloads knows nothing for a moment: that says nothing about its link.
         self.is_unlinked = standing.login || (was_unlinked && !standing.linked);
         if self.is_unlinked && !was_unlinked {
             self.intake.account = None;
             self.has_lost_link = true;
             self.intake
-                .outbox
+                .in_flight
                 .on_unlinked("the device is not linked any more");
             self.find_out();
         } else if self.is_ready && (is_news || !was_ready) {
@@ -162,14 +161,14 @@ impl<'a, D: Driver> Sending<'a, D> {
         }
     }
 
-    /// The page is loaded anew: it takes nothing until it says that it can, and what it had is then found out.
+    /// The page is reloaded: it takes nothing until it says that it can. What it had before is looked up then.
     pub(super) const fn on_reload(&mut self) {
         self.is_ready = false;
     }
 
     /// WhatsApp reports how far a message has got.
     pub(super) fn on_ack(&mut self, key: &str, ack: i32) {
-        self.intake.outbox.on_ack(key, ack);
+        self.intake.in_flight.on_ack(key, ack);
         if ack > 0 {
             self.recovery.on_ack(key);
         }
@@ -177,11 +176,11 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     /// WhatsApp has given a message up, and says why.
     pub(super) fn on_gave_up(&mut self, key: &str, word: String) {
-        self.intake.outbox.on_gave_up(key, word);
+        self.intake.in_flight.on_gave_up(key, word);
     }
 
     pub(super) fn on_time(&mut self, now: Instant) {
-        self.intake.outbox.expire(now);
+        self.intake.in_flight.expire(now);
         if self.doubt.is_due_again(now) || self.recovery.is_due_again(now) {
             self.find_out();
         }
@@ -189,7 +188,7 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         // While nothing may begin, only what gives up matters; what may begin is looked at when that changes.
-        let turn = self.intake.outbox.next_deadline(now);
+        let turn = self.intake.in_flight.next_deadline(now);
         let look_up = self.recovery.next_look_up().filter(|_| self.may_begin());
         let deadlines = [
             turn,
@@ -214,19 +213,19 @@ impl<'a, D: Driver> Sending<'a, D> {
             SendAnswer::Prepared(result) => self.on_prepared(result, now),
             SendAnswer::Written(result) => {
                 if let Some((prepared, outgoing, limit)) =
-                    self.intake.outbox.on_written(result, now)
+                    self.intake.in_flight.on_written(result, now)
                 {
-                    let handed = hand_over(self.means.driver, prepared, outgoing, limit);
+                    let handed = hand_over(self.driver, prepared, outgoing, limit);
                     self.calls.push(handed.map(SendAnswer::HandedOver).boxed());
                 }
             }
             SendAnswer::HandedOver(result) => {
                 if let (Err(HandOverError::NotHanded(_)), Some(to)) =
-                    (&result, self.intake.outbox.current_recipient())
+                    (&result, self.intake.in_flight.current_recipient())
                 {
-                    self.means.numbers.forget(to);
+                    self.intake.numbers.forget(to);
                 }
-                match self.intake.outbox.on_handed_over(result, now) {
+                match self.intake.in_flight.on_handed_over(result, now) {
                     AfterHandOver::Done => {}
                     AfterHandOver::InDoubt => self.find_out(),
                     AfterHandOver::Again(outgoing, prepared) => self.write_down(outgoing, prepared),
@@ -235,7 +234,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             SendAnswer::Open(result) => self.on_open(result, now),
             SendAnswer::LookedUp(result) => {
                 self.recovery
-                    .on_looked_up(result, &mut self.intake.outbox, now);
+                    .on_looked_up(result, &mut self.intake.in_flight, now);
             }
             SendAnswer::Checked(result, to, reply) => self.on_checked(result, &to, reply, now),
         }
@@ -253,15 +252,15 @@ impl<'a, D: Driver> Sending<'a, D> {
             ) => None,
         };
         let is_refused = matches!(result, Err(PrepareError::Failed(_)));
-        if let Some(to) = self.intake.outbox.current_recipient() {
+        if let Some(to) = self.intake.in_flight.current_recipient() {
             if let Some(known) = learned {
-                self.means.numbers.learn(to, known, now);
+                self.intake.numbers.learn(to, known, now);
             } else if is_refused {
                 // Perhaps because what was known of it does not hold any more.
-                self.means.numbers.forget(to);
+                self.intake.numbers.forget(to);
             }
         }
-        let Some((outgoing, prepared)) = self.intake.outbox.on_prepared(result, now) else {
+        let Some((outgoing, prepared)) = self.intake.in_flight.on_prepared(result, now) else {
             return;
         };
         self.write_down(outgoing, prepared);
@@ -276,7 +275,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             wa_key: prepared.message_id.is_some().then(|| outgoing.key.clone()),
             message_id: prepared.message_id,
         };
-        let ledger = self.means.ledger;
+        let ledger = self.intake.ledger.clone();
         let write = async move {
             let handing = Step::Handing(handing);
             SendAnswer::Written(ledger.advance(&outgoing.key, handing).await)
@@ -289,16 +288,16 @@ impl<'a, D: Driver> Sending<'a, D> {
         self.is_ready && self.doubt.is_settled()
     }
 
-    /// Does what can be done next: first what is in doubt, then what waits. A page that loads itself anew is waited for.
+    /// Does what can be done next: first what is in doubt, then what waits. A page that reloads itself is waited for.
     pub(super) fn go_on(&mut self) {
         let now = Instant::now();
         // Here too, and not only when the timer of the session comes: answers, facts and commands go before it, and
         // with enough of them it never comes.
-        self.intake.outbox.expire(now);
+        self.intake.in_flight.expire(now);
         if !self.may_begin() {
             return;
         }
-        let driver = self.means.driver;
+        let driver = self.driver;
         if let Some(look_up) = self.recovery.next(now) {
             let asked = async move { SendAnswer::LookedUp(driver.look_up(&look_up).await) };
             self.calls.push(asked.boxed());
@@ -306,10 +305,10 @@ impl<'a, D: Driver> Sending<'a, D> {
         if self.recovery.is_pending() {
             return;
         }
-        let Some((outgoing, limit)) = self.intake.outbox.begin(now) else {
+        let Some((outgoing, limit)) = self.intake.in_flight.begin(now) else {
             return;
         };
-        let known = self.means.numbers.get(&outgoing.to, now).cloned();
+        let known = self.intake.numbers.get(&outgoing.to, now).cloned();
         let prepare = prepare(driver, known, outgoing, limit).map(SendAnswer::Prepared);
         self.calls.push(prepare.boxed());
     }
@@ -317,37 +316,37 @@ impl<'a, D: Driver> Sending<'a, D> {
     /// Writes down what has happened. Waits for no disk.
     pub(super) fn write_notes(&mut self) {
         let mut notes = self.recovery.take_notes();
-        notes.append(&mut self.intake.outbox.take_notes());
+        notes.append(&mut self.intake.in_flight.take_notes());
         for (key, step) in notes {
-            self.means.ledger.note(&key, step);
+            self.intake.ledger.note(&key, step);
         }
     }
 
     /// How far all sends have come: grows with each step that none of them goes twice.
     pub(super) const fn steps(&self) -> u64 {
-        self.intake.outbox.progress().steps + self.recovery.answers()
+        self.intake.in_flight.progress().steps + self.recovery.answers()
     }
 
-    /// How its sends stand, for whoever watches that they do not stand still.
+    /// How its sends stand, for [`stall`], which watches that they do not stand still.
     pub(super) fn work(&self, now: Instant) -> Work<'_> {
-        let progress = self.intake.outbox.progress();
+        let progress = self.intake.in_flight.progress();
         Work {
             waits_for: self.waits_for(now),
             page_answers: progress.page_answers + self.recovery.answers(),
             ledger_answers: self.intake.calls.answers,
             sent: progress.sent,
-            handed: self.intake.outbox.handed(),
+            handed: self.intake.in_flight.handed(),
         }
     }
 
     fn waits_for(&self, now: Instant) -> WaitsFor {
         let is_put_off_by_it = self.intake.calls.has_failed
-            && (self.intake.outbox.has_waiting() || self.intake.outbox.is_under_way());
-        let is_writing = self.intake.calls.open > 0 || self.intake.outbox.is_accepting();
+            && (self.intake.in_flight.queue.has_waiting() || self.intake.in_flight.is_under_way());
+        let is_writing = self.intake.calls.open > 0 || self.intake.in_flight.queue.is_accepting();
         if is_writing || !self.doubt.is_settled() || is_put_off_by_it {
             return WaitsFor::Ledger;
         }
-        if self.recovery.is_pending() || self.intake.outbox.is_due(now) {
+        if self.recovery.is_pending() || self.intake.in_flight.is_due(now) {
             return WaitsFor::Page;
         }
         WaitsFor::Nothing
@@ -355,50 +354,35 @@ impl<'a, D: Driver> Sending<'a, D> {
 
     /// The session cannot send for now: those whose callers wait are told so.
     pub(super) fn refuse_waiting(&mut self) {
-        let why = self.means.publisher.not_ready().to_string();
-        self.intake.outbox.refuse_waiting(&why);
+        let why = self.publisher.not_ready().to_string();
+        self.intake.in_flight.refuse_waiting(&why);
     }
 
     /// The session ends: what has not left us is given up, unless it outlives a session.
     pub(super) fn refuse(&mut self, why: &str) {
-        self.intake.outbox.refuse_waiting(why);
-        self.intake.outbox.refuse_unprepared(why);
-    }
-
-    /// Whether anything is on its way into the ledger, into the page or to WhatsApp's server.
-    pub(super) const fn is_busy(&self) -> bool {
-        self.intake.outbox.is_busy()
-    }
-
-    /// Whether a send is on its way into the ledger or into the page.
-    pub(super) const fn is_under_way(&self) -> bool {
-        self.intake.outbox.is_under_way()
+        self.intake.in_flight.refuse_waiting(why);
+        self.intake.in_flight.refuse_unprepared(why);
     }
 
     /// Whether there is nothing to send or to find out, and nothing that WhatsApp's server has not taken: no send is open.
     pub(super) fn is_settled(&self) -> bool {
-        self.intake.outbox.is_idle()
+        self.intake.in_flight.is_idle()
             && self.calls.is_empty()
             && self.doubt.is_settled()
             && self.recovery.is_settled()
-    }
-
-    /// Whether there is nothing to send, and nothing that WhatsApp's server has not taken.
-    pub(super) fn is_idle(&self) -> bool {
-        self.intake.outbox.is_idle()
     }
 }
 
 impl<D: Driver> Sending<'_, D> {
     /// Finds out whether a number is on WhatsApp, and sends nothing.
     pub(super) fn check(&mut self, to: Recipient, reply: CheckReply) {
-        if self.means.publisher.state() != SessionState::Ready {
-            answer(reply, Err(self.means.publisher.not_ready()));
+        if self.publisher.state() != SessionState::Ready {
+            answer(reply, Err(self.publisher.not_ready()));
             return;
         }
         let now = Instant::now();
-        let known = self.means.numbers.get(to.digits(), now).cloned();
-        let driver = self.means.driver;
+        let known = self.intake.numbers.get(to.digits(), now).cloned();
+        let driver = self.driver;
         let check = async move {
             let checked = match known {
                 Some(Known::At(chat)) => Ok(Some(chat)),
@@ -421,10 +405,15 @@ impl<D: Driver> Sending<'_, D> {
             Err(why) => Err(SendError::from(why)),
             Ok(chat) => {
                 let known = chat.clone().map_or(Known::Nowhere, Known::At);
-                self.means.numbers.learn(to.digits(), known, now);
+                self.intake.numbers.learn(to.digits(), known, now);
                 Ok(NumberCheck {
                     chat,
-                    due_in: self.intake.outbox.due(now).saturating_duration_since(now),
+                    due_in: self
+                        .intake
+                        .in_flight
+                        .queue
+                        .due(now)
+                        .saturating_duration_since(now),
                 })
             }
         };
@@ -432,7 +421,7 @@ impl<D: Driver> Sending<'_, D> {
     }
 }
 
-/// Makes a message ready, unless what is known of its number says that there is nobody to send it to.
+/// Makes a message ready, unless its number is known not to be on WhatsApp.
 async fn prepare<D: Driver>(
     driver: &D,
     known: Option<Known>,

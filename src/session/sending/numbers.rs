@@ -12,13 +12,13 @@ use crate::masked::{Number, WaId};
 /// A person who has WhatsApp today has it tomorrow.
 const HIT_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// Somebody may install it within the hour.
+/// A person may install WhatsApp on that number within the hour.
 const MISS_LIFE: Duration = Duration::from_secs(3600);
 
 /// An entry takes some 100 bytes. When there are more, those that are over go, and if that is not enough, all do.
 const CAPACITY: usize = 10_000;
 
-/// See the module.
+/// What is known of numbers.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Numbers(HashMap<Number, (Known, Instant)>);
 

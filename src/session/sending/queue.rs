@@ -14,13 +14,13 @@ use crate::{
     whatsapp::Outgoing,
 };
 
-/// See the module.
+/// The sends that wait for their turn.
 #[derive(Debug)]
 pub(super) struct Queue {
     capacity: usize,
     pace: Pace,
     /// In the order in which they were accepted.
-    waiting: VecDeque<Entry>,
+    waiting: VecDeque<QueuedSend>,
     /// Those that are being written down, each with a place.
     reserved: Vec<String>,
     /// After an interruption nothing begins before this.
@@ -29,7 +29,7 @@ pub(super) struct Queue {
 
 /// A send that waits, or has its turn.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct QueuedSend {
     seq: i64,
     pub(super) outgoing: Outgoing,
     /// By when its turn must have come; `None` for one whose caller does not wait.
@@ -40,7 +40,7 @@ pub(super) struct Entry {
     pub(super) turns: u32,
 }
 
-impl Entry {
+impl QueuedSend {
     /// `None` when its text is no longer kept.
     pub(super) fn of(record: &Record, deadline: Option<Instant>) -> Option<Self> {
         Some(Self {
@@ -112,13 +112,13 @@ impl Queue {
     }
 
     /// Takes a send in, at its place in the order.
-    pub(super) fn insert(&mut self, entry: Entry) {
+    pub(super) fn insert(&mut self, entry: QueuedSend) {
         let at = self.waiting.partition_point(|other| other.seq < entry.seq);
         self.waiting.insert(at, entry);
     }
 
     /// Takes one in again that has had its turn. Nothing begins before `paused_until`.
-    pub(super) fn put_back(&mut self, entry: Entry, paused_until: Option<Instant>) {
+    pub(super) fn put_back(&mut self, entry: QueuedSend, paused_until: Option<Instant>) {
         self.paused_until = paused_until;
         self.insert(entry);
     }
@@ -137,7 +137,7 @@ impl Queue {
     }
 
     /// Takes the next send out, when its turn has come.
-    pub(super) fn begin(&mut self, now: Instant) -> Option<Entry> {
+    pub(super) fn begin(&mut self, now: Instant) -> Option<QueuedSend> {
         if self.next_turn(now)? > now {
             return None;
         }
@@ -161,19 +161,19 @@ impl Queue {
     }
 
     /// Takes out what has waited for its turn too long.
-    pub(super) fn take_late(&mut self, now: Instant) -> VecDeque<Entry> {
+    pub(super) fn take_late(&mut self, now: Instant) -> VecDeque<QueuedSend> {
         // A pause that is over wakes the session once, also while the page is not ready for the next send.
         self.paused_until = self.paused_until.filter(|until| now < *until);
         self.take(|entry| entry.deadline.is_some_and(|deadline| deadline <= now))
     }
 
     /// Takes out those whose callers wait.
-    pub(super) fn take_awaited(&mut self) -> VecDeque<Entry> {
+    pub(super) fn take_awaited(&mut self) -> VecDeque<QueuedSend> {
         self.take(|entry| entry.deadline.is_some())
     }
 
     /// Takes out all that wait.
-    pub(super) fn take_all(&mut self) -> VecDeque<Entry> {
+    pub(super) fn take_all(&mut self) -> VecDeque<QueuedSend> {
         self.take(|_| true)
     }
 
@@ -192,7 +192,7 @@ impl Queue {
         self.paused_until = None;
     }
 
-    fn take(&mut self, which: impl Fn(&Entry) -> bool) -> VecDeque<Entry> {
+    fn take(&mut self, which: impl Fn(&QueuedSend) -> bool) -> VecDeque<QueuedSend> {
         // Asked in each turn of the session, and there is hardly ever one.
         if !self.waiting.iter().any(&which) {
             return VecDeque::new();

@@ -1,7 +1,7 @@
 //! Sends of which it is not known what became of them: found out, one by one, before anything new goes out.
 //!
 //! A send that a page may have is looked up in WhatsApp's own store by its id. Found: its acknowledgement is waited for,
-//! as WhatsApp sends by itself what its queue holds. Absent: it waits again, under the same id. Absent from a profile that
+//! as WhatsApp sends what its queue holds without being asked. Absent: it waits again, under the same id. Absent from a profile that
 //! has been replaced by an older copy since: that says nothing, and it is unknown, as it is when no adapter can tell, or none has
 //! told for long.
 //!
@@ -18,24 +18,24 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Means, SendAnswer, Sending, in_flight::Outbox};
+use super::{SendAnswer, Sending, in_flight::InFlight};
 use crate::{
     ledger::{Failure, LedgerError, Record, SendState, Step},
     session::linking::account_link::Since,
     whatsapp::{Driver, LookUp, LookUpError},
 };
 
-/// Between two tries to look a send up in a page that does not answer: it may be loading anew.
+/// Between two tries to look a send up in a page that does not answer: it may be reloading.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// A page that has not answered so often does not stand in the way of other sends any longer.
 const MAX_TRIES: u8 = 3;
 
-/// What could not be looked up is tried again after this, once each time, and whenever the page becomes ready anew.
+/// What could not be looked up is tried again after this, once each time, and whenever the page becomes ready again.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// A page that has let a send unanswered so often, for some ten minutes, is one that never answers, as a build that has lost
-/// the function for it: nobody can find out then. An acknowledgement that still comes makes it known after all.
+/// the function for it: then it cannot be found out. An acknowledgement that still comes makes it known after all.
 const MAX_ROUNDS: u8 = 10;
 
 /// Between two tries to read from a ledger that cannot be used.
@@ -123,7 +123,7 @@ impl Linked<'_> {
     }
 }
 
-/// See the module.
+/// The messages in doubt of one session.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Recovery {
     open: VecDeque<Arc<Record>>,
@@ -187,7 +187,7 @@ impl Recovery {
         &mut self,
         records: Vec<Arc<Record>>,
         page: Linked<'_>,
-        outbox: &mut Outbox,
+        in_flight: &mut InFlight,
     ) {
         self.restored_at = page.since.restored;
         let asked = if self.asking == Asking::Nothing {
@@ -202,14 +202,14 @@ impl Recovery {
         (self.retry_at, self.again_at) = (None, None);
         for record in records {
             let is_asked = self.open.front().is_some_and(|open| open.key == record.key);
-            // One that came while there was no page waits already; the session was linked then, to whomever.
-            let is_here = outbox.holds(&record.key);
+            // One that came while there was no page waits already; the session was linked then, perhaps to another account.
+            let is_here = in_flight.holds(&record.key);
             let is_meant = if is_here {
                 !page.differs_from(&record)
             } else {
                 page.is_meant_by(&record)
             };
-            if is_asked || (is_here && (is_meant || !outbox.remove(&record.key))) {
+            if is_asked || (is_here && (is_meant || !in_flight.queue.remove(&record.key))) {
                 continue;
             }
             match (record.state, is_meant) {
@@ -219,7 +219,7 @@ impl Recovery {
                     self.note(&record.key, Step::Unknown(detail));
                 }
                 (SendState::Queued, true) if record.outlives_its_caller() => {
-                    outbox.enqueue(&record, None);
+                    in_flight.enqueue(&record, None);
                 }
                 (SendState::Queued, true) => {
                     let detail = "the session ended before its turn came; nothing was sent";
@@ -273,7 +273,7 @@ impl Recovery {
         }
     }
 
-    /// The session was logged out: nobody has asked for another account to send what waits.
+    /// The session was logged out: what waits was not meant for another account.
     pub(in crate::session) fn on_logged_out(&mut self, records: Vec<Arc<Record>>) {
         for record in &records {
             if record.state == SendState::Queued {
@@ -313,7 +313,7 @@ impl Recovery {
     pub(super) fn on_looked_up(
         &mut self,
         result: Result<Option<i32>, LookUpError>,
-        outbox: &mut Outbox,
+        in_flight: &mut InFlight,
         now: Instant,
     ) {
         match std::mem::take(&mut self.asking) {
@@ -346,7 +346,7 @@ impl Recovery {
                     message.key = key,
                     "a message is still in WhatsApp's own queue"
                 );
-                outbox.on_found(record.wa_key.as_deref().unwrap_or(key), now);
+                in_flight.on_found(record.wa_key.as_deref().unwrap_or(key), now);
             }
             Ok(Some(ack)) => {
                 tracing::info!(message.key = key, ack, "a message was found at WhatsApp");
@@ -363,7 +363,7 @@ impl Recovery {
                     "WhatsApp does not have a message: it is handed over again, under the same id"
                 );
                 self.note(key, Step::Absent);
-                outbox.enqueue(&record, None);
+                in_flight.enqueue(&record, None);
             }
             Err(LookUpError::NoAdapter(why) | LookUpError::NoAnswer(why)) => {
                 self.note(key, Step::Unknown(why));
@@ -441,9 +441,7 @@ impl<D: Driver> Sending<'_, D> {
         if !self.doubt.ask() {
             return;
         }
-        let Means {
-            ledger, session, ..
-        } = self.means;
+        let (ledger, session) = (self.intake.ledger.clone(), self.session);
         self.intake.calls.open += 1;
         let open = async move { SendAnswer::Open(ledger.open_sends(session.as_str()).await) };
         self.calls.push(open.boxed());
@@ -469,7 +467,8 @@ impl<D: Driver> Sending<'_, D> {
                     account: self.intake.account.as_deref(),
                     since: self.since,
                 };
-                self.recovery.begin(records, page, &mut self.intake.outbox);
+                self.recovery
+                    .begin(records, page, &mut self.intake.in_flight);
             }
             Err(why) => {
                 tracing::warn!(error = %why, "the open sends of this session are not known: {why}");

@@ -5,9 +5,9 @@
 //!
 //! | what is waited for | then |
 //! |---|---|
-//! | the ledger: something is to be written down or read, and the disk does not answer | it is said beside READY; another Chrome would not help |
-//! | the page, or the session's own next step | the page is loaded again, then Chrome started again, again and again |
-//! | WhatsApp's server, to take what the page has taken | the same, once each for a message; after that it is said beside READY |
+//! | the ledger: something is to be written down or read, and the disk does not answer | READY gets a reason; another Chrome would not help |
+//! | the page, or the session's own next step | the page is loaded again, then Chrome started again, as often as it takes |
+//! | WhatsApp's server, to take what the page has taken | the same, once each for a message; after that READY gets a reason |
 //!
 //! No clock runs while the session waits for its own pace or pause, nor while it cannot send: then its state says so.
 //! Pure: does nothing itself, knows no time but what it is given.
@@ -135,7 +135,7 @@ impl Remedies {
     }
 }
 
-/// See the module. Lives as long as one page.
+/// Watches the sends of one page.
 #[derive(Debug, Default)]
 pub(in crate::session) struct StallWatch {
     /// Since when the session can send without a break.

@@ -1,8 +1,8 @@
 //! A caller's side of a send: it is written down once, however often it is asked for, and followed until it is known what
 //! became of it.
 //!
-//! Responsible for repetitions and for what a caller is told, in time. The session's actor does the sending; a caller
-//! that goes away, or is told that its send is still on its way, changes nothing about it.
+//! Responsible for repetitions and for the answer to a caller, in time. The session's actor does the sending; a caller
+//! that goes away, or is answered while its send is still on its way, changes nothing about it.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// The actor gives up at the same moment as a caller does, and the ledger is told a moment later: its word is waited for.
+/// The actor gives a send up at the same moment as its caller does, and the ledger has that a moment later: the caller waits for it.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
 impl SessionHandle {
@@ -169,7 +169,7 @@ impl SessionHandle {
                 ended = snapshots.wait_for(|snapshot| !snapshot.state.is_running()) => drop(ended),
             }
         };
-        // Whoever is not done by then is told how far it has got.
+        // A caller whose send is not settled by then is answered with how far it has got.
         let _elapsed = timeout_at(deadline, settled).await;
         let awaits_last_word = if self.snapshot().state.is_running() {
             is_undecided(&followed.borrow())
@@ -184,7 +184,8 @@ impl SessionHandle {
         if !is_awaited(&record) {
             return Ok(record);
         }
-        // Nobody has, so that nobody can send it any more after this; or else somebody did in this moment.
+        // Still queued, and its caller leaves: fail it in the ledger, so that it can never be sent. If the page took it meanwhile,
+        // the ledger keeps that.
         let failure = if self.snapshot().state.is_running() {
             Failure::TurnNotCome
         } else {
@@ -199,7 +200,7 @@ impl SessionHandle {
     }
 }
 
-/// Whether a send is given up when nobody waits for it any more: it is queued, was not accepted to outlive its caller,
+/// Whether a send is given up when its caller waits no longer: it is queued, was not accepted to outlive its caller,
 /// and no page has had it.
 fn is_awaited(record: &Record) -> bool {
     record.state == SendState::Queued && !record.outlives_its_caller()
@@ -220,7 +221,7 @@ fn is_undecided(record: &Record) -> bool {
     }
 }
 
-/// What a caller is told of its send. `page_is_open`: WhatsApp's own queue goes on, and what is in doubt is looked up.
+/// The answer to the caller of a send. `page_is_open`: WhatsApp's own queue goes on, and what is in doubt is looked up.
 fn outcome(
     record: &Record,
     page_is_open: bool,

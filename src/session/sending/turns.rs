@@ -1,16 +1,13 @@
 //! How often a session's task goes round without getting anywhere: a loop that has lost its way must not go on unseen.
 //!
-//! A turn gets somewhere when a send begins, goes a step further than ever before, or ends. One that serves somebody
-//! outside, a caller, the page's own news, a timer that has passed, is neither. What is left is a turn for nothing; a
+//! A turn gets somewhere when a send begins, goes a step further than ever before, or ends. One that serves a
+//! caller, the page's own news or a timer that has passed is neither. What is left is a turn for nothing; a
 //! healthy session makes few, as when a page loads itself again in the midst of a send. Pure but for counting: knows no
 //! time but what it is given.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::session::ClienteId;
@@ -28,13 +25,13 @@ const ALLOWED_PER_STEP: u64 = 20;
 /// What one turn was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::session) enum Purpose {
-    /// Somebody outside: a caller, the page's own news, or a timer that has passed.
+    /// A caller, the page's own news, or a timer that has passed.
     Outside,
     /// The session's own work: an answer to what it had asked for, or the time for its next step.
     Own,
 }
 
-/// See the module.
+/// The turns of one session's loop, counted.
 #[derive(Debug)]
 pub(in crate::session) struct Turns {
     window_began: Instant,
@@ -61,26 +58,26 @@ impl Turns {
         turn: Purpose,
         steps: u64,
         now: Instant,
-    ) -> Verdict {
+    ) -> TurnResult {
         if WINDOW <= now.saturating_duration_since(self.window_began) {
             (self.window_began, self.for_nothing, self.steps) = (now, 0, 0);
         }
         let gone = steps - std::mem::replace(&mut self.steps_before, steps);
         self.steps += gone;
         if gone > 0 || turn == Purpose::Outside {
-            return Verdict::Fine;
+            return TurnResult::Fine;
         }
         self.for_nothing += 1;
         if self.for_nothing > ALLOWED + ALLOWED_PER_STEP * self.steps {
-            return Verdict::Spins(self.for_nothing);
+            return TurnResult::Spins(self.for_nothing);
         }
-        Verdict::ForNothing
+        TurnResult::ForNothing
     }
 }
 
 /// What is to be said of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::session) enum Verdict {
+pub(in crate::session) enum TurnResult {
     Fine,
     ForNothing,
     /// The session goes round and round: so often within the last seconds.
@@ -94,11 +91,11 @@ pub struct TurnTally(Arc<Mutex<BTreeMap<ClienteId, u64>>>);
 impl TurnTally {
     /// Those of each session; one that has made none is left out.
     pub fn totals(&self) -> BTreeMap<ClienteId, u64> {
-        self.lock().clone()
+        self.0.lock().clone()
     }
 
     pub(in crate::session) fn count(&self, id: &ClienteId) {
-        let mut sessions = self.lock();
+        let mut sessions = self.0.lock();
         if let Some(count) = sessions.get_mut(id) {
             *count += 1;
         } else {
@@ -108,12 +105,7 @@ impl TurnTally {
 
     /// The session is not known any more.
     pub(in crate::session) fn forget(&self, id: &ClienteId) {
-        self.lock().remove(id);
-    }
-
-    /// Each change is one assignment, so a map left by a panicking thread is whole.
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClienteId, u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(id);
     }
 }
 
@@ -128,7 +120,7 @@ mod tests {
         turns.on_turn(Purpose::Own, 7, now);
         let spins = (0..1000).find(|_| {
             let verdict = turns.on_turn(Purpose::Own, 7, now);
-            matches!(verdict, Verdict::Spins(_))
+            matches!(verdict, TurnResult::Spins(_))
         });
         assert!(spins.is_some_and(|turn| turn < 400), "{spins:?}");
     }
@@ -138,11 +130,11 @@ mod tests {
         let now = Instant::now();
         let mut turns = Turns::new(now);
         for _ in 0..100_000 {
-            assert_eq!(turns.on_turn(Purpose::Outside, 0, now), Verdict::Fine);
+            assert_eq!(turns.on_turn(Purpose::Outside, 0, now), TurnResult::Fine);
         }
         let mut is_found = false;
         for _ in 0..1000 {
-            is_found |= matches!(turns.on_turn(Purpose::Own, 0, now), Verdict::Spins(_));
+            is_found |= matches!(turns.on_turn(Purpose::Own, 0, now), TurnResult::Spins(_));
             turns.on_turn(Purpose::Outside, 0, now);
         }
         assert!(is_found);
@@ -153,16 +145,16 @@ mod tests {
         let mut now = Instant::now();
         let mut turns = Turns::new(now);
         for step in 1..100_000 {
-            assert_eq!(turns.on_turn(Purpose::Own, step, now), Verdict::Fine);
+            assert_eq!(turns.on_turn(Purpose::Own, step, now), TurnResult::Fine);
             for _ in 0..6 {
                 let verdict = turns.on_turn(Purpose::Own, step, now);
-                assert_eq!(verdict, Verdict::ForNothing);
+                assert_eq!(verdict, TurnResult::ForNothing);
             }
         }
         for _ in 0..100_000 {
             now += Duration::from_millis(300);
             let verdict = turns.on_turn(Purpose::Own, 100_000, now);
-            assert!(!matches!(verdict, Verdict::Spins(_)), "{verdict:?}");
+            assert!(!matches!(verdict, TurnResult::Spins(_)), "{verdict:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The states that events lead to, one after the other.
 
 use jiff::Timestamp;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -8,6 +9,23 @@ fn code(text: &str) -> QrCode {
     QrCode {
         text: text.into(),
         shown_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn pairing() -> PairingCode {
+    PairingCode {
+        text: "ABCDEFGH".into(),
+        phone: "5491158254201".parse().unwrap(),
+        shown_at: Timestamp::UNIX_EPOCH,
+        expires_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn asking(code: Option<&str>, attempts: u32, pairing: Option<PairingCode>) -> SessionState {
+    SessionState::QrRequired {
+        code: code.map(self::code),
+        attempts,
+        pairing,
     }
 }
 
@@ -20,128 +38,95 @@ fn after(events: &[Event]) -> SessionState {
 }
 
 #[test]
-fn a_first_link_goes_through_every_state() {
+fn a_session_goes_through_every_state_of_its_life() {
     use Event as E;
+    let (a, b) = (|| E::CodeShown(code("a")), || E::CodeShown(code("b")));
+    let paired = || Some(pairing());
     let steps = [
-        E::Started,
-        E::CodeAwaited,
-        E::CodeShown(code("a")),
-        E::Linked,
-        E::Ready,
+        (E::Started, SessionState::Init),
+        (E::CodeAwaited, asking(None, 0, None)),
+        (a(), asking(Some("a"), 1, None)),
+        (b(), asking(Some("b"), 2, None)),
+        (b(), asking(Some("b"), 2, None)),
+        (E::PairingShown(pairing()), asking(Some("b"), 2, paired())),
+        (a(), asking(Some("a"), 3, paired())),
+        (E::CodeAwaited, asking(None, 3, paired())),
+        (E::PairingOver, asking(None, 3, None)),
+        (E::PairingShown(pairing()), asking(None, 3, paired())),
+        (E::Linked, SessionState::Authenticated),
+        (E::Slept, SessionState::Authenticated),
+        (E::Ready, SessionState::Ready),
+        (E::Unready, SessionState::Authenticated),
+        (E::Ready, SessionState::Ready),
+        (E::Slept, SessionState::Hibernating),
+        (E::CodeAwaited, SessionState::Hibernating),
+        (E::Unready, SessionState::Authenticated),
+        (E::Ready, SessionState::Ready),
+        (E::Slept, SessionState::Hibernating),
+        (E::Ready, SessionState::Ready),
+        (E::Restarted, SessionState::Init),
+        (E::Linked, SessionState::Authenticated),
+        (E::Unlinked, asking(None, 0, None)),
+        (E::Forgotten, asking(None, 0, None)),
+        (E::Failed, SessionState::Error),
+        (E::Ended, SessionState::Error),
+        (E::Started, SessionState::Init),
+        (E::Ended, SessionState::Disconnected),
     ];
-    let names: Vec<_> = (1..=steps.len())
-        .map(|n| after(&steps[..n]).name())
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "INIT",
-            "QR_REQUIRED",
-            "QR_REQUIRED",
-            "AUTHENTICATED",
-            "READY"
-        ]
-    );
-}
-
-#[test]
-fn each_new_code_counts_and_the_same_code_again_is_no_news() {
-    let shown = after(&[
-        Event::Started,
-        Event::CodeShown(code("a")),
-        Event::CodeShown(code("b")),
-    ]);
-    assert_eq!(
-        shown,
-        SessionState::QrRequired {
-            code: Some(code("b")),
-            attempts: 2,
-            pairing: None
-        }
-    );
-    assert_eq!(shown.on(&Event::CodeShown(code("b"))), None);
-}
-
-#[test]
-fn codes_that_ran_out_keep_their_count() {
-    let waiting = after(&[
-        Event::Started,
-        Event::CodeShown(code("a")),
-        Event::CodeAwaited,
-    ]);
-    assert_eq!(
-        waiting,
-        SessionState::QrRequired {
-            code: None,
-            attempts: 1,
-            pairing: None
-        }
-    );
-}
-
-#[test]
-fn a_pairing_code_stands_beside_the_codes_to_scan_and_goes_with_the_link() {
-    let pairing = PairingCode {
-        text: "ABCDEFGH".into(),
-        phone: "5491158254201".parse().unwrap(),
-        shown_at: Timestamp::UNIX_EPOCH,
-        expires_at: Timestamp::UNIX_EPOCH,
-    };
-    assert!(!format!("{pairing:?}").contains("ABCDEFGH"));
-    let shown = Event::PairingShown(pairing.clone());
-    let both = after(&[
-        Event::Started,
-        Event::CodeShown(code("a")),
-        shown.clone(),
-        Event::CodeShown(code("b")),
-        Event::CodeAwaited,
-    ]);
-    assert_eq!(both.pairing(), Some(&pairing));
-    assert_eq!(both.on(&Event::PairingOver).unwrap().pairing(), None);
-    assert_eq!(both.on(&Event::Linked), Some(SessionState::Authenticated));
-    for elsewhere in [SessionState::Init, SessionState::Ready, SessionState::Error] {
-        assert_eq!(elsewhere.on(&shown), None);
+    let mut state = SessionState::Disconnected;
+    for (step, (event, wanted)) in steps.into_iter().enumerate() {
+        state = state.on(&event).unwrap_or(state);
+        assert_eq!(state, wanted, "after step {step}, {event:?}");
     }
 }
 
 #[test]
-fn an_ended_session_ignores_late_news_and_starts_again_only_when_asked() {
-    for ended in [SessionState::Disconnected, SessionState::Error] {
-        for late in [
-            Event::CodeShown(code("a")),
+fn a_pairing_code_is_shown_to_no_log() {
+    assert!(!format!("{:?}", pairing()).contains("ABCDEFGH"));
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        "[ab]".prop_map(|text| Event::CodeShown(code(&text))),
+        Just(Event::PairingShown(pairing())),
+        proptest::sample::select(vec![
+            Event::Started,
+            Event::Restarted,
             Event::CodeAwaited,
+            Event::PairingOver,
             Event::Linked,
             Event::Ready,
             Event::Unready,
+            Event::Slept,
             Event::Unlinked,
-        ] {
-            assert_eq!(ended.on(&late), None, "{ended:?} {late:?}");
+            Event::Ended,
+            Event::Failed,
+            Event::Forgotten,
+        ]),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_event_is_news_twice_and_an_ended_session_waits_for_a_start(
+        before in proptest::collection::vec(event(), 0..12),
+        event in event(),
+    ) {
+        let state = after(&before);
+        let next = state.on(&event);
+        let may_repeat = matches!(event, Event::Forgotten | Event::PairingShown(_));
+        prop_assert!(may_repeat || next.as_ref() != Some(&state), "{:?}", event);
+        if !state.is_running() {
+            let is_heard = matches!(event, Event::Started | Event::Forgotten);
+            prop_assert_eq!(next.is_some(), is_heard, "{:?}", event);
+        } else if matches!(event, Event::Started | Event::Forgotten) {
+            prop_assert_eq!(&next, &None);
         }
-        assert_eq!(ended.on(&Event::Started), Some(SessionState::Init));
+        // Only a session that was READY hibernates, and a code to type stands at a login only.
+        let next = next.unwrap_or_else(|| state.clone());
+        let may_hibernate = matches!(state, SessionState::Ready | SessionState::Hibernating);
+        prop_assert!(may_hibernate || next != SessionState::Hibernating);
+        let may_pair = matches!(state, SessionState::QrRequired { .. });
+        prop_assert!(may_pair || next.pairing().is_none());
     }
-}
-
-#[test]
-fn an_unlinked_session_asks_for_a_scan_and_counts_anew() {
-    let ready = after(&[
-        Event::Started,
-        Event::CodeShown(code("a")),
-        Event::Linked,
-        Event::Ready,
-    ]);
-    assert_eq!(
-        ready.on(&Event::Unlinked),
-        Some(SessionState::QrRequired {
-            code: None,
-            attempts: 0,
-            pairing: None
-        })
-    );
-}
-
-#[test]
-fn a_lost_connection_takes_ready_away_and_gives_it_back() {
-    let linked = after(&[Event::Started, Event::Linked, Event::Ready, Event::Unready]);
-    assert_eq!(linked, SessionState::Authenticated);
-    assert_eq!(linked.on(&Event::Ready), Some(SessionState::Ready));
 }

@@ -11,10 +11,10 @@ fn line() -> ConsoleLine {
     }
 }
 
-fn witness(was_linked: bool, keeps_chats: bool) -> (Witness, tempfile::TempDir) {
+fn recorder(was_linked: bool, keeps_chats: bool) -> (EvidenceRecorder, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let witness = Witness::new(was_linked, keeps_chats, folder.path().into());
-    (witness, folder)
+    let recorder = EvidenceRecorder::new(was_linked, keeps_chats, folder.path().into());
+    (recorder, folder)
 }
 
 fn login() -> Standing {
@@ -33,95 +33,110 @@ fn linked() -> Standing {
     }
 }
 
-fn left_out(witness: &Witness) -> Option<LeftOut> {
-    witness.lock().sight.left_out()
+fn left_out(recorder: &EvidenceRecorder) -> Option<LeftOut> {
+    recorder.seen.lock().disclosure.left_out()
 }
 
-fn lines(witness: &Witness) -> usize {
-    witness.lock().console.lines().len()
+fn lines(recorder: &EvidenceRecorder) -> usize {
+    recorder.seen.lock().console.lines().len()
 }
 
 #[tokio::test]
 async fn a_page_that_was_linked_once_is_never_shown_again() {
-    let (witness, _folder) = witness(false, false);
-    witness.hear(line);
-    assert_eq!((left_out(&witness), lines(&witness)), (None, 1));
-    witness.on_standing(&linked());
-    witness.hear(line);
-    assert_eq!(lines(&witness), 0);
+    let (recorder, _folder) = recorder(false, false);
+    recorder.hear(line);
+    assert_eq!((left_out(&recorder), lines(&recorder)), (None, 1));
+    recorder.on_standing(&linked());
+    recorder.hear(line);
+    assert_eq!(lines(&recorder), 0);
     for later in [Standing::default(), login()] {
-        witness.on_standing(&later);
-        assert_eq!(left_out(&witness), Some(LeftOut::Chats));
+        recorder.on_standing(&later);
+        assert_eq!(left_out(&recorder), Some(LeftOut::Chats));
     }
 }
 
 #[tokio::test]
 async fn a_profile_that_was_linked_is_shown_only_while_its_login_screen_is_seen() {
-    let (witness, _folder) = witness(true, false);
-    witness.hear(line);
+    let (recorder, _folder) = recorder(true, false);
+    recorder.hear(line);
     assert_eq!(
-        (left_out(&witness), lines(&witness)),
+        (left_out(&recorder), lines(&recorder)),
         (Some(LeftOut::Chats), 0)
     );
-    witness.on_standing(&login());
-    assert_eq!(left_out(&witness), None);
+    recorder.on_standing(&login());
+    assert_eq!(left_out(&recorder), None);
     // What has taken its place may be chats that no adapter knows.
-    witness.on_standing(&Standing::default());
-    assert_eq!(left_out(&witness), Some(LeftOut::Chats));
+    recorder.on_standing(&Standing::default());
+    assert_eq!(left_out(&recorder), Some(LeftOut::Chats));
 }
 
 #[tokio::test]
 async fn an_operator_may_ask_for_chats() {
-    let (witness, _folder) = witness(true, true);
-    witness.on_standing(&linked());
-    witness.hear(line);
-    assert_eq!((left_out(&witness), lines(&witness)), (None, 1));
+    let (recorder, _folder) = recorder(true, true);
+    recorder.on_standing(&linked());
+    recorder.hear(line);
+    assert_eq!((left_out(&recorder), lines(&recorder)), (None, 1));
 }
 
 #[tokio::test]
 async fn a_code_that_is_not_found_in_the_picture_keeps_the_picture_back() {
-    let (witness, _folder) = witness(false, false);
+    let (recorder, _folder) = recorder(false, false);
     let code = Some("2@a".into());
-    witness.on_standing(&Standing { code, ..login() });
-    assert_eq!(witness.lock().sight.censor(vec![1], 1), Ok(vec![1]));
-    assert_eq!(witness.lock().sight.censor(vec![1], 0), Err(LeftOut::Code));
+    recorder.on_standing(&Standing { code, ..login() });
+    assert_eq!(
+        recorder.seen.lock().disclosure.censor(vec![1], 1),
+        Ok(vec![1])
+    );
+    assert_eq!(
+        recorder.seen.lock().disclosure.censor(vec![1], 0),
+        Err(LeftOut::Code)
+    );
 }
 
 #[tokio::test]
 async fn a_code_to_type_keeps_the_picture_back_whatever_else_is_in_it() {
-    let (witness, _folder) = witness(false, false);
+    let (recorder, _folder) = recorder(false, false);
     let pairing_code = Some("ABCD1234".into());
-    witness.on_standing(&Standing {
+    recorder.on_standing(&Standing {
         pairing_code,
         ..login()
     });
-    assert_eq!(witness.lock().sight.censor(vec![1], 1), Err(LeftOut::Code));
-    witness.on_standing(&login());
-    assert_eq!(witness.lock().sight.censor(vec![1], 0), Ok(vec![1]));
+    assert_eq!(
+        recorder.seen.lock().disclosure.censor(vec![1], 1),
+        Err(LeftOut::Code)
+    );
+    recorder.on_standing(&login());
+    assert_eq!(
+        recorder.seen.lock().disclosure.censor(vec![1], 0),
+        Ok(vec![1])
+    );
 }
 
 #[tokio::test]
 async fn a_number_that_was_typed_keeps_the_picture_back_until_another_document() {
-    let (witness, _folder) = witness(false, false);
-    witness.on_standing(&login());
-    witness.on_number();
-    witness.on_standing(&login());
-    assert_eq!(left_out(&witness), Some(LeftOut::Number));
+    let (recorder, _folder) = recorder(false, false);
+    recorder.on_standing(&login());
+    recorder.on_number();
+    recorder.on_standing(&login());
+    assert_eq!(left_out(&recorder), Some(LeftOut::Number));
     assert_eq!(
-        witness.lock().sight.censor(vec![1], 0),
+        recorder.seen.lock().disclosure.censor(vec![1], 0),
         Err(LeftOut::Number)
     );
-    witness.on_document();
-    assert_eq!(left_out(&witness), None);
-    assert_eq!(witness.lock().sight.censor(vec![1], 0), Ok(vec![1]));
+    recorder.on_document();
+    assert_eq!(left_out(&recorder), None);
+    assert_eq!(
+        recorder.seen.lock().disclosure.censor(vec![1], 0),
+        Ok(vec![1])
+    );
 }
 
 #[tokio::test]
 async fn a_link_is_remembered_in_the_profile() {
     let folder = tempfile::tempdir().unwrap();
     ProfileNote::change(folder.path(), |note| note.linked_once = true).unwrap();
-    let witness = Witness::of(folder.path(), false).await;
-    assert_eq!(left_out(&witness), Some(LeftOut::Chats));
+    let recorder = EvidenceRecorder::of(folder.path(), false).await;
+    assert_eq!(left_out(&recorder), Some(LeftOut::Chats));
 }
 
 #[test]

@@ -11,7 +11,7 @@
 // {ok: value} or {error: {code, detail}}: it never throws, so that an answer always says which of the two it is.
 (function bridge(binding, entry, adapters, shared) {
   "use strict";
-  // Frames inside the page are none of ours; a second run in one document would double every fact.
+  // Frames inside the page are not the service's; a second run in one document would double every fact.
   if (window.top !== window || entry in window) return;
 
   const speak = window[binding];
@@ -33,7 +33,7 @@
     try {
       return { ok: (await run(argument)) ?? null };
     } catch (error) {
-      // The page's own errors repeat whom they are about: a number must not get into answers and logs.
+      // The page's own errors name the chat that they are about: a number must not get into answers and logs.
       const detail = String(error?.message ?? error).replace(/\d{5,}/g, "…");
       // An adapter names what it knows; what JavaScript itself throws says that the page is not as the adapter takes it.
       const isMisfit = error instanceof TypeError || error instanceof ReferenceError;

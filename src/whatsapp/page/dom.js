@@ -4,7 +4,7 @@
 //
 // It relies on (LANDMARKS, STATUSES; docs/whatsapp.md#the-screen has their sources; where a landmark has moved, the new place is
 // looked at first and the old one second):
-//   the route /send?phone=<digits>          opens the chat with a number, at the price of loading the page anew
+//   the route /send?phone=<digits>          opens the chat with a number, at the price of reloading the page
 //   [data-ref], the login landmarks         the code and the login screen
 //   the screens behind it                   linking by phone number: its field, which takes digits, its button, and
 //                                           data-link-code
@@ -107,7 +107,7 @@
   const TYPED_MS = 2000;
   // A bubble is there at once; a page busy with its own start-up can take seconds for it.
   const BUBBLE_MS = 10000;
-  // The service learns a message's key from the answer to `sent`: a tick that was quicker is told again.
+  // The service learns a message's key from the answer to `sent`: a tick that was quicker is reported again.
   const RETELL_MS = [200, 1000, 3000];
   // A bubble of a long text is cut ("read more"); that much of it is always there.
   const SHOWN_CHARACTERS = 200;
@@ -135,7 +135,7 @@
   };
 
   // The text of an element as a person would copy it: an emoji may be a picture, a line a paragraph. Each block ends with a
-  // line break that nobody typed, if it ends with one.
+  // line break that was not typed, if it ends with one.
   const textOf = (root) => {
     let text = "";
     for (const child of root.childNodes) {
@@ -167,7 +167,7 @@
     return !["notConnected", "phoneAway", "connecting"].some((meaning) => says(text, meaning));
   };
 
-  // Read where nobody else's words can stand: in notices, and on a page that is nothing else that is known.
+  // Read only where no person's words can stand: in notices, and on a page that is not otherwise known.
   const troubleOf = (isKnown) => {
     const notices = all("notice").map((notice) => notice.textContent).join("\n");
     if (says(notices, "openElsewhere")) return "OPENED_ELSEWHERE";

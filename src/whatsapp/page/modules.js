@@ -40,7 +40,7 @@
       initializePairing: ["WAWebAltDeviceLinkingApi", "initializeAltDeviceLinking"],
       startPairing: ["WAWebAltDeviceLinkingApi", "startAltLinkingFlow"],
     },
-    // Without these bad news is told later, or by the screen only.
+    // Without these, trouble is reported later, or by the screen only.
     news: {
       Cmd: ["WAWebCmd", "Cmd"],
       OfflineMessages: ["WAWebOfflineHandler", "OfflineMessageHandler"],
@@ -346,7 +346,7 @@
       pairingCode = null;
       found.setPairingType("ALT_DEVICE_LINKING");
       await found.initializePairing();
-      // It makes a new secret: the code to scan is built anew, and the one on the screen is good for nothing until the next.
+      // It makes a new secret: the code to scan is built again, and the one on the screen is useless until the next.
       code = await buildCode().catch(() => null);
       screenIsStale = true;
       tell();

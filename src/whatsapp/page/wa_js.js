@@ -44,7 +44,7 @@
   const ACK_AGAIN_MS = 300;
 
   const failure = (code, detail) => Object.assign(new Error(detail), { code });
-  // Errors of wa-js repeat whom they are about: a number must not get into answers and logs.
+  // Errors of wa-js name the chat that they are about: a number must not get into answers and logs.
   const textOf = (error) => String(error?.message ?? error).replace(/\d{5,}/g, "…");
   const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
   const late = (ms, code, detail) => sleep(ms).then(() => { throw failure(code, detail); });
@@ -277,7 +277,7 @@
     }
   };
 
-  // Before 4.4.0 wa-js addresses the sender by number in every chat; in one by LID it has to be told better.
+  // Before 4.4.0 wa-js addresses the sender by number in every chat; in a chat by LID it needs another address.
   const addressesSenderByNumber = () => {
     const [major, minor] = WPP().version.split(".").map(Number);
     return major < 4 || (major === 4 && minor < 4);
@@ -413,7 +413,7 @@
       }
       pairingCode = null;
       await initializeAltDeviceLinking();
-      // It makes a new secret: the code to scan is built anew, and the one on the screen is good for nothing until the next.
+      // It makes a new secret: the code to scan is built again, and the one on the screen is useless until the next.
       code = await buildCode().catch(() => null);
       screenIsStale = true;
       tell();

@@ -93,8 +93,8 @@ return {
     account_temporarily_banned: "TEMPORARILY_BANNED",
     storage_initialization_error: "STORAGE_ERROR",
   },
-  // A page that loaded itself anew in the middle of a send may hear how far the message got before an adapter listens: what
-  // is that young is told again. No caller waits longer for an answer.
+  // A page that reloaded itself in the middle of a send may hear how far the message got before an adapter listens: what
+  // is that young is reported again. No caller waits longer for an answer.
   YOUNG_S: 15 * 60,
   // The code is read from the screen if it is there; one that is built waits that long for it.
   CODE_HEAD_START_MS: 700,

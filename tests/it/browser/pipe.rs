@@ -1,4 +1,4 @@
-//! The pipe over which Chrome is driven: who else can get at it, what it carries, and what Chrome inherits besides.
+//! The pipe over which Chrome is driven: which other processes can reach it, what it carries, and what else Chrome inherits.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! Who may use a profile folder: stale locks, Chromes that are not ours, sessions of ours, leftovers.
+//! Which process may use a profile folder: stale locks, Chromes of other programs, other sessions, leftovers.
 
 use std::{
     fs,

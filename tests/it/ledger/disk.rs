@@ -1,4 +1,4 @@
-//! A ledger that cannot be written: nothing is sent, everything else goes on, and it heals by itself.
+//! A ledger that cannot be written: nothing is sent, everything else goes on, and the ledger recovers without help.
 
 use std::time::Duration;
 
@@ -134,7 +134,7 @@ async fn a_file_that_is_removed_or_overwritten_sends_nothing_twice_and_says_what
     let file = service.home().ledger().join("ledger.sqlite3");
     let aside = service.home().data().join("aside");
     std::fs::rename(&file, &aside).unwrap();
-    // Nobody asks for anything, and the log says so all the same.
+    // The log says so even without a request.
     service.logs("the ledger cannot be used").await;
     for key in ["order-7", "order-8"] {
         let refused = keyed(&service, key, TO, "a").await;
@@ -152,7 +152,7 @@ async fn a_file_that_is_removed_or_overwritten_sends_nothing_twice_and_says_what
     assert!(refused.text().contains("overwritten"), "{}", refused.text());
     assert_eq!(service.messages(&account).await, ["a"]);
     assert_eq!(service.get("/health").await.status, 200);
-    // The next service does not begin anew either.
+    // The next service does not start a new ledger either.
     let service = Service::start_in(service.stop(), |_| {}).await;
     let refused = service.get("/messages").await;
     refused.assert_refused(503, "LEDGER_UNAVAILABLE");

@@ -75,7 +75,7 @@ async fn pictures_for_the_documentation() {
     service.scan(&code).await;
     visitor.sees("READY").await;
     visitor.fill("#send-to", TO).await;
-    // Whatever fonts are there have these letters.
+    // All fonts have these letters.
     visitor.fill("#send-text", "Hola desde la página").await;
     visitor.chrome.click("#send button").await;
     visitor.chrome.shows("#send[data-ack=read]").await;

@@ -1,4 +1,4 @@
-//! Somebody's browser before one of our pages.
+//! A person's browser that shows one of the service's pages.
 //!
 //! Responsible for: looking, typing, pressing, and what every page must hold to: nothing that keeps
 //! people out, nothing asked of another host, nothing that the browser complains of. Not responsible
@@ -27,7 +27,7 @@ use crate::support::{Service, page::Chrome};
 /// The page has some twenty places to stop at.
 const MOST_TABS: usize = 40;
 
-/// Somebody's browser, and what it did: where it asked for something, and what it complained of.
+/// A person's browser, with its requests and its complaints.
 pub(super) struct Visitor {
     pub(super) chrome: Chrome,
     seen: Seen,

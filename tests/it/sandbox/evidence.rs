@@ -50,7 +50,7 @@ async fn a_page_that_is_linked_when_its_session_has_ended_is_not_shown_either() 
         before.console.err()
     );
 
-    // The session gives up, and somebody scans before Chrome is closed.
+    // The session gives up, and a phone scans the code before Chrome is closed.
     drop(facts);
     let scanned = json!({"code": code, "number": ACCOUNT});
     assert_eq!(sandbox.post("/phone/scan", scanned).await.0, 200);

@@ -1,4 +1,4 @@
-//! Linking by phone number on the simulated page: by a person, and by whoever calls the page's functions.
+//! Linking by phone number on the simulated page: by a person, and by a script that calls the page's functions.
 
 use std::time::Duration;
 
@@ -169,7 +169,11 @@ async fn a_code_on_the_screen_is_stale_once_the_page_was_made_ready_to_pair() {
     chrome
         .run("await require('WAWebAltDeviceLinkingApi').initializeAltDeviceLinking()")
         .await;
-    assert_eq!(shown_code(&chrome).await, shown, "the page draws none anew");
+    assert_eq!(
+        shown_code(&chrome).await,
+        shown,
+        "the page draws no other code"
+    );
     // Answered once the page has heard it, over the socket on which its new keys have gone before.
     sandbox.post("/faults", json!({"ack": "never"})).await;
     let scan = json!({"code": shown, "number": ACCOUNT});

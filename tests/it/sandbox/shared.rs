@@ -18,7 +18,7 @@ async fn accounts_of_two_services_write_to_each_other_at_one_sandbox() {
     for (service, to, text) in [(&ours, &them, "¿Están ahí?"), (&theirs, &us, "Acá estamos")] {
         service.sends(51, to, text).await;
     }
-    // Whoever asks, and by whatever service it was told the address, there is one server.
+    // There is one server for all clients, however they learnt its address.
     for asked in [&ours, &theirs] {
         for (account, to, text) in [(&us, &them, "¿Están ahí?"), (&them, &us, "Acá estamos")] {
             let taken = asked.taken(account).await;

@@ -12,7 +12,7 @@ use super::secrets::Secrets;
 /// far longer.
 const STATE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A send may wait 45 s by itself.
+/// A send alone may wait 45 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How often a state is looked at.

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use session_manager::browser::{ChromeProgram, find_chrome};
 use tempfile::TempDir;
 
-/// Far beyond what any of it takes, since the machine is shared: nobody waits this long unless something is broken.
+/// Far more than any wait takes, since the machine is shared: only a broken test waits this long.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often a state is looked at.
@@ -51,7 +51,7 @@ async fn installed(name: &str) -> ChromeProgram {
     find_chrome(Some(&path), &search_path()).await.unwrap()
 }
 
-/// Where a program is, whatever environment it is started with.
+/// Where a program is; independent of the environment that it is started with.
 pub(crate) fn installed_program(name: &str) -> PathBuf {
     std::env::split_paths(&search_path())
         .map(|folder| folder.join(name))

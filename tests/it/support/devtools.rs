@@ -35,7 +35,6 @@ pub(crate) fn chrome_with_a_port() -> PathBuf {
     path
 }
 
-/// See the module.
 pub(crate) struct DevTools(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl DevTools {

@@ -52,7 +52,7 @@ impl Disk {
         let can = tried.as_ref().is_ok_and(|tried| tried.status.success());
         assert!(
             can,
-            "NOT TESTED: this machine lets nobody mount a file system of his own (unshare -rm: {tried:?})"
+            "NOT TESTED: this machine does not allow a separate mount (unshare -rm: {tried:?})"
         );
         Self {
             options,
@@ -108,7 +108,7 @@ impl Disk {
     /// Puts a file system over `folder`, for the service alone, that answers nothing, as a network mount does whose server is gone.
     /// It does so until what this gives is dropped.
     pub(crate) fn hang(&self, folder: &Path) -> Hang {
-        // A FUSE mount that nobody serves. `cat` holds it open.
+        // A FUSE mount without a server. `cat` holds it open.
         let mount = "exec 3<>/dev/fuse && mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hangs \"$1\" && echo mounted && exec cat";
         let mut holder = self
             .in_its_namespace()
@@ -141,7 +141,7 @@ impl Disk {
         nsenter
     }
 
-    /// Mounts it anew, to be written.
+    /// Mounts it again, writable.
     pub(crate) fn make_writable(&self) {
         let mut remount = self.in_its_namespace();
         remount

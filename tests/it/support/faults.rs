@@ -1,4 +1,4 @@
-//! What becomes of sessions and sends when something breaks, with nobody there to mend it. The tests do it briefly, the
+//! What becomes of sessions and sends when something breaks, with no person there to help. The tests do it briefly, the
 //! benchmark `faults` makes the table of docs/reliability.md of it.
 //!
 //! While it breaks, three clients of each session send without a pause and repeat what was not answered, each request under
@@ -27,7 +27,7 @@ use super::{
 /// How often a status is looked at: the figures are no finer.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What has not come back by then does not count as coming back by itself.
+/// A session that has not come back by then counts as one that needs a person.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Something that breaks.
@@ -53,7 +53,7 @@ pub(crate) enum Fault {
 /// What it came to.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// `None` where nobody is there to notice.
+    /// `None` where no service runs that could notice.
     pub(crate) noticed: Option<Duration>,
     /// `None` when the sessions did not come back by themselves.
     pub(crate) ready: Option<Duration>,

@@ -46,7 +46,7 @@ pub(crate) struct Service {
     disk: Option<Disk>,
 }
 
-/// What a service prints, with nobody who reads it.
+/// What a service prints, and no test reads yet.
 pub(crate) struct Unread {
     stdout: BufReader<ChildStdout>,
     stderr: ChildStderr,
@@ -166,7 +166,7 @@ impl Service {
         }
     }
 
-    /// Starts a service whose stdout and stderr are pipes that nobody reads from the moment when it listens.
+    /// Starts a service whose stdout and stderr are pipes that are not read from the moment when it listens.
     pub(crate) async fn start_unread() -> (Self, Unread) {
         let home = Home::new();
         let environment = environment(&home);
@@ -227,7 +227,7 @@ impl Service {
         Self::at(listening, home, process, None, &environment)
     }
 
-    /// Starts a service that is expected to end by itself; gives its exit code and what it said.
+    /// Starts a service that is expected to refuse to run; returns its exit code and what it said.
     pub(crate) async fn fails(with: impl FnOnce(&mut Environment)) -> (i32, String) {
         Self::fails_in(&Home::new(), with).await
     }
@@ -393,7 +393,7 @@ fn environment(home: &Home) -> Environment {
     inherited.chain(own).collect()
 }
 
-/// The service, in a way that the system ends it when whoever started it has ended: a test that is killed leaves nothing, although
+/// The service, so that the system ends it when the process that started it has ended: a test that is killed leaves nothing, although
 /// its service has a group of its own. Set last, since what comes before may be another user's.
 pub(super) fn program(service: &Path) -> Vec<OsString> {
     let setpriv = installed_program("setpriv").into_os_string();
@@ -450,7 +450,7 @@ impl Process {
     }
 
     pub(super) fn signal(&self, signal: Signal) {
-        // Whoever has ended by now needs no signal.
+        // A process that has ended by now needs no signal.
         let _ended = kill_process(Pid::from_child(&self.child), signal);
     }
 

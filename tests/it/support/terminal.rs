@@ -1,4 +1,4 @@
-//! The commands of the binary, as somebody at a terminal runs them: through pipes, or on a terminal of their own.
+//! The commands of the binary, as a person runs them: through pipes, or on a terminal of their own.
 
 use std::{
     fs::File,
@@ -160,12 +160,12 @@ impl Running {
         kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
     }
 
-    /// Waits until it ends by itself and gives its exit code.
+    /// Waits until it ends, and returns its exit code.
     pub(crate) fn ends(&mut self) -> i32 {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().expect("it ends by itself");
+                return status.code().expect("it ends");
             }
             assert!(Instant::now() < until, "it does not end: {}", self.err());
             thread::sleep(Duration::from_millis(10));

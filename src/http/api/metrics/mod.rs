@@ -1,7 +1,7 @@
 //! `GET /metrics`: what there is to watch, as Prometheus reads it. docs/metrics.md lists every name.
 //!
 //! Answers from snapshots and counters alone: it waits for no browser and no disk. Labels are words of this program, names of
-//! routes and ids of sessions, of which at most [`sessions::MOST`] are told; never a number, a text or a message's id. A key for some sessions
+//! routes and ids of sessions, of which at most [`sessions::MOST`] are shown; never a number, a text or a message's id. A key for some sessions
 //! sees those alone; what is counted over all of them is no secret, as in `/health`.
 
 mod process;
@@ -26,7 +26,7 @@ use crate::http::{
     wire::{error::ApiError, extract::answer_headers},
 };
 
-/// Before every name of ours; those of the process are called as everywhere.
+/// Stands before every name but those of the process, which have the names that every Prometheus client uses.
 const PREFIX: &str = "session_manager";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,7 +36,7 @@ struct Build {
 
 /// What there is to watch, for Prometheus.
 ///
-/// Put together anew each time: a session that is gone leaves nothing behind.
+/// Put together for each scrape: a session that is gone leaves nothing behind.
 #[utoipa::path(get, path = "/metrics", tag = "service", responses(
     (status = 200, description = "Prometheus text format 0.0.4; docs/metrics.md lists the names", body = String, content_type = "text/plain"),
 ))]
@@ -45,7 +45,7 @@ pub(in crate::http) async fn metrics(
     caller: Caller,
 ) -> Result<Response, ApiError> {
     let mut scrape = Scrape::default();
-    process::register(&mut scrape, app.started_at());
+    process::register(&mut scrape, app.started_at);
     let own = scrape.sub_registry_with_prefix(PREFIX);
     let build = Family::<Build, Gauge>::default();
     let version = env!("CARGO_PKG_VERSION");
@@ -54,7 +54,7 @@ pub(in crate::http) async fn metrics(
     sessions::register(own, &app, &caller);
     starts(own, &app);
     sends(own, &app);
-    app.requests().register(own);
+    app.requests.register(own);
     log(own, &app);
     let mut text = String::new();
     encode(&mut text, &scrape).map_err(|_| ApiError::Metrics)?;
@@ -63,7 +63,7 @@ pub(in crate::http) async fn metrics(
 
 fn log(own: &mut Scrape, app: &AppState) {
     let dropped = Counter::<u64>::default();
-    dropped.inc_by(app.dropped_lines().count());
+    dropped.inc_by(app.dropped_lines.count());
     own.register(
         "log_lines_dropped",
         "Lines that the log had no room for, or could not be written",
@@ -72,7 +72,7 @@ fn log(own: &mut Scrape, app: &AppState) {
 }
 
 fn starts(own: &mut Scrape, app: &AppState) {
-    let times = app.registry().start_times();
+    let times = app.registry.start_times();
     own.register_with_unit(
         "page_load",
         "From asking for WhatsApp Web until an adapter had recognised it",
@@ -94,7 +94,7 @@ fn starts(own: &mut Scrape, app: &AppState) {
 }
 
 fn sends(own: &mut Scrape, app: &AppState) {
-    let tally = app.registry().ledger().tally();
+    let tally = app.registry.ledger().tally();
     own.register(
         "sends_accepted",
         "Messages written down to be sent",

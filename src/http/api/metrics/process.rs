@@ -1,4 +1,4 @@
-//! What this process takes, under the names that every Prometheus client uses. Chrome's memory is told by session.
+//! What this process takes, under the names that every Prometheus client uses. Chrome's memory is shown for each session.
 
 use std::{fs, sync::atomic::AtomicU64, time::Duration};
 
@@ -8,6 +8,8 @@ use prometheus_client::{
     registry::{Registry as Scrape, Unit},
 };
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::kernel::number_after;
 
 const BYTES_PER_KB: i64 = 1024;
 
@@ -47,10 +49,8 @@ fn gauge(value: i64) -> Gauge {
     gauge
 }
 
-/// The number after `name` at the beginning of a line.
 fn field(text: &str, name: &str) -> Option<i64> {
-    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
-    value.split_ascii_whitespace().next()?.parse().ok()
+    number_after(name, text)?.try_into().ok()
 }
 
 fn cpu_time() -> Option<Duration> {

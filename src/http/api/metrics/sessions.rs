@@ -51,7 +51,7 @@ struct ByAdapter {
 
 /// Adds the sessions that the caller reaches: all of them counted, the first [`MOST`] each for itself, those that run before the others.
 pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
-    let mut snapshots = app.registry().snapshots();
+    let mut snapshots = app.registry.snapshots();
     snapshots.retain(|(id, _)| caller.reaches(id));
     snapshots.sort_by_key(|(_, snapshot)| !snapshot.state.is_running());
     count(own, &snapshots);
@@ -164,7 +164,7 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
 
 fn tell_cpu(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)]) {
     let cpu = Family::<OfSession, Counter<f64, AtomicU64>>::default();
-    let totals = app.registry().cpu().totals();
+    let totals = app.registry.cpu().totals();
     for (id, _) in told {
         let session = OfSession::named(id);
         let total = totals.get(id).copied().unwrap_or_default();
@@ -180,7 +180,7 @@ fn tell_cpu(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)]) {
 
 fn tell_turns(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)]) {
     let turns = Family::<OfSession, Counter>::default();
-    let totals = app.registry().turns().totals();
+    let totals = app.registry.turns().totals();
     for (id, _) in told {
         let total = totals.get(id).copied().unwrap_or_default();
         turns.get_or_create(&OfSession::named(id)).inc_by(total);
@@ -195,7 +195,7 @@ fn tell_turns(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)]) 
 fn tell_backlogs(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)]) {
     let waiting = Family::<OfSession, Gauge>::default();
     let ages = Family::<OfSession, Gauge>::default();
-    let backlogs = app.registry().ledger().tally().backlogs();
+    let backlogs = app.registry.ledger().tally().backlogs();
     let now = Timestamp::now();
     for (id, _) in told {
         let session = OfSession::named(id);

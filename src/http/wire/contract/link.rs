@@ -12,7 +12,8 @@ use crate::{
 
 /// `POST /sessions/{id}/link`. Its address is a secret, so it has no `Debug`.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Link {
+#[schema(as = Link)]
+pub(in crate::http) struct MadeLink {
     pub(in crate::http) success: bool,
     /// Behind a proxy that serves the API under a path it is right only with `PUBLIC_URL`.
     pub(in crate::http) url: String,

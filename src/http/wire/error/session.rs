@@ -43,7 +43,7 @@ impl Cause for ConnectError {
                 };
                 why(status, reason, matches!(reason.ending(), Event::Failed))
             }
-            Self::NotPaired(reason) => match reason.code.facts().about {
+            Self::NotPaired(reason) => match reason.code.policy().about {
                 About::Pairing(PairingFault::Number) => why(StatusCode::BAD_REQUEST, reason, false),
                 About::Pairing(PairingFault::Frequency) => {
                     why(StatusCode::TOO_MANY_REQUESTS, reason, false)

@@ -81,7 +81,7 @@ async fn what_is_written_is_read_and_is_nobody_elses_business() {
     file.change(linked_since).await;
     assert_eq!(read_all(&folder), [(id("51"), linked())].into());
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&folder), FOLDER_MODE);
+    assert_eq!(mode(&folder), 0o700);
     assert_eq!(mode(&file.path), 0o600);
 
     // A next service knows it, and forgets it with the account.

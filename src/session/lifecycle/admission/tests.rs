@@ -1,10 +1,8 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 use super::*;
-use crate::{ledger::NewSend, session::command::Origin};
+use crate::{ledger::NewSend, session::command::AskedBy};
 
 const STAGES: [Stage; 7] = [
     Stage::Idle,
@@ -36,15 +34,8 @@ fn command(name: &str) -> Command {
     };
     let send = |is_durable| PageCommand::Send {
         new: NewSend {
-            key: "3EB0A".to_owned(),
-            session: "51".to_owned(),
-            cliente_id: "51".to_owned(),
-            account: None,
-            to: "5491158254201".into(),
-            body: "hola".into(),
             is_durable,
-            idempotency: None,
-            accept_by: Instant::now() + Duration::from_secs(60),
+            ..crate::ledger::tests::send("3EB0A")
         },
         deadline: None,
         reply: oneshot::channel().0,
@@ -52,7 +43,7 @@ fn command(name: &str) -> Command {
     match name {
         "connect" => Command::Life(LifeCommand::Connect {
             phone: None,
-            origin: Origin::Caller,
+            asked_by: AskedBy::Caller,
             reply: oneshot::channel().0,
         }),
         "disconnect" => Command::Life(disconnect(false)),
@@ -93,93 +84,61 @@ fn states() -> [SessionState; 7] {
     ]
 }
 
-/// Each row: the stage, the state, and what becomes of the commands in the order of [`NAMES`].
+/// Asserts what becomes of the commands in the order of [`NAMES`].
+#[track_caller]
+fn check(stage: Stage, published: &SessionState, wanted: &str) {
+    let becomes = NAMES.map(|name| match admit(stage, published, &command(name)) {
+        Admission::Now => "now",
+        Admission::AfterClosing => "later",
+        Admission::OnceAwake => "awake",
+        Admission::Refuse(Refusal::NotReady) => "-",
+        Admission::Refuse(Refusal::Closing) => "closing",
+        Admission::Refuse(Refusal::NotLinked) => "unlinked",
+        Admission::Refuse(Refusal::Running) => "running",
+        Admission::Refuse(Refusal::ShuttingDown) => "stops",
+    });
+    assert_eq!(becomes.join(" "), wanted, "{stage:?}, {}", published.name());
+}
+
 #[test]
 fn each_command_is_done_kept_or_refused_by_stage_and_state() {
-    use Refusal::{Closing, NotLinked, NotReady, Running, ShuttingDown};
-    let no = Admission::Refuse;
-    let (now, later, awake) = (
-        Admission::Now,
-        Admission::AfterClosing,
-        Admission::OnceAwake,
-    );
     let [init, code, linked, ready, asleep, down, _] = states();
-    let stopping = [no(ShuttingDown); 8];
-    let idle = [
-        now,
-        now,
-        now,
-        now,
-        no(NotReady),
-        no(NotReady),
-        no(NotReady),
-        no(NotReady),
-    ];
-    let opening = [
-        now,
-        now,
-        no(NotLinked),
-        no(Running),
-        no(NotReady),
-        no(NotReady),
-        no(NotReady),
-        no(NotReady),
-    ];
-    let called_off = [
-        later,
-        later,
-        later,
-        later,
-        no(NotReady),
-        no(NotReady),
-        no(NotReady),
-        no(NotReady),
-    ];
-    let closing = [
-        later,
-        later,
-        later,
-        later,
-        no(Closing),
-        no(Closing),
-        no(Closing),
-        no(Closing),
-    ];
-    let falling_asleep = [later, later, awake, later, now, now, awake, awake];
-    let waking = [now, now, awake, no(Running), now, now, awake, awake];
-    let no_account = [
-        now,
-        now,
-        now,
-        no(Running),
-        no(NotReady),
-        no(NotReady),
-        now,
-        now,
-    ];
-    let syncing = [now, now, now, no(Running), no(NotReady), now, now, now];
-    let can_send = [now, now, now, no(Running), now, now, now, now];
-    let rows = [
-        (Stage::Idle, &down, idle),
-        (Stage::Opening, &init, opening),
-        (Stage::Opening, &asleep, waking),
-        (Stage::CalledOff, &down, called_off),
-        (Stage::Running, &init, no_account),
-        (Stage::Running, &code, no_account),
-        (Stage::Running, &linked, syncing),
-        (Stage::Running, &ready, can_send),
-        (Stage::Running, &asleep, waking),
-        (Stage::Hibernating, &asleep, waking),
-        (Stage::Closing, &ready, closing),
-        (Stage::Closing, &asleep, falling_asleep),
-        (Stage::Stopping, &ready, stopping),
-    ];
-    for (stage, state, wanted) in rows {
-        for (name, wanted) in NAMES.iter().zip(wanted) {
-            let admission = admit(stage, state, &command(name));
-            assert_eq!(admission, wanted, "{name}, {stage:?}, {}", state.name());
-        }
+    check(Stage::Idle, &down, "now now now now - - - - now");
+    check(
+        Stage::Opening,
+        &init,
+        "now now unlinked running - - - - now",
+    );
+    check(
+        Stage::CalledOff,
+        &down,
+        "later later later later - - - - now",
+    );
+    check(Stage::Running, &init, "now now now running - - now now now");
+    check(Stage::Running, &code, "now now now running - - now now now");
+    check(
+        Stage::Running,
+        &linked,
+        "now now now running - now now now now",
+    );
+    check(
+        Stage::Running,
+        &ready,
+        "now now now running now now now now now",
+    );
+    for stage in [Stage::Opening, Stage::Running, Stage::Hibernating] {
+        check(
+            stage,
+            &asleep,
+            "now now awake running now now awake awake now",
+        );
     }
+    let closing = "later later later later closing closing closing closing now";
+    check(Stage::Closing, &ready, closing);
+    let falling_asleep = "later later awake later now now awake awake now";
+    check(Stage::Closing, &asleep, falling_asleep);
+    let stopping = "stops stops stops stops stops stops stops stops now";
+    check(Stage::Stopping, &ready, stopping);
 }
 
 proptest! {

@@ -1,6 +1,9 @@
 //! Which time limit ends what, with times that are given and not waited for.
 
 use super::*;
+use crate::whatsapp::AdapterName;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 const CODES: SessionState = SessionState::QrRequired {
     code: None,
@@ -15,212 +18,232 @@ fn recognised() -> Standing {
     }
 }
 
-fn timers() -> (Timers, Instant) {
-    let now = Instant::now();
-    (Timers::new(StartLimits::default(), true, now), now)
+fn linked() -> Standing {
+    Standing {
+        linked: true,
+        ..recognised()
+    }
 }
 
+fn online() -> Standing {
+    Standing {
+        online: true,
+        senders: vec![AdapterName::Modules],
+        serving: Some(AdapterName::Modules),
+        ..linked()
+    }
+}
+
+/// Deadlines, and seconds since they began.
+struct Play {
+    timers: Deadlines,
+    began: Instant,
+}
+
+impl Play {
+    fn new() -> Self {
+        let began = Instant::now();
+        let timers = Deadlines::new(StartLimits::default(), true, began);
+        Self { timers, began }
+    }
+
+    /// The page stands so, after that long.
+    fn set(&mut self, after: Duration, state: &SessionState, standing: &Standing) {
+        self.timers.set(state, standing, self.began + after);
+    }
+
+    fn passed(&mut self, after: Duration) -> Option<Passed> {
+        self.timers.passed(self.began + after)
+    }
+
+    /// All that has passed by then, but for the pings.
+    fn all_passed(&mut self, after: Duration) -> Vec<Passed> {
+        let all = std::iter::from_fn(|| self.passed(after)).take(50);
+        all.filter(|passed| *passed != Passed::Ping).collect()
+    }
+
+    /// The phase, and how long it may take after that time.
+    fn phase(&self, after: Duration) -> Option<(Phase, Duration)> {
+        let (phase, until) = self.timers.phase()?;
+        Some((phase, until? - (self.began + after)))
+    }
+}
+
+const NOW: Duration = Duration::ZERO;
+
 #[test]
-fn the_time_to_scan_runs_from_the_first_code_and_not_from_the_last() {
-    let (mut timers, now) = timers();
-    timers.set(&CODES, &recognised(), now);
-    timers.set(&CODES, &recognised(), now + Duration::from_secs(200));
-    assert_eq!(
-        timers.passed(now + Duration::from_secs(300)),
-        Some(Passed::Scan)
-    );
+fn the_time_to_scan_runs_from_the_first_code_and_ends_the_time_to_start() {
+    let mut play = Play::new();
+    play.set(NOW, &CODES, &recognised());
+    play.set(Duration::from_secs(200), &CODES, &recognised());
+    assert_eq!(play.passed(StartLimits::default().navigate), None);
+    let scan = StartLimits::default().scan;
+    assert_eq!(play.passed(scan), Some(Passed::Scan));
 }
 
 #[test]
 fn fresh_codes_are_asked_for_at_once_and_again_when_none_came() {
-    let (mut timers, now) = timers();
+    let mut play = Play::new();
     let ended = Standing {
         codes_ended: true,
         ..recognised()
     };
-    timers.set(&CODES, &ended, now);
-    assert_eq!(timers.passed(now), Some(Passed::Refresh));
-    assert_eq!(timers.passed(now), None);
-    assert_eq!(timers.passed(now + REFRESH_RETRY), Some(Passed::Refresh));
-    timers.set(&CODES, &recognised(), now + REFRESH_RETRY);
-    assert_eq!(timers.passed(now + REFRESH_RETRY * 3), None);
-}
-
-#[test]
-fn a_sync_that_moves_goes_on_and_one_that_stands_still_ends() {
-    let (mut timers, now) = timers();
-    let at = |percent| Standing {
-        linked: true,
-        sync_percent: Some(percent),
-        ..recognised()
-    };
-    let half = StartLimits::default().sync / 2;
-    for (step, percent) in [(0, 1), (1, 20), (2, 40)] {
-        timers.set(
-            &SessionState::Authenticated,
-            &at(percent),
-            now + half * step,
-        );
+    play.set(NOW, &CODES, &ended);
+    for (after, passed) in [
+        (NOW, Some(Passed::Refresh)),
+        (NOW, None),
+        (REFRESH_RETRY, Some(Passed::Refresh)),
+    ] {
+        assert_eq!(play.passed(after), passed);
     }
-    timers.set(&SessionState::Authenticated, &at(40), now + half * 3);
-    assert_eq!(timers.passed(now + half * 3), None);
-    assert_eq!(timers.passed(now + half * 4), Some(Passed::Sync));
+    play.set(REFRESH_RETRY, &CODES, &recognised());
+    assert_eq!(play.passed(REFRESH_RETRY * 3), None);
 }
 
 #[test]
-fn a_sync_that_begins_again_and_again_ends() {
-    let (mut timers, now) = timers();
-    let at = |sync_percent| Standing {
-        linked: true,
-        sync_percent,
-        ..recognised()
-    };
-    let step = StartLimits::default().sync / 4;
+fn a_sync_ends_that_stands_still_or_begins_again_and_again() {
+    let limit = StartLimits::default().sync;
+    // What the page says of the sync at each quarter of the limit, and after how many it has ended.
+    let still = [Some(1), None, Some(20), None, Some(40), Some(40), Some(40)];
     let again = [Some(30), None, Some(10), Some(30), None];
-    for (steps, percent) in (0..).zip(again) {
-        let then = now + step * steps;
-        timers.set(&SessionState::Authenticated, &at(percent), then);
+    for (percents, ends) in [(&still[..], 8), (&again[..], 4)] {
+        let mut play = Play::new();
+        for (quarters, sync_percent) in (0..).zip(percents) {
+            let standing = Standing {
+                sync_percent: *sync_percent,
+                ..linked()
+            };
+            let syncing = SessionState::Authenticated;
+            play.set(limit / 4 * quarters, &syncing, &standing);
+        }
+        let almost = limit / 16 * (ends * 4 - 1);
+        assert_eq!(play.all_passed(almost), []);
+        assert_eq!(play.all_passed(limit / 4 * ends), [Passed::Sync]);
     }
-    assert_eq!(timers.passed(now + step * 4), Some(Passed::Sync));
 }
 
 #[test]
-fn a_session_that_was_ready_may_be_without_its_network_for_long() {
-    let (mut timers, now) = timers();
-    let linked = Standing {
-        linked: true,
-        ..recognised()
-    };
-    timers.set(&SessionState::Ready, &linked, now);
-    timers.set(&SessionState::Authenticated, &linked, now);
-    let hour = Duration::from_secs(3600);
-    assert_eq!(timers.passed(now + hour), Some(Passed::Ping));
-    assert_eq!(timers.passed(now + hour), None);
+fn a_session_that_was_ready_may_be_without_its_network_for_long_and_is_pinged() {
+    let mut play = Play::new();
+    play.set(NOW, &SessionState::Ready, &linked());
+    play.set(NOW, &SessionState::Authenticated, &linked());
+    for hours in 1..4 {
+        assert_eq!(play.passed(HOUR * hours), Some(Passed::Ping));
+        assert_eq!(play.passed(HOUR * hours), None);
+    }
+    // One that was unlinked since has to sync again.
+    play.set(HOUR * 4, &CODES, &recognised());
+    play.set(HOUR * 4, &SessionState::Authenticated, &linked());
+    let limit = StartLimits::default().sync;
+    assert_eq!(play.phase(HOUR * 4), Some((Phase::Sync, limit)));
 }
 
 #[test]
 fn each_phase_has_its_own_limit_from_its_own_beginning() {
-    let (mut timers, now) = timers();
+    let mut play = Play::new();
     let limits = StartLimits::default();
-    let phase = |timers: &Timers, began: Instant| {
-        let (phase, until) = timers.phase()?;
-        Some((phase, until? - began))
-    };
-    assert_eq!(
-        phase(&timers, now),
-        Some((Phase::Navigate, limits.navigate))
-    );
-    let document = now + Duration::from_secs(10);
-    timers.on_document(document);
-    timers.set(&SessionState::Init, &Standing::default(), document);
-    assert_eq!(
-        phase(&timers, document),
-        Some((Phase::Inject, limits.inject))
-    );
-    let known = document + Duration::from_secs(10);
-    timers.set(&SessionState::Init, &recognised(), known);
-    assert_eq!(phase(&timers, known), Some((Phase::Link, limits.code)));
-    // Splash, login screen and a reload between them are one phase.
-    timers.set(
-        &SessionState::Init,
-        &Standing::default(),
-        known + START_TURN,
-    );
-    assert_eq!(phase(&timers, known), Some((Phase::Link, limits.code)));
+    assert_eq!(play.phase(NOW), Some((Phase::Navigate, limits.navigate)));
+    let document = Duration::from_secs(10);
+    play.timers.on_document(play.began + document);
+    play.set(document, &SessionState::Init, &Standing::default());
+    assert_eq!(play.phase(document), Some((Phase::Inject, limits.inject)));
+    let known = document * 2;
     let no_code = SessionState::QrRequired {
         code: None,
         pairing: None,
         attempts: 0,
     };
-    timers.set(&no_code, &recognised(), known + START_TURN);
-    assert_eq!(phase(&timers, known), Some((Phase::Link, limits.code)));
-    timers.set(&CODES, &recognised(), known);
-    assert_eq!(phase(&timers, known), Some((Phase::Link, limits.scan)));
-    timers.set(&SessionState::Authenticated, &recognised(), known);
-    assert_eq!(phase(&timers, known), Some((Phase::Sync, limits.sync)));
-    timers.set(&SessionState::Ready, &recognised(), known);
-    timers.set(&SessionState::Authenticated, &recognised(), known);
-    assert_eq!(timers.phase(), None);
-}
-
-#[test]
-fn a_phase_that_takes_too_long_is_named() {
-    let (mut timers, now) = timers();
-    let limits = StartLimits::default();
-    assert_eq!(timers.passed(now + START_TURN), Some(Passed::Turn));
-    timers.on_document(now);
-    assert_eq!(timers.passed(now + limits.navigate), None);
-    assert_eq!(
-        timers.passed(now + limits.inject),
-        Some(Passed::Start(Phase::Inject))
+    let mut check = |after, state: &SessionState, standing: Standing, wanted| {
+        play.set(after, state, &standing);
+        assert_eq!(play.phase(known), wanted, "{}", state.name());
+    };
+    // Splash, login screen and a reload between them are one phase.
+    let (init, code) = (&SessionState::Init, Some((Phase::Link, limits.code)));
+    check(known, init, recognised(), code);
+    check(known * 2, init, Standing::default(), code);
+    check(known * 2, &no_code, recognised(), code);
+    check(
+        known,
+        &CODES,
+        recognised(),
+        Some((Phase::Link, limits.scan)),
     );
-}
-
-#[test]
-fn the_time_to_start_ends_with_init() {
-    let (mut timers, now) = timers();
-    timers.set(&CODES, &recognised(), now);
-    assert_eq!(timers.passed(now + StartLimits::default().navigate), None);
-}
-
-#[test]
-fn a_page_that_is_strange_for_long_is_lost() {
-    let (mut timers, now) = timers();
-    timers.set(&SessionState::Ready, &recognised(), now);
-    timers.set(&SessionState::Ready, &Standing::default(), now);
-    assert_eq!(
-        timers.passed(now + RECONNECT_GRACE),
-        Some(Passed::Reconnect)
-    );
-    timers.set(
+    let (syncing, sync) = (
         &SessionState::Authenticated,
-        &Standing::default(),
-        now + RECONNECT_GRACE,
+        Some((Phase::Sync, limits.sync)),
     );
-    assert_eq!(
-        timers.passed(now + UNRECOGNISED_TIMEOUT),
-        Some(Passed::Recognise)
-    );
+    check(known, syncing, recognised(), sync);
+    check(known, &SessionState::Ready, recognised(), None);
+    check(known, syncing, recognised(), None);
 }
 
 #[test]
-fn a_start_that_hangs_lets_the_next_one_go() {
-    let (mut timers, now) = timers();
-    assert_eq!(timers.passed(now + START_TURN), Some(Passed::Turn));
-    assert_eq!(timers.passed(now + START_TURN), None);
+fn a_phase_that_takes_too_long_is_named_and_lets_the_next_start_go_before() {
+    let mut play = Play::new();
+    assert_eq!(play.passed(START_TURN), Some(Passed::Turn));
+    assert_eq!(play.passed(START_TURN), None);
+    play.timers.on_document(play.began);
+    let limits = StartLimits::default();
+    assert_eq!(play.passed(limits.navigate), None);
+    let inject = Some(Passed::Start(Phase::Inject));
+    assert_eq!(play.passed(limits.inject), inject);
+    // One that shows a login has its turn still, and one that is linked gives it to the next.
+    for (standing, turn) in [(recognised(), Some(Passed::Turn)), (linked(), None)] {
+        let mut play = Play::new();
+        play.set(NOW, &SessionState::Init, &standing);
+        assert_eq!(play.passed(START_TURN), turn);
+    }
+}
+
+#[test]
+fn a_page_that_is_strange_or_without_its_server_for_long_is_lost() {
+    let grace = RECONNECT_GRACE;
+    for standing in [Standing::default(), linked()] {
+        let mut play = Play::new();
+        play.set(NOW, &SessionState::Ready, &online());
+        play.set(NOW, &SessionState::Ready, &standing);
+        // What is still lost is lost since then.
+        play.set(grace / 2, &SessionState::Ready, &standing);
+        assert_eq!(play.all_passed(grace), [Passed::Reconnect]);
+        play.set(grace, &SessionState::Authenticated, &standing);
+        let lost = play.all_passed(UNRECOGNISED_TIMEOUT);
+        let is_strange = !standing.recognised;
+        assert_eq!(lost == [Passed::Recognise], is_strange, "{lost:?}");
+        // One that comes back in time is not.
+        let mut play = Play::new();
+        play.set(NOW, &SessionState::Ready, &standing);
+        play.set(grace / 2, &SessionState::Ready, &online());
+        assert_eq!(play.all_passed(HOUR), []);
+    }
 }
 
 /// Two programs on one account: each take-over works, and the other one takes the account again.
 #[test]
 fn an_account_that_is_taken_again_and_again_is_left_after_some_growing_pauses() {
-    let (mut timers, began) = timers();
-    let here = Standing {
-        linked: true,
-        online: true,
-        ..recognised()
-    };
+    let mut play = Play::new();
     let elsewhere = Standing {
         online: false,
         trouble: Some(Trouble::OpenedElsewhere),
-        ..here.clone()
+        ..online()
     };
-    timers.set(&SessionState::Ready, &here, began);
-    let (mut now, mut taken_at) = (began, Vec::new());
-    while now < began + Duration::from_secs(3600) {
-        timers.set(&SessionState::Authenticated, &elsewhere, now);
-        while let Some(passed) = timers.passed(now) {
+    play.set(NOW, &SessionState::Ready, &online());
+    let (mut now, mut taken_at) = (NOW, Vec::new());
+    while now < HOUR {
+        play.set(now, &SessionState::Authenticated, &elsewhere);
+        while let Some(passed) = play.passed(now) {
             if passed == Passed::TakeOver {
-                taken_at.push((now - began).as_secs());
-                timers.set(&SessionState::Ready, &here, now);
-                timers.set(&SessionState::Authenticated, &elsewhere, now);
+                taken_at.push(now.as_secs());
+                play.set(now, &SessionState::Ready, &online());
+                play.set(now, &SessionState::Authenticated, &elsewhere);
             }
         }
         now += Duration::from_secs(1);
     }
     assert_eq!(taken_at, [0, 10, 40, 130]);
-    assert_eq!(timers.gave_up_taking_over(), Some(4));
-    timers.set(&SessionState::Ready, &here, now);
-    assert_eq!(timers.gave_up_taking_over(), None);
-    timers.set(&SessionState::Authenticated, &elsewhere, now);
-    assert_eq!(timers.take_over, Some(now), "the next one long after");
+    assert_eq!(play.timers.gave_up_taking_over(), Some(4));
+    play.set(now, &SessionState::Ready, &online());
+    assert_eq!(play.timers.gave_up_taking_over(), None);
+    play.set(now, &SessionState::Authenticated, &elsewhere);
+    let next = Some(play.began + now);
+    assert_eq!(play.timers.take_over, next, "the next one long after");
 }

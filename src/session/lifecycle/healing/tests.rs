@@ -13,8 +13,8 @@ fn owed() -> (Healing, Instant) {
     (healing, now)
 }
 
-fn retry(verdict: Verdict) -> Retry {
-    let Verdict::Retry(retry) = verdict else {
+fn retry(verdict: AfterRun) -> Retry {
+    let AfterRun::Retry(retry) = verdict else {
         panic!("{verdict:?}");
     };
     retry
@@ -56,13 +56,13 @@ fn one_that_was_never_ready_tells_its_caller_instead() {
     let now = Instant::now();
     let mut healing = Healing::new(LIMIT, false);
     for why in [ReasonCode::LaunchTimeout, ReasonCode::NavigationFailed] {
-        assert_eq!(healing.after(why, false, now), Verdict::Leave);
+        assert_eq!(healing.after(why, false, now), AfterRun::Leave);
     }
     assert_eq!(
         healing.after(ReasonCode::BrowserLost, false, now),
-        Verdict::Leave
+        AfterRun::Leave
     );
-    // While it shows codes, somebody looks at it.
+    // While it shows codes, a person looks at it.
     retry(healing.after(ReasonCode::BrowserLost, true, now));
     // And one that an earlier service has had READY is to be so again.
     let mut restored = Healing::new(LIMIT, true);
@@ -79,14 +79,19 @@ fn what_a_person_wanted_or_has_to_do_is_left_alone() {
         ReasonCode::ProfileInUse,
     ] {
         let (mut healing, now) = owed();
-        assert_eq!(healing.after(why, true, now), Verdict::Leave);
+        assert_eq!(healing.after(why, true, now), AfterRun::Leave);
     }
-    let (mut healing, now) = owed();
-    healing.after(ReasonCode::DisconnectRequested, true, now);
-    assert_eq!(
-        healing.after(ReasonCode::LaunchTimeout, true, now),
-        Verdict::Leave
-    );
+    // After a disconnect, and after the loss of its account, a start is its caller's to repeat.
+    let disconnected = |healing: &mut Healing, now| {
+        healing.after(ReasonCode::DisconnectRequested, true, now);
+    };
+    let unlinked = |healing: &mut Healing, _now| healing.on_unlinked();
+    for ends in [disconnected as fn(&mut Healing, Instant), unlinked] {
+        let (mut healing, now) = owed();
+        ends(&mut healing, now);
+        let verdict = healing.after(ReasonCode::LaunchTimeout, true, now);
+        assert_eq!(verdict, AfterRun::Leave);
+    }
 }
 
 #[test]
@@ -95,7 +100,7 @@ fn the_limit_of_an_hour_ends_it_and_time_lifts_it() {
     for _ in 0..LIMIT {
         retry(healing.after(ReasonCode::PageLost, true, now));
     }
-    let given_up = Verdict::GiveUp { times: LIMIT };
+    let given_up = AfterRun::GiveUp { times: LIMIT };
     assert_eq!(healing.after(ReasonCode::PageLost, true, now), given_up);
     assert!(!healing.reloads(now));
     retry(healing.after(ReasonCode::PageLost, true, now + HOUR));
@@ -125,9 +130,9 @@ fn a_profile_on_which_no_chrome_helps_gives_way_to_its_snapshot_once() {
     let rungs: Vec<_> = (0..6)
         .map(|_| retry(healing.after(ReasonCode::LaunchTimeout, false, now)).rung)
         .collect();
-    let snapshots = rungs.iter().filter(|rung| **rung == Rung::Snapshot);
+    let snapshots = rungs.iter().filter(|rung| **rung == Rung::ProfileCopy);
     assert_eq!(snapshots.count(), 1);
-    assert_eq!(rungs[CHROMES_BEFORE_SNAPSHOT], Rung::Snapshot);
+    assert_eq!(rungs[CHROMES_BEFORE_COPY], Rung::ProfileCopy);
 }
 
 #[test]
@@ -169,6 +174,6 @@ fn a_limit_of_none_heals_nothing() {
     assert!(!healing.reloads(now));
     assert_eq!(
         healing.after(ReasonCode::BrowserLost, true, now),
-        Verdict::Leave
+        AfterRun::Leave
     );
 }

@@ -1,4 +1,4 @@
-//! How serving a page ends: what has begun is let finish, and whoever waits is told.
+//! How a run ends: what has begun may finish, and callers who wait are answered.
 //!
 //! Why it ends is decided before; Chrome is closed after it, by the actor.
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{LogoutReply, PageEvent, Serving};
+use super::{LogoutReply, PageEvent, Running};
 use crate::{
     session::{
         DisconnectError, Reason, ReasonCode, SessionState,
@@ -22,7 +22,7 @@ use crate::{
 /// come by then may not come for long.
 const WIND_DOWN_GRACE: Duration = Duration::from_secs(2);
 
-impl<D: Driver> Serving<'_, D> {
+impl<D: Driver> Running<'_, D> {
     pub(super) fn refuse_logouts(&mut self, why: &str) {
         for reply in self.logouts.drain(..) {
             let refused = DisconnectError::LogoutUnconfirmed(why.to_owned());
@@ -49,7 +49,8 @@ impl<D: Driver> Serving<'_, D> {
         self.facts.in_a_row = 0;
         let give_up_at = Instant::now() + WIND_DOWN_GRACE;
         // Commands are answered meanwhile as those that come while Chrome is being closed.
-        while page_is_there && (self.sending.is_busy() || !self.logouts.is_empty()) {
+        while page_is_there && (self.sending.intake.in_flight.is_busy() || !self.logouts.is_empty())
+        {
             match self.wait(Stage::Closing, Some(give_up_at)).await {
                 Heard::Own(PageEvent::Answered(answer)) => {
                     let other = self.on_answer(answer).filter(|other| other.unlinked);

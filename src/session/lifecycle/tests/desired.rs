@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::session::{
-    command::Origin,
+    command::AskedBy,
     keeping::desired::{Desired, read_all},
 };
 
@@ -21,28 +21,28 @@ impl Scenario {
         until(async || left() == Some(was_ready)).await;
     }
 
-    async fn starts_for(&self, origin: Origin) {
-        self.handle.start_for(origin).await.unwrap();
+    async fn starts_for(&self, asked_by: AskedBy) {
+        self.handle.start_for(asked_by).await.unwrap();
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_connect_that_is_answered_is_on_disk_and_so_is_a_disconnect() {
     let session = Scenario::new();
-    session.starts_for(Origin::Caller).await;
+    session.starts_for(AskedBy::Caller).await;
     assert!(session.leaves_up());
     session.disconnects().await;
     assert!(!session.leaves_up());
     // So is one of a session that has ended by itself, and waits for the next service.
-    session.starts_for(Origin::Caller).await;
+    session.starts_for(AskedBy::Caller).await;
     for _ in 0..2 {
         session.handle.disconnect(false).await.unwrap();
     }
     assert!(!session.leaves_up());
     // It is not restored.
-    session.starts_for(Origin::Restore).await;
+    session.starts_for(AskedBy::Restore).await;
     assert_eq!(session.snapshot().state, SessionState::Disconnected);
-    session.starts_for(Origin::Caller).await;
+    session.starts_for(AskedBy::Caller).await;
     assert_eq!(session.snapshot().state, SessionState::Init);
 }
 
@@ -64,13 +64,13 @@ async fn a_session_that_was_ready_is_remembered_as_such_until_it_is_unlinked() {
     session.shows(login(Some("a")), "QR_REQUIRED").await;
     session.remembers(false).await;
     assert!(session.leaves_up());
-    // Nobody scans.
+    // No phone scans the code.
     session.reaches("DISCONNECTED").await;
     assert_eq!(session.left(), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_ends_a_session_against_everybodys_will_leaves_it_up() {
+async fn a_session_that_fails_or_stops_with_the_service_is_still_to_be_up() {
     let mut session = Scenario::ready().await;
     session.says(in_trouble(Trouble::TemporarilyBanned)).await;
     session.reaches("ERROR").await;

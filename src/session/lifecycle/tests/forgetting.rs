@@ -1,4 +1,4 @@
-//! A session that was never linked leaves nothing, and one that was linked is never begun anew for want of its profile.
+//! A session that was never linked leaves nothing, and one that was linked does not begin again when its profile is missing.
 
 use std::fs;
 
@@ -66,7 +66,10 @@ impl Scenario {
         for remedy in ["is missing (", "DELETE /sessions/51"] {
             assert!(reason.detail.contains(remedy), "{}", reason.detail);
         }
-        assert!(self.desired.is_owed().await, "it should be up and READY");
+        assert!(
+            self.desired.must_be_ready().await,
+            "it should be up and READY"
+        );
         assert!(self.desired.linked_at().await.is_some());
     }
 
@@ -153,7 +156,7 @@ async fn a_device_that_was_removed_on_the_phone_asks_for_a_scan_and_is_not_delet
     let code = ReasonCode::Unlinked;
     session.reaches_for("QR_REQUIRED", code).await;
     until(async || !session.desired.is_linked().await).await;
-    // Nobody scans: what was linked once is not deleted for that.
+    // No phone scans the code: what was linked once is not deleted for that.
     let last = session.reaches("DISCONNECTED").await;
     assert!(!last.is_forgotten);
     assert_eq!(session.storage().as_deref(), Some("linked"));
@@ -164,7 +167,7 @@ async fn a_device_that_was_removed_on_the_phone_asks_for_a_scan_and_is_not_delet
 }
 
 #[tokio::test(start_paused = true)]
-async fn codes_that_nobody_scanned_leave_nothing() {
+async fn codes_that_were_not_scanned_leave_nothing() {
     for (is_told, code) in [
         (false, ReasonCode::QrTimeout),
         (true, ReasonCode::DisconnectRequested),
@@ -186,7 +189,7 @@ async fn codes_that_nobody_scanned_leave_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_folder_that_was_there_before_is_not_deleted_for_codes_that_nobody_scanned() {
+async fn a_folder_that_was_there_before_is_not_deleted_for_codes_that_were_not_scanned() {
     let mut session = Scenario::new();
     session.store("linked");
     session.shows_a_code_with_a_profile().await;
@@ -200,7 +203,7 @@ async fn an_operator_deletes_what_is_missing_and_neither_what_runs_nor_what_is_l
     assert_is!(session.handle.forget().await, Err(ForgetError::Running));
     session.ends().await;
     session.is_not_forgotten_for_its_link().await;
-    // One that is missing is given up, and begins anew with a scan.
+    // One that is missing is given up, and begins again with a scan.
     fs::remove_dir_all(session.stage.path("tokens")).unwrap();
     session.handle.start();
     session.is_missing_its_profile().await;
@@ -224,7 +227,7 @@ async fn a_logout_of_a_session_whose_profile_is_missing_gives_it_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_profile_from_elsewhere_is_deleted_by_nobody_before_it_was_ready() {
+async fn a_profile_from_elsewhere_is_not_deleted_before_it_was_ready() {
     // It was copied here by hand, or adopted.
     let session = Scenario::new();
     session.store("linked");
@@ -240,7 +243,7 @@ async fn a_profile_from_elsewhere_is_deleted_by_nobody_before_it_was_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_profile_adopted_after_a_first_start_that_failed_outlives_codes_that_nobody_scanned() {
+async fn a_profile_adopted_after_a_first_start_that_failed_outlives_codes_that_were_not_scanned() {
     for is_told in [false, true] {
         let mut session = Scenario::new();
         session.failed().await;
@@ -295,7 +298,7 @@ async fn a_session_that_has_left_starts_no_chrome_for_a_caller_who_has_gone() {
         handle, mut calls, ..
     } = session;
     handle.start();
-    // As the registry does when nobody else has one.
+    // As the registry does when no other caller has one.
     drop(handle);
     assert_is!(timeout(NEVER, calls.recv()).await, Ok(None));
 }

@@ -31,7 +31,7 @@ impl Scenario {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_crashes_is_loaded_anew_and_its_chrome_replaced_if_that_does_not_help() {
+async fn a_page_that_crashes_is_reloaded_and_its_chrome_replaced_if_that_does_not_help() {
     let mut session = Scenario::ready().await;
     session.crashes().await;
     session.asks(Call::Reloaded).await;
@@ -55,7 +55,7 @@ async fn a_page_that_does_not_come_back_from_a_reload_is_replaced_with_its_chrom
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_without_a_sign_of_life_is_loaded_anew_and_a_chrome_without_one_replaced() {
+async fn a_page_without_a_sign_of_life_is_reloaded_and_a_chrome_without_one_replaced() {
     let mut session = Scenario::ready().await;
     let hangs = "no answer".to_owned();
     session.plan.pings.plan(Err(Silence::Page(hangs.clone())));
@@ -91,7 +91,7 @@ async fn a_session_that_waits_for_its_next_start_obeys_its_callers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_keeps_failing_is_given_up_whoever_asks_meanwhile_and_begins_anew_after() {
+async fn a_session_that_keeps_failing_is_given_up_until_a_caller_asks_after_its_end() {
     for asks in [false, true] {
         let mut session = Scenario::ready().await;
         for _ in 0..session.stage.config().heals_per_hour {
@@ -158,7 +158,7 @@ async fn sends_are_refused_while_a_chrome_is_being_closed_whatever_else_waits() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_disconnects_after_a_connect_is_heard_though_both_came_while_a_chrome_was_closed() {
+async fn a_disconnect_after_a_connect_is_heard_though_both_came_while_a_chrome_was_closed() {
     let mut session = Scenario::ready().await;
     let closed = session.plan.closes.hold();
     session.loses_chrome().await;
@@ -174,7 +174,7 @@ async fn whoever_disconnects_after_a_connect_is_heard_though_both_came_while_a_c
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_is_being_loaded_anew_is_given_nothing_until_it_can_send() {
+async fn a_page_that_is_being_reloaded_is_given_nothing_until_it_can_send() {
     let mut session = Scenario::ready().await;
     session.crashes().await;
     session.asks(Call::Reloaded).await;

@@ -1,4 +1,4 @@
-//! A session that nobody needs closes its Chrome, and whoever sends does not notice.
+//! A session that has nothing to do closes its Chrome, and its callers do not notice.
 
 use std::{
     fs,
@@ -81,7 +81,7 @@ impl Scenario {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_nobody_needs_closes_its_chrome_and_stays_ready() {
+async fn a_session_that_has_nothing_to_do_closes_its_chrome_and_stays_ready() {
     let mut session = Scenario::ready_with(hibernates).await;
     let began = tokio::time::Instant::now();
     // It is measured all the while, and pinged: neither is a need.
@@ -148,7 +148,7 @@ async fn a_session_whose_connection_is_lost_does_not_sleep() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_wakes_its_session_and_goes_out_once_with_nobody_seeing_but_ready() {
+async fn a_send_wakes_its_session_and_goes_out_once_while_callers_see_ready() {
     let mut session = Scenario::asleep().await;
     let told = session.told();
     let sent = session.send(TO);
@@ -158,7 +158,7 @@ async fn a_send_wakes_its_session_and_goes_out_once_with_nobody_seeing_but_ready
     assert!(waking.phase.is_some(), "nothing says that it wakes");
     for standing in [Standing::default(), offline(), ready()] {
         session.says(standing).await;
-        // Whoever looks is given the time to see it.
+        // A caller who looks is given the time to see it.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     session.hands_over_and_ack().await;
@@ -239,7 +239,7 @@ async fn what_comes_while_the_next_chrome_starts_waits_for_its_page() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_disconnects_while_chrome_is_being_closed_is_heard_before_a_send_wakes_it() {
+async fn a_disconnect_while_chrome_is_being_closed_is_heard_before_a_send_wakes_it() {
     let mut session = Scenario::ready_with(hibernates).await;
     let closed = session.is_falling_asleep().await;
     let promised = session.promise(TO).await;
@@ -254,7 +254,7 @@ async fn whoever_disconnects_while_chrome_is_being_closed_is_heard_before_a_send
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_sleeps_leaves_a_snapshot_and_lets_nobody_else_at_its_profile() {
+async fn a_session_that_sleeps_leaves_a_snapshot_and_keeps_its_profile_to_itself() {
     let mut session = Scenario::on(Stage::with(hibernates));
     session.store("linked");
     session.becomes_ready().await;
@@ -290,7 +290,7 @@ async fn a_send_that_was_promised_while_its_session_slept_is_sent_by_the_next_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repetition_is_answered_without_waking_anybody() {
+async fn a_repetition_is_answered_without_waking_the_session() {
     let mut session = Scenario::ready_with(hibernates).await;
     let sent = session.send_as(TO, Some("order-7"), true);
     session.hands_over_and_ack().await;
@@ -317,13 +317,16 @@ async fn as_many_sends_wait_for_a_session_that_sleeps_as_for_any_other() {
     let one = NonZeroUsize::MIN;
     let session = Scenario::asleep_with(|config| config.sends.queue_max = one).await;
     let send = || session.send_as(TO, Some("order-7"), false);
-    send().sent().await;
-    // Before the page stands, no place becomes free.
+    let first = send().sent().await;
+    // Before the page stands, no place becomes free by the pace.
     assert_is!(
         session.send(TO).refused().await,
         SendError::QueueFull { retry_after } if *retry_after >= Duration::from_secs(15)
     );
     assert!(send().sent().await.is_repeated);
+    // One that is taken back gives its place to the next.
+    session.handle.remove(&first.message_id);
+    session.promise(OTHER).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -498,7 +501,7 @@ async fn a_session_that_sleeps_is_looked_after_once_a_day() {
     let day = Duration::from_secs(24 * 3600 + 1);
     let call = timeout(day, session.calls.recv()).await;
     assert_is!(call, Ok(Some(Call::Opened)));
-    // Nobody waits for it, until somebody does.
+    // No caller waits for it, and then one does.
     seconds(60).await;
     assert_eq!(session.snapshot().state, SessionState::Hibernating);
     let sent = session.send(TO);

@@ -134,7 +134,7 @@ async fn accepted(handle: &SessionHandle, body: &'static str, waits: bool, told:
         match answer {
             Ok(sent) => return sent,
             Err(SendError::NotReady { .. } | SendError::Unconfirmed { .. }) => {
-                tokio::time::sleep(BACK_OFF).await
+                tokio::time::sleep(BACK_OFF).await;
             }
             Err(why) => panic!("{body}: {why}"),
         }
@@ -165,7 +165,7 @@ async fn a_send_is_one_message_wherever_the_service_dies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_that_nobody_waits_for_is_one_message_wherever_the_service_dies() {
+async fn a_send_that_outlives_its_caller_is_one_message_wherever_the_service_dies() {
     dies_everywhere(false, false).await;
 }
 

@@ -241,7 +241,7 @@ impl Driver for Scripted {
 
     async fn evidence(&self) -> PageEvidence {
         self.tell(Call::LookedAt).await;
-        // Paused time passes only when every task waits: whoever asks at once has asked by the time of the answer.
+        // Paused time passes only when every task waits: callers who ask at once have asked by the time of the answer.
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         PageEvidence {
             url: Some("about:blank".to_owned()),

@@ -66,23 +66,6 @@ async fn a_code_to_type_stands_beside_those_to_scan_and_another_number_takes_its
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_number_is_an_error_until_another_one_is_asked_for() {
-    let mut session = Scenario::new();
-    session.shows_a_code().await;
-    let phone = "5491158250000";
-    let refused = session.connect(phone).await.unwrap().unwrap_err();
-    assert_is!(refused, ConnectError::NotPaired(why) if why.code == ReasonCode::PairingRefused);
-    session.assert_reason(ReasonCode::PairingRefused);
-    session
-        .asks(Call::PairingCode(phone.to_owned(), false))
-        .await;
-    let caller = session.connect(TO);
-    session.shows_a_code_for(TO, "ABCDEFGH").await;
-    assert_eq!(answered(caller).await.as_deref(), Some("ABCDEFGH"));
-    assert_eq!(session.snapshot().reason, None);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_linked_session_is_only_connected_for_its_own_number() {
     let mut session = Scenario::ready().await;
     let own = session.connect("+54 9 11 0000-0001").await;

@@ -66,7 +66,7 @@ impl Scenario {
     }
 
     /// Asserts that the session takes another Chrome by itself.
-    async fn begins_anew(&mut self) {
+    async fn begins_again(&mut self) {
         self.replaces_chrome().await;
         assert_eq!(self.snapshot().state, SessionState::Init);
     }
@@ -115,10 +115,10 @@ async fn a_session_leaves_a_snapshot_when_it_stops_in_order_and_neither_unlinked
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_link_that_is_lost_comes_back_from_the_snapshot_with_nobody_asking() {
+async fn a_link_that_is_lost_comes_back_from_the_snapshot_by_itself() {
     let mut session = Scenario::damaged().await;
     session.starts_with_a_code().await;
-    session.begins_anew().await;
+    session.begins_again().await;
     session.assert_storage("linked", &["garbage"]);
     assert_eq!(session.shows(ready(), "READY").await.reason, None);
     // A logout takes all of it along.
@@ -136,9 +136,9 @@ async fn what_was_handed_over_before_a_snapshot_took_its_place_is_never_handed_o
     session.loses_chrome().await;
     assert_is!(sent.refused().await, SendError::Unconfirmed { .. });
     session.store("garbage");
-    session.begins_anew().await;
+    session.begins_again().await;
     session.says(login(Some("a"))).await;
-    session.begins_anew().await;
+    session.begins_again().await;
     session.assert_storage("linked", &["garbage"]);
     // The snapshot is from before the message: the page does not have it.
     session.says(ready()).await;
@@ -162,14 +162,14 @@ async fn a_link_that_is_lost_without_a_snapshot_asks_for_a_scan_and_says_why() {
     let mut session = Scenario::damaged().await;
     fs::remove_dir_all(session.stage.path("snapshots")).unwrap();
     session.starts_with_a_code().await;
-    session.begins_anew().await;
+    session.begins_again().await;
     for _ in 0..2 {
         let reason = session.asks_for_a_scan().await;
         assert!(reason.detail.contains("scan"), "{}", reason.detail);
         session.ends().await;
         session.starts().await;
     }
-    // Chrome has begun its storage anew, and it can be linked.
+    // Chrome has begun its storage again, and it can be linked.
     assert_eq!(session.storage().as_deref(), Some("garbage"));
 }
 
@@ -177,7 +177,7 @@ async fn a_link_that_is_lost_without_a_snapshot_asks_for_a_scan_and_says_why() {
 async fn a_snapshot_that_is_no_use_is_tried_once_and_again_after_a_scan() {
     let mut session = Scenario::damaged().await;
     session.starts_with_a_code().await;
-    session.begins_anew().await;
+    session.begins_again().await;
     session.asks_for_a_scan().await;
     assert_eq!(session.set_aside(), ["garbage"]);
 
@@ -185,14 +185,14 @@ async fn a_snapshot_that_is_no_use_is_tried_once_and_again_after_a_scan() {
     session.ends().await;
     session.store("garbage");
     session.starts_with_a_code().await;
-    session.begins_anew().await;
+    session.begins_again().await;
     assert_eq!(session.storage().as_deref(), Some("linked"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_of_another_link_is_not_used() {
     let mut session = Scenario::kept().await;
-    // Removed on the phone, and linked to somebody else, in a run that did not end well.
+    // Removed on the phone, and linked to another account, in a run that did not end well.
     session.becomes_ready().await;
     session.shows(login(Some("a")), "QR_REQUIRED").await;
     let account = Some("5491100000002".into());
@@ -205,7 +205,7 @@ async fn a_snapshot_of_another_link_is_not_used() {
 
     session.store("garbage");
     session.starts_with_a_code().await;
-    session.begins_anew().await;
+    session.begins_again().await;
     assert_eq!(session.storage().as_deref(), Some("garbage"));
     session.asks_for_a_scan().await;
 }
@@ -242,10 +242,10 @@ async fn storage_that_cannot_be_used_makes_way_for_the_snapshot_and_then_for_an_
     let mut session = Scenario::damaged().await;
     session.starts().await;
     session.says(broken_storage()).await;
-    session.begins_anew().await;
+    session.begins_again().await;
     assert_eq!(session.storage().as_deref(), Some("linked"));
     session.says(broken_storage()).await;
-    session.begins_anew().await;
+    session.begins_again().await;
     assert_eq!(session.storage(), None);
     assert_eq!(session.set_aside(), ["garbage", "linked"]);
     session.asks_for_a_scan().await;
@@ -284,7 +284,7 @@ async fn a_profile_is_not_replaced_while_its_chromes_were_ready_or_have_no_netwo
         session.becomes_ready().await;
         session.loses_chrome().await;
         for _ in 0..times {
-            session.begins_anew().await;
+            session.begins_again().await;
             if has_network {
                 session.shows(ready(), "READY").await;
                 session.loses_chrome().await;
@@ -292,7 +292,7 @@ async fn a_profile_is_not_replaced_while_its_chromes_were_ready_or_have_no_netwo
                 session.shows(offline(), "AUTHENTICATED").await;
             }
         }
-        session.begins_anew().await;
+        session.begins_again().await;
         session.assert_storage("linked, and used", &[]);
         session.shows(ready(), "READY").await;
     }

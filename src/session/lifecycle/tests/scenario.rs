@@ -13,7 +13,7 @@ use super::page::{Call, Plan, Script, Scripted, WhatsApp};
 use crate::{
     browser::SnapshotRoot,
     config::SessionConfig,
-    ledger::{Clock, Ledger, LedgerOptions, SendState},
+    ledger::{Ledger, SendState, tests::options},
     session::{
         DisconnectOutcome, EvidenceFolder, Phase, Reason, ReasonCode, SendError, SendRequest, Sent,
         SessionHandle, Snapshot, TextMessage,
@@ -79,12 +79,7 @@ impl Stage {
         folder: Arc<tempfile::TempDir>,
         change: impl FnOnce(&mut SessionConfig),
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (ledger, keeper) = Ledger::new(LedgerOptions {
-            folder: folder.path().join("ledger"),
-            idempotency: NEVER,
-            retention: NEVER,
-            clock: Clock::default(),
-        });
+        let (ledger, keeper) = Ledger::new(options(folder.path()));
         let mut config = SessionConfig {
             max_sessions: NonZeroUsize::MIN,
             min_free_memory_mb: 0,

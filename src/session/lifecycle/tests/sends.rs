@@ -13,35 +13,6 @@ fn no_answer() -> Result<Option<i32>, LookUpError> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unacknowledged_send_is_pending_at_its_deadline_and_does_not_hold_up_the_next() {
-    let mut session = Scenario::ready().await;
-    let sends = [session.send(TO), session.send(OTHER)];
-    for _ in &sends {
-        session.hands_over().await;
-    }
-    for sent in sends {
-        assert_eq!(sent.sent().await.ack, 0);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_send_that_is_written_down_a_moment_too_late_fails_and_its_key_is_free() {
-    let mut session = Scenario::ready().await;
-    let prepared = session.plan.prepares.hold();
-    let late = session.send_as(TO, Some("order-7"), true);
-    session.asks(Call::Prepared).await;
-    // The page answers in time, and no write can be: the clock stands at the deadline when it begins.
-    prepared.send(()).unwrap();
-    tokio::time::advance(session.stage.config().sends.wait).await;
-    rests(Duration::from_secs(1)).await;
-    assert_is!(late.refused().await, SendError::TurnNotCome { .. });
-    let next = session.send_as(TO, Some("order-7"), true);
-    session.hands_over_and_ack().await;
-    assert!(!next.sent().await.is_repeated);
-    session.has_asked_nothing();
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_send_in_doubt_that_whatsapp_does_not_have_goes_out_again_under_its_id_and_in_its_place()
 {
     let mut session = Scenario::ready().await;
@@ -99,22 +70,22 @@ async fn what_no_adapter_can_find_out_is_unknown_until_whatsapp_says_more() {
     session.plan.hand_overs.plan(unknown());
     let blind = LookUpError::NoAdapter("on the screen only".to_owned());
     session.plan.look_ups.plan(Err(blind));
-    let send = |session: &Scenario| session.send_as(TO, Some("order-7"), true);
-    let sent = send(&session);
+    let order = |session: &Scenario| session.send_as(TO, Some("order-7"), true);
+    let sent = order(&session);
     let key = session.hands_over().await;
     session.looks_up(&key).await;
     let told = sent.refused().await;
     assert_is!(&told, SendError::Unconfirmed { .. });
     assert_eq!(session.stage.state_of(&key).await, SendState::Unknown);
-    let again = send(&session).refused().await;
+    let again = order(&session).refused().await;
     assert_eq!(again.to_string(), told.to_string());
     session.ack(&key).await;
     session.stage.becomes(&key, SendState::Sent).await;
-    assert!(send(&session).sent().await.message_id.ends_with(&key));
+    assert!(order(&session).sent().await.message_id.ends_with(&key));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_that_loads_anew_is_asked_for_what_was_handed_over_before_anything_new_goes_out() {
+async fn a_page_that_reloads_is_asked_for_what_was_handed_over_before_anything_new_goes_out() {
     let mut session = Scenario::ready().await;
     let answer = session.plan.look_ups.hold();
     let sent = session.send(TO);
@@ -129,19 +100,6 @@ async fn a_page_that_loads_anew_is_asked_for_what_was_handed_over_before_anythin
     session.stage.becomes(&key, SendState::Delivered).await;
     session.hands_over_and_ack().await;
     next.sent().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_handed_over_is_unknown_once_the_device_is_unlinked_even_for_the_same_account() {
-    let mut session = Scenario::ready().await;
-    let sent = session.send(TO);
-    let key = session.hands_over().await;
-    session.says(login(Some("a"))).await;
-    assert_is!(sent.refused().await, SendError::Unconfirmed { .. });
-    session.stage.becomes(&key, SendState::Unknown).await;
-    session.shows(ready(), "READY").await;
-    seconds(1).await;
-    session.has_asked_nothing();
 }
 
 /// A send that waits for its account, while that cannot send.
@@ -228,23 +186,6 @@ async fn a_send_that_was_not_accepted_for_later_is_given_up_with_the_session_and
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_written_down_is_not_handed_over_and_the_session_stays_up() {
-    let mut session = Scenario::ready().await;
-    let prepared = session.plan.prepares.hold();
-    let sent = session.send(TO);
-    session.asks(Call::Prepared).await;
-    session.stage.break_ledger();
-    prepared.send(()).unwrap();
-    for refused in [sent, session.send(OTHER)] {
-        assert_is!(refused.refused().await, SendError::LedgerUnavailable(_));
-    }
-    session.has_asked_nothing();
-    assert_eq!(session.snapshot().state, SessionState::Ready);
-    session.stage.mend_ledger();
-    session.sends().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn repetitions_need_no_room_in_the_queue() {
     let one = NonZeroUsize::MIN;
     let mut session = Scenario::ready_with(|config| config.sends.queue_max = one).await;
@@ -258,14 +199,4 @@ async fn repetitions_need_no_room_in_the_queue() {
         assert!(sent.sent().await.message_id.ends_with(&key));
     }
     session.has_asked_nothing();
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_adapter_that_refuses_is_quoted_when_nobody_stands_behind_it() {
-    let mut session = Scenario::ready().await;
-    let refused = HandOverError::NotHanded("no chat for this number".to_owned());
-    session.plan.hand_overs.plan(Err(refused));
-    let sent = session.send(TO);
-    session.hands_over().await;
-    assert_is!(sent.refused().await, SendError::Failed(why) if why == "no chat for this number");
 }

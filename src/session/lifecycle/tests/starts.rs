@@ -174,7 +174,7 @@ async fn a_start_that_fails_before_there_is_a_page_leaves_words_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn evidence_is_taken_of_a_running_page_when_somebody_asks_and_goes_with_the_link() {
+async fn evidence_is_taken_of_a_running_page_when_a_caller_asks_and_goes_with_the_link() {
     let mut session = Scenario::new();
     let refused = session.handle.take_evidence().await;
     assert_is!(refused, Err(EvidenceError::NotRunning));

@@ -4,55 +4,45 @@ mod always;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
-use jiff::Timestamp;
-
 use super::*;
 use crate::{
-    ledger::SendState,
+    ledger::tests::record,
+    session::SendError,
     whatsapp::{AdapterName, PrepareError},
 };
+
+/// How long a caller waits.
+const WAIT: Duration = Duration::from_secs(45);
 
 fn limits() -> SendLimits {
     SendLimits {
         queue_max: NonZeroUsize::new(100).unwrap(),
         rate_per_minute: None,
-        wait: Duration::from_secs(45),
+        wait: WAIT,
     }
 }
 
-fn outbox() -> Outbox {
-    paced(limits())
+fn paced(limits: SendLimits) -> InFlight {
+    InFlight::new(limits, Pace::per_minute(limits.rate_per_minute))
 }
 
-fn paced(limits: SendLimits) -> Outbox {
-    Outbox::new(limits, Pace::per_minute(limits.rate_per_minute))
-}
-
-pub(in crate::session) fn record(seq: i64) -> Record {
-    Record {
-        seq,
-        key: format!("3EB0{seq}"),
-        session: "51".to_owned(),
-        cliente_id: "51".to_owned(),
-        account: None,
-        to: "5491158254201".into(),
-        body: Some("hola".into()),
-        is_durable: false,
-        state: SendState::Queued,
-        adapter: None,
-        wa_key: None,
-        message_id: None,
-        is_taken: false,
-        ack: 0,
-        failure: None,
-        detail: None,
-        queued_at: Timestamp::now(),
-        handed_at: None,
-        sent_at: None,
-        delivered_at: None,
-        read_at: None,
-        ended_at: None,
-    }
+/// What was noted, in short: `1 taken`, `2 failed QUEUE_TIMEOUT`.
+pub(in crate::session) fn in_short(notes: Vec<(String, Step)>) -> Vec<String> {
+    let short = |step: Step| match step {
+        Step::Handing(_) => "handing".to_owned(),
+        Step::Taken { .. } => "taken".to_owned(),
+        Step::Acknowledged(ack) => format!("ack {ack}"),
+        Step::GivenUp(word) => format!("given up {word}"),
+        Step::Absent => "absent".to_owned(),
+        Step::Failed(why, _) => format!("failed {}", why.as_str()),
+        Step::Unknown(_) => "unknown".to_owned(),
+        Step::Cancelled => "cancelled".to_owned(),
+    };
+    let number = |key: &str| key.trim_start_matches("3EB0").to_owned();
+    let notes = notes.into_iter();
+    notes
+        .map(|(key, step)| format!("{} {}", number(&key), short(step)))
+        .collect()
 }
 
 fn prepared(outgoing: &Outgoing) -> Prepared {
@@ -70,365 +60,410 @@ fn handed(outgoing: &Outgoing) -> Handed {
     }
 }
 
-/// Takes the next send up to the moment before its hand-over is answered.
-fn begin(outbox: &mut Outbox, now: Instant) -> Outgoing {
-    let (outgoing, _) = outbox.begin(now).unwrap();
-    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
-    outbox.on_written(Ok(true), now).unwrap();
-    outgoing
+/// The sends in flight of a session, with the time that they are given.
+struct Play {
+    in_flight: InFlight,
+    began: Instant,
+    now: Instant,
 }
 
-fn in_time(now: Instant) -> Instant {
-    now + Duration::from_secs(45)
+impl Play {
+    /// With these sends in its queue: below zero one that outlives its caller.
+    fn of(sends: &[i64]) -> Self {
+        Self::with(|_| {}, sends)
+    }
+
+    fn with(change: impl FnOnce(&mut SendLimits), sends: &[i64]) -> Self {
+        let mut limits = limits();
+        change(&mut limits);
+        let now = Instant::now();
+        let mut play = Self {
+            in_flight: paced(limits),
+            began: now,
+            now,
+        };
+        for seq in sends {
+            let deadline = (*seq > 0).then_some(now + WAIT);
+            play.in_flight.enqueue(&record(seq.abs()), deadline);
+        }
+        play
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    #[track_caller]
+    fn begin(&mut self) -> Outgoing {
+        self.in_flight.begin(self.now).expect("a turn").0
+    }
+
+    #[track_caller]
+    fn assert_no_turn(&mut self) {
+        assert!(self.in_flight.begin(self.now).is_none(), "it has its turn");
+    }
+
+    fn is_prepared(&mut self, outgoing: &Outgoing) -> bool {
+        let result = Ok(prepared(outgoing));
+        self.in_flight.on_prepared(result, self.now).is_some()
+    }
+
+    fn is_not_prepared(&mut self, why: PrepareError) {
+        assert!(self.in_flight.on_prepared(Err(why), self.now).is_none());
+    }
+
+    /// Whether the page gets it.
+    fn is_written(&mut self, result: Result<bool, LedgerError>) -> bool {
+        self.in_flight.on_written(result, self.now).is_some()
+    }
+
+    /// Takes the next send up to the moment before its hand-over is answered.
+    #[track_caller]
+    fn hand(&mut self) -> Outgoing {
+        let outgoing = self.begin();
+        assert!(self.is_prepared(&outgoing) && self.is_written(Ok(true)));
+        outgoing
+    }
+
+    fn answer(&mut self, result: Result<Handed, HandOverError>) -> AfterHandOver {
+        self.in_flight.on_handed_over(result, self.now)
+    }
+
+    /// Takes the next send until the page has it.
+    #[track_caller]
+    fn take(&mut self) -> String {
+        let outgoing = self.hand();
+        assert_eq!(self.answer(Ok(handed(&outgoing))), AfterHandOver::Done);
+        outgoing.key
+    }
+
+    #[track_caller]
+    fn assert_noted(&mut self, notes: &[&str]) {
+        assert_eq!(in_short(self.in_flight.take_notes()), notes);
+    }
+
+    fn holds(&self, seq: i64) -> bool {
+        self.in_flight.holds(&format!("3EB0{seq}"))
+    }
 }
 
-/// The last word on a send.
-fn last(outbox: &mut Outbox) -> Step {
-    outbox.take_notes().pop().expect("something was noted").1
+fn interrupted() -> PrepareError {
+    PrepareError::Interrupted("reloaded".to_owned())
+}
+
+fn disk_full() -> LedgerError {
+    LedgerError("disk full".to_owned())
 }
 
 #[test]
 fn a_send_is_noted_as_taken_and_then_as_far_as_whatsapp_says() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), Some(in_time(now)));
-    let outgoing = begin(&mut outbox, now);
-    assert_eq!(
-        outbox.on_handed_over(Ok(handed(&outgoing)), now),
-        AfterHandOver::Done
-    );
-    assert!(matches!(last(&mut outbox), Step::Taken { .. }));
-    outbox.on_ack(&outgoing.key, 0);
-    assert!(outbox.take_notes().is_empty(), "ack 0 is no news");
-    assert!(outbox.is_busy());
-    outbox.on_ack(&outgoing.key, 1);
-    assert!(matches!(last(&mut outbox), Step::Acknowledged(1)));
-    assert!(!outbox.is_busy());
+    let mut play = Play::of(&[1]);
+    let key = play.take();
+    play.assert_noted(&["1 taken"]);
+    play.in_flight.on_ack(&key, 0);
+    play.assert_noted(&[]);
+    assert!(play.in_flight.is_busy());
+    play.in_flight.on_ack(&key, 1);
+    play.assert_noted(&["1 ack 1"]);
+    assert!(!play.in_flight.is_busy());
 }
 
 #[test]
-fn an_acknowledgement_that_overtakes_the_hand_over_counts() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), Some(in_time(now)));
-    let outgoing = begin(&mut outbox, now);
-    outbox.on_ack(&outgoing.key, 2);
-    outbox.on_handed_over(Ok(handed(&outgoing)), now);
-    assert!(matches!(last(&mut outbox), Step::Acknowledged(2)));
+fn an_acknowledgement_that_overtakes_the_answer_to_a_hand_over_counts() {
+    for (knows, ack, after, notes) in [
+        (true, 2, AfterHandOver::Done, &["1 taken", "1 ack 2"][..]),
+        (false, 2, AfterHandOver::Done, &["1 ack 2"]),
+        (false, 0, AfterHandOver::InDoubt, &[]),
+    ] {
+        let mut play = Play::of(&[1]);
+        let outgoing = play.hand();
+        play.in_flight.on_ack(&outgoing.key, ack);
+        let unknown = || HandOverError::Unknown("late".to_owned());
+        let answer = knows.then(|| handed(&outgoing)).ok_or_else(unknown);
+        assert_eq!(play.answer(answer), after);
+        play.assert_noted(notes);
+        assert!(!play.holds(1));
+    }
 }
 
 #[test]
 fn a_message_that_whatsapp_gives_up_is_noted_with_its_word_once_the_page_has_it() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), Some(in_time(now)));
-    let outgoing = begin(&mut outbox, now);
-    outbox.on_handed_over(Ok(handed(&outgoing)), now);
-    outbox.on_gave_up(&outgoing.key, "ERROR_EXPIRED".to_owned());
-    assert!(matches!(last(&mut outbox), Step::GivenUp(word) if word == "ERROR_EXPIRED"));
-    assert!(!outbox.is_busy());
-
-    outbox.enqueue(&record(2), Some(in_time(now)));
-    let outgoing = begin(&mut outbox, now);
-    outbox.on_gave_up(&outgoing.key, "ERROR_EXPIRED".to_owned());
-    outbox.on_handed_over(Ok(handed(&outgoing)), now);
-    assert!(matches!(last(&mut outbox), Step::Acknowledged(-1)));
+    let mut play = Play::of(&[1, 2]);
+    let key = play.take();
+    let word = || "ERROR_EXPIRED".to_owned();
+    play.in_flight.on_gave_up(&key, word());
+    play.assert_noted(&["1 taken", "1 given up ERROR_EXPIRED"]);
+    let outgoing = play.hand();
+    play.in_flight.on_gave_up(&outgoing.key, word());
+    play.answer(Ok(handed(&outgoing)));
+    play.assert_noted(&["2 taken", "2 ack -1"]);
+    assert!(!play.in_flight.is_busy());
 }
 
 #[test]
 fn one_send_at_a_time_goes_into_the_page_in_the_order_of_acceptance() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    for seq in [2, 1, 3] {
-        outbox.enqueue(&record(seq), Some(in_time(now)));
-    }
-    let first = begin(&mut outbox, now);
+    let mut play = Play::of(&[2, 1, 3]);
+    let first = play.hand();
     assert_eq!(first.key, "3EB01");
-    assert!(outbox.begin(now).is_none());
-    outbox.on_handed_over(Ok(handed(&first)), now);
-    assert_eq!(outbox.begin(now).unwrap().0.key, "3EB02");
+    play.assert_no_turn();
+    play.answer(Ok(handed(&first)));
+    assert_eq!(play.begin().key, "3EB02");
 }
 
 #[test]
-fn a_hand_over_without_an_answer_is_in_doubt_and_is_not_noted_as_anything() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), Some(in_time(now)));
-    begin(&mut outbox, now);
-    outbox.take_notes();
-    let after = outbox.on_handed_over(Err(HandOverError::Unknown("late".to_owned())), now);
-    assert_eq!(after, AfterHandOver::InDoubt);
-    assert!(outbox.take_notes().is_empty());
-    assert!(!outbox.holds("3EB01"));
-}
-
-#[test]
-fn a_page_that_was_between_two_documents_gets_it_again() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), Some(in_time(now)));
-    begin(&mut outbox, now);
+fn a_page_that_was_between_two_documents_gets_it_again_after_a_pause() {
+    let mut play = Play::of(&[1]);
+    play.hand();
     let reloading = Err(HandOverError::Interrupted("not loaded".to_owned()));
-    assert_eq!(outbox.on_handed_over(reloading, now), AfterHandOver::Done);
-    assert!(matches!(last(&mut outbox), Step::Absent));
-    assert!(outbox.begin(now).is_none(), "it pauses");
-    assert!(outbox.begin(now + INTERRUPTION_PAUSE).is_some());
+    assert_eq!(play.answer(reloading), AfterHandOver::Done);
+    play.assert_noted(&["1 absent"]);
+    play.assert_no_turn();
+    play.pass(INTERRUPTION_PAUSE);
+    play.begin();
 }
 
 #[test]
 fn an_adapter_that_takes_over_is_written_down_before_it_gets_the_message() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), Some(in_time(now)));
-    let outgoing = begin(&mut outbox, now);
+    let mut play = Play::of(&[1]);
+    let outgoing = play.hand();
     let typed = Prepared {
         adapter: AdapterName::Dom,
         message_id: None,
         ..prepared(&outgoing)
     };
-    let passed = Err(HandOverError::Passed(typed.clone()));
-    let after = outbox.on_handed_over(passed, now);
+    let after = play.answer(Err(HandOverError::Passed(typed.clone())));
     assert_eq!(after, AfterHandOver::Again(outgoing.clone(), typed.clone()));
-    assert!(outbox.begin(now).is_none(), "it is still on its way");
-    let (next, again, _) = outbox.on_written(Ok(true), now).unwrap();
+    play.assert_no_turn();
+    let (next, again, _) = play.in_flight.on_written(Ok(true), play.now).unwrap();
     assert_eq!((next, again), (typed, outgoing));
 }
 
 #[test]
 fn what_certainly_was_not_sent_has_failed_with_its_cause() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    let failures = [
-        (PrepareError::NotOnWhatsApp, Failure::NotOnWhatsApp),
-        (PrepareError::Failed("no".to_owned()), Failure::NotTaken),
-    ];
-    for (why, wanted) in failures {
-        outbox.enqueue(&record(1), Some(in_time(now)));
-        outbox.begin(now).unwrap();
-        assert!(outbox.on_prepared(Err(why), now).is_none());
-        assert!(matches!(last(&mut outbox), Step::Failed(failure, _) if failure == wanted));
+    let why = || "no".to_owned();
+    for (answer, noted) in [
+        (PrepareError::NotOnWhatsApp, "NUMBER_NOT_ON_WHATSAPP"),
+        (PrepareError::Failed(why()), "SEND_FAILED"),
+        (PrepareError::Unanswered(why()), "NUMBER_NOT_CHECKED"),
+    ] {
+        let mut play = Play::of(&[1]);
+        play.begin();
+        play.is_not_prepared(answer);
+        play.assert_noted(&[&format!("1 failed {noted}")]);
     }
 }
 
 #[test]
-fn a_send_that_the_page_was_interrupted_in_is_made_ready_again_but_not_for_ever() {
-    let (mut outbox, mut now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), Some(in_time(now)));
-    for _ in 0..=MAX_INTERRUPTIONS {
-        assert!(outbox.take_notes().is_empty());
-        outbox.begin(now).unwrap();
-        let interrupted = Err(PrepareError::Interrupted("reloaded".to_owned()));
-        outbox.on_prepared(interrupted, now);
-        assert!(outbox.begin(now).is_none(), "it pauses");
-        now += INTERRUPTION_PAUSE;
+fn a_send_that_is_interrupted_is_made_ready_again_but_not_for_ever_on_one_page() {
+    let mut play = Play::of(&[-1]);
+    // Another page begins with it as with a new one.
+    for tries in [1, MAX_INTERRUPTIONS + 1] {
+        play.in_flight.on_page_closed();
+        for _ in 0..tries {
+            play.assert_noted(&[]);
+            play.begin();
+            play.is_not_prepared(interrupted());
+            play.assert_no_turn();
+            play.pass(INTERRUPTION_PAUSE);
+        }
     }
-    assert!(matches!(
-        last(&mut outbox),
-        Step::Failed(Failure::NotTaken, _)
-    ));
+    play.assert_noted(&["1 failed SEND_FAILED"]);
 }
 
 #[test]
 fn what_cannot_be_written_down_is_not_handed_over_and_a_durable_send_waits_for_the_disk() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    let full = || Err(LedgerError("disk full".to_owned()));
-    outbox.enqueue(&record(1), Some(in_time(now)));
-    let (outgoing, _) = outbox.begin(now).unwrap();
-    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
-    assert!(outbox.on_written(full(), now).is_none());
-    assert!(matches!(
-        last(&mut outbox),
-        Step::Failed(Failure::NotWritten, _)
-    ));
-
-    outbox.enqueue(&record(2), None);
-    let (outgoing, _) = outbox.begin(now).unwrap();
-    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
-    assert!(outbox.on_written(full(), now).is_none());
-    assert!(outbox.holds("3EB02") && matches!(last(&mut outbox), Step::Absent));
-    assert!(outbox.begin(now + LEDGER_PAUSE).is_some());
+    for (seq, noted) in [(1, "1 failed LEDGER_UNAVAILABLE"), (-1, "1 absent")] {
+        let mut play = Play::of(&[seq]);
+        let outgoing = play.begin();
+        assert!(play.is_prepared(&outgoing) && !play.is_written(Err(disk_full())));
+        play.assert_noted(&[noted]);
+        assert_eq!(play.holds(1), seq < 0);
+        play.assert_no_turn();
+        play.pass(LEDGER_PAUSE);
+        assert_eq!(play.in_flight.begin(play.now).is_some(), seq < 0);
+    }
 }
 
 #[test]
 fn a_turn_that_does_not_come_in_time_ends_a_send_whose_caller_waits() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), Some(in_time(now)));
-    outbox.enqueue(&record(2), None);
-    assert_eq!(outbox.next_deadline(now), Some(in_time(now)));
-    outbox.expire(in_time(now));
-    assert!(matches!(
-        last(&mut outbox),
-        Step::Failed(Failure::TurnNotCome, _)
-    ));
-    assert!(outbox.holds("3EB02"));
+    let mut play = Play::of(&[1, -2]);
+    assert_eq!(
+        play.in_flight.next_deadline(play.now),
+        Some(play.began + WAIT)
+    );
+    play.pass(WAIT);
+    // Also when nothing looks before the next begins.
+    assert_eq!(play.begin().key, "3EB02");
+    play.assert_noted(&["1 failed QUEUE_TIMEOUT"]);
+    assert!(!play.holds(1) && play.holds(2));
 }
 
 #[test]
-fn a_session_that_ends_gives_up_what_somebody_waits_for_and_keeps_the_rest() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), None);
-    outbox.enqueue(&record(2), Some(in_time(now)));
-    outbox.begin(now).unwrap();
-    outbox.refuse_waiting("ended");
-    outbox.refuse_unprepared("ended");
-    let notes = outbox.take_notes();
-    assert_eq!(notes.len(), 1);
-    assert!(matches!(&notes[0], (key, Step::Failed(Failure::SessionEnded, _)) if key == "3EB02"));
-    assert!(outbox.holds("3EB01"));
+fn a_session_that_ends_gives_up_what_its_callers_wait_for_and_keeps_the_rest() {
+    let mut play = Play::of(&[-1, 2]);
+    play.begin();
+    play.in_flight.refuse_waiting("ended");
+    play.in_flight.refuse_unprepared("ended");
+    play.assert_noted(&["2 failed SESSION_NOT_READY"]);
+    assert!(play.holds(1));
 }
 
 #[test]
-fn a_full_queue_refuses_the_newest_and_says_when_to_come_back() {
-    let now = Instant::now();
-    let mut outbox = paced(SendLimits {
-        queue_max: NonZeroUsize::new(2).unwrap(),
-        ..limits()
-    });
-    outbox.reserve("3EB01", None, now).unwrap();
-    outbox.release("3EB01");
-    outbox.enqueue(&record(1), None);
-    outbox.reserve("3EB02", None, now).unwrap();
-    assert!(outbox.holds("3EB02"), "it has its place already");
-    assert!(matches!(
-        outbox.reserve("3EB03", None, now),
-        Err(SendError::QueueFull { .. })
-    ));
+fn what_the_page_has_taken_is_not_busy_work_of_the_next_page() {
+    let mut play = Play::of(&[1]);
+    play.take();
+    play.in_flight.on_page_closed();
+    assert!(play.in_flight.is_idle());
+}
+
+#[test]
+fn a_full_queue_refuses_the_newest_until_its_places_are_given_back() {
+    let two = NonZeroUsize::new(2).unwrap();
+    let mut play = Play::with(|limits| limits.queue_max = two, &[-1]);
+    play.in_flight
+        .queue
+        .reserve("3EB02", None, play.now)
+        .unwrap();
+    assert!(play.holds(2), "it has its place already");
+    let refused = play.in_flight.queue.reserve("3EB03", None, play.now);
+    assert!(matches!(refused, Err(SendError::QueueFull { .. })));
+    play.in_flight.queue.release("3EB02");
+    play.in_flight
+        .queue
+        .reserve("3EB03", None, play.now)
+        .unwrap();
+    play.in_flight.empty();
+    for key in ["3EB04", "3EB05"] {
+        play.in_flight.queue.reserve(key, None, play.now).unwrap();
+    }
 }
 
 #[test]
 fn a_turn_that_cannot_come_in_time_is_refused_at_once() {
-    let now = Instant::now();
-    let mut outbox = paced(SendLimits {
-        rate_per_minute: NonZeroU32::new(30),
-        ..limits()
-    });
+    let rate = NonZeroU32::new(30);
+    let mut play = Play::with(|limits| limits.rate_per_minute = rate, &[]);
+    let deadline = Some(play.now + WAIT);
     // Five at once, then one in two seconds: the 28th would have to wait for 46 s.
     for n in 0..27 {
         let key = format!("3EB0{n}");
-        outbox.reserve(&key, Some(in_time(now)), now).unwrap();
+        play.in_flight
+            .queue
+            .reserve(&key, deadline, play.now)
+            .unwrap();
     }
-    let refused = outbox.reserve("3EB028", Some(in_time(now)), now);
-    assert!(
-        matches!(refused, Err(SendError::TurnNotCome { .. })),
-        "{refused:?}"
-    );
-    outbox.reserve("3EB029", None, now).unwrap();
+    let refused = play.in_flight.queue.reserve("3EB028", deadline, play.now);
+    assert!(matches!(refused, Err(SendError::TurnNotCome { .. })));
+    play.in_flight
+        .queue
+        .reserve("3EB029", None, play.now)
+        .unwrap();
 }
 
 #[test]
-fn a_pace_delays_and_wakes_the_session_when_the_turn_comes() {
-    let now = Instant::now();
-    let mut outbox = paced(SendLimits {
-        rate_per_minute: NonZeroU32::new(30),
-        ..limits()
-    });
-    for seq in 0..6 {
-        outbox.enqueue(&record(seq), None);
-    }
+fn a_pace_delays_what_is_new_and_nothing_that_had_its_turn() {
+    let rate = NonZeroU32::new(30);
+    let mut play = Play::with(
+        |limits| limits.rate_per_minute = rate,
+        &[-1, -2, -3, -4, -5, -6],
+    );
+    // One that is put back is paid for: neither its next turn nor what is said of the others counts it again.
+    play.begin();
+    play.is_not_prepared(interrupted());
+    let silent = PrepareError::Silent("it hangs".to_owned());
+    play.pass(INTERRUPTION_PAUSE);
+    play.begin();
+    play.is_not_prepared(silent);
+    play.pass(SILENCE_PAUSE);
+    let due = play.in_flight.queue.due(play.now) - play.now;
+    assert!(due < Duration::from_secs(4), "{due:?}");
     for _ in 0..5 {
-        let outgoing = begin(&mut outbox, now);
-        outbox.on_handed_over(Ok(handed(&outgoing)), now);
+        play.take();
     }
-    assert!(outbox.begin(now).is_none());
-    let turn = outbox.next_deadline(now).unwrap();
-    assert!(now < turn && outbox.begin(turn).is_some());
+    play.assert_no_turn();
+    let turn = play.in_flight.next_deadline(play.now).unwrap();
+    assert!(play.now < turn && play.in_flight.begin(turn).is_some());
 }
 
 #[test]
 fn a_send_that_was_taken_back_leaves_the_queue_or_is_dropped_when_the_ledger_says_so() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), None);
-    outbox.enqueue(&record(2), None);
-    outbox.remove("3EB02");
-    let (outgoing, _) = outbox.begin(now).unwrap();
-    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
-    assert!(outbox.on_written(Ok(false), now).is_none());
-    assert!(outbox.begin(now).is_none() && !outbox.is_busy());
-    assert!(outbox.take_notes().is_empty());
+    let mut play = Play::of(&[-1, -2]);
+    play.in_flight.queue.remove("3EB02");
+    let outgoing = play.begin();
+    assert!(play.is_prepared(&outgoing) && !play.is_written(Ok(false)));
+    play.assert_no_turn();
+    assert!(play.in_flight.is_idle());
+    play.assert_noted(&[]);
 }
 
 #[test]
 fn a_send_that_turns_out_to_be_sent_while_it_waits_again_does_not_go_out_twice() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), None);
-    outbox.on_ack("3EB01", 1);
-    assert!(!outbox.holds("3EB01"));
+    // Before its turn, while its number is looked up, and while it is written down.
+    for step in 0..3 {
+        let mut play = Play::of(&[-1]);
+        let outgoing = (step > 0).then(|| play.begin());
+        let is_prepared = step == 2 && play.is_prepared(outgoing.as_ref().unwrap());
+        play.in_flight.on_ack("3EB01", 1);
+        if is_prepared {
+            assert!(!play.is_written(Ok(true)));
+        } else if let Some(outgoing) = outgoing {
+            assert!(!play.is_prepared(&outgoing));
+        }
+        play.assert_noted(&["1 ack 1"]);
+        assert!(play.in_flight.is_idle());
+    }
+}
 
-    outbox.enqueue(&record(2), None);
-    let (outgoing, _) = outbox.begin(now).unwrap();
-    outbox.on_ack("3EB02", 1);
-    assert!(outbox.on_prepared(Ok(prepared(&outgoing)), now).is_none());
-    assert!(matches!(last(&mut outbox), Step::Acknowledged(1)));
-
-    outbox.enqueue(&record(3), None);
-    let (outgoing, _) = outbox.begin(now).unwrap();
-    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
-    outbox.on_ack("3EB03", 1);
-    assert!(outbox.on_written(Ok(true), now).is_none());
-    assert!(!outbox.is_busy());
+#[test]
+fn a_send_that_is_here_already_is_taken_in_once() {
+    let mut play = Play::of(&[-1]);
+    play.in_flight.enqueue(&record(1), None);
+    play.take();
+    play.assert_no_turn();
 }
 
 #[test]
 fn a_send_that_was_written_down_too_late_has_failed_and_makes_room_for_the_next() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), Some(in_time(now)));
-    outbox.enqueue(&record(2), None);
-    let (outgoing, _) = outbox.begin(now).unwrap();
-    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
-    assert!(outbox.on_written(Ok(true), in_time(now)).is_none());
-    let notes = outbox.take_notes();
-    assert!(
-        matches!(&notes[..], [(one, Step::Absent), (same, Step::Failed(Failure::TurnNotCome, _))]
-            if one == "3EB01" && same == "3EB01"),
-        "{notes:?}"
-    );
-    assert!(!outbox.holds("3EB01"));
-    assert_eq!(outbox.begin(in_time(now)).unwrap().0.key, "3EB02");
+    let mut play = Play::of(&[1, -2]);
+    let outgoing = play.begin();
+    assert!(play.is_prepared(&outgoing));
+    play.pass(WAIT);
+    assert!(!play.is_written(Ok(true)));
+    play.assert_noted(&["1 absent", "1 failed QUEUE_TIMEOUT"]);
+    assert!(!play.holds(1));
+    assert_eq!(play.begin().key, "3EB02");
 }
 
 #[test]
 fn a_durable_send_on_a_disk_that_is_too_slow_is_handed_over_with_all_of_the_pages_time() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), None);
-    let (outgoing, limit) = outbox.begin(now).unwrap();
-    let before = outbox.progress().page_answers;
-    outbox.on_prepared(Ok(prepared(&outgoing)), now).unwrap();
-    assert_eq!(outbox.progress().page_answers, before + 1);
-    let much_later = limit + limits().wait;
-    let (_, handed, until) = outbox.on_written(Ok(true), much_later).unwrap();
-    assert_eq!(handed.key, outgoing.key);
-    assert_eq!(until, much_later + limits().wait);
-    assert!(outbox.take_notes().is_empty());
-}
-
-#[test]
-fn a_send_that_is_late_when_its_turn_comes_is_given_up_before_the_next_begins() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    // The disk took longer to write the send down than its caller waits.
-    outbox.enqueue(&record(1), Some(now));
-    outbox.enqueue(&record(2), Some(in_time(now)));
-    assert_eq!(outbox.begin(now).unwrap().0.key, "3EB02");
-    let notes = outbox.take_notes();
-    assert!(
-        matches!(&notes[..], [(key, Step::Failed(Failure::TurnNotCome, _))] if key == "3EB01"),
-        "{notes:?}"
-    );
+    let mut play = Play::of(&[-1]);
+    let outgoing = play.begin();
+    let before = play.in_flight.progress().page_answers;
+    assert!(play.is_prepared(&outgoing));
+    assert_eq!(play.in_flight.progress().page_answers, before + 1);
+    play.pass(WAIT * 2);
+    let (_, handed, until) = play.in_flight.on_written(Ok(true), play.now).unwrap();
+    assert_eq!((handed.key, until), (outgoing.key, play.now + WAIT));
+    play.assert_noted(&[]);
 }
 
 #[test]
 fn an_unlinked_device_leaves_what_waits_to_the_ledger() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), None);
-    outbox.enqueue(&record(2), Some(in_time(now)));
-    outbox.on_unlinked("unlinked");
-    assert!(!outbox.holds("3EB01") && !outbox.holds("3EB02"));
-    let notes = outbox.take_notes();
-    assert!(
-        matches!(&notes[..], [(key, Step::Failed(Failure::SessionEnded, _))] if key == "3EB02"),
-        "{notes:?}"
-    );
+    let mut play = Play::of(&[-1, 2]);
+    play.in_flight.on_unlinked("unlinked");
+    assert!(!play.holds(1) && !play.holds(2));
+    play.assert_noted(&["2 failed SESSION_NOT_READY"]);
 }
 
 #[test]
 fn a_pause_that_is_over_is_no_deadline_any_more() {
-    let (mut outbox, now) = (outbox(), Instant::now());
-    outbox.enqueue(&record(1), Some(in_time(now)));
-    outbox.begin(now).unwrap();
-    outbox.on_prepared(Err(PrepareError::Interrupted("reloaded".to_owned())), now);
-    assert_eq!(outbox.next_deadline(now), Some(now + INTERRUPTION_PAUSE));
-    let later = now + INTERRUPTION_PAUSE;
-    outbox.expire(later);
-    assert_eq!(outbox.next_deadline(later), Some(in_time(now)));
+    let mut play = Play::of(&[1]);
+    play.begin();
+    play.is_not_prepared(interrupted());
+    let paused = play.now + INTERRUPTION_PAUSE;
+    assert_eq!(play.in_flight.next_deadline(play.now), Some(paused));
+    play.in_flight.expire(paused);
+    assert_eq!(
+        play.in_flight.next_deadline(paused),
+        Some(play.began + WAIT)
+    );
 }

@@ -3,12 +3,17 @@
 use std::num::NonZeroUsize;
 
 use super::*;
-use crate::session::{
-    SendLimits,
-    sending::{in_flight::tests::record, pace::Pace},
+use crate::{
+    ledger::tests::record,
+    session::{
+        SendLimits,
+        sending::{in_flight::tests::in_short, pace::Pace},
+    },
 };
 
 const ACCOUNT: Option<&str> = Some("5491150000001");
+
+const ELSEWHERE: Option<&str> = Some("5491150000002");
 
 const PAGE: Linked<'_> = Linked {
     account: ACCOUNT,
@@ -18,157 +23,219 @@ const PAGE: Linked<'_> = Linked {
     },
 };
 
-fn outbox() -> Outbox {
-    let limits = SendLimits {
-        queue_max: NonZeroUsize::new(100).unwrap(),
-        rate_per_minute: None,
-        wait: Duration::from_secs(45),
-    };
-    Outbox::new(limits, Pace::per_minute(None))
+fn of(account: Option<&str>, record: Record) -> Record {
+    Record {
+        account: account.map(Into::into),
+        ..record
+    }
 }
 
-fn handed(seq: i64) -> Record {
-    let key = format!("3EB0{seq}");
+fn durable(seq: i64) -> Record {
     Record {
-        state: SendState::Handed,
-        message_id: Some(format!("true_5491158254201@c.us_{key}").into()),
-        wa_key: Some(key),
-        account: ACCOUNT.map(Into::into),
-        handed_at: Some(jiff::Timestamp::now()),
+        is_durable: true,
         ..record(seq)
     }
 }
 
-fn begun(records: Vec<Record>) -> (Recovery, Outbox) {
-    let (mut recovery, mut outbox) = (Recovery::default(), outbox());
-    let records = records.into_iter().map(Arc::new).collect();
-    recovery.begin(records, PAGE, &mut outbox);
-    (recovery, outbox)
+fn handed(seq: i64) -> Record {
+    let key = format!("3EB0{seq}");
+    let handed = Record {
+        state: SendState::Handed,
+        message_id: Some(format!("true_5491158254201@c.us_{key}").into()),
+        wa_key: Some(key),
+        handed_at: Some(Timestamp::now()),
+        ..record(seq)
+    };
+    of(ACCOUNT, handed)
 }
 
-fn noted(recovery: &mut Recovery) -> Vec<(String, Step)> {
-    recovery.take_notes()
+fn shared(records: &[Record]) -> Vec<Arc<Record>> {
+    records.iter().cloned().map(Arc::new).collect()
+}
+
+/// A recovery and the sends in flight that it fills, with the time that they are given.
+struct Play {
+    recovery: Recovery,
+    in_flight: InFlight,
+    now: Instant,
+}
+
+impl Play {
+    fn new() -> Self {
+        let limits = SendLimits {
+            queue_max: NonZeroUsize::new(100).unwrap(),
+            rate_per_minute: None,
+            wait: Duration::from_secs(45),
+        };
+        Self {
+            recovery: Recovery::default(),
+            in_flight: InFlight::new(limits, Pace::per_minute(None)),
+            now: Instant::now(),
+        }
+    }
+
+    fn of(open: &[Record]) -> Self {
+        Self::linked(PAGE, open)
+    }
+
+    fn linked(page: Linked<'_>, open: &[Record]) -> Self {
+        let mut play = Self::new();
+        play.begin(page, open);
+        play
+    }
+
+    /// The ledger says what is open.
+    fn begin(&mut self, page: Linked<'_>, open: &[Record]) {
+        self.recovery.begin(shared(open), page, &mut self.in_flight);
+    }
+
+    #[track_caller]
+    fn asks_for(&mut self, key: &str) {
+        let asked = self.recovery.next(self.now).map(|look_up| look_up.key);
+        assert_eq!(asked.as_deref(), Some(key));
+    }
+
+    #[track_caller]
+    fn asks_nothing(&mut self) {
+        assert!(self.recovery.next(self.now).is_none());
+    }
+
+    fn answer(&mut self, result: Result<Option<i32>, LookUpError>) {
+        let in_flight = &mut self.in_flight;
+        self.recovery.on_looked_up(result, in_flight, self.now);
+    }
+
+    #[track_caller]
+    fn assert_noted(&mut self, notes: &[&str]) {
+        assert_eq!(in_short(self.recovery.take_notes()), notes);
+    }
+
+    /// Which of them wait to be sent.
+    fn waiting(&self) -> Vec<i64> {
+        let holds = |seq: &i64| self.in_flight.holds(&format!("3EB0{seq}"));
+        (1..=3).filter(holds).collect()
+    }
+
+    /// Reads the ledger again when that is due, and answers what is asked of the page until nothing is. Gives that.
+    fn round(
+        &mut self,
+        open: &[Record],
+        answer: impl Fn(&str) -> Result<Option<i32>, LookUpError>,
+    ) -> Vec<String> {
+        let mut asked = Vec::new();
+        self.begin(PAGE, open);
+        while self.recovery.is_pending() {
+            if let Some(LookUp { key, .. }) = self.recovery.next(self.now) {
+                self.answer(answer(&key));
+                asked.push(key);
+            }
+            self.now += RETRY;
+        }
+        self.now += AGAIN;
+        self.recovery.is_due_again(self.now);
+        asked
+    }
+}
+
+fn silence(_key: &str) -> Result<Option<i32>, LookUpError> {
+    Err(LookUpError::NoAnswer("busy".to_owned()))
 }
 
 #[test]
 fn a_message_that_whatsapp_has_is_not_sent_again() {
-    let now = Instant::now();
-    let (mut recovery, mut outbox) = begun(vec![handed(1), handed(2)]);
-    recovery.next(now).unwrap();
-    assert!(recovery.next(now).is_none(), "one at a time");
-    recovery.on_looked_up(Ok(Some(1)), &mut outbox, now);
-    recovery.next(now).unwrap();
-    recovery.on_looked_up(Ok(Some(0)), &mut outbox, now);
-    let notes = noted(&mut recovery);
-    assert!(
-        matches!(&notes[..], [(key, Step::Acknowledged(1))] if key == "3EB01"),
-        "{notes:?}"
-    );
-    assert!(!recovery.is_pending() && !outbox.holds("3EB01") && !outbox.holds("3EB02"));
-    assert!(outbox.is_busy(), "the second is waited for");
+    let mut play = Play::of(&[handed(1), handed(2)]);
+    play.asks_for("3EB01");
+    play.asks_nothing();
+    play.answer(Ok(Some(1)));
+    play.asks_for("3EB02");
+    play.answer(Ok(Some(0)));
+    play.assert_noted(&["1 ack 1"]);
+    assert!(!play.recovery.is_pending() && play.waiting().is_empty());
+    assert!(play.in_flight.is_busy(), "the second is waited for");
 }
 
 #[test]
 fn a_message_that_whatsapp_does_not_have_goes_out_again_under_the_same_id_and_before_newer_ones() {
-    let now = Instant::now();
-    let newer = Record {
-        is_durable: true,
-        ..record(2)
-    };
-    let (mut recovery, mut outbox) = begun(vec![handed(1), newer]);
-    assert!(recovery.is_pending());
-    recovery.next(now).unwrap();
-    recovery.on_looked_up(Ok(None), &mut outbox, now);
-    assert!(matches!(&noted(&mut recovery)[..], [(_, Step::Absent)]));
-    assert!(!recovery.is_pending());
-    assert_eq!(outbox.begin(now).unwrap().0.key, "3EB01");
+    let mut play = Play::of(&[handed(1), durable(2)]);
+    assert!(play.recovery.is_pending());
+    play.asks_for("3EB01");
+    play.answer(Ok(None));
+    play.assert_noted(&["1 absent"]);
+    assert!(!play.recovery.is_pending());
+    assert_eq!(play.in_flight.begin(play.now).unwrap().0.key, "3EB01");
+}
+
+#[test]
+fn a_message_that_the_server_takes_meanwhile_is_not_sent_again_whatever_the_page_says() {
+    let mut play = Play::of(&[handed(1), handed(2), handed(3)]);
+    play.asks_for("3EB01");
+    for key in ["3EB01", "3EB02"] {
+        play.recovery.on_ack(key);
+    }
+    play.answer(Ok(None));
+    play.asks_for("3EB03");
+    play.assert_noted(&[]);
+    assert_eq!(play.waiting(), [0; 0]);
 }
 
 #[test]
 fn a_page_that_does_not_answer_is_asked_again_and_nothing_is_said_of_the_message() {
-    let (mut recovery, mut outbox) = begun(vec![handed(1)]);
-    let mut now = Instant::now();
+    let mut play = Play::of(&[handed(1)]);
     for _ in 0..MAX_TRIES {
-        recovery.next(now).unwrap();
-        let no_answer = LookUpError::NoAnswer("busy".to_owned());
-        recovery.on_looked_up(Err(no_answer), &mut outbox, now);
-        assert!(recovery.next(now).is_none());
-        now += RETRY;
+        play.asks_for("3EB01");
+        play.answer(silence(""));
+        play.asks_nothing();
+        play.now += RETRY;
     }
-    assert!(!recovery.is_pending() && noted(&mut recovery).is_empty());
+    assert!(!play.recovery.is_pending());
+    play.assert_noted(&[]);
 }
 
 #[test]
-fn what_nobody_can_find_out_is_said_to_be_unknown() {
-    let now = Instant::now();
+fn what_cannot_be_found_out_is_said_to_be_unknown() {
     let typed = Record {
         message_id: None,
         wa_key: None,
         ..handed(1)
     };
-    let elsewhere = Record {
-        account: Some("5491150000002".into()),
-        ..handed(2)
-    };
-    let (mut recovery, mut outbox) = begun(vec![typed, elsewhere, handed(3)]);
-    recovery.next(now).unwrap();
+    let mut play = Play::of(&[typed, of(ELSEWHERE, handed(2)), handed(3)]);
+    play.asks_for("3EB03");
     let blind = LookUpError::NoAdapter("only the screen".to_owned());
-    recovery.on_looked_up(Err(blind), &mut outbox, now);
-    let notes = noted(&mut recovery);
-    assert_eq!(notes.len(), 3);
-    assert!(
-        notes
-            .iter()
-            .all(|(_, step)| matches!(step, Step::Unknown(_))),
-        "{notes:?}"
-    );
+    play.answer(Err(blind));
+    play.assert_noted(&["2 unknown", "1 unknown", "3 unknown"]);
 }
 
 #[test]
 fn what_waits_goes_on_for_its_own_account_only() {
-    let durable = Record {
-        is_durable: true,
-        account: ACCOUNT.map(Into::into),
-        ..record(1)
-    };
-    let of_another = Record {
-        account: Some("5491150000002".into()),
-        is_durable: true,
-        ..record(2)
-    };
-    let (mut recovery, outbox) = begun(vec![durable, of_another, record(3)]);
-    assert!(outbox.holds("3EB01") && !outbox.holds("3EB02") && !outbox.holds("3EB03"));
-    let notes = noted(&mut recovery);
-    assert!(
-        matches!(
-            &notes[..],
-            [
-                (_, Step::Failed(Failure::OtherAccount, _)),
-                (_, Step::Failed(Failure::SessionEnded, _))
-            ]
-        ),
-        "{notes:?}"
-    );
+    let mut play = Play::of(&[
+        of(ACCOUNT, durable(1)),
+        of(ELSEWHERE, durable(2)),
+        record(3),
+    ]);
+    assert_eq!(play.waiting(), [1]);
+    play.assert_noted(&["2 failed ACCOUNT_CHANGED", "3 failed SESSION_NOT_READY"]);
+}
+
+#[test]
+fn what_came_while_there_was_no_page_does_not_go_out_from_another_account() {
+    let mut play = Play::new();
+    let both = [of(ELSEWHERE, record(1)), of(ACCOUNT, record(2))];
+    let deadline = Some(play.now + Duration::from_secs(45));
+    for record in &both {
+        play.in_flight.enqueue(record, deadline);
+    }
+    play.begin(PAGE, &both);
+    assert_eq!(play.waiting(), [2]);
+    play.assert_noted(&["1 failed ACCOUNT_CHANGED"]);
 }
 
 #[test]
 fn what_a_restored_copy_of_the_profile_does_not_have_may_have_been_sent_before() {
-    let now = Instant::now();
-    let restored = jiff::Timestamp::now();
-    let after = |seconds| Some(restored + jiff::SignedDuration::from_secs(seconds));
-    let before = Record {
-        handed_at: after(-1),
-        ..handed(1)
+    let restored = Timestamp::now();
+    let handed_after = |seconds, seq| Record {
+        handed_at: Some(restored + jiff::SignedDuration::from_secs(seconds)),
+        ..handed(seq)
     };
-    let since = Record {
-        handed_at: after(1),
-        ..handed(2)
-    };
-    let found = Record {
-        handed_at: after(-1),
-        ..handed(3)
-    };
-    let (mut recovery, mut outbox) = (Recovery::default(), outbox());
     let page = Linked {
         since: Since {
             restored: Some(restored),
@@ -176,30 +243,19 @@ fn what_a_restored_copy_of_the_profile_does_not_have_may_have_been_sent_before()
         },
         ..PAGE
     };
-    let records = [before, since, found].map(Arc::new).to_vec();
-    recovery.begin(records, page, &mut outbox);
+    let open = [handed_after(-1, 1), handed_after(1, 2), handed_after(-1, 3)];
+    let mut play = Play::linked(page, &open);
     for answer in [None, None, Some(1)] {
-        recovery.next(now).unwrap();
-        recovery.on_looked_up(Ok(answer), &mut outbox, now);
+        play.recovery.next(play.now).unwrap();
+        play.answer(Ok(answer));
     }
-    let notes = noted(&mut recovery);
-    assert!(
-        matches!(
-            &notes[..],
-            [
-                (_, Step::Unknown(_)),
-                (_, Step::Absent),
-                (_, Step::Acknowledged(1))
-            ]
-        ),
-        "{notes:?}"
-    );
-    assert!(!outbox.holds("3EB01") && outbox.holds("3EB02"));
+    play.assert_noted(&["1 unknown", "2 absent", "3 ack 1"]);
+    assert_eq!(play.waiting(), [2]);
 }
 
 #[test]
 fn what_is_older_than_the_link_waits_for_it_only_when_the_account_is_known_to_be_the_same() {
-    let linked = jiff::Timestamp::now();
+    let linked = Timestamp::now();
     let before = linked - jiff::SignedDuration::from_secs(1);
     for (meant, is_linked_to, queued_at, goes_on) in [
         (ACCOUNT, ACCOUNT, before, true),
@@ -210,12 +266,9 @@ fn what_is_older_than_the_link_waits_for_it_only_when_the_account_is_known_to_be
         (None, ACCOUNT, linked, true),
     ] {
         let waits = Record {
-            account: meant.map(Into::into),
-            is_durable: true,
             queued_at,
-            ..record(1)
+            ..of(meant, durable(1))
         };
-        let (mut recovery, mut outbox) = (Recovery::default(), outbox());
         let page = Linked {
             account: is_linked_to,
             since: Since {
@@ -223,168 +276,72 @@ fn what_is_older_than_the_link_waits_for_it_only_when_the_account_is_known_to_be
                 restored: None,
             },
         };
-        recovery.begin(vec![Arc::new(waits)], page, &mut outbox);
-        assert_eq!(outbox.holds("3EB01"), goes_on, "{meant:?} {is_linked_to:?}");
-        let notes = noted(&mut recovery);
-        let is_refused = matches!(&notes[..], [(_, Step::Failed(Failure::OtherAccount, _))]);
-        assert_eq!(is_refused, !goes_on, "{notes:?}");
+        let mut play = Play::linked(page, &[waits]);
+        assert_eq!(
+            !play.waiting().is_empty(),
+            goes_on,
+            "{meant:?} {is_linked_to:?}"
+        );
+        let refused = ["1 failed ACCOUNT_CHANGED"];
+        play.assert_noted(if goes_on { &[] } else { &refused });
     }
 }
 
 #[test]
-fn a_logout_leaves_nothing_that_another_account_could_send() {
-    let mut recovery = Recovery::default();
-    let durable = Record {
-        is_durable: true,
-        ..record(2)
-    };
-    recovery.on_logged_out(vec![Arc::new(handed(1)), Arc::new(durable)]);
-    let notes = noted(&mut recovery);
-    assert!(
-        matches!(
-            &notes[..],
-            [
-                (_, Step::Failed(Failure::OtherAccount, _)),
-                (_, Step::Unknown(_))
-            ]
-        ),
-        "{notes:?}"
-    );
-}
-
-#[test]
-fn what_came_while_there_was_no_page_does_not_go_out_from_another_account() {
-    let (mut recovery, mut outbox) = (Recovery::default(), outbox());
-    let meant_for_another = Record {
-        account: Some("5491150000002".into()),
-        ..record(1)
-    };
-    let meant_for_this_one = Record {
-        account: ACCOUNT.map(Into::into),
-        ..record(2)
-    };
-    let both = [meant_for_another, meant_for_this_one];
-    for record in &both {
-        outbox.enqueue(record, Some(Instant::now() + Duration::from_secs(45)));
-    }
-    recovery.begin(both.map(Arc::new).to_vec(), PAGE, &mut outbox);
-    assert!(!outbox.holds("3EB01") && outbox.holds("3EB02"));
-    let notes = noted(&mut recovery);
-    assert!(
-        matches!(&notes[..], [(key, Step::Failed(Failure::OtherAccount, _))] if key == "3EB01"),
-        "{notes:?}"
-    );
-}
-
-#[test]
-fn an_unlinked_device_leaves_nothing_to_find_out() {
-    let (mut recovery, _) = begun(vec![handed(1)]);
-    recovery.on_unlinked(vec![Arc::new(handed(1)), Arc::new(record(2))]);
-    assert!(!recovery.is_pending());
-    let notes = noted(&mut recovery);
-    assert!(
-        matches!(&notes[..], [(key, Step::Unknown(_))] if key == "3EB01"),
-        "{notes:?}"
-    );
+fn the_end_of_a_link_leaves_nothing_to_find_out_and_a_logout_nothing_to_send() {
+    let open = shared(&[handed(1), durable(2)]);
+    let mut play = Play::of(&[handed(1)]);
+    play.recovery.on_unlinked(open.clone());
+    assert!(!play.recovery.is_pending());
+    play.assert_noted(&["1 unknown"]);
+    play.recovery.on_logged_out(open);
+    play.assert_noted(&["2 failed ACCOUNT_CHANGED", "1 unknown"]);
 }
 
 #[test]
 fn an_answer_is_taken_for_the_send_that_was_asked_about() {
-    let now = Instant::now();
-    let (mut recovery, mut outbox) = begun(vec![handed(1)]);
-    recovery.next(now).unwrap();
-    // The page loads anew while it is asked, and the ledger is read again.
-    let records = vec![Arc::new(handed(1)), Arc::new(handed(2))];
-    recovery.begin(records, PAGE, &mut outbox);
-    recovery.on_looked_up(Ok(Some(2)), &mut outbox, now);
-    assert!(matches!(&noted(&mut recovery)[..], [(key, Step::Acknowledged(2))] if key == "3EB01"));
-    assert!(recovery.is_pending());
-}
-
-/// Reads the ledger again when that is due, and answers what is asked of the page until nothing is.
-fn round(
-    recovery: &mut Recovery,
-    records: &[Record],
-    now: &mut Instant,
-    answer: impl Fn(&str) -> Result<Option<i32>, LookUpError>,
-) -> Vec<String> {
-    let (mut outbox, mut asked) = (outbox(), Vec::new());
-    let records = records.iter().cloned().map(Arc::new).collect();
-    recovery.begin(records, PAGE, &mut outbox);
-    while recovery.is_pending() {
-        if let Some(LookUp { key, .. }) = recovery.next(*now) {
-            recovery.on_looked_up(answer(&key), &mut outbox, *now);
-            asked.push(key);
-        }
-        *now += RETRY;
-    }
-    *now += AGAIN;
-    recovery.is_due_again(*now);
-    asked
-}
-
-fn silence(_key: &str) -> Result<Option<i32>, LookUpError> {
-    Err(LookUpError::NoAnswer("it has lost the function".to_owned()))
+    let mut play = Play::of(&[handed(1)]);
+    play.asks_for("3EB01");
+    // The page reloads while it is asked, and the ledger is read again.
+    play.begin(PAGE, &[handed(1), handed(2)]);
+    play.answer(Ok(Some(2)));
+    play.assert_noted(&["1 ack 2"]);
+    assert!(play.recovery.is_pending());
 }
 
 #[test]
 fn a_page_that_never_answers_leaves_a_send_unknown_in_the_end_and_not_before() {
-    let (mut recovery, mut now) = (Recovery::default(), Instant::now());
-    let began = now;
-    let open = [handed(1), handed(2)];
+    let mut play = Play::new();
+    let (began, open) = (play.now, [handed(1), handed(2)]);
     for _ in 1..MAX_ROUNDS {
-        round(&mut recovery, &open, &mut now, silence);
-        assert!(noted(&mut recovery).is_empty());
+        play.round(&open, silence);
+        play.assert_noted(&[]);
     }
-    assert!(now - began > Duration::from_secs(500));
-    round(&mut recovery, &open, &mut now, silence);
-    let notes = noted(&mut recovery);
-    assert!(
-        matches!(&notes[..], [(one, Step::Unknown(_)), (other, Step::Unknown(_))] if one != other),
-        "{notes:?}"
-    );
+    assert!(play.now - began > Duration::from_secs(500));
+    play.round(&open, silence);
+    let mut notes = in_short(play.recovery.take_notes());
+    notes.sort();
+    assert_eq!(notes, ["1 unknown", "2 unknown"]);
 }
 
 #[test]
-fn a_send_that_the_page_does_not_answer_for_stands_in_nobodys_way_and_is_unknown_alone() {
-    let (mut recovery, mut now) = (Recovery::default(), Instant::now());
-    let (bad, good) = (handed(1), handed(2));
-    let but_the_first = |key: &str| {
-        if key == "3EB01" {
-            silence(key)
-        } else {
-            Ok(Some(1))
-        }
+fn a_send_that_the_page_does_not_answer_for_holds_up_no_other_and_is_unknown_alone() {
+    let mut play = Play::new();
+    let open = [handed(1), handed(2)];
+    let but_the_first = |key: &str| match key {
+        "3EB01" => silence(key),
+        _ => Ok(Some(1)),
     };
-    let first = [bad.clone(), good.clone()];
-    assert_eq!(
-        round(&mut recovery, &first, &mut now, but_the_first),
-        ["3EB01"; 3],
-        "nothing is known of the other yet"
-    );
-    assert_eq!(
-        round(&mut recovery, &first, &mut now, but_the_first),
-        ["3EB02", "3EB01"]
-    );
-    let notes = noted(&mut recovery);
-    assert!(
-        matches!(&notes[..], [(key, Step::Acknowledged(1))] if key == "3EB02"),
-        "{notes:?}"
-    );
+    let asked = play.round(&open, but_the_first);
+    assert_eq!(asked, ["3EB01"; 3], "nothing is known of the other yet");
+    let asked = play.round(&open, but_the_first);
+    assert_eq!(asked, ["3EB02", "3EB01"]);
+    // Each time another one is in doubt, which the page answers for.
     for _ in 2..MAX_ROUNDS {
-        assert!(noted(&mut recovery).is_empty());
-        // Each time another one is in doubt, which the page answers for.
-        let open = [bad.clone(), good.clone()];
-        round(&mut recovery, &open, &mut now, but_the_first);
-        recovery
-            .notes
-            .retain(|(_, step)| !matches!(step, Step::Acknowledged(_)));
+        play.assert_noted(&["2 ack 1"]);
+        play.round(&open, but_the_first);
     }
-    let notes = noted(&mut recovery);
-    assert!(
-        matches!(&notes[..], [(key, Step::Unknown(_))] if key == "3EB01"),
-        "{notes:?}"
-    );
+    play.assert_noted(&["2 ack 1", "1 unknown"]);
 }
 
 #[test]

@@ -53,10 +53,10 @@ impl Strike {
     }
 }
 
-/// See the module. Owns the processes.
+/// Owns the processes, and breaks them.
 pub(crate) struct Chaos {
     world: Arc<World>,
-    /// `None` only while it is started anew.
+    /// `None` only while it restarts.
     service: Option<Service>,
     whatsapp: Option<Service>,
     settings: Settings,
@@ -102,7 +102,7 @@ impl Chaos {
         }
     }
 
-    /// Strikes one session with whatever comes up. Answers what it was, if there was anything to strike.
+    /// Breaks one session in a random way. Returns what it broke, if there was anything to break.
     pub(crate) async fn strike_one(
         &mut self,
         session: usize,
@@ -161,7 +161,7 @@ impl Chaos {
                 let Some(pid) = self.status(session).await["chrome_pid"].as_u64() else {
                     return false;
                 };
-                // It may have ended by itself.
+                // It may have ended already.
                 return kill_process(pid_of(u32::try_from(pid).unwrap()), Signal::KILL).is_ok();
             }
             Strike::Reload => self.befalls(&account, "reload").await,
@@ -260,7 +260,7 @@ impl Chaos {
         }
     }
 
-    /// Ends all trouble. What was never acknowledged is, once the pages connect anew.
+    /// Removes all faults. Messages that were never acknowledged are, once the pages connect again.
     pub(super) async fn mend(&self) {
         self.sandbox().faults(json!({})).await;
         self.sandbox()

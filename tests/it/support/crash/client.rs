@@ -39,14 +39,13 @@ pub(super) struct Chat {
     pub(super) to: &'static str,
     /// The texts, in the order in which they were accepted.
     pub(super) accepted: Vec<String>,
-    /// Of which nobody can say whether they were sent.
+    /// Messages whose end is unknown.
     pub(super) unknown: Vec<String>,
     /// Under way.
     pub(super) open: Vec<String>,
     pub(super) requests: u32,
 }
 
-/// See the module.
 pub(super) struct Client {
     world: Arc<World>,
     script: Script,
@@ -57,7 +56,7 @@ pub(super) struct Client {
 /// A message on its way.
 struct Message {
     body: String,
-    /// Counts the requests that were certainly not sent, and had to be made anew.
+    /// Counts the requests that were certainly not sent, and had to be repeated.
     generation: u32,
 }
 
@@ -70,7 +69,7 @@ enum Word {
     Again,
     /// Certainly not sent, and the key is used up: a new request.
     Anew,
-    /// Nobody knows, nor ever will.
+    /// It is unknown, for good.
     Unknown,
 }
 

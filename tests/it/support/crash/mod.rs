@@ -53,7 +53,7 @@ pub(crate) struct Plan {
     /// Processes to kill: services and Chromes.
     pub(crate) kills: u32,
     pub(crate) sessions: u64,
-    /// Whether somebody connects sessions that have ended, or they are left to come back by themselves.
+    /// Whether the test connects sessions that have ended, or leaves it to the service to restart them.
     pub(crate) is_attended: bool,
     /// The longest that a client waits between two messages.
     pub(crate) pause: Duration,

@@ -131,7 +131,7 @@ impl Report {
         self.sends
     }
 
-    /// Messages that were accepted and never arrived, and those of which nobody knows.
+    /// Messages that were accepted and never arrived, and those whose end is unknown.
     pub(crate) const fn lost(&self) -> usize {
         self.lost.len() + self.unknown.len() + self.unfinished.len()
     }

@@ -1,6 +1,6 @@
 //! What holds whatever page, ledger and WhatsApp's server answer, and however late: played by chance, in simulated time.
 //!
-//! The queue, the outbox and the recovery are the real ones, and a send changes as the ledger's records do. Page and disk answer as the
+//! The queue, the sends in flight and the recovery are the real ones, and a send changes as the ledger's records do. Page and disk answer as the
 //! dice say; from some moment on they are well, though the disk may stay slower than a caller waits, and time goes on. Then:
 //! - every send ends, and a session that can go on does so in a bounded number of turns at each moment;
 //! - the page takes no message twice, and none whose caller's time is over;
@@ -8,11 +8,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    ledger::Handing,
+    ledger::{Handing, SendState},
     session::{
         linking::account_link::Since,
         sending::recovery::{Linked, Recovery},
@@ -79,7 +80,7 @@ enum Call {
 }
 
 struct World {
-    outbox: Outbox,
+    in_flight: InFlight,
     recovery: Recovery,
     now: Instant,
     ledger: BTreeMap<String, Record>,
@@ -113,7 +114,7 @@ impl World {
             ..limits()
         };
         Self {
-            outbox: paced(limits),
+            in_flight: paced(limits),
             recovery: Recovery::default(),
             now: Instant::now(),
             ledger: BTreeMap::new(),
@@ -153,7 +154,7 @@ impl World {
         if let Some(deadline) = deadline {
             self.deadlines.insert(record.key.clone(), deadline);
         }
-        self.outbox.enqueue(&record, deadline);
+        self.in_flight.enqueue(&record, deadline);
         self.ledger.insert(record.key.clone(), record);
     }
 
@@ -167,7 +168,7 @@ impl World {
         self.turns += 1;
         let most = TURNS_PER_SEND * (self.ledger.len() + 1) + self.most_throws;
         assert!(self.turns <= most, "{} turns at one moment", self.turns);
-        self.outbox.expire(self.now);
+        self.in_flight.expire(self.now);
         self.must_read |= self.recovery.is_due_again(self.now);
         self.write_notes();
         if std::mem::take(&mut self.must_read) {
@@ -183,7 +184,7 @@ impl World {
                 since: Since::default(),
             };
             let open = open.into_iter().map(std::sync::Arc::new).collect();
-            self.recovery.begin(open, page, &mut self.outbox);
+            self.recovery.begin(open, page, &mut self.in_flight);
         }
         if let Some(look_up) = self.recovery.next(self.now) {
             let at = self.now + self.peek().min(Duration::from_secs(10));
@@ -192,7 +193,7 @@ impl World {
             self.calls.push((at, Call::LookedUp(look_up, found)));
         }
         if !self.recovery.is_pending()
-            && let Some((outgoing, limit)) = self.outbox.begin(self.now)
+            && let Some((outgoing, limit)) = self.in_flight.begin(self.now)
         {
             let at = (self.now + self.peek()).min(limit.max(self.now));
             self.calls.push((at, Call::Prepared(outgoing, limit)));
@@ -209,7 +210,7 @@ impl World {
 
     fn write_notes(&mut self) {
         let mut notes = self.recovery.take_notes();
-        notes.append(&mut self.outbox.take_notes());
+        notes.append(&mut self.in_flight.take_notes());
         for (key, step) in notes {
             self.step(&key, &step);
         }
@@ -230,7 +231,7 @@ impl World {
                     8 if is_late => Err(PrepareError::Unanswered(why())),
                     _ => Ok(prepared(&outgoing)),
                 };
-                if let Some((outgoing, prepared)) = self.outbox.on_prepared(result, self.now) {
+                if let Some((outgoing, prepared)) = self.in_flight.on_prepared(result, self.now) {
                     self.write_down(outgoing, prepared);
                 }
             }
@@ -246,7 +247,8 @@ impl World {
                 let result = result.map(|is_open| {
                     is_open && self.step(&outgoing.key, &handing(&outgoing, &prepared))
                 });
-                if let Some((prepared, outgoing, limit)) = self.outbox.on_written(result, self.now)
+                if let Some((prepared, outgoing, limit)) =
+                    self.in_flight.on_written(result, self.now)
                 {
                     let at = (self.now + self.peek()).min(limit);
                     let is_late = self
@@ -282,7 +284,7 @@ impl World {
                         Ok(handed(&outgoing))
                     }
                 };
-                match self.outbox.on_handed_over(result, self.now) {
+                match self.in_flight.on_handed_over(result, self.now) {
                     AfterHandOver::Done => {}
                     AfterHandOver::InDoubt => {
                         self.doubted.insert(outgoing.key);
@@ -301,7 +303,7 @@ impl World {
                     _ => Ok(found),
                 };
                 self.recovery
-                    .on_looked_up(result, &mut self.outbox, self.now);
+                    .on_looked_up(result, &mut self.in_flight, self.now);
             }
         }
     }
@@ -330,7 +332,7 @@ impl World {
         let acks = self.acks.iter().map(|(at, _)| *at);
         let look_up = self.recovery.next_look_up();
         let timers = [
-            self.outbox.next_deadline(self.now),
+            self.in_flight.next_deadline(self.now),
             look_up,
             self.recovery.next_reading(),
         ];
@@ -348,7 +350,7 @@ impl World {
             let is_due = |at: &Instant| *at <= self.now;
             if let Some(due) = self.acks.iter().position(|(at, _)| is_due(at)) {
                 let (_, key) = self.acks.remove(due);
-                self.outbox.on_ack(&key, 1);
+                self.in_flight.on_ack(&key, 1);
                 self.recovery.on_ack(&key);
                 self.acknowledged.insert(key);
             } else if let Some(due) = self.calls.iter().position(|(at, _)| is_due(at)) {
@@ -390,7 +392,7 @@ proptest! {
         for record in world.ledger.values() {
             prop_assert!(!record.state.is_open(), "{record:?} has not ended");
         }
-        prop_assert!(world.outbox.is_idle() && world.recovery.is_settled());
+        prop_assert!(world.in_flight.is_idle() && world.recovery.is_settled());
         let was_asked = |seq: &&i64| !world.unasked.contains(&format!("3EB0{seq}"));
         let in_order: Vec<_> = world.taken.iter().filter(was_asked).collect();
         prop_assert!(in_order.is_sorted(), "{:?}", world.taken);

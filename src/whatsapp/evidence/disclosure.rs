@@ -22,7 +22,7 @@ enum Account {
     clippy::struct_excessive_bools,
     reason = "each is seen or not, whatever the others are"
 )]
-pub(super) struct Sight {
+pub(super) struct Disclosure {
     account: Account,
     /// A code to scan is on show.
     has_code: bool,
@@ -33,7 +33,7 @@ pub(super) struct Sight {
     keeps_chats: bool,
 }
 
-impl Sight {
+impl Disclosure {
     pub(super) const fn new(was_linked: bool, keeps_chats: bool) -> Self {
         Self {
             account: if was_linked {

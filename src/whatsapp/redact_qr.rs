@@ -21,7 +21,7 @@ pub(super) struct Covered {
 }
 
 /// Paints over each code in a PNG. Takes some ten milliseconds of computing.
-pub(super) fn cover_codes(png: &[u8]) -> Result<Covered, PictureError> {
+pub(super) fn redact_codes(png: &[u8]) -> Result<Covered, PictureError> {
     let mut picture = Picture::of_png(png)?;
     let (width, height) = (picture.width(), picture.height());
     let pixels = picture.pixels();
@@ -86,7 +86,7 @@ mod tests {
         let png = png.into_inner();
         assert_eq!(codes_in(&png), 1);
 
-        let covered = cover_codes(&png).unwrap();
+        let covered = redact_codes(&png).unwrap();
         assert_eq!((covered.codes, codes_in(&covered.png)), (1, 0));
         let after = image::load_from_memory(&covered.png).unwrap().to_rgb8();
         assert_eq!(after.dimensions(), page.dimensions());
@@ -100,7 +100,7 @@ mod tests {
             .write_to(&mut png, ImageFormat::Png)
             .unwrap();
         let png = png.into_inner();
-        assert_eq!(cover_codes(&png).unwrap().png, png);
-        assert!(cover_codes(b"no picture").is_err());
+        assert_eq!(redact_codes(&png).unwrap().png, png);
+        assert!(redact_codes(b"no picture").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Requests, counted by the route that they took: never by their path, which anybody can make up.
+//! Requests, counted by the route that they took: never by their path, which a caller can make up.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const CALLER_GONE: u16 = 499;
 
 /// What has been counted since the service started.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct Requests {
+pub(in crate::http) struct RequestCounts {
     answered: Family<Answered, Counter>,
     durations: Family<Asked, Histogram, fn() -> Histogram>,
 }
@@ -38,7 +38,7 @@ struct Asked {
     method: &'static str,
 }
 
-impl Default for Requests {
+impl Default for RequestCounts {
     fn default() -> Self {
         Self {
             answered: Family::default(),
@@ -47,7 +47,7 @@ impl Default for Requests {
     }
 }
 
-impl Requests {
+impl RequestCounts {
     /// Adds them to what is shown.
     pub(in crate::http) fn register(&self, own: &mut Scrape) {
         own.register(
@@ -83,7 +83,7 @@ impl Requests {
     }
 }
 
-/// A method of ours; any other is whatever its caller has made up.
+/// A method that a route has. Any other is a word that its caller has made up.
 fn known(method: &Method) -> &'static str {
     const KNOWN: [&str; 5] = ["GET", "HEAD", "POST", "DELETE", "OPTIONS"];
     let known = KNOWN.into_iter().find(|known| *known == method.as_str());

@@ -1,12 +1,16 @@
-//! Chats that this page has handed a message over to: the next one is made ready without asking it again.
+//! The full ids of messages to the chats that this page has taken a message for. The next message to such a chat needs no question
+//! to the page before it is handed over.
 //!
-//! The full ids of messages to one chat differ in their inner ids only, so the next one's is known. The page compares before
-//! it takes a message, and takes none under another id: a chat that has moved to another address is asked about anew.
+//! The full ids of messages to one chat differ in their inner ids only, so the next one is known. The page compares it before it
+//! takes a message, and takes none under another id: after a chat has moved to another address, the page is asked again.
+//!
+//! A session also remembers which numbers are on WhatsApp, and longer than this: its `numbers` outlives the page, for WhatsApp's
+//! server must not be asked the same question by each page. What is known here depends on the adapter and on the build of the
+//! page, and so ends with the page. One table could be only one of the two.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
 
 use super::{AdapterName, Prepared};
 use crate::masked::WaId;
@@ -16,7 +20,7 @@ const CAPACITY: usize = 10_000;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Familiar(Mutex<HashMap<WaId, Pattern>>);
+pub(super) struct ChatIds(Mutex<HashMap<WaId, Pattern>>);
 
 /// What the full id of a message to a chat is made of, around its inner id.
 #[derive(Debug)]
@@ -26,10 +30,10 @@ struct Pattern {
     after: WaId,
 }
 
-impl Familiar {
+impl ChatIds {
     /// A message with this inner id, ready for the chat; `None` when the adapter has to be asked.
     pub(super) fn prepare(&self, adapter: AdapterName, chat: &str, key: &str) -> Option<Prepared> {
-        let known = self.lock();
+        let known = self.0.lock();
         let pattern = known.get(chat)?;
         let Pattern { before, after, .. } = pattern;
         (pattern.adapter == adapter).then(|| Prepared {
@@ -45,7 +49,7 @@ impl Familiar {
         let Some((before, after)) = id.and_then(|id| id.split_once(key)) else {
             return;
         };
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         if known.len() >= CAPACITY && !known.contains_key(&prepared.chat) {
             known.clear();
         }
@@ -59,12 +63,7 @@ impl Familiar {
 
     /// What was known of a chat does not hold any more. Answers whether anything was.
     pub(super) fn forget(&self, chat: &str) -> bool {
-        self.lock().remove(chat).is_some()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<WaId, Pattern>> {
-        // Nothing is left half done by a panic in here.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(chat).is_some()
     }
 }
 
@@ -84,37 +83,37 @@ mod tests {
 
     #[test]
     fn the_next_message_to_a_chat_is_made_ready_as_the_page_would() {
-        let familiar = Familiar::default();
-        let next = |adapter| familiar.prepare(adapter, CHAT, "3EB0B");
+        let chat_ids = ChatIds::default();
+        let next = |adapter| chat_ids.prepare(adapter, CHAT, "3EB0B");
         assert_eq!(next(AdapterName::Modules), None);
-        familiar.learn(&prepared("3EB0A"), "3EB0A");
+        chat_ids.learn(&prepared("3EB0A"), "3EB0A");
         assert_eq!(next(AdapterName::Modules), Some(prepared("3EB0B")));
         assert_eq!(next(AdapterName::WaJs), None, "another adapter is asked");
-        assert!(familiar.forget(CHAT) && !familiar.forget(CHAT));
+        assert!(chat_ids.forget(CHAT) && !chat_ids.forget(CHAT));
         assert_eq!(next(AdapterName::Modules), None);
     }
 
     #[test]
     fn an_id_that_the_page_chooses_says_nothing_of_the_next() {
-        let familiar = Familiar::default();
+        let chat_ids = ChatIds::default();
         let typed = Prepared {
             message_id: None,
             ..prepared("3EB0A")
         };
-        familiar.learn(&typed, "3EB0A");
-        assert_eq!(familiar.prepare(AdapterName::Modules, CHAT, "3EB0B"), None);
+        chat_ids.learn(&typed, "3EB0A");
+        assert_eq!(chat_ids.prepare(AdapterName::Modules, CHAT, "3EB0B"), None);
     }
 
     #[test]
     fn it_does_not_grow_for_ever() {
-        let familiar = Familiar::default();
+        let chat_ids = ChatIds::default();
         for number in 0..=CAPACITY {
             let other = Prepared {
                 chat: number.to_string().into(),
                 ..prepared("3EB0A")
             };
-            familiar.learn(&other, "3EB0A");
+            chat_ids.learn(&other, "3EB0A");
         }
-        assert!(familiar.lock().len() <= CAPACITY);
+        assert!(chat_ids.0.lock().len() <= CAPACITY);
     }
 }
