@@ -100,8 +100,8 @@ pub struct Config {
     pub slips: Vec<String>,
 }
 
-/// The settings that all sessions have in common, as one value that they share. Each is read where it is needed; a new one is
-/// declared here, parsed in [`read`](Self::read), and handed on by no other file.
+/// The settings that all sessions have in common, as one value that they share. A new one is declared here and
+/// parsed in [`read`](Self::read); every session then has it as `options.shared.config`.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
     /// `PROFILE_SNAPSHOTS` (1): how many snapshots of each profile are kept; 0: none, and none is used.
@@ -117,7 +117,7 @@ pub struct SessionConfig {
     /// `SEND_QUEUE_MAX` (100): sends of one session that may wait for their turn; `SEND_RATE_PER_MINUTE` (30): sends of one session
     /// in the long run, 0: as many as come; `SEND_WAIT_SECONDS` (45): the longest a send waits for WhatsApp's server.
     pub sends: SendLimits,
-    /// `SEND_DEDUP_SECONDS` (0): without a key, the same client, recipient and text within that time is one send; 0: off.
+    /// `SEND_DEDUP_SECONDS` (0): without a key, the same session, recipient and text within that time is one send; 0: off.
     pub send_dedup: Option<Duration>,
     /// `LAUNCH_TIMEOUT_SECONDS` (30), `NAVIGATE_TIMEOUT_SECONDS` (45), `INJECT_TIMEOUT_SECONDS` (90),
     /// `CODE_TIMEOUT_SECONDS` (60), `QR_TIMEOUT_SECONDS` (300), `SYNC_TIMEOUT_SECONDS` (300): how long each phase of a start
@@ -206,7 +206,7 @@ impl Config {
         verdict.map(|()| config)
     }
 
-    /// The settings as far as they can be read, and all that is wrong with them, for somebody who looks for faults: what is
+    /// The settings as far as they can be read, and all that is wrong with them, for a person who looks for faults: what is
     /// wrong has its default.
     pub fn inspect(dotenv: &Path, sandbox: bool) -> (Self, Result<(), ConfigError>) {
         Self::open(dotenv, sandbox, true)

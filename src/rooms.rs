@@ -2,8 +2,8 @@
 //!
 //! A room is a folder of a module; the files beside `mod.rs` are its vocabulary, the lowest room. A room uses itself and the
 //! rooms below it. `mod.rs` stands above them all; so do `http/routes.rs`, which declares every route, and `http/state.rs`, which
-//! holds a part of every room. Each room may use them. A type that `mod.rs` re-exports counts as a use of the room that it comes
-//! from. Tests may use everything.
+//! holds a part of every room. Each room may use them. A type or function that `mod.rs` re-exports counts as a use of the room that
+//! it comes from. Tests may use everything.
 
 use std::{
     collections::BTreeMap,
@@ -53,14 +53,18 @@ fn uses_of_higher_rooms(module: &str, above: &[&str], rooms: &[&str]) -> Vec<Str
     let place = |name: &str| rooms.iter().position(|room| *room == name);
     let face = fs::read_to_string(folder.join("mod.rs")).unwrap();
     let mut origins = BTreeMap::new();
-    for (_, exported) in face
-        .split(';')
-        .filter_map(|text| text.split_once("pub use "))
-    {
-        let mut names = names(exported);
-        let room = names.next().and_then(place);
-        let types = names.filter(|name| name.starts_with(char::is_uppercase));
-        origins.extend(types.filter_map(|name| Some((name, room?))));
+    // `pub use` or `pub(crate) use`; a `use` of the module itself begins its line.
+    for (_, exported) in face.split(';').filter_map(|text| text.rsplit_once(" use ")) {
+        let Some(room) = names(exported).next().and_then(place) else {
+            continue;
+        };
+        let paths = exported.split(|c: char| c.is_whitespace() || "{},".contains(c));
+        let exports = paths.filter_map(|path| path.rsplit("::").next());
+        origins.extend(
+            exports
+                .filter(|name| !name.is_empty())
+                .map(|name| (name, room)),
+        );
     }
     let mut found = Vec::new();
     for path in sources(&folder) {
@@ -75,23 +79,32 @@ fn uses_of_higher_rooms(module: &str, above: &[&str], rooms: &[&str]) -> Vec<Str
             .unwrap_or(rooms.len());
         let text = fs::read_to_string(&path).unwrap();
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-        let mut is_foreign = false;
+        let (mut is_foreign, mut is_import) = (false, false);
         for (line, code) in (1..).zip(code.lines()) {
             let code = code.split("//").next().unwrap();
             // Another crate may have a module of the same name.
             is_foreign |= code.starts_with("use ")
                 && !code.starts_with("use crate")
                 && !code.starts_with("use super");
-            let is_skipped = is_foreign;
+            is_import |= code.starts_with("use ");
+            let (is_skipped, imports) = (is_foreign, is_import);
             is_foreign &= !code.contains(';');
+            is_import &= !code.contains(';');
             if is_skipped {
                 continue;
             }
             let as_path = |name: &&str| code.contains(&format!("{name}::"));
+            // A function's name may also be that of a variable or of a method.
+            let is_export = |name: &&str| {
+                imports
+                    || name.starts_with(char::is_uppercase)
+                    || code.contains(&format!("::{name}"))
+            };
             let used = names(code).filter(|name| {
                 let room = origins
                     .get(name)
                     .copied()
+                    .filter(|_| is_export(name))
                     .or_else(|| place(name).filter(|_| as_path(name)));
                 room.is_some_and(|room| room < own)
             });

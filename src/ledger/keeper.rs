@@ -46,8 +46,8 @@ const FORGET_PAUSE: Duration = Duration::from_millis(100);
 /// so in the log before the next send fails.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// How often the whole file is checked for damage while the service goes on. A check reads the whole file, so it is rare; a
-/// failing disk shows damage long before a week has passed.
+/// How often the whole file is checked for damage while the service goes on. A check reads the whole file, so it is rare; four
+/// times a day is often enough to find the damage of a failing disk early.
 const CHECK_EVERY: Duration = Duration::from_secs(6 * 3600);
 
 /// How long the end of the service waits for reads under way. They end within milliseconds; the service gives the ledger half

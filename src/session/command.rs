@@ -19,13 +19,13 @@ pub(super) const COMMAND_CAPACITY: usize = 64;
 /// What a session can be asked to do. Each is safe to repeat.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Whether it runs.
+    /// Starts, ends or deletes the session.
     Life(LifeCommand),
     /// Something that only a page can do.
     Page(PageCommand),
 }
 
-/// Asks whether a session runs: answered in every phase, if later.
+/// Starts, ends or deletes a session. Answered in every stage, in some of them only later.
 #[derive(Debug)]
 pub(super) enum LifeCommand {
     /// Start unless running. Answered at once with whether it was READY already.
@@ -60,7 +60,7 @@ pub(super) enum AskedBy {
     Restore,
 }
 
-/// Asks something of the page: refused at once by a session that has none.
+/// Asks something of the page. A session that has none refuses it at once, unless it hibernates: then it waits for the next page.
 #[derive(Debug)]
 pub(super) enum PageCommand {
     /// Look at the page and keep what is seen. Answered when that is done.

@@ -1,7 +1,8 @@
 //! What callers hold of a session: a way to ask, and the latest snapshot.
 //!
 //! Responsible for turning a request into a command and for waiting, with a deadline, until the session has got there.
-//! Holds no browser; reading a snapshot never waits.
+//! Holds no browser; reading a snapshot never waits. `SessionHandle::send`, which follows its send in the ledger, stands in
+//! `sending/submit.rs`.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@
 //! | [`fleet`] | all sessions: starts one actor for each, measures their Chromes, reports their changes |
 //! | [`lifecycle`] | one session: the actor that opens, serves, heals and closes its page |
 //! | [`sending`] | the sends of a session: queue, pace, hand-over, recovery |
-//! | [`keeping`] | what is kept of a session on disk: the wish that it runs, copies of its profile, evidence |
+//! | [`keeping`] | what is kept of a session on disk: its desired state, copies of its profile, evidence |
 //! | [`linking`] | how a phone links a session, and which account a profile belongs to |
 //! | the files here | the vocabulary that all rooms share, the pure state machine, and the handle that callers hold |
 //!

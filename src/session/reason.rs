@@ -1,6 +1,8 @@
 //! Why a session is where it is: a stable code for programs, a sentence with the remedy for people.
 //!
-//! [`ReasonCode::policy`] is the one table of what the service does about each code. A new code is a variant and a row here,
+//! [`ReasonCode::policy`] is the table of what the service does about each code. Some files branch on a single code as well:
+//! `lifecycle/mod.rs`, `running/winding_down.rs`, `page_view.rs` and `keeping/profile.rs` how a run goes on, `handle.rs`,
+//! `http/wire/error/session.rs`, `http/api/link.rs` and `http/page/link.js` what a caller sees. A new code is a variant and a row here,
 //! a row in `docs/reasons.md` and a line in the word lists of `http/page`; tests ask for both.
 
 use serde::Serialize;

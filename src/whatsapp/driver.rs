@@ -100,9 +100,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
 pub enum Fact {
     /// A document of the page has begun, whatever it is; not one that Chrome shows because there is none.
     DocumentBegan,
-    /// How the page stands, as a whole. Said whenever any part of it changes.
+    /// How the page stands, as a whole. Reported whenever any part of it changes.
     Stands(Standing),
-    /// A message that this account sent has got this far. `key` is the inner id, the part that we chose.
+    /// A message that this account sent has got this far. `key` is the inner id, the part that the service chose.
     Ack {
         /// The id that was given in [`Outgoing::key`].
         key: String,

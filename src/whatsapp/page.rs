@@ -1,7 +1,7 @@
 //! The real [`Driver`]: WhatsApp Web in a Chrome of its own.
 //!
 //! Responsible for opening the page with its scripts and for routing each command to the adapter that serves. What the
-//! page reports by itself is [`listener`]'s part, a send [`Sending`]'s.
+//! page reports by itself is [`listener`]'s part, a send [`Senders`]'s.
 
 use std::{
     ffi::OsString,
@@ -35,7 +35,7 @@ use super::{
     listener::{self, Channels, PageEvents},
     pairing,
     scripts::{BINDING, DocumentStart},
-    sending::{Sending, VERDICT_CAPACITY, Verdict},
+    sending::{Senders, VERDICT_CAPACITY, Verdict},
     typing::{Away, Typing},
 };
 use crate::{
@@ -203,7 +203,7 @@ impl Driver for WhatsAppPage {
     async fn refresh_codes(&self) -> Result<(), String> {
         let asked = self.first_to("refreshCodes").await;
         let Err(why) = asked else { return Ok(()) };
-        // A person would click the button; so do we, with real mouse events.
+        // A person would click the button; the service does so too, with real mouse events.
         let target: Point = self
             .call(AdapterName::Dom, "refreshTarget", json!(null))
             .await
@@ -287,8 +287,8 @@ impl Driver for WhatsAppPage {
 }
 
 impl WhatsAppPage {
-    fn sending(&self) -> Sending<'_> {
-        Sending {
+    fn sending(&self) -> Senders<'_> {
+        Senders {
             page: self.browser.page(),
             away: &self.away,
             standing: &self.standing,

@@ -53,7 +53,7 @@ pub(super) enum Verdict {
 }
 
 /// The senders of one page.
-pub(super) struct Sending<'a> {
+pub(super) struct Senders<'a> {
     pub(super) page: &'a Page,
     pub(super) away: &'a Away,
     pub(super) standing: &'a watch::Receiver<Standing>,
@@ -76,7 +76,7 @@ enum Outcome {
     Unknown(String),
 }
 
-impl Sending<'_> {
+impl Senders<'_> {
     /// Lets the first adapter that can make the message ready do so. Where the first one has done it for this chat before, it
     /// need not be asked.
     pub(super) async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {

@@ -289,6 +289,11 @@ async fn a_wa_js_that_blocks_the_page_is_stopped_and_not_tried_again() {
     // A second block would take longer than the code is waited for here.
     let said = dom_serves(&service).await;
     assert!(said.contains("blocked the page"), "{said}");
+    // And the screen sends.
+    service.scan(&service.code("51").await).await;
+    service.reaches("51", "READY").await;
+    service.sends(51, TO, "por la pantalla").await;
+    assert_eq!(service.status("51").await["adapter"]["serving"], "dom");
     service.stop();
 }
 

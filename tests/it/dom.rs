@@ -122,6 +122,16 @@ async fn an_unknown_number_is_said_in_each_language_and_harms_no_other_send() {
         ["texto en en", "texto en es", "texto en pt"]
     );
     assert_eq!(service.status("51").await["state"], "READY");
+    let home = service.stop();
+
+    // The link outlives the service, and the screen alone shows it.
+    let service = Service::start_in(home, |env| {
+        env.insert("ADAPTERS", "dom".into());
+    })
+    .await;
+    service.reaches("51", "READY").await;
+    assert_sent(&service.send(51, TO, "otra vez").await);
+    assert_eq!(service.messages(&account).await.last().unwrap(), "otra vez");
     service.stop();
 }
 

@@ -71,6 +71,8 @@ struct Row {
     comes_back: bool,
     /// Whether the answer is a matter of milliseconds: then only the number of copies counts.
     is_racy: bool,
+    /// Whether the next message is looked at too: without the fault it must be sent.
+    goes_on: bool,
     /// Whether one adapter is broken and nothing else, so that the default order must do without it.
     breaks_one: bool,
 }
@@ -101,6 +103,7 @@ impl Row {
             after_another_chat: false,
             comes_back: false,
             is_racy: false,
+            goes_on: false,
             breaks_one: false,
         }
     }
@@ -200,6 +203,11 @@ impl Row {
             said.push(spoken(&stands));
         }
         said.push(self.sent(service, is_alone).await);
+        if self.goes_on {
+            service.faults(json!({})).await;
+            service.reaches("51", "READY").await;
+            service.sends(51, OTHER, "texto que sigue").await;
+        }
         said.join(", ")
     }
 

@@ -15,6 +15,18 @@ async fn an_account_opened_elsewhere_is_left_there_when_that_is_wanted() {
     service.stop();
 }
 
+/// How long the session is away is too short to be seen for sure, so `matrix` sees only that it sends again.
+#[tokio::test]
+async fn an_account_opened_elsewhere_is_taken_back_and_the_log_says_so() {
+    let (service, _) = Service::linked(&[]).await;
+    service.faults(json!({ "event": "conflict" })).await;
+    service
+        .logs("took the account over from another window")
+        .await;
+    service.reaches("51", "READY").await;
+    service.stop();
+}
+
 #[tokio::test]
 async fn a_slow_sync_says_how_far_it_is() {
     let service = Service::with(&[]).await;

@@ -8,16 +8,17 @@
 //!
 //! Several tasks change it at the same time: the session's actor, and the watcher of the page, which goes on when the actor has
 //! ended. So each change reads the note, changes it and writes it, and no other change of the same note happens meanwhile.
-//! Earlier versions kept one file for each of these facts; they are read until the first change, which removes them.
+//! Earlier versions kept one file for each of these facts; they are read until the first change, which removes them. Such a
+//! file next to a note means that an earlier version has run on the profile since.
 //!
 //! Everything here blocks.
 
 use std::{
     collections::BTreeSet,
-    fs::{self, OpenOptions},
-    io,
-    os::unix::fs::MetadataExt as _,
-    path::Path,
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind},
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
+    path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
@@ -34,11 +35,20 @@ const NAME: &str = "session-manager.json";
 /// The files of earlier versions, each for one fact.
 mod earlier {
     pub(super) const LINK: &str = "link.json";
+    /// What a kill has left of one that was being written.
+    pub(super) const HALF_A_LINK: &str = "link.json.new";
     pub(super) const LINKED_ONCE: &str = "linked-once";
     pub(super) const LINK_GONE: &str = "link-gone";
     pub(super) const CHROME: &str = "chrome-version";
     pub(super) const RESTORED_AT: &str = "restored-at";
-    pub(super) const ALL: [&str; 5] = [LINK, LINKED_ONCE, LINK_GONE, CHROME, RESTORED_AT];
+    pub(super) const ALL: [&str; 6] = [
+        LINK,
+        HALF_A_LINK,
+        LINKED_ONCE,
+        LINK_GONE,
+        CHROME,
+        RESTORED_AT,
+    ];
 }
 
 /// See the module.
@@ -80,8 +90,9 @@ pub enum Rescue {
     /// Nothing: it is not lost.
     #[default]
     None,
-    /// The snapshot has taken the profile's place.
-    Snapshot,
+    /// The profile copy has taken the profile's place.
+    #[serde(rename = "snapshot")]
+    ProfileCopy,
     /// All that can be done without a person.
     All,
 }
@@ -93,33 +104,65 @@ impl ProfileNote {
     ///
     /// It cannot be read, or not be understood. The profile may then be linked.
     pub fn read(profile: &Path) -> io::Result<Self> {
-        match found(fs::read(profile.join(NAME)))? {
-            Some(text) => Ok(serde_json::from_slice(&text)?),
-            None => Self::of_earlier_version(profile),
-        }
+        let text = found(fs::read(profile.join(NAME)))?;
+        let note: Option<Self> = text.map(|text| serde_json::from_slice(&text)).transpose()?;
+        let earlier = Self::of_earlier_version(profile)?;
+        Ok(match note {
+            Some(note) => note.and_since(earlier),
+            None => earlier,
+        })
     }
 
+    /// What an earlier version has noted. Its note of the link was not safe from a power cut: one that cannot be understood says
+    /// that there may be a link.
     fn of_earlier_version(profile: &Path) -> io::Result<Self> {
-        let read = |name: &str| found(fs::read_to_string(profile.join(name)));
+        let read = |name: &str| found(fs::read(profile.join(name)));
+        let word = |name: &str| -> io::Result<Option<String>> {
+            let text = read(name)?.map(|text| String::from_utf8_lossy(&text).trim().to_owned());
+            Ok(text.filter(|text| !text.is_empty()))
+        };
         let link = read(earlier::LINK)?;
-        let link: Option<Link> = link.map(|text| serde_json::from_str(&text)).transpose()?;
-        let chrome = read(earlier::CHROME)?.map(|text| text.trim().to_owned());
-        let restored_at = read(earlier::RESTORED_AT)?;
+        let was_linked = link.is_some() || profile.join(earlier::LINKED_ONCE).try_exists()?;
         Ok(Self {
-            chrome: chrome.filter(|version| !version.is_empty()),
-            linked_once: link.is_some() || profile.join(earlier::LINKED_ONCE).try_exists()?,
+            chrome: word(earlier::CHROME)?,
+            linked_once: was_linked,
             link_is_gone: link.is_none() && profile.join(earlier::LINK_GONE).try_exists()?,
-            link,
-            restored_at: restored_at.and_then(|text| text.trim().parse().ok()),
+            link: link.and_then(|text| serde_json::from_slice(&text).ok()),
+            restored_at: word(earlier::RESTORED_AT)?.and_then(|text| text.parse().ok()),
         })
+    }
+
+    /// This note and what an earlier version, which does not know it, has noted since. Files that a change has not got to remove
+    /// look the same, so nothing of them makes a profile one that may be deleted.
+    fn and_since(self, earlier: Self) -> Self {
+        let may_be_linked = earlier.linked_once && !earlier.link_is_gone;
+        let is_later = |link: &Link| {
+            self.link
+                .as_ref()
+                .is_none_or(|known| known.linked_at < link.linked_at)
+        };
+        Self {
+            chrome: earlier.chrome.or(self.chrome),
+            linked_once: self.linked_once || earlier.linked_once,
+            link_is_gone: self.link_is_gone && !may_be_linked,
+            link: earlier.link.filter(is_later).or(self.link),
+            restored_at: self.restored_at.max(earlier.restored_at),
+        }
     }
 
     /// The note, or that of a profile that may be linked when it cannot be read or understood.
     pub fn read_or_linked(profile: &Path) -> Self {
-        Self::read(profile).unwrap_or_else(|_| Self {
+        Self::read(profile).unwrap_or_else(|_| Self::of_unknown_profile())
+    }
+
+    /// Of a profile that may be linked, and may be a copy that does not know what was sent until now: its page's word that it
+    /// does not have a message must not be a reason to send it again.
+    fn of_unknown_profile() -> Self {
+        Self {
             linked_once: true,
+            restored_at: Some(Timestamp::now()),
             ..Self::default()
-        })
+        }
     }
 
     /// Changes the note in this profile, which must be there. What is noted survives a power cut: a copy of a profile must not
@@ -129,12 +172,27 @@ impl ProfileNote {
     ///
     /// It cannot be written, and is as before; only that the link is gone is not noted any more if it should not be.
     pub fn change(profile: &Path, change: impl FnOnce(&mut Self)) -> io::Result<()> {
-        let _turn = Turn::take(profile)?;
-        let before = Self::read_or_linked(profile);
+        let turn = Turn::take(profile)?;
+        let profile = &turn.folder();
+        let (before, unread) = match Self::read(profile) {
+            Ok(note) => (note, None),
+            Err(why) => (Self::of_unknown_profile(), Some(why)),
+        };
         let mut note = before.clone();
         change(&mut note);
+        if let Some(why) = unread
+            && !matches!(
+                why.kind(),
+                ErrorKind::InvalidData | ErrorKind::UnexpectedEof
+            )
+            && note.link.is_none()
+        {
+            // What the disk does not give now is there the next time, and must not be replaced by less: a link is never less.
+            return Err(why);
+        }
         let path = profile.join(NAME);
-        if note == before && path.try_exists()? {
+        let is_earlier = |name: &&str| fs::symlink_metadata(profile.join(name)).is_ok();
+        if note == before && path.try_exists()? && !earlier::ALL.iter().any(is_earlier) {
             return Ok(());
         }
         let text = serde_json::to_vec(&note)?;
@@ -182,23 +240,32 @@ static CHANGING: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
 static CHANGED: Condvar = Condvar::new();
 
 /// The only change of one profile's note. Changes of other profiles do not wait for it: their disks may be others.
-struct Turn((u64, u64));
+struct Turn {
+    opened: File,
+    id: (u64, u64),
+}
 
 impl Turn {
     fn take(profile: &Path) -> io::Result<Self> {
-        let folder = fs::metadata(profile)?;
-        let folder = (folder.dev(), folder.ino());
+        let opened = File::open(profile)?;
+        let folder = opened.metadata()?;
+        let id = (folder.dev(), folder.ino());
         let mut changing = CHANGING.lock();
-        while !changing.insert(folder) {
+        while !changing.insert(id) {
             CHANGED.wait(&mut changing);
         }
-        Ok(Self(folder))
+        Ok(Self { opened, id })
+    }
+
+    /// A path of this very folder, also when another profile has taken its place meanwhile: that one's note is not this one's.
+    fn folder(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.opened.as_raw_fd()).into()
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        CHANGING.lock().remove(&self.0);
+        CHANGING.lock().remove(&self.id);
         CHANGED.notify_all();
     }
 }
@@ -229,6 +296,7 @@ mod tests {
         );
         put("chrome-version", "156.0.8078.79\n");
         put("restored-at", "2026-11-26T18:47:41Z");
+        put("link.json.new", "half a no");
         let note = ProfileNote::read(home.path()).unwrap();
         assert_eq!(note.link(), Some(&link()));
         assert_eq!(note.chrome.as_deref(), Some("156.0.8078.79"));
@@ -237,6 +305,67 @@ mod tests {
         ProfileNote::change(home.path(), |_| {}).unwrap();
         assert_eq!(home.path().read_dir().unwrap().count(), 1);
         assert_eq!(ProfileNote::read(home.path()).unwrap(), note);
+    }
+
+    #[test]
+    fn what_an_earlier_version_has_noted_since_counts_and_leftovers_harm_no_link() {
+        let home = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| fs::write(home.path().join(name), text).unwrap();
+        let read = || ProfileNote::read(home.path()).unwrap();
+        ProfileNote::change(home.path(), |note| note.set_link(None)).unwrap();
+        // A phone has scanned while the earlier version ran.
+        put("chrome-version", "157.0.0.1");
+        put("linked-once", "");
+        assert!(!read().is_unlinked());
+        let since = r#"{"account":"5491100000001","linked_at":"2026-11-25T18:47:41Z"}"#;
+        put("link.json", since);
+        put("restored-at", "2026-11-26T18:47:41Z");
+        let note = read();
+        assert_eq!(note.link(), Some(&link()));
+        assert!(!note.is_unlinked() && note.restored_at.is_some());
+        ProfileNote::change(home.path(), |_| {}).unwrap();
+        assert_eq!((read(), home.path().read_dir().unwrap().count()), (note, 1));
+
+        // Files that a kill has left are older than the note.
+        put("link-gone", "");
+        assert!(read().link().is_some() && !read().is_unlinked());
+        put(
+            "link.json",
+            &since.replace("2026", "2025").replace("01\"", "02\""),
+        );
+        assert_eq!(read().link(), Some(&link()));
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_understood_may_be_that_of_a_copy() {
+        let home = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| fs::write(home.path().join(name), text).unwrap();
+        put("link.json", "half a no");
+        put("restored-at", "2026-11-26T18:47:41Z");
+        let note = ProfileNote::read(home.path()).unwrap();
+        assert!(note.linked_once && !note.is_unlinked() && note.restored_at.is_some());
+        put("session-manager.json", "");
+        assert!(ProfileNote::read(home.path()).is_err());
+        ProfileNote::change(home.path(), |note| note.chrome = Some("1".to_owned())).unwrap();
+        let note = ProfileNote::read(home.path()).unwrap();
+        assert!(note.linked_once && note.restored_at.is_some());
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_read_is_replaced_by_a_link_alone() {
+        let home = tempfile::tempdir().unwrap();
+        // As where the disk does not answer: the system refuses to read it.
+        let earlier = home.path().join("link.json");
+        fs::create_dir(&earlier).unwrap();
+        let chrome = |note: &mut ProfileNote| note.chrome = Some("1".to_owned());
+        assert!(ProfileNote::change(home.path(), chrome).is_err());
+        assert!(!home.path().join(NAME).try_exists().unwrap());
+        assert!(ProfileNote::change(home.path(), |note| note.set_link(Some(link()))).is_err());
+        fs::remove_dir(&earlier).unwrap();
+        assert_eq!(
+            ProfileNote::read(home.path()).unwrap().link(),
+            Some(&link())
+        );
     }
 
     #[test]
@@ -254,6 +383,21 @@ mod tests {
         });
         let note = ProfileNote::read(home.path()).unwrap();
         assert_eq!(note.chrome.as_deref(), Some("........"));
+    }
+
+    #[test]
+    fn a_profile_that_makes_way_in_a_change_takes_its_note_along() {
+        let home = tempfile::tempdir().unwrap();
+        let (profile, aside) = (home.path().join("51"), home.path().join("aside"));
+        fs::create_dir(&profile).unwrap();
+        let exchanged = |note: &mut ProfileNote| {
+            fs::rename(&profile, &aside).unwrap();
+            fs::create_dir(&profile).unwrap();
+            note.set_link(Some(link()));
+        };
+        ProfileNote::change(&profile, exchanged).unwrap();
+        assert_eq!(ProfileNote::read(&aside).unwrap().link(), Some(&link()));
+        assert_eq!(profile.read_dir().unwrap().count(), 0);
     }
 
     #[test]

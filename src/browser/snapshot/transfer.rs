@@ -113,7 +113,8 @@ fn write(
     archive::write(&profile.folder, &contents, &manifest, &mut out, give_up)
         .map_err(|why| on_the_disk_of(&to.path, why))?;
     out.finish().map_err(failed)?;
-    // Another program may have put a file there meanwhile.
+    // Some hundred megabytes, which may take as long as to write them. Another program may have put a file there meanwhile.
+    new.file().sync_all().map_err(failed)?;
     to.check()?;
     // The person may delete the profile as soon as this says that the export is done.
     new.put_in_place(&to.path, Durability::PowerCut)

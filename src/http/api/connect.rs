@@ -46,13 +46,13 @@ impl FromBody for ConnectRequest {
                 WaitFor::Code(app.config.connect_wait)
             }
             Given::Value(Wait::Ready) => WaitFor::Ready,
-            Given::Other => return Err(ApiError::InvalidWait),
+            Given::WrongType => return Err(ApiError::InvalidWait),
         };
         let phone = match fields.phone {
             Given::Absent | Given::Null => None,
             Given::Value(Phone::Text(number)) => Some(number),
             Given::Value(Phone::Digits(number)) => Some(number.to_string()),
-            Given::Other => return Err(ApiError::PhoneNotAString),
+            Given::WrongType => return Err(ApiError::PhoneNotAString),
         };
         let phone = phone.map(|number| number.parse().map_err(ApiError::InvalidPhone));
         Ok(Self {
@@ -125,7 +125,7 @@ impl FromBody for DisconnectRequest {
             Given::Absent | Given::Null => false,
             Given::Value(logout) => logout,
             // Taking "true" for false would leave a device linked that its owner believes is not.
-            Given::Other => return Err(ApiError::InvalidLogout),
+            Given::WrongType => return Err(ApiError::InvalidLogout),
         };
         // A session costs a scan to link again, so a body that means the default one has to say so.
         if logout && !purpose::names_a_session(body, parts, app) {

@@ -17,7 +17,9 @@ use super::{
 };
 use crate::{
     http::{
-        guard::{caller::Caller, passage::Passage, public_url::PublicUrl, reach::TargetInPath},
+        guard::{
+            caller::Caller, public_url::PublicUrl, reach::TargetInPath, request_facts::RequestFacts,
+        },
         page,
         serve::{server::HangUp, streams::Holder},
         state::AppState,
@@ -81,7 +83,7 @@ pub(in crate::http) async fn page(State(app): State<AppState>, Token(token): Tok
 pub(in crate::http) async fn events(
     State(app): State<AppState>,
     caller: Caller,
-    passage: Passage,
+    facts: RequestFacts,
     hang_up: HangUp,
     Token(token): Token,
 ) -> Result<Response, ApiError> {
@@ -102,7 +104,7 @@ pub(in crate::http) async fn events(
     if let Some(session) = given_up {
         caller.is_about(&link.session);
         session.start();
-        passage.audit();
+        facts.audit();
     }
     let (lives, expires_at) = (app.config.code_lives(), Moment(link.expires_at));
     let shown = move |id: &ClienteId, snapshot: Snapshot| {

@@ -12,7 +12,7 @@ use crate::{
     http::{
         state::AppState,
         wire::{
-            contract::{Accepted, DryRun, SentOrDryRun},
+            contract::{AcceptedSend, DryRun, SentOrDryRun},
             error::ApiError,
             extract::{FromBody, Json, Object},
             parameters::{DryRunInQuery, SendHeaders, SessionInHeader},
@@ -37,7 +37,7 @@ const PREFER: &str = "prefer";
 
 /// What to send, from whom and to whom.
 #[derive(Debug)]
-pub(in crate::http) struct SendRequest {
+pub(in crate::http) struct ParsedSend {
     target: Target,
     message: TextMessage,
     idempotency_key: Option<IdempotencyKey>,
@@ -45,7 +45,7 @@ pub(in crate::http) struct SendRequest {
     is_dry_run: bool,
 }
 
-impl FromBody for SendRequest {
+impl FromBody for ParsedSend {
     type Fields = SendBody;
     const QUERY: &[&str] = &["dry_run"];
     const MAY_NAME_NO_SESSION: bool = false;
@@ -74,7 +74,7 @@ impl FromBody for SendRequest {
         let is_async = match fields.r#async {
             Given::Absent => prefers_async(&parts.headers),
             Given::Value(is_async) => is_async,
-            Given::Null | Given::Other => return Err(ApiError::InvalidAsync),
+            Given::Null | Given::WrongType => return Err(ApiError::InvalidAsync),
         };
         Ok(Self {
             target,
@@ -113,7 +113,7 @@ fn idempotency_key(
     let in_body = match in_body {
         Given::Absent | Given::Null => None,
         Given::Value(key) => Some(key.parse::<IdempotencyKey>()?),
-        Given::Other => return Err(InvalidIdempotencyKey.into()),
+        Given::WrongType => return Err(InvalidIdempotencyKey.into()),
     };
     match (in_header, in_body) {
         (Some(one), Some(other)) if one != other => Err(ApiError::TwoIdempotencyKeys),
@@ -141,7 +141,7 @@ fn is_dry_run(in_body: &Given<bool>, parts: &Parts) -> Result<bool, ApiError> {
     match in_body {
         Given::Absent | Given::Null => Ok(in_query),
         Given::Value(in_body) => Ok(in_query || *in_body),
-        Given::Other => Err(ApiError::InvalidDryRun),
+        Given::WrongType => Err(ApiError::InvalidDryRun),
     }
 }
 
@@ -155,12 +155,12 @@ fn is_dry_run(in_body: &Given<bool>, parts: &Parts) -> Result<bool, ApiError> {
 )), responses(
     (status = 200, description = "WhatsApp's server has it, or what a dry run found", body = SentOrDryRun, content_type = "application/json",
         headers(("Idempotent-Replayed" = Option<String>, description = "true: the request was accepted before"))),
-    (status = 202, description = "Accepted: it waits here, or in WhatsApp's own queue", body = Accepted, content_type = "application/json",
+    (status = 202, description = "Accepted: it waits here, or in WhatsApp's own queue", body = AcceptedSend, content_type = "application/json",
         headers(("Idempotent-Replayed" = Option<String>, description = "true: the request was accepted before"))),
 ))]
 pub(in crate::http) async fn send(
     State(app): State<AppState>,
-    Json(request): Json<SendRequest>,
+    Json(request): Json<ParsedSend>,
 ) -> Result<Response, ApiError> {
     let session = app.registry.find(&request.target.id);
     let session = session.ok_or_else(|| {
@@ -175,8 +175,8 @@ pub(in crate::http) async fn send(
     }
 }
 
-async fn really_send(session: &SessionHandle, request: SendRequest) -> Result<Response, ApiError> {
-    let SendRequest {
+async fn really_send(session: &SessionHandle, request: ParsedSend) -> Result<Response, ApiError> {
+    let ParsedSend {
         target,
         message,
         idempotency_key,
@@ -193,7 +193,7 @@ async fn really_send(session: &SessionHandle, request: SendRequest) -> Result<Re
         })
         .await?;
     let is_repeated = sent.is_repeated;
-    let accepted = Accepted::of(target.echo, to, sent);
+    let accepted = AcceptedSend::of(target.echo, to, sent);
     let status = if accepted.is_with_the_server() {
         StatusCode::OK
     } else {
@@ -207,7 +207,7 @@ async fn really_send(session: &SessionHandle, request: SendRequest) -> Result<Re
     Ok(response)
 }
 
-async fn dry_run(session: &SessionHandle, request: SendRequest) -> Result<Json<DryRun>, ApiError> {
+async fn dry_run(session: &SessionHandle, request: ParsedSend) -> Result<Json<DryRun>, ApiError> {
     let to = request.message.to;
     let digits = to.digits().to_owned();
     let check = session.check(to).await?;

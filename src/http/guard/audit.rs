@@ -6,18 +6,18 @@
 use axum::http::Method;
 use tracing::info;
 
-use super::passage::Passed;
+use super::request_facts::GuardedRequest;
 use crate::telemetry::AUDIT;
 
 /// Writes the line. Without an answer it is not known what was done: the caller went away, or the handler broke.
 pub(in crate::http) fn write(
     method: &Method,
-    passed: &Passed,
+    request: &GuardedRequest,
     answer: Option<(u16, Option<&str>)>,
 ) {
-    let (route, client) = (&passed.route, passed.client);
-    let name = passed.caller.name();
-    let session = passed.caller.session().map_or("-", |id| id.as_str());
+    let (route, client) = (&request.route, request.client);
+    let name = request.caller.name();
+    let session = request.caller.session().map_or("-", |id| id.as_str());
     let (status, code) = answer.unzip();
     let code = code.flatten();
     let outcome = match (status, code) {
@@ -76,12 +76,12 @@ mod tests {
             .finish();
         let caller = Caller::master();
         caller.authorize(&"51".parse().unwrap()).unwrap();
-        let passed = Passed {
+        let request = GuardedRequest {
             route: "/send".to_owned(),
             client: Client::at([192, 0, 2, 1].into()),
             caller,
         };
-        tracing::subscriber::with_default(subscriber, || write(&Method::POST, &passed, answer));
+        tracing::subscriber::with_default(subscriber, || write(&Method::POST, &request, answer));
         String::from_utf8(lines.0.lock().clone()).unwrap()
     }
 

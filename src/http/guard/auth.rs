@@ -21,7 +21,7 @@ use super::{
     access::{Access, Table},
     caller::Caller,
     client::Client,
-    passage::{Passage, Passed},
+    request_facts::{GuardedRequest, RequestFacts},
 };
 use crate::{
     http::{state::AppState, wire::error::ApiError},
@@ -39,11 +39,11 @@ pub(in crate::http) async fn guard(
     let client = Client::of(&request, app.config.trusted_proxies);
     let needed = table.needed(request.method(), &route);
     let (caller, may_pass) = judge(&app, &request, &route, needed, client);
-    let passage = Passage::of(request.extensions_mut());
+    let facts = RequestFacts::of(request.extensions_mut());
     if !request.method().is_safe() {
-        passage.audit();
+        facts.audit();
     }
-    passage.has(Passed {
+    facts.record(GuardedRequest {
         route,
         client,
         caller: caller.clone(),

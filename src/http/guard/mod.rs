@@ -9,7 +9,7 @@ pub(super) mod auth;
 pub(super) mod caller;
 pub(super) mod client;
 pub(super) mod cors;
-pub(super) mod passage;
 pub(super) mod public_url;
 pub(super) mod purpose;
 pub(super) mod reach;
+pub(super) mod request_facts;

@@ -1,12 +1,12 @@
 //! Whether a request that names no session does so on purpose.
 //!
 //! Such a request means the default session. Its sender may have meant another one and misspelt its name, and would then
-//! disconnect, connect or read another client's account. So what acts must be understood whole: without a session, a
+//! disconnect, connect or read the account of another session. So what acts must be understood whole: without a session, a
 //! field that is not known is refused. Where a session is named, unknown fields are ignored, as before.
 //!
 //! A read acts on nothing, and pages add parameters of their own (`?_=1699…` against caches), so there only what looks like a
-//! misspelt `cliente_id` is refused. A login code is more than a read: a person who scans another client's code links a phone to
-//! that client's session. So there, too, each parameter must be known. In single mode there is one session, and nothing to mistake.
+//! misspelt `cliente_id` is refused. A login code is more than a read: a person who scans the code of another session links a phone to
+//! that session. So there, too, each parameter must be known. In single mode there is one session, and nothing to mistake.
 //!
 //! A field that changes what is done, such as `dry_run`, is looked for where a session is named as well: a caller that misspells it would send a
 //! message that was only to be tried.
@@ -59,7 +59,7 @@ const PARTS: [&str; 4] = ["id", "name", "nombre", "key"];
 const NOT_IN_HEADERS: [&str; 3] = ["client", "device", "phone"];
 
 /// What the address of a code may have: what is read of it, and what pages add against caches.
-const BESIDE_A_CODE: [&str; 4] = ["format", "_", "t", "ts"];
+const ALLOWED_WITH_CODE: [&str; 4] = ["format", "_", "t", "ts"];
 
 /// Refuses a POST that names no session and has a field, a parameter or a header that may have been meant to.
 pub(super) fn check_post<B: FromBody>(
@@ -101,7 +101,7 @@ pub(in crate::http) fn check_read(parts: &Parts, app: &AppState) -> Result<(), A
 
 /// Refuses a request for a login code that names no session and has a parameter that is not known, or such a header.
 pub(super) fn check_code(parts: &Parts, app: &AppState) -> Result<(), ApiError> {
-    check_query(parts, app, |name| !BESIDE_A_CODE.contains(&name))
+    check_query(parts, app, |name| !ALLOWED_WITH_CODE.contains(&name))
 }
 
 fn check_query(

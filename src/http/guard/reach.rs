@@ -12,7 +12,7 @@
 //! An id in the query of a POST that has none in its body is 400 too; so is a request that names no session and may not
 //! do so on purpose: [`purpose`].
 //!
-//! `/send` never assumes a session in `multi` mode: that would send from another client's account. A named session such as `admin`
+//! `/send` never assumes a session in `multi` mode: that would send from the account of another session. A named session such as `admin`
 //! is reached by the header. In `single` mode the id is checked as in the other, echoed, and every request goes to the default session.
 
 use axum::{
@@ -117,7 +117,7 @@ impl Target {
             Given::Null => return Err(ApiError::ClienteIdRequired),
             Given::Value(AnyClienteId::Name(id)) => Some(one(id)?),
             Given::Value(AnyClienteId::Number(id)) => Some(Named::number(id)?),
-            Given::Other => return Err(InvalidClienteId.into()),
+            Given::WrongType => return Err(InvalidClienteId.into()),
         };
         Self::or_default(named, parts, app)
     }
@@ -139,7 +139,7 @@ impl Target {
             (Given::Absent, SessionMode::Multi) => {
                 Some(in_header(&parts.headers)?.ok_or(ApiError::ClienteIdNotANumber)?)
             }
-            (Given::Null | Given::Value(_) | Given::Other, _) => {
+            (Given::Null | Given::Value(_) | Given::WrongType, _) => {
                 return Err(ApiError::ClienteIdNotANumber);
             }
         };

@@ -1,12 +1,12 @@
 // What the service's codes mean, in English for people: the same codes as in Spanish.
 
 export const CODES_IN_ENGLISH = {
-  DISCONNECT_REQUESTED: "Somebody disconnected it. If it was linked, it still is.",
+  DISCONNECT_REQUESTED: "It was disconnected on request. If it was linked, it still is.",
   NOT_CONNECTED: "It has not been connected since the service started. Press Connect.",
   HIBERNATING: "Its Chrome is closed until there is something to send.",
   LOGGED_OUT: "It was logged out: unlinked, and its profile deleted. Connect it and scan.",
   SHUTTING_DOWN: "The service is stopping. The session comes back with it.",
-  QR_TIMEOUT: "Nobody scanned in time. Connecting shows codes again.",
+  QR_TIMEOUT: "No phone scanned a code in time. Connecting shows codes again.",
   CODE_TIMEOUT: "The page showed neither a code nor an account. See what it showed, and check the network; then connect.",
   SYNC_TIMEOUT: "It is linked, but the chats were not synced. Connect to try again.",
   PASSKEY_REQUIRED: "WhatsApp asks for the account's passkey, which this service cannot give. Try again later: some accounts are asked only for a while.",

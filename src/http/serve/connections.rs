@@ -75,7 +75,7 @@ struct OpenConnection {
 }
 
 /// What becomes of a new connection.
-enum Admission {
+enum ConnectionDecision {
     Admitted(ConnectionPlace),
     /// Its network has all the places that one network may have, each with a request at work.
     Refused,
@@ -97,9 +97,9 @@ impl Connections {
         let network = owner_of(peer.to_canonical());
         loop {
             let ripe_at = match self.try_admit(network) {
-                Admission::Admitted(place) => return Some(place),
-                Admission::Refused => return None,
-                Admission::Full(ripe_at) => ripe_at,
+                ConnectionDecision::Admitted(place) => return Some(place),
+                ConnectionDecision::Refused => return None,
+                ConnectionDecision::Full(ripe_at) => ripe_at,
             };
             let ripens = async {
                 match ripe_at {
@@ -114,7 +114,7 @@ impl Connections {
         }
     }
 
-    fn try_admit(&self, network: Option<IpAddr>) -> Admission {
+    fn try_admit(&self, network: Option<IpAddr>) -> ConnectionDecision {
         let (mut open, now) = (self.0.open.lock(), Instant::now());
         let Limits {
             all,
@@ -126,7 +126,7 @@ impl Connections {
                 open.tell(now, &format!("{network} has {of_one_network} connections"));
                 match open.longest_idle(is_of_it) {
                     Some((id, _)) => open.give_way(id),
-                    None => return Admission::Refused,
+                    None => return ConnectionDecision::Refused,
                 }
             }
         }
@@ -134,7 +134,7 @@ impl Connections {
             open.tell(now, &format!("{all} connections are open"));
             match open.longest_idle(|_| true) {
                 Some((id, since)) if since + LEAST_IDLE <= now => open.give_way(id),
-                idle => return Admission::Full(idle.map(|(_, since)| since + LEAST_IDLE)),
+                idle => return ConnectionDecision::Full(idle.map(|(_, since)| since + LEAST_IDLE)),
             }
         }
         open.last_id += 1;
@@ -145,7 +145,7 @@ impl Connections {
             gives_way: gives_way.clone(),
         };
         open.by_id.insert(id, connection);
-        Admission::Admitted(ConnectionPlace(Arc::new(Held {
+        ConnectionDecision::Admitted(ConnectionPlace(Arc::new(Held {
             id,
             gives_way,
             shared: Arc::clone(&self.0),

@@ -58,7 +58,8 @@ const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// 120 s): who closes first while the other begins a request makes it fail, and that must not be the service.
 const NEXT_REQUEST_TIMEOUT: Duration = Duration::from_secs(130);
 
-/// For a piece of an answer that the other side does not take. The system has taken hundreds of kilobytes before that.
+/// How long a write may wait while the other side takes nothing of an answer. By then the system's own buffers, hundreds of
+/// kilobytes, are full.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Ends the connection that a request came by, whatever that does just then.
@@ -191,7 +192,7 @@ async fn connection(
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(NEXT_REQUEST_TIMEOUT)
-        .serve_connection(TokioIo::new(Hurried::new(stream)), service);
+        .serve_connection(TokioIo::new(WriteTimeout::new(stream)), service);
     let mut serving = pin!(serving);
     let mut asks_nothing = pin!(async {
         tokio::select! {
@@ -220,12 +221,12 @@ async fn connection(
 }
 
 /// A connection whose writes fail when the other side takes nothing for [`WRITE_TIMEOUT`].
-struct Hurried<S> {
+struct WriteTimeout<S> {
     stream: S,
     waits: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Hurried<S> {
+impl<S> WriteTimeout<S> {
     const fn new(stream: S) -> Self {
         Self {
             stream,
@@ -233,7 +234,7 @@ impl<S> Hurried<S> {
         }
     }
 
-    fn hurry<T>(
+    fn limit<T>(
         &mut self,
         context: &mut Context<'_>,
         wrote: Poll<io::Result<T>>,
@@ -250,7 +251,7 @@ impl<S> Hurried<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -260,7 +261,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Hurried<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Hurried<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -268,7 +269,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Hurried<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let wrote = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.hurry(context, wrote)
+        this.limit(context, wrote)
     }
 
     fn poll_write_vectored(
@@ -278,7 +279,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Hurried<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let wrote = Pin::new(&mut this.stream).poll_write_vectored(context, pieces);
-        this.hurry(context, wrote)
+        this.limit(context, wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -476,7 +477,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_does_not_read_is_given_up_and_a_slow_one_is_not() {
         let (near, mut far) = duplex(16);
-        let mut near = Hurried::new(near);
+        let mut near = WriteTimeout::new(near);
         let since = Instant::now();
         let slow = async {
             for _ in 0..4 {

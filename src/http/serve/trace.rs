@@ -16,7 +16,7 @@ use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 
 use super::counts::RequestCounts;
 use crate::http::{
-    guard::{audit, passage::Passage},
+    guard::{audit, request_facts::RequestFacts},
     state::AppState,
     wire::error::{ApiError, LogLevel},
 };
@@ -30,27 +30,28 @@ pub(in crate::http) async fn follow(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let mut followed = Followed {
+    let mut log = RequestLog {
         method: request.method().clone(),
-        passage: Passage::of(request.extensions_mut()),
+        facts: RequestFacts::of(request.extensions_mut()),
         span: info_span!("request", http.method = %request.method()),
         since: Instant::now(),
         requests: app.requests.clone(),
         answer: None,
     };
-    let span = followed.span.clone();
+    let span = log.span.clone();
     let response = next.run(request).instrument(span).await;
-    followed.answer = Some(Reply {
+    log.answer = Some(Reply {
         status: response.status().as_u16(),
         why: response.extensions().get().cloned(),
     });
     response
 }
 
-/// A request under way. Dropped without an answer, its caller went away.
-struct Followed {
+/// What a request under way leaves in the log, the audit and the counts when it is dropped. Without an answer, its caller went
+/// away.
+struct RequestLog {
     method: Method,
-    passage: Passage,
+    facts: RequestFacts,
     span: Span,
     since: Instant,
     requests: RequestCounts,
@@ -62,19 +63,19 @@ struct Reply {
     why: Option<Arc<ApiError>>,
 }
 
-impl Drop for Followed {
+impl Drop for RequestLog {
     fn drop(&mut self) {
         let _in_span = self.span.enter();
-        let (method, passed, took) = (&self.method, self.passage.passed(), self.since.elapsed());
-        if let Some(passed) = passed.filter(|_| self.passage.is_audited()) {
+        let (method, guarded, took) = (&self.method, self.facts.guarded(), self.since.elapsed());
+        if let Some(guarded) = guarded.filter(|_| self.facts.is_audited()) {
             audit::write(
                 method,
-                passed,
+                guarded,
                 self.answer.as_ref().and_then(Reply::audited),
             );
         }
         let (route, status) = (
-            passed.map(|passed| &*passed.route),
+            guarded.map(|guarded| &*guarded.route),
             self.answer.as_ref().map(|answer| answer.status),
         );
         self.requests.count(method, route, status, took);

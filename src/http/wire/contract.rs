@@ -26,7 +26,7 @@ pub(in crate::http) use link::{LinkStatus, MadeLink};
 pub(in crate::http) use messages::{DryRun, Message, Messages};
 pub(in crate::http) use qr::{Qr, QrCodeAnswer, expires_in};
 pub(in crate::http) use schema::{NamedClienteId, StateName};
-pub(in crate::http) use send::{Accepted, SentOrDryRun};
+pub(in crate::http) use send::{AcceptedSend, SentOrDryRun};
 use serde::{Deserialize, Serialize, Serializer};
 pub(in crate::http) use status::is_ready;
 pub(crate) use status::{Sessions, Status};

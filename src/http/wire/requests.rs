@@ -21,7 +21,7 @@ pub(in crate::http) enum Given<T> {
     Null,
     Value(T),
     /// A value that the field does not take.
-    Other,
+    WrongType,
 }
 
 impl<T> Given<T> {
@@ -42,9 +42,9 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Given<T> {
             Self::Null
         } else if given.is_object() {
             // No field takes one, and serde would read `{"ready": null}` as the word.
-            Self::Other
+            Self::WrongType
         } else {
-            T::deserialize(given).map_or(Self::Other, Self::Value)
+            T::deserialize(given).map_or(Self::WrongType, Self::Value)
         })
     }
 }

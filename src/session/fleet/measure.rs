@@ -1,4 +1,4 @@
-//! What each session's Chrome takes of the machine's memory, and how long processors have worked for it, measured again and again.
+//! What each session's Chrome takes of the machine's memory, and how long processors have worked for it, measured repeatedly.
 //!
 //! Responsible for measuring all of them in one go, off the runtime, for telling each session what it takes and the
 //! [tally](crate::session::CpuTally) what it has had. What a session does about its memory, `lifecycle::memory_budget` decides.

@@ -58,7 +58,8 @@ const SNAPSHOTS_STOP_BUDGET: Duration = Duration::from_secs(7);
 /// now a hanging Chrome has been sent SIGKILL, all that a session writes down is written, and the ledger needs the rest.
 const SESSIONS_STOP_BUDGET: Duration = Duration::from_millis(8900);
 
-/// So many sessions that are not known any more are still told of; far more than are connected within an hour.
+/// How many sessions that are not known any more keep their last snapshot, for a caller that asks what became of its code. Far
+/// more than are connected within an hour.
 const LAST_SEEN: usize = 1000;
 
 /// Within which a caller learns whether a send was taken back; longer only when the disk stands still, and then it may be yet.
@@ -91,8 +92,8 @@ struct Sessions {
     known: BTreeMap<ClienteId, KnownSession>,
     /// What an earlier service has left word of.
     remembered: BTreeMap<ClienteId, Desired>,
-    /// How those were last that are not known any more, the oldest first: callers ask for a while what became of their
-    /// codes.
+    /// The last snapshots of sessions that are not known any more, the oldest first: callers ask for a while what became of their
+    /// codes. At most [`LAST_SEEN`].
     last_seen: VecDeque<(ClienteId, Snapshot)>,
     /// Counted of each known session, and of no other: names that come and go must not add up.
     cpu: CpuTally,

@@ -101,7 +101,7 @@ impl EvidenceFolder {
         Ok(())
     }
 
-    /// Looks at a page and keeps what was seen: `evidence` is what is known without it.
+    /// Keeps what was seen of a page with `evidence`, which is what is known without the page.
     pub(in crate::session) async fn keep_seen(
         &self,
         evidence: Evidence,

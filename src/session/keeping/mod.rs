@@ -1,6 +1,6 @@
 //! What is kept of a session on disk apart from its profile, and what keeps the profile from being lost.
 //!
-//! Responsible for the wish that a session runs, the copies of its profile, the evidence of a failure, and a profile that
+//! Responsible for the desired state of a session, the copies of its profile, the evidence of a failure, and a profile that
 //! moves to or from another host. Starts and ends nothing: `lifecycle` says when.
 
 pub(super) mod desired;

@@ -124,7 +124,7 @@ impl Safekeeping {
                     manifest.taken_at,
                 );
                 if let Some(link) = link_of(&self.profile).await
-                    && let Err(error) = self.note(link, Rescue::Snapshot).await
+                    && let Err(error) = self.note(link, Rescue::ProfileCopy).await
                 {
                     tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
                 }
@@ -184,7 +184,7 @@ impl Safekeeping {
             .ok()
     }
 
-    /// The session ended for this reason, before it was READY if `phase` says so. Does what can be done for a profile that
+    /// The session ended for this reason; with `is_starting` before it was READY. Does what can be done for a profile that
     /// has lost its link or cannot be used; once for each loss. Answers whether the session is to be started again: another profile is
     /// in its place, or this one is to ask for a scan. Where nothing could be done, `why` says so.
     pub(in crate::session) async fn rescue(&self, why: &mut Reason, is_starting: bool) -> bool {
@@ -196,8 +196,8 @@ impl Safekeeping {
         };
         let next = match (link.rescue, why.code) {
             (Rescue::None, _) => self.restore(&link, why).await,
-            (Rescue::Snapshot, ReasonCode::StorageError) => self.empty(why).await,
-            (Rescue::Snapshot | Rescue::All, _) => return false,
+            (Rescue::ProfileCopy, ReasonCode::StorageError) => self.empty(why).await,
+            (Rescue::ProfileCopy | Rescue::All, _) => return false,
         };
         let noted = match next {
             Ok(rescue) => self.note(link, rescue).await,
@@ -232,7 +232,7 @@ impl Safekeeping {
                     "no new Chrome has helped: the profile was set aside, and the snapshot of {} is in its place",
                     manifest.taken_at,
                 );
-                if let Err(error) = self.note(link, Rescue::Snapshot).await {
+                if let Err(error) = self.note(link, Rescue::ProfileCopy).await {
                     tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
                 }
             }
@@ -254,7 +254,7 @@ impl Safekeeping {
             why.code.as_str(),
             manifest.taken_at,
         );
-        Ok(Rescue::Snapshot)
+        Ok(Rescue::ProfileCopy)
     }
 
     /// Storage that does not work makes way for an empty folder; storage that Chrome has created again can be linked as it is.

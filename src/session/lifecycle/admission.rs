@@ -21,8 +21,9 @@ pub(super) enum Stage {
     Running,
     /// There is no Chrome until something needs one.
     Hibernating,
-    /// A Chrome is being closed, or its profile is being worked on.
-    Closing,
+    /// A step is under way that no command may interrupt: a Chrome is being closed, or the profile is being worked on, or looked
+    /// for before a start.
+    Busy,
     /// The service stops.
     Stopping,
 }
@@ -31,8 +32,8 @@ pub(super) enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     Now,
-    /// Kept until no Chrome is being closed.
-    AfterClosing,
+    /// Kept until the stage is no longer [`Stage::Busy`] or [`Stage::CalledOff`].
+    OnceFree,
     /// Kept until the page stands, which it wakes.
     OnceAwake,
     Refuse(Refusal),
@@ -43,8 +44,8 @@ pub(super) enum Admission {
 pub(super) enum Refusal {
     /// The session is in a state in which it cannot be done; `/status` says why.
     NotReady,
-    /// The Chrome is being closed; the state that is published is still the one before.
-    Closing,
+    /// The stage is [`Stage::Busy`]; the state that is published is still the one before.
+    Busy,
     /// Only a page that is linked can be logged out.
     NotLinked,
     /// Only a session that does not run can be forgotten.
@@ -66,14 +67,14 @@ pub(super) fn admit(stage: Stage, published: &SessionState, command: &Command) -
         }
         // A question to the page, or something that only a page can do.
         (
-            Stage::Opening | Stage::Running | Stage::Hibernating | Stage::Closing,
+            Stage::Opening | Stage::Running | Stage::Hibernating | Stage::Busy,
             Command::Page(PageCommand::Check { .. } | PageCommand::Evidence { .. })
             | Command::Life(LifeCommand::Disconnect { logout: true, .. }),
         ) if is_hibernating => Admission::OnceAwake,
         (Stage::Running, Command::Page(_)) => Admission::Now,
-        (Stage::Closing, Command::Page(_)) => Admission::Refuse(Refusal::Closing),
+        (Stage::Busy, Command::Page(_)) => Admission::Refuse(Refusal::Busy),
         (_, Command::Page(_)) => Admission::Refuse(Refusal::NotReady),
-        (Stage::CalledOff | Stage::Closing, Command::Life(_)) => Admission::AfterClosing,
+        (Stage::CalledOff | Stage::Busy, Command::Life(_)) => Admission::OnceFree,
         (Stage::Opening, Command::Life(LifeCommand::Disconnect { logout: true, .. })) => {
             Admission::Refuse(Refusal::NotLinked)
         }
@@ -90,7 +91,7 @@ pub(super) fn admit(stage: Stage, published: &SessionState, command: &Command) -
 fn admit_send(stage: Stage, published: &SessionState, is_durable: bool) -> Admission {
     match stage {
         // A session that hibernates takes sends in every stage: the next page sends them.
-        Stage::Opening | Stage::Running | Stage::Hibernating | Stage::Closing
+        Stage::Opening | Stage::Running | Stage::Hibernating | Stage::Busy
             if *published == SessionState::Hibernating =>
         {
             Admission::Now
@@ -101,7 +102,7 @@ fn admit_send(stage: Stage, published: &SessionState, is_durable: bool) -> Admis
         {
             Admission::Now
         }
-        Stage::Closing => Admission::Refuse(Refusal::Closing),
+        Stage::Busy => Admission::Refuse(Refusal::Busy),
         Stage::Idle
         | Stage::Opening
         | Stage::CalledOff

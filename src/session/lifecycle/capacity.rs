@@ -95,7 +95,7 @@ impl Capacity {
     pub(super) fn admit(&self) -> Result<Admitted, Full> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_none_left| self.full(Lack::Place))?;
-        let Some(starting) = self.speak_for_memory() else {
+        let Some(starting) = self.reserve_memory() else {
             drop(place);
             return Err(self.full(Lack::Memory));
         };
@@ -107,23 +107,23 @@ impl Capacity {
 
     /// Reserves memory only: another Chrome for a session that has its place.
     pub(super) fn start_again(&self) -> Result<Starting, Full> {
-        self.speak_for_memory()
-            .ok_or_else(|| self.full(Lack::Memory))
+        self.reserve_memory().ok_or_else(|| self.full(Lack::Memory))
     }
 
-    fn speak_for_memory(&self) -> Option<Starting> {
+    fn reserve_memory(&self) -> Option<Starting> {
         let others = self.starting.fetch_add(1, Ordering::Relaxed);
         // Given back by its drop when there is not enough.
         let starting = Starting(Arc::clone(&self.starting));
         if self.min_free_mb == 0 {
             return Some(starting);
         }
-        let needed_mb = self.needed_beside(others);
+        let needed_mb = self.needed_with(others);
         let is_enough = (self.free_mb)().is_none_or(|free_mb| needed_mb <= free_mb);
         is_enough.then_some(starting)
     }
 
-    fn needed_beside(&self, starting: usize) -> u64 {
+    /// The free memory that one more start needs, with so many others under way.
+    fn needed_with(&self, starting: usize) -> u64 {
         let spoken_for = u64::try_from(starting).unwrap_or(u64::MAX);
         self.min_free_mb
             .saturating_add(START_MB.saturating_mul(spoken_for))
@@ -134,7 +134,7 @@ impl Capacity {
             running: self.limit.get() - self.places.available_permits(),
             limit: self.limit.get(),
             free_mb: (self.free_mb)(),
-            needed_mb: self.needed_beside(self.starting.load(Ordering::Relaxed)),
+            needed_mb: self.needed_with(self.starting.load(Ordering::Relaxed)),
             start_mb: START_MB,
             lacks,
         }

@@ -89,7 +89,7 @@ pub(super) struct Deadlines {
 
 /// A deadline that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Passed {
+pub(super) enum Expired {
     /// This phase of the start, before anything could be shown.
     Start(Phase),
     /// This start has had its turn.
@@ -284,45 +284,45 @@ impl Deadlines {
     }
 
     /// Takes one deadline that has passed, those that end the session first.
-    pub(super) fn passed(&mut self, now: Instant) -> Option<Passed> {
+    pub(super) fn expired(&mut self, now: Instant) -> Option<Expired> {
         let has_passed = |timer: &mut Instant| *timer <= now;
         if self.start.take_if(has_passed).is_some() {
-            return self.phase.map(Passed::Start);
+            return self.phase.map(Expired::Start);
         }
         if self.recognise.take_if(has_passed).is_some() {
-            return Some(Passed::Recognise);
+            return Some(Expired::Recognise);
         }
         if self.turn.take_if(has_passed).is_some() {
-            return Some(Passed::Turn);
+            return Some(Expired::Turn);
         }
         if self.sync.take_if(has_passed).is_some() {
-            return Some(Passed::Sync);
+            return Some(Expired::Sync);
         }
         if self.scan.take_if(has_passed).is_some() {
-            return Some(Passed::Scan);
+            return Some(Expired::Scan);
         }
         if self.reconnect.take_if(has_passed).is_some() {
-            return Some(Passed::Reconnect);
+            return Some(Expired::Reconnect);
         }
         if self.reload.take_if(has_passed).is_some() {
-            return Some(Passed::Reload);
+            return Some(Expired::Reload);
         }
         if self.ping.take_if(has_passed).is_some() {
             self.ping = Some(now + PING_INTERVAL);
-            return Some(Passed::Ping);
+            return Some(Expired::Ping);
         }
         if self.take_over.take_if(has_passed).is_some() {
             if TAKE_OVER_PAUSES.len() <= self.taken_over.len() {
                 self.left_elsewhere = Some(self.taken_over.len());
-                return Some(Passed::LeftElsewhere);
+                return Some(Expired::LeftElsewhere);
             }
             self.taken_over.push(now);
             self.take_over = self.next_take_over(now);
-            return Some(Passed::TakeOver);
+            return Some(Expired::TakeOver);
         }
         self.refresh.take_if(has_passed)?;
         self.refresh = Some(now + REFRESH_RETRY);
-        Some(Passed::Refresh)
+        Some(Expired::Refresh)
     }
 }
 

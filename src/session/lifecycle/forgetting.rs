@@ -95,14 +95,14 @@ impl<D: Driver> Actor<D> {
         let safekeeping = &self.options.safekeeping;
         let is_missing = safekeeping.is_missing().await;
         let is_linked = self.options.desired.is_linked().await || safekeeping.may_be_linked().await;
-        // Deleted is what is known to be of no use, and not what is not known to be of any.
+        // Delete only what is certainly of no use.
         let is_useless = !is_linked
             && (self.options.desired.is_newcomer().await || safekeeping.is_unlinked().await);
         if !is_useless && !is_missing {
             return Err(ForgetError::Linked);
         }
         if is_linked {
-            // Of a profile that is missing only the wish is there. What was set aside and the snapshots are the account's.
+            // Of a session whose profile is missing only the desired state is left. What was set aside and the snapshots are the account's.
             self.delete_notes().await?;
         } else {
             self.delete_traces().await?;

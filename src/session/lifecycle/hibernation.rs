@@ -130,7 +130,7 @@ impl<D: Driver> Actor<D> {
                         retry_at = Some(wake_by.map_or(later, |then| then.min(later)));
                     }
                 },
-                Heard::Own(never) => match never {},
+                Heard::StageWork(never) => match never {},
             }
         }
     }

@@ -49,7 +49,7 @@ impl<D: Driver> Actor<D> {
                     self.forget_failed_newcomer().await;
                     continue;
                 }
-                Heard::Own(never) => match never {},
+                Heard::StageWork(never) => match never {},
             };
             match command {
                 Command::Life(LifeCommand::Connect {
@@ -61,7 +61,7 @@ impl<D: Driver> Actor<D> {
                     {
                         // The start that was planned happens now, with the restoring that belongs to it.
                         self.restore_copy(retry).await;
-                        self.mail.put_back(LifeCommand::Connect {
+                        self.mail.requeue_first(LifeCommand::Connect {
                             phone,
                             asked_by,
                             reply,
@@ -125,7 +125,7 @@ impl<D: Driver> Actor<D> {
             let End { reason, .. } = End::requested();
             self.options.desired.on_end(reason.code).await;
             if logout {
-                // There is no profile to unlink by: what is given up is the wish that there be one.
+                // There is no profile to unlink by: only the desired state is given up.
                 self.options.desired.forget().await;
             }
             self.healing.after(reason.code, false, Instant::now());

@@ -1,12 +1,12 @@
-//! What a session waits for, and what it has been asked to do: the one wait of its life, and the one place where commands arrive.
+//! What a session waits for, and what it has been asked to do: the one wait of all its stages, and the one place where commands arrive.
 //!
 //! Responsible for doing with each command what [`admit`] decides: sends go to the [`Intake`], what must wait is kept in its
 //! order, what cannot be done is refused; what is to be done now is given to the stage.
 //!
-//! [`Mailbox::wait`] is the only place where a session waits, in every stage. A stage hands in what it waits for itself (a Chrome
+//! [`Mailbox::wait`] is the only place where a stage waits for anything but its files. A stage hands in what it waits for itself (a Chrome
 //! that starts or closes, the answers of its page) and gets back the one thing that came first. So the order, in which a stop
-//! goes before the stage's own work, that before a command, and a deadline last, is said once, and no stage can forget to
-//! answer its callers. The stages are functions one after another, and not values of one enum in one loop: the futures of a
+//! goes before the stage's own work, that work before a command, and a deadline last, stands in one place, and no stage can
+//! forget to answer its callers. The stages are functions one after another, and not values of one enum in one loop: the futures of a
 //! stage borrow the Chrome that they ask, and a function that owns both needs neither reference counts nor locks for that.
 //!
 //! Invariant: no command is lost: it is given out once, or answered.
@@ -37,11 +37,12 @@ pub(super) struct Mailbox {
     commands: mpsc::Receiver<Command>,
     /// The last handle is gone.
     is_closed: bool,
-    /// Kept until no Chrome is being closed. At most [`COMMAND_CAPACITY`]; then no more are received.
-    after_closing: VecDeque<LifeCommand>,
+    /// Kept until the stage is no longer [`Stage::Busy`]. At most [`COMMAND_CAPACITY`]; then no more are received.
+    once_free: VecDeque<LifeCommand>,
     /// Kept until the page stands. At most [`COMMAND_CAPACITY`]; the next is refused.
     once_awake: VecDeque<Command>,
-    /// Something needs the page of a session that hibernates: by when it must stand for the session to count as READY meanwhile.
+    /// Something needs the page of a session that hibernates. This is the deadline for the page; later the session is no longer
+    /// shown as READY.
     wake_by: Option<Instant>,
     /// How long a send waits for its page.
     patience: Duration,
@@ -56,10 +57,10 @@ pub(super) struct Mailbox {
     reason = "it is taken apart at once and never stored"
 )]
 pub(super) enum Heard<T> {
-    /// The service stops. Told to a stage that has no work of its own to end first.
+    /// The service stops. Only a stage that has no work of its own to end first hears it.
     Stop,
     /// The work of the stage is done, or a part of it.
-    Own(T),
+    StageWork(T),
     Mail(Mail),
     /// The deadline has passed.
     Deadline,
@@ -90,7 +91,7 @@ impl Mailbox {
         Self {
             commands,
             is_closed: false,
-            after_closing: VecDeque::new(),
+            once_free: VecDeque::new(),
             once_awake: VecDeque::new(),
             wake_by: None,
             patience,
@@ -117,7 +118,7 @@ impl Mailbox {
         tokio::select! {
             biased;
             () = stop.cancelled(), if heeds_stop => Heard::Stop,
-            done = own => Heard::Own(done),
+            done = own => Heard::StageWork(done),
             mail = self.next(intake, stage) => Heard::Mail(mail),
             () = until(deadline) => Heard::Deadline,
         }
@@ -132,8 +133,8 @@ impl Mailbox {
         tokio::pin!(work);
         loop {
             // A command that is given out in this stage is about the Chrome that is being closed.
-            let heard = self.wait(intake, Stage::Closing, &mut work, None);
-            if let Heard::Own(done) = heard.await {
+            let heard = self.wait(intake, Stage::Busy, &mut work, None);
+            if let Heard::StageWork(done) = heard.await {
                 return done;
             }
         }
@@ -141,7 +142,7 @@ impl Mailbox {
 
     /// The next command, dealt with as this stage allows.
     async fn next(&mut self, intake: &mut Intake, stage: Stage) -> Mail {
-        if let Some(kept) = self.take_kept(stage) {
+        if let Some(kept) = self.next_kept(stage) {
             // As if it came now: this stage may refuse what another one has kept.
             return self.deal_with(kept, intake, stage);
         }
@@ -149,7 +150,7 @@ impl Mailbox {
         if self.is_closed && is_between_runs {
             return Mail::Closed;
         }
-        let has_room = self.after_closing.len() < COMMAND_CAPACITY;
+        let has_room = self.once_free.len() < COMMAND_CAPACITY;
         tokio::select! {
             Some(is_new) = intake.written() => {
                 if is_new && self.publisher.state() == SessionState::Hibernating {
@@ -189,17 +190,17 @@ impl Mailbox {
             }
             (Admission::Now, Command::Page(PageCommand::Remove { key })) => intake.remove(&key),
             (Admission::Now, command) => return Mail::Command(command),
-            (Admission::AfterClosing, Command::Life(command)) => {
-                self.after_closing.push_back(command);
+            (Admission::OnceFree, Command::Life(command)) => {
+                self.once_free.push_back(command);
             }
             // `admit` puts none of these off until then; the caller would see the dropped reply.
-            (Admission::AfterClosing, Command::Page(_)) => {}
+            (Admission::OnceFree, Command::Page(_)) => {}
             (Admission::OnceAwake, command) => {
                 self.wake(Instant::now());
                 if self.once_awake.len() < COMMAND_CAPACITY {
                     self.once_awake.push_back(command);
                 } else {
-                    refuse_asleep(
+                    refuse_kept_for_page(
                         command,
                         SendError::QueueFull {
                             retry_after: ROOM_AFTER,
@@ -213,9 +214,9 @@ impl Mailbox {
     }
 
     /// The next of what was kept that this stage does not keep any longer.
-    fn take_kept(&mut self, at: Stage) -> Option<Command> {
+    fn next_kept(&mut self, at: Stage) -> Option<Command> {
         // Asked in each turn of the session, and nothing is kept in nearly all of them.
-        if self.once_awake.is_empty() && self.after_closing.is_empty() {
+        if self.once_awake.is_empty() && self.once_free.is_empty() {
             return None;
         }
         let state = self.publisher.state();
@@ -225,10 +226,10 @@ impl Mailbox {
         {
             return Some(command);
         }
-        let kept = self.after_closing.pop_front().map(Command::Life)?;
+        let kept = self.once_free.pop_front().map(Command::Life)?;
         match (admit(at, &state, &kept), kept) {
-            (Admission::AfterClosing, Command::Life(kept)) => {
-                self.after_closing.push_front(kept);
+            (Admission::OnceFree, Command::Life(kept)) => {
+                self.once_free.push_front(kept);
                 None
             }
             (_, kept) => Some(kept),
@@ -236,13 +237,13 @@ impl Mailbox {
     }
 
     /// Puts a command back that was given out, before all others.
-    pub(super) fn put_back(&mut self, command: LifeCommand) {
-        self.after_closing.push_front(command);
+    pub(super) fn requeue_first(&mut self, command: LifeCommand) {
+        self.once_free.push_front(command);
     }
 
     /// Whether a start, an end or a deletion waits until no Chrome is being closed.
     pub(super) fn has_kept(&self) -> bool {
-        !self.after_closing.is_empty()
+        !self.once_free.is_empty()
     }
 
     /// By when the page must stand for the session to count as READY meanwhile: as long as the first send waits. `None` when it
@@ -267,14 +268,14 @@ impl Mailbox {
         self.on_awake();
         intake.refuse(why);
         for command in self.once_awake.drain(..) {
-            refuse_asleep(command, why.clone());
+            refuse_kept_for_page(command, why.clone());
         }
     }
 
     /// The service stops: answers every command that is left so.
     pub(super) fn close(&mut self) {
         self.commands.close();
-        let kept = self.after_closing.drain(..).map(Command::Life);
+        let kept = self.once_free.drain(..).map(Command::Life);
         let mut left: Vec<_> = kept.chain(self.once_awake.drain(..)).collect();
         while let Ok(command) = self.commands.try_recv() {
             left.push(command);
@@ -306,7 +307,7 @@ fn refuse(command: Command, why: Refusal, publisher: &Publisher) {
         Command::Life(LifeCommand::Disconnect { reply, .. }) => {
             let why = match why {
                 Refusal::NotLinked => DisconnectError::NotLinked,
-                Refusal::ShuttingDown | Refusal::NotReady | Refusal::Closing | Refusal::Running => {
+                Refusal::ShuttingDown | Refusal::NotReady | Refusal::Busy | Refusal::Running => {
                     DisconnectError::ShuttingDown
                 }
             };
@@ -315,17 +316,16 @@ fn refuse(command: Command, why: Refusal, publisher: &Publisher) {
         Command::Life(LifeCommand::Forget { reply }) => {
             let why = match why {
                 Refusal::Running => ForgetError::Running,
-                Refusal::ShuttingDown
-                | Refusal::NotReady
-                | Refusal::Closing
-                | Refusal::NotLinked => ForgetError::ShuttingDown,
+                Refusal::ShuttingDown | Refusal::NotReady | Refusal::Busy | Refusal::NotLinked => {
+                    ForgetError::ShuttingDown
+                }
             };
             answer(reply, Err(why));
         }
         Command::Page(command) => command.refuse(match why {
             Refusal::ShuttingDown => SendError::ShuttingDown,
             // The state that is published is the one before, as long as the Chrome is there.
-            Refusal::Closing => SendError::NotReady {
+            Refusal::Busy => SendError::NotReady {
                 state: SessionState::Disconnected.name(),
                 reason: None,
                 retry_at: None,
@@ -336,7 +336,7 @@ fn refuse(command: Command, why: Refusal, publisher: &Publisher) {
 }
 
 /// Refuses what was to be done by a page that does not come.
-fn refuse_asleep(command: Command, why: SendError) {
+fn refuse_kept_for_page(command: Command, why: SendError) {
     match command {
         Command::Page(command) => command.refuse(why),
         // The device is linked, as far as the service knows.
@@ -351,36 +351,41 @@ fn refuse_asleep(command: Command, why: SendError) {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroUsize;
+    use std::{num::NonZeroUsize, path::Path};
 
     use tokio::sync::oneshot;
 
     use super::*;
     use crate::{
         ledger::{Ledger, tests::options},
-        session::{SendLimits, StartTimes, state::Event},
+        session::{SendLimits, StartTimes, command::AskedBy, state::Event},
     };
 
-    #[tokio::test]
-    async fn what_was_kept_is_judged_by_the_stage_that_it_is_heard_in() {
-        let folder = tempfile::tempdir().unwrap();
+    /// A mailbox of a session that does not run, what callers send its commands by, and an intake over the ledger in this folder.
+    fn mailbox(folder: &Path) -> (mpsc::Sender<Command>, Mailbox, Intake) {
         let hour = Duration::from_secs(3600);
-        let (ledger, _keeper) = Ledger::new(options(folder.path()));
+        let (ledger, _keeper) = Ledger::new(options(folder));
         let limits = SendLimits {
             queue_max: NonZeroUsize::MIN,
             rate_per_minute: None,
             wait: hour,
         };
-        let mut intake = Intake::new(ledger, limits);
         let (publisher, _snapshots) = Publisher::new(StartTimes::default());
-        publisher.apply(&Event::Started, None);
         let (asks, commands) = mpsc::channel(4);
-        let mut mail = Mailbox::new(
+        let mail = Mailbox::new(
             commands,
             hour,
             CancellationToken::new(),
             Arc::new(publisher),
         );
+        (asks, mail, Intake::new(ledger, limits))
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_is_judged_by_the_stage_that_it_is_heard_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let (asks, mut mail, mut intake) = mailbox(folder.path());
+        mail.publisher.apply(&Event::Started, None);
         let (reply, logged_out) = oneshot::channel();
         let logout = LifeCommand::Disconnect {
             logout: true,
@@ -398,7 +403,7 @@ mod tests {
         asks.send(Command::Life(disconnect)).await.unwrap();
 
         // The profile is looked for, and then the Chrome is started.
-        for stage in [Stage::Closing; 3] {
+        for stage in [Stage::Busy; 3] {
             let mail = mail.next(&mut intake, stage).await;
             assert!(matches!(mail, Mail::DealtWith), "{mail:?}");
         }
@@ -417,5 +422,45 @@ mod tests {
             Mail::Command(Command::Life(LifeCommand::Disconnect { logout: false, .. }))
         );
         assert!(is_disconnect && disconnected.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_command_that_is_put_back_goes_before_one_that_came_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let (asks, mut mail, mut intake) = mailbox(folder.path());
+        let (reply, _connected) = oneshot::channel();
+        let connect = LifeCommand::Connect {
+            phone: None,
+            asked_by: AskedBy::Caller,
+            reply,
+        };
+        asks.send(Command::Life(connect)).await.unwrap();
+        let given_out = mail.next(&mut intake, Stage::Idle).await;
+        let Mail::Command(Command::Life(connect)) = given_out else {
+            panic!("{given_out:?}");
+        };
+        // The profile is worked on before the connect can be carried out.
+        let (reply, _disconnected) = oneshot::channel();
+        let disconnect = LifeCommand::Disconnect {
+            logout: false,
+            reply,
+        };
+        asks.send(Command::Life(disconnect)).await.unwrap();
+        let kept = mail.next(&mut intake, Stage::Busy).await;
+        assert!(matches!(kept, Mail::DealtWith), "{kept:?}");
+        mail.requeue_first(connect);
+
+        let first = mail.next(&mut intake, Stage::Idle).await;
+        let is_connect = matches!(
+            first,
+            Mail::Command(Command::Life(LifeCommand::Connect { .. }))
+        );
+        assert!(is_connect, "{first:?}");
+        let second = mail.next(&mut intake, Stage::Idle).await;
+        let is_disconnect = matches!(
+            second,
+            Mail::Command(Command::Life(LifeCommand::Disconnect { .. }))
+        );
+        assert!(is_disconnect && !mail.has_kept(), "{second:?}");
     }
 }

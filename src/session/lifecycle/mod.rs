@@ -7,10 +7,10 @@
 //!                       └──────────── something came ────────────┘
 //! ```
 //!
-//! One function per stage; a run ends with an [`End`], which says why. Each stage waits in [`Mailbox::wait`], the only wait of an
-//! actor; why the stages are functions and not one loop stands there. Responsible for *when* things happen: deadlines, order,
-//! what a fact means for the state. What a state change is allowed to be stands in [`super::state`], how a page works behind
-//! [`Driver`].
+//! One function per stage; a run ends with an [`End`], which says why. Each stage waits in [`Mailbox::wait`]; why the stages are
+//! functions and not one loop stands there. Elsewhere an actor waits only for its files: for what it notes of the session, and for
+//! what it deletes. Responsible for *when* things happen: deadlines, order, what a fact means for the state. What a state change is
+//! allowed to be stands in [`super::state`], how a page works behind [`Driver`].
 //!
 //! Invariants: only the actor and the parts that it owns change the state. Sends are answered in every stage; starts and
 //! disconnects wait at most until a Chrome that is being closed is gone. A session that is not running has no Chrome: a state

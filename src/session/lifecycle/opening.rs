@@ -77,7 +77,7 @@ impl<D: Driver> Actor<D> {
                 .mail
                 .wait(&mut self.intake, stage, &mut opening, wake_by);
             let mail = match heard.await {
-                Heard::Own(opened) => break opened,
+                Heard::StageWork(opened) => break opened,
                 Heard::Mail(mail) => mail,
                 Heard::Deadline => {
                     on_late_wake(&self.publisher, false);
@@ -117,7 +117,8 @@ impl<D: Driver> Actor<D> {
         let why = match (opened, asked_to_end) {
             (Ok(opened), None) => return Ok(opened),
             (Ok((driver, _turn)), Some(asked)) => {
-                driver.close().await;
+                // It came up in the moment in which it was called off.
+                self.mail.during(&mut self.intake, driver.close()).await;
                 return Err(End::disconnect(asked).into());
             }
             (Err(_), Some(asked)) => return Err(End::disconnect(asked).into()),

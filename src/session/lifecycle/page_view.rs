@@ -90,21 +90,21 @@ impl<'a> PageView<'a> {
         self.removed_because.is_some()
     }
 
-    /// The login screen, when it comes, has this reason.
-    pub(super) fn expect_login(&mut self, why: Reason) {
+    /// Sets the reason that the login screen is published with when it comes.
+    pub(super) fn set_login_reason(&mut self, why: Reason) {
         self.why_login = Some(why);
     }
 
-    /// This is known of the window that has the account, when another one has.
-    pub(super) fn on_elsewhere(&mut self, elsewhere: Elsewhere) {
+    /// Takes what is known of another window that has the account, and publishes the reason again when that has changed.
+    pub(super) fn set_elsewhere(&mut self, elsewhere: Elsewhere) {
         if self.elsewhere != elsewhere {
             self.elsewhere = elsewhere;
             self.report();
         }
     }
 
-    /// Takes note of how the page stands, and leaves the session where it is.
-    pub(super) fn hold(&mut self, standing: Standing) {
+    /// Notes and publishes how the page stands, and does not change the session's state.
+    pub(super) fn note_standing(&mut self, standing: Standing) {
         self.standing = standing;
         self.report();
     }
@@ -191,7 +191,7 @@ impl<'a> PageView<'a> {
                 wa_js_version: standing.wa_js_version.clone(),
                 missing: standing.missing.clone(),
             };
-            snapshot.reason = self.reason_beside(before.reason.as_ref());
+            snapshot.reason = self.blocking_reason(before.reason.as_ref());
             if before.adapter != snapshot.adapter {
                 tracing::info!(
                     adapter.serving = serving,
@@ -216,7 +216,7 @@ impl<'a> PageView<'a> {
 
     /// What waiting has not cured, while it holds a linked session back from READY.
     pub(super) fn held_back(&self) -> Option<Reason> {
-        self.reason_beside(None)
+        self.blocking_reason(None)
     }
 
     /// Why a session that was READY is not any more.
@@ -225,8 +225,9 @@ impl<'a> PageView<'a> {
             .unwrap_or_else(|| Reason::of(ReasonCode::NetworkLost))
     }
 
-    /// Names what holds a linked session back from READY, as long as it does; leaves every other reason alone.
-    fn reason_beside(&self, present: Option<&Reason>) -> Option<Reason> {
+    /// The reason to publish: what blocks a linked session from READY, as long as it does; else the present one, unless it is such
+    /// a reason that is over.
+    fn blocking_reason(&self, present: Option<&Reason>) -> Option<Reason> {
         let standing = &self.standing;
         if standing.linked && standing.trouble == Some(Trouble::OpenedElsewhere) {
             return Some(self.elsewhere.reason());

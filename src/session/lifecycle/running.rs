@@ -19,7 +19,7 @@ use super::{
     accounts::HeldAccount,
     admission::Stage,
     capacity::Turn,
-    deadlines::{Deadlines, Passed, RELOAD_TIMEOUT, UNRECOGNISED_TIMEOUT},
+    deadlines::{Deadlines, Expired, RELOAD_TIMEOUT, UNRECOGNISED_TIMEOUT},
     healing::Healing,
     hibernation::{IdleClock, on_late_wake},
     mailbox::{Heard, Mail, Mailbox},
@@ -80,7 +80,7 @@ pub(super) struct Running<'a, D: Driver> {
     idle_clock: IdleClock,
     /// A ping is on its way.
     is_pinging: bool,
-    /// How far the start had got when it was last told.
+    /// How far the start had got when that was last published.
     last_published: Option<(Phase, Option<Instant>)>,
     stall: StallWatch,
     turns: Turns,
@@ -118,10 +118,11 @@ pub(super) struct Parts<'a> {
     pub(super) intake: &'a mut Intake,
 }
 
-/// What it came to that the time for something may have come.
-struct OnTime {
-    /// A timer has passed.
+/// What the look at all timers has found.
+struct TimersPassed {
+    /// At least one has passed.
     is_any: bool,
+    /// One of them ends the session.
     end: Option<End>,
 }
 
@@ -147,14 +148,14 @@ impl PageAnswer {
     /// What a turn is for that takes it. All but one are asked for by a caller or a timer, or as often as healing allows.
     const fn turn(&self) -> Purpose {
         match self {
-            Self::Pairing(_) => Purpose::Own,
+            Self::Pairing(_) => Purpose::SelfCaused,
             Self::Navigated(_)
             | Self::Refreshed(_)
             | Self::TakenOver(_)
             | Self::LoggedOut(_)
             | Self::LookedAt(_)
             | Self::Pinged { .. }
-            | Self::Reloaded(_) => Purpose::Outside,
+            | Self::Reloaded(_) => Purpose::External,
         }
     }
 }
@@ -248,20 +249,20 @@ impl<'a, D: Driver> Running<'a, D> {
         self.tell_phase();
         let end = loop {
             let wake_at = self.next_deadline();
-            let mut turn = Purpose::Outside;
+            let mut turn = Purpose::External;
             match self.wait(Stage::Running, wake_at).await {
                 Heard::Stop => break End::stopping(),
-                Heard::Own(PageEvent::Answered(answer)) => {
+                Heard::StageWork(PageEvent::Answered(answer)) => {
                     turn = answer.turn();
                     if let Some(end) = self.on_answer(answer) {
                         break end;
                     }
                 }
-                Heard::Own(PageEvent::SendAnswered(answer)) => {
+                Heard::StageWork(PageEvent::SendAnswered(answer)) => {
                     turn = answer.turn();
                     self.sending.on_answer(answer);
                 }
-                Heard::Own(PageEvent::Fact(fact)) => {
+                Heard::StageWork(PageEvent::Fact(fact)) => {
                     self.facts.in_a_row += 1;
                     let silence = || Fact::PageLost("the page is not heard any more".to_owned());
                     if let Some(end) = self.on_fact(fact.unwrap_or_else(silence)) {
@@ -277,18 +278,18 @@ impl<'a, D: Driver> Running<'a, D> {
                     }
                 }
                 Heard::Deadline if self.facts.are_held_back() => self.facts.in_a_row = 0,
-                Heard::Deadline => turn = Purpose::Own,
+                Heard::Deadline => turn = Purpose::SelfCaused,
             }
             let now = Instant::now();
             // In each turn, and not only when the deadline is heard: all else goes before it, and while enough comes in it would
             // never be heard. Then nothing expires, no page is pinged and no start is ended.
             if wake_at.is_some_and(|at| at <= now) {
-                let passed = self.on_time(now);
-                if let Some(end) = passed.end {
+                let timers = self.on_time(now);
+                if let Some(end) = timers.end {
                     break end;
                 }
-                if passed.is_any {
-                    turn = Purpose::Outside;
+                if timers.is_any {
+                    turn = Purpose::External;
                 }
             }
             if self.publisher.state() != SessionState::Hibernating {
@@ -325,9 +326,9 @@ impl<'a, D: Driver> Running<'a, D> {
         deadlines.into_iter().flatten().min()
     }
 
-    fn on_time(&mut self, now: Instant) -> OnTime {
+    fn on_time(&mut self, now: Instant) -> TimersPassed {
         if let Some(end) = self.fall_asleep(now) {
-            return OnTime {
+            return TimersPassed {
                 is_any: true,
                 end: Some(end),
             };
@@ -341,42 +342,44 @@ impl<'a, D: Driver> Running<'a, D> {
         if is_late {
             self.wakes_late(now);
         }
-        let passed = self.deadlines.passed(now);
-        OnTime {
-            is_any: over.is_some() || is_late || passed.is_some(),
-            end: passed.and_then(|passed| self.on_passed(passed)),
+        let expired = self.deadlines.expired(now);
+        TimersPassed {
+            is_any: over.is_some() || is_late || expired.is_some(),
+            end: expired.and_then(|expired| self.on_expired(expired)),
         }
     }
 
-    fn on_passed(&mut self, passed: Passed) -> Option<End> {
-        match passed {
-            Passed::Start(phase) => return Some(End::of(self.limits().passed(phase))),
-            Passed::Turn => self.start = None,
-            Passed::Recognise => {
+    fn on_expired(&mut self, expired: Expired) -> Option<End> {
+        match expired {
+            Expired::Start(phase) => return Some(End::of(self.limits().passed(phase))),
+            Expired::Turn => self.start = None,
+            Expired::Recognise => {
                 return self.mend_page(format!(
                     "the page has not been WhatsApp Web for {} s, as when it reloads without a network",
                     UNRECOGNISED_TIMEOUT.as_secs()
                 ));
             }
-            Passed::Sync => {
+            Expired::Sync => {
                 let held_back = self.page.held_back();
                 return Some(End::of(
                     held_back.unwrap_or_else(|| self.limits().passed(Phase::Sync)),
                 ));
             }
-            Passed::Scan => return Some(End::of(self.limits().not_scanned())),
-            Passed::Refresh => self.ask(|driver| driver.refresh_codes().map(PageAnswer::Refreshed)),
-            Passed::TakeOver => self.ask(|driver| driver.take_over().map(PageAnswer::TakenOver)),
-            Passed::LeftElsewhere => self.tell_elsewhere(),
-            Passed::Reload => {
+            Expired::Scan => return Some(End::of(self.limits().not_scanned())),
+            Expired::Refresh => {
+                self.ask(|driver| driver.refresh_codes().map(PageAnswer::Refreshed));
+            }
+            Expired::TakeOver => self.ask(|driver| driver.take_over().map(PageAnswer::TakenOver)),
+            Expired::LeftElsewhere => self.tell_elsewhere(),
+            Expired::Reload => {
                 let detail = format!(
                     "the page had broken, and was not WhatsApp Web within {} s after it was reloaded",
                     RELOAD_TIMEOUT.as_secs()
                 );
                 return Some(End::because(ReasonCode::PageLost, detail));
             }
-            Passed::Ping if self.is_pinging => {}
-            Passed::Ping => {
+            Expired::Ping if self.is_pinging => {}
+            Expired::Ping => {
                 // The other session may have ended, and the page says nothing about that.
                 self.tell_elsewhere();
                 self.is_pinging = true;
@@ -389,7 +392,7 @@ impl<'a, D: Driver> Running<'a, D> {
                     }
                 });
             }
-            Passed::Reconnect => {
+            Expired::Reconnect => {
                 self.publisher
                     .apply(&Event::Unready, Some(self.page.why_unready()));
                 self.sending.refuse_waiting();
@@ -453,7 +456,7 @@ impl<'a, D: Driver> Running<'a, D> {
     /// Lets the reason say what is known of the window that has the account.
     fn tell_elsewhere(&mut self) {
         let gave_up = self.deadlines.gave_up_taking_over();
-        self.page.on_elsewhere(Elsewhere {
+        self.page.set_elsewhere(Elsewhere {
             session: self.account.other_session(),
             gave_up,
         });
@@ -466,12 +469,12 @@ impl<'a, D: Driver> Running<'a, D> {
         let end = match self.link.judge(&before, &standing, is_removed) {
             Login::Expected => self.page.on_standing(standing),
             Login::Doubtful => {
-                self.page.hold(standing);
+                self.page.note_standing(standing);
                 None
             }
             Login::Lost => return Some(End::of(profile::storage_lost(false))),
             Login::LostForGood => {
-                self.page.expect_login(profile::storage_lost(true));
+                self.page.set_login_reason(profile::storage_lost(true));
                 self.page.on_standing(standing)
             }
         };

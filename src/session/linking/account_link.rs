@@ -207,7 +207,7 @@ impl LinkNote {
         }
     }
 
-    /// Which account the link was made with, if anybody has told.
+    /// Which account the link was made with, if the page has reported it.
     pub(in crate::session) fn account(&self) -> Option<&str> {
         self.link.as_ref()?.account.as_deref()
     }
@@ -252,7 +252,7 @@ impl LinkNote {
                 match (link.rescue, &standing.code) {
                     (Rescue::None, None) => Login::Doubtful,
                     (Rescue::None, Some(_)) => Login::Lost,
-                    (Rescue::Snapshot | Rescue::All, _) => Login::LostForGood,
+                    (Rescue::ProfileCopy | Rescue::All, _) => Login::LostForGood,
                 }
             }
             _ => Login::Expected,
@@ -369,11 +369,11 @@ mod tests {
     #[test]
     fn a_link_that_is_ready_again_may_be_saved_again() {
         let tried = Link {
-            rescue: Rescue::Snapshot,
+            rescue: Rescue::ProfileCopy,
             ..link(Some("1"))
         };
         let syncing = next(&S::Init, &S::Authenticated, Some(&tried), Some("1"));
-        assert_eq!(syncing.as_ref().unwrap().rescue, Rescue::Snapshot);
+        assert_eq!(syncing.as_ref().unwrap().rescue, Rescue::ProfileCopy);
         let ready = next(&S::Authenticated, &S::Ready, syncing.as_ref(), Some("1"));
         assert_eq!(ready.unwrap().rescue, Rescue::None);
     }

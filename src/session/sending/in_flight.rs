@@ -75,7 +75,7 @@ struct Current {
     entry: QueuedSend,
     /// By when the page must have answered.
     limit: Instant,
-    /// Known once the recipient is: from then on the message may have left us.
+    /// Known once the recipient is: from then on the message may have left the service.
     prepared: Option<Prepared>,
     /// An acknowledgement can overtake the answer to the hand-over.
     early_ack: Option<i32>,
@@ -119,7 +119,7 @@ impl InFlight {
     }
 
     /// Takes the next send from the queue, to be prepared by the time given; `None` while another is on its way, when
-    /// none waits, or when it is too early for one. What is late is given up first: one that were begun would come back from
+    /// none waits, or when it is too early for one. What is late is given up first. A late send, once begun, would come back from
     /// the ledger as late, for ever.
     pub(super) fn begin(&mut self, now: Instant) -> Option<(Outgoing, Instant)> {
         self.expire(now);
@@ -402,7 +402,7 @@ impl InFlight {
         }
     }
 
-    /// A send whose recipient is still being looked up has not left us.
+    /// A send whose recipient is still being looked up has not left the service.
     pub(super) fn refuse_unprepared(&mut self, why: &str) {
         let unprepared = self.current.take_if(|current| current.prepared.is_none());
         if let Some(Current { entry, .. }) = unprepared {

@@ -183,3 +183,61 @@ impl Intake {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::ledger::tests::{options, send};
+
+    const ONE: &str = "5491100000001";
+    const OTHER: &str = "5491100000002";
+
+    #[tokio::test]
+    async fn a_send_waits_for_its_turn_unless_the_account_changed_while_it_was_written_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ledger, keeper) = Ledger::new(options(folder.path()));
+        tokio::spawn(keeper.run());
+        let limits = SendLimits {
+            queue_max: NonZeroUsize::MIN,
+            rate_per_minute: None,
+            wait: Duration::from_secs(60),
+        };
+        for (number, (meant, present, failure)) in [
+            (Some(ONE), Some(ONE), None),
+            (Some(ONE), Some(OTHER), Some(Failure::OtherAccount)),
+            // Not known is not another one: what is known later is compared before the send has its turn.
+            (Some(ONE), None, None),
+            (None, Some(OTHER), None),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut intake = Intake::new(ledger.clone(), limits);
+            let key = format!("3EB0{number}");
+            let (reply, answer) = oneshot::channel();
+            intake.account = meant.map(Number::from);
+            intake.accept(send(&key), None, Duration::ZERO, reply);
+            intake.account = present.map(Number::from);
+            intake.written().await.unwrap();
+
+            // It is on disk, so its caller gets a way to follow it.
+            let Ok(Ok(Accepted::New(mut followed))) = answer.await else {
+                panic!("{meant:?} {present:?}: not accepted");
+            };
+            let is_waiting = intake.in_flight.queue.has_waiting();
+            assert_eq!(is_waiting, failure.is_none(), "{meant:?} {present:?}");
+            if failure.is_some() {
+                let settled = followed.wait_for(|record| !record.state.is_open());
+                let settled = tokio::time::timeout(Duration::from_secs(5), settled).await;
+                assert_eq!(settled.unwrap().unwrap().failure, failure);
+            }
+            assert_eq!(followed.borrow().account.as_deref(), meant);
+            // Its place is free again, whatever became of it.
+            assert!(!intake.in_flight.queue.is_accepting());
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! Sends of a session whose page is open: through the ledger into the page, one by one.
+//! The sends of a session: through the ledger into the page, one by one. They are accepted while the page is open, or while the
+//! session hibernates.
 //!
 //! Responsible for doing what `InFlight` and [`Recovery`] decide, and for reporting back to them. Each send takes the
 //! same way: written down, its turn, looked up, written down that a page may have it, handed over, acknowledged.
@@ -21,7 +22,7 @@ use futures_util::{FutureExt, future::BoxFuture, stream::FuturesUnordered};
 use in_flight::AfterHandOver;
 use intake::Intake;
 use numbers::Known;
-use recovery::{Doubt, Recovery};
+use recovery::{OpenSendsQuery, Recovery};
 use stall::{WaitsFor, Work};
 use tokio::time::{Instant, timeout, timeout_at};
 use turns::Purpose;
@@ -61,7 +62,7 @@ pub(super) struct Sending<'a, D: Driver> {
     is_unlinked: bool,
     /// The page has asked for a scan, and what was open then has not been dealt with.
     has_lost_link: bool,
-    doubt: Doubt,
+    doubt: OpenSendsQuery,
     since: Since,
 }
 
@@ -104,12 +105,12 @@ impl SendAnswer {
     /// What a turn is for that takes it: most are steps of the session's own work, some are owed to a caller.
     pub(super) const fn turn(&self) -> Purpose {
         match self {
-            Self::Checked(..) => Purpose::Outside,
+            Self::Checked(..) => Purpose::External,
             Self::Prepared(_)
             | Self::Written(_)
             | Self::HandedOver(_)
             | Self::Open(_)
-            | Self::LookedUp(_) => Purpose::Own,
+            | Self::LookedUp(_) => Purpose::SelfCaused,
         }
     }
 }
@@ -131,7 +132,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             is_ready: false,
             is_unlinked: false,
             has_lost_link: false,
-            doubt: Doubt::default(),
+            doubt: OpenSendsQuery::default(),
             since: Since::default(),
         }
     }
@@ -243,7 +244,7 @@ impl<'a, D: Driver> Sending<'a, D> {
     fn on_prepared(&mut self, result: Result<Prepared, PrepareError>, now: Instant) {
         let learned = match &result {
             Ok(prepared) => Some(Known::At(prepared.chat.clone())),
-            Err(PrepareError::NotOnWhatsApp) => Some(Known::Nowhere),
+            Err(PrepareError::NotOnWhatsApp) => Some(Known::NotOnWhatsApp),
             Err(
                 PrepareError::Failed(_)
                 | PrepareError::Unanswered(_)
@@ -322,7 +323,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         }
     }
 
-    /// How far all sends have come: grows with each step that none of them goes twice.
+    /// Counts the steps of all sends. A step that a send repeats counts once.
     pub(super) const fn steps(&self) -> u64 {
         self.intake.in_flight.progress().steps + self.recovery.answers()
     }
@@ -352,13 +353,13 @@ impl<'a, D: Driver> Sending<'a, D> {
         WaitsFor::Nothing
     }
 
-    /// The session cannot send for now: those whose callers wait are told so.
+    /// The session cannot send for now: a send whose caller waits is failed, with that as its reason.
     pub(super) fn refuse_waiting(&mut self) {
         let why = self.publisher.not_ready().to_string();
         self.intake.in_flight.refuse_waiting(&why);
     }
 
-    /// The session ends: what has not left us is given up, unless it outlives a session.
+    /// The session ends: what has not left the service is given up, unless it outlives a session.
     pub(super) fn refuse(&mut self, why: &str) {
         self.intake.in_flight.refuse_waiting(why);
         self.intake.in_flight.refuse_unprepared(why);
@@ -386,7 +387,7 @@ impl<D: Driver> Sending<'_, D> {
         let check = async move {
             let checked = match known {
                 Some(Known::At(chat)) => Ok(Some(chat)),
-                Some(Known::Nowhere) => Ok(None),
+                Some(Known::NotOnWhatsApp) => Ok(None),
                 None => driver.check_number(to.digits()).await,
             };
             SendAnswer::Checked(checked, to, reply)
@@ -404,7 +405,7 @@ impl<D: Driver> Sending<'_, D> {
         let checked = match result {
             Err(why) => Err(SendError::from(why)),
             Ok(chat) => {
-                let known = chat.clone().map_or(Known::Nowhere, Known::At);
+                let known = chat.clone().map_or(Known::NotOnWhatsApp, Known::At);
                 self.intake.numbers.learn(to.digits(), known, now);
                 Ok(NumberCheck {
                     chat,
@@ -429,7 +430,7 @@ async fn prepare<D: Driver>(
     limit: Instant,
 ) -> Result<Prepared, PrepareError> {
     let chat = match known {
-        Some(Known::Nowhere) => return Err(PrepareError::NotOnWhatsApp),
+        Some(Known::NotOnWhatsApp) => return Err(PrepareError::NotOnWhatsApp),
         Some(Known::At(chat)) => Some(chat),
         None => None,
     };

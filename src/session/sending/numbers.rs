@@ -1,6 +1,6 @@
 //! What is known of phone numbers: which are on WhatsApp, and by which address.
 //!
-//! Spares WhatsApp the same question again and again, which is what a spammer asks. An answer that was an error is not
+//! Spares WhatsApp a question that is repeated: a spammer asks so. An answer that was an error is not
 //! remembered. Pure: knows no time but what it is given.
 
 use std::{collections::HashMap, time::Duration};
@@ -28,7 +28,7 @@ pub(super) enum Known {
     /// It is on WhatsApp, under this address.
     At(WaId),
     /// It is not.
-    Nowhere,
+    NotOnWhatsApp,
 }
 
 impl Numbers {
@@ -51,7 +51,7 @@ impl Numbers {
         }
         let life = match known {
             Known::At(_) => HIT_LIFE,
-            Known::Nowhere => MISS_LIFE,
+            Known::NotOnWhatsApp => MISS_LIFE,
         };
         self.0.insert(number.into(), (known, now + life));
     }
@@ -70,7 +70,7 @@ mod tests {
     fn a_hit_is_known_for_a_day_and_a_miss_for_an_hour() {
         let (mut numbers, now) = (Numbers::default(), Instant::now());
         numbers.learn("1", Known::At("1@c.us".into()), now);
-        numbers.learn("2", Known::Nowhere, now);
+        numbers.learn("2", Known::NotOnWhatsApp, now);
         let hours = |count: u64| now + Duration::from_secs(3600 * count);
         assert!(numbers.get("1", hours(23)).is_some());
         assert!(numbers.get("1", hours(24)).is_none());
@@ -81,8 +81,8 @@ mod tests {
     #[test]
     fn what_is_used_is_asked_again_all_the_same() {
         let (mut numbers, now) = (Numbers::default(), Instant::now());
-        numbers.learn("2", Known::Nowhere, now);
-        numbers.learn("2", Known::Nowhere, now + Duration::from_secs(3599));
+        numbers.learn("2", Known::NotOnWhatsApp, now);
+        numbers.learn("2", Known::NotOnWhatsApp, now + Duration::from_secs(3599));
         assert!(numbers.get("2", now + MISS_LIFE).is_none());
     }
 
@@ -90,7 +90,7 @@ mod tests {
     fn it_does_not_grow_for_ever() {
         let (mut numbers, now) = (Numbers::default(), Instant::now());
         for number in 0..=CAPACITY {
-            numbers.learn(&number.to_string(), Known::Nowhere, now);
+            numbers.learn(&number.to_string(), Known::NotOnWhatsApp, now);
         }
         assert!(numbers.0.len() <= CAPACITY);
         assert!(numbers.get(&CAPACITY.to_string(), now).is_some());

@@ -5,7 +5,7 @@
 //! has been replaced by an older copy since: that says nothing, and it is unknown, as it is when no adapter can tell, or none has
 //! told for long.
 //!
-//! [`Doubt`] knows whether the ledger has said what is open, [`Recovery`] decides what is looked up; both are pure and know
+//! [`OpenSendsQuery`] knows whether the ledger has answered what is open, [`Recovery`] decides what is looked up; both are pure and know
 //! no time but what they are given. [`Sending`] asks the ledger and the page.
 
 use std::{
@@ -28,10 +28,11 @@ use crate::{
 /// Between two tries to look a send up in a page that does not answer: it may be reloading.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// A page that has not answered so often does not stand in the way of other sends any longer.
+/// After so many tries without an answer, the page's silence no longer holds up the other sends.
 const MAX_TRIES: u8 = 3;
 
-/// What could not be looked up is tried again after this, once each time, and whenever the page becomes ready again.
+/// After this time a new round begins: each send that could not be looked up is tried once more. A page that becomes ready again
+/// begins a round too.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// A page that has let a send unanswered so often, for some ten minutes, is one that never answers, as a build that has lost
@@ -41,10 +42,11 @@ const MAX_ROUNDS: u8 = 10;
 /// Between two tries to read from a ledger that cannot be used.
 const LEDGER_RETRY: Duration = Duration::from_secs(5);
 
-/// Whether the ledger has said what is open. Until it has, nothing new goes out: what is in doubt goes first.
+/// The question to the ledger which sends are open, and whether it is answered. Until it is, nothing new goes out: what is in
+/// doubt goes first.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) enum Doubt {
-    /// It has said all that it was asked for.
+pub(super) enum OpenSendsQuery {
+    /// The ledger has answered, or was not asked.
     #[default]
     Settled,
     /// It has been asked.
@@ -55,7 +57,7 @@ pub(super) enum Doubt {
     Unanswered(Instant),
 }
 
-impl Doubt {
+impl OpenSendsQuery {
     /// Something is in doubt. Answers whether the ledger is to be asked now; if not, it will be.
     pub(super) const fn ask(&mut self) -> bool {
         let is_asked = matches!(self, Self::Asked | Self::AskedTooEarly);
@@ -112,7 +114,7 @@ impl Linked<'_> {
         both.is_some_and(|(meant, linked)| meant != linked)
     }
 
-    /// Whether a send is for this account, as far as anybody knows. Without a word on either side, one that is older than the link
+    /// Whether a send is for this account, as far as is known. Without a word on either side, one that is older than the link
     /// may have been meant for another one.
     fn is_meant_by(&self, record: &Record) -> bool {
         if record.account.is_some() && self.account.is_some() {
@@ -133,10 +135,10 @@ pub(in crate::session) struct Recovery {
     max_tries: u8,
     tries: u8,
     retry_at: Option<Instant>,
-    /// When those that could not be looked up are to be read from the ledger again.
-    again_at: Option<Instant>,
-    /// They are being read for that.
-    is_again: bool,
+    /// When the sends that could not be looked up are to be read from the ledger again.
+    reread_at: Option<Instant>,
+    /// The ledger is being read for such a further round: each send gets one try.
+    is_retry_round: bool,
     /// The page has answered since they were read.
     has_answered: bool,
     /// How many rounds each has been open without an answer.
@@ -157,8 +159,8 @@ enum Asking {
     Nothing,
     /// The page is asked.
     Page,
-    /// The page is asked, and WhatsApp's server has taken the message meanwhile: what the page's store had is old.
-    InVain,
+    /// The page is asked, and WhatsApp's server has acknowledged the message meanwhile: the page's answer is not needed any more.
+    AnsweredByAck,
 }
 
 impl Recovery {
@@ -179,7 +181,7 @@ impl Recovery {
 
     /// Whether anything is, or will be asked about again.
     pub(super) fn is_settled(&self) -> bool {
-        self.open.is_empty() && self.again_at.is_none() && !self.is_again
+        self.open.is_empty() && self.reread_at.is_none() && !self.is_retry_round
     }
 
     /// Takes the ledger's word for what is open.
@@ -196,10 +198,10 @@ impl Recovery {
             self.open.pop_front()
         };
         self.open = asked.iter().cloned().collect();
-        let is_again = std::mem::take(&mut self.is_again);
-        self.max_tries = if is_again { 1 } else { MAX_TRIES };
+        let is_retry_round = std::mem::take(&mut self.is_retry_round);
+        self.max_tries = if is_retry_round { 1 } else { MAX_TRIES };
         (self.tries, self.has_answered) = (0, false);
-        (self.retry_at, self.again_at) = (None, None);
+        (self.retry_at, self.reread_at) = (None, None);
         for record in records {
             let is_asked = self.open.front().is_some_and(|open| open.key == record.key);
             // One that came while there was no page waits already; the session was linked then, perhaps to another account.
@@ -319,7 +321,7 @@ impl Recovery {
         match std::mem::take(&mut self.asking) {
             Asking::Nothing => return,
             Asking::Page => {}
-            Asking::InVain => {
+            Asking::AnsweredByAck => {
                 self.open.pop_front();
                 (self.tries, self.has_answered) = (0, true);
                 return;
@@ -377,7 +379,7 @@ impl Recovery {
             |record: &Arc<Record>| record.wa_key.as_deref().unwrap_or(&record.key) == wa_key;
         let is_first = self.open.front().is_some_and(is_it);
         if is_first && self.asking != Asking::Nothing {
-            self.asking = Asking::InVain;
+            self.asking = Asking::AnsweredByAck;
             return;
         }
         self.open.retain(|record| !is_it(record));
@@ -394,7 +396,7 @@ impl Recovery {
     /// The page does not answer: what is open does not hold up anything any longer, and is asked about again later.
     fn end_round(&mut self, why: &str, now: Instant) {
         self.retry_at = None;
-        self.again_at = Some(now + AGAIN);
+        self.reread_at = Some(now + AGAIN);
         self.unanswered = self.open.front().map(|record| record.key.clone());
         // A page that answers for others has none for the first one only.
         let count = if self.has_answered {
@@ -415,8 +417,8 @@ impl Recovery {
 
     /// Whether it is time to read the ledger again.
     pub(super) fn is_due_again(&mut self, now: Instant) -> bool {
-        let is_due = self.again_at.take_if(|at| *at <= now).is_some();
-        self.is_again |= is_due;
+        let is_due = self.reread_at.take_if(|at| *at <= now).is_some();
+        self.is_retry_round |= is_due;
         is_due
     }
 
@@ -427,7 +429,7 @@ impl Recovery {
 
     /// When the ledger is to be read again.
     pub(super) const fn next_reading(&self) -> Option<Instant> {
-        self.again_at
+        self.reread_at
     }
 
     fn note(&mut self, key: &str, step: Step) {

@@ -26,9 +26,9 @@ const ALLOWED_PER_STEP: u64 = 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::session) enum Purpose {
     /// A caller, the page's own news, or a timer that has passed.
-    Outside,
+    External,
     /// The session's own work: an answer to what it had asked for, or the time for its next step.
-    Own,
+    SelfCaused,
 }
 
 /// The turns of one session's loop, counted.
@@ -37,7 +37,7 @@ pub(in crate::session) struct Turns {
     window_began: Instant,
     for_nothing: u64,
     steps: u64,
-    /// The steps of all time, as last told.
+    /// The steps of all time, as last given.
     steps_before: u64,
 }
 
@@ -64,7 +64,7 @@ impl Turns {
         }
         let gone = steps - std::mem::replace(&mut self.steps_before, steps);
         self.steps += gone;
-        if gone > 0 || turn == Purpose::Outside {
+        if gone > 0 || turn == Purpose::External {
             return TurnResult::Fine;
         }
         self.for_nothing += 1;
@@ -117,9 +117,9 @@ mod tests {
     fn a_loop_that_spins_is_found_within_some_hundred_turns() {
         let now = Instant::now();
         let mut turns = Turns::new(now);
-        turns.on_turn(Purpose::Own, 7, now);
+        turns.on_turn(Purpose::SelfCaused, 7, now);
         let spins = (0..1000).find(|_| {
-            let verdict = turns.on_turn(Purpose::Own, 7, now);
+            let verdict = turns.on_turn(Purpose::SelfCaused, 7, now);
             matches!(verdict, TurnResult::Spins(_))
         });
         assert!(spins.is_some_and(|turn| turn < 400), "{spins:?}");
@@ -130,12 +130,15 @@ mod tests {
         let now = Instant::now();
         let mut turns = Turns::new(now);
         for _ in 0..100_000 {
-            assert_eq!(turns.on_turn(Purpose::Outside, 0, now), TurnResult::Fine);
+            assert_eq!(turns.on_turn(Purpose::External, 0, now), TurnResult::Fine);
         }
         let mut is_found = false;
         for _ in 0..1000 {
-            is_found |= matches!(turns.on_turn(Purpose::Own, 0, now), TurnResult::Spins(_));
-            turns.on_turn(Purpose::Outside, 0, now);
+            is_found |= matches!(
+                turns.on_turn(Purpose::SelfCaused, 0, now),
+                TurnResult::Spins(_)
+            );
+            turns.on_turn(Purpose::External, 0, now);
         }
         assert!(is_found);
     }
@@ -145,15 +148,18 @@ mod tests {
         let mut now = Instant::now();
         let mut turns = Turns::new(now);
         for step in 1..100_000 {
-            assert_eq!(turns.on_turn(Purpose::Own, step, now), TurnResult::Fine);
+            assert_eq!(
+                turns.on_turn(Purpose::SelfCaused, step, now),
+                TurnResult::Fine
+            );
             for _ in 0..6 {
-                let verdict = turns.on_turn(Purpose::Own, step, now);
+                let verdict = turns.on_turn(Purpose::SelfCaused, step, now);
                 assert_eq!(verdict, TurnResult::ForNothing);
             }
         }
         for _ in 0..100_000 {
             now += Duration::from_millis(300);
-            let verdict = turns.on_turn(Purpose::Own, 100_000, now);
+            let verdict = turns.on_turn(Purpose::SelfCaused, 100_000, now);
             assert!(!matches!(verdict, TurnResult::Spins(_)), "{verdict:?}");
         }
     }

@@ -7,6 +7,36 @@ use tempfile::TempDir;
 use super::{ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, TEXT, shown_code};
 use crate::adapters::{CURRENT, OLD, bundle};
 
+/// A page that shows a code, with the bundle in it.
+async fn with_wa_js(folder: &TempDir, package: &str, faults: Value) -> (Running, Chrome) {
+    let sandbox = Running::start(folder.path()).await;
+    sandbox.post("/faults", faults).await;
+    let chrome = Chrome::open(&folder.path().join("profile")).await;
+    chrome.goto(&sandbox.url("/")).await;
+    shown_code(&chrome).await;
+    let bundle = std::fs::read_to_string(bundle(package)).unwrap();
+    chrome
+        .run("window.WPPConfig = { disableGoogleAnalytics: true, linkPreviewApiServers: [] }")
+        .await;
+    // Not through `run`: the bundle has to meet the global scope.
+    chrome.value::<()>(&format!("{bundle};null")).await;
+    chrome.until("WPP.isFullReady").await;
+    (sandbox, chrome)
+}
+
+/// The service asks wa-js for a new code by its newer function, and by this one only where a bundle lacks that.
+#[tokio::test]
+async fn the_unmodified_wa_js_links_by_its_older_function_for_a_phone_number() {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = with_wa_js(&folder, CURRENT, json!({})).await;
+    let ask = format!("WPP.conn.genLinkDeviceCodeForPhoneNumber('{ACCOUNT}')");
+    let code: String = chrome.value(&ask).await;
+    let typed = json!({"number": ACCOUNT, "code": code});
+    assert_eq!(sandbox.post("/phone/pair", typed).await.0, 200);
+    chrome.until(LINKED).await;
+    sandbox.stop().await;
+}
+
 #[tokio::test]
 async fn the_unmodified_wa_js_links_checks_numbers_sends_and_hears() {
     for lid_chats in [false, true] {
@@ -24,18 +54,7 @@ async fn it_does_so_on_the_page_of_early_2026_and_an_older_one_too() {
 
 async fn does_its_work(package: &str, faults: Value) {
     let folder = TempDir::new().unwrap();
-    let sandbox = Running::start(folder.path()).await;
-    sandbox.post("/faults", faults).await;
-    let chrome = Chrome::open(&folder.path().join("profile")).await;
-    chrome.goto(&sandbox.url("/")).await;
-    shown_code(&chrome).await;
-    let bundle = std::fs::read_to_string(bundle(package)).unwrap();
-    chrome
-        .run("window.WPPConfig = { disableGoogleAnalytics: true, linkPreviewApiServers: [] }")
-        .await;
-    // Not through `run`: the bundle has to meet the global scope.
-    chrome.value::<()>(&format!("{bundle};null")).await;
-    chrome.until("WPP.isFullReady").await;
+    let (sandbox, chrome) = with_wa_js(&folder, package, faults).await;
     chrome
         .run(
             "window.acks = [];

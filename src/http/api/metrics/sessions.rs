@@ -147,12 +147,12 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
     );
     own.register(
         "session_reloads",
-        "How often its page was loaded anew because it had broken",
+        "How often its page was reloaded because it had broken",
         reloads,
     );
     own.register(
         "session_restarts",
-        "How often its Chrome was started anew because the one before had failed",
+        "How often its Chrome was restarted because the one before had failed",
         restarts,
     );
     own.register(

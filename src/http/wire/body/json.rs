@@ -94,11 +94,11 @@ impl<'de> Visitor<'de> for TopVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Top, A::Error> {
         let (mut object, mut twice) = (Object::new(), None);
         while let Some((name, value)) = fields.next_entry::<String, Value>()? {
-            let decisive = known_field(&name);
-            let before = object.insert(name, value.clone());
-            if before.is_some_and(|before| before != value) {
-                twice = twice.or(decisive);
+            // Looked up only then: a body may have tens of thousands of names.
+            if object.get(&name).is_some_and(|before| *before != value) {
+                twice = twice.or_else(|| known_field(&name));
             }
+            object.insert(name, value);
         }
         Ok(twice.map_or(Top::Object(object), Top::Twice))
     }

@@ -92,7 +92,7 @@ pub(in crate::http) struct Disconnected {
     #[schema(value_type = NamedClienteId)]
     cliente_id: Value,
     session: String,
-    /// Whether the service knew such a session: not, when nobody has ever connected it.
+    /// Whether the service knew such a session: not, when no caller has ever connected it.
     existed: bool,
 }
 

@@ -7,9 +7,10 @@ use utoipa::ToSchema;
 use super::{DryRun, Moment, NamedClienteId};
 use crate::session::Sent;
 
-/// `POST /send`, taken by WhatsApp's server or by its queue.
+/// `POST /send`: taken by WhatsApp's server, by WhatsApp's own queue in the page, or still queued by the service.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct Accepted {
+#[schema(as = Accepted)] // Its name in the document, which does not change.
+pub(in crate::http) struct AcceptedSend {
     success: bool,
     ok: bool,
     message: &'static str,
@@ -19,7 +20,7 @@ pub(in crate::http) struct Accepted {
     data: AcceptedMessage,
 }
 
-/// What the service before this one told of a message.
+/// What the service before this one answered about a message.
 #[derive(Debug, Serialize, ToSchema)]
 struct AcceptedMessage {
     success: bool,
@@ -32,7 +33,7 @@ struct AcceptedMessage {
     ack: i32,
 }
 
-impl Accepted {
+impl AcceptedSend {
     pub(in crate::http) fn of(cliente_id: Value, to: String, sent: Sent) -> Self {
         Self {
             success: true,
@@ -55,7 +56,7 @@ impl Accepted {
         }
     }
 
-    /// Whether WhatsApp's server has it; else it waits in WhatsApp's own queue.
+    /// Whether WhatsApp's server has it; else it waits in WhatsApp's own queue, or is still queued by the service.
     pub(in crate::http) const fn is_with_the_server(&self) -> bool {
         self.data.ack >= 1
     }
@@ -66,6 +67,6 @@ impl Accepted {
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(in crate::http) enum SentOrDryRun {
-    Sent(Accepted),
+    Sent(AcceptedSend),
     DryRun(DryRun),
 }

@@ -68,7 +68,7 @@ pub(crate) struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sync_percent: Option<u8>,
     pub(crate) adapter: Adapter,
-    /// How often its page has been loaded anew, and Chrome started anew, because they had failed; since the service started.
+    /// How often its page has been reloaded, and Chrome restarted, because they had failed; since the service started.
     reloads: u64,
     restarts: u64,
     /// When it is started again by itself, while it waits for that.

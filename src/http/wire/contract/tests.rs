@@ -170,7 +170,7 @@ fn a_message_that_only_the_queue_has_is_pending() {
         at: Timestamp::UNIX_EPOCH,
         is_repeated: false,
     };
-    let pending = Accepted::of(json!(51), "5491158254201".to_owned(), sent(0));
+    let pending = AcceptedSend::of(json!(51), "5491158254201".to_owned(), sent(0));
     assert!(!pending.is_with_the_server());
     assert_eq!(
         serde_json::to_value(pending).unwrap(),
@@ -182,7 +182,7 @@ fn a_message_that_only_the_queue_has_is_pending() {
             },
         })
     );
-    assert!(Accepted::of(json!(51), "5491158254201".to_owned(), sent(2)).is_with_the_server());
+    assert!(AcceptedSend::of(json!(51), "5491158254201".to_owned(), sent(2)).is_with_the_server());
 }
 
 #[test]

@@ -10,7 +10,7 @@ const STAGES: [Stage; 7] = [
     Stage::CalledOff,
     Stage::Running,
     Stage::Hibernating,
-    Stage::Closing,
+    Stage::Busy,
     Stage::Stopping,
 ];
 
@@ -89,10 +89,10 @@ fn states() -> [SessionState; 7] {
 fn check(stage: Stage, published: &SessionState, wanted: &str) {
     let becomes = NAMES.map(|name| match admit(stage, published, &command(name)) {
         Admission::Now => "now",
-        Admission::AfterClosing => "later",
+        Admission::OnceFree => "later",
         Admission::OnceAwake => "awake",
         Admission::Refuse(Refusal::NotReady) => "-",
-        Admission::Refuse(Refusal::Closing) => "closing",
+        Admission::Refuse(Refusal::Busy) => "busy",
         Admission::Refuse(Refusal::NotLinked) => "unlinked",
         Admission::Refuse(Refusal::Running) => "running",
         Admission::Refuse(Refusal::ShuttingDown) => "stops",
@@ -133,10 +133,10 @@ fn each_command_is_done_kept_or_refused_by_stage_and_state() {
             "now now awake running now now awake awake now",
         );
     }
-    let closing = "later later later later closing closing closing closing now";
-    check(Stage::Closing, &ready, closing);
+    let busy = "later later later later busy busy busy busy now";
+    check(Stage::Busy, &ready, busy);
     let falling_asleep = "later later awake later now now awake awake now";
-    check(Stage::Closing, &asleep, falling_asleep);
+    check(Stage::Busy, &asleep, falling_asleep);
     let stopping = "stops stops stops stops stops stops stops stops now";
     check(Stage::Stopping, &ready, stopping);
 }
@@ -156,7 +156,7 @@ proptest! {
         }
         // What is kept is given out later, by another stage or another state.
         match admission {
-            Admission::AfterClosing => {
+            Admission::OnceFree => {
                 prop_assert!(matches!(command, Command::Life(_)));
                 prop_assert_eq!(admit(Stage::Idle, &SessionState::Disconnected, &command), Admission::Now);
             }

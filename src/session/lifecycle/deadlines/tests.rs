@@ -52,14 +52,14 @@ impl Play {
         self.timers.set(state, standing, self.began + after);
     }
 
-    fn passed(&mut self, after: Duration) -> Option<Passed> {
-        self.timers.passed(self.began + after)
+    fn expired(&mut self, after: Duration) -> Option<Expired> {
+        self.timers.expired(self.began + after)
     }
 
     /// All that has passed by then, but for the pings.
-    fn all_passed(&mut self, after: Duration) -> Vec<Passed> {
-        let all = std::iter::from_fn(|| self.passed(after)).take(50);
-        all.filter(|passed| *passed != Passed::Ping).collect()
+    fn all_expired(&mut self, after: Duration) -> Vec<Expired> {
+        let all = std::iter::from_fn(|| self.expired(after)).take(50);
+        all.filter(|expired| *expired != Expired::Ping).collect()
     }
 
     /// The phase, and how long it may take after that time.
@@ -76,9 +76,9 @@ fn the_time_to_scan_runs_from_the_first_code_and_ends_the_time_to_start() {
     let mut play = Play::new();
     play.set(NOW, &CODES, &recognised());
     play.set(Duration::from_secs(200), &CODES, &recognised());
-    assert_eq!(play.passed(StartLimits::default().navigate), None);
+    assert_eq!(play.expired(StartLimits::default().navigate), None);
     let scan = StartLimits::default().scan;
-    assert_eq!(play.passed(scan), Some(Passed::Scan));
+    assert_eq!(play.expired(scan), Some(Expired::Scan));
 }
 
 #[test]
@@ -89,15 +89,15 @@ fn fresh_codes_are_asked_for_at_once_and_again_when_none_came() {
         ..recognised()
     };
     play.set(NOW, &CODES, &ended);
-    for (after, passed) in [
-        (NOW, Some(Passed::Refresh)),
+    for (after, expired) in [
+        (NOW, Some(Expired::Refresh)),
         (NOW, None),
-        (REFRESH_RETRY, Some(Passed::Refresh)),
+        (REFRESH_RETRY, Some(Expired::Refresh)),
     ] {
-        assert_eq!(play.passed(after), passed);
+        assert_eq!(play.expired(after), expired);
     }
     play.set(REFRESH_RETRY, &CODES, &recognised());
-    assert_eq!(play.passed(REFRESH_RETRY * 3), None);
+    assert_eq!(play.expired(REFRESH_RETRY * 3), None);
 }
 
 #[test]
@@ -117,8 +117,8 @@ fn a_sync_ends_that_stands_still_or_begins_again_and_again() {
             play.set(limit / 4 * quarters, &syncing, &standing);
         }
         let almost = limit / 16 * (ends * 4 - 1);
-        assert_eq!(play.all_passed(almost), []);
-        assert_eq!(play.all_passed(limit / 4 * ends), [Passed::Sync]);
+        assert_eq!(play.all_expired(almost), []);
+        assert_eq!(play.all_expired(limit / 4 * ends), [Expired::Sync]);
     }
 }
 
@@ -128,8 +128,8 @@ fn a_session_that_was_ready_may_be_without_its_network_for_long_and_is_pinged() 
     play.set(NOW, &SessionState::Ready, &linked());
     play.set(NOW, &SessionState::Authenticated, &linked());
     for hours in 1..4 {
-        assert_eq!(play.passed(HOUR * hours), Some(Passed::Ping));
-        assert_eq!(play.passed(HOUR * hours), None);
+        assert_eq!(play.expired(HOUR * hours), Some(Expired::Ping));
+        assert_eq!(play.expired(HOUR * hours), None);
     }
     // One that was unlinked since has to sync again.
     play.set(HOUR * 4, &CODES, &recognised());
@@ -180,18 +180,18 @@ fn each_phase_has_its_own_limit_from_its_own_beginning() {
 #[test]
 fn a_phase_that_takes_too_long_is_named_and_lets_the_next_start_go_before() {
     let mut play = Play::new();
-    assert_eq!(play.passed(START_TURN), Some(Passed::Turn));
-    assert_eq!(play.passed(START_TURN), None);
+    assert_eq!(play.expired(START_TURN), Some(Expired::Turn));
+    assert_eq!(play.expired(START_TURN), None);
     play.timers.on_document(play.began);
     let limits = StartLimits::default();
-    assert_eq!(play.passed(limits.navigate), None);
-    let inject = Some(Passed::Start(Phase::Inject));
-    assert_eq!(play.passed(limits.inject), inject);
+    assert_eq!(play.expired(limits.navigate), None);
+    let inject = Some(Expired::Start(Phase::Inject));
+    assert_eq!(play.expired(limits.inject), inject);
     // One that shows a login has its turn still, and one that is linked gives it to the next.
-    for (standing, turn) in [(recognised(), Some(Passed::Turn)), (linked(), None)] {
+    for (standing, turn) in [(recognised(), Some(Expired::Turn)), (linked(), None)] {
         let mut play = Play::new();
         play.set(NOW, &SessionState::Init, &standing);
-        assert_eq!(play.passed(START_TURN), turn);
+        assert_eq!(play.expired(START_TURN), turn);
     }
 }
 
@@ -204,16 +204,16 @@ fn a_page_that_is_strange_or_without_its_server_for_long_is_lost() {
         play.set(NOW, &SessionState::Ready, &standing);
         // What is still lost is lost since then.
         play.set(grace / 2, &SessionState::Ready, &standing);
-        assert_eq!(play.all_passed(grace), [Passed::Reconnect]);
+        assert_eq!(play.all_expired(grace), [Expired::Reconnect]);
         play.set(grace, &SessionState::Authenticated, &standing);
-        let lost = play.all_passed(UNRECOGNISED_TIMEOUT);
+        let lost = play.all_expired(UNRECOGNISED_TIMEOUT);
         let is_strange = !standing.recognised;
-        assert_eq!(lost == [Passed::Recognise], is_strange, "{lost:?}");
+        assert_eq!(lost == [Expired::Recognise], is_strange, "{lost:?}");
         // One that comes back in time is not.
         let mut play = Play::new();
         play.set(NOW, &SessionState::Ready, &standing);
         play.set(grace / 2, &SessionState::Ready, &online());
-        assert_eq!(play.all_passed(HOUR), []);
+        assert_eq!(play.all_expired(HOUR), []);
     }
 }
 
@@ -230,8 +230,8 @@ fn an_account_that_is_taken_again_and_again_is_left_after_some_growing_pauses() 
     let (mut now, mut taken_at) = (NOW, Vec::new());
     while now < HOUR {
         play.set(now, &SessionState::Authenticated, &elsewhere);
-        while let Some(passed) = play.passed(now) {
-            if passed == Passed::TakeOver {
+        while let Some(expired) = play.expired(now) {
+            if expired == Expired::TakeOver {
                 taken_at.push(now.as_secs());
                 play.set(now, &SessionState::Ready, &online());
                 play.set(now, &SessionState::Authenticated, &elsewhere);

@@ -120,11 +120,11 @@ impl<D: Driver> Running<'_, D> {
         let (remedy, cause) = match stalled {
             Some(Stalled::Heals(remedy, cause)) => (remedy, cause),
             Some(said @ (Stalled::Ledger | Stalled::Unsent)) => {
-                self.say_beside(Some(&said));
+                self.publish_stall_reason(Some(&said));
                 return None;
             }
             None => {
-                self.say_beside(None);
+                self.publish_stall_reason(None);
                 return None;
             }
         };
@@ -148,7 +148,7 @@ impl<D: Driver> Running<'_, D> {
     }
 
     /// Publishes with READY why nothing is sent, as long as that is so.
-    fn say_beside(&mut self, stalled: Option<&Stalled>) {
+    fn publish_stall_reason(&mut self, stalled: Option<&Stalled>) {
         let reason = stalled.and_then(Stalled::reason);
         let snapshot = self.publisher.snapshot();
         let present = snapshot.reason.filter(Reason::is_about_sends);

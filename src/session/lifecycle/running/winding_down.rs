@@ -51,8 +51,8 @@ impl<D: Driver> Running<'_, D> {
         // Commands are answered meanwhile as those that come while Chrome is being closed.
         while page_is_there && (self.sending.intake.in_flight.is_busy() || !self.logouts.is_empty())
         {
-            match self.wait(Stage::Closing, Some(give_up_at)).await {
-                Heard::Own(PageEvent::Answered(answer)) => {
+            match self.wait(Stage::Busy, Some(give_up_at)).await {
+                Heard::StageWork(PageEvent::Answered(answer)) => {
                     let other = self.on_answer(answer).filter(|other| other.unlinked);
                     if let Some(mut other) = other {
                         // A logout that comes through all the same is what the session ends with.
@@ -60,15 +60,15 @@ impl<D: Driver> Running<'_, D> {
                         end = other;
                     }
                 }
-                Heard::Own(PageEvent::SendAnswered(answer)) => self.sending.on_answer(answer),
-                Heard::Own(PageEvent::Fact(Some(Fact::Ack { key, ack }))) => {
+                Heard::StageWork(PageEvent::SendAnswered(answer)) => self.sending.on_answer(answer),
+                Heard::StageWork(PageEvent::Fact(Some(Fact::Ack { key, ack }))) => {
                     self.sending.on_ack(&key, ack);
                 }
-                Heard::Own(PageEvent::Fact(Some(Fact::GaveUp { key, word }))) => {
+                Heard::StageWork(PageEvent::Fact(Some(Fact::GaveUp { key, word }))) => {
                     self.sending.on_gave_up(&key, word);
                 }
-                Heard::Own(PageEvent::Fact(Some(_))) | Heard::Mail(_) | Heard::Stop => {}
-                Heard::Own(PageEvent::Fact(None)) => self.facts.is_over = true,
+                Heard::StageWork(PageEvent::Fact(Some(_))) | Heard::Mail(_) | Heard::Stop => {}
+                Heard::StageWork(PageEvent::Fact(None)) => self.facts.is_over = true,
                 Heard::Deadline => {
                     tracing::warn!("something was still on its way when the session ended");
                     break;

@@ -432,13 +432,13 @@ impl Scenario {
         tokio::spawn(ask(self.handle.clone()))
     }
 
-    pub(super) fn send(&self, to: &str) -> Sending {
+    pub(super) fn send(&self, to: &str) -> SendUnderWay {
         self.send_as(to, None, true)
     }
 
-    pub(super) fn send_as(&self, to: &str, key: Option<&str>, waits: bool) -> Sending {
+    pub(super) fn send_as(&self, to: &str, key: Option<&str>, waits: bool) -> SendUnderWay {
         let request = request(to, "hola", key, waits);
-        Sending(self.asked(|handle| async move { handle.send(request).await }))
+        SendUnderWay(self.asked(|handle| async move { handle.send(request).await }))
     }
 
     /// A send that outlives its caller. Answers its id, which has no more than the inner one in it yet.
@@ -480,9 +480,9 @@ pub(super) fn request(to: &str, body: &str, key: Option<&str>, waits: bool) -> S
 }
 
 /// A caller that waits for its send.
-pub(super) struct Sending(JoinHandle<Result<Sent, SendError>>);
+pub(super) struct SendUnderWay(JoinHandle<Result<Sent, SendError>>);
 
-impl Sending {
+impl SendUnderWay {
     pub(super) async fn sent(self) -> Sent {
         self.0.await.unwrap().unwrap()
     }

@@ -346,7 +346,7 @@ fn a_send_that_the_page_does_not_answer_for_holds_up_no_other_and_is_unknown_alo
 
 #[test]
 fn what_comes_up_while_the_ledger_is_asked_makes_it_be_asked_again() {
-    let mut doubt = Doubt::default();
+    let mut doubt = OpenSendsQuery::default();
     assert!(doubt.ask() && !doubt.ask() && !doubt.ask());
     assert!(!doubt.on_answer());
     assert!(doubt.ask() && doubt.on_answer() && doubt.is_settled());
@@ -354,7 +354,7 @@ fn what_comes_up_while_the_ledger_is_asked_makes_it_be_asked_again() {
 
 #[test]
 fn a_ledger_that_cannot_say_leaves_it_in_doubt_until_it_can() {
-    let (mut doubt, now) = (Doubt::default(), Instant::now());
+    let (mut doubt, now) = (OpenSendsQuery::default(), Instant::now());
     doubt.ask();
     doubt.on_answer();
     doubt.on_failure(now);

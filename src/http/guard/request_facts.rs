@@ -19,37 +19,37 @@ use super::{caller::Caller, client::Client};
 
 /// A request that has reached the guard of its route.
 #[derive(Debug)]
-pub(in crate::http) struct Passed {
+pub(in crate::http) struct GuardedRequest {
     /// As the router has it, never the path: that may hold a secret, a number, or what a stranger has made up.
     pub(in crate::http) route: String,
     pub(in crate::http) client: Client,
     pub(in crate::http) caller: Caller,
 }
 
-/// Where the guard leaves it. Nothing is known of a request that has not reached one: it has an unknown path, a wrong method or
+/// Where the guard records it. Nothing is known of a request that has not reached one: it has an unknown path, a wrong method or
 /// a strange origin, or it is a preflight.
 #[derive(Clone, Debug, Default)]
-pub(in crate::http) struct Passage(Arc<Shared>);
+pub(in crate::http) struct RequestFacts(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    passed: OnceLock<Passed>,
+    guarded: OnceLock<GuardedRequest>,
     is_audited: AtomicBool,
 }
 
-impl Passage {
+impl RequestFacts {
     /// Of this request.
     pub(in crate::http) fn of(extensions: &mut Extensions) -> Self {
         extensions.get_or_insert_default::<Self>().clone()
     }
 
-    pub(super) fn has(&self, passed: Passed) {
-        self.0.passed.get_or_init(|| passed);
+    pub(super) fn record(&self, guarded: GuardedRequest) {
+        self.0.guarded.get_or_init(|| guarded);
     }
 
     /// What is known, if the request has reached a guard.
-    pub(in crate::http) fn passed(&self) -> Option<&Passed> {
-        self.0.passed.get()
+    pub(in crate::http) fn guarded(&self) -> Option<&GuardedRequest> {
+        self.0.guarded.get()
     }
 
     /// Says that the request changes something, so that the audit has a line of it.
@@ -62,7 +62,7 @@ impl Passage {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Passage {
+impl<S: Sync> FromRequestParts<S> for RequestFacts {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
