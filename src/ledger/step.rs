@@ -32,6 +32,8 @@ pub enum Step {
     },
     /// WhatsApp says how far it got: 1 server, 2 device, 3 read; below zero it gave it up.
     Acknowledged(i32),
+    /// WhatsApp gave it up, and this is its own word for why.
+    GivenUp(String),
     /// No page has it, although one was about to get it: it waits again.
     Absent,
     /// Certainly not sent.
@@ -53,6 +55,7 @@ impl Step {
             Self::Acknowledged(ack) => *ack > 0,
             Self::Handing(_)
             | Self::Absent
+            | Self::GivenUp(_)
             | Self::Failed(..)
             | Self::Unknown(_)
             | Self::Cancelled => false,
@@ -103,6 +106,11 @@ impl Record {
                 let detail = format!("WhatsApp gave the message up (ack {ack})");
                 self.fail(Failure::GivenUp, &detail, now);
             }
+            (S::Handed | S::Unknown, Step::GivenUp(word)) => {
+                self.ack = -1;
+                let detail = format!("WhatsApp gave the message up ({word})");
+                self.fail(Failure::GivenUp, &detail, now);
+            }
             (S::Handed, Step::Absent) => {
                 self.state = S::Queued;
                 self.is_taken = false;
@@ -126,6 +134,7 @@ impl Record {
                 Step::Handing(_)
                 | Step::Taken { .. }
                 | Step::Acknowledged(_)
+                | Step::GivenUp(_)
                 | Step::Absent
                 | Step::Failed(..)
                 | Step::Unknown(_)

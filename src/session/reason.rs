@@ -281,7 +281,7 @@ impl ReasonCode {
                 ..LASTING
             },
             Self::PasskeyRequired => Policy {
-                detail: "linking this account asks for its passkey, which a browser without a screen cannot give; remove the passkey on the phone, link, and set it up again",
+                detail: "WhatsApp asks for this account's passkey to link a device, which a browser without a screen cannot give; POST /connect tries again: some accounts are asked only for a while. To remove the passkey on the phone helps some accounts, and makes others demand a new one",
                 ..LASTING
             },
             Self::StorageError => Policy {

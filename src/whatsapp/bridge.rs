@@ -34,7 +34,12 @@ pub(super) enum Said {
     /// wa-js could be injected now: the modules that it needs are there.
     WantsBundle,
     /// An own message has got this far.
-    Ack { key: String, ack: i32 },
+    Ack {
+        key: String,
+        ack: i32,
+        /// Why WhatsApp gave it up, in its own word.
+        word: Option<String>,
+    },
     /// WhatsApp has removed this device, in its own word for why.
     LoggedOut { reason: Option<String> },
     /// An adapter's script failed before it could say anything.

@@ -109,6 +109,13 @@ pub enum Fact {
         /// See [`Sent::ack`](crate::session::Sent::ack); below zero WhatsApp gave up on it.
         ack: i32,
     },
+    /// WhatsApp has given up a message that this account sent.
+    GaveUp {
+        /// The id that was given in [`Outgoing::key`].
+        key: String,
+        /// Its own word for why, such as `ERROR_EXPIRED`.
+        word: String,
+    },
     /// WhatsApp has removed this device from its account, with a reason in its own word. The login screen follows.
     LoggedOut(String),
     /// Chrome has ended or does not talk any more.

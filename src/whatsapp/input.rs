@@ -65,9 +65,14 @@ pub(super) async fn enter(page: &Page) -> Result<(), String> {
     press(page, &Key::ENTER).await
 }
 
+/// Selects all that stands in what has the focus: what is typed next takes its place.
+pub(super) async fn select_all(page: &Page) -> Result<(), String> {
+    press(page, &Key::SELECT_ALL).await
+}
+
 /// Selects all that stands in what has the focus, and deletes it.
 pub(super) async fn erase(page: &Page) -> Result<(), String> {
-    press(page, &Key::SELECT_ALL).await?;
+    select_all(page).await?;
     press(page, &Key::BACKSPACE).await
 }
 

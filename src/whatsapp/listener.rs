@@ -223,7 +223,15 @@ impl Listener {
         };
         let adapter = adapter.parse::<AdapterName>().ok();
         match (said, adapter) {
-            (Said::Ack { key, ack }, _) => return Some(Fact::Ack { key, ack }),
+            (
+                Said::Ack {
+                    key,
+                    ack: ..=-1,
+                    word: Some(word),
+                },
+                _,
+            ) => return Some(Fact::GaveUp { key, word }),
+            (Said::Ack { key, ack, .. }, _) => return Some(Fact::Ack { key, ack }),
             (Said::LoggedOut { reason }, _) => {
                 return Some(Fact::LoggedOut(
                     reason.unwrap_or_else(|| "unknown".to_owned()),

@@ -11,7 +11,7 @@ use super::{
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     console::masked,
     evidence::EvidenceRecorder,
-    input::{Point, click, enter, erase, type_text},
+    input::{Point, click, enter, select_all, type_text},
     typing::Typing,
 };
 
@@ -95,14 +95,16 @@ async fn type_number(
     if screen != Screen::Code {
         let field: Point = typing.call("numberField", &json!(null)).await?;
         click(typing.page, field).await.map_err(failed)?;
-        // The page proposes a country.
-        erase(typing.page).await.map_err(failed)?;
+        // The page proposes a country, puts it back when the field is emptied, and takes digits only.
+        select_all(typing.page).await.map_err(failed)?;
         recorder.on_number();
-        type_text(typing.page, &format!("+{phone}"))
-            .await
-            .map_err(failed)?;
-        typing.call::<()>("numberTyped", &number).await?;
-        enter(typing.page).await.map_err(failed)?;
+        type_text(typing.page, phone).await.map_err(failed)?;
+        let next: Option<Point> = typing.call("numberTyped", &number).await?;
+        match next {
+            Some(next) => click(typing.page, next).await,
+            None => enter(typing.page).await,
+        }
+        .map_err(failed)?;
     }
     let answered = typing.call::<()>("pairingAnswer", &number).await;
     if answered.is_err() {

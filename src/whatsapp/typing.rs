@@ -24,7 +24,7 @@ use tokio::{
 use super::{
     AdapterName, Handed, Outgoing, PrepareError, Prepared,
     bridge::{self, CallError},
-    input::{Point, click, erase, type_text},
+    input::{Point, click, enter, erase, type_text},
 };
 use crate::masked::WaId;
 
@@ -63,8 +63,9 @@ struct ComposeBox {
 
 #[derive(Deserialize)]
 struct SendButton {
+    /// `None` where the page shows none: Enter sends too.
     #[serde(flatten)]
-    at: Point,
+    at: Option<Point>,
     known: Vec<String>,
 }
 
@@ -107,7 +108,7 @@ impl Typing<'_> {
         }
     }
 
-    /// Types the text into the open chat and clicks on send.
+    /// Types the text into the open chat and sends it by a click, or by Enter where there is nothing to click.
     pub(super) async fn hand_over(self, outgoing: &Outgoing) -> Result<Handed, Mistyped> {
         let body = &outgoing.body;
         let SendButton { at, known } = match self.type_in(&outgoing.to, body).await {
@@ -123,7 +124,11 @@ impl Typing<'_> {
                 return Err(Mistyped::Unsent(why));
             }
         };
-        click(self.page, at).await.map_err(Mistyped::InDoubt)?;
+        let sent = match at {
+            Some(at) => click(self.page, at).await,
+            None => enter(self.page).await,
+        };
+        sent.map_err(Mistyped::InDoubt)?;
         let sent = json!({ "known": known, "body": body });
         let Answer { key, message_id } = self
             .call("sent", &sent)

@@ -16,7 +16,7 @@ const UNKNOWN: &str = "5491158254202";
 
 /// The two versions of wa-js that are known to differ most in what matters here.
 pub(crate) const CURRENT: &str = "@wppconnect/wa-js";
-const OLD: &str = "wa-js-4.0.0";
+pub(crate) const OLD: &str = "wa-js-4.0.0";
 
 /// Where npm has put a version of wa-js.
 pub(crate) fn bundle(package: &str) -> PathBuf {
@@ -43,8 +43,8 @@ async fn wa_js_alone_does_everything() {
 }
 
 #[tokio::test]
-async fn an_older_wa_js_alone_does_everything() {
-    alone_does_everything(OLD, json!({})).await;
+async fn an_older_wa_js_alone_does_everything_on_an_older_page() {
+    alone_does_everything(OLD, json!({ "build": "early-2026" })).await;
 }
 
 #[tokio::test]
@@ -53,8 +53,9 @@ async fn wa_js_alone_does_everything_where_chats_go_by_lid() {
 }
 
 #[tokio::test]
-async fn an_older_wa_js_alone_does_everything_where_chats_go_by_lid() {
-    alone_does_everything(OLD, json!({ "lid_chats": true })).await;
+async fn an_older_wa_js_alone_does_everything_on_an_older_page_where_chats_go_by_lid() {
+    let faults = json!({ "build": "early-2026", "lid_chats": true });
+    alone_does_everything(OLD, faults).await;
 }
 
 async fn alone_does_everything(package: &str, build: Value) {
@@ -145,7 +146,8 @@ async fn wa_js_serves_when_a_module_that_it_waits_for_has_a_new_name() {
 #[tokio::test]
 async fn modules_that_arrive_late_do_not_break_an_older_wa_js() {
     let service = with_bundle("wa-js", bundle(OLD)).await;
-    service.faults(json!({ "modules_delay_ms": 3000 })).await;
+    let late = json!({ "modules_delay_ms": 3000, "build": "early-2026" });
+    service.faults(late).await;
     let account = service.link("51").await;
     service.sends(51, TO, "nadie lo lee").await;
     assert_eq!(service.messages(&account).await, ["nadie lo lee"]);
@@ -186,6 +188,9 @@ async fn a_new_bundle_serves_the_next_start() {
     let file = folder.path().join("wa.js");
     std::fs::copy(bundle(OLD), &file).unwrap();
     let service = with_bundle("wa-js", file.clone()).await;
+    service
+        .phone("/faults", &json!({ "build": "early-2026" }))
+        .await;
     let version = async || service.status("51").await["adapter"]["wa_js_version"].clone();
     service.link("51").await;
     assert_eq!(version().await, "4.0.0");

@@ -11,6 +11,7 @@ mod support;
 
 mod adapters;
 mod adopt;
+mod autumn;
 mod browser;
 mod changes;
 mod clients;

@@ -82,6 +82,8 @@ struct Row {
 enum When {
     /// Before the page loads.
     Loading,
+    /// Before the page loads; and once the session is READY it is watched for this long, in which it may cease to be.
+    LoadingThen(Duration),
     /// When the session is READY. It shows within this time, if it shows before a send.
     Linked(Duration),
     /// The same, on the phone: the device is removed.
@@ -106,6 +108,12 @@ impl Row {
         }
     }
 
+    /// The same on the page of early 2026.
+    fn early(name: &'static str, mut faults: Value) -> Self {
+        faults["build"] = json!("early-2026");
+        Self::loading(name, faults)
+    }
+
     fn linked(name: &'static str, faults: Value) -> Self {
         Self {
             when: When::Linked(Duration::ZERO),
@@ -124,7 +132,7 @@ impl Row {
         }
         let fault = match self.when {
             When::Unlinked => "removed on the phone".to_owned(),
-            When::Loading | When::Linked(_) => format!("`{}`", self.faults),
+            When::Loading | When::LoadingThen(_) | When::Linked(_) => format!("`{}`", self.faults),
         };
         let cells = [self.name, &fault, &modules, &wa_js, &dom, &default].join(" | ");
         format!("| {cells} |")
@@ -153,7 +161,7 @@ impl Row {
     }
 
     async fn live(&self, service: &Service, is_alone: bool) -> String {
-        if matches!(self.when, When::Loading) {
+        if matches!(self.when, When::Loading | When::LoadingThen(_)) {
             service.faults(self.faults.clone()).await;
         }
         service.connect(51).await;
@@ -170,7 +178,13 @@ impl Row {
             When::Loading if is_ready(&stands) || stands["state"] == "AUTHENTICATED" => {
                 said.push("links".to_owned());
             }
-            When::Loading => return format!("does not link: {}", spoken(&stands)),
+            When::LoadingThen(shows) if is_ready(&stands) => {
+                said.push("links".to_owned());
+                stands = struck(service, shows, is_alone).await;
+            }
+            When::Loading | When::LoadingThen(_) => {
+                return format!("does not link: {}", spoken(&stands));
+            }
             When::Linked(shows) => {
                 if self.after_another_chat {
                     service.send(51, OTHER, "texto de otro").await;

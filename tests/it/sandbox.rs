@@ -1,6 +1,7 @@
 //! The sandbox keeps its promises: to tools over HTTP, to a real Chromium, and to the unmodified
 //! wa-js bundle, which proves that it is no mirror of our own scripts.
 
+mod autumn;
 mod evidence;
 mod page;
 mod pairing;
@@ -129,7 +130,18 @@ async fn linked(folder: &TempDir) -> (Running, Chrome) {
         .await;
     assert_eq!((status, answer), (200, json!({"account": ACCOUNT})));
     chrome.until(LINKED).await;
+    answer_whats_new(&chrome).await;
     (sandbox, chrome)
+}
+
+/// What a person does after linking.
+async fn answer_whats_new(chrome: &Chrome) {
+    chrome
+        .click("[data-testid=confirm-popup] .dialog-buttons button:last-child")
+        .await;
+    chrome
+        .until("!document.querySelector('[role=dialog]')")
+        .await;
 }
 
 async fn shown_code(chrome: &Chrome) -> String {
@@ -158,7 +170,7 @@ async fn start_sending(chrome: &Chrome, text: &str) {
 fn sending(text: &str) -> String {
     format!(
         "const {{ createWid }} = require('WAWebWidFactory');
-        const {{ chat }} = await require('WAWebFindChatAction').findOrCreateLatestChat(createWid('{FRIEND}@c.us'));
+        const {{ chat }} = await require('WAWebFindChatAction').findOrCreateLatestChat(createWid('{FRIEND}@c.us'), 'createChat');
         const sent = await require('WAWebSendTextMsgChatAction').sendTextMsgToChat(chat, {});",
         json!(text)
     )

@@ -95,6 +95,7 @@ impl From<Refusal> for ApiError {
             Refusal::UnknownCode | Refusal::UnknownPairing => {
                 (StatusCode::NOT_FOUND, "UNKNOWN_CODE", "code")
             }
+            Refusal::UnknownChallenge => (StatusCode::NOT_FOUND, "UNKNOWN_CHALLENGE", "challenge"),
             Refusal::UnknownAccount => (StatusCode::NOT_FOUND, "UNKNOWN_ACCOUNT", "account"),
             Refusal::NotOnWhatsapp => (StatusCode::BAD_REQUEST, "NOT_ON_WHATSAPP", "number"),
             Refusal::Storage(_) => (StatusCode::INTERNAL_SERVER_ERROR, "STORAGE", ""),

@@ -222,6 +222,14 @@ impl Connection {
                 };
                 self.server.log_out(device).map_err(|_| Ended)
             }
+            FromPage::Revoke => {
+                let Some((device, _)) = &self.link else {
+                    return Err(Ended);
+                };
+                self.server.revoke(device).map_err(|_| Ended)
+            }
+            FromPage::Passkey { assertion } => self.take_passkey(&assertion).await,
+            FromPage::PasskeyConfirmed => self.server.confirm_passkey(self.id).map_err(|_| Ended),
             FromPage::Hello { .. } => Err(Ended),
         }
     }
@@ -235,6 +243,11 @@ impl Connection {
             }
         ) {
             return Err(Ended);
+        }
+        if matches!(frame, ToPage::PasskeyRequest { .. }) {
+            // The page shows neither code any more.
+            self.code_ends = None;
+            self.end_pairing();
         }
         self.send(&frame).await?;
         if matches!(
@@ -323,6 +336,10 @@ impl Connection {
         }
         let recipient = addressed(user, server).filter(Number::is_on_whatsapp);
         let refused = faults.send == Some(SendFault::Refused);
+        // The page says so by itself, and knows more words for it.
+        if faults.send_result.is_some() {
+            return Ok(());
+        }
         let Some(to) = recipient.filter(|_| !refused) else {
             return self
                 .send(&ToPage::Ack {

@@ -82,7 +82,50 @@ pub(super) struct Faults {
     /// Exports that are gone, as `Module.export`; a bare `Module` is gone as a whole.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) missing: Vec<String>,
-    /// Chats are addressed by LID, message keys keep their text in `$1`, `Cmd.refreshQR` is gone.
+    /// Which WhatsApp Web is shown; absent: that of autumn 2026.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) build: Option<Build>,
+    /// Milliseconds after which an account that does not answer the "What's new" dialog is logged out (300,000).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) whats_new_logout_ms: Option<u64>,
+    /// Milliseconds after linking at which the page loads itself anew, once (300,000).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) self_reload_ms: Option<u64>,
+    /// Whether a linked page has its connection in a dedicated worker; absent: it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) comms_in_worker: Option<bool>,
+    /// The page draws as in a hidden tab: of an open chat the last message only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) hidden_tab: bool,
+    /// Marks of the screen that are gone: attributes by name or by value, and icons by title.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) missing_marks: Vec<String>,
+    /// The icon of a message on the server is `wds-ic-delivered`, and that of a delivered one `wds-ic-read`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) coarse_ticks: bool,
+    /// The word of the page for what became of each send; nothing is stored by the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) send_result: Option<SendResult>,
+    /// A device that has read `status@broadcast` is removed when its page loads itself anew.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) status_read_revokes: bool,
+    /// A dialog with one button and this text lies over the chats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) notice: Option<String>,
+    /// Milliseconds after which a device is removed when another page asks for a pairing code for its number (60,000).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pairing_revokes_ms: Option<u64>,
+    /// What becomes of a signed passkey.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) passkey: Option<PasskeyFault>,
+    /// Milliseconds that each stage of linking with a passkey may take (120,000).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) passkey_stage_ms: Option<u64>,
+    /// Milliseconds for which the proof that spares a person the comparison of codes is valid (300,000).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) passkey_proof_ms: Option<u64>,
+    /// Chats are addressed by LID. In the early build message keys then keep their text in `$1`, and `Cmd.refreshQR` is
+    /// gone, as in all later builds.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) lid_chats: bool,
     /// The page's language.
@@ -122,6 +165,43 @@ pub(super) enum SendFault {
     Refused,
     /// The message vanishes between page and server; the page re-sends it when it reconnects.
     Lost,
+    /// The page takes the message, and its promise of a result rejects; nothing is sent.
+    Rejected,
+}
+
+/// What the page says of a send that did not succeed, in its own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum SendResult {
+    /// Not final: the message stays in the page's queue, and is sent again when the page reconnects.
+    #[serde(rename = "ERROR_NETWORK")]
+    Network,
+    #[serde(rename = "ERROR_EXPIRED")]
+    Expired,
+    /// Comes without an acknowledgement below zero.
+    #[serde(rename = "ERROR_CANCELLED")]
+    Cancelled,
+    #[serde(rename = "ERROR_UPLOAD")]
+    Upload,
+    #[serde(rename = "ERROR_UNKNOWN")]
+    Unknown,
+}
+
+/// A build of WhatsApp Web that is not the default one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Build {
+    /// As it was before summer 2026.
+    #[serde(rename = "early-2026")]
+    Early2026,
+}
+
+/// What becomes of a signed passkey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum PasskeyFault {
+    /// The server refuses it.
+    Refused,
+    /// The phone never answers it.
+    Unanswered,
 }
 
 /// What becomes of what the page stores.
@@ -237,6 +317,8 @@ impl Faults {
                 .map(|(name, other)| (name.clone(), other.clone()))
                 .collect()
         };
+        let listed =
+            |ours: &[String], theirs: &[String]| ours.iter().chain(theirs).cloned().collect();
         Self {
             account: other.account.clone(),
             ack: other.ack.or(self.ack),
@@ -256,9 +338,23 @@ impl Faults {
             no_registry: other.no_registry || self.no_registry,
             rename_modules: both(&self.rename_modules, &other.rename_modules),
             remnants: both(&self.remnants, &other.remnants),
-            reshape: self.reshape.iter().chain(&other.reshape).cloned().collect(),
+            reshape: listed(&self.reshape, &other.reshape),
             filler_modules: other.filler_modules.or(self.filler_modules),
-            missing: self.missing.iter().chain(&other.missing).cloned().collect(),
+            missing: listed(&self.missing, &other.missing),
+            build: other.build.or(self.build),
+            whats_new_logout_ms: other.whats_new_logout_ms.or(self.whats_new_logout_ms),
+            self_reload_ms: other.self_reload_ms.or(self.self_reload_ms),
+            comms_in_worker: other.comms_in_worker.or(self.comms_in_worker),
+            hidden_tab: other.hidden_tab || self.hidden_tab,
+            missing_marks: listed(&self.missing_marks, &other.missing_marks),
+            coarse_ticks: other.coarse_ticks || self.coarse_ticks,
+            send_result: other.send_result.or(self.send_result),
+            status_read_revokes: other.status_read_revokes || self.status_read_revokes,
+            notice: other.notice.clone().or_else(|| self.notice.clone()),
+            pairing_revokes_ms: other.pairing_revokes_ms.or(self.pairing_revokes_ms),
+            passkey: other.passkey.or(self.passkey),
+            passkey_stage_ms: other.passkey_stage_ms.or(self.passkey_stage_ms),
+            passkey_proof_ms: other.passkey_proof_ms.or(self.passkey_proof_ms),
             lid_chats: other.lid_chats || self.lid_chats,
             language: other.language.or(self.language),
             reload_in_send: other.reload_in_send || self.reload_in_send,

@@ -53,18 +53,28 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/web/send.js", JS, include_str!("page/send.js")),
     ("/web/receipts.js", JS, include_str!("page/receipts.js")),
     ("/web/words.js", JS, include_str!("page/words.js")),
+    ("/web/whats-new.js", JS, include_str!("page/whats-new.js")),
+    ("/web/history.js", JS, include_str!("page/history.js")),
+    ("/web/upload.js", JS, include_str!("page/upload.js")),
+    ("/web/passkey.js", JS, include_str!("page/passkey.js")),
     ("/web/landing.js", JS, include_str!("page/landing.js")),
     ("/web/by-number.js", JS, include_str!("page/by-number.js")),
     ("/web/compose.js", JS, include_str!("page/compose.js")),
     ("/web/chats.js", JS, include_str!("page/chats.js")),
     ("/web/boot.js", JS, include_str!("page/boot.js")),
-    (WORKER, JS, include_str!("page/agent-check.js")),
+    (WORKERS[0], JS, include_str!("page/agent-check.js")),
+    (WORKERS[1], JS, include_str!("page/comms-worker.js")),
+    (WORKERS[2], JS, include_str!("page/upload-worker.js")),
     ("/phone/phone.css", CSS, include_str!("page/phone.css")),
     ("/phone/phone.js", JS, include_str!("page/phone.js")),
     ("/phone/faults.js", JS, include_str!("page/faults.js")),
 ];
-/// Run by a worker, not by the page.
-const WORKER: &str = "/web/agent-check.js";
+/// Run by workers, not by the page.
+const WORKERS: [&str; 3] = [
+    "/web/agent-check.js",
+    "/web/comms-worker.js",
+    "/web/upload-worker.js",
+];
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
@@ -144,13 +154,18 @@ pub(super) async fn code(body: Bytes) -> Result<Answer<Value>, ApiError> {
     Ok(Answer(json!({ "rows": rows })))
 }
 
+/// `POST /web/upload`: takes what a page uploads, and keeps nothing of it.
+pub(super) async fn upload(body: Bytes) -> Answer<Value> {
+    Answer(json!({ "bytes": body.len() }))
+}
+
 /// Fills a document's placeholders and adds the headers that the real page has.
 fn document(template: &str, faults: &Faults) -> Response {
     let nonce = STANDARD.encode(rand::random::<[u8; 16]>());
     let scripts = |prefix: &str| {
-        let scripts = FILES
-            .iter()
-            .filter(|(path, kind, _)| *kind == JS && path.starts_with(prefix) && *path != WORKER);
+        let scripts = FILES.iter().filter(|(path, kind, _)| {
+            *kind == JS && path.starts_with(prefix) && !WORKERS.contains(path)
+        });
         scripts.fold(String::new(), |tags, (path, _, _)| {
             tags + "<script nonce=\"" + &nonce + "\" src=\"" + path + "\"></script>\n"
         })

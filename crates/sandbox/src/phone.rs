@@ -48,6 +48,17 @@ pub(super) async fn pair(State(app): State<App>, body: Bytes) -> Result<Answer<V
     Ok(Answer(json!({ "account": account })))
 }
 
+/// `POST /phone/passkey {"challenge"}`
+pub(super) async fn passkey(
+    State(app): State<App>,
+    body: Bytes,
+) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let challenge = fields.text("challenge", "give the challenge that the page got")?;
+    fields.done()?;
+    Ok(Answer(json!({ "assertion": app.server.sign(&challenge)? })))
+}
+
 /// `GET /phone/messages?account=`
 pub(super) async fn messages(
     State(app): State<App>,
@@ -140,6 +151,12 @@ pub(super) async fn state(
         let pairings = world.pairings().map(|(page, number, left)| {
             json!({ "page": page, "number": number, "expires_in_ms": left.as_millis() })
         });
+        let passkeys = world.passkeys().map(|(page, passkey)| {
+            json!({
+                "page": page, "number": passkey.number, "challenge": passkey.challenge,
+                "code": passkey.code.as_ref().map(PairingCode::as_str),
+            })
+        });
         let devices = world.devices().map(|(device, online)| {
             json!({ "id": device.id, "account": device.account, "name": world.name_of_account(&device.account), "linked_at": device.linked_at, "online": online })
         });
@@ -147,6 +164,7 @@ pub(super) async fn state(
             "revision": revision,
             "codes": codes.collect::<Vec<_>>(),
             "pairings": pairings.collect::<Vec<_>>(),
+            "passkeys": passkeys.collect::<Vec<_>>(),
             "devices": devices.collect::<Vec<_>>(),
             "sent": world.messages(),
             "received": world.incoming(),

@@ -47,6 +47,8 @@ pub(super) enum Refusal {
         "no page has this code for this number, or it has expired: type the one that is shown now, on the phone that it was asked for"
     )]
     UnknownPairing,
+    #[error("no page waits for this challenge to be signed: GET /phone/state shows those that do")]
+    UnknownChallenge,
     #[error("no device is linked to this account: scan a code first")]
     UnknownAccount,
     #[error("this number is not on WhatsApp: numbers that end in 0000 never are")]
@@ -120,6 +122,7 @@ impl Server {
                 stage: Stage::Silent,
                 heard_faults: 0,
                 pairing: None,
+                passkey: None,
             };
             world.connections.insert(world.next_connection, connection);
             world.next_connection
@@ -195,6 +198,16 @@ impl Server {
             }
             for device in devices {
                 world.remove(&device)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The phone removes one device, if it is still there.
+    pub(super) fn revoke(&self, device: &str) -> io::Result<()> {
+        self.change(|world| {
+            if world.devices.contains_key(device) {
+                world.remove(device)?;
             }
             Ok(())
         })

@@ -51,6 +51,12 @@ pub(super) enum FromPage {
     HeardFaults { change: u64 },
     /// Remove this device from the account.
     Logout,
+    /// The phone removes this device, for something that its page did or left undone.
+    Revoke,
+    /// A signed passkey, as the phone made it.
+    Passkey { assertion: String },
+    /// The codes have been compared, or need not be.
+    PasskeyConfirmed,
     /// Are you there?
     Ping,
 }
@@ -93,6 +99,12 @@ pub(super) enum ToPage {
         account: String,
         lid: String,
     },
+    /// The phone wants a passkey before it links the page: what is to be signed.
+    PasskeyRequest { challenge: String },
+    /// The phone has taken the signed passkey: the code that it shows as well.
+    PasskeyCode { code: String },
+    /// The server did not take the signed passkey.
+    PasskeyRefused,
     /// The server knows the device.
     Welcome { account: String, lid: String },
     /// The device is not linked any more.

@@ -34,6 +34,20 @@ pub(super) struct Connection {
     pub(super) heard_faults: u64,
     /// Beside the code on show: either links the page.
     pub(super) pairing: Option<Pairing>,
+    /// What the phone waits for before it links the page.
+    pub(super) passkey: Option<Passkey>,
+}
+
+/// A page that a phone links once it has its passkey.
+#[derive(Debug)]
+pub(super) struct Passkey {
+    pub(super) number: Number,
+    /// What is to be signed.
+    pub(super) challenge: String,
+    /// What the phone signed it with.
+    pub(super) signature: Option<String>,
+    /// What page and phone show for comparison, once the signature is taken.
+    pub(super) code: Option<PairingCode>,
 }
 
 /// A code that a phone can type to link the page.
@@ -196,6 +210,12 @@ impl World {
             let left = pairing.expires.saturating_duration_since(now);
             Some((*id, &pairing.number, left))
         })
+    }
+
+    /// The pages that wait for a passkey.
+    pub(super) fn passkeys(&self) -> impl Iterator<Item = (ConnectionId, &Passkey)> {
+        let connections = self.connections.iter();
+        connections.filter_map(|(id, connection)| Some((*id, connection.passkey.as_ref()?)))
     }
 
     /// Another tab of the device hears that it lost; an earlier connection of the same tab is

@@ -9,7 +9,7 @@ export const CODES_IN_ENGLISH = {
   QR_TIMEOUT: "No phone scanned a code in time. Connecting shows codes again.",
   CODE_TIMEOUT: "The page showed neither a code nor an account. See what it showed, and check the network; then connect.",
   SYNC_TIMEOUT: "It is linked, but the chats were not synced. Connect to try again.",
-  PASSKEY_REQUIRED: "WhatsApp asks for the account's passkey. Remove it on the phone, link, and set it up again.",
+  PASSKEY_REQUIRED: "WhatsApp asks for the account's passkey, which this service cannot give. Try again later: some accounts are asked only for a while.",
   PAIRING_REFUSED: "WhatsApp gives no code for this number. Check it.",
   PAIRING_RATE_LIMITED: "WhatsApp gives no more codes for now. Wait some hours, or scan.",
   PAIRING_FAILED: "The page gave no code. Scan the QR code.",

@@ -10,7 +10,7 @@ export const CODES_IN_SPANISH = {
   QR_TIMEOUT: "Nadie escaneó a tiempo. Al conectar se muestran códigos otra vez.",
   CODE_TIMEOUT: "La página no mostró ni un código ni una cuenta. Mira qué mostraba, y la red; luego conecta.",
   SYNC_TIMEOUT: "Está vinculada, pero los chats no se sincronizaron. Conecta para reintentar.",
-  PASSKEY_REQUIRED: "WhatsApp pide la clave de acceso de la cuenta. Quítala en el teléfono, vincula, y vuelve a ponerla.",
+  PASSKEY_REQUIRED: "WhatsApp pide la clave de acceso de la cuenta, y este servicio no puede darla. Prueba más tarde: a algunas cuentas se la pide solo por un tiempo.",
   PAIRING_REFUSED: "WhatsApp no da un código para este número. Revísalo.",
   PAIRING_RATE_LIMITED: "WhatsApp no da más códigos por ahora. Espera unas horas, o escanea.",
   PAIRING_FAILED: "La página no dio un código. Escanea el código QR.",

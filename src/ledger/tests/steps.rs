@@ -33,7 +33,7 @@ fn failed(why: Failure) -> Step {
     Step::Failed(why, String::new())
 }
 
-fn steps() -> [(&'static str, Step); 13] {
+fn steps() -> [(&'static str, Step); 14] {
     let taken = Step::Taken {
         wa_key: "3EB0A".to_owned(),
         message_id: "true_5491158254201@c.us_3EB0A".into(),
@@ -46,6 +46,7 @@ fn steps() -> [(&'static str, Step); 13] {
         ("ack 1", Step::Acknowledged(1)),
         ("ack 2", Step::Acknowledged(2)),
         ("ack 3", Step::Acknowledged(3)),
+        ("given up", Step::GivenUp("ERROR_EXPIRED".to_owned())),
         ("absent", Step::Absent),
         ("refused", failed(Failure::NotTaken)),
         ("ended", failed(Failure::SessionEnded)),
@@ -66,7 +67,7 @@ fn late_news_and_repetitions_change_nothing() {
         (
             SendState::Handed,
             "handing=handed taken=handed ack -1=failed ack 1=sent ack 2=delivered ack 3=read \
-             absent=queued refused=failed unwritten=failed unknown=unknown",
+             given up=failed absent=queued refused=failed unwritten=failed unknown=unknown",
         ),
         (SendState::Sent, "taken=sent ack 2=delivered ack 3=read"),
         (SendState::Delivered, "taken=delivered ack 3=read"),
@@ -74,7 +75,7 @@ fn late_news_and_repetitions_change_nothing() {
         (SendState::Failed, ""),
         (
             SendState::Unknown,
-            "taken=unknown ack -1=failed ack 1=sent ack 2=delivered ack 3=read",
+            "taken=unknown ack -1=failed ack 1=sent ack 2=delivered ack 3=read given up=failed",
         ),
         (SendState::Cancelled, ""),
     ] {
@@ -89,6 +90,9 @@ fn late_news_and_repetitions_change_nothing() {
         }
         assert_eq!(found.join(" "), news, "{state:?}");
     }
+    let mut given_up = blank(SendState::Unknown);
+    assert!(given_up.take(&Step::GivenUp("ERROR_EXPIRED".to_owned()), at(1)));
+    assert!(given_up.detail.unwrap().contains("ERROR_EXPIRED"));
     // One that the page did not seem to have waits again, and turns out to be sent.
     let mut absent = Record {
         handed_at: Some(at(0)),

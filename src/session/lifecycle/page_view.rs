@@ -131,6 +131,9 @@ impl<'a> PageView<'a> {
                 self.publisher.apply(&Event::Linked, None);
                 if self.standing.is_ready() {
                     self.publisher.apply(&Event::Ready, None);
+                } else {
+                    // A session that has just been linked has no reason yet.
+                    self.report();
                 }
             }
             (_, None) if self.standing.login => self.on_login(),

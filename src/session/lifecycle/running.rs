@@ -433,6 +433,7 @@ impl<'a, D: Driver> Running<'a, D> {
             Fact::Stands(standing) => return self.on_standing(standing),
             Fact::LoggedOut(reason) => self.page.on_logged_out(reason),
             Fact::Ack { key, ack } => self.sending.on_ack(&key, ack),
+            Fact::GaveUp { key, word } => self.sending.on_gave_up(&key, word),
             Fact::BrowserLost(detail) => {
                 return Some(End::because(ReasonCode::BrowserLost, detail));
             }

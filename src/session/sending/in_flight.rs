@@ -21,6 +21,9 @@ use crate::{
 
 /// A page reloads itself once or twice in a row; one that breaks each time would hold up a send, and those behind it,
 /// for ever.
+/// WhatsApp's acknowledgement of a message that it gave up.
+const GAVE_UP: i32 = -1;
+
 const MAX_INTERRUPTIONS: u8 = 2;
 
 /// Between two tries: a page that reloads itself reports that within milliseconds, and the send then waits for it.
@@ -333,6 +336,19 @@ impl InFlight {
             let _has_waited = self.queue.remove(wa_key);
         }
         self.note(wa_key, Step::Acknowledged(ack));
+    }
+
+    /// WhatsApp has given a message up, and says why. The answer to a hand-over that is still awaited has no room for the
+    /// word.
+    pub(super) fn on_gave_up(&mut self, wa_key: &str, word: String) {
+        let current = self.current.as_mut();
+        if let Some(current) = current.filter(|current| current.entry.outgoing.key == wa_key) {
+            current.early_ack = Some(GAVE_UP);
+            return;
+        }
+        self.handed.retain(|(handed, _)| handed != wa_key);
+        self.progress.page_answers += 1;
+        self.note(wa_key, Step::GivenUp(word));
     }
 
     /// The page has the send already, as a look-up found: its acknowledgement is waited for.

@@ -175,6 +175,11 @@ impl<'a, D: Driver> Sending<'a, D> {
         }
     }
 
+    /// WhatsApp has given a message up, and says why.
+    pub(super) fn on_gave_up(&mut self, key: &str, word: String) {
+        self.intake.in_flight.on_gave_up(key, word);
+    }
+
     pub(super) fn on_time(&mut self, now: Instant) {
         self.intake.in_flight.expire(now);
         if self.doubt.is_due_again(now) || self.recovery.is_due_again(now) {

@@ -2,35 +2,46 @@
 // where to click and what stands where; the service clicks and types with real input events (typing.rs). A command here
 // looks and waits; none writes into the page, whose editor throws out what no input event brought.
 //
-// It relies on (LANDMARKS, TICKS; docs/whatsapp.md#the-screen has their sources):
+// It relies on (LANDMARKS, STATUSES; docs/whatsapp.md#the-screen has their sources; where a landmark has moved, the new place is
+// looked at first and the old one second):
 //   the route /send?phone=<digits>          opens the chat with a number, at the price of reloading the page
 //   [data-ref], the login landmarks         the code and the login screen
-//   the screens behind the hint             linking by phone number: its field, which takes "+" and the digits and Enter, and
+//   the screens behind it                   linking by phone number: its field, which takes digits, its button, and
 //                                           data-link-code
 //   #pane-side                              the chat list: linked; what stands beside it is where the banner appears
 //   #main, its header and its footer        the open chat, the compose box (contenteditable) and the send button's icon
-//   [data-id^="true_"]                      own bubbles: data-id is the message's full id
-//   [data-icon^="msg-"]                     ticks
+//   [data-id], [data-testid^="conv-msg-"]   bubbles: the message's key, in older builds its full id
+//   svg titles, [data-testid="msg-meta"]    how far an own message has got; only own bubbles say so
 //   [role="dialog"]                         what covers the page
+//   [data-testid="shortcake_passkey_screen"] the phone wants a passkey
 // No class name. Texts (TEXTS, three languages) only where the page has no landmark: the dialog about an unknown number,
-// the tick of a read message, the banner of a lost connection, notices of a ban, a passkey, another window, an old browser. In another language an unknown number is a failed check, a
-// read message counts as delivered, and a lost connection does not show.
+// how far a message has got, the banner of a lost connection, notices of a ban, a passkey, another window, an old browser.
+// In another language an unknown number is a failed check, a delivered message may count as sent and a read one as delivered,
+// and a lost connection does not show.
 //
 // Why the route, and not the search box or "new chat": those are found by texts, list contacts and groups besides, and
 // leave the page as it was. A document that was loaded for a number has no other chat open, no half-written text on the
 // screen and no forgotten dialog. Its address stays known (performance navigation entry) when the page rewrites its own.
 //
 // To mend a moved landmark: copy this file into PAGE_SCRIPTS_DIR, change it, restart the session.
-(function dom(say) {
+(function dom(say, shared) {
   "use strict";
 
+  // Each is one selector, or several, of which the first that finds something counts.
   const LANDMARKS = {
     // The element around the picture carries the code's text.
     code: "[data-ref]",
     // The login screen, with or without a code on it.
-    login: '[data-testid="link-device-qr-code"], canvas[aria-label*="Scan"], [data-testid^="link-device-qrcode-alt-linking"], [data-ref], [data-testid="link-device-phone-number-entry-screen"], [data-link-code]',
-    // The way from the code to the number; on the screens of the number the same landmark leads back.
-    byNumber: '[data-testid="link-device-qrcode-alt-linking-hint"]',
+    login: '[data-testid="link-device-qr-code"], canvas[aria-label*="Scan"], [data-testid^="link-device-qrcode-alt-linking"], [data-ref], [data-testid="link-device-phone-number-entry-screen"], [data-link-code], [data-testid="link_device_qr_phone_number_link"], [data-testid="shortcake_passkey_screen"]',
+    // The phone wants a passkey. The screen has no role, until an error stands on it.
+    passkey: '[data-testid="shortcake_passkey_screen"]',
+    // The way from the code to the number. The old id lives on, on a link to a page of help: only a button is meant.
+    byNumber: [
+      '[data-testid="link_device_qr_phone_number_link"]',
+      'button[data-testid="link-device-qrcode-alt-linking-hint"], [role="button"][data-testid="link-device-qrcode-alt-linking-hint"]',
+    ],
+    // From the number to its code; where there is none, Enter does it.
+    next: '[data-testid="link-device-phone-number-entry-next-button"]',
     // Linking by phone number: the field for the number, what it says of a wrong one, the code, whose characters stand in it.
     numberField: 'input[data-testid="phone-number-input"], input[data-testid="link-device-phone-number-input"], [data-testid="link-device-phone-number-entry-screen"] input',
     numberTrouble: "#link-device-phone-number-entry-screen-error",
@@ -44,22 +55,28 @@
     // The open chat and its parts. The compose box is the only editable part of a chat's footer.
     chat: "#main",
     header: "#main header",
-    bubble: "#main [data-id]",
-    own: '#main [data-id^="true_"]',
-    box: '#main footer [contenteditable="true"]',
-    sendIcon: '#main footer [data-icon="wds-ic-send-filled"], #main footer [data-icon="send"]',
-    tick: '[data-icon^="msg-"]',
+    bubble: '#main [data-id], #main [data-testid^="conv-msg-"]',
+    box: ['#main footer [data-testid="conversation-compose-box-input"]', '#main footer [contenteditable="true"]'],
+    sendIcon: ['#main footer [data-testid="wds-ic-send-filled"]', '#main footer [data-icon="wds-ic-send-filled"], #main footer [data-icon="send"]'],
     dialog: '[role="dialog"]',
     notice: '[role="dialog"], [role="alert"]',
+    // Inside a bubble: its time and status; what says that it is the account's own.
+    meta: '[data-testid="msg-meta"]',
+    ownMark: '[data-testid="tail-out"], [data-icon="tail-out"]',
   };
-  // What the ticks mean. How the real page marks a message that it gave up is not known: none means that here, so such a
-  // message stays pending.
-  const TICKS = { "msg-time": 0, "msg-check": 1, "msg-dblcheck": 2 };
-  const READ = 3;
+  // An icon is named by the title of its picture, or by an attribute.
+  const SEND_ICON = "wds-ic-send-filled";
+  // What the icons of a message say at the least: a build was seen whose single tick is named "delivered" and whose grey double
+  // one "read". The label beside them is sure, where its language is known.
+  const STATUSES = {
+    "wds-ic-pending": 0, "wds-ic-sent": 1, "wds-ic-delivered": 1, "wds-ic-read": 2,
+    "msg-time": 0, "msg-check": 1, "msg-dblcheck": 2,
+  };
+  const FAILED_ICON = "message-fail";
+  const KEY = /^[0-9A-Za-z]{16,40}$/;
   // Compared in lower case; each is a list of words that all occur.
   const TEXTS = {
     unknownNumber: { en: ["phone number", "url", "invalid"], es: ["número de teléfono", "url", "no es válid"], pt: ["número de telefone", "url", "inválido"] },
-    read: { en: ["read"], es: ["leído"], pt: ["lida"] },
     notConnected: { en: ["computer not connected"], es: ["computadora sin conexión"], pt: ["computador sem conexão"] },
     phoneAway: { en: ["phone not connected"], es: ["teléfono sin conexión"], pt: ["telefone sem conexão"] },
     connecting: { en: ["connecting"], es: ["conectando"], pt: ["conectando"] },
@@ -68,6 +85,13 @@
     passkey: { en: ["passkey"], es: ["llave de acceso"], pt: ["chave de acesso"] },
     tooMany: { en: ["too many attempts"], es: ["demasiados intentos"], pt: ["muitas tentativas"] },
     updateBrowser: { en: ["update", "chrome"], es: ["actualiz", "chrome"], pt: ["atualize", "chrome"] },
+  };
+
+  // The labels of a status, whole: by acknowledgement.
+  const LABELS = {
+    pending: 0, sent: 1, delivered: 2, read: 3,
+    pendiente: 0, enviado: 1, entregado: 2, leído: 3,
+    pendente: 0, enviada: 1, entregue: 2, lida: 3,
   };
 
   // A heavy page changes hundreds of times while it loads: it is looked at once it has paused that long.
@@ -91,10 +115,18 @@
   const SCREEN_MS = 10000;
   // A pairing code is one answer of WhatsApp's server away.
   const PAIRING_MS = 15000;
+  // Of a notice that is not known, that much is told.
+  const FIRST_WORDS = 60;
   // Shorter figures are times, dates and counts.
   const SHORTEST_NUMBER = 7;
 
-  const find = (landmark) => document.querySelector(LANDMARKS[landmark]);
+  const find = (landmark) => {
+    for (const selector of [LANDMARKS[landmark]].flat()) {
+      const found = document.querySelector(selector);
+      if (found) return found;
+    }
+    return null;
+  };
   const all = (landmark) => [...document.querySelectorAll(LANDMARKS[landmark])];
   const failure = (code, detail) => Object.assign(new Error(detail), { code });
   const says = (text, meaning) => {
@@ -118,6 +150,12 @@
     return ["SPAN", "STRONG", "EM", "DEL", "CODE"].includes(root.nodeName) ? text : text.replace(/\n$/, "");
   };
 
+  // The pictures inside an element that are named so by title or attribute.
+  const iconsIn = (element) => [
+    ...[...element.querySelectorAll("svg title")].map((title) => title.textContent.trim()),
+    ...[...element.querySelectorAll("[data-icon]")].map((icon) => icon.getAttribute("data-icon")),
+  ];
+
   const isUnknownNumber = (dialog) => says(dialog.textContent, "unknownNumber");
   const isLinked = () => Boolean(find("chats"));
   const isLogin = () => !isLinked() && Boolean(find("login") ?? find("refresh"));
@@ -134,7 +172,7 @@
     const notices = all("notice").map((notice) => notice.textContent).join("\n");
     if (says(notices, "openElsewhere")) return "OPENED_ELSEWHERE";
     if (says(notices, "banned")) return "TEMPORARILY_BANNED";
-    if (says(notices, "passkey")) return "PASSKEY_REQUIRED";
+    if (find("passkey") || says(notices, "passkey")) return "PASSKEY_REQUIRED";
     return !isKnown && says(document.body?.textContent ?? "", "updateBrowser") ? "UPDATE_REQUIRED" : null;
   };
 
@@ -142,12 +180,20 @@
   const pairingCode = () => find("pairingCode")?.getAttribute("data-link-code")?.replace(/[^0-9A-Z]/gi, "") || null;
   const digitsOf = (text) => text.replace(/\D/g, "");
 
+  // A notice that only wants to be closed is named by its first words; what asks something may be about somebody.
+  const nameOf = (dialog) => {
+    if (dialog.querySelectorAll('button, [role="button"]').length !== 1) return "a dialog";
+    const words = dialog.innerText.replace(/\s+/g, " ").replace(/\d{5,}/g, "…").trim();
+    return `the dialog "${words.length > FIRST_WORDS ? `${words.slice(0, FIRST_WORDS)}…` : words}"`;
+  };
+
   let lastView = "";
   const tellView = () => {
     const linked = isLinked();
     const login = isLogin();
     const codes_ended = login && Boolean(find("refresh"));
-    const isCovered = linked && all("dialog").some((dialog) => !isUnknownNumber(dialog));
+    const covers = linked ? all("dialog").filter((dialog) => !isUnknownNumber(dialog)) : [];
+    const isCovered = covers.length > 0;
     const view = {
       state_known: linked || login || Boolean(find("splash")),
       linked,
@@ -160,29 +206,52 @@
       online: linked && isOnline(),
       can_send: linked && !isCovered,
       trouble: troubleOf(linked || login || Boolean(find("splash"))),
-      missing: isCovered ? ["a page without a dialog on it"] : [],
+      missing: covers.slice(0, 1).map((dialog) => `a page without ${nameOf(dialog)} on it`),
     };
     const text = JSON.stringify(view);
     if (text !== lastView) say({ kind: "view", view });
     lastView = text;
   };
 
-  // true_<chat>_<key>, with the author behind it in groups.
-  const idOf = (bubble) => bubble.getAttribute("data-id");
-  const keyOf = (id) => id.split("_")[2];
-  const ackOf = (bubble) => {
-    const tick = bubble.querySelector(LANDMARKS.tick);
-    const ack = TICKS[tick?.getAttribute("data-icon")] ?? 0;
-    return ack === 2 && says(tick.getAttribute("aria-label") ?? "", "read") ? READ : ack;
+  // Older builds: true_<chat>_<key>, with the author behind it in groups. Newer ones: the key alone, by either of two
+  // attributes; the chat is then known from the route.
+  const idOf = (bubble) => bubble.getAttribute("data-id") ?? bubble.getAttribute("data-testid").replace(/^conv-msg-/, "");
+  const partsOf = (bubble) => {
+    const [side, chat, key] = idOf(bubble).split("_");
+    return key === undefined ? { key: side, chat: null, own: null } : { key, chat, own: side === "true" };
   };
+  const keyOf = (bubble) => partsOf(bubble).key;
+  // A bubble may carry both attributes on two elements, one inside the other: the outer one counts.
+  const bubbles = () => {
+    const byKey = new Map();
+    for (const bubble of all("bubble")) {
+      const key = keyOf(bubble);
+      if (KEY.test(key) && !byKey.has(key)) byKey.set(key, bubble);
+    }
+    return [...byKey.values()];
+  };
+  // How far a message has got, below zero when it was given up, null when its bubble does not say: then it is not an own one.
+  const statusOf = (bubble) => {
+    if (iconsIn(bubble).includes(FAILED_ICON) || bubble.querySelector(`[data-testid="${FAILED_ICON}"]`)) return -1;
+    const meta = bubble.querySelector(LANDMARKS.meta) ?? bubble;
+    const least = iconsIn(meta).map((icon) => STATUSES[icon]).find((status) => status !== undefined);
+    const labels = [...meta.querySelectorAll("[aria-label]")].map((element) => element.getAttribute("aria-label").trim().toLowerCase());
+    const labelled = labels.map((label) => LABELS[label]).find((status) => status !== undefined);
+    return labelled ?? least ?? null;
+  };
+  const isOwn = (bubble) => partsOf(bubble).own ?? (statusOf(bubble) !== null || Boolean(bubble.querySelector(LANDMARKS.ownMark)));
+  const owns = () => bubbles().filter(isOwn);
+  const lastOwn = () => owns().pop();
+  const ackOf = (bubble) => statusOf(bubble) ?? 0;
+  const fullId = (bubble) => (partsOf(bubble).chat ? idOf(bubble) : `true_${routed()}@c.us_${keyOf(bubble)}`);
   const told = new Map();
   // Zero is no news, and could arrive after better ones of another adapter.
   const tellAck = (bubble, again) => {
-    const key = keyOf(idOf(bubble));
+    const key = keyOf(bubble);
     const ack = ackOf(bubble);
     if (!key || ack === 0 || (!again && told.get(key) === ack)) return;
     told.set(key, ack);
-    say({ kind: "ack", key, ack });
+    say({ kind: "ack", key, ack, ...(ack < 0 && { word: FAILED_ICON }) });
   };
 
   let timer = 0;
@@ -190,7 +259,7 @@
     timer ||= setTimeout(() => {
       timer = 0;
       tellView();
-      for (const bubble of all("own")) tellAck(bubble, false);
+      for (const bubble of owns()) tellAck(bubble, false);
     }, PAUSE_MS);
   };
   const CHANGES = {
@@ -202,6 +271,7 @@
   };
   new MutationObserver(later).observe(document, CHANGES);
   later();
+  shared.watchWhatsNew();
 
   // Waits until `look` finds something; null when it has not by then.
   const until = (look, ms) =>
@@ -251,11 +321,11 @@
     return elements.flatMap((element) => [element.getAttribute("title") ?? "", element.textContent].map(numberIn).filter(Boolean));
   };
   // Why the open chat is not proven to be the one with `to`; empty when it is. The route says what was asked for; only the
-  // header, or the chat's own ids, say what was opened. A chat by LID under a saved name shows neither: refused.
+  // header, or in older builds the chat's own ids, say what was opened. A chat by LID under a saved name shows neither: refused.
   const doubt = (to) => {
     if (routed() !== to) return "the page was not opened for this number";
     if (!find("chat") || !find("header")) return "no chat is open";
-    const chats = all("bubble").map((bubble) => idOf(bubble).split("_")[1] ?? "").filter((chat) => chat.includes("@"));
+    const chats = bubbles().map((bubble) => partsOf(bubble).chat ?? "").filter((chat) => chat.includes("@"));
     if (chats.some((chat) => !/@(c\.us|lid)$/.test(chat))) return "the open chat is not one with a person";
     const byNumber = chats.filter((chat) => chat.endsWith("@c.us")).map((chat) => chat.replace(/[:@].*$/, ""));
     const shown = [...numbersInHeader(), ...byNumber];
@@ -278,6 +348,10 @@
   const bare = (text) => {
     const packed = text.replace(/[\s\ufe0f]/g, "");
     return packed.replace(/[*_~`>]/g, "") || packed;
+  };
+  const sendIcon = () => {
+    const titled = () => [...document.querySelectorAll("#main footer svg title")].find((title) => title.textContent.trim() === SEND_ICON);
+    return find("sendIcon") ?? titled()?.closest("svg") ?? null;
   };
   const shows = (bubble, body) => bare(textOf(bubble)).includes([...bare(body)].slice(0, SHOWN_CHARACTERS).join(""));
 
@@ -302,11 +376,12 @@
     // Where to click to type the number.
     numberField: async () => target(await until(() => find("numberField"), SCREEN_MS), "field for the phone number"),
 
-    // {phone}: the field holds exactly the number.
+    // {phone}: the field holds exactly the number. Answers where to click for its code, null where Enter does it.
     numberTyped: async ({ phone }) => {
       const isTyped = () => digitsOf(find("numberField")?.value ?? "") === phone;
       if (!(await until(isTyped, TYPED_MS))) throw failure("NOT_TYPED", "the field does not hold the phone number");
       pairedWith = phone;
+      return find("next") ? target(find("next"), "button that leads on") : null;
     },
 
     // {phone} once the page shows its code, or an error that says why not.
@@ -326,10 +401,10 @@
 
     // {to: digits} -> {url}: the address that opens the chat, once leaving this page loses nothing.
     route: async ({ to }) => {
-      const isTaken = () => all("own").slice(-1).every((bubble) => ackOf(bubble) > 0);
+      const isTaken = () => owns().slice(-1).every((bubble) => ackOf(bubble) !== 0);
       await until(isTaken, TAKEN_MS);
       // By now the service knows the key of the last message, and no later tick of it will be seen.
-      for (const bubble of all("own").slice(-1)) tellAck(bubble, true);
+      for (const bubble of owns().slice(-1)) tellAck(bubble, true);
       return { url: new URL(`/send?phone=${to}`, location.href).href };
     },
 
@@ -365,37 +440,36 @@
       return { ...target(box, "compose box"), is_empty: textOf(box) === "", is_focused: box.contains(document.activeElement) };
     },
 
-    // {to, body} -> where to click to send, {x, y, known}, once the box holds exactly the text. `known`: ids of own bubbles.
+    // {to, body} -> where to click to send, {x, y, known}, once the box holds exactly the text; without a place where the
+    // page shows no button for it: Enter sends too. `known`: keys of own bubbles.
     ready: async ({ to, body }) => {
-      const isTyped = () => textOf(demandBox()) === body && find("sendIcon");
-      const icon = await until(isTyped, TYPED_MS);
+      const isTyped = () => textOf(demandBox()) === body;
+      const icon = await until(() => isTyped() && sendIcon(), TYPED_MS);
       demandChat(to);
-      if (!icon || !isTyped()) {
-        const detail = textOf(demandBox()) === body ? "the page shows no send button" : "the compose box does not hold exactly the text";
-        throw failure("NOT_TYPED", `${detail}; nothing was sent`);
-      }
-      const button = icon.closest('button, [role="button"]') ?? icon;
-      return { ...target(button, "send button"), known: all("own").map(idOf) };
+      if (!isTyped()) throw failure("NOT_TYPED", "the compose box does not hold exactly the text; nothing was sent");
+      const known = owns().map(keyOf);
+      if (!icon) return { known };
+      return { ...target(icon.closest('button, [role="button"]') ?? icon, "send button"), known };
     },
 
     // {known, body} -> {key, message_id} of the bubble that the click made. The last one only: older ones may still be loading.
     sent: async ({ known, body }) => {
       const before = new Set(known);
       const look = () => {
-        const last = all("own").pop();
-        const isNew = last && keyOf(idOf(last)) && !before.has(idOf(last)) && shows(last, body);
+        const last = lastOwn();
+        const isNew = last && !before.has(keyOf(last)) && shows(last, body);
         const box = find("box");
         return isNew && box && textOf(box) === "" && last;
       };
       const bubble = await until(look, BUBBLE_MS);
       if (!bubble) throw failure("IN_DOUBT", "the page did not show the message after the click on its send button");
-      const message_id = idOf(bubble);
+      const key = keyOf(bubble);
       const retell = () => {
-        const shown = all("own").find((own) => idOf(own) === message_id);
+        const shown = owns().find((own) => keyOf(own) === key);
         if (shown) tellAck(shown, true);
       };
       for (const ms of RETELL_MS) setTimeout(retell, ms);
-      return { key: keyOf(message_id), message_id };
+      return { key, message_id: fullId(bubble) };
     },
   };
 })

@@ -5,9 +5,10 @@
 (function modules(say, shared) {
   "use strict";
 
-  const { TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME, PAIRING_ERRORS, PAIRING_OVER, findMessage } = shared;
+  const { TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME, PAIRING_ERRORS, PAIRING_OVER, PASSKEY_WANTED, CHAT_ORIGIN, findMessage } = shared;
 
-  // What we call -> where it lives: [module, export], or [module] for a module's default export.
+  // What we call -> where it lives: [module, export], or [module] for a module's default export; then, for a collection, its
+  // name in the module of all collections.
   const NAMES = {
     state: {
       Socket: ["WAWebSocketModel", "Socket"],
@@ -16,8 +17,8 @@
       getMaybeMeLidUser: ["WAWebUserPrefsMeUser", "getMaybeMeLidUser"],
     },
     send: {
-      Chats: ["WAWebChatCollection", "ChatCollection"],
-      Messages: ["WAWebMsgCollection", "MsgCollection"],
+      Chats: ["WAWebChatCollection", "ChatCollection", "Chat"],
+      Messages: ["WAWebMsgCollection", "MsgCollection", "Msg"],
       MsgKey: ["WAWebMsgKey"],
       createWid: ["WAWebWidFactory", "createWid"],
       queryWidExists: ["WAWebQueryExistsJob", "queryWidExists"],
@@ -42,11 +43,11 @@
     // Without these, trouble is reported later, or by the screen only.
     news: {
       Cmd: ["WAWebCmd", "Cmd"],
+      OfflineMessages: ["WAWebOfflineHandler", "OfflineMessageHandler"],
+      LinkEvents: ["WAWebLinkDeviceEvents", "WAWebLinkDeviceEvents"],
       BackendEvents: ["WAWebBackendEventBus", "BackendEventBus"],
     },
   };
-  // Where the page hears of the end of a pairing code; without it the code's known life decides.
-  const PAIRING_EVENTS = ["WAWebLinkDeviceEvents", "WAWebLinkDeviceEvents"];
   // The secret has moved between builds; it can change while pairing, so it is read for each code.
   const SECRET_HOMES = ["WAWebUserPrefsMultiDevice", "WAWebAdvSignatureApi"];
 
@@ -57,7 +58,7 @@
 
   const failure = (code, detail) => Object.assign(new Error(detail), { code });
 
-  const resolve = ([module, name]) => {
+  const inModule = (module, name) => {
     try {
       const exports = window.require(module);
       return name ? exports?.[name] : exports?.default ?? exports;
@@ -65,13 +66,14 @@
       return undefined; // The loader throws for a module that it does not have.
     }
   };
+  const resolve = ([module, name, collection]) => inModule(module, name) ?? (collection && shared.collection(collection));
 
   const found = {};
   // Looks for what is not found yet; answers the names still missing, as "module.export".
   const probe = (group) =>
     Object.entries(NAMES[group]).flatMap(([key, home]) => {
       found[key] ??= resolve(home);
-      return found[key] === undefined ? [home.join(".")] : [];
+      return found[key] === undefined ? [home.slice(0, 2).join(".")] : [];
     });
 
   let code = null;
@@ -160,14 +162,23 @@
     announced = name;
     tell();
   };
-  const onSync = (update) => {
-    const percent = Math.round(update?.progress);
+  // The event carries nothing: the level is asked for, and before the server has said how much there is it throws.
+  const onSync = () => {
+    let percent = null;
+    try {
+      percent = Math.round(found.OfflineMessages?.getOfflineDeliveryProgress());
+    } catch {
+      // Nothing is known yet.
+    }
     syncPercent = percent >= 0 && percent <= 100 ? percent : null;
     tell();
   };
 
+  const endings = shared.endings(say);
   const sayAck = (message) => {
-    if (message?.id?.fromMe && typeof message.ack === "number") {
+    if (message?.id?.fromMe && message.ack < 0) {
+      endings.acknowledged(message.id.id, message.ack);
+    } else if (message?.id?.fromMe && typeof message.ack === "number") {
       say({ kind: "ack", key: message.id.id, ack: message.ack });
     }
   };
@@ -191,7 +202,9 @@
     watch("Socket", "change:state", tell);
     watch("Stream", "change:mode", tell);
     watch("Cmd", "logout_from_bridge", (reason) => say({ kind: "logged_out", reason: typeof reason === "string" ? reason : null }));
-    watch("Cmd", "offline_progress_update_from_bridge", onSync);
+    watch("Cmd", "offline_progress_update_from_bridge offline_delivery_end_from_bridge", onSync);
+    watch("LinkEvents", PASSKEY_WANTED, () => announce("PASSKEY_REQUIRED"));
+    watch("LinkEvents", PAIRING_OVER.join(" "), () => { pairingCode = null; tell(); });
     for (const [event, name] of Object.entries(TROUBLE_EVENTS)) watch("BackendEvents", event, () => announce(name));
     if (found.Messages && !watched.has("Messageschange:ack")) {
       watch("Messages", "change:ack", sayAck);
@@ -223,6 +236,7 @@
     if (isMissing) setTimeout(settle, isLate ? LATE_PROBE_INTERVAL_MS : PROBE_INTERVAL_MS);
   };
   settle();
+  shared.watchWhatsNew();
 
   // A document that has just begun has no modules yet: asked again in a moment, it has.
   const mustBeLoaded = () => {
@@ -255,7 +269,7 @@
 
   // The address of a chat as it is now: it may have moved from a number to a LID. Makes the chat if there is none.
   const latestChat = async (wid) => {
-    const latest = await found.findOrCreateLatestChat(wid);
+    const latest = await found.findOrCreateLatestChat(wid, CHAT_ORIGIN);
     return String((latest?.chat ?? latest)?.id ?? wid);
   };
 
@@ -307,9 +321,13 @@
       };
       // The pair comes at once today; wa-js waits for it, and so do we.
       const [added, sent] = await Promise.resolve().then(() => found.addAndSendMsgToChat(model, message)).catch(orNotHanded);
+      const isSent = () => found.Messages.get(id)?.ack > 0;
       Promise.resolve(sent).then(
-        (result) => { if (result?.messageSendResult === "OK") say({ kind: "ack", key, ack: Math.max(1, found.Messages.get(id)?.ack ?? 1) }); },
-        () => {},
+        (result) => {
+          if (result?.messageSendResult === "OK") say({ kind: "ack", key, ack: Math.max(1, found.Messages.get(id)?.ack ?? 1) });
+          else if (result?.messageSendResult && !isSent()) endings.result(key, result.messageSendResult);
+        },
+        (error) => { if (!isSent()) endings.result(key, shared.wordOf(error)); },
       );
       await Promise.resolve(added).catch(orNotHanded);
       sayAck(found.Messages.get(id));
@@ -325,8 +343,6 @@
     async requestPairingCode({ phone, renewal }) {
       const missing = [...probe("state"), ...probe("pairing")];
       if (missing.length > 0) throw failure("NO_PAIRING", `WhatsApp Web has no ${missing.join(", ")}`);
-      found.PairingEvents ??= resolve(PAIRING_EVENTS);
-      watch("PairingEvents", PAIRING_OVER.join(" "), () => { pairingCode = null; tell(); });
       pairingCode = null;
       found.setPairingType("ALT_DEVICE_LINKING");
       await found.initializePairing();

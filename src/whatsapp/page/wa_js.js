@@ -7,7 +7,7 @@
 (function waJs(say, shared) {
   "use strict";
 
-  const { TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME, PAIRING_ERRORS, PAIRING_OVER, findMessage } = shared;
+  const { TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME, PAIRING_ERRORS, PAIRING_OVER, PASSKEY_WANTED, CHAT_ORIGIN, findMessage } = shared;
 
   // wa-js pins what it does not find (before 4.5.0) or gives up after 750 ms (since): it must not come before these.
   const NEEDED = ["WAWebSocketModel", "WAWebStreamModel", "WAWebCmd", "WAWebConnModel", "WAWebMsgCollection"];
@@ -96,6 +96,7 @@
     setTimeout(awaitModules, isLate ? LATE_POLL_MS : POLL_MS);
   };
   awaitModules();
+  shared.watchWhatsNew();
 
   // --- With it -----------------------------------------------------------------------------------------------------
 
@@ -180,27 +181,37 @@
     tell();
   };
 
+  // The collections, by wa-js or from the page itself.
+  const messages = () => WPP().whatsapp.MsgStore ?? shared.collection("Msg");
+  const chatsOf = () => WPP().whatsapp.ChatStore ?? shared.collection("Chat");
+  const endings = shared.endings(say);
   const sayAck = (message) => {
-    if (message?.id?.fromMe && typeof message.ack === "number") {
+    if (message?.id?.fromMe && message.ack < 0) {
+      endings.acknowledged(message.id.id, message.ack);
+    } else if (message?.id?.fromMe && typeof message.ack === "number") {
       say({ kind: "ack", key: message.id.id, ack: message.ack });
     }
   };
 
   const sayYoungAcks = () => {
     const since = Date.now() / 1000 - YOUNG_S;
-    for (const message of WPP().whatsapp.MsgStore?.getModelsArray?.() ?? []) {
+    for (const message of messages()?.getModelsArray?.() ?? []) {
       // Zero is no news.
       if (message.t > since && message.ack > 0) sayAck(message);
     }
   };
 
+  // Known to wa-js since 4.6.0.
+  const linkEvents = () => WPP().whatsapp.LinkDeviceEvents ?? (isThere("WAWebLinkDeviceEvents") ? window.require("WAWebLinkDeviceEvents").WAWebLinkDeviceEvents : null);
+
   const begin = () => {
     isLoaded = true;
     probe();
-    const { Socket, Stream, Conn, MsgStore } = WPP().whatsapp;
+    const { Socket, Stream, Conn } = WPP().whatsapp;
     Socket?.on?.("change:state", tell);
     Stream?.on?.("change:mode", tell);
-    MsgStore?.on?.("change:ack", sayAck);
+    messages()?.on?.("change:ack", sayAck);
+    linkEvents()?.on?.(PASSKEY_WANTED, () => { announced = "PASSKEY_REQUIRED"; tell(); });
     sayYoungAcks();
     WPP().on("chat.msg_ack_change", ({ ids, ack }) => {
       for (const id of ids) if (id.fromMe) say({ kind: "ack", key: id.id, ack });
@@ -254,12 +265,12 @@
 
   // The address of a chat as it is now: it may have moved from a number to a LID. Makes the chat if there is none.
   const latestChat = async (wid) => {
-    const { whatsapp, chat: chats } = WPP();
+    const { chat: chats } = WPP();
     try {
-      return (await chats.find(wid)).id.toString();
+      return (await chats.find(wid, CHAT_ORIGIN)).id.toString();
     } catch (error) {
       // Some builds answer a plain {id}, which wa-js takes for nothing: the collection has the chat all the same.
-      const model = whatsapp.ChatStore.get(wid);
+      const model = chatsOf().get(wid);
       if (!model && error instanceof TypeError) throw error;
       if (!model) throw failure("NO_CHAT", `wa-js gave no chat for this number: ${textOf(error)}`);
       return model.id.toString();
@@ -272,10 +283,10 @@
     return major < 4 || (major === 4 && minor < 4);
   };
 
-  const inStore = (id) => WPP().whatsapp.MsgStore.get(id) ?? WPP().whatsapp.MsgStore.get(id.toString());
+  const inStore = (id) => messages().get(id) ?? messages().get(id.toString());
   // Resolves with the message once WhatsApp's collection has it; `stop` ends the watch.
   const arrival = (id) => {
-    const { MsgStore } = WPP().whatsapp;
+    const MsgStore = messages();
     let stop;
     const arrived = new Promise((done) => {
       const look = (message) => { if (message?.id?.id === id.id) done(message); };
@@ -322,10 +333,10 @@
     // {message_id, key} -> {ack}, null when WhatsApp's store does not have it. Not WPP.chat.getMessageById: it throws for
     // "not there" and for "could not look" alike.
     async lookUp({ message_id, key }) {
-      const { MsgStore, ChatStore, UserPrefs, WidFactory } = ready().whatsapp;
+      const { UserPrefs, WidFactory } = ready().whatsapp;
       const from = UserPrefs.getMaybeMePnUser() ?? UserPrefs.getMaybeMeLidUser();
       const idIn = (chat) => keyOf({ to: WidFactory.createWid(chat), from }, key).toString();
-      const message = await findMessage(MsgStore, ChatStore, { message_id, key }, idIn);
+      const message = await findMessage(messages(), chatsOf(), { message_id, key }, idIn);
       return { ack: message ? message.ack ?? 0 : null };
     },
 
@@ -347,13 +358,23 @@
       if (id.toString() !== message_id || (await latestChat(ends.to)) !== chat) throw failure("MOVED", "the chat has another address by now");
       const options = {
         messageId: id, createChat: true,
-        linkPreview: false, markIsRead: false, waitForAck: false, detectMentioned: false,
+        linkPreview: false, markIsRead: false, detectMentioned: false,
+        // Not waited for here: wa-js tells the result only to those who ask for it, and has no limit for it.
+        waitForAck: true,
       };
       const { arrived, stop } = arrival(id);
       try {
         const sent = ends.to.isLid() && addressesSenderByNumber()
           ? chats.sendRawMessage(ends.to, { type: "chat", body, subtype: null, urlText: null, urlNumber: null, from: ends.from }, options)
           : chats.sendTextMessage(ends.to, body, options);
+        sent.then(
+          (told) => {
+            const word = told?.sendMsgResult?.messageSendResult;
+            if (word && !(inStore(id)?.ack > 0)) endings.result(key, word);
+          },
+          // An error may be wa-js's own, about a message that is on its way: the page itself has to say that it has failed.
+          (error) => { if (inStore(id)?.isSendFailure) endings.result(key, shared.wordOf(error)); },
+        );
         // The id was chosen here: the message in the collection is the proof, and wa-js may never resolve.
         await Promise.race([sent, arrived, late(HAND_OVER_PATIENCE_MS, "IN_DOUBT", "wa-js did not say whether WhatsApp took the message")]);
       } catch (error) {
@@ -387,9 +408,7 @@
       const { initializeAltDeviceLinking, genLinkDeviceCodeForPhoneNumber } = whatsapp.functions;
       if (!initializeAltDeviceLinking || !genLinkDeviceCodeForPhoneNumber) throw failure("NO_PAIRING", "wa-js does not find genLinkDeviceCodeForPhoneNumber");
       if (!hearsPairing) {
-        // Known to wa-js since 4.6.0.
-        const events = whatsapp.LinkDeviceEvents ?? (isThere("WAWebLinkDeviceEvents") ? window.require("WAWebLinkDeviceEvents").WAWebLinkDeviceEvents : null);
-        for (const event of PAIRING_OVER) events?.on?.(event, () => { pairingCode = null; tell(); });
+        for (const event of PAIRING_OVER) linkEvents()?.on?.(event, () => { pairingCode = null; tell(); });
         hearsPairing = true;
       }
       pairingCode = null;

@@ -1,6 +1,85 @@
 // What more than one adapter knows of WhatsApp Web: words that the modules and wa-js show alike, and what both do with its
-// collections. An expression, handed to each adapter as its second argument. docs/whatsapp.md has the sources.
-({
+// collections and notices. An expression, handed to each adapter as its second argument. docs/whatsapp.md has the sources.
+(() => {
+"use strict";
+
+const required = (module) => {
+  try {
+    return window.require(module);
+  } catch {
+    return undefined; // The loader throws for a module that it does not have.
+  }
+};
+
+// The dialog that an account must answer after linking: else WhatsApp logs it out minutes later (OpenWA #982). In another
+// language than these it is answered by its module only.
+const WHATS_NEW = ["what's new", "novedades", "hay de nuevo", "novidades", "há de novo"];
+// Its title stands first.
+const TITLE_CHARACTERS = 60;
+const DIALOGS = '[role="dialog"], [data-testid="confirm-popup"]';
+const isWhatsNew = (dialog) => {
+  const text = dialog.textContent.trim().slice(0, TITLE_CHARACTERS).toLowerCase().replaceAll("’", "'");
+  return text.includes("whatsapp") && WHATS_NEW.some((words) => text.includes(words));
+};
+const isLinkedPage = () => Boolean(document.querySelector("#pane-side") ?? required("WAWebUserPrefsMeUser")?.getMaybeMePnUser?.());
+// From the word of its module to a dialog that is gone.
+const CLOSED_MS = 500;
+// A heavy page changes hundreds of times while it loads: it is looked at once it has paused that long.
+const LOOK_MS = 200;
+
+// Modules may come late: its own is asked for again, and not at each change of the page.
+const ASK_AGAIN_MS = 2000;
+
+let isAnswered = false;
+let askedAt = -ASK_AGAIN_MS;
+// Answered before it is shown, it never is (WAHA c9ac14e1).
+const answerByModule = () => {
+  try {
+    const days = required("WAWebWhatsNewGatingUtils")?.getWhatsNewAutoModalCooldownDays?.();
+    const nux = required("WAWebWhatsNewNux")?.createWhatsNewNux(days);
+    if (!nux) return;
+    if (nux.shouldShow()) nux.dismiss();
+    isAnswered = !nux.shouldShow();
+  } catch {
+    // Its preferences cannot be written yet, or the module has changed: its button is left.
+  }
+};
+const closeByButton = (dialog) => {
+  const buttons = [...dialog.querySelectorAll('button, [role="button"]')];
+  // The last one with words on it goes on; the other is a cross.
+  (buttons.findLast((button) => /\p{L}/u.test(button.textContent)) ?? buttons.at(-1))?.click();
+};
+let closing = null;
+const answerWhatsNew = () => {
+  if (!isLinkedPage()) return;
+  if (!isAnswered && performance.now() - askedAt >= ASK_AGAIN_MS) {
+    askedAt = performance.now();
+    answerByModule();
+  }
+  const dialogs = [...document.querySelectorAll(DIALOGS)].filter((dialog) => !dialog.parentElement?.closest(DIALOGS));
+  const shown = dialogs.find(isWhatsNew);
+  if (!shown || shown === closing) return;
+  closing = shown;
+  // The manager closes whatever is on top.
+  if (dialogs.length === 1) required("WAWebModalManager")?.ModalManager?.close?.();
+  setTimeout(() => {
+    closing = null;
+    if (shown.isConnected) closeByButton(shown);
+  }, CLOSED_MS);
+};
+let isWatching = false;
+
+// Results of a send after which the message may still go out.
+const NOT_FINAL = ["ERROR_NETWORK"];
+// Acknowledgements below zero (WAWebAck).
+const GIVEN_UP = {
+  "-1": "FAILED", "-2": "EXPIRED", "-3": "CONTENT_GONE", "-4": "CONTENT_TOO_BIG", "-5": "CONTENT_UNUPLOADABLE", "-6": "INACTIVE", "-7": "MD_DOWNGRADE",
+};
+// Result and acknowledgement come in either order; and the service has the key by then.
+const WORD_MS = 300;
+const LONGEST_WORD = 80;
+
+return {
   // What keeps the page from working, by the state of the socket or the mode of the stream.
   TROUBLES: {
     CONFLICT: "OPENED_ELSEWHERE",
@@ -42,6 +121,8 @@
     if (found) return found;
     const elsewhere = [];
     for (const chat of chats.getModelsArray()) {
+      // Only chats with people. A look at the status updates of others can end a link (OpenWA #1072).
+      if (!/@(c\.us|lid|g\.us)$/.test(String(chat.id))) continue;
       const other = chat.id?.isGroup?.() ? id : idIn(String(chat.id));
       if (other !== id) elsewhere.push(other);
     }
@@ -51,10 +132,53 @@
     }
     return null;
   },
+  // What findOrCreateLatestChat wants to know: for what a chat is made. Other origins are refused or reported (wa-js #3573).
+  CHAT_ORIGIN: "createChat",
+  // Where the page says that the phone wants a passkey.
+  PASSKEY_WANTED: "link_device_events:passkey_prologue_request",
+  // The collections, when their own modules are gone: all in one (whatsapp-web.js, WAHA).
+  collection: (name) => required("WAWebCollections")?.[name],
+  // Answers the dialog "What's new" as long as the page lives. Called by each adapter; one watch is enough.
+  watchWhatsNew() {
+    if (isWatching) return;
+    isWatching = true;
+    let timer = 0;
+    const later = () => {
+      timer ||= setTimeout(() => {
+        timer = 0;
+        answerWhatsNew();
+      }, LOOK_MS);
+    };
+    new MutationObserver(later).observe(document, { subtree: true, childList: true });
+    later();
+  },
+  // WhatsApp gives a message up by an acknowledgement below zero, by a result that is not OK, by a promise that rejects, or by
+  // several of these: it is said once, with the word that says most. ERROR_NETWORK is no end: WhatsApp's own code calls it not
+  // terminal and leaves the message its clock, so it may still go out. Answers {acknowledged(key, ack), result(key, word)}.
+  endings(say) {
+    const words = new Map();
+    const told = new Set();
+    const tell = (key, ack) => {
+      if (told.has(key)) return;
+      told.add(key);
+      say({ kind: "ack", key, ack, word: words.get(key) ?? GIVEN_UP[ack] ?? String(ack) });
+    };
+    return {
+      acknowledged: (key, ack) => setTimeout(() => tell(key, ack), WORD_MS),
+      result(key, word) {
+        if (word === "OK" || NOT_FINAL.includes(word)) return;
+        words.set(key, word);
+        setTimeout(() => tell(key, -1), WORD_MS);
+      },
+    };
+  },
+  // What the page says of an error, without whom it is about.
+  wordOf: (error) => String(error?.message || error?.name || error).replace(/\d{5,}/g, "…").slice(0, LONGEST_WORD),
   // The end of a pairing code, as the page hears it from its server.
   PAIRING_OVER: [
     "link_device_events:refresh_alt_linking_code",
     "link_device_events:force_manual_refresh",
     "link_device_events:error_alt_linking",
   ],
-})
+};
+})()

@@ -12,6 +12,9 @@ const SHORT: Duration = Duration::from_secs(8);
 /// An event is in the page within milliseconds.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
+/// Longer than the page has patience in the row about its news.
+const A_WHILE: Duration = Duration::from_secs(5);
+
 /// A loss that the page notices after 3 s ends READY 5 s later.
 const AFTER_THE_GRACE: Duration = Duration::from_secs(12);
 
@@ -63,4 +66,26 @@ rows! {
     a_draft: Row::linked("a draft in the compose box", json!({ "draft": "medio texto" }));
     a_wrong_chat: Row::linked("address opens another chat", json!({ "route": "wrong_chat" })), after_another_chat: true;
     a_chat_under_a_saved_name: Row::linked("chats headed by saved names", json!({ "named_chats": true }));
+
+    // What came with autumn 2026.
+    the_news_unanswered: Row::loading("news that end a link when nobody answers", json!({ "whats_new_logout_ms": 2000 })), when: When::LoadingThen(A_WHILE);
+    the_news_without_their_module: Row::loading("news without their module", json!({ "missing": ["WAWebWhatsNewNux", "WAWebModalManager"] }));
+    an_unknown_notice: Row::loading("a notice over the chats", json!({ "notice": "Conoce los nuevos canales" })), breaks_one: true;
+    bubbles_without_ids: Row::loading("bubbles known by their test id only", json!({ "missing_marks": ["data-id"] }));
+    no_test_ids: Row::loading("no test ids", json!({ "missing_marks": ["data-testid"] }));
+    a_hidden_tab: Row::loading("page drawn as in a hidden tab", json!({ "hidden_tab": true }));
+    comms_on_the_main_thread: Row::loading("connection on the main thread", json!({ "comms_in_worker": false }));
+    collections_in_one_module_only: Row::loading("the collections' own modules are gone", json!({ "missing": ["WAWebChatCollection", "WAWebMsgCollection"] })), breaks_one: true;
+    a_send_that_the_page_gives_up: Row::linked("page gives a message up", json!({ "send_result": "ERROR_EXPIRED" }));
+    a_send_that_is_rejected_later: Row::linked("page rejects a message later", json!({ "send": "rejected" }));
+    a_send_that_the_network_fails: Row::linked("network fails in a send", json!({ "send_result": "ERROR_NETWORK" }));
+
+    // The page of early 2026.
+    an_early_page: Row::early("early page: healthy", json!({}));
+    an_early_page_with_a_renamed_module: Row::early("early page: module for sending renamed", json!({ "rename_modules": { "WAWebSendMsgChatAction": "WAWebSendAction" } })), breaks_one: true;
+    an_early_page_without_a_registry: Row::early("early page: no module registry", json!({ "no_registry": true })), breaks_one: true;
+    an_early_page_with_chats_by_lid: Row::early("early page: chats by LID", json!({ "lid_chats": true }));
+    an_early_page_in_portuguese: Row::early("early page: in Portuguese", json!({ "language": "pt" }));
+    an_early_page_whose_server_refuses_a_send: Row::early("early page: server refuses a send", json!({ "send": "refused" }));
+    an_early_page_with_chats_under_saved_names: Row::early("early page: chats headed by saved names", json!({ "named_chats": true }));
 }

@@ -43,7 +43,12 @@ async fn a_page_that_is_linked_when_its_session_has_ended_is_not_shown_either() 
     };
     let code = timeout(PATIENCE, shown).await.unwrap();
     let before = page.evidence().await;
-    assert!(before.screenshot.is_ok() && before.console.is_ok());
+    assert!(
+        before.screenshot.is_ok() && before.console.is_ok(),
+        "{:?}, {:?}",
+        before.screenshot.err(),
+        before.console.err()
+    );
 
     // The session gives up, and a phone scans the code before Chrome is closed.
     drop(facts);

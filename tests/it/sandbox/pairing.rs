@@ -8,7 +8,7 @@ use whatsapp_sandbox::SandboxConfig;
 
 use super::{ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, config, shown_code};
 
-const HINT: &str = "[data-testid=link-device-qrcode-alt-linking-hint]";
+const HINT: &str = "[data-testid=link_device_qr_phone_number_link]";
 const FIELD: &str = "[data-testid=link-device-phone-number-entry-screen] input";
 const NEXT: &str = "[data-testid=link-device-phone-number-entry-next-button]";
 const CODE: &str = "[data-link-code]";
@@ -67,7 +67,13 @@ async fn a_person_links_by_typing_the_number_here_and_the_code_there() {
     chrome
         .shows("#link-device-phone-number-entry-screen-error")
         .await;
+    // A "+" stands for nothing, and what comes after it behind the country that was there.
     type_number(&chrome, &format!("+{ACCOUNT}")).await;
+    let wrong: String = chrome
+        .value(&format!("document.querySelector('{FIELD}').value"))
+        .await;
+    assert!(wrong.starts_with("+1 54"), "{wrong}");
+    type_number(&chrome, ACCOUNT).await;
     chrome.click(NEXT).await;
 
     let code = shown_pairing_code(&chrome).await;
@@ -93,7 +99,7 @@ async fn an_expired_code_links_nothing_and_its_screen_shows_another() {
     let folder = TempDir::new().unwrap();
     let (sandbox, chrome) = opened(&folder, Duration::from_secs(2)).await;
     chrome.click(HINT).await;
-    type_number(&chrome, &format!("+{ACCOUNT}")).await;
+    type_number(&chrome, ACCOUNT).await;
     chrome.click(NEXT).await;
     let first = shown_pairing_code(&chrome).await;
     chrome

@@ -5,15 +5,16 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{ACCOUNT, Chrome, FRIEND, LINKED, NOBODY, Running, TEXT, shown_code};
-use crate::adapters::{CURRENT, bundle};
+use crate::adapters::{CURRENT, OLD, bundle};
 
 /// A page that shows a code, with the bundle in it.
-async fn with_wa_js(folder: &TempDir) -> (Running, Chrome) {
+async fn with_wa_js(folder: &TempDir, package: &str, faults: Value) -> (Running, Chrome) {
     let sandbox = Running::start(folder.path()).await;
+    sandbox.post("/faults", faults).await;
     let chrome = Chrome::open(&folder.path().join("profile")).await;
     chrome.goto(&sandbox.url("/")).await;
     shown_code(&chrome).await;
-    let bundle = std::fs::read_to_string(bundle(CURRENT)).unwrap();
+    let bundle = std::fs::read_to_string(bundle(package)).unwrap();
     chrome
         .run("window.WPPConfig = { disableGoogleAnalytics: true, linkPreviewApiServers: [] }")
         .await;
@@ -27,7 +28,7 @@ async fn with_wa_js(folder: &TempDir) -> (Running, Chrome) {
 #[tokio::test]
 async fn the_unmodified_wa_js_links_by_its_older_function_for_a_phone_number() {
     let folder = TempDir::new().unwrap();
-    let (sandbox, chrome) = with_wa_js(&folder).await;
+    let (sandbox, chrome) = with_wa_js(&folder, CURRENT, json!({})).await;
     let ask = format!("WPP.conn.genLinkDeviceCodeForPhoneNumber('{ACCOUNT}')");
     let code: String = chrome.value(&ask).await;
     let typed = json!({"number": ACCOUNT, "code": code});
@@ -38,8 +39,22 @@ async fn the_unmodified_wa_js_links_by_its_older_function_for_a_phone_number() {
 
 #[tokio::test]
 async fn the_unmodified_wa_js_links_checks_numbers_sends_and_hears() {
+    for lid_chats in [false, true] {
+        does_its_work(CURRENT, json!({"lid_chats": lid_chats})).await;
+    }
+}
+
+#[tokio::test]
+async fn it_does_so_on_the_page_of_early_2026_and_an_older_one_too() {
+    for (package, lid_chats) in [(CURRENT, false), (CURRENT, true), (OLD, false)] {
+        let faults = json!({"build": "early-2026", "lid_chats": lid_chats});
+        does_its_work(package, faults).await;
+    }
+}
+
+async fn does_its_work(package: &str, faults: Value) {
     let folder = TempDir::new().unwrap();
-    let (sandbox, chrome) = with_wa_js(&folder).await;
+    let (sandbox, chrome) = with_wa_js(&folder, package, faults).await;
     chrome
         .run(
             "window.acks = [];

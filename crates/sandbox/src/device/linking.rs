@@ -3,13 +3,23 @@
 //! Responsible for: how long each lives, and telling the page that one is over. Not responsible for: which code links
 //! which page (`server`).
 
-use tokio::time::Instant;
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
 
 use super::{Connection, Ended};
-use crate::{faults::PairingFault, number::Number, wire::ToPage};
+use crate::{
+    faults::{Build, PairingFault, PasskeyFault},
+    number::Number,
+    wire::ToPage,
+};
 
 /// The real server sends six references at a time.
 const CODES_PER_BATCH: u32 = 6;
+
+/// How long a device of an account stays linked when another page asks for a pairing code for its number: two were
+/// measured, about a minute each (`OpenWA` #1653).
+const REVOKED_AFTER: Duration = Duration::from_secs(60);
 
 /// The real server's words for a number that it does not take, for too many tries, and for an account that has to be
 /// linked otherwise (`WASmaxInMdIqMixinErrors`).
@@ -67,6 +77,7 @@ impl Connection {
             _ if !error.is_empty() => refused(error),
             None => refused(BAD_REQUEST),
             Some(number) => {
+                self.revoke_others(&number);
                 let lifetime = self.config.pairing_code;
                 let code = self.server.issue_pairing_code(self.id, number, lifetime);
                 self.pairing_ends = Some((request, Instant::now() + lifetime));
@@ -76,6 +87,39 @@ impl Connection {
                     error,
                 }
             }
+        };
+        self.send(&answer).await
+    }
+
+    /// What WhatsApp does to the devices that an account has when another page asks for a code for its number.
+    fn revoke_others(&self, number: &Number) {
+        let faults = self.server.read(|world| world.faults_of(Some(number)));
+        if faults.build == Some(Build::Early2026) {
+            return;
+        }
+        let after = faults
+            .pairing_revokes_ms
+            .map_or(REVOKED_AFTER, Duration::from_millis);
+        let (server, devices) = (Arc::clone(&self.server), self.server.devices_of(number));
+        tokio::spawn(async move {
+            sleep(after).await;
+            for device in devices {
+                if let Err(why) = server.revoke(&device) {
+                    tracing::error!("the sandbox could not remove a device: {why}");
+                }
+            }
+        });
+    }
+
+    /// A page hands in what a phone has signed.
+    pub(super) async fn take_passkey(&mut self, assertion: &str) -> Result<(), Ended> {
+        let code = self.server.take_passkey(self.id, assertion);
+        let answer = match (self.faults().passkey, code) {
+            (Some(PasskeyFault::Unanswered), _) => return Ok(()),
+            (Some(PasskeyFault::Refused), _) | (None, None) => ToPage::PasskeyRefused,
+            (None, Some(code)) => ToPage::PasskeyCode {
+                code: code.as_str().to_owned(),
+            },
         };
         self.send(&answer).await
     }

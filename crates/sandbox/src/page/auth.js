@@ -50,6 +50,7 @@ sandboxPage.define('SandboxLink', (global, require, importDefault, importNamespa
     },
     async unlinked() {
       remember('');
+      localStorage.clear();
       await storage.forget();
     },
   });

@@ -4,16 +4,13 @@
  * Responsible for: the order of things and its timing, notices that cover the page. Not
  * responsible for: any of the things. Runs last, when all modules are defined.
  */
-sandboxPage.define('WAWebOfflineHandler', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
-  exports.OfflineMessageHandler = { progress: 0, getOfflineDeliveryProgress() { return this.progress; } };
-});
-
 sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const { Stream } = require('WAWebStreamModel');
   const { Socket } = require('WAWebSocketModel');
   const { Cmd } = require('WAWebCmd');
   const { BackendEventBus } = require('WAWebBackendEventBus');
   const { OfflineMessageHandler } = require('WAWebOfflineHandler');
+  const { resume } = require('SandboxResume');
   const { el, words, dialog } = require('SandboxWords');
   const wire = require('SandboxWire');
   const link = require('SandboxLink');
@@ -50,11 +47,14 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
     const total = faults.sync_ms === undefined ? (fresh ? FIRST_SYNC_MS : SYNC_MS) : faults.sync_ms;
     for (let step = 1; step <= SYNC_STEPS; step += 1) {
       await pause(total / SYNC_STEPS);
-      OfflineMessageHandler.progress = step * 100 / SYNC_STEPS;
+      resume.advance(step * 100 / SYNC_STEPS);
       const bar = document.querySelector('#wa_web_initial_startup progress');
-      if (bar) bar.value = OfflineMessageHandler.progress;
-      Cmd.trigger('offline_progress_update_from_bridge', { progress: OfflineMessageHandler.progress });
+      if (bar) bar.value = OfflineMessageHandler.getOfflineDeliveryProgress();
+      // The real one carries nothing: whoever hears it asks for the level.
+      Cmd.trigger('offline_progress_update_from_bridge');
     }
+    resume.complete();
+    Cmd.trigger('offline_delivery_end_from_bridge');
     if (Stream.mode !== 'SYNCING') return;
     Stream.mode = 'MAIN';
     Stream.info = 'NORMAL';
@@ -65,6 +65,25 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
     Socket.hasSynced = true;
     await pause(PANE_DELAY_MS);
     require('SandboxMain').open();
+    require('SandboxWhatsNew').open();
+    if (faults.notice) dialog(faults.notice, [words.ok]);
+    require('SandboxHistory').run(fresh);
+    reloadOnce();
+  }
+
+  /** A page that was linked loads itself anew once, minutes later. What it has done until then is judged then. */
+  const RELOAD_KEY = 'sandbox-reload-at';
+  const RELOAD_MS = 300000;
+  function reloadOnce() {
+    if (sandboxPage.isEarly) return;
+    if (fresh) localStorage.setItem(RELOAD_KEY, Date.now() + (faults.self_reload_ms === undefined ? RELOAD_MS : faults.self_reload_ms));
+    const at = Number(localStorage.getItem(RELOAD_KEY));
+    if (!at) return;
+    setTimeout(() => {
+      localStorage.removeItem(RELOAD_KEY);
+      if (wire.faults().status_read_revokes && localStorage.getItem('sandbox-status-read')) wire.tell({ type: 'revoke' });
+      else location.reload();
+    }, Math.max(0, at - Date.now()));
   }
 
   async function start() {
@@ -78,9 +97,9 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
       BackendEventBus.triggerStorageInitializationError(error);
       return;
     }
+    require('SandboxPasskey');
     wire.frames.on('welcome', sync);
     wire.frames.on('linked', () => { fresh = true; require('SandboxLanding').close(); });
-    wire.frames.on('passkey', () => require('SandboxLanding').passkey());
     wire.frames.on('message', (frame) => chats.incoming(frame));
     Socket.on('change:state', (socket, state) => {
       if (state === 'CONFLICT') dialog(words.conflict, [words.close], [words.useHere, () => Socket.takeover()]);
@@ -96,17 +115,22 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
   exports.start = start;
 });
 
+sandboxPage.define('SandboxWorkers', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const policy = global.trustedTypes && global.trustedTypes.createPolicy('sandbox', { createScriptURL: (url) => url });
+  /** Starts a worker, which the page's security policy allows for its own scripts only. */
+  exports.start = (url) => new Worker(policy ? policy.createScriptURL(url) : url);
+});
+
 sandboxPage.define('SandboxAgent', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const HEADLESS = /HeadlessChrome/;
   /** A worker that does not answer is no proof of anything. */
   const WORKER_MS = 2000;
 
-  const policy = global.trustedTypes && global.trustedTypes.createPolicy('sandbox', { createScriptURL: (url) => url });
+  const { start } = require('SandboxWorkers');
 
   /** What a worker sees: overriding the page's user agent alone does not change it. */
   const inWorker = () => new Promise((resolve) => {
-    const url = '/web/agent-check.js';
-    const worker = new Worker(policy ? policy.createScriptURL(url) : url);
+    const worker = start('/web/agent-check.js');
     const done = (agent) => { worker.terminate(); resolve(agent); };
     worker.onmessage = (event) => done(event.data);
     worker.onerror = () => done('');

@@ -31,7 +31,7 @@ sandboxPage.define('SandboxByNumber', (global, require, importDefault, importNam
   /** Shows a screen in place of the code, with the way back to it. */
   function show(...children) {
     box.replaceChildren(...children, el('button', {
-      type: 'button', 'data-testid': 'link-device-qrcode-alt-linking-hint', class: 'alt',
+      type: 'button', 'data-testid': sandboxPage.isEarly ? 'link-device-qrcode-alt-linking-hint' : undefined, class: 'alt',
       onclick() { const back = leave; exports.close(); reset(PairingType.QR_CODE); back(); },
     }, words.byQr));
   }
@@ -58,12 +58,16 @@ sandboxPage.define('SandboxByNumber', (global, require, importDefault, importNam
       if (event.isTrusted) {
         const all = field.value.replace(/\D/g, '');
         const country = (CODES.exec(all) || [all.slice(0, 3)])[0];
-        typed = field.value.trim() === '' ? '' : '+' + country + ' ' + all.slice(country.length);
+        // Since summer 2026 the field is never without a country, and takes digits only: what is typed with a "+" stands
+        // behind that country as if it had none of its own.
+        const isPlus = !sandboxPage.isEarly && String(event.data).startsWith('+');
+        if (all === '') typed = sandboxPage.isEarly ? '' : COUNTRY;
+        else typed = isPlus ? COUNTRY + all.replace(/^1/, '') : '+' + country + ' ' + all.slice(country.length);
         say(false);
       }
       field.value = typed;
     });
-    field.addEventListener('keydown', (event) => { if (event.key === 'Enter' && event.isTrusted) submit(); });
+    if (sandboxPage.isEarly) field.addEventListener('keydown', (event) => { if (event.key === 'Enter' && event.isTrusted) submit(); });
     show(el('div', { 'data-testid': 'link-device-phone-number-entry-screen', class: 'entry' },
       el('h1', {}, words.enterNumber), el('p', { class: 'hint' }, words.pickCountry), field, trouble,
       el('button', { type: 'button', 'data-testid': 'link-device-phone-number-entry-next-button', class: 'next', onclick(event) { if (event.isTrusted) submit(); } }, words.next)));

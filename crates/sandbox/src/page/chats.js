@@ -5,7 +5,8 @@
  * for; the `/send` address. Not responsible for: sending (send.js), typing (compose.js).
  */
 sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
-  const { el, words, dialog } = require('SandboxWords');
+  const { el, icon, words, dialog } = require('SandboxWords');
+  const { isEarly, faults } = sandboxPage;
   const { ChatCollection } = require('WAWebChatCollection');
   const { MsgCollection } = require('WAWebMsgCollection');
   const { Socket } = require('WAWebSocketModel');
@@ -33,12 +34,36 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
   const clock = (t) => times.format(new Date(t * 1000));
   const ICONS = { '-1': ['msg-error', 'failed'], 0: ['msg-time', 'pending'], 1: ['msg-check', 'sent'], 2: ['msg-dblcheck', 'delivered'], 3: ['msg-dblcheck', 'read'] };
 
+  /** Since summer 2026. What the icons mean is told in two ways: the label is sure, and localized. */
+  const STATUSES = { '-1': ['message-fail', 'failed'], 0: ['wds-ic-pending', 'pending'], 1: ['wds-ic-sent', 'sent'], 2: ['wds-ic-delivered', 'delivered'], 3: ['wds-ic-read', 'read'] };
+  const COARSE = { 1: 'wds-ic-delivered', 2: 'wds-ic-read' };
+
   function tick(msg) {
-    const [icon, word] = ICONS[Math.min(msg.ack, 3)] || ICONS[0];
-    return el('span', { 'data-icon': icon, 'aria-label': words[word], class: word === 'read' ? 'tick blue' : 'tick' });
+    const level = msg.isSendFailure ? -1 : Math.min(msg.ack, 3);
+    if (isEarly) {
+      const [name, word] = ICONS[Math.min(msg.ack, 3)] || ICONS[0];
+      return el('span', { 'data-icon': name, 'aria-label': words[word], class: word === 'read' ? 'tick blue' : 'tick' });
+    }
+    const [name, word] = STATUSES[level] || STATUSES[0];
+    return el('span', { 'aria-label': words[word], class: 'tick ' + word }, icon((faults.coarse_ticks && COARSE[level]) || name));
   }
 
-  function bubble(msg) {
+  /** Only the first of a run has a tail. */
+  function bubble(msg, previous) {
+    if (isEarly) return earlyBubble(msg);
+    const mine = msg.id.fromMe;
+    const side = mine ? 'out' : 'in';
+    const isFirst = !previous || previous.id.fromMe !== mine;
+    return el('div', { role: 'row', class: 'row ' + side },
+      el('div', { tabindex: '-1', 'data-id': msg.id.id, 'data-testid': 'conv-msg-' + msg.id.id, class: 'focusable-list-item bubble' },
+        isFirst ? el('span', { 'aria-hidden': 'true', 'data-testid': 'tail-' + side, 'data-icon': 'tail-' + side }, icon('tail-' + side)) : null,
+        mine ? el('span', { 'aria-label': words.you }) : null,
+        el('div', { 'data-testid': 'msg-container' },
+          el('span', { 'data-testid': 'selectable-text', class: 'copyable-text selectable-text' }, msg.body),
+          el('span', { class: 'meta', 'data-testid': 'msg-meta' }, clock(msg.t), mine ? tick(msg) : null))));
+  }
+
+  function earlyBubble(msg) {
     const mine = msg.id.fromMe;
     return el('div', { role: 'row', 'data-id': msg.id.toString(), class: mine ? 'row message-out' : 'row message-in' },
       el('div', { class: 'bubble' },
@@ -73,6 +98,28 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
     setTimeout(() => { willDraw = false; drawList(); }, DRAW_EVERY_MS);
   }
 
+  /** The list is virtual: a hidden page draws the last message only, another as many as a window holds. */
+  const DRAWN = 50;
+  const DRAWN_EARLY = 500;
+  const isHidden = () => document.hidden || sandboxPage.faults.hidden_tab;
+  function drawBubbles() {
+    if (!bubbles || !active) return;
+    const drawn = isEarly ? DRAWN_EARLY : isHidden() ? 1 : DRAWN;
+    const all = active.msgs.toArray();
+    const from = Math.max(0, all.length - drawn);
+    bubbles.replaceChildren(...all.slice(from).map((msg, at) => bubble(msg, all[from + at - 1])));
+    bubbles.scrollTop = bubbles.scrollHeight;
+  }
+
+  /** One drawing for what happens in a frame. */
+  const FRAME_MS = 16;
+  let willDrawBubbles = false;
+  function drawBubblesSoon() {
+    if (willDrawBubbles) return;
+    willDrawBubbles = true;
+    setTimeout(() => { willDrawBubbles = false; drawBubbles(); }, FRAME_MS);
+  }
+
   /** Saved people are headed by their name, and nothing else in an empty chat says who they are. */
   const headOf = (chat) => (sandboxPage.faults.named_chats ? 'Ana ' + chat.formattedTitle.slice(-2) : chat.formattedTitle);
 
@@ -81,21 +128,18 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
     active = chat;
     chat.active = true;
     chat.unreadCount = 0;
-    bubbles = el('div', { role: 'application', class: 'bubbles', tabindex: '0' }, ...chat.msgs.map(bubble));
+    bubbles = el('div', { role: 'application', class: 'bubbles', tabindex: '0', 'data-testid': isEarly ? undefined : 'conversation-panel-messages' });
     const shown = bubbles;
-    require('SandboxChats').loadEarlier(chat).then(() => {
-      if (bubbles !== shown) return;
-      shown.replaceChildren(...chat.msgs.map(bubble));
-      shown.scrollTop = shown.scrollHeight;
-    });
-    const box = compose(text || drafts.get(chat) || sandboxPage.faults.draft || '', (typed) => drafts.set(chat, typed), (typed) => require('WAWebSendTextMsgChatAction').sendTextMsgToChat(chat, typed));
+    drawBubbles();
+    require('SandboxChats').loadEarlier(chat).then(() => { if (bubbles === shown) drawBubbles(); });
+    const box = compose(text || drafts.get(chat) || sandboxPage.faults.draft || '', headOf(chat), (typed) => drafts.set(chat, typed), (typed) => require('WAWebSendTextMsgChatAction').sendTextMsgToChat(chat, typed));
     room.replaceChildren(
       el('header', { class: 'room-head' },
         el('button', { type: 'button', class: 'back', 'aria-label': words.back, onclick: closeChat }, '‹'),
         el('span', { class: 'avatar', 'aria-hidden': 'true' }, chat.formattedTitle.slice(-2)),
-        el('span', { dir: 'auto', title: headOf(chat) }, headOf(chat))),
+        el('span', { dir: 'auto', title: headOf(chat), 'data-testid': isEarly ? undefined : 'conversation-info-header-chat-title' }, headOf(chat))),
       bubbles, el('footer', {}, box.element));
-    room.id = 'main';
+    if (!(faults.missing_marks || []).includes('main')) room.id = 'main';
     document.getElementById('app').classList.add('in-chat');
     drawList();
     bubbles.scrollTop = bubbles.scrollHeight;
@@ -121,7 +165,7 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
     if (found === undefined) return;
     asking.remove();
     if (!found) { dialog(words.invalid, [words.ok]); return; }
-    const { chat } = await require('WAWebFindChatAction').findOrCreateLatestChat(found.wid);
+    const { chat } = await require('WAWebFindChatAction').findOrCreateLatestChat(found.wid, 'deeplink');
     openChat(ChatCollection.get(chat.id), text);
   }
 
@@ -129,15 +173,15 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
   exports.open = () => {
     if (drawn) return;
     drawn = true;
-    rows = el('div', { role: 'list', 'aria-label': words.chats, class: 'rows' });
+    rows = el('div', { role: 'list', 'aria-label': words.chats, 'data-testid': isEarly ? undefined : 'chat-list', class: 'rows' });
     room = el('main', { class: 'room' });
     const search = el('input', { type: 'search', 'data-tab': '3', placeholder: words.search, 'aria-label': words.search, inputmode: 'tel' });
     search.addEventListener('keydown', (event) => { if (event.key === 'Enter' && search.value) { openNumber(search.value); search.value = ''; } });
-    const notice = el('div', { class: 'notice', role: 'status' });
+    const notice = el('div', { class: 'notice', role: 'status', 'data-testid': isEarly ? undefined : 'chat-butterbar' });
     const side = el('div', { id: 'side' },
       el('header', { class: 'side-head' }, el('h1', {}, words.chats), el('small', {}, 'sandbox')),
       el('div', { class: 'search' }, search), notice, el('div', { id: 'pane-side' }, rows));
-    document.getElementById('app').replaceChildren(el('div', { class: 'two' }, side, room));
+    document.getElementById('app').replaceChildren(el('div', { class: 'two', 'data-testid': isEarly ? undefined : 'wa-web-main-screen' }, side, room));
     closeChat();
 
     const connection = () => { notice.textContent = Socket.state === 'CONNECTED' ? '' : navigator.onLine ? words.connecting : words.offline; };
@@ -148,15 +192,13 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
     // Listed in its chat a moment after it was added, hence the microtask.
     MsgCollection.on('add', (msg) => queueMicrotask(() => {
       drawListSoon();
-      if (!bubbles || !active || !msg.isNewMsg || !active.id.equals(msg.id.remote)) return;
-      bubbles.append(bubble(msg));
-      bubbles.scrollTop = bubbles.scrollHeight;
+      if (bubbles && active && msg.isNewMsg && active.id.equals(msg.id.remote)) drawBubblesSoon();
     }));
-    MsgCollection.on('change:ack', (msg) => {
+    MsgCollection.on('change:ack change:isSendFailure', (msg) => {
       drawListSoon();
-      const old = bubbles && bubbles.querySelector('[data-id="' + CSS.escape(msg.id.toString()) + '"]');
-      if (old) old.replaceWith(bubble(msg));
+      if (bubbles && active && active.id.equals(msg.id.remote)) drawBubblesSoon();
     });
+    document.addEventListener('visibilitychange', drawBubbles);
 
     const query = new URLSearchParams(location.search);
     if (location.pathname !== '/send' || !query.get('phone') || sandboxPage.faults.route === 'ignored') return;

@@ -11,7 +11,7 @@ sandboxPage.define('WAWebMsgModel', (global, require, importDefault, importNames
     get isSentByMe() { return Boolean(this.id && this.id.fromMe); }
     updateAck(ack) { if (ack > this.ack || ack < 0) this.ack = ack; }
   }
-  defineModel(Msg, 'msg', ['id', 'ack', 'body', 'type', 'subtype', 't', 'from', 'to', 'self', 'isNewMsg', 'local', 'author', 'latestEditMsgKey']);
+  defineModel(Msg, 'msg', ['id', 'ack', 'body', 'type', 'subtype', 't', 'from', 'to', 'self', 'isNewMsg', 'local', 'author', 'latestEditMsgKey', 'isSendFailure']);
   exports.Msg = Msg;
 });
 
@@ -59,12 +59,14 @@ sandboxPage.define('WAWebMsgCollection', (global, require, importDefault, import
     /** The collection holds what was looked at lately; the rest comes from storage, as models of nobody. */
     async getMessagesById(ids) {
       const { stored } = require('SandboxChats');
+      for (const id of ids) require('SandboxStatusWatch').look(id);
       const found = await Promise.all(ids.map((id) => this.get(id) || stored(String(id))));
       return { messages: found.filter(Boolean) };
     }
   }
   MsgCollectionImpl.model = Msg;
-  exports.MsgCollectionImpl = MsgCollectionImpl;
+  // Gone since build 2.3000.1044096409; the collection itself stays.
+  if (sandboxPage.isEarly) exports.MsgCollectionImpl = MsgCollectionImpl;
   exports.MsgCollection = new MsgCollectionImpl();
 });
 
@@ -72,6 +74,7 @@ sandboxPage.define('WAWebChatCollection', (global, require, importDefault, impor
   const { BaseCollection } = require('WAWebBaseCollection');
   const { Chat } = require('WAWebChatModel');
   class ChatCollectionImpl extends BaseCollection {
+    get(id) { require('SandboxStatusWatch').look(id); return super.get(id); }
     getActive() { return this.findFirst((chat) => chat.active); }
     // As measured on the real page: it throws.
     find() { throw new Error('ChatCollection.find: chat resolution is not available here'); }
@@ -90,6 +93,24 @@ sandboxPage.define('WAWebContactCollection', (global, require, importDefault, im
   exports.ContactCollection = new ContactCollectionImpl();
 });
 
+/* Whoever looks at the status updates of others right after linking is watched (OpenWA #1072): the fault
+ * `status_read_revokes` removes such a device when its page loads itself anew. */
+sandboxPage.define('SandboxStatusWatch', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  let isOwn = false;
+  exports.look = (id) => { if (!isOwn && String(id).includes('status@broadcast')) localStorage.setItem('sandbox-status-read', '1'); };
+  /** What the page itself does is not watched. */
+  exports.own = (act) => { isOwn = true; try { act(); } finally { isOwn = false; } };
+});
+
+/* All collections in one module, by short names. */
+sandboxPage.define('WAWebCollections', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  Object.assign(exports, {
+    get Chat() { return require('WAWebChatCollection').ChatCollection; },
+    get Msg() { return require('WAWebMsgCollection').MsgCollection; },
+    get Contact() { return require('WAWebContactCollection').ContactCollection; },
+  });
+});
+
 /* Collections that hold nothing here. Bundles look for them, and freeze the page for a minute
  * when one is not found; `missing` takes one away. */
 for (const name of ['Blocklist', 'BusinessCategoriesResult', 'BusinessProfile', 'BotProfile', 'Call', 'Cart', 'Catalog',
@@ -99,7 +120,10 @@ for (const name of ['Blocklist', 'BusinessCategoriesResult', 'BusinessProfile', 
   sandboxPage.define('WAWeb' + name + 'Collection', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
     const { BaseCollection } = require('WAWebBaseCollection');
     const { BaseModel } = require('WAWebBaseModel');
-    class Empty extends BaseCollection { async find() { return undefined; } }
+    class Empty extends BaseCollection {
+      async find(id) { require('SandboxStatusWatch').look(id); return undefined; }
+      get(id) { require('SandboxStatusWatch').look(id); return super.get(id); }
+    }
     Empty.model = BaseModel;
     exports[name + 'Collection'] = new Empty();
   });
@@ -139,6 +163,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   const flat = (msg) => ({
     key: msg.id.toString(), rank: msg.rank, remote: String(msg.id.remote), id: msg.id.id, fromMe: msg.id.fromMe, body: msg.body,
     t: msg.t, ack: msg.ack, from: String(msg.from), to: String(msg.to), lid: (getCurrentLid(msg.id.remote) || {}).user,
+    number: (numberOf(msg.id.remote) || {}).user,
   });
   const save = (msg) => storage.writeMessage(flat(msg));
 
@@ -171,7 +196,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   /** All messages, and with them who is who. */
   async function readAll() {
     const kept = await storage.readMessages();
-    for (const { remote, lid } of kept) if (lid && remote.endsWith('@c.us')) learn(createWid(remote).user, lid);
+    for (const { lid, number } of kept) if (lid && number) learn(number, lid);
     const stays = ({ remote, lid }) => !sandboxPage.faults.lid_chats || !lid || remote.endsWith('@lid');
     return Promise.all(kept.map((message) => (stays(message) ? message : move(message))));
   }
@@ -187,6 +212,16 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
       else if (message.fromMe && (message.ack === 1 || message.ack === 2)) dormant.set(message.id, message.key);
     }
     MsgCollection.on('change:ack', (msg) => { save(msg); });
+    // Beside the chats with people, and never in their list.
+    if (!sandboxPage.isEarly) require('SandboxStatusWatch').own(() => ChatCollection.add({ id: createWid('status@broadcast'), t: 0, formattedTitle: 'Status' }));
+  }
+
+  /** Messages that the page does not send any more, although nobody has acknowledged their end. */
+  const givenUp = new Set();
+  const isGivenUp = (msg) => givenUp.has(msg.id.id);
+  function giveUp(msg) {
+    givenUp.add(msg.id.id);
+    storage.moveMessage(msg.id.toString(), { ...flat(msg), ack: -1 });
   }
 
   /** A message that is in storage, as a model. */
@@ -231,5 +266,5 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
     tell({ type: 'received', id: frame.id });
   }
 
-  Object.assign(exports, { open, list, save, restore, stored, dormant, loadEarlier, acknowledge, incoming, titleOf });
+  Object.assign(exports, { open, list, save, restore, stored, dormant, giveUp, isGivenUp, loadEarlier, acknowledge, incoming, titleOf });
 });

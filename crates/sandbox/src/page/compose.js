@@ -6,17 +6,21 @@
  * editor does. Not responsible for: sending.
  */
 sandboxPage.define('SandboxCompose', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
-  const { el, words } = require('SandboxWords');
+  const { el, icon, words } = require('SandboxWords');
+  const { isEarly } = sandboxPage;
 
-  /** Makes a compose box that calls `send(text)`; `draft` is text the page itself put there. */
-  exports.compose = (draft, changed, send) => {
+  /** Makes a compose box that calls `send(text)`; `draft` is text the page itself put there, `partner` who will read it. */
+  exports.compose = (draft, partner, changed, send) => {
     let typed = draft;
     const box = el('div', {
-      contenteditable: 'true', 'data-tab': '10', role: 'textbox', 'aria-multiline': 'true', 'aria-label': words.type,
+      contenteditable: 'true', 'data-tab': '10', role: 'textbox', 'aria-multiline': 'true', 'aria-label': isEarly ? words.type : words.type + ' – ' + partner,
+      'data-testid': isEarly ? undefined : 'conversation-compose-box-input', 'data-lexical-editor': isEarly ? undefined : 'true',
       'aria-placeholder': words.type, spellcheck: 'true', class: 'compose-box',
     });
     const button = el('button', { type: 'button', 'aria-label': words.send, 'data-tab': '11', class: 'send' },
-      el('span', { 'data-icon': 'wds-ic-send-filled', 'aria-hidden': 'true' }));
+      isEarly
+        ? el('span', { 'data-icon': 'wds-ic-send-filled', 'aria-hidden': 'true' })
+        : el('span', { 'data-testid': 'wds-ic-send-filled', 'aria-hidden': 'true' }, icon('wds-ic-send-filled')));
 
     // The browser ends an editable text with a line break that nobody typed.
     const read = () => box.innerText.replace(/\n$/, '');

@@ -11,7 +11,10 @@
   const choice = (label, field, options, healthy = 'healthy') => ({ label, field, options, healthy });
   const CHOICES = [
     choice('Acknowledgements', 'ack', { never: 'never come', no_receipts: 'server only: never delivered or read' }),
-    choice('A send', 'send', { throws: 'is refused by the page', refused: 'is refused by the server', lost: 'vanishes on the way' }),
+    choice('WhatsApp Web', 'build', { 'early-2026': 'as before summer 2026' }, 'as of autumn 2026'),
+    choice('A send', 'send', { throws: 'is refused by the page', refused: 'is refused by the server', lost: 'vanishes on the way', rejected: 'is rejected by the page, later' }),
+    choice('Its result', 'send_result', { ERROR_NETWORK: 'ERROR_NETWORK, sent later', ERROR_EXPIRED: 'ERROR_EXPIRED', ERROR_CANCELLED: 'ERROR_CANCELLED', ERROR_UPLOAD: 'ERROR_UPLOAD', ERROR_UNKNOWN: 'ERROR_UNKNOWN' }),
+    choice('A signed passkey', 'passkey', { refused: 'is refused by the server', unanswered: 'is never answered by the phone' }),
     choice('Storage', 'storage', { full: 'is full: messages are taken and never sent, until a reload' }),
     choice('Number check', 'number_check', { network_error: 'fails: network error', never: 'is never answered' }),
     choice('Linking by number', 'pairing', { refused: 'every number is refused', rate_limited: 'too many tries', not_available: 'is not available', never: 'is never answered' }),
@@ -20,8 +23,8 @@
     choice('Address of a chat', 'route', { wrong_chat: 'opens another chat', ignored: 'opens no chat' }),
     choice('Language', 'language', { es: 'Spanish', pt: 'Portuguese' }, 'English'),
   ];
-  const TIMES = [['Acknowledge after (ms)', 'ack_delay_ms'], ['Serve the page after (ms)', 'page_delay_ms'], ['Modules arrive after (ms)', 'modules_delay_ms'], ['Sync for (ms)', 'sync_ms']];
-  const CHECKS = [['Chats by LID, keys in $1', 'lid_chats'], ['No module registry', 'no_registry'], ['Reload in the middle of a send', 'reload_in_send'], ['Chats headed by names', 'named_chats']];
+  const TIMES = [['Acknowledge after (ms)', 'ack_delay_ms'], ['Serve the page after (ms)', 'page_delay_ms'], ['Modules arrive after (ms)', 'modules_delay_ms'], ['Sync for (ms)', 'sync_ms'], ['What\'s New unanswered: log out after (ms)', 'whats_new_logout_ms'], ['Reload by itself after linking (ms)', 'self_reload_ms']];
+  const CHECKS = [['Chats by LID, keys in $1', 'lid_chats'], ['No module registry', 'no_registry'], ['Reload in the middle of a send', 'reload_in_send'], ['Chats headed by names', 'named_chats'], ['Draw as in a hidden tab', 'hidden_tab'], ['Reading status@broadcast ends the link', 'status_read_revokes']];
   const EVENTS = { socket_closed: 'Close the connection', conflict: 'Open elsewhere', ban: 'Ban', storage_error: 'Storage error', reload: 'Reload the page', needs_update: 'Newer build there' };
 
   const inputs = new Map();

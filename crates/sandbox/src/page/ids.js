@@ -91,7 +91,7 @@ sandboxPage.define('WAWebWidFactory', (global, require, importDefault, importNam
 sandboxPage.define('WAWebMsgKey', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const Wid = importDefault('WAWebWid');
   const { createWid } = require('WAWebWidFactory');
-  const field = sandboxPage.faults.lid_chats ? '$1' : '_serialized';
+  const field = sandboxPage.isEarly && !sandboxPage.faults.lid_chats ? '_serialized' : '$1';
 
   class MsgKey {
     constructor(parts) {

@@ -82,15 +82,19 @@ sandboxPage.define('SandboxLanding', (global, require, importDefault, importName
   exports.open = () => {
     place = el('div', { class: 'code-place' });
     showSpinner();
+    // Since summer 2026 the way to the number has another id, and the old one is on a link to a page of help.
+    const [way, help] = sandboxPage.isEarly
+      ? ['link-device-qrcode-alt-linking-hint', null]
+      : ['link_device_qr_phone_number_link', el('a', { href: '/help', target: '_blank', rel: 'noopener', 'data-testid': 'link-device-qrcode-alt-linking-hint', class: 'alt' }, words.learnMore)];
     right = el('div', { class: 'landing-code' }, place,
-      el('button', { type: 'button', 'data-testid': 'link-device-qrcode-alt-linking-hint', class: 'alt', onclick: byNumber }, words.byNumber));
+      el('button', { type: 'button', 'data-testid': way, class: 'alt', onclick: byNumber }, words.byNumber));
     const page = el('div', { class: 'landing-wrapper' },
       el('header', { class: 'landing-head' }, el('div', { class: 'mark small', 'aria-hidden': 'true' }), 'WhatsApp Web ', el('small', {}, 'sandbox')),
       el('main', { class: 'landing-window' },
         el('div', { class: 'landing-text' },
           el('h1', {}, words.landing),
           el('ol', {}, ...words.steps.map((step) => el('li', {}, step))),
-          el('p', { class: 'hint' }, words.noPhone, el('a', { href: '/phone', target: '_blank', rel: 'noopener' }, '/phone'))),
+          el('p', { class: 'hint' }, words.noPhone, el('a', { href: '/phone', target: '_blank', rel: 'noopener' }, '/phone'), help && ' · ', help)),
         right));
     document.getElementById('app').replaceChildren(page);
     showCode();
@@ -99,8 +103,5 @@ sandboxPage.define('SandboxLanding', (global, require, importDefault, importName
   exports.close = () => {
     place = right = null;
     require('SandboxByNumber').close();
-  };
-  exports.passkey = () => {
-    if (right) right.replaceChildren(el('div', { 'data-testid': 'link-device-passkey', role: 'alert', class: 'passkey' }, words.passkey));
   };
 });

@@ -18,6 +18,10 @@
   const reshaped = faults.reshape || [];
   const missing = faults.missing || [];
 
+  /** The page as it was before summer 2026, or as it is since. */
+  const isEarly = faults.build === 'early-2026';
+  const build = isEarly ? '2.3000.1031992593' : '2.3000.1048901417';
+
   /** All modules, by their true name. */
   const modules = new Map();
   /** What outsiders see, by the name they see it under. */
@@ -99,7 +103,7 @@
       skipGuardGlobal() {},
       applyWithGuard(callback, context, args) { return callback.apply(context, args || []); },
     },
-    Debug: { VERSION: '2.3000.1045818043' },
+    Debug: { VERSION: build },
   };
   if (!faults.no_registry) Object.assign(global, contract);
 
@@ -116,6 +120,8 @@
   /* What the page's own files use. They remove it when all are in (boot.js). */
   global.sandboxPage = {
     faults,
+    isEarly,
+    build,
     define(id, factory) {
       if (arrived) define(id, [], factory, 66);
       else held.push([id, factory]);

@@ -31,17 +31,33 @@ sandboxPage.define('WAWebQueryExistsJob', (global, require, importDefault, impor
   exports.queryPhoneExists = (phone) => queryWidExists(createWid(String(phone).replace(/\D/g, '') + '@c.us'));
 });
 
+sandboxPage.define('WAWebChatOriginTypes', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  exports.VALID_LID_ORIGINS = new Set(['createChat', 'message', 'sendMsgRecord', 'deeplink']);
+});
+
+sandboxPage.define('WAWebSendMsgResultAction', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  exports.SendMsgResult = Object.freeze(Object.fromEntries(['OK', 'ERROR_NETWORK', 'ERROR_EXPIRED', 'ERROR_CANCELLED', 'ERROR_UPLOAD',
+    'ERROR_UNKNOWN'].map((name) => [name, name])));
+});
+
 sandboxPage.define('WAWebFindChatAction', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const Wid = importDefault('WAWebWid');
   const { lidPnCache } = require('WAWebApiContact');
   const chats = require('SandboxChats');
 
-  async function findOrCreateLatestChat(wid) {
+  /** The origins that may create a chat by LID; the real page logs others as unexpected, here they fail. */
+  const { VALID_LID_ORIGINS } = require('WAWebChatOriginTypes');
+
+  async function findOrCreateLatestChat(wid, origin, options) {
     if (!(wid instanceof Wid)) throw new Error('findOrCreateLatestChat: not a wid');
+    require('SandboxStatusWatch').look(wid);
+    if (!sandboxPage.isEarly && !VALID_LID_ORIGINS.has(origin)) throw new Error('createChat: unexpected lid chat, origin ' + origin);
+    if (options && options.signal && options.signal.aborted) throw new DOMException('aborted', 'AbortError');
     if (!sandboxPage.faults.lid_chats) return chats.open(wid);
     const lid = wid.isLid() ? wid : lidPnCache.getCurrentLid(wid) || (await require('WAWebQueryExistsJob').queryWidExists(wid) || {}).wid;
     if (!lid) throw new Error('No LID for user');
     const { chat, created } = chats.open(lid);
+    if (!sandboxPage.isEarly) return { chat, created };
     // That build hands out no model, only what names it.
     return { chat: { id: chat.id }, created };
   }
@@ -79,6 +95,18 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
     if (wire.faults().storage === 'full') stuck = true;
     if (stuck) return taken;
     await chats.save(msg);
+    const { send_result: given, send } = wire.faults();
+    if (given || send === 'rejected') {
+      waiting.delete(msg.id.id);
+      // A failure of the network is not final: the message keeps its clock, and goes out with the next connection.
+      if (given !== 'ERROR_NETWORK') {
+        chats.giveUp(msg);
+        if (send !== 'rejected' && given !== 'ERROR_CANCELLED') msg.updateAck(-1);
+        msg.isSendFailure = true;
+      }
+      if (send === 'rejected') throw new Error('Contact is blocked');
+      return result(given, undefined);
+    }
     if (wire.faults().reload_in_send) { location.reload(); return new Promise(() => {}); }
     if (wire.isConnected()) travel(msg);
     return taken;
@@ -91,7 +119,7 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
 
   const outgoing = (test) => MsgCollection.filter((msg) => msg.id.fromMe && test(msg.ack));
   // What the server has not taken is sent again, under the same id.
-  wire.frames.on('welcome', () => { if (!stuck) for (const msg of outgoing((ack) => ack === 0)) travel(msg); });
+  wire.frames.on('welcome', () => { if (!stuck) for (const msg of outgoing((ack) => ack === 0)) if (!chats.isGivenUp(msg)) travel(msg); });
   wire.frames.on('ack', (frame) => {
     const dormant = chats.dormant.get(frame.id);
     const msg = dormant ? { id: MsgKey.fromString(dormant) } : ownById(frame.id);

@@ -37,12 +37,33 @@ sandboxPage.define('SandboxWire', (global, require, importDefault, importNamespa
   /** Faults that act at run time; the server tells them whenever they change. */
   let faults = sandboxPage.faults;
 
+  /** A linked page has its connection in a worker, which lives as long as the page; linking stays on the main thread. */
+  let worker = null;
+  function openInWorker(url) {
+    if (!worker) worker = require('SandboxWorkers').start('/web/comms-worker.js');
+    const remote = {
+      readyState: WebSocket.CONNECTING, onopen: null, onmessage: null, onclose: null,
+      send(text) { worker.postMessage({ send: text }); },
+      close() { worker.postMessage({ close: true }); },
+    };
+    const HEARD = {
+      open() { remote.readyState = WebSocket.OPEN; if (remote.onopen) remote.onopen(); },
+      message(text) { if (remote.onmessage) remote.onmessage({ data: text }); },
+      close() { remote.readyState = WebSocket.CLOSED; if (remote.onclose) remote.onclose(); },
+    };
+    worker.onmessage = ({ data: { what, text } }) => HEARD[what](text);
+    worker.postMessage({ open: url });
+    return remote;
+  }
+  const isInWorker = () => Boolean(link.state.device) && require('WAWebCommsGating').isCommsInWorker();
+
   function connect() {
     if (socket || resting) return;
     Socket.state = 'OPENING';
     Socket.stream = 'DISCONNECTED';
     Stream.info = 'OPENING';
-    const opened = new WebSocket(location.origin.replace(/^http/, 'ws') + '/web/socket');
+    const url = location.origin.replace(/^http/, 'ws') + '/web/socket';
+    const opened = isInWorker() ? openInWorker(url) : new WebSocket(url);
     socket = opened;
     heard = performance.now();
     opened.onopen = () => tell({
@@ -105,7 +126,6 @@ sandboxPage.define('SandboxWire', (global, require, importDefault, importNamespa
   frames.on('paired', async (frame) => {
     Socket.state = 'PAIRING';
     Stream.info = 'PAIRING';
-    if (faults.page === 'passkey') { frames.trigger('passkey'); return; }
     await link.linked({ device: { id: frame.id, secret: frame.secret }, account: frame.account, lid: frame.lid });
     attempts = 0;
     frames.trigger('linked');
@@ -123,6 +143,11 @@ sandboxPage.define('SandboxWire', (global, require, importDefault, importNamespa
     Socket.state = 'CONNECTED';
     Socket.stream = 'CONNECTED';
     Stream.info = 'NORMAL';
+  });
+  frames.on('passkey_request', (frame) => {
+    Socket.state = 'PAIRING';
+    Stream.info = 'PAIRING';
+    require('WAWebShortcakeLinkingHandlePasskeyPrologueRequest').handlePasskeyPrologueRequestNotification(frame);
   });
   frames.on('removed', async (frame) => {
     resting = true;
@@ -166,10 +191,13 @@ sandboxPage.define('SandboxWire', (global, require, importDefault, importNamespa
       Stream.mode = 'MAIN';
       connect();
     },
-    async refreshCodes() {
-      if (link.state.device) return;
+    async renewSecret() {
       await link.rotateSecret();
       tell({ type: 'keys', keys: link.publicKeys() });
+    },
+    async refreshCodes() {
+      if (link.state.device) return;
+      await exports.renewSecret();
       tell({ type: 'refresh_codes' });
     },
     /** Whether a person is on WhatsApp; rejects when that cannot be learnt. */

@@ -56,7 +56,7 @@ sandboxPage.define('WAWebCmd', (global, require, importDefault, importNamespace,
     }
     logout() { this.trigger('logout'); }
   }
-  if (!sandboxPage.faults.lid_chats) {
+  if (sandboxPage.isEarly && !sandboxPage.faults.lid_chats) {
     CmdImpl.prototype.refreshQR = function () { require('WAWebLaunchSocketUtils').refreshQR(); };
   }
   exports.CmdImpl = CmdImpl;
@@ -100,7 +100,21 @@ sandboxPage.define('WAWebLaunchSocketUtils', (global, require, importDefault, im
   exports.refreshQR = () => require('SandboxWire').refreshCodes();
 });
 
+sandboxPage.define('WAWebABProps', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const PROPS = {
+    web_whats_new_auto_modal: !sandboxPage.isEarly,
+    web_whats_new_auto_modal_short_cooldown: false,
+    web_media_encrypt_upload_in_worker_enabled: !sandboxPage.isEarly,
+  };
+  exports.getABPropConfigValue = (name) => PROPS[name];
+});
+
+/* Which part of the page holds the connection: since September 2026 a worker of its own, in some accounts. */
+sandboxPage.define('WAWebCommsGating', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  exports.isCommsInWorker = () => !sandboxPage.isEarly && sandboxPage.faults.comms_in_worker !== false;
+});
+
 sandboxPage.define('WAWebBuildConstants', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
-  exports.SANITIZED_VERSION_STR = '2.3000.1045818043';
-  exports.VERSION_STR = '2.3000.1045818043';
+  exports.SANITIZED_VERSION_STR = sandboxPage.build;
+  exports.VERSION_STR = sandboxPage.build;
 });

@@ -7,6 +7,7 @@
 sandboxPage.define('SandboxWords', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const LANGUAGES = {
     en: {
+      whatsNew: 'What\'s new on WhatsApp Web', whatsNewText: 'Calls, channels and more, now in your browser.', continue: 'Continue', confirm: 'Confirm', cancel: 'Cancel', you: 'You:', learnMore: 'Need help? Learn more',
       steps: ['Open WhatsApp on your phone', 'Tap Menu or Settings and select Linked devices', 'Tap Link a device and point your phone at this screen'],
       landing: 'Steps to log in', scan: 'Scan this QR code to link a device!', reload: 'Click to reload QR code', byNumber: 'Log in with phone number',
       byQr: 'Log in with QR code', enterNumber: 'Enter phone number', pickCountry: 'Select a country and enter your phone number.', numberLabel: 'Type your phone number to log in to WhatsApp', next: 'Next', invalidNumber: 'Valid phone number is required.',
@@ -21,6 +22,7 @@ sandboxPage.define('SandboxWords', (global, require, importDefault, importNamesp
       pending: ' Pending ', sent: ' Sent ', delivered: ' Delivered ', read: ' Read ', failed: ' Not sent ', back: 'Back to chats',
     },
     es: {
+      whatsNew: 'Novedades de WhatsApp Web', whatsNewText: 'Llamadas, canales y más, ahora en tu navegador.', continue: 'Continuar', confirm: 'Confirmar', cancel: 'Cancelar', you: 'Tú:', learnMore: '¿Necesitas ayuda? Más información',
       steps: ['Abre WhatsApp en tu teléfono', 'Toca Menú o Ajustes y luego Dispositivos vinculados', 'Toca Vincular un dispositivo y apunta tu teléfono hacia esta pantalla'],
       landing: 'Pasos para iniciar sesión', scan: '¡Escanea este código QR para vincular un dispositivo!', reload: 'Haz clic para volver a cargar el código QR', byNumber: 'Iniciar sesión con número de teléfono',
       byQr: 'Iniciar sesión con código QR', enterNumber: 'Ingresa el número de teléfono', pickCountry: 'Selecciona un país e ingresa tu número de teléfono.', numberLabel: 'Escribe tu número de teléfono para iniciar sesión en WhatsApp', next: 'Siguiente', invalidNumber: 'Se requiere un número de teléfono válido.',
@@ -35,6 +37,7 @@ sandboxPage.define('SandboxWords', (global, require, importDefault, importNamesp
       pending: ' Pendiente ', sent: ' Enviado ', delivered: ' Entregado ', read: ' Leído ', failed: ' No enviado ', back: 'Volver a los chats',
     },
     pt: {
+      whatsNew: 'Novidades do WhatsApp Web', whatsNewText: 'Ligações, canais e mais, agora no navegador.', continue: 'Continuar', confirm: 'Confirmar', cancel: 'Cancelar', you: 'Você:', learnMore: 'Precisa de ajuda? Saiba mais',
       steps: ['Abra o WhatsApp no seu celular', 'Toque em Mais opções ou Configurações e em Dispositivos conectados', 'Toque em Conectar dispositivo e aponte seu celular para esta tela'],
       landing: 'Etapas para acessar', scan: 'Escaneie este código QR para conectar um dispositivo!', reload: 'Clique para recarregar o código QR', byNumber: 'Entrar com número de telefone',
       byQr: 'Entrar com QR code', enterNumber: 'Insira o número de telefone', pickCountry: 'Selecione um país e insira seu número de telefone.', numberLabel: 'Digite seu número de telefone para entrar no WhatsApp', next: 'Avançar', invalidNumber: 'É necessário um número de telefone válido.',
@@ -54,9 +57,11 @@ sandboxPage.define('SandboxWords', (global, require, importDefault, importNamesp
   exports.words = LANGUAGES[language];
 
   /** Makes an element: `el('button', { type: 'button', onclick }, 'text', child)`. */
+  const gone = sandboxPage.faults.missing_marks || [];
   exports.el = (tag, attributes, ...children) => {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes || {})) {
+      if (gone.includes(name) || gone.includes(value)) continue;
       if (typeof value === 'function') element[name] = value;
       else if (value !== undefined && value !== null) element.setAttribute(name, value);
     }
@@ -64,9 +69,18 @@ sandboxPage.define('SandboxWords', (global, require, importDefault, importNamesp
     return element;
   };
 
+  /** An icon as the page has them since summer 2026: its name is its title, and stands nowhere else. */
+  exports.icon = (name) => {
+    const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+    const title = document.createElementNS('http://www.w3.org/2000/svg', 'title');
+    if (!gone.includes(name)) title.textContent = name;
+    svg.append(title);
+    return svg;
+  };
+
   /** A modal notice with at most two answers. */
   exports.dialog = (text, ...answers) => {
-    for (const other of document.querySelectorAll('div[role="dialog"]')) other.remove();
+    for (const other of document.querySelectorAll('div[role="dialog"]:not([data-testid="confirm-popup"])')) other.remove();
     const close = () => element.remove();
     const buttons = answers.map(([label, act]) => exports.el('button', { type: 'button', onclick() { close(); if (act) act(); } }, label));
     const element = exports.el('div', { role: 'dialog', 'aria-modal': 'true', 'aria-label': text, class: 'dialog' },

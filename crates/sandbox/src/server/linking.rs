@@ -5,14 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
 use super::{Refusal, Server, now, random_token};
 use crate::{
     code::{DeviceKeys, ScannedCode},
+    faults::PageFault,
     journal::{Device, Incoming, Record},
     number::Number,
     pairing::PairingCode,
     wire::{Credentials, RemovedBecause, ToPage},
-    world::{Connection, ConnectionId, Pairing, Stage, World},
+    world::{Connection, ConnectionId, Pairing, Passkey, Stage, World},
 };
 
 impl Server {
@@ -95,7 +99,7 @@ impl Server {
             let id = world
                 .who_pairs(&number, code)
                 .ok_or(Refusal::UnknownPairing)?;
-            link(world, id, &number)?;
+            link_or_ask(world, id, &number)?;
             Ok(number)
         })
     }
@@ -113,8 +117,68 @@ impl Server {
                 Some(number) => number,
                 None => Number::next_free(|number| world.knows(number)),
             };
-            link(world, id, &account)?;
+            link_or_ask(world, id, &account)?;
             Ok(account)
+        })
+    }
+
+    /// The owner of the phone signs a challenge with the passkey: what a browser's `navigator.credentials.get` gives for
+    /// it, its bytes as text.
+    pub(crate) fn sign(&self, challenge: &str) -> Result<Value, Refusal> {
+        self.change(|world| {
+            let passkeys = world.connections.values_mut().filter_map(|c| c.passkey.as_mut());
+            let passkey = passkeys.into_iter().find(|passkey| passkey.challenge == challenge);
+            let passkey = passkey.ok_or(Refusal::UnknownChallenge)?;
+            let signature = random_token::<64>();
+            passkey.signature = Some(signature.clone());
+            let client = json!({ "type": "webauthn.get", "challenge": challenge, "origin": "https://web.whatsapp.com" });
+            let id = random_token::<16>();
+            Ok(json!({
+                "id": id, "rawId": id, "type": "public-key",
+                "response": {
+                    "clientDataJSON": URL_SAFE_NO_PAD.encode(client.to_string()),
+                    "authenticatorData": random_token::<37>(),
+                    "signature": signature,
+                    "userHandle": random_token::<16>(),
+                },
+            }))
+        })
+    }
+
+    /// A page hands in what a phone has signed: the code that page and phone both show from now on, if it is good.
+    pub(crate) fn take_passkey(&self, id: ConnectionId, assertion: &str) -> Option<PairingCode> {
+        let assertion: Value = serde_json::from_str(assertion).unwrap_or_default();
+        let given = assertion["response"]["signature"].as_str();
+        self.change(|world| {
+            let passkey = world.connections.get_mut(&id)?.passkey.as_mut()?;
+            let is_good = passkey.signature.is_some() && passkey.signature.as_deref() == given;
+            passkey.code = is_good.then(PairingCode::random);
+            passkey.code.clone()
+        })
+    }
+
+    /// The codes have been compared: the phone links the page.
+    pub(crate) fn confirm_passkey(&self, id: ConnectionId) -> io::Result<()> {
+        self.change(|world| {
+            let connection = world.connections.get_mut(&id);
+            let passkey = connection.and_then(|connection| connection.passkey.take());
+            match passkey {
+                Some(Passkey {
+                    number,
+                    code: Some(_),
+                    ..
+                }) => link(world, id, &number),
+                Some(_) | None => Ok(()),
+            }
+        })
+    }
+
+    /// The devices of an account, as they are now.
+    pub(crate) fn devices_of(&self, account: &Number) -> Vec<String> {
+        self.read(|world| {
+            let devices = world.devices.values();
+            let own = devices.filter(|device| device.account == *account);
+            own.map(|device| device.id.clone()).collect()
         })
     }
 
@@ -146,6 +210,26 @@ impl Server {
             Ok((device.account, missed))
         })
     }
+}
+
+/// Links the page behind a connection, unless its account wants a passkey first.
+fn link_or_ask(world: &mut World, id: ConnectionId, account: &Number) -> io::Result<()> {
+    if world.faults_of(Some(account)).page != Some(PageFault::Passkey) {
+        return link(world, id, account);
+    }
+    if let Some(connection) = world.connections.get_mut(&id) {
+        let challenge = random_token::<32>();
+        connection.stage = Stage::Silent;
+        connection.pairing = None;
+        connection.passkey = Some(Passkey {
+            number: account.clone(),
+            challenge: challenge.clone(),
+            signature: None,
+            code: None,
+        });
+        connection.tell(ToPage::PasskeyRequest { challenge });
+    }
+    Ok(())
 }
 
 /// Makes the page behind a connection a device of the account.

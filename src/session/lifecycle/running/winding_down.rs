@@ -64,6 +64,9 @@ impl<D: Driver> Running<'_, D> {
                 Heard::StageWork(PageEvent::Fact(Some(Fact::Ack { key, ack }))) => {
                     self.sending.on_ack(&key, ack);
                 }
+                Heard::StageWork(PageEvent::Fact(Some(Fact::GaveUp { key, word }))) => {
+                    self.sending.on_gave_up(&key, word);
+                }
                 Heard::StageWork(PageEvent::Fact(Some(_))) | Heard::Mail(_) | Heard::Stop => {}
                 Heard::StageWork(PageEvent::Fact(None)) => self.facts.is_over = true,
                 Heard::Deadline => {

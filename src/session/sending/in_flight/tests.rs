@@ -32,6 +32,7 @@ pub(in crate::session) fn in_short(notes: Vec<(String, Step)>) -> Vec<String> {
         Step::Handing(_) => "handing".to_owned(),
         Step::Taken { .. } => "taken".to_owned(),
         Step::Acknowledged(ack) => format!("ack {ack}"),
+        Step::GivenUp(word) => format!("given up {word}"),
         Step::Absent => "absent".to_owned(),
         Step::Failed(why, _) => format!("failed {}", why.as_str()),
         Step::Unknown(_) => "unknown".to_owned(),
@@ -183,6 +184,20 @@ fn an_acknowledgement_that_overtakes_the_answer_to_a_hand_over_counts() {
         play.assert_noted(notes);
         assert!(!play.holds(1));
     }
+}
+
+#[test]
+fn a_message_that_whatsapp_gives_up_is_noted_with_its_word_once_the_page_has_it() {
+    let mut play = Play::of(&[1, 2]);
+    let key = play.take();
+    let word = || "ERROR_EXPIRED".to_owned();
+    play.in_flight.on_gave_up(&key, word());
+    play.assert_noted(&["1 taken", "1 given up ERROR_EXPIRED"]);
+    let outgoing = play.hand();
+    play.in_flight.on_gave_up(&outgoing.key, word());
+    play.answer(Ok(handed(&outgoing)));
+    play.assert_noted(&["2 taken", "2 ack -1"]);
+    assert!(!play.in_flight.is_busy());
 }
 
 #[test]
