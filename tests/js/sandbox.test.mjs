@@ -57,7 +57,7 @@ test("ids of chats are read, compared and spelled as WhatsApp Web does", () => {
 });
 
 test("a message's id is spelled by one field or the other, and read back", async () => {
-  for (const [faults, field, gone] of [[{}, "_serialized", "$1"], [{ lid_chats: true }, "$1", "_serialized"]]) {
+  for (const [faults, field, gone] of [[{}, "$1", "_serialized"], [{ build: "early-2026" }, "_serialized", "$1"], [{ build: "early-2026", lid_chats: true }, "$1", "_serialized"]]) {
     const { require, importDefault } = page(faults, "ids");
     const MsgKey = importDefault("WAWebMsgKey");
     const to = require("WAWebWidFactory").createWid("1@c.us");
