@@ -21,7 +21,9 @@ use crate::{
     config::Config,
     files::make_folder,
     http,
-    session::{Changes, ClienteId, Recipient, Registry, RegistryOptions, SessionState},
+    session::{
+        Changes, ClienteId, Recipient, Registry, RegistryOptions, SessionState, session_run_before,
+    },
     telemetry::DroppedLines,
 };
 
@@ -175,7 +177,8 @@ impl App {
             })?;
         }
         if config.sandbox.is_some()
-            && let Some(session) = real_session(&config.data_dir, &config.tokens_dir)
+            && let Some(session) =
+                session_run_before(&config.real_sessions_dir(), &config.tokens_dir)
         {
             let path = config.tokens_dir.clone();
             return Err(StartError::RealProfiles { path, session });
@@ -366,16 +369,6 @@ fn ensure_writable(folder: &Path) -> io::Result<()> {
     fs::remove_file(&probe)
 }
 
-/// A session with a profile in `tokens_dir` that a service without a sandbox has run with the same `DATA_DIR`. The sandbox keeps
-/// its own records of sessions elsewhere ([`Config::sessions_dir`]).
-fn real_session(data_dir: &Path, tokens_dir: &Path) -> Option<ClienteId> {
-    let records = fs::read_dir(data_dir.join("sessions")).ok()?;
-    records.filter_map(Result::ok).find_map(|record| {
-        let session: ClienteId = record.path().file_stem()?.to_str()?.parse().ok()?;
-        session.profile_in(tokens_dir).is_dir().then_some(session)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::{sync::mpsc, time::sleep};
@@ -400,23 +393,5 @@ mod tests {
         let asked = Instant::now();
         asked_again(&mut stop_asked).await;
         assert_eq!(asked.elapsed(), Duration::from_millis(1505));
-    }
-
-    #[test]
-    fn a_profile_that_a_service_without_a_sandbox_has_run_is_a_real_one() {
-        let home = tempfile::tempdir().unwrap();
-        let (data, tokens) = (home.path().join("data"), home.path().join("tokens"));
-        assert_eq!(real_session(&data, &tokens), None);
-        for folder in [data.join("sessions"), tokens.join("52")] {
-            fs::create_dir_all(folder).unwrap();
-        }
-        fs::write(data.join("sessions/51.json"), "{}").unwrap();
-        assert_eq!(
-            real_session(&data, &tokens),
-            None,
-            "its profile is elsewhere"
-        );
-        fs::create_dir(tokens.join("51")).unwrap();
-        assert_eq!(real_session(&data, &tokens), Some("51".parse().unwrap()));
     }
 }

@@ -276,7 +276,12 @@ impl Config {
 
     /// Where it lies which sessions should be up.
     pub fn sessions_dir(&self) -> PathBuf {
-        self.sessions_data().join("sessions")
+        sessions_in(&self.sessions_data())
+    }
+
+    /// The same for a service without a sandbox.
+    pub fn real_sessions_dir(&self) -> PathBuf {
+        sessions_in(&self.data_dir)
     }
 
     /// Reads settings through `lookup`, which answers a variable's value.
@@ -352,6 +357,11 @@ impl Config {
             slips: Vec::new(),
         }
     }
+}
+
+/// Where records of sessions lie, in this folder of data.
+fn sessions_in(data: &Path) -> PathBuf {
+    data.join("sessions")
 }
 
 /// A time after which something is done; `None`, which is the default, when it is set to 0: never.

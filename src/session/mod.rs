@@ -60,6 +60,7 @@ pub use fleet::{Registry, changes::Changes, cpu::CpuTally, options::RegistryOpti
 pub use handle::SessionHandle;
 pub use id::{ClienteId, InvalidClienteId};
 pub use keeping::{
+    desired::session_run_before,
     evidence_folder::EvidenceFolder,
     transfer::{
         LinkedProfile, TransferError, adopt, forget_older_snapshots, import, is_to_be_up,

@@ -33,8 +33,8 @@ pub struct Occupancy {
 pub enum Occupant {
     /// A service that lives.
     Service(u32),
-    /// A service that lives no more: the next one ends it.
-    Nobody(u32),
+    /// A service that has ended: the next one ends its Chrome.
+    LeftOver(u32),
     /// Another program: the service leaves it alone, and the folder too.
     Stranger(u32),
 }
@@ -73,7 +73,7 @@ fn look(folder: PathBuf, chromes: &[Chrome]) -> Occupancy {
 
 fn occupant(chrome: &Chrome) -> Occupant {
     if leftovers::is_left_over(chrome) {
-        Occupant::Nobody(chrome.id.pid)
+        Occupant::LeftOver(chrome.id.pid)
     } else if chrome.owner.is_some() {
         Occupant::Service(chrome.id.pid)
     } else {

@@ -338,7 +338,7 @@ fn judge_profiles(profiles: &[Occupancy]) -> Vec<Finding> {
             Some(Occupant::Stranger(pid)) => checks.push(Finding::fail(format!("{} is open in a Chrome that is not the service's, process {pid}", id(profile)),
                 "close that one; the service leaves it alone, and the session is ERROR with PROFILE_IN_USE",
             )),
-            Some(Occupant::Nobody(pid)) => checks.push(Finding::warn(format!("{}: a Chrome that a killed service has left, process {pid}", id(profile)),
+            Some(Occupant::LeftOver(pid)) => checks.push(Finding::warn(format!("{}: a Chrome that a killed service has left, process {pid}", id(profile)),
                 "nothing: the next start of the service ends it",
             )),
             Some(Occupant::Service(_)) | None => {}
@@ -430,7 +430,7 @@ mod tests {
         let checks = judge_profiles(&[
             profile("51", Some(Occupant::Service(1)), vec!["SingletonLock"]),
             profile("52", Some(Occupant::Stranger(2)), vec![]),
-            profile("53", Some(Occupant::Nobody(3)), vec![]),
+            profile("53", Some(Occupant::LeftOver(3)), vec![]),
             profile("54", None, vec!["SingletonLock"]),
         ]);
         let verdicts: Vec<_> = checks.iter().map(|check| check.verdict).collect();

@@ -310,6 +310,13 @@ fn session_of(path: &Path) -> Option<ClienteId> {
     name.to_str()?.parse().ok()
 }
 
+/// A session that has a record in this folder, and its profile in `tokens_dir`: a service with these folders has run it. Blocks.
+pub fn session_run_before(folder: &Path, tokens_dir: &Path) -> Option<ClienteId> {
+    let records = fs::read_dir(folder).ok()?.flatten();
+    let mut sessions = records.filter_map(|record| session_of(&record.path()));
+    sessions.find(|id| id.profile_in(tokens_dir).is_dir())
+}
+
 fn set_aside(path: &Path, id: &ClienteId, why: &io::Error) {
     let aside: PathBuf = path.with_extension(ASIDE_EXTENSION);
     let moved = fs::rename(path, &aside);

@@ -162,3 +162,24 @@ async fn only_a_session_that_was_never_linked_is_a_newcomer() {
     next.forget().await;
     assert_eq!(home.path().read_dir().unwrap().count(), 0);
 }
+
+#[test]
+fn a_session_has_run_before_when_both_its_record_and_its_profile_are_there() {
+    let home = tempfile::tempdir().unwrap();
+    let (sessions, tokens) = (home.path().join("sessions"), home.path().join("tokens"));
+    assert_eq!(session_run_before(&sessions, &tokens), None);
+    for folder in [sessions.clone(), tokens.join("52")] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::write(sessions.join("51.json"), "{}").unwrap();
+    assert_eq!(
+        session_run_before(&sessions, &tokens),
+        None,
+        "its profile is elsewhere"
+    );
+    fs::create_dir(tokens.join("51")).unwrap();
+    assert_eq!(
+        session_run_before(&sessions, &tokens),
+        Some("51".parse().unwrap())
+    );
+}
