@@ -88,7 +88,7 @@ pub(super) struct Faults {
     /// Milliseconds after which an account that does not answer the "What's new" dialog is logged out (300,000).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) whats_new_logout_ms: Option<u64>,
-    /// Milliseconds after linking at which the page loads itself anew, once (300,000).
+    /// Milliseconds after linking at which the page reloads, once (300,000).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) self_reload_ms: Option<u64>,
     /// Whether a linked page has its connection in a dedicated worker; absent: it has.
@@ -106,7 +106,7 @@ pub(super) struct Faults {
     /// The word of the page for what became of each send; nothing is stored by the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) send_result: Option<SendResult>,
-    /// A device that has read `status@broadcast` is removed when its page loads itself anew.
+    /// A device that has read `status@broadcast` is removed when its page reloads.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) status_read_revokes: bool,
     /// A dialog with one button and this text lies over the chats.

@@ -68,7 +68,7 @@ rows! {
     a_chat_under_a_saved_name: Row::linked("chats headed by saved names", json!({ "named_chats": true }));
 
     // What came with autumn 2026.
-    the_news_unanswered: Row::loading("news that end a link when nobody answers", json!({ "whats_new_logout_ms": 2000 })), when: When::LoadingThen(A_WHILE);
+    the_news_unanswered: Row::loading("news that end a link when they are not answered", json!({ "whats_new_logout_ms": 2000 })), when: When::LoadingThen(A_WHILE);
     the_news_without_their_module: Row::loading("news without their module", json!({ "missing": ["WAWebWhatsNewNux", "WAWebModalManager"] }));
     an_unknown_notice: Row::loading("a notice over the chats", json!({ "notice": "Conoce los nuevos canales" })), breaks_one: true;
     bubbles_without_ids: Row::loading("bubbles known by their test id only", json!({ "missing_marks": ["data-id"] }));
