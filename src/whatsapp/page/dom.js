@@ -115,7 +115,7 @@
   const SCREEN_MS = 10000;
   // A pairing code is one answer of WhatsApp's server away.
   const PAIRING_MS = 15000;
-  // Of a notice that is not known, that much is told.
+  // The length of what is reported of an unknown notice.
   const FIRST_WORDS = 60;
   // Shorter figures are times, dates and counts.
   const SHORTEST_NUMBER = 7;
@@ -180,7 +180,7 @@
   const pairingCode = () => find("pairingCode")?.getAttribute("data-link-code")?.replace(/[^0-9A-Z]/gi, "") || null;
   const digitsOf = (text) => text.replace(/\D/g, "");
 
-  // A notice that only wants to be closed is named by its first words; what asks something may be about somebody.
+  // A notice that only wants to be closed is named by its first words; what asks something may name a person.
   const nameOf = (dialog) => {
     if (dialog.querySelectorAll('button, [role="button"]').length !== 1) return "a dialog";
     const words = dialog.innerText.replace(/\s+/g, " ").replace(/\d{5,}/g, "…").trim();
@@ -241,7 +241,7 @@
   };
   const isOwn = (bubble) => partsOf(bubble).own ?? (statusOf(bubble) !== null || Boolean(bubble.querySelector(LANDMARKS.ownMark)));
   const owns = () => bubbles().filter(isOwn);
-  const lastOwn = () => owns().pop();
+  const lastOwn = () => bubbles().findLast(isOwn);
   const ackOf = (bubble) => statusOf(bubble) ?? 0;
   const fullId = (bubble) => (partsOf(bubble).chat ? idOf(bubble) : `true_${routed()}@c.us_${keyOf(bubble)}`);
   const told = new Map();
@@ -401,10 +401,14 @@
 
     // {to: digits} -> {url}: the address that opens the chat, once leaving this page loses nothing.
     route: async ({ to }) => {
-      const isTaken = () => owns().slice(-1).every((bubble) => ackOf(bubble) !== 0);
+      const isTaken = () => {
+        const last = lastOwn();
+        return !last || ackOf(last) !== 0;
+      };
       await until(isTaken, TAKEN_MS);
       // By now the service knows the key of the last message, and no later tick of it will be seen.
-      for (const bubble of owns().slice(-1)) tellAck(bubble, true);
+      const last = lastOwn();
+      if (last) tellAck(last, true);
       return { url: new URL(`/send?phone=${to}`, location.href).href };
     },
 

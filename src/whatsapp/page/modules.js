@@ -175,13 +175,7 @@
   };
 
   const endings = shared.endings(say);
-  const sayAck = (message) => {
-    if (message?.id?.fromMe && message.ack < 0) {
-      endings.acknowledged(message.id.id, message.ack);
-    } else if (message?.id?.fromMe && typeof message.ack === "number") {
-      say({ kind: "ack", key: message.id.id, ack: message.ack });
-    }
-  };
+  const { sayAck } = endings;
 
   const sayYoungAcks = () => {
     const since = Date.now() / 1000 - YOUNG_S;

@@ -58,13 +58,7 @@
 
   // --- Before the bundle -------------------------------------------------------------------------------------------
 
-  const isThere = (module) => {
-    try {
-      return Boolean(window.require(module));
-    } catch {
-      return false; // The loader throws for a module that it does not have.
-    }
-  };
+  const isThere = (module) => Boolean(shared.required(module));
   const moduleCount = () => {
     try {
       return Object.keys(window.require("__debug").modulesMap).length;
@@ -185,13 +179,7 @@
   const messages = () => WPP().whatsapp.MsgStore ?? shared.collection("Msg");
   const chatsOf = () => WPP().whatsapp.ChatStore ?? shared.collection("Chat");
   const endings = shared.endings(say);
-  const sayAck = (message) => {
-    if (message?.id?.fromMe && message.ack < 0) {
-      endings.acknowledged(message.id.id, message.ack);
-    } else if (message?.id?.fromMe && typeof message.ack === "number") {
-      say({ kind: "ack", key: message.id.id, ack: message.ack });
-    }
-  };
+  const { sayAck } = endings;
 
   const sayYoungAcks = () => {
     const since = Date.now() / 1000 - YOUNG_S;
@@ -202,7 +190,7 @@
   };
 
   // Known to wa-js since 4.6.0.
-  const linkEvents = () => WPP().whatsapp.LinkDeviceEvents ?? (isThere("WAWebLinkDeviceEvents") ? window.require("WAWebLinkDeviceEvents").WAWebLinkDeviceEvents : null);
+  const linkEvents = () => WPP().whatsapp.LinkDeviceEvents ?? shared.required("WAWebLinkDeviceEvents")?.WAWebLinkDeviceEvents;
 
   const begin = () => {
     isLoaded = true;
@@ -396,8 +384,9 @@
         await Promise.race([asked, late(REFRESH_PATIENCE_MS, "NO_REFRESH", "wa-js gave no fresh code")]);
       } catch (error) {
         // Since August 2026 there are builds without Cmd.refreshQR, which wa-js calls.
-        if (!isThere("WAWebLaunchSocketUtils")) throw failure("NO_REFRESH", `wa-js: ${textOf(error)}`);
-        await window.require("WAWebLaunchSocketUtils").refreshQR();
+        const sockets = shared.required("WAWebLaunchSocketUtils");
+        if (!sockets) throw failure("NO_REFRESH", `wa-js: ${textOf(error)}`);
+        await sockets.refreshQR();
       }
     },
 

@@ -154,7 +154,7 @@ return {
   },
   // WhatsApp gives a message up by an acknowledgement below zero, by a result that is not OK, by a promise that rejects, or by
   // several of these: it is said once, with the word that says most. ERROR_NETWORK is no end: WhatsApp's own code calls it not
-  // terminal and leaves the message its clock, so it may still go out. Answers {acknowledged(key, ack), result(key, word)}.
+  // terminal and leaves the message its clock, so it may still go out. Answers {sayAck(message), result(key, word)}.
   endings(say) {
     const words = new Map();
     const told = new Set();
@@ -164,7 +164,13 @@ return {
       say({ kind: "ack", key, ack, word: words.get(key) ?? GIVEN_UP[ack] ?? String(ack) });
     };
     return {
-      acknowledged: (key, ack) => setTimeout(() => tell(key, ack), WORD_MS),
+      // How far an own message has got.
+      sayAck(message) {
+        if (!message?.id?.fromMe || typeof message.ack !== "number") return;
+        const { id: { id: key }, ack } = message;
+        if (ack < 0) setTimeout(() => tell(key, ack), WORD_MS);
+        else say({ kind: "ack", key, ack });
+      },
       result(key, word) {
         if (word === "OK" || NOT_FINAL.includes(word)) return;
         words.set(key, word);
@@ -172,6 +178,8 @@ return {
       },
     };
   },
+  // A module of the page; undefined when it is not there.
+  required,
   // What the page says of an error, without whom it is about.
   wordOf: (error) => String(error?.message || error?.name || error).replace(/\d{5,}/g, "…").slice(0, LONGEST_WORD),
   // The end of a pairing code, as the page hears it from its server.

@@ -44,13 +44,13 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
     Stream.mode = 'SYNCING';
     Stream.info = 'SYNCING';
     splash();
-    const total = faults.sync_ms === undefined ? (fresh ? FIRST_SYNC_MS : SYNC_MS) : faults.sync_ms;
+    const total = faults.sync_ms ?? (fresh ? FIRST_SYNC_MS : SYNC_MS);
     for (let step = 1; step <= SYNC_STEPS; step += 1) {
       await pause(total / SYNC_STEPS);
       resume.advance(step * 100 / SYNC_STEPS);
       const bar = document.querySelector('#wa_web_initial_startup progress');
       if (bar) bar.value = OfflineMessageHandler.getOfflineDeliveryProgress();
-      // The real one carries nothing: whoever hears it asks for the level.
+      // The real event carries nothing: its listeners ask for the level.
       Cmd.trigger('offline_progress_update_from_bridge');
     }
     resume.complete();
@@ -71,12 +71,12 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
     reloadOnce();
   }
 
-  /** A page that was linked loads itself anew once, minutes later. What it has done until then is judged then. */
+  /** The page reloads once, minutes after linking. WhatsApp judges then what the page has done until then. */
   const RELOAD_KEY = 'sandbox-reload-at';
   const RELOAD_MS = 300000;
   function reloadOnce() {
     if (sandboxPage.isEarly) return;
-    if (fresh) localStorage.setItem(RELOAD_KEY, Date.now() + (faults.self_reload_ms === undefined ? RELOAD_MS : faults.self_reload_ms));
+    if (fresh) localStorage.setItem(RELOAD_KEY, Date.now() + (faults.self_reload_ms ?? RELOAD_MS));
     const at = Number(localStorage.getItem(RELOAD_KEY));
     if (!at) return;
     setTimeout(() => {
@@ -108,7 +108,7 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
     if (!link.state.device) {
       Stream.mode = 'QR';
       require('SandboxLanding').open();
-      await pause(faults.code_delay_ms === undefined ? CODE_DELAY_MS : faults.code_delay_ms);
+      await pause(faults.code_delay_ms ?? CODE_DELAY_MS);
     }
     wire.connect();
   }

@@ -34,7 +34,7 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
   const clock = (t) => times.format(new Date(t * 1000));
   const ICONS = { '-1': ['msg-error', 'failed'], 0: ['msg-time', 'pending'], 1: ['msg-check', 'sent'], 2: ['msg-dblcheck', 'delivered'], 3: ['msg-dblcheck', 'read'] };
 
-  /** Since summer 2026. What the icons mean is told in two ways: the label is sure, and localized. */
+  /** Since summer 2026. An icon and a label both name the status: the label is reliable, and localized. */
   const STATUSES = { '-1': ['message-fail', 'failed'], 0: ['wds-ic-pending', 'pending'], 1: ['wds-ic-sent', 'sent'], 2: ['wds-ic-delivered', 'delivered'], 3: ['wds-ic-read', 'read'] };
   const COARSE = { 1: 'wds-ic-delivered', 2: 'wds-ic-read' };
 

@@ -93,8 +93,8 @@ sandboxPage.define('WAWebContactCollection', (global, require, importDefault, im
   exports.ContactCollection = new ContactCollectionImpl();
 });
 
-/* Whoever looks at the status updates of others right after linking is watched (OpenWA #1072): the fault
- * `status_read_revokes` removes such a device when its page loads itself anew. */
+/* Notes that a device reads the status updates of others right after linking (OpenWA #1072): the fault
+ * `status_read_revokes` removes such a device when its page reloads. */
 sandboxPage.define('SandboxStatusWatch', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   let isOwn = false;
   exports.look = (id) => { if (!isOwn && String(id).includes('status@broadcast')) localStorage.setItem('sandbox-status-read', '1'); };
@@ -216,7 +216,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
     if (!sandboxPage.isEarly) require('SandboxStatusWatch').own(() => ChatCollection.add({ id: createWid('status@broadcast'), t: 0, formattedTitle: 'Status' }));
   }
 
-  /** Messages that the page does not send any more, although nobody has acknowledged their end. */
+  /** Messages that the page does not send any more, although the server has not acknowledged their end. */
   const givenUp = new Set();
   const isGivenUp = (msg) => givenUp.has(msg.id.id);
   function giveUp(msg) {

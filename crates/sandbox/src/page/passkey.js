@@ -26,7 +26,7 @@ sandboxPage.define('WAWebShortcakeLinkingHandoffProof', (global, require, import
   const PROOF_MS = 300000;
   let key = null;
   let until = 0;
-  const limit = () => (sandboxPage.faults.passkey_proof_ms === undefined ? PROOF_MS : sandboxPage.faults.passkey_proof_ms);
+  const limit = () => sandboxPage.faults.passkey_proof_ms ?? PROOF_MS;
   exports.getHandoffKeyHolder = () => ({
     stash(value) { key = value; until = performance.now() + limit(); },
     peek: () => (key && performance.now() < until ? key : null),
@@ -51,7 +51,7 @@ sandboxPage.define('WAWebShortcakeLinkingApi', (global, require, importDefault, 
     clearTimeout(state.timer);
     state.stage = stage;
     const limit = sandboxPage.faults.passkey_stage_ms;
-    if (stage !== Stage.Initialized) state.timer = setTimeout(() => failed('timeout'), limit === undefined ? STAGE_MS : limit);
+    if (stage !== Stage.Initialized) state.timer = setTimeout(() => failed('timeout'), limit ?? STAGE_MS);
   };
   const invariant = (stage) => { if (state.stage !== stage) throw new Error('Invariant Violation: stage is ' + state.stage); };
 

@@ -1,8 +1,8 @@
 /*
  * Uploads of media: in a worker since August 2026.
  *
- * Responsible for: which way an upload takes. Whoever intercepts the page's requests and does not see the worker's starves
- * it: such an upload never settles. Not responsible for: media messages, which the sandbox does not have.
+ * Responsible for: which way an upload takes. An observer that intercepts the page's requests and does not see the
+ * worker's starves it: such an upload never settles. Not responsible for: media messages, which the sandbox does not have.
  */
 sandboxPage.define('WAWebUploadManagerWorkerBridge', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   let worker = null;

@@ -7,7 +7,7 @@
 sandboxPage.define('WAWebModalManager', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const open = [];
   exports.ModalManager = {
-    /** Shows an element over the page; `closed` is told when it goes. */
+    /** Shows an element over the page; `closed` is called when the element is removed. */
     open(element, closed) { open.push({ element, closed }); document.body.append(element); },
     /** Closes the topmost; does nothing when there is none. */
     close() {
@@ -55,7 +55,7 @@ sandboxPage.define('SandboxWhatsNew', (global, require, importDefault, importNam
   /** Counts from the first time that it was due, over all reloads. */
   function watch(days) {
     if (!localStorage.getItem(SINCE_KEY)) localStorage.setItem(SINCE_KEY, Date.now());
-    const patience = wire.faults().whats_new_logout_ms === undefined ? LOGOUT_MS : wire.faults().whats_new_logout_ms;
+    const patience = wire.faults().whats_new_logout_ms ?? LOGOUT_MS;
     const left = Number(localStorage.getItem(SINCE_KEY)) + patience - Date.now();
     setTimeout(() => { if (shouldShowWhatsNewNux(days)) wire.tell({ type: 'revoke' }); }, Math.max(0, left));
   }
