@@ -3,6 +3,7 @@
 
 mod autumn;
 mod evidence;
+mod incoming;
 mod page;
 mod pairing;
 mod shared;

@@ -16,6 +16,7 @@ mod linking;
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::ws::{Message as WsMessage, WebSocket};
+use delivery::Delivery;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jiff::Timestamp;
 use tokio::{
@@ -23,8 +24,6 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
-
-use delivery::Delivery;
 
 use super::{
     SandboxConfig,

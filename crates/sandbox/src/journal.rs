@@ -71,15 +71,33 @@ pub(super) struct Incoming {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub(super) enum Record {
-    Linked { device: Device },
-    Unlinked { device: String },
-    Taken { message: Message },
-    Resent { account: Number, id: String },
+    Linked {
+        device: Device,
+    },
+    Unlinked {
+        device: String,
+    },
+    Taken {
+        message: Message,
+    },
+    Resent {
+        account: Number,
+        id: String,
+    },
     /// Read only: of older journals.
-    Received { message: Incoming },
-    Brought { stanza: Stanza },
-    Grouped { group: Group },
-    History { account: Number, stanzas: Vec<Stanza> },
+    Received {
+        message: Incoming,
+    },
+    Brought {
+        stanza: Stanza,
+    },
+    Grouped {
+        group: Group,
+    },
+    History {
+        account: Number,
+        stanzas: Vec<Stanza>,
+    },
     Delivered {
         device: String,
         #[serde(alias = "id", deserialize_with = "one_or_many")]

@@ -36,9 +36,7 @@ impl Number {
     pub(super) fn next_free(taken: impl Fn(&Self) -> bool) -> Self {
         let candidates = (0..).map(Self::fictitious);
         let mut usable = candidates.filter(|number| number.is_on_whatsapp() && !taken(number));
-        usable
-            .next()
-            .unwrap_or_else(|| Self::fictitious(0))
+        usable.next().unwrap_or_else(|| Self::fictitious(0))
     }
 
     /// A number that belongs to nobody, the same one for the same `nth`.

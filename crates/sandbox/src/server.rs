@@ -52,11 +52,15 @@ pub(super) enum Refusal {
     UnknownChallenge,
     #[error("no device is linked to this account: scan a code first")]
     UnknownAccount,
-    #[error("the account has no message with this id: GET /phone/state and /phone/messages show ids")]
+    #[error(
+        "the account has no message with this id: GET /phone/state and /phone/messages show ids"
+    )]
     UnknownMessage,
     #[error("the account is in no group with this id: POST /phone/group makes one")]
     UnknownGroup,
-    #[error("this person is not in that chat: give a participant of the group, or the other person")]
+    #[error(
+        "this person is not in that chat: give a participant of the group, or the other person"
+    )]
     NotAMember,
     #[error("only the author deletes a message, or an admin in a group: leave \"by\" out")]
     NotTheAuthor,

@@ -172,7 +172,9 @@ pub(super) enum Notice {
 impl Stanza {
     /// Whether the account's owner wrote it by hand.
     pub(super) fn is_own(&self) -> bool {
-        self.author.is_none() && !matches!(self.content, Content::Notice { .. })
+        self.author.is_none()
+            && !matches!(self.chat, Chat::Channel(_))
+            && !matches!(self.content, Content::Notice { .. })
     }
 
     /// The message that it is, if it is one.

@@ -9,7 +9,6 @@
 //! Invariant: a thing counts as brought only when the page says that it is in its storage; else the next connection brings
 //! it again.
 
-
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep_until};
 

@@ -18,10 +18,14 @@ use crate::{
 const MOST: u64 = 20_000;
 
 /// What a request about one message needs.
-const ID: &str = "give the id of a message, as the answer to its writing or GET /phone/state has it";
+const ID: &str =
+    "give the id of a message, as the answer to its writing or GET /phone/state has it";
 
 /// `POST /phone/receive {"account", "from", "body", …}`: somebody writes to the account.
-pub(crate) async fn receive(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+pub(crate) async fn receive(
+    State(app): State<App>,
+    body: Bytes,
+) -> Result<Answer<Value>, ApiError> {
     let mut fields = Fields::parse(&body)?;
     let account = fields.number("account")?;
     let from = fields.number("from")?;
@@ -109,7 +113,10 @@ pub(crate) async fn ack(State(app): State<App>, body: Bytes) -> Result<Answer<Va
 }
 
 /// `POST /phone/resolve {"account", "id"}`: a message written with `waiting` can be decrypted now.
-pub(crate) async fn resolve(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+pub(crate) async fn resolve(
+    State(app): State<App>,
+    body: Bytes,
+) -> Result<Answer<Value>, ApiError> {
     let mut fields = Fields::parse(&body)?;
     let account = fields.number("account")?;
     let id = fields.text("id", ID)?;
@@ -140,9 +147,11 @@ pub(crate) async fn group_made(
         let remedy = "give the numbers of the others, at least one";
         return Err(ApiError::field("participants", remedy));
     }
-    Ok(Answer(json!(
-        app.server.group(account, name, participants)?
-    )))
+    Ok(Answer(json!(app.server.group(
+        account,
+        name,
+        participants
+    )?)))
 }
 
 /// `POST /phone/notice {"account", "kind", "from" or "group", "people"?}`: a line of a chat that nobody wrote.
@@ -173,8 +182,14 @@ pub(crate) async fn post(State(app): State<App>, body: Bytes) -> Result<Answer<V
     let mut fields = Fields::parse(&body)?;
     let account = fields.number("account")?;
     let channel = fields.optional_text("channel", "give the digits of a channel's id")?;
-    if channel.as_ref().is_some_and(|id| id.len() < 10 || !id.bytes().all(|b| b.is_ascii_digit())) {
-        return Err(ApiError::field("channel", "give the digits of a channel's id, ten at least"));
+    if channel
+        .as_ref()
+        .is_some_and(|id| id.len() < 10 || !id.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return Err(ApiError::field(
+            "channel",
+            "give the digits of a channel's id, ten at least",
+        ));
     }
     let author = match &channel {
         Some(_) => None,
@@ -198,14 +213,22 @@ pub(crate) async fn burst(State(app): State<App>, body: Bytes) -> Result<Answer<
 }
 
 /// `POST /phone/history {"account", "chats", "messages"}`: what the next device that is linked finds.
-pub(crate) async fn history(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+pub(crate) async fn history(
+    State(app): State<App>,
+    body: Bytes,
+) -> Result<Answer<Value>, ApiError> {
     let (account, chats, messages) = amounts(&body)?;
     if MOST < chats.saturating_mul(messages) {
-        return Err(ApiError::field("messages", format!("at most {MOST} in all chats")));
+        return Err(ApiError::field(
+            "messages",
+            format!("at most {MOST} in all chats"),
+        ));
     }
     let set = app.server.set_history(&account, chats, messages);
     set.map_err(crate::server::Refusal::from)?;
-    Ok(Answer(json!({ "account": account, "messages": chats * messages })))
+    Ok(Answer(
+        json!({ "account": account, "messages": chats * messages }),
+    ))
 }
 
 fn amounts(body: &Bytes) -> Result<(Number, u64, u64), ApiError> {
@@ -239,12 +262,17 @@ fn letter(fields: &mut Fields) -> Result<Letter, ApiError> {
 }
 
 fn group(fields: &mut Fields) -> Result<Option<Chat>, ApiError> {
-    let id = fields.optional_text("group", "give the id of a group, as POST /phone/group answers it")?;
+    let id = fields.optional_text(
+        "group",
+        "give the id of a group, as POST /phone/group answers it",
+    )?;
     Ok(id.map(Chat::Group))
 }
 
 fn flag(fields: &mut Fields, name: &str) -> Result<bool, ApiError> {
-    Ok(fields.optional(name, "give true or false")?.unwrap_or(false))
+    Ok(fields
+        .optional(name, "give true or false")?
+        .unwrap_or(false))
 }
 
 fn owner(account: Number) -> Doer {

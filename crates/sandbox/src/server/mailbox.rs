@@ -47,7 +47,9 @@ impl Server {
             must_be_linked(world, &doer.account)?;
             must_be_member(world, &doer, &chat)?;
             if let Some(quote) = &letter.quote {
-                world.target(&doer.account, quote).ok_or(Refusal::UnknownMessage)?;
+                world
+                    .target(&doer.account, quote)
+                    .ok_or(Refusal::UnknownMessage)?;
             }
             bring(world, doer, chat, Content::Message(letter))
         })
@@ -81,7 +83,12 @@ impl Server {
     }
 
     /// What was said before the next device is linked: so many messages in each of so many chats, older than a day.
-    pub(crate) fn set_history(&self, account: &Number, chats: u64, messages: u64) -> io::Result<()> {
+    pub(crate) fn set_history(
+        &self,
+        account: &Number,
+        chats: u64,
+        messages: u64,
+    ) -> io::Result<()> {
         const DAY_SECONDS: u64 = 86_400;
         /// Between two messages of a chat.
         const PAUSE_SECONDS: u64 = 600;
@@ -111,7 +118,12 @@ impl Server {
     }
 
     /// The author of a message changes its text.
-    pub(crate) fn edit(&self, account: Number, id: String, body: String) -> Result<Stanza, Refusal> {
+    pub(crate) fn edit(
+        &self,
+        account: Number,
+        id: String,
+        body: String,
+    ) -> Result<Stanza, Refusal> {
         self.change(|world| {
             let (doer, chat) = author_of(world, account, &id)?;
             bring(world, doer, chat, Content::Edit { target: id, body })
@@ -135,17 +147,35 @@ impl Server {
                 doer.author = by;
                 must_be_member(world, &doer, &chat)?;
             }
-            bring(world, doer, chat, Content::Revoke { target: id, by_admin })
+            bring(
+                world,
+                doer,
+                chat,
+                Content::Revoke {
+                    target: id,
+                    by_admin,
+                },
+            )
         })
     }
 
     /// Somebody of the chat, or the owner on the phone, reacts to a message; an empty emoji takes it back.
-    pub(crate) fn react(&self, mut doer: Doer, id: String, emoji: String) -> Result<Stanza, Refusal> {
+    pub(crate) fn react(
+        &self,
+        mut doer: Doer,
+        id: String,
+        emoji: String,
+    ) -> Result<Stanza, Refusal> {
         self.change(|world| {
             let target = known(world, &doer.account, &id)?;
             doer.hidden = is_hidden(world, &doer);
             must_be_member(world, &doer, &target.chat)?;
-            bring(world, doer, target.chat, Content::Reaction { target: id, emoji })
+            bring(
+                world,
+                doer,
+                target.chat,
+                Content::Reaction { target: id, emoji },
+            )
         })
     }
 
@@ -166,9 +196,19 @@ impl Server {
                 (Chat::Person(person), None) => Some(person.clone()),
                 (_, from) => from,
             };
-            let doer = Doer { account, author: from, name: None, hidden: false };
+            let doer = Doer {
+                account,
+                author: from,
+                name: None,
+                hidden: false,
+            };
             must_be_member(world, &doer, &target.chat)?;
-            bring(world, doer, target.chat, Content::Receipt { target: id, ack })
+            bring(
+                world,
+                doer,
+                target.chat,
+                Content::Receipt { target: id, ack },
+            )
         })
     }
 
@@ -176,10 +216,19 @@ impl Server {
     pub(crate) fn resolve(&self, account: Number, id: String) -> Result<Stanza, Refusal> {
         self.change(|world| {
             let target = known(world, &account, &id)?;
-            if target.letter.as_ref().is_none_or(|letter| letter.waiting.is_none()) {
+            if target
+                .letter
+                .as_ref()
+                .is_none_or(|letter| letter.waiting.is_none())
+            {
                 return Err(Refusal::NotWaiting);
             }
-            let doer = Doer { account, author: target.author, name: None, hidden: target.hidden };
+            let doer = Doer {
+                account,
+                author: target.author,
+                name: None,
+                hidden: target.hidden,
+            };
             bring(world, doer, target.chat, Content::Resolved { target: id })
         })
     }
@@ -191,7 +240,12 @@ impl Server {
                 return Err(Refusal::NotHidden);
             }
             let chat = Chat::Person(number.clone());
-            let doer = Doer { account, author: Some(number), name: None, hidden: false };
+            let doer = Doer {
+                account,
+                author: Some(number),
+                name: None,
+                hidden: false,
+            };
             bring(world, doer, chat, Content::Mapping)
         })
     }
@@ -205,12 +259,27 @@ impl Server {
     ) -> Result<Group, Refusal> {
         self.change(|world| {
             must_be_linked(world, &account)?;
-            let digits = rand::random_range(100_000_000_000_000_u64..1_000_000_000_000_000);
-            let group = Group { id: format!("120{digits}"), account: account.clone(), name, participants };
-            world.record(Record::Grouped { group: group.clone() })?;
+            let digits = rand::random_range(100_000_000_000_u64..1_000_000_000_000);
+            let group = Group {
+                id: format!("120363{digits}"),
+                account: account.clone(),
+                name,
+                participants,
+            };
+            world.record(Record::Grouped {
+                group: group.clone(),
+            })?;
             let people = group.participants.clone();
-            let doer = Doer { account, author: people.first().cloned(), name: None, hidden: false };
-            let created = Content::Notice { kind: Notice::GroupCreated, people };
+            let doer = Doer {
+                account,
+                author: people.first().cloned(),
+                name: None,
+                hidden: false,
+            };
+            let created = Content::Notice {
+                kind: Notice::GroupCreated,
+                people,
+            };
             bring(world, doer, Chat::Group(group.id.clone()), created)?;
             Ok(group)
         })
@@ -270,7 +339,10 @@ impl Server {
     /// What was said before this device was linked, unless it has that.
     pub(crate) fn history(&self, account: &Number, device: &str) -> Vec<Value> {
         self.read(|world| {
-            if world.delivered.contains(&(device.to_owned(), HISTORY.to_owned())) {
+            if world
+                .delivered
+                .contains(&(device.to_owned(), HISTORY.to_owned()))
+            {
                 return Vec::new();
             }
             let stanzas = world.history.get(account).into_iter().flatten();
@@ -291,7 +363,9 @@ fn bring(world: &mut World, doer: Doer, chat: Chat, content: Content) -> Result<
         at: now(),
         content,
     };
-    world.record(Record::Brought { stanza: stanza.clone() })?;
+    world.record(Record::Brought {
+        stanza: stanza.clone(),
+    })?;
     Ok(stanza)
 }
 
@@ -299,7 +373,10 @@ fn bring(world: &mut World, doer: Doer, chat: Chat, content: Content) -> Result<
 fn is_hidden(world: &World, doer: &Doer) -> bool {
     let author = doer.author.as_ref();
     author.is_some_and(|author| {
-        doer.hidden || world.hidden.contains(&(doer.account.clone(), author.clone()))
+        doer.hidden
+            || world
+                .hidden
+                .contains(&(doer.account.clone(), author.clone()))
     })
 }
 
@@ -310,12 +387,21 @@ fn known(world: &World, account: &Number, id: &str) -> Result<Target, Refusal> {
 
 fn author_of(world: &World, account: Number, id: &str) -> Result<(Doer, Chat), Refusal> {
     let target = known(world, &account, id)?;
-    let doer = Doer { account, author: target.author, name: None, hidden: target.hidden };
+    let doer = Doer {
+        account,
+        author: target.author,
+        name: None,
+        hidden: target.hidden,
+    };
     Ok((doer, target.chat))
 }
 
 fn must_be_linked(world: &World, account: &Number) -> Result<(), Refusal> {
-    if world.is_linked(account) { Ok(()) } else { Err(Refusal::UnknownAccount) }
+    if world.is_linked(account) {
+        Ok(())
+    } else {
+        Err(Refusal::UnknownAccount)
+    }
 }
 
 /// In a group only its members do things; in a chat with a person only that person and the account.
@@ -325,7 +411,10 @@ fn must_be_member(world: &World, doer: &Doer, chat: &Chat) -> Result<(), Refusal
         Chat::Person(person) if author.is_none_or(|author| author == person) => Ok(()),
         Chat::Person(_) => Err(Refusal::NotAMember),
         Chat::Group(id) => {
-            let group = world.groups.get(id).filter(|group| group.account == doer.account);
+            let group = world
+                .groups
+                .get(id)
+                .filter(|group| group.account == doer.account);
             let group = group.ok_or(Refusal::UnknownGroup)?;
             if author.is_none_or(|author| group.participants.contains(author)) {
                 return Ok(());
