@@ -23,7 +23,6 @@ use super::{
     number::Number,
     pairing::PairingCode,
     server::Refusal,
-    stanza::Stanza,
 };
 
 /// A page that waits for news gets an empty answer after this long, before a proxy cuts it.
@@ -150,7 +149,7 @@ pub(super) async fn state(
             "passkeys": passkeys.collect::<Vec<_>>(),
             "devices": devices.collect::<Vec<_>>(),
             "sent": world.messages(),
-            "received": world.received().into_iter().map(Stanza::shown).collect::<Vec<_>>(),
+            "received": world.received(),
             "groups": world.groups.values().collect::<Vec<_>>(),
             "faults": world.faults(),
         })
