@@ -384,15 +384,16 @@
   };
 
   return {
-    // {screens}: those that the page is known to show. What the page has of what this adapter relies on.
-    inventory: ({ screens }) => {
-      const { line, page } = shared.inventory;
-      return page(SCREENS.flatMap(({ on, use, jobs, landmarks }) => landmarks.map((landmark) => {
+    // {screens: those that the page is known to show, within_ms} -> what the page has of what this adapter relies on.
+    inventory: ({ screens, within_ms }) => {
+      const { line, taken } = shared.inventory;
+      const lineOf = (landmark, { on, use, jobs }) => {
         const homes = [LANDMARKS[landmark]].flat().map((selector) => ({ name: selector, isThere: () => Boolean(document.querySelector(selector)) }));
         const { status, at } = line({ homes });
-        const isSeen = status !== "missing" || screens.includes(on);
-        return { kind: "landmark", name: landmark, status: isSeen ? status : "unseen", at, use, jobs, screen: on };
-      })));
+        const isUnseen = status === "missing" && !screens.includes(on);
+        return { kind: "landmark", name: landmark, status: isUnseen ? "unseen" : status, at, use, jobs, screen: on };
+      };
+      return taken(() => SCREENS.flatMap((screen) => screen.landmarks.map((landmark) => lineOf(landmark, screen))), within_ms);
     },
 
     // {phone: digits} -> which screen of the login is there, once one is.

@@ -369,7 +369,7 @@
       setTimeout(() => found.logout.call(found.Socket), 0);
     },
 
-    // What the page has of what this adapter relies on.
-    inventory: () => shared.inventory.page(shared.inventory.names(NAMES, PURPOSES)),
+    // {within_ms} -> what the page has of what this adapter relies on. Modules may arrive late: waited for so long.
+    inventory: ({ within_ms }) => shared.inventory.taken(() => shared.inventory.names(NAMES, PURPOSES), within_ms),
   };
 })

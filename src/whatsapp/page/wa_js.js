@@ -446,13 +446,14 @@
       setTimeout(() => Promise.resolve(conn.logout()).catch(() => {}), 0);
     },
 
-    // What the page has of what this adapter relies on; of wa-js only once that is loaded.
+    // What the page has of what this adapter relies on; of wa-js only once that is loaded, and then at once.
     inventory: () => {
-      const { names, line, page } = shared.inventory;
+      const { names, line, taken } = shared.inventory;
       const ofPage = names({ needed: NEEDED.map((module) => [module]), code: OWN }, PURPOSES);
       const bound = (group) => NAMES[group].map((path) =>
         line({ kind: "function", ...PURPOSES[group], homes: [{ name: `WPP.${path}`, isThere: () => lookUp(path) != null }] }));
-      return page([...ofPage, ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])]);
+      const lines = [...ofPage, ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
+      return taken(() => lines, 0);
     },
   };
 })

@@ -197,12 +197,17 @@ return {
   inventory: {
     names: (table, purposes) => Object.entries(table).flatMap(([group, names]) => Object.values(names).map((entry) => lineOfName(entry, purposes[group]))),
     line: lineOf,
-    // The lines of what all adapters share, and what is known of the page itself.
-    page: (lines) => ({
-      build: window.Debug?.VERSION ?? null,
-      language: document.documentElement.lang || null,
-      lines: [...lines, ...Object.values(NAMES).map((entry) => lineOfName(entry, PURPOSE))],
-    }),
+    // Looks until nothing is missing that a job needs, for so long; answers with it what is known of the page itself.
+    async taken(look, within_ms) {
+      const end = performance.now() + within_ms;
+      let lines = look();
+      while (lines.some(({ status, jobs }) => status === "missing" && jobs.length > 0) && performance.now() < end) {
+        await new Promise((done) => setTimeout(done, LOOK_MS));
+        lines = look();
+      }
+      const ofAll = Object.values(NAMES).map((entry) => lineOfName(entry, PURPOSE));
+      return { build: window.Debug?.VERSION ?? null, language: document.documentElement.lang || null, lines: [...lines, ...ofAll] };
+    },
   },
   // Answers the dialog "What's new" as long as the page lives. Called by each adapter; one watch is enough.
   watchWhatsNew() {
