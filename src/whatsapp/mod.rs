@@ -15,6 +15,7 @@ mod console;
 mod driver;
 mod evidence;
 mod input;
+mod inventory;
 mod listener;
 mod page;
 mod pairing;
@@ -30,5 +31,6 @@ pub use driver::{
     OpenError, Outgoing, PairingError, PrepareError, Prepared, Silence, Standing, Trouble,
 };
 pub use evidence::{Kept, LeftOut, PageEvidence};
+pub use inventory::{Inventory, Job, Presence, Reliance, Screen};
 pub use page::{PageSettings, WhatsAppPage};
 pub use scripts::{PageScripts, ScriptError};
