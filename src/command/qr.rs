@@ -38,6 +38,9 @@ pub struct Arguments {
     /// Link by phone number: show the eight characters to type on the phone with this number, such as +5491158254201.
     #[arg(long, value_name = "NUMBER", conflicts_with = "no_connect")]
     phone: Option<String>,
+    /// With --phone: also when another session has this number. WhatsApp then removes the device of that session.
+    #[arg(long, requires = "phone")]
+    force: bool,
     /// Only watch: do not start the session.
     #[arg(long)]
     no_connect: bool,
@@ -89,6 +92,7 @@ async fn follow(arguments: &Arguments, client: &Client) -> Result<(Exit, String)
         let mut body = json!({"cliente_id": id.as_str()});
         if let Some(phone) = &arguments.phone {
             body["phone"] = Value::from(phone.as_str());
+            body["force"] = Value::from(arguments.force);
         }
         let patience = Duration::from_secs(arguments.timeout);
         client.ask(client.post("/connect", &body), patience).await
