@@ -32,6 +32,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// A code needs 33 lines; in a smaller window it is drawn with smaller characters, which old terminals show as boxes.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = CODES)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own, given or not"
+)]
 pub struct Arguments {
     /// The session to link.
     cliente_id: ClienteId,

@@ -8,7 +8,7 @@ mod screenshots;
 mod visitor;
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use visitor::{Visitor, shown_code, shown_text};
 
 use crate::support::{Service, answer};

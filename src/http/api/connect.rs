@@ -103,12 +103,11 @@ pub(in crate::http) async fn connect(
 
 /// An error as this caller may read it: it names no session that its key does not reach.
 fn without_foreign_names(why: ConnectError, caller: &Caller) -> ConnectError {
-    match why {
-        ConnectError::LinkedElsewhere { session } => ConnectError::LinkedElsewhere {
-            session: session.filter(|id| caller.reaches(id)),
-        },
-        why => why,
+    if let ConnectError::LinkedElsewhere { session } = why {
+        let session = session.filter(|id| caller.reaches(id));
+        return ConnectError::LinkedElsewhere { session };
     }
+    why
 }
 
 /// How far this connect may wait, with its permit, to be kept until the answer. One that finds no permit for READY
