@@ -51,11 +51,13 @@ impl Cause for ConnectError {
                 About::Pairing(PairingFault::Page) => {
                     why(StatusCode::INTERNAL_SERVER_ERROR, reason, true)
                 }
+                About::Pairing(PairingFault::OtherSession) => Code::NumberLinkedElsewhere.facts(),
                 About::Sends | About::State => {
                     why(StatusCode::INTERNAL_SERVER_ERROR, reason, false)
                 }
             },
             Self::LinkedToAnother { .. } => Code::LinkedToAnotherNumber.facts(),
+            Self::LinkedElsewhere { .. } => Code::NumberLinkedElsewhere.facts(),
             Self::Full(_) => Code::Capacity.facts(),
             Self::ShuttingDown => Code::ShuttingDown.facts(),
         }
