@@ -160,9 +160,7 @@ fn origin(config: &Config) -> Origin {
         Config {
             sandbox: Some(_), ..
         } => Origin::Sandbox,
-        Config { whatsapp_url, .. } if *whatsapp_url == WHATSAPP_WEB => {
-            Origin::WhatsApp
-        }
+        Config { whatsapp_url, .. } if *whatsapp_url == WHATSAPP_WEB => Origin::WhatsApp,
         Config { .. } => Origin::Other,
     }
 }

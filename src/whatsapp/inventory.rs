@@ -140,9 +140,8 @@ impl WhatsAppPage {
             let of_wa_js = |line: &String| Some(line.strip_prefix("wa-js: ")?.to_owned());
             standing.missing.iter().find_map(of_wa_js)
         };
-        let is_decided = |standing: &Standing| {
-            standing.wa_js_version.is_some() || refusal(standing).is_some()
-        };
+        let is_decided =
+            |standing: &Standing| standing.wa_js_version.is_some() || refusal(standing).is_some();
         let decided = tokio::time::timeout(WA_JS_PATIENCE, standing.wait_for(is_decided)).await;
         let Ok(Ok(standing)) = decided else {
             let seconds = WA_JS_PATIENCE.as_secs();

@@ -70,9 +70,10 @@ impl Unopened {
 
     /// Chrome's word for what keeps it from the page, the only one that may be reported.
     pub(super) fn word(&self) -> Option<String> {
-        let words = self.reason.detail.split(|letter: char| {
-            !letter.is_ascii_alphanumeric() && !"_:".contains(letter)
-        });
+        let words = self
+            .reason
+            .detail
+            .split(|letter: char| !letter.is_ascii_alphanumeric() && !"_:".contains(letter));
         let mut words = words.filter(|word| word.starts_with("net::ERR_"));
         words.next().map(str::to_owned)
     }
@@ -94,7 +95,13 @@ pub(super) async fn look(
     let opened = WhatsAppPage::open(&settings, profile, facts, cancel.clone()).await;
     let page = opened.map_err(|why| Unopened::of(&why))?;
     let looked = cancel
-        .run_until_cancelled(look_around(config, &page, &settings.adapters, account, &mut heard))
+        .run_until_cancelled(look_around(
+            config,
+            &page,
+            &settings.adapters,
+            account,
+            &mut heard,
+        ))
         .await;
     // Nobody hears it any more, and a listener that waits would keep Chrome from being closed.
     heard.close();
@@ -155,7 +162,9 @@ async fn take_all(
             match wa_js(config, page).await {
                 Ok(version) => Some(version),
                 Err(state) => {
-                    looked.adapters.push(Adapter::new(name, state, None, Vec::new()));
+                    looked
+                        .adapters
+                        .push(Adapter::new(name, state, None, Vec::new()));
                     continue;
                 }
             }
@@ -281,7 +290,8 @@ async fn settled(
             }
             None => return Err(Unopened::on(page, ReasonCode::BrowserLost, "Chrome ended")),
             // The error of the navigation itself says more.
-            Some(Fact::ErrorPage | Fact::Ack { .. } | Fact::GaveUp { .. } | Fact::LoggedOut(_)) => {}
+            Some(Fact::ErrorPage | Fact::Ack { .. } | Fact::GaveUp { .. } | Fact::LoggedOut(_)) => {
+            }
         }
     }
 }
