@@ -317,11 +317,7 @@ impl Config {
             chrome_path: settings.parsed("CHROME_PATH", None, |raw| parse::program(raw).map(Some)),
             chrome_args: settings.parsed("CHROME_ARGS", Vec::new(), parse::chrome_args),
             search_path: settings.raw("PATH").unwrap_or_default(),
-            whatsapp_url: settings.parsed(
-                "WHATSAPP_URL",
-                WHATSAPP_WEB.to_owned(),
-                parse::http_url,
-            ),
+            whatsapp_url: settings.parsed("WHATSAPP_URL", WHATSAPP_WEB.to_owned(), parse::http_url),
             adapters: settings.parsed("ADAPTERS", AdapterName::ALL.to_vec(), parse::adapters),
             page_scripts_dir: settings
                 .parsed("PAGE_SCRIPTS_DIR", None, |raw| parse::folder(raw).map(Some)),

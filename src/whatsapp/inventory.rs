@@ -140,9 +140,8 @@ impl WhatsAppPage {
             let of_wa_js = |line: &String| Some(line.strip_prefix("wa-js: ")?.to_owned());
             standing.missing.iter().find_map(of_wa_js)
         };
-        let is_decided = |standing: &Standing| {
-            standing.wa_js_version.is_some() || refusal(standing).is_some()
-        };
+        let is_decided =
+            |standing: &Standing| standing.wa_js_version.is_some() || refusal(standing).is_some();
         let decided = tokio::time::timeout(WA_JS_PATIENCE, standing.wait_for(is_decided)).await;
         let Ok(Ok(standing)) = decided else {
             let seconds = WA_JS_PATIENCE.as_secs();
@@ -176,6 +175,13 @@ impl WhatsAppPage {
     pub async fn show_chat(&self, number: &str) -> Result<(), String> {
         let Parts { page, away, .. } = self.parts();
         Typing { page, away }.show(number).await
+    }
+
+    /// The inner id of the last message of the chat that is open, as the screen shows it.
+    pub async fn last_message_key(&self) -> Option<String> {
+        let Parts { page, .. } = self.parts();
+        let asked = bridge::call(page, AdapterName::Dom, "lastKey", &json!(null)).await;
+        asked.ok().flatten()
     }
 }
 
