@@ -24,14 +24,14 @@ use super::{
         Code::{
             AccountChanged, AlreadyLinked, Cancelled, Capacity, EvidenceOfChatsOff,
             EvidenceUnavailable, IdempotencyKeyReused, InvalidAfter, InvalidAsync,
-            InvalidClienteId, InvalidDryRun, InvalidFormat, InvalidIdempotencyKey, InvalidJson,
-            InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState, InvalidTo,
-            InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed,
+            InvalidClienteId, InvalidDryRun, InvalidForce, InvalidFormat, InvalidIdempotencyKey,
+            InvalidJson, InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState,
+            InvalidTo, InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed,
             MessageNotFound, MessagesBusy, NoEvidence, NoQr, NotCancellable, NotDeleted, NotLinked,
-            NumberNotOnWhatsApp, PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout,
-            RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked, SessionNotFound,
-            SessionNotReady, SessionNotRunning, SessionRunning, TooManyLinks, TooManyStreams,
-            UnsupportedMediaType,
+            NumberLinkedElsewhere, NumberNotOnWhatsApp, PayloadTooLarge, PublicUrlUnknown,
+            QueueFull, QueueTimeout, RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked,
+            SessionNotFound, SessionNotReady, SessionNotRunning, SessionRunning, TooManyLinks,
+            TooManyStreams, UnsupportedMediaType,
         },
     },
 };
@@ -98,7 +98,8 @@ pub(super) fn all() -> Routes {
             &[
                 NAMED,
                 BODY,
-                &[InvalidWait, InvalidPhone, LinkedToAnotherNumber, Capacity],
+                &[InvalidWait, InvalidPhone, InvalidForce, Capacity],
+                &[LinkedToAnotherNumber, NumberLinkedElsewhere],
             ],
         )
         .route(

@@ -31,7 +31,7 @@ pub(super) enum LifeCommand {
     /// Start unless running. Answered at once with whether it was READY already.
     Connect {
         /// The number to link by a code that is typed, in addition to the one that is scanned; `None` leaves that as it is.
-        phone: Option<Recipient>,
+        phone: Option<PhoneToLink>,
         /// Who asks.
         asked_by: AskedBy,
         /// Gets `true` when the session was READY before.
@@ -49,6 +49,15 @@ pub(super) enum LifeCommand {
         /// Gets the outcome.
         reply: oneshot::Sender<Result<(), ForgetError>>,
     },
+}
+
+/// The phone that is to link a session by a code that is typed on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhoneToLink {
+    /// Its number.
+    pub number: Recipient,
+    /// Also when another session has its account: WhatsApp then removes the device of that session.
+    pub force: bool,
 }
 
 /// Who asks a session to run.

@@ -53,7 +53,7 @@ mod start_times;
 pub mod state;
 
 pub use codes::{PairingCode, QrCode};
-pub use command::{ConnectOutcome, DisconnectOutcome, WaitFor};
+pub use command::{ConnectOutcome, DisconnectOutcome, PhoneToLink, WaitFor};
 pub use error::{ConnectError, DisconnectError, ForgetError, Full, SendError};
 pub use evidence::{Evidence, EvidenceError};
 pub use fleet::{Registry, changes::Changes, cpu::CpuTally, options::RegistryOptions};

@@ -66,6 +66,8 @@ pub enum ReasonCode {
     PairingRefused,
     /// WhatsApp was asked for too many codes to link by phone number.
     PairingRateLimited,
+    /// Another session of this service is linked to the number that a pairing code was wanted for.
+    NumberLinkedElsewhere,
     /// The page gave no code to link by phone number.
     PairingFailed,
     /// The page lost WhatsApp's server and is trying to reach it again.
@@ -183,6 +185,8 @@ pub enum PairingFault {
     Number,
     /// How often it was asked for.
     Frequency,
+    /// Another session has the account, and would lose its link.
+    OtherSession,
     /// The page: it did not answer as it should.
     Page,
 }
@@ -289,6 +293,10 @@ impl ReasonCode {
                 ..LASTING
             },
             Self::PairingRefused => pairing(PairingFault::Number),
+            Self::NumberLinkedElsewhere => Policy {
+                detail: "another session of this service is linked to this phone number, and WhatsApp removes that device when a pairing code is asked for; scan the QR code instead, which links one more device, or ask again with \"force\": true",
+                ..pairing(PairingFault::OtherSession)
+            },
             Self::PairingRateLimited => pairing(PairingFault::Frequency),
             Self::PairingFailed => pairing(PairingFault::Page),
             Self::NetworkLost => Policy {

@@ -172,7 +172,25 @@ async function act(button, busy, what, trouble = complain) {
 const isBusy = (button) => button.getAttribute("aria-disabled") === "true";
 
 /** Asks for a start. The stream tells the rest. */
-export const connect = (wanted, phone) => json("POST", "connect", { body: { cliente_id: wanted, ...(phone ? { phone } : {}) } });
+export const connect = (wanted, phone, force) =>
+  json("POST", "connect", { body: { cliente_id: wanted, ...(phone ? { phone } : {}), ...(force ? { force } : {}) } });
+
+// What is asked for once more, if the person accepts that another session loses its link.
+let replaces = null;
+
+/** Asks for a code to type. When another session has the number, the person decides. */
+async function pair(wanted, force) {
+  const phone = byId("pair-phone").value;
+  try {
+    await connect(wanted, phone, force);
+  } catch (why) {
+    if (why.code !== "NUMBER_LINKED_ELSEWHERE" || id !== wanted) throw why;
+    const other = why.body.linked_session;
+    say(byId("replace-text"), other ? t("replaceText", t("session", other)) : t("replaceTextUnnamed"));
+    replaces = wanted;
+    byId("replace").showModal();
+  }
+}
 
 const disconnect = (wanted, logout) => call("POST", "disconnect", { body: { cliente_id: wanted, logout } });
 
@@ -248,7 +266,14 @@ export function begin() {
   byId("pair").addEventListener("submit", (event) => {
     event.preventDefault();
     const button = byId("pair").querySelector("button");
-    if (!isBusy(button)) act(button, "gettingCode", (wanted) => connect(wanted, byId("pair-phone").value), beside("pair-trouble"));
+    if (!isBusy(button)) act(button, "gettingCode", (wanted) => pair(wanted), beside("pair-trouble"));
+  });
+  byId("replace-no").addEventListener("click", () => byId("replace").close());
+  byId("replace-yes").addEventListener("click", () => {
+    byId("replace").close();
+    const button = byId("pair").querySelector("button");
+    // Another session may be shown by now.
+    if (id === replaces && !isBusy(button)) act(button, "gettingCode", (wanted) => pair(wanted, true), beside("pair-trouble"));
   });
   byId("send").addEventListener("submit", (event) => {
     event.preventDefault();

@@ -197,6 +197,8 @@ causes! {
         "phone must be a string, with the country code, such as \"+54 9 11 5825-4201\"; leave it out to scan a QR code"
     )]
     PhoneNotAString = InvalidPhone,
+    #[error("force must be true or false; nothing was done")]
+    InvalidForce = InvalidForce,
     #[error("logout must be true or false")]
     InvalidLogout = InvalidLogout,
     #[error(

@@ -16,7 +16,6 @@ use tokio::{
 use winding_down::logged_out;
 
 use super::{
-    accounts::HeldAccount,
     admission::Stage,
     capacity::Turn,
     deadlines::{Deadlines, Expired, RELOAD_TIMEOUT, UNRECOGNISED_TIMEOUT},
@@ -29,10 +28,10 @@ use super::{
 };
 use crate::{
     session::{
-        DisconnectError, DisconnectOutcome, Evidence, EvidenceError, Phase, Reason, ReasonCode,
-        Recipient, SessionState, StartLimits,
+        ClienteId, DisconnectError, DisconnectOutcome, Evidence, EvidenceError, Phase, PhoneToLink,
+        Reason, ReasonCode, Recipient, SessionState, StartLimits,
         command::{Command, LifeCommand, PageCommand, answer},
-        keeping::profile,
+        keeping::{accounts::HeldAccount, profile},
         linking::{
             account_link::{LinkNote, Login, NoteWritten},
             pairing::{Pairing, Request},
@@ -80,6 +79,8 @@ pub(super) struct Running<'a, D: Driver> {
     idle_clock: IdleClock,
     /// A ping is on its way.
     is_pinging: bool,
+    /// A phone has linked this page, and it is not known yet whether another session has the account.
+    has_new_link: bool,
     /// How far the start had got when that was last published.
     last_published: Option<(Phase, Option<Instant>)>,
     stall: StallWatch,
@@ -134,6 +135,10 @@ enum PageAnswer {
     Refreshed(Result<(), String>),
     TakenOver(Result<(), String>),
     Pairing(Result<(), PairingError>),
+    /// It was not asked for a code: another session has the account.
+    LinkedElsewhere,
+    /// Another session that has the account of a link that has just been made.
+    SharesAccount(Option<ClienteId>),
     LoggedOut(Result<(), LogoutError>),
     LookedAt(Box<Result<Evidence, EvidenceError>>),
     Pinged {
@@ -155,6 +160,8 @@ impl PageAnswer {
             | Self::LoggedOut(_)
             | Self::LookedAt(_)
             | Self::Pinged { .. }
+            | Self::LinkedElsewhere
+            | Self::SharesAccount(_)
             | Self::Reloaded(_) => Purpose::External,
         }
     }
@@ -167,7 +174,7 @@ impl<'a, D: Driver> Running<'a, D> {
         parts: Parts<'a>,
         facts: mpsc::Receiver<Fact>,
         start: Turn,
-        phone: Option<Recipient>,
+        phone: Option<PhoneToLink>,
         link: LinkNote,
     ) -> Self {
         let Parts {
@@ -204,6 +211,7 @@ impl<'a, D: Driver> Running<'a, D> {
             mail,
             idle_clock: IdleClock::new(config.hibernate_after),
             is_pinging: false,
+            has_new_link: false,
             last_published: None,
             stall: StallWatch::default(),
             turns: Turns::new(Instant::now()),
@@ -489,6 +497,11 @@ impl<'a, D: Driver> Running<'a, D> {
         }
         let account = self.page.standing().account.as_deref();
         self.link.follow(&before, &state, account, is_removed);
+        let is_linked = matches!(state, SessionState::Authenticated | SessionState::Ready);
+        self.has_new_link |= is_linked && matches!(before, SessionState::QrRequired { .. });
+        if self.has_new_link {
+            self.look_for_shared_account();
+        }
         self.sending.on_standing(self.page.standing(), &self.link);
         if !state.takes_sends() {
             self.sending.refuse_waiting();
@@ -526,9 +539,19 @@ impl<'a, D: Driver> Running<'a, D> {
             }
             PageAnswer::LoggedOut(Err(why)) => self.refuse_logouts(&why.to_string()),
             PageAnswer::Pairing(result) => {
-                if let Some(reason) = self.pairing.on_answer(result, Instant::now()) {
-                    tracing::warn!(session.reason = reason.code.as_str(), "{}", reason.detail);
-                    self.publisher.explain_pairing(Some(reason));
+                let reason = self.pairing.on_answer(result, Instant::now());
+                self.tell_no_code(reason);
+            }
+            PageAnswer::LinkedElsewhere => {
+                let reason = self.pairing.on_linked_elsewhere();
+                self.tell_no_code(reason);
+            }
+            PageAnswer::SharesAccount(other) => {
+                if let Some(other) = other {
+                    tracing::warn!(
+                        session.other = %other,
+                        "session {other} of this service has the same account: it has two linked devices now"
+                    );
                 }
             }
             PageAnswer::LookedAt(taken) => {
@@ -638,13 +661,43 @@ impl<'a, D: Driver> Running<'a, D> {
         let Some(Request { phone, is_renewal }) = self.pairing.begin(Instant::now()) else {
             return;
         };
-        tracing::info!(
-            renewal = is_renewal,
-            "asking for a code that links phone {phone}"
-        );
+        let PhoneToLink { number, force } = phone;
+        let (accounts, own) = (&self.options.shared.accounts, &self.options.id);
         self.ask(|driver| async move {
-            let asked = driver.request_pairing_code(phone.digits(), is_renewal);
+            // Before each code, and not only when a caller asks: another session may have been linked while this one showed the
+            // code before.
+            if !force && accounts.session_linked_to(&number, own).await.is_some() {
+                return PageAnswer::LinkedElsewhere;
+            }
+            tracing::info!(
+                renewal = is_renewal,
+                "asking for a code that links phone {number}"
+            );
+            let asked = driver.request_pairing_code(number.digits(), is_renewal);
             PageAnswer::Pairing(asked.await)
+        });
+    }
+
+    /// Says why there will be no code that links by phone number.
+    fn tell_no_code(&self, reason: Option<Reason>) {
+        if let Some(reason) = reason {
+            tracing::warn!(session.reason = reason.code.as_str(), "{}", reason.detail);
+            self.publisher.explain_pairing(Some(reason));
+        }
+    }
+
+    /// Finds out whether another session has the account of a link that has just been made: the account has two devices then,
+    /// which is as WhatsApp wants it, and hardly as an operator does.
+    fn look_for_shared_account(&mut self) {
+        let account = self.page.standing().account.as_deref();
+        let Some(account) = account.and_then(Recipient::of_account) else {
+            return;
+        };
+        self.has_new_link = false;
+        let (accounts, own) = (&self.options.shared.accounts, &self.options.id);
+        self.ask(|_driver| async move {
+            let other = accounts.session_linked_to(&account, own);
+            PageAnswer::SharesAccount(other.await)
         });
     }
 

@@ -51,11 +51,13 @@ impl Cause for ConnectError {
                 About::Pairing(PairingFault::Page) => {
                     why(StatusCode::INTERNAL_SERVER_ERROR, reason, true)
                 }
+                About::Pairing(PairingFault::OtherSession) => Code::NumberLinkedElsewhere.facts(),
                 About::Sends | About::State => {
                     why(StatusCode::INTERNAL_SERVER_ERROR, reason, false)
                 }
             },
             Self::LinkedToAnother { .. } => Code::LinkedToAnotherNumber.facts(),
+            Self::LinkedElsewhere { .. } => Code::NumberLinkedElsewhere.facts(),
             Self::Full(_) => Code::Capacity.facts(),
             Self::ShuttingDown => Code::ShuttingDown.facts(),
         }
@@ -113,6 +115,7 @@ impl Cause for SendError {
             Self::Cancelled => Code::Cancelled.facts(),
             Self::OtherAccount(_) => Code::AccountChanged.facts(),
             Self::KeyReused => Code::IdempotencyKeyReused.facts(),
+            Self::ProfileStale(_) => Code::ProfileStale.facts(),
             Self::LedgerUnavailable(_) => Code::LedgerUnavailable.facts(),
             Self::TurnNotCome { retry_after } => again(Code::QueueTimeout, retry_after),
             Self::QueueFull { retry_after } => again(Code::QueueFull, retry_after),
