@@ -176,6 +176,13 @@ impl WhatsAppPage {
         let Parts { page, away, .. } = self.parts();
         Typing { page, away }.show(number).await
     }
+
+    /// The inner id of the last message of the chat that is open, as the screen shows it.
+    pub async fn last_message_key(&self) -> Option<String> {
+        let Parts { page, .. } = self.parts();
+        let asked = bridge::call(page, AdapterName::Dom, "lastKey", &json!(null)).await;
+        asked.ok().flatten()
+    }
 }
 
 /// Whether a word of the page may go into a report: a version, a language.

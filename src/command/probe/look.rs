@@ -36,6 +36,8 @@ pub(super) struct Looked {
     pub(super) language: Option<String>,
     pub(super) trouble: Option<ReasonCode>,
     pub(super) adapters: Vec<Adapter>,
+    /// The inner id of the last message of the chat that was opened. Not for the report.
+    pub(super) last_key: Option<String>,
 }
 
 /// Why there was nothing to look at.
@@ -156,6 +158,7 @@ async fn take_all(
         language: None,
         trouble,
         adapters: Vec::new(),
+        last_key: None,
     };
     for &name in adapters {
         let version = if name == AdapterName::WaJs {
@@ -193,6 +196,7 @@ async fn take_all(
         };
         let taken = page.inventory(AdapterName::Dom, screens, patience).await;
         looked.take(AdapterName::Dom, None, taken);
+        looked.last_key = page.last_message_key().await;
     }
     looked
 }

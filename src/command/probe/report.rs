@@ -173,6 +173,10 @@ impl Adapter {
         self.name == name.as_str()
     }
 
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+
     fn count(&self, status: Presence) -> usize {
         let lines = self.relies_on.iter();
         lines.filter(|line| line.status == status).count()

@@ -396,6 +396,12 @@
       return taken(() => SCREENS.flatMap((screen) => screen.landmarks.map((landmark) => lineOf(landmark, screen))), within_ms);
     },
 
+    // The key of the last message of the open chat, whoever wrote it; null when none is shown.
+    lastKey: () => {
+      const last = bubbles().at(-1);
+      return last ? keyOf(last) : null;
+    },
+
     // {phone: digits} -> which screen of the login is there, once one is.
     pairingScreen: async ({ phone }) => (await until(() => screen(phone), SCREEN_MS)) ?? "other",
 
