@@ -120,6 +120,7 @@
       view.trouble = trouble();
       view.sync_percent = view.linked && !view.online ? syncPercent : null;
     }
+    view.notice = shared.notice();
     const text = JSON.stringify(view);
     if (text !== last) say({ kind: "view", view });
     last = text;
@@ -230,7 +231,7 @@
     if (isMissing) setTimeout(settle, isLate ? LATE_PROBE_INTERVAL_MS : PROBE_INTERVAL_MS);
   };
   settle();
-  shared.watchWhatsNew();
+  shared.watchDialogs(tell);
 
   // A document that has just begun has no modules yet: asked again in a moment, it has.
   const mustBeLoaded = () => {
@@ -327,6 +328,8 @@
       sayAck(found.Messages.get(id));
       return { key, message_id: id.toString() };
     },
+
+    dismissNotice: shared.dismissNotice,
 
     refreshCodes: async () => {
       if (!found.refreshQR) throw failure("NO_REFRESH", "WAWebLaunchSocketUtils.refreshQR is missing");
