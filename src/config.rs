@@ -34,6 +34,9 @@ mod values;
 pub use client::{ClientConfig, KeySource};
 pub use values::{CorsOrigins, LogFormat, SessionMode};
 
+/// The real page.
+pub const WHATSAPP_WEB: &str = "https://web.whatsapp.com/";
+
 /// The settings the service runs with.
 #[derive(Clone)]
 pub struct Config {
@@ -316,7 +319,7 @@ impl Config {
             search_path: settings.raw("PATH").unwrap_or_default(),
             whatsapp_url: settings.parsed(
                 "WHATSAPP_URL",
-                "https://web.whatsapp.com/".to_owned(),
+                WHATSAPP_WEB.to_owned(),
                 parse::http_url,
             ),
             adapters: settings.parsed("ADAPTERS", AdapterName::ALL.to_vec(), parse::adapters),

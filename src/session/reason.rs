@@ -416,7 +416,7 @@ impl Reason {
     }
 
     /// What the page says when it does not work.
-    pub(super) fn from_trouble(trouble: Trouble) -> Self {
+    pub(crate) fn from_trouble(trouble: Trouble) -> Self {
         Self::of(match trouble {
             Trouble::OpenedElsewhere => ReasonCode::OpenedElsewhere,
             Trouble::UpdateRequired => ReasonCode::UpdateRequired,
@@ -442,7 +442,7 @@ impl Reason {
     }
 
     /// Why Chrome did not come up.
-    pub(super) fn from_browser(why: &BrowserError) -> Self {
+    pub(crate) fn from_browser(why: &BrowserError) -> Self {
         let code = match why {
             BrowserError::NotFound { .. } => ReasonCode::ChromeNotFound,
             BrowserError::Unusable { .. }

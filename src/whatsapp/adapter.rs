@@ -91,6 +91,8 @@ pub(super) struct Views {
     heard: Vec<(AdapterName, Option<View>)>,
     /// Those that find every name and fail all the same, with what a send met: WhatsApp's functions have changed.
     failing: Vec<(AdapterName, String)>,
+    /// wa-js has its turn whatever the others lack.
+    wants_wa_js: bool,
 }
 
 impl Views {
@@ -99,7 +101,13 @@ impl Views {
         Self {
             heard: order.iter().map(|name| (*name, None)).collect(),
             failing: Vec::new(),
+            wants_wa_js: false,
         }
+    }
+
+    /// From now on wa-js has its turn, whether the others lack something or not.
+    pub(super) fn want_wa_js(&mut self) {
+        self.wants_wa_js = true;
     }
 
     /// A new document has begun: what was heard of the one before is void.
@@ -153,8 +161,8 @@ impl Views {
         view.as_ref()
     }
 
-    /// Whether wa-js has its turn: each adapter before it has spoken, and lacks something or fails; and it does not fail
-    /// itself.
+    /// Whether wa-js has its turn: it is wanted, or each adapter before it has spoken, and lacks something or fails; and it does
+    /// not fail itself.
     pub(super) fn need_wa_js(&self) -> bool {
         let has_had_its_turn = |(name, view): &(AdapterName, Option<View>)| {
             let lacks = |view: &View| !view.missing.is_empty() || self.is_failing(*name);
@@ -165,7 +173,9 @@ impl Views {
             .iter()
             .position(|(name, _)| *name == AdapterName::WaJs);
         !self.is_failing(AdapterName::WaJs)
-            && at.is_some_and(|at| self.heard[..at].iter().all(has_had_its_turn))
+            && at.is_some_and(|at| {
+                self.wants_wa_js || self.heard[..at].iter().all(has_had_its_turn)
+            })
     }
 
     /// How the page stands: its state from the first adapter that knows it, sends by the first that can send; one that

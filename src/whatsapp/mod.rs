@@ -15,6 +15,7 @@ mod console;
 mod driver;
 mod evidence;
 mod input;
+mod inventory;
 mod listener;
 mod page;
 mod pairing;
@@ -31,5 +32,6 @@ pub use driver::{
     Trouble,
 };
 pub use evidence::{Kept, LeftOut, PageEvidence};
+pub use inventory::{Inventory, Job, Presence, Reliance, Screen};
 pub use page::{PageSettings, WhatsAppPage};
 pub use scripts::{PageScripts, ScriptError};

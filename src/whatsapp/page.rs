@@ -10,6 +10,7 @@ use std::{
 };
 
 use chromiumoxide::{
+    Page,
     cdp::{
         browser_protocol::page::{AddScriptToEvaluateOnNewDocumentParams, NavigateParams},
         js_protocol::runtime::{AddBindingParams, TerminateExecutionParams},
@@ -96,6 +97,14 @@ pub struct WhatsAppPage {
     recorder: EvidenceRecorder,
     verdicts: mpsc::Sender<Verdict>,
     listener: JoinHandle<()>,
+}
+
+/// What the other files of this module need of a page.
+pub(super) struct Parts<'a> {
+    pub(super) page: &'a Page,
+    pub(super) standing: &'a watch::Receiver<Standing>,
+    pub(super) away: &'a Away,
+    pub(super) verdicts: &'a mpsc::Sender<Verdict>,
 }
 
 impl Driver for WhatsAppPage {
@@ -308,6 +317,20 @@ impl Driver for WhatsAppPage {
 }
 
 impl WhatsAppPage {
+    /// The version of its Chrome.
+    pub fn chrome_version(&self) -> &str {
+        self.browser.version().as_str()
+    }
+
+    pub(super) fn parts(&self) -> Parts<'_> {
+        Parts {
+            page: self.browser.page(),
+            standing: &self.standing,
+            away: &self.away,
+            verdicts: &self.verdicts,
+        }
+    }
+
     fn sending(&self) -> Senders<'_> {
         Senders {
             page: self.browser.page(),

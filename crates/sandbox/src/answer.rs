@@ -150,7 +150,12 @@ impl Fields {
             .ok_or_else(|| ApiError::field(name, format!("missing: {remedy}")))
     }
 
-    fn optional_text(&mut self, name: &str, remedy: &str) -> Result<Option<String>, ApiError> {
+    /// A text that may be left out.
+    pub(super) fn optional_text(
+        &mut self,
+        name: &str,
+        remedy: &str,
+    ) -> Result<Option<String>, ApiError> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),

@@ -48,8 +48,7 @@
     pairingCode: "[data-link-code]",
     // Shown when the codes of a batch have run out.
     refresh: '[data-testid="link_device_qr_expired_refresh_button"]',
-    // The list of chats, which arrives last.
-    chats: "#pane-side",
+    chats: shared.CHATS,
     // The picture before anything else.
     splash: "#wa_web_initial_startup",
     // The open chat and its parts. The compose box is the only editable part of a chat's footer.
@@ -64,6 +63,24 @@
     meta: '[data-testid="msg-meta"]',
     ownMark: '[data-testid="tail-out"], [data-icon="tail-out"]',
   };
+  // On which screen each landmark stands, what it is needed for, and which jobs fail without it: for `inventory`. Some screens come
+  // only when something has happened: these are reported when they are there, and are not missed.
+  const SCREENS = [
+    { on: "login", use: "login screen and its code", jobs: ["link"], landmarks: ["login", "code"] },
+    { on: "login", use: "linking by phone number", jobs: [], landmarks: ["byNumber"] },
+    { on: "number", use: "linking by phone number", jobs: [], landmarks: ["numberField", "next"] },
+    { on: "pairing", use: "linking by phone number", jobs: [], landmarks: ["pairingCode"] },
+    { on: "trouble", use: "linking by phone number", jobs: [], landmarks: ["numberTrouble"] },
+    { on: "start", use: "state of the page", jobs: [], landmarks: ["splash"] },
+    { on: "ended codes", use: "fresh login codes", jobs: [], landmarks: ["refresh"] },
+    { on: "passkey", use: "passkey wanted by the phone", jobs: [], landmarks: ["passkey"] },
+    { on: "chats", use: "state of the page", jobs: ["link", "send"], landmarks: ["chats"] },
+    { on: "chat", use: "opening a chat, typing", jobs: ["send"], landmarks: ["chat", "header", "box"] },
+    { on: "own message", use: "finding the sent message", jobs: ["send"], landmarks: ["bubble"] },
+    { on: "own message", use: "acks", jobs: [], landmarks: ["meta", "ownMark"] },
+    { on: "typed text", use: "send button, else Enter", jobs: [], landmarks: ["sendIcon"] },
+    { on: "dialog", use: "what covers the page", jobs: [], landmarks: ["dialog", "notice"] },
+  ];
   // An icon is named by the title of its picture, or by an attribute.
   const SEND_ICON = "wds-ic-send-filled";
   // What the icons of a message say at the least: a build was seen whose single tick is named "delivered" and whose grey double
@@ -361,6 +378,18 @@
   };
 
   return {
+    // {screens: those that the page is known to show, within_ms} -> what the page has of what this adapter relies on.
+    inventory: ({ screens, within_ms }) => {
+      const { line, taken } = shared.inventory;
+      const lineOf = (landmark, { on, use, jobs }) => {
+        const homes = [LANDMARKS[landmark]].flat().map((selector) => ({ name: selector, isThere: () => Boolean(document.querySelector(selector)) }));
+        const { status, at } = line({ homes });
+        const isUnseen = status === "missing" && !screens.includes(on);
+        return { kind: "landmark", name: landmark, status: isUnseen ? "unseen" : status, at, use, jobs, screen: on };
+      };
+      return taken(() => SCREENS.flatMap((screen) => screen.landmarks.map((landmark) => lineOf(landmark, screen))), within_ms);
+    },
+
     // {phone: digits} -> which screen of the login is there, once one is.
     pairingScreen: async ({ phone }) => (await until(() => screen(phone), SCREEN_MS)) ?? "other",
 

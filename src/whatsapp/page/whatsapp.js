@@ -11,6 +11,55 @@ const required = (module) => {
   }
 };
 
+// A home is where something lives: [module, export], or [module] for a module's default export; then, for a collection, its
+// name in the module of all collections. An export may be a path, "Socket.logout". What has moved between builds has a list of homes.
+const COLLECTIONS = "WAWebCollections";
+const homesOf = (entry) => {
+  const homes = Array.isArray(entry[0]) ? entry : [entry];
+  return homes.flatMap(([module, name, collection]) => [[module, name], ...(collection ? [[COLLECTIONS, collection]] : [])]);
+};
+const nameOf = ([module, name]) => (name ? `${module}.${name}` : module);
+const inModule = ([module, path]) => {
+  const exports = required(module);
+  try {
+    return path ? path.split(".").reduce((value, name) => value?.[name], exports) : exports?.default ?? exports;
+  } catch {
+    return undefined; // A property may throw as well.
+  }
+};
+// What lives there now; undefined when no home has it.
+const resolve = (entry) => {
+  for (const home of homesOf(entry)) {
+    const found = inModule(home);
+    if (found !== undefined && found !== null) return found;
+  }
+  return undefined;
+};
+
+// Lines of an inventory (see `inventory` below). What is found at another home than its first has moved.
+const lineOf = ({ kind, use, jobs, homes }) => {
+  const at = homes.findIndex(({ isThere }) => isThere());
+  const status = ["missing", "found"][at + 1] ?? "moved";
+  return { kind, name: homes[0].name, status, at: at > 0 ? homes[at].name : null, use, jobs };
+};
+const lineOfName = (entry, purpose) => {
+  const homes = homesOf(entry);
+  // A module that is gone takes all its exports along.
+  const kind = homes[0][1] && required(homes[0][0]) ? "export" : "module";
+  return lineOf({ ...purpose, kind, homes: homes.map((home) => ({ name: nameOf(home), isThere: () => (inModule(home) ?? null) !== null })) });
+};
+
+// What all adapters rely on.
+const NAMES = {
+  me: ["WAWebUserPrefsMeUser", "getMaybeMePnUser"],
+  cooldown: ["WAWebWhatsNewGatingUtils", "getWhatsNewAutoModalCooldownDays"],
+  createNux: ["WAWebWhatsNewNux", "createWhatsNewNux"],
+  modals: ["WAWebModalManager", "ModalManager"],
+};
+const PURPOSE = { use: "the dialog What's new", jobs: [] };
+// The list of chats, which arrives last.
+const CHATS = "#pane-side";
+
 // The dialog that an account must answer after linking: else WhatsApp logs it out minutes later (OpenWA #982). Its button
 // has a name that is the same in every language (page modules, WAWebWhatsNewModal.react); the words are for a build without it.
 const WHATS_NEW_BUTTON = '[data-testid="whats_new_continue_button"]';
@@ -52,7 +101,7 @@ const notice = () => {
 };
 // From the press of its button to a dialog that is gone.
 const DISMISSED_MS = 2000;
-const isLinkedPage = () => Boolean(document.querySelector("#pane-side") ?? required("WAWebUserPrefsMeUser")?.getMaybeMePnUser?.());
+const isLinkedPage = () => Boolean(document.querySelector(CHATS) ?? resolve(NAMES.me)?.());
 // From the word of its module to a dialog that is gone.
 const CLOSED_MS = 500;
 // A heavy page changes hundreds of times while it loads: it is looked at once it has paused that long.
@@ -66,8 +115,8 @@ let askedAt = -ASK_AGAIN_MS;
 // Answered before it is shown, it never is (WAHA c9ac14e1).
 const answerByModule = () => {
   try {
-    const days = required("WAWebWhatsNewGatingUtils")?.getWhatsNewAutoModalCooldownDays?.();
-    const nux = required("WAWebWhatsNewNux")?.createWhatsNewNux(days);
+    const days = resolve(NAMES.cooldown)?.();
+    const nux = resolve(NAMES.createNux)?.(days);
     if (!nux) return;
     if (nux.shouldShow()) nux.dismiss();
     isAnswered = !nux.shouldShow();
@@ -92,7 +141,7 @@ const answerWhatsNew = () => {
   if (!shown || shown === closing) return;
   closing = shown;
   // The manager closes whatever is on top.
-  if (dialogs.length === 1) required("WAWebModalManager")?.ModalManager?.close?.();
+  if (dialogs.length === 1) resolve(NAMES.modals)?.close?.();
   setTimeout(() => {
     closing = null;
     if (shown.isConnected) closeByButton(shown);
@@ -170,7 +219,29 @@ return {
   // Where the page says that the phone wants a passkey.
   PASSKEY_WANTED: "link_device_events:passkey_prologue_request",
   // The collections, when their own modules are gone: all in one (whatsapp-web.js, WAHA).
-  collection: (name) => required("WAWebCollections")?.[name],
+  collection: (name) => inModule([COLLECTIONS, name]),
+  // What lives at a home, and what its home is called.
+  resolve,
+  nameOf: (entry) => nameOf(homesOf(entry)[0]),
+  CHATS,
+  // What an adapter relies on, for a person who wants to know what a new page has of it (`session-manager probe`). Each line is
+  // {kind, name, status, at, use, jobs}: status is found, moved (then `at` has its present home), missing, or unseen where the page
+  // does not show it now; jobs are those that fail without it, link and send.
+  inventory: {
+    names: (table, purposes) => Object.entries(table).flatMap(([group, names]) => Object.values(names).map((entry) => lineOfName(entry, purposes[group]))),
+    line: lineOf,
+    // Looks until nothing is missing that a job needs, for so long; answers with it what is known of the page itself.
+    async taken(look, within_ms) {
+      const end = performance.now() + within_ms;
+      let lines = look();
+      while (lines.some(({ status, jobs }) => status === "missing" && jobs.length > 0) && performance.now() < end) {
+        await new Promise((done) => setTimeout(done, LOOK_MS));
+        lines = look();
+      }
+      const ofAll = Object.values(NAMES).map((entry) => lineOfName(entry, PURPOSE));
+      return { build: window.Debug?.VERSION ?? null, language: document.documentElement.lang || null, lines: [...lines, ...ofAll] };
+    },
+  },
   isUnknownNumber,
   isNotice,
   wordsOf,

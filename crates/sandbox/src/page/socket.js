@@ -144,9 +144,8 @@ sandboxPage.define('SandboxWire', (global, require, importDefault, importNamespa
     Socket.stream = 'CONNECTED';
     Stream.info = 'NORMAL';
   });
+  // As the real page: its handler touches neither Socket nor Stream, and the last reference stays in Conn.
   frames.on('passkey_request', (frame) => {
-    Socket.state = 'PAIRING';
-    Stream.info = 'PAIRING';
     require('WAWebShortcakeLinkingHandlePasskeyPrologueRequest').handlePasskeyPrologueRequestNotification(frame);
   });
   frames.on('removed', async (frame) => {
