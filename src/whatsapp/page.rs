@@ -26,8 +26,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError, OpenError,
-    Outgoing, PageEvidence, PageScripts, PairingError, PrepareError, Prepared, Silence, Standing,
+    AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
+    NoticeError, OpenError, Outgoing, PageEvidence, PageScripts, PairingError, PrepareError,
+    Prepared, Silence, Standing,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
     chat_ids::ChatIds,
@@ -281,6 +282,26 @@ impl Driver for WhatsAppPage {
                 LOGOUT_TIMEOUT.as_secs()
             ))),
         }
+    }
+
+    async fn dismiss_notice(&self, words: &str) -> Result<(), NoticeError> {
+        let mut why = String::new();
+        for &adapter in &self.adapters {
+            let dismissed = self.call::<()>(adapter, "dismissNotice", json!({ "words": words }));
+            match dismissed.await {
+                Ok(()) => return Ok(()),
+                Err(refused) if refused.code == "NO_NOTICE" => return Err(NoticeError::None),
+                Err(refused) if refused.code == "NOTICE_WITH_CHOICE" => {
+                    return Err(NoticeError::WithChoice);
+                }
+                // It was pressed, or may have been: the next adapter would press whatever is there by then.
+                Err(refused) if refused.code == "NOTICE_STAYS" || refused.code == NO_ANSWER => {
+                    return Err(NoticeError::Stays(refused.detail));
+                }
+                Err(refused) => why = refused.detail,
+            }
+        }
+        Err(NoticeError::Stays(why))
     }
 
     async fn evidence(&self) -> PageEvidence {

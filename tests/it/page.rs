@@ -351,3 +351,30 @@ async fn the_page_asks_before_a_code_costs_another_session_its_link() {
     visitor.assert_kept_to(&service, &expected);
     service.stop();
 }
+
+#[tokio::test]
+async fn a_notice_of_whatsapp_web_is_read_and_closed_on_the_page() {
+    let service = Service::with(&[]).await;
+    service
+        .faults(json!({ "notice": "Conoce los nuevos canales" }))
+        .await;
+    service.link("51").await;
+    let visitor = Visitor::come().await;
+    visitor
+        .chrome
+        .goto(&format!("{}/?cliente_id=51", service.url()))
+        .await;
+    visitor.chrome.shows("#notice:not([hidden])").await;
+    let words = visitor.text("#notice-words").await;
+    assert!(words.starts_with("Conoce los nuevos canales"), "{words}");
+    visitor.assert_accessible("a session with a notice").await;
+    visitor.chrome.click("#dismiss").await;
+    visitor
+        .chrome
+        .until("document.querySelector('#notice').hidden")
+        .await;
+    assert_eq!(visitor.text("#trouble").await, "");
+    assert_eq!(service.status("51").await["notice"], Value::Null);
+    visitor.assert_kept_to(&service, &[]);
+    service.stop();
+}

@@ -47,7 +47,7 @@ function reset() {
   message.forget();
   refused = null;
   for (const name of ["trouble", "pair-trouble", "announce", "account", "detail", "retry"]) say(byId(name), "");
-  for (const name of ["link", "evidence", "code", "progress", "send", "pairing"]) show(byId(name), false);
+  for (const name of ["link", "notice", "evidence", "code", "progress", "send", "pairing"]) show(byId(name), false);
   for (const name of ["connect", "disconnect", "logout", "make-link", "see-evidence"]) show(byId(name), false);
   byId("badge").replaceChildren();
   byId("facts").replaceChildren();
@@ -82,6 +82,8 @@ export function draw() {
   say(byId("account"), status.account ? t("account", number(status.account)) : "");
   why(byId("detail"), status);
   say(byId("retry"), status.retry_at ? t("retries", timeOf(status.retry_at)) : "");
+  show(byId("notice"), Boolean(status.notice));
+  say(byId("notice-words"), status.notice ?? "");
   drawProgress(isRunning);
   showCode(status);
   drawPairing();
@@ -254,6 +256,7 @@ export function begin() {
     });
   press("connect", "connecting", (wanted) => connect(wanted));
   press("disconnect", "disconnecting", (wanted) => disconnect(wanted, false));
+  press("dismiss", null, (wanted) => call("POST", `sessions/${encodeURIComponent(wanted)}/notice/dismiss`));
   press("make-link", null, makeLink);
   press("see-evidence", null, seeEvidence);
   byId("copy").addEventListener("click", copyLink);

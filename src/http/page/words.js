@@ -97,6 +97,8 @@ const WORDS = {
     sureText:
       "The device is unlinked on WhatsApp and its profile is deleted. To use the account again, its phone has to scan a new code.",
     cancel: "Cancel",
+    noticeSays: "WhatsApp Web says:",
+    dismiss: "Close this notice",
     replaceTitle: "Another session has this number",
     replaceText: (other) =>
       `${other} is linked to it. When a code is requested, WhatsApp removes the device of that session, about a minute later. To keep both, scan the QR code instead.`,
@@ -251,6 +253,8 @@ const WORDS = {
     sureText:
       "El dispositivo se desvincula en WhatsApp y su perfil se borra. Para volver a usar la cuenta, su teléfono tendrá que escanear un código nuevo.",
     cancel: "Cancelar",
+    noticeSays: "WhatsApp Web dice:",
+    dismiss: "Cerrar este aviso",
     replaceTitle: "Otra sesión tiene este número",
     replaceText: (other) =>
       `${other} está vinculada a él. Cuando se pide un código, WhatsApp quita el dispositivo de esa sesión, más o menos un minuto después. Para conservar las dos, escanea el código QR.`,

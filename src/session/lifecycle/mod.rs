@@ -334,6 +334,11 @@ impl<D: Driver> Actor<D> {
             snapshot.chrome_pid = None;
             snapshot.memory = None;
             snapshot.sync_percent = None;
+            snapshot.notice = None;
+            // It is said of a page that is not there any more.
+            snapshot
+                .reason
+                .take_if(|reason| reason.code == ReasonCode::NoticeShown);
             snapshot.adapter = super::AdapterReport::default();
             true
         });

@@ -28,8 +28,8 @@ use super::{
 };
 use crate::{
     session::{
-        ClienteId, DisconnectError, DisconnectOutcome, Evidence, EvidenceError, Phase, PhoneToLink,
-        Reason, ReasonCode, Recipient, SessionState, StartLimits,
+        ClienteId, DisconnectError, DisconnectOutcome, DismissError, Evidence, EvidenceError,
+        Phase, PhoneToLink, Reason, ReasonCode, Recipient, SessionState, StartLimits,
         command::{Command, LifeCommand, PageCommand, answer},
         keeping::{accounts::HeldAccount, profile},
         linking::{
@@ -46,7 +46,7 @@ use crate::{
         },
         state::Event,
     },
-    whatsapp::{Driver, Fact, LogoutError, PairingError, Silence, Standing},
+    whatsapp::{Driver, Fact, LogoutError, NoticeError, PairingError, Silence, Standing},
 };
 
 /// News of the page that go before a command that waits. A page tells of some dozen things at once after a reload; one that
@@ -66,6 +66,8 @@ pub(super) struct Running<'a, D: Driver> {
     pairing: Pairing,
     /// The callers who wait for the look at the page that is under way.
     evidence_waiters: Vec<oneshot::Sender<Result<Evidence, EvidenceError>>>,
+    /// The callers who wait for the notice over the chats to be gone.
+    notice_waiters: Vec<oneshot::Sender<Result<String, DismissError>>>,
     /// What has been asked of the page and not been answered yet.
     calls: FuturesUnordered<BoxFuture<'a, PageAnswer>>,
     /// The callers who wait for the logout that the page was asked for.
@@ -141,6 +143,8 @@ enum PageAnswer {
     SharesAccount(Option<ClienteId>),
     LoggedOut(Result<(), LogoutError>),
     LookedAt(Box<Result<Evidence, EvidenceError>>),
+    /// Its first words.
+    NoticeDismissed(Result<String, NoticeError>),
     Pinged {
         answered: Result<(), Silence>,
         /// The profile is not there any more.
@@ -159,6 +163,7 @@ impl PageAnswer {
             | Self::TakenOver(_)
             | Self::LoggedOut(_)
             | Self::LookedAt(_)
+            | Self::NoticeDismissed(_)
             | Self::Pinged { .. }
             | Self::LinkedElsewhere
             | Self::SharesAccount(_)
@@ -202,6 +207,7 @@ impl<'a, D: Driver> Running<'a, D> {
             sending: Sending::new(driver, publisher, &options.id, intake),
             pairing: Pairing::new(phone, config.pairing_life),
             evidence_waiters: Vec::new(),
+            notice_waiters: Vec::new(),
             calls: FuturesUnordered::new(),
             logouts: Vec::new(),
             start: Some(start),
@@ -559,6 +565,14 @@ impl<'a, D: Driver> Running<'a, D> {
                     answer(waiter, (*taken).clone());
                 }
             }
+            PageAnswer::NoticeDismissed(dismissed) => {
+                if dismissed.is_ok() {
+                    tracing::info!("a notice over the chats was closed on request");
+                }
+                for waiter in self.notice_waiters.drain(..) {
+                    answer(waiter, dismissed.clone().map_err(DismissError::from));
+                }
+            }
             PageAnswer::Refreshed(Ok(())) | PageAnswer::Reloaded(Ok(())) => {}
             PageAnswer::Reloaded(Err(why)) => {
                 tracing::warn!(error = why, "the page could not be reloaded: {why}");
@@ -620,6 +634,7 @@ impl<'a, D: Driver> Running<'a, D> {
             // The mailbox has given both to the intake.
             PageCommand::Send { .. } | PageCommand::Remove { .. } => {}
             PageCommand::Check { to, reply } => self.sending.check(to, reply),
+            PageCommand::DismissNotice { reply } => self.dismiss_notice(reply),
             PageCommand::Measured { chrome_pid, memory } => {
                 self.publisher.tell_memory(chrome_pid, memory);
                 self.budget.on_sample(memory.mb, Instant::now());
@@ -637,6 +652,20 @@ impl<'a, D: Driver> Running<'a, D> {
                 }
             }
         }
+    }
+
+    /// Has the page close the notice that it has reported. A dialog that it has not reported asks something, or is known.
+    fn dismiss_notice(&mut self, reply: oneshot::Sender<Result<String, DismissError>>) {
+        self.notice_waiters.push(reply);
+        // A caller who asks meanwhile gets the result of that one press.
+        if self.notice_waiters.len() > 1 {
+            return;
+        }
+        let words = self.page.standing().notice.clone().unwrap_or_default();
+        self.ask(|driver| async move {
+            let dismissed = driver.dismiss_notice(&words).await;
+            PageAnswer::NoticeDismissed(dismissed.map(|()| words))
+        });
     }
 
     /// Unlinks the device, while everything else goes on. A page that asks for a scan has nothing to unlink.
@@ -708,6 +737,7 @@ impl<'a, D: Driver> Running<'a, D> {
             && self.page.standing().is_ready()
             && self.sending.is_settled()
             && self.evidence_waiters.is_empty()
+            && self.notice_waiters.is_empty()
             && self.logouts.is_empty()
     }
 

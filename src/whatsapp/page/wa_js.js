@@ -108,7 +108,6 @@
     setTimeout(awaitModules, isLate ? LATE_POLL_MS : POLL_MS);
   };
   awaitModules();
-  shared.watchWhatsNew();
 
   // --- With it -----------------------------------------------------------------------------------------------------
 
@@ -170,8 +169,10 @@
         if (Date.now() - connectedAt > FULL_READY_PATIENCE_MS) view.missing.push("WPP.isFullReady");
       }
     }
+    view.notice = shared.notice();
     sayView(view);
   };
+  shared.watchDialogs(tell);
 
   const buildCode = async () => {
     const built = await WPP().conn.getAuthCode();
@@ -394,6 +395,8 @@
       setTimeout(() => sayAck(inStore(id)), ACK_AGAIN_MS);
       return { key, message_id: id.toString() };
     },
+
+    dismissNotice: shared.dismissNotice,
 
     async refreshCodes() {
       const { conn } = ready();

@@ -60,16 +60,47 @@ const PURPOSE = { use: "the dialog What's new", jobs: [] };
 // The list of chats, which arrives last.
 const CHATS = "#pane-side";
 
-// The dialog that an account must answer after linking: else WhatsApp logs it out minutes later (OpenWA #982). In another
-// language than these it is answered by its module only.
+// The dialog that an account must answer after linking: else WhatsApp logs it out minutes later (OpenWA #982). Its button
+// has a name that is the same in every language (page modules, WAWebWhatsNewModal.react); the words are for a build without it.
+const WHATS_NEW_BUTTON = '[data-testid="whats_new_continue_button"]';
 const WHATS_NEW = ["what's new", "novedades", "hay de nuevo", "novidades", "há de novo"];
 // Its title stands first.
 const TITLE_CHARACTERS = 60;
 const DIALOGS = '[role="dialog"], [data-testid="confirm-popup"]';
 const isWhatsNew = (dialog) => {
+  if (dialog.querySelector(WHATS_NEW_BUTTON)) return true;
   const text = dialog.textContent.trim().slice(0, TITLE_CHARACTERS).toLowerCase().replaceAll("’", "'");
   return text.includes("whatsapp") && WHATS_NEW.some((words) => text.includes(words));
 };
+const topDialogs = () => [...document.querySelectorAll(DIALOGS)].filter((dialog) => !dialog.parentElement?.closest(DIALOGS));
+const buttonsOf = (dialog) => [...dialog.querySelectorAll('button, [role="button"]')];
+// What a person fills in or chooses: a dialog with any of it asks something.
+const CHOICES = 'input, select, textarea, [contenteditable="true"], [role="checkbox"], [role="radio"], [role="switch"], [role="textbox"], [role="option"]';
+// A dialog that only wants to be closed.
+const isNotice = (dialog) => buttonsOf(dialog).length === 1 && !dialog.querySelector(CHOICES);
+// The dialog of the route to a number that has no account: each list of words occurs as a whole.
+const UNKNOWN_NUMBER = [["phone number", "url", "invalid"], ["número de teléfono", "url", "no es válid"], ["número de telefone", "url", "inválido"]];
+const isUnknownNumber = (dialog) => {
+  const text = dialog.textContent.toLowerCase();
+  return UNKNOWN_NUMBER.some((words) => words.every((word) => text.includes(word)));
+};
+// The length of what is reported of an unknown notice.
+const FIRST_WORDS = 60;
+// Figures that are long enough for a phone number are left out.
+const wordsOf = (dialog) => {
+  const words = dialog.innerText.replace(/\s+/g, " ").replace(/\d{5,}/g, "…").trim();
+  return words.length > FIRST_WORDS ? `${words.slice(0, FIRST_WORDS)}…` : words;
+};
+// What covers the chats and is not known, the topmost last.
+const unknownDialogs = () =>
+  (isLinkedPage() ? topDialogs() : []).filter((dialog) => dialog.checkVisibility() && !isWhatsNew(dialog) && !isUnknownNumber(dialog));
+// The first words of the notice over the chats; null when none is there. What asks something may name a person.
+const notice = () => {
+  const top = unknownDialogs().at(-1);
+  return top && isNotice(top) ? wordsOf(top) : null;
+};
+// From the press of its button to a dialog that is gone.
+const DISMISSED_MS = 2000;
 const isLinkedPage = () => Boolean(document.querySelector(CHATS) ?? resolve(NAMES.me)?.());
 // From the word of its module to a dialog that is gone.
 const CLOSED_MS = 500;
@@ -94,9 +125,9 @@ const answerByModule = () => {
   }
 };
 const closeByButton = (dialog) => {
-  const buttons = [...dialog.querySelectorAll('button, [role="button"]')];
+  const buttons = buttonsOf(dialog);
   // The last one with words on it goes on; the other is a cross.
-  (buttons.findLast((button) => /\p{L}/u.test(button.textContent)) ?? buttons.at(-1))?.click();
+  (dialog.querySelector(WHATS_NEW_BUTTON) ?? buttons.findLast((button) => /\p{L}/u.test(button.textContent)) ?? buttons.at(-1))?.click();
 };
 let closing = null;
 const answerWhatsNew = () => {
@@ -105,7 +136,7 @@ const answerWhatsNew = () => {
     askedAt = performance.now();
     answerByModule();
   }
-  const dialogs = [...document.querySelectorAll(DIALOGS)].filter((dialog) => !dialog.parentElement?.closest(DIALOGS));
+  const dialogs = topDialogs();
   const shown = dialogs.find(isWhatsNew);
   if (!shown || shown === closing) return;
   closing = shown;
@@ -117,6 +148,8 @@ const answerWhatsNew = () => {
   }, CLOSED_MS);
 };
 let isWatching = false;
+let lastNotice = null;
+const whenNoticed = new Set();
 
 // Results of a send after which the message may still go out.
 const NOT_FINAL = ["ERROR_NETWORK"];
@@ -209,8 +242,28 @@ return {
       return { build: window.Debug?.VERSION ?? null, language: document.documentElement.lang || null, lines: [...lines, ...ofAll] };
     },
   },
-  // Answers the dialog "What's new" as long as the page lives. Called by each adapter; one watch is enough.
-  watchWhatsNew() {
+  isUnknownNumber,
+  isNotice,
+  wordsOf,
+  notice,
+  // {words}: presses the only button of the notice with these first words, and of no other dialog.
+  async dismissNotice({ words }) {
+    const refusal = (code, detail) => Object.assign(new Error(detail), { code });
+    const top = unknownDialogs().at(-1);
+    if (!top) throw refusal("NO_NOTICE", "no notice lies over the chats");
+    if (!isNotice(top)) throw refusal("NOTICE_WITH_CHOICE", "the dialog over the chats asks something");
+    if (wordsOf(top) !== words) throw refusal("NO_NOTICE", "another notice lies over the chats by now");
+    buttonsOf(top)[0].click();
+    const end = Date.now() + DISMISSED_MS;
+    while (top.isConnected && top.checkVisibility()) {
+      if (Date.now() > end) throw refusal("NOTICE_STAYS", "the notice stays although its button was pressed");
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  },
+  // Answers the dialog "What's new" as long as the page lives, and calls `noticed` when another notice lies over the chats or
+  // none does any more. Called by each adapter; one watch is enough.
+  watchDialogs(noticed) {
+    whenNoticed.add(noticed);
     if (isWatching) return;
     isWatching = true;
     let timer = 0;
@@ -218,6 +271,10 @@ return {
       timer ||= setTimeout(() => {
         timer = 0;
         answerWhatsNew();
+        const shown = notice();
+        if (shown === lastNotice) return;
+        lastNotice = shown;
+        for (const noticed of whenNoticed) noticed();
       }, LOOK_MS);
     };
     new MutationObserver(later).observe(document, { subtree: true, childList: true });

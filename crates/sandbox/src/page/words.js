@@ -52,6 +52,7 @@ sandboxPage.define('SandboxWords', (global, require, importDefault, importNamesp
       pending: ' Pendente ', sent: ' Enviada ', delivered: ' Entregue ', read: ' Lida ', failed: ' Não enviada ', back: 'Voltar',
     },
   };
+  LANGUAGES.ar = { ...LANGUAGES.en, whatsNew: 'ما الجديد في واتساب ويب', whatsNewText: 'المكالمات والقنوات وغيرها، الآن في متصفحك.', continue: 'متابعة', close: 'إغلاق' };
   const language = sandboxPage.faults.language || 'en';
   document.documentElement.lang = language;
   exports.words = LANGUAGES[language];
