@@ -7,18 +7,23 @@
 use std::{cell::Cell, collections::VecDeque, sync::Arc};
 
 use jiff::Timestamp;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 
 use super::{
     clock::Now,
     error::LedgerError,
+    event::NewEvent,
     followers::{Followed, Followers},
     notes::{self, Noted, Notes},
     record::{Failure, Record},
     request::{Accepted, NewSend},
     step::Step,
     store::{
-        File, StoreError,
+        File, StoreError, events,
+        generations::{self, RestoredCopy, Stale},
         sends::{self, Changed, Entered},
     },
     tally::Tally,
@@ -125,6 +130,8 @@ pub(super) struct Memory {
     pub(super) tally: Tally,
     /// Steps that could not be written yet, oldest first.
     pub(super) backlog: VecDeque<Noted>,
+    /// The place of the newest event, for those who wait for one.
+    pub(super) newest_event: watch::Sender<i64>,
     /// How many steps were dropped since the file could be used last, because the backlog was full.
     pub(super) lost: usize,
 }
@@ -237,6 +244,32 @@ pub(super) fn note(noted: Noted) -> Job {
     }
 }
 
+/// Writes events down. The answer says which of them are new, by their place in the log.
+pub(super) fn append(new: Vec<NewEvent>, reply: Reply<Vec<Option<i64>>>) -> Job {
+    Job {
+        must_be_written: true,
+        // Who is told of an event must not find another one under the same cursor after a power cut.
+        must_last: true,
+        ..Job::new(
+            move |on| {
+                new.iter()
+                    .map(|event| events::append(on.file, event, on.now.at))
+                    .collect::<Result<Vec<_>, _>>()
+            },
+            |places, memory| {
+                if let Some(newest) = places
+                    .as_ref()
+                    .ok()
+                    .and_then(|places| places.iter().flatten().max())
+                {
+                    memory.newest_event.send_replace(*newest);
+                }
+                tell(reply, places);
+            },
+        )
+    }
+}
+
 /// Reads the sends of a session that have not ended.
 pub(super) fn open_sends(session: String, reply: Reply<Vec<Arc<Record>>>) -> Job {
     Job::new(
@@ -246,6 +279,47 @@ pub(super) fn open_sends(session: String, reply: Reply<Vec<Arc<Record>>>) -> Job
             tell(reply, open);
         },
     )
+}
+
+/// Reads with whom a session has to begin new Signal sessions.
+pub(super) fn stale(session: String, reply: Reply<Stale>) -> Job {
+    Job::new(
+        move |on| generations::stale(on.file, &session),
+        |found, _| tell(reply, found),
+    )
+}
+
+/// Notes with whom a session has to begin new Signal sessions, as copies took its profile's place, or that it has a new device.
+pub(super) fn begin_profile(
+    session: String,
+    copies: Option<Vec<RestoredCopy>>,
+    reply: Reply<()>,
+) -> Job {
+    Job {
+        must_be_written: true,
+        must_last: true,
+        ..Job::new(
+            move |on| match &copies {
+                None => generations::forget_stale(on.file, &session),
+                Some(copies) => copies
+                    .iter()
+                    .try_for_each(|copy| generations::mark_stale(on.file, &session, *copy)),
+            },
+            |noted, _| tell(reply, noted),
+        )
+    }
+}
+
+/// Counts the sends that a page may have into a generation of the profile.
+pub(super) fn count_open_into(session: String, generation: u64, reply: Reply<()>) -> Job {
+    Job {
+        must_be_written: true,
+        must_last: true,
+        ..Job::new(
+            move |on| generations::count_open_into(on.file, &session, generation),
+            |counted, _| tell(reply, counted),
+        )
+    }
 }
 
 /// Reads one send, and follows it.

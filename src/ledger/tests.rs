@@ -2,6 +2,8 @@
 
 mod age;
 mod clocks;
+mod events;
+mod generations;
 mod lasting;
 mod place;
 mod reads;
@@ -19,6 +21,7 @@ pub(crate) fn options(folder: &std::path::Path) -> LedgerOptions {
         folder: folder.join("ledger"),
         idempotency: 48 * HOUR,
         retention: 72 * HOUR,
+        events: 72 * HOUR,
         clock: Clock::default(),
     }
 }
@@ -71,6 +74,7 @@ pub(crate) fn record(seq: i64) -> Record {
         detail: None,
         queued_at: jiff::Timestamp::now(),
         handed_at: None,
+        generation: None,
         sent_at: None,
         delivered_at: None,
         read_at: None,
@@ -91,6 +95,8 @@ fn handing(key: &str) -> Handing {
         account: Some("5491150000001".into()),
         wa_key: Some(key.to_owned()),
         message_id: Some(format!("true_5491158254201@c.us_{key}").into()),
+        generation: 0,
+        reset: Reset::default(),
     }
 }
 

@@ -227,7 +227,8 @@ impl Connection {
                 self.server.revoke(device).map_err(|_| Ended)
             }
             FromPage::Passkey { assertion } => self.take_passkey(&assertion).await,
-            FromPage::PasskeyConfirmed => self.server.confirm_passkey(self.id).map_err(|_| Ended),
+            FromPage::PasskeyOptions => self.passkey_options().await,
+            FromPage::PasskeyConfirmed => self.confirm_passkey().await,
             FromPage::Hello { .. } => Err(Ended),
         }
     }

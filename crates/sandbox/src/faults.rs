@@ -112,6 +112,9 @@ pub(super) struct Faults {
     /// A dialog with one button and this text lies over the chats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) notice: Option<String>,
+    /// A dialog with two buttons and this text lies over the chats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) question: Option<String>,
     /// Milliseconds after which a device is removed when another page asks for a pairing code for its number (60,000).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pairing_revokes_ms: Option<u64>,
@@ -322,6 +325,8 @@ pub(super) enum Language {
     En,
     Es,
     Pt,
+    /// Only the dialog "What's new" is in Arabic, which writes even the name WhatsApp in its own letters.
+    Ar,
 }
 
 impl Faults {
@@ -377,6 +382,7 @@ impl Faults {
             send_result: other.send_result.or(self.send_result),
             status_read_revokes: other.status_read_revokes || self.status_read_revokes,
             notice: other.notice.clone().or_else(|| self.notice.clone()),
+            question: other.question.clone().or_else(|| self.question.clone()),
             pairing_revokes_ms: other.pairing_revokes_ms.or(self.pairing_revokes_ms),
             passkey: other.passkey.or(self.passkey),
             passkey_stage_ms: other.passkey_stage_ms.or(self.passkey_stage_ms),

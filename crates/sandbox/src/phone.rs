@@ -23,6 +23,7 @@ use super::{
     number::Number,
     pairing::PairingCode,
     server::Refusal,
+    world::PasskeyAnswer,
 };
 
 /// A page that waits for news gets an empty answer after this long, before a proxy cuts it.
@@ -50,15 +51,24 @@ pub(super) async fn pair(State(app): State<App>, body: Bytes) -> Result<Answer<V
     Ok(Answer(json!({ "account": account })))
 }
 
-/// `POST /phone/passkey {"challenge"}`
+/// `POST /phone/passkey {"challenge", "answer"?}`
 pub(super) async fn passkey(
     State(app): State<App>,
     body: Bytes,
 ) -> Result<Answer<Value>, ApiError> {
+    const ANSWERS: &str = "give sign, refuse or ignore";
     let mut fields = Fields::parse(&body)?;
     let challenge = fields.text("challenge", "give the challenge that the page got")?;
+    let answer = match fields.optional_text("answer", ANSWERS)?.as_deref() {
+        None | Some("sign") => PasskeyAnswer::Sign,
+        Some("refuse") => PasskeyAnswer::Refuse,
+        Some("ignore") => PasskeyAnswer::Ignore,
+        Some(_) => return Err(ApiError::field("answer", ANSWERS)),
+    };
     fields.done()?;
-    Ok(Answer(json!({ "assertion": app.server.sign(&challenge)? })))
+    Ok(Answer(
+        json!({ "assertion": app.server.sign(&challenge, answer)? }),
+    ))
 }
 
 /// `GET /phone/messages?account=`

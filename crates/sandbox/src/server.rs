@@ -3,12 +3,13 @@
 //! Responsible for: what pages and phones may do, one at a time. Not responsible for: what lasts
 //! (`world`), time (`device` asks for the next code and delays acknowledgements), sockets, HTTP.
 //!
-//! How a page becomes a device: [`linking`].
+//! How a page becomes a device: [`linking`]; what a passkey is worth: [`passkey`].
 //!
 //! Invariant: the lock is held for plain memory work and a write or two, never across an await.
 
 mod linking;
 pub(super) mod mailbox;
+mod passkey;
 
 use std::{
     io,

@@ -54,6 +54,8 @@ pub(super) enum FromPage {
     Logout,
     /// The phone removes this device, for something that its page did or left undone.
     Revoke,
+    /// What is to be signed is wanted again: the challenge before has been used, or its time is over.
+    PasskeyOptions,
     /// A signed passkey, as the phone made it.
     Passkey { assertion: String },
     /// The codes have been compared, or need not be.
@@ -102,10 +104,16 @@ pub(super) enum ToPage {
     },
     /// The phone wants a passkey before it links the page: what is to be signed.
     PasskeyRequest { challenge: String },
-    /// The phone has taken the signed passkey: the code that it shows as well.
+    /// What is to be signed instead of what was before.
+    PasskeyOptions { challenge: String },
+    /// The server has taken the signed passkey; the phone comes next.
+    PasskeyTaken,
+    /// The phone has answered: the code that it shows as well.
     PasskeyCode { code: String },
-    /// The server did not take the signed passkey.
-    PasskeyRefused,
+    /// The server did not take the signed passkey, or the phone did not confirm the code.
+    PasskeyRefused { why: &'static str },
+    /// The confirmed code has been taken.
+    PasskeyLinked,
     /// The server knows the device.
     Welcome { account: String, lid: String },
     /// The device is not linked any more.

@@ -49,10 +49,39 @@ pub(super) struct Passkey {
     pub(super) number: Number,
     /// What is to be signed.
     pub(super) challenge: String,
-    /// What the phone signed it with.
-    pub(super) signature: Option<String>,
+    /// What the phone has signed: exactly this is taken.
+    pub(super) signed: Option<Value>,
+    /// Something was handed in for it: it is good for nothing more.
+    pub(super) is_used: bool,
+    /// What the person at the phone does about it.
+    pub(super) answer: PasskeyAnswer,
     /// What page and phone show for comparison, once the signature is taken.
     pub(super) code: Option<PairingCode>,
+}
+
+impl Passkey {
+    /// The phone with this number wants its owner to sign.
+    pub(super) fn new(number: Number, challenge: String) -> Self {
+        Self {
+            number,
+            challenge,
+            signed: None,
+            is_used: false,
+            answer: PasskeyAnswer::Sign,
+            code: None,
+        }
+    }
+}
+
+/// What the person at the phone does when a page wants a passkey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PasskeyAnswer {
+    /// Signs, and confirms what the phone asks then.
+    Sign,
+    /// Says no: nothing that was or will be signed is taken, and no code is confirmed.
+    Refuse,
+    /// Signs, and does not look at the phone again.
+    Ignore,
 }
 
 /// A code that a phone can type to link the page.

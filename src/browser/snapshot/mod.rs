@@ -135,8 +135,9 @@ impl ProfileSnapshots {
                 return Ok(Taken::StillYoung);
             }
             let chrome = ProfileNote::read_or_linked(&profile.folder).chrome;
+            let generation = end_generation(&profile)?;
             store
-                .add(&profile.folder, origin, chrome, &token)
+                .add(&profile.folder, origin, chrome, generation, &token)
                 .map(Taken::New)
         });
         tokio::pin!(work);
@@ -167,7 +168,7 @@ impl ProfileSnapshots {
             };
             ensure_a_page_can_store(&profile, look_at)?;
             // A second or two of work, which a service that stops waits for.
-            put_in_place(&profile, chosen, &CancellationToken::new()).map(Some)
+            put_in_place(&profile, chosen, ComesFrom::Here, &CancellationToken::new()).map(Some)
         })
         .await
     }
@@ -239,25 +240,44 @@ fn ensure_a_page_can_store(
     store::ensure_a_page_can_store(parent, look_at)
 }
 
+/// Ends the generation of a profile that no Chrome uses, before it is copied.
+fn end_generation(profile: &Profile) -> Result<u64, SnapshotError> {
+    ProfileNote::end_generation(&profile.folder)
+        .map_err(|source| SnapshotError::io("writing to", &profile.folder, source))
+}
+
+/// Where a copy comes from that takes a profile's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ComesFrom {
+    /// This service has taken it, and its ledger knows what was handed over since.
+    Here,
+    /// Another host or another program.
+    Elsewhere,
+}
+
 /// Can be given up until all is unpacked; from there on it is finished, whatever comes.
 fn put_in_place<R: Read + Seek>(
     profile: &Profile,
     chosen: Verified<R>,
+    from: ComesFrom,
     give_up: &CancellationToken,
 ) -> Result<Manifest, SnapshotError> {
-    let bytes = chosen.manifest.bytes;
+    let (bytes, generation) = (chosen.manifest.bytes, chosen.manifest.generation);
     let mut manifest = None;
-    exchange_for(profile, bytes, EXCHANGE, |unpacking| {
+    exchange_for(profile, bytes, generation, from, EXCHANGE, |unpacking| {
         manifest = Some(chosen.unpack(unpacking, give_up)?);
         Ok::<_, SnapshotError>(())
     })?;
     manifest.ok_or(SnapshotError::GivenUp)
 }
 
-/// Exchanges the profile for what `unpack` puts into the folder that it is given, `bytes` in all.
+/// Exchanges the profile for what `unpack` puts into the folder that it is given, `bytes` in all. That has the hand-overs up to
+/// `generation`, if it is known.
 fn exchange_for<E: From<SnapshotError>>(
     profile: &Profile,
     bytes: u64,
+    generation: Option<u64>,
+    from: ComesFrom,
     steps: impl IntoIterator<Item = Step>,
     unpack: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -270,9 +290,11 @@ fn exchange_for<E: From<SnapshotError>>(
             (Step::Unpack, Some(unpack)) => {
                 unpack(&places.unpacking)?;
                 // Before it takes its place, so that it is known whatever is killed meanwhile.
-                let restored_at = Some(Timestamp::now());
-                ProfileNote::change(&places.unpacking, |note| note.restored_at = restored_at)
-                    .map_err(|source| SnapshotError::io("writing to", &places.unpacking, source))?;
+                let replaced = ProfileNote::read(&profile.folder).ok();
+                ProfileNote::change(&places.unpacking, |note| {
+                    note.on_restored(generation, from == ComesFrom::Elsewhere, replaced.as_ref());
+                })
+                .map_err(|source| SnapshotError::io("writing to", &places.unpacking, source))?;
             }
             (step, _) => perform(&places, step)?,
         }

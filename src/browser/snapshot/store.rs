@@ -58,12 +58,13 @@ impl Store {
         read().map_err(|source| SnapshotError::io("reading", &self.folder, source))
     }
 
-    /// Adds a snapshot of `profile` to the others, and removes those that are too many.
+    /// Adds a snapshot of `profile`, which ends its `generation`, to the others, and removes those that are too many.
     pub(super) fn add(
         &self,
         profile: &Path,
         origin: Origin,
         chrome: Option<String>,
+        generation: u64,
         give_up: &CancellationToken,
     ) -> Result<Manifest, SnapshotError> {
         let failed = |source| SnapshotError::io("writing to", &self.folder, source);
@@ -75,7 +76,7 @@ impl Store {
         remove_file(&incomplete).map_err(failed)?;
         ensure_space(&self.folder, contents.bytes())?;
 
-        let manifest = Manifest::new(origin, chrome, &contents);
+        let manifest = Manifest::new(origin, chrome, generation, &contents);
         let name = format!("{}{ENDING}", file_name(manifest.taken_at));
         let new = NewFile::create(incomplete).map_err(failed)?;
         archive::write(profile, &contents, &manifest, new.file(), give_up)?;

@@ -70,9 +70,17 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
     await pause(PANE_DELAY_MS);
     require('SandboxMain').open();
     require('SandboxWhatsNew').open();
-    if (faults.notice) dialog(faults.notice, [words.ok]);
+    showNotice();
+    if (faults.question) dialog(faults.question, [words.cancel], [words.continue]);
     require('SandboxHistory').run(fresh);
     reloadOnce();
+  }
+
+  /** Comes with each load until its button has been pressed. */
+  const NOTICE_KEY = 'sandbox-notice-closed';
+  function showNotice() {
+    const text = faults.notice;
+    if (text && localStorage.getItem(NOTICE_KEY) !== text) dialog(text, [words.ok, () => localStorage.setItem(NOTICE_KEY, text)]);
   }
 
   /** The page reloads once, minutes after linking. WhatsApp judges then what the page has done until then. */

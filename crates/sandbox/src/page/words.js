@@ -55,6 +55,7 @@ sandboxPage.define('SandboxWords', (global, require, importDefault, importNamesp
       deleted: 'Esta mensagem foi apagada', waiting: 'Aguardando mensagem. Essa ação pode levar alguns instantes.',
     },
   };
+  LANGUAGES.ar = { ...LANGUAGES.en, whatsNew: 'ما الجديد في واتساب ويب', whatsNewText: 'المكالمات والقنوات وغيرها، الآن في متصفحك.', continue: 'متابعة', close: 'إغلاق' };
   const language = sandboxPage.faults.language || 'en';
   document.documentElement.lang = language;
   exports.words = LANGUAGES[language];
