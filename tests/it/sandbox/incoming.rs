@@ -388,6 +388,60 @@ async fn what_came_while_the_page_was_away_is_in_storage_and_is_told_only_to_a_p
 }
 
 #[tokio::test]
+async fn faults_change_what_a_page_does_with_what_waited() {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = listening(&folder, json!({})).await;
+    link(&sandbox, &chrome).await;
+    // A page that was open, and takes too much for it as one that loads.
+    sandbox.post("/faults", json!({"socket": "refuse"})).await;
+    chrome
+        .until("require('WAWebSocketModel').Socket.state === 'OPENING'")
+        .await;
+    for body in ["one", "two"] {
+        sandbox
+            .phone("receive", json!({"from": FRIEND, "body": body}))
+            .await;
+    }
+    chrome.run("window.isOld = true").await;
+    sandbox.post("/faults", json!({"resume_limit": 2})).await;
+    chrome.until("!window.isOld").await;
+    chrome.until(LINKED).await;
+    let heard = chrome.heard().await;
+    assert!(heard.iter().all(|event| event[3] != true), "{heard:?}");
+    let last = format!(
+        "require('WAWebChatCollection').ChatCollection.get('{FRIEND}@c.us').lastMsg().body"
+    );
+    assert_eq!(chrome.value::<String>(&last).await, "two");
+
+    // A page that loads, and tells of what waited.
+    chrome.goto("about:blank").await;
+    let waited = sandbox
+        .phone("receive", json!({"from": FRIEND, "body": "three"}))
+        .await;
+    sandbox
+        .post(
+            "/faults",
+            json!({"offline_queue": "events", "message_search": "never"}),
+        )
+        .await;
+    chrome.goto(&sandbox.url("/")).await;
+    chrome.until(LINKED).await;
+    let heard = chrome.heard().await;
+    assert!(
+        heard.contains(&json!(["add", waited, "three", true])),
+        "{heard:?}"
+    );
+    let search = format!(
+        "Promise.race([
+            require('WAWebDBMessageFindLocal').msgFindBefore({{ anchor: {{ remote: require('WAWebWidFactory').createWid('{FRIEND}@c.us') }} }}).then(() => 'settled'),
+            new Promise((resolve) => setTimeout(() => resolve('pending'), 300)),
+        ])"
+    );
+    assert_eq!(chrome.value::<String>(&search).await, "pending");
+    sandbox.stop().await;
+}
+
+#[tokio::test]
 async fn the_history_of_a_new_link_is_no_news_and_is_found_page_by_page() {
     let folder = TempDir::new().unwrap();
     let (sandbox, chrome) = listening(&folder, json!({})).await;

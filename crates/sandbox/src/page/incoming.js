@@ -377,7 +377,8 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
     while (waiting.length) {
       const batch = waiting.splice(0, BATCH);
       const stanzas = batch.filter(({ stanza }) => stanza);
-      if (stanzas.length) await take(stanzas);
+      // What could not be stored is not confirmed, and comes again with the next connection.
+      if (stanzas.length) await take(stanzas).catch((error) => queueMicrotask(() => { throw error; }));
       for (const { then } of batch) if (then) then();
     }
     isBusy = false;
