@@ -250,7 +250,7 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
   function know(stanza) {
     const { author, name, chat, own } = stanza;
     if (chat.group) work.groups.set(chat.group.id, chat.group);
-    if (!author || own || stanza.what === 'receipt') return;
+    if (!author || own || stanza.what === 'receipt' || stanza.what === 'mapping') return;
     const wid = personWid(author);
     const contact = ContactCollection.gadd(wid);
     if (author.number) contact.phoneNumber = createWid(author.number + '@c.us');
