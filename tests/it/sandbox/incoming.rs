@@ -536,6 +536,17 @@ async fn a_burst_during_reloads_and_cut_connections_arrives_whole_and_once() {
         }
         assert!(Instant::now() < deadline, "{} are stored", ids.len());
     };
+    let told = chrome.heard().await;
+    let mut told: Vec<&Value> = told
+        .iter()
+        .filter(|event| event[3] == true)
+        .map(|event| &event[1])
+        .collect();
+    let times = told.len();
+    told.sort_by_key(|id| id.as_str());
+    told.dedup();
+    assert!(!told.is_empty());
+    assert_eq!(told.len(), times, "no message is told twice");
     let sent = sandbox.get("/phone/state").await;
     let shown: Vec<&str> = sent["received"]
         .as_array()

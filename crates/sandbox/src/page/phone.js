@@ -291,7 +291,7 @@ const phone = (() => {
 
   const otherOf = (message) => message.group || message.to || message.from;
   /** Status updates and channels are no conversations. */
-  const ofAccount = () => [...state.sent, ...state.received].filter((message) => message.account === account && otherOf(message)  && !message.status)
+  const ofAccount = () => [...state.sent, ...state.received].filter((message) => message.account === account && otherOf(message) && !message.status)
     .sort((a, b) => (a.at < b.at ? -1 : 1));
   const groupOf = (id) => state.groups.find((group) => group.id === id);
   const titled = (other) => (groupOf(other) ? groupOf(other).name : shown(other));
@@ -305,7 +305,7 @@ const phone = (() => {
     const done = (path, body) => () => attempt(byId('trouble'), () => call(path, { account, id: message.id, ...body }));
     const reacts = own ? { from: message.group ? groupOf(message.group).participants[0] : message.to } : {};
     return el('span', { class: 'acts' },
-      act('react', '👍', done('/phone/react', { ...reacts, emoji: message.reaction ? '' : '👍' })),
+      act('react', 'React', done('/phone/react', { ...reacts, emoji: message.reaction ? '' : '👍' })),
       message.media ? null : act('edit', 'Edit', () => { editing = message.id; byId('body').value = textOf(message); drawComposer(); byId('body').focus(); }),
       act('delete', 'Delete', done('/phone/delete', {})),
       message.waiting ? act('resolve', 'Let it be read', done('/phone/resolve', {})) : null);
