@@ -22,7 +22,7 @@ use whatsapp_sandbox::PAIRING_LIFE;
 pub use whatsapp_sandbox::{CodeLives, SandboxSettings};
 
 use crate::{
-    session::{ClienteId, SendLimits, StartLimits},
+    session::{ClienteId, SendLimits, StaleSends, StartLimits},
     whatsapp::AdapterName,
 };
 
@@ -119,6 +119,9 @@ pub struct SessionConfig {
     pub sends: SendLimits,
     /// `SEND_DEDUP_SECONDS` (0): without a key, the same session, recipient and text within that time is one send; 0: off.
     pub send_dedup: Option<Duration>,
+    /// `STALE_SENDS` (refuse): what becomes of a send to a recipient for whom the profile is too old, where the page cannot mend
+    /// that.
+    pub stale_sends: StaleSends,
     /// `LAUNCH_TIMEOUT_SECONDS` (30), `NAVIGATE_TIMEOUT_SECONDS` (45), `INJECT_TIMEOUT_SECONDS` (90),
     /// `CODE_TIMEOUT_SECONDS` (60), `QR_TIMEOUT_SECONDS` (300), `SYNC_TIMEOUT_SECONDS` (300): how long each phase of a start
     /// may take before the session gives up.
@@ -170,6 +173,7 @@ impl SessionConfig {
                 ),
             },
             send_dedup: delay(settings, "SEND_DEDUP_SECONDS"),
+            stale_sends: settings.parsed("STALE_SENDS", StaleSends::Refuse, parse::stale_sends),
             limits: limits(settings),
             pairing_life,
             hibernate_after: delay(settings, "HIBERNATE_AFTER_SECONDS"),

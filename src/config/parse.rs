@@ -12,7 +12,10 @@ use rustix::fs::{Access, access};
 use startup::parse::{number, path};
 
 use super::values::{CorsOrigins, LogFormat, SessionMode};
-use crate::{session::ClienteId, whatsapp::AdapterName};
+use crate::{
+    session::{ClienteId, StaleSends},
+    whatsapp::AdapterName,
+};
 
 /// Each is up to a hundred megabytes and more, of every session; the last ones are the ones that help.
 const MOST_COPIES: usize = 20;
@@ -132,6 +135,14 @@ pub(super) fn chrome_args(raw: &str) -> Result<Vec<String>, String> {
             "each switch starts with --, and number {} does not: blanks separate switches, and quotes within the value hold nothing together",
             at + 1
         )),
+    }
+}
+
+pub(super) fn stale_sends(raw: &str) -> Result<StaleSends, String> {
+    match raw {
+        "refuse" => Ok(StaleSends::Refuse),
+        "risk" => Ok(StaleSends::Risk),
+        _ => Err("must be refuse or risk".to_owned()),
     }
 }
 

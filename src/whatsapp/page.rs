@@ -26,7 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError, OpenError,
-    Outgoing, PageEvidence, PageScripts, PairingError, PrepareError, Prepared, Silence, Standing,
+    Outgoing, PageEvidence, PageScripts, PairingError, PrepareError, Prepared, ResetError, Silence,
+    Standing, Whose,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
     chat_ids::ChatIds,
@@ -233,6 +234,10 @@ impl Driver for WhatsAppPage {
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
         self.sending().prepare(outgoing).await
+    }
+
+    async fn reset_sessions(&self, whose: &Whose) -> Result<(), ResetError> {
+        self.sending().reset_sessions(&self.adapters, whose).await
     }
 
     async fn hand_over(

@@ -6,6 +6,7 @@ mod evidence;
 mod page;
 mod pairing;
 mod shared;
+mod signal;
 mod wa_js;
 
 use std::{net::SocketAddr, path::Path, time::Duration};

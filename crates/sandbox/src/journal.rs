@@ -15,7 +15,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::number::Number;
+use super::{number::Number, ratchets::Envelope};
 
 const FILE_NAME: &str = "journal.jsonl";
 
@@ -52,6 +52,17 @@ pub(super) struct Message {
     /// see an unknown sender.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) mixed_addressing: bool,
+    /// Whether the recipient has seen it, on each of their devices, and not only a device received it. Follows from the
+    /// envelopes of all messages.
+    #[serde(default = "seen")]
+    pub(super) seen_by_recipient: bool,
+    /// The same of the phone of the account itself.
+    #[serde(default = "seen")]
+    pub(super) seen_by_own_phone: bool,
+}
+
+const fn seen() -> bool {
+    true
 }
 
 /// A message to an account.
@@ -68,12 +79,30 @@ pub(super) struct Incoming {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub(super) enum Record {
-    Linked { device: Device },
-    Unlinked { device: String },
-    Taken { message: Message },
-    Resent { account: Number, id: String },
-    Received { message: Incoming },
-    Delivered { device: String, id: String },
+    Linked {
+        device: Device,
+    },
+    Unlinked {
+        device: String,
+    },
+    Taken {
+        message: Message,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        envelopes: Vec<Envelope>,
+    },
+    Resent {
+        account: Number,
+        id: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        envelopes: Vec<Envelope>,
+    },
+    Received {
+        message: Incoming,
+    },
+    Delivered {
+        device: String,
+        id: String,
+    },
 }
 
 /// The open file.

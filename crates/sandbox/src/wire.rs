@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{code::DeviceKeys, faults::Faults};
+use super::{code::DeviceKeys, faults::Faults, ratchets::Envelope};
 
 /// From the page.
 #[derive(Debug, Deserialize)]
@@ -44,6 +44,9 @@ pub(super) enum FromPage {
         body: String,
         /// How the page addressed the sender: `c.us` or `lid`.
         from_server: String,
+        /// How it was encrypted for each device that it is for.
+        #[serde(default)]
+        envelopes: Vec<Envelope>,
     },
     /// An incoming message is safe in the page's storage.
     Received { id: String },

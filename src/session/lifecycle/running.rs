@@ -192,7 +192,7 @@ impl<'a, D: Driver> Running<'a, D> {
             page: PageView::new(publisher),
             account: accounts.hold(&options.id),
             link,
-            sending: Sending::new(driver, publisher, &options.id, intake),
+            sending: Sending::new(driver, publisher, &options.id, intake, config.stale_sends),
             pairing: Pairing::new(phone, config.pairing_life),
             evidence_waiters: Vec::new(),
             calls: FuturesUnordered::new(),

@@ -24,13 +24,13 @@ use in_flight::AfterHandOver;
 use intake::Intake;
 use numbers::Known;
 use recovery::{OpenSendsQuery, Recovery};
-use staleness::Age;
+use staleness::{Age, Renewed, renew};
 use stall::{WaitsFor, Work};
 use tokio::time::{Instant, timeout, timeout_at};
 use turns::Purpose;
 
 use super::{
-    ClienteId, NumberCheck, Recipient, SendError, SessionState,
+    ClienteId, NumberCheck, Recipient, SendError, SessionState, StaleSends,
     command::{CheckReply, answer},
     linking::account_link::{LinkNote, Since},
     publisher::Publisher,
@@ -68,6 +68,12 @@ pub(super) struct Sending<'a, D: Driver> {
     since: Since,
     profile: PathBuf,
     age: Age,
+    /// The page's first generation has begun: how old the profile is was known once.
+    has_begun: bool,
+    /// The Signal sessions that were begun anew before the hand-over that is being written down.
+    reset: Reset,
+    /// What to do where the profile is older than what was sent, and the page cannot mend that.
+    stale_sends: StaleSends,
 }
 
 /// What the ledger has been asked for and has answered.
@@ -104,7 +110,7 @@ pub(super) struct OpenSends {
 
 /// What page or ledger answered.
 pub(super) enum SendAnswer {
-    Prepared(Result<Prepared, PrepareError>),
+    Prepared(Result<Prepared, PrepareError>, Renewed),
     Written(Result<bool, LedgerError>),
     HandedOver(Result<Handed, HandOverError>),
     Open(Result<OpenSends, LedgerError>),
@@ -117,7 +123,7 @@ impl SendAnswer {
     pub(super) const fn turn(&self) -> Purpose {
         match self {
             Self::Checked(..) => Purpose::External,
-            Self::Prepared(_)
+            Self::Prepared(..)
             | Self::Written(_)
             | Self::HandedOver(_)
             | Self::Open(_)
@@ -132,6 +138,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         publisher: &'a Publisher,
         session: &'a ClienteId,
         intake: &'a mut Intake,
+        stale_sends: StaleSends,
     ) -> Self {
         Self {
             driver,
@@ -146,6 +153,9 @@ impl<'a, D: Driver> Sending<'a, D> {
             doubt: OpenSendsQuery::default(),
             since: Since::default(),
             profile: PathBuf::new(),
+            stale_sends,
+            reset: Reset::default(),
+            has_begun: false,
             age: Age::default(),
         }
     }
@@ -219,14 +229,18 @@ impl<'a, D: Driver> Sending<'a, D> {
         match &answered {
             SendAnswer::Written(result) => self.intake.calls.on_answer(result),
             SendAnswer::Open(result) => self.intake.calls.on_answer(result),
-            SendAnswer::Prepared(_)
+            SendAnswer::Prepared(..)
             | SendAnswer::HandedOver(_)
             | SendAnswer::LookedUp(_)
             | SendAnswer::Checked(..) => {}
         }
         match answered {
-            SendAnswer::Prepared(result) => self.on_prepared(result, now),
+            SendAnswer::Prepared(result, renewed) => self.on_prepared(result, &renewed, now),
             SendAnswer::Written(result) => {
+                let reset = std::mem::take(&mut self.reset);
+                if let (Ok(true), Some(to)) = (&result, self.intake.in_flight.current_recipient()) {
+                    self.age.on_reset(to, reset);
+                }
                 if let Some((prepared, outgoing, limit)) =
                     self.intake.in_flight.on_written(result, now)
                 {
@@ -243,7 +257,9 @@ impl<'a, D: Driver> Sending<'a, D> {
                 match self.intake.in_flight.on_handed_over(result, now) {
                     AfterHandOver::Done => {}
                     AfterHandOver::InDoubt => self.find_out(),
-                    AfterHandOver::Again(outgoing, prepared) => self.write_down(outgoing, prepared),
+                    AfterHandOver::Again(outgoing, prepared) => {
+                        self.write_down(outgoing, prepared, Reset::default());
+                    }
                 }
             }
             SendAnswer::Open(result) => self.on_open(result, now),
@@ -255,7 +271,13 @@ impl<'a, D: Driver> Sending<'a, D> {
         }
     }
 
-    fn on_prepared(&mut self, result: Result<Prepared, PrepareError>, now: Instant) {
+    fn on_prepared(
+        &mut self,
+        result: Result<Prepared, PrepareError>,
+        renewed: &Renewed,
+        now: Instant,
+    ) {
+        self.age.on_asked(renewed);
         let learned = match &result {
             Ok(prepared) => Some(Known::At(prepared.chat.clone())),
             Err(PrepareError::NotOnWhatsApp) => Some(Known::NotOnWhatsApp),
@@ -263,7 +285,8 @@ impl<'a, D: Driver> Sending<'a, D> {
                 PrepareError::Failed(_)
                 | PrepareError::Unanswered(_)
                 | PrepareError::Silent(_)
-                | PrepareError::Interrupted(_),
+                | PrepareError::Interrupted(_)
+                | PrepareError::Stale(_),
             ) => None,
         };
         let is_refused = matches!(result, Err(PrepareError::Failed(_)));
@@ -278,19 +301,20 @@ impl<'a, D: Driver> Sending<'a, D> {
         let Some((outgoing, prepared)) = self.intake.in_flight.on_prepared(result, now) else {
             return;
         };
-        self.write_down(outgoing, prepared);
+        self.write_down(outgoing, prepared, renewed.reset);
     }
 
     /// Writes down that a page is about to get the send, and by which adapter.
-    fn write_down(&mut self, outgoing: Outgoing, prepared: Prepared) {
+    fn write_down(&mut self, outgoing: Outgoing, prepared: Prepared, reset: Reset) {
         self.intake.calls.open += 1;
+        self.reset = reset;
         let handing = Handing {
             adapter: prepared.adapter.to_string(),
             account: self.intake.account.clone(),
             wa_key: prepared.message_id.is_some().then(|| outgoing.key.clone()),
             message_id: prepared.message_id,
             generation: self.age.generation,
-            reset: Reset::default(),
+            reset,
         };
         let ledger = self.intake.ledger.clone();
         let write = async move {
@@ -326,7 +350,15 @@ impl<'a, D: Driver> Sending<'a, D> {
             return;
         };
         let known = self.intake.numbers.get(&outgoing.to, now).cloned();
-        let prepare = prepare(driver, known, outgoing, limit).map(SendAnswer::Prepared);
+        let (renewal, risks) = (self.age.renewal_for(&outgoing.to), self.stale_sends);
+        let prepare = async move {
+            let prepared = match prepare(driver, known, outgoing, limit).await {
+                Ok(prepared) => prepared,
+                Err(why) => return SendAnswer::Prepared(Err(why), Renewed::default()),
+            };
+            let (renewed, done) = renew(driver, renewal, &prepared, limit, risks).await;
+            SendAnswer::Prepared(done.map(|()| prepared), renewed)
+        };
         self.calls.push(prepare.boxed());
     }
 

@@ -456,11 +456,12 @@ impl<D: Driver> Sending<'_, D> {
         }
         let (ledger, session) = (self.intake.ledger.clone(), self.session);
         let profile = self.is_ready.then(|| self.profile.clone());
+        let is_first = !self.has_begun;
         self.intake.calls.open += 1;
         let open = async move {
             let age = match profile {
                 // First, since what is open is judged by it.
-                Some(profile) => Some(Age::of(profile, &ledger, session.as_str()).await?),
+                Some(profile) => Some(Age::of(profile, &ledger, session.as_str(), is_first).await?),
                 None => None,
             };
             let records = ledger.open_sends(session.as_str()).await?;
@@ -491,7 +492,7 @@ impl<D: Driver> Sending<'_, D> {
                 records,
                 age: Some(age),
             }) => {
-                self.age = age;
+                (self.age, self.has_begun) = (age, true);
                 let page = Linked {
                     account: self.intake.account.as_deref(),
                     since: self.since,

@@ -79,7 +79,63 @@ const GIVEN_UP = {
 const WORD_MS = 300;
 const LONGEST_WORD = 80;
 
+// What begins new Signal sessions: what we call -> [module, export]. WhatsApp Web's own job for bots does it in these steps
+// (WAWebMetaAiBotSessionCleanupJob).
+const SIGNAL = {
+  createWid: ["WAWebWidFactory", "createWid"],
+  getFanOutList: ["WAWebDBDeviceListFanout", "getFanOutList"],
+  deleteRemoteSession: ["WAWebSignalSessionApi", "deleteRemoteSession"],
+  getSignalProtocolStore: ["WAWebSignalProtocolStore", "getSignalProtocolStore"],
+};
+// Modules may come late; a page that is older than this has those that it has.
+const SIGNAL_LATE_MS = 5000;
+const SIGNAL_LOOK_MS = 200;
+const cannotReset = (detail) => Object.assign(new Error(detail), { code: "NO_RESET" });
+const signal = async () => {
+  for (;;) {
+    const found = Object.entries(SIGNAL).map(([name, [module, key]]) => [name, required(module)?.[key]]);
+    const missing = found.filter(([, value]) => typeof value !== "function").map(([name]) => SIGNAL[name].join("."));
+    if (missing.length === 0) return Object.fromEntries(found);
+    if (performance.now() > SIGNAL_LATE_MS) throw cannotReset(`WhatsApp Web has no ${missing.join(", ")}`);
+    await new Promise((done) => setTimeout(done, SIGNAL_LOOK_MS));
+  }
+};
+const ownWids = () => {
+  const me = required("WAWebUserPrefsMeUser");
+  return [me?.getMaybeMePnUser?.(), me?.getMaybeMeLidUser?.()];
+};
+// A person is addressed by number or by LID, with Signal sessions of their own for each. A number that was typed may not be
+// the one that the account is registered by.
+const widsOf = async (chat, isAsked, createWid) => {
+  const wid = createWid(chat);
+  const asked = isAsked ? (await required("WAWebQueryExistsJob")?.queryWidExists?.(wid))?.wid : null;
+  const { getCurrentLid, getPhoneNumber } = required("WAWebApiContact") ?? {};
+  const other = (known) => (known.isLid?.() ? getPhoneNumber?.(known) : getCurrentLid?.(known));
+  const known = [wid, asked].filter(Boolean);
+  return [...known, ...known.map(other)];
+};
+
 return {
+  SIGNAL,
+  // {chat, asks, own}: deletes the Signal sessions with all devices of a recipient, or with the account's own other devices. The
+  // page's next message to each begins a new one, which the other side accepts. Answers once that is on disk; may be repeated.
+  // `asks`: the chat is no more than the number that was typed.
+  async resetSessions({ chat, asks, own }) {
+    const { createWid, getFanOutList, deleteRemoteSession, getSignalProtocolStore } = await signal();
+    const wids = (own ? ownWids() : await widsOf(chat, asks, createWid)).filter(Boolean);
+    if (wids.length === 0) throw cannotReset("WhatsApp Web does not say which account it has");
+    const devices = new Map();
+    for (const wid of wids) {
+      // Hosted devices get messages of this very chat.
+      const list = await getFanOutList({ wids: [wid], shouldMergeAltDevices: true, chatWidSetToIncludeHostedInFanoutOneToOneChatOnly: wid });
+      for (const device of list) devices.set(String(device), device);
+    }
+    await Promise.all([...devices.values()].map((device) => deleteRemoteSession(device)));
+    // Until then it is in memory only, and a Chrome that is killed has the old ones again. Older builds have no such buffer.
+    await getSignalProtocolStore().flushBufferToDiskIfNotMemOnlyMode?.();
+    const left = await required("WAWebSignalSessionApi").hasSignalSessions?.([...devices.values()]);
+    if (left?.some(Boolean)) throw cannotReset("WhatsApp Web still has the old Signal sessions after it deleted them");
+  },
   // What keeps the page from working, by the state of the socket or the mode of the stream.
   TROUBLES: {
     CONFLICT: "OPENED_ELSEWHERE",

@@ -127,6 +127,111 @@ async fn a_link_that_is_lost_comes_back_from_the_snapshot_by_itself() {
     assert!(!session.stage.path("tokens/51").try_exists().unwrap());
 }
 
+/// A session that was READY on a snapshot after something was handed over to TO, and nothing to OTHER.
+async fn put_back(change: impl FnOnce(&mut SessionConfig)) -> Scenario {
+    let mut session = Scenario::kept_with(change).await;
+    session.becomes_ready().await;
+    let sent = session.send(TO);
+    session.hands_over_and_ack().await;
+    sent.sent().await;
+    session.loses_chrome().await;
+    session.store("garbage");
+    session.begins_again().await;
+    session.says(login(Some("a"))).await;
+    session.begins_again().await;
+    session.shows(ready(), "READY").await;
+    session
+}
+
+fn lacking() -> Result<(), ResetError> {
+    Err(ResetError::Lacking("no such function".to_owned()))
+}
+
+impl Scenario {
+    /// Whose Signal sessions the page is asked to begin anew next: a number, or none for the account's own devices.
+    async fn resets(&mut self) -> Option<String> {
+        match self.call().await {
+            Call::Reset(Whose::Recipient(prepared)) => Some((*prepared.chat).to_owned()),
+            Call::Reset(Whose::OwnDevices) => None,
+            call => panic!("{call:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_a_send_to_whom_a_snapshot_does_not_know_new_signal_sessions_are_begun_once() {
+    let mut session = put_back(|_| {}).await;
+    let other = session.send(OTHER);
+    assert_eq!(
+        session.resets().await,
+        None,
+        "the own devices, and not Other"
+    );
+    session.hands_over_and_ack().await;
+    other.sent().await;
+    // A page that reloads itself in the midst of it is asked again.
+    session.plan.resets.plan(Err(ResetError::NoAnswer(
+        "between two documents".to_owned(),
+    )));
+    for resets in [2, 0] {
+        let sent = session.send(TO);
+        for _ in 0..resets {
+            assert_eq!(
+                session.resets().await.as_deref(),
+                Some("5491158254201@c.us")
+            );
+        }
+        session.hands_over_and_ack().await;
+        sent.sent().await;
+    }
+    session.has_asked_nothing();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_cannot_begin_new_signal_sessions_gets_nothing_for_those_recipients() {
+    let mut session = put_back(|_| {}).await;
+    session.plan.resets.plan(lacking());
+    let refused = session.send(TO);
+    assert!(session.resets().await.is_some());
+    assert_is!(refused.refused().await, SendError::ProfileStale(_));
+    // Other's message is seen by Other; what the own phone shows is another matter.
+    session.plan.resets.plan(lacking());
+    for resets in [1, 0] {
+        let other = session.send(OTHER);
+        for _ in 0..resets {
+            assert_eq!(session.resets().await, None);
+        }
+        session.hands_over_and_ack().await;
+        other.sent().await;
+    }
+    // And what is left to be done outlives the page.
+    session.loses_chrome().await;
+    session.begins_again().await;
+    session.shows(ready(), "READY").await;
+    let sent = session.send(TO);
+    assert!(session.resets().await.is_some());
+    assert_eq!(session.resets().await, None);
+    session.hands_over_and_ack().await;
+    sent.sent().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_accepts_the_risk_sends_all_the_same_and_what_is_left_to_be_done_stays() {
+    let mut session = put_back(|config| config.stale_sends = StaleSends::Risk).await;
+    for _ in 0..2 {
+        session.plan.resets.plan(lacking());
+    }
+    for resets in [2, 1] {
+        let sent = session.send(TO);
+        for _ in 0..resets {
+            session.resets().await;
+        }
+        session.hands_over_and_ack().await;
+        sent.sent().await;
+    }
+    session.has_asked_nothing();
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_handed_over_before_a_snapshot_took_its_place_is_never_handed_over_again() {
     let mut session = Scenario::kept().await;
