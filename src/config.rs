@@ -34,6 +34,9 @@ mod values;
 pub use client::{ClientConfig, KeySource};
 pub use values::{CorsOrigins, LogFormat, SessionMode};
 
+/// The real page.
+pub const WHATSAPP_WEB: &str = "https://web.whatsapp.com/";
+
 /// The settings the service runs with.
 #[derive(Clone)]
 pub struct Config {
@@ -77,6 +80,8 @@ pub struct Config {
     pub idempotency: Duration,
     /// `MESSAGE_RETENTION_HOURS` (72): how long the text of a send is kept once it is done with; 0: not at all.
     pub message_retention: Duration,
+    /// `EVENT_RETENTION_HOURS` (72): how long events can be read, with the messages in them; 1 or more.
+    pub event_retention: Duration,
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
     pub evidence_of_chats: bool,
     /// `API_KEY`: a key for everything. When it is set, or `API_KEYS_FILE` is there, every request but `/health`,
@@ -318,11 +323,7 @@ impl Config {
             chrome_path: settings.parsed("CHROME_PATH", None, |raw| parse::program(raw).map(Some)),
             chrome_args: settings.parsed("CHROME_ARGS", Vec::new(), parse::chrome_args),
             search_path: settings.raw("PATH").unwrap_or_default(),
-            whatsapp_url: settings.parsed(
-                "WHATSAPP_URL",
-                "https://web.whatsapp.com/".to_owned(),
-                parse::http_url,
-            ),
+            whatsapp_url: settings.parsed("WHATSAPP_URL", WHATSAPP_WEB.to_owned(), parse::http_url),
             adapters: settings.parsed("ADAPTERS", AdapterName::ALL.to_vec(), parse::adapters),
             page_scripts_dir: settings
                 .parsed("PAGE_SCRIPTS_DIR", None, |raw| parse::folder(raw).map(Some)),
@@ -349,6 +350,11 @@ impl Config {
                 "MESSAGE_RETENTION_HOURS",
                 Duration::from_secs(72 * 3600),
                 parse::hours,
+            ),
+            event_retention: settings.parsed(
+                "EVENT_RETENTION_HOURS",
+                Duration::from_secs(72 * 3600),
+                parse::hours_at_least_one,
             ),
             evidence_of_chats: settings.parsed("EVIDENCE_OF_CHATS", false, parse::switch),
             api_key: settings.secret("API_KEY"),

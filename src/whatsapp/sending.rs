@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     AdapterName, HandOverError, Handed, LookUp, LookUpError, Outgoing, PrepareError, Prepared,
     ResetError, Standing, Whose,
-    bridge::{self, CALL_TIMEOUT, CallError, INTERRUPTED, NO_ANSWER, NOT_LOADED},
+    bridge::{self, CALL_TIMEOUT, CallError, INTERRUPTED, NO_ANSWER, NO_SUCH_COMMAND, NOT_LOADED},
     chat_ids::ChatIds,
     typing::{Away, Mistyped, Typing},
 };
@@ -37,9 +37,6 @@ const WA_JS_TIMEOUT: Duration = Duration::from_secs(20);
 /// The page has no way to look a message up.
 const NO_LOOK_UP: &str = "NO_LOOK_UP";
 
-/// The adapter's script has no such command.
-const NO_SUCH_COMMAND: &str = "NO_SUCH_COMMAND";
-
 /// The chat has another address by now.
 const MOVED: &str = "MOVED";
 
@@ -49,9 +46,11 @@ pub(super) const VERDICT_CAPACITY: usize = 16;
 /// An error of the page's may be a page long.
 const LONGEST_WHY: usize = 120;
 
-/// What a send has shown of an adapter.
+/// What a send has shown of an adapter, or a person wants of one.
 #[derive(Debug)]
 pub(super) enum Verdict {
+    /// wa-js is to be loaded even if no adapter before it lacks anything.
+    WaJsWanted,
     /// It failed, by no fault of the recipient, the message or the network.
     Failed { adapter: AdapterName, why: String },
     /// It sends.
