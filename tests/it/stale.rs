@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::{
     adapters::{CURRENT, bundle},
     support::{
-        Home, Service, copy_folder,
+        Home, Service,
+        chrome::copy_folder,
         terminal::{command, run},
     },
 };

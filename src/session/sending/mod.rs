@@ -68,8 +68,6 @@ pub(super) struct Sending<'a, D: Driver> {
     since: Since,
     profile: PathBuf,
     age: Age,
-    /// The page's first generation has begun: how old the profile is was known once.
-    has_begun: bool,
     /// The Signal sessions that were begun anew before the hand-over that is being written down.
     reset: Reset,
     /// What to do where the profile is older than what was sent, and the page cannot mend that.
@@ -155,7 +153,6 @@ impl<'a, D: Driver> Sending<'a, D> {
             profile: PathBuf::new(),
             stale_sends,
             reset: Reset::default(),
-            has_begun: false,
             age: Age::default(),
         }
     }
@@ -235,7 +232,7 @@ impl<'a, D: Driver> Sending<'a, D> {
             | SendAnswer::Checked(..) => {}
         }
         match answered {
-            SendAnswer::Prepared(result, renewed) => self.on_prepared(result, &renewed, now),
+            SendAnswer::Prepared(result, renewed) => self.on_prepared(result, renewed, now),
             SendAnswer::Written(result) => {
                 let reset = std::mem::take(&mut self.reset);
                 if let (Ok(true), Some(to)) = (&result, self.intake.in_flight.current_recipient()) {
@@ -274,7 +271,7 @@ impl<'a, D: Driver> Sending<'a, D> {
     fn on_prepared(
         &mut self,
         result: Result<Prepared, PrepareError>,
-        renewed: &Renewed,
+        renewed: Renewed,
         now: Instant,
     ) {
         self.age.on_asked(renewed);

@@ -456,7 +456,7 @@ impl<D: Driver> Sending<'_, D> {
         }
         let (ledger, session) = (self.intake.ledger.clone(), self.session);
         let profile = self.is_ready.then(|| self.profile.clone());
-        let is_first = !self.has_begun;
+        let is_first = !self.age.is_known;
         self.intake.calls.open += 1;
         let open = async move {
             let age = match profile {
@@ -492,7 +492,7 @@ impl<D: Driver> Sending<'_, D> {
                 records,
                 age: Some(age),
             }) => {
-                (self.age, self.has_begun) = (age, true);
+                self.age = age;
                 let page = Linked {
                     account: self.intake.account.as_deref(),
                     since: self.since,

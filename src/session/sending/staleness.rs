@@ -36,7 +36,9 @@ pub(super) struct Age {
     /// What the profile lacks.
     pub(super) gaps: Vec<Gap>,
     /// With whom the page has to begin new Signal sessions.
-    pub(super) stale: Stale,
+    stale: Stale,
+    /// It was found out: the page's first generation has begun.
+    pub(super) is_known: bool,
 }
 
 impl Age {
@@ -56,7 +58,7 @@ impl Age {
     }
 
     /// The page was asked to begin new Signal sessions.
-    pub(super) fn on_asked(&mut self, renewed: &Renewed) {
+    pub(super) fn on_asked(&mut self, renewed: Renewed) {
         if renewed.gave_up_own_devices {
             self.stale.own_devices = false;
         }
@@ -98,6 +100,7 @@ impl Age {
                     generation: note.generation,
                     gaps: note.gaps,
                     stale,
+                    is_known: true,
                 });
             }
             Beginning::NewDevice => ledger.begin_device(session).await?,
@@ -124,6 +127,7 @@ impl Age {
             generation: note.generation,
             gaps: note.gaps,
             stale,
+            is_known: true,
         })
     }
 }

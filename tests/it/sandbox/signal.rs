@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{ACCOUNT, Chrome, FRIEND, LINKED, Running, config, linked, send, shown_code};
-use crate::support::copy_folder;
+use crate::support::chrome::copy_folder;
 
 /// The devices that a message to FRIEND goes to, by the page's own list, with the account's own.
 const DEVICES: &str = "const { createWid } = require('WAWebWidFactory');

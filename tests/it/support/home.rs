@@ -1,9 +1,6 @@
 //! The folder that a service under test works in, with the proof that nothing is left running on it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::chrome::Folder;
 
@@ -53,19 +50,5 @@ impl Home {
     /// For after a stop, which promises it.
     pub(crate) fn assert_nobody_is_left(&self) {
         self.folder.assert_nobody_is_left();
-    }
-}
-
-/// Copies a profile that no Chrome has open, without what a Chrome leaves that was killed.
-pub(crate) fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (kind, to) = (entry.file_type().unwrap(), to.join(entry.file_name()));
-        if kind.is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else if kind.is_file() {
-            fs::copy(entry.path(), to).unwrap();
-        }
     }
 }

@@ -19,5 +19,5 @@ mod output;
 mod service;
 
 pub(crate) use api::{Answer, Api, answer, try_answer};
-pub(crate) use home::{Home, copy_folder};
+pub(crate) use home::Home;
 pub(crate) use service::{PROGRAM, Service};

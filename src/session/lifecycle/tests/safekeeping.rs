@@ -150,10 +150,13 @@ fn lacking() -> Result<(), ResetError> {
 impl Scenario {
     /// Whose Signal sessions the page is asked to begin anew next: a number, or none for the account's own devices.
     async fn resets(&mut self) -> Option<String> {
-        match self.call().await {
-            Call::Reset(Whose::Recipient(prepared)) => Some((*prepared.chat).to_owned()),
-            Call::Reset(Whose::OwnDevices) => None,
-            call => panic!("{call:?}"),
+        let call = self.call().await;
+        let Call::Reset(whose) = call else {
+            panic!("{call:?}");
+        };
+        match whose {
+            Whose::Recipient(prepared) => Some((*prepared.chat).to_owned()),
+            Whose::OwnDevices => None,
         }
     }
 }
