@@ -10,6 +10,7 @@ use super::{
     MemoryReport, Phase, PhaseReport, Reason, ReasonCode, SendError, SessionState, Snapshot,
     StartTimes, error::not_ready, start_times::StartClock, state::Event,
 };
+use crate::browser::Link;
 
 /// Owns the snapshot that everybody reads.
 #[derive(Debug)]
@@ -116,6 +117,15 @@ impl Publisher {
             }
             snapshot.reason = reason;
             true
+        });
+    }
+
+    /// Publishes the link that the profile has.
+    pub(super) fn tell_link(&self, link: Option<Link>) {
+        self.amend(|snapshot| {
+            let is_news = snapshot.link != link;
+            snapshot.link = link;
+            is_news
         });
     }
 

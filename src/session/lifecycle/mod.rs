@@ -47,7 +47,7 @@ use tracing::Instrument;
 use super::{
     DisconnectOutcome, Evidence, Phase, PhoneToLink, Reason, ReasonCode, SendError, SessionHandle,
     command::{COMMAND_CAPACITY, answer},
-    linking::account_link::LinkNote,
+    linking::account_link::{LinkNote, link_of},
     publisher::Publisher,
     run_end::End,
     sending::intake::Intake,
@@ -120,6 +120,7 @@ impl<D: Driver> Actor<D> {
             let must_be_ready = self.options.desired.must_be_ready().await;
             self.healing = Healing::new(self.options.shared.config.heals_per_hour, must_be_ready);
             self.forget_later().await;
+            self.tell_link().await;
             while let Some(admitted) = self.idle().await {
                 let Admitted {
                     place: _place,
@@ -180,6 +181,7 @@ impl<D: Driver> Actor<D> {
                     // One that was linked by an earlier version, or has come from another host.
                     self.options.desired.on_link(link.linked_at()).await;
                 }
+                self.publisher.tell_link(link.link());
                 let end = Running::new(
                     &driver,
                     &self.options,
@@ -277,6 +279,8 @@ impl<D: Driver> Actor<D> {
             // place back only when it has nothing more to wait for.
             self.forget_later().await;
         }
+        // A caller who hears of the end may ask at once whether the session is still linked.
+        self.tell_link().await;
         self.publisher.apply(&event, Some(reason));
         self.forget_the_page();
         if is_forgotten {
@@ -301,6 +305,12 @@ impl<D: Driver> Actor<D> {
         if let Some(retry) = retry {
             self.wait_for(retry);
         }
+    }
+
+    /// Publishes the link that the profile has while no page does.
+    fn tell_link(&self) -> impl Future<Output = ()> + Send + use<D> {
+        let (profile, publisher) = (self.options.profile.clone(), Arc::clone(&self.publisher));
+        async move { publisher.tell_link(link_of(&profile).await) }
     }
 
     /// The device is unlinked: nothing that was its account's is kept. What cannot be deleted, `reason` or the log says.

@@ -312,7 +312,11 @@ impl<'a, D: Driver> Running<'a, D> {
             self.begin_pairing();
             self.sending.go_on();
             self.sending.write_notes();
-            match self.link.write().await {
+            let written = self.link.write().await;
+            if written != NoteWritten::Nothing {
+                self.publisher.tell_link(self.link.link());
+            }
+            match written {
                 NoteWritten::Nothing => {}
                 // A full disk must not make it look as if no phone had scanned a code.
                 NoteWritten::Failed => self.options.desired.on_account().await,
