@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub linked_since: Option<Instant>,
     /// Nothing of it is kept on disk, so it need not be known any more.
     pub is_forgotten: bool,
+    /// When the last copy of its profile was taken, once known: a profile that is restored from it knows nothing later.
+    pub profile_copied_at: Option<Timestamp>,
     /// The linked account's number, digits only, once known.
     pub account: Option<Number>,
     /// How far the chats are synced, 0 to 100, while they are.
@@ -66,6 +68,7 @@ impl Snapshot {
             linked_at: None,
             linked_since: None,
             is_forgotten: false,
+            profile_copied_at: None,
             account: None,
             sync_percent: None,
             adapter: AdapterReport::default(),

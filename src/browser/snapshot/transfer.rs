@@ -177,7 +177,10 @@ impl Export {
         take_place(
             profile,
             |_| may_replace,
-            || put_in_place(profile, self.0, give_up),
+            || {
+                let bytes = self.0.manifest.bytes;
+                put_in_place(profile, bytes, |folder| self.0.unpack(folder, give_up))
+            },
         )
     }
 }

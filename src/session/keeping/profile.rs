@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!  was READY, closed in order ──▶ a snapshot
+//!  READY after a scan, and every few minutes ──▶ a snapshot, while Chrome is stopped for a moment
 //!  linked, but the storage is gone or cannot be used ──▶ set aside, snapshot in its place ──▶ a start
 //!                                                          └─ none, or no use either ──▶ a scan, and why
 //!  linked, and the profile is gone from its place ──▶ snapshot in its place ──▶ a start
@@ -11,17 +12,21 @@
 //!  linked, and TOKENS_DIR knows nothing of it ──▶ ERROR: a volume that is not mounted is no loss
 //! ```
 //!
-//! Invariants: only a link that was READY and ended well is copied; a snapshot is used only for the very link that it is
+//! Invariants: only a link is copied that was READY and ended well, or that is READY while its Chrome is stopped; a snapshot is used only for the very link that it is
 //! of; for one loss that is tried once, also over restarts of the service.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::{fs::try_exists, task::spawn_blocking};
 
 use crate::{
     browser::{
-        self, Closed, HeldProfile, Link, Manifest, ProfileSnapshots, Rescue, SnapshotError, Taken,
+        self, Closed, Freezer, HeldProfile, Link, Manifest, ProfileSnapshots, Rescue,
+        SnapshotError, Taken, Taking,
     },
     session::{
         ClienteId, Reason, ReasonCode, SessionState, Snapshot,
@@ -29,6 +34,27 @@ use crate::{
         run_end::End,
     },
 };
+
+/// A copy of a running profile that failed, as on a disk that is full, is tried again after this.
+const COPY_RETRY: Duration = Duration::from_secs(60);
+
+/// What has become of a copy of a running profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) struct Copied {
+    /// When the last one was taken, if there is one.
+    pub(in crate::session) taken_at: Option<Timestamp>,
+    /// When the next one is due.
+    pub(in crate::session) next_in: Duration,
+}
+
+impl Copied {
+    const fn next_in(next_in: Duration) -> Self {
+        Self {
+            taken_at: None,
+            next_in,
+        }
+    }
+}
 
 /// What one session does about its profile.
 #[derive(Clone, Debug)]
@@ -51,38 +77,71 @@ impl Safekeeping {
         }
     }
 
-    /// Chrome has been closed. Takes a snapshot when the profile is worth one.
+    /// Chrome has been closed. Takes a snapshot when the profile is worth one, and answers when it did.
     pub(in crate::session) async fn after_close(
         &self,
         before: &Snapshot,
         why: &End,
         closed: Closed,
-    ) {
+    ) -> Option<Timestamp> {
         if !is_worth_a_snapshot(before, why, closed) {
-            return;
+            return None;
         }
         // Without a note it could not be told later whose copy it is.
-        let Some(link) = link_of(&self.profile).await else {
-            return;
-        };
-        match self
-            .snapshots
-            .take(account_link::origin(link, &self.id))
-            .await
-        {
-            Ok(Taken::New(manifest)) => {
-                tracing::info!(
-                    snapshot.files = manifest.files,
-                    snapshot.bytes = manifest.bytes,
-                    "took a snapshot of the profile"
-                );
-            }
-            Ok(Taken::StillYoung | Taken::Off) => {}
+        let link = link_of(&self.profile).await?;
+        let origin = account_link::origin(link, &self.id);
+        match self.snapshots.take(origin).await {
+            Ok(Taken::New(taking)) => Some(log(&taking)),
+            Ok(Taken::Unchanged | Taken::Off) => None,
             Err(why) => {
-                tracing::warn!(
-                    error = %why,
-                    "no snapshot of the profile was taken: {why}; the last one, if any, stays"
-                );
+                log_failure(&why);
+                None
+            }
+        }
+    }
+
+    /// The session is READY and runs. Takes a snapshot of its profile, if there is none of its link, or if the last one is as old as
+    /// `every` and anything was sent or received since. Its Chrome is stopped for a moment.
+    pub(in crate::session) async fn copy_running(
+        &self,
+        freezer: Option<Freezer>,
+        every: Duration,
+    ) -> Copied {
+        let Some(link) = link_of(&self.profile).await else {
+            return Copied::next_in(every);
+        };
+        let last = self.snapshots.taken_at(is_of(&link)).await;
+        let last = last.unwrap_or_else(|why| {
+            log_failure(&why);
+            None
+        });
+        // The clock may have been set since.
+        let age = last.map(|last| Timestamp::now().duration_since(last));
+        let age = age.map(|age| Duration::try_from(age).unwrap_or_default());
+        if let Some(rest) = age.and_then(|age| every.checked_sub(age))
+            && !rest.is_zero()
+        {
+            return Copied {
+                taken_at: last,
+                next_in: rest,
+            };
+        }
+        let origin = account_link::origin(link, &self.id);
+        match self.snapshots.take_frozen(origin, freezer).await {
+            Ok(Taken::New(taking)) => Copied {
+                taken_at: Some(log(&taking)),
+                next_in: every,
+            },
+            Ok(Taken::Unchanged | Taken::Off) => Copied {
+                taken_at: last,
+                next_in: every,
+            },
+            Err(why) => {
+                log_failure(&why);
+                Copied {
+                    taken_at: last,
+                    next_in: every.min(COPY_RETRY),
+                }
             }
         }
     }
@@ -283,6 +342,27 @@ impl Safekeeping {
     pub(in crate::session) async fn delete(&self) -> Result<(), SnapshotError> {
         self.snapshots.delete().await
     }
+}
+
+/// Says that a snapshot was taken, and answers when.
+fn log(taking: &Taking) -> Timestamp {
+    let manifest = &taking.manifest;
+    let frozen_ms = u64::try_from(taking.frozen.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        snapshot.files = manifest.files,
+        snapshot.bytes = manifest.bytes,
+        snapshot.new_bytes = taking.new_bytes,
+        snapshot.frozen_ms = frozen_ms,
+        "took a snapshot of the profile"
+    );
+    manifest.taken_at
+}
+
+fn log_failure(why: &SnapshotError) {
+    tracing::warn!(
+        error = %why,
+        "no snapshot of the profile was taken: {why}; the last one, if any, stays"
+    );
 }
 
 /// Whether a snapshot is one of this link: another account's must never take its place.

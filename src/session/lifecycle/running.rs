@@ -8,7 +8,11 @@ mod winding_down;
 
 use std::future::pending;
 
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, OptionFuture},
+    stream::FuturesUnordered,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -19,6 +23,7 @@ use super::{
     accounts::HeldAccount,
     admission::Stage,
     capacity::Turn,
+    copy_clock::CopyClock,
     deadlines::{Deadlines, Expired, RELOAD_TIMEOUT, UNRECOGNISED_TIMEOUT},
     healing::Healing,
     hibernation::{IdleClock, on_late_wake},
@@ -32,7 +37,7 @@ use crate::{
         DisconnectError, DisconnectOutcome, Evidence, EvidenceError, Phase, Reason, ReasonCode,
         Recipient, SessionState, StartLimits,
         command::{Command, LifeCommand, PageCommand, answer},
-        keeping::profile,
+        keeping::profile::{self, Copied},
         linking::{
             account_link::{LinkNote, Login, NoteWritten},
             pairing::{Pairing, Request},
@@ -69,6 +74,9 @@ pub(super) struct Running<'a, D: Driver> {
     evidence_waiters: Vec<oneshot::Sender<Result<Evidence, EvidenceError>>>,
     /// What has been asked of the page and not been answered yet.
     calls: FuturesUnordered<BoxFuture<'a, PageAnswer>>,
+    copies: CopyClock,
+    /// The copy of the profile that is being taken. A session that ends drops it: to close goes before to copy.
+    copying: Option<BoxFuture<'a, Copied>>,
     /// The callers who wait for the logout that the page was asked for.
     logouts: Vec<LogoutReply>,
     /// Held until the page stands: the heavy part of a start is its loading.
@@ -104,6 +112,8 @@ impl Facts {
 /// What comes from the page, or from the ledger about a send.
 enum PageEvent {
     Answered(PageAnswer),
+    /// A copy of the profile was taken, or not.
+    Copied(Copied),
     SendAnswered(SendAnswer),
     /// `None`: the page is not heard any more.
     Fact(Option<Fact>),
@@ -196,6 +206,8 @@ impl<'a, D: Driver> Running<'a, D> {
             pairing: Pairing::new(phone, config.pairing_life),
             evidence_waiters: Vec::new(),
             calls: FuturesUnordered::new(),
+            copies: CopyClock::new(config.snapshot_every),
+            copying: None,
             logouts: Vec::new(),
             start: Some(start),
             deadlines: Deadlines::new(config.limits, config.take_over, Instant::now()),
@@ -223,6 +235,7 @@ impl<'a, D: Driver> Running<'a, D> {
             ..
         } = &mut self.sending;
         let (calls, facts) = (&mut self.calls, &mut self.facts);
+        let copying = &mut self.copying;
         let are_held_back = facts.are_held_back();
         let are_due = !facts.is_over && !are_held_back;
         let own = async {
@@ -231,6 +244,7 @@ impl<'a, D: Driver> Running<'a, D> {
                 Some(answer) = calls.next() => PageEvent::Answered(answer),
                 Some(answer) = send_calls.next() => PageEvent::SendAnswered(answer),
                 fact = facts.receiver.recv(), if are_due => PageEvent::Fact(fact),
+                Some(copied) = OptionFuture::from(copying.as_mut()) => PageEvent::Copied(copied),
                 else => pending().await,
             }
         };
@@ -262,6 +276,7 @@ impl<'a, D: Driver> Running<'a, D> {
                     turn = answer.turn();
                     self.sending.on_answer(answer);
                 }
+                Heard::StageWork(PageEvent::Copied(copied)) => self.on_copied(copied),
                 Heard::StageWork(PageEvent::Fact(fact)) => {
                     self.facts.in_a_row += 1;
                     let silence = || Fact::PageLost("the page is not heard any more".to_owned());
@@ -322,6 +337,7 @@ impl<'a, D: Driver> Running<'a, D> {
             self.sleeps_at(),
             self.stall.next(),
             self.mail.wake_by(),
+            self.copies_at(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -342,9 +358,10 @@ impl<'a, D: Driver> Running<'a, D> {
         if is_late {
             self.wakes_late(now);
         }
+        let is_copying = self.copy_profile(now);
         let expired = self.deadlines.expired(now);
         TimersPassed {
-            is_any: over.is_some() || is_late || expired.is_some(),
+            is_any: over.is_some() || is_late || is_copying || expired.is_some(),
             end: expired.and_then(|expired| self.on_expired(expired)),
         }
     }
@@ -486,6 +503,10 @@ impl<'a, D: Driver> Running<'a, D> {
             .on_ready(state == SessionState::Ready, Instant::now());
         if matches!(state, SessionState::QrRequired { .. }) {
             self.healing.on_unlinked();
+            self.copies.on_unlinked();
+        }
+        if state == SessionState::Ready {
+            self.copies.on_ready(Instant::now());
         }
         let account = self.page.standing().account.as_deref();
         self.link.follow(&before, &state, account, is_removed);
@@ -661,6 +682,36 @@ impl<'a, D: Driver> Running<'a, D> {
     /// Takes note of whether the page is needed.
     fn rest(&mut self, now: Instant) {
         self.idle_clock.set(self.is_quiet(), now);
+    }
+
+    /// When a copy of the profile is due, while one can be taken: of a page that could send and is well, and one at a time.
+    fn copies_at(&self) -> Option<Instant> {
+        let is_well = self.publisher.state() == SessionState::Ready
+            && self.page.standing().is_ready()
+            && !self.deadlines.is_reloading()
+            && !self.is_pinging
+            && self.logouts.is_empty();
+        self.copies
+            .due()
+            .filter(|_| is_well && self.copying.is_none())
+    }
+
+    /// Begins to copy the profile, when that is due. Answers whether it did.
+    fn copy_profile(&mut self, now: Instant) -> bool {
+        let due = self.copies_at().filter(|at| *at <= now);
+        let (Some(_), Some(every)) = (due, self.copies.every()) else {
+            return false;
+        };
+        let safekeeping = &self.options.safekeeping;
+        let freezer = self.driver.freezer();
+        self.copying = Some(safekeeping.copy_running(freezer, every).boxed());
+        true
+    }
+
+    fn on_copied(&mut self, copied: Copied) {
+        self.copying = None;
+        self.copies.on_copied(copied.next_in, Instant::now());
+        self.publisher.tell_copy(copied.taken_at);
     }
 
     /// When it may sleep. Not in the midst of a call: that may be the one that finds out that the page is broken.

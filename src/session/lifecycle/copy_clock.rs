@@ -1,0 +1,79 @@
+//! When the profile of a running session is copied. Pure: knows no time but what it is given.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// See the module. Lives as long as one page.
+#[derive(Debug)]
+pub(super) struct CopyClock {
+    every: Option<Duration>,
+    /// When the next copy is due; `None` until the session has been READY.
+    due: Option<Instant>,
+}
+
+impl CopyClock {
+    /// Of a session that is copied so often (`SNAPSHOT_EVERY_MINUTES`); `None`: never while it runs.
+    pub(super) const fn new(every: Option<Duration>) -> Self {
+        Self { every, due: None }
+    }
+
+    /// How often it is copied, if it is.
+    pub(super) const fn every(&self) -> Option<Duration> {
+        self.every
+    }
+
+    /// The session is READY. The first time it is seen to at once whether a copy is due: after a scan one is.
+    pub(super) fn on_ready(&mut self, now: Instant) {
+        if self.every.is_some() {
+            self.due.get_or_insert(now);
+        }
+    }
+
+    /// The session is not linked: what it is linked to next has no copy.
+    pub(super) const fn on_unlinked(&mut self) {
+        self.due = None;
+    }
+
+    /// A copy was taken, or was not due, or failed.
+    pub(super) fn on_copied(&mut self, next_in: Duration, now: Instant) {
+        self.due = self.due.map(|_| now + next_in);
+    }
+
+    /// When to look for the next copy.
+    pub(super) const fn due(&self) -> Option<Instant> {
+        self.due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn a_session_is_looked_at_once_it_is_ready_and_then_as_often_as_asked_for() {
+        let (mut clock, now) = (CopyClock::new(Some(EVERY)), Instant::now());
+        assert_eq!(clock.due(), None);
+        clock.on_ready(now);
+        clock.on_ready(now + EVERY / 2);
+        assert_eq!(clock.due(), Some(now));
+        clock.on_copied(EVERY, now);
+        clock.on_ready(now);
+        assert_eq!(clock.due(), Some(now + EVERY));
+        // Another account is linked.
+        clock.on_unlinked();
+        clock.on_copied(EVERY, now);
+        assert_eq!(clock.due(), None);
+        clock.on_ready(now);
+        assert_eq!(clock.due(), Some(now));
+    }
+
+    #[test]
+    fn one_that_is_never_copied_while_it_runs_never_is() {
+        let (mut clock, now) = (CopyClock::new(None), Instant::now());
+        clock.on_ready(now);
+        assert_eq!(clock.due(), None);
+    }
+}
