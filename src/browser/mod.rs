@@ -43,7 +43,8 @@ pub use processes::{
     process::Closed,
 };
 pub use profile::{
-    Aside, Link, ProfileNote, Rescue, Swept, delete_profile, delete_profile_unless, lock_of, sweep,
+    Aside, Beginning, Gap, Link, ProfileNote, Rescue, Swept, delete_profile, delete_profile_unless,
+    lock_of, sweep,
 };
 pub use snapshot::{
     Adopted, Export, ExportTo, ForeignError, ForeignProfile, HeldProfile, InvalidPassphrase,

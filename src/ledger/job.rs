@@ -19,6 +19,7 @@ use super::{
     step::Step,
     store::{
         File, StoreError,
+        generations::{self, RestoredCopy, Stale},
         sends::{self, Changed, Entered},
     },
     tally::Tally,
@@ -246,6 +247,47 @@ pub(super) fn open_sends(session: String, reply: Reply<Vec<Arc<Record>>>) -> Job
             tell(reply, open);
         },
     )
+}
+
+/// Reads with whom a session has to begin new Signal sessions.
+pub(super) fn stale(session: String, reply: Reply<Stale>) -> Job {
+    Job::new(
+        move |on| generations::stale(on.file, &session),
+        |found, _| tell(reply, found),
+    )
+}
+
+/// Notes with whom a session has to begin new Signal sessions, as copies took its profile's place, or that it has a new device.
+pub(super) fn begin_profile(
+    session: String,
+    copies: Option<Vec<RestoredCopy>>,
+    reply: Reply<()>,
+) -> Job {
+    Job {
+        must_be_written: true,
+        must_last: true,
+        ..Job::new(
+            move |on| match &copies {
+                None => generations::forget_stale(on.file, &session),
+                Some(copies) => copies
+                    .iter()
+                    .try_for_each(|copy| generations::mark_stale(on.file, &session, *copy)),
+            },
+            |noted, _| tell(reply, noted),
+        )
+    }
+}
+
+/// Counts the sends that a page may have into a generation of the profile.
+pub(super) fn count_open_into(session: String, generation: u64, reply: Reply<()>) -> Job {
+    Job {
+        must_be_written: true,
+        must_last: true,
+        ..Job::new(
+            move |on| generations::count_open_into(on.file, &session, generation),
+            |counted, _| tell(reply, counted),
+        )
+    }
 }
 
 /// Reads one send, and follows it.

@@ -59,7 +59,8 @@ use keeper::Request;
 use notes::Notes;
 pub use record::{Failure, Record, SendState};
 pub use request::{Accepted, Fingerprint, Idempotency, NewSend, Query};
-pub use step::{Handing, Step};
+pub use step::{Handing, Reset, Step};
+pub use store::generations::{Others, RestoredCopy, Stale};
 use store::{
     StoreError,
     readers::{Readers, Unread},
@@ -178,6 +179,55 @@ impl Ledger {
     pub async fn open_sends(&self, session: &str) -> Result<Vec<Arc<Record>>, LedgerError> {
         let session = session.to_owned();
         self.ask(|reply| job::open_sends(session, reply)).await
+    }
+
+    /// With whom this session has to begin new Signal sessions.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub async fn stale(&self, session: &str) -> Result<Stale, LedgerError> {
+        let session = session.to_owned();
+        self.ask(|reply| job::stale(session, reply)).await
+    }
+
+    /// Copies took the place of the session's profile, and no page has handed anything over since: notes whom that concerns.
+    /// To be repeated until the profile's own note says that it is done: a repetition changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written: then nothing may be handed over.
+    pub async fn mark_stale(
+        &self,
+        session: &str,
+        copies: Vec<RestoredCopy>,
+    ) -> Result<(), LedgerError> {
+        let session = session.to_owned();
+        self.ask(|reply| job::begin_profile(session, Some(copies), reply))
+            .await
+    }
+
+    /// The session has a new device, which has no Signal session with anybody.
+    ///
+    /// # Errors
+    ///
+    /// As for [`mark_stale`](Self::mark_stale).
+    pub async fn begin_device(&self, session: &str) -> Result<(), LedgerError> {
+        let session = session.to_owned();
+        self.ask(|reply| job::begin_profile(session, None, reply))
+            .await
+    }
+
+    /// A copy is about to be made of the profile of a running page, whose hand-overs note this generation from now on: counts
+    /// what WhatsApp's server has not acknowledged into it too. The page may encrypt it later than the copy is made.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written: then no copy may be made.
+    pub async fn count_open_into(&self, session: &str, generation: u64) -> Result<(), LedgerError> {
+        let session = session.to_owned();
+        self.ask(|reply| job::count_open_into(session, generation, reply))
+            .await
     }
 
     /// One send, by its own id, the one that the page chose, or its full id at WhatsApp.

@@ -83,6 +83,8 @@ pub enum Failure {
     NotChecked,
     /// WhatsApp accepted it and then gave it up.
     GivenUp,
+    /// The profile is older than what was sent to the recipient, and the page could not be made to begin a new Signal session.
+    ProfileStale,
     /// Its turn did not come while its caller waited.
     TurnNotCome,
     /// The session ended first.
@@ -97,11 +99,12 @@ pub enum Failure {
 
 impl Failure {
     /// Every failure.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NotOnWhatsApp,
         Self::NotTaken,
         Self::NotChecked,
         Self::GivenUp,
+        Self::ProfileStale,
         Self::TurnNotCome,
         Self::SessionEnded,
         Self::OtherAccount,
@@ -116,6 +119,7 @@ impl Failure {
             Self::NotTaken => "SEND_FAILED",
             Self::NotChecked => "NUMBER_NOT_CHECKED",
             Self::GivenUp => "REFUSED_BY_WHATSAPP",
+            Self::ProfileStale => "PROFILE_STALE",
             Self::TurnNotCome => "QUEUE_TIMEOUT",
             Self::SessionEnded => "SESSION_NOT_READY",
             Self::OtherAccount => "ACCOUNT_CHANGED",
@@ -134,6 +138,7 @@ impl Failure {
     pub(super) const fn frees_the_key(self) -> bool {
         match self {
             Self::NotChecked
+            | Self::ProfileStale
             | Self::TurnNotCome
             | Self::SessionEnded
             | Self::OtherAccount
@@ -188,6 +193,8 @@ pub struct Record {
     pub queued_at: Timestamp,
     /// When a page was about to get it, for the first time.
     pub handed_at: Option<Timestamp>,
+    /// The generation that the profile was in then, or is counted in since; earlier versions did not note it.
+    pub generation: Option<u64>,
     /// When WhatsApp's server had it.
     pub sent_at: Option<Timestamp>,
     /// When a device of the recipient had it.

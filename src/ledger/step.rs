@@ -16,6 +16,19 @@ pub struct Handing {
     pub wa_key: Option<String>,
     /// Under which full id, where that is known.
     pub message_id: Option<WaId>,
+    /// In which generation of the profile (`browser::ProfileNote`).
+    pub generation: u64,
+    /// With whom the page has begun new Signal sessions before.
+    pub reset: Reset,
+}
+
+/// With whom a page has begun new Signal sessions before a hand-over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reset {
+    /// With the devices of its recipient.
+    pub recipient: bool,
+    /// With the account's own devices.
+    pub own_devices: bool,
 }
 
 /// Something that happened to a send.
@@ -75,6 +88,7 @@ impl Record {
                 self.wa_key.clone_from(&handing.wa_key);
                 self.message_id.clone_from(&handing.message_id);
                 self.handed_at.get_or_insert(now);
+                self.generation = Some(handing.generation);
             }
             (
                 S::Handed | S::Unknown | S::Sent | S::Delivered | S::Read,

@@ -7,6 +7,7 @@
 //! would hand over what the other has queued. It still allows this process several connections, so reads have their own,
 //! and in WAL mode no write waits for them.
 
+pub(super) mod generations;
 pub(super) mod readers;
 pub(super) mod sends;
 pub(super) mod stamp;
@@ -62,6 +63,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("schema.sql")),
         M::up(include_str!("indexes.sql")),
         M::up(include_str!("stamp.sql")),
+        M::up(include_str!("generations.sql")),
     ])
 });
 

@@ -2,6 +2,7 @@
 
 mod age;
 mod clocks;
+mod generations;
 mod lasting;
 mod place;
 mod reads;
@@ -71,6 +72,7 @@ pub(crate) fn record(seq: i64) -> Record {
         detail: None,
         queued_at: jiff::Timestamp::now(),
         handed_at: None,
+        generation: None,
         sent_at: None,
         delivered_at: None,
         read_at: None,
@@ -91,6 +93,8 @@ fn handing(key: &str) -> Handing {
         account: Some("5491150000001".into()),
         wa_key: Some(key.to_owned()),
         message_id: Some(format!("true_5491158254201@c.us_{key}").into()),
+        generation: 0,
+        reset: Reset::default(),
     }
 }
 

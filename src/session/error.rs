@@ -140,6 +140,9 @@ pub enum SendError {
         /// What interrupted it.
         detail: String,
     },
+    /// The profile is older than what was sent to this recipient, who would not see the message. Nothing was sent.
+    #[error("nothing was sent: {0}")]
+    ProfileStale(String),
     /// As many sends as the queue holds are waiting. Nothing was sent.
     #[error("as many messages wait for this session as SEND_QUEUE_MAX allows; try again later")]
     QueueFull {
@@ -227,6 +230,7 @@ impl SendError {
             Some(Failure::NotOnWhatsApp) => Self::NotOnWhatsApp,
             Some(Failure::NotTaken | Failure::NotChecked) | None => Self::Failed(detail),
             Some(Failure::GivenUp) => Self::GivenUp(detail),
+            Some(Failure::ProfileStale) => Self::ProfileStale(detail),
             Some(Failure::TurnNotCome) => Self::TurnNotCome {
                 retry_after: Duration::ZERO,
             },

@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    note::{Link, ProfileNote, Rescue},
+    note::{Beginning, Gap, Link, ProfileNote, Rescue},
     sweep::{Swept, sweep},
 };
 use super::{

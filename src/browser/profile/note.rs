@@ -3,8 +3,14 @@
 //! ```text
 //!  TOKENS_DIR/<cliente_id>/session-manager.json
 //!    {"chrome":"156.0.8078.79","linked_once":true,"restored_at":"2026-11-25T18:47:41Z",
-//!     "link":{"account":"5491100000001","linked_at":"2026-11-25T18:47:41Z","rescue":"none"}}
+//!     "link":{"account":"5491100000001","linked_at":"2026-11-25T18:47:41Z","rescue":"none"},
+//!     "generation":9,"gaps":[{"after":3,"until":8}]}
 //! ```
+//!
+//! Generations say which copy of a profile has which hand-over, without a clock: a copy ends a generation and begins the next,
+//! and the ledger notes with each hand-over the generation in which it happened. Invariant: a copy whose manifest says n has
+//! every hand-over of the generations up to n; of n + 1 it may have some. So the generation is raised, durably, before the
+//! copying begins.
 //!
 //! Several tasks change it at the same time: the session's actor, and the watcher of the page, which goes on when the actor has
 //! ended. So each change reads the note, changes it and writes it, and no other change of the same note happens meanwhile.
@@ -69,6 +75,68 @@ pub struct ProfileNote {
     /// copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restored_at: Option<Timestamp>,
+    /// The generation that the profile is in. A note of an earlier version has none, which is the first.
+    pub generation: u64,
+    /// What the profile may lack, as often as it took the place of another one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
+    /// A phone has made a new device of it: what was handed over before does not concern it.
+    #[serde(skip_serializing_if = "is_not")]
+    is_new_device: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes what it may skip by reference"
+)]
+const fn is_not(it: &bool) -> bool {
+    !*it
+}
+
+/// More gaps than this are merged. A profile is restored once for each time that its link is lost.
+const GAPS_MAX: usize = 16;
+
+/// The generations that a profile knows nothing of: those between the copy that it comes from and the moment at which that took
+/// its place. Messages that were handed over in them are missing in the page's store, and the Signal sessions with their
+/// recipients are older than what those have seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The last generation that the profile has whole; `None` when it has none for certain, as a copy of an earlier version,
+    /// which does not say.
+    pub after: Option<u64>,
+    /// The first generation of the profile in its new place; `None` until the ledger has said which was the highest before.
+    pub until: Option<u64>,
+    /// The copy came from another host or program: the ledger here need not know what was handed over since.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub is_from_elsewhere: bool,
+}
+
+impl Gap {
+    /// Whether a hand-over of this generation is in the gap.
+    pub fn has(&self, generation: u64) -> bool {
+        self.after.is_none_or(|after| after < generation)
+            && self.until.is_none_or(|until| generation < until)
+    }
+
+    /// One gap that has all that two have.
+    fn and(self, other: Self) -> Self {
+        Self {
+            after: self.after.min(other.after),
+            until: self.until.zip(other.until).map(|(one, two)| one.max(two)),
+            is_from_elsewhere: self.is_from_elsewhere && other.is_from_elsewhere,
+        }
+    }
+}
+
+/// What has become of a profile since a page last handed anything over from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// Nothing.
+    Usual,
+    /// A phone has made a new device of it.
+    NewDevice,
+    /// It was put in its place, and lacks these generations.
+    Restored(Vec<Gap>),
 }
 
 /// What a profile is linked to.
@@ -129,6 +197,7 @@ impl ProfileNote {
             link_is_gone: link.is_none() && profile.join(earlier::LINK_GONE).try_exists()?,
             link: link.and_then(|text| serde_json::from_slice(&text).ok()),
             restored_at: word(earlier::RESTORED_AT)?.and_then(|text| text.parse().ok()),
+            ..Self::default()
         })
     }
 
@@ -147,6 +216,9 @@ impl ProfileNote {
             link_is_gone: self.link_is_gone && !may_be_linked,
             link: earlier.link.filter(is_later).or(self.link),
             restored_at: self.restored_at.max(earlier.restored_at),
+            generation: self.generation,
+            gaps: self.gaps,
+            is_new_device: self.is_new_device,
         }
     }
 
@@ -161,6 +233,11 @@ impl ProfileNote {
         Self {
             linked_once: true,
             restored_at: Some(Timestamp::now()),
+            gaps: vec![Gap {
+                after: None,
+                until: None,
+                is_from_elsewhere: false,
+            }],
             ..Self::default()
         }
     }
@@ -224,6 +301,100 @@ impl ProfileNote {
         self.linked_once |= link.is_some();
         self.link_is_gone = link.is_none();
         self.link = link;
+    }
+
+    /// A copy of the profile in this folder is about to be made: ends the generation that it is in, and answers which one that
+    /// is. It goes into the manifest of the copy.
+    ///
+    /// Where a page is open meanwhile, hand-overs must note the next generation before the first byte is copied, and those that
+    /// WhatsApp's server has not acknowledged must be counted into it: the page may take them, and encrypt them, later than the
+    /// copy is made.
+    ///
+    /// # Errors
+    ///
+    /// As for [`change`](Self::change): no copy may be made.
+    pub fn end_generation(profile: &Path) -> io::Result<u64> {
+        let mut ended = 0;
+        Self::change(profile, |note| {
+            ended = note.generation;
+            note.generation += 1;
+        })?;
+        Ok(ended)
+    }
+
+    /// The profile has taken the place of the one with the note `replaced`, if there was one. It is a copy that has the
+    /// hand-overs up to the generation `after`.
+    pub(in crate::browser) fn on_restored(
+        &mut self,
+        after: Option<u64>,
+        is_from_elsewhere: bool,
+        replaced: Option<&Self>,
+    ) {
+        self.restored_at = Some(Timestamp::now());
+        let replaced = replaced.map_or(0, |replaced| replaced.generation);
+        self.generation = self.generation.max(replaced);
+        self.add_gap(Gap {
+            after,
+            until: None,
+            is_from_elsewhere,
+        });
+    }
+
+    fn add_gap(&mut self, gap: Gap) {
+        self.gaps.push(gap);
+        if GAPS_MAX < self.gaps.len() {
+            let oldest = self.gaps.remove(0);
+            self.gaps[0] = oldest.and(self.gaps[0]);
+        }
+    }
+
+    /// A phone has scanned a code: the device is a new one, with Signal sessions of its own.
+    pub fn on_new_device(&mut self) {
+        self.gaps.clear();
+        self.is_new_device = true;
+    }
+
+    /// What has become of the profile since a page last handed anything over from it. `highest` is the highest generation that
+    /// the ledger has ever noted for its session.
+    pub fn beginning(&self, highest: Option<u64>) -> Beginning {
+        if self.is_new_device {
+            return Beginning::NewDevice;
+        }
+        let mut gaps: Vec<Gap> = self.gaps.clone();
+        gaps.retain(|gap| gap.until.is_none());
+        if gaps.is_empty() && highest.is_some_and(|highest| self.generation < highest) {
+            // An older folder was put back by hand. When in its generation it was copied is not known.
+            gaps.push(Gap {
+                after: self.generation.checked_sub(1),
+                until: None,
+                is_from_elsewhere: false,
+            });
+        }
+        if gaps.is_empty() {
+            Beginning::Usual
+        } else {
+            Beginning::Restored(gaps)
+        }
+    }
+
+    /// Goes on above the highest generation that was ever given, where the profile does not know it. To be called before the
+    /// first hand-over of a page, once the ledger has noted what the [`beginning`](Self::beginning) means.
+    pub fn go_on_above(&mut self, highest: Option<u64>) {
+        match self.beginning(highest) {
+            Beginning::Usual => return,
+            Beginning::NewDevice => {}
+            Beginning::Restored(gaps) => {
+                self.gaps.retain(|gap| gap.until.is_some());
+                for gap in gaps {
+                    self.add_gap(gap);
+                }
+            }
+        }
+        self.generation = self.generation.max(highest.unwrap_or(0)) + 1;
+        self.is_new_device = false;
+        for gap in &mut self.gaps {
+            gap.until.get_or_insert(self.generation);
+        }
     }
 
     /// Whether a folder has a note of this service, of any version.
@@ -365,6 +536,122 @@ mod tests {
         assert_eq!(
             ProfileNote::read(home.path()).unwrap().link(),
             Some(&link())
+        );
+    }
+
+    fn gap(after: Option<u64>, until: Option<u64>) -> Gap {
+        Gap {
+            after,
+            until,
+            is_from_elsewhere: false,
+        }
+    }
+
+    #[test]
+    fn each_copy_ends_a_generation() {
+        let home = tempfile::tempdir().unwrap();
+        let end = || ProfileNote::end_generation(home.path()).unwrap();
+        assert_eq!([end(), end(), end()], [0, 1, 2]);
+        assert_eq!(ProfileNote::read(home.path()).unwrap().generation, 3);
+        // Where it cannot be written down, no copy may be made.
+        fs::create_dir(home.path().join("session-manager.json.new")).unwrap();
+        assert!(ProfileNote::end_generation(home.path()).is_err());
+    }
+
+    #[test]
+    fn a_copy_lacks_what_was_handed_over_between_it_and_its_first_own_generation() {
+        let replaced = ProfileNote {
+            generation: 7,
+            ..ProfileNote::default()
+        };
+        let mut note = ProfileNote {
+            generation: 4,
+            ..ProfileNote::default()
+        };
+        note.on_restored(Some(3), false, Some(&replaced));
+        let lacks =
+            |note: &ProfileNote, generation| note.gaps.iter().any(|gap| gap.has(generation));
+        assert_eq!([3, 4, 999].map(|n| lacks(&note, n)), [false, true, true]);
+        note.go_on_above(Some(7));
+        assert_eq!(
+            (note.generation, &*note.gaps),
+            (8, &[gap(Some(3), Some(8))][..])
+        );
+        assert_eq!(
+            [3, 4, 7, 8].map(|n| lacks(&note, n)),
+            [false, true, true, false]
+        );
+        // Only once.
+        let settled = note.clone();
+        note.go_on_above(Some(8));
+        assert_eq!(note, settled);
+    }
+
+    #[test]
+    fn the_ledger_knows_generations_that_no_note_does() {
+        // The folder was removed, and its note with it.
+        let mut note = ProfileNote {
+            generation: 4,
+            ..ProfileNote::default()
+        };
+        note.on_restored(Some(3), false, None);
+        note.go_on_above(Some(20));
+        assert_eq!(
+            (note.generation, &*note.gaps),
+            (21, &[gap(Some(3), Some(21))][..])
+        );
+    }
+
+    #[test]
+    fn an_older_folder_that_was_put_back_by_hand_is_told_by_its_generation() {
+        let mut note = ProfileNote {
+            generation: 5,
+            ..ProfileNote::default()
+        };
+        note.go_on_above(Some(5));
+        assert!(note.gaps.is_empty());
+        note.go_on_above(Some(6));
+        assert_eq!(
+            (note.generation, &*note.gaps),
+            (7, &[gap(Some(4), Some(7))][..])
+        );
+    }
+
+    #[test]
+    fn a_new_device_lacks_nothing_and_goes_on_above_what_was_given() {
+        let mut note = ProfileNote::default();
+        note.on_restored(None, false, None);
+        note.on_new_device();
+        note.go_on_above(Some(9));
+        assert_eq!((note.generation, note.gaps.len()), (10, 0));
+        let mut first = ProfileNote::default();
+        first.go_on_above(None);
+        assert_eq!((first.generation, first.gaps.len()), (0, 0));
+    }
+
+    #[test]
+    fn many_restores_become_one_gap_that_has_them_all() {
+        let mut note = ProfileNote::default();
+        for n in 0..40_u64 {
+            note.on_restored(Some(10 * n + 5), false, None);
+            note.go_on_above(Some(10 * n + 9));
+        }
+        assert!(note.gaps.len() <= GAPS_MAX);
+        for n in 0..40 {
+            assert!(note.gaps.iter().any(|gap| gap.has(10 * n + 7)), "{n}");
+        }
+        assert!(!note.gaps.iter().any(|gap| gap.has(note.generation)));
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_understood_may_lack_everything() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join(NAME), "half a no").unwrap();
+        let mut note = ProfileNote::read_or_linked(home.path());
+        note.go_on_above(Some(3));
+        assert_eq!(
+            (note.generation, &*note.gaps),
+            (4, &[gap(None, Some(4))][..])
         );
     }
 

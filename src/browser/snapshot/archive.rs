@@ -63,6 +63,9 @@ pub struct Manifest {
     pub files: u64,
     /// How large they are when unpacked.
     pub bytes: u64,
+    /// It has every hand-over up to this generation of the profile. Earlier versions did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
     /// How Chrome was kept from writing meanwhile. Exports do not say it: they are always of a Chrome that was closed.
     #[serde(default, skip_serializing_if = "Kind::is_closed")]
     pub kind: Kind,
@@ -98,7 +101,13 @@ pub struct Origin {
 }
 
 impl Manifest {
-    pub(super) fn new(origin: Origin, chrome: Option<String>, contents: &Contents) -> Self {
+    /// `generation` is the one that this copy has ended.
+    pub(super) fn new(
+        origin: Origin,
+        chrome: Option<String>,
+        generation: u64,
+        contents: &Contents,
+    ) -> Self {
         Self {
             format: FORMAT,
             cliente_id: origin.cliente_id,
@@ -108,6 +117,7 @@ impl Manifest {
             taken_at: Timestamp::now(),
             files: contents.files.len().try_into().unwrap_or(u64::MAX),
             bytes: contents.bytes(),
+            generation: Some(generation),
             kind: Kind::Closed,
         }
     }

@@ -85,7 +85,7 @@ impl Stamp {
     }
 }
 
-/// Whether a file is written through a mapping, which need not change its times: the shared memory of an SQLite database.
+/// Whether a file is written through a mapping, which need not change its times: the shared memory of an `SQLite` database.
 pub(super) fn is_mapped(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     name.ends_with(b"-shm")

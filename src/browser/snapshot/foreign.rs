@@ -26,7 +26,9 @@ use rustix::{
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::{SnapshotError, archive::UnlessGivenUp, exchange_for, take_place, unpack::ENTRIES_MAX};
+use super::{
+    ComesFrom, SnapshotError, archive::UnlessGivenUp, exchange_for, take_place, unpack::ENTRIES_MAX,
+};
 use crate::{
     browser::{
         processes::occupants::{self, Holder},
@@ -363,7 +365,7 @@ impl ForeignProfile {
                     .into_iter()
                     .filter(|step| prunes || *step != Step::Prune);
                 let bytes = entries.iter().map(|entry| entry.bytes).sum();
-                exchange_for(&profile, bytes, steps, |copy| {
+                exchange_for(&profile, bytes, None, ComesFrom::Elsewhere, steps, |copy| {
                     self.copy(&entries, copy, &give_up)
                 })?;
                 Ok(self.adopted(&entries))

@@ -110,7 +110,7 @@ impl Listing {
     pub(super) fn empty() -> Self {
         let contents = Contents::default();
         Self {
-            manifest: Manifest::new(Origin::default(), None, &contents),
+            manifest: Manifest::new(Origin::default(), None, 0, &contents),
             looked_at: 0,
             packs: Vec::new(),
             blocks: Vec::new(),

@@ -168,11 +168,12 @@ impl ProfileSnapshots {
             .await
     }
 
-    /// Copies the profile of a Chrome that runs, and stops it for the moment that this takes. The caller must have its Chrome. Once
-    /// this is dropped Chrome goes on, and no copy is made.
+    /// Copies the profile of a Chrome that runs, and stops it for the moment that this takes. The caller must have its Chrome, and
+    /// have ended this `generation` of the profile. Once this is dropped Chrome goes on, and no copy is made.
     pub async fn take_frozen(
         &self,
         origin: Origin,
+        generation: u64,
         freezer: Option<Freezer>,
     ) -> Result<Taken, SnapshotError> {
         if self.store.keep == 0 {
@@ -182,7 +183,7 @@ impl ProfileSnapshots {
         // Dropped with this future: the thread may be in the middle of a file.
         let _thaws = freezer.clone().map(Freezer::thaws_when_dropped);
         let this = self.clone();
-        turn.take(move |give_up| this.copy_frozen(origin, freezer.as_ref(), give_up))
+        turn.take(move |give_up| this.copy_frozen(origin, generation, freezer.as_ref(), give_up))
             .await
     }
 
@@ -204,10 +205,10 @@ impl ProfileSnapshots {
         let folder = &profile.folder;
         let writing = self.store.objects.lock(give_up)?;
         let known = self.store.known()?;
-        // The place for the generation: raised in the profile, on disk, before anything is read of it.
+        let generation = end_generation(profile)?;
         let look = Look::at(folder).map_err(|why| SnapshotError::io("reading", folder, why))?;
         store::ensure_space(&self.store.objects.folder, known.bytes_missing(&look))?;
-        let manifest = Manifest::new(origin, chrome_of(folder), &look.contents);
+        let manifest = Manifest::new(origin, chrome_of(folder), generation, &look.contents);
         let content = |path: &Path| Some(folder.join(path));
         let added = self
             .store
@@ -222,6 +223,7 @@ impl ProfileSnapshots {
     fn copy_frozen(
         &self,
         origin: Origin,
+        generation: u64,
         freezer: Option<&Freezer>,
         give_up: &CancellationToken,
     ) -> Result<Taken, SnapshotError> {
@@ -256,14 +258,12 @@ impl ProfileSnapshots {
                 &goes_on,
             )
             .map_err(reading)?;
-        // The place for the generation: raised in the profile, on disk, before Chrome is stopped.
-
         let stopped = freezer
             .map(|freezer| freezer.freeze(FROZEN_MAX))
             .transpose();
         let stopped = stopped.map_err(|why| SnapshotError::NotStill(why.to_string()))?;
         let copied = {
-            let is_still = || stopped.as_ref().is_none_or(|frozen| frozen.holds());
+            let is_still = || stopped.as_ref().is_none_or(Frozen::holds);
             let goes_on = || !give_up.is_cancelled() && is_still();
             Look::at(folder).and_then(|look| {
                 let state = staging::Profile::StandsStill;
@@ -282,7 +282,8 @@ impl ProfileSnapshots {
             }
         };
         let (look, chrome) = copied.map_err(reading)?;
-        let manifest = Manifest::new(origin, chrome, &look.contents).of(Kind::Frozen);
+        let manifest = Manifest::new(origin, chrome, generation, &look.contents);
+        let manifest = manifest.of(Kind::Frozen);
         let content = |path: &Path| staging.path_of(path);
         let added = self
             .store
@@ -292,6 +293,11 @@ impl ProfileSnapshots {
             new_bytes: added.new_bytes,
             frozen,
         }))
+    }
+
+    /// Whether any are taken and used.
+    pub fn are_kept(&self) -> bool {
+        self.store.keep > 0
     }
 
     /// When the last snapshot of this link was taken, if there is one that can be opened.
@@ -330,9 +336,9 @@ impl ProfileSnapshots {
             };
             ensure_a_page_can_store(&profile, look_at)?;
             // A second or two of work, which a service that stops waits for.
-            let bytes = chosen.manifest().bytes;
+            let (bytes, generation) = (chosen.manifest().bytes, chosen.manifest().generation);
             let unpack = |folder: &Path| chosen.unpack(folder, &CancellationToken::new());
-            put_in_place(&profile, bytes, unpack).map(Some)
+            put_in_place(&profile, bytes, generation, ComesFrom::Here, unpack).map(Some)
         })
         .await
     }
@@ -432,25 +438,45 @@ fn ensure_a_page_can_store(
     store::ensure_a_page_can_store(parent, look_at)
 }
 
+/// Ends the generation of a profile that no Chrome uses, before it is copied.
+fn end_generation(profile: &Profile) -> Result<u64, SnapshotError> {
+    ProfileNote::end_generation(&profile.folder)
+        .map_err(|source| SnapshotError::io("writing to", &profile.folder, source))
+}
+
+/// Where a copy comes from that takes a profile's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ComesFrom {
+    /// This service has taken it, and its ledger knows what was handed over since.
+    Here,
+    /// Another host or another program.
+    Elsewhere,
+}
+
 /// Exchanges the profile for the copy that is unpacked, `bytes` in all. To unpack may be given up; from there on it is finished,
 /// whatever comes.
 fn put_in_place(
     profile: &Profile,
     bytes: u64,
+    generation: Option<u64>,
+    from: ComesFrom,
     unpack: impl FnOnce(&Path) -> Result<Manifest, SnapshotError>,
 ) -> Result<Manifest, SnapshotError> {
     let mut manifest = None;
-    exchange_for(profile, bytes, EXCHANGE, |unpacking| {
+    exchange_for(profile, bytes, generation, from, EXCHANGE, |unpacking| {
         manifest = Some(unpack(unpacking)?);
         Ok::<_, SnapshotError>(())
     })?;
     manifest.ok_or(SnapshotError::GivenUp)
 }
 
-/// Exchanges the profile for what `unpack` puts into the folder that it is given, `bytes` in all.
+/// Exchanges the profile for what `unpack` puts into the folder that it is given, `bytes` in all. That has the hand-overs up to
+/// `generation`, if it is known.
 fn exchange_for<E: From<SnapshotError>>(
     profile: &Profile,
     bytes: u64,
+    generation: Option<u64>,
+    from: ComesFrom,
     steps: impl IntoIterator<Item = Step>,
     unpack: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -463,9 +489,11 @@ fn exchange_for<E: From<SnapshotError>>(
             (Step::Unpack, Some(unpack)) => {
                 unpack(&places.unpacking)?;
                 // Before it takes its place, so that it is known whatever is killed meanwhile.
-                let restored_at = Some(Timestamp::now());
-                ProfileNote::change(&places.unpacking, |note| note.restored_at = restored_at)
-                    .map_err(|source| SnapshotError::io("writing to", &places.unpacking, source))?;
+                let replaced = ProfileNote::read(&profile.folder).ok();
+                ProfileNote::change(&places.unpacking, |note| {
+                    note.on_restored(generation, from == ComesFrom::Elsewhere, replaced.as_ref());
+                })
+                .map_err(|source| SnapshotError::io("writing to", &places.unpacking, source))?;
             }
             (step, _) => perform(&places, step)?,
         }

@@ -4,8 +4,8 @@
 //!  magic, one line │ block: packed by zstd, encrypted if there is a key │ block │ …
 //! ```
 //!
-//! Blocks of a fixed size, because Chromium's databases change in the middle: LevelDB writes small files once, and SQLite pages of a
-//! large one. A block is checked by its name whenever it is read.
+//! Blocks of a fixed size, because Chromium's databases change in the middle: `LevelDB` writes small files once, and `SQLite` pages of
+//! a large one. A block is checked by its name whenever it is read.
 
 use std::{
     fs::File,
@@ -22,7 +22,10 @@ use crate::files::NewFile;
 /// How long a block is that is not the last of its file.
 pub(super) const BLOCK: u64 = 256 * 1024;
 
-const MAGIC: &[u8] = b"session-manager pack 1\n";
+const MAGIC: &[u8; 23] = b"session-manager pack 1\n";
+
+/// How long a pack is without any block.
+pub(super) const HEAD: u64 = 23;
 
 /// Most of a profile is packed by its databases already.
 const LEVEL: i32 = 1;
@@ -40,8 +43,11 @@ impl NewPack {
         let object = objects.begin(writing)?;
         let mut out = BufWriter::new(object.file().try_clone()?);
         out.write_all(MAGIC)?;
-        let ends = MAGIC.len().try_into().unwrap_or(u64::MAX);
-        Ok(Self { out, object, ends })
+        Ok(Self {
+            out,
+            object,
+            ends: HEAD,
+        })
     }
 
     /// Adds a block. Answers where it is, and how long it is there.

@@ -124,8 +124,8 @@ fn storage_in(files: &[(PathBuf, Stamp)]) -> impl Iterator<Item = &(PathBuf, Sta
 /// A snapshot that has been found whole.
 #[derive(Debug)]
 pub(super) enum Whole {
-    Archive(Verified),
-    Blocks(Blocks),
+    Archive(Box<Verified>),
+    Blocks(Box<Blocks>),
 }
 
 impl Whole {
@@ -262,7 +262,11 @@ impl Store {
             let size = size
                 .map_err(|source| SnapshotError::io("reading", &self.objects.path(pack), source))?;
             let is_whole = size.is_some_and(|size| ends[at] <= size);
-            let is_needed = size.is_some_and(|size| size <= used[at].saturating_mul(PACK_MIN_USE));
+            let is_needed = size.is_some_and(|size| {
+                size <= used[at]
+                    .saturating_mul(PACK_MIN_USE)
+                    .saturating_add(pack::HEAD)
+            });
             is_usable.push(has_our_key && is_whole && is_needed && is_young(pack));
         }
         let may_be_used = |at: &usize| is_usable[listing.blocks[*at].pack];
@@ -317,30 +321,28 @@ impl Store {
         let pack = format!("{time}{PACK}");
         let mut draft = Draft::new(known, pack);
         for (path, stamp) in &look.contents.files {
-            let blocks = match known.blocks_of(path, stamp) {
-                Some(blocks) => blocks.iter().map(|at| draft.place_of(*at)).collect(),
-                None => {
-                    let from =
-                        content(path).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-                    let read = |source| SnapshotError::io("reading", &from, source);
-                    let mut file = File::open(&from).map_err(read)?;
-                    let (mut blocks, mut size) = (Vec::new(), 0);
-                    loop {
-                        if give_up.is_cancelled() {
-                            return Err(SnapshotError::GivenUp);
-                        }
-                        let block = pack::next_block(&mut file).map_err(read)?;
-                        if block.is_empty() {
-                            break;
-                        }
-                        size += u64::try_from(block.len()).unwrap_or(u64::MAX);
-                        blocks.push(draft.add(&block, self, writing).map_err(failed)?);
+            let blocks = if let Some(blocks) = known.blocks_of(path, stamp) {
+                blocks.iter().map(|at| draft.place_of(*at)).collect()
+            } else {
+                let from = content(path).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+                let read = |source| SnapshotError::io("reading", &from, source);
+                let mut file = File::open(&from).map_err(read)?;
+                let (mut blocks, mut size) = (Vec::new(), 0);
+                loop {
+                    if give_up.is_cancelled() {
+                        return Err(SnapshotError::GivenUp);
                     }
-                    if size != stamp.size {
-                        return Err(read(io::Error::other("it changed while it was read")));
+                    let block = pack::next_block(&mut file).map_err(read)?;
+                    if block.is_empty() {
+                        break;
                     }
-                    blocks
+                    size += u64::try_from(block.len()).unwrap_or(u64::MAX);
+                    blocks.push(draft.add(&block, self, writing).map_err(failed)?);
                 }
+                if size != stamp.size {
+                    return Err(read(io::Error::other("it changed while it was read")));
+                }
+                blocks
             };
             draft.listing.files.push(Filed {
                 path: path.clone(),
@@ -391,8 +393,11 @@ impl Store {
             let manifest = match self.manifest(&name) {
                 Ok(manifest) => Some(manifest),
                 // Such a one may be opened again by the key that it was written with.
-                Err(SnapshotError::OtherKey { .. } | SnapshotError::OtherFormat { .. }) => continue,
-                Err(SnapshotError::Io { .. }) => continue,
+                Err(
+                    SnapshotError::OtherKey { .. }
+                    | SnapshotError::OtherFormat { .. }
+                    | SnapshotError::Io { .. },
+                ) => continue,
                 Err(_) => None,
             };
             let its_link = manifest.as_ref().map(|manifest| manifest.linked_at);
@@ -468,7 +473,7 @@ impl Store {
         if name.ends_with(ARCHIVE) {
             let verified = archive::verify(&path)?;
             let fits = fits(&verified.manifest);
-            return Ok(fits.then_some(Whole::Archive(verified)));
+            return Ok(fits.then(|| Whole::Archive(Box::new(verified))));
         }
         let (listing, vault) = Listing::read(&path, &self.vault)?;
         if !fits(&listing.manifest) {
@@ -490,7 +495,7 @@ impl Store {
             }
             blocks.block(placed)?;
         }
-        Ok(Some(Whole::Blocks(blocks)))
+        Ok(Some(Whole::Blocks(Box::new(blocks))))
     }
 
     /// Removes those that `are` of no more use.

@@ -15,10 +15,10 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Manifest, Origin, SnapshotError,
+    ComesFrom, Manifest, Origin, SnapshotError,
     archive::{self, Verified},
     contents::Contents,
-    put_in_place,
+    end_generation, put_in_place,
     sealed::{self, Opened, Passphrase},
     store, take_place,
 };
@@ -99,11 +99,12 @@ fn write(
         .file_name()
         .ok_or_else(|| failed(ErrorKind::InvalidFilename.into()))?;
     let folder = folder_of(&to.path);
+    let generation = end_generation(profile)?;
     let contents = Contents::of(&profile.folder)
         .map_err(|source| SnapshotError::io("reading", &profile.folder, source))?;
     store::ensure_space(folder, contents.bytes())?;
     let chrome = ProfileNote::read_or_linked(&profile.folder).chrome;
-    let manifest = Manifest::new(origin, chrome, &contents);
+    let manifest = Manifest::new(origin, chrome, generation, &contents);
 
     let mut hidden = OsString::from(".");
     hidden.push(name);
@@ -178,8 +179,9 @@ impl Export {
             profile,
             |_| may_replace,
             || {
-                let bytes = self.0.manifest.bytes;
-                put_in_place(profile, bytes, |folder| self.0.unpack(folder, give_up))
+                let (bytes, generation) = (self.0.manifest.bytes, self.0.manifest.generation);
+                let unpack = |folder: &Path| self.0.unpack(folder, give_up);
+                put_in_place(profile, bytes, generation, ComesFrom::Elsewhere, unpack)
             },
         )
     }

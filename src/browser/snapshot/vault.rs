@@ -1,7 +1,7 @@
 //! The key of snapshots: what names blocks, and what encrypts the objects of a store.
 //!
 //! Both are derived from the operator's key (BLAKE3 in its mode for key derivation). Without one, blocks have names all the same, which
-//! then protect from damage only. The cipher is that of an export's file, ChaCha20-Poly1305, with the long nonce (XChaCha20), of which
+//! then protect from damage only. The cipher is that of an export's file, ChaCha20-Poly1305, with the long nonce (`XChaCha20`), of which
 //! any number can be taken at random.
 
 use std::{fmt, str::FromStr};

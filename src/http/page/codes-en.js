@@ -70,6 +70,7 @@ export const CODES_IN_ENGLISH = {
   CANCELLED: "The message was taken back. It was not sent.",
   ACCOUNT_CHANGED: "The session no longer has the account that the message was for. It was not sent.",
   MESSAGE_NOT_FOUND: "The service no longer has this message.",
+  PROFILE_STALE: "The profile is an older copy, and this recipient would not see the message. Nothing was sent. Others can be sent to.",
   MESSAGES_BUSY: "Too many ask for messages at once. Sends go on.",
   QUEUE_FULL: "Too many messages are waiting.",
   QUEUE_TIMEOUT: "Its turn did not come in time. It was not sent.",

@@ -71,6 +71,7 @@ export const CODES_IN_SPANISH = {
   CANCELLED: "El mensaje se retiró. No se envió.",
   ACCOUNT_CHANGED: "La sesión ya no tiene la cuenta para la que era el mensaje. No se envió.",
   MESSAGE_NOT_FOUND: "El servicio ya no tiene este mensaje.",
+  PROFILE_STALE: "El perfil es una copia más antigua, y esta persona no vería el mensaje. No se envió nada. A otras personas sí se les puede enviar.",
   MESSAGES_BUSY: "Demasiados piden mensajes a la vez. Los envíos siguen.",
   QUEUE_FULL: "Hay demasiados mensajes en espera.",
   QUEUE_TIMEOUT: "No le tocó el turno a tiempo. No se envió.",

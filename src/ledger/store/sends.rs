@@ -2,16 +2,18 @@
 //!
 //! Not responsible for what a step changes: [`Record::take`] is.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, named_params, params};
 
-use super::{File, StoreError};
+use super::{File, StoreError, generations};
 use crate::{
     ledger::{
         clock::Now,
         record::{Failure, Record, SendState},
         request::{Idempotency, NewSend, Query},
-        step::Step,
+        step::{Handing, Step},
     },
     masked::{Number, Text, WaId},
 };
@@ -48,7 +50,8 @@ pub(in crate::ledger) mod statements {
         WHERE body IS NOT NULL AND state NOT IN ('queued', 'handed') AND changed_at <= ?1 LIMIT ?2)";
     pub(in crate::ledger) const FORGET_SENDS: &str = "DELETE FROM sends WHERE seq IN (
         SELECT seq FROM sends INDEXED BY sends_by_change
-        WHERE state NOT IN ('queued', 'handed') AND changed_at <= ?1 LIMIT ?2)";
+        WHERE state NOT IN ('queued', 'handed') AND changed_at <= ?1 LIMIT ?2)
+        RETURNING session, generation, handed_at IS NOT NULL";
 
     /// All of them.
     #[cfg(test)]
@@ -190,7 +193,7 @@ pub(in crate::ledger) fn advance(
             "UPDATE sends SET state = :state, adapter = :adapter, account = :account, wa_key = :wa_key, body = :body,
                 message_id = :message_id, is_taken = :is_taken, ack = :ack, failure = :failure, detail = :detail,
                 handed_at = :handed_at, sent_at = :sent_at, delivered_at = :delivered_at, read_at = :read_at,
-                ended_at = :ended_at, changed_at = :changed_at,
+                ended_at = :ended_at, changed_at = :changed_at, generation = :generation,
                 idempotency_key = CASE WHEN :frees_the_key THEN NULL ELSE idempotency_key END
              WHERE seq = :seq",
         )?
@@ -212,8 +215,14 @@ pub(in crate::ledger) fn advance(
             ":read_at": record.read_at.map(millis),
             ":ended_at": record.ended_at.map(millis),
             ":changed_at": millis(record.changed_at()),
+            ":generation": generations::column(record.generation),
             ":frees_the_key": frees_the_key,
         })?;
+    if let Step::Handing(Handing { reset, .. }) = step {
+        let recipient = reset.recipient.then_some(&*record.to);
+        let own_devices = reset.own_devices;
+        generations::note_reset(file, &record.session, recipient, own_devices, now)?;
+    }
     Ok(Some(Changed { before, record }))
 }
 
@@ -337,14 +346,32 @@ pub(in crate::ledger) fn forget(
     let texts = file
         .prepare_cached(statements::FORGET_TEXTS)?
         .execute([millis(texts_until), FORGOTTEN_AT_ONCE])?;
-    let sends = file
-        .prepare_cached(statements::FORGET_SENDS)?
-        .execute([millis(sends_until), FORGOTTEN_AT_ONCE])?;
+    let sends = forget_sends(file, sends_until)?;
+    generations::forget_resets(file, sends_until)?;
     let is_full = |count: usize| i64::try_from(count).is_ok_and(|count| FORGOTTEN_AT_ONCE <= count);
     Ok(Forgotten {
         texts: texts > 0,
         is_not_all: is_full(texts) || is_full(sends),
     })
+}
+
+/// Deletes sends, and notes up to which generation of its profile each session has lost hand-overs so. Answers how many.
+fn forget_sends(file: &File, until: Timestamp) -> Result<usize, StoreError> {
+    let mut statement = file.prepare_cached(statements::FORGET_SENDS)?;
+    let mut deleted = statement.query([millis(until), FORGOTTEN_AT_ONCE])?;
+    let (mut count, mut highest) = (0, BTreeMap::new());
+    while let Some(row) = deleted.next()? {
+        count += 1;
+        if row.get(2)? {
+            let (session, generation): (String, Option<i64>) = (row.get(0)?, row.get(1)?);
+            let highest = highest.entry(session).or_insert(generation);
+            *highest = generation.max(*highest);
+        }
+    }
+    for (session, generation) in highest {
+        generations::note_forgotten(file, &session, generation)?;
+    }
+    Ok(count)
 }
 
 fn millis(at: Timestamp) -> i64 {
@@ -379,6 +406,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
         detail: row.get("detail")?,
         queued_at: at("queued_at")?.unwrap_or(Timestamp::UNIX_EPOCH),
         handed_at: at("handed_at")?,
+        generation: generations::of_column(row.get("generation")?),
         sent_at: at("sent_at")?,
         delivered_at: at("delivered_at")?,
         read_at: at("read_at")?,

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::*;
-use crate::ledger::store::{readers::Unread, sends::statements};
+use crate::ledger::store::{generations, readers::Unread, sends::statements};
 
 /// Writes so many sends at once, of these sessions in turn, and done with but for one in a thousand.
 fn fill(folder: &std::path::Path, rows: i64, sessions: i64) {
@@ -46,7 +46,10 @@ async fn no_question_goes_through_the_whole_table() {
     accepted(&ledger, send("3EB0A")).await;
     ledger.close().await;
     let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
-    for statement in statements::ALL {
+    for statement in statements::ALL
+        .into_iter()
+        .chain(generations::statements::ALL)
+    {
         let mut explained = file
             .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
             .unwrap();

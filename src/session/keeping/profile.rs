@@ -25,7 +25,7 @@ use tokio::{fs::try_exists, task::spawn_blocking};
 
 use crate::{
     browser::{
-        self, Closed, Freezer, HeldProfile, Link, Manifest, ProfileSnapshots, Rescue,
+        self, Closed, Freezer, HeldProfile, Link, Manifest, ProfileNote, ProfileSnapshots, Rescue,
         SnapshotError, Taken, Taking,
     },
     session::{
@@ -47,11 +47,28 @@ pub(in crate::session) struct Copied {
     pub(in crate::session) next_in: Duration,
 }
 
-impl Copied {
-    const fn next_in(next_in: Duration) -> Self {
-        Self {
-            taken_at: None,
-            next_in,
+/// Whether a copy of a running profile is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::session) enum BegunCopy {
+    NotDue(Copied),
+    Due(DueCopy),
+}
+
+/// A copy of a running profile that is to be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::session) struct DueCopy {
+    link: Link,
+    last: Option<Timestamp>,
+    /// The one that was ended for it.
+    pub(in crate::session) generation: u64,
+}
+
+impl DueCopy {
+    /// It cannot be taken now.
+    pub(in crate::session) fn put_off(self, every: Duration) -> Copied {
+        Copied {
+            taken_at: self.last,
+            next_in: every.min(COPY_RETRY),
         }
     }
 }
@@ -100,15 +117,19 @@ impl Safekeeping {
         }
     }
 
-    /// The session is READY and runs. Takes a snapshot of its profile, if there is none of its link, or if the last one is as old as
-    /// `every` and anything was sent or received since. Its Chrome is stopped for a moment.
-    pub(in crate::session) async fn copy_running(
+    /// The session is READY and runs: whether a copy of its profile is due, since there is none of its link, or the last one is as
+    /// old as `min_age`. If so, the generation of the profile is ended, and [`copy_running`](Self::copy_running) is to follow.
+    pub(in crate::session) async fn begin_copy(
         &self,
-        freezer: Option<Freezer>,
+        min_age: Duration,
         every: Duration,
-    ) -> Copied {
-        let Some(link) = link_of(&self.profile).await else {
-            return Copied::next_in(every);
+    ) -> BegunCopy {
+        let link = link_of(&self.profile).await;
+        let Some(link) = link.filter(|_| self.snapshots.are_kept()) else {
+            return BegunCopy::NotDue(Copied {
+                taken_at: None,
+                next_in: every,
+            });
         };
         let last = self.snapshots.taken_at(is_of(&link)).await;
         let last = last.unwrap_or_else(|why| {
@@ -118,32 +139,56 @@ impl Safekeeping {
         // The clock may have been set since.
         let age = last.map(|last| Timestamp::now().duration_since(last));
         let age = age.map(|age| Duration::try_from(age).unwrap_or_default());
-        if let Some(rest) = age.and_then(|age| every.checked_sub(age))
-            && !rest.is_zero()
-        {
-            return Copied {
+        let rest = age.and_then(|age| min_age.checked_sub(age));
+        if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
+            return BegunCopy::NotDue(Copied {
                 taken_at: last,
                 next_in: rest,
-            };
+            });
         }
-        let origin = account_link::origin(link, &self.id);
-        match self.snapshots.take_frozen(origin, freezer).await {
-            Ok(Taken::New(taking)) => Copied {
-                taken_at: Some(log(&taking)),
-                next_in: every,
-            },
-            Ok(Taken::Unchanged | Taken::Off) => Copied {
-                taken_at: last,
-                next_in: every,
-            },
-            Err(why) => {
-                log_failure(&why);
-                Copied {
+        let profile = self.profile.clone();
+        // Off the runtime, as the disk may hang.
+        let ended = spawn_blocking(move || ProfileNote::end_generation(&profile)).await;
+        match ended.map_err(std::io::Error::from).flatten() {
+            Ok(generation) => BegunCopy::Due(DueCopy {
+                link,
+                last,
+                generation,
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "no snapshot of the profile was taken, since nothing can be noted in it: {error}");
+                BegunCopy::NotDue(Copied {
                     taken_at: last,
                     next_in: every.min(COPY_RETRY),
-                }
+                })
             }
         }
+    }
+
+    /// Takes the copy, if anything was sent or received since the last one. Its Chrome is stopped for a moment. What is handed over
+    /// meanwhile must count into the generation after the one that was ended.
+    pub(in crate::session) async fn copy_running(
+        &self,
+        due: DueCopy,
+        freezer: Option<Freezer>,
+        every: Duration,
+    ) -> Copied {
+        let DueCopy {
+            link,
+            last,
+            generation,
+        } = due;
+        let origin = account_link::origin(link, &self.id);
+        let taken = self.snapshots.take_frozen(origin, generation, freezer);
+        let (taken_at, next_in) = match taken.await {
+            Ok(Taken::New(taking)) => (Some(log(&taking)), every),
+            Ok(Taken::Unchanged | Taken::Off) => (last, every),
+            Err(why) => {
+                log_failure(&why);
+                (last, every.min(COPY_RETRY))
+            }
+        };
+        Copied { taken_at, next_in }
     }
 
     /// Before a start: sees that the profile of a session that was linked then is there. A snapshot takes its place when it

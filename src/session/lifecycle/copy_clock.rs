@@ -10,12 +10,24 @@ pub(super) struct CopyClock {
     every: Option<Duration>,
     /// When the next copy is due; `None` until the session has been READY.
     due: Option<Instant>,
+    /// Whether there is a copy of the link is known; from then on this clock decides.
+    has_looked: bool,
 }
 
 impl CopyClock {
     /// Of a session that is copied so often (`SNAPSHOT_EVERY_MINUTES`); `None`: never while it runs.
     pub(super) const fn new(every: Option<Duration>) -> Self {
-        Self { every, due: None }
+        Self {
+            every,
+            due: None,
+            has_looked: false,
+        }
+    }
+
+    /// How old the last copy must be for another one to be taken. Only the first time of a page: a copy may be left of the one before.
+    pub(super) fn min_age(&self) -> Duration {
+        let min_age = self.every.filter(|_| !self.has_looked);
+        min_age.unwrap_or_default()
     }
 
     /// How often it is copied, if it is.
@@ -33,10 +45,12 @@ impl CopyClock {
     /// The session is not linked: what it is linked to next has no copy.
     pub(super) const fn on_unlinked(&mut self) {
         self.due = None;
+        self.has_looked = false;
     }
 
     /// A copy was taken, or was not due, or failed.
     pub(super) fn on_copied(&mut self, next_in: Duration, now: Instant) {
+        self.has_looked = true;
         self.due = self.due.map(|_| now + next_in);
     }
 
@@ -58,10 +72,13 @@ mod tests {
         assert_eq!(clock.due(), None);
         clock.on_ready(now);
         clock.on_ready(now + EVERY / 2);
-        assert_eq!(clock.due(), Some(now));
+        assert_eq!((clock.due(), clock.min_age()), (Some(now), EVERY));
         clock.on_copied(EVERY, now);
         clock.on_ready(now);
-        assert_eq!(clock.due(), Some(now + EVERY));
+        assert_eq!(
+            (clock.due(), clock.min_age()),
+            (Some(now + EVERY), Duration::ZERO)
+        );
         // Another account is linked.
         clock.on_unlinked();
         clock.on_copied(EVERY, now);

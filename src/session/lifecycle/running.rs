@@ -6,7 +6,7 @@
 mod mending;
 mod winding_down;
 
-use std::future::pending;
+use std::{future::pending, time::Duration};
 
 use futures_util::{
     FutureExt, StreamExt,
@@ -37,7 +37,7 @@ use crate::{
         DisconnectError, DisconnectOutcome, Evidence, EvidenceError, Phase, Reason, ReasonCode,
         Recipient, SessionState, StartLimits,
         command::{Command, LifeCommand, PageCommand, answer},
-        keeping::profile::{self, Copied},
+        keeping::profile::{self, BegunCopy, DueCopy},
         linking::{
             account_link::{LinkNote, Login, NoteWritten},
             pairing::{Pairing, Request},
@@ -76,7 +76,7 @@ pub(super) struct Running<'a, D: Driver> {
     calls: FuturesUnordered<BoxFuture<'a, PageAnswer>>,
     copies: CopyClock,
     /// The copy of the profile that is being taken. A session that ends drops it: to close goes before to copy.
-    copying: Option<BoxFuture<'a, Copied>>,
+    copying: Option<BoxFuture<'a, BegunCopy>>,
     /// The callers who wait for the logout that the page was asked for.
     logouts: Vec<LogoutReply>,
     /// Held until the page stands: the heavy part of a start is its loading.
@@ -112,8 +112,8 @@ impl Facts {
 /// What comes from the page, or from the ledger about a send.
 enum PageEvent {
     Answered(PageAnswer),
-    /// A copy of the profile was taken, or not.
-    Copied(Copied),
+    /// A copy of the profile is due, or was taken, or not.
+    Copied(BegunCopy),
     SendAnswered(SendAnswer),
     /// `None`: the page is not heard any more.
     Fact(Option<Fact>),
@@ -244,6 +244,7 @@ impl<'a, D: Driver> Running<'a, D> {
                 Some(answer) = calls.next() => PageEvent::Answered(answer),
                 Some(answer) = send_calls.next() => PageEvent::SendAnswered(answer),
                 fact = facts.receiver.recv(), if are_due => PageEvent::Fact(fact),
+                // The last: a hand-over that is being written down goes to the ledger before what a copy has noted there.
                 Some(copied) = OptionFuture::from(copying.as_mut()) => PageEvent::Copied(copied),
                 else => pending().await,
             }
@@ -276,7 +277,7 @@ impl<'a, D: Driver> Running<'a, D> {
                     turn = answer.turn();
                     self.sending.on_answer(answer);
                 }
-                Heard::StageWork(PageEvent::Copied(copied)) => self.on_copied(copied),
+                Heard::StageWork(PageEvent::Copied(copy)) => self.on_copy(copy),
                 Heard::StageWork(PageEvent::Fact(fact)) => {
                     self.facts.in_a_row += 1;
                     let silence = || Fact::PageLost("the page is not heard any more".to_owned());
@@ -687,7 +688,7 @@ impl<'a, D: Driver> Running<'a, D> {
     /// When a copy of the profile is due, while one can be taken: of a page that could send and is well, and one at a time.
     fn copies_at(&self) -> Option<Instant> {
         let is_well = self.publisher.state() == SessionState::Ready
-            && self.page.standing().is_ready()
+            && self.sending.may_begin()
             && !self.deadlines.is_reloading()
             && !self.is_pinging
             && self.logouts.is_empty();
@@ -703,15 +704,40 @@ impl<'a, D: Driver> Running<'a, D> {
             return false;
         };
         let safekeeping = &self.options.safekeeping;
-        let freezer = self.driver.freezer();
-        self.copying = Some(safekeeping.copy_running(freezer, every).boxed());
+        let min_age = self.copies.min_age();
+        self.copying = Some(safekeeping.begin_copy(min_age, every).boxed());
         true
     }
 
-    fn on_copied(&mut self, copied: Copied) {
+    fn on_copy(&mut self, copy: BegunCopy) {
         self.copying = None;
-        self.copies.on_copied(copied.next_in, Instant::now());
-        self.publisher.tell_copy(copied.taken_at);
+        match (copy, self.copies.every()) {
+            (BegunCopy::Due(due), Some(every)) => self.take_copy(due, every),
+            (BegunCopy::NotDue(copied), _) => {
+                self.copies.on_copied(copied.next_in, Instant::now());
+                self.publisher.tell_copy(copied.taken_at);
+            }
+            (BegunCopy::Due(_), None) => {}
+        }
+    }
+
+    /// The copy has what was handed over up to the generation that was ended for it. What is handed over from now on, and what
+    /// WhatsApp's server has not taken yet, counts into the next one, before Chrome is stopped.
+    fn take_copy(&mut self, due: DueCopy, every: Duration) {
+        let counted = self.sending.begin_generation(due.generation + 1);
+        let safekeeping = &self.options.safekeeping;
+        let freezer = self.driver.freezer();
+        let copying = async move {
+            let copied = match counted.await {
+                Ok(()) => safekeeping.copy_running(due, freezer, every).await,
+                Err(why) => {
+                    tracing::warn!(error = %why, "no snapshot of the profile was taken: {why}");
+                    due.put_off(every)
+                }
+            };
+            BegunCopy::NotDue(copied)
+        };
+        self.copying = Some(copying.boxed());
     }
 
     /// When it may sleep. Not in the midst of a call: that may be the one that finds out that the page is broken.

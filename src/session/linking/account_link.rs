@@ -58,8 +58,18 @@ pub(in crate::session) async fn link_of(profile: &Path) -> Option<Link> {
 
 /// Notes in this profile, which must be there, that it has this link, or that it has none any more.
 pub(in crate::session) async fn note(profile: &Path, link: Option<Link>) -> io::Result<()> {
+    note_of(profile, link, false).await
+}
+
+async fn note_of(profile: &Path, link: Option<Link>, is_new_device: bool) -> io::Result<()> {
     let profile = profile.to_owned();
-    spawn_blocking(move || ProfileNote::change(&profile, |note| note.set_link(link))).await?
+    let change = move |note: &mut ProfileNote| {
+        note.set_link(link);
+        if is_new_device {
+            note.on_new_device();
+        }
+    };
+    spawn_blocking(move || ProfileNote::change(&profile, change)).await?
 }
 
 /// Whether this profile may hold an account's link. One that was adopted has been linked and has no link in its note, one that
@@ -133,6 +143,15 @@ pub(in crate::session) enum Login {
     LostForGood,
 }
 
+/// Whether a phone has scanned a code.
+const fn is_scan(from: &SessionState, to: &SessionState) -> bool {
+    use SessionState as S;
+    matches!(
+        (from, to),
+        (S::QrRequired { .. }, S::Authenticated | S::Ready)
+    )
+}
+
 /// The link as it is after the session went `from` one state `to` the next.
 fn next_link(
     link: Option<&Link>,
@@ -146,9 +165,8 @@ fn next_link(
     match (from, to, link) {
         (S::Authenticated | S::Ready, S::QrRequired { .. }, _) => None,
         (_, S::QrRequired { .. }, _) if is_removed => None,
-        // A phone has scanned a code.
-        (S::QrRequired { .. }, S::Authenticated | S::Ready, _)
-        | (_, S::Authenticated | S::Ready, None) => Some(new_link(account, now)),
+        (_, S::Authenticated | S::Ready, _) if is_scan(from, to) => Some(new_link(account, now)),
+        (_, S::Authenticated | S::Ready, None) => Some(new_link(account, now)),
         (_, S::Authenticated | S::Ready, Some(link)) => {
             let is_other = account.is_some() && link.account.is_some();
             if is_other && link.account.as_deref() != account {
@@ -184,6 +202,8 @@ pub(in crate::session) struct Since {
 pub(in crate::session) struct LinkNote {
     profile: PathBuf,
     link: Option<Link>,
+    /// A phone has scanned a code, and that is not written yet: the device is a new one.
+    is_new_device: bool,
     is_written: bool,
     /// The profile has a note, and so must be there.
     is_on_disk: bool,
@@ -202,6 +222,7 @@ impl LinkNote {
             folder: identity(profile).await,
             is_on_disk: link.is_some(),
             link,
+            is_new_device: false,
             is_written: true,
             restored_at: note.restored_at,
         }
@@ -210,6 +231,11 @@ impl LinkNote {
     /// Which account the link was made with, if the page has reported it.
     pub(in crate::session) fn account(&self) -> Option<&str> {
         self.link.as_ref()?.account.as_deref()
+    }
+
+    /// The folder of the profile.
+    pub(in crate::session) fn profile(&self) -> &Path {
+        &self.profile
     }
 
     /// When the link was made.
@@ -277,6 +303,7 @@ impl LinkNote {
         );
         if now != self.link {
             self.link = now;
+            self.is_new_device |= is_scan(from, to);
             self.is_written = false;
         }
     }
@@ -290,10 +317,11 @@ impl LinkNote {
         if self.is_missing().await {
             return NoteWritten::ProfileMissing;
         }
-        if let Err(error) = note(&self.profile, self.link.clone()).await {
+        if let Err(error) = note_of(&self.profile, self.link.clone(), self.is_new_device).await {
             tracing::debug!(%error, "the link could not be noted in the profile");
             return NoteWritten::Failed;
         }
+        self.is_new_device = false;
         self.is_on_disk = self.link.is_some();
         self.folder = identity(&self.profile).await;
         NoteWritten::Done(self.linked_at())

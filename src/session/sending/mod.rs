@@ -12,17 +12,19 @@ pub(super) mod numbers;
 pub(super) mod pace;
 mod queue;
 pub(super) mod recovery;
+mod staleness;
 pub(super) mod stall;
 mod submit;
 pub(super) mod turns;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture, stream::FuturesUnordered};
 use in_flight::AfterHandOver;
 use intake::Intake;
 use numbers::Known;
 use recovery::{OpenSendsQuery, Recovery};
+use staleness::Age;
 use stall::{WaitsFor, Work};
 use tokio::time::{Instant, timeout, timeout_at};
 use turns::Purpose;
@@ -34,7 +36,7 @@ use super::{
     publisher::Publisher,
 };
 use crate::{
-    ledger::{Handing, LedgerError, Record, Step},
+    ledger::{Handing, LedgerError, Record, Reset, Step},
     masked::{Number, WaId},
     whatsapp::{
         Driver, HandOverError, Handed, LookUpError, Outgoing, PrepareError, Prepared, Silence,
@@ -64,6 +66,8 @@ pub(super) struct Sending<'a, D: Driver> {
     has_lost_link: bool,
     doubt: OpenSendsQuery,
     since: Since,
+    profile: PathBuf,
+    age: Age,
 }
 
 /// What the ledger has been asked for and has answered.
@@ -91,12 +95,19 @@ impl LedgerCalls {
     }
 }
 
+/// What was open when the ledger was asked.
+pub(super) struct OpenSends {
+    records: Vec<Arc<Record>>,
+    /// How old the profile is, if a page could send then.
+    age: Option<Age>,
+}
+
 /// What page or ledger answered.
 pub(super) enum SendAnswer {
     Prepared(Result<Prepared, PrepareError>),
     Written(Result<bool, LedgerError>),
     HandedOver(Result<Handed, HandOverError>),
-    Open(Result<Vec<Arc<Record>>, LedgerError>),
+    Open(Result<OpenSends, LedgerError>),
     LookedUp(Result<Option<i32>, LookUpError>),
     Checked(Result<Option<WaId>, PrepareError>, Recipient, CheckReply),
 }
@@ -134,12 +145,15 @@ impl<'a, D: Driver> Sending<'a, D> {
             has_lost_link: false,
             doubt: OpenSendsQuery::default(),
             since: Since::default(),
+            profile: PathBuf::new(),
+            age: Age::default(),
         }
     }
 
     /// The page stands differently.
     pub(super) fn on_standing(&mut self, standing: &Standing, link: &LinkNote) {
         self.since = link.since();
+        link.profile().clone_into(&mut self.profile);
         // Not every adapter can tell: what the link was made with is as good.
         let account = standing.account.as_deref().or_else(|| link.account());
         let is_news = account.is_some() && account != self.intake.account.as_deref();
@@ -275,6 +289,8 @@ impl<'a, D: Driver> Sending<'a, D> {
             account: self.intake.account.clone(),
             wa_key: prepared.message_id.is_some().then(|| outgoing.key.clone()),
             message_id: prepared.message_id,
+            generation: self.age.generation,
+            reset: Reset::default(),
         };
         let ledger = self.intake.ledger.clone();
         let write = async move {
@@ -284,8 +300,19 @@ impl<'a, D: Driver> Sending<'a, D> {
         self.calls.push(write.boxed());
     }
 
+    /// A copy is about to be made of the profile: what is handed over from now on counts into this generation, and so does what
+    /// the page has and WhatsApp's server has not acknowledged. That is written down when this resolves.
+    pub(super) fn begin_generation(
+        &mut self,
+        generation: u64,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send + use<D> {
+        self.age.generation = self.age.generation.max(generation);
+        let (ledger, session) = (self.intake.ledger.clone(), self.session.clone());
+        async move { ledger.count_open_into(session.as_str(), generation).await }
+    }
+
     /// Whether the page may be asked for anything.
-    const fn may_begin(&self) -> bool {
+    pub(super) const fn may_begin(&self) -> bool {
         self.is_ready && self.doubt.is_settled()
     }
 

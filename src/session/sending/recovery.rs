@@ -2,8 +2,8 @@
 //!
 //! A send that a page may have is looked up in WhatsApp's own store by its id. Found: its acknowledgement is waited for,
 //! as WhatsApp sends what its queue holds without being asked. Absent: it waits again, under the same id. Absent from a profile that
-//! has been replaced by an older copy since: that says nothing, and it is unknown, as it is when no adapter can tell, or none has
-//! told for long.
+//! has been replaced by a copy since which lacks the generation that the send was handed over in: that says nothing, and it is
+//! unknown, as it is when no adapter can tell, or none has told for long.
 //!
 //! [`OpenSendsQuery`] knows whether the ledger has answered what is open, [`Recovery`] decides what is looked up; both are pure and know
 //! no time but what they are given. [`Sending`] asks the ledger and the page.
@@ -18,8 +18,9 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{SendAnswer, Sending, in_flight::InFlight};
+use super::{OpenSends, SendAnswer, Sending, in_flight::InFlight, staleness::Age};
 use crate::{
+    browser::Gap,
     ledger::{Failure, LedgerError, Record, SendState, Step},
     session::linking::account_link::Since,
     whatsapp::{Driver, LookUp, LookUpError},
@@ -105,6 +106,8 @@ pub(super) struct Linked<'a> {
     /// Not every adapter can tell.
     pub(super) account: Option<&'a str>,
     pub(super) since: Since,
+    /// What its profile lacks.
+    pub(super) gaps: &'a [Gap],
 }
 
 impl Linked<'_> {
@@ -145,7 +148,9 @@ pub(in crate::session) struct Recovery {
     rounds: HashMap<String, u8>,
     /// The one that ended the last round: the others come before it in the next.
     unanswered: Option<String>,
-    /// What was handed over before that may be missing in the page's store and have been sent all the same.
+    /// What was handed over in these may be missing in the page's store and have been sent all the same.
+    gaps: Vec<Gap>,
+    /// When a copy took the profile's place.
     restored_at: Option<Timestamp>,
     notes: Vec<(String, Step)>,
     /// How many sends the page has said something of.
@@ -192,6 +197,7 @@ impl Recovery {
         in_flight: &mut InFlight,
     ) {
         self.restored_at = page.since.restored;
+        page.gaps.clone_into(&mut self.gaps);
         let asked = if self.asking == Asking::Nothing {
             None
         } else {
@@ -388,7 +394,12 @@ impl Recovery {
         }
     }
 
+    /// By generation, which no clock can get wrong. A send of an earlier version has none; it is judged by time, as that
+    /// version did: in doubt it is not sent again.
     fn is_from_before_the_restore(&self, record: &Record) -> bool {
+        if let Some(generation) = record.generation {
+            return self.gaps.iter().any(|gap| gap.has(generation));
+        }
         let (handed, restored) = (record.handed_at, self.restored_at);
         restored.is_some_and(|restored| handed.is_none_or(|handed| handed <= restored))
     }
@@ -444,18 +455,28 @@ impl<D: Driver> Sending<'_, D> {
             return;
         }
         let (ledger, session) = (self.intake.ledger.clone(), self.session);
+        let profile = self.is_ready.then(|| self.profile.clone());
         self.intake.calls.open += 1;
-        let open = async move { SendAnswer::Open(ledger.open_sends(session.as_str()).await) };
+        let open = async move {
+            let age = match profile {
+                // First, since what is open is judged by it.
+                Some(profile) => Some(Age::of(profile, &ledger, session.as_str()).await?),
+                None => None,
+            };
+            let records = ledger.open_sends(session.as_str()).await?;
+            Ok(OpenSends { records, age })
+        };
+        let open = open.map(SendAnswer::Open);
         self.calls.push(open.boxed());
     }
 
-    pub(super) fn on_open(&mut self, result: Result<Vec<Arc<Record>>, LedgerError>, now: Instant) {
+    pub(super) fn on_open(&mut self, result: Result<OpenSends, LedgerError>, now: Instant) {
         if !self.doubt.on_answer() {
             self.find_out();
             return;
         }
         match result {
-            Ok(records) if self.has_lost_link => {
+            Ok(OpenSends { records, .. }) if self.has_lost_link => {
                 self.has_lost_link = false;
                 self.recovery.on_unlinked(records);
                 if self.is_ready {
@@ -464,10 +485,19 @@ impl<D: Driver> Sending<'_, D> {
             }
             // Asked again when it is.
             Ok(_) if !self.is_ready => {}
-            Ok(records) => {
+            // It was not ready when it asked.
+            Ok(OpenSends { age: None, .. }) => self.find_out(),
+            Ok(OpenSends {
+                records,
+                age: Some(age),
+            }) => {
+                // Read before a copy began another generation, it must not go back.
+                let generation = age.generation.max(self.age.generation);
+                self.age = Age { generation, ..age };
                 let page = Linked {
                     account: self.intake.account.as_deref(),
                     since: self.since,
+                    gaps: &self.age.gaps,
                 };
                 self.recovery
                     .begin(records, page, &mut self.intake.in_flight);

@@ -52,7 +52,7 @@ impl Place {
         let give_up = CancellationToken::new();
         let writing = self.store.objects.lock(&give_up).unwrap();
         let (known, look) = (self.store.known().unwrap(), self.look());
-        let manifest = Manifest::new(Origin::default(), None, &look.contents);
+        let manifest = Manifest::new(Origin::default(), None, 0, &look.contents);
         let content = |path: &Path| Some(self.profile().join(path));
         let added = self
             .store

@@ -41,7 +41,7 @@ fn unpacked_at_most(
     (files, bytes): (u64, u64),
     folder: &Path,
 ) -> Result<(), String> {
-    let mut manifest = Manifest::new(Origin::default(), None, &Contents::default());
+    let mut manifest = Manifest::new(Origin::default(), None, 0, &Contents::default());
     (manifest.files, manifest.bytes) = (files, bytes);
     let mut packed = zstd::Encoder::new(Vec::new(), 1).unwrap();
     packed.write_all(tar).unwrap();

@@ -130,6 +130,7 @@ codes! {
     TooManyStreams = SERVICE_UNAVAILABLE, Usual, "TOO_MANY_STREAMS", "64 streams are open, or 16 of this key or address, or 3 of this link: close a page, then try again";
     TooManyLinks = SERVICE_UNAVAILABLE, Usual, "TOO_MANY_LINKS", "Too many one-time links are open: each ends by itself after 10 minutes";
     SessionNotReady = SERVICE_UNAVAILABLE, Usual, "SESSION_NOT_READY", "Nothing was sent; state, reason and detail say why: make the request again once it is READY";
+    ProfileStale = SERVICE_UNAVAILABLE, Attention, "PROFILE_STALE", "The profile is a copy older than what was sent to this recipient, and the page could not begin a new Signal session: the recipient would not see the message. Nothing was sent; others can be sent to. The message says what is missing: update the page scripts, or set STALE_SENDS=risk";
     MessagesBusy = SERVICE_UNAVAILABLE, Usual, "MESSAGES_BUSY", retry BUSY_SECONDS, "Too many requests for messages at once; sends go on: make the request again after Retry-After";
     LedgerUnavailable = SERVICE_UNAVAILABLE, Attention, "LEDGER_UNAVAILABLE", "Nothing can be written down, so nothing is sent: the message says what is wrong with the ledger in DATA_DIR and what to do";
     ShuttingDown = SERVICE_UNAVAILABLE, Usual, "SHUTTING_DOWN", retry RESTART_SECONDS, "The service stops or restarts; nothing was done: make the request again after Retry-After";

@@ -113,6 +113,7 @@ impl Cause for SendError {
             Self::Cancelled => Code::Cancelled.facts(),
             Self::OtherAccount(_) => Code::AccountChanged.facts(),
             Self::KeyReused => Code::IdempotencyKeyReused.facts(),
+            Self::ProfileStale(_) => Code::ProfileStale.facts(),
             Self::LedgerUnavailable(_) => Code::LedgerUnavailable.facts(),
             Self::TurnNotCome { retry_after } => again(Code::QueueTimeout, retry_after),
             Self::QueueFull { retry_after } => again(Code::QueueFull, retry_after),

@@ -21,6 +21,7 @@ const PAGE: Linked<'_> = Linked {
         linked: None,
         restored: None,
     },
+    gaps: &[],
 };
 
 fn of(account: Option<&str>, record: Record) -> Record {
@@ -230,7 +231,61 @@ fn what_came_while_there_was_no_page_does_not_go_out_from_another_account() {
 }
 
 #[test]
-fn what_a_restored_copy_of_the_profile_does_not_have_may_have_been_sent_before() {
+fn what_a_restored_copy_lacks_by_generation_is_unknown_whatever_the_clocks_say() {
+    // The machine's clock was put back by a day between the hand-overs and the restore.
+    let restored = Timestamp::now() - jiff::SignedDuration::from_hours(24);
+    let in_generation = |generation, seq| Record {
+        generation: Some(generation),
+        ..handed(seq)
+    };
+    let gap = |after, until| Gap {
+        after,
+        until,
+        is_from_elsewhere: false,
+    };
+    for (gaps, wanted) in [
+        (
+            vec![gap(Some(3), Some(6))],
+            ["1 absent", "2 unknown", "3 absent"],
+        ),
+        (
+            vec![gap(Some(3), None)],
+            ["1 absent", "2 unknown", "3 unknown"],
+        ),
+        (
+            vec![gap(None, Some(6))],
+            ["1 unknown", "2 unknown", "3 absent"],
+        ),
+        (
+            vec![gap(Some(2), Some(4)), gap(Some(5), Some(7))],
+            ["1 unknown", "2 absent", "3 unknown"],
+        ),
+        (vec![], ["1 absent", "2 absent", "3 absent"]),
+    ] {
+        let page = Linked {
+            since: Since {
+                restored: Some(restored),
+                linked: None,
+            },
+            gaps: &gaps,
+            ..PAGE
+        };
+        let open = [
+            in_generation(3, 1),
+            in_generation(5, 2),
+            in_generation(6, 3),
+        ];
+        let mut play = Play::linked(page, &open);
+        for _ in open {
+            play.recovery.next(play.now).unwrap();
+            play.answer(Ok(None));
+        }
+        play.assert_noted(&wanted);
+    }
+}
+
+#[test]
+fn what_an_earlier_version_handed_over_is_judged_by_time_where_a_copy_was_put_back() {
     let restored = Timestamp::now();
     let handed_after = |seconds, seq| Record {
         handed_at: Some(restored + jiff::SignedDuration::from_secs(seconds)),
@@ -275,6 +330,7 @@ fn what_is_older_than_the_link_waits_for_it_only_when_the_account_is_known_to_be
                 linked: Some(linked),
                 restored: None,
             },
+            gaps: &[],
         };
         let mut play = Play::linked(page, &[waits]);
         assert_eq!(

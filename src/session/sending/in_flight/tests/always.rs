@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    ledger::{Handing, SendState},
+    ledger::{Handing, Reset, SendState},
     session::{
         linking::account_link::Since,
         sending::recovery::{Linked, Recovery},
@@ -182,6 +182,7 @@ impl World {
             let page = Linked {
                 account: None,
                 since: Since::default(),
+                gaps: &[],
             };
             let open = open.into_iter().map(std::sync::Arc::new).collect();
             self.recovery.begin(open, page, &mut self.in_flight);
@@ -370,6 +371,8 @@ fn handing(outgoing: &Outgoing, prepared: &Prepared) -> Step {
         account: None,
         wa_key: Some(outgoing.key.clone()),
         message_id: prepared.message_id.clone(),
+        generation: 0,
+        reset: Reset::default(),
     })
 }
 
