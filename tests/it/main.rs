@@ -41,6 +41,7 @@ mod restarts;
 mod sandbox;
 mod schemathesis;
 mod sends;
+mod snapshots;
 mod starts;
 mod stops;
 mod terminal;

@@ -133,3 +133,95 @@ impl Drop for ThawOnDrop {
         self.0.thaw(None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::browser::{Closed, processes::process::Process};
+
+    /// Two processes of one group, which write to a file as fast as they can.
+    async fn writers(file: &Path) -> Process {
+        let write = format!("while :; do echo x >> '{}'; done", file.display());
+        let script = format!("({write}) & {write}");
+        let arguments = ["-c".into(), script.into()];
+        let started = Process::start_driven(Path::new("/bin/sh"), &arguments, None, ());
+        let (process, _pipe) = started.await.unwrap();
+        grows(file);
+        process
+    }
+
+    fn size(file: &Path) -> u64 {
+        fs::metadata(file).map_or(0, |file| file.len())
+    }
+
+    /// Waits until something has been written.
+    fn grows(file: &Path) {
+        let (before, until) = (size(file), Instant::now() + Duration::from_secs(20));
+        while size(file) == before {
+            assert!(Instant::now() < until, "nothing is written");
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_group_that_is_stopped_writes_nothing_until_it_goes_on() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("written");
+        let process = writers(&file).await;
+        let freezer = process.freezer();
+        for _ in 0..20 {
+            let frozen = freezer.freeze(LONG).unwrap();
+            let before = size(&file);
+            assert!(freezer.freeze(LONG).is_err(), "it is stopped already");
+            // What is not stopped writes a thousand lines in this time.
+            thread::sleep(20 * LOOK_INTERVAL);
+            assert!(frozen.holds() && size(&file) == before);
+            assert!(frozen.thaw().unwrap() >= 20 * LOOK_INTERVAL);
+            grows(&file);
+        }
+        assert_eq!((freezer.count(), freezer.thawed().await), (20, 20));
+        assert_eq!(
+            process.close(None::<std::future::Ready<()>>).await,
+            Closed::Terminated
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn it_goes_on_when_its_time_is_over_or_when_what_stopped_it_is_gone() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("written");
+        let process = writers(&file).await;
+        let freezer = process.freezer();
+        let frozen = freezer.freeze(20 * LOOK_INTERVAL).unwrap();
+        grows(&file);
+        assert_eq!(frozen.thaw(), None, "it has gone on before");
+        drop(freezer.freeze(LONG).unwrap());
+        grows(&file);
+        let frozen = freezer.freeze(LONG).unwrap();
+        let caller = freezer.clone().thaws_when_dropped();
+        drop(caller);
+        grows(&file);
+        assert!(!frozen.holds());
+        let panicked = thread::spawn(move || {
+            let _frozen = freezer.freeze(LONG).unwrap();
+            panic!("in the midst of a copy");
+        });
+        panicked.join().unwrap_err();
+        grows(&file);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_that_is_stopped_is_closed_in_order_all_the_same() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("written");
+        let process = writers(&file).await;
+        let frozen = process.freezer().freeze(LONG).unwrap();
+        let closed = process.close(None::<std::future::Ready<()>>).await;
+        assert_eq!(closed, Closed::Terminated);
+        assert_eq!(frozen.thaw(), None);
+    }
+}

@@ -122,8 +122,13 @@ impl Manifest {
         }
     }
 
-    pub(super) fn of(self, kind: Kind) -> Self {
-        Self { kind, ..self }
+    /// The same of a running profile, as it stood still at this moment.
+    pub(super) fn frozen_at(self, taken_at: Timestamp) -> Self {
+        Self {
+            kind: Kind::Frozen,
+            taken_at,
+            ..self
+        }
     }
 }
 

@@ -262,6 +262,7 @@ impl ProfileSnapshots {
             .map(|freezer| freezer.freeze(FROZEN_MAX))
             .transpose();
         let stopped = stopped.map_err(|why| SnapshotError::NotStill(why.to_string()))?;
+        let taken_at = Timestamp::now();
         let copied = {
             let is_still = || stopped.as_ref().is_none_or(Frozen::holds);
             let goes_on = || !give_up.is_cancelled() && is_still();
@@ -283,7 +284,7 @@ impl ProfileSnapshots {
         };
         let (look, chrome) = copied.map_err(reading)?;
         let manifest = Manifest::new(origin, chrome, generation, &look.contents);
-        let manifest = manifest.of(Kind::Frozen);
+        let manifest = manifest.frozen_at(taken_at);
         let content = |path: &Path| staging.path_of(path);
         let added = self
             .store
