@@ -296,6 +296,16 @@ impl ProfileSnapshots {
         }))
     }
 
+    /// What the newest one is a copy of, if there is one. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or not be opened with the key that is set.
+    pub fn newest(&self) -> Result<Option<Manifest>, SnapshotError> {
+        let newest = self.store.all()?.into_iter().next();
+        newest.map(|name| self.store.manifest(&name)).transpose()
+    }
+
     /// Whether any are taken and used.
     pub fn are_kept(&self) -> bool {
         self.store.keep > 0

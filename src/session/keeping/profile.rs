@@ -35,16 +35,13 @@ use crate::{
     },
 };
 
-/// A copy of a running profile that failed, as on a disk that is full, is tried again after this.
-const COPY_RETRY: Duration = Duration::from_secs(60);
-
 /// What has become of a copy of a running profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::session) struct Copied {
     /// When the last one was taken, if there is one.
     pub(in crate::session) taken_at: Option<Timestamp>,
-    /// When the next one is due.
-    pub(in crate::session) next_in: Duration,
+    /// When the next one is due; `None` when this one failed.
+    pub(in crate::session) next_in: Option<Duration>,
 }
 
 /// Whether a copy of a running profile is due.
@@ -65,10 +62,10 @@ pub(in crate::session) struct DueCopy {
 
 impl DueCopy {
     /// It cannot be taken now.
-    pub(in crate::session) fn put_off(self, every: Duration) -> Copied {
+    pub(in crate::session) fn put_off(self) -> Copied {
         Copied {
             taken_at: self.last,
-            next_in: every.min(COPY_RETRY),
+            next_in: None,
         }
     }
 }
@@ -128,7 +125,7 @@ impl Safekeeping {
         let Some(link) = link.filter(|_| self.snapshots.are_kept()) else {
             return BegunCopy::NotDue(Copied {
                 taken_at: None,
-                next_in: every,
+                next_in: Some(every),
             });
         };
         let last = self.snapshots.taken_at(is_of(&link)).await;
@@ -143,7 +140,7 @@ impl Safekeeping {
         if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
             return BegunCopy::NotDue(Copied {
                 taken_at: last,
-                next_in: rest,
+                next_in: Some(rest),
             });
         }
         let profile = self.profile.clone();
@@ -159,7 +156,7 @@ impl Safekeeping {
                 tracing::warn!(%error, "no snapshot of the profile was taken, since nothing can be noted in it: {error}");
                 BegunCopy::NotDue(Copied {
                     taken_at: last,
-                    next_in: every.min(COPY_RETRY),
+                    next_in: None,
                 })
             }
         }
@@ -181,11 +178,11 @@ impl Safekeeping {
         let origin = account_link::origin(link, &self.id);
         let taken = self.snapshots.take_frozen(origin, generation, freezer);
         let (taken_at, next_in) = match taken.await {
-            Ok(Taken::New(taking)) => (Some(log(&taking)), every),
-            Ok(Taken::Unchanged | Taken::Off) => (last, every),
+            Ok(Taken::New(taking)) => (Some(log(&taking)), Some(every)),
+            Ok(Taken::Unchanged | Taken::Off) => (last, Some(every)),
             Err(why) => {
                 log_failure(&why);
-                (last, every.min(COPY_RETRY))
+                (last, None)
             }
         };
         Copied { taken_at, next_in }

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// After this a copy that failed is tried again, as when the page of a new link wrote too much at once; and after twice as long each
+/// further time, as on a disk that is full or too slow.
+const RETRY: Duration = Duration::from_secs(60);
+
 /// See the module. Lives as long as one page.
 #[derive(Debug)]
 pub(super) struct CopyClock {
@@ -12,6 +16,8 @@ pub(super) struct CopyClock {
     due: Option<Instant>,
     /// Whether there is a copy of the link is known; from then on this clock decides.
     has_looked: bool,
+    /// How many have failed one after the other.
+    failures: u32,
 }
 
 impl CopyClock {
@@ -21,6 +27,7 @@ impl CopyClock {
             every,
             due: None,
             has_looked: false,
+            failures: 0,
         }
     }
 
@@ -48,9 +55,14 @@ impl CopyClock {
         self.has_looked = false;
     }
 
-    /// A copy was taken, or was not due, or failed.
-    pub(super) fn on_copied(&mut self, next_in: Duration, now: Instant) {
+    /// A copy was taken, or was not due, and the next one is due after this time; or, without one, it failed.
+    pub(super) fn on_copied(&mut self, next_in: Option<Duration>, now: Instant) {
         self.has_looked = true;
+        self.failures = next_in.map_or(self.failures + 1, |_| 0);
+        let next_in = next_in.unwrap_or_else(|| {
+            let retry = RETRY.saturating_mul(1 << (self.failures - 1).min(10));
+            self.every.map_or(retry, |every| every.min(retry))
+        });
         self.due = self.due.map(|_| now + next_in);
     }
 
@@ -73,7 +85,7 @@ mod tests {
         clock.on_ready(now);
         clock.on_ready(now + EVERY / 2);
         assert_eq!((clock.due(), clock.min_age()), (Some(now), EVERY));
-        clock.on_copied(EVERY, now);
+        clock.on_copied(Some(EVERY), now);
         clock.on_ready(now);
         assert_eq!(
             (clock.due(), clock.min_age()),
@@ -81,10 +93,24 @@ mod tests {
         );
         // Another account is linked.
         clock.on_unlinked();
-        clock.on_copied(EVERY, now);
+        clock.on_copied(Some(EVERY), now);
         assert_eq!(clock.due(), None);
         clock.on_ready(now);
         assert_eq!(clock.due(), Some(now));
+    }
+
+    #[test]
+    fn one_that_fails_is_tried_again_less_and_less_often() {
+        let (mut clock, now) = (CopyClock::new(Some(EVERY)), Instant::now());
+        clock.on_ready(now);
+        let minutes = |minutes: u32| Some(now + minutes * Duration::from_secs(60));
+        for wanted in [1, 2, 4, 8, 10, 10] {
+            clock.on_copied(None, now);
+            assert_eq!(clock.due(), minutes(wanted));
+        }
+        clock.on_copied(Some(EVERY), now);
+        clock.on_copied(None, now);
+        assert_eq!(clock.due(), minutes(1));
     }
 
     #[test]

@@ -732,7 +732,7 @@ impl<'a, D: Driver> Running<'a, D> {
                 Ok(()) => safekeeping.copy_running(due, freezer, every).await,
                 Err(why) => {
                     tracing::warn!(error = %why, "no snapshot of the profile was taken: {why}");
-                    due.put_off(every)
+                    due.put_off()
                 }
             };
             BegunCopy::NotDue(copied)
