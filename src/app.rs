@@ -4,7 +4,13 @@
 //! flight finish while the sessions close their Chromes, and the port goes last, so that callers are told so instead of
 //! being cut off; what is not done by [`STOP_BUDGET`] is dropped, and dropping a session kills its Chrome.
 
-use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use startup::{ListenHost, Refused, listen, reached_at};
 use tokio::{
@@ -13,12 +19,12 @@ use tokio::{
     task::{JoinError, JoinSet},
     time::{Instant, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use whatsapp_sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError};
 
 use crate::{
     browser,
-    config::Config,
+    config::{Config, SandboxSettings},
     files::make_folder,
     http,
     session::{
@@ -104,6 +110,35 @@ fn bind(variable: &'static str) -> impl Fn(Refused) -> StartError {
         variable,
         addr,
         source,
+    }
+}
+
+/// A sandbox beside a command that needs no service. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct SandboxOfCommand {
+    /// Where its WhatsApp Web is.
+    pub(crate) url: String,
+    _stop: DropGuard,
+    _threads: Threads,
+}
+
+impl SandboxOfCommand {
+    /// Starts one on a free port of this machine, with its records in `folder`: it is another world than that of a service.
+    pub(crate) async fn start(
+        settings: &SandboxSettings,
+        folder: PathBuf,
+    ) -> Result<Self, StartError> {
+        let options = settings.in_folder(folder);
+        let opened = SandboxOnItsOwn::open(ListenHost::Localhost, 0, options).await?;
+        let SandboxOnItsOwn { sandbox, threads } = opened;
+        let url = format!("http://{}/", reachable(sandbox.addr()));
+        let stop = CancellationToken::new();
+        threads.handle.spawn(sandbox.run(stop.clone()));
+        Ok(Self {
+            url,
+            _stop: stop.drop_guard(),
+            _threads: threads,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The subcommands of the binary.
 //!
 //! Each has a file of its own under this one; without a subcommand the binary does `serve`, the service itself.
-//! `doctor` looks at this machine; `key`, `export`, `import` and `adopt` work on files. The others are thin clients of
+//! `doctor` looks at this machine, and `probe` at WhatsApp Web; `key`, `export`, `import` and `adopt` work on files. The others are thin clients of
 //! the HTTP API: they put its answers into words, and leave every decision to the service. Only this module and `main`
 //! write to a terminal.
 
@@ -14,7 +14,9 @@ mod health;
 mod import;
 mod key;
 mod passphrase;
+mod probe;
 mod qr;
+mod scratch;
 mod screen;
 mod send;
 mod serve;
@@ -51,6 +53,8 @@ pub enum Command {
     Adopt(adopt::Arguments),
     /// Look whether this machine can run the service, and say what to do where it cannot.
     Doctor(doctor::Arguments),
+    /// Look whether the service can work with WhatsApp Web as it is today, and write a report of it.
+    Probe(probe::Arguments),
     /// Make, show and revoke keys, each with its own rights.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -63,6 +67,12 @@ enum Fault {
     Client(#[from] ClientError),
     #[error("the terminal cannot be used: {0}")]
     Terminal(#[from] io::Error),
+    #[error("a folder for a profile cannot be used: {0}")]
+    Folder(io::Error),
+    #[error("{0}")]
+    Sandbox(String),
+    #[error("a service for this command does not run: {0}")]
+    Service(String),
 }
 
 /// How a command ended, and the log that it began, if it did.
@@ -93,9 +103,12 @@ impl Command {
     /// Why `--sandbox` is refused with this command, if it is: a person would take it for a command on simulated sessions.
     pub const fn why_no_sandbox(&self) -> Option<&'static str> {
         match self {
-            Self::Serve | Self::Doctor(_) | Self::Export(_) | Self::Import(_) | Self::Adopt(_) => {
-                None
-            }
+            Self::Serve
+            | Self::Doctor(_)
+            | Self::Probe(_)
+            | Self::Export(_)
+            | Self::Import(_)
+            | Self::Adopt(_) => None,
             Self::Qr(_) | Self::Status(_) | Self::Send(_) | Self::Health(_) => Some(
                 "--sandbox cannot be used with this command: it asks a running service, and that service has the simulated WhatsApp or the real one; leave --sandbox out",
             ),
@@ -148,6 +161,10 @@ impl Command {
                 doctor::run(&arguments, dotenv, sandbox).await,
                 arguments.json,
             ),
+            Self::Probe(arguments) => (
+                probe::run(&arguments, dotenv, sandbox).await,
+                arguments.json,
+            ),
         };
         outcome
             .unwrap_or_else(|fault| explain(&fault, wants_json))
@@ -189,13 +206,19 @@ fn explain(fault: &Fault, wants_json: bool) -> Exit {
             // If standard output is closed, the exit code is all that can be said.
             let _closed = screen::say(&why.json().to_string());
         }
-        Fault::Client(_) | Fault::Terminal(_) => {
+        Fault::Client(_)
+        | Fault::Terminal(_)
+        | Fault::Folder(_)
+        | Fault::Sandbox(_)
+        | Fault::Service(_) => {
             screen::remark(&format!("session-manager: {fault}"));
         }
     }
     match fault {
         Fault::Client(why) => why.exit(),
-        Fault::Terminal(_) => Exit::Failed,
+        Fault::Terminal(_) | Fault::Folder(_) | Fault::Sandbox(_) | Fault::Service(_) => {
+            Exit::Failed
+        }
     }
 }
 

@@ -35,6 +35,9 @@ mod values;
 pub use client::{ClientConfig, KeySource};
 pub use values::{CorsOrigins, LogFormat, SessionMode};
 
+/// The real page.
+pub const WHATSAPP_WEB: &str = "https://web.whatsapp.com/";
+
 /// The settings the service runs with.
 #[derive(Clone)]
 pub struct Config {
@@ -80,6 +83,8 @@ pub struct Config {
     pub message_retention: Duration,
     /// `SNAPSHOT_KEY`, or the one in the file `SNAPSHOT_KEY_FILE`: what snapshots of profiles are encrypted with. Not set: they are not.
     pub snapshot_key: Option<SnapshotKey>,
+    /// `EVENT_RETENTION_HOURS` (72): how long events can be read, with the messages in them; 1 or more.
+    pub event_retention: Duration,
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
     pub evidence_of_chats: bool,
     /// `API_KEY`: a key for everything. When it is set, or `API_KEYS_FILE` is there, every request but `/health`,
@@ -325,11 +330,7 @@ impl Config {
             chrome_path: settings.parsed("CHROME_PATH", None, |raw| parse::program(raw).map(Some)),
             chrome_args: settings.parsed("CHROME_ARGS", Vec::new(), parse::chrome_args),
             search_path: settings.raw("PATH").unwrap_or_default(),
-            whatsapp_url: settings.parsed(
-                "WHATSAPP_URL",
-                "https://web.whatsapp.com/".to_owned(),
-                parse::http_url,
-            ),
+            whatsapp_url: settings.parsed("WHATSAPP_URL", WHATSAPP_WEB.to_owned(), parse::http_url),
             adapters: settings.parsed("ADAPTERS", AdapterName::ALL.to_vec(), parse::adapters),
             page_scripts_dir: settings
                 .parsed("PAGE_SCRIPTS_DIR", None, |raw| parse::folder(raw).map(Some)),
@@ -358,6 +359,11 @@ impl Config {
                 parse::hours,
             ),
             snapshot_key: snapshot_key(settings),
+            event_retention: settings.parsed(
+                "EVENT_RETENTION_HOURS",
+                Duration::from_secs(72 * 3600),
+                parse::hours_at_least_one,
+            ),
             evidence_of_chats: settings.parsed("EVIDENCE_OF_CHATS", false, parse::switch),
             api_key: settings.secret("API_KEY"),
             allow_without_key: settings.parsed("ALLOW_WITHOUT_KEY", false, parse::switch),

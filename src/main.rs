@@ -26,7 +26,7 @@ const DOTENV: &str = ".env";
 #[command(version)]
 struct Arguments {
     /// Use a simulated WhatsApp Web and phone, and the folders of their sessions, instead of the real ones (SANDBOX=1). For
-    /// the service, doctor, export, import and adopt.
+    /// the service, doctor, probe, export, import and adopt.
     #[arg(long, global = true)]
     sandbox: bool,
     #[command(subcommand)]

@@ -27,6 +27,10 @@ pub enum Exit {
     AlreadyThere,
     /// The disk is too full.
     NoSpace,
+    /// The page lacks something that an adapter needs; the service works all the same.
+    Weakened,
+    /// The service cannot work with the page.
+    Broken,
     /// A setting is wrong.
     Misconfigured,
     /// A signal ended it.
@@ -77,6 +81,18 @@ Exit codes:
   64   a setting is wrong
   130  ended by Ctrl-C";
 
+/// The same for `probe`.
+pub(super) const PROBE_CODES: &str = "\
+Exit codes:
+  0    each adapter finds everything that it needs; with --link: and each step has succeeded
+  1    the page was not opened: Chrome, the network, or a file
+  2    this command line is wrong
+  5    time ran out: no phone has scanned
+  12   an adapter lacks something; the service still links and sends
+  13   the service cannot work with this page, or a step has failed
+  64   a setting is wrong
+  130  ended by Ctrl-C";
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         match exit {
@@ -92,6 +108,8 @@ impl From<Exit> for ExitCode {
             Exit::NothingThere => Self::from(9),
             Exit::AlreadyThere => Self::from(10),
             Exit::NoSpace => Self::from(11),
+            Exit::Weakened => Self::from(12),
+            Exit::Broken => Self::from(13),
             // EX_USAGE of sysexits.h, as for the service.
             Exit::Misconfigured => Self::from(64),
             // As a shell has it.

@@ -3,7 +3,7 @@
 //! Asks the service to start the session, and reads its status until it is READY or has ended. [`view`] puts a status into
 //! words; this file asks, draws and ends.
 
-mod view;
+pub(super) mod view;
 
 use std::{future::pending, path::Path, pin::pin, time::Duration};
 
@@ -32,12 +32,19 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// A code needs 33 lines; in a smaller window it is drawn with smaller characters, which old terminals show as boxes.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = CODES)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own, given or not"
+)]
 pub struct Arguments {
     /// The session to link.
     cliente_id: ClienteId,
     /// Link by phone number: show the eight characters to type on the phone with this number, such as +5491158254201.
     #[arg(long, value_name = "NUMBER", conflicts_with = "no_connect")]
     phone: Option<String>,
+    /// With --phone: also when another session has this number. WhatsApp then removes the device of that session.
+    #[arg(long, requires = "phone")]
+    force: bool,
     /// Only watch: do not start the session.
     #[arg(long)]
     no_connect: bool,
@@ -89,6 +96,7 @@ async fn follow(arguments: &Arguments, client: &Client) -> Result<(Exit, String)
         let mut body = json!({"cliente_id": id.as_str()});
         if let Some(phone) = &arguments.phone {
             body["phone"] = Value::from(phone.as_str());
+            body["force"] = Value::from(arguments.force);
         }
         let patience = Duration::from_secs(arguments.timeout);
         client.ask(client.post("/connect", &body), patience).await

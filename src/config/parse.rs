@@ -99,6 +99,14 @@ pub(super) fn hours(raw: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(u64::from(hours) * 3600))
 }
 
+pub(super) fn hours_at_least_one(raw: &str) -> Result<Duration, String> {
+    let hours = hours(raw)?;
+    if hours.is_zero() {
+        return Err("must be at least 1 hour".to_owned());
+    }
+    Ok(hours)
+}
+
 pub(super) fn switch(raw: &str) -> Result<bool, String> {
     match raw {
         "1" | "true" | "yes" | "on" => Ok(true),

@@ -15,7 +15,7 @@ use utoipa_axum::{
 };
 
 use super::{
-    api::{connect, events, evidence, health, link, messages, metrics, qr, send, status},
+    api::{connect, events, evidence, health, link, messages, metrics, notice, qr, send, status},
     guard::access::{Access, Row, Table},
     openapi, page,
     state::AppState,
@@ -24,14 +24,14 @@ use super::{
         Code::{
             AccountChanged, AlreadyLinked, Cancelled, Capacity, EvidenceOfChatsOff,
             EvidenceUnavailable, IdempotencyKeyReused, InvalidAfter, InvalidAsync,
-            InvalidClienteId, InvalidDryRun, InvalidFormat, InvalidIdempotencyKey, InvalidJson,
-            InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState, InvalidTo,
-            InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed,
-            MessageNotFound, MessagesBusy, NoEvidence, NoQr, NotCancellable, NotDeleted, NotLinked,
-            NumberNotOnWhatsApp, PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout,
-            RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked, SessionNotFound,
-            SessionNotReady, SessionNotRunning, SessionRunning, TooManyLinks, TooManyStreams,
-            UnsupportedMediaType,
+            InvalidClienteId, InvalidDryRun, InvalidForce, InvalidFormat, InvalidIdempotencyKey,
+            InvalidJson, InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState,
+            InvalidTo, InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed,
+            MessageNotFound, MessagesBusy, NoEvidence, NoNotice, NoQr, NotCancellable, NotDeleted,
+            NotLinked, NoticeStays, NoticeWithChoice, NumberLinkedElsewhere, NumberNotOnWhatsApp,
+            PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout, RequestTimeout, SendFailed,
+            SendUnconfirmed, SessionLinked, SessionNotFound, SessionNotReady, SessionNotRunning,
+            SessionRunning, TooManyLinks, TooManyStreams, UnsupportedMediaType,
         },
     },
 };
@@ -98,7 +98,8 @@ pub(super) fn all() -> Routes {
             &[
                 NAMED,
                 BODY,
-                &[InvalidWait, InvalidPhone, LinkedToAnotherNumber, Capacity],
+                &[InvalidWait, InvalidPhone, InvalidForce, Capacity],
+                &[LinkedToAnotherNumber, NumberLinkedElsewhere],
             ],
         )
         .route(
@@ -155,6 +156,14 @@ pub(super) fn all() -> Routes {
             ADMIN,
             routes!(evidence::screenshot),
             &[NAMED, &[NoEvidence, EvidenceUnavailable]],
+        )
+        .route(
+            ADMIN,
+            routes!(notice::dismiss),
+            &[
+                NAMED,
+                &[SessionNotRunning, NoNotice, NoticeWithChoice, NoticeStays],
+            ],
         )
         .route(
             ADMIN,

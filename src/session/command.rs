@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    ConnectError, DisconnectError, Evidence, EvidenceError, ForgetError, MemoryReport, NumberCheck,
-    Recipient, SendError, Snapshot,
+    ConnectError, DisconnectError, DismissError, Evidence, EvidenceError, ForgetError,
+    MemoryReport, NumberCheck, Recipient, SendError, Snapshot,
 };
 use crate::ledger::{Accepted, NewSend};
 
@@ -31,7 +31,7 @@ pub(super) enum LifeCommand {
     /// Start unless running. Answered at once with whether it was READY already.
     Connect {
         /// The number to link by a code that is typed, in addition to the one that is scanned; `None` leaves that as it is.
-        phone: Option<Recipient>,
+        phone: Option<PhoneToLink>,
         /// Who asks.
         asked_by: AskedBy,
         /// Gets `true` when the session was READY before.
@@ -51,6 +51,15 @@ pub(super) enum LifeCommand {
     },
 }
 
+/// The phone that is to link a session by a code that is typed on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhoneToLink {
+    /// Its number.
+    pub number: Recipient,
+    /// Also when another session has its account: WhatsApp then removes the device of that session.
+    pub force: bool,
+}
+
 /// Who asks a session to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AskedBy {
@@ -67,6 +76,11 @@ pub(super) enum PageCommand {
     Evidence {
         /// Gets what was kept.
         reply: oneshot::Sender<Result<Evidence, EvidenceError>>,
+    },
+    /// Press the only button of the notice over the chats. Answered when it is gone, with its first words.
+    DismissNotice {
+        /// Gets what the notice said.
+        reply: oneshot::Sender<Result<String, DismissError>>,
     },
     /// Write a send down, to be sent in its turn. Answered as soon as it is on disk.
     Send {
@@ -103,6 +117,7 @@ impl PageCommand {
     pub(super) fn refuse(self, why: SendError) {
         match self {
             Self::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
+            Self::DismissNotice { reply } => answer(reply, Err(DismissError::NotRunning)),
             Self::Send { reply, .. } => answer(reply, Err(why)),
             Self::Check { reply, .. } => answer(reply, Err(why)),
             // No page, no queue and no Chrome.

@@ -5,10 +5,10 @@ use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Reason, ReasonCode, Recipient, SessionState, Snapshot};
+use super::{ClienteId, Reason, ReasonCode, Recipient, SessionState, Snapshot};
 use crate::{
     ledger::{Failure, LedgerError, Record},
-    whatsapp::PrepareError,
+    whatsapp::{NoticeError, PrepareError},
 };
 
 /// Why a connect did not bring the session up.
@@ -30,12 +30,30 @@ pub enum ConnectError {
         /// What the session has.
         account: Recipient,
     },
+    /// Another session is linked to the number that a pairing code was asked for. Nothing was done.
+    #[error("{}", linked_elsewhere(session.as_ref()))]
+    LinkedElsewhere {
+        /// Which, if the caller may know.
+        session: Option<ClienteId>,
+    },
     /// There is no room for another session; it says what is lacking, with the figures.
     #[error("{0}")]
     Full(Full),
     /// The service is stopping.
     #[error("the service is shutting down")]
     ShuttingDown,
+}
+
+/// What a caller can do who asks for a pairing code for a number that another session has.
+fn linked_elsewhere(session: Option<&ClienteId>) -> String {
+    let other = session.map_or_else(
+        || "another session of this service".to_owned(),
+        |id| format!("session {id} of this service"),
+    );
+    format!(
+        "{other} is linked to this phone number, and WhatsApp removes that device when a pairing code is asked for; nothing was done: \
+         use that session, or leave phone out and scan the QR code, which links one more device; \"force\": true asks for the code all the same"
+    )
 }
 
 /// There is no room for another session.
@@ -75,6 +93,39 @@ pub enum DisconnectError {
     /// The service is stopping.
     #[error("the service is shutting down")]
     ShuttingDown,
+}
+
+/// Why the notice over the chats was not closed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DismissError {
+    /// None is there, or another one than a moment ago.
+    #[error(
+        "no notice that only wants to be closed lies over the chats of this session: `notice` of GET /status has the first words of one"
+    )]
+    NoNotice,
+    /// The dialog asks something.
+    #[error(
+        "the dialog over the chats asks something, and the service answers no question: POST /sessions/{{id}}/evidence shows it, where EVIDENCE_OF_CHATS allows that"
+    )]
+    WithChoice,
+    /// There is no page.
+    #[error("the session is not running: POST /connect starts it")]
+    NotRunning,
+    /// The page did not close it.
+    #[error(
+        "the notice was not closed ({0}): disconnect and connect the session, which loads its page again"
+    )]
+    Stays(String),
+}
+
+impl From<NoticeError> for DismissError {
+    fn from(why: NoticeError) -> Self {
+        match why {
+            NoticeError::None => Self::NoNotice,
+            NoticeError::WithChoice => Self::WithChoice,
+            NoticeError::Stays(why) => Self::Stays(why),
+        }
+    }
 }
 
 /// Why a session was not forgotten. All is as before.

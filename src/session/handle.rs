@@ -12,9 +12,9 @@ use tokio::{
 };
 
 use super::{
-    ClienteId, ConnectError, ConnectOutcome, DisconnectError, DisconnectOutcome, Evidence,
-    EvidenceError, ForgetError, MemoryReport, Reason, ReasonCode, Recipient, SendLimits,
-    SessionState, Snapshot, WaitFor,
+    ClienteId, ConnectError, ConnectOutcome, DisconnectError, DisconnectOutcome, DismissError,
+    Evidence, EvidenceError, ForgetError, MemoryReport, PhoneToLink, Reason, ReasonCode, Recipient,
+    SendLimits, SessionState, Snapshot, WaitFor,
     command::{AskedBy, Command, LifeCommand, PageCommand},
 };
 use crate::ledger::Ledger;
@@ -55,15 +55,19 @@ impl SessionHandle {
     /// [`connect`](Self::connect), with a code that links the phone with this number: the wait is for that code.
     pub async fn connect_by_phone(
         &self,
-        phone: Recipient,
+        phone: PhoneToLink,
         wait: WaitFor,
     ) -> Result<ConnectOutcome, ConnectError> {
-        let outcome = self.connect_by(Some(phone.clone()), wait).await?;
+        let number = phone.number.clone();
+        let outcome = self.connect_by(Some(phone), wait).await?;
         let ConnectOutcome { snapshot, .. } = &outcome;
         let account = snapshot.account.as_deref().and_then(Recipient::of_account);
         match (account, &snapshot.reason) {
-            (Some(account), _) if !phone.is_of_account(&account) => {
-                Err(ConnectError::LinkedToAnother { phone, account })
+            (Some(account), _) if !number.is_of_account(&account) => {
+                Err(ConnectError::LinkedToAnother {
+                    phone: number,
+                    account,
+                })
             }
             (_, Some(reason)) if reason.code.is_about_pairing() => {
                 Err(ConnectError::NotPaired(reason.clone()))
@@ -74,14 +78,15 @@ impl SessionHandle {
 
     async fn connect_by(
         &self,
-        phone: Option<Recipient>,
+        phone: Option<PhoneToLink>,
         wait: WaitFor,
     ) -> Result<ConnectOutcome, ConnectError> {
+        let number = phone.as_ref().map(|phone| phone.number.clone());
         let mut already_connected = false;
         let connected = async {
-            let answer = self.ask(connect(phone.clone(), AskedBy::Caller)).await;
+            let answer = self.ask(connect(phone, AskedBy::Caller)).await;
             already_connected = answer.ok_or(ConnectError::ShuttingDown)??;
-            self.arrives(wait, phone.as_ref()).await
+            self.arrives(wait, number.as_ref()).await
         };
         let patience = match wait {
             WaitFor::Code(patience) => patience,
@@ -191,6 +196,13 @@ impl SessionHandle {
         answer.ok_or(ForgetError::ShuttingDown)?
     }
 
+    /// Closes the notice that lies over the chats of the running page. Answers its first words.
+    pub async fn dismiss_notice(&self) -> Result<String, DismissError> {
+        let dismiss = |reply| Command::Page(PageCommand::DismissNotice { reply });
+        let answer = self.ask(dismiss).await;
+        answer.ok_or(DismissError::NotRunning)?
+    }
+
     /// Looks at the running page and keeps what is seen as the session's evidence.
     pub async fn take_evidence(&self) -> Result<Evidence, EvidenceError> {
         let look = |reply| Command::Page(PageCommand::Evidence { reply });
@@ -200,7 +212,7 @@ impl SessionHandle {
 
 /// The command that starts a session.
 fn connect(
-    phone: Option<Recipient>,
+    phone: Option<PhoneToLink>,
     asked_by: AskedBy,
 ) -> impl FnOnce(oneshot::Sender<Result<bool, ConnectError>>) -> Command {
     move |reply| {

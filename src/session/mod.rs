@@ -53,8 +53,8 @@ mod start_times;
 pub mod state;
 
 pub use codes::{PairingCode, QrCode};
-pub use command::{ConnectOutcome, DisconnectOutcome, WaitFor};
-pub use error::{ConnectError, DisconnectError, ForgetError, Full, SendError};
+pub use command::{ConnectOutcome, DisconnectOutcome, PhoneToLink, WaitFor};
+pub use error::{ConnectError, DisconnectError, DismissError, ForgetError, Full, SendError};
 pub use evidence::{Evidence, EvidenceError};
 pub use fleet::{Registry, changes::Changes, cpu::CpuTally, options::RegistryOptions};
 pub use handle::SessionHandle;

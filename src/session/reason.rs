@@ -66,6 +66,8 @@ pub enum ReasonCode {
     PairingRefused,
     /// WhatsApp was asked for too many codes to link by phone number.
     PairingRateLimited,
+    /// Another session of this service is linked to the number that a pairing code was wanted for.
+    NumberLinkedElsewhere,
     /// The page gave no code to link by phone number.
     PairingFailed,
     /// The page lost WhatsApp's server and is trying to reach it again.
@@ -78,6 +80,8 @@ pub enum ReasonCode {
     NavigationFailed,
     /// The page loaded, but no adapter recognises anything on it.
     PageNotRecognised,
+    /// A notice that is not known lies over the chats. Shown with READY, since most adapters send all the same.
+    NoticeShown,
     /// WhatsApp Web changed: no adapter can send.
     AdapterBroken,
     /// The session could send, and nothing was sent for two minutes.
@@ -183,6 +187,8 @@ pub enum PairingFault {
     Number,
     /// How often it was asked for.
     Frequency,
+    /// Another session has the account, and would lose its link.
+    OtherSession,
     /// The page: it did not answer as it should.
     Page,
 }
@@ -259,7 +265,7 @@ impl ReasonCode {
                 detail: "this device was removed from the account; scan a code to link it again",
                 ..PASSING
             },
-            Self::RemovedByWhatsApp | Self::StorageLost => PASSING,
+            Self::RemovedByWhatsApp | Self::StorageLost | Self::NoticeShown => PASSING,
             Self::OpenedElsewhere => Policy {
                 detail: "WhatsApp Web was opened in another window with this profile; with TAKE_OVER=true (the default) the service takes it back, else close that window",
                 ..PASSING
@@ -289,6 +295,10 @@ impl ReasonCode {
                 ..LASTING
             },
             Self::PairingRefused => pairing(PairingFault::Number),
+            Self::NumberLinkedElsewhere => Policy {
+                detail: "another session of this service is linked to this phone number, and WhatsApp removes that device when a pairing code is asked for; scan the QR code instead, which links one more device, or ask again with \"force\": true",
+                ..pairing(PairingFault::OtherSession)
+            },
             Self::PairingRateLimited => pairing(PairingFault::Frequency),
             Self::PairingFailed => pairing(PairingFault::Page),
             Self::NetworkLost => Policy {
@@ -406,7 +416,7 @@ impl Reason {
     }
 
     /// What the page says when it does not work.
-    pub(super) fn from_trouble(trouble: Trouble) -> Self {
+    pub(crate) fn from_trouble(trouble: Trouble) -> Self {
         Self::of(match trouble {
             Trouble::OpenedElsewhere => ReasonCode::OpenedElsewhere,
             Trouble::UpdateRequired => ReasonCode::UpdateRequired,
@@ -432,7 +442,7 @@ impl Reason {
     }
 
     /// Why Chrome did not come up.
-    pub(super) fn from_browser(why: &BrowserError) -> Self {
+    pub(crate) fn from_browser(why: &BrowserError) -> Self {
         let code = match why {
             BrowserError::NotFound { .. } => ReasonCode::ChromeNotFound,
             BrowserError::Unusable { .. }

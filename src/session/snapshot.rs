@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub account: Option<Number>,
     /// How far the chats are synced, 0 to 100, while they are.
     pub sync_percent: Option<u8>,
+    /// The first words of a notice that lies over the chats and only wants to be closed.
+    pub notice: Option<String>,
     /// Which adapter serves the page, and what it lacks.
     pub adapter: AdapterReport,
     /// The running Chrome's process, `None` when none runs.
@@ -70,6 +72,7 @@ impl Snapshot {
             is_forgotten: false,
             profile_copied_at: None,
             account: None,
+            notice: None,
             sync_percent: None,
             adapter: AdapterReport::default(),
             chrome_pid: None,

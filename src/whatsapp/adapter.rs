@@ -79,6 +79,8 @@ pub(super) struct View {
     pub(super) trouble: Option<Trouble>,
     pub(super) sync_percent: Option<u8>,
     pub(super) missing: Vec<String>,
+    /// The first words of a notice over the chats.
+    pub(super) notice: Option<String>,
     /// Of the library behind it, where there is one.
     pub(super) version: Option<String>,
 }
@@ -89,6 +91,8 @@ pub(super) struct Views {
     heard: Vec<(AdapterName, Option<View>)>,
     /// Those that find every name and fail all the same, with what a send met: WhatsApp's functions have changed.
     failing: Vec<(AdapterName, String)>,
+    /// wa-js has its turn whatever the others lack.
+    wants_wa_js: bool,
 }
 
 impl Views {
@@ -97,7 +101,13 @@ impl Views {
         Self {
             heard: order.iter().map(|name| (*name, None)).collect(),
             failing: Vec::new(),
+            wants_wa_js: false,
         }
+    }
+
+    /// From now on wa-js has its turn, whether the others lack something or not.
+    pub(super) fn want_wa_js(&mut self) {
+        self.wants_wa_js = true;
     }
 
     /// A new document has begun: what was heard of the one before is void.
@@ -151,8 +161,8 @@ impl Views {
         view.as_ref()
     }
 
-    /// Whether wa-js has its turn: each adapter before it has spoken, and lacks something or fails; and it does not fail
-    /// itself.
+    /// Whether wa-js has its turn: it is wanted, or each adapter before it has spoken, and lacks something or fails; and it does
+    /// not fail itself.
     pub(super) fn need_wa_js(&self) -> bool {
         let has_had_its_turn = |(name, view): &(AdapterName, Option<View>)| {
             let lacks = |view: &View| !view.missing.is_empty() || self.is_failing(*name);
@@ -163,7 +173,8 @@ impl Views {
             .iter()
             .position(|(name, _)| *name == AdapterName::WaJs);
         !self.is_failing(AdapterName::WaJs)
-            && at.is_some_and(|at| self.heard[..at].iter().all(has_had_its_turn))
+            && at
+                .is_some_and(|at| self.wants_wa_js || self.heard[..at].iter().all(has_had_its_turn))
     }
 
     /// How the page stands: its state from the first adapter that knows it, sends by the first that can send; one that
@@ -211,6 +222,8 @@ impl Views {
                     .map(|(name, why)| format!("{name}: a send that works ({why})")),
             )
             .collect();
+        // Every adapter sees the screen alike, so any of them is believed.
+        let notice = heard.iter().find_map(|(_, view)| view.notice.clone());
         let failing = self.failing.iter().map(|(name, _)| *name).collect();
         // Any adapter is believed about trouble: a page that refuses this browser has no modules to ask. Only another
         // window is the socket's to know, if the socket can be asked: the dialog about it may outlive it.
@@ -261,6 +274,7 @@ impl Views {
             undecided,
             wa_js_version,
             missing,
+            notice,
         }
     }
 }

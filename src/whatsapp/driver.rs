@@ -92,6 +92,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// Unlinks this device on WhatsApp and waits until WhatsApp has done it.
     fn log_out(&self) -> impl Future<Output = Result<(), LogoutError>> + Send;
 
+    /// Presses the only button of the notice with these first words that lies over the chats, and of no other dialog.
+    fn dismiss_notice(&self, words: &str) -> impl Future<Output = Result<(), NoticeError>> + Send;
+
     /// Looks at the page, for evidence of what is wrong with it: a few seconds at most, and nothing that must not be kept.
     fn evidence(&self) -> impl Future<Output = super::PageEvidence> + Send;
 
@@ -171,6 +174,8 @@ pub struct Standing {
     pub wa_js_version: Option<String>,
     /// What the adapters lack, as `adapter: name`.
     pub missing: Vec<String>,
+    /// The first words of a dialog over the chats that is not known and only wants to be closed.
+    pub notice: Option<String>,
 }
 
 /// What WhatsApp Web reports when it does not work. docs/whatsapp.md#signals-of-trouble has the signals.
@@ -319,6 +324,20 @@ pub enum PairingError {
     /// The page was not there, as when it reloads itself: the same may work in a moment.
     #[error("{0}")]
     Interrupted(String),
+}
+
+/// Why a notice over the chats was not closed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoticeError {
+    /// None is there, or another one than was meant.
+    #[error("there is no such notice over the chats")]
+    None,
+    /// The dialog asks something, which is a person's to answer.
+    #[error("the dialog over the chats asks something")]
+    WithChoice,
+    /// The page did not do it.
+    #[error("{0}")]
+    Stays(String),
 }
 
 /// Why a message could not be made ready. Nothing was sent.

@@ -261,11 +261,12 @@ impl Listener {
         self.stands()
     }
 
-    /// A send has shown what an adapter is worth.
+    /// A send has shown what an adapter is worth, or one is wanted.
     fn judge(&mut self, verdict: Verdict) -> Option<Fact> {
         match verdict {
             Verdict::Failed { adapter, why } => self.views.update_failing(adapter, why),
             Verdict::Worked { adapter } => self.views.trust(adapter),
+            Verdict::WaJsWanted => self.views.want_wa_js(),
         }
         self.load_wa_js();
         self.stands()

@@ -15,6 +15,7 @@ mod console;
 mod driver;
 mod evidence;
 mod input;
+mod inventory;
 mod listener;
 mod page;
 mod pairing;
@@ -27,8 +28,10 @@ pub use adapter::{AdapterName, UnknownAdapter};
 pub use console::{ConsoleLevel, ConsoleLine};
 pub use driver::{
     Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
-    OpenError, Outgoing, PairingError, PrepareError, Prepared, Silence, Standing, Trouble,
+    NoticeError, OpenError, Outgoing, PairingError, PrepareError, Prepared, Silence, Standing,
+    Trouble,
 };
 pub use evidence::{Kept, LeftOut, PageEvidence};
+pub use inventory::{Inventory, Job, Presence, Reliance, Screen};
 pub use page::{PageSettings, WhatsAppPage};
 pub use scripts::{PageScripts, ScriptError};

@@ -10,6 +10,7 @@ use std::{
 };
 
 use chromiumoxide::{
+    Page,
     cdp::{
         browser_protocol::page::{AddScriptToEvaluateOnNewDocumentParams, NavigateParams},
         js_protocol::runtime::{AddBindingParams, TerminateExecutionParams},
@@ -25,8 +26,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError, OpenError,
-    Outgoing, PageEvidence, PageScripts, PairingError, PrepareError, Prepared, Silence, Standing,
+    AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
+    NoticeError, OpenError, Outgoing, PageEvidence, PageScripts, PairingError, PrepareError,
+    Prepared, Silence, Standing,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
     chat_ids::ChatIds,
@@ -95,6 +97,14 @@ pub struct WhatsAppPage {
     recorder: EvidenceRecorder,
     verdicts: mpsc::Sender<Verdict>,
     listener: JoinHandle<()>,
+}
+
+/// What the other files of this module need of a page.
+pub(super) struct Parts<'a> {
+    pub(super) page: &'a Page,
+    pub(super) standing: &'a watch::Receiver<Standing>,
+    pub(super) away: &'a Away,
+    pub(super) verdicts: &'a mpsc::Sender<Verdict>,
 }
 
 impl Driver for WhatsAppPage {
@@ -274,6 +284,26 @@ impl Driver for WhatsAppPage {
         }
     }
 
+    async fn dismiss_notice(&self, words: &str) -> Result<(), NoticeError> {
+        let mut why = String::new();
+        for &adapter in &self.adapters {
+            let dismissed = self.call::<()>(adapter, "dismissNotice", json!({ "words": words }));
+            match dismissed.await {
+                Ok(()) => return Ok(()),
+                Err(refused) if refused.code == "NO_NOTICE" => return Err(NoticeError::None),
+                Err(refused) if refused.code == "NOTICE_WITH_CHOICE" => {
+                    return Err(NoticeError::WithChoice);
+                }
+                // It was pressed, or may have been: the next adapter would press whatever is there by then.
+                Err(refused) if refused.code == "NOTICE_STAYS" || refused.code == NO_ANSWER => {
+                    return Err(NoticeError::Stays(refused.detail));
+                }
+                Err(refused) => why = refused.detail,
+            }
+        }
+        Err(NoticeError::Stays(why))
+    }
+
     async fn evidence(&self) -> PageEvidence {
         let version = self.browser.version().as_str();
         self.recorder.look(self.browser.page(), version).await
@@ -300,6 +330,20 @@ impl WhatsAppPage {
             (Err(_), Ok(false) | Err(_)) => Err(Silence::Chrome(format!(
                 "Chrome hangs: no answer within {seconds} s"
             ))),
+        }
+    }
+
+    /// The version of its Chrome.
+    pub fn chrome_version(&self) -> &str {
+        self.browser.version().as_str()
+    }
+
+    pub(super) fn parts(&self) -> Parts<'_> {
+        Parts {
+            page: self.browser.page(),
+            standing: &self.standing,
+            away: &self.away,
+            verdicts: &self.verdicts,
         }
     }
 

@@ -43,9 +43,11 @@ pub(super) const VERDICT_CAPACITY: usize = 16;
 /// An error of the page's may be a page long.
 const LONGEST_WHY: usize = 120;
 
-/// What a send has shown of an adapter.
+/// What a send has shown of an adapter, or a person wants of one.
 #[derive(Debug)]
 pub(super) enum Verdict {
+    /// wa-js is to be loaded even if no adapter before it lacks anything.
+    WaJsWanted,
     /// It failed, by no fault of the recipient, the message or the network.
     Failed { adapter: AdapterName, why: String },
     /// It sends.

@@ -86,9 +86,8 @@ impl Typing<'_> {
             chat: WaId,
         }
         let failed = |why: CallError| PrepareError::Failed(why.detail);
-        let to = json!({ "to": outgoing.to });
-        let Route { url } = self.call("route", &to).await.map_err(failed)?;
-        self.go_to(url).await.map_err(PrepareError::Failed)?;
+        let shown = self.show(&outgoing.to).await;
+        shown.map_err(PrepareError::Failed)?;
         let within = json!({ "to": outgoing.to, "within_ms": OPEN_TIMEOUT.as_millis() });
         let opened = self.call_within("opened", &within, OPEN_TIMEOUT + ANSWER_MARGIN);
         match opened.await {
@@ -106,6 +105,13 @@ impl Typing<'_> {
                 Err(failed(why))
             }
         }
+    }
+
+    /// Sends the page to the chat with a number: what opens is still to be proven.
+    pub(super) async fn show(self, number: &str) -> Result<(), String> {
+        let route = self.call("route", &json!({ "to": number })).await;
+        let Route { url } = route.map_err(|why| why.detail)?;
+        self.go_to(url).await
     }
 
     /// Types the text into the open chat and sends it by a click, or by Enter where there is nothing to click.

@@ -64,6 +64,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         idempotency,
         message_retention,
         snapshot_key,
+        event_retention,
         evidence_of_chats,
         api_key,
         api_keys_file,
@@ -83,7 +84,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         format!("{chrome_path:?} {chrome_args:?} {page_scripts_dir:?} {wa_js_path:?} {adapters:?}"),
         format!("{whatsapp_url} {sandbox:?} {session_mode:?} {default_cliente_id} {autostart:?}"),
         format!("{restore_sessions} {sessions:?} {connect_wait:?}"),
-        format!("{idempotency:?} {message_retention:?} {evidence_of_chats}"),
+        format!("{idempotency:?} {message_retention:?} {event_retention:?} {evidence_of_chats}"),
         format!("{log_format:?} {log_filter}"),
     ]
 }

@@ -37,6 +37,7 @@ mod package;
 mod page;
 mod pairing;
 mod pm2;
+mod probe;
 mod restarts;
 mod sandbox;
 mod schemathesis;

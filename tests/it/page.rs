@@ -8,7 +8,7 @@ mod screenshots;
 mod visitor;
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use visitor::{Visitor, shown_code, shown_text};
 
 use crate::support::{Service, answer};
@@ -316,5 +316,65 @@ async fn a_one_time_link_shows_the_code_and_is_over_once_the_phone_is_linked() {
         .await;
     let again = keyed(Method::POST, "/sessions/51/link").await;
     again.assert_refused(409, "ALREADY_LINKED");
+    service.stop();
+}
+
+#[tokio::test]
+async fn the_page_asks_before_a_code_costs_another_session_its_link() {
+    let service = Service::with(&[("CONNECT_WAIT_SECONDS", "20")]).await;
+    let account = service.link("51").await;
+    let visitor = Visitor::come().await;
+    visitor.chrome.goto(service.url()).await;
+    shown_code(&visitor, &service, "52").await;
+    visitor.chrome.click("#by-number summary").await;
+    visitor.fill("#pair-phone", &account).await;
+    visitor.chrome.click("#pair button").await;
+    visitor.chrome.shows("#replace[open]").await;
+    let text = visitor.text("#replace-text").await;
+    assert!(text.contains("Session 51"), "{text}");
+    visitor.assert_accessible("the question").await;
+    visitor.chrome.click("#replace-no").await;
+    assert_eq!(
+        service.status("52").await["pairing_code"],
+        Value::Null,
+        "nothing was asked for"
+    );
+
+    visitor.chrome.click("#pair button").await;
+    visitor.chrome.shows("#replace[open]").await;
+    visitor.chrome.click("#replace-yes").await;
+    visitor
+        .chrome
+        .until("document.querySelector('#pairing-code').value.length === 9")
+        .await;
+    let expected = ["Failed to load resource"];
+    visitor.assert_kept_to(&service, &expected);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_notice_of_whatsapp_web_is_read_and_closed_on_the_page() {
+    let service = Service::with(&[]).await;
+    service
+        .faults(json!({ "notice": "Conoce los nuevos canales" }))
+        .await;
+    service.link("51").await;
+    let visitor = Visitor::come().await;
+    visitor
+        .chrome
+        .goto(&format!("{}/?cliente_id=51", service.url()))
+        .await;
+    visitor.chrome.shows("#notice:not([hidden])").await;
+    let words = visitor.text("#notice-words").await;
+    assert!(words.starts_with("Conoce los nuevos canales"), "{words}");
+    visitor.assert_accessible("a session with a notice").await;
+    visitor.chrome.click("#dismiss").await;
+    visitor
+        .chrome
+        .until("document.querySelector('#notice').hidden")
+        .await;
+    assert_eq!(visitor.text("#trouble").await, "");
+    assert_eq!(service.status("51").await["notice"], Value::Null);
+    visitor.assert_kept_to(&service, &[]);
     service.stop();
 }

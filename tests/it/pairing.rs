@@ -308,3 +308,105 @@ async fn in_single_mode_the_one_session_links_by_phone_number() {
     assert_eq!(service.messages(PHONE).await, ["hola"]);
     service.stop();
 }
+
+#[tokio::test]
+async fn a_code_for_a_number_that_another_session_has_is_refused_unless_it_is_forced() {
+    let service = service("modules", "180", CURRENT).await;
+    service.faults(json!({ "pairing_revokes_ms": 1500 })).await;
+    let code = code_for(&service, json!(PHONE)).await;
+    assert_eq!(pair(&service, PHONE, &code).await, 200);
+    service.reaches("51", "READY").await;
+    // Its own number asks for no code.
+    let again = connect(&service, json!(PHONE)).await;
+    assert_eq!(again.json()["alreadyConnected"], true, "{}", again.text());
+
+    let of_52 = |more: Value| {
+        let mut body = json!({ "cliente_id": 52, "phone": "+54 11 15 5000-4444" });
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        body
+    };
+    let refused = |answer: &Answer| {
+        answer.assert_refused(409, "NUMBER_LINKED_ELSEWHERE");
+        assert_eq!(answer.json()["linked_session"], "51", "{}", answer.text());
+        assert!(!answer.text().contains("5000"), "{}", answer.text());
+    };
+    // However it is written, and whether the other session runs or not.
+    refused(&service.post("/connect", &of_52(json!({}))).await);
+    let down = service
+        .post("/disconnect", &json!({ "cliente_id": 51 }))
+        .await;
+    assert_eq!(down.status, 200);
+    refused(
+        &service
+            .post("/connect", &of_52(json!({ "force": false })))
+            .await,
+    );
+    let sessions = service.get("/sessions").await.json();
+    assert_eq!(
+        sessions["details"].as_array().unwrap().len(),
+        1,
+        "the refused session was not made known: {sessions}"
+    );
+    service
+        .post("/connect", &of_52(json!({ "force": "yes" })))
+        .await
+        .assert_refused(400, "INVALID_FORCE");
+
+    service.connect(51).await;
+    service.reaches("51", "READY").await;
+    let forced = service
+        .post("/connect", &of_52(json!({ "phone": PHONE, "force": true })))
+        .await;
+    assert_eq!(forced.status, 200, "{}", forced.text());
+    let code = forced.json()["pairing_code"].as_str().unwrap().to_owned();
+    // Asked again for the code that it shows, it gives that one.
+    let same = service
+        .post("/connect", &of_52(json!({ "phone": PHONE })))
+        .await;
+    assert_eq!(
+        same.json()["pairing_code"],
+        code.as_str(),
+        "{}",
+        same.text()
+    );
+    assert_eq!(pair(&service, PHONE, &code).await, 200);
+    service.reaches("52", "READY").await;
+    // That is what the guard is for.
+    service.reaches("51", "QR_REQUIRED").await;
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_code_is_not_renewed_for_a_number_that_another_session_has_been_linked_to() {
+    let service = service("modules", "4", CURRENT).await;
+    service.connect(60).await;
+    code_for(&service, json!(PHONE)).await;
+    let scan = json!({ "code": service.code("60").await, "number": PHONE });
+    assert_eq!(service.phone("/phone/scan", &scan).await.status, 200);
+    service.reaches("60", "READY").await;
+    let status = service
+        .status_when("51", "the reason why there is no more code", |status| {
+            status["reason"] == "NUMBER_LINKED_ELSEWHERE"
+        })
+        .await;
+    assert_eq!(status["state"], "QR_REQUIRED", "{status}");
+    assert!(
+        !status["detail"].as_str().unwrap().contains("60"),
+        "{status}"
+    );
+    let devices = service.phone_state().await["devices"].clone();
+    assert_eq!(devices.as_array().unwrap().len(), 1, "60 is still linked");
+
+    // A scan makes one more device, which is said and no more.
+    let scan = json!({ "code": service.code("51").await, "number": PHONE });
+    assert_eq!(service.phone("/phone/scan", &scan).await.status, 200);
+    service.reaches("51", "READY").await;
+    assert_eq!(service.status("60").await["state"], "READY");
+    service
+        .logs("session 60 of this service has the same account")
+        .await;
+    assert!(!service.log().contains(PHONE));
+    service.stop();
+}

@@ -1,8 +1,17 @@
 //! What the next service makes of what the one before has left: sessions that should be up come up by themselves.
 
-use std::fs;
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
-use crate::support::Service;
+use rustix::process::{Signal, kill_process};
+
+use crate::support::{
+    Home, Service,
+    chrome::{eventually, pid_of},
+};
 
 #[tokio::test]
 async fn sessions_of_a_killed_service_come_up_by_themselves_unless_somebody_has_disconnected_them()
@@ -47,5 +56,46 @@ async fn sessions_of_a_killed_service_come_up_by_themselves_unless_somebody_has_
     let said = service.log();
     let lines = said.lines().filter(|line| line.contains("56.json"));
     assert_eq!(lines.count(), 1, "{said}");
+    service.stop();
+}
+
+/// Ends the service and its Chromes as a loss of power does.
+async fn lose_power(service: Service) -> Home {
+    let chromes = service.home().processes();
+    let home = service.kill();
+    for pid in chromes {
+        // One that has ended by itself is as good.
+        let _ended = kill_process(pid_of(pid), Signal::KILL);
+    }
+    eventually("no Chrome is left", || home.processes().is_empty()).await;
+    home
+}
+
+/// The newest log of the database in which the page of this profile keeps its link.
+fn log_of_page(profile: &Path) -> PathBuf {
+    let databases = fs::read_dir(profile.join("Default/IndexedDB")).unwrap();
+    let files = databases.flat_map(|database| fs::read_dir(database.unwrap().path()).unwrap());
+    let paths = files.map(|file| file.unwrap().path());
+    let is_log = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "log");
+    paths.filter(is_log).max().unwrap()
+}
+
+#[tokio::test]
+async fn an_account_outlives_a_chrome_that_was_killed_in_the_middle_of_a_write_and_the_next_kill() {
+    let service = Service::with(&[]).await;
+    let account = service.link("51").await;
+    let home = lose_power(service).await;
+    // The header of a record of 200 bytes, which do not follow. To where it stands in a log, see `browser::profile::torn`.
+    let log = log_of_page(&home.tokens().join("51"));
+    let mut log = OpenOptions::new().append(true).open(log).unwrap();
+    log.write_all(&[1, 2, 3, 4, 200, 0, 1]).unwrap();
+
+    let service = Service::start_in(home, |_| {}).await;
+    service.reaches("51", "READY").await;
+    service.sends(51, "5491158254201", "entre dos cortes").await;
+    let home = lose_power(service).await;
+    let service = Service::start_in(home, |_| {}).await;
+    let status = service.reaches("51", "READY").await;
+    assert_eq!(status["account"], *account, "{status}");
     service.stop();
 }

@@ -10,11 +10,13 @@
 //!   └──link──▶ welcome: what was missed, then messages both ways ──▶ removed
 //! ```
 
+mod delivery;
 mod linking;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::ws::{Message as WsMessage, WebSocket};
+use delivery::Delivery;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jiff::Timestamp;
 use tokio::{
@@ -77,6 +79,7 @@ pub(super) async fn serve(
         code_ends: None,
         pairing_ends: None,
         later: FuturesUnordered::new(),
+        delivery: Delivery::default(),
         told: None,
     };
     tokio::select! {
@@ -116,6 +119,7 @@ struct Connection {
     pairing_ends: Option<(u64, Instant)>,
     /// Frames that are due later.
     later: FuturesUnordered<BoxFuture<'static, ToPage>>,
+    delivery: Delivery,
     /// The faults that the page was last told of.
     told: Option<Faults>,
 }
@@ -144,6 +148,7 @@ impl Connection {
                 changed = self.revisions.changed() => {
                     changed.map_err(|_| Ended)?;
                     self.on_faults().await?;
+                    self.deliver().await?;
                 }
             }
         }
@@ -158,8 +163,8 @@ impl Connection {
             self.on_faults().await?;
             return self.new_batch().await;
         };
-        let (account, missed) = match self.server.attach(self.id, &credentials) {
-            Ok(attached) => attached,
+        let account = match self.server.attach(self.id, &credentials) {
+            Ok(account) => account,
             Err(reason) => return self.forward(ToPage::Removed { reason }).await,
         };
         self.link = Some((credentials.id, account.clone()));
@@ -169,9 +174,7 @@ impl Connection {
             lid: account.lid(),
         };
         self.send(&welcome).await?;
-        for message in &missed {
-            self.send(&server::incoming_frame(message)).await?;
-        }
+        self.begin_delivery().await?;
         for Awaiting { id } in awaiting {
             if self.server.read(|world| world.has(&account, &id)) {
                 self.acknowledge(&id, Duration::ZERO);
@@ -210,12 +213,7 @@ impl Connection {
                 body,
                 from_server,
             } => self.take(id, &user, &server, body, &from_server).await,
-            FromPage::Received { id } => {
-                let Some((device, _)) = &self.link else {
-                    return Err(Ended);
-                };
-                self.server.delivered(device, &id).map_err(|_| Ended)
-            }
+            FromPage::Received { ids } => self.received(ids).await,
             FromPage::Logout => {
                 let Some((device, _)) = &self.link else {
                     return Err(Ended);
@@ -229,7 +227,8 @@ impl Connection {
                 self.server.revoke(device).map_err(|_| Ended)
             }
             FromPage::Passkey { assertion } => self.take_passkey(&assertion).await,
-            FromPage::PasskeyConfirmed => self.server.confirm_passkey(self.id).map_err(|_| Ended),
+            FromPage::PasskeyOptions => self.passkey_options().await,
+            FromPage::PasskeyConfirmed => self.confirm_passkey().await,
             FromPage::Hello { .. } => Err(Ended),
         }
     }

@@ -45,6 +45,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/web/stream.js", JS, include_str!("page/stream.js")),
     ("/web/socket.js", JS, include_str!("page/socket.js")),
     ("/web/pairing.js", JS, include_str!("page/pairing.js")),
+    ("/web/rows.js", JS, include_str!("page/rows.js")),
     (
         "/web/collections.js",
         JS,
@@ -52,6 +53,8 @@ const FILES: &[(&str, &str, &str)] = &[
     ),
     ("/web/send.js", JS, include_str!("page/send.js")),
     ("/web/receipts.js", JS, include_str!("page/receipts.js")),
+    ("/web/reactions.js", JS, include_str!("page/reactions.js")),
+    ("/web/incoming.js", JS, include_str!("page/incoming.js")),
     ("/web/words.js", JS, include_str!("page/words.js")),
     ("/web/whats-new.js", JS, include_str!("page/whats-new.js")),
     ("/web/history.js", JS, include_str!("page/history.js")),

@@ -3,6 +3,8 @@
 //! Responsible for: reading requests and wording answers. Not responsible for: deciding
 //! anything (`server`).
 
+pub(super) mod mailbox;
+
 use std::{collections::HashMap, time::Duration};
 
 use axum::{
@@ -21,6 +23,8 @@ use super::{
     number::Number,
     pairing::PairingCode,
     server::Refusal,
+    stanza::Stanza,
+    world::PasskeyAnswer,
 };
 
 /// A page that waits for news gets an empty answer after this long, before a proxy cuts it.
@@ -48,15 +52,24 @@ pub(super) async fn pair(State(app): State<App>, body: Bytes) -> Result<Answer<V
     Ok(Answer(json!({ "account": account })))
 }
 
-/// `POST /phone/passkey {"challenge"}`
+/// `POST /phone/passkey {"challenge", "answer"?}`
 pub(super) async fn passkey(
     State(app): State<App>,
     body: Bytes,
 ) -> Result<Answer<Value>, ApiError> {
+    const ANSWERS: &str = "give sign, refuse or ignore";
     let mut fields = Fields::parse(&body)?;
     let challenge = fields.text("challenge", "give the challenge that the page got")?;
+    let answer = match fields.optional_text("answer", ANSWERS)?.as_deref() {
+        None | Some("sign") => PasskeyAnswer::Sign,
+        Some("refuse") => PasskeyAnswer::Refuse,
+        Some("ignore") => PasskeyAnswer::Ignore,
+        Some(_) => return Err(ApiError::field("answer", ANSWERS)),
+    };
     fields.done()?;
-    Ok(Answer(json!({ "assertion": app.server.sign(&challenge)? })))
+    Ok(Answer(
+        json!({ "assertion": app.server.sign(&challenge, answer)? }),
+    ))
 }
 
 /// `GET /phone/messages?account=`
@@ -72,26 +85,6 @@ pub(super) async fn messages(
     let concerned = |message: &&Message| account.as_ref().is_none_or(|a| message.account == *a);
     let messages = |taken: &[Message]| taken.iter().filter(concerned).cloned().collect();
     Ok(Answer(app.server.read(|world| messages(world.messages()))))
-}
-
-/// `POST /phone/receive {"account", "from", "body"}`
-pub(super) async fn receive(
-    State(app): State<App>,
-    body: Bytes,
-) -> Result<Answer<Value>, ApiError> {
-    let mut fields = Fields::parse(&body)?;
-    let account = fields.number("account")?;
-    let from = fields.number("from")?;
-    let text = fields.text("body", "give the text of the message")?;
-    fields.done()?;
-    if from == account {
-        return Err(ApiError::field(
-            "from",
-            "nobody writes to themselves: give another number",
-        ));
-    }
-    let message = app.server.receive(account, from, text)?;
-    Ok(Answer(json!(message)))
 }
 
 /// `POST /phone/unlink {"account"}`
@@ -167,7 +160,8 @@ pub(super) async fn state(
             "passkeys": passkeys.collect::<Vec<_>>(),
             "devices": devices.collect::<Vec<_>>(),
             "sent": world.messages(),
-            "received": world.incoming(),
+            "received": world.received().into_iter().map(Stanza::shown).collect::<Vec<_>>(),
+            "groups": world.groups.values().collect::<Vec<_>>(),
             "faults": world.faults(),
         })
     })))

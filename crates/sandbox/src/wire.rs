@@ -3,6 +3,7 @@
 //! Responsible for: the shape of the frames. Not responsible for: when they are sent.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{code::DeviceKeys, faults::Faults};
 
@@ -45,14 +46,16 @@ pub(super) enum FromPage {
         /// How the page addressed the sender: `c.us` or `lid`.
         from_server: String,
     },
-    /// An incoming message is safe in the page's storage.
-    Received { id: String },
+    /// These things are safe in the page's storage.
+    Received { ids: Vec<String> },
     /// The page acts on the faults as of this change.
     HeardFaults { change: u64 },
     /// Remove this device from the account.
     Logout,
     /// The phone removes this device, for something that its page did or left undone.
     Revoke,
+    /// What is to be signed is wanted again: the challenge before has been used, or its time is over.
+    PasskeyOptions,
     /// A signed passkey, as the phone made it.
     Passkey { assertion: String },
     /// The codes have been compared, or need not be.
@@ -101,10 +104,16 @@ pub(super) enum ToPage {
     },
     /// The phone wants a passkey before it links the page: what is to be signed.
     PasskeyRequest { challenge: String },
-    /// The phone has taken the signed passkey: the code that it shows as well.
+    /// What is to be signed instead of what was before.
+    PasskeyOptions { challenge: String },
+    /// The server has taken the signed passkey; the phone comes next.
+    PasskeyTaken,
+    /// The phone has answered: the code that it shows as well.
     PasskeyCode { code: String },
-    /// The server did not take the signed passkey.
-    PasskeyRefused,
+    /// The server did not take the signed passkey, or the phone did not confirm the code.
+    PasskeyRefused { why: &'static str },
+    /// The confirmed code has been taken.
+    PasskeyLinked,
     /// The server knows the device.
     Welcome { account: String, lid: String },
     /// The device is not linked any more.
@@ -121,14 +130,14 @@ pub(super) enum ToPage {
     },
     /// A sent message came this far (1 server, 2 recipient, 3 read), or was refused (-1).
     Ack { id: String, ack: i8, at: i64 },
-    /// A message came in.
-    Message {
-        id: String,
-        from: String,
-        lid: String,
-        body: String,
-        at: i64,
-    },
+    /// What was said before the link, in parts.
+    History { stanzas: Vec<Value>, is_last: bool },
+    /// So many things waited while the page was away. They come now, each marked as one of these.
+    OfflinePreview { count: usize },
+    /// Something for the account.
+    Stanza { stanza: Value, offline: bool },
+    /// All that waited has been sent.
+    OfflineEnd { count: usize },
     /// The faults that concern this page, whenever they change.
     Faults { faults: Box<Faults>, change: u64 },
     /// Something befell the account.

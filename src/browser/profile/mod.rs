@@ -8,6 +8,7 @@ pub(in crate::browser) mod exchange;
 pub(in crate::browser) mod last_used;
 mod note;
 mod sweep;
+mod torn;
 
 use std::{
     fs::{self, File, OpenOptions, Permissions, TryLockError},
@@ -125,6 +126,7 @@ fn tidy(profile: Profile) -> io::Result<Profile> {
         remove_whatever_it_is(&profile.folder.join(name))?;
     }
     fs::set_permissions(&profile.folder, Permissions::from_mode(FOLDER_MODE))?;
+    torn::cut_unfinished_records(&profile.folder);
     Ok(profile)
 }
 

@@ -2,11 +2,10 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,6 +17,7 @@ use crate::{
         Browser, BrowserError, ChromeKind, ChromeProgram, Drawn, Footprint, LaunchOptions, Visit,
         check_extra_arguments, find_chrome,
     },
+    command::scratch,
     config::Config,
 };
 
@@ -70,7 +70,7 @@ async fn try_out(
     cancel: &CancellationToken,
     tried: &mut Tried,
 ) -> bool {
-    let folder = match folder_for_trial(&config.tokens_dir) {
+    let folder = match scratch::folder(".doctor-", &config.tokens_dir) {
         Ok(folder) => folder,
         Err(why) => {
             let found = format!("no folder for a profile can be made: {why}");
@@ -116,19 +116,6 @@ async fn ask(config: &Config, browser: &Browser, took: Duration, tried: &mut Tri
         let visit = browser.visit(&config.whatsapp_url, VISIT_TIMEOUT).await;
         tried.visit = Some((visit, began.elapsed()));
     }
-}
-
-/// A folder on the disk of the profiles, since Chrome may work on one disk and not on another; elsewhere if that folder cannot be used,
-/// which another check reports. Its name cannot be the name of a session.
-fn folder_for_trial(tokens_dir: &Path) -> std::io::Result<TempDir> {
-    let folder = || {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".doctor-");
-        builder
-    };
-    folder()
-        .tempdir_in(tokens_dir)
-        .or_else(|_| folder().tempdir())
 }
 
 fn not_found(why: &BrowserError) -> Finding {

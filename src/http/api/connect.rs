@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     http::{
-        guard::purpose,
+        guard::{caller::Caller, purpose},
         state::AppState,
         wire::{
             contract::{Connected, Disconnected},
@@ -20,14 +20,14 @@ use crate::{
             target::Target,
         },
     },
-    session::{DisconnectOutcome, Recipient, WaitFor},
+    session::{ConnectError, DisconnectOutcome, PhoneToLink, WaitFor},
 };
 
 /// Which session to start, and how long to wait for it.
 #[derive(Debug)]
 pub(in crate::http) struct ConnectRequest {
     target: Target,
-    phone: Option<Recipient>,
+    phone: Option<PhoneToLink>,
     wait: WaitFor,
 }
 
@@ -54,7 +54,16 @@ impl FromBody for ConnectRequest {
             Given::Value(Phone::Digits(number)) => Some(number.to_string()),
             Given::WrongType => return Err(ApiError::PhoneNotAString),
         };
-        let phone = phone.map(|number| number.parse().map_err(ApiError::InvalidPhone));
+        let force = match fields.force {
+            Given::Absent | Given::Null => false,
+            Given::Value(force) => force,
+            // Taking "true" for false would only refuse, but a caller that is not understood should hear of it.
+            Given::WrongType => return Err(ApiError::InvalidForce),
+        };
+        let phone = phone.map(|number| {
+            let number = number.parse().map_err(ApiError::InvalidPhone)?;
+            Ok::<_, ApiError>(PhoneToLink { number, force })
+        });
         Ok(Self {
             target,
             phone: phone.transpose()?,
@@ -68,25 +77,37 @@ impl FromBody for ConnectRequest {
     ("default session" = (value = json!({}))),
     ("one session" = (value = json!({"cliente_id": 51}))),
     ("by its phone number" = (value = json!({"cliente_id": "51", "phone": "+54 9 11 5825-4201"}))),
+    ("although another session has the number" = (value = json!({"cliente_id": 51, "phone": "+54 9 11 5825-4201", "force": true}))),
     ("wait for READY" = (value = json!({"cliente_id": 51, "wait": "ready"}))),
 )), responses(
     (status = 200, description = "Where the session has got to", body = Connected, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn connect(
     State(app): State<AppState>,
+    caller: Caller,
     Json(ConnectRequest {
         target,
         phone,
         wait,
     }): Json<ConnectRequest>,
 ) -> Result<Json<Connected>, ApiError> {
-    let session = app.registry.find_or_create(&target.id)?;
     let (wait, _permit) = permitted(wait, &app.ready_waits, app.config.connect_wait);
-    let outcome = match &phone {
-        Some(phone) => session.connect_by_phone(phone.clone(), wait).await?,
-        None => session.connect(wait).await?,
+    let number = phone.as_ref().map(|phone| phone.number.clone());
+    let outcome = match phone {
+        Some(phone) => app.registry.connect_by_phone(&target.id, phone, wait).await,
+        None => app.registry.find_or_create(&target.id)?.connect(wait).await,
     };
-    Ok(Json(Connected::of(target, phone.as_ref(), &outcome)))
+    let outcome = outcome.map_err(|why| without_foreign_names(why, &caller))?;
+    Ok(Json(Connected::of(target, number.as_ref(), &outcome)))
+}
+
+/// An error as this caller may read it: it names no session that its key does not reach.
+fn without_foreign_names(why: ConnectError, caller: &Caller) -> ConnectError {
+    if let ConnectError::LinkedElsewhere { session } = why {
+        let session = session.filter(|id| caller.reaches(id));
+        return ConnectError::LinkedElsewhere { session };
+    }
+    why
 }
 
 /// How far this connect may wait, with its permit, to be kept until the answer. One that finds no permit for READY

@@ -7,10 +7,11 @@ export const base = new URL("../", import.meta.url);
 
 /** What the service answered instead of doing it. `code` is stable, `message` is English. */
 export class Refusal extends Error {
-  constructor(status, code, message) {
+  constructor(status, code, message, body = {}) {
     super(message);
     this.status = status;
     this.code = code;
+    this.body = body;
   }
 }
 
@@ -39,7 +40,7 @@ export const wantKey = (why) => askForKey(why);
 
 export async function refusalOf(response) {
   const body = await response.json().catch(() => ({}));
-  return new Refusal(response.status, body.code ?? String(response.status), body.message ?? response.statusText);
+  return new Refusal(response.status, body.code ?? String(response.status), body.message ?? response.statusText, body);
 }
 
 /** One request; asks for a key and repeats it when the service does. `id` names the session in a header. */

@@ -47,7 +47,7 @@ function reset() {
   message.forget();
   refused = null;
   for (const name of ["trouble", "pair-trouble", "announce", "account", "detail", "retry"]) say(byId(name), "");
-  for (const name of ["link", "evidence", "code", "progress", "send", "pairing"]) show(byId(name), false);
+  for (const name of ["link", "notice", "evidence", "code", "progress", "send", "pairing"]) show(byId(name), false);
   for (const name of ["connect", "disconnect", "logout", "make-link", "see-evidence"]) show(byId(name), false);
   byId("badge").replaceChildren();
   byId("facts").replaceChildren();
@@ -82,6 +82,8 @@ export function draw() {
   say(byId("account"), status.account ? t("account", number(status.account)) : "");
   why(byId("detail"), status);
   say(byId("retry"), status.retry_at ? t("retries", timeOf(status.retry_at)) : "");
+  show(byId("notice"), Boolean(status.notice));
+  say(byId("notice-words"), status.notice ?? "");
   drawProgress(isRunning);
   showCode(status);
   drawPairing();
@@ -172,7 +174,25 @@ async function act(button, busy, what, trouble = complain) {
 const isBusy = (button) => button.getAttribute("aria-disabled") === "true";
 
 /** Asks for a start. The stream tells the rest. */
-export const connect = (wanted, phone) => json("POST", "connect", { body: { cliente_id: wanted, ...(phone ? { phone } : {}) } });
+export const connect = (wanted, phone, force) =>
+  json("POST", "connect", { body: { cliente_id: wanted, ...(phone ? { phone } : {}), ...(force ? { force } : {}) } });
+
+// What is asked for once more, if the person accepts that another session loses its link.
+let replaces = null;
+
+/** Asks for a code to type. When another session has the number, the person decides. */
+async function pair(wanted, force) {
+  const phone = byId("pair-phone").value;
+  try {
+    await connect(wanted, phone, force);
+  } catch (why) {
+    if (why.code !== "NUMBER_LINKED_ELSEWHERE" || id !== wanted) throw why;
+    const other = why.body.linked_session;
+    say(byId("replace-text"), other ? t("replaceText", t("session", other)) : t("replaceTextUnnamed"));
+    replaces = wanted;
+    byId("replace").showModal();
+  }
+}
 
 const disconnect = (wanted, logout) => call("POST", "disconnect", { body: { cliente_id: wanted, logout } });
 
@@ -236,6 +256,7 @@ export function begin() {
     });
   press("connect", "connecting", (wanted) => connect(wanted));
   press("disconnect", "disconnecting", (wanted) => disconnect(wanted, false));
+  press("dismiss", null, (wanted) => call("POST", `sessions/${encodeURIComponent(wanted)}/notice/dismiss`));
   press("make-link", null, makeLink);
   press("see-evidence", null, seeEvidence);
   byId("copy").addEventListener("click", copyLink);
@@ -248,7 +269,14 @@ export function begin() {
   byId("pair").addEventListener("submit", (event) => {
     event.preventDefault();
     const button = byId("pair").querySelector("button");
-    if (!isBusy(button)) act(button, "gettingCode", (wanted) => connect(wanted, byId("pair-phone").value), beside("pair-trouble"));
+    if (!isBusy(button)) act(button, "gettingCode", (wanted) => pair(wanted), beside("pair-trouble"));
+  });
+  byId("replace-no").addEventListener("click", () => byId("replace").close());
+  byId("replace-yes").addEventListener("click", () => {
+    byId("replace").close();
+    const button = byId("pair").querySelector("button");
+    // Another session may be shown by now.
+    if (id === replaces && !isBusy(button)) act(button, "gettingCode", (wanted) => pair(wanted, true), beside("pair-trouble"));
   });
   byId("send").addEventListener("submit", (event) => {
     event.preventDefault();

@@ -97,6 +97,14 @@ const WORDS = {
     sureText:
       "The device is unlinked on WhatsApp and its profile is deleted. To use the account again, its phone has to scan a new code.",
     cancel: "Cancel",
+    noticeSays: "WhatsApp Web says:",
+    dismiss: "Close this notice",
+    replaceTitle: "Another session has this number",
+    replaceText: (other) =>
+      `${other} is linked to it. When a code is requested, WhatsApp removes the device of that session, about a minute later. To keep both, scan the QR code instead.`,
+    replaceTextUnnamed:
+      "Another session of this service is linked to it. When a code is requested, WhatsApp removes the device of that session, about a minute later. To keep both, scan the QR code instead.",
+    replaceYes: "Get the code all the same",
     makeLink: "Link for another person",
     linkText: "The person who has the phone can open this. It works once, for 10 minutes, and shows nothing but the code.",
     linkLabel: "One-time link",
@@ -245,6 +253,14 @@ const WORDS = {
     sureText:
       "El dispositivo se desvincula en WhatsApp y su perfil se borra. Para volver a usar la cuenta, su teléfono tendrá que escanear un código nuevo.",
     cancel: "Cancelar",
+    noticeSays: "WhatsApp Web dice:",
+    dismiss: "Cerrar este aviso",
+    replaceTitle: "Otra sesión tiene este número",
+    replaceText: (other) =>
+      `${other} está vinculada a él. Cuando se pide un código, WhatsApp quita el dispositivo de esa sesión, más o menos un minuto después. Para conservar las dos, escanea el código QR.`,
+    replaceTextUnnamed:
+      "Otra sesión de este servicio está vinculada a él. Cuando se pide un código, WhatsApp quita el dispositivo de esa sesión, más o menos un minuto después. Para conservar las dos, escanea el código QR.",
+    replaceYes: "Pedir el código igualmente",
     makeLink: "Enlace para otra persona",
     linkText: "Quien tenga el teléfono puede abrirlo. Sirve una vez, durante 10 minutos, y solo muestra el código.",
     linkLabel: "Enlace de un solo uso",

@@ -8,6 +8,7 @@ mod events;
 mod forgetting;
 mod guessing;
 mod keys;
+mod linking;
 mod links;
 mod logged;
 mod metrics;

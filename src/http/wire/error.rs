@@ -24,7 +24,7 @@ use crate::{
     ledger::{LedgerError, ReadError},
     qr::QrError,
     session::{
-        ConnectError, DisconnectError, EvidenceError, ForgetError, InvalidClienteId,
+        ConnectError, DisconnectError, DismissError, EvidenceError, ForgetError, InvalidClienteId,
         InvalidIdempotencyKey, InvalidRecipient, SendError,
     },
     telemetry::fixed_text,
@@ -65,7 +65,8 @@ causes! {
         Disconnect(DisconnectError),
         Forget(ForgetError),
         Send(SendError),
-        Evidence(EvidenceError)
+        Evidence(EvidenceError),
+        Dismiss(DismissError)
     ]
 
     #[error("no such path: GET /docs lists all of them")]
@@ -197,6 +198,8 @@ causes! {
         "phone must be a string, with the country code, such as \"+54 9 11 5825-4201\"; leave it out to scan a QR code"
     )]
     PhoneNotAString = InvalidPhone,
+    #[error("force must be true or false; nothing was done")]
+    InvalidForce = InvalidForce,
     #[error("logout must be true or false")]
     InvalidLogout = InvalidLogout,
     #[error(

@@ -123,6 +123,10 @@ pub(in crate::http) struct ConnectBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "+54 9 11 5825-4201")]
     pub(in crate::http) phone: Given<Phone>,
+    /// With `phone`: ask for the code also when another session is linked to this number. WhatsApp then removes that device.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>)]
+    pub(in crate::http) force: Given<bool>,
 }
 
 /// Until when a connect waits.

@@ -29,9 +29,10 @@ use tokio_util::{
 };
 
 use super::{
-    ClienteId, ConnectError, CpuTally, EvidenceFolder, ForgetError, SessionHandle, Snapshot,
-    StartTimes, TurnTally,
+    ClienteId, ConnectError, ConnectOutcome, CpuTally, EvidenceFolder, ForgetError, PhoneToLink,
+    Recipient, SessionHandle, SessionState, Snapshot, StartTimes, TurnTally, WaitFor,
     keeping::{
+        accounts::Accounts,
         desired,
         desired::{Desired, DesiredFile},
         profile::Safekeeping,
@@ -152,7 +153,13 @@ impl Registry {
         keeper.close();
         let give_up = CancellationToken::new();
         let cpu = CpuTally::default();
-        let shared = Shared::new(Arc::clone(&options.config), free_memory_mb, ledger);
+        let accounts = Accounts::new(options.tokens_dir.clone(), options.sessions_dir.clone());
+        let shared = Shared::new(
+            Arc::clone(&options.config),
+            free_memory_mb,
+            ledger,
+            accounts,
+        );
         let registry = Self {
             snapshots: SnapshotRoot::new(
                 options.snapshots_dir.clone(),
@@ -310,6 +317,42 @@ impl Registry {
         sessions.last_seen.retain(|(other, _)| other != id);
         self.known.send_modify(|count| *count += 1);
         Ok(handle)
+    }
+
+    /// Starts the session unless it runs, for a code that links the phone with this number.
+    ///
+    /// # Errors
+    ///
+    /// Another session is linked to that number, which would lose its link, and the caller does not accept that; or the
+    /// session does not come up.
+    pub async fn connect_by_phone(
+        &self,
+        id: &ClienteId,
+        phone: PhoneToLink,
+        wait: WaitFor,
+    ) -> Result<ConnectOutcome, ConnectError> {
+        // Before anything is made known or started, which a refused request must not.
+        if !phone.force && self.would_ask_for_code(id, &phone.number).await {
+            let other = self.shared.accounts.session_linked_to(&phone.number, id);
+            if let Some(other) = other.await {
+                return Err(ConnectError::LinkedElsewhere {
+                    session: Some(other),
+                });
+            }
+        }
+        let session = self.find_or_create(id)?;
+        session.connect_by_phone(phone, wait).await
+    }
+
+    /// Whether a connect by this number makes the page ask WhatsApp for a code: not when the session has an account, or shows
+    /// the code already.
+    async fn would_ask_for_code(&self, id: &ClienteId, number: &Recipient) -> bool {
+        let snapshot = self.find(id).map(|session| session.snapshot());
+        let state = snapshot.map(|snapshot| snapshot.state);
+        if let Some(state @ SessionState::QrRequired { .. }) = &state {
+            return state.pairing().is_none_or(|code| code.phone != *number);
+        }
+        self.shared.accounts.link_of(id).await.is_none()
     }
 
     /// Where the evidence of this session is, if it has left any; it need not be known.

@@ -56,6 +56,7 @@ impl RegistryOptions {
                 folder: sessions_data.join("ledger"),
                 idempotency: config.idempotency,
                 retention: config.message_retention,
+                events: config.event_retention,
                 clock: Clock::of_the_machine(),
             },
         }

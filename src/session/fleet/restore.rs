@@ -102,7 +102,8 @@ async fn start(registry: &Registry, id: &ClienteId, asked_by: AskedBy) -> Option
                 why @ (ConnectError::ShuttingDown
                 | ConnectError::Failed(_)
                 | ConnectError::NotPaired(_)
-                | ConnectError::LinkedToAnother { .. }),
+                | ConnectError::LinkedToAnother { .. }
+                | ConnectError::LinkedElsewhere { .. }),
             ) => {
                 tracing::debug!(session.id = %id, "session {id} was not started: {why}");
                 return None;

@@ -78,6 +78,11 @@ impl Desired {
         self.was_ready
     }
 
+    /// The account that it had when it was READY, as long as it is linked.
+    pub(super) const fn account(&self) -> Option<&Number> {
+        self.account.as_ref()
+    }
+
     /// A caller wants it to run.
     fn on_connect(&mut self) {
         self.up = true;
@@ -304,7 +309,7 @@ pub(super) fn read(folder: &Path, id: &ClienteId) -> Option<Desired> {
 }
 
 /// The session whose file this is.
-fn session_of(path: &Path) -> Option<ClienteId> {
+pub(super) fn session_of(path: &Path) -> Option<ClienteId> {
     let is_whole = path.extension().is_some_and(|is| is == EXTENSION);
     let name = path.file_stem().filter(|_| is_whole)?;
     name.to_str()?.parse().ok()

@@ -16,7 +16,6 @@
 //! disconnects wait at most until a Chrome that is being closed is gone. A session that is not running has no Chrome: a state
 //! that says so is published only after Chrome is gone.
 
-pub(super) mod accounts;
 mod admission;
 pub(super) mod capacity;
 mod copy_clock;
@@ -47,7 +46,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument;
 
 use super::{
-    DisconnectOutcome, Evidence, Phase, Reason, ReasonCode, Recipient, SendError, SessionHandle,
+    DisconnectOutcome, Evidence, Phase, PhoneToLink, Reason, ReasonCode, SendError, SessionHandle,
     command::{COMMAND_CAPACITY, answer},
     linking::account_link::LinkNote,
     publisher::Publisher,
@@ -67,7 +66,7 @@ pub(super) struct Actor<D: Driver> {
     mail: Mailbox,
     intake: Intake,
     /// The number to link by a code that is typed, in the run to come.
-    phone: Option<Recipient>,
+    phone: Option<PhoneToLink>,
     publisher: Arc<Publisher>,
     healing: Healing,
     budget: Budget,
@@ -340,6 +339,11 @@ impl<D: Driver> Actor<D> {
             snapshot.chrome_pid = None;
             snapshot.memory = None;
             snapshot.sync_percent = None;
+            snapshot.notice = None;
+            // It is said of a page that is not there any more.
+            snapshot
+                .reason
+                .take_if(|reason| reason.code == ReasonCode::NoticeShown);
             snapshot.adapter = super::AdapterReport::default();
             true
         });

@@ -5,13 +5,13 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{accounts::Accounts, capacity::Capacity};
+use super::capacity::Capacity;
 use crate::{
     config::SessionConfig,
     ledger::Ledger,
     session::{
         ClienteId, EvidenceFolder, StartTimes, TurnTally,
-        keeping::{desired::DesiredFile, profile::Safekeeping},
+        keeping::{accounts::Accounts, desired::DesiredFile, profile::Safekeeping},
     },
     whatsapp::Driver,
 };
@@ -39,6 +39,7 @@ impl Shared {
         config: Arc<SessionConfig>,
         free_mb: fn() -> Option<u64>,
         ledger: Ledger,
+        accounts: Accounts,
     ) -> Self {
         Self {
             capacity: Arc::new(Capacity::new(
@@ -49,7 +50,7 @@ impl Shared {
             starts: Arc::new(Semaphore::new(config.max_concurrent_starts.get())),
             start_times: StartTimes::default(),
             turns: TurnTally::default(),
-            accounts: Accounts::default(),
+            accounts,
             ledger,
             config,
         }

@@ -20,7 +20,6 @@ use tokio::{
 use winding_down::logged_out;
 
 use super::{
-    accounts::HeldAccount,
     admission::Stage,
     capacity::Turn,
     copy_clock::CopyClock,
@@ -34,10 +33,13 @@ use super::{
 };
 use crate::{
     session::{
-        DisconnectError, DisconnectOutcome, Evidence, EvidenceError, Phase, Reason, ReasonCode,
-        Recipient, SessionState, StartLimits,
+        ClienteId, DisconnectError, DisconnectOutcome, DismissError, Evidence, EvidenceError,
+        Phase, PhoneToLink, Reason, ReasonCode, Recipient, SessionState, StartLimits,
         command::{Command, LifeCommand, PageCommand, answer},
-        keeping::profile::{self, BegunCopy, DueCopy},
+        keeping::{
+            accounts::HeldAccount,
+            profile::{self, BegunCopy, DueCopy},
+        },
         linking::{
             account_link::{LinkNote, Login, NoteWritten},
             pairing::{Pairing, Request},
@@ -52,7 +54,7 @@ use crate::{
         },
         state::Event,
     },
-    whatsapp::{Driver, Fact, LogoutError, PairingError, Silence, Standing},
+    whatsapp::{Driver, Fact, LogoutError, NoticeError, PairingError, Silence, Standing},
 };
 
 /// News of the page that go before a command that waits. A page tells of some dozen things at once after a reload; one that
@@ -72,6 +74,8 @@ pub(super) struct Running<'a, D: Driver> {
     pairing: Pairing,
     /// The callers who wait for the look at the page that is under way.
     evidence_waiters: Vec<oneshot::Sender<Result<Evidence, EvidenceError>>>,
+    /// The callers who wait for the notice over the chats to be gone.
+    notice_waiters: Vec<oneshot::Sender<Result<String, DismissError>>>,
     /// What has been asked of the page and not been answered yet.
     calls: FuturesUnordered<BoxFuture<'a, PageAnswer>>,
     copies: CopyClock,
@@ -88,6 +92,8 @@ pub(super) struct Running<'a, D: Driver> {
     idle_clock: IdleClock,
     /// A ping is on its way.
     is_pinging: bool,
+    /// A phone has linked this page, and it is not known yet whether another session has the account.
+    has_new_link: bool,
     /// How far the start had got when that was last published.
     last_published: Option<(Phase, Option<Instant>)>,
     stall: StallWatch,
@@ -144,8 +150,14 @@ enum PageAnswer {
     Refreshed(Result<(), String>),
     TakenOver(Result<(), String>),
     Pairing(Result<(), PairingError>),
+    /// It was not asked for a code: another session has the account.
+    LinkedElsewhere,
+    /// Another session that has the account of a link that has just been made.
+    SharesAccount(Option<ClienteId>),
     LoggedOut(Result<(), LogoutError>),
     LookedAt(Box<Result<Evidence, EvidenceError>>),
+    /// Its first words.
+    NoticeDismissed(Result<String, NoticeError>),
     Pinged {
         answered: Result<(), Silence>,
         /// The profile is not there any more.
@@ -164,7 +176,10 @@ impl PageAnswer {
             | Self::TakenOver(_)
             | Self::LoggedOut(_)
             | Self::LookedAt(_)
+            | Self::NoticeDismissed(_)
             | Self::Pinged { .. }
+            | Self::LinkedElsewhere
+            | Self::SharesAccount(_)
             | Self::Reloaded(_) => Purpose::External,
         }
     }
@@ -177,7 +192,7 @@ impl<'a, D: Driver> Running<'a, D> {
         parts: Parts<'a>,
         facts: mpsc::Receiver<Fact>,
         start: Turn,
-        phone: Option<Recipient>,
+        phone: Option<PhoneToLink>,
         link: LinkNote,
     ) -> Self {
         let Parts {
@@ -205,6 +220,7 @@ impl<'a, D: Driver> Running<'a, D> {
             sending: Sending::new(driver, publisher, &options.id, intake),
             pairing: Pairing::new(phone, config.pairing_life),
             evidence_waiters: Vec::new(),
+            notice_waiters: Vec::new(),
             calls: FuturesUnordered::new(),
             copies: CopyClock::new(config.snapshot_every),
             copying: None,
@@ -216,6 +232,7 @@ impl<'a, D: Driver> Running<'a, D> {
             mail,
             idle_clock: IdleClock::new(config.hibernate_after),
             is_pinging: false,
+            has_new_link: false,
             last_published: None,
             stall: StallWatch::default(),
             turns: Turns::new(Instant::now()),
@@ -511,6 +528,11 @@ impl<'a, D: Driver> Running<'a, D> {
         }
         let account = self.page.standing().account.as_deref();
         self.link.follow(&before, &state, account, is_removed);
+        let is_linked = matches!(state, SessionState::Authenticated | SessionState::Ready);
+        self.has_new_link |= is_linked && matches!(before, SessionState::QrRequired { .. });
+        if self.has_new_link {
+            self.look_for_shared_account();
+        }
         self.sending.on_standing(self.page.standing(), &self.link);
         if !state.takes_sends() {
             self.sending.refuse_waiting();
@@ -548,14 +570,32 @@ impl<'a, D: Driver> Running<'a, D> {
             }
             PageAnswer::LoggedOut(Err(why)) => self.refuse_logouts(&why.to_string()),
             PageAnswer::Pairing(result) => {
-                if let Some(reason) = self.pairing.on_answer(result, Instant::now()) {
-                    tracing::warn!(session.reason = reason.code.as_str(), "{}", reason.detail);
-                    self.publisher.explain_pairing(Some(reason));
+                let reason = self.pairing.on_answer(result, Instant::now());
+                self.tell_no_code(reason);
+            }
+            PageAnswer::LinkedElsewhere => {
+                let reason = self.pairing.on_linked_elsewhere();
+                self.tell_no_code(reason);
+            }
+            PageAnswer::SharesAccount(other) => {
+                if let Some(other) = other {
+                    tracing::warn!(
+                        session.other = %other,
+                        "session {other} of this service has the same account: it has two linked devices now"
+                    );
                 }
             }
             PageAnswer::LookedAt(taken) => {
                 for waiter in self.evidence_waiters.drain(..) {
                     answer(waiter, (*taken).clone());
+                }
+            }
+            PageAnswer::NoticeDismissed(dismissed) => {
+                if dismissed.is_ok() {
+                    tracing::info!("a notice over the chats was closed on request");
+                }
+                for waiter in self.notice_waiters.drain(..) {
+                    answer(waiter, dismissed.clone().map_err(DismissError::from));
                 }
             }
             PageAnswer::Refreshed(Ok(())) | PageAnswer::Reloaded(Ok(())) => {}
@@ -619,6 +659,7 @@ impl<'a, D: Driver> Running<'a, D> {
             // The mailbox has given both to the intake.
             PageCommand::Send { .. } | PageCommand::Remove { .. } => {}
             PageCommand::Check { to, reply } => self.sending.check(to, reply),
+            PageCommand::DismissNotice { reply } => self.dismiss_notice(reply),
             PageCommand::Measured { chrome_pid, memory } => {
                 self.publisher.tell_memory(chrome_pid, memory);
                 self.budget.on_sample(memory.mb, Instant::now());
@@ -636,6 +677,20 @@ impl<'a, D: Driver> Running<'a, D> {
                 }
             }
         }
+    }
+
+    /// Has the page close the notice that it has reported. A dialog that it has not reported asks something, or is known.
+    fn dismiss_notice(&mut self, reply: oneshot::Sender<Result<String, DismissError>>) {
+        self.notice_waiters.push(reply);
+        // A caller who asks meanwhile gets the result of that one press.
+        if self.notice_waiters.len() > 1 {
+            return;
+        }
+        let words = self.page.standing().notice.clone().unwrap_or_default();
+        self.ask(|driver| async move {
+            let dismissed = driver.dismiss_notice(&words).await;
+            PageAnswer::NoticeDismissed(dismissed.map(|()| words))
+        });
     }
 
     /// Unlinks the device, while everything else goes on. A page that asks for a scan has nothing to unlink.
@@ -660,13 +715,43 @@ impl<'a, D: Driver> Running<'a, D> {
         let Some(Request { phone, is_renewal }) = self.pairing.begin(Instant::now()) else {
             return;
         };
-        tracing::info!(
-            renewal = is_renewal,
-            "asking for a code that links phone {phone}"
-        );
+        let PhoneToLink { number, force } = phone;
+        let (accounts, own) = (&self.options.shared.accounts, &self.options.id);
         self.ask(|driver| async move {
-            let asked = driver.request_pairing_code(phone.digits(), is_renewal);
+            // Before each code, and not only when a caller asks: another session may have been linked while this one showed the
+            // code before.
+            if !force && accounts.session_linked_to(&number, own).await.is_some() {
+                return PageAnswer::LinkedElsewhere;
+            }
+            tracing::info!(
+                renewal = is_renewal,
+                "asking for a code that links phone {number}"
+            );
+            let asked = driver.request_pairing_code(number.digits(), is_renewal);
             PageAnswer::Pairing(asked.await)
+        });
+    }
+
+    /// Says why there will be no code that links by phone number.
+    fn tell_no_code(&self, reason: Option<Reason>) {
+        if let Some(reason) = reason {
+            tracing::warn!(session.reason = reason.code.as_str(), "{}", reason.detail);
+            self.publisher.explain_pairing(Some(reason));
+        }
+    }
+
+    /// Finds out whether another session has the account of a link that has just been made: the account has two devices then,
+    /// which is as WhatsApp wants it, and hardly as an operator does.
+    fn look_for_shared_account(&mut self) {
+        let account = self.page.standing().account.as_deref();
+        let Some(account) = account.and_then(Recipient::of_account) else {
+            return;
+        };
+        self.has_new_link = false;
+        let (accounts, own) = (&self.options.shared.accounts, &self.options.id);
+        self.ask(|_driver| async move {
+            let other = accounts.session_linked_to(&account, own);
+            PageAnswer::SharesAccount(other.await)
         });
     }
 
@@ -677,6 +762,7 @@ impl<'a, D: Driver> Running<'a, D> {
             && self.page.standing().is_ready()
             && self.sending.is_settled()
             && self.evidence_waiters.is_empty()
+            && self.notice_waiters.is_empty()
             && self.logouts.is_empty()
     }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     masked::Code,
-    session::{PairingCode, Reason, ReasonCode, Recipient, state::Event},
+    session::{PairingCode, PhoneToLink, Reason, ReasonCode, Recipient, state::Event},
     whatsapp::{PairingError, Standing},
 };
 
@@ -29,7 +29,7 @@ pub(in crate::session) struct Pairing {
     /// How long WhatsApp takes a code.
     life: Duration,
     /// Whose code callers want, until it is linked or refused.
-    wanted: Option<Recipient>,
+    wanted: Option<PhoneToLink>,
     /// For whom the page was last asked.
     asked: Option<Recipient>,
     is_asking: bool,
@@ -55,13 +55,13 @@ struct Shown {
 /// What the page is to be asked.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::session) struct Request {
-    pub(in crate::session) phone: Recipient,
+    pub(in crate::session) phone: PhoneToLink,
     /// A code in place of one that has expired: the phone was told of the first.
     pub(in crate::session) is_renewal: bool,
 }
 
 impl Pairing {
-    pub(in crate::session) fn new(wanted: Option<Recipient>, life: Duration) -> Self {
+    pub(in crate::session) fn new(wanted: Option<PhoneToLink>, life: Duration) -> Self {
         Self {
             life,
             wanted,
@@ -76,11 +76,18 @@ impl Pairing {
     }
 
     /// A caller wants a code for this number. Wanting the same again changes nothing.
-    pub(in crate::session) fn want(&mut self, phone: Recipient) {
-        if self.wanted.as_ref() != Some(&phone) {
-            self.wanted = Some(phone);
-            self.not_before = None;
+    pub(in crate::session) fn want(&mut self, phone: PhoneToLink) {
+        match &mut self.wanted {
+            Some(wanted) if wanted.number == phone.number => wanted.force |= phone.force,
+            _ => {
+                self.wanted = Some(phone);
+                self.not_before = None;
+            }
         }
+    }
+
+    fn wanted_number(&self) -> Option<&Recipient> {
+        self.wanted.as_ref().map(|phone| &phone.number)
     }
 
     /// Reads how the page stands. Gives what that changes.
@@ -142,7 +149,7 @@ impl Pairing {
 
     fn lacks_code(&self) -> bool {
         let has = self.shown.as_ref().map(|shown| &shown.phone);
-        self.login && !self.is_asking && self.wanted.is_some() && has != self.wanted.as_ref()
+        self.login && !self.is_asking && self.wanted.is_some() && has != self.wanted_number()
     }
 
     /// Begins a request for a code if one is due.
@@ -151,9 +158,9 @@ impl Pairing {
             return None;
         }
         let phone = self.wanted.clone()?;
-        let is_renewal = self.asked.as_ref() == Some(&phone);
+        let is_renewal = self.asked.as_ref() == Some(&phone.number);
         self.is_asking = true;
-        self.asked = Some(phone.clone());
+        self.asked = Some(phone.number.clone());
         self.stale = self.text.clone();
         Some(Request { phone, is_renewal })
     }
@@ -194,13 +201,24 @@ impl Pairing {
                 format!("WhatsApp Web gave no pairing code ({why}); scan the QR code instead, or try again"),
             ),
         };
-        if self.asked != self.wanted {
-            // A caller has asked for another number by now; its turn comes next.
+        self.give_up(Reason::new(code, detail))
+    }
+
+    /// Another session of this service has the account of the number that a code was to be asked for. The page was not asked.
+    pub(in crate::session) fn on_linked_elsewhere(&mut self) -> Option<Reason> {
+        self.is_asking = false;
+        self.wanted.as_ref()?;
+        self.give_up(Reason::of(ReasonCode::NumberLinkedElsewhere))
+    }
+
+    /// There will be no code. Gives the reason, unless a caller has asked for another number by now: its turn comes next.
+    fn give_up(&mut self, why: Reason) -> Option<Reason> {
+        if self.asked.as_ref() != self.wanted_number() {
             return None;
         }
         self.wanted = None;
         self.asked = None;
-        Some(Reason::new(code, detail))
+        Some(why)
     }
 }
 
@@ -210,8 +228,11 @@ mod tests {
 
     const LIFE: Duration = Duration::from_secs(180);
 
-    fn number(raw: &str) -> Recipient {
-        raw.parse().unwrap()
+    fn number(raw: &str) -> PhoneToLink {
+        PhoneToLink {
+            number: raw.parse().unwrap(),
+            force: false,
+        }
     }
 
     fn page(code: Option<&str>) -> Standing {
@@ -289,7 +310,7 @@ mod tests {
         pairing.want(number("5491158254202"));
         let request = pairing.begin(now).unwrap();
         assert_eq!(
-            (request.phone.digits(), request.is_renewal),
+            (request.phone.number.digits(), request.is_renewal),
             ("5491158254202", false)
         );
         assert!(pairing.set(&page(Some("ABCDEFGH")), now).is_none());
@@ -308,6 +329,26 @@ mod tests {
         let refused = pairing.on_answer(Err(PairingError::Refused("no".to_owned())), now);
         assert_eq!(refused.unwrap().code, ReasonCode::PairingRefused);
         assert_eq!(pairing.begin(now + LIFE * 2), None);
+    }
+
+    #[test]
+    fn a_number_that_another_session_has_is_not_asked_for_again_until_a_caller_wants_it_all_the_same()
+     {
+        let (mut pairing, now) = showing("ABCDEFGH");
+        assert!(matches!(
+            pairing.expire(now + LIFE),
+            Some(Event::PairingOver)
+        ));
+        assert!(pairing.begin(now + LIFE).unwrap().is_renewal);
+        let refused = pairing.on_linked_elsewhere().unwrap();
+        assert_eq!(refused.code, ReasonCode::NumberLinkedElsewhere);
+        assert_eq!(pairing.begin(now + LIFE * 2), None);
+        let forced = PhoneToLink {
+            force: true,
+            ..number("5491158254201")
+        };
+        pairing.want(forced.clone());
+        assert_eq!(pairing.begin(now + LIFE * 2).unwrap().phone, forced);
     }
 
     #[test]

@@ -48,8 +48,7 @@
     pairingCode: "[data-link-code]",
     // Shown when the codes of a batch have run out.
     refresh: '[data-testid="link_device_qr_expired_refresh_button"]',
-    // The list of chats, which arrives last.
-    chats: "#pane-side",
+    chats: shared.CHATS,
     // The picture before anything else.
     splash: "#wa_web_initial_startup",
     // The open chat and its parts. The compose box is the only editable part of a chat's footer.
@@ -64,6 +63,24 @@
     meta: '[data-testid="msg-meta"]',
     ownMark: '[data-testid="tail-out"], [data-icon="tail-out"]',
   };
+  // On which screen each landmark stands, what it is needed for, and which jobs fail without it: for `inventory`. Some screens come
+  // only when something has happened: these are reported when they are there, and are not missed.
+  const SCREENS = [
+    { on: "login", use: "login screen and its code", jobs: ["link"], landmarks: ["login", "code"] },
+    { on: "login", use: "linking by phone number", jobs: [], landmarks: ["byNumber"] },
+    { on: "number", use: "linking by phone number", jobs: [], landmarks: ["numberField", "next"] },
+    { on: "pairing", use: "linking by phone number", jobs: [], landmarks: ["pairingCode"] },
+    { on: "trouble", use: "linking by phone number", jobs: [], landmarks: ["numberTrouble"] },
+    { on: "start", use: "state of the page", jobs: [], landmarks: ["splash"] },
+    { on: "ended codes", use: "fresh login codes", jobs: [], landmarks: ["refresh"] },
+    { on: "passkey", use: "passkey wanted by the phone", jobs: [], landmarks: ["passkey"] },
+    { on: "chats", use: "state of the page", jobs: ["link", "send"], landmarks: ["chats"] },
+    { on: "chat", use: "opening a chat, typing", jobs: ["send"], landmarks: ["chat", "header", "box"] },
+    { on: "own message", use: "finding the sent message", jobs: ["send"], landmarks: ["bubble"] },
+    { on: "own message", use: "acks", jobs: [], landmarks: ["meta", "ownMark"] },
+    { on: "typed text", use: "send button, else Enter", jobs: [], landmarks: ["sendIcon"] },
+    { on: "dialog", use: "what covers the page", jobs: [], landmarks: ["dialog", "notice"] },
+  ];
   // An icon is named by the title of its picture, or by an attribute.
   const SEND_ICON = "wds-ic-send-filled";
   // What the icons of a message say at the least: a build was seen whose single tick is named "delivered" and whose grey double
@@ -76,7 +93,6 @@
   const KEY = /^[0-9A-Za-z]{16,40}$/;
   // Compared in lower case; each is a list of words that all occur.
   const TEXTS = {
-    unknownNumber: { en: ["phone number", "url", "invalid"], es: ["número de teléfono", "url", "no es válid"], pt: ["número de telefone", "url", "inválido"] },
     notConnected: { en: ["computer not connected"], es: ["computadora sin conexión"], pt: ["computador sem conexão"] },
     phoneAway: { en: ["phone not connected"], es: ["teléfono sin conexión"], pt: ["telefone sem conexão"] },
     connecting: { en: ["connecting"], es: ["conectando"], pt: ["conectando"] },
@@ -115,8 +131,6 @@
   const SCREEN_MS = 10000;
   // A pairing code is one answer of WhatsApp's server away.
   const PAIRING_MS = 15000;
-  // The length of what is reported of an unknown notice.
-  const FIRST_WORDS = 60;
   // Shorter figures are times, dates and counts.
   const SHORTEST_NUMBER = 7;
 
@@ -156,7 +170,7 @@
     ...[...element.querySelectorAll("[data-icon]")].map((icon) => icon.getAttribute("data-icon")),
   ];
 
-  const isUnknownNumber = (dialog) => says(dialog.textContent, "unknownNumber");
+  const { isUnknownNumber } = shared;
   const isLinked = () => Boolean(find("chats"));
   const isLogin = () => !isLinked() && Boolean(find("login") ?? find("refresh"));
   // The banner stands somewhere around the list of chats, and never in it, where texts are other people's.
@@ -181,11 +195,7 @@
   const digitsOf = (text) => text.replace(/\D/g, "");
 
   // A notice that only wants to be closed is named by its first words; what asks something may name a person.
-  const nameOf = (dialog) => {
-    if (dialog.querySelectorAll('button, [role="button"]').length !== 1) return "a dialog";
-    const words = dialog.innerText.replace(/\s+/g, " ").replace(/\d{5,}/g, "…").trim();
-    return `the dialog "${words.length > FIRST_WORDS ? `${words.slice(0, FIRST_WORDS)}…` : words}"`;
-  };
+  const nameOf = (dialog) => (shared.isNotice(dialog) ? `the dialog "${shared.wordsOf(dialog)}"` : "a dialog");
 
   let lastView = "";
   const tellView = () => {
@@ -206,6 +216,7 @@
       online: linked && isOnline(),
       can_send: linked && !isCovered,
       trouble: troubleOf(linked || login || Boolean(find("splash"))),
+      notice: shared.notice(),
       missing: covers.slice(0, 1).map((dialog) => `a page without ${nameOf(dialog)} on it`),
     };
     const text = JSON.stringify(view);
@@ -271,7 +282,7 @@
   };
   new MutationObserver(later).observe(document, CHANGES);
   later();
-  shared.watchWhatsNew();
+  shared.watchDialogs(later);
 
   // Waits until `look` finds something; null when it has not by then.
   const until = (look, ms) =>
@@ -367,6 +378,24 @@
   };
 
   return {
+    // {screens: those that the page is known to show, within_ms} -> what the page has of what this adapter relies on.
+    inventory: ({ screens, within_ms }) => {
+      const { line, taken } = shared.inventory;
+      const lineOf = (landmark, { on, use, jobs }) => {
+        const homes = [LANDMARKS[landmark]].flat().map((selector) => ({ name: selector, isThere: () => Boolean(document.querySelector(selector)) }));
+        const { status, at } = line({ homes });
+        const isUnseen = status === "missing" && !screens.includes(on);
+        return { kind: "landmark", name: landmark, status: isUnseen ? "unseen" : status, at, use, jobs, screen: on };
+      };
+      return taken(() => SCREENS.flatMap((screen) => screen.landmarks.map((landmark) => lineOf(landmark, screen))), within_ms);
+    },
+
+    // The key of the last message of the open chat, whoever wrote it; null when none is shown.
+    lastKey: () => {
+      const last = bubbles().at(-1);
+      return last ? keyOf(last) : null;
+    },
+
     // {phone: digits} -> which screen of the login is there, once one is.
     pairingScreen: async ({ phone }) => (await until(() => screen(phone), SCREEN_MS)) ?? "other",
 
@@ -395,6 +424,8 @@
       const isLimit = all("dialog").some((dialog) => says(dialog.textContent, "tooMany"));
       throw failure(isLimit ? "PAIRING_RATE_LIMITED" : "PAIRING_REFUSED", "the page shows a notice instead of a code");
     },
+
+    dismissNotice: shared.dismissNotice,
 
     // Where a person would click for fresh codes: {x, y} in the window.
     refreshTarget: () => target(find("refresh"), "button for fresh codes"),

@@ -5,10 +5,10 @@
 (function modules(say, shared) {
   "use strict";
 
-  const { TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME, PAIRING_ERRORS, PAIRING_OVER, PASSKEY_WANTED, CHAT_ORIGIN, findMessage } = shared;
+  const { resolve, nameOf, TROUBLES, TROUBLE_EVENTS, YOUNG_S, CODE_HEAD_START_MS, CODE_PREFIX, PLATFORM_CHROME, PAIRING_ERRORS, PAIRING_OVER, PASSKEY_WANTED, CHAT_ORIGIN, findMessage } = shared;
 
-  // What we call -> where it lives: [module, export], or [module] for a module's default export; then, for a collection, its
-  // name in the module of all collections.
+  // What we call -> its home, or its homes where it has moved between builds (whatsapp.js). The only place for names of modules:
+  // `inventory` reports what is here, and PURPOSES says of each group what needs it.
   const NAMES = {
     state: {
       Socket: ["WAWebSocketModel", "Socket"],
@@ -33,6 +33,8 @@
       encodeB64: ["WABase64", "encodeB64"],
       noiseInfo: ["WAWebUserPrefsInfoStore", "waNoiseInfo"],
       signalStore: ["WAWebSignalStoreApi", "waSignalStore"],
+      // The secret has moved between builds.
+      getADVSecretKey: [["WAWebUserPrefsMultiDevice", "getADVSecretKey"], ["WAWebAdvSignatureApi", "getADVSecretKey"]],
     },
     // Without these the phone can scan a code, but not type one. Looked for when a code to type is wanted.
     pairing: {
@@ -47,9 +49,23 @@
       LinkEvents: ["WAWebLinkDeviceEvents", "WAWebLinkDeviceEvents"],
       BackendEvents: ["WAWebBackendEventBus", "BackendEventBus"],
     },
+    // Without these a person takes the account back, logs out on the phone, or decides on a send in doubt. Looked at when wanted.
+    rare: {
+      takeover: ["WAWebSocketModel", "Socket.takeover"],
+      logout: ["WAWebSocketModel", "Socket.logout"],
+      getMessagesById: ["WAWebMsgCollection", "MsgCollection.getMessagesById", "Msg.getMessagesById"],
+    },
   };
-  // The secret has moved between builds; it can change while pairing, so it is read for each code.
-  const SECRET_HOMES = ["WAWebUserPrefsMultiDevice", "WAWebAdvSignatureApi"];
+  // What a group is needed for, and which jobs fail without it.
+  const PURPOSES = {
+    state: { use: "state of the page", jobs: ["link", "send"] },
+    send: { use: "number check, send, acks", jobs: ["send"] },
+    code: { use: "login code by itself", jobs: [] },
+    pairing: { use: "linking by phone number", jobs: [] },
+    news: { use: "news of trouble and sync", jobs: [] },
+    rare: { use: "log out, take over, recovery", jobs: [] },
+  };
+  const WANTED_LATER = ["pairing", "rare"];
 
   // From here to the first word, even when names are missing: modules may arrive seconds late.
   const PROBE_PATIENCE_MS = 5000;
@@ -58,22 +74,12 @@
 
   const failure = (code, detail) => Object.assign(new Error(detail), { code });
 
-  const inModule = (module, name) => {
-    try {
-      const exports = window.require(module);
-      return name ? exports?.[name] : exports?.default ?? exports;
-    } catch {
-      return undefined; // The loader throws for a module that it does not have.
-    }
-  };
-  const resolve = ([module, name, collection]) => inModule(module, name) ?? (collection && shared.collection(collection));
-
   const found = {};
   // Looks for what is not found yet; answers the names still missing, as "module.export".
   const probe = (group) =>
     Object.entries(NAMES[group]).flatMap(([key, home]) => {
       found[key] ??= resolve(home);
-      return found[key] === undefined ? [home.slice(0, 2).join(".")] : [];
+      return found[key] === undefined ? [nameOf(home)] : [];
     });
 
   let code = null;
@@ -120,17 +126,16 @@
       view.trouble = trouble();
       view.sync_percent = view.linked && !view.online ? syncPercent : null;
     }
+    view.notice = shared.notice();
     const text = JSON.stringify(view);
     if (text !== last) say({ kind: "view", view });
     last = text;
   };
 
+  // It can change while pairing, so it is read for each code.
   const secretKey = async () => {
-    for (const home of SECRET_HOMES) {
-      const read = resolve([home, "getADVSecretKey"]);
-      if (read) return read();
-    }
-    throw failure("NO_SECRET", "the secret of the login code has no known home");
+    if (!found.getADVSecretKey) throw failure("NO_SECRET", "the secret of the login code has no known home");
+    return found.getADVSecretKey();
   };
 
   // Builds the code that the page would show. Never from a stale ref: after the last one Conn keeps it.
@@ -222,7 +227,7 @@
     }
   };
   const look = () => {
-    const isMissing = Object.keys(NAMES).filter((group) => group !== "pairing").flatMap(probe).length > 0;
+    const isMissing = Object.keys(NAMES).filter((group) => !WANTED_LATER.includes(group)).flatMap(probe).length > 0;
     const isLate = Date.now() - began > PROBE_PATIENCE_MS;
     isSettled ||= !isMissing || isLate;
     watchAll();
@@ -230,7 +235,7 @@
     if (isMissing) setTimeout(settle, isLate ? LATE_PROBE_INTERVAL_MS : PROBE_INTERVAL_MS);
   };
   settle();
-  shared.watchWhatsNew();
+  shared.watchDialogs(tell);
 
   // A document that has just begun has no modules yet: asked again in a moment, it has.
   const mustBeLoaded = () => {
@@ -328,8 +333,10 @@
       return { key, message_id: id.toString() };
     },
 
+    dismissNotice: shared.dismissNotice,
+
     refreshCodes: async () => {
-      if (!found.refreshQR) throw failure("NO_REFRESH", "WAWebLaunchSocketUtils.refreshQR is missing");
+      if (!found.refreshQR) throw failure("NO_REFRESH", `${nameOf(NAMES.code.refreshQR)} is missing`);
       await found.refreshQR();
     },
 
@@ -355,14 +362,17 @@
 
     // "Use here": the account is open in another window.
     takeOver: async () => {
-      if (typeof found.Socket.takeover !== "function") throw failure("NO_TAKEOVER", "WAWebSocketModel.Socket.takeover is missing");
-      await found.Socket.takeover();
+      if (probe("rare").includes(nameOf(NAMES.rare.takeover))) throw failure("NO_TAKEOVER", `${nameOf(NAMES.rare.takeover)} is missing`);
+      await found.takeover.call(found.Socket);
     },
 
     logOut: () => {
-      if (typeof found.Socket.logout !== "function") throw failure("NO_LOGOUT", "WAWebSocketModel.Socket.logout is missing");
+      if (probe("rare").includes(nameOf(NAMES.rare.logout))) throw failure("NO_LOGOUT", `${nameOf(NAMES.rare.logout)} is missing`);
       // The page goes away with it, and with the page this call's answer.
-      setTimeout(() => found.Socket.logout(), 0);
+      setTimeout(() => found.logout.call(found.Socket), 0);
     },
+
+    // {within_ms} -> what the page has of what this adapter relies on. Modules may arrive late: waited for so long.
+    inventory: ({ within_ms }) => shared.inventory.taken(() => shared.inventory.names(NAMES, PURPOSES), within_ms),
   };
 })

@@ -11,7 +11,12 @@
 
   // wa-js pins what it does not find (before 4.5.0) or gives up after 750 ms (since): it must not come before these.
   const NEEDED = ["WAWebSocketModel", "WAWebStreamModel", "WAWebCmd", "WAWebConnModel", "WAWebMsgCollection"];
-  // What we use of it: [what is looked up in WPP, for what].
+  // What we use of the page itself where wa-js does not have it.
+  const OWN = {
+    sockets: ["WAWebLaunchSocketUtils"],
+    linkEvents: ["WAWebLinkDeviceEvents", "WAWebLinkDeviceEvents"],
+  };
+  // What we use of wa-js, as it is looked up in WPP; `inventory` reports what is here, and PURPOSES says of each group what needs it.
   const NAMES = {
     state: ["whatsapp.Socket", "whatsapp.Stream", "conn.isAuthenticated", "conn.isRegistered"],
     send: [
@@ -19,7 +24,20 @@
       "whatsapp.functions.queryWidExists", "whatsapp.functions.findOrCreateLatestChat",
       "whatsapp.functions.addAndSendMsgToChat", "whatsapp.functions.getEphemeralFields", "chat.find", "chat.sendTextMessage",
     ],
+    code: ["whatsapp.Conn", "conn.getAuthCode", "conn.refreshQR"],
+    pairing: ["whatsapp.functions.initializeAltDeviceLinking", "whatsapp.functions.genLinkDeviceCodeForPhoneNumber"],
+    rare: ["whatsapp.Socket.takeover", "whatsapp.Socket.logout", "conn.logout", "whatsapp.MsgStore.getMessagesById"],
   };
+  const PURPOSES = {
+    needed: { use: "knowing when wa-js can load", jobs: [] },
+    state: { use: "state of the page", jobs: ["link", "send"] },
+    send: { use: "number check, send, acks", jobs: ["send"] },
+    code: { use: "login code by itself", jobs: [] },
+    pairing: { use: "linking by phone number", jobs: [] },
+    rare: { use: "log out, take over, recovery", jobs: [] },
+  };
+  // The groups without which it does not serve.
+  const AWAITED = ["state", "send"];
 
   const POLL_MS = 100;
   const LATE_POLL_MS = 1000;
@@ -90,7 +108,6 @@
     setTimeout(awaitModules, isLate ? LATE_POLL_MS : POLL_MS);
   };
   awaitModules();
-  shared.watchWhatsNew();
 
   // --- With it -----------------------------------------------------------------------------------------------------
 
@@ -107,7 +124,7 @@
   // wa-js is fully ready.
   const missing = { state: [], send: [] };
   const probe = () => {
-    for (const group of Object.keys(NAMES)) missing[group] = NAMES[group].filter((path) => lookUp(path) == null);
+    for (const group of AWAITED) missing[group] = NAMES[group].filter((path) => lookUp(path) == null);
   };
 
   let isLoaded = false;
@@ -152,8 +169,10 @@
         if (Date.now() - connectedAt > FULL_READY_PATIENCE_MS) view.missing.push("WPP.isFullReady");
       }
     }
+    view.notice = shared.notice();
     sayView(view);
   };
+  shared.watchDialogs(tell);
 
   const buildCode = async () => {
     const built = await WPP().conn.getAuthCode();
@@ -190,7 +209,7 @@
   };
 
   // Known to wa-js since 4.6.0.
-  const linkEvents = () => WPP().whatsapp.LinkDeviceEvents ?? shared.required("WAWebLinkDeviceEvents")?.WAWebLinkDeviceEvents;
+  const linkEvents = () => WPP().whatsapp.LinkDeviceEvents ?? shared.resolve(OWN.linkEvents);
 
   const begin = () => {
     isLoaded = true;
@@ -377,6 +396,8 @@
       return { key, message_id: id.toString() };
     },
 
+    dismissNotice: shared.dismissNotice,
+
     async refreshCodes() {
       const { conn } = ready();
       const asked = Promise.resolve().then(() => conn.refreshQR());
@@ -384,7 +405,7 @@
         await Promise.race([asked, late(REFRESH_PATIENCE_MS, "NO_REFRESH", "wa-js gave no fresh code")]);
       } catch (error) {
         // Since August 2026 there are builds without Cmd.refreshQR, which wa-js calls.
-        const sockets = shared.required("WAWebLaunchSocketUtils");
+        const sockets = shared.resolve(OWN.sockets);
         if (!sockets) throw failure("NO_REFRESH", `wa-js: ${textOf(error)}`);
         await sockets.refreshQR();
       }
@@ -426,6 +447,16 @@
       if (typeof whatsapp.Socket?.logout !== "function") throw failure("NO_LOGOUT", "WPP.whatsapp.Socket.logout is missing");
       // The page goes away with it, and with the page this call's answer.
       setTimeout(() => Promise.resolve(conn.logout()).catch(() => {}), 0);
+    },
+
+    // What the page has of what this adapter relies on; of wa-js only once that is loaded, and then at once.
+    inventory: () => {
+      const { names, line, taken } = shared.inventory;
+      const ofPage = names({ needed: NEEDED.map((module) => [module]), code: OWN }, PURPOSES);
+      const bound = (group) => NAMES[group].map((path) =>
+        line({ kind: "function", ...PURPOSES[group], homes: [{ name: `WPP.${path}`, isThere: () => lookUp(path) != null }] }));
+      const lines = [...ofPage, ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
+      return taken(() => lines, 0);
     },
   };
 })

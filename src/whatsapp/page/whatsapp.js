@@ -11,17 +11,97 @@ const required = (module) => {
   }
 };
 
-// The dialog that an account must answer after linking: else WhatsApp logs it out minutes later (OpenWA #982). In another
-// language than these it is answered by its module only.
+// A home is where something lives: [module, export], or [module] for a module's default export; then, for a collection, its
+// name in the module of all collections. An export may be a path, "Socket.logout". What has moved between builds has a list of homes.
+const COLLECTIONS = "WAWebCollections";
+const homesOf = (entry) => {
+  const homes = Array.isArray(entry[0]) ? entry : [entry];
+  return homes.flatMap(([module, name, collection]) => [[module, name], ...(collection ? [[COLLECTIONS, collection]] : [])]);
+};
+const nameOf = ([module, name]) => (name ? `${module}.${name}` : module);
+const inModule = ([module, path]) => {
+  const exports = required(module);
+  try {
+    return path ? path.split(".").reduce((value, name) => value?.[name], exports) : exports?.default ?? exports;
+  } catch {
+    return undefined; // A property may throw as well.
+  }
+};
+// What lives there now; undefined when no home has it.
+const resolve = (entry) => {
+  for (const home of homesOf(entry)) {
+    const found = inModule(home);
+    if (found !== undefined && found !== null) return found;
+  }
+  return undefined;
+};
+
+// Lines of an inventory (see `inventory` below). What is found at another home than its first has moved.
+const lineOf = ({ kind, use, jobs, homes }) => {
+  const at = homes.findIndex(({ isThere }) => isThere());
+  const status = ["missing", "found"][at + 1] ?? "moved";
+  return { kind, name: homes[0].name, status, at: at > 0 ? homes[at].name : null, use, jobs };
+};
+const lineOfName = (entry, purpose) => {
+  const homes = homesOf(entry);
+  // A module that is gone takes all its exports along.
+  const kind = homes[0][1] && required(homes[0][0]) ? "export" : "module";
+  return lineOf({ ...purpose, kind, homes: homes.map((home) => ({ name: nameOf(home), isThere: () => (inModule(home) ?? null) !== null })) });
+};
+
+// What all adapters rely on.
+const NAMES = {
+  me: ["WAWebUserPrefsMeUser", "getMaybeMePnUser"],
+  cooldown: ["WAWebWhatsNewGatingUtils", "getWhatsNewAutoModalCooldownDays"],
+  createNux: ["WAWebWhatsNewNux", "createWhatsNewNux"],
+  modals: ["WAWebModalManager", "ModalManager"],
+};
+const PURPOSE = { use: "the dialog What's new", jobs: [] };
+// The list of chats, which arrives last.
+const CHATS = "#pane-side";
+
+// The dialog that an account must answer after linking: else WhatsApp logs it out minutes later (OpenWA #982). Its button
+// has a name that is the same in every language (page modules, WAWebWhatsNewModal.react); the words are for a build without it.
+const WHATS_NEW_BUTTON = '[data-testid="whats_new_continue_button"]';
 const WHATS_NEW = ["what's new", "novedades", "hay de nuevo", "novidades", "há de novo"];
 // Its title stands first.
 const TITLE_CHARACTERS = 60;
 const DIALOGS = '[role="dialog"], [data-testid="confirm-popup"]';
 const isWhatsNew = (dialog) => {
+  if (dialog.querySelector(WHATS_NEW_BUTTON)) return true;
   const text = dialog.textContent.trim().slice(0, TITLE_CHARACTERS).toLowerCase().replaceAll("’", "'");
   return text.includes("whatsapp") && WHATS_NEW.some((words) => text.includes(words));
 };
-const isLinkedPage = () => Boolean(document.querySelector("#pane-side") ?? required("WAWebUserPrefsMeUser")?.getMaybeMePnUser?.());
+const topDialogs = () => [...document.querySelectorAll(DIALOGS)].filter((dialog) => !dialog.parentElement?.closest(DIALOGS));
+const buttonsOf = (dialog) => [...dialog.querySelectorAll('button, [role="button"]')];
+// What a person fills in or chooses: a dialog with any of it asks something.
+const CHOICES = 'input, select, textarea, [contenteditable="true"], [role="checkbox"], [role="radio"], [role="switch"], [role="textbox"], [role="option"]';
+// A dialog that only wants to be closed.
+const isNotice = (dialog) => buttonsOf(dialog).length === 1 && !dialog.querySelector(CHOICES);
+// The dialog of the route to a number that has no account: each list of words occurs as a whole.
+const UNKNOWN_NUMBER = [["phone number", "url", "invalid"], ["número de teléfono", "url", "no es válid"], ["número de telefone", "url", "inválido"]];
+const isUnknownNumber = (dialog) => {
+  const text = dialog.textContent.toLowerCase();
+  return UNKNOWN_NUMBER.some((words) => words.every((word) => text.includes(word)));
+};
+// The length of what is reported of an unknown notice.
+const FIRST_WORDS = 60;
+// Figures that are long enough for a phone number are left out.
+const wordsOf = (dialog) => {
+  const words = dialog.innerText.replace(/\s+/g, " ").replace(/\d{5,}/g, "…").trim();
+  return words.length > FIRST_WORDS ? `${words.slice(0, FIRST_WORDS)}…` : words;
+};
+// What covers the chats and is not known, the topmost last.
+const unknownDialogs = () =>
+  (isLinkedPage() ? topDialogs() : []).filter((dialog) => dialog.checkVisibility() && !isWhatsNew(dialog) && !isUnknownNumber(dialog));
+// The first words of the notice over the chats; null when none is there. What asks something may name a person.
+const notice = () => {
+  const top = unknownDialogs().at(-1);
+  return top && isNotice(top) ? wordsOf(top) : null;
+};
+// From the press of its button to a dialog that is gone.
+const DISMISSED_MS = 2000;
+const isLinkedPage = () => Boolean(document.querySelector(CHATS) ?? resolve(NAMES.me)?.());
 // From the word of its module to a dialog that is gone.
 const CLOSED_MS = 500;
 // A heavy page changes hundreds of times while it loads: it is looked at once it has paused that long.
@@ -35,8 +115,8 @@ let askedAt = -ASK_AGAIN_MS;
 // Answered before it is shown, it never is (WAHA c9ac14e1).
 const answerByModule = () => {
   try {
-    const days = required("WAWebWhatsNewGatingUtils")?.getWhatsNewAutoModalCooldownDays?.();
-    const nux = required("WAWebWhatsNewNux")?.createWhatsNewNux(days);
+    const days = resolve(NAMES.cooldown)?.();
+    const nux = resolve(NAMES.createNux)?.(days);
     if (!nux) return;
     if (nux.shouldShow()) nux.dismiss();
     isAnswered = !nux.shouldShow();
@@ -45,9 +125,9 @@ const answerByModule = () => {
   }
 };
 const closeByButton = (dialog) => {
-  const buttons = [...dialog.querySelectorAll('button, [role="button"]')];
+  const buttons = buttonsOf(dialog);
   // The last one with words on it goes on; the other is a cross.
-  (buttons.findLast((button) => /\p{L}/u.test(button.textContent)) ?? buttons.at(-1))?.click();
+  (dialog.querySelector(WHATS_NEW_BUTTON) ?? buttons.findLast((button) => /\p{L}/u.test(button.textContent)) ?? buttons.at(-1))?.click();
 };
 let closing = null;
 const answerWhatsNew = () => {
@@ -56,18 +136,20 @@ const answerWhatsNew = () => {
     askedAt = performance.now();
     answerByModule();
   }
-  const dialogs = [...document.querySelectorAll(DIALOGS)].filter((dialog) => !dialog.parentElement?.closest(DIALOGS));
+  const dialogs = topDialogs();
   const shown = dialogs.find(isWhatsNew);
   if (!shown || shown === closing) return;
   closing = shown;
   // The manager closes whatever is on top.
-  if (dialogs.length === 1) required("WAWebModalManager")?.ModalManager?.close?.();
+  if (dialogs.length === 1) resolve(NAMES.modals)?.close?.();
   setTimeout(() => {
     closing = null;
     if (shown.isConnected) closeByButton(shown);
   }, CLOSED_MS);
 };
 let isWatching = false;
+let lastNotice = null;
+const whenNoticed = new Set();
 
 // Results of a send after which the message may still go out.
 const NOT_FINAL = ["ERROR_NETWORK"];
@@ -137,9 +219,51 @@ return {
   // Where the page says that the phone wants a passkey.
   PASSKEY_WANTED: "link_device_events:passkey_prologue_request",
   // The collections, when their own modules are gone: all in one (whatsapp-web.js, WAHA).
-  collection: (name) => required("WAWebCollections")?.[name],
-  // Answers the dialog "What's new" as long as the page lives. Called by each adapter; one watch is enough.
-  watchWhatsNew() {
+  collection: (name) => inModule([COLLECTIONS, name]),
+  // What lives at a home, and what its home is called.
+  resolve,
+  nameOf: (entry) => nameOf(homesOf(entry)[0]),
+  CHATS,
+  // What an adapter relies on, for a person who wants to know what a new page has of it (`session-manager probe`). Each line is
+  // {kind, name, status, at, use, jobs}: status is found, moved (then `at` has its present home), missing, or unseen where the page
+  // does not show it now; jobs are those that fail without it, link and send.
+  inventory: {
+    names: (table, purposes) => Object.entries(table).flatMap(([group, names]) => Object.values(names).map((entry) => lineOfName(entry, purposes[group]))),
+    line: lineOf,
+    // Looks until nothing is missing that a job needs, for so long; answers with it what is known of the page itself.
+    async taken(look, within_ms) {
+      const end = performance.now() + within_ms;
+      let lines = look();
+      while (lines.some(({ status, jobs }) => status === "missing" && jobs.length > 0) && performance.now() < end) {
+        await new Promise((done) => setTimeout(done, LOOK_MS));
+        lines = look();
+      }
+      const ofAll = Object.values(NAMES).map((entry) => lineOfName(entry, PURPOSE));
+      return { build: window.Debug?.VERSION ?? null, language: document.documentElement.lang || null, lines: [...lines, ...ofAll] };
+    },
+  },
+  isUnknownNumber,
+  isNotice,
+  wordsOf,
+  notice,
+  // {words}: presses the only button of the notice with these first words, and of no other dialog.
+  async dismissNotice({ words }) {
+    const refusal = (code, detail) => Object.assign(new Error(detail), { code });
+    const top = unknownDialogs().at(-1);
+    if (!top) throw refusal("NO_NOTICE", "no notice lies over the chats");
+    if (!isNotice(top)) throw refusal("NOTICE_WITH_CHOICE", "the dialog over the chats asks something");
+    if (wordsOf(top) !== words) throw refusal("NO_NOTICE", "another notice lies over the chats by now");
+    buttonsOf(top)[0].click();
+    const end = Date.now() + DISMISSED_MS;
+    while (top.isConnected && top.checkVisibility()) {
+      if (Date.now() > end) throw refusal("NOTICE_STAYS", "the notice stays although its button was pressed");
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  },
+  // Answers the dialog "What's new" as long as the page lives, and calls `noticed` when another notice lies over the chats or
+  // none does any more. Called by each adapter; one watch is enough.
+  watchDialogs(noticed) {
+    whenNoticed.add(noticed);
     if (isWatching) return;
     isWatching = true;
     let timer = 0;
@@ -147,6 +271,10 @@ return {
       timer ||= setTimeout(() => {
         timer = 0;
         answerWhatsNew();
+        const shown = notice();
+        if (shown === lastNotice) return;
+        lastNotice = shown;
+        for (const noticed of whenNoticed) noticed();
       }, LOOK_MS);
     };
     new MutationObserver(later).observe(document, { subtree: true, childList: true });

@@ -23,6 +23,29 @@ async fn scan(sandbox: &Running, chrome: &Chrome) {
     assert_eq!(sandbox.post("/phone/scan", scanned).await.0, 200);
 }
 
+#[tokio::test]
+async fn a_page_whose_connection_worker_could_not_be_loaded_connects_with_another_one() {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = opened(&folder, json!({})).await;
+    chrome
+        .run(
+            "const Real = Worker; let isFirst = true;
+            window.Worker = function (url) {
+              const worker = new Real(url);
+              if (String(url).includes('comms-worker') && isFirst) {
+                isFirst = false;
+                worker.terminate();
+                setTimeout(() => worker.dispatchEvent(new Event('error')));
+              }
+              return worker;
+            };",
+        )
+        .await;
+    scan(&sandbox, &chrome).await;
+    chrome.until(LINKED).await;
+    sandbox.stop().await;
+}
+
 const LOGGED_OUT: &str = "location.search.includes('post_logout=1')";
 
 #[tokio::test]
@@ -225,44 +248,55 @@ async fn an_upload_never_settles_while_the_pages_requests_are_intercepted() {
 const CONTINUE: &str = "[data-testid=shortcake_passkey_continue_button]:not(:disabled)";
 const STAGE: &str = "require('WAWebShortcakeLinkingApi').getShortcakeLinkingStage()";
 
-/// A page that stands at the passkey, and what is to be signed.
-async fn at_passkey(folder: &TempDir, mut faults: Value) -> (Running, Chrome, String) {
+/// A page that stands at the passkey.
+async fn at_passkey(folder: &TempDir, mut faults: Value) -> (Running, Chrome) {
     faults["page"] = json!("passkey");
     let (sandbox, chrome) = opened(folder, faults).await;
     scan(&sandbox, &chrome).await;
     chrome.shows("[data-testid=shortcake_passkey_screen]").await;
     let asked = sandbox.get("/phone/state").await["passkeys"][0].clone();
     assert_eq!(asked["number"], ACCOUNT);
-    (
-        sandbox,
-        chrome,
-        asked["challenge"].as_str().unwrap().to_owned(),
-    )
+    (sandbox, chrome)
 }
 
-/// Lets the page's request for a credential be answered with what the phone has signed.
-async fn sign(sandbox: &Running, chrome: &Chrome, challenge: &str) {
+/// Lets the page's next request for a credential be answered with what the phone makes of its challenge.
+async fn sign(sandbox: &Running, chrome: &Chrome, answer: &str) {
+    chrome
+        .run(
+            "const text = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
+            navigator.credentials.get = ({ publicKey }) => new Promise((resolve) => { window.asked = { challenge: text(publicKey.challenge), resolve }; })",
+        )
+        .await;
+    chrome.click(CONTINUE).await;
+    chrome.until("window.asked").await;
+    let challenge: String = chrome.value("asked.challenge").await;
     let (status, signed) = sandbox
-        .post("/phone/passkey", json!({"challenge": challenge}))
+        .post(
+            "/phone/passkey",
+            json!({"challenge": challenge, "answer": answer}),
+        )
         .await;
     assert_eq!(status, 200, "{signed}");
     chrome
         .run(&format!(
             "const signed = {};
-            const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0)).buffer;
+            const bytes = (text) => Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (c) => c.charCodeAt(0)).buffer;
             const response = Object.fromEntries(Object.entries(signed.response).map(([name, text]) => [name, bytes(text)]));
-            navigator.credentials.get = async () => ({{ id: signed.id, rawId: bytes(signed.rawId), type: signed.type, response }})",
+            const {{ resolve }} = window.asked;
+            window.asked = null;
+            resolve({{ id: signed.id, rawId: bytes(signed.rawId), type: signed.type, response }})",
             signed["assertion"]
         ))
         .await;
 }
 
+const ALERT: &str = "[data-testid=shortcake_passkey_screen] [role=alert]";
+
 #[tokio::test]
 async fn a_passkey_that_the_phone_signs_links_without_more() {
     let folder = TempDir::new().unwrap();
-    let (sandbox, chrome, challenge) = at_passkey(&folder, json!({})).await;
-    sign(&sandbox, &chrome, &challenge).await;
-    chrome.click(CONTINUE).await;
+    let (sandbox, chrome) = at_passkey(&folder, json!({})).await;
+    sign(&sandbox, &chrome, "sign").await;
     chrome.until(LINKED).await;
     sandbox.stop().await;
 }
@@ -270,22 +304,43 @@ async fn a_passkey_that_the_phone_signs_links_without_more() {
 #[tokio::test]
 async fn after_a_failed_attempt_a_person_has_to_compare_codes() {
     let folder = TempDir::new().unwrap();
-    let (sandbox, chrome, challenge) = at_passkey(&folder, json!({})).await;
+    let (sandbox, chrome) = at_passkey(&folder, json!({})).await;
+    let first = sandbox.get("/phone/state").await["passkeys"][0]["challenge"].clone();
     // This page is not on the site that the passkey is for.
     chrome.click(CONTINUE).await;
-    chrome
-        .shows("[data-testid=shortcake_passkey_screen] [role=alert]")
-        .await;
-    sign(&sandbox, &chrome, &challenge).await;
-    chrome.click(CONTINUE).await;
+    chrome.shows(ALERT).await;
+    sign(&sandbox, &chrome, "sign").await;
     chrome
         .shows("[data-testid=shortcake_verification_code_display]")
         .await;
     let shown: String = chrome
         .value("require('WAWebShortcakeLinkingApi').getVerificationCode()")
         .await;
-    let phone = sandbox.get("/phone/state").await;
-    assert_eq!(phone["passkeys"][0]["code"], shown.as_str());
+    let phone = sandbox.get("/phone/state").await["passkeys"][0].clone();
+    assert_eq!(phone["code"], shown.as_str());
+    assert_ne!(phone["challenge"], first);
+    chrome
+        .click("[data-testid=shortcake_code_confirm_button]")
+        .await;
+    chrome.until(LINKED).await;
+    sandbox.stop().await;
+}
+
+/// Notes the words of `shortcake_error`.
+const NOTE_ERRORS: &str = "window.reasons = [];
+    require('WAWebLinkDeviceEvents').WAWebLinkDeviceEvents.on('link_device_events:shortcake_error', (reason) => reasons.push(reason))";
+
+#[tokio::test]
+async fn a_passkey_that_is_refused_fails_the_attempt_without_an_event_and_can_be_tried_again() {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = at_passkey(&folder, json!({"passkey": "refused"})).await;
+    chrome.run(NOTE_ERRORS).await;
+    sign(&sandbox, &chrome, "sign").await;
+    chrome.shows(ALERT).await;
+    assert_eq!(chrome.value::<usize>("reasons.length").await, 0);
+    assert_eq!(chrome.value::<String>(STAGE).await, "NotStarted");
+    sandbox.post("/faults", json!({"page": "passkey"})).await;
+    sign(&sandbox, &chrome, "sign").await;
     chrome
         .click("[data-testid=shortcake_code_confirm_button]")
         .await;
@@ -294,29 +349,33 @@ async fn after_a_failed_attempt_a_person_has_to_compare_codes() {
 }
 
 #[tokio::test]
-async fn a_passkey_that_is_refused_or_not_answered_in_time_can_be_tried_again() {
-    for (fault, reason) in [("refused", "server_error"), ("unanswered", "timeout")] {
-        let folder = TempDir::new().unwrap();
-        let faults = json!({"passkey": fault, "passkey_stage_ms": 1000});
-        let (sandbox, chrome, challenge) = at_passkey(&folder, faults).await;
-        sign(&sandbox, &chrome, &challenge).await;
-        chrome
-            .run(
-                "window.reasons = [];
-                require('WAWebLinkDeviceEvents').WAWebLinkDeviceEvents.on('link_device_events:shortcake_error', (reason) => reasons.push(reason))",
-            )
-            .await;
-        chrome.click(CONTINUE).await;
-        chrome.until("reasons.length === 1").await;
-        assert_eq!(chrome.value::<String>("reasons[0]").await, reason);
-        assert_eq!(chrome.value::<String>(STAGE).await, "NotStarted");
-        sandbox.post("/faults", json!({"page": "passkey"})).await;
-        sign(&sandbox, &chrome, &challenge).await;
-        chrome.click(CONTINUE).await;
-        chrome
-            .click("[data-testid=shortcake_code_confirm_button]")
-            .await;
-        chrome.until(LINKED).await;
-        sandbox.stop().await;
-    }
+async fn a_phone_that_does_not_answer_ends_the_attempt_and_its_challenge_is_not_taken_again() {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = at_passkey(&folder, json!({"passkey_stage_ms": 5000})).await;
+    chrome.run(NOTE_ERRORS).await;
+    sign(&sandbox, &chrome, "ignore").await;
+    chrome.until("reasons.length === 1").await;
+    assert_eq!(chrome.value::<String>("reasons[0]").await, "timeout");
+    // The page has kept the challenge, and the server has seen it.
+    sign(&sandbox, &chrome, "sign").await;
+    chrome.shows(ALERT).await;
+    sign(&sandbox, &chrome, "sign").await;
+    chrome
+        .click("[data-testid=shortcake_code_confirm_button]")
+        .await;
+    chrome.until(LINKED).await;
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_passkey_that_is_given_up_gives_way_to_codes_again() {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = at_passkey(&folder, json!({})).await;
+    chrome.click("[data-testid=shortcake_cancel_button]").await;
+    chrome.shows("[data-ref]").await;
+    assert_eq!(sandbox.get("/phone/state").await["passkeys"], json!([]));
+    sandbox.post("/faults", json!({})).await;
+    scan(&sandbox, &chrome).await;
+    chrome.until(LINKED).await;
+    sandbox.stop().await;
 }

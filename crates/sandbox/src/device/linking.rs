@@ -113,15 +113,44 @@ impl Connection {
 
     /// A page hands in what a phone has signed.
     pub(super) async fn take_passkey(&mut self, assertion: &str) -> Result<(), Ended> {
-        let code = self.server.take_passkey(self.id, assertion);
-        let answer = match (self.faults().passkey, code) {
-            (Some(PasskeyFault::Unanswered), _) => return Ok(()),
-            (Some(PasskeyFault::Refused), _) | (None, None) => ToPage::PasskeyRefused,
-            (None, Some(code)) => ToPage::PasskeyCode {
-                code: code.as_str().to_owned(),
-            },
+        let taken = match self.faults().passkey {
+            Some(PasskeyFault::Refused) => Err("refused"),
+            fault => {
+                let code = self.server.take_passkey(self.id, assertion);
+                code.map(|code| code.filter(|_| fault != Some(PasskeyFault::Unanswered)))
+            }
         };
-        self.send(&answer).await
+        match taken {
+            Err(why) => self.send(&ToPage::PasskeyRefused { why }).await,
+            Ok(code) => {
+                self.send(&ToPage::PasskeyTaken).await?;
+                let Some(code) = code else { return Ok(()) };
+                let code = code.as_str().to_owned();
+                self.send(&ToPage::PasskeyCode { code }).await
+            }
+        }
+    }
+
+    /// A page wants something else to sign.
+    pub(super) async fn passkey_options(&mut self) -> Result<(), Ended> {
+        match self.server.new_challenge(self.id) {
+            Some(challenge) => self.send(&ToPage::PasskeyOptions { challenge }).await,
+            // The real server has an error for it, which the page's parser does not know either.
+            None => Ok(()),
+        }
+    }
+
+    /// The codes have been compared.
+    pub(super) async fn confirm_passkey(&mut self) -> Result<(), Ended> {
+        let is_linked = self.server.confirm_passkey(self.id).map_err(|_| Ended)?;
+        self.send(&if is_linked {
+            ToPage::PasskeyLinked
+        } else {
+            ToPage::PasskeyRefused {
+                why: "the phone has refused",
+            }
+        })
+        .await
     }
 
     /// The page's pairing code has expired; the page hears of it, and may ask for another.

@@ -9,7 +9,7 @@
  * Each initialisation makes a new secret: the code on the screen, drawn with the old one, is worthless until the next one.
  */
 sandboxPage.define('WAWebPairingType', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
-  exports.PairingType = Object.freeze({ QR_CODE: 'QR_CODE', ALT_DEVICE_LINKING: 'ALT_DEVICE_LINKING' });
+  exports.PairingType = Object.freeze({ QR_CODE: 'QR_CODE', ALT_DEVICE_LINKING: 'ALT_DEVICE_LINKING', SHORTCAKE_PASSKEY: 'SHORTCAKE_PASSKEY' });
 });
 
 sandboxPage.define('WAWebAltDeviceLinkingIq', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {

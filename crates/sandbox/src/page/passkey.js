@@ -4,20 +4,57 @@
  * Responsible for: names, stages, events, limits and errors as the page's own modules have them (read from stored copies of
  * them). Not responsible for: who may sign (the phone), what a signature is worth (the server).
  *
- *   NotStarted ─continue─▶ Initialized ─signed─▶ WaitingForPrimaryIdentity ─▶ WaitingForVerificationCodeConfirmation
- *              ─confirmed─▶ WaitingForPairingCompletion ─▶ linked.   Each stage has 120 s, the hand-off proof 300 s.
+ *   NotStarted ─signed─▶ Initialized ─taken─▶ WaitingForPrimaryIdentity ─▶ WaitingForVerificationCodeConfirmation
+ *              ─confirmed─▶ WaitingForPairingCompletion ─▶ linked.   Each Waiting… has 120 s, the hand-off proof 300 s.
+ *
+ * A failure before `taken` is a promise that rejects, and no event: the signature was refused, or there is none. One after it
+ * is the event `shortcake_error`, and leaves the request options as they are, which the server takes only once.
  */
-sandboxPage.define('WAWebShortcakeLinkingRequestOptionsCache', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
-  let cached = null;
-  /** What the server answers when it is asked for them again. */
-  let latest = null;
+sandboxPage.define('WAWebShortcakeLinkingIq', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const wire = require('SandboxWire');
+
+  /** Asks the server, and takes the first of these frames for its answer. */
+  const ask = (frame, ...answers) => new Promise((resolve, reject) => {
+    const settle = (answer) => {
+      for (const name of answers) wire.frames.off(name, settle);
+      resolve(answer);
+    };
+    for (const name of answers) wire.frames.on(name, settle);
+    if (!wire.tell(frame)) reject(new Error('the socket is not open'));
+  });
+
   Object.assign(exports, {
-    setCachedRequestOptions(bytes) { cached = latest = bytes; },
-    clearCachedRequestOptions() { cached = null; },
+    async requestPasskeyRequestOptions() {
+      const { challenge } = await ask({ type: 'passkey_options' }, 'passkey_options');
+      return exports.optionsOf(challenge);
+    },
+    optionsOf: (challenge) => new TextEncoder().encode(JSON.stringify(
+      { challenge, timeout: 600000, rpId: 'whatsapp.com', allowCredentials: [], userVerification: 'required', extensions: { uvm: true } })),
+    async sendSetPasskeyPrologueRPC(assertion) {
+      const answer = await ask({ type: 'passkey', assertion }, 'passkey_taken', 'passkey_refused');
+      // The real page knows no shape of an error here: its parser fails.
+      if (answer.type === 'passkey_refused') throw new Error('SmaxParsingFailure: SetPasskeyPrologue: expected result, got error: ' + answer.why);
+    },
+    async sendEncryptedPairingRequest() {
+      const answer = await ask({ type: 'passkey_confirmed' }, 'passkey_linked', 'passkey_refused');
+      if (answer.type === 'passkey_refused') throw new Error('SmaxParsingFailure: SetEncryptedPairingRequest: expected result, got error: ' + answer.why);
+    },
+  });
+});
+
+sandboxPage.define('WAWebShortcakeLinkingRequestOptionsCache', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const LIFE_MS = 600000;
+  let cached = null;
+  let since = 0;
+  Object.assign(exports, {
+    setCachedRequestOptions(bytes) { cached = bytes; since = Date.now(); },
+    clearCachedRequestOptions() { cached = null; since = 0; },
+    getCachedRequestOptions: () => cached,
     async getRequestOptions() {
-      if (!cached) cached = latest;
-      if (!cached) throw new Error('Shortcake: no request options');
-      return cached;
+      if (cached && Date.now() - since < LIFE_MS) return cached;
+      const fresh = await require('WAWebShortcakeLinkingIq').requestPasskeyRequestOptions();
+      exports.setCachedRequestOptions(fresh);
+      return fresh;
     },
   });
 });
@@ -70,7 +107,12 @@ sandboxPage.define('WAWebShortcakeLinkingApi', (global, require, importDefault, 
     async confirmVerificationCode() {
       invariant(Stage.WaitingForVerificationCodeConfirmation);
       enter(Stage.WaitingForPairingCompletion);
-      wire.tell({ type: 'passkey_confirmed' });
+      try {
+        await require('WAWebShortcakeLinkingIq').sendEncryptedPairingRequest();
+      } catch (error) {
+        if (state.stage === Stage.WaitingForPairingCompletion) failed('server_error');
+        throw error;
+      }
     },
     cancelShortcakeLinking() { getHandoffKeyHolder().clear(); clear(); },
   });
@@ -80,7 +122,6 @@ sandboxPage.define('WAWebShortcakeLinkingApi', (global, require, importDefault, 
     state.code = code;
     events.trigger('link_device_events:shortcake_verification_code_ready', code, state.skipHandoffUx);
   });
-  wire.frames.on('passkey_refused', () => { if (state.stage !== Stage.NotStarted) failed('server_error'); });
   wire.frames.on('linked', clear);
 });
 
@@ -89,14 +130,15 @@ sandboxPage.define('WAWebShortcakeLinkingPasskeyPrologue', (global, require, imp
   const cache = require('WAWebShortcakeLinkingRequestOptionsCache');
   const { getHandoffKeyHolder } = require('WAWebShortcakeLinkingHandoffProof');
   const { encodeB64UrlSafe, decodeB64UrlSafe } = require('WABase64');
-  const wire = require('SandboxWire');
   const bare = (bytes) => encodeB64UrlSafe(bytes).replace(/=+$/, '');
 
   /** On the main thread, and strict about nothing but the kind of what comes back. */
   async function performWebAuthnAssertion(bytes) {
+    const { credentials } = self.navigator;
+    if (!credentials) throw new Error('Shortcake prologue: WebAuthn not available');
     const publicKey = JSON.parse(new TextDecoder().decode(bytes));
     publicKey.challenge = decodeB64UrlSafe(publicKey.challenge);
-    const credential = await navigator.credentials.get({ publicKey });
+    const credential = await credentials.get({ publicKey });
     if (!credential || credential.type !== 'public-key') throw new Error('Shortcake prologue: WebAuthn ceremony returned no credential');
     const { id, rawId, type, response } = credential;
     return JSON.stringify({
@@ -113,9 +155,9 @@ sandboxPage.define('WAWebShortcakeLinkingPasskeyPrologue', (global, require, imp
       const assertion = await performWebAuthnAssertion(await cache.getRequestOptions());
       await api.initializeShortcakeLinking();
       const hasProof = getHandoffKeyHolder().peek() !== null;
+      await require('WAWebShortcakeLinkingIq').sendSetPasskeyPrologueRPC(assertion);
       if (hasProof) { api.setSkipHandoffUx(); getHandoffKeyHolder().clear(); }
       api.markPrologueSent();
-      wire.tell({ type: 'passkey', assertion });
     } catch (error) {
       // As on the real page: the next try has no proof, so a person has to compare codes.
       cache.clearCachedRequestOptions();
@@ -137,17 +179,17 @@ sandboxPage.define('WAWebShortcakeLinkingHandlePasskeyPrologueRequest', (global,
   const cache = require('WAWebShortcakeLinkingRequestOptionsCache');
   const { getHandoffKeyHolder } = require('WAWebShortcakeLinkingHandoffProof');
   const { WAWebLinkDeviceEvents: events } = require('WAWebLinkDeviceEvents');
+  const { PairingType } = require('WAWebPairingType');
   const wire = require('SandboxWire');
-  const TIMEOUT_MS = 600000;
 
   exports.handlePasskeyPrologueRequestNotification = async ({ challenge }) => {
-    const options = { challenge, timeout: TIMEOUT_MS, rpId: 'whatsapp.com', allowCredentials: [], userVerification: 'required', extensions: { uvm: true } };
-    cache.setCachedRequestOptions(new TextEncoder().encode(JSON.stringify(options)));
+    cache.setCachedRequestOptions(require('WAWebShortcakeLinkingIq').optionsOf(challenge));
     if (api.getShortcakeLinkingStage() === api.ShortcakeLinkingStage.NotStarted) {
       getHandoffKeyHolder().stash({});
       // A code that was read before is worthless from here on.
       await wire.renewSecret();
     }
+    require('WAWebAltDeviceLinkingApi').setPairingType(PairingType.SHORTCAKE_PASSKEY);
     events.trigger('link_device_events:passkey_prologue_request');
   };
 });
@@ -156,7 +198,6 @@ sandboxPage.define('SandboxPasskey', (global, require, importDefault, importName
   const { el, words } = require('SandboxWords');
   const { WAWebLinkDeviceEvents: events } = require('WAWebLinkDeviceEvents');
   const action = require('WAWebShortcakeLinkingAction');
-  const wire = require('SandboxWire');
 
   let card = null;
   const show = (...children) => { if (card) card.replaceChildren(...children); };
@@ -171,7 +212,8 @@ sandboxPage.define('SandboxPasskey', (global, require, importDefault, importName
     prompt(false, true);
     action.startShortcakePasskeyPairing().catch(() => prompt(true));
   }
-  const confirm = () => action.confirmShortcakeVerificationCode().catch(() => prompt(true));
+  // The event says that it has failed, and draws it.
+  const confirm = () => action.confirmShortcakeVerificationCode().catch(() => {});
 
   events.on('link_device_events:passkey_prologue_request', () => {
     require('SandboxLanding').close();
@@ -190,10 +232,13 @@ sandboxPage.define('SandboxPasskey', (global, require, importDefault, importName
     if (isConfirmed) confirm();
   });
   events.on('link_device_events:shortcake_error', () => prompt(true));
-  function cancel() {
-    card = null;
-    action.cancelShortcakePasskeyPairing();
-    require('SandboxLanding').open();
-    wire.refreshCodes();
+  async function cancel() {
+    try {
+      action.cancelShortcakePasskeyPairing();
+      await require('WAWebLinkDeviceAction').resetLinkDeviceState({ linkDeviceMethod: require('WAWebPairingType').PairingType.QR_CODE });
+    } finally {
+      card = null;
+      require('SandboxLanding').open();
+    }
   }
 });

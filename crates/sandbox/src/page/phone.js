@@ -72,7 +72,7 @@ const phone = (() => {
     }
   }
 
-  let state = { codes: [], pairings: [], devices: [], sent: [], received: [], faults: {} };
+  let state = { codes: [], pairings: [], passkeys: [], devices: [], sent: [], received: [], faults: {} };
   let account = null;
   let person = null;
   /** Linked by this page, and not yet in the state. */
@@ -184,6 +184,31 @@ const phone = (() => {
     const numbers = state.pairings.map(({ number }) => number);
     draw('pairings', numbers, () => numbers.map((number) => el('span', {}, 'A page waits for a code on ' + shown(number) + '. ')));
     if (numbers.length && !byId('pair-number').value) byId('pair-number').value = shown(numbers[0]);
+  }
+  /** What this phone has signed, by challenge: for the person who carries it to the service's page. */
+  const signed = new Map();
+  const ANSWERS = { sign: 'Sign with the passkey', refuse: 'Refuse', ignore: 'Sign, then ignore the phone' };
+  /** Pages that want a passkey before they are linked. */
+  function passkeyCard({ number, challenge, code }) {
+    const trouble = el('p', { class: 'trouble', role: 'alert' });
+    const answer = (what) => attempt(trouble, async () => {
+      const { assertion } = await call('/phone/passkey', { challenge, answer: what });
+      signed.set(challenge, assertion ? JSON.stringify(assertion) : 'Refused.');
+      drawPasskeys();
+    });
+    const text = signed.get(challenge);
+    const words = 'A page wants the passkey of ' + shown(number);
+    return el('div', { class: 'card', role: 'group', 'aria-label': words },
+      el('div', { class: 'line' }, el('strong', {}, words)),
+      code ? el('p', { class: 'passkey-code' }, 'Compare this code with the one of the page: ', el('code', {}, code.slice(0, 4) + '-' + code.slice(4))) : null,
+      el('div', { class: 'line' }, ...Object.entries(ANSWERS).map(([what, label]) =>
+        el('button', { type: 'button', class: 'small', 'data-answer': what, 'data-key': 'passkey-' + what + challenge, onclick: () => answer(what) }, label))),
+      text ? el('label', {}, 'What it gives (paste it on the page of the service)', el('textarea', { class: 'signed', readonly: '', rows: '3', onfocus: (event) => event.target.select() }, text)) : null,
+      trouble);
+  }
+  function drawPasskeys() {
+    for (const challenge of signed.keys()) if (!state.passkeys.some((passkey) => passkey.challenge === challenge)) signed.delete(challenge);
+    draw('passkeys', [state.passkeys, [...signed]], () => state.passkeys.map(passkeyCard));
   }
   byId('pair').addEventListener('submit', (event) => {
     event.preventDefault();
@@ -313,6 +338,7 @@ const phone = (() => {
     if (account === null) account = (state.devices[0] || {}).account || accounts()[0] || null;
     drawCodes();
     drawPairings();
+    drawPasskeys();
     drawAccounts();
     drawTalk();
     for (const listener of listeners) listener(state);

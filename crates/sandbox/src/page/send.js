@@ -134,7 +134,7 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
 
   Object.assign(exports, {
     post,
-    awaiting: () => [...outgoing((ack) => ack === 1 || ack === 2).map((msg) => msg.id.id), ...chats.dormant.keys()].map((id) => ({ id })),
+    awaiting: () => [...new Set([...outgoing((ack) => ack === 1 || ack === 2).map((msg) => msg.id.id), ...chats.dormant.keys()])].map((id) => ({ id })),
   });
 });
 

@@ -5,18 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Refusal, Server, now, random_token};
+use super::{Refusal, Server, now, passkey, random_token};
 use crate::{
     code::{DeviceKeys, ScannedCode},
     faults::PageFault,
-    journal::{Device, Incoming, Record},
+    journal::{Device, Record},
     number::Number,
     pairing::PairingCode,
     wire::{Credentials, RemovedBecause, ToPage},
-    world::{Connection, ConnectionId, Pairing, Passkey, Stage, World},
+    world::{Connection, ConnectionId, Pairing, Passkey, PasskeyAnswer, Stage, World},
 };
 
 impl Server {
@@ -58,6 +57,8 @@ impl Server {
     fn enter(&self, id: ConnectionId, stage: Stage) {
         self.change(|world| {
             if let Some(connection) = world.connections.get_mut(&id) {
+                // A page that shows codes again has given its passkey up.
+                connection.passkey = None;
                 connection.stage = stage;
             }
         });
@@ -122,54 +123,81 @@ impl Server {
         })
     }
 
-    /// The owner of the phone signs a challenge with the passkey: what a browser's `navigator.credentials.get` gives for
-    /// it, its bytes as text.
-    pub(crate) fn sign(&self, challenge: &str) -> Result<Value, Refusal> {
+    /// The owner of the phone answers a challenge. Gives what a browser's `navigator.credentials.get` gives for it, its bytes as
+    /// text; `None` when the person says no.
+    pub(crate) fn sign(
+        &self,
+        challenge: &str,
+        answer: PasskeyAnswer,
+    ) -> Result<Option<Value>, Refusal> {
         self.change(|world| {
-            let passkeys = world.connections.values_mut().filter_map(|c| c.passkey.as_mut());
-            let passkey = passkeys.into_iter().find(|passkey| passkey.challenge == challenge);
+            let passkeys = world
+                .connections
+                .values_mut()
+                .filter_map(|c| c.passkey.as_mut());
+            let passkey = passkeys
+                .into_iter()
+                .find(|passkey| passkey.challenge == challenge);
             let passkey = passkey.ok_or(Refusal::UnknownChallenge)?;
-            let signature = random_token::<64>();
-            passkey.signature = Some(signature.clone());
-            let client = json!({ "type": "webauthn.get", "challenge": challenge, "origin": "https://web.whatsapp.com" });
-            let id = random_token::<16>();
-            Ok(json!({
-                "id": id, "rawId": id, "type": "public-key",
-                "response": {
-                    "clientDataJSON": URL_SAFE_NO_PAD.encode(client.to_string()),
-                    "authenticatorData": random_token::<37>(),
-                    "signature": signature,
-                    "userHandle": random_token::<16>(),
-                },
-            }))
+            passkey.answer = answer;
+            if answer == PasskeyAnswer::Refuse {
+                return Ok(None);
+            }
+            let assertion = passkey::assertion(challenge);
+            passkey.signed = Some(assertion.clone());
+            Ok(Some(assertion))
         })
     }
 
-    /// A page hands in what a phone has signed: the code that page and phone both show from now on, if it is good.
-    pub(crate) fn take_passkey(&self, id: ConnectionId, assertion: &str) -> Option<PairingCode> {
-        let assertion: Value = serde_json::from_str(assertion).unwrap_or_default();
-        let given = assertion["response"]["signature"].as_str();
+    /// A page hands in what a phone has signed: the code that page and phone both show from now on, if the phone answers; why
+    /// not, if it is not good.
+    pub(crate) fn take_passkey(
+        &self,
+        id: ConnectionId,
+        assertion: &str,
+    ) -> Result<Option<PairingCode>, &'static str> {
+        self.change(|world| {
+            let passkey = world.connections.get_mut(&id);
+            let passkey = passkey.and_then(|connection| connection.passkey.as_mut());
+            let passkey = passkey.ok_or("no passkey is wanted")?;
+            if std::mem::replace(&mut passkey.is_used, true) {
+                return Err("the challenge has been used");
+            }
+            passkey::check(assertion, &passkey.challenge, passkey.signed.as_ref())?;
+            match passkey.answer {
+                PasskeyAnswer::Refuse => Err("the phone has refused"),
+                PasskeyAnswer::Ignore => Ok(None),
+                PasskeyAnswer::Sign => {
+                    passkey.code = Some(PairingCode::random());
+                    Ok(passkey.code.clone())
+                }
+            }
+        })
+    }
+
+    /// A page wants something else to sign. `None`: no phone asks it for a passkey.
+    pub(crate) fn new_challenge(&self, id: ConnectionId) -> Option<String> {
         self.change(|world| {
             let passkey = world.connections.get_mut(&id)?.passkey.as_mut()?;
-            let is_good = passkey.signature.is_some() && passkey.signature.as_deref() == given;
-            passkey.code = is_good.then(PairingCode::random);
-            passkey.code.clone()
+            let number = passkey.number.clone();
+            *passkey = Passkey::new(number, random_token::<32>());
+            Some(passkey.challenge.clone())
         })
     }
 
-    /// The codes have been compared: the phone links the page.
-    pub(crate) fn confirm_passkey(&self, id: ConnectionId) -> io::Result<()> {
+    /// The codes have been compared: the phone links the page, unless its owner says no. Answers whether it did.
+    pub(crate) fn confirm_passkey(&self, id: ConnectionId) -> io::Result<bool> {
         self.change(|world| {
             let connection = world.connections.get_mut(&id);
-            let passkey = connection.and_then(|connection| connection.passkey.take());
-            match passkey {
-                Some(Passkey {
-                    number,
-                    code: Some(_),
-                    ..
-                }) => link(world, id, &number),
-                Some(_) | None => Ok(()),
-            }
+            let passkey = connection.and_then(|connection| connection.passkey.as_mut());
+            let Some(passkey) = passkey.filter(|passkey| {
+                passkey.code.is_some() && passkey.answer != PasskeyAnswer::Refuse
+            }) else {
+                return Ok(false);
+            };
+            let number = passkey.number.clone();
+            link(world, id, &number)?;
+            Ok(true)
         })
     }
 
@@ -182,12 +210,12 @@ impl Server {
         })
     }
 
-    /// A linked page comes back: the account it belongs to and what it has missed.
+    /// A linked page comes back: the account it belongs to.
     pub(crate) fn attach(
         &self,
         id: ConnectionId,
         credentials: &Credentials,
-    ) -> Result<(Number, Vec<Incoming>), RemovedBecause> {
+    ) -> Result<Number, RemovedBecause> {
         self.change(|world| {
             let known = world.devices.get(&credentials.id);
             let device = known.filter(|device| device.secret == credentials.secret);
@@ -199,15 +227,7 @@ impl Server {
                     account: device.account.clone(),
                 };
             }
-            let missed = world.incoming.iter().filter(|message| {
-                message.account == device.account
-                    && message.at >= device.linked_at
-                    && !world
-                        .delivered
-                        .contains(&(device.id.clone(), message.id.clone()))
-            });
-            let missed = missed.cloned().collect();
-            Ok((device.account, missed))
+            Ok(device.account)
         })
     }
 }
@@ -221,12 +241,7 @@ fn link_or_ask(world: &mut World, id: ConnectionId, account: &Number) -> io::Res
         let challenge = random_token::<32>();
         connection.stage = Stage::Silent;
         connection.pairing = None;
-        connection.passkey = Some(Passkey {
-            number: account.clone(),
-            challenge: challenge.clone(),
-            signature: None,
-            code: None,
-        });
+        connection.passkey = Some(Passkey::new(account.clone(), challenge.clone()));
         connection.tell(ToPage::PasskeyRequest { challenge });
     }
     Ok(())
@@ -250,6 +265,7 @@ fn link(world: &mut World, id: ConnectionId, account: &Number) -> io::Result<()>
     if let Some(connection) = world.connections.get_mut(&id) {
         connection.stage = Stage::Silent;
         connection.pairing = None;
+        connection.passkey = None;
         connection.tell(paired);
     }
     Ok(())

@@ -67,6 +67,9 @@ pub(crate) struct Status {
     /// How far the chats are synced, while they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sync_percent: Option<u8>,
+    /// The first words of a notice that lies over the chats and only wants to be closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
     pub(crate) adapter: Adapter,
     /// How often its page has been reloaded, and Chrome restarted, because they had failed; since the service started.
     reloads: u64,
@@ -230,6 +233,7 @@ impl Status {
             },
             account: snapshot.account.map(Into::into),
             sync_percent: snapshot.sync_percent,
+            notice: snapshot.notice,
             adapter: snapshot.adapter.into(),
             reloads: snapshot.reloads,
             restarts: snapshot.restarts,

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::{ApiError, ErrorFacts, LogLevel};
 use crate::{
     http::wire::{contract::Moment, extract::Json},
-    session::{ConnectError, SendError},
+    session::{ClienteId, ConnectError, SendError},
 };
 
 /// The body of every error. `error` repeats `message`: old callers read one or the other.
@@ -38,6 +38,9 @@ pub(in crate::http) struct ErrorBody<'a> {
     current_status: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message_id: Option<&'a str>,
+    /// The session that has the account of a number, if the key reaches it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    linked_session: Option<&'a str>,
     /// Why there is no room, in numbers: sessions that run, how many may, memory that is free and that is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<usize>,
@@ -96,6 +99,8 @@ impl ApiError {
             (body.state, body.current_status) = (Some(*state), Some(*state));
         } else if let Self::Send(SendError::Unconfirmed { message_id, .. }) = self {
             body.message_id = Some(message_id);
+        } else if let Self::Connect(ConnectError::LinkedElsewhere { session }) = self {
+            body.linked_session = session.as_ref().map(ClienteId::as_str);
         } else if let Self::Connect(ConnectError::Full(full)) = self {
             (body.running, body.limit) = (Some(full.running), Some(full.limit));
             (body.free_mb, body.needed_mb) = (full.free_mb, Some(full.needed_mb));

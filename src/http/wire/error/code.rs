@@ -86,6 +86,7 @@ codes! {
     InvalidLimit = BAD_REQUEST, Usual, "INVALID_LIMIT", "Give a whole number, 1 to 1000";
     InvalidWait = BAD_REQUEST, Usual, "INVALID_WAIT", "Give ready or code";
     InvalidPhone = BAD_REQUEST, Usual, "INVALID_PHONE", "Not one phone number with its country code; the message says what was found";
+    InvalidForce = BAD_REQUEST, Usual, "INVALID_FORCE", "Give true or false; nothing was done";
     InvalidLogout = BAD_REQUEST, Usual, "INVALID_LOGOUT", "Give true or false; nothing was done";
     InvalidFormat = BAD_REQUEST, Usual, "INVALID_FORMAT", "Give json, png, svg, ascii or raw";
     PublicUrlUnknown = BAD_REQUEST, Usual, "PUBLIC_URL_UNKNOWN", "The request calls the service by no name that is known to lead here (Host), so a link could lead elsewhere: set PUBLIC_URL";
@@ -109,7 +110,10 @@ codes! {
     SessionLinked = CONFLICT, Usual, "SESSION_LINKED", "The session has an account, or may have: only a logout deletes that";
     AlreadyLinked = CONFLICT, Usual, "ALREADY_LINKED", "The session has its phone: there is no code for a link to show";
     LinkedToAnotherNumber = CONFLICT, Usual, "LINKED_TO_ANOTHER_NUMBER", "The session has another account: log it out first, or use another cliente_id";
+    NumberLinkedElsewhere = CONFLICT, Usual, "NUMBER_LINKED_ELSEWHERE", "Another session has this number, and WhatsApp would remove its device: use that session, scan the QR code, or give \"force\": true";
     NotLinked = CONFLICT, Usual, "NOT_LINKED", "Only a session that is up can be logged out: POST /connect first";
+    NoNotice = CONFLICT, Usual, "NO_NOTICE", "No notice that only wants to be closed lies over the chats: notice of GET /status has the first words of one";
+    NoticeWithChoice = CONFLICT, Usual, "NOTICE_WITH_CHOICE", "The dialog over the chats asks something: look at what the page shows; the service answers no question";
     Cancelled = CONFLICT, Usual, "CANCELLED", "The message was taken back; nothing was sent";
     AccountChanged = CONFLICT, Usual, "ACCOUNT_CHANGED", "The session was logged out, or has another account than the one that the message was for; nothing was sent: make the request again if it should go out nevertheless";
     LinkOver = GONE, Usual, "LINK_OVER", "The one-time link has been used, or its 10 minutes are over: ask for a new one";
@@ -123,6 +127,7 @@ codes! {
     LogoutUnconfirmed = INTERNAL_SERVER_ERROR, Attention, "LOGOUT_UNCONFIRMED", "It is not known whether the device was removed: look at the phone under Linked devices";
     SendFailed = INTERNAL_SERVER_ERROR, Attention, "SEND_FAILED", "Nothing was sent: the page did not take it, or the number could not be checked. Make the request again; if that gets the same answer, with a new key";
     SendUnconfirmed = INTERNAL_SERVER_ERROR, Attention, "SEND_UNCONFIRMED", "It may have been sent: ask GET /messages/{message_id}, do not send it again";
+    NoticeStays = INTERNAL_SERVER_ERROR, Attention, "NOTICE_STAYS", "The notice was not closed: look at what the page shows, or disconnect and connect the session";
     NotDeleted = INTERNAL_SERVER_ERROR, Attention, "NOT_DELETED", "Something of the session could not be deleted; the message says what: check TOKENS_DIR and DATA_DIR, and delete it again";
     EvidenceUnavailable = INTERNAL_SERVER_ERROR, Attention, "EVIDENCE_UNAVAILABLE", "The evidence cannot be read or written: check the disk of DATA_DIR";
     Internal = INTERNAL_SERVER_ERROR, Bug, "INTERNAL", "A fault of this program: its log says what";

@@ -19,8 +19,8 @@ use crate::{
     session::Phase,
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LeftOut, LogoutError, LookUp,
-        LookUpError, OpenError, Outgoing, PageEvidence, PairingError, PrepareError, Prepared,
-        Silence,
+        LookUpError, NoticeError, OpenError, Outgoing, PageEvidence, PairingError, PrepareError,
+        Prepared, Silence,
     },
 };
 
@@ -241,6 +241,10 @@ impl Driver for Scripted {
     async fn log_out(&self) -> Result<(), LogoutError> {
         self.tell(Call::LoggedOut).await;
         self.script.plan.logouts.next().await.unwrap_or(Ok(()))
+    }
+
+    async fn dismiss_notice(&self, _words: &str) -> Result<(), NoticeError> {
+        Err(NoticeError::None)
     }
 
     async fn evidence(&self) -> PageEvidence {

@@ -1,7 +1,7 @@
 //! Linking by phone number, against the scripted page.
 
 use super::*;
-use crate::session::{ConnectOutcome, Recipient};
+use crate::session::{ConnectOutcome, PhoneToLink};
 
 fn pairing(code: &str) -> Standing {
     Standing {
@@ -15,7 +15,10 @@ type Caller = tokio::task::JoinHandle<Result<ConnectOutcome, ConnectError>>;
 impl Scenario {
     /// A caller wants a code for this number.
     fn connect(&self, phone: &str) -> Caller {
-        let phone: Recipient = phone.parse().unwrap();
+        let phone = PhoneToLink {
+            number: phone.parse().unwrap(),
+            force: false,
+        };
         self.asked(|handle| async move { handle.connect_by_phone(phone, USUAL_WAIT).await })
     }
 

@@ -17,7 +17,7 @@ use crate::{
     session::{
         DisconnectOutcome, EvidenceFolder, Phase, Reason, ReasonCode, SendError, SendRequest, Sent,
         SessionHandle, Snapshot, TextMessage,
-        keeping::{desired::DesiredFile, profile::Safekeeping},
+        keeping::{accounts::Accounts, desired::DesiredFile, profile::Safekeeping},
         lifecycle::{
             Actor,
             options::{ActorOptions, Shared},
@@ -92,9 +92,11 @@ impl Stage {
         config.sends.rate_per_minute = None;
         change(&mut config);
         let free_mb = || Some(FREE_MB.get());
+        let [tokens, sessions] = ["tokens", "sessions"].map(|name| folder.path().join(name));
+        let accounts = Accounts::new(tokens, sessions);
         let stage = Self {
             folder,
-            shared: Shared::new(Arc::new(config), free_mb, ledger.clone()),
+            shared: Shared::new(Arc::new(config), free_mb, ledger.clone(), accounts),
             ledger,
         };
         (stage, keeper.run())
