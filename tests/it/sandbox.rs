@@ -7,6 +7,7 @@ mod incoming;
 mod page;
 mod pairing;
 mod shared;
+mod signal;
 mod wa_js;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
