@@ -50,7 +50,7 @@ impl Scenario {
         assert_eq!(self.set_aside(), set_aside);
     }
 
-    fn snapshots(&self) -> usize {
+    pub(super) fn snapshots(&self) -> usize {
         let is_manifest = |path: &&PathBuf| path.extension().is_some_and(|it| it == "manifest");
         entries(&self.stage.path("snapshots/51"))
             .iter()
@@ -498,15 +498,15 @@ async fn what_is_handed_over_after_a_copy_counts_into_the_next_generation() {
     let key = session.hands_over_and_ack().await;
     sent.sent().await;
     let record = session.stage.ledger.find(&key).await.unwrap().unwrap();
-    // The copy says that it has everything of the first one.
-    assert_eq!(record.borrow().generation, Some(1));
+    // Each copy says that it has everything of the generation before: the first one was taken when the session was READY.
+    assert_eq!(record.borrow().generation, Some(2));
     // One that is on its way when a copy is taken may be in it, or not.
     let on_its_way = session.send(TO);
     let key = session.hands_over().await;
     let first = session.snapshot().profile_copied_at;
     session.sees(|now| now.profile_copied_at != first).await;
     let record = session.stage.ledger.find(&key).await.unwrap().unwrap();
-    assert_eq!(record.borrow().generation, Some(2));
+    assert_eq!(record.borrow().generation, Some(3));
     session.ack(&key).await;
     drop(on_its_way);
 }
