@@ -71,6 +71,8 @@ enum Fault {
     Folder(io::Error),
     #[error("{0}")]
     Sandbox(String),
+    #[error("a service for this command does not run: {0}")]
+    Service(String),
 }
 
 /// How a command ended, and the log that it began, if it did.
@@ -204,13 +206,19 @@ fn explain(fault: &Fault, wants_json: bool) -> Exit {
             // If standard output is closed, the exit code is all that can be said.
             let _closed = screen::say(&why.json().to_string());
         }
-        Fault::Client(_) | Fault::Terminal(_) | Fault::Folder(_) | Fault::Sandbox(_) => {
+        Fault::Client(_)
+        | Fault::Terminal(_)
+        | Fault::Folder(_)
+        | Fault::Sandbox(_)
+        | Fault::Service(_) => {
             screen::remark(&format!("session-manager: {fault}"));
         }
     }
     match fault {
         Fault::Client(why) => why.exit(),
-        Fault::Terminal(_) | Fault::Folder(_) | Fault::Sandbox(_) => Exit::Failed,
+        Fault::Terminal(_) | Fault::Folder(_) | Fault::Sandbox(_) | Fault::Service(_) => {
+            Exit::Failed
+        }
     }
 }
 

@@ -22,7 +22,8 @@
 //! - `session`, `http` and `browser` are laid out as rooms, folders that use each other in one direction; the test `rooms` holds that.
 //! - `command` is the CLI; `http` is the API. `command` starts `app`, asks a running service as any client does, or works on
 //!   the files of a service that need not run. For those files it uses `browser` as well: a profile that moves between hosts
-//!   or programs, and the room that a machine has, concern Chrome and not one session. Of `http` it imports the answers of
+//!   or programs, and the room that a machine has, concern Chrome and not one session. `command::probe` opens a page through
+//!   `whatsapp`, with no session behind it, and starts an `app` of its own to link one. Of `http` it imports the answers of
 //!   `http::contract` and nothing else: what is written to the wire is declared once, and read by the same types.
 //! - `masked`, `files`, `kernel` and `picture` import no other module of this crate, `ledger` only `masked`; `qr` draws with `picture`.
 //!   `config` imports from `session` and `whatsapp` the names and limits that a setting is parsed into, and asks `keys` whether
@@ -34,7 +35,7 @@
 //! - Only `config` names settings; `browser::processes::environment` hands on to Chrome what that needs of the environment. Only
 //!   `browser::processes` starts programs.
 //! - A library is named where its matter is: axum in `http` and in the sandbox, chromiumoxide in
-//!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`, phonenumber
+//!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age, blake3, chacha20poly1305 and zstd in `browser::snapshot`, phonenumber
 //!   in `session::recipient`, flate2 and brotli in `http::wire::body`; `prometheus_client` in `http::api::metrics`, and in
 //!   `http::serve::counts`, `ledger::tally` and `session::start_times`, which count what only they see.
 //! - Only `session::lifecycle` changes a state.

@@ -161,6 +161,11 @@ impl Client {
         Self::at(url.to_owned(), None)
     }
 
+    /// For a service that this command has started itself, with a key that it has made.
+    pub(super) fn with_key(url: &str, key: Secret) -> Result<Self, ClientError> {
+        Self::at(url.to_owned(), Some((key, KeySource::File)))
+    }
+
     fn at(url: String, key: Option<(Secret, KeySource)>) -> Result<Self, ClientError> {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)

@@ -87,7 +87,7 @@ Exit codes:
   0    each adapter finds everything that it needs; with --link: and each step has succeeded
   1    the page was not opened: Chrome, the network, or a file
   2    this command line is wrong
-  5    time ran out: no phone has scanned, or the person has not answered
+  5    time ran out: no phone has scanned
   12   an adapter lacks something; the service still links and sends
   13   the service cannot work with this page, or a step has failed
   64   a setting is wrong

@@ -4,18 +4,19 @@
 //! has of them. It needs no key and no service, takes no port and touches no file of a service, so one that runs is not disturbed.
 //!
 //! ```text
-//!  settings ──▶ look (a Chrome, a page, no link) ──▶ report
+//!  settings ──▶ look (a Chrome, a page, no link) ──▶ [link (a service of its own, a person, a phone)] ──▶ report
 //! ```
 
 mod link;
 mod look;
 mod report;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use clap::Args;
+use link::{Linked, Wishes, link};
 use look::{Looked, Unopened, look};
-use report::{Origin, Page, Report, Verdict};
+use report::{Adapter, Origin, Page, Report, Verdict};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -38,12 +39,31 @@ use crate::{
 /// export and each landmark of the screen, as found, moved or missing. The report holds nothing personal and can be pasted into
 /// an issue (docs/verify.md). Neither a key nor a running service is needed, and one that runs is not disturbed. Run it with the
 /// service's settings, in its folder.
+///
+/// With --link it goes on with a person and a phone: it shows a code, waits until the account is READY, checks the account's own
+/// number, sends one message to it, asks whether it has arrived, looks at the linked page, connects again, and logs the device out.
+/// What it says meanwhile goes to standard error; standard output has the report alone.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = PROBE_CODES)]
 pub struct Arguments {
     /// Look at this adapter only: modules, wa-js or dom [default: those of ADAPTERS].
     #[arg(long, value_name = "NAME")]
     adapter: Option<AdapterName>,
+    /// Go on with a phone: link, send a message to the account's own number, restart, log out.
+    #[arg(long)]
+    link: bool,
+    /// Link by phone number: show the eight characters to type on the phone with this number, such as +5491158254201.
+    #[arg(long, value_name = "NUMBER", requires = "link")]
+    phone: Option<String>,
+    /// Leave the device linked, and its folder where it is.
+    #[arg(long, requires = "link")]
+    keep: bool,
+    /// Swap light and dark in the code: for a terminal that shows no colours, on a light background.
+    #[arg(long, requires = "link")]
+    invert: bool,
+    /// How long a person may take for the scan, and for each question, in seconds.
+    #[arg(long, value_name = "SECONDS", requires = "link", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    patience: u64,
     /// List what was found as it should be as well.
     #[arg(long, conflicts_with = "json")]
     all: bool,
@@ -72,24 +92,30 @@ pub(super) async fn run(
     let mut interrupts = Interrupts::catch()?;
     let cancel = CancellationToken::new();
     let probed = {
-        let probed = probe(config, &cancel);
+        let probed = probe(config, arguments, &cancel);
         tokio::pin!(probed);
         tokio::select! {
             probed = &mut probed => probed?,
             signal = interrupts.next() => {
-                // A Chrome that was started is closed first, which takes seconds at most; then its profile is deleted.
+                // A device that was linked is logged out first and a Chrome closed, then its profile is deleted: seconds. A second
+                // signal drops all that.
                 cancel.cancel();
-                drop(probed.await);
+                tokio::select! {
+                    ended = &mut probed => drop(ended),
+                    _ = interrupts.next() => {}
+                }
                 return Ok(Exit::Signalled(signal));
             }
         }
     };
+    let Probed { report, is_late } = probed;
     say(&if arguments.json {
-        probed.json()
+        report.json()
     } else {
-        probed.text(arguments.all)
+        report.text(arguments.all)
     })?;
-    Ok(match probed.verdict() {
+    Ok(match report.verdict() {
+        _ if is_late => Exit::Undecided,
         Verdict::Whole => Exit::Done,
         Verdict::Weakened => Exit::Weakened,
         Verdict::Broken => Exit::Broken,
@@ -97,8 +123,19 @@ pub(super) async fn run(
     })
 }
 
-/// Looks at the page, and leaves neither Chrome nor profile.
-async fn probe(mut config: Config, cancel: &CancellationToken) -> Result<Report, Fault> {
+/// What came of it.
+struct Probed {
+    report: Report,
+    /// No phone has scanned in time.
+    is_late: bool,
+}
+
+/// Looks at the page, links if that is wanted, and leaves neither Chrome nor profile.
+async fn probe(
+    mut config: Config,
+    arguments: &Arguments,
+    cancel: &CancellationToken,
+) -> Result<Probed, Fault> {
     let folder = scratch::folder(".probe-", &config.tokens_dir).map_err(Fault::Folder)?;
     let mut page = Page {
         origin: origin(&config),
@@ -111,33 +148,66 @@ async fn probe(mut config: Config, cancel: &CancellationToken) -> Result<Report,
     };
     let _sandbox = start_sandbox(&mut config, &folder).await?;
     let profile = folder.path().join("profile");
-    let report = match look(&config, &profile, None, cancel).await {
-        Ok(Looked {
-            chrome,
-            shows,
-            build,
-            language,
-            trouble,
-            mut adapters,
-        }) => {
-            page.shows = shows;
-            page.build = build;
-            page.language = language;
-            page.trouble = trouble.map(ReasonCode::as_str);
+    let looked = look(&config, &profile, None, cancel).await;
+    let probed = match looked {
+        Ok(looked) => {
+            page.shows = looked.shows;
+            page.build = looked.build;
+            page.language = looked.language;
+            page.trouble = looked.trouble.map(ReasonCode::as_str);
+            let mut adapters = looked.adapters;
+            let linked = if arguments.link && !cancel.is_cancelled() {
+                let wishes = Wishes {
+                    phone: arguments.phone.clone(),
+                    keep: arguments.keep,
+                    invert: arguments.invert,
+                    patience: Duration::from_secs(arguments.patience),
+                };
+                Some(link(&config, folder.path(), &wishes, cancel).await?)
+            } else {
+                None
+            };
+            let is_late = linked.as_ref().is_some_and(|linked| linked.is_late);
+            let steps = linked.map(|Linked { steps, looked, .. }| {
+                adapters = together(std::mem::take(&mut adapters), looked);
+                steps
+            });
             // In the order in which they are tried.
             adapters.sort_by_key(|one| config.adapters.iter().position(|name| one.is(*name)));
-            Report::new(Some(chrome), page, adapters, None)
+            let report = Report::new(Some(looked.chrome), page, adapters, steps);
+            Probed { report, is_late }
         }
         Err(unopened) => {
             let Unopened { reason, chrome } = &unopened;
             remark(&format!("session-manager: {}", reason.detail));
             page.trouble = Some(reason.code.as_str());
             page.word = unopened.word();
-            Report::new(chrome.clone(), page, Vec::new(), None)
+            let report = Report::new(chrome.clone(), page, Vec::new(), None);
+            Probed {
+                report,
+                is_late: false,
+            }
         }
     };
-    folder.close().map_err(Fault::Folder)?;
-    Ok(report)
+    if arguments.keep {
+        let kept = folder.keep();
+        remark(&format!("kept: {}", kept.display()));
+    } else {
+        folder.close().map_err(Fault::Folder)?;
+    }
+    Ok(probed)
+}
+
+/// What the linked page has shown, added to what was seen before.
+fn together(before: Vec<Adapter>, later: Option<Looked>) -> Vec<Adapter> {
+    let Some(Looked { mut adapters, .. }) = later else {
+        return before;
+    };
+    let add = |one: Adapter| match adapters.iter().position(|other| other.is_of(&one)) {
+        Some(at) => one.looked_at_again(adapters.swap_remove(at)),
+        None => one,
+    };
+    before.into_iter().map(add).collect()
 }
 
 /// With `--sandbox` the page is a sandbox of this command's own, which knows nothing of a service's.
@@ -160,9 +230,7 @@ fn origin(config: &Config) -> Origin {
         Config {
             sandbox: Some(_), ..
         } => Origin::Sandbox,
-        Config { whatsapp_url, .. } if *whatsapp_url == WHATSAPP_WEB => {
-            Origin::WhatsApp
-        }
+        Config { whatsapp_url, .. } if *whatsapp_url == WHATSAPP_WEB => Origin::WhatsApp,
         Config { .. } => Origin::Other,
     }
 }

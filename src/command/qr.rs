@@ -3,7 +3,7 @@
 //! Asks the service to start the session, and reads its status until it is READY or has ended. [`view`] puts a status into
 //! words; this file asks, draws and ends.
 
-mod view;
+pub(super) mod view;
 
 use std::{future::pending, path::Path, pin::pin, time::Duration};
 

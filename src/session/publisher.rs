@@ -144,6 +144,17 @@ impl Publisher {
         });
     }
 
+    /// Publishes when a copy of its profile was taken, if one was.
+    pub(super) fn tell_copy(&self, taken_at: Option<Timestamp>) {
+        self.amend(|snapshot| {
+            let is_news = taken_at.is_some() && snapshot.profile_copied_at != taken_at;
+            if is_news {
+                snapshot.profile_copied_at = taken_at;
+            }
+            is_news
+        });
+    }
+
     /// Changes what is published with the state.
     pub(super) fn amend(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
         self.snapshots.send_if_modified(|snapshot| {

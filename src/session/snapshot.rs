@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub linked_since: Option<Instant>,
     /// Nothing of it is kept on disk, so it need not be known any more.
     pub is_forgotten: bool,
+    /// When the last copy of its profile was taken, once known: a profile that is restored from it knows nothing later.
+    pub profile_copied_at: Option<Timestamp>,
     /// The linked account's number, digits only, once known.
     pub account: Option<Number>,
     /// The link that the profile has, also while the session does not run.
@@ -73,6 +75,7 @@ impl Snapshot {
             linked_at: None,
             linked_since: None,
             is_forgotten: false,
+            profile_copied_at: None,
             account: None,
             link: None,
             notice: None,

@@ -173,9 +173,8 @@ impl Views {
             .iter()
             .position(|(name, _)| *name == AdapterName::WaJs);
         !self.is_failing(AdapterName::WaJs)
-            && at.is_some_and(|at| {
-                self.wants_wa_js || self.heard[..at].iter().all(has_had_its_turn)
-            })
+            && at
+                .is_some_and(|at| self.wants_wa_js || self.heard[..at].iter().all(has_had_its_turn))
     }
 
     /// How the page stands: its state from the first adapter that knows it, sends by the first that can send; one that

@@ -10,15 +10,12 @@ use serde_json::json;
 
 use super::{
     AdapterName, Standing, WhatsAppPage,
-    bridge::{self, CALL_TIMEOUT},
+    bridge::{self, CALL_TIMEOUT, NO_SUCH_COMMAND},
     input::{Point, click},
     page::Parts,
     sending::Verdict,
     typing::Typing,
 };
-
-/// A script of an operator's, from before there were inventories, answers so.
-const NO_SUCH_COMMAND: &str = "NO_SUCH_COMMAND";
 
 /// wa-js takes 1 to 2 s; one that blocks the page is stopped after 15 s, and then found out by two questions of 10 s.
 const WA_JS_PATIENCE: Duration = Duration::from_secs(45);
@@ -140,9 +137,8 @@ impl WhatsAppPage {
             let of_wa_js = |line: &String| Some(line.strip_prefix("wa-js: ")?.to_owned());
             standing.missing.iter().find_map(of_wa_js)
         };
-        let is_decided = |standing: &Standing| {
-            standing.wa_js_version.is_some() || refusal(standing).is_some()
-        };
+        let is_decided =
+            |standing: &Standing| standing.wa_js_version.is_some() || refusal(standing).is_some();
         let decided = tokio::time::timeout(WA_JS_PATIENCE, standing.wait_for(is_decided)).await;
         let Ok(Ok(standing)) = decided else {
             let seconds = WA_JS_PATIENCE.as_secs();
@@ -176,6 +172,13 @@ impl WhatsAppPage {
     pub async fn show_chat(&self, number: &str) -> Result<(), String> {
         let Parts { page, away, .. } = self.parts();
         Typing { page, away }.show(number).await
+    }
+
+    /// The inner id of the last message of the chat that is open, as the screen shows it.
+    pub async fn last_message_key(&self) -> Option<String> {
+        let Parts { page, .. } = self.parts();
+        let asked = bridge::call(page, AdapterName::Dom, "lastKey", &json!(null)).await;
+        asked.ok().flatten()
     }
 }
 

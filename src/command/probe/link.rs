@@ -1,15 +1,73 @@
-//! The steps of `--link`.
+//! `--link`: the main job, once, with a person and a phone.
+//!
+//! A whole service runs for it inside this command, in folders that are thrown away, and is asked over its API as by any client:
+//! there is no second way to link or to send. Whatever happens, the device is logged out at the end unless the person keeps it.
+//!
+//! ```text
+//!  code ──▶ linked ──▶ READY ──▶ number check ──▶ message to oneself ──▶ acks ──▶ the person: arrived? answered?
+//!                                                                                        │
+//!  log out ◀── READY again ◀── look at the linked page, without the service ◀── disconnect ┘
+//! ```
 
+use std::{
+    future::pending,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rand::RngExt as _;
 use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Fault,
+    look::{Looked, look},
+};
+use crate::{
+    app::App,
+    command::{
+        client::{Client, ClientError},
+        qr::view::View,
+        screen::{Screen, remark},
+    },
+    config::{Config, ListenHost, Secret, SessionMode},
+    http::contract::Status,
+    session::ClienteId,
+    telemetry::DroppedLines,
+    whatsapp::AdapterName,
+};
+
+/// How often a state is looked at: nothing for a service that serves this command alone.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A restart takes some 20 s on the real page, and minutes only when something is wrong.
+const READY_AGAIN_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Closing a Chrome takes 8.5 s at most, a logout 20 s before that.
+const END_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Whether a message to oneself is ever called delivered depends on the account's other devices: it is not waited for longer.
+const RECEIPT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What the person finds in the chat with their own number. Always the same: it says nothing about anyone.
+const TEXT: &str = "session-manager probe: please answer this message";
+
+/// The name of the only session.
+const SESSION: &str = "probe";
 
 /// One step, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Step {
     name: &'static str,
     outcome: Outcome,
-    /// How long it took.
     seconds: u64,
-    /// A code of the service, or of WhatsApp.
+    /// A code of the service, the state of a message, or the adapter that did it.
     #[serde(skip_serializing_if = "Option::is_none")]
     word: Option<String>,
 }
@@ -20,6 +78,7 @@ pub(super) struct Step {
 pub(super) enum Outcome {
     Done,
     Failed,
+    /// It could not be tried, or the person did not say.
     Skipped,
 }
 
@@ -40,5 +99,521 @@ impl Step {
             format!("{} s", self.seconds),
             self.word.clone().unwrap_or_default(),
         ]
+    }
+
+    #[cfg(test)]
+    pub(super) fn sample(name: &'static str, outcome: Outcome, word: Option<&str>) -> Self {
+        Self {
+            name,
+            outcome,
+            seconds: 3,
+            word: word.map(str::to_owned),
+        }
+    }
+}
+
+/// How a person wants it.
+#[derive(Clone, Debug)]
+pub(super) struct Wishes {
+    /// Link by a code that is typed on the phone with this number.
+    pub(super) phone: Option<String>,
+    /// Leave the device linked and its folder where it is.
+    pub(super) keep: bool,
+    /// Swap light and dark in the drawing of a code.
+    pub(super) invert: bool,
+    /// How long a person may take, for the scan and for each question.
+    pub(super) patience: Duration,
+}
+
+/// What came of it all.
+#[derive(Debug)]
+pub(super) struct Linked {
+    pub(super) steps: Vec<Step>,
+    /// What the linked page has shown.
+    pub(super) looked: Option<Looked>,
+    /// No phone has scanned in time.
+    pub(super) is_late: bool,
+}
+
+/// Does it all, in this folder.
+pub(super) async fn link(
+    config: &Config,
+    folder: &Path,
+    wishes: &Wishes,
+    cancel: &CancellationToken,
+) -> Result<Linked, Fault> {
+    let key: [u8; 16] = rand::rng().random();
+    let key = key
+        .iter()
+        .fold(String::new(), |key, byte| format!("{key}{byte:02x}"));
+    let config = of_own(config, folder, &key);
+    let app = App::bind(config.clone(), DroppedLines::default()).await;
+    let app = app.map_err(|why| Fault::Service(why.to_string()))?;
+    let Some(addr) = app.addrs().first().copied() else {
+        return Err(Fault::Service("it listens nowhere".to_owned()));
+    };
+    let client = Client::with_key(&format!("http://{addr}"), Secret::new(key))?;
+    let (stop, mut stops) = mpsc::channel::<()>(1);
+    let serving = app.run_until(async || {
+        // Asked once; another time is never impatience.
+        if stops.recv().await.is_none() {
+            pending::<()>().await;
+        }
+    });
+    let mut run = Run {
+        client,
+        wishes,
+        config: &config,
+        profile: session().profile_in(&config.tokens_dir),
+        person: lines_of_person(),
+        began: Instant::now(),
+        is_linked: false,
+        sent_key: None,
+        is_answered: false,
+        linked: Linked {
+            steps: Vec::new(),
+            looked: None,
+            is_late: false,
+        },
+    };
+    let job = async {
+        if let Some(Err(why)) = cancel.run_until_cancelled(run.main_job(cancel)).await {
+            run.note_failure(&why);
+        }
+        run.end().await;
+        // A service that has ended by itself wants no stop.
+        let _ended = stop.send(()).await;
+    };
+    let (served, ()) = tokio::join!(Box::pin(serving), job);
+    served.map_err(Fault::Terminal)?;
+    Ok(run.linked)
+}
+
+fn is_linked(status: &Status) -> bool {
+    matches!(&*status.state, "AUTHENTICATED" | "READY")
+}
+
+fn session() -> ClienteId {
+    SESSION.parse().unwrap_or_else(|_| ClienteId::admin())
+}
+
+/// Reads standard input on a thread of its own, which may wait for a line for ever: it ends with the process.
+fn lines_of_person() -> mpsc::Receiver<String> {
+    let (lines, heard) = mpsc::channel(1);
+    let _reader = std::thread::spawn(move || {
+        for line in io::stdin().lines().map_while(Result::ok) {
+            if lines.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    heard
+}
+
+/// The settings of the service with folders, a port and a key of its own, and without what only a lasting service needs.
+fn of_own(config: &Config, folder: &Path, key: &str) -> Config {
+    let mut config = config.clone();
+    config.port = 0;
+    config.host = ListenHost::Localhost;
+    config.tokens_dir = folder.join("tokens");
+    config.data_dir = folder.join("data");
+    config.api_keys_file = folder.join("keys.json");
+    config.api_key = Some(Secret::new(key.to_owned()));
+    config.session_mode = SessionMode::Multi;
+    config.autostart = Vec::new();
+    config.trusted_proxies = 0;
+    config.sessions.profile_snapshots = 0;
+    config.sessions.hibernate_after = None;
+    config
+}
+
+/// A step that has not succeeded.
+#[derive(Debug)]
+struct Failure {
+    step: &'static str,
+    /// A code: for the report.
+    word: String,
+    /// For the person alone: it may hold anything.
+    detail: String,
+}
+
+struct Run<'a> {
+    client: Client,
+    wishes: &'a Wishes,
+    config: &'a Config,
+    profile: PathBuf,
+    /// The lines that the person types.
+    person: mpsc::Receiver<String>,
+    /// When the present step began.
+    began: Instant,
+    is_linked: bool,
+    /// The inner id of the message to oneself, and whether the person has answered it.
+    sent_key: Option<String>,
+    is_answered: bool,
+    linked: Linked,
+}
+
+impl Run<'_> {
+    async fn main_job(&mut self, cancel: &CancellationToken) -> Result<(), Failure> {
+        let Some(account) = self.link_phone().await? else {
+            return Ok(());
+        };
+        let account = account.or_else(|| self.wishes.phone.clone());
+        if let Some(account) = &account {
+            self.check_number(account).await?;
+            self.send(account).await?;
+            self.ask_person().await;
+        } else {
+            // The screen shows the account's own number nowhere.
+            for step in ["number check", "message to oneself"] {
+                self.skip(step, "the number is not known");
+            }
+        }
+        self.ask("/disconnect", &json!({}), END_TIMEOUT, "disconnect")
+            .await?;
+        self.done("disconnect", None);
+        match look(self.config, &self.profile, account.as_deref(), cancel).await {
+            Ok(looked) => {
+                let (is_linked, trouble) = (looked.shows == Some("linked"), looked.trouble);
+                let last_key = looked.last_key.clone();
+                self.linked.looked = Some(looked);
+                if !is_linked {
+                    let word = trouble.map_or("not linked", |code| code.as_str());
+                    return Err(failure(
+                        "linked page",
+                        word,
+                        "the page shows no linked account",
+                    ));
+                }
+                self.done("linked page", None);
+                self.judge_answer(last_key.as_deref());
+            }
+            Err(unopened) => {
+                let reason = unopened.reason;
+                return Err(failure("linked page", reason.code.as_str(), &reason.detail));
+            }
+        }
+        self.ask("/connect", &json!({}), READY_AGAIN_TIMEOUT, "READY again")
+            .await?;
+        let until = Instant::now() + READY_AGAIN_TIMEOUT;
+        loop {
+            let status = self.status("READY again").await?;
+            match View::of(&status, false) {
+                View::Ready { .. } => break,
+                View::Waiting { .. } if Instant::now() < until => {}
+                View::Waiting { .. } => {
+                    return Err(failure(
+                        "READY again",
+                        "SYNC_TIMEOUT",
+                        "it is not READY in time",
+                    ));
+                }
+                View::Code { .. } | View::PairingCode { .. } => {
+                    self.is_linked = false;
+                    return Err(failure("READY again", "UNLINKED", "the link is gone"));
+                }
+                ended @ View::Ended { .. } => {
+                    return Err(why_ended("READY again", &status, &ended));
+                }
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        self.done("READY again", None);
+        Ok(())
+    }
+
+    /// Shows codes until a phone has linked the session and it is READY. Answers the account, as far as it is known; nothing when no
+    /// phone came in time.
+    async fn link_phone(&mut self) -> Result<Option<Option<String>>, Failure> {
+        let wants_pairing = self.wishes.phone.is_some();
+        let mut body = json!({});
+        if let Some(phone) = &self.wishes.phone {
+            body["phone"] = Value::from(phone.as_str());
+        }
+        self.ask("/connect", &body, self.wishes.patience, "code")
+            .await?;
+        let mut canvas = Canvas::open(self.wishes.invert);
+        let (mut has_code, mut ticks) = (false, interval(LOOK_INTERVAL));
+        let mut until = Instant::now() + self.wishes.patience;
+        loop {
+            ticks.tick().await;
+            let status = self.status("code").await?;
+            let view = View::of(&status, wants_pairing);
+            canvas.show(&view);
+            let is_code = matches!(view, View::Code { .. } | View::PairingCode { .. });
+            if is_code && !has_code {
+                has_code = true;
+                self.done("code", None);
+            }
+            if !self.is_linked && is_linked(&status) {
+                self.is_linked = true;
+                self.done("linked", None);
+                // Syncing has a limit of its own, in the service.
+                until = Instant::now() + self.config.sessions.limits.sync + READY_AGAIN_TIMEOUT;
+            }
+            match view {
+                View::Ready { account } => {
+                    let adapter = status.adapter.serving.map(|name| name.into_owned());
+                    self.done("READY", adapter);
+                    return Ok(Some(account));
+                }
+                ended @ View::Ended { .. } if status.reason.as_deref() == Some("QR_TIMEOUT") => {
+                    drop(canvas);
+                    self.linked.is_late = true;
+                    return Err(why_ended("linked", &status, &ended));
+                }
+                ended @ View::Ended { .. } => {
+                    drop(canvas);
+                    let step = if self.is_linked { "READY" } else { "linked" };
+                    return Err(why_ended(step, &status, &ended));
+                }
+                View::Waiting { .. } | View::Code { .. } | View::PairingCode { .. } => {}
+            }
+            if until < Instant::now() {
+                drop(canvas);
+                self.linked.is_late = !self.is_linked;
+                let step = if self.is_linked { "READY" } else { "linked" };
+                return Err(failure(step, "TIMEOUT", "time ran out"));
+            }
+        }
+    }
+
+    async fn check_number(&mut self, account: &str) -> Result<(), Failure> {
+        let body = json!({"to": account, "message": TEXT, "dry_run": true});
+        let wait = self.config.sessions.sends.wait + END_TIMEOUT;
+        match self.ask("/send", &body, wait, "number check").await {
+            Ok(checked) if checked["on_whatsapp"] == true => self.done("number check", None),
+            Ok(_) => {
+                let detail = "WhatsApp says that the account's own number has no account";
+                return Err(failure("number check", "NOT_ON_WHATSAPP", detail));
+            }
+            // On the screen a number is checked only by opening its chat.
+            Err(why) if why.word == "SEND_FAILED" && self.config.adapters == [AdapterName::Dom] => {
+                self.skip("number check", &why.word);
+            }
+            Err(why) => return Err(why),
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, account: &str) -> Result<(), Failure> {
+        const STEP: &str = "message to oneself";
+        let body = json!({"to": account, "message": TEXT});
+        let wait = self.config.sessions.sends.wait + END_TIMEOUT;
+        let sent = self.ask("/send", &body, wait, STEP).await?;
+        let id = sent["message_id"].as_str().unwrap_or_default().to_owned();
+        let message = self.message(&id, STEP).await?;
+        self.sent_key = message["key"].as_str().map(str::to_owned);
+        let adapter = message["adapter"].as_str().map(str::to_owned);
+        self.done(STEP, adapter);
+        let until = Instant::now() + RECEIPT_TIMEOUT;
+        loop {
+            let message = self.message(&id, "acks").await?;
+            let state = message["state"].as_str().unwrap_or_default().to_owned();
+            let is_final = matches!(&*state, "read" | "failed" | "unknown" | "cancelled");
+            if is_final || until < Instant::now() {
+                return match &*state {
+                    "sent" | "delivered" | "read" => {
+                        self.done("acks", Some(state));
+                        Ok(())
+                    }
+                    _ => Err(failure(
+                        "acks",
+                        &state,
+                        "WhatsApp's server did not acknowledge it",
+                    )),
+                };
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Only a person knows what a phone shows. The service does not hear messages yet: whether an answer has come is looked up on
+    /// the page later.
+    async fn ask_person(&mut self) {
+        const SEEN: &str = "seen on the phone";
+        remark(&format!(
+            "Is there a message \"{TEXT}\" on the phone, in the chat with your own number? [y/n]"
+        ));
+        match self.hears_person().await.as_deref() {
+            Some("y" | "Y" | "yes" | "s" | "S" | "si" | "sí") => self.done(SEEN, None),
+            Some("n" | "N" | "no") => self.push(SEEN, Outcome::Failed, Some("the person says no")),
+            Some(_) | None => self.skip(SEEN, "the person did not say"),
+        }
+        remark("Write any answer in that chat on the phone, then press Enter here.");
+        self.is_answered = self.hears_person().await.is_some();
+        self.began = Instant::now();
+    }
+
+    /// A line that the person types; nothing when none comes.
+    async fn hears_person(&mut self) -> Option<String> {
+        let line = timeout(self.wishes.patience, self.person.recv()).await;
+        line.ok().flatten().map(|line| line.trim().to_owned())
+    }
+
+    /// Whether the page has the answer: then the last message of the chat is not the one that was sent.
+    fn judge_answer(&mut self, last_key: Option<&str>) {
+        const STEP: &str = "answer on the page";
+        match (&self.sent_key, last_key) {
+            (Some(sent), Some(last)) if self.is_answered && sent == last => {
+                self.push(
+                    STEP,
+                    Outcome::Failed,
+                    Some("the last message is the one that was sent"),
+                );
+            }
+            (Some(_), Some(_)) if self.is_answered => self.done(STEP, None),
+            (Some(_), Some(_)) => self.skip(STEP, "the person did not say"),
+            (_, _) => self.skip(STEP, "the chat was not seen"),
+        }
+    }
+
+    /// Leaves no device behind, unless it is kept.
+    async fn end(&mut self) {
+        let is_linked = self.is_linked
+            || self
+                .status("log out")
+                .await
+                .is_ok_and(|status| is_linked(&status));
+        if !is_linked || self.wishes.keep {
+            return;
+        }
+        self.began = Instant::now();
+        remark("logging this device out");
+        // A session that does not run has to be up to log out.
+        let logged_out = async {
+            let status = self.status("log out").await?;
+            if matches!(&*status.state, "DISCONNECTED" | "ERROR") {
+                let body = json!({"wait": "ready"});
+                self.ask("/connect", &body, READY_AGAIN_TIMEOUT, "log out")
+                    .await?;
+            }
+            self.ask(
+                "/disconnect",
+                &json!({"logout": true}),
+                END_TIMEOUT,
+                "log out",
+            )
+            .await
+        };
+        match logged_out.await {
+            Ok(_) => self.done("log out", None),
+            Err(why) => {
+                self.note_failure(&why);
+                remark("remove this device on the phone, under linked devices");
+            }
+        }
+    }
+
+    async fn status(&self, step: &'static str) -> Result<Status, Failure> {
+        let status = self.client.status(&session()).await;
+        let status = status.and_then(|answer| answer.read(&self.client));
+        status.map_err(|why| refused(step, &why))
+    }
+
+    async fn message(&self, id: &str, step: &'static str) -> Result<Value, Failure> {
+        let asked = self.client.get(&format!("/messages/{id}"));
+        let answer = self.client.ask(asked, END_TIMEOUT).await;
+        answer
+            .map(|answer| answer.body)
+            .map_err(|why| refused(step, &why))
+    }
+
+    async fn ask(
+        &self,
+        path: &str,
+        body: &Value,
+        patience: Duration,
+        step: &'static str,
+    ) -> Result<Value, Failure> {
+        let mut body = body.clone();
+        body["cliente_id"] = Value::from(SESSION);
+        let request = self.client.post(path, &body);
+        let answer = self.client.ask(request, patience).await;
+        answer
+            .map(|answer| answer.body)
+            .map_err(|why| refused(step, &why))
+    }
+
+    fn done(&mut self, step: &'static str, word: Option<String>) {
+        self.push(step, Outcome::Done, word.as_deref());
+    }
+
+    fn skip(&mut self, step: &'static str, why: &str) {
+        self.push(step, Outcome::Skipped, Some(why));
+    }
+
+    fn note_failure(&mut self, why: &Failure) {
+        remark(&format!("session-manager: {}: {}", why.step, why.detail));
+        self.push(why.step, Outcome::Failed, Some(&why.word));
+    }
+
+    fn push(&mut self, name: &'static str, outcome: Outcome, word: Option<&str>) {
+        let seconds = self.began.elapsed().as_secs();
+        self.began = Instant::now();
+        remark(&format!("{name}: {outcome:?}").to_lowercase());
+        self.linked.steps.push(Step {
+            name,
+            outcome,
+            seconds,
+            word: word.map(str::to_owned),
+        });
+    }
+}
+
+fn failure(step: &'static str, word: &str, detail: &str) -> Failure {
+    Failure {
+        step,
+        word: word.to_owned(),
+        detail: detail.to_owned(),
+    }
+}
+
+/// The service's code; its sentence may name a number.
+fn refused(step: &'static str, why: &ClientError) -> Failure {
+    let word = match why {
+        ClientError::Refused { code, .. } => code.clone(),
+        _ => "NO_ANSWER".to_owned(),
+    };
+    failure(step, &word, &why.to_string())
+}
+
+fn why_ended(step: &'static str, status: &Status, view: &View) -> Failure {
+    let word = status.reason.as_deref().unwrap_or(&status.state);
+    failure(step, word, &view.in_words(&session()))
+}
+
+/// Where the code is shown: never on standard output, which may be the report's file, unless that is a terminal.
+enum Canvas {
+    Screen { screen: Screen, invert: bool },
+    Lines { invert: bool, said: Option<String> },
+}
+
+impl Canvas {
+    fn open(invert: bool) -> Self {
+        let screen = Screen::is_there().then(Screen::open).and_then(Result::ok);
+        match screen {
+            Some(screen) => Self::Screen { screen, invert },
+            None => Self::Lines { invert, said: None },
+        }
+    }
+
+    fn show(&mut self, view: &View) {
+        match self {
+            Self::Screen { screen, invert } => {
+                let frame = view.frame(&session(), Screen::size(), *invert);
+                // A terminal that is gone shows nothing more.
+                let _gone = screen.draw(&frame);
+            }
+            Self::Lines { invert, said } => {
+                let words = view.picture(*invert);
+                let words = words.unwrap_or_else(|| view.in_words(&session()));
+                let is_last_word = matches!(view, View::Ready { .. } | View::Ended { .. });
+                if said.as_ref() != Some(&words) && !is_last_word {
+                    remark(&words);
+                    *said = Some(words);
+                }
+            }
+        }
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Looked {
     pub(super) language: Option<String>,
     pub(super) trouble: Option<ReasonCode>,
     pub(super) adapters: Vec<Adapter>,
+    /// The inner id of the last message of the chat that was opened. Not for the report.
+    pub(super) last_key: Option<String>,
 }
 
 /// Why there was nothing to look at.
@@ -70,9 +72,10 @@ impl Unopened {
 
     /// Chrome's word for what keeps it from the page, the only one that may be reported.
     pub(super) fn word(&self) -> Option<String> {
-        let words = self.reason.detail.split(|letter: char| {
-            !letter.is_ascii_alphanumeric() && !"_:".contains(letter)
-        });
+        let words = self
+            .reason
+            .detail
+            .split(|letter: char| !letter.is_ascii_alphanumeric() && !"_:".contains(letter));
         let mut words = words.filter(|word| word.starts_with("net::ERR_"));
         words.next().map(str::to_owned)
     }
@@ -94,7 +97,13 @@ pub(super) async fn look(
     let opened = WhatsAppPage::open(&settings, profile, facts, cancel.clone()).await;
     let page = opened.map_err(|why| Unopened::of(&why))?;
     let looked = cancel
-        .run_until_cancelled(look_around(config, &page, &settings.adapters, account, &mut heard))
+        .run_until_cancelled(look_around(
+            config,
+            &page,
+            &settings.adapters,
+            account,
+            &mut heard,
+        ))
         .await;
     // Nobody hears it any more, and a listener that waits would keep Chrome from being closed.
     heard.close();
@@ -149,13 +158,16 @@ async fn take_all(
         language: None,
         trouble,
         adapters: Vec::new(),
+        last_key: None,
     };
     for &name in adapters {
         let version = if name == AdapterName::WaJs {
             match wa_js(config, page).await {
                 Ok(version) => Some(version),
                 Err(state) => {
-                    looked.adapters.push(Adapter::new(name, state, None, Vec::new()));
+                    looked
+                        .adapters
+                        .push(Adapter::new(name, state, None, Vec::new()));
                     continue;
                 }
             }
@@ -184,6 +196,7 @@ async fn take_all(
         };
         let taken = page.inventory(AdapterName::Dom, screens, patience).await;
         looked.take(AdapterName::Dom, None, taken);
+        looked.last_key = page.last_message_key().await;
     }
     looked
 }
@@ -281,7 +294,8 @@ async fn settled(
             }
             None => return Err(Unopened::on(page, ReasonCode::BrowserLost, "Chrome ended")),
             // The error of the navigation itself says more.
-            Some(Fact::ErrorPage | Fact::Ack { .. } | Fact::GaveUp { .. } | Fact::LoggedOut(_)) => {}
+            Some(Fact::ErrorPage | Fact::Ack { .. } | Fact::GaveUp { .. } | Fact::LoggedOut(_)) => {
+            }
         }
     }
 }

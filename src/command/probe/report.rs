@@ -150,7 +150,10 @@ impl Adapter {
     /// things are there only once an account is linked.
     pub(super) fn looked_at_again(self, later: Self) -> Self {
         let (name, version) = (self.name, later.version.or(self.version));
-        let Some(name) = AdapterName::ALL.into_iter().find(|known| known.as_str() == name) else {
+        let Some(name) = AdapterName::ALL
+            .into_iter()
+            .find(|known| known.as_str() == name)
+        else {
             return Self { version, ..self };
         };
         if later.state != State::LookedAt {
@@ -168,6 +171,10 @@ impl Adapter {
 
     pub(super) fn is(&self, name: AdapterName) -> bool {
         self.name == name.as_str()
+    }
+
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        self.name == other.name
     }
 
     fn count(&self, status: Presence) -> usize {
@@ -256,10 +263,16 @@ impl Report {
             Origin::Other => "the page of WHATSAPP_URL",
         };
         let mut rows = vec![
-            ["page".to_owned(), format!("{origin}, build {}", known(build))],
+            [
+                "page".to_owned(),
+                format!("{origin}, build {}", known(build)),
+            ],
             ["language".to_owned(), known(language)],
             ["Chrome".to_owned(), known(&self.chrome)],
-            ["session-manager".to_owned(), self.session_manager.to_owned()],
+            [
+                "session-manager".to_owned(),
+                self.session_manager.to_owned(),
+            ],
         ];
         if !replaced_scripts.is_empty() {
             rows.push(["replaced scripts".to_owned(), replaced_scripts.join(", ")]);
@@ -303,9 +316,8 @@ impl Report {
     }
 
     fn lines(&self, all: bool) -> Vec<String> {
-        let is_shown = |line: &&Reliance| {
-            all || matches!(line.status, Presence::Moved | Presence::Missing)
-        };
+        let is_shown =
+            |line: &&Reliance| all || matches!(line.status, Presence::Moved | Presence::Missing);
         let of_adapter = |one: &Adapter| {
             let name = one.name;
             let shown = one.relies_on.iter().filter(is_shown);
@@ -368,7 +380,11 @@ fn in_words(adapter: &str, line: &Reliance) -> String {
         (Presence::Missing, "module") => " (the whole module)",
         _ => "",
     };
-    let optional = if line.jobs.is_empty() { ", optional" } else { "" };
+    let optional = if line.jobs.is_empty() {
+        ", optional"
+    } else {
+        ""
+    };
     let screen = line.screen.as_ref();
     let on = screen.map_or_else(String::new, |screen| format!(", screen \"{screen}\""));
     let at = line.at.as_ref();

@@ -31,7 +31,7 @@ const LEAVES: &str = "Ctrl-C leaves, the session goes on.";
 
 /// What is to be shown.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum View {
+pub(in crate::command) enum View {
     /// Nothing to scan yet, or no longer.
     Waiting { why: String },
     /// A code to scan.
@@ -51,7 +51,7 @@ pub(super) enum View {
 
 impl View {
     /// The view of a status for a person who wants to scan, or to type a code on a phone.
-    pub(super) fn of(status: &Status, wants_pairing: bool) -> Self {
+    pub(in crate::command) fn of(status: &Status, wants_pairing: bool) -> Self {
         let waiting = |why: &str| Self::Waiting {
             why: why.to_owned(),
         };
@@ -99,7 +99,7 @@ impl View {
     }
 
     /// In one line, for people.
-    pub(super) fn in_words(&self, id: &ClienteId) -> String {
+    pub(in crate::command) fn in_words(&self, id: &ClienteId) -> String {
         match self {
             Self::Waiting { why } => format!("session {id}: {why}"),
             Self::Code { attempts, .. } => format!(
@@ -120,7 +120,7 @@ impl View {
     }
 
     /// The code alone, without colours, for an output that is no terminal.
-    pub(super) fn picture(&self, invert: bool) -> Option<String> {
+    pub(in crate::command) fn picture(&self, invert: bool) -> Option<String> {
         match self {
             Self::Code { text, .. } => {
                 let ink = if invert { Ink::Dark } else { Ink::Light };
@@ -135,7 +135,12 @@ impl View {
     }
 
     /// All that is in the window.
-    pub(super) fn frame(&self, id: &ClienteId, size: Size, invert: bool) -> Vec<String> {
+    pub(in crate::command) fn frame(
+        &self,
+        id: &ClienteId,
+        size: Size,
+        invert: bool,
+    ) -> Vec<String> {
         let words = size.cut(&self.in_words(id));
         match self {
             Self::Waiting { .. } | Self::Ready { .. } | Self::Ended { .. } => vec![words],

@@ -166,7 +166,8 @@ impl Registry {
                 options.config.profile_snapshots,
                 SNAPSHOTS_AT_ONCE,
                 give_up.clone(),
-            ),
+            )
+            .encrypted_with(options.snapshot_key.as_ref()),
             give_up: give_up.drop_guard(),
             sessions: Arc::new(Mutex::new(Sessions {
                 remembered: desired::read_all(&options.sessions_dir),

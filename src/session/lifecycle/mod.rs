@@ -18,6 +18,7 @@
 
 mod admission;
 pub(super) mod capacity;
+mod copy_clock;
 mod deadlines;
 mod forgetting;
 mod healing;
@@ -259,10 +260,11 @@ impl<D: Driver> Actor<D> {
         };
         let close = async {
             let closed = close.await;
-            safekeeping.after_close(&before, end, closed).await;
-            closed
+            (closed, safekeeping.after_close(&before, end, closed).await)
         };
-        self.mail.during(&mut self.intake, close).await
+        let (closed, copied_at) = self.mail.during(&mut self.intake, close).await;
+        self.publisher.tell_copy(copied_at);
+        closed
     }
 
     /// Chrome is gone. Publishes the end and answers who asked for it.
@@ -321,6 +323,9 @@ impl<D: Driver> Actor<D> {
         }
         if let Err(why) = self.options.safekeeping.delete().await {
             tracing::warn!(error = %why, "the device is unlinked, but the snapshots of its profile could not be deleted: {why}");
+        } else {
+            self.publisher
+                .amend(|snapshot| snapshot.profile_copied_at.take().is_some());
         }
         if let Err(why) = self.options.evidence.delete().await {
             tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");

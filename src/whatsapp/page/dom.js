@@ -390,6 +390,12 @@
       return taken(() => SCREENS.flatMap((screen) => screen.landmarks.map((landmark) => lineOf(landmark, screen))), within_ms);
     },
 
+    // The key of the last message of the open chat, whoever wrote it; null when none is shown.
+    lastKey: () => {
+      const last = bubbles().at(-1);
+      return last ? keyOf(last) : null;
+    },
+
     // {phone: digits} -> which screen of the login is there, once one is.
     pairingScreen: async ({ phone }) => (await until(() => screen(phone), SCREEN_MS)) ?? "other",
 
@@ -461,6 +467,9 @@
       const dialog = all("dialog").find(isUnknownNumber);
       return target([...(dialog?.querySelectorAll('button, [role="button"]') ?? [])].pop(), "button to close the dialog");
     },
+
+    // {chat, asks, own}: begins new Signal sessions, where the page's modules can be reached. The screen shows nothing of them.
+    resetSessions: shared.resetSessions,
 
     // {to} -> the compose box of the proven chat: {x, y, is_empty, is_focused}.
     box: ({ to }) => {

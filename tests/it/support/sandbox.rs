@@ -5,7 +5,7 @@ use std::{path::Path, process::Stdio};
 use rustix::process::Signal;
 
 use super::{
-    Home,
+    Api, Home,
     chrome::eventually,
     service::{Environment, PROGRAM, Process, STOP_TIMEOUT, program},
 };
@@ -56,6 +56,16 @@ impl SharedSandbox {
     pub(crate) fn apply(&self, environment: &mut Environment) {
         environment.remove("SANDBOX");
         environment.insert("WHATSAPP_URL", self.url.clone().into());
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its phone and its faults.
+    pub(crate) fn api(&self) -> Api {
+        Api::new(String::new(), self.url.trim_end_matches('/').to_owned())
     }
 
     /// Asks it to stop, and asserts that it does, with success.

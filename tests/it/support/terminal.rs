@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{Read, Write as _},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -32,6 +32,8 @@ pub(crate) struct Running {
     child: Child,
     out: Shown,
     err: Shown,
+    /// What a person can still type.
+    input: Option<ChildStdin>,
 }
 
 /// What has been shown so far.
@@ -107,7 +109,39 @@ impl Running {
             .unwrap();
         let out = Shown::follow(child.stdout.take().unwrap());
         let err = Shown::follow(child.stderr.take().unwrap());
-        Self { child, out, err }
+        Self {
+            child,
+            out,
+            err,
+            input: None,
+        }
+    }
+
+    /// Starts a command whose questions a person answers.
+    pub(crate) fn asking(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            out: Shown::follow(child.stdout.take().unwrap()),
+            err: Shown::follow(child.stderr.take().unwrap()),
+            input: child.stdin.take(),
+            child,
+        }
+    }
+
+    /// Types a line.
+    pub(crate) fn types(&mut self, line: &str) {
+        let input = self.input.as_mut().unwrap();
+        writeln!(input, "{line}").unwrap();
+    }
+
+    /// Waits until standard error has it.
+    pub(crate) async fn remarks(&self, what: &str) {
+        eventually(what, || self.err().contains(what)).await;
     }
 
     /// Starts a command on a terminal of its own, of this size.
@@ -141,6 +175,7 @@ impl Running {
             child,
             out: Shown::follow(File::from(master)),
             err,
+            input: None,
         }
     }
 
