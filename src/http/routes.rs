@@ -77,7 +77,11 @@ pub(super) fn all() -> Routes {
             Access::OneTimeLink,
             get(link::page).layer(from_fn(page::without_slash)),
         )
-        .page("/link/{token}/events", Access::OneTimeLink, get(link::events))
+        .page(
+            "/link/{token}/events",
+            Access::OneTimeLink,
+            get(link::events),
+        )
         .route(Access::Open, routes!(health::health), &[])
         .route(Access::Open, routes!(openapi::document), &[])
         .route(Access::Open, routes!(openapi::document_3_0), &[])
