@@ -74,10 +74,14 @@ pub(super) fn all() -> Routes {
         .page("/page/{file}", Access::Open, get(page::file))
         .page(
             "/link/{token}",
-            Access::Link,
+            Access::OneTimeLink,
             get(link::page).layer(from_fn(page::without_slash)),
         )
-        .page("/link/{token}/events", Access::Link, get(link::events))
+        .page(
+            "/link/{token}/events",
+            Access::OneTimeLink,
+            get(link::events),
+        )
         .route(Access::Open, routes!(health::health), &[])
         .route(Access::Open, routes!(openapi::document), &[])
         .route(Access::Open, routes!(openapi::document_3_0), &[])

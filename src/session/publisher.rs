@@ -56,28 +56,7 @@ impl Publisher {
                     snapshot.linked_at = Some(snapshot.since);
                     snapshot.linked_since = Some(std::time::Instant::now());
                 }
-                let why = snapshot.reason.as_ref().map(|reason| reason.code.as_str());
-                let detail = snapshot
-                    .reason
-                    .as_ref()
-                    .map(|reason| reason.detail.as_str());
-                if next == SessionState::Error {
-                    tracing::error!(
-                        session.state = next.name(),
-                        session.reason = why,
-                        detail,
-                        "session became {}",
-                        next.name()
-                    );
-                } else {
-                    tracing::info!(
-                        session.state = next.name(),
-                        session.reason = why,
-                        detail,
-                        "session became {}",
-                        next.name()
-                    );
-                }
+                log_state(&next, snapshot.reason.as_ref());
             }
             if !next.is_running() && !snapshot.state.is_running() {
                 // It had ended before, and what is said of that stays.
@@ -189,6 +168,28 @@ impl Publisher {
             }
             changed
         });
+    }
+}
+
+/// One line for each change of a state; one that needs a person is an error.
+fn log_state(state: &SessionState, reason: Option<&Reason>) {
+    let (name, why) = (state.name(), reason.map(|reason| reason.code.as_str()));
+    let detail = reason.map(|reason| reason.detail.as_str());
+    // The level of a line must be known when it is compiled.
+    macro_rules! log_at {
+        ($level:ident) => {
+            tracing::$level!(
+                session.state = name,
+                session.reason = why,
+                detail,
+                "session became {name}"
+            )
+        };
+    }
+    if *state == SessionState::Error {
+        log_at!(error);
+    } else {
+        log_at!(info);
     }
 }
 

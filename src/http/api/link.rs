@@ -90,7 +90,7 @@ pub(in crate::http) async fn events(
     let link = app
         .links
         .find(&token, now, |id| status::snapshot(&app, id))?;
-    let place = app.link_streams.take(Holder::Link(link.sum))?;
+    let place = app.link_streams.take(Holder::OneTimeLink(link.sum))?;
     let left = link.expires.saturating_duration_since(now);
     let feed =
         Feed::open(&app, Some(&link.session), place, hang_up).ending(left, Line::last("over", &()));

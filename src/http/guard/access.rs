@@ -16,7 +16,7 @@ pub(in crate::http) enum Access {
     /// Nothing. Such a route reaches no session: it has no [`Caller`](super::caller::Caller) that would be let to one.
     Open,
     /// The address itself, a part of which is a secret: [`link_store`](crate::http::api::link_store). It reaches the session that it is for.
-    Link,
+    OneTimeLink,
     /// A key with this scope, when keys are asked for.
     Key(Scope),
 }

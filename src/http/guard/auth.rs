@@ -65,7 +65,7 @@ fn judge(
 ) -> (Caller, Result<(), ApiError>) {
     let needed = match needed {
         Some(Access::Key(scope)) => scope,
-        Some(Access::Open | Access::Link) => return (Caller::of_open_route(), Ok(())),
+        Some(Access::Open | Access::OneTimeLink) => return (Caller::of_open_route(), Ok(())),
         None => {
             let why = ApiError::NoAccessRule(format!("{} {route}", request.method()));
             return (Caller::of_open_route(), Err(why));

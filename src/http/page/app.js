@@ -117,7 +117,7 @@ byId("add-id").addEventListener("input", (event) => {
   if (isWrong) event.target.setCustomValidity(t("clienteIdWrong"));
 });
 
-// Whoever asks while the question stands gets the same answer.
+// All requests that ask while the question is open get the same answer.
 let asking = null;
 
 onKeyWanted((why) => {

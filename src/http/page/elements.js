@@ -21,7 +21,7 @@ export function show(target, isShown) {
   target.hidden = !isShown;
 }
 
-// Each state has a shape of its own, so that nobody needs the colours.
+// Each state has a shape of its own, so that a person who does not see the colours can tell them apart.
 const SHAPES = {
   READY: "M4.5 12.5l5 5L19.5 7",
   QR_REQUIRED: "M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h2v2M20 14v2M14 20h2M19 19h1v1",

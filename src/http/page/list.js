@@ -1,4 +1,4 @@
-// The list of all sessions. A card stays the same element while its session changes, so that nobody loses the focus.
+// The list of all sessions. A card stays the same element while its session changes, so that it keeps the focus.
 
 import { byId, element, icon, say, show } from "./elements.js";
 import { because, dayOrTimeOf, sayBecause, t } from "./words.js";

@@ -7,7 +7,7 @@ import { sayBecause, t, timeOf } from "./words.js";
 // The session's stream says when to look. It is about the latest message only: should another go out meanwhile, this one is
 // looked at by and by.
 const LOOK_EVERY = 5000;
-// A message is read within seconds or hours: after that nobody looks at this any more.
+// A message is read within seconds or hours: after that the page stops asking.
 const LOOK_FOR = 120_000;
 
 const STEPS = [

@@ -140,7 +140,7 @@ function drawFacts() {
     ["reloads", status.reloads || null],
     ["failedPhase", status.failed_phase && t(`phase.${status.failed_phase}`)],
     ["pid", status.chrome_pid],
-    // Whoever mends the machine needs its figures, names and paths, which our words leave out.
+    // The person who repairs the machine needs its figures, names and paths, which the page's words leave out.
     ["detail", !WANTED.includes(status.reason) && status.detail],
   ];
   const rows = facts.filter(([, value]) => value).map(([name, value]) =>

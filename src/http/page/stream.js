@@ -4,7 +4,7 @@ import { address, keyHeaders, refusalOf, wantKey } from "./api.js";
 
 // The service says something at least every 15 s.
 const SILENCE = 40_000;
-// A tab that nobody looks at gives its connection back: a browser has six for each host.
+// A tab in the background gives its connection back: a browser has six for each host.
 const HIDDEN = 60_000;
 const SHORTEST = 500;
 const LONGEST = 15_000;
@@ -91,7 +91,7 @@ export function follow(path, hears, stands) {
       const began = Date.now();
       try {
         await once();
-        // One that has lived its life is opened anew at once; one that ends early is not hurried.
+        // A stream that has reached its full length is opened again at once; after one that ended early there is a pause.
         if (!isOver && Date.now() - began < SILENCE) await rest(SHORTEST);
       } catch {
         if (isOver) break;

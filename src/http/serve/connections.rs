@@ -233,7 +233,7 @@ impl ConnectionPlace {
         } else {
             Phase::GivenWay
         };
-        Body::new(Followed { body, phase })
+        Body::new(FollowedBody { body, phase })
     }
 
     /// The body of an answer, whose end makes the connection idle.
@@ -243,7 +243,7 @@ impl ConnectionPlace {
         let phase = Phase::Answering {
             _busy: Busy(self.clone()),
         };
-        Body::new(Followed { body, phase })
+        Body::new(FollowedBody { body, phase })
     }
 }
 
@@ -255,7 +255,7 @@ impl Drop for Held {
 }
 
 /// A body whose end changes what its connection does.
-struct Followed {
+struct FollowedBody {
     body: Body,
     phase: Phase,
 }
@@ -269,7 +269,7 @@ enum Phase {
     Answering { _busy: Busy },
 }
 
-impl HttpBody for Followed {
+impl HttpBody for FollowedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -32,7 +32,7 @@ pub(in crate::http) enum Holder {
     /// The address of a caller that has none, or that has `API_KEY`, which many may share.
     Network(IpAddr),
     /// The sum of a link's token.
-    Link([u8; 32]),
+    OneTimeLink([u8; 32]),
 }
 
 impl Holder {

@@ -47,7 +47,7 @@ fn what_changes_something_is_for_an_admin_unless_it_is_a_send() {
         let name = (row.method.as_str(), row.path.as_str());
         assert_eq!(table.needed(&row.method, &row.path), Some(row.access));
         match row.access {
-            Access::Open | Access::Link | Access::Key(Scope::Read) => {
+            Access::Open | Access::OneTimeLink | Access::Key(Scope::Read) => {
                 assert_eq!(row.method, Method::GET, "{name:?}");
                 assert_eq!(table.needed(&Method::HEAD, &row.path), Some(row.access));
             }
@@ -106,7 +106,7 @@ async fn every_route_of_the_table_is_there_and_asks_for_what_its_row_says() {
         let without = keyed.call(method, path, "", &json!({})).await;
         let Access::Key(needed) = access else {
             // Without a key, and without anything to be had: there is no such link.
-            let is_link = access == Access::Link;
+            let is_link = access == Access::OneTimeLink;
             assert_eq!(is_link, without.status == StatusCode::NOT_FOUND, "{path}");
             assert!(was_let_in(&without), "{method} {path}");
             continue;

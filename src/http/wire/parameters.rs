@@ -19,12 +19,7 @@ use crate::ledger::SendState;
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct SessionInQuery {
     /// The session's name.
-    #[param(
-        min_length = 1,
-        max_length = 64,
-        pattern = "^[A-Za-z0-9_-]+$",
-        example = "51"
-    )]
+    #[param(inline, value_type = SessionName, required = false, example = "51")]
     cliente_id: Option<String>,
 }
 
@@ -35,9 +30,9 @@ pub(in crate::http) struct SessionInHeader {
     /// The session's name, where neither query nor body has it.
     #[param(
         rename = "X-Cliente-Id",
-        min_length = 1,
-        max_length = 64,
-        pattern = "^[A-Za-z0-9_-]+$",
+        inline,
+        value_type = SessionName,
+        required = false,
         example = "51"
     )]
     x_cliente_id: Option<String>,
@@ -48,13 +43,25 @@ pub(in crate::http) struct SessionInHeader {
 #[into_params(parameter_in = Path)]
 pub(in crate::http) struct SessionInPath {
     /// The session's name.
-    #[param(
-        min_length = 1,
-        max_length = 64,
-        pattern = "^[A-Za-z0-9_-]+$",
-        example = "51"
-    )]
-    id: String,
+    #[param(inline, example = "51")]
+    id: SessionName,
+}
+
+/// A session's name: for the document.
+#[derive(Debug)]
+struct SessionName;
+
+impl ToSchema for SessionName {}
+
+impl PartialSchema for SessionName {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(64))
+            .pattern(Some("^[A-Za-z0-9_-]+$"))
+            .into()
+    }
 }
 
 /// The message in a path.
@@ -80,12 +87,7 @@ pub(in crate::http) struct FormatInQuery {
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct MessagesInQuery {
     /// Those of one session; else of all that the key reaches.
-    #[param(
-        min_length = 1,
-        max_length = 64,
-        pattern = "^[A-Za-z0-9_-]+$",
-        example = "51"
-    )]
+    #[param(inline, value_type = SessionName, required = false, example = "51")]
     cliente_id: Option<String>,
     /// Those in one state.
     #[param(inline, example = "queued")]

@@ -264,65 +264,59 @@ impl Deadlines {
         self.left_elsewhere
     }
 
-    /// When to look again; `None` while nothing has a deadline.
-    pub(super) fn next(&self) -> Option<Instant> {
-        [
-            self.start,
-            self.turn,
-            self.recognise,
-            self.sync,
-            self.scan,
-            self.refresh,
-            self.take_over,
-            self.reconnect,
-            self.reload,
-            self.ping,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+    /// Every timer that is set, and what it means that it has passed; those that end the session first.
+    fn timers(&self) -> impl Iterator<Item = (Instant, Expired)> + use<> {
+        let timer = |at: Option<Instant>, expired| at.map(|at| (at, expired));
+        let is_last_pause_over = TAKE_OVER_PAUSES.len() <= self.taken_over.len();
+        let take_over = if is_last_pause_over {
+            Expired::LeftElsewhere
+        } else {
+            Expired::TakeOver
+        };
+        let timers = [
+            // A start that has a deadline is in a phase.
+            self.start.zip(self.phase.map(Expired::Start)),
+            timer(self.recognise, Expired::Recognise),
+            timer(self.turn, Expired::Turn),
+            timer(self.sync, Expired::Sync),
+            timer(self.scan, Expired::Scan),
+            timer(self.reconnect, Expired::Reconnect),
+            timer(self.reload, Expired::Reload),
+            timer(self.ping, Expired::Ping),
+            timer(self.take_over, take_over),
+            timer(self.refresh, Expired::Refresh),
+        ];
+        timers.into_iter().flatten()
     }
 
-    /// Takes one deadline that has passed, those that end the session first.
+    /// When to look again; `None` while nothing has a deadline.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.timers().map(|(at, _)| at).min()
+    }
+
+    /// Takes one deadline that has passed, those that end the session first, and sets it again where it repeats.
     pub(super) fn expired(&mut self, now: Instant) -> Option<Expired> {
-        let has_passed = |timer: &mut Instant| *timer <= now;
-        if self.start.take_if(has_passed).is_some() {
-            return self.phase.map(Expired::Start);
-        }
-        if self.recognise.take_if(has_passed).is_some() {
-            return Some(Expired::Recognise);
-        }
-        if self.turn.take_if(has_passed).is_some() {
-            return Some(Expired::Turn);
-        }
-        if self.sync.take_if(has_passed).is_some() {
-            return Some(Expired::Sync);
-        }
-        if self.scan.take_if(has_passed).is_some() {
-            return Some(Expired::Scan);
-        }
-        if self.reconnect.take_if(has_passed).is_some() {
-            return Some(Expired::Reconnect);
-        }
-        if self.reload.take_if(has_passed).is_some() {
-            return Some(Expired::Reload);
-        }
-        if self.ping.take_if(has_passed).is_some() {
-            self.ping = Some(now + PING_INTERVAL);
-            return Some(Expired::Ping);
-        }
-        if self.take_over.take_if(has_passed).is_some() {
-            if TAKE_OVER_PAUSES.len() <= self.taken_over.len() {
+        let (_, expired) = self.timers().find(|(at, _)| *at <= now)?;
+        match expired {
+            Expired::Start(_) => self.start = None,
+            Expired::Recognise => self.recognise = None,
+            Expired::Turn => self.turn = None,
+            Expired::Sync => self.sync = None,
+            Expired::Scan => self.scan = None,
+            Expired::Reconnect => self.reconnect = None,
+            Expired::Reload => self.reload = None,
+            Expired::Ping => self.ping = Some(now + PING_INTERVAL),
+            Expired::LeftElsewhere => {
+                self.take_over = None;
                 self.left_elsewhere = Some(self.taken_over.len());
-                return Some(Expired::LeftElsewhere);
             }
-            self.taken_over.push(now);
-            self.take_over = self.next_take_over(now);
-            return Some(Expired::TakeOver);
+            Expired::TakeOver => {
+                self.taken_over.push(now);
+                self.take_over = self.next_take_over(now);
+            }
+            Expired::Refresh => self.refresh = Some(now + REFRESH_RETRY),
         }
-        self.refresh.take_if(has_passed)?;
-        self.refresh = Some(now + REFRESH_RETRY);
-        Some(Expired::Refresh)
+        Some(expired)
     }
 }
 

@@ -10,6 +10,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -22,6 +23,7 @@ use super::{OpenSends, SendAnswer, Sending, in_flight::InFlight, staleness::Age}
 use crate::{
     browser::Gap,
     ledger::{Failure, LedgerError, Record, SendState, Step},
+    masked::Number,
     session::linking::account_link::Since,
     whatsapp::{Driver, LookUp, LookUpError},
 };
@@ -101,13 +103,29 @@ impl OpenSendsQuery {
 }
 
 /// What a page that is ready is linked to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Linked<'a> {
     /// Not every adapter can tell.
     pub(super) account: Option<&'a str>,
     pub(super) since: Since,
     /// What its profile lacks.
     pub(super) gaps: &'a [Gap],
+}
+
+/// Shows the end of the account's number only.
+impl fmt::Debug for Linked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            account,
+            since,
+            gaps,
+        } = self;
+        f.debug_struct("Linked")
+            .field("account", &account.map(Number::from))
+            .field("since", since)
+            .field("gaps", gaps)
+            .finish()
+    }
 }
 
 impl Linked<'_> {

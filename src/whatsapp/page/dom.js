@@ -390,7 +390,7 @@
       return taken(() => SCREENS.flatMap((screen) => screen.landmarks.map((landmark) => lineOf(landmark, screen))), within_ms);
     },
 
-    // The key of the last message of the open chat, whoever wrote it; null when none is shown.
+    // The key of the last message of the open chat, from either side; null when none is shown.
     lastKey: () => {
       const last = bubbles().at(-1);
       return last ? keyOf(last) : null;

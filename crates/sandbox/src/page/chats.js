@@ -22,7 +22,7 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
 
   /**
    * As on the real page, only so many chats stand in the document, the latest; the others are in the collection, and are opened by their
-   * number. With 200 rows, all drawn anew for each of the four events of a send, the page hung for 10 to 20 s.
+   * number. With 200 rows, all drawn again for each of the four events of a send, the page hung for 10 to 20 s.
    */
   const ROWS_MAX = 50;
 

@@ -328,7 +328,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
     storage.moveMessage(msg.id.toString(), { ...rowOf(msg), ack: -1 });
   }
 
-  /** Loads what a chat holds besides its last messages, as when somebody looks at it. */
+  /** Loads what a chat holds besides its last messages, as when a person looks at it. */
   async function loadEarlier(chat) {
     const kept = await storage.readRange(String(chat.id), -Infinity, Infinity, Infinity);
     for (const message of kept) {
@@ -340,7 +340,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
     chat.msgs.models.sort((a, b) => a.rank - b.rank);
   }
 
-  /** A receipt for a message that is in storage only: nobody hears of it. */
+  /** A receipt for a message that is in storage only: no listener hears of it. */
   async function acknowledge(key, ack) {
     const kept = await storage.readMessage(key);
     if (!kept || kept.ack >= ack) return;

@@ -22,7 +22,7 @@ sandboxPage.define('SandboxCompose', (global, require, importDefault, importName
         ? el('span', { 'data-icon': 'wds-ic-send-filled', 'aria-hidden': 'true' })
         : el('span', { 'data-testid': 'wds-ic-send-filled', 'aria-hidden': 'true' }, icon('wds-ic-send-filled')));
 
-    // The browser ends an editable text with a line break that nobody typed.
+    // The browser ends an editable text with a line break that was not typed.
     const read = () => box.innerText.replace(/\n$/, '');
     const write = (text) => { box.textContent = text; };
     const show = () => {

@@ -166,7 +166,7 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
   }
   const targetKey = (stanza, remote) => keyOf(remote, stanza.target.id, stanza.target.own, stanza.target.author && personWid(stanza.target.author));
 
-  /** A picture that nobody sees: the page has thumbnails where a caller may look for text. */
+  /** A picture that no person sees: the page has thumbnails where a caller may look for text. */
   const THUMBNAIL = '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB';
   const hashOf = (id) => btoa(id.padEnd(32, '0').slice(0, 32));
   /** What a medium has beside its caption; without its bytes. */
@@ -397,7 +397,7 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
     wire.tell({ type: 'received', ids: batch.map(({ stanza }) => stanza.id) });
   }
 
-  /** What came before the main part was ready: the page shows it as it shows all that is in storage, and tells nobody. */
+  /** What came before the main part was ready: the page shows it as it shows all that is in storage, and reports it to no listener. */
   const untold = new Map();
   function showUntold() {
     const added = [...untold.values()].sort((a, b) => a.rank - b.rank);
@@ -455,7 +455,7 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
     }
   }
 
-  /** Resolves when all that waited is in storage; for each connection anew. */
+  /** Resolves when all that waited is in storage; once for each connection. */
   let endOffline;
   let offlineEnd = new Promise((resolve) => { endOffline = resolve; });
   function preview({ count }) {

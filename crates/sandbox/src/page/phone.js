@@ -138,7 +138,7 @@ const phone = (() => {
     const card = el('div', { class: 'card', role: 'group' });
     const out = el('p', { class: 'empty' });
     let owner;
-    /** The name comes a moment after each code, and stays: a page is of one session. Without one somebody has opened it by hand. */
+    /** The name comes a moment after each code, and stays: a page is of one session. Without one a person has opened it by hand. */
     function belongsTo(session) {
       if (owner && !session) return;
       owner = session ? 'Session ' + session : 'Page ' + page;
@@ -179,7 +179,7 @@ const phone = (() => {
       : [el('p', { class: 'empty' }, 'No page shows a code. Connect a session, or open ', el('a', { href: '/', target: '_blank', rel: 'noopener' }, 'the simulated WhatsApp Web'), '.')]));
     for (const code of state.codes) cards.get(code.page).update(code);
   }
-  /** Who is being linked by number. The code is for whoever looks at the page, as on a real phone. */
+  /** Who is being linked by number. The code is for the person who looks at the page, as on a real phone. */
   function drawPairings() {
     const numbers = state.pairings.map(({ number }) => number);
     draw('pairings', numbers, () => numbers.map((number) => el('span', {}, 'A page waits for a code on ' + shown(number) + '. ')));
@@ -339,7 +339,7 @@ const phone = (() => {
 
   /** The message whose text the composer changes, if it does. */
   let editing = null;
-  /** The account for which the field "As" was filled: nobody writes to themselves by accident. */
+  /** The account for which the field "As" was filled: it keeps a person from writing to the own account by accident. */
   let writesTo = null;
   function drawComposer() {
     if (writesTo !== account) {

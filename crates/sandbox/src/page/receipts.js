@@ -29,7 +29,7 @@ sandboxPage.define('WAWebHandleMsgReceipt', (global, require, importDefault, imp
 
 sandboxPage.define('SandboxReceipts', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const NAMES = { 2: 'delivery', 3: 'read', 4: 'played' };
-  /** Goes through the module, not past it: somebody may have wrapped its functions. */
+  /** Goes through the module, not past it: a script may have wrapped its functions. */
   function receive({ ack, remote, id, at, participant }) {
     const receipts = require('WAWebHandleMsgReceipt');
     const handle = remote.isGroup() ? receipts.handleGroupSimpleReceipt : receipts.handleChatSimpleReceipt;

@@ -6,7 +6,7 @@
  * recipient does with a counter that it has seen (the server, which plays the recipients).
  *
  * As in the real page, sessions are changed in memory and written by `flushBufferToDiskIfNotMemOnlyMode`: before a message
- * travels, and otherwise when somebody asks for it.
+ * travels, and otherwise when a script asks for it.
  */
 sandboxPage.define('WAWebSignalCommonUtils', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const Wid = importDefault('WAWebWid');
@@ -108,7 +108,7 @@ sandboxPage.define('SandboxDevices', (global, require, importDefault, importName
   async function load() {
     for (const list of await storage.readDevices()) lists.set(list.id, list);
   }
-  /** The server says which devices somebody has; the page learns it when it first sends to them. */
+  /** The server says which devices a person has; the page learns it when it first sends to them. */
   async function learn(wids) {
     const unknown = wids.filter((wid) => !lists.has(String(wid)));
     if (unknown.length === 0) return;

@@ -143,6 +143,13 @@ fn silence(_key: &str) -> Result<Option<i32>, LookUpError> {
 }
 
 #[test]
+fn the_number_of_an_account_is_not_shown_for_debugging() {
+    let shown = format!("{PAGE:?}");
+    assert!(shown.contains("0001"), "{shown}");
+    assert!(!shown.contains("5491150000001"), "{shown}");
+}
+
+#[test]
 fn a_message_that_whatsapp_has_is_not_sent_again() {
     let mut play = Play::of(&[handed(1), handed(2)]);
     play.asks_for("3EB01");
