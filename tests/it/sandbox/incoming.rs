@@ -82,6 +82,65 @@ fn about<'a>(heard: &'a [Value], id: &str) -> Vec<&'a str> {
     events.map(|event| event[0].as_str().unwrap()).collect()
 }
 
+#[tokio::test]
+async fn bad_input_about_chats_is_answered_with_the_field_and_the_remedy() {
+    let folder = TempDir::new().unwrap();
+    let sandbox = Running::start(folder.path()).await;
+    for (act, body, status, field) in [
+        (
+            "receive",
+            json!({"from": FRIEND, "body": "x", "media": {"kind": "song"}}),
+            400,
+            "media",
+        ),
+        (
+            "receive",
+            json!({"from": FRIEND, "body": "x", "waiting": "long"}),
+            400,
+            "waiting",
+        ),
+        (
+            "receive",
+            json!({"from": FRIEND, "body": "x", "mentions": ["me"]}),
+            400,
+            "mentions",
+        ),
+        ("write", json!({"body": "x"}), 400, "to"),
+        ("edit", json!({"id": "3A00", "body": "x"}), 404, "account"),
+        ("react", json!({"id": "3A00"}), 400, "emoji"),
+        ("ack", json!({"id": "3A00", "ack": "seen"}), 400, "ack"),
+        (
+            "group",
+            json!({"name": "x", "participants": []}),
+            400,
+            "participants",
+        ),
+        ("notice", json!({"kind": "rain"}), 400, "kind"),
+        ("post", json!({"channel": "x", "body": "x"}), 400, "channel"),
+        ("burst", json!({"chats": 0, "messages": 1}), 400, "chats"),
+        (
+            "history",
+            json!({"chats": 9000, "messages": 9000}),
+            400,
+            "messages",
+        ),
+    ] {
+        let mut body = body;
+        body["account"] = json!(ACCOUNT);
+        let (answered, error) = sandbox.post(&format!("/phone/{act}"), body).await;
+        assert_eq!(
+            (answered, &error["field"]),
+            (status, &json!(field)),
+            "{act}"
+        );
+        assert!(
+            error["error"].as_str().unwrap().len() > 20,
+            "{act}: {error}"
+        );
+    }
+    sandbox.stop().await;
+}
+
 /// Both builds, by number and by LID.
 fn builds() -> [Value; 3] {
     [
@@ -271,6 +330,28 @@ async fn the_unmodified_wa_js_hears_each_event_once() {
     }
 }
 
+/// All that storage has of the chat that this message is in.
+fn stored_beside(faults: &Value, id: &str) -> String {
+    let beside = if faults["build"] == "early-2026" {
+        "db.msgFindQuery('before', { remote: key.remote, count: 20 })"
+    } else {
+        "(await db.msgFindByDirection({ anchor: { remote: key.remote }, direction: 'before', count: 20 })).messages"
+    };
+    format!(
+        "(async () => {{
+            const db = require('WAWebDBMessageFindLocal');
+            const chats = require('WAWebChatCollection').ChatCollection.getModelsArray();
+            const all = [];
+            for (const {{ id }} of chats.filter(({{ id }}) => !id.isStatus())) {{
+                const key = {{ remote: id }};
+                const found = await {beside};
+                if (found.some((message) => message.id.id === '{id}')) all.push(...found);
+            }}
+            return all.map(({{ id, type, body, isNewMsg, notifyName }}) => [id.id, type, body ?? null, isNewMsg ?? null, notifyName ?? null]);
+        }})()"
+    )
+}
+
 #[tokio::test]
 async fn what_came_while_the_page_was_away_is_in_storage_and_is_told_only_to_a_page_that_was_open()
 {
@@ -348,26 +429,7 @@ async fn what_came_while_the_page_was_away_is_in_storage_and_is_told_only_to_a_p
         );
 
         // All of it is in storage, in order, as it is now.
-        let beside = if faults["build"] == "early-2026" {
-            "db.msgFindQuery('before', { remote: key.remote, count: 20 })"
-        } else {
-            "(await db.msgFindByDirection({ anchor: { remote: key.remote }, direction: 'before', count: 20 })).messages"
-        };
-        let stored = |id: &str| {
-            format!(
-                "(async () => {{
-                    const db = require('WAWebDBMessageFindLocal');
-                    const chats = require('WAWebChatCollection').ChatCollection.getModelsArray();
-                    const all = [];
-                    for (const {{ id }} of chats.filter(({{ id }}) => !id.isStatus())) {{
-                        const key = {{ remote: id }};
-                        const found = await {beside};
-                        if (found.some((message) => message.id.id === '{id}')) all.push(...found);
-                    }}
-                    return all.map(({{ id, type, body, isNewMsg, notifyName }}) => [id.id, type, body ?? null, isNewMsg ?? null, notifyName ?? null]);
-                }})()"
-            )
-        };
+        let stored = |id: &str| stored_beside(&faults, id);
         let of_friend: Value = chrome.value(&stored(&first)).await;
         assert_eq!(
             of_friend,
