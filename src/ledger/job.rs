@@ -311,12 +311,17 @@ pub(super) fn begin_profile(
 }
 
 /// Counts the sends that a page may have into a generation of the profile.
-pub(super) fn count_open_into(session: String, generation: u64, reply: Reply<()>) -> Job {
+pub(super) fn count_open_into(
+    session: String,
+    generation: u64,
+    since: u64,
+    reply: Reply<()>,
+) -> Job {
     Job {
         must_be_written: true,
         must_last: true,
         ..Job::new(
-            move |on| generations::count_open_into(on.file, &session, generation),
+            move |on| generations::count_open_into(on.file, &session, generation, since),
             |counted, _| tell(reply, counted),
         )
     }

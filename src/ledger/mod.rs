@@ -223,14 +223,21 @@ impl Ledger {
     }
 
     /// A copy is about to be made of the profile of a running page, whose hand-overs note this generation from now on: counts
-    /// what WhatsApp's server has not acknowledged into it too. The page may encrypt it later than the copy is made.
+    /// what WhatsApp's server has not acknowledged into it too. The page may encrypt it later than the copy is made. Not what was
+    /// handed over before the generation `since`, in which the profile took the place of another one: of that its page knows
+    /// nothing, and the generation in which it was handed over has to say so.
     ///
     /// # Errors
     ///
     /// The file cannot be written: then no copy may be made.
-    pub async fn count_open_into(&self, session: &str, generation: u64) -> Result<(), LedgerError> {
+    pub async fn count_open_into(
+        &self,
+        session: &str,
+        generation: u64,
+        since: u64,
+    ) -> Result<(), LedgerError> {
         let session = session.to_owned();
-        self.ask(|reply| job::count_open_into(session, generation, reply))
+        self.ask(|reply| job::count_open_into(session, generation, since, reply))
             .await
     }
 

@@ -27,8 +27,7 @@ pub(in crate::ledger) mod statements {
         WHERE session = ?1 AND handed_at IS NOT NULL AND generation IS NULL";
     pub(in crate::ledger) const HIGHEST: &str = "SELECT max(generation) FROM sends
         INDEXED BY sends_by_generation WHERE session = ?1 AND handed_at IS NOT NULL";
-    pub(in crate::ledger) const COUNT_OPEN_INTO: &str =
-        "UPDATE sends SET generation = ?2 WHERE session = ?1 AND state = 'handed'";
+    pub(in crate::ledger) const COUNT_OPEN_INTO: &str = "UPDATE sends SET generation = ?2 WHERE session = ?1 AND state = 'handed' AND generation >= ?3";
 
     /// All of them.
     #[cfg(test)]
@@ -186,14 +185,17 @@ pub(super) fn note_reset(
     Ok(())
 }
 
-/// Counts what a page may have and WhatsApp's server has not acknowledged into this generation.
+/// Counts what a page may have and WhatsApp's server has not acknowledged into this generation, if it was handed over in the
+/// generation `since` or later.
 pub(in crate::ledger) fn count_open_into(
     file: &File,
     session: &str,
     generation: u64,
+    since: u64,
 ) -> Result<(), StoreError> {
+    // One of an earlier version has no generation: when it was handed over keeps deciding about it.
     file.prepare_cached(statements::COUNT_OPEN_INTO)?
-        .execute(params![session, to_sql(generation)])?;
+        .execute(params![session, to_sql(generation), to_sql(since)])?;
     Ok(())
 }
 

@@ -135,12 +135,23 @@ async fn what_waits_for_the_server_is_counted_into_the_generation_after_the_copy
     handed(&ledger, "3EB0A", ANA, 3).await;
     handed(&ledger, "3EB0B", BEA, 3).await;
     ledger.note("3EB0A", Step::Acknowledged(1));
-    ledger.count_open_into("51", 4).await.unwrap();
+    ledger.count_open_into("51", 4, 0).await.unwrap();
     let generation = async |key| ledger.look_up(key).await.unwrap().unwrap().generation;
     assert_eq!(generation("3EB0A").await, Some(3));
     assert_eq!(generation("3EB0B").await, Some(4));
     restored(&ledger, Some(3), false).await;
     assert_eq!(recipients(&ledger).await, [BEA]);
+}
+
+#[tokio::test]
+async fn what_was_handed_over_before_a_copy_took_the_profiles_place_keeps_its_generation() {
+    let (_folder, ledger) = opened();
+    handed(&ledger, "3EB0A", ANA, 6).await;
+    handed(&ledger, "3EB0B", BEA, 8).await;
+    ledger.count_open_into("51", 9, 8).await.unwrap();
+    let generation = async |key| ledger.look_up(key).await.unwrap().unwrap().generation;
+    assert_eq!(generation("3EB0A").await, Some(6));
+    assert_eq!(generation("3EB0B").await, Some(9));
 }
 
 #[test]

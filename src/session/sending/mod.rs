@@ -328,8 +328,13 @@ impl<'a, D: Driver> Sending<'a, D> {
         generation: u64,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send + use<D> {
         self.age.generation = self.age.generation.max(generation);
+        let since = self.age.began();
         let (ledger, session) = (self.intake.ledger.clone(), self.session.clone());
-        async move { ledger.count_open_into(session.as_str(), generation).await }
+        async move {
+            ledger
+                .count_open_into(session.as_str(), generation, since)
+                .await
+        }
     }
 
     /// Whether the page may be asked for anything.

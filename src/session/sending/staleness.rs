@@ -57,6 +57,13 @@ impl Age {
         }
     }
 
+    /// The generation in which the profile took the place of another one for the last time, the first if it never did. What was
+    /// handed over before may be missing in it, whatever is copied since.
+    pub(super) fn began(&self) -> u64 {
+        let gaps = self.gaps.iter();
+        gaps.filter_map(|gap| gap.until).max().unwrap_or(0)
+    }
+
     /// The page was asked to begin new Signal sessions.
     pub(super) fn on_asked(&mut self, renewed: Renewed) {
         if renewed.gave_up_own_devices {

@@ -518,6 +518,31 @@ async fn what_is_handed_over_after_a_copy_counts_into_the_next_generation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_copy_makes_no_send_new_that_was_handed_over_before_another_copy_took_the_profiles_place()
+{
+    let mut session = Scenario::copied_every(EVERY / 10).await;
+    let sent = session.send(TO);
+    let key = session.hands_over().await;
+    session.loses_its_storage().await;
+    assert_is!(sent.refused().await, SendError::Unconfirmed { .. });
+    let silent = || Err(LookUpError::NoAnswer("no answer".to_owned()));
+    for _ in 0..3 {
+        session.plan.look_ups.plan(silent());
+    }
+    session.shows(ready(), "READY").await;
+    for _ in 0..3 {
+        session.looks_up(&key).await;
+    }
+    let before = session.snapshot().profile_copied_at;
+    session.store("used since");
+    session.sees(|now| now.profile_copied_at != before).await;
+    // The page that is asked again does not have it, and need not know.
+    session.looks_up(&key).await;
+    session.stage.becomes(&key, SendState::Unknown).await;
+    session.has_asked_nothing();
+}
+
+#[tokio::test(start_paused = true)]
 async fn to_close_a_session_goes_before_to_copy_it() {
     let mut session = Scenario::on(Stage::with(|config| {
         config.snapshot_every = Some(EVERY);
