@@ -526,9 +526,9 @@ impl Run<'_> {
         patience: Duration,
         step: &'static str,
     ) -> Result<Value, Failure> {
-        let mut body = body.clone();
-        body["cliente_id"] = Value::from(SESSION);
-        let request = self.client.post(path, &body);
+        // The body of a send takes numbers only; the header takes each name of a session.
+        let request = self.client.post(path, body);
+        let request = request.header("x-cliente-id", SESSION);
         let answer = self.client.ask(request, patience).await;
         answer
             .map(|answer| answer.body)
