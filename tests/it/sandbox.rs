@@ -223,7 +223,6 @@ async fn bad_input_is_answered_with_the_field_and_the_remedy() {
         ),
         ("/phone/receive", with("body", json!("")), 400, "body"),
         ("/phone/receive", with("from", json!("me")), 400, "from"),
-        ("/phone/receive", with("from", json!(ACCOUNT)), 400, "from"),
         ("/phone/receive", number.clone(), 404, "account"),
         ("/phone/unlink", json!({"account": ACCOUNT}), 404, "account"),
         ("/faults", json!({"ack": "sometimes"}), 400, "ack"),

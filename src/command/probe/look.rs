@@ -173,7 +173,9 @@ async fn take_all(
     if adapters.contains(&AdapterName::WaJs) {
         match wa_js(config, page).await {
             Ok(version) => {
-                let taken = page.inventory(AdapterName::WaJs, screens, SCREEN_PATIENCE).await;
+                let taken = page
+                    .inventory(AdapterName::WaJs, screens, SCREEN_PATIENCE)
+                    .await;
                 looked.take(AdapterName::WaJs, Some(version), taken);
             }
             Err(state) => {

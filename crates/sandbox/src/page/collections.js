@@ -248,20 +248,25 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
     if (ack >= 3) dormant.delete(kept.id);
   }
 
-  /** Somebody wrote: safe in storage first, then shown, then confirmed to the server. */
+  /**
+   * Somebody wrote: safe in storage first, then shown, then confirmed to the server. What the owner writes on the phone comes the
+   * same way, as an own message.
+   */
   async function incoming(frame) {
     const { tell } = require('SandboxWire');
     require('WAWebApiContact').learn(frame.from, frame.lid);
     const remote = createWid(sandboxPage.faults.lid_chats ? frame.lid + '@lid' : frame.from + '@c.us');
-    const key = new MsgKey({ fromMe: false, remote, id: frame.id });
+    const me = remote.isLid() ? link.state.lid : link.state.number;
+    const fromMe = remote.equals(me);
+    const key = new MsgKey({ fromMe, remote, id: frame.id });
     if (!MsgCollection.get(key)) {
-      const me = remote.isLid() ? link.state.lid : link.state.number;
-      const msg = { id: key, body: frame.body, t: frame.at, ack: 1, from: remote, to: me, type: 'chat', self: 'in', isNewMsg: true };
+      const [ack, self] = fromMe ? [3, 'out'] : [1, 'in'];
+      const msg = { id: key, body: frame.body, t: frame.at, ack, from: remote, to: me, type: 'chat', self, isNewMsg: true };
       rank += 1;
       const ranked = { ...msg, rank };
       await save(ranked);
       const chat = list(MsgCollection.add(ranked));
-      if (!chat.active) chat.unreadCount += 1;
+      if (!chat.active && !fromMe) chat.unreadCount += 1;
     }
     tell({ type: 'received', id: frame.id });
   }
