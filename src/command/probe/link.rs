@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use clap::Args;
 use rand::RngExt as _;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -113,16 +114,30 @@ impl Step {
 }
 
 /// How a person wants it.
-#[derive(Clone, Debug)]
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "With a phone")]
 pub(super) struct Wishes {
-    /// Link by a code that is typed on the phone with this number.
-    pub(super) phone: Option<String>,
-    /// Leave the device linked and its folder where it is.
+    /// Go on with a phone: link, send a message to the account's own number, restart, log out.
+    #[arg(long)]
+    pub(super) link: bool,
+    /// Link by phone number: show the eight characters to type on the phone with this number, such as +5491158254201.
+    #[arg(long, value_name = "NUMBER", requires = "link")]
+    phone: Option<String>,
+    /// Leave the device linked, and its folder where it is.
+    #[arg(long, requires = "link")]
     pub(super) keep: bool,
-    /// Swap light and dark in the drawing of a code.
-    pub(super) invert: bool,
-    /// How long a person may take, for the scan and for each question.
-    pub(super) patience: Duration,
+    /// Swap light and dark in the code: for a terminal that shows no colours, on a light background.
+    #[arg(long, requires = "link")]
+    invert: bool,
+    /// How long a person may take for the scan, and for each question, in seconds.
+    #[arg(long, value_name = "SECONDS", requires = "link", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    patience: u64,
+}
+
+impl Wishes {
+    const fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience)
+    }
 }
 
 /// What came of it all.
@@ -330,11 +345,11 @@ impl Run<'_> {
         if let Some(phone) = &self.wishes.phone {
             body["phone"] = Value::from(phone.as_str());
         }
-        self.ask("/connect", &body, self.wishes.patience, "code")
+        self.ask("/connect", &body, self.wishes.patience(), "code")
             .await?;
         let mut canvas = Canvas::open(self.wishes.invert);
         let (mut has_code, mut ticks) = (false, interval(LOOK_INTERVAL));
-        let mut until = Instant::now() + self.wishes.patience;
+        let mut until = Instant::now() + self.wishes.patience();
         loop {
             ticks.tick().await;
             let status = self.status("code").await?;
@@ -353,7 +368,7 @@ impl Run<'_> {
             }
             match view {
                 View::Ready { account } => {
-                    let adapter = status.adapter.serving.map(|name| name.into_owned());
+                    let adapter = status.adapter.serving.as_deref();
                     self.done("READY", adapter);
                     return Ok(Some(account));
                 }
@@ -404,8 +419,7 @@ impl Run<'_> {
         let id = sent["message_id"].as_str().unwrap_or_default().to_owned();
         let message = self.message(&id, STEP).await?;
         self.sent_key = message["key"].as_str().map(str::to_owned);
-        let adapter = message["adapter"].as_str().map(str::to_owned);
-        self.done(STEP, adapter);
+        self.done(STEP, message["adapter"].as_str());
         let until = Instant::now() + RECEIPT_TIMEOUT;
         loop {
             let message = self.message(&id, "acks").await?;
@@ -414,7 +428,7 @@ impl Run<'_> {
             if is_final || until < Instant::now() {
                 return match &*state {
                     "sent" | "delivered" | "read" => {
-                        self.done("acks", Some(state));
+                        self.done("acks", Some(&state));
                         Ok(())
                     }
                     _ => Err(failure(
@@ -447,7 +461,7 @@ impl Run<'_> {
 
     /// A line that the person types; nothing when none comes.
     async fn hears_person(&mut self) -> Option<String> {
-        let line = timeout(self.wishes.patience, self.person.recv()).await;
+        let line = timeout(self.wishes.patience(), self.person.recv()).await;
         line.ok().flatten().map(|line| line.trim().to_owned())
     }
 
@@ -535,8 +549,8 @@ impl Run<'_> {
             .map_err(|why| refused(step, &why))
     }
 
-    fn done(&mut self, step: &'static str, word: Option<String>) {
-        self.push(step, Outcome::Done, word.as_deref());
+    fn done(&mut self, step: &'static str, word: Option<&str>) {
+        self.push(step, Outcome::Done, word);
     }
 
     fn skip(&mut self, step: &'static str, why: &str) {
@@ -571,11 +585,12 @@ fn failure(step: &'static str, word: &str, detail: &str) -> Failure {
 
 /// The service's code; its sentence may name a number.
 fn refused(step: &'static str, why: &ClientError) -> Failure {
-    let word = match why {
-        ClientError::Refused { code, .. } => code.clone(),
-        _ => "NO_ANSWER".to_owned(),
+    let word = if let ClientError::Refused { code, .. } = why {
+        code
+    } else {
+        "NO_ANSWER"
     };
-    failure(step, &word, &why.to_string())
+    failure(step, word, &why.to_string())
 }
 
 fn why_ended(step: &'static str, status: &Status, view: &View) -> Failure {
