@@ -7,9 +7,11 @@
 //!  settings ──▶ look (a Chrome, a page, no link) ──▶ [link (a service of its own, a person, a phone)] ──▶ report
 //! ```
 
+mod canvas;
 mod link;
 mod look;
 mod report;
+mod step;
 
 use std::path::Path;
 

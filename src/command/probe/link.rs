@@ -18,7 +18,6 @@ use std::{
 
 use clap::Args;
 use rand::RngExt as _;
-use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::{
     sync::mpsc,
@@ -28,18 +27,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Fault,
+    canvas::{Canvas, SESSION, session},
     look::{Looked, look},
+    step::{Failure, Outcome, Step, failure, refused, why_ended},
 };
 use crate::{
     app::App,
-    command::{
-        client::{Client, ClientError},
-        qr::view::View,
-        screen::{Screen, remark},
-    },
+    command::{client::Client, qr::view::View, screen::remark},
     config::{Config, ListenHost, Secret, SessionMode},
     http::contract::Status,
-    session::ClienteId,
     telemetry::DroppedLines,
     whatsapp::AdapterName,
 };
@@ -58,60 +54,6 @@ const RECEIPT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What the person finds in the chat with their own number. Always the same: it says nothing about anyone.
 const TEXT: &str = "session-manager probe: please answer this message";
-
-/// The name of the only session.
-const SESSION: &str = "probe";
-
-/// One step, and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Step {
-    name: &'static str,
-    outcome: Outcome,
-    seconds: u64,
-    /// A code of the service, the state of a message, or the adapter that did it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    word: Option<String>,
-}
-
-/// What came of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Outcome {
-    Done,
-    Failed,
-    /// It could not be tried, or the person did not say.
-    Skipped,
-}
-
-impl Step {
-    pub(super) fn has_failed(&self) -> bool {
-        self.outcome == Outcome::Failed
-    }
-
-    pub(super) fn row(&self) -> [String; 4] {
-        let outcome = match self.outcome {
-            Outcome::Done => "ok",
-            Outcome::Failed => "FAILED",
-            Outcome::Skipped => "skipped",
-        };
-        [
-            outcome.to_owned(),
-            self.name.to_owned(),
-            format!("{} s", self.seconds),
-            self.word.clone().unwrap_or_default(),
-        ]
-    }
-
-    #[cfg(test)]
-    pub(super) fn sample(name: &'static str, outcome: Outcome, word: Option<&str>) -> Self {
-        Self {
-            name,
-            outcome,
-            seconds: 3,
-            word: word.map(str::to_owned),
-        }
-    }
-}
 
 /// How a person wants it.
 #[derive(Args, Clone, Debug)]
@@ -208,10 +150,6 @@ fn is_linked(status: &Status) -> bool {
     matches!(&*status.state, "AUTHENTICATED" | "READY")
 }
 
-fn session() -> ClienteId {
-    SESSION.parse().unwrap_or_else(|_| ClienteId::admin())
-}
-
 /// Reads standard input on a thread of its own, which may wait for a line for ever: it ends with the process.
 fn lines_of_person() -> mpsc::Receiver<String> {
     let (lines, heard) = mpsc::channel(1);
@@ -240,16 +178,6 @@ fn of_own(config: &Config, folder: &Path, key: &str) -> Config {
     config.sessions.profile_snapshots = 0;
     config.sessions.hibernate_after = None;
     config
-}
-
-/// A step that has not succeeded.
-#[derive(Debug)]
-struct Failure {
-    step: &'static str,
-    /// A code: for the report.
-    word: String,
-    /// For the person alone: it may hold anything.
-    detail: String,
 }
 
 struct Run<'a> {
@@ -349,7 +277,7 @@ impl Run<'_> {
             .await?;
         let mut canvas = Canvas::open(self.wishes.invert);
         let (mut has_code, mut ticks) = (false, interval(LOOK_INTERVAL));
-        let mut until = Instant::now() + self.wishes.patience();
+        let mut until = Instant::now() + READY_AGAIN_TIMEOUT;
         loop {
             ticks.tick().await;
             let status = self.status("code").await?;
@@ -359,6 +287,7 @@ impl Run<'_> {
             if is_code && !has_code {
                 has_code = true;
                 self.done("code", None);
+                until = Instant::now() + self.wishes.patience();
             }
             if !self.is_linked && is_linked(&status) {
                 self.is_linked = true;
@@ -386,9 +315,16 @@ impl Run<'_> {
             }
             if until < Instant::now() {
                 drop(canvas);
-                self.linked.is_late = !self.is_linked;
-                let step = if self.is_linked { "READY" } else { "linked" };
-                return Err(failure(step, "TIMEOUT", "time ran out"));
+                self.linked.is_late = has_code && !self.is_linked;
+                let step = match (self.is_linked, has_code) {
+                    (true, _) => "READY",
+                    (false, true) => "linked",
+                    (false, false) => "code",
+                };
+                // What the page wants may be the cause, as a passkey.
+                let word = status.reason.as_deref().unwrap_or("TIMEOUT");
+                let detail = status.detail.as_deref().unwrap_or("time ran out");
+                return Err(failure(step, word, detail));
             }
         }
     }
@@ -572,63 +508,5 @@ impl Run<'_> {
             seconds,
             word: word.map(str::to_owned),
         });
-    }
-}
-
-fn failure(step: &'static str, word: &str, detail: &str) -> Failure {
-    Failure {
-        step,
-        word: word.to_owned(),
-        detail: detail.to_owned(),
-    }
-}
-
-/// The service's code; its sentence may name a number.
-fn refused(step: &'static str, why: &ClientError) -> Failure {
-    let word = if let ClientError::Refused { code, .. } = why {
-        code
-    } else {
-        "NO_ANSWER"
-    };
-    failure(step, word, &why.to_string())
-}
-
-fn why_ended(step: &'static str, status: &Status, view: &View) -> Failure {
-    let word = status.reason.as_deref().unwrap_or(&status.state);
-    failure(step, word, &view.in_words(&session()))
-}
-
-/// Where the code is shown: never on standard output, which may be the report's file, unless that is a terminal.
-enum Canvas {
-    Screen { screen: Screen, invert: bool },
-    Lines { invert: bool, said: Option<String> },
-}
-
-impl Canvas {
-    fn open(invert: bool) -> Self {
-        let screen = Screen::is_there().then(Screen::open).and_then(Result::ok);
-        match screen {
-            Some(screen) => Self::Screen { screen, invert },
-            None => Self::Lines { invert, said: None },
-        }
-    }
-
-    fn show(&mut self, view: &View) {
-        match self {
-            Self::Screen { screen, invert } => {
-                let frame = view.frame(&session(), Screen::size(), *invert);
-                // A terminal that is gone shows nothing more.
-                let _gone = screen.draw(&frame);
-            }
-            Self::Lines { invert, said } => {
-                let words = view.picture(*invert);
-                let words = words.unwrap_or_else(|| view.in_words(&session()));
-                let is_last_word = matches!(view, View::Ready { .. } | View::Ended { .. });
-                if said.as_ref() != Some(&words) && !is_last_word {
-                    remark(&words);
-                    *said = Some(words);
-                }
-            }
-        }
     }
 }

@@ -106,7 +106,7 @@ pub(super) async fn look(
             &mut heard,
         ))
         .await;
-    // Nobody hears it any more, and a listener that waits would keep Chrome from being closed.
+    // It is heard no more, and a listener that waits would keep Chrome from being closed.
     heard.close();
     page.close().await;
     looked.unwrap_or_else(|| Err(Unopened::of(&OpenError::Cancelled)))
