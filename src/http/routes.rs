@@ -15,7 +15,7 @@ use utoipa_axum::{
 };
 
 use super::{
-    api::{connect, events, evidence, health, link, messages, metrics, qr, send, status},
+    api::{connect, events, evidence, health, link, messages, metrics, notice, qr, send, status},
     guard::access::{Access, Row, Table},
     openapi, page,
     state::AppState,
@@ -27,11 +27,11 @@ use super::{
             InvalidClienteId, InvalidDryRun, InvalidForce, InvalidFormat, InvalidIdempotencyKey,
             InvalidJson, InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState,
             InvalidTo, InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed,
-            MessageNotFound, MessagesBusy, NoEvidence, NoQr, NotCancellable, NotDeleted, NotLinked,
-            NumberLinkedElsewhere, NumberNotOnWhatsApp, PayloadTooLarge, PublicUrlUnknown,
-            QueueFull, QueueTimeout, RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked,
-            SessionNotFound, SessionNotReady, SessionNotRunning, SessionRunning, TooManyLinks,
-            TooManyStreams, UnsupportedMediaType,
+            MessageNotFound, MessagesBusy, NoEvidence, NoNotice, NoQr, NotCancellable, NotDeleted,
+            NotLinked, NoticeStays, NoticeWithChoice, NumberLinkedElsewhere, NumberNotOnWhatsApp,
+            PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout, RequestTimeout, SendFailed,
+            SendUnconfirmed, SessionLinked, SessionNotFound, SessionNotReady, SessionNotRunning,
+            SessionRunning, TooManyLinks, TooManyStreams, UnsupportedMediaType,
         },
     },
 };
@@ -156,6 +156,14 @@ pub(super) fn all() -> Routes {
             ADMIN,
             routes!(evidence::screenshot),
             &[NAMED, &[NoEvidence, EvidenceUnavailable]],
+        )
+        .route(
+            ADMIN,
+            routes!(notice::dismiss),
+            &[
+                NAMED,
+                &[SessionNotRunning, NoNotice, NoticeWithChoice, NoticeStays],
+            ],
         )
         .route(
             ADMIN,

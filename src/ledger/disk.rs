@@ -16,13 +16,17 @@ use super::{
     job::{Job, Transaction},
     notes::Noted,
     store::{
-        self, Checked, Commit, File, Known, Store, StoreError,
+        self, Checked, Commit, File, Known, Store, StoreError, events,
         readers::OpenFile,
         sends::{self, Changed},
         stamp,
     },
     tally::Tally,
 };
+
+/// How long an event is recognised, so that it is written once however often it is heard. WhatsApp keeps what a device has
+/// missed for thirty days at most, and then removes the device.
+const RECOGNISED: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// Where the ledger is kept, and for how long.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ pub struct LedgerOptions {
     pub idempotency: Duration,
     /// How long the text of a send is kept after the send has ended; zero: not at all.
     pub retention: Duration,
+    /// How long the data of an event is kept.
+    pub events: Duration,
     /// The machine's clocks.
     pub clock: Clock,
 }
@@ -163,17 +169,23 @@ impl Disk {
         let LedgerOptions {
             retention,
             idempotency,
+            events,
             ..
         } = self.options;
         let texts_until = now.long_ago(retention);
         let sends_until = now.long_ago(retention.max(idempotency));
+        let data_until = now.long_ago(events);
+        let events_until = now.long_ago(events.max(RECOGNISED));
         let mut store = self.take_store()?;
         let worked = store.transact(Commit::Synced, |file| {
-            sends::forget(file, texts_until, sends_until)
+            Ok((
+                sends::forget(file, texts_until, sends_until)?,
+                events::forget(file, data_until, events_until)?,
+            ))
         });
-        let forgotten = self.put_back(store, worked)?;
-        self.has_stale_texts |= forgotten.texts;
-        Ok(forgotten.is_not_all)
+        let (sends, events) = self.put_back(store, worked)?;
+        self.has_stale_texts |= sends.texts || events.data;
+        Ok(sends.is_not_all || events.is_not_all)
     }
 
     /// Leaves the clock readings for the next service, if they say more than the ones in the file. A full disk is no reason for

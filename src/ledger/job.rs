@@ -7,18 +7,22 @@
 use std::{cell::Cell, collections::VecDeque, sync::Arc};
 
 use jiff::Timestamp;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 
 use super::{
     clock::Now,
     error::LedgerError,
+    event::NewEvent,
     followers::{Followed, Followers},
     notes::{self, Noted, Notes},
     record::{Failure, Record},
     request::{Accepted, NewSend},
     step::Step,
     store::{
-        File, StoreError,
+        File, StoreError, events,
         generations::{self, RestoredCopy, Stale},
         sends::{self, Changed, Entered},
     },
@@ -126,6 +130,8 @@ pub(super) struct Memory {
     pub(super) tally: Tally,
     /// Steps that could not be written yet, oldest first.
     pub(super) backlog: VecDeque<Noted>,
+    /// The place of the newest event, for those who wait for one.
+    pub(super) newest_event: watch::Sender<i64>,
     /// How many steps were dropped since the file could be used last, because the backlog was full.
     pub(super) lost: usize,
 }
@@ -233,6 +239,32 @@ pub(super) fn note(noted: Noted) -> Job {
                 Ok(Some(changed)) => memory.on_changed(changed),
                 Ok(None) => {}
                 Err(_) => memory.put_off(unwritten),
+            },
+        )
+    }
+}
+
+/// Writes events down. The answer says which of them are new, by their place in the log.
+pub(super) fn append(new: Vec<NewEvent>, reply: Reply<Vec<Option<i64>>>) -> Job {
+    Job {
+        must_be_written: true,
+        // Who is told of an event must not find another one under the same cursor after a power cut.
+        must_last: true,
+        ..Job::new(
+            move |on| {
+                new.iter()
+                    .map(|event| events::append(on.file, event, on.now.at))
+                    .collect::<Result<Vec<_>, _>>()
+            },
+            |places, memory| {
+                if let Some(newest) = places
+                    .as_ref()
+                    .ok()
+                    .and_then(|places| places.iter().flatten().max())
+                {
+                    memory.newest_event.send_replace(*newest);
+                }
+                tell(reply, places);
             },
         )
     }

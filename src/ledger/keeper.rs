@@ -10,7 +10,7 @@ use std::{fmt, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot, watch},
     task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
@@ -127,6 +127,11 @@ impl Keeper {
     /// Counts of what it has written.
     pub(super) const fn tally(&self) -> &Tally {
         &self.memory.tally
+    }
+
+    /// Changes with every event that is written down.
+    pub(super) fn newest_event(&self) -> watch::Receiver<i64> {
+        self.memory.newest_event.subscribe()
     }
 
     /// The connections for reads beside the keeper.

@@ -11,7 +11,7 @@
 //! Responsible for storing sends and their steps, for recognising a repeated request, and for showing each change to the
 //! callers that follow a send. It decides nothing about sending: the session's actor does. In reading order:
 //!
-//! - [`record`] is what is kept of a send, and [`step`] how that may change; both are pure.
+//! - [`record`] is what is kept of a send, and [`step`] how that may change; [`event`] is what is kept of an event. All are pure.
 //! - [`followers`], [`tally`] and [`notes`] are in memory: receivers of changes, counts, and steps that wait to be written.
 //! - [`request`] is what a caller gives and asks, and [`error`] why it gets no answer.
 //! - [`clock`] is the ledger's time, which does not jump when the machine's clock does.
@@ -36,6 +36,7 @@
 mod clock;
 mod disk;
 mod error;
+mod event;
 mod followers;
 mod job;
 mod keeper;
@@ -52,6 +53,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 pub use clock::{Clock, Reading};
 pub use disk::LedgerOptions;
 pub use error::{LedgerError, ReadError};
+pub use event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source};
 pub use followers::Followed;
 use job::{Job, Reply};
 pub use keeper::Keeper;
@@ -62,13 +64,13 @@ pub use request::{Accepted, Fingerprint, Idempotency, NewSend, Query};
 pub use step::{Handing, Reset, Step};
 pub use store::generations::{Others, RestoredCopy, Stale};
 use store::{
-    StoreError,
+    StoreError, events,
     readers::{Readers, Unread},
     sends,
 };
 pub use tally::{Backlog, Ending, LastSend, Tally, Traffic};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, timeout_at},
 };
 
@@ -86,6 +88,7 @@ pub struct Ledger {
     readers: Readers,
     notes: Notes,
     tally: Tally,
+    newest_event: watch::Receiver<i64>,
 }
 
 impl Ledger {
@@ -98,6 +101,7 @@ impl Ledger {
             requests,
             readers: keeper.readers().clone(),
             tally: keeper.tally().clone(),
+            newest_event: keeper.newest_event(),
             notes,
         };
         (ledger, keeper)
@@ -264,6 +268,44 @@ impl Ledger {
             move |file: &store::File| sends::list(file, &query)
         })
         .await
+    }
+
+    /// Writes events down at the end of the log, in this order; those that were written down before are left out. Answers the
+    /// place of each that is new.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written. None of them is in the log then, and the caller must give them again.
+    pub async fn append(&self, new: Vec<NewEvent>) -> Result<Vec<Option<i64>>, LedgerError> {
+        self.ask(|reply| job::append(new, reply)).await
+    }
+
+    /// A part of the log. No write waits for it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`look_up`](Self::look_up).
+    pub async fn events(&self, query: EventQuery) -> Result<Page, ReadError> {
+        self.read(|| {
+            let query = query.clone();
+            move |file: &store::File| events::read(file, &query)
+        })
+        .await
+    }
+
+    /// The cursor of a reader that wants only what comes from now on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`look_up`](Self::look_up).
+    pub async fn newest_event(&self) -> Result<i64, ReadError> {
+        self.read(|| events::newest).await
+    }
+
+    /// Changes whenever an event has been written down. Its value is the place of that event, and 0 before the first one of this
+    /// life of the service: to know what is in the log, read it.
+    pub fn event_news(&self) -> watch::Receiver<i64> {
+        self.newest_event.clone()
     }
 
     /// Opens a ledger that was begun in this folder before, so that a service which cannot use it says so when it starts:

@@ -2,6 +2,7 @@
 
 mod age;
 mod clocks;
+mod events;
 mod generations;
 mod lasting;
 mod place;
@@ -20,6 +21,7 @@ pub(crate) fn options(folder: &std::path::Path) -> LedgerOptions {
         folder: folder.join("ledger"),
         idempotency: 48 * HOUR,
         retention: 72 * HOUR,
+        events: 72 * HOUR,
         clock: Clock::default(),
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    ConnectError, DisconnectError, Evidence, EvidenceError, ForgetError, MemoryReport, NumberCheck,
-    Recipient, SendError, Snapshot,
+    ConnectError, DisconnectError, DismissError, Evidence, EvidenceError, ForgetError,
+    MemoryReport, NumberCheck, Recipient, SendError, Snapshot,
 };
 use crate::ledger::{Accepted, NewSend};
 
@@ -77,6 +77,11 @@ pub(super) enum PageCommand {
         /// Gets what was kept.
         reply: oneshot::Sender<Result<Evidence, EvidenceError>>,
     },
+    /// Press the only button of the notice over the chats. Answered when it is gone, with its first words.
+    DismissNotice {
+        /// Gets what the notice said.
+        reply: oneshot::Sender<Result<String, DismissError>>,
+    },
     /// Write a send down, to be sent in its turn. Answered as soon as it is on disk.
     Send {
         /// What to send.
@@ -112,6 +117,7 @@ impl PageCommand {
     pub(super) fn refuse(self, why: SendError) {
         match self {
             Self::Evidence { reply } => answer(reply, Err(EvidenceError::NotRunning)),
+            Self::DismissNotice { reply } => answer(reply, Err(DismissError::NotRunning)),
             Self::Send { reply, .. } => answer(reply, Err(why)),
             Self::Check { reply, .. } => answer(reply, Err(why)),
             // No page, no queue and no Chrome.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{ClienteId, Reason, ReasonCode, Recipient, SessionState, Snapshot};
 use crate::{
     ledger::{Failure, LedgerError, Record},
-    whatsapp::PrepareError,
+    whatsapp::{NoticeError, PrepareError},
 };
 
 /// Why a connect did not bring the session up.
@@ -93,6 +93,39 @@ pub enum DisconnectError {
     /// The service is stopping.
     #[error("the service is shutting down")]
     ShuttingDown,
+}
+
+/// Why the notice over the chats was not closed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DismissError {
+    /// None is there, or another one than a moment ago.
+    #[error(
+        "no notice that only wants to be closed lies over the chats of this session: `notice` of GET /status has the first words of one"
+    )]
+    NoNotice,
+    /// The dialog asks something.
+    #[error(
+        "the dialog over the chats asks something, and the service answers no question: POST /sessions/{{id}}/evidence shows it, where EVIDENCE_OF_CHATS allows that"
+    )]
+    WithChoice,
+    /// There is no page.
+    #[error("the session is not running: POST /connect starts it")]
+    NotRunning,
+    /// The page did not close it.
+    #[error(
+        "the notice was not closed ({0}): disconnect and connect the session, which loads its page again"
+    )]
+    Stays(String),
+}
+
+impl From<NoticeError> for DismissError {
+    fn from(why: NoticeError) -> Self {
+        match why {
+            NoticeError::None => Self::NoNotice,
+            NoticeError::WithChoice => Self::WithChoice,
+            NoticeError::Stays(why) => Self::Stays(why),
+        }
+    }
 }
 
 /// Why a session was not forgotten. All is as before.
@@ -222,6 +255,7 @@ impl From<PrepareError> for SendError {
     fn from(why: PrepareError) -> Self {
         match why {
             PrepareError::NotOnWhatsApp => Self::NotOnWhatsApp,
+            PrepareError::Stale(why) => Self::ProfileStale(why),
             PrepareError::Failed(_)
             | PrepareError::Unanswered(_)
             | PrepareError::Silent(_)

@@ -12,8 +12,8 @@ use tokio::{
 };
 
 use super::{
-    ClienteId, ConnectError, ConnectOutcome, DisconnectError, DisconnectOutcome, Evidence,
-    EvidenceError, ForgetError, MemoryReport, PhoneToLink, Reason, ReasonCode, Recipient,
+    ClienteId, ConnectError, ConnectOutcome, DisconnectError, DisconnectOutcome, DismissError,
+    Evidence, EvidenceError, ForgetError, MemoryReport, PhoneToLink, Reason, ReasonCode, Recipient,
     SendLimits, SessionState, Snapshot, WaitFor,
     command::{AskedBy, Command, LifeCommand, PageCommand},
 };
@@ -194,6 +194,13 @@ impl SessionHandle {
         let forget = |reply| Command::Life(LifeCommand::Forget { reply });
         let answer = self.ask(forget).await;
         answer.ok_or(ForgetError::ShuttingDown)?
+    }
+
+    /// Closes the notice that lies over the chats of the running page. Answers its first words.
+    pub async fn dismiss_notice(&self) -> Result<String, DismissError> {
+        let dismiss = |reply| Command::Page(PageCommand::DismissNotice { reply });
+        let answer = self.ask(dismiss).await;
+        answer.ok_or(DismissError::NotRunning)?
     }
 
     /// Looks at the running page and keeps what is seen as the session's evidence.

@@ -54,7 +54,7 @@ pub mod state;
 
 pub use codes::{PairingCode, QrCode};
 pub use command::{ConnectOutcome, DisconnectOutcome, PhoneToLink, WaitFor};
-pub use error::{ConnectError, DisconnectError, ForgetError, Full, SendError};
+pub use error::{ConnectError, DisconnectError, DismissError, ForgetError, Full, SendError};
 pub use evidence::{Evidence, EvidenceError};
 pub use fleet::{Registry, changes::Changes, cpu::CpuTally, options::RegistryOptions};
 pub use handle::SessionHandle;
@@ -69,7 +69,7 @@ pub use keeping::{
 };
 pub use message::{
     IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, SendLimits, SendRequest,
-    Sent, TextMessage,
+    Sent, StaleSends, TextMessage,
 };
 pub use phase::{Phase, PhaseReport, StartLimits};
 pub use reason::{Reason, ReasonCode};

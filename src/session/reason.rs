@@ -80,6 +80,8 @@ pub enum ReasonCode {
     NavigationFailed,
     /// The page loaded, but no adapter recognises anything on it.
     PageNotRecognised,
+    /// A notice that is not known lies over the chats. Shown with READY, since most adapters send all the same.
+    NoticeShown,
     /// WhatsApp Web changed: no adapter can send.
     AdapterBroken,
     /// The session could send, and nothing was sent for two minutes.
@@ -263,7 +265,7 @@ impl ReasonCode {
                 detail: "this device was removed from the account; scan a code to link it again",
                 ..PASSING
             },
-            Self::RemovedByWhatsApp | Self::StorageLost => PASSING,
+            Self::RemovedByWhatsApp | Self::StorageLost | Self::NoticeShown => PASSING,
             Self::OpenedElsewhere => Policy {
                 detail: "WhatsApp Web was opened in another window with this profile; with TAKE_OVER=true (the default) the service takes it back, else close that window",
                 ..PASSING

@@ -79,6 +79,8 @@ pub(super) struct View {
     pub(super) trouble: Option<Trouble>,
     pub(super) sync_percent: Option<u8>,
     pub(super) missing: Vec<String>,
+    /// The first words of a notice over the chats.
+    pub(super) notice: Option<String>,
     /// Of the library behind it, where there is one.
     pub(super) version: Option<String>,
 }
@@ -220,6 +222,8 @@ impl Views {
                     .map(|(name, why)| format!("{name}: a send that works ({why})")),
             )
             .collect();
+        // Every adapter sees the screen alike, so any of them is believed.
+        let notice = heard.iter().find_map(|(_, view)| view.notice.clone());
         let failing = self.failing.iter().map(|(name, _)| *name).collect();
         // Any adapter is believed about trouble: a page that refuses this browser has no modules to ask. Only another
         // window is the socket's to know, if the socket can be asked: the dialog about it may outlive it.
@@ -270,6 +274,7 @@ impl Views {
             undecided,
             wa_js_version,
             missing,
+            notice,
         }
     }
 }

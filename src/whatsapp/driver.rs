@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    browser::{BrowserError, Closed},
+    browser::{BrowserError, Closed, Freezer},
     masked::{Code, Number, Text, WaId},
 };
 
@@ -45,6 +45,10 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// The process of its Chrome.
     fn chrome_pid(&self) -> Option<u32>;
 
+    /// What can stop its Chrome for a moment, for a copy of its profile; `None` when it has none. A ping that meets such a moment is
+    /// asked again, so that nothing takes it for a hang.
+    fn freezer(&self) -> Option<Freezer>;
+
     /// Asks for a fresh batch of login codes, after the last one has run out.
     fn refresh_codes(&self) -> impl Future<Output = Result<(), String>> + Send;
 
@@ -74,6 +78,10 @@ pub trait Driver: Send + Sync + Sized + 'static {
         outgoing: &Outgoing,
     ) -> impl Future<Output = Result<Prepared, PrepareError>> + Send;
 
+    /// Has the page begin new Signal sessions with these devices: it has deleted the present ones, on disk, when this answers.
+    /// May be repeated.
+    fn reset_sessions(&self, whose: &Whose) -> impl Future<Output = Result<(), ResetError>> + Send;
+
     /// Hands the message over to WhatsApp's own queue, by the adapter that made it ready and no other: under which id it
     /// goes has been written down. How far it gets from there comes as [`Fact::Ack`].
     fn hand_over(
@@ -87,6 +95,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
 
     /// Unlinks this device on WhatsApp and waits until WhatsApp has done it.
     fn log_out(&self) -> impl Future<Output = Result<(), LogoutError>> + Send;
+
+    /// Presses the only button of the notice with these first words that lies over the chats, and of no other dialog.
+    fn dismiss_notice(&self, words: &str) -> impl Future<Output = Result<(), NoticeError>> + Send;
 
     /// Looks at the page, for evidence of what is wrong with it: a few seconds at most, and nothing that must not be kept.
     fn evidence(&self) -> impl Future<Output = super::PageEvidence> + Send;
@@ -167,6 +178,8 @@ pub struct Standing {
     pub wa_js_version: Option<String>,
     /// What the adapters lack, as `adapter: name`.
     pub missing: Vec<String>,
+    /// The first words of a dialog over the chats that is not known and only wants to be closed.
+    pub notice: Option<String>,
 }
 
 /// What WhatsApp Web reports when it does not work. docs/whatsapp.md#signals-of-trouble has the signals.
@@ -236,6 +249,26 @@ pub struct Prepared {
     pub message_id: Option<WaId>,
     /// The chat's address as WhatsApp has it, `…@c.us` or `…@lid`.
     pub chat: WaId,
+}
+
+/// Whose Signal sessions are begun anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// All devices of the recipient that this message was made ready for.
+    Recipient(Prepared),
+    /// The account's own other devices, its phone among them.
+    OwnDevices,
+}
+
+/// Why Signal sessions were not begun anew.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResetError {
+    /// The page lacks what does it, or refused.
+    #[error("{0}")]
+    Lacking(String),
+    /// The page gave no answer, as when it reloads itself: the same may work in a moment.
+    #[error("{0}")]
+    NoAnswer(String),
 }
 
 /// A message that WhatsApp's own queue has.
@@ -317,6 +350,20 @@ pub enum PairingError {
     Interrupted(String),
 }
 
+/// Why a notice over the chats was not closed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoticeError {
+    /// None is there, or another one than was meant.
+    #[error("there is no such notice over the chats")]
+    None,
+    /// The dialog asks something, which is a person's to answer.
+    #[error("the dialog over the chats asks something")]
+    WithChoice,
+    /// The page did not do it.
+    #[error("{0}")]
+    Stays(String),
+}
+
 /// Why a message could not be made ready. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrepareError {
@@ -336,13 +383,17 @@ pub enum PrepareError {
     /// The page gave no answer, as when it reloads itself: the same may work in a moment.
     #[error("{0}; nothing was sent")]
     Interrupted(String),
+    /// The profile is older than what was sent to this recipient, who would not see the message, and the page cannot begin a new
+    /// Signal session.
+    #[error("{0}")]
+    Stale(String),
 }
 
 impl PrepareError {
     /// Whether the page has answered about the message.
     pub(crate) const fn is_an_answer(&self) -> bool {
         match self {
-            Self::NotOnWhatsApp | Self::Failed(_) => true,
+            Self::NotOnWhatsApp | Self::Failed(_) | Self::Stale(_) => true,
             Self::Unanswered(_) | Self::Silent(_) | Self::Interrupted(_) => false,
         }
     }

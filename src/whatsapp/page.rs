@@ -26,8 +26,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError, OpenError,
-    Outgoing, PageEvidence, PageScripts, PairingError, PrepareError, Prepared, Silence, Standing,
+    AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
+    NoticeError, OpenError, Outgoing, PageEvidence, PageScripts, PairingError, PrepareError,
+    Prepared, ResetError, Silence, Standing, Whose,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
     chat_ids::ChatIds,
@@ -40,7 +41,7 @@ use super::{
     typing::{Away, Typing},
 };
 use crate::{
-    browser::{Browser, Closed, LaunchOptions, find_chrome},
+    browser::{Browser, Closed, Freezer, LaunchOptions, find_chrome},
     masked::WaId,
 };
 
@@ -190,23 +191,23 @@ impl Driver for WhatsAppPage {
     }
 
     async fn ping(&self) -> Result<(), Silence> {
-        let page = timeout(PING_TIMEOUT, self.browser.page().evaluate_expression("0"));
-        let chrome = timeout(PING_TIMEOUT, self.browser.answers());
-        let seconds = PING_TIMEOUT.as_secs();
-        match tokio::join!(page, chrome) {
-            // An error is an answer, as from a page between two documents.
-            (Ok(_), _) => Ok(()),
-            (Err(_), Ok(true)) => Err(Silence::Page(format!(
-                "the page hangs: no answer within {seconds} s"
-            ))),
-            (Err(_), Ok(false) | Err(_)) => Err(Silence::Chrome(format!(
-                "Chrome hangs: no answer within {seconds} s"
-            ))),
+        let freezer = self.browser.freezer();
+        loop {
+            let before = freezer.thawed().await;
+            let answered = self.ping_once().await;
+            // A silence while Chrome was stopped says nothing about it.
+            if answered.is_ok() || freezer.count() == before {
+                return answered;
+            }
         }
     }
 
     fn chrome_pid(&self) -> Option<u32> {
         Some(self.browser.pid())
+    }
+
+    fn freezer(&self) -> Option<Freezer> {
+        Some(self.browser.freezer())
     }
 
     async fn refresh_codes(&self) -> Result<(), String> {
@@ -242,6 +243,10 @@ impl Driver for WhatsAppPage {
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
         self.sending().prepare(outgoing).await
+    }
+
+    async fn reset_sessions(&self, whose: &Whose) -> Result<(), ResetError> {
+        self.sending().reset_sessions(&self.adapters, whose).await
     }
 
     async fn hand_over(
@@ -283,6 +288,26 @@ impl Driver for WhatsAppPage {
         }
     }
 
+    async fn dismiss_notice(&self, words: &str) -> Result<(), NoticeError> {
+        let mut why = String::new();
+        for &adapter in &self.adapters {
+            let dismissed = self.call::<()>(adapter, "dismissNotice", json!({ "words": words }));
+            match dismissed.await {
+                Ok(()) => return Ok(()),
+                Err(refused) if refused.code == "NO_NOTICE" => return Err(NoticeError::None),
+                Err(refused) if refused.code == "NOTICE_WITH_CHOICE" => {
+                    return Err(NoticeError::WithChoice);
+                }
+                // It was pressed, or may have been: the next adapter would press whatever is there by then.
+                Err(refused) if refused.code == "NOTICE_STAYS" || refused.code == NO_ANSWER => {
+                    return Err(NoticeError::Stays(refused.detail));
+                }
+                Err(refused) => why = refused.detail,
+            }
+        }
+        Err(NoticeError::Stays(why))
+    }
+
     async fn evidence(&self) -> PageEvidence {
         let version = self.browser.version().as_str();
         self.recorder.look(self.browser.page(), version).await
@@ -296,6 +321,22 @@ impl Driver for WhatsAppPage {
 }
 
 impl WhatsAppPage {
+    async fn ping_once(&self) -> Result<(), Silence> {
+        let page = timeout(PING_TIMEOUT, self.browser.page().evaluate_expression("0"));
+        let chrome = timeout(PING_TIMEOUT, self.browser.answers());
+        let seconds = PING_TIMEOUT.as_secs();
+        match tokio::join!(page, chrome) {
+            // An error is an answer, as from a page between two documents.
+            (Ok(_), _) => Ok(()),
+            (Err(_), Ok(true)) => Err(Silence::Page(format!(
+                "the page hangs: no answer within {seconds} s"
+            ))),
+            (Err(_), Ok(false) | Err(_)) => Err(Silence::Chrome(format!(
+                "Chrome hangs: no answer within {seconds} s"
+            ))),
+        }
+    }
+
     /// The version of its Chrome.
     pub fn chrome_version(&self) -> &str {
         self.browser.version().as_str()

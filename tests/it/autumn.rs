@@ -285,3 +285,111 @@ async fn a_passkey_that_is_wanted_is_said_with_any_adapter() {
         service.stop();
     }
 }
+
+#[tokio::test]
+async fn a_notice_over_the_chats_is_named_and_closed_with_every_adapter() {
+    for adapters in ADAPTERS {
+        let service = driven_by(adapters, "12").await;
+        let path = "/sessions/51/notice/dismiss";
+        let down = service.post(path, &json!({})).await;
+        down.assert_refused(409, "SESSION_NOT_RUNNING");
+        service
+            .faults(json!({ "notice": "Llame al 5491158254201: conoce los canales" }))
+            .await;
+        service.connect(51).await;
+        let account = service.scan(&service.code("51").await).await;
+        let shown = service
+            .status_when("51", "the notice", |status| status["notice"].is_string())
+            .await;
+        let words = shown["notice"].as_str().unwrap();
+        assert!(
+            words.starts_with("Llame al …: conoce"),
+            "{adapters}: {words}"
+        );
+        let (state, reason) = if adapters == "dom" {
+            ("AUTHENTICATED", "ADAPTER_BROKEN")
+        } else {
+            ("READY", "NOTICE_SHOWN")
+        };
+        let shown = service
+            .status_when("51", "its reason", |status| status["reason"] == reason)
+            .await;
+        assert_eq!(shown["state"], state, "{adapters}: {shown}");
+        let detail = shown["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("conoce los canales") && detail.contains("notice/dismiss"),
+            "{adapters}: {detail}"
+        );
+
+        let closed = service.post(path, &json!({})).await;
+        assert_eq!(closed.status, 200, "{adapters}: {}", closed.text());
+        assert_eq!(closed.json()["notice"], words, "{adapters}");
+        let ready = service
+            .status_when("51", "no notice", |status| {
+                status["notice"].is_null() && status["state"] == "READY"
+            })
+            .await;
+        assert_eq!(ready["reason"], Value::Null, "{adapters}: {ready}");
+        let again = service.post(path, &json!({})).await;
+        again.assert_refused(409, "NO_NOTICE");
+        assert_eq!(service.send(51, TO, "hola").await.status, 200, "{adapters}");
+        assert_eq!(service.messages(&account).await, ["hola"], "{adapters}");
+        service.stop();
+    }
+}
+
+#[tokio::test]
+async fn a_dialog_that_asks_something_is_not_named_and_no_button_of_it_is_pressed() {
+    for adapters in ADAPTERS {
+        let service = driven_by(adapters, "12").await;
+        service
+            .faults(json!({ "question": "¿Eliminar el chat con Ana?" }))
+            .await;
+        service.connect(51).await;
+        service.scan(&service.code("51").await).await;
+        let wanted = if adapters == "dom" {
+            "AUTHENTICATED"
+        } else {
+            "READY"
+        };
+        service.reaches("51", wanted).await;
+        let path = "/sessions/51/notice/dismiss";
+        // The dialog comes with the chats, a moment after the state.
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        let refused = loop {
+            let refused = service.post(path, &json!({})).await;
+            let is_there = refused.json()["code"] != "NO_NOTICE";
+            if is_there || std::time::Instant::now() > until {
+                break refused;
+            }
+            sleep(Duration::from_millis(100)).await;
+        };
+        refused.assert_refused(409, "NOTICE_WITH_CHOICE");
+        assert!(!refused.text().contains("Ana"), "{adapters}");
+        let status = service.status("51").await;
+        assert_eq!(status["notice"], Value::Null, "{adapters}: {status}");
+        assert!(!status.to_string().contains("Ana"), "{adapters}: {status}");
+        let again = service.post(path, &json!({})).await;
+        again.assert_refused(409, "NOTICE_WITH_CHOICE");
+        service.stop();
+    }
+}
+
+#[tokio::test]
+async fn the_notice_about_news_is_known_by_its_button_in_any_language() {
+    // Without its module, and in a language of which the service knows no word.
+    let faults = json!({
+        "whats_new_logout_ms": 2500, "language": "ar",
+        "missing": ["WAWebWhatsNewNux", "WAWebModalManager"],
+    });
+    for adapters in ADAPTERS {
+        let service = driven_by(adapters, "45").await;
+        service.faults(faults.clone()).await;
+        service.link("51").await;
+        sleep(Duration::from_secs(5)).await;
+        let status = service.status("51").await;
+        assert_eq!(status["state"], "READY", "{adapters}: {status}");
+        assert_eq!(status["notice"], Value::Null, "{adapters}: {status}");
+        service.stop();
+    }
+}

@@ -258,9 +258,9 @@ async fn with_a_phone_it_links_sends_restarts_and_logs_out_and_the_report_names_
     assert_eq!(taken[0]["to"], ACCOUNT, "to oneself");
     running.types("y");
     running.remarks("Write any answer").await;
-    let answer = json!({"account": ACCOUNT, "from": ACCOUNT, "body": "una respuesta privada"});
-    let received = api.phone("/phone/receive", &answer).await;
-    assert_eq!(received.status, 200, "{}", received.text());
+    let answer = json!({"account": ACCOUNT, "to": ACCOUNT, "body": "una respuesta privada"});
+    let written = api.phone("/phone/write", &answer).await;
+    assert_eq!(written.status, 200, "{}", written.text());
     running.types("");
     assert_eq!(running.ends(), 0, "{}\n{}", running.err(), running.out());
 

@@ -8,7 +8,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use super::{number::Number, server::Refusal};
@@ -97,6 +97,13 @@ impl From<Refusal> for ApiError {
             }
             Refusal::UnknownChallenge => (StatusCode::NOT_FOUND, "UNKNOWN_CHALLENGE", "challenge"),
             Refusal::UnknownAccount => (StatusCode::NOT_FOUND, "UNKNOWN_ACCOUNT", "account"),
+            Refusal::UnknownMessage => (StatusCode::NOT_FOUND, "UNKNOWN_MESSAGE", "id"),
+            Refusal::UnknownGroup => (StatusCode::NOT_FOUND, "UNKNOWN_GROUP", "group"),
+            Refusal::NotAMember => (StatusCode::BAD_REQUEST, "NOT_A_MEMBER", "from"),
+            Refusal::NotTheAuthor => (StatusCode::BAD_REQUEST, "NOT_THE_AUTHOR", "by"),
+            Refusal::NotOwn => (StatusCode::BAD_REQUEST, "NOT_OWN", "id"),
+            Refusal::NotWaiting => (StatusCode::BAD_REQUEST, "NOT_WAITING", "id"),
+            Refusal::NotHidden => (StatusCode::BAD_REQUEST, "NOT_HIDDEN", "number"),
             Refusal::NotOnWhatsapp => (StatusCode::BAD_REQUEST, "NOT_ON_WHATSAPP", "number"),
             Refusal::Storage(_) => (StatusCode::INTERNAL_SERVER_ERROR, "STORAGE", ""),
         };
@@ -185,6 +192,38 @@ impl Fields {
         raw.map(|raw| Number::parse(&raw))
             .transpose()
             .map_err(|why| ApiError::field(name, why))
+    }
+
+    /// A value of a shape of its own, which may be left out; `remedy` says what to give.
+    pub(super) fn optional<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        remedy: &str,
+    ) -> Result<Option<T>, ApiError> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => serde_json::from_value(value)
+                .map(Some)
+                .map_err(|why| ApiError::field(name, format!("{why}: {remedy}"))),
+        }
+    }
+
+    /// A number of things, from one to `most`.
+    pub(super) fn count(&mut self, name: &str, most: u64) -> Result<u64, ApiError> {
+        let remedy = format!("give a number from 1 to {most}");
+        let count: Option<u64> = self.optional(name, &remedy)?;
+        let fitting = count.filter(|count| (1..=most).contains(count));
+        fitting.ok_or_else(|| ApiError::field(name, remedy))
+    }
+
+    /// Phone numbers, none if they are left out.
+    pub(super) fn numbers(&mut self, name: &str) -> Result<Vec<Number>, ApiError> {
+        let remedy = "give phone numbers as texts, in a list";
+        let raw: Option<Vec<String>> = self.optional(name, remedy)?;
+        let numbers = raw.unwrap_or_default().into_iter();
+        numbers
+            .map(|raw| Number::parse(&raw).map_err(|why| ApiError::field(name, why)))
+            .collect()
     }
 
     /// Nothing else may be there: a misspelt field is not overlooked.

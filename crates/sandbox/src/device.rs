@@ -10,11 +10,13 @@
 //!   └──link──▶ welcome: what was missed, then messages both ways ──▶ removed
 //! ```
 
+mod delivery;
 mod linking;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::ws::{Message as WsMessage, WebSocket};
+use delivery::Delivery;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jiff::Timestamp;
 use tokio::{
@@ -29,6 +31,7 @@ use super::{
     faults::{AckFault, Event, Faults, NumberCheckFault, SendFault, SocketFault},
     journal::Message,
     number::Number,
+    ratchets::Envelope,
     server::{self, FRAMES_IN_FLIGHT, Server, Taken},
     wire::{Awaiting, Credentials, FromPage, ToPage},
     world::ConnectionId,
@@ -77,6 +80,7 @@ pub(super) async fn serve(
         code_ends: None,
         pairing_ends: None,
         later: FuturesUnordered::new(),
+        delivery: Delivery::default(),
         told: None,
     };
     tokio::select! {
@@ -116,6 +120,7 @@ struct Connection {
     pairing_ends: Option<(u64, Instant)>,
     /// Frames that are due later.
     later: FuturesUnordered<BoxFuture<'static, ToPage>>,
+    delivery: Delivery,
     /// The faults that the page was last told of.
     told: Option<Faults>,
 }
@@ -144,6 +149,7 @@ impl Connection {
                 changed = self.revisions.changed() => {
                     changed.map_err(|_| Ended)?;
                     self.on_faults().await?;
+                    self.deliver().await?;
                 }
             }
         }
@@ -158,8 +164,8 @@ impl Connection {
             self.on_faults().await?;
             return self.new_batch().await;
         };
-        let (account, missed) = match self.server.attach(self.id, &credentials) {
-            Ok(attached) => attached,
+        let account = match self.server.attach(self.id, &credentials) {
+            Ok(account) => account,
             Err(reason) => return self.forward(ToPage::Removed { reason }).await,
         };
         self.link = Some((credentials.id, account.clone()));
@@ -169,9 +175,7 @@ impl Connection {
             lid: account.lid(),
         };
         self.send(&welcome).await?;
-        for message in &missed {
-            self.send(&server::incoming_frame(message)).await?;
-        }
+        self.begin_delivery().await?;
         for Awaiting { id } in awaiting {
             if self.server.read(|world| world.has(&account, &id)) {
                 self.acknowledge(&id, Duration::ZERO);
@@ -209,13 +213,16 @@ impl Connection {
                 server,
                 body,
                 from_server,
-            } => self.take(id, &user, &server, body, &from_server).await,
-            FromPage::Received { id } => {
-                let Some((device, _)) = &self.link else {
-                    return Err(Ended);
+                envelopes,
+            } => {
+                let message = Sent {
+                    id,
+                    body,
+                    envelopes,
                 };
-                self.server.delivered(device, &id).map_err(|_| Ended)
+                self.take(message, &user, &server, &from_server).await
             }
+            FromPage::Received { ids } => self.received(ids).await,
             FromPage::Logout => {
                 let Some((device, _)) = &self.link else {
                     return Err(Ended);
@@ -322,12 +329,16 @@ impl Connection {
 
     async fn take(
         &mut self,
-        id: String,
+        sent: Sent,
         user: &str,
         server: &str,
-        body: String,
         from_server: &str,
     ) -> Result<(), Ended> {
+        let Sent {
+            id,
+            body,
+            envelopes,
+        } = sent;
         let Some((_, account)) = self.link.clone() else {
             return Err(Ended);
         };
@@ -358,8 +369,10 @@ impl Connection {
             at: server::now(),
             resent: 0,
             mixed_addressing: from_server != server,
+            seen_by_recipient: true,
+            seen_by_own_phone: true,
         };
-        match self.server.take(message) {
+        match self.server.take(message, envelopes) {
             Ok(Taken::New | Taken::Again) => {}
             Err(why) => {
                 tracing::error!("the sandbox could not store a message: {why}");
@@ -373,12 +386,19 @@ impl Connection {
         Ok(())
     }
 
+    fn is_seen(&self, id: &str) -> bool {
+        let account = self.link.as_ref().map(|(_, account)| account);
+        account.is_some_and(|account| self.server.read(|world| world.is_seen(account, id)))
+    }
+
     /// Schedules the acknowledgement of a stored message, and the receipts that follow it.
     fn acknowledge(&mut self, id: &str, delay: Duration) {
         let steps = match self.faults().ack {
             Some(AckFault::Never) => 0,
             Some(AckFault::NoReceipts) => 1,
-            None => 3,
+            None if self.is_seen(id) => 3,
+            // A device that drops a message has received it all the same, and says so. No person reads it.
+            None => 2,
         };
         let due = Instant::now() + delay;
         for (ack, step) in (1..=steps).zip(0_u32..) {
@@ -395,6 +415,13 @@ impl Connection {
             self.later.push(frame.boxed());
         }
     }
+}
+
+/// What a page sends.
+struct Sent {
+    id: String,
+    body: String,
+    envelopes: Vec<Envelope>,
 }
 
 /// The number that a page addresses, by number or by LID.

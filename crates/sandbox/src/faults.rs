@@ -112,6 +112,9 @@ pub(super) struct Faults {
     /// A dialog with one button and this text lies over the chats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) notice: Option<String>,
+    /// A dialog with two buttons and this text lies over the chats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) question: Option<String>,
     /// Milliseconds after which a device is removed when another page asks for a pairing code for its number (60,000).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pairing_revokes_ms: Option<u64>,
@@ -124,6 +127,16 @@ pub(super) struct Faults {
     /// Milliseconds for which the proof that spares a person the comparison of codes is valid (300,000).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) passkey_proof_ms: Option<u64>,
+    /// What becomes of messages that come before the page's main part is ready; absent: they go to storage, and no listener
+    /// hears of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) offline_queue: Option<OfflineQueueFault>,
+    /// An open page for which this many things or more waited loads itself anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) resume_limit: Option<u64>,
+    /// What becomes of a search in the page's own storage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) message_search: Option<MessageSearchFault>,
     /// Chats are addressed by LID. In the early build message keys then keep their text in `$1`, and `Cmd.refreshQR` is
     /// gone, as in all later builds.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -213,6 +226,22 @@ pub(super) enum StorageFault {
     Full,
 }
 
+/// What becomes of messages that come before the page's main part is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OfflineQueueFault {
+    /// Listeners hear of them as of any new message.
+    Events,
+}
+
+/// What becomes of a search for messages in the page's own storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum MessageSearchFault {
+    /// It never settles.
+    Never,
+}
+
 /// What becomes of the question whether a number is on WhatsApp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -296,6 +325,8 @@ pub(super) enum Language {
     En,
     Es,
     Pt,
+    /// Only the dialog "What's new" is in Arabic, which writes even the name WhatsApp in its own letters.
+    Ar,
 }
 
 impl Faults {
@@ -351,10 +382,14 @@ impl Faults {
             send_result: other.send_result.or(self.send_result),
             status_read_revokes: other.status_read_revokes || self.status_read_revokes,
             notice: other.notice.clone().or_else(|| self.notice.clone()),
+            question: other.question.clone().or_else(|| self.question.clone()),
             pairing_revokes_ms: other.pairing_revokes_ms.or(self.pairing_revokes_ms),
             passkey: other.passkey.or(self.passkey),
             passkey_stage_ms: other.passkey_stage_ms.or(self.passkey_stage_ms),
             passkey_proof_ms: other.passkey_proof_ms.or(self.passkey_proof_ms),
+            offline_queue: other.offline_queue.or(self.offline_queue),
+            resume_limit: other.resume_limit.or(self.resume_limit),
+            message_search: other.message_search.or(self.message_search),
             lid_chats: other.lid_chats || self.lid_chats,
             language: other.language.or(self.language),
             reload_in_send: other.reload_in_send || self.reload_in_send,

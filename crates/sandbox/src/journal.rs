@@ -13,9 +13,13 @@ use std::{
     path::Path,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::number::Number;
+use super::{
+    number::Number,
+    ratchets::Envelope,
+    stanza::{Group, Stanza},
+};
 
 const FILE_NAME: &str = "journal.jsonl";
 
@@ -52,9 +56,20 @@ pub(super) struct Message {
     /// see an unknown sender.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) mixed_addressing: bool,
+    /// Whether the recipient has seen it, on each of their devices, and not only a device received it. Follows from the
+    /// envelopes of all messages.
+    #[serde(default = "seen")]
+    pub(super) seen_by_recipient: bool,
+    /// The same of the phone of the account itself.
+    #[serde(default = "seen")]
+    pub(super) seen_by_own_phone: bool,
 }
 
-/// A message to an account.
+const fn seen() -> bool {
+    true
+}
+
+/// A message to an account, as journals had it before there were other things than texts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Incoming {
     pub(super) id: String,
@@ -68,12 +83,56 @@ pub(super) struct Incoming {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub(super) enum Record {
-    Linked { device: Device },
-    Unlinked { device: String },
-    Taken { message: Message },
-    Resent { account: Number, id: String },
-    Received { message: Incoming },
-    Delivered { device: String, id: String },
+    Linked {
+        device: Device,
+    },
+    Unlinked {
+        device: String,
+    },
+    Taken {
+        message: Message,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        envelopes: Vec<Envelope>,
+    },
+    Resent {
+        account: Number,
+        id: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        envelopes: Vec<Envelope>,
+    },
+    /// Read only: of older journals.
+    Received {
+        message: Incoming,
+    },
+    Brought {
+        stanza: Stanza,
+    },
+    Grouped {
+        group: Group,
+    },
+    History {
+        account: Number,
+        stanzas: Vec<Stanza>,
+    },
+    Delivered {
+        device: String,
+        #[serde(alias = "id", deserialize_with = "one_or_many")]
+        ids: Vec<String>,
+    },
+}
+
+/// Older journals have one id in a record.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Ids {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Ids::deserialize(deserializer)? {
+        Ids::One(id) => vec![id],
+        Ids::Many(ids) => ids,
+    })
 }
 
 /// The open file.
@@ -117,16 +176,19 @@ impl Journal {
         ))
     }
 
-    /// Writes one record; when this returns, a crash of the process cannot lose it.
-    pub(super) fn append(&mut self, record: &Record) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        line.push(b'\n');
-        if let Err(why) = self.file.write_all(&line) {
+    /// Writes records, all or none; when this returns, a crash of the process cannot lose them.
+    pub(super) fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for record in records {
+            serde_json::to_writer(&mut lines, record)?;
+            lines.push(b'\n');
+        }
+        if let Err(why) = self.file.write_all(&lines) {
             // Half a record would spoil the next one; if this fails too, that one is refused.
             self.file.set_len(self.length)?;
             return Err(why);
         }
-        self.length += line.len() as u64;
+        self.length += lines.len() as u64;
         Ok(())
     }
 }
@@ -140,18 +202,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut journal, _) = Journal::open(folder.path()).unwrap();
         journal
-            .append(&Record::Unlinked {
+            .append(&[Record::Unlinked {
                 device: "a".to_owned(),
-            })
+            }])
             .unwrap();
         journal.file.write_all(b"{\"record\":\"unli").unwrap();
         let (mut journal, records) = Journal::open(folder.path()).unwrap();
         assert_eq!(records.len(), 1);
         journal
-            .append(&Record::Unlinked {
+            .append(&[Record::Unlinked {
                 device: "b".to_owned(),
-            })
+            }])
             .unwrap();
         assert_eq!(Journal::open(folder.path()).unwrap().1.len(), 2);
+    }
+
+    #[test]
+    fn a_journal_of_an_older_sandbox_is_read() {
+        let line = r#"{"record":"delivered","device":"a","id":"3A00"}"#;
+        let Record::Delivered { ids, .. } = serde_json::from_str(line).unwrap() else {
+            panic!("read as another record");
+        };
+        assert_eq!(ids, ["3A00"]);
     }
 }

@@ -24,8 +24,10 @@ mod number;
 mod page;
 mod pairing;
 mod phone;
+mod ratchets;
 mod server;
 mod settings;
+mod stanza;
 mod wire;
 mod world;
 
@@ -41,6 +43,7 @@ use code::ScannedCode;
 use futures_util::future::try_join_all;
 use guard::IsOpen;
 use number::Number;
+use phone::mailbox;
 use server::Server;
 pub use settings::{CodeLives, PAIRING_LIFE, SandboxSettings};
 use tokio::{net::TcpListener, time::timeout};
@@ -212,7 +215,19 @@ fn router(app: App) -> Router {
         .route("/phone/pair", post(phone::pair))
         .route("/phone/passkey", post(phone::passkey))
         .route("/phone/messages", get(phone::messages))
-        .route("/phone/receive", post(phone::receive))
+        .route("/phone/receive", post(mailbox::receive))
+        .route("/phone/write", post(mailbox::write))
+        .route("/phone/edit", post(mailbox::edit))
+        .route("/phone/delete", post(mailbox::delete))
+        .route("/phone/react", post(mailbox::react))
+        .route("/phone/ack", post(mailbox::ack))
+        .route("/phone/resolve", post(mailbox::resolve))
+        .route("/phone/reveal", post(mailbox::reveal))
+        .route("/phone/group", post(mailbox::group_made))
+        .route("/phone/notice", post(mailbox::notice))
+        .route("/phone/post", post(mailbox::post))
+        .route("/phone/burst", post(mailbox::burst))
+        .route("/phone/history", post(mailbox::history))
         .route("/phone/unlink", post(phone::unlink))
         .route("/phone/state", get(phone::state))
         .route("/faults", get(phone::faults).post(phone::set_faults))

@@ -34,11 +34,14 @@ impl Number {
 
     /// The first fictitious number that `taken` does not know.
     pub(super) fn next_free(taken: impl Fn(&Self) -> bool) -> Self {
-        let candidates = (FICTITIOUS..).map(|n| Self(n.to_string()));
+        let candidates = (0..).map(Self::fictitious);
         let mut usable = candidates.filter(|number| number.is_on_whatsapp() && !taken(number));
-        usable
-            .next()
-            .unwrap_or_else(|| Self(FICTITIOUS.to_string()))
+        usable.next().unwrap_or_else(|| Self::fictitious(0))
+    }
+
+    /// A number that belongs to nobody, the same one for the same `nth`.
+    pub(super) fn fictitious(nth: u64) -> Self {
+        Self((FICTITIOUS + nth).to_string())
     }
 
     /// Whether the number has a WhatsApp account: all have, but those that end in `0000`.

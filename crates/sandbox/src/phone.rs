@@ -3,6 +3,8 @@
 //! Responsible for: reading requests and wording answers. Not responsible for: deciding
 //! anything (`server`).
 
+pub(super) mod mailbox;
+
 use std::{collections::HashMap, time::Duration};
 
 use axum::{
@@ -84,20 +86,6 @@ pub(super) async fn messages(
     Ok(Answer(app.server.read(|world| messages(world.messages()))))
 }
 
-/// `POST /phone/receive {"account", "from", "body"}`
-pub(super) async fn receive(
-    State(app): State<App>,
-    body: Bytes,
-) -> Result<Answer<Value>, ApiError> {
-    let mut fields = Fields::parse(&body)?;
-    let account = fields.number("account")?;
-    let from = fields.number("from")?;
-    let text = fields.text("body", "give the text of the message")?;
-    fields.done()?;
-    let message = app.server.receive(account, from, text)?;
-    Ok(Answer(json!(message)))
-}
-
 /// `POST /phone/unlink {"account"}`
 pub(super) async fn unlink(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
     let mut fields = Fields::parse(&body)?;
@@ -171,7 +159,8 @@ pub(super) async fn state(
             "passkeys": passkeys.collect::<Vec<_>>(),
             "devices": devices.collect::<Vec<_>>(),
             "sent": world.messages(),
-            "received": world.incoming(),
+            "received": world.received(),
+            "groups": world.groups.values().collect::<Vec<_>>(),
             "faults": world.faults(),
         })
     })))

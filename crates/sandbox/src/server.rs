@@ -8,6 +8,7 @@
 //! Invariant: the lock is held for plain memory work and a write or two, never across an await.
 
 mod linking;
+pub(super) mod mailbox;
 mod passkey;
 
 use std::{
@@ -26,8 +27,9 @@ use tokio::{
 
 use super::{
     faults::Faults,
-    journal::{Incoming, Message, Record},
+    journal::{Message, Record},
     number::Number,
+    ratchets::Envelope,
     wire::ToPage,
     world::{Connection, ConnectionId, Named, Stage, World},
 };
@@ -52,6 +54,24 @@ pub(super) enum Refusal {
     UnknownChallenge,
     #[error("no device is linked to this account: scan a code first")]
     UnknownAccount,
+    #[error(
+        "the account has no message with this id: GET /phone/state and /phone/messages show ids"
+    )]
+    UnknownMessage,
+    #[error("the account is in no group with this id: POST /phone/group makes one")]
+    UnknownGroup,
+    #[error(
+        "this person is not in that chat: give a participant of the group, or the other person"
+    )]
+    NotAMember,
+    #[error("only the author deletes a message, or an admin in a group: leave \"by\" out")]
+    NotTheAuthor,
+    #[error("others wrote this message: only an own one gets receipts")]
+    NotOwn,
+    #[error("devices can decrypt this message: write one with \"waiting\" first")]
+    NotWaiting,
+    #[error("the account knows this number: write as it with \"hidden\": true first")]
+    NotHidden,
     #[error("this number is not on WhatsApp: numbers that end in 0000 never are")]
     NotOnWhatsapp,
     #[error("the sandbox could not write to its data folder")]
@@ -136,54 +156,21 @@ impl Server {
     }
 
     /// Takes a message; one whose id the account has used before is only counted.
-    pub(super) fn take(&self, message: Message) -> io::Result<Taken> {
+    pub(super) fn take(&self, message: Message, envelopes: Vec<Envelope>) -> io::Result<Taken> {
         self.change(|world| {
             let key = (message.account.clone(), message.id.clone());
             if world.by_id.contains_key(&key) {
                 let (account, id) = key;
-                world.record(Record::Resent { account, id })?;
+                world.record(Record::Resent {
+                    account,
+                    id,
+                    envelopes,
+                })?;
                 return Ok(Taken::Again);
             }
-            world.record(Record::Taken { message })?;
+            world.record(Record::Taken { message, envelopes })?;
             Ok(Taken::New)
         })
-    }
-
-    /// Writes a message to an account.
-    pub(super) fn receive(
-        &self,
-        account: Number,
-        from: Number,
-        body: String,
-    ) -> Result<Incoming, Refusal> {
-        self.change(|world| {
-            if !world.is_linked(&account) {
-                return Err(Refusal::UnknownAccount);
-            }
-            let id = format!("3A{}", random_hex::<9>());
-            let message = Incoming {
-                id,
-                account,
-                from,
-                body,
-                at: now(),
-            };
-            world.record(Record::Received {
-                message: message.clone(),
-            })?;
-            let frame = incoming_frame(&message);
-            world.tell_account(&message.account, &frame);
-            Ok(message)
-        })
-    }
-
-    /// A device has an incoming message safe.
-    pub(super) fn delivered(&self, device: &str, id: &str) -> io::Result<()> {
-        let record = Record::Delivered {
-            device: device.to_owned(),
-            id: id.to_owned(),
-        };
-        self.change(|world| world.record(record))
     }
 
     /// The phone removes all devices of an account.
@@ -257,26 +244,27 @@ impl Server {
     }
 }
 
-/// An incoming message, as it travels to a page.
-pub(super) fn incoming_frame(message: &Incoming) -> ToPage {
-    ToPage::Message {
-        id: message.id.clone(),
-        from: message.from.as_str().to_owned(),
-        lid: message.from.lid(),
-        body: message.body.clone(),
-        at: seconds(&message.at),
-    }
-}
-
 /// The present, ISO-8601 with milliseconds.
 pub(super) fn now() -> String {
-    Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
-        .to_string()
+    written(Timestamp::now())
 }
 
-fn seconds(at: &str) -> i64 {
-    at.parse::<Timestamp>().map_or(0, Timestamp::as_second)
+/// The time so many seconds before the present.
+fn ago(seconds: u64) -> String {
+    let earlier = Timestamp::now().checked_sub(Duration::from_secs(seconds));
+    written(earlier.unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
+fn written(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+pub(super) fn seconds(at: &str) -> i64 {
+    milliseconds(at).div_euclid(1_000)
+}
+
+pub(super) fn milliseconds(at: &str) -> i64 {
+    at.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond)
 }
 
 fn random_token<const BYTES: usize>() -> String {

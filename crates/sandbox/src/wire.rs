@@ -3,8 +3,9 @@
 //! Responsible for: the shape of the frames. Not responsible for: when they are sent.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{code::DeviceKeys, faults::Faults};
+use super::{code::DeviceKeys, faults::Faults, ratchets::Envelope};
 
 /// From the page.
 #[derive(Debug, Deserialize)]
@@ -44,9 +45,12 @@ pub(super) enum FromPage {
         body: String,
         /// How the page addressed the sender: `c.us` or `lid`.
         from_server: String,
+        /// How it was encrypted for each device that it is for.
+        #[serde(default)]
+        envelopes: Vec<Envelope>,
     },
-    /// An incoming message is safe in the page's storage.
-    Received { id: String },
+    /// These things are safe in the page's storage.
+    Received { ids: Vec<String> },
     /// The page acts on the faults as of this change.
     HeardFaults { change: u64 },
     /// Remove this device from the account.
@@ -129,14 +133,14 @@ pub(super) enum ToPage {
     },
     /// A sent message came this far (1 server, 2 recipient, 3 read), or was refused (-1).
     Ack { id: String, ack: i8, at: i64 },
-    /// A message came in.
-    Message {
-        id: String,
-        from: String,
-        lid: String,
-        body: String,
-        at: i64,
-    },
+    /// What was said before the link, in parts.
+    History { stanzas: Vec<Value>, is_last: bool },
+    /// So many things waited while the page was away. They come now, each marked as one of these.
+    OfflinePreview { count: usize },
+    /// Something for the account.
+    Stanza { stanza: Value, offline: bool },
+    /// All that waited has been sent.
+    OfflineEnd { count: usize },
     /// The faults that concern this page, whenever they change.
     Faults { faults: Box<Faults>, change: u64 },
     /// Something befell the account.

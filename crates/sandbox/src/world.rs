@@ -16,11 +16,16 @@ use tokio::sync::mpsc;
 use super::{
     code::{self, DeviceKeys, ScannedCode},
     faults::{Event, FaultBoard, Faults, SocketFault},
-    journal::{Device, Incoming, Journal, Message, Record},
+    journal::{Device, Journal, Message, Record},
     number::Number,
     pairing::PairingCode,
+    ratchets::Ratchets,
+    stanza::{Chat, Content, Group, Letter, Stanza, Target},
     wire::{RemovedBecause, ToPage},
 };
+
+/// So many messages of each account stay in what the phone shows.
+const RECEIVED_SHOWN: usize = 500;
 
 /// Names one connection of one page.
 pub(super) type ConnectionId = u64;
@@ -111,8 +116,17 @@ pub(super) struct World {
     pub(super) devices: BTreeMap<String, Device>,
     pub(super) delivered: HashSet<(String, String)>,
     pub(super) messages: Vec<Message>,
+    pub(super) ratchets: Ratchets,
     pub(super) by_id: HashMap<(Number, String), usize>,
-    pub(super) incoming: Vec<Incoming>,
+    /// What each account's devices get, oldest first.
+    pub(super) mailboxes: BTreeMap<Number, Vec<Stanza>>,
+    /// Where in its account's mailbox each message is.
+    pub(super) letters: HashMap<(Number, String), usize>,
+    /// What was said before the next device of an account is linked.
+    pub(super) history: BTreeMap<Number, Vec<Stanza>>,
+    pub(super) groups: BTreeMap<String, Group>,
+    /// People whose number an account does not know.
+    pub(super) hidden: HashSet<(Number, Number)>,
     pub(super) connections: BTreeMap<ConnectionId, Connection>,
     pub(super) next_connection: ConnectionId,
     /// How often the faults were set.
@@ -138,8 +152,13 @@ impl World {
             devices: BTreeMap::new(),
             delivered: HashSet::new(),
             messages: Vec::new(),
+            ratchets: Ratchets::default(),
             by_id: HashMap::new(),
-            incoming: Vec::new(),
+            mailboxes: BTreeMap::new(),
+            letters: HashMap::new(),
+            history: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            hidden: HashSet::new(),
             connections: BTreeMap::new(),
             next_connection: 0,
             fault_changes: 0,
@@ -154,8 +173,15 @@ impl World {
 
     /// Writes a record, then lets it count.
     pub(super) fn record(&mut self, record: Record) -> io::Result<()> {
-        self.journal.append(&record)?;
-        self.apply(record);
+        self.record_all(vec![record])
+    }
+
+    /// Writes records together, then lets them count.
+    pub(super) fn record_all(&mut self, records: Vec<Record>) -> io::Result<()> {
+        self.journal.append(&records)?;
+        for record in records {
+            self.apply(record);
+        }
         Ok(())
     }
 
@@ -168,22 +194,132 @@ impl World {
             Record::Unlinked { device } => {
                 self.devices.remove(&device);
             }
-            Record::Taken { message } => {
+            Record::Taken {
+                mut message,
+                envelopes,
+            } => {
+                let seen = self.ratchets.take(&envelopes);
+                message.seen_by_recipient = seen.by_recipient;
+                message.seen_by_own_phone = seen.by_own_phone;
                 let key = (message.account.clone(), message.id.clone());
                 self.by_id.insert(key, self.messages.len());
                 self.messages.push(message);
             }
-            Record::Resent { account, id } => {
+            Record::Resent {
+                account,
+                id,
+                envelopes,
+            } => {
+                let seen = self.ratchets.take(&envelopes);
                 let position = self.by_id.get(&(account, id)).copied();
                 if let Some(message) = position.and_then(|at| self.messages.get_mut(at)) {
                     message.resent += 1;
+                    message.seen_by_recipient |= seen.by_recipient;
+                    message.seen_by_own_phone |= seen.by_own_phone;
                 }
             }
-            Record::Received { message } => self.incoming.push(message),
-            Record::Delivered { device, id } => {
-                self.delivered.insert((device, id));
+            Record::Received { message } => self.put(Stanza {
+                id: message.id,
+                account: message.account,
+                chat: Chat::Person(message.from.clone()),
+                author: Some(message.from),
+                hidden: false,
+                name: None,
+                at: message.at,
+                content: Content::Message(Letter {
+                    body: message.body,
+                    ..Letter::default()
+                }),
+            }),
+            Record::Brought { stanza } => self.put(stanza),
+            Record::Grouped { group } => {
+                self.groups.insert(group.id.clone(), group);
+            }
+            Record::History { account, stanzas } => {
+                self.history.insert(account, stanzas);
+            }
+            Record::Delivered { device, ids } => {
+                let pairs = ids.into_iter().map(|id| (device.clone(), id));
+                self.delivered.extend(pairs);
             }
         }
+    }
+
+    /// Puts a thing into its account's mailbox.
+    fn put(&mut self, stanza: Stanza) {
+        if let Some(author) = &stanza.author {
+            let pair = (stanza.account.clone(), author.clone());
+            if stanza.hidden {
+                self.hidden.insert(pair);
+            } else if stanza.content == Content::Mapping {
+                self.hidden.remove(&pair);
+            }
+        }
+        let mailbox = self.mailboxes.entry(stanza.account.clone()).or_default();
+        if stanza.letter().is_some() {
+            let key = (stanza.account.clone(), stanza.id.clone());
+            self.letters.insert(key, mailbox.len());
+        }
+        mailbox.push(stanza);
+    }
+
+    /// What the devices of an account get, oldest first.
+    pub(super) fn mailbox(&self, account: &Number) -> &[Stanza] {
+        self.mailboxes.get(account).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a device still has to get this: it was linked before, and does not have it.
+    pub(super) fn is_for(&self, device: &str, stanza: &Stanza) -> bool {
+        let linked_at = self.devices.get(device).map(|device| &device.linked_at);
+        linked_at.is_some_and(|linked_at| stanza.at >= *linked_at)
+            && !self
+                .delivered
+                .contains(&(device.to_owned(), stanza.id.clone()))
+    }
+
+    /// A message of an account, whoever wrote it.
+    pub(super) fn target(&self, account: &Number, id: &str) -> Option<Target> {
+        let key = (account.clone(), id.to_owned());
+        if let Some(sent) = self.by_id.get(&key).and_then(|at| self.messages.get(*at)) {
+            return Some(Target {
+                id: key.1,
+                chat: Chat::Person(sent.to.clone()),
+                author: None,
+                hidden: false,
+                letter: Some(Letter {
+                    body: sent.body.clone(),
+                    ..Letter::default()
+                }),
+            });
+        }
+        let place = self.letters.get(&key)?;
+        let stanza = self.mailbox(account).get(*place)?;
+        Some(Target {
+            id: key.1,
+            chat: stanza.chat.clone(),
+            author: stanza.author.clone(),
+            hidden: stanza.hidden,
+            letter: stanza.letter().cloned(),
+        })
+    }
+
+    /// A thing as it travels to a page.
+    pub(super) fn frame(&self, stanza: &Stanza) -> Value {
+        let group = match &stanza.chat {
+            Chat::Group(id) => self.groups.get(id),
+            Chat::Person(_) | Chat::Status | Chat::Channel(_) => None,
+        };
+        let about = match &stanza.content {
+            Content::Message(letter) => letter.quote.as_ref(),
+            Content::Resolved { target }
+            | Content::Edit { target, .. }
+            | Content::Revoke { target, .. }
+            | Content::Reaction { target, .. }
+            | Content::Receipt { target, .. } => Some(target),
+            Content::Mapping | Content::Notice { .. } => None,
+        };
+        let target = about.and_then(|id| self.target(&stanza.account, id));
+        stanza.frame(group, target.as_ref())
     }
 
     /// The connection that shows exactly this code, while it lives.
@@ -283,14 +419,6 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn tell_account(&self, account: &Number, frame: &ToPage) {
-        for connection in self.connections.values() {
-            if connection.account() == Some(account) {
-                connection.tell(frame.clone());
-            }
-        }
-    }
-
     pub(super) fn befall(&mut self, event: Event, scope: Option<&Number>) {
         for connection in self.connections.values() {
             if scope.is_none() || connection.account() == scope {
@@ -305,10 +433,12 @@ impl World {
                 .messages
                 .iter()
                 .any(|m| m.account == *number || m.to == *number)
+            || self.mailboxes.contains_key(number)
             || self
-                .incoming
-                .iter()
-                .any(|m| m.account == *number || m.from == *number)
+                .mailboxes
+                .values()
+                .flatten()
+                .any(|stanza| stanza.author.as_ref() == Some(number))
     }
 
     pub(super) fn is_linked(&self, account: &Number) -> bool {
@@ -332,14 +462,40 @@ impl World {
         &self.messages
     }
 
-    /// All messages written to accounts, oldest first.
-    pub(super) fn incoming(&self) -> &[Incoming] {
-        &self.incoming
+    /// The last messages that others wrote to accounts, or owners by hand, oldest first, and what became of each.
+    pub(super) fn received(&self) -> Vec<Value> {
+        let mut shown: Vec<Value> = Vec::new();
+        for mailbox in self.mailboxes.values() {
+            let latest = mailbox.iter().rev().filter(|one| one.letter().is_some());
+            let mut latest: Vec<Value> = latest.take(RECEIVED_SHOWN).map(Stanza::shown).collect();
+            let changes = mailbox.iter().filter_map(Stanza::change);
+            let changes: Vec<(&str, &str, Value)> = changes.collect();
+            for message in &mut latest {
+                for (target, what, value) in &changes {
+                    if message["id"] == *target {
+                        message[*what] = value.clone();
+                    }
+                }
+            }
+            shown.append(&mut latest);
+        }
+        shown.sort_by(|a, b| a["at"].as_str().cmp(&b["at"].as_str()));
+        shown
     }
 
     /// Whether the server has this message of this account.
     pub(super) fn has(&self, account: &Number, id: &str) -> bool {
         self.by_id.contains_key(&(account.clone(), id.to_owned()))
+            || self
+                .target(account, id)
+                .is_some_and(|target| target.author.is_none())
+    }
+
+    /// Whether a person has seen this message of this account.
+    pub(super) fn is_seen(&self, account: &Number, id: &str) -> bool {
+        let position = self.by_id.get(&(account.clone(), id.to_owned()));
+        let message = position.and_then(|at| self.messages.get(*at));
+        message.is_some_and(|message| message.seen_by_recipient)
     }
 
     /// The linked devices in the order in which they were linked, and whether each is connected.

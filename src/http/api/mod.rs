@@ -11,6 +11,7 @@ pub(super) mod link;
 pub(super) mod link_store;
 pub(super) mod messages;
 pub(super) mod metrics;
+pub(super) mod notice;
 pub(super) mod qr;
 pub(super) mod send;
 pub(super) mod status;

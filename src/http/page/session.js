@@ -47,7 +47,7 @@ function reset() {
   message.forget();
   refused = null;
   for (const name of ["trouble", "pair-trouble", "announce", "account", "detail", "retry"]) say(byId(name), "");
-  for (const name of ["link", "evidence", "code", "progress", "send", "pairing"]) show(byId(name), false);
+  for (const name of ["link", "notice", "evidence", "code", "progress", "send", "pairing"]) show(byId(name), false);
   for (const name of ["connect", "disconnect", "logout", "make-link", "see-evidence"]) show(byId(name), false);
   byId("badge").replaceChildren();
   byId("facts").replaceChildren();
@@ -82,6 +82,8 @@ export function draw() {
   say(byId("account"), status.account ? t("account", number(status.account)) : "");
   why(byId("detail"), status);
   say(byId("retry"), status.retry_at ? t("retries", timeOf(status.retry_at)) : "");
+  show(byId("notice"), Boolean(status.notice));
+  say(byId("notice-words"), status.notice ?? "");
   drawProgress(isRunning);
   showCode(status);
   drawPairing();
@@ -91,7 +93,7 @@ export function draw() {
   say(byId("connect"), t(state === "ERROR" || status.failed_phase ? "connectAgain" : "connect"));
   show(byId("disconnect"), isRunning);
   show(byId("logout"), isLinked);
-  show(byId("make-link"), !isLinked && state !== "ERROR");
+  show(byId("make-link"), !status.linked && state !== "ERROR");
   show(byId("see-evidence"), !isRunning && Boolean(status.reason) && !WANTED.includes(status.reason));
   if (isLinked) show(byId("link"), false);
   if (isRunning) show(byId("evidence"), false);
@@ -117,6 +119,7 @@ function drawPairing() {
   }
   byId("by-number").open = true;
   say(byId("pairing-code"), `${code.slice(0, 4)}-${code.slice(4)}`);
+  say(byId("pairing-for"), status.pairing_phone ? t("pairingFor", status.pairing_phone) : "");
   const until = Date.parse(status.pairing_code_expires_at);
   const tick = () => say(byId("pairing-left"), t("pairingLeft", clock(until)));
   tick();
@@ -254,6 +257,7 @@ export function begin() {
     });
   press("connect", "connecting", (wanted) => connect(wanted));
   press("disconnect", "disconnecting", (wanted) => disconnect(wanted, false));
+  press("dismiss", null, (wanted) => call("POST", `sessions/${encodeURIComponent(wanted)}/notice/dismiss`));
   press("make-link", null, makeLink);
   press("see-evidence", null, seeEvidence);
   byId("copy").addEventListener("click", copyLink);

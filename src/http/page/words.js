@@ -16,7 +16,8 @@ const WORDS = {
     scanHere: "Scan it with the simulated phone",
     newTab: "(opens a new tab)",
     live: "Live",
-    away: "The service does not answer. Trying again…",
+    away: (since) => `The service has not answered since ${since}. Trying again…`,
+    lastSeen: (state) => `Last seen: ${state}`,
     stopping: "The service is stopping. Waiting for it to come back…",
     refused: (why) => `Not shown: ${why}`,
     connectTitle: "Connect an account",
@@ -73,6 +74,7 @@ const WORDS = {
     getCode: "Get a code",
     gettingCode: "Asking…",
     typeThis: "Type this code on that phone: Linked devices → Link a device → Link with phone number instead.",
+    pairingFor: (phone) => `For the phone whose number ends in ${phone}`,
     pairingLeft: (left) => `Good for ${left} min`,
     testTitle: "Send a test message",
     to: "To (phone number, with country code)",
@@ -97,6 +99,8 @@ const WORDS = {
     sureText:
       "The device is unlinked on WhatsApp and its profile is deleted. To use the account again, its phone has to scan a new code.",
     cancel: "Cancel",
+    noticeSays: "WhatsApp Web says:",
+    dismiss: "Close this notice",
     replaceTitle: "Another session has this number",
     replaceText: (other) =>
       `${other} is linked to it. When a code is requested, WhatsApp removes the device of that session, about a minute later. To keep both, scan the QR code instead.`,
@@ -169,7 +173,8 @@ const WORDS = {
     scanHere: "Escanéalo con el teléfono simulado",
     newTab: "(abre otra pestaña)",
     live: "En vivo",
-    away: "El servicio no responde. Se reintenta…",
+    away: (since) => `El servicio no responde desde las ${since}. Se reintenta…`,
+    lastSeen: (state) => `Visto por última vez: ${state}`,
     stopping: "El servicio se está deteniendo. Esperando a que vuelva…",
     refused: (why) => `No se muestra: ${why}`,
     connectTitle: "Conectar una cuenta",
@@ -227,6 +232,7 @@ const WORDS = {
     gettingCode: "Pidiendo…",
     typeThis:
       "Escribe este código en ese teléfono: Dispositivos vinculados → Vincular un dispositivo → Vincular con número de teléfono.",
+    pairingFor: (phone) => `Para el teléfono cuyo número termina en ${phone}`,
     pairingLeft: (left) => `Vale ${left} min más`,
     testTitle: "Enviar un mensaje de prueba",
     to: "Para (número de teléfono, con código de país)",
@@ -251,6 +257,8 @@ const WORDS = {
     sureText:
       "El dispositivo se desvincula en WhatsApp y su perfil se borra. Para volver a usar la cuenta, su teléfono tendrá que escanear un código nuevo.",
     cancel: "Cancelar",
+    noticeSays: "WhatsApp Web dice:",
+    dismiss: "Cerrar este aviso",
     replaceTitle: "Otra sesión tiene este número",
     replaceText: (other) =>
       `${other} está vinculada a él. Cuando se pide un código, WhatsApp quita el dispositivo de esa sesión, más o menos un minuto después. Para conservar las dos, escanea el código QR.`,

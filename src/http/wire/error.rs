@@ -24,7 +24,7 @@ use crate::{
     ledger::{LedgerError, ReadError},
     qr::QrError,
     session::{
-        ConnectError, DisconnectError, EvidenceError, ForgetError, InvalidClienteId,
+        ConnectError, DisconnectError, DismissError, EvidenceError, ForgetError, InvalidClienteId,
         InvalidIdempotencyKey, InvalidRecipient, SendError,
     },
     telemetry::fixed_text,
@@ -65,7 +65,8 @@ causes! {
         Disconnect(DisconnectError),
         Forget(ForgetError),
         Send(SendError),
-        Evidence(EvidenceError)
+        Evidence(EvidenceError),
+        Dismiss(DismissError)
     ]
 
     #[error("no such path: GET /docs lists all of them")]

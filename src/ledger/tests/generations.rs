@@ -154,7 +154,7 @@ fn where_the_ledger_has_deleted_some_of_them_everybody_is_stale() {
     let now = jiff::Timestamp::now();
     let settled = |at| Now { at, at_least: at };
     let mut disk = Disk::new(at_once);
-    let mut hand_over = |disk: &mut Disk, key: &str, generation| {
+    let hand_over = |disk: &mut Disk, key: &str, generation| {
         let new = send(key);
         drop(serve(disk, settled(now), |reply| job::accept(new, reply)).unwrap());
         let handing = Handing {
@@ -164,7 +164,7 @@ fn where_the_ledger_has_deleted_some_of_them_everybody_is_stale() {
         note(disk, settled(now), key, Step::Handing(handing));
         note(disk, settled(now), key, Step::Acknowledged(1));
     };
-    let mut others = |disk: &mut Disk, after| {
+    let others = |disk: &mut Disk, after| {
         let copy = RestoredCopy {
             after: Some(after),
             is_from_elsewhere: false,

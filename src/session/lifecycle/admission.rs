@@ -71,6 +71,10 @@ pub(super) fn admit(stage: Stage, published: &SessionState, command: &Command) -
             Command::Page(PageCommand::Check { .. } | PageCommand::Evidence { .. })
             | Command::Life(LifeCommand::Disconnect { logout: true, .. }),
         ) if is_hibernating => Admission::OnceAwake,
+        // The notice was on the page before; the next one loads without it, or shows it again.
+        (_, Command::Page(PageCommand::DismissNotice { .. })) if is_hibernating => {
+            Admission::Refuse(Refusal::NotReady)
+        }
         (Stage::Running, Command::Page(_)) => Admission::Now,
         (Stage::Busy, Command::Page(_)) => Admission::Refuse(Refusal::Busy),
         (_, Command::Page(_)) => Admission::Refuse(Refusal::NotReady),

@@ -15,6 +15,10 @@ use crate::{
 /// WhatsApp's word for a device that was removed by its owner (wa-js `LogoutReason.ts`).
 const REMOVED_BY_OWNER: &str = "user_initiated";
 
+/// What can be done about a notice over the chats.
+const DISMISS: &str =
+    "POST /sessions/{id}/notice/dismiss closes it, if what it says needs nothing else to be done";
+
 /// Follows one page.
 #[derive(Debug)]
 pub(super) struct PageView<'a> {
@@ -180,6 +184,7 @@ impl<'a> PageView<'a> {
                 snapshot.account.clone_from(&standing.account);
             }
             snapshot.sync_percent = standing.sync_percent;
+            snapshot.notice.clone_from(&standing.notice);
             let since = if before.adapter.serving == serving {
                 before.adapter.since
             } else {
@@ -202,11 +207,13 @@ impl<'a> PageView<'a> {
             }
             (
                 &before.account,
+                &before.notice,
                 before.sync_percent,
                 &before.adapter,
                 &before.reason,
             ) != (
                 &snapshot.account,
+                &snapshot.notice,
                 snapshot.sync_percent,
                 &snapshot.adapter,
                 &snapshot.reason,
@@ -239,18 +246,36 @@ impl<'a> PageView<'a> {
             && !standing.undecided;
         if is_broken {
             let missing = standing.missing.join(", ");
+            let remedy = standing.notice.as_ref().map(|_| format!("; {DISMISS}"));
             return Some(Reason::new(
                 ReasonCode::AdapterBroken,
-                format!("WhatsApp Web has changed: no adapter can send; missing: {missing}"),
+                format!(
+                    "WhatsApp Web has changed: no adapter can send; missing: {missing}{}",
+                    remedy.unwrap_or_default()
+                ),
             ));
         }
         let is_over = |reason: &&Reason| {
             matches!(
                 reason.code,
-                ReasonCode::AdapterBroken | ReasonCode::OpenedElsewhere
+                ReasonCode::AdapterBroken | ReasonCode::OpenedElsewhere | ReasonCode::NoticeShown
             )
         };
-        present.filter(|reason| !is_over(reason)).cloned()
+        let present = present.filter(|reason| !is_over(reason)).cloned();
+        present.or_else(|| self.notice_reason())
+    }
+
+    /// That a notice lies over the chats, which is no obstacle for an adapter that calls functions.
+    fn notice_reason(&self) -> Option<Reason> {
+        let notice = self.standing.notice.as_ref()?;
+        let detail = format!("WhatsApp Web shows a notice over the chats, \"{notice}\"; {DISMISS}");
+        let is_shown = self.standing.linked;
+        is_shown.then(|| Reason::new(ReasonCode::NoticeShown, detail))
+    }
+
+    /// Publishes again what the page says of the state, after another reason for it is over.
+    pub(super) fn republish(&self) {
+        self.report();
     }
 }
 

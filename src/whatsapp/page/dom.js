@@ -93,7 +93,6 @@
   const KEY = /^[0-9A-Za-z]{16,40}$/;
   // Compared in lower case; each is a list of words that all occur.
   const TEXTS = {
-    unknownNumber: { en: ["phone number", "url", "invalid"], es: ["número de teléfono", "url", "no es válid"], pt: ["número de telefone", "url", "inválido"] },
     notConnected: { en: ["computer not connected"], es: ["computadora sin conexión"], pt: ["computador sem conexão"] },
     phoneAway: { en: ["phone not connected"], es: ["teléfono sin conexión"], pt: ["telefone sem conexão"] },
     connecting: { en: ["connecting"], es: ["conectando"], pt: ["conectando"] },
@@ -132,8 +131,6 @@
   const SCREEN_MS = 10000;
   // A pairing code is one answer of WhatsApp's server away.
   const PAIRING_MS = 15000;
-  // The length of what is reported of an unknown notice.
-  const FIRST_WORDS = 60;
   // Shorter figures are times, dates and counts.
   const SHORTEST_NUMBER = 7;
 
@@ -173,7 +170,7 @@
     ...[...element.querySelectorAll("[data-icon]")].map((icon) => icon.getAttribute("data-icon")),
   ];
 
-  const isUnknownNumber = (dialog) => says(dialog.textContent, "unknownNumber");
+  const { isUnknownNumber } = shared;
   const isLinked = () => Boolean(find("chats"));
   const isLogin = () => !isLinked() && Boolean(find("login") ?? find("refresh"));
   // The banner stands somewhere around the list of chats, and never in it, where texts are other people's.
@@ -198,11 +195,7 @@
   const digitsOf = (text) => text.replace(/\D/g, "");
 
   // A notice that only wants to be closed is named by its first words; what asks something may name a person.
-  const nameOf = (dialog) => {
-    if (dialog.querySelectorAll('button, [role="button"]').length !== 1) return "a dialog";
-    const words = dialog.innerText.replace(/\s+/g, " ").replace(/\d{5,}/g, "…").trim();
-    return `the dialog "${words.length > FIRST_WORDS ? `${words.slice(0, FIRST_WORDS)}…` : words}"`;
-  };
+  const nameOf = (dialog) => (shared.isNotice(dialog) ? `the dialog "${shared.wordsOf(dialog)}"` : "a dialog");
 
   let lastView = "";
   const tellView = () => {
@@ -223,6 +216,7 @@
       online: linked && isOnline(),
       can_send: linked && !isCovered,
       trouble: troubleOf(linked || login || Boolean(find("splash"))),
+      notice: shared.notice(),
       missing: covers.slice(0, 1).map((dialog) => `a page without ${nameOf(dialog)} on it`),
     };
     const text = JSON.stringify(view);
@@ -288,7 +282,7 @@
   };
   new MutationObserver(later).observe(document, CHANGES);
   later();
-  shared.watchWhatsNew();
+  shared.watchDialogs(later);
 
   // Waits until `look` finds something; null when it has not by then.
   const until = (look, ms) =>
@@ -431,6 +425,8 @@
       throw failure(isLimit ? "PAIRING_RATE_LIMITED" : "PAIRING_REFUSED", "the page shows a notice instead of a code");
     },
 
+    dismissNotice: shared.dismissNotice,
+
     // Where a person would click for fresh codes: {x, y} in the window.
     refreshTarget: () => target(find("refresh"), "button for fresh codes"),
 
@@ -471,6 +467,9 @@
       const dialog = all("dialog").find(isUnknownNumber);
       return target([...(dialog?.querySelectorAll('button, [role="button"]') ?? [])].pop(), "button to close the dialog");
     },
+
+    // {chat, asks, own}: begins new Signal sessions, where the page's modules can be reached. The screen shows nothing of them.
+    resetSessions: shared.resetSessions,
 
     // {to} -> the compose box of the proven chat: {x, y, is_empty, is_focused}.
     box: ({ to }) => {

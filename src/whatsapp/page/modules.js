@@ -126,6 +126,7 @@
       view.trouble = trouble();
       view.sync_percent = view.linked && !view.online ? syncPercent : null;
     }
+    view.notice = shared.notice();
     const text = JSON.stringify(view);
     if (text !== last) say({ kind: "view", view });
     last = text;
@@ -234,7 +235,7 @@
     if (isMissing) setTimeout(settle, isLate ? LATE_PROBE_INTERVAL_MS : PROBE_INTERVAL_MS);
   };
   settle();
-  shared.watchWhatsNew();
+  shared.watchDialogs(tell);
 
   // A document that has just begun has no modules yet: asked again in a moment, it has.
   const mustBeLoaded = () => {
@@ -287,6 +288,9 @@
       return { ack: message ? message.ack ?? 0 : null };
     },
 
+    // {chat, asks, own}: begins new Signal sessions.
+    resetSessions: shared.resetSessions,
+
     // {key, to: digits, chat: known or null} -> {message_id, chat}. Looks up, sends nothing.
     async prepare({ key, to, chat: known }) {
       mustBeLoaded();
@@ -331,6 +335,8 @@
       sayAck(found.Messages.get(id));
       return { key, message_id: id.toString() };
     },
+
+    dismissNotice: shared.dismissNotice,
 
     refreshCodes: async () => {
       if (!found.refreshQR) throw failure("NO_REFRESH", `${nameOf(NAMES.code.refreshQR)} is missing`);

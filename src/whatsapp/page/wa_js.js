@@ -108,7 +108,6 @@
     setTimeout(awaitModules, isLate ? LATE_POLL_MS : POLL_MS);
   };
   awaitModules();
-  shared.watchWhatsNew();
 
   // --- With it -----------------------------------------------------------------------------------------------------
 
@@ -170,8 +169,10 @@
         if (Date.now() - connectedAt > FULL_READY_PATIENCE_MS) view.missing.push("WPP.isFullReady");
       }
     }
+    view.notice = shared.notice();
     sayView(view);
   };
+  shared.watchDialogs(tell);
 
   const buildCode = async () => {
     const built = await WPP().conn.getAuthCode();
@@ -346,6 +347,9 @@
       return { ack: message ? message.ack ?? 0 : null };
     },
 
+    // {chat, asks, own}: begins new Signal sessions.
+    resetSessions: shared.resetSessions,
+
     // {key, to: digits, chat: known or null} -> {message_id, chat}. Looks up, sends nothing.
     async prepare({ key, to, chat: known }) {
       const { whatsapp } = ready();
@@ -394,6 +398,8 @@
       setTimeout(() => sayAck(inStore(id)), ACK_AGAIN_MS);
       return { key, message_id: id.toString() };
     },
+
+    dismissNotice: shared.dismissNotice,
 
     async refreshCodes() {
       const { conn } = ready();

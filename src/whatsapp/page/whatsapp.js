@@ -51,26 +51,79 @@ const lineOfName = (entry, purpose) => {
 
 // What all adapters rely on.
 const NAMES = {
-  me: ["WAWebUserPrefsMeUser", "getMaybeMePnUser"],
-  cooldown: ["WAWebWhatsNewGatingUtils", "getWhatsNewAutoModalCooldownDays"],
-  createNux: ["WAWebWhatsNewNux", "createWhatsNewNux"],
-  modals: ["WAWebModalManager", "ModalManager"],
+  whatsNew: {
+    me: ["WAWebUserPrefsMeUser", "getMaybeMePnUser"],
+    cooldown: ["WAWebWhatsNewGatingUtils", "getWhatsNewAutoModalCooldownDays"],
+    createNux: ["WAWebWhatsNewNux", "createWhatsNewNux"],
+    modals: ["WAWebModalManager", "ModalManager"],
+  },
+  // What begins new Signal sessions. WhatsApp Web's own job for bots does it in these steps (WAWebMetaAiBotSessionCleanupJob).
+  signal: {
+    createWid: ["WAWebWidFactory", "createWid"],
+    getFanOutList: ["WAWebDBDeviceListFanout", "getFanOutList"],
+    deleteRemoteSession: ["WAWebSignalSessionApi", "deleteRemoteSession"],
+    getSignalProtocolStore: ["WAWebSignalProtocolStore", "getSignalProtocolStore"],
+  },
+  // Whose sessions these are, and whether they are gone: what of it is there is used.
+  signalMore: {
+    hasSignalSessions: ["WAWebSignalSessionApi", "hasSignalSessions"],
+    getMaybeMeLidUser: ["WAWebUserPrefsMeUser", "getMaybeMeLidUser"],
+    queryWidExists: ["WAWebQueryExistsJob", "queryWidExists"],
+    getCurrentLid: ["WAWebApiContact", "getCurrentLid"],
+    getPhoneNumber: ["WAWebApiContact", "getPhoneNumber"],
+  },
 };
-const PURPOSE = { use: "the dialog What's new", jobs: [] };
+const PURPOSES = {
+  whatsNew: { use: "the dialog What's new", jobs: [] },
+  signal: { use: "sends after a restore", jobs: [] },
+  signalMore: { use: "sends after a restore", jobs: [] },
+};
+const linesOf = (table, purposes) => Object.entries(table).flatMap(([group, names]) => Object.values(names).map((entry) => lineOfName(entry, purposes[group])));
 // The list of chats, which arrives last.
 const CHATS = "#pane-side";
 
-// The dialog that an account must answer after linking: else WhatsApp logs it out minutes later (OpenWA #982). In another
-// language than these it is answered by its module only.
+// The dialog that an account must answer after linking: else WhatsApp logs it out minutes later (OpenWA #982). Its button
+// has a name that is the same in every language (page modules, WAWebWhatsNewModal.react); the words are for a build without it.
+const WHATS_NEW_BUTTON = '[data-testid="whats_new_continue_button"]';
 const WHATS_NEW = ["what's new", "novedades", "hay de nuevo", "novidades", "há de novo"];
 // Its title stands first.
 const TITLE_CHARACTERS = 60;
 const DIALOGS = '[role="dialog"], [data-testid="confirm-popup"]';
 const isWhatsNew = (dialog) => {
+  if (dialog.querySelector(WHATS_NEW_BUTTON)) return true;
   const text = dialog.textContent.trim().slice(0, TITLE_CHARACTERS).toLowerCase().replaceAll("’", "'");
   return text.includes("whatsapp") && WHATS_NEW.some((words) => text.includes(words));
 };
-const isLinkedPage = () => Boolean(document.querySelector(CHATS) ?? resolve(NAMES.me)?.());
+const topDialogs = () => [...document.querySelectorAll(DIALOGS)].filter((dialog) => !dialog.parentElement?.closest(DIALOGS));
+const buttonsOf = (dialog) => [...dialog.querySelectorAll('button, [role="button"]')];
+// What a person fills in or chooses: a dialog with any of it asks something.
+const CHOICES = 'input, select, textarea, [contenteditable="true"], [role="checkbox"], [role="radio"], [role="switch"], [role="textbox"], [role="option"]';
+// A dialog that only wants to be closed.
+const isNotice = (dialog) => buttonsOf(dialog).length === 1 && !dialog.querySelector(CHOICES);
+// The dialog of the route to a number that has no account: each list of words occurs as a whole.
+const UNKNOWN_NUMBER = [["phone number", "url", "invalid"], ["número de teléfono", "url", "no es válid"], ["número de telefone", "url", "inválido"]];
+const isUnknownNumber = (dialog) => {
+  const text = dialog.textContent.toLowerCase();
+  return UNKNOWN_NUMBER.some((words) => words.every((word) => text.includes(word)));
+};
+// The length of what is reported of an unknown notice.
+const FIRST_WORDS = 60;
+// Figures that are long enough for a phone number are left out.
+const wordsOf = (dialog) => {
+  const words = dialog.innerText.replace(/\s+/g, " ").replace(/\d{5,}/g, "…").trim();
+  return words.length > FIRST_WORDS ? `${words.slice(0, FIRST_WORDS)}…` : words;
+};
+// What covers the chats and is not known, the topmost last.
+const unknownDialogs = () =>
+  (isLinkedPage() ? topDialogs() : []).filter((dialog) => dialog.checkVisibility() && !isWhatsNew(dialog) && !isUnknownNumber(dialog));
+// The first words of the notice over the chats; null when none is there. What asks something may name a person.
+const notice = () => {
+  const top = unknownDialogs().at(-1);
+  return top && isNotice(top) ? wordsOf(top) : null;
+};
+// From the press of its button to a dialog that is gone.
+const DISMISSED_MS = 2000;
+const isLinkedPage = () => Boolean(document.querySelector(CHATS) ?? resolve(NAMES.whatsNew.me)?.());
 // From the word of its module to a dialog that is gone.
 const CLOSED_MS = 500;
 // A heavy page changes hundreds of times while it loads: it is looked at once it has paused that long.
@@ -84,8 +137,8 @@ let askedAt = -ASK_AGAIN_MS;
 // Answered before it is shown, it never is (WAHA c9ac14e1).
 const answerByModule = () => {
   try {
-    const days = resolve(NAMES.cooldown)?.();
-    const nux = resolve(NAMES.createNux)?.(days);
+    const days = resolve(NAMES.whatsNew.cooldown)?.();
+    const nux = resolve(NAMES.whatsNew.createNux)?.(days);
     if (!nux) return;
     if (nux.shouldShow()) nux.dismiss();
     isAnswered = !nux.shouldShow();
@@ -94,9 +147,9 @@ const answerByModule = () => {
   }
 };
 const closeByButton = (dialog) => {
-  const buttons = [...dialog.querySelectorAll('button, [role="button"]')];
+  const buttons = buttonsOf(dialog);
   // The last one with words on it goes on; the other is a cross.
-  (buttons.findLast((button) => /\p{L}/u.test(button.textContent)) ?? buttons.at(-1))?.click();
+  (dialog.querySelector(WHATS_NEW_BUTTON) ?? buttons.findLast((button) => /\p{L}/u.test(button.textContent)) ?? buttons.at(-1))?.click();
 };
 let closing = null;
 const answerWhatsNew = () => {
@@ -105,18 +158,20 @@ const answerWhatsNew = () => {
     askedAt = performance.now();
     answerByModule();
   }
-  const dialogs = [...document.querySelectorAll(DIALOGS)].filter((dialog) => !dialog.parentElement?.closest(DIALOGS));
+  const dialogs = topDialogs();
   const shown = dialogs.find(isWhatsNew);
   if (!shown || shown === closing) return;
   closing = shown;
   // The manager closes whatever is on top.
-  if (dialogs.length === 1) resolve(NAMES.modals)?.close?.();
+  if (dialogs.length === 1) resolve(NAMES.whatsNew.modals)?.close?.();
   setTimeout(() => {
     closing = null;
     if (shown.isConnected) closeByButton(shown);
   }, CLOSED_MS);
 };
 let isWatching = false;
+let lastNotice = null;
+const whenNoticed = new Set();
 
 // Results of a send after which the message may still go out.
 const NOT_FINAL = ["ERROR_NETWORK"];
@@ -128,7 +183,53 @@ const GIVEN_UP = {
 const WORD_MS = 300;
 const LONGEST_WORD = 80;
 
+// Modules may come late; a page that is older than this has those that it has.
+const SIGNAL_LATE_MS = 5000;
+const SIGNAL_LOOK_MS = 200;
+const cannotReset = (detail) => Object.assign(new Error(detail), { code: "NO_RESET" });
+const signal = async () => {
+  for (;;) {
+    const found = Object.entries(NAMES.signal).map(([name, home]) => [name, resolve(home)]);
+    const missing = found.filter(([, value]) => typeof value !== "function").map(([name]) => nameOf(NAMES.signal[name]));
+    if (missing.length === 0) return Object.fromEntries(found);
+    if (performance.now() > SIGNAL_LATE_MS) throw cannotReset(`WhatsApp Web has no ${missing.join(", ")}`);
+    await new Promise((done) => setTimeout(done, SIGNAL_LOOK_MS));
+  }
+};
+const ownWids = () => [NAMES.whatsNew.me, NAMES.signalMore.getMaybeMeLidUser].map((home) => resolve(home)?.());
+// A person is addressed by number or by LID, with Signal sessions of their own for each. A number that was typed may not be
+// the one that the account is registered by.
+const widsOf = async (chat, isAsked, createWid) => {
+  const [asks, getCurrentLid, getPhoneNumber] = ["queryWidExists", "getCurrentLid", "getPhoneNumber"].map((name) => resolve(NAMES.signalMore[name]));
+  const wid = createWid(chat);
+  // A question that failed is no answer: the same may work in a moment.
+  const failed = () => { throw Object.assign(new Error("the number could not be checked"), { code: "NO_ANSWER" }); };
+  const asked = isAsked && asks ? (await asks(wid).catch(failed))?.wid : null;
+  const other = (known) => (known.isLid?.() ? getPhoneNumber?.(known) : getCurrentLid?.(known));
+  const known = [wid, asked].filter(Boolean);
+  return [...known, ...known.map(other)];
+};
+
 return {
+  // {chat, asks, own}: deletes the Signal sessions with all devices of a recipient, or with the account's own other devices. The
+  // page's next message to each begins a new one, which the other side accepts. Answers once that is on disk; may be repeated.
+  // `asks`: the chat is no more than the number that was typed.
+  async resetSessions({ chat, asks, own }) {
+    const { createWid, getFanOutList, deleteRemoteSession, getSignalProtocolStore } = await signal();
+    const wids = (own ? ownWids() : await widsOf(chat, asks, createWid)).filter(Boolean);
+    if (wids.length === 0) throw cannotReset("WhatsApp Web does not say which account it has");
+    const devices = new Map();
+    for (const wid of wids) {
+      // Hosted devices get messages of this very chat.
+      const list = await getFanOutList({ wids: [wid], shouldMergeAltDevices: true, chatWidSetToIncludeHostedInFanoutOneToOneChatOnly: wid });
+      for (const device of list) devices.set(String(device), device);
+    }
+    await Promise.all([...devices.values()].map((device) => deleteRemoteSession(device)));
+    // Until then it is in memory only, and a Chrome that is killed has the old ones again. Older builds have no such buffer.
+    await getSignalProtocolStore().flushBufferToDiskIfNotMemOnlyMode?.();
+    const left = await resolve(NAMES.signalMore.hasSignalSessions)?.([...devices.values()]);
+    if (left?.some(Boolean)) throw cannotReset("WhatsApp Web still has the old Signal sessions after it deleted them");
+  },
   // What keeps the page from working, by the state of the socket or the mode of the stream.
   TROUBLES: {
     CONFLICT: "OPENED_ELSEWHERE",
@@ -195,7 +296,7 @@ return {
   // {kind, name, status, at, use, jobs}: status is found, moved (then `at` has its present home), missing, or unseen where the page
   // does not show it now; jobs are those that fail without it, link and send.
   inventory: {
-    names: (table, purposes) => Object.entries(table).flatMap(([group, names]) => Object.values(names).map((entry) => lineOfName(entry, purposes[group]))),
+    names: linesOf,
     line: lineOf,
     // Looks until nothing is missing that a job needs, for so long; answers with it what is known of the page itself.
     async taken(look, within_ms) {
@@ -205,12 +306,33 @@ return {
         await new Promise((done) => setTimeout(done, LOOK_MS));
         lines = look();
       }
-      const ofAll = Object.values(NAMES).map((entry) => lineOfName(entry, PURPOSE));
+      const isListed = ({ name }) => lines.some((line) => line.name === name);
+      const ofAll = linesOf(NAMES, PURPOSES).filter((line) => !isListed(line));
       return { build: window.Debug?.VERSION ?? null, language: document.documentElement.lang || null, lines: [...lines, ...ofAll] };
     },
   },
-  // Answers the dialog "What's new" as long as the page lives. Called by each adapter; one watch is enough.
-  watchWhatsNew() {
+  isUnknownNumber,
+  isNotice,
+  wordsOf,
+  notice,
+  // {words}: presses the only button of the notice with these first words, and of no other dialog.
+  async dismissNotice({ words }) {
+    const refusal = (code, detail) => Object.assign(new Error(detail), { code });
+    const top = unknownDialogs().at(-1);
+    if (!top) throw refusal("NO_NOTICE", "no notice lies over the chats");
+    if (!isNotice(top)) throw refusal("NOTICE_WITH_CHOICE", "the dialog over the chats asks something");
+    if (wordsOf(top) !== words) throw refusal("NO_NOTICE", "another notice lies over the chats by now");
+    buttonsOf(top)[0].click();
+    const end = Date.now() + DISMISSED_MS;
+    while (top.isConnected && top.checkVisibility()) {
+      if (Date.now() > end) throw refusal("NOTICE_STAYS", "the notice stays although its button was pressed");
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  },
+  // Answers the dialog "What's new" as long as the page lives, and calls `noticed` when another notice lies over the chats or
+  // none does any more. Called by each adapter; one watch is enough.
+  watchDialogs(noticed) {
+    whenNoticed.add(noticed);
     if (isWatching) return;
     isWatching = true;
     let timer = 0;
@@ -218,6 +340,10 @@ return {
       timer ||= setTimeout(() => {
         timer = 0;
         answerWhatsNew();
+        const shown = notice();
+        if (shown === lastNotice) return;
+        lastNotice = shown;
+        for (const noticed of whenNoticed) noticed();
       }, LOOK_MS);
     };
     new MutationObserver(later).observe(document, { subtree: true, childList: true });

@@ -23,6 +23,29 @@ async fn scan(sandbox: &Running, chrome: &Chrome) {
     assert_eq!(sandbox.post("/phone/scan", scanned).await.0, 200);
 }
 
+#[tokio::test]
+async fn a_page_whose_connection_worker_could_not_be_loaded_connects_with_another_one() {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, chrome) = opened(&folder, json!({})).await;
+    chrome
+        .run(
+            "const Real = Worker; let isFirst = true;
+            window.Worker = function (url) {
+              const worker = new Real(url);
+              if (String(url).includes('comms-worker') && isFirst) {
+                isFirst = false;
+                worker.terminate();
+                setTimeout(() => worker.dispatchEvent(new Event('error')));
+              }
+              return worker;
+            };",
+        )
+        .await;
+    scan(&sandbox, &chrome).await;
+    chrome.until(LINKED).await;
+    sandbox.stop().await;
+}
+
 const LOGGED_OUT: &str = "location.search.includes('post_logout=1')";
 
 #[tokio::test]

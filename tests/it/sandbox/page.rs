@@ -362,22 +362,3 @@ async fn ten_thousand_recipients_leave_the_page_quick() {
     assert_eq!(send(&chrome, TEXT).await["messageSendResult"], "OK");
     sandbox.stop().await;
 }
-
-#[tokio::test]
-async fn what_the_owner_writes_on_the_phone_comes_as_an_own_message() {
-    let folder = TempDir::new().unwrap();
-    let (sandbox, chrome) = linked(&folder).await;
-    for (from, is_own) in [(FRIEND, false), (ACCOUNT, true)] {
-        let written = json!({"account": ACCOUNT, "from": from, "body": "desde el teléfono"});
-        assert_eq!(sandbox.post("/phone/receive", written).await.0, 200);
-        let last = "require('WAWebMsgCollection').MsgCollection.last()";
-        chrome
-            .until(&format!(
-                "{last} && {last}.isNewMsg && String({last}.id.remote).startsWith('{from}')"
-            ))
-            .await;
-        let from_me: bool = chrome.value(&format!("{last}.id.fromMe")).await;
-        assert_eq!(from_me, is_own, "{from}");
-    }
-    sandbox.stop().await;
-}

@@ -15,6 +15,7 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
   const wire = require('SandboxWire');
   const link = require('SandboxLink');
   const chats = require('SandboxChats');
+  const incoming = require('SandboxIncoming');
   const faults = sandboxPage.faults;
 
   /** The pairing screen stands without a code for some seconds on the real page. */
@@ -53,9 +54,12 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
       // The real event carries nothing: its listeners ask for the level.
       Cmd.trigger('offline_progress_update_from_bridge');
     }
-    resume.complete();
-    Cmd.trigger('offline_delivery_end_from_bridge');
+    // The main part is not shown before all that waited is in storage, and what a new link brings first.
+    await incoming.offlineEnd();
+    await incoming.hasFirstPart;
+    incoming.deliveryEnded();
     if (Stream.mode !== 'SYNCING') return;
+    BackendEventBus.isMainStreamReadyMd = true;
     Stream.mode = 'MAIN';
     Stream.info = 'NORMAL';
     Cmd.isMainLoaded = true;
@@ -66,9 +70,17 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
     await pause(PANE_DELAY_MS);
     require('SandboxMain').open();
     require('SandboxWhatsNew').open();
-    if (faults.notice) dialog(faults.notice, [words.ok]);
+    showNotice();
+    if (faults.question) dialog(faults.question, [words.cancel], [words.continue]);
     require('SandboxHistory').run(fresh);
     reloadOnce();
+  }
+
+  /** Comes with each load until its button has been pressed. */
+  const NOTICE_KEY = 'sandbox-notice-closed';
+  function showNotice() {
+    const text = faults.notice;
+    if (text && localStorage.getItem(NOTICE_KEY) !== text) dialog(text, [words.ok, () => localStorage.setItem(NOTICE_KEY, text)]);
   }
 
   /** The page reloads once, minutes after linking. WhatsApp judges then what the page has done until then. */
@@ -91,6 +103,8 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
     if (faults.page === 'never_starts') return;
     try {
       await link.load();
+      await require('SandboxRatchet').load();
+      await require('SandboxDevices').load();
       await chats.restore();
     } catch (error) {
       await pause(STORAGE_ERROR_DELAY_MS);
@@ -100,7 +114,10 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
     require('SandboxPasskey');
     wire.frames.on('welcome', sync);
     wire.frames.on('linked', () => { fresh = true; require('SandboxLanding').close(); });
-    wire.frames.on('message', (frame) => chats.incoming(frame));
+    wire.frames.on('history', incoming.history);
+    wire.frames.on('offline_preview', incoming.preview);
+    wire.frames.on('stanza', incoming.take);
+    wire.frames.on('offline_end', incoming.end);
     Socket.on('change:state', (socket, state) => {
       if (state === 'CONFLICT') dialog(words.conflict, [words.close], [words.useHere, () => Socket.takeover()]);
       if (state === 'TOS_BLOCK') dialog(words.banned);

@@ -48,8 +48,18 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
     return el('span', { 'aria-label': words[word], class: 'tick ' + word }, icon((faults.coarse_ticks && COARSE[level]) || name));
   }
 
+  /** What stands for a message that is no text. */
+  const textOf = (msg) => {
+    if (msg.type === 'chat') return msg.body;
+    if (msg.type === 'revoked') return words.deleted;
+    if (msg.type === 'ciphertext') return words.waiting;
+    return msg.caption || msg.pollName || msg.filename || msg.loc || '[' + msg.type + ']';
+  };
+  const NOTICES = ['gp2', 'e2e_notification'];
+
   /** Only the first of a run has a tail. */
   function bubble(msg, previous) {
+    if (NOTICES.includes(msg.type)) return el('div', { role: 'row', class: 'row' }, el('div', { class: 'system' }, textOf(msg)));
     if (isEarly) return earlyBubble(msg);
     const mine = msg.id.fromMe;
     const side = mine ? 'out' : 'in';
@@ -59,7 +69,7 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
         isFirst ? el('span', { 'aria-hidden': 'true', 'data-testid': 'tail-' + side, 'data-icon': 'tail-' + side }, icon('tail-' + side)) : null,
         mine ? el('span', { 'aria-label': words.you }) : null,
         el('div', { 'data-testid': 'msg-container' },
-          el('span', { 'data-testid': 'selectable-text', class: 'copyable-text selectable-text' }, msg.body),
+          el('span', { 'data-testid': 'selectable-text', class: 'copyable-text selectable-text' }, textOf(msg)),
           el('span', { class: 'meta', 'data-testid': 'msg-meta' }, clock(msg.t), mine ? tick(msg) : null))));
   }
 
@@ -67,7 +77,7 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
     const mine = msg.id.fromMe;
     return el('div', { role: 'row', 'data-id': msg.id.toString(), class: mine ? 'row message-out' : 'row message-in' },
       el('div', { class: 'bubble' },
-        el('span', { class: 'copyable-text selectable-text' }, msg.body),
+        el('span', { class: 'copyable-text selectable-text' }, textOf(msg)),
         el('span', { class: 'meta', 'data-testid': 'msg-meta' }, clock(msg.t), mine ? tick(msg) : null)));
   }
 
@@ -79,7 +89,7 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
         el('span', { class: 'avatar', 'aria-hidden': 'true' }, digits),
         el('span', { class: 'chat-text' },
           el('span', { class: 'chat-top' }, el('span', { title: chat.formattedTitle, dir: 'auto', class: 'chat-title' }, chat.formattedTitle), el('time', {}, chat.t ? clock(chat.t) : '')),
-          el('span', { class: 'chat-bottom' }, last && last.id.fromMe ? tick(last) : null, el('span', { class: 'preview' }, last ? last.body : ''),
+          el('span', { class: 'chat-bottom' }, last && last.id.fromMe ? tick(last) : null, el('span', { class: 'preview' }, last ? textOf(last) : ''),
             chat.unreadCount ? el('span', { class: 'unread', 'aria-label': chat.unreadCount + ' unread' }, String(chat.unreadCount)) : null))));
   }
 
@@ -194,7 +204,7 @@ sandboxPage.define('SandboxMain', (global, require, importDefault, importNamespa
       drawListSoon();
       if (bubbles && active && msg.isNewMsg && active.id.equals(msg.id.remote)) drawBubblesSoon();
     }));
-    MsgCollection.on('change:ack change:isSendFailure', (msg) => {
+    MsgCollection.on('change:ack change:isSendFailure change:type change:body change:caption', (msg) => {
       drawListSoon();
       if (bubbles && active && active.id.equals(msg.id.remote)) drawBubblesSoon();
     });

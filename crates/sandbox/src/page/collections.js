@@ -7,11 +7,23 @@
 sandboxPage.define('WAWebMsgModel', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const { BaseModel, defineModel } = require('WAWebBaseModel');
   class Msg extends BaseModel {
-    get sender() { return this.from; }
+    get sender() { return this.author || this.from; }
     get isSentByMe() { return Boolean(this.id && this.id.fromMe); }
+    get mediaData() { return this.type in MEDIA ? { type: this.type, mediaStage: 'INIT', mimetype: this.mimetype, size: this.size, filehash: this.filehash } : undefined; }
+    unsafe() { return this; }
     updateAck(ack) { if (ack > this.ack || ack < 0) this.ack = ack; }
+    /** The same message once more, such as one that can be decrypted now. */
+    async applyUpdate(changes) { this.set(changes); }
   }
-  defineModel(Msg, 'msg', ['id', 'ack', 'body', 'type', 'subtype', 't', 'from', 'to', 'self', 'isNewMsg', 'local', 'author', 'latestEditMsgKey', 'isSendFailure']);
+  const MEDIA = { image: 1, video: 1, audio: 1, ptt: 1, document: 1, sticker: 1 };
+  /* The names of page module WAWebMsgModel, as far as messages have them here. */
+  defineModel(Msg, 'msg', ['id', 'rowId', 'ack', 'body', 'caption', 'type', 'subtype', 't', 'from', 'to', 'self', 'isNewMsg', 'recvFresh', 'invis', 'local',
+    'author', 'notifyName', 'isSendFailure', 'search', 'star', 'isMdHistoryMsg', 'clientReceivedTsMillis',
+    'latestEditMsgKey', 'latestEditSenderTimestampMs', 'protocolMessageKey', 'revokeSender', 'revokeTimestamp', 'isOverwrittenByRevoke',
+    'quotedMsg', 'quotedStanzaID', 'quotedParticipant', 'quotedRemoteJid', 'quotedType', 'mentionedJidList', 'hasReaction', 'recipients', 'templateParams',
+    'mimetype', 'size', 'filename', 'duration', 'filehash', 'encFilehash', 'directPath', 'mediaKey', 'mediaKeyTimestamp', 'width', 'height', 'isGif', 'isViewOnce',
+    'lat', 'lng', 'loc', 'vcardFormattedName', 'pollName', 'pollOptions', 'pollSelectableOptionsCount', 'messageSecret',
+    'ephemeralDuration', 'ephemeralStartTimestamp', 'expiredTimestamp', 'broadcast', 'isStatusV3', 'viewMode', 'kind']);
   exports.Msg = Msg;
 });
 
@@ -28,7 +40,11 @@ sandboxPage.define('WAWebChatModel', (global, require, importDefault, importName
     static defaults() { return { unreadCount: 0, active: false, archive: false, canSend: true }; }
     constructor(properties) {
       super(properties);
-      this.msgs = new ChatMsgs();
+      const msgs = new ChatMsgs();
+      msgs.msgLoadState = { noEarlierMsgs: false, isLoadingEarlierMsgs: false, contextLoaded: false };
+      // A look at what others have posted is one, whichever way it goes; the page's own drawing is none.
+      Object.defineProperty(this, 'own', { value: msgs });
+      Object.defineProperty(this, 'msgs', { enumerable: true, get() { require('SandboxStatusWatch').look(this.id); return msgs; } });
       this.presence = { subscribe: async () => {} };
       this.promises = {};
     }
@@ -38,31 +54,50 @@ sandboxPage.define('WAWebChatModel', (global, require, importDefault, importName
     get isNewsletter() { return Boolean(this.id && this.id.isNewsletter()); }
     get hasUnread() { return this.unreadCount > 0; }
     title() { return this.formattedTitle; }
-    lastMsg() { return this.msgs.last(); }
+    lastMsg() { return this.own.last(); }
   }
-  defineModel(Chat, 'chat', ['id', 't', 'name', 'formattedTitle', 'unreadCount', 'active', 'archive', 'canSend']);
+  defineModel(Chat, 'chat', ['id', 't', 'name', 'formattedTitle', 'unreadCount', 'active', 'archive', 'canSend', 'lastReceivedKey', 'groupMetadata',
+    'endOfHistoryTransferType', 'unreadEditTimestampMs']);
   exports.Chat = Chat;
 });
 
 sandboxPage.define('WAWebContactModel', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const { BaseModel, defineModel } = require('WAWebBaseModel');
   class Contact extends BaseModel {}
-  defineModel(Contact, 'contact', ['id', 'name', 'pushname', 'isBusiness', 'isMe']);
+  defineModel(Contact, 'contact', ['id', 'name', 'pushname', 'isBusiness', 'isMe', 'phoneNumber']);
   exports.Contact = Contact;
 });
 
 sandboxPage.define('WAWebMsgCollection', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const { BaseCollection } = require('WAWebBaseCollection');
   const { Msg } = require('WAWebMsgModel');
+  const isExpired = ({ ephemeralDuration, t }) => ephemeralDuration > 0 && t + ephemeralDuration < Date.now() / 1000;
   class MsgCollectionImpl extends BaseCollection {
-    async processMultipleMessages(chat, messages) { return messages.map((message) => this.add(message)); }
-    /** The collection holds what was looked at lately; the rest comes from storage, as models of nobody. */
-    async getMessagesById(ids) {
-      const { stored } = require('SandboxChats');
-      for (const id of ids) require('SandboxStatusWatch').look(id);
-      const found = await Promise.all(ids.map((id) => this.get(id) || stored(String(id))));
-      return { messages: found.filter(Boolean) };
+    /** Messages that have disappeared are not taken. */
+    add(value, options) {
+      if (!Array.isArray(value) && isExpired(value)) return undefined;
+      return super.add(value, options);
     }
+    /** Every message goes through here on its way into the collection, but those that this page sends. */
+    processMultipleMessages(chatId, messages, meta = {}) {
+      return require('SandboxProcess').process(chatId, messages, meta);
+    }
+    /** The collection holds what was looked at lately; the rest comes from storage, and stays. */
+    async getMessagesById(ids) {
+      for (const id of ids) require('SandboxStatusWatch').look(id);
+      const rows = await require('WAWebDBMsgUtils').getMsgsByMsgKey(ids);
+      const found = await this.processMultipleMessages(undefined, rows, { add: 'search' }, 'msgCollectionGetMessagesById');
+      const held = ids.map((id) => this.get(id)).filter(Boolean);
+      return { messages: [...new Set([...found, ...held])], eof: true, canceled: false };
+    }
+    /** Messages of a chat beside one that is known, into the collection. */
+    async loadMessagesQuery({ anchor, direction, count }) {
+      const side = direction === 'after' ? 'after' : 'before';
+      const { status, messages } = await require('SandboxRows').find({ anchor, direction: side, count });
+      if (status >= 400) throw status;
+      return this.processMultipleMessages(anchor.remote, messages.map((message) => ({ ...message, invis: true })), { add: side, isHistory: true }, 'msgCollectionFindQuery');
+    }
+    hasSynced() { return Promise.resolve(); }
   }
   MsgCollectionImpl.model = Msg;
   // Gone since build 2.3000.1044096409; the collection itself stays.
@@ -87,7 +122,9 @@ sandboxPage.define('WAWebChatCollection', (global, require, importDefault, impor
 sandboxPage.define('WAWebContactCollection', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const { BaseCollection } = require('WAWebBaseCollection');
   const { Contact } = require('WAWebContactModel');
-  class ContactCollectionImpl extends BaseCollection {}
+  class ContactCollectionImpl extends BaseCollection {
+    gadd(id) { return this.get(id) || this.add({ id }); }
+  }
   ContactCollectionImpl.model = Contact;
   exports.ContactCollectionImpl = ContactCollectionImpl;
   exports.ContactCollection = new ContactCollectionImpl();
@@ -108,14 +145,16 @@ sandboxPage.define('WAWebCollections', (global, require, importDefault, importNa
     get Chat() { return require('WAWebChatCollection').ChatCollection; },
     get Msg() { return require('WAWebMsgCollection').MsgCollection; },
     get Contact() { return require('WAWebContactCollection').ContactCollection; },
+    get Reactions() { return require('WAWebReactionsCollection').ReactionsCollection; },
+    get GroupMetadata() { return importDefault('WAWebGroupMetadataCollection'); },
   });
 });
 
 /* Collections that hold nothing here. Bundles look for them, and freeze the page for a minute
  * when one is not found; `missing` takes one away. */
 for (const name of ['Blocklist', 'BusinessCategoriesResult', 'BusinessProfile', 'BotProfile', 'Call', 'Cart', 'Catalog',
-  'EmojiVariant', 'GroupMetadata', 'Label', 'MsgInfo', 'Mute', 'Note', 'Order', 'PinInChat', 'Presence',
-  'ProductMessageList', 'ProfilePicThumb', 'QuickReply', 'Reactions', 'RecentEmoji', 'Sticker', 'StickerSearch',
+  'EmojiVariant', 'Label', 'MsgInfo', 'Mute', 'Note', 'Order', 'PinInChat', 'Presence',
+  'ProductMessageList', 'ProfilePicThumb', 'QuickReply', 'RecentEmoji', 'Sticker', 'StickerSearch',
   'Status', 'StatusV3', 'TextStatus', 'StickerPack', 'RecentSticker']) {
   sandboxPage.define('WAWeb' + name + 'Collection', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
     const { BaseCollection } = require('WAWebBaseCollection');
@@ -129,53 +168,98 @@ for (const name of ['Blocklist', 'BusinessCategoriesResult', 'BusinessProfile', 
   });
 }
 
+/* Groups: their names and members. */
+sandboxPage.define('WAWebGroupMetadataCollection', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const { BaseModel, defineModel } = require('WAWebBaseModel');
+  const { BaseCollection } = require('WAWebBaseCollection');
+  class Participant extends BaseModel {}
+  defineModel(Participant, 'participant', ['id', 'isAdmin', 'isSuperAdmin']);
+  class Participants extends BaseCollection {}
+  Participants.model = Participant;
+  class GroupMetadata extends BaseModel {
+    constructor(properties) { super(properties); this.participants = new Participants(); }
+  }
+  defineModel(GroupMetadata, 'groupMetadata', ['id', 'subject', 'owner', 'isLidAddressingMode']);
+  class GroupMetadataCollectionImpl extends BaseCollection {
+    async find(id) { return this.get(id); }
+    async update(id) { return this.get(id); }
+    _handleParentGroupChange() {}
+  }
+  GroupMetadataCollectionImpl.model = GroupMetadata;
+  exports.default = new GroupMetadataCollectionImpl();
+});
+
+/* Channels, which are no chats. */
+sandboxPage.define('WAWebNewsletterCollection', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const { BaseCollection } = require('WAWebBaseCollection');
+  const { Chat } = require('WAWebChatModel');
+  class NewsletterCollectionImpl extends BaseCollection {}
+  NewsletterCollectionImpl.model = Chat;
+  exports.NewsletterCollectionImpl = NewsletterCollectionImpl;
+  exports.default = new NewsletterCollectionImpl();
+});
+
 sandboxPage.define('SandboxChats', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
   const { ChatCollection } = require('WAWebChatCollection');
   const { MsgCollection } = require('WAWebMsgCollection');
-  const { Msg } = require('WAWebMsgModel');
   const { createWid } = require('WAWebWidFactory');
   const MsgKey = importDefault('WAWebMsgKey');
-  const { lidPnCache, getCurrentLid, learn } = require('WAWebApiContact');
+  const GroupMetadata = importDefault('WAWebGroupMetadataCollection');
+  const Newsletters = importDefault('WAWebNewsletterCollection');
+  const { lidPnCache, learn } = require('WAWebApiContact');
+  const { ContactCollection } = require('WAWebContactCollection');
+  const { rowOf, messageOf, FIRST_ROW_ID } = require('SandboxRows');
   const storage = require('SandboxStorage');
   const link = require('SandboxLink');
 
   const numberOf = (wid) => (wid.isLid() ? lidPnCache.getPhoneNumber(wid) : wid);
-  const titleOf = (wid) => { const number = numberOf(wid); return number ? '+' + number.user : wid.user; };
+  function titleOf(wid) {
+    const group = wid.isGroup() && GroupMetadata.get(wid);
+    if (group) return group.subject;
+    const number = numberOf(wid);
+    return number ? '+' + number.user : wid.user;
+  }
 
   /** The chat with this id, made if there is none. */
   function open(wid) {
     const known = ChatCollection.get(wid);
     if (known) return { chat: known, created: false };
-    return { chat: ChatCollection.add({ id: wid, t: 0, formattedTitle: titleOf(wid) }), created: true };
+    return { chat: ChatCollection.add({ id: wid, t: 0, formattedTitle: titleOf(wid), groupMetadata: wid.isGroup() ? GroupMetadata.get(wid) : undefined }), created: true };
   }
 
-  /** Seconds do not order messages: each gets a rank when it is first listed, and keeps it. */
+  /** Seconds do not order messages: each gets a rank when it is first listed, and keeps it. What is older than the link stands before all else. */
   let rank = Date.now() * 1000;
+  const nextRank = () => { rank += 1; return rank; };
+  /** Numbers of rows grow; those of the history are below all others. */
+  let rowId = FIRST_ROW_ID + Math.floor(Date.now() / 1000);
+  const nextRowId = () => { rowId += 1; return rowId; };
 
+  /** Status updates have a place of their own, and channels are no chats. */
   function list(msg) {
-    if (msg.rank === undefined) { rank += 1; msg.rank = rank; }
-    const { chat } = open(msg.id.remote);
+    if (msg.rank === undefined) msg.rank = nextRank();
+    const remote = msg.id.remote;
+    if (remote.isStatus()) return undefined;
+    if (remote.isNewsletter()) return Newsletters.get(remote) || Newsletters.add({ id: remote, t: msg.t, formattedTitle: 'Channel' });
+    const { chat } = open(remote);
+    const last = chat.msgs.last();
     chat.msgs.add(msg);
+    if (last && last.rank > msg.rank) chat.msgs.models.sort((a, b) => a.rank - b.rank);
+    chat.lastReceivedKey = chat.msgs.last().id;
     chat.t = Math.max(chat.t || 0, msg.t || 0);
     return chat;
   }
 
-  const flat = (msg) => ({
-    key: msg.id.toString(), rank: msg.rank, remote: String(msg.id.remote), id: msg.id.id, fromMe: msg.id.fromMe, body: msg.body,
-    t: msg.t, ack: msg.ack, from: String(msg.from), to: String(msg.to), lid: (getCurrentLid(msg.id.remote) || {}).user,
-    number: (numberOf(msg.id.remote) || {}).user,
-  });
-  const save = (msg) => storage.writeMessage(flat(msg));
-
-  const unflat = ({ remote, id, fromMe, body, t, ack, from, to }) => ({
-    id: new MsgKey({ fromMe, remote: createWid(remote), id }),
-    body, t, ack, from: createWid(from), to: createWid(to), type: 'chat', self: fromMe ? 'out' : 'in', isNewMsg: false,
-  });
+  function save(msg) {
+    if (msg.rank === undefined) msg.rank = nextRank();
+    if (msg.rowId === undefined) msg.rowId = nextRowId();
+    return storage.writeMessage(rowOf(msg));
+  }
 
   /** Puts a message from storage into its collection and its chat. */
-  function adopt(kept) {
-    const msg = MsgCollection.add(unflat(kept));
-    msg.rank = kept.rank;
+  function adopt(row) {
+    const msg = MsgCollection.add(messageOf(row));
+    if (!msg) return undefined;
+    msg.rank = row.rank;
     list(msg);
     return msg;
   }
@@ -197,17 +281,37 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   async function readAll() {
     const kept = await storage.readMessages();
     for (const { lid, number } of kept) if (lid && number) learn(number, lid);
-    const stays = ({ remote, lid }) => !sandboxPage.faults.lid_chats || !lid || remote.endsWith('@lid');
+    const stays = ({ remote, lid }) => !sandboxPage.faults.lid_chats || !lid || !remote.endsWith('@c.us');
     return Promise.all(kept.map((message) => (stays(message) ? message : move(message))));
   }
 
+  /** A group as the server describes it. */
+  function knowGroup({ id, name, participants }) {
+    const wid = createWid(id + '@g.us');
+    const group = GroupMetadata.get(wid) || GroupMetadata.add({ id: wid });
+    group.set({ subject: name, isLidAddressingMode: Boolean(sandboxPage.faults.lid_chats) });
+    for (const [nth, person] of participants.entries()) group.participants.add({ id: widOf(person), isAdmin: nth === 0 });
+    const chat = ChatCollection.get(wid);
+    if (chat) chat.set({ formattedTitle: name, groupMetadata: group });
+    return group;
+  }
+
+  /** How this page addresses a person: by number, unless chats are by LID or the number is not known. */
+  const widOf = ({ number, lid }) => (number && !sandboxPage.faults.lid_chats ? createWid(number + '@c.us') : createWid(lid + '@lid'));
+
   /** Puts back what the page needs before anybody looks: what was not sent yet, and the last message of each chat. */
   async function restore() {
-    const kept = await readAll();
+    for (const group of await storage.readAll('groups')) knowGroup(group);
+    for (const { id, pushname, number, lid } of await storage.readAll('contacts')) {
+      if (number && lid) learn(number, lid);
+      ContactCollection.gadd(createWid(id)).set({ pushname, phoneNumber: number ? createWid(number + '@c.us') : undefined });
+    }
+    const kept = (await readAll()).filter(({ remote }) => !/@(broadcast|newsletter)$/.test(remote));
     kept.sort((a, b) => a.rank - b.rank);
     const last = new Map(kept.map((message) => [message.remote, message]));
     const isUnsent = ({ fromMe, ack }) => fromMe && ack === 0;
     for (const message of kept) {
+      rowId = Math.max(rowId, message.rowId || 0);
       if (isUnsent(message) || last.get(message.remote) === message) adopt(message);
       else if (message.fromMe && (message.ack === 1 || message.ack === 2)) dormant.set(message.id, message.key);
     }
@@ -221,21 +325,17 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
   const isGivenUp = (msg) => givenUp.has(msg.id.id);
   function giveUp(msg) {
     givenUp.add(msg.id.id);
-    storage.moveMessage(msg.id.toString(), { ...flat(msg), ack: -1 });
-  }
-
-  /** A message that is in storage, as a model. */
-  async function stored(key) {
-    const kept = await storage.readMessage(key);
-    return kept && new Msg(unflat(kept));
+    storage.moveMessage(msg.id.toString(), { ...rowOf(msg), ack: -1 });
   }
 
   /** Loads what a chat holds besides its last messages, as when somebody looks at it. */
   async function loadEarlier(chat) {
-    const kept = (await storage.readMessages()).filter((message) => message.remote === String(chat.id));
+    const kept = await storage.readRange(String(chat.id), -Infinity, Infinity, Infinity);
     for (const message of kept) {
       dormant.delete(message.id);
-      if (!MsgCollection.get(message.key)) adopt(message);
+      const held = MsgCollection.get(message.key);
+      if (held) list(held);
+      else adopt(message);
     }
     chat.msgs.models.sort((a, b) => a.rank - b.rank);
   }
@@ -248,28 +348,5 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
     if (ack >= 3) dormant.delete(kept.id);
   }
 
-  /**
-   * Somebody wrote: safe in storage first, then shown, then confirmed to the server. What the owner writes on the phone comes the
-   * same way, as an own message.
-   */
-  async function incoming(frame) {
-    const { tell } = require('SandboxWire');
-    require('WAWebApiContact').learn(frame.from, frame.lid);
-    const remote = createWid(sandboxPage.faults.lid_chats ? frame.lid + '@lid' : frame.from + '@c.us');
-    const me = remote.isLid() ? link.state.lid : link.state.number;
-    const fromMe = remote.equals(me);
-    const key = new MsgKey({ fromMe, remote, id: frame.id });
-    if (!MsgCollection.get(key)) {
-      const [ack, self] = fromMe ? [3, 'out'] : [1, 'in'];
-      const msg = { id: key, body: frame.body, t: frame.at, ack, from: remote, to: me, type: 'chat', self, isNewMsg: true };
-      rank += 1;
-      const ranked = { ...msg, rank };
-      await save(ranked);
-      const chat = list(MsgCollection.add(ranked));
-      if (!chat.active && !fromMe) chat.unreadCount += 1;
-    }
-    tell({ type: 'received', id: frame.id });
-  }
-
-  Object.assign(exports, { open, list, save, restore, stored, dormant, giveUp, isGivenUp, loadEarlier, acknowledge, incoming, titleOf });
+  Object.assign(exports, { open, list, save, adopt, restore, dormant, giveUp, isGivenUp, loadEarlier, acknowledge, titleOf, widOf, knowGroup, nextRank, nextRowId });
 });

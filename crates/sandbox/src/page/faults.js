@@ -21,7 +21,7 @@
     choice('Connection', 'socket', { silent: 'cut without a word', refuse: 'closed and refused' }),
     choice('Page', 'page', { update: 'asks for another browser', passkey: 'asks for a passkey', never_loads: 'never loads', never_starts: 'never starts' }),
     choice('Address of a chat', 'route', { wrong_chat: 'opens another chat', ignored: 'opens no chat' }),
-    choice('Language', 'language', { es: 'Spanish', pt: 'Portuguese' }, 'English'),
+    choice('Language', 'language', { es: 'Spanish', pt: 'Portuguese', ar: 'Arabic (the news)' }, 'English'),
   ];
   const TIMES = [['Acknowledge after (ms)', 'ack_delay_ms'], ['Serve the page after (ms)', 'page_delay_ms'], ['Modules arrive after (ms)', 'modules_delay_ms'], ['Sync for (ms)', 'sync_ms'], ['What\'s New unanswered: log out after (ms)', 'whats_new_logout_ms'], ['Reload by itself after linking (ms)', 'self_reload_ms']];
   const CHECKS = [['Chats by LID, keys in $1', 'lid_chats'], ['No module registry', 'no_registry'], ['Reload in the middle of a send', 'reload_in_send'], ['Chats headed by names', 'named_chats'], ['Draw as in a hidden tab', 'hidden_tab'], ['Reading status@broadcast ends the link', 'status_read_revokes']];

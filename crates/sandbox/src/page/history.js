@@ -2,14 +2,16 @@
  * What a device loads when it starts: what it missed, and, once linked, what was said before.
  *
  * Responsible for: the levels that outsiders read, in the shapes of the page's own modules. Not responsible for: the
- * messages themselves; the sandbox has no history from before a link.
+ * messages themselves (incoming.js).
  */
 sandboxPage.define('SandboxResume', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
-  const state = { percent: null, isComplete: false };
+  const state = { percent: null, isComplete: false, count: 0 };
   exports.state = state;
   exports.resume = {
     advance(percent) { state.percent = percent; },
     complete() { state.isComplete = true; },
+    /** How much waited. */
+    set count(count) { state.count = count; },
   };
 });
 
@@ -21,7 +23,7 @@ sandboxPage.define('WAWebOfflineHandler', (global, require, importDefault, impor
     hasInitOfflineResumeManager: () => state.percent !== null,
     isResumeComplete() { begun(); return state.isComplete; },
     getOfflineDeliveryProgress() { begun(); return Math.ceil(state.percent); },
-    getOfflineMessageCount() { begun(); return 0; },
+    getOfflineMessageCount() { begun(); return state.count; },
   };
 });
 
@@ -61,10 +63,12 @@ sandboxPage.define('SandboxHistory', (global, require, importDefault, importName
     if (!isFresh) return;
     const model = require('WAWebHistorySyncProgressModel').getHistorySyncProgressModel();
     model.incomplete = true;
+    const pause = () => new Promise((resolve) => setTimeout(resolve, STEP_MS));
     for (let step = 1; step <= STEPS; step += 1) {
-      await new Promise((resolve) => setTimeout(resolve, STEP_MS));
+      await pause();
       model.realProgress = step * 100 / STEPS;
     }
+    await require('SandboxIncoming').moreHistory(pause);
     model.incomplete = false;
     require('WAWebUserPrefsHistorySync').setRecentCompleted();
   };

@@ -1,8 +1,9 @@
 /*
  * The ground everything stands on: emitters, models, collections.
  *
- * Responsible for: events as WhatsApp Web fires them (`change:name` with model and value, bubbling
- * from a model to its collection), and looking models up by anything that spells their id.
+ * Responsible for: events as WhatsApp Web fires them (`change:name` with model, value and the value before, when all
+ * changes of one update are made; bubbling from a model to its collection), and looking models up by anything that spells
+ * their id.
  * Not responsible for: any particular model.
  */
 sandboxPage.define('WAWebEventEmitter', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
@@ -68,20 +69,26 @@ sandboxPage.define('WAWebBaseModel', (global, require, importDefault, importName
       else this[name] = value;
     }
     get(name) { return this[name]; }
+    /** All is changed before anybody hears of any of it (page module WAWebBaseModel). */
     set(changes, value) {
       const all = typeof changes === 'string' ? { [changes]: value } : changes;
-      for (const [name, next] of Object.entries(all)) this[name] = next;
+      const changed = [];
+      for (const [name, next] of Object.entries(all)) {
+        const previous = this[name];
+        if (previous === next) continue;
+        if (this.observed && this.observed.has(name)) {
+          this.attributes[name] = next;
+          changed.push([name, previous]);
+        } else if (!(name in Object.getPrototypeOf(this))) this[name] = next;
+      }
+      if (changed.length === 0) return this;
+      for (const [name, previous] of changed) this.tellAll('change:' + name, this, this.attributes[name], previous);
+      this.tellAll('change', this);
       return this;
     }
-    change(name, value) {
-      if (this.attributes[name] === value) return;
-      this.attributes[name] = value;
-      this.trigger('change:' + name, this, value);
-      this.trigger('change', this);
-      if (this.collection) {
-        this.collection.trigger('change:' + name, this, value);
-        this.collection.trigger('change', this);
-      }
+    tellAll(name, ...args) {
+      this.trigger(name, ...args);
+      if (this.collection) this.collection.trigger(name, ...args);
     }
     serialize() { return { ...this.attributes }; }
     toJSON() { return this.serialize(); }
@@ -90,12 +97,13 @@ sandboxPage.define('WAWebBaseModel', (global, require, importDefault, importName
   /** Gives a class observable properties and the name that bundles look it up by. */
   function defineModel(model, proxyName, names) {
     model.prototype.proxyName = proxyName;
+    model.prototype.observed = new Set(names);
     for (const name of names) {
       Object.defineProperty(model.prototype, name, {
         configurable: true,
         // Bundles look at prototypes too, which have no attributes.
         get() { return this.attributes ? this.attributes[name] : undefined; },
-        set(value) { this.change(name, value); },
+        set(value) { this.set(name, value); },
       });
     }
     return model;
@@ -109,6 +117,9 @@ sandboxPage.define('WAWebBaseCollection', (global, require, importDefault, impor
 
   /** An id is a text, a Wid, a MsgKey, or the model that has it. */
   const keyOf = (id) => (id === null || id === undefined ? undefined : String(id.attributes ? id.id : id));
+
+  /** A merge leaves alone what it has no value for. */
+  const given = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 
   class BaseCollection extends EventEmitter {
     constructor() {
@@ -128,7 +139,7 @@ sandboxPage.define('WAWebBaseCollection', (global, require, importDefault, impor
       const Model = this.constructor.model;
       const known = this.get(value.id);
       if (known) {
-        if (options && options.merge) known.set(value instanceof Model ? value.attributes : value);
+        if (options && options.merge) known.set(given(value instanceof Model ? value.attributes : value));
         return known;
       }
       const model = value instanceof Model ? value : new Model(value);
@@ -145,6 +156,13 @@ sandboxPage.define('WAWebBaseCollection', (global, require, importDefault, impor
       this.index.delete(keyOf(model.id));
       this.trigger('remove', model, this);
       return [model];
+    }
+    /** A model has another id from now on. */
+    replaceId(old, id) {
+      const model = this.get(old);
+      if (!model) return;
+      this.index.delete(keyOf(old));
+      this.index.set(keyOf(id), model);
     }
     reset() { this.models = []; this.index.clear(); this.trigger('reset', this); }
     sort() { return this; }

@@ -40,19 +40,22 @@ sandboxPage.define('SandboxWire', (global, require, importDefault, importNamespa
   /** A linked page has its connection in a worker, which lives as long as the page; linking stays on the main thread. */
   let worker = null;
   function openInWorker(url) {
-    if (!worker) worker = require('SandboxWorkers').start('/web/comms-worker.js');
+    worker = worker || require('SandboxWorkers').start('/web/comms-worker.js');
+    const own = worker;
     const remote = {
       readyState: WebSocket.CONNECTING, onopen: null, onmessage: null, onclose: null,
-      send(text) { worker.postMessage({ send: text }); },
-      close() { worker.postMessage({ close: true }); },
+      send(text) { own.postMessage({ send: text }); },
+      close() { own.postMessage({ close: true }); },
     };
     const HEARD = {
       open() { remote.readyState = WebSocket.OPEN; if (remote.onopen) remote.onopen(); },
       message(text) { if (remote.onmessage) remote.onmessage({ data: text }); },
       close() { remote.readyState = WebSocket.CLOSED; if (remote.onclose) remote.onclose(); },
     };
-    worker.onmessage = ({ data: { what, text } }) => HEARD[what](text);
-    worker.postMessage({ open: url });
+    own.onmessage = ({ data: { what, text } }) => HEARD[what](text);
+    // Its script could not be loaded, since the server was away for a moment. The next try takes another worker.
+    own.onerror = () => { worker = null; HEARD.close(); };
+    own.postMessage({ open: url });
     return remote;
   }
   const isInWorker = () => Boolean(link.state.device) && require('WAWebCommsGating').isCommsInWorker();

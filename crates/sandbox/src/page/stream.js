@@ -53,6 +53,9 @@ sandboxPage.define('WAWebCmd', (global, require, importDefault, importNamespace,
     constructor() {
       super();
       this.isMainLoaded = false;
+      // Both are also known by the bus of the back end, which is asked by what takes messages.
+      Object.defineProperty(this, 'isMainStreamReadyMd', { get: () => require('WAWebBackendEventBus').BackendEventBus.isMainStreamReadyMd });
+      Object.defineProperty(this, 'isOfflineDeliveryEnd', { get: () => require('WAWebBackendEventBus').BackendEventBus.isOfflineDeliveryEnd });
     }
     logout() { this.trigger('logout'); }
   }
@@ -76,6 +79,13 @@ sandboxPage.define('WAWebBackendEventBus', (global, require, importDefault, impo
     OFFLINE_DELIVERY_END: 'offline_delivery_end',
   });
   class BackendEventBusClass extends EventEmitter {
+    constructor() {
+      super();
+      /** The main part of the page is there: from now on new messages go to the collection too. */
+      this.isMainStreamReadyMd = false;
+      /** All that waited while the page was away is in storage. */
+      this.isOfflineDeliveryEnd = false;
+    }
     triggerRefreshQR() { this.trigger('refresh_qr'); }
     onStorageInitializationError(handler) { return this.on('storage_initialization_error', handler); }
     triggerStorageInitializationError(error) { this.trigger('storage_initialization_error', error); }

@@ -73,6 +73,6 @@ sandboxPage.define('SandboxWhatsNew', (global, require, importDefault, importNam
         el('p', {}, words.whatsNewText),
         el('div', { class: 'dialog-buttons' },
           el('button', { type: 'button', 'aria-label': words.close, onclick: close }, '×'),
-          el('button', { type: 'button', onclick: close }, words.continue)))), () => createWhatsNewNux(days).dismiss());
+          el('button', { type: 'button', 'data-testid': 'whats_new_continue_button', onclick: close }, words.continue)))), () => createWhatsNewNux(days).dismiss());
   };
 });

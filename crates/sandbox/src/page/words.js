@@ -20,6 +20,7 @@ sandboxPage.define('SandboxWords', (global, require, importDefault, importNamesp
       conflict: 'WhatsApp is open in another window. Click "Use here" to use WhatsApp in this window.', useHere: 'Use here', close: 'Close',
       banned: 'Your account is temporarily banned from WhatsApp.', passkey: 'Continue with your passkey to link this device.',
       pending: ' Pending ', sent: ' Sent ', delivered: ' Delivered ', read: ' Read ', failed: ' Not sent ', back: 'Back to chats',
+      deleted: 'This message was deleted', waiting: 'Waiting for this message. This may take a while.',
     },
     es: {
       whatsNew: 'Novedades de WhatsApp Web', whatsNewText: 'Llamadas, canales y más, ahora en tu navegador.', continue: 'Continuar', confirm: 'Confirmar', cancel: 'Cancelar', you: 'Tú:', learnMore: '¿Necesitas ayuda? Más información',
@@ -35,6 +36,7 @@ sandboxPage.define('SandboxWords', (global, require, importDefault, importNamesp
       conflict: 'WhatsApp está abierto en otra ventana. Haz clic en "Usar aquí" para usar WhatsApp en esta ventana.', useHere: 'Usar aquí', close: 'Cerrar',
       banned: 'Tu cuenta está suspendida temporalmente de WhatsApp.', passkey: 'Continúa con tu llave de acceso para vincular este dispositivo.',
       pending: ' Pendiente ', sent: ' Enviado ', delivered: ' Entregado ', read: ' Leído ', failed: ' No enviado ', back: 'Volver a los chats',
+      deleted: 'Se eliminó este mensaje', waiting: 'Esperando este mensaje. Esto puede tardar.',
     },
     pt: {
       whatsNew: 'Novidades do WhatsApp Web', whatsNewText: 'Ligações, canais e mais, agora no navegador.', continue: 'Continuar', confirm: 'Confirmar', cancel: 'Cancelar', you: 'Você:', learnMore: 'Precisa de ajuda? Saiba mais',
@@ -50,8 +52,10 @@ sandboxPage.define('SandboxWords', (global, require, importDefault, importNamesp
       conflict: 'O WhatsApp está aberto em outra janela. Clique em "Usar nesta janela" para usar o WhatsApp nesta janela.', useHere: 'Usar nesta janela', close: 'Fechar',
       banned: 'Sua conta está temporariamente banida do WhatsApp.', passkey: 'Continue com sua chave de acesso para conectar este dispositivo.',
       pending: ' Pendente ', sent: ' Enviada ', delivered: ' Entregue ', read: ' Lida ', failed: ' Não enviada ', back: 'Voltar',
+      deleted: 'Esta mensagem foi apagada', waiting: 'Aguardando mensagem. Essa ação pode levar alguns instantes.',
     },
   };
+  LANGUAGES.ar = { ...LANGUAGES.en, whatsNew: 'ما الجديد في واتساب ويب', whatsNewText: 'المكالمات والقنوات وغيرها، الآن في متصفحك.', continue: 'متابعة', close: 'إغلاق' };
   const language = sandboxPage.faults.language || 'en';
   document.documentElement.lang = language;
   exports.words = LANGUAGES[language];

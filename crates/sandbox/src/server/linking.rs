@@ -11,7 +11,7 @@ use super::{Refusal, Server, now, passkey, random_token};
 use crate::{
     code::{DeviceKeys, ScannedCode},
     faults::PageFault,
-    journal::{Device, Incoming, Record},
+    journal::{Device, Record},
     number::Number,
     pairing::PairingCode,
     wire::{Credentials, RemovedBecause, ToPage},
@@ -210,12 +210,12 @@ impl Server {
         })
     }
 
-    /// A linked page comes back: the account it belongs to and what it has missed.
+    /// A linked page comes back: the account it belongs to.
     pub(crate) fn attach(
         &self,
         id: ConnectionId,
         credentials: &Credentials,
-    ) -> Result<(Number, Vec<Incoming>), RemovedBecause> {
+    ) -> Result<Number, RemovedBecause> {
         self.change(|world| {
             let known = world.devices.get(&credentials.id);
             let device = known.filter(|device| device.secret == credentials.secret);
@@ -227,15 +227,7 @@ impl Server {
                     account: device.account.clone(),
                 };
             }
-            let missed = world.incoming.iter().filter(|message| {
-                message.account == device.account
-                    && message.at >= device.linked_at
-                    && !world
-                        .delivered
-                        .contains(&(device.id.clone(), message.id.clone()))
-            });
-            let missed = missed.cloned().collect();
-            Ok((device.account, missed))
+            Ok(device.account)
         })
     }
 }

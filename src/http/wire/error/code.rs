@@ -112,6 +112,8 @@ codes! {
     LinkedToAnotherNumber = CONFLICT, Usual, "LINKED_TO_ANOTHER_NUMBER", "The session has another account: log it out first, or use another cliente_id";
     NumberLinkedElsewhere = CONFLICT, Usual, "NUMBER_LINKED_ELSEWHERE", "Another session has this number, and WhatsApp would remove its device: use that session, scan the QR code, or give \"force\": true";
     NotLinked = CONFLICT, Usual, "NOT_LINKED", "Only a session that is up can be logged out: POST /connect first";
+    NoNotice = CONFLICT, Usual, "NO_NOTICE", "No notice that only wants to be closed lies over the chats: notice of GET /status has the first words of one";
+    NoticeWithChoice = CONFLICT, Usual, "NOTICE_WITH_CHOICE", "The dialog over the chats asks something: look at what the page shows; the service answers no question";
     Cancelled = CONFLICT, Usual, "CANCELLED", "The message was taken back; nothing was sent";
     AccountChanged = CONFLICT, Usual, "ACCOUNT_CHANGED", "The session was logged out, or has another account than the one that the message was for; nothing was sent: make the request again if it should go out nevertheless";
     LinkOver = GONE, Usual, "LINK_OVER", "The one-time link has been used, or its 10 minutes are over: ask for a new one";
@@ -125,6 +127,7 @@ codes! {
     LogoutUnconfirmed = INTERNAL_SERVER_ERROR, Attention, "LOGOUT_UNCONFIRMED", "It is not known whether the device was removed: look at the phone under Linked devices";
     SendFailed = INTERNAL_SERVER_ERROR, Attention, "SEND_FAILED", "Nothing was sent: the page did not take it, or the number could not be checked. Make the request again; if that gets the same answer, with a new key";
     SendUnconfirmed = INTERNAL_SERVER_ERROR, Attention, "SEND_UNCONFIRMED", "It may have been sent: ask GET /messages/{message_id}, do not send it again";
+    NoticeStays = INTERNAL_SERVER_ERROR, Attention, "NOTICE_STAYS", "The notice was not closed: look at what the page shows, or disconnect and connect the session";
     NotDeleted = INTERNAL_SERVER_ERROR, Attention, "NOT_DELETED", "Something of the session could not be deleted; the message says what: check TOKENS_DIR and DATA_DIR, and delete it again";
     EvidenceUnavailable = INTERNAL_SERVER_ERROR, Attention, "EVIDENCE_UNAVAILABLE", "The evidence cannot be read or written: check the disk of DATA_DIR";
     Internal = INTERNAL_SERVER_ERROR, Bug, "INTERNAL", "A fault of this program: its log says what";

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::{Code, ErrorFacts, LogLevel};
 use crate::session::{
-    ConnectError, DisconnectError, EvidenceError, ForgetError, Reason, ReasonCode, SendError,
+    ConnectError, DisconnectError, DismissError, EvidenceError, ForgetError, Reason, ReasonCode,
+    SendError,
     reason::{About, PairingFault},
     state::Event,
 };
@@ -93,6 +94,18 @@ impl Cause for EvidenceError {
             Self::NotRunning => Code::SessionNotRunning,
             Self::OfChats => Code::EvidenceOfChatsOff,
             Self::Io(_) => Code::EvidenceUnavailable,
+        }
+        .facts()
+    }
+}
+
+impl Cause for DismissError {
+    fn facts(&self) -> ErrorFacts {
+        match self {
+            Self::NoNotice => Code::NoNotice,
+            Self::WithChoice => Code::NoticeWithChoice,
+            Self::NotRunning => Code::SessionNotRunning,
+            Self::Stays(_) => Code::NoticeStays,
         }
         .facts()
     }

@@ -14,7 +14,7 @@ const STAGES: [Stage; 7] = [
     Stage::Stopping,
 ];
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "connect",
     "disconnect",
     "logout",
@@ -23,6 +23,7 @@ const NAMES: [&str; 9] = [
     "later",
     "check",
     "evidence",
+    "dismiss",
     "remove",
 ];
 
@@ -58,6 +59,9 @@ fn command(name: &str) -> Command {
             reply: oneshot::channel().0,
         }),
         "evidence" => Command::Page(PageCommand::Evidence {
+            reply: oneshot::channel().0,
+        }),
+        "dismiss" => Command::Page(PageCommand::DismissNotice {
             reply: oneshot::channel().0,
         }),
         "remove" => Command::Page(PageCommand::Remove {
@@ -103,41 +107,49 @@ fn check(stage: Stage, published: &SessionState, wanted: &str) {
 #[test]
 fn each_command_is_done_kept_or_refused_by_stage_and_state() {
     let [init, code, linked, ready, asleep, down, _] = states();
-    check(Stage::Idle, &down, "now now now now - - - - now");
+    check(Stage::Idle, &down, "now now now now - - - - - now");
     check(
         Stage::Opening,
         &init,
-        "now now unlinked running - - - - now",
+        "now now unlinked running - - - - - now",
     );
     check(
         Stage::CalledOff,
         &down,
-        "later later later later - - - - now",
+        "later later later later - - - - - now",
     );
-    check(Stage::Running, &init, "now now now running - - now now now");
-    check(Stage::Running, &code, "now now now running - - now now now");
+    check(
+        Stage::Running,
+        &init,
+        "now now now running - - now now now now",
+    );
+    check(
+        Stage::Running,
+        &code,
+        "now now now running - - now now now now",
+    );
     check(
         Stage::Running,
         &linked,
-        "now now now running - now now now now",
+        "now now now running - now now now now now",
     );
     check(
         Stage::Running,
         &ready,
-        "now now now running now now now now now",
+        "now now now running now now now now now now",
     );
     for stage in [Stage::Opening, Stage::Running, Stage::Hibernating] {
         check(
             stage,
             &asleep,
-            "now now awake running now now awake awake now",
+            "now now awake running now now awake awake - now",
         );
     }
-    let busy = "later later later later busy busy busy busy now";
+    let busy = "later later later later busy busy busy busy busy now";
     check(Stage::Busy, &ready, busy);
-    let falling_asleep = "later later awake later now now awake awake now";
+    let falling_asleep = "later later awake later now now awake awake - now";
     check(Stage::Busy, &asleep, falling_asleep);
-    let stopping = "stops stops stops stops stops stops stops stops now";
+    let stopping = "stops stops stops stops stops stops stops stops stops now";
     check(Stage::Stopping, &ready, stopping);
 }
 
@@ -150,7 +162,7 @@ proptest! {
     ) {
         let command = command(name);
         let admission = admit(stage, &state, &command);
-        let needs_a_page = ["check", "evidence"].contains(&name);
+        let needs_a_page = ["check", "evidence", "dismiss"].contains(&name);
         if needs_a_page && stage != Stage::Running {
             prop_assert_ne!(admission, Admission::Now);
         }

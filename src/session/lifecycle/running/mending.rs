@@ -169,6 +169,7 @@ impl<D: Driver> Running<'_, D> {
             snapshot.reason = reason;
             true
         });
+        self.page.republish();
     }
 
     fn count_stall(&self) {

@@ -1,0 +1,297 @@
+//! What the owner of an account does on the phone, and what others do to it, as an HTTP API.
+//!
+//! Responsible for: reading these requests and wording their answers. Not responsible for: who may do what
+//! (`server/mailbox`).
+
+use axum::{body::Bytes, extract::State};
+use serde_json::{Value, json};
+
+use crate::{
+    App,
+    answer::{Answer, ApiError, Fields},
+    number::Number,
+    server::mailbox::Doer,
+    stanza::{Chat, Letter, Notice, Stanza},
+};
+
+/// So many messages and chats a burst or a history has at most.
+const MOST: u64 = 20_000;
+
+/// What a request about one message needs.
+const ID: &str =
+    "give the id of a message, as the answer to its writing or GET /phone/state has it";
+
+/// `POST /phone/receive {"account", "from", "body", …}`: somebody writes to the account.
+pub(crate) async fn receive(
+    State(app): State<App>,
+    body: Bytes,
+) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let account = fields.number("account")?;
+    let from = fields.number("from")?;
+    must_be_another(&account, &from, "from")?;
+    let chat = match group(&mut fields)? {
+        Some(group) => group,
+        None => Chat::Person(from.clone()),
+    };
+    let doer = Doer {
+        account,
+        author: Some(from),
+        name: fields.optional_text("name", "give the name that the sender has chosen")?,
+        hidden: flag(&mut fields, "hidden")?,
+    };
+    let letter = letter(&mut fields)?;
+    fields.done()?;
+    Ok(answer(&app.server.write(doer, chat, letter)?))
+}
+
+/// `POST /phone/write {"account", "to" or "group", "body", …}`: the owner writes by hand, on the phone.
+pub(crate) async fn write(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let account = fields.number("account")?;
+    let chat = match group(&mut fields)? {
+        Some(group) => group,
+        None => Chat::Person(fields.number("to")?),
+    };
+    let letter = letter(&mut fields)?;
+    fields.done()?;
+    Ok(answer(&app.server.write(owner(account), chat, letter)?))
+}
+
+/// `POST /phone/edit {"account", "id", "body"}`: its author changes the text of a message.
+pub(crate) async fn edit(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let account = fields.number("account")?;
+    let id = fields.text("id", ID)?;
+    let text = fields.text("body", "give the new text")?;
+    fields.done()?;
+    Ok(answer(&app.server.edit(account, id, text)?))
+}
+
+/// `POST /phone/delete {"account", "id", "by"?}`: a message is deleted for everybody.
+pub(crate) async fn delete(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let account = fields.number("account")?;
+    let id = fields.text("id", ID)?;
+    let by = fields.optional_number("by")?;
+    fields.done()?;
+    Ok(answer(&app.server.delete(account, id, by)?))
+}
+
+/// `POST /phone/react {"account", "id", "from"?, "emoji"}`: without `from` it is the owner, on the phone.
+pub(crate) async fn react(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let account = fields.number("account")?;
+    let id = fields.text("id", ID)?;
+    let author = fields.optional_number("from")?;
+    let remedy = "give an emoji, or an empty text to take the reaction back";
+    let emoji: Option<String> = fields.optional("emoji", remedy)?;
+    let emoji = emoji.ok_or_else(|| ApiError::field("emoji", remedy))?;
+    fields.done()?;
+    let doer = Doer {
+        author,
+        ..owner(account)
+    };
+    Ok(answer(&app.server.react(doer, id, emoji)?))
+}
+
+/// `POST /phone/ack {"account", "id", "ack", "from"?}`: a recipient got, read or played an own message.
+pub(crate) async fn ack(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let account = fields.number("account")?;
+    let id = fields.text("id", ID)?;
+    let remedy = "give \"delivered\", \"read\" or \"played\"";
+    let ack = match fields.text("ack", remedy)?.as_str() {
+        "delivered" => 2,
+        "read" => 3,
+        "played" => 4,
+        _ => return Err(ApiError::field("ack", remedy)),
+    };
+    let from = fields.optional_number("from")?;
+    fields.done()?;
+    Ok(answer(&app.server.receipt(account, id, ack, from)?))
+}
+
+/// `POST /phone/resolve {"account", "id"}`: a message written with `waiting` can be decrypted now.
+pub(crate) async fn resolve(
+    State(app): State<App>,
+    body: Bytes,
+) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let account = fields.number("account")?;
+    let id = fields.text("id", ID)?;
+    fields.done()?;
+    Ok(answer(&app.server.resolve(account, id)?))
+}
+
+/// `POST /phone/reveal {"account", "number"}`: the account learns the number of somebody who wrote with `hidden`.
+pub(crate) async fn reveal(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let account = fields.number("account")?;
+    let number = fields.number("number")?;
+    fields.done()?;
+    Ok(answer(&app.server.reveal(account, number)?))
+}
+
+/// `POST /phone/group {"account", "name", "participants"}`: somebody adds the account to a new group.
+pub(crate) async fn group_made(
+    State(app): State<App>,
+    body: Bytes,
+) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let account = fields.number("account")?;
+    let name = fields.text("name", "give the name of the group")?;
+    let participants = fields.numbers("participants")?;
+    fields.done()?;
+    if participants.is_empty() || participants.contains(&account) {
+        let remedy = "give the numbers of the others, at least one";
+        return Err(ApiError::field("participants", remedy));
+    }
+    Ok(Answer(json!(app.server.group(
+        account,
+        name,
+        participants
+    )?)))
+}
+
+/// `POST /phone/notice {"account", "kind", "from" or "group", "people"?}`: a line of a chat that nobody wrote.
+pub(crate) async fn notice(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let account = fields.number("account")?;
+    let remedy = "give one of encrypted, group_created, group_add, group_remove, group_subject";
+    let kind: Option<Notice> = fields.optional("kind", remedy)?;
+    let kind = kind.ok_or_else(|| ApiError::field("kind", remedy))?;
+    let chat = group(&mut fields)?;
+    let from = fields.optional_number("from")?;
+    let people = fields.numbers("people")?;
+    fields.done()?;
+    let chat = match (chat, &from) {
+        (Some(group), _) => group,
+        (None, Some(from)) => Chat::Person(from.clone()),
+        (None, None) => return Err(ApiError::field("from", "missing: give from, or group")),
+    };
+    let doer = Doer {
+        author: from,
+        ..owner(account)
+    };
+    Ok(answer(&app.server.notice(doer, chat, kind, people)?))
+}
+
+/// `POST /phone/post {"account", "from" or "channel", "body", "media"?}`: a status update of somebody, or a channel's post.
+pub(crate) async fn post(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let mut fields = Fields::parse(&body)?;
+    let account = fields.number("account")?;
+    let channel = fields.optional_text("channel", "give the digits of a channel's id")?;
+    if channel
+        .as_ref()
+        .is_some_and(|id| id.len() < 10 || !id.bytes().all(|b| b.is_ascii_digit()))
+    {
+        return Err(ApiError::field(
+            "channel",
+            "give the digits of a channel's id, ten at least",
+        ));
+    }
+    let author = match &channel {
+        Some(_) => None,
+        None => Some(fields.number("from")?),
+    };
+    let letter = letter(&mut fields)?;
+    fields.done()?;
+    let chat = channel.map_or(Chat::Status, Chat::Channel);
+    let doer = Doer {
+        author,
+        ..owner(account)
+    };
+    Ok(answer(&app.server.write(doer, chat, letter)?))
+}
+
+/// `POST /phone/burst {"account", "chats", "messages"}`: many messages at once.
+pub(crate) async fn burst(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
+    let (account, chats, messages) = amounts(&body)?;
+    app.server.burst(&account, chats, messages)?;
+    Ok(Answer(json!({ "account": account, "messages": messages })))
+}
+
+/// `POST /phone/history {"account", "chats", "messages"}`: what the next device that is linked finds.
+pub(crate) async fn history(
+    State(app): State<App>,
+    body: Bytes,
+) -> Result<Answer<Value>, ApiError> {
+    let (account, chats, messages) = amounts(&body)?;
+    if MOST < chats.saturating_mul(messages) {
+        return Err(ApiError::field(
+            "messages",
+            format!("at most {MOST} in all chats"),
+        ));
+    }
+    let set = app.server.set_history(&account, chats, messages);
+    set.map_err(crate::server::Refusal::from)?;
+    Ok(Answer(
+        json!({ "account": account, "messages": chats * messages }),
+    ))
+}
+
+fn amounts(body: &Bytes) -> Result<(Number, u64, u64), ApiError> {
+    let mut fields = Fields::parse(body)?;
+    let account = fields.number("account")?;
+    let chats = fields.count("chats", MOST)?;
+    let messages = fields.count("messages", MOST)?;
+    fields.done()?;
+    Ok((account, chats, messages))
+}
+
+/// The message of a request.
+fn letter(fields: &mut Fields) -> Result<Letter, ApiError> {
+    let remedy = "give {\"kind\", \"mimetype\"?, \"size\"?, \"name\"?, \"seconds\"?}, kind one of image, video, audio, ptt, \
+         document, sticker, location, vcard, poll_creation";
+    let media = fields.optional("media", remedy)?;
+    let text = "give the text of the message";
+    let body = match media {
+        Some(_) => fields.optional_text("body", text)?.unwrap_or_default(),
+        None => fields.text("body", text)?,
+    };
+    let waiting = "give keys, fanout or view_once_unavailable_fanout";
+    Ok(Letter {
+        body,
+        media,
+        quote: fields.optional_text("quote", ID)?,
+        mentions: fields.numbers("mentions")?,
+        expires_after: fields.optional("expires_after", "give seconds, as a number")?,
+        waiting: fields.optional("waiting", waiting)?,
+    })
+}
+
+fn group(fields: &mut Fields) -> Result<Option<Chat>, ApiError> {
+    let id = fields.optional_text(
+        "group",
+        "give the id of a group, as POST /phone/group answers it",
+    )?;
+    Ok(id.map(Chat::Group))
+}
+
+fn flag(fields: &mut Fields, name: &str) -> Result<bool, ApiError> {
+    Ok(fields
+        .optional(name, "give true or false")?
+        .unwrap_or(false))
+}
+
+fn owner(account: Number) -> Doer {
+    Doer {
+        account,
+        author: None,
+        name: None,
+        hidden: false,
+    }
+}
+
+fn must_be_another(account: &Number, other: &Number, field: &str) -> Result<(), ApiError> {
+    if account != other {
+        return Ok(());
+    }
+    let why = "nobody writes to themselves: give another number";
+    Err(ApiError::field(field, why))
+}
+
+fn answer(stanza: &Stanza) -> Answer<Value> {
+    Answer(stanza.shown())
+}

@@ -1,0 +1,228 @@
+//! The log of events: its statements, and one function for each thing that the ledger does with it.
+//!
+//! Not responsible for what an event says, nor for when events are forgotten.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, Row, params};
+use sha2::{Digest as _, Sha256};
+
+use super::{File, StoreError};
+use crate::{
+    ledger::event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source},
+    masked::{Number, Text, WaId},
+};
+
+/// Events that one question looks at, however few of them its reader is interested in. They take some ten milliseconds; the
+/// reader goes on from the cursor that it gets.
+const LOOKED_AT_ONCE: usize = 10_000;
+
+/// Events that are forgotten in one transaction. It takes some tenths of a second, and a send that comes meanwhile waits for it.
+const FORGOTTEN_AT_ONCE: i64 = 2000;
+
+/// Events whose data is kept, whatever their age: some 500 MB of ordinary messages.
+const MOST_KEPT: i64 = 1_000_000;
+
+/// Statements that run often, or over many rows. None may scan the whole table: a test has `SQLite` explain each.
+pub(in crate::ledger) mod statements {
+    pub(in crate::ledger) const AFTER: &str = "SELECT * FROM events WHERE seq > ?1 ORDER BY seq";
+    pub(in crate::ledger) const AGES: &str =
+        "SELECT seq, written_at FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    pub(in crate::ledger) const APPEND: &str =
+        "INSERT INTO events (id, session, kind, once, chat, account, account_lid, happened_at, written_at, is_late, source, data)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (session, once) DO NOTHING";
+    pub(in crate::ledger) const IS_SEND: &str =
+        "SELECT 1 FROM sends WHERE session = ?2 AND (key = ?1 OR wa_key = ?1)";
+    pub(in crate::ledger) const FORGET_DATA: &str =
+        "UPDATE events SET data = NULL, chat = NULL, account = NULL, account_lid = NULL
+         WHERE seq > ?1 AND seq <= ?2";
+    pub(in crate::ledger) const FORGET_ROWS: &str = "DELETE FROM events WHERE seq <= ?1";
+
+    /// All of them.
+    #[cfg(test)]
+    pub(in crate::ledger) const ALL: [&str; 5] = [AFTER, AGES, IS_SEND, FORGET_DATA, FORGET_ROWS];
+}
+
+/// Writes an event down at the end of the log. Answers its place, or `None` when it was written down before.
+pub(in crate::ledger) fn append(
+    file: &File,
+    new: &NewEvent,
+    now: Timestamp,
+) -> Result<Option<i64>, StoreError> {
+    let source = new
+        .own_key
+        .as_deref()
+        .map(|key| source_of(file, key, &new.session))
+        .transpose()?;
+    let appended = file.prepare_cached(statements::APPEND)?.execute(params![
+        format!("evt_{:032x}", rand::random::<u128>()),
+        new.session,
+        new.kind.as_str(),
+        Sha256::digest(new.once.as_bytes()).as_slice(),
+        new.chat.as_deref(),
+        new.me.phone.as_deref(),
+        new.me.lid.as_deref(),
+        new.happened_at.as_millisecond(),
+        now.as_millisecond(),
+        new.is_late,
+        source.map(Source::as_str),
+        &*new.data,
+    ])?;
+    Ok((appended > 0).then(|| file.last_insert_rowid()))
+}
+
+/// Who wrote the message with this inner id, which is one of the account of this session.
+fn source_of(file: &File, key: &str, session: &str) -> Result<Source, StoreError> {
+    let is_send = file
+        .prepare_cached(statements::IS_SEND)?
+        .exists(params![key, session])?;
+    Ok(if is_send { Source::Api } else { Source::Phone })
+}
+
+/// A place that no event was ever written behind. An event that was written before may use a place up when it comes again.
+pub(in crate::ledger) fn newest(file: &File) -> Result<i64, StoreError> {
+    let newest = file
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'events'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(newest.unwrap_or(0))
+}
+
+/// Up to where the log was forgotten.
+fn forgotten(file: &File) -> Result<i64, StoreError> {
+    let up_to = file
+        .prepare_cached("SELECT up_to FROM events_forgotten")?
+        .query_row([], |row| row.get(0))?;
+    Ok(up_to)
+}
+
+/// The next part of the log.
+pub(in crate::ledger) fn read(file: &File, query: &EventQuery) -> Result<Page, StoreError> {
+    let oldest = forgotten(file)?;
+    let after = query.after.unwrap_or(oldest);
+    if after < oldest || newest(file)? < after {
+        return Ok(Page::Expired { oldest });
+    }
+    let mut statement = file.prepare_cached(statements::AFTER)?;
+    let mut rows = statement.query([after])?;
+    let mut events = Vec::new();
+    let mut next = after;
+    let mut looked_at = 0;
+    while events.len() < query.limit
+        && looked_at < LOOKED_AT_ONCE
+        && let Some(row) = rows.next()?
+    {
+        looked_at += 1;
+        next = row.get("seq")?;
+        // A word of a newer version, which has written to this file, is of no kind that this one knows.
+        let Some(kind) = EventKind::named(&row.get::<_, String>("kind")?) else {
+            continue;
+        };
+        let session: String = row.get("session")?;
+        let is_of_session = |ids: &Vec<String>| ids.contains(&session);
+        if query.sessions.as_ref().is_none_or(is_of_session)
+            && (query.kinds.is_empty() || query.kinds.contains(&kind))
+        {
+            events.extend(event(row, kind, session)?);
+        }
+    }
+    Ok(Page::Events { events, next })
+}
+
+/// An event that still has its data.
+fn event(row: &Row<'_>, kind: EventKind, session: String) -> rusqlite::Result<Option<Event>> {
+    let at = |name: &str| -> rusqlite::Result<Timestamp> {
+        Ok(Timestamp::from_millisecond(row.get(name)?).unwrap_or(Timestamp::UNIX_EPOCH))
+    };
+    let text = |name: &str| row.get::<_, Option<String>>(name);
+    let Some(data) = text("data")? else {
+        return Ok(None);
+    };
+    Ok(Some(Event {
+        seq: row.get("seq")?,
+        id: row.get("id")?,
+        session,
+        kind,
+        chat: text("chat")?.map(WaId::from),
+        me: Me {
+            phone: text("account")?.map(Number::from),
+            lid: text("account_lid")?.map(WaId::from),
+        },
+        happened_at: at("happened_at")?,
+        written_at: at("written_at")?,
+        is_late: row.get("is_late")?,
+        source: text("source")?.as_deref().and_then(Source::named),
+        data: Text::from(data),
+    }))
+}
+
+/// What [`forget`] has done.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ledger) struct Forgotten {
+    /// Data is gone from the file, but is still in its log.
+    pub(in crate::ledger) data: bool,
+    /// There may be more to delete.
+    pub(in crate::ledger) is_not_all: bool,
+}
+
+/// Deletes the data of events that were written before `data_until`, or are more than [`MOST_KEPT`], and the rows of those that
+/// were written before `rows_until`: always from the beginning of the log, and up to [`FORGOTTEN_AT_ONCE`] of each.
+pub(in crate::ledger) fn forget(
+    file: &File,
+    data_until: Timestamp,
+    rows_until: Timestamp,
+) -> Result<Forgotten, StoreError> {
+    let too_many = newest(file)? - MOST_KEPT;
+    let forgotten = forgotten(file)?;
+    let data = first(file, forgotten, |seq, at| {
+        at <= data_until || seq <= too_many
+    })?;
+    if let Some(up_to) = data.up_to {
+        file.prepare_cached(statements::FORGET_DATA)?
+            .execute([forgotten, up_to])?;
+        file.execute("UPDATE events_forgotten SET up_to = ?1", [up_to])?;
+    }
+    let forgotten = data.up_to.unwrap_or(forgotten);
+    let rows = first(file, 0, |seq, at| at <= rows_until && seq <= forgotten)?;
+    if let Some(up_to) = rows.up_to {
+        file.prepare_cached(statements::FORGET_ROWS)?
+            .execute([up_to])?;
+    }
+    Ok(Forgotten {
+        data: data.up_to.is_some(),
+        is_not_all: data.is_not_all || rows.is_not_all,
+    })
+}
+
+/// A stretch of the log.
+struct Stretch {
+    up_to: Option<i64>,
+    /// The limit ended it.
+    is_not_all: bool,
+}
+
+/// The first events after this one that `is_meant`, without a gap.
+fn first(
+    file: &File,
+    after: i64,
+    is_meant: impl Fn(i64, Timestamp) -> bool,
+) -> Result<Stretch, StoreError> {
+    let mut statement = file.prepare_cached(statements::AGES)?;
+    let mut rows = statement.query([after, FORGOTTEN_AT_ONCE])?;
+    let mut stretch = Stretch {
+        up_to: None,
+        is_not_all: false,
+    };
+    let mut looked_at = 0;
+    while let Some(row) = rows.next()? {
+        let at =
+            Timestamp::from_millisecond(row.get("written_at")?).unwrap_or(Timestamp::UNIX_EPOCH);
+        let seq = row.get("seq")?;
+        if !is_meant(seq, at) {
+            return Ok(stretch);
+        }
+        stretch.up_to = Some(seq);
+        looked_at += 1;
+    }
+    stretch.is_not_all = looked_at == FORGOTTEN_AT_ONCE;
+    Ok(stretch)
+}

@@ -1,0 +1,257 @@
+//! The log of events: written once, read in order, forgotten from its beginning.
+
+use rusqlite::Connection;
+
+use super::*;
+use crate::ledger::store::events::statements;
+
+fn event(session: &str, once: &str) -> NewEvent {
+    NewEvent {
+        session: session.to_owned(),
+        kind: EventKind::Message,
+        once: once.into(),
+        chat: Some("5491158254201@c.us".into()),
+        me: Me {
+            phone: Some("5491150000001".into()),
+            lid: None,
+        },
+        happened_at: jiff::Timestamp::from_second(1_790_000_000).unwrap(),
+        is_late: false,
+        data: format!(r#"{{"text":"{once}"}}"#).into(),
+        own_key: None,
+    }
+}
+
+fn all() -> EventQuery {
+    EventQuery {
+        limit: 1000,
+        ..EventQuery::default()
+    }
+}
+
+async fn read(ledger: &Ledger, query: EventQuery) -> (Vec<Event>, i64) {
+    match ledger.events(query).await.unwrap() {
+        Page::Events { events, next } => (events, next),
+        expired @ Page::Expired { .. } => panic!("{expired:?}"),
+    }
+}
+
+fn texts(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|event| &*event.data).collect()
+}
+
+#[tokio::test]
+async fn an_event_is_written_once_however_often_it_is_heard_and_by_each_session_that_hears_it() {
+    let (folder, ledger) = opened();
+    let first = ledger
+        .append(vec![event("51", "a"), event("51", "b"), event("51", "a")])
+        .await
+        .unwrap();
+    assert_eq!(first, [Some(1), Some(2), None]);
+    ledger.close().await;
+    let ledger = open(options(folder.path()));
+    let second = ledger
+        .append(vec![event("51", "b"), event("52", "b"), event("51", "c")])
+        .await
+        .unwrap();
+    assert_eq!(second.iter().flatten().count(), 2, "{second:?}");
+    let (events, next) = read(&ledger, all()).await;
+    assert_eq!(
+        texts(&events),
+        [
+            r#"{"text":"a"}"#,
+            r#"{"text":"b"}"#,
+            r#"{"text":"b"}"#,
+            r#"{"text":"c"}"#
+        ]
+    );
+    assert!(events.is_sorted_by_key(|event| event.seq));
+    assert_eq!(events.last().unwrap().seq, next);
+    let mut ids: Vec<_> = events.iter().map(|event| &event.id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+    assert_eq!(events[0].me.phone.as_deref(), Some("5491150000001"));
+    assert!(!format!("{events:?}").contains("5491158254201"));
+}
+
+#[tokio::test]
+async fn a_reader_goes_on_from_its_cursor_and_sees_what_it_asked_for_only() {
+    let (_folder, ledger) = opened();
+    let status = |once| NewEvent {
+        kind: EventKind::Status,
+        ..event("52", once)
+    };
+    let events = vec![
+        event("51", "a"),
+        status("b"),
+        event("52", "c"),
+        event("51", "d"),
+    ];
+    ledger.append(events).await.unwrap();
+    let of_52 = EventQuery {
+        sessions: Some(vec!["52".to_owned()]),
+        ..all()
+    };
+    let (found, next) = read(&ledger, of_52.clone()).await;
+    assert_eq!(texts(&found), [r#"{"text":"b"}"#, r#"{"text":"c"}"#]);
+    // The cursor is past what is of no interest, so that it is not looked at again.
+    assert_eq!(next, 4);
+    let messages = EventQuery {
+        kinds: vec![EventKind::Message],
+        limit: 1,
+        ..of_52
+    };
+    let (found, next) = read(&ledger, messages.clone()).await;
+    assert_eq!((texts(&found), next), (vec![r#"{"text":"c"}"#], 3));
+    let rest = EventQuery {
+        after: Some(next),
+        ..messages
+    };
+    assert_eq!(read(&ledger, rest).await, (vec![], 4));
+    let nobody = EventQuery {
+        sessions: Some(vec![]),
+        ..all()
+    };
+    assert_eq!(read(&ledger, nobody).await, (vec![], 4));
+}
+
+#[tokio::test]
+async fn who_waits_is_told_of_an_event_that_is_new_and_of_no_other() {
+    let (_folder, ledger) = opened();
+    let mut news = ledger.event_news();
+    ledger.append(vec![event("51", "a")]).await.unwrap();
+    assert!(news.has_changed().unwrap());
+    assert_eq!(*news.borrow_and_update(), 1);
+    ledger.append(vec![event("51", "a")]).await.unwrap();
+    assert!(!news.has_changed().unwrap());
+    let from_now_on = EventQuery {
+        after: Some(ledger.newest_event().await.unwrap()),
+        ..all()
+    };
+    assert_eq!(read(&ledger, from_now_on.clone()).await.0, []);
+    ledger.append(vec![event("51", "b")]).await.unwrap();
+    assert_eq!(read(&ledger, from_now_on).await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_message_of_this_account_is_told_from_one_that_was_written_by_hand() {
+    let (_folder, ledger) = opened();
+    accepted(&ledger, send("3EB0A")).await;
+    let own = |session, key: &str| NewEvent {
+        kind: EventKind::OwnMessage,
+        own_key: Some(key.to_owned()),
+        ..event(session, key)
+    };
+    let events = vec![own("51", "3EB0A"), own("51", "3EB0B"), own("52", "3EB0A")];
+    ledger.append(events).await.unwrap();
+    let (events, _) = read(&ledger, all()).await;
+    let sources: Vec<_> = events.iter().map(|event| event.source).collect();
+    // Another session's id may be the same: it is the other account's message that came in there.
+    assert_eq!(
+        sources,
+        [Some(Source::Api), Some(Source::Phone), Some(Source::Phone)]
+    );
+}
+
+#[tokio::test]
+async fn a_cursor_that_would_miss_something_has_expired() {
+    let (folder, ledger) = opened();
+    let names: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+    let events = names.iter().map(|name| event("51", name)).collect();
+    ledger.append(events).await.unwrap();
+    ledger.close().await;
+    let now = jiff::Timestamp::now();
+    let age = |seq: i64, age: i64| {
+        let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
+        let at = (now - jiff::SignedDuration::from_hours(age)).as_millisecond();
+        file.execute(
+            "UPDATE events SET written_at = ?1 WHERE seq <= ?2",
+            [at, seq],
+        )
+        .unwrap();
+    };
+    let forget = || {
+        let mut disk = Disk::new(options(folder.path()));
+        let settled = Now {
+            at: now,
+            at_least: now,
+        };
+        assert!(!disk.forget(settled).unwrap());
+    };
+    age(6, 73);
+    age(4, 24 * 40);
+    forget();
+    let ledger = open(options(folder.path()));
+    let after = |after| EventQuery {
+        after: Some(after),
+        ..all()
+    };
+    assert_eq!(read(&ledger, all()).await.0.len(), 4);
+    assert_eq!(read(&ledger, after(6)).await.0.len(), 4);
+    assert_eq!(read(&ledger, after(10)).await, (vec![], 10));
+    for lost in [0, 5, 11, -1] {
+        let page = ledger.events(after(lost)).await.unwrap();
+        assert_eq!(page, Page::Expired { oldest: 6 }, "{lost}");
+    }
+    // Nothing personal is left of the ones that are forgotten, and those that are recognised are not written again.
+    let places = ledger
+        .append(names.iter().map(|name| event("51", name)).collect())
+        .await
+        .unwrap();
+    let is_new: Vec<_> = places.iter().map(Option::is_some).collect();
+    assert_eq!(is_new, [vec![true; 4], vec![false; 6]].concat());
+    assert_eq!(places[0], Some(11), "a place is never given twice");
+    ledger.close().await;
+    let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
+    let personal: i64 = file
+        .query_row(
+            "SELECT count(*) FROM events WHERE seq <= 6 AND (data || chat || account IS NOT NULL)",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(personal, 0);
+}
+
+#[tokio::test]
+async fn events_are_all_written_or_none_and_a_disk_that_takes_none_says_so() {
+    let (folder, ledger) = opened();
+    ledger.append(vec![event("51", "a")]).await.unwrap();
+    take_away(&folder.path().join("ledger"));
+    let refused = ledger
+        .append(vec![event("51", "b"), event("51", "c")])
+        .await;
+    assert!(refused.is_err());
+    give_back(&folder.path().join("ledger"));
+    let places = ledger
+        .append(vec![event("51", "b"), event("51", "c")])
+        .await
+        .unwrap();
+    assert_eq!(places, [Some(2), Some(3)]);
+}
+
+#[tokio::test]
+async fn no_question_goes_through_the_whole_log() {
+    let (folder, ledger) = opened();
+    ledger.append(vec![event("51", "a")]).await.unwrap();
+    ledger.close().await;
+    let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
+    for statement in statements::ALL {
+        let mut explained = file
+            .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
+            .unwrap();
+        let count = explained.parameter_count();
+        let nulls = rusqlite::params_from_iter(std::iter::repeat_n(rusqlite::types::Null, count));
+        let plan: Vec<String> = explained
+            .query_map(nulls, |row| row.get("detail"))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let plan = plan.join("\n");
+        assert!(
+            !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"),
+            "{statement}\n{plan}"
+        );
+    }
+}
