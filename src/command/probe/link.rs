@@ -36,6 +36,7 @@ use crate::{
     command::{client::Client, qr::view::View, screen::remark},
     config::{Config, ListenHost, Secret, SessionMode},
     http::contract::Status,
+    session::ReasonCode,
     telemetry::DroppedLines,
     whatsapp::AdapterName,
 };
@@ -43,8 +44,8 @@ use crate::{
 /// How often a state is looked at: nothing for a service that serves this command alone.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A restart takes some 20 s on the real page, and minutes only when something is wrong.
-const READY_AGAIN_TIMEOUT: Duration = Duration::from_secs(180);
+/// A start takes some 20 s on the real page, and minutes only when something is wrong.
+const START_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Closing a Chrome takes 8.5 s at most, a logout 20 s before that.
 const END_TIMEOUT: Duration = Duration::from_secs(40);
@@ -103,7 +104,10 @@ pub(super) async fn link(
     let key = key
         .iter()
         .fold(String::new(), |key, byte| format!("{key}{byte:02x}"));
-    let config = of_own(config, folder, &key);
+    let mut config = of_own(config, folder, &key);
+    // This command decides how long the phone is waited for.
+    let limits = &mut config.sessions.limits;
+    limits.scan = limits.scan.max(wishes.patience() + START_TIMEOUT);
     let app = App::bind(config.clone(), DroppedLines::default()).await;
     let app = app.map_err(|why| Fault::Service(why.to_string()))?;
     let Some(addr) = app.addrs().first().copied() else {
@@ -236,9 +240,9 @@ impl Run<'_> {
                 return Err(failure("linked page", reason.code.as_str(), &reason.detail));
             }
         }
-        self.ask("/connect", &json!({}), READY_AGAIN_TIMEOUT, "READY again")
+        self.ask("/connect", &json!({}), START_TIMEOUT, "READY again")
             .await?;
-        let until = Instant::now() + READY_AGAIN_TIMEOUT;
+        let until = Instant::now() + START_TIMEOUT;
         loop {
             let status = self.status("READY again").await?;
             match View::of(&status, false) {
@@ -253,7 +257,11 @@ impl Run<'_> {
                 }
                 View::Code { .. } | View::PairingCode { .. } => {
                     self.is_linked = false;
-                    return Err(failure("READY again", "UNLINKED", "the link is gone"));
+                    return Err(failure(
+                        "READY again",
+                        ReasonCode::Unlinked.as_str(),
+                        "the link is gone",
+                    ));
                 }
                 ended @ View::Ended { .. } => {
                     return Err(why_ended("READY again", &status, &ended));
@@ -273,11 +281,10 @@ impl Run<'_> {
         if let Some(phone) = &self.wishes.phone {
             body["phone"] = Value::from(phone.as_str());
         }
-        self.ask("/connect", &body, self.wishes.patience(), "code")
-            .await?;
+        self.ask("/connect", &body, START_TIMEOUT, "code").await?;
         let mut canvas = Canvas::open(self.wishes.invert);
         let (mut has_code, mut ticks) = (false, interval(LOOK_INTERVAL));
-        let mut until = Instant::now() + READY_AGAIN_TIMEOUT;
+        let mut until = Instant::now() + START_TIMEOUT;
         loop {
             ticks.tick().await;
             let status = self.status("code").await?;
@@ -293,7 +300,13 @@ impl Run<'_> {
                 self.is_linked = true;
                 self.done("linked", None);
                 // Syncing has a limit of its own, in the service.
-                until = Instant::now() + self.config.sessions.limits.sync + READY_AGAIN_TIMEOUT;
+                until = Instant::now() + self.config.sessions.limits.sync + START_TIMEOUT;
+            }
+            if status.reason.as_deref() == Some(ReasonCode::PasskeyRequired.as_str()) {
+                drop(canvas);
+                let detail = "this account asks for its passkey, which this command cannot pass on: link it with the service itself, or try another account";
+                let word = ReasonCode::PasskeyRequired.as_str();
+                return Err(failure("linked", word, detail));
             }
             match view {
                 View::Ready { account } => {
@@ -301,7 +314,9 @@ impl Run<'_> {
                     self.done("READY", adapter);
                     return Ok(Some(account));
                 }
-                ended @ View::Ended { .. } if status.reason.as_deref() == Some("QR_TIMEOUT") => {
+                ended @ View::Ended { .. }
+                    if status.reason.as_deref() == Some(ReasonCode::QrTimeout.as_str()) =>
+                {
                     drop(canvas);
                     self.linked.is_late = true;
                     return Err(why_ended("linked", &status, &ended));
@@ -435,7 +450,7 @@ impl Run<'_> {
             let status = self.status("log out").await?;
             if matches!(&*status.state, "DISCONNECTED" | "ERROR") {
                 let body = json!({"wait": "ready"});
-                self.ask("/connect", &body, READY_AGAIN_TIMEOUT, "log out")
+                self.ask("/connect", &body, START_TIMEOUT, "log out")
                     .await?;
             }
             self.ask(
