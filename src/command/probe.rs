@@ -7,11 +7,13 @@
 //!  settings ──▶ look (a Chrome, a page, no link) ──▶ [link (a service of its own, a person, a phone)] ──▶ report
 //! ```
 
+mod canvas;
 mod link;
 mod look;
 mod report;
+mod step;
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use clap::Args;
 use link::{Linked, Wishes, link};
@@ -49,27 +51,14 @@ pub struct Arguments {
     /// Look at this adapter only: modules, wa-js or dom [default: those of ADAPTERS].
     #[arg(long, value_name = "NAME")]
     adapter: Option<AdapterName>,
-    /// Go on with a phone: link, send a message to the account's own number, restart, log out.
-    #[arg(long)]
-    link: bool,
-    /// Link by phone number: show the eight characters to type on the phone with this number, such as +5491158254201.
-    #[arg(long, value_name = "NUMBER", requires = "link")]
-    phone: Option<String>,
-    /// Leave the device linked, and its folder where it is.
-    #[arg(long, requires = "link")]
-    keep: bool,
-    /// Swap light and dark in the code: for a terminal that shows no colours, on a light background.
-    #[arg(long, requires = "link")]
-    invert: bool,
-    /// How long a person may take for the scan, and for each question, in seconds.
-    #[arg(long, value_name = "SECONDS", requires = "link", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    patience: u64,
     /// List what was found as it should be as well.
     #[arg(long, conflicts_with = "json")]
     all: bool,
     /// Print one JSON object, with everything.
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    wishes: Wishes,
 }
 
 pub(super) async fn run(
@@ -92,7 +81,7 @@ pub(super) async fn run(
     let mut interrupts = Interrupts::catch()?;
     let cancel = CancellationToken::new();
     let probed = {
-        let probed = probe(config, arguments, &cancel);
+        let probed = probe(config, &arguments.wishes, &cancel);
         tokio::pin!(probed);
         tokio::select! {
             probed = &mut probed => probed?,
@@ -133,7 +122,7 @@ struct Probed {
 /// Looks at the page, links if that is wanted, and leaves neither Chrome nor profile.
 async fn probe(
     mut config: Config,
-    arguments: &Arguments,
+    wishes: &Wishes,
     cancel: &CancellationToken,
 ) -> Result<Probed, Fault> {
     let folder = scratch::folder(".probe-", &config.tokens_dir).map_err(Fault::Folder)?;
@@ -156,14 +145,8 @@ async fn probe(
             page.language = looked.language;
             page.trouble = looked.trouble.map(ReasonCode::as_str);
             let mut adapters = looked.adapters;
-            let linked = if arguments.link && !cancel.is_cancelled() {
-                let wishes = Wishes {
-                    phone: arguments.phone.clone(),
-                    keep: arguments.keep,
-                    invert: arguments.invert,
-                    patience: Duration::from_secs(arguments.patience),
-                };
-                Some(link(&config, folder.path(), &wishes, cancel).await?)
+            let linked = if wishes.link && !cancel.is_cancelled() {
+                Some(link(&config, folder.path(), wishes, cancel).await?)
             } else {
                 None
             };
@@ -189,7 +172,7 @@ async fn probe(
             }
         }
     };
-    if arguments.keep {
+    if wishes.keep {
         let kept = folder.keep();
         remark(&format!("kept: {}", kept.display()));
     } else {

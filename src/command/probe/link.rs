@@ -16,8 +16,8 @@ use std::{
     time::Duration,
 };
 
+use clap::Args;
 use rand::RngExt as _;
-use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::{
     sync::mpsc,
@@ -27,18 +27,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Fault,
+    canvas::{Canvas, SESSION, session},
     look::{Looked, look},
+    step::{Failure, Outcome, Step, failure, refused, why_ended},
 };
 use crate::{
     app::App,
-    command::{
-        client::{Client, ClientError},
-        qr::view::View,
-        screen::{Screen, remark},
-    },
+    command::{client::Client, qr::view::View, screen::remark},
     config::{Config, ListenHost, Secret, SessionMode},
     http::contract::Status,
-    session::ClienteId,
+    session::ReasonCode,
     telemetry::DroppedLines,
     whatsapp::AdapterName,
 };
@@ -46,8 +44,8 @@ use crate::{
 /// How often a state is looked at: nothing for a service that serves this command alone.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A restart takes some 20 s on the real page, and minutes only when something is wrong.
-const READY_AGAIN_TIMEOUT: Duration = Duration::from_secs(180);
+/// A start takes some 20 s on the real page, and minutes only when something is wrong.
+const START_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Closing a Chrome takes 8.5 s at most, a logout 20 s before that.
 const END_TIMEOUT: Duration = Duration::from_secs(40);
@@ -58,71 +56,31 @@ const RECEIPT_TIMEOUT: Duration = Duration::from_secs(15);
 /// What the person finds in the chat with their own number. Always the same: it says nothing about anyone.
 const TEXT: &str = "session-manager probe: please answer this message";
 
-/// The name of the only session.
-const SESSION: &str = "probe";
-
-/// One step, and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Step {
-    name: &'static str,
-    outcome: Outcome,
-    seconds: u64,
-    /// A code of the service, the state of a message, or the adapter that did it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    word: Option<String>,
-}
-
-/// What came of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Outcome {
-    Done,
-    Failed,
-    /// It could not be tried, or the person did not say.
-    Skipped,
-}
-
-impl Step {
-    pub(super) fn has_failed(&self) -> bool {
-        self.outcome == Outcome::Failed
-    }
-
-    pub(super) fn row(&self) -> [String; 4] {
-        let outcome = match self.outcome {
-            Outcome::Done => "ok",
-            Outcome::Failed => "FAILED",
-            Outcome::Skipped => "skipped",
-        };
-        [
-            outcome.to_owned(),
-            self.name.to_owned(),
-            format!("{} s", self.seconds),
-            self.word.clone().unwrap_or_default(),
-        ]
-    }
-
-    #[cfg(test)]
-    pub(super) fn sample(name: &'static str, outcome: Outcome, word: Option<&str>) -> Self {
-        Self {
-            name,
-            outcome,
-            seconds: 3,
-            word: word.map(str::to_owned),
-        }
-    }
-}
-
 /// How a person wants it.
-#[derive(Clone, Debug)]
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "With a phone")]
 pub(super) struct Wishes {
-    /// Link by a code that is typed on the phone with this number.
-    pub(super) phone: Option<String>,
-    /// Leave the device linked and its folder where it is.
+    /// Go on with a phone: link, send a message to the account's own number, restart, log out.
+    #[arg(long)]
+    pub(super) link: bool,
+    /// Link by phone number: show the eight characters to type on the phone with this number, such as +5491158254201.
+    #[arg(long, value_name = "NUMBER", requires = "link")]
+    phone: Option<String>,
+    /// Leave the device linked, and its folder where it is.
+    #[arg(long, requires = "link")]
     pub(super) keep: bool,
-    /// Swap light and dark in the drawing of a code.
-    pub(super) invert: bool,
-    /// How long a person may take, for the scan and for each question.
-    pub(super) patience: Duration,
+    /// Swap light and dark in the code: for a terminal that shows no colours, on a light background.
+    #[arg(long, requires = "link")]
+    invert: bool,
+    /// How long a person may take for the scan, and for each question, in seconds.
+    #[arg(long, value_name = "SECONDS", requires = "link", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    patience: u64,
+}
+
+impl Wishes {
+    const fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience)
+    }
 }
 
 /// What came of it all.
@@ -146,7 +104,10 @@ pub(super) async fn link(
     let key = key
         .iter()
         .fold(String::new(), |key, byte| format!("{key}{byte:02x}"));
-    let config = of_own(config, folder, &key);
+    let mut config = of_own(config, folder, &key);
+    // This command decides how long the phone is waited for.
+    let limits = &mut config.sessions.limits;
+    limits.scan = limits.scan.max(wishes.patience() + START_TIMEOUT);
     let app = App::bind(config.clone(), DroppedLines::default()).await;
     let app = app.map_err(|why| Fault::Service(why.to_string()))?;
     let Some(addr) = app.addrs().first().copied() else {
@@ -193,10 +154,6 @@ fn is_linked(status: &Status) -> bool {
     matches!(&*status.state, "AUTHENTICATED" | "READY")
 }
 
-fn session() -> ClienteId {
-    SESSION.parse().unwrap_or_else(|_| ClienteId::admin())
-}
-
 /// Reads standard input on a thread of its own, which may wait for a line for ever: it ends with the process.
 fn lines_of_person() -> mpsc::Receiver<String> {
     let (lines, heard) = mpsc::channel(1);
@@ -225,16 +182,6 @@ fn of_own(config: &Config, folder: &Path, key: &str) -> Config {
     config.sessions.profile_snapshots = 0;
     config.sessions.hibernate_after = None;
     config
-}
-
-/// A step that has not succeeded.
-#[derive(Debug)]
-struct Failure {
-    step: &'static str,
-    /// A code: for the report.
-    word: String,
-    /// For the person alone: it may hold anything.
-    detail: String,
 }
 
 struct Run<'a> {
@@ -293,9 +240,9 @@ impl Run<'_> {
                 return Err(failure("linked page", reason.code.as_str(), &reason.detail));
             }
         }
-        self.ask("/connect", &json!({}), READY_AGAIN_TIMEOUT, "READY again")
+        self.ask("/connect", &json!({}), START_TIMEOUT, "READY again")
             .await?;
-        let until = Instant::now() + READY_AGAIN_TIMEOUT;
+        let until = Instant::now() + START_TIMEOUT;
         loop {
             let status = self.status("READY again").await?;
             match View::of(&status, false) {
@@ -310,7 +257,11 @@ impl Run<'_> {
                 }
                 View::Code { .. } | View::PairingCode { .. } => {
                     self.is_linked = false;
-                    return Err(failure("READY again", "UNLINKED", "the link is gone"));
+                    return Err(failure(
+                        "READY again",
+                        ReasonCode::Unlinked.as_str(),
+                        "the link is gone",
+                    ));
                 }
                 ended @ View::Ended { .. } => {
                     return Err(why_ended("READY again", &status, &ended));
@@ -330,11 +281,10 @@ impl Run<'_> {
         if let Some(phone) = &self.wishes.phone {
             body["phone"] = Value::from(phone.as_str());
         }
-        self.ask("/connect", &body, self.wishes.patience, "code")
-            .await?;
+        self.ask("/connect", &body, START_TIMEOUT, "code").await?;
         let mut canvas = Canvas::open(self.wishes.invert);
         let (mut has_code, mut ticks) = (false, interval(LOOK_INTERVAL));
-        let mut until = Instant::now() + self.wishes.patience;
+        let mut until = Instant::now() + START_TIMEOUT;
         loop {
             ticks.tick().await;
             let status = self.status("code").await?;
@@ -344,20 +294,29 @@ impl Run<'_> {
             if is_code && !has_code {
                 has_code = true;
                 self.done("code", None);
+                until = Instant::now() + self.wishes.patience();
             }
             if !self.is_linked && is_linked(&status) {
                 self.is_linked = true;
                 self.done("linked", None);
                 // Syncing has a limit of its own, in the service.
-                until = Instant::now() + self.config.sessions.limits.sync + READY_AGAIN_TIMEOUT;
+                until = Instant::now() + self.config.sessions.limits.sync + START_TIMEOUT;
+            }
+            if status.reason.as_deref() == Some(ReasonCode::PasskeyRequired.as_str()) {
+                drop(canvas);
+                let detail = "this account asks for its passkey, which this command cannot pass on: link it with the service itself, or try another account";
+                let word = ReasonCode::PasskeyRequired.as_str();
+                return Err(failure("linked", word, detail));
             }
             match view {
                 View::Ready { account } => {
-                    let adapter = status.adapter.serving.map(|name| name.into_owned());
+                    let adapter = status.adapter.serving.as_deref();
                     self.done("READY", adapter);
                     return Ok(Some(account));
                 }
-                ended @ View::Ended { .. } if status.reason.as_deref() == Some("QR_TIMEOUT") => {
+                ended @ View::Ended { .. }
+                    if status.reason.as_deref() == Some(ReasonCode::QrTimeout.as_str()) =>
+                {
                     drop(canvas);
                     self.linked.is_late = true;
                     return Err(why_ended("linked", &status, &ended));
@@ -371,9 +330,16 @@ impl Run<'_> {
             }
             if until < Instant::now() {
                 drop(canvas);
-                self.linked.is_late = !self.is_linked;
-                let step = if self.is_linked { "READY" } else { "linked" };
-                return Err(failure(step, "TIMEOUT", "time ran out"));
+                self.linked.is_late = has_code && !self.is_linked;
+                let step = match (self.is_linked, has_code) {
+                    (true, _) => "READY",
+                    (false, true) => "linked",
+                    (false, false) => "code",
+                };
+                // What the page wants may be the cause, as a passkey.
+                let word = status.reason.as_deref().unwrap_or("TIMEOUT");
+                let detail = status.detail.as_deref().unwrap_or("time ran out");
+                return Err(failure(step, word, detail));
             }
         }
     }
@@ -404,8 +370,7 @@ impl Run<'_> {
         let id = sent["message_id"].as_str().unwrap_or_default().to_owned();
         let message = self.message(&id, STEP).await?;
         self.sent_key = message["key"].as_str().map(str::to_owned);
-        let adapter = message["adapter"].as_str().map(str::to_owned);
-        self.done(STEP, adapter);
+        self.done(STEP, message["adapter"].as_str());
         let until = Instant::now() + RECEIPT_TIMEOUT;
         loop {
             let message = self.message(&id, "acks").await?;
@@ -414,7 +379,7 @@ impl Run<'_> {
             if is_final || until < Instant::now() {
                 return match &*state {
                     "sent" | "delivered" | "read" => {
-                        self.done("acks", Some(state));
+                        self.done("acks", Some(&state));
                         Ok(())
                     }
                     _ => Err(failure(
@@ -447,7 +412,7 @@ impl Run<'_> {
 
     /// A line that the person types; nothing when none comes.
     async fn hears_person(&mut self) -> Option<String> {
-        let line = timeout(self.wishes.patience, self.person.recv()).await;
+        let line = timeout(self.wishes.patience(), self.person.recv()).await;
         line.ok().flatten().map(|line| line.trim().to_owned())
     }
 
@@ -485,7 +450,7 @@ impl Run<'_> {
             let status = self.status("log out").await?;
             if matches!(&*status.state, "DISCONNECTED" | "ERROR") {
                 let body = json!({"wait": "ready"});
-                self.ask("/connect", &body, READY_AGAIN_TIMEOUT, "log out")
+                self.ask("/connect", &body, START_TIMEOUT, "log out")
                     .await?;
             }
             self.ask(
@@ -526,17 +491,17 @@ impl Run<'_> {
         patience: Duration,
         step: &'static str,
     ) -> Result<Value, Failure> {
-        let mut body = body.clone();
-        body["cliente_id"] = Value::from(SESSION);
-        let request = self.client.post(path, &body);
+        // The body of a send takes numbers only; the header takes each name of a session.
+        let request = self.client.post(path, body);
+        let request = request.header("x-cliente-id", SESSION);
         let answer = self.client.ask(request, patience).await;
         answer
             .map(|answer| answer.body)
             .map_err(|why| refused(step, &why))
     }
 
-    fn done(&mut self, step: &'static str, word: Option<String>) {
-        self.push(step, Outcome::Done, word.as_deref());
+    fn done(&mut self, step: &'static str, word: Option<&str>) {
+        self.push(step, Outcome::Done, word);
     }
 
     fn skip(&mut self, step: &'static str, why: &str) {
@@ -558,62 +523,5 @@ impl Run<'_> {
             seconds,
             word: word.map(str::to_owned),
         });
-    }
-}
-
-fn failure(step: &'static str, word: &str, detail: &str) -> Failure {
-    Failure {
-        step,
-        word: word.to_owned(),
-        detail: detail.to_owned(),
-    }
-}
-
-/// The service's code; its sentence may name a number.
-fn refused(step: &'static str, why: &ClientError) -> Failure {
-    let word = match why {
-        ClientError::Refused { code, .. } => code.clone(),
-        _ => "NO_ANSWER".to_owned(),
-    };
-    failure(step, &word, &why.to_string())
-}
-
-fn why_ended(step: &'static str, status: &Status, view: &View) -> Failure {
-    let word = status.reason.as_deref().unwrap_or(&status.state);
-    failure(step, word, &view.in_words(&session()))
-}
-
-/// Where the code is shown: never on standard output, which may be the report's file, unless that is a terminal.
-enum Canvas {
-    Screen { screen: Screen, invert: bool },
-    Lines { invert: bool, said: Option<String> },
-}
-
-impl Canvas {
-    fn open(invert: bool) -> Self {
-        let screen = Screen::is_there().then(Screen::open).and_then(Result::ok);
-        match screen {
-            Some(screen) => Self::Screen { screen, invert },
-            None => Self::Lines { invert, said: None },
-        }
-    }
-
-    fn show(&mut self, view: &View) {
-        match self {
-            Self::Screen { screen, invert } => {
-                let frame = view.frame(&session(), Screen::size(), *invert);
-                // A terminal that is gone shows nothing more.
-                let _gone = screen.draw(&frame);
-            }
-            Self::Lines { invert, said } => {
-                let words = view.picture(*invert);
-                let words = words.unwrap_or_else(|| view.in_words(&session()));
-                let is_last_word = matches!(view, View::Ready { .. } | View::Ended { .. });
-                if said.as_ref() != Some(&words) && !is_last_word {
-                    remark(&words);
-                    *said = Some(words);
-                }
-            }
-        }
     }
 }

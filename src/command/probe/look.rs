@@ -4,6 +4,7 @@
 
 use std::{path::Path, time::Duration};
 
+use futures_util::future::join_all;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -22,7 +23,7 @@ use crate::{
 
 /// The real page shows its first code some 6 s after its login screen, and its chats come 7 to 15 s after a start
 /// (docs/whatsapp.md#timings). Only a page that lacks something is waited for so long.
-const SCREEN_PATIENCE: Duration = Duration::from_secs(20);
+const SCREEN_PATIENCE: Duration = Duration::from_secs(15);
 
 /// A landmark of the screen that a click leads to is there at once; the script itself waits for the field.
 const CLICK_PATIENCE: Duration = Duration::from_secs(3);
@@ -105,7 +106,7 @@ pub(super) async fn look(
             &mut heard,
         ))
         .await;
-    // Nobody hears it any more, and a listener that waits would keep Chrome from being closed.
+    // It is heard no more, and a listener that waits would keep Chrome from being closed.
     heard.close();
     page.close().await;
     looked.unwrap_or_else(|| Err(Unopened::of(&OpenError::Cancelled)))
@@ -160,22 +161,28 @@ async fn take_all(
         adapters: Vec::new(),
         last_key: None,
     };
-    for &name in adapters {
-        let version = if name == AdapterName::WaJs {
-            match wa_js(config, page).await {
-                Ok(version) => Some(version),
-                Err(state) => {
-                    looked
-                        .adapters
-                        .push(Adapter::new(name, state, None, Vec::new()));
-                    continue;
-                }
-            }
-        } else {
-            None
-        };
+    let by_name = adapters.iter().filter(|name| **name != AdapterName::WaJs);
+    let inventories = by_name.map(|&name| async move {
         let taken = page.inventory(name, screens, SCREEN_PATIENCE).await;
-        looked.take(name, version, taken);
+        (name, taken)
+    });
+    // At once: a page that lacks something is waited for only once.
+    for (name, taken) in join_all(inventories).await {
+        looked.take(name, None, taken);
+    }
+    if adapters.contains(&AdapterName::WaJs) {
+        match wa_js(config, page).await {
+            Ok(version) => {
+                let taken = page
+                    .inventory(AdapterName::WaJs, screens, SCREEN_PATIENCE)
+                    .await;
+                looked.take(AdapterName::WaJs, Some(version), taken);
+            }
+            Err(state) => {
+                let without = Adapter::new(AdapterName::WaJs, state, None, Vec::new());
+                looked.adapters.push(without);
+            }
+        }
     }
     if !adapters.contains(&AdapterName::Dom) {
         return looked;

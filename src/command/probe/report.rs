@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::link::Step;
+use super::step::Step;
 use crate::{
     command::screen::table,
     session::ReasonCode,

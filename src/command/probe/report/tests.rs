@@ -1,7 +1,7 @@
 //! The report's two forms, and what it comes to.
 
 use super::*;
-use crate::command::probe::link::Outcome;
+use crate::command::probe::step::Outcome;
 
 fn line(name: &str, status: Presence, jobs: &[Job]) -> Reliance {
     Reliance {
