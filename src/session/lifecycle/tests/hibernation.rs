@@ -1,9 +1,6 @@
 //! A session that has nothing to do closes its Chrome, and its callers do not notice.
 
-use std::{
-    fs,
-    num::{NonZeroU32, NonZeroUsize},
-};
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use super::*;
 use crate::{
