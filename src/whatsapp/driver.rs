@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    browser::{BrowserError, Closed},
+    browser::{BrowserError, Closed, Freezer},
     masked::{Code, Number, Text, WaId},
 };
 
@@ -44,6 +44,10 @@ pub trait Driver: Send + Sync + Sized + 'static {
 
     /// The process of its Chrome.
     fn chrome_pid(&self) -> Option<u32>;
+
+    /// What can stop its Chrome for a moment, for a copy of its profile; `None` when it has none. A ping that meets such a moment is
+    /// asked again, so that nothing takes it for a hang.
+    fn freezer(&self) -> Option<Freezer>;
 
     /// Asks for a fresh batch of login codes, after the last one has run out.
     fn refresh_codes(&self) -> impl Future<Output = Result<(), String>> + Send;

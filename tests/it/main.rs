@@ -42,6 +42,7 @@ mod restarts;
 mod sandbox;
 mod schemathesis;
 mod sends;
+mod snapshots;
 mod stale;
 mod starts;
 mod stops;

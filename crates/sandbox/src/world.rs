@@ -462,18 +462,25 @@ impl World {
         &self.messages
     }
 
-    /// The last messages that others wrote to accounts, or owners by hand, oldest first.
-    pub(super) fn received(&self) -> Vec<&Stanza> {
-        let latest = self.mailboxes.values().flat_map(|mailbox| {
-            let letters = mailbox
-                .iter()
-                .rev()
-                .filter(|stanza| stanza.letter().is_some());
-            letters.take(RECEIVED_SHOWN)
-        });
-        let mut latest: Vec<&Stanza> = latest.collect();
-        latest.sort_by(|a, b| a.at.cmp(&b.at));
-        latest
+    /// The last messages that others wrote to accounts, or owners by hand, oldest first, and what became of each.
+    pub(super) fn received(&self) -> Vec<Value> {
+        let mut shown: Vec<Value> = Vec::new();
+        for mailbox in self.mailboxes.values() {
+            let latest = mailbox.iter().rev().filter(|one| one.letter().is_some());
+            let mut latest: Vec<Value> = latest.take(RECEIVED_SHOWN).map(Stanza::shown).collect();
+            let changes = mailbox.iter().filter_map(Stanza::change);
+            let changes: Vec<(&str, &str, Value)> = changes.collect();
+            for message in &mut latest {
+                for (target, what, value) in &changes {
+                    if message["id"] == *target {
+                        message[*what] = value.clone();
+                    }
+                }
+            }
+            shown.append(&mut latest);
+        }
+        shown.sort_by(|a, b| a["at"].as_str().cmp(&b["at"].as_str()));
+        shown
     }
 
     /// Whether the server has this message of this account.

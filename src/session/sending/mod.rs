@@ -321,8 +321,19 @@ impl<'a, D: Driver> Sending<'a, D> {
         self.calls.push(write.boxed());
     }
 
+    /// A copy is about to be made of the profile: what is handed over from now on counts into this generation, and so does what
+    /// the page has and WhatsApp's server has not acknowledged. That is written down when this resolves.
+    pub(super) fn begin_generation(
+        &mut self,
+        generation: u64,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send + use<D> {
+        self.age.generation = self.age.generation.max(generation);
+        let (ledger, session) = (self.intake.ledger.clone(), self.session.clone());
+        async move { ledger.count_open_into(session.as_str(), generation).await }
+    }
+
     /// Whether the page may be asked for anything.
-    const fn may_begin(&self) -> bool {
+    pub(super) const fn may_begin(&self) -> bool {
         self.is_ready && self.doubt.is_settled()
     }
 

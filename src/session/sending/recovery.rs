@@ -490,8 +490,10 @@ impl<D: Driver> Sending<'_, D> {
             Ok(OpenSends { age: None, .. }) => self.find_out(),
             Ok(OpenSends {
                 records,
-                age: Some(age),
+                age: Some(mut age),
             }) => {
+                // Read before a copy began another generation, it must not go back.
+                age.generation = age.generation.max(self.age.generation);
                 self.age = age;
                 let page = Linked {
                     account: self.intake.account.as_deref(),

@@ -161,6 +161,10 @@ impl Driver for Scripted {
         self.script.plan.pings.next().await.unwrap_or(Ok(()))
     }
 
+    fn freezer(&self) -> Option<crate::browser::Freezer> {
+        None
+    }
+
     fn chrome_pid(&self) -> Option<u32> {
         None
     }
