@@ -88,7 +88,7 @@ impl Stage {
     }
 
     /// The machine dies.
-    async fn is_killed(self, meanwhile: impl FnOnce(&Home)) -> Self {
+    async fn dies(self, meanwhile: impl FnOnce(&Home)) -> Self {
         let home = self.service.kill();
         meanwhile(&home);
         let service = Service::start_in(home, |env| env.extend(self.settings.clone())).await;
@@ -101,7 +101,7 @@ impl Stage {
 
     /// The machine dies, and with it the page's storage: the snapshot takes the profile's place.
     async fn loses_its_storage(self) -> Self {
-        let stage = self.is_killed(lose_storage).await;
+        let stage = self.dies(lose_storage).await;
         stage.service.logs("the snapshot of").await;
         stage
     }
@@ -232,7 +232,7 @@ async fn a_service_that_is_killed_between_the_restore_and_the_reset_still_resets
     let before = stage.taken().await;
     stage = stage.loses_its_storage().await;
     for to in [ANA, BEA] {
-        stage = stage.is_killed(|_| {}).await;
+        stage = stage.dies(|_| {}).await;
         stage.sends(to, 1).await;
     }
     stage.sends(ANA, 1).await;
