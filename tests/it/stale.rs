@@ -1,7 +1,7 @@
 //! A profile that was put back from a copy: its recipients see every later message, and no send is lost in silence. The judge is
 //! the sandbox, which keeps what each recipient's devices have seen (docs/sandbox.md#signal-sessions).
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fs, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -21,9 +21,12 @@ const BEA: u64 = 5_491_158_254_202;
 /// Only before.
 const CARLA: u64 = 5_491_158_254_203;
 
-const FAST: [(&str, &str); 2] = [
+/// Sends without a pace, snapshots of closed sessions only, and a session that comes back when the test has set its faults.
+const SETTINGS: [(&str, &str); 4] = [
     ("SEND_RATE_PER_MINUTE", "0"),
     ("SANDBOX_ACK_SECONDS", "0.05"),
+    ("SNAPSHOT_EVERY_MINUTES", "0"),
+    ("RESTORE_SESSIONS", "false"),
 ];
 
 const FUNCTION: &str = "WAWebSignalSessionApi.deleteRemoteSession";
@@ -32,12 +35,31 @@ const FUNCTION: &str = "WAWebSignalSessionApi.deleteRemoteSession";
 struct Stage {
     service: Service,
     account: String,
+    settings: Vec<(&'static str, OsString)>,
+    /// What is wrong with WhatsApp Web from its next start on.
+    faults: Value,
 }
 
 impl Stage {
     async fn set(settings: &[(&'static str, &str)]) -> Self {
-        let (service, account) = Service::linked(&[&FAST, settings].concat()).await;
-        let stage = Self { service, account };
+        Self::with(settings, json!({})).await
+    }
+
+    async fn with(more: &[(&'static str, &str)], faults: Value) -> Self {
+        let settings = SETTINGS.iter().chain(more);
+        let mut settings: Vec<_> = settings
+            .map(|(name, value)| (*name, OsString::from(value)))
+            .collect();
+        settings.push(("WA_JS_PATH", bundle(CURRENT).into()));
+        let service = Service::start(|env| env.extend(settings.clone())).await;
+        service.faults(faults.clone()).await;
+        let account = service.link("51").await;
+        let stage = Self {
+            service,
+            account,
+            settings,
+            faults,
+        };
         for to in [ANA, BEA, CARLA] {
             stage.sends(to, 1).await;
         }
@@ -62,30 +84,26 @@ impl Stage {
     /// Closes the session in order, and opens it again.
     async fn rests(&self) {
         assert_eq!(self.service.disconnect(51).await.status, 200);
-        let (snapshots, kept) = self.snapshots();
-        copy_folder(&snapshots, &kept);
         self.ready().await;
     }
 
-    /// The page's storage is lost: the snapshot of when it last rested takes the profile's place.
-    async fn loses_its_storage(&self) {
-        assert_eq!(self.service.disconnect(51).await.status, 200);
-        // It was closed in order, and would have lost nothing.
-        let (snapshots, kept) = self.snapshots();
-        fs::remove_dir_all(&snapshots).unwrap();
-        copy_folder(&kept, &snapshots);
-        lose_storage(self.service.home());
-        self.ready().await;
-        self.service.logs("the snapshot of").await;
+    /// The machine dies.
+    async fn dies(self, meanwhile: impl FnOnce(&Home)) -> Self {
+        let home = self.service.kill();
+        meanwhile(&home);
+        let service = Service::start_in(home, |env| env.extend(self.settings.clone())).await;
+        service.secrets().remember_number(&self.account);
+        service.faults(self.faults.clone()).await;
+        let stage = Self { service, ..self };
+        stage.ready().await;
+        stage
     }
 
-    /// Those of the session, and where a test keeps them.
-    fn snapshots(&self) -> (PathBuf, PathBuf) {
-        let home = self.service.home();
-        (
-            home.data().join("sandbox/snapshots/51"),
-            home.path().join("kept"),
-        )
+    /// The machine dies, and with it the page's storage: the snapshot takes the profile's place.
+    async fn loses_its_storage(self) -> Self {
+        let stage = self.dies(lose_storage).await;
+        stage.service.logs("the snapshot of").await;
+        stage
     }
 
     /// Whether a person has seen each of the messages since the first `skipped`: the recipient, and on the own phone.
@@ -108,8 +126,9 @@ impl Stage {
         assert_eq!((&recipient, &own), (&wanted, &wanted));
     }
 
-    async fn faults(&self, faults: Value) {
-        self.service.faults(faults).await;
+    async fn faults(&mut self, faults: Value) {
+        self.service.faults(faults.clone()).await;
+        self.faults = faults;
     }
 }
 
@@ -119,29 +138,30 @@ fn lose_storage(home: &Home) {
 
 #[tokio::test]
 async fn after_a_restore_every_message_is_seen_however_much_was_sent_since_the_copy() {
-    let stage = Stage::set(&[]).await;
+    let mut stage = Stage::set(&[]).await;
     for count in [1, 10, 50] {
         stage.sends(ANA, count).await;
         let before = stage.taken().await;
-        stage.loses_its_storage().await;
+        stage = stage.loses_its_storage().await;
         stage.sends(ANA, 3).await;
         stage.sends(CARLA, 2).await;
         stage.all_are_seen(before).await;
+        // Exactly those who were written to since the copy.
+        stage.service.logs("to each of 1 recipients").await;
+        stage.rests().await;
     }
-    // Exactly those who were written to since the copy.
-    stage.service.logs("to each of 1 recipients").await;
     stage.service.stop();
 }
 
 #[tokio::test]
 async fn without_the_reset_the_sandbox_shows_as_many_lost_as_were_sent_since_the_copy() {
-    let stage = Stage::set(&[("STALE_SENDS", "risk")]).await;
+    let mut stage = Stage::set(&[("STALE_SENDS", "risk")]).await;
     stage.faults(json!({"missing": [FUNCTION]})).await;
     // Each has a Signal session of their own.
     for (to, count) in [(ANA, 1), (BEA, 10), (CARLA, 50)] {
         stage.sends(to, count).await;
         let before = stage.taken().await;
-        stage.loses_its_storage().await;
+        stage = stage.loses_its_storage().await;
         stage.sends(to, count + 1).await;
         let (recipient, own) = stage.seen(before).await;
         let mut wanted = vec![false; count];
@@ -171,10 +191,10 @@ async fn delivered(service: &Service, id: &str) -> Value {
 
 #[tokio::test]
 async fn a_page_that_lacks_the_function_refuses_those_recipients_alone() {
-    let stage = Stage::set(&[]).await;
+    let mut stage = Stage::set(&[]).await;
     stage.sends(ANA, 2).await;
     stage.faults(json!({"missing": [FUNCTION]})).await;
-    stage.loses_its_storage().await;
+    stage = stage.loses_its_storage().await;
     let before = stage.taken().await;
     let refused = stage.service.send(51, &ANA.to_string(), "refused").await;
     refused.assert_refused(503, "PROFILE_STALE");
@@ -206,20 +226,13 @@ async fn a_page_that_lacks_the_function_refuses_those_recipients_alone() {
 
 #[tokio::test]
 async fn a_service_that_is_killed_between_the_restore_and_the_reset_still_resets() {
-    let stage = Stage::set(&[]).await;
+    let mut stage = Stage::set(&[]).await;
     stage.sends(ANA, 3).await;
     stage.sends(BEA, 3).await;
     let before = stage.taken().await;
-    stage.loses_its_storage().await;
-    let mut stage = stage;
+    stage = stage.loses_its_storage().await;
     for to in [ANA, BEA] {
-        let home = stage.service.kill();
-        let service = Service::start_in(home, |env| {
-            env.extend(FAST.map(|(name, value)| (name, value.into())));
-        })
-        .await;
-        service.reaches("51", "READY").await;
-        stage = Stage { service, ..stage };
+        stage = stage.dies(|_| {}).await;
         stage.sends(to, 1).await;
     }
     stage.sends(ANA, 1).await;
@@ -236,28 +249,14 @@ async fn each_adapter_resets_and_the_page_of_early_2026_too() {
         ("modules", json!({"lid_chats": true})),
         ("dom", json!({"lid_chats": true})),
     ] {
-        let service = Service::start(|env| {
-            env.extend(FAST.map(|(name, value)| (name, value.into())));
-            env.insert("ADAPTERS", adapters.into());
-            env.insert("WA_JS_PATH", bundle(CURRENT).into());
-        })
-        .await;
-        service.faults(faults.clone()).await;
-        let account = service.link("51").await;
-        let stage = Stage { service, account };
-        stage.rests().await;
-        stage.sends(ANA, 1).await;
-        stage.rests().await;
+        let mut stage = Stage::with(&[("ADAPTERS", adapters)], faults.clone()).await;
         stage.sends(ANA, 2).await;
         let before = stage.taken().await;
-        stage.loses_its_storage().await;
+        stage = stage.loses_its_storage().await;
         stage.sends(ANA, 2).await;
         let (recipient, own) = stage.seen(before).await;
-        assert_eq!(
-            (recipient, own),
-            (vec![true; 2], vec![true; 2]),
-            "{adapters} {faults}"
-        );
+        let both = vec![true; 2];
+        assert_eq!((&recipient, &own), (&both, &both), "{adapters} {faults}");
         stage.service.stop();
     }
 }
@@ -305,6 +304,8 @@ async fn an_account_that_comes_back_from_an_old_export_is_seen_by_everybody() {
     let there = Stage {
         service: there,
         account: stage.account.clone(),
+        settings: Vec::new(),
+        faults: json!({}),
     };
     there.ready().await;
     there.sends(BEA, 3).await;
