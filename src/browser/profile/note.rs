@@ -158,6 +158,8 @@ pub enum Rescue {
     /// Nothing: it is not lost.
     #[default]
     None,
+    /// A copy of the running profile has taken its place, and there is one of a Chrome that was closed, too.
+    FrozenCopy,
     /// The profile copy has taken the profile's place.
     #[serde(rename = "snapshot")]
     ProfileCopy,
