@@ -40,6 +40,9 @@ const COPIES: usize = 100;
 /// Twice a second: the sends of some hundred milliseconds are in each.
 const EVERY: Duration = Duration::from_millis(500);
 
+/// Some times as long as the clock of a disk may stand still, and eight times as long as from one copy to the next.
+const IDLE: Duration = Duration::from_secs(4);
+
 /// At the same time: one waits for WhatsApp's server while another is handed over.
 const SENDERS: usize = 4;
 
@@ -100,6 +103,11 @@ pub(super) async fn bench() -> bool {
         let bytes: Vec<u8> = (0..TABLE).map(|_| rand::random()).collect();
         std::fs::write(folder.join(table.to_string()), bytes).unwrap();
     }
+    // What was written a moment ago may be copied once more.
+    sleep(IDLE).await;
+    let before = log.copies();
+    sleep(IDLE).await;
+    let idle = log.copies() - before;
     let answered = Answered::default();
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| tokio::spawn(send(api.clone(), sender, Arc::clone(&answered))))
@@ -151,6 +159,7 @@ pub(super) async fn bench() -> bool {
     let sent = answered.lock().unwrap().len();
     stop.send_replace(true);
     service.await.unwrap().unwrap();
+    println!("copies of an idle session in 4 s  {idle:>8}");
     report(&log, copies, sent, &wrong)
 }
 
@@ -174,7 +183,11 @@ fn config(tokens: &Path, data: &Path) -> Config {
 /// Sends one message after the other.
 async fn send(api: Api, sender: usize, answered: Answered) {
     for n in 0_u64.. {
-        let text = format!("{sender}/{n} {}", "x".repeat(200));
+        // What a person writes does not pack to nothing.
+        let words: Vec<String> = (0..12)
+            .map(|_| format!("{:x}", rand::random::<u64>()))
+            .collect();
+        let text = format!("{sender}/{n} {}", words.join(" "));
         let to = format!("549115825420{sender}");
         if api.send(51, &to, &text).await.status == 200 {
             answered.lock().unwrap().push((Timestamp::now(), text));
@@ -207,6 +220,14 @@ async fn look_into(profile: &Path, sandbox: &str) -> Value {
 /// What the service has logged.
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn copies(&self) -> usize {
+        let log = self.0.lock().unwrap();
+        let log = String::from_utf8_lossy(&log);
+        log.matches("took a snapshot of the profile").count()
+    }
+}
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

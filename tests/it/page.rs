@@ -205,6 +205,19 @@ async fn the_simulated_phone_names_the_session_of_each_code_and_scans_it_by_one_
     visitor
         .assert_accessible("the simulated phone with an account")
         .await;
+    visitor.fill("#from", "5491150002222").await;
+    visitor.fill("#body", "Hola").await;
+    visitor.chrome.click("#send").await;
+    visitor.chrome.shows("#messages button.act").await;
+    visitor
+        .assert_accessible("the simulated phone with a conversation")
+        .await;
+    visitor
+        .chrome
+        .click("#messages button.act[aria-label='Delete: Hola']")
+        .await;
+    let gone = "document.querySelector('#messages').textContent.includes('deleted for everybody')";
+    visitor.chrome.until(gone).await;
     service.stop();
 }
 

@@ -1,7 +1,7 @@
 //! A profile that was put back from a copy: its recipients see every later message, and no send is lost in silence. The judge is
 //! the sandbox, which keeps what each recipient's devices have seen (docs/sandbox.md#signal-sessions).
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -62,15 +62,30 @@ impl Stage {
     /// Closes the session in order, and opens it again.
     async fn rests(&self) {
         assert_eq!(self.service.disconnect(51).await.status, 200);
+        let (snapshots, kept) = self.snapshots();
+        copy_folder(&snapshots, &kept);
         self.ready().await;
     }
 
-    /// The page's storage is lost: the snapshot takes the profile's place.
+    /// The page's storage is lost: the snapshot of when it last rested takes the profile's place.
     async fn loses_its_storage(&self) {
         assert_eq!(self.service.disconnect(51).await.status, 200);
+        // It was closed in order, and would have lost nothing.
+        let (snapshots, kept) = self.snapshots();
+        fs::remove_dir_all(&snapshots).unwrap();
+        copy_folder(&kept, &snapshots);
         lose_storage(self.service.home());
         self.ready().await;
         self.service.logs("the snapshot of").await;
+    }
+
+    /// Those of the session, and where a test keeps them.
+    fn snapshots(&self) -> (PathBuf, PathBuf) {
+        let home = self.service.home();
+        (
+            home.data().join("sandbox/snapshots/51"),
+            home.path().join("kept"),
+        )
     }
 
     /// Whether a person has seen each of the messages since the first `skipped`: the recipient, and on the own phone.

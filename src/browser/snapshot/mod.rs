@@ -259,6 +259,9 @@ impl ProfileSnapshots {
                 &goes_on,
             )
             .map_err(reading)?;
+        if give_up.is_cancelled() {
+            return Err(SnapshotError::GivenUp);
+        }
         let stopped = freezer
             .map(|freezer| freezer.freeze(FROZEN_MAX))
             .transpose();
@@ -382,13 +385,7 @@ impl ProfileSnapshots {
     /// Removes all snapshots, for an account that is not linked any more.
     pub async fn delete(&self) -> Result<(), SnapshotError> {
         let store = self.store.clone();
-        self.off_the_runtime(move || {
-            let objects = &store.objects;
-            objects
-                .delete_all()
-                .map_err(|source| SnapshotError::io("deleting", &objects.folder, source))
-        })
-        .await
+        self.off_the_runtime(move || store.delete()).await
     }
 
     /// Thousands of files; the lock moves into the task, which holds it until they are done.

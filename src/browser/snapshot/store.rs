@@ -510,13 +510,30 @@ impl Store {
         Ok(Some(Whole::Blocks(Box::new(blocks))))
     }
 
-    /// Removes those that `are` of no more use.
-    pub(super) fn forget(&self, are: impl Fn(&Manifest) -> bool) -> Result<(), SnapshotError> {
+    /// The right to change the store; `None` where there is none. One that is being written is given up by now, or waited for.
+    fn lock_if_there(&self) -> Result<Option<Writing>, SnapshotError> {
         let is_there = self.objects.is_there();
         if !is_there.map_err(|source| SnapshotError::io("reading", &self.objects.folder, source))? {
-            return Ok(());
+            return Ok(None);
         }
-        let writing = self.objects.lock(&CancellationToken::new())?;
+        self.objects.lock(&CancellationToken::new()).map(Some)
+    }
+
+    /// Removes them all.
+    pub(super) fn delete(&self) -> Result<(), SnapshotError> {
+        // Held until they are gone: else a snapshot that is just given up could put something there. What cannot be locked is
+        // deleted all the same.
+        let writing = self.lock_if_there().ok().flatten();
+        let deleted = self.objects.delete_all();
+        drop(writing);
+        deleted.map_err(|source| SnapshotError::io("deleting", &self.objects.folder, source))
+    }
+
+    /// Removes those that `are` of no more use.
+    pub(super) fn forget(&self, are: impl Fn(&Manifest) -> bool) -> Result<(), SnapshotError> {
+        let Some(writing) = self.lock_if_there()? else {
+            return Ok(());
+        };
         let all = self.all()?.into_iter();
         let gone: Vec<_> = all
             .filter(|name| self.manifest(name).is_ok_and(|manifest| are(&manifest)))

@@ -526,6 +526,7 @@ impl<'a, D: Driver> Running<'a, D> {
         if matches!(state, SessionState::QrRequired { .. }) {
             self.healing.on_unlinked();
             self.copies.on_unlinked();
+            self.copying = None;
         }
         if state == SessionState::Ready {
             self.copies.on_ready(Instant::now());

@@ -477,6 +477,16 @@ async fn the_history_of_a_new_link_is_no_news_and_is_found_page_by_page() {
         counts,
         json!({"loaded": [1, 50, 50, 29], "first": "history 1 of 130", "old": true})
     );
+    let walked: Value = chrome
+        .value(&format!(
+            "require('WAWebDBMessageFindLocal').msgFindByDirection({{ anchor: {chat}.msgs.at(126).id, count: 2, direction: 'after' }})
+                .then(({{ status, messages }}) => [status, ...messages.map(({{ body }}) => body)])"
+        ))
+        .await;
+    assert_eq!(
+        walked,
+        json!([200, "history 128 of 130", "history 129 of 130"])
+    );
     let unknown: Value = chrome
         .value(&format!(
             "require('WAWebDBMessageFindLocal').msgFindByDirection({{
