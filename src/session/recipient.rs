@@ -114,7 +114,13 @@ impl Recipient {
     /// Whether this is the number of an account, which WhatsApp may write in the other of two ways: with or without
     /// Brazil's ninth digit, Argentina's 9 or 15, Mexico's 1.
     pub(super) fn is_of_account(&self, account: &Self) -> bool {
-        plan::line(&self.0) == plan::line(&account.0)
+        Self::line_of(&self.0) == Self::line_of(&account.0)
+    }
+
+    /// What both ways to write a number have in common: of two numbers with the same line, one is the account's and the other
+    /// reaches it too.
+    pub(super) fn line_of(digits: &str) -> String {
+        plan::line(digits)
     }
 
     /// The number of an account as WhatsApp tells it: `5491158254201@c.us`, `5491158254201:12@c.us`. WhatsApp knows its own

@@ -112,16 +112,21 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// Whether a hand-over of this generation is in the gap.
+    /// Whether a hand-over of this generation is in the gap. Another host has counted for itself, so what such a copy says that it
+    /// has is no word about generations that were counted here.
     pub fn has(&self, generation: u64) -> bool {
-        self.after.is_none_or(|after| after < generation)
+        self.certain_after().is_none_or(|after| after < generation)
             && self.until.is_none_or(|until| generation < until)
+    }
+
+    fn certain_after(&self) -> Option<u64> {
+        self.after.filter(|_| !self.is_from_elsewhere)
     }
 
     /// One gap that has all that two have.
     fn and(self, other: Self) -> Self {
         Self {
-            after: self.after.min(other.after),
+            after: self.certain_after().min(other.certain_after()),
             until: self.until.zip(other.until).map(|(one, two)| one.max(two)),
             is_from_elsewhere: self.is_from_elsewhere && other.is_from_elsewhere,
         }
@@ -158,6 +163,8 @@ pub enum Rescue {
     /// Nothing: it is not lost.
     #[default]
     None,
+    /// A copy of the running profile has taken its place, and there is one of a Chrome that was closed, too.
+    FrozenCopy,
     /// The profile copy has taken the profile's place.
     #[serde(rename = "snapshot")]
     ProfileCopy,
@@ -627,6 +634,18 @@ mod tests {
         let mut first = ProfileNote::default();
         first.go_on_above(None);
         assert_eq!((first.generation, first.gaps.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_a_copy_from_elsewhere_says_that_it_has_was_counted_there() {
+        let mut note = ProfileNote::default();
+        note.on_restored(Some(20), true, None);
+        note.go_on_above(Some(10));
+        let lacks =
+            |note: &ProfileNote, generation| note.gaps.iter().any(|gap| gap.has(generation));
+        assert!(lacks(&note, 10) && !lacks(&note, note.generation));
+        let merged = note.gaps[0].and(gap(Some(5), Some(11)));
+        assert!(merged.has(3) && !merged.has(note.generation));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub use sealed::{InvalidPassphrase, Passphrase};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 pub use transfer::{Export, ExportTo, HeldProfile};
@@ -187,11 +187,13 @@ impl ProfileSnapshots {
             .await
     }
 
+    /// Waits for as long as a snapshot may take, and no longer: those that have their turn may be on a disk that hangs.
     async fn turn(&self) -> Result<Turn, SnapshotError> {
         let give_up = self.give_up.child_token();
         let permit = Arc::clone(&self.turns).acquire_owned();
-        match give_up.run_until_cancelled(permit).await {
-            Some(Ok(permit)) => Ok(Turn { permit, give_up }),
+        let permit = timeout(SNAPSHOT_TIMEOUT, give_up.run_until_cancelled(permit)).await;
+        match permit {
+            Ok(Some(Ok(permit))) => Ok(Turn { permit, give_up }),
             _ => Err(SnapshotError::GivenUp),
         }
     }
@@ -245,8 +247,7 @@ impl ProfileSnapshots {
         }
         let bytes = known.bytes_missing(&before);
         let staging = Places::of(folder).staging;
-        store::ensure_space(folder, bytes)?;
-        store::ensure_space(&self.store.objects.folder, bytes)?;
+        store::ensure_space_in_both(folder, &self.store.objects.folder, bytes)?;
         let mut staging = Staging::begin(staging).map_err(reading)?;
         let goes_on = || !give_up.is_cancelled();
         staging

@@ -12,9 +12,9 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    fs::{DirBuilder, File},
+    fs::{self, DirBuilder, File},
     io::{self, Write as _},
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -29,6 +29,7 @@ use super::{
     objects::{Objects, Writing},
     pack::{self, NewPack},
     staging::Look,
+    unpack::ENTRIES_MAX,
     vault::Vault,
 };
 use crate::{
@@ -100,7 +101,8 @@ impl Known {
             count += 1;
             self.storage.get(path) == Some(stamp) && stamp.is_settled_at(self.looked_at)
         });
-        is_as_it_was && count == self.storage.len()
+        // A profile without any has its storage in a place that is not known here.
+        is_as_it_was && count == self.storage.len() && count > 0
     }
 
     /// How many bytes of these files are to be read.
@@ -115,7 +117,12 @@ impl Known {
 
 /// Where pages keep what they store, and with it the link.
 fn storage_in(files: &[(PathBuf, Stamp)]) -> impl Iterator<Item = &(PathBuf, Stamp)> {
-    let places = ["Default/IndexedDB", "Default/Local Storage"];
+    let places = [
+        "Default/IndexedDB",
+        "Default/Local Storage",
+        // Of an isolated part of a page, or of one with several buckets.
+        "Default/WebStorage",
+    ];
     files
         .iter()
         .filter(move |(path, _)| places.iter().any(|place| path.starts_with(place)))
@@ -317,6 +324,11 @@ impl Store {
             }
             SnapshotError::io("writing to", &self.objects.folder, source)
         };
+        if look.contents.folders.len() + look.contents.files.len() > ENTRIES_MAX {
+            // Nothing would unpack it, and it would make others go.
+            let too_many = io::Error::other("the profile has too many files for a snapshot");
+            return Err(failed(too_many));
+        }
         let time = self.next_time(manifest.taken_at)?;
         let pack = format!("{time}{PACK}");
         let mut draft = Draft::new(known, pack);
@@ -674,6 +686,26 @@ pub(super) fn ensure_space(folder: &Path, bytes: u64) -> Result<(), SnapshotErro
     let disk =
         Disk::of(folder).map_err(|source| SnapshotError::io("looking at", folder, source))?;
     disk.ensure(folder, bytes.saturating_add(SPACE_RESERVE))
+}
+
+/// Refuses when either disk would be left with next to nothing after so many bytes were written to both folders, which may be on the
+/// same one.
+pub(super) fn ensure_space_in_both(
+    one: &Path,
+    other: &Path,
+    bytes: u64,
+) -> Result<(), SnapshotError> {
+    let disk_of = |folder: &Path| {
+        let folder_there = fs::metadata(folder);
+        let folder_there =
+            folder_there.map_err(|source| SnapshotError::io("looking at", folder, source));
+        Ok::<_, SnapshotError>(folder_there?.dev())
+    };
+    if disk_of(one)? == disk_of(other)? {
+        return ensure_space(one, bytes.saturating_mul(2));
+    }
+    ensure_space(one, bytes)?;
+    ensure_space(other, bytes)
 }
 
 /// Refuses when a page cannot store anything for want of space: then no other profile works any better than this one.

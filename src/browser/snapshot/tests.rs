@@ -231,6 +231,30 @@ async fn one_that_a_caller_does_not_wait_for_is_given_up_and_the_last_one_stays(
     assert_eq!(home.objects(), before);
 }
 
+#[tokio::test(start_paused = true)]
+async fn disks_that_hang_keep_no_other_session_waiting_for_its_turn() {
+    let home = Home::new(1);
+    let turns = Arc::clone(&home.root.turns);
+    let _hang = turns.acquire_many_owned(2).await.unwrap();
+    let taken = home.snapshots().take(Origin::default()).await;
+    assert!(matches!(taken, Err(SnapshotError::GivenUp)), "{taken:?}");
+}
+
+#[tokio::test]
+async fn a_logout_waits_for_a_snapshot_that_is_being_given_up_and_then_deletes_all() {
+    let home = Home::new(1);
+    home.take("1").await;
+    let snapshots = home.snapshots();
+    let writing = snapshots.store.objects.lock(&CancellationToken::new());
+    let mut deleted = Box::pin(snapshots.delete());
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut deleted).await;
+    assert!(early.is_err(), "what is being written would be left");
+    drop(writing);
+    deleted.await.unwrap();
+    assert!(!snapshots.store.objects.is_there().unwrap());
+    snapshots.delete().await.unwrap();
+}
+
 #[tokio::test]
 async fn what_a_killed_service_has_left_goes_with_the_next_snapshot() {
     let home = Home::new(1);

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Invariants: only a link is copied that was READY and ended well, or that is READY while its Chrome is stopped; a snapshot is used only for the very link that it is
-//! of; for one loss that is tried once, also over restarts of the service.
+//! of; for one loss that is tried once, also over restarts of the service, and a second time only with a copy of another kind.
 
 use std::{
     path::{Path, PathBuf},
@@ -25,8 +25,8 @@ use tokio::{fs::try_exists, task::spawn_blocking};
 
 use crate::{
     browser::{
-        self, Closed, Freezer, HeldProfile, Link, Manifest, ProfileNote, ProfileSnapshots, Rescue,
-        SnapshotError, Taken, Taking,
+        self, Closed, Freezer, HeldProfile, Kind, Link, Manifest, ProfileNote, ProfileSnapshots,
+        Rescue, SnapshotError, Taken, Taking,
     },
     session::{
         ClienteId, Reason, ReasonCode, SessionState, Snapshot,
@@ -224,10 +224,11 @@ impl Safekeeping {
                     "the profile was gone, and the snapshot of {} is in its place",
                     manifest.taken_at,
                 );
-                if let Some(link) = link_of(&self.profile).await
-                    && let Err(error) = self.note(link, Rescue::ProfileCopy).await
-                {
-                    tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
+                if let Some(link) = link_of(&self.profile).await {
+                    let rescue = self.rescued_by(&manifest, &link).await;
+                    if let Err(error) = self.note(link, rescue).await {
+                        tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
+                    }
                 }
                 Ok(())
             }
@@ -296,7 +297,7 @@ impl Safekeeping {
             return false;
         };
         let next = match (link.rescue, why.code) {
-            (Rescue::None, _) => self.restore(&link, why).await,
+            (Rescue::None | Rescue::FrozenCopy, _) => self.restore(&link, why).await,
             (Rescue::ProfileCopy, ReasonCode::StorageError) => self.empty(why).await,
             (Rescue::ProfileCopy | Rescue::All, _) => return false,
         };
@@ -322,18 +323,17 @@ impl Safekeeping {
         let Some(link) = link_of(&self.profile).await else {
             return;
         };
-        if link.rescue != Rescue::None {
+        if !matches!(link.rescue, Rescue::None | Rescue::FrozenCopy) {
             return;
         }
-        let restored = self.snapshots.restore(is_of(&link)).await;
-        match restored {
-            Ok(Some(manifest)) => {
+        match self.put_back(&link).await {
+            Ok(Some((manifest, rescue))) => {
                 tracing::warn!(
                     snapshot.taken_at = %manifest.taken_at,
                     "no new Chrome has helped: the profile was set aside, and the snapshot of {} is in its place",
                     manifest.taken_at,
                 );
-                if let Err(error) = self.note(link, Rescue::ProfileCopy).await {
+                if let Err(error) = self.note(link, rescue).await {
                     tracing::error!(%error, "nothing can be noted in the profile folder: {error}");
                 }
             }
@@ -345,7 +345,7 @@ impl Safekeeping {
     }
 
     async fn restore(&self, link: &Link, why: &Reason) -> Result<Rescue, SnapshotError> {
-        let Some(manifest) = self.snapshots.restore(is_of(link)).await? else {
+        let Some((manifest, rescue)) = self.put_back(link).await? else {
             return self.empty(why).await;
         };
         tracing::warn!(
@@ -355,7 +355,32 @@ impl Safekeeping {
             why.code.as_str(),
             manifest.taken_at,
         );
-        Ok(Rescue::ProfileCopy)
+        Ok(rescue)
+    }
+
+    /// Puts the last copy of this link in the place of its profile, and answers what has been done with that. After one of a running
+    /// Chrome, which may have what that one had already spoiled, it is the last of a Chrome that was closed.
+    async fn put_back(&self, link: &Link) -> Result<Option<(Manifest, Rescue)>, SnapshotError> {
+        let (is_its, is_second) = (is_of(link), link.rescue == Rescue::FrozenCopy);
+        let fits = move |manifest: &Manifest| {
+            is_its(manifest) && (!is_second || manifest.kind == Kind::Closed)
+        };
+        let Some(manifest) = self.snapshots.restore(fits).await? else {
+            return Ok(None);
+        };
+        let rescue = self.rescued_by(&manifest, link).await;
+        Ok(Some((manifest, rescue)))
+    }
+
+    async fn rescued_by(&self, manifest: &Manifest, link: &Link) -> Rescue {
+        let is_its = is_of(link);
+        let is_closed = move |other: &Manifest| is_its(other) && other.kind == Kind::Closed;
+        let may_be_spoiled = manifest.kind == Kind::Frozen;
+        if may_be_spoiled && matches!(self.snapshots.taken_at(is_closed).await, Ok(Some(_))) {
+            Rescue::FrozenCopy
+        } else {
+            Rescue::ProfileCopy
+        }
     }
 
     /// Storage that does not work makes way for an empty folder; storage that Chrome has created again can be linked as it is.

@@ -281,8 +281,8 @@ impl LinkNote {
         match &self.link {
             Some(link) if should_be_linked && standing.login && !standing.linked => {
                 match (link.rescue, &standing.code) {
-                    (Rescue::None, None) => Login::Doubtful,
-                    (Rescue::None, Some(_)) => Login::Lost,
+                    (Rescue::None | Rescue::FrozenCopy, None) => Login::Doubtful,
+                    (Rescue::None | Rescue::FrozenCopy, Some(_)) => Login::Lost,
                     (Rescue::ProfileCopy | Rescue::All, _) => Login::LostForGood,
                 }
             }

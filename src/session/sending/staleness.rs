@@ -14,7 +14,10 @@
 //! Responsible for what is known of that while a page runs. Asks the ledger and the note in one question, before anything is
 //! handed over, and no clock. Each step may be repeated after a crash: the ledger notes first, then the profile.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use tokio::{
     task::spawn_blocking,
@@ -24,7 +27,8 @@ use tokio::{
 use crate::{
     browser::{Beginning, Gap, ProfileNote},
     ledger::{Ledger, LedgerError, Others, Reset, RestoredCopy, Stale},
-    session::StaleSends,
+    masked::Number,
+    session::{Recipient, StaleSends},
     whatsapp::{Driver, PrepareError, Prepared, ResetError, Whose},
 };
 
@@ -35,7 +39,8 @@ pub(super) struct Age {
     pub(super) generation: u64,
     /// What the profile lacks.
     pub(super) gaps: Vec<Gap>,
-    /// With whom the page has to begin new Signal sessions.
+    /// With whom the page has to begin new Signal sessions: the ledger's word, by the lines of the numbers. A number that is
+    /// written in its other way has the same Signal sessions.
     stale: Stale,
     /// It was found out: the page's first generation has begun.
     pub(super) is_known: bool,
@@ -45,10 +50,14 @@ impl Age {
     /// What has to be done before something is handed over to this recipient.
     pub(super) fn renewal_for(&self, to: &str) -> Renewal {
         let stale = &self.stale;
+        // Most profiles never were put back.
+        let has = |lines: &HashSet<Number>| {
+            !lines.is_empty() && lines.contains(Recipient::line_of(to).as_str())
+        };
         let recipient = match stale.others {
-            _ if stale.recipients.contains(to) => Need::Certain,
-            Others::Stale if !stale.fresh.contains(to) => Need::Certain,
-            Others::PerhapsStale if !stale.fresh.contains(to) => Need::Possible,
+            _ if has(&stale.recipients) => Need::Certain,
+            Others::Stale if !has(&stale.fresh) => Need::Certain,
+            Others::PerhapsStale if !has(&stale.fresh) => Need::Possible,
             Others::Fresh | Others::Stale | Others::PerhapsStale => Need::None,
         };
         Renewal {
@@ -74,9 +83,10 @@ impl Age {
     /// The ledger has noted new Signal sessions, with the hand-over that comes after them.
     pub(super) fn on_reset(&mut self, to: &str, reset: Reset) {
         if reset.recipient {
-            self.stale.recipients.remove(to);
+            let line = Recipient::line_of(to);
+            self.stale.recipients.remove(line.as_str());
             if self.stale.others != Others::Fresh {
-                self.stale.fresh.insert(to.into());
+                self.stale.fresh.insert(line.into());
             }
         }
         if reset.own_devices {
@@ -106,7 +116,7 @@ impl Age {
                 return Ok(Self {
                     generation: note.generation,
                     gaps: note.gaps,
-                    stale,
+                    stale: by_line(stale),
                     is_known: true,
                 });
             }
@@ -133,9 +143,23 @@ impl Age {
         Ok(Self {
             generation: note.generation,
             gaps: note.gaps,
-            stale,
+            stale: by_line(stale),
             is_known: true,
         })
+    }
+}
+
+fn by_line(stale: Stale) -> Stale {
+    let lines = |numbers: HashSet<Number>| {
+        let numbers = numbers.into_iter();
+        numbers
+            .map(|number| Recipient::line_of(&number).into())
+            .collect()
+    };
+    Stale {
+        recipients: lines(stale.recipients),
+        fresh: lines(stale.fresh),
+        ..stale
     }
 }
 
@@ -258,4 +282,38 @@ async fn go_on_above(profile: PathBuf, highest: Option<u64>) -> Result<ProfileNo
             "in which generation the profile is cannot be noted in it: {why}; free the disk, or mend the rights of TOKENS_DIR"
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_written_in_its_other_way_is_the_same_recipient() {
+        let (one, other) = ("5491158254201", "541158254201");
+        let stale = |others| {
+            by_line(Stale {
+                recipients: [one.into()].into(),
+                others,
+                ..Stale::default()
+            })
+        };
+        for others in [Others::Fresh, Others::Stale, Others::PerhapsStale] {
+            let mut age = Age {
+                stale: stale(others),
+                ..Age::default()
+            };
+            for to in [one, other] {
+                assert_eq!(age.renewal_for(to).recipient, Need::Certain, "{to}");
+            }
+            let reset = Reset {
+                recipient: true,
+                own_devices: false,
+            };
+            age.on_reset(other, reset);
+            for to in [one, other] {
+                assert_eq!(age.renewal_for(to).recipient, Need::None, "{to}");
+            }
+        }
+    }
 }

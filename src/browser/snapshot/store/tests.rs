@@ -222,6 +222,55 @@ fn a_file_is_read_again_unless_it_was_written_long_before_the_last_look() {
 }
 
 #[test]
+fn storage_in_another_place_is_seen_to_change_and_no_storage_is_never_unchanged() {
+    let place = Place::new(1, None);
+    place.write("Default/Preferences", b"1");
+    place.take();
+    let known = place.store.known().unwrap();
+    assert!(!known.has_the_storage_of(&place.look()));
+    place.write("Default/WebStorage/1/IndexedDB/a", b"1");
+    place.take();
+    let known = place.store.known().unwrap();
+    assert!(known.has_the_storage_of(&place.look()));
+    place.write("Default/WebStorage/1/IndexedDB/a", b"22");
+    assert!(!known.has_the_storage_of(&place.look()));
+}
+
+#[test]
+fn a_profile_of_too_many_files_makes_no_snapshot_go() {
+    let place = Place::new(1, None);
+    place.write("Default/IndexedDB/a", b"1");
+    place.take();
+    let before = place.restored();
+    let give_up = CancellationToken::new();
+    let writing = place.store.objects.lock(&give_up).unwrap();
+    let (known, mut look) = (place.store.known().unwrap(), place.look());
+    let file = look.contents.files.remove(0);
+    look.contents.files = vec![file; ENTRIES_MAX + 1];
+    let manifest = Manifest::new(Origin::default(), None, 0, &look.contents);
+    let content = |path: &Path| Some(place.profile().join(path));
+    let store = &place.store;
+    let added = store.add(manifest, &look, &known, content, &writing, &give_up);
+    assert!(added.unwrap_err().to_string().contains("too many files"));
+    drop(writing);
+    assert_eq!(place.restored(), before);
+}
+
+#[test]
+fn a_disk_that_takes_both_the_copy_and_its_pack_needs_room_for_both() {
+    let place = Place::new(1, None);
+    let free = Disk::of(place.home.path()).unwrap().free;
+    let half = free / 2;
+    let (one, other) = (place.home.path(), place.profile());
+    ensure_space(one, half).unwrap();
+    let refused = ensure_space_in_both(one, &other, half).unwrap_err();
+    assert!(
+        matches!(refused, SnapshotError::NoSpace { .. }),
+        "{refused}"
+    );
+}
+
+#[test]
 fn a_manifest_that_means_harm_is_refused() {
     let place = Place::new(1, None);
     place.write("Default/a", b"1");

@@ -478,6 +478,23 @@ async fn a_session_has_a_copy_of_its_profile_as_soon_as_it_is_ready() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_copy_of_a_running_chrome_that_is_of_no_use_gives_way_to_the_last_of_a_closed_one() {
+    let mut session = Scenario::kept_with(|config| config.snapshot_every = Some(EVERY)).await;
+    // Its page has not noticed yet.
+    session.store("spoiled");
+    session.becomes_ready().await;
+    let before = session.snapshot().profile_copied_at;
+    session.sees(|now| now.profile_copied_at != before).await;
+    session.loses_its_storage().await;
+    session.assert_storage("spoiled", &["garbage"]);
+    session.says(login(Some("a"))).await;
+    session.begins_again().await;
+    session.assert_storage("linked", &["garbage", "spoiled"]);
+    // Each once.
+    session.asks_for_a_scan().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_that_runs_is_copied_again_as_often_as_asked_for() {
     let mut session = Scenario::copied_while_it_runs().await;
     session.store("used since");
