@@ -56,7 +56,7 @@ pub enum ReasonCode {
     TermsBlocked,
     /// WhatsApp refuses this machine's address.
     ProxyBlocked,
-    /// Linking asks for the account's passkey.
+    /// Linking asks for the account's passkey: shown with `QR_REQUIRED` while a person can sign, else how it ended.
     PasskeyRequired,
     /// The page cannot use its storage.
     StorageError,
@@ -287,7 +287,7 @@ impl ReasonCode {
                 ..LASTING
             },
             Self::PasskeyRequired => Policy {
-                detail: "WhatsApp asks for this account's passkey to link a device, which a browser without a screen cannot give; POST /connect tries again: some accounts are asked only for a while. To remove the passkey on the phone helps some accounts, and makes others demand a new one",
+                detail: "WhatsApp asks for this account's passkey to link a device: its owner signs in a browser of their own, to which the page at / leads (with a key whose scope is admin); programs use GET and POST /sessions/{id}/passkey",
                 ..LASTING
             },
             Self::StorageError => Policy {
@@ -423,7 +423,10 @@ impl Reason {
             Trouble::TemporarilyBanned => ReasonCode::TemporarilyBanned,
             Trouble::TermsBlocked => ReasonCode::TermsBlocked,
             Trouble::ProxyBlocked => ReasonCode::ProxyBlocked,
-            Trouble::PasskeyRequired => ReasonCode::PasskeyRequired,
+            Trouble::PasskeyRequired => {
+                let detail = "WhatsApp asks for this account's passkey on a screen that this service does not know; POST /connect tries again: some accounts are asked only for a while";
+                return Self::new(ReasonCode::PasskeyRequired, detail);
+            }
             Trouble::StorageError => ReasonCode::StorageError,
         })
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Phase, PhaseReport, Reason, SessionState};
+use super::{PasskeyReport, Phase, PhaseReport, Reason, SessionState};
 use crate::{browser::Measure, masked::Number};
 
 /// Everything that may be shown of a session at one moment.
@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub stalls: u64,
     /// When the service starts it again, while it waits for that.
     pub retry_at: Option<Timestamp>,
+    /// How far linking with a passkey has got, while the phone wants one.
+    pub passkey: Option<PasskeyReport>,
     /// When it was last found to be linked.
     pub linked_at: Option<Timestamp>,
     /// The same by a clock that is never set.
@@ -65,6 +67,7 @@ impl Snapshot {
             restarts: 0,
             stalls: 0,
             retry_at: None,
+            passkey: None,
             linked_at: None,
             linked_since: None,
             is_forgotten: false,

@@ -7,9 +7,12 @@ const sessions = new Map();
 const cards = new Map();
 let current = null;
 
-/** A state as a word with its shape. */
-export function badge(state) {
-  return element("span", { class: "badge", "data-state": state }, icon(state), t(`state.${state}`));
+/** Where a session stands, in a few words. */
+export const stateWord = ({ state, passkey }) => (passkey ? t("waitsForPasskey") : t(`state.${state}`));
+
+/** The same with its shape. */
+export function badge(status) {
+  return element("span", { class: "badge", "data-state": status.state }, icon(status.state), stateWord(status));
 }
 
 /** `+54 9 …` is for people to compare: digits in one row are not. */
@@ -101,9 +104,10 @@ function made(id) {
 }
 
 function fill(card, status) {
-  if (card.shown !== `${status.state} ${document.documentElement.lang}`) {
-    card.shown = `${status.state} ${document.documentElement.lang}`;
-    card.state.replaceChildren(badge(status.state));
+  const word = `${status.state} ${stateWord(status)}`;
+  if (card.shown !== word) {
+    card.shown = word;
+    card.state.replaceChildren(badge(status));
   }
   say(card.account, status.account ? number(status.account) : "");
   why(card.why, status);
