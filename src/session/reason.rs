@@ -2,8 +2,8 @@
 //!
 //! [`ReasonCode::policy`] is the table of what the service does about each code. Some files branch on a single code as well:
 //! `lifecycle/mod.rs`, `running/winding_down.rs`, `page_view.rs` and `keeping/profile.rs` how a run goes on, `handle.rs`,
-//! `http/wire/error/session.rs`, `http/api/link.rs` and `http/page/link.js` what a caller sees. A new code is a variant and a row here,
-//! a row in `docs/reasons.md` and a line in the word lists of `http/page`; tests ask for both.
+//! `publisher.rs`, `http/wire/error/session.rs`, `http/api/link.rs`, `http/page/link.js` and `http/page/code.js` what a caller sees. A
+//! new code is a variant and a row here, a row in `docs/reasons.md` and a line in the word lists of `http/page`; tests ask for both.
 
 use serde::Serialize;
 use strum::{EnumIter, IntoEnumIterator as _, IntoStaticStr};

@@ -193,8 +193,8 @@
     const notices = all("notice").map((notice) => notice.textContent).join("\n");
     if (says(notices, "openElsewhere")) return "OPENED_ELSEWHERE";
     if (says(notices, "banned")) return "TEMPORARILY_BANNED";
-    // Only where the page shows no screen for it, on which a person could go on.
-    if (!(find("passkey") && shared.passkey) && (find("passkey") || says(notices, "passkey"))) return "PASSKEY_REQUIRED";
+    // The page's own screen for it is a way to go on.
+    if (find("passkey") ? !shared.passkey : says(notices, "passkey")) return "PASSKEY_REQUIRED";
     return !isKnown && says(document.body?.textContent ?? "", "updateBrowser") ? "UPDATE_REQUIRED" : null;
   };
 
@@ -215,7 +215,8 @@
     // Neither a button nor a code: it waits for the phone.
     if (!begin) return { step: "phone" };
     if (isDisabled(begin)) return { step: "busy" };
-    return { step: "wanted", word: screen.querySelector('[role="alert"]')?.textContent.trim().slice(0, FIRST_WORDS) || null };
+    const alert = screen.querySelector('[role="alert"]');
+    return { step: "wanted", word: (alert && shared.wordsOf(alert)) || null };
   };
 
   // A notice that only wants to be closed is named by its first words; what asks something may name a person.
