@@ -72,7 +72,7 @@ pub use keeping::{
 };
 pub use message::{
     IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, SendLimits, SendRequest,
-    Sent, TextMessage,
+    Sent, StaleSends, TextMessage,
 };
 pub use passkey::{Assertion, InvalidAssertion, PasskeyAsk, PasskeyReport, PasskeyStep};
 pub use phase::{Phase, PhaseReport, StartLimits};

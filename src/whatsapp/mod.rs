@@ -30,7 +30,8 @@ pub use console::{ConsoleLevel, ConsoleLine};
 pub use driver::{
     Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
     NoticeError, OpenError, Outgoing, PairingError, PasskeyAct, PasskeyFailure, PasskeyRequest,
-    PasskeyStanding, PasskeyStep, PrepareError, Prepared, Silence, Standing, Trouble,
+    PasskeyStanding, PasskeyStep, PrepareError, Prepared, ResetError, Silence, Standing, Trouble,
+    Whose,
 };
 pub use evidence::{Kept, LeftOut, PageEvidence};
 pub use inventory::{Inventory, Job, Presence, Reliance, Screen};

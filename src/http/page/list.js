@@ -10,9 +10,21 @@ let current = null;
 /** Where a session stands, in a few words. */
 export const stateWord = ({ state, passkey }) => (passkey ? t("waitsForPasskey") : t(`state.${state}`));
 
+// The service is away: what it said last may not be true any more.
+let stale = false;
+
+/** Says whether it is. Answers whether that is news, and draws the list again then. */
+export function areStale(isAway) {
+  if (stale === isAway) return false;
+  stale = isAway;
+  if (byId("loading").hidden) draw();
+  return true;
+}
+
 /** The same with its shape. */
 export function badge(status) {
-  return element("span", { class: "badge", "data-state": status.state }, icon(status.state), stateWord(status));
+  const word = stateWord(status);
+  return element("span", { class: "badge", "data-state": stale ? "STALE" : status.state }, icon(status.state), stale ? t("lastSeen", word) : word);
 }
 
 /** `+54 9 …` is for people to compare: digits in one row are not. */
@@ -104,9 +116,9 @@ function made(id) {
 }
 
 function fill(card, status) {
-  const word = `${status.state} ${stateWord(status)}`;
-  if (card.shown !== word) {
-    card.shown = word;
+  const shown = [status.state, stateWord(status), stale].join(" ");
+  if (card.shown !== shown) {
+    card.shown = shown;
     card.state.replaceChildren(badge(status));
   }
   say(card.account, status.account ? number(status.account) : "");
