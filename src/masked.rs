@@ -1,4 +1,4 @@
-//! Texts that no log may show: phone numbers, ids that contain one, messages and login codes.
+//! Texts that no log may show: phone numbers, ids that contain one, messages, login codes and passkeys.
 //!
 //! Each derefs to `str`. Its `Debug` hides the text and it has no `Display`, so a struct with such a field derives `Debug`, and
 //! only code that asks for the text can print it. This module imports no other one of this crate.
@@ -67,6 +67,9 @@ masked! {
 
     /// A code that links a phone: one to scan, or one to type.
     Code(_code) "…";
+
+    /// What is to be signed with a passkey, or what was signed, as JSON. Its `Debug` shows how many bytes it has.
+    Passkey(text) format_args!("{} bytes", text.len());
 }
 
 #[cfg(test)]
@@ -86,5 +89,6 @@ mod tests {
         );
         assert_eq!(format!("{:?}", Text::from("hola")), "Text(4 bytes)");
         assert_eq!(format!("{:?}", Code::from("2@secret")), "Code(…)");
+        assert_eq!(format!("{:?}", Passkey::from("{}")), "Passkey(2 bytes)");
     }
 }

@@ -15,7 +15,10 @@ use utoipa_axum::{
 };
 
 use super::{
-    api::{connect, events, evidence, health, link, messages, metrics, notice, qr, send, status},
+    api::{
+        connect, events, evidence, health, link, messages, metrics, notice, passkey, qr, send,
+        status,
+    },
     guard::access::{Access, Row, Table},
     openapi, page,
     state::AppState,
@@ -23,15 +26,17 @@ use super::{
         Code,
         Code::{
             AccountChanged, AlreadyLinked, Cancelled, Capacity, EvidenceOfChatsOff,
-            EvidenceUnavailable, IdempotencyKeyReused, InvalidAfter, InvalidAsync,
-            InvalidClienteId, InvalidDryRun, InvalidForce, InvalidFormat, InvalidIdempotencyKey,
-            InvalidJson, InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState,
-            InvalidTo, InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed,
-            MessageNotFound, MessagesBusy, NoEvidence, NoNotice, NoQr, NotCancellable, NotDeleted,
-            NotLinked, NoticeStays, NoticeWithChoice, NumberLinkedElsewhere, NumberNotOnWhatsApp,
-            PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout, RequestTimeout, SendFailed,
-            SendUnconfirmed, SessionLinked, SessionNotFound, SessionNotReady, SessionNotRunning,
-            SessionRunning, TooManyLinks, TooManyStreams, UnsupportedMediaType,
+            EvidenceUnavailable, IdempotencyKeyReused, InvalidAfter, InvalidAssertion,
+            InvalidAsync, InvalidClienteId, InvalidDryRun, InvalidForce, InvalidFormat,
+            InvalidIdempotencyKey, InvalidJson, InvalidLimit, InvalidLogout, InvalidMessage,
+            InvalidPhone, InvalidState, InvalidTo, InvalidWait, LedgerUnavailable,
+            LinkedToAnotherNumber, LogoutUnconfirmed, MessageNotFound, MessagesBusy, NoEvidence,
+            NoNotice, NoPasskeyPending, NoQr, NotCancellable, NotDeleted, NotLinked, NoticeStays,
+            NoticeWithChoice, NumberLinkedElsewhere, NumberNotOnWhatsApp, OtherChallenge,
+            PasskeyFailed, PasskeyRefused, PayloadTooLarge, PublicUrlUnknown, QueueFull,
+            QueueTimeout, RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked,
+            SessionNotFound, SessionNotReady, SessionNotRunning, SessionRunning, TooManyLinks,
+            TooManyStreams, UnsupportedMediaType,
         },
     },
 };
@@ -49,7 +54,7 @@ pub(super) struct Routes {
 }
 
 /// All of them. To look is to read, to hand something to a recipient is to send, to change anything else is for an admin.
-/// So is evidence: it shows what a page showed.
+/// So is evidence: it shows what a page showed; and each step of linking with a passkey, the look at it as well.
 #[expect(clippy::too_many_lines, reason = "a table: one entry for each route")]
 pub(super) fn all() -> Routes {
     /// Of a request that names a session.
@@ -160,6 +165,27 @@ pub(super) fn all() -> Routes {
             ADMIN,
             routes!(evidence::screenshot),
             &[NAMED, &[NoEvidence, EvidenceUnavailable]],
+        )
+        .route(ADMIN, routes!(passkey::show), &[NAMED, &[NoPasskeyPending]])
+        .route(
+            ADMIN,
+            routes!(passkey::hand_in),
+            &[
+                NAMED,
+                BODY,
+                &[InvalidAssertion, NoPasskeyPending, OtherChallenge],
+                &[PasskeyRefused, PasskeyFailed],
+            ],
+        )
+        .route(
+            ADMIN,
+            routes!(passkey::give_up),
+            &[NAMED, &[NoPasskeyPending, PasskeyFailed]],
+        )
+        .route(
+            ADMIN,
+            routes!(passkey::confirm),
+            &[NAMED, &[NoPasskeyPending, PasskeyRefused, PasskeyFailed]],
         )
         .route(
             ADMIN,

@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     ConnectError, DisconnectError, DismissError, Evidence, EvidenceError, ForgetError,
-    MemoryReport, NumberCheck, Recipient, SendError, Snapshot,
+    MemoryReport, NumberCheck, PasskeyAsk, PasskeyError, Recipient, SendError, Snapshot,
 };
 use crate::ledger::{Accepted, NewSend};
 
@@ -98,6 +98,14 @@ pub(super) enum PageCommand {
         /// Gets what is known.
         reply: CheckReply,
     },
+    /// Take a step of linking with a passkey. Answered when the page has taken it, and a signature when WhatsApp has said what
+    /// becomes of it, or after some seconds.
+    Passkey {
+        /// Which step.
+        ask: PasskeyAsk,
+        /// Gets the outcome.
+        reply: oneshot::Sender<Result<(), PasskeyError>>,
+    },
     /// A send has been taken back: its place in the queue is free. Not answered; the ledger knows all there is to know.
     Remove {
         /// Its own id.
@@ -120,6 +128,14 @@ impl PageCommand {
             Self::DismissNotice { reply } => answer(reply, Err(DismissError::NotRunning)),
             Self::Send { reply, .. } => answer(reply, Err(why)),
             Self::Check { reply, .. } => answer(reply, Err(why)),
+            Self::Passkey { reply, .. } => answer(
+                reply,
+                Err(match why {
+                    SendError::NotReady { state, .. } => PasskeyError::in_state(state),
+                    SendError::ShuttingDown => PasskeyError::ShuttingDown,
+                    other => PasskeyError::Failed(other.to_string()),
+                }),
+            ),
             // No page, no queue and no Chrome.
             Self::Remove { .. } | Self::Measured { .. } => {}
         }

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{ClienteId, Reason, ReasonCode, Recipient, SessionState, Snapshot};
+use super::{ClienteId, InvalidAssertion, Reason, ReasonCode, Recipient, SessionState, Snapshot};
 use crate::{
     ledger::{Failure, LedgerError, Record},
     whatsapp::{NoticeError, PrepareError},
@@ -145,6 +145,42 @@ pub enum ForgetError {
     /// The service is stopping.
     #[error("the service is shutting down")]
     ShuttingDown,
+}
+
+/// Why a step of linking with a passkey was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasskeyError {
+    /// Nothing waits for it; it says what to do instead.
+    #[error("{0}")]
+    NonePending(String),
+    /// The signature is of another challenge than the one that waits.
+    #[error(
+        "the assertion signs another challenge than the one that waits: that one is over, or of another session; GET this path, and sign what it gives"
+    )]
+    OtherChallenge,
+    /// A field of the assertion cannot be right.
+    #[error(transparent)]
+    Invalid(#[from] InvalidAssertion),
+    /// WhatsApp said no; its own word.
+    #[error(
+        "WhatsApp refused ({0}); the next attempt begins by itself: GET /sessions/{{id}}/passkey has its challenge in a moment"
+    )]
+    Refused(String),
+    /// The page broke, or has no way to do it.
+    #[error("the page could not do it: {0}")]
+    Failed(String),
+    /// The service is stopping.
+    #[error("the service is shutting down")]
+    ShuttingDown,
+}
+
+impl PasskeyError {
+    /// The session is in a state in which no passkey is wanted.
+    pub fn in_state(state: &str) -> Self {
+        Self::NonePending(format!(
+            "no passkey is wanted: the session is {state}; WhatsApp may ask for one after a code was scanned"
+        ))
+    }
 }
 
 /// Why a message was not sent, or is not known to be.

@@ -13,8 +13,8 @@ use tokio::{
 
 use super::{
     ClienteId, ConnectError, ConnectOutcome, DisconnectError, DisconnectOutcome, DismissError,
-    Evidence, EvidenceError, ForgetError, MemoryReport, PhoneToLink, Reason, ReasonCode, Recipient,
-    SendLimits, SessionState, Snapshot, WaitFor,
+    Evidence, EvidenceError, ForgetError, MemoryReport, PasskeyAsk, PasskeyError, PhoneToLink,
+    Reason, ReasonCode, Recipient, SendLimits, SessionState, Snapshot, WaitFor,
     command::{AskedBy, Command, LifeCommand, PageCommand},
 };
 use crate::ledger::Ledger;
@@ -129,6 +129,8 @@ impl SessionHandle {
                 let account = snapshot.account.as_deref();
                 account.is_some_and(|account| account != phone.digits())
             }),
+            // A phone has taken a code already, and wants a passkey.
+            SessionState::QrRequired { .. } if snapshot.passkey.is_some() => wait != WaitFor::Ready,
             SessionState::QrRequired { ref pairing, .. } if phone.is_some() => {
                 let is_shown = pairing.as_ref().map(|pairing| &pairing.phone) == phone;
                 let reason = snapshot.reason.as_ref();
@@ -201,6 +203,15 @@ impl SessionHandle {
         let dismiss = |reply| Command::Page(PageCommand::DismissNotice { reply });
         let answer = self.ask(dismiss).await;
         answer.ok_or(DismissError::NotRunning)?
+    }
+
+    /// Takes a step of linking with a passkey, and waits until the page has taken it; for a signature some seconds more, until
+    /// WhatsApp has said what becomes of it.
+    pub async fn passkey(&self, ask: PasskeyAsk) -> Result<(), PasskeyError> {
+        let step = |reply| Command::Page(PageCommand::Passkey { ask, reply });
+        // An actor that drops the reply has closed its page meanwhile.
+        let answer = self.ask(step).await;
+        answer.unwrap_or_else(|| Err(PasskeyError::in_state(self.snapshot().state.name())))
     }
 
     /// Looks at the running page and keeps what is seen as the session's evidence.

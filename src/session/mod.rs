@@ -43,6 +43,7 @@ mod error;
 mod evidence;
 mod id;
 mod message;
+mod passkey;
 mod phase;
 mod publisher;
 pub mod reason;
@@ -54,7 +55,9 @@ pub mod state;
 
 pub use codes::{PairingCode, QrCode};
 pub use command::{ConnectOutcome, DisconnectOutcome, PhoneToLink, WaitFor};
-pub use error::{ConnectError, DisconnectError, DismissError, ForgetError, Full, SendError};
+pub use error::{
+    ConnectError, DisconnectError, DismissError, ForgetError, Full, PasskeyError, SendError,
+};
 pub use evidence::{Evidence, EvidenceError};
 pub use fleet::{Registry, changes::Changes, cpu::CpuTally, options::RegistryOptions};
 pub use handle::SessionHandle;
@@ -71,6 +74,7 @@ pub use message::{
     IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, SendLimits, SendRequest,
     Sent, StaleSends, TextMessage,
 };
+pub use passkey::{Assertion, InvalidAssertion, PasskeyAsk, PasskeyReport, PasskeyStep};
 pub use phase::{Phase, PhaseReport, StartLimits};
 pub use reason::{Reason, ReasonCode};
 pub use recipient::{InvalidRecipient, Recipient};

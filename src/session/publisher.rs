@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    MemoryReport, Phase, PhaseReport, Reason, ReasonCode, SendError, SessionState, Snapshot,
-    StartTimes, error::not_ready, start_times::StartClock, state::Event,
+    MemoryReport, PasskeyReport, Phase, PhaseReport, Reason, ReasonCode, SendError, SessionState,
+    Snapshot, StartTimes, error::not_ready, start_times::StartClock, state::Event,
 };
 use crate::browser::Link;
 
@@ -50,6 +50,8 @@ impl Publisher {
                 return false;
             };
             if next.name() != snapshot.state.name() {
+                // A passkey belongs to the state that asks for a link.
+                snapshot.passkey = None;
                 snapshot.since = Timestamp::now();
                 snapshot.reason = reason;
                 if next == SessionState::Authenticated {
@@ -95,6 +97,39 @@ impl Publisher {
                 return false;
             }
             snapshot.reason = reason;
+            true
+        });
+    }
+
+    /// Publishes how far linking with a passkey has got, and explains the state with it as long as one is wanted.
+    pub(super) fn tell_passkey(&self, report: Option<PasskeyReport>) {
+        self.amend(|snapshot| {
+            let is_shown = matches!(snapshot.state, SessionState::QrRequired { .. });
+            let report = report.filter(|_| is_shown);
+            if snapshot.passkey == report {
+                return false;
+            }
+            let before = snapshot.passkey.as_ref().map(|passkey| passkey.step);
+            match &report {
+                Some(passkey) => {
+                    let reason = passkey.reason();
+                    if before != Some(passkey.step) {
+                        tracing::info!(
+                            session.reason = reason.code.as_str(),
+                            passkey.step = passkey.step.as_str(),
+                            "linking with a passkey: {}",
+                            passkey.step.as_str()
+                        );
+                    }
+                    snapshot.reason = Some(reason);
+                }
+                None => {
+                    let is_its = |reason: &mut Reason| reason.code == ReasonCode::PasskeyRequired;
+                    // The code is to be scanned again, which needs no explanation.
+                    drop(snapshot.reason.take_if(is_its));
+                }
+            }
+            snapshot.passkey = report;
             true
         });
     }

@@ -2,8 +2,8 @@
 //!
 //! [`ReasonCode::policy`] is the table of what the service does about each code. Some files branch on a single code as well:
 //! `lifecycle/mod.rs`, `running/winding_down.rs`, `page_view.rs` and `keeping/profile.rs` how a run goes on, `handle.rs`,
-//! `http/wire/error/session.rs`, `http/api/link.rs` and `http/page/link.js` what a caller sees. A new code is a variant and a row here,
-//! a row in `docs/reasons.md` and a line in the word lists of `http/page`; tests ask for both.
+//! `publisher.rs`, `http/wire/error/session.rs`, `http/api/link.rs`, `http/page/link.js` and `http/page/code.js` what a caller sees. A
+//! new code is a variant and a row here, a row in `docs/reasons.md` and a line in the word lists of `http/page`; tests ask for both.
 
 use serde::Serialize;
 use strum::{EnumIter, IntoEnumIterator as _, IntoStaticStr};
@@ -56,7 +56,7 @@ pub enum ReasonCode {
     TermsBlocked,
     /// WhatsApp refuses this machine's address.
     ProxyBlocked,
-    /// Linking asks for the account's passkey.
+    /// Linking asks for the account's passkey: shown with `QR_REQUIRED` while a person can sign, else how it ended.
     PasskeyRequired,
     /// The page cannot use its storage.
     StorageError,
@@ -287,7 +287,7 @@ impl ReasonCode {
                 ..LASTING
             },
             Self::PasskeyRequired => Policy {
-                detail: "WhatsApp asks for this account's passkey to link a device, which a browser without a screen cannot give; POST /connect tries again: some accounts are asked only for a while. To remove the passkey on the phone helps some accounts, and makes others demand a new one",
+                detail: "WhatsApp asks for this account's passkey to link a device: its owner signs in a browser of their own, to which the page at / leads (with a key whose scope is admin); programs use GET and POST /sessions/{id}/passkey",
                 ..LASTING
             },
             Self::StorageError => Policy {
@@ -423,7 +423,10 @@ impl Reason {
             Trouble::TemporarilyBanned => ReasonCode::TemporarilyBanned,
             Trouble::TermsBlocked => ReasonCode::TermsBlocked,
             Trouble::ProxyBlocked => ReasonCode::ProxyBlocked,
-            Trouble::PasskeyRequired => ReasonCode::PasskeyRequired,
+            Trouble::PasskeyRequired => {
+                let detail = "WhatsApp asks for this account's passkey on a screen that this service does not know; POST /connect tries again: some accounts are asked only for a while";
+                return Self::new(ReasonCode::PasskeyRequired, detail);
+            }
             Trouble::StorageError => ReasonCode::StorageError,
         })
     }

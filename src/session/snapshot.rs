@@ -5,7 +5,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Phase, PhaseReport, Reason, SessionState};
+use super::{PasskeyReport, Phase, PhaseReport, Reason, SessionState};
 use crate::{
     browser::{Link, Measure, Rescue},
     masked::Number,
@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub stalls: u64,
     /// When the service starts it again, while it waits for that.
     pub retry_at: Option<Timestamp>,
+    /// How far linking with a passkey has got, while the phone wants one.
+    pub passkey: Option<PasskeyReport>,
     /// When it was last found to be linked.
     pub linked_at: Option<Timestamp>,
     /// The same by a clock that is never set.
@@ -72,6 +74,7 @@ impl Snapshot {
             restarts: 0,
             stalls: 0,
             retry_at: None,
+            passkey: None,
             linked_at: None,
             linked_since: None,
             is_forgotten: false,

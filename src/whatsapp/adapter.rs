@@ -3,11 +3,14 @@
 //! Each adapter sends a [`View`] of the page whenever its view changes. This module holds the latest of each and says
 //! how the page [stands](Standing) as a whole. Pure: no page, no time.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use serde::Deserialize;
 
-use super::{Standing, Trouble};
+use super::{
+    PasskeyRequest, PasskeyStanding, PasskeyStep, Standing, Trouble,
+    bridge::{PasskeyAsked, PasskeyEnd},
+};
 use crate::masked::{Code, Number};
 
 /// An adapter: one way to understand and to drive the page.
@@ -72,6 +75,7 @@ pub(super) struct View {
     /// The code on the screen was drawn before the page got another secret: no phone can use it.
     pub(super) screen_is_stale: bool,
     pub(super) pairing_code: Option<Code>,
+    pub(super) passkey: Option<PasskeyView>,
     pub(super) linked: bool,
     pub(super) account: Option<Number>,
     pub(super) online: bool,
@@ -85,10 +89,29 @@ pub(super) struct View {
     pub(super) version: Option<String>,
 }
 
+/// How far linking with a passkey has got, as one adapter sees it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub(super) struct PasskeyView {
+    pub(super) step: PasskeyStep,
+    #[serde(default)]
+    pub(super) code: Option<Code>,
+    /// Why the last attempt failed.
+    #[serde(default)]
+    pub(super) word: Option<String>,
+}
+
+/// What the page wants signed, or why the last request ended without a signature.
+#[derive(Clone, Debug, Default)]
+struct Relay {
+    request: Option<PasskeyRequest>,
+    ended: Option<PasskeyEnd>,
+}
+
 /// The latest view of each adapter, for one document of the page; in the order in which they are tried.
 #[derive(Clone, Debug)]
 pub(super) struct Views {
     heard: Vec<(AdapterName, Option<View>)>,
+    relay: Relay,
     /// Those that find every name and fail all the same, with what a send met: WhatsApp's functions have changed.
     failing: Vec<(AdapterName, String)>,
     /// wa-js has its turn whatever the others lack.
@@ -100,6 +123,7 @@ impl Views {
     pub(super) fn of_new_document(order: &[AdapterName]) -> Self {
         Self {
             heard: order.iter().map(|name| (*name, None)).collect(),
+            relay: Relay::default(),
             failing: Vec::new(),
             wants_wa_js: false,
         }
@@ -115,6 +139,47 @@ impl Views {
         for (_, view) in &mut self.heard {
             *view = None;
         }
+        self.relay = Relay::default();
+    }
+
+    /// The page's request for a passkey has come, or is over.
+    pub(super) fn update_passkey(
+        &mut self,
+        request: Option<PasskeyAsked>,
+        ended: Option<PasskeyEnd>,
+    ) {
+        let request = request.map(|asked| PasskeyRequest {
+            id: asked.id,
+            options: asked.options.to_string().into(),
+            timeout: Duration::from_millis(asked.timeout_ms),
+        });
+        self.relay = Relay { request, ended };
+    }
+
+    /// How far linking with a passkey has got: as the first adapter says that sees any of it. A request is a fact of its own,
+    /// and holds whatever an adapter sees.
+    fn passkey(&self) -> Option<PasskeyStanding> {
+        let views = self.heard.iter().filter_map(|(_, view)| view.as_ref());
+        let seen = views.filter_map(|view| view.passkey.clone()).next();
+        let Relay { request, ended } = &self.relay;
+        if request.is_some() {
+            return Some(PasskeyStanding {
+                step: PasskeyStep::Busy,
+                request: request.clone(),
+                code: None,
+                word: None,
+            });
+        }
+        let PasskeyView { step, code, word } = seen?;
+        let timed_out = (*ended == Some(PasskeyEnd::Timeout)).then(|| "TIMEOUT".to_owned());
+        Some(PasskeyStanding {
+            step,
+            request: None,
+            code,
+            word: word
+                .map(|word| timed_out.unwrap_or(word))
+                .filter(|_| step == PasskeyStep::Wanted),
+        })
     }
 
     /// An adapter has failed at its own part of a send: the others go before it.
@@ -257,12 +322,16 @@ impl Views {
             .and_then(|dom| dom.code.clone())
             .or_else(|| view.code.clone())
             .filter(|_| view.login && !codes_ended);
+        let passkey = self.passkey().filter(|_| !view.linked);
+        // What is left of a code is worthless, and to ask for another would end the attempt.
+        let shows_codes = view.login && passkey.is_none();
         Standing {
             recognised: true,
-            login: view.login,
-            code,
-            codes_ended,
-            pairing_code: pairing_code.filter(|_| view.login),
+            login: view.login || passkey.is_some(),
+            code: code.filter(|_| shows_codes),
+            codes_ended: codes_ended && shows_codes,
+            pairing_code: pairing_code.filter(|_| shows_codes),
+            passkey,
             linked: view.linked,
             account: view.account.clone(),
             online: view.online,

@@ -42,8 +42,34 @@ pub(super) enum Said {
     },
     /// WhatsApp has removed this device, in its own word for why.
     LoggedOut { reason: Option<String> },
+    /// The page's own request for a passkey has come, or is over.
+    PasskeyRequest {
+        request: Option<PasskeyAsked>,
+        /// Why the last one ended without a signature.
+        ended: Option<PasskeyEnd>,
+    },
     /// An adapter's script failed before it could say anything.
     Broken { detail: String },
+}
+
+/// The page's request for a passkey.
+#[derive(Deserialize)]
+pub(super) struct PasskeyAsked {
+    pub(super) id: String,
+    /// Its options, as JSON.
+    pub(super) options: serde_json::Value,
+    /// How long the page waits.
+    pub(super) timeout_ms: u64,
+}
+
+/// Why a request for a passkey ended without a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum PasskeyEnd {
+    /// Its time is over.
+    Timeout,
+    /// A caller gave up.
+    GivenUp,
 }
 
 /// A command that did not succeed.

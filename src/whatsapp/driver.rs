@@ -3,7 +3,7 @@
 //! The session's actor drives any [`Driver`]; the real one is [`WhatsAppPage`](super::WhatsAppPage), and the actor's
 //! own tests run a scripted one in paused time.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, time::Duration};
 
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     browser::{BrowserError, Closed, Freezer},
-    masked::{Code, Number, Text, WaId},
+    masked::{Code, Number, Passkey, Text, WaId},
 };
 
 /// Facts that may wait for the actor, which takes each within microseconds; a page that floods is slowed, not heard less.
@@ -59,6 +59,9 @@ pub trait Driver: Send + Sync + Sized + 'static {
         phone: &str,
         is_renewal: bool,
     ) -> impl Future<Output = Result<(), PairingError>> + Send;
+
+    /// Takes a step of linking with a passkey. How far that gets comes as [`Standing::passkey`].
+    fn passkey(&self, act: &PasskeyAct) -> impl Future<Output = Result<(), PasskeyFailure>> + Send;
 
     /// Asks WhatsApp whether a number, digits only, has an account: its chat's address, `None` when it has none.
     fn check_number(
@@ -156,6 +159,8 @@ pub struct Standing {
     pub codes_ended: bool,
     /// The code that links by phone number, while the page takes it.
     pub pairing_code: Option<Code>,
+    /// How far linking with a passkey has got, while the phone wants one; the page shows no code meanwhile.
+    pub passkey: Option<PasskeyStanding>,
     /// An account is linked to this profile; it need not be connected.
     pub linked: bool,
     /// The linked account's number, digits only, when the page reports it.
@@ -196,10 +201,83 @@ pub enum Trouble {
     TermsBlocked,
     /// WhatsApp refuses the address that this machine has on the network.
     ProxyBlocked,
-    /// Linking asks for the account's passkey, which only a person at a screen can give.
+    /// Linking asks for the account's passkey, on a page that shows no way to give it.
     PasskeyRequired,
     /// The page cannot use its storage in the profile.
     StorageError,
+}
+
+/// How far linking with a passkey has got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasskeyStanding {
+    /// Where it stands.
+    pub step: PasskeyStep,
+    /// What is to be signed, while the page waits for it.
+    pub request: Option<PasskeyRequest>,
+    /// The code that a person compares with the phone's.
+    pub code: Option<Code>,
+    /// Why the last attempt failed: WhatsApp's own word, or `TIMEOUT` when no signature came in time. Only with
+    /// [`PasskeyStep::Wanted`].
+    pub word: Option<String>,
+}
+
+/// A step of linking with a passkey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PasskeyStep {
+    /// No attempt is under way: one has to be begun.
+    Wanted,
+    /// The page works: it asks for a signature, or hands one in.
+    Busy,
+    /// WhatsApp has the signature, and waits for the phone.
+    Phone,
+    /// A person has to say that page and phone show the same code.
+    Compare,
+    /// The rest happens without a person.
+    Linking,
+}
+
+/// What the page wants signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasskeyRequest {
+    /// Names it; no other request has the same.
+    pub id: String,
+    /// The options of the request, as JSON, bytes as base64url.
+    pub options: Passkey,
+    /// How long the page waits for the signature.
+    pub timeout: Duration,
+}
+
+/// A step that is taken by the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PasskeyAct {
+    /// Begin an attempt: the page asks for a signature then.
+    Begin,
+    /// Here is the signature for the request `id`.
+    Answer {
+        /// [`PasskeyRequest::id`].
+        id: String,
+        /// The assertion as JSON, bytes as base64url.
+        assertion: Passkey,
+    },
+    /// The codes are the same.
+    Confirm,
+    /// Go back to the codes to scan.
+    GiveUp,
+}
+
+/// Why a step of linking with a passkey was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasskeyFailure {
+    /// The page does not wait for this any more.
+    #[error("{0}")]
+    Over(String),
+    /// WhatsApp refused, in its own word.
+    #[error("{0}")]
+    Refused(String),
+    /// The page broke, has no way to do it, or did not answer.
+    #[error("{0}")]
+    Failed(String),
 }
 
 impl Standing {

@@ -248,6 +248,9 @@ impl Listener {
             }
             (Said::WantsBundle, _) => self.wa_js.can_load = Some(called.execution_context_id),
             (Said::View { view }, Some(adapter)) => self.views.update(adapter, view),
+            (Said::PasskeyRequest { request, ended }, _) => {
+                self.views.update_passkey(request, ended);
+            }
             (Said::Broken { detail }, Some(adapter)) => {
                 tracing::error!(
                     adapter = adapter.as_str(),

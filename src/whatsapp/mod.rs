@@ -19,6 +19,7 @@ mod inventory;
 mod listener;
 mod page;
 mod pairing;
+mod passkey;
 mod redact_qr;
 mod scripts;
 mod sending;
@@ -28,8 +29,9 @@ pub use adapter::{AdapterName, UnknownAdapter};
 pub use console::{ConsoleLevel, ConsoleLine};
 pub use driver::{
     Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
-    NoticeError, OpenError, Outgoing, PairingError, PrepareError, Prepared, ResetError, Silence,
-    Standing, Trouble, Whose,
+    NoticeError, OpenError, Outgoing, PairingError, PasskeyAct, PasskeyFailure, PasskeyRequest,
+    PasskeyStanding, PasskeyStep, PrepareError, Prepared, ResetError, Silence, Standing, Trouble,
+    Whose,
 };
 pub use evidence::{Kept, LeftOut, PageEvidence};
 pub use inventory::{Inventory, Job, Presence, Reliance, Screen};

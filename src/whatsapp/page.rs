@@ -27,15 +27,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
-    NoticeError, OpenError, Outgoing, PageEvidence, PageScripts, PairingError, PrepareError,
-    Prepared, ResetError, Silence, Standing, Whose,
+    NoticeError, OpenError, Outgoing, PageEvidence, PageScripts, PairingError, PasskeyAct,
+    PasskeyFailure, PrepareError, Prepared, ResetError, Silence, Standing, Whose,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
     chat_ids::ChatIds,
     evidence::EvidenceRecorder,
     input::{Point, click},
     listener::{self, Channels, PageEvents},
-    pairing,
+    pairing, passkey,
     scripts::{BINDING, DocumentStart},
     sending::{Senders, VERDICT_CAPACITY, Verdict},
     typing::{Away, Typing},
@@ -231,6 +231,10 @@ impl Driver for WhatsAppPage {
             away: &self.away,
         };
         pairing::request(typing, &self.recorder, &self.adapters, phone, is_renewal).await
+    }
+
+    async fn passkey(&self, act: &PasskeyAct) -> Result<(), PasskeyFailure> {
+        passkey::carry_out(self.browser.page(), &self.adapters, act).await
     }
 
     async fn check_number(&self, number: &str) -> Result<Option<WaId>, PrepareError> {

@@ -11,14 +11,16 @@ use super::AdapterName;
 
 const BRIDGE: &str = include_str!("page/bridge.js");
 const WHATSAPP: &str = include_str!("page/whatsapp.js");
+const PASSKEY: &str = include_str!("page/passkey.js");
 const MODULES: &str = include_str!("page/modules.js");
 const WA_JS: &str = include_str!("page/wa_js.js");
 const DOM: &str = include_str!("page/dom.js");
 
 /// The names by which an operator may replace them.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "bridge.js",
     "whatsapp.js",
+    "passkey.js",
     "modules.js",
     "wa_js.js",
     "dom.js",
@@ -76,7 +78,9 @@ impl PageScripts {
             .join(",\n");
         let bridge = self.script("bridge.js", BRIDGE, &mut own)?;
         let shared = self.script("whatsapp.js", WHATSAPP, &mut own)?;
-        let source = format!("({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared});");
+        let passkey = self.script("passkey.js", PASSKEY, &mut own)?;
+        let source =
+            format!("({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey});");
         Ok(DocumentStart { source, own })
     }
 

@@ -274,19 +274,6 @@ async fn nothing_reads_the_status_updates_of_others() {
 }
 
 #[tokio::test]
-async fn a_passkey_that_is_wanted_is_said_with_any_adapter() {
-    for adapters in ADAPTERS {
-        let service = driven_by(adapters, "45").await;
-        service.faults(json!({ "page": "passkey" })).await;
-        service.connect("51").await;
-        service.scan(&service.code("51").await).await;
-        let status = service.reaches("51", "ERROR").await;
-        assert_eq!(status["reason"], "PASSKEY_REQUIRED", "{adapters}: {status}");
-        service.stop();
-    }
-}
-
-#[tokio::test]
 async fn a_notice_over_the_chats_is_named_and_closed_with_every_adapter() {
     for adapters in ADAPTERS {
         let service = driven_by(adapters, "12").await;

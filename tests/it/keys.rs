@@ -43,7 +43,7 @@ fn key(home: &Home, words: &[&str], settings: &[(&str, &str)]) -> Said {
 }
 
 /// Makes a key that the service's log must not hold.
-fn add(service: &Service, words: &[&str]) -> String {
+pub(crate) fn add(service: &Service, words: &[&str]) -> String {
     let said = key(service.home(), &[&["add"], words].concat(), &[]);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     let key = said.stdout.trim().to_owned();
@@ -68,7 +68,13 @@ async fn in_force<T: PartialEq + std::fmt::Debug>(wanted: T, now: impl AsyncFn()
     );
 }
 
-async fn call(service: &Service, method: Method, path: &str, key: &str, body: &Value) -> Answer {
+pub(crate) async fn call(
+    service: &Service,
+    method: Method,
+    path: &str,
+    key: &str,
+    body: &Value,
+) -> Answer {
     service.secrets().remember_request(body);
     let request = service.request(method, path).json(body);
     answer(request.bearer_auth(key)).await

@@ -36,6 +36,7 @@ mod orphans;
 mod package;
 mod page;
 mod pairing;
+mod passkey;
 mod pm2;
 mod probe;
 mod restarts;

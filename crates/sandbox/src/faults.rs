@@ -121,6 +121,9 @@ pub(super) struct Faults {
     /// What becomes of a signed passkey.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) passkey: Option<PasskeyFault>,
+    /// Milliseconds for which the page waits for a signature (600,000).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) passkey_timeout_ms: Option<u64>,
     /// Milliseconds that each stage of linking with a passkey may take (120,000).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) passkey_stage_ms: Option<u64>,
@@ -385,6 +388,7 @@ impl Faults {
             question: other.question.clone().or_else(|| self.question.clone()),
             pairing_revokes_ms: other.pairing_revokes_ms.or(self.pairing_revokes_ms),
             passkey: other.passkey.or(self.passkey),
+            passkey_timeout_ms: other.passkey_timeout_ms.or(self.passkey_timeout_ms),
             passkey_stage_ms: other.passkey_stage_ms.or(self.passkey_stage_ms),
             passkey_proof_ms: other.passkey_proof_ms.or(self.passkey_proof_ms),
             offline_queue: other.offline_queue.or(self.offline_queue),

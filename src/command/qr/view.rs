@@ -63,6 +63,13 @@ impl View {
                 state: status.state.to_string(),
                 why: why_ended(status),
             },
+            // A phone has taken a code, and wants more than that.
+            "QR_REQUIRED" if status.passkey.is_some() => waiting(
+                status
+                    .detail
+                    .as_deref()
+                    .unwrap_or("WhatsApp asks for this account's passkey"),
+            ),
             "QR_REQUIRED" if wants_pairing => match &status.pairing_code {
                 Some(text) => Self::PairingCode {
                     text: text.clone(),

@@ -12,6 +12,7 @@ pub(super) mod link_store;
 pub(super) mod messages;
 pub(super) mod metrics;
 pub(super) mod notice;
+pub(super) mod passkey;
 pub(super) mod qr;
 pub(super) mod send;
 pub(super) mod status;

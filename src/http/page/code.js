@@ -14,7 +14,8 @@ const seconds = (until) => Math.max(0, Math.ceil((until - Date.now()) / 1000));
 
 /** Shows the code of a status, or hides all of it. */
 export function showCode(status) {
-  const isWanted = status.state === "QR_REQUIRED";
+  // A phone that wants a passkey has taken a code.
+  const isWanted = status.state === "QR_REQUIRED" && !status.passkey && status.reason !== "PASSKEY_REQUIRED";
   show(byId("code"), isWanted);
   clearInterval(ticks);
   if (!isWanted) {

@@ -35,6 +35,7 @@ function announced(hasStopped) {
   if (ending) return t(ending);
   if (standing === "refused") return t("linkGone");
   if (hasStopped) return t(status.reason === "QR_TIMEOUT" ? "linkStopped" : "linkFailed");
+  if (status?.reason === "PASSKEY_REQUIRED") return t("linkPasskey");
   return status ? t(`explain.${status.state}`) : t("loading");
 }
 

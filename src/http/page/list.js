@@ -7,6 +7,9 @@ const sessions = new Map();
 const cards = new Map();
 let current = null;
 
+/** Where a session stands, in a few words. */
+export const stateWord = ({ state, passkey }) => (passkey ? t("waitsForPasskey") : t(`state.${state}`));
+
 // The service is away: what it said last may not be true any more.
 let stale = false;
 
@@ -18,10 +21,10 @@ export function areStale(isAway) {
   return true;
 }
 
-/** A state as a word with its shape. */
-export function badge(state) {
-  const word = t(`state.${state}`);
-  return element("span", { class: "badge", "data-state": stale ? "STALE" : state }, icon(state), stale ? t("lastSeen", word) : word);
+/** The same with its shape. */
+export function badge(status) {
+  const word = stateWord(status);
+  return element("span", { class: "badge", "data-state": stale ? "STALE" : status.state }, icon(status.state), stale ? t("lastSeen", word) : word);
 }
 
 /** `+54 9 …` is for people to compare: digits in one row are not. */
@@ -113,10 +116,10 @@ function made(id) {
 }
 
 function fill(card, status) {
-  const shown = [status.state, stale, document.documentElement.lang].join(" ");
+  const shown = [status.state, stateWord(status), stale].join(" ");
   if (card.shown !== shown) {
     card.shown = shown;
-    card.state.replaceChildren(badge(status.state));
+    card.state.replaceChildren(badge(status));
   }
   say(card.account, status.account ? number(status.account) : "");
   why(card.why, status);

@@ -3,7 +3,8 @@
 import { call, json } from "./api.js";
 import { clock, showCode } from "./code.js";
 import { byId, element, say, show } from "./elements.js";
-import { badge, lastSend, number, why } from "./list.js";
+import { badge, lastSend, number, stateWord, why } from "./list.js";
+import { beginPasskey, showPasskey } from "./passkey.js";
 import * as message from "./send.js";
 import { follow } from "./stream.js";
 import { because, dayOrTimeOf, momentOf, noPicture, sayBecause, t, timeOf } from "./words.js";
@@ -45,6 +46,7 @@ export function open(wanted, stands) {
 
 function reset() {
   message.forget();
+  showPasskey(null, null);
   refused = null;
   for (const name of ["trouble", "pair-trouble", "announce", "account", "detail", "retry"]) say(byId(name), "");
   for (const name of ["link", "notice", "evidence", "code", "progress", "send", "pairing"]) show(byId(name), false);
@@ -77,8 +79,8 @@ export function draw() {
   const isLinked = LINKED.includes(state);
   byId("session").dataset.state = state;
   say(byId("session-title"), t("session", id));
-  byId("badge").replaceChildren(badge(state));
-  say(byId("announce"), `${t("session", id)}: ${t(`state.${state}`)}`);
+  byId("badge").replaceChildren(badge(status));
+  say(byId("announce"), `${t("session", id)}: ${stateWord(status)}`);
   say(byId("account"), status.account ? t("account", number(status.account)) : "");
   why(byId("detail"), status);
   say(byId("retry"), status.retry_at ? t("retries", timeOf(status.retry_at)) : "");
@@ -86,6 +88,7 @@ export function draw() {
   say(byId("notice-words"), status.notice ?? "");
   drawProgress(isRunning);
   showCode(status);
+  showPasskey(id, status);
   drawPairing();
   message.redraw();
   show(byId("send"), state === "READY");
@@ -255,6 +258,7 @@ export function begin() {
     byId(name).addEventListener("click", () => {
       if (!isBusy(byId(name))) act(byId(name), busy, what);
     });
+  beginPasskey();
   press("connect", "connecting", (wanted) => connect(wanted));
   press("disconnect", "disconnecting", (wanted) => disconnect(wanted, false));
   press("dismiss", null, (wanted) => call("POST", `sessions/${encodeURIComponent(wanted)}/notice/dismiss`));

@@ -25,7 +25,7 @@ use crate::{
     qr::QrError,
     session::{
         ConnectError, DisconnectError, DismissError, EvidenceError, ForgetError, InvalidClienteId,
-        InvalidIdempotencyKey, InvalidRecipient, SendError,
+        InvalidIdempotencyKey, InvalidRecipient, PasskeyError, SendError,
     },
     telemetry::fixed_text,
 };
@@ -66,7 +66,8 @@ causes! {
         Forget(ForgetError),
         Send(SendError),
         Evidence(EvidenceError),
-        Dismiss(DismissError)
+        Dismiss(DismissError),
+        Passkey(PasskeyError)
     ]
 
     #[error("no such path: GET /docs lists all of them")]

@@ -5,7 +5,7 @@
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _, IntoDeserializer as _, Visitor, value},
+    de::{DeserializeOwned, Error as _, IgnoredAny, IntoDeserializer as _, Visitor, value},
     forward_to_deserialize_any,
 };
 use serde_json::{Number, Value};
@@ -88,6 +88,7 @@ pub(in crate::http) fn known_field(name: &str) -> Option<&'static str> {
         fields_of::<ConnectBody>(),
         fields_of::<DisconnectBody>(),
         fields_of::<SendBody>(),
+        fields_of::<PasskeyBody>(),
     ];
     let mut fields = bodies.into_iter().flatten().copied();
     fields.find(|field| *field == name)
@@ -188,6 +189,30 @@ pub(in crate::http) struct SendBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     pub(in crate::http) idempotency_key: Given<String>,
+}
+
+/// The body of `POST /sessions/{id}/passkey`: what `credential.toJSON()` gives in a browser. Other fields are not looked at. It is
+/// read by [`Assertion::parse`](crate::session::Assertion::parse), which names what is wrong.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = PasskeyAssertion)]
+#[expect(dead_code, reason = "only its names and its schema are used")]
+pub(in crate::http) struct PasskeyBody {
+    /// The id of the passkey, as base64url.
+    #[serde(default)]
+    #[schema(value_type = String, required = true)]
+    id: Given<IgnoredAny>,
+    /// The same again.
+    #[serde(default, rename = "rawId")]
+    #[schema(value_type = String, required = true)]
+    raw_id: Given<IgnoredAny>,
+    /// `public-key`.
+    #[serde(default)]
+    #[schema(value_type = String, required = true, example = "public-key")]
+    r#type: Given<IgnoredAny>,
+    /// `clientDataJSON`, `authenticatorData`, `signature` and, if there is one, `userHandle`, each as base64url.
+    #[serde(default)]
+    #[schema(value_type = Object, required = true)]
+    response: Given<IgnoredAny>,
 }
 
 // The form of a code. No doc comment: the document would show it a second time.

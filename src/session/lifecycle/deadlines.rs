@@ -216,10 +216,12 @@ impl Deadlines {
         let phase = self.phase_in(state, standing);
         let is_new = phase != self.phase;
         self.phase = phase;
+        // A phone that wants a passkey has taken one: that has a limit of its own (`linking/passkey.rs`).
+        let wants_passkey = standing.passkey.is_some();
         let has_shown_a_code = matches!(
             state,
             SessionState::QrRequired { code, attempts, pairing }
-                if code.is_some() || pairing.is_some() || 0 < *attempts
+                if code.is_some() || pairing.is_some() || 0 < *attempts || wants_passkey
         );
         self.start = match phase {
             Some(Phase::Link) if has_shown_a_code => None,
@@ -244,8 +246,9 @@ impl Deadlines {
             .then(|| self.take_over.or_else(|| self.next_take_over(now)))
             .flatten();
         let shows_codes = matches!(state, SessionState::QrRequired { .. });
-        self.scan = has_shown_a_code.then(|| self.scan.unwrap_or(now + self.limits.scan));
-        let has_run_out = shows_codes && standing.codes_ended;
+        self.scan = (has_shown_a_code && !wants_passkey)
+            .then(|| self.scan.unwrap_or(now + self.limits.scan));
+        let has_run_out = shows_codes && standing.codes_ended && !wants_passkey;
         self.refresh = has_run_out.then(|| self.refresh.unwrap_or(now));
     }
 

@@ -34,7 +34,7 @@ use super::{
 use crate::{
     session::{
         ClienteId, DisconnectError, DisconnectOutcome, DismissError, Evidence, EvidenceError,
-        Phase, PhoneToLink, Reason, ReasonCode, Recipient, SessionState, StartLimits,
+        PasskeyAsk, Phase, PhoneToLink, Reason, ReasonCode, Recipient, SessionState, StartLimits,
         command::{Command, LifeCommand, PageCommand, answer},
         keeping::{
             accounts::HeldAccount,
@@ -43,6 +43,7 @@ use crate::{
         linking::{
             account_link::{LinkNote, Login, NoteWritten},
             pairing::{Pairing, Request},
+            passkey::{Passkey, PasskeyExpired},
         },
         publisher::Publisher,
         run_end::End,
@@ -54,7 +55,10 @@ use crate::{
         },
         state::Event,
     },
-    whatsapp::{Driver, Fact, LogoutError, NoticeError, PairingError, Silence, Standing},
+    whatsapp::{
+        Driver, Fact, LogoutError, NoticeError, PairingError, PasskeyAct, PasskeyFailure, Silence,
+        Standing,
+    },
 };
 
 /// News of the page that go before a command that waits. A page tells of some dozen things at once after a reload; one that
@@ -72,6 +76,7 @@ pub(super) struct Running<'a, D: Driver> {
     link: LinkNote,
     sending: Sending<'a, D>,
     pairing: Pairing,
+    passkey: Passkey,
     /// The callers who wait for the look at the page that is under way.
     evidence_waiters: Vec<oneshot::Sender<Result<Evidence, EvidenceError>>>,
     /// The callers who wait for the notice over the chats to be gone.
@@ -154,6 +159,7 @@ enum PageAnswer {
     LinkedElsewhere,
     /// Another session that has the account of a link that has just been made.
     SharesAccount(Option<ClienteId>),
+    Passkey(PasskeyAct, Result<(), PasskeyFailure>),
     LoggedOut(Result<(), LogoutError>),
     LookedAt(Box<Result<Evidence, EvidenceError>>),
     /// Its first words.
@@ -170,7 +176,7 @@ impl PageAnswer {
     /// What a turn is for that takes it. All but one are asked for by a caller or a timer, or as often as healing allows.
     const fn turn(&self) -> Purpose {
         match self {
-            Self::Pairing(_) => Purpose::SelfCaused,
+            Self::Pairing(_) | Self::Passkey(..) => Purpose::SelfCaused,
             Self::Navigated(_)
             | Self::Refreshed(_)
             | Self::TakenOver(_)
@@ -219,6 +225,7 @@ impl<'a, D: Driver> Running<'a, D> {
             link,
             sending: Sending::new(driver, publisher, &options.id, intake, config.stale_sends),
             pairing: Pairing::new(phone, config.pairing_life),
+            passkey: Passkey::default(),
             evidence_waiters: Vec::new(),
             notice_waiters: Vec::new(),
             calls: FuturesUnordered::new(),
@@ -329,6 +336,7 @@ impl<'a, D: Driver> Running<'a, D> {
                 self.mail.on_awake();
             }
             self.begin_pairing();
+            self.begin_passkey();
             self.sending.go_on();
             self.sending.write_notes();
             let written = self.link.write().await;
@@ -356,6 +364,7 @@ impl<'a, D: Driver> Running<'a, D> {
             self.deadlines.next(),
             self.sending.next_deadline(Instant::now()),
             self.pairing.next(),
+            self.passkey.next(),
             self.sleeps_at(),
             self.stall.next(),
             self.mail.wake_by(),
@@ -376,6 +385,16 @@ impl<'a, D: Driver> Running<'a, D> {
         if let Some(over) = &over {
             self.publisher.apply(over, None);
         }
+        let passkey = self.passkey.expire(now);
+        if let Some(PasskeyExpired::Patience(detail)) = passkey {
+            return TimersPassed {
+                is_any: true,
+                end: Some(End::because(ReasonCode::PasskeyRequired, detail)),
+            };
+        }
+        if passkey.is_some() {
+            self.publisher.tell_passkey(self.passkey.report());
+        }
         let is_late = self.mail.wake_by().is_some_and(|by| by <= now);
         if is_late {
             self.wakes_late(now);
@@ -383,7 +402,11 @@ impl<'a, D: Driver> Running<'a, D> {
         let is_copying = self.copy_profile(now);
         let expired = self.deadlines.expired(now);
         TimersPassed {
-            is_any: over.is_some() || is_late || is_copying || expired.is_some(),
+            is_any: over.is_some()
+                || passkey.is_some()
+                || is_late
+                || is_copying
+                || expired.is_some(),
             end: expired.and_then(|expired| self.on_expired(expired)),
         }
     }
@@ -520,6 +543,8 @@ impl<'a, D: Driver> Running<'a, D> {
         if let Some(event) = self.pairing.set(self.page.standing(), Instant::now()) {
             self.publisher.apply(&event, None);
         }
+        self.passkey.set(self.page.standing(), Instant::now());
+        self.publisher.tell_passkey(self.passkey.report());
         let state = self.publisher.state();
         self.healing
             .on_ready(state == SessionState::Ready, Instant::now());
@@ -589,6 +614,13 @@ impl<'a, D: Driver> Running<'a, D> {
                         "session {other} of this service has the same account: it has two linked devices now"
                     );
                 }
+            }
+            PageAnswer::Passkey(act, result) => {
+                if let Err(why) = &result {
+                    tracing::warn!(error = %why, "a step of linking with a passkey was not taken: {why}");
+                }
+                self.passkey.on_answer(&act, result, Instant::now());
+                self.publisher.tell_passkey(self.passkey.report());
             }
             PageAnswer::LookedAt(taken) => {
                 for waiter in self.evidence_waiters.drain(..) {
@@ -665,6 +697,18 @@ impl<'a, D: Driver> Running<'a, D> {
             PageCommand::Send { .. } | PageCommand::Remove { .. } => {}
             PageCommand::Check { to, reply } => self.sending.check(to, reply),
             PageCommand::DismissNotice { reply } => self.dismiss_notice(reply),
+            PageCommand::Passkey { ask, reply } => {
+                let now = Instant::now();
+                let act = match ask {
+                    PasskeyAsk::Answer(assertion) => self.passkey.hand_in(&assertion, reply, now),
+                    PasskeyAsk::Confirm => self.passkey.confirm(reply, now),
+                    PasskeyAsk::GiveUp => self.passkey.give_up(reply, now),
+                };
+                if let Some(act) = act {
+                    self.act_on_passkey(act);
+                }
+                self.publisher.tell_passkey(self.passkey.report());
+            }
             PageCommand::Measured { chrome_pid, memory } => {
                 self.publisher.tell_memory(chrome_pid, memory);
                 self.budget.on_sample(memory.mb, Instant::now());
@@ -757,6 +801,20 @@ impl<'a, D: Driver> Running<'a, D> {
         self.ask(|_driver| async move {
             let other = accounts.session_linked_to(&account, own);
             PageAnswer::SharesAccount(other.await)
+        });
+    }
+
+    /// Lets the page begin an attempt to link with a passkey, when one is due.
+    fn begin_passkey(&mut self) {
+        if self.passkey.begin(Instant::now()) {
+            self.act_on_passkey(PasskeyAct::Begin);
+        }
+    }
+
+    fn act_on_passkey(&mut self, act: PasskeyAct) {
+        self.ask(|driver| async move {
+            let taken = driver.passkey(&act).await;
+            PageAnswer::Passkey(act, taken)
         });
     }
 

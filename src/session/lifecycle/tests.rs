@@ -8,6 +8,7 @@ mod hibernation;
 mod kill_points;
 mod page;
 mod pairing;
+mod passkey;
 mod safekeeping;
 mod scenario;
 mod sends;

@@ -96,7 +96,8 @@ impl Pairing {
             self.wanted = None;
             self.asked = None;
         }
-        self.login = standing.login;
+        // A phone that wants a passkey has taken a code; to ask for another would end that.
+        self.login = standing.login && standing.passkey.is_none();
         self.text = standing.pairing_code.clone().filter(|_| standing.login);
         if self.shown.as_ref().map(|shown| &shown.text) == Some(&self.text) {
             return None;

@@ -26,7 +26,7 @@ pub(super) struct Disclosure {
     account: Account,
     /// A code to scan is on show.
     has_code: bool,
-    /// A code to type is on show: no reader finds that one in a picture.
+    /// A code to type, or to compare with the phone's, is on show: no reader finds that one in a picture.
     has_pairing_code: bool,
     /// A phone number was typed into this document.
     has_number: bool,
@@ -62,7 +62,9 @@ impl Disclosure {
     pub(super) fn on_standing(&mut self, standing: &Standing) -> bool {
         let before = self.account;
         self.has_code = standing.code.is_some();
-        self.has_pairing_code = standing.pairing_code.is_some();
+        let compared = standing.passkey.as_ref();
+        let compared = compared.and_then(|passkey| passkey.code.as_ref());
+        self.has_pairing_code = standing.pairing_code.is_some() || compared.is_some();
         self.account = if before == Account::Linked || standing.linked {
             Account::Linked
         } else if standing.login {

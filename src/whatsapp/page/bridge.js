@@ -1,15 +1,16 @@
 // The frame around the adapters: runs first in every document of the page, gives each adapter a way to speak to the
 // service, and gives the service one function to call them by. Knows nothing of WhatsApp; the adapters beside it do.
 //
-// Called by the service as (bridge)(binding, entry, adapters, shared):
+// Called by the service as (bridge)(binding, entry, adapters, shared, passkey):
 //   binding   name of the CDP binding that takes one string
 //   entry     name under which the service finds the function to call commands by
 //   adapters  name -> function (say, shared) => commands
 //   shared    what the adapters know in common (whatsapp.js)
+//   passkey   function (say, shared) => {commands, shared}: takes the page's request for a passkey (passkey.js)
 //
-// What goes out is JSON: {adapter, kind: "document" | "view" | "ack" | "broken", …}. What a command answers is
+// What goes out is JSON: {adapter, kind: "document" | "view" | "ack" | "broken" | "passkey_request", …}. What a command answers is
 // {ok: value} or {error: {code, detail}}: it never throws, so that an answer always says which of the two it is.
-(function bridge(binding, entry, adapters, shared) {
+(function bridge(binding, entry, adapters, shared, passkey) {
   "use strict";
   // Frames inside the page are not the service's; a second run in one document would double every fact.
   if (window.top !== window || entry in window) return;
@@ -18,10 +19,19 @@
   const send = (fact) => speak(JSON.stringify(fact));
   send({ adapter: "bridge", kind: "document" });
 
+  // Before the adapters, and before any script of the page: what it takes the place of may be kept by the first of those.
+  let relay = null;
+  try {
+    relay = passkey?.((fact) => send({ adapter: "bridge", ...fact }), shared) ?? null;
+    if (relay) shared.passkey = relay.shared;
+  } catch (error) {
+    send({ adapter: "passkey", kind: "broken", detail: String(error) });
+  }
+
   const commands = new Map();
   for (const [name, create] of Object.entries(adapters)) {
     try {
-      commands.set(name, create((fact) => send({ adapter: name, ...fact }), shared));
+      commands.set(name, { ...relay?.commands, ...create((fact) => send({ adapter: name, ...fact }), shared) });
     } catch (error) {
       send({ adapter: name, kind: "broken", detail: String(error) });
     }

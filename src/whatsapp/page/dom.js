@@ -35,6 +35,11 @@
     login: '[data-testid="link-device-qr-code"], canvas[aria-label*="Scan"], [data-testid^="link-device-qrcode-alt-linking"], [data-ref], [data-testid="link-device-phone-number-entry-screen"], [data-link-code], [data-testid="link_device_qr_phone_number_link"], [data-testid="shortcake_passkey_screen"]',
     // The phone wants a passkey. The screen has no role, until an error stands on it.
     passkey: '[data-testid="shortcake_passkey_screen"]',
+    // Its buttons, and the code that a person compares with the phone's.
+    passkeyBegin: '[data-testid="shortcake_passkey_continue_button"]',
+    passkeyCode: '[data-testid="shortcake_verification_code_display"]',
+    passkeyConfirm: '[data-testid="shortcake_code_confirm_button"]',
+    passkeyGiveUp: '[data-testid="shortcake_cancel_button"]',
     // The way from the code to the number. The old id lives on, on a link to a page of help: only a button is meant.
     byNumber: [
       '[data-testid="link_device_qr_phone_number_link"]',
@@ -73,7 +78,9 @@
     { on: "trouble", use: "linking by phone number", jobs: [], landmarks: ["numberTrouble"] },
     { on: "start", use: "state of the page", jobs: [], landmarks: ["splash"] },
     { on: "ended codes", use: "fresh login codes", jobs: [], landmarks: ["refresh"] },
-    { on: "passkey", use: "passkey wanted by the phone", jobs: [], landmarks: ["passkey"] },
+    { on: "passkey", use: "linking with a passkey", jobs: [], landmarks: ["passkey", "passkeyGiveUp"] },
+    { on: "passkey to sign", use: "linking with a passkey", jobs: [], landmarks: ["passkeyBegin"] },
+    { on: "passkey to confirm", use: "linking with a passkey", jobs: [], landmarks: ["passkeyCode", "passkeyConfirm"] },
     { on: "chats", use: "state of the page", jobs: ["link", "send"], landmarks: ["chats"] },
     { on: "chat", use: "opening a chat, typing", jobs: ["send"], landmarks: ["chat", "header", "box"] },
     { on: "own message", use: "finding the sent message", jobs: ["send"], landmarks: ["bubble"] },
@@ -186,13 +193,31 @@
     const notices = all("notice").map((notice) => notice.textContent).join("\n");
     if (says(notices, "openElsewhere")) return "OPENED_ELSEWHERE";
     if (says(notices, "banned")) return "TEMPORARILY_BANNED";
-    if (find("passkey") || says(notices, "passkey")) return "PASSKEY_REQUIRED";
+    // The page's own screen for it is a way to go on.
+    if (find("passkey") ? !shared.passkey : says(notices, "passkey")) return "PASSKEY_REQUIRED";
     return !isKnown && says(document.body?.textContent ?? "", "updateBrowser") ? "UPDATE_REQUIRED" : null;
   };
 
   // A, B, C … as the page writes its cells.
   const pairingCode = () => find("pairingCode")?.getAttribute("data-link-code")?.replace(/[^0-9A-Z]/gi, "") || null;
   const digitsOf = (text) => text.replace(/\D/g, "");
+
+  const isDisabled = (button) => button.disabled || button.getAttribute("aria-disabled") === "true";
+  // How far linking with a passkey has got, as in passkey.js; null while it is not wanted.
+  const passkeyView = () => {
+    const screen = find("passkey");
+    if (!screen || !shared.passkey) return null;
+    const [begin, code, confirm] = ["passkeyBegin", "passkeyCode", "passkeyConfirm"].map(find);
+    if (code) {
+      const isAsked = confirm && !isDisabled(confirm);
+      return { step: isAsked ? "compare" : "linking", code: isAsked ? code.textContent.replace(/[^0-9A-Z]/gi, "") : null };
+    }
+    // Neither a button nor a code: it waits for the phone.
+    if (!begin) return { step: "phone" };
+    if (isDisabled(begin)) return { step: "busy" };
+    const alert = screen.querySelector('[role="alert"]');
+    return { step: "wanted", word: (alert && shared.wordsOf(alert)) || null };
+  };
 
   // A notice that only wants to be closed is named by its first words; what asks something may name a person.
   const nameOf = (dialog) => (shared.isNotice(dialog) ? `the dialog "${shared.wordsOf(dialog)}"` : "a dialog");
@@ -215,6 +240,7 @@
       account: null,
       online: linked && isOnline(),
       can_send: linked && !isCovered,
+      passkey: login ? passkeyView() : null,
       trouble: troubleOf(linked || login || Boolean(find("splash"))),
       notice: shared.notice(),
       missing: covers.slice(0, 1).map((dialog) => `a page without ${nameOf(dialog)} on it`),
@@ -278,11 +304,12 @@
     childList: true,
     characterData: true,
     attributes: true,
-    attributeFilter: ["data-ref", "data-testid", "data-link-code", "data-id", "data-icon", "aria-label", "id", "role", "hidden"],
+    attributeFilter: ["data-ref", "data-testid", "data-link-code", "data-id", "data-icon", "aria-label", "aria-disabled", "disabled", "id", "role", "hidden"],
   };
   new MutationObserver(later).observe(document, CHANGES);
   later();
   shared.watchDialogs(later);
+  shared.passkey?.onRequest(tellView);
 
   // Waits until `look` finds something; null when it has not by then.
   const until = (look, ms) =>
@@ -429,6 +456,12 @@
 
     // Where a person would click for fresh codes: {x, y} in the window.
     refreshTarget: () => target(find("refresh"), "button for fresh codes"),
+
+    // {act} -> where to click for a step of linking with a passkey.
+    passkeyTarget: ({ act }) => {
+      const landmark = { begin: "passkeyBegin", confirm: "passkeyConfirm", give_up: "passkeyGiveUp" }[act];
+      return target(find(landmark), "button for this step of linking with a passkey");
+    },
 
     // {to: digits} -> {url}: the address that opens the chat, once leaving this page loses nothing.
     route: async ({ to }) => {

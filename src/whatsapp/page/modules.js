@@ -123,6 +123,7 @@
       view.screen_is_stale = screenIsStale;
       view.online = view.linked && state === "CONNECTED" && found.Stream.mode === "MAIN";
       view.can_send = missing.send.length === 0;
+      view.passkey = shared.passkey?.modules.view(view.linked) ?? null;
       view.trouble = trouble();
       view.sync_percent = view.linked && !view.online ? syncPercent : null;
     }
@@ -202,7 +203,8 @@
     watch("Stream", "change:mode", tell);
     watch("Cmd", "logout_from_bridge", (reason) => say({ kind: "logged_out", reason: typeof reason === "string" ? reason : null }));
     watch("Cmd", "offline_progress_update_from_bridge offline_delivery_end_from_bridge", onSync);
-    watch("LinkEvents", PASSKEY_WANTED, () => announce("PASSKEY_REQUIRED"));
+    if (shared.passkey) shared.passkey.modules.follow(found.LinkEvents, tell);
+    else watch("LinkEvents", PASSKEY_WANTED, () => announce("PASSKEY_REQUIRED"));
     watch("LinkEvents", PAIRING_OVER.join(" "), () => { pairingCode = null; tell(); });
     for (const [event, name] of Object.entries(TROUBLE_EVENTS)) watch("BackendEvents", event, () => announce(name));
     if (found.Messages && !watched.has("Messageschange:ack")) {
@@ -363,6 +365,12 @@
       tell();
     },
 
+    // {act}, a step of linking with a passkey.
+    async passkey(step) {
+      if (!shared.passkey) throw failure("NO_PASSKEY_ACTION", "passkey.js is missing");
+      await shared.passkey.modules.run(step);
+    },
+
     // "Use here": the account is open in another window.
     takeOver: async () => {
       if (probe("rare").includes(nameOf(NAMES.rare.takeover))) throw failure("NO_TAKEOVER", `${nameOf(NAMES.rare.takeover)} is missing`);
@@ -376,6 +384,6 @@
     },
 
     // {within_ms} -> what the page has of what this adapter relies on. Modules may arrive late: waited for so long.
-    inventory: ({ within_ms }) => shared.inventory.taken(() => shared.inventory.names(NAMES, PURPOSES), within_ms),
+    inventory: ({ within_ms }) => shared.inventory.taken(() => [...shared.inventory.names(NAMES, PURPOSES), ...(shared.passkey?.inventory() ?? [])], within_ms),
   };
 })

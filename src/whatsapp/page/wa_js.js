@@ -161,6 +161,7 @@
       view.pairing_code = pairingCode;
       view.screen_is_stale = screenIsStale;
       view.online = view.linked && state === "CONNECTED" && mode === "MAIN";
+      view.passkey = shared.passkey?.modules.view(view.linked) ?? null;
       view.trouble = announced ?? TROUBLES[state] ?? TROUBLES[mode] ?? null;
       // Receipts are only heard by a wa-js that is fully ready.
       view.can_send = missing.send.length === 0 && WPP().isFullReady;
@@ -218,7 +219,8 @@
     Socket?.on?.("change:state", tell);
     Stream?.on?.("change:mode", tell);
     messages()?.on?.("change:ack", sayAck);
-    linkEvents()?.on?.(PASSKEY_WANTED, () => { announced = "PASSKEY_REQUIRED"; tell(); });
+    if (shared.passkey) shared.passkey.modules.follow(linkEvents(), tell);
+    else linkEvents()?.on?.(PASSKEY_WANTED, () => { announced = "PASSKEY_REQUIRED"; tell(); });
     sayYoungAcks();
     WPP().on("chat.msg_ack_change", ({ ids, ack }) => {
       for (const id of ids) if (id.fromMe) say({ kind: "ack", key: id.id, ack });
@@ -439,6 +441,13 @@
       tell();
     },
 
+    // {act}, a step of linking with a passkey, for which wa-js has no functions: the page's own are called.
+    async passkey(step) {
+      ready();
+      if (!shared.passkey) throw failure("NO_PASSKEY_ACTION", "passkey.js is missing");
+      await shared.passkey.modules.run(step);
+    },
+
     takeOver: async () => {
       const { whatsapp } = ready();
       if (typeof whatsapp.Socket?.takeover !== "function") throw failure("NO_TAKEOVER", "WPP.whatsapp.Socket.takeover is missing");
@@ -458,7 +467,7 @@
       const ofPage = names({ needed: NEEDED.map((module) => [module]), code: OWN }, PURPOSES);
       const bound = (group) => NAMES[group].map((path) =>
         line({ kind: "function", ...PURPOSES[group], homes: [{ name: `WPP.${path}`, isThere: () => lookUp(path) != null }] }));
-      const lines = [...ofPage, ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
+      const lines = [...ofPage, ...(shared.passkey?.inventory() ?? []), ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
       return taken(() => lines, 0);
     },
   };

@@ -379,3 +379,21 @@ async fn a_passkey_that_is_given_up_gives_way_to_codes_again() {
     chrome.until(LINKED).await;
     sandbox.stop().await;
 }
+
+#[tokio::test]
+async fn the_page_of_the_phone_has_a_button_for_each_answer_to_a_challenge() {
+    let folder = TempDir::new().unwrap();
+    let (sandbox, _chrome) = at_passkey(&folder, json!({})).await;
+    let phone = Chrome::open(&folder.path().join("phone")).await;
+    phone.goto(&sandbox.url("/phone")).await;
+    let signed = "document.querySelector('#passkeys .signed')?.value";
+    for answer in ["sign", "ignore"] {
+        phone.click(&format!("[data-answer={answer}]")).await;
+        phone
+            .until(&format!("JSON.parse({signed}).type === 'public-key'"))
+            .await;
+        phone.click("[data-answer=refuse]").await;
+        phone.until(&format!("{signed} === 'Refused.'")).await;
+    }
+    sandbox.stop().await;
+}

@@ -29,7 +29,7 @@ sandboxPage.define('WAWebShortcakeLinkingIq', (global, require, importDefault, i
       return exports.optionsOf(challenge);
     },
     optionsOf: (challenge) => new TextEncoder().encode(JSON.stringify(
-      { challenge, timeout: 600000, rpId: 'whatsapp.com', allowCredentials: [], userVerification: 'required', extensions: { uvm: true } })),
+      { challenge, timeout: sandboxPage.faults.passkey_timeout_ms ?? 600000, rpId: 'whatsapp.com', allowCredentials: [], userVerification: 'required', extensions: { uvm: true } })),
     async sendSetPasskeyPrologueRPC(assertion) {
       const answer = await ask({ type: 'passkey', assertion }, 'passkey_taken', 'passkey_refused');
       // The real page knows no shape of an error here: its parser fails.

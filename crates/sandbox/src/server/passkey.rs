@@ -13,7 +13,7 @@ use super::random_token;
 const RELYING_PARTY: &str = "whatsapp.com";
 /// The page on which a browser signs for it.
 const ORIGIN: &str = "https://web.whatsapp.com";
-/// The person was there, and was verified (`WebAuthn`, authenticator data).
+/// The person was there, and was verified (Web Authentication, authenticator data).
 const PRESENT_AND_VERIFIED: u8 = 0b101;
 /// The hash of the site, the flags and a counter: the least that authenticator data holds.
 const LEAST_DATA: usize = 37;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Moment, NamedClienteId, StateName, expires_in};
+use super::{Moment, NamedClienteId, StateName, expires_in, passkey::PasskeyWanted};
 use crate::{
     config::CodeLives,
     http::wire::target::Target,
@@ -61,6 +61,9 @@ pub(crate) struct Status {
     pairing_code_shown_at: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pairing_code_expires_at: Option<Moment>,
+    /// While the phone wants the account's passkey before it links the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) passkey: Option<PasskeyWanted>,
     /// How many codes have been shown, while one is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) attempts: Option<u32>,
@@ -236,6 +239,7 @@ impl Status {
             pairing_phone: None,
             pairing_code_shown_at: None,
             pairing_code_expires_at: None,
+            passkey: snapshot.passkey.as_ref().map(PasskeyWanted::of),
             attempts: if let SessionState::QrRequired { attempts, .. } = snapshot.state {
                 Some(attempts)
             } else {

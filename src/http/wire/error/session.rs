@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::{Code, ErrorFacts, LogLevel};
 use crate::session::{
-    ConnectError, DisconnectError, DismissError, EvidenceError, ForgetError, Reason, ReasonCode,
-    SendError,
+    ConnectError, DisconnectError, DismissError, EvidenceError, ForgetError, PasskeyError, Reason,
+    ReasonCode, SendError,
     reason::{About, PairingFault},
     state::Event,
 };
@@ -82,6 +82,20 @@ impl Cause for ForgetError {
             Self::Running => Code::SessionRunning,
             Self::Linked => Code::SessionLinked,
             Self::Failed(_) => Code::NotDeleted,
+            Self::ShuttingDown => Code::ShuttingDown,
+        }
+        .facts()
+    }
+}
+
+impl Cause for PasskeyError {
+    fn facts(&self) -> ErrorFacts {
+        match self {
+            Self::NonePending(_) => Code::NoPasskeyPending,
+            Self::OtherChallenge => Code::OtherChallenge,
+            Self::Invalid(_) => Code::InvalidAssertion,
+            Self::Refused(_) => Code::PasskeyRefused,
+            Self::Failed(_) => Code::PasskeyFailed,
             Self::ShuttingDown => Code::ShuttingDown,
         }
         .facts()

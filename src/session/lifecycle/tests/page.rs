@@ -19,8 +19,8 @@ use crate::{
     session::Phase,
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LeftOut, LogoutError, LookUp,
-        LookUpError, NoticeError, OpenError, Outgoing, PageEvidence, PairingError, PrepareError,
-        Prepared, ResetError, Silence, Whose,
+        LookUpError, NoticeError, OpenError, Outgoing, PageEvidence, PairingError, PasskeyAct,
+        PasskeyFailure, PrepareError, Prepared, ResetError, Silence, Whose,
     },
 };
 
@@ -51,6 +51,7 @@ pub(super) struct Plan {
     pub(super) prepares: Answers<()>,
     pub(super) hand_overs: Answers<Result<(), HandOverError>>,
     pub(super) look_ups: Answers<Result<Option<i32>, LookUpError>>,
+    pub(super) passkeys: Answers<Result<(), PasskeyFailure>>,
     pub(super) resets: Answers<Result<(), ResetError>>,
     pub(super) logouts: Answers<Result<(), LogoutError>>,
     pub(super) pings: Answers<Result<(), Silence>>,
@@ -97,6 +98,7 @@ pub(super) enum Call {
     Reloaded,
     /// For which number, and whether in place of an expired one.
     PairingCode(String, bool),
+    Passkey(PasskeyAct),
     /// Only where the answer was planned.
     Prepared,
     HandedOver(Outgoing),
@@ -185,6 +187,11 @@ impl Driver for Scripted {
             return Err(PairingError::Refused("no such account".to_owned()));
         }
         Ok(())
+    }
+
+    async fn passkey(&self, act: &PasskeyAct) -> Result<(), PasskeyFailure> {
+        self.tell(Call::Passkey(act.clone())).await;
+        self.script.plan.passkeys.next().await.unwrap_or(Ok(()))
     }
 
     async fn check_number(&self, _number: &str) -> Result<Option<WaId>, PrepareError> {
