@@ -261,8 +261,11 @@ async fn a_session_that_sleeps_leaves_a_snapshot_and_keeps_its_profile_to_itself
     session.falls_asleep().await;
     session.sees(|now| now.chrome_pid.is_none()).await;
     seconds(1).await;
-    let snapshots = fs::read_dir(session.stage.path("snapshots/51"));
-    assert_eq!(snapshots.unwrap().count(), 1);
+    let snapshots = fs::read_dir(session.stage.path("snapshots/51")).unwrap();
+    let paths = snapshots.map(|entry| entry.unwrap().path());
+    let is_manifest =
+        |path: &std::path::PathBuf| path.extension().is_some_and(|it| it == "manifest");
+    assert_eq!(paths.filter(is_manifest).count(), 1);
     let (id, tokens) = ("51".parse().unwrap(), session.stage.path("tokens"));
     assert_is!(
         LinkedProfile::take(&id, &tokens).await,
