@@ -183,7 +183,9 @@ async fn a_session_of_which_more_is_asked_than_it_may_send_goes_on_at_its_pace()
 
 #[tokio::test]
 async fn a_chrome_that_was_stopped_while_a_send_was_prepared_leaves_its_key_free() {
-    let (service, account) = Service::linked(&[("SEND_WAIT_SECONDS", "3")]).await;
+    // A copy of the running profile, right after linking, would let the Chrome go on.
+    let settings = [("SEND_WAIT_SECONDS", "3"), ("SNAPSHOT_EVERY_MINUTES", "0")];
+    let (service, account) = Service::linked(&settings).await;
     let chrome = service.status("51").await["chrome_pid"].as_u64().unwrap();
     let chrome = pid_of(u32::try_from(chrome).unwrap());
     let request =
