@@ -162,7 +162,7 @@ impl Command {
                 arguments.json,
             ),
             Self::Probe(arguments) => (
-                probe::run(&arguments, dotenv, sandbox).await,
+                Box::pin(probe::run(&arguments, dotenv, sandbox)).await,
                 arguments.json,
             ),
         };

@@ -130,10 +130,12 @@ impl PageCommand {
             Self::Check { reply, .. } => answer(reply, Err(why)),
             Self::Passkey { reply, .. } => answer(
                 reply,
-                Err(match why {
-                    SendError::NotReady { state, .. } => PasskeyError::in_state(state),
-                    SendError::ShuttingDown => PasskeyError::ShuttingDown,
-                    other => PasskeyError::Failed(other.to_string()),
+                Err(if let SendError::NotReady { state, .. } = why {
+                    PasskeyError::in_state(state)
+                } else if matches!(why, SendError::ShuttingDown) {
+                    PasskeyError::ShuttingDown
+                } else {
+                    PasskeyError::Failed(why.to_string())
                 }),
             ),
             // No page, no queue and no Chrome.

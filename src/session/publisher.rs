@@ -110,24 +110,21 @@ impl Publisher {
                 return false;
             }
             let before = snapshot.passkey.as_ref().map(|passkey| passkey.step);
-            match &report {
-                Some(passkey) => {
-                    let reason = passkey.reason();
-                    if before != Some(passkey.step) {
-                        tracing::info!(
-                            session.reason = reason.code.as_str(),
-                            passkey.step = passkey.step.as_str(),
-                            "linking with a passkey: {}",
-                            passkey.step.as_str()
-                        );
-                    }
-                    snapshot.reason = Some(reason);
+            if let Some(passkey) = &report {
+                let reason = passkey.reason();
+                if before != Some(passkey.step) {
+                    tracing::info!(
+                        session.reason = reason.code.as_str(),
+                        passkey.step = passkey.step.as_str(),
+                        "linking with a passkey: {}",
+                        passkey.step.as_str()
+                    );
                 }
-                None => {
-                    let is_its = |reason: &mut Reason| reason.code == ReasonCode::PasskeyRequired;
-                    // The code is to be scanned again, which needs no explanation.
-                    drop(snapshot.reason.take_if(is_its));
-                }
+                snapshot.reason = Some(reason);
+            } else {
+                let is_its = |reason: &mut Reason| reason.code == ReasonCode::PasskeyRequired;
+                // The code is to be scanned again, which needs no explanation.
+                drop(snapshot.reason.take_if(is_its));
             }
             snapshot.passkey = report;
             true

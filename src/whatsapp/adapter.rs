@@ -159,8 +159,8 @@ impl Views {
     /// How far linking with a passkey has got: as the first adapter says that sees any of it. A request is a fact of its own,
     /// and holds whatever an adapter sees.
     fn passkey(&self) -> Option<PasskeyStanding> {
-        let views = self.heard.iter().filter_map(|(_, view)| view.as_ref());
-        let seen = views.filter_map(|view| view.passkey.clone()).next();
+        let mut views = self.heard.iter().filter_map(|(_, view)| view.as_ref());
+        let seen = views.find_map(|view| view.passkey.clone());
         let Relay { request, ended } = &self.relay;
         if request.is_some() {
             return Some(PasskeyStanding {

@@ -111,6 +111,10 @@ pub trait Driver: Send + Sync + Sized + 'static {
 
 /// What a page reports by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a session holds one at a time, and few come in a second"
+)]
 pub enum Fact {
     /// A document of the page has begun, whatever it is; not one that Chrome shows because there is none.
     DocumentBegan,

@@ -348,15 +348,13 @@ impl Passkey {
             return;
         };
         match (act, result) {
-            (PasskeyAct::Begin, Ok(())) => {
+            (PasskeyAct::Begin, begun) => {
                 ceremony.is_beginning = false;
-                ceremony.not_before = Some(now + BEGIN);
+                match begun {
+                    Ok(()) => ceremony.not_before = Some(now + BEGIN),
+                    Err(why) => ceremony.failed(&why.to_string(), now),
+                }
             }
-            (PasskeyAct::Begin, Err(why)) => {
-                ceremony.is_beginning = false;
-                ceremony.failed(&why.to_string(), now);
-            }
-            (PasskeyAct::Answer { .. }, Ok(())) => {}
             (PasskeyAct::Answer { id, .. }, Err(why)) => {
                 let is_meant = |handed: &mut Handed| handed.id == *id;
                 if let Some(handed) = ceremony.handed.take_if(is_meant) {
@@ -373,7 +371,7 @@ impl Passkey {
                     ceremony.confirmation = Confirmation::Done;
                 }
             }
-            (PasskeyAct::GiveUp, Ok(())) => {}
+            (PasskeyAct::Answer { .. } | PasskeyAct::GiveUp, Ok(())) => {}
             (PasskeyAct::GiveUp, Err(why)) => {
                 if let Some((waiters, _)) = ceremony.retreat.take() {
                     answer_all(waiters, || Err(error_of(&why)));
