@@ -46,7 +46,8 @@ fn entries(folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn a_machine_that_can_run_the_service_is_told_so_and_a_service_beside_is_not_disturbed() {
-    let (service, _) = Service::linked(&[]).await;
+    // A copy of the running profile has its own folder beside it, and comes when the session is READY.
+    let (service, _) = Service::linked(&[("SNAPSHOT_EVERY_MINUTES", "0")]).await;
     let home = service.home();
     let (tokens, data) = (home.tokens(), home.data());
     let port = service.url().rsplit(':').next().unwrap().to_owned();

@@ -1,6 +1,6 @@
 //! What breaks heals by itself: briefly, what `scripts/bench faults` measures at length.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use crate::support::faults::{Fault, HEAD, measure};
 
@@ -9,9 +9,17 @@ const NOTICED_WITHIN: Duration = Duration::from_secs(15);
 
 /// Breaks something under traffic; nothing may be lost, doubled or left, and the session must be READY with nobody calling.
 async fn heals(fault: Fault, sessions: u64) {
-    let outcome = measure(fault, sessions, Duration::from_secs(1), None).await;
+    // What befalls one run in hundreds has to be told from its log.
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{fault:?}.log"));
+    std::fs::write(&log, "").unwrap();
+    let outcome = measure(fault, sessions, Duration::from_secs(1), Some(log.clone())).await;
     println!("{HEAD}\n{}", outcome.row(&format!("{fault:?}")));
-    assert!(outcome.is_good(), "{}", outcome.report);
+    assert!(
+        outcome.is_good(),
+        "{}\nthe services said: {}",
+        outcome.report,
+        log.display()
+    );
     let noticed = outcome.noticed.unwrap_or_default();
     assert!(noticed < NOTICED_WITHIN, "noticed after {noticed:?}");
 }
