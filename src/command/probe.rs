@@ -135,6 +135,12 @@ async fn probe(
         word: None,
         replaced_scripts: PageScripts::new(config.page_scripts_dir.clone()).replaced(),
     };
+    // A sandbox of this command's own knows none of the service's accounts.
+    let at_stake = if config.sandbox.is_some() {
+        None
+    } else {
+        wishes.session_at_stake(&config).await
+    };
     let _sandbox = start_sandbox(&mut config, &folder).await?;
     let profile = folder.path().join("profile");
     let looked = look(&config, &profile, None, cancel).await;
@@ -145,10 +151,10 @@ async fn probe(
             page.language = looked.language;
             page.trouble = looked.trouble.map(ReasonCode::as_str);
             let mut adapters = looked.adapters;
-            let linked = if wishes.link && !cancel.is_cancelled() {
-                Some(link(&config, folder.path(), wishes, cancel).await?)
-            } else {
-                None
+            let linked = match at_stake {
+                _ if !wishes.link || cancel.is_cancelled() => None,
+                Some(session) => Some(Linked::refused(&session)),
+                None => Some(link(&config, folder.path(), wishes, cancel).await?),
             };
             let is_late = linked.as_ref().is_some_and(|linked| linked.is_late);
             let steps = linked.map(|Linked { steps, looked, .. }| {

@@ -63,6 +63,7 @@ pub use fleet::{Registry, changes::Changes, cpu::CpuTally, options::RegistryOpti
 pub use handle::SessionHandle;
 pub use id::{ClienteId, InvalidClienteId};
 pub use keeping::{
+    accounts::session_with_number,
     desired::session_run_before,
     evidence_folder::EvidenceFolder,
     transfer::{

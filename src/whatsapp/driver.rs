@@ -333,7 +333,7 @@ pub struct Prepared {
     pub chat: WaId,
 }
 
-/// Whose Signal sessions are begun anew.
+/// Whose Signal sessions are reset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whose {
     /// All devices of the recipient that this message was made ready for.
@@ -342,7 +342,7 @@ pub enum Whose {
     OwnDevices,
 }
 
-/// Why Signal sessions were not begun anew.
+/// Why Signal sessions were not reset.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResetError {
     /// The page lacks what does it, or refused.

@@ -258,7 +258,14 @@ impl Listener {
                 );
                 self.views.update_broken(adapter, "its script");
             }
-            (Said::View { .. } | Said::Broken { .. }, None) => return None,
+            // The script that relays a passkey: the adapters work without it, and an account that asks for one is not linked.
+            (Said::Broken { detail }, None) => {
+                tracing::error!(
+                    "the page script that takes requests for a passkey is broken: {detail}"
+                );
+                return None;
+            }
+            (Said::View { .. }, None) => return None,
         }
         self.load_wa_js();
         self.stands()

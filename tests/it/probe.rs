@@ -406,3 +406,23 @@ async fn an_account_that_asks_for_its_passkey_is_told_at_once() {
     assert_nothing_is_left(&home);
     sandbox.stop();
 }
+
+#[tokio::test]
+async fn a_code_to_type_that_would_cost_a_session_of_the_service_its_link_is_not_asked_for() {
+    let home = Home::new();
+    let sessions = home.data().join("sessions");
+    fs::create_dir_all(&sessions).unwrap();
+    let record = json!({ "up": true, "was_ready": true, "account": ACCOUNT });
+    fs::write(sessions.join("60.json"), record.to_string()).unwrap();
+    let arguments = ["--link", "--phone", ACCOUNT, "--adapter", "dom", "--json"];
+    let (sandbox, api) = page(json!({})).await;
+    let printed = run(prepared(&home, sandbox.url(), &arguments, &[]), "");
+    assert_eq!(printed.code, 13, "{printed:?}");
+    let report: Value = serde_json::from_str(&printed.out).unwrap();
+    let code = json!({ "name": "code", "outcome": "failed", "seconds": 0, "word": "NUMBER_LINKED_ELSEWHERE" });
+    assert_eq!(report["steps"], json!([code]));
+    assert!(printed.err.contains("session 60"), "{printed:?}");
+    assert!(!printed.out.contains(ACCOUNT), "{printed:?}");
+    assert_eq!(api.phone_state().await["pairings"], json!([]));
+    sandbox.stop();
+}

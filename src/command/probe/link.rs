@@ -36,7 +36,7 @@ use crate::{
     command::{client::Client, qr::view::View, screen::remark},
     config::{Config, ListenHost, Secret, SessionMode},
     http::contract::Status,
-    session::ReasonCode,
+    session::{ClienteId, ReasonCode, session_with_number},
     telemetry::DroppedLines,
     whatsapp::AdapterName,
 };
@@ -78,6 +78,13 @@ pub(super) struct Wishes {
 }
 
 impl Wishes {
+    /// The session of the service with these settings that a pairing code for this number would cost its link. That of this command's
+    /// own service, which has other folders, does not know it.
+    pub(super) async fn session_at_stake(&self, config: &Config) -> Option<ClienteId> {
+        let phone = self.phone.as_ref()?.parse().ok()?;
+        session_with_number(&config.tokens_dir, &config.sessions_dir(), &phone).await
+    }
+
     const fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
     }
@@ -91,6 +98,26 @@ pub(super) struct Linked {
     pub(super) looked: Option<Looked>,
     /// No phone has scanned in time.
     pub(super) is_late: bool,
+}
+
+impl Linked {
+    /// Nothing was done: a code would cost this session its link.
+    pub(super) fn refused(session: &ClienteId) -> Self {
+        remark(&format!(
+            "session-manager: code: session {session} of the service is linked to this phone number, and WhatsApp removes that device when a \
+             pairing code is asked for; leave --phone out and scan the code, which links one more device"
+        ));
+        Self {
+            steps: vec![Step {
+                name: "code",
+                outcome: Outcome::Failed,
+                seconds: 0,
+                word: Some(ReasonCode::NumberLinkedElsewhere.as_str().to_owned()),
+            }],
+            looked: None,
+            is_late: false,
+        }
+    }
 }
 
 /// Does it all, in this folder.

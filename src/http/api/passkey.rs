@@ -1,7 +1,7 @@
 //! `/sessions/{id}/passkey`: what the owner of an account has to sign when WhatsApp asks for its passkey, the signature, and the
 //! code that may have to be compared then.
 //!
-//! A challenge is good for whoever signs it, and a signature links a device: each of these routes, the read as well, is for an admin.
+//! Each person who sees a challenge can sign it, and a signature links a device: each of these routes, the read as well, is for an admin.
 
 use axum::{extract::State, http::request::Parts};
 

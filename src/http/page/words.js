@@ -98,7 +98,7 @@ const WORDS = {
     passkey5: "Copy the answer and paste it here.",
     passkeyScriptLabel: "Script for the console",
     passkeyScript: {
-      elsewhere: "This script belongs into the console of https://web.whatsapp.com.",
+      elsewhere: "This script belongs in the console of https://web.whatsapp.com.",
       press: "Press the button and sign with the account's passkey.",
       sign: "Sign with the passkey",
       copy: "Copy the answer",

@@ -65,9 +65,17 @@ impl Accounts {
         phone: &Recipient,
         asking: &ClienteId,
     ) -> Option<ClienteId> {
-        if let Some(found) = find(&self.0.open.lock(), phone, asking) {
+        if let Some(found) = find(&self.0.open.lock(), phone, Some(asking)) {
             return Some(found);
         }
+        self.session_on_disk(phone, Some(asking)).await
+    }
+
+    async fn session_on_disk(
+        &self,
+        phone: &Recipient,
+        asking: Option<&ClienteId>,
+    ) -> Option<ClienteId> {
         let on_disk = self.read(Known::on_disk).await?;
         find(&on_disk, phone, asking)
     }
@@ -98,17 +106,28 @@ impl Accounts {
     }
 }
 
+/// The session that is linked to the account of this number, by the profiles and records in these folders: for a command, which is no
+/// session itself and knows of no page.
+pub async fn session_with_number(
+    tokens_dir: &Path,
+    sessions_dir: &Path,
+    phone: &Recipient,
+) -> Option<ClienteId> {
+    let accounts = Accounts::new(tokens_dir.to_owned(), sessions_dir.to_owned());
+    accounts.session_on_disk(phone, None).await
+}
+
 /// A session other than `asking` that has the account of this number.
 fn find(
     accounts: &BTreeMap<ClienteId, Number>,
     phone: &Recipient,
-    asking: &ClienteId,
+    asking: Option<&ClienteId>,
 ) -> Option<ClienteId> {
     let has_it = |account: &Number| {
         let account = Recipient::of_account(account);
         account.is_some_and(|account| phone.is_of_account(&account))
     };
-    let mut others = accounts.iter().filter(|(id, _)| *id != asking);
+    let mut others = accounts.iter().filter(|(id, _)| Some(*id) != asking);
     let (id, _) = others.find(|(_, account)| has_it(account))?;
     Some(id.clone())
 }

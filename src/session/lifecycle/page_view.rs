@@ -135,10 +135,9 @@ impl<'a> PageView<'a> {
                 self.publisher.apply(&Event::Linked, None);
                 if self.standing.is_ready() {
                     self.publisher.apply(&Event::Ready, None);
-                } else {
-                    // A session that has just been linked has no reason yet.
-                    self.report();
                 }
+                // A session that has just been linked, or that has just become READY, has no reason yet.
+                self.report();
             }
             (_, None) if self.standing.login => self.on_login(),
             // Neither: the page is pairing, reloads or has lost its server. The code on show cannot be used.
@@ -196,7 +195,7 @@ impl<'a> PageView<'a> {
                 wa_js_version: standing.wa_js_version.clone(),
                 missing: standing.missing.clone(),
             };
-            snapshot.reason = self.blocking_reason(before.reason.as_ref());
+            snapshot.reason = self.reason(before.reason.as_ref());
             if before.adapter != snapshot.adapter {
                 tracing::info!(
                     adapter.serving = serving,
@@ -221,20 +220,28 @@ impl<'a> PageView<'a> {
         });
     }
 
-    /// What waiting has not cured, while it holds a linked session back from READY.
-    pub(super) fn held_back(&self) -> Option<Reason> {
-        self.blocking_reason(None)
-    }
-
     /// Why a session that was READY is not any more.
     pub(super) fn why_unready(&self) -> Reason {
         self.held_back()
             .unwrap_or_else(|| Reason::of(ReasonCode::NetworkLost))
     }
 
-    /// The reason to publish: what blocks a linked session from READY, as long as it does; else the present one, unless it is such
-    /// a reason that is over.
-    fn blocking_reason(&self, present: Option<&Reason>) -> Option<Reason> {
+    /// The reason to publish: what blocks a linked session from READY, as long as it does; else the present one, unless what it
+    /// says of the page is over; else that a notice lies over the chats.
+    fn reason(&self, present: Option<&Reason>) -> Option<Reason> {
+        let is_over = |reason: &&Reason| {
+            matches!(
+                reason.code,
+                ReasonCode::AdapterBroken | ReasonCode::OpenedElsewhere | ReasonCode::NoticeShown
+            )
+        };
+        let present = || present.filter(|reason| !is_over(reason)).cloned();
+        let reason = self.held_back().or_else(present);
+        reason.or_else(|| self.notice_reason())
+    }
+
+    /// What waiting has not cured, while it holds a linked session back from READY. A run may end with this reason.
+    pub(super) fn held_back(&self) -> Option<Reason> {
         let standing = &self.standing;
         if standing.linked && standing.trouble == Some(Trouble::OpenedElsewhere) {
             return Some(self.elsewhere.reason());
@@ -244,32 +251,26 @@ impl<'a> PageView<'a> {
             && standing.serving.is_some()
             && standing.senders.is_empty()
             && !standing.undecided;
-        if is_broken {
-            let missing = standing.missing.join(", ");
-            let remedy = standing.notice.as_ref().map(|_| format!("; {DISMISS}"));
-            return Some(Reason::new(
-                ReasonCode::AdapterBroken,
-                format!(
-                    "WhatsApp Web has changed: no adapter can send; missing: {missing}{}",
-                    remedy.unwrap_or_default()
-                ),
-            ));
+        if !is_broken {
+            return None;
         }
-        let is_over = |reason: &&Reason| {
-            matches!(
-                reason.code,
-                ReasonCode::AdapterBroken | ReasonCode::OpenedElsewhere | ReasonCode::NoticeShown
-            )
-        };
-        let present = present.filter(|reason| !is_over(reason)).cloned();
-        present.or_else(|| self.notice_reason())
+        let missing = standing.missing.join(", ");
+        let remedy = standing.notice.as_ref().map(|_| format!("; {DISMISS}"));
+        Some(Reason::new(
+            ReasonCode::AdapterBroken,
+            format!(
+                "WhatsApp Web has changed: no adapter can send; missing: {missing}{}",
+                remedy.unwrap_or_default()
+            ),
+        ))
     }
 
-    /// That a notice lies over the chats, which is no obstacle for an adapter that calls functions.
+    /// That a notice lies over the chats of a page that sends all the same. It explains, and never ends a run or stands for what
+    /// does: a page that has lost its server shows the same notice.
     fn notice_reason(&self) -> Option<Reason> {
         let notice = self.standing.notice.as_ref()?;
         let detail = format!("WhatsApp Web shows a notice over the chats, \"{notice}\"; {DISMISS}");
-        let is_shown = self.standing.linked;
+        let is_shown = self.standing.is_ready();
         is_shown.then(|| Reason::new(ReasonCode::NoticeShown, detail))
     }
 

@@ -208,7 +208,11 @@ impl Pairing {
     /// Another session of this service has the account of the number that a code was to be asked for. The page was not asked.
     pub(in crate::session) fn on_linked_elsewhere(&mut self) -> Option<Reason> {
         self.is_asking = false;
-        self.wanted.as_ref()?;
+        if self.wanted.as_ref()?.force {
+            // Only for a caller who did not accept that was it looked up; one who does has asked meanwhile, and its turn comes next.
+            self.asked = None;
+            return None;
+        }
         self.give_up(Reason::of(ReasonCode::NumberLinkedElsewhere))
     }
 
@@ -350,6 +354,21 @@ mod tests {
         };
         pairing.want(forced.clone());
         assert_eq!(pairing.begin(now + LIFE * 2).unwrap().phone, forced);
+    }
+
+    #[test]
+    fn a_caller_who_accepts_it_while_the_number_is_looked_up_gets_a_code() {
+        let mut pairing = Pairing::new(Some(number("5491158254201")), LIFE);
+        let now = Instant::now();
+        pairing.set(&page(None), now);
+        assert!(!pairing.begin(now).unwrap().phone.force);
+        let forced = PhoneToLink {
+            force: true,
+            ..number("5491158254201")
+        };
+        pairing.want(forced.clone());
+        assert!(pairing.on_linked_elsewhere().is_none());
+        assert_eq!(pairing.begin(now).unwrap().phone, forced);
     }
 
     #[test]

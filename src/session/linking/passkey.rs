@@ -359,6 +359,10 @@ impl Passkey {
                 let is_meant = |handed: &mut Handed| handed.id == *id;
                 if let Some(handed) = ceremony.handed.take_if(is_meant) {
                     answer_all(handed.waiters, || Err(error_of(&why)));
+                    // The page still asks, and may say nothing new for as long as the challenge lives: it can be signed again.
+                    if ceremony.is_asked_for(id) {
+                        ceremony.enter(PasskeyStep::Sign);
+                    }
                 }
             }
             (PasskeyAct::Confirm, result) => {
@@ -463,6 +467,12 @@ impl Ceremony {
             self.request = None;
             self.enter(PasskeyStep::Linking);
         }
+    }
+
+    /// Whether the page waits for this request's signature, as far as it has said.
+    fn is_asked_for(&self, id: &str) -> bool {
+        let request = self.request.as_ref();
+        request.is_some_and(|(request, _)| request.id == id)
     }
 
     fn enter(&mut self, step: PasskeyStep) {

@@ -68,7 +68,7 @@ pub(super) struct Sending<'a, D: Driver> {
     since: Since,
     profile: PathBuf,
     age: Age,
-    /// The Signal sessions that were begun anew before the hand-over that is being written down.
+    /// The Signal sessions that were reset before the hand-over that is being written down.
     reset: Reset,
     /// What to do where the profile is older than what was sent, and the page cannot mend that.
     stale_sends: StaleSends,

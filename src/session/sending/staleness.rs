@@ -188,7 +188,7 @@ pub(in crate::session) struct Renewed {
     pub(super) gave_up_own_devices: bool,
 }
 
-/// Has the page begin the Signal sessions anew that are older than what the other side has seen. `risks`: what to do where it
+/// Has the page reset the Signal sessions that are older than what the other side has seen. `risks`: what to do where it
 /// cannot.
 pub(super) async fn renew<D: Driver>(
     driver: &D,

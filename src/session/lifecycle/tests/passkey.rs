@@ -329,6 +329,26 @@ async fn a_page_that_links_the_device_at_once_shows_nothing_in_between() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_signature_that_the_page_did_not_take_can_be_handed_in_again() {
+    let mut session = Scenario::new();
+    session.wants_a_signature("Y2g").await;
+    let why = PasskeyFailure::Failed("no answer".to_owned());
+    session.plan.passkeys.plan(Err(why));
+    let caller = session.hands_in("Y2g");
+    session.asks(answer_to("Y2g")).await;
+    assert_eq!(
+        outcome(caller).await,
+        Err(PasskeyError::Failed("no answer".to_owned()))
+    );
+    let passkey = session.steps(PasskeyStep::Sign).await.passkey.unwrap();
+    assert!(passkey.request.is_some() && passkey.expires_at.is_some());
+    let caller = session.hands_in("Y2g");
+    session.asks(answer_to("Y2g")).await;
+    session.says(page(at(Page::Phone))).await;
+    outcome(caller).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_verdict_that_does_not_come_leaves_the_caller_with_what_is_known() {
     let mut session = Scenario::new();
     session.wants_a_signature("Y2g").await;

@@ -180,7 +180,7 @@ fn lacking() -> Result<(), ResetError> {
 }
 
 impl Scenario {
-    /// Whose Signal sessions the page is asked to begin anew next: a number, or none for the account's own devices.
+    /// Whose Signal sessions the page is asked to reset next: a number, or none for the account's own devices.
     async fn resets(&mut self) -> Option<String> {
         let call = self.call().await;
         let Call::Reset(whose) = call else {

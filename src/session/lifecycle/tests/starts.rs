@@ -65,6 +65,11 @@ async fn each_phase_ends_a_start_that_stays_in_it_and_is_named_afterwards() {
         login: true,
         ..splash()
     };
+    // It explains a READY session, and ends none.
+    let noticed = Standing {
+        notice: Some("We have updated our terms".to_owned()),
+        ..syncing()
+    };
     for (stuck, says, code) in [
         (Phase::Launch, None, ReasonCode::LaunchTimeout),
         (Phase::Navigate, None, ReasonCode::NavigationFailed),
@@ -73,6 +78,7 @@ async fn each_phase_ends_a_start_that_stays_in_it_and_is_named_afterwards() {
         (Phase::Link, Some(no_code), ReasonCode::CodeTimeout),
         (Phase::Link, Some(login(Some("a"))), ReasonCode::QrTimeout),
         (Phase::Sync, Some(syncing()), ReasonCode::SyncTimeout),
+        (Phase::Sync, Some(noticed), ReasonCode::SyncTimeout),
     ] {
         let mut session = Scenario::new().stuck_in(stuck);
         session.handle.start();
@@ -106,6 +112,22 @@ async fn a_page_that_no_adapter_can_send_by_is_not_taken_for_a_slow_sync() {
     let reason = ended.reason.unwrap();
     assert_eq!(reason.code, ReasonCode::AdapterBroken);
     assert!(reason.detail.contains("WAWebCmd"), "{}", reason.detail);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_explains_a_session_that_is_ready_and_not_why_it_is_not_any_more() {
+    let noticed = |standing: Standing| Standing {
+        notice: Some("We have updated our terms".to_owned()),
+        ..standing
+    };
+    let mut session = Scenario::new();
+    session.starts().await;
+    session.says(noticed(ready())).await;
+    session.reaches_for("READY", ReasonCode::NoticeShown).await;
+    session.says(noticed(offline())).await;
+    session
+        .reaches_for("AUTHENTICATED", ReasonCode::NetworkLost)
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
