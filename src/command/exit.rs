@@ -88,7 +88,7 @@ Exit codes:
   1    the page was not opened: Chrome, the network, or a file
   2    this command line is wrong
   5    time ran out: no phone has scanned
-  12   an adapter lacks something; the service still links and sends
+  12   an adapter lacks something; nothing shows that linking or sending fails
   13   the service cannot work with this page, or a step has failed
   64   a setting is wrong
   130  ended by Ctrl-C";

@@ -345,7 +345,8 @@ impl Report {
         let verdict = match self.verdict {
             Verdict::Whole => "Each adapter finds everything that it needs.".to_owned(),
             Verdict::Weakened => {
-                "An adapter lacks something; the service still links and sends.".to_owned()
+                "An adapter lacks something; nothing shows that linking or sending fails."
+                    .to_owned()
             }
             Verdict::Broken => match (&self.page.shows, &trouble) {
                 (_, Some(trouble)) => format!("The service cannot work with this page: {trouble}."),

@@ -305,8 +305,9 @@ impl Safekeeping {
             Ok(rescue) => self.note(link, rescue).await,
             Err(error) => {
                 tracing::error!(%error, "the profile is of no use, and nothing could take its place: {error}");
-                let left = format!("; the profile was left as it is: {error}");
-                why.detail.push_str(&left);
+                why.detail = format!(
+                    "the storage of the profile is damaged, and nothing could take its place, so it was left as it is: {error}"
+                );
                 return false;
             }
         };
