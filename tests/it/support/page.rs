@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use chromiumoxide::{Page, cdp::browser_protocol::input::InsertTextParams};
 use serde::de::DeserializeOwned;
-use session_manager::browser::{Browser, ChromeProgram, LaunchOptions};
+use session_manager::browser::{Browser, BrowserError, ChromeProgram, LaunchOptions};
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -29,11 +29,18 @@ pub(crate) fn launch(program: &ChromeProgram, profile: &Path) -> LaunchOptions {
 pub(crate) struct Chrome(Browser);
 
 impl Chrome {
-    /// Starts Chromium on a profile, as the service does.
+    /// Starts Chromium on a profile, as the service does. One that was dropped there before holds the profile until it is gone.
     pub(crate) async fn open(profile: &Path) -> Self {
-        let options = launch(&headless_shell().await, profile);
-        let opened = Browser::open(options, &CancellationToken::new()).await;
-        Self(opened.unwrap())
+        let deadline = Instant::now() + STATE_TIMEOUT;
+        let mut look = interval(LOOK_EVERY);
+        loop {
+            look.tick().await;
+            let options = launch(&headless_shell().await, profile);
+            match Browser::open(options, &CancellationToken::new()).await {
+                Err(BrowserError::ProfileLocked { .. }) if Instant::now() < deadline => {}
+                opened => return Self(opened.unwrap()),
+            }
+        }
     }
 
     /// Closes it in order, so that its profile can be copied.
