@@ -63,11 +63,6 @@ impl EventKind {
     pub fn named(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
-
-    /// Whether its data may hold what a person wrote, or whom they wrote to.
-    pub const fn has_contents(self) -> bool {
-        !matches!(self, Self::Status)
-    }
 }
 
 /// The account that an event belongs to, by both of its addresses; either may not be known yet.

@@ -57,6 +57,18 @@ impl Job {
         }
     }
 
+    /// A job whose caller acts because it is written: it must be, and a power cut must not undo it.
+    fn lasting<F: Send + 'static>(
+        work: impl Fn(&Transaction<'_>) -> Result<F, StoreError> + Send + 'static,
+        settle: impl FnOnce(Result<F, LedgerError>, &mut Memory) + Send + 'static,
+    ) -> Self {
+        Self {
+            must_be_written: true,
+            must_last: true,
+            ..Self::new(work, settle)
+        }
+    }
+
     /// Does its part of the transaction.
     pub(super) fn run(&mut self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
         self.parts.run(transaction)
@@ -214,18 +226,14 @@ pub(super) fn accept(new: NewSend, reply: Reply<Accepted>) -> Job {
 
 /// Lets a step happen that its caller acts on once it is on disk. The answer says whether the step happened.
 pub(super) fn advance(key: String, step: Step, reply: Reply<bool>) -> Job {
-    Job {
-        must_be_written: true,
-        must_last: true,
-        ..Job::new(
-            move |on| on.advance(&key, &step, on.now.at),
-            |found, memory| {
-                let has_happened = found
-                    .map(|changed| changed.map(|changed| memory.on_changed(changed)).is_some());
-                tell(reply, has_happened);
-            },
-        )
-    }
+    Job::lasting(
+        move |on| on.advance(&key, &step, on.now.at),
+        |found, memory| {
+            let has_happened =
+                found.map(|changed| changed.map(|changed| memory.on_changed(changed)).is_some());
+            tell(reply, has_happened);
+        },
+    )
 }
 
 /// Writes a step that has happened already. No caller waits for it.
@@ -246,28 +254,24 @@ pub(super) fn note(noted: Noted) -> Job {
 
 /// Writes events down. The answer says which of them are new, by their place in the log.
 pub(super) fn append(new: Vec<NewEvent>, reply: Reply<Vec<Option<i64>>>) -> Job {
-    Job {
-        must_be_written: true,
-        // Who is told of an event must not find another one under the same cursor after a power cut.
-        must_last: true,
-        ..Job::new(
-            move |on| {
-                new.iter()
-                    .map(|event| events::append(on.file, event, on.now.at))
-                    .collect::<Result<Vec<_>, _>>()
-            },
-            |places, memory| {
-                if let Some(newest) = places
-                    .as_ref()
-                    .ok()
-                    .and_then(|places| places.iter().flatten().max())
-                {
-                    memory.newest_event.send_replace(*newest);
-                }
-                tell(reply, places);
-            },
-        )
-    }
+    // Who is told of an event must not find another one under the same cursor after a power cut.
+    Job::lasting(
+        move |on| {
+            new.iter()
+                .map(|event| events::append(on.file, event, on.now.at))
+                .collect::<Result<Vec<_>, _>>()
+        },
+        |places, memory| {
+            if let Some(newest) = places
+                .as_ref()
+                .ok()
+                .and_then(|places| places.iter().flatten().max())
+            {
+                memory.newest_event.send_replace(*newest);
+            }
+            tell(reply, places);
+        },
+    )
 }
 
 /// Reads the sends of a session that have not ended.
@@ -295,19 +299,15 @@ pub(super) fn begin_profile(
     copies: Option<Vec<RestoredCopy>>,
     reply: Reply<()>,
 ) -> Job {
-    Job {
-        must_be_written: true,
-        must_last: true,
-        ..Job::new(
-            move |on| match &copies {
-                None => generations::forget_stale(on.file, &session),
-                Some(copies) => copies
-                    .iter()
-                    .try_for_each(|copy| generations::mark_stale(on.file, &session, *copy)),
-            },
-            |noted, _| tell(reply, noted),
-        )
-    }
+    Job::lasting(
+        move |on| match &copies {
+            None => generations::forget_stale(on.file, &session),
+            Some(copies) => copies
+                .iter()
+                .try_for_each(|copy| generations::mark_stale(on.file, &session, *copy)),
+        },
+        |noted, _| tell(reply, noted),
+    )
 }
 
 /// Counts the sends that a page may have into a generation of the profile.
@@ -317,14 +317,10 @@ pub(super) fn count_open_into(
     since: u64,
     reply: Reply<()>,
 ) -> Job {
-    Job {
-        must_be_written: true,
-        must_last: true,
-        ..Job::new(
-            move |on| generations::count_open_into(on.file, &session, generation, since),
-            |counted, _| tell(reply, counted),
-        )
-    }
+    Job::lasting(
+        move |on| generations::count_open_into(on.file, &session, generation, since),
+        |counted, _| tell(reply, counted),
+    )
 }
 
 /// Reads one send, and follows it.

@@ -140,6 +140,21 @@ fn serve_job(disk: &mut Disk, now: Now, job: Job) {
     }
 }
 
+/// How `SQLite` would look for what a statement asks of this file.
+fn plan_of(file: &rusqlite::Connection, statement: &str) -> String {
+    let mut explained = file
+        .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
+        .unwrap();
+    let count = explained.parameter_count();
+    let nulls = rusqlite::params_from_iter(std::iter::repeat_n(rusqlite::types::Null, count));
+    let plan: Vec<String> = explained
+        .query_map(nulls, |row| row.get("detail"))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    plan.join("\n")
+}
+
 async fn accepted(ledger: &Ledger, new: NewSend) -> Followed {
     let accepted = ledger.accept(new).await.unwrap();
     let Accepted::New(followed) = accepted else {

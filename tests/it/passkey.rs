@@ -156,7 +156,7 @@ async fn each_limit_that_passes_is_said_and_the_next_attempt_begins_by_itself() 
     for adapters in ["modules", "dom"] {
         let faults = json!({ "passkey_timeout_ms": 4000, "passkey_stage_ms": 4000 });
         let (service, _) = wanting(adapters, faults).await;
-        // Nobody signs, and then nobody looks at the phone.
+        // The owner does not sign, and then does not look at the phone.
         waits_for(&service, "sign").await;
         let second = waits_at(&service, "sign", 2).await;
         let why = second["last_failure"].as_str().unwrap();

@@ -7,11 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     adapters::{CURRENT, bundle},
-    support::{
-        Home, Service,
-        chrome::copy_folder,
-        terminal::{command, run},
-    },
+    support::{Home, Service, chrome::copy_folder, terminal::transfer},
 };
 
 /// Is written to after the copy is made.
@@ -168,7 +164,7 @@ async fn without_the_reset_the_sandbox_shows_as_many_lost_as_were_sent_since_the
         wanted.push(true);
         assert_eq!(recipient, wanted);
         assert!(!own[0], "nor on the account's own phone");
-        // WhatsApp reports them delivered: nobody would know.
+        // WhatsApp reports them delivered: its caller would not know.
         let taken = stage.service.taken(&stage.account).await;
         let id = taken[before]["id"].as_str().unwrap();
         let delivered = delivered(&stage.service, id).await;
@@ -289,7 +285,7 @@ async fn an_account_that_comes_back_from_an_old_export_is_seen_by_everybody() {
     let file = stage.service.home().path().join("51.account");
     let file = file.to_str().unwrap();
     assert_eq!(stage.service.disconnect(51).await.status, 200);
-    transfer(stage.service.home(), &["export", "51", "--out", file]);
+    transfers(stage.service.home(), &["export", "51", "--out", file]);
 
     // Its WhatsApp is the same, and what it sends is in its own ledger.
     let url = format!("{}/", stage.service.sandbox());
@@ -300,7 +296,7 @@ async fn an_account_that_comes_back_from_an_old_export_is_seen_by_everybody() {
     })
     .await;
     there.secrets().remember_number(&stage.account);
-    transfer(there.home(), &["import", "51", file]);
+    transfers(there.home(), &["import", "51", file]);
     let there = Stage {
         service: there,
         account: stage.account.clone(),
@@ -312,7 +308,7 @@ async fn an_account_that_comes_back_from_an_old_export_is_seen_by_everybody() {
     // The other host is lost, and the account comes back from the file.
     there.service.stop();
     let before = stage.taken().await;
-    transfer(stage.service.home(), &["import", "51", file, "--replace"]);
+    transfers(stage.service.home(), &["import", "51", file, "--replace"]);
     stage.ready().await;
     for to in [ANA, BEA] {
         stage.sends(to, 2).await;
@@ -321,15 +317,8 @@ async fn an_account_that_comes_back_from_an_old_export_is_seen_by_everybody() {
     stage.service.stop();
 }
 
-fn transfer(home: &Home, arguments: &[&str]) {
-    let (tokens, data) = (home.tokens(), home.data());
-    let settings = [
-        ("TOKENS_DIR", tokens.to_str().unwrap()),
-        ("DATA_DIR", data.to_str().unwrap()),
-        ("SANDBOX", "1"),
-    ];
-    let arguments = [arguments, &["--passphrase-file", "-"]].concat();
-    let asked = command(&arguments, &settings, home.path());
-    let done = run(asked, "correct horse battery");
+/// Moves an account out of these files, or into them.
+fn transfers(home: &Home, arguments: &[&str]) {
+    let done = transfer(home, arguments, "correct horse battery");
     assert_eq!(done.code, 0, "{done:?}");
 }

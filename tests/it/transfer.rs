@@ -5,25 +5,13 @@ use std::{fs, path::Path};
 use serde_json::json;
 
 use crate::support::{
-    Home, Service,
+    Service,
     chrome::eventually,
-    terminal::{Printed, Running, command, run},
+    terminal::{Running, command, run, transfer},
 };
 
 const PASSPHRASE: &str = "correct horse battery";
 const RECIPIENT: &str = "5491158254201";
-
-/// Runs a command on the files of a service, with a passphrase on its standard input.
-fn transfer(home: &Home, arguments: &[&str], passphrase: &str) -> Printed {
-    let (tokens, data) = (home.tokens(), home.data());
-    let settings = [
-        ("TOKENS_DIR", tokens.to_str().unwrap()),
-        ("DATA_DIR", data.to_str().unwrap()),
-        ("SANDBOX", "1"),
-    ];
-    let arguments = [arguments, &["--passphrase-file", "-"]].concat();
-    run(command(&arguments, &settings, home.path()), passphrase)
-}
 
 #[tokio::test]
 async fn an_account_moves_to_another_host_without_a_scan() {

@@ -402,18 +402,22 @@ impl Connection {
         };
         let due = Instant::now() + delay;
         for (ack, step) in (1..=steps).zip(0_u32..) {
-            let due = due + self.config.ack_delay * step;
-            let id = id.to_owned();
-            let frame = async move {
-                sleep_until(due).await;
-                ToPage::Ack {
-                    id,
-                    ack,
-                    at: present(),
-                }
-            };
-            self.later.push(frame.boxed());
+            self.acknowledge_at(due + self.config.ack_delay * step, id, ack);
         }
+    }
+
+    /// Tells the page at that time how far a message has got.
+    fn acknowledge_at(&self, due: Instant, id: &str, ack: i8) {
+        let id = id.to_owned();
+        let frame = async move {
+            sleep_until(due).await;
+            ToPage::Ack {
+                id,
+                ack,
+                at: present(),
+            }
+        };
+        self.later.push(frame.boxed());
     }
 }
 

@@ -134,7 +134,7 @@ pub(super) struct Faults {
     /// hears of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) offline_queue: Option<OfflineQueueFault>,
-    /// An open page for which this many things or more waited loads itself anew.
+    /// An open page for which this many things or more waited loads itself again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) resume_limit: Option<u64>,
     /// What becomes of a search in the page's own storage.

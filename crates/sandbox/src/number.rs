@@ -39,7 +39,7 @@ impl Number {
         usable.next().unwrap_or_else(|| Self::fictitious(0))
     }
 
-    /// A number that belongs to nobody, the same one for the same `nth`.
+    /// A number without an owner, the same one for the same `nth`.
     pub(super) fn fictitious(nth: u64) -> Self {
         Self((FICTITIOUS + nth).to_string())
     }

@@ -17,7 +17,7 @@ pub(super) struct Stanza {
     pub(super) id: String,
     pub(super) account: Number,
     pub(super) chat: Chat,
-    /// Who did it; absent: the owner of the account, by hand on the phone, or nobody (a notice).
+    /// Who did it; absent: the owner of the account, by hand on the phone, or WhatsApp (a notice).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) author: Option<Number>,
     /// The account does not know the author's number, only the LID.
@@ -85,7 +85,7 @@ pub(super) enum Content {
     },
     /// The number behind the author's LID.
     Mapping,
-    /// A line of the chat that nobody wrote.
+    /// A line of the chat that WhatsApp wrote.
     Notice {
         kind: Notice,
         #[serde(default)]

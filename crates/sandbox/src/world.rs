@@ -277,7 +277,7 @@ impl World {
                 .contains(&(device.to_owned(), stanza.id.clone()))
     }
 
-    /// A message of an account, whoever wrote it.
+    /// A message of an account: one that it got, or that it sent.
     pub(super) fn target(&self, account: &Number, id: &str) -> Option<Target> {
         let key = (account.clone(), id.to_owned());
         if let Some(sent) = self.by_id.get(&key).and_then(|at| self.messages.get(*at)) {

@@ -52,7 +52,7 @@ pub use vault::{InvalidSnapshotKey, SnapshotKey};
 use self::{
     objects::Objects,
     staging::{Look, Staging},
-    store::{Disk, Store},
+    store::{Added, Disk, Store},
     vault::Vault,
 };
 use super::{
@@ -155,6 +155,16 @@ pub struct Taking {
     pub frozen: Duration,
 }
 
+impl Added {
+    fn taken(self, frozen: Duration) -> Taken {
+        Taken::New(Taking {
+            manifest: self.manifest,
+            new_bytes: self.new_bytes,
+            frozen,
+        })
+    }
+}
+
 impl ProfileSnapshots {
     /// Copies the profile, of which the Chrome must have been closed in order.
     pub async fn take(&self, origin: Origin) -> Result<Taken, SnapshotError> {
@@ -215,11 +225,7 @@ impl ProfileSnapshots {
         let added = self
             .store
             .add(manifest, &look, &known, content, &writing, give_up)?;
-        Ok(Taken::New(Taking {
-            manifest: added.manifest,
-            new_bytes: added.new_bytes,
-            frozen: Duration::ZERO,
-        }))
+        Ok(added.taken(Duration::ZERO))
     }
 
     fn copy_frozen(
@@ -293,11 +299,7 @@ impl ProfileSnapshots {
         let added = self
             .store
             .add(manifest, &look, &known, content, &writing, give_up)?;
-        Ok(Taken::New(Taking {
-            manifest: added.manifest,
-            new_bytes: added.new_bytes,
-            frozen,
-        }))
+        Ok(added.taken(frozen))
     }
 
     /// What the newest one is a copy of, if there is one. Blocks.

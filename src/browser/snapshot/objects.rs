@@ -22,7 +22,7 @@ use crate::files::{
 /// One that is being written. There is never more than one: the folder is locked.
 const INCOMPLETE: &str = "incomplete";
 
-/// Whoever adds or removes objects holds the lock of this file.
+/// A writer that adds or removes objects holds the lock of this file.
 const LOCK: &str = "lock";
 
 /// The holder of the lock gives up within milliseconds once it is asked to; it is looked for as often as that.

@@ -95,9 +95,10 @@ impl Known {
 
     /// Whether the storage of pages is what it was then: nothing was sent or received since.
     pub(super) fn has_the_storage_of(&self, look: &Look) -> bool {
-        let storage = storage_in(&look.contents.files);
+        let files = look.contents.files.iter();
+        let mut storage = files.filter(|(path, _)| is_storage(path));
         let mut count = 0;
-        let is_as_it_was = storage.into_iter().all(|(path, stamp)| {
+        let is_as_it_was = storage.all(|(path, stamp)| {
             count += 1;
             self.storage.get(path) == Some(stamp) && stamp.is_settled_at(self.looked_at)
         });
@@ -116,16 +117,16 @@ impl Known {
 }
 
 /// Where pages keep what they store, and with it the link.
-fn storage_in(files: &[(PathBuf, Stamp)]) -> impl Iterator<Item = &(PathBuf, Stamp)> {
-    let places = [
-        "Default/IndexedDB",
-        "Default/Local Storage",
-        // Of an isolated part of a page, or of one with several buckets.
-        "Default/WebStorage",
-    ];
-    files
-        .iter()
-        .filter(move |(path, _)| places.iter().any(|place| path.starts_with(place)))
+const STORAGE: [&str; 3] = [
+    "Default/IndexedDB",
+    "Default/Local Storage",
+    // Of an isolated part of a page, or of one with several buckets.
+    "Default/WebStorage",
+];
+
+/// Whether a file of a profile belongs to what pages store.
+fn is_storage(path: &Path) -> bool {
+    STORAGE.iter().any(|place| path.starts_with(place))
 }
 
 /// A snapshot that has been found whole.
@@ -285,7 +286,7 @@ impl Store {
             blocks,
         } in listing.files
         {
-            if storage_in(&[(path.clone(), stamp)]).next().is_some() {
+            if is_storage(&path) {
                 storage.insert(path.clone(), stamp);
             }
             if blocks.iter().all(may_be_used) {

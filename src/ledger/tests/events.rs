@@ -109,11 +109,11 @@ async fn a_reader_goes_on_from_its_cursor_and_sees_what_it_asked_for_only() {
         ..messages
     };
     assert_eq!(read(&ledger, rest).await, (vec![], 4));
-    let nobody = EventQuery {
+    let of_none = EventQuery {
         sessions: Some(vec![]),
         ..all()
     };
-    assert_eq!(read(&ledger, nobody).await, (vec![], 4));
+    assert_eq!(read(&ledger, of_none).await, (vec![], 4));
 }
 
 #[tokio::test]
@@ -238,17 +238,7 @@ async fn no_question_goes_through_the_whole_log() {
     ledger.close().await;
     let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
     for statement in statements::ALL {
-        let mut explained = file
-            .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
-            .unwrap();
-        let count = explained.parameter_count();
-        let nulls = rusqlite::params_from_iter(std::iter::repeat_n(rusqlite::types::Null, count));
-        let plan: Vec<String> = explained
-            .query_map(nulls, |row| row.get("detail"))
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap();
-        let plan = plan.join("\n");
+        let plan = plan_of(&file, statement);
         assert!(
             !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"),
             "{statement}\n{plan}"

@@ -50,17 +50,7 @@ async fn no_question_goes_through_the_whole_table() {
         .into_iter()
         .chain(generations::statements::ALL)
     {
-        let mut explained = file
-            .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
-            .unwrap();
-        let count = explained.parameter_count();
-        let nulls = rusqlite::params_from_iter(std::iter::repeat_n(rusqlite::types::Null, count));
-        let plan: Vec<String> = explained
-            .query_map(nulls, |row| row.get("detail"))
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap();
-        let plan = plan.join("\n");
+        let plan = plan_of(&file, statement);
         // To scan an index of the few that are open, or one in the order that is wanted, is to read what is answered with.
         let is_bounded = !plan.contains("SCAN sends")
             || plan.contains("USING COVERING INDEX sends_that_are_open")

@@ -319,14 +319,19 @@ async fn after_a_failed_attempt_a_person_has_to_compare_codes() {
     let phone = sandbox.get("/phone/state").await["passkeys"][0].clone();
     assert_eq!(phone["code"], shown.as_str());
     assert_ne!(phone["challenge"], first);
-    chrome
-        .click("[data-testid=shortcake_code_confirm_button]")
-        .await;
-    chrome.until(LINKED).await;
+    is_confirmed(&chrome).await;
     sandbox.stop().await;
 }
 
 /// Notes the words of `shortcake_error`.
+/// The person has compared the codes, and the page is linked.
+async fn is_confirmed(chrome: &Chrome) {
+    chrome
+        .click("[data-testid=shortcake_code_confirm_button]")
+        .await;
+    chrome.until(LINKED).await;
+}
+
 const NOTE_ERRORS: &str = "window.reasons = [];
     require('WAWebLinkDeviceEvents').WAWebLinkDeviceEvents.on('link_device_events:shortcake_error', (reason) => reasons.push(reason))";
 
@@ -341,10 +346,7 @@ async fn a_passkey_that_is_refused_fails_the_attempt_without_an_event_and_can_be
     assert_eq!(chrome.value::<String>(STAGE).await, "NotStarted");
     sandbox.post("/faults", json!({"page": "passkey"})).await;
     sign(&sandbox, &chrome, "sign").await;
-    chrome
-        .click("[data-testid=shortcake_code_confirm_button]")
-        .await;
-    chrome.until(LINKED).await;
+    is_confirmed(&chrome).await;
     sandbox.stop().await;
 }
 
@@ -360,10 +362,7 @@ async fn a_phone_that_does_not_answer_ends_the_attempt_and_its_challenge_is_not_
     sign(&sandbox, &chrome, "sign").await;
     chrome.shows(ALERT).await;
     sign(&sandbox, &chrome, "sign").await;
-    chrome
-        .click("[data-testid=shortcake_code_confirm_button]")
-        .await;
-    chrome.until(LINKED).await;
+    is_confirmed(&chrome).await;
     sandbox.stop().await;
 }
 

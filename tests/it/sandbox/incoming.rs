@@ -438,7 +438,7 @@ async fn what_came_while_the_page_was_away_is_in_storage_and_is_told_only_to_a_p
         );
         let of_other: Value = chrome.value(&stored(&secret)).await;
         assert_eq!(of_other[0], json!([secret, "ciphertext", null, null, null]));
-        // It can be read now, and nobody hears of it: it is not in memory.
+        // It can be read now, and no listener hears of it: it is not in memory.
         chrome.run("heard.length = 0").await;
         sandbox.phone("resolve", json!({"id": secret})).await;
         let later = sandbox

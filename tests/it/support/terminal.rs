@@ -17,7 +17,10 @@ use rustix::{
 };
 use session_manager::qr::{Blocks, Ink};
 
-use super::chrome::{PATIENCE, eventually, search_path};
+use super::{
+    Home,
+    chrome::{PATIENCE, eventually, search_path},
+};
 
 /// What a command printed, and how it ended.
 #[derive(Debug)]
@@ -25,6 +28,18 @@ pub(crate) struct Printed {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
+}
+
+/// Runs a command on the files of a service, with a passphrase on its standard input.
+pub(crate) fn transfer(home: &Home, arguments: &[&str], passphrase: &str) -> Printed {
+    let (tokens, data) = (home.tokens(), home.data());
+    let settings = [
+        ("TOKENS_DIR", tokens.to_str().unwrap()),
+        ("DATA_DIR", data.to_str().unwrap()),
+        ("SANDBOX", "1"),
+    ];
+    let arguments = [arguments, &["--passphrase-file", "-"]].concat();
+    run(command(&arguments, &settings, home.path()), passphrase)
 }
 
 /// A command that is running.
@@ -100,27 +115,18 @@ pub(crate) fn run(mut command: Command, input: &str) -> Printed {
 
 impl Running {
     /// Starts a command whose output goes through pipes.
-    pub(crate) fn piped(mut command: Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let out = Shown::follow(child.stdout.take().unwrap());
-        let err = Shown::follow(child.stderr.take().unwrap());
-        Self {
-            child,
-            out,
-            err,
-            input: None,
-        }
+    pub(crate) fn piped(command: Command) -> Self {
+        Self::start(command, Stdio::null())
     }
 
     /// Starts a command whose questions a person answers.
-    pub(crate) fn asking(mut command: Command) -> Self {
+    pub(crate) fn asking(command: Command) -> Self {
+        Self::start(command, Stdio::piped())
+    }
+
+    fn start(mut command: Command, input: Stdio) -> Self {
         let mut child = command
-            .stdin(Stdio::piped())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -9,10 +9,9 @@
 //! Invariant: a thing counts as brought only when the page says that it is in its storage; else the next connection brings
 //! it again.
 
-use futures_util::FutureExt as _;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::{AckFault, Connection, Ended, ToPage, present};
+use super::{AckFault, Connection, Ended, ToPage};
 
 /// So many things travel before the page confirms the first of them: the real page asks for its offline queue in batches of
 /// 200 (page module `WAWebOfflineHandler`).
@@ -113,16 +112,7 @@ impl Connection {
         let mut due = Instant::now();
         for ack in [2, 3] {
             due += self.config.ack_delay;
-            let (id, due) = (id.to_owned(), due);
-            let frame = async move {
-                sleep_until(due).await;
-                ToPage::Ack {
-                    id,
-                    ack,
-                    at: present(),
-                }
-            };
-            self.later.push(frame.boxed());
+            self.acknowledge_at(due, id, ack);
         }
     }
 }

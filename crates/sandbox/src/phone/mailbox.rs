@@ -21,7 +21,7 @@ const MOST: u64 = 20_000;
 const ID: &str =
     "give the id of a message, as the answer to its writing or GET /phone/state has it";
 
-/// `POST /phone/receive {"account", "from", "body", …}`: somebody writes to the account.
+/// `POST /phone/receive {"account", "from", "body", …}`: a person writes to the account.
 pub(crate) async fn receive(
     State(app): State<App>,
     body: Bytes,
@@ -124,7 +124,7 @@ pub(crate) async fn resolve(
     Ok(answer(&app.server.resolve(account, id)?))
 }
 
-/// `POST /phone/reveal {"account", "number"}`: the account learns the number of somebody who wrote with `hidden`.
+/// `POST /phone/reveal {"account", "number"}`: the account learns the number of a sender who wrote with `hidden`.
 pub(crate) async fn reveal(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
     let mut fields = Fields::parse(&body)?;
     let account = fields.number("account")?;
@@ -133,7 +133,7 @@ pub(crate) async fn reveal(State(app): State<App>, body: Bytes) -> Result<Answer
     Ok(answer(&app.server.reveal(account, number)?))
 }
 
-/// `POST /phone/group {"account", "name", "participants"}`: somebody adds the account to a new group.
+/// `POST /phone/group {"account", "name", "participants"}`: a person adds the account to a new group.
 pub(crate) async fn group_made(
     State(app): State<App>,
     body: Bytes,
@@ -154,7 +154,7 @@ pub(crate) async fn group_made(
     )?)))
 }
 
-/// `POST /phone/notice {"account", "kind", "from" or "group", "people"?}`: a line of a chat that nobody wrote.
+/// `POST /phone/notice {"account", "kind", "from" or "group", "people"?}`: a line of a chat that WhatsApp wrote.
 pub(crate) async fn notice(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
     let mut fields = Fields::parse(&body)?;
     let account = fields.number("account")?;
@@ -177,7 +177,7 @@ pub(crate) async fn notice(State(app): State<App>, body: Bytes) -> Result<Answer
     Ok(answer(&app.server.notice(doer, chat, kind, people)?))
 }
 
-/// `POST /phone/post {"account", "from" or "channel", "body", "media"?}`: a status update of somebody, or a channel's post.
+/// `POST /phone/post {"account", "from" or "channel", "body", "media"?}`: a status update of a person, or a channel's post.
 pub(crate) async fn post(State(app): State<App>, body: Bytes) -> Result<Answer<Value>, ApiError> {
     let mut fields = Fields::parse(&body)?;
     let account = fields.number("account")?;
@@ -288,7 +288,7 @@ fn must_be_another(account: &Number, other: &Number, field: &str) -> Result<(), 
     if account != other {
         return Ok(());
     }
-    let why = "nobody writes to themselves: give another number";
+    let why = "this is the account's own number: give another one";
     Err(ApiError::field(field, why))
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct Parcel {
 }
 
 impl Server {
-    /// Somebody writes a message.
+    /// A person writes a message.
     pub(crate) fn write(&self, doer: Doer, chat: Chat, letter: Letter) -> Result<Stanza, Refusal> {
         self.change(|world| {
             must_be_linked(world, &doer.account)?;
@@ -159,7 +159,7 @@ impl Server {
         })
     }
 
-    /// Somebody of the chat, or the owner on the phone, reacts to a message; an empty emoji takes it back.
+    /// A person of the chat, or the owner on the phone, reacts to a message; an empty emoji takes it back.
     pub(crate) fn react(
         &self,
         mut doer: Doer,
@@ -285,7 +285,7 @@ impl Server {
         })
     }
 
-    /// A line appears in a chat that nobody wrote.
+    /// A line that WhatsApp wrote appears in a chat.
     pub(crate) fn notice(
         &self,
         doer: Doer,
