@@ -15,29 +15,34 @@ use utoipa_axum::{
 };
 
 use super::{
-    api::{connect, events, evidence, health, link, messages, metrics, notice, qr, send, status},
+    api::{
+        connect, event_log, events, evidence, health, link, messages, metrics, notice, qr, send,
+        status,
+    },
     guard::access::{Access, Row, Table},
     openapi, page,
     state::AppState,
     wire::error::{
         Code,
         Code::{
-            AccountChanged, AlreadyLinked, Cancelled, Capacity, EvidenceOfChatsOff,
+            AccountChanged, AlreadyLinked, Cancelled, Capacity, CursorExpired, EvidenceOfChatsOff,
             EvidenceUnavailable, IdempotencyKeyReused, InvalidAfter, InvalidAsync,
             InvalidClienteId, InvalidDryRun, InvalidForce, InvalidFormat, InvalidIdempotencyKey,
             InvalidJson, InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState,
-            InvalidTo, InvalidWait, LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed,
-            MessageNotFound, MessagesBusy, NoEvidence, NoNotice, NoQr, NotCancellable, NotDeleted,
-            NotLinked, NoticeStays, NoticeWithChoice, NumberLinkedElsewhere, NumberNotOnWhatsApp,
-            PayloadTooLarge, PublicUrlUnknown, QueueFull, QueueTimeout, RequestTimeout, SendFailed,
-            SendUnconfirmed, SessionLinked, SessionNotFound, SessionNotReady, SessionNotRunning,
-            SessionRunning, TooManyLinks, TooManyStreams, UnsupportedMediaType,
+            InvalidTo, InvalidTypes, InvalidWait, LedgerUnavailable, LinkedToAnotherNumber,
+            LogoutUnconfirmed, MessageNotFound, MessagesBusy, NoEvidence, NoNotice, NoQr,
+            NotCancellable, NotDeleted, NotLinked, NoticeStays, NoticeWithChoice,
+            NumberLinkedElsewhere, NumberNotOnWhatsApp, PayloadTooLarge, PublicUrlUnknown,
+            QueueFull, QueueTimeout, RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked,
+            SessionNotFound, SessionNotReady, SessionNotRunning, SessionRunning, TooManyLinks,
+            TooManyStreams, UnsupportedMediaType,
         },
     },
 };
 use crate::keys::Scope;
 
 const READ: Access = Access::Key(Scope::Read);
+const RECEIVE: Access = Access::Key(Scope::Receive);
 const SEND: Access = Access::Key(Scope::Send);
 const ADMIN: Access = Access::Key(Scope::Admin);
 
@@ -48,7 +53,7 @@ pub(super) struct Routes {
     pub(super) table: Table,
 }
 
-/// All of them. To look is to read, to hand something to a recipient is to send, to change anything else is for an admin.
+/// All of them. To look is to read, to look into messages is to receive, to hand something to a recipient is to send, to change anything else is for an admin.
 /// So is evidence: it shows what a page showed.
 #[expect(clippy::too_many_lines, reason = "a table: one entry for each route")]
 pub(super) fn all() -> Routes {
@@ -130,6 +135,21 @@ pub(super) fn all() -> Routes {
             SEND,
             routes!(messages::cancel),
             &[&[MessageNotFound, NotCancellable], LEDGER],
+        )
+        .route(
+            RECEIVE,
+            routes!(event_log::read),
+            &[
+                NAMED,
+                &[
+                    InvalidTypes,
+                    InvalidAfter,
+                    InvalidLimit,
+                    InvalidWait,
+                    CursorExpired,
+                ],
+                LEDGER,
+            ],
         )
         .route(
             ADMIN,
