@@ -1,7 +1,7 @@
 //! Every setting, once: its variable, its default, its unit, its check.
 //!
 //! The only module that reads settings, through the crate `startup`. From other modules it imports only what a setting is parsed
-//! into (a session's name and limits, an adapter's name), and what tells whether there is a key. All faults are found in one pass
+//! into (a session's name and limits, an adapter's name, the key of snapshots), and what tells whether there is a key. All faults are found in one pass
 //! and reported together, so that an operator corrects them in one go. A variable that is set but empty counts as not set.
 
 use std::{
@@ -22,7 +22,8 @@ use whatsapp_sandbox::PAIRING_LIFE;
 pub use whatsapp_sandbox::{CodeLives, SandboxSettings};
 
 use crate::{
-    session::{ClienteId, SendLimits, StartLimits},
+    browser::{InvalidSnapshotKey, SnapshotKey},
+    session::{ClienteId, SendLimits, StaleSends, StartLimits},
     whatsapp::AdapterName,
 };
 
@@ -80,6 +81,8 @@ pub struct Config {
     pub idempotency: Duration,
     /// `MESSAGE_RETENTION_HOURS` (72): how long the text of a send is kept once it is done with; 0: not at all.
     pub message_retention: Duration,
+    /// `SNAPSHOT_KEY`, or the one in the file `SNAPSHOT_KEY_FILE`: what snapshots of profiles are encrypted with. Not set: they are not.
+    pub snapshot_key: Option<SnapshotKey>,
     /// `EVENT_RETENTION_HOURS` (72): how long events can be read, with the messages in them; 1 or more.
     pub event_retention: Duration,
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
@@ -111,6 +114,9 @@ pub struct Config {
 pub struct SessionConfig {
     /// `PROFILE_SNAPSHOTS` (1): how many snapshots of each profile are kept; 0: none, and none is used.
     pub profile_snapshots: usize,
+    /// `SNAPSHOT_EVERY_MINUTES` (10): how often the profile of a running session is copied, if anything was sent or received since;
+    /// 0: only when it is closed.
+    pub snapshot_every: Option<Duration>,
     /// `MAX_SESSIONS` (50): how many sessions may run at once.
     pub max_sessions: NonZeroUsize,
     /// `MIN_FREE_MEMORY_MB` (400): how much memory must be free before another session starts; 0: it is not looked at.
@@ -124,6 +130,9 @@ pub struct SessionConfig {
     pub sends: SendLimits,
     /// `SEND_DEDUP_SECONDS` (0): without a key, the same session, recipient and text within that time is one send; 0: off.
     pub send_dedup: Option<Duration>,
+    /// `STALE_SENDS` (refuse): what becomes of a send to a recipient for whom the profile is too old, where the page cannot mend
+    /// that.
+    pub stale_sends: StaleSends,
     /// `LAUNCH_TIMEOUT_SECONDS` (30), `NAVIGATE_TIMEOUT_SECONDS` (45), `INJECT_TIMEOUT_SECONDS` (90),
     /// `CODE_TIMEOUT_SECONDS` (60), `QR_TIMEOUT_SECONDS` (300), `SYNC_TIMEOUT_SECONDS` (300): how long each phase of a start
     /// may take before the session gives up.
@@ -153,6 +162,11 @@ impl SessionConfig {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
             profile_snapshots: settings.parsed("PROFILE_SNAPSHOTS", 1, parse::copies),
+            snapshot_every: settings.parsed(
+                "SNAPSHOT_EVERY_MINUTES",
+                Some(DEFAULT_SNAPSHOT_EVERY),
+                parse::minutes,
+            ),
             max_sessions: settings.parsed("MAX_SESSIONS", DEFAULT_MAX_SESSIONS, parse::count),
             min_free_memory_mb: settings.parsed(
                 "MIN_FREE_MEMORY_MB",
@@ -175,6 +189,7 @@ impl SessionConfig {
                 ),
             },
             send_dedup: delay(settings, "SEND_DEDUP_SECONDS"),
+            stale_sends: settings.parsed("STALE_SENDS", StaleSends::Refuse, parse::stale_sends),
             limits: limits(settings),
             pairing_life,
             hibernate_after: delay(settings, "HIBERNATE_AFTER_SECONDS"),
@@ -347,6 +362,7 @@ impl Config {
                 Duration::from_secs(72 * 3600),
                 parse::hours,
             ),
+            snapshot_key: snapshot_key(settings),
             event_retention: settings.parsed(
                 "EVENT_RETENTION_HOURS",
                 Duration::from_secs(72 * 3600),
@@ -368,6 +384,22 @@ impl Config {
 /// Where records of sessions lie, in this folder of data.
 fn sessions_in(data: &Path) -> PathBuf {
     data.join("sessions")
+}
+
+/// The key is in a variable or in a file, which keeps it out of what shows the environment of processes.
+fn snapshot_key(settings: &mut Settings<impl Fn(&str) -> Option<Found>>) -> Option<SnapshotKey> {
+    const NAME: &str = "SNAPSHOT_KEY";
+    const FILE: &str = "SNAPSHOT_KEY_FILE";
+    let given = settings.secret(NAME);
+    let in_file = settings.parsed(FILE, None, |raw| parse::snapshot_key_in(raw).map(Some));
+    if given.is_some() && in_file.is_some() {
+        settings.complain(FILE, "SNAPSHOT_KEY is set as well: set one of the two");
+    }
+    let Some(given) = given else { return in_file };
+    let parsed = given.reveal().parse();
+    parsed
+        .map_err(|why: InvalidSnapshotKey| settings.complain(NAME, &why.to_string()))
+        .ok()
 }
 
 /// A time after which something is done; `None`, which is the default, when it is set to 0: never.
@@ -422,6 +454,10 @@ const DEFAULT_QUEUE_MAX: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 /// A person who types fast sends one message in two seconds; more than that gets accounts restricted
 /// (docs/whatsapp.md#restricted-accounts).
 const DEFAULT_RATE_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
+
+/// What a restored profile does not know is then at most this old; and a copy of what changed in ten minutes takes a fraction of a
+/// second (docs/profiles.md#snapshots).
+const DEFAULT_SNAPSHOT_EVERY: Duration = Duration::from_mins(10);
 
 /// A fault that comes back so often within an hour is none that a new start cures.
 const DEFAULT_HEALS_PER_HOUR: usize = 10;

@@ -35,7 +35,7 @@
 //! - Only `config` names settings; `browser::processes::environment` hands on to Chrome what that needs of the environment. Only
 //!   `browser::processes` starts programs.
 //! - A library is named where its matter is: axum in `http` and in the sandbox, chromiumoxide in
-//!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age in `browser::snapshot`, phonenumber
+//!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age, blake3, chacha20poly1305 and zstd in `browser::snapshot`, phonenumber
 //!   in `session::recipient`, flate2 and brotli in `http::wire::body`; `prometheus_client` in `http::api::metrics`, and in
 //!   `http::serve::counts`, `ledger::tally` and `session::start_times`, which count what only they see.
 //! - Only `session::lifecycle` changes a state.

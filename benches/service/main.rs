@@ -22,6 +22,7 @@ mod support;
 
 mod crash;
 mod faults;
+mod freeze;
 mod send;
 mod soak;
 mod stall;
@@ -37,6 +38,7 @@ async fn main() -> ExitCode {
     let went_well = match asked.as_deref() {
         Some("crash") => crash::bench().await,
         Some("faults") => faults::bench().await,
+        Some("freeze") => freeze::bench().await,
         Some("soak") => soak::soak().await,
         Some("rounds") => soak::rounds().await,
         Some("stall") => stall::bench().await,
@@ -50,7 +52,7 @@ async fn main() -> ExitCode {
             true
         }
         Some(other) => panic!(
-            "no such benchmark: {other}; there are: crash, faults, rounds, send, soak, stall, status, stop"
+            "no such benchmark: {other}; there are: crash, faults, freeze, rounds, send, soak, stall, status, stop"
         ),
     };
     if went_well {

@@ -3,7 +3,7 @@
 //! The rooms, each of which uses only those after it:
 //!
 //! - `chrome`: one running Chrome ([`Browser`]), which Chrome is installed, its command line, the connection and its one page.
-//! - `snapshot`: copies of a profile that no Chrome uses, their way back, and profiles on their way from and to other machines
+//! - `snapshot`: copies of a profile that no Chrome writes to, their way back, and profiles on their way from and to other machines
 //!   ([`HeldProfile`], [`Export`]) and programs ([`ForeignProfile`]).
 //! - `profile`: the folder: private, locked, exchanged for another one, and its note ([`ProfileNote`]).
 //! - `processes`: started, watched and ended; which of them use which profile ([`Occupancy`]).
@@ -38,6 +38,7 @@ pub use measure::{
     memory::{ChromeMemory, Measure, chrome_memory, free_memory_mb},
 };
 pub use processes::{
+    freezer::Freezer,
     occupants::{Holder, Occupancy, Occupant, occupancy},
     process::Closed,
 };
@@ -47,7 +48,7 @@ pub use profile::{
 };
 pub use snapshot::{
     Adopted, Export, ExportTo, ForeignError, ForeignProfile, HeldProfile, InvalidPassphrase,
-    Manifest, Origin, Passphrase, ProfileSnapshots, SiteStorage, SnapshotError, SnapshotRoot,
-    Taken, foreign_profiles,
+    InvalidSnapshotKey, Kind, Manifest, Origin, Passphrase, ProfileSnapshots, SiteStorage,
+    SnapshotError, SnapshotKey, SnapshotRoot, Taken, Taking, foreign_profiles,
 };
 pub use version::ChromeVersion;

@@ -144,6 +144,25 @@ pub(in crate::browser) fn group_is_alive(group: u32) -> bool {
         .any(|stat| stat.group == group && stat.is_alive())
 }
 
+/// Whether every thread of every living process of the group is stopped. One that waits for a disk is not: what it writes may still
+/// come.
+pub(in crate::browser) fn group_stands_still(group: u32) -> bool {
+    let members = members(&BTreeSet::from([group]));
+    members.iter().all(|(_, pid)| stands_still(*pid))
+}
+
+/// Whether all threads of a process are stopped, or on their way out.
+fn stands_still(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return true;
+    };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat"));
+        let stat = stat.ok().and_then(|line| Stat::parse(&line));
+        stat.is_none_or(|stat| matches!(stat.state, b'T' | b't' | b'Z' | b'X' | b'x'))
+    })
+}
+
 /// The living processes of these groups, each with its group.
 pub(in crate::browser) fn members(groups: &BTreeSet<u32>) -> Vec<(u32, u32)> {
     let group_of = |pid| Some((Stat::of(pid).filter(Stat::is_alive)?.group, pid));

@@ -194,6 +194,9 @@ fn of_snapshot(why: &SnapshotError) -> Exit {
         SnapshotError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
             Exit::NothingThere
         }
-        SnapshotError::Io { .. } | SnapshotError::GivenUp => Exit::Failed,
+        SnapshotError::Io { .. }
+        | SnapshotError::OtherKey { .. }
+        | SnapshotError::NotStill(_)
+        | SnapshotError::GivenUp => Exit::Failed,
     }
 }

@@ -52,8 +52,13 @@ pub(super) async fn run(arguments: Arguments, dotenv: &Path, sandbox: bool) -> R
         give_up.clone(),
     );
     let manifest = done_or_given_up(work, &give_up, &mut interrupts).await?;
-    let older =
-        session::forget_older_snapshots(&id, &config.tokens_dir, config.snapshots_dir(), &manifest);
+    let older = session::forget_older_snapshots(
+        &id,
+        &config.tokens_dir,
+        config.snapshots_dir(),
+        config.snapshot_key.as_ref(),
+        &manifest,
+    );
     if let Err(why) = older.await {
         remark(&format!(
             "session-manager: the account is imported, but snapshots of it from before could not be removed: {why}; delete them, or \

@@ -203,6 +203,12 @@ fn chrome(session: &Status) -> Option<String> {
 
 /// How far a start has got.
 fn progress(session: &Status) -> Option<String> {
+    // The phase of such a start goes on until a phone has taken the code.
+    let has_code =
+        session.attempts.is_some_and(|codes| 0 < codes) || session.pairing_code.is_some();
+    if has_code && session.state == "QR_REQUIRED" {
+        return Some("shows a code, waiting for a phone".to_owned());
+    }
     let phase = session.phase.as_ref().map(|phase| in_progress(phase.name));
     let percent = session.sync_percent.map(|percent| format!("{percent} %"));
     match (phase, percent) {
@@ -250,7 +256,7 @@ mod tests {
 
     use super::*;
 
-    fn sessions() -> [Status; 5] {
+    fn sessions() -> [Status; 6] {
         let modules = json!({"serving": "modules", "since": null, "missing": []});
         let sessions = [
             json!({"session": "51", "state": "READY", "since": "2026-11-22T10:00:00.000Z", "account": "5491158254201",
@@ -264,6 +270,8 @@ mod tests {
              "adapter": modules, "phase": {"name": "SYNC", "since": "2026-11-22T12:59:00.000Z", "until": null}}),
             json!({"session": "sleeps", "state": "READY", "since": "2026-11-22T10:00:00.000Z", "account": "5491158254201",
              "adapter": modules, "hibernating": true}),
+            json!({"session": "scans", "state": "QR_REQUIRED", "since": "2026-11-22T12:59:00.000Z", "attempts": 2,
+             "adapter": modules, "phase": {"name": "LINK", "since": "2026-11-22T12:59:00.000Z", "until": null}}),
         ];
         sessions.map(|says| Status::sample(&says))
     }

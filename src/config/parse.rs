@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    fs::File,
+    fs::{self, File},
     num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
     time::Duration,
@@ -12,7 +12,11 @@ use rustix::fs::{Access, access};
 use startup::parse::{number, path};
 
 use super::values::{CorsOrigins, LogFormat, SessionMode};
-use crate::{session::ClienteId, whatsapp::AdapterName};
+use crate::{
+    browser::{InvalidSnapshotKey, SnapshotKey},
+    session::{ClienteId, StaleSends},
+    whatsapp::AdapterName,
+};
 
 /// Each is up to a hundred megabytes and more, of every session; the last ones are the ones that help.
 const MOST_COPIES: usize = 20;
@@ -64,6 +68,27 @@ pub(super) fn rate(raw: &str) -> Result<Option<NonZeroU32>, String> {
 
 pub(super) fn whole_number(raw: &str) -> Result<usize, String> {
     number(raw, "a whole number, 0 or more")
+}
+
+/// A day is longer than anyone who wants copies of running profiles means; 0 stands for none.
+const MOST_MINUTES: u32 = 24 * 60;
+
+pub(super) fn minutes(raw: &str) -> Result<Option<Duration>, String> {
+    let wanted = "a whole number of minutes, 0 to 1440; 0 switches it off";
+    let minutes: u32 = number(raw, wanted)?;
+    if minutes > MOST_MINUTES {
+        return Err(format!("must be {wanted}"));
+    }
+    let every = Duration::from_secs(u64::from(minutes) * 60);
+    Ok(Some(every).filter(|every| !every.is_zero()))
+}
+
+/// The key of snapshots in this file.
+pub(super) fn snapshot_key_in(raw: &str) -> Result<SnapshotKey, String> {
+    let path = readable_file(raw)?;
+    let text = fs::read_to_string(path).map_err(|why| format!("cannot be read: {why}"))?;
+    text.parse()
+        .map_err(|why: InvalidSnapshotKey| format!("what is in the file {why}"))
 }
 
 pub(super) fn hours(raw: &str) -> Result<Duration, String> {
@@ -140,6 +165,14 @@ pub(super) fn chrome_args(raw: &str) -> Result<Vec<String>, String> {
             "each switch starts with --, and number {} does not: blanks separate switches, and quotes within the value hold nothing together",
             at + 1
         )),
+    }
+}
+
+pub(super) fn stale_sends(raw: &str) -> Result<StaleSends, String> {
+    match raw {
+        "refuse" => Ok(StaleSends::Refuse),
+        "risk" => Ok(StaleSends::Risk),
+        _ => Err("must be refuse or risk".to_owned()),
     }
 }
 

@@ -255,6 +255,7 @@ impl From<PrepareError> for SendError {
     fn from(why: PrepareError) -> Self {
         match why {
             PrepareError::NotOnWhatsApp => Self::NotOnWhatsApp,
+            PrepareError::Stale(why) => Self::ProfileStale(why),
             PrepareError::Failed(_)
             | PrepareError::Unanswered(_)
             | PrepareError::Silent(_)

@@ -80,6 +80,17 @@ pub struct SendLimits {
     pub wait: Duration,
 }
 
+/// What becomes of a send whose recipient would not see it, since the profile is older than what was sent to them and the page
+/// cannot mend that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StaleSends {
+    /// It fails, and nothing is sent.
+    #[default]
+    Refuse,
+    /// It is sent.
+    Risk,
+}
+
 /// A message that was accepted, and how far it has got on the way to WhatsApp's server; further on, the ledger knows.
 #[derive(Clone, Debug)]
 pub struct Sent {

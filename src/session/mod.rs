@@ -69,7 +69,7 @@ pub use keeping::{
 };
 pub use message::{
     IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, SendLimits, SendRequest,
-    Sent, TextMessage,
+    Sent, StaleSends, TextMessage,
 };
 pub use phase::{Phase, PhaseReport, StartLimits};
 pub use reason::{Reason, ReasonCode};

@@ -10,6 +10,7 @@ use super::{
     MemoryReport, Phase, PhaseReport, Reason, ReasonCode, SendError, SessionState, Snapshot,
     StartTimes, error::not_ready, start_times::StartClock, state::Event,
 };
+use crate::browser::Link;
 
 /// Owns the snapshot that everybody reads.
 #[derive(Debug)]
@@ -119,6 +120,15 @@ impl Publisher {
         });
     }
 
+    /// Publishes the link that the profile has.
+    pub(super) fn tell_link(&self, link: Option<Link>) {
+        self.amend(|snapshot| {
+            let is_news = snapshot.link != link;
+            snapshot.link = link;
+            is_news
+        });
+    }
+
     /// Publishes how far a start has got, and how long the phase may still take.
     pub(super) fn reach(&self, phase: Option<(Phase, Option<Duration>)>) {
         self.amend(|snapshot| {
@@ -152,6 +162,17 @@ impl Publisher {
                 snapshot.memory = Some(memory);
             }
             is_its
+        });
+    }
+
+    /// Publishes when a copy of its profile was taken, if one was.
+    pub(super) fn tell_copy(&self, taken_at: Option<Timestamp>) {
+        self.amend(|snapshot| {
+            let is_news = taken_at.is_some() && snapshot.profile_copied_at != taken_at;
+            if is_news {
+                snapshot.profile_copied_at = taken_at;
+            }
+            is_news
         });
     }
 

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Phase, PhaseReport, Reason, SessionState};
-use crate::{browser::Measure, masked::Number};
+use crate::{
+    browser::{Link, Measure, Rescue},
+    masked::Number,
+};
 
 /// Everything that may be shown of a session at one moment.
 #[derive(Clone, Debug)]
@@ -37,8 +40,12 @@ pub struct Snapshot {
     pub linked_since: Option<Instant>,
     /// Nothing of it is kept on disk, so it need not be known any more.
     pub is_forgotten: bool,
+    /// When the last copy of its profile was taken, once known: a profile that is restored from it knows nothing later.
+    pub profile_copied_at: Option<Timestamp>,
     /// The linked account's number, digits only, once known.
     pub account: Option<Number>,
+    /// The link that the profile has, also while the session does not run.
+    pub link: Option<Link>,
     /// How far the chats are synced, 0 to 100, while they are.
     pub sync_percent: Option<u8>,
     /// The first words of a notice that lies over the chats and only wants to be closed.
@@ -68,13 +75,35 @@ impl Snapshot {
             linked_at: None,
             linked_since: None,
             is_forgotten: false,
+            profile_copied_at: None,
             account: None,
+            link: None,
             notice: None,
             sync_percent: None,
             adapter: AdapterReport::default(),
             chrome_pid: None,
             memory: None,
         }
+    }
+
+    /// Whether it has an account: its page says so, or its profile does while no page says anything. A profile that is known to
+    /// have lost its link needs a scan.
+    pub fn is_linked(&self) -> bool {
+        match self.state {
+            SessionState::Authenticated | SessionState::Ready | SessionState::Hibernating => true,
+            SessionState::QrRequired { .. } => false,
+            SessionState::Init | SessionState::Disconnected | SessionState::Error => {
+                let link = self.link.as_ref();
+                link.is_some_and(|link| link.rescue != Rescue::All)
+            }
+        }
+    }
+
+    /// The number of that account, where page or profile know it.
+    pub fn linked_account(&self) -> Option<&Number> {
+        let noted = || self.link.as_ref().filter(|_| self.is_linked());
+        let noted = || noted()?.account.as_ref();
+        self.account.as_ref().or_else(noted)
     }
 }
 

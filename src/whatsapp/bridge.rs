@@ -64,6 +64,9 @@ pub(super) const INTERRUPTED: &str = "INTERRUPTED";
 /// The page is between two documents: the command did nothing.
 pub(super) const NOT_LOADED: &str = "NOT_LOADED";
 
+/// The adapter's script has no such command: one of an operator's, from an earlier version.
+pub(super) const NO_SUCH_COMMAND: &str = "NO_SUCH_COMMAND";
+
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer<T> {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    browser::{BrowserError, Closed},
+    browser::{BrowserError, Closed, Freezer},
     masked::{Code, Number, Text, WaId},
 };
 
@@ -45,6 +45,10 @@ pub trait Driver: Send + Sync + Sized + 'static {
     /// The process of its Chrome.
     fn chrome_pid(&self) -> Option<u32>;
 
+    /// What can stop its Chrome for a moment, for a copy of its profile; `None` when it has none. A ping that meets such a moment is
+    /// asked again, so that nothing takes it for a hang.
+    fn freezer(&self) -> Option<Freezer>;
+
     /// Asks for a fresh batch of login codes, after the last one has run out.
     fn refresh_codes(&self) -> impl Future<Output = Result<(), String>> + Send;
 
@@ -73,6 +77,10 @@ pub trait Driver: Send + Sync + Sized + 'static {
         &self,
         outgoing: &Outgoing,
     ) -> impl Future<Output = Result<Prepared, PrepareError>> + Send;
+
+    /// Has the page begin new Signal sessions with these devices: it has deleted the present ones, on disk, when this answers.
+    /// May be repeated.
+    fn reset_sessions(&self, whose: &Whose) -> impl Future<Output = Result<(), ResetError>> + Send;
 
     /// Hands the message over to WhatsApp's own queue, by the adapter that made it ready and no other: under which id it
     /// goes has been written down. How far it gets from there comes as [`Fact::Ack`].
@@ -243,6 +251,26 @@ pub struct Prepared {
     pub chat: WaId,
 }
 
+/// Whose Signal sessions are begun anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// All devices of the recipient that this message was made ready for.
+    Recipient(Prepared),
+    /// The account's own other devices, its phone among them.
+    OwnDevices,
+}
+
+/// Why Signal sessions were not begun anew.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResetError {
+    /// The page lacks what does it, or refused.
+    #[error("{0}")]
+    Lacking(String),
+    /// The page gave no answer, as when it reloads itself: the same may work in a moment.
+    #[error("{0}")]
+    NoAnswer(String),
+}
+
 /// A message that WhatsApp's own queue has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handed {
@@ -355,13 +383,17 @@ pub enum PrepareError {
     /// The page gave no answer, as when it reloads itself: the same may work in a moment.
     #[error("{0}; nothing was sent")]
     Interrupted(String),
+    /// The profile is older than what was sent to this recipient, who would not see the message, and the page cannot begin a new
+    /// Signal session.
+    #[error("{0}")]
+    Stale(String),
 }
 
 impl PrepareError {
     /// Whether the page has answered about the message.
     pub(crate) const fn is_an_answer(&self) -> bool {
         match self {
-            Self::NotOnWhatsApp | Self::Failed(_) => true,
+            Self::NotOnWhatsApp | Self::Failed(_) | Self::Stale(_) => true,
             Self::Unanswered(_) | Self::Silent(_) | Self::Interrupted(_) => false,
         }
     }

@@ -10,15 +10,12 @@ use serde_json::json;
 
 use super::{
     AdapterName, Standing, WhatsAppPage,
-    bridge::{self, CALL_TIMEOUT},
+    bridge::{self, CALL_TIMEOUT, NO_SUCH_COMMAND},
     input::{Point, click},
     page::Parts,
     sending::Verdict,
     typing::Typing,
 };
-
-/// A script of an operator's, from before there were inventories, answers so.
-const NO_SUCH_COMMAND: &str = "NO_SUCH_COMMAND";
 
 /// wa-js takes 1 to 2 s; one that blocks the page is stopped after 15 s, and then found out by two questions of 10 s.
 const WA_JS_PATIENCE: Duration = Duration::from_secs(45);

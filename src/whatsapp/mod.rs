@@ -28,8 +28,8 @@ pub use adapter::{AdapterName, UnknownAdapter};
 pub use console::{ConsoleLevel, ConsoleLine};
 pub use driver::{
     Driver, FACT_CAPACITY, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
-    NoticeError, OpenError, Outgoing, PairingError, PrepareError, Prepared, Silence, Standing,
-    Trouble,
+    NoticeError, OpenError, Outgoing, PairingError, PrepareError, Prepared, ResetError, Silence,
+    Standing, Trouble, Whose,
 };
 pub use evidence::{Kept, LeftOut, PageEvidence};
 pub use inventory::{Inventory, Job, Presence, Reliance, Screen};

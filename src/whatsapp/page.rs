@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
     NoticeError, OpenError, Outgoing, PageEvidence, PageScripts, PairingError, PrepareError,
-    Prepared, Silence, Standing,
+    Prepared, ResetError, Silence, Standing, Whose,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
     chat_ids::ChatIds,
@@ -41,7 +41,7 @@ use super::{
     typing::{Away, Typing},
 };
 use crate::{
-    browser::{Browser, Closed, LaunchOptions, find_chrome},
+    browser::{Browser, Closed, Freezer, LaunchOptions, find_chrome},
     masked::WaId,
 };
 
@@ -191,23 +191,23 @@ impl Driver for WhatsAppPage {
     }
 
     async fn ping(&self) -> Result<(), Silence> {
-        let page = timeout(PING_TIMEOUT, self.browser.page().evaluate_expression("0"));
-        let chrome = timeout(PING_TIMEOUT, self.browser.answers());
-        let seconds = PING_TIMEOUT.as_secs();
-        match tokio::join!(page, chrome) {
-            // An error is an answer, as from a page between two documents.
-            (Ok(_), _) => Ok(()),
-            (Err(_), Ok(true)) => Err(Silence::Page(format!(
-                "the page hangs: no answer within {seconds} s"
-            ))),
-            (Err(_), Ok(false) | Err(_)) => Err(Silence::Chrome(format!(
-                "Chrome hangs: no answer within {seconds} s"
-            ))),
+        let freezer = self.browser.freezer();
+        loop {
+            let before = freezer.thawed().await;
+            let answered = self.ping_once().await;
+            // A silence while Chrome was stopped says nothing about it.
+            if answered.is_ok() || freezer.count() == before {
+                return answered;
+            }
         }
     }
 
     fn chrome_pid(&self) -> Option<u32> {
         Some(self.browser.pid())
+    }
+
+    fn freezer(&self) -> Option<Freezer> {
+        Some(self.browser.freezer())
     }
 
     async fn refresh_codes(&self) -> Result<(), String> {
@@ -243,6 +243,10 @@ impl Driver for WhatsAppPage {
 
     async fn prepare(&self, outgoing: &Outgoing) -> Result<Prepared, PrepareError> {
         self.sending().prepare(outgoing).await
+    }
+
+    async fn reset_sessions(&self, whose: &Whose) -> Result<(), ResetError> {
+        self.sending().reset_sessions(&self.adapters, whose).await
     }
 
     async fn hand_over(
@@ -317,6 +321,22 @@ impl Driver for WhatsAppPage {
 }
 
 impl WhatsAppPage {
+    async fn ping_once(&self) -> Result<(), Silence> {
+        let page = timeout(PING_TIMEOUT, self.browser.page().evaluate_expression("0"));
+        let chrome = timeout(PING_TIMEOUT, self.browser.answers());
+        let seconds = PING_TIMEOUT.as_secs();
+        match tokio::join!(page, chrome) {
+            // An error is an answer, as from a page between two documents.
+            (Ok(_), _) => Ok(()),
+            (Err(_), Ok(true)) => Err(Silence::Page(format!(
+                "the page hangs: no answer within {seconds} s"
+            ))),
+            (Err(_), Ok(false) | Err(_)) => Err(Silence::Chrome(format!(
+                "Chrome hangs: no answer within {seconds} s"
+            ))),
+        }
+    }
+
     /// The version of its Chrome.
     pub fn chrome_version(&self) -> &str {
         self.browser.version().as_str()

@@ -14,8 +14,8 @@ use tokio::{
 
 use super::{
     AdapterName, HandOverError, Handed, LookUp, LookUpError, Outgoing, PrepareError, Prepared,
-    Standing,
-    bridge::{self, CALL_TIMEOUT, CallError, INTERRUPTED, NO_ANSWER, NOT_LOADED},
+    ResetError, Standing, Whose,
+    bridge::{self, CALL_TIMEOUT, CallError, INTERRUPTED, NO_ANSWER, NO_SUCH_COMMAND, NOT_LOADED},
     chat_ids::ChatIds,
     typing::{Away, Mistyped, Typing},
 };
@@ -26,6 +26,9 @@ const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A look-up is one question to the page's own database.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Some writes into the page's own database, and up to 5 s until the modules of a page are there that has just been loaded.
+const RESET_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Loading wa-js takes 1 to 2 s; one that blocks the page is stopped after 15 s. Waited for rather than typed past: a
 /// page that wa-js blocks in the middle of a typed send would leave that send in doubt.
@@ -152,9 +155,11 @@ impl Senders<'_> {
                 | PrepareError::Unanswered(why)
                 | PrepareError::Silent(why),
             ) => HandOverError::Interrupted(why),
-            Err(why @ (PrepareError::NotOnWhatsApp | PrepareError::Failed(_))) => {
-                HandOverError::NotHanded(why.to_string())
-            }
+            Err(
+                why @ (PrepareError::NotOnWhatsApp
+                | PrepareError::Failed(_)
+                | PrepareError::Stale(_)),
+            ) => HandOverError::NotHanded(why.to_string()),
         }
     }
 
@@ -218,6 +223,42 @@ impl Senders<'_> {
         } else {
             Err(LookUpError::NoAnswer(why))
         }
+    }
+
+    /// Lets the first of `adapters` that knows how begin new Signal sessions. All of them use the same functions of the page:
+    /// where one finds them missing, so do the others.
+    pub(super) async fn reset_sessions(
+        &self,
+        adapters: &[AdapterName],
+        whose: &Whose,
+    ) -> Result<(), ResetError> {
+        let argument = match whose {
+            Whose::Recipient(Prepared { adapter, chat, .. }) => {
+                // The screen does not say which address a chat has: there it is the number that was typed.
+                json!({ "chat": chat, "asks": *adapter == AdapterName::Dom, "own": false })
+            }
+            Whose::OwnDevices => json!({ "own": true }),
+        };
+        for &adapter in adapters {
+            let reset = bridge::call_within::<()>(
+                self.page,
+                adapter,
+                "resetSessions",
+                &argument,
+                RESET_TIMEOUT,
+            );
+            match reset.await {
+                Ok(()) => return Ok(()),
+                // An operator's own script, of an earlier version.
+                Err(why) if why.code == NO_SUCH_COMMAND => {}
+                Err(why) if [NO_ANSWER, INTERRUPTED, NOT_LOADED].contains(&why.code.as_str()) => {
+                    return Err(ResetError::NoAnswer(why.detail));
+                }
+                Err(why) => return Err(ResetError::Lacking(why.detail)),
+            }
+        }
+        let why = "no page script knows resetSessions (an older one in PAGE_SCRIPTS_DIR?)";
+        Err(ResetError::Lacking(why.to_owned()))
     }
 
     /// The adapters that can send now, in the order in which they are tried.

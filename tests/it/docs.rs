@@ -63,6 +63,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         connect_wait,
         idempotency,
         message_retention,
+        snapshot_key,
         event_retention,
         evidence_of_chats,
         api_key,
@@ -79,7 +80,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         format!(
             "{port} {host} {allow_without_key} {trusted_proxies} {cors_origins:?} {public_url:?}"
         ),
-        format!("{tokens_dir:?} {data_dir:?} {api_keys_file:?} {api_key:?}"),
+        format!("{tokens_dir:?} {data_dir:?} {api_keys_file:?} {api_key:?} {snapshot_key:?}"),
         format!("{chrome_path:?} {chrome_args:?} {page_scripts_dir:?} {wa_js_path:?} {adapters:?}"),
         format!("{whatsapp_url} {sandbox:?} {session_mode:?} {default_cliente_id} {autostart:?}"),
         format!("{restore_sessions} {sessions:?} {connect_wait:?}"),

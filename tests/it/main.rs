@@ -42,6 +42,8 @@ mod restarts;
 mod sandbox;
 mod schemathesis;
 mod sends;
+mod snapshots;
+mod stale;
 mod starts;
 mod stops;
 mod terminal;

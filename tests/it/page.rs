@@ -274,6 +274,22 @@ async fn a_failed_session_shows_its_evidence_and_the_page_outlives_the_service()
     visitor.assert_kept_to(&service, &expected);
     service.stop();
     visitor.chrome.shows("#connection[data-state=away]").await;
+    let away = visitor.text("#connection").await;
+    let has_time = away.bytes().any(|byte| byte.is_ascii_digit());
+    assert!(away.contains("no responde desde") && has_time, "{away}");
+    // No badge goes on saying what was true when the service was heard last.
+    visitor
+        .chrome
+        .shows("#session .badge[data-state=STALE]")
+        .await;
+    let badges: String = visitor
+        .chrome
+        .value("[...document.querySelectorAll('.badge')].map((badge) => badge.textContent).join()")
+        .await;
+    assert_eq!(
+        badges,
+        "Visto por última vez: Requiere atención,Visto por última vez: Requiere atención"
+    );
 }
 
 #[tokio::test]
@@ -347,6 +363,8 @@ async fn the_page_asks_before_a_code_costs_another_session_its_link() {
         .chrome
         .until("document.querySelector('#pairing-code').value.length === 9")
         .await;
+    let phone = visitor.text("#pairing-for").await;
+    assert!(phone.ends_with(&format!("…{}", &account[account.len() - 4..])));
     let expected = ["Failed to load resource"];
     visitor.assert_kept_to(&service, &expected);
     service.stop();
@@ -376,5 +394,71 @@ async fn a_notice_of_whatsapp_web_is_read_and_closed_on_the_page() {
     assert_eq!(visitor.text("#trouble").await, "");
     assert_eq!(service.status("51").await["notice"], Value::Null);
     visitor.assert_kept_to(&service, &[]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_linked_session_that_does_not_run_shows_its_account_and_offers_no_link() {
+    let service = Service::with(&[]).await;
+    let account = service.link("51").await;
+    service.disconnect(51).await;
+    let status = service.status("51").await;
+    assert_eq!(
+        (&status["linked"], &status["account"]),
+        (&json!(true), &json!(account)),
+        "{status}"
+    );
+    let link = service.post("/sessions/51/link", &json!({})).await;
+    link.assert_refused(409, "ALREADY_LINKED");
+    assert_eq!(service.status("51").await["state"], "DISCONNECTED");
+    // The next service knows it from the profile.
+    let service = Service::start_in(service.stop(), |env| {
+        env.insert("RESTORE_SESSIONS", "false".into());
+    })
+    .await;
+    let visitor = Visitor::come().await;
+    let page = format!("{}/?cliente_id=51", service.url());
+    visitor.chrome.goto(&page).await;
+    visitor.sees("DISCONNECTED").await;
+    assert!(visitor.text("#account").await.contains(&account));
+    let is_offered = "document.querySelector('#make-link').checkVisibility()";
+    assert!(!visitor.chrome.value::<bool>(is_offered).await);
+    visitor.chrome.click("#connect").await;
+    visitor.sees("READY").await;
+    visitor.assert_kept_to(&service, &[]);
+    service.stop();
+}
+
+#[tokio::test]
+async fn the_document_of_the_api_fits_a_phone() {
+    let service = Service::with(&[]).await;
+    let visitor = Visitor::come().await;
+    visitor.looks_at(380, 800, "light").await;
+    visitor
+        .chrome
+        .goto(&format!("{}/docs", service.url()))
+        .await;
+    visitor
+        .chrome
+        .until("document.querySelector('table')")
+        .await;
+    let cut: Value = visitor
+        .chrome
+        .value(
+            "(() => {
+                for (const details of document.querySelectorAll('details')) details.open = true;
+                const tables = [...document.querySelectorAll('table')];
+                const cut = tables.filter((table) => table.scrollWidth > table.clientWidth);
+                return {
+                    tables: tables.length,
+                    cut: cut.map((table) => table.textContent.slice(0, 60)),
+                    overflow: document.documentElement.scrollWidth > innerWidth,
+                };
+            })()",
+        )
+        .await;
+    assert!(cut["tables"].as_u64().unwrap() > 10, "{cut}");
+    assert_eq!(cut["cut"], json!([]), "{cut}");
+    assert_eq!(cut["overflow"], false, "{cut}");
     service.stop();
 }

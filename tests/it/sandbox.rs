@@ -3,9 +3,11 @@
 
 mod autumn;
 mod evidence;
+mod incoming;
 mod page;
 mod pairing;
 mod shared;
+mod signal;
 mod wa_js;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
@@ -225,6 +227,67 @@ async fn bad_input_is_answered_with_the_field_and_the_remedy() {
         ("/phone/receive", with("from", json!("me")), 400, "from"),
         ("/phone/receive", with("from", json!(ACCOUNT)), 400, "from"),
         ("/phone/receive", number.clone(), 404, "account"),
+        ("/phone/receive", with("body", json!("")), 400, "body"),
+        (
+            "/phone/receive",
+            with("media", json!({"kind": "song"})),
+            400,
+            "media",
+        ),
+        (
+            "/phone/receive",
+            with("waiting", json!("long")),
+            400,
+            "waiting",
+        ),
+        (
+            "/phone/write",
+            json!({"account": ACCOUNT, "body": "x"}),
+            400,
+            "to",
+        ),
+        (
+            "/phone/edit",
+            json!({"account": ACCOUNT, "id": "3A00", "body": "x"}),
+            404,
+            "account",
+        ),
+        (
+            "/phone/react",
+            json!({"account": ACCOUNT, "id": "3A00"}),
+            400,
+            "emoji",
+        ),
+        (
+            "/phone/ack",
+            json!({"account": ACCOUNT, "id": "3A00", "ack": "seen"}),
+            400,
+            "ack",
+        ),
+        (
+            "/phone/group",
+            json!({"account": ACCOUNT, "name": "x", "participants": []}),
+            400,
+            "participants",
+        ),
+        (
+            "/phone/notice",
+            json!({"account": ACCOUNT, "kind": "rain"}),
+            400,
+            "kind",
+        ),
+        (
+            "/phone/post",
+            json!({"account": ACCOUNT, "channel": "x", "body": "x"}),
+            400,
+            "channel",
+        ),
+        (
+            "/phone/burst",
+            json!({"account": ACCOUNT, "chats": 0, "messages": 1}),
+            400,
+            "chats",
+        ),
         ("/phone/unlink", json!({"account": ACCOUNT}), 404, "account"),
         ("/faults", json!({"ack": "sometimes"}), 400, "ack"),
         ("/faults", json!({"acks": "never"}), 400, "acks"),

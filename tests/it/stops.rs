@@ -155,7 +155,7 @@ async fn a_disk_that_hangs_does_not_keep_a_service_that_is_told_twice() {
     // To open a pipe without a writer waits for ever, as on a disk that has gone away.
     let snapshots = service.home().data().join("sandbox/snapshots/51");
     fs::create_dir_all(&snapshots).unwrap();
-    let pipe = snapshots.join("9999.snapshot");
+    let pipe = snapshots.join("9999.manifest");
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     service.signal(Signal::TERM);
     // It can be opened so only while there is a reader.

@@ -86,5 +86,13 @@ test("a model tells its collection what has changed, once for each change", () =
   assert.equal(all.add({ id: "A", ack: 2 }, { merge: true }), one);
   assert.deepEqual(heard, [["A", "added"], ["A", 1], ["A", 2]]);
   assert.equal(all.get(one), one);
+  // All changes of an update are made before anybody hears of one, and each comes with the value before.
+  one.on("change:ack", (model, value, before) => heard.push([model.id, value, before]));
+  one.set({ ack: 3, id: "B" });
+  all.replaceId("A", "B");
+  assert.deepEqual(heard.slice(-2), [["B", 3, 2], ["B", 3]]);
+  assert.deepEqual([all.get("A"), all.get("B")], [undefined, one]);
+  one.id = "A";
+  all.replaceId("B", "A");
   assert.deepEqual([all.remove("A").length, all.length, all.get("A")], [1, 0, undefined]);
 });

@@ -93,3 +93,52 @@ test("a store that cannot be asked is an error, and not an absent message", asyn
   delete messages.getMessagesById;
   await assert.rejects(find(), { code: "NO_LOOK_UP" });
 });
+
+/** WhatsApp's modules for Signal sessions: what was asked of them, in order. */
+function signal({ without = [], left = false } = {}) {
+  const asked = [];
+  const wid = (text) => ({ toString: () => text, isLid: () => text.endsWith("@lid") });
+  const modules = {
+    WAWebWidFactory: { createWid: wid },
+    WAWebUserPrefsMeUser: { getMaybeMePnUser: () => wid("549110@c.us"), getMaybeMeLidUser: () => wid("77@lid") },
+    WAWebApiContact: { getCurrentLid: () => wid("99@lid"), getPhoneNumber: () => wid("549115@c.us") },
+    WAWebQueryExistsJob: { queryWidExists: async () => ({ wid: wid("5491@c.us") }) },
+    WAWebDBDeviceListFanout: { getFanOutList: async ({ wids: [one] }) => [wid(`${one}`), wid(`7:${one}`)] },
+    WAWebSignalSessionApi: {
+      deleteRemoteSession: async (device) => { asked.push(String(device)); },
+      hasSignalSessions: async (devices) => devices.map(() => left),
+    },
+    WAWebSignalProtocolStore: { getSignalProtocolStore: () => ({ flushBufferToDiskIfNotMemOnlyMode: async () => { asked.push("flush"); } }) },
+  };
+  for (const name of without) delete modules[name];
+  const window = { require: (name) => { if (!modules[name]) throw new Error("no such module"); return modules[name]; } };
+  // Long after the page was loaded: nothing comes late.
+  const { resetSessions } = valueOf("src/whatsapp/page/whatsapp.js", { window, performance: { now: () => 60_000 } });
+  return { asked, resetSessions };
+}
+
+test("new Signal sessions are begun with all devices of a recipient, by number and by LID, and written down", async () => {
+  const { asked, resetSessions } = signal();
+  await resetSessions({ chat: "549115@c.us", asks: false, own: false });
+  assert.deepEqual(asked, ["549115@c.us", "7:549115@c.us", "99@lid", "7:99@lid", "flush"]);
+  asked.length = 0;
+  await resetSessions({ chat: "77@lid", asks: false, own: false });
+  assert.deepEqual(asked, ["77@lid", "7:77@lid", "549115@c.us", "7:549115@c.us", "flush"]);
+  asked.length = 0;
+  await resetSessions({ own: true });
+  assert.deepEqual(asked, ["549110@c.us", "7:549110@c.us", "77@lid", "7:77@lid", "flush"]);
+});
+
+test("a number that was typed is asked for the one that its account is registered by", async () => {
+  const { asked, resetSessions } = signal();
+  await resetSessions({ chat: "54991@c.us", asks: true, own: false });
+  assert.deepEqual(asked.slice(0, 4), ["54991@c.us", "7:54991@c.us", "5491@c.us", "7:5491@c.us"]);
+});
+
+test("a page that lacks a function for it, or keeps the old sessions, says so", async () => {
+  const { asked, resetSessions } = signal({ without: ["WAWebDBDeviceListFanout"] });
+  await assert.rejects(resetSessions({ own: true }), { code: "NO_RESET", message: /WAWebDBDeviceListFanout.getFanOutList/ });
+  assert.deepEqual(asked, []);
+  const kept = signal({ left: true });
+  await assert.rejects(kept.resetSessions({ own: true }), { code: "NO_RESET" });
+});

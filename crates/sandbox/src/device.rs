@@ -31,6 +31,7 @@ use super::{
     faults::{AckFault, Event, Faults, NumberCheckFault, SendFault, SocketFault},
     journal::Message,
     number::Number,
+    ratchets::Envelope,
     server::{self, FRAMES_IN_FLIGHT, Server, Taken},
     wire::{Awaiting, Credentials, FromPage, ToPage},
     world::ConnectionId,
@@ -212,7 +213,15 @@ impl Connection {
                 server,
                 body,
                 from_server,
-            } => self.take(id, &user, &server, body, &from_server).await,
+                envelopes,
+            } => {
+                let message = Sent {
+                    id,
+                    body,
+                    envelopes,
+                };
+                self.take(message, &user, &server, &from_server).await
+            }
             FromPage::Received { ids } => self.received(ids).await,
             FromPage::Logout => {
                 let Some((device, _)) = &self.link else {
@@ -320,12 +329,16 @@ impl Connection {
 
     async fn take(
         &mut self,
-        id: String,
+        sent: Sent,
         user: &str,
         server: &str,
-        body: String,
         from_server: &str,
     ) -> Result<(), Ended> {
+        let Sent {
+            id,
+            body,
+            envelopes,
+        } = sent;
         let Some((_, account)) = self.link.clone() else {
             return Err(Ended);
         };
@@ -356,8 +369,10 @@ impl Connection {
             at: server::now(),
             resent: 0,
             mixed_addressing: from_server != server,
+            seen_by_recipient: true,
+            seen_by_own_phone: true,
         };
-        match self.server.take(message) {
+        match self.server.take(message, envelopes) {
             Ok(Taken::New | Taken::Again) => {}
             Err(why) => {
                 tracing::error!("the sandbox could not store a message: {why}");
@@ -371,12 +386,19 @@ impl Connection {
         Ok(())
     }
 
+    fn is_seen(&self, id: &str) -> bool {
+        let account = self.link.as_ref().map(|(_, account)| account);
+        account.is_some_and(|account| self.server.read(|world| world.is_seen(account, id)))
+    }
+
     /// Schedules the acknowledgement of a stored message, and the receipts that follow it.
     fn acknowledge(&mut self, id: &str, delay: Duration) {
         let steps = match self.faults().ack {
             Some(AckFault::Never) => 0,
             Some(AckFault::NoReceipts) => 1,
-            None => 3,
+            None if self.is_seen(id) => 3,
+            // A device that drops a message has received it all the same, and says so. No person reads it.
+            None => 2,
         };
         let due = Instant::now() + delay;
         for (ack, step) in (1..=steps).zip(0_u32..) {
@@ -393,6 +415,13 @@ impl Connection {
             self.later.push(frame.boxed());
         }
     }
+}
+
+/// What a page sends.
+struct Sent {
+    id: String,
+    body: String,
+    envelopes: Vec<Envelope>,
 }
 
 /// The number that a page addresses, by number or by LID.

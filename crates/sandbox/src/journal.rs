@@ -17,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     number::Number,
+    ratchets::Envelope,
     stanza::{Group, Stanza},
 };
 
@@ -55,6 +56,17 @@ pub(super) struct Message {
     /// see an unknown sender.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) mixed_addressing: bool,
+    /// Whether the recipient has seen it, on each of their devices, and not only a device received it. Follows from the
+    /// envelopes of all messages.
+    #[serde(default = "seen")]
+    pub(super) seen_by_recipient: bool,
+    /// The same of the phone of the account itself.
+    #[serde(default = "seen")]
+    pub(super) seen_by_own_phone: bool,
+}
+
+const fn seen() -> bool {
+    true
 }
 
 /// A message to an account, as journals had it before there were other things than texts.
@@ -79,10 +91,14 @@ pub(super) enum Record {
     },
     Taken {
         message: Message,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        envelopes: Vec<Envelope>,
     },
     Resent {
         account: Number,
         id: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        envelopes: Vec<Envelope>,
     },
     /// Read only: of older journals.
     Received {

@@ -24,6 +24,7 @@ mod number;
 mod page;
 mod pairing;
 mod phone;
+mod ratchets;
 mod server;
 mod settings;
 mod stanza;

@@ -42,6 +42,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/web/ids.js", JS, include_str!("page/ids.js")),
     ("/web/storage.js", JS, include_str!("page/storage.js")),
     ("/web/auth.js", JS, include_str!("page/auth.js")),
+    ("/web/signal.js", JS, include_str!("page/signal.js")),
     ("/web/stream.js", JS, include_str!("page/stream.js")),
     ("/web/socket.js", JS, include_str!("page/socket.js")),
     ("/web/pairing.js", JS, include_str!("page/pairing.js")),

@@ -23,7 +23,6 @@ use super::{
     number::Number,
     pairing::PairingCode,
     server::Refusal,
-    stanza::Stanza,
     world::PasskeyAnswer,
 };
 
@@ -160,7 +159,7 @@ pub(super) async fn state(
             "passkeys": passkeys.collect::<Vec<_>>(),
             "devices": devices.collect::<Vec<_>>(),
             "sent": world.messages(),
-            "received": world.received().into_iter().map(Stanza::shown).collect::<Vec<_>>(),
+            "received": world.received(),
             "groups": world.groups.values().collect::<Vec<_>>(),
             "faults": world.faults(),
         })

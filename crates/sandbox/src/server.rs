@@ -29,6 +29,7 @@ use super::{
     faults::Faults,
     journal::{Message, Record},
     number::Number,
+    ratchets::Envelope,
     wire::ToPage,
     world::{Connection, ConnectionId, Named, Stage, World},
 };
@@ -155,15 +156,19 @@ impl Server {
     }
 
     /// Takes a message; one whose id the account has used before is only counted.
-    pub(super) fn take(&self, message: Message) -> io::Result<Taken> {
+    pub(super) fn take(&self, message: Message, envelopes: Vec<Envelope>) -> io::Result<Taken> {
         self.change(|world| {
             let key = (message.account.clone(), message.id.clone());
             if world.by_id.contains_key(&key) {
                 let (account, id) = key;
-                world.record(Record::Resent { account, id })?;
+                world.record(Record::Resent {
+                    account,
+                    id,
+                    envelopes,
+                })?;
                 return Ok(Taken::Again);
             }
-            world.record(Record::Taken { message })?;
+            world.record(Record::Taken { message, envelopes })?;
             Ok(Taken::New)
         })
     }

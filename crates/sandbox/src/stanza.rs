@@ -172,7 +172,9 @@ pub(super) enum Notice {
 impl Stanza {
     /// Whether the account's owner wrote it by hand.
     pub(super) fn is_own(&self) -> bool {
-        self.author.is_none() && !matches!(self.content, Content::Notice { .. })
+        self.author.is_none()
+            && !matches!(self.chat, Chat::Channel(_))
+            && !matches!(self.content, Content::Notice { .. })
     }
 
     /// The message that it is, if it is one.
@@ -218,6 +220,18 @@ impl Stanza {
             }
         }
         shown
+    }
+
+    /// What it makes of a message, for `GET /phone/state`: which message, the field there, and its value.
+    pub(super) fn change(&self) -> Option<(&str, &'static str, Value)> {
+        match &self.content {
+            Content::Edit { target, body } => Some((target, "edited", json!(body))),
+            Content::Revoke { target, .. } => Some((target, "deleted", json!(true))),
+            Content::Reaction { target, emoji } => Some((target, "reaction", json!(emoji))),
+            Content::Resolved { target } => Some((target, "waiting", Value::Null)),
+            Content::Receipt { target, ack } => Some((target, "ack", json!(ack))),
+            Content::Message(_) | Content::Mapping | Content::Notice { .. } => None,
+        }
     }
 
     /// As it travels to a page. `group` is the chat, if that is one; `target` is the message that this one is about.

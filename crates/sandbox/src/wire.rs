@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{code::DeviceKeys, faults::Faults};
+use super::{code::DeviceKeys, faults::Faults, ratchets::Envelope};
 
 /// From the page.
 #[derive(Debug, Deserialize)]
@@ -45,6 +45,9 @@ pub(super) enum FromPage {
         body: String,
         /// How the page addressed the sender: `c.us` or `lid`.
         from_server: String,
+        /// How it was encrypted for each device that it is for.
+        #[serde(default)]
+        envelopes: Vec<Envelope>,
     },
     /// These things are safe in the page's storage.
     Received { ids: Vec<String> },

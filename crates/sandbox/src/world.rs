@@ -19,6 +19,7 @@ use super::{
     journal::{Device, Journal, Message, Record},
     number::Number,
     pairing::PairingCode,
+    ratchets::Ratchets,
     stanza::{Chat, Content, Group, Letter, Stanza, Target},
     wire::{RemovedBecause, ToPage},
 };
@@ -115,6 +116,7 @@ pub(super) struct World {
     pub(super) devices: BTreeMap<String, Device>,
     pub(super) delivered: HashSet<(String, String)>,
     pub(super) messages: Vec<Message>,
+    pub(super) ratchets: Ratchets,
     pub(super) by_id: HashMap<(Number, String), usize>,
     /// What each account's devices get, oldest first.
     pub(super) mailboxes: BTreeMap<Number, Vec<Stanza>>,
@@ -150,6 +152,7 @@ impl World {
             devices: BTreeMap::new(),
             delivered: HashSet::new(),
             messages: Vec::new(),
+            ratchets: Ratchets::default(),
             by_id: HashMap::new(),
             mailboxes: BTreeMap::new(),
             letters: HashMap::new(),
@@ -191,15 +194,28 @@ impl World {
             Record::Unlinked { device } => {
                 self.devices.remove(&device);
             }
-            Record::Taken { message } => {
+            Record::Taken {
+                mut message,
+                envelopes,
+            } => {
+                let seen = self.ratchets.take(&envelopes);
+                message.seen_by_recipient = seen.by_recipient;
+                message.seen_by_own_phone = seen.by_own_phone;
                 let key = (message.account.clone(), message.id.clone());
                 self.by_id.insert(key, self.messages.len());
                 self.messages.push(message);
             }
-            Record::Resent { account, id } => {
+            Record::Resent {
+                account,
+                id,
+                envelopes,
+            } => {
+                let seen = self.ratchets.take(&envelopes);
                 let position = self.by_id.get(&(account, id)).copied();
                 if let Some(message) = position.and_then(|at| self.messages.get_mut(at)) {
                     message.resent += 1;
+                    message.seen_by_recipient |= seen.by_recipient;
+                    message.seen_by_own_phone |= seen.by_own_phone;
                 }
             }
             Record::Received { message } => self.put(Stanza {
@@ -446,18 +462,25 @@ impl World {
         &self.messages
     }
 
-    /// The last messages that others wrote to accounts, or owners by hand, oldest first.
-    pub(super) fn received(&self) -> Vec<&Stanza> {
-        let latest = self.mailboxes.values().flat_map(|mailbox| {
-            let letters = mailbox
-                .iter()
-                .rev()
-                .filter(|stanza| stanza.letter().is_some());
-            letters.take(RECEIVED_SHOWN)
-        });
-        let mut latest: Vec<&Stanza> = latest.collect();
-        latest.sort_by(|a, b| a.at.cmp(&b.at));
-        latest
+    /// The last messages that others wrote to accounts, or owners by hand, oldest first, and what became of each.
+    pub(super) fn received(&self) -> Vec<Value> {
+        let mut shown: Vec<Value> = Vec::new();
+        for mailbox in self.mailboxes.values() {
+            let latest = mailbox.iter().rev().filter(|one| one.letter().is_some());
+            let mut latest: Vec<Value> = latest.take(RECEIVED_SHOWN).map(Stanza::shown).collect();
+            let changes = mailbox.iter().filter_map(Stanza::change);
+            let changes: Vec<(&str, &str, Value)> = changes.collect();
+            for message in &mut latest {
+                for (target, what, value) in &changes {
+                    if message["id"] == *target {
+                        message[*what] = value.clone();
+                    }
+                }
+            }
+            shown.append(&mut latest);
+        }
+        shown.sort_by(|a, b| a["at"].as_str().cmp(&b["at"].as_str()));
+        shown
     }
 
     /// Whether the server has this message of this account.
@@ -466,6 +489,13 @@ impl World {
             || self
                 .target(account, id)
                 .is_some_and(|target| target.author.is_none())
+    }
+
+    /// Whether a person has seen this message of this account.
+    pub(super) fn is_seen(&self, account: &Number, id: &str) -> bool {
+        let position = self.by_id.get(&(account.clone(), id.to_owned()));
+        let message = position.and_then(|at| self.messages.get(*at));
+        message.is_some_and(|message| message.seen_by_recipient)
     }
 
     /// The linked devices in the order in which they were linked, and whether each is connected.

@@ -16,7 +16,7 @@ use crate::browser::{
     Advice, BrowserError, ChromeProgram, ChromeVersion, Closed, Exit,
     chrome::{connection::Connection, flags, user_agent},
     measure::limits,
-    processes::{output::advice, pipe::Pipe, process::Process},
+    processes::{freezer::Freezer, output::advice, pipe::Pipe, process::Process},
     procfs::ProcessId,
     profile::{self, Profile},
 };
@@ -114,6 +114,11 @@ impl Browser {
     /// Chrome's main process, which leads a process group of its own.
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// What can stop it for a moment, for a copy of its profile.
+    pub fn freezer(&self) -> Freezer {
+        self.process.freezer()
     }
 
     /// Chrome's version.

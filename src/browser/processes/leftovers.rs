@@ -36,6 +36,8 @@ pub(in crate::browser) async fn end(chrome: &Chrome) -> bool {
             return true;
         }
         signal_all(chrome, signal);
+        // It may have been stopped for a copy of its profile when its service was killed, and hears SIGTERM once it goes on.
+        signal_all(chrome, Signal::CONT);
         let until = Instant::now() + patience;
         while Instant::now() < until {
             if !is_there(chrome).await {
@@ -45,6 +47,16 @@ pub(in crate::browser) async fn end(chrome: &Chrome) -> bool {
         }
     }
     !is_there(chrome).await
+}
+
+/// Lets the helpers of a main process that is gone go on, if they were stopped with it: only then they notice that, and end.
+pub(in crate::browser) fn wake(helper: &Chrome) {
+    let Some(group) = i32::try_from(helper.group).ok().and_then(Pid::from_raw) else {
+        return;
+    };
+    if let Err(error) = kill_process_group(group, Signal::CONT) {
+        tracing::debug!(chrome.pid = helper.id.pid, %error, "no signal reached the helpers of a Chrome that is gone");
+    }
 }
 
 /// A Chrome of a service leads its own group; one that does not shares its group with unknown processes.

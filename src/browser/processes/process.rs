@@ -10,6 +10,7 @@
 //! - The system ends Chrome when the *thread* that started it ends (`PR_SET_PDEATHSIG`, set by `setpriv`). A worker of
 //!   the runtime may end long before the service; this thread lives exactly as long as its Chrome.
 //! - Until the thread reaps the leader, the group's number cannot go to another process, so signals cannot go astray.
+//! - A group that is stopped for a copy of its profile ([`freezer`](super::freezer)) goes on before it is closed.
 //! - The profile's lock is held until no process of the group is left, also when the [`Process`] is merely dropped.
 //! - A Chrome that is driven gets the two ends of its debugging pipe as descriptors 3 and 4. All four ends are closed in every
 //!   other program that is started, as all pipes of the standard library are.
@@ -38,7 +39,7 @@ use tokio::{
 
 use crate::browser::{
     Exit,
-    processes::{environment, output::Output, pipe::Pipe},
+    processes::{environment, freezer::Freezer, output::Output, pipe::Pipe},
     procfs,
 };
 
@@ -177,6 +178,11 @@ impl Process {
         self.group.0.number()
     }
 
+    /// What can stop it for a moment.
+    pub(in crate::browser) fn freezer(&self) -> Freezer {
+        Freezer::of(self.group.0.clone())
+    }
+
     pub(in crate::browser) fn output(&self) -> &Output {
         &self.output
     }
@@ -219,6 +225,8 @@ impl Process {
         if self.phase.borrow().exit().is_some() {
             return self.gone_or(Closed::AlreadyGone).await;
         }
+        // One that is stopped hears nothing: the copy that it is stopped for is given up.
+        self.group.0.thaw(None);
         if let Some(ask) = ask {
             let asked_and_exited = async {
                 ask.await;
@@ -251,13 +259,23 @@ impl Process {
 
 /// A group of processes that can be signalled as long as its leader has not been reaped.
 #[derive(Clone, Debug)]
-struct Group {
+pub(super) struct Group {
     leader: Pid,
     reaped: Arc<Mutex<bool>>,
+    freezes: Arc<watch::Sender<Freezes>>,
+}
+
+/// For what a group has been stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Freezes {
+    /// How often.
+    pub(super) count: u64,
+    /// It is stopped now, for the last of them.
+    pub(super) is_frozen: bool,
 }
 
 impl Group {
-    fn number(&self) -> u32 {
+    pub(super) fn number(&self) -> u32 {
         self.leader.as_raw_nonzero().get().unsigned_abs()
     }
 
@@ -269,6 +287,42 @@ impl Group {
         if let Err(error) = kill_process_group(self.leader, signal) {
             tracing::debug!(chrome.pid = self.number(), %error, "no signal reached Chrome");
         }
+    }
+
+    pub(super) fn freezes(&self) -> watch::Receiver<Freezes> {
+        self.freezes.subscribe()
+    }
+
+    /// Stops it, unless it is stopped already. Answers the number of this stop.
+    pub(super) fn freeze(&self) -> io::Result<u64> {
+        let reaped = self.reaped.lock();
+        let before = *self.freezes.borrow();
+        if *reaped || before.is_frozen {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        kill_process_group(self.leader, Signal::STOP)?;
+        let now = Freezes {
+            count: before.count + 1,
+            is_frozen: true,
+        };
+        self.freezes.send_replace(now);
+        Ok(now.count)
+    }
+
+    /// Lets it go on, if it is stopped and, where a number is given, if that is the number of the stop. Answers whether it was.
+    pub(super) fn thaw(&self, number: Option<u64>) -> bool {
+        let reaped = self.reaped.lock();
+        let before = *self.freezes.borrow();
+        let is_it = number.is_none_or(|number| number == before.count);
+        if !before.is_frozen || !is_it {
+            return false;
+        }
+        if !*reaped && let Err(error) = kill_process_group(self.leader, Signal::CONT) {
+            tracing::debug!(chrome.pid = self.number(), %error, "no signal reached Chrome");
+        }
+        self.freezes
+            .send_modify(|freezes| freezes.is_frozen = false);
+        true
     }
 }
 
@@ -301,6 +355,7 @@ fn run(mut command: Command, held: impl Send, started: oneshot::Sender<Started>)
     let group = Group {
         leader: Pid::from_child(&child),
         reaped: Arc::default(),
+        freezes: Arc::new(watch::Sender::new(Freezes::default())),
     };
     let (phase, watching) = watch::channel(Phase::Running);
     // When the caller does not wait any more, the guard comes back, is dropped and kills the process.

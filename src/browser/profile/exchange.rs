@@ -57,6 +57,8 @@ pub(in crate::browser) const SET_ASIDE: [Step; 2] = [Step::SetAside, Step::Prune
 pub(in crate::browser) struct Places {
     pub(in crate::browser) profile: PathBuf,
     pub(in crate::browser) unpacking: PathBuf,
+    /// Where a running profile is copied to first.
+    pub(in crate::browser) staging: PathBuf,
     restored: PathBuf,
     aside: PathBuf,
 }
@@ -72,6 +74,7 @@ impl Places {
         Self {
             profile: profile.to_owned(),
             unpacking: beside(".unpacking"),
+            staging: beside(".staging"),
             restored: beside(".restored"),
             aside: beside(".aside"),
         }
@@ -91,7 +94,7 @@ impl Places {
     /// Whether a folder with this name is on its way to be a profile.
     pub(in crate::browser) fn is_on_its_way(name: &OsStr) -> bool {
         let ending = Path::new(name).extension().unwrap_or_default();
-        ending == "unpacking" || ending == "restored"
+        ending == "unpacking" || ending == "restored" || ending == "staging"
     }
 
     /// Whether there is a profile, or one that a crash has kept from taking its place.
@@ -122,6 +125,7 @@ impl Places {
 
     /// Finishes or undoes what was interrupted. Tells whether there was anything.
     pub(in crate::browser) fn settle(&self) -> io::Result<bool> {
+        remove_folder(&self.staging)?;
         let has = [&self.profile, &self.restored, &self.unpacking];
         let [profile, restored, unpacking] = has.map(|path| path.try_exists());
         let steps = rest(profile?, restored?, unpacking?);
@@ -144,6 +148,7 @@ impl Places {
     /// Removes what stands next to a profile that is about to be deleted.
     pub(in crate::browser) fn remove_what_is_beside(&self) -> io::Result<()> {
         remove_folder(&self.unpacking)?;
+        remove_folder(&self.staging)?;
         remove_folder(&self.restored)?;
         remove_folder(&self.aside)
     }
@@ -197,9 +202,12 @@ pub(super) fn delete_set_aside(profile: &Path) -> io::Result<()> {
     Places::of(profile).remove_what_is_beside()
 }
 
+/// How [`file_name`] writes a time.
+pub(in crate::browser) const FILE_NAME: &str = "%Y-%m-%dT%H-%M-%S.%3fZ";
+
 /// A name that sorts as the time does.
 pub(in crate::browser) fn file_name(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string()
+    at.strftime(FILE_NAME).to_string()
 }
 
 #[cfg(test)]

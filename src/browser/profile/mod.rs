@@ -292,6 +292,8 @@ async fn end_when_left_over(chrome: &Chrome, folder: &Path) -> Result<(), Browse
 async fn wait_for_helpers(folder: &Path) -> Result<(), BrowserError> {
     let patience = Instant::now() + HELPERS_TIMEOUT;
     while let Some(chrome) = on(folder).await?.first() {
+        // A main process that is stopped is refused or ended before this; what it leaves is stopped for nothing.
+        leftovers::wake(chrome);
         if patience < Instant::now() {
             return Err(BrowserError::ProfileInUse {
                 path: folder.to_owned(),

@@ -66,6 +66,27 @@ pub struct Manifest {
     /// It has every hand-over up to this generation of the profile. Earlier versions did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
+    /// How Chrome was kept from writing meanwhile. Exports do not say it: they are always of a Chrome that was closed.
+    #[serde(default, skip_serializing_if = "Kind::is_closed")]
+    pub kind: Kind,
+}
+
+/// How Chrome was kept from writing to a profile while it was copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// It had been closed in order.
+    #[default]
+    Closed,
+    /// It was stopped for a moment, and went on: the copy is what a SIGKILL in that moment would have left.
+    Frozen,
+}
+
+impl Kind {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_closed(&self) -> bool {
+        *self == Self::Closed
+    }
 }
 
 /// The part of a manifest that comes from the caller.
@@ -97,6 +118,16 @@ impl Manifest {
             files: contents.files.len().try_into().unwrap_or(u64::MAX),
             bytes: contents.bytes(),
             generation: Some(generation),
+            kind: Kind::Closed,
+        }
+    }
+
+    /// The same of a running profile, as it stood still at this moment.
+    pub(super) fn frozen_at(self, taken_at: Timestamp) -> Self {
+        Self {
+            kind: Kind::Frozen,
+            taken_at,
+            ..self
         }
     }
 }
@@ -123,11 +154,11 @@ pub(super) fn write(
             let mut header = header(tar::EntryType::Directory, 0, FOLDER_MODE);
             tar.append_data(&mut header, path, io::empty())?;
         }
-        for (path, bytes) in &contents.files {
-            let mut header = header(tar::EntryType::Regular, *bytes, FILE_MODE);
+        for (path, stamp) in &contents.files {
+            let mut header = header(tar::EntryType::Regular, stamp.size, FILE_MODE);
             let file = File::open(folder.join(path))?;
             let exactly = Exactly {
-                rest: *bytes,
+                rest: stamp.size,
                 file: UnlessGivenUp {
                     inner: file,
                     give_up,

@@ -5,9 +5,16 @@
 //! page chooses names.
 
 use std::{
-    fs, io,
+    fs::{self, Metadata},
+    io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
 };
+
+use serde::{Deserialize, Serialize};
+
+use crate::files::found;
 
 /// What is left out by its name, with the reason.
 const LEFT_OUT: &[(&str, &str)] = &[
@@ -47,16 +54,59 @@ const LEFT_OUT: &[(&str, &str)] = &[
 /// Within Chrome's profile: a page's own cache of what it can fetch again. The worker that fills it stays, with its script.
 const CACHE_STORAGE: &str = "Service Worker/CacheStorage";
 
+/// A change within the same tick of the file system's clock leaves the times of a file as they were: some have ticks of a
+/// second or two (FAT, old NFS), ext4 of 4 ms.
+const TICK: i64 = 2_000_000_000;
+
+/// What a write to a file changes. Times are nanoseconds since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stamp {
+    inode: u64,
+    pub(super) size: u64,
+    modified: i64,
+    /// No program can set this one.
+    changed: i64,
+}
+
+impl Stamp {
+    pub(super) fn of(file: &Metadata) -> Self {
+        let time = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000) + rest;
+        Self {
+            inode: file.ino(),
+            size: file.size(),
+            modified: time(file.mtime(), file.mtime_nsec()),
+            changed: time(file.ctime(), file.ctime_nsec()),
+        }
+    }
+
+    /// Whether the file was last written so long before this moment that a write after it shows in the stamp.
+    pub(super) fn is_settled_at(&self, moment: i64) -> bool {
+        self.modified.max(self.changed) < moment.saturating_sub(TICK)
+    }
+}
+
+/// Whether a file is written through a mapping, which need not change its times: the shared memory of an `SQLite` database.
+pub(super) fn is_mapped(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.ends_with(b"-shm")
+}
+
+/// This moment, as [`Stamp`] has it.
+pub(super) fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |since| since.as_nanos());
+    now.try_into().unwrap_or(i64::MAX)
+}
+
 /// The files of a profile that a snapshot keeps, by their paths in it, in the order of their names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Contents {
     pub(super) folders: Vec<PathBuf>,
-    /// With their sizes.
-    pub(super) files: Vec<(PathBuf, u64)>,
+    pub(super) files: Vec<(PathBuf, Stamp)>,
 }
 
 impl Contents {
-    /// Looks through the folder, which no program may write to meanwhile.
+    /// Looks through the folder. What a program writes to it meanwhile may be left out.
     pub(super) fn of(folder: &Path) -> io::Result<Self> {
         let mut contents = Self::default();
         contents.add(folder, Path::new(""))?;
@@ -65,11 +115,15 @@ impl Contents {
 
     /// All files together.
     pub(super) fn bytes(&self) -> u64 {
-        self.files.iter().map(|(_, bytes)| bytes).sum()
+        self.files.iter().map(|(_, stamp)| stamp.size).sum()
     }
 
     fn add(&mut self, root: &Path, below: &Path) -> io::Result<()> {
-        let mut entries = fs::read_dir(root.join(below))?.collect::<io::Result<Vec<_>>>()?;
+        // A folder or a file that a running Chrome has just removed is none.
+        let Some(entries) = found(fs::read_dir(root.join(below)))? else {
+            return Ok(());
+        };
+        let mut entries = entries.collect::<io::Result<Vec<_>>>()?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let path = below.join(entry.file_name());
@@ -80,8 +134,10 @@ impl Contents {
             if kind.is_dir() {
                 self.folders.push(path.clone());
                 self.add(root, &path)?;
-            } else if kind.is_file() {
-                self.files.push((path, entry.metadata()?.len()));
+            } else if kind.is_file()
+                && let Some(file) = found(entry.metadata())?
+            {
+                self.files.push((path, Stamp::of(&file)));
             }
             // Links and sockets lead to something that is no part of the profile.
         }

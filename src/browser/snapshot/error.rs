@@ -55,6 +55,17 @@ pub enum SnapshotError {
         /// The file.
         path: PathBuf,
     },
+    /// It is encrypted, and the key that it was encrypted with is not set.
+    #[error(
+        "{} is encrypted, and {}: set the key that was set when it was written", path.display(),
+        if *has_key { "SNAPSHOT_KEY is another key" } else { "SNAPSHOT_KEY is not set" }
+    )]
+    OtherKey {
+        /// The file.
+        path: PathBuf,
+        /// Whether there is a key at all.
+        has_key: bool,
+    },
     /// It does not come from an export.
     #[error("{} is not a file that `session-manager export` has written", path.display())]
     NotAnExport {
@@ -91,6 +102,9 @@ pub enum SnapshotError {
         /// Its folder.
         path: PathBuf,
     },
+    /// Its Chrome could not be stopped, or went on before all was copied.
+    #[error("Chrome could not be kept still for long enough: {0}")]
+    NotStill(String),
     /// It took too long, or the service stops.
     #[error("it was not finished in time")]
     GivenUp,

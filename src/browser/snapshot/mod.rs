@@ -1,53 +1,71 @@
-//! Copies of a profile that no Chrome uses: taken, kept, and put in its place when the profile does not work any more.
+//! Copies of a profile that no Chrome writes to: taken, kept, and put in its place when the profile does not work any more.
 //!
 //! ```text
-//!  DATA_DIR/snapshots/51/<time>.snapshot        store, archive, contents, unpack
-//!  TOKENS_DIR/51/   51.lock   51.aside/<time>/  exchange: what stands next to the profile while a copy takes its place
-//!  a file for another machine                   transfer, sealed
-//!  a profile that another program has made      foreign
+//!  DATA_DIR/snapshots/51/<time>.manifest, .pack   store over objects: listing, pack, vault (the key); contents
+//!                        <time>.snapshot          of an earlier version: archive, unpack
+//!  TOKENS_DIR/51/   51.lock   51.aside/<time>/    exchange: what stands next to the profile while a copy takes its place
+//!                   51.staging/                   staging: what of a running profile is copied while its Chrome is stopped
+//!  a file for another machine                     transfer, sealed, in the format of archive
+//!  a profile that another program has made        foreign
 //! ```
 //!
 //! Knows folders and files; whose account it is and whether a snapshot is worth taking, the caller knows. Invariants: a
-//! profile is copied and exchanged only under its lock; no snapshot is unpacked before its checksum was found right;
-//! whatever fails, the profile and the last good snapshot are as before.
+//! profile is copied and exchanged only under its lock, which a Chrome that is stopped for it holds itself; a Chrome that was
+//! stopped goes on, whatever happens; no snapshot is unpacked before its checksums were found right; whatever fails, the profile
+//! and the last good snapshot are as before.
 
 mod archive;
 mod contents;
 mod error;
 mod foreign;
+mod listing;
+mod objects;
+mod pack;
 mod sealed;
+mod staging;
 mod store;
 mod transfer;
 mod unpack;
+mod vault;
 
 use std::{
-    io::{self, Read, Seek},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-pub use archive::{Manifest, Origin};
+pub use archive::{Kind, Manifest, Origin};
 pub use error::SnapshotError;
 pub use foreign::{Adopted, ForeignError, ForeignProfile, SiteStorage, foreign_profiles};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 pub use sealed::{InvalidPassphrase, Passphrase};
-use tokio::{sync::Semaphore, task::spawn_blocking, time::sleep};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 pub use transfer::{Export, ExportTo, HeldProfile};
+pub use vault::{InvalidSnapshotKey, SnapshotKey};
 
 use self::{
-    archive::Verified,
+    objects::Objects,
+    staging::{Look, Staging},
     store::{Disk, Store},
+    vault::Vault,
 };
-use super::profile::{
-    self, Profile, ProfileNote,
-    exchange::{EXCHANGE, Places, SET_ASIDE, Step},
+use super::{
+    processes::freezer::{Freezer, Frozen},
+    profile::{
+        self, Profile, ProfileNote,
+        exchange::{EXCHANGE, Places, SET_ASIDE, Step},
+    },
 };
 
-/// A session that is closed and started again every few minutes need not be copied each time; and what WhatsApp has done
-/// meanwhile it does again.
-const SNAPSHOT_MIN_AGE: SignedDuration = SignedDuration::from_mins(10);
+/// The longest that a Chrome is stopped, and then it goes on without a copy. WhatsApp's server pings a page every 12 s or so, and a
+/// caller whose send waits should not notice. It took 20 to 60 ms (docs/profiles.md#snapshots).
+const FROZEN_MAX: Duration = Duration::from_secs(2);
 
 /// A hundred megabytes take a second or two. The caller that closed the session waits for it, and a disk that hangs must not hold
 /// them up for long.
@@ -58,6 +76,7 @@ const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct SnapshotRoot {
     folder: PathBuf,
     keep: usize,
+    vault: Vault,
     /// One permit per snapshot that may be written at once.
     turns: Arc<Semaphore>,
     give_up: CancellationToken,
@@ -72,10 +91,18 @@ impl SnapshotRoot {
         Self {
             folder,
             keep,
+            vault: Vault::new(None),
             turns: Arc::new(Semaphore::new(at_once)),
             give_up,
             look_at: Disk::of,
         }
+    }
+
+    /// The same, encrypted with this key, if there is one.
+    #[must_use]
+    pub fn encrypted_with(self, key: Option<&SnapshotKey>) -> Self {
+        let vault = Vault::new(key);
+        Self { vault, ..self }
     }
 
     /// The snapshots of one profile.
@@ -83,7 +110,10 @@ impl SnapshotRoot {
         ProfileSnapshots {
             profile,
             store: Store {
-                folder: self.folder.join(name),
+                objects: Objects {
+                    folder: self.folder.join(name),
+                },
+                vault: self.vault.clone(),
                 keep: self.keep,
             },
             turns: Arc::clone(&self.turns),
@@ -107,48 +137,197 @@ pub struct ProfileSnapshots {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// There is a new one.
-    New(Manifest),
-    /// The last one of the same link is young enough.
-    StillYoung,
+    New(Taking),
+    /// Nothing was sent or received since the last one, which is of the same link.
+    Unchanged,
     /// None are wanted.
     Off,
 }
 
+/// A snapshot that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taking {
+    /// What it is a copy of.
+    pub manifest: Manifest,
+    /// How much of it was not in the one before, as it is stored.
+    pub new_bytes: u64,
+    /// For how long Chrome was stopped for it; zero where it had been closed.
+    pub frozen: Duration,
+}
+
 impl ProfileSnapshots {
-    /// Copies the profile, unless the last copy of the same link is young. The profile must have been closed in order.
+    /// Copies the profile, of which the Chrome must have been closed in order.
     pub async fn take(&self, origin: Origin) -> Result<Taken, SnapshotError> {
         if self.store.keep == 0 {
             return Ok(Taken::Off);
         }
-        let give_up = self.give_up.child_token();
-        // A caller that goes away takes its snapshot along.
-        let _guard = give_up.clone().drop_guard();
-        let turn = Arc::clone(&self.turns).acquire_owned();
-        let Some(Ok(turn)) = give_up.run_until_cancelled(turn).await else {
-            return Err(SnapshotError::GivenUp);
-        };
+        let turn = self.turn().await?;
         let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
-        let (store, token) = (self.store.clone(), give_up.clone());
-        let work = spawn_blocking(move || {
-            let _turn = turn;
-            if is_still_young(&store, &origin)? {
-                return Ok(Taken::StillYoung);
+        let this = self.clone();
+        turn.take(move |give_up| this.copy_closed(&profile, origin, give_up))
+            .await
+    }
+
+    /// Copies the profile of a Chrome that runs, and stops it for the moment that this takes. The caller must have its Chrome, and
+    /// have ended this `generation` of the profile. Once this is dropped Chrome goes on, and no copy is made.
+    pub async fn take_frozen(
+        &self,
+        origin: Origin,
+        generation: u64,
+        freezer: Option<Freezer>,
+    ) -> Result<Taken, SnapshotError> {
+        if self.store.keep == 0 {
+            return Ok(Taken::Off);
+        }
+        let turn = self.turn().await?;
+        // Dropped with this future: the thread may be in the middle of a file.
+        let _thaws = freezer.clone().map(Freezer::thaws_when_dropped);
+        let this = self.clone();
+        turn.take(move |give_up| this.copy_frozen(origin, generation, freezer.as_ref(), give_up))
+            .await
+    }
+
+    async fn turn(&self) -> Result<Turn, SnapshotError> {
+        let give_up = self.give_up.child_token();
+        let permit = Arc::clone(&self.turns).acquire_owned();
+        match give_up.run_until_cancelled(permit).await {
+            Some(Ok(permit)) => Ok(Turn { permit, give_up }),
+            _ => Err(SnapshotError::GivenUp),
+        }
+    }
+
+    fn copy_closed(
+        &self,
+        profile: &Profile,
+        origin: Origin,
+        give_up: &CancellationToken,
+    ) -> Result<Taken, SnapshotError> {
+        let folder = &profile.folder;
+        let writing = self.store.objects.lock(give_up)?;
+        let known = self.store.known()?;
+        let generation = end_generation(profile)?;
+        let look = Look::at(folder).map_err(|why| SnapshotError::io("reading", folder, why))?;
+        store::ensure_space(&self.store.objects.folder, known.bytes_missing(&look))?;
+        let manifest = Manifest::new(origin, chrome_of(folder), generation, &look.contents);
+        let content = |path: &Path| Some(folder.join(path));
+        let added = self
+            .store
+            .add(manifest, &look, &known, content, &writing, give_up)?;
+        Ok(Taken::New(Taking {
+            manifest: added.manifest,
+            new_bytes: added.new_bytes,
+            frozen: Duration::ZERO,
+        }))
+    }
+
+    fn copy_frozen(
+        &self,
+        origin: Origin,
+        generation: u64,
+        freezer: Option<&Freezer>,
+        give_up: &CancellationToken,
+    ) -> Result<Taken, SnapshotError> {
+        // Where its Chrome has it, whatever becomes of links to it.
+        let folder = self.profile.canonicalize();
+        let folder =
+            &folder.map_err(|source| SnapshotError::io("looking at", &self.profile, source))?;
+        let reading = |source: io::Error| {
+            if give_up.is_cancelled() {
+                return SnapshotError::GivenUp;
             }
-            let chrome = ProfileNote::read_or_linked(&profile.folder).chrome;
-            let generation = end_generation(&profile)?;
-            store
-                .add(&profile.folder, origin, chrome, generation, &token)
-                .map(Taken::New)
-        });
-        tokio::pin!(work);
-        let done = tokio::select! {
-            done = &mut work => done,
-            () = sleep(SNAPSHOT_TIMEOUT) => {
-                give_up.cancel();
-                work.await
+            SnapshotError::io("copying", folder, source)
+        };
+        let writing = self.store.objects.lock(give_up)?;
+        let known = self.store.known()?;
+        let before = Look::at(folder).map_err(reading)?;
+        if is_of_the_same(known.manifest(), &origin) && known.has_the_storage_of(&before) {
+            return Ok(Taken::Unchanged);
+        }
+        let bytes = known.bytes_missing(&before);
+        let staging = Places::of(folder).staging;
+        store::ensure_space(folder, bytes)?;
+        store::ensure_space(&self.store.objects.folder, bytes)?;
+        let mut staging = Staging::begin(staging).map_err(reading)?;
+        let goes_on = || !give_up.is_cancelled();
+        staging
+            .copy(
+                folder,
+                &before,
+                &known,
+                staging::Profile::IsWritten,
+                &goes_on,
+            )
+            .map_err(reading)?;
+        let stopped = freezer
+            .map(|freezer| freezer.freeze(FROZEN_MAX))
+            .transpose();
+        let stopped = stopped.map_err(|why| SnapshotError::NotStill(why.to_string()))?;
+        let taken_at = Timestamp::now();
+        let copied = {
+            let is_still = || stopped.as_ref().is_none_or(Frozen::holds);
+            let goes_on = || !give_up.is_cancelled() && is_still();
+            Look::at(folder).and_then(|look| {
+                let state = staging::Profile::StandsStill;
+                staging.copy(folder, &look, &known, state, &goes_on)?;
+                Ok((look, chrome_of(folder)))
+            })
+        };
+        let frozen = match stopped.map(Frozen::thaw) {
+            None => Duration::ZERO,
+            Some(Some(frozen)) => frozen,
+            // It may have written while the last files were copied.
+            Some(None) if give_up.is_cancelled() => return Err(SnapshotError::GivenUp),
+            Some(None) => {
+                let why = format!("it took longer than {} ms to copy", FROZEN_MAX.as_millis());
+                return Err(SnapshotError::NotStill(why));
             }
         };
-        done.unwrap_or(Err(SnapshotError::GivenUp))
+        let (look, chrome) = copied.map_err(reading)?;
+        let manifest = Manifest::new(origin, chrome, generation, &look.contents);
+        let manifest = manifest.frozen_at(taken_at);
+        let content = |path: &Path| staging.path_of(path);
+        let added = self
+            .store
+            .add(manifest, &look, &known, content, &writing, give_up)?;
+        Ok(Taken::New(Taking {
+            manifest: added.manifest,
+            new_bytes: added.new_bytes,
+            frozen,
+        }))
+    }
+
+    /// What the newest one is a copy of, if there is one. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or not be opened with the key that is set.
+    pub fn newest(&self) -> Result<Option<Manifest>, SnapshotError> {
+        let newest = self.store.all()?.into_iter().next();
+        newest.map(|name| self.store.manifest(&name)).transpose()
+    }
+
+    /// Whether any are taken and used.
+    pub fn are_kept(&self) -> bool {
+        self.store.keep > 0
+    }
+
+    /// When the last snapshot of this link was taken, if there is one that can be opened.
+    pub async fn taken_at(
+        &self,
+        fits: impl Fn(&Manifest) -> bool + Send + 'static,
+    ) -> Result<Option<Timestamp>, SnapshotError> {
+        let store = self.store.clone();
+        self.off_the_runtime(move || {
+            for name in store.all()? {
+                match store.manifest(&name) {
+                    Ok(manifest) if fits(&manifest) => return Ok(Some(manifest.taken_at)),
+                    Ok(_) => {}
+                    Err(why) => tracing::debug!(error = %why, "passed a snapshot over: {why}"),
+                }
+            }
+            Ok(None)
+        })
+        .await
     }
 
     /// Puts the newest snapshot that is whole and `fits` in the place of the profile, which is set aside. `None` when
@@ -163,12 +342,14 @@ impl ProfileSnapshots {
         let (store, look_at) = (self.store.clone(), self.look_at);
         let profile = profile::claim(&self.profile, &CancellationToken::new()).await?;
         self.off_the_runtime(move || {
-            let Some(chosen) = store.newest_whole(fits)? else {
+            let Some(chosen) = store.newest_whole(fits, &CancellationToken::new())? else {
                 return Ok(None);
             };
             ensure_a_page_can_store(&profile, look_at)?;
             // A second or two of work, which a service that stops waits for.
-            put_in_place(&profile, chosen, ComesFrom::Here, &CancellationToken::new()).map(Some)
+            let (bytes, generation) = (chosen.manifest().bytes, chosen.manifest().generation);
+            let unpack = |folder: &Path| chosen.unpack(folder, &CancellationToken::new());
+            put_in_place(&profile, bytes, generation, ComesFrom::Here, unpack).map(Some)
         })
         .await
     }
@@ -201,9 +382,10 @@ impl ProfileSnapshots {
     pub async fn delete(&self) -> Result<(), SnapshotError> {
         let store = self.store.clone();
         self.off_the_runtime(move || {
-            store
-                .delete()
-                .map_err(|source| SnapshotError::io("deleting", &store.folder, source))
+            let objects = &store.objects;
+            objects
+                .delete_all()
+                .map_err(|source| SnapshotError::io("deleting", &objects.folder, source))
         })
         .await
     }
@@ -219,17 +401,44 @@ impl ProfileSnapshots {
     }
 }
 
-fn is_still_young(store: &Store, origin: &Origin) -> Result<bool, SnapshotError> {
-    let Some(newest) = store.all()?.into_iter().next() else {
-        return Ok(false);
-    };
-    // One that cannot be read is worth nothing.
-    let Ok(newest) = archive::manifest(&newest) else {
-        return Ok(false);
-    };
-    let age = Timestamp::now().duration_since(newest.taken_at);
-    let is_same = newest.account == origin.account && newest.linked_at == origin.linked_at;
-    Ok(is_same && (SignedDuration::ZERO..SNAPSHOT_MIN_AGE).contains(&age))
+/// The right to write a snapshot.
+struct Turn {
+    permit: OwnedSemaphorePermit,
+    give_up: CancellationToken,
+}
+
+impl Turn {
+    /// Does the work off the runtime, as long as a snapshot may take. A caller that goes away takes its snapshot along: the thread
+    /// gives up within a moment, and until then it keeps the turn.
+    async fn take(
+        self,
+        work: impl FnOnce(&CancellationToken) -> Result<Taken, SnapshotError> + Send + 'static,
+    ) -> Result<Taken, SnapshotError> {
+        let Self { permit, give_up } = self;
+        let _guard = give_up.clone().drop_guard();
+        let token = give_up.clone();
+        let mut work = spawn_blocking(move || {
+            let _permit = permit;
+            work(&token)
+        });
+        let done = tokio::select! {
+            done = &mut work => done,
+            () = sleep(SNAPSHOT_TIMEOUT) => {
+                give_up.cancel();
+                work.await
+            }
+        };
+        done.unwrap_or(Err(SnapshotError::GivenUp))
+    }
+}
+
+/// Whether the last snapshot is of the link that is to be copied.
+fn is_of_the_same(last: Option<&Manifest>, origin: &Origin) -> bool {
+    last.is_some_and(|last| last.account == origin.account && last.linked_at == origin.linked_at)
+}
+
+fn chrome_of(profile: &Path) -> Option<String> {
+    ProfileNote::read_or_linked(profile).chrome
 }
 
 fn ensure_a_page_can_store(
@@ -255,17 +464,18 @@ enum ComesFrom {
     Elsewhere,
 }
 
-/// Can be given up until all is unpacked; from there on it is finished, whatever comes.
-fn put_in_place<R: Read + Seek>(
+/// Exchanges the profile for the copy that is unpacked, `bytes` in all. To unpack may be given up; from there on it is finished,
+/// whatever comes.
+fn put_in_place(
     profile: &Profile,
-    chosen: Verified<R>,
+    bytes: u64,
+    generation: Option<u64>,
     from: ComesFrom,
-    give_up: &CancellationToken,
+    unpack: impl FnOnce(&Path) -> Result<Manifest, SnapshotError>,
 ) -> Result<Manifest, SnapshotError> {
-    let (bytes, generation) = (chosen.manifest.bytes, chosen.manifest.generation);
     let mut manifest = None;
     exchange_for(profile, bytes, generation, from, EXCHANGE, |unpacking| {
-        manifest = Some(chosen.unpack(unpacking, give_up)?);
+        manifest = Some(unpack(unpacking)?);
         Ok::<_, SnapshotError>(())
     })?;
     manifest.ok_or(SnapshotError::GivenUp)

@@ -48,20 +48,42 @@ impl Home {
             account: Some(account.into()),
             linked_at: None,
         };
-        let taken = self.snapshots().take(origin).await.unwrap();
-        let Taken::New(manifest) = taken else {
-            panic!("{taken:?}");
-        };
-        manifest
+        new(self.snapshots().take(origin).await)
     }
 
+    /// The same while its Chrome runs; there is none.
+    async fn take_frozen(&self) -> Manifest {
+        let snapshots = self.snapshots();
+        new(snapshots.take_frozen(Origin::default(), 0, None).await)
+    }
+
+    /// The manifests, the newest first.
     fn files(&self) -> Vec<PathBuf> {
-        self.snapshots().store.all().unwrap()
+        let store = self.snapshots().store;
+        let names = store.all().unwrap();
+        names.iter().map(|name| store.objects.path(name)).collect()
+    }
+
+    /// Everything in the store but its lock.
+    fn objects(&self) -> Vec<String> {
+        let folder = self.snapshots().store.objects.folder;
+        let names = fs::read_dir(folder).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name != "lock").collect();
+        names.sort();
+        names
     }
 
     fn set_aside(&self) -> Vec<PathBuf> {
         Places::of(&self.profile()).set_aside().unwrap()
     }
+}
+
+fn new(taken: Result<Taken, SnapshotError>) -> Manifest {
+    let Ok(Taken::New(taking)) = taken else {
+        panic!("{taken:?}");
+    };
+    taking.manifest
 }
 
 fn any(_: &Manifest) -> bool {
@@ -137,25 +159,179 @@ async fn only_this_user_can_read_what_is_kept() {
 }
 
 #[tokio::test]
-async fn as_many_are_kept_as_asked_for_and_a_young_one_of_the_same_link_is_enough() {
+async fn as_many_are_kept_as_asked_for_and_each_pack_that_one_of_them_needs() {
     let home = Home::new(2);
-    for account in ["1", "2", "3"] {
-        home.take(account).await;
+    for text in ["1", "2", "3"] {
+        home.write(LINK, text);
+        home.take("1").await;
     }
     assert_eq!(home.files().len(), 2);
+    assert_eq!(home.objects().len(), 4, "{:?}", home.objects());
+    home.write(LINK, "garbage");
+    home.snapshots().restore(any).await.unwrap().unwrap();
+    assert_eq!(home.read(LINK).as_deref(), Some("3"));
+}
+
+#[tokio::test]
+async fn the_last_one_of_a_chrome_that_was_closed_stays_with_those_of_a_running_one() {
+    let home = Home::new(1);
+    let closed = new(home.snapshots().take(Origin::default()).await);
+    for text in ["1", "2", "3"] {
+        home.write(LINK, text);
+        assert_eq!(home.take_frozen().await.kind, Kind::Frozen);
+    }
+    assert_eq!(home.files().len(), 2);
+    home.write(LINK, "garbage");
+    let restored = home.snapshots().restore(any).await.unwrap().unwrap();
+    assert_eq!(
+        (restored.kind, home.read(LINK).as_deref()),
+        (Kind::Frozen, Some("3"))
+    );
+    fs::remove_file(home.files().remove(0)).unwrap();
+    let restored = home.snapshots().restore(any).await.unwrap();
+    assert_eq!(restored, Some(closed));
+    assert_eq!(home.read(LINK).as_deref(), Some("linked"));
+}
+
+#[tokio::test]
+async fn a_copy_of_a_running_profile_leaves_nothing_beside_it() {
+    let home = Home::new(1);
+    let staging = Places::of(&home.profile()).staging;
+    // What a killed service has left.
+    fs::create_dir_all(&staging).unwrap();
+    fs::write(staging.join("1"), "half").unwrap();
+    home.take_frozen().await;
+    assert!(!staging.try_exists().unwrap());
+    // The next holder of the profile removes it too.
+    fs::create_dir_all(&staging).unwrap();
+    drop(profile::hold(&home.profile()).unwrap());
+    assert!(!staging.try_exists().unwrap());
+}
+
+#[tokio::test]
+async fn one_that_a_caller_does_not_wait_for_is_given_up_and_the_last_one_stays() {
+    let home = Home::new(1);
+    home.take_frozen().await;
+    let before = home.objects();
+    home.write(LINK, &"later".repeat(1_000_000));
+    let snapshots = home.snapshots();
+    let writing = snapshots.store.objects.lock(&CancellationToken::new());
+    let mut taken = Box::pin(snapshots.take_frozen(Origin::default(), 0, None));
+    assert!(futures_util::poll!(&mut taken).is_pending());
+    drop((taken, writing));
+    // A caller that comes next has its turn once that one is given up.
+    let next = SnapshotRoot {
+        keep: 0,
+        ..home.root.clone()
+    };
+    next.of("51", home.profile())
+        .forget(|_| false)
+        .await
+        .unwrap();
+    assert_eq!(home.objects(), before);
+}
+
+#[tokio::test]
+async fn what_a_killed_service_has_left_goes_with_the_next_snapshot() {
+    let home = Home::new(1);
+    home.take("1").await;
+    let store = home.snapshots().store.objects.folder;
+    fs::write(store.join("incomplete"), "half").unwrap();
+    fs::write(
+        store.join("2026-11-30T00-00-00.000Z.pack"),
+        "needed by none",
+    )
+    .unwrap();
+    home.write(LINK, "later");
+    home.take("1").await;
+    assert_eq!(home.objects().len(), 2, "{:?}", home.objects());
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_makes_no_new_snapshot_the_oldest() {
+    let home = Home::new(1);
+    home.take("1").await;
+    let store = home.snapshots().store.objects.folder;
+    for file in home.files() {
+        fs::rename(&file, store.join("2099-01-01T00-00-00.000Z.manifest")).unwrap();
+    }
+    home.write(LINK, "later");
+    home.take("1").await;
+    assert_eq!(
+        home.files(),
+        [store.join("2099-01-01T00-00-00.001Z.manifest")]
+    );
+}
+
+#[tokio::test]
+async fn a_snapshot_of_an_earlier_version_can_take_the_profiles_place() {
+    let home = Home::new(2);
+    let contents = contents::Contents::of(&home.profile()).unwrap();
+    let manifest = Manifest::new(Origin::default(), None, 0, &contents);
+    let folder = home.snapshots().store.objects.folder;
+    fs::create_dir_all(&folder).unwrap();
+    let file = fs::File::create(folder.join("2026-11-01T00-00-00.000Z.snapshot")).unwrap();
+    let give_up = CancellationToken::new();
+    archive::write(&home.profile(), &contents, &manifest, file, &give_up).unwrap();
+    home.write(LINK, "garbage");
+    let restored = home.snapshots().restore(any).await.unwrap();
+    assert_eq!(restored, Some(manifest));
+    assert_eq!(home.read(LINK).as_deref(), Some("linked"));
+    home.write(LINK, "later");
+    for _ in 0..2 {
+        home.take("1").await;
+    }
+    assert!(
+        home.files()
+            .iter()
+            .all(|file| file.extension().unwrap() == "manifest")
+    );
+}
+
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+#[tokio::test]
+async fn with_a_key_nothing_can_be_read_without_it_and_nothing_is_lost() {
+    let home = Home::new(1);
+    let with = |key: Option<&str>| {
+        let key = key.map(|key| key.parse().unwrap());
+        let root = home.root.clone().encrypted_with(key.as_ref());
+        root.of("51", home.profile())
+    };
+    let other = KEY.replace('0', "f");
+    home.write(LINK, "the keys of an account");
     let origin = Origin {
-        cliente_id: "51".to_owned(),
-        account: Some("3".into()),
-        linked_at: None,
+        account: Some("5491100000001".into()),
+        ..Origin::default()
     };
-    let again = home.snapshots().take(origin.clone()).await.unwrap();
-    assert_eq!(again, Taken::StillYoung);
-    let relinked = Origin {
-        linked_at: Some(Timestamp::now()),
-        ..origin
-    };
-    let again = home.snapshots().take(relinked).await.unwrap();
-    assert!(matches!(again, Taken::New(_)), "{again:?}");
+    new(with(None).take(origin.clone()).await);
+    let taken = new(with(Some(KEY)).take(origin.clone()).await);
+    // The one from before there was a key has made way.
+    let objects = home.objects();
+    assert_eq!(objects.len(), 2, "{objects:?}");
+    for name in &objects {
+        let bytes = fs::read(home.snapshots().store.objects.path(name)).unwrap();
+        for secret in ["5491100000001", "the keys of", "IndexedDB"] {
+            let secret = secret.as_bytes();
+            assert!(!bytes.windows(secret.len()).any(|part| part == secret));
+        }
+    }
+    home.write(LINK, "garbage");
+    for key in [None, Some(other.as_str())] {
+        let refused = with(key).restore(any).await.unwrap_err();
+        let is_about_it = refused.to_string().contains("SNAPSHOT_KEY");
+        assert!(
+            is_about_it && home.read(LINK).as_deref() == Some("garbage"),
+            "{refused}"
+        );
+        // Neither pushes out what it cannot open.
+        new(with(key).take(Origin::default()).await);
+        assert!(objects.iter().all(|name| home.objects().contains(name)));
+        fs::remove_file(home.files().remove(0)).unwrap();
+    }
+    let restored = with(Some(KEY)).restore(any).await.unwrap();
+    assert_eq!(restored, Some(taken));
+    assert_eq!(home.read(LINK).as_deref(), Some("the keys of an account"));
 }
 
 #[tokio::test]
@@ -179,17 +355,30 @@ async fn a_damaged_snapshot_is_passed_over_for_an_older_one_that_is_whole() {
     home.write(LINK, "later");
     home.take("2").await;
     let newest = home.files().remove(0);
-    let bytes = fs::read(&newest).unwrap();
-    for at in 0..bytes.len() {
-        let mut damaged = bytes.clone();
-        damaged[at] ^= 1;
-        fs::write(&newest, damaged).unwrap();
-        assert!(archive::verify(&newest).is_err(), "byte {at}");
+    let store = home.snapshots().store;
+    let is_passed_over = || {
+        let found = store.newest_whole(any, &CancellationToken::new()).unwrap();
+        found.is_some_and(|found| *found.manifest() == whole)
+    };
+    let pack = newest.with_extension("pack");
+    for file in [&pack, &newest] {
+        let bytes = fs::read(file).unwrap();
+        // Of the pack, the line that every one begins with says nothing.
+        let begins = if file == &pack { 23 } else { 0 };
+        for at in begins..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            fs::write(file, damaged).unwrap();
+            assert!(is_passed_over(), "byte {at}");
+        }
+        for length in 0..bytes.len() {
+            fs::write(file, &bytes[..length]).unwrap();
+            assert!(is_passed_over(), "cut at {length}");
+        }
+        fs::write(file, &bytes).unwrap();
+        assert!(!is_passed_over());
     }
-    for length in 0..bytes.len() {
-        fs::write(&newest, &bytes[..length]).unwrap();
-        assert!(archive::verify(&newest).is_err(), "cut at {length}");
-    }
+    fs::remove_file(&pack).unwrap();
     let restored = home.snapshots().restore(any).await.unwrap();
     assert_eq!(restored, Some(whole));
     assert_eq!(home.read(LINK).as_deref(), Some("linked"));
@@ -214,28 +403,26 @@ async fn a_snapshot_that_is_not_finished_in_time_leaves_the_last_one() {
     let given_up = home.snapshots().take(Origin::default()).await;
     assert!(matches!(given_up, Err(SnapshotError::GivenUp)));
 
-    let store = home.snapshots().store;
-    let cancelled = home.root.give_up.clone();
-    let given_up = store.add(&home.profile(), Origin::default(), None, 0, &cancelled);
+    let (snapshots, held) = (home.snapshots(), profile::hold(&home.profile()).unwrap());
+    let given_up = snapshots.copy_closed(&held, Origin::default(), &home.root.give_up);
     assert!(
         matches!(given_up, Err(SnapshotError::GivenUp)),
         "{given_up:?}"
     );
-    let left = fs::read_dir(&store.folder).unwrap().count();
-    assert_eq!(left, 1);
-    let whole = store.newest_whole(any).unwrap().unwrap();
-    assert_eq!(whole.manifest, last);
+    assert_eq!(home.objects().len(), 2);
+    let whole = snapshots.store.newest_whole(any, &CancellationToken::new());
+    assert_eq!(*whole.unwrap().unwrap().manifest(), last);
 }
 
 #[tokio::test]
 async fn what_a_killed_service_had_half_written_is_no_snapshot() {
     let home = Home::new(1);
     let store = home.snapshots().store;
-    fs::create_dir_all(&store.folder).unwrap();
-    fs::write(store.folder.join("incomplete"), "half").unwrap();
+    fs::create_dir_all(&store.objects.folder).unwrap();
+    fs::write(store.objects.folder.join("incomplete"), "half").unwrap();
     assert_eq!(home.snapshots().restore(any).await.unwrap(), None);
     home.take("1").await;
-    assert_eq!(fs::read_dir(&store.folder).unwrap().count(), 1);
+    assert_eq!(home.objects().len(), 2);
 }
 
 #[tokio::test]

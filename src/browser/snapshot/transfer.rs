@@ -178,7 +178,11 @@ impl Export {
         take_place(
             profile,
             |_| may_replace,
-            || put_in_place(profile, self.0, ComesFrom::Elsewhere, give_up),
+            || {
+                let (bytes, generation) = (self.0.manifest.bytes, self.0.manifest.generation);
+                let unpack = |folder: &Path| self.0.unpack(folder, give_up);
+                put_in_place(profile, bytes, generation, ComesFrom::Elsewhere, unpack)
+            },
         )
     }
 }

@@ -9,12 +9,17 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use rustix::fs::{Access, access, statvfs};
 use tokio::{sync::oneshot, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::report::{Check, Finding};
 use crate::{
-    browser::{ForeignProfile, Occupancy, Occupant, foreign_profiles, occupancy},
+    browser::{
+        ForeignProfile, Manifest, Occupancy, Occupant, SnapshotError, SnapshotRoot,
+        foreign_profiles, occupancy,
+    },
     command::{adopt::storage, screen::one_line},
     config::Config,
     session::ClienteId,
@@ -112,6 +117,8 @@ fn look(config: &Config) -> Folders {
         .count();
     let judged = judge_profiles(&profiles).into_iter();
     checks.extend(judged.map(|found| ("profiles", found)));
+    let judged = judge_snapshots(newest_snapshots(config), Timestamp::now()).into_iter();
+    checks.extend(judged.map(|found| ("snapshots", found)));
     Folders {
         checks,
         profiles_at_rest: at_rest,
@@ -324,6 +331,62 @@ fn judge_space(path: &Path, space: Space) -> Finding {
     }
 }
 
+/// The newest snapshot of each session that has any.
+fn newest_snapshots(config: &Config) -> Vec<(String, Result<Manifest, SnapshotError>)> {
+    let folder = config.snapshots_dir();
+    let root = SnapshotRoot::new(folder.clone(), 1, 1, CancellationToken::new())
+        .encrypted_with(config.snapshot_key.as_ref());
+    // A folder that is not there has none; one that cannot be read, the check of DATA_DIR has reported.
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut found: Vec<_> = names
+        .filter(|name| name.parse::<ClienteId>().is_ok())
+        .filter_map(|name| {
+            let newest = root.of(&name, config.tokens_dir.join(&name)).newest();
+            Some((name, newest.transpose()?))
+        })
+        .collect();
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    found
+}
+
+fn judge_snapshots(
+    snapshots: Vec<(String, Result<Manifest, SnapshotError>)>,
+    now: Timestamp,
+) -> Vec<Finding> {
+    let mut checks = Vec::new();
+    let mut oldest: Option<(Timestamp, String)> = None;
+    let mut count = 0;
+    for (session, newest) in snapshots {
+        match newest {
+            Ok(manifest) => {
+                count += 1;
+                let this = (manifest.taken_at, session);
+                oldest = Some(oldest.map_or(this.clone(), |oldest| oldest.min(this)));
+            }
+            Err(why @ SnapshotError::OtherKey { .. }) => checks.push(Finding::fail(
+                format!("{session}: the newest snapshot cannot be used: {why}"),
+                "set SNAPSHOT_KEY or SNAPSHOT_KEY_FILE as they were; if that key is lost, delete these snapshots by hand",
+            )),
+            Err(why) => checks.push(Finding::warn(
+                format!("{session}: the newest snapshot cannot be used: {why}"),
+                "nothing: an older one is used, and the next one takes its place; look at the disk if this comes back",
+            )),
+        }
+    }
+    if let Some((taken_at, session)) = oldest {
+        let minutes = now.duration_since(taken_at).as_secs().max(0) / 60;
+        let age = match minutes {
+            0..120 => format!("{minutes} min"),
+            _ => format!("{} h", minutes / 60),
+        };
+        checks.push(Finding::ok(format!(
+            "{count} sessions have one; the oldest is that of {session}, taken {age} ago"
+        )));
+    }
+    checks
+}
+
 fn judge_profiles(profiles: &[Occupancy]) -> Vec<Finding> {
     let id = |profile: &Occupancy| {
         let name = profile.folder.file_name().unwrap_or_default();
@@ -483,5 +546,29 @@ mod tests {
             remedy.contains(r"'\''s ") && !remedy.contains('\n'),
             "{remedy}"
         );
+    }
+
+    #[test]
+    fn snapshots_are_judged_by_whether_they_can_be_opened() {
+        let error = |is_about_the_key: bool| {
+            let path = PathBuf::from("data/snapshots/51/a.manifest");
+            if is_about_the_key {
+                SnapshotError::OtherKey {
+                    path,
+                    has_key: false,
+                }
+            } else {
+                SnapshotError::Damaged { path }
+            }
+        };
+        assert!(judge_snapshots(vec![], Timestamp::now()).is_empty());
+        let found = vec![
+            ("51".to_owned(), Err(error(true))),
+            ("52".to_owned(), Err(error(false))),
+        ];
+        let checks = judge_snapshots(found, Timestamp::now());
+        let verdicts: Vec<_> = checks.iter().map(|check| check.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Fail, Verdict::Warn]);
+        assert!(checks[0].found.contains("SNAPSHOT_KEY is not set"));
     }
 }

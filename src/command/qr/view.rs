@@ -39,6 +39,8 @@ pub(in crate::command) enum View {
     /// A code to type.
     PairingCode {
         text: String,
+        /// The end of the number that it is for.
+        phone: Option<String>,
         expires_at: Option<Timestamp>,
     },
     /// It can send.
@@ -64,9 +66,16 @@ impl View {
             "QR_REQUIRED" if wants_pairing => match &status.pairing_code {
                 Some(text) => Self::PairingCode {
                     text: text.clone(),
+                    phone: status.pairing_phone.clone(),
                     expires_at: status.pairing_code_expires_at.map(|at| at.0),
                 },
-                None => waiting("WhatsApp Web is about to give a code to type"),
+                // Why there will be none.
+                None => waiting(
+                    status
+                        .detail
+                        .as_deref()
+                        .unwrap_or("WhatsApp Web is about to give a code to type"),
+                ),
             },
             "QR_REQUIRED" => match &status.qr {
                 Some(code) => Self::Code {
@@ -96,8 +105,11 @@ impl View {
             Self::Code { attempts, .. } => format!(
                 "session {id}, code {attempts}: scan it with WhatsApp (Linked devices, Link a device)"
             ),
-            Self::PairingCode { .. } => format!(
-                "session {id}: type this on the phone (WhatsApp, Linked devices, Link a device, Link with phone number instead)"
+            Self::PairingCode { phone, .. } => format!(
+                "session {id}: type this on the phone{} (WhatsApp, Linked devices, Link a device, Link with phone number instead)",
+                phone
+                    .as_deref()
+                    .map_or_else(String::new, |end| format!(" {end}"))
             ),
             Self::Ready {
                 account: Some(account),
@@ -132,7 +144,9 @@ impl View {
         let words = size.cut(&self.in_words(id));
         match self {
             Self::Waiting { .. } | Self::Ready { .. } | Self::Ended { .. } => vec![words],
-            Self::PairingCode { text, expires_at } => {
+            Self::PairingCode {
+                text, expires_at, ..
+            } => {
                 let left =
                     expires_at.map(|at| at.duration_since(Timestamp::now()).as_secs().max(0));
                 let life = left.map_or_else(String::new, |left| format!("good for {left} s; "));

@@ -12,7 +12,6 @@ use axum::{
 
 use super::{
     events::{Feed, Line, drawn},
-    link_store::is_linked,
     status,
 };
 use crate::{
@@ -56,10 +55,10 @@ pub(in crate::http) async fn make(
     PublicUrl(base): PublicUrl,
     TargetInPath(target): TargetInPath,
 ) -> Result<(StatusCode, Json<MadeLink>), ApiError> {
-    let session = app.registry.find_or_create(&target.id)?;
-    if is_linked(&session.snapshot().state) {
+    if app.registry.is_linked(&target.id).await {
         return Err(ApiError::AlreadyLinked);
     }
+    let session = app.registry.find_or_create(&target.id)?;
     session.start();
     let (token, expires_at) = app.links.make(target.id, Instant::now())?;
     let link = MadeLink {

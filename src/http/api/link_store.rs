@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     http::wire::error::ApiError,
-    session::{ClienteId, SessionState, Snapshot},
+    session::{ClienteId, Snapshot},
 };
 
 /// Long enough for a person to be told, to find the phone and to scan; short enough for an address that may be passed on.
@@ -93,18 +93,7 @@ impl OneTimeLink {
     /// Whether its session is linked, or has been since the link was made.
     pub(super) fn is_used(&self, snapshot: &Snapshot) -> bool {
         let since = snapshot.linked_since;
-        is_linked(&snapshot.state) || since.is_some_and(|since| self.made <= since)
-    }
-}
-
-/// Whether there is an account.
-pub(in crate::http) const fn is_linked(state: &SessionState) -> bool {
-    match state {
-        SessionState::Authenticated | SessionState::Ready | SessionState::Hibernating => true,
-        SessionState::Init
-        | SessionState::QrRequired { .. }
-        | SessionState::Disconnected
-        | SessionState::Error => false,
+        snapshot.is_linked() || since.is_some_and(|since| self.made <= since)
     }
 }
 
@@ -117,6 +106,7 @@ mod tests {
     use std::sync::LazyLock;
 
     use super::*;
+    use crate::session::SessionState;
 
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 

@@ -5,19 +5,22 @@ import { byId, say, show } from "./elements.js";
 import * as list from "./list.js";
 import * as session from "./session.js";
 import { follow } from "./stream.js";
-import { because, sayBecause, t, translate } from "./words.js";
+import { because, sayBecause, t, timeOf, translate } from "./words.js";
 
 // What stands at the top, by the stream that says so.
 const standing = { list: "live", session: "live" };
 let refusal = null;
+// When the service was heard last, while it is away.
+let awaySince = null;
 let sandbox = null;
 
 function stands(which) {
-  return (state, why) => {
+  return (state, why, since) => {
     // What is wrong with the one session stands in its panel: the list is live all the same.
     if (which === "session" && state === "refused" && why) return session.complain(why);
     standing[which] = state;
     if (why) refusal = why;
+    if (since) awaySince = since;
     drawStanding();
   };
 }
@@ -25,7 +28,10 @@ function stands(which) {
 function drawStanding() {
   const states = Object.values(standing);
   const worst = ["refused", "stopping", "away", "live"].find((state) => states.includes(state)) ?? "live";
-  const text = worst === "refused" ? t("refused", because(refusal.code, refusal.message).text) : t(worst);
+  const details = { refused: () => because(refusal.code, refusal.message).text, away: () => timeOf(awaySince) };
+  const text = t(worst, details[worst]?.());
+  // What a badge said last may not be true any more.
+  if (list.areStale(worst === "away" || worst === "stopping")) session.draw();
   byId("connection").dataset.state = worst;
   say(byId("connection"), text);
 }

@@ -9,6 +9,7 @@ const RUNNING = ["INIT", "QR_REQUIRED"];
 
 let status = null;
 let standing = "live";
+let awaySince = null;
 let end = () => {};
 // Once it is "linked" or "over" there is nothing more to come.
 let ending = null;
@@ -18,7 +19,7 @@ function draw() {
   say(byId("session-title"), status ? t("session", status.session) : t("linkTitle"));
   document.title = t("linkTitle");
   byId("connection").dataset.state = standing;
-  say(byId("connection"), isOpen && standing !== "live" ? t(standing) : "");
+  say(byId("connection"), isOpen && standing !== "live" ? t(standing, standing === "away" ? timeOf(awaySince) : "") : "");
   const isRunning = isOpen && RUNNING.includes(status?.state);
   showCode(isOpen && status ? status : { state: null });
   show(byId("progress"), isRunning && status.state === "INIT");
@@ -49,9 +50,10 @@ function hears(name, data) {
 
 function open() {
   end();
-  end = follow(`link/${location.pathname.split("/").pop()}/events`, hears, (state) => {
+  end = follow(`link/${location.pathname.split("/").pop()}/events`, hears, (state, _why, since) => {
     if (standing === state) return;
     standing = state;
+    awaySince = since;
     draw();
   });
 }

@@ -7,9 +7,21 @@ const sessions = new Map();
 const cards = new Map();
 let current = null;
 
+// The service is away: what it said last may not be true any more.
+let stale = false;
+
+/** Says whether it is. Answers whether that is news, and draws the list again then. */
+export function areStale(isAway) {
+  if (stale === isAway) return false;
+  stale = isAway;
+  if (byId("loading").hidden) draw();
+  return true;
+}
+
 /** A state as a word with its shape. */
 export function badge(state) {
-  return element("span", { class: "badge", "data-state": state }, icon(state), t(`state.${state}`));
+  const word = t(`state.${state}`);
+  return element("span", { class: "badge", "data-state": stale ? "STALE" : state }, icon(state), stale ? t("lastSeen", word) : word);
 }
 
 /** `+54 9 …` is for people to compare: digits in one row are not. */
@@ -101,8 +113,9 @@ function made(id) {
 }
 
 function fill(card, status) {
-  if (card.shown !== `${status.state} ${document.documentElement.lang}`) {
-    card.shown = `${status.state} ${document.documentElement.lang}`;
+  const shown = [status.state, stale, document.documentElement.lang].join(" ");
+  if (card.shown !== shown) {
+    card.shown = shown;
     card.state.replaceChildren(badge(status.state));
   }
   say(card.account, status.account ? number(status.account) : "");

@@ -93,7 +93,7 @@ export function draw() {
   say(byId("connect"), t(state === "ERROR" || status.failed_phase ? "connectAgain" : "connect"));
   show(byId("disconnect"), isRunning);
   show(byId("logout"), isLinked);
-  show(byId("make-link"), !isLinked && state !== "ERROR");
+  show(byId("make-link"), !status.linked && state !== "ERROR");
   show(byId("see-evidence"), !isRunning && Boolean(status.reason) && !WANTED.includes(status.reason));
   if (isLinked) show(byId("link"), false);
   if (isRunning) show(byId("evidence"), false);
@@ -119,6 +119,7 @@ function drawPairing() {
   }
   byId("by-number").open = true;
   say(byId("pairing-code"), `${code.slice(0, 4)}-${code.slice(4)}`);
+  say(byId("pairing-for"), status.pairing_phone ? t("pairingFor", status.pairing_phone) : "");
   const until = Date.parse(status.pairing_code_expires_at);
   const tick = () => say(byId("pairing-left"), t("pairingLeft", clock(until)));
   tick();

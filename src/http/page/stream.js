@@ -10,7 +10,8 @@ const SHORTEST = 500;
 const LONGEST = 15_000;
 
 /**
- * Follows a path. `hears(name, data)` gets each event; `stands(state, refusal?)` one of "live", "away", "refused".
+ * Follows a path. `hears(name, data)` gets each event; `stands(state, refusal?, since?)` one of "live", "away", "refused"; `since`:
+ * when the service was heard last.
  * Gives a function that ends it.
  */
 export function follow(path, hears, stands) {
@@ -19,6 +20,7 @@ export function follow(path, hears, stands) {
   let wake = () => {};
   let pause = SHORTEST;
   let hiding = 0;
+  let heardAt = Date.now();
 
   const rest = (time) =>
     new Promise((resolve) => {
@@ -45,6 +47,7 @@ export function follow(path, hears, stands) {
         silence = setTimeout(() => reading.abort(), SILENCE);
         const { done, value } = await reader.read();
         if (done) return;
+        heardAt = Date.now();
         const blocks = (rest + value).split(/\r?\n\r?\n/);
         rest = blocks.pop();
         for (const block of blocks) deliver(block);
@@ -92,7 +95,7 @@ export function follow(path, hears, stands) {
         if (!isOver && Date.now() - began < SILENCE) await rest(SHORTEST);
       } catch {
         if (isOver) break;
-        if (document.visibilityState === "visible") stands("away");
+        if (document.visibilityState === "visible") stands("away", undefined, heardAt);
         await rest(pause * (0.75 + Math.random() / 2));
         pause = Math.min(2 * pause, LONGEST);
       }

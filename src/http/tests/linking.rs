@@ -62,3 +62,34 @@ async fn a_forced_code_and_a_session_of_the_number_itself_are_not_held_up() {
     let answer = api.post("/connect", wrong.to_string()).await;
     assert_refused(&answer, 400, "INVALID_FORCE");
 }
+
+#[tokio::test]
+async fn a_linked_session_that_does_not_run_says_its_account_and_gets_no_one_time_link() {
+    let api = Api::new(&[("PUBLIC_URL", "http://x")]);
+    linked_profile(&api, "60");
+    let made = api.post("/sessions/60/link", "").await;
+    assert_refused(&made, 409, "ALREADY_LINKED");
+    assert!(
+        api.get("/sessions").await.json()["details"]
+            .as_array()
+            .unwrap()
+            .is_empty(),
+        "it was not started"
+    );
+
+    // It is known once it has been asked to start, or after a start of the service.
+    api.post("/connect", json!({ "cliente_id": 60 }).to_string())
+        .await;
+    let status = api.get("/status?cliente_id=60").await.json();
+    assert_eq!(status["state"], "ERROR", "{status}");
+    assert_eq!(status["linked"], true, "{status}");
+    assert_eq!(status["account"], PHONE, "{status}");
+    let made = api.post("/sessions/60/link", "").await;
+    assert_refused(&made, 409, "ALREADY_LINKED");
+
+    // One that has no link has neither.
+    let other = api.get("/status?cliente_id=61").await.json();
+    assert_eq!(other["linked"], false, "{other}");
+    assert!(other.get("account").is_none(), "{other}");
+    assert_eq!(api.post("/sessions/61/link", "").await.status, 201);
+}

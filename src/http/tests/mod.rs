@@ -85,6 +85,7 @@ impl Api {
             tokens_dir: tokens.path().to_owned(),
             sessions_dir: tokens.path().join("sessions"),
             snapshots_dir: tokens.path().join("snapshots"),
+            snapshot_key: None,
             evidence_dir: tokens.path().join("evidence"),
             page: PageSettings {
                 search_path: OsString::new(),

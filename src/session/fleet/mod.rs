@@ -43,7 +43,7 @@ use super::{
     },
 };
 use crate::{
-    browser::{self, SnapshotRoot, free_memory_mb},
+    browser::{self, Rescue, SnapshotRoot, free_memory_mb},
     ledger::{Ledger, LedgerError, Record, Step},
     whatsapp::WhatsAppPage,
 };
@@ -166,7 +166,8 @@ impl Registry {
                 options.config.profile_snapshots,
                 SNAPSHOTS_AT_ONCE,
                 give_up.clone(),
-            ),
+            )
+            .encrypted_with(options.snapshot_key.as_ref()),
             give_up: give_up.drop_guard(),
             sessions: Arc::new(Mutex::new(Sessions {
                 remembered: desired::read_all(&options.sessions_dir),
@@ -341,6 +342,17 @@ impl Registry {
         }
         let session = self.find_or_create(id)?;
         session.connect_by_phone(phone, wait).await
+    }
+
+    /// Whether the session has an account, also while it does not run.
+    pub async fn is_linked(&self, id: &ClienteId) -> bool {
+        let snapshot = self.find(id).map(|session| session.snapshot());
+        if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.state.is_running()) {
+            return snapshot.is_linked();
+        }
+        // A profile may have been put there since its session has last looked.
+        let link = self.shared.accounts.link_of(id).await;
+        link.is_some_and(|link| link.rescue != Rescue::All)
     }
 
     /// Whether a connect by this number makes the page ask WhatsApp for a code: not when the session has an account, or shows

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use crate::{
+    browser::SnapshotKey,
     config::{Config, SessionConfig},
     ledger::{Clock, LedgerOptions},
     whatsapp::{PageScripts, PageSettings},
@@ -19,6 +20,8 @@ pub struct RegistryOptions {
     pub sessions_dir: PathBuf,
     /// One folder per session with the copies of its profile.
     pub snapshots_dir: PathBuf,
+    /// What these are encrypted with.
+    pub snapshot_key: Option<SnapshotKey>,
     /// One folder per session that left evidence of a failure.
     pub evidence_dir: PathBuf,
     /// How a page is opened.
@@ -36,6 +39,7 @@ impl RegistryOptions {
             tokens_dir: config.tokens_dir.clone(),
             sessions_dir: config.sessions_dir(),
             snapshots_dir: config.snapshots_dir(),
+            snapshot_key: config.snapshot_key.clone(),
             evidence_dir: sessions_data.join("evidence"),
             page: PageSettings {
                 chrome_path: config.chrome_path.clone(),

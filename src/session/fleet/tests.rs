@@ -38,6 +38,7 @@ fn registry(folder: &Path) -> Registry {
         tokens_dir: folder.join("tokens"),
         sessions_dir: folder.join("sessions"),
         snapshots_dir: folder.join("snapshots"),
+        snapshot_key: None,
         evidence_dir: folder.join("evidence"),
         page: PageSettings {
             search_path: OsString::new(),

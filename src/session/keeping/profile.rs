@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!  was READY, closed in order ──▶ a snapshot
+//!  READY after a scan, and every few minutes ──▶ a snapshot, while Chrome is stopped for a moment
 //!  linked, but the storage is gone or cannot be used ──▶ set aside, snapshot in its place ──▶ a start
 //!                                                          └─ none, or no use either ──▶ a scan, and why
 //!  linked, and the profile is gone from its place ──▶ snapshot in its place ──▶ a start
@@ -11,17 +12,21 @@
 //!  linked, and TOKENS_DIR knows nothing of it ──▶ ERROR: a volume that is not mounted is no loss
 //! ```
 //!
-//! Invariants: only a link that was READY and ended well is copied; a snapshot is used only for the very link that it is
+//! Invariants: only a link is copied that was READY and ended well, or that is READY while its Chrome is stopped; a snapshot is used only for the very link that it is
 //! of; for one loss that is tried once, also over restarts of the service.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::{fs::try_exists, task::spawn_blocking};
 
 use crate::{
     browser::{
-        self, Closed, HeldProfile, Link, Manifest, ProfileSnapshots, Rescue, SnapshotError, Taken,
+        self, Closed, Freezer, HeldProfile, Link, Manifest, ProfileNote, ProfileSnapshots, Rescue,
+        SnapshotError, Taken, Taking,
     },
     session::{
         ClienteId, Reason, ReasonCode, SessionState, Snapshot,
@@ -29,6 +34,41 @@ use crate::{
         run_end::End,
     },
 };
+
+/// What has become of a copy of a running profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) struct Copied {
+    /// When the last one was taken, if there is one.
+    pub(in crate::session) taken_at: Option<Timestamp>,
+    /// When the next one is due; `None` when this one failed.
+    pub(in crate::session) next_in: Option<Duration>,
+}
+
+/// Whether a copy of a running profile is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::session) enum BegunCopy {
+    NotDue(Copied),
+    Due(DueCopy),
+}
+
+/// A copy of a running profile that is to be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::session) struct DueCopy {
+    link: Link,
+    last: Option<Timestamp>,
+    /// The one that was ended for it.
+    pub(in crate::session) generation: u64,
+}
+
+impl DueCopy {
+    /// It cannot be taken now.
+    pub(in crate::session) fn put_off(self) -> Copied {
+        Copied {
+            taken_at: self.last,
+            next_in: None,
+        }
+    }
+}
 
 /// What one session does about its profile.
 #[derive(Clone, Debug)]
@@ -51,40 +91,101 @@ impl Safekeeping {
         }
     }
 
-    /// Chrome has been closed. Takes a snapshot when the profile is worth one.
+    /// Chrome has been closed. Takes a snapshot when the profile is worth one, and answers when it did.
     pub(in crate::session) async fn after_close(
         &self,
         before: &Snapshot,
         why: &End,
         closed: Closed,
-    ) {
+    ) -> Option<Timestamp> {
         if !is_worth_a_snapshot(before, why, closed) {
-            return;
+            return None;
         }
         // Without a note it could not be told later whose copy it is.
-        let Some(link) = link_of(&self.profile).await else {
-            return;
-        };
-        match self
-            .snapshots
-            .take(account_link::origin(link, &self.id))
-            .await
-        {
-            Ok(Taken::New(manifest)) => {
-                tracing::info!(
-                    snapshot.files = manifest.files,
-                    snapshot.bytes = manifest.bytes,
-                    "took a snapshot of the profile"
-                );
-            }
-            Ok(Taken::StillYoung | Taken::Off) => {}
+        let link = link_of(&self.profile).await?;
+        let origin = account_link::origin(link, &self.id);
+        match self.snapshots.take(origin).await {
+            Ok(Taken::New(taking)) => Some(log(&taking)),
+            Ok(Taken::Unchanged | Taken::Off) => None,
             Err(why) => {
-                tracing::warn!(
-                    error = %why,
-                    "no snapshot of the profile was taken: {why}; the last one, if any, stays"
-                );
+                log_failure(&why);
+                None
             }
         }
+    }
+
+    /// The session is READY and runs: whether a copy of its profile is due, since there is none of its link, or the last one is as
+    /// old as `min_age`. If so, the generation of the profile is ended, and [`copy_running`](Self::copy_running) is to follow.
+    pub(in crate::session) async fn begin_copy(
+        &self,
+        min_age: Duration,
+        every: Duration,
+    ) -> BegunCopy {
+        let link = link_of(&self.profile).await;
+        let Some(link) = link.filter(|_| self.snapshots.are_kept()) else {
+            return BegunCopy::NotDue(Copied {
+                taken_at: None,
+                next_in: Some(every),
+            });
+        };
+        let last = self.snapshots.taken_at(is_of(&link)).await;
+        let last = last.unwrap_or_else(|why| {
+            log_failure(&why);
+            None
+        });
+        // The clock may have been set since.
+        let age = last.map(|last| Timestamp::now().duration_since(last));
+        let age = age.map(|age| Duration::try_from(age).unwrap_or_default());
+        let rest = age.and_then(|age| min_age.checked_sub(age));
+        if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
+            return BegunCopy::NotDue(Copied {
+                taken_at: last,
+                next_in: Some(rest),
+            });
+        }
+        let profile = self.profile.clone();
+        // Off the runtime, as the disk may hang.
+        let ended = spawn_blocking(move || ProfileNote::end_generation(&profile)).await;
+        match ended.map_err(std::io::Error::from).flatten() {
+            Ok(generation) => BegunCopy::Due(DueCopy {
+                link,
+                last,
+                generation,
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "no snapshot of the profile was taken, since nothing can be noted in it: {error}");
+                BegunCopy::NotDue(Copied {
+                    taken_at: last,
+                    next_in: None,
+                })
+            }
+        }
+    }
+
+    /// Takes the copy, if anything was sent or received since the last one. Its Chrome is stopped for a moment. What is handed over
+    /// meanwhile must count into the generation after the one that was ended.
+    pub(in crate::session) async fn copy_running(
+        &self,
+        due: DueCopy,
+        freezer: Option<Freezer>,
+        every: Duration,
+    ) -> Copied {
+        let DueCopy {
+            link,
+            last,
+            generation,
+        } = due;
+        let origin = account_link::origin(link, &self.id);
+        let taken = self.snapshots.take_frozen(origin, generation, freezer);
+        let (taken_at, next_in) = match taken.await {
+            Ok(Taken::New(taking)) => (Some(log(&taking)), Some(every)),
+            Ok(Taken::Unchanged | Taken::Off) => (last, Some(every)),
+            Err(why) => {
+                log_failure(&why);
+                (last, None)
+            }
+        };
+        Copied { taken_at, next_in }
     }
 
     /// Before a start: sees that the profile of a session that was linked then is there. A snapshot takes its place when it
@@ -283,6 +384,27 @@ impl Safekeeping {
     pub(in crate::session) async fn delete(&self) -> Result<(), SnapshotError> {
         self.snapshots.delete().await
     }
+}
+
+/// Says that a snapshot was taken, and answers when.
+fn log(taking: &Taking) -> Timestamp {
+    let manifest = &taking.manifest;
+    let frozen_ms = u64::try_from(taking.frozen.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        snapshot.files = manifest.files,
+        snapshot.bytes = manifest.bytes,
+        snapshot.new_bytes = taking.new_bytes,
+        snapshot.frozen_ms = frozen_ms,
+        "took a snapshot of the profile"
+    );
+    manifest.taken_at
+}
+
+fn log_failure(why: &SnapshotError) {
+    tracing::warn!(
+        error = %why,
+        "no snapshot of the profile was taken: {why}; the last one, if any, stays"
+    );
 }
 
 /// Whether a snapshot is one of this link: another account's must never take its place.

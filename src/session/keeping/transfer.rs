@@ -17,7 +17,8 @@ use super::desired;
 use crate::{
     browser::{
         Adopted, BrowserError, Export, ExportTo, ForeignError, ForeignProfile, HeldProfile,
-        Manifest, Origin, Passphrase, Rescue, SiteStorage, SnapshotError, SnapshotRoot,
+        Manifest, Origin, Passphrase, Rescue, SiteStorage, SnapshotError, SnapshotKey,
+        SnapshotRoot,
     },
     session::{
         ClienteId,
@@ -168,10 +169,11 @@ pub async fn forget_older_snapshots(
     id: &ClienteId,
     tokens_dir: &Path,
     snapshots_dir: PathBuf,
+    key: Option<&SnapshotKey>,
     imported: &Manifest,
 ) -> Result<(), SnapshotError> {
     let (linked_at, taken_at) = (imported.linked_at, imported.taken_at);
-    let root = SnapshotRoot::new(snapshots_dir, 0, 1, CancellationToken::new());
+    let root = SnapshotRoot::new(snapshots_dir, 0, 1, CancellationToken::new()).encrypted_with(key);
     let snapshots = root.of(id.as_str(), id.profile_in(tokens_dir));
     snapshots
         .forget(move |snapshot| snapshot.linked_at == linked_at && snapshot.taken_at < taken_at)

@@ -18,6 +18,7 @@
 
 mod admission;
 pub(super) mod capacity;
+mod copy_clock;
 mod deadlines;
 mod forgetting;
 mod healing;
@@ -47,7 +48,7 @@ use tracing::Instrument;
 use super::{
     DisconnectOutcome, Evidence, Phase, PhoneToLink, Reason, ReasonCode, SendError, SessionHandle,
     command::{COMMAND_CAPACITY, answer},
-    linking::account_link::LinkNote,
+    linking::account_link::{LinkNote, link_of},
     publisher::Publisher,
     run_end::End,
     sending::intake::Intake,
@@ -120,6 +121,7 @@ impl<D: Driver> Actor<D> {
             let must_be_ready = self.options.desired.must_be_ready().await;
             self.healing = Healing::new(self.options.shared.config.heals_per_hour, must_be_ready);
             self.forget_later().await;
+            self.tell_link().await;
             while let Some(admitted) = self.idle().await {
                 let Admitted {
                     place: _place,
@@ -180,6 +182,7 @@ impl<D: Driver> Actor<D> {
                     // One that was linked by an earlier version, or has come from another host.
                     self.options.desired.on_link(link.linked_at()).await;
                 }
+                self.publisher.tell_link(link.link());
                 let end = Running::new(
                     &driver,
                     &self.options,
@@ -257,10 +260,11 @@ impl<D: Driver> Actor<D> {
         };
         let close = async {
             let closed = close.await;
-            safekeeping.after_close(&before, end, closed).await;
-            closed
+            (closed, safekeeping.after_close(&before, end, closed).await)
         };
-        self.mail.during(&mut self.intake, close).await
+        let (closed, copied_at) = self.mail.during(&mut self.intake, close).await;
+        self.publisher.tell_copy(copied_at);
+        closed
     }
 
     /// Chrome is gone. Publishes the end and answers who asked for it.
@@ -277,6 +281,8 @@ impl<D: Driver> Actor<D> {
             // place back only when it has nothing more to wait for.
             self.forget_later().await;
         }
+        // A caller who hears of the end may ask at once whether the session is still linked.
+        self.tell_link().await;
         self.publisher.apply(&event, Some(reason));
         self.forget_the_page();
         if is_forgotten {
@@ -303,6 +309,12 @@ impl<D: Driver> Actor<D> {
         }
     }
 
+    /// Publishes the link that the profile has while no page does.
+    fn tell_link(&self) -> impl Future<Output = ()> + Send + use<D> {
+        let (profile, publisher) = (self.options.profile.clone(), Arc::clone(&self.publisher));
+        async move { publisher.tell_link(link_of(&profile).await) }
+    }
+
     /// The device is unlinked: nothing that was its account's is kept. What cannot be deleted, `reason` or the log says.
     async fn delete_link(&mut self, reason: &mut Reason) {
         if let Err(why) = delete_profile(&self.options.profile, Aside::Goes).await {
@@ -311,6 +323,9 @@ impl<D: Driver> Actor<D> {
         }
         if let Err(why) = self.options.safekeeping.delete().await {
             tracing::warn!(error = %why, "the device is unlinked, but the snapshots of its profile could not be deleted: {why}");
+        } else {
+            self.publisher
+                .amend(|snapshot| snapshot.profile_copied_at.take().is_some());
         }
         if let Err(why) = self.options.evidence.delete().await {
             tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");

@@ -6,9 +6,13 @@
 mod mending;
 mod winding_down;
 
-use std::future::pending;
+use std::{future::pending, time::Duration};
 
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, OptionFuture},
+    stream::FuturesUnordered,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -18,6 +22,7 @@ use winding_down::logged_out;
 use super::{
     admission::Stage,
     capacity::Turn,
+    copy_clock::CopyClock,
     deadlines::{Deadlines, Expired, RELOAD_TIMEOUT, UNRECOGNISED_TIMEOUT},
     healing::Healing,
     hibernation::{IdleClock, on_late_wake},
@@ -31,7 +36,10 @@ use crate::{
         ClienteId, DisconnectError, DisconnectOutcome, DismissError, Evidence, EvidenceError,
         Phase, PhoneToLink, Reason, ReasonCode, Recipient, SessionState, StartLimits,
         command::{Command, LifeCommand, PageCommand, answer},
-        keeping::{accounts::HeldAccount, profile},
+        keeping::{
+            accounts::HeldAccount,
+            profile::{self, BegunCopy, DueCopy},
+        },
         linking::{
             account_link::{LinkNote, Login, NoteWritten},
             pairing::{Pairing, Request},
@@ -70,6 +78,9 @@ pub(super) struct Running<'a, D: Driver> {
     notice_waiters: Vec<oneshot::Sender<Result<String, DismissError>>>,
     /// What has been asked of the page and not been answered yet.
     calls: FuturesUnordered<BoxFuture<'a, PageAnswer>>,
+    copies: CopyClock,
+    /// The copy of the profile that is being taken. A session that ends drops it: to close goes before to copy.
+    copying: Option<BoxFuture<'a, BegunCopy>>,
     /// The callers who wait for the logout that the page was asked for.
     logouts: Vec<LogoutReply>,
     /// Held until the page stands: the heavy part of a start is its loading.
@@ -107,6 +118,8 @@ impl Facts {
 /// What comes from the page, or from the ledger about a send.
 enum PageEvent {
     Answered(PageAnswer),
+    /// A copy of the profile is due, or was taken, or not.
+    Copied(BegunCopy),
     SendAnswered(SendAnswer),
     /// `None`: the page is not heard any more.
     Fact(Option<Fact>),
@@ -204,11 +217,13 @@ impl<'a, D: Driver> Running<'a, D> {
             page: PageView::new(publisher),
             account: accounts.hold(&options.id),
             link,
-            sending: Sending::new(driver, publisher, &options.id, intake),
+            sending: Sending::new(driver, publisher, &options.id, intake, config.stale_sends),
             pairing: Pairing::new(phone, config.pairing_life),
             evidence_waiters: Vec::new(),
             notice_waiters: Vec::new(),
             calls: FuturesUnordered::new(),
+            copies: CopyClock::new(config.snapshot_every),
+            copying: None,
             logouts: Vec::new(),
             start: Some(start),
             deadlines: Deadlines::new(config.limits, config.take_over, Instant::now()),
@@ -237,6 +252,7 @@ impl<'a, D: Driver> Running<'a, D> {
             ..
         } = &mut self.sending;
         let (calls, facts) = (&mut self.calls, &mut self.facts);
+        let copying = &mut self.copying;
         let are_held_back = facts.are_held_back();
         let are_due = !facts.is_over && !are_held_back;
         let own = async {
@@ -245,6 +261,8 @@ impl<'a, D: Driver> Running<'a, D> {
                 Some(answer) = calls.next() => PageEvent::Answered(answer),
                 Some(answer) = send_calls.next() => PageEvent::SendAnswered(answer),
                 fact = facts.receiver.recv(), if are_due => PageEvent::Fact(fact),
+                // The last: a hand-over that is being written down goes to the ledger before what a copy has noted there.
+                Some(copied) = OptionFuture::from(copying.as_mut()) => PageEvent::Copied(copied),
                 else => pending().await,
             }
         };
@@ -276,6 +294,7 @@ impl<'a, D: Driver> Running<'a, D> {
                     turn = answer.turn();
                     self.sending.on_answer(answer);
                 }
+                Heard::StageWork(PageEvent::Copied(copy)) => self.on_copy(copy),
                 Heard::StageWork(PageEvent::Fact(fact)) => {
                     self.facts.in_a_row += 1;
                     let silence = || Fact::PageLost("the page is not heard any more".to_owned());
@@ -312,7 +331,11 @@ impl<'a, D: Driver> Running<'a, D> {
             self.begin_pairing();
             self.sending.go_on();
             self.sending.write_notes();
-            match self.link.write().await {
+            let written = self.link.write().await;
+            if written != NoteWritten::Nothing {
+                self.publisher.tell_link(self.link.link());
+            }
+            match written {
                 NoteWritten::Nothing => {}
                 // A full disk must not make it look as if no phone had scanned a code.
                 NoteWritten::Failed => self.options.desired.on_account().await,
@@ -336,6 +359,7 @@ impl<'a, D: Driver> Running<'a, D> {
             self.sleeps_at(),
             self.stall.next(),
             self.mail.wake_by(),
+            self.copies_at(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -356,9 +380,10 @@ impl<'a, D: Driver> Running<'a, D> {
         if is_late {
             self.wakes_late(now);
         }
+        let is_copying = self.copy_profile(now);
         let expired = self.deadlines.expired(now);
         TimersPassed {
-            is_any: over.is_some() || is_late || expired.is_some(),
+            is_any: over.is_some() || is_late || is_copying || expired.is_some(),
             end: expired.and_then(|expired| self.on_expired(expired)),
         }
     }
@@ -500,6 +525,10 @@ impl<'a, D: Driver> Running<'a, D> {
             .on_ready(state == SessionState::Ready, Instant::now());
         if matches!(state, SessionState::QrRequired { .. }) {
             self.healing.on_unlinked();
+            self.copies.on_unlinked();
+        }
+        if state == SessionState::Ready {
+            self.copies.on_ready(Instant::now());
         }
         let account = self.page.standing().account.as_deref();
         self.link.follow(&before, &state, account, is_removed);
@@ -744,6 +773,61 @@ impl<'a, D: Driver> Running<'a, D> {
     /// Takes note of whether the page is needed.
     fn rest(&mut self, now: Instant) {
         self.idle_clock.set(self.is_quiet(), now);
+    }
+
+    /// When a copy of the profile is due, while one can be taken: of a page that could send and is well, and one at a time.
+    fn copies_at(&self) -> Option<Instant> {
+        let is_well = self.publisher.state() == SessionState::Ready
+            && self.sending.may_begin()
+            && !self.deadlines.is_reloading()
+            && !self.is_pinging
+            && self.logouts.is_empty();
+        self.copies
+            .due()
+            .filter(|_| is_well && self.copying.is_none())
+    }
+
+    /// Begins to copy the profile, when that is due. Answers whether it did.
+    fn copy_profile(&mut self, now: Instant) -> bool {
+        let due = self.copies_at().filter(|at| *at <= now);
+        let (Some(_), Some(every)) = (due, self.copies.every()) else {
+            return false;
+        };
+        let safekeeping = &self.options.safekeeping;
+        let min_age = self.copies.min_age();
+        self.copying = Some(safekeeping.begin_copy(min_age, every).boxed());
+        true
+    }
+
+    fn on_copy(&mut self, copy: BegunCopy) {
+        self.copying = None;
+        match (copy, self.copies.every()) {
+            (BegunCopy::Due(due), Some(every)) => self.take_copy(due, every),
+            (BegunCopy::NotDue(copied), _) => {
+                self.copies.on_copied(copied.next_in, Instant::now());
+                self.publisher.tell_copy(copied.taken_at);
+            }
+            (BegunCopy::Due(_), None) => {}
+        }
+    }
+
+    /// The copy has what was handed over up to the generation that was ended for it. What is handed over from now on, and what
+    /// WhatsApp's server has not taken yet, counts into the next one, before Chrome is stopped.
+    fn take_copy(&mut self, due: DueCopy, every: Duration) {
+        let counted = self.sending.begin_generation(due.generation + 1);
+        let safekeeping = &self.options.safekeeping;
+        let freezer = self.driver.freezer();
+        let copying = async move {
+            let copied = match counted.await {
+                Ok(()) => safekeeping.copy_running(due, freezer, every).await,
+                Err(why) => {
+                    tracing::warn!(error = %why, "no snapshot of the profile was taken: {why}");
+                    due.put_off()
+                }
+            };
+            BegunCopy::NotDue(copied)
+        };
+        self.copying = Some(copying.boxed());
     }
 
     /// When it may sleep. Not in the midst of a call: that may be the one that finds out that the page is broken.

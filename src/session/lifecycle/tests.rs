@@ -25,9 +25,11 @@ use crate::{
     ledger::{SendState, Step},
     session::{
         ConnectError, DisconnectError, DisconnectOutcome, Phase, ReasonCode, SendError,
-        SessionState, Snapshot, WaitFor,
+        SessionState, Snapshot, StaleSends, WaitFor,
     },
-    whatsapp::{Fact, HandOverError, LogoutError, LookUpError, Standing, Trouble},
+    whatsapp::{
+        Fact, HandOverError, LogoutError, LookUpError, ResetError, Standing, Trouble, Whose,
+    },
 };
 
 /// The wait that callers have unless they say otherwise.

@@ -238,6 +238,11 @@ impl LinkNote {
         &self.profile
     }
 
+    /// The link, as far as the page has shown it.
+    pub(in crate::session) fn link(&self) -> Option<Link> {
+        self.link.clone()
+    }
+
     /// When the link was made.
     pub(in crate::session) fn linked_at(&self) -> Option<Timestamp> {
         self.link.as_ref().map(|link| link.linked_at)

@@ -194,7 +194,7 @@ impl Pairing {
             ),
             Err(PairingError::RateLimited) => (
                 ReasonCode::PairingRateLimited,
-                "WhatsApp has been asked for too many pairing codes; scan the QR code instead, or try again in an hour".to_owned(),
+                "WhatsApp has been asked for too many pairing codes; scan the QR code instead, or try again in some hours".to_owned(),
             ),
             Err(PairingError::Failed(why)) => (
                 ReasonCode::PairingFailed,

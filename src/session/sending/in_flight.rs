@@ -177,6 +177,9 @@ impl InFlight {
                     PrepareError::NotOnWhatsApp => {
                         self.fail(&entry, Failure::NotOnWhatsApp, &why.to_string());
                     }
+                    PrepareError::Stale(_) => {
+                        self.fail(&entry, Failure::ProfileStale, &why.to_string());
+                    }
                     PrepareError::Unanswered(_) => {
                         self.fail(&entry, Failure::NotChecked, &why.to_string());
                     }

@@ -24,13 +24,13 @@ use in_flight::AfterHandOver;
 use intake::Intake;
 use numbers::Known;
 use recovery::{OpenSendsQuery, Recovery};
-use staleness::Age;
+use staleness::{Age, Renewed, renew};
 use stall::{WaitsFor, Work};
 use tokio::time::{Instant, timeout, timeout_at};
 use turns::Purpose;
 
 use super::{
-    ClienteId, NumberCheck, Recipient, SendError, SessionState,
+    ClienteId, NumberCheck, Recipient, SendError, SessionState, StaleSends,
     command::{CheckReply, answer},
     linking::account_link::{LinkNote, Since},
     publisher::Publisher,
@@ -68,6 +68,10 @@ pub(super) struct Sending<'a, D: Driver> {
     since: Since,
     profile: PathBuf,
     age: Age,
+    /// The Signal sessions that were begun anew before the hand-over that is being written down.
+    reset: Reset,
+    /// What to do where the profile is older than what was sent, and the page cannot mend that.
+    stale_sends: StaleSends,
 }
 
 /// What the ledger has been asked for and has answered.
@@ -104,7 +108,7 @@ pub(super) struct OpenSends {
 
 /// What page or ledger answered.
 pub(super) enum SendAnswer {
-    Prepared(Result<Prepared, PrepareError>),
+    Prepared(Result<Prepared, PrepareError>, Renewed),
     Written(Result<bool, LedgerError>),
     HandedOver(Result<Handed, HandOverError>),
     Open(Result<OpenSends, LedgerError>),
@@ -117,7 +121,7 @@ impl SendAnswer {
     pub(super) const fn turn(&self) -> Purpose {
         match self {
             Self::Checked(..) => Purpose::External,
-            Self::Prepared(_)
+            Self::Prepared(..)
             | Self::Written(_)
             | Self::HandedOver(_)
             | Self::Open(_)
@@ -132,6 +136,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         publisher: &'a Publisher,
         session: &'a ClienteId,
         intake: &'a mut Intake,
+        stale_sends: StaleSends,
     ) -> Self {
         Self {
             driver,
@@ -146,6 +151,8 @@ impl<'a, D: Driver> Sending<'a, D> {
             doubt: OpenSendsQuery::default(),
             since: Since::default(),
             profile: PathBuf::new(),
+            stale_sends,
+            reset: Reset::default(),
             age: Age::default(),
         }
     }
@@ -219,14 +226,18 @@ impl<'a, D: Driver> Sending<'a, D> {
         match &answered {
             SendAnswer::Written(result) => self.intake.calls.on_answer(result),
             SendAnswer::Open(result) => self.intake.calls.on_answer(result),
-            SendAnswer::Prepared(_)
+            SendAnswer::Prepared(..)
             | SendAnswer::HandedOver(_)
             | SendAnswer::LookedUp(_)
             | SendAnswer::Checked(..) => {}
         }
         match answered {
-            SendAnswer::Prepared(result) => self.on_prepared(result, now),
+            SendAnswer::Prepared(result, renewed) => self.on_prepared(result, renewed, now),
             SendAnswer::Written(result) => {
+                let reset = std::mem::take(&mut self.reset);
+                if let (Ok(true), Some(to)) = (&result, self.intake.in_flight.current_recipient()) {
+                    self.age.on_reset(to, reset);
+                }
                 if let Some((prepared, outgoing, limit)) =
                     self.intake.in_flight.on_written(result, now)
                 {
@@ -243,7 +254,9 @@ impl<'a, D: Driver> Sending<'a, D> {
                 match self.intake.in_flight.on_handed_over(result, now) {
                     AfterHandOver::Done => {}
                     AfterHandOver::InDoubt => self.find_out(),
-                    AfterHandOver::Again(outgoing, prepared) => self.write_down(outgoing, prepared),
+                    AfterHandOver::Again(outgoing, prepared) => {
+                        self.write_down(outgoing, prepared, Reset::default());
+                    }
                 }
             }
             SendAnswer::Open(result) => self.on_open(result, now),
@@ -255,7 +268,13 @@ impl<'a, D: Driver> Sending<'a, D> {
         }
     }
 
-    fn on_prepared(&mut self, result: Result<Prepared, PrepareError>, now: Instant) {
+    fn on_prepared(
+        &mut self,
+        result: Result<Prepared, PrepareError>,
+        renewed: Renewed,
+        now: Instant,
+    ) {
+        self.age.on_asked(renewed);
         let learned = match &result {
             Ok(prepared) => Some(Known::At(prepared.chat.clone())),
             Err(PrepareError::NotOnWhatsApp) => Some(Known::NotOnWhatsApp),
@@ -263,7 +282,8 @@ impl<'a, D: Driver> Sending<'a, D> {
                 PrepareError::Failed(_)
                 | PrepareError::Unanswered(_)
                 | PrepareError::Silent(_)
-                | PrepareError::Interrupted(_),
+                | PrepareError::Interrupted(_)
+                | PrepareError::Stale(_),
             ) => None,
         };
         let is_refused = matches!(result, Err(PrepareError::Failed(_)));
@@ -278,19 +298,20 @@ impl<'a, D: Driver> Sending<'a, D> {
         let Some((outgoing, prepared)) = self.intake.in_flight.on_prepared(result, now) else {
             return;
         };
-        self.write_down(outgoing, prepared);
+        self.write_down(outgoing, prepared, renewed.reset);
     }
 
     /// Writes down that a page is about to get the send, and by which adapter.
-    fn write_down(&mut self, outgoing: Outgoing, prepared: Prepared) {
+    fn write_down(&mut self, outgoing: Outgoing, prepared: Prepared, reset: Reset) {
         self.intake.calls.open += 1;
+        self.reset = reset;
         let handing = Handing {
             adapter: prepared.adapter.to_string(),
             account: self.intake.account.clone(),
             wa_key: prepared.message_id.is_some().then(|| outgoing.key.clone()),
             message_id: prepared.message_id,
             generation: self.age.generation,
-            reset: Reset::default(),
+            reset,
         };
         let ledger = self.intake.ledger.clone();
         let write = async move {
@@ -300,8 +321,19 @@ impl<'a, D: Driver> Sending<'a, D> {
         self.calls.push(write.boxed());
     }
 
+    /// A copy is about to be made of the profile: what is handed over from now on counts into this generation, and so does what
+    /// the page has and WhatsApp's server has not acknowledged. That is written down when this resolves.
+    pub(super) fn begin_generation(
+        &mut self,
+        generation: u64,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send + use<D> {
+        self.age.generation = self.age.generation.max(generation);
+        let (ledger, session) = (self.intake.ledger.clone(), self.session.clone());
+        async move { ledger.count_open_into(session.as_str(), generation).await }
+    }
+
     /// Whether the page may be asked for anything.
-    const fn may_begin(&self) -> bool {
+    pub(super) const fn may_begin(&self) -> bool {
         self.is_ready && self.doubt.is_settled()
     }
 
@@ -326,7 +358,15 @@ impl<'a, D: Driver> Sending<'a, D> {
             return;
         };
         let known = self.intake.numbers.get(&outgoing.to, now).cloned();
-        let prepare = prepare(driver, known, outgoing, limit).map(SendAnswer::Prepared);
+        let (renewal, risks) = (self.age.renewal_for(&outgoing.to), self.stale_sends);
+        let prepare = async move {
+            let prepared = match prepare(driver, known, outgoing, limit).await {
+                Ok(prepared) => prepared,
+                Err(why) => return SendAnswer::Prepared(Err(why), Renewed::default()),
+            };
+            let (renewed, done) = renew(driver, renewal, &prepared, limit, risks).await;
+            SendAnswer::Prepared(done.map(|()| prepared), renewed)
+        };
         self.calls.push(prepare.boxed());
     }
 

@@ -456,11 +456,12 @@ impl<D: Driver> Sending<'_, D> {
         }
         let (ledger, session) = (self.intake.ledger.clone(), self.session);
         let profile = self.is_ready.then(|| self.profile.clone());
+        let is_first = !self.age.is_known;
         self.intake.calls.open += 1;
         let open = async move {
             let age = match profile {
                 // First, since what is open is judged by it.
-                Some(profile) => Some(Age::of(profile, &ledger, session.as_str()).await?),
+                Some(profile) => Some(Age::of(profile, &ledger, session.as_str(), is_first).await?),
                 None => None,
             };
             let records = ledger.open_sends(session.as_str()).await?;
@@ -489,8 +490,10 @@ impl<D: Driver> Sending<'_, D> {
             Ok(OpenSends { age: None, .. }) => self.find_out(),
             Ok(OpenSends {
                 records,
-                age: Some(age),
+                age: Some(mut age),
             }) => {
+                // Read before a copy began another generation, it must not go back.
+                age.generation = age.generation.max(self.age.generation);
                 self.age = age;
                 let page = Linked {
                     account: self.intake.account.as_deref(),

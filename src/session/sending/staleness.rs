@@ -16,11 +16,16 @@
 
 use std::path::{Path, PathBuf};
 
-use tokio::task::spawn_blocking;
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     browser::{Beginning, Gap, ProfileNote},
-    ledger::{Ledger, LedgerError, RestoredCopy, Stale},
+    ledger::{Ledger, LedgerError, Others, Reset, RestoredCopy, Stale},
+    session::StaleSends,
+    whatsapp::{Driver, PrepareError, Prepared, ResetError, Whose},
 };
 
 /// What is known of the age of a profile.
@@ -31,27 +36,71 @@ pub(super) struct Age {
     /// What the profile lacks.
     pub(super) gaps: Vec<Gap>,
     /// With whom the page has to begin new Signal sessions.
-    #[expect(dead_code, reason = "the reset itself comes with the next commit")]
-    pub(super) stale: Stale,
+    stale: Stale,
+    /// It was found out: the page's first generation has begun.
+    pub(super) is_known: bool,
 }
 
 impl Age {
+    /// What has to be done before something is handed over to this recipient.
+    pub(super) fn renewal_for(&self, to: &str) -> Renewal {
+        let stale = &self.stale;
+        let recipient = match stale.others {
+            _ if stale.recipients.contains(to) => Need::Certain,
+            Others::Stale if !stale.fresh.contains(to) => Need::Certain,
+            Others::PerhapsStale if !stale.fresh.contains(to) => Need::Possible,
+            Others::Fresh | Others::Stale | Others::PerhapsStale => Need::None,
+        };
+        Renewal {
+            recipient,
+            own_devices: stale.own_devices,
+        }
+    }
+
+    /// The page was asked to begin new Signal sessions.
+    pub(super) fn on_asked(&mut self, renewed: Renewed) {
+        if renewed.gave_up_own_devices {
+            self.stale.own_devices = false;
+        }
+    }
+
+    /// The ledger has noted new Signal sessions, with the hand-over that comes after them.
+    pub(super) fn on_reset(&mut self, to: &str, reset: Reset) {
+        if reset.recipient {
+            self.stale.recipients.remove(to);
+            if self.stale.others != Others::Fresh {
+                self.stale.fresh.insert(to.into());
+            }
+        }
+        if reset.own_devices {
+            self.stale.own_devices = false;
+        }
+    }
+
     /// Finds out how old the profile is, and notes what follows from that. To be repeated when it fails: nothing may be handed
     /// over before.
+    ///
+    /// A page's first hand-over, `is_first`, begins a generation: so a folder that a person has copied while no page was open
+    /// is known to be older, should they put it back.
     pub(super) async fn of(
         profile: PathBuf,
         ledger: &Ledger,
         session: &str,
+        is_first: bool,
     ) -> Result<Self, LedgerError> {
-        let note = read(&profile).await;
+        let mut note = read(&profile).await;
         let stale = ledger.stale(session).await?;
         let highest = stale.highest;
         match note.beginning(highest) {
             Beginning::Usual => {
+                if is_first {
+                    note.generation = begin_generation(profile).await.unwrap_or(note.generation);
+                }
                 return Ok(Self {
                     generation: note.generation,
                     gaps: note.gaps,
                     stale,
+                    is_known: true,
                 });
             }
             Beginning::NewDevice => ledger.begin_device(session).await?,
@@ -78,8 +127,95 @@ impl Age {
             generation: note.generation,
             gaps: note.gaps,
             stale,
+            is_known: true,
         })
     }
+}
+
+/// How much a recipient needs a new Signal session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    None,
+    /// The profile comes from elsewhere, and need not be old.
+    Possible,
+    /// Something was handed over to them that the profile lacks.
+    Certain,
+}
+
+/// What has to be done before something is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Renewal {
+    recipient: Need,
+    own_devices: bool,
+}
+
+/// What of it was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::session) struct Renewed {
+    pub(super) reset: Reset,
+    /// The page cannot do it for the account's own devices: the next page is asked again.
+    pub(super) gave_up_own_devices: bool,
+}
+
+/// Has the page begin the Signal sessions anew that are older than what the other side has seen. `risks`: what to do where it
+/// cannot.
+pub(super) async fn renew<D: Driver>(
+    driver: &D,
+    renewal: Renewal,
+    prepared: &Prepared,
+    limit: Instant,
+    risks: StaleSends,
+) -> (Renewed, Result<(), PrepareError>) {
+    let mut renewed = Renewed::default();
+    if renewal.recipient != Need::None {
+        let whose = Whose::Recipient(prepared.clone());
+        match reset(driver, &whose, limit).await {
+            Ok(()) => renewed.reset.recipient = true,
+            Err(ResetError::NoAnswer(why)) => {
+                return (renewed, Err(PrepareError::Interrupted(why)));
+            }
+            Err(ResetError::Lacking(why))
+                if renewal.recipient == Need::Certain && risks == StaleSends::Refuse =>
+            {
+                let why = format!(
+                    "the profile is a copy older than what was sent to this recipient, who would not see the message, and no new \
+                     Signal session could be begun: {why}; update the page scripts, or accept the loss with STALE_SENDS=risk"
+                );
+                return (renewed, Err(PrepareError::Stale(why)));
+            }
+            Err(ResetError::Lacking(why)) => {
+                tracing::warn!(
+                    error = why,
+                    "a message goes to a recipient who may not see it, as the profile may be older than what was sent to them: {why}"
+                );
+            }
+        }
+    }
+    if renewal.own_devices {
+        match reset(driver, &Whose::OwnDevices, limit).await {
+            Ok(()) => renewed.reset.own_devices = true,
+            Err(ResetError::NoAnswer(why)) => {
+                return (renewed, Err(PrepareError::Interrupted(why)));
+            }
+            // The recipient sees the message all the same.
+            Err(ResetError::Lacking(why)) => {
+                renewed.gave_up_own_devices = true;
+                tracing::warn!(
+                    error = why,
+                    "the account's own phone may not show the next messages, as the profile may be older than what was sent: {why}"
+                );
+            }
+        }
+    }
+    (renewed, Ok(()))
+}
+
+async fn reset<D: Driver>(driver: &D, whose: &Whose, limit: Instant) -> Result<(), ResetError> {
+    let reset = timeout_at(limit, driver.reset_sessions(whose)).await;
+    reset.unwrap_or_else(|_elapsed| {
+        let why = "the page did not begin a new Signal session in time";
+        Err(ResetError::NoAnswer(why.to_owned()))
+    })
 }
 
 /// Off the runtime, as the disk may hang. A note that cannot be read is that of a copy that lacks everything.
@@ -88,6 +224,16 @@ async fn read(profile: &Path) -> ProfileNote {
     let read = spawn_blocking(move || ProfileNote::read_or_linked(&profile)).await;
     // Only a runtime that ends does not read it.
     read.unwrap_or_default()
+}
+
+/// `None` if that cannot be noted: then it is the one that the profile is in.
+async fn begin_generation(profile: PathBuf) -> Option<u64> {
+    let ended = spawn_blocking(move || ProfileNote::end_generation(&profile)).await;
+    let ended = ended.map_err(std::io::Error::from).flatten();
+    ended
+        .inspect_err(|error| tracing::warn!(%error, "no new generation of the profile can be noted in it: {error}"))
+        .ok()
+        .map(|ended| ended + 1)
 }
 
 async fn go_on_above(profile: PathBuf, highest: Option<u64>) -> Result<ProfileNote, LedgerError> {

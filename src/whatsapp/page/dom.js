@@ -468,6 +468,9 @@
       return target([...(dialog?.querySelectorAll('button, [role="button"]') ?? [])].pop(), "button to close the dialog");
     },
 
+    // {chat, asks, own}: begins new Signal sessions, where the page's modules can be reached. The screen shows nothing of them.
+    resetSessions: shared.resetSessions,
+
     // {to} -> the compose box of the proven chat: {x, y, is_empty, is_focused}.
     box: ({ to }) => {
       demandChat(to);

@@ -288,6 +288,9 @@
       return { ack: message ? message.ack ?? 0 : null };
     },
 
+    // {chat, asks, own}: begins new Signal sessions.
+    resetSessions: shared.resetSessions,
+
     // {key, to: digits, chat: known or null} -> {message_id, chat}. Looks up, sends nothing.
     async prepare({ key, to, chat: known }) {
       mustBeLoaded();

@@ -51,12 +51,34 @@ const lineOfName = (entry, purpose) => {
 
 // What all adapters rely on.
 const NAMES = {
-  me: ["WAWebUserPrefsMeUser", "getMaybeMePnUser"],
-  cooldown: ["WAWebWhatsNewGatingUtils", "getWhatsNewAutoModalCooldownDays"],
-  createNux: ["WAWebWhatsNewNux", "createWhatsNewNux"],
-  modals: ["WAWebModalManager", "ModalManager"],
+  whatsNew: {
+    me: ["WAWebUserPrefsMeUser", "getMaybeMePnUser"],
+    cooldown: ["WAWebWhatsNewGatingUtils", "getWhatsNewAutoModalCooldownDays"],
+    createNux: ["WAWebWhatsNewNux", "createWhatsNewNux"],
+    modals: ["WAWebModalManager", "ModalManager"],
+  },
+  // What begins new Signal sessions. WhatsApp Web's own job for bots does it in these steps (WAWebMetaAiBotSessionCleanupJob).
+  signal: {
+    createWid: ["WAWebWidFactory", "createWid"],
+    getFanOutList: ["WAWebDBDeviceListFanout", "getFanOutList"],
+    deleteRemoteSession: ["WAWebSignalSessionApi", "deleteRemoteSession"],
+    getSignalProtocolStore: ["WAWebSignalProtocolStore", "getSignalProtocolStore"],
+  },
+  // Whose sessions these are, and whether they are gone: what of it is there is used.
+  signalMore: {
+    hasSignalSessions: ["WAWebSignalSessionApi", "hasSignalSessions"],
+    getMaybeMeLidUser: ["WAWebUserPrefsMeUser", "getMaybeMeLidUser"],
+    queryWidExists: ["WAWebQueryExistsJob", "queryWidExists"],
+    getCurrentLid: ["WAWebApiContact", "getCurrentLid"],
+    getPhoneNumber: ["WAWebApiContact", "getPhoneNumber"],
+  },
 };
-const PURPOSE = { use: "the dialog What's new", jobs: [] };
+const PURPOSES = {
+  whatsNew: { use: "the dialog What's new", jobs: [] },
+  signal: { use: "sends after a restore", jobs: [] },
+  signalMore: { use: "sends after a restore", jobs: [] },
+};
+const linesOf = (table, purposes) => Object.entries(table).flatMap(([group, names]) => Object.values(names).map((entry) => lineOfName(entry, purposes[group])));
 // The list of chats, which arrives last.
 const CHATS = "#pane-side";
 
@@ -101,7 +123,7 @@ const notice = () => {
 };
 // From the press of its button to a dialog that is gone.
 const DISMISSED_MS = 2000;
-const isLinkedPage = () => Boolean(document.querySelector(CHATS) ?? resolve(NAMES.me)?.());
+const isLinkedPage = () => Boolean(document.querySelector(CHATS) ?? resolve(NAMES.whatsNew.me)?.());
 // From the word of its module to a dialog that is gone.
 const CLOSED_MS = 500;
 // A heavy page changes hundreds of times while it loads: it is looked at once it has paused that long.
@@ -115,8 +137,8 @@ let askedAt = -ASK_AGAIN_MS;
 // Answered before it is shown, it never is (WAHA c9ac14e1).
 const answerByModule = () => {
   try {
-    const days = resolve(NAMES.cooldown)?.();
-    const nux = resolve(NAMES.createNux)?.(days);
+    const days = resolve(NAMES.whatsNew.cooldown)?.();
+    const nux = resolve(NAMES.whatsNew.createNux)?.(days);
     if (!nux) return;
     if (nux.shouldShow()) nux.dismiss();
     isAnswered = !nux.shouldShow();
@@ -141,7 +163,7 @@ const answerWhatsNew = () => {
   if (!shown || shown === closing) return;
   closing = shown;
   // The manager closes whatever is on top.
-  if (dialogs.length === 1) resolve(NAMES.modals)?.close?.();
+  if (dialogs.length === 1) resolve(NAMES.whatsNew.modals)?.close?.();
   setTimeout(() => {
     closing = null;
     if (shown.isConnected) closeByButton(shown);
@@ -161,7 +183,53 @@ const GIVEN_UP = {
 const WORD_MS = 300;
 const LONGEST_WORD = 80;
 
+// Modules may come late; a page that is older than this has those that it has.
+const SIGNAL_LATE_MS = 5000;
+const SIGNAL_LOOK_MS = 200;
+const cannotReset = (detail) => Object.assign(new Error(detail), { code: "NO_RESET" });
+const signal = async () => {
+  for (;;) {
+    const found = Object.entries(NAMES.signal).map(([name, home]) => [name, resolve(home)]);
+    const missing = found.filter(([, value]) => typeof value !== "function").map(([name]) => nameOf(NAMES.signal[name]));
+    if (missing.length === 0) return Object.fromEntries(found);
+    if (performance.now() > SIGNAL_LATE_MS) throw cannotReset(`WhatsApp Web has no ${missing.join(", ")}`);
+    await new Promise((done) => setTimeout(done, SIGNAL_LOOK_MS));
+  }
+};
+const ownWids = () => [NAMES.whatsNew.me, NAMES.signalMore.getMaybeMeLidUser].map((home) => resolve(home)?.());
+// A person is addressed by number or by LID, with Signal sessions of their own for each. A number that was typed may not be
+// the one that the account is registered by.
+const widsOf = async (chat, isAsked, createWid) => {
+  const [asks, getCurrentLid, getPhoneNumber] = ["queryWidExists", "getCurrentLid", "getPhoneNumber"].map((name) => resolve(NAMES.signalMore[name]));
+  const wid = createWid(chat);
+  // A question that failed is no answer: the same may work in a moment.
+  const failed = () => { throw Object.assign(new Error("the number could not be checked"), { code: "NO_ANSWER" }); };
+  const asked = isAsked && asks ? (await asks(wid).catch(failed))?.wid : null;
+  const other = (known) => (known.isLid?.() ? getPhoneNumber?.(known) : getCurrentLid?.(known));
+  const known = [wid, asked].filter(Boolean);
+  return [...known, ...known.map(other)];
+};
+
 return {
+  // {chat, asks, own}: deletes the Signal sessions with all devices of a recipient, or with the account's own other devices. The
+  // page's next message to each begins a new one, which the other side accepts. Answers once that is on disk; may be repeated.
+  // `asks`: the chat is no more than the number that was typed.
+  async resetSessions({ chat, asks, own }) {
+    const { createWid, getFanOutList, deleteRemoteSession, getSignalProtocolStore } = await signal();
+    const wids = (own ? ownWids() : await widsOf(chat, asks, createWid)).filter(Boolean);
+    if (wids.length === 0) throw cannotReset("WhatsApp Web does not say which account it has");
+    const devices = new Map();
+    for (const wid of wids) {
+      // Hosted devices get messages of this very chat.
+      const list = await getFanOutList({ wids: [wid], shouldMergeAltDevices: true, chatWidSetToIncludeHostedInFanoutOneToOneChatOnly: wid });
+      for (const device of list) devices.set(String(device), device);
+    }
+    await Promise.all([...devices.values()].map((device) => deleteRemoteSession(device)));
+    // Until then it is in memory only, and a Chrome that is killed has the old ones again. Older builds have no such buffer.
+    await getSignalProtocolStore().flushBufferToDiskIfNotMemOnlyMode?.();
+    const left = await resolve(NAMES.signalMore.hasSignalSessions)?.([...devices.values()]);
+    if (left?.some(Boolean)) throw cannotReset("WhatsApp Web still has the old Signal sessions after it deleted them");
+  },
   // What keeps the page from working, by the state of the socket or the mode of the stream.
   TROUBLES: {
     CONFLICT: "OPENED_ELSEWHERE",
@@ -228,7 +296,7 @@ return {
   // {kind, name, status, at, use, jobs}: status is found, moved (then `at` has its present home), missing, or unseen where the page
   // does not show it now; jobs are those that fail without it, link and send.
   inventory: {
-    names: (table, purposes) => Object.entries(table).flatMap(([group, names]) => Object.values(names).map((entry) => lineOfName(entry, purposes[group]))),
+    names: linesOf,
     line: lineOf,
     // Looks until nothing is missing that a job needs, for so long; answers with it what is known of the page itself.
     async taken(look, within_ms) {
@@ -238,7 +306,8 @@ return {
         await new Promise((done) => setTimeout(done, LOOK_MS));
         lines = look();
       }
-      const ofAll = Object.values(NAMES).map((entry) => lineOfName(entry, PURPOSE));
+      const isListed = ({ name }) => lines.some((line) => line.name === name);
+      const ofAll = linesOf(NAMES, PURPOSES).filter((line) => !isListed(line));
       return { build: window.Debug?.VERSION ?? null, language: document.documentElement.lang || null, lines: [...lines, ...ofAll] };
     },
   },

@@ -36,6 +36,11 @@ impl Chrome {
         Self(opened.unwrap())
     }
 
+    /// Closes it in order, so that its profile can be copied.
+    pub(crate) async fn close(self) {
+        self.0.close().await;
+    }
+
     pub(crate) fn page(&self) -> &Page {
         self.0.page()
     }

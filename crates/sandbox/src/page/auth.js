@@ -67,6 +67,7 @@ sandboxPage.define('WAWebUserPrefsMeUser', (global, require, importDefault, impo
     getMePnUserOrThrow: () => orThrow(state.number),
     getMeLidUserOrThrow: () => orThrow(state.lid),
     isMeAccount: (wid) => Boolean(wid) && (wid.equals(state.number) || wid.equals(state.lid)),
+    isMeDevice: (wid) => [state.number, state.lid].some((me) => me && wid.isSameAccount(me)) && wid.getDeviceId() === require('SandboxDevices').THIS_PAGE,
   });
 });
 

@@ -103,6 +103,8 @@ sandboxPage.define('SandboxBoot', (global, require, importDefault, importNamespa
     if (faults.page === 'never_starts') return;
     try {
       await link.load();
+      await require('SandboxRatchet').load();
+      await require('SandboxDevices').load();
       await chats.restore();
     } catch (error) {
       await pause(STORAGE_ERROR_DELAY_MS);

@@ -42,7 +42,8 @@ sandboxPage.define('WAWebChatModel', (global, require, importDefault, importName
       super(properties);
       const msgs = new ChatMsgs();
       msgs.msgLoadState = { noEarlierMsgs: false, isLoadingEarlierMsgs: false, contextLoaded: false };
-      // A look at what others have posted is one, whichever way it goes.
+      // A look at what others have posted is one, whichever way it goes; the page's own drawing is none.
+      Object.defineProperty(this, 'own', { value: msgs });
       Object.defineProperty(this, 'msgs', { enumerable: true, get() { require('SandboxStatusWatch').look(this.id); return msgs; } });
       this.presence = { subscribe: async () => {} };
       this.promises = {};
@@ -53,7 +54,7 @@ sandboxPage.define('WAWebChatModel', (global, require, importDefault, importName
     get isNewsletter() { return Boolean(this.id && this.id.isNewsletter()); }
     get hasUnread() { return this.unreadCount > 0; }
     title() { return this.formattedTitle; }
-    lastMsg() { return this.msgs.last(); }
+    lastMsg() { return this.own.last(); }
   }
   defineModel(Chat, 'chat', ['id', 't', 'name', 'formattedTitle', 'unreadCount', 'active', 'archive', 'canSend', 'lastReceivedKey', 'groupMetadata',
     'endOfHistoryTransferType', 'unreadEditTimestampMs']);

@@ -79,6 +79,7 @@ sandboxPage.define('WAWebWidFactory', (global, require, importDefault, importNam
     createUserLidOrThrow: (user) => createUserWidOrThrow(user, 'lid'),
     createDeviceWid: (wid) => make(wid),
     createDeviceWidFromUserAndDevice: (user, server, device) => make(user + ':' + device + '@' + server),
+    createDeviceWidFromDeviceListPk: (user, device) => { const [bare, server] = user.split('@'); return make(bare + (device ? ':' + device : '') + '@' + server); },
     toUserWid: (wid) => make(wid.user + '@' + wid.server),
     toUserWidOrThrow: (wid) => make(wid.user + '@' + wid.server),
     toChatWid: (wid) => make(wid.user + '@' + wid.server),
@@ -157,6 +158,7 @@ sandboxPage.define('WAWebApiContact', (global, require, importDefault, importNam
     learn,
     getCurrentLid: (wid) => (wid.isLid() ? wid : lidPnCache.getCurrentLid(wid)),
     getPhoneNumber: (wid) => (wid.isLid() ? lidPnCache.getPhoneNumber(wid) : wid),
+    getAlternateUserWid: (wid) => (wid.isLid() ? lidPnCache.getPhoneNumber(wid) : lidPnCache.getCurrentLid(wid)),
     hasLidMapping: (wid) => lids.has(String(wid)),
     getAllLidContacts: () => lidPnCache.getAllLids(),
   });

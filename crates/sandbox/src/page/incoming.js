@@ -250,7 +250,7 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
   function know(stanza) {
     const { author, name, chat, own } = stanza;
     if (chat.group) work.groups.set(chat.group.id, chat.group);
-    if (!author || own || stanza.what === 'receipt') return;
+    if (!author || own || stanza.what === 'receipt' || stanza.what === 'mapping') return;
     const wid = personWid(author);
     const contact = ContactCollection.gadd(wid);
     if (author.number) contact.phoneNumber = createWid(author.number + '@c.us');
@@ -377,7 +377,8 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
     while (waiting.length) {
       const batch = waiting.splice(0, BATCH);
       const stanzas = batch.filter(({ stanza }) => stanza);
-      if (stanzas.length) await take(stanzas);
+      // What could not be stored is not confirmed, and comes again with the next connection.
+      if (stanzas.length) await take(stanzas).catch((error) => queueMicrotask(() => { throw error; }));
       for (const { then } of batch) if (then) then();
     }
     isBusy = false;
@@ -390,9 +391,33 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
     }
     if (batch.some(({ stanza }) => stanza.what === 'resolved')) await settleOrphans();
     await work.write();
-    const told = work.told;
+    const { told, changed, rows } = work;
     if (isMainReady()) for (const act of told) await act();
+    else for (const key of changed) untold.set(key, rows.get(key));
     wire.tell({ type: 'received', ids: batch.map(({ stanza }) => stanza.id) });
+  }
+
+  /** What came before the main part was ready: the page shows it as it shows all that is in storage, and tells nobody. */
+  const untold = new Map();
+  function showUntold() {
+    const added = [...untold.values()].sort((a, b) => a.rank - b.rank);
+    untold.clear();
+    const last = new Map(added.map((row) => [row.remote, row]));
+    for (const row of added) {
+      const before = row.type === 'revoked' ? MsgCollection.get(row.protocolMessageKey) : MsgCollection.get(row.key);
+      if (before) {
+        const { id, ...now } = messageOf(row);
+        if (row.type === 'revoked') {
+          MsgCollection.replaceId(before.id, id);
+          const { chat } = chats.open(id.remote);
+          chat.msgs.replaceId(before.id, id);
+        }
+        Object.assign(before.attributes, { body: undefined, caption: undefined, subtype: undefined, id }, now);
+      } else if (/@(c\.us|lid|g\.us)$/.test(row.remote)) {
+        if (!row.fromMe) chats.open(createWid(row.remote)).chat.unreadCount += 1;
+        if (last.get(row.remote) === row) chats.adopt(row);
+      }
+    }
   }
 
   /** Written, and nothing else: old messages are no news. The last one of a chat is in memory, as after a reload. */
@@ -443,6 +468,7 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
     Cmd.trigger('offline_delivery_state_reset_from_bridge');
   }
   function deliveryEnded() {
+    showUntold();
     resume.complete();
     BackendEventBus.isOfflineDeliveryEnd = true;
     Cmd.trigger('offline_delivery_end_from_bridge');

@@ -72,7 +72,7 @@ const phone = (() => {
     }
   }
 
-  let state = { codes: [], pairings: [], passkeys: [], devices: [], sent: [], received: [], faults: {} };
+  let state = { codes: [], pairings: [], passkeys: [], devices: [], sent: [], received: [], groups: [], faults: {} };
   let account = null;
   let person = null;
   /** Linked by this page, and not yet in the state. */
@@ -289,40 +289,68 @@ const phone = (() => {
       : [el('p', { class: 'empty' }, 'None yet. Scan a code.')]));
   }
 
-  const otherOf = (message) => message.to || message.from;
-  const ofAccount = () => [...state.sent, ...state.received].filter((message) => message.account === account).sort((a, b) => (a.at < b.at ? -1 : 1));
+  const otherOf = (message) => message.group || message.to || message.from;
+  /** Status updates and channels are no conversations. */
+  const ofAccount = () => [...state.sent, ...state.received].filter((message) => message.account === account && otherOf(message) && !message.status)
+    .sort((a, b) => (a.at < b.at ? -1 : 1));
+  const groupOf = (id) => state.groups.find((group) => group.id === id);
+  const titled = (other) => (groupOf(other) ? groupOf(other).name : shown(other));
+
+  const textOf = (message) => (message.deleted ? 'deleted for everybody' : message.edited || message.body || (message.media ? '[' + message.media.kind + ']' : ''));
+
+  /** What a person does to a message: its author changes or deletes it, and the other one reacts. */
+  function acts(message, own) {
+    if (message.deleted) return null;
+    const act = (name, label, does) => el('button', { type: 'button', class: 'small act', 'data-key': name + '-' + message.id, 'aria-label': label + ': ' + textOf(message), onclick: once(does) }, label);
+    const done = (path, body) => () => attempt(byId('trouble'), () => call(path, { account, id: message.id, ...body }));
+    const reacts = own ? { from: message.group ? groupOf(message.group).participants[0] : message.to } : {};
+    return el('span', { class: 'acts' },
+      act('react', 'React', done('/phone/react', { ...reacts, emoji: message.reaction ? '' : '👍' })),
+      message.media ? null : act('edit', 'Edit', () => { editing = message.id; byId('body').value = textOf(message); drawComposer(); byId('body').focus(); }),
+      act('delete', 'Delete', done('/phone/delete', {})),
+      message.waiting ? act('resolve', 'Let it be read', done('/phone/resolve', {})) : null);
+  }
 
   function bubble(message) {
-    const own = Boolean(message.to);
-    return el('div', { class: own ? 'message own' : 'message' }, el('span', { class: 'text' }, message.body),
-      el('span', { class: 'meta' }, new Date(message.at).toLocaleTimeString() + (own ? ' · sent by the account' : '')),
-      own ? el('span', { class: 'meta' }, el('span', { class: 'tick', 'aria-hidden': 'true' }, '✓ '), 'taken by the server',
-        message.resent ? el('span', { class: 'again' }, ' · sent ' + (message.resent + 1) + ' times under one id') : null) : null);
+    const own = !message.from;
+    const byHand = own && message.resent === undefined;
+    return el('div', { class: own ? 'message own' : 'message' }, el('span', { class: 'text' }, textOf(message)),
+      el('span', { class: 'meta' }, [new Date(message.at).toLocaleTimeString(), own ? (byHand ? 'written by hand' : 'sent by the account') : null,
+        message.group && !own ? shown(message.from) : null, message.edited && !message.deleted ? 'edited' : null, message.reaction || null].filter(Boolean).join(' · ')),
+      own && !byHand ? el('span', { class: 'meta' }, el('span', { class: 'tick', 'aria-hidden': 'true' }, '✓ '), 'taken by the server',
+        message.resent ? el('span', { class: 'again' }, ' · sent ' + (message.resent + 1) + ' times under one id') : null) : null,
+      isLinked(account) ? acts(message, own) : null);
   }
 
   function drawTalk() {
     const messages = ofAccount();
-    const people = [...new Set(messages.map(otherOf))];
+    const people = [...new Set([...messages.map(otherOf), ...state.groups.filter((group) => group.account === account).map(({ id }) => id)])];
     if (!people.includes(person)) person = people[people.length - 1] || null;
-    draw('people', [account, people, person], () => people.map((number) => el('button', {
-      type: 'button', 'data-key': key('person', number), 'aria-pressed': String(number === person), onclick() { person = number; byId('from').value = shown(number); drawTalk(); },
-    }, shown(number))));
+    draw('people', [account, people, person, state.groups], () => people.map((other) => el('button', {
+      type: 'button', 'data-key': key('person', other), 'aria-pressed': String(other === person),
+      onclick() { person = other; byId('from').value = shown(groupOf(other) ? groupOf(other).participants[0] : other); drawTalk(); },
+    }, titled(other))));
     const talk = messages.filter((message) => otherOf(message) === person);
-    draw('messages', [account, talk], () => (talk.length ? talk.map(bubble)
+    draw('messages', [account, talk, isLinked(account)], () => (talk.length ? talk.map(bubble)
       : [el('p', { class: 'empty' }, account ? 'Nothing said yet. What ' + shown(account) + ' sends appears here at once.' : 'Link an account first.')]));
     byId('messages').scrollTop = byId('messages').scrollHeight;
     drawComposer();
   }
 
+  /** The message whose text the composer changes, if it does. */
+  let editing = null;
   /** The account for which the field "As" was filled: nobody writes to themselves by accident. */
   let writesTo = null;
   function drawComposer() {
     if (writesTo !== account) {
       writesTo = account;
+      editing = null;
       byId('from').value = '';
       say(byId('trouble'), '');
     }
-    if (person && !byId('from').value && document.activeElement !== byId('from')) byId('from').value = shown(person);
+    if (person && !groupOf(person) && !byId('from').value && document.activeElement !== byId('from')) byId('from').value = shown(person);
+    const verb = editing ? 'Change' : 'Send';
+    if (byId('send').textContent !== verb) byId('send').textContent = verb;
     const why = account === null ? 'Nobody to write to: scan a code first.'
       : isLinked(account) || justLinked === account ? '' : shown(account) + ' is not linked: scan a code with this number to write to it.';
     byId('composer').disabled = why !== '';
@@ -349,10 +377,18 @@ const phone = (() => {
     event.preventDefault();
     attempt(byId('trouble'), async () => {
       if (digits(byId('from').value) === account) throw new Refused({ field: 'from', error: 'this is the account itself: write as another number' });
-      const { from } = await call('/phone/receive', { account, from: byId('from').value, body: byId('body').value });
+      const body = byId('body').value;
+      const number = byId('from').value;
+      const group = groupOf(person) ? { group: person } : {};
+      const isOfGroup = group.group && groupOf(person).participants.includes(digits(number));
+      if (editing) await call('/phone/edit', { account, id: editing, body });
+      else if (byId('by-hand').checked) await call('/phone/write', { account, body, ...(group.group ? group : { to: number }) });
+      else await call('/phone/receive', { account, from: number, body, ...(isOfGroup ? group : {}) });
       byId('body').value = '';
-      byId('from').value = shown(from);
-      person = from;
+      if (!editing && !isOfGroup && !(group.group && byId('by-hand').checked)) person = digits(number);
+      byId('from').value = shown(digits(number));
+      editing = null;
+      drawComposer();
     }, { from: byId('from'), body: byId('body') });
   });
   byId('body').addEventListener('keydown', (event) => {

@@ -82,9 +82,9 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
   const waiting = new Map();
   const result = (messageSendResult, t) => ({ messageSendResult, t, count: null });
 
-  const travel = (msg) => wire.tell({
-    type: 'send', id: msg.id.id, user: msg.to.user, server: msg.to.server, body: msg.body, from_server: msg.from.server,
-  });
+  const travel = (msg) => require('SandboxRatchet').encrypt(msg.to, msg.from, (envelopes) => wire.tell({
+    type: 'send', id: msg.id.id, user: msg.to.user, server: msg.to.server, body: msg.body, from_server: msg.from.server, envelopes,
+  }));
 
   /** A write has failed for want of room. The page does not recover from it by itself, also when there is room again. */
   let stuck = false;

@@ -10,30 +10,34 @@ sandboxPage.define('SandboxStorage', (global, require, importDefault, importName
     request.onerror = () => reject(request.error);
   });
 
-  const STORES = ['link', 'messages', 'reactions', 'contacts', 'groups', 'orphans'];
+  const STORES = ['link', 'messages', 'sessions', 'devices', 'reactions', 'contacts', 'groups', 'orphans'];
   let database = null;
   function open() {
     if (!database) {
-      const request = indexedDB.open('sandbox-whatsapp', 2);
+      const request = indexedDB.open('sandbox-whatsapp', 3);
       request.onupgradeneeded = ({ oldVersion }) => {
         if (oldVersion < 1) {
           request.result.createObjectStore('link');
           request.result.createObjectStore('messages', { keyPath: 'key' });
         }
-        request.transaction.objectStore('messages').createIndex('place', ['remote', 'rank']);
-        request.result.createObjectStore('reactions', { keyPath: ['parentMsgKey', 'senderUserJid'] });
-        request.result.createObjectStore('contacts', { keyPath: 'id' });
-        request.result.createObjectStore('groups', { keyPath: 'id' });
-        request.result.createObjectStore('orphans', { keyPath: 'id' });
+        if (oldVersion < 2) {
+          request.transaction.objectStore('messages').createIndex('place', ['remote', 'rank']);
+          request.result.createObjectStore('reactions', { keyPath: ['parentMsgKey', 'senderUserJid'] });
+          request.result.createObjectStore('contacts', { keyPath: 'id' });
+          request.result.createObjectStore('groups', { keyPath: 'id' });
+          request.result.createObjectStore('orphans', { keyPath: 'id' });
+        }
+        request.result.createObjectStore('sessions', { keyPath: 'address' });
+        request.result.createObjectStore('devices', { keyPath: 'id' });
       };
       database = settled(request);
     }
     return database;
   }
 
-  /** Runs one transaction; done only when it is on disk. */
-  async function transact(stores, mode, act) {
-    const transaction = (await open()).transaction(stores, mode, { durability: 'strict' });
+  /** Runs one transaction; done only when it is on disk, or, when `relaxed`, when it outlives the browser. */
+  async function transact(stores, mode, act, durability = 'strict') {
+    const transaction = (await open()).transaction(stores, mode, { durability });
     const result = act(transaction);
     const answer = result ? await settled(result) : undefined;
     await new Promise((resolve, reject) => {
@@ -55,6 +59,13 @@ sandboxPage.define('SandboxStorage', (global, require, importDefault, importName
       t.objectStore('messages').delete(key);
       t.objectStore('messages').put(message);
     }),
+    readSessions: () => transact(['sessions'], 'readonly', (t) => t.objectStore('sessions').getAll()),
+    writeSessions: (kept, gone) => transact(['sessions'], 'readwrite', (t) => {
+      for (const session of kept) t.objectStore('sessions').put(session);
+      for (const address of gone) t.objectStore('sessions').delete(address);
+    }, 'relaxed'),
+    readDevices: () => transact(['devices'], 'readonly', (t) => t.objectStore('devices').getAll()),
+    writeDevices: (lists) => transact(['devices'], 'readwrite', (t) => { for (const list of lists) t.objectStore('devices').put(list); }, 'relaxed'),
     /** The messages with these keys that there are. */
     async readSome(keys) {
       const store = (await open()).transaction(['messages'], 'readonly').objectStore('messages');

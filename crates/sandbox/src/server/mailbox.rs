@@ -259,9 +259,9 @@ impl Server {
     ) -> Result<Group, Refusal> {
         self.change(|world| {
             must_be_linked(world, &account)?;
-            let digits = rand::random_range(100_000_000_000_000_u64..1_000_000_000_000_000);
+            let digits = rand::random_range(100_000_000_000_u64..1_000_000_000_000);
             let group = Group {
-                id: format!("120{digits}"),
+                id: format!("120363{digits}"),
                 account: account.clone(),
                 name,
                 participants,
@@ -428,4 +428,176 @@ fn must_be_member(world: &World, doer: &Doer, chat: &Chat) -> Result<(), Refusal
 /// As phones make them.
 fn message_id() -> String {
     format!("3A{}", random_hex::<9>())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{journal::Device, wire::Credentials};
+
+    const ACCOUNT: &str = "5491150004444";
+    const FRIEND: &str = "5491150001111";
+    const OTHER: &str = "5491150002222";
+
+    fn number(raw: &str) -> Number {
+        Number::parse(raw).unwrap()
+    }
+
+    fn doer(author: Option<&str>) -> Doer {
+        Doer {
+            account: number(ACCOUNT),
+            author: author.map(number),
+            name: None,
+            hidden: false,
+        }
+    }
+
+    fn text(body: &str) -> Letter {
+        Letter {
+            body: body.to_owned(),
+            ..Letter::default()
+        }
+    }
+
+    fn friend() -> Chat {
+        Chat::Person(number(FRIEND))
+    }
+
+    /// A server on a folder, with a device that was linked in the past.
+    fn server(folder: &TempDir, device: &str) -> Server {
+        let server = Server::open(folder.path()).unwrap();
+        let device = Device {
+            id: device.to_owned(),
+            secret: "secret".to_owned(),
+            account: number(ACCOUNT),
+            linked_at: now(),
+        };
+        server
+            .change(|world| world.record(Record::Linked { device }))
+            .unwrap();
+        server
+    }
+
+    /// The ids of what the next connection of the device gets.
+    fn brought(server: &Server, device: &str) -> Vec<String> {
+        let (outbox, _inbox) = mpsc::channel(1);
+        let id = server.connected("tab", outbox);
+        let credentials = Credentials {
+            id: device.to_owned(),
+            secret: "secret".to_owned(),
+        };
+        server.attach(id, &credentials).unwrap();
+        let mut place = 0;
+        std::iter::from_fn(|| server.next_parcel(id, &mut place))
+            .map(|parcel| parcel.id)
+            .collect()
+    }
+
+    #[test]
+    fn a_device_gets_what_it_has_not_confirmed_in_order_also_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = server(&folder, "a");
+        let ids: Vec<String> = ["one", "two", "three"]
+            .map(|body| first.write(doer(Some(FRIEND)), friend(), text(body)))
+            .map(|written| written.unwrap().id)
+            .to_vec();
+        assert_eq!(brought(&first, "a"), ids);
+        first.delivered("a", vec![ids[1].clone()]).unwrap();
+        drop(first);
+        let again = Server::open(folder.path()).unwrap();
+        assert_eq!(brought(&again, "a"), [ids[0].as_str(), &ids[2]]);
+        assert_eq!(again.waiting(&number(ACCOUNT), "a"), (2, 3));
+    }
+
+    #[test]
+    fn a_device_gets_nothing_from_before_its_link_but_the_history() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = server(&folder, "a");
+        server
+            .write(doer(Some(FRIEND)), friend(), text("old"))
+            .unwrap();
+        server.set_history(&number(ACCOUNT), 2, 3).unwrap();
+        let later = Device {
+            id: "b".to_owned(),
+            secret: "secret".to_owned(),
+            account: number(ACCOUNT),
+            linked_at: "9999-01-01T00:00:00.000Z".to_owned(),
+        };
+        server
+            .change(|world| world.record(Record::Linked { device: later }))
+            .unwrap();
+        assert_eq!(brought(&server, "b").len(), 0);
+        assert_eq!(server.history(&number(ACCOUNT), "b").len(), 6);
+        server.delivered("b", vec![HISTORY.to_owned()]).unwrap();
+        assert_eq!(server.history(&number(ACCOUNT), "b").len(), 0);
+    }
+
+    #[test]
+    fn a_message_is_deleted_by_its_author_and_in_a_group_by_an_admin_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = server(&folder, "a");
+        let account = number(ACCOUNT);
+        let alone = server.write(doer(Some(FRIEND)), friend(), text("x"));
+        let alone = alone.unwrap().id;
+        let by_other = server.delete(account.clone(), alone.clone(), Some(number(OTHER)));
+        assert!(matches!(by_other, Err(Refusal::NotTheAuthor)));
+        let deleted = server.delete(account.clone(), alone, None).unwrap();
+        assert_eq!(deleted.author, Some(number(FRIEND)));
+
+        let people = vec![number(FRIEND), number(OTHER)];
+        let group = server
+            .group(account.clone(), "Equipo".to_owned(), people)
+            .unwrap();
+        let chat = Chat::Group(group.id);
+        let own = server.write(doer(None), chat.clone(), text("x")).unwrap();
+        let deleted = server.delete(account, own.id, Some(number(OTHER))).unwrap();
+        assert!(matches!(
+            deleted.content,
+            Content::Revoke { by_admin: true, .. }
+        ));
+        let stranger = server.write(doer(Some("5491150003333")), chat, text("x"));
+        assert!(matches!(stranger, Err(Refusal::NotAMember)));
+    }
+
+    #[test]
+    fn a_hidden_person_stays_hidden_until_the_account_learns_the_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = server(&folder, "a");
+        let hidden = Doer {
+            hidden: true,
+            ..doer(Some(FRIEND))
+        };
+        let first = server.write(hidden, friend(), text("x")).unwrap();
+        let edit = server
+            .edit(number(ACCOUNT), first.id, "y".to_owned())
+            .unwrap();
+        assert!(edit.hidden);
+        let frame = server.read(|world| world.frame(&edit));
+        assert!(!frame.to_string().contains(FRIEND), "{frame}");
+        server.reveal(number(ACCOUNT), number(FRIEND)).unwrap();
+        let known = server.write(doer(Some(FRIEND)), friend(), text("z"));
+        assert!(!known.unwrap().hidden);
+        let twice = server.reveal(number(ACCOUNT), number(FRIEND));
+        assert!(matches!(twice, Err(Refusal::NotHidden)));
+    }
+
+    #[test]
+    fn only_own_messages_get_receipts_and_only_unreadable_ones_are_resolved() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = server(&folder, "a");
+        let theirs = server.write(doer(Some(FRIEND)), friend(), text("x"));
+        let theirs = theirs.unwrap().id;
+        let receipt = server.receipt(number(ACCOUNT), theirs.clone(), 3, None);
+        assert!(matches!(receipt, Err(Refusal::NotOwn)));
+        let resolved = server.resolve(number(ACCOUNT), theirs);
+        assert!(matches!(resolved, Err(Refusal::NotWaiting)));
+        let own = server.write(doer(None), friend(), text("x")).unwrap().id;
+        let receipt = server.receipt(number(ACCOUNT), own, 3, None).unwrap();
+        assert_eq!(receipt.author, Some(number(FRIEND)));
+        let unknown = server.edit(number(ACCOUNT), "3A00".to_owned(), "y".to_owned());
+        assert!(matches!(unknown, Err(Refusal::UnknownMessage)));
+    }
 }

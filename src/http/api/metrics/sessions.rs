@@ -99,6 +99,7 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
     let hibernating = Family::<OfSession, Gauge>::default();
     let since = Family::<OfSession, Gauge>::default();
     let memory = Family::<OfSession, Gauge>::default();
+    let copied = Family::<OfSession, Gauge>::default();
     let reloads = Family::<OfSession, Counter>::default();
     let restarts = Family::<OfSession, Counter>::default();
     let stalls = Family::<OfSession, Counter>::default();
@@ -118,6 +119,9 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
         if let Some(report) = snapshot.memory {
             let bytes = i64::try_from(report.mb * BYTES_PER_MB).unwrap_or(i64::MAX);
             memory.get_or_create(&session).set(bytes);
+        }
+        if let Some(at) = snapshot.profile_copied_at {
+            copied.get_or_create(&session).set(at.as_second());
         }
         reloads.get_or_create(&session).inc_by(snapshot.reloads);
         restarts.get_or_create(&session).inc_by(snapshot.restarts);
@@ -144,6 +148,12 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
         "What all processes of a session's Chrome take, once measured",
         Unit::Bytes,
         memory,
+    );
+    own.register_with_unit(
+        "session_profile_copy_timestamp",
+        "When the last snapshot of its profile was taken, since the epoch",
+        Unit::Seconds,
+        copied,
     );
     own.register(
         "session_reloads",

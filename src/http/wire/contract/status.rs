@@ -54,6 +54,9 @@ pub(crate) struct Status {
     /// The eight characters that link by phone number, while WhatsApp takes them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pairing_code: Option<String>,
+    /// The end of the number that the code is for: `…4201`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pairing_phone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pairing_code_shown_at: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,6 +64,9 @@ pub(crate) struct Status {
     /// How many codes have been shown, while one is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) attempts: Option<u32>,
+    /// Whether the session is linked to an account, also while it does not run.
+    #[serde(default)]
+    linked: bool,
     /// The linked number, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) account: Option<String>,
@@ -183,6 +189,8 @@ impl Status {
         let pairing = snapshot.state.pairing().cloned();
         Ok(Self {
             qr,
+            // A number never stands there in full: the code is shown to persons who may not be its owner.
+            pairing_phone: pairing.as_ref().map(|code| code.phone.to_string()),
             pairing_code_shown_at: pairing.as_ref().map(|code| Moment(code.shown_at)),
             pairing_code_expires_at: pairing.as_ref().map(|code| Moment(code.expires_at)),
             pairing_code: pairing.map(|code| code.text.into()),
@@ -202,6 +210,7 @@ impl Status {
         traffic: Traffic,
     ) -> Self {
         let state = snapshot.state.name();
+        let (linked, account) = (snapshot.is_linked(), snapshot.linked_account().cloned());
         let (reason, detail) = snapshot
             .reason
             .map(|reason| (reason.code.as_str().into(), reason.detail))
@@ -224,6 +233,7 @@ impl Status {
             failed_phase: snapshot.failed_phase,
             qr: None,
             pairing_code: None,
+            pairing_phone: None,
             pairing_code_shown_at: None,
             pairing_code_expires_at: None,
             attempts: if let SessionState::QrRequired { attempts, .. } = snapshot.state {
@@ -231,7 +241,8 @@ impl Status {
             } else {
                 None
             },
-            account: snapshot.account.map(Into::into),
+            linked,
+            account: account.map(Into::into),
             sync_percent: snapshot.sync_percent,
             notice: snapshot.notice,
             adapter: snapshot.adapter.into(),

@@ -40,6 +40,8 @@ impl<D: Driver> Running<'_, D> {
             self.publisher
                 .apply(&Event::Unready, Some(end.reason.clone()));
         }
+        // Its Chrome goes on at once, and can finish what has begun.
+        self.copying = None;
         self.sending.refuse(&end.reason.detail);
         self.sending.write_notes();
         let page_is_there = matches!(
@@ -67,7 +69,9 @@ impl<D: Driver> Running<'_, D> {
                 Heard::StageWork(PageEvent::Fact(Some(Fact::GaveUp { key, word }))) => {
                     self.sending.on_gave_up(&key, word);
                 }
-                Heard::StageWork(PageEvent::Fact(Some(_))) | Heard::Mail(_) | Heard::Stop => {}
+                Heard::StageWork(PageEvent::Fact(Some(_)) | PageEvent::Copied(_))
+                | Heard::Mail(_)
+                | Heard::Stop => {}
                 Heard::StageWork(PageEvent::Fact(None)) => self.facts.is_over = true,
                 Heard::Deadline => {
                     tracing::warn!("something was still on its way when the session ended");

@@ -20,7 +20,7 @@ use crate::{
     whatsapp::{
         AdapterName, Driver, Fact, HandOverError, Handed, LeftOut, LogoutError, LookUp,
         LookUpError, NoticeError, OpenError, Outgoing, PageEvidence, PairingError, PrepareError,
-        Prepared, Silence,
+        Prepared, ResetError, Silence, Whose,
     },
 };
 
@@ -51,6 +51,7 @@ pub(super) struct Plan {
     pub(super) prepares: Answers<()>,
     pub(super) hand_overs: Answers<Result<(), HandOverError>>,
     pub(super) look_ups: Answers<Result<Option<i32>, LookUpError>>,
+    pub(super) resets: Answers<Result<(), ResetError>>,
     pub(super) logouts: Answers<Result<(), LogoutError>>,
     pub(super) pings: Answers<Result<(), Silence>>,
     pub(super) closes: Answers<()>,
@@ -99,6 +100,7 @@ pub(super) enum Call {
     /// Only where the answer was planned.
     Prepared,
     HandedOver(Outgoing),
+    Reset(Whose),
     /// By which full id.
     LookedUp(String),
     LoggedOut,
@@ -159,6 +161,10 @@ impl Driver for Scripted {
         self.script.plan.pings.next().await.unwrap_or(Ok(()))
     }
 
+    fn freezer(&self) -> Option<crate::browser::Freezer> {
+        None
+    }
+
     fn chrome_pid(&self) -> Option<u32> {
         None
     }
@@ -209,6 +215,11 @@ impl Driver for Scripted {
             message_id: Some(message_id(&chat, outgoing)),
             chat,
         })
+    }
+
+    async fn reset_sessions(&self, whose: &Whose) -> Result<(), ResetError> {
+        self.tell(Call::Reset(whose.clone())).await;
+        self.script.plan.resets.next().await.unwrap_or(Ok(()))
     }
 
     async fn hand_over(

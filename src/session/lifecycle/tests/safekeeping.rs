@@ -3,11 +3,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::*;
 
 const STORAGE: &str = "Default/IndexedDB/storage";
+const EVERY: Duration = Duration::from_secs(600);
 
 /// A session with a real profile folder, which says what it holds.
 impl Scenario {
@@ -49,7 +51,36 @@ impl Scenario {
     }
 
     fn snapshots(&self) -> usize {
-        entries(&self.stage.path("snapshots/51")).len()
+        let is_manifest = |path: &&PathBuf| path.extension().is_some_and(|it| it == "manifest");
+        entries(&self.stage.path("snapshots/51"))
+            .iter()
+            .filter(is_manifest)
+            .count()
+    }
+
+    /// One that is copied while it runs, and is READY.
+    async fn copied_while_it_runs() -> Self {
+        Self::copied_every(EVERY).await
+    }
+
+    async fn copied_every(every: Duration) -> Self {
+        let mut session = Self::on(Stage::with(|config| {
+            config.snapshot_every = Some(every);
+        }));
+        session.store("linked");
+        session.becomes_ready().await;
+        session.sees(|now| now.profile_copied_at.is_some()).await;
+        session
+    }
+
+    /// Its Chrome ends, and its storage with it, as in a power cut; it begins again.
+    async fn loses_its_storage(&mut self) {
+        self.loses_chrome().await;
+        self.asks(Call::Closed).await;
+        self.store("garbage");
+        self.asks(Call::Opened).await;
+        self.says(login(Some("a"))).await;
+        self.begins_again().await;
     }
 
     /// What the folders that were set aside hold.
@@ -125,6 +156,114 @@ async fn a_link_that_is_lost_comes_back_from_the_snapshot_by_itself() {
     session.handle.disconnect(true).await.unwrap();
     assert_eq!((session.set_aside().len(), session.snapshots()), (0, 0));
     assert!(!session.stage.path("tokens/51").try_exists().unwrap());
+}
+
+/// A session that was READY on a snapshot after something was handed over to TO, and nothing to OTHER.
+async fn put_back(change: impl FnOnce(&mut SessionConfig)) -> Scenario {
+    let mut session = Scenario::kept_with(change).await;
+    session.becomes_ready().await;
+    let sent = session.send(TO);
+    session.hands_over_and_ack().await;
+    sent.sent().await;
+    session.loses_chrome().await;
+    session.store("garbage");
+    session.begins_again().await;
+    session.says(login(Some("a"))).await;
+    session.begins_again().await;
+    session.shows(ready(), "READY").await;
+    session
+}
+
+fn lacking() -> Result<(), ResetError> {
+    Err(ResetError::Lacking("no such function".to_owned()))
+}
+
+impl Scenario {
+    /// Whose Signal sessions the page is asked to begin anew next: a number, or none for the account's own devices.
+    async fn resets(&mut self) -> Option<String> {
+        let call = self.call().await;
+        let Call::Reset(whose) = call else {
+            panic!("{call:?}");
+        };
+        match whose {
+            Whose::Recipient(prepared) => Some((*prepared.chat).to_owned()),
+            Whose::OwnDevices => None,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_a_send_to_whom_a_snapshot_does_not_know_new_signal_sessions_are_begun_once() {
+    let mut session = put_back(|_| {}).await;
+    let other = session.send(OTHER);
+    assert_eq!(
+        session.resets().await,
+        None,
+        "the own devices, and not Other"
+    );
+    session.hands_over_and_ack().await;
+    other.sent().await;
+    // A page that reloads itself in the midst of it is asked again.
+    session.plan.resets.plan(Err(ResetError::NoAnswer(
+        "between two documents".to_owned(),
+    )));
+    for resets in [2, 0] {
+        let sent = session.send(TO);
+        for _ in 0..resets {
+            assert_eq!(
+                session.resets().await.as_deref(),
+                Some("5491158254201@c.us")
+            );
+        }
+        session.hands_over_and_ack().await;
+        sent.sent().await;
+    }
+    session.has_asked_nothing();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_cannot_begin_new_signal_sessions_gets_nothing_for_those_recipients() {
+    let mut session = put_back(|_| {}).await;
+    session.plan.resets.plan(lacking());
+    let refused = session.send(TO);
+    assert!(session.resets().await.is_some());
+    assert_is!(refused.refused().await, SendError::ProfileStale(_));
+    // Other's message is seen by Other; what the own phone shows is another matter.
+    session.plan.resets.plan(lacking());
+    for resets in [1, 0] {
+        let other = session.send(OTHER);
+        for _ in 0..resets {
+            assert_eq!(session.resets().await, None);
+        }
+        session.hands_over_and_ack().await;
+        other.sent().await;
+    }
+    // And what is left to be done outlives the page.
+    session.loses_chrome().await;
+    session.begins_again().await;
+    session.shows(ready(), "READY").await;
+    let sent = session.send(TO);
+    assert!(session.resets().await.is_some());
+    assert_eq!(session.resets().await, None);
+    session.hands_over_and_ack().await;
+    sent.sent().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_accepts_the_risk_sends_all_the_same_and_what_is_left_to_be_done_stays() {
+    let mut session = put_back(|config| config.stale_sends = StaleSends::Risk).await;
+    for _ in 0..2 {
+        session.plan.resets.plan(lacking());
+    }
+    for resets in [2, 1] {
+        let sent = session.send(TO);
+        for _ in 0..resets {
+            session.resets().await;
+        }
+        session.hands_over_and_ack().await;
+        sent.sent().await;
+    }
+    session.has_asked_nothing();
 }
 
 #[tokio::test(start_paused = true)]
@@ -327,4 +466,63 @@ async fn a_session_without_memory_for_the_chrome_that_is_to_try_another_profile_
     let code = ReasonCode::Capacity;
     let reason = session.reaches_for("DISCONNECTED", code).await;
     assert!(reason.detail.contains("MIN_FREE_MEMORY_MB"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_has_a_copy_of_its_profile_as_soon_as_it_is_ready() {
+    let mut session = Scenario::copied_while_it_runs().await;
+    session.loses_its_storage().await;
+    session.assert_storage("linked", &["garbage"]);
+    assert_eq!(session.shows(ready(), "READY").await.reason, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_runs_is_copied_again_as_often_as_asked_for() {
+    let mut session = Scenario::copied_while_it_runs().await;
+    session.store("used since");
+    let first = session.snapshot().profile_copied_at;
+    tokio::time::sleep(EVERY / 2).await;
+    assert_eq!(session.snapshot().profile_copied_at, first);
+    session
+        .sees(|now| now.profile_copied_at != first && now.profile_copied_at.is_some())
+        .await;
+    session.loses_its_storage().await;
+    session.assert_storage("used since", &["garbage"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_handed_over_after_a_copy_counts_into_the_next_generation() {
+    // Before a send that WhatsApp's server does not take counts as stalled.
+    let mut session = Scenario::copied_every(EVERY / 10).await;
+    let sent = session.send(TO);
+    let key = session.hands_over_and_ack().await;
+    sent.sent().await;
+    let record = session.stage.ledger.find(&key).await.unwrap().unwrap();
+    // The copy says that it has everything of the first one.
+    assert_eq!(record.borrow().generation, Some(1));
+    // One that is on its way when a copy is taken may be in it, or not.
+    let on_its_way = session.send(TO);
+    let key = session.hands_over().await;
+    let first = session.snapshot().profile_copied_at;
+    session.sees(|now| now.profile_copied_at != first).await;
+    let record = session.stage.ledger.find(&key).await.unwrap().unwrap();
+    assert_eq!(record.borrow().generation, Some(2));
+    session.ack(&key).await;
+    drop(on_its_way);
+}
+
+#[tokio::test(start_paused = true)]
+async fn to_close_a_session_goes_before_to_copy_it() {
+    let mut session = Scenario::on(Stage::with(|config| {
+        config.snapshot_every = Some(EVERY);
+    }));
+    session.store(&"linked".repeat(1_000_000));
+    session.becomes_ready().await;
+    session.ends().await;
+    assert_eq!(session.snapshots(), 1);
+    session.store("garbage");
+    session.starts().await;
+    session.says(login(Some("a"))).await;
+    session.begins_again().await;
+    assert!(session.storage().unwrap().starts_with("linkedlinked"));
 }

@@ -85,6 +85,8 @@ impl Stage {
             min_free_memory_mb: 0,
             memory_mb: None,
             max_concurrent_starts: NonZeroUsize::MIN,
+            // Those of a running profile are taken by the tests that are about them.
+            snapshot_every: None,
             ..SessionConfig::default()
         };
         config.sends.rate_per_minute = None;
