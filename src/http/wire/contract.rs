@@ -21,7 +21,7 @@ mod send;
 mod status;
 
 pub(in crate::http) use connect::{Connected, Disconnected, Forgotten};
-pub(in crate::http) use events::Events;
+pub(in crate::http) use events::{Event, Events};
 pub(in crate::http) use evidence::EvidenceAnswer;
 pub(crate) use health::Health;
 pub(in crate::http) use health::{AdapterCensus, ChromeCensus};
