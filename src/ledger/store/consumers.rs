@@ -38,7 +38,7 @@ pub(in crate::ledger) mod statements {
          WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE consumer = ?1 AND state IN ('waiting', 'dead') AND seq = ?2)";
     pub(in crate::ledger) const TURNS: &str = "SELECT lane, attempts, step, due_at, events.*
          FROM deliveries JOIN events USING (seq)
-         WHERE consumer = ?1 AND next_at <= ?2 ORDER BY next_at, seq LIMIT ?3";
+         WHERE consumer = ?1 AND next_at <= ?2 ORDER BY next_at, deliveries.seq LIMIT ?3";
     pub(in crate::ledger) const NEXT_TURN: &str = "SELECT next_at FROM deliveries WHERE consumer = ?1 AND next_at > ?2 ORDER BY next_at LIMIT 1";
     pub(in crate::ledger) const GIVE_TURN: &str =
         "UPDATE deliveries SET next_at = ?3
