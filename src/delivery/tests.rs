@@ -164,7 +164,11 @@ impl Target {
     }
 }
 
-async fn take(extract::State(target): extract::State<Target>, headers: HeaderMap, raw: Bytes) -> Response {
+async fn take(
+    extract::State(target): extract::State<Target>,
+    headers: HeaderMap,
+    raw: Bytes,
+) -> Response {
     let mut got = Got {
         headers,
         body: serde_json::from_slice(&raw).unwrap(),

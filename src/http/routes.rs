@@ -105,7 +105,16 @@ pub(super) fn all() -> Routes {
         .route(READ, routes!(metrics::metrics), &[])
         .route(READ, routes!(status::status), &[NAMED])
         .route(READ, routes!(status::sessions), &[])
-        .route(READ, routes!(events::stream), &[NAMED, &[TooManyStreams]])
+        .route(
+            // What a stream shows of the log needs more: its handler asks for it.
+            READ,
+            routes!(events::stream),
+            &[
+                NAMED,
+                &[TooManyStreams, InvalidTypes, InvalidAfter, CursorExpired],
+                LEDGER,
+            ],
+        )
         .route(READ, routes!(qr::qr), &[NAMED, &[InvalidFormat, NoQr]])
         .route(READ, routes!(qr::qr_code), &[NAMED, &[NoQr]])
         .route(

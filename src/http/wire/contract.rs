@@ -22,7 +22,7 @@ mod status;
 mod webhooks;
 
 pub(in crate::http) use connect::{Connected, Disconnected, Forgotten};
-pub(in crate::http) use events::{Events, envelope};
+pub(in crate::http) use events::{Event, Events, envelope};
 pub(in crate::http) use evidence::EvidenceAnswer;
 pub(crate) use health::Health;
 pub(in crate::http) use health::{AdapterCensus, ChromeCensus};

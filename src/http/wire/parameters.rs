@@ -166,6 +166,28 @@ pub(in crate::http) struct EventsInQuery {
     wait: Option<i64>,
 }
 
+/// What a stream shows.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct StreamInQuery {
+    /// The events of the log of these types, as in `/events`, and what the sessions are doing if `session` is among them. Without
+    /// `types` and `after`, only what the sessions are doing.
+    #[param(example = "session")]
+    types: Option<String>,
+    /// The events of the log behind this one: the `next` of an answer of `/events`, the last id of a stream, or `latest`.
+    #[param(example = "latest")]
+    after: Option<String>,
+}
+
+/// What a client that opens a stream again sends by itself.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::http) struct LastEventId {
+    /// The last id of the stream before. It goes before `after`.
+    #[param(rename = "Last-Event-ID", example = "0")]
+    last_event_id: Option<String>,
+}
+
 /// A state of a message: for the document.
 #[derive(Debug)]
 struct MessageState;
