@@ -339,24 +339,22 @@ impl<R: Receiver> Worker<R> {
             };
         }
         let attempts = delivery.attempts.saturating_add(1);
-        match self.schedule.wait_after(attempts, retry_after) {
-            Some(wait) => Became::PutOff {
+        if let Some(wait) = self.schedule.wait_after(attempts, retry_after) {
+            return Became::PutOff {
                 attempts,
                 due_at: after(now, wait),
                 failure: why,
-            },
-            None => {
-                tracing::warn!(
-                    consumer.id = self.shared.id,
-                    event.id = delivery.event.id,
-                    attempts,
-                    "{} was not given event {}: {why}; it is given up after {attempts} attempts, until it is redriven",
-                    self.shared.id,
-                    delivery.event.id
-                );
-                Became::Dead { failure: why }
-            }
+            };
         }
+        let id = &self.shared.id;
+        let event = &delivery.event.id;
+        tracing::warn!(
+            consumer.id = id,
+            event.id = event,
+            attempts,
+            "{id} was not given event {event}: {why}; it is given up after {attempts} attempts, until it is redriven"
+        );
+        Became::Dead { failure: why }
     }
 
     /// Writes results down. Answers whether that worked: until it does, their lanes stay busy.

@@ -145,7 +145,7 @@ pub(in crate::http) async fn add(
     caller: Caller,
     Json(draft): Json<Draft>,
 ) -> Result<(StatusCode, Json<WebhookAnswer>), ApiError> {
-    if !reaches(&caller, draft.sessions().flatten()) {
+    if !reaches(&caller, draft.sessions()) {
         return Err(ApiError::OtherSessionsOfWebhook);
     }
     let (shown, secret) = app.webhooks.add(draft).await?;
@@ -187,8 +187,7 @@ pub(in crate::http) async fn change(
     Reached(shown): Reached,
     Json(draft): Json<Draft>,
 ) -> Result<Json<WebhookAnswer>, ApiError> {
-    let sessions = draft.sessions();
-    if sessions.is_some_and(|sessions| !reaches(&caller, sessions)) {
+    if draft.says_sessions() && !reaches(&caller, draft.sessions()) {
         return Err(ApiError::OtherSessionsOfWebhook);
     }
     let shown = app.webhooks.change(&shown.id, draft).await?;
