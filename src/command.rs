@@ -13,6 +13,7 @@ mod export;
 mod health;
 mod import;
 mod key;
+mod listen;
 mod passphrase;
 mod probe;
 mod qr;
@@ -45,6 +46,8 @@ pub enum Command {
     Status(status::Arguments),
     /// Send a text and say what became of it.
     Send(send::Arguments),
+    /// Show what happens, as it happens: messages that come in and go out, ticks, states.
+    Listen(listen::Arguments),
     /// Ask whether the service is up; this needs no key.
     Health(health::Arguments),
     /// Write a linked account into one encrypted file, to move it to another host.
@@ -114,11 +117,14 @@ impl Command {
             | Self::Export(_)
             | Self::Import(_)
             | Self::Adopt(_) => None,
-            Self::Qr(_) | Self::Status(_) | Self::Send(_) | Self::Health(_) | Self::Webhook(_) => {
-                Some(
-                    "--sandbox cannot be used with this command: it asks a running service, and that service has the simulated WhatsApp or the real one; leave --sandbox out",
-                )
-            }
+            Self::Qr(_)
+            | Self::Status(_)
+            | Self::Send(_)
+            | Self::Listen(_)
+            | Self::Health(_)
+            | Self::Webhook(_) => Some(
+                "--sandbox cannot be used with this command: it asks a running service, and that service has the simulated WhatsApp or the real one; leave --sandbox out",
+            ),
             Self::Key(_) => Some(
                 "--sandbox cannot be used with this command: keys are the same with and without the sandbox; leave --sandbox out",
             ),
@@ -158,6 +164,10 @@ impl Command {
             ),
             Self::Send(arguments) => (
                 send::run(&arguments, dotenv).await,
+                arguments.connection.json,
+            ),
+            Self::Listen(arguments) => (
+                listen::run(&arguments, dotenv).await,
                 arguments.connection.json,
             ),
             Self::Health(arguments) => (
