@@ -214,7 +214,7 @@ impl Draft {
     }
 
     /// Whether it changes nothing but whether the webhook is on.
-    pub(super) const fn is_only_a_switch(&self) -> bool {
+    pub(super) fn is_only_a_switch(&self) -> bool {
         self.url.is_none()
             && self.types.is_none()
             && self.cliente_ids == Said::Nothing

@@ -134,7 +134,7 @@ fn reaches(caller: &Caller, sessions: Option<&BTreeSet<String>>) -> bool {
 }
 
 /// Makes a webhook, which is given what happens from now on.
-#[utoipa::path(post, path = "/webhooks", tag = "webhooks", request_body(content = WebhookBody, content_type = "application/json", examples(
+#[utoipa::path(post, path = "/webhooks", operation_id = "add_webhook", tag = "webhooks", request_body(content = WebhookBody, content_type = "application/json", examples(
     ("all events" = (value = json!({"url": "https://example.com/hook"}))),
     ("messages of one session" = (value = json!({"url": "https://example.com/hook", "types": ["message.any"], "cliente_ids": [51]}))),
 )), responses(
@@ -154,7 +154,7 @@ pub(in crate::http) async fn add(
 }
 
 /// Lists webhooks with what became of their events.
-#[utoipa::path(get, path = "/webhooks", tag = "webhooks", responses(
+#[utoipa::path(get, path = "/webhooks", operation_id = "list_webhooks", tag = "webhooks", responses(
     (status = 200, description = "All that the key reaches", body = Webhooks, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn list(
@@ -167,7 +167,7 @@ pub(in crate::http) async fn list(
 }
 
 /// Shows one webhook with what became of its events.
-#[utoipa::path(get, path = "/webhooks/{id}", tag = "webhooks", params(WebhookInPath), responses(
+#[utoipa::path(get, path = "/webhooks/{id}", operation_id = "get_webhook", tag = "webhooks", params(WebhookInPath), responses(
     (status = 200, description = "The webhook", body = WebhookAnswer, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn show(Reached(shown): Reached) -> Json<WebhookAnswer> {
@@ -176,7 +176,7 @@ pub(in crate::http) async fn show(Reached(shown): Reached) -> Json<WebhookAnswer
 
 /// Changes the fields of a webhook that the body has. Another secret signs together with the old one for a day; a header is removed
 /// by null. Switched on again, it is given what it has missed.
-#[utoipa::path(patch, path = "/webhooks/{id}", tag = "webhooks", params(WebhookInPath), request_body(content = WebhookBody, content_type = "application/json", examples(
+#[utoipa::path(patch, path = "/webhooks/{id}", operation_id = "change_webhook", tag = "webhooks", params(WebhookInPath), request_body(content = WebhookBody, content_type = "application/json", examples(
     ("switch it off" = (value = json!({"enabled": false}))),
 )), responses(
     (status = 200, description = "The webhook as it is now", body = WebhookAnswer, content_type = "application/json"),
@@ -195,7 +195,7 @@ pub(in crate::http) async fn change(
 }
 
 /// Removes a webhook, and all that was still to be given to it.
-#[utoipa::path(delete, path = "/webhooks/{id}", tag = "webhooks", params(WebhookInPath), responses(
+#[utoipa::path(delete, path = "/webhooks/{id}", operation_id = "remove_webhook", tag = "webhooks", params(WebhookInPath), responses(
     (status = 200, description = "It is removed", body = WebhookRemoved, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn remove(
@@ -251,7 +251,7 @@ impl FromRequestParts<AppState> for Wanted {
 
 /// Lists deliveries of a webhook that are not done with, in the order of their events: those that wait, or those that were given
 /// up. To get the next ones, give the `next` of the answer as `after`.
-#[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "webhooks", params(WebhookInPath, DeliveriesInQuery), responses(
+#[utoipa::path(get, path = "/webhooks/{id}/deliveries", operation_id = "list_deliveries", tag = "webhooks", params(WebhookInPath, DeliveriesInQuery), responses(
     (status = 200, description = "A page of deliveries", body = DeliveriesAnswer, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn deliveries(
@@ -270,7 +270,7 @@ pub(in crate::http) async fn deliveries(
 }
 
 /// Lets deliveries that were given up be tried again, from the first attempt on: those of the events that the body names, else all.
-#[utoipa::path(post, path = "/webhooks/{id}/redrive", tag = "webhooks", params(WebhookInPath), request_body(content = RedriveBody, content_type = "application/json", examples(
+#[utoipa::path(post, path = "/webhooks/{id}/redrive", operation_id = "redrive_webhook", tag = "webhooks", params(WebhookInPath), request_body(content = RedriveBody, content_type = "application/json", examples(
     ("all" = (value = json!({}))),
 )), responses(
     (status = 200, description = "How many are tried again", body = Redriven, content_type = "application/json"),
@@ -289,7 +289,7 @@ pub(in crate::http) async fn redrive(
 
 /// Sends an event of the type `webhook.test` to a webhook, once and at once, and waits for its answer for up to 15 s. It is sent to a
 /// webhook that is switched off as well.
-#[utoipa::path(post, path = "/webhooks/{id}/test", tag = "webhooks", params(WebhookInPath), responses(
+#[utoipa::path(post, path = "/webhooks/{id}/test", operation_id = "test_webhook", tag = "webhooks", params(WebhookInPath), responses(
     (status = 200, description = "What became of it", body = WebhookTested, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn test(
