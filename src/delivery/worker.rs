@@ -110,6 +110,10 @@ pub(super) struct Worker<R> {
     has_more: bool,
     /// Since when its receiver has taken nothing and failed.
     failing_since: Option<Instant>,
+    /// That it is down has been logged.
+    is_told_down: bool,
+    /// That events are given up has been logged, since its receiver has taken one.
+    is_told_dead: bool,
     /// Its receiver has asked to be left alone until then.
     paused_until: Option<Instant>,
 }
@@ -164,6 +168,8 @@ impl<R: Receiver> Worker<R> {
             unsettled: Vec::new(),
             has_more: true,
             failing_since: None,
+            is_told_down: false,
+            is_told_dead: false,
             paused_until: None,
         }
     }
@@ -174,6 +180,7 @@ impl<R: Receiver> Worker<R> {
         let mut state = shared.state.subscribe();
         let mut news = self.ledger.event_news();
         let mut attempts = JoinSet::new();
+        self.mend_times().await;
         loop {
             state.borrow_and_update();
             news.borrow_and_update();
@@ -197,6 +204,14 @@ impl<R: Receiver> Worker<R> {
             }
         }
         self.end(attempts).await;
+    }
+
+    /// A service before this one may have put deliveries off by a clock that was wrong.
+    async fn mend_times(&self) {
+        let id = &self.shared.id;
+        if let Err(why) = self.ledger.mend_turns(id, self.clock.now()).await {
+            tracing::debug!(consumer.id = id, error = %why, "what waits for {id} keeps its time: {why}");
+        }
     }
 
     /// Takes new events and begins attempts, as far as there are places for them. Answers when to look again, unless something
@@ -291,6 +306,8 @@ impl<R: Receiver> Worker<R> {
             let was_down = self.is_down();
             if matches!(given, Given::Taken) {
                 self.failing_since = None;
+                self.is_told_down = false;
+                self.is_told_dead = false;
                 if was_down {
                     self.hurry().await;
                 }
@@ -326,6 +343,15 @@ impl<R: Receiver> Worker<R> {
             } => (why, retry_after, is_busy),
         };
         self.failing_since.get_or_insert_with(Instant::now);
+        let id = &self.shared.id;
+        if self.is_down() && !self.is_told_down {
+            self.is_told_down = true;
+            tracing::warn!(
+                consumer.id = id,
+                "{id} has taken nothing for {} s: {why}. What is for it waits on disk",
+                DOWN_AFTER.as_secs()
+            );
+        }
         if let Some(pause) = retry_after.filter(|_| is_busy) {
             let until = Instant::now() + pause.min(LONGEST_PAUSE);
             self.paused_until = self.paused_until.max(Some(until));
@@ -346,14 +372,22 @@ impl<R: Receiver> Worker<R> {
                 failure: why,
             };
         }
-        let id = &self.shared.id;
         let event = &delivery.event.id;
-        tracing::warn!(
-            consumer.id = id,
-            event.id = event,
-            attempts,
-            "{id} was not given event {event}: {why}; it is given up after {attempts} attempts, until it is redriven"
-        );
+        if self.is_told_dead {
+            tracing::debug!(
+                consumer.id = id,
+                event.id = event,
+                "event {event} is given up"
+            );
+        } else {
+            self.is_told_dead = true;
+            tracing::warn!(
+                consumer.id = id,
+                event.id = event,
+                attempts,
+                "{id} was not given event {event}: {why}; it is given up after {attempts} attempts, until it is redriven. Further ones are not logged, until {id} takes one"
+            );
+        }
         Became::Dead { failure: why }
     }
 

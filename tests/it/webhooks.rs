@@ -130,8 +130,8 @@ async fn add(service: &Service, body: &Value) -> String {
 
 /// The ids of all events of a session, in the order of the log.
 async fn logged(service: &Service, session: &str) -> Vec<String> {
-    let answer = service.get(&format!("/events?cliente_id={session}&limit=1000"));
-    let answer = answer.await.json();
+    let path = format!("/events?cliente_id={session}&limit=1000");
+    let answer = service.get(&path).await.json();
     let events = answer["events"].as_array().unwrap().iter();
     events
         .map(|event| event["id"].as_str().unwrap().to_owned())

@@ -12,6 +12,7 @@ use axum::{
 use serde_json::Value;
 
 use crate::{
+    config::SessionMode,
     delivery::{Draft, InvalidField, ShownWebhook},
     http::{
         guard::caller::Caller,
@@ -133,6 +134,21 @@ fn reaches(caller: &Caller, sessions: Option<&BTreeSet<String>>) -> bool {
     sessions.is_some_and(|sessions| sessions.iter().all(is_own))
 }
 
+/// Refuses sessions that a service of one session does not have: nothing would ever be delivered.
+fn check_sessions(app: &AppState, draft: &Draft) -> Result<(), InvalidField> {
+    let only = app.config.default_cliente_id.as_str();
+    let is_other = |sessions: &BTreeSet<String>| sessions.iter().any(|id| id != only);
+    if app.config.session_mode == SessionMode::Single && draft.sessions().is_some_and(is_other) {
+        return Err(InvalidField {
+            field: "cliente_ids".to_owned(),
+            why: format!(
+                "names a session that this service does not have: with SESSION_MODE=single there is {only:?} alone; leave it out"
+            ),
+        });
+    }
+    Ok(())
+}
+
 /// Makes a webhook, which is given what happens from now on.
 #[utoipa::path(post, path = "/webhooks", operation_id = "add_webhook", tag = "webhooks", request_body(content = WebhookBody, content_type = "application/json", examples(
     ("all events" = (value = json!({"url": "https://example.com/hook"}))),
@@ -148,6 +164,7 @@ pub(in crate::http) async fn add(
     if !reaches(&caller, draft.sessions()) {
         return Err(ApiError::OtherSessionsOfWebhook);
     }
+    check_sessions(&app, &draft)?;
     let (shown, secret) = app.webhooks.add(draft).await?;
     let answer = WebhookAnswer::of(&shown, secret);
     Ok((StatusCode::CREATED, Json(answer)))
@@ -190,6 +207,7 @@ pub(in crate::http) async fn change(
     if draft.says_sessions() && !reaches(&caller, draft.sessions()) {
         return Err(ApiError::OtherSessionsOfWebhook);
     }
+    check_sessions(&app, &draft)?;
     let shown = app.webhooks.change(&shown.id, draft).await?;
     Ok(Json(WebhookAnswer::of(&shown, None)))
 }
