@@ -279,7 +279,8 @@ fn command(service: &Service, words: &[&str]) -> (String, i32) {
     (text.trim().to_owned(), said.status.code().unwrap())
 }
 
-#[tokio::test]
+// The commands are waited for while the receiver answers.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_is_made_tried_and_redriven_in_a_terminal() {
     let target = Target::open(|number| match number {
         1 => StatusCode::OK.into_response(),
