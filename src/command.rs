@@ -22,6 +22,7 @@ mod screen;
 mod send;
 mod serve;
 mod status;
+mod webhook;
 
 use std::{io, path::Path, process::ExitCode};
 
@@ -30,6 +31,7 @@ use client::ClientError;
 pub use exit::Exit;
 pub use key::KeyCommand;
 use tokio::runtime::Runtime;
+pub use webhook::WebhookCommand;
 
 use crate::{config::Config, telemetry::Log};
 
@@ -61,6 +63,9 @@ pub enum Command {
     /// Make, show and revoke keys, each with its own rights.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Make, show and try webhooks, and have what was given up delivered again.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
 }
 
 /// Why a command could not be carried out.
@@ -112,11 +117,14 @@ impl Command {
             | Self::Export(_)
             | Self::Import(_)
             | Self::Adopt(_) => None,
-            Self::Qr(_) | Self::Status(_) | Self::Send(_) | Self::Listen(_) | Self::Health(_) => {
-                Some(
-                    "--sandbox cannot be used with this command: it asks a running service, and that service has the simulated WhatsApp or the real one; leave --sandbox out",
-                )
-            }
+            Self::Qr(_)
+            | Self::Status(_)
+            | Self::Send(_)
+            | Self::Listen(_)
+            | Self::Health(_)
+            | Self::Webhook(_) => Some(
+                "--sandbox cannot be used with this command: it asks a running service, and that service has the simulated WhatsApp or the real one; leave --sandbox out",
+            ),
             Self::Key(_) => Some(
                 "--sandbox cannot be used with this command: keys are the same with and without the sandbox; leave --sandbox out",
             ),
@@ -166,6 +174,10 @@ impl Command {
                 health::run(&arguments, dotenv).await,
                 arguments.connection.json,
             ),
+            Self::Webhook(command) => {
+                let wants_json = command.wants_json();
+                (webhook::run(&command, dotenv).await, wants_json)
+            }
             Self::Doctor(arguments) => (
                 doctor::run(&arguments, dotenv, sandbox).await,
                 arguments.json,

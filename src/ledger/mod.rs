@@ -11,7 +11,8 @@
 //! Responsible for storing sends and their steps, for recognising a repeated request, and for showing each change to the
 //! callers that follow a send. It decides nothing about sending: the session's actor does. In reading order:
 //!
-//! - [`record`] is what is kept of a send, and [`step`] how that may change; [`event`] is what is kept of an event. All are pure.
+//! - [`record`] is what is kept of a send, and [`step`] how that may change; [`event`] is what is kept of an event,
+//!   and [`consumer`] of those who are given it. All are pure.
 //! - [`followers`], [`tally`] and [`notes`] are in memory: receivers of changes, counts, and steps that wait to be written.
 //! - [`request`] is what a caller gives and asks, and [`error`] why it gets no answer.
 //! - [`clock`] is the ledger's time, which does not jump when the machine's clock does.
@@ -20,6 +21,7 @@
 //! - [`disk`] is the file in use, and what one transaction contains.
 //! - [`keeper`] is the one task that writes. It serves jobs through [`disk`]; [`trouble`] keeps it from logging the same error
 //!   twice.
+//! - [`consumers`] is what a consumer of events asks of the ledger.
 //!
 //! Each file imports only from files that stand before it in this list.
 //!
@@ -34,6 +36,8 @@
 //! answered that it came too late.
 
 mod clock;
+mod consumer;
+mod consumers;
 mod disk;
 mod error;
 mod event;
@@ -51,6 +55,10 @@ mod trouble;
 use std::{path::Path, sync::Arc, time::Duration};
 
 pub use clock::{Clock, Reading};
+pub use consumer::{
+    Became, Consumer, ConsumerChange, ConsumerTally, Delivery, DeliveryState, Filter, NewConsumer,
+    OpenDelivery, Settled, Taken, Turns,
+};
 pub use disk::LedgerOptions;
 pub use error::{LedgerError, ReadError};
 pub use event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source};
@@ -89,6 +97,7 @@ pub struct Ledger {
     notes: Notes,
     tally: Tally,
     newest_event: watch::Receiver<i64>,
+    folder: Arc<Path>,
 }
 
 impl Ledger {
@@ -96,6 +105,7 @@ impl Ledger {
     pub fn new(options: LedgerOptions) -> (Self, Keeper) {
         let (requests, received) = mpsc::channel(REQUEST_CAPACITY);
         let notes = Notes::default();
+        let folder = options.folder.as_path().into();
         let keeper = Keeper::new(options, received, notes.clone());
         let ledger = Self {
             requests,
@@ -103,6 +113,7 @@ impl Ledger {
             tally: keeper.tally().clone(),
             newest_event: keeper.newest_event(),
             notes,
+            folder,
         };
         (ledger, keeper)
     }
@@ -323,14 +334,17 @@ impl Ledger {
 
     /// Opens a ledger that was begun in this folder before, so that a service which cannot use it says so when it starts:
     /// another one may have it. A new one is begun by the first send.
-    pub async fn open_if_begun(&self, folder: &Path) {
-        if tokio::fs::try_exists(store::begun_in(folder))
-            .await
-            .unwrap_or(false)
-        {
+    pub async fn open_if_begun(&self) {
+        if self.is_begun().await {
             // The keeper says in the log what is wrong.
             drop(self.ask(job::use_file).await);
         }
+    }
+
+    /// Whether a ledger was begun in its folder before.
+    pub async fn is_begun(&self) -> bool {
+        let begun = tokio::fs::try_exists(store::begun_in(&self.folder)).await;
+        begun.unwrap_or(false)
     }
 
     /// Reads on another connection than the keeper's. The keeper opens the file first if it is not open.

@@ -50,3 +50,4 @@ mod stops;
 mod terminal;
 mod transfer;
 mod troubles;
+mod webhooks;

@@ -18,3 +18,4 @@ pub(super) mod passkey;
 pub(super) mod qr;
 pub(super) mod send;
 pub(super) mod status;
+pub(super) mod webhooks;

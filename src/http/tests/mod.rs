@@ -18,6 +18,7 @@ mod openapi;
 mod origins;
 mod page;
 mod requests;
+mod webhooks;
 
 use std::{ffi::OsString, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -33,6 +34,7 @@ use tower::ServiceExt as _;
 use super::{AppState, router};
 use crate::{
     config::{Config, SessionConfig},
+    delivery::Webhooks,
     ledger::{Clock, LedgerOptions},
     session::{Registry, RegistryOptions, SendLimits},
     telemetry::DroppedLines,
@@ -98,7 +100,15 @@ impl Api {
             },
         });
         let registry = Arc::new(registry.unwrap());
-        let state = AppState::new(Arc::clone(&registry), &config, DroppedLines::default());
+        let webhooks = Webhooks::new(
+            registry.ledger().clone(),
+            config.delivery.clone(),
+            registry.listened().clone(),
+            super::envelope,
+        );
+        webhooks.begin();
+        let dropped = DroppedLines::default();
+        let state = AppState::new(Arc::clone(&registry), webhooks, &config, dropped);
         state.keys().look();
         Self {
             router: router(state.clone()),

@@ -11,7 +11,7 @@ use utoipa::{
 };
 
 use super::requests::Format;
-use crate::ledger::SendState;
+use crate::ledger::{DeliveryState, SendState};
 
 /// The session that a read means. The query goes before the header, the header before `DEFAULT_CLIENTE_ID`; a stream is of all
 /// sessions when neither has it.
@@ -71,6 +71,46 @@ pub(in crate::http) struct MessageInPath {
     /// The message's id, or the last part of it.
     #[param(example = "true_5491158254201@c.us_3EB0C1F0A7D2B84E9A61")]
     id: String,
+}
+
+/// The webhook in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::http) struct WebhookInPath {
+    /// The webhook's id.
+    #[param(example = "wh_4f1c0b7f7b0d4c63a1b8f0d6f3f5c9aa")]
+    id: String,
+}
+
+/// Which deliveries.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct DeliveriesInQuery {
+    /// Those that wait, which is the default, or those that were given up.
+    #[param(inline, example = "dead")]
+    state: Option<DeliveryStateName>,
+    /// Those behind: the `next` of the answer before.
+    #[param(example = 0)]
+    after: Option<i64>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000, default = 100, example = 10)]
+    limit: Option<i64>,
+}
+
+/// A state of a delivery: for the document.
+#[derive(Debug)]
+struct DeliveryStateName;
+
+impl ToSchema for DeliveryStateName {}
+
+impl PartialSchema for DeliveryStateName {
+    fn schema() -> RefOr<Schema> {
+        let names = DeliveryState::ALL.map(DeliveryState::as_str);
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(names))
+            .into()
+    }
 }
 
 /// The form of a code.

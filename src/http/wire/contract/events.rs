@@ -1,7 +1,7 @@
 //! The words of `/events`.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -12,6 +12,7 @@ use utoipa::{
 
 use super::{Moment, NamedClienteId};
 use crate::{
+    delivery::Told,
     heard::{HeardAck, HeardEdit, HeardMessage, HeardReaction, HeardResolved, HeardRevoke},
     ledger::{self, EventKind},
     session::StatusNews,
@@ -63,8 +64,7 @@ impl Event {
             head: EventHead {
                 id: event.id.clone(),
                 timestamp: Moment(event.happened_at),
-                cliente_id: serde_json::from_str(&event.session)
-                    .unwrap_or_else(|_| Value::String(event.session.clone())),
+                cliente_id: named(&event.session),
                 session: event.session.clone(),
                 me: Me {
                     phone: event.me.phone.clone().map(String::from),
@@ -76,6 +76,36 @@ impl Event {
             data,
         }
     }
+}
+
+/// A session's name as an answer has it: a number where it is one.
+pub(super) fn named(session: &str) -> Value {
+    let number = serde_json::from_str(session).ok().filter(Value::is_number);
+    number.unwrap_or_else(|| session.into())
+}
+
+/// What a webhook is given: the event as `GET /events` shows it.
+pub(in crate::http) fn envelope(told: Told<'_>) -> Vec<u8> {
+    let event = match told {
+        Told::Event(event) => Event::of(event),
+        Told::Test { id, at } => Event {
+            head: EventHead {
+                id: id.to_owned(),
+                timestamp: Moment(at),
+                cliente_id: Value::Null,
+                session: String::new(),
+                me: Me {
+                    phone: None,
+                    lid: None,
+                },
+                late: false,
+            },
+            kind: "webhook.test",
+            data: json!({}),
+        },
+    };
+    // A struct of texts is always written.
+    serde_json::to_vec(&event).unwrap_or_default()
 }
 
 impl ToSchema for Event {
