@@ -141,7 +141,16 @@ async fn probe(
     } else {
         wishes.session_at_stake(&config).await
     };
-    let _sandbox = start_sandbox(&mut config, &folder).await?;
+    let sandbox = start_sandbox(&mut config, &folder).await?;
+    let tell_phone = |sandbox: &Option<SandboxOfCommand>| {
+        if let Some(sandbox) = sandbox {
+            remark(&format!("the simulated phone: {}phone", sandbox.url));
+        }
+    };
+    // The first look shows a code too, and its page is closed: a person who scanned that one would link nothing.
+    if !wishes.link {
+        tell_phone(&sandbox);
+    }
     let profile = folder.path().join("profile");
     let looked = look(&config, &profile, None, cancel).await;
     let probed = match looked {
@@ -154,7 +163,10 @@ async fn probe(
             let linked = match at_stake {
                 _ if !wishes.link || cancel.is_cancelled() => None,
                 Some(session) => Some(Linked::refused(&session)),
-                None => Some(link(&config, folder.path(), wishes, cancel).await?),
+                None => {
+                    tell_phone(&sandbox);
+                    Some(link(&config, folder.path(), wishes, cancel).await?)
+                }
             };
             let is_late = linked.as_ref().is_some_and(|linked| linked.is_late);
             let steps = linked.map(|Linked { steps, looked, .. }| {
@@ -210,7 +222,6 @@ async fn start_sandbox(
     let started = SandboxOfCommand::start(&settings, folder.path().join("sandbox")).await;
     let sandbox = started.map_err(|why| Fault::Sandbox(why.to_string()))?;
     config.whatsapp_url.clone_from(&sandbox.url);
-    remark(&format!("the simulated phone: {}phone", sandbox.url));
     Ok(Some(sandbox))
 }
 

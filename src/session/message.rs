@@ -113,6 +113,9 @@ pub struct NumberCheck {
     pub chat: Option<WaId>,
     /// In how long a message that is accepted now would go out.
     pub due_in: Duration,
+    /// The profile is older than what was sent to this number: before a message a new Signal session with it has to be begun, and
+    /// where the page cannot, the message is refused.
+    pub is_stale: bool,
 }
 
 #[cfg(test)]

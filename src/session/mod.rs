@@ -80,6 +80,6 @@ pub use phase::{Phase, PhaseReport, StartLimits};
 pub use reason::{Reason, ReasonCode};
 pub use recipient::{InvalidRecipient, Recipient};
 pub use sending::turns::TurnTally;
-pub use snapshot::{AdapterReport, MemoryReport, Snapshot};
+pub use snapshot::{AdapterReport, MemoryReport, Snapshot, StaleReport};
 pub use start_times::StartTimes;
 pub use state::SessionState;

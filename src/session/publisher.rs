@@ -8,7 +8,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     MemoryReport, PasskeyReport, Phase, PhaseReport, Reason, ReasonCode, SendError, SessionState,
-    Snapshot, StartTimes, error::not_ready, start_times::StartClock, state::Event,
+    Snapshot, StaleReport, StartTimes, error::not_ready, start_times::StartClock, state::Event,
 };
 use crate::browser::Link;
 
@@ -173,6 +173,15 @@ impl Publisher {
                 snapshot.memory = Some(memory);
             }
             is_its
+        });
+    }
+
+    /// Publishes with whom new Signal sessions are to be begun.
+    pub(super) fn tell_stale(&self, stale: Option<StaleReport>) {
+        self.amend(|snapshot| {
+            let is_news = snapshot.stale != stale;
+            snapshot.stale = stale;
+            is_news
         });
     }
 

@@ -1,7 +1,7 @@
 //! Why a session is where it is: a stable code for programs, a sentence with the remedy for people.
 //!
 //! [`ReasonCode::policy`] is the table of what the service does about each code. Some files branch on a single code as well:
-//! `lifecycle/mod.rs`, `running/winding_down.rs`, `page_view.rs` and `keeping/profile.rs` how a run goes on, `handle.rs`,
+//! `lifecycle/mod.rs`, `running/winding_down.rs`, `page_view.rs` and `keeping/profile.rs` how a run goes on, `keeping/desired.rs` what outlives the service, `handle.rs`,
 //! `publisher.rs`, `http/wire/error/session.rs`, `http/api/link.rs`, `http/page/link.js` and `http/page/code.js` what a caller sees. A
 //! new code is a variant and a row here, a row in `docs/reasons.md` and a line in the word lists of `http/page`; tests ask for both.
 
@@ -62,6 +62,8 @@ pub enum ReasonCode {
     StorageError,
     /// The profile has lost its link without a word from WhatsApp: its storage was damaged.
     StorageLost,
+    /// The profile has lost its link, and its snapshot cannot take its place, as when its key is not set.
+    SnapshotUnusable,
     /// WhatsApp gives no code to link this phone number by.
     PairingRefused,
     /// WhatsApp was asked for too many codes to link by phone number.
@@ -337,6 +339,7 @@ impl ReasonCode {
             | Self::ProfileInUse
             | Self::ProfileUnusable
             | Self::ProfileMissing
+            | Self::SnapshotUnusable
             | Self::KeepsFailing => LASTING,
             Self::Internal => Policy {
                 class: Class::Fault,

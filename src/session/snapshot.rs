@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub is_forgotten: bool,
     /// When the last copy of its profile was taken, once known: a profile that is restored from it knows nothing later.
     pub profile_copied_at: Option<Timestamp>,
+    /// What follows from a copy that took the profile's place, as long as messages depend on it. Known once a page could send.
+    pub stale: Option<StaleReport>,
     /// The linked account's number, digits only, once known.
     pub account: Option<Number>,
     /// The link that the profile has, also while the session does not run.
@@ -79,6 +81,7 @@ impl Snapshot {
             linked_since: None,
             is_forgotten: false,
             profile_copied_at: None,
+            stale: None,
             account: None,
             link: None,
             notice: None,
@@ -121,6 +124,23 @@ pub struct AdapterReport {
     pub wa_js_version: Option<String>,
     /// The names that the preferred adapters need and the page lacks, as `adapter: name`.
     pub missing: Vec<String>,
+}
+
+/// A copy took the profile's place, and is older than what was sent from it: with whom new Signal sessions are to be begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaleReport {
+    /// When it took that place.
+    pub restored_at: Option<Timestamp>,
+    /// When it was made, where it says so.
+    pub copied_at: Option<Timestamp>,
+    /// With so many recipients, each before the next message to them.
+    pub recipients: usize,
+    /// With all others as well: the ledger has deleted some of those whom it is about.
+    pub others: bool,
+    /// With the account's own devices.
+    pub own_devices: bool,
+    /// Why the page could not when it was last asked to. Messages to these recipients are refused then, or at risk.
+    pub cannot_reset: Option<String>,
 }
 
 /// What a session's Chrome took when it was last measured.

@@ -85,6 +85,8 @@ pub(super) struct View {
     pub(super) missing: Vec<String>,
     /// The first words of a notice over the chats.
     pub(super) notice: Option<String>,
+    /// A dialog that asks something is in the way of what this adapter does on the screen.
+    pub(super) question: bool,
     /// Of the library behind it, where there is one.
     pub(super) version: Option<String>,
 }
@@ -289,6 +291,7 @@ impl Views {
             .collect();
         // Every adapter sees the screen alike, so any of them is believed.
         let notice = heard.iter().find_map(|(_, view)| view.notice.clone());
+        let question = heard.iter().any(|(_, view)| view.question);
         let failing = self.failing.iter().map(|(name, _)| *name).collect();
         // Any adapter is believed about trouble: a page that refuses this browser has no modules to ask. Only another
         // window is the socket's to know, if the socket can be asked: the dialog about it may outlive it.
@@ -344,6 +347,7 @@ impl Views {
             wa_js_version,
             missing,
             notice,
+            question,
         }
     }
 }

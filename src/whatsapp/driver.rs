@@ -189,6 +189,9 @@ pub struct Standing {
     pub missing: Vec<String>,
     /// The first words of a dialog over the chats that is not known and only wants to be closed.
     pub notice: Option<String>,
+    /// A dialog that asks something is in the way of an adapter that works on the screen. It may name a person, so no word of it
+    /// is reported.
+    pub question: bool,
 }
 
 /// What WhatsApp Web reports when it does not work. docs/whatsapp.md#signals-of-trouble has the signals.

@@ -37,6 +37,9 @@ const WA_JS_TIMEOUT: Duration = Duration::from_secs(20);
 /// The page has no way to look a message up.
 const NO_LOOK_UP: &str = "NO_LOOK_UP";
 
+/// The page lacks what new Signal sessions are begun with, in words of the scripts.
+const NO_RESET: &str = "NO_RESET";
+
 /// The chat has another address by now.
 const MOVED: &str = "MOVED";
 
@@ -55,6 +58,16 @@ pub(super) enum Verdict {
     Failed { adapter: AdapterName, why: String },
     /// It sends.
     Worked { adapter: AdapterName },
+}
+
+/// What kind of error it was, by a code of the scripts or of the page. A page's code may be anything.
+fn class_of(code: &str) -> &str {
+    let is_code = |letter: char| letter.is_ascii_uppercase() || letter == '_';
+    if code.len() <= LONGEST_WHY && !code.is_empty() && code.chars().all(is_code) {
+        code
+    } else {
+        "PAGE_ERROR"
+    }
 }
 
 /// The senders of one page.
@@ -254,7 +267,14 @@ impl Senders<'_> {
                 Err(why) if [NO_ANSWER, INTERRUPTED, NOT_LOADED].contains(&why.code.as_str()) => {
                     return Err(ResetError::NoAnswer(why.detail));
                 }
-                Err(why) => return Err(ResetError::Lacking(why.detail)),
+                // Our own words. Those of an exception of the page may name a number or a message, and this goes into the log.
+                Err(why) if why.code == NO_RESET => return Err(ResetError::Lacking(why.detail)),
+                Err(why) => {
+                    let class = class_of(&why.code);
+                    return Err(ResetError::Lacking(format!(
+                        "WhatsApp Web's own functions for it failed ({class})"
+                    )));
+                }
             }
         }
         let why = "no page script knows resetSessions (an older one in PAGE_SCRIPTS_DIR?)";

@@ -141,7 +141,10 @@ async fn an_encrypted_copy_needs_its_key_and_a_wrong_one_costs_nothing() {
     lose_storage(&home);
     let says_so = |status: &Value| {
         let detail = status["detail"].as_str().unwrap_or_default();
-        status["reason"] == "STORAGE_LOST" && detail.contains("SNAPSHOT_KEY")
+        // ERROR, which is what operators are alerted of.
+        status["state"] == "ERROR"
+            && status["reason"] == "SNAPSHOT_UNUSABLE"
+            && detail.contains("SNAPSHOT_KEY")
     };
     let mut home = home;
     for key in ["", OTHER_KEY] {

@@ -151,6 +151,26 @@ test("the steps are those of WhatsApp's own modules, with the code only while a 
   assert.ok(told > 5);
 });
 
+test("a page that goes back to its codes by itself wants no passkey any more, once its screen was there", () => {
+  const { modules, events, fire } = shortcake();
+  const { page, relay } = documentWith(modules);
+  const shown = new Set(["[data-ref]"]);
+  page.document.querySelector = (selector) => (shown.has(selector) ? {} : null);
+  const { modules: steps } = relay.shared;
+  steps.follow(events, () => {});
+  fire("passkey_prologue_request");
+  assert.equal(steps.view(false)?.step, "wanted", "the code is still on the screen");
+  shown.clear();
+  shown.add('[data-testid="shortcake_passkey_screen"]');
+  assert.equal(steps.view(false)?.step, "wanted");
+  shown.clear();
+  assert.equal(steps.view(false)?.step, "wanted", "between two screens");
+  shown.add("[data-ref]");
+  assert.equal(steps.view(false), null);
+  shown.clear();
+  assert.equal(steps.view(false), null);
+});
+
 test("what of WhatsApp's functions is missing is in the list of what the page has", () => {
   const { modules } = shortcake();
   delete modules.WAWebLinkDeviceAction;

@@ -75,6 +75,9 @@ pub struct ProfileNote {
     /// copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restored_at: Option<Timestamp>,
+    /// When the copy was made that took its place then, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copied_at: Option<Timestamp>,
     /// The generation that the profile is in. A note of an earlier version has none, which is the first.
     pub generation: u64,
     /// What the profile may lack, as often as it took the place of another one.
@@ -223,6 +226,7 @@ impl ProfileNote {
             link_is_gone: self.link_is_gone && !may_be_linked,
             link: earlier.link.filter(is_later).or(self.link),
             restored_at: self.restored_at.max(earlier.restored_at),
+            copied_at: self.copied_at,
             generation: self.generation,
             gaps: self.gaps,
             is_new_device: self.is_new_device,

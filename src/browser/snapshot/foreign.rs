@@ -27,7 +27,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ComesFrom, SnapshotError, archive::UnlessGivenUp, exchange_for, take_place, unpack::ENTRIES_MAX,
+    ComesFrom, CopyAge, SnapshotError, archive::UnlessGivenUp, exchange_for, take_place, unpack::ENTRIES_MAX,
 };
 use crate::{
     browser::{
@@ -365,7 +365,8 @@ impl ForeignProfile {
                     .into_iter()
                     .filter(|step| prunes || *step != Step::Prune);
                 let bytes = entries.iter().map(|entry| entry.bytes).sum();
-                exchange_for(&profile, bytes, None, ComesFrom::Elsewhere, steps, |copy| {
+                let (age, from) = (CopyAge::default(), ComesFrom::Elsewhere);
+                exchange_for(&profile, bytes, age, from, steps, |copy| {
                     self.copy(&entries, copy, &give_up)
                 })?;
                 Ok(self.adopted(&entries))

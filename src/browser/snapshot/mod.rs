@@ -71,6 +71,10 @@ const FROZEN_MAX: Duration = Duration::from_secs(2);
 /// them up for long.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A thread that was told to give up does so between two files or blocks, which takes milliseconds. One that has not by then hangs
+/// in a call to a disk that does not answer, which no program can end. Its caller is on the way to close a session.
+const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Where the snapshots of all profiles are, and what they share.
 #[derive(Clone, Debug)]
 pub struct SnapshotRoot {
@@ -353,9 +357,9 @@ impl ProfileSnapshots {
             };
             ensure_a_page_can_store(&profile, look_at)?;
             // A second or two of work, which a service that stops waits for.
-            let (bytes, generation) = (chosen.manifest().bytes, chosen.manifest().generation);
+            let (bytes, copy) = (chosen.manifest().bytes, CopyAge::of(chosen.manifest()));
             let unpack = |folder: &Path| chosen.unpack(folder, &CancellationToken::new());
-            put_in_place(&profile, bytes, generation, ComesFrom::Here, unpack).map(Some)
+            put_in_place(&profile, bytes, copy, ComesFrom::Here, unpack).map(Some)
         })
         .await
     }
@@ -409,7 +413,7 @@ struct Turn {
 
 impl Turn {
     /// Does the work off the runtime, as long as a snapshot may take. A caller that goes away takes its snapshot along: the thread
-    /// gives up within a moment, and until then it keeps the turn.
+    /// gives up within a moment, and until then it keeps the turn. One that a disk does not let go is left to itself.
     async fn take(
         self,
         work: impl FnOnce(&CancellationToken) -> Result<Taken, SnapshotError> + Send + 'static,
@@ -425,7 +429,10 @@ impl Turn {
             done = &mut work => done,
             () = sleep(SNAPSHOT_TIMEOUT) => {
                 give_up.cancel();
-                work.await
+                let Ok(done) = timeout(GIVE_UP_TIMEOUT, work).await else {
+                    return Err(SnapshotError::Hangs);
+                };
+                done
             }
         };
         done.unwrap_or(Err(SnapshotError::GivenUp))
@@ -464,29 +471,45 @@ enum ComesFrom {
     Elsewhere,
 }
 
+/// How old a copy is that takes a profile's place, as far as it says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct CopyAge {
+    /// It has the hand-overs up to this one.
+    generation: Option<u64>,
+    taken_at: Option<Timestamp>,
+}
+
+impl CopyAge {
+    const fn of(manifest: &Manifest) -> Self {
+        Self {
+            generation: manifest.generation,
+            taken_at: Some(manifest.taken_at),
+        }
+    }
+}
+
 /// Exchanges the profile for the copy that is unpacked, `bytes` in all. To unpack may be given up; from there on it is finished,
 /// whatever comes.
 fn put_in_place(
     profile: &Profile,
     bytes: u64,
-    generation: Option<u64>,
+    copy: CopyAge,
     from: ComesFrom,
     unpack: impl FnOnce(&Path) -> Result<Manifest, SnapshotError>,
 ) -> Result<Manifest, SnapshotError> {
     let mut manifest = None;
-    exchange_for(profile, bytes, generation, from, EXCHANGE, |unpacking| {
+    exchange_for(profile, bytes, copy, from, EXCHANGE, |unpacking| {
         manifest = Some(unpack(unpacking)?);
         Ok::<_, SnapshotError>(())
     })?;
     manifest.ok_or(SnapshotError::GivenUp)
 }
 
-/// Exchanges the profile for what `unpack` puts into the folder that it is given, `bytes` in all. That has the hand-overs up to
-/// `generation`, if it is known.
+/// Exchanges the profile for what `unpack` puts into the folder that it is given, `bytes` in all and as old as `copy` says.
 fn exchange_for<E: From<SnapshotError>>(
     profile: &Profile,
     bytes: u64,
-    generation: Option<u64>,
+    copy: CopyAge,
     from: ComesFrom,
     steps: impl IntoIterator<Item = Step>,
     unpack: impl FnOnce(&Path) -> Result<(), E>,
@@ -502,7 +525,9 @@ fn exchange_for<E: From<SnapshotError>>(
                 // Before it takes its place, so that it is known whatever is killed meanwhile.
                 let replaced = ProfileNote::read(&profile.folder).ok();
                 ProfileNote::change(&places.unpacking, |note| {
-                    note.on_restored(generation, from == ComesFrom::Elsewhere, replaced.as_ref());
+                    note.copied_at = copy.taken_at;
+                    let is_from_elsewhere = from == ComesFrom::Elsewhere;
+                    note.on_restored(copy.generation, is_from_elsewhere, replaced.as_ref());
                 })
                 .map_err(|source| SnapshotError::io("writing to", &places.unpacking, source))?;
             }

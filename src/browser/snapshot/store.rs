@@ -248,7 +248,7 @@ impl Store {
                 continue;
             }
             match Listing::read(&self.objects.path(&name), &self.vault) {
-                Ok((listing, vault)) => return self.usable_of(listing, &vault),
+                Ok((listing, vault)) => return self.usable_of(&name, listing, &vault),
                 Err(why) => tracing::warn!(error = %why, "passed a snapshot over: {why}"),
             }
         }
@@ -256,7 +256,15 @@ impl Store {
     }
 
     /// What of this listing, which this vault opens, the next one may use: nothing of one that was written with another key.
-    fn usable_of(&self, listing: Listing, vault: &Vault) -> Result<Known, SnapshotError> {
+    fn usable_of(
+        &self,
+        name: &str,
+        listing: Listing,
+        vault: &Vault,
+    ) -> Result<Known, SnapshotError> {
+        // As the next one will be named: after a clock that went ahead and was set back, all names lie in the future.
+        let now = Timestamp::now();
+        let now = time_of(name).map_or(now, |last| last.max(now));
         let has_our_key = vault.fingerprint() == self.vault.fingerprint();
         let mut used = vec![0_u64; listing.packs.len()];
         let mut ends = vec![0_u64; listing.packs.len()];
@@ -275,7 +283,7 @@ impl Store {
                     .saturating_mul(PACK_MIN_USE)
                     .saturating_add(pack::HEAD)
             });
-            is_usable.push(has_our_key && is_whole && is_needed && is_young(pack));
+            is_usable.push(has_our_key && is_whole && is_needed && is_young(pack, now));
         }
         let may_be_used = |at: &usize| is_usable[listing.blocks[*at].pack];
         let mut storage = HashMap::new();
@@ -388,10 +396,7 @@ impl Store {
     /// A name that sorts after all others, also when the clock was set back meanwhile: else the new one would be the first to go.
     fn next_time(&self, now: Timestamp) -> Result<String, SnapshotError> {
         let last = self.all()?.into_iter().next();
-        let last = last.and_then(|name| {
-            let last = DateTime::strptime(FILE_NAME, stem(&name)).ok()?;
-            Some(last.to_zoned(TimeZone::UTC).ok()?.timestamp())
-        });
+        let last = last.and_then(|name| time_of(&name));
         let after = last.map(|last| last.saturating_add(SignedDuration::from_millis(1)));
         let after = after.and_then(Result::ok);
         Ok(file_name(after.map_or(now, |after| after.max(now))))
@@ -637,15 +642,17 @@ fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
-/// Whether a pack was written not so long ago, by its name. The clock may have been set since.
-fn is_young(pack: &str) -> bool {
-    let Ok(written) = DateTime::strptime(FILE_NAME, stem(pack)) else {
-        return false;
-    };
-    let Ok(written) = written.to_zoned(TimeZone::UTC) else {
-        return false;
-    };
-    Timestamp::now().duration_since(written.timestamp()).abs() < PACK_MAX_AGE
+/// When an object was written, by its name.
+fn time_of(name: &str) -> Option<Timestamp> {
+    let written = DateTime::strptime(FILE_NAME, stem(name)).ok()?;
+    Some(written.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+/// Whether a pack was written not so long ago, by its name. One that is ahead of the clock, as after that was set back, is written
+/// once again.
+fn is_young(pack: &str, now: Timestamp) -> bool {
+    let written = time_of(pack);
+    written.is_some_and(|written| now.duration_since(written).abs() < PACK_MAX_AGE)
 }
 
 /// A disk, in bytes.

@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ComesFrom, Manifest, Origin, SnapshotError,
+    ComesFrom, CopyAge, Manifest, Origin, SnapshotError,
     archive::{self, Verified},
     contents::Contents,
     end_generation, put_in_place,
@@ -179,9 +179,9 @@ impl Export {
             profile,
             |_| may_replace,
             || {
-                let (bytes, generation) = (self.0.manifest.bytes, self.0.manifest.generation);
+                let (bytes, copy) = (self.0.manifest.bytes, CopyAge::of(&self.0.manifest));
                 let unpack = |folder: &Path| self.0.unpack(folder, give_up);
-                put_in_place(profile, bytes, generation, ComesFrom::Elsewhere, unpack)
+                put_in_place(profile, bytes, copy, ComesFrom::Elsewhere, unpack)
             },
         )
     }

@@ -350,13 +350,14 @@ fn newest_snapshots(config: &Config) -> Vec<(String, Result<Manifest, SnapshotEr
     found
 }
 
+/// One finding for all of them; none where there is no snapshot. A snapshot that cannot be used keeps neither the service nor its
+/// session from running: it is missed when that profile is lost.
 fn judge_snapshots(
     snapshots: Vec<(String, Result<Manifest, SnapshotError>)>,
     now: Timestamp,
-) -> Vec<Finding> {
-    let mut checks = Vec::new();
+) -> Option<Finding> {
     let mut oldest: Option<(Timestamp, String)> = None;
-    let mut count = 0;
+    let (mut count, mut lacks_key, mut unusable) = (0, false, Vec::new());
     for (session, newest) in snapshots {
         match newest {
             Ok(manifest) => {
@@ -364,27 +365,32 @@ fn judge_snapshots(
                 let this = (manifest.taken_at, session);
                 oldest = Some(oldest.map_or(this.clone(), |oldest| oldest.min(this)));
             }
-            Err(why @ SnapshotError::OtherKey { .. }) => checks.push(Finding::fail(
-                format!("{session}: the newest snapshot cannot be used: {why}"),
-                "set SNAPSHOT_KEY or SNAPSHOT_KEY_FILE as they were; if that key is lost, delete these snapshots by hand",
-            )),
-            Err(why) => checks.push(Finding::warn(
-                format!("{session}: the newest snapshot cannot be used: {why}"),
-                "nothing: an older one is used, and the next one takes its place; look at the disk if this comes back",
-            )),
+            Err(why) => {
+                lacks_key |= matches!(why, SnapshotError::OtherKey { .. });
+                unusable.push(format!(
+                    "{session}: the newest snapshot cannot be used: {why}"
+                ));
+            }
         }
     }
-    if let Some((taken_at, session)) = oldest {
+    let usable = oldest.map(|(taken_at, session)| {
         let minutes = now.duration_since(taken_at).as_secs().max(0) / 60;
         let age = match minutes {
             0..120 => format!("{minutes} min"),
             _ => format!("{} h", minutes / 60),
         };
-        checks.push(Finding::ok(format!(
-            "{count} sessions have one; the oldest is that of {session}, taken {age} ago"
-        )));
+        format!("{count} sessions have one; the oldest is that of {session}, taken {age} ago")
+    });
+    if unusable.is_empty() {
+        return usable.map(Finding::ok);
     }
-    checks
+    let remedy = if lacks_key {
+        "set SNAPSHOT_KEY or SNAPSHOT_KEY_FILE as they were; if that key is lost, delete these snapshots by hand"
+    } else {
+        "nothing: an older one is used, and the next one takes its place; look at the disk if this comes back"
+    };
+    unusable.extend(usable);
+    Some(Finding::warn(unusable.join("; "), remedy))
 }
 
 fn judge_profiles(profiles: &[Occupancy]) -> Vec<Finding> {
@@ -561,14 +567,17 @@ mod tests {
                 SnapshotError::Damaged { path }
             }
         };
-        assert!(judge_snapshots(vec![], Timestamp::now()).is_empty());
+        assert_eq!(judge_snapshots(vec![], Timestamp::now()), None);
         let found = vec![
             ("51".to_owned(), Err(error(true))),
             ("52".to_owned(), Err(error(false))),
         ];
-        let checks = judge_snapshots(found, Timestamp::now());
-        let verdicts: Vec<_> = checks.iter().map(|check| check.verdict).collect();
-        assert_eq!(verdicts, [Verdict::Fail, Verdict::Warn]);
-        assert!(checks[0].found.contains("SNAPSHOT_KEY is not set"));
+        let check = judge_snapshots(found, Timestamp::now()).unwrap();
+        // The service runs, and so do the sessions.
+        assert_eq!(check.verdict, Verdict::Warn);
+        for part in ["51: ", "SNAPSHOT_KEY is not set", "52: ", "damaged"] {
+            assert!(check.found.contains(part), "{part}: {}", check.found);
+        }
+        assert!(check.remedy.unwrap().contains("SNAPSHOT_KEY_FILE"));
     }
 }

@@ -47,6 +47,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// A start takes some 20 s on the real page, and minutes only when something is wrong.
 const START_TIMEOUT: Duration = Duration::from_secs(180);
 
+/// From a scan to an account on the page, which reloads itself once in between.
+const PAIRING_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Closing a Chrome takes 8.5 s at most, a logout 20 s before that.
 const END_TIMEOUT: Duration = Duration::from_secs(40);
 
@@ -155,6 +158,7 @@ pub(super) async fn link(
         profile: session().profile_in(&config.tokens_dir),
         person: lines_of_person(),
         began: Instant::now(),
+        has_code: false,
         is_linked: false,
         sent_key: None,
         is_answered: false,
@@ -220,6 +224,8 @@ struct Run<'a> {
     person: mpsc::Receiver<String>,
     /// When the present step began.
     began: Instant,
+    /// A code has been shown, which a phone may have scanned.
+    has_code: bool,
     is_linked: bool,
     /// The inner id of the message to oneself, and whether the person has answered it.
     sent_key: Option<String>,
@@ -310,7 +316,7 @@ impl Run<'_> {
         }
         self.ask("/connect", &body, START_TIMEOUT, "code").await?;
         let mut canvas = Canvas::open(self.wishes.invert);
-        let (mut has_code, mut ticks) = (false, interval(LOOK_INTERVAL));
+        let mut ticks = interval(LOOK_INTERVAL);
         let mut until = Instant::now() + START_TIMEOUT;
         loop {
             ticks.tick().await;
@@ -318,8 +324,8 @@ impl Run<'_> {
             let view = View::of(&status, wants_pairing);
             canvas.show(&view);
             let is_code = matches!(view, View::Code { .. } | View::PairingCode { .. });
-            if is_code && !has_code {
-                has_code = true;
+            if is_code && !self.has_code {
+                self.has_code = true;
                 self.done("code", None);
                 until = Instant::now() + self.wishes.patience();
             }
@@ -357,8 +363,8 @@ impl Run<'_> {
             }
             if until < Instant::now() {
                 drop(canvas);
-                self.linked.is_late = has_code && !self.is_linked;
-                let step = match (self.is_linked, has_code) {
+                self.linked.is_late = self.has_code && !self.is_linked;
+                let step = match (self.is_linked, self.has_code) {
                     (true, _) => "READY",
                     (false, true) => "linked",
                     (false, false) => "code",
@@ -460,13 +466,27 @@ impl Run<'_> {
         }
     }
 
+    /// Whether a phone links the device in this moment: the code is gone from the page, and no account is there yet.
+    async fn links_after_all(&self) -> bool {
+        let until = Instant::now() + PAIRING_TIMEOUT;
+        while let Ok(status) = self.status("log out").await {
+            let has_code = status.qr.is_some() || status.pairing_code.is_some();
+            let may_be_pairing = match &*status.state {
+                "QR_REQUIRED" => self.has_code && !has_code,
+                "INIT" => self.has_code,
+                _ => return is_linked(&status),
+            };
+            if !may_be_pairing || until < Instant::now() {
+                return false;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        false
+    }
+
     /// Leaves no device behind, unless it is kept.
     async fn end(&mut self) {
-        let is_linked = self.is_linked
-            || self
-                .status("log out")
-                .await
-                .is_ok_and(|status| is_linked(&status));
+        let is_linked = self.is_linked || self.links_after_all().await;
         if !is_linked || self.wishes.keep {
             return;
         }

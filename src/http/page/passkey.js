@@ -119,16 +119,14 @@ let shown = null;
 let details = null;
 let ticks = 0;
 let isBusy = false;
+// The key in use may look at sessions, and neither see a challenge nor sign.
+let isOnlyLooking = false;
 
 const path = () => `sessions/${encodeURIComponent(id)}/passkey`;
 
-/** Says why something was not done: in our words, and in those of the service, which name the field or WhatsApp's reason. */
+/** Says why something was not done, in our words: those of the service are for programs, and name routes. */
 function complain(why) {
-  const target = byId("passkey-trouble");
-  target.removeAttribute("lang");
-  if (!why) return say(target, "");
-  const { text } = because(why.code, why.message);
-  say(target, text === why.message ? text : `${text} (${why.message})`);
+  say(byId("passkey-trouble"), why ? because(why.code, why.message).text : "");
 }
 
 /** Shows how far a session has got with it, or nothing of it. */
@@ -137,13 +135,13 @@ export function showPasskey(session, status) {
   show(byId("passkey"), Boolean(passkey));
   clearInterval(ticks);
   if (!passkey) {
-    [id, shown, details] = [session, null, null];
+    [id, shown, details, isOnlyLooking] = [session, null, null, false];
     for (const name of ["passkey-script", "passkey-answer", "passkey-code"]) byId(name).value = "";
     return complain(null);
   }
   const step = `${session} ${passkey.step} ${passkey.attempt}`;
   if (step !== shown) {
-    [id, shown, details] = [session, step, null];
+    [id, shown, details, isOnlyLooking] = [session, step, null, false];
     byId("passkey-answer").value = "";
     // The other steps have nothing to show that the status does not have.
     if (["sign", "compare"].includes(passkey.step)) load(step);
@@ -156,8 +154,11 @@ async function load(step) {
   try {
     got = await json("GET", path());
   } catch (why) {
+    if (step !== shown) return;
+    isOnlyLooking = why.code === "FORBIDDEN";
+    if (isOnlyLooking) drawSteps(step.split(" ")[1]);
     // It may be over by now, which the stream says.
-    if (step === shown && why.code !== "NO_PASSKEY_PENDING") complain(why);
+    else if (why.code !== "NO_PASSKEY_PENDING") complain(why);
     return;
   }
   if (step !== shown) return;
@@ -167,13 +168,20 @@ async function load(step) {
 }
 
 function draw(passkey, until) {
-  say(byId("passkey-says"), t(`passkeyStep.${passkey.step}`));
-  show(byId("passkey-sign"), passkey.step === "sign");
-  show(byId("passkey-compare"), passkey.step === "compare");
+  drawSteps(passkey.step);
   const tick = () => say(byId("passkey-left"), until ? t("passkeyLeft", clock(until)) : "");
   tick();
   ticks = setInterval(tick, 500);
   drawDetails();
+}
+
+/** A person whose key can do nothing about it gets no empty fields to fill in. */
+function drawSteps(step) {
+  const says = t(`passkeyStep.${step}`);
+  say(byId("passkey-says"), isOnlyLooking ? `${says} ${t("passkeyForAdmin")}` : says);
+  show(byId("passkey-sign"), step === "sign" && !isOnlyLooking);
+  show(byId("passkey-compare"), step === "compare" && !isOnlyLooking);
+  show(byId("passkey-give-up"), !isOnlyLooking);
 }
 
 function drawDetails() {

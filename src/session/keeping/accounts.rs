@@ -182,10 +182,8 @@ impl HeldAccount {
     /// Another session with a page of the same account.
     pub(in crate::session) fn other_session(&self) -> Option<ClienteId> {
         let accounts = self.accounts.0.open.lock();
-        let own = accounts.get(&self.id)?;
-        let mut others = accounts.iter().filter(|(id, _)| **id != self.id);
-        let (id, _) = others.find(|(_, account)| *account == own)?;
-        Some(id.clone())
+        let own = Recipient::of_account(accounts.get(&self.id)?)?;
+        find(&accounts, &own, Some(&self.id))
     }
 }
 
@@ -266,6 +264,17 @@ mod tests {
             host.profile("60", Some(account));
             assert_eq!(host.finds(phone).await.as_deref(), Some("60"), "{phone}");
         }
+    }
+
+    #[test]
+    fn two_pages_have_the_same_account_however_each_writes_it() {
+        let accounts = Host::new().accounts();
+        let held = ["60", "61"].map(|id| accounts.hold(&id.parse().unwrap()));
+        held[0].set(Some("5491158254201".into()));
+        held[1].set(Some("541158254201".into()));
+        assert_eq!(held[0].other_session().unwrap().to_string(), "61");
+        held[1].set(Some("5491158254202".into()));
+        assert_eq!(held[0].other_session(), None);
     }
 
     #[tokio::test]

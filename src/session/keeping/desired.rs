@@ -30,9 +30,10 @@ use tokio::{
 };
 
 use crate::{
+    browser::Link,
     files::{Durability, folder_of, found, make_folder, sync_folder, write_atomically},
     masked::Number,
-    session::{ClienteId, ReasonCode, SessionState, Snapshot, reason::AfterEnd},
+    session::{ClienteId, Reason, ReasonCode, SessionState, Snapshot, reason::AfterEnd},
 };
 
 const EXTENSION: &str = "json";
@@ -57,6 +58,16 @@ pub(in crate::session) struct Desired {
     /// Its profile folder was made to show codes, and none was scanned yet: nothing in it is of use to anybody.
     #[serde(default, skip_serializing_if = "is_not")]
     is_new: bool,
+    /// Why it has no account any more, until it has one again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unlinked: Option<WhyUnlinked>,
+}
+
+/// A reason, as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct WhyUnlinked {
+    code: String,
+    detail: String,
 }
 
 #[expect(
@@ -103,7 +114,7 @@ impl Desired {
             // Late news of a run that is over.
             _ if !self.up => {}
             SessionState::Ready | SessionState::Hibernating => {
-                (self.was_ready, self.is_new) = (true, false);
+                (self.was_ready, self.is_new, self.unlinked) = (true, false, None);
                 self.account = account.map(Number::from).or(self.account.take());
             }
             // A page that cannot read its profile any more asks for a scan too: the link says which it is.
@@ -116,16 +127,47 @@ impl Desired {
             | SessionState::Error => {}
         }
     }
+
+    /// It stands here for this reason. Why a device was unlinked outlives the service: a person may look days later.
+    fn on_reason(&mut self, state: &SessionState, reason: Option<&Reason>) {
+        let is_about_link = |reason: &&Reason| {
+            matches!(
+                reason.code,
+                ReasonCode::Unlinked | ReasonCode::RemovedByWhatsApp
+            )
+        };
+        if let (true, SessionState::QrRequired { .. }, Some(why)) =
+            (self.up, state, reason.filter(is_about_link))
+        {
+            self.unlinked = Some(WhyUnlinked {
+                code: why.code.as_str().to_owned(),
+                detail: why.detail.clone(),
+            });
+        }
+    }
+
+    /// Why it has no account any more, if that is known.
+    fn why_unlinked(&self) -> Option<Reason> {
+        let why = self.unlinked.as_ref()?;
+        let code = ReasonCode::all().find(|code| code.as_str() == why.code)?;
+        Some(Reason::new(code, why.detail.as_str()))
+    }
 }
 
 impl Desired {
     /// Its profile has this link now, or none any more.
-    fn on_link(&mut self, linked_at: Option<Timestamp>) {
-        self.linked_at = linked_at;
+    fn on_link(&mut self, link: Option<&Link>) {
+        let linked_at = link.map(|link| link.linked_at);
+        let before = std::mem::replace(&mut self.linked_at, linked_at);
+        if before.is_some() && before != linked_at {
+            // Another link may be another account's, which not every adapter can name: the old name would refuse its number to
+            // other sessions.
+            self.account = link.and_then(|link| link.account.clone());
+        }
         if linked_at.is_none() {
             (self.was_ready, self.account) = (false, None);
         } else {
-            self.is_new = false;
+            (self.is_new, self.unlinked) = (false, None);
         }
     }
 
@@ -184,6 +226,11 @@ impl DesiredFile {
         present.desired.linked_at.is_some() || present.desired.was_ready
     }
 
+    /// Why it has no account any more, if that is known.
+    pub(in crate::session) async fn why_unlinked(&self) -> Option<Reason> {
+        self.present.lock().await.desired.why_unlinked()
+    }
+
     /// Whether its profile holds nothing but codes that were not scanned.
     pub(in crate::session) async fn is_newcomer(&self) -> bool {
         self.present.lock().await.desired.is_newcomer()
@@ -204,8 +251,8 @@ impl DesiredFile {
     }
 
     /// Its profile has this link now, or none any more.
-    pub(in crate::session) async fn on_link(&self, linked_at: Option<Timestamp>) {
-        self.change(|desired| desired.on_link(linked_at)).await;
+    pub(in crate::session) async fn on_link(&self, link: Option<&Link>) {
+        self.change(|desired| desired.on_link(link)).await;
     }
 
     /// Nothing is to be remembered of it.
@@ -229,6 +276,7 @@ impl DesiredFile {
             let snapshot = snapshots.borrow_and_update().clone();
             let on_state = |desired: &mut Desired| {
                 desired.on_state(&snapshot.state, snapshot.account.as_deref());
+                desired.on_reason(&snapshot.state, snapshot.reason.as_ref());
             };
             self.change(on_state).await;
         }

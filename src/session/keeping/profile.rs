@@ -305,8 +305,14 @@ impl Safekeeping {
             Ok(rescue) => self.note(link, rescue).await,
             Err(error) => {
                 tracing::error!(%error, "the profile is of no use, and nothing could take its place: {error}");
+                // To ask for a scan would cost the link, which is still in the snapshot: a person must act first.
+                let is_for_want_of_key = matches!(error, SnapshotError::OtherKey { .. });
+                if why.code == ReasonCode::StorageLost || is_for_want_of_key {
+                    why.code = ReasonCode::SnapshotUnusable;
+                }
                 why.detail = format!(
-                    "the storage of the profile is damaged, and nothing could take its place, so it was left as it is: {error}"
+                    "the storage of the profile is damaged, and nothing could take its place, so it was left as it is: {error}; \
+                     then POST /connect"
                 );
                 return false;
             }

@@ -74,6 +74,8 @@ pub(super) struct Actor<D: Driver> {
     retry: Option<Retry>,
     /// When a session that was never linked, and does not run, is forgotten.
     forget_at: Option<Instant>,
+    /// Why an earlier service has seen its account go, for the first login screen of this one.
+    why_unlinked: Option<Reason>,
 }
 
 impl<D: Driver> Actor<D> {
@@ -107,6 +109,7 @@ impl<D: Driver> Actor<D> {
             ),
             retry: None,
             forget_at: None,
+            why_unlinked: None,
             options,
             phone: None,
             publisher,
@@ -122,6 +125,7 @@ impl<D: Driver> Actor<D> {
             self.healing = Healing::new(self.options.shared.config.heals_per_hour, must_be_ready);
             self.forget_later().await;
             self.tell_link().await;
+            self.recall_why_unlinked().await;
             while let Some(admitted) = self.idle().await {
                 let Admitted {
                     place: _place,
@@ -180,7 +184,7 @@ impl<D: Driver> Actor<D> {
                 let link = LinkNote::of(&self.options.profile).await;
                 if link.is_on_disk() {
                     // One that was linked by an earlier version, or has come from another host.
-                    self.options.desired.on_link(link.linked_at()).await;
+                    self.options.desired.on_link(link.link().as_ref()).await;
                 }
                 self.publisher.tell_link(link.link());
                 let end = Running::new(
@@ -198,6 +202,7 @@ impl<D: Driver> Actor<D> {
                     phone,
                     link,
                 )
+                .explained_by(self.why_unlinked.take())
                 .run()
                 .await;
                 tracing::info!("closing Chrome: {}", end.reason.code.as_str());
@@ -309,6 +314,19 @@ impl<D: Driver> Actor<D> {
         }
     }
 
+    /// An earlier service has seen the account go: says why until the session has one again.
+    async fn recall_why_unlinked(&mut self) {
+        self.why_unlinked = self.options.desired.why_unlinked().await;
+        let why = self.why_unlinked.clone();
+        self.publisher.amend(|snapshot| {
+            let is_news = why.is_some() && snapshot.reason.is_none();
+            if is_news {
+                snapshot.reason = why;
+            }
+            is_news
+        });
+    }
+
     /// Publishes the link that the profile has while no page does.
     fn tell_link(&self) -> impl Future<Output = ()> + Send + use<D> {
         let (profile, publisher) = (self.options.profile.clone(), Arc::clone(&self.publisher));
@@ -327,6 +345,7 @@ impl<D: Driver> Actor<D> {
             self.publisher
                 .amend(|snapshot| snapshot.profile_copied_at.take().is_some());
         }
+        self.publisher.tell_stale(None);
         if let Err(why) = self.options.evidence.delete().await {
             tracing::warn!(error = %why, "the device is unlinked, but its evidence could not be deleted: {why}");
         }

@@ -132,6 +132,8 @@ impl<'a> PageView<'a> {
                 });
             }
             (_, None) if self.standing.linked => {
+                // It was about the account before.
+                self.why_login = None;
                 self.publisher.apply(&Event::Linked, None);
                 if self.standing.is_ready() {
                     self.publisher.apply(&Event::Ready, None);
@@ -255,6 +257,13 @@ impl<'a> PageView<'a> {
             return None;
         }
         let missing = standing.missing.join(", ");
+        if standing.question {
+            let detail = format!(
+                "a dialog that asks something lies over the chats, and the service answers no question in its account's place: look at it \
+                 with POST /sessions/{{id}}/evidence; POST /disconnect and POST /connect may close it; no adapter can send meanwhile ({missing})"
+            );
+            return Some(Reason::new(ReasonCode::AdapterBroken, detail));
+        }
         let remedy = standing.notice.as_ref().map(|_| format!("; {DISMISS}"));
         Some(Reason::new(
             ReasonCode::AdapterBroken,

@@ -246,6 +246,14 @@ impl<'a, D: Driver> Running<'a, D> {
         }
     }
 
+    /// Why its login screen shows, when an earlier service has seen the account go.
+    pub(super) fn explained_by(mut self, why_unlinked: Option<Reason>) -> Self {
+        if let Some(why) = why_unlinked {
+            self.page.set_login_reason(why);
+        }
+        self
+    }
+
     /// Asks the page something, and goes on until it answers.
     fn ask<F: Future<Output = PageAnswer> + Send + 'a>(&mut self, ask: impl FnOnce(&'a D) -> F) {
         self.calls.push(ask(self.driver).boxed());
@@ -337,8 +345,13 @@ impl<'a, D: Driver> Running<'a, D> {
             }
             self.begin_pairing();
             self.begin_passkey();
+            // In each turn: facts, answers, commands and deadlines change it. What is no news is not published.
+            self.publisher.tell_passkey(self.passkey.report());
             self.sending.go_on();
             self.sending.write_notes();
+            if let Some(stale) = self.sending.staleness() {
+                self.publisher.tell_stale(stale);
+            }
             let written = self.link.write().await;
             if written != NoteWritten::Nothing {
                 self.publisher.tell_link(self.link.link());
@@ -347,7 +360,7 @@ impl<'a, D: Driver> Running<'a, D> {
                 NoteWritten::Nothing => {}
                 // A full disk must not make it look as if no phone had scanned a code.
                 NoteWritten::Failed => self.options.desired.on_account().await,
-                NoteWritten::Done(linked_at) => self.options.desired.on_link(linked_at).await,
+                NoteWritten::Done => self.options.desired.on_link(self.link.link().as_ref()).await,
                 NoteWritten::ProfileMissing => break End::of(self.profile_missing()),
             }
             let now = Instant::now();
@@ -391,9 +404,6 @@ impl<'a, D: Driver> Running<'a, D> {
                 is_any: true,
                 end: Some(End::because(ReasonCode::PasskeyRequired, detail)),
             };
-        }
-        if passkey.is_some() {
-            self.publisher.tell_passkey(self.passkey.report());
         }
         let is_late = self.mail.wake_by().is_some_and(|by| by <= now);
         if is_late {
@@ -544,7 +554,6 @@ impl<'a, D: Driver> Running<'a, D> {
             self.publisher.apply(&event, None);
         }
         self.passkey.set(self.page.standing(), Instant::now());
-        self.publisher.tell_passkey(self.passkey.report());
         let state = self.publisher.state();
         self.healing
             .on_ready(state == SessionState::Ready, Instant::now());
@@ -620,7 +629,6 @@ impl<'a, D: Driver> Running<'a, D> {
                     tracing::warn!(error = %why, "a step of linking with a passkey was not taken: {why}");
                 }
                 self.passkey.on_answer(&act, result, Instant::now());
-                self.publisher.tell_passkey(self.passkey.report());
             }
             PageAnswer::LookedAt(taken) => {
                 for waiter in self.evidence_waiters.drain(..) {
@@ -707,7 +715,6 @@ impl<'a, D: Driver> Running<'a, D> {
                 if let Some(act) = act {
                     self.act_on_passkey(act);
                 }
-                self.publisher.tell_passkey(self.passkey.report());
             }
             PageCommand::Measured { chrome_pid, memory } => {
                 self.publisher.tell_memory(chrome_pid, memory);

@@ -125,7 +125,7 @@ pub(in crate::session) enum NoteWritten {
     /// There was, and it could not be written.
     Failed,
     /// The profile says so now.
-    Done(Option<Timestamp>),
+    Done,
     /// The profile that had a note is gone.
     ProfileMissing,
 }
@@ -329,7 +329,7 @@ impl LinkNote {
         self.is_new_device = false;
         self.is_on_disk = self.link.is_some();
         self.folder = identity(&self.profile).await;
-        NoteWritten::Done(self.linked_at())
+        NoteWritten::Done
     }
 }
 
@@ -434,7 +434,7 @@ mod tests {
         std::fs::create_dir(&profile).unwrap();
         let mut note = LinkNote::of(&profile).await;
         note.follow(&CODES, &S::Ready, Some("1"), false);
-        assert_eq!(note.write().await, NoteWritten::Done(note.linked_at()));
+        assert_eq!(note.write().await, NoteWritten::Done);
         assert_eq!(note.write().await, NoteWritten::Nothing);
         std::fs::remove_dir_all(&profile).unwrap();
         assert!(is_missing(&profile).await);

@@ -30,7 +30,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use turns::Purpose;
 
 use super::{
-    ClienteId, NumberCheck, Recipient, SendError, SessionState, StaleSends,
+    ClienteId, NumberCheck, Recipient, SendError, SessionState, StaleReport, StaleSends,
     command::{CheckReply, answer},
     linking::account_link::{LinkNote, Since},
     publisher::Publisher,
@@ -426,6 +426,11 @@ impl<'a, D: Driver> Sending<'a, D> {
         self.intake.in_flight.refuse_unprepared(why);
     }
 
+    /// What is to be said of the profile's age, once it is known.
+    pub(super) fn staleness(&self) -> Option<Option<StaleReport>> {
+        self.age.is_known.then(|| self.age.report())
+    }
+
     /// Whether there is nothing to send or to find out, and nothing that WhatsApp's server has not taken: no send is open.
     pub(super) fn is_settled(&self) -> bool {
         self.intake.in_flight.is_idle()
@@ -469,6 +474,7 @@ impl<D: Driver> Sending<'_, D> {
                 let known = chat.clone().map_or(Known::NotOnWhatsApp, Known::At);
                 self.intake.numbers.learn(to.digits(), known, now);
                 Ok(NumberCheck {
+                    is_stale: chat.is_some() && self.age.is_stale(to.digits()),
                     chat,
                     due_in: self
                         .intake

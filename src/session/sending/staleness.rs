@@ -19,6 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use tokio::{
     task::spawn_blocking,
     time::{Instant, timeout_at},
@@ -28,7 +29,7 @@ use crate::{
     browser::{Beginning, Gap, ProfileNote},
     ledger::{Ledger, LedgerError, Others, Reset, RestoredCopy, Stale},
     masked::Number,
-    session::{Recipient, StaleSends},
+    session::{Recipient, StaleReport, StaleSends},
     whatsapp::{Driver, PrepareError, Prepared, ResetError, Whose},
 };
 
@@ -44,6 +45,11 @@ pub(super) struct Age {
     stale: Stale,
     /// It was found out: the page's first generation has begun.
     pub(super) is_known: bool,
+    /// When the profile took the place of another one, and when the copy was made that it comes from.
+    restored_at: Option<Timestamp>,
+    copied_at: Option<Timestamp>,
+    /// Why the page could not begin new Signal sessions when it was last asked to.
+    cannot_reset: Option<String>,
 }
 
 impl Age {
@@ -73,8 +79,38 @@ impl Age {
         gaps.filter_map(|gap| gap.until).max().unwrap_or(0)
     }
 
+    /// What is to be said of it, as long as anything is to be reset. What may be old, and need not be, is no trouble.
+    pub(super) fn report(&self) -> Option<StaleReport> {
+        let Stale {
+            own_devices,
+            ref recipients,
+            others,
+            ..
+        } = self.stale;
+        let others = others == Others::Stale;
+        let is_any = own_devices || others || !recipients.is_empty();
+        is_any.then(|| StaleReport {
+            restored_at: self.restored_at,
+            copied_at: self.copied_at,
+            recipients: recipients.len(),
+            others,
+            own_devices,
+            cannot_reset: self.cannot_reset.clone(),
+        })
+    }
+
+    /// Whether a message to this recipient needs a new Signal session first, for certain.
+    pub(super) fn is_stale(&self, to: &str) -> bool {
+        self.renewal_for(to).recipient == Need::Certain
+    }
+
     /// The page was asked to begin new Signal sessions.
     pub(super) fn on_asked(&mut self, renewed: Renewed) {
+        if renewed.lacking.is_some() {
+            self.cannot_reset = renewed.lacking;
+        } else if renewed.reset != Reset::default() {
+            self.cannot_reset = None;
+        }
         if renewed.gave_up_own_devices {
             self.stale.own_devices = false;
         }
@@ -118,6 +154,9 @@ impl Age {
                     gaps: note.gaps,
                     stale: by_line(stale),
                     is_known: true,
+                    restored_at: note.restored_at,
+                    copied_at: note.copied_at,
+                    cannot_reset: None,
                 });
             }
             Beginning::NewDevice => ledger.begin_device(session).await?,
@@ -145,6 +184,9 @@ impl Age {
             gaps: note.gaps,
             stale: by_line(stale),
             is_known: true,
+            restored_at: note.restored_at,
+            copied_at: note.copied_at,
+            cannot_reset: None,
         })
     }
 }
@@ -181,11 +223,13 @@ pub(super) struct Renewal {
 }
 
 /// What of it was done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::session) struct Renewed {
     pub(super) reset: Reset,
     /// The page cannot do it for the account's own devices: the next page is asked again.
     pub(super) gave_up_own_devices: bool,
+    /// Why the page could not do it.
+    pub(super) lacking: Option<String>,
 }
 
 /// Has the page reset the Signal sessions that are older than what the other side has seen. `risks`: what to do where it
@@ -208,6 +252,7 @@ pub(super) async fn renew<D: Driver>(
             Err(ResetError::Lacking(why))
                 if renewal.recipient == Need::Certain && risks == StaleSends::Refuse =>
             {
+                renewed.lacking = Some(why.clone());
                 let why = format!(
                     "the profile is a copy older than what was sent to this recipient, who would not see the message, and no new \
                      Signal session could be begun: {why}; update the page scripts, or accept the loss with STALE_SENDS=risk"
@@ -219,6 +264,7 @@ pub(super) async fn renew<D: Driver>(
                     error = why,
                     "a message goes to a recipient who may not see it, as the profile may be older than what was sent to them: {why}"
                 );
+                renewed.lacking = Some(why);
             }
         }
     }
@@ -235,6 +281,7 @@ pub(super) async fn renew<D: Driver>(
                     error = why,
                     "the account's own phone may not show the next messages, as the profile may be older than what was sent: {why}"
                 );
+                renewed.lacking = Some(why);
             }
         }
     }

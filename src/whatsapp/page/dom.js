@@ -243,6 +243,7 @@
       passkey: login ? passkeyView() : null,
       trouble: troubleOf(linked || login || Boolean(find("splash"))),
       notice: shared.notice(),
+      question: isCovered && !shared.isNotice(covers[0]),
       missing: covers.slice(0, 1).map((dialog) => `a page without ${nameOf(dialog)} on it`),
     };
     const text = JSON.stringify(view);

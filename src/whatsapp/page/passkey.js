@@ -44,6 +44,8 @@
     code: "link_device_events:shortcake_verification_code_ready",
     failed: "link_device_events:shortcake_error",
   };
+  const SCREEN = '[data-testid="shortcake_passkey_screen"]';
+  const LOGIN_CODE = "[data-ref]";
   const CANCEL_BUTTON = '[data-testid="shortcake_cancel_button"]';
 
   const failure = (code, detail) => Object.assign(new Error(detail), { code });
@@ -163,6 +165,8 @@
   // --- The steps around it, by WhatsApp's own modules ---------------------------------------------------------------
 
   let isWanted = false;
+  // Its screen has been seen. Just after the event the page still shows the code.
+  let hasScreen = false;
   // From the press of "Continue" until the server has taken the signature, or the attempt has failed.
   let isUnderWay = false;
   let confirmsItself = null;
@@ -174,7 +178,7 @@
   const tell = () => { for (const teller of tellers) teller(); };
   const watch = () => { ticks ||= setInterval(tell, LOOK_MS); };
   const over = () => {
-    [isWanted, isUnderWay, confirmsItself, word] = [false, false, null, null];
+    [isWanted, hasScreen, isUnderWay, confirmsItself, word] = [false, false, false, null, null];
     clearInterval(ticks);
     ticks = 0;
   };
@@ -198,6 +202,12 @@
     return stage === "Initialized" || isUnderWay ? "busy" : "wanted";
   };
 
+  // WhatsApp's page may go back to its codes by itself, and says so by its screen only.
+  const showsCodesAgain = () => {
+    if (document.querySelector(SCREEN)) hasScreen = true;
+    return hasScreen && !document.querySelector(SCREEN) && Boolean(document.querySelector(LOGIN_CODE));
+  };
+
   const modules = {
     // Hears of the steps, and calls `teller` whenever one may have changed.
     follow(events, teller) {
@@ -218,7 +228,7 @@
     },
     // {step, code, word}; null while no passkey is wanted.
     view(isLinked) {
-      if (isLinked) over();
+      if (isLinked || (isWanted && showsCodesAgain())) over();
       if (!isWanted) return null;
       const code = own("code")?.() ?? null;
       const step = stepOf(own("stage")?.(), code);

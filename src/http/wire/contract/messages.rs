@@ -115,11 +115,19 @@ pub(in crate::http) struct DryRun {
     chat_id: Option<String>,
     /// When a message that is sent now would go out, as far as the queue and the pace are known.
     would_send_at: Moment,
+    /// The profile is a copy older than what was sent to this number: before a message a new session with it has to be begun, and
+    /// where the page cannot, the message is refused with `PROFILE_STALE`. `restored` of `/status` says whether it could.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    profile_stale: bool,
 }
 
 impl DryRun {
     pub(in crate::http) fn of(cliente_id: Value, to: String, check: NumberCheck) -> Self {
-        let NumberCheck { chat, due_in } = check;
+        let NumberCheck {
+            chat,
+            due_in,
+            is_stale,
+        } = check;
         Self {
             success: true,
             dry_run: true,
@@ -128,6 +136,7 @@ impl DryRun {
             on_whatsapp: chat.is_some(),
             chat_id: chat.map(Into::into),
             would_send_at: Moment(after(Timestamp::now(), due_in)),
+            profile_stale: is_stale,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     http::wire::target::Target,
     ledger::{LastSend, Traffic},
     qr::{QrError, QrPicture},
-    session::{AdapterReport, ClienteId, Phase, SessionState, Snapshot},
+    session::{AdapterReport, ClienteId, Phase, SessionState, Snapshot, StaleReport},
 };
 
 /// `GET /status`, and one entry of `/sessions`.
@@ -100,6 +100,42 @@ pub(crate) struct Status {
     /// Once it has had a message to send.
     #[serde(skip_serializing_if = "Option::is_none")]
     sends: Option<Sends>,
+    /// While messages depend on it: a copy took the profile's place, and is older than what was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<Restored>,
+}
+
+/// A copy that took the profile's place, and with whom new Signal sessions have to be begun since.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+struct Restored {
+    /// When it took that place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Moment>,
+    /// When the copy was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copied_at: Option<Moment>,
+    /// With so many recipients a new session is begun before the next message to each.
+    stale_recipients: usize,
+    /// Also with each recipient that the ledger does not know any more.
+    stale_others: bool,
+    /// Also with the account's own devices: until then the phone may not show what is sent.
+    stale_own_devices: bool,
+    /// Why the page could not do so when it was last asked: messages to these recipients are then refused with `PROFILE_STALE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cannot_reset: Option<String>,
+}
+
+impl From<StaleReport> for Restored {
+    fn from(stale: StaleReport) -> Self {
+        Self {
+            at: stale.restored_at.map(Moment),
+            copied_at: stale.copied_at.map(Moment),
+            stale_recipients: stale.recipients,
+            stale_others: stale.others,
+            stale_own_devices: stale.own_devices,
+            cannot_reset: stale.cannot_reset,
+        }
+    }
 }
 
 /// What a session does with messages, without what they say and to whom.
@@ -258,6 +294,7 @@ impl Status {
             memory_measure: snapshot.memory.map(|memory| memory.measure.as_str().into()),
             memory_measured_at: snapshot.memory.map(|memory| Moment(memory.at)),
             sends: Sends::of(traffic),
+            restored: snapshot.stale.map(Restored::from),
         }
     }
 }

@@ -132,7 +132,7 @@ async fn a_disk_that_takes_nothing_is_tried_again_with_the_next_change() {
 fn a_login_screen_does_not_forget_a_session_whose_link_stands() {
     let link = Timestamp::from_second(7).unwrap();
     let mut desired = linked();
-    desired.on_link(Some(link));
+    desired.on_link(Some(&link));
     let codes = SessionState::Init.on(&Event::CodeAwaited).unwrap();
     desired.on_state(&codes, None);
     assert!(desired.was_ready() && desired.linked_at == Some(link));
@@ -155,7 +155,7 @@ async fn only_a_session_that_was_never_linked_is_a_newcomer() {
     let found = read_all(home.path()).remove(&id("51"));
     let next = DesiredFile::new(home.path(), &id("51"), found);
     assert!(next.is_newcomer().await);
-    next.on_link(Some(Timestamp::from_second(7).unwrap())).await;
+    next.on_link(Some(&link_at(7))).await;
     assert!(!next.is_newcomer().await && next.is_linked().await);
     next.on_link(None).await;
     assert!(!next.is_newcomer().await, "it was linked once");

@@ -6,8 +6,16 @@ use std::{
     time::Duration,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
-use crate::browser::ProfileNote;
+use crate::{
+    browser::{ProfileNote, SnapshotRoot},
+    session::linking::account_link::origin,
+};
+
+/// One that the session's service does not have.
+const SNAPSHOT_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 const STORAGE: &str = "Default/IndexedDB/storage";
 const EVERY: Duration = Duration::from_secs(600);
@@ -226,9 +234,24 @@ async fn before_a_send_to_whom_a_snapshot_does_not_know_new_signal_sessions_are_
 async fn a_page_that_cannot_begin_new_signal_sessions_gets_nothing_for_those_recipients() {
     let mut session = put_back(|_| {}).await;
     session.plan.resets.plan(lacking());
+    let stale = session.sees(|now| now.stale.is_some()).await.stale.unwrap();
+    assert_eq!((stale.recipients, stale.own_devices), (1, true));
+    assert!(stale.copied_at < stale.restored_at, "{stale:?}");
+    assert_eq!(stale.cannot_reset, None);
+    for (to, is_stale) in [(TO, true), (OTHER, false)] {
+        let checked = session.handle.check(to.parse().unwrap()).await.unwrap();
+        assert_eq!(checked.is_stale, is_stale, "{to}");
+    }
     let refused = session.send(TO);
     assert!(session.resets().await.is_some());
     assert_is!(refused.refused().await, SendError::ProfileStale(_));
+    let why = "no such function";
+    session
+        .sees(|now| {
+            let stale = now.stale.as_ref().unwrap();
+            stale.cannot_reset.as_deref() == Some(why)
+        })
+        .await;
     // Other's message is seen by Other; what the own phone shows is another matter.
     session.plan.resets.plan(lacking());
     for resets in [1, 0] {
@@ -248,6 +271,8 @@ async fn a_page_that_cannot_begin_new_signal_sessions_gets_nothing_for_those_rec
     assert_eq!(session.resets().await, None);
     session.hands_over_and_ack().await;
     sent.sent().await;
+    // Then it does not matter any more.
+    session.sees(|now| now.stale.is_none()).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -403,6 +428,27 @@ async fn a_profile_that_nothing_can_take_the_place_of_is_left_and_the_reason_say
     let reason = session.reaches_for("ERROR", code).await;
     assert!(reason.detail.contains("left as it is"), "{}", reason.detail);
     assert_eq!(session.storage().as_deref(), Some("linked"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_without_its_key_costs_nothing_and_needs_a_person() {
+    let mut session = Scenario::kept().await;
+    let (profile, id) = (session.stage.path("tokens/51"), "51".parse().unwrap());
+    let link = ProfileNote::read(&profile).unwrap().link().cloned();
+    let key = SNAPSHOT_KEY.parse().unwrap();
+    let root = SnapshotRoot::new(session.stage.path("snapshots"), 1, 1, CancellationToken::new());
+    let with_key = root.encrypted_with(Some(&key)).of("51", profile);
+    with_key.take(origin(link.unwrap(), &id)).await.unwrap();
+    session.store("garbage");
+    for _ in 0..2 {
+        session.starts_with_a_code().await;
+        let code = ReasonCode::SnapshotUnusable;
+        let reason = session.reaches_for("ERROR", code).await;
+        assert!(reason.detail.contains("SNAPSHOT_KEY"), "{}", reason.detail);
+        session.asks(Call::Closed).await;
+        session.assert_storage("garbage", &[]);
+        assert_eq!(session.snapshots(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
