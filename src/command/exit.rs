@@ -31,6 +31,8 @@ pub enum Exit {
     Weakened,
     /// The service cannot work with the page.
     Broken,
+    /// The page lacks only what some sends need after a profile was put back.
+    NoReset,
     /// A setting is wrong.
     Misconfigured,
     /// A signal ended it.
@@ -89,7 +91,10 @@ Exit codes:
   2    this command line is wrong
   5    time ran out: no phone has scanned
   12   an adapter lacks something; nothing shows that linking or sending fails
+       (the last line says whether another adapter was seen to have it all)
   13   the service cannot work with this page, or a step has failed
+  14   linking and sending lack nothing; after a profile was put back from its
+       snapshot, sends to some recipients are refused (PROFILE_STALE)
   64   a setting is wrong
   130  ended by Ctrl-C";
 
@@ -110,6 +115,7 @@ impl From<Exit> for ExitCode {
             Exit::NoSpace => Self::from(11),
             Exit::Weakened => Self::from(12),
             Exit::Broken => Self::from(13),
+            Exit::NoReset => Self::from(14),
             // EX_USAGE of sysexits.h, as for the service.
             Exit::Misconfigured => Self::from(64),
             // As a shell has it.

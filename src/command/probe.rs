@@ -106,6 +106,7 @@ pub(super) async fn run(
     Ok(match report.verdict() {
         _ if is_late => Exit::Undecided,
         Verdict::Whole => Exit::Done,
+        Verdict::NoReset => Exit::NoReset,
         Verdict::Weakened => Exit::Weakened,
         Verdict::Broken => Exit::Broken,
         Verdict::Unopened => Exit::Failed,

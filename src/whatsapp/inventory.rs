@@ -59,6 +59,8 @@ pub enum Job {
     Link,
     /// To send a message.
     Send,
+    /// To begin new Signal sessions, without which some sends are refused after a restore.
+    Reset,
 }
 
 /// One thing that an adapter relies on.

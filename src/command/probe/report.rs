@@ -39,7 +39,10 @@ pub(super) struct Report {
 pub(super) enum Verdict {
     /// Each adapter has everything that it needs.
     Whole,
-    /// One of them lacks something; the service links and sends all the same.
+    /// They link and send, and lack what some sends need after a profile was put back from its snapshot.
+    #[serde(rename = "no-reset")]
+    NoReset,
+    /// One of them lacks something; nothing shows that the service does not link or send.
     Weakened,
     /// The service cannot link, or cannot send.
     Broken,
@@ -96,6 +99,8 @@ pub(super) struct Adapter {
     state: State,
     links: Can,
     sends: Can,
+    /// Whether it can begin new Signal sessions, which some sends need after a restore.
+    resets: Can,
     relies_on: Vec<Reliance>,
 }
 
@@ -142,6 +147,7 @@ impl Adapter {
             state,
             links: can(Job::Link),
             sends: can(Job::Send),
+            resets: can(Job::Reset),
             relies_on,
         }
     }
@@ -208,6 +214,9 @@ impl Report {
             Verdict::Broken
         } else if adapters.iter().any(Adapter::lacks_something) {
             Verdict::Weakened
+        } else if !is_able(|one| one.resets) {
+            // All of them use the same functions of the page.
+            Verdict::NoReset
         } else {
             Verdict::Whole
         };
@@ -220,6 +229,11 @@ impl Report {
             adapters,
             steps,
         }
+    }
+
+    /// Whether an adapter was seen to have everything for a job.
+    fn is_seen_to(&self, can: fn(&Adapter) -> Can) -> bool {
+        self.adapters.iter().any(|one| can(one) == Can::Yes)
     }
 
     pub(super) const fn verdict(&self) -> Verdict {
@@ -344,8 +358,15 @@ impl Report {
         });
         let verdict = match self.verdict {
             Verdict::Whole => "Each adapter finds everything that it needs.".to_owned(),
+            Verdict::NoReset => {
+                "Linking and sending need nothing that is missing. After a profile was put back\nfrom its snapshot, sends to some recipients are refused (PROFILE_STALE)."
+                    .to_owned()
+            }
+            Verdict::Weakened if self.is_seen_to(|one| one.sends) => {
+                "An adapter lacks something; another one links and sends.".to_owned()
+            }
             Verdict::Weakened => {
-                "An adapter lacks something; nothing shows that linking or sending fails."
+                "An adapter lacks something; nothing shows that linking or sending fails, and\nnothing that sending works: the screens that it needs were not seen."
                     .to_owned()
             }
             Verdict::Broken => match (&self.page.shows, &trouble) {

@@ -75,7 +75,7 @@ const NAMES = {
 };
 const PURPOSES = {
   whatsNew: { use: "the dialog What's new", jobs: [] },
-  signal: { use: "sends after a restore", jobs: [] },
+  signal: { use: "sends after a restore", jobs: ["reset"] },
   signalMore: { use: "sends after a restore", jobs: [] },
 };
 const linesOf = (table, purposes) => Object.entries(table).flatMap(([group, names]) => Object.values(names).map((entry) => lineOfName(entry, purposes[group])));
@@ -300,15 +300,18 @@ return {
     line: lineOf,
     // Looks until nothing is missing that a job needs, for so long; answers with it what is known of the page itself.
     async taken(look, within_ms) {
+      const all = () => {
+        const lines = look();
+        const isListed = ({ name }) => lines.some((line) => line.name === name);
+        return [...lines, ...linesOf(NAMES, PURPOSES).filter((line) => !isListed(line))];
+      };
       const end = performance.now() + within_ms;
-      let lines = look();
+      let lines = all();
       while (lines.some(({ status, jobs }) => status === "missing" && jobs.length > 0) && performance.now() < end) {
         await new Promise((done) => setTimeout(done, LOOK_MS));
-        lines = look();
+        lines = all();
       }
-      const isListed = ({ name }) => lines.some((line) => line.name === name);
-      const ofAll = linesOf(NAMES, PURPOSES).filter((line) => !isListed(line));
-      return { build: window.Debug?.VERSION ?? null, language: document.documentElement.lang || null, lines: [...lines, ...ofAll] };
+      return { build: window.Debug?.VERSION ?? null, language: document.documentElement.lang || null, lines };
     },
   },
   isUnknownNumber,

@@ -113,6 +113,16 @@ fn a_verdict_is_about_what_the_adapters_can_do_together() {
     assert_eq!(verdict(vec![optional]), Verdict::Whole);
     let unseen = adapter(AdapterName::Dom, vec![line("x", Presence::Unseen, BOTH)]);
     assert_eq!(verdict(vec![unseen]), Verdict::Whole);
+    // What only a restore needs has a verdict of its own, and the lack of more goes before it.
+    let no_reset = || {
+        let lines = vec![
+            line("x", Presence::Found, BOTH),
+            line("y", Presence::Missing, &[Job::Reset]),
+        ];
+        adapter(AdapterName::Dom, lines)
+    };
+    assert_eq!(verdict(vec![no_reset()]), Verdict::NoReset);
+    assert_eq!(verdict(vec![no_send(), no_reset()]), Verdict::Weakened);
     // The page knows nothing of a bundle that is not installed; one that does not load is another matter.
     let wa_js = |state| Adapter::new(AdapterName::WaJs, state, None, Vec::new());
     assert_eq!(
@@ -123,6 +133,20 @@ fn a_verdict_is_about_what_the_adapters_can_do_together() {
         verdict(vec![whole(), wa_js(State::NotLoaded)]),
         Verdict::Weakened
     );
+}
+
+#[test]
+fn a_page_on_which_only_unseen_screens_are_left_to_send_on_is_not_called_one_that_sends() {
+    let no_send = || {
+        let lines = vec![line("x", Presence::Missing, &[Job::Send])];
+        adapter(AdapterName::Modules, lines)
+    };
+    let last_word = |status| {
+        let dom = adapter(AdapterName::Dom, vec![line("box", status, BOTH)]);
+        report(vec![no_send(), dom], None).last_word()
+    };
+    assert!(last_word(Presence::Unseen).contains("nothing that sending works"));
+    assert!(last_word(Presence::Found).contains("another one links and sends"));
 }
 
 #[test]
