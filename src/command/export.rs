@@ -197,6 +197,7 @@ fn of_snapshot(why: &SnapshotError) -> Exit {
         SnapshotError::Io { .. }
         | SnapshotError::OtherKey { .. }
         | SnapshotError::NotStill(_)
+        | SnapshotError::Hangs
         | SnapshotError::GivenUp => Exit::Failed,
     }
 }

@@ -361,7 +361,9 @@ async fn a_dialog_that_asks_something_is_not_named_and_no_button_of_it_is_presse
                 let detail = status["detail"].as_str().unwrap_or_default();
                 status["reason"] == "ADAPTER_BROKEN" && detail.contains("asks something")
             };
-            service.status_when("51", "what is in the way", is_told).await;
+            service
+                .status_when("51", "what is in the way", is_told)
+                .await;
         }
         let again = service.post(path, &json!({})).await;
         again.assert_refused(409, "NOTICE_WITH_CHOICE");

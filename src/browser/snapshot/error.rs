@@ -109,7 +109,9 @@ pub enum SnapshotError {
     #[error("it was not finished in time")]
     GivenUp,
     /// A disk does not answer, and the work on it is left to itself.
-    #[error("a disk does not answer (TOKENS_DIR or DATA_DIR); the copy is given up, and the profile stays in use until the disk answers")]
+    #[error(
+        "a disk does not answer (TOKENS_DIR or DATA_DIR); the copy is given up, and the profile stays in use until the disk answers"
+    )]
     Hangs,
 }
 

@@ -27,7 +27,8 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ComesFrom, CopyAge, SnapshotError, archive::UnlessGivenUp, exchange_for, take_place, unpack::ENTRIES_MAX,
+    ComesFrom, CopyAge, SnapshotError, archive::UnlessGivenUp, exchange_for, take_place,
+    unpack::ENTRIES_MAX,
 };
 use crate::{
     browser::{

@@ -536,3 +536,25 @@ async fn a_deleted_profile_takes_what_was_set_aside_along() {
     assert_eq!(home.set_aside().len(), 0);
     assert!(!home.profile().try_exists().unwrap());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_does_not_answer_holds_up_its_caller_for_a_limited_time() {
+    let home = Home::new(1);
+    let turn = home.snapshots().turn().await.unwrap();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let taking = tokio::spawn(turn.take(move |_give_up| {
+        // As a call to that disk.
+        held.recv().ok();
+        Ok(Taken::Off)
+    }));
+    for wait in [SNAPSHOT_TIMEOUT, GIVE_UP_TIMEOUT] {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!taking.is_finished());
+        tokio::time::advance(wait + Duration::from_millis(1)).await;
+    }
+    assert!(matches!(taking.await.unwrap(), Err(SnapshotError::Hangs)));
+    // The disk answers, and the thread ends.
+    drop(release);
+}

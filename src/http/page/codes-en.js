@@ -23,6 +23,7 @@ export const CODES_IN_ENGLISH = {
   PROXY_BLOCKED: "WhatsApp refuses this machine's address. Use another network.",
   UPDATE_REQUIRED: "WhatsApp refuses this Chrome as too old. Update it.",
   STORAGE_LOST: "The profile was damaged. Its last copy comes back; if there is none, scan again.",
+  SNAPSHOT_UNUSABLE: "The profile was damaged, and its last copy cannot be used. The service says what is missing, such as SNAPSHOT_KEY.",
   STORAGE_ERROR: "The page cannot store anything. Free some disk.",
   NOTICE_SHOWN: "It can send. WhatsApp Web shows a notice over the chats, which can be closed here.",
   ADAPTER_BROKEN: "WhatsApp Web has changed and no adapter can send. Update wa-js.",

@@ -24,6 +24,7 @@ export const CODES_IN_SPANISH = {
   PROXY_BLOCKED: "WhatsApp rechaza la dirección de esta máquina. Usa otra red.",
   UPDATE_REQUIRED: "WhatsApp rechaza este Chrome por antiguo. Actualízalo.",
   STORAGE_LOST: "El perfil se dañó. Vuelve la última copia; si no hay, escanea otra vez.",
+  SNAPSHOT_UNUSABLE: "El perfil se dañó y la última copia no se puede usar. El servicio dice qué falta, por ejemplo SNAPSHOT_KEY.",
   STORAGE_ERROR: "La página no puede guardar datos. Libera disco.",
   NOTICE_SHOWN: "Puede enviar. WhatsApp Web muestra un aviso sobre los chats, que se puede cerrar aquí.",
   ADAPTER_BROKEN: "WhatsApp Web cambió y ningún adaptador puede enviar. Actualiza wa-js.",

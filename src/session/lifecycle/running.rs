@@ -349,9 +349,7 @@ impl<'a, D: Driver> Running<'a, D> {
             self.publisher.tell_passkey(self.passkey.report());
             self.sending.go_on();
             self.sending.write_notes();
-            if let Some(stale) = self.sending.staleness() {
-                self.publisher.tell_stale(stale);
-            }
+            self.sending.tell_staleness();
             let written = self.link.write().await;
             if written != NoteWritten::Nothing {
                 self.publisher.tell_link(self.link.link());
@@ -360,7 +358,10 @@ impl<'a, D: Driver> Running<'a, D> {
                 NoteWritten::Nothing => {}
                 // A full disk must not make it look as if no phone had scanned a code.
                 NoteWritten::Failed => self.options.desired.on_account().await,
-                NoteWritten::Done => self.options.desired.on_link(self.link.link().as_ref()).await,
+                NoteWritten::Done => {
+                    let link = self.link.link();
+                    self.options.desired.on_link(link.as_ref()).await;
+                }
                 NoteWritten::ProfileMissing => break End::of(self.profile_missing()),
             }
             let now = Instant::now();

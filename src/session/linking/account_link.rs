@@ -243,11 +243,6 @@ impl LinkNote {
         self.link.clone()
     }
 
-    /// When the link was made.
-    pub(in crate::session) fn linked_at(&self) -> Option<Timestamp> {
-        self.link.as_ref().map(|link| link.linked_at)
-    }
-
     /// Whether the profile has a note, and so must be there.
     pub(in crate::session) const fn is_on_disk(&self) -> bool {
         self.is_on_disk

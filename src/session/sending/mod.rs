@@ -30,7 +30,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use turns::Purpose;
 
 use super::{
-    ClienteId, NumberCheck, Recipient, SendError, SessionState, StaleReport, StaleSends,
+    ClienteId, NumberCheck, Recipient, SendError, SessionState, StaleSends,
     command::{CheckReply, answer},
     linking::account_link::{LinkNote, Since},
     publisher::Publisher,
@@ -274,6 +274,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         renewed: Renewed,
         now: Instant,
     ) {
+        let reset = renewed.reset;
         self.age.on_asked(renewed);
         let learned = match &result {
             Ok(prepared) => Some(Known::At(prepared.chat.clone())),
@@ -298,7 +299,7 @@ impl<'a, D: Driver> Sending<'a, D> {
         let Some((outgoing, prepared)) = self.intake.in_flight.on_prepared(result, now) else {
             return;
         };
-        self.write_down(outgoing, prepared, renewed.reset);
+        self.write_down(outgoing, prepared, reset);
     }
 
     /// Writes down that a page is about to get the send, and by which adapter.
@@ -426,9 +427,11 @@ impl<'a, D: Driver> Sending<'a, D> {
         self.intake.in_flight.refuse_unprepared(why);
     }
 
-    /// What is to be said of the profile's age, once it is known.
-    pub(super) fn staleness(&self) -> Option<Option<StaleReport>> {
-        self.age.is_known.then(|| self.age.report())
+    /// Publishes with whom new Signal sessions are to be begun, once that is known.
+    pub(super) fn tell_staleness(&self) {
+        if self.age.is_known {
+            self.publisher.tell_stale(self.age.report());
+        }
     }
 
     /// Whether there is nothing to send or to find out, and nothing that WhatsApp's server has not taken: no send is open.

@@ -195,6 +195,33 @@ fn a_pack_that_is_hardly_needed_any_more_is_written_again_and_goes() {
 }
 
 #[test]
+fn snapshots_of_a_clock_that_was_ahead_and_is_set_back_are_no_reason_to_store_all_again() {
+    let place = Place::new(1, None);
+    place.write("stays", &noise(1, usize::try_from(pack::BLOCK).unwrap()));
+    place.take();
+    // As it was written when the clock was a year ahead.
+    let ahead = Timestamp::now() + SignedDuration::from_hours(365 * 24);
+    let contents = place.look().contents;
+    let manifest = Manifest::new(Origin::default(), None, 0, &contents).frozen_at(ahead);
+    let give_up = CancellationToken::new();
+    let take = |manifest: Manifest| {
+        let writing = place.store.objects.lock(&give_up).unwrap();
+        let (known, look) = (place.store.known().unwrap(), place.look());
+        let content = |path: &Path| Some(place.profile().join(path));
+        let store = &place.store;
+        let added = store.add(manifest, &look, &known, content, &writing, &give_up);
+        added.unwrap().new_bytes
+    };
+    take(manifest);
+    // Its blocks are in a pack of now, which is old by that clock: they are written once more.
+    assert!(place.take().new_bytes >= pack::BLOCK);
+    for _ in 0..3 {
+        assert_eq!(place.take().new_bytes, 0);
+    }
+    assert_eq!(place.restored(), files(&place.profile()));
+}
+
+#[test]
 fn a_file_is_read_again_unless_it_was_written_long_before_the_last_look() {
     let place = Place::new(1, None);
     place.write("Default/IndexedDB/a", b"1");

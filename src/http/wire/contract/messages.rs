@@ -102,7 +102,11 @@ impl Messages {
 
 /// `POST /send?dry_run=true`: what would happen.
 #[derive(Debug, Serialize, ToSchema)]
-#[expect(clippy::struct_field_names, reason = "the names of the contract")]
+#[expect(
+    clippy::struct_field_names,
+    clippy::struct_excessive_bools,
+    reason = "the names of the contract"
+)]
 pub(in crate::http) struct DryRun {
     success: bool,
     dry_run: bool,

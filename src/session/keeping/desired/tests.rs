@@ -18,6 +18,14 @@ fn linked() -> Desired {
     }
 }
 
+fn link_at(second: i64, account: Option<&str>) -> Link {
+    Link {
+        account: account.map(Number::from),
+        linked_at: Timestamp::from_second(second).unwrap(),
+        rescue: crate::browser::Rescue::None,
+    }
+}
+
 fn after(mut desired: Desired, why: ReasonCode) -> Desired {
     desired.on_end(why);
     desired
@@ -130,17 +138,68 @@ async fn a_disk_that_takes_nothing_is_tried_again_with_the_next_change() {
 
 #[test]
 fn a_login_screen_does_not_forget_a_session_whose_link_stands() {
-    let link = Timestamp::from_second(7).unwrap();
+    let link = link_at(7, None);
     let mut desired = linked();
     desired.on_link(Some(&link));
     let codes = SessionState::Init.on(&Event::CodeAwaited).unwrap();
     desired.on_state(&codes, None);
-    assert!(desired.was_ready() && desired.linked_at == Some(link));
+    assert!(desired.was_ready() && desired.linked_at == Some(link.linked_at));
     let missing = after(desired.clone(), ReasonCode::ProfileMissing);
     assert_eq!(missing, desired, "what should be up stays so");
     // Removed on the phone: the note in the profile goes, and with it what is remembered.
     desired.on_link(None);
     assert_eq!((desired.was_ready, &desired.account), (false, &None));
+}
+
+#[test]
+fn another_link_may_be_another_accounts() {
+    let mut desired = linked();
+    // By a version that did not note it down.
+    desired.on_link(Some(&link_at(7, None)));
+    assert_eq!(
+        desired,
+        Desired {
+            linked_at: desired.linked_at,
+            ..linked()
+        }
+    );
+    // Its storage was lost, and a phone has scanned a code of the adapter `dom`, which cannot name the account.
+    desired.on_link(Some(&link_at(8, None)));
+    assert_eq!(desired.account, None);
+    desired.on_link(Some(&link_at(9, Some("5491100000002"))));
+    assert_eq!(desired.account, Some("5491100000002".into()));
+}
+
+#[tokio::test]
+async fn why_a_device_was_unlinked_is_known_to_the_next_service_until_it_is_linked_again() {
+    let home = tempfile::tempdir().unwrap();
+    let file = DesiredFile::new(home.path(), &id("51"), None);
+    file.on_connect().await;
+    file.on_link(Some(&link_at(7, None))).await;
+    file.on_link(None).await;
+    let codes = SessionState::Init.on(&Event::CodeAwaited).unwrap();
+    for (why, is_kept) in [
+        (Reason::of(ReasonCode::QrTimeout), false),
+        (Reason::new(ReasonCode::RemovedByWhatsApp, "its word"), true),
+    ] {
+        file.change(|desired| desired.on_reason(&codes, Some(&why)))
+            .await;
+        assert_eq!(file.why_unlinked().await.is_some(), is_kept, "{why:?}");
+    }
+    // Its codes have run out since.
+    file.on_end(ReasonCode::QrTimeout).await;
+    let next = DesiredFile::new(
+        home.path(),
+        &id("51"),
+        read_all(home.path()).remove(&id("51")),
+    );
+    let why = next.why_unlinked().await.unwrap();
+    assert_eq!(
+        (why.code, &*why.detail),
+        (ReasonCode::RemovedByWhatsApp, "its word")
+    );
+    next.on_link(Some(&link_at(8, None))).await;
+    assert_eq!(next.why_unlinked().await, None);
 }
 
 #[tokio::test]
@@ -155,7 +214,7 @@ async fn only_a_session_that_was_never_linked_is_a_newcomer() {
     let found = read_all(home.path()).remove(&id("51"));
     let next = DesiredFile::new(home.path(), &id("51"), found);
     assert!(next.is_newcomer().await);
-    next.on_link(Some(&link_at(7))).await;
+    next.on_link(Some(&link_at(7, None))).await;
     assert!(!next.is_newcomer().await && next.is_linked().await);
     next.on_link(None).await;
     assert!(!next.is_newcomer().await, "it was linked once");

@@ -3,7 +3,7 @@
 use super::*;
 use crate::session::{
     command::AskedBy,
-    keeping::desired::{Desired, read_all},
+    keeping::desired::{Desired, DesiredFile, read_all},
 };
 
 impl Scenario {
@@ -66,7 +66,38 @@ async fn a_session_that_was_ready_is_remembered_as_such_until_it_is_unlinked() {
     assert!(session.leaves_up());
     // No phone scans the code.
     session.reaches("DISCONNECTED").await;
-    assert_eq!(session.left(), None);
+    assert!(!session.leaves_up());
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_a_device_was_unlinked_is_told_by_the_next_service_until_it_is_linked_again() {
+    let mut session = Scenario::ready().await;
+    session.shows(login(Some("a")), "QR_REQUIRED").await;
+    session.assert_reason(ReasonCode::Unlinked);
+    session.remembers(false).await;
+    session.reaches("DISCONNECTED").await;
+    session.assert_reason(ReasonCode::QrTimeout);
+
+    let left = || {
+        DesiredFile::new(
+            &session.stage.path("sessions"),
+            &"51".parse().unwrap(),
+            session.left(),
+        )
+    };
+    let mut next = Scenario::remembering(&session.stage, "51", left());
+    let seen = next.sees(|now| now.reason.is_some()).await;
+    assert_eq!(seen.state, SessionState::Disconnected);
+    next.assert_reason(ReasonCode::Unlinked);
+    // Also on the login screen.
+    next.shows_a_code().await;
+    next.assert_reason(ReasonCode::Unlinked);
+    assert_eq!(next.shows(ready(), "READY").await.reason, None);
+    next.remembers(true).await;
+    next.stops().await;
+    let third = Scenario::remembering(&session.stage, "51", left());
+    rests(Duration::from_secs(1)).await;
+    assert_eq!(third.snapshot().reason, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -393,7 +393,7 @@ async fn what_needs_the_page_waits_until_it_can_send() {
     seconds(1).await;
     session.has_asked_nothing();
     session.says(ready()).await;
-    assert_eq!(checked.await.unwrap().unwrap().chat, None);
+    assert!(checked.await.unwrap().unwrap().chat.is_some());
     looked.await.unwrap().unwrap();
 }
 

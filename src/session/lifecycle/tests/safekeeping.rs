@@ -436,7 +436,12 @@ async fn a_snapshot_without_its_key_costs_nothing_and_needs_a_person() {
     let (profile, id) = (session.stage.path("tokens/51"), "51".parse().unwrap());
     let link = ProfileNote::read(&profile).unwrap().link().cloned();
     let key = SNAPSHOT_KEY.parse().unwrap();
-    let root = SnapshotRoot::new(session.stage.path("snapshots"), 1, 1, CancellationToken::new());
+    let root = SnapshotRoot::new(
+        session.stage.path("snapshots"),
+        1,
+        1,
+        CancellationToken::new(),
+    );
     let with_key = root.encrypted_with(Some(&key)).of("51", profile);
     with_key.take(origin(link.unwrap(), &id)).await.unwrap();
     session.store("garbage");

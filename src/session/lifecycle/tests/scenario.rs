@@ -226,7 +226,7 @@ impl Scenario {
         Self::remembering(&self.stage, "51", self.desired.clone())
     }
 
-    fn remembering(stage: &Arc<Stage>, id: &str, desired: DesiredFile) -> Self {
+    pub(super) fn remembering(stage: &Arc<Stage>, id: &str, desired: DesiredFile) -> Self {
         let (script, calls) = script(None);
         let plan = script.plan.clone();
         let stop = CancellationToken::new();
