@@ -25,7 +25,8 @@
 //!   or programs, and the room that a machine has, concern Chrome and not one session. `command::probe` opens a page through
 //!   `whatsapp`, with no session behind it, and starts an `app` of its own to link one. Of `http` it imports the answers of
 //!   `http::contract` and nothing else: what is written to the wire is declared once, and read by the same types.
-//! - `masked`, `files`, `kernel` and `picture` import no other module of this crate, `ledger` only `masked`; `qr` draws with `picture`.
+//! - `masked`, `files`, `kernel` and `picture` import no other module of this crate, `heard` only `masked`, `ledger` only these two;
+//!   `qr` draws with `picture`.
 //!   `config` imports from `session` and `whatsapp` the names and limits that a setting is parsed into, and asks `keys` whether
 //!   there is a key; `keys` imports a session's name. `session` reads its settings from one value, `config::SessionConfig`.
 //! - The sandbox is a crate of its own, `crates/sandbox`, and imports nothing of this one. Two modules name it: `app` starts
@@ -43,13 +44,14 @@
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
 //! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`whatsapp`], [`browser`]; then [`config`], [`command`],
-//! [`keys`], [`qr`], [`picture`], [`masked`], `files`, `kernel`, [`telemetry`].
+//! [`keys`], [`qr`], [`picture`], [`heard`], [`masked`], `files`, `kernel`, [`telemetry`].
 
 pub mod app;
 pub mod browser;
 pub mod command;
 pub mod config;
 mod files;
+pub mod heard;
 pub mod http;
 mod kernel;
 pub mod keys;

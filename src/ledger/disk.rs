@@ -180,11 +180,18 @@ impl Disk {
         let worked = store.transact(Commit::Synced, |file| {
             Ok((
                 sends::forget(file, texts_until, sends_until)?,
-                events::forget(file, data_until, events_until)?,
+                events::forget(file, data_until, events_until, now.at)?,
             ))
         });
         let (sends, events) = self.put_back(store, worked)?;
         self.has_stale_texts |= sends.texts || events.data;
+        for (id, count) in &events.missed {
+            tracing::warn!(
+                consumer.id = id,
+                events = count,
+                "{id} was not given {count} events in time: they are older than EVENT_RETENTION_HOURS, and forgotten"
+            );
+        }
         Ok(sends.is_not_all || events.is_not_all)
     }
 

@@ -1,10 +1,11 @@
 //! What the log keeps of an event: something that happened in an account, such as a message that came in.
 //!
 //! The log is append-only and has one order, that of [`Event::seq`]. Not responsible for what [`Event::data`] says: the session
-//! that hears an event gives it as JSON, and its readers know its shape by [`EventKind`].
+//! that hears an event gives it as JSON, and its readers know its shape by [`EventKind`]: [`heard`](crate::heard) has the shapes.
 
 use jiff::Timestamp;
 
+pub use crate::heard::Source;
 use crate::masked::{Number, Text, WaId};
 
 /// Kinds of events, by the words that callers know.
@@ -72,32 +73,6 @@ pub struct Me {
     pub phone: Option<Number>,
     /// Its LID.
     pub lid: Option<WaId>,
-}
-
-/// Where a message of this account was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// This service sent it.
-    Api,
-    /// The account's phone did, or another of its devices.
-    Phone,
-}
-
-impl Source {
-    /// The word for it in the API and in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Phone => "phone",
-        }
-    }
-
-    /// The source with this word.
-    pub(super) fn named(word: &str) -> Option<Self> {
-        [Self::Api, Self::Phone]
-            .into_iter()
-            .find(|source| source.as_str() == word)
-    }
 }
 
 /// An event that is to be written down.

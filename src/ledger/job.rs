@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     clock::Now,
+    consumer::{Consumer, ConsumerChange, ConsumerTally, Filter, NewConsumer, Settled, Taken},
     error::LedgerError,
     event::NewEvent,
     followers::{Followed, Followers},
@@ -22,7 +23,9 @@ use super::{
     request::{Accepted, NewSend},
     step::Step,
     store::{
-        File, StoreError, events,
+        File, StoreError,
+        consumers::{self, Redriven, Removed},
+        events,
         generations::{self, RestoredCopy, Stale},
         sends::{self, Changed, Entered},
     },
@@ -271,6 +274,89 @@ pub(super) fn append(new: Vec<NewEvent>, reply: Reply<Vec<Option<i64>>>) -> Job 
             }
             tell(reply, places);
         },
+    )
+}
+
+/// Makes a consumer of events known.
+pub(super) fn put_consumer(new: NewConsumer, reply: Reply<Consumer>) -> Job {
+    Job::lasting(
+        move |on| consumers::put(on.file, &new, on.now.at),
+        |put, _| tell(reply, put),
+    )
+}
+
+/// Changes a consumer of events.
+pub(super) fn change_consumer(
+    id: String,
+    change: ConsumerChange,
+    reply: Reply<Option<Consumer>>,
+) -> Job {
+    Job::lasting(
+        move |on| consumers::change(on.file, &id, &change),
+        |changed, _| tell(reply, changed),
+    )
+}
+
+/// Forgets a consumer of events, a part of its deliveries at a time.
+pub(super) fn remove_consumer(id: String, reply: Reply<Removed>) -> Job {
+    Job::lasting(
+        move |on| consumers::remove(on.file, &id),
+        |removed, _| tell(reply, removed),
+    )
+}
+
+/// Lets a consumer look at the next events. A power cut may undo it: then it looks again.
+pub(super) fn take_events(
+    id: String,
+    filter: Filter,
+    now: Timestamp,
+    reply: Reply<Option<Taken>>,
+) -> Job {
+    Job::new(
+        move |on| consumers::take(on.file, &id, &filter, now),
+        |taken, _| tell(reply, taken),
+    )
+}
+
+/// Notes the results of attempts. A power cut may undo the last ones: these are made again, which a consumer has to bear anyway.
+pub(super) fn settle(
+    id: String,
+    settled: Vec<Settled>,
+    now: Timestamp,
+    reply: Reply<ConsumerTally>,
+) -> Job {
+    Job::new(
+        move |on| consumers::settle(on.file, &id, &settled, now),
+        |settled, _| tell(reply, settled),
+    )
+}
+
+/// Notes how far a consumer has got with an event, before it goes on.
+pub(super) fn note_step(id: String, seq: i64, step: u8, reply: Reply<()>) -> Job {
+    Job::lasting(
+        move |on| consumers::note_step(on.file, &id, seq, step),
+        |noted, _| tell(reply, noted),
+    )
+}
+
+/// Lets what waits for another attempt have its turn at once. The answer says whether there may be more.
+pub(super) fn hurry(id: String, now: Timestamp, reply: Reply<bool>) -> Job {
+    Job::new(
+        move |on| consumers::hurry(on.file, &id, now),
+        |hurried, _| tell(reply, hurried),
+    )
+}
+
+/// Lets deliveries that were given up wait for their turn again.
+pub(super) fn redrive(
+    id: String,
+    events: Option<Vec<String>>,
+    now: Timestamp,
+    reply: Reply<Redriven>,
+) -> Job {
+    Job::lasting(
+        move |on| consumers::redrive(on.file, &id, events.as_deref(), now),
+        |redriven, _| tell(reply, redriven),
     )
 }
 

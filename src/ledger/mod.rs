@@ -11,7 +11,8 @@
 //! Responsible for storing sends and their steps, for recognising a repeated request, and for showing each change to the
 //! callers that follow a send. It decides nothing about sending: the session's actor does. In reading order:
 //!
-//! - [`record`] is what is kept of a send, and [`step`] how that may change; [`event`] is what is kept of an event. All are pure.
+//! - [`record`] is what is kept of a send, and [`step`] how that may change; [`event`] is what is kept of an event,
+//!   and [`consumer`] of those who are given it. All are pure.
 //! - [`followers`], [`tally`] and [`notes`] are in memory: receivers of changes, counts, and steps that wait to be written.
 //! - [`request`] is what a caller gives and asks, and [`error`] why it gets no answer.
 //! - [`clock`] is the ledger's time, which does not jump when the machine's clock does.
@@ -20,6 +21,7 @@
 //! - [`disk`] is the file in use, and what one transaction contains.
 //! - [`keeper`] is the one task that writes. It serves jobs through [`disk`]; [`trouble`] keeps it from logging the same error
 //!   twice.
+//! - [`consumers`] is what a consumer of events asks of the ledger.
 //!
 //! Each file imports only from files that stand before it in this list.
 //!
@@ -34,6 +36,8 @@
 //! answered that it came too late.
 
 mod clock;
+mod consumer;
+mod consumers;
 mod disk;
 mod error;
 mod event;
@@ -51,6 +55,10 @@ mod trouble;
 use std::{path::Path, sync::Arc, time::Duration};
 
 pub use clock::{Clock, Reading};
+pub use consumer::{
+    Became, Consumer, ConsumerChange, ConsumerTally, Delivery, DeliveryState, Filter, NewConsumer,
+    OpenDelivery, Settled, Taken, Turns,
+};
 pub use disk::LedgerOptions;
 pub use error::{LedgerError, ReadError};
 pub use event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source};

@@ -1,12 +1,13 @@
 //! The ledger's file: how it is opened, what a commit outlives, and whether it is still the file that was opened. This module
 //! and its children are the only code that knows `SQLite`.
 //!
-//! [`sends`] and [`events`] know what is in the file. Not responsible for when it is written.
+//! [`sends`], [`events`] and [`consumers`] know what is in the file. Not responsible for when it is written.
 //!
 //! One process has the file, by the VFS `unix-excl`. That keeps other processes out: of two services on one folder, each
 //! would hand over what the other has queued. It still allows this process several connections, so reads have their own,
 //! and in WAL mode no write waits for them.
 
+pub(super) mod consumers;
 pub(super) mod events;
 pub(super) mod generations;
 pub(super) mod readers;
@@ -66,6 +67,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("stamp.sql")),
         M::up(include_str!("generations.sql")),
         M::up(include_str!("events.sql")),
+        M::up(include_str!("consumers.sql")),
     ])
 });
 

@@ -2,6 +2,7 @@
 
 mod age;
 mod clocks;
+mod consumers;
 mod events;
 mod generations;
 mod lasting;

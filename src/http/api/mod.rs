@@ -4,6 +4,7 @@
 //! contract.
 
 pub(super) mod connect;
+pub(super) mod event_log;
 pub(super) mod events;
 pub(super) mod evidence;
 pub(super) mod health;

@@ -100,6 +100,32 @@ pub(in crate::http) struct MessagesInQuery {
     limit: Option<i64>,
 }
 
+/// Which events.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct EventsInQuery {
+    /// Those of one session; else of all that the key reaches.
+    #[param(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9_-]+$",
+        example = "51"
+    )]
+    cliente_id: Option<String>,
+    /// Only these types, with commas between them; `message.any` means `message` and `message.own`.
+    #[param(example = "message.any,session.status")]
+    types: Option<String>,
+    /// Those behind: the `next` of the answer before, or `latest` for what comes from now on. Without it, from the oldest on.
+    #[param(example = "latest")]
+    after: Option<String>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000, default = 100, example = 10)]
+    limit: Option<i64>,
+    /// How many seconds to wait when there are none yet.
+    #[param(minimum = 0, maximum = 60, default = 0, example = 0)]
+    wait: Option<i64>,
+}
+
 /// A state of a message: for the document.
 #[derive(Debug)]
 struct MessageState;

@@ -2,11 +2,13 @@
 //!
 //! Not responsible for what an event says, nor for when events are forgotten.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
-use super::{File, StoreError};
+use super::{File, StoreError, consumers};
 use crate::{
     ledger::event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source},
     masked::{Number, Text, WaId},
@@ -129,7 +131,11 @@ pub(in crate::ledger) fn read(file: &File, query: &EventQuery) -> Result<Page, S
 }
 
 /// An event that still has its data.
-fn event(row: &Row<'_>, kind: EventKind, session: String) -> rusqlite::Result<Option<Event>> {
+pub(super) fn event(
+    row: &Row<'_>,
+    kind: EventKind,
+    session: String,
+) -> rusqlite::Result<Option<Event>> {
     let at = |name: &str| -> rusqlite::Result<Timestamp> {
         Ok(Timestamp::from_millisecond(row.get(name)?).unwrap_or(Timestamp::UNIX_EPOCH))
     };
@@ -156,12 +162,14 @@ fn event(row: &Row<'_>, kind: EventKind, session: String) -> rusqlite::Result<Op
 }
 
 /// What [`forget`] has done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::ledger) struct Forgotten {
     /// Data is gone from the file, but is still in its log.
     pub(in crate::ledger) data: bool,
     /// There may be more to delete.
     pub(in crate::ledger) is_not_all: bool,
+    /// How many of them each consumer was still to be given.
+    pub(in crate::ledger) missed: BTreeMap<String, u64>,
 }
 
 /// Deletes the data of events that were written before `data_until`, or are more than [`MOST_KEPT`], and the rows of those that
@@ -170,13 +178,16 @@ pub(in crate::ledger) fn forget(
     file: &File,
     data_until: Timestamp,
     rows_until: Timestamp,
+    now: Timestamp,
 ) -> Result<Forgotten, StoreError> {
     let too_many = newest(file)? - MOST_KEPT;
     let forgotten = forgotten(file)?;
     let data = first(file, forgotten, |seq, at| {
         at <= data_until || seq <= too_many
     })?;
+    let mut missed = BTreeMap::new();
     if let Some(up_to) = data.up_to {
+        missed = consumers::forget(file, up_to, now)?;
         file.prepare_cached(statements::FORGET_DATA)?
             .execute([forgotten, up_to])?;
         file.execute("UPDATE events_forgotten SET up_to = ?1", [up_to])?;
@@ -186,10 +197,12 @@ pub(in crate::ledger) fn forget(
     if let Some(up_to) = rows.up_to {
         file.prepare_cached(statements::FORGET_ROWS)?
             .execute([up_to])?;
+        file.execute("UPDATE events_forgotten SET rows_up_to = ?1", [up_to])?;
     }
     Ok(Forgotten {
         data: data.up_to.is_some(),
         is_not_all: data.is_not_all || rows.is_not_all,
+        missed,
     })
 }
 

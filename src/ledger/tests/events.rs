@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::ledger::store::events::statements;
 
-fn event(session: &str, once: &str) -> NewEvent {
+pub(super) fn event(session: &str, once: &str) -> NewEvent {
     NewEvent {
         session: session.to_owned(),
         kind: EventKind::Message,

@@ -41,6 +41,9 @@ pub(in crate::http) struct ErrorBody<'a> {
     /// The session that has the account of a number, if the key reaches it.
     #[serde(skip_serializing_if = "Option::is_none")]
     linked_session: Option<&'a str>,
+    /// The cursor to go on with, when the one that was given has expired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest: Option<i64>,
     /// Why there is no room, in numbers: sessions that run, how many may, memory that is free and that is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<usize>,
@@ -101,6 +104,8 @@ impl ApiError {
             body.message_id = Some(message_id);
         } else if let Self::Connect(ConnectError::LinkedElsewhere { session }) = self {
             body.linked_session = session.as_ref().map(ClienteId::as_str);
+        } else if let Self::CursorExpired(oldest) = self {
+            body.oldest = Some(*oldest);
         } else if let Self::Connect(ConnectError::Full(full)) = self {
             (body.running, body.limit) = (Some(full.running), Some(full.limit));
             (body.free_mb, body.needed_mb) = (full.free_mb, Some(full.needed_mb));
