@@ -50,6 +50,7 @@ pub mod app;
 pub mod browser;
 pub mod command;
 pub mod config;
+pub mod delivery;
 mod files;
 pub mod heard;
 pub mod http;

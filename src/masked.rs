@@ -1,4 +1,4 @@
-//! Texts that no log may show: phone numbers, ids that contain one, messages, login codes and passkeys.
+//! Texts that no log may show: phone numbers, ids that contain one, messages, login codes, passkeys and credentials.
 //!
 //! Each derefs to `str`. Its `Debug` hides the text and it has no `Display`, so a struct with such a field derives `Debug`, and
 //! only code that asks for the text can print it. This module imports no other one of this crate.
@@ -70,6 +70,9 @@ masked! {
 
     /// What is to be signed with a passkey, or what was signed, as JSON. Its `Debug` shows how many bytes it has.
     Passkey(text) format_args!("{} bytes", text.len());
+
+    /// What a receiver of events knows the service by: a secret that signs, or the value of a header.
+    Credential(_secret) "…";
 }
 
 #[cfg(test)]
@@ -90,5 +93,9 @@ mod tests {
         assert_eq!(format!("{:?}", Text::from("hola")), "Text(4 bytes)");
         assert_eq!(format!("{:?}", Code::from("2@secret")), "Code(…)");
         assert_eq!(format!("{:?}", Passkey::from("{}")), "Passkey(2 bytes)");
+        assert_eq!(
+            format!("{:?}", Credential::from("whsec_x")),
+            "Credential(…)"
+        );
     }
 }

@@ -97,6 +97,7 @@ pub struct Ledger {
     notes: Notes,
     tally: Tally,
     newest_event: watch::Receiver<i64>,
+    folder: Arc<Path>,
 }
 
 impl Ledger {
@@ -104,6 +105,7 @@ impl Ledger {
     pub fn new(options: LedgerOptions) -> (Self, Keeper) {
         let (requests, received) = mpsc::channel(REQUEST_CAPACITY);
         let notes = Notes::default();
+        let folder = options.folder.as_path().into();
         let keeper = Keeper::new(options, received, notes.clone());
         let ledger = Self {
             requests,
@@ -111,6 +113,7 @@ impl Ledger {
             tally: keeper.tally().clone(),
             newest_event: keeper.newest_event(),
             notes,
+            folder,
         };
         (ledger, keeper)
     }
@@ -325,14 +328,17 @@ impl Ledger {
 
     /// Opens a ledger that was begun in this folder before, so that a service which cannot use it says so when it starts:
     /// another one may have it. A new one is begun by the first send.
-    pub async fn open_if_begun(&self, folder: &Path) {
-        if tokio::fs::try_exists(store::begun_in(folder))
-            .await
-            .unwrap_or(false)
-        {
+    pub async fn open_if_begun(&self) {
+        if self.is_begun().await {
             // The keeper says in the log what is wrong.
             drop(self.ask(job::use_file).await);
         }
+    }
+
+    /// Whether a ledger was begun in its folder before.
+    pub async fn is_begun(&self) -> bool {
+        let begun = tokio::fs::try_exists(store::begun_in(&self.folder)).await;
+        begun.unwrap_or(false)
     }
 
     /// Reads on another connection than the keeper's. The keeper opens the file first if it is not open.

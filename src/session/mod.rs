@@ -42,6 +42,7 @@ mod command;
 mod error;
 mod evidence;
 mod id;
+mod listened;
 mod message;
 mod passkey;
 mod phase;
@@ -71,6 +72,7 @@ pub use keeping::{
         others_linked_to,
     },
 };
+pub use listened::Listened;
 pub use message::{
     IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, SendLimits, SendRequest,
     Sent, StaleSends, TextMessage,

@@ -29,8 +29,8 @@ use tokio_util::{
 };
 
 use super::{
-    ClienteId, ConnectError, ConnectOutcome, CpuTally, EvidenceFolder, ForgetError, PhoneToLink,
-    Recipient, SessionHandle, SessionState, Snapshot, StartTimes, TurnTally, WaitFor,
+    ClienteId, ConnectError, ConnectOutcome, CpuTally, EvidenceFolder, ForgetError, Listened,
+    PhoneToLink, Recipient, SessionHandle, SessionState, Snapshot, StartTimes, TurnTally, WaitFor,
     keeping::{
         accounts::Accounts,
         desired,
@@ -230,11 +230,8 @@ impl Registry {
             waves.start(registry).await;
         });
         self.spawn(measure::watch(Arc::clone(self)));
-        let (ledger, folder) = (
-            self.shared.ledger.clone(),
-            self.options.ledger.folder.clone(),
-        );
-        self.spawn(async move { ledger.open_if_begun(&folder).await });
+        let ledger = self.shared.ledger.clone();
+        self.spawn(async move { ledger.open_if_begun().await });
     }
 
     /// Runs until the service stops.
@@ -408,6 +405,12 @@ impl Registry {
     /// Ends all sessions at once and waits until each Chrome is gone, for as long as there is time; then closes the ledger.
     /// Snapshots are taken as long as there is time for them.
     pub async fn shut_down(&self) {
+        self.end_sessions().await;
+        self.close_ledger().await;
+    }
+
+    /// Ends all sessions at once and waits until each Chrome is gone, for as long as there is time. The ledger stays open.
+    pub async fn end_sessions(&self) {
         self.stop.cancel();
         self.tasks.close();
         let ended = async {
@@ -425,7 +428,6 @@ impl Registry {
                 "not every session has ended in time: the ledger is closed without them"
             );
         }
-        self.close_ledger().await;
     }
 
     /// Has on disk all that was written down, and closes the file. Whatever comes later is refused.
@@ -453,6 +455,11 @@ impl Registry {
     /// What became of every send.
     pub const fn ledger(&self) -> &Ledger {
         &self.shared.ledger
+    }
+
+    /// Whose messages are wanted by consumers of events.
+    pub const fn listened(&self) -> &Listened {
+        &self.shared.listened
     }
 
     /// How long processors have worked for each session.

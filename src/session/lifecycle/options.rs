@@ -10,7 +10,7 @@ use crate::{
     config::SessionConfig,
     ledger::Ledger,
     session::{
-        ClienteId, EvidenceFolder, StartTimes, TurnTally,
+        ClienteId, EvidenceFolder, Listened, StartTimes, TurnTally,
         keeping::{accounts::Accounts, desired::DesiredFile, profile::Safekeeping},
     },
     whatsapp::Driver,
@@ -31,6 +31,8 @@ pub(in crate::session) struct Shared {
     /// Which session has which account.
     pub(in crate::session) accounts: Accounts,
     pub(in crate::session) ledger: Ledger,
+    /// Whose messages are wanted by consumers of events.
+    pub(in crate::session) listened: Listened,
 }
 
 impl Shared {
@@ -52,6 +54,7 @@ impl Shared {
             turns: TurnTally::default(),
             accounts,
             ledger,
+            listened: Listened::default(),
             config,
         }
     }

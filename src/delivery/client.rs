@@ -1,0 +1,300 @@
+//! The HTTP client that gives events to receivers: by `http` and `https`, never through a redirect, and to no address that
+//! [`address`](super::address) refuses.
+//!
+//! The address is looked at when it is connected to, after the name was looked up: a name that leads elsewhere a moment later
+//! leads nowhere. Not responsible for what is sent, nor for what an answer means.
+
+use std::{
+    error::Error,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+    vec,
+};
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, future::BoxFuture};
+use http::{HeaderMap, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{HttpConnector, dns::Name},
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::crypto::ring;
+use tokio::{sync::OnceCell, task::spawn_blocking, time::timeout};
+use tower::Service;
+
+use super::address::is_public;
+
+/// How long an attempt may take, from the look-up of the name to the end of the answer.
+pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A connection that does not stand by then is given up while there is time to try the host's next address.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// How long a connection is kept for the next event, and how many of them to one receiver.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+const MOST_IDLE: usize = 8;
+
+/// How much of an answer is read, so that its connection can be used again. Nothing of it is looked at.
+const LARGEST_ANSWER: usize = 64 * 1024;
+
+/// Why a receiver was not reached. None of the texts has a secret: no address, no header, no body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unreached {
+    #[error("it did not answer within {} s", ATTEMPT_TIMEOUT.as_secs())]
+    TooSlow,
+    #[error(
+        "its address is one of this machine or of a private network: set WEBHOOK_ALLOW_PRIVATE=true if that is meant"
+    )]
+    Private,
+    #[error("its name cannot be looked up: {0}")]
+    Unknown(String),
+    #[error("it cannot be reached: {0}")]
+    Unconnected(String),
+    #[error("the request broke off: {0}")]
+    BrokeOff(String),
+    #[error(
+        "https cannot be spoken: the certificates of this machine cannot be read ({0}); install ca-certificates"
+    )]
+    NoCertificates(String),
+}
+
+/// What a receiver has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// How long it asks to be left alone.
+    pub(super) retry_after: Option<Duration>,
+}
+
+/// The client. A clone is the same.
+#[derive(Clone, Debug)]
+pub(super) struct HttpClient {
+    /// Set up by the first request: that reads the certificates of the machine.
+    inner: Arc<OnceCell<Inner>>,
+    allows_private: bool,
+}
+
+type Inner = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+
+impl HttpClient {
+    pub(super) fn new(allows_private: bool) -> Self {
+        Self {
+            inner: Arc::default(),
+            allows_private,
+        }
+    }
+
+    /// Whether the host of an address may be called, as far as its text says: a name says nothing yet.
+    pub(super) fn may_call(&self, uri: &Uri) -> bool {
+        self.allows_private || ip_in(uri).is_none_or(is_public)
+    }
+
+    /// Posts a body, and answers with the status.
+    pub(super) async fn post(
+        &self,
+        uri: &Uri,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answer, Unreached> {
+        if !self.may_call(uri) {
+            return Err(Unreached::Private);
+        }
+        let client = self.inner.get_or_try_init(|| set_up(self.allows_private));
+        let client = client.await?;
+        let mut request = Request::post(uri.clone()).body(Full::from(body));
+        if let Ok(request) = &mut request {
+            *request.headers_mut() = headers;
+        }
+        let request = request.map_err(|why| Unreached::BrokeOff(why.to_string()))?;
+        let asked = async {
+            let answered = client.request(request).await;
+            let response = answered.map_err(|why| reason(&why, why.is_connect()))?;
+            let (parts, mut body) = response.into_parts();
+            let mut read = 0;
+            while let Some(frame) = body.frame().await {
+                let Ok(frame) = frame else { break };
+                read += frame.data_ref().map_or(0, Bytes::len);
+                if LARGEST_ANSWER < read {
+                    break;
+                }
+            }
+            Ok(Answer {
+                status: parts.status,
+                retry_after: retry_after(&parts.headers, SystemTime::now()),
+            })
+        };
+        timeout(ATTEMPT_TIMEOUT, asked)
+            .await
+            .unwrap_or(Err(Unreached::TooSlow))
+    }
+}
+
+async fn set_up(allows_private: bool) -> Result<Inner, Unreached> {
+    let mut connector = HttpConnector::new_with_resolver(Resolver { allows_private });
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let built = spawn_blocking(move || {
+        let provider = ring::default_provider();
+        let https = HttpsConnectorBuilder::new().with_provider_and_native_roots(provider)?;
+        let https = https.https_or_http().enable_http1();
+        io::Result::Ok(https.wrap_connector(connector))
+    });
+    let unread = |why: String| Unreached::NoCertificates(why);
+    let connector = built.await.map_err(|why| unread(why.to_string()))?;
+    let connector = connector.map_err(|why| unread(why.to_string()))?;
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(MOST_IDLE)
+        .build(connector))
+}
+
+/// The address that stands in place of a name.
+fn ip_in(uri: &Uri) -> Option<IpAddr> {
+    let host = uri.host()?;
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    bare.unwrap_or(host).parse().ok()
+}
+
+/// Looks names up as the machine does, and gives only addresses that may be connected to.
+#[derive(Clone, Debug)]
+struct Resolver {
+    allows_private: bool,
+}
+
+impl Service<Name> for Resolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let allows_private = self.allows_private;
+        async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let found =
+                found.map_err(|why| io::Error::other(Unreached::Unknown(why.to_string())))?;
+            Ok(allowed(found, allows_private)
+                .map_err(io::Error::other)?
+                .into_iter())
+        }
+        .boxed()
+    }
+}
+
+/// Those of a name's addresses that may be connected to.
+fn allowed(
+    found: impl Iterator<Item = SocketAddr>,
+    allows_private: bool,
+) -> Result<Vec<SocketAddr>, Unreached> {
+    let is_allowed = |address: &SocketAddr| allows_private || is_public(address.ip());
+    let (allowed, refused): (Vec<_>, Vec<_>) = found.partition(is_allowed);
+    if allowed.is_empty() && !refused.is_empty() {
+        return Err(Unreached::Private);
+    }
+    Ok(allowed)
+}
+
+/// Why a request has failed, from the chain of its causes: the innermost one is the system's own word.
+fn reason(why: &(dyn Error + 'static), is_connect: bool) -> Unreached {
+    let mut cause = why;
+    loop {
+        let own = cause.downcast_ref::<Unreached>().or_else(|| {
+            let io = cause.downcast_ref::<io::Error>()?;
+            io.get_ref()?.downcast_ref()
+        });
+        if let Some(own) = own {
+            return own.clone();
+        }
+        match cause.source() {
+            Some(deeper) => cause = deeper,
+            None => break,
+        }
+    }
+    let text = cause.to_string();
+    if is_connect {
+        Unreached::Unconnected(text)
+    } else {
+        Unreached::BrokeOff(text)
+    }
+}
+
+/// How long an answer asks to be left alone: in seconds, or until a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_only_to_its_public_addresses() {
+        let address = |text: &str| SocketAddr::new(text.parse().unwrap(), 0);
+        let (public, private) = (address("1.1.1.1"), address("10.0.0.1"));
+        let both = || [private, public].into_iter();
+        assert_eq!(allowed(both(), false), Ok(vec![public]));
+        assert_eq!(allowed(both(), true), Ok(vec![private, public]));
+        assert_eq!(
+            allowed([private].into_iter(), false),
+            Err(Unreached::Private)
+        );
+    }
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let asked = |text: &'static str| {
+            let headers = [(header::RETRY_AFTER, text.parse().unwrap())];
+            retry_after(&headers.into_iter().collect(), now)
+        };
+        assert_eq!(asked("120"), Some(Duration::from_secs(120)));
+        let later = asked("Sun, 06 Nov 1994 08:50:37 GMT");
+        assert_eq!(later, Some(Duration::from_secs(60)));
+        let over = asked("Sun, 06 Nov 1994 08:48:37 GMT");
+        assert_eq!(over, Some(Duration::ZERO));
+        assert_eq!(asked("soon"), None);
+    }
+
+    /// Each way to write this machine, and a name for it. Nothing is connected to, so no port is needed.
+    #[tokio::test]
+    async fn this_machine_is_refused_however_it_is_written() {
+        let client = HttpClient::new(false);
+        for host in [
+            "127.0.0.1",
+            "127.1.2.3",
+            "0.0.0.0",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "localhost",
+            // How the C library reads a number.
+            "2130706433",
+            "0x7f.1",
+            "127.1",
+        ] {
+            let uri: Uri = format!("http://{host}:9/").parse().unwrap();
+            let answered = client.post(&uri, HeaderMap::new(), Vec::new()).await;
+            assert_eq!(answered, Err(Unreached::Private), "{host}");
+        }
+    }
+}

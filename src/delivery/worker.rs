@@ -1,0 +1,425 @@
+//! The task of one consumer: it takes events from the log, gives each to its receiver, and notes what became of it.
+//!
+//! ```text
+//!  log ──take──▶ ledger's deliveries ──turns──▶ up to 8 attempts at once ──settle──▶ ledger
+//! ```
+//!
+//! Responsible for the order of each chat, for when an attempt is repeated, and for leaving a receiver alone that cannot take
+//! anything. Not responsible for how an event is given: that is the [`Receiver`]. All that must outlive the service is in the
+//! ledger; in memory are only the attempts that are under way, however long the backlog is.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::schedule::Schedule;
+use crate::ledger::{Became, ConsumerChange, ConsumerTally, Delivery, Filter, Ledger, Settled};
+
+/// Attempts under way at once: enough for a receiver that takes a second for each to keep up with what a few accounts hear, and
+/// few enough not to be a burden to a small one.
+const AT_ONCE: usize = 8;
+
+/// How many deliveries are read at once: those that are under way have their turn, too.
+const READ_AT_ONCE: usize = 2 * AT_ONCE;
+
+/// A receiver that has failed for so long, and has taken nothing, is down: it gets one attempt at a time until it takes one, and
+/// then all that waits is tried at once.
+const DOWN_AFTER: Duration = Duration::from_secs(60);
+
+/// The longest that a receiver is left alone as a whole, because it has asked for it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// How soon the ledger is asked again that could not be used. It says so in the log itself.
+const LEDGER_RETRY: Duration = Duration::from_secs(1);
+
+/// How long attempts may still take when the service stops. What has not ended is repeated after the restart.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// What a consumer makes of an event: the part that is its own.
+pub(super) trait Receiver: Send + Sync + 'static {
+    /// Which events it wants.
+    fn filter(&self) -> Filter;
+
+    /// Gives it one event.
+    fn give(&self, delivery: &Delivery) -> impl Future<Output = Given> + Send;
+}
+
+/// What became of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// It has the event.
+    Taken,
+    /// It has no use for the event.
+    NotWanted,
+    /// It does not have the event.
+    Failed {
+        /// Why: for a person, without secrets.
+        why: String,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+        /// It asks that for everything, and not for this event alone.
+        is_busy: bool,
+    },
+    /// It wants nothing any more.
+    Gone {
+        /// Why: for a person, without secrets.
+        why: String,
+    },
+}
+
+/// A consumer as its task and its callers see it.
+#[derive(Debug)]
+pub(super) struct Shared<R> {
+    /// Its id in the ledger.
+    pub(super) id: String,
+    pub(super) state: watch::Sender<State<R>>,
+    /// What became of its events.
+    pub(super) tally: watch::Sender<ConsumerTally>,
+    /// Deliveries have their turn that had none, by the word of a person.
+    pub(super) redriven: Notify,
+    /// Ends its task.
+    pub(super) stop: CancellationToken,
+}
+
+/// How a consumer is set.
+#[derive(Debug)]
+pub(super) struct State<R> {
+    pub(super) receiver: Arc<R>,
+    /// Why it is off, if it is.
+    pub(super) off_because: Option<String>,
+}
+
+/// The task. See the module.
+#[derive(Debug)]
+pub(super) struct Worker<R> {
+    shared: Arc<Shared<R>>,
+    ledger: Ledger,
+    schedule: Arc<Schedule>,
+    clock: Clock,
+    /// Lanes that have an attempt under way, or one whose result is not written down yet.
+    busy: HashSet<i64>,
+    /// Results that could not be written down yet.
+    unsettled: Vec<Settled>,
+    /// There may be events that it has not looked at.
+    has_more: bool,
+    /// Since when its receiver has taken nothing and failed.
+    failing_since: Option<Instant>,
+    /// Its receiver has asked to be left alone until then.
+    paused_until: Option<Instant>,
+}
+
+/// Moments that never go back, whatever happens to the clock of the machine: what is put off is not put off for longer.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    began_at: Timestamp,
+    began: Instant,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Self {
+            began_at: Timestamp::now(),
+            began: Instant::now(),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        after(self.began_at, self.began.elapsed())
+    }
+
+    /// When this moment comes.
+    fn when(&self, at: Timestamp) -> Instant {
+        self.began + positive(at.duration_since(self.began_at))
+    }
+}
+
+fn after(at: Timestamp, wait: Duration) -> Timestamp {
+    at.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+fn positive(duration: jiff::SignedDuration) -> Duration {
+    Duration::try_from(duration).unwrap_or_default()
+}
+
+/// An attempt that has ended.
+struct Attempt {
+    delivery: Delivery,
+    given: Given,
+}
+
+impl<R: Receiver> Worker<R> {
+    pub(super) fn new(shared: Arc<Shared<R>>, ledger: Ledger, schedule: Arc<Schedule>) -> Self {
+        Self {
+            shared,
+            ledger,
+            schedule,
+            clock: Clock::new(),
+            busy: HashSet::new(),
+            unsettled: Vec::new(),
+            has_more: true,
+            failing_since: None,
+            paused_until: None,
+        }
+    }
+
+    /// Works until it is stopped.
+    pub(super) async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state.subscribe();
+        let mut news = self.ledger.event_news();
+        let mut attempts = JoinSet::new();
+        loop {
+            state.borrow_and_update();
+            news.borrow_and_update();
+            let wake_at = self.begin_what_is_due(&mut attempts).await;
+            tokio::select! {
+                biased;
+                () = shared.stop.cancelled() => break,
+                Some(ended) = attempts.join_next() => {
+                    let more = std::iter::from_fn(|| attempts.try_join_next());
+                    let ended: Vec<_> = [ended].into_iter().chain(more).flatten().collect();
+                    self.on_ended(ended).await;
+                }
+                // The sender is in `shared`, which this task holds.
+                Ok(()) = state.changed() => {
+                    self.has_more = true;
+                    self.paused_until = None;
+                }
+                Ok(()) = news.changed() => self.has_more = true,
+                () = shared.redriven.notified() => {}
+                () = sleep_until(wake_at) => {}
+            }
+        }
+        self.end(attempts).await;
+    }
+
+    /// Takes new events and begins attempts, as far as there are places for them. Answers when to look again, unless something
+    /// happens before.
+    async fn begin_what_is_due(&mut self, attempts: &mut JoinSet<Attempt>) -> Instant {
+        let idle_until = Instant::now() + Duration::from_secs(3600);
+        let (receiver, is_off) = {
+            let state = self.shared.state.borrow();
+            (Arc::clone(&state.receiver), state.off_because.is_some())
+        };
+        if !self.settle().await {
+            return Instant::now() + LEDGER_RETRY;
+        }
+        if is_off {
+            return idle_until;
+        }
+        if self.has_more && !self.take(&receiver.filter()).await {
+            return Instant::now() + LEDGER_RETRY;
+        }
+        if let Some(until) = self.paused_until.filter(|until| Instant::now() < *until) {
+            return if self.has_more { Instant::now() } else { until };
+        }
+        let places = if self.is_down() { 1 } else { AT_ONCE };
+        let mut wake_at = idle_until;
+        if self.busy.len() < places {
+            let now = self.clock.now();
+            let turns = self.ledger.turns(&self.shared.id, now, READ_AT_ONCE).await;
+            let Ok(turns) = turns else {
+                return Instant::now() + LEDGER_RETRY;
+            };
+            for delivery in turns.now {
+                if self.busy.len() < places && self.busy.insert(delivery.lane) {
+                    let receiver = Arc::clone(&receiver);
+                    attempts.spawn(async move {
+                        let given = receiver.give(&delivery).await;
+                        Attempt { delivery, given }
+                    });
+                }
+            }
+            wake_at = turns
+                .next
+                .map_or(wake_at, |at| wake_at.min(self.clock.when(at)));
+        }
+        if self.has_more {
+            Instant::now()
+        } else {
+            wake_at
+        }
+    }
+
+    /// Looks at a part of the log. Answers whether the ledger could be used.
+    async fn take(&mut self, filter: &Filter) -> bool {
+        let id = &self.shared.id;
+        let taken = self.ledger.take_events(id, filter, self.clock.now()).await;
+        match taken {
+            Ok(Some(taken)) => {
+                self.has_more = taken.is_not_all;
+                if taken.missed > 0 {
+                    tracing::warn!(
+                        consumer.id = id,
+                        events = taken.missed,
+                        "{id} was not given {} events in time: they are older than EVENT_RETENTION_HOURS, and forgotten",
+                        taken.missed
+                    );
+                }
+                self.shared.tally.send_replace(taken.tally);
+                true
+            }
+            // It was switched off or removed a moment ago.
+            Ok(None) => {
+                self.has_more = false;
+                true
+            }
+            Err(why) => {
+                tracing::debug!(consumer.id = id, error = %why, "{id} could not look at the log: {why}");
+                false
+            }
+        }
+    }
+
+    fn is_down(&self) -> bool {
+        self.failing_since
+            .is_some_and(|since| since.elapsed() >= DOWN_AFTER)
+    }
+
+    /// Notes what became of attempts.
+    async fn on_ended(&mut self, ended: Vec<Attempt>) {
+        for Attempt { delivery, given } in ended {
+            if let Given::Gone { why } = &given {
+                self.switch_off(why).await;
+            }
+            let was_down = self.is_down();
+            if matches!(given, Given::Taken) {
+                self.failing_since = None;
+                if was_down {
+                    self.hurry().await;
+                }
+            }
+            let became = self.became(&delivery, given);
+            self.unsettled.push(Settled {
+                seq: delivery.event.seq,
+                lane: delivery.lane,
+                became,
+            });
+        }
+        self.settle().await;
+    }
+
+    /// What becomes of a delivery after this attempt.
+    fn became(&mut self, delivery: &Delivery, given: Given) -> Became {
+        let now = self.clock.now();
+        let (why, retry_after, is_busy) = match given {
+            Given::Taken => return Became::Delivered,
+            Given::NotWanted => return Became::Skipped,
+            Given::Gone { why } => {
+                // Tried first when it is switched on again.
+                return Became::PutOff {
+                    attempts: delivery.attempts,
+                    due_at: now,
+                    failure: why,
+                };
+            }
+            Given::Failed {
+                why,
+                retry_after,
+                is_busy,
+            } => (why, retry_after, is_busy),
+        };
+        self.failing_since.get_or_insert_with(Instant::now);
+        if let Some(pause) = retry_after.filter(|_| is_busy) {
+            let until = Instant::now() + pause.min(LONGEST_PAUSE);
+            self.paused_until = self.paused_until.max(Some(until));
+        }
+        if now < delivery.due_at {
+            let due_in = positive(delivery.due_at.duration_since(now));
+            return Became::PutOff {
+                attempts: delivery.attempts,
+                due_at: after(now, Schedule::wait_after_additional(due_in, retry_after)),
+                failure: why,
+            };
+        }
+        let attempts = delivery.attempts.saturating_add(1);
+        match self.schedule.wait_after(attempts, retry_after) {
+            Some(wait) => Became::PutOff {
+                attempts,
+                due_at: after(now, wait),
+                failure: why,
+            },
+            None => {
+                tracing::warn!(
+                    consumer.id = self.shared.id,
+                    event.id = delivery.event.id,
+                    attempts,
+                    "{} was not given event {}: {why}; it is given up after {attempts} attempts, until it is redriven",
+                    self.shared.id,
+                    delivery.event.id
+                );
+                Became::Dead { failure: why }
+            }
+        }
+    }
+
+    /// Writes results down. Answers whether that worked: until it does, their lanes stay busy.
+    async fn settle(&mut self) -> bool {
+        if self.unsettled.is_empty() {
+            return true;
+        }
+        let (id, now) = (&self.shared.id, self.clock.now());
+        match self.ledger.settle(id, self.unsettled.clone(), now).await {
+            Ok(tally) => {
+                for settled in self.unsettled.drain(..) {
+                    self.busy.remove(&settled.lane);
+                }
+                self.shared.tally.send_replace(tally);
+                true
+            }
+            Err(why) => {
+                tracing::debug!(consumer.id = id, error = %why, "what became of events for {id} could not be written down: {why}");
+                false
+            }
+        }
+    }
+
+    /// The receiver takes events again: what waits for another attempt need not wait any longer.
+    async fn hurry(&self) {
+        let id = &self.shared.id;
+        tracing::info!(
+            consumer.id = id,
+            "{id} takes events again: what waits for it is tried at once"
+        );
+        if let Err(why) = self.ledger.hurry(id, self.clock.now()).await {
+            tracing::debug!(consumer.id = id, error = %why, "what waits for {id} keeps its time: {why}");
+        }
+    }
+
+    /// The receiver wants nothing any more.
+    async fn switch_off(&self, why: &str) {
+        let id = &self.shared.id;
+        tracing::warn!(
+            consumer.id = id,
+            "{id} is switched off: {why}. Its place in the log is kept; switch it on again if that was a mistake"
+        );
+        self.shared
+            .state
+            .send_modify(|state| state.off_because = Some(why.to_owned()));
+        let change = ConsumerChange {
+            off_because: Some(Some(why.to_owned())),
+            ..ConsumerChange::default()
+        };
+        if let Err(why) = self.ledger.change_consumer(id, change).await {
+            tracing::warn!(consumer.id = id, error = %why, "after a restart {id} will be on again: {why}");
+        }
+    }
+
+    /// Lets attempts under way end, for a moment.
+    async fn end(mut self, mut attempts: JoinSet<Attempt>) {
+        let until = Instant::now() + STOP_GRACE;
+        let mut ended = Vec::new();
+        while let Ok(Some(attempt)) = timeout_at(until, attempts.join_next()).await {
+            ended.extend(attempt);
+        }
+        if !ended.is_empty() {
+            self.on_ended(ended).await;
+        }
+    }
+}
