@@ -124,9 +124,17 @@ let isOnlyLooking = false;
 
 const path = () => `sessions/${encodeURIComponent(id)}/passkey`;
 
-/** Says why something was not done, in our words: those of the service are for programs, and name routes. */
+/** What of the service's sentence a person can use: the field, or WhatsApp's own reason. The rest is for programs, and names routes. */
+const detailOf = ({ code, message = "" }) => {
+  if (code === "INVALID_ASSERTION") return message.split(":")[0];
+  return code === "PASSKEY_REFUSED" ? /\((.*)\);/.exec(message)?.[1] : null;
+};
+
+/** Says why something was not done, in our words. */
 function complain(why) {
-  say(byId("passkey-trouble"), why ? because(why.code, why.message).text : "");
+  const detail = why && detailOf(why);
+  const text = why ? because(why.code, why.message).text : "";
+  say(byId("passkey-trouble"), detail ? `${text} (${detail})` : text);
 }
 
 /** Shows how far a session has got with it, or nothing of it. */

@@ -80,6 +80,7 @@ async fn a_person_is_led_from_the_scan_over_a_refused_signature_to_the_compariso
     .await;
     hand_in(&visitor, r#"{"type":"public-key"}"#).await;
     says(&visitor, "#passkey-trouble", "(id is missing").await;
+    assert!(!visitor.text("#passkey-trouble").await.contains("GET "));
     let assertion = phone(&service, &first, "sign").await;
     phone(&service, &first, "refuse").await;
     hand_in(&visitor, &assertion.to_string()).await;
