@@ -25,6 +25,7 @@ use whatsapp_sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError};
 use crate::{
     browser,
     config::{Config, SandboxSettings},
+    delivery::Webhooks,
     files::make_folder,
     http,
     session::{
@@ -284,7 +285,19 @@ impl App {
         // On a thread of its own, and not waited for: the first request that needs it waits.
         let _plan = std::thread::spawn(Recipient::read_plan);
         registry.begin(&config.autostart, config.restore_sessions);
-        let state = http::AppState::new(Arc::clone(&registry), &config, dropped_lines);
+        let webhooks = Webhooks::new(
+            registry.ledger().clone(),
+            config.delivery.clone(),
+            registry.listened().clone(),
+            http::envelope,
+        );
+        webhooks.begin();
+        let state = http::AppState::new(
+            Arc::clone(&registry),
+            webhooks.clone(),
+            &config,
+            dropped_lines,
+        );
         state.keys().learn().await;
         let asks_for_key = state.keys().is_asked_for();
         let watching = Arc::clone(state.keys()).watch(stop.clone());
@@ -339,7 +352,9 @@ impl App {
             STOP_BUDGET.as_secs()
         );
         let stopped = async {
-            registry.shut_down().await;
+            // Both have something to write down until they have ended.
+            tokio::join!(registry.end_sessions(), webhooks.shut_down());
+            registry.close_ledger().await;
             stop.cancel();
             sandbox_stop.cancel();
             // Callers have been answered by now; one that is still sending its body is not waited for.

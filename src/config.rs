@@ -1,7 +1,7 @@
 //! Every setting, once: its variable, its default, its unit, its check.
 //!
 //! The only module that reads settings, through the crate `startup`. From other modules it imports only what a setting is parsed
-//! into (a session's name and limits, an adapter's name, the key of snapshots), and what tells whether there is a key. All faults are found in one pass
+//! into (a session's name and limits, an adapter's name, the key of snapshots, the webhook that is set), and what tells whether there is a key. All faults are found in one pass
 //! and reported together, so that an operator corrects them in one go. A variable that is set but empty counts as not set.
 
 use std::{
@@ -23,6 +23,7 @@ pub use whatsapp_sandbox::{CodeLives, SandboxSettings};
 
 use crate::{
     browser::{InvalidSnapshotKey, SnapshotKey},
+    delivery::{DeliveryOptions, Schedule, SetWebhook},
     session::{ClienteId, SendLimits, StaleSends, StartLimits},
     whatsapp::AdapterName,
 };
@@ -85,6 +86,10 @@ pub struct Config {
     pub snapshot_key: Option<SnapshotKey>,
     /// `EVENT_RETENTION_HOURS` (72): how long events can be read, with the messages in them; 1 or more.
     pub event_retention: Duration,
+    /// `WEBHOOK_URL`, with `WEBHOOK_SECRET` and `WEBHOOK_TYPES`: a webhook that needs no request; `WEBHOOK_RETRY_SECONDS`
+    /// (5,300,1800,7200,18000,36000,50400,72000,86400): the waits between the attempts of one delivery; `WEBHOOK_ALLOW_PRIVATE`
+    /// (false): webhooks may lead to this machine and to private networks.
+    pub delivery: DeliveryOptions,
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
     pub evidence_of_chats: bool,
     /// `API_KEY`: a key for everything. When it is set, or `API_KEYS_FILE` is there, every request but `/health`,
@@ -141,6 +146,9 @@ pub struct SessionConfig {
     pub pairing_life: Duration,
     /// `HIBERNATE_AFTER_SECONDS` (0): a session that has had nothing to send for so long closes its Chrome until it has; 0: never.
     pub hibernate_after: Option<Duration>,
+    /// `HIBERNATE_LISTENING` (false): also a session whose messages a webhook wants may close its Chrome. It hears what came
+    /// meanwhile when it wakes.
+    pub hibernate_listening: bool,
     /// `HEALS_PER_HOUR` (10): how often a session that has failed is healed within an hour before it becomes `ERROR`; 0: never.
     pub heals_per_hour: usize,
     /// `TAKE_OVER` (true): take the account back when WhatsApp Web is opened elsewhere with the same profile.
@@ -193,6 +201,7 @@ impl SessionConfig {
             limits: limits(settings),
             pairing_life,
             hibernate_after: delay(settings, "HIBERNATE_AFTER_SECONDS"),
+            hibernate_listening: settings.parsed("HIBERNATE_LISTENING", false, parse::switch),
             heals_per_hour: settings.parsed(
                 "HEALS_PER_HOUR",
                 DEFAULT_HEALS_PER_HOUR,
@@ -368,6 +377,7 @@ impl Config {
                 Duration::from_secs(72 * 3600),
                 parse::hours_at_least_one,
             ),
+            delivery: delivery(settings),
             evidence_of_chats: settings.parsed("EVIDENCE_OF_CHATS", false, parse::switch),
             api_key: settings.secret("API_KEY"),
             allow_without_key: settings.parsed("ALLOW_WITHOUT_KEY", false, parse::switch),
@@ -400,6 +410,51 @@ fn snapshot_key(settings: &mut Settings<impl Fn(&str) -> Option<Found>>) -> Opti
     parsed
         .map_err(|why: InvalidSnapshotKey| settings.complain(NAME, &why.to_string()))
         .ok()
+}
+
+/// What is delivered to receivers of events. What belongs to the webhook of the settings is looked at with it alone.
+fn delivery(settings: &mut Settings<impl Fn(&str) -> Option<Found>>) -> DeliveryOptions {
+    const URL: &str = "WEBHOOK_URL";
+    const SECRET: &str = "WEBHOOK_SECRET";
+    let url = settings.parsed(URL, None, |raw| parse::webhook_url(raw).map(Some));
+    let secret = settings.secret(SECRET);
+    let types = settings.parsed("WEBHOOK_TYPES", Vec::new(), parse::event_types);
+    let secrets = secret.map(|secret| parse::webhook_secrets(secret.reveal()));
+    let webhook = match (url, secrets) {
+        (Some(url), Some(Ok(secrets))) => Some(SetWebhook {
+            url,
+            secrets,
+            types,
+        }),
+        (Some(_), None) if !settings.is_faulty(SECRET) => {
+            let why = format!(
+                "is needed with WEBHOOK_URL: whsec_ and 32 random bytes as base64 (echo whsec_$(openssl rand -base64 32)); so is {SECRET} in the receiver"
+            );
+            settings.complain(SECRET, &why);
+            None
+        }
+        (_, Some(Err(why))) => {
+            settings.complain(SECRET, why);
+            None
+        }
+        (None, Some(Ok(_))) if !settings.is_faulty(URL) => {
+            settings.complain(
+                URL,
+                "is needed with WEBHOOK_SECRET: the address that events go to",
+            );
+            None
+        }
+        (Some(_) | None, None) | (None, Some(Ok(_))) => None,
+    };
+    DeliveryOptions {
+        webhook,
+        schedule: settings.parsed(
+            "WEBHOOK_RETRY_SECONDS",
+            Schedule::default(),
+            parse::retry_schedule,
+        ),
+        allows_private: settings.parsed("WEBHOOK_ALLOW_PRIVATE", false, parse::switch),
+    }
 }
 
 /// A time after which something is done; `None`, which is the default, when it is set to 0: never.

@@ -25,6 +25,8 @@
 //!   or programs, and the room that a machine has, concern Chrome and not one session. `command::probe` opens a page through
 //!   `whatsapp`, with no session behind it, and starts an `app` of its own to link one. Of `http` it imports the answers of
 //!   `http::contract` and nothing else: what is written to the wire is declared once, and read by the same types.
+//! - `delivery` gives the events of `ledger` to their consumers, and knows of `session` only names and whose messages are wanted; `http` asks it,
+//!   and `app` gives it the function that writes an event as `http` shows it.
 //! - `masked`, `files`, `kernel` and `picture` import no other module of this crate, `heard` only `masked`, `ledger` only these two;
 //!   `qr` draws with `picture`.
 //!   `config` imports from `session` and `whatsapp` the names and limits that a setting is parsed into, and asks `keys` whether
@@ -37,13 +39,13 @@
 //!   `browser::processes` starts programs.
 //! - A library is named where its matter is: axum in `http` and in the sandbox, chromiumoxide in
 //!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age, blake3, chacha20poly1305 and zstd in `browser::snapshot`, phonenumber
-//!   in `session::recipient`, flate2 and brotli in `http::wire::body`; `prometheus_client` in `http::api::metrics`, and in
+//!   in `session::recipient`, flate2 and brotli in `http::wire::body`, hyper's client, rustls and hmac in `delivery`; `prometheus_client` in `http::api::metrics`, and in
 //!   `http::serve::counts`, `ledger::tally` and `session::start_times`, which count what only they see.
 //! - Only `session::lifecycle` changes a state.
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
 //!
-//! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`whatsapp`], [`browser`]; then [`config`], [`command`],
+//! Modules in reading order: [`app`], [`http`], [`session`], [`ledger`], [`delivery`], [`whatsapp`], [`browser`]; then [`config`], [`command`],
 //! [`keys`], [`qr`], [`picture`], [`heard`], [`masked`], `files`, `kernel`, [`telemetry`].
 
 pub mod app;

@@ -14,6 +14,8 @@ use startup::parse::{number, path};
 use super::values::{CorsOrigins, LogFormat, SessionMode};
 use crate::{
     browser::{InvalidSnapshotKey, SnapshotKey},
+    delivery::{Schedule, all_types, check_url, is_standard_secret, is_type},
+    masked::Credential,
     session::{ClienteId, StaleSends},
     whatsapp::AdapterName,
 };
@@ -105,6 +107,52 @@ pub(super) fn hours_at_least_one(raw: &str) -> Result<Duration, String> {
         return Err("must be at least 1 hour".to_owned());
     }
     Ok(hours)
+}
+
+/// More attempts, or a longer wait, are a slip.
+const MOST_RETRIES: usize = 50;
+const LONGEST_RETRY_SECONDS: u64 = 7 * 24 * 3600;
+
+pub(super) fn retry_schedule(raw: &str) -> Result<Schedule, String> {
+    let wanted = "a list of up to 50 whole numbers of seconds, separated by commas: the waits between the attempts, each at most a week";
+    let waits = raw.split(',').map(|part| part.trim().parse::<u64>().ok());
+    let waits: Option<Vec<_>> = waits
+        .map(|wait| wait.filter(|wait| *wait <= LONGEST_RETRY_SECONDS))
+        .map(|wait| wait.map(Duration::from_secs))
+        .collect();
+    let waits = waits.filter(|waits| waits.len() <= MOST_RETRIES);
+    waits
+        .map(Schedule::new)
+        .ok_or_else(|| format!("must be {wanted}"))
+}
+
+pub(super) fn webhook_url(raw: &str) -> Result<String, String> {
+    check_url(raw).map_err(str::to_owned)?;
+    Ok(raw.to_owned())
+}
+
+/// One secret, or the new one and the old one.
+pub(super) fn webhook_secrets(raw: &str) -> Result<(Credential, Option<Credential>), &'static str> {
+    let mut secrets = raw.split(',').map(str::trim).map(Credential::from);
+    let all_fit = secrets.clone().all(|secret| is_standard_secret(&secret));
+    match (secrets.next(), secrets.next(), secrets.next()) {
+        (Some(secret), old, None) if all_fit => Ok((secret, old)),
+        _ => Err(
+            "must be whsec_ and the base64 of 24 to 64 random bytes (echo whsec_$(openssl rand -base64 32)), or two of these with a comma between them while one is replaced",
+        ),
+    }
+}
+
+pub(super) fn event_types(raw: &str) -> Result<Vec<String>, String> {
+    let types: Vec<_> = raw.split(',').map(|word| word.trim().to_owned()).collect();
+    if types.iter().all(|word| is_type(word)) {
+        Ok(types)
+    } else {
+        Err(format!(
+            "must be a list of {}, separated by commas",
+            all_types()
+        ))
+    }
 }
 
 pub(super) fn switch(raw: &str) -> Result<bool, String> {

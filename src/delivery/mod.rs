@@ -696,3 +696,6 @@ fn switch(on: bool) -> ConsumerChange {
 async fn by_then<T>(asked: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
     Ledger::answered_by(Instant::now() + LEDGER_TIMEOUT, asked).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! How an event is signed: as Standard Webhooks says, or as WAHA does. Pure.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use rand::RngExt as _;
 use sha2::{Sha256, Sha512};
@@ -57,9 +57,9 @@ pub(super) fn waha(secret: &Credential, body: &[u8]) -> String {
     })
 }
 
-fn code<M: hmac::Mac + hmac::KeyInit>(key: &[u8], signed: &[u8]) -> Vec<u8> {
+fn code<M: Mac + KeyInit>(key: &[u8], signed: &[u8]) -> Vec<u8> {
     // A key of any length is taken.
-    <M as hmac::KeyInit>::new_from_slice(key).map_or_else(
+    <M as KeyInit>::new_from_slice(key).map_or_else(
         |_| Vec::new(),
         |mac| mac.chain_update(signed).finalize().into_bytes().to_vec(),
     )

@@ -55,6 +55,13 @@ use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePathLaye
 pub(crate) use wire::contract;
 use wire::error;
 
+use crate::delivery::Told;
+
+/// What a webhook is given of an event: what `GET /events` shows of it.
+pub fn envelope(told: Told<'_>) -> Vec<u8> {
+    contract::envelope(told)
+}
+
 /// The whole API as a service. Who serves it chooses the address and when to stop.
 pub fn router(state: AppState) -> Router {
     let Routes { router, table } = routes::all();

@@ -17,7 +17,7 @@ use utoipa_axum::{
 use super::{
     api::{
         connect, event_log, events, evidence, health, link, messages, metrics, notice, passkey, qr,
-        send, status,
+        send, status, webhooks,
     },
     guard::access::{Access, Row, Table},
     openapi, page,
@@ -29,14 +29,15 @@ use super::{
             EvidenceUnavailable, IdempotencyKeyReused, InvalidAfter, InvalidAssertion,
             InvalidAsync, InvalidClienteId, InvalidDryRun, InvalidForce, InvalidFormat,
             InvalidIdempotencyKey, InvalidJson, InvalidLimit, InvalidLogout, InvalidMessage,
-            InvalidPhone, InvalidState, InvalidTo, InvalidTypes, InvalidWait, LedgerUnavailable,
-            LinkedToAnotherNumber, LogoutUnconfirmed, MessageNotFound, MessagesBusy, NoEvidence,
-            NoNotice, NoPasskeyPending, NoQr, NotCancellable, NotDeleted, NotLinked, NoticeStays,
-            NoticeWithChoice, NumberLinkedElsewhere, NumberNotOnWhatsApp, OtherChallenge,
-            PasskeyFailed, PasskeyRefused, PayloadTooLarge, PublicUrlUnknown, QueueFull,
-            QueueTimeout, RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked,
+            InvalidPhone, InvalidState, InvalidTo, InvalidTypes, InvalidWait, InvalidWebhook,
+            LedgerUnavailable, LinkedToAnotherNumber, LogoutUnconfirmed, MessageNotFound,
+            MessagesBusy, NoEvidence, NoNotice, NoPasskeyPending, NoQr, NotCancellable, NotDeleted,
+            NotLinked, NoticeStays, NoticeWithChoice, NumberLinkedElsewhere, NumberNotOnWhatsApp,
+            OtherChallenge, PasskeyFailed, PasskeyRefused, PayloadTooLarge, PublicUrlUnknown,
+            QueueFull, QueueTimeout, RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked,
             SessionNotFound, SessionNotReady, SessionNotRunning, SessionRunning, TooManyLinks,
-            TooManyStreams, UnsupportedMediaType,
+            TooManyStreams, TooManyWebhooks, UnsupportedMediaType, WebhookNotFound,
+            WebhookOfSettings,
         },
     },
 };
@@ -70,6 +71,10 @@ pub(super) fn all() -> Routes {
     ];
     /// Of whatever reads the ledger.
     const LEDGER: &[Code] = &[MessagesBusy, LedgerUnavailable];
+    /// Of what sets a webhook.
+    const WEBHOOK: &[Code] = &[InvalidWebhook, LedgerUnavailable];
+    /// Of what names one.
+    const ONE_WEBHOOK: &[Code] = &[WebhookNotFound, MessagesBusy, LedgerUnavailable];
 
     Routes::default()
         .page("/", Access::Open, get(page::index))
@@ -100,7 +105,16 @@ pub(super) fn all() -> Routes {
         .route(READ, routes!(metrics::metrics), &[])
         .route(READ, routes!(status::status), &[NAMED])
         .route(READ, routes!(status::sessions), &[])
-        .route(READ, routes!(events::stream), &[NAMED, &[TooManyStreams]])
+        .route(
+            // What a stream shows of the log needs more: its handler asks for it.
+            READ,
+            routes!(events::stream),
+            &[
+                NAMED,
+                &[TooManyStreams, InvalidTypes, InvalidAfter, CursorExpired],
+                LEDGER,
+            ],
+        )
         .route(READ, routes!(qr::qr), &[NAMED, &[InvalidFormat, NoQr]])
         .route(READ, routes!(qr::qr_code), &[NAMED, &[NoQr]])
         .route(
@@ -212,6 +226,34 @@ pub(super) fn all() -> Routes {
                 &[SessionNotRunning, NoNotice, NoticeWithChoice, NoticeStays],
             ],
         )
+        .route(
+            ADMIN,
+            routes!(webhooks::add),
+            &[BODY, WEBHOOK, &[TooManyWebhooks]],
+        )
+        .route(ADMIN, routes!(webhooks::list), &[LEDGER])
+        .route(ADMIN, routes!(webhooks::show), &[ONE_WEBHOOK])
+        .route(
+            ADMIN,
+            routes!(webhooks::change),
+            &[BODY, WEBHOOK, ONE_WEBHOOK, &[WebhookOfSettings]],
+        )
+        .route(
+            ADMIN,
+            routes!(webhooks::remove),
+            &[ONE_WEBHOOK, &[WebhookOfSettings]],
+        )
+        .route(
+            ADMIN,
+            routes!(webhooks::deliveries),
+            &[ONE_WEBHOOK, &[InvalidState, InvalidAfter, InvalidLimit]],
+        )
+        .route(
+            ADMIN,
+            routes!(webhooks::redrive),
+            &[BODY, &[InvalidWebhook], ONE_WEBHOOK],
+        )
+        .route(ADMIN, routes!(webhooks::test), &[ONE_WEBHOOK])
         .route(
             ADMIN,
             routes!(link::make),

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     config::{Config, Secret},
+    delivery::Webhooks,
     keys::Keyring,
     session::Registry,
     telemetry::DroppedLines,
@@ -29,6 +30,7 @@ pub struct AppState(Arc<Shared>);
 #[derive(Debug)]
 pub struct Shared {
     pub(super) registry: Arc<Registry>,
+    pub(super) webhooks: Webhooks,
     pub(super) config: Config,
     pub(super) keys: Arc<Keyring>,
     pub(super) attempts: Attempts,
@@ -51,9 +53,15 @@ pub struct Shared {
 
 impl AppState {
     /// Serves the sessions of `registry` as `config` says. The service's uptime counts from here.
-    pub fn new(registry: Arc<Registry>, config: &Config, dropped_lines: DroppedLines) -> Self {
+    pub fn new(
+        registry: Arc<Registry>,
+        webhooks: Webhooks,
+        config: &Config,
+        dropped_lines: DroppedLines,
+    ) -> Self {
         Self(Arc::new(Shared {
             registry,
+            webhooks,
             config: config.clone(),
             keys: Arc::new(Keyring::new(
                 config.api_key.as_ref().map(Secret::reveal),

@@ -88,6 +88,7 @@ fn complete() -> Value {
     if let Some(info) = document["info"].as_object_mut() {
         info.remove("license");
     }
+    document["webhooks"] = webhooks();
     for row in &table.0 {
         let methods = document["paths"].get_mut(&row.path);
         let method = row.method.as_str().to_ascii_lowercase();
@@ -115,6 +116,34 @@ fn complete() -> Value {
         }
     }
     document
+}
+
+/// What a webhook is given: not asked of this service, but by it.
+fn webhooks() -> Value {
+    let header = |name: &str, description: &str, example: &str| {
+        json!({
+            "name": name, "in": "header", "required": true, "description": description,
+            "schema": { "type": "string" }, "example": example,
+        })
+    };
+    json!({ "event": { "post": {
+        "tags": ["webhooks"],
+        "operationId": "event",
+        "summary": "Gives an event to a webhook, at least once, and in the order of each chat.",
+        "description": "Signed as Standard Webhooks says. With \"compat\": \"waha\" the body and the headers are those of WAHA. docs/events.md has receivers that check the signature.",
+        "parameters": [
+            header("webhook-id", "The event's id: the same in each attempt.", "evt_4f1c0b7f7b0d4c63a1b8f0d6f3f5c9aa"),
+            header("webhook-timestamp", "When this attempt was made, in seconds since the epoch.", "1790000000"),
+            header("webhook-signature", "One signature for each secret, with a space between them: `v1,` and the base64 of the HMAC-SHA256 of `id.timestamp.body`.", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+        ],
+        "requestBody": { "required": true, "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Event" } } } },
+        "security": [],
+        "responses": {
+            "2XX": { "description": "The receiver has it. What it answers is not looked at." },
+            "410": { "description": "The receiver wants no events any more: the webhook is switched off." },
+            "default": { "description": "It is tried again, as `Retry-After` or the schedule says (WEBHOOK_RETRY_SECONDS); what has failed ten times is dead until it is redriven." },
+        },
+    } } })
 }
 
 /// Takes `null` out of what cannot be null: an optional parameter, header or body is left out. Generators make a type of it,

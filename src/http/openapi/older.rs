@@ -11,6 +11,10 @@ const ERROR: &str = "#/components/schemas/Error";
 pub(super) fn as_3_0(document: &Value) -> Value {
     let mut document = rewritten(document);
     document["openapi"] = "3.0.3".into();
+    // 3.0 has no word for what the service asks of others.
+    if let Some(fields) = document.as_object_mut() {
+        fields.remove("webhooks");
+    }
     let paths = document.get_mut("paths").and_then(Value::as_object_mut);
     let operations = paths
         .into_iter()

@@ -33,6 +33,7 @@ use tower::ServiceExt as _;
 use super::{AppState, router};
 use crate::{
     config::{Config, SessionConfig},
+    delivery::Webhooks,
     ledger::{Clock, LedgerOptions},
     session::{Registry, RegistryOptions, SendLimits},
     telemetry::DroppedLines,
@@ -98,7 +99,15 @@ impl Api {
             },
         });
         let registry = Arc::new(registry.unwrap());
-        let state = AppState::new(Arc::clone(&registry), &config, DroppedLines::default());
+        let webhooks = Webhooks::new(
+            registry.ledger().clone(),
+            config.delivery.clone(),
+            registry.listened().clone(),
+            super::envelope,
+        );
+        webhooks.begin();
+        let dropped = DroppedLines::default();
+        let state = AppState::new(Arc::clone(&registry), webhooks, &config, dropped);
         state.keys().look();
         Self {
             router: router(state.clone()),

@@ -19,9 +19,10 @@ mod qr;
 mod schema;
 mod send;
 mod status;
+mod webhooks;
 
 pub(in crate::http) use connect::{Connected, Disconnected, Forgotten};
-pub(in crate::http) use events::Events;
+pub(in crate::http) use events::{Event, Events, envelope};
 pub(in crate::http) use evidence::EvidenceAnswer;
 pub(crate) use health::Health;
 pub(in crate::http) use health::{AdapterCensus, ChromeCensus};
@@ -37,6 +38,9 @@ use serde::{Deserialize, Serialize, Serializer};
 pub(in crate::http) use status::is_ready;
 pub(crate) use status::{Sessions, Status};
 use utoipa::ToSchema;
+pub(in crate::http) use webhooks::{
+    DeliveriesAnswer, Redriven, WebhookAnswer, WebhookRemoved, WebhookTested, Webhooks,
+};
 
 /// A moment as `2026-11-22T12:42:36.107Z`: always three decimals, as JavaScript writes it.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]

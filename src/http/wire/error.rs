@@ -20,6 +20,7 @@ pub(in crate::http::wire) use session::Cause;
 
 use super::spelling::Misspelt;
 use crate::{
+    delivery::{InvalidField, WebhookError},
     keys::Scope,
     ledger::{LedgerError, ReadError},
     qr::QrError,
@@ -179,6 +180,20 @@ causes! {
     InvalidIdempotencyKey(#[from] InvalidIdempotencyKey) = InvalidIdempotencyKey,
     #[error("the header Idempotency-Key and the field idempotency_key differ: give one of them")]
     TwoIdempotencyKeys = InvalidIdempotencyKey,
+    #[error("{0}")]
+    InvalidWebhook(#[from] InvalidField) = InvalidWebhook,
+    #[error("no webhook has this id: GET /webhooks lists them")]
+    UnknownWebhook = WebhookNotFound,
+    #[error("{0}")]
+    WebhookOfSettings(WebhookError) = WebhookOfSettings,
+    #[error("{0}")]
+    TooManyWebhooks(WebhookError) = TooManyWebhooks,
+    #[error("nothing can be said of webhooks, nor changed, now: the ledger in DATA_DIR cannot be used: {0}")]
+    WebhooksUnavailable(LedgerError) = LedgerUnavailable,
+    #[error("this key is for some sessions: name them in cliente_ids, and no others")]
+    OtherSessionsOfWebhook = Forbidden,
+    #[error("state must be waiting or dead")]
+    InvalidDeliveryState = InvalidState,
     #[error("no message has this id; ids are forgotten after IDEMPOTENCY_HOURS")]
     UnknownMessage = MessageNotFound,
     #[error("the message cannot be taken back: it is {0}")]
@@ -278,6 +293,19 @@ impl From<ReadError> for ApiError {
         match why {
             ReadError::Busy => Self::MessagesBusy(why),
             ReadError::Unavailable(why) => Self::Ledger(why),
+        }
+    }
+}
+
+impl From<WebhookError> for ApiError {
+    fn from(why: WebhookError) -> Self {
+        match why {
+            WebhookError::Invalid(why) => why.into(),
+            WebhookError::Unknown => Self::UnknownWebhook,
+            WebhookError::TooMany => Self::TooManyWebhooks(why),
+            WebhookError::OfSettings => Self::WebhookOfSettings(why),
+            WebhookError::Ledger(why) => Self::WebhooksUnavailable(why),
+            WebhookError::Read(why) => why.into(),
         }
     }
 }

@@ -11,7 +11,7 @@ use utoipa::{
 };
 
 use super::requests::Format;
-use crate::ledger::SendState;
+use crate::ledger::{DeliveryState, SendState};
 
 /// The session that a read means. The query goes before the header, the header before `DEFAULT_CLIENTE_ID`; a stream is of all
 /// sessions when neither has it.
@@ -73,6 +73,46 @@ pub(in crate::http) struct MessageInPath {
     id: String,
 }
 
+/// The webhook in a path.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(in crate::http) struct WebhookInPath {
+    /// The webhook's id.
+    #[param(example = "wh_4f1c0b7f7b0d4c63a1b8f0d6f3f5c9aa")]
+    id: String,
+}
+
+/// Which deliveries.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct DeliveriesInQuery {
+    /// Those that wait, which is the default, or those that were given up.
+    #[param(inline, example = "dead")]
+    state: Option<DeliveryStateName>,
+    /// Those behind: the `next` of the answer before.
+    #[param(example = 0)]
+    after: Option<i64>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000, default = 100, example = 10)]
+    limit: Option<i64>,
+}
+
+/// A state of a delivery: for the document.
+#[derive(Debug)]
+struct DeliveryStateName;
+
+impl ToSchema for DeliveryStateName {}
+
+impl PartialSchema for DeliveryStateName {
+    fn schema() -> RefOr<Schema> {
+        let names = DeliveryState::ALL.map(DeliveryState::as_str);
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(names))
+            .into()
+    }
+}
+
 /// The form of a code.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -124,6 +164,28 @@ pub(in crate::http) struct EventsInQuery {
     /// How many seconds to wait when there are none yet.
     #[param(minimum = 0, maximum = 60, default = 0, example = 0)]
     wait: Option<i64>,
+}
+
+/// What a stream shows.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct StreamInQuery {
+    /// The events of the log of these types, as in `/events`, and what the sessions are doing if `session` is among them. Without
+    /// `types` and `after`, only what the sessions are doing.
+    #[param(example = "session")]
+    types: Option<String>,
+    /// The events of the log behind this one: the `next` of an answer of `/events`, the last id of a stream, or `latest`.
+    #[param(example = "latest")]
+    after: Option<String>,
+}
+
+/// What a client that opens a stream again sends by itself.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::http) struct LastEventId {
+    /// The last id of the stream before. It goes before `after`.
+    #[param(rename = "Last-Event-ID", example = "0")]
+    last_event_id: Option<String>,
 }
 
 /// A state of a message: for the document.

@@ -89,6 +89,8 @@ pub(in crate::http) fn known_field(name: &str) -> Option<&'static str> {
         fields_of::<DisconnectBody>(),
         fields_of::<SendBody>(),
         fields_of::<PasskeyBody>(),
+        fields_of::<WebhookBody>(),
+        fields_of::<RedriveBody>(),
     ];
     let mut fields = bodies.into_iter().flatten().copied();
     fields.find(|field| *field == name)
@@ -213,6 +215,53 @@ pub(in crate::http) struct PasskeyBody {
     #[serde(default)]
     #[schema(value_type = Object, required = true)]
     response: Given<IgnoredAny>,
+}
+
+/// The body of `POST /webhooks`, which needs `url`, and of `PATCH /webhooks/{id}`, which changes what it has. It is read by
+/// [`Draft::parse`](crate::delivery::Draft::parse), which names what is wrong.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = WebhookRequest)]
+#[expect(dead_code, reason = "only its names and its schema are used")]
+pub(in crate::http) struct WebhookBody {
+    /// Where events are posted to: https or http.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, nullable = false, max_length = 2048, example = "https://example.com/hook")]
+    url: Given<IgnoredAny>,
+    /// The types of events that it wants; `message.any` is `message` and `message.own`. Left out or null: all.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, nullable = true)]
+    types: Given<IgnoredAny>,
+    /// The sessions whose events it wants. Left out or null: all.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<NamedClienteId>>, nullable = true)]
+    cliente_ids: Given<IgnoredAny>,
+    /// What events are signed with: `whsec_` and the base64 of 24 to 64 bytes. Left out: the service makes one, and shows it once.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, nullable = true)]
+    secret: Given<IgnoredAny>,
+    /// Headers that each request has, by their names.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, nullable = true)]
+    headers: Given<IgnoredAny>,
+    /// `waha`: send WAHA's envelope and headers. Left out or null: those of Standard Webhooks.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, nullable = true)]
+    compat: Given<IgnoredAny>,
+    /// Whether it is on.
+    #[serde(default)]
+    #[schema(value_type = Option<bool>, nullable = false)]
+    enabled: Given<IgnoredAny>,
+}
+
+/// The body of `POST /webhooks/{id}/redrive`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = RedriveRequest)]
+#[expect(dead_code, reason = "only its names and its schema are used")]
+pub(in crate::http) struct RedriveBody {
+    /// The events that are meant, by their ids; left out: all that are dead.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, nullable = true)]
+    event_ids: Given<IgnoredAny>,
 }
 
 // The form of a code. No doc comment: the document would show it a second time.

@@ -5,7 +5,7 @@
 //! profile, so that `export` cannot take the account away meanwhile. Everything that comes wakes it;
 //! the [`mailbox`](super::mailbox) keeps it, and the queue of sends, until a page is there.
 
-use std::{convert::Infallible, future::pending, time::Duration};
+use std::{future::pending, time::Duration};
 
 use rand::RngExt as _;
 use tokio::time::Instant;
@@ -101,12 +101,19 @@ impl<D: Driver> Actor<D> {
             } else {
                 longest
             };
-            let heard = self.mail.wait(
-                &mut self.intake,
-                Stage::Hibernating,
-                pending::<Infallible>(),
-                Some(try_at),
-            );
+            let listened = &self.options.shared.listened;
+            let id = &self.options.id;
+            // While it waits for memory it is awake already, as far as this goes.
+            let may_sleep = self.options.shared.config.hibernate_listening || wake_by.is_some();
+            let wanted = async {
+                if may_sleep {
+                    pending::<()>().await;
+                }
+                listened.wanted(id).await;
+            };
+            let heard = self
+                .mail
+                .wait(&mut self.intake, Stage::Hibernating, wanted, Some(try_at));
             match heard.await {
                 Heard::Stop => return Err(End::stopping()),
                 Heard::Mail(mail) => {
@@ -130,7 +137,10 @@ impl<D: Driver> Actor<D> {
                         retry_at = Some(wake_by.map_or(later, |then| then.min(later)));
                     }
                 },
-                Heard::StageWork(never) => match never {},
+                Heard::StageWork(()) => {
+                    tracing::info!("messages of this session are wanted, which only a page hears");
+                    self.mail.wake(Instant::now());
+                }
             }
         }
     }

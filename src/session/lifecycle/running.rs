@@ -835,6 +835,13 @@ impl<'a, D: Driver> Running<'a, D> {
             && self.evidence_waiters.is_empty()
             && self.notice_waiters.is_empty()
             && self.logouts.is_empty()
+            && !self.is_listened_to()
+    }
+
+    /// Whether a consumer of events wants the messages that only a page hears.
+    fn is_listened_to(&self) -> bool {
+        let shared = &self.options.shared;
+        !shared.config.hibernate_listening && shared.listened.is_wanted(&self.options.id)
     }
 
     /// Takes note of whether the page is needed.
@@ -905,6 +912,11 @@ impl<'a, D: Driver> Running<'a, D> {
     /// Goes to sleep, when the time has come. From then on everything that needs the page waits for the next one.
     fn fall_asleep(&mut self, now: Instant) -> Option<End> {
         self.sleeps_at().filter(|at| *at <= now)?;
+        if self.is_listened_to() {
+            // Since a moment ago: the next look at the page notes it.
+            self.idle_clock.on_asked();
+            return None;
+        }
         self.publisher.apply(&Event::Slept, None);
         self.healing.on_asleep();
         Some(End::hibernation())

@@ -6,6 +6,7 @@
 
 mod process;
 mod sessions;
+mod webhooks;
 
 use axum::{
     extract::State,
@@ -54,6 +55,7 @@ pub(in crate::http) async fn metrics(
     sessions::register(own, &app, &caller);
     starts(own, &app);
     sends(own, &app);
+    webhooks::register(own, &app, &caller);
     app.requests.register(own);
     log(own, &app);
     let mut text = String::new();

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{ApiError, ErrorFacts, LogLevel};
@@ -58,13 +59,7 @@ pub(in crate::http) struct ErrorBody<'a> {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let facts = self.facts();
-        let message = match facts.level {
-            // What is wrong inside is for the log alone.
-            LogLevel::Bug => {
-                "something went wrong inside the service; its log says what".to_owned()
-            }
-            LogLevel::Usual | LogLevel::Attention => self.to_string(),
-        };
+        let message = self.message(&facts);
         let mut response = (facts.status, Json(self.body(&facts, &message))).into_response();
         // `Allow` is not set here: the router knows the methods of a path.
         let headers = response.headers_mut();
@@ -111,6 +106,23 @@ impl ApiError {
             (body.free_mb, body.needed_mb) = (full.free_mb, Some(full.needed_mb));
         }
         body
+    }
+
+    fn message(&self, facts: &ErrorFacts) -> String {
+        match facts.level {
+            // What is wrong inside is for the log alone.
+            LogLevel::Bug => {
+                "something went wrong inside the service; its log says what".to_owned()
+            }
+            LogLevel::Usual | LogLevel::Attention => self.to_string(),
+        }
+    }
+
+    /// The answer that it would be, for a stream that has begun.
+    pub(in crate::http) fn in_stream(&self) -> Value {
+        let facts = self.facts();
+        // Texts and numbers can always be written as JSON.
+        serde_json::to_value(self.body(&facts, &self.message(&facts))).unwrap_or_default()
     }
 
     fn retry_after(&self, facts: &ErrorFacts) -> Option<u64> {

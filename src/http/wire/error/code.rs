@@ -81,7 +81,7 @@ codes! {
     InvalidAsync = BAD_REQUEST, Usual, "INVALID_ASYNC", "Give true or false";
     InvalidDryRun = BAD_REQUEST, Usual, "INVALID_DRY_RUN", "Give true or false; nothing was sent";
     InvalidIdempotencyKey = BAD_REQUEST, Usual, "INVALID_IDEMPOTENCY_KEY", "1 to 255 printable ASCII characters, in the header or in the body, and the same in both";
-    InvalidState = BAD_REQUEST, Usual, "INVALID_STATE", "Give a state of a message, in small letters";
+    InvalidState = BAD_REQUEST, Usual, "INVALID_STATE", "Give a state of a message, or of a delivery, in small letters";
     InvalidAfter = BAD_REQUEST, Usual, "INVALID_AFTER", "Give the next of the answer before; to GET /events also latest";
     InvalidLimit = BAD_REQUEST, Usual, "INVALID_LIMIT", "Give a whole number, 1 to 1000";
     InvalidWait = BAD_REQUEST, Usual, "INVALID_WAIT", "Give ready or code; to GET /events whole seconds, 0 to 60";
@@ -90,6 +90,7 @@ codes! {
     InvalidForce = BAD_REQUEST, Usual, "INVALID_FORCE", "Give true or false; nothing was done";
     InvalidLogout = BAD_REQUEST, Usual, "INVALID_LOGOUT", "Give true or false; nothing was done";
     InvalidAssertion = BAD_REQUEST, Usual, "INVALID_ASSERTION", "A field of the passkey's assertion cannot be right: the message names it and says what to do. WhatsApp was not asked, and the challenge still waits";
+    InvalidWebhook = BAD_REQUEST, Usual, "INVALID_WEBHOOK", "A field of the webhook cannot be taken: the message names it and says what to give; nothing was changed";
     InvalidFormat = BAD_REQUEST, Usual, "INVALID_FORMAT", "Give json, png, svg, ascii or raw";
     PublicUrlUnknown = BAD_REQUEST, Usual, "PUBLIC_URL_UNKNOWN", "The request calls the service by no name that is known to lead here (Host), so a link could lead elsewhere: set PUBLIC_URL";
     NumberNotOnWhatsApp = BAD_REQUEST, Usual, "NUMBER_NOT_ON_WHATSAPP", "The number is not on WhatsApp; nothing was sent: ask its owner";
@@ -101,6 +102,7 @@ codes! {
     NotFound = NOT_FOUND, Usual, "NOT_FOUND", "No such path: see the document";
     MessageNotFound = NOT_FOUND, Usual, "MESSAGE_NOT_FOUND", "No message has this id (any more), or the message is of a session that the key is not for";
     SessionNotFound = NOT_FOUND, Usual, "SESSION_NOT_FOUND", "There is nothing of such a session to delete";
+    WebhookNotFound = NOT_FOUND, Usual, "WEBHOOK_NOT_FOUND", "No webhook has this id, or it is about a session that the key is not for: GET /webhooks lists them";
     NoQr = NOT_FOUND, Usual, "NO_QR", "There is no code to draw; the message says what to wait for or to do";
     NoEvidence = NOT_FOUND, Usual, "NO_EVIDENCE", "The session has left none: POST takes some of a running one";
     LinkNotFound = NOT_FOUND, Usual, "LINK_NOT_FOUND", "No such one-time link: it ended long ago, or with a restart of the service";
@@ -113,6 +115,8 @@ codes! {
     AlreadyLinked = CONFLICT, Usual, "ALREADY_LINKED", "The session has its phone: there is no code for a link to show";
     LinkedToAnotherNumber = CONFLICT, Usual, "LINKED_TO_ANOTHER_NUMBER", "The session has another account: log it out first, or use another cliente_id";
     NumberLinkedElsewhere = CONFLICT, Usual, "NUMBER_LINKED_ELSEWHERE", "Another session has this number, and WhatsApp would remove its device: use that session, scan the QR code, or give \"force\": true";
+    WebhookOfSettings = CONFLICT, Usual, "WEBHOOK_OF_SETTINGS", "The webhook is set by WEBHOOK_URL: change it there, and restart the service; here it can be switched on and off, tested and redriven";
+    TooManyWebhooks = CONFLICT, Usual, "TOO_MANY_WEBHOOKS", "There are as many webhooks as there may be: remove one, or let one receiver hand events on";
     NotLinked = CONFLICT, Usual, "NOT_LINKED", "Only a session that is up can be logged out: POST /connect first";
     NoNotice = CONFLICT, Usual, "NO_NOTICE", "No notice that only wants to be closed lies over the chats: notice of GET /status has the first words of one";
     NoticeWithChoice = CONFLICT, Usual, "NOTICE_WITH_CHOICE", "The dialog over the chats asks something: look at what the page shows; the service answers no question";

@@ -1,0 +1,74 @@
+//! Webhooks, by their ids: of these there are few, and no caller makes one up.
+
+use jiff::Timestamp;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry as Scrape, Unit},
+};
+
+use crate::http::{guard::caller::Caller, state::AppState};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfWebhook {
+    webhook: String,
+}
+
+/// Adds what became of the events of each webhook, for a caller that reaches all sessions: one may be about any of them.
+pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
+    if caller.limited_to().is_some() {
+        return;
+    }
+    let delivered = Family::<OfWebhook, Counter>::default();
+    let failed = Family::<OfWebhook, Counter>::default();
+    let missed = Family::<OfWebhook, Counter>::default();
+    let waiting = Family::<OfWebhook, Gauge>::default();
+    let dead = Family::<OfWebhook, Gauge>::default();
+    let ages = Family::<OfWebhook, Gauge>::default();
+    let now = Timestamp::now();
+    for (webhook, tally) in app.webhooks.tallies() {
+        let label = OfWebhook { webhook };
+        delivered.get_or_create(&label).inc_by(tally.delivered);
+        failed.get_or_create(&label).inc_by(tally.failed);
+        missed.get_or_create(&label).inc_by(tally.missed);
+        waiting.get_or_create(&label).set(gauge(tally.waiting));
+        dead.get_or_create(&label).set(gauge(tally.dead));
+        let age = tally.oldest.map(|at| now.duration_since(at).as_secs());
+        ages.get_or_create(&label).set(age.unwrap_or(0).max(0));
+    }
+    own.register(
+        "webhook_events_delivered",
+        "Events that a webhook has, since it was made",
+        delivered,
+    );
+    own.register(
+        "webhook_attempts_failed",
+        "Attempts to deliver an event that have failed, since the webhook was made",
+        failed,
+    );
+    own.register(
+        "webhook_events_missed",
+        "Events that were forgotten before they were delivered",
+        missed,
+    );
+    own.register(
+        "webhook_events_waiting",
+        "Events that wait to be delivered, or for another attempt",
+        waiting,
+    );
+    own.register(
+        "webhook_events_dead",
+        "Events that were given up, until they are redriven",
+        dead,
+    );
+    own.register_with_unit(
+        "webhook_oldest_waiting_age",
+        "How long ago the oldest event that waits was written down; 0: none waits",
+        Unit::Seconds,
+        ages,
+    );
+}
+
+fn gauge(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
