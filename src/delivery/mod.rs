@@ -36,7 +36,7 @@ use std::{
     time::Duration,
 };
 
-pub use bridge::{Bridge, BridgeOptions, Clients, HubAccess, ID as BRIDGE, ShownBridge};
+pub use bridge::{Bridge, BridgeOptions, Clients, HubAccess, ShownBridge, try_login};
 use client::{ATTEMPT_TIMEOUT, HttpClient};
 use http::StatusCode;
 use jiff::Timestamp;

@@ -49,7 +49,7 @@ use crate::{
 };
 
 /// Its id in the ledger, and in the log.
-pub const ID: &str = "central-hub";
+const ID: &str = "central-hub";
 const KIND: &str = "bridge";
 
 /// How soon the ledger is asked again that could not be used. It says so in the log itself.
@@ -236,6 +236,19 @@ impl Bridge {
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
+}
+
+/// Tries the login, for a person who sets a bridge up: it changes nothing.
+///
+/// # Errors
+///
+/// Why the hub does not take it.
+pub async fn try_login(access: HubAccess) -> Result<(), String> {
+    let tried = Hub::new(access).is_there().await;
+    tried.map_err(|call| match call {
+        Call::NotReached { why, .. } | Call::Refused { why } | Call::Unknown { why } => why,
+        Call::Taken => String::new(),
+    })
 }
 
 /// How long the hub is left alone when it is not reached.

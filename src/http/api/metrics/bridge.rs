@@ -1,4 +1,4 @@
-//! The bridge to Central Hub, while it is on.
+//! The bridge to Central Hub. While it is off, nothing was told.
 
 use jiff::Timestamp;
 use prometheus_client::{
@@ -6,18 +6,21 @@ use prometheus_client::{
     registry::{Registry as Scrape, Unit},
 };
 
-use crate::http::{guard::caller::Caller, state::AppState};
+use crate::{
+    delivery::Bridge,
+    http::{guard::caller::Caller, state::AppState},
+};
 
 /// Adds what became of the texts that the backend is told of, for a caller that reaches all sessions.
 pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
-    let Some(bridge) = app
-        .bridge
-        .as_ref()
-        .filter(|_| caller.limited_to().is_none())
-    else {
+    if caller.limited_to().is_some() {
         return;
-    };
-    let tally = bridge.shown().tally;
+    }
+    let shown = app.bridge.as_ref().map(Bridge::shown);
+    let is_on = Gauge::<i64>::default();
+    is_on.set(i64::from(shown.is_some()));
+    own.register("bridge_on", "1 while Central Hub is told of texts", is_on);
+    let tally = shown.map(|shown| shown.tally).unwrap_or_default();
     let mut counter = |name: &str, help: &str, count: u64| {
         let counter = Counter::<u64>::default();
         counter.inc_by(count);
