@@ -24,10 +24,11 @@ use whatsapp_sandbox::{NameTags, Sandbox, SandboxConfig, SandboxError};
 
 use crate::{
     browser,
-    config::{Config, SandboxSettings},
-    delivery::Webhooks,
+    config::{Config, SandboxSettings, SessionMode},
+    delivery::{Bridge, BridgeOptions, Clients, HubAccess, Webhooks},
     files::make_folder,
     http,
+    masked::Credential,
     session::{
         Changes, ClienteId, Recipient, Registry, RegistryOptions, SessionState, session_run_before,
     },
@@ -292,9 +293,11 @@ impl App {
             http::envelope,
         );
         webhooks.begin();
+        let bridge = bridge(&config, &registry);
         let state = http::AppState::new(
             Arc::clone(&registry),
             webhooks.clone(),
+            bridge.clone(),
             &config,
             dropped_lines,
         );
@@ -352,8 +355,13 @@ impl App {
             STOP_BUDGET.as_secs()
         );
         let stopped = async {
-            // Both have something to write down until they have ended.
-            tokio::join!(registry.end_sessions(), webhooks.shut_down());
+            // All of them have something to write down until they have ended.
+            let bridge = async {
+                if let Some(bridge) = &bridge {
+                    bridge.shut_down().await;
+                }
+            };
+            tokio::join!(registry.end_sessions(), webhooks.shut_down(), bridge);
             registry.close_ledger().await;
             stop.cancel();
             sandbox_stop.cancel();
@@ -379,6 +387,38 @@ impl App {
         }
         ended_early.unwrap_or(Ok(()))
     }
+}
+
+/// The bridge to Central Hub, which has begun, if all that it needs is set. Says once why there is none.
+fn bridge(config: &Config, registry: &Registry) -> Option<Bridge> {
+    let hub = &config.central_hub;
+    let (Some(base), Some(user), Some(pass)) = (&hub.base_url, &hub.user, &hub.pass) else {
+        let missing = hub.missing();
+        let names = missing.join(", ");
+        if missing.len() < 3 {
+            tracing::warn!("the bridge to Central Hub is off: {names} not set");
+        } else {
+            tracing::info!("the bridge to Central Hub is off: none is set ({names})");
+        }
+        return None;
+    };
+    let credential = |secret: &startup::Secret| Credential::from(secret.reveal());
+    let options = BridgeOptions {
+        access: HubAccess {
+            base: base.clone(),
+            user: user.clone(),
+            pass: credential(pass),
+            internal_token: hub.internal_token.as_ref().map(credential),
+        },
+        clients: match config.session_mode {
+            SessionMode::Multi => Clients::ByName,
+            SessionMode::Single => Clients::One(hub.cliente_id),
+        },
+    };
+    let ledger = registry.ledger().clone();
+    let bridge = Bridge::new(ledger, options, registry.listened().clone());
+    bridge.begin();
+    Some(bridge)
 }
 
 /// Resolves when the stop is asked for again, after some time.

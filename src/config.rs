@@ -34,7 +34,7 @@ mod parse;
 mod values;
 
 pub use client::{ClientConfig, KeySource};
-pub use values::{CorsOrigins, LogFormat, SessionMode};
+pub use values::{CorsOrigins, HubSettings, LogFormat, SessionMode};
 
 /// The real page.
 pub const WHATSAPP_WEB: &str = "https://web.whatsapp.com/";
@@ -90,6 +90,8 @@ pub struct Config {
     /// (5,300,1800,7200,18000,36000,50400,72000,86400): the waits between the attempts of one delivery; `WEBHOOK_ALLOW_PRIVATE`
     /// (false): webhooks may lead to this machine and to private networks.
     pub delivery: DeliveryOptions,
+    /// `CENTRAL_HUB_BASE_URL` and the others: the backend that is told of each text.
+    pub central_hub: HubSettings,
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
     pub evidence_of_chats: bool,
     /// `API_KEY`: a key for everything. When it is set, or `API_KEYS_FILE` is there, every request but `/health`,
@@ -378,6 +380,7 @@ impl Config {
                 parse::hours_at_least_one,
             ),
             delivery: delivery(settings),
+            central_hub: central_hub(settings),
             evidence_of_chats: settings.parsed("EVIDENCE_OF_CHATS", false, parse::switch),
             api_key: settings.secret("API_KEY"),
             allow_without_key: settings.parsed("ALLOW_WITHOUT_KEY", false, parse::switch),
@@ -454,6 +457,39 @@ fn delivery(settings: &mut Settings<impl Fn(&str) -> Option<Found>>) -> Delivery
             parse::retry_schedule,
         ),
         allows_private: settings.parsed("WEBHOOK_ALLOW_PRIVATE", false, parse::switch),
+    }
+}
+
+/// The bridge to Central Hub, by the names that the service before this one has: what is in its `.env` goes on. What belongs to it is
+/// looked at only when all that it needs is set.
+fn central_hub(settings: &mut Settings<impl Fn(&str) -> Option<Found>>) -> HubSettings {
+    const BASE: &str = "CENTRAL_HUB_BASE_URL";
+    let base_url = settings.parsed(BASE, None, |raw| parse::http_url(raw).map(Some));
+    let base_url = base_url.map(|url: String| url.trim_end_matches('/').to_owned());
+    // An empty one counts as none: so it stands in the `.env` of a service that has no hub.
+    let text = |raw: &str| Ok(Some(raw.to_owned()));
+    let user = settings.parsed("CENTRAL_HUB_USER", None, text);
+    let pass = settings
+        .parsed("CENTRAL_HUB_PASS", None, text)
+        .map(Secret::new);
+    let is_on = base_url.is_some() && user.is_some() && pass.is_some();
+    let rest = |settings: &mut Settings<_>| {
+        let mut client = |name| settings.parsed(name, None, |raw| parse::client(raw).map(Some));
+        let (own, general) = (client("CENTRAL_HUB_CLIENTE_ID"), client("CLIENTE_ID"));
+        let token = settings.parsed("INTERNAL_LISTENER_TOKEN", None, text);
+        (own.or(general), token.map(Secret::new))
+    };
+    let (cliente_id, internal_token) = if is_on {
+        rest(settings)
+    } else {
+        settings.unheeded(rest)
+    };
+    HubSettings {
+        base_url,
+        user,
+        pass,
+        cliente_id: cliente_id.unwrap_or(1),
+        internal_token,
     }
 }
 

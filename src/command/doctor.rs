@@ -4,11 +4,12 @@
 //! the groups in order and prints their findings. A check changes nothing and leaves nothing behind: it may run while a service runs.
 //!
 //! ```text
-//!  settings ──▶ folders ──▶ machine ──▶ chrome (starts one, which page and machine ask too) ──▶ page ──▶ network
+//!  settings ──▶ folders ──▶ machine ──▶ chrome (starts one, which page and machine ask too) ──▶ page ──▶ ports ──▶ hub
 //! ```
 
 mod chrome;
 mod folders;
+mod hub;
 mod limits;
 mod machine;
 mod page;
@@ -97,6 +98,7 @@ async fn examine(
     report.group("limits", limits::examine(config, profiles, footprint))?;
     report.group("page", page::examine(config, tried.visit.as_ref()))?;
     report.group("ports", ports::examine(config).await)?;
+    report.group("hub", hub::examine(config).await)?;
     Ok(())
 }
 

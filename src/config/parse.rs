@@ -205,6 +205,11 @@ pub(super) fn http_url(raw: &str) -> Result<String, String> {
     }
 }
 
+/// A client of Central Hub.
+pub(super) fn client(raw: &str) -> Result<u64, String> {
+    number(raw, "a whole number: the client of Central Hub")
+}
+
 pub(super) fn chrome_args(raw: &str) -> Result<Vec<String>, String> {
     let args: Vec<String> = raw.split_whitespace().map(str::to_owned).collect();
     match args.iter().position(|arg| !arg.starts_with("--")) {

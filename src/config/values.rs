@@ -1,5 +1,35 @@
 //! What settings are parsed into, where no other module of the crate has a type for it.
 
+use startup::Secret;
+
+/// The backend that is told of each text, as far as it is set.
+#[derive(Clone, Debug)]
+pub struct HubSettings {
+    /// `CENTRAL_HUB_BASE_URL`, without a `/` at its end.
+    pub base_url: Option<String>,
+    /// `CENTRAL_HUB_USER`.
+    pub user: Option<String>,
+    /// `CENTRAL_HUB_PASS`.
+    pub pass: Option<Secret>,
+    /// `CENTRAL_HUB_CLIENTE_ID`, else `CLIENTE_ID`, else 1: whose client the only session is, with `SESSION_MODE=single`.
+    pub cliente_id: u64,
+    /// `INTERNAL_LISTENER_TOKEN`: what the backend wants to see with messages, if it has one set.
+    pub internal_token: Option<Secret>,
+}
+
+impl HubSettings {
+    /// What is needed and not set. All of it: no backend is meant.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let needed = [
+            ("CENTRAL_HUB_BASE_URL", self.base_url.is_some()),
+            ("CENTRAL_HUB_USER", self.user.is_some()),
+            ("CENTRAL_HUB_PASS", self.pass.is_some()),
+        ];
+        let missing = needed.into_iter().filter(|(_, is_set)| !is_set);
+        missing.map(|(name, _)| name).collect()
+    }
+}
+
 /// Which session a request means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionMode {

@@ -6,7 +6,7 @@
 
 use std::{
     error::Error,
-    io,
+    fmt, io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     task::{Context, Poll},
@@ -42,7 +42,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(7);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const MOST_IDLE: usize = 8;
 
-/// How much of an answer is read, so that its connection can be used again. Nothing of it is looked at.
+/// How much of an answer is read, so that its connection can be used again.
 const LARGEST_ANSWER: usize = 64 * 1024;
 
 /// Why a receiver was not reached. None of the texts has a secret: no address, no header, no body.
@@ -67,11 +67,26 @@ pub(super) enum Unreached {
 }
 
 /// What a receiver has answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// How long it asks to be left alone.
     pub(super) retry_after: Option<Duration>,
+    /// What it says, as far as that was read. It may hold a secret.
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// What it says, if that is JSON.
+    pub(super) fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
+    }
 }
 
 /// The client. A clone is the same.
@@ -80,6 +95,8 @@ pub(super) struct HttpClient {
     /// Set up by the first request: that reads the certificates of the machine.
     inner: Arc<OnceCell<Inner>>,
     allows_private: bool,
+    /// How many connections are kept for later requests.
+    most_idle: usize,
 }
 
 type Inner = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
@@ -89,6 +106,16 @@ impl HttpClient {
         Self {
             inner: Arc::default(),
             allows_private,
+            most_idle: MOST_IDLE,
+        }
+    }
+
+    /// One that has a new connection for each request: so one that breaks off was begun, and not written to a connection that the
+    /// other side had closed.
+    pub(super) fn without_reuse(allows_private: bool) -> Self {
+        Self {
+            most_idle: 0,
+            ..Self::new(allows_private)
         }
     }
 
@@ -107,7 +134,9 @@ impl HttpClient {
         if !self.may_call(uri) {
             return Err(Unreached::Private);
         }
-        let client = self.inner.get_or_try_init(|| set_up(self.allows_private));
+        let client = self
+            .inner
+            .get_or_try_init(|| set_up(self.allows_private, self.most_idle));
         let client = client.await?;
         let mut request = Request::post(uri.clone()).body(Full::from(body));
         if let Ok(request) = &mut request {
@@ -117,18 +146,19 @@ impl HttpClient {
         let asked = async {
             let answered = client.request(request).await;
             let response = answered.map_err(|why| reason(&why, why.is_connect()))?;
-            let (parts, mut body) = response.into_parts();
-            let mut read = 0;
-            while let Some(frame) = body.frame().await {
+            let (parts, mut frames) = response.into_parts();
+            let mut body = Vec::new();
+            while let Some(frame) = frames.frame().await {
                 let Ok(frame) = frame else { break };
-                read += frame.data_ref().map_or(0, Bytes::len);
-                if LARGEST_ANSWER < read {
+                body.extend(frame.data_ref().into_iter().flatten());
+                if LARGEST_ANSWER < body.len() {
                     break;
                 }
             }
             Ok(Answer {
                 status: parts.status,
                 retry_after: retry_after(&parts.headers, SystemTime::now()),
+                body,
             })
         };
         timeout(ATTEMPT_TIMEOUT, asked)
@@ -137,7 +167,7 @@ impl HttpClient {
     }
 }
 
-async fn set_up(allows_private: bool) -> Result<Inner, Unreached> {
+async fn set_up(allows_private: bool, most_idle: usize) -> Result<Inner, Unreached> {
     let mut connector = HttpConnector::new_with_resolver(Resolver { allows_private });
     connector.enforce_http(false);
     connector.set_nodelay(true);
@@ -154,7 +184,7 @@ async fn set_up(allows_private: bool) -> Result<Inner, Unreached> {
     Ok(Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(MOST_IDLE)
+        .pool_max_idle_per_host(most_idle)
         .build(connector))
 }
 

@@ -10,8 +10,8 @@
 //!   jitter and for a look at the machine's own addresses.
 //! - [`signature`] signs, [`waha`] writes events as another service does, [`webhook`] is one webhook; all are pure, but for new secrets.
 //! - [`client`] is the HTTP client.
-//! - [`worker`] is the task of one consumer, whatever it is: a bridge to another service is another
-//!   [`Receiver`](worker::Receiver).
+//! - [`worker`] is the task of one consumer, whatever it is: what it makes of an event is its [`Receiver`](worker::Receiver).
+//! - [`bridge`] is one: it tells the backend Central Hub of texts.
 //! - this file has all webhooks by their ids.
 //!
 //! Each file imports only from files that stand before it in this list. The module uses `ledger` and `heard`; of `session` only
@@ -22,6 +22,7 @@
 //! holds up no other; no secret, address, text or number is in a log.
 
 mod address;
+mod bridge;
 mod client;
 mod schedule;
 mod signature;
@@ -35,6 +36,7 @@ use std::{
     time::Duration,
 };
 
+pub use bridge::{Bridge, BridgeOptions, Clients, HubAccess, ShownBridge, try_login};
 use client::{ATTEMPT_TIMEOUT, HttpClient};
 use http::StatusCode;
 use jiff::Timestamp;
@@ -640,7 +642,10 @@ impl Webhooks {
         let (given, status) = hook.post(&event_id, body).await;
         let failure = match given {
             Given::Taken | Given::NotWanted => None,
-            Given::Failed { why, .. } | Given::Gone { why } => Some(why),
+            Given::Failed { why, .. }
+            | Given::Waits { why, .. }
+            | Given::Refused { why }
+            | Given::Gone { why } => Some(why),
         };
         Ok(Tested {
             event_id,

@@ -39,11 +39,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// How soon the ledger is asked again that could not be used. It says so in the log itself.
 const LEDGER_RETRY: Duration = Duration::from_secs(1);
 
-/// How long attempts may still take when the service stops. What has not ended is repeated after the restart.
-const STOP_GRACE: Duration = Duration::from_secs(1);
-
 /// What a consumer makes of an event: the part that is its own.
 pub(super) trait Receiver: Send + Sync + 'static {
+    /// How long attempts may still take when the service stops. What has not ended is repeated after the restart.
+    const STOP_GRACE: Duration = Duration::from_secs(1);
+
     /// Which events it wants.
     fn filter(&self) -> Filter;
 
@@ -66,6 +66,20 @@ pub(super) enum Given {
         retry_after: Option<Duration>,
         /// It asks that for everything, and not for this event alone.
         is_busy: bool,
+    },
+    /// It does not have the event, which is no fault of the event: the attempt does not count.
+    Waits {
+        /// Why: for a person, without secrets.
+        why: String,
+        /// How long until the next one.
+        retry_in: Duration,
+        /// Nothing else can be given to it until then, either.
+        is_receivers: bool,
+    },
+    /// It will never take this event, however often it is tried. A person may want it tried again.
+    Refused {
+        /// Why: for a person, without secrets.
+        why: String,
     },
     /// It wants nothing any more.
     Gone {
@@ -339,6 +353,32 @@ impl<R: Receiver> Worker<R> {
                     failure: why,
                 };
             }
+            Given::Waits {
+                why,
+                retry_in,
+                is_receivers,
+            } => {
+                if is_receivers {
+                    self.failing_since.get_or_insert_with(Instant::now);
+                    let until = Instant::now() + retry_in.min(LONGEST_PAUSE);
+                    self.paused_until = self.paused_until.max(Some(until));
+                }
+                return Became::PutOff {
+                    attempts: delivery.attempts,
+                    due_at: after(now, retry_in),
+                    failure: why,
+                };
+            }
+            Given::Refused { why } => {
+                tracing::warn!(
+                    consumer.id = self.shared.id,
+                    event.id = delivery.event.id,
+                    "{} was not given event {}: {why}; it is given up, until it is redriven",
+                    self.shared.id,
+                    delivery.event.id
+                );
+                return Became::Dead { failure: why };
+            }
             Given::Failed {
                 why,
                 retry_after,
@@ -448,7 +488,7 @@ impl<R: Receiver> Worker<R> {
 
     /// Lets attempts under way end, for a moment.
     async fn end(mut self, mut attempts: JoinSet<Attempt>) {
-        let until = Instant::now() + STOP_GRACE;
+        let until = Instant::now() + R::STOP_GRACE;
         let mut ended = Vec::new();
         while let Ok(Some(attempt)) = timeout_at(until, attempts.join_next()).await {
             ended.extend(attempt);

@@ -16,8 +16,8 @@ use utoipa_axum::{
 
 use super::{
     api::{
-        connect, event_log, events, evidence, health, link, messages, metrics, notice, passkey, qr,
-        send, status, webhooks,
+        bridge, connect, event_log, events, evidence, health, link, messages, metrics, notice,
+        passkey, qr, send, status, webhooks,
     },
     guard::access::{Access, Row, Table},
     openapi, page,
@@ -254,6 +254,17 @@ pub(super) fn all() -> Routes {
             &[BODY, &[InvalidWebhook], ONE_WEBHOOK],
         )
         .route(ADMIN, routes!(webhooks::test), &[ONE_WEBHOOK])
+        .route(ADMIN, routes!(bridge::show), &[])
+        .route(
+            ADMIN,
+            routes!(bridge::deliveries),
+            &[LEDGER, &[InvalidState, InvalidAfter, InvalidLimit]],
+        )
+        .route(
+            ADMIN,
+            routes!(bridge::redrive),
+            &[BODY, LEDGER, &[InvalidWebhook]],
+        )
         .route(
             ADMIN,
             routes!(link::make),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::{Config, Secret},
-    delivery::Webhooks,
+    delivery::{Bridge, Webhooks},
     keys::Keyring,
     session::Registry,
     telemetry::DroppedLines,
@@ -31,6 +31,8 @@ pub struct AppState(Arc<Shared>);
 pub struct Shared {
     pub(super) registry: Arc<Registry>,
     pub(super) webhooks: Webhooks,
+    /// The bridge to Central Hub, if it is set.
+    pub(super) bridge: Option<Bridge>,
     pub(super) config: Config,
     pub(super) keys: Arc<Keyring>,
     pub(super) attempts: Attempts,
@@ -56,12 +58,14 @@ impl AppState {
     pub fn new(
         registry: Arc<Registry>,
         webhooks: Webhooks,
+        bridge: Option<Bridge>,
         config: &Config,
         dropped_lines: DroppedLines,
     ) -> Self {
         Self(Arc::new(Shared {
             registry,
             webhooks,
+            bridge,
             config: config.clone(),
             keys: Arc::new(Keyring::new(
                 config.api_key.as_ref().map(Secret::reveal),

@@ -105,6 +105,9 @@ pub struct Delivery {
     pub due_at: Timestamp,
 }
 
+/// In [`Delivery::step`], beside what the consumer has noted there: a person has asked for it again, after it was given up.
+pub const REDRIVEN: u8 = 128;
+
 /// What has its turn, and when the next one has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Turns {

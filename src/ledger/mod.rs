@@ -57,7 +57,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 pub use clock::{Clock, Reading};
 pub use consumer::{
     Became, Consumer, ConsumerChange, ConsumerTally, Delivery, DeliveryState, Filter, NewConsumer,
-    OpenDelivery, Settled, Taken, Turns,
+    OpenDelivery, REDRIVEN, Settled, Taken, Turns,
 };
 pub use disk::LedgerOptions;
 pub use error::{LedgerError, ReadError};

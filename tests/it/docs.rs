@@ -65,6 +65,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         message_retention,
         snapshot_key,
         event_retention,
+        central_hub,
         delivery,
         evidence_of_chats,
         api_key,
@@ -86,6 +87,7 @@ fn read_with(set: &[(&str, &str)]) -> Vec<String> {
         format!("{whatsapp_url} {sandbox:?} {session_mode:?} {default_cliente_id} {autostart:?}"),
         format!("{restore_sessions} {sessions:?} {connect_wait:?}"),
         format!("{idempotency:?} {message_retention:?} {event_retention:?} {evidence_of_chats}"),
+        format!("{central_hub:?}"),
         format!("{delivery:?}"),
         format!("{log_format:?} {log_filter}"),
     ]

@@ -12,6 +12,7 @@ mod support;
 mod adapters;
 mod adopt;
 mod autumn;
+mod bridge;
 mod browser;
 mod changes;
 mod clients;

@@ -171,6 +171,18 @@ async fn three_names_that_are_missing_are_named_and_the_rest_still_serves() {
 }
 
 #[tokio::test]
+async fn a_page_that_lacks_only_what_a_restore_needs_is_an_exit_code_of_its_own() {
+    let (sandbox, _) = page(json!({"missing": ["WAWebDBDeviceListFanout"]})).await;
+    let printed = probe(sandbox.url(), &["--json"], &[]);
+    assert_eq!(printed.code, 14, "{printed:?}");
+    let report: Value = serde_json::from_str(&printed.out).unwrap();
+    assert_eq!(report["verdict"], "no-reset");
+    let missing = names(&report, "modules", "missing");
+    assert_eq!(missing, ["WAWebDBDeviceListFanout.getFanOutList"]);
+    sandbox.stop();
+}
+
+#[tokio::test]
 async fn a_page_with_which_no_adapter_can_work_is_another_exit_code() {
     let (sandbox, api) = page(json!({"no_registry": true, "missing_marks": ["data-ref"]})).await;
     let printed = probe(sandbox.url(), &["--json"], &[]);

@@ -3,6 +3,7 @@
 //! A handler reads its request through `guard` and `wire`, makes one call into `session`, and answers in the words of the
 //! contract.
 
+pub(super) mod bridge;
 pub(super) mod connect;
 pub(super) mod event_log;
 pub(super) mod events;

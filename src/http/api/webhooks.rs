@@ -58,7 +58,7 @@ impl FromBody for Draft {
 
 /// The body of a redrive: the events that are meant, or all.
 #[derive(Debug)]
-pub(in crate::http) struct Meant(Option<Vec<String>>);
+pub(in crate::http) struct Meant(pub(super) Option<Vec<String>>);
 
 impl FromBody for Meant {
     type Fields = RedriveBody;
@@ -230,9 +230,9 @@ pub(in crate::http) async fn remove(
 /// What of the deliveries of a webhook a query means.
 #[derive(Debug)]
 pub(in crate::http) struct Wanted {
-    state: DeliveryState,
-    after: i64,
-    limit: usize,
+    pub(super) state: DeliveryState,
+    pub(super) after: i64,
+    pub(super) limit: usize,
 }
 
 impl FromRequestParts<AppState> for Wanted {

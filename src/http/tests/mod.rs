@@ -108,7 +108,7 @@ impl Api {
         );
         webhooks.begin();
         let dropped = DroppedLines::default();
-        let state = AppState::new(Arc::clone(&registry), webhooks, &config, dropped);
+        let state = AppState::new(Arc::clone(&registry), webhooks, None, &config, dropped);
         state.keys().look();
         Self {
             router: router(state.clone()),

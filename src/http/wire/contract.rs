@@ -7,6 +7,7 @@
 //! closed list is a `Cow`: borrowed where it is written, owned where it is read, and any word is read, since the service may
 //! be newer than the command.
 
+mod bridge;
 mod connect;
 mod events;
 mod evidence;
@@ -21,6 +22,7 @@ mod send;
 mod status;
 mod webhooks;
 
+pub(in crate::http) use bridge::BridgeAnswer;
 pub(in crate::http) use connect::{Connected, Disconnected, Forgotten};
 pub(in crate::http) use events::{Event, Events, envelope};
 pub(in crate::http) use evidence::EvidenceAnswer;

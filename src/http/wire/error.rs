@@ -192,6 +192,8 @@ causes! {
     WebhooksUnavailable(LedgerError) = LedgerUnavailable,
     #[error("this key is for some sessions: name them in cliente_ids, and no others")]
     OtherSessionsOfWebhook = Forbidden,
+    #[error("the bridge is about all sessions, and this key is for some of them: use one without a limit")]
+    BridgeIsOfAll = Forbidden,
     #[error("state must be waiting or dead")]
     InvalidDeliveryState = InvalidState,
     #[error("no message has this id; ids are forgotten after IDEMPOTENCY_HOURS")]

@@ -68,7 +68,7 @@ pub(in crate::ledger) mod statements {
         "SELECT seq, lane FROM deliveries JOIN events USING (seq)
          WHERE consumer = ?1 AND state = 'dead' AND events.id = ?2";
     pub(in crate::ledger) const REVIVE: &str =
-        "UPDATE deliveries SET state = 'waiting', attempts = 0, due_at = ?3
+        "UPDATE deliveries SET state = 'waiting', attempts = 0, due_at = ?3, step = step | 128
          WHERE consumer = ?1 AND state = 'dead' AND seq = ?2";
     pub(in crate::ledger) const LIST: &str =
         "SELECT deliveries.*, events.id AS event_id, events.session, events.kind, events.written_at

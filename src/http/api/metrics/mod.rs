@@ -4,6 +4,7 @@
 //! routes and ids of sessions, of which at most [`sessions::MOST`] are shown; never a number, a text or a message's id. A key for some sessions
 //! sees those alone; what is counted over all of them is no secret, as in `/health`.
 
+mod bridge;
 mod process;
 mod sessions;
 mod webhooks;
@@ -56,6 +57,7 @@ pub(in crate::http) async fn metrics(
     starts(own, &app);
     sends(own, &app);
     webhooks::register(own, &app, &caller);
+    bridge::register(own, &app, &caller);
     app.requests.register(own);
     log(own, &app);
     let mut text = String::new();

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{Moment, NamedClienteId, events::named};
 use crate::{
     delivery::{Compat, ShownWebhook, Tested},
-    ledger::OpenDelivery,
+    ledger::{ConsumerTally, OpenDelivery},
     masked::Credential,
 };
 
@@ -42,10 +42,10 @@ struct OneWebhook {
     deliveries: Deliveries,
 }
 
-/// What became of the events that a webhook wants.
+/// What became of the events that a webhook or a bridge wants.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WebhookTally)]
-struct Deliveries {
+pub(super) struct Deliveries {
     /// How many wait: for their turn, or for another attempt.
     waiting: u64,
     /// When the oldest of them was written down.
@@ -70,8 +70,7 @@ struct Deliveries {
 
 impl OneWebhook {
     fn of(shown: &ShownWebhook) -> Self {
-        let (webhook, tally) = (&shown.webhook, &shown.tally);
-        let (failed_at, failure) = tally.failure.clone().unzip();
+        let webhook = &shown.webhook;
         let ids = webhook.cliente_ids.as_ref();
         Self {
             id: shown.id.clone(),
@@ -85,17 +84,24 @@ impl OneWebhook {
             of_settings: shown.is_of_settings,
             old_secret_until: webhook.old_secret_until(jiff::Timestamp::now()).map(Moment),
             created_at: Moment(shown.created_at),
-            deliveries: Deliveries {
-                waiting: tally.waiting,
-                oldest_waiting_at: tally.oldest.map(Moment),
-                dead: tally.dead,
-                delivered: tally.delivered,
-                failed: tally.failed,
-                missed: tally.missed,
-                delivered_at: tally.delivered_at.map(Moment),
-                failed_at: failed_at.map(Moment),
-                failure,
-            },
+            deliveries: Deliveries::of(&shown.tally),
+        }
+    }
+}
+
+impl Deliveries {
+    pub(super) fn of(tally: &ConsumerTally) -> Self {
+        let (failed_at, failure) = tally.failure.clone().unzip();
+        Self {
+            waiting: tally.waiting,
+            oldest_waiting_at: tally.oldest.map(Moment),
+            dead: tally.dead,
+            delivered: tally.delivered,
+            failed: tally.failed,
+            missed: tally.missed,
+            delivered_at: tally.delivered_at.map(Moment),
+            failed_at: failed_at.map(Moment),
+            failure,
         }
     }
 }
