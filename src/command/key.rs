@@ -30,7 +30,8 @@ pub enum KeyCommand {
     Add {
         /// What to call it: in the list, and in the audit lines of the log.
         name: KeyName,
-        /// What it is good for: read, send (reads too) or admin (everything).
+        /// What it is good for: read (states, never a text), receive (also what is in messages), send, send+receive, or admin
+        /// (everything). Each of them reads too.
         #[arg(long)]
         scope: Scope,
         /// The only session that it is good for; may be given more than once. Default: all sessions.

@@ -16,8 +16,8 @@ use utoipa_axum::{
 
 use super::{
     api::{
-        connect, events, evidence, health, link, messages, metrics, notice, passkey, qr, send,
-        status,
+        connect, event_log, events, evidence, health, link, messages, metrics, notice, passkey, qr,
+        send, status,
     },
     guard::access::{Access, Row, Table},
     openapi, page,
@@ -25,11 +25,11 @@ use super::{
     wire::error::{
         Code,
         Code::{
-            AccountChanged, AlreadyLinked, Cancelled, Capacity, EvidenceOfChatsOff,
+            AccountChanged, AlreadyLinked, Cancelled, Capacity, CursorExpired, EvidenceOfChatsOff,
             EvidenceUnavailable, IdempotencyKeyReused, InvalidAfter, InvalidAssertion,
             InvalidAsync, InvalidClienteId, InvalidDryRun, InvalidForce, InvalidFormat,
             InvalidIdempotencyKey, InvalidJson, InvalidLimit, InvalidLogout, InvalidMessage,
-            InvalidPhone, InvalidState, InvalidTo, InvalidWait, LedgerUnavailable,
+            InvalidPhone, InvalidState, InvalidTo, InvalidTypes, InvalidWait, LedgerUnavailable,
             LinkedToAnotherNumber, LogoutUnconfirmed, MessageNotFound, MessagesBusy, NoEvidence,
             NoNotice, NoPasskeyPending, NoQr, NotCancellable, NotDeleted, NotLinked, NoticeStays,
             NoticeWithChoice, NumberLinkedElsewhere, NumberNotOnWhatsApp, OtherChallenge,
@@ -43,6 +43,7 @@ use super::{
 use crate::keys::Scope;
 
 const READ: Access = Access::Key(Scope::Read);
+const RECEIVE: Access = Access::Key(Scope::Receive);
 const SEND: Access = Access::Key(Scope::Send);
 const ADMIN: Access = Access::Key(Scope::Admin);
 
@@ -53,8 +54,9 @@ pub(super) struct Routes {
     pub(super) table: Table,
 }
 
-/// All of them. To look is to read, to hand something to a recipient is to send, to change anything else is for an admin.
-/// So is evidence: it shows what a page showed; and each step of linking with a passkey, the look at it as well.
+/// All of them. To look is to read, to look into messages is to receive, to hand something to a recipient is to send, to change
+/// anything else is for an admin. So is evidence: it shows what a page showed; and each step of linking with a passkey, the look
+/// at it as well.
 #[expect(clippy::too_many_lines, reason = "a table: one entry for each route")]
 pub(super) fn all() -> Routes {
     /// Of a request that names a session.
@@ -98,7 +100,16 @@ pub(super) fn all() -> Routes {
         .route(READ, routes!(metrics::metrics), &[])
         .route(READ, routes!(status::status), &[NAMED])
         .route(READ, routes!(status::sessions), &[])
-        .route(READ, routes!(events::stream), &[NAMED, &[TooManyStreams]])
+        .route(
+            // What a stream shows of the log needs more: its handler asks for it.
+            READ,
+            routes!(events::stream),
+            &[
+                NAMED,
+                &[TooManyStreams, InvalidTypes, InvalidAfter, CursorExpired],
+                LEDGER,
+            ],
+        )
         .route(READ, routes!(qr::qr), &[NAMED, &[InvalidFormat, NoQr]])
         .route(READ, routes!(qr::qr_code), &[NAMED, &[NoQr]])
         .route(
@@ -139,6 +150,21 @@ pub(super) fn all() -> Routes {
             SEND,
             routes!(messages::cancel),
             &[&[MessageNotFound, NotCancellable], LEDGER],
+        )
+        .route(
+            RECEIVE,
+            routes!(event_log::read),
+            &[
+                NAMED,
+                &[
+                    InvalidTypes,
+                    InvalidAfter,
+                    InvalidLimit,
+                    InvalidWait,
+                    CursorExpired,
+                ],
+                LEDGER,
+            ],
         )
         .route(
             ADMIN,

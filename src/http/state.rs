@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::{
-    api::link_store::OneTimeLinks,
+    api::{event_log, link_store::OneTimeLinks},
     guard::attempts::Attempts,
     serve::{counts::RequestCounts, streams::StreamPlaces},
 };
@@ -38,6 +38,8 @@ pub struct Shared {
     pub(super) link_streams: StreamPlaces,
     /// One permit for each connect that waits for READY.
     pub(super) ready_waits: Semaphore,
+    /// One permit for each request that waits for events.
+    pub(super) event_waits: Semaphore,
     pub(super) links: OneTimeLinks,
     pub(super) requests: RequestCounts,
     /// What the log had no room for.
@@ -61,6 +63,7 @@ impl AppState {
             streams: StreamPlaces::of_readers(),
             link_streams: StreamPlaces::of_links(),
             ready_waits: Semaphore::new(MOST_READY_WAITS),
+            event_waits: Semaphore::new(event_log::MOST_WAITS),
             links: OneTimeLinks::default(),
             requests: RequestCounts::default(),
             dropped_lines,

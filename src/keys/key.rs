@@ -8,36 +8,59 @@ use serde::{Deserialize, Serialize};
 use super::{Digest, KeyName, KeyText};
 use crate::session::ClienteId;
 
-/// What a key is good for. Each includes the ones before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// What a key is good for. Every one includes [`Read`](Self::Read), and [`Admin`](Self::Admin) all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
-    /// To look: states, codes to scan, messages.
+    /// To look: states, codes to scan, what became of messages; never a text.
+    #[serde(rename = "read")]
     Read,
+    /// To see what is in messages: those that came in, and those that were sent.
+    #[serde(rename = "receive")]
+    Receive,
     /// To send, and to take back what was not sent yet.
+    #[serde(rename = "send")]
     Send,
-    /// Everything: to start, end and unlink sessions, and to see evidence.
+    /// Both.
+    #[serde(rename = "send+receive")]
+    SendAndReceive,
+    /// Everything: also to start, end and unlink sessions, and to see evidence.
+    #[serde(rename = "admin")]
     Admin,
 }
 
 /// Says what scopes there are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a scope is read, send or admin; each includes the ones before")]
+#[error("a scope is read, receive, send, send+receive or admin; each includes read")]
 pub struct UnknownScope;
 
 impl Scope {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Read,
+        Self::Receive,
+        Self::Send,
+        Self::SendAndReceive,
+        Self::Admin,
+    ];
+
     /// As it is written.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Receive => "receive",
             Self::Send => "send",
+            Self::SendAndReceive => "send+receive",
             Self::Admin => "admin",
         }
     }
 
     /// Whether it is enough for what needs `needed`.
     pub fn includes(self, needed: Self) -> bool {
-        self >= needed
+        match self {
+            Self::Admin => true,
+            Self::SendAndReceive => needed != Self::Admin,
+            Self::Read | Self::Receive | Self::Send => needed == self || needed == Self::Read,
+        }
     }
 }
 
@@ -45,7 +68,7 @@ impl FromStr for Scope {
     type Err = UnknownScope;
 
     fn from_str(raw: &str) -> Result<Self, Self::Err> {
-        [Self::Read, Self::Send, Self::Admin]
+        Self::ALL
             .into_iter()
             .find(|scope| scope.as_str() == raw)
             .ok_or(UnknownScope)

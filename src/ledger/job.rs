@@ -143,6 +143,8 @@ pub(super) struct Memory {
     pub(super) tally: Tally,
     /// Steps that could not be written yet, oldest first.
     pub(super) backlog: VecDeque<Noted>,
+    /// Events that could not be written yet, oldest first.
+    pub(super) unwritten: VecDeque<NewEvent>,
     /// The place of the newest event, for those who wait for one.
     pub(super) newest_event: watch::Sender<i64>,
     /// How many steps were dropped since the file could be used last, because the backlog was full.
@@ -165,6 +167,11 @@ impl Memory {
             return;
         }
         self.backlog.push_back(noted);
+    }
+
+    /// Whether something that has happened is not on disk yet, because that failed.
+    pub(super) fn has_unwritten(&self) -> bool {
+        !self.backlog.is_empty() || !self.unwritten.is_empty()
     }
 
     fn accepted(&mut self, entered: Entered) -> Accepted {
@@ -248,6 +255,25 @@ pub(super) fn note(noted: Noted) -> Job {
                 Ok(Some(changed)) => memory.on_changed(changed),
                 Ok(None) => {}
                 Err(_) => memory.put_off(unwritten),
+            },
+        )
+    }
+}
+
+/// Writes an event that has happened already. No caller waits for it; it is kept until it can be written.
+pub(super) fn note_event(event: Arc<NewEvent>) -> Job {
+    let unwritten = Arc::clone(&event);
+    Job {
+        must_last: true,
+        ..Job::new(
+            move |on| events::append(on.file, &event, on.now.at),
+            |place, memory| match place {
+                Ok(Some(place)) => drop(memory.newest_event.send_replace(place)),
+                Ok(None) => {}
+                Err(_) => {
+                    let event = Arc::unwrap_or_clone(unwritten);
+                    notes::push_bounded(&mut memory.unwritten, event);
+                }
             },
         )
     }

@@ -6,7 +6,7 @@
 //! later. What each job does is in [`job`]. Lists are read on other connections, by [`readers`](super::store::readers); they
 //! wait for the keeper only until the file is open.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{
@@ -180,7 +180,7 @@ impl Keeper {
                 }
                 received = self.requests.recv_many(&mut batch, BATCH) => is_over = received == 0,
                 () = self.memory.notes.arrived() => {}
-                () = sleep_until(retry_at), if !self.memory.backlog.is_empty() => {}
+                () = sleep_until(retry_at), if self.memory.has_unwritten() => {}
                 () = sleep_until(forget_at) => {
                     let pause = self.forget().await;
                     forget_at = Instant::now() + pause;
@@ -254,6 +254,9 @@ impl Keeper {
         let now = self.now();
         let notes = self.memory.notes.take(now.at, Instant::now());
         let mut jobs: Vec<_> = notes.into_iter().map(job::note).collect();
+        let unwritten = std::mem::take(&mut self.memory.unwritten);
+        let events = unwritten.into_iter().chain(self.memory.notes.take_events());
+        jobs.extend(events.map(|event| job::note_event(Arc::new(event))));
         for request in batch.drain(..) {
             match request {
                 Request::Serve(job) => jobs.push(job),
@@ -365,8 +368,8 @@ impl Keeper {
         match looked {
             Ok(false) => {}
             Ok(true) => {
-                // With a backlog, the next batch writes it and then logs that the file can be used.
-                if self.memory.backlog.is_empty() {
+                // If something waits to be written, the next batch writes it and then logs that the file can be used.
+                if !self.memory.has_unwritten() {
                     self.on_usable(0);
                 }
             }
@@ -502,6 +505,12 @@ impl Keeper {
             tracing::error!(
                 message.key = key,
                 "news of a send is lost: the ledger could not be written to the end"
+            );
+        }
+        if !self.memory.unwritten.is_empty() {
+            tracing::error!(
+                events = self.memory.unwritten.len(),
+                "events of sessions are lost: the ledger could not be written to the end"
             );
         }
         // SQLite empties the log when the last connection is closed, and only the connection that writes can do that: so reads

@@ -319,6 +319,12 @@ impl Ledger {
             .await
     }
 
+    /// Notes an event, without waiting, and in the order of these calls. One that cannot be written now, because the disk is full
+    /// or stands still, is kept and written later; of too many, the oldest are dropped.
+    pub fn note_event(&self, new: NewEvent) {
+        self.notes.push_event(new);
+    }
+
     /// A part of the log. No write waits for it.
     ///
     /// # Errors

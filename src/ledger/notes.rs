@@ -1,5 +1,5 @@
-//! Steps that have happened and wait to be written. A session adds them at once; the keeper takes them when it is done with
-//! the disk.
+//! Steps and events that have happened and wait to be written. A session adds them at once; the keeper takes them when it is done
+//! with the disk.
 //!
 //! So a session never waits for a disk that stands still, and loses no step to it: steps stay here in their order until the
 //! keeper is free. Their number is limited, as everything that waits is.
@@ -13,14 +13,17 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use super::step::Step;
+use super::{event::NewEvent, step::Step};
 
 /// How many steps of all sessions may wait: about 10 MB. While the disk stands still nothing new is handed over, so only
 /// earlier messages make steps, three each at most; this many take hours. The keeper's backlog holds the same number: when a
 /// disk hangs and then fails, all notes move there.
 pub(super) const CAPACITY: usize = 50_000;
 
-/// The steps that wait. A clone is the same.
+/// How many events of all sessions may wait. Only changes of a session's state come this way: some ten in the life of a run.
+pub(super) const EVENT_CAPACITY: usize = 1000;
+
+/// The steps and events that wait. A clone is the same.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Notes(Arc<Shared>);
 
@@ -35,6 +38,7 @@ struct Waiting {
     notes: VecDeque<Happened>,
     /// How many steps did not fit since the keeper last took them.
     lost: usize,
+    events: VecDeque<NewEvent>,
     /// The keeper has ended.
     is_closed: bool,
 }
@@ -95,6 +99,23 @@ impl Notes {
         self.0.arrived.notify_one();
     }
 
+    /// Keeps an event that happened just now. When too many wait, the oldest is dropped: what a reader learns last is to be true.
+    pub(super) fn push_event(&self, event: NewEvent) {
+        let mut waiting = self.0.waiting.lock();
+        if waiting.is_closed {
+            tracing::debug!("an event was not noted: the ledger is closed");
+            return;
+        }
+        push_bounded(&mut waiting.events, event);
+        drop(waiting);
+        self.0.arrived.notify_one();
+    }
+
+    /// Takes all events that are kept, in their order.
+    pub(super) fn take_events(&self) -> VecDeque<NewEvent> {
+        std::mem::take(&mut self.0.waiting.lock().events)
+    }
+
     /// Resolves when something has been kept since it was last taken.
     pub(super) async fn arrived(&self) {
         self.0.arrived.notified().await;
@@ -122,6 +143,17 @@ impl Notes {
     pub(super) fn close(&self) {
         self.0.waiting.lock().is_closed = true;
     }
+}
+
+/// Adds an event, and drops the oldest when there are too many.
+pub(super) fn push_bounded(events: &mut VecDeque<NewEvent>, event: NewEvent) {
+    if EVENT_CAPACITY <= events.len() {
+        tracing::error!(
+            "an event is lost: {EVENT_CAPACITY} events of sessions wait for the disk (DATA_DIR)"
+        );
+        events.pop_front();
+    }
+    events.push_back(event);
 }
 
 #[cfg(test)]

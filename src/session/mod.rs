@@ -54,6 +54,7 @@ mod run_end;
 mod snapshot;
 mod start_times;
 pub mod state;
+mod status_news;
 
 pub use codes::{PairingCode, QrCode};
 pub use command::{ConnectOutcome, DisconnectOutcome, PhoneToLink, WaitFor};
@@ -85,3 +86,4 @@ pub use sending::turns::TurnTally;
 pub use snapshot::{AdapterReport, HearingReport, HearingState, MemoryReport, Snapshot};
 pub use start_times::StartTimes;
 pub use state::SessionState;
+pub use status_news::StatusNews;

@@ -8,7 +8,11 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     MemoryReport, PasskeyReport, Phase, PhaseReport, Reason, ReasonCode, SendError, SessionState,
-    Snapshot, StartTimes, error::not_ready, start_times::StartClock, state::Event,
+    Snapshot, StartTimes,
+    error::not_ready,
+    start_times::StartClock,
+    state::Event,
+    status_news::{StatusLog, shown},
 };
 use crate::browser::Link;
 
@@ -18,16 +22,21 @@ pub(super) struct Publisher {
     snapshots: watch::Sender<Snapshot>,
     clock: Mutex<StartClock>,
     start_times: StartTimes,
+    log: StatusLog,
 }
 
 impl Publisher {
     /// Starts with a session that is not running.
-    pub(super) fn new(start_times: StartTimes) -> (Self, watch::Receiver<Snapshot>) {
+    pub(super) fn new(
+        start_times: StartTimes,
+        log: StatusLog,
+    ) -> (Self, watch::Receiver<Snapshot>) {
         let (snapshots, readers) = watch::channel(Snapshot::not_running(Timestamp::now()));
         let publisher = Self {
             snapshots,
             clock: Mutex::default(),
             start_times,
+            log,
         };
         (publisher, readers)
     }
@@ -190,8 +199,10 @@ impl Publisher {
     /// Changes what is published with the state.
     pub(super) fn amend(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
         self.snapshots.send_if_modified(|snapshot| {
+            let before = shown(snapshot);
             let changed = change(snapshot);
             if changed {
+                self.log.follow(before, snapshot);
                 snapshot.revision += 1;
                 // Its fields do not depend on each other, so one left by a panicking thread is whole.
                 let mut clock = self.clock.lock();
@@ -247,10 +258,82 @@ impl Drop for Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        ledger::{EventQuery, Ledger, Page, tests::options},
+        session::ClienteId,
+    };
+
+    fn publisher(ledger: Ledger) -> (Publisher, watch::Receiver<Snapshot>) {
+        Publisher::new(
+            StartTimes::default(),
+            StatusLog::new(ClienteId::admin(), ledger),
+        )
+    }
+
+    /// The data of all events in the log, as soon as there are so many.
+    async fn logged(ledger: &Ledger, count: usize) -> Vec<String> {
+        let mut news = ledger.event_news();
+        loop {
+            news.mark_unchanged();
+            let query = EventQuery {
+                limit: 1000,
+                ..EventQuery::default()
+            };
+            let Page::Events { events, .. } = ledger.events(query).await.unwrap() else {
+                panic!("nothing was forgotten")
+            };
+            if count <= events.len() {
+                return events.iter().map(|event| event.data.to_string()).collect();
+            }
+            let patience = Duration::from_secs(10);
+            let heard = tokio::time::timeout(patience, news.changed()).await;
+            heard.expect("the log grows").unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn each_change_of_state_or_reason_is_in_the_log_once_and_in_its_order_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ledger, keeper) = Ledger::new(options(folder.path()));
+        let (publisher, _readers) = publisher(ledger.clone());
+        publisher.apply(&Event::Started, None);
+        publisher.apply(&Event::Started, None);
+        publisher.apply(&Event::Linked, None);
+        for percent in 0..100 {
+            publisher.amend(|snapshot| {
+                snapshot.sync_percent = Some(percent);
+                true
+            });
+        }
+        publisher.apply(&Event::Ready, None);
+        // Callers do not see it.
+        publisher.apply(&Event::Slept, None);
+        publisher.apply(&Event::Ready, None);
+        let lost = Reason::new(ReasonCode::BrowserLost, "gone");
+        publisher.apply(&Event::Failed, Some(lost));
+        publisher.amend(|snapshot| {
+            snapshot.reason = Some(Reason::new(ReasonCode::NotConnected, "later"));
+            true
+        });
+        // All of it was published before the disk was there.
+        tokio::spawn(keeper.run());
+        assert_eq!(
+            logged(&ledger, 5).await,
+            [
+                r#"{"state":"INIT"}"#,
+                r#"{"state":"AUTHENTICATED"}"#,
+                r#"{"state":"READY"}"#,
+                r#"{"state":"ERROR","reason":"BROWSER_LOST","detail":"gone"}"#,
+                r#"{"state":"ERROR","reason":"NOT_CONNECTED","detail":"later"}"#,
+            ]
+        );
+    }
 
     #[test]
     fn every_change_has_a_revision_of_its_own_and_no_change_has_none() {
-        let (publisher, readers) = Publisher::new(StartTimes::default());
+        let folder = tempfile::tempdir().unwrap();
+        let (ledger, _keeper) = Ledger::new(options(folder.path()));
+        let (publisher, readers) = publisher(ledger);
         publisher.apply(&Event::Started, None);
         publisher.apply(&Event::Started, None);
         assert_eq!(readers.borrow().revision, 1);
@@ -260,7 +343,9 @@ mod tests {
 
     #[test]
     fn a_reason_lasts_as_long_as_its_state() {
-        let (publisher, readers) = Publisher::new(StartTimes::default());
+        let folder = tempfile::tempdir().unwrap();
+        let (ledger, _keeper) = Ledger::new(options(folder.path()));
+        let (publisher, readers) = publisher(ledger);
         publisher.apply(&Event::Started, None);
         publisher.apply(
             &Event::Ended,

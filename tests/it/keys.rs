@@ -260,7 +260,7 @@ fn a_key_can_be_made_before_the_service_may_start_and_slips_are_told() {
         (&["add", "ops", "--scope", "read"][..], 1, "already"),
         (&["revoke", "nobody"], 1, "key list"),
         (&["add", "a b", "--scope", "read"], 2, "letters"),
-        (&["add", "x", "--scope", "root"], 2, "read, send or admin"),
+        (&["add", "x", "--scope", "root"], 2, "send+receive or admin"),
         (&["add", "x"], 2, "--scope"),
         (
             &["add", "x", "--scope", "read", "--expires", "1y"],

@@ -11,7 +11,8 @@ use axum::{
 };
 
 use super::{
-    events::{Feed, Line, drawn},
+    events::{changes, drawn, lines_of},
+    feed::{Feed, Line},
     status,
 };
 use crate::{
@@ -92,8 +93,8 @@ pub(in crate::http) async fn events(
         .find(&token, now, |id| status::snapshot(&app, id))?;
     let place = app.link_streams.take(Holder::OneTimeLink(link.sum))?;
     let left = link.expires.saturating_duration_since(now);
-    let feed =
-        Feed::open(&app, Some(&link.session), place, hang_up).ending(left, Line::last("over", &()));
+    let feed = Feed::open(place, hang_up).ending(left, Line::last("over", &()));
+    let changes = changes(&app, Some(link.session.clone()));
     // Codes are shown for minutes and then given up; now a person looks again. What an operator has ended stays ended.
     // By then the session may be forgotten, and is made known again.
     let given_up = gave_up(&status::snapshot(&app, &link.session));
@@ -114,7 +115,7 @@ pub(in crate::http) async fn events(
             Line::new("session", &status)
         })
     };
-    Ok(feed.answer(None, || true, shown))
+    Ok(feed.answer(|| true, lines_of(changes, shown)))
 }
 
 /// Whether no phone scanned a code in time.

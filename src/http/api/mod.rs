@@ -4,8 +4,10 @@
 //! contract.
 
 pub(super) mod connect;
+pub(super) mod event_log;
 pub(super) mod events;
 pub(super) mod evidence;
+mod feed;
 pub(super) mod health;
 pub(super) mod link;
 pub(super) mod link_store;

@@ -83,7 +83,7 @@ impl Caller {
     }
 
     /// Whether it may do what needs `needed`.
-    pub(super) fn may(&self, needed: Scope) -> bool {
+    pub(in crate::http) fn may(&self, needed: Scope) -> bool {
         match &self.rights {
             Rights::None => false,
             Rights::AllWithoutKey | Rights::All => true,

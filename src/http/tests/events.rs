@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Stream {
     body: BodyDataStream,
     text: String,
+    /// What a client would open the stream with again.
+    pub(super) last_id: String,
 }
 
 /// One event.
@@ -36,7 +38,13 @@ pub(super) struct Heard {
 
 impl Stream {
     pub(super) async fn open(api: &Api, path: &str, key: &str) -> Self {
-        let request = Request::get(path).header("X-Api-Key", key);
+        Self::open_again(api, path, key, "").await
+    }
+
+    pub(super) async fn open_again(api: &Api, path: &str, key: &str, last_id: &str) -> Self {
+        let request = Request::get(path)
+            .header("X-Api-Key", key)
+            .header("Last-Event-ID", last_id);
         let request = request.body(Body::empty()).unwrap();
         let response = api.router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
@@ -47,6 +55,7 @@ impl Stream {
         Self {
             body: response.into_body().into_data_stream(),
             text: String::new(),
+            last_id: last_id.to_owned(),
         }
     }
 
@@ -63,6 +72,9 @@ impl Stream {
                     name: field("event:"),
                     data: serde_json::from_str(&field("data:")).unwrap_or_default(),
                 };
+                if !field("id:").is_empty() {
+                    self.last_id = field("id:");
+                }
                 self.text = rest.to_owned();
                 if !heard.name.is_empty() {
                     return Some(heard);

@@ -4,6 +4,7 @@
 
 mod access;
 mod answers;
+mod event_log;
 mod events;
 mod forgetting;
 mod guessing;

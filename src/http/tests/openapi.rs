@@ -3,15 +3,21 @@
 use std::collections::BTreeSet;
 
 use axum::{
-    body::Body,
+    body::{Body, to_bytes},
     http::{Request, StatusCode},
 };
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
-use super::{Answer, Api, assert_refused, keys::Keyed};
+use super::{
+    Answer, Api, assert_refused,
+    event_log::{event, write},
+    keys::Keyed,
+};
 use crate::{
     http::{openapi, routes, wire::error::Code},
     keys::Scope,
+    ledger::{EventKind, NewSend},
 };
 
 /// One operation of the document.
@@ -432,5 +438,80 @@ async fn the_address_in_the_document_is_relative_or_public_url() {
             json!([{ "url": "https://wa.example/api" }]),
             "{path}"
         );
+    }
+}
+
+/// What stands in messages that came in and in one that is to be sent, and in no other place.
+const SECRET: &str = "Nos-vemos-a-las-8";
+
+/// Everything that `GET` answers to a key of this scope, for each example of the document.
+async fn all_that_is_read_by(scope: Scope) -> Vec<(String, String)> {
+    let mut answers = Vec::new();
+    let more = [
+        "/events?limit=1000",
+        "/events/stream?types=message",
+        "/events/stream?types=session,message.any",
+        "/events/stream?after=0",
+    ];
+    let more = more.map(|path| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        (path.to_owned(), request)
+    });
+    let gets = operations().into_iter().filter(|told| told.method == "GET");
+    let told = gets.flat_map(|told| {
+        let name = told.name();
+        let named = move |(what, request)| (format!("{name} ({what})"), request);
+        told.examples().into_iter().map(named)
+    });
+    for (name, mut request) in told.chain(more) {
+        let keyed = Keyed::new(&[]);
+        let key = keyed.key("one", scope, &[]);
+        let registry = &keyed.api.registry;
+        // So that there is an answer about the session, and not about an unknown one.
+        registry.find_or_create(&"51".parse().unwrap()).unwrap();
+        let events = EventKind::ALL.map(|kind| event("51", &format!("{SECRET} {kind:?}"), kind));
+        write(&keyed.api, events).await;
+        let send = NewSend {
+            key: "3EB0C1F0A7D2B84E9A61".to_owned(),
+            session: "51".to_owned(),
+            cliente_id: "51".to_owned(),
+            account: None,
+            to: "5491158254201".into(),
+            body: SECRET.into(),
+            is_durable: true,
+            idempotency: None,
+            accept_by: tokio::time::Instant::now() + std::time::Duration::from_secs(60),
+        };
+        registry.ledger().accept(send).await.unwrap();
+        request
+            .headers_mut()
+            .insert("X-Api-Key", key.parse().unwrap());
+        let response = keyed.api.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let mut body = Box::pin(to_bytes(body, usize::MAX));
+        // A stream ends with the service; whatever else is answered is complete by then.
+        let body = match futures_util::poll!(&mut body) {
+            std::task::Poll::Ready(body) => body,
+            std::task::Poll::Pending => tokio::join!(body, registry.shut_down()).0,
+        };
+        let body = String::from_utf8_lossy(&body.unwrap()).into_owned();
+        answers.push((name, format!("{parts:?}\n{body}")));
+    }
+    answers
+}
+
+#[tokio::test]
+async fn a_key_that_may_only_read_is_shown_no_text_of_a_message() {
+    for scope in [Scope::Read, Scope::Send] {
+        for (name, answer) in all_that_is_read_by(scope).await {
+            assert!(!answer.contains(SECRET), "{scope} {name}: {answer}");
+        }
+    }
+    // The same requests, with a key that may.
+    let answers = all_that_is_read_by(Scope::Receive).await.into_iter();
+    let shown = answers.filter(|(_, answer)| answer.contains(SECRET));
+    let shown: BTreeSet<_> = shown.map(|(name, _)| name).collect();
+    for path in ["/events/stream?after=0", "/events?limit=1000"] {
+        assert!(shown.contains(path), "{shown:?}");
     }
 }

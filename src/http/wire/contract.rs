@@ -8,6 +8,7 @@
 //! be newer than the command.
 
 mod connect;
+mod events;
 mod evidence;
 mod health;
 mod link;
@@ -20,6 +21,7 @@ mod send;
 mod status;
 
 pub(in crate::http) use connect::{Connected, Disconnected, Forgotten};
+pub(in crate::http) use events::{Event, Events};
 pub(in crate::http) use evidence::EvidenceAnswer;
 pub(crate) use health::Health;
 pub(in crate::http) use health::{AdapterCensus, ChromeCensus};

@@ -191,6 +191,19 @@ causes! {
     InvalidAfter = InvalidAfter,
     #[error("limit must be a whole number, 1 to 1000")]
     InvalidLimit = InvalidLimit,
+    #[error("after must be a whole number, the next of the answer before, or latest")]
+    InvalidCursor = InvalidAfter,
+    #[error(
+        "types must be of message, message.own, message.ack, message.edited, message.revoked, message.reaction, message.waiting, message.resolved, session.status, or message.any for the first two; with commas between them"
+    )]
+    InvalidEventTypes = InvalidTypes,
+    #[error("wait must be a whole number of seconds, 0 to 60")]
+    InvalidEventWait = InvalidWait,
+    /// With the oldest cursor that misses nothing of what is left.
+    #[error(
+        "events behind this cursor are no longer there: go on with after={0}; what was before that cannot be had here any more"
+    )]
+    CursorExpired(i64) = CursorExpired,
     #[error("wait must be \"ready\" or \"code\"")]
     InvalidWait = InvalidWait,
     #[error("phone is not a phone number: {0}; leave phone out to scan a QR code")]

@@ -100,6 +100,54 @@ pub(in crate::http) struct MessagesInQuery {
     limit: Option<i64>,
 }
 
+/// Which events.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct EventsInQuery {
+    /// Those of one session; else of all that the key reaches.
+    #[param(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9_-]+$",
+        example = "51"
+    )]
+    cliente_id: Option<String>,
+    /// Only these types, with commas between them; `message.any` means `message` and `message.own`.
+    #[param(example = "message.any,session.status")]
+    types: Option<String>,
+    /// Those behind: the `next` of the answer before, or `latest` for what comes from now on. Without it, from the oldest on.
+    #[param(example = "latest")]
+    after: Option<String>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000, default = 100, example = 10)]
+    limit: Option<i64>,
+    /// How many seconds to wait when there are none yet.
+    #[param(minimum = 0, maximum = 60, default = 0, example = 0)]
+    wait: Option<i64>,
+}
+
+/// What a stream shows.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct StreamInQuery {
+    /// The events of the log of these types, as in `/events`, and what the sessions are doing if `session` is among them. Without
+    /// `types` and `after`, only what the sessions are doing.
+    #[param(example = "session")]
+    types: Option<String>,
+    /// The events of the log behind this one: the `next` of an answer of `/events`, the last id of a stream, or `latest`.
+    #[param(example = "latest")]
+    after: Option<String>,
+}
+
+/// What a client that opens a stream again sends by itself.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(in crate::http) struct LastEventId {
+    /// The last id of the stream before. It goes before `after`.
+    #[param(rename = "Last-Event-ID", example = "0")]
+    last_event_id: Option<String>,
+}
+
 /// A state of a message: for the document.
 #[derive(Debug)]
 struct MessageState;

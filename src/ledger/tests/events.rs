@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::*;
-use crate::ledger::store::events::statements;
+use crate::ledger::{notes::EVENT_CAPACITY, store::events::statements};
 
 fn event(session: &str, once: &str) -> NewEvent {
     NewEvent {
@@ -229,6 +229,49 @@ async fn events_are_all_written_or_none_and_a_disk_that_takes_none_says_so() {
         .await
         .unwrap();
     assert_eq!(places, [Some(2), Some(3)]);
+}
+
+/// Noted while the disk fails, in order, with one that its caller waits for behind them.
+#[tokio::test]
+async fn an_event_that_is_noted_while_the_disk_takes_none_is_written_later_and_in_its_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("ledger");
+    std::fs::write(&place, "").unwrap();
+    let ledger = open(options(folder.path()));
+    ledger.note_event(event("51", "a"));
+    ledger.note_event(event("51", "b"));
+    assert!(ledger.append(vec![event("51", "refused")]).await.is_err());
+    ledger.note_event(event("51", "c"));
+    assert!(ledger.append(vec![event("51", "refused")]).await.is_err());
+    std::fs::remove_file(&place).unwrap();
+    let mut news = ledger.event_news();
+    let written = news.wait_for(|newest| *newest == 3);
+    let patience = Duration::from_secs(30);
+    tokio::time::timeout(patience, written)
+        .await
+        .unwrap()
+        .unwrap();
+    let (events, _) = read(&ledger, all()).await;
+    let shown = |once| format!(r#"{{"text":"{once}"}}"#);
+    assert_eq!(texts(&events), [shown("a"), shown("b"), shown("c")]);
+}
+
+#[tokio::test]
+async fn of_too_many_events_that_wait_for_the_disk_the_last_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, keeper) = Ledger::new(options(folder.path()));
+    for n in 0..=EVENT_CAPACITY {
+        ledger.note_event(event("51", &n.to_string()));
+    }
+    tokio::spawn(keeper.run());
+    let places = ledger.append(vec![event("51", "last")]).await.unwrap();
+    assert_eq!(
+        places,
+        [Some(i64::try_from(EVENT_CAPACITY).unwrap() + 1)],
+        "they were written before what was asked later"
+    );
+    let (events, _) = read(&ledger, all()).await;
+    assert_eq!(&*events[0].data, r#"{"text":"1"}"#);
 }
 
 #[tokio::test]

@@ -358,7 +358,10 @@ mod tests {
     use super::*;
     use crate::{
         ledger::{Ledger, tests::options},
-        session::{SendLimits, StartTimes, command::AskedBy, state::Event},
+        session::{
+            ClienteId, SendLimits, StartTimes, command::AskedBy, state::Event,
+            status_news::StatusLog,
+        },
     };
 
     /// A mailbox of a session that does not run, what callers send its commands by, and an intake over the ledger in this folder.
@@ -370,7 +373,8 @@ mod tests {
             rate_per_minute: None,
             wait: hour,
         };
-        let (publisher, _snapshots) = Publisher::new(StartTimes::default());
+        let log = StatusLog::new(ClienteId::admin(), ledger.clone());
+        let (publisher, _snapshots) = Publisher::new(StartTimes::default(), log);
         let (asks, commands) = mpsc::channel(4);
         let mail = Mailbox::new(
             commands,

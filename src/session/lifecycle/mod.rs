@@ -53,6 +53,7 @@ use super::{
     run_end::End,
     sending::intake::Intake,
     state::Event,
+    status_news::StatusLog,
 };
 use crate::{
     browser::{Aside, Closed, delete_profile},
@@ -85,7 +86,8 @@ impl<D: Driver> Actor<D> {
             start_times,
             ..
         } = &options.shared;
-        let (publisher, snapshots) = Publisher::new(start_times.clone());
+        let log = StatusLog::new(options.id.clone(), ledger.clone());
+        let (publisher, snapshots) = Publisher::new(start_times.clone(), log);
         let publisher = Arc::new(publisher);
         let handle = SessionHandle {
             session: options.id.clone(),

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{ApiError, ErrorFacts, LogLevel};
@@ -41,6 +42,9 @@ pub(in crate::http) struct ErrorBody<'a> {
     /// The session that has the account of a number, if the key reaches it.
     #[serde(skip_serializing_if = "Option::is_none")]
     linked_session: Option<&'a str>,
+    /// The cursor to go on with, when the one that was given has expired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest: Option<i64>,
     /// Why there is no room, in numbers: sessions that run, how many may, memory that is free and that is needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<usize>,
@@ -55,13 +59,7 @@ pub(in crate::http) struct ErrorBody<'a> {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let facts = self.facts();
-        let message = match facts.level {
-            // What is wrong inside is for the log alone.
-            LogLevel::Bug => {
-                "something went wrong inside the service; its log says what".to_owned()
-            }
-            LogLevel::Usual | LogLevel::Attention => self.to_string(),
-        };
+        let message = self.message(&facts);
         let mut response = (facts.status, Json(self.body(&facts, &message))).into_response();
         // `Allow` is not set here: the router knows the methods of a path.
         let headers = response.headers_mut();
@@ -101,11 +99,30 @@ impl ApiError {
             body.message_id = Some(message_id);
         } else if let Self::Connect(ConnectError::LinkedElsewhere { session }) = self {
             body.linked_session = session.as_ref().map(ClienteId::as_str);
+        } else if let Self::CursorExpired(oldest) = self {
+            body.oldest = Some(*oldest);
         } else if let Self::Connect(ConnectError::Full(full)) = self {
             (body.running, body.limit) = (Some(full.running), Some(full.limit));
             (body.free_mb, body.needed_mb) = (full.free_mb, Some(full.needed_mb));
         }
         body
+    }
+
+    fn message(&self, facts: &ErrorFacts) -> String {
+        match facts.level {
+            // What is wrong inside is for the log alone.
+            LogLevel::Bug => {
+                "something went wrong inside the service; its log says what".to_owned()
+            }
+            LogLevel::Usual | LogLevel::Attention => self.to_string(),
+        }
+    }
+
+    /// The answer that it would be, for a stream that has begun.
+    pub(in crate::http) fn in_stream(&self) -> Value {
+        let facts = self.facts();
+        // Texts and numbers can always be written as JSON.
+        serde_json::to_value(self.body(&facts, &self.message(&facts))).unwrap_or_default()
     }
 
     fn retry_after(&self, facts: &ErrorFacts) -> Option<u64> {

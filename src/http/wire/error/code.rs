@@ -82,9 +82,10 @@ codes! {
     InvalidDryRun = BAD_REQUEST, Usual, "INVALID_DRY_RUN", "Give true or false; nothing was sent";
     InvalidIdempotencyKey = BAD_REQUEST, Usual, "INVALID_IDEMPOTENCY_KEY", "1 to 255 printable ASCII characters, in the header or in the body, and the same in both";
     InvalidState = BAD_REQUEST, Usual, "INVALID_STATE", "Give a state of a message, in small letters";
-    InvalidAfter = BAD_REQUEST, Usual, "INVALID_AFTER", "Give the next of the answer before";
+    InvalidAfter = BAD_REQUEST, Usual, "INVALID_AFTER", "Give the next of the answer before; to GET /events also latest";
     InvalidLimit = BAD_REQUEST, Usual, "INVALID_LIMIT", "Give a whole number, 1 to 1000";
-    InvalidWait = BAD_REQUEST, Usual, "INVALID_WAIT", "Give ready or code";
+    InvalidWait = BAD_REQUEST, Usual, "INVALID_WAIT", "Give ready or code; to GET /events whole seconds, 0 to 60";
+    InvalidTypes = BAD_REQUEST, Usual, "INVALID_TYPES", "Give types of events, with commas between them; the message lists them";
     InvalidPhone = BAD_REQUEST, Usual, "INVALID_PHONE", "Not one phone number with its country code; the message says what was found";
     InvalidForce = BAD_REQUEST, Usual, "INVALID_FORCE", "Give true or false; nothing was done";
     InvalidLogout = BAD_REQUEST, Usual, "INVALID_LOGOUT", "Give true or false; nothing was done";
@@ -119,6 +120,7 @@ codes! {
     OtherChallenge = CONFLICT, Usual, "OTHER_CHALLENGE", "The assertion signs another challenge than the one that waits: GET /sessions/{id}/passkey, and sign what it gives now";
     Cancelled = CONFLICT, Usual, "CANCELLED", "The message was taken back; nothing was sent";
     AccountChanged = CONFLICT, Usual, "ACCOUNT_CHANGED", "The session was logged out, or has another account than the one that the message was for; nothing was sent: make the request again if it should go out nevertheless";
+    CursorExpired = GONE, Usual, "CURSOR_EXPIRED", "Events behind this cursor are no longer kept (EVENT_RETENTION_HOURS), or an older copy of the ledger was put back: go on from oldest, and know that some may be missing";
     LinkOver = GONE, Usual, "LINK_OVER", "The one-time link has been used, or its 10 minutes are over: ask for a new one";
     PayloadTooLarge = PAYLOAD_TOO_LARGE, Usual, "PAYLOAD_TOO_LARGE", "The text is longer than 65,536 characters, or the body larger than such a text can be: send it in parts";
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, Usual, "UNSUPPORTED_MEDIA_TYPE", "The body is multipart/form-data, or in a character set or Content-Encoding that is not read: send JSON in UTF-8, as it is or with gzip, deflate or br";

@@ -1,0 +1,359 @@
+//! `GET /events`: the log of events, read in order from a cursor, and waited for.
+//!
+//! What is in the log, for how long and how often, the ledger decides. `GET /events/stream` is in [`events`](super::events); what it
+//! shows of the log comes from here.
+
+use std::{borrow::Cow, collections::VecDeque, pin::Pin, time::Duration};
+
+use axum::{
+    extract::{FromRequestParts, State},
+    http::request::Parts,
+};
+use futures_util::{Stream, stream};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::feed::Line;
+use crate::{
+    http::{
+        guard::{caller::Caller, purpose, reach},
+        state::AppState,
+        wire::{
+            contract::{Event, Events},
+            error::ApiError,
+            extract::{CLIENTE_ID, Json},
+            parameters::EventsInQuery,
+            target::Target,
+        },
+    },
+    keys::Scope,
+    ledger::{self, EventKind, EventQuery, Ledger, Page},
+    session::ClienteId,
+};
+
+/// Events in one answer, unless the caller wants fewer.
+const PAGE: usize = 100;
+
+/// The most that a caller may ask for at once: some kilobytes each at most.
+const LARGEST_PAGE: usize = 1000;
+
+/// Proxies cut what has been silent for a minute.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Callers that wait at once. Each keeps a connection, and the service takes 512; together with those that wait for READY they
+/// leave some for the other requests.
+pub(in crate::http) const MOST_WAITS: usize = 128;
+
+/// Events that a stream has in memory: a text has 64 KiB at most, and there are 64 streams.
+const STREAM_PAGE: usize = 20;
+
+/// So far behind may the last id of a stream be while nothing comes that its reader wants: a reader that goes on from there
+/// looks at these again, and must not find them forgotten.
+const UNTOLD: i64 = 100;
+
+/// What `types` means by all messages, whoever wrote them.
+const ANY_MESSAGE: &str = "message.any";
+
+/// What `types` of a stream means by what the sessions are doing, which is not in the log.
+const SESSIONS: &str = "session";
+
+const TYPES: &str = "types";
+const AFTER: &str = "after";
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// Which events a request means.
+#[derive(Debug)]
+pub(in crate::http) struct Wanted {
+    query: EventQuery,
+    /// Only what comes from now on.
+    is_from_now: bool,
+    wait: Duration,
+}
+
+impl Wanted {
+    /// What these parameters say, where they come from `GET /events`.
+    fn of<'a>(
+        parameters: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+        caller: &Caller,
+        app: &AppState,
+    ) -> Result<Self, ApiError> {
+        let texts = |ids: Vec<&ClienteId>| ids.into_iter().map(ClienteId::to_string).collect();
+        let mut wanted = Self {
+            query: EventQuery {
+                sessions: caller.limited_to().map(texts),
+                limit: PAGE,
+                ..EventQuery::default()
+            },
+            is_from_now: false,
+            wait: Duration::ZERO,
+        };
+        let query = &mut wanted.query;
+        for (name, value) in parameters {
+            match name.as_ref() {
+                CLIENTE_ID if value.is_empty() => return Err(ApiError::ClienteIdRequired),
+                CLIENTE_ID => {
+                    let id: ClienteId = value.parse()?;
+                    let session = reach::serving(app, &id);
+                    caller.authorize(session)?;
+                    query.sessions = Some(vec![session.to_string()]);
+                }
+                TYPES => query.kinds = kinds(&value)?,
+                AFTER if value == "latest" => wanted.is_from_now = true,
+                AFTER => {
+                    let after = value.parse().map_err(|_| ApiError::InvalidCursor)?;
+                    query.after = Some(after);
+                }
+                "limit" => {
+                    let limit = value.parse().ok();
+                    let limit = limit.filter(|limit| (1..=LARGEST_PAGE).contains(limit));
+                    query.limit = limit.ok_or(ApiError::InvalidLimit)?;
+                }
+                "wait" => {
+                    let wait = value.parse().ok().map(Duration::from_secs);
+                    let wait = wait.filter(|wait| *wait <= LONGEST_WAIT);
+                    wanted.wait = wait.ok_or(ApiError::InvalidEventWait)?;
+                }
+                // As everywhere: what is not known is left alone.
+                _ => {}
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+impl FromRequestParts<AppState> for Wanted {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        purpose::check_read(parts, app)?;
+        let caller = Caller::of(&parts.extensions)?;
+        Self::of(parameters(parts), caller, app)
+    }
+}
+
+/// What a stream is asked to show.
+#[derive(Debug)]
+pub(in crate::http) struct StreamWanted {
+    /// What the sessions are doing.
+    pub(super) sessions: bool,
+    /// Which events of the log.
+    log: Option<Wanted>,
+}
+
+impl FromRequestParts<AppState> for StreamWanted {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        let given = |wanted: &str| {
+            let mut parameters = parameters(parts);
+            parameters.find_map(|(name, value)| (name == wanted).then_some(value))
+        };
+        let (types, after) = (given(TYPES), given(AFTER));
+        let words = types.as_ref().map(|types| types.split(',').map(str::trim));
+        let words = words.map(Iterator::collect::<Vec<_>>);
+        let (sessions, types) = match (&words, after) {
+            (None, None) => (true, None),
+            (None, Some(_)) => (false, Some(None)),
+            (Some(words), _) => {
+                let of_log = words.iter().copied().filter(|word| *word != SESSIONS);
+                let of_log: Vec<_> = of_log.collect();
+                let of_log = (!of_log.is_empty()).then(|| Some(of_log.join(",")));
+                (words.contains(&SESSIONS), of_log)
+            }
+        };
+        let Some(types) = types else {
+            return Ok(Self {
+                sessions,
+                log: None,
+            });
+        };
+        let caller = Caller::of(&parts.extensions)?;
+        if !caller.may(Scope::Receive) {
+            return Err(ApiError::ScopeMissing(Scope::Receive));
+        }
+        // The session is for `TargetIfNamed` to find, which looks into the header too.
+        let of_log = parameters(parts).filter(|(name, _)| name == AFTER);
+        let types = types.map(|types| (Cow::Borrowed(TYPES), Cow::Owned(types)));
+        let mut wanted = Wanted::of(of_log.chain(types), caller, app)?;
+        let last = parts.headers.get(LAST_EVENT_ID);
+        if let Some(last) = last.filter(|last| !last.is_empty()) {
+            let last = last.to_str().ok().and_then(|last| last.parse().ok());
+            wanted.query.after = Some(last.ok_or(ApiError::InvalidCursor)?);
+            wanted.is_from_now = false;
+        }
+        wanted.query.limit = STREAM_PAGE;
+        Ok(Self {
+            sessions,
+            log: Some(wanted),
+        })
+    }
+}
+
+impl StreamWanted {
+    /// The lines about the log, if any are wanted; of the session that is named, if one is.
+    pub(super) async fn open(
+        self,
+        app: &AppState,
+        target: Option<&Target>,
+    ) -> Result<Option<impl Stream<Item = Line> + Send + use<>>, ApiError> {
+        let Some(mut wanted) = self.log else {
+            return Ok(None);
+        };
+        if let Some(target) = target {
+            wanted.query.sessions = Some(vec![target.id.to_string()]);
+        }
+        let mut tail = Tail::open(app, &wanted).await?;
+        // What cannot be read is refused before the stream begins.
+        let events = tail.read().await?.into();
+        let lines = Lines {
+            tail,
+            events,
+            told: None,
+        };
+        Ok(Some(stream::unfold(lines, Lines::next)))
+    }
+}
+
+fn parameters(parts: &Parts) -> form_urlencoded::Parse<'_> {
+    form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+}
+
+/// The kinds in a list such as `message,session.status`.
+fn kinds(list: &str) -> Result<Vec<EventKind>, ApiError> {
+    let mut kinds = Vec::new();
+    for word in list.split(',').map(str::trim) {
+        match (word, EventKind::named(word)) {
+            (ANY_MESSAGE, _) => kinds.extend([EventKind::Message, EventKind::OwnMessage]),
+            (_, Some(kind)) => kinds.push(kind),
+            (_, None) => return Err(ApiError::InvalidEventTypes),
+        }
+    }
+    Ok(kinds)
+}
+
+/// The log, as one reader follows it.
+#[derive(Debug)]
+struct Tail {
+    ledger: Ledger,
+    query: EventQuery,
+    news: watch::Receiver<i64>,
+    /// The last part was not the end: there may be more behind it.
+    has_moved: bool,
+    stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Tail {
+    async fn open(app: &AppState, wanted: &Wanted) -> Result<Self, ApiError> {
+        let ledger = app.registry.ledger().clone();
+        let mut query = wanted.query.clone();
+        if wanted.is_from_now {
+            query.after = Some(ledger.newest_event().await?);
+        }
+        Ok(Self {
+            news: ledger.event_news(),
+            ledger,
+            query,
+            has_moved: false,
+            stopping: Box::pin(app.registry.stopping()),
+        })
+    }
+
+    /// The next part of the log. It may have nothing of interest to this reader; then the cursor moves all the same.
+    async fn read(&mut self) -> Result<Vec<ledger::Event>, ApiError> {
+        // Seen before the log is read: what is written after that is news.
+        self.news.mark_unchanged();
+        match self.ledger.events(self.query.clone()).await? {
+            Page::Events { events, next } => {
+                self.has_moved = self.query.after != Some(next);
+                self.query.after = Some(next);
+                Ok(events)
+            }
+            Page::Expired { oldest } => Err(ApiError::CursorExpired(oldest)),
+        }
+    }
+
+    /// The cursor behind what was read.
+    fn cursor(&self) -> i64 {
+        self.query.after.unwrap_or_default()
+    }
+
+    /// Waits until something was written behind what was read. `false`: the service stops.
+    async fn has_news(&mut self) -> bool {
+        tokio::select! {
+            changed = self.news.changed() => changed.is_ok(),
+            () = &mut self.stopping => false,
+        }
+    }
+}
+
+/// The log, as the lines of a stream.
+struct Lines {
+    tail: Tail,
+    events: VecDeque<ledger::Event>,
+    /// The last id that went out.
+    told: Option<i64>,
+}
+
+impl Lines {
+    async fn next(mut self) -> Option<(Line, Self)> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                self.told = Some(event.seq);
+                let line = Line::new(event.kind.as_str(), &Event::of(&event)).at(event.seq);
+                return Some((line, self));
+            }
+            let cursor = self.tail.cursor();
+            if self.told.is_none_or(|told| told + UNTOLD <= cursor) {
+                self.told = Some(cursor);
+                return Some((Line::cursor(cursor), self));
+            }
+            if !self.tail.has_moved && !self.tail.has_news().await {
+                return None;
+            }
+            match self.tail.read().await {
+                Ok(events) => self.events = events.into(),
+                Err(why) => {
+                    let line = Line::last("refused", &why.in_stream()).without_id();
+                    return Some((line, self));
+                }
+            }
+        }
+    }
+}
+
+/// Reads the log of events: messages that came in or were sent, and what became of them. To get the next ones, give the `next`
+/// of the answer as `after`.
+#[utoipa::path(get, path = "/events", tag = "events", params(EventsInQuery), responses(
+    (status = 200, description = "A part of the log; empty when nothing is new", body = Events, content_type = "application/json"),
+))]
+pub(in crate::http) async fn read(
+    State(app): State<AppState>,
+    caller: Caller,
+    wanted: Wanted,
+) -> Result<Json<Events>, ApiError> {
+    let mut tail = Tail::open(&app, &wanted).await?;
+    if wanted.is_from_now && wanted.wait.is_zero() {
+        return Ok(Json(Events::of(&[], tail.cursor())));
+    }
+    let until = Instant::now() + wanted.wait;
+    // A caller too many is answered at once. It asks again, as it would after a wait in vain.
+    let place = app.event_waits.try_acquire().ok();
+    loop {
+        let events = tail.read().await?;
+        let is_over =
+            place.is_none() || until <= Instant::now() || !caller.is_still_let_in(&app.keys);
+        if !events.is_empty() || is_over {
+            return Ok(Json(Events::of(&events, tail.cursor())));
+        }
+        if tail.has_moved {
+            // There was something, of no interest to this caller. There may be more behind it.
+            continue;
+        }
+        if timeout_at(until, tail.has_news()).await == Ok(false) {
+            return Ok(Json(Events::of(&[], tail.cursor())));
+        }
+    }
+}
