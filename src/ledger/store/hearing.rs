@@ -5,7 +5,7 @@
 //! found chat by chat.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 
 use super::{File, StoreError};
 
@@ -38,15 +38,15 @@ pub(in crate::ledger) fn of(
     let heard = file
         .prepare_cached("SELECT begun, until FROM hearing WHERE session = ?1")?
         .query_row([session], |row| {
-            let at = |nth| Ok::<_, rusqlite::Error>(Timestamp::from_millisecond(row.get(nth)?));
-            Ok((at(0)?, at(1)?))
-        })
-        .optional()?;
-    let (begun, until) = heard.unwrap_or((Ok(begin), Ok(begin)));
-    Ok(HeardUntil {
-        begun: begun.unwrap_or(begin),
-        until: until.unwrap_or(begin),
-    })
+            let at = |name| -> rusqlite::Result<Timestamp> {
+                Ok(Timestamp::from_millisecond(row.get(name)?).unwrap_or(begin))
+            };
+            Ok(HeardUntil {
+                begun: at("begun")?,
+                until: at("until")?,
+            })
+        })?;
+    Ok(heard)
 }
 
 /// The session has heard everything up to this moment.

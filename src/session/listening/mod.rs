@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     ledger::{HeardUntil, Ledger, Me, NewEvent},
-    whatsapp::{Confirmed, Driver, Hear, HearError, HeardBatch, Said},
+    whatsapp::{AdapterName, Confirmed, Driver, Hear, HearError, HeardBatch, Said},
 };
 
 /// Seconds do not order messages, and one may reach the page's store after a newer one of another chat: the store is searched from
@@ -200,7 +200,8 @@ impl<D: Driver> Ear<'_, D> {
                     self.report.adapter = batch.by;
                     self.say(state, detail_of(&batch));
                     if is_empty {
-                        return !is_walking || batch.by.is_none();
+                        let can_walk = batch.by.is_some_and(AdapterName::hears_all);
+                        return !(is_walking && can_walk);
                     }
                     self.write(batch).await;
                 }
@@ -370,8 +371,8 @@ impl<D: Driver> Ear<'_, D> {
 /// How hearing stands, by what the page answers.
 fn state_of(batch: &HeardBatch, is_ready: bool) -> HearingState {
     match batch.by {
-        _ if !is_ready => HearingState::Starting,
         None => HearingState::Starting,
+        _ if !is_ready => HearingState::Starting,
         Some(by) if !by.hears_all() => HearingState::Limited,
         Some(_) if !batch.lacks.is_empty() || batch.trouble.is_some() => HearingState::Limited,
         Some(_) if batch.is_walking => HearingState::CatchingUp,

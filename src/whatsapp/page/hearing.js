@@ -62,6 +62,8 @@
   const name = String(Math.random()).slice(2);
   // Any of these may be missing, and may be found late.
   const sources = {};
+  // Those without which something is missed, in words.
+  const WANTED = { find: "a search of its stored messages", Chats: "its list of chats", reactions: "its table of reactions" };
   let by = null;
 
   // --- What waits ------------------------------------------------------------------------------------------------------
@@ -460,11 +462,17 @@
           SET_UP[role]?.(value);
         }
       },
-      // For the adapter that has nothing but the screen.
-      keep,
-      onScreen(adapter) {
+      // For the adapter that has nothing but the screen, and only as long as no other one hears: a text, and how far an own one has
+      // got. The screen says neither when a message was written nor by whom in a group.
+      onScreen(adapter, { key, chat, isOwn, text, ack }) {
         by = by ?? adapter;
-        call();
+        if (by !== adapter || !isHeard(chat)) return;
+        const id = { fromMe: isOwn, remote: chat, id: key, toString: () => `${isOwn}_${chat}_${key}` };
+        if (!isOwn || ack > 0) {
+          const msg = { id, from: chat, type: "chat", body: text, t: Math.floor(Date.now() / 1000), ack, recvFresh: true };
+          onMessage(msg, false);
+        }
+        onAck(id, ack, Date.now(), false);
       },
     },
     commands: {
@@ -492,10 +500,10 @@
         }
         if (events.length === 0) isArmed = true;
         const { phone, lid } = me();
-        const lacks = by === null || by === "dom" ? [] : ["find", "Chats", "reactions"].filter((role) => !sources[role]);
+        const lacks = by === null || by === "dom" ? [] : Object.keys(WANTED).filter((role) => !sources[role]).map((role) => WANTED[role]);
         return {
           document: name, upto: events.at(-1)?.n ?? 0, by, lacks, phone, lid, trouble,
-          is_walking: isWalking || heardUntil === null,
+          is_walking: isWalking || (heardUntil === null && trouble === null),
           // As one text: an answer that is not understood must not get into a log.
           events: `[${events.map(({ text }) => text).join(",")}]`,
         };
