@@ -106,6 +106,19 @@ pub struct HeardMessage {
     pub source: Option<Source>,
 }
 
+impl HeardMessage {
+    /// The same without what it says.
+    #[must_use]
+    pub fn without_words(self) -> Self {
+        Self {
+            text: None,
+            caption: None,
+            quoted: None,
+            ..self
+        }
+    }
+}
+
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

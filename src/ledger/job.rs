@@ -266,7 +266,7 @@ pub(super) fn note_event(event: Arc<NewEvent>) -> Job {
     Job {
         must_last: true,
         ..Job::new(
-            move |on| events::append(on.file, &event, on.now.at),
+            move |on| events::append(on.file, &event, on.keeps_texts, on.now.at),
             |place, memory| match place {
                 Ok(Some(place)) => drop(memory.newest_event.send_replace(place)),
                 Ok(None) => {}
@@ -285,7 +285,7 @@ pub(super) fn append(new: Vec<NewEvent>, reply: Reply<Vec<Option<i64>>>) -> Job 
     Job::lasting(
         move |on| {
             new.iter()
-                .map(|event| events::append(on.file, event, on.now.at))
+                .map(|event| events::append(on.file, event, on.keeps_texts, on.now.at))
                 .collect::<Result<Vec<_>, _>>()
         },
         |places, memory| {

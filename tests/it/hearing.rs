@@ -134,7 +134,8 @@ async fn hears_each_kind(adapter: &'static str, faults: Value) {
     )
     .await;
     let sent = service.sends(51, FRIEND, "Por la API").await;
-    let sent = sent["data"]["key"].as_str().unwrap().to_owned();
+    let sent = sent["message_id"].as_str().unwrap();
+    let sent = sent.rsplit('_').next().unwrap().to_owned();
     let mut group =
         json!({"account": account, "name": "Equipo", "participants": [FRIEND, STRANGER]});
     let made = service.phone("/phone/group", &group).await.json();

@@ -310,6 +310,7 @@
   const shown = new Map();
   const hearScreen = () => {
     if (!shared.hearing || !isLinked()) return;
+    shared.hearing.watchesScreen("dom");
     const chat = openChat();
     const isNew = chat === shownChat;
     if (!isNew) shown.clear();

@@ -464,8 +464,12 @@
       },
       // For the adapter that has nothing but the screen, and only as long as no other one hears: a text, and how far an own one has
       // got. The screen says neither when a message was written nor by whom in a group.
+      watchesScreen(adapter) {
+        if (by !== null) return;
+        by = adapter;
+        call();
+      },
       onScreen(adapter, { key, chat, isOwn, text, ack }) {
-        by = by ?? adapter;
         if (by !== adapter || !isHeard(chat)) return;
         const id = { fromMe: isOwn, remote: chat, id: key, toString: () => `${isOwn}_${chat}_${key}` };
         if (!isOwn || ack > 0) {

@@ -22,7 +22,9 @@ pub(super) struct Ears(Arc<Mutex<Memory>>);
 
 #[derive(Debug, Default)]
 struct Memory {
-    waiting: Vec<Said>,
+    /// With their numbers.
+    waiting: Vec<(u64, Said)>,
+    count: u64,
     questions: Vec<Hear>,
 }
 
@@ -34,20 +36,23 @@ impl Ears {
     /// Answers as the script of a page does.
     pub(super) fn hear(&self, ask: &Hear) -> HeardBatch {
         let memory = &mut *self.lock();
-        if ask.confirmed.is_some() {
-            memory.waiting.clear();
-        }
+        let upto = ask.confirmed.as_ref().map_or(0, |confirmed| confirmed.upto);
+        memory.waiting.retain(|(n, _)| *n > upto);
         memory.questions.push(ask.clone());
         HeardBatch {
             document: "1".to_owned(),
-            upto: 1,
+            upto: memory.waiting.last().map_or(0, |(n, _)| *n),
             by: Some(AdapterName::Modules),
             lacks: Vec::new(),
             phone: None,
             lid: None,
             is_walking: false,
             trouble: None,
-            said: memory.waiting.clone(),
+            said: memory
+                .waiting
+                .iter()
+                .map(|(_, said)| said.clone())
+                .collect(),
             not_understood: 0,
         }
     }
@@ -65,7 +70,11 @@ impl Ears {
         }))
         .unwrap();
         let heard = Heard::new(content, key, "5491150002222@c.us", Timestamp::now());
-        self.lock().waiting.push(Said::Event(Box::new(heard)));
+        let memory = &mut *self.lock();
+        memory.count += 1;
+        memory
+            .waiting
+            .push((memory.count, Said::Event(Box::new(heard))));
     }
 
     fn last_question(&self) -> Hear {
