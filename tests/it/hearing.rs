@@ -164,7 +164,7 @@ async fn hears_each_kind(adapter: &'static str, faults: Value) {
         )
         .await;
     }
-    phone("delete", json!({"id": picture, "by": FRIEND})).await;
+    phone("delete", json!({"id": picture, "by": STRANGER})).await;
     phone("ack", json!({"id": answer, "ack": "played"})).await;
     let secret = phone(
         "receive",
@@ -284,7 +284,7 @@ async fn hears_each_kind(adapter: &'static str, faults: Value) {
     );
     assert_eq!(
         (&gone["data"]["is_by_admin"], &gone["data"]["by"]["phone"]),
-        (&json!(true), &json!(FRIEND))
+        (&json!(true), &json!(STRANGER))
     );
     for ((_, kind), key) in media.iter().zip(&keys) {
         let events = about(&log, key);

@@ -291,14 +291,12 @@
     say({ kind: "ack", key, ack, ...(ack < 0 && { word: FAILED_ICON }) });
   };
 
-  // The chat that is open: by its bubbles, by a header that is a number, or by the route to it. One that is headed by a name is not
-  // known.
+  // The chat that is open: by its bubbles, or by a header that is a number. One that is headed by a name is not known.
   const openChat = () => {
     const named = bubbles().map((bubble) => partsOf(bubble).chat).find(Boolean);
     if (named) return named;
-    const head = find("header")?.textContent ?? "";
-    const digits = /^[+\d\s()-]{7,}$/.test(head.trim()) ? digitsOf(head) : "";
-    return digits.length >= SHORTEST_NUMBER ? `${digits}@c.us` : null;
+    const [number] = numbersInHeader();
+    return number ? `${number}@c.us` : null;
   };
   const writtenIn = (bubble) => {
     const copy = bubble.cloneNode(true);
