@@ -11,6 +11,7 @@ use rustix::process::{Signal, kill_process};
 use crate::support::{
     Home, Service,
     chrome::{eventually, pid_of},
+    devtools::{DevTools, chrome_with_a_port},
 };
 
 #[tokio::test]
@@ -62,11 +63,13 @@ async fn sessions_of_a_killed_service_come_up_by_themselves_unless_somebody_has_
 /// Ends the service and its Chromes as a loss of power does.
 async fn lose_power(service: Service) -> Home {
     let chromes = service.home().processes();
-    let home = service.kill();
+    // Otherwise a Chrome that is faster than the next lines closes in order, as it has lost its service; or a new one is started.
+    kill_process(pid_of(service.pid()), Signal::STOP).unwrap();
     for pid in chromes {
         // One that has ended by itself is as good.
         let _ended = kill_process(pid_of(pid), Signal::KILL);
     }
+    let home = service.kill();
     eventually("no Chrome is left", || home.processes().is_empty()).await;
     home
 }
@@ -85,7 +88,7 @@ async fn an_account_outlives_a_chrome_that_was_killed_in_the_middle_of_a_write_a
     let service = Service::with(&[]).await;
     let account = service.link("51").await;
     let home = lose_power(service).await;
-    // The header of a record of 200 bytes, which do not follow. To where it stands in a log, see `browser::profile::torn`.
+    // The header of a record of 200 bytes, which do not follow. To where it stands in a log, see `browser::profile::leveldb::log`.
     let log = log_of_page(&home.tokens().join("51"));
     let mut log = OpenOptions::new().append(true).open(log).unwrap();
     log.write_all(&[1, 2, 3, 4, 200, 0, 1]).unwrap();
@@ -97,5 +100,34 @@ async fn an_account_outlives_a_chrome_that_was_killed_in_the_middle_of_a_write_a
     let service = Service::start_in(home, |_| {}).await;
     let status = service.reaches("51", "READY").await;
     assert_eq!(status["account"], *account, "{status}");
+    service.stop();
+}
+
+/// Two transactions of one database, on two stores, that have written and do not end.
+const TWO_TRANSACTIONS: &str = "new Promise((done, failed) => {
+  const opening = indexedDB.open('held', 1);
+  opening.onerror = failed;
+  opening.onupgradeneeded = () => ['a', 'b'].map((store) => opening.result.createObjectStore(store));
+  opening.onsuccess = () => done(Promise.all(['a', 'b'].map((name) => new Promise((wrote) => {
+    const store = opening.result.transaction(name, 'readwrite').objectStore(name);
+    for (let key = 0; key < 200; key += 1) store.put('x'.repeat(1000), key);
+    const keepOpen = () => { wrote(); store.get(0).onsuccess = keepOpen; };
+    store.get(0).onsuccess = keepOpen;
+  }))));
+})";
+
+#[tokio::test]
+async fn an_account_outlives_a_chrome_that_was_killed_while_its_page_wrote_twice_at_once() {
+    let chrome = chrome_with_a_port();
+    let service = Service::with(&[("CHROME_PATH", chrome.to_str().unwrap())]).await;
+    let account = service.link("51").await;
+    let profile = service.home().tokens().join("51");
+    let mut devtools = DevTools::of(&profile).await;
+    devtools.evaluate(TWO_TRANSACTIONS).await;
+    let home = lose_power(service).await;
+    let service = Service::start_in(home, |_| {}).await;
+    let status = service.reaches("51", "READY").await;
+    assert_eq!(status["account"], *account, "{status}");
+    assert!(service.log().contains("Chrome can take them back now"));
     service.stop();
 }

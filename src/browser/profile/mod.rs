@@ -6,9 +6,9 @@
 
 pub(in crate::browser) mod exchange;
 pub(in crate::browser) mod last_used;
+mod leveldb;
 mod note;
 mod sweep;
-mod torn;
 
 use std::{
     fs::{self, File, OpenOptions, Permissions, TryLockError},
@@ -126,7 +126,7 @@ fn tidy(profile: Profile) -> io::Result<Profile> {
         remove_whatever_it_is(&profile.folder.join(name))?;
     }
     fs::set_permissions(&profile.folder, Permissions::from_mode(FOLDER_MODE))?;
-    torn::cut_unfinished_records(&profile.folder);
+    leveldb::mend(&profile.folder);
     Ok(profile)
 }
 

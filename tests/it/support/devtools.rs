@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use futures_util::SinkExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
@@ -54,5 +54,18 @@ impl DevTools {
     pub(crate) async fn ask(&mut self, method: &str, params: Value) {
         let call = json!({ "id": 1, "method": method, "params": params });
         self.0.send(Message::text(call.to_string())).await.unwrap();
+    }
+
+    /// What an expression comes to in the page, once its promise is kept.
+    pub(crate) async fn evaluate(&mut self, expression: &str) -> Value {
+        let params = json!({
+            "expression": expression, "awaitPromise": true, "returnByValue": true,
+        });
+        self.ask("Runtime.evaluate", params).await;
+        // The first answer is to this call: no other one is ever answered, and no domain is enabled that tells events.
+        let said = self.0.next().await.unwrap().unwrap();
+        let answer: Value = serde_json::from_str(said.to_text().unwrap()).unwrap();
+        assert!(answer["result"]["exceptionDetails"].is_null(), "{answer}");
+        answer["result"]["result"]["value"].clone()
     }
 }

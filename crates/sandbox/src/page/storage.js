@@ -35,23 +35,8 @@ sandboxPage.define('SandboxStorage', (global, require, importDefault, importName
     return database;
   }
 
-  /**
-   * The last write, done or not. Writes take turns, as Chrome deletes the whole database when it is killed while two are
-   * under way (docs/chrome.md): with nearly every kill a test would then see a restored profile and nothing else. The real page's do not.
-   */
-  let last = Promise.resolve();
-  function inTurn(write) {
-    const done = last.then(write);
-    last = done.catch(() => {});
-    return done;
-  }
-
-  const transact = (stores, mode, act, durability) => (
-    mode === 'readwrite' ? inTurn(() => run(stores, mode, act, durability)) : run(stores, mode, act, durability)
-  );
-
   /** Runs one transaction; done only when it is on disk, or, when `relaxed`, when it outlives the browser. */
-  async function run(stores, mode, act, durability = 'strict') {
+  async function transact(stores, mode, act, durability = 'strict') {
     const transaction = (await open()).transaction(stores, mode, { durability });
     const result = act(transaction);
     const answer = result ? await settled(result) : undefined;
