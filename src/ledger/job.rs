@@ -27,6 +27,7 @@ use super::{
         consumers::{self, Redriven, Removed},
         events,
         generations::{self, RestoredCopy, Stale},
+        hearing::{self, HeardUntil},
         sends::{self, Changed, Entered},
     },
     tally::Tally,
@@ -268,7 +269,7 @@ pub(super) fn note_event(event: Arc<NewEvent>) -> Job {
     Job {
         must_last: true,
         ..Job::new(
-            move |on| events::append(on.file, &event, on.now.at),
+            move |on| events::append(on.file, &event, on.keeps_texts, on.now.at),
             |place, memory| match place {
                 Ok(Some(place)) => drop(memory.newest_event.send_replace(place)),
                 Ok(None) => {}
@@ -287,7 +288,7 @@ pub(super) fn append(new: Vec<NewEvent>, reply: Reply<Vec<Option<i64>>>) -> Job 
     Job::lasting(
         move |on| {
             new.iter()
-                .map(|event| events::append(on.file, event, on.now.at))
+                .map(|event| events::append(on.file, event, on.keeps_texts, on.now.at))
                 .collect::<Result<Vec<_>, _>>()
         },
         |places, memory| {
@@ -361,6 +362,28 @@ pub(super) fn settle(
 pub(super) fn note_step(id: String, seq: i64, step: u8, reply: Reply<()>) -> Job {
     Job::lasting(
         move |on| consumers::note_step(on.file, &id, seq, step),
+        |noted, _| tell(reply, noted),
+    )
+}
+
+/// Reads how far a session has heard since it was linked, or begins to listen.
+pub(super) fn heard_until(
+    session: String,
+    linked_at: Timestamp,
+    begin: Timestamp,
+    reply: Reply<HeardUntil>,
+) -> Job {
+    Job::lasting(
+        move |on| hearing::of(on.file, &session, linked_at, begin),
+        |found, _| tell(reply, found),
+    )
+}
+
+/// Notes how far a session has heard. What it has heard is written before; a note that a power cut takes back makes the session
+/// look for it once more.
+pub(super) fn note_heard(session: String, until: Timestamp, reply: Reply<()>) -> Job {
+    Job::new(
+        move |on| hearing::advance(on.file, &session, until),
         |noted, _| tell(reply, noted),
     )
 }

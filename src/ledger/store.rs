@@ -10,6 +10,7 @@
 pub(super) mod consumers;
 pub(super) mod events;
 pub(super) mod generations;
+pub(super) mod hearing;
 pub(super) mod readers;
 pub(super) mod sends;
 pub(super) mod stamp;
@@ -68,6 +69,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("generations.sql")),
         M::up(include_str!("events.sql")),
         M::up(include_str!("consumers.sql")),
+        M::up(include_str!("hearing.sql")),
     ])
 });
 

@@ -243,6 +243,16 @@ impl LinkNote {
         self.link.clone()
     }
 
+    /// When the link was made.
+    pub(in crate::session) fn linked_at(&self) -> Option<Timestamp> {
+        self.link.as_ref().map(|link| link.linked_at)
+    }
+
+    /// Whether the link is a new one, by a scan that is not noted in the profile yet.
+    pub(in crate::session) const fn is_new(&self) -> bool {
+        self.is_new_device
+    }
+
     /// Whether the profile has a note, and so must be there.
     pub(in crate::session) const fn is_on_disk(&self) -> bool {
         self.is_on_disk
