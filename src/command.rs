@@ -13,6 +13,7 @@ mod export;
 mod health;
 mod import;
 mod key;
+mod listen;
 mod passphrase;
 mod probe;
 mod qr;
@@ -21,6 +22,7 @@ mod screen;
 mod send;
 mod serve;
 mod status;
+mod webhook;
 
 use std::{io, path::Path, process::ExitCode};
 
@@ -29,6 +31,7 @@ use client::ClientError;
 pub use exit::Exit;
 pub use key::KeyCommand;
 use tokio::runtime::Runtime;
+pub use webhook::WebhookCommand;
 
 use crate::{config::Config, telemetry::Log};
 
@@ -43,6 +46,8 @@ pub enum Command {
     Status(status::Arguments),
     /// Send a text and say what became of it.
     Send(send::Arguments),
+    /// Show what happens, as it happens: messages that come in and go out, ticks, states.
+    Listen(listen::Arguments),
     /// Ask whether the service is up; this needs no key.
     Health(health::Arguments),
     /// Write a linked account into one encrypted file, to move it to another host.
@@ -58,6 +63,9 @@ pub enum Command {
     /// Make, show and revoke keys, each with its own rights.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Make, show and try webhooks, and have what was given up delivered again.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
 }
 
 /// Why a command could not be carried out.
@@ -109,7 +117,12 @@ impl Command {
             | Self::Export(_)
             | Self::Import(_)
             | Self::Adopt(_) => None,
-            Self::Qr(_) | Self::Status(_) | Self::Send(_) | Self::Health(_) => Some(
+            Self::Qr(_)
+            | Self::Status(_)
+            | Self::Send(_)
+            | Self::Listen(_)
+            | Self::Health(_)
+            | Self::Webhook(_) => Some(
                 "--sandbox cannot be used with this command: it asks a running service, and that service has the simulated WhatsApp or the real one; leave --sandbox out",
             ),
             Self::Key(_) => Some(
@@ -153,10 +166,18 @@ impl Command {
                 send::run(&arguments, dotenv).await,
                 arguments.connection.json,
             ),
+            Self::Listen(arguments) => (
+                listen::run(&arguments, dotenv).await,
+                arguments.connection.json,
+            ),
             Self::Health(arguments) => (
                 health::run(&arguments, dotenv).await,
                 arguments.connection.json,
             ),
+            Self::Webhook(command) => {
+                let wants_json = command.wants_json();
+                (webhook::run(&command, dotenv).await, wants_json)
+            }
             Self::Doctor(arguments) => (
                 doctor::run(&arguments, dotenv, sandbox).await,
                 arguments.json,

@@ -201,6 +201,21 @@ struct Known {
     created_at: Timestamp,
 }
 
+impl Known {
+    fn shown(&self) -> ShownWebhook {
+        let running = &self.running;
+        let state = running.state.borrow();
+        ShownWebhook {
+            id: running.id.clone(),
+            webhook: Arc::clone(&state.receiver.webhook),
+            off_because: state.off_because.clone(),
+            is_of_settings: running.id == OF_SETTINGS,
+            created_at: self.created_at,
+            tally: running.tally.borrow().clone(),
+        }
+    }
+}
+
 /// A webhook as a receiver.
 #[derive(Debug)]
 struct Hook {
@@ -475,7 +490,7 @@ impl Webhooks {
         }
         self.start(consumer);
         self.note_listened();
-        Ok((self.show(&self.known(&id)?), secret))
+        Ok((self.known(&id)?.shown(), secret))
     }
 
     /// Changes what the draft has.
@@ -507,7 +522,7 @@ impl Webhooks {
             state.off_because = changed.off_because;
         });
         self.note_listened();
-        Ok(self.show(&known))
+        Ok(known.shown())
     }
 
     /// Removes a webhook, and all that was to be given to it.
@@ -546,7 +561,7 @@ impl Webhooks {
     pub async fn all(&self) -> Result<Vec<ShownWebhook>, WebhookError> {
         self.loaded().await?;
         let known: Vec<Known> = self.0.known.lock().values().cloned().collect();
-        let mut shown: Vec<_> = known.iter().map(|known| self.show(known)).collect();
+        let mut shown: Vec<_> = known.iter().map(Known::shown).collect();
         shown.sort_by_key(|shown| shown.created_at);
         Ok(shown)
     }
@@ -558,7 +573,7 @@ impl Webhooks {
     /// There is no such webhook, or they cannot be read.
     pub async fn find(&self, id: &str) -> Result<ShownWebhook, WebhookError> {
         self.loaded().await?;
-        Ok(self.show(&self.known(id)?))
+        Ok(self.known(id)?.shown())
     }
 
     /// What became of the events of each, without waiting for anything.
@@ -569,19 +584,6 @@ impl Webhooks {
             .iter()
             .map(|(id, known)| (id.clone(), tally(known)))
             .collect()
-    }
-
-    fn show(&self, known: &Known) -> ShownWebhook {
-        let running = &known.running;
-        let state = running.state.borrow();
-        ShownWebhook {
-            id: running.id.clone(),
-            webhook: Arc::clone(&state.receiver.webhook),
-            off_because: state.off_because.clone(),
-            is_of_settings: running.id == OF_SETTINGS,
-            created_at: known.created_at,
-            tally: running.tally.borrow().clone(),
-        }
     }
 
     /// Deliveries that are not done with, in the order of their events, a page at a time.

@@ -120,15 +120,31 @@ fn invalid(field: impl Into<String>, why: impl Into<String>) -> InvalidField {
     }
 }
 
+/// What a request says of a field that may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Said<T> {
+    #[default]
+    Nothing,
+    /// It is to be empty.
+    Empty,
+    Value(T),
+}
+
+impl<T> Said<T> {
+    fn of(value: Option<T>) -> Self {
+        value.map_or(Self::Empty, Self::Value)
+    }
+}
+
 /// What a request wants to set of a webhook.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
     url: Option<String>,
     types: Option<Vec<String>>,
-    cliente_ids: Option<Option<BTreeSet<String>>>,
+    cliente_ids: Said<BTreeSet<String>>,
     secret: Option<Credential>,
     headers: Option<BTreeMap<String, Option<Credential>>>,
-    compat: Option<Option<Compat>>,
+    compat: Said<Compat>,
     /// Whether it is to be on.
     pub enabled: Option<bool>,
 }
@@ -156,20 +172,20 @@ impl Draft {
             match name.as_str() {
                 "url" => draft.url = Some(url(value)?),
                 "types" => draft.types = Some(types(value)?),
-                "cliente_ids" => draft.cliente_ids = Some(sessions(value)?),
+                "cliente_ids" => draft.cliente_ids = Said::of(sessions(value)?),
                 "secret" if value.is_null() => {}
                 "secret" => {
                     let secret = value.as_str().map(Credential::from);
-                    let secret = secret.filter(|secret| is_any_secret(secret));
+                    let secret = secret.filter(is_any_secret);
                     draft.secret = Some(secret.ok_or_else(wrong_secret)?);
                 }
                 "headers" => draft.headers = Some(headers(value)?),
+                "compat" if value.is_null() => draft.compat = Said::Empty,
+                "compat" if value == Compat::Waha.as_str() => {
+                    draft.compat = Said::Value(Compat::Waha);
+                }
                 "compat" => {
-                    draft.compat = Some(match value {
-                        Value::Null => None,
-                        Value::String(word) if word == Compat::Waha.as_str() => Some(Compat::Waha),
-                        _ => return Err(invalid("compat", "must be \"waha\", or be left out")),
-                    });
+                    return Err(invalid("compat", "must be \"waha\", or be left out"));
                 }
                 "enabled" => {
                     let enabled = value.as_bool();
@@ -198,18 +214,26 @@ impl Draft {
     }
 
     /// Whether it changes nothing but whether the webhook is on.
-    pub(super) const fn is_only_a_switch(&self) -> bool {
+    pub(super) fn is_only_a_switch(&self) -> bool {
         self.url.is_none()
             && self.types.is_none()
-            && self.cliente_ids.is_none()
+            && self.cliente_ids == Said::Nothing
             && self.secret.is_none()
             && self.headers.is_none()
-            && self.compat.is_none()
+            && self.compat == Said::Nothing
     }
 
-    /// The sessions that it names: `None`, it does not say; `Some(None)`, all.
-    pub fn sessions(&self) -> Option<Option<&BTreeSet<String>>> {
-        self.cliente_ids.as_ref().map(Option::as_ref)
+    /// The sessions that it names; `None`: all.
+    pub fn sessions(&self) -> Option<&BTreeSet<String>> {
+        match &self.cliente_ids {
+            Said::Value(ids) => Some(ids),
+            Said::Nothing | Said::Empty => None,
+        }
+    }
+
+    /// Whether it says for which sessions it is.
+    pub fn says_sessions(&self) -> bool {
+        self.cliente_ids != Said::Nothing
     }
 }
 
@@ -251,11 +275,15 @@ impl Webhook {
         if let Some(types) = draft.types {
             self.types = types;
         }
-        if let Some(cliente_ids) = draft.cliente_ids {
-            self.cliente_ids = cliente_ids;
+        match draft.cliente_ids {
+            Said::Nothing => {}
+            Said::Empty => self.cliente_ids = None,
+            Said::Value(ids) => self.cliente_ids = Some(ids),
         }
-        if let Some(compat) = draft.compat {
-            self.compat = compat;
+        match draft.compat {
+            Said::Nothing => {}
+            Said::Empty => self.compat = None,
+            Said::Value(compat) => self.compat = Some(compat),
         }
         if let Some(secret) = draft.secret.filter(|secret| *secret != self.secret) {
             let old = std::mem::replace(&mut self.secret, secret);
@@ -475,10 +503,10 @@ fn sessions(value: &Value) -> Result<Option<BTreeSet<String>>, InvalidField> {
     }
     let given = value.as_array();
     let given = given.filter(|given| !given.is_empty() && given.len() <= MOST_SESSIONS);
-    let id = |value: &Value| match value {
-        Value::Number(number) => ClienteId::from_number(number).ok(),
-        Value::String(name) => name.parse().ok(),
-        _ => None,
+    let id = |value: &Value| {
+        let by_number = value.as_number().map(ClienteId::from_number);
+        let by_name = value.as_str().map(str::parse);
+        by_number.or(by_name)?.ok()
     };
     let ids = given.ok_or_else(why)?.iter().map(id);
     let ids: Option<BTreeSet<String>> = ids.map(|id| id.map(|id| id.to_string())).collect();
@@ -531,19 +559,14 @@ fn headers(value: &Value) -> Result<BTreeMap<String, Option<Credential>>, Invali
                 "is set by the service itself: leave it out",
             ));
         }
-        let value = match value {
-            Value::Null => None,
-            Value::String(text) => {
-                let fits = text.len() <= LONGEST_HEADER && HeaderValue::from_str(text).is_ok();
-                Some(text.as_str()).filter(|_| fits).map(Credential::from)
-            }
-            _ => None,
-        };
-        if value.is_none() && !given[name].is_null() {
+        let fits =
+            |text: &&str| text.len() <= LONGEST_HEADER && HeaderValue::from_str(text).is_ok();
+        let text = value.as_str().filter(fits).map(Credential::from);
+        if text.is_none() && !value.is_null() {
             let why = "must be a text of at most 4096 visible characters; null removes the header";
             return Err(invalid(field(), why));
         }
-        headers.insert(parsed.as_str().to_owned(), value);
+        headers.insert(parsed.as_str().to_owned(), text);
     }
     Ok(headers)
 }

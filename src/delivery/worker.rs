@@ -124,6 +124,10 @@ pub(super) struct Worker<R> {
     has_more: bool,
     /// Since when its receiver has taken nothing and failed.
     failing_since: Option<Instant>,
+    /// That it is down has been logged.
+    is_told_down: bool,
+    /// That events are given up has been logged, since its receiver has taken one.
+    is_told_dead: bool,
     /// Its receiver has asked to be left alone until then.
     paused_until: Option<Instant>,
 }
@@ -178,6 +182,8 @@ impl<R: Receiver> Worker<R> {
             unsettled: Vec::new(),
             has_more: true,
             failing_since: None,
+            is_told_down: false,
+            is_told_dead: false,
             paused_until: None,
         }
     }
@@ -188,6 +194,7 @@ impl<R: Receiver> Worker<R> {
         let mut state = shared.state.subscribe();
         let mut news = self.ledger.event_news();
         let mut attempts = JoinSet::new();
+        self.mend_times().await;
         loop {
             state.borrow_and_update();
             news.borrow_and_update();
@@ -211,6 +218,14 @@ impl<R: Receiver> Worker<R> {
             }
         }
         self.end(attempts).await;
+    }
+
+    /// A service before this one may have put deliveries off by a clock that was wrong.
+    async fn mend_times(&self) {
+        let id = &self.shared.id;
+        if let Err(why) = self.ledger.mend_turns(id, self.clock.now()).await {
+            tracing::debug!(consumer.id = id, error = %why, "what waits for {id} keeps its time: {why}");
+        }
     }
 
     /// Takes new events and begins attempts, as far as there are places for them. Answers when to look again, unless something
@@ -305,6 +320,8 @@ impl<R: Receiver> Worker<R> {
             let was_down = self.is_down();
             if matches!(given, Given::Taken) {
                 self.failing_since = None;
+                self.is_told_down = false;
+                self.is_told_dead = false;
                 if was_down {
                     self.hurry().await;
                 }
@@ -366,6 +383,15 @@ impl<R: Receiver> Worker<R> {
             } => (why, retry_after, is_busy),
         };
         self.failing_since.get_or_insert_with(Instant::now);
+        let id = &self.shared.id;
+        if self.is_down() && !self.is_told_down {
+            self.is_told_down = true;
+            tracing::warn!(
+                consumer.id = id,
+                "{id} has taken nothing for {} s: {why}. What is for it waits on disk",
+                DOWN_AFTER.as_secs()
+            );
+        }
         if let Some(pause) = retry_after.filter(|_| is_busy) {
             let until = Instant::now() + pause.min(LONGEST_PAUSE);
             self.paused_until = self.paused_until.max(Some(until));
@@ -379,24 +405,30 @@ impl<R: Receiver> Worker<R> {
             };
         }
         let attempts = delivery.attempts.saturating_add(1);
-        match self.schedule.wait_after(attempts, retry_after) {
-            Some(wait) => Became::PutOff {
+        if let Some(wait) = self.schedule.wait_after(attempts, retry_after) {
+            return Became::PutOff {
                 attempts,
                 due_at: after(now, wait),
                 failure: why,
-            },
-            None => {
-                tracing::warn!(
-                    consumer.id = self.shared.id,
-                    event.id = delivery.event.id,
-                    attempts,
-                    "{} was not given event {}: {why}; it is given up after {attempts} attempts, until it is redriven",
-                    self.shared.id,
-                    delivery.event.id
-                );
-                Became::Dead { failure: why }
-            }
+            };
         }
+        let event = &delivery.event.id;
+        if self.is_told_dead {
+            tracing::debug!(
+                consumer.id = id,
+                event.id = event,
+                "event {event} is given up"
+            );
+        } else {
+            self.is_told_dead = true;
+            tracing::warn!(
+                consumer.id = id,
+                event.id = event,
+                attempts,
+                "{id} was not given event {event}: {why}; it is given up after {attempts} attempts, until it is redriven. Further ones are not logged, until {id} takes one"
+            );
+        }
+        Became::Dead { failure: why }
     }
 
     /// Writes results down. Answers whether that worked: until it does, their lanes stay busy.

@@ -144,6 +144,17 @@ impl Ledger {
         }
     }
 
+    /// Gives a turn to what has none for no good reason: what was never tried, and is said to have its turn in the future, and what
+    /// is put off for longer than anything is. To be asked when the consumer's clock has begun anew.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub async fn mend_turns(&self, id: &str, now: Timestamp) -> Result<(), LedgerError> {
+        let id = id.to_owned();
+        self.ask(|reply| job::mend_turns(id, now, reply)).await
+    }
+
     /// Lets deliveries that were given up wait for their turn again: those of these events, else all of them. Answers how many.
     ///
     /// # Errors

@@ -373,6 +373,14 @@ pub(super) fn hurry(id: String, now: Timestamp, reply: Reply<bool>) -> Job {
     )
 }
 
+/// Gives a turn to what was put off by a clock that was wrong.
+pub(super) fn mend_turns(id: String, now: Timestamp, reply: Reply<()>) -> Job {
+    Job::new(
+        move |on| consumers::mend_turns(on.file, &id, now),
+        |mended, _| tell(reply, mended),
+    )
+}
+
 /// Lets deliveries that were given up wait for their turn again.
 pub(super) fn redrive(
     id: String,

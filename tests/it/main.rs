@@ -51,3 +51,4 @@ mod stops;
 mod terminal;
 mod transfer;
 mod troubles;
+mod webhooks;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::Service;
 
@@ -24,9 +24,9 @@ fn named(text: &str) -> BTreeSet<&str> {
 }
 
 /// Every label there is. What is not a word of this program is here: `session`, and `route` as the router writes it.
-const LABELS: [&str; 11] = [
+const LABELS: [&str; 12] = [
     "adapter", "code", "le", "link", "method", "outcome", "route", "session", "state", "status",
-    "version",
+    "version", "webhook",
 ];
 
 /// Units that Prometheus has others for, and words that say what the type says already.
@@ -138,7 +138,10 @@ fn the_faults_of_a_scrape_are_found() {
 
 #[tokio::test]
 async fn a_scrape_tells_of_a_session_that_sends_and_has_every_name_of_the_documents() {
-    let (service, _) = Service::linked(&[]).await;
+    let (service, _) = Service::linked(&[("WEBHOOK_ALLOW_PRIVATE", "true")]).await;
+    let webhook = json!({"url": "http://127.0.0.1:9/", "types": ["message.revoked"]});
+    let made = service.post("/webhooks", &webhook).await;
+    assert_eq!(made.status, 201, "{}", made.text());
     let text = "cuenta conmigo";
     service.sends(51, "5491158254201", text).await;
     let unknown = service.send(51, "5491158250000", text).await;

@@ -160,12 +160,66 @@ async fn a_text_is_sent_from_a_terminal_and_its_end_is_told() {
     service.stop();
 }
 
+#[tokio::test]
+async fn listen_goes_on_over_a_restart_of_the_service_and_another_one_from_where_it_ended() {
+    let service = Service::with(&[]).await;
+    let url = service.url().to_owned();
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    let folder = TempDir::new().unwrap();
+    let listen = |more: &[&str]| {
+        let arguments = ["listen", "51", "--types", "session.status", "--url", &url];
+        Running::piped(command(&[&arguments, more].concat(), &[], folder.path()))
+    };
+    let mut heard = listen(&["--json", "--after", "oldest"]);
+    service.connect(51).await;
+    heard
+        .shows("that a code waits", |lines| lines.contains("QR_REQUIRED"))
+        .await;
+    let home = service.stop();
+    heard.remarks("trying again").await;
+
+    let service = Service::start_in(home, |env| {
+        env.insert("PORT", port.into());
+    })
+    .await;
+    service.connect(51).await;
+    service.code("51").await;
+    let states = |lines: &str| -> Vec<String> {
+        let events = lines.lines().map(serde_json::from_str::<Value>);
+        events
+            .map(|event| event.unwrap()["data"]["state"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let all = ["INIT", "QR_REQUIRED", "DISCONNECTED", "INIT", "QR_REQUIRED"];
+    heard
+        .shows("all states", |lines| lines.lines().count() == all.len())
+        .await;
+    assert_eq!(states(&heard.out()), all);
+    heard.interrupt();
+    assert_eq!(heard.ends(), 130);
+    let told = heard.err();
+    let cursor = told.trim_end().rsplit(' ').next().unwrap();
+
+    let mut later = listen(&["--after", cursor]);
+    service.disconnect(51).await;
+    later
+        .shows("the end in words", |lines| {
+            lines.contains("  51  session is DISCONNECTED (DISCONNECT_REQUESTED)")
+        })
+        .await;
+    assert_eq!(later.out().lines().count(), 1);
+    later.interrupt();
+    assert_eq!(later.ends(), 130);
+    service.stop();
+}
+
 #[test]
 fn where_no_service_answers_it_says_how_to_start_one() {
     let folder = TempDir::new().unwrap();
     let nowhere = ["--url", "http://127.0.0.1:9"];
-    let commands: [&[&str]; 4] = [
+    let commands: [&[&str]; 5] = [
         &["status"],
+        &["listen"],
         &["qr", "51"],
         &["send", "51", RECIPIENT, "Hola"],
         &["health"],

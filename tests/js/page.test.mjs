@@ -129,3 +129,49 @@ test("a stream's events are heard whole however they arrive, and a refusal ends 
   assert.deepEqual(events, [["session", { a: 1 }], ["stopping", null]]);
   assert.deepEqual(states, ["live", "live", "FORBIDDEN"]);
 });
+
+test("a stream that is opened again names the last id, and begins again once that is not kept any more", async () => {
+  await ofPage("elements.js");
+  const { follow } = await import(`../../src/http/page/stream.js`);
+  const asked = [];
+  const answers = [
+    () => new Response("event: session\ndata: {}\n\nid: 7\n\n"),
+    () => Response.json({ code: "CURSOR_EXPIRED", oldest: 9 }, { status: 410 }),
+    () => Response.json({ code: "FORBIDDEN" }, { status: 403 }),
+  ];
+  globalThis.fetch = async (url, { headers }) => {
+    asked.push([String(url).split("/").pop(), headers["Last-Event-ID"]]);
+    return answers[asked.length - 1]();
+  };
+  await new Promise((resolve) => {
+    follow(async (last) => `events?from=${last}`, () => {}, (state) => { if (state === "refused") resolve(); });
+  });
+  assert.deepEqual(asked, [["events?from=", undefined], ["events?from=7", "7"], ["events?from=", undefined]]);
+});
+
+test("messages are asked for from some way before the end, and not at all with a key that may not see them", async () => {
+  await ofPage("elements.js");
+  const shown = {};
+  globalThis.document.getElementById = (id) => (shown[id] ??= { hidden: true });
+  const { streamOf } = await import(`../../src/http/page/messages.js?stream`);
+  const withAnswers = (...answers) => {
+    const asked = [];
+    globalThis.fetch = async (url) => {
+      asked.push(String(url).split("/").pop());
+      const [status, body] = answers[asked.length - 1];
+      return Response.json(body, { status });
+    };
+    return asked;
+  };
+  let asked = withAnswers([200, { next: 1200 }], [410, { code: "CURSOR_EXPIRED", oldest: 900 }]);
+  const stream = streamOf("51");
+  assert.match(await stream(""), /^events\/stream\?cliente_id=51&types=session,message\.any,.*&after=900$/);
+  assert.deepEqual(asked, ["events?cliente_id=51&after=latest", "events?cliente_id=51&after=700&limit=1"]);
+  assert.equal(shown.messages.hidden, false);
+  assert.doesNotMatch(await stream("950"), /after/, "it goes on from the last id");
+
+  shown.messages.hidden = true;
+  withAnswers([403, { code: "FORBIDDEN" }]);
+  assert.equal(await streamOf("51")(""), "events/stream?cliente_id=51");
+  assert.equal(shown.messages.hidden, true);
+});

@@ -12,6 +12,7 @@ use axum::{
 use serde_json::Value;
 
 use crate::{
+    config::SessionMode,
     delivery::{Draft, InvalidField, ShownWebhook},
     http::{
         guard::caller::Caller,
@@ -133,8 +134,23 @@ fn reaches(caller: &Caller, sessions: Option<&BTreeSet<String>>) -> bool {
     sessions.is_some_and(|sessions| sessions.iter().all(is_own))
 }
 
+/// Refuses sessions that a service of one session does not have: nothing would ever be delivered.
+fn check_sessions(app: &AppState, draft: &Draft) -> Result<(), InvalidField> {
+    let only = app.config.default_cliente_id.as_str();
+    let is_other = |sessions: &BTreeSet<String>| sessions.iter().any(|id| id != only);
+    if app.config.session_mode == SessionMode::Single && draft.sessions().is_some_and(is_other) {
+        return Err(InvalidField {
+            field: "cliente_ids".to_owned(),
+            why: format!(
+                "names a session that this service does not have: with SESSION_MODE=single there is {only:?} alone; leave it out"
+            ),
+        });
+    }
+    Ok(())
+}
+
 /// Makes a webhook, which is given what happens from now on.
-#[utoipa::path(post, path = "/webhooks", tag = "webhooks", request_body(content = WebhookBody, content_type = "application/json", examples(
+#[utoipa::path(post, path = "/webhooks", operation_id = "add_webhook", tag = "webhooks", request_body(content = WebhookBody, content_type = "application/json", examples(
     ("all events" = (value = json!({"url": "https://example.com/hook"}))),
     ("messages of one session" = (value = json!({"url": "https://example.com/hook", "types": ["message.any"], "cliente_ids": [51]}))),
 )), responses(
@@ -145,16 +161,17 @@ pub(in crate::http) async fn add(
     caller: Caller,
     Json(draft): Json<Draft>,
 ) -> Result<(StatusCode, Json<WebhookAnswer>), ApiError> {
-    if !reaches(&caller, draft.sessions().flatten()) {
+    if !reaches(&caller, draft.sessions()) {
         return Err(ApiError::OtherSessionsOfWebhook);
     }
+    check_sessions(&app, &draft)?;
     let (shown, secret) = app.webhooks.add(draft).await?;
     let answer = WebhookAnswer::of(&shown, secret);
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
 /// Lists webhooks with what became of their events.
-#[utoipa::path(get, path = "/webhooks", tag = "webhooks", responses(
+#[utoipa::path(get, path = "/webhooks", operation_id = "list_webhooks", tag = "webhooks", responses(
     (status = 200, description = "All that the key reaches", body = Webhooks, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn list(
@@ -167,7 +184,7 @@ pub(in crate::http) async fn list(
 }
 
 /// Shows one webhook with what became of its events.
-#[utoipa::path(get, path = "/webhooks/{id}", tag = "webhooks", params(WebhookInPath), responses(
+#[utoipa::path(get, path = "/webhooks/{id}", operation_id = "get_webhook", tag = "webhooks", params(WebhookInPath), responses(
     (status = 200, description = "The webhook", body = WebhookAnswer, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn show(Reached(shown): Reached) -> Json<WebhookAnswer> {
@@ -176,7 +193,7 @@ pub(in crate::http) async fn show(Reached(shown): Reached) -> Json<WebhookAnswer
 
 /// Changes the fields of a webhook that the body has. Another secret signs together with the old one for a day; a header is removed
 /// by null. Switched on again, it is given what it has missed.
-#[utoipa::path(patch, path = "/webhooks/{id}", tag = "webhooks", params(WebhookInPath), request_body(content = WebhookBody, content_type = "application/json", examples(
+#[utoipa::path(patch, path = "/webhooks/{id}", operation_id = "change_webhook", tag = "webhooks", params(WebhookInPath), request_body(content = WebhookBody, content_type = "application/json", examples(
     ("switch it off" = (value = json!({"enabled": false}))),
 )), responses(
     (status = 200, description = "The webhook as it is now", body = WebhookAnswer, content_type = "application/json"),
@@ -187,16 +204,16 @@ pub(in crate::http) async fn change(
     Reached(shown): Reached,
     Json(draft): Json<Draft>,
 ) -> Result<Json<WebhookAnswer>, ApiError> {
-    let sessions = draft.sessions();
-    if sessions.is_some_and(|sessions| !reaches(&caller, sessions)) {
+    if draft.says_sessions() && !reaches(&caller, draft.sessions()) {
         return Err(ApiError::OtherSessionsOfWebhook);
     }
+    check_sessions(&app, &draft)?;
     let shown = app.webhooks.change(&shown.id, draft).await?;
     Ok(Json(WebhookAnswer::of(&shown, None)))
 }
 
 /// Removes a webhook, and all that was still to be given to it.
-#[utoipa::path(delete, path = "/webhooks/{id}", tag = "webhooks", params(WebhookInPath), responses(
+#[utoipa::path(delete, path = "/webhooks/{id}", operation_id = "remove_webhook", tag = "webhooks", params(WebhookInPath), responses(
     (status = 200, description = "It is removed", body = WebhookRemoved, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn remove(
@@ -252,7 +269,7 @@ impl FromRequestParts<AppState> for Wanted {
 
 /// Lists deliveries of a webhook that are not done with, in the order of their events: those that wait, or those that were given
 /// up. To get the next ones, give the `next` of the answer as `after`.
-#[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "webhooks", params(WebhookInPath, DeliveriesInQuery), responses(
+#[utoipa::path(get, path = "/webhooks/{id}/deliveries", operation_id = "list_deliveries", tag = "webhooks", params(WebhookInPath, DeliveriesInQuery), responses(
     (status = 200, description = "A page of deliveries", body = DeliveriesAnswer, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn deliveries(
@@ -271,7 +288,7 @@ pub(in crate::http) async fn deliveries(
 }
 
 /// Lets deliveries that were given up be tried again, from the first attempt on: those of the events that the body names, else all.
-#[utoipa::path(post, path = "/webhooks/{id}/redrive", tag = "webhooks", params(WebhookInPath), request_body(content = RedriveBody, content_type = "application/json", examples(
+#[utoipa::path(post, path = "/webhooks/{id}/redrive", operation_id = "redrive_webhook", tag = "webhooks", params(WebhookInPath), request_body(content = RedriveBody, content_type = "application/json", examples(
     ("all" = (value = json!({}))),
 )), responses(
     (status = 200, description = "How many are tried again", body = Redriven, content_type = "application/json"),
@@ -290,7 +307,7 @@ pub(in crate::http) async fn redrive(
 
 /// Sends an event of the type `webhook.test` to a webhook, once and at once, and waits for its answer for up to 15 s. It is sent to a
 /// webhook that is switched off as well.
-#[utoipa::path(post, path = "/webhooks/{id}/test", tag = "webhooks", params(WebhookInPath), responses(
+#[utoipa::path(post, path = "/webhooks/{id}/test", operation_id = "test_webhook", tag = "webhooks", params(WebhookInPath), responses(
     (status = 200, description = "What became of it", body = WebhookTested, content_type = "application/json"),
 ))]
 pub(in crate::http) async fn test(

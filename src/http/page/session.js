@@ -5,6 +5,7 @@ import { clock, showCode } from "./code.js";
 import { byId, element, say, show } from "./elements.js";
 import { badge, lastSend, number, stateWord, why } from "./list.js";
 import { beginPasskey, showPasskey } from "./passkey.js";
+import * as messages from "./messages.js";
 import * as message from "./send.js";
 import { follow } from "./stream.js";
 import { because, dayOrTimeOf, momentOf, noPicture, sayBecause, t, timeOf } from "./words.js";
@@ -36,16 +37,18 @@ export function open(wanted, stands) {
   say(byId("session-title"), t("session", id));
   say(byId("detail"), t("loading"));
   const hears = (name, data) => {
+    if (messages.hears(name, data)) return undefined;
     if (name !== "session") return stands(name);
     status = data;
     message.heard();
     draw();
   };
-  end = follow(`events/stream?cliente_id=${encodeURIComponent(id)}`, hears, stands);
+  end = follow(messages.streamOf(id), hears, stands);
 }
 
 function reset() {
   message.forget();
+  messages.forget();
   showPasskey(null, null);
   refused = null;
   for (const name of ["trouble", "pair-trouble", "announce", "account", "detail", "retry"]) say(byId(name), "");
@@ -91,6 +94,7 @@ export function draw() {
   showPasskey(id, status);
   drawPairing();
   message.redraw();
+  messages.redraw();
   show(byId("send"), state === "READY");
   show(byId("connect"), !isRunning);
   say(byId("connect"), t(state === "ERROR" || status.failed_phase ? "connectAgain" : "connect"));

@@ -10,7 +10,7 @@ const SHORTEST = 500;
 const LONGEST = 15_000;
 
 /**
- * Follows a path. `hears(name, data)` gets each event; `stands(state, refusal?, since?)` one of "live", "away", "refused"; `since`:
+ * Follows a path, or what a function makes of the last id that was heard. `hears(name, data)` gets each event; `stands(state, refusal?, since?)` one of "live", "away", "refused"; `since`:
  * when the service was heard last.
  * Gives a function that ends it.
  */
@@ -21,6 +21,7 @@ export function follow(path, hears, stands) {
   let pause = SHORTEST;
   let hiding = 0;
   let heardAt = Date.now();
+  let last = "";
 
   const rest = (time) =>
     new Promise((resolve) => {
@@ -61,6 +62,7 @@ export function follow(path, hears, stands) {
     let name = "";
     const data = [];
     for (const line of block.split(/\r?\n/)) {
+      if (line.startsWith("id:")) last = line.slice(3).trim();
       if (line.startsWith("event:")) name = line.slice(6).trim();
       if (line.startsWith("data:")) data.push(line.slice(5).replace(/^ /, ""));
     }
@@ -72,16 +74,31 @@ export function follow(path, hears, stands) {
 
   async function once() {
     reading = new AbortController();
-    const response = await fetch(address(path), { headers: keyHeaders(), cache: "no-store", signal: reading.signal });
+    const headers = last ? { "Last-Event-ID": last } : {};
+    let where = path;
+    try {
+      if (typeof path === "function") where = await path(last);
+    } catch (why) {
+      return refuse(why);
+    }
+    if (isOver) return undefined;
+    const options = { headers: { ...keyHeaders(), ...headers }, cache: "no-store", signal: reading.signal };
+    const response = await fetch(address(where), options);
     if (response.ok) return read(response);
     const refusal = await refusalOf(response);
     if (refusal.status === 401 && (await wantKey(refusal))) return undefined;
-    if (refusal.status < 500 && refusal.status !== 429) {
+    return refuse(refusal);
+  }
+
+  function refuse(why) {
+    // What was to be gone on with is not kept any more.
+    if (why.code === "CURSOR_EXPIRED") last = "";
+    else if (why.status >= 400 && why.status < 500 && why.status !== 429) {
       isOver = true;
-      stands("refused", refusal);
+      stands("refused", why);
       return undefined;
     }
-    throw refusal;
+    throw why;
   }
 
   async function run() {

@@ -24,6 +24,9 @@ use crate::{
 /// Events that a consumer looks at in one transaction. It takes some ten milliseconds, and a send that comes meanwhile waits for it.
 const LOOKED_AT_ONCE: usize = 1000;
 
+/// Milliseconds. No schedule and no receiver puts a delivery off for longer than a week and a fifth of one.
+const LONGEST_WAIT: i64 = 10 * 24 * 3600 * 1000;
+
 /// Deliveries that one transaction changes for a person or a whole consumer, for the same reason.
 const CHANGED_AT_ONCE: usize = 1000;
 
@@ -57,6 +60,9 @@ pub(in crate::ledger) mod statements {
     pub(in crate::ledger) const HURRY: &str =
         "UPDATE deliveries SET next_at = ?2 WHERE consumer = ?1 AND state = 'waiting' AND seq IN
              (SELECT seq FROM deliveries WHERE consumer = ?1 AND next_at > ?2 ORDER BY next_at LIMIT ?3)";
+    pub(in crate::ledger) const MEND: &str =
+        "UPDATE deliveries SET next_at = ?2, due_at = min(due_at, ?2)
+         WHERE consumer = ?1 AND next_at > ?2 AND (attempts = 0 OR next_at > ?3)";
     pub(in crate::ledger) const DEAD: &str = "SELECT seq, lane FROM deliveries WHERE consumer = ?1 AND state = 'dead' ORDER BY seq LIMIT ?2";
     pub(in crate::ledger) const DEAD_OF_EVENT: &str =
         "SELECT seq, lane FROM deliveries JOIN events USING (seq)
@@ -80,7 +86,7 @@ pub(in crate::ledger) mod statements {
 
     /// All of them.
     #[cfg(test)]
-    pub(in crate::ledger) const ALL: [&str; 18] = [
+    pub(in crate::ledger) const ALL: [&str; 19] = [
         LOOK,
         ADD,
         TURNS,
@@ -91,6 +97,7 @@ pub(in crate::ledger) mod statements {
         GIVE_UP,
         STEP,
         HURRY,
+        MEND,
         DEAD,
         DEAD_OF_EVENT,
         REVIVE,
@@ -407,6 +414,21 @@ pub(in crate::ledger) fn hurry(file: &File, id: &str, now: Timestamp) -> Result<
         whole(CHANGED_AT_ONCE)
     ])?;
     Ok(hurried == CHANGED_AT_ONCE)
+}
+
+/// Gives a turn to what was never tried and is said to have its turn in the future, and to what is put off for longer than
+/// [`LONGEST_WAIT`].
+pub(in crate::ledger) fn mend_turns(
+    file: &File,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if let Some(key) = key_of(file, id)? {
+        let longest = now.as_millisecond() + LONGEST_WAIT;
+        file.prepare_cached(statements::MEND)?
+            .execute([key, now.as_millisecond(), longest])?;
+    }
+    Ok(())
 }
 
 /// What [`redrive`] has done.

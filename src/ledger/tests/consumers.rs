@@ -184,6 +184,21 @@ async fn what_waits_for_another_attempt_can_be_hurried_and_keeps_its_place_in_th
 }
 
 #[tokio::test]
+async fn what_was_put_off_by_a_clock_that_was_wrong_has_its_turn() {
+    let (_folder, ledger) = with_consumer().await;
+    let year = 365 * 24 * 3600;
+    let events = vec![in_chat("a", "1"), in_chat("b", "2"), in_chat("c", "3")];
+    ledger.append(events).await.unwrap();
+    take(&ledger, year).await;
+    settle(&ledger, "2", put_off(1, year + 60), year).await;
+    settle(&ledger, "3", put_off(1, 60), year).await;
+    assert_eq!(turns(&ledger, 0).await, [""; 0]);
+    ledger.mend_turns(ID, second(0)).await.unwrap();
+    assert_eq!(turns(&ledger, 0).await, ["1", "2"]);
+    assert_eq!(turns(&ledger, 60).await, ["1", "2", "3"]);
+}
+
+#[tokio::test]
 async fn a_consumer_is_given_only_what_it_wants_and_nothing_while_it_is_off() {
     let (_folder, ledger) = with_consumer().await;
     let events = vec![

@@ -130,6 +130,7 @@ impl WebhookAnswer {
 
 /// `GET /webhooks`.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
 pub(in crate::http) struct Webhooks {
     success: bool,
     webhooks: Vec<OneWebhook>,

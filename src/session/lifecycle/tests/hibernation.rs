@@ -507,3 +507,31 @@ async fn a_session_that_sleeps_is_looked_after_once_a_day() {
     session.is_awake().await;
     session.hibernates().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_messages_are_wanted_wakes_for_them_and_stays_awake() {
+    let mut session = Scenario::asleep().await;
+    session.stage.is_listened_to(true);
+    session.wakes().await;
+    session.is_awake().await;
+    let mut snapshots = session.handle.subscribe();
+    let slept = snapshots.wait_for(|now| now.state == SessionState::Hibernating);
+    assert!(timeout(NEVER, slept).await.is_err());
+    session.stage.is_listened_to(false);
+    session.falls_asleep().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_may_sleep_all_the_same_where_an_operator_wants_it() {
+    let mut session = Scenario::ready_with(|config| {
+        hibernates(config);
+        config.hibernate_listening = true;
+    })
+    .await;
+    session.stage.is_listened_to(true);
+    session.falls_asleep().await;
+    let mut snapshots = session.handle.subscribe();
+    let woke = snapshots.wait_for(|now| now.state != SessionState::Hibernating);
+    // It wakes once a day by itself.
+    assert!(timeout(NEVER, woke).await.is_err());
+}

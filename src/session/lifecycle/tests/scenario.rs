@@ -114,6 +114,13 @@ impl Stage {
         &self.shared.config
     }
 
+    /// From now on a consumer of events wants the messages of session 51, or does not.
+    pub(super) fn is_listened_to(&self, is_wanted: bool) {
+        let own = "51".parse().unwrap();
+        let sessions = is_wanted.then_some(own).into_iter().collect();
+        self.shared.listened.set("test", Some(sessions));
+    }
+
     /// Takes the ledger's folder away, until it is given back.
     pub(super) fn break_ledger(&self) {
         fs::rename(self.path("ledger"), self.path("aside")).unwrap();

@@ -1,0 +1,419 @@
+//! `listen`: what happens in the sessions, as it happens: messages, what becomes of them, and states.
+//!
+//! Reads the log of events by its cursor, so it misses nothing while the service or the network is away. The first request decides
+//! whether the service is there at all; after that, the command waits for it to come back.
+
+use std::{path::Path, time::Duration};
+
+use clap::Args;
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::{
+    Fault,
+    client::{Answer, Client, ClientError, Connection, READ_TIMEOUT},
+    exit::{CODES, Exit},
+    screen::{Interrupts, one_line, remark, say},
+};
+use crate::{
+    heard::{
+        HeardAck, HeardEdit, HeardMessage, HeardReaction, HeardResolved, HeardRevoke, MessageKind,
+        Person, Source,
+    },
+    session::ClienteId,
+};
+
+/// How long the service lets a request wait for the next event: less than what proxies cut.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Between two requests while the service is away.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Show what happens, as it happens: messages that come in and go out, ticks, states.
+///
+/// Goes on until Ctrl-C, also when the service is restarted meanwhile, and misses nothing of what it can read. The last line says
+/// with which --after another listen goes on. The key needs the scope receive.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = CODES)]
+pub struct Arguments {
+    /// The session; all of them when left out.
+    cliente_id: Option<ClienteId>,
+    /// Only events of these types, with commas between them, such as message.any,session.status.
+    #[arg(long, value_name = "TYPES")]
+    types: Option<String>,
+    /// From where on: latest, oldest, or where another listen has ended.
+    #[arg(long, value_name = "CURSOR", default_value = "latest")]
+    after: String,
+    #[command(flatten)]
+    pub(super) connection: Connection,
+}
+
+pub(super) async fn run(arguments: &Arguments, dotenv: &Path) -> Result<Exit, Fault> {
+    let client = Client::new(&arguments.connection, dotenv)?;
+    let mut interrupts = Interrupts::catch()?;
+    let mut listener = Listener {
+        arguments,
+        client: &client,
+        cursor: Some(arguments.after.clone()).filter(|after| after != "oldest"),
+    };
+    let ended = tokio::select! {
+        fault = listener.follow() => Err(fault),
+        signal = interrupts.next() => Ok(Exit::Signalled(signal)),
+    };
+    if let Some(cursor) = listener.cursor.filter(|cursor| *cursor != arguments.after) {
+        remark(&format!("to go on from here: --after {cursor}"));
+    }
+    ended
+}
+
+struct Listener<'a> {
+    arguments: &'a Arguments,
+    client: &'a Client,
+    /// `None`: from the oldest event on.
+    cursor: Option<String>,
+}
+
+/// `GET /events`.
+#[derive(Deserialize)]
+struct Page {
+    events: Vec<Value>,
+    next: i64,
+}
+
+impl Listener<'_> {
+    /// Ends only with a fault.
+    async fn follow(&mut self) -> Fault {
+        let follow = async {
+            // Without a wait, so that the cursor is known before anything can go wrong.
+            let answer = self.ask(Duration::ZERO).await?;
+            self.show(&answer)?;
+            let mut is_away = false;
+            loop {
+                match self.ask(WAIT).await {
+                    Ok(answer) => {
+                        if is_away {
+                            remark("the service is back");
+                        }
+                        is_away = false;
+                        self.show(&answer)?;
+                    }
+                    Err(why) if is_passing(&why) => {
+                        if !is_away {
+                            remark(&format!("session-manager: {why}; trying again"));
+                        }
+                        is_away = true;
+                        sleep(RETRY).await;
+                    }
+                    Err(why) => return Err(Fault::from(why)),
+                }
+            }
+        };
+        let ended: Result<std::convert::Infallible, Fault> = follow.await;
+        match ended {
+            Ok(never) => match never {},
+            Err(fault) => fault,
+        }
+    }
+
+    /// The next part of the log; from the oldest one on that is left, if it was read too late.
+    async fn ask(&mut self, wait: Duration) -> Result<Answer, ClientError> {
+        let asked = self.client.ask(self.request(wait), wait + READ_TIMEOUT);
+        let oldest = match asked.await {
+            Err(ClientError::Refused {
+                status: StatusCode::GONE,
+                body,
+                ..
+            }) => body["oldest"].as_i64().unwrap_or_default(),
+            answered => return answered,
+        };
+        remark("session-manager: some events are no longer kept; this goes on with the oldest one");
+        self.cursor = Some(oldest.to_string());
+        let asked = self.client.ask(self.request(wait), wait + READ_TIMEOUT);
+        asked.await
+    }
+
+    fn request(&self, wait: Duration) -> reqwest::RequestBuilder {
+        let wait = wait.as_secs().to_string();
+        let id = self.arguments.cliente_id.as_ref().map(ClienteId::as_str);
+        let given = [
+            ("after", self.cursor.as_deref()),
+            ("types", self.arguments.types.as_deref()),
+            ("cliente_id", id),
+            ("wait", Some(wait.as_str())),
+        ];
+        let given = given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        self.client.get("/events").query(&given.collect::<Vec<_>>())
+    }
+
+    fn show(&mut self, answer: &Answer) -> Result<(), Fault> {
+        let page: Page = answer.read(self.client)?;
+        for event in &page.events {
+            if self.arguments.connection.json {
+                say(&event.to_string())?;
+            } else {
+                say(&in_words(event))?;
+            }
+        }
+        self.cursor = Some(page.next.to_string());
+        Ok(())
+    }
+}
+
+/// Whether the same request may be answered later: the service is away, starts again, or has too much to do.
+fn is_passing(why: &ClientError) -> bool {
+    match why {
+        ClientError::NotRunning { .. }
+        | ClientError::TooSlow { .. }
+        | ClientError::NotOurs { .. } => true,
+        ClientError::Refused { status, .. } => {
+            status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+        }
+        ClientError::Settings(_)
+        | ClientError::InvalidUrl
+        | ClientError::Tls
+        | ClientError::Setup(_)
+        | ClientError::Unauthorized { .. } => false,
+    }
+}
+
+/// One event as a line: when, in which session, and what.
+fn in_words(event: &Value) -> String {
+    let text = |name: &str| event[name].as_str().unwrap_or_default();
+    // UTC, as in the log of the service.
+    let at = text("timestamp").parse::<Timestamp>();
+    let at = at.map(|at| at.strftime("%F %TZ").to_string());
+    let at = at.unwrap_or_else(|_| text("timestamp").to_owned());
+    let late = if event["late"] == true { " (late)" } else { "" };
+    let data = &event["data"];
+    let kind = text("type");
+    let what = match kind {
+        "message" => told(data, incoming),
+        "message.own" => told(data, own),
+        "message.ack" => told(data, ack),
+        "message.edited" => told(data, edited),
+        "message.revoked" => told(data, revoked),
+        "message.reaction" => told(data, reaction),
+        "message.waiting" => told(data, waiting),
+        "message.resolved" => told(data, resolved),
+        "session.status" => Some(status(data)),
+        _ => None,
+    };
+    // A type or a shape of a newer service is shown as it is.
+    let what = what.unwrap_or_else(|| format!("{kind} {data}"));
+    one_line(&format!("{at}  {}  {what}{late}", text("session")))
+}
+
+fn told<T: DeserializeOwned>(data: &Value, words: impl Fn(&T) -> String) -> Option<String> {
+    T::deserialize(data).ok().map(|data| words(&data))
+}
+
+fn incoming(message: &HeardMessage) -> String {
+    format!("< {}: {}", who(message), content(message))
+}
+
+fn own(message: &HeardMessage) -> String {
+    let to = match (&message.to, &message.group_name) {
+        _ if message.is_group => message.group_name.clone().map(String::from),
+        (Some(to), _) => Some(person(to)),
+        (None, _) => None,
+    };
+    let to = to.unwrap_or_else(|| String::from(message.chat.clone()));
+    let from = match message.source {
+        Some(Source::Api) => "api",
+        Some(Source::Phone) => "phone",
+        None => "?",
+    };
+    format!("> {to}: {} [{from}]", content(message))
+}
+
+fn waiting(message: &HeardMessage) -> String {
+    format!("< {}: cannot be decrypted yet", who(message))
+}
+
+/// Who wrote it, and in which group.
+fn who(message: &HeardMessage) -> String {
+    let from = person(&message.from);
+    if !message.is_group {
+        return from;
+    }
+    let group = message.group_name.clone().map(String::from);
+    let group = group.unwrap_or_else(|| String::from(message.chat.clone()));
+    format!("{from} in {group}")
+}
+
+/// The name, and what else is known.
+fn person(person: &Person) -> String {
+    let address = person.phone.as_ref().map(|phone| format!("+{}", &**phone));
+    let lid = || person.lid.clone().map(String::from);
+    let address = address.or_else(lid).unwrap_or_else(|| "?".to_owned());
+    match &person.name {
+        Some(name) => format!("{} ({address})", &**name),
+        None => address,
+    }
+}
+
+/// The text; of what is no text, its kind too.
+fn content(message: &HeardMessage) -> String {
+    let text = message.text.clone().or_else(|| message.caption.clone());
+    let text = text.map_or_else(String::new, String::from);
+    if message.kind == MessageKind::Text {
+        return text;
+    }
+    // A unit variant is written as its name.
+    let kind = serde_json::to_value(message.kind).unwrap_or_default();
+    let kind = kind.as_str().unwrap_or_default();
+    format!("[{kind}] {text}").trim_end().to_owned()
+}
+
+fn ack(ack: &HeardAck) -> String {
+    let state = serde_json::to_value(ack.state).unwrap_or_default();
+    format!("{} {}", ack.key, state.as_str().unwrap_or_default())
+}
+
+fn edited(edit: &HeardEdit) -> String {
+    format!(
+        "{} edited by {}: {}",
+        edit.key,
+        person(&edit.from),
+        &*edit.text
+    )
+}
+
+fn revoked(revoke: &HeardRevoke) -> String {
+    match &revoke.by {
+        Some(by) => format!("{} taken back by {}", revoke.key, person(by)),
+        None => format!("{} taken back", revoke.key),
+    }
+}
+
+fn reaction(reaction: &HeardReaction) -> String {
+    let from = person(&reaction.from);
+    match &reaction.emoji {
+        Some(emoji) => format!("{} {} from {from}", reaction.key, &**emoji),
+        None => format!("{} without a reaction from {from} again", reaction.key),
+    }
+}
+
+fn resolved(resolved: &HeardResolved) -> String {
+    format!("{} is {}", &*resolved.chat, person(&resolved.from))
+}
+
+fn status(data: &Value) -> String {
+    let text = |name: &str| data[name].as_str();
+    let reason = text("reason").map_or_else(String::new, |reason| format!(" ({reason})"));
+    let detail = text("detail").map_or_else(String::new, |detail| format!(": {detail}"));
+    format!(
+        "session is {}{reason}{detail}",
+        text("state").unwrap_or("?")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn line(kind: &str, data: &Value) -> String {
+        let event = json!({
+            "id": "evt_1", "type": kind, "timestamp": "2026-09-21T14:13:20.000Z", "cliente_id": 51, "session": "51",
+            "me": {"phone": null, "lid": null}, "late": false, "data": data,
+        });
+        let line = in_words(&event);
+        let what = line.strip_prefix("2026-09-21 14:13:20Z  51  ");
+        what.unwrap_or_else(|| panic!("{line}")).to_owned()
+    }
+
+    #[test]
+    fn each_event_is_one_line_in_words() {
+        let ana = json!({"phone": "5491158254201", "lid": null, "name": "Ana"});
+        let text = json!({
+            "id": "false_111@lid_3A", "key": "3A", "chat": "111@lid", "is_group": false, "from": ana, "kind": "text",
+            "text": "hola\n¿qué tal?",
+        });
+        let with = |more: &Value| {
+            let mut data = text.clone();
+            data.as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            data
+        };
+        let picture = json!({
+            "is_group": true, "group_name": "Familia", "kind": "image", "text": null, "caption": "mira",
+        });
+        let own = json!({"to": {"lid": "222@lid"}, "source": "phone"});
+        let of = json!({"id": "x_3A", "key": "3A", "chat": "111@lid", "is_group": false, "from": ana, "is_own": false});
+        let of = |more: &Value| {
+            let mut data = of.clone();
+            data.as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            data
+        };
+        for (kind, data, shown) in [
+            (
+                "message",
+                text.clone(),
+                "< Ana (+5491158254201): hola\\u000a¿qué tal?",
+            ),
+            (
+                "message",
+                with(&picture),
+                "< Ana (+5491158254201) in Familia: [image] mira",
+            ),
+            (
+                "message.own",
+                with(&own),
+                "> 222@lid: hola\\u000a¿qué tal? [phone]",
+            ),
+            (
+                "message.ack",
+                of(&json!({"ack": 3, "state": "read"})),
+                "3A read",
+            ),
+            (
+                "message.edited",
+                of(&json!({"text": "chau"})),
+                "3A edited by Ana (+5491158254201): chau",
+            ),
+            (
+                "message.revoked",
+                of(&json!({"is_by_admin": false})),
+                "3A taken back",
+            ),
+            (
+                "message.reaction",
+                of(&json!({"emoji": "👍"})),
+                "3A 👍 from Ana (+5491158254201)",
+            ),
+            (
+                "message.reaction",
+                of(&json!({"emoji": null})),
+                "3A without a reaction from Ana (+5491158254201) again",
+            ),
+            (
+                "message.waiting",
+                with(&json!({"kind": "waiting"})),
+                "< Ana (+5491158254201): cannot be decrypted yet",
+            ),
+            (
+                "message.resolved",
+                json!({"from": ana, "chat": "111@lid"}),
+                "111@lid is Ana (+5491158254201)",
+            ),
+            (
+                "session.status",
+                json!({"state": "ERROR", "reason": "BROWSER_LOST", "detail": "gone"}),
+                "session is ERROR (BROWSER_LOST): gone",
+            ),
+            ("message.new", json!({"a": 1}), "message.new {\"a\":1}"),
+        ] {
+            assert_eq!(line(kind, &data), shown);
+        }
+    }
+}

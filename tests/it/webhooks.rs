@@ -1,0 +1,344 @@
+//! Webhooks of the real service: what a receiver gets that behaves badly while the service is killed, receivers as docs/events.md has
+//! them, and the commands.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::TcpListener as StdListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpListener,
+    time::{interval, timeout},
+};
+
+use crate::support::{
+    PROGRAM, Service, answer,
+    chrome::{eventually, installed_program},
+};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const OTHER_SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// Two attempts fail within milliseconds; a crowded machine takes longer.
+const DEADLINE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
+
+/// Many attempts, one soon after the other.
+const SOON: &str = "0,0,0,0,0,0,0,0,0,0,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1";
+
+/// What decides how a request is answered, by how many there were.
+type Script = fn(usize) -> Response;
+
+/// A receiver on a port of this machine.
+#[derive(Clone)]
+struct Target {
+    url: String,
+    /// The events that it has taken, in their order, each as often as it came.
+    taken: Arc<Mutex<Vec<Value>>>,
+    asked: Arc<Mutex<usize>>,
+    script: Script,
+}
+
+impl Target {
+    async fn open(script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = Self {
+            url: format!("http://{}/hook", listener.local_addr().unwrap()),
+            taken: Arc::default(),
+            asked: Arc::default(),
+            script,
+        };
+        let router = Router::new().route("/hook", post(take));
+        let router = router.with_state(own.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        own
+    }
+
+    fn taken(&self) -> Vec<Value> {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.clone()
+    }
+
+    fn ids(&self) -> Vec<String> {
+        let id = |event: &Value| event["id"].as_str().unwrap().to_owned();
+        self.taken().iter().map(id).collect()
+    }
+}
+
+async fn take(State(target): State<Target>, headers: HeaderMap, body: Bytes) -> Response {
+    let number = {
+        let mut asked = target.asked.lock().unwrap();
+        *asked += 1;
+        *asked
+    };
+    let response = (target.script)(number);
+    if response.status() == StatusCode::REQUEST_TIMEOUT {
+        // Its caller waits in vain, until it is killed or has waited for its time-out.
+        std::future::pending::<()>().await;
+    }
+    if response.status().is_success() {
+        let event: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(event["id"], headers["webhook-id"].to_str().unwrap());
+        target.taken.lock().unwrap().push(event);
+    }
+    response
+}
+
+fn always(_: usize) -> Response {
+    StatusCode::OK.into_response()
+}
+
+/// Fails and hangs at random, but the same each time.
+fn at_random(number: usize) -> Response {
+    let status = match number.wrapping_mul(2_654_435_761) / 256 % 8 {
+        0 => StatusCode::INTERNAL_SERVER_ERROR,
+        1 => StatusCode::TOO_MANY_REQUESTS,
+        2 => StatusCode::FOUND,
+        // See `take`. Seldom: each takes the whole time-out.
+        3 if number.is_multiple_of(7) => StatusCode::REQUEST_TIMEOUT,
+        _ => StatusCode::OK,
+    };
+    status.into_response()
+}
+
+async fn webhooks(service: &Service) -> Vec<Value> {
+    let answer = service.get("/webhooks").await.json();
+    answer["webhooks"].as_array().unwrap().clone()
+}
+
+/// Makes one, and answers its id.
+async fn add(service: &Service, body: &Value) -> String {
+    let made = service.post("/webhooks", body).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    made.json()["webhook"]["id"].as_str().unwrap().to_owned()
+}
+
+/// The ids of all events of a session, in the order of the log.
+async fn logged(service: &Service, session: &str) -> Vec<String> {
+    let path = format!("/events?cliente_id={session}&limit=1000");
+    let answer = service.get(&path).await.json();
+    let events = answer["events"].as_array().unwrap().iter();
+    events
+        .map(|event| event["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_receiver_that_fails_at_random_gets_each_event_in_order_while_the_service_is_killed() {
+    let target = Target::open(at_random).await;
+    let settings = [
+        ("WEBHOOK_URL", target.url.as_str()),
+        ("WEBHOOK_SECRET", SECRET),
+        ("WEBHOOK_TYPES", "session.status"),
+        ("WEBHOOK_ALLOW_PRIVATE", "true"),
+        ("WEBHOOK_RETRY_SECONDS", SOON),
+    ];
+    let mut service = Service::with(&settings).await;
+    for round in 0..3 {
+        for id in ["51", "52"] {
+            service.connect(id).await;
+            service.reaches(id, "QR_REQUIRED").await;
+        }
+        if round < 2 {
+            let home = service.kill();
+            service = Service::start_in(home, |env| {
+                env.extend(settings.map(|(name, value)| (name, value.into())));
+            })
+            .await;
+        }
+    }
+    for id in ["51", "52"] {
+        service.disconnect(id).await;
+        let events = logged(&service, id).await;
+        assert!(events.len() >= 6, "{events:?}");
+        let all: BTreeSet<String> = events.iter().cloned().collect();
+        eventually("the receiver has each event", || {
+            all.is_subset(&target.ids().into_iter().collect())
+        })
+        .await;
+        // What was under way at a kill came twice, one behind the other.
+        let mut taken = target.ids();
+        taken.retain(|id| all.contains(id));
+        taken.dedup();
+        assert_eq!(taken, events, "session {id}");
+    }
+    let shown = webhooks(&service).await.remove(0);
+    assert_eq!(shown["of_settings"], true, "{shown}");
+    assert_eq!(shown["deliveries"]["waiting"], 0, "{shown}");
+    assert!(!service.log().contains(&SECRET["whsec_".len()..]));
+    assert!(!service.log().contains("/hook"));
+    service.stop();
+}
+
+/// The code of a language in the section about receivers.
+fn receiver(language: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/events.md");
+    let text = fs::read_to_string(path).unwrap();
+    let section = text.split("### Check the signature").nth(1).unwrap();
+    let code = section.split(&format!("```{language}\n")).nth(1).unwrap();
+    code.split("```").next().unwrap().to_owned()
+}
+
+/// A receiver of the documents that runs. Ended when dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Starts one on this port.
+fn run(language: &str, folder: &Path, port: u16) -> Running {
+    let (program, name) = match language {
+        "js" => ("node", "receiver.mjs"),
+        "python" => ("python3", "receiver.py"),
+        _ => ("php", "receiver.php"),
+    };
+    fs::write(folder.join(name), receiver(language)).unwrap();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test plays the person who starts a receiver"
+    )]
+    let mut command = Command::new(installed_program(program));
+    if program == "php" {
+        command.args(["-S", &format!("127.0.0.1:{port}")]);
+    }
+    command.arg(name).current_dir(folder);
+    command.env("PORT", port.to_string());
+    command.env("WEBHOOK_SECRET", SECRET);
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    Running(command.spawn().unwrap())
+}
+
+#[tokio::test]
+async fn the_receivers_of_the_documents_take_what_is_signed_with_their_secret_and_nothing_else() {
+    let service = Service::with(&[("WEBHOOK_ALLOW_PRIVATE", "true")]).await;
+    for language in ["js", "python", "php"] {
+        let folder = tempfile::tempdir().unwrap();
+        let free = StdListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let _running = run(language, folder.path(), port);
+        eventually("the receiver listens", || {
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        })
+        .await;
+        let url = format!("http://127.0.0.1:{port}/");
+        let id = add(&service, &json!({ "url": url, "secret": OTHER_SECRET })).await;
+        let test = format!("/webhooks/{id}/test");
+        let refused = service.post(&test, &json!({})).await.json();
+        assert_eq!(refused["status"], 401, "{language}: {refused}");
+        // From now on both sign.
+        let change = json!({ "secret": SECRET });
+        let path = format!("/webhooks/{id}");
+        let changed = service.request(Method::PATCH, &path).json(&change);
+        let changed = answer(changed).await;
+        assert_eq!(changed.status, 200, "{}", changed.text());
+        assert!(!changed.text().contains("whsec_"), "{}", changed.text());
+        let taken = service.post(&test, &json!({})).await.json();
+        assert_eq!(taken["delivered"], true, "{language}: {taken}");
+        assert_eq!(taken["status"], 204, "{language}: {taken}");
+        let unsigned = reqwest::Client::new().post(&url).body("{}").send().await;
+        assert_eq!(unsigned.unwrap().status().as_u16(), 401, "{language}");
+    }
+    service.stop();
+}
+
+/// What a command prints on standard output, and its exit code.
+fn command(service: &Service, words: &[&str]) -> (String, i32) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test plays the person in a terminal"
+    )]
+    let said = Command::new(PROGRAM)
+        .arg("webhook")
+        .args(words)
+        .args(["--url", service.url()])
+        .current_dir(service.home().path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(said.stdout).unwrap();
+    (text.trim().to_owned(), said.status.code().unwrap())
+}
+
+#[tokio::test]
+async fn a_webhook_is_made_tried_and_redriven_in_a_terminal() {
+    let target = Target::open(|number| match number {
+        1 => StatusCode::OK.into_response(),
+        2 | 3 => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        _ => StatusCode::OK.into_response(),
+    })
+    .await;
+    let settings = [
+        ("WEBHOOK_ALLOW_PRIVATE", "true"),
+        ("WEBHOOK_RETRY_SECONDS", "0"),
+        ("CHROME_PATH", "/bin/false"),
+    ];
+    let service = Service::with(&settings).await;
+    let (secret, code) = command(&service, &["add", &target.url, "--type", "session.status"]);
+    assert_eq!(code, 0, "{secret}");
+    assert!(secret.starts_with("whsec_"), "{secret}");
+    let id = webhooks(&service).await[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (said, code) = command(&service, &["test", &id]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.starts_with("delivered: it answered 200"), "{said}");
+    // Both attempts of the first event fail.
+    service.connect("51").await;
+    service
+        .status_when("51", "its end", |status| status["state"] == "ERROR")
+        .await;
+    let path = format!("/webhooks/{id}/deliveries?state=dead");
+    let given_up = timeout(DEADLINE, async {
+        let mut ticks = interval(POLL);
+        loop {
+            ticks.tick().await;
+            let dead = service.get(&path).await.json();
+            if dead["count"] == 1 {
+                return dead["deliveries"][0].clone();
+            }
+        }
+    });
+    let dead = given_up.await.expect("the first event is given up");
+    assert_eq!(dead["failure"], "it answered 500", "{dead}");
+    assert_eq!(dead["cliente_id"], 51, "{dead}");
+    let (said, _) = command(&service, &["list"]);
+    assert!(
+        said.contains(&id) && said.contains("it answered 500"),
+        "{said}"
+    );
+    let (said, code) = command(&service, &["redrive", &id]);
+    assert_eq!((said.as_str(), code), ("1 are tried again", 0));
+    let all: BTreeSet<String> = logged(&service, "51").await.into_iter().collect();
+    eventually("each is delivered", || {
+        all.is_subset(&target.ids().into_iter().collect())
+    })
+    .await;
+    let (said, code) = command(&service, &["add", "not-an-address"]);
+    assert_eq!((said.as_str(), code), ("", 1));
+    let (said, code) = command(&service, &["test", "wh_none", "--json"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("WEBHOOK_NOT_FOUND"), "{said}");
+    assert!(!service.log().contains(&secret));
+    service.stop();
+}
