@@ -10,6 +10,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::{
     sync::{Notify, watch},
@@ -196,8 +197,10 @@ impl<R: Receiver> Worker<R> {
         let mut attempts = JoinSet::new();
         self.mend_times().await;
         loop {
-            state.borrow_and_update();
-            news.borrow_and_update();
+            // Also while attempts end one after another, which go first below.
+            if let Some(Ok(())) = news.changed().now_or_never() {
+                self.has_more = true;
+            }
             let wake_at = self.begin_what_is_due(&mut attempts).await;
             tokio::select! {
                 biased;
