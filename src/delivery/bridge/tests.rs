@@ -40,7 +40,7 @@ enum Fault {
 
 /// A hub that remembers what it was told.
 #[derive(Clone, Default)]
-struct StandIn {
+pub(super) struct StandIn {
     seen: Arc<Mutex<Seen>>,
     logins: Arc<AtomicUsize>,
 }
@@ -104,7 +104,7 @@ async fn listener(
 }
 
 impl StandIn {
-    async fn serve(&self) -> SocketAddr {
+    pub(super) async fn serve(&self) -> SocketAddr {
         let router = Router::new()
             .route("/api/auth/login", post(login))
             .route("/api/listener/{name}", post(listener))
@@ -113,6 +113,10 @@ impl StandIn {
         let addr = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
         addr
+    }
+
+    pub(super) fn logins(&self) -> usize {
+        self.logins.load(Ordering::SeqCst)
     }
 
     fn will(&self, name: &'static str, fault: Fault) {
