@@ -286,13 +286,7 @@ impl App {
         // On a thread of its own, and not waited for: the first request that needs it waits.
         let _plan = std::thread::spawn(Recipient::read_plan);
         registry.begin(&config.autostart, config.restore_sessions);
-        let webhooks = Webhooks::new(
-            registry.ledger().clone(),
-            config.delivery.clone(),
-            registry.listened().clone(),
-            http::envelope,
-        );
-        webhooks.begin();
+        let webhooks = webhooks(&config, &registry);
         let bridge = bridge(&config, &registry);
         let state = http::AppState::new(
             Arc::clone(&registry),
@@ -355,14 +349,7 @@ impl App {
             STOP_BUDGET.as_secs()
         );
         let stopped = async {
-            // All of them have something to write down until they have ended.
-            let bridge = async {
-                if let Some(bridge) = &bridge {
-                    bridge.shut_down().await;
-                }
-            };
-            tokio::join!(registry.end_sessions(), webhooks.shut_down(), bridge);
-            registry.close_ledger().await;
+            end(&registry, &webhooks, bridge.as_ref()).await;
             stop.cancel();
             sandbox_stop.cancel();
             // Callers have been answered by now; one that is still sending its body is not waited for.
@@ -387,6 +374,29 @@ impl App {
         }
         ended_early.unwrap_or(Ok(()))
     }
+}
+
+/// Ends all that has something to write down until it has ended, and then closes the ledger.
+async fn end(registry: &Registry, webhooks: &Webhooks, bridge: Option<&Bridge>) {
+    let bridge = async {
+        if let Some(bridge) = bridge {
+            bridge.shut_down().await;
+        }
+    };
+    tokio::join!(registry.end_sessions(), webhooks.shut_down(), bridge);
+    registry.close_ledger().await;
+}
+
+/// The webhooks, whose delivery has begun.
+fn webhooks(config: &Config, registry: &Registry) -> Webhooks {
+    let webhooks = Webhooks::new(
+        registry.ledger().clone(),
+        config.delivery.clone(),
+        registry.listened().clone(),
+        http::envelope,
+    );
+    webhooks.begin();
+    webhooks
 }
 
 /// The bridge to Central Hub, which has begun, if all that it needs is set. Says once why there is none.

@@ -90,7 +90,8 @@ pub struct Config {
     /// (5,300,1800,7200,18000,36000,50400,72000,86400): the waits between the attempts of one delivery; `WEBHOOK_ALLOW_PRIVATE`
     /// (false): webhooks may lead to this machine and to private networks.
     pub delivery: DeliveryOptions,
-    /// `CENTRAL_HUB_BASE_URL` and the others: the backend that is told of each text.
+    /// `CENTRAL_HUB_BASE_URL`, `CENTRAL_HUB_USER`, `CENTRAL_HUB_PASS`, `CENTRAL_HUB_CLIENTE_ID` or `CLIENTE_ID` (1), `INTERNAL_LISTENER_TOKEN`: the
+    /// backend that is told of each text; off unless the first three are set.
     pub central_hub: HubSettings,
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
     pub evidence_of_chats: bool,

@@ -413,3 +413,28 @@ fn a_key_that_cannot_be_read_is_not_called_absent_as_well() {
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert!(faults[0].starts_with("API_KEY: begins with a quote that is not closed"));
 }
+
+#[test]
+fn central_hub_is_set_by_the_names_of_the_service_before_and_looked_at_only_when_it_is_on() {
+    let on = [
+        ("CENTRAL_HUB_BASE_URL", "http://hub:3000/"),
+        ("CENTRAL_HUB_USER", "listener"),
+        ("CENTRAL_HUB_PASS", "s3cret"),
+    ];
+    let hub = |more: &[(&str, &str)]| {
+        let set = [&on[..], more].concat();
+        config(&set).map(|config| config.central_hub)
+    };
+    let usual = hub(&[]).unwrap();
+    assert_eq!(usual.base_url.as_deref(), Some("http://hub:3000"));
+    assert_eq!((usual.missing(), usual.cliente_id), (vec![], 1));
+    assert!(!format!("{usual:?}").contains("s3cret"));
+    assert_eq!(hub(&[("CLIENTE_ID", "5")]).unwrap().cliente_id, 5);
+    let both = [("CLIENTE_ID", "5"), ("CENTRAL_HUB_CLIENTE_ID", "7")];
+    assert_eq!(hub(&both).unwrap().cliente_id, 7);
+    let why = hub(&[("CLIENTE_ID", "five")]).unwrap_err().to_string();
+    assert!(why.starts_with("CLIENTE_ID: "), "{why}");
+    // Another program's variable, where there is no hub.
+    let off = config(&[("CLIENTE_ID", "five")]).unwrap().central_hub;
+    assert_eq!(off.missing().len(), 3);
+}

@@ -10,7 +10,7 @@
 //!   jitter and for a look at the machine's own addresses.
 //! - [`signature`] signs, [`waha`] writes events as another service does, [`webhook`] is one webhook; all are pure, but for new secrets.
 //! - [`client`] is the HTTP client.
-//! - [`worker`] is the task of one consumer, whatever it is: what it makes of an event is its [`Receiver`](worker::Receiver).
+//! - [`worker`] is the task of one consumer, whatever it is: what it makes of an event is its [`Receiver`].
 //! - [`bridge`] is one: it tells the backend Central Hub of texts.
 //! - this file has all webhooks by their ids.
 //!

@@ -254,15 +254,15 @@ pub(super) fn all() -> Routes {
             &[BODY, &[InvalidWebhook], ONE_WEBHOOK],
         )
         .route(ADMIN, routes!(webhooks::test), &[ONE_WEBHOOK])
-        .route(ADMIN, routes!(bridge::show), &[])
+        .route(ADMIN, routes!(bridge::bridge), &[])
         .route(
             ADMIN,
-            routes!(bridge::deliveries),
+            routes!(bridge::bridge_deliveries),
             &[LEDGER, &[InvalidState, InvalidAfter, InvalidLimit]],
         )
         .route(
             ADMIN,
-            routes!(bridge::redrive),
+            routes!(bridge::bridge_redrive),
             &[BODY, LEDGER, &[InvalidWebhook]],
         )
         .route(

@@ -310,3 +310,28 @@ fn of_login(answered: Result<Answer, Unreached>) -> Result<Credential, (String, 
         (why.to_owned(), None)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::bridge::tests::StandIn;
+
+    #[tokio::test]
+    async fn a_token_of_twenty_minutes_is_renewed_before_it_is_used() {
+        let stand_in = StandIn::default();
+        let addr = stand_in.serve().await;
+        let hub = Hub::new(HubAccess {
+            base: format!("http://{addr}"),
+            user: "listener".to_owned(),
+            pass: "s3cret".into(),
+            internal_token: None,
+        });
+        for (is_old, logins) in [(false, 1), (false, 1), (true, 2)] {
+            if is_old && let Some((_, since)) = &mut hub.token.lock().await.present {
+                *since = since.checked_sub(TOKEN_LIFE).unwrap();
+            }
+            assert_eq!(hub.call("incoming-message", b"{}", true).await, Call::Taken);
+            assert_eq!(stand_in.logins(), logins);
+        }
+    }
+}

@@ -260,7 +260,7 @@ struct Pause {
 
 impl Pause {
     /// What is left of it. Calls that fail at the same time share one, and the next one is twice as long.
-    fn from_now(&mut self, now: Instant) -> Duration {
+    fn begin(&mut self, now: Instant) -> Duration {
         if let Some(left) = self
             .until
             .and_then(|until| until.checked_duration_since(now))
@@ -305,7 +305,7 @@ impl Receiver for ToHub {
                 self.say_no_client(&delivery.event.session);
                 Given::NotWanted
             }
-            Reading::NoNumber(whose) => self.without_number(whose, delivery),
+            Reading::NoNumber(whose) => without_number(whose, delivery),
             Reading::Unreadable => Given::Refused {
                 why: "it was written by another version of session-manager, and cannot be read"
                     .to_owned(),
@@ -358,34 +358,6 @@ impl ToHub {
             if numbers.read_up_to.replace(next) == Some(next) {
                 return Ok(());
             }
-        }
-    }
-
-    fn without_number(&self, whose: Whose, delivery: &Delivery) -> Given {
-        let age = Timestamp::now().duration_since(delivery.event.written_at);
-        let whose = match whose {
-            Whose::Contact => {
-                "WhatsApp has not said the phone number of this person, who has a LID only"
-            }
-            Whose::Account => {
-                "the account's own phone number is not known, as with the adapter dom"
-            }
-        };
-        // The clock may have been set meanwhile: an event that comes from the future is waited for as a new one is.
-        if age
-            < jiff::SignedDuration::try_from(NUMBER_PATIENCE).unwrap_or(jiff::SignedDuration::MAX)
-        {
-            return Given::Waits {
-                why: whose.to_owned(),
-                retry_in: NUMBER_RETRY,
-                is_receivers: false,
-            };
-        }
-        Given::Refused {
-            why: format!(
-                "{whose}, and has been waited for for {} min",
-                NUMBER_PATIENCE.as_secs() / 60
-            ),
         }
     }
 
@@ -472,12 +444,37 @@ impl ToHub {
 
     /// The hub is not there: that is no fault of this message.
     fn not_reached(&self, why: String, retry_after: Option<Duration>) -> Given {
-        let pause = self.pause.lock().from_now(Instant::now());
+        let pause = self.pause.lock().begin(Instant::now());
         Given::Waits {
             why,
             retry_in: retry_after.unwrap_or(pause),
             is_receivers: true,
         }
+    }
+}
+
+/// What becomes of a message whose number is not known.
+fn without_number(whose: Whose, delivery: &Delivery) -> Given {
+    let age = Timestamp::now().duration_since(delivery.event.written_at);
+    let whose = match whose {
+        Whose::Contact => {
+            "WhatsApp has not said the phone number of this person, who has a LID only"
+        }
+        Whose::Account => "the account's own phone number is not known, as with the adapter dom",
+    };
+    // The clock may have been set meanwhile: an event that comes from the future is waited for as a new one is.
+    if age < jiff::SignedDuration::try_from(NUMBER_PATIENCE).unwrap_or(jiff::SignedDuration::MAX) {
+        return Given::Waits {
+            why: whose.to_owned(),
+            retry_in: NUMBER_RETRY,
+            is_receivers: false,
+        };
+    }
+    Given::Refused {
+        why: format!(
+            "{whose}, and has been waited for for {} min",
+            NUMBER_PATIENCE.as_secs() / 60
+        ),
     }
 }
 

@@ -12,9 +12,9 @@ use std::{
 use axum::{
     Router,
     body::Bytes,
-    extract::{Path, State as Shown},
-    http::{HeaderMap, StatusCode},
-    response::{IntoResponse, Json, Response},
+    extract::State as Shown,
+    http::{HeaderMap, StatusCode, Uri},
+    response::{IntoResponse, Response},
     routing::post,
 };
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ enum Fault {
 
 /// A hub that remembers what it was told.
 #[derive(Clone, Default)]
-struct StandIn {
+pub(super) struct StandIn {
     seen: Arc<Mutex<Seen>>,
     logins: Arc<AtomicUsize>,
 }
@@ -58,17 +58,20 @@ async fn login(Shown(hub): Shown<StandIn>, body: Bytes) -> Response {
     assert_eq!(asked, json!({"username": "listener", "password": "s3cret"}));
     let number = hub.logins.fetch_add(1, Ordering::SeqCst) + 1;
     if hub.seen.lock().refuses_logins {
-        return Json(json!({"success": false})).into_response();
+        return json!({"success": false}).to_string().into_response();
     }
-    Json(json!({"success": true, "token": format!("t{number}")})).into_response()
+    json!({"success": true, "token": format!("t{number}")})
+        .to_string()
+        .into_response()
 }
 
 async fn listener(
     Shown(hub): Shown<StandIn>,
-    Path(name): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let name = uri.path().rsplit('/').next().unwrap().to_owned();
     let newest = format!("Bearer t{}", hub.logins.load(Ordering::SeqCst));
     if headers["authorization"] != newest.as_str() {
         return StatusCode::UNAUTHORIZED.into_response();
@@ -91,7 +94,9 @@ async fn listener(
         fault
     };
     match fault {
-        None => Json(json!({"ok": true, "duplicated": false})).into_response(),
+        None => json!({"ok": true, "duplicated": false})
+            .to_string()
+            .into_response(),
         Some((_, Fault::Status(status))) => StatusCode::from_u16(status).unwrap().into_response(),
         Some((_, Fault::Unauthorized)) => StatusCode::UNAUTHORIZED.into_response(),
         Some((_, Fault::Hangs)) => std::future::pending().await,
@@ -99,7 +104,7 @@ async fn listener(
 }
 
 impl StandIn {
-    async fn serve(&self) -> SocketAddr {
+    pub(super) async fn serve(&self) -> SocketAddr {
         let router = Router::new()
             .route("/api/auth/login", post(login))
             .route("/api/listener/{name}", post(listener))
@@ -108,6 +113,10 @@ impl StandIn {
         let addr = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
         addr
+    }
+
+    pub(super) fn logins(&self) -> usize {
+        self.logins.load(Ordering::SeqCst)
     }
 
     fn will(&self, name: &'static str, fault: Fault) {
@@ -422,7 +431,7 @@ async fn a_lid_waits_until_its_number_is_known_and_is_a_dead_letter_after_a_time
         }
     ));
     let mut old = stage.delivery().await;
-    old.event.written_at = old.event.written_at - jiff::SignedDuration::from_hours(2);
+    old.event.written_at -= jiff::SignedDuration::from_hours(2);
     assert_dead(&stage.receiver.give(&old).await, "has a LID only");
 
     let resolved = json!({ "from": { "phone": CONTACT, "lid": LID, "name": null }, "chat": LID });

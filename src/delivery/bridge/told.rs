@@ -261,10 +261,11 @@ pub(super) mod tests {
     }
 
     fn told(event: &Event) -> Told {
-        match read(event) {
-            Reading::Told(told) => *told,
-            other => panic!("{other:?}"),
-        }
+        let read = read(event);
+        let Reading::Told(told) = read else {
+            panic!("{read:?}");
+        };
+        *told
     }
 
     fn json_of(body: &[u8]) -> Value {

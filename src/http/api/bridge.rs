@@ -32,7 +32,7 @@ fn reached(app: &AppState, caller: &Caller) -> Result<Option<Bridge>, ApiError> 
 #[utoipa::path(get, path = "/bridge", tag = "webhooks", responses(
     (status = 200, description = "How the bridge to Central Hub stands", body = BridgeAnswer, content_type = "application/json"),
 ))]
-pub(in crate::http) async fn show(
+pub(in crate::http) async fn bridge(
     State(app): State<AppState>,
     caller: Caller,
 ) -> Result<Json<BridgeAnswer>, ApiError> {
@@ -46,7 +46,7 @@ pub(in crate::http) async fn show(
 #[utoipa::path(get, path = "/bridge/deliveries", tag = "webhooks", params(DeliveriesInQuery), responses(
     (status = 200, description = "A page of deliveries; none while the bridge is off", body = DeliveriesAnswer, content_type = "application/json"),
 ))]
-pub(in crate::http) async fn deliveries(
+pub(in crate::http) async fn bridge_deliveries(
     State(app): State<AppState>,
     caller: Caller,
     wanted: Wanted,
@@ -71,7 +71,7 @@ pub(in crate::http) async fn deliveries(
 )), responses(
     (status = 200, description = "How many are tried again", body = Redriven, content_type = "application/json"),
 ))]
-pub(in crate::http) async fn redrive(
+pub(in crate::http) async fn bridge_redrive(
     State(app): State<AppState>,
     caller: Caller,
     Json(Meant(events)): Json<Meant>,
