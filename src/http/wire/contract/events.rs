@@ -63,8 +63,7 @@ impl Event {
             head: EventHead {
                 id: event.id.clone(),
                 timestamp: Moment(event.happened_at),
-                cliente_id: serde_json::from_str(&event.session)
-                    .unwrap_or_else(|_| Value::String(event.session.clone())),
+                cliente_id: named(&event.session),
                 session: event.session.clone(),
                 me: Me {
                     phone: event.me.phone.clone().map(String::from),
@@ -76,6 +75,14 @@ impl Event {
             data,
         }
     }
+}
+
+/// A session as callers name it: by a number, where its name is one that a number can have.
+fn named(session: &str) -> Value {
+    let number = session.parse().ok().filter(|number: &u64| *number > 0);
+    // Not `007`, which is another session than 7.
+    let number = number.filter(|number| number.to_string() == session);
+    number.map_or_else(|| session.into(), Value::from)
 }
 
 impl ToSchema for Event {
@@ -151,6 +158,30 @@ impl Events {
             success: true,
             events: events.iter().map(Event::of).collect(),
             next,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_session_is_named_by_a_number_only_if_a_number_can_name_it() {
+        assert_eq!(named("51"), json!(51));
+        for name in [
+            "0",
+            "007",
+            "1e5",
+            "-1",
+            "true",
+            "null",
+            "admin",
+            "99999999999999999999",
+        ] {
+            assert_eq!(named(name), json!(name));
         }
     }
 }
