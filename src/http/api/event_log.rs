@@ -343,8 +343,11 @@ pub(in crate::http) async fn read(
     let place = app.event_waits.try_acquire().ok();
     loop {
         let events = tail.read().await?;
-        let is_over =
-            place.is_none() || until <= Instant::now() || !caller.is_still_let_in(&app.keys);
+        if !caller.is_still_let_in(&app.keys) {
+            // Its key was revoked, or has expired, while it waited.
+            return Err(ApiError::Unauthorized);
+        }
+        let is_over = place.is_none() || until <= Instant::now();
         if !events.is_empty() || is_over {
             return Ok(Json(Events::of(&events, tail.cursor())));
         }

@@ -137,6 +137,22 @@ async fn a_wait_in_vain_ends_in_time_and_with_the_service() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_revoked_while_it_waits_is_given_nothing_that_comes_later() {
+    let keyed = Keyed::new(&[]);
+    let key = keyed.key("crm", Scope::Receive, &[]);
+    // So that the service goes on asking for a key.
+    keyed.key("other", Scope::Read, &[]);
+    let answered = keyed.get("/events?wait=60", &key);
+    let revoking = async {
+        // The request is let in before this is polled.
+        keyed.revoke("crm");
+        write(&keyed.api, [event("51", "later", EventKind::Message)]).await;
+    };
+    let (answer, ()) = tokio::join!(answered, revoking);
+    assert_refused(&answer, 401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
 async fn only_a_key_that_may_receive_sees_events_and_only_those_of_its_sessions() {
     let keyed = Keyed::new(&[]);
     let (a, b) = (

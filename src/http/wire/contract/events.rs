@@ -78,10 +78,12 @@ impl Event {
     }
 }
 
-/// A session's name as an answer has it: a number where it is one.
+/// A session as callers name it: by a number, where its name is one that a number can have.
 pub(super) fn named(session: &str) -> Value {
-    let number = serde_json::from_str(session).ok().filter(Value::is_number);
-    number.unwrap_or_else(|| session.into())
+    let number = session.parse().ok().filter(|number: &u64| *number > 0);
+    // Not `007`, which is another session than 7.
+    let number = number.filter(|number| number.to_string() == session);
+    number.map_or_else(|| session.into(), Value::from)
 }
 
 /// What a webhook is given: the event as `GET /events` shows it.
@@ -181,6 +183,30 @@ impl Events {
             success: true,
             events: events.iter().map(Event::of).collect(),
             next,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_session_is_named_by_a_number_only_if_a_number_can_name_it() {
+        assert_eq!(named("51"), json!(51));
+        for name in [
+            "0",
+            "007",
+            "1e5",
+            "-1",
+            "true",
+            "null",
+            "admin",
+            "99999999999999999999",
+        ] {
+            assert_eq!(named(name), json!(name));
         }
     }
 }
