@@ -130,6 +130,8 @@ pub struct SessionConfig {
     pub sends: SendLimits,
     /// `SEND_DEDUP_SECONDS` (0): without a key, the same session, recipient and text within that time is one send; 0: off.
     pub send_dedup: Option<Duration>,
+    /// `BACKFILL_HOURS` (24): how far back the service looks for what came in while it could not hear it; 0: not at all.
+    pub backfill: Duration,
     /// `STALE_SENDS` (refuse): what becomes of a send to a recipient for whom the profile is too old, where the page cannot mend
     /// that.
     pub stale_sends: StaleSends,
@@ -189,6 +191,7 @@ impl SessionConfig {
                 ),
             },
             send_dedup: delay(settings, "SEND_DEDUP_SECONDS"),
+            backfill: settings.parsed("BACKFILL_HOURS", DEFAULT_BACKFILL, parse::backfill),
             stale_sends: settings.parsed("STALE_SENDS", StaleSends::Refuse, parse::stale_sends),
             limits: limits(settings),
             pairing_life,
@@ -458,6 +461,9 @@ const DEFAULT_RATE_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
 /// What a restored profile does not know is then at most this old; and a copy of what changed in ten minutes takes a fraction of a
 /// second (docs/profiles.md#snapshots).
 const DEFAULT_SNAPSHOT_EVERY: Duration = Duration::from_mins(10);
+
+/// A night, and the day after it.
+const DEFAULT_BACKFILL: Duration = Duration::from_secs(24 * 3600);
 
 /// A fault that comes back so often within an hour is none that a new start cures.
 const DEFAULT_HEALS_PER_HOUR: usize = 10;

@@ -21,6 +21,36 @@ use utoipa::ToSchema;
 
 use crate::masked::{Number, Text, WaId};
 
+/// What happened, with what the event says of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "data")]
+pub enum Content {
+    /// A message came in.
+    #[serde(rename = "message")]
+    Message(HeardMessage),
+    /// This account sent a message.
+    #[serde(rename = "message.own")]
+    OwnMessage(HeardMessage),
+    /// A message is there that the device cannot decrypt yet.
+    #[serde(rename = "message.waiting")]
+    Waiting(HeardMessage),
+    /// A message of this account has got further.
+    #[serde(rename = "message.ack")]
+    Ack(HeardAck),
+    /// A message has another text.
+    #[serde(rename = "message.edited")]
+    Edited(HeardEdit),
+    /// A message was taken back.
+    #[serde(rename = "message.revoked")]
+    Revoked(HeardRevoke),
+    /// A reaction was given, changed or taken back.
+    #[serde(rename = "message.reaction")]
+    Reaction(HeardReaction),
+    /// The number of a person is known now.
+    #[serde(rename = "message.resolved")]
+    Resolved(HeardResolved),
+}
+
 /// A message: one that came in, one that this account sent, or one that the device cannot decrypt yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HeardMessage {
@@ -74,6 +104,19 @@ pub struct HeardMessage {
     /// Only of `message.own`: who sent it. The log keeps it beside `data`; a reader of the log fills it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+}
+
+impl HeardMessage {
+    /// The same without what it says.
+    #[must_use]
+    pub fn without_words(self) -> Self {
+        Self {
+            text: None,
+            caption: None,
+            quoted: None,
+            ..self
+        }
+    }
 }
 
 /// What a message is.

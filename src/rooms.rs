@@ -12,7 +12,14 @@ use std::{
 };
 
 /// The rooms of `session`, from the highest to the lowest.
-const SESSION: &[&str] = &["fleet", "lifecycle", "sending", "keeping", "linking"];
+const SESSION: &[&str] = &[
+    "fleet",
+    "lifecycle",
+    "listening",
+    "sending",
+    "keeping",
+    "linking",
+];
 
 /// The rooms of `http`, from the highest to the lowest.
 const HTTP: &[&str] = &["openapi", "api", "page", "serve", "guard", "wire"];

@@ -99,6 +99,16 @@ pub(super) fn hours(raw: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(u64::from(hours) * 3600))
 }
 
+/// Events are recognised for 31 days: what was heard before that would be written a second time.
+pub(super) fn backfill(raw: &str) -> Result<Duration, String> {
+    const MOST: Duration = Duration::from_secs(28 * 24 * 3600);
+    let hours = hours(raw)?;
+    if hours > MOST {
+        return Err("must be at most 672 hours, which is four weeks".to_owned());
+    }
+    Ok(hours)
+}
+
 pub(super) fn hours_at_least_one(raw: &str) -> Result<Duration, String> {
     let hours = hours(raw)?;
     if hours.is_zero() {

@@ -24,6 +24,7 @@ use super::{
     store::{
         File, StoreError, events,
         generations::{self, RestoredCopy, Stale},
+        hearing::{self, HeardUntil},
         sends::{self, Changed, Entered},
     },
     tally::Tally,
@@ -265,7 +266,7 @@ pub(super) fn note_event(event: Arc<NewEvent>) -> Job {
     Job {
         must_last: true,
         ..Job::new(
-            move |on| events::append(on.file, &event, on.now.at),
+            move |on| events::append(on.file, &event, on.keeps_texts, on.now.at),
             |place, memory| match place {
                 Ok(Some(place)) => drop(memory.newest_event.send_replace(place)),
                 Ok(None) => {}
@@ -284,7 +285,7 @@ pub(super) fn append(new: Vec<NewEvent>, reply: Reply<Vec<Option<i64>>>) -> Job 
     Job::lasting(
         move |on| {
             new.iter()
-                .map(|event| events::append(on.file, event, on.now.at))
+                .map(|event| events::append(on.file, event, on.keeps_texts, on.now.at))
                 .collect::<Result<Vec<_>, _>>()
         },
         |places, memory| {
@@ -297,6 +298,28 @@ pub(super) fn append(new: Vec<NewEvent>, reply: Reply<Vec<Option<i64>>>) -> Job 
             }
             tell(reply, places);
         },
+    )
+}
+
+/// Reads how far a session has heard since it was linked, or begins to listen.
+pub(super) fn heard_until(
+    session: String,
+    linked_at: Timestamp,
+    begin: Timestamp,
+    reply: Reply<HeardUntil>,
+) -> Job {
+    Job::lasting(
+        move |on| hearing::of(on.file, &session, linked_at, begin),
+        |found, _| tell(reply, found),
+    )
+}
+
+/// Notes how far a session has heard. What it has heard is written before; a note that a power cut takes back makes the session
+/// look for it once more.
+pub(super) fn note_heard(session: String, until: Timestamp, reply: Reply<()>) -> Job {
+    Job::new(
+        move |on| hearing::advance(on.file, &session, until),
+        |noted, _| tell(reply, noted),
     )
 }
 

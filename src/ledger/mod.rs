@@ -55,6 +55,7 @@ pub use disk::LedgerOptions;
 pub use error::{LedgerError, ReadError};
 pub use event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source};
 pub use followers::Followed;
+use jiff::Timestamp;
 use job::{Job, Reply};
 pub use keeper::Keeper;
 use keeper::Request;
@@ -62,11 +63,14 @@ use notes::Notes;
 pub use record::{Failure, Record, SendState};
 pub use request::{Accepted, Fingerprint, Idempotency, NewSend, Query};
 pub use step::{Handing, Reset, Step};
-pub use store::generations::{Others, RestoredCopy, Stale};
 use store::{
     StoreError, events,
     readers::{Readers, Unread},
     sends,
+};
+pub use store::{
+    generations::{Others, RestoredCopy, Stale},
+    hearing::HeardUntil,
 };
 pub use tally::{Backlog, Ending, LastSend, Tally, Traffic};
 use tokio::{
@@ -285,6 +289,34 @@ impl Ledger {
     /// The file cannot be written. None of them is in the log then, and the caller must give them again.
     pub async fn append(&self, new: Vec<NewEvent>) -> Result<Vec<Option<i64>>, LedgerError> {
         self.ask(|reply| job::append(new, reply)).await
+    }
+
+    /// How far this session has heard since it was linked at `linked_at`. One that has heard nothing of that link begins with
+    /// `begin`.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be used.
+    pub async fn heard_until(
+        &self,
+        session: &str,
+        linked_at: Timestamp,
+        begin: Timestamp,
+    ) -> Result<HeardUntil, LedgerError> {
+        let session = session.to_owned();
+        self.ask(|reply| job::heard_until(session, linked_at, begin, reply))
+            .await
+    }
+
+    /// This session has heard everything up to `until`, and all of it is in the log.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written: the session will look for what is in the log already, and find nothing new.
+    pub async fn note_heard(&self, session: &str, until: Timestamp) -> Result<(), LedgerError> {
+        let session = session.to_owned();
+        self.ask(|reply| job::note_heard(session, until, reply))
+            .await
     }
 
     /// Notes an event, without waiting, and in the order of these calls. One that cannot be written now, because the disk is full

@@ -9,6 +9,7 @@
 
 pub(super) mod events;
 pub(super) mod generations;
+pub(super) mod hearing;
 pub(super) mod readers;
 pub(super) mod sends;
 pub(super) mod stamp;
@@ -66,6 +67,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("stamp.sql")),
         M::up(include_str!("generations.sql")),
         M::up(include_str!("events.sql")),
+        M::up(include_str!("hearing.sql")),
     ])
 });
 

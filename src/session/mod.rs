@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`fleet`] | all sessions: starts one actor for each, measures their Chromes, reports their changes |
 //! | [`lifecycle`] | one session: the actor that opens, serves, heals and closes its page |
+//! | [`listening`] | what a session hears: from its page into the log of events |
 //! | [`sending`] | the sends of a session: queue, pace, hand-over, recovery |
 //! | [`keeping`] | what is kept of a session on disk: its desired state, copies of its profile, evidence |
 //! | [`linking`] | how a phone links a session, and which account a profile belongs to |
@@ -30,6 +31,7 @@
 mod fleet;
 
 mod lifecycle;
+mod listening;
 
 mod keeping;
 mod linking;
@@ -81,7 +83,7 @@ pub use phase::{Phase, PhaseReport, StartLimits};
 pub use reason::{Reason, ReasonCode};
 pub use recipient::{InvalidRecipient, Recipient};
 pub use sending::turns::TurnTally;
-pub use snapshot::{AdapterReport, MemoryReport, Snapshot};
+pub use snapshot::{AdapterReport, HearingReport, HearingState, MemoryReport, Snapshot};
 pub use start_times::StartTimes;
 pub use state::SessionState;
 pub use status_news::StatusNews;

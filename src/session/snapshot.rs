@@ -9,6 +9,7 @@ use super::{PasskeyReport, Phase, PhaseReport, Reason, SessionState};
 use crate::{
     browser::{Link, Measure, Rescue},
     masked::Number,
+    whatsapp::AdapterName,
 };
 
 /// Everything that may be shown of a session at one moment.
@@ -56,6 +57,8 @@ pub struct Snapshot {
     pub adapter: AdapterReport,
     /// The running Chrome's process, `None` when none runs.
     pub chrome_pid: Option<u32>,
+    /// How far it has heard what comes in.
+    pub hearing: HearingReport,
     /// What it takes of the machine's memory, once it has been measured.
     pub memory: Option<MemoryReport>,
 }
@@ -85,6 +88,7 @@ impl Snapshot {
             sync_percent: None,
             adapter: AdapterReport::default(),
             chrome_pid: None,
+            hearing: HearingReport::default(),
             memory: None,
         }
     }
@@ -121,6 +125,53 @@ pub struct AdapterReport {
     pub wa_js_version: Option<String>,
     /// The names that the preferred adapters need and the page lacks, as `adapter: name`.
     pub missing: Vec<String>,
+}
+
+/// How far a session has heard what comes in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HearingReport {
+    /// Whether it hears.
+    pub state: HearingState,
+    /// The adapter by which it does.
+    pub adapter: Option<AdapterName>,
+    /// Everything that happened up to this moment, by WhatsApp's clock, is in the log.
+    pub heard_until: Option<Timestamp>,
+    /// When the newest event happened that was written since the page is open.
+    pub last_event_at: Option<Timestamp>,
+    /// What a person should know of it.
+    pub detail: Option<String>,
+}
+
+/// Whether a session hears what comes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HearingState {
+    /// There is no page, or none that can hear.
+    #[default]
+    Off,
+    /// The page is not connected yet, or has not loaded what it hears by.
+    Starting,
+    /// It hears, and what came while it could not is still being looked for.
+    CatchingUp,
+    /// It hears everything.
+    Live,
+    /// It hears some of it. The detail says what is missing.
+    Limited,
+    /// The log cannot be written: what is heard waits in the page.
+    Paused,
+}
+
+impl HearingState {
+    /// The word for it in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Starting => "starting",
+            Self::CatchingUp => "catching_up",
+            Self::Live => "live",
+            Self::Limited => "limited",
+            Self::Paused => "paused",
+        }
+    }
 }
 
 /// What a session's Chrome took when it was last measured.

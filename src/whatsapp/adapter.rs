@@ -35,6 +35,14 @@ impl AdapterName {
         }
     }
 
+    /// Whether it hears everything that comes in, and not only what the screen shows.
+    pub const fn hears_all(self) -> bool {
+        match self {
+            Self::Modules | Self::WaJs => true,
+            Self::Dom => false,
+        }
+    }
+
     /// Every adapter, in the order in which they are tried unless `ADAPTERS` says otherwise.
     pub const ALL: [Self; 3] = [Self::Modules, Self::WaJs, Self::Dom];
 }

@@ -48,6 +48,8 @@ pub(super) enum Said {
         /// Why the last one ended without a signature.
         ended: Option<PasskeyEnd>,
     },
+    /// Something that the page has heard waits to be fetched.
+    Heard,
     /// An adapter's script failed before it could say anything.
     Broken { detail: String },
 }

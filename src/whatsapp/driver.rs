@@ -9,6 +9,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::hearing::{Hear, HearError, HeardBatch};
 use crate::{
     browser::{BrowserError, Closed, Freezer},
     masked::{Code, Number, Passkey, Text, WaId},
@@ -93,6 +94,10 @@ pub trait Driver: Send + Sync + Sized + 'static {
         outgoing: &Outgoing,
     ) -> impl Future<Output = Result<Handed, HandOverError>> + Send;
 
+    /// Fetches what the page has heard, and lets it forget what is on disk. What is not confirmed comes again with the next
+    /// question. That something waits comes as [`Fact::Heard`].
+    fn hear(&self, ask: &Hear) -> impl Future<Output = Result<HeardBatch, HearError>> + Send;
+
     /// Takes the account over from another window that has it open ("use here").
     fn take_over(&self) -> impl Future<Output = Result<(), String>> + Send;
 
@@ -134,6 +139,8 @@ pub enum Fact {
         /// Its own word for why, such as `ERROR_EXPIRED`.
         word: String,
     },
+    /// Something that the page has heard waits to be fetched.
+    Heard,
     /// WhatsApp has removed this device from its account, with a reason in its own word. The login screen follows.
     LoggedOut(String),
     /// Chrome has ended or does not talk any more.

@@ -232,6 +232,7 @@ impl Listener {
                 _,
             ) => return Some(Fact::GaveUp { key, word }),
             (Said::Ack { key, ack, .. }, _) => return Some(Fact::Ack { key, ack }),
+            (Said::Heard, _) => return Some(Fact::Heard),
             (Said::LoggedOut { reason }, _) => {
                 return Some(Fact::LoggedOut(
                     reason.unwrap_or_else(|| "unknown".to_owned()),
@@ -258,10 +259,10 @@ impl Listener {
                 );
                 self.views.update_broken(adapter, "its script");
             }
-            // The script that relays a passkey: the adapters work without it, and an account that asks for one is not linked.
+            // The scripts that relay a passkey and that hear what comes in: the adapters work without them.
             (Said::Broken { detail }, None) => {
                 tracing::error!(
-                    "the page script that takes requests for a passkey is broken: {detail}"
+                    "a page script that serves all adapters, passkey.js or hearing.js, is broken: {detail}"
                 );
                 return None;
             }

@@ -14,6 +14,7 @@ mod chat_ids;
 mod console;
 mod driver;
 mod evidence;
+mod hearing;
 mod input;
 mod inventory;
 mod listener;
@@ -34,6 +35,7 @@ pub use driver::{
     Whose,
 };
 pub use evidence::{Kept, LeftOut, PageEvidence};
+pub use hearing::{Confirmed, Hear, HearError, Heard, HeardBatch, Said};
 pub use inventory::{Inventory, Job, Presence, Reliance, Screen};
 pub use page::{PageSettings, WhatsAppPage};
 pub use scripts::{PageScripts, ScriptError};

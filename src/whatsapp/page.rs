@@ -26,13 +26,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AdapterName, Driver, Fact, HandOverError, Handed, LogoutError, LookUp, LookUpError,
-    NoticeError, OpenError, Outgoing, PageEvidence, PageScripts, PairingError, PasskeyAct,
-    PasskeyFailure, PrepareError, Prepared, ResetError, Silence, Standing, Whose,
+    AdapterName, Driver, Fact, HandOverError, Handed, Hear, HearError, HeardBatch, LogoutError,
+    LookUp, LookUpError, NoticeError, OpenError, Outgoing, PageEvidence, PageScripts, PairingError,
+    PasskeyAct, PasskeyFailure, PrepareError, Prepared, ResetError, Silence, Standing, Whose,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
     chat_ids::ChatIds,
     evidence::EvidenceRecorder,
+    hearing,
     input::{Point, click},
     listener::{self, Channels, PageEvents},
     pairing, passkey,
@@ -261,6 +262,10 @@ impl Driver for WhatsAppPage {
         // Here, before any adapter has it, so that each sends the same text.
         let outgoing = outgoing.with_one_line_break();
         self.sending().hand_over(prepared, &outgoing).await
+    }
+
+    async fn hear(&self, ask: &Hear) -> Result<HeardBatch, HearError> {
+        hearing::hear(self.browser.page(), &self.adapters, ask).await
     }
 
     async fn take_over(&self) -> Result<(), String> {

@@ -12,15 +12,17 @@ use super::AdapterName;
 const BRIDGE: &str = include_str!("page/bridge.js");
 const WHATSAPP: &str = include_str!("page/whatsapp.js");
 const PASSKEY: &str = include_str!("page/passkey.js");
+const HEARING: &str = include_str!("page/hearing.js");
 const MODULES: &str = include_str!("page/modules.js");
 const WA_JS: &str = include_str!("page/wa_js.js");
 const DOM: &str = include_str!("page/dom.js");
 
 /// The names by which an operator may replace them.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "bridge.js",
     "whatsapp.js",
     "passkey.js",
+    "hearing.js",
     "modules.js",
     "wa_js.js",
     "dom.js",
@@ -79,8 +81,10 @@ impl PageScripts {
         let bridge = self.script("bridge.js", BRIDGE, &mut own)?;
         let shared = self.script("whatsapp.js", WHATSAPP, &mut own)?;
         let passkey = self.script("passkey.js", PASSKEY, &mut own)?;
-        let source =
-            format!("({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey});");
+        let hearing = self.script("hearing.js", HEARING, &mut own)?;
+        let source = format!(
+            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey}, {hearing});"
+        );
         Ok(DocumentStart { source, own })
     }
 

@@ -21,6 +21,7 @@ mod docs;
 mod doctor;
 mod dom;
 mod faults;
+mod hearing;
 mod hibernation;
 mod keys;
 mod ledger;

@@ -301,8 +301,13 @@ async fn settled(
             }
             None => return Err(Unopened::on(page, ReasonCode::BrowserLost, "Chrome ended")),
             // The error of the navigation itself says more.
-            Some(Fact::ErrorPage | Fact::Ack { .. } | Fact::GaveUp { .. } | Fact::LoggedOut(_)) => {
-            }
+            Some(
+                Fact::ErrorPage
+                | Fact::Heard
+                | Fact::Ack { .. }
+                | Fact::GaveUp { .. }
+                | Fact::LoggedOut(_),
+            ) => {}
         }
     }
 }

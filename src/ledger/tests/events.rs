@@ -155,6 +155,54 @@ async fn a_message_of_this_account_is_told_from_one_that_was_written_by_hand() {
 }
 
 #[tokio::test]
+async fn what_this_service_sent_has_no_words_in_the_log_where_no_text_of_a_send_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(LedgerOptions {
+        retention: Duration::ZERO,
+        ..options(folder.path())
+    });
+    accepted(&ledger, send("3EB0A")).await;
+    let own = |key: &str| {
+        NewEvent {
+        kind: EventKind::OwnMessage,
+        own_key: Some(key.to_owned()),
+        data: format!(
+            r#"{{"id":"true_1@c.us_{key}","key":"{key}","chat":"1@c.us","is_group":false,"from":{{"phone":"2"}},"kind":"text","text":"hola"}}"#
+        )
+        .into(),
+        ..event("51", key)
+    }
+    };
+    ledger
+        .append(vec![own("3EB0A"), own("3EB0B")])
+        .await
+        .unwrap();
+    let (events, _) = read(&ledger, all()).await;
+    let has_words: Vec<_> = events
+        .iter()
+        .map(|event| (event.data.contains("3EB0"), event.data.contains("hola")))
+        .collect();
+    assert_eq!(has_words, [(true, false), (true, true)]);
+}
+
+#[tokio::test]
+async fn how_far_a_session_has_heard_holds_for_one_link_and_never_goes_back() {
+    let (_folder, ledger) = opened();
+    let at = |second| jiff::Timestamp::from_second(second).unwrap();
+    let heard = async |link, begin| {
+        let heard = ledger.heard_until("51", at(link), at(begin)).await.unwrap();
+        (heard.begun.as_second(), heard.until.as_second())
+    };
+    assert_eq!(heard(100, 150).await, (150, 150));
+    ledger.note_heard("51", at(300)).await.unwrap();
+    ledger.note_heard("51", at(200)).await.unwrap();
+    ledger.note_heard("52", at(900)).await.unwrap();
+    assert_eq!(heard(100, 999).await, (150, 300));
+    // Another link is another account, or a device that has been away.
+    assert_eq!(heard(400, 400).await, (400, 400));
+}
+
+#[tokio::test]
 async fn a_cursor_that_would_miss_something_has_expired() {
     let (folder, ledger) = opened();
     let names: Vec<String> = (0..10).map(|n| n.to_string()).collect();

@@ -357,6 +357,8 @@ impl<D: Driver> Actor<D> {
                 .reason
                 .take_if(|reason| reason.code == ReasonCode::NoticeShown);
             snapshot.adapter = super::AdapterReport::default();
+            let hearing = &mut snapshot.hearing;
+            (hearing.state, hearing.adapter, hearing.detail) = Default::default();
             true
         });
     }

@@ -6,7 +6,7 @@
 mod mending;
 mod winding_down;
 
-use std::{future::pending, time::Duration};
+use std::time::Duration;
 
 use futures_util::{
     FutureExt, StreamExt,
@@ -45,6 +45,7 @@ use crate::{
             pairing::{Pairing, Request},
             passkey::{Passkey, PasskeyExpired},
         },
+        listening::Listening,
         publisher::Publisher,
         run_end::End,
         sending::{
@@ -75,6 +76,7 @@ pub(super) struct Running<'a, D: Driver> {
     account: HeldAccount,
     link: LinkNote,
     sending: Sending<'a, D>,
+    listening: Listening<'a>,
     pairing: Pairing,
     passkey: Passkey,
     /// The callers who wait for the look at the page that is under way.
@@ -209,7 +211,10 @@ impl<'a, D: Driver> Running<'a, D> {
             intake,
         } = parts;
         let Shared {
-            config, accounts, ..
+            config,
+            accounts,
+            ledger,
+            ..
         } = &options.shared;
         Self {
             driver,
@@ -224,6 +229,13 @@ impl<'a, D: Driver> Running<'a, D> {
             account: accounts.hold(&options.id),
             link,
             sending: Sending::new(driver, publisher, &options.id, intake, config.stale_sends),
+            listening: Listening::new(
+                driver,
+                ledger.clone(),
+                publisher,
+                &options.id,
+                config.backfill,
+            ),
             pairing: Pairing::new(phone, config.pairing_life),
             passkey: Passkey::default(),
             evidence_waiters: Vec::new(),
@@ -260,6 +272,7 @@ impl<'a, D: Driver> Running<'a, D> {
         } = &mut self.sending;
         let (calls, facts) = (&mut self.calls, &mut self.facts);
         let copying = &mut self.copying;
+        let hearing = &mut self.listening.work;
         let are_held_back = facts.are_held_back();
         let are_due = !facts.is_over && !are_held_back;
         let own = async {
@@ -270,7 +283,8 @@ impl<'a, D: Driver> Running<'a, D> {
                 fact = facts.receiver.recv(), if are_due => PageEvent::Fact(fact),
                 // The last: a hand-over that is being written down goes to the ledger before what a copy has noted there.
                 Some(copied) = OptionFuture::from(copying.as_mut()) => PageEvent::Copied(copied),
-                else => pending().await,
+                // Goes on meanwhile, and is no news of its own.
+                never = hearing => match never {},
             }
         };
         // Facts that are held back go on as soon as no command waits.
@@ -494,6 +508,7 @@ impl<'a, D: Driver> Running<'a, D> {
             Fact::DocumentBegan => self.on_document(),
             Fact::Stands(standing) => return self.on_standing(standing),
             Fact::LoggedOut(reason) => self.page.on_logged_out(reason),
+            Fact::Heard => self.listening.on_heard(),
             Fact::Ack { key, ack } => self.sending.on_ack(&key, ack),
             Fact::GaveUp { key, word } => self.sending.on_gave_up(&key, word),
             Fact::BrowserLost(detail) => {
@@ -558,6 +573,10 @@ impl<'a, D: Driver> Running<'a, D> {
         }
         let account = self.page.standing().account.as_deref();
         self.link.follow(&before, &state, account, is_removed);
+        self.listening
+            .on_link(self.link.linked_at(), self.link.is_new());
+        self.listening
+            .on_ready(state == SessionState::Ready && self.page.standing().is_ready());
         let is_linked = matches!(state, SessionState::Authenticated | SessionState::Ready);
         self.has_new_link |= is_linked && matches!(before, SessionState::QrRequired { .. });
         if self.has_new_link {
@@ -824,6 +843,7 @@ impl<'a, D: Driver> Running<'a, D> {
         self.publisher.state() == SessionState::Ready
             && self.page.standing().is_ready()
             && self.sending.is_settled()
+            && self.listening.is_settled()
             && self.evidence_waiters.is_empty()
             && self.notice_waiters.is_empty()
             && self.logouts.is_empty()

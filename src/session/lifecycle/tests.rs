@@ -4,6 +4,7 @@ mod desired;
 mod ends;
 mod forgetting;
 mod healing;
+mod hearing;
 mod hibernation;
 mod kill_points;
 mod page;

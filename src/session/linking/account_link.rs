@@ -248,6 +248,11 @@ impl LinkNote {
         self.link.as_ref().map(|link| link.linked_at)
     }
 
+    /// Whether the link is a new one, by a scan that is not noted in the profile yet.
+    pub(in crate::session) const fn is_new(&self) -> bool {
+        self.is_new_device
+    }
+
     /// Whether the profile has a note, and so must be there.
     pub(in crate::session) const fn is_on_disk(&self) -> bool {
         self.is_on_disk

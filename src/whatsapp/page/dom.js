@@ -291,12 +291,46 @@
     say({ kind: "ack", key, ack, ...(ack < 0 && { word: FAILED_ICON }) });
   };
 
+  // The chat that is open: by its bubbles, or by a header that is a number. One that is headed by a name is not known.
+  const openChat = () => {
+    const named = bubbles().map((bubble) => partsOf(bubble).chat).find(Boolean);
+    if (named) return named;
+    const [number] = numbersInHeader();
+    return number ? `${number}@c.us` : null;
+  };
+  const writtenIn = (bubble) => {
+    const copy = bubble.cloneNode(true);
+    for (const other of copy.querySelectorAll(`${LANDMARKS.meta}, svg, [aria-hidden="true"]`)) other.remove();
+    return textOf(copy).trim();
+  };
+  // What is drawn when a chat is opened was said before; what is drawn after that is new.
+  let shownChat = null;
+  const shown = new Map();
+  const hearScreen = () => {
+    if (!shared.hearing || !isLinked()) return;
+    shared.hearing.watchesScreen("dom");
+    const chat = openChat();
+    const isNew = chat === shownChat;
+    if (!isNew) shown.clear();
+    shownChat = chat;
+    for (const bubble of bubbles()) {
+      const [key, own] = [keyOf(bubble), isOwn(bubble)];
+      const ack = own ? ackOf(bubble) : 1;
+      const before = shown.get(key);
+      if (before === ack) continue;
+      shown.set(key, ack);
+      // An own one that was being sent when the chat was opened is news once it is sent.
+      if (chat && (isNew || (own && ack <= 0))) shared.hearing.onScreen("dom", { key, chat, isOwn: own, text: writtenIn(bubble), ack });
+    }
+  };
+
   let timer = 0;
   const later = () => {
     timer ||= setTimeout(() => {
       timer = 0;
       tellView();
       for (const bubble of owns()) tellAck(bubble, false);
+      hearScreen();
     }, PAUSE_MS);
   };
   const CHANGES = {

@@ -49,6 +49,16 @@
       LinkEvents: ["WAWebLinkDeviceEvents", "WAWebLinkDeviceEvents"],
       BackendEvents: ["WAWebBackendEventBus", "BackendEventBus"],
     },
+    // Without these, something of what comes in is not heard. What else is needed for it stands above.
+    hear: {
+      Contacts: ["WAWebContactCollection", "ContactCollection", "Contact"],
+      storedMessages: ["WAWebDBMessageFindLocal"],
+      reactionTable: ["WAWebAddonReactionTableMode", "reactionTableMode"],
+      edits: ["WAWebUpdateEditedMessagesAction"],
+      receipts: [["WAWebHandleDirectChatReceipt"], ["WAWebHandleMsgReceipt"]],
+      getPhoneNumber: ["WAWebApiContact", "getPhoneNumber"],
+      getCurrentLid: ["WAWebApiContact", "getCurrentLid"],
+    },
     // Without these a person takes the account back, logs out on the phone, or decides on a send in doubt. Looked at when wanted.
     rare: {
       takeover: ["WAWebSocketModel", "Socket.takeover"],
@@ -63,12 +73,15 @@
     code: { use: "login code by itself", jobs: [] },
     pairing: { use: "linking by phone number", jobs: [] },
     news: { use: "news of trouble and sync", jobs: [] },
+    hear: { use: "hearing what comes in", jobs: [] },
     rare: { use: "log out, take over, recovery", jobs: [] },
   };
-  const WANTED_LATER = ["pairing", "rare"];
+  const WANTED_LATER = ["pairing", "hear", "rare"];
 
   // From here to the first word, even when names are missing: modules may arrive seconds late.
   const PROBE_PATIENCE_MS = 5000;
+  // What comes in is heard from the moment when the collections are there: a page connects some tenths of a second later.
+  const FIRST_PROBE_INTERVAL_MS = 20;
   const PROBE_INTERVAL_MS = 100;
   const LATE_PROBE_INTERVAL_MS = 1000;
 
@@ -191,6 +204,29 @@
     }
   };
 
+  // Messages of a chat before this key, or its last ones. Until summer 2026 one function took its arguments as parts of the key.
+  const find = async (chat, before, count) => {
+    const { msgFindByDirection, msgFindQuery } = found.storedMessages;
+    if (!msgFindByDirection) return msgFindQuery("before", Object.assign(before ? found.MsgKey.fromString(String(before)) : { remote: chat.id }, { count }));
+    const answer = await msgFindByDirection({ anchor: before ?? { remote: chat.id }, count, direction: "before" });
+    return answer?.messages ?? answer;
+  };
+  // As soon as the collections are there, which is before the page connects.
+  const hear = () => {
+    if (!shared.hearing) return false;
+    const isMissing = probe("hear").length > 0;
+    shared.hearing.attach("modules", {
+      createWid: found.createWid,
+      me: found.getMaybeMePnUser && (() => ({ number: found.getMaybeMePnUser(), lid: found.getMaybeMeLidUser?.() })),
+      numberOf: found.getPhoneNumber, lidOf: found.getCurrentLid,
+      Contacts: found.Contacts, Cmd: found.Cmd, Backend: found.BackendEvents, Chats: found.Chats,
+      find: found.storedMessages && found.MsgKey && find,
+      reactions: found.reactionTable, edits: found.edits, receipts: found.receipts,
+      Messages: found.Messages,
+    });
+    return isMissing;
+  };
+
   const watched = new Set();
   const watch = (key, events, react) => {
     if (!found[key]?.on || watched.has(key + events)) return;
@@ -233,8 +269,10 @@
     const isLate = Date.now() - began > PROBE_PATIENCE_MS;
     isSettled ||= !isMissing || isLate;
     watchAll();
+    const mayHearMore = hear() && !isLate;
     tell();
-    if (isMissing) setTimeout(settle, isLate ? LATE_PROBE_INTERVAL_MS : PROBE_INTERVAL_MS);
+    if (isLate && isMissing) setTimeout(settle, LATE_PROBE_INTERVAL_MS);
+    else if (isMissing || mayHearMore) setTimeout(settle, found.Messages ? PROBE_INTERVAL_MS : FIRST_PROBE_INTERVAL_MS);
   };
   settle();
   shared.watchDialogs(tell);

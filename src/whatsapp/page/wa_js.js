@@ -15,6 +15,12 @@
   const OWN = {
     sockets: ["WAWebLaunchSocketUtils"],
     linkEvents: ["WAWebLinkDeviceEvents", "WAWebLinkDeviceEvents"],
+    reactionTable: ["WAWebAddonReactionTableMode", "reactionTableMode"],
+    edits: ["WAWebUpdateEditedMessagesAction"],
+    receipts: [["WAWebHandleDirectChatReceipt"], ["WAWebHandleMsgReceipt"]],
+    backend: ["WAWebBackendEventBus", "BackendEventBus"],
+    getPhoneNumber: ["WAWebApiContact", "getPhoneNumber"],
+    getCurrentLid: ["WAWebApiContact", "getCurrentLid"],
   };
   // What we use of wa-js, as it is looked up in WPP; `inventory` reports what is here, and PURPOSES says of each group what needs it.
   const NAMES = {
@@ -209,6 +215,22 @@
     }
   };
 
+  // wa-js begins with the newest message of the chat when it is given none.
+  const find = async (chat, before, count) => WPP().chat.getMessages(chat.id, { direction: "before", count, ...(before ? { id: String(before) } : {}) });
+  const hear = () => {
+    if (!shared.hearing) return;
+    const { WidFactory, UserPrefs, ContactStore, Cmd } = WPP().whatsapp;
+    const own = (name) => shared.resolve(OWN[name]);
+    shared.hearing.attach("wa-js", {
+      createWid: WidFactory && ((text) => WidFactory.createWid(text)),
+      me: UserPrefs && (() => ({ number: UserPrefs.getMaybeMePnUser(), lid: UserPrefs.getMaybeMeLidUser?.() })),
+      numberOf: own("getPhoneNumber"), lidOf: own("getCurrentLid"),
+      Contacts: ContactStore, Cmd, Backend: own("backend"), Chats: chatsOf(), find,
+      reactions: own("reactionTable"), edits: own("edits"), receipts: own("receipts"),
+      Messages: messages(),
+    });
+  };
+
   // Known to wa-js since 4.6.0.
   const linkEvents = () => WPP().whatsapp.LinkDeviceEvents ?? shared.resolve(OWN.linkEvents);
 
@@ -219,6 +241,7 @@
     Socket?.on?.("change:state", tell);
     Stream?.on?.("change:mode", tell);
     messages()?.on?.("change:ack", sayAck);
+    hear();
     if (shared.passkey) shared.passkey.modules.follow(linkEvents(), tell);
     else linkEvents()?.on?.(PASSKEY_WANTED, () => { announced = "PASSKEY_REQUIRED"; tell(); });
     sayYoungAcks();

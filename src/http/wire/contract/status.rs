@@ -13,7 +13,7 @@ use crate::{
     http::wire::target::Target,
     ledger::{LastSend, Traffic},
     qr::{QrError, QrPicture},
-    session::{AdapterReport, ClienteId, Phase, SessionState, Snapshot},
+    session::{AdapterReport, ClienteId, HearingReport, Phase, SessionState, Snapshot},
 };
 
 /// `GET /status`, and one entry of `/sessions`.
@@ -80,6 +80,9 @@ pub(crate) struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
     pub(crate) adapter: Adapter,
+    /// How far it has heard what comes in.
+    #[serde(default)]
+    hearing: Hearing,
     /// How often its page has been reloaded, and Chrome restarted, because they had failed; since the service started.
     reloads: u64,
     restarts: u64,
@@ -163,6 +166,38 @@ pub(crate) struct Adapter {
     #[serde(skip_serializing_if = "Option::is_none")]
     wa_js_version: Option<String>,
     pub(crate) missing: Vec<String>,
+}
+
+/// How far a session has heard what comes in, and what is written on its phone.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+pub(crate) struct Hearing {
+    /// `off`: there is no page, or none that can hear. `starting`: the page is not connected yet. `catching_up`: it hears, and
+    /// what came while it could not is still being looked for. `live`: it hears everything. `limited`: it hears some of it, and `detail` says what is
+    /// missing. `paused`: the log cannot be written, and what is heard waits in the page.
+    #[schema(value_type = String, example = "live")]
+    state: Cow<'static, str>,
+    /// The adapter by which it hears.
+    #[schema(value_type = Option<String>)]
+    adapter: Option<Cow<'static, str>>,
+    /// Everything that happened up to this moment, by WhatsApp's clock, is in the log; as of the last time when that was noted.
+    heard_until: Option<Moment>,
+    /// When the newest event happened that was written since the page is open.
+    last_event_at: Option<Moment>,
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl From<HearingReport> for Hearing {
+    fn from(report: HearingReport) -> Self {
+        Self {
+            state: report.state.as_str().into(),
+            adapter: report.adapter.map(|adapter| adapter.as_str().into()),
+            heard_until: report.heard_until.map(Moment),
+            last_event_at: report.last_event_at.map(Moment),
+            detail: report.detail,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -250,6 +285,7 @@ impl Status {
             sync_percent: snapshot.sync_percent,
             notice: snapshot.notice,
             adapter: snapshot.adapter.into(),
+            hearing: snapshot.hearing.into(),
             reloads: snapshot.reloads,
             restarts: snapshot.restarts,
             retry_at: snapshot.retry_at.map(Moment),

@@ -18,9 +18,10 @@ use crate::{
     masked::WaId,
     session::Phase,
     whatsapp::{
-        AdapterName, Driver, Fact, HandOverError, Handed, LeftOut, LogoutError, LookUp,
-        LookUpError, NoticeError, OpenError, Outgoing, PageEvidence, PairingError, PasskeyAct,
-        PasskeyFailure, PrepareError, Prepared, ResetError, Silence, Whose,
+        AdapterName, Driver, Fact, HandOverError, Handed, Hear, HearError, HeardBatch, LeftOut,
+        LogoutError, LookUp, LookUpError, NoticeError, OpenError, Outgoing, PageEvidence,
+        PairingError, PasskeyAct, PasskeyFailure, PrepareError, Prepared, ResetError, Silence,
+        Whose,
     },
 };
 
@@ -47,6 +48,7 @@ pub(super) struct Plan {
     pub(super) stuck_in: Arc<Mutex<Option<Phase>>>,
     /// What the page that was opened last can say something by.
     pub(super) facts: Arc<Mutex<Option<mpsc::Sender<Fact>>>>,
+    pub(super) ears: super::hearing::Ears,
     pub(super) opens: Answers<()>,
     pub(super) prepares: Answers<()>,
     pub(super) hand_overs: Answers<Result<(), HandOverError>>,
@@ -245,6 +247,10 @@ impl Driver for Scripted {
             key: outgoing.key.clone(),
             message_id: message_id(&prepared.chat, outgoing),
         })
+    }
+
+    async fn hear(&self, ask: &Hear) -> Result<HeardBatch, HearError> {
+        Ok(self.script.plan.ears.hear(ask))
     }
 
     async fn take_over(&self) -> Result<(), String> {

@@ -1,0 +1,517 @@
+// What the page hears: messages, and what becomes of them. Kept here, in their order, until the service says that it has them on disk.
+// docs/whatsapp.md#receiving has the source of each fact used here.
+//
+// The adapters find the page's objects and give them to `attach`; what is heard by them is the same whoever found them. The service
+// fetches (`hear`), as fast as it can write; it is never pushed to. What it has not confirmed it gets again. When more waits
+// than fits, the rest is left to the walk: WhatsApp's own store has it.
+//
+// The walk goes through WhatsApp's store, chat by chat, for what no listener was told: after each start, after what waited at the
+// server has come, and after an overflow. It reads no status updates and no channels (docs/whatsapp.md#signals-of-trouble).
+(function hearing(say, shared) {
+  "use strict";
+
+  // Events that wait. One takes some kilobytes at most times; a page that gets 5,000 messages at once stays far below what its own
+  // collections take for them.
+  const MOST_WAITING = 2000;
+  const MOST_WAITING_BYTES = 16_000_000;
+  // Events that are fetched at once: some milliseconds of the page's time.
+  const BATCH = 200;
+  const BATCH_BYTES = 1_000_000;
+  // Seconds do not order messages, and a message may be stored later than a newer one of another chat: a walk begins so much
+  // before the moment up to which all is known to be heard.
+  const OVERLAP_MS = 600_000;
+  // How often that moment is noted while messages come.
+  const NOTE_EVERY_MS = 10_000;
+  // From the store to the listeners a message takes milliseconds. One that the walk finds so young is left to the listeners first.
+  const YOUNG_MS = 15_000;
+  const YOUNG_WAIT_MS = 2000;
+  // A search of the store that takes longer hangs (wa-js #3580).
+  const SEARCH_MS = 10_000;
+  const WALK_AGAIN_MS = 30_000;
+  const PAGE = 50;
+  // Of one chat, in one walk. A day of the busiest group has fewer.
+  const MOST_OF_CHAT = 5000;
+  // Remembered, so that what two listeners are told is kept once. The log has the last word.
+  const MOST_REMEMBERED = 5000;
+  // What waited at the server is delivered within seconds. A build that does not say when it ends must not make all later messages late.
+  const LONGEST_DELIVERY_MS = 300_000;
+  // Rows of the history from before the link have smaller numbers.
+  const FIRST_ROW_ID = 1e9;
+  const LONGEST_NAME = 300;
+
+  const KINDS = {
+    chat: "text", image: "image", video: "video", gif: "video", audio: "audio", ptt: "voice", document: "document", sticker: "sticker",
+    location: "location", live_location: "location", vcard: "contact", multi_vcard: "contact", poll_creation: "poll", ptv: "video", album: "other",
+  };
+  const MEDIA = ["image", "video", "gif", "audio", "ptt", "document", "sticker", "ptv"];
+  // What the page shows in a chat and no person has written.
+  const NO_MESSAGES = [
+    "gp2", "e2e_notification", "notification_template", "notification", "broadcast_notification", "group_notification", "newsletter_notification", "call_log",
+    "protocol", "debug", "debug_placeholder", "reaction", "reaction_enc", "poll_update", "pin_message", "keep_in_chat", "oversized", "unknown",
+  ];
+  const WORDS = { 1: "sent", 2: "delivered", 3: "read", 4: "played" };
+
+  const quietly = (act) => {
+    try {
+      return act();
+    } catch {
+      return undefined; // The page's own functions throw for what they do not know.
+    }
+  };
+  const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+  const name = String(Math.random()).slice(2);
+  // Any of these may be missing, and may be found late.
+  const sources = {};
+  // Those without which something is missed, in words.
+  const WANTED = { find: "a search of its stored messages", Chats: "its list of chats", reactions: "its table of reactions" };
+  let by = null;
+
+  // --- What waits ------------------------------------------------------------------------------------------------------
+
+  let waiting = [];
+  let bytes = 0;
+  let count = 0;
+  // The service knows of nothing that waits, and has to be called.
+  let isArmed = true;
+  let hasOverflowed = false;
+  const remembered = new Set();
+  let whenRoom = [];
+
+  const call = () => {
+    if (!isArmed) return;
+    isArmed = false;
+    say({ kind: "heard" });
+  };
+  const put = (event) => {
+    count += 1;
+    const text = JSON.stringify({ n: count, ...event });
+    // What its listeners are told at once is new, whatever the clocks say.
+    waiting.push({ n: count, at: event.late || event.kind === "message.reaction" ? event.at : null, text });
+    bytes += text.length;
+    call();
+  };
+  const isFull = () => waiting.length >= MOST_WAITING || bytes >= MOST_WAITING_BYTES;
+  const forget = (gone) => {
+    waiting = waiting.filter((event) => {
+      if (!gone(event)) return true;
+      bytes -= event.text.length;
+      return false;
+    });
+    if (!isFull()) for (const proceed of whenRoom.splice(0)) proceed();
+  };
+  const room = async () => {
+    while (isFull()) await new Promise((proceed) => whenRoom.push(proceed));
+  };
+  const keep = (kind, once, { chat, at, late, own = null }, data) => {
+    if (remembered.has(once)) return;
+    if (isFull()) {
+      hasOverflowed = true;
+      return;
+    }
+    remembered.add(once);
+    if (remembered.size > MOST_REMEMBERED) remembered.delete(remembered.values().next().value);
+    put({ kind, once, chat, at, late, own, data });
+  };
+
+  // --- What it says ----------------------------------------------------------------------------------------------------
+
+  const bare = (wid) => (wid ? String(wid).replace(/:\d+(?=@)/, "") : null);
+  const userOf = (wid) => (wid ? bare(wid).split("@")[0] : null);
+  const isGroup = (remote) => String(remote).endsWith("@g.us");
+  // A person, or a group; no status update, no channel, and not what WhatsApp itself writes.
+  const isHeard = (remote) => /@(c\.us|lid|g\.us)$/.test(String(remote)) && !["0@c.us", "server@c.us"].includes(String(remote));
+  const scope = (id) => (isGroup(id.remote) ? String(id.remote) : "person");
+  const shorter = (text) => (typeof text === "string" && text ? text.slice(0, LONGEST_NAME) : null);
+  const asWid = (wid) => (typeof wid === "string" ? sources.createWid?.(wid) : wid);
+
+  const contact = (wid) => quietly(() => sources.Contacts?.get(wid)?.pushname);
+  const person = (given, shown) => {
+    const wid = quietly(() => asWid(given)) ?? given;
+    const text = bare(wid);
+    if (!text) return { phone: null, lid: null, name: shorter(shown) };
+    const isLid = text.endsWith("@lid");
+    const other = quietly(() => (isLid ? sources.numberOf?.(wid) : sources.lidOf?.(wid)));
+    return {
+      phone: isLid ? userOf(other) : userOf(text),
+      lid: isLid ? text : bare(other),
+      name: shorter(shown) ?? shorter(contact(wid)) ?? shorter(other && contact(other)),
+    };
+  };
+  const me = () => {
+    const { number, lid } = quietly(() => sources.me?.()) ?? {};
+    return { phone: userOf(number), lid: bare(lid), name: null };
+  };
+  const writerOf = (msg) => {
+    if (msg.id.fromMe) return me();
+    return person(isGroup(msg.id.remote) ? msg.author ?? msg.id.participant : msg.id.remote, msg.notifyName);
+  };
+  const readerOf = (msg) => {
+    if (isGroup(msg.id.remote)) return undefined;
+    return msg.id.fromMe ? person(msg.id.remote) : me();
+  };
+  const keyOf = (key) => key.id ?? String(key).split("_")[2] ?? String(key);
+  const whole = (number) => (number === undefined || number === null || !(Number(number) >= 0) ? null : Math.trunc(Number(number)));
+  const placeOf = (id) => ({ id: String(id), key: id.id, chat: String(id.remote), is_group: isGroup(id.remote) });
+  const textOf = (msg) => (MEDIA.includes(msg.type) ? msg.caption : msg.body) ?? "";
+
+  const quotedOf = (msg) => {
+    if (!msg.quotedStanzaID) return undefined;
+    const { type, body, caption } = msg.quotedMsg ?? {};
+    return {
+      key: msg.quotedStanzaID,
+      text: (type === "chat" ? body : caption) ?? undefined,
+      from: msg.quotedParticipant ? person(msg.quotedParticipant) : undefined,
+    };
+  };
+  const cardsOf = (msg) => {
+    if (msg.type === "vcard") return [{ name: shorter(msg.vcardFormattedName), vcard: String(msg.body ?? "") }];
+    if (msg.type !== "multi_vcard") return undefined;
+    return (msg.vcardList ?? []).map(({ displayName, vcard }) => ({ name: shorter(displayName), vcard: String(vcard ?? "") }));
+  };
+  const contentOf = (msg) => {
+    const { remote } = msg.id;
+    const kind = msg.type === "ciphertext" ? "waiting" : KINDS[msg.type] ?? "other";
+    const isMedia = MEDIA.includes(msg.type);
+    const isText = kind === "text" || (kind === "other" && !msg.mimetype);
+    return {
+      ...placeOf(msg.id),
+      group_name: isGroup(remote) ? shorter(quietly(() => sources.Chats?.get(remote)?.formattedTitle)) ?? undefined : undefined,
+      from: writerOf(msg),
+      to: readerOf(msg),
+      kind,
+      text: isText && typeof msg.body === "string" ? msg.body : undefined,
+      caption: isMedia && msg.caption ? String(msg.caption) : undefined,
+      quoted: quotedOf(msg),
+      mentions: (msg.mentionedJidList ?? []).map((wid) => person(wid)),
+      media: isMedia
+        ? {
+          mimetype: shorter(msg.mimetype), bytes: whole(msg.size), filename: shorter(msg.filename), duration_seconds: whole(msg.duration),
+          is_view_once: Boolean(msg.isViewOnce),
+        }
+        : undefined,
+      location: kind === "location" && Number.isFinite(msg.lat) && Number.isFinite(msg.lng) ? { latitude: msg.lat, longitude: msg.lng, name: shorter(msg.loc) } : undefined,
+      contacts: cardsOf(msg),
+      poll: kind === "poll" ? { question: String(msg.pollName ?? ""), options: (msg.pollOptions ?? []).map((option) => String(option.name ?? "")) } : undefined,
+    };
+  };
+
+  // --- What is heard ---------------------------------------------------------------------------------------------------
+
+  // The time of the newest message, by WhatsApp's clock.
+  let newest = 0;
+  // All that is older has been put into the queue, once there was a walk.
+  let heardUntil = null;
+  let notedAt = 0;
+  let deliveryBegan = null;
+  const isAway = () =>
+    sources.Backend?.isMainStreamReadyMd === false || (deliveryBegan !== null && Date.now() - deliveryBegan < LONGEST_DELIVERY_MS);
+
+  const numberless = new Map();
+  const noteNumberless = ({ from, chat, key }) => {
+    if (from.phone || !from.lid) return;
+    numberless.set(from.lid, { chat, key });
+    if (numberless.size > MOST_REMEMBERED) numberless.delete(numberless.keys().next().value);
+  };
+
+  const isHistory = (msg) => Boolean(msg.isMdHistoryMsg) || msg.rowId < FIRST_ROW_ID;
+  // One that this page sends is a message once WhatsApp's server has it.
+  const isUnsent = (msg) => msg.id.fromMe && !(msg.ack > 0) && (msg.local || !msg.recvFresh);
+
+  const onMessage = (msg, late) => {
+    if (!msg?.id || !isHeard(msg.id.remote) || NO_MESSAGES.includes(msg.type) || isHistory(msg) || isUnsent(msg)) return;
+    if (msg.type === "revoked") {
+      onRevoked(msg, late);
+      return;
+    }
+    const isWaiting = msg.type === "ciphertext";
+    // There is nothing to wait for: another device alone can show it.
+    if (isWaiting && /unavailable_fanout$/.test(msg.subtype ?? "")) return;
+    const { fromMe, id: key } = msg.id;
+    const kind = isWaiting ? "message.waiting" : fromMe ? "message.own" : "message";
+    const at = msg.t * 1000;
+    const data = contentOf(msg);
+    newest = Math.max(newest, at);
+    keep(kind, `${isWaiting ? "waiting" : "message"} ${fromMe ? "own" : "in"} ${scope(msg.id)} ${key}`, { chat: data.chat, at, late: late || Boolean(msg.isOffline) || isAway(), own: fromMe ? key : null }, data);
+    noteNumberless(data);
+  };
+  const note = () => {
+    if (isWalking || hasOverflowed || heardUntil === null || isAway() || Date.now() - notedAt < NOTE_EVERY_MS) return;
+    notedAt = Date.now();
+    heardUntil = Math.max(heardUntil, newest);
+    put({ kind: "until", at: heardUntil });
+  };
+
+  const onAck = (id, ack, at, late) => {
+    if (!id?.fromMe || !isHeard(id.remote) || !(ack > 0 || ack < 0)) return;
+    keep("message.ack", `ack ${scope(id)} ${id.id} ${ack}`, { chat: String(id.remote), at, late, own: id.id }, { ...placeOf(id), ack, state: ack < 0 ? "failed" : WORDS[ack] ?? "played" });
+  };
+  const onEdited = (msg, late) => {
+    const { id, latestEditMsgKey: edit, latestEditSenderTimestampMs: at } = msg;
+    if (!id || !edit || !isHeard(id.remote) || isHistory(msg)) return;
+    keep("message.edited", `edit ${scope(id)} ${id.id} ${keyOf(edit)}`, { chat: String(id.remote), at: at ?? null, late, own: id.fromMe ? id.id : null }, { ...placeOf(id), from: writerOf(msg), is_own: id.fromMe, text: String(textOf(msg)) });
+  };
+  const onRevoked = (msg, late) => {
+    const meant = msg.protocolMessageKey;
+    if (!meant?.id || !isHeard(meant.remote)) return;
+    const sender = msg.revokeSender ?? msg.author ?? msg.from;
+    const isOwnAct = msg.id.fromMe && !/^admin/.test(msg.subtype ?? "");
+    const at = (msg.revokeTimestamp ?? msg.t) * 1000;
+    keep("message.revoked", `revoke ${scope(meant)} ${meant.id}`, { chat: String(meant.remote), at, late, own: meant.fromMe ? meant.id : null }, {
+      ...placeOf(meant), is_own: meant.fromMe, by: isOwnAct ? me() : sender ? person(sender) : null, is_by_admin: /^admin/.test(msg.subtype ?? ""),
+    });
+  };
+  const onReaction = (reaction, late) => {
+    const { id, reactionParentKey: parent, reactionText, reactionTimestamp, author, from } = reaction;
+    if (!id?.id || !parent?.id || !isHeard(parent.remote)) return;
+    keep("message.reaction", `reaction ${scope(parent)} ${id.id}`, { chat: String(parent.remote), at: Number(reactionTimestamp) || null, late, own: null }, {
+      ...placeOf(parent), from: id.fromMe ? me() : person(author ?? from), is_own: Boolean(id.fromMe), emoji: reactionText ? String(reactionText) : null,
+    });
+  };
+
+  // Calls `heard` with what the page hands to this function, and leaves the function to do its work. What goes wrong here is not the page's.
+  const wrap = (holder, method, heard) => {
+    const original = holder?.[method];
+    if (typeof original !== "function") return;
+    const wrapped = function (...args) {
+      quietly(() => heard(...args));
+      return original.apply(this, args);
+    };
+    quietly(() => { holder[method] = wrapped; });
+  };
+
+  const SET_UP = {
+    Messages(messages) {
+      const safely = (heard) => (...args) => quietly(() => heard(...args));
+      messages.on("add", safely((msg) => {
+        if (!msg.isNewMsg) return;
+        onMessage(msg, false);
+        note();
+      }));
+      messages.on("change:type", safely((msg, type, before) => {
+        if (type === "revoked") onRevoked(msg, isAway());
+        else if (before === "ciphertext") onMessage(msg, false);
+      }));
+      messages.on("change:ack", safely((msg) => {
+        if (!msg.id?.fromMe) return;
+        if (msg.ack > 0) onMessage(msg, false);
+        onAck(msg.id, msg.ack, Date.now(), isAway());
+      }));
+      messages.on("change:latestEditMsgKey", safely((msg) => onEdited(msg, isAway())));
+      // What concerns a message that is not in the collection comes by here only: it is deleted, or can be read now.
+      wrap(messages, "processMultipleMessages", (chat, list, meta) => {
+        for (const msg of Array.isArray(list) ? list : []) {
+          if (!msg?.isNewMsg || !msg.id) continue;
+          if (msg.type === "protocol" && ["sender_revoke", "admin_revoke"].includes(msg.subtype)) onRevoked(msg, isAway() || Boolean(msg.isOffline));
+          else if (meta?.update && msg.type !== "ciphertext") onMessage(msg, false);
+        }
+      });
+      by = by ?? "modules";
+      call();
+    },
+    Contacts(contacts) {
+      contacts.on("change:phoneNumber", (held, number) => quietly(() => {
+        const lid = bare(held.id);
+        const known = numberless.get(lid);
+        if (!known || !number) return;
+        numberless.delete(lid);
+        keep("message.resolved", `number ${lid}`, { chat: known.chat, at: Date.now(), late: false }, { from: { ...person(held.id), phone: userOf(number), lid }, ...known });
+      }));
+    },
+    Cmd(cmd) {
+      cmd.on("offline_delivery_state_reset_from_bridge", () => { deliveryBegan = Date.now(); });
+      cmd.on("offline_delivery_end_from_bridge", () => {
+        deliveryBegan = null;
+        if (heardUntil !== null) walk();
+      });
+    },
+    edits(module) {
+      wrap(module, "updateEditedMessagesAction", (edits) => {
+        for (const { parentMsg, editedMsgData } of edits) {
+          if (parentMsg?.id) onEdited({ ...parentMsg, ...editedMsgData, id: parentMsg.id, type: parentMsg.type, from: parentMsg.from, author: parentMsg.author, notifyName: parentMsg.notifyName }, isAway());
+        }
+      });
+    },
+    receipts(module) {
+      wrap(module, "handleChatSimpleReceipt", ({ ack, ackString, from, externalIds, ts }) => {
+        if (ackString === "sender" || !isHeard(from)) return;
+        for (const key of externalIds ?? []) onAck({ fromMe: true, remote: from, id: key, toString: () => `true_${from}_${key}` }, ack, ts ? ts * 1000 : Date.now(), isAway());
+      });
+    },
+    reactions(table) {
+      wrap(table, "bulkUpsert", (list) => {
+        for (const reaction of list) onReaction(reaction, isAway());
+      });
+    },
+  };
+
+  // --- The walk --------------------------------------------------------------------------------------------------------
+
+  // What the service says: {since, floor, reach}, all in milliseconds.
+  let limits = null;
+  let walksAsked = 0;
+  let isWalking = false;
+  let walksAgain = false;
+  let isFirst = true;
+  let trouble = null;
+
+  const search = async (chat, before) => {
+    const late = sleep(SEARCH_MS).then(() => { throw new Error("WhatsApp's own store of messages does not answer"); });
+    return (await Promise.race([sources.find(chat, before, PAGE), late])) ?? [];
+  };
+  // The messages of a chat from `from` on, the oldest first.
+  const storedIn = async (chat, from) => {
+    const found = new Map();
+    let before = null;
+    for (;;) {
+      const page = [...(await search(chat, before))].filter((msg) => msg?.id && !found.has(String(msg.id)));
+      if (page.length === 0) break;
+      for (const msg of page) found.set(String(msg.id), msg);
+      const oldest = page.reduce((first, msg) => (msg.t < first.t ? msg : first));
+      if (oldest.t * 1000 < from || isHistory(oldest) || found.size >= MOST_OF_CHAT) break;
+      before = page[0].t <= page.at(-1).t ? page[0].id : page.at(-1).id;
+    }
+    // The order of equal times is that of the store, which gives either end first.
+    const all = [...found.values()].filter((msg) => msg.t * 1000 >= from && !isHistory(msg));
+    return all.map((msg, nth) => [msg, nth]).sort(([a, i], [b, j]) => a.t - b.t || i - j).map(([msg]) => msg);
+  };
+  // Not each message that has one says so: one that came while the page was away may not.
+  const reactionsTo = async (stored) => {
+    const keys = stored.filter((msg) => isFirst || msg.hasReaction).map(({ id }) => id);
+    try {
+      return keys.length > 0 ? (await sources.reactions?.bulkGetByParentMsgKey?.(keys)) ?? [] : [];
+    } catch {
+      return []; // They are shown beside messages, and are none.
+    }
+  };
+  const take = async (msg, since, young) => {
+    await room();
+    const isYoung = msg.t * 1000 > young.after;
+    if (msg.type === "revoked") {
+      if (!((msg.revokeTimestamp ?? msg.t) * 1000 < since)) onRevoked(msg, true);
+      return;
+    }
+    if (msg.t * 1000 >= since) {
+      if (isYoung) young.list.push(msg);
+      else onMessage(msg, true);
+    }
+    if (msg.latestEditMsgKey && !(msg.latestEditSenderTimestampMs < since)) onEdited(msg, true);
+    if (!isYoung && msg.id.fromMe) onAck(msg.id, msg.ack, null, true);
+  };
+  const walkOnce = async () => {
+    const { since: asked, floor, reach } = limits;
+    const began = Date.now();
+    const since = Math.max(floor, heardUntil === null ? asked : heardUntil - OVERLAP_MS);
+    // What became of messages that were heard before: the store says it of each, and not when. Once for each document.
+    const from = isFirst ? Math.max(floor, Math.min(since, reach)) : since;
+    const young = { after: began - YOUNG_MS, list: [] };
+    const chats = sources.Chats.getModelsArray().filter(({ id, t }) => isHeard(id) && t * 1000 >= from);
+    for (const chat of chats) {
+      const stored = await storedIn(chat, from);
+      for (const msg of stored) await take(msg, since, young);
+      for (const reaction of await reactionsTo(stored)) {
+        await room();
+        if (!(reaction.reactionTimestamp < since)) onReaction(reaction, true);
+      }
+    }
+    if (young.list.length > 0) await sleep(YOUNG_WAIT_MS);
+    for (const msg of young.list) {
+      await room();
+      onMessage(msg, true);
+      if (msg.id.fromMe) onAck(msg.id, msg.ack, null, true);
+    }
+    if (hasOverflowed) {
+      walksAgain = true;
+      hasOverflowed = false;
+      return;
+    }
+    isFirst = false;
+    heardUntil = Math.max(since, newest);
+    notedAt = Date.now();
+    await room();
+    put({ kind: "until", at: heardUntil });
+  };
+  const walk = async () => {
+    walksAgain = true;
+    if (isWalking || !limits || !sources.find || !sources.Chats) return;
+    isWalking = true;
+    try {
+      while (walksAgain) {
+        walksAgain = false;
+        await walkOnce();
+      }
+      trouble = null;
+    } catch (error) {
+      trouble = shared.wordOf(error);
+      setTimeout(walk, WALK_AGAIN_MS);
+    } finally {
+      isWalking = false;
+      call();
+    }
+  };
+
+  return {
+    shared: {
+      // Objects of the page, as far as `adapter` has found them, by name: Messages, Chats, Contacts, Cmd, Backend, edits, receipts,
+      // reactions, createWid(text), me() -> {number, lid}, numberOf(lid), lidOf(number), find(chat, before, count) -> messages. What
+      // is there already stays.
+      attach(adapter, offered) {
+        for (const [role, value] of Object.entries(offered)) {
+          if (!value || sources[role]) continue;
+          sources[role] = value;
+          if (role === "Messages") by = adapter;
+          SET_UP[role]?.(value);
+        }
+      },
+      // For the adapter that has nothing but the screen, and only as long as no other one hears: a text, and how far an own one has
+      // got. The screen says neither when a message was written nor by whom in a group.
+      watchesScreen(adapter) {
+        if (by !== null) return;
+        by = adapter;
+        call();
+      },
+      onScreen(adapter, { key, chat, isOwn, text, ack }) {
+        if (by !== adapter || !isHeard(chat)) return;
+        const id = { fromMe: isOwn, remote: chat, id: key, toString: () => `${isOwn}_${chat}_${key}` };
+        if (!isOwn || ack > 0) {
+          const msg = { id, from: chat, type: "chat", body: text, t: Math.floor(Date.now() / 1000), ack, recvFresh: true };
+          onMessage(msg, false);
+        }
+        onAck(id, ack, Date.now(), false);
+      },
+    },
+    commands: {
+      // {document, upto, since, floor, reach, walks} -> what waits. `upto` of this `document` is on disk. `walks` grows when
+      // the store is to be walked through.
+      hear({ document, upto, since, floor, reach, walks }) {
+        if (document === name) forget(({ n }) => n <= upto);
+        limits = { since, floor, reach };
+        // What was before the service listened is not told.
+        forget(({ at }) => at !== null && at < floor);
+        if (walks > walksAsked) {
+          walksAsked = walks;
+          walk();
+        } else if (hasOverflowed && waiting.length === 0 && !isWalking) {
+          hasOverflowed = false;
+          isFirst = true;
+          walk();
+        }
+        const events = [];
+        let size = 0;
+        for (const event of waiting) {
+          if (events.length >= BATCH || (events.length > 0 && size + event.text.length > BATCH_BYTES)) break;
+          events.push(event);
+          size += event.text.length;
+        }
+        if (events.length === 0) isArmed = true;
+        const { phone, lid } = me();
+        const lacks = by === null || by === "dom" ? [] : Object.keys(WANTED).filter((role) => !sources[role]).map((role) => WANTED[role]);
+        return {
+          document: name, upto: events.at(-1)?.n ?? 0, by, lacks, phone, lid, trouble,
+          is_walking: isWalking || (heardUntil === null && trouble === null),
+          // As one text: an answer that is not understood must not get into a log.
+          events: `[${events.map(({ text }) => text).join(",")}]`,
+        };
+      },
+    },
+  };
+})
