@@ -207,3 +207,49 @@ async fn messages_are_on_the_page_with_what_became_of_them_for_a_key_that_may_se
     assert_eq!(visitor.chrome.value::<u32>(asked).await, 0);
     service.stop();
 }
+
+#[tokio::test]
+async fn what_is_written_while_a_person_looks_appears_with_what_becomes_of_it() {
+    let (service, account) = Service::linked(&[]).await;
+    let texts = ["Llegué, te espero adentro", "Ya bajo", "Sale del servicio"];
+    for text in texts {
+        service.secrets().remember_text(text);
+    }
+    service.secrets().remember_number(ANA);
+    service.secrets().remember_number("5491150002222");
+    let visitor = Visitor::come().await;
+    let page = format!("{}/?cliente_id=51", service.url());
+    visitor.chrome.goto(&page).await;
+    visitor.sees("READY").await;
+    visitor.chrome.shows("#no-messages:not([hidden])").await;
+    let row = |text: &str, mark: &str| {
+        format!(
+            "[...document.querySelectorAll('#messages-list li')].some(({{textContent}}) => \
+             textContent.includes({text:?}) && textContent.includes({mark:?}))"
+        )
+    };
+
+    let written =
+        json!({"account": account, "from": "5491150002222", "name": "Ana", "body": texts[0]});
+    let written = service.phone("/phone/receive", &written).await.json();
+    visitor
+        .chrome
+        .until(&row(texts[0], "Ana +5491150002222"))
+        .await;
+    let by_hand = json!({"account": account, "to": "5491150002222", "body": texts[1]});
+    service.phone("/phone/write", &by_hand).await;
+    visitor
+        .chrome
+        .until(&row(texts[1], "written on the phone"))
+        .await;
+    service.sends(51, ANA, texts[2]).await;
+    visitor
+        .chrome
+        .until(&row(texts[2], "sent by this service · Read"))
+        .await;
+    let reaction = json!({"account": account, "id": written["id"], "emoji": "👍"});
+    service.phone("/phone/react", &reaction).await;
+    visitor.chrome.until(&row(texts[0], "👍")).await;
+    visitor.assert_kept_to(&service, &[]);
+    service.stop();
+}
