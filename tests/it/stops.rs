@@ -85,7 +85,8 @@ async fn neither_the_service_nor_a_chrome_leaves_a_core_dump() {
 
 /// A service with a READY session whose Chrome hangs, so that it takes long to stop.
 async fn with_a_hanging_chrome() -> Service {
-    let (service, _) = Service::linked(&[]).await;
+    // A copy of the running profile, as soon as it is linked, would end with a signal to go on.
+    let (service, _) = Service::linked(&[("SNAPSHOT_EVERY_MINUTES", "0")]).await;
     let pid = service.status("51").await["chrome_pid"].as_u64().unwrap();
     kill_process(pid_of(u32::try_from(pid).unwrap()), Signal::STOP).unwrap();
     service
