@@ -530,6 +530,76 @@ async fn a_receiver_written_for_waha_gets_its_envelope_and_headers() {
     assert!(!got.headers.contains_key("webhook-signature"));
 }
 
+/// How much memory this process takes, in MB.
+fn memory_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kb = line.unwrap().trim().trim_end_matches(" kB");
+    kb.parse::<u64>().unwrap() / 1024
+}
+
+/// By hand, in a release build: `cargo test --release --lib -- --ignored --nocapture long_backlog`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures; takes a minute"]
+async fn a_long_backlog_is_delivered_in_bounded_memory() {
+    const EVENTS: usize = 100_000;
+    let folder = tempfile::tempdir().unwrap();
+    let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let target = Target::open(move |_| {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Status::NO_CONTENT.into_response()
+    })
+    .await;
+    // Nothing is kept of what came.
+    let got = Arc::clone(&target.got);
+    tokio::spawn(async move {
+        loop {
+            sleep(Duration::from_millis(100)).await;
+            got.lock().clear();
+        }
+    });
+    let service = Service::begin(folder.path(), at_once(3));
+    let id = service
+        .add(json!({"url": target.url(), "enabled": false}))
+        .await
+        .id;
+    let numbers: Vec<usize> = (0..EVENTS).collect();
+    for part in numbers.chunks(1000) {
+        let text = "x".repeat(500);
+        let event = |number: &usize| NewEvent {
+            data: json!({"chat": "", "number": number, "text": text})
+                .to_string()
+                .into(),
+            ..event(&format!("chat{}", number % 500), *number)
+        };
+        service.append(part.iter().map(event).collect()).await;
+    }
+    let before = memory_mb();
+    let begun = Instant::now();
+    service.change(&id, json!({"enabled": true})).await;
+    let known = service.webhooks.known(&id).unwrap();
+    let mut tally = known.running.tally.subscribe();
+    let (mut peak, mut taken) = (before, None);
+    while tally.borrow_and_update().delivered < EVENTS as u64 {
+        peak = peak.max(memory_mb());
+        let has_all = tally.borrow().waiting + tally.borrow().delivered >= EVENTS as u64;
+        if has_all && taken.is_none() {
+            taken = Some(begun.elapsed());
+        }
+        timeout(Duration::from_secs(10), tally.changed())
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    let took = begun.elapsed();
+    println!(
+        "{EVENTS} events: kept for the webhook after {:?}, delivered after {took:?}; memory {before} MB before, {peak} MB at most",
+        taken.unwrap_or(took)
+    );
+    assert!(peak < before + 100, "{before} {peak}");
+}
+
 /// A receiver with a script, for hours that pass in no time.
 #[derive(Debug, Default)]
 struct Scripted {

@@ -258,6 +258,71 @@ async fn the_receivers_of_the_documents_take_what_is_signed_with_their_secret_an
     service.stop();
 }
 
+/// A certificate of its own for this machine, and a receiver that shows it.
+fn receiver_with_tls(folder: &Path, port: u16) -> Running {
+    let script = format!(
+        "import {{ createServer }} from 'node:https'; import {{ readFileSync }} from 'node:fs';
+         createServer({{ key: readFileSync('key.pem'), cert: readFileSync('cert.pem') }}, (request, response) => {{
+           request.resume().on('end', () => response.writeHead(204).end());
+         }}).listen({port}, '127.0.0.1');"
+    );
+    fs::write(folder.join("receiver.mjs"), script).unwrap();
+    let run = |program: &str, words: &[&str]| {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the test plays the person who starts a receiver"
+        )]
+        let mut command = Command::new(installed_program(program));
+        command.args(words).current_dir(folder).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let certificate = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem";
+    let words: Vec<&str> = certificate.split_whitespace().collect();
+    assert!(run("openssl", &words).wait().unwrap().success());
+    Running(run("node", &["receiver.mjs"]))
+}
+
+#[tokio::test]
+async fn a_receiver_by_https_is_believed_only_with_a_certificate_that_the_machine_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = StdListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let _running = receiver_with_tls(folder.path(), port);
+    eventually("the receiver listens", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    })
+    .await;
+    let certificate = folder.path().join("cert.pem");
+    for is_known in [true, false] {
+        let service = Service::start(|env| {
+            env.insert("WEBHOOK_ALLOW_PRIVATE", "true".into());
+            if is_known {
+                env.insert("SSL_CERT_FILE", certificate.clone().into());
+            }
+        })
+        .await;
+        let url = format!("https://localhost:{port}/");
+        let id = add(&service, &json!({ "url": url })).await;
+        let test = format!("/webhooks/{id}/test");
+        let tested = service.post(&test, &json!({})).await.json();
+        assert_eq!(tested["delivered"], is_known, "{tested}");
+        if !is_known {
+            let failure = tested["failure"].as_str().unwrap();
+            assert!(failure.contains("certificate"), "{failure}");
+        }
+        // Another name than that of the certificate.
+        let change = json!({ "url": format!("https://127.0.0.1:{port}/") });
+        let changed = service.request(Method::PATCH, &format!("/webhooks/{id}"));
+        assert_eq!(answer(changed.json(&change)).await.status, 200);
+        let tested = service.post(&test, &json!({})).await.json();
+        assert_eq!(tested["delivered"], false, "{tested}");
+        service.stop();
+    }
+}
+
 /// What a command prints on standard output, and its exit code.
 fn command(service: &Service, words: &[&str]) -> (String, i32) {
     #[expect(
