@@ -369,3 +369,46 @@ async fn a_single_session_is_the_client_that_is_set() {
     service.stop();
     life.ends().await;
 }
+
+#[tokio::test]
+async fn what_the_phone_writes_is_a_humans_and_what_the_api_sends_is_not() {
+    let hub = Hub::default();
+    let (life, addr) = hub.lives("127.0.0.1:0".parse().unwrap()).await;
+    let service = bridged(Home::new(), addr).await;
+    let account = service.link("51").await;
+    service.hearing_is("live").await;
+    let [person, other, ..] = CHATS;
+    let group = json!({"account": account, "name": "Equipo", "participants": [person, other]});
+    let group = service.phone("/phone/group", &group).await.json();
+    let received = |body: Value| service.does(&account, "receive", body);
+    received(json!({"from": person, "name": "Ana", "body": "Entra"})).await;
+    service
+        .does(&account, "write", json!({"to": person, "body": "A mano"}))
+        .await;
+    service.sends(51, person, "Por la API").await;
+    received(json!({"from": person, "group": group["id"], "body": "En el grupo"})).await;
+    received(json!({"from": person, "body": "", "media": {"kind": "image"}})).await;
+    received(json!({"from": person, "body": "Al final"})).await;
+    hub.has_recorded(4).await;
+    is_done(&service).await;
+    {
+        let seen = hub.0.lock().unwrap();
+        let tests: Vec<(&str, &[bool])> = seen
+            .tests
+            .iter()
+            .map(|(text, made)| (text.as_str(), made.as_slice()))
+            .collect();
+        let wanted: [(&str, &[bool]); 3] = [
+            ("A mano", &[true]),
+            ("Al final", &[false]),
+            ("Entra", &[false]),
+        ];
+        assert_eq!(tests, wanted);
+        let recorded = ["Entra", "A mano", "Por la API", "Al final"];
+        assert_eq!(seen.recorded[person], recorded);
+        assert_eq!(seen.recorded.len(), 1, "groups are left out");
+    }
+    assert_eq!(dead(&service).await.len(), 0);
+    service.stop();
+    life.ends().await;
+}

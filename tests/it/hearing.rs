@@ -21,7 +21,7 @@ const HEARD_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Api {
     /// Does something on the phone of this account; gives the id of what came of it.
-    async fn does(&self, account: &str, act: &str, mut body: Value) -> String {
+    pub(crate) async fn does(&self, account: &str, act: &str, mut body: Value) -> String {
         body["account"] = json!(account);
         let done = self.phone(&format!("/phone/{act}"), &body).await;
         assert_eq!(done.status, 200, "{act}: {}", done.text());
@@ -60,7 +60,7 @@ impl Api {
     }
 
     /// Waits until hearing stands so.
-    async fn hearing_is(&self, state: &str) -> Value {
+    pub(crate) async fn hearing_is(&self, state: &str) -> Value {
         let status = self
             .status_when("51", state, |status| status["hearing"]["state"] == state)
             .await;
