@@ -232,7 +232,7 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
   const work = {
     begin(rows) {
       this.rows = new Map(rows.map((row) => [row.key, row]));
-      Object.assign(this, { gone: new Set(), contacts: new Map(), groups: new Map(), orphans: [], settledOrphans: [], told: [], changed: new Set() });
+      Object.assign(this, { gone: new Set(), contacts: new Map(), groups: new Map(), orphans: [], settledOrphans: [], told: [], receipts: [], changed: new Set() });
     },
     row(key) { return this.rows.get(key); },
     put(row) { this.rows.set(row.key, row); this.changed.add(row.key); this.gone.delete(row.key); },
@@ -332,12 +332,11 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
       const row = require('WAWebReactionDataUtils').reactionMsgDataToReactionRow(data);
       work.tell(() => require('WAWebReactionsMsgAction').addOrUpdateReactionsModelCollection(row, sandboxPage.isEarly ? true : { allowNotify: true }));
     },
-    async receipt(stanza) {
+    receipt(stanza) {
       const remote = chatWid(stanza.chat);
-      const isGroup = remote.isGroup();
-      await require('SandboxReceipts').receive({
-        ack: stanza.ack, remote, id: stanza.target.id, at: stanza.at, participant: isGroup && stanza.author ? personWid(stanza.author) : null,
-      });
+      const participant = remote.isGroup() && stanza.author ? personWid(stanza.author) : null;
+      // Its message may be in the same batch, and is not there before that is written.
+      work.receipts.push(() => require('SandboxReceipts').receive({ ack: stanza.ack, remote, id: stanza.target.id, at: stanza.at, participant }));
     },
     mapping({ known, author }) {
       learn(known.number, known.lid);
@@ -391,9 +390,10 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
     }
     if (batch.some(({ stanza }) => stanza.what === 'resolved')) await settleOrphans();
     await work.write();
-    const { told, changed, rows } = work;
+    const { told, receipts, changed, rows } = work;
     if (isMainReady()) for (const act of told) await act();
     else for (const key of changed) untold.set(key, rows.get(key));
+    for (const act of receipts) await act();
     wire.tell({ type: 'received', ids: batch.map(({ stanza }) => stanza.id) });
   }
 
