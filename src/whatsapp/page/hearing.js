@@ -333,7 +333,10 @@
     },
     receipts(module) {
       wrap(module, "handleChatSimpleReceipt", ({ ack, ackString, from, externalIds, ts }) => {
-        if (ackString === "sender" || !isHeard(from)) return;
+        const own = me();
+        // From another device of this account: it has got or read what came in.
+        const isOwn = [own.phone, userOf(own.lid)].includes(userOf(from));
+        if (ackString === "sender" || isOwn || !isHeard(from)) return;
         for (const key of externalIds ?? []) onAck({ fromMe: true, remote: from, id: key, toString: () => `true_${from}_${key}` }, ack, ts ? ts * 1000 : Date.now(), isAway());
       });
     },

@@ -17,7 +17,7 @@
     linkEvents: ["WAWebLinkDeviceEvents", "WAWebLinkDeviceEvents"],
     reactionTable: ["WAWebAddonReactionTableMode", "reactionTableMode"],
     edits: ["WAWebUpdateEditedMessagesAction"],
-    receipts: [["WAWebHandleDirectChatReceipt"], ["WAWebHandleMsgReceipt"]],
+    receipts: ["WAWebHandleDirectChatReceipt"],
     backend: ["WAWebBackendEventBus", "BackendEventBus"],
     getPhoneNumber: ["WAWebApiContact", "getPhoneNumber"],
     getCurrentLid: ["WAWebApiContact", "getCurrentLid"],
