@@ -465,6 +465,13 @@
           SET_UP[role]?.(value);
         }
       },
+      // A receipt that an adapter has heard of by itself. In a group it is that of one member, and no level of the message.
+      onReceipt(id, ack) {
+        quietly(() => {
+          const own = me();
+          if (!isGroup(id.remote) && ![own.phone, userOf(own.lid)].includes(userOf(id.remote))) onAck(id, ack, Date.now(), isAway());
+        });
+      },
       // For the adapter that has nothing but the screen, and only as long as no other one hears: a text, and how far an own one has
       // got. The screen says neither when a message was written nor by whom in a group.
       watchesScreen(adapter) {
