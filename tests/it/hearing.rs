@@ -165,6 +165,15 @@ async fn hears_each_kind(adapter: &'static str, faults: Value) {
         .await;
     }
     phone("delete", json!({"id": picture, "by": STRANGER})).await;
+    // The phone reports these by itself, a moment later.
+    service
+        .hears("that it was read", |log| {
+            let of_answer = about(log, &answer);
+            of_answer
+                .iter()
+                .any(|event| event["data"]["state"] == "read")
+        })
+        .await;
     phone("ack", json!({"id": answer, "ack": "played"})).await;
     let secret = phone(
         "receive",

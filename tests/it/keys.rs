@@ -54,7 +54,7 @@ pub(crate) fn add(service: &Service, words: &[&str]) -> String {
 }
 
 /// Waits until a change of the keys is in force, for at most the second that docs/security.md promises.
-async fn in_force<T: PartialEq + std::fmt::Debug>(wanted: T, now: impl AsyncFn() -> T) {
+pub(crate) async fn in_force<T: PartialEq + std::fmt::Debug>(wanted: T, now: impl AsyncFn() -> T) {
     let (mut last, mut ticks) = (None, interval(Duration::from_millis(5)));
     let come = timeout(Duration::from_secs(1), async {
         while last.as_ref() != Some(&wanted) {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     adapters::{CURRENT, bundle},
-    keys::{add, call},
+    keys::{add, call, in_force},
     support::{Answer, Service, answer},
 };
 
@@ -241,6 +241,12 @@ async fn no_key_but_an_admins_sees_or_takes_any_step() {
         (Method::POST, format!("{PATH}/confirm")),
     ];
     let body = json!({ "type": "public-key" });
+    // A new key is in force within a second.
+    in_force(409, async || {
+        let asked = call(&service, Method::GET, PATH, &keys[2], &json!({}));
+        asked.await.status
+    })
+    .await;
     for (method, path) in routes {
         for key in &keys[..2] {
             let refused = call(&service, method.clone(), &path, key, &body).await;

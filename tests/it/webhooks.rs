@@ -278,7 +278,7 @@ fn receiver_with_tls(folder: &Path, port: u16) -> Running {
         command.spawn().unwrap()
     };
     let certificate = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
-        -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem";
+        -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE -keyout key.pem -out cert.pem";
     let words: Vec<&str> = certificate.split_whitespace().collect();
     assert!(run("openssl", &words).wait().unwrap().success());
     Running(run("node", &["receiver.mjs"]))

@@ -104,6 +104,10 @@ test("what happened before the service listened is none of its events, unless th
   hearing.shared.attach("modules", { reactions: table });
   const reaction = (key, reactionTimestamp) => ({ id: message(key).id, reactionParentKey: message("3A02").id, reactionText: "👍", reactionTimestamp, from: "5491150002222@c.us" });
   table.bulkUpsert([reaction("3B01", at - 5000), reaction("3B02", at + 5000)]);
+  const receipts = { handleChatSimpleReceipt: async () => {} };
+  hearing.shared.attach("modules", { receipts });
+  for (const from of ["5491150002222@c.us", "5491150000001@c.us", "9@lid"]) receipts.handleChatSimpleReceipt({ ack: 3, ackString: "read", from, externalIds: ["3EB0"], ts: 1 });
   const { events } = ask({ floor: at + 1000 });
-  assert.deepEqual(events.map(({ once }) => once), ["message in person 3A02", "reaction person 3B02"]);
+  // A receipt of the account's own devices is about what came in.
+  assert.deepEqual(events.map(({ once }) => once), ["message in person 3A02", "reaction person 3B02", "ack person 3EB0 3"]);
 });

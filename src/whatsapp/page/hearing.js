@@ -333,7 +333,10 @@
     },
     receipts(module) {
       wrap(module, "handleChatSimpleReceipt", ({ ack, ackString, from, externalIds, ts }) => {
-        if (ackString === "sender" || !isHeard(from)) return;
+        const own = me();
+        // From another device of this account: it has got or read what came in.
+        const isOwn = [own.phone, userOf(own.lid)].includes(userOf(from));
+        if (ackString === "sender" || isOwn || !isHeard(from)) return;
         for (const key of externalIds ?? []) onAck({ fromMe: true, remote: from, id: key, toString: () => `true_${from}_${key}` }, ack, ts ? ts * 1000 : Date.now(), isAway());
       });
     },
@@ -461,6 +464,13 @@
           if (role === "Messages") by = adapter;
           SET_UP[role]?.(value);
         }
+      },
+      // A receipt that an adapter has heard of by itself. In a group it is that of one member, and no level of the message.
+      onReceipt(id, ack) {
+        quietly(() => {
+          const own = me();
+          if (!isGroup(id.remote) && ![own.phone, userOf(own.lid)].includes(userOf(id.remote))) onAck(id, ack, Date.now(), isAway());
+        });
       },
       // For the adapter that has nothing but the screen, and only as long as no other one hears: a text, and how far an own one has
       // got. The screen says neither when a message was written nor by whom in a group.

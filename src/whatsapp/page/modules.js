@@ -55,7 +55,7 @@
       storedMessages: ["WAWebDBMessageFindLocal"],
       reactionTable: ["WAWebAddonReactionTableMode", "reactionTableMode"],
       edits: ["WAWebUpdateEditedMessagesAction"],
-      receipts: [["WAWebHandleDirectChatReceipt"], ["WAWebHandleMsgReceipt"]],
+      receipts: ["WAWebHandleDirectChatReceipt"],
       getPhoneNumber: ["WAWebApiContact", "getPhoneNumber"],
       getCurrentLid: ["WAWebApiContact", "getCurrentLid"],
     },

@@ -17,7 +17,7 @@
     linkEvents: ["WAWebLinkDeviceEvents", "WAWebLinkDeviceEvents"],
     reactionTable: ["WAWebAddonReactionTableMode", "reactionTableMode"],
     edits: ["WAWebUpdateEditedMessagesAction"],
-    receipts: [["WAWebHandleDirectChatReceipt"], ["WAWebHandleMsgReceipt"]],
+    receipts: ["WAWebHandleDirectChatReceipt"],
     backend: ["WAWebBackendEventBus", "BackendEventBus"],
     getPhoneNumber: ["WAWebApiContact", "getPhoneNumber"],
     getCurrentLid: ["WAWebApiContact", "getCurrentLid"],
@@ -246,7 +246,11 @@
     else linkEvents()?.on?.(PASSKEY_WANTED, () => { announced = "PASSKEY_REQUIRED"; tell(); });
     sayYoungAcks();
     WPP().on("chat.msg_ack_change", ({ ids, ack }) => {
-      for (const id of ids) if (id.fromMe) say({ kind: "ack", key: id.id, ack });
+      for (const id of ids) {
+        if (id.fromMe) say({ kind: "ack", key: id.id, ack });
+        // wa-js takes the place of the function for receipts, and with it that of a script which has done so before.
+        shared.hearing?.onReceipt(id, ack);
+      }
     });
     WPP().on("conn.backend_event", (event) => {
       if (!TROUBLE_EVENTS[event]) return;

@@ -215,11 +215,14 @@ pub(crate) struct Hearing {
     #[schema(value_type = String, example = "live")]
     state: Cow<'static, str>,
     /// The adapter by which it hears.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     adapter: Option<Cow<'static, str>>,
     /// Everything that happened up to this moment, by WhatsApp's clock, is in the log; as of the last time when that was noted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     heard_until: Option<Moment>,
     /// When the newest event happened that was written since the page is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
     last_event_at: Option<Moment>,
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]
