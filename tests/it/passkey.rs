@@ -243,7 +243,7 @@ async fn no_key_but_an_admins_sees_or_takes_any_step() {
     let body = json!({ "type": "public-key" });
     // A new key is in force within a second.
     in_force(409, async || {
-        let asked = call(&service, Method::GET, PATH, &keys[2], &json!({}));
+        let asked = call(&service, Method::GET, PATH, &keys[2], &body);
         asked.await.status
     })
     .await;
