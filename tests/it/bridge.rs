@@ -387,7 +387,6 @@ async fn what_the_phone_writes_is_a_humans_and_what_the_api_sends_is_not() {
         .await;
     service.sends(51, person, "Por la API").await;
     received(json!({"from": person, "group": group["id"], "body": "En el grupo"})).await;
-    received(json!({"from": person, "body": "", "media": {"kind": "image"}})).await;
     received(json!({"from": person, "body": "Al final"})).await;
     hub.has_recorded(4).await;
     is_done(&service).await;
