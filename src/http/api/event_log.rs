@@ -16,10 +16,10 @@ use tokio::{
 };
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::feed::Line;
+use super::{feed::Line, paging};
 use crate::{
     http::{
-        guard::{caller::Caller, purpose, reach},
+        guard::{caller::Caller, purpose},
         state::AppState,
         wire::{
             contract::{Event, Events},
@@ -31,14 +31,7 @@ use crate::{
     },
     keys::Scope,
     ledger::{self, EventKind, EventQuery, Ledger, Page},
-    session::ClienteId,
 };
-
-/// Events in one answer, unless the caller wants fewer.
-const PAGE: usize = 100;
-
-/// The most that a caller may ask for at once: some kilobytes each at most.
-const LARGEST_PAGE: usize = 1000;
 
 /// Proxies cut what has been silent for a minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -80,11 +73,10 @@ impl Wanted {
         caller: &Caller,
         app: &AppState,
     ) -> Result<Self, ApiError> {
-        let texts = |ids: Vec<&ClienteId>| ids.into_iter().map(ClienteId::to_string).collect();
         let mut wanted = Self {
             query: EventQuery {
-                sessions: caller.limited_to().map(texts),
-                limit: PAGE,
+                sessions: paging::sessions_of(caller),
+                limit: paging::PAGE,
                 ..EventQuery::default()
             },
             is_from_now: false,
@@ -93,12 +85,8 @@ impl Wanted {
         let query = &mut wanted.query;
         for (name, value) in parameters {
             match name.as_ref() {
-                CLIENTE_ID if value.is_empty() => return Err(ApiError::ClienteIdRequired),
                 CLIENTE_ID => {
-                    let id: ClienteId = value.parse()?;
-                    let session = reach::serving(app, &id);
-                    caller.authorize(session)?;
-                    query.sessions = Some(vec![session.to_string()]);
+                    query.sessions = Some(vec![paging::session_named(&value, caller, app)?]);
                 }
                 TYPES => query.kinds = kinds(&value)?,
                 AFTER if value == "latest" => wanted.is_from_now = true,
@@ -106,11 +94,7 @@ impl Wanted {
                     let after = value.parse().map_err(|_| ApiError::InvalidCursor)?;
                     query.after = Some(after);
                 }
-                "limit" => {
-                    let limit = value.parse().ok();
-                    let limit = limit.filter(|limit| (1..=LARGEST_PAGE).contains(limit));
-                    query.limit = limit.ok_or(ApiError::InvalidLimit)?;
-                }
+                "limit" => query.limit = paging::limit(&value)?,
                 "wait" => {
                     let wait = value.parse().ok().map(Duration::from_secs);
                     let wait = wait.filter(|wait| *wait <= LONGEST_WAIT);

@@ -7,9 +7,10 @@ use axum::{
     http::request::Parts,
 };
 
+use super::paging;
 use crate::{
     http::{
-        guard::{caller::Caller, purpose, reach},
+        guard::{caller::Caller, purpose},
         state::AppState,
         wire::{
             contract::{Message, Messages},
@@ -19,14 +20,7 @@ use crate::{
         },
     },
     ledger::{Query, Record, SendState},
-    session::ClienteId,
 };
-
-/// Messages in one answer, unless the caller wants fewer.
-const PAGE: usize = 100;
-
-/// The most that a caller may ask for at once: some 300 bytes each.
-const LARGEST_PAGE: usize = 1000;
 
 /// The message that a path names: by its full id, or by its last part.
 #[derive(Debug)]
@@ -54,21 +48,16 @@ impl FromRequestParts<AppState> for Filter {
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
         purpose::check_read(parts, app)?;
         let caller = Caller::of(&parts.extensions)?;
-        let texts = |ids: Vec<&ClienteId>| ids.into_iter().map(ClienteId::to_string).collect();
         let mut query = Query {
-            sessions: caller.limited_to().map(texts),
-            limit: PAGE,
+            sessions: paging::sessions_of(caller),
+            limit: paging::PAGE,
             ..Query::default()
         };
         let raw = parts.uri.query().unwrap_or_default();
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
             match name.as_ref() {
-                CLIENTE_ID if value.is_empty() => return Err(ApiError::ClienteIdRequired),
                 CLIENTE_ID => {
-                    let id: ClienteId = value.parse()?;
-                    let session = reach::serving(app, &id);
-                    caller.authorize(session)?;
-                    query.sessions = Some(vec![session.to_string()]);
+                    query.sessions = Some(vec![paging::session_named(&value, caller, app)?]);
                 }
                 "state" => {
                     let state = SendState::named(&value).ok_or(ApiError::InvalidMessageState)?;
@@ -77,11 +66,7 @@ impl FromRequestParts<AppState> for Filter {
                 "after" => {
                     query.after = value.parse().map_err(|_| ApiError::InvalidAfter)?;
                 }
-                "limit" => {
-                    let limit = value.parse().ok();
-                    let limit = limit.filter(|limit| (1..=LARGEST_PAGE).contains(limit));
-                    query.limit = limit.ok_or(ApiError::InvalidLimit)?;
-                }
+                "limit" => query.limit = paging::limit(&value)?,
                 // As everywhere: what is not known is left alone.
                 _ => {}
             }

@@ -15,6 +15,7 @@ pub(super) mod link_store;
 pub(super) mod messages;
 pub(super) mod metrics;
 pub(super) mod notice;
+mod paging;
 pub(super) mod passkey;
 pub(super) mod qr;
 pub(super) mod send;

@@ -11,6 +11,7 @@ use axum::{
 };
 use serde_json::Value;
 
+use super::paging;
 use crate::{
     config::SessionMode,
     delivery::{Draft, InvalidField, ShownWebhook},
@@ -29,12 +30,6 @@ use crate::{
     },
     ledger::DeliveryState,
 };
-
-/// Deliveries in one answer, unless the caller wants fewer.
-const PAGE: usize = 100;
-
-/// The most that a caller may ask for at once: some 300 bytes each.
-const LARGEST_PAGE: usize = 1000;
 
 /// Events that a redrive may name. More of them are all of them.
 const MOST_NAMED: usize = 1000;
@@ -242,7 +237,7 @@ impl FromRequestParts<AppState> for Wanted {
         let mut wanted = Self {
             state: DeliveryState::Waiting,
             after: 0,
-            limit: PAGE,
+            limit: paging::PAGE,
         };
         let raw = parts.uri.query().unwrap_or_default();
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
@@ -254,11 +249,7 @@ impl FromRequestParts<AppState> for Wanted {
                 "after" => {
                     wanted.after = value.parse().map_err(|_| ApiError::InvalidAfter)?;
                 }
-                "limit" => {
-                    let limit = value.parse().ok();
-                    let limit = limit.filter(|limit| (1..=LARGEST_PAGE).contains(limit));
-                    wanted.limit = limit.ok_or(ApiError::InvalidLimit)?;
-                }
+                "limit" => wanted.limit = paging::limit(&value)?,
                 // As everywhere: what is not known is left alone.
                 _ => {}
             }
