@@ -126,6 +126,11 @@ impl Caller {
         }
     }
 
+    /// Whether it reaches every session.
+    pub(in crate::http) fn reaches_all(&self) -> bool {
+        self.limited_to().is_none()
+    }
+
     /// Says that the request is about this session, which is refused to a caller that does not reach it.
     pub(in crate::http) fn authorize(&self, id: &ClienteId) -> Result<(), ApiError> {
         self.is_about(id);

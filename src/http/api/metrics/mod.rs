@@ -13,6 +13,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
+use jiff::Timestamp;
 use prometheus_client::{
     encoding::{
         EncodeLabelSet,
@@ -30,6 +31,16 @@ use crate::http::{
 
 /// Stands before every name but those of the process, which have the names that every Prometheus client uses.
 const PREFIX: &str = "session_manager";
+
+/// A count as a gauge takes it.
+fn level(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
+/// Whole seconds from `since` to now; 0 without one, and for one that a clock has put into the future.
+fn age(since: Option<Timestamp>, now: Timestamp) -> i64 {
+    since.map_or(0, |since| now.duration_since(since).as_secs().max(0))
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Build {

@@ -9,6 +9,7 @@ use prometheus_client::{
 };
 use rustix::time::{ClockId, clock_gettime};
 
+use super::level;
 use crate::kernel::number_after;
 
 const BYTES_PER_KB: i64 = 1024;
@@ -25,7 +26,7 @@ pub(super) fn register(scrape: &mut Scrape, started_at: Timestamp) {
         scrape.register("process_threads", "Threads", gauge(threads));
     }
     if let Ok(handles) = fs::read_dir("/proc/self/fd") {
-        let count = i64::try_from(handles.count()).unwrap_or(i64::MAX);
+        let count = level(handles.count());
         scrape.register("process_open_fds", "Open file handles", gauge(count));
     }
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();

@@ -9,6 +9,7 @@ use prometheus_client::{
     registry::{Registry as Scrape, Unit},
 };
 
+use super::{age, level};
 use crate::{
     http::{guard::caller::Caller, state::AppState},
     session::{ClienteId, SessionState, Snapshot},
@@ -57,7 +58,7 @@ pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
     count(own, &snapshots);
     let told = &snapshots[..snapshots.len().min(MOST)];
     let left_out = Gauge::<i64>::default();
-    left_out.set(i64::try_from(snapshots.len() - told.len()).unwrap_or(i64::MAX));
+    left_out.set(level(snapshots.len() - told.len()));
     own.register(
         "sessions_left_out",
         "Sessions that are counted and have no series of their own, as there are too many",
@@ -117,7 +118,7 @@ fn tell_each(own: &mut Scrape, told: &[(ClienteId, Snapshot)]) {
             .get_or_create(&session)
             .set(snapshot.since.as_second());
         if let Some(report) = snapshot.memory {
-            let bytes = i64::try_from(report.mb * BYTES_PER_MB).unwrap_or(i64::MAX);
+            let bytes = level(report.mb * BYTES_PER_MB);
             memory.get_or_create(&session).set(bytes);
         }
         if let Some(at) = snapshot.profile_copied_at {
@@ -211,10 +212,9 @@ fn tell_backlogs(own: &mut Scrape, app: &AppState, told: &[(ClienteId, Snapshot)
         let session = OfSession::named(id);
         let backlog = backlogs.get(id.as_str());
         let count = backlog.map_or(0, |backlog| backlog.sends);
-        let age = backlog.map_or(0, |backlog| now.duration_since(backlog.oldest).as_secs());
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        waiting.get_or_create(&session).set(count);
-        ages.get_or_create(&session).set(age.max(0));
+        let oldest = backlog.map(|backlog| backlog.oldest);
+        waiting.get_or_create(&session).set(level(count));
+        ages.get_or_create(&session).set(age(oldest, now));
     }
     own.register(
         "session_open_sends",

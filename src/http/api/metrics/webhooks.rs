@@ -7,6 +7,7 @@ use prometheus_client::{
     registry::{Registry as Scrape, Unit},
 };
 
+use super::{age, level};
 use crate::http::{guard::caller::Caller, state::AppState};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -16,7 +17,7 @@ struct OfWebhook {
 
 /// Adds what became of the events of each webhook, for a caller that reaches all sessions: one may be about any of them.
 pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
-    if caller.limited_to().is_some() {
+    if !caller.reaches_all() {
         return;
     }
     let delivered = Family::<OfWebhook, Counter>::default();
@@ -31,10 +32,9 @@ pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
         delivered.get_or_create(&label).inc_by(tally.delivered);
         failed.get_or_create(&label).inc_by(tally.failed);
         missed.get_or_create(&label).inc_by(tally.missed);
-        waiting.get_or_create(&label).set(gauge(tally.waiting));
-        dead.get_or_create(&label).set(gauge(tally.dead));
-        let age = tally.oldest.map(|at| now.duration_since(at).as_secs());
-        ages.get_or_create(&label).set(age.unwrap_or(0).max(0));
+        waiting.get_or_create(&label).set(level(tally.waiting));
+        dead.get_or_create(&label).set(level(tally.dead));
+        ages.get_or_create(&label).set(age(tally.oldest, now));
     }
     own.register(
         "webhook_events_delivered",
@@ -67,8 +67,4 @@ pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
         Unit::Seconds,
         ages,
     );
-}
-
-fn gauge(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
