@@ -91,7 +91,7 @@ pub struct Config {
     /// (false): webhooks may lead to this machine and to private networks.
     pub delivery: DeliveryOptions,
     /// `CENTRAL_HUB_BASE_URL`, `CENTRAL_HUB_USER`, `CENTRAL_HUB_PASS`, `CENTRAL_HUB_CLIENTE_ID` or `CLIENTE_ID` (1), `INTERNAL_LISTENER_TOKEN`: the
-    /// backend that is told of each text; off unless the first three are set.
+    /// backend to which each text is reported; off unless the first three are set.
     pub central_hub: HubSettings,
     /// `EVIDENCE_OF_CHATS` (false): keep pictures and console lines also of pages that may show a linked account's chats.
     pub evidence_of_chats: bool,

@@ -2,7 +2,7 @@
 
 use startup::Secret;
 
-/// The backend that is told of each text, as far as it is set.
+/// The backend to which each text is reported, as far as it is set.
 #[derive(Clone, Debug)]
 pub struct HubSettings {
     /// `CENTRAL_HUB_BASE_URL`, without a `/` at its end.

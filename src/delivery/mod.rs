@@ -36,14 +36,14 @@ use std::{
     time::Duration,
 };
 
-pub use bridge::{Bridge, BridgeOptions, Clients, HubAccess, ShownBridge, try_login};
+pub use bridge::{Bridge, BridgeOptions, Clients, HubAccess, try_login};
 use client::{ATTEMPT_TIMEOUT, HttpClient};
 use http::StatusCode;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 pub use schedule::Schedule;
 use tokio::{
-    sync::{Notify, watch},
+    sync::watch,
     time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -51,7 +51,7 @@ use webhook::KIND;
 pub use webhook::{
     Compat, Draft, InvalidField, Webhook, all_types, check_url, is_standard_secret, is_type,
 };
-use worker::{Given, Receiver, Shared as Running, State, Worker};
+use worker::{Given, Receiver, Shared as Running, Worker};
 
 use crate::{
     ledger::{
@@ -79,7 +79,7 @@ const LEDGER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is written for a receiver.
 #[derive(Clone, Copy, Debug)]
-pub enum Told<'a> {
+pub enum Payload<'a> {
     /// An event of the log.
     Event(&'a Event),
     /// An event that a person asks for, to try a webhook. It is in no log.
@@ -92,7 +92,7 @@ pub enum Told<'a> {
 }
 
 /// Writes an event as callers know it.
-pub type Envelope = fn(Told<'_>) -> Vec<u8>;
+pub type Envelope = fn(Payload<'_>) -> Vec<u8>;
 
 /// What an operator sets.
 #[derive(Clone, Debug, Default)]
@@ -382,16 +382,13 @@ impl Webhooks {
             );
             return;
         };
-        let running = Arc::new(Running {
-            id: consumer.id.clone(),
-            state: watch::Sender::new(State {
-                receiver: self.hook(webhook),
-                off_because: consumer.off_because,
-            }),
-            tally: watch::Sender::new(consumer.tally),
-            redriven: Notify::new(),
-            stop: inner.stop.child_token(),
-        });
+        let running = Arc::new(Running::new(
+            consumer.id.clone(),
+            self.hook(webhook),
+            consumer.off_because,
+            consumer.tally,
+            inner.stop.child_token(),
+        ));
         let worker = Worker::new(
             Arc::clone(&running),
             inner.ledger.clone(),
@@ -614,13 +611,8 @@ impl Webhooks {
         events: Option<Vec<String>>,
     ) -> Result<usize, WebhookError> {
         self.loaded().await?;
-        let known = self.known(id)?;
-        let ledger = &self.0.ledger;
-        let count = ledger.redrive(id, events, Timestamp::now()).await?;
-        let settled = ledger.settle(id, Vec::new(), Timestamp::now()).await?;
-        known.running.tally.send_replace(settled);
-        known.running.redriven.notify_one();
-        Ok(count)
+        let running = self.known(id)?.running;
+        Ok(running.redrive(&self.0.ledger, events).await?)
     }
 
     /// Sends an event that is in no log, once and at once, also to a webhook that is off.
@@ -633,11 +625,11 @@ impl Webhooks {
         let known = self.known(id)?;
         let hook = Arc::clone(&known.running.state.borrow().receiver);
         let event_id = format!("evt_{:032x}", rand::random::<u128>());
-        let told = Told::Test {
+        let payload = Payload::Test {
             id: &event_id,
             at: Timestamp::now(),
         };
-        let body = (self.0.envelope)(told);
+        let body = (self.0.envelope)(payload);
         let begun = Instant::now();
         let (given, status) = hook.post(&event_id, body).await;
         let failure = match given {

@@ -650,16 +650,13 @@ async fn worker(
         answers: Mutex::new(answers.into()),
         ..Scripted::default()
     });
-    let running = Arc::new(Running {
-        id: consumer.id,
-        state: watch::Sender::new(State {
-            receiver: Arc::clone(&receiver),
-            off_because: None,
-        }),
-        tally: watch::Sender::new(consumer.tally),
-        redriven: Notify::new(),
-        stop: CancellationToken::new(),
-    });
+    let running = Arc::new(Running::new(
+        consumer.id,
+        Arc::clone(&receiver),
+        None,
+        consumer.tally,
+        CancellationToken::new(),
+    ));
     let schedule = Arc::new(Schedule::default());
     let worker = Worker::new(Arc::clone(&running), ledger.clone(), schedule);
     tokio::spawn(worker.run());

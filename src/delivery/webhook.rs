@@ -357,7 +357,7 @@ impl Webhook {
     /// What is sent of an event; `None`: this form has nothing for it.
     pub(super) fn body(&self, event: &Event, envelope: Envelope) -> Option<Vec<u8>> {
         match self.compat {
-            None => Some(envelope(super::Told::Event(event))),
+            None => Some(envelope(super::Payload::Event(event))),
             Some(Compat::Waha) => {
                 let has_message =
                     self.types.is_empty() || self.types.iter().any(|t| t == "message");

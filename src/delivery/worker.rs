@@ -20,7 +20,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::schedule::Schedule;
-use crate::ledger::{Became, ConsumerChange, ConsumerTally, Delivery, Filter, Ledger, Settled};
+use crate::ledger::{
+    Became, ConsumerChange, ConsumerTally, Delivery, Filter, Ledger, LedgerError, Settled,
+};
 
 /// Attempts under way at once: enough for a receiver that takes a second for each to keep up with what a few accounts hear, and
 /// few enough not to be a burden to a small one.
@@ -100,6 +102,42 @@ pub(super) struct Shared<R> {
     pub(super) redriven: Notify,
     /// Ends its task.
     pub(super) stop: CancellationToken,
+}
+
+impl<R> Shared<R> {
+    /// A consumer as the ledger has it, with what it makes of events. Its task is not begun by this.
+    pub(super) fn new(
+        id: String,
+        receiver: Arc<R>,
+        off_because: Option<String>,
+        tally: ConsumerTally,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            id,
+            state: watch::Sender::new(State {
+                receiver,
+                off_because,
+            }),
+            tally: watch::Sender::new(tally),
+            redriven: Notify::new(),
+            stop,
+        }
+    }
+
+    /// Lets deliveries that were given up be tried again: those of these events, else all. Answers how many.
+    pub(super) async fn redrive(
+        &self,
+        ledger: &Ledger,
+        events: Option<Vec<String>>,
+    ) -> Result<usize, LedgerError> {
+        let count = ledger.redrive(&self.id, events, Timestamp::now()).await?;
+        // With no result to note it answers how many wait and how many were given up now.
+        let settled = ledger.settle(&self.id, Vec::new(), Timestamp::now());
+        self.tally.send_replace(settled.await?);
+        self.redriven.notify_one();
+        Ok(count)
+    }
 }
 
 /// How a consumer is set.
@@ -339,6 +377,12 @@ impl<R: Receiver> Worker<R> {
         self.settle().await;
     }
 
+    /// Leaves the receiver alone for so long, or for longer if that was asked before.
+    fn pause(&mut self, length: Duration) {
+        let until = Instant::now() + length.min(LONGEST_PAUSE);
+        self.paused_until = self.paused_until.max(Some(until));
+    }
+
     /// What becomes of a delivery after this attempt.
     fn became(&mut self, delivery: &Delivery, given: Given) -> Became {
         let now = self.clock.now();
@@ -360,8 +404,7 @@ impl<R: Receiver> Worker<R> {
             } => {
                 if is_receivers {
                     self.failing_since.get_or_insert_with(Instant::now);
-                    let until = Instant::now() + retry_in.min(LONGEST_PAUSE);
-                    self.paused_until = self.paused_until.max(Some(until));
+                    self.pause(retry_in);
                 }
                 return Became::PutOff {
                     attempts: delivery.attempts,
@@ -386,6 +429,9 @@ impl<R: Receiver> Worker<R> {
             } => (why, retry_after, is_busy),
         };
         self.failing_since.get_or_insert_with(Instant::now);
+        if let Some(pause) = retry_after.filter(|_| is_busy) {
+            self.pause(pause);
+        }
         let id = &self.shared.id;
         if self.is_down() && !self.is_told_down {
             self.is_told_down = true;
@@ -394,10 +440,6 @@ impl<R: Receiver> Worker<R> {
                 "{id} has taken nothing for {} s: {why}. What is for it waits on disk",
                 DOWN_AFTER.as_secs()
             );
-        }
-        if let Some(pause) = retry_after.filter(|_| is_busy) {
-            let until = Instant::now() + pause.min(LONGEST_PAUSE);
-            self.paused_until = self.paused_until.max(Some(until));
         }
         if now < delivery.due_at {
             let due_in = positive(delivery.due_at.duration_since(now));

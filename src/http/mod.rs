@@ -55,11 +55,11 @@ use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePathLaye
 pub(crate) use wire::contract;
 use wire::error;
 
-use crate::delivery::Told;
+use crate::delivery::Payload;
 
 /// What a webhook is given of an event: what `GET /events` shows of it.
-pub fn envelope(told: Told<'_>) -> Vec<u8> {
-    contract::envelope(told)
+pub fn envelope(payload: Payload<'_>) -> Vec<u8> {
+    contract::envelope(payload)
 }
 
 /// The whole API as a service. Who serves it chooses the address and when to stop.

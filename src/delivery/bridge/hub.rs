@@ -4,7 +4,7 @@
 //!  no token, or one of 20 minutes ──▶ POST /api/auth/login ──▶ POST /api/listener/… ── 401 ──▶ once: login, and the call again
 //! ```
 //!
-//! Responsible for the token. Not responsible for what is told (`told`), nor for what has been told before: [`Call`] only says
+//! Responsible for the token. Not responsible for what is reported (`report`), nor for what was reported before: [`Call`] only says
 //! whether the hub has a call, certainly does not have it, or may have it.
 
 use std::time::Duration;
@@ -250,7 +250,7 @@ fn judge(name: &str, answered: Result<Answer, Unreached>) -> Call {
     let word = word
         .as_ref()
         .and_then(|word| word["error"].as_str().or(word["code"].as_str()));
-    // A code of the hub, and no sentence: that may repeat what it was told.
+    // A code of the hub, and no sentence: that may repeat what was reported.
     let is_code = |word: &&str| {
         word.len() <= 40
             && word

@@ -1,10 +1,10 @@
-//! The bridge to Central Hub: the backend is told of each text that comes in, and of each that goes out.
+//! The bridge to Central Hub: it reports to the backend each text that comes in, and each that goes out.
 //!
 //! ```text
-//!  ledger ──▶ worker ──▶ Receiver: what has been told of it? ──▶ test-message, once ──▶ incoming-message or outgoing-message
+//!  ledger ──▶ worker ──▶ Receiver: what was reported of it? ──▶ test-message, once ──▶ incoming-message or outgoing-message
 //! ```
 //!
-//! In reading order: [`numbers`] knows the numbers of LIDs, [`told`] writes what the hub is told, [`hub`] makes the calls. This
+//! In reading order: [`numbers`] knows the numbers of LIDs, [`report`] writes what the hub gets, [`hub`] makes the calls. This
 //! file is the consumer of the log, and decides which call is due.
 //!
 //! Invariants: `test-message` runs the hub's answering machine, so it is made once for a message, and that it is being made is on
@@ -14,7 +14,7 @@
 
 mod hub;
 mod numbers;
-mod told;
+mod report;
 
 use std::{
     collections::HashSet,
@@ -27,17 +27,14 @@ use hub::{Call, Hub};
 use jiff::Timestamp;
 use numbers::Numbers;
 use parking_lot::Mutex;
-use tokio::{
-    sync::{Notify, watch},
-    time::{Instant, sleep},
-};
+pub use report::Clients;
+use report::{Reading, Report, Whose};
+use tokio::time::{Instant, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-pub use told::Clients;
-use told::{Reading, Told, Whose};
 
 use super::{
     schedule::Schedule,
-    worker::{Given, Receiver, Shared, State, Worker},
+    worker::{Given, Receiver, Shared, Worker},
 };
 use crate::{
     ledger::{
@@ -110,15 +107,6 @@ struct Inner {
     tasks: TaskTracker,
 }
 
-/// How a bridge stands, for a person who looks.
-#[derive(Clone, Debug)]
-pub struct ShownBridge {
-    /// Why it is given nothing, if it is off.
-    pub off_because: Option<String>,
-    /// What became of its events.
-    pub tally: ConsumerTally,
-}
-
 impl Bridge {
     /// Not begun yet.
     pub fn new(ledger: Ledger, options: BridgeOptions, listened: Listened) -> Self {
@@ -128,18 +116,15 @@ impl Bridge {
             clients: options.clients,
             numbers: Mutex::default(),
             pause: Mutex::default(),
-            told_of: Mutex::default(),
+            warned_of: Mutex::default(),
         });
-        let running = Arc::new(Shared {
-            id: ID.to_owned(),
-            state: watch::Sender::new(State {
-                receiver,
-                off_because: None,
-            }),
-            tally: watch::Sender::new(ConsumerTally::default()),
-            redriven: Notify::new(),
-            stop: CancellationToken::new(),
-        });
+        let running = Arc::new(Shared::new(
+            ID.to_owned(),
+            receiver,
+            None,
+            ConsumerTally::default(),
+            CancellationToken::new(),
+        ));
         Self(Arc::new(Inner {
             ledger,
             running,
@@ -148,7 +133,7 @@ impl Bridge {
         }))
     }
 
-    /// Begins to tell the hub of what happens. Waits for nothing; to be called once.
+    /// Begins to report to the hub what happens. Waits for nothing; to be called once.
     pub fn begin(&self) {
         let inner = Arc::clone(&self.0);
         inner.listened.set(KIND, None);
@@ -177,7 +162,7 @@ impl Bridge {
             tracing::info!(
                 bridge.waiting = consumer.tally.waiting,
                 bridge.dead = consumer.tally.dead,
-                "the bridge to Central Hub is on: it is told of each text that comes in or goes out"
+                "the bridge to Central Hub is on: each text that comes in or goes out is reported to it"
             );
             inner.running.tally.send_replace(consumer.tally);
             let worker = Worker::new(
@@ -189,16 +174,12 @@ impl Bridge {
         });
     }
 
-    /// How it stands, without waiting for anything.
-    pub fn shown(&self) -> ShownBridge {
-        let running = &self.0.running;
-        ShownBridge {
-            off_because: running.state.borrow().off_because.clone(),
-            tally: running.tally.borrow().clone(),
-        }
+    /// What became of its events, without waiting for anything.
+    pub fn tally(&self) -> ConsumerTally {
+        self.0.running.tally.borrow().clone()
     }
 
-    /// Messages that the hub has not been told of, in the order of their events, a page at a time.
+    /// Messages that were not reported to the hub, in the order of their events, a page at a time.
     ///
     /// # Errors
     ///
@@ -220,14 +201,7 @@ impl Bridge {
     ///
     /// It cannot be written down.
     pub async fn redrive(&self, events: Option<Vec<String>>) -> Result<usize, LedgerError> {
-        let Inner {
-            ledger, running, ..
-        } = &*self.0;
-        let count = ledger.redrive(ID, events, Timestamp::now()).await?;
-        let settled = ledger.settle(ID, Vec::new(), Timestamp::now()).await?;
-        running.tally.send_replace(settled);
-        running.redriven.notify_one();
-        Ok(count)
+        self.0.running.redrive(&self.0.ledger, events).await
     }
 
     /// Lets calls under way end, for a moment. What has not ended is found out by the next service.
@@ -283,7 +257,7 @@ struct ToHub {
     numbers: Mutex<Numbers>,
     pause: Mutex<Pause>,
     /// Sessions without a number, of which the log has said so.
-    told_of: Mutex<HashSet<String>>,
+    warned_of: Mutex<HashSet<String>>,
 }
 
 impl Receiver for ToHub {
@@ -299,7 +273,7 @@ impl Receiver for ToHub {
 
     async fn give(&self, delivery: &Delivery) -> Given {
         match self.read(delivery).await {
-            Reading::Told(told) => self.tell(&told, delivery).await,
+            Reading::Report(report) => self.make_calls(&report, delivery).await,
             Reading::NotWanted => Given::NotWanted,
             Reading::NoClient => {
                 self.say_no_client(&delivery.event.session);
@@ -315,10 +289,10 @@ impl Receiver for ToHub {
 }
 
 impl ToHub {
-    /// What the hub is to be told of this. For a number that is missing, the log is read.
+    /// What is to be reported of this. For a number that is missing, the log is read.
     async fn read(&self, delivery: &Delivery) -> Reading {
         let event = &delivery.event;
-        let look = || Told::of(event, self.clients, &self.numbers.lock());
+        let look = || Report::of(event, self.clients, &self.numbers.lock());
         self.numbers.lock().hear(event);
         let reading = look();
         if reading != Reading::NoNumber(Whose::Contact) {
@@ -362,25 +336,25 @@ impl ToHub {
     }
 
     fn say_no_client(&self, session: &str) {
-        if self.told_of.lock().insert(session.to_owned()) {
+        if self.warned_of.lock().insert(session.to_owned()) {
             tracing::warn!(
                 session.id = session,
-                "Central Hub is told nothing of session {session}: its clients are numbers, and this name is none"
+                "nothing of session {session} is reported to Central Hub: its clients are numbers, and this name is not a number"
             );
         }
     }
 
     /// Makes the calls that are due, and notes each before and after it, where it must not be repeated.
-    async fn tell(&self, told: &Told, delivery: &Delivery) -> Given {
-        let doubt = if told.is_for_answering() && delivery.step & TEST_DONE == 0 {
-            match self.test(told, delivery).await {
+    async fn make_calls(&self, report: &Report, delivery: &Delivery) -> Given {
+        let doubt = if report.is_for_answering() && delivery.step & TEST_DONE == 0 {
+            match self.test(report, delivery).await {
                 Ok(doubt) => doubt,
                 Err(given) => return given,
             }
         } else {
             None
         };
-        let (name, body) = told.record();
+        let (name, body) = report.record();
         match (self.hub.call(name, &body, true).await, doubt) {
             (Call::Taken, None) => {
                 *self.pause.lock() = Pause::default();
@@ -407,7 +381,7 @@ impl ToHub {
 
     /// Makes `test-message`, unless it may have been made. Answers why it is in doubt, if it is; or what becomes of the delivery
     /// when it certainly was not made.
-    async fn test(&self, told: &Told, delivery: &Delivery) -> Result<Option<String>, Given> {
+    async fn test(&self, report: &Report, delivery: &Delivery) -> Result<Option<String>, Given> {
         let seq = delivery.event.seq;
         let is_asked_again = delivery.step & REDRIVEN != 0;
         if delivery.step & TEST_BEGUN != 0 && !is_asked_again {
@@ -425,7 +399,7 @@ impl ToHub {
                 is_receivers: true,
             });
         }
-        let (given, step) = match self.hub.call("test-message", &told.test(), false).await {
+        let (given, step) = match self.hub.call("test-message", &report.test(), false).await {
             Call::Taken => (Ok(None), TEST_DONE),
             Call::Unknown { why } => return Ok(Some(in_doubt(&why))),
             Call::NotReached { why, retry_after } => {

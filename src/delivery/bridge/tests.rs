@@ -1,4 +1,4 @@
-//! The bridge against a hub that is a real HTTP server, and a real ledger: what it tells, what it repeats and what it does not.
+//! The bridge against a hub that is a real HTTP server, and a real ledger: what it reports, what it repeats and what it does not.
 
 use std::{
     collections::VecDeque,
@@ -20,7 +20,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    told::tests::{CONTACT, LID, event, message},
+    report::tests::{CONTACT, LID, event, message},
     *,
 };
 use crate::{
@@ -38,7 +38,7 @@ enum Fault {
     Unauthorized,
 }
 
-/// A hub that remembers what it was told.
+/// A hub that remembers the calls that it got.
 #[derive(Clone, Default)]
 pub(super) struct StandIn {
     seen: Arc<Mutex<Seen>>,
@@ -174,7 +174,7 @@ impl Stage {
             clients: Clients::ByName,
             numbers: Mutex::default(),
             pause: Mutex::default(),
-            told_of: Mutex::default(),
+            warned_of: Mutex::default(),
         };
         Self {
             hub,
@@ -442,20 +442,17 @@ async fn a_lid_waits_until_its_number_is_known_and_is_a_dead_letter_after_a_time
 
 /// The whole bridge with its task: nothing is lost while the hub is away, and a message that fails holds up only its chat.
 #[tokio::test]
-async fn a_chat_that_fails_holds_up_no_other_and_all_is_told_in_the_order_of_each_chat() {
+async fn a_chat_that_fails_holds_up_no_other_and_all_is_reported_in_the_order_of_each_chat() {
     let stage = Stage::new().await;
     let bridge = Bridge(Arc::new(Inner {
         ledger: stage.ledger.clone(),
-        running: Arc::new(Shared {
-            id: ID.to_owned(),
-            state: watch::Sender::new(State {
-                receiver: Arc::new(stage.receiver),
-                off_because: None,
-            }),
-            tally: watch::Sender::new(ConsumerTally::default()),
-            redriven: Notify::new(),
-            stop: CancellationToken::new(),
-        }),
+        running: Arc::new(Shared::new(
+            ID.to_owned(),
+            Arc::new(stage.receiver),
+            None,
+            ConsumerTally::default(),
+            CancellationToken::new(),
+        )),
         listened: Listened::default(),
         tasks: TaskTracker::new(),
     }));
@@ -494,15 +491,15 @@ async fn a_chat_that_fails_holds_up_no_other_and_all_is_told_in_the_order_of_eac
             .collect()
     };
     let deadline = Instant::now() + Duration::from_secs(30);
-    while bridge.shown().tally.delivered < 15 {
-        assert!(Instant::now() < deadline, "{:?}", bridge.shown().tally);
+    while bridge.tally().delivered < 15 {
+        assert!(Instant::now() < deadline, "{:?}", bridge.tally());
         sleep(Duration::from_millis(10)).await;
     }
     for chat in chats {
-        let mut told = recorded(chat);
+        let mut report = recorded(chat);
         // A record that failed is made again, in its place.
-        told.dedup();
-        assert_eq!(told, ["0", "1", "2", "3", "4"], "{chat}");
+        report.dedup();
+        assert_eq!(report, ["0", "1", "2", "3", "4"], "{chat}");
     }
     let tests = stage
         .hub
@@ -511,6 +508,6 @@ async fn a_chat_that_fails_holds_up_no_other_and_all_is_told_in_the_order_of_eac
         .filter(|name| *name == TEST)
         .count();
     assert_eq!(tests, 15, "each once");
-    assert_eq!(bridge.shown().tally.dead, 0);
+    assert_eq!(bridge.tally().dead, 0);
     bridge.shut_down().await;
 }

@@ -1,4 +1,4 @@
-//! `/bridge`: what became of the texts that the backend Central Hub is told of, and another try for those that it was not told of.
+//! `/bridge`: what became of the texts that are reported to the backend Central Hub, and another try for those that it does not have.
 //!
 //! It is about all sessions, so a key that is limited to some reaches nothing of it.
 
@@ -22,13 +22,13 @@ use crate::{
 
 /// The bridge, for a caller that may see it.
 fn reached(app: &AppState, caller: &Caller) -> Result<Option<Bridge>, ApiError> {
-    if caller.limited_to().is_some() {
+    if !caller.reaches_all() {
         return Err(ApiError::BridgeIsOfAll);
     }
     Ok(app.bridge.clone())
 }
 
-/// Shows whether the backend is told of texts, and what became of them.
+/// Shows whether texts are reported to the backend, and what became of the reports.
 #[utoipa::path(get, path = "/bridge", tag = "webhooks", responses(
     (status = 200, description = "How the bridge to Central Hub stands", body = BridgeAnswer, content_type = "application/json"),
 ))]
@@ -36,12 +36,12 @@ pub(in crate::http) async fn bridge(
     State(app): State<AppState>,
     caller: Caller,
 ) -> Result<Json<BridgeAnswer>, ApiError> {
-    let shown = reached(&app, &caller)?.map(|bridge| bridge.shown());
+    let tally = reached(&app, &caller)?.map(|bridge| bridge.tally());
     let missing = app.config.central_hub.missing();
-    Ok(Json(BridgeAnswer::of(shown.as_ref(), missing)))
+    Ok(Json(BridgeAnswer::of(tally.as_ref(), missing)))
 }
 
-/// Lists events that the backend was not told of, in their order: those that wait, or those that were given up. To get the next
+/// Lists events that the backend does not have, in their order: those that wait, or those that were given up. To get the next
 /// ones, give the `next` of the answer as `after`.
 #[utoipa::path(get, path = "/bridge/deliveries", tag = "webhooks", params(DeliveriesInQuery), responses(
     (status = 200, description = "A page of deliveries; none while the bridge is off", body = DeliveriesAnswer, content_type = "application/json"),

@@ -4,9 +4,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::webhooks::Deliveries;
-use crate::delivery::ShownBridge;
+use crate::ledger::ConsumerTally;
 
-/// `GET /bridge`: whether the backend Central Hub is told of texts, and what became of them.
+/// `GET /bridge`: whether texts are reported to the backend Central Hub, and what became of the reports.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Bridge)]
 pub(in crate::http) struct BridgeAnswer {
@@ -23,12 +23,12 @@ pub(in crate::http) struct BridgeAnswer {
 }
 
 impl BridgeAnswer {
-    pub(in crate::http) fn of(shown: Option<&ShownBridge>, missing: Vec<&'static str>) -> Self {
+    pub(in crate::http) fn of(tally: Option<&ConsumerTally>, missing: Vec<&'static str>) -> Self {
         Self {
             success: true,
-            on: shown.is_some(),
+            on: tally.is_some(),
             missing,
-            deliveries: shown.map(|shown| Deliveries::of(&shown.tally)),
+            deliveries: tally.map(Deliveries::of),
         }
     }
 }

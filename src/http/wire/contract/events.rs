@@ -12,7 +12,7 @@ use utoipa::{
 
 use super::{Moment, NamedClienteId};
 use crate::{
-    delivery::Told,
+    delivery::Payload,
     heard::{HeardAck, HeardEdit, HeardMessage, HeardReaction, HeardResolved, HeardRevoke},
     ledger::{self, EventKind},
     session::StatusNews,
@@ -87,10 +87,10 @@ pub(super) fn named(session: &str) -> Value {
 }
 
 /// What a webhook is given: the event as `GET /events` shows it.
-pub(in crate::http) fn envelope(told: Told<'_>) -> Vec<u8> {
-    let event = match told {
-        Told::Event(event) => Event::of(event),
-        Told::Test { id, at } => Event {
+pub(in crate::http) fn envelope(payload: Payload<'_>) -> Vec<u8> {
+    let event = match payload {
+        Payload::Event(event) => Event::of(event),
+        Payload::Test { id, at } => Event {
             head: EventHead {
                 id: id.to_owned(),
                 timestamp: Moment(at),

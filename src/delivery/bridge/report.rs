@@ -1,4 +1,4 @@
-//! What Central Hub is told of an event: reads an event of the log, and writes the bodies of the calls. All of it is pure.
+//! What is reported to Central Hub of an event: reads an event of the log, and writes the bodies of the calls. All of it is pure.
 //!
 //! | event | `test-message` | then |
 //! |---|---|---|
@@ -6,7 +6,7 @@
 //! | a text that a person wrote by hand | `esHumano: true` | `outgoing-message` |
 //! | a text that this service sent | no: a machine wrote it | `outgoing-message` |
 //!
-//! Groups, and messages without a text, are no matter of the hub's.
+//! Groups, and messages without a text, are left out.
 
 use serde::Serialize;
 
@@ -53,8 +53,8 @@ pub(super) enum Way {
 /// What an event comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// The hub is told this.
-    Told(Box<Told>),
+    /// This is reported to the hub.
+    Report(Box<Report>),
     /// The hub has no use for it.
     NotWanted,
     /// Its session has no number, by which the hub knows its clients.
@@ -74,9 +74,9 @@ pub(super) enum Whose {
     Account,
 }
 
-/// What the hub is told.
+/// What the hub gets of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct Report {
     pub(super) way: Way,
     client: u64,
     contact: Number,
@@ -86,7 +86,7 @@ pub(super) struct Told {
     at: String,
 }
 
-impl Told {
+impl Report {
     /// Reads an event. `numbers` knows numbers of LIDs.
     pub(super) fn of(event: &Event, clients: Clients, numbers: &Numbers) -> Reading {
         let source = match (event.kind, event.source) {
@@ -127,7 +127,7 @@ impl Told {
         if source.is_some() && account.is_none() {
             return Reading::NoNumber(Whose::Account);
         }
-        Reading::Told(Box::new(Self {
+        Reading::Report(Box::new(Self {
             way: match source {
                 None => Way::In,
                 Some(Source::Phone) => Way::ByHand,
@@ -257,15 +257,15 @@ pub(super) mod tests {
     }
 
     fn read(event: &Event) -> Reading {
-        Told::of(event, Clients::ByName, &Numbers::default())
+        Report::of(event, Clients::ByName, &Numbers::default())
     }
 
-    fn told(event: &Event) -> Told {
+    fn report(event: &Event) -> Report {
         let read = read(event);
-        let Reading::Told(told) = read else {
+        let Reading::Report(report) = read else {
             panic!("{read:?}");
         };
-        *told
+        *report
     }
 
     fn json_of(body: &[u8]) -> Value {
@@ -274,13 +274,13 @@ pub(super) mod tests {
 
     #[test]
     fn a_text_that_comes_in_is_tested_as_no_humans_and_recorded_with_the_senders_number() {
-        let told = told(&event(EventKind::Message, &message("  hola \n", false)));
-        assert!(told.is_for_answering());
+        let report = report(&event(EventKind::Message, &message("  hola \n", false)));
+        assert!(report.is_for_answering());
         assert_eq!(
-            json_of(&told.test()),
+            json_of(&report.test()),
             json!({"cliente_id": 51, "telefono": CONTACT, "texto": "hola", "esHumano": false})
         );
-        let (name, body) = told.record();
+        let (name, body) = report.record();
         assert_eq!(name, "incoming-message");
         assert_eq!(
             json_of(&body),
@@ -297,13 +297,13 @@ pub(super) mod tests {
         ] {
             let mut own = event(EventKind::OwnMessage, &message("hola", true));
             own.source = source;
-            let told = told(&own);
-            assert_eq!(told.is_for_answering(), is_for_answering, "{source:?}");
+            let report = report(&own);
+            assert_eq!(report.is_for_answering(), is_for_answering, "{source:?}");
             if is_for_answering {
-                assert_eq!(json_of(&told.test())["esHumano"], true);
-                assert_eq!(json_of(&told.test())["telefono"], CONTACT);
+                assert_eq!(json_of(&report.test())["esHumano"], true);
+                assert_eq!(json_of(&report.test())["telefono"], CONTACT);
             }
-            let (name, body) = told.record();
+            let (name, body) = report.record();
             assert_eq!(name, "outgoing-message");
             assert_eq!(
                 json_of(&body),
@@ -325,7 +325,7 @@ pub(super) mod tests {
         let without = event(EventKind::Message, &picture);
         assert_eq!(read(&without), Reading::NotWanted);
         picture["caption"] = json!("mira");
-        let with = told(&event(EventKind::Message, &picture));
+        let with = report(&event(EventKind::Message, &picture));
         assert_eq!(json_of(&with.test())["texto"], "mira");
         let ack = event(EventKind::Ack, &json!({}));
         assert_eq!(read(&ack), Reading::NotWanted);
@@ -342,13 +342,13 @@ pub(super) mod tests {
         assert_eq!(read(&of_lid), Reading::NoNumber(Whose::Contact));
         let mut numbers = Numbers::default();
         numbers.learn("52", LID, "549110");
-        let elsewhere = Told::of(&of_lid, Clients::ByName, &numbers);
+        let elsewhere = Report::of(&of_lid, Clients::ByName, &numbers);
         assert_eq!(elsewhere, Reading::NoNumber(Whose::Contact));
         numbers.learn("51", LID, CONTACT);
-        let Reading::Told(told) = Told::of(&of_lid, Clients::ByName, &numbers) else {
+        let Reading::Report(report) = Report::of(&of_lid, Clients::ByName, &numbers) else {
             panic!("its number is known");
         };
-        assert_eq!(json_of(&told.test())["telefono"], CONTACT);
+        assert_eq!(json_of(&report.test())["telefono"], CONTACT);
         let mut own = event(EventKind::OwnMessage, &message("hola", true));
         own.me.phone = None;
         assert_eq!(read(&own), Reading::NoNumber(Whose::Account));
@@ -372,8 +372,8 @@ pub(super) mod tests {
 
     #[test]
     fn nothing_of_it_is_in_its_debug() {
-        let told = told(&event(EventKind::Message, &message("secreto", false)));
-        let shown = format!("{told:?}");
+        let report = report(&event(EventKind::Message, &message("secreto", false)));
+        let shown = format!("{report:?}");
         assert!(
             !shown.contains("secreto") && !shown.contains("549115"),
             "{shown}"
