@@ -329,6 +329,14 @@ mod tests {
         what.unwrap_or_else(|| panic!("{line}")).to_owned()
     }
 
+    /// What an event says, with more of it.
+    fn extended(data: &Value, more: &Value) -> Value {
+        let mut data = data.clone();
+        let fields = data.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        data
+    }
+
     #[test]
     fn each_event_is_one_line_in_words() {
         let ana = json!({"phone": "5491158254201", "lid": null, "name": "Ana"});
@@ -336,25 +344,13 @@ mod tests {
             "id": "false_111@lid_3A", "key": "3A", "chat": "111@lid", "is_group": false, "from": ana, "kind": "text",
             "text": "hola\n¿qué tal?",
         });
-        let with = |more: &Value| {
-            let mut data = text.clone();
-            data.as_object_mut()
-                .unwrap()
-                .extend(more.as_object().unwrap().clone());
-            data
-        };
+        let with = |more: &Value| extended(&text, more);
         let picture = json!({
             "is_group": true, "group_name": "Familia", "kind": "image", "text": null, "caption": "mira",
         });
         let own = json!({"to": {"lid": "222@lid"}, "source": "phone"});
         let of = json!({"id": "x_3A", "key": "3A", "chat": "111@lid", "is_group": false, "from": ana, "is_own": false});
-        let of = |more: &Value| {
-            let mut data = of.clone();
-            data.as_object_mut()
-                .unwrap()
-                .extend(more.as_object().unwrap().clone());
-            data
-        };
+        let of = |more: &Value| extended(&of, more);
         for (kind, data, shown) in [
             (
                 "message",

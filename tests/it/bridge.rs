@@ -132,6 +132,12 @@ impl Hub {
         seen.recorded.values().map(Vec::len).sum()
     }
 
+    /// How often `test-message` was made.
+    fn tests(&self) -> usize {
+        let seen = self.0.lock().unwrap();
+        seen.tests.values().map(Vec::len).sum()
+    }
+
     async fn has_recorded(&self, count: usize) {
         let until = Instant::now() + PATIENCE;
         while self.recorded() < count {
@@ -233,6 +239,19 @@ async fn is_done(service: &Service) -> Value {
     }
 }
 
+/// Waits until the bridge has called a hub that is not there.
+async fn misses_the_hub(service: &Service) {
+    let failed = async || {
+        let bridge = service.get("/bridge").await.json();
+        bridge["deliveries"]["failed"].as_u64().unwrap()
+    };
+    let (before, until) = (failed().await, Instant::now() + PATIENCE);
+    while failed().await == before {
+        assert!(Instant::now() < until, "{before}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Each text is recorded once and in the order of its chat; none was tested twice, and those that may not have been are named.
 fn assert_told_once(hub: &Hub, of_each: usize, dead: &[Value]) {
     let all = of_each * CHATS.len();
@@ -286,7 +305,7 @@ async fn nothing_is_lost_and_no_test_message_is_made_twice_whatever_ends_or_hang
         service = bridged(service.kill(), addr).await;
         hub.has_recorded(round * all / 5 + 2).await;
         life.ends().await;
-        sleep(Duration::from_millis(500)).await;
+        misses_the_hub(&service).await;
         (life, _) = hub.lives(addr).await;
     }
     hub.0.lock().unwrap().fails = false;
@@ -296,26 +315,12 @@ async fn nothing_is_lost_and_no_test_message_is_made_twice_whatever_ends_or_hang
 
     // A person looks and redrives one: that is made once more.
     if let Some(one) = dead.first() {
-        let before = hub
-            .0
-            .lock()
-            .unwrap()
-            .tests
-            .values()
-            .map(Vec::len)
-            .sum::<usize>();
+        let before = hub.tests();
         let body = json!({ "event_ids": [one["event_id"]] });
         let redriven = service.post("/bridge/redrive", &body).await;
         assert_eq!(redriven.json()["redriven"], 1);
         is_done(&service).await;
-        let after = hub
-            .0
-            .lock()
-            .unwrap()
-            .tests
-            .values()
-            .map(Vec::len)
-            .sum::<usize>();
+        let after = hub.tests();
         assert_eq!(after, before + 1);
         assert_eq!(hub.recorded(), all);
     }
