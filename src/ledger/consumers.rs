@@ -145,7 +145,7 @@ impl Ledger {
     }
 
     /// Gives a turn to what has none for no good reason: what was never tried, and is said to have its turn in the future, and what
-    /// is put off for longer than anything is. To be asked when the consumer's clock has begun anew.
+    /// is put off for longer than anything is. For a consumer whose clock has just started.
     ///
     /// # Errors
     ///

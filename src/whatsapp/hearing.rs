@@ -29,7 +29,7 @@ pub struct Hear {
     pub floor: Timestamp,
     /// What became of messages that are not older than this is looked for in WhatsApp's store.
     pub reach: Timestamp,
-    /// Grows by one whenever WhatsApp's store is to be searched for what no listener was told.
+    /// Grows by one whenever WhatsApp's store is to be searched for what raised no event.
     pub walks: u64,
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Check> {
         // The service runs, and messages wait for the hub.
         Err(why) => Finding::warn(
             why,
-            "look at the hub and at CENTRAL_HUB_*: what it is to be told of waits until it answers",
+            "look at the hub and at CENTRAL_HUB_*: what is to be reported to it waits until it answers",
         ),
     };
     vec![(NAME, finding)]

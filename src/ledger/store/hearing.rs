@@ -1,6 +1,6 @@
 //! How far each session has heard.
 //!
-//! It says from when on WhatsApp's own store is to be searched for what no listener was told. The log itself cannot say it: that an
+//! It says from when on WhatsApp's own store is to be searched for what raised no event. The log itself cannot say it: that an
 //! event is in it does not mean that all before it are, as its times are those of chats, and what came while the service was away is
 //! found chat by chat.
 

@@ -5,7 +5,7 @@
 // fetches (`hear`), as fast as it can write; it is never pushed to. What it has not confirmed it gets again. When more waits
 // than fits, the rest is left to the walk: WhatsApp's own store has it.
 //
-// The walk goes through WhatsApp's store, chat by chat, for what no listener was told: after each start, after what waited at the
+// The walk goes through WhatsApp's store, chat by chat, for what raised no event: after each start, after what waited at the
 // server has come, and after an overflow. It reads no status updates and no channels (docs/whatsapp.md#signals-of-trouble).
 (function hearing(say, shared) {
   "use strict";
@@ -31,7 +31,7 @@
   const PAGE = 50;
   // Of one chat, in one walk. A day of the busiest group has fewer.
   const MOST_OF_CHAT = 5000;
-  // Remembered, so that what two listeners are told is kept once. The log has the last word.
+  // Remembered, so that what two listeners hear is kept once. The log has the last word.
   const MOST_REMEMBERED = 5000;
   // What waited at the server is delivered within seconds. A build that does not say when it ends must not make all later messages late.
   const LONGEST_DELIVERY_MS = 300_000;
@@ -85,7 +85,7 @@
   const put = (event) => {
     count += 1;
     const text = JSON.stringify({ n: count, ...event });
-    // What its listeners are told at once is new, whatever the clocks say.
+    // What its listeners hear at once is new, whatever the clocks say.
     waiting.push({ n: count, at: event.late || event.kind === "message.reaction" ? event.at : null, text });
     bytes += text.length;
     call();
@@ -495,7 +495,7 @@
       hear({ document, upto, since, floor, reach, walks }) {
         if (document === name) forget(({ n }) => n <= upto);
         limits = { since, floor, reach };
-        // What was before the service listened is not told.
+        // What was before the service listened is left out.
         forget(({ at }) => at !== null && at < floor);
         if (walks > walksAsked) {
           walksAsked = walks;
