@@ -14,7 +14,7 @@ use crate::{
     ledger::{
         consumer::{
             Became, Consumer, ConsumerChange, ConsumerTally, Delivery, DeliveryState, Filter,
-            NewConsumer, OpenDelivery, Settled, Taken, Turns,
+            NewConsumer, OpenDelivery, REDRIVEN, Settled, Taken, Turns,
         },
         event::EventKind,
     },
@@ -68,7 +68,7 @@ pub(in crate::ledger) mod statements {
         "SELECT seq, lane FROM deliveries JOIN events USING (seq)
          WHERE consumer = ?1 AND state = 'dead' AND events.id = ?2";
     pub(in crate::ledger) const REVIVE: &str =
-        "UPDATE deliveries SET state = 'waiting', attempts = 0, due_at = ?3, step = step | 128
+        "UPDATE deliveries SET state = 'waiting', attempts = 0, due_at = ?3, step = step | ?4
          WHERE consumer = ?1 AND state = 'dead' AND seq = ?2";
     pub(in crate::ledger) const LIST: &str =
         "SELECT deliveries.*, events.id AS event_id, events.session, events.kind, events.written_at
@@ -471,9 +471,12 @@ pub(in crate::ledger) fn redrive(
     }
     let mut count = 0;
     for (seq, lane) in &dead {
-        count +=
-            file.prepare_cached(statements::REVIVE)?
-                .execute([key, *seq, now.as_millisecond()])?;
+        count += file.prepare_cached(statements::REVIVE)?.execute(params![
+            key,
+            seq,
+            now.as_millisecond(),
+            REDRIVEN
+        ])?;
         give_turn(file, key, *lane, now)?;
     }
     file.prepare_cached(
