@@ -4,6 +4,8 @@
 //! nothing piles up here. The page keeps what it has answered with until the next question confirms it. Not responsible for
 //! when to ask, nor for what becomes of an event.
 
+use std::time::Duration;
+
 use chromiumoxide::Page;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,8 @@ pub struct Hear {
     pub confirmed: Option<Confirmed>,
     /// Messages that are older have been heard before: WhatsApp's store is not searched for them.
     pub since: Timestamp,
+    /// So long before the moment up to which the page has heard everything it begins to search the store again.
+    pub overlap: Duration,
     /// Events that are older are none of the service's: it did not listen then.
     pub floor: Timestamp,
     /// What became of messages that are not older than this is looked for in WhatsApp's store.
@@ -151,6 +155,7 @@ struct Question<'a> {
     document: Option<&'a str>,
     upto: u64,
     since: i64,
+    overlap: u128,
     floor: i64,
     reach: i64,
     walks: u64,
@@ -179,6 +184,7 @@ pub(super) async fn hear(
             .map(|confirmed| confirmed.document.as_str()),
         upto: ask.confirmed.as_ref().map_or(0, |confirmed| confirmed.upto),
         since: ask.since.as_millisecond(),
+        overlap: ask.overlap.as_millis(),
         floor: ask.floor.as_millisecond(),
         reach: ask.reach.as_millisecond(),
         walks: ask.walks,

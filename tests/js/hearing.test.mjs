@@ -18,7 +18,7 @@ function page() {
   const find = async (chat, before) => (before ? [] : stored.filter((msg) => msg.id.remote === chat.id));
   hearing.shared.attach("modules", { Messages: messages, Chats: chats, find, me: () => ({ number: "5491150000001@c.us", lid: "9@lid" }) });
   const ask = (more = {}) => {
-    const answer = hearing.commands.hear({ document: null, upto: 0, since: 0, floor: 0, reach: 0, walks: 0, ...more });
+    const answer = hearing.commands.hear({ document: null, upto: 0, since: 0, overlap: 600_000, floor: 0, reach: 0, walks: 0, ...more });
     return { ...answer, events: JSON.parse(answer.events) };
   };
   const confirm = ({ document, upto }, more) => ask({ document, upto, ...more });

@@ -246,6 +246,7 @@ impl<D: Driver> Ear<'_, D> {
         Hear {
             confirmed: self.confirmed.clone(),
             since: before(heard.until, OVERLAP).max(reach),
+            overlap: OVERLAP,
             floor: heard.begun,
             reach,
             walks: if is_ready {

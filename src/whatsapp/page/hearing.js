@@ -17,9 +17,6 @@
   // Events that are fetched at once: some milliseconds of the page's time.
   const BATCH = 200;
   const BATCH_BYTES = 1_000_000;
-  // Seconds do not order messages, and a message may be stored later than a newer one of another chat: a walk begins so much
-  // before the moment up to which all is known to be heard.
-  const OVERLAP_MS = 600_000;
   // How often that moment is noted while messages come.
   const NOTE_EVERY_MS = 10_000;
   // From the store to the listeners a message takes milliseconds. One that the walk finds so young is left to the listeners first.
@@ -349,7 +346,7 @@
 
   // --- The walk --------------------------------------------------------------------------------------------------------
 
-  // What the service says: {since, floor, reach}, all in milliseconds.
+  // What the service says: {since, overlap, floor, reach}, all in milliseconds.
   let limits = null;
   let walksAsked = 0;
   let isWalking = false;
@@ -401,9 +398,9 @@
     if (!isYoung && msg.id.fromMe) onAck(msg.id, msg.ack, null, true);
   };
   const walkOnce = async () => {
-    const { since: asked, floor, reach } = limits;
+    const { since: asked, overlap, floor, reach } = limits;
     const began = Date.now();
-    const since = Math.max(floor, heardUntil === null ? asked : heardUntil - OVERLAP_MS);
+    const since = Math.max(floor, heardUntil === null ? asked : heardUntil - overlap);
     // What became of messages that were heard before: the store says it of each, and not when. Once for each document.
     const from = isFirst ? Math.max(floor, Math.min(since, reach)) : since;
     const young = { after: began - YOUNG_MS, list: [] };
@@ -490,11 +487,11 @@
       },
     },
     commands: {
-      // {document, upto, since, floor, reach, walks} -> what waits. `upto` of this `document` is on disk. `walks` grows when
+      // {document, upto, since, overlap, floor, reach, walks} -> what waits. `upto` of this `document` is on disk. `walks` grows when
       // the store is to be walked through.
-      hear({ document, upto, since, floor, reach, walks }) {
+      hear({ document, upto, since, overlap, floor, reach, walks }) {
         if (document === name) forget(({ n }) => n <= upto);
-        limits = { since, floor, reach };
+        limits = { since, overlap, floor, reach };
         // What was before the service listened is left out.
         forget(({ at }) => at !== null && at < floor);
         if (walks > walksAsked) {
