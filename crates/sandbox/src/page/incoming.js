@@ -482,6 +482,8 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
     hasFirstPart,
     preview,
     take({ stanza, offline }) { waiting.push({ stanza, offline }); drain(); },
+    /** Acts once all that came before is stored. */
+    afterTaking(act) { waiting.push({ then: () => queueMicrotask(act) }); drain(); },
     end({ count }) {
       resume.count = count;
       waiting.push({ then() { endOffline(); if (BackendEventBus.isMainStreamReadyMd) deliveryEnded(); } });

@@ -120,12 +120,16 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
   const outgoing = (test) => MsgCollection.filter((msg) => msg.id.fromMe && test(msg.ack));
   // What the server has not taken is sent again, under the same id.
   wire.frames.on('welcome', () => { if (!stuck) for (const msg of outgoing((ack) => ack === 0)) if (!chats.isGivenUp(msg)) travel(msg); });
-  wire.frames.on('ack', (frame) => {
+  function receive(frame) {
     const dormant = chats.dormant.get(frame.id);
     const msg = dormant ? { id: MsgKey.fromString(dormant) } : ownById(frame.id);
+    if (msg) require('SandboxReceipts').receipt(msg, frame);
+  }
+  wire.frames.on('ack', (frame) => {
+    // Of a message that the owner has just written on the phone, it may come while that is still being stored.
+    if (frame.ack > 1) { require('SandboxIncoming').afterTaking(() => receive(frame)); return; }
+    const msg = chats.dormant.has(frame.id) ? undefined : ownById(frame.id);
     if (!msg) return;
-    if (frame.ack > 1) { require('SandboxReceipts').receipt(msg, frame); return; }
-    if (dormant) return;
     msg.updateAck(frame.ack);
     const resolve = waiting.get(frame.id);
     waiting.delete(frame.id);
