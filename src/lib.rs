@@ -54,6 +54,7 @@ pub mod command;
 pub mod config;
 pub mod delivery;
 mod files;
+pub mod extras;
 pub mod heard;
 pub mod http;
 mod kernel;

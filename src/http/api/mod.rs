@@ -16,6 +16,7 @@ pub(super) mod messages;
 pub(super) mod metrics;
 pub(super) mod notice;
 mod paging;
+mod send_content;
 pub(super) mod passkey;
 pub(super) mod qr;
 pub(super) mod send;

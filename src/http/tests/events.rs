@@ -13,6 +13,7 @@ use tower::ServiceExt as _;
 
 use super::{Api, assert_refused, keys::Keyed};
 use crate::{
+    extras::Extras,
     keys::Scope,
     ledger::{NewSend, Step},
 };
@@ -112,6 +113,7 @@ fn new_send(session: &str, key: &str) -> NewSend {
         account: None,
         to: "5491158254201".into(),
         body: "x".into(),
+        extras: Extras::default(),
         is_durable: true,
         idempotency: None,
         accept_by: tokio::time::Instant::now() + Duration::from_secs(60),

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Api, assert_refused};
 use crate::{
+    extras::Extras,
     keys::{Key, KeyFile, KeyText, Scope},
     ledger::NewSend,
 };
@@ -170,6 +171,7 @@ async fn lists_show_a_key_its_own_sessions_alone() {
             account: None,
             to: "5491158254201".into(),
             body: "x".into(),
+            extras: Extras::default(),
             is_durable: true,
             idempotency: None,
             accept_by: tokio::time::Instant::now() + Duration::from_secs(60),

@@ -15,6 +15,7 @@ use super::{
     keys::Keyed,
 };
 use crate::{
+    extras::Extras,
     http::{openapi, routes, wire::error::Code},
     keys::Scope,
     ledger::{EventKind, NewSend},
@@ -478,6 +479,7 @@ async fn all_that_is_read_by(scope: Scope) -> Vec<(String, String)> {
             account: None,
             to: "5491158254201".into(),
             body: SECRET.into(),
+            extras: Extras::default(),
             is_durable: true,
             idempotency: None,
             accept_by: tokio::time::Instant::now() + std::time::Duration::from_secs(60),

@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::page::{Call, Plan, Script, Scripted, WhatsApp};
 use crate::{
+    extras::Extras,
     browser::SnapshotRoot,
     config::SessionConfig,
     ledger::{Ledger, SendState, tests::options},
     session::{
         DisconnectOutcome, EvidenceFolder, Phase, Reason, ReasonCode, SendError, SendRequest, Sent,
-        SessionHandle, Snapshot, TextMessage,
+        OutgoingMessage, SessionHandle, Snapshot,
         keeping::{accounts::Accounts, desired::DesiredFile, profile::Safekeeping},
         lifecycle::{
             Actor,
@@ -480,9 +481,10 @@ impl Scenario {
 
 pub(super) fn request(to: &str, body: &str, key: Option<&str>, waits: bool) -> SendRequest {
     SendRequest {
-        message: TextMessage {
+        message: OutgoingMessage {
             to: to.parse().unwrap(),
             body: body.into(),
+            extras: Extras::default(),
         },
         cliente_id: "51".to_owned(),
         idempotency_key: key.map(|key| key.parse().unwrap()),
