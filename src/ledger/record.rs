@@ -1,5 +1,7 @@
 //! One send as the ledger stores it. [`step`](super::step) says how it may change.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::{
@@ -187,7 +189,7 @@ pub struct Record {
     /// The text, until it is no longer needed.
     pub body: Option<Text>,
     /// What it says beside it, as long as the text is kept.
-    pub extras: Extras,
+    pub extras: Arc<Extras>,
     /// Whether its caller has left and expects it to be sent: it outlives a restart and a session's end.
     pub is_durable: bool,
     /// How far it is.

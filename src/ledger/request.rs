@@ -1,6 +1,6 @@
 //! What a caller gives the ledger and asks of it: new sends, with the way to recognise a repeated request, and lists.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -59,7 +59,7 @@ pub struct NewSend {
     /// The text; empty where the message is something else.
     pub body: Text,
     /// What it says beside it.
-    pub extras: Extras,
+    pub extras: Arc<Extras>,
     /// Whether its caller has left and expects it to be sent: it outlives a restart and a session's end.
     pub is_durable: bool,
     /// How a repeated request is recognised, if at all.

@@ -10,9 +10,8 @@ mod place;
 mod reads;
 mod steps;
 
-use std::{collections::VecDeque, path::PathBuf};
+use std::{collections::VecDeque, path::PathBuf, sync::Arc};
 
-use crate::extras::Extras;
 use super::{clock::Now, disk::Disk, job::Memory, notes::Noted, *};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -49,7 +48,7 @@ pub(crate) fn send(key: &str) -> NewSend {
         account: None,
         to: "5491158254201".into(),
         body: "hola".into(),
-        extras: Extras::default(),
+        extras: Arc::default(),
         is_durable: false,
         idempotency: None,
         accept_by: tokio::time::Instant::now() + Duration::from_secs(60),
@@ -66,7 +65,7 @@ pub(crate) fn record(seq: i64) -> Record {
         account: None,
         to: "5491158254201".into(),
         body: Some("hola".into()),
-        extras: Extras::default(),
+        extras: Arc::default(),
         is_durable: false,
         state: SendState::Queued,
         adapter: None,

@@ -89,7 +89,10 @@ mod tests {
             ("5491158254201@c.us", "5491158254201"),
             ("123456789012345@lid", "123456789012345@lid"),
             (" 120363041234567890@g.us ", "120363041234567890@g.us"),
-            ("5491158254201-1612345678@g.us", "5491158254201-1612345678@g.us"),
+            (
+                "5491158254201-1612345678@g.us",
+                "5491158254201-1612345678@g.us",
+            ),
         ] {
             assert_eq!(read(raw).unwrap().as_str(), name, "{raw}");
         }
@@ -97,7 +100,15 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_as_a_number_is() {
-        for raw in ["ana@lid", "12 345 678@lid", "1-2345678@lid", "-12345678@g.us", "status@broadcast", "123@g.us", ""] {
+        for raw in [
+            "ana@lid",
+            "12 345 678@lid",
+            "1-2345678@lid",
+            "-12345678@g.us",
+            "status@broadcast",
+            "123@g.us",
+            "",
+        ] {
             assert!(read(raw).is_err(), "{raw}");
         }
     }

@@ -200,7 +200,9 @@ pub enum SendError {
     #[error("the number is not on WhatsApp")]
     NotOnWhatsApp,
     /// The account is not in the group. Nothing was sent.
-    #[error("the account is in no group with this address, or may not write there; nothing was sent")]
+    #[error(
+        "the account is in no group with this address, or may not write there; nothing was sent"
+    )]
     NotInGroup,
     /// The message that it was to answer is not in the chat, or cannot be answered. Nothing was sent.
     #[error(

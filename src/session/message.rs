@@ -3,6 +3,7 @@
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,7 +27,7 @@ pub struct OutgoingMessage {
     /// The text exactly as the caller gave it; empty where the message is something else.
     pub body: Text,
     /// What it says beside it.
-    pub extras: Extras,
+    pub extras: Arc<Extras>,
 }
 
 /// A caller's own name for a request, so that making it again is not making another.
@@ -133,7 +134,7 @@ mod tests {
             OutgoingMessage {
                 to: to.clone(),
                 body: "hola".into(),
-                extras: Extras::default(),
+                extras: Arc::default(),
             }
         );
         assert!(

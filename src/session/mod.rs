@@ -79,8 +79,8 @@ pub use keeping::{
 };
 pub use listened::Listened;
 pub use message::{
-    IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, SendLimits, SendRequest,
-    Sent, StaleSends, OutgoingMessage,
+    IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, OutgoingMessage, SendLimits,
+    SendRequest, Sent, StaleSends,
 };
 pub use passkey::{Assertion, InvalidAssertion, PasskeyAsk, PasskeyReport, PasskeyStep};
 pub use phase::{Phase, PhaseReport, StartLimits};

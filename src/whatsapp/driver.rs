@@ -3,7 +3,7 @@
 //! The session's actor drives any [`Driver`]; the real one is [`WhatsAppPage`](super::WhatsAppPage), and the actor's
 //! own tests run a scripted one in paused time.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -320,7 +320,7 @@ pub struct Outgoing {
     /// The text.
     pub body: Text,
     /// What it says beside it.
-    pub extras: Extras,
+    pub extras: Arc<Extras>,
 }
 
 impl Outgoing {
@@ -544,7 +544,7 @@ mod tests {
             to: "5491158254201".into(),
             chat: None,
             body: body.into(),
-            extras: Extras::default(),
+            extras: Arc::default(),
         };
         for (given, sent) in [
             ("a\nb", "a\nb"),

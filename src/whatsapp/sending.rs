@@ -421,7 +421,7 @@ impl Senders<'_> {
         let command = if outgoing.extras.is_none() {
             "handOver"
         } else {
-            argument["extras"] = json!(outgoing.extras);
+            argument["extras"] = json!(*outgoing.extras);
             "handOverWithExtras"
         };
         let handed =

@@ -27,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     SandboxConfig,
-    extras::ExtrasOfPage,
     code::DeviceKeys,
+    extras::ExtrasOfPage,
     faults::{AckFault, Event, Faults, NumberCheckFault, SendFault, SocketFault},
     journal::Message,
     number::Number,

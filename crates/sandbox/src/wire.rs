@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{extras::ExtrasOfPage, code::DeviceKeys, faults::Faults, ratchets::Envelope};
+use super::{code::DeviceKeys, extras::ExtrasOfPage, faults::Faults, ratchets::Envelope};
 
 /// From the page.
 #[derive(Debug, Deserialize)]

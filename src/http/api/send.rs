@@ -22,8 +22,7 @@ use crate::{
         },
     },
     session::{
-        Addressee, IdempotencyKey, InvalidIdempotencyKey, OutgoingMessage, SendError,
-        SessionHandle,
+        Addressee, IdempotencyKey, InvalidIdempotencyKey, OutgoingMessage, SendError, SessionHandle,
     },
 };
 
@@ -78,7 +77,11 @@ impl FromBody for ParsedSend {
         };
         Ok(Self {
             target,
-            message: OutgoingMessage { to, body, extras },
+            message: OutgoingMessage {
+                to,
+                body,
+                extras: extras.into(),
+            },
             idempotency_key: idempotency_key(fields.idempotency_key, &parts.headers)?,
             waits: !is_async,
             is_dry_run,

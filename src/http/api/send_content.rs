@@ -174,10 +174,16 @@ fn mentions(mentions: Nested<Vec<String>>, body: &str) -> Result<Vec<Number>, Ap
 fn place(place: Place) -> Result<Place, ApiError> {
     let is_degree = |degrees: f64, most: f64| degrees.abs() <= most;
     if !is_degree(place.latitude, 90.0) {
-        return Err(invalid("location", "latitude must be a number of degrees, -90 to 90"));
+        return Err(invalid(
+            "location",
+            "latitude must be a number of degrees, -90 to 90",
+        ));
     }
     if !is_degree(place.longitude, 180.0) {
-        return Err(invalid("location", "longitude must be a number of degrees, -180 to 180"));
+        return Err(invalid(
+            "location",
+            "longitude must be a number of degrees, -180 to 180",
+        ));
     }
     for (what, words, longest) in [
         ("name", &place.name, LONGEST_NAME),
@@ -188,7 +194,11 @@ fn place(place: Place) -> Result<Place, ApiError> {
         }
     }
     // Name and address travel as two lines of one text.
-    if place.name.as_ref().is_some_and(|name| name.contains(['\n', '\r'])) {
+    if place
+        .name
+        .as_ref()
+        .is_some_and(|name| name.contains(['\n', '\r']))
+    {
         return Err(invalid("location", "name must be one line"));
     }
     Ok(place)
@@ -230,8 +240,13 @@ fn question(poll: Question) -> Result<Question, ApiError> {
         return Err(invalid("poll", "two of the options are the same"));
     }
     let most = poll.options.len();
-    if poll.choices.is_some_and(|choices| choices == 0 || choices as usize > most) {
-        let why = format!("choices must be a number from 1 to {most}, or left out for any number of them");
+    if poll
+        .choices
+        .is_some_and(|choices| choices == 0 || choices as usize > most)
+    {
+        let why = format!(
+            "choices must be a number from 1 to {most}, or left out for any number of them"
+        );
         return Err(invalid("poll", why));
     }
     Ok(poll)

@@ -2,7 +2,7 @@
 //!
 //! Not responsible for what a step changes: [`Record::take`] is.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, named_params, params, types::Type};
@@ -187,7 +187,7 @@ pub(in crate::ledger) fn advance(
     }
     if !keeps_texts && !record.state.is_open() {
         record.body = None;
-        record.extras = Extras::default();
+        record.extras = Arc::default();
     }
     let frees_the_key =
         record.failure.is_some_and(Failure::frees_the_key) || record.state == SendState::Cancelled;
@@ -382,9 +382,11 @@ fn millis(at: Timestamp) -> i64 {
     at.as_millisecond()
 }
 
-fn of_json(json: &str) -> rusqlite::Result<Extras> {
+fn of_json(json: &str) -> rusqlite::Result<Arc<Extras>> {
     let column = "extras".to_owned();
-    serde_json::from_str(json).map_err(|_| rusqlite::Error::InvalidColumnType(0, column, Type::Text))
+    serde_json::from_str(json)
+        .map(Arc::new)
+        .map_err(|_| rusqlite::Error::InvalidColumnType(0, column, Type::Text))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
@@ -403,7 +405,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
         account: text("account")?.map(Number::from),
         to: row.get::<_, String>("recipient")?.into(),
         body: text("body")?.map(Text::from),
-        extras: text("extras")?.map_or_else(|| Ok(Extras::default()), |json| of_json(&json))?,
+        extras: text("extras")?.map_or_else(|| Ok(Arc::default()), |json| of_json(&json))?,
         is_durable: row.get("is_durable")?,
         // The schema lets no other word in.
         state: SendState::named(&state).unwrap_or(SendState::Unknown),

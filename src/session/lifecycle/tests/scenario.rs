@@ -11,13 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::page::{Call, Plan, Script, Scripted, WhatsApp};
 use crate::{
-    extras::Extras,
     browser::SnapshotRoot,
     config::SessionConfig,
     ledger::{Ledger, SendState, tests::options},
     session::{
-        DisconnectOutcome, EvidenceFolder, Phase, Reason, ReasonCode, SendError, SendRequest, Sent,
-        OutgoingMessage, SessionHandle, Snapshot,
+        DisconnectOutcome, EvidenceFolder, OutgoingMessage, Phase, Reason, ReasonCode, SendError,
+        SendRequest, Sent, SessionHandle, Snapshot,
         keeping::{accounts::Accounts, desired::DesiredFile, profile::Safekeeping},
         lifecycle::{
             Actor,
@@ -484,7 +483,7 @@ pub(super) fn request(to: &str, body: &str, key: Option<&str>, waits: bool) -> S
         message: OutgoingMessage {
             to: to.parse().unwrap(),
             body: body.into(),
-            extras: Extras::default(),
+            extras: Arc::default(),
         },
         cliente_id: "51".to_owned(),
         idempotency_key: key.map(|key| key.parse().unwrap()),
