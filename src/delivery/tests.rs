@@ -655,6 +655,7 @@ async fn worker(
         Arc::clone(&receiver),
         None,
         consumer.tally,
+        times::of_one(),
         CancellationToken::new(),
     ));
     let schedule = Arc::new(Schedule::default());

@@ -12,6 +12,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -19,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::schedule::Schedule;
+use super::{schedule::Schedule, times};
 use crate::ledger::{
     Became, ConsumerChange, ConsumerTally, Delivery, Filter, Ledger, LedgerError, Settled,
 };
@@ -98,6 +99,8 @@ pub(super) struct Shared<R> {
     pub(super) state: watch::Sender<State<R>>,
     /// What became of its events.
     pub(super) tally: watch::Sender<ConsumerTally>,
+    /// How long the events that it has took from the log.
+    pub(super) times: Histogram,
     /// Deliveries have their turn that had none, by the word of a person.
     pub(super) redriven: Notify,
     /// Ends its task.
@@ -111,6 +114,7 @@ impl<R> Shared<R> {
         receiver: Arc<R>,
         off_because: Option<String>,
         tally: ConsumerTally,
+        times: Histogram,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -120,6 +124,7 @@ impl<R> Shared<R> {
                 off_because,
             }),
             tally: watch::Sender::new(tally),
+            times,
             redriven: Notify::new(),
             stop,
         }
@@ -208,6 +213,7 @@ fn positive(duration: jiff::SignedDuration) -> Duration {
 struct Attempt {
     delivery: Delivery,
     given: Given,
+    ended_at: Timestamp,
 }
 
 impl<R: Receiver> Worker<R> {
@@ -302,7 +308,11 @@ impl<R: Receiver> Worker<R> {
                     let receiver = Arc::clone(&receiver);
                     attempts.spawn(async move {
                         let given = receiver.give(&delivery).await;
-                        Attempt { delivery, given }
+                        Attempt {
+                            delivery,
+                            given,
+                            ended_at: Timestamp::now(),
+                        }
                     });
                 }
             }
@@ -354,12 +364,18 @@ impl<R: Receiver> Worker<R> {
 
     /// Notes what became of attempts.
     async fn on_ended(&mut self, ended: Vec<Attempt>) {
-        for Attempt { delivery, given } in ended {
+        for Attempt {
+            delivery,
+            given,
+            ended_at,
+        } in ended
+        {
             if let Given::Gone { why } = &given {
                 self.switch_off(why).await;
             }
             let was_down = self.is_down();
             if matches!(given, Given::Taken) {
+                times::count(&self.shared.times, &delivery.event, ended_at);
                 self.failing_since = None;
                 self.is_told_down = false;
                 self.is_told_dead = false;

@@ -98,6 +98,9 @@ pub struct Heard {
     /// The inner id of the message, if this account sent it.
     #[serde(default)]
     pub own: Option<String>,
+    /// How long it has waited in the page until the page answered with it.
+    #[serde(skip)]
+    pub waited: Option<Duration>,
 }
 
 impl Heard {
@@ -120,6 +123,7 @@ impl Heard {
             at,
             late: false,
             own: None,
+            waited: None,
         }
     }
 }
@@ -148,6 +152,9 @@ struct Answer {
     trouble: Option<String>,
     is_walking: bool,
     events: Text,
+    /// Milliseconds, one for each of the events.
+    #[serde(default)]
+    waited: Vec<f64>,
 }
 
 #[derive(Serialize)]
@@ -205,11 +212,14 @@ impl HeardBatch {
     fn of(answer: Answer) -> Self {
         let raw = serde_json::from_str::<Vec<Value>>(&answer.events);
         let mut not_understood = usize::from(raw.is_err());
+        let mut waited = answer.waited.into_iter();
         let said = raw
             .unwrap_or_default()
             .into_iter()
             .filter_map(|raw| {
-                let said = Said::read(raw);
+                let waited = waited.next().map(|waited| waited / 1000.0);
+                let waited = waited.and_then(|waited| Duration::try_from_secs_f64(waited).ok());
+                let said = Said::read(raw, waited);
                 not_understood += usize::from(said.is_none());
                 said
             })
@@ -230,12 +240,12 @@ impl HeardBatch {
 }
 
 impl Said {
-    fn read(value: Value) -> Option<Self> {
+    fn read(value: Value, waited: Option<Duration>) -> Option<Self> {
         if value["kind"] == "until" {
             return value["at"].as_f64().and_then(moment).map(Self::Until);
         }
         let heard: Heard = serde_json::from_value(value).ok()?;
-        Some(Self::Event(Box::new(heard)))
+        Some(Self::Event(Box::new(Heard { waited, ..heard })))
     }
 }
 
@@ -256,6 +266,7 @@ mod tests {
             trouble: None,
             is_walking: false,
             events: events.to_string().into(),
+            waited: vec![250.0, 1.5],
         })
     }
 
@@ -270,6 +281,9 @@ mod tests {
         assert_eq!((read.said.len(), read.not_understood), (2, 1));
         assert!(
             matches!(&read.said[0], Said::Event(heard) if heard.late && heard.at().is_none() && matches!(heard.content, Content::Ack(_)))
+        );
+        assert!(
+            matches!(&read.said[0], Said::Event(heard) if heard.waited == Some(Duration::from_millis(250)))
         );
         assert!(matches!(read.said[1], Said::Until(at) if at.as_second() == 1_800_000_000));
     }

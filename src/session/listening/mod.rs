@@ -194,6 +194,7 @@ impl<D: Driver> Ear<'_, D> {
             match self.driver.hear(&self.question(heard)).await {
                 Ok(batch) => {
                     pause = SHORTEST_PAUSE;
+                    let answered = Instant::now();
                     let is_empty = batch.said.is_empty();
                     let is_walking = batch.is_walking;
                     let state = state_of(&batch, self.signs.is_ready.load(Ordering::Relaxed));
@@ -203,7 +204,7 @@ impl<D: Driver> Ear<'_, D> {
                         let can_walk = batch.by.is_some_and(AdapterName::hears_all);
                         return !(is_walking && can_walk);
                     }
-                    self.write(batch).await;
+                    self.write(batch, answered).await;
                 }
                 Err(HearError::Lacking(why)) => {
                     self.say(HearingState::Off, Some(why));
@@ -258,8 +259,8 @@ impl<D: Driver> Ear<'_, D> {
     }
 
     /// Writes down what was fetched, however long the disk takes. The page keeps it meanwhile, as it is confirmed by the next
-    /// question only.
-    async fn write(&mut self, batch: HeardBatch) {
+    /// question only. `answered` is when the page answered with it.
+    async fn write(&mut self, batch: HeardBatch, answered: Instant) {
         if batch.not_understood > 0 {
             tracing::warn!(
                 events = batch.not_understood,
@@ -271,15 +272,19 @@ impl<D: Driver> Ear<'_, D> {
             lid: batch.lid.clone(),
         };
         let mut until = None;
-        let mut new = Vec::new();
+        let (mut new, mut heard_at) = (Vec::new(), Vec::new());
         for said in batch.said {
             match said {
-                Said::Event(heard) => new.push(entry(self.session, &me, *heard)),
+                Said::Event(heard) => {
+                    let waited = heard.waited.filter(|_| !heard.late);
+                    heard_at.push(waited.and_then(|waited| answered.checked_sub(waited)));
+                    new.push(entry(self.session, &me, *heard));
+                }
                 Said::Until(at) => until = Some(at),
             }
         }
         if !new.is_empty() {
-            self.append(&new).await;
+            self.append(&new, &heard_at).await;
         }
         if let Some(until) = until {
             self.note(until).await;
@@ -290,7 +295,8 @@ impl<D: Driver> Ear<'_, D> {
         });
     }
 
-    async fn append(&mut self, new: &[NewEvent]) {
+    /// `heard_at`: when the page heard each, of those that it heard as they happened.
+    async fn append(&mut self, new: &[NewEvent], heard_at: &[Option<Instant>]) {
         let mut pause = SHORTEST_PAUSE;
         let places = loop {
             match self.ledger.append(new.to_vec()).await {
@@ -301,6 +307,10 @@ impl<D: Driver> Ear<'_, D> {
                 }
             }
         };
+        let in_log = places.iter().zip(heard_at);
+        for heard_at in in_log.filter_map(|(place, heard_at)| place.and(*heard_at)) {
+            self.ledger.tally().on_logged(heard_at.elapsed());
+        }
         let added = || new.iter().zip(&places).filter(|(_, place)| place.is_some());
         let late = added().filter(|(event, _)| event.is_late).count();
         if late > 0 {

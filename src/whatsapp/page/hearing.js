@@ -83,7 +83,7 @@
     count += 1;
     const text = JSON.stringify({ n: count, ...event });
     // What its listeners hear at once is new, whatever the clocks say.
-    waiting.push({ n: count, at: event.late || event.kind === "message.reaction" ? event.at : null, text });
+    waiting.push({ n: count, at: event.late || event.kind === "message.reaction" ? event.at : null, since: performance.now(), text });
     bytes += text.length;
     call();
   };
@@ -510,6 +510,7 @@
           size += event.text.length;
         }
         if (events.length === 0) isArmed = true;
+        const now = performance.now();
         const { phone, lid } = me();
         const lacks = by === null || by === "dom" ? [] : Object.keys(WANTED).filter((role) => !sources[role]).map((role) => WANTED[role]);
         return {
@@ -517,6 +518,8 @@
           is_walking: isWalking || (heardUntil === null && trouble === null),
           // As one text: an answer that is not understood must not get into a log.
           events: `[${events.map(({ text }) => text).join(",")}]`,
+          // How long each of them has waited here, by a clock that is never set.
+          waited: events.map(({ since }) => now - since),
         };
       },
     },
