@@ -8,7 +8,7 @@
 //! anything. Not responsible for how an event is given: that is the [`Receiver`]. All that must outlive the service is in the
 //! ledger; in memory are only the attempts that are under way, however long the backlog is.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
@@ -209,6 +209,25 @@ fn positive(duration: jiff::SignedDuration) -> Duration {
     Duration::try_from(duration).unwrap_or_default()
 }
 
+/// Gives an event. One that makes this program break off has failed: its chat goes on, and it is tried again as any other.
+async fn attempt<R: Receiver>(receiver: &R, delivery: &Delivery) -> Given {
+    // Nothing of a receiver is left in a state that its next attempt could not stand: its locks are held for single steps.
+    let given = AssertUnwindSafe(receiver.give(delivery)).catch_unwind();
+    given.await.unwrap_or_else(|_panicked| {
+        // The text of a panic may quote a message, so it is not logged here; the panic's own line has the place.
+        tracing::error!(
+            event.id = delivery.event.id,
+            "an attempt to deliver event {} broke off, which is a fault of this program",
+            delivery.event.id
+        );
+        Given::Failed {
+            why: "session-manager broke off, which its log says as an error".to_owned(),
+            retry_after: None,
+            is_busy: false,
+        }
+    })
+}
+
 /// An attempt that has ended.
 struct Attempt {
     delivery: Delivery,
@@ -307,7 +326,7 @@ impl<R: Receiver> Worker<R> {
                 if self.busy.len() < places && self.busy.insert(delivery.lane) {
                     let receiver = Arc::clone(&receiver);
                     attempts.spawn(async move {
-                        let given = receiver.give(&delivery).await;
+                        let given = attempt(&*receiver, &delivery).await;
                         Attempt {
                             delivery,
                             given,
