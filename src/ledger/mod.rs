@@ -59,7 +59,7 @@ pub use consumer::{
     Became, Consumer, ConsumerChange, ConsumerTally, Delivery, DeliveryState, Filter, NewConsumer,
     OpenDelivery, REDRIVEN, Settled, Taken, Turns,
 };
-pub use disk::LedgerOptions;
+pub use disk::{LedgerOptions, OWED};
 pub use error::{LedgerError, ReadError};
 pub use event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source};
 pub use followers::Followed;

@@ -38,11 +38,28 @@ pub(in crate::ledger) mod statements {
     pub(in crate::ledger) const FORGET_DATA: &str =
         "UPDATE events SET data = NULL, chat = NULL, account = NULL, account_lid = NULL
          WHERE seq > ?1 AND seq <= ?2";
+    /// The same, but for what a consumer is still to be given.
+    pub(in crate::ledger) const FORGET_DATA_NOT_OWED: &str =
+        "UPDATE events SET data = NULL, chat = NULL, account = NULL, account_lid = NULL
+         WHERE seq > ?1 AND seq <= ?2
+           AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq)";
+    pub(in crate::ledger) const RELEASE: &str =
+        "UPDATE events SET data = NULL, chat = NULL, account = NULL, account_lid = NULL
+         WHERE seq = ?1 AND seq <= (SELECT up_to FROM events_forgotten WHERE only = 1)
+           AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq)";
     pub(in crate::ledger) const FORGET_ROWS: &str = "DELETE FROM events WHERE seq <= ?1";
 
     /// All of them.
     #[cfg(test)]
-    pub(in crate::ledger) const ALL: [&str; 5] = [AFTER, AGES, IS_SEND, FORGET_DATA, FORGET_ROWS];
+    pub(in crate::ledger) const ALL: [&str; 7] = [
+        AFTER,
+        AGES,
+        IS_SEND,
+        FORGET_DATA,
+        FORGET_DATA_NOT_OWED,
+        RELEASE,
+        FORGET_ROWS,
+    ];
 }
 
 /// Writes an event down at the end of the log. Answers its place, or `None` when it was written down before.
@@ -104,12 +121,27 @@ pub(in crate::ledger) fn newest(file: &File) -> Result<i64, StoreError> {
     Ok(newest.unwrap_or(0))
 }
 
-/// Up to where the log was forgotten.
+/// Up to where the log was forgotten for its readers.
 fn forgotten(file: &File) -> Result<i64, StoreError> {
     let up_to = file
         .prepare_cached("SELECT up_to FROM events_forgotten")?
         .query_row([], |row| row.get(0))?;
     Ok(up_to)
+}
+
+/// Up to where no consumer is given anything any more.
+fn owed_up_to(file: &File) -> Result<i64, StoreError> {
+    let up_to = file
+        .prepare_cached("SELECT owed_up_to FROM events_forgotten")?
+        .query_row([], |row| row.get(0))?;
+    Ok(up_to)
+}
+
+/// Forgets the data of an event that was kept for a consumer alone, and that no consumer is to be given any more. Answers whether
+/// there was such data.
+pub(super) fn release(file: &File, seq: i64) -> Result<bool, StoreError> {
+    let released = file.prepare_cached(statements::RELEASE)?.execute([seq])?;
+    Ok(released > 0)
 }
 
 /// The next part of the log.
@@ -187,36 +219,57 @@ pub(in crate::ledger) struct Forgotten {
     pub(in crate::ledger) missed: BTreeMap<String, u64>,
 }
 
-/// Deletes the data of events that were written before `data_until`, or are more than [`MOST_KEPT`], and the rows of those that
-/// were written before `rows_until`: always from the beginning of the log, and up to [`FORGOTTEN_AT_ONCE`] of each.
+/// Before which moments events are forgotten, each earlier than the one before it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ledger) struct Until {
+    /// What was written earlier, no reader gets any more.
+    pub(in crate::ledger) data: Timestamp,
+    /// What was written earlier, no consumer is given any more.
+    pub(in crate::ledger) owed: Timestamp,
+    /// What was written earlier is not even recognised any more.
+    pub(in crate::ledger) rows: Timestamp,
+}
+
+/// Deletes the data of events that were written before `until.data`, unless a consumer is still to be given them; of those that were
+/// written before `until.owed`, or are more than [`MOST_KEPT`], in any case; and the rows of those that were written before
+/// `until.rows`. It goes from the beginning of the log, and up to [`FORGOTTEN_AT_ONCE`] of each.
 pub(in crate::ledger) fn forget(
     file: &File,
-    data_until: Timestamp,
-    rows_until: Timestamp,
+    until: Until,
     now: Timestamp,
 ) -> Result<Forgotten, StoreError> {
     let too_many = newest(file)? - MOST_KEPT;
     let forgotten = forgotten(file)?;
     let data = first(file, forgotten, |seq, at| {
-        at <= data_until || seq <= too_many
+        at <= until.data || seq <= too_many
     })?;
-    let mut missed = BTreeMap::new();
     if let Some(up_to) = data.up_to {
-        missed = consumers::forget(file, up_to, now)?;
-        file.prepare_cached(statements::FORGET_DATA)?
+        file.prepare_cached(statements::FORGET_DATA_NOT_OWED)?
             .execute([forgotten, up_to])?;
         file.execute("UPDATE events_forgotten SET up_to = ?1", [up_to])?;
     }
     let forgotten = data.up_to.unwrap_or(forgotten);
-    let rows = first(file, 0, |seq, at| at <= rows_until && seq <= forgotten)?;
+    let owed_up_to = owed_up_to(file)?;
+    let owed = first(file, owed_up_to, |seq, at| {
+        seq <= forgotten && (at <= until.owed || seq <= too_many)
+    })?;
+    let mut missed = BTreeMap::new();
+    if let Some(up_to) = owed.up_to {
+        missed = consumers::forget(file, up_to, now)?;
+        file.prepare_cached(statements::FORGET_DATA)?
+            .execute([owed_up_to, up_to])?;
+        file.execute("UPDATE events_forgotten SET owed_up_to = ?1", [up_to])?;
+    }
+    let owed_up_to = owed.up_to.unwrap_or(owed_up_to);
+    let rows = first(file, 0, |seq, at| at <= until.rows && seq <= owed_up_to)?;
     if let Some(up_to) = rows.up_to {
         file.prepare_cached(statements::FORGET_ROWS)?
             .execute([up_to])?;
         file.execute("UPDATE events_forgotten SET rows_up_to = ?1", [up_to])?;
     }
     Ok(Forgotten {
-        data: data.up_to.is_some(),
-        is_not_all: data.is_not_all || rows.is_not_all,
+        data: data.up_to.or(owed.up_to).is_some(),
+        is_not_all: data.is_not_all || owed.is_not_all || rows.is_not_all,
         missed,
     })
 }
