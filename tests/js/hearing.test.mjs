@@ -9,7 +9,7 @@ import { valueOf } from "./support.mjs";
 function page() {
   const said = [];
   const shared = { wordOf: String };
-  const hearing = valueOf("src/whatsapp/page/hearing.js", { setTimeout, clearTimeout, Date, Math, JSON })((fact) => said.push(fact), shared);
+  const hearing = valueOf("src/whatsapp/page/hearing.js", { setTimeout, clearTimeout, performance, Date, Math, JSON })((fact) => said.push(fact), shared);
   const listeners = new Map();
   const tell = (event, ...more) => listeners.get(event)?.(...more);
   const messages = { on: (event, listener) => listeners.set(event, listener), processMultipleMessages: () => "done" };
@@ -42,6 +42,8 @@ test("what was heard comes again until it is confirmed, and the service is calle
   const first = ask();
   assert.deepEqual(first.events.map(({ data }) => data.key), ["3A01", "3A02"]);
   assert.deepEqual(ask().events.map(({ n }) => n), [1, 2], "nothing was confirmed");
+  const waited = ask().waited;
+  assert.ok(waited.length === 2 && waited[0] >= waited[1] && waited[1] >= first.waited[1], "how long each has waited");
   assert.deepEqual(confirm({ ...first, document: "another" }).events.length, 2, "by another document");
   tell("add", message("3A03"));
   assert.deepEqual(confirm(first).events.map(({ data }) => data.key), ["3A03"]);
