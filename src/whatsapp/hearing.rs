@@ -16,7 +16,7 @@ use super::{
     bridge::{self, CallError, NO_SUCH_COMMAND},
 };
 use crate::{
-    heard::Content,
+    heard::{Content, Numberless},
     masked::{Number, Text, WaId},
 };
 
@@ -35,6 +35,8 @@ pub struct Hear {
     pub reach: Timestamp,
     /// Grows by one whenever WhatsApp's store is to be searched for what raised no event.
     pub walks: u64,
+    /// Persons whose number is to be said once the page knows it.
+    pub numberless: Vec<Numberless>,
 }
 
 /// What of one document of the page is on disk.
@@ -166,6 +168,7 @@ struct Question<'a> {
     floor: i64,
     reach: i64,
     walks: u64,
+    numberless: &'a [Numberless],
 }
 
 #[expect(
@@ -195,6 +198,7 @@ pub(super) async fn hear(
         floor: ask.floor.as_millisecond(),
         reach: ask.reach.as_millisecond(),
         walks: ask.walks,
+        numberless: &ask.numberless,
     };
     let answered = bridge::call::<Answer>(page, adapter, "hear", &question).await;
     answered.map(HeardBatch::of).map_err(error_of)

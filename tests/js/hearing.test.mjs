@@ -113,3 +113,21 @@ test("what happened before the service listened is none of its events, unless th
   // A receipt of the account's own devices is about what came in.
   assert.deepEqual(events.map(({ once }) => once), ["message in person 3A02", "reaction person 3B02", "ack person 3EB0 3"]);
 });
+
+test("a number that the log lacks is said once the page knows it, by an event or without one", () => {
+  const { hearing, ask, confirm } = page();
+  const numbers = new Map([["11@lid", "5491150004444@c.us"]]);
+  const listeners = new Map();
+  const contacts = { on: (event, listener) => listeners.set(event, listener), get: () => ({ pushname: "Eva" }) };
+  hearing.shared.attach("modules", { Contacts: contacts, createWid: (text) => text, numberOf: (lid) => numbers.get(lid) });
+  const numberless = [11, 12].map((lid) => ({ lid: `${lid}@lid`, chat: `${lid}@lid`, key: `3A${lid}` }));
+  const first = ask({ numberless });
+  assert.deepEqual(first.events.map(({ kind, once, late }) => `${kind} ${once} ${late}`), ["message.resolved number 11@lid true"]);
+  assert.equal(first.events[0].data.from.phone, "5491150004444");
+  assert.equal(first.events[0].data.key, "3A11");
+  listeners.get("change:phoneNumber")({ id: "12@lid" }, "5491150005555@c.us");
+  const second = confirm(first);
+  assert.deepEqual(second.events.map(({ once, late }) => `${once} ${late}`), ["number 12@lid false"]);
+  listeners.get("change:phoneNumber")({ id: "12@lid" }, "5491150005555@c.us");
+  assert.deepEqual(confirm(second).events, [], "once");
+});

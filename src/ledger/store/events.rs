@@ -2,7 +2,7 @@
 //!
 //! Not responsible for what an event says, nor for when events are forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, params};
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{File, StoreError, consumers};
 use crate::{
-    heard::HeardMessage,
+    heard::{HeardMessage, Numberless},
     ledger::event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source},
     masked::{Number, Text, WaId},
 };
@@ -24,6 +24,9 @@ const FORGOTTEN_AT_ONCE: i64 = 2000;
 
 /// Events whose data is kept, whatever their age: some 500 MB of ordinary messages.
 const MOST_KEPT: i64 = 1_000_000;
+
+/// Events without a number that one question looks at. Few persons hide theirs.
+const MOST_NUMBERLESS: i64 = 2000;
 
 /// Statements that run often, or over many rows. None may scan the whole table: a test has `SQLite` explain each.
 pub(in crate::ledger) mod statements {
@@ -49,11 +52,20 @@ pub(in crate::ledger) mod statements {
            AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq)";
     pub(in crate::ledger) const FORGET_ROWS: &str = "DELETE FROM events WHERE seq <= ?1";
 
+    pub(in crate::ledger) const NUMBERLESS: &str = r#"SELECT data FROM events
+         WHERE session = ?1 AND happened_at >= ?2
+           AND data IS NOT NULL AND kind IN ('message', 'message.waiting') AND instr(data, '"from":{"phone":null') > 0
+         ORDER BY seq DESC LIMIT ?3"#;
+    pub(in crate::ledger) const IS_WRITTEN: &str =
+        "SELECT 1 FROM events WHERE session = ?1 AND once = ?2";
+
     /// All of them.
     #[cfg(test)]
-    pub(in crate::ledger) const ALL: [&str; 7] = [
+    pub(in crate::ledger) const ALL: [&str; 9] = [
         AFTER,
         AGES,
+        NUMBERLESS,
+        IS_WRITTEN,
         IS_SEND,
         FORGET_DATA,
         FORGET_DATA_NOT_OWED,
@@ -84,7 +96,7 @@ pub(in crate::ledger) fn append(
         format!("evt_{:032x}", rand::random::<u128>()),
         new.session,
         new.kind.as_str(),
-        Sha256::digest(new.once.as_bytes()).as_slice(),
+        hash(&new.once),
         new.chat.as_deref(),
         new.me.phone.as_deref(),
         new.me.lid.as_deref(),
@@ -95,6 +107,38 @@ pub(in crate::ledger) fn append(
         &**data,
     ])?;
     Ok((appended > 0).then(|| file.last_insert_rowid()))
+}
+
+fn hash(once: &str) -> Vec<u8> {
+    Sha256::digest(once.as_bytes()).to_vec()
+}
+
+/// The persons who have written to this session since then, and whose number the log does not have: each once, by their latest message.
+pub(in crate::ledger) fn numberless(
+    file: &File,
+    session: &str,
+    since: Timestamp,
+) -> Result<Vec<Numberless>, StoreError> {
+    let mut statement = file.prepare_cached(statements::NUMBERLESS)?;
+    let parameters = params![session, since.as_millisecond(), MOST_NUMBERLESS];
+    let mut rows = statement.query(parameters)?;
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    while let Some(row) = rows.next()? {
+        let message = serde_json::from_str(&row.get::<_, String>("data")?);
+        let Some(person) = message.ok().and_then(Numberless::author_of) else {
+            continue;
+        };
+        if !seen.insert(person.lid.clone()) {
+            continue;
+        }
+        let is_known = file
+            .prepare_cached(statements::IS_WRITTEN)?
+            .exists(params![session, hash(&person.once())])?;
+        if !is_known {
+            found.push(person);
+        }
+    }
+    Ok(found)
 }
 
 /// A message that this service sent, for an operator who wants no text of a send on disk: its caller knows what it says.
