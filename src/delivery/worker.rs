@@ -463,6 +463,13 @@ impl<R: Receiver> Worker<R> {
                 is_busy,
             } => (why, retry_after, is_busy),
         };
+        tracing::debug!(
+            consumer.id = self.shared.id,
+            event.id = delivery.event.id,
+            "{} was not given event {}: {why}",
+            self.shared.id,
+            delivery.event.id
+        );
         self.failing_since.get_or_insert_with(Instant::now);
         if let Some(pause) = retry_after.filter(|_| is_busy) {
             self.pause(pause);
