@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::crash::{BUSY, Plan, run};
+use crate::support::crash::{BUSY, Plan, TALKATIVE, run};
 
 #[tokio::test]
 async fn sends_outlive_the_kills_of_service_and_chromes() {
@@ -15,6 +15,7 @@ async fn sends_outlive_the_kills_of_service_and_chromes() {
         sessions: 2,
         is_attended: false,
         pause: BUSY,
+        others: Some(TALKATIVE),
         log: Some(log.clone()),
     })
     .await;

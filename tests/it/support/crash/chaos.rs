@@ -13,6 +13,7 @@ use tokio::time::{Instant, interval, sleep};
 use super::{
     super::{Api, Home, Service, chrome::pid_of, try_answer},
     LOOK, Settings, World,
+    judge::{Author, Written},
 };
 
 /// Half of the strikes wait for a session that can send, but not for ever: there may be none for a while.
@@ -271,6 +272,22 @@ impl Chaos {
     /// What WhatsApp's server has of an account.
     pub(super) async fn taken(&self, account: &str) -> Vec<Value> {
         self.sandbox().taken(account).await
+    }
+
+    /// The same of all sessions, as it should be heard.
+    pub(super) async fn sent(&self) -> Vec<Written> {
+        let mut sent = Vec::new();
+        for (account, session) in self.accounts.iter().zip(1..) {
+            let text = |message: &Value, name| message[name].as_str().unwrap().to_owned();
+            sent.extend(self.taken(account).await.iter().map(|message| Written {
+                session,
+                chat: text(message, "to"),
+                author: Author::Service,
+                key: text(message, "id"),
+                text: text(message, "body"),
+            }));
+        }
+        sent
     }
 
     /// Stops what is left, in order. Answers how many processes the service has left behind.
