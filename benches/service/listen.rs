@@ -23,7 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Latencies, argument,
-    support::{Api, Service, answer, chrome::Folder, page::Chrome},
+    support::{Api, Service, WEBHOOK_SECRET, answer, chrome::Folder, page::Chrome},
 };
 
 const SESSIONS: [u64; 2] = [1, 8];
@@ -126,6 +126,7 @@ impl Stage {
             env.remove("SANDBOX");
             env.insert("WHATSAPP_URL", format!("{}/", whatsapp.sandbox()).into());
             env.insert("WEBHOOK_URL", receiver.clone().into());
+            env.insert("WEBHOOK_SECRET", WEBHOOK_SECRET.into());
             env.insert("WEBHOOK_TYPES", "message".into());
             env.insert("WEBHOOK_ALLOW_PRIVATE", "true".into());
             // As an operator runs it.

@@ -22,7 +22,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    super::{Api, service::Environment, try_answer},
+    super::{Api, WEBHOOK_SECRET, service::Environment, try_answer},
     World,
     judge::{Logged, Taken},
 };
@@ -112,6 +112,7 @@ impl Receiver {
     /// Has a service give it each message.
     pub(super) fn apply(url: &str, env: &mut Environment) {
         env.insert("WEBHOOK_URL", url.into());
+        env.insert("WEBHOOK_SECRET", WEBHOOK_SECRET.into());
         env.insert("WEBHOOK_TYPES", "message.any".into());
         env.insert("WEBHOOK_ALLOW_PRIVATE", "true".into());
         env.insert("WEBHOOK_RETRY_SECONDS", RETRY_SECONDS.into());
