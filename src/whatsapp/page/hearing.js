@@ -33,6 +33,7 @@
   // A search of the store that takes longer hangs (wa-js #3580).
   const SEARCH_MS = 10_000;
   const WALK_AGAIN_MS = 30_000;
+  const AWAY_LOOK_MS = 100;
   const PAGE = 50;
   // Of one chat, in one walk. A day of the busiest group has fewer.
   const MOST_OF_CHAT = 5000;
@@ -379,7 +380,7 @@
       cmd.on("offline_delivery_state_reset_from_bridge", () => { deliveryBegan = Date.now(); });
       cmd.on("offline_delivery_end_from_bridge", () => {
         deliveryBegan = null;
-        if (heardUntil !== null) walk();
+        if (heardUntil !== null || isWalking) walk();
       });
     },
     edits(module) {
@@ -471,7 +472,12 @@
     if (msg.latestEditMsgKey && !(msg.latestEditSenderTimestampMs < since)) onEdited(msg, true);
     if (!isYoung && msg.id.fromMe) onAck(msg.id, msg.ack, null, true);
   };
+  // Until the page has what waited for it at the server, more comes into its store, of which no event tells.
+  const whenPresent = async () => {
+    for (let waited = 0; isAway() && waited < LONGEST_HOLD_MS; waited += AWAY_LOOK_MS) await sleep(AWAY_LOOK_MS);
+  };
   const walkOnce = async () => {
+    await whenPresent();
     const { since: asked, overlap, floor, reach } = limits;
     const began = Date.now();
     const since = Math.max(floor, heardUntil === null ? asked : heardUntil - overlap);
