@@ -120,8 +120,8 @@ impl Stage {
         let at_receiver = Arrivals::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let receiver = format!("http://{}/hook", listener.local_addr().unwrap());
-        let serves = receive(listener, Arc::clone(&at_receiver));
-        let receives = AbortOnDropHandle::new(tokio::spawn(serves));
+        let takes = receive(listener, Arc::clone(&at_receiver));
+        let takes = AbortOnDropHandle::new(tokio::spawn(takes));
         let service = Service::start(|env| {
             env.remove("SANDBOX");
             env.insert("WHATSAPP_URL", format!("{}/", whatsapp.sandbox()).into());
@@ -154,7 +154,7 @@ impl Stage {
             bare,
             in_log,
             at_receiver,
-            _listeners: [receives, reads],
+            _listeners: [takes, reads],
         }
     }
 
@@ -321,12 +321,11 @@ impl Stage {
             }
         });
         let is_there = arrived.await.is_ok();
+        let in_bare = self.bare.count().await;
+        let [in_log, at_receiver] = [&self.in_log, &self.at_receiver].map(|of| of.lock().len());
         assert!(
             is_there,
-            "of {of_sessions} messages {} are in the log and {} at the receiver, of {of_bare} {} in the bare page",
-            self.in_log.lock().len(),
-            self.at_receiver.lock().len(),
-            self.bare.count().await
+            "of {of_sessions} messages {in_log} are in the log and {at_receiver} at the receiver, of {of_bare} {in_bare} in the bare page"
         );
     }
 }

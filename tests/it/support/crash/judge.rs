@@ -186,7 +186,7 @@ impl Verdict {
                 continue;
             };
             let is_its_own = |id: &&str| logged.iter().any(|event| event.id == **id);
-            if came.len() > 1 || !came.keys().all(|id| is_its_own(&id)) {
+            if came.len() > 1 || !came.keys().all(is_its_own) {
                 let ids: Vec<_> = came.keys().copied().collect();
                 self.renamed.push(format!("{message} ({})", ids.join(" ")));
             }

@@ -188,9 +188,10 @@ impl State {
             }
         };
         let response = Response::builder().status(status);
-        let response = match mood {
-            Mood::IsBusy => response.header(header::RETRY_AFTER, "1"),
-            _ => response,
+        let response = if mood == Mood::IsBusy {
+            response.header(header::RETRY_AFTER, "1")
+        } else {
+            response
         };
         Ok(response.body(Full::default()).unwrap())
     }

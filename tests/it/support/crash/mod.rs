@@ -203,13 +203,13 @@ impl Audience {
             }
         }
         let followed = Arc::default();
-        let follower = listener::follow(Arc::clone(world), Arc::clone(&followed));
+        let reads = listener::follow(Arc::clone(world), Arc::clone(&followed));
         Self {
             receiver,
             others,
             written,
             followed,
-            _follower: AbortOnDropHandle::new(tokio::spawn(follower)),
+            _follower: AbortOnDropHandle::new(tokio::spawn(reads)),
         }
     }
 
@@ -231,7 +231,7 @@ impl Audience {
         let until = Instant::now() + HEARD_TIMEOUT;
         loop {
             ticks.tick().await;
-            heard.followed = self.followed.lock().clone();
+            heard.followed.clone_from(&self.followed.lock());
             heard.taken = self.receiver.taken();
             if heard.outstanding() == 0 || until < Instant::now() {
                 break;
@@ -241,7 +241,7 @@ impl Audience {
         // What is behind the last of them may come a moment later.
         while heard.followed.len() < heard.log.len() && Instant::now() < until {
             ticks.tick().await;
-            heard.followed = self.followed.lock().clone();
+            heard.followed.clone_from(&self.followed.lock());
         }
         heard
     }

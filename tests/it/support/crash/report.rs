@@ -187,7 +187,7 @@ impl fmt::Display for Report {
             for (mood, times) in moods {
                 writeln!(f, "{:24} {times}", format!("receiver: {mood:?}"))?;
             }
-            write!(f, "{verdict}---\n")?;
+            writeln!(f, "{verdict}---")?;
         }
         writeln!(f, "{:24} {}", "processes left", self.left)?;
         if self.unlinked {
