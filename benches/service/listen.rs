@@ -415,7 +415,8 @@ async fn read(api: Api, arrivals: Arrivals) {
         let rest = text.split_off(end + 2);
         let whole = String::from_utf8(std::mem::replace(&mut text, rest)).unwrap();
         let said = whole.lines().filter_map(|line| line.strip_prefix("data:"));
-        let said = said.filter(|data| !data.trim().is_empty());
+        // The service says in it that it stops, too.
+        let said = said.filter(|data| data.contains("\"cliente_id\""));
         arrivals
             .lock()
             .extend(said.map(|data| arrival(data, at_ms)));

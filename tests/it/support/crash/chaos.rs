@@ -182,9 +182,12 @@ impl Chaos {
                 self.befalls(&account, "socket_closed").await;
             }
             Strike::SendLost => {
-                self.for_a_while(&account, json!({ "send": "lost" }), 2000)
+                self.set_for_a_while(&account, json!({ "send": "lost" }), 2000)
                     .await;
-                self.befalls(&account, "socket_closed").await;
+                // The connection that has lost a message carries none behind it.
+                let refused = json!({ "account": account, "socket": "refuse" });
+                self.sandbox().faults(refused).await;
+                self.sandbox().faults(json!({ "account": account })).await;
             }
             Strike::AdapterLost => {
                 let renamed = json!({ "WAWebSendMsgChatAction": "WAWebSendMessageChatAction" });
@@ -226,12 +229,17 @@ impl Chaos {
     }
 
     /// Sets a fault of one account, and clears it again.
-    async fn for_a_while(&mut self, account: &str, mut fault: Value, at_most: u64) {
+    async fn for_a_while(&mut self, account: &str, fault: Value, at_most: u64) {
+        self.set_for_a_while(account, fault, at_most).await;
+        self.sandbox().faults(json!({ "account": account })).await;
+    }
+
+    /// Sets a fault of one account, and waits until it is to be cleared.
+    async fn set_for_a_while(&mut self, account: &str, mut fault: Value, at_most: u64) {
         fault["account"] = account.into();
         self.sandbox().faults(fault).await;
         let while_ms = self.random.random_range(at_most / 5..at_most);
         sleep(Duration::from_millis(while_ms)).await;
-        self.sandbox().faults(json!({ "account": account })).await;
     }
 
     fn sandbox(&self) -> &Api {
