@@ -77,7 +77,9 @@ pub(super) async fn bench() -> bool {
         println!("\na burst of {SHARE} for each account at once");
         went_well &= stage.rates(SHARE).await;
         if sessions == 1 {
-            println!("\na burst of {burst} for one session; its memory in MB");
+            println!(
+                "\na burst of {burst} for one session, and then for the bare page; RSS of the service, PSS of a Chrome, in MB"
+            );
             went_well &= stage.memory(burst).await;
         }
         stage.stop();
