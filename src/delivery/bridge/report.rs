@@ -15,6 +15,7 @@ use crate::{
     heard::{HeardMessage, Person, Source},
     ledger::{Event, EventKind},
     masked::Number,
+    session::Wanted,
 };
 
 /// Which client of the hub a session belongs to.
@@ -35,6 +36,14 @@ impl Clients {
                 let is_number = session.bytes().all(|byte| byte.is_ascii_digit());
                 session.parse().ok().filter(|_| is_number)
             }
+        }
+    }
+
+    /// The sessions whose texts are reported: those that a client belongs to.
+    pub(super) fn wanted(self) -> Wanted {
+        match self {
+            Self::One(_) => Wanted::All,
+            Self::ByName => Wanted::Named(|id| Self::ByName.of(id.as_str()).is_some()),
         }
     }
 }
