@@ -33,10 +33,12 @@ async fn assert_stays_awake(service: &Service) {
     service.link("51").await;
     service.hearing_is("live").await;
     service.link("shop").await;
-    for text in ["una", "dos"] {
-        let send = json!({ "cliente_id": "shop", "to": TO, "message": text });
-        let sent = service.post("/send", &send).await;
-        assert_eq!(sent.status, 200, "{}", sent.text());
+    for is_asked_for in [false, true] {
+        if is_asked_for {
+            service.connect("shop").await;
+            let is_awake = |status: &Value| status["chrome_pid"].is_u64();
+            service.status_when("shop", "its page", is_awake).await;
+        }
         service.status_when("shop", "its sleep", is_asleep).await;
         let status = service.status("51").await;
         assert!(status["chrome_pid"].is_u64(), "{status}");

@@ -21,6 +21,8 @@ let webhooks = null;
 let bridge = null;
 // A key for some sessions does not reach the bridge. It is not asked for then.
 let reachesBridge = true;
+// Why the last look came to nothing.
+let refused = null;
 let isOpen = false;
 let timer = 0;
 // The newest look: the answer of an older one is not drawn.
@@ -70,10 +72,11 @@ export function open(isWanted) {
   if (isWanted === isOpen) return;
   isOpen = isWanted;
   reachesBridge = true;
-  forgetSecret();
   clearTimeout(timer);
   newest += 1;
   if (isOpen) look();
+  // One that comes after this is shown when the panel is opened again: there is no other way to it.
+  else forgetSecret();
 }
 
 async function look() {
@@ -86,12 +89,13 @@ async function look() {
     const [list, hub] = await Promise.all([json("GET", "webhooks"), bridgeIfReached()]);
     if (!isCurrent()) return;
     [webhooks, bridge] = [list.webhooks, hub];
-    say(byId("webhooks-trouble"), "");
+    refused = null;
     draw();
   } catch (why) {
     if (!isCurrent()) return;
     // That the service is away stands at the top.
-    if (why.code !== "AWAY") sayBecause(byId("webhooks-trouble"), why.code, why.message);
+    if (why.code !== "AWAY") refused = why;
+    draw();
     if (why.status === 403) return;
     later = LOOK_LATER;
   }
@@ -112,7 +116,9 @@ async function bridgeIfReached() {
 export function draw() {
   if (!isOpen) return;
   drawForm();
-  show(byId("webhooks-loading"), !webhooks);
+  show(byId("webhooks-loading"), !webhooks && !refused);
+  if (refused) sayBecause(byId("webhooks-trouble"), refused.code, refused.message);
+  else say(byId("webhooks-trouble"), "");
   if (!webhooks) return;
   const ids = webhooks.map((hook) => hook.id);
   for (const id of cards.keys()) if (!ids.includes(id)) cards.delete(id);
