@@ -55,8 +55,8 @@ use worker::{Given, Receiver, Shared as Running, Worker};
 
 use crate::{
     ledger::{
-        Consumer, ConsumerChange, ConsumerTally, Delivery, DeliveryState, Event, Filter, Ledger,
-        LedgerError, NewConsumer, OpenDelivery, ReadError,
+        Beginning, Consumer, ConsumerChange, ConsumerTally, Delivery, DeliveryState, Event, Filter,
+        Ledger, LedgerError, NewConsumer, OpenDelivery, ReadError,
     },
     masked::Credential,
     session::{ClienteId, Listened, Wanted},
@@ -354,6 +354,7 @@ impl Webhooks {
             id: OF_SETTINGS.to_owned(),
             kind: KIND,
             settings: webhook.to_keep(),
+            from: Beginning::ServiceStart,
         };
         let mut consumer = ledger.put_consumer(put).await?;
         // What the old receiver has said is nothing to the new one.
@@ -476,6 +477,7 @@ impl Webhooks {
             id: format!("wh_{:032x}", rand::random::<u128>()),
             kind: KIND,
             settings: webhook.to_keep(),
+            from: Beginning::Now,
         };
         let id = new.id.clone();
         let ledger = &self.0.ledger;

@@ -643,6 +643,7 @@ async fn worker(
         id: "bridge".to_owned(),
         kind: "bridge",
         settings: "{}".into(),
+        from: Beginning::Now,
     };
     let consumer = ledger.put_consumer(new).await.unwrap();
     ledger.append(events).await.unwrap();

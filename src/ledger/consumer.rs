@@ -41,6 +41,18 @@ pub struct NewConsumer {
     pub kind: &'static str,
     /// Its settings, as JSON.
     pub settings: Text,
+    /// Where in the log it begins.
+    pub from: Beginning,
+}
+
+/// Where in the log a new consumer begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// With what is written down from now on.
+    Now,
+    /// With the first event that this service has written down: a consumer of the settings is there from the start, although it
+    /// becomes known a moment later than the sessions begin.
+    ServiceStart,
 }
 
 /// A consumer, as the ledger knows it.

@@ -73,6 +73,8 @@ pub(super) struct Disk {
     has_recovered: bool,
     /// Texts were removed that the write-ahead log still holds.
     has_stale_texts: bool,
+    /// Where the log of events ended when this service first had the file: what stands behind it, this service has written.
+    log_began: Option<i64>,
     tally: Tally,
 }
 
@@ -90,6 +92,7 @@ impl Disk {
             is_unchecked: false,
             has_recovered: false,
             has_stale_texts: false,
+            log_began: None,
             tally: Tally::default(),
         }
     }
@@ -103,6 +106,7 @@ impl Disk {
             openings: self.openings,
             has_recovered: self.has_recovered,
             has_stale_texts: self.has_stale_texts,
+            log_began: self.log_began,
             tally: self.tally.clone(),
             ..Self::new(self.options.clone())
         }
@@ -136,12 +140,15 @@ impl Disk {
             self.store = Some(store);
             return Err(why);
         }
+        let known = self.log_began;
         let worked = store.transact(commit, |file| {
+            let log_began = known.map_or_else(|| events::newest(file), Ok)?;
             let transaction = Transaction {
                 file,
                 now,
                 keys_since,
                 keeps_texts,
+                log_began,
                 has_removed_texts: Cell::new(false),
             };
             let news = backlog
@@ -151,9 +158,10 @@ impl Disk {
             for job in jobs {
                 job.run(&transaction)?;
             }
-            Ok((news, transaction.has_removed_texts.get()))
+            Ok((news, transaction.has_removed_texts.get(), log_began))
         });
-        let (news, has_removed_texts) = self.put_back(store, worked)?;
+        let (news, has_removed_texts, log_began) = self.put_back(store, worked)?;
+        self.log_began = Some(log_began);
         for Changed { before, record } in news.iter().flatten() {
             self.tally.on_changed(*before, record);
         }

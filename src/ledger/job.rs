@@ -14,7 +14,9 @@ use tokio::{
 
 use super::{
     clock::Now,
-    consumer::{Consumer, ConsumerChange, ConsumerTally, Filter, NewConsumer, Settled, Taken},
+    consumer::{
+        Beginning, Consumer, ConsumerChange, ConsumerTally, Filter, NewConsumer, Settled, Taken,
+    },
     error::LedgerError,
     event::NewEvent,
     followers::{Followed, Followers},
@@ -114,6 +116,8 @@ pub(super) struct Transaction<'a> {
     pub(super) now: Now,
     /// An idempotency key that is older is no longer believed.
     pub(super) keys_since: Timestamp,
+    /// Where the log of events ended before this service wrote into it.
+    pub(super) log_began: i64,
     /// Whether the text of a send that has ended stays for a while.
     pub(super) keeps_texts: bool,
     /// A text is gone from the file that its log still holds.
@@ -307,7 +311,13 @@ pub(super) fn append(new: Vec<NewEvent>, reply: Reply<Vec<Option<i64>>>) -> Job 
 /// Makes a consumer of events known.
 pub(super) fn put_consumer(new: NewConsumer, reply: Reply<Consumer>) -> Job {
     Job::lasting(
-        move |on| consumers::put(on.file, &new, on.now.at),
+        move |on| {
+            let from = match new.from {
+                Beginning::Now => events::newest(on.file)?,
+                Beginning::ServiceStart => on.log_began,
+            };
+            consumers::put(on.file, &new, from, on.now.at)
+        },
         |put, _| tell(reply, put),
     )
 }

@@ -56,8 +56,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 pub use clock::{Clock, Reading};
 pub use consumer::{
-    Became, Consumer, ConsumerChange, ConsumerTally, Delivery, DeliveryState, Filter, NewConsumer,
-    OpenDelivery, REDRIVEN, Settled, Taken, Turns,
+    Became, Beginning, Consumer, ConsumerChange, ConsumerTally, Delivery, DeliveryState, Filter,
+    NewConsumer, OpenDelivery, REDRIVEN, Settled, Taken, Turns,
 };
 pub use disk::LedgerOptions;
 pub use error::{LedgerError, ReadError};

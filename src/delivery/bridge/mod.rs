@@ -38,8 +38,8 @@ use super::{
 };
 use crate::{
     ledger::{
-        ConsumerTally, Delivery, DeliveryState, EventKind, EventQuery, Filter, Ledger, LedgerError,
-        NewConsumer, OpenDelivery, Page, REDRIVEN, ReadError,
+        Beginning, ConsumerTally, Delivery, DeliveryState, EventKind, EventQuery, Filter, Ledger,
+        LedgerError, NewConsumer, OpenDelivery, Page, REDRIVEN, ReadError,
     },
     masked::Text,
     session::Listened,
@@ -147,6 +147,7 @@ impl Bridge {
                         id: ID.to_owned(),
                         kind: KIND,
                         settings: Text::from("{}"),
+                        from: Beginning::ServiceStart,
                     };
                     match inner.ledger.put_consumer(new).await {
                         Ok(consumer) => return consumer,

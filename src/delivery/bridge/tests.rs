@@ -160,6 +160,7 @@ impl Stage {
             id: ID.to_owned(),
             kind: KIND,
             settings: "{}".into(),
+            from: Beginning::Now,
         };
         ledger.put_consumer(new).await.unwrap();
         let access = HubAccess {

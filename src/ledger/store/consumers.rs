@@ -109,14 +109,14 @@ pub(in crate::ledger) mod statements {
     ];
 }
 
-/// Makes a consumer known, which is given what is written down from now on; one that is known already gets these settings and
+/// Makes a consumer known, which is given what stands behind `from` in the log; one that is known already gets these settings and
 /// keeps its place. Answers how it is then.
 pub(in crate::ledger) fn put(
     file: &File,
     new: &NewConsumer,
+    from: i64,
     now: Timestamp,
 ) -> Result<Consumer, StoreError> {
-    let newest = events::newest(file)?;
     file.prepare_cached(
         "INSERT INTO consumers (id, kind, settings, cursor, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, settings = excluded.settings",
@@ -125,7 +125,7 @@ pub(in crate::ledger) fn put(
         new.id,
         new.kind,
         &*new.settings,
-        newest,
+        from,
         now.as_millisecond()
     ])?;
     let known = find(file, &new.id)?;

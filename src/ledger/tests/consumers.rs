@@ -12,6 +12,34 @@ fn consumer(id: &str) -> NewConsumer {
         id: id.to_owned(),
         kind: "webhook",
         settings: r#"{"secret":"whsec_x"}"#.into(),
+        from: Beginning::Now,
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_of_the_settings_is_given_what_this_service_wrote_before_it_was_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, keeper) = Ledger::new(options(folder.path()));
+    let keeper = tokio::spawn(keeper.run());
+    first.append(vec![in_chat("a", "1")]).await.unwrap();
+    drop(first);
+    keeper.await.unwrap();
+
+    let (ledger, keeper) = Ledger::new(options(folder.path()));
+    tokio::spawn(keeper.run());
+    ledger.append(vec![in_chat("a", "2")]).await.unwrap();
+    let all = Filter::default();
+    for (id, from, given) in [
+        ("of_settings", Beginning::ServiceStart, 1),
+        ("made", Beginning::Now, 0),
+    ] {
+        let new = NewConsumer {
+            from,
+            ..consumer(id)
+        };
+        ledger.put_consumer(new).await.unwrap();
+        let taken = ledger.take_events(id, &all, Timestamp::now()).await;
+        assert_eq!(taken.unwrap().unwrap().tally.waiting, given, "{id}");
     }
 }
 
