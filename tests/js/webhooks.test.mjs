@@ -121,3 +121,23 @@ test("a row that is in its place is not moved", async () => {
   assert.deepEqual(list.children.map(({ name }) => name), ["b", "c", "d"]);
   assert.deepEqual(moved, [c]);
 });
+
+test("an answer that comes after the panel was closed is not drawn, and nothing is asked for again", async (context) => {
+  const { open } = await english("webhooks.js");
+  const shown = {};
+  globalThis.document.getElementById = (id) => (shown[id] ??= { setAttribute() {}, removeAttribute() {}, hidden: true });
+  const answers = [];
+  globalThis.fetch = (url) => new Promise((resolve) => answers.push([String(url).split("/").pop(), resolve]));
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  open(true);
+  assert.deepEqual(answers.map(([path]) => path), ["webhooks", "bridge"]);
+  assert.equal(shown.webhooks.hidden, false);
+  open(false);
+  for (const [, resolve] of answers) resolve(Response.json({ webhooks: [], on: false }));
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  context.mock.timers.tick(60_000);
+  assert.equal(answers.length, 2);
+  assert.equal(shown["no-webhooks"], undefined, "it was drawn");
+  assert.equal(shown["webhook-secret"].value, "");
+});
