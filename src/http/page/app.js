@@ -32,7 +32,10 @@ function drawStanding() {
   const details = { refused: () => because(refusal.code, refusal.message).text, away: () => timeOf(awaySince) };
   const text = t(worst, details[worst]?.());
   // What a badge said last may not be true any more.
-  if (list.areStale(worst === "away" || worst === "stopping")) session.draw();
+  if (list.areStale(worst === "away" || worst === "stopping")) {
+    session.draw();
+    webhooks.draw();
+  }
   byId("connection").dataset.state = worst;
   say(byId("connection"), text);
 }

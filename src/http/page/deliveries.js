@@ -4,6 +4,7 @@
 import { json } from "./api.js";
 import { arrange, element, icon, isBusy, say, show, whileBusy } from "./elements.js";
 import { failure } from "./failures.js";
+import { isStale } from "./list.js";
 import { dayOrTimeOf, sayBecause, t } from "./words.js";
 
 // Rows at first, and so many more each time.
@@ -39,11 +40,13 @@ export function typeWord(type) {
 
 const SHAPES = { on: "READY", failing: "ERROR", off: "DISCONNECTED", unset: "DISCONNECTED" };
 
-/** Fills in a badge, which stays the same element. */
+/** Fills in a badge, which stays the same element. While the service is away it shows what was seen last. */
 export function drawBadge(badge, state) {
-  const word = t(`hookState.${state}`);
+  const now = t(`hookState.${state}`);
+  const word = isStale() ? t("lastSeen", now) : now;
   if (badge.textContent === word) return;
-  badge.dataset.state = SHAPES[state];
+  badge.className = "badge";
+  badge.dataset.state = isStale() ? "STALE" : SHAPES[state];
   badge.replaceChildren(icon(SHAPES[state]), word);
 }
 

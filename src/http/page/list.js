@@ -13,6 +13,8 @@ export const stateWord = ({ state, passkey }) => (passkey ? t("waitsForPasskey")
 // The service is away: what it said last may not be true any more.
 let stale = false;
 
+export const isStale = () => stale;
+
 /** Says whether it is. Answers whether that is news, and draws the list again then. */
 export function areStale(isAway) {
   if (stale === isAway) return false;

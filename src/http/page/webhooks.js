@@ -134,7 +134,7 @@ function made(id) {
   const path = `webhooks/${encodeURIComponent(id)}`;
   const card = {
     url: element("h3", { class: "name", id: `title-${id}` }),
-    badge: element("span", { class: "badge" }),
+    badge: element("span"),
     off: element("p"),
     note: element("p", { class: "soft" }),
     settings: element("dl", { class: "facts settings" }),

@@ -11,13 +11,14 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::visitor::Visitor;
 use crate::{
     bridge, keys,
-    support::{Home, Service},
+    support::{Home, Service, answer},
     webhooks::Target,
 };
 
@@ -356,5 +357,13 @@ async fn the_webhook_of_the_settings_and_the_bridge_are_shown_with_what_they_all
     visitor
         .reads("#webhook-trouble", "for some clients only")
         .await;
+
+    // No badge goes on saying what was true when the service was heard last.
+    let made = json!({ "url": target.url, "cliente_ids": [51] });
+    let made = service.request(Method::POST, "/webhooks").json(&made);
+    let made = answer(made.header("X-Api-Key", &key)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    visitor.reads(CARD, "On").await;
     service.stop();
+    visitor.reads(CARD, "Last seen: On").await;
 }
