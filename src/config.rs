@@ -84,7 +84,8 @@ pub struct Config {
     pub message_retention: Duration,
     /// `SNAPSHOT_KEY`, or the one in the file `SNAPSHOT_KEY_FILE`: what snapshots of profiles are encrypted with. Not set: they are not.
     pub snapshot_key: Option<SnapshotKey>,
-    /// `EVENT_RETENTION_HOURS` (72): how long events can be read, with the messages in them; 1 or more.
+    /// `EVENT_RETENTION_HOURS` (72): how long events can be read, with the messages in them; 1 or more. What a consumer is still to be given
+    /// is kept for 7 days, if that is longer.
     pub event_retention: Duration,
     /// `WEBHOOK_URL`, with `WEBHOOK_SECRET` and `WEBHOOK_TYPES`: a webhook that needs no request; `WEBHOOK_RETRY_SECONDS`
     /// (5,300,1800,7200,18000,36000,50400,72000,86400): the waits between the attempts of one delivery; `WEBHOOK_ALLOW_PRIVATE`

@@ -8,6 +8,7 @@
 //!
 //! - [`schedule`] says when a failed delivery is tried again, [`address`] which addresses may be called; both are pure, but for the
 //!   jitter and for a look at the machine's own addresses.
+//! - [`times`] counts how long events take from the log to a receiver, for the metrics.
 //! - [`signature`] signs, [`waha`] writes events as another service does, [`webhook`] is one webhook; all are pure, but for new secrets.
 //! - [`client`] is the HTTP client.
 //! - [`worker`] is the task of one consumer, whatever it is: what it makes of an event is its [`Receiver`].
@@ -26,6 +27,7 @@ mod bridge;
 mod client;
 mod schedule;
 mod signature;
+mod times;
 mod waha;
 mod webhook;
 mod worker;
@@ -42,6 +44,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 pub use schedule::Schedule;
+pub use times::{OfWebhook, WebhookTimes};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -185,6 +188,7 @@ struct Inner {
     client: HttpClient,
     envelope: Envelope,
     listened: Listened,
+    times: WebhookTimes,
     /// Those that are known, by their ids, in the order of these.
     known: Mutex<BTreeMap<String, Known>>,
     /// Whether they have been read.
@@ -294,6 +298,7 @@ impl Webhooks {
             options,
             envelope,
             listened,
+            times: times::of_webhooks(),
             known: Mutex::default(),
             is_loaded: watch::Sender::new(false),
             changing: tokio::sync::Mutex::default(),
@@ -383,11 +388,15 @@ impl Webhooks {
             );
             return;
         };
+        let webhook_id = OfWebhook {
+            webhook: consumer.id.clone(),
+        };
         let running = Arc::new(Running::new(
             consumer.id.clone(),
             self.hook(webhook),
             consumer.off_because,
             consumer.tally,
+            inner.times.get_or_create_owned(&webhook_id),
             inner.stop.child_token(),
         ));
         let worker = Worker::new(
@@ -547,6 +556,8 @@ impl Webhooks {
             return Err(why.into());
         }
         self.0.known.lock().remove(id);
+        let webhook = id.to_owned();
+        self.0.times.remove(&OfWebhook { webhook });
         self.note_listened();
         Ok(())
     }
@@ -582,6 +593,11 @@ impl Webhooks {
             .iter()
             .map(|(id, known)| (id.clone(), tally(known)))
             .collect()
+    }
+
+    /// How long the events that each has took from the log.
+    pub fn times(&self) -> WebhookTimes {
+        self.0.times.clone()
     }
 
     /// Deliveries that are not done with, in the order of their events, a page at a time.

@@ -332,6 +332,11 @@ async fn nothing_is_lost_and_no_test_message_is_made_twice_whatever_ends_or_hang
     let metrics = service.get("/metrics").await.text();
     assert!(metrics.contains("session_manager_bridge_on 1"), "{metrics}");
     assert!(metrics.contains("session_manager_bridge_events_waiting 0"));
+    let times = "session_manager_bridge_log_to_hub_seconds_count ";
+    let times = metrics.lines().find_map(|line| line.strip_prefix(times));
+    let told: usize = times.unwrap().parse().unwrap();
+    // By this service: the ones before it have reported the others.
+    assert!(0 < told && told < all, "{metrics}");
     service.stop();
     life.ends().await;
 }

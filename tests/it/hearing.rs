@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
 use crate::{
-    adapters::{CURRENT, bundle},
+    adapters::{CURRENT, OLD, bundle},
     bridge::{self, Hub},
     support::{
         Api, Service,
@@ -113,10 +113,10 @@ fn assert_once(log: &[Value], messages: usize) {
     clippy::too_many_lines,
     reason = "one account does all of it: each start of a service costs seconds"
 )]
-async fn hears_each_kind(adapter: &'static str, faults: Value) {
+async fn hears_each_kind(adapter: &'static str, package: &str, faults: Value) {
     let service = Service::start(|env| {
         env.insert("ADAPTERS", adapter.into());
-        env.insert("WA_JS_PATH", bundle(CURRENT).into());
+        env.insert("WA_JS_PATH", bundle(package).into());
     })
     .await;
     service.faults(faults.clone()).await;
@@ -347,12 +347,100 @@ async fn hears_each_kind(adapter: &'static str, faults: Value) {
 
 #[tokio::test]
 async fn each_kind_of_event_is_heard_by_the_modules() {
-    hears_each_kind("modules", json!({})).await;
+    hears_each_kind("modules", CURRENT, json!({})).await;
 }
 
 #[tokio::test]
 async fn each_kind_of_event_is_heard_by_wa_js_where_chats_go_by_lid() {
-    hears_each_kind("wa-js", json!({"lid_chats": true})).await;
+    hears_each_kind("wa-js", CURRENT, json!({"lid_chats": true})).await;
+}
+
+#[tokio::test]
+async fn each_kind_of_event_is_heard_by_an_older_wa_js_on_an_older_page() {
+    hears_each_kind("wa-js", OLD, json!({"build": "early-2026"})).await;
+}
+
+#[tokio::test]
+async fn a_number_that_became_known_to_another_page_or_while_none_listened_is_said_afterwards() {
+    let (service, account) = Service::linked(&[]).await;
+    service.hearing_is("live").await;
+    let people = ["5491150004444", "5491150005555"];
+    let mut keys = Vec::new();
+    for person in people {
+        let body = json!({"from": person, "hidden": true, "name": "Eva", "body": "¿Quién soy?"});
+        keys.push(service.does(&account, "receive", body).await);
+    }
+    service
+        .hears("two persons without a number", |log| log.len() == 2)
+        .await;
+    let reveal = async |person: &str| {
+        service
+            .does(&account, "reveal", json!({"number": person}))
+            .await;
+    };
+    // One is learnt while no page listens, the other one by a page that has not heard the message.
+    service.disconnect("51").await;
+    reveal(people[0]).await;
+    service.connect("51").await;
+    service.hearing_is("live").await;
+    let resolved = |log: &[Value]| -> Vec<Value> {
+        let is_resolved = |event: &&Value| event["type"] == "message.resolved";
+        log.iter().filter(is_resolved).cloned().collect()
+    };
+    service
+        .hears("the first number", |log| resolved(log).len() == 1)
+        .await;
+    reveal(people[1]).await;
+    let log = service
+        .hears("the second number", |log| resolved(log).len() == 2)
+        .await;
+    for ((event, person), key) in resolved(&log).iter().zip(people).zip(&keys) {
+        assert_eq!(event["data"]["from"]["phone"], person, "{event}");
+        assert_eq!(event["data"]["key"], **key, "{event}");
+        let message = about(&log, key)[0];
+        assert_eq!(event["data"]["chat"], message["data"]["chat"], "{event}");
+    }
+    assert_eq!(resolved(&log)[1]["late"], false);
+
+    // Known now, and not said again by the next page.
+    service.disconnect("51").await;
+    service.connect("51").await;
+    service.hearing_is("live").await;
+    assert_eq!(resolved(&service.log_of_events().await).len(), 2);
+    service.stop();
+}
+
+/// wa-js #3580.
+#[tokio::test]
+async fn a_page_whose_search_never_ends_hears_what_comes_says_what_it_misses_and_finds_it_later() {
+    let (service, account) = Service::linked(&[]).await;
+    service.hearing_is("live").await;
+    service.disconnect("51").await;
+    let receives = async |text: &str| {
+        let body = json!({"from": FRIEND, "body": text});
+        service.does(&account, "receive", body).await;
+    };
+    receives("mientras nadie escucha").await;
+    service.faults(json!({"message_search": "never"})).await;
+    service.connect("51").await;
+    let hearing = service.hearing_is("limited").await;
+    let detail = hearing["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("what came while the session was away is not found")
+            && detail.contains("does not answer"),
+        "{detail}"
+    );
+    receives("en directo").await;
+    service
+        .hears("what comes", |log| texts(log).contains_key("en directo"))
+        .await;
+    // It is tried again by itself.
+    service.faults(json!({})).await;
+    service.hearing_is("live").await;
+    let log = service.log_of_events().await;
+    assert_once(&log, 2);
+    assert!(texts(&log)["mientras nadie escucha"].1, "it is late");
+    service.stop();
 }
 
 async fn burst(service: &Api, account: &str, messages: usize) {

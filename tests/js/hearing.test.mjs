@@ -9,7 +9,7 @@ import { valueOf } from "./support.mjs";
 function page() {
   const said = [];
   const shared = { wordOf: String };
-  const hearing = valueOf("src/whatsapp/page/hearing.js", { setTimeout, clearTimeout, Date, Math, JSON })((fact) => said.push(fact), shared);
+  const hearing = valueOf("src/whatsapp/page/hearing.js", { setTimeout, clearTimeout, performance, Date, Math, JSON })((fact) => said.push(fact), shared);
   const listeners = new Map();
   const tell = (event, ...more) => listeners.get(event)?.(...more);
   const messages = { on: (event, listener) => listeners.set(event, listener), processMultipleMessages: () => "done" };
@@ -42,6 +42,8 @@ test("what was heard comes again until it is confirmed, and the service is calle
   const first = ask();
   assert.deepEqual(first.events.map(({ data }) => data.key), ["3A01", "3A02"]);
   assert.deepEqual(ask().events.map(({ n }) => n), [1, 2], "nothing was confirmed");
+  const waited = ask().waited;
+  assert.ok(waited.length === 2 && waited[0] >= waited[1] && waited[1] >= first.waited[1], "how long each has waited");
   assert.deepEqual(confirm({ ...first, document: "another" }).events.length, 2, "by another document");
   tell("add", message("3A03"));
   assert.deepEqual(confirm(first).events.map(({ data }) => data.key), ["3A03"]);
@@ -110,4 +112,22 @@ test("what happened before the service listened is none of its events, unless th
   const { events } = ask({ floor: at + 1000 });
   // A receipt of the account's own devices is about what came in.
   assert.deepEqual(events.map(({ once }) => once), ["message in person 3A02", "reaction person 3B02", "ack person 3EB0 3"]);
+});
+
+test("a number that the log lacks is said once the page knows it, by an event or without one", () => {
+  const { hearing, ask, confirm } = page();
+  const numbers = new Map([["11@lid", "5491150004444@c.us"]]);
+  const listeners = new Map();
+  const contacts = { on: (event, listener) => listeners.set(event, listener), get: () => ({ pushname: "Eva" }) };
+  hearing.shared.attach("modules", { Contacts: contacts, createWid: (text) => text, numberOf: (lid) => numbers.get(lid) });
+  const numberless = [11, 12].map((lid) => ({ lid: `${lid}@lid`, chat: `${lid}@lid`, key: `3A${lid}` }));
+  const first = ask({ numberless });
+  assert.deepEqual(first.events.map(({ kind, once, late }) => `${kind} ${once} ${late}`), ["message.resolved number 11@lid true"]);
+  assert.equal(first.events[0].data.from.phone, "5491150004444");
+  assert.equal(first.events[0].data.key, "3A11");
+  listeners.get("change:phoneNumber")({ id: "12@lid" }, "5491150005555@c.us");
+  const second = confirm(first);
+  assert.deepEqual(second.events.map(({ once, late }) => `${once} ${late}`), ["number 12@lid false"]);
+  listeners.get("change:phoneNumber")({ id: "12@lid" }, "5491150005555@c.us");
+  assert.deepEqual(confirm(second).events, [], "once");
 });

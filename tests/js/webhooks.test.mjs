@@ -19,6 +19,7 @@ function sentences() {
     ...of("src/delivery/client.rs", /#\[error\(\s*"([^"]+)"/g),
     ...of("src/delivery/mod.rs", /"(it answered[^"]+)"/g),
     ...of("src/delivery/mod.rs", /"(its address cannot[^"]+|a person has[^"]+)"/g),
+    ...of("src/delivery/worker.rs", /why: "([^"]+)"/g),
     ...of("src/delivery/bridge/hub.rs", /"(Central Hub (?:answered|did not|does not)[^"]+)"/g),
     ...of("src/delivery/bridge/mod.rs", /"(it (?:is|was written)[^"]+|WhatsApp has not[^"]+|the account's own[^"]+|the ledger cannot[^"]+)"/g),
   ];

@@ -27,6 +27,7 @@ const KNOWN = [
   [/^it was written by another version/, "otherVersion"],
   [/^WhatsApp has not said the phone number/, "noNumber"],
   [/^the account's own phone number is not known/, "noOwnNumber"],
+  [/^session-manager broke off/, "program"],
   [/^the ledger cannot be written: (?<cause>.+)$/, "disk"],
 ];
 
