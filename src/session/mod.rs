@@ -77,7 +77,7 @@ pub use keeping::{
         others_linked_to,
     },
 };
-pub use listened::Listened;
+pub use listened::{Listened, Wanted};
 pub use message::{
     IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, OutgoingMessage, SendLimits,
     SendRequest, Sent, StaleSends,

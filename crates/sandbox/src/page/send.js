@@ -100,9 +100,18 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
     return extras;
   }
 
-  const travel = (msg) => require('SandboxRatchet').encrypt(msg.to, msg.from, (envelopes) => wire.tell({
-    type: 'send', id: msg.id.id, user: msg.to.user, server: msg.to.server, body: textOf(msg), from_server: msg.from.server, envelopes, extras: extrasOf(msg),
-  }));
+  /** Counts connections. What was encrypted for one does not travel by the next, which sends all of it again in its order. */
+  let connection = 0;
+  /** The document is going: nothing travels any more. */
+  let isLeaving = false;
+
+  const travel = (msg) => {
+    const own = connection;
+    return require('SandboxRatchet').encrypt(msg.to, msg.from, (envelopes) => {
+      if (own !== connection || isLeaving) return;
+      wire.tell({ type: 'send', id: msg.id.id, user: msg.to.user, server: msg.to.server, body: textOf(msg), from_server: msg.from.server, envelopes, extras: extrasOf(msg) });
+    });
+  };
 
   /** A write has failed for want of room. The page does not recover from it by itself, also when there is room again. */
   let stuck = false;
@@ -125,7 +134,7 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
       if (send === 'rejected') throw new Error('Contact is blocked');
       return result(given, undefined);
     }
-    if (wire.faults().reload_in_send) { location.reload(); return new Promise(() => {}); }
+    if (wire.faults().reload_in_send) { isLeaving = true; location.reload(); return new Promise(() => {}); }
     if (wire.isConnected()) travel(msg);
     return taken;
   }
@@ -137,7 +146,10 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
 
   const outgoing = (test) => MsgCollection.filter((msg) => msg.id.fromMe && test(msg.ack));
   // What the server has not taken is sent again, under the same id.
-  wire.frames.on('welcome', () => { if (!stuck) for (const msg of outgoing((ack) => ack === 0)) if (!chats.isGivenUp(msg)) travel(msg); });
+  wire.frames.on('welcome', () => {
+    connection += 1;
+    if (!stuck) for (const msg of outgoing((ack) => ack === 0)) if (!chats.isGivenUp(msg)) travel(msg);
+  });
   function receive(frame) {
     const dormant = chats.dormant.get(frame.id);
     const msg = dormant ? { id: MsgKey.fromString(dormant) } : ownById(frame.id);

@@ -16,7 +16,7 @@ use crate::{
     ledger::{Ledger, SendState, tests::options},
     session::{
         DisconnectOutcome, EvidenceFolder, OutgoingMessage, Phase, Reason, ReasonCode, SendError,
-        SendRequest, Sent, SessionHandle, Snapshot,
+        SendRequest, Sent, SessionHandle, Snapshot, Wanted,
         keeping::{accounts::Accounts, desired::DesiredFile, profile::Safekeeping},
         lifecycle::{
             Actor,
@@ -118,7 +118,7 @@ impl Stage {
     pub(super) fn is_listened_to(&self, is_wanted: bool) {
         let own = "51".parse().unwrap();
         let sessions = is_wanted.then_some(own).into_iter().collect();
-        self.shared.listened.set("test", Some(sessions));
+        self.shared.listened.set("test", Wanted::Of(sessions));
     }
 
     /// Takes the ledger's folder away, until it is given back.
