@@ -197,7 +197,7 @@ pub(in crate::http) struct SendBody {
     pub(in crate::http) to: Given<String>,
     /// The text, sent as it is: at most 65,536 UTF-16 units. One of message, location, contact and poll is needed.
     #[serde(default)]
-    #[schema(value_type = Option<String>, min_length = 1, example = "Hola 👋")]
+    #[schema(value_type = Option<String>, example = "Hola 👋")]
     pub(in crate::http) message: Given<String>,
     /// A place.
     #[serde(default)]

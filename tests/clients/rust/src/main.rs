@@ -17,13 +17,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let status = client.status().cliente_id(session.as_str()).send().await?;
     assert!(status.connected, "{:?}", *status);
     let session: NonZeroU64 = session.parse()?;
-    let request = client.send().body_map(|body| body.cliente_id(session).to(to).message(text.as_str()));
+    let request = client.send().body_map(|body| body.cliente_id(session).to(to).message(text.clone()));
     let generated::types::SentOrDryRun::Accepted(accepted) = request.send().await?.into_inner() else {
         return Err("the answer is that of a dry run".into());
     };
     println!("{}", accepted.message_id);
     // A refusal is a value with the code of the contract.
-    let refused = client.send().body_map(|body| body.cliente_id(session).to("not a number").message("x"));
+    let refused = client.send().body_map(|body| body.cliente_id(session).to("not a number").message("x".to_owned()));
     match refused.send().await {
         Err(generated::Error::ErrorResponse(why)) => println!("{} {}", why.status().as_u16(), why.code),
         other => return Err(format!("not refused: {other:?}").into()),
