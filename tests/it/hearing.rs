@@ -54,7 +54,7 @@ impl Api {
     }
 
     /// Waits until the log is as a test wants it.
-    async fn hears(&self, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    pub(crate) async fn hears(&self, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let deadline = Instant::now() + HEARD_TIMEOUT;
         let mut look = interval(Duration::from_millis(100));
         loop {

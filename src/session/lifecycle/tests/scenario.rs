@@ -15,8 +15,8 @@ use crate::{
     config::SessionConfig,
     ledger::{Ledger, SendState, tests::options},
     session::{
-        DisconnectOutcome, EvidenceFolder, Phase, Reason, ReasonCode, SendError, SendRequest, Sent,
-        SessionHandle, Snapshot, TextMessage, Wanted,
+        DisconnectOutcome, EvidenceFolder, OutgoingMessage, Phase, Reason, ReasonCode, SendError,
+        SendRequest, Sent, SessionHandle, Snapshot, Wanted,
         keeping::{accounts::Accounts, desired::DesiredFile, profile::Safekeeping},
         lifecycle::{
             Actor,
@@ -480,9 +480,10 @@ impl Scenario {
 
 pub(super) fn request(to: &str, body: &str, key: Option<&str>, waits: bool) -> SendRequest {
     SendRequest {
-        message: TextMessage {
+        message: OutgoingMessage {
             to: to.parse().unwrap(),
             body: body.into(),
+            extras: Arc::default(),
         },
         cliente_id: "51".to_owned(),
         idempotency_key: key.map(|key| key.parse().unwrap()),
