@@ -152,8 +152,8 @@ pub struct SessionConfig {
     pub pairing_life: Duration,
     /// `HIBERNATE_AFTER_SECONDS` (0): a session that has had nothing to send for so long closes its Chrome until it has; 0: never.
     pub hibernate_after: Option<Duration>,
-    /// `HIBERNATE_LISTENING` (false): also a session whose messages a webhook wants may close its Chrome. It hears what came
-    /// meanwhile when it wakes.
+    /// `HIBERNATE_LISTENING` (false): also a session whose messages a webhook or the bridge wants may close its Chrome. It
+    /// hears what came meanwhile when it wakes.
     pub hibernate_listening: bool,
     /// `HEALS_PER_HOUR` (10): how often a session that has failed is healed within an hour before it becomes `ERROR`; 0: never.
     pub heals_per_hour: usize,

@@ -53,6 +53,7 @@ pub mod browser;
 pub mod command;
 pub mod config;
 pub mod delivery;
+pub mod extras;
 mod files;
 pub mod heard;
 pub mod http;

@@ -2,7 +2,7 @@
 
 use super::{
     argument,
-    support::crash::{BUSY, Plan, run},
+    support::crash::{BUSY, Plan, TALKATIVE, run},
 };
 
 const KILLS: u32 = 30;
@@ -17,6 +17,7 @@ pub(super) async fn bench() -> bool {
         sessions: number("--sessions").unwrap_or(SESSIONS),
         is_attended: false,
         pause: BUSY,
+        others: Some(TALKATIVE),
         log: argument("--log").map(Into::into),
     };
     println!("{plan:?}");

@@ -23,6 +23,7 @@ mod support;
 mod crash;
 mod faults;
 mod freeze;
+mod listen;
 mod send;
 mod soak;
 mod stall;
@@ -39,6 +40,7 @@ async fn main() -> ExitCode {
         Some("crash") => crash::bench().await,
         Some("faults") => faults::bench().await,
         Some("freeze") => freeze::bench().await,
+        Some("listen") => listen::bench().await,
         Some("soak") => soak::soak().await,
         Some("rounds") => soak::rounds().await,
         Some("stall") => stall::bench().await,
@@ -52,7 +54,7 @@ async fn main() -> ExitCode {
             true
         }
         Some(other) => panic!(
-            "no such benchmark: {other}; there are: crash, faults, freeze, rounds, send, soak, stall, status, stop"
+            "no such benchmark: {other}; there are: crash, faults, freeze, listen, rounds, send, soak, stall, status, stop"
         ),
     };
     if went_well {
@@ -136,9 +138,15 @@ impl Latencies {
     }
 
     fn row(&self, name: &str) {
+        self.row_with(name, "");
+    }
+
+    /// The same with more at its end.
+    fn row_with(&self, name: &str, more: &str) {
         let ms = |percent| self.percentile(percent).as_secs_f64() * 1000.0;
+        let space = if more.is_empty() { "" } else { "   " };
         println!(
-            "{name:32} {:7} {:9.2} {:9.2} {:9.2}",
+            "{name:32} {:7} {:9.2} {:9.2} {:9.2}{space}{more}",
             self.0.len(),
             ms(50),
             ms(99),

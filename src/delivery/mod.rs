@@ -16,7 +16,7 @@
 //! - this file has all webhooks by their ids.
 //!
 //! Each file imports only from files that stand before it in this list. The module uses `ledger` and `heard`; of `session` only
-//! its names and [`Listened`]. It does not know how an event is written for a caller: it is given a function that does
+//! its names, [`Listened`] and [`Wanted`]. It does not know how an event is written for a caller: it is given a function that does
 //! ([`Envelope`]), so that webhooks carry exactly what `GET /events` shows.
 //!
 //! Invariants: what the ledger keeps for a consumer is given at least once, under the same id; a consumer or a chat that fails
@@ -62,7 +62,7 @@ use crate::{
         Ledger, LedgerError, NewConsumer, OpenDelivery, ReadError,
     },
     masked::Credential,
-    session::{ClienteId, Listened},
+    session::{ClienteId, Listened, Wanted},
 };
 
 /// Each has a task and connections of its own. A service with more receivers than this wants a queue behind one of them.
@@ -433,22 +433,21 @@ impl Webhooks {
 
     /// Says whose messages are wanted.
     fn note_listened(&self) {
-        let mut sessions = Some(BTreeSet::new());
+        let mut wanted = Wanted::Of(BTreeSet::new());
         for known in self.0.known.lock().values() {
             let state = known.running.state.borrow();
             let webhook = &state.receiver.webhook;
             if state.off_because.is_some() || !webhook.wants_messages() {
                 continue;
             }
-            sessions = match (sessions, &webhook.cliente_ids) {
-                (Some(mut all), Some(ids)) => {
+            match (&mut wanted, &webhook.cliente_ids) {
+                (Wanted::Of(all), Some(ids)) => {
                     all.extend(ids.iter().filter_map(|id| id.parse::<ClienteId>().ok()));
-                    Some(all)
                 }
-                (None, _) | (_, None) => None,
-            };
+                (_, _) => wanted = Wanted::All,
+            }
         }
-        self.0.listened.set(KIND, sessions);
+        self.0.listened.set(KIND, wanted);
     }
 
     /// Waits until the webhooks are read.

@@ -1,11 +1,11 @@
-//! Sends are neither lost nor doubled, whichever process dies. The long form is `scripts/bench crash`.
+//! Messages are neither lost nor doubled, in both directions, whichever process dies. The long form is `scripts/bench crash`.
 
 use std::path::Path;
 
-use crate::support::crash::{BUSY, Plan, run};
+use crate::support::crash::{BUSY, Plan, TALKATIVE, run};
 
 #[tokio::test]
-async fn sends_outlive_the_kills_of_service_and_chromes() {
+async fn messages_in_both_directions_outlive_the_kills_of_service_and_chromes() {
     // What befalls one run in hundreds has to be told from its log.
     let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("crash.log");
     std::fs::write(&log, "").unwrap();
@@ -15,6 +15,7 @@ async fn sends_outlive_the_kills_of_service_and_chromes() {
         sessions: 2,
         is_attended: false,
         pause: BUSY,
+        others: Some(TALKATIVE),
         log: Some(log.clone()),
     })
     .await;

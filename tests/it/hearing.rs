@@ -3,13 +3,21 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use axum::{http::StatusCode, response::IntoResponse as _};
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
 use crate::{
     adapters::{CURRENT, OLD, bundle},
-    support::{Api, Service, chrome::pid_of, disk::Disk, sandbox::SharedSandbox},
+    bridge::{self, Hub},
+    support::{
+        Api, Service,
+        chrome::{eventually, pid_of},
+        disk::Disk,
+        sandbox::SharedSandbox,
+    },
+    webhooks::Target,
 };
 
 const FRIEND: &str = "5491150002222";
@@ -46,7 +54,7 @@ impl Api {
     }
 
     /// Waits until the log is as a test wants it.
-    async fn hears(&self, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    pub(crate) async fn hears(&self, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let deadline = Instant::now() + HEARD_TIMEOUT;
         let mut look = interval(Duration::from_millis(100));
         loop {
@@ -539,6 +547,69 @@ async fn what_comes_while_service_chrome_or_network_is_down_is_in_the_log_once_a
         service.stop();
         sandbox.stop();
     }
+}
+
+#[tokio::test]
+async fn what_comes_while_a_session_may_sleep_is_heard_when_it_wakes_and_given_to_the_webhook_and_the_bridge()
+ {
+    const MEANWHILE: [&str; 3] = ["uno", "dos", "tres"];
+    let target = Target::open(|_| StatusCode::OK.into_response()).await;
+    let hub = Hub::default();
+    let (_life, addr) = hub.lives("127.0.0.1:0".parse().unwrap()).await;
+    let service = Service::start(|env| {
+        env.extend([
+            ("HIBERNATE_AFTER_SECONDS", "1".into()),
+            ("HIBERNATE_LISTENING", "true".into()),
+            ("WEBHOOK_ALLOW_PRIVATE", "true".into()),
+            ("WEBHOOK_URL", target.url.clone().into()),
+            (
+                "WEBHOOK_SECRET",
+                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into(),
+            ),
+            ("WEBHOOK_TYPES", "message".into()),
+        ]);
+        env.extend(bridge::settings(addr).map(|(name, value)| (name, value.into())));
+    })
+    .await;
+    let account = service.link("51").await;
+    let is_asleep =
+        |status: &Value| status["hibernating"] == true && status.get("chrome_pid").is_none();
+    for round in 1..=2 {
+        service.status_when("51", "its sleep", is_asleep).await;
+        for (nth, text) in MEANWHILE.iter().enumerate() {
+            let from = if nth == 1 { STRANGER } else { FRIEND };
+            let message = json!({"from": from, "body": format!("{text} {round}")});
+            service.does(&account, "receive", message).await;
+        }
+        let status = service.status("51").await;
+        assert_eq!(status["hibernating"], true, "{status}");
+        let known = texts(&service.log_of_events().await).len();
+        assert_eq!(known, (round - 1) * MEANWHILE.len(), "nothing hears yet");
+
+        service
+            .sends(51, FRIEND, &format!("despertate {round}"))
+            .await;
+        let all = round * MEANWHILE.len();
+        let log = service
+            .hears("what came meanwhile", |log| texts(log).len() == all)
+            .await;
+        assert_once(&log, all);
+        assert!(texts(&log).values().all(|(_, is_late)| *is_late), "{log:?}");
+        let wanted = log.iter().filter(|event| event["type"] == "message");
+        let mut wanted: Vec<_> = wanted.map(|event| event["id"].as_str().unwrap()).collect();
+        wanted.sort_unstable();
+        eventually("the webhook has each of them once", || {
+            let mut taken = target.ids();
+            taken.sort_unstable();
+            taken == wanted
+        })
+        .await;
+        // What the API has sent is recorded as well.
+        hub.has_recorded(all + round).await;
+    }
+    service.status_when("51", "its sleep", is_asleep).await;
+    assert_eq!(hub.recorded(), 2 * (MEANWHILE.len() + 1));
+    service.stop();
 }
 
 #[tokio::test]

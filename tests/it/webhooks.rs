@@ -74,7 +74,7 @@ impl Target {
         taken.clone()
     }
 
-    fn ids(&self) -> Vec<String> {
+    pub(crate) fn ids(&self) -> Vec<String> {
         let id = |event: &Value| event["id"].as_str().unwrap().to_owned();
         self.taken().iter().map(id).collect()
     }

@@ -5,25 +5,59 @@ import { test } from "node:test";
 
 import { valueOf } from "./support.mjs";
 
-/** A page whose collections speak when a test says so. */
+/** What a question asks that has all of the store looked through. */
+const WALK = { walks: 1, since: 1, reach: 1 };
+
+/** A page whose collections speak when a test says so, and whose long waits end when a test says so. */
 function page() {
   const said = [];
   const shared = { wordOf: String };
-  const hearing = valueOf("src/whatsapp/page/hearing.js", { setTimeout, clearTimeout, performance, Date, Math, JSON })((fact) => said.push(fact), shared);
+  const later = [];
+  const wait = (act, ms) => (ms >= 1000 ? later.push([ms, act]) : setTimeout(act, ms));
+  const hearing = valueOf("src/whatsapp/page/hearing.js", { setTimeout: wait, clearTimeout, performance, Date, Math, JSON })((fact) => said.push(fact), shared);
   const listeners = new Map();
   const tell = (event, ...more) => listeners.get(event)?.(...more);
   const messages = { on: (event, listener) => listeners.set(event, listener), processMultipleMessages: () => "done" };
   const stored = [];
   const chats = { getModelsArray: () => [...new Set(stored.map((msg) => msg.id.remote))].map((id) => ({ id, t: 2e9 })), get: () => undefined };
-  const find = async (chat, before) => (before ? [] : stored.filter((msg) => msg.id.remote === chat.id));
+  const PAGE = 50;
+  let search = (of) => of;
+  const find = async (chat, before) => {
+    const of = stored.filter((msg) => msg.id.remote === chat.id);
+    const end = before ? of.findIndex(({ id }) => id === before) : of.length;
+    return search(of.slice(Math.max(0, end - PAGE), end));
+  };
+  /** Has each search of the store wait until the answer is called. */
+  const holdSearches = () => {
+    let proceed;
+    const open = new Promise((resolve) => { proceed = resolve; });
+    search = (of) => open.then(() => of);
+    return proceed;
+  };
   hearing.shared.attach("modules", { Messages: messages, Chats: chats, find, me: () => ({ number: "5491150000001@c.us", lid: "9@lid" }) });
   const ask = (more = {}) => {
     const answer = hearing.commands.hear({ document: null, upto: 0, since: 0, overlap: 600_000, floor: 0, reach: 0, walks: 0, ...more });
     return { ...answer, events: JSON.parse(answer.events) };
   };
   const confirm = ({ document, upto }, more) => ask({ document, upto, ...more });
-  return { said, hearing, messages, stored, tell, ask, confirm };
+  const pass = (ms) => { for (const [, act] of later.filter(([of]) => of === ms)) act(); };
+  /** Fetches until nothing is left, and confirms it. */
+  const all = async (more = WALK) => {
+    const events = [];
+    let batch = ask(more);
+    for (let empty = 0; empty < 10; empty = batch.events.length > 0 ? 0 : empty + 1) {
+      events.push(...batch.events);
+      await new Promise((done) => setTimeout(done, 1));
+      batch = confirm(batch, more);
+    }
+    return events.filter(({ kind }) => kind !== "until");
+  };
+  return { said, hearing, messages, stored, tell, ask, confirm, pass, all, holdSearches };
 }
+
+const keys = (events) => events.map(({ data }) => data.key);
+/** As the store gives it. */
+const row = (msg) => ({ ...msg, isNewMsg: undefined, recvFresh: undefined });
 
 function message(key, more = {}) {
   const { remote = "5491150002222@c.us", fromMe = false, ...rest } = more;
@@ -31,27 +65,27 @@ function message(key, more = {}) {
   return { id, type: "chat", body: `text of ${key}`, t: 1_700_000_000, ack: 1, isNewMsg: true, recvFresh: true, from: remote, ...rest };
 }
 
-test("what was heard comes again until it is confirmed, and the service is called once", () => {
-  const { said, tell, ask, confirm } = page();
+test("what was heard comes again until it is confirmed, and the service is called once", async () => {
+  const { said, tell, ask, confirm, all } = page();
   assert.deepEqual(said.map(({ kind }) => kind), ["heard"], "its listeners are there");
-  assert.deepEqual(ask().events, []);
+  assert.deepEqual(await all(), []);
+  said.length = 1;
   tell("add", message("3A01"));
   tell("add", message("3A02"));
   tell("add", message("3A02"));
   assert.equal(said.length, 2);
   const first = ask();
   assert.deepEqual(first.events.map(({ data }) => data.key), ["3A01", "3A02"]);
-  assert.deepEqual(ask().events.map(({ n }) => n), [1, 2], "nothing was confirmed");
-  const waited = ask().waited;
-  assert.ok(waited.length === 2 && waited[0] >= waited[1] && waited[1] >= first.waited[1], "how long each has waited");
+  assert.deepEqual(keys(ask().events), ["3A01", "3A02"], "nothing was confirmed");
   assert.deepEqual(confirm({ ...first, document: "another" }).events.length, 2, "by another document");
   tell("add", message("3A03"));
   assert.deepEqual(confirm(first).events.map(({ data }) => data.key), ["3A03"]);
   assert.equal(said.length, 2, "the service asks until nothing is left");
 });
 
-test("an own message is heard once the server has it, and no status, channel or notice ever", () => {
-  const { tell, ask } = page();
+test("an own message is heard once the server has it, and no status, channel or notice ever", async () => {
+  const { tell, ask, all } = page();
+  await all();
   const own = message("3EB0", { fromMe: true, ack: 0, local: true, recvFresh: undefined });
   tell("add", own);
   assert.deepEqual(ask().events, []);
@@ -96,8 +130,9 @@ test("what does not fit is left to the walk, which gives it late and says when a
   assert.equal(late.size, 3000, "what did not fit");
 });
 
-test("what happened before the service listened is none of its events, unless the page hears it now", () => {
-  const { tell, hearing, messages, ask } = page();
+test("what happened before the service listened is none of its events, unless the page hears it now", async () => {
+  const { tell, hearing, messages, ask, all } = page();
+  await all();
   const at = 1_700_000_000_000;
   tell("add", message("3A01", { isOffline: true }));
   tell("add", message("3A02"));
@@ -114,20 +149,93 @@ test("what happened before the service listened is none of its events, unless th
   assert.deepEqual(events.map(({ once }) => once), ["message in person 3A02", "reaction person 3B02", "ack person 3EB0 3"]);
 });
 
-test("a number that the log lacks is said once the page knows it, by an event or without one", () => {
-  const { hearing, ask, confirm } = page();
-  const numbers = new Map([["11@lid", "5491150004444@c.us"]]);
-  const listeners = new Map();
-  const contacts = { on: (event, listener) => listeners.set(event, listener), get: () => ({ pushname: "Eva" }) };
-  hearing.shared.attach("modules", { Contacts: contacts, createWid: (text) => text, numberOf: (lid) => numbers.get(lid) });
-  const numberless = [11, 12].map((lid) => ({ lid: `${lid}@lid`, chat: `${lid}@lid`, key: `3A${lid}` }));
-  const first = ask({ numberless });
-  assert.deepEqual(first.events.map(({ kind, once, late }) => `${kind} ${once} ${late}`), ["message.resolved number 11@lid true"]);
-  assert.equal(first.events[0].data.from.phone, "5491150004444");
-  assert.equal(first.events[0].data.key, "3A11");
-  listeners.get("change:phoneNumber")({ id: "12@lid" }, "5491150005555@c.us");
-  const second = confirm(first);
-  assert.deepEqual(second.events.map(({ once, late }) => `${once} ${late}`), ["number 12@lid false"]);
-  listeners.get("change:phoneNumber")({ id: "12@lid" }, "5491150005555@c.us");
-  assert.deepEqual(confirm(second).events, [], "once");
+test("what is heard while a page starts comes behind what its store has of the same chat, and is not late", async () => {
+  const { tell, stored, all, holdSearches } = page();
+  const before = [1, 2, 3].map((nth) => message(`3A0${nth}`, { t: 1_700_000_000 + nth }));
+  const now = [4, 5].map((nth) => message(`3A0${nth}`, { t: 1_700_000_000 + nth }));
+  stored.push(...before.map(row), row(now[0]));
+  tell("add", now[0]);
+  const proceed = holdSearches();
+  assert.deepEqual(await all(), [], "the walk has not ended");
+  tell("add", now[1]);
+  assert.deepEqual(await all(), []);
+  proceed();
+  const events = await all();
+  assert.deepEqual(keys(events), ["3A01", "3A02", "3A03", "3A04", "3A05"]);
+  assert.deepEqual(events.map(({ late }) => late), [true, true, true, false, false]);
+  tell("add", message("3A06"));
+  assert.deepEqual(keys(await all()), ["3A06"], "from then on at once");
+});
+
+test("the walk of a page that reloads waits until the page has what waited at the server", async () => {
+  const { hearing, tell, stored, all } = page();
+  const Backend = { isMainStreamReadyMd: false };
+  hearing.shared.attach("modules", { Backend });
+  stored.push(row(message("3A01")));
+  assert.deepEqual(await all(), []);
+  stored.push(row(message("3A02")));
+  Backend.isMainStreamReadyMd = true;
+  const now = message("3A03");
+  stored.push(row(now));
+  tell("add", now);
+  await new Promise((done) => setTimeout(done, 150));
+  assert.deepEqual(keys(await all()), ["3A01", "3A02", "3A03"]);
+});
+
+test("a chat is told in its order also where a second or a page of the store has many messages", async () => {
+  const { stored, all } = page();
+  const keysOfAll = [];
+  for (let nth = 0; nth < 230; nth += 1) {
+    const key = `3A${nth}`;
+    keysOfAll.push(key);
+    stored.push(row(message(key, { t: 1_700_000_000 + Math.floor(nth / 120) })));
+  }
+  assert.deepEqual(keys(await all()), keysOfAll);
+});
+
+test("the store's own numbers have the last word within a second", async () => {
+  const { stored, all } = page();
+  for (const nth of [3, 1, 2]) stored.push(row(message(`3A0${nth}`, { rowId: 1e9 + nth })));
+  assert.deepEqual(keys(await all()), ["3A01", "3A02", "3A03"]);
+});
+
+test("more than a page can keep is told in order, and what comes after it behind it", async () => {
+  const { tell, stored, ask, confirm, all } = page();
+  await all();
+  const keysOfAll = [];
+  const comes = () => {
+    const nth = keysOfAll.length;
+    const msg = message(`3A${nth}`, { t: 1_700_000_000 + nth });
+    keysOfAll.push(msg.id.id);
+    stored.push(row(msg));
+    tell("add", msg);
+  };
+  for (let nth = 0; nth < 5000; nth += 1) comes();
+  // There is room again before the walk begins.
+  const first = ask(WALK);
+  const second = confirm(first, WALK);
+  comes();
+  const third = confirm(second, WALK);
+  comes();
+  const rest = await all();
+  const told = keys([...first.events, ...second.events, ...third.events, ...rest]);
+  assert.deepEqual([...new Set(told)], keysOfAll);
+});
+
+test("what is held back is told after a minute without a walk, and at once when the store does not answer", async () => {
+  const { tell, ask, pass } = page();
+  tell("add", message("3A01"));
+  assert.deepEqual(ask().events, []);
+  pass(60_000);
+  assert.deepEqual(keys(ask().events), ["3A01"]);
+
+  const hangs = page();
+  hangs.stored.push(row(message("3B00")));
+  hangs.holdSearches();
+  hangs.ask(WALK);
+  hangs.tell("add", message("3B01"));
+  assert.deepEqual(await hangs.all(), []);
+  hangs.pass(10_000);
+  await new Promise((done) => setTimeout(done, 10));
+  assert.deepEqual(keys(hangs.ask(WALK).events), ["3B01"]);
 });

@@ -139,7 +139,8 @@ impl Bridge {
     /// Begins to report to the hub what happens. Waits for nothing; to be called once.
     pub fn begin(&self) {
         let inner = Arc::clone(&self.0);
-        inner.listened.set(KIND, None);
+        let wanted = inner.running.state.borrow().receiver.clients.wanted();
+        inner.listened.set(KIND, wanted);
         let stop = inner.running.stop.clone();
         self.0.tasks.spawn(async move {
             let known = async {

@@ -15,7 +15,7 @@ use crate::{
     heard::{HeardMessage, Person, Source},
     ledger::{Event, EventKind},
     masked::Number,
-    session::ClienteId,
+    session::{ClienteId, Wanted},
 };
 
 /// Which client of the hub a session belongs to.
@@ -33,6 +33,14 @@ impl Clients {
         match self {
             Self::One(client) => Some(client),
             Self::ByName => ClienteId::number(session),
+        }
+    }
+
+    /// The sessions whose texts are reported: those that a client belongs to.
+    pub(super) fn wanted(self) -> Wanted {
+        match self {
+            Self::One(_) => Wanted::All,
+            Self::ByName => Wanted::Named(|id| Self::ByName.of(id.as_str()).is_some()),
         }
     }
 }

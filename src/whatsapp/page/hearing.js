@@ -7,6 +7,9 @@
 //
 // The walk goes through WhatsApp's store, chat by chat, for what raised no event: after each start, after what waited at the
 // server has come, and after an overflow. It reads no status updates and no channels (docs/whatsapp.md#signals-of-trouble).
+//
+// Each chat is told in its order. So what the listeners hear is held back as long as the store may have older messages that
+// raised no event: until the first walk of a document has ended, and from an overflow to the end of its walk.
 (function hearing(say, shared) {
   "use strict";
 
@@ -17,6 +20,11 @@
   // Events that are fetched at once: some milliseconds of the page's time.
   const BATCH = 200;
   const BATCH_BYTES = 1_000_000;
+  // Events that are held back during a walk, which takes seconds. With more than that, the next walk finds them in the store.
+  const MOST_HELD = 2000;
+  const MOST_HELD_BYTES = 16_000_000;
+  // A walk begins once the service can send, some seconds after the page has loaded. One that does not begin holds nothing back for longer.
+  const LONGEST_HOLD_MS = 60_000;
   // How often that moment is noted while messages come.
   const NOTE_EVERY_MS = 10_000;
   // From the store to the listeners a message takes milliseconds. One that the walk finds so young is left to the listeners first.
@@ -25,6 +33,7 @@
   // A search of the store that takes longer hangs (wa-js #3580).
   const SEARCH_MS = 10_000;
   const WALK_AGAIN_MS = 30_000;
+  const AWAY_LOOK_MS = 100;
   const PAGE = 50;
   // Of one chat, in one walk. A day of the busiest group has fewer.
   const MOST_OF_CHAT = 5000;
@@ -70,9 +79,16 @@
   let count = 0;
   // The service knows of nothing that waits, and has to be called.
   let isArmed = true;
+  // Something was left to the walk that has not begun yet. Until then the rest is left to it as well.
   let hasOverflowed = false;
   const remembered = new Set();
   let whenRoom = [];
+  // By what it is known by, in the order in which it was heard.
+  const held = new Map();
+  let heldBytes = 0;
+  let holds = true;
+  // The walk gives what it has found.
+  let isFound = false;
 
   const call = () => {
     if (!isArmed) return;
@@ -99,15 +115,61 @@
   const room = async () => {
     while (isFull()) await new Promise((proceed) => whenRoom.push(proceed));
   };
+  const canWalk = () => Boolean(sources.find && sources.Chats);
+  const hold = (event) => {
+    if (held.has(event.once)) return;
+    if (held.size === 0) setTimeout(() => { if (!isWalking) letGo(); }, LONGEST_HOLD_MS);
+    const size = JSON.stringify(event.data).length;
+    held.set(event.once, { event, size });
+    heldBytes += size;
+    if (held.size <= MOST_HELD && heldBytes <= MOST_HELD_BYTES) return;
+    held.clear();
+    heldBytes = 0;
+    hasOverflowed = true;
+  };
+  const unhold = (once) => {
+    const before = held.get(once);
+    if (!before) return null;
+    held.delete(once);
+    heldBytes -= before.size;
+    return before.event;
+  };
+  const append = (event) => {
+    remembered.add(event.once);
+    if (remembered.size > MOST_REMEMBERED) remembered.delete(remembered.values().next().value);
+    put(event);
+  };
   const keep = (kind, once, { chat, at, late, own = null }, data) => {
     if (remembered.has(once)) return;
-    if (isFull()) {
+    const event = { kind, once, chat, at, late, own, data };
+    if (isFound) {
+      // It has waited for room. What the listeners have heard as well is not late.
+      append(unhold(once) ?? event);
+    } else if (isFull() || hasOverflowed) {
       hasOverflowed = true;
-      return;
+    } else if (holds && canWalk()) {
+      hold(event);
+    } else {
+      append(event);
     }
-    remembered.add(once);
-    if (remembered.size > MOST_REMEMBERED) remembered.delete(remembered.values().next().value);
-    put({ kind, once, chat, at, late, own, data });
+  };
+  // What was held back goes the way of all, behind what the walk has found. Its place is waited for.
+  const release = async () => {
+    for (const once of held.keys()) {
+      await room();
+      const event = unhold(once);
+      if (event && !remembered.has(once)) append(event);
+    }
+    holds = false;
+  };
+  // The same at once, when there was no walk.
+  const letGo = () => {
+    holds = false;
+    for (const once of [...held.keys()]) {
+      const event = unhold(once);
+      if (isFull()) hasOverflowed = true;
+      else if (!remembered.has(once)) append(event);
+    }
   };
 
   // --- What it says ----------------------------------------------------------------------------------------------------
@@ -228,21 +290,21 @@
   // One that this page sends is a message once WhatsApp's server has it.
   const isUnsent = (msg) => msg.id.fromMe && !(msg.ack > 0) && (msg.local || !msg.recvFresh);
 
+  const kindOf = (msg) => (msg.type === "ciphertext" ? "message.waiting" : msg.id.fromMe ? "message.own" : "message");
+  const onceOf = (msg) => `${msg.type === "ciphertext" ? "waiting" : "message"} ${msg.id.fromMe ? "own" : "in"} ${scope(msg.id)} ${msg.id.id}`;
   const onMessage = (msg, late) => {
     if (!msg?.id || !isHeard(msg.id.remote) || NO_MESSAGES.includes(msg.type) || isHistory(msg) || isUnsent(msg)) return;
     if (msg.type === "revoked") {
       onRevoked(msg, late);
       return;
     }
-    const isWaiting = msg.type === "ciphertext";
     // There is nothing to wait for: another device alone can show it.
-    if (isWaiting && /unavailable_fanout$/.test(msg.subtype ?? "")) return;
+    if (msg.type === "ciphertext" && /unavailable_fanout$/.test(msg.subtype ?? "")) return;
     const { fromMe, id: key } = msg.id;
-    const kind = isWaiting ? "message.waiting" : fromMe ? "message.own" : "message";
     const at = msg.t * 1000;
     const data = contentOf(msg);
     newest = Math.max(newest, at);
-    keep(kind, `${isWaiting ? "waiting" : "message"} ${fromMe ? "own" : "in"} ${scope(msg.id)} ${key}`, { chat: data.chat, at, late: late || Boolean(msg.isOffline) || isAway(), own: fromMe ? key : null }, data);
+    keep(kindOf(msg), onceOf(msg), { chat: data.chat, at, late: late || Boolean(msg.isOffline) || isAway(), own: fromMe ? key : null }, data);
     noteNumberless(data);
   };
   const note = () => {
@@ -328,7 +390,7 @@
       cmd.on("offline_delivery_state_reset_from_bridge", () => { deliveryBegan = Date.now(); });
       cmd.on("offline_delivery_end_from_bridge", () => {
         deliveryBegan = null;
-        if (heardUntil !== null) walk();
+        if (heardUntil !== null || isWalking) walk();
       });
     },
     edits(module) {
@@ -370,19 +432,24 @@
   };
   // The messages of a chat from `from` on, the oldest first.
   const storedIn = async (chat, from) => {
-    const found = new Map();
+    const found = new Set();
+    // Pages of the store, the oldest first, and so are the messages of each.
+    const pages = [];
     let before = null;
     for (;;) {
       const page = [...(await search(chat, before))].filter((msg) => msg?.id && !found.has(String(msg.id)));
       if (page.length === 0) break;
-      for (const msg of page) found.set(String(msg.id), msg);
-      const oldest = page.reduce((first, msg) => (msg.t < first.t ? msg : first));
-      if (oldest.t * 1000 < from || isHistory(oldest) || found.size >= MOST_OF_CHAT) break;
-      before = page[0].t <= page.at(-1).t ? page[0].id : page.at(-1).id;
+      // The store gives either end first.
+      if (page[0].t > page.at(-1).t) page.reverse();
+      for (const msg of page) found.add(String(msg.id));
+      pages.unshift(page);
+      if (page[0].t * 1000 < from || isHistory(page[0]) || found.size >= MOST_OF_CHAT) break;
+      before = page[0].id;
     }
-    // The order of equal times is that of the store, which gives either end first.
-    const all = [...found.values()].filter((msg) => msg.t * 1000 >= from && !isHistory(msg));
-    return all.map((msg, nth) => [msg, nth]).sort(([a, i], [b, j]) => a.t - b.t || i - j).map(([msg]) => msg);
+    const all = pages.flat().filter((msg) => msg.t * 1000 >= from && !isHistory(msg));
+    // Within a second the order is that in which they were stored.
+    const stored = (a, b) => (Number.isFinite(a.rowId) && Number.isFinite(b.rowId) ? a.rowId - b.rowId : 0);
+    return all.sort((a, b) => a.t - b.t || stored(a, b));
   };
   // Not each message that has one says so: one that came while the page was away may not.
   const reactionsTo = async (stored) => {
@@ -393,8 +460,16 @@
       return []; // They are shown beside messages, and are none.
     }
   };
-  const take = async (msg, since, young) => {
-    await room();
+  // What the walk has found; at once, since listeners may hear something in between.
+  const give = (act) => {
+    isFound = true;
+    try {
+      act();
+    } finally {
+      isFound = false;
+    }
+  };
+  const take = (msg, since, young) => {
     const isYoung = msg.t * 1000 > young.after;
     if (msg.type === "revoked") {
       if (!((msg.revokeTimestamp ?? msg.t) * 1000 < since)) onRevoked(msg, true);
@@ -407,7 +482,12 @@
     if (msg.latestEditMsgKey && !(msg.latestEditSenderTimestampMs < since)) onEdited(msg, true);
     if (!isYoung && msg.id.fromMe) onAck(msg.id, msg.ack, null, true);
   };
+  // Until the page has what waited for it at the server, more comes into its store, of which no event tells.
+  const whenPresent = async () => {
+    for (let waited = 0; isAway() && waited < LONGEST_HOLD_MS; waited += AWAY_LOOK_MS) await sleep(AWAY_LOOK_MS);
+  };
   const walkOnce = async () => {
+    await whenPresent();
     const { since: asked, overlap, floor, reach } = limits;
     const began = Date.now();
     const since = Math.max(floor, heardUntil === null ? asked : heardUntil - overlap);
@@ -417,23 +497,29 @@
     const chats = sources.Chats.getModelsArray().filter(({ id, t }) => isHeard(id) && t * 1000 >= from);
     for (const chat of chats) {
       const stored = await storedIn(chat, from);
-      for (const msg of stored) await take(msg, since, young);
+      for (const msg of stored) {
+        await room();
+        give(() => take(msg, since, young));
+      }
       for (const reaction of await reactionsTo(stored)) {
         await room();
-        if (!(reaction.reactionTimestamp < since)) onReaction(reaction, true);
+        give(() => { if (!(reaction.reactionTimestamp < since)) onReaction(reaction, true); });
       }
     }
     await room();
-    findNumbers();
-    if (young.list.length > 0) await sleep(YOUNG_WAIT_MS);
+    give(findNumbers);
+    const isKnown = (msg) => remembered.has(onceOf(msg)) || held.has(onceOf(msg));
+    if (!young.list.every(isKnown)) await sleep(YOUNG_WAIT_MS);
     for (const msg of young.list) {
       await room();
-      onMessage(msg, true);
-      if (msg.id.fromMe) onAck(msg.id, msg.ack, null, true);
+      give(() => {
+        onMessage(msg, true);
+        if (msg.id.fromMe) onAck(msg.id, msg.ack, null, true);
+      });
     }
+    if (!hasOverflowed) await release();
     if (hasOverflowed) {
       walksAgain = true;
-      hasOverflowed = false;
       return;
     }
     isFirst = false;
@@ -444,16 +530,22 @@
   };
   const walk = async () => {
     walksAgain = true;
-    if (isWalking || !limits || !sources.find || !sources.Chats) return;
+    if (isWalking || !limits || !canWalk()) return;
     isWalking = true;
     try {
       while (walksAgain) {
         walksAgain = false;
+        if (hasOverflowed) {
+          hasOverflowed = false;
+          isFirst = true;
+          holds = true;
+        }
         await walkOnce();
       }
       trouble = null;
     } catch (error) {
       trouble = shared.wordOf(error);
+      letGo();
       setTimeout(walk, WALK_AGAIN_MS);
     } finally {
       isWalking = false;
@@ -473,6 +565,8 @@
           if (role === "Messages") by = adapter;
           SET_UP[role]?.(value);
         }
+        // A walk that was asked for before there was a store to search.
+        if (walksAgain) walk();
       },
       // A receipt that an adapter has heard of by itself. In a group it is that of one member, and no level of the message.
       onReceipt(id, ack) {
@@ -512,8 +606,6 @@
           walksAsked = walks;
           walk();
         } else if (hasOverflowed && waiting.length === 0 && !isWalking) {
-          hasOverflowed = false;
-          isFirst = true;
           walk();
         }
         const events = [];

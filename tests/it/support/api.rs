@@ -109,6 +109,12 @@ impl Api {
             .request(method, format!("{}{path}", self.service))
     }
 
+    /// A request to the sandbox, which may not be there.
+    pub(crate) fn sandbox_request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, format!("{}{path}", self.sandbox))
+    }
+
     /// `GET` from the API.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         answer(self.request(Method::GET, path)).await

@@ -109,6 +109,7 @@ pub(crate) async fn measure(
         sessions,
         is_attended: false,
         pause: BUSY,
+        others: None,
         log,
     };
     // These are done to the page from outside, over a port.

@@ -21,3 +21,6 @@ mod service;
 pub(crate) use api::{Answer, Api, answer, try_answer};
 pub(crate) use home::Home;
 pub(crate) use service::{PROGRAM, Service};
+
+/// What the events of webhooks are signed with, where no test is about that.
+pub(crate) const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

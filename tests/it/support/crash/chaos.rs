@@ -13,6 +13,7 @@ use tokio::time::{Instant, interval, sleep};
 use super::{
     super::{Api, Home, Service, chrome::pid_of, try_answer},
     LOOK, Settings, World,
+    judge::{Author, Written},
 };
 
 /// Half of the strikes wait for a session that can send, but not for ever: there may be none for a while.
@@ -181,9 +182,12 @@ impl Chaos {
                 self.befalls(&account, "socket_closed").await;
             }
             Strike::SendLost => {
-                self.for_a_while(&account, json!({ "send": "lost" }), 2000)
+                self.set_for_a_while(&account, json!({ "send": "lost" }), 2000)
                     .await;
-                self.befalls(&account, "socket_closed").await;
+                // The connection that has lost a message carries none behind it.
+                let refused = json!({ "account": account, "socket": "refuse" });
+                self.sandbox().faults(refused).await;
+                self.sandbox().faults(json!({ "account": account })).await;
             }
             Strike::AdapterLost => {
                 let renamed = json!({ "WAWebSendMsgChatAction": "WAWebSendMessageChatAction" });
@@ -225,12 +229,17 @@ impl Chaos {
     }
 
     /// Sets a fault of one account, and clears it again.
-    async fn for_a_while(&mut self, account: &str, mut fault: Value, at_most: u64) {
+    async fn for_a_while(&mut self, account: &str, fault: Value, at_most: u64) {
+        self.set_for_a_while(account, fault, at_most).await;
+        self.sandbox().faults(json!({ "account": account })).await;
+    }
+
+    /// Sets a fault of one account, and waits until it is to be cleared.
+    async fn set_for_a_while(&mut self, account: &str, mut fault: Value, at_most: u64) {
         fault["account"] = account.into();
         self.sandbox().faults(fault).await;
         let while_ms = self.random.random_range(at_most / 5..at_most);
         sleep(Duration::from_millis(while_ms)).await;
-        self.sandbox().faults(json!({ "account": account })).await;
     }
 
     fn sandbox(&self) -> &Api {
@@ -271,6 +280,22 @@ impl Chaos {
     /// What WhatsApp's server has of an account.
     pub(super) async fn taken(&self, account: &str) -> Vec<Value> {
         self.sandbox().taken(account).await
+    }
+
+    /// The same of all sessions, as it should be heard.
+    pub(super) async fn sent(&self) -> Vec<Written> {
+        let mut sent = Vec::new();
+        for (account, session) in self.accounts.iter().zip(1..) {
+            let text = |message: &Value, name| message[name].as_str().unwrap().to_owned();
+            sent.extend(self.taken(account).await.iter().map(|message| Written {
+                session,
+                chat: text(message, "to"),
+                author: Author::Service,
+                key: text(message, "id"),
+                text: text(message, "body"),
+            }));
+        }
+        sent
     }
 
     /// Stops what is left, in order. Answers how many processes the service has left behind.

@@ -1,5 +1,5 @@
-//! The crash test: clients send through a service that is killed again and again, and at the end it is counted what
-//! arrived.
+//! The crash test: clients send through a service that is killed repeatedly, others write to its accounts, and at the end it is
+//! counted what arrived, in both directions.
 //!
 //! The simulated WhatsApp is a process of its own, so that it outlives the service; it is killed too, as a network is
 //! lost. Who is struck when comes from one seed; what is hit at that moment is the machine's part, so a seed finds the
@@ -7,6 +7,9 @@
 
 mod chaos;
 mod client;
+mod judge;
+mod listener;
+mod others;
 mod report;
 
 use std::{
@@ -21,6 +24,9 @@ use std::{
 
 pub(crate) use chaos::Chaos;
 use client::{Chat, Client, Script};
+use judge::{Heard, Logged, Written};
+use listener::Receiver;
+use others::Talk;
 pub(crate) use report::Report;
 use reqwest::Method;
 use serde_json::json;
@@ -31,6 +37,12 @@ use super::{Api, Service, service::Environment, try_answer};
 
 /// Once nothing is broken any more, every client is done within a send's wait and a start of Chrome.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Once nothing is broken any more, every session has caught up and its events are delivered within seconds.
+const HEARD_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A person writes so often that something is under way most of the time, and each kill meets it at another moment.
+pub(crate) const TALKATIVE: Duration = Duration::from_secs(2);
 
 /// A client that sends as fast as is of use: most of the time something is under way.
 pub(crate) const BUSY: Duration = Duration::from_millis(200);
@@ -57,6 +69,8 @@ pub(crate) struct Plan {
     pub(crate) is_attended: bool,
     /// The longest that a client waits between two messages.
     pub(crate) pause: Duration,
+    /// The longest that others wait between two messages of a chat. `None`: they write nothing, and nothing listens.
+    pub(crate) others: Option<Duration>,
     /// Where the logs of all services go, one after another.
     pub(crate) log: Option<PathBuf>,
 }
@@ -99,13 +113,20 @@ impl World {
 pub(super) struct Settings {
     /// Its WhatsApp, which is elsewhere.
     url: String,
+    /// Who is given what it hears.
+    receiver: Option<String>,
     with: Box<dyn Fn(&mut Environment) + Send>,
 }
 
 impl Settings {
-    fn new(whatsapp: &str, with: impl Fn(&mut Environment) + Send + 'static) -> Self {
+    fn new(
+        whatsapp: &str,
+        receiver: Option<String>,
+        with: impl Fn(&mut Environment) + Send + 'static,
+    ) -> Self {
         Self {
             url: format!("{whatsapp}/"),
+            receiver,
             with: Box::new(with),
         }
     }
@@ -125,6 +146,9 @@ impl Settings {
         env.insert("SEND_WAIT_SECONDS", "8".into());
         env.insert("CONNECT_WAIT_SECONDS", "1".into());
         env.insert("RUST_LOG", "info,session_manager=debug".into());
+        if let Some(url) = &self.receiver {
+            Receiver::apply(url, env);
+        }
         (self.with)(env);
     }
 }
@@ -136,7 +160,8 @@ pub(crate) async fn run(plan: Plan) -> Report {
     stage.finish().await
 }
 
-/// Services, linked sessions and clients that send through them without a pause, until [`finish`](Stage::finish).
+/// Services, linked sessions, clients that send through them without a pause and others who write to them, until
+/// [`finish`](Stage::finish).
 pub(crate) struct Stage {
     world: Arc<World>,
     /// Who breaks what.
@@ -144,7 +169,82 @@ pub(crate) struct Stage {
     chats: Vec<Arc<Mutex<Chat>>>,
     clients: Vec<AbortOnDropHandle<()>>,
     attendants: Vec<AbortOnDropHandle<()>>,
+    audience: Option<Audience>,
     began: Instant,
+}
+
+/// The other direction: those who write to the sessions, and those who are given what the sessions hear.
+struct Audience {
+    receiver: Receiver,
+    others: Vec<AbortOnDropHandle<()>>,
+    written: others::Record,
+    followed: Arc<parking_lot::Mutex<Vec<Logged>>>,
+    _follower: AbortOnDropHandle<std::convert::Infallible>,
+}
+
+impl Audience {
+    /// Lets others write to these accounts, the first of which belongs to session 1.
+    async fn gather(
+        world: &Arc<World>,
+        receiver: Receiver,
+        accounts: &[String],
+        pause: Duration,
+    ) -> Self {
+        let written = others::Record::default();
+        let mut others = Vec::new();
+        for (account, session) in accounts.iter().zip(1..) {
+            for talk in Talk::all(&world.api(), session, account).await {
+                let number = u64::try_from(others.len()).unwrap();
+                // Not those of the clients.
+                let seed = world.plan.seed.wrapping_sub(number + 1);
+                let record = Arc::clone(&written);
+                let writes = others::write(Arc::clone(world), talk, seed, pause, record);
+                others.push(AbortOnDropHandle::new(tokio::spawn(writes)));
+            }
+        }
+        let followed = Arc::default();
+        let reads = listener::follow(Arc::clone(world), Arc::clone(&followed));
+        Self {
+            receiver,
+            others,
+            written,
+            followed,
+            _follower: AbortOnDropHandle::new(tokio::spawn(reads)),
+        }
+    }
+
+    /// Lets those who write end what they have begun.
+    async fn falls_silent(&mut self) {
+        self.receiver.mend();
+        for other in &mut self.others {
+            other.await.expect("a person who writes does not panic");
+        }
+    }
+
+    /// Waits until all is heard and delivered, and gives what there is to judge. `sent` is what the service has sent.
+    async fn hears(&self, api: &Api, sent: Vec<Written>) -> Heard {
+        let mut heard = Heard {
+            written: [self.written.lock().clone(), sent].concat(),
+            ..Heard::default()
+        };
+        let mut ticks = interval(LOOK);
+        let until = Instant::now() + HEARD_TIMEOUT;
+        loop {
+            ticks.tick().await;
+            heard.followed.clone_from(&self.followed.lock());
+            heard.taken = self.receiver.taken();
+            if heard.outstanding() == 0 || until < Instant::now() {
+                break;
+            }
+        }
+        heard.log = listener::whole_log(api).await;
+        // What is behind the last of them may come a moment later.
+        while heard.followed.len() < heard.log.len() && Instant::now() < until {
+            ticks.tick().await;
+            heard.followed.clone_from(&self.followed.lock());
+        }
+        heard
+    }
 }
 
 impl Stage {
@@ -152,7 +252,12 @@ impl Stage {
     pub(crate) async fn set(plan: Plan, with: impl Fn(&mut Environment) + Send + 'static) -> Self {
         let began = Instant::now();
         let whatsapp = Service::with(&[]).await;
-        let settings = Settings::new(whatsapp.sandbox(), with);
+        let receiver = match plan.others {
+            Some(_) => Some(Receiver::open(plan.seed).await),
+            None => None,
+        };
+        let url = receiver.as_ref().map(|receiver| receiver.url.clone());
+        let settings = Settings::new(whatsapp.sandbox(), url, with);
         let service = Service::start_in(super::Home::new(), |env| settings.apply(env)).await;
         let mut accounts = Vec::new();
         for id in 1..=plan.sessions {
@@ -184,6 +289,12 @@ impl Stage {
                 clients.push(AbortOnDropHandle::new(tokio::spawn(client.run())));
             }
         }
+        let audience = match receiver.zip(world.plan.others) {
+            Some((receiver, pause)) => {
+                Some(Audience::gather(&world, receiver, &accounts, pause).await)
+            }
+            None => None,
+        };
         let trouble = Chaos::new(Arc::clone(&world), service, whatsapp, settings, accounts);
         Self {
             world,
@@ -191,6 +302,7 @@ impl Stage {
             chats,
             clients,
             attendants,
+            audience,
             began,
         }
     }
@@ -217,6 +329,15 @@ impl Stage {
         };
         let is_finished = timeout(FINISH_TIMEOUT, finished).await.is_ok();
         drop((self.clients, self.attendants));
+        let heard = match &mut self.audience {
+            Some(audience) => {
+                audience.falls_silent().await;
+                let sent = self.chaos.sent().await;
+                let heard = audience.hears(&self.world.api(), sent).await;
+                Some((heard.judge(), audience.receiver.moods()))
+            }
+            None => None,
+        };
         let chats = self.chats.iter().map(|chat| chat.lock().unwrap().clone());
         let mut report = Report::of(
             &self.world,
@@ -226,6 +347,7 @@ impl Stage {
             self.began,
         )
         .await;
+        report.heard = heard;
         report.left = self.chaos.stop();
         report
     }

@@ -1,4 +1,4 @@
-//! What a crash test came to: what was accepted against what WhatsApp's server took.
+//! What a crash test came to: what was accepted against what WhatsApp's server took, and what became of the other direction.
 
 use std::{collections::BTreeMap, fmt, sync::atomic::Ordering, time::Duration};
 
@@ -9,6 +9,8 @@ use super::{
     World,
     chaos::{Chaos, Strike},
     client::Chat,
+    judge::Verdict,
+    listener::Mood,
 };
 
 /// The figures. A run is good when nothing is in the lists.
@@ -29,6 +31,8 @@ pub(crate) struct Report {
     unknown: Vec<String>,
     unfinished: Vec<String>,
     unlinked: bool,
+    /// What was heard of what others wrote, where they did, and what the receiver of webhooks did with it.
+    pub(super) heard: Option<(Verdict, BTreeMap<Mood, u32>)>,
     /// Processes that the service has not ended when it stopped.
     pub(super) left: usize,
 }
@@ -56,6 +60,7 @@ impl Report {
             unknown: Vec::new(),
             unfinished: Vec::new(),
             unlinked: world.unlinked.load(Ordering::Relaxed),
+            heard: None,
             left: 0,
         };
         for chat in chats {
@@ -124,6 +129,7 @@ impl Report {
             && self.faults().all(|(_, messages)| messages.is_empty())
             // A run that sends nothing proves nothing.
             && self.sends > self.chats
+            && self.heard.as_ref().is_none_or(|(verdict, _)| verdict.is_clean())
     }
 
     /// Messages that were accepted.
@@ -175,6 +181,13 @@ impl fmt::Display for Report {
         for (fault, messages) in self.faults() {
             let which = messages.join(", ");
             writeln!(f, "{fault:24} {} {which}", messages.len())?;
+        }
+        if let Some((verdict, moods)) = &self.heard {
+            writeln!(f, "--- what came in")?;
+            for (mood, times) in moods {
+                writeln!(f, "{:24} {times}", format!("receiver: {mood:?}"))?;
+            }
+            writeln!(f, "{verdict}---")?;
         }
         writeln!(f, "{:24} {}", "processes left", self.left)?;
         if self.unlinked {
