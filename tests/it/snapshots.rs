@@ -60,7 +60,7 @@ async fn a_link_is_copied_as_soon_as_it_is_made_and_comes_back_without_a_scan() 
     let (service, account) = Service::linked(&[]).await;
     is_copied(&service).await;
     service.logs("took a snapshot of the profile").await;
-    service.sends(51, TO, "before").await;
+    service.sends(51, TO, "antes de la copia").await;
     // Nothing is closed in order.
     let home = service.kill();
     lose_storage(&home);
@@ -68,8 +68,11 @@ async fn a_link_is_copied_as_soon_as_it_is_made_and_comes_back_without_a_scan() 
     service.secrets().remember_number(&account);
     assert_eq!(service.status("51").await["account"], account.as_str());
     service.logs("is in its place").await;
-    service.sends(51, TO, "after").await;
-    assert_eq!(service.messages(&account).await, ["before", "after"]);
+    service.sends(51, TO, "después de la copia").await;
+    assert_eq!(
+        service.messages(&account).await,
+        ["antes de la copia", "después de la copia"]
+    );
     let metrics = service.get("/metrics").await.text();
     assert!(metrics.contains("session_profile_copy_timestamp_seconds{session=\"51\"}"));
     service.stop();

@@ -199,7 +199,8 @@ async fn a_page_that_lacks_the_function_refuses_those_recipients_alone() {
         why.contains(FUNCTION) && why.contains("STALE_SENDS=risk"),
         "{why}"
     );
-    let later = json!({"cliente_id": 51, "to": ANA.to_string(), "message": "later", "async": true});
+    let later =
+        json!({"cliente_id": 51, "to": ANA.to_string(), "message": "más tarde", "async": true});
     let accepted = stage.service.post("/send", &later).await;
     assert_eq!(accepted.status, 202);
     stage.sends(CARLA, 2).await;

@@ -95,11 +95,11 @@
     isArmed = false;
     say({ kind: "heard" });
   };
-  const put = (event) => {
+  const put = (event, since = performance.now()) => {
     count += 1;
     const text = JSON.stringify({ n: count, ...event });
     // What its listeners hear at once is new, whatever the clocks say.
-    waiting.push({ n: count, at: event.late || event.kind === "message.reaction" ? event.at : null, since: performance.now(), text });
+    waiting.push({ n: count, at: event.late || event.kind === "message.reaction" ? event.at : null, since, text });
     bytes += text.length;
     call();
   };
@@ -120,7 +120,7 @@
     if (held.has(event.once)) return;
     if (held.size === 0) setTimeout(() => { if (!isWalking) letGo(); }, LONGEST_HOLD_MS);
     const size = JSON.stringify(event.data).length;
-    held.set(event.once, { event, size });
+    held.set(event.once, { event, size, since: performance.now() });
     heldBytes += size;
     if (held.size <= MOST_HELD && heldBytes <= MOST_HELD_BYTES) return;
     held.clear();
@@ -132,33 +132,33 @@
     if (!before) return null;
     held.delete(once);
     heldBytes -= before.size;
-    return before.event;
+    return before;
   };
-  const append = (event) => {
+  const append = ({ event, since }) => {
     remembered.add(event.once);
     if (remembered.size > MOST_REMEMBERED) remembered.delete(remembered.values().next().value);
-    put(event);
+    put(event, since);
   };
   const keep = (kind, once, { chat, at, late, own = null }, data) => {
     if (remembered.has(once)) return;
     const event = { kind, once, chat, at, late, own, data };
     if (isFound) {
       // It has waited for room. What the listeners have heard as well is not late.
-      append(unhold(once) ?? event);
+      append(unhold(once) ?? { event });
     } else if (isFull() || hasOverflowed) {
       hasOverflowed = true;
     } else if (holds && canWalk()) {
       hold(event);
     } else {
-      append(event);
+      append({ event });
     }
   };
   // What was held back goes the way of all, behind what the walk has found. Its place is waited for.
   const release = async () => {
     for (const once of held.keys()) {
       await room();
-      const event = unhold(once);
-      if (event && !remembered.has(once)) append(event);
+      const before = unhold(once);
+      if (before && !remembered.has(once)) append(before);
     }
     holds = false;
   };
@@ -166,9 +166,9 @@
   const letGo = () => {
     holds = false;
     for (const once of [...held.keys()]) {
-      const event = unhold(once);
+      const before = unhold(once);
       if (isFull()) hasOverflowed = true;
-      else if (!remembered.has(once)) append(event);
+      else if (!remembered.has(once)) append(before);
     }
   };
 
@@ -274,7 +274,7 @@
   const onNumber = (from, late) => {
     const known = numberless.get(from.lid);
     if (!known || !from.phone) return;
-    if (isFull()) {
+    if (!isFound && (isFull() || hasOverflowed)) {
       hasOverflowed = true; // The walk that follows finds it.
       return;
     }

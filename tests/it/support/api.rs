@@ -60,6 +60,11 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(service: String, sandbox: String) -> Self {
+        Self::with(service, sandbox, Secrets::default())
+    }
+
+    /// One that remembers there what it asks.
+    pub(super) fn with(service: String, sandbox: String, secrets: Secrets) -> Self {
         let client = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .build()
@@ -68,7 +73,7 @@ impl Api {
             service,
             sandbox,
             client,
-            secrets: Secrets::default(),
+            secrets,
         }
     }
 
@@ -118,7 +123,9 @@ impl Api {
     /// `POST` to the API.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.secrets.remember_request(body);
-        answer(self.request(Method::POST, path).json(body)).await
+        let answer = answer(self.request(Method::POST, path).json(body)).await;
+        self.secrets.remember_answer(&answer.json());
+        answer
     }
 
     /// Starts a session and waits for its code, or for READY.
@@ -135,7 +142,12 @@ impl Api {
 
     /// A session as it is now.
     pub(crate) async fn status(&self, id: &str) -> Value {
-        self.get(&format!("/status?cliente_id={id}")).await.json()
+        let status = self.get(&format!("/status?cliente_id={id}")).await.json();
+        self.secrets.remember_answer(&status);
+        if let Some(code) = status["qr"]["url"].as_str() {
+            self.secrets.remember_code(code);
+        }
+        status
     }
 
     /// Waits until a session is in `state` and gives its status then.
@@ -149,9 +161,7 @@ impl Api {
         let status = self
             .status_when(id, "a code", |status| status["qr"]["url"].is_string())
             .await;
-        let code = status["qr"]["url"].as_str().unwrap().to_owned();
-        self.secrets.remember_code(&code);
-        code
+        status["qr"]["url"].as_str().unwrap().to_owned()
     }
 
     /// Waits until a session's status is as wanted and gives it.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::chrome::Folder;
+use super::{chrome::Folder, secrets::Secrets};
 
 /// A temporary folder with `tokens` and `data`. It outlives the services that are started on it one after another, and
 /// fails the test when a Chrome outlives it.
@@ -10,6 +10,8 @@ pub(crate) struct Home {
     folder: Folder,
     /// Where the sandbox listened first. A link belongs to an address, so a later service must have the same one.
     pub(super) sandbox_port: Option<u16>,
+    /// What must not be in the log of a service on it. What one of them has heard, the next may say.
+    pub(super) secrets: Secrets,
 }
 
 impl Home {
@@ -17,6 +19,7 @@ impl Home {
         Self {
             folder: Folder::new(),
             sandbox_port: None,
+            secrets: Secrets::default(),
         }
     }
 

@@ -3,7 +3,11 @@
 use std::{
     collections::VecDeque,
     io::{BufRead as _, BufReader, Read},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -11,8 +15,9 @@ use std::{
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-/// A test at debug prints some thousands of lines; more than this is a fault that the last lines show as well.
-const KEPT_LINES: usize = 20_000;
+/// A test at debug prints some thousands of lines; more than this is a fault that the last lines show as well, and the log cannot be
+/// searched for what it must not hold.
+const KEPT_LINES: usize = 200_000;
 
 /// What a process that has ended printed is read in milliseconds.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,6 +26,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Output {
     lines: Arc<Mutex<VecDeque<String>>>,
+    is_cut: Arc<AtomicBool>,
     /// Each is disconnected when its stream has been read to its end.
     readers: Arc<Mutex<Vec<mpsc::Receiver<()>>>>,
 }
@@ -89,6 +95,7 @@ impl Output {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == KEPT_LINES {
             lines.pop_front();
+            self.is_cut.store(true, Ordering::Relaxed);
         }
         lines.push_back(line);
     }
@@ -100,6 +107,11 @@ impl Output {
             // It never says anything; it only ends.
             let _ended = reader.recv_timeout(END_TIMEOUT);
         }
+    }
+
+    /// Whether more was printed than is kept.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
     }
 
     /// Everything kept, one line each.

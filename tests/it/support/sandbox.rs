@@ -65,7 +65,8 @@ impl SharedSandbox {
 
     /// Its phone and its faults.
     pub(crate) fn api(&self) -> Api {
-        Api::new(String::new(), self.url.trim_end_matches('/').to_owned())
+        let url = self.url.trim_end_matches('/').to_owned();
+        Api::with(String::new(), url, self.home.secrets.clone())
     }
 
     /// Asks it to stop, and asserts that it does, with success.

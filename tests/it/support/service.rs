@@ -8,7 +8,7 @@ use std::{
     net::TcpListener,
     ops::Deref,
     os::unix::process::CommandExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
@@ -68,6 +68,8 @@ pub(super) struct Process {
     _starter: mpsc::SyncSender<()>,
     pub(super) output: Output,
     secrets: Secrets,
+    /// Where its data is.
+    data: PathBuf,
 }
 
 impl Service {
@@ -144,7 +146,7 @@ impl Service {
     fn at(
         listening: Listening,
         mut home: Home,
-        mut process: Process,
+        process: Process,
         disk: Option<Disk>,
         environment: &Environment,
     ) -> Self {
@@ -156,8 +158,7 @@ impl Service {
         let sandbox = listening.sandbox.or_else(elsewhere).unwrap_or_default();
         let port = sandbox.rsplit(':').next();
         home.sandbox_port = port.and_then(|port| port.parse().ok());
-        let api = Api::new(listening.api, sandbox);
-        process.secrets = api.secrets().clone();
+        let api = Api::with(listening.api, sandbox, home.secrets.clone());
         Self {
             process,
             home,
@@ -441,11 +442,13 @@ impl Process {
             .stdout(output())
             .stderr(output());
         let (child, lifetime) = start(command);
+        home.secrets.remember_settings(environment);
         Self {
             child,
             _starter: lifetime,
             output: Output::default(),
-            secrets: Secrets::default(),
+            secrets: home.secrets.clone(),
+            data: home.data(),
         }
     }
 
@@ -479,6 +482,8 @@ impl Drop for Process {
             return;
         }
         self.output.await_end();
+        assert!(!self.output.is_cut(), "the log is too long to be searched");
+        self.secrets.remember_ledger(&self.data);
         let found = self.secrets.found_in(&self.output.text());
         assert!(found.is_empty(), "the log holds {found:#?}");
     }
