@@ -84,7 +84,8 @@ pub struct Config {
     pub message_retention: Duration,
     /// `SNAPSHOT_KEY`, or the one in the file `SNAPSHOT_KEY_FILE`: what snapshots of profiles are encrypted with. Not set: they are not.
     pub snapshot_key: Option<SnapshotKey>,
-    /// `EVENT_RETENTION_HOURS` (72): how long events can be read, with the messages in them; 1 or more.
+    /// `EVENT_RETENTION_HOURS` (72): how long events can be read, with the messages in them; 1 or more. What a consumer is still to be given
+    /// is kept for 7 days, if that is longer.
     pub event_retention: Duration,
     /// `WEBHOOK_URL`, with `WEBHOOK_SECRET` and `WEBHOOK_TYPES`: a webhook that needs no request; `WEBHOOK_RETRY_SECONDS`
     /// (5,300,1800,7200,18000,36000,50400,72000,86400): the waits between the attempts of one delivery; `WEBHOOK_ALLOW_PRIVATE`
@@ -151,8 +152,8 @@ pub struct SessionConfig {
     pub pairing_life: Duration,
     /// `HIBERNATE_AFTER_SECONDS` (0): a session that has had nothing to send for so long closes its Chrome until it has; 0: never.
     pub hibernate_after: Option<Duration>,
-    /// `HIBERNATE_LISTENING` (false): also a session whose messages a webhook wants may close its Chrome. It hears what came
-    /// meanwhile when it wakes.
+    /// `HIBERNATE_LISTENING` (false): also a session whose messages a webhook or the bridge wants may close its Chrome. It
+    /// hears what came meanwhile when it wakes.
     pub hibernate_listening: bool,
     /// `HEALS_PER_HOUR` (10): how often a session that has failed is healed within an hour before it becomes `ERROR`; 0: never.
     pub heals_per_hour: usize,

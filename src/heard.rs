@@ -382,6 +382,35 @@ pub struct HeardResolved {
     pub key: Option<String>,
 }
 
+/// A person of whom an event had the LID only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Numberless {
+    /// Their LID.
+    pub lid: WaId,
+    /// The chat with them.
+    pub chat: WaId,
+    /// The latest message of theirs that had no number, by its [`HeardMessage::key`].
+    pub key: String,
+}
+
+impl Numberless {
+    /// The author of this message, if it is one.
+    pub fn author_of(message: HeardMessage) -> Option<Self> {
+        let Person { phone, lid, .. } = message.from;
+        let lid = lid.filter(|_| phone.is_none())?;
+        Some(Self {
+            lid,
+            chat: message.chat,
+            key: message.key,
+        })
+    }
+
+    /// What tells from every other event that their number has become known, as the page's script has it.
+    pub fn once(&self) -> WaId {
+        format!("number {}", &*self.lid).into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -40,7 +40,7 @@
 //! - A library is named where its matter is: axum in `http` and in the sandbox, chromiumoxide in
 //!   `browser` and `whatsapp`, png in `picture`, rusqlite in `ledger::store`, age, blake3, chacha20poly1305 and zstd in `browser::snapshot`, phonenumber
 //!   in `session::recipient`, flate2 and brotli in `http::wire::body`, hyper's client, rustls and hmac in `delivery`; `prometheus_client` in `http::api::metrics`, and in
-//!   `http::serve::counts`, `ledger::tally` and `session::start_times`, which count what only they see.
+//!   `http::serve::counts`, `ledger::tally`, `session::start_times` and `delivery::times`, which count what only they see.
 //! - Only `session::lifecycle` changes a state.
 //! - One task owns a session's browser; everything else holds a handle. Reads never wait for a browser.
 //! - Two seams and no third: the address of WhatsApp Web, and [`whatsapp::Driver`].
@@ -53,6 +53,7 @@ pub mod browser;
 pub mod command;
 pub mod config;
 pub mod delivery;
+pub mod extras;
 mod files;
 pub mod heard;
 pub mod http;

@@ -8,6 +8,7 @@
 //!
 //! - [`schedule`] says when a failed delivery is tried again, [`address`] which addresses may be called; both are pure, but for the
 //!   jitter and for a look at the machine's own addresses.
+//! - [`times`] counts how long events take from the log to a receiver, for the metrics.
 //! - [`signature`] signs, [`waha`] writes events as another service does, [`webhook`] is one webhook; all are pure, but for new secrets.
 //! - [`client`] is the HTTP client.
 //! - [`worker`] is the task of one consumer, whatever it is: what it makes of an event is its [`Receiver`].
@@ -15,7 +16,7 @@
 //! - this file has all webhooks by their ids.
 //!
 //! Each file imports only from files that stand before it in this list. The module uses `ledger` and `heard`; of `session` only
-//! its names and [`Listened`]. It does not know how an event is written for a caller: it is given a function that does
+//! its names, [`Listened`] and [`Wanted`]. It does not know how an event is written for a caller: it is given a function that does
 //! ([`Envelope`]), so that webhooks carry exactly what `GET /events` shows.
 //!
 //! Invariants: what the ledger keeps for a consumer is given at least once, under the same id; a consumer or a chat that fails
@@ -26,6 +27,7 @@ mod bridge;
 mod client;
 mod schedule;
 mod signature;
+mod times;
 mod waha;
 mod webhook;
 mod worker;
@@ -42,6 +44,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 pub use schedule::Schedule;
+pub use times::{OfWebhook, WebhookTimes};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -59,7 +62,7 @@ use crate::{
         Ledger, LedgerError, NewConsumer, OpenDelivery, ReadError,
     },
     masked::Credential,
-    session::{ClienteId, Listened},
+    session::{ClienteId, Listened, Wanted},
 };
 
 /// Each has a task and connections of its own. A service with more receivers than this wants a queue behind one of them.
@@ -185,6 +188,7 @@ struct Inner {
     client: HttpClient,
     envelope: Envelope,
     listened: Listened,
+    times: WebhookTimes,
     /// Those that are known, by their ids, in the order of these.
     known: Mutex<BTreeMap<String, Known>>,
     /// Whether they have been read.
@@ -294,6 +298,7 @@ impl Webhooks {
             options,
             envelope,
             listened,
+            times: times::of_webhooks(),
             known: Mutex::default(),
             is_loaded: watch::Sender::new(false),
             changing: tokio::sync::Mutex::default(),
@@ -383,11 +388,15 @@ impl Webhooks {
             );
             return;
         };
+        let webhook_id = OfWebhook {
+            webhook: consumer.id.clone(),
+        };
         let running = Arc::new(Running::new(
             consumer.id.clone(),
             self.hook(webhook),
             consumer.off_because,
             consumer.tally,
+            inner.times.get_or_create_owned(&webhook_id),
             inner.stop.child_token(),
         ));
         let worker = Worker::new(
@@ -424,22 +433,21 @@ impl Webhooks {
 
     /// Says whose messages are wanted.
     fn note_listened(&self) {
-        let mut sessions = Some(BTreeSet::new());
+        let mut wanted = Wanted::Of(BTreeSet::new());
         for known in self.0.known.lock().values() {
             let state = known.running.state.borrow();
             let webhook = &state.receiver.webhook;
             if state.off_because.is_some() || !webhook.wants_messages() {
                 continue;
             }
-            sessions = match (sessions, &webhook.cliente_ids) {
-                (Some(mut all), Some(ids)) => {
+            match (&mut wanted, &webhook.cliente_ids) {
+                (Wanted::Of(all), Some(ids)) => {
                     all.extend(ids.iter().filter_map(|id| id.parse::<ClienteId>().ok()));
-                    Some(all)
                 }
-                (None, _) | (_, None) => None,
-            };
+                (_, _) => wanted = Wanted::All,
+            }
         }
-        self.0.listened.set(KIND, sessions);
+        self.0.listened.set(KIND, wanted);
     }
 
     /// Waits until the webhooks are read.
@@ -548,6 +556,8 @@ impl Webhooks {
             return Err(why.into());
         }
         self.0.known.lock().remove(id);
+        let webhook = id.to_owned();
+        self.0.times.remove(&OfWebhook { webhook });
         self.note_listened();
         Ok(())
     }
@@ -583,6 +593,11 @@ impl Webhooks {
             .iter()
             .map(|(id, known)| (id.clone(), tally(known)))
             .collect()
+    }
+
+    /// How long the events that each has took from the log.
+    pub fn times(&self) -> WebhookTimes {
+        self.0.times.clone()
     }
 
     /// Deliveries that are not done with, in the order of their events, a page at a time.

@@ -61,6 +61,7 @@ fn capped(asked: Option<Duration>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::OWED;
 
     #[test]
     fn a_delivery_is_tried_ten_times_within_three_days_and_a_few_hours() {
@@ -71,6 +72,8 @@ mod tests {
         assert_eq!(waits.len(), 9);
         let all: Duration = waits.iter().sum();
         assert!(Duration::from_secs(75 * 3600) < all && all < Duration::from_secs(92 * 3600));
+        // Its text is there for the last attempt, and for the person who redrives it.
+        assert!(all + Duration::from_secs(72 * 3600) < OWED);
         assert!(Duration::from_secs(5) <= waits[0] && waits[0] <= Duration::from_secs(6));
     }
 

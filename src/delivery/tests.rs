@@ -619,7 +619,10 @@ impl Receiver for Scripted {
         let of = format!("{}{}", data["chat"].as_str().unwrap(), data["number"]);
         self.attempts
             .send_modify(|attempts| attempts.push((Instant::now(), of)));
-        self.answers.lock().pop_front().unwrap_or(Given::Taken)
+        let answer = self.answers.lock().pop_front();
+        let breaks_off = answer.as_ref() == Some(&broken());
+        assert!(!breaks_off, "an attempt that breaks off");
+        answer.unwrap_or(Given::Taken)
     }
 }
 
@@ -628,6 +631,13 @@ fn failed() -> Given {
         why: "it answered 500".to_owned(),
         retry_after: None,
         is_busy: false,
+    }
+}
+
+/// In a script: the attempt panics.
+fn broken() -> Given {
+    Given::Refused {
+        why: "it panics".to_owned(),
     }
 }
 
@@ -656,6 +666,7 @@ async fn worker(
         Arc::clone(&receiver),
         None,
         consumer.tally,
+        times::of_one(),
         CancellationToken::new(),
     ));
     let schedule = Arc::new(Schedule::default());
@@ -723,4 +734,23 @@ async fn an_additional_attempt_that_fails_costs_none_of_the_schedule() {
     assert_eq!(of, ["a0", "a0", "a0", "a0", "b1", "a0", "a0"]);
     let last = attempts[6].0 - failed_at;
     assert!(last >= Duration::from_secs(2 * 3600 - 60), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_breaks_off_has_failed_and_its_chat_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = vec![event("a", 0), event("a", 1)];
+    let (_ledger, running, receiver) = worker(folder.path(), vec![broken(); 2], events).await;
+    let mut tally = running.tally.subscribe();
+    let delivered = tally.wait_for(|tally| tally.delivered == 2);
+    timeout(Duration::from_secs(3600), delivered)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(tally.borrow().failed, 2);
+    let attempts = receiver.attempts.borrow().clone();
+    let of: Vec<_> = attempts.iter().map(|(_, of)| of.as_str()).collect();
+    assert_eq!(of, ["a0", "a0", "a0", "a1"]);
+    let failure = tally.borrow().failure.clone().unwrap().1;
+    assert!(failure.contains("broke off"), "{failure}");
 }

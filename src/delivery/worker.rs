@@ -8,10 +8,11 @@
 //! anything. Not responsible for how an event is given: that is the [`Receiver`]. All that must outlive the service is in the
 //! ledger; in memory are only the attempts that are under way, however long the backlog is.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -19,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::schedule::Schedule;
+use super::{schedule::Schedule, times};
 use crate::ledger::{
     Became, ConsumerChange, ConsumerTally, Delivery, Filter, Ledger, LedgerError, Settled,
 };
@@ -98,6 +99,8 @@ pub(super) struct Shared<R> {
     pub(super) state: watch::Sender<State<R>>,
     /// What became of its events.
     pub(super) tally: watch::Sender<ConsumerTally>,
+    /// How long the events that it has took from the log.
+    pub(super) times: Histogram,
     /// Deliveries have their turn that had none, by the word of a person.
     pub(super) redriven: Notify,
     /// Ends its task.
@@ -111,6 +114,7 @@ impl<R> Shared<R> {
         receiver: Arc<R>,
         off_because: Option<String>,
         tally: ConsumerTally,
+        times: Histogram,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -120,6 +124,7 @@ impl<R> Shared<R> {
                 off_because,
             }),
             tally: watch::Sender::new(tally),
+            times,
             redriven: Notify::new(),
             stop,
         }
@@ -204,10 +209,30 @@ fn positive(duration: jiff::SignedDuration) -> Duration {
     Duration::try_from(duration).unwrap_or_default()
 }
 
+/// Gives an event. One that makes this program break off has failed: its chat goes on, and it is tried again as any other.
+async fn attempt<R: Receiver>(receiver: &R, delivery: &Delivery) -> Given {
+    // Nothing of a receiver is left in a state that its next attempt could not stand: its locks are held for single steps.
+    let given = AssertUnwindSafe(receiver.give(delivery)).catch_unwind();
+    given.await.unwrap_or_else(|_panicked| {
+        // The text of a panic may quote a message, so it is not logged here; the panic's own line has the place.
+        tracing::error!(
+            event.id = delivery.event.id,
+            "an attempt to deliver event {} broke off, which is a fault of this program",
+            delivery.event.id
+        );
+        Given::Failed {
+            why: "session-manager broke off, which its log says as an error".to_owned(),
+            retry_after: None,
+            is_busy: false,
+        }
+    })
+}
+
 /// An attempt that has ended.
 struct Attempt {
     delivery: Delivery,
     given: Given,
+    ended_at: Timestamp,
 }
 
 impl<R: Receiver> Worker<R> {
@@ -301,8 +326,12 @@ impl<R: Receiver> Worker<R> {
                 if self.busy.len() < places && self.busy.insert(delivery.lane) {
                     let receiver = Arc::clone(&receiver);
                     attempts.spawn(async move {
-                        let given = receiver.give(&delivery).await;
-                        Attempt { delivery, given }
+                        let given = attempt(&*receiver, &delivery).await;
+                        Attempt {
+                            delivery,
+                            given,
+                            ended_at: Timestamp::now(),
+                        }
                     });
                 }
             }
@@ -354,12 +383,18 @@ impl<R: Receiver> Worker<R> {
 
     /// Notes what became of attempts.
     async fn on_ended(&mut self, ended: Vec<Attempt>) {
-        for Attempt { delivery, given } in ended {
+        for Attempt {
+            delivery,
+            given,
+            ended_at,
+        } in ended
+        {
             if let Given::Gone { why } = &given {
                 self.switch_off(why).await;
             }
             let was_down = self.is_down();
             if matches!(given, Given::Taken) {
+                times::count(&self.shared.times, &delivery.event, ended_at);
                 self.failing_since = None;
                 self.is_told_down = false;
                 self.is_told_dead = false;
@@ -428,6 +463,13 @@ impl<R: Receiver> Worker<R> {
                 is_busy,
             } => (why, retry_after, is_busy),
         };
+        tracing::debug!(
+            consumer.id = self.shared.id,
+            event.id = delivery.event.id,
+            "{} was not given event {}: {why}",
+            self.shared.id,
+            delivery.event.id
+        );
         self.failing_since.get_or_insert_with(Instant::now);
         if let Some(pause) = retry_after.filter(|_| is_busy) {
             self.pause(pause);

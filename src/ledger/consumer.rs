@@ -85,7 +85,7 @@ pub struct ConsumerTally {
     pub delivered: u64,
     /// How many attempts have failed so far.
     pub failed: u64,
-    /// How many were forgotten before they were delivered: they were older than events are kept.
+    /// How many were forgotten before they were delivered: they were older than events are kept for a consumer.
     pub missed: u64,
     /// When the last one was delivered.
     pub delivered_at: Option<Timestamp>,

@@ -23,8 +23,8 @@ use super::{
 };
 
 impl Ledger {
-    /// Makes a consumer known, which is given what stands behind its [`Beginning`] in the log. One that is known already gets these
-    /// settings, and keeps its place.
+    /// Makes a consumer known, which is given what stands behind its [`Beginning`](super::Beginning) in the log. One that is known
+    /// already gets these settings, and keeps its place.
     ///
     /// # Errors
     ///

@@ -28,6 +28,10 @@ use super::{
 /// missed for thirty days at most, and then removes the device.
 const RECOGNISED: Duration = Duration::from_secs(31 * 24 * 3600);
 
+/// How long the data of an event is kept for a consumer that is still to be given it, or that a person may give it again, although readers
+/// do not get it any more. Ten attempts take up to four days; a weekend later a person has looked.
+pub const OWED: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// Where the ledger is kept, and for how long.
 #[derive(Clone, Debug)]
 pub struct LedgerOptions {
@@ -182,25 +186,29 @@ impl Disk {
         } = self.options;
         let texts_until = now.long_ago(retention);
         let sends_until = now.long_ago(retention.max(idempotency));
-        let data_until = now.long_ago(events);
-        let events_until = now.long_ago(events.max(RECOGNISED));
+        let events_until = events::Until {
+            data: now.long_ago(events),
+            owed: now.long_ago(events.max(OWED)),
+            rows: now.long_ago(events.max(RECOGNISED)),
+        };
         let mut store = self.take_store()?;
         let worked = store.transact(Commit::Synced, |file| {
             Ok((
                 sends::forget(file, texts_until, sends_until)?,
-                events::forget(file, data_until, events_until, now.at)?,
+                events::forget(file, events_until, now.at)?,
             ))
         });
-        let (sends, events) = self.put_back(store, worked)?;
-        self.has_stale_texts |= sends.texts || events.data;
-        for (id, count) in &events.missed {
+        let (sends, forgotten) = self.put_back(store, worked)?;
+        self.has_stale_texts |= sends.texts || forgotten.data;
+        for (id, count) in &forgotten.missed {
             tracing::warn!(
                 consumer.id = id,
                 events = count,
-                "{id} was not given {count} events in time: they are older than EVENT_RETENTION_HOURS, and forgotten"
+                "{id} was not given {count} events in time: they have waited for {} days, and are forgotten",
+                events.max(OWED).as_secs() / 86_400
             );
         }
-        Ok(sends.is_not_all || events.is_not_all)
+        Ok(sends.is_not_all || forgotten.is_not_all)
     }
 
     /// Leaves the clock readings for the next service, if they say more than the ones in the file. A full disk is no reason for

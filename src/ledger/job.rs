@@ -134,10 +134,14 @@ impl Transaction<'_> {
     ) -> Result<Option<Changed>, StoreError> {
         let changed = sends::advance(self.file, key, step, self.keeps_texts, at)?;
         let has_ended = |changed: &Changed| !changed.record.state.is_open();
-        if !self.keeps_texts && changed.as_ref().is_some_and(has_ended) {
+        self.note_removed_texts(!self.keeps_texts && changed.as_ref().is_some_and(has_ended));
+        Ok(changed)
+    }
+
+    fn note_removed_texts(&self, are_removed: bool) {
+        if are_removed {
             self.has_removed_texts.set(true);
         }
-        Ok(changed)
     }
 }
 
@@ -337,7 +341,11 @@ pub(super) fn change_consumer(
 /// Forgets a consumer of events, a part of its deliveries at a time.
 pub(super) fn remove_consumer(id: String, reply: Reply<Removed>) -> Job {
     Job::lasting(
-        move |on| consumers::remove(on.file, &id),
+        move |on| {
+            let removed = consumers::remove(on.file, &id)?;
+            on.note_removed_texts(removed.has_removed_texts);
+            Ok(removed)
+        },
         |removed, _| tell(reply, removed),
     )
 }
@@ -363,7 +371,11 @@ pub(super) fn settle(
     reply: Reply<ConsumerTally>,
 ) -> Job {
     Job::new(
-        move |on| consumers::settle(on.file, &id, &settled, now),
+        move |on| {
+            let noted = consumers::settle(on.file, &id, &settled, now)?;
+            on.note_removed_texts(noted.has_removed_texts);
+            Ok(noted.tally)
+        },
         |settled, _| tell(reply, settled),
     )
 }

@@ -59,7 +59,7 @@ pub use consumer::{
     Became, Beginning, Consumer, ConsumerChange, ConsumerTally, Delivery, DeliveryState, Filter,
     NewConsumer, OpenDelivery, REDRIVEN, Settled, Taken, Turns,
 };
-pub use disk::LedgerOptions;
+pub use disk::{LedgerOptions, OWED};
 pub use error::{LedgerError, ReadError};
 pub use event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source};
 pub use followers::Followed;
@@ -85,6 +85,8 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, timeout_at},
 };
+
+use crate::heard::Numberless;
 
 /// Requests that may wait for the disk. A write takes a millisecond or two, and many requests share one. More than this means
 /// that the disk stands still; further callers then wait for a place.
@@ -345,6 +347,23 @@ impl Ledger {
         self.read(|| {
             let query = query.clone();
             move |file: &store::File| events::read(file, &query)
+        })
+        .await
+    }
+
+    /// The persons who have written to this session since then, and whose number the log does not have: each once, by their latest message.
+    ///
+    /// # Errors
+    ///
+    /// As for [`look_up`](Self::look_up).
+    pub async fn numberless(
+        &self,
+        session: &str,
+        since: Timestamp,
+    ) -> Result<Vec<Numberless>, ReadError> {
+        self.read(|| {
+            let session = session.to_owned();
+            move |file: &store::File| events::numberless(file, &session, since)
         })
         .await
     }

@@ -1,8 +1,13 @@
 //! One send as the ledger stores it. [`step`](super::step) says how it may change.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use crate::masked::{Number, Text, WaId};
+use crate::{
+    extras::Extras,
+    masked::{Number, Text, WaId},
+};
 
 /// How far a send has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +82,10 @@ impl SendState {
 pub enum Failure {
     /// The number has no WhatsApp account.
     NotOnWhatsApp,
+    /// The account is not in the group.
+    NotInGroup,
+    /// The message that it was to answer is not in the chat, or cannot be answered.
+    NoQuote,
     /// The page did not take it.
     NotTaken,
     /// It is not known whether the number is on WhatsApp: the page or WhatsApp's server did not answer.
@@ -99,8 +108,10 @@ pub enum Failure {
 
 impl Failure {
     /// Every failure.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::NotOnWhatsApp,
+        Self::NotInGroup,
+        Self::NoQuote,
         Self::NotTaken,
         Self::NotChecked,
         Self::GivenUp,
@@ -116,6 +127,8 @@ impl Failure {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotOnWhatsApp => "NUMBER_NOT_ON_WHATSAPP",
+            Self::NotInGroup => "NOT_IN_GROUP",
+            Self::NoQuote => "QUOTE_NOT_FOUND",
             Self::NotTaken => "SEND_FAILED",
             Self::NotChecked => "NUMBER_NOT_CHECKED",
             Self::GivenUp => "REFUSED_BY_WHATSAPP",
@@ -144,7 +157,11 @@ impl Failure {
             | Self::OtherAccount
             | Self::Interrupted
             | Self::NotWritten => true,
-            Self::NotOnWhatsApp | Self::NotTaken | Self::GivenUp => false,
+            Self::NotOnWhatsApp
+            | Self::NotInGroup
+            | Self::NoQuote
+            | Self::NotTaken
+            | Self::GivenUp => false,
         }
     }
 
@@ -155,7 +172,7 @@ impl Failure {
 }
 
 /// Everything that is kept of a send.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// Grows with every send: their order.
     pub seq: i64,
@@ -171,6 +188,8 @@ pub struct Record {
     pub to: Number,
     /// The text, until it is no longer needed.
     pub body: Option<Text>,
+    /// What it says beside it, as long as the text is kept.
+    pub extras: Arc<Extras>,
     /// Whether its caller has left and expects it to be sent: it outlives a restart and a session's end.
     pub is_durable: bool,
     /// How far it is.

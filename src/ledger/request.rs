@@ -1,22 +1,26 @@
 //! What a caller gives the ledger and asks of it: new sends, with the way to recognise a repeated request, and lists.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{followers::Followed, record::SendState};
-use crate::masked::{Number, Text};
+use crate::{
+    extras::Extras,
+    masked::{Number, Text},
+};
 
 /// A hash of who sends what to whom, by which a repeated request is recognised. The text cannot be read from it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Fingerprint(pub(super) Vec<u8>);
 
 impl Fingerprint {
-    /// Of a request as its caller made it.
-    pub fn of(cliente_id: &str, to: &str, body: &str) -> Self {
+    /// Of a request as its caller made it. A plain text has the hash that it had when there was nothing else.
+    pub fn of(cliente_id: &str, to: &str, body: &str, extras: &Extras) -> Self {
         let mut hash = Sha256::new();
-        for part in [cliente_id, to, body] {
+        let extras = extras_column(extras);
+        for part in [cliente_id, to, body].into_iter().chain(extras.as_deref()) {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }
@@ -52,8 +56,10 @@ pub struct NewSend {
     pub account: Option<Number>,
     /// The recipient's number, digits only.
     pub to: Number,
-    /// The text.
+    /// The text; empty where the message is something else.
     pub body: Text,
+    /// What it says beside it.
+    pub extras: Arc<Extras>,
     /// Whether its caller has left and expects it to be sent: it outlives a restart and a session's end.
     pub is_durable: bool,
     /// How a repeated request is recognised, if at all.
@@ -64,8 +70,14 @@ pub struct NewSend {
 
 impl NewSend {
     pub(super) fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.cliente_id, &self.to, &self.body)
+        Fingerprint::of(&self.cliente_id, &self.to, &self.body, &self.extras)
     }
+}
+
+/// As it stands in the ledger: nothing for a plain text.
+pub(super) fn extras_column(extras: &Extras) -> Option<String> {
+    // It has text and numbers only, which JSON can say; a number of degrees that is none was refused.
+    (!extras.is_none()).then(|| serde_json::to_string(extras).unwrap_or_default())
 }
 
 /// What became of a request to send.

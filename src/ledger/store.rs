@@ -70,6 +70,9 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("events.sql")),
         M::up(include_str!("consumers.sql")),
         M::up(include_str!("hearing.sql")),
+        M::up(include_str!("owed.sql")),
+        M::up(include_str!("numberless.sql")),
+        M::up(include_str!("extras.sql")),
     ])
 });
 

@@ -1,9 +1,9 @@
-//! Counts of sends and their results, for the metrics and for the service's page.
+//! Counts of sends and their results, and how long the log takes, for the metrics and for the service's page.
 //!
 //! Counters begin at zero with the service. The open sends are read when the file is opened and followed from then on, so that
 //! they are known without waiting for the disk. Holds no number, no text and no id.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -21,6 +21,12 @@ const ACK_BUCKETS: [f64; 12] = [
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 45.0, 120.0, 600.0, 3600.0,
 ];
 
+/// Seconds. A page, a session and a disk that have nothing else to do take some 10 ms; a burst waits for some seconds, and a full disk
+/// is waited for.
+const LOG_BUCKETS: [f64; 12] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0,
+];
+
 /// The counts. A clone is the same.
 #[derive(Clone, Debug)]
 pub struct Tally {
@@ -30,6 +36,8 @@ pub struct Tally {
     pub ended: Family<Ending, Counter>,
     /// From the first hand-over to a page until WhatsApp's server had it, in seconds.
     pub time_to_ack: Histogram,
+    /// From when a page heard an event until it was in the log, in seconds.
+    pub time_to_log: Histogram,
     sessions: Arc<Mutex<Sessions>>,
     /// Grows with every change of a send.
     changed: watch::Sender<u64>,
@@ -131,6 +139,7 @@ impl Default for Tally {
             accepted: Counter::default(),
             ended,
             time_to_ack: Histogram::new(ACK_BUCKETS),
+            time_to_log: Histogram::new(LOG_BUCKETS),
             sessions: Arc::default(),
             changed: watch::Sender::new(0),
         }
@@ -178,6 +187,11 @@ impl Tally {
         }
         drop(sessions);
         self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// An event is in the log, so long after a page heard it.
+    pub fn on_logged(&self, waited: Duration) {
+        self.time_to_log.observe(waited.as_secs_f64());
     }
 
     /// A send has been written down.

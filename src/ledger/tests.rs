@@ -10,7 +10,7 @@ mod place;
 mod reads;
 mod steps;
 
-use std::{collections::VecDeque, path::PathBuf};
+use std::{collections::VecDeque, path::PathBuf, sync::Arc};
 
 use super::{clock::Now, disk::Disk, job::Memory, notes::Noted, *};
 
@@ -48,6 +48,7 @@ pub(crate) fn send(key: &str) -> NewSend {
         account: None,
         to: "5491158254201".into(),
         body: "hola".into(),
+        extras: Arc::default(),
         is_durable: false,
         idempotency: None,
         accept_by: tokio::time::Instant::now() + Duration::from_secs(60),
@@ -64,6 +65,7 @@ pub(crate) fn record(seq: i64) -> Record {
         account: None,
         to: "5491158254201".into(),
         body: Some("hola".into()),
+        extras: Arc::default(),
         is_durable: false,
         state: SendState::Queued,
         adapter: None,

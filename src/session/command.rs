@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    ConnectError, DisconnectError, DismissError, Evidence, EvidenceError, ForgetError,
+    Addressee, ConnectError, DisconnectError, DismissError, Evidence, EvidenceError, ForgetError,
     MemoryReport, NumberCheck, PasskeyAsk, PasskeyError, Recipient, SendError, Snapshot,
 };
 use crate::ledger::{Accepted, NewSend};
@@ -93,8 +93,8 @@ pub(super) enum PageCommand {
     },
     /// Find out whether a number is on WhatsApp.
     Check {
-        /// The number.
-        to: Recipient,
+        /// The number, or the address of a chat.
+        to: Addressee,
         /// Gets what is known.
         reply: CheckReply,
     },

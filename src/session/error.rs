@@ -199,6 +199,16 @@ pub enum SendError {
     /// The number has no WhatsApp account. Nothing was sent.
     #[error("the number is not on WhatsApp")]
     NotOnWhatsApp,
+    /// The account is not in the group. Nothing was sent.
+    #[error(
+        "the account is in no group with this address, or may not write there; nothing was sent"
+    )]
+    NotInGroup,
+    /// The message that it was to answer is not in the chat, or cannot be answered. Nothing was sent.
+    #[error(
+        "the message in quote is not in this chat, or cannot be answered; nothing was sent: give the id that GET /events has for it, or leave quote out"
+    )]
+    NoQuote,
     /// The page refused or broke before it took the message. Nothing was sent.
     #[error("{0}")]
     Failed(String),
@@ -291,6 +301,7 @@ impl From<PrepareError> for SendError {
     fn from(why: PrepareError) -> Self {
         match why {
             PrepareError::NotOnWhatsApp => Self::NotOnWhatsApp,
+            PrepareError::NotInGroup => Self::NotInGroup,
             PrepareError::Stale(why) => Self::ProfileStale(why),
             PrepareError::Failed(_)
             | PrepareError::Unanswered(_)
@@ -316,6 +327,8 @@ impl SendError {
         let detail = record.detail.clone().unwrap_or_default();
         match record.failure {
             Some(Failure::NotOnWhatsApp) => Self::NotOnWhatsApp,
+            Some(Failure::NotInGroup) => Self::NotInGroup,
+            Some(Failure::NoQuote) => Self::NoQuote,
             Some(Failure::NotTaken | Failure::NotChecked) | None => Self::Failed(detail),
             Some(Failure::GivenUp) => Self::GivenUp(detail),
             Some(Failure::ProfileStale) => Self::ProfileStale(detail),

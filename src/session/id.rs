@@ -36,6 +36,12 @@ impl ClienteId {
         }
     }
 
+    /// The number that names this session, if one can: `7`, but not `007`, which is another session, and not `0`.
+    pub fn number(session: &str) -> Option<u64> {
+        let number: u64 = session.parse().ok()?;
+        (number > 0 && number.to_string() == session).then_some(number)
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -92,6 +98,23 @@ mod tests {
             &"x".repeat(65),
         ] {
             assert!(bad.parse::<ClienteId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_has_a_number_only_if_that_number_names_it_and_no_other_one() {
+        assert_eq!(ClienteId::number("51"), Some(51));
+        for name in [
+            "0",
+            "007",
+            "+5",
+            "1e5",
+            "-1",
+            "5a",
+            "admin",
+            "99999999999999999999",
+        ] {
+            assert_eq!(ClienteId::number(name), None, "{name}");
         }
     }
 

@@ -11,17 +11,34 @@ use super::ClienteId;
 
 /// The sessions whose messages are wanted, by who wants them. A clone is the same.
 #[derive(Clone, Debug, Default)]
-pub struct Listened(Arc<watch::Sender<BTreeMap<&'static str, Sessions>>>);
+pub struct Listened(Arc<watch::Sender<BTreeMap<&'static str, Wanted>>>);
 
-/// `None`: all of them.
-type Sessions = Option<BTreeSet<ClienteId>>;
+/// Whose messages one consumer wants.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// Those of all sessions.
+    All,
+    /// Those of these sessions.
+    Of(BTreeSet<ClienteId>),
+    /// Those of each session with such a name, also of one that is not there yet.
+    Named(fn(&ClienteId) -> bool),
+}
+
+impl Wanted {
+    fn has(&self, id: &ClienteId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(ids) => ids.contains(id),
+            Self::Named(is_meant) => is_meant(id),
+        }
+    }
+}
 
 impl Listened {
-    /// From now on `who` wants the messages of these sessions; `None`: of all.
-    pub fn set(&self, who: &'static str, sessions: Option<BTreeSet<ClienteId>>) {
-        self.0.send_if_modified(|wanted| {
-            let old = wanted.insert(who, sessions.clone());
-            old != Some(sessions)
+    /// From now on `who` wants the messages of these sessions.
+    pub fn set(&self, who: &'static str, wanted: Wanted) {
+        self.0.send_modify(|all| {
+            all.insert(who, wanted);
         });
     }
 
@@ -32,15 +49,14 @@ impl Listened {
 
     /// Resolves when the messages of this session are wanted.
     pub(super) async fn wanted(&self, id: &ClienteId) {
-        let mut wanted = self.0.subscribe();
+        let mut all = self.0.subscribe();
         // Ends only with its sender, which is here.
-        wanted.wait_for(|wanted| is_wanted(wanted, id)).await.ok();
+        all.wait_for(|all| is_wanted(all, id)).await.ok();
     }
 }
 
-fn is_wanted(wanted: &BTreeMap<&'static str, Sessions>, id: &ClienteId) -> bool {
-    let mut wanted = wanted.values();
-    wanted.any(|sessions| sessions.as_ref().is_none_or(|ids| ids.contains(id)))
+fn is_wanted(all: &BTreeMap<&'static str, Wanted>, id: &ClienteId) -> bool {
+    all.values().any(|wanted| wanted.has(id))
 }
 
 #[cfg(test)]
@@ -52,12 +68,14 @@ mod tests {
         let listened = Listened::default();
         let (one, other): (ClienteId, ClienteId) = ("51".parse().unwrap(), "52".parse().unwrap());
         assert!(!listened.is_wanted(&one));
-        listened.set("webhook", Some([one.clone()].into()));
+        listened.set("webhook", Wanted::Of([one.clone()].into()));
         assert!(listened.is_wanted(&one) && !listened.is_wanted(&other));
-        listened.set("bridge", None);
-        listened.set("webhook", Some(BTreeSet::new()));
+        listened.set("bridge", Wanted::All);
+        listened.set("webhook", Wanted::Of(BTreeSet::new()));
         assert!(listened.is_wanted(&one) && listened.is_wanted(&other));
-        listened.set("bridge", Some(BTreeSet::new()));
+        listened.set("bridge", Wanted::Named(|id| id.as_str() == "52"));
+        assert!(!listened.is_wanted(&one) && listened.is_wanted(&other));
+        listened.set("bridge", Wanted::Of(BTreeSet::new()));
         assert!(!listened.is_wanted(&one));
     }
 }

@@ -3,13 +3,15 @@
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
 
-use super::Recipient;
+use super::Addressee;
 use crate::{
+    extras::Extras,
     ledger::SendState,
     masked::{Text, WaId},
 };
@@ -17,13 +19,15 @@ use crate::{
 /// The longest text that WhatsApp takes, in UTF-16 units as its page counts: an emoji is two of them.
 pub const LONGEST_TEXT: usize = 65_536;
 
-/// A text for one recipient.
+/// A message for one person or group.
 #[derive(Clone, Debug)]
-pub struct TextMessage {
+pub struct OutgoingMessage {
     /// Who gets it.
-    pub to: Recipient,
-    /// The text exactly as the caller gave it.
+    pub to: Addressee,
+    /// The text exactly as the caller gave it; empty where the message is something else.
     pub body: Text,
+    /// What it says beside it.
+    pub extras: Arc<Extras>,
 }
 
 /// A caller's own name for a request, so that making it again is not making another.
@@ -60,7 +64,7 @@ impl FromStr for IdempotencyKey {
 #[derive(Clone, Debug)]
 pub struct SendRequest {
     /// To whom, and what.
-    pub message: TextMessage,
+    pub message: OutgoingMessage,
     /// Who asks, in its own word.
     pub cliente_id: String,
     /// The caller's name for this request.
@@ -124,12 +128,13 @@ mod tests {
 
     #[test]
     fn a_number_is_never_shown_in_full() {
-        let to: Recipient = "5491158254201".parse().unwrap();
+        let to: Addressee = "5491158254201".parse().unwrap();
         let shown = format!(
-            "{to} {to:?} {:?}",
-            TextMessage {
+            "{to:?} {:?}",
+            OutgoingMessage {
                 to: to.clone(),
-                body: "hola".into()
+                body: "hola".into(),
+                extras: Arc::default(),
             }
         );
         assert!(

@@ -39,6 +39,7 @@ mod sending;
 
 mod handle;
 
+mod addressee;
 mod codes;
 mod command;
 mod error;
@@ -57,6 +58,7 @@ mod start_times;
 pub mod state;
 mod status_news;
 
+pub use addressee::Addressee;
 pub use codes::{PairingCode, QrCode};
 pub use command::{ConnectOutcome, DisconnectOutcome, PhoneToLink, WaitFor};
 pub use error::{
@@ -75,10 +77,10 @@ pub use keeping::{
         others_linked_to,
     },
 };
-pub use listened::Listened;
+pub use listened::{Listened, Wanted};
 pub use message::{
-    IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, SendLimits, SendRequest,
-    Sent, StaleSends, TextMessage,
+    IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, NumberCheck, OutgoingMessage, SendLimits,
+    SendRequest, Sent, StaleSends,
 };
 pub use passkey::{Assertion, InvalidAssertion, PasskeyAsk, PasskeyReport, PasskeyStep};
 pub use phase::{Phase, PhaseReport, StartLimits};

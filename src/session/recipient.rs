@@ -119,7 +119,12 @@ impl Recipient {
 
     /// What both ways to write a number have in common: of two numbers with the same line, one is the account's and the other
     /// reaches it too.
+    ///
+    /// What is the address of a chat and no number is a line of its own.
     pub(super) fn line_of(digits: &str) -> String {
+        if digits.contains('@') {
+            return digits.to_owned();
+        }
         plan::line(digits)
     }
 

@@ -3,7 +3,7 @@
 //! The session's actor drives any [`Driver`]; the real one is [`WhatsAppPage`](super::WhatsAppPage), and the actor's
 //! own tests run a scripted one in paused time.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::hearing::{Hear, HearError, HeardBatch};
 use crate::{
     browser::{BrowserError, Closed, Freezer},
+    extras::Extras,
     masked::{Code, Number, Passkey, Text, WaId},
 };
 
@@ -308,16 +309,18 @@ impl Standing {
 }
 
 /// A message on its way to the page.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outgoing {
     /// The inner message id, chosen by the service before anything is sent: `3EB0` and 18 hexadecimal digits.
     pub key: String,
-    /// The recipient's number, digits only.
+    /// The recipient's number, digits only; of a person who has hidden it, or of a group, the address.
     pub to: Number,
     /// The recipient's chat, where it is known: the number need not be checked then.
     pub chat: Option<WaId>,
     /// The text.
     pub body: Text,
+    /// What it says beside it.
+    pub extras: Arc<Extras>,
 }
 
 impl Outgoing {
@@ -462,6 +465,9 @@ pub enum PrepareError {
     /// WhatsApp knows no such number.
     #[error("the number is not on WhatsApp")]
     NotOnWhatsApp,
+    /// The account is in no such group.
+    #[error("the account is in no group with this address, or may not write there")]
+    NotInGroup,
     /// The page refused or broke.
     #[error("{0}")]
     Failed(String),
@@ -485,7 +491,7 @@ impl PrepareError {
     /// Whether the page has answered about the message.
     pub(crate) const fn is_an_answer(&self) -> bool {
         match self {
-            Self::NotOnWhatsApp | Self::Failed(_) | Self::Stale(_) => true,
+            Self::NotOnWhatsApp | Self::NotInGroup | Self::Failed(_) | Self::Stale(_) => true,
             Self::Unanswered(_) | Self::Silent(_) | Self::Interrupted(_) => false,
         }
     }
@@ -497,6 +503,9 @@ pub enum HandOverError {
     /// The page answers that it took nothing.
     #[error("{0}")]
     NotHanded(String),
+    /// The message that it was to answer is not there, or cannot be answered; the page took nothing.
+    #[error("the message to quote is not in this chat, or cannot be answered")]
+    NoQuote,
     /// The page is between two documents, and took nothing: the same may go well in a moment.
     #[error("{0}; nothing was sent")]
     Interrupted(String),
@@ -535,6 +544,7 @@ mod tests {
             to: "5491158254201".into(),
             chat: None,
             body: body.into(),
+            extras: Arc::default(),
         };
         for (given, sent) in [
             ("a\nb", "a\nb"),

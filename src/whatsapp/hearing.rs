@@ -16,7 +16,7 @@ use super::{
     bridge::{self, CallError, NO_SUCH_COMMAND},
 };
 use crate::{
-    heard::Content,
+    heard::{Content, Numberless},
     masked::{Number, Text, WaId},
 };
 
@@ -35,6 +35,8 @@ pub struct Hear {
     pub reach: Timestamp,
     /// Grows by one whenever WhatsApp's store is to be searched for what raised no event.
     pub walks: u64,
+    /// Persons whose number is to be said once the page knows it.
+    pub numberless: Vec<Numberless>,
 }
 
 /// What of one document of the page is on disk.
@@ -98,6 +100,9 @@ pub struct Heard {
     /// The inner id of the message, if this account sent it.
     #[serde(default)]
     pub own: Option<String>,
+    /// How long it has waited in the page until the page answered with it.
+    #[serde(skip)]
+    pub waited: Option<Duration>,
 }
 
 impl Heard {
@@ -120,6 +125,7 @@ impl Heard {
             at,
             late: false,
             own: None,
+            waited: None,
         }
     }
 }
@@ -148,6 +154,9 @@ struct Answer {
     trouble: Option<String>,
     is_walking: bool,
     events: Text,
+    /// Milliseconds, one for each of the events.
+    #[serde(default)]
+    waited: Vec<f64>,
 }
 
 #[derive(Serialize)]
@@ -159,6 +168,7 @@ struct Question<'a> {
     floor: i64,
     reach: i64,
     walks: u64,
+    numberless: &'a [Numberless],
 }
 
 #[expect(
@@ -188,6 +198,7 @@ pub(super) async fn hear(
         floor: ask.floor.as_millisecond(),
         reach: ask.reach.as_millisecond(),
         walks: ask.walks,
+        numberless: &ask.numberless,
     };
     let answered = bridge::call::<Answer>(page, adapter, "hear", &question).await;
     answered.map(HeardBatch::of).map_err(error_of)
@@ -205,11 +216,14 @@ impl HeardBatch {
     fn of(answer: Answer) -> Self {
         let raw = serde_json::from_str::<Vec<Value>>(&answer.events);
         let mut not_understood = usize::from(raw.is_err());
+        let mut waited = answer.waited.into_iter();
         let said = raw
             .unwrap_or_default()
             .into_iter()
             .filter_map(|raw| {
-                let said = Said::read(raw);
+                let waited = waited.next().map(|waited| waited / 1000.0);
+                let waited = waited.and_then(|waited| Duration::try_from_secs_f64(waited).ok());
+                let said = Said::read(raw, waited);
                 not_understood += usize::from(said.is_none());
                 said
             })
@@ -230,12 +244,12 @@ impl HeardBatch {
 }
 
 impl Said {
-    fn read(value: Value) -> Option<Self> {
+    fn read(value: Value, waited: Option<Duration>) -> Option<Self> {
         if value["kind"] == "until" {
             return value["at"].as_f64().and_then(moment).map(Self::Until);
         }
         let heard: Heard = serde_json::from_value(value).ok()?;
-        Some(Self::Event(Box::new(heard)))
+        Some(Self::Event(Box::new(Heard { waited, ..heard })))
     }
 }
 
@@ -256,6 +270,7 @@ mod tests {
             trouble: None,
             is_walking: false,
             events: events.to_string().into(),
+            waited: vec![250.0, 1.5],
         })
     }
 
@@ -270,6 +285,9 @@ mod tests {
         assert_eq!((read.said.len(), read.not_understood), (2, 1));
         assert!(
             matches!(&read.said[0], Said::Event(heard) if heard.late && heard.at().is_none() && matches!(heard.content, Content::Ack(_)))
+        );
+        assert!(
+            matches!(&read.said[0], Said::Event(heard) if heard.waited == Some(Duration::from_millis(250)))
         );
         assert!(matches!(read.said[1], Said::Until(at) if at.as_second() == 1_800_000_000));
     }

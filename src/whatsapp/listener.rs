@@ -259,10 +259,10 @@ impl Listener {
                 );
                 self.views.update_broken(adapter, "its script");
             }
-            // The scripts that relay a passkey and that hear what comes in: the adapters work without them.
+            // The scripts that relay a passkey, hear what comes in, and know more than text: the adapters work without them.
             (Said::Broken { detail }, None) => {
                 tracing::error!(
-                    "a page script that serves all adapters, passkey.js or hearing.js, is broken: {detail}"
+                    "a page script that serves all adapters, passkey.js, hearing.js or content.js, is broken: {detail}"
                 );
                 return None;
             }

@@ -13,16 +13,18 @@ const BRIDGE: &str = include_str!("page/bridge.js");
 const WHATSAPP: &str = include_str!("page/whatsapp.js");
 const PASSKEY: &str = include_str!("page/passkey.js");
 const HEARING: &str = include_str!("page/hearing.js");
+const CONTENT: &str = include_str!("page/content.js");
 const MODULES: &str = include_str!("page/modules.js");
 const WA_JS: &str = include_str!("page/wa_js.js");
 const DOM: &str = include_str!("page/dom.js");
 
 /// The names by which an operator may replace them.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "bridge.js",
     "whatsapp.js",
     "passkey.js",
     "hearing.js",
+    "content.js",
     "modules.js",
     "wa_js.js",
     "dom.js",
@@ -82,8 +84,9 @@ impl PageScripts {
         let shared = self.script("whatsapp.js", WHATSAPP, &mut own)?;
         let passkey = self.script("passkey.js", PASSKEY, &mut own)?;
         let hearing = self.script("hearing.js", HEARING, &mut own)?;
+        let content = self.script("content.js", CONTENT, &mut own)?;
         let source = format!(
-            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey}, {hearing});"
+            "({bridge})({BINDING:?}, {ENTRY:?}, {{ {adapters} }}, {shared}, {passkey}, {hearing}, {content});"
         );
         Ok(DocumentStart { source, own })
     }

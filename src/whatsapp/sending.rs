@@ -40,6 +40,12 @@ const NO_LOOK_UP: &str = "NO_LOOK_UP";
 /// The page lacks what new Signal sessions are begun with, in words of the scripts.
 const NO_RESET: &str = "NO_RESET";
 
+/// The account is in no such group.
+const NOT_IN_GROUP: &str = "NOT_IN_GROUP";
+
+/// The message that is to be answered is not in the chat, or cannot be answered.
+const NO_QUOTE: &str = "NO_QUOTE";
+
 /// The chat has another address by now.
 const MOVED: &str = "MOVED";
 
@@ -91,6 +97,8 @@ enum Outcome {
     Interrupted(String),
     /// The chat has another address than the message was made ready for, and the page has taken nothing.
     Moved(String),
+    /// The message that it was to answer is not there, and the page has taken nothing.
+    NoQuote,
     Unknown(String),
 }
 
@@ -130,6 +138,8 @@ impl Senders<'_> {
             }
             Outcome::Unknown(why) => return Err(HandOverError::Unknown(why)),
             Outcome::Interrupted(why) => return Err(HandOverError::Interrupted(why)),
+            // Each adapter would look for it in the same store.
+            Outcome::NoQuote => return Err(HandOverError::NoQuote),
             // The page was not asked this time.
             Outcome::Moved(_) if self.chat_ids.forget(&prepared.chat) => {
                 return Err(self.make_ready_again(senders, outgoing).await);
@@ -170,6 +180,7 @@ impl Senders<'_> {
             ) => HandOverError::Interrupted(why),
             Err(
                 why @ (PrepareError::NotOnWhatsApp
+                | PrepareError::NotInGroup
                 | PrepareError::Failed(_)
                 | PrepareError::Stale(_)),
             ) => HandOverError::NotHanded(why.to_string()),
@@ -343,6 +354,7 @@ impl Senders<'_> {
             };
             failed = match why.code.as_str() {
                 "NOT_ON_WHATSAPP" => return Err(PrepareError::NotOnWhatsApp),
+                NOT_IN_GROUP => return Err(PrepareError::NotInGroup),
                 // WhatsApp's server did not answer: it answers no other adapter either.
                 "CHECK_FAILED" => return Err(PrepareError::Unanswered(why.detail)),
                 NO_ANSWER => {
@@ -399,14 +411,21 @@ impl Senders<'_> {
                 Err(Mistyped::InDoubt(why)) => Outcome::Unknown(why),
             };
         }
-        let argument = json!({
+        let mut argument = json!({
             "key": outgoing.key,
             "chat": prepared.chat,
             "message_id": prepared.message_id,
             "body": outgoing.body,
         });
+        // By a name of its own: a script of an earlier version (PAGE_SCRIPTS_DIR) would send the text without the rest.
+        let command = if outgoing.extras.is_none() {
+            "handOver"
+        } else {
+            argument["extras"] = json!(*outgoing.extras);
+            "handOverWithExtras"
+        };
         let handed =
-            bridge::call_within(self.page, adapter, "handOver", &argument, CALL_TIMEOUT).await;
+            bridge::call_within(self.page, adapter, command, &argument, CALL_TIMEOUT).await;
         match handed {
             Ok(Answer { key, message_id }) => Outcome::Handed(Handed { key, message_id }),
             Err(why) if [NO_ANSWER, INTERRUPTED, "IN_DOUBT"].contains(&why.code.as_str()) => {
@@ -414,6 +433,7 @@ impl Senders<'_> {
             }
             Err(why) if why.code == NOT_LOADED => Outcome::Interrupted(why.detail),
             Err(why) if why.code == MOVED => Outcome::Moved(why.detail),
+            Err(why) if why.code == NO_QUOTE => Outcome::NoQuote,
             // The recipient is known by now and a text is only a text: what the page throws is about the call.
             Err(why) => Outcome::Refused {
                 is_own: ["MISFIT", "PAGE_ERROR", "NOT_HANDED"].contains(&why.code.as_str()),

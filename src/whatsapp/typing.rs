@@ -86,6 +86,10 @@ impl Typing<'_> {
             chat: WaId,
         }
         let failed = |why: CallError| PrepareError::Failed(why.detail);
+        if outgoing.to.contains('@') || !outgoing.extras.is_none() {
+            let why = "no adapter can send this now: on the screen only plain texts to phone numbers are typed";
+            return Err(PrepareError::Failed(why.to_owned()));
+        }
         let shown = self.show(&outgoing.to).await;
         shown.map_err(PrepareError::Failed)?;
         let within = json!({ "to": outgoing.to, "within_ms": OPEN_TIMEOUT.as_millis() });

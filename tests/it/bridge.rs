@@ -52,7 +52,7 @@ struct Seen {
 }
 
 #[derive(Clone, Default)]
-struct Hub(Arc<Mutex<Seen>>);
+pub(crate) struct Hub(Arc<Mutex<Seen>>);
 
 async fn login(State(hub): State<Hub>, body: Bytes) -> Response {
     let asked: Value = serde_json::from_slice(&body).unwrap();
@@ -105,10 +105,10 @@ async fn listener(State(hub): State<Hub>, uri: Uri, headers: HeaderMap, body: By
 }
 
 /// One life of a hub.
-struct Life(JoinHandle<()>);
+pub(crate) struct Life(JoinHandle<()>);
 
 impl Hub {
-    async fn lives(&self, addr: SocketAddr) -> (Life, SocketAddr) {
+    pub(crate) async fn lives(&self, addr: SocketAddr) -> (Life, SocketAddr) {
         let router = Router::new()
             .route("/api/auth/login", post(login))
             .route("/api/listener/{name}", post(listener))
@@ -127,7 +127,7 @@ impl Hub {
         (Life(serving), addr)
     }
 
-    fn recorded(&self) -> usize {
+    pub(crate) fn recorded(&self) -> usize {
         let seen = self.0.lock().unwrap();
         seen.recorded.values().map(Vec::len).sum()
     }
@@ -138,7 +138,7 @@ impl Hub {
         seen.tests.values().map(Vec::len).sum()
     }
 
-    async fn has_recorded(&self, count: usize) {
+    pub(crate) async fn has_recorded(&self, count: usize) {
         let until = Instant::now() + PATIENCE;
         while self.recorded() < count {
             assert!(Instant::now() < until, "{} of {count}", self.recorded());
@@ -155,15 +155,20 @@ impl Life {
     }
 }
 
+/// What leads the bridge to this hub.
+pub(crate) fn settings(hub: SocketAddr) -> [(&'static str, String); 4] {
+    [
+        ("CENTRAL_HUB_BASE_URL", format!("http://{hub}/")),
+        ("CENTRAL_HUB_USER", "listener".to_owned()),
+        ("CENTRAL_HUB_PASS", PASS.to_owned()),
+        ("INTERNAL_LISTENER_TOKEN", INTERNAL.to_owned()),
+    ]
+}
+
 /// Starts the service in this home, with its bridge to this hub.
 async fn bridged(home: Home, hub: SocketAddr) -> Service {
     let service = Service::start_in(home, |environment| {
-        environment.extend([
-            ("CENTRAL_HUB_BASE_URL", format!("http://{hub}/").into()),
-            ("CENTRAL_HUB_USER", "listener".into()),
-            ("CENTRAL_HUB_PASS", PASS.into()),
-            ("INTERNAL_LISTENER_TOKEN", INTERNAL.into()),
-        ]);
+        environment.extend(settings(hub).map(|(name, value)| (name, value.into())));
     })
     .await;
     service.secrets().remember_text(PASS);
@@ -172,7 +177,7 @@ async fn bridged(home: Home, hub: SocketAddr) -> Service {
     service
 }
 
-fn event(chat: &str, is_own: bool, text: &str) -> NewEvent {
+pub(crate) fn event(chat: &str, is_own: bool, text: &str) -> NewEvent {
     let person = |phone: &str| json!({ "phone": phone, "lid": null, "name": null });
     let (from, to) = if is_own { (ME, chat) } else { (chat, ME) };
     let data = json!({
@@ -200,7 +205,7 @@ fn event(chat: &str, is_own: bool, text: &str) -> NewEvent {
 }
 
 /// Writes events into the log of a service that does not run, as its sessions would.
-async fn hears(home: &Home, events: Vec<NewEvent>) {
+pub(crate) async fn hears(home: &Home, events: Vec<NewEvent>) {
     let day = Duration::from_secs(24 * 3600);
     let (ledger, keeper) = Ledger::new(LedgerOptions {
         folder: home.ledger(),
@@ -327,6 +332,11 @@ async fn nothing_is_lost_and_no_test_message_is_made_twice_whatever_ends_or_hang
     let metrics = service.get("/metrics").await.text();
     assert!(metrics.contains("session_manager_bridge_on 1"), "{metrics}");
     assert!(metrics.contains("session_manager_bridge_events_waiting 0"));
+    let times = "session_manager_bridge_log_to_hub_seconds_count ";
+    let times = metrics.lines().find_map(|line| line.strip_prefix(times));
+    let told: usize = times.unwrap().parse().unwrap();
+    // By this service: the ones before it have reported the others.
+    assert!(0 < told && told < all, "{metrics}");
     service.stop();
     life.ends().await;
 }

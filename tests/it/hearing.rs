@@ -3,13 +3,21 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use axum::{http::StatusCode, response::IntoResponse as _};
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
 use crate::{
-    adapters::{CURRENT, bundle},
-    support::{Api, Service, chrome::pid_of, disk::Disk, sandbox::SharedSandbox},
+    adapters::{CURRENT, OLD, bundle},
+    bridge::{self, Hub},
+    support::{
+        Api, Service,
+        chrome::{eventually, pid_of},
+        disk::Disk,
+        sandbox::SharedSandbox,
+    },
+    webhooks::Target,
 };
 
 const FRIEND: &str = "5491150002222";
@@ -46,7 +54,7 @@ impl Api {
     }
 
     /// Waits until the log is as a test wants it.
-    async fn hears(&self, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    pub(crate) async fn hears(&self, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let deadline = Instant::now() + HEARD_TIMEOUT;
         let mut look = interval(Duration::from_millis(100));
         loop {
@@ -105,10 +113,10 @@ fn assert_once(log: &[Value], messages: usize) {
     clippy::too_many_lines,
     reason = "one account does all of it: each start of a service costs seconds"
 )]
-async fn hears_each_kind(adapter: &'static str, faults: Value) {
+async fn hears_each_kind(adapter: &'static str, package: &str, faults: Value) {
     let service = Service::start(|env| {
         env.insert("ADAPTERS", adapter.into());
-        env.insert("WA_JS_PATH", bundle(CURRENT).into());
+        env.insert("WA_JS_PATH", bundle(package).into());
     })
     .await;
     service.faults(faults.clone()).await;
@@ -339,12 +347,100 @@ async fn hears_each_kind(adapter: &'static str, faults: Value) {
 
 #[tokio::test]
 async fn each_kind_of_event_is_heard_by_the_modules() {
-    hears_each_kind("modules", json!({})).await;
+    hears_each_kind("modules", CURRENT, json!({})).await;
 }
 
 #[tokio::test]
 async fn each_kind_of_event_is_heard_by_wa_js_where_chats_go_by_lid() {
-    hears_each_kind("wa-js", json!({"lid_chats": true})).await;
+    hears_each_kind("wa-js", CURRENT, json!({"lid_chats": true})).await;
+}
+
+#[tokio::test]
+async fn each_kind_of_event_is_heard_by_an_older_wa_js_on_an_older_page() {
+    hears_each_kind("wa-js", OLD, json!({"build": "early-2026"})).await;
+}
+
+#[tokio::test]
+async fn a_number_that_became_known_to_another_page_or_while_none_listened_is_said_afterwards() {
+    let (service, account) = Service::linked(&[]).await;
+    service.hearing_is("live").await;
+    let people = ["5491150004444", "5491150005555"];
+    let mut keys = Vec::new();
+    for person in people {
+        let body = json!({"from": person, "hidden": true, "name": "Eva", "body": "¿Quién soy?"});
+        keys.push(service.does(&account, "receive", body).await);
+    }
+    service
+        .hears("two persons without a number", |log| log.len() == 2)
+        .await;
+    let reveal = async |person: &str| {
+        service
+            .does(&account, "reveal", json!({"number": person}))
+            .await;
+    };
+    // One is learnt while no page listens, the other one by a page that has not heard the message.
+    service.disconnect("51").await;
+    reveal(people[0]).await;
+    service.connect("51").await;
+    service.hearing_is("live").await;
+    let resolved = |log: &[Value]| -> Vec<Value> {
+        let is_resolved = |event: &&Value| event["type"] == "message.resolved";
+        log.iter().filter(is_resolved).cloned().collect()
+    };
+    service
+        .hears("the first number", |log| resolved(log).len() == 1)
+        .await;
+    reveal(people[1]).await;
+    let log = service
+        .hears("the second number", |log| resolved(log).len() == 2)
+        .await;
+    for ((event, person), key) in resolved(&log).iter().zip(people).zip(&keys) {
+        assert_eq!(event["data"]["from"]["phone"], person, "{event}");
+        assert_eq!(event["data"]["key"], **key, "{event}");
+        let message = about(&log, key)[0];
+        assert_eq!(event["data"]["chat"], message["data"]["chat"], "{event}");
+    }
+    assert_eq!(resolved(&log)[1]["late"], false);
+
+    // Known now, and not said again by the next page.
+    service.disconnect("51").await;
+    service.connect("51").await;
+    service.hearing_is("live").await;
+    assert_eq!(resolved(&service.log_of_events().await).len(), 2);
+    service.stop();
+}
+
+/// wa-js #3580.
+#[tokio::test]
+async fn a_page_whose_search_never_ends_hears_what_comes_says_what_it_misses_and_finds_it_later() {
+    let (service, account) = Service::linked(&[]).await;
+    service.hearing_is("live").await;
+    service.disconnect("51").await;
+    let receives = async |text: &str| {
+        let body = json!({"from": FRIEND, "body": text});
+        service.does(&account, "receive", body).await;
+    };
+    receives("mientras nadie escucha").await;
+    service.faults(json!({"message_search": "never"})).await;
+    service.connect("51").await;
+    let hearing = service.hearing_is("limited").await;
+    let detail = hearing["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("what came while the session was away is not found")
+            && detail.contains("does not answer"),
+        "{detail}"
+    );
+    receives("en directo").await;
+    service
+        .hears("what comes", |log| texts(log).contains_key("en directo"))
+        .await;
+    // It is tried again by itself.
+    service.faults(json!({})).await;
+    service.hearing_is("live").await;
+    let log = service.log_of_events().await;
+    assert_once(&log, 2);
+    assert!(texts(&log)["mientras nadie escucha"].1, "it is late");
+    service.stop();
 }
 
 async fn burst(service: &Api, account: &str, messages: usize) {
@@ -451,6 +547,69 @@ async fn what_comes_while_service_chrome_or_network_is_down_is_in_the_log_once_a
         service.stop();
         sandbox.stop();
     }
+}
+
+#[tokio::test]
+async fn what_comes_while_a_session_may_sleep_is_heard_when_it_wakes_and_given_to_the_webhook_and_the_bridge()
+ {
+    const MEANWHILE: [&str; 3] = ["uno", "dos", "tres"];
+    let target = Target::open(|_| StatusCode::OK.into_response()).await;
+    let hub = Hub::default();
+    let (_life, addr) = hub.lives("127.0.0.1:0".parse().unwrap()).await;
+    let service = Service::start(|env| {
+        env.extend([
+            ("HIBERNATE_AFTER_SECONDS", "1".into()),
+            ("HIBERNATE_LISTENING", "true".into()),
+            ("WEBHOOK_ALLOW_PRIVATE", "true".into()),
+            ("WEBHOOK_URL", target.url.clone().into()),
+            (
+                "WEBHOOK_SECRET",
+                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into(),
+            ),
+            ("WEBHOOK_TYPES", "message".into()),
+        ]);
+        env.extend(bridge::settings(addr).map(|(name, value)| (name, value.into())));
+    })
+    .await;
+    let account = service.link("51").await;
+    let is_asleep =
+        |status: &Value| status["hibernating"] == true && status.get("chrome_pid").is_none();
+    for round in 1..=2 {
+        service.status_when("51", "its sleep", is_asleep).await;
+        for (nth, text) in MEANWHILE.iter().enumerate() {
+            let from = if nth == 1 { STRANGER } else { FRIEND };
+            let message = json!({"from": from, "body": format!("{text} {round}")});
+            service.does(&account, "receive", message).await;
+        }
+        let status = service.status("51").await;
+        assert_eq!(status["hibernating"], true, "{status}");
+        let known = texts(&service.log_of_events().await).len();
+        assert_eq!(known, (round - 1) * MEANWHILE.len(), "nothing hears yet");
+
+        service
+            .sends(51, FRIEND, &format!("despertate {round}"))
+            .await;
+        let all = round * MEANWHILE.len();
+        let log = service
+            .hears("what came meanwhile", |log| texts(log).len() == all)
+            .await;
+        assert_once(&log, all);
+        assert!(texts(&log).values().all(|(_, is_late)| *is_late), "{log:?}");
+        let wanted = log.iter().filter(|event| event["type"] == "message");
+        let mut wanted: Vec<_> = wanted.map(|event| event["id"].as_str().unwrap()).collect();
+        wanted.sort_unstable();
+        eventually("the webhook has each of them once", || {
+            let mut taken = target.ids();
+            taken.sort_unstable();
+            taken == wanted
+        })
+        .await;
+        // What the API has sent is recorded as well.
+        hub.has_recorded(all + round).await;
+    }
+    service.status_when("51", "its sleep", is_asleep).await;
+    assert_eq!(hub.recorded(), 2 * (MEANWHILE.len() + 1));
+    service.stop();
 }
 
 #[tokio::test]

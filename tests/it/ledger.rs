@@ -38,7 +38,7 @@ async fn message(service: &Service, id: &str) -> Value {
 }
 
 /// Waits until a message is in a state, and gives it.
-async fn becomes(service: &Service, id: &str, state: &str) -> Value {
+pub(crate) async fn becomes(service: &Service, id: &str, state: &str) -> Value {
     let mut last = Value::Null;
     let becomes = async {
         while last["state"] != state {

@@ -16,6 +16,7 @@ mod bridge;
 mod browser;
 mod changes;
 mod clients;
+mod content;
 mod contract;
 mod crash;
 mod docs;

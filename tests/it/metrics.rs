@@ -2,9 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use axum::{http::StatusCode, response::IntoResponse as _};
+use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use crate::support::Service;
+use crate::{
+    support::{Service, answer, chrome::eventually},
+    webhooks::{self, Target},
+};
 
 const DOCUMENTS: [(&str, &str); 3] = [
     ("metrics.md", include_str!("../../docs/metrics.md")),
@@ -228,5 +234,62 @@ async fn a_scrape_tells_of_a_session_that_sends_and_has_every_name_of_the_docume
             .iter()
             .any(|variable| variable["name"] == "session")
     );
+    service.stop();
+}
+
+#[tokio::test]
+async fn a_scrape_has_the_times_from_a_page_to_the_log_and_from_the_log_to_a_receiver() {
+    const FRIEND: &str = "5491150002222";
+    const TO_LOG: &str = "session_manager_page_to_log_seconds";
+    let settings = [
+        ("WEBHOOK_ALLOW_PRIVATE", "true"),
+        ("WEBHOOK_RETRY_SECONDS", "1"),
+    ];
+    let (service, account) = Service::linked(&settings).await;
+    service.hearing_is("live").await;
+    // It fails the first time.
+    let target = Target::open(|number| match number {
+        1 => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        _ => StatusCode::OK.into_response(),
+    })
+    .await;
+    let body = json!({ "url": target.url, "types": ["message"] });
+    let id = webhooks::add(&service, &body).await;
+    let receives = async |text: &str| {
+        let body = json!({ "from": FRIEND, "body": text });
+        service.does(&account, "receive", body).await;
+    };
+    let began = Instant::now();
+    receives("la primera").await;
+    eventually("the receiver has it", || target.taken().len() == 1).await;
+    let took = began.elapsed().as_secs_f64();
+    let to_receiver = |part: &str| {
+        format!("session_manager_webhook_log_to_receiver_seconds_{part}{{webhook=\"{id}\"}}")
+    };
+    let scrape = service.get("/metrics").await.text();
+    assert_eq!(faults(&scrape), Vec::<String>::new());
+    assert!((1.0..2.0).contains(&value(&scrape, &to_receiver("count"))));
+    // The second attempt comes a second after the first one.
+    let sum = value(&scrape, &to_receiver("sum"));
+    assert!((1.0..took).contains(&sum), "{sum} of {took}");
+    assert_says(&scrape, &format!("{TO_LOG}_count 1"));
+    let sum = value(&scrape, &format!("{TO_LOG}_sum"));
+    assert!(sum > 0.0 && sum < took - 1.0, "{sum} of {took}");
+
+    // What is found afterwards was heard by no page as it happened.
+    service.disconnect("51").await;
+    receives("la segunda").await;
+    service.connect("51").await;
+    eventually("the receiver has it", || target.taken().len() == 2).await;
+    assert_eq!(target.taken()[1]["late"], true);
+    let scrape = service.get("/metrics").await.text();
+    assert_says(&scrape, &format!("{TO_LOG}_count 1"));
+    assert_says(&scrape, &format!("{} 2", to_receiver("count")));
+
+    // A webhook that is gone leaves nothing behind.
+    let gone = service.request(Method::DELETE, &format!("/webhooks/{id}"));
+    assert_eq!(answer(gone).await.status, 200);
+    let scrape = service.get("/metrics").await.text();
+    assert!(!scrape.contains(&id), "{scrape}");
     service.stop();
 }

@@ -42,12 +42,12 @@ const POLL: Duration = Duration::from_millis(50);
 const SOON: &str = "0,0,0,0,0,0,0,0,0,0,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1";
 
 /// What decides how a request is answered, by how many there were.
-type Script = fn(usize) -> Response;
+pub(crate) type Script = fn(usize) -> Response;
 
 /// A receiver on a port of this machine.
 #[derive(Clone)]
-struct Target {
-    url: String,
+pub(crate) struct Target {
+    pub(crate) url: String,
     /// The events that it has taken, in their order, each as often as it came.
     taken: Arc<Mutex<Vec<Value>>>,
     asked: Arc<Mutex<usize>>,
@@ -55,7 +55,7 @@ struct Target {
 }
 
 impl Target {
-    async fn open(script: Script) -> Self {
+    pub(crate) async fn open(script: Script) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = Self {
             url: format!("http://{}/hook", listener.local_addr().unwrap()),
@@ -69,12 +69,12 @@ impl Target {
         own
     }
 
-    fn taken(&self) -> Vec<Value> {
+    pub(crate) fn taken(&self) -> Vec<Value> {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.clone()
     }
 
-    fn ids(&self) -> Vec<String> {
+    pub(crate) fn ids(&self) -> Vec<String> {
         let id = |event: &Value| event["id"].as_str().unwrap().to_owned();
         self.taken().iter().map(id).collect()
     }
@@ -118,7 +118,7 @@ async fn webhooks(service: &Service) -> Vec<Value> {
 }
 
 /// Makes one, and answers its id.
-async fn add(service: &Service, body: &Value) -> String {
+pub(crate) async fn add(service: &Service, body: &Value) -> String {
     let made = service.post("/webhooks", body).await;
     assert_eq!(made.status, 201, "{}", made.text());
     made.json()["webhook"]["id"].as_str().unwrap().to_owned()

@@ -14,7 +14,7 @@ function page() {
   const shared = { wordOf: String };
   const later = [];
   const wait = (act, ms) => (ms >= 1000 ? later.push([ms, act]) : setTimeout(act, ms));
-  const hearing = valueOf("src/whatsapp/page/hearing.js", { setTimeout: wait, clearTimeout, Date, Math, JSON })((fact) => said.push(fact), shared);
+  const hearing = valueOf("src/whatsapp/page/hearing.js", { setTimeout: wait, clearTimeout, performance, Date, Math, JSON })((fact) => said.push(fact), shared);
   const listeners = new Map();
   const tell = (event, ...more) => listeners.get(event)?.(...more);
   const messages = { on: (event, listener) => listeners.set(event, listener), processMultipleMessages: () => "done" };

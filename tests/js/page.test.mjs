@@ -100,6 +100,19 @@ test("where a key is wanted a person is asked, and the request is made again wit
   assert.equal((await call("GET", "status")).status, 200);
 });
 
+test("a request that was refused for the key before is made again without a question", async () => {
+  const { call, onKeyWanted, useKey } = await ofPage("api.js");
+  useKey("wrong");
+  onKeyWanted(async () => assert.fail("it was asked"));
+  globalThis.fetch = async (_url, { headers }) => {
+    if (headers["X-Api-Key"] === "right") return Response.json({});
+    // The person has answered the question of another request meanwhile.
+    useKey("right");
+    return Response.json({ code: "UNAUTHORIZED", message: "no" }, { status: 401 });
+  };
+  assert.equal((await call("GET", "status")).status, 200);
+});
+
 /** Follows a stream of these pieces; gives what was heard until the stream was refused. */
 async function heardOf(pieces) {
   const { follow } = await import(`../../src/http/page/stream.js`);

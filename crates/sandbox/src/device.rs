@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     SandboxConfig,
     code::DeviceKeys,
+    extras::ExtrasOfPage,
     faults::{AckFault, Event, Faults, NumberCheckFault, SendFault, SocketFault},
     journal::Message,
     number::Number,
@@ -214,11 +215,13 @@ impl Connection {
                 body,
                 from_server,
                 envelopes,
+                extras,
             } => {
                 let message = Sent {
                     id,
                     body,
                     envelopes,
+                    extras,
                 };
                 self.take(message, &user, &server, &from_server).await
             }
@@ -311,7 +314,7 @@ impl Connection {
             Some(NumberCheckFault::NetworkError) => true,
             None => false,
         };
-        let number = addressed(user, server).filter(Number::is_on_whatsapp);
+        let number = Number::addressed(user, server).filter(Number::is_on_whatsapp);
         // The address of an account is the number under which it is registered, however it was asked for.
         let number = number.map(|number| number.registered());
         let found = number.is_some() && !error;
@@ -338,6 +341,7 @@ impl Connection {
             id,
             body,
             envelopes,
+            extras,
         } = sent;
         let Some((_, account)) = self.link.clone() else {
             return Err(Ended);
@@ -346,13 +350,13 @@ impl Connection {
         if faults.send == Some(SendFault::Lost) {
             return Ok(());
         }
-        let recipient = addressed(user, server).filter(Number::is_on_whatsapp);
+        let chat = self.chat_of(&account, user, server);
         let refused = faults.send == Some(SendFault::Refused);
         // The page says so by itself, and knows more words for it.
         if faults.send_result.is_some() {
             return Ok(());
         }
-        let Some(to) = recipient.filter(|_| !refused) else {
+        let Some((chat, extras)) = chat.zip(extras.read()).filter(|_| !refused) else {
             return self
                 .send(&ToPage::Ack {
                     id,
@@ -361,14 +365,21 @@ impl Connection {
                 })
                 .await;
         };
+        let (to, group) = match chat {
+            Recipient::Person(number) => (Some(number), None),
+            Recipient::Group(id) => (None, Some(id)),
+        };
+        let is_mixed = group.is_none() && from_server != server;
         let message = Message {
             id: id.clone(),
             account,
             to,
+            group,
             body,
+            extras,
             at: server::now(),
             resent: 0,
-            mixed_addressing: from_server != server,
+            mixed_addressing: is_mixed,
             seen_by_recipient: true,
             seen_by_own_phone: true,
         };
@@ -384,6 +395,19 @@ impl Connection {
             .map_or(self.config.ack_delay, Duration::from_millis);
         self.acknowledge(&id, delay);
         Ok(())
+    }
+
+    /// Whom a page writes to: a person who is on WhatsApp, or a group of the account.
+    fn chat_of(&self, account: &Number, user: &str, server: &str) -> Option<Recipient> {
+        if server == "g.us" {
+            let is_own = self.server.read(|world| {
+                let group = world.groups.get(user);
+                group.is_some_and(|group| group.account == *account)
+            });
+            return is_own.then(|| Recipient::Group(user.to_owned()));
+        }
+        let person = Number::addressed(user, server).filter(Number::is_on_whatsapp);
+        person.map(Recipient::Person)
     }
 
     fn is_seen(&self, id: &str) -> bool {
@@ -426,15 +450,14 @@ struct Sent {
     id: String,
     body: String,
     envelopes: Vec<Envelope>,
+    extras: ExtrasOfPage,
 }
 
-/// The number that a page addresses, by number or by LID.
-fn addressed(user: &str, server: &str) -> Option<Number> {
-    match server {
-        "c.us" => Number::parse(user).ok(),
-        "lid" => Number::from_lid(user).ok(),
-        _ => None,
-    }
+/// Whom it is for.
+enum Recipient {
+    Person(Number),
+    /// By its id.
+    Group(String),
 }
 
 fn present() -> i64 {

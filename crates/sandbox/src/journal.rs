@@ -16,9 +16,10 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
+    extras::Extras,
     number::Number,
     ratchets::Envelope,
-    stanza::{Group, Stanza},
+    stanza::{Chat, Group, Stanza},
 };
 
 const FILE_NAME: &str = "journal.jsonl";
@@ -43,10 +44,16 @@ pub(super) struct Message {
     pub(super) id: String,
     /// Who sent it.
     pub(super) account: Number,
-    /// Whom it is for.
-    pub(super) to: Number,
-    /// The text, exactly.
+    /// The person that it is for; absent in a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) to: Option<Number>,
+    /// The id of the group that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) group: Option<String>,
+    /// The text, exactly; empty where it is none.
     pub(super) body: String,
+    #[serde(flatten)]
+    pub(super) extras: Extras,
     /// When the server took it, ISO-8601 with milliseconds.
     pub(super) at: String,
     /// How often a device sent it again under the same id.
@@ -67,6 +74,14 @@ pub(super) struct Message {
 
 const fn seen() -> bool {
     true
+}
+
+impl Message {
+    /// Where it was written.
+    pub(super) fn chat(&self) -> Option<Chat> {
+        let person = self.to.clone().map(Chat::Person);
+        person.or_else(|| self.group.clone().map(Chat::Group))
+    }
 }
 
 /// A message to an account, as journals had it before there were other things than texts.

@@ -15,8 +15,10 @@
 //! a number says is ever logged; an injected fault is the only reason to misbehave.
 
 mod answer;
+
 mod code;
 mod device;
+mod extras;
 mod faults;
 mod guard;
 mod journal;

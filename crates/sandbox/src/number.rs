@@ -87,6 +87,15 @@ impl Number {
         LID_PREFIX.chars().chain(hidden).collect()
     }
 
+    /// The number that a page addresses, by number or by LID.
+    pub(super) fn addressed(user: &str, server: &str) -> Option<Self> {
+        match server {
+            "c.us" => Self::parse(user).ok(),
+            "lid" => Self::from_lid(user).ok(),
+            _ => None,
+        }
+    }
+
     /// The number behind a LID.
     pub(super) fn from_lid(lid: &str) -> Result<Self, &'static str> {
         let hidden = lid

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{code::DeviceKeys, faults::Faults, ratchets::Envelope};
+use super::{code::DeviceKeys, extras::ExtrasOfPage, faults::Faults, ratchets::Envelope};
 
 /// From the page.
 #[derive(Debug, Deserialize)]
@@ -48,6 +48,8 @@ pub(super) enum FromPage {
         /// How it was encrypted for each device that it is for.
         #[serde(default)]
         envelopes: Vec<Envelope>,
+        #[serde(default)]
+        extras: ExtrasOfPage,
     },
     /// These things are safe in the page's storage.
     Received { ids: Vec<String> },

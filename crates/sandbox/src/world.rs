@@ -38,7 +38,7 @@ pub(super) struct Connection {
     pub(super) stage: Stage,
     /// The last change of the faults that its page acts on.
     pub(super) heard_faults: u64,
-    /// Beside the code on show: either links the page.
+    /// Extras the code on show: either links the page.
     pub(super) pairing: Option<Pairing>,
     /// What the phone waits for before it links the page.
     pub(super) passkey: Option<Passkey>,
@@ -283,7 +283,7 @@ impl World {
         if let Some(sent) = self.by_id.get(&key).and_then(|at| self.messages.get(*at)) {
             return Some(Target {
                 id: key.1,
-                chat: Chat::Person(sent.to.clone()),
+                chat: sent.chat()?,
                 author: None,
                 hidden: false,
                 letter: Some(Letter {
@@ -432,7 +432,7 @@ impl World {
             || self
                 .messages
                 .iter()
-                .any(|m| m.account == *number || m.to == *number)
+                .any(|m| m.account == *number || m.to.as_ref() == Some(number))
             || self.mailboxes.contains_key(number)
             || self
                 .mailboxes

@@ -27,6 +27,7 @@ use hub::{Call, Hub};
 use jiff::Timestamp;
 use numbers::Numbers;
 use parking_lot::Mutex;
+use prometheus_client::metrics::histogram::Histogram;
 pub use report::Clients;
 use report::{Reading, Report, Whose};
 use tokio::time::{Instant, sleep};
@@ -34,6 +35,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     schedule::Schedule,
+    times,
     worker::{Given, Receiver, Shared, Worker},
 };
 use crate::{
@@ -123,6 +125,7 @@ impl Bridge {
             receiver,
             None,
             ConsumerTally::default(),
+            times::of_one(),
             CancellationToken::new(),
         ));
         Self(Arc::new(Inner {
@@ -136,7 +139,8 @@ impl Bridge {
     /// Begins to report to the hub what happens. Waits for nothing; to be called once.
     pub fn begin(&self) {
         let inner = Arc::clone(&self.0);
-        inner.listened.set(KIND, None);
+        let wanted = inner.running.state.borrow().receiver.clients.wanted();
+        inner.listened.set(KIND, wanted);
         let stop = inner.running.stop.clone();
         self.0.tasks.spawn(async move {
             let known = async {
@@ -178,6 +182,16 @@ impl Bridge {
     /// What became of its events, without waiting for anything.
     pub fn tally(&self) -> ConsumerTally {
         self.0.running.tally.borrow().clone()
+    }
+
+    /// How long the texts that the hub has took from the log.
+    pub fn times(&self) -> Histogram {
+        self.0.running.times.clone()
+    }
+
+    /// The same of a bridge that is off.
+    pub fn no_times() -> Histogram {
+        times::of_one()
     }
 
     /// Messages that were not reported to the hub, in the order of their events, a page at a time.

@@ -15,6 +15,7 @@ use crate::{
     heard::{HeardMessage, Person, Source},
     ledger::{Event, EventKind},
     masked::Number,
+    session::{ClienteId, Wanted},
 };
 
 /// Which client of the hub a session belongs to.
@@ -31,10 +32,15 @@ impl Clients {
     pub(super) fn of(self, session: &str) -> Option<u64> {
         match self {
             Self::One(client) => Some(client),
-            Self::ByName => {
-                let is_number = session.bytes().all(|byte| byte.is_ascii_digit());
-                session.parse().ok().filter(|_| is_number)
-            }
+            Self::ByName => ClienteId::number(session),
+        }
+    }
+
+    /// The sessions whose texts are reported: those that a client belongs to.
+    pub(super) fn wanted(self) -> Wanted {
+        match self {
+            Self::One(_) => Wanted::All,
+            Self::ByName => Wanted::Named(|id| Self::ByName.of(id.as_str()).is_some()),
         }
     }
 }
@@ -359,8 +365,8 @@ pub(super) mod tests {
         for (session, client) in [
             ("51", Some(51)),
             ("admin", None),
-            ("5a", None),
-            ("+5", None),
+            // Another session than 7: the hub would take the messages of two accounts for one client's.
+            ("007", None),
         ] {
             assert_eq!(Clients::ByName.of(session), client, "{session}");
             assert_eq!(Clients::One(7).of(session), Some(7));

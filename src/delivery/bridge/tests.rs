@@ -452,6 +452,7 @@ async fn a_chat_that_fails_holds_up_no_other_and_all_is_reported_in_the_order_of
             Arc::new(stage.receiver),
             None,
             ConsumerTally::default(),
+            times::of_one(),
             CancellationToken::new(),
         )),
         listened: Listened::default(),

@@ -19,5 +19,6 @@ mod paging;
 pub(super) mod passkey;
 pub(super) mod qr;
 pub(super) mod send;
+mod send_content;
 pub(super) mod status;
 pub(super) mod webhooks;

@@ -1,6 +1,6 @@
-//! `POST /send`: one text to one number.
+//! `POST /send`: one message to one person or group.
 //!
-//! Checked in the order of the contract: session, recipient, text, and only then whether the session can send.
+//! Checked in the order of the contract: session, recipient, content, and only then whether the session can send.
 
 use axum::{
     extract::State,
@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use super::send_content::SendContent;
 use crate::{
     http::{
         state::AppState,
@@ -21,8 +22,7 @@ use crate::{
         },
     },
     session::{
-        IdempotencyKey, InvalidIdempotencyKey, LONGEST_TEXT, Recipient, SendError, SessionHandle,
-        TextMessage,
+        Addressee, IdempotencyKey, InvalidIdempotencyKey, OutgoingMessage, SendError, SessionHandle,
     },
 };
 
@@ -39,7 +39,7 @@ const PREFER: &str = "prefer";
 #[derive(Debug)]
 pub(in crate::http) struct ParsedSend {
     target: Target,
-    message: TextMessage,
+    message: OutgoingMessage,
     idempotency_key: Option<IdempotencyKey>,
     waits: bool,
     is_dry_run: bool,
@@ -55,22 +55,21 @@ impl FromBody for ParsedSend {
     }
 
     fn from_body(
-        fields: SendBody,
+        mut fields: SendBody,
         body: &Object,
         parts: &Parts,
         app: &AppState,
     ) -> Result<Self, ApiError> {
         // Size goes before all fields, as it always did: a caller of a text that is too long may have nothing else right.
-        check_length(&fields.message)?;
+        let content = SendContent::of(&mut fields);
+        content.check_length()?;
         // First of the fields: what is no yes and no no must not send.
         let is_dry_run = is_dry_run(&fields.dry_run, parts)?;
         let target = Target::of_send::<Self>(&fields.cliente_id, body, parts, app)?;
         let to = fields.to.value().filter(|to| !to.is_empty());
         let to = to.ok_or(ApiError::ToNotAString)?;
-        let to: Recipient = to.parse().map_err(ApiError::InvalidTo)?;
-        let text = fields.message.value();
-        let text = text.filter(|text| !text.trim().is_empty());
-        let text = text.ok_or(ApiError::InvalidMessage)?;
+        let to: Addressee = to.parse().map_err(ApiError::InvalidTo)?;
+        let (body, extras) = content.read()?;
         let is_async = match fields.r#async {
             Given::Absent => prefers_async(&parts.headers),
             Given::Value(is_async) => is_async,
@@ -78,27 +77,16 @@ impl FromBody for ParsedSend {
         };
         Ok(Self {
             target,
-            message: TextMessage {
+            message: OutgoingMessage {
                 to,
-                body: text.into(),
+                body,
+                extras: extras.into(),
             },
             idempotency_key: idempotency_key(fields.idempotency_key, &parts.headers)?,
             waits: !is_async,
             is_dry_run,
         })
     }
-}
-
-/// Refuses a text that WhatsApp would cut.
-fn check_length(message: &Given<String>) -> Result<(), ApiError> {
-    let Given::Value(text) = message else {
-        return Ok(());
-    };
-    let units = text.encode_utf16().count();
-    if units > LONGEST_TEXT {
-        return Err(ApiError::TextTooLong(units));
-    }
-    Ok(())
 }
 
 /// The key of a request: in the header or in the body, and the same when in both.
@@ -151,6 +139,10 @@ fn is_dry_run(in_body: &Given<bool>, parts: &Parts) -> Result<bool, ApiError> {
 #[utoipa::path(post, path = "/send", tag = "messages", params(DryRunInQuery, SessionInHeader, SendHeaders), request_body(content = SendBody, examples(
     ("a text" = (value = json!({"cliente_id": 51, "to": "+54 9 11 5825-4201", "message": "Hola 👋"}))),
     ("at most once" = (value = json!({"cliente_id": 51, "to": "5491158254201", "message": "Hola", "idempotency_key": "order-1234"}))),
+    ("an answer" = (value = json!({"cliente_id": 51, "to": "5491158254201", "message": "Claro", "quote": "false_5491158254201@c.us_3A5F0C2B1D4E6F708192"}))),
+    ("a place" = (value = json!({"cliente_id": 51, "to": "5491158254201", "location": {"latitude": -34.6037, "longitude": -58.3816, "name": "Obelisco"}}))),
+    ("a contact" = (value = json!({"cliente_id": 51, "to": "5491158254201", "contact": {"name": "Ana", "phone": "+54 9 11 5825-4202"}}))),
+    ("a poll in a group" = (value = json!({"cliente_id": 51, "to": "120363041234567890@g.us", "poll": {"question": "¿Cuándo?", "options": ["lunes", "martes"], "choices": 1}}))),
     ("in its turn" = (value = json!({"cliente_id": 51, "to": "5491158254201@c.us", "message": "Hola", "async": true}))),
 )), responses(
     (status = 200, description = "WhatsApp's server has it, or what a dry run found", body = SentOrDryRun, content_type = "application/json",
@@ -183,7 +175,7 @@ async fn really_send(session: &SessionHandle, request: ParsedSend) -> Result<Res
         waits,
         is_dry_run: _,
     } = request;
-    let to = message.to.digits().to_owned();
+    let to = message.to.as_str().to_owned();
     let sent = session
         .send(crate::session::SendRequest {
             message,
@@ -209,7 +201,7 @@ async fn really_send(session: &SessionHandle, request: ParsedSend) -> Result<Res
 
 async fn dry_run(session: &SessionHandle, request: ParsedSend) -> Result<Json<DryRun>, ApiError> {
     let to = request.message.to;
-    let digits = to.digits().to_owned();
+    let name = to.as_str().to_owned();
     let check = session.check(to).await?;
-    Ok(Json(DryRun::of(request.target.echo, digits, check)))
+    Ok(Json(DryRun::of(request.target.echo, name, check)))
 }

@@ -36,7 +36,11 @@ export function onKeyWanted(ask) {
   askForKey = ask;
 }
 
-export const wantKey = (why) => askForKey(why);
+/** Asks for a key, unless there is another one by now than a request had that was refused (`sent`: its headers). */
+export function wantKey(why, sent) {
+  const isOld = sent["X-Api-Key"] !== keyHeaders()["X-Api-Key"];
+  return isOld ? Promise.resolve(true) : askForKey(why);
+}
 
 export async function refusalOf(response) {
   const body = await response.json().catch(() => ({}));
@@ -62,7 +66,7 @@ export async function call(method, path, { id, body, headers } = {}) {
   }
   if (response.ok) return response;
   const refusal = await refusalOf(response);
-  if (refusal.status === 401 && (await wantKey(refusal))) return call(method, path, { id, body, headers });
+  if (refusal.status === 401 && (await wantKey(refusal, options.headers))) return call(method, path, { id, body, headers });
   throw refusal;
 }
 

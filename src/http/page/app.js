@@ -1,10 +1,11 @@
-// The page at /: the list, one session beside it, and what holds them together.
+// The page at /: the list, one session or the webhooks beside it, and what holds them together.
 
 import { hasKey, json, onKeyWanted, useKey } from "./api.js";
 import { byId, say, show } from "./elements.js";
 import * as list from "./list.js";
 import * as session from "./session.js";
 import { follow } from "./stream.js";
+import * as webhooks from "./webhooks.js";
 import { because, sayBecause, t, timeOf, translate } from "./words.js";
 
 // What stands at the top, by the stream that says so.
@@ -31,12 +32,16 @@ function drawStanding() {
   const details = { refused: () => because(refusal.code, refusal.message).text, away: () => timeOf(awaySince) };
   const text = t(worst, details[worst]?.());
   // What a badge said last may not be true any more.
-  if (list.areStale(worst === "away" || worst === "stopping")) session.draw();
+  if (list.areStale(worst === "away" || worst === "stopping")) {
+    session.draw();
+    webhooks.draw();
+  }
   byId("connection").dataset.state = worst;
   say(byId("connection"), text);
 }
 
 const namedId = () => new URLSearchParams(location.search).get("cliente_id");
+const namesWebhooks = () => !namedId() && new URLSearchParams(location.search).has("webhooks");
 
 // The session that the page shows without being asked, while the address names none.
 let offered = null;
@@ -45,18 +50,20 @@ let declined = null;
 
 /** Shows what the address names, or else what is offered. */
 function route() {
-  if (namedId()) offered = null;
+  if (namedId() || namesWebhooks()) offered = null;
   const id = namedId() ?? offered;
   standing.session = "live";
-  document.body.classList.toggle("one", Boolean(id));
+  document.body.classList.toggle("one", Boolean(id) || namesWebhooks());
   session.open(id, stands("session"));
+  webhooks.open(namesWebhooks());
   list.mark(id);
   drawTitle();
 }
 
 function drawTitle() {
   const id = namedId() ?? offered;
-  document.title = `${id ? t("session", id) : t("tab")} · session-manager`;
+  const shown = namesWebhooks() ? t("hooks") : t("tab");
+  document.title = `${id ? t("session", id) : shown} · session-manager`;
 }
 
 /** Goes to a session or back to the list, without loading the page again. */
@@ -66,12 +73,13 @@ function go(href) {
   if (href !== location.href) history.pushState(null, "", href);
   route();
   if (namedId()) byId("session-title").focus();
+  else if (namesWebhooks()) byId("webhooks-title").focus();
   else byId("main").focus();
 }
 
 /** Shows the session that waits for a scan, if exactly one does: a person opens this page to scan a code. */
 function offer() {
-  if (namedId() || offered) return;
+  if (namedId() || namesWebhooks() || offered) return;
   // On a phone the session takes the place of the list, and of the form that is being filled in.
   if (byId("add-id").value || document.activeElement === byId("add-id")) return;
   const waiting = list.waitingForScan();
@@ -86,7 +94,7 @@ function isPlain(event) {
 }
 
 document.addEventListener("click", (event) => {
-  const link = event.target.closest("a.card, #back, #home");
+  const link = event.target.closest("a.card, a.to-list, #home");
   if (!link || !isPlain(event)) return;
   event.preventDefault();
   if (link.href !== location.href || offered) go(link.href);
@@ -170,6 +178,7 @@ function hears(name, data) {
   if (name === "sessions") {
     list.setAll(data.details);
     about();
+    webhooks.offer();
     offer();
   } else if (name === "session") {
     list.setOne(data);
@@ -178,9 +187,11 @@ function hears(name, data) {
 }
 
 session.begin();
+webhooks.begin();
 translate(() => {
   if (byId("loading").hidden) list.draw();
   session.draw();
+  webhooks.draw();
   drawStanding();
   drawTitle();
 });

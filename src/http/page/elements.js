@@ -41,3 +41,53 @@ export function icon(state) {
   picture.append(path);
   return picture;
 }
+
+/** Puts these children into a list, in this order. One that is in its place is not moved: moving an element would take the focus from it. */
+export function arrange(list, children) {
+  for (const child of [...list.children]) if (!children.includes(child)) child.remove();
+  children.forEach((child, place) => {
+    if (list.children[place] !== child) list.insertBefore(child, list.children[place] ?? null);
+  });
+}
+
+export const isBusy = (button) => button.getAttribute("aria-disabled") === "true";
+
+/** Does something with a button pressed meanwhile, which says `busy` then. */
+export async function whileBusy(button, busy, what) {
+  const text = button.textContent;
+  button.setAttribute("aria-disabled", "true");
+  if (busy) say(button, busy);
+  try {
+    return await what();
+  } finally {
+    button.removeAttribute("aria-disabled");
+    if (busy) say(button, text);
+  }
+}
+
+/** Copies what is in a field. Answers whether it did: only a page that came by TLS, or from this machine, may copy. */
+export async function copied(field) {
+  field.select();
+  try {
+    await navigator.clipboard.writeText(field.value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Asks a person in a dialog. Answers whether the answer is yes. */
+export function sure({ title, text, yes }) {
+  const dialog = byId("ask");
+  say(byId("ask-title"), title);
+  say(byId("ask-text"), text);
+  say(byId("ask-yes"), yes);
+  byId("ask-yes").onclick = () => dialog.close("yes");
+  byId("ask-no").onclick = () => dialog.close("");
+  // Escape closes it without another answer than this.
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}

@@ -1,6 +1,6 @@
 // The list of all sessions. A card stays the same element while its session changes, so that it keeps the focus.
 
-import { byId, element, icon, say, show } from "./elements.js";
+import { arrange, byId, element, icon, say, show } from "./elements.js";
 import { because, dayOrTimeOf, sayBecause, t } from "./words.js";
 
 const sessions = new Map();
@@ -12,6 +12,8 @@ export const stateWord = ({ state, passkey }) => (passkey ? t("waitsForPasskey")
 
 // The service is away: what it said last may not be true any more.
 let stale = false;
+
+export const isStale = () => stale;
 
 /** Says whether it is. Answers whether that is news, and draws the list again then. */
 export function areStale(isAway) {
@@ -71,21 +73,9 @@ export function mark(id) {
 
 export function draw() {
   const ids = [...sessions.keys()].sort((one, other) => one.localeCompare(other, undefined, { numeric: true }));
-  for (const [id, card] of cards) {
-    if (!sessions.has(id)) {
-      card.item.remove();
-      cards.delete(id);
-    }
-  }
-  let before = null;
-  for (const id of ids) {
-    const card = cards.get(id) ?? made(id);
-    fill(card, sessions.get(id));
-    // Moving an element would take the focus from it.
-    const wanted = before ? before.nextSibling : byId("sessions").firstChild;
-    if (card.item !== wanted) byId("sessions").insertBefore(card.item, wanted);
-    before = card.item;
-  }
+  for (const id of cards.keys()) if (!sessions.has(id)) cards.delete(id);
+  for (const id of ids) fill(cards.get(id) ?? made(id), sessions.get(id));
+  arrange(byId("sessions"), ids.map((id) => cards.get(id).item));
   show(byId("loading"), false);
   show(byId("empty"), ids.length === 0);
   say(byId("count"), ids.length ? `(${ids.length})` : "");

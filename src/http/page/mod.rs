@@ -24,7 +24,7 @@ const LINK: &str = include_str!("link.html");
 const NO_LINK: &str = include_str!("no-link.html");
 
 /// What the documents load, by name.
-const FILES: [(&str, &str, &str); 16] = [
+const FILES: [(&str, &str, &str); 19] = [
     ("page.css", CSS, include_str!("page.css")),
     ("icon.svg", SVG, include_str!("icon.svg")),
     ("app.js", JS, include_str!("app.js")),
@@ -37,6 +37,9 @@ const FILES: [(&str, &str, &str); 16] = [
     ("passkey.js", JS, include_str!("passkey.js")),
     ("send.js", JS, include_str!("send.js")),
     ("messages.js", JS, include_str!("messages.js")),
+    ("webhooks.js", JS, include_str!("webhooks.js")),
+    ("deliveries.js", JS, include_str!("deliveries.js")),
+    ("failures.js", JS, include_str!("failures.js")),
     ("words.js", JS, include_str!("words.js")),
     ("codes-en.js", JS, include_str!("codes-en.js")),
     ("codes-es.js", JS, include_str!("codes-es.js")),

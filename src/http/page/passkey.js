@@ -6,7 +6,7 @@
 
 import { call, json } from "./api.js";
 import { clock } from "./code.js";
-import { byId, say, show } from "./elements.js";
+import { byId, copied, say, show } from "./elements.js";
 import { because, t } from "./words.js";
 
 // WAHA's extension in the stores of Chrome, Edge and Brave. The one for Firefox needs no id.
@@ -235,14 +235,7 @@ async function handInPasted() {
 }
 
 async function copyScript() {
-  const field = byId("passkey-script");
-  field.select();
-  try {
-    await navigator.clipboard.writeText(field.value);
-    say(byId("passkey-copied"), t("copied"));
-  } catch {
-    say(byId("passkey-copied"), t("notCopied"));
-  }
+  say(byId("passkey-copied"), t((await copied(byId("passkey-script"))) ? "copied" : "notCopied"));
 }
 
 /** Gives every button of it its work. */

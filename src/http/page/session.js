@@ -2,7 +2,7 @@
 
 import { call, json } from "./api.js";
 import { clock, showCode } from "./code.js";
-import { byId, element, say, show } from "./elements.js";
+import { byId, copied, element, isBusy, say, show, whileBusy } from "./elements.js";
 import { badge, lastSend, number, stateWord, why } from "./list.js";
 import { beginPasskey, showPasskey } from "./passkey.js";
 import * as messages from "./messages.js";
@@ -161,25 +161,18 @@ function queue(sends) {
   return t("queueSince", sends.open, timeOf(sends.oldest_at));
 }
 
-/** Does something with a button pressed meanwhile, and says why when it cannot be done. */
+/** Does something for the session that is shown, and says why when it cannot be done. */
 async function act(button, busy, what, trouble = complain) {
-  const text = button.textContent;
   const mine = id;
   trouble(null);
-  button.setAttribute("aria-disabled", "true");
-  if (busy) say(button, t(busy));
   try {
-    await what(mine);
+    await whileBusy(button, busy && t(busy), () => what(mine));
   } catch (why) {
     if (id === mine) trouble(why);
   } finally {
-    button.removeAttribute("aria-disabled");
-    if (busy) say(button, text);
     draw();
   }
 }
-
-const isBusy = (button) => button.getAttribute("aria-disabled") === "true";
 
 /** Asks for a start. The stream tells the rest. */
 export const connect = (wanted, phone, force) =>
@@ -214,15 +207,7 @@ async function makeLink(wanted) {
 }
 
 async function copyLink() {
-  const field = byId("link-url");
-  field.select();
-  try {
-    await navigator.clipboard.writeText(field.value);
-    say(byId("copied"), t("copied"));
-  } catch {
-    // Only a page that came by TLS, or from this machine, may copy.
-    say(byId("copied"), t("notCopied"));
-  }
+  say(byId("copied"), t((await copied(byId("link-url"))) ? "copied" : "notCopied"));
 }
 
 async function seeEvidence(wanted) {

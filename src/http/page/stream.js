@@ -86,7 +86,7 @@ export function follow(path, hears, stands) {
     const response = await fetch(address(where), options);
     if (response.ok) return read(response);
     const refusal = await refusalOf(response);
-    if (refusal.status === 401 && (await wantKey(refusal))) return undefined;
+    if (refusal.status === 401 && (await wantKey(refusal, options.headers))) return undefined;
     return refuse(refusal);
   }
 

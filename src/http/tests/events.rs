@@ -1,6 +1,6 @@
 //! The stream of what the sessions are doing.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, BodyDataStream},
@@ -112,6 +112,7 @@ fn new_send(session: &str, key: &str) -> NewSend {
         account: None,
         to: "5491158254201".into(),
         body: "x".into(),
+        extras: Arc::default(),
         is_durable: true,
         idempotency: None,
         accept_by: tokio::time::Instant::now() + Duration::from_secs(60),

@@ -1,6 +1,6 @@
 //! Who is let in, with which sessions.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -170,6 +170,7 @@ async fn lists_show_a_key_its_own_sessions_alone() {
             account: None,
             to: "5491158254201".into(),
             body: "x".into(),
+            extras: Arc::default(),
             is_durable: true,
             idempotency: None,
             accept_by: tokio::time::Instant::now() + Duration::from_secs(60),

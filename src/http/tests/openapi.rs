@@ -1,6 +1,6 @@
 //! The document, against the table of routes, the keys and what the router really answers.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     body::{Body, to_bytes},
@@ -86,12 +86,14 @@ impl Operation {
             path.clone(),
             request(&path).body(first.clone().into()).unwrap(),
         )];
-        for body in bodies {
+        for body in &bodies {
             let request = request(&path).body(body.to_string().into()).unwrap();
             requests.push((body.to_string(), request));
         }
         for (name, value) in self.example_fields() {
-            let mut body: Value = serde_json::from_str(&first).unwrap();
+            // Some fields exclude others: an example has it beside those that go with it.
+            let has_it = |body: &&Value| body.get(&name).is_some();
+            let mut body = bodies.iter().find(has_it).unwrap_or(&bodies[0]).clone();
             body[&name] = value;
             let request = request(&path).body(body.to_string().into()).unwrap();
             requests.push((body.to_string(), request));
@@ -478,6 +480,7 @@ async fn all_that_is_read_by(scope: Scope) -> Vec<(String, String)> {
             account: None,
             to: "5491158254201".into(),
             body: SECRET.into(),
+            extras: Arc::default(),
             is_durable: true,
             idempotency: None,
             accept_by: tokio::time::Instant::now() + std::time::Duration::from_secs(60),

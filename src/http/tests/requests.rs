@@ -22,7 +22,8 @@ async fn a_send_is_checked_in_the_order_of_the_contract() {
         json!("abc"),
         json!("123456"),
         json!("1".repeat(16)),
-        json!("1203630412@g.us"),
+        json!("12036304120@newsletter"),
+        json!("@g.us"),
     ] {
         assert_refused(
             &api.send(&json!({"cliente_id": 51, "to": to, "message": 1}))

@@ -172,6 +172,15 @@ causes! {
     InvalidTo(InvalidRecipient) = InvalidTo,
     #[error("message must be a non-empty string")]
     InvalidMessage = InvalidMessage,
+    #[error("give one of message, location, contact and poll: each is a message of its own")]
+    MoreThanOneContent = InvalidContent,
+    #[error("{field}: {why}")]
+    InvalidContent {
+        field: &'static str,
+        why: String,
+    } = InvalidContent,
+    #[error("quote must be the id of a message, as GET /events has it (data.id, or data.key)")]
+    InvalidQuote = InvalidContent,
     #[error("async must be true or false")]
     InvalidAsync = InvalidAsync,
     #[error("dry_run must be true or false; nothing was sent")]

@@ -12,6 +12,7 @@ use serde_json::{Number, Value};
 use utoipa::ToSchema;
 
 use super::contract::NamedClienteId;
+use crate::extras::{Place, Question};
 
 /// A field of a body.
 #[derive(Debug, Default, PartialEq)]
@@ -46,6 +47,25 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Given<T> {
         } else {
             T::deserialize(given).map_or(Self::WrongType, Self::Value)
         })
+    }
+}
+
+/// A field that takes an object or a list. What is wrong inside it is told in the words of its reader.
+#[derive(Debug, Default, PartialEq)]
+pub(in crate::http) enum Nested<T> {
+    #[default]
+    Absent,
+    Value(T),
+    Invalid(String),
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Nested<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let given = Value::deserialize(deserializer)?;
+        if given.is_null() {
+            return Ok(Self::Absent);
+        }
+        Ok(T::deserialize(given).map_or_else(|why| Self::Invalid(why.to_string()), Self::Value))
     }
 }
 
@@ -170,15 +190,35 @@ pub(in crate::http) struct SendBody {
     #[serde(default)]
     #[schema(value_type = Option<u64>, minimum = 1, example = 51)]
     pub(in crate::http) cliente_id: Given<AnyClienteId>,
-    /// The recipient: one international number with its country code, as people write it, or a chat id (`…@c.us`). What
-    /// could be read in two ways is refused.
+    /// The recipient: one international number with its country code, as people write it, or a chat's address: `…@c.us`, `…@lid` of
+    /// a person who has hidden the number, `…@g.us` of a group. What could be read in two ways is refused.
     #[serde(default)]
     #[schema(value_type = String, required = true, example = "+54 9 11 5825-4201")]
     pub(in crate::http) to: Given<String>,
-    /// The text, sent as it is: at most 65,536 UTF-16 units.
+    /// The text, sent as it is: at most 65,536 UTF-16 units. One of message, location, contact and poll is needed.
     #[serde(default)]
-    #[schema(value_type = String, required = true, min_length = 1, example = "Hola 👋")]
+    #[schema(value_type = Option<String>, min_length = 1, example = "Hola 👋")]
     pub(in crate::http) message: Given<String>,
+    /// A place.
+    #[serde(default)]
+    #[schema(value_type = Option<Place>)]
+    pub(in crate::http) location: Nested<Place>,
+    /// A contact card, or up to 10 of them.
+    #[serde(default)]
+    #[schema(value_type = Option<ContactField>)]
+    pub(in crate::http) contact: Nested<ContactField>,
+    /// A question with answers to choose from.
+    #[serde(default)]
+    #[schema(value_type = Option<Question>)]
+    pub(in crate::http) poll: Nested<Question>,
+    /// The message of the same chat that it answers: its id, as `GET /events` has it (`data.id`, or `data.key`).
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "false_5491158254201@c.us_3A5F0C2B1D4E6F708192")]
+    pub(in crate::http) quote: Given<String>,
+    /// Who is mentioned in the text, by their numbers; the text has each of them as `@` and the digits.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, max_items = 256)]
+    pub(in crate::http) mentions: Nested<Vec<String>>,
     /// Answer as soon as it is on disk.
     #[serde(default)]
     #[schema(value_type = Option<bool>, nullable = false)]
@@ -191,6 +231,28 @@ pub(in crate::http) struct SendBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     pub(in crate::http) idempotency_key: Given<String>,
+}
+
+/// One contact card, or several.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = Contact)]
+pub(in crate::http) enum ContactField {
+    One(ContactGiven),
+    Several(Vec<ContactGiven>),
+}
+
+/// A contact card to be sent.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ContactToSend)]
+pub(in crate::http) struct ContactGiven {
+    /// Whose it is.
+    #[schema(min_length = 1, max_length = 255, example = "Ana")]
+    pub(in crate::http) name: String,
+    /// Their number, with its country code.
+    #[schema(example = "+54 9 11 5825-4201")]
+    pub(in crate::http) phone: String,
 }
 
 /// The body of `POST /sessions/{id}/passkey`: what `credential.toJSON()` gives in a browser. Other fields are not looked at. It is

@@ -82,7 +82,7 @@ pub(in crate::ledger) mod statements {
     pub(in crate::ledger) const REMOVE_OF_EVENTS: &str = "DELETE FROM deliveries WHERE seq <= ?1";
     pub(in crate::ledger) const REMOVE_OF_CONSUMER: &str =
         "DELETE FROM deliveries WHERE consumer = ?1 AND (state, seq) IN
-             (SELECT state, seq FROM deliveries WHERE consumer = ?1 LIMIT ?2)";
+             (SELECT state, seq FROM deliveries WHERE consumer = ?1 LIMIT ?2) RETURNING seq";
 
     /// All of them.
     #[cfg(test)]
@@ -174,6 +174,8 @@ pub(in crate::ledger) fn change(
 pub(in crate::ledger) struct Removed {
     /// The consumer was known.
     pub(in crate::ledger) was_known: bool,
+    /// Texts were kept for it alone, and are gone from the file.
+    pub(in crate::ledger) has_removed_texts: bool,
     /// There are more deliveries of it to delete.
     pub(in crate::ledger) is_not_all: bool,
 }
@@ -183,19 +185,26 @@ pub(in crate::ledger) fn remove(file: &File, id: &str) -> Result<Removed, StoreE
     let Some(key) = key_of(file, id)? else {
         return Ok(Removed {
             was_known: false,
+            has_removed_texts: false,
             is_not_all: false,
         });
     };
-    let removed = file
+    let removed: Vec<i64> = file
         .prepare_cached(statements::REMOVE_OF_CONSUMER)?
-        .execute(params![key, whole(CHANGED_AT_ONCE)])?;
-    let is_not_all = removed == CHANGED_AT_ONCE;
+        .query_map(params![key, whole(CHANGED_AT_ONCE)], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let is_not_all = removed.len() == CHANGED_AT_ONCE;
+    let mut has_removed_texts = false;
+    for seq in removed {
+        has_removed_texts |= events::release(file, seq)?;
+    }
     if !is_not_all {
         file.prepare_cached("DELETE FROM consumers WHERE key = ?1")?
             .execute([key])?;
     }
     Ok(Removed {
         was_known: true,
+        has_removed_texts,
         is_not_all,
     })
 }
@@ -310,20 +319,32 @@ pub(in crate::ledger) fn turns(
     Ok(turns)
 }
 
-/// Notes the results of attempts. What was forgotten meanwhile, or is no longer waited for, is left out. Answers what became of
-/// all events of the consumer.
+/// What [`settle`] has done.
+#[derive(Clone, Debug)]
+pub(in crate::ledger) struct Noted {
+    /// What became of all events of the consumer.
+    pub(in crate::ledger) tally: ConsumerTally,
+    /// Texts were kept for it alone, and are gone from the file.
+    pub(in crate::ledger) has_removed_texts: bool,
+}
+
+/// Notes the results of attempts. What was forgotten meanwhile, or is no longer waited for, is left out.
 pub(in crate::ledger) fn settle(
     file: &File,
     id: &str,
     settled: &[Settled],
     now: Timestamp,
-) -> Result<ConsumerTally, StoreError> {
+) -> Result<Noted, StoreError> {
     let Some(key) = key_of(file, id)? else {
-        return Ok(ConsumerTally::default());
+        return Ok(Noted {
+            tally: ConsumerTally::default(),
+            has_removed_texts: false,
+        });
     };
     let at = now.as_millisecond();
     let (mut delivered, mut done, mut dead, mut failed) = (0, 0, 0, 0);
     let mut last_failure = None;
+    let mut has_removed_texts = false;
     for Settled { seq, lane, became } in settled {
         let is_over = match became {
             Became::Delivered | Became::Skipped => {
@@ -334,6 +355,7 @@ pub(in crate::ledger) fn settle(
                 if *became == Became::Delivered {
                     delivered += removed;
                 }
+                has_removed_texts |= events::release(file, *seq)?;
                 removed > 0
             }
             Became::PutOff {
@@ -378,7 +400,10 @@ pub(in crate::ledger) fn settle(
         file.prepare_cached("UPDATE consumers SET failed_at = ?2, failure = ?3 WHERE key = ?1")?
             .execute(params![key, at, failure])?;
     }
-    tally(file, id)
+    Ok(Noted {
+        tally: tally(file, id)?,
+        has_removed_texts,
+    })
 }
 
 /// Gives the first one that waits in this lane its turn, unless it has one.

@@ -2,7 +2,7 @@
 //!
 //! Not responsible for what an event says, nor for when events are forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, params};
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{File, StoreError, consumers};
 use crate::{
-    heard::HeardMessage,
+    heard::{HeardMessage, Numberless},
     ledger::event::{Event, EventKind, EventQuery, Me, NewEvent, Page, Source},
     masked::{Number, Text, WaId},
 };
@@ -25,6 +25,9 @@ const FORGOTTEN_AT_ONCE: i64 = 2000;
 /// Events whose data is kept, whatever their age: some 500 MB of ordinary messages.
 const MOST_KEPT: i64 = 1_000_000;
 
+/// Events without a number that one question looks at. Few persons hide theirs.
+const MOST_NUMBERLESS: i64 = 2000;
+
 /// Statements that run often, or over many rows. None may scan the whole table: a test has `SQLite` explain each.
 pub(in crate::ledger) mod statements {
     pub(in crate::ledger) const AFTER: &str = "SELECT * FROM events WHERE seq > ?1 ORDER BY seq";
@@ -38,11 +41,37 @@ pub(in crate::ledger) mod statements {
     pub(in crate::ledger) const FORGET_DATA: &str =
         "UPDATE events SET data = NULL, chat = NULL, account = NULL, account_lid = NULL
          WHERE seq > ?1 AND seq <= ?2";
+    /// The same, but for what a consumer is still to be given.
+    pub(in crate::ledger) const FORGET_DATA_NOT_OWED: &str =
+        "UPDATE events SET data = NULL, chat = NULL, account = NULL, account_lid = NULL
+         WHERE seq > ?1 AND seq <= ?2
+           AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq)";
+    pub(in crate::ledger) const RELEASE: &str =
+        "UPDATE events SET data = NULL, chat = NULL, account = NULL, account_lid = NULL
+         WHERE seq = ?1 AND seq <= (SELECT up_to FROM events_forgotten WHERE only = 1)
+           AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq)";
     pub(in crate::ledger) const FORGET_ROWS: &str = "DELETE FROM events WHERE seq <= ?1";
+
+    pub(in crate::ledger) const NUMBERLESS: &str = r#"SELECT data FROM events
+         WHERE session = ?1 AND happened_at >= ?2
+           AND data IS NOT NULL AND kind IN ('message', 'message.waiting') AND instr(data, '"from":{"phone":null') > 0
+         ORDER BY seq DESC LIMIT ?3"#;
+    pub(in crate::ledger) const IS_WRITTEN: &str =
+        "SELECT 1 FROM events WHERE session = ?1 AND once = ?2";
 
     /// All of them.
     #[cfg(test)]
-    pub(in crate::ledger) const ALL: [&str; 5] = [AFTER, AGES, IS_SEND, FORGET_DATA, FORGET_ROWS];
+    pub(in crate::ledger) const ALL: [&str; 9] = [
+        AFTER,
+        AGES,
+        NUMBERLESS,
+        IS_WRITTEN,
+        IS_SEND,
+        FORGET_DATA,
+        FORGET_DATA_NOT_OWED,
+        RELEASE,
+        FORGET_ROWS,
+    ];
 }
 
 /// Writes an event down at the end of the log. Answers its place, or `None` when it was written down before.
@@ -67,7 +96,7 @@ pub(in crate::ledger) fn append(
         format!("evt_{:032x}", rand::random::<u128>()),
         new.session,
         new.kind.as_str(),
-        Sha256::digest(new.once.as_bytes()).as_slice(),
+        hash(&new.once),
         new.chat.as_deref(),
         new.me.phone.as_deref(),
         new.me.lid.as_deref(),
@@ -78,6 +107,38 @@ pub(in crate::ledger) fn append(
         &**data,
     ])?;
     Ok((appended > 0).then(|| file.last_insert_rowid()))
+}
+
+fn hash(once: &str) -> Vec<u8> {
+    Sha256::digest(once.as_bytes()).to_vec()
+}
+
+/// The persons who have written to this session since then, and whose number the log does not have: each once, by their latest message.
+pub(in crate::ledger) fn numberless(
+    file: &File,
+    session: &str,
+    since: Timestamp,
+) -> Result<Vec<Numberless>, StoreError> {
+    let mut statement = file.prepare_cached(statements::NUMBERLESS)?;
+    let parameters = params![session, since.as_millisecond(), MOST_NUMBERLESS];
+    let mut rows = statement.query(parameters)?;
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    while let Some(row) = rows.next()? {
+        let message = serde_json::from_str(&row.get::<_, String>("data")?);
+        let Some(person) = message.ok().and_then(Numberless::author_of) else {
+            continue;
+        };
+        if !seen.insert(person.lid.clone()) {
+            continue;
+        }
+        let is_known = file
+            .prepare_cached(statements::IS_WRITTEN)?
+            .exists(params![session, hash(&person.once())])?;
+        if !is_known {
+            found.push(person);
+        }
+    }
+    Ok(found)
 }
 
 /// A message that this service sent, for an operator who wants no text of a send on disk: its caller knows what it says.
@@ -104,12 +165,27 @@ pub(in crate::ledger) fn newest(file: &File) -> Result<i64, StoreError> {
     Ok(newest.unwrap_or(0))
 }
 
-/// Up to where the log was forgotten.
+/// Up to where the log was forgotten for its readers.
 fn forgotten(file: &File) -> Result<i64, StoreError> {
     let up_to = file
         .prepare_cached("SELECT up_to FROM events_forgotten")?
         .query_row([], |row| row.get(0))?;
     Ok(up_to)
+}
+
+/// Up to where no consumer is given anything any more.
+fn owed_up_to(file: &File) -> Result<i64, StoreError> {
+    let up_to = file
+        .prepare_cached("SELECT owed_up_to FROM events_forgotten")?
+        .query_row([], |row| row.get(0))?;
+    Ok(up_to)
+}
+
+/// Forgets the data of an event that was kept for a consumer alone, and that no consumer is to be given any more. Answers whether
+/// there was such data.
+pub(super) fn release(file: &File, seq: i64) -> Result<bool, StoreError> {
+    let released = file.prepare_cached(statements::RELEASE)?.execute([seq])?;
+    Ok(released > 0)
 }
 
 /// The next part of the log.
@@ -187,36 +263,57 @@ pub(in crate::ledger) struct Forgotten {
     pub(in crate::ledger) missed: BTreeMap<String, u64>,
 }
 
-/// Deletes the data of events that were written before `data_until`, or are more than [`MOST_KEPT`], and the rows of those that
-/// were written before `rows_until`: always from the beginning of the log, and up to [`FORGOTTEN_AT_ONCE`] of each.
+/// Before which moments events are forgotten, each earlier than the one before it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ledger) struct Until {
+    /// What was written earlier, no reader gets any more.
+    pub(in crate::ledger) data: Timestamp,
+    /// What was written earlier, no consumer is given any more.
+    pub(in crate::ledger) owed: Timestamp,
+    /// What was written earlier is not even recognised any more.
+    pub(in crate::ledger) rows: Timestamp,
+}
+
+/// Deletes the data of events that were written before `until.data`, unless a consumer is still to be given them; of those that were
+/// written before `until.owed`, or are more than [`MOST_KEPT`], in any case; and the rows of those that were written before
+/// `until.rows`. It goes from the beginning of the log, and up to [`FORGOTTEN_AT_ONCE`] of each.
 pub(in crate::ledger) fn forget(
     file: &File,
-    data_until: Timestamp,
-    rows_until: Timestamp,
+    until: Until,
     now: Timestamp,
 ) -> Result<Forgotten, StoreError> {
     let too_many = newest(file)? - MOST_KEPT;
     let forgotten = forgotten(file)?;
     let data = first(file, forgotten, |seq, at| {
-        at <= data_until || seq <= too_many
+        at <= until.data || seq <= too_many
     })?;
-    let mut missed = BTreeMap::new();
     if let Some(up_to) = data.up_to {
-        missed = consumers::forget(file, up_to, now)?;
-        file.prepare_cached(statements::FORGET_DATA)?
+        file.prepare_cached(statements::FORGET_DATA_NOT_OWED)?
             .execute([forgotten, up_to])?;
         file.execute("UPDATE events_forgotten SET up_to = ?1", [up_to])?;
     }
     let forgotten = data.up_to.unwrap_or(forgotten);
-    let rows = first(file, 0, |seq, at| at <= rows_until && seq <= forgotten)?;
+    let owed_up_to = owed_up_to(file)?;
+    let owed = first(file, owed_up_to, |seq, at| {
+        seq <= forgotten && (at <= until.owed || seq <= too_many)
+    })?;
+    let mut missed = BTreeMap::new();
+    if let Some(up_to) = owed.up_to {
+        missed = consumers::forget(file, up_to, now)?;
+        file.prepare_cached(statements::FORGET_DATA)?
+            .execute([owed_up_to, up_to])?;
+        file.execute("UPDATE events_forgotten SET owed_up_to = ?1", [up_to])?;
+    }
+    let owed_up_to = owed.up_to.unwrap_or(owed_up_to);
+    let rows = first(file, 0, |seq, at| at <= until.rows && seq <= owed_up_to)?;
     if let Some(up_to) = rows.up_to {
         file.prepare_cached(statements::FORGET_ROWS)?
             .execute([up_to])?;
         file.execute("UPDATE events_forgotten SET rows_up_to = ?1", [up_to])?;
     }
     Ok(Forgotten {
-        data: data.up_to.is_some(),
-        is_not_all: data.is_not_all || rows.is_not_all,
+        data: data.up_to.or(owed.up_to).is_some(),
+        is_not_all: data.is_not_all || owed.is_not_all || rows.is_not_all,
         missed,
     })
 }

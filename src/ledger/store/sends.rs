@@ -2,17 +2,18 @@
 //!
 //! Not responsible for what a step changes: [`Record::take`] is.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, named_params, params};
+use rusqlite::{OptionalExtension as _, Row, named_params, params, types::Type};
 
 use super::{File, StoreError, generations};
 use crate::{
+    extras::Extras,
     ledger::{
         clock::Now,
         record::{Failure, Record, SendState},
-        request::{Idempotency, NewSend, Query},
+        request::{Idempotency, NewSend, Query, extras_column},
         step::{Handing, Step},
     },
     masked::{Number, Text, WaId},
@@ -45,7 +46,7 @@ pub(in crate::ledger) mod statements {
         INDEXED BY sends_by_session_and_state WHERE session = ?3 AND state = ?4 AND seq > ?1 ORDER BY seq LIMIT ?2";
     pub(in crate::ledger) const NEWEST: &str =
         "SELECT changed_at FROM sends ORDER BY changed_at DESC LIMIT 1";
-    pub(in crate::ledger) const FORGET_TEXTS: &str = "UPDATE sends SET body = NULL WHERE seq IN (
+    pub(in crate::ledger) const FORGET_TEXTS: &str = "UPDATE sends SET body = NULL, extras = NULL WHERE seq IN (
         SELECT seq FROM sends INDEXED BY sends_with_text
         WHERE body IS NOT NULL AND state NOT IN ('queued', 'handed') AND changed_at <= ?1 LIMIT ?2)";
     pub(in crate::ledger) const FORGET_SENDS: &str = "DELETE FROM sends WHERE seq IN (
@@ -139,8 +140,8 @@ pub(in crate::ledger) fn enter(
     file
         .prepare_cached(
             "INSERT INTO sends (key, session, cliente_id, account, recipient, body, is_durable, state, idempotency_key,
-                                fingerprint, is_taken, ack, queued_at, changed_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?9, FALSE, 0, ?10, ?10)",
+                                fingerprint, is_taken, ack, queued_at, changed_at, extras)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?9, FALSE, 0, ?10, ?10, ?11)",
         )?
         .execute(params![
             new.key,
@@ -153,6 +154,7 @@ pub(in crate::ledger) fn enter(
             idempotency_key,
             new.fingerprint().0,
             millis(now.at),
+            extras_column(&new.extras),
         ])?;
     let seq = file.last_insert_rowid();
     let record = file
@@ -185,12 +187,13 @@ pub(in crate::ledger) fn advance(
     }
     if !keeps_texts && !record.state.is_open() {
         record.body = None;
+        record.extras = Arc::default();
     }
     let frees_the_key =
         record.failure.is_some_and(Failure::frees_the_key) || record.state == SendState::Cancelled;
     file
         .prepare_cached(
-            "UPDATE sends SET state = :state, adapter = :adapter, account = :account, wa_key = :wa_key, body = :body,
+            "UPDATE sends SET state = :state, adapter = :adapter, account = :account, wa_key = :wa_key, body = :body, extras = :extras,
                 message_id = :message_id, is_taken = :is_taken, ack = :ack, failure = :failure, detail = :detail,
                 handed_at = :handed_at, sent_at = :sent_at, delivered_at = :delivered_at, read_at = :read_at,
                 ended_at = :ended_at, changed_at = :changed_at, generation = :generation,
@@ -204,6 +207,7 @@ pub(in crate::ledger) fn advance(
             ":account": record.account.as_deref(),
             ":wa_key": record.wa_key,
             ":body": record.body.as_deref(),
+            ":extras": extras_column(&record.extras),
             ":message_id": record.message_id.as_deref(),
             ":is_taken": record.is_taken,
             ":ack": record.ack,
@@ -378,6 +382,13 @@ fn millis(at: Timestamp) -> i64 {
     at.as_millisecond()
 }
 
+fn of_json(json: &str) -> rusqlite::Result<Arc<Extras>> {
+    let column = "extras".to_owned();
+    serde_json::from_str(json)
+        .map(Arc::new)
+        .map_err(|_| rusqlite::Error::InvalidColumnType(0, column, Type::Text))
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
     let at = |name: &str| -> rusqlite::Result<Option<Timestamp>> {
         let millis: Option<i64> = row.get(name)?;
@@ -394,6 +405,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Record> {
         account: text("account")?.map(Number::from),
         to: row.get::<_, String>("recipient")?.into(),
         body: text("body")?.map(Text::from),
+        extras: text("extras")?.map_or_else(|| Ok(Arc::default()), |json| of_json(&json))?,
         is_durable: row.get("is_durable")?,
         // The schema lets no other word in.
         state: SendState::named(&state).unwrap_or(SendState::Unknown),

@@ -321,7 +321,7 @@ async fn what_is_forgotten_before_it_is_delivered_is_counted_and_its_chat_goes_o
         assert!(!disk.forget(settled).unwrap());
     };
     // Three that it was still to be given, of which one waited; the dead one is gone too.
-    age(3, 73);
+    age(3, 24 * 7 + 1);
     forget();
     let ledger = open(options(folder.path()));
     let known = ledger.consumers("webhook").await.unwrap();
@@ -337,9 +337,9 @@ async fn what_is_forgotten_before_it_is_delivered_is_counted_and_its_chat_goes_o
     forget();
     let ledger = open(options(folder.path()));
     let taken = take(&ledger, at).await;
-    assert_eq!((taken.missed, taken.tally.missed), (2, 2 + 1 + 2));
-    assert_eq!((taken.tally.waiting, taken.tally.dead), (3, 0));
-    assert_eq!(turns(&ledger, at).await, ["7"]);
+    assert_eq!((taken.missed, taken.tally.missed), (2, 2 + 2));
+    assert_eq!((taken.tally.waiting, taken.tally.dead), (4, 0));
+    assert_eq!(turns(&ledger, at).await, ["4"]);
     ledger.close().await;
 
     // The rows themselves are gone: it is not known which of them it wanted.
@@ -355,6 +355,85 @@ async fn what_is_forgotten_before_it_is_delivered_is_counted_and_its_chat_goes_o
     };
     let taken = ledger.take_events(slow, &of_none, second(at)).await;
     assert_eq!(taken.unwrap().unwrap().missed, 8);
+}
+
+/// By default readers get events for 72 hours, and a webhook is tried for longer.
+#[tokio::test]
+async fn an_event_is_kept_for_the_consumer_that_is_still_to_be_given_it_and_goes_with_its_delivery()
+{
+    let (folder, ledger) = with_consumer().await;
+    let names = ["1", "2", "3", "4"];
+    let events = names.map(|name| in_chat(name, name));
+    ledger.append(events.to_vec()).await.unwrap();
+    take(&ledger, 0).await;
+    settle(&ledger, "1", put_off(9, 0), 0).await;
+    settle(&ledger, "2", dead(), 0).await;
+    settle(&ledger, "3", Became::Delivered, 0).await;
+    let other = "wh_other";
+    ledger.put_consumer(consumer(other)).await.unwrap();
+    ledger.close().await;
+
+    let age = |days: i64| {
+        let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
+        let at = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days + 1);
+        file.execute("UPDATE events SET written_at = ?1", [at.as_millisecond()])
+            .unwrap();
+    };
+    let forget = || {
+        let now = jiff::Timestamp::now();
+        let settled = Now {
+            at: now,
+            at_least: now,
+        };
+        assert!(!Disk::new(options(folder.path())).forget(settled).unwrap());
+    };
+    let kept = || {
+        let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
+        let mut kept = file
+            .prepare("SELECT data FROM events WHERE data IS NOT NULL ORDER BY seq")
+            .unwrap();
+        let texts = kept.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        texts.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let shown = |names: &[&str]| -> Vec<_> {
+        let text = |name: &&str| format!(r#"{{"text":"{name}"}}"#);
+        names.iter().map(text).collect()
+    };
+    age(4);
+    forget();
+    assert_eq!(kept(), shown(&["1", "2", "4"]));
+    let ledger = open(options(folder.path()));
+    let query = EventQuery {
+        limit: 10,
+        ..EventQuery::default()
+    };
+    let page = ledger.events(query).await.unwrap();
+    assert!(
+        matches!(&page, Page::Events { events, next: 4 } if events.is_empty()),
+        "{page:?}"
+    );
+    assert_eq!(turns(&ledger, 0).await, ["1", "4"]);
+    // With the last attempt its text goes, and with a consumer all that was kept for it.
+    settle(&ledger, "1", Became::Delivered, 0).await;
+    let tally = settle(&ledger, "4", Became::Skipped, 0).await;
+    assert_eq!((tally.waiting, tally.dead, tally.missed), (0, 1, 0));
+    assert_eq!(ledger.redrive(ID, None, second(0)).await.unwrap(), 1);
+    assert_eq!(turns(&ledger, 0).await, ["2"]);
+    settle(&ledger, "2", dead(), 0).await;
+    ledger.close().await;
+    assert_eq!(kept(), shown(&["2"]));
+    let texts = std::fs::read(folder.path().join("ledger/ledger.sqlite3")).unwrap();
+    let is_left = |text: &str| {
+        texts
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    assert!(is_left(&shown(&["2"])[0]) && !is_left(&shown(&["1"])[0]));
+
+    let ledger = open(options(folder.path()));
+    assert!(ledger.remove_consumer(ID).await.unwrap());
+    ledger.close().await;
+    assert_eq!(kept(), shown(&[]));
 }
 
 #[tokio::test]

@@ -336,3 +336,57 @@ async fn no_question_goes_through_the_whole_log() {
         );
     }
 }
+
+#[tokio::test]
+async fn persons_whose_number_is_not_known_are_found_until_it_is() {
+    let (folder, ledger) = opened();
+    let from = |once: &str, key: &str, from: &str| {
+        NewEvent {
+        data: format!(
+            r#"{{"id":"false_1@lid_{key}","key":"{key}","chat":"1@lid","is_group":false,"from":{from},"kind":"text","text":"hola",
+                "quoted":{{"key":"3A0","from":{{"phone":null,"lid":"9@lid","name":null}}}}}}"#
+        )
+        .into(),
+        ..event("51", once)
+    }
+    };
+    let hidden = |lid: &str| format!(r#"{{"phone":null,"lid":"{lid}","name":"Eva"}}"#);
+    let events = vec![
+        from("a", "3A1", &hidden("1@lid")),
+        from("b", "3A2", &hidden("2@lid")),
+        from(
+            "c",
+            "3A3",
+            r#"{"phone":"5491150002222","lid":"3@lid","name":null}"#,
+        ),
+        from("d", "3A4", &hidden("1@lid")),
+        NewEvent {
+            session: "52".to_owned(),
+            ..from("e", "3A5", &hidden("4@lid"))
+        },
+        NewEvent {
+            kind: EventKind::Resolved,
+            ..event("51", "number 2@lid")
+        },
+    ];
+    ledger.append(events).await.unwrap();
+    let found = async |ledger: &Ledger, since: i64| {
+        let since = jiff::Timestamp::from_second(since).unwrap();
+        let found = ledger.numberless("51", since).await.unwrap();
+        let shown = found
+            .iter()
+            .map(|one| format!("{} {} {}", &*one.lid, &*one.chat, one.key));
+        shown.collect::<Vec<_>>()
+    };
+    assert_eq!(found(&ledger, 0).await, ["1@lid 1@lid 3A4"]);
+    assert_eq!(found(&ledger, 1_790_000_001).await, [""; 0]);
+    ledger.close().await;
+
+    // With the event they are forgotten.
+    let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
+    file.execute("UPDATE events SET data = NULL WHERE seq = 4", [])
+        .unwrap();
+    drop(file);
+    let ledger = open(options(folder.path()));
+    assert_eq!(found(&ledger, 0).await, ["1@lid 1@lid 3A1"]);
+}

@@ -7,7 +7,7 @@
 //!
 //! Invariants: the page forgets an event only once it is on disk. One batch at a time is in memory here, so a page that hears
 //! more than the disk takes keeps it itself; what does not fit there either is in WhatsApp's own store, and the walk through
-//! that finds it. That an event is in the log once is the ledger's part, by WhatsApp's own ids.
+//! that finds it. A page knows nothing of what an earlier one has heard, so it is told whose number the log lacks. That an event is in the log once is the ledger's part, by WhatsApp's own ids.
 
 mod entry;
 
@@ -32,6 +32,7 @@ use super::{
     snapshot::{HearingReport, HearingState},
 };
 use crate::{
+    heard::Numberless,
     ledger::{HeardUntil, Ledger, Me, NewEvent},
     whatsapp::{AdapterName, Confirmed, Driver, Hear, HearError, HeardBatch, Said},
 };
@@ -96,6 +97,8 @@ impl<'a> Listening<'a> {
             backfill,
             signs: Arc::clone(&signs),
             heard: None,
+            document: None,
+            numberless: Vec::new(),
             confirmed: None,
             report: HearingReport::default(),
             reported_at: None,
@@ -156,6 +159,10 @@ struct Ear<'a, D> {
     signs: Arc<Signs>,
     /// How far the session has heard of its present link.
     heard: Option<(LinkTime, HeardUntil)>,
+    /// The document of the page that has answered last.
+    document: Option<String>,
+    /// What that is still to be told: persons whose number the log does not have.
+    numberless: Vec<Numberless>,
     confirmed: Option<Confirmed>,
     report: HearingReport,
     reported_at: Option<Instant>,
@@ -194,16 +201,20 @@ impl<D: Driver> Ear<'_, D> {
             match self.driver.hear(&self.question(heard)).await {
                 Ok(batch) => {
                     pause = SHORTEST_PAUSE;
+                    let answered = Instant::now();
+                    let has_more_to_tell = self.meet(&batch.document, heard).await;
                     let is_empty = batch.said.is_empty();
                     let is_walking = batch.is_walking;
                     let state = state_of(&batch, self.signs.is_ready.load(Ordering::Relaxed));
                     self.report.adapter = batch.by;
                     self.say(state, detail_of(&batch));
-                    if is_empty {
+                    if is_empty && !has_more_to_tell {
                         let can_walk = batch.by.is_some_and(AdapterName::hears_all);
                         return !(is_walking && can_walk);
                     }
-                    self.write(batch).await;
+                    if !is_empty {
+                        self.write(batch, answered).await;
+                    }
                 }
                 Err(HearError::Lacking(why)) => {
                     self.say(HearingState::Off, Some(why));
@@ -238,6 +249,21 @@ impl<D: Driver> Ear<'_, D> {
         Ok(heard)
     }
 
+    /// A document has answered. Answers whether it is to be told something that it does not know.
+    async fn meet(&mut self, document: &str, heard: HeardUntil) -> bool {
+        if self.document.as_deref() == Some(document) {
+            self.numberless.clear();
+            return false;
+        }
+        self.document = Some(document.to_owned());
+        let read = self.ledger.numberless(self.session.as_str(), heard.begun);
+        self.numberless = read.await.unwrap_or_else(|why| {
+            tracing::debug!(error = %why, "whose number the log lacks could not be read: {why}");
+            Vec::new()
+        });
+        !self.numberless.is_empty()
+    }
+
     fn question(&self, heard: HeardUntil) -> Hear {
         let before =
             |at: Timestamp, time: Duration| at.saturating_sub(time).unwrap_or(Timestamp::MIN);
@@ -254,12 +280,13 @@ impl<D: Driver> Ear<'_, D> {
             } else {
                 0
             },
+            numberless: self.numberless.clone(),
         }
     }
 
     /// Writes down what was fetched, however long the disk takes. The page keeps it meanwhile, as it is confirmed by the next
-    /// question only.
-    async fn write(&mut self, batch: HeardBatch) {
+    /// question only. `answered` is when the page answered with it.
+    async fn write(&mut self, batch: HeardBatch, answered: Instant) {
         if batch.not_understood > 0 {
             tracing::warn!(
                 events = batch.not_understood,
@@ -271,15 +298,19 @@ impl<D: Driver> Ear<'_, D> {
             lid: batch.lid.clone(),
         };
         let mut until = None;
-        let mut new = Vec::new();
+        let (mut new, mut heard_at) = (Vec::new(), Vec::new());
         for said in batch.said {
             match said {
-                Said::Event(heard) => new.push(entry(self.session, &me, *heard)),
+                Said::Event(heard) => {
+                    let waited = heard.waited.filter(|_| !heard.late);
+                    heard_at.push(waited.and_then(|waited| answered.checked_sub(waited)));
+                    new.push(entry(self.session, &me, *heard));
+                }
                 Said::Until(at) => until = Some(at),
             }
         }
         if !new.is_empty() {
-            self.append(&new).await;
+            self.append(&new, &heard_at).await;
         }
         if let Some(until) = until {
             self.note(until).await;
@@ -290,7 +321,8 @@ impl<D: Driver> Ear<'_, D> {
         });
     }
 
-    async fn append(&mut self, new: &[NewEvent]) {
+    /// `heard_at`: when the page heard each, of those that it heard as they happened.
+    async fn append(&mut self, new: &[NewEvent], heard_at: &[Option<Instant>]) {
         let mut pause = SHORTEST_PAUSE;
         let places = loop {
             match self.ledger.append(new.to_vec()).await {
@@ -301,6 +333,10 @@ impl<D: Driver> Ear<'_, D> {
                 }
             }
         };
+        let in_log = places.iter().zip(heard_at);
+        for heard_at in in_log.filter_map(|(place, heard_at)| place.and(*heard_at)) {
+            self.ledger.tally().on_logged(heard_at.elapsed());
+        }
         let added = || new.iter().zip(&places).filter(|(_, place)| place.is_some());
         let late = added().filter(|(event, _)| event.is_late).count();
         if late > 0 {

@@ -60,7 +60,7 @@ pub(super) struct Progress {
 }
 
 /// What is to be done when the page has answered a hand-over.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum AfterHandOver {
     /// Nothing more.
     Done,
@@ -177,6 +177,9 @@ impl InFlight {
                     PrepareError::NotOnWhatsApp => {
                         self.fail(&entry, Failure::NotOnWhatsApp, &why.to_string());
                     }
+                    PrepareError::NotInGroup => {
+                        self.fail(&entry, Failure::NotInGroup, &why.to_string());
+                    }
                     PrepareError::Stale(_) => {
                         self.fail(&entry, Failure::ProfileStale, &why.to_string());
                     }
@@ -275,7 +278,10 @@ impl InFlight {
             return AfterHandOver::Done;
         };
         let key = entry.outgoing.key.clone();
-        let is_an_answer = matches!(result, Ok(_) | Err(HandOverError::NotHanded(_)));
+        let is_an_answer = matches!(
+            result,
+            Ok(_) | Err(HandOverError::NotHanded(_) | HandOverError::NoQuote)
+        );
         self.progress.page_answers += u64::from(is_an_answer);
         match result {
             Ok(Handed {
@@ -299,6 +305,9 @@ impl InFlight {
             }
             Err(HandOverError::Interrupted(detail) | HandOverError::NotHanded(detail)) => {
                 self.fail(&entry, Failure::NotTaken, &detail);
+            }
+            Err(why @ HandOverError::NoQuote) => {
+                self.fail(&entry, Failure::NoQuote, &why.to_string());
             }
             Err(HandOverError::Unknown(detail)) => {
                 tracing::warn!(

@@ -30,7 +30,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use turns::Purpose;
 
 use super::{
-    ClienteId, NumberCheck, Recipient, SendError, SessionState, StaleSends,
+    Addressee, ClienteId, NumberCheck, SendError, SessionState, StaleSends,
     command::{CheckReply, answer},
     linking::account_link::{LinkNote, Since},
     publisher::Publisher,
@@ -113,7 +113,7 @@ pub(super) enum SendAnswer {
     HandedOver(Result<Handed, HandOverError>),
     Open(Result<OpenSends, LedgerError>),
     LookedUp(Result<Option<i32>, LookUpError>),
-    Checked(Result<Option<WaId>, PrepareError>, Recipient, CheckReply),
+    Checked(Result<Option<WaId>, PrepareError>, Addressee, CheckReply),
 }
 
 impl SendAnswer {
@@ -284,6 +284,7 @@ impl<'a, D: Driver> Sending<'a, D> {
                 | PrepareError::Unanswered(_)
                 | PrepareError::Silent(_)
                 | PrepareError::Interrupted(_)
+                | PrepareError::NotInGroup
                 | PrepareError::Stale(_),
             ) => None,
         };
@@ -445,19 +446,20 @@ impl<'a, D: Driver> Sending<'a, D> {
 
 impl<D: Driver> Sending<'_, D> {
     /// Finds out whether a number is on WhatsApp, and sends nothing.
-    pub(super) fn check(&mut self, to: Recipient, reply: CheckReply) {
+    pub(super) fn check(&mut self, to: Addressee, reply: CheckReply) {
         if self.publisher.state() != SessionState::Ready {
             answer(reply, Err(self.publisher.not_ready()));
             return;
         }
         let now = Instant::now();
-        let known = self.intake.numbers.get(to.digits(), now).cloned();
+        let known = self.intake.numbers.get(to.as_str(), now).cloned();
         let driver = self.driver;
         let check = async move {
-            let checked = match known {
-                Some(Known::At(chat)) => Ok(Some(chat)),
-                Some(Known::NotOnWhatsApp) => Ok(None),
-                None => driver.check_number(to.digits()).await,
+            let checked = match (known, &to) {
+                (Some(Known::At(chat)), _) => Ok(Some(chat)),
+                (Some(Known::NotOnWhatsApp), _) => Ok(None),
+                (None, Addressee::Number(number)) => driver.check_number(number.digits()).await,
+                (None, Addressee::Chat(address)) => Ok(Some(address.clone())),
             };
             SendAnswer::Checked(checked, to, reply)
         };
@@ -467,7 +469,7 @@ impl<D: Driver> Sending<'_, D> {
     fn on_checked(
         &mut self,
         result: Result<Option<WaId>, PrepareError>,
-        to: &Recipient,
+        to: &Addressee,
         reply: CheckReply,
         now: Instant,
     ) {
@@ -475,9 +477,9 @@ impl<D: Driver> Sending<'_, D> {
             Err(why) => Err(SendError::from(why)),
             Ok(chat) => {
                 let known = chat.clone().map_or(Known::NotOnWhatsApp, Known::At);
-                self.intake.numbers.learn(to.digits(), known, now);
+                self.intake.numbers.learn(to.as_str(), known, now);
                 Ok(NumberCheck {
-                    is_stale: chat.is_some() && self.age.is_stale(to.digits()),
+                    is_stale: chat.is_some() && self.age.is_stale(to.as_str()),
                     chat,
                     due_in: self
                         .intake
@@ -502,7 +504,7 @@ async fn prepare<D: Driver>(
     let chat = match known {
         Some(Known::NotOnWhatsApp) => return Err(PrepareError::NotOnWhatsApp),
         Some(Known::At(chat)) => Some(chat),
-        None => None,
+        None => outgoing.chat.clone(),
     };
     let outgoing = Outgoing { chat, ..outgoing };
     let why = match timeout_at(limit, driver.prepare(&outgoing)).await {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::pace::Pace;
 use crate::{
     ledger::Record,
-    session::{SendError, SendLimits},
+    session::{Addressee, SendError, SendLimits},
     whatsapp::Outgoing,
 };
 
@@ -47,9 +47,10 @@ impl QueuedSend {
             seq: record.seq,
             outgoing: Outgoing {
                 key: record.key.clone(),
+                chat: Addressee::chat_of(&record.to),
                 to: record.to.clone(),
-                chat: None,
                 body: record.body.clone()?,
+                extras: record.extras.clone(),
             },
             deadline,
             interruptions: 0,

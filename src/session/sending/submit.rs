@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     ledger::{Accepted, Failure, Followed, Idempotency, Ledger, NewSend, Record, SendState, Step},
     session::{
-        NumberCheck, Recipient, SendError, SendRequest, Sent, SessionHandle,
+        Addressee, NumberCheck, SendError, SendRequest, Sent, SessionHandle,
         command::{Command, PageCommand},
         error::not_ready,
     },
@@ -64,7 +64,7 @@ impl SessionHandle {
     }
 
     /// Whether a number is on WhatsApp, and when a message to it would go out. Sends nothing.
-    pub async fn check(&self, to: Recipient) -> Result<NumberCheck, SendError> {
+    pub async fn check(&self, to: Addressee) -> Result<NumberCheck, SendError> {
         let (reply, answer) = oneshot::channel();
         self.command(PageCommand::Check { to, reply }).await?;
         timeout(self.limits.wait, answer)
@@ -145,8 +145,9 @@ impl SessionHandle {
             session: self.session.to_string(),
             cliente_id,
             account: None,
-            to: message.to.digits().into(),
+            to: message.to.as_str().into(),
             body: message.body,
+            extras: message.extras,
             is_durable: !waits,
             idempotency: by_key.or_else(by_content),
             accept_by,

@@ -99,7 +99,7 @@
     count += 1;
     const text = JSON.stringify({ n: count, ...event });
     // What its listeners hear at once is new, whatever the clocks say.
-    waiting.push({ n: count, at: event.late || event.kind === "message.reaction" ? event.at : null, text });
+    waiting.push({ n: count, at: event.late || event.kind === "message.reaction" ? event.at : null, since: performance.now(), text });
     bytes += text.length;
     call();
   };
@@ -271,6 +271,20 @@
     numberless.set(from.lid, { chat, key });
     if (numberless.size > MOST_REMEMBERED) numberless.delete(numberless.keys().next().value);
   };
+  const onNumber = (from, late) => {
+    const known = numberless.get(from.lid);
+    if (!known || !from.phone) return;
+    if (isFull()) {
+      hasOverflowed = true; // The walk that follows finds it.
+      return;
+    }
+    numberless.delete(from.lid);
+    keep("message.resolved", `number ${from.lid}`, { chat: known.chat, at: Date.now(), late }, { from, ...known });
+  };
+  // A number that became known while nothing listened, or to another document, raises no event here.
+  const findNumbers = () => {
+    for (const lid of [...numberless.keys()]) onNumber(person(lid), true);
+  };
 
   const isHistory = (msg) => Boolean(msg.isMdHistoryMsg) || msg.rowId < FIRST_ROW_ID;
   // One that this page sends is a message once WhatsApp's server has it.
@@ -369,11 +383,7 @@
     },
     Contacts(contacts) {
       contacts.on("change:phoneNumber", (held, number) => quietly(() => {
-        const lid = bare(held.id);
-        const known = numberless.get(lid);
-        if (!known || !number) return;
-        numberless.delete(lid);
-        keep("message.resolved", `number ${lid}`, { chat: known.chat, at: Date.now(), late: false }, { from: { ...person(held.id), phone: userOf(number), lid }, ...known });
+        onNumber({ ...person(held.id), phone: userOf(number), lid: bare(held.id) }, isAway());
       }));
     },
     Cmd(cmd) {
@@ -496,6 +506,8 @@
         give(() => { if (!(reaction.reactionTimestamp < since)) onReaction(reaction, true); });
       }
     }
+    await room();
+    give(findNumbers);
     const isKnown = (msg) => remembered.has(onceOf(msg)) || held.has(onceOf(msg));
     if (!young.list.every(isKnown)) await sleep(YOUNG_WAIT_MS);
     for (const msg of young.list) {
@@ -581,11 +593,13 @@
       },
     },
     commands: {
-      // {document, upto, since, overlap, floor, reach, walks} -> what waits. `upto` of this `document` is on disk. `walks` grows when
-      // the store is to be walked through.
-      hear({ document, upto, since, overlap, floor, reach, walks }) {
+      // {document, upto, since, overlap, floor, reach, walks, numberless} -> what waits. `upto` of this `document` is on disk. `walks` grows
+      // when the store is to be walked through. `numberless` are persons, {lid, chat, key}, whose number the log lacks.
+      hear({ document, upto, since, overlap, floor, reach, walks, numberless: missing = [] }) {
         if (document === name) forget(({ n }) => n <= upto);
         limits = { since, overlap, floor, reach };
+        for (const { lid, chat, key } of missing) if (!numberless.has(lid)) numberless.set(lid, { chat, key });
+        if (missing.length > 0) findNumbers();
         // What was before the service listened is left out.
         forget(({ at }) => at !== null && at < floor);
         if (walks > walksAsked) {
@@ -602,6 +616,7 @@
           size += event.text.length;
         }
         if (events.length === 0) isArmed = true;
+        const now = performance.now();
         const { phone, lid } = me();
         const lacks = by === null || by === "dom" ? [] : Object.keys(WANTED).filter((role) => !sources[role]).map((role) => WANTED[role]);
         return {
@@ -609,6 +624,8 @@
           is_walking: isWalking || (heardUntil === null && trouble === null),
           // As one text: an answer that is not understood must not get into a log.
           events: `[${events.map(({ text }) => text).join(",")}]`,
+          // How long each of them has waited here, by a clock that is never set.
+          waited: events.map(({ since }) => now - since),
         };
       },
     },

@@ -59,6 +59,10 @@
       getPhoneNumber: ["WAWebApiContact", "getPhoneNumber"],
       getCurrentLid: ["WAWebApiContact", "getCurrentLid"],
     },
+    // Without this a group's members are those that the page happens to know.
+    more: {
+      Groups: ["WAWebGroupMetadataCollection", undefined, "GroupMetadata"],
+    },
     // Without these a person takes the account back, logs out on the phone, or decides on a send in doubt. Looked at when wanted.
     rare: {
       takeover: ["WAWebSocketModel", "Socket.takeover"],
@@ -74,9 +78,10 @@
     pairing: { use: "linking by phone number", jobs: [] },
     news: { use: "news of trouble and sync", jobs: [] },
     hear: { use: "hearing what comes in", jobs: [] },
+    more: { use: "groups", jobs: [] },
     rare: { use: "log out, take over, recovery", jobs: [] },
   };
-  const WANTED_LATER = ["pairing", "hear", "rare"];
+  const WANTED_LATER = ["pairing", "hear", "more", "rare"];
 
   // From here to the first word, even when names are missing: modules may arrive seconds late.
   const PROBE_PATIENCE_MS = 5000;
@@ -300,16 +305,58 @@
 
   const keyOf = ({ key, chat }) => {
     const to = found.createWid(chat);
+    const isGroup = shared.isGroup(to);
     // Sender and recipient must be addressed in one mode (wa-js 4.3.1, 4.4.0).
-    const from = to.isLid?.() ? found.getMaybeMeLidUser() : found.getMaybeMePnUser();
+    const from = shared.isByLid(to, isGroup ? found.Chats.get(to) : undefined) ? found.getMaybeMeLidUser() : found.getMaybeMePnUser();
     if (!from) throw failure("NO_ACCOUNT", "no account is linked");
-    return { to, from, id: new found.MsgKey({ from, to, id: key, selfDir: "out" }) };
+    return { to, from, id: new found.MsgKey({ from, to, id: key, selfDir: "out", ...(isGroup ? { participant: from } : {}) }) };
   };
 
   // The address of a chat as it is now: it may have moved from a number to a LID. Makes the chat if there is none.
   const latestChat = async (wid) => {
+    if (shared.isGroup(wid)) return String((await shared.groupOf(wid, found.Chats, resolve(NAMES.more.Groups))).id);
     const latest = await found.findOrCreateLatestChat(wid, CHAT_ORIGIN);
     return String((latest?.chat ?? latest)?.id ?? wid);
+  };
+
+  // {key, chat, message_id, body, extras?} -> {key, message_id}. Throws only while certainly nothing was handed over. Takes nothing
+  // under another id than the one given: the service may have made it without asking.
+  const handOver = async ({ key, chat, message_id, body, extras }) => {
+    mustBeLoaded();
+    const { to, from, id } = keyOf({ key, chat });
+    if (id.toString() !== message_id || (await latestChat(to)) !== chat) throw failure("MOVED", "the chat has another address by now");
+    // Some builds answer a plain {id} instead of the chat itself: the collection has the real one.
+    const model = found.Chats.get(to);
+    if (!model) throw failure("NO_CHAT", "WhatsApp gave no chat for this number");
+    const said = extras
+      ? await shared.content.fields({ body, extras, chat: model }, { createWid: found.createWid, numberOf: found.getPhoneNumber, lidOf: found.getCurrentLid, Messages: found.Messages })
+      : { type: "chat", body };
+    const message = {
+      ...found.getEphemeralFields(model),
+      ...said,
+      // After whatever else names one: the id and its chat are ours.
+      id, from, to,
+      self: "out", ack: 0, local: true, isNewMsg: true,
+      t: Math.floor(Date.now() / 1000),
+    };
+    // Whatever goes wrong from here on, WhatsApp's collection decides: a message goes into it before it travels.
+    const orNotHanded = (error) => {
+      if (found.Messages.get(id)) throw failure("IN_DOUBT", "WhatsApp took the message and then reported an error");
+      throw error;
+    };
+    // The pair comes at once today; wa-js waits for it, and so do we.
+    const [added, sent] = await Promise.resolve().then(() => found.addAndSendMsgToChat(model, message)).catch(orNotHanded);
+    const isSent = () => found.Messages.get(id)?.ack > 0;
+    Promise.resolve(sent).then(
+      (result) => {
+        if (result?.messageSendResult === "OK") say({ kind: "ack", key, ack: Math.max(1, found.Messages.get(id)?.ack ?? 1) });
+        else if (result?.messageSendResult && !isSent()) endings.result(key, result.messageSendResult);
+      },
+      (error) => { if (!isSent()) endings.result(key, shared.wordOf(error)); },
+    );
+    await Promise.resolve(added).catch(orNotHanded);
+    sayAck(found.Messages.get(id));
+    return { key, message_id: id.toString() };
   };
 
   return {
@@ -341,40 +388,8 @@
       return { message_id: keyOf({ key, chat }).id.toString(), chat };
     },
 
-    // {key, chat, message_id, body} -> {key, message_id}. Throws only while certainly nothing was handed over. Takes nothing
-    // under another id than the one given: the service may have made it without asking.
-    async handOver({ key, chat, message_id, body }) {
-      mustBeLoaded();
-      const { to, from, id } = keyOf({ key, chat });
-      if (id.toString() !== message_id || (await latestChat(to)) !== chat) throw failure("MOVED", "the chat has another address by now");
-      // Some builds answer a plain {id} instead of the chat itself: the collection has the real one.
-      const model = found.Chats.get(to);
-      if (!model) throw failure("NO_CHAT", "WhatsApp gave no chat for this number");
-      const message = {
-        ...found.getEphemeralFields(model),
-        id, from, to, body,
-        type: "chat", self: "out", ack: 0, local: true, isNewMsg: true,
-        t: Math.floor(Date.now() / 1000),
-      };
-      // Whatever goes wrong from here on, WhatsApp's collection decides: a message goes into it before it travels.
-      const orNotHanded = (error) => {
-        if (found.Messages.get(id)) throw failure("IN_DOUBT", "WhatsApp took the message and then reported an error");
-        throw error;
-      };
-      // The pair comes at once today; wa-js waits for it, and so do we.
-      const [added, sent] = await Promise.resolve().then(() => found.addAndSendMsgToChat(model, message)).catch(orNotHanded);
-      const isSent = () => found.Messages.get(id)?.ack > 0;
-      Promise.resolve(sent).then(
-        (result) => {
-          if (result?.messageSendResult === "OK") say({ kind: "ack", key, ack: Math.max(1, found.Messages.get(id)?.ack ?? 1) });
-          else if (result?.messageSendResult && !isSent()) endings.result(key, result.messageSendResult);
-        },
-        (error) => { if (!isSent()) endings.result(key, shared.wordOf(error)); },
-      );
-      await Promise.resolve(added).catch(orNotHanded);
-      sayAck(found.Messages.get(id));
-      return { key, message_id: id.toString() };
-    },
+    handOver,
+    handOverWithExtras: handOver,
 
     dismissNotice: shared.dismissNotice,
 
@@ -422,6 +437,6 @@
     },
 
     // {within_ms} -> what the page has of what this adapter relies on. Modules may arrive late: waited for so long.
-    inventory: ({ within_ms }) => shared.inventory.taken(() => [...shared.inventory.names(NAMES, PURPOSES), ...(shared.passkey?.inventory() ?? [])], within_ms),
+    inventory: ({ within_ms }) => shared.inventory.taken(() => [...shared.inventory.names(NAMES, PURPOSES), ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? [])], within_ms),
   };
 })

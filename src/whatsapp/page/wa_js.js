@@ -277,7 +277,7 @@
     const to = WPP().whatsapp.WidFactory.createWid(chat);
     const { UserPrefs } = WPP().whatsapp;
     // Sender and recipient must be addressed in one mode (wa-js 4.3.1, 4.4.0).
-    const from = to.isLid() ? UserPrefs.getMaybeMeLidUser() : UserPrefs.getMaybeMePnUser();
+    const from = shared.isByLid(to, shared.isGroup(to) ? chatsOf().get(to) : undefined) ? UserPrefs.getMaybeMeLidUser() : UserPrefs.getMaybeMePnUser();
     if (!from) throw failure("NO_ACCOUNT", "no account is linked");
     return { to, from };
   };
@@ -297,10 +297,12 @@
     if (known && !known.wid) throw failure("MISFIT", "the number could not be checked: WhatsApp's answer was not understood");
     return known?.wid ?? null;
   };
-  const keyOf = ({ to, from }, key) => new (WPP().whatsapp.MsgKey)({ from, to, id: key, selfDir: "out" });
+  const keyOf = ({ to, from }, key) =>
+    new (WPP().whatsapp.MsgKey)({ from, to, id: key, selfDir: "out", ...(shared.isGroup(to) ? { participant: from } : {}) });
 
   // The address of a chat as it is now: it may have moved from a number to a LID. Makes the chat if there is none.
   const latestChat = async (wid) => {
+    if (shared.isGroup(wid)) return (await shared.groupOf(wid, chatsOf(), WPP().whatsapp.GroupMetadataStore)).id.toString();
     const { chat: chats } = WPP();
     try {
       return (await chats.find(wid, CHAT_ORIGIN)).id.toString();
@@ -335,6 +337,58 @@
   const ready = () => {
     if (!isLoaded) throw failure("NOT_LOADED", "wa-js is not loaded");
     return WPP();
+  };
+
+  // The fields of a message that wa-js would make of a text alone; null when that is all that it is. Its own senders of places and
+  // polls are not used: of each the id that was assigned beforehand has to survive. In a group it addresses the sender by LID always.
+  const restOf = async (to, body, extras) => {
+    if (!extras) return shared.isGroup(to) ? {} : null;
+    const { WidFactory } = WPP().whatsapp;
+    const own = (name) => shared.resolve(OWN[name]);
+    return shared.content.fields({ body, extras, chat: chatsOf().get(to) }, {
+      createWid: (text) => WidFactory.createWid(text), numberOf: own("getPhoneNumber"), lidOf: own("getCurrentLid"), Messages: messages(),
+    });
+  };
+
+  // {key, chat, message_id, body, extras?} -> {key, message_id}. A plain error only while certainly nothing was handed over. Takes
+  // nothing under another id than the one given: the service may have made it without asking.
+  const handOver = async ({ key, chat, message_id, body, extras }) => {
+    const { whatsapp, chat: chats } = ready();
+    const ends = addressed(chat);
+    const id = keyOf(ends, key);
+    if (id.toString() !== message_id || (await latestChat(ends.to)) !== chat) throw failure("MOVED", "the chat has another address by now");
+    const options = {
+      messageId: id, createChat: true,
+      linkPreview: false, markIsRead: false, detectMentioned: false,
+      // Not waited for here: wa-js tells the result only to those who ask for it, and has no limit for it.
+      waitForAck: true,
+    };
+    const rest = await restOf(ends.to, body, extras);
+    const { arrived, stop } = arrival(id);
+    try {
+      const sent = rest || (ends.to.isLid() && addressesSenderByNumber())
+        ? chats.sendRawMessage(ends.to, { type: "chat", body, subtype: null, urlText: null, urlNumber: null, ...rest, from: ends.from }, options)
+        : chats.sendTextMessage(ends.to, body, options);
+      sent.then(
+        (told) => {
+          const word = told?.sendMsgResult?.messageSendResult;
+          if (word && !(inStore(id)?.ack > 0)) endings.result(key, word);
+        },
+        // An error may be wa-js's own, about a message that is on its way: the page itself has to say that it has failed.
+        (error) => { if (inStore(id)?.isSendFailure) endings.result(key, shared.wordOf(error)); },
+      );
+      // The id was chosen here: the message in the collection is the proof, and wa-js may never resolve.
+      await Promise.race([sent, arrived, late(HAND_OVER_PATIENCE_MS, "IN_DOUBT", "wa-js did not say whether WhatsApp took the message")]);
+    } catch (error) {
+      // A message goes into the collection before it travels: what never was in it was not sent.
+      const wasSeen = await Promise.race([arrived, Promise.resolve(inStore(id))]);
+      if (error?.code === "IN_DOUBT" || wasSeen) throw failure("IN_DOUBT", "WhatsApp took the message and then reported an error");
+      throw failure("NOT_HANDED", `wa-js refused: ${textOf(error)}`);
+    } finally {
+      stop();
+    }
+    setTimeout(() => sayAck(inStore(id)), ACK_AGAIN_MS);
+    return { key, message_id: id.toString() };
   };
 
   return {
@@ -388,45 +442,8 @@
       return { message_id: keyOf(addressed(chat), key).toString(), chat };
     },
 
-    // {key, chat, message_id, body} -> {key, message_id}. A plain error only while certainly nothing was handed over. Takes
-    // nothing under another id than the one given: the service may have made it without asking.
-    async handOver({ key, chat, message_id, body }) {
-      const { whatsapp, chat: chats } = ready();
-      const ends = addressed(chat);
-      const id = keyOf(ends, key);
-      if (id.toString() !== message_id || (await latestChat(ends.to)) !== chat) throw failure("MOVED", "the chat has another address by now");
-      const options = {
-        messageId: id, createChat: true,
-        linkPreview: false, markIsRead: false, detectMentioned: false,
-        // Not waited for here: wa-js tells the result only to those who ask for it, and has no limit for it.
-        waitForAck: true,
-      };
-      const { arrived, stop } = arrival(id);
-      try {
-        const sent = ends.to.isLid() && addressesSenderByNumber()
-          ? chats.sendRawMessage(ends.to, { type: "chat", body, subtype: null, urlText: null, urlNumber: null, from: ends.from }, options)
-          : chats.sendTextMessage(ends.to, body, options);
-        sent.then(
-          (told) => {
-            const word = told?.sendMsgResult?.messageSendResult;
-            if (word && !(inStore(id)?.ack > 0)) endings.result(key, word);
-          },
-          // An error may be wa-js's own, about a message that is on its way: the page itself has to say that it has failed.
-          (error) => { if (inStore(id)?.isSendFailure) endings.result(key, shared.wordOf(error)); },
-        );
-        // The id was chosen here: the message in the collection is the proof, and wa-js may never resolve.
-        await Promise.race([sent, arrived, late(HAND_OVER_PATIENCE_MS, "IN_DOUBT", "wa-js did not say whether WhatsApp took the message")]);
-      } catch (error) {
-        // A message goes into the collection before it travels: what never was in it was not sent.
-        const wasSeen = await Promise.race([arrived, Promise.resolve(inStore(id))]);
-        if (error?.code === "IN_DOUBT" || wasSeen) throw failure("IN_DOUBT", "WhatsApp took the message and then reported an error");
-        throw failure("NOT_HANDED", `wa-js refused: ${textOf(error)}`);
-      } finally {
-        stop();
-      }
-      setTimeout(() => sayAck(inStore(id)), ACK_AGAIN_MS);
-      return { key, message_id: id.toString() };
-    },
+    handOver,
+    handOverWithExtras: handOver,
 
     dismissNotice: shared.dismissNotice,
 
@@ -494,7 +511,7 @@
       const ofPage = names({ needed: NEEDED.map((module) => [module]), code: OWN }, PURPOSES);
       const bound = (group) => NAMES[group].map((path) =>
         line({ kind: "function", ...PURPOSES[group], homes: [{ name: `WPP.${path}`, isThere: () => lookUp(path) != null }] }));
-      const lines = [...ofPage, ...(shared.passkey?.inventory() ?? []), ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
+      const lines = [...ofPage, ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(isLoaded ? Object.keys(NAMES).flatMap(bound) : [])];
       return taken(() => lines, 0);
     },
   };

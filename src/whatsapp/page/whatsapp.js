@@ -216,6 +216,8 @@ return {
   // `asks`: the chat is no more than the number that was typed.
   async resetSessions({ chat, asks, own }) {
     const { createWid, getFanOutList, deleteRemoteSession, getSignalProtocolStore } = await signal();
+    // Its messages are encrypted with a key of the sender's for the whole group, which these functions do not renew.
+    if (!own && createWid(chat).isGroup?.()) throw cannotReset("no way is known to renew the keys of a group");
     const wids = (own ? ownWids() : await widsOf(chat, asks, createWid)).filter(Boolean);
     if (wids.length === 0) throw cannotReset("WhatsApp Web does not say which account it has");
     const devices = new Map();
@@ -286,6 +288,21 @@ return {
   CHAT_ORIGIN: "createChat",
   // Where the page says that the phone wants a passkey.
   PASSKEY_WANTED: "link_device_events:passkey_prologue_request",
+  isGroup: (wid) => Boolean(wid?.isGroup?.()),
+  // How this chat addresses its senders; of a group, by its model. WhatsApp's own module for it is WAWebLidMigrationUtils
+  // (getMeUserLidOrJidForChat).
+  isByLid: (wid, group) => Boolean(wid.isLid?.() || group?.groupMetadata?.isLidAddressingMode),
+  // The chat of a group that the account is in and may write to. Its metadata may not be loaded yet: the keys and members that a
+  // message needs come with it (wa-js, chat.find).
+  async groupOf(wid, chats, groups) {
+    const chat = chats.get(wid);
+    const refusal = (detail) => Object.assign(new Error(detail), { code: "NOT_IN_GROUP" });
+    if (!chat || chat.isReadOnly === true) throw refusal("the account is not in this group");
+    // The community itself has no members to read it; its announcement group has.
+    if (chat.isParentGroup === true) throw refusal("this is a community: write to one of its groups");
+    if (!chat.groupMetadata?.participants?.length) await groups?.find?.(wid);
+    return chat;
+  },
   // The collections, when their own modules are gone: all in one (whatsapp-web.js, WAHA).
   collection: (name) => inModule([COLLECTIONS, name]),
   // What lives at a home, and what its home is called.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use axum::{http::StatusCode, response::IntoResponse as _};
 use chromiumoxide::{cdp::browser_protocol::page::CaptureScreenshotFormat, page::ScreenshotParams};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use serde_json::json;
@@ -10,7 +11,10 @@ use super::{
     TO,
     visitor::{Visitor, shown_code},
 };
-use crate::support::Service;
+use crate::{
+    support::Service,
+    webhooks::{self, Target},
+};
 
 /// What a repository should carry of one picture.
 const LARGEST: usize = 150_000;
@@ -44,10 +48,38 @@ fn packed(png: &[u8]) -> Vec<u8> {
     packed
 }
 
+/// A webhook that has delivered one event and given up another.
+async fn take_webhooks(visitor: &Visitor, service: &Service) {
+    let target = Target::open(|number| match number {
+        1 => StatusCode::OK.into_response(),
+        _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    })
+    .await;
+    let wanted = json!({ "url": target.url, "types": ["message.any"], "cliente_ids": [51] });
+    webhooks::add(service, &wanted).await;
+    service.sends(51, TO, "Hola").await;
+    let page = format!("{}/?webhooks", service.url());
+    visitor.chrome.goto(&page).await;
+    let delivered = "document.querySelector('.hook .facts:not(.settings) dd')?.textContent === '1'";
+    visitor.chrome.until(delivered).await;
+    service.sends(51, TO, "Hola otra vez").await;
+    visitor
+        .chrome
+        .click(".hook[data-state=failing] summary")
+        .await;
+    visitor.chrome.shows(".dead li").await;
+    take(visitor, "webhooks.png").await;
+}
+
 #[tokio::test]
 #[ignore = "writes into docs/img; scripts/screenshots runs it"]
 async fn pictures_for_the_documentation() {
-    let service = Service::with(&[("SANDBOX_ACK_SECONDS", "0.5")]).await;
+    let service = Service::with(&[
+        ("SANDBOX_ACK_SECONDS", "0.5"),
+        ("WEBHOOK_ALLOW_PRIVATE", "true"),
+        ("WEBHOOK_RETRY_SECONDS", "0"),
+    ])
+    .await;
     let visitor = Visitor::come().await;
     visitor.looks_at(1000, 640, "light").await;
     visitor.chrome.goto(service.url()).await;
@@ -85,6 +117,8 @@ async fn pictures_for_the_documentation() {
         .until("/Memory\\d+ MB/.test(document.querySelector('#facts').textContent)")
         .await;
     take(&visitor, "connected.png").await;
+
+    take_webhooks(&visitor, &service).await;
 
     service.faults(json!({ "page": "update" })).await;
     visitor.looks_at(375, 700, "dark").await;

@@ -11,6 +11,13 @@ sandboxPage.define('WAWebMsgModel', (global, require, importDefault, importNames
     get isSentByMe() { return Boolean(this.id && this.id.fromMe); }
     get mediaData() { return this.type in MEDIA ? { type: this.type, mediaStage: 'INIT', mimetype: this.mimetype, size: this.size, filehash: this.filehash } : undefined; }
     unsafe() { return this; }
+    /** What a message that answers this one carries of it (page module WAWebMsgModel). */
+    msgContextInfo(chat) {
+      const { id, t, notifyName, from, to, author, self, ack, invis, isNewMsg, star, recvFresh, recipients, broadcast, quotedMsg, quotedStanzaID,
+        quotedRemoteJid, quotedParticipant, latestEditMsgKey, latestEditSenderTimestampMs, ...content } = this.toJSON();
+      const remote = this.id.remote;
+      return { quotedMsg: content, quotedParticipant: this.sender, quotedStanzaID: this.id.id, quotedRemoteJid: chat && !remote.equals(chat) ? remote : null };
+    }
     updateAck(ack) { if (ack > this.ack || ack < 0) this.ack = ack; }
     /** The same message once more, such as one that can be decrypted now. */
     async applyUpdate(changes) { this.set(changes); }
@@ -22,7 +29,7 @@ sandboxPage.define('WAWebMsgModel', (global, require, importDefault, importNames
     'latestEditMsgKey', 'latestEditSenderTimestampMs', 'protocolMessageKey', 'revokeSender', 'revokeTimestamp', 'isOverwrittenByRevoke',
     'quotedMsg', 'quotedStanzaID', 'quotedParticipant', 'quotedRemoteJid', 'quotedType', 'mentionedJidList', 'hasReaction', 'recipients', 'templateParams',
     'mimetype', 'size', 'filename', 'duration', 'filehash', 'encFilehash', 'directPath', 'mediaKey', 'mediaKeyTimestamp', 'width', 'height', 'isGif', 'isViewOnce',
-    'lat', 'lng', 'loc', 'vcardFormattedName', 'pollName', 'pollOptions', 'pollSelectableOptionsCount', 'messageSecret',
+    'lat', 'lng', 'loc', 'vcardFormattedName', 'vcardList', 'pollName', 'pollOptions', 'pollSelectableOptionsCount', 'messageSecret',
     'ephemeralDuration', 'ephemeralStartTimestamp', 'expiredTimestamp', 'broadcast', 'isStatusV3', 'viewMode', 'kind']);
   exports.Msg = Msg;
 });

@@ -53,7 +53,8 @@ sandboxPage.define('WAWebFindChatAction', (global, require, importDefault, impor
     require('SandboxStatusWatch').look(wid);
     if (!sandboxPage.isEarly && !VALID_LID_ORIGINS.has(origin)) throw new Error('createChat: unexpected lid chat, origin ' + origin);
     if (options && options.signal && options.signal.aborted) throw new DOMException('aborted', 'AbortError');
-    if (!sandboxPage.faults.lid_chats) return chats.open(wid);
+    if (wid.isGroup() && !require('WAWebChatCollection').ChatCollection.get(wid)) throw new Error('findOrCreateLatestChat: no such group');
+    if (wid.isGroup() || !sandboxPage.faults.lid_chats) return chats.open(wid);
     const lid = wid.isLid() ? wid : lidPnCache.getCurrentLid(wid) || (await require('WAWebQueryExistsJob').queryWidExists(wid) || {}).wid;
     if (!lid) throw new Error('No LID for user');
     const { chat, created } = chats.open(lid);
@@ -82,6 +83,23 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
   const waiting = new Map();
   const result = (messageSendResult, t) => ({ messageSendResult, t, count: null });
 
+  /** The text of a message, or what stands for it. */
+  const textOf = (msg) => (msg.type === 'chat' ? msg.body : '');
+  const wireWid = ({ user, server }) => ({ user, server });
+  /** What a message says beside its text. */
+  function extrasOf(msg) {
+    const extras = { quote: msg.quotedStanzaID, mentions: msg.mentionedJidList && msg.mentionedJidList.map(wireWid) };
+    if (msg.type === 'location') {
+      // Name and address stand in two lines of one text.
+      const [name, ...address] = (msg.loc || '').split('\n');
+      extras.location = { latitude: msg.lat, longitude: msg.lng, name: name || undefined, address: address.join('\n') || undefined };
+    }
+    if (msg.type === 'vcard') extras.contacts = [{ name: msg.vcardFormattedName, vcard: msg.body }];
+    if (msg.type === 'multi_vcard') extras.contacts = msg.vcardList.map(({ displayName, vcard }) => ({ name: displayName, vcard }));
+    if (msg.type === 'poll_creation') extras.poll = { question: msg.pollName, options: msg.pollOptions.map(({ name }) => name), choices: msg.pollSelectableOptionsCount };
+    return extras;
+  }
+
   /** Counts connections. What was encrypted for one does not travel by the next, which sends all of it again in its order. */
   let connection = 0;
   /** The document is going: nothing travels any more. */
@@ -91,7 +109,7 @@ sandboxPage.define('SandboxOutbox', (global, require, importDefault, importNames
     const own = connection;
     return require('SandboxRatchet').encrypt(msg.to, msg.from, (envelopes) => {
       if (own !== connection || isLeaving) return;
-      wire.tell({ type: 'send', id: msg.id.id, user: msg.to.user, server: msg.to.server, body: msg.body, from_server: msg.from.server, envelopes });
+      wire.tell({ type: 'send', id: msg.id.id, user: msg.to.user, server: msg.to.server, body: textOf(msg), from_server: msg.from.server, envelopes, extras: extrasOf(msg) });
     });
   };
 
@@ -163,6 +181,53 @@ sandboxPage.define('WAWebSendMsgChatAction', (global, require, importDefault, im
   const { isMeAccount } = require('WAWebUserPrefsMeUser');
   const chats = require('SandboxChats');
 
+  const isText = (value) => typeof value === 'string' && value !== '';
+  const isSecret = (value) => value instanceof Uint8Array && value.length === 32;
+  const isCard = (card) => isText(card.vcard) && card.vcard.startsWith('BEGIN:VCARD') && isText(card.displayName);
+  /** What each type of message needs. */
+  const CONTENTS = {
+    chat: (raw) => (isText(raw.body) ? null : 'body is not a text, or empty'),
+    location(raw) {
+      const isDegree = (value, most) => typeof value === 'number' && Math.abs(value) <= most;
+      if (!isDegree(raw.lat, 90) || !isDegree(raw.lng, 180)) return 'lat or lng is not a number of degrees';
+      if (typeof raw.loc !== 'string') return 'loc is not a text';
+      return readsLocations() ? null : 'the server does not take a location that is said to be a medium';
+    },
+    vcard: (raw) => (isCard({ vcard: raw.body, displayName: raw.vcardFormattedName }) ? null : 'body is not a vCard, or vcardFormattedName is missing'),
+    multi_vcard: (raw) => (Array.isArray(raw.vcardList) && raw.vcardList.length > 1 && raw.vcardList.every(isCard) ? null : 'vcardList is not a list of cards'),
+    poll_creation(raw) {
+      if (!isText(raw.pollName)) return 'pollName is not a text, or empty';
+      const isOption = ({ name, localId }, at) => isText(name) && localId === at;
+      if (!Array.isArray(raw.pollOptions) || raw.pollOptions.length < 2 || !raw.pollOptions.every(isOption)) return 'pollOptions are not {name, localId}, from 0, two at least';
+      if (!Number.isInteger(raw.pollSelectableOptionsCount)) return 'pollSelectableOptionsCount is not a number';
+      return isSecret(raw.messageSecret) ? null : 'messageSecret is not 32 bytes';
+    },
+  };
+  /** The page encodes what it sends with these two functions, whose answers for a location are those of a medium; who sends one makes them answer otherwise. */
+  function readsLocations() {
+    const proto = { locationMessage: {} };
+    return require('WAWebBackendJobsCommon').mediaTypeFromProtobuf(proto) === null && require('WAWebE2EProtoUtils').typeAttributeFromProtobuf(proto) === 'text';
+  }
+  /** What a caller got wrong about who writes: of a group, by its way of addressing (page module WAWebLidMigrationUtils, getMeUserLidOrJidForChat). */
+  function faultOfSender(chat, raw) {
+    if (!(raw.from instanceof Wid) || !isMeAccount(raw.from)) return 'from is not my wid';
+    if (raw.from.device !== undefined) return 'from names a device';
+    if (!chat.id.isGroup()) return raw.id.participant ? 'id has a participant, in a chat with one person' : null;
+    if (!(raw.id.participant instanceof Wid) || !raw.id.participant.equals(raw.from)) return 'the participant of the id is not from';
+    return chat.groupMetadata ? null : 'the metadata of the group is not loaded';
+  }
+  /** What a caller got wrong about the message that is answered, and about who is mentioned. */
+  function faultOfContext(raw) {
+    if (raw.quotedStanzaID !== undefined) {
+      if (!isText(raw.quotedStanzaID)) return 'quotedStanzaID is not a text';
+      if (!(raw.quotedParticipant instanceof Wid)) return 'quotedParticipant is not a wid';
+      if (!raw.quotedMsg || typeof raw.quotedMsg !== 'object' || !isText(raw.quotedMsg.type)) return 'quotedMsg is not the content of a message';
+    }
+    const mentions = raw.mentionedJidList;
+    if (mentions !== undefined && !(Array.isArray(mentions) && mentions.every((wid) => wid instanceof Wid && wid.isUser()))) return 'mentionedJidList is not a list of user wids';
+    return null;
+  }
+
   /** What a caller got wrong; the real page fails later and with less grace. */
   function fault(chat, raw) {
     if (!(chat instanceof Chat)) return 'chat is not a ChatModel';
@@ -173,16 +238,13 @@ sandboxPage.define('WAWebSendMsgChatAction', (global, require, importDefault, im
     if (!/^[0-9A-F]{16,40}$/.test(raw.id.id)) return 'id is not 16 to 40 hexadecimal capitals';
     if (!raw.id.remote.equals(chat.id)) return 'id belongs to another chat';
     if (!(raw.to instanceof Wid) || !raw.to.equals(chat.id)) return 'to is not the wid of the chat';
-    if (!(raw.from instanceof Wid) || !isMeAccount(raw.from)) return 'from is not my wid';
-    if (raw.from.device !== undefined) return 'from names a device';
-    if (raw.type !== 'chat') return 'type is not chat';
-    if (typeof raw.body !== 'string' || raw.body === '') return 'body is not a text, or empty';
+    if (!Object.hasOwn(CONTENTS, raw.type)) return 'type is not one that this page can send';
     if (!Number.isInteger(raw.t) || raw.t < 1e9 || raw.t > 1e11) return 't is not a time in seconds';
     if (raw.self !== 'out') return 'self is not out';
     if (raw.isNewMsg !== true) return 'isNewMsg is not true';
     if (raw.local !== true) return 'local is not true';
     if (raw.ack !== 0) return 'ack is not 0';
-    return null;
+    return faultOfSender(chat, raw) ?? CONTENTS[raw.type](raw) ?? faultOfContext(raw);
   }
 
   /** Gives two promises: the message in its collection, and the server's verdict. */
@@ -196,6 +258,20 @@ sandboxPage.define('WAWebSendMsgChatAction', (global, require, importDefault, im
     return [Promise.resolve(msg), require('SandboxOutbox').post(msg)];
   }
   exports.addAndSendMsgToChat = addAndSendMsgToChat;
+});
+
+/* How a message is encoded, as far as senders of locations reach into it. */
+sandboxPage.define('WAWebBackendJobsCommon', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  exports.mediaTypeFromProtobuf = (proto) => (proto.locationMessage ? 'location' : null);
+});
+sandboxPage.define('WAWebE2EProtoUtils', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  exports.typeAttributeFromProtobuf = (proto) => (proto.locationMessage ? 'media' : 'text');
+});
+
+sandboxPage.define('WAWebMsgReply', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {
+  const UNANSWERABLE = ['revoked', 'ciphertext', 'gp2', 'e2e_notification', 'protocol'];
+  /** Also what the server does not have yet cannot be answered. */
+  exports.canReplyMsg = (msg) => Boolean(msg && msg.id) && !UNANSWERABLE.includes(msg.type) && !(msg.id.fromMe && msg.ack <= 0);
 });
 
 sandboxPage.define('WAWebSendTextMsgChatAction', (global, require, importDefault, importNamespace, requireLazy, module, exports) => {

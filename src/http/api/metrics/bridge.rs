@@ -18,6 +18,7 @@ pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
         return;
     }
     let tally = app.bridge.as_ref().map(Bridge::tally);
+    let times = app.bridge.as_ref().map(Bridge::times);
     let gauge = |value: i64| {
         let gauge = Gauge::<i64>::default();
         gauge.set(value);
@@ -64,5 +65,11 @@ pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
         "How long ago the oldest event that waits was written down; 0: none waits",
         Unit::Seconds,
         gauge(age(tally.oldest, Timestamp::now())),
+    );
+    own.register_with_unit(
+        "bridge_log_to_hub",
+        "From writing a text down until Central Hub had all of its calls, with all attempts",
+        Unit::Seconds,
+        times.unwrap_or_else(Bridge::no_times),
     );
 }

@@ -67,6 +67,7 @@ pub(in crate::http) async fn metrics(
     sessions::register(own, &app, &caller);
     starts(own, &app);
     sends(own, &app);
+    events(own, &app);
     webhooks::register(own, &app, &caller);
     bridge::register(own, &app, &caller);
     app.requests.register(own);
@@ -105,6 +106,16 @@ fn starts(own: &mut Scrape, app: &AppState) {
         "From asking for a session until it was READY, by whether somebody had to link it",
         Unit::Seconds,
         times.start.clone(),
+    );
+}
+
+fn events(own: &mut Scrape, app: &AppState) {
+    let tally = app.registry.ledger().tally();
+    own.register_with_unit(
+        "page_to_log",
+        "From when a page heard an event, as it happened, until the event was in the log",
+        Unit::Seconds,
+        tally.time_to_log.clone(),
     );
 }
 

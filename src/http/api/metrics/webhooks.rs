@@ -2,18 +2,15 @@
 
 use jiff::Timestamp;
 use prometheus_client::{
-    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry as Scrape, Unit},
 };
 
 use super::{age, level};
-use crate::http::{guard::caller::Caller, state::AppState};
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfWebhook {
-    webhook: String,
-}
+use crate::{
+    delivery::OfWebhook,
+    http::{guard::caller::Caller, state::AppState},
+};
 
 /// Adds what became of the events of each webhook, for a caller that reaches all sessions: one may be about any of them.
 pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
@@ -66,5 +63,11 @@ pub(super) fn register(own: &mut Scrape, app: &AppState, caller: &Caller) {
         "How long ago the oldest event that waits was written down; 0: none waits",
         Unit::Seconds,
         ages,
+    );
+    own.register_with_unit(
+        "webhook_log_to_receiver",
+        "From writing an event down until its receiver answered that it has it, with all attempts",
+        Unit::Seconds,
+        app.webhooks.times(),
     );
 }

@@ -57,7 +57,7 @@ pub(super) struct Deliveries {
     delivered: u64,
     /// How many attempts have failed so far.
     failed: u64,
-    /// How many were forgotten before they were delivered (`EVENT_RETENTION_HOURS`).
+    /// How many were forgotten before they were delivered: after 7 days, or `EVENT_RETENTION_HOURS` if that is longer.
     missed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     delivered_at: Option<Moment>,

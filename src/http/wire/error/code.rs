@@ -78,6 +78,7 @@ codes! {
     InvalidClienteId = BAD_REQUEST, Usual, "INVALID_CLIENTE_ID", "No session can have this name, it stands in the wrong place, or a field that is not known stands where no session is named: a positive integer, or 1 to 64 of A-Z a-z 0-9 _ -";
     InvalidTo = BAD_REQUEST, Usual, "INVALID_TO", "Not one phone number with its country code, as a string; the message says what was found. Nothing was asked of WhatsApp";
     InvalidMessage = BAD_REQUEST, Usual, "INVALID_MESSAGE", "The text is missing, empty or no string";
+    InvalidContent = BAD_REQUEST, Usual, "INVALID_CONTENT", "A field of what is to be sent cannot be taken: the message names it and says what to give; nothing was sent";
     InvalidAsync = BAD_REQUEST, Usual, "INVALID_ASYNC", "Give true or false";
     InvalidDryRun = BAD_REQUEST, Usual, "INVALID_DRY_RUN", "Give true or false; nothing was sent";
     InvalidIdempotencyKey = BAD_REQUEST, Usual, "INVALID_IDEMPOTENCY_KEY", "1 to 255 printable ASCII characters, in the header or in the body, and the same in both";
@@ -94,6 +95,8 @@ codes! {
     InvalidFormat = BAD_REQUEST, Usual, "INVALID_FORMAT", "Give json, png, svg, ascii or raw";
     PublicUrlUnknown = BAD_REQUEST, Usual, "PUBLIC_URL_UNKNOWN", "The request calls the service by no name that is known to lead here (Host), so a link could lead elsewhere: set PUBLIC_URL";
     NumberNotOnWhatsApp = BAD_REQUEST, Usual, "NUMBER_NOT_ON_WHATSAPP", "The number is not on WhatsApp; nothing was sent: ask its owner";
+    NotInGroup = BAD_REQUEST, Usual, "NOT_IN_GROUP", "The account is in no group with this address, or may not write there; nothing was sent: have it added, or look at the address";
+    QuoteNotFound = BAD_REQUEST, Usual, "QUOTE_NOT_FOUND", "The message in quote is not in this chat, or cannot be answered; nothing was sent: give the id that GET /events has for it, or leave quote out";
     TwoKeys = BAD_REQUEST, Usual, "TWO_KEYS", "The request carries two different keys: send one";
     Unauthorized = UNAUTHORIZED, Usual, "UNAUTHORIZED", "The key is missing, wrong or expired: send it as X-Api-Key or Authorization: Bearer";
     Forbidden = FORBIDDEN, Usual, "FORBIDDEN", "The key is not for this, or not for this session: use another, or have its scope changed";

@@ -137,6 +137,8 @@ impl Cause for SendError {
                 ..Code::SessionNotReady.facts()
             },
             Self::NotOnWhatsApp => Code::NumberNotOnWhatsApp.facts(),
+            Self::NotInGroup => Code::NotInGroup.facts(),
+            Self::NoQuote => Code::QuoteNotFound.facts(),
             Self::Failed(_) | Self::GivenUp(_) => Code::SendFailed.facts(),
             Self::Unconfirmed { .. } => Code::SendUnconfirmed.facts(),
             Self::Cancelled => Code::Cancelled.facts(),

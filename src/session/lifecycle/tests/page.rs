@@ -93,7 +93,7 @@ impl<T: std::fmt::Debug> Answers<T> {
 }
 
 /// What a session did to its page.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Call {
     Opened,
     RefreshCodes,

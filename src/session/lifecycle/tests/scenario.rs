@@ -15,8 +15,8 @@ use crate::{
     config::SessionConfig,
     ledger::{Ledger, SendState, tests::options},
     session::{
-        DisconnectOutcome, EvidenceFolder, Phase, Reason, ReasonCode, SendError, SendRequest, Sent,
-        SessionHandle, Snapshot, TextMessage,
+        DisconnectOutcome, EvidenceFolder, OutgoingMessage, Phase, Reason, ReasonCode, SendError,
+        SendRequest, Sent, SessionHandle, Snapshot, Wanted,
         keeping::{accounts::Accounts, desired::DesiredFile, profile::Safekeeping},
         lifecycle::{
             Actor,
@@ -118,7 +118,7 @@ impl Stage {
     pub(super) fn is_listened_to(&self, is_wanted: bool) {
         let own = "51".parse().unwrap();
         let sessions = is_wanted.then_some(own).into_iter().collect();
-        self.shared.listened.set("test", Some(sessions));
+        self.shared.listened.set("test", Wanted::Of(sessions));
     }
 
     /// Takes the ledger's folder away, until it is given back.
@@ -480,9 +480,10 @@ impl Scenario {
 
 pub(super) fn request(to: &str, body: &str, key: Option<&str>, waits: bool) -> SendRequest {
     SendRequest {
-        message: TextMessage {
+        message: OutgoingMessage {
             to: to.parse().unwrap(),
             body: body.into(),
+            extras: Arc::default(),
         },
         cliente_id: "51".to_owned(),
         idempotency_key: key.map(|key| key.parse().unwrap()),

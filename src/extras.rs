@@ -1,0 +1,86 @@
+//! What a message that is to be sent says beside its text: a place, contact cards, a poll; what it answers, and whom it mentions.
+//!
+//! Responsible for the one shape of that: as a caller gives it, as the ledger keeps it and as the page's scripts get it. Not
+//! responsible for what of it is allowed (`http`), nor for what WhatsApp makes of it (`whatsapp/page`). Imports only `masked`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::masked::{Number, Text, WaId};
+
+/// See the module. A plain text has none of it; of location, contacts and poll a message has one at most, and then no text.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Extras {
+    /// The message that it answers: the id that events give it, the full one or its last part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<WaId>,
+    /// Who is mentioned in its text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<Number>,
+    /// A place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Place>,
+    /// Contact cards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<Card>,
+    /// A question with answers to choose from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<Question>,
+}
+
+impl Extras {
+    /// Whether the message is a plain text.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether the message is something else than a text.
+    pub const fn is_no_text(&self) -> bool {
+        self.location.is_some() || !self.contacts.is_empty() || self.poll.is_some()
+    }
+}
+
+/// A place to be sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Degrees north, -90 to 90.
+    #[schema(minimum = -90, maximum = 90, example = -34.6037)]
+    pub latitude: f64,
+    /// Degrees east, -180 to 180.
+    #[schema(minimum = -180, maximum = 180, example = -58.3816)]
+    pub longitude: f64,
+    /// What it is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, max_length = 1000, example = "Obelisco")]
+    pub name: Option<Text>,
+    /// Where it is, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, max_length = 1000, example = "Av. 9 de Julio, Buenos Aires")]
+    pub address: Option<Text>,
+}
+
+/// A contact card to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Whose it is: what the recipient sees.
+    pub name: Text,
+    /// Their number.
+    pub phone: Number,
+}
+
+/// A poll to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// What is asked.
+    #[schema(value_type = String, min_length = 1, max_length = 255, example = "¿Cuándo nos vemos?")]
+    pub question: Text,
+    /// The answers to choose from, all different.
+    #[schema(value_type = Vec<String>, min_items = 2, max_items = 12)]
+    pub options: Vec<Text>,
+    /// How many of them a person may choose; without it any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 12)]
+    pub choices: Option<u32>,
+}

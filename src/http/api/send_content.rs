@@ -1,0 +1,253 @@
+//! What a request to `/send` says: one of a text, a place, contact cards or a poll, with what it answers and whom it mentions.
+//!
+//! Responsible for what of it WhatsApp takes, so that nothing is queued that cannot be sent; each refusal names its field.
+
+use crate::{
+    extras::{Card, Extras, Place, Question},
+    http::wire::{
+        error::ApiError,
+        requests::{ContactField, ContactGiven, Given, Nested, SendBody},
+    },
+    masked::{Number, Text, WaId},
+    session::{LONGEST_TEXT, Recipient},
+};
+
+/// WhatsApp's app offers 12 answers, and its servers drop polls with more.
+const MOST_OPTIONS: usize = 12;
+
+/// What WhatsApp's app lets a person type into a poll, in UTF-16 units.
+const LONGEST_QUESTION: usize = 255;
+const LONGEST_OPTION: usize = 100;
+
+/// More than any place or person is called; it keeps a card readable.
+const LONGEST_NAME: usize = 255;
+const LONGEST_ADDRESS: usize = 1000;
+
+/// More contacts are a file of them.
+const MOST_CONTACTS: usize = 10;
+
+/// As many as a small group has members.
+const MOST_MENTIONS: usize = 256;
+
+/// A full id in a group has two addresses and the inner id.
+const LONGEST_QUOTE: usize = 255;
+
+/// What of the fields of a send is content.
+pub(super) struct SendContent {
+    pub(super) message: Given<String>,
+    pub(super) location: Nested<Place>,
+    pub(super) contact: Nested<ContactField>,
+    pub(super) poll: Nested<Question>,
+    pub(super) quote: Given<String>,
+    pub(super) mentions: Nested<Vec<String>>,
+}
+
+impl SendContent {
+    /// Takes it out of a body.
+    pub(super) fn of(fields: &mut SendBody) -> Self {
+        use std::mem::take;
+        Self {
+            message: take(&mut fields.message),
+            location: take(&mut fields.location),
+            contact: take(&mut fields.contact),
+            poll: take(&mut fields.poll),
+            quote: take(&mut fields.quote),
+            mentions: take(&mut fields.mentions),
+        }
+    }
+
+    /// Refuses a text that WhatsApp would cut.
+    pub(super) fn check_length(&self) -> Result<(), ApiError> {
+        let Given::Value(text) = &self.message else {
+            return Ok(());
+        };
+        let units = units(text);
+        if units > LONGEST_TEXT {
+            return Err(ApiError::TextTooLong(units));
+        }
+        Ok(())
+    }
+
+    /// The text, and what there is beside it.
+    pub(super) fn read(self) -> Result<(Text, Extras), ApiError> {
+        let location = given("location", self.location)?;
+        let contact = given("contact", self.contact)?;
+        let poll = given("poll", self.poll)?;
+        let others = [location.is_some(), contact.is_some(), poll.is_some()];
+        let others = others.into_iter().filter(|is_given| *is_given).count();
+        let has_text = !matches!(self.message, Given::Absent | Given::Null);
+        if others > 1 || (others == 1 && has_text) {
+            return Err(ApiError::MoreThanOneContent);
+        }
+        let body = if others == 1 {
+            Text::default()
+        } else {
+            let text = self.message.value();
+            let text = text.filter(|text| !text.trim().is_empty());
+            text.ok_or(ApiError::InvalidMessage)?.into()
+        };
+        let extras = Extras {
+            quote: quote(self.quote)?,
+            mentions: mentions(self.mentions, &body)?,
+            location: location.map(place).transpose()?,
+            contacts: contact.map(cards).transpose()?.unwrap_or_default(),
+            poll: poll.map(question).transpose()?,
+        };
+        Ok((body, extras))
+    }
+}
+
+fn units(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
+fn given<T>(field: &'static str, given: Nested<T>) -> Result<Option<T>, ApiError> {
+    match given {
+        Nested::Absent => Ok(None),
+        Nested::Value(value) => Ok(Some(value)),
+        Nested::Invalid(why) => Err(ApiError::InvalidContent { field, why }),
+    }
+}
+
+fn invalid(field: &'static str, why: impl Into<String>) -> ApiError {
+    let why = why.into();
+    ApiError::InvalidContent { field, why }
+}
+
+/// Refuses a text of a card, a place or a poll that is empty or too long.
+fn check_words(
+    field: &'static str,
+    what: &str,
+    words: &str,
+    longest: usize,
+) -> Result<(), ApiError> {
+    if words.trim().is_empty() {
+        return Err(invalid(field, format!("{what} is empty")));
+    }
+    let units = units(words);
+    if units > longest {
+        let why = format!("{what} has {units} characters, and WhatsApp takes {longest}");
+        return Err(invalid(field, why));
+    }
+    Ok(())
+}
+
+fn quote(quote: Given<String>) -> Result<Option<WaId>, ApiError> {
+    let quote = match quote {
+        Given::Absent | Given::Null => return Ok(None),
+        Given::Value(quote) => quote,
+        Given::WrongType => return Err(ApiError::InvalidQuote),
+    };
+    let is_id = (8..=LONGEST_QUOTE).contains(&quote.len())
+        && quote
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_@.:-".contains(&byte));
+    if is_id {
+        Ok(Some(quote.into()))
+    } else {
+        Err(ApiError::InvalidQuote)
+    }
+}
+
+fn mentions(mentions: Nested<Vec<String>>, body: &str) -> Result<Vec<Number>, ApiError> {
+    let mentions = given("mentions", mentions)?.unwrap_or_default();
+    if mentions.len() > MOST_MENTIONS {
+        let why = format!("at most {MOST_MENTIONS} people can be mentioned");
+        return Err(invalid("mentions", why));
+    }
+    let read = mentions.iter().map(|who| {
+        let number: Recipient = who.parse().map_err(|why| {
+            invalid("mentions", format!("one of them is not a phone number: {why}"))
+        })?;
+        // WhatsApp marks the digits in the text; without them nobody sees a mention.
+        if !body.contains(&format!("@{}", number.digits())) {
+            let why = format!(
+                "the text does not have @ and the digits of the number that ends in {number}, so nobody would see the mention"
+            );
+            return Err(invalid("mentions", why));
+        }
+        Ok(Number::from(number.digits()))
+    });
+    read.collect()
+}
+
+fn place(place: Place) -> Result<Place, ApiError> {
+    let is_degree = |degrees: f64, most: f64| degrees.abs() <= most;
+    if !is_degree(place.latitude, 90.0) {
+        return Err(invalid(
+            "location",
+            "latitude must be a number of degrees, -90 to 90",
+        ));
+    }
+    if !is_degree(place.longitude, 180.0) {
+        return Err(invalid(
+            "location",
+            "longitude must be a number of degrees, -180 to 180",
+        ));
+    }
+    for (what, words, longest) in [
+        ("name", &place.name, LONGEST_NAME),
+        ("address", &place.address, LONGEST_ADDRESS),
+    ] {
+        if let Some(words) = words {
+            check_words("location", what, words, longest)?;
+        }
+    }
+    // Name and address travel as two lines of one text.
+    if place
+        .name
+        .as_ref()
+        .is_some_and(|name| name.contains(['\n', '\r']))
+    {
+        return Err(invalid("location", "name must be one line"));
+    }
+    Ok(place)
+}
+
+fn cards(contact: ContactField) -> Result<Vec<Card>, ApiError> {
+    let contacts = match contact {
+        ContactField::One(contact) => vec![contact],
+        ContactField::Several(contacts) => contacts,
+    };
+    if !(1..=MOST_CONTACTS).contains(&contacts.len()) {
+        let why = format!("give one contact, or a list of 1 to {MOST_CONTACTS}");
+        return Err(invalid("contact", why));
+    }
+    let read = contacts.into_iter().map(|ContactGiven { name, phone }| {
+        check_words("contact", "name", &name, LONGEST_NAME)?;
+        let phone: Recipient = phone
+            .parse()
+            .map_err(|why| invalid("contact", format!("phone is not a phone number: {why}")))?;
+        Ok(Card {
+            name: name.into(),
+            phone: phone.digits().into(),
+        })
+    });
+    read.collect()
+}
+
+fn question(poll: Question) -> Result<Question, ApiError> {
+    check_words("poll", "question", &poll.question, LONGEST_QUESTION)?;
+    if !(2..=MOST_OPTIONS).contains(&poll.options.len()) {
+        let why = format!("options must be a list of 2 to {MOST_OPTIONS} answers");
+        return Err(invalid("poll", why));
+    }
+    for option in &poll.options {
+        check_words("poll", "one of the options", option, LONGEST_OPTION)?;
+    }
+    let is_repeated = |at: usize| poll.options[..at].contains(&poll.options[at]);
+    if (0..poll.options.len()).any(is_repeated) {
+        return Err(invalid("poll", "two of the options are the same"));
+    }
+    let most = poll.options.len();
+    if poll
+        .choices
+        .is_some_and(|choices| choices == 0 || choices as usize > most)
+    {
+        let why = format!(
+            "choices must be a number from 1 to {most}, or left out for any number of them"
+        );
+        return Err(invalid("poll", why));
+    }
+    Ok(poll)
+}
