@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
+    time::Duration,
 };
 
 /// So many of a kind are shown. One fault of the service may touch thousands of messages.
@@ -73,6 +74,9 @@ pub(super) struct Heard {
     pub(super) followed: Vec<Logged>,
     /// In the order in which it came.
     pub(super) taken: Vec<Taken>,
+    /// The most that was outstanding when nothing was broken any more, and how long it took until nothing was.
+    pub(super) gathered: usize,
+    pub(super) drained_in: Option<Duration>,
 }
 
 /// The figures. All was heard when nothing is in the lists.
@@ -85,6 +89,8 @@ pub(crate) struct Verdict {
     deliveries: usize,
     /// Events that were delivered more than once, as they may.
     repeated: usize,
+    gathered: usize,
+    drained_in: Option<Duration>,
     lost: Vec<String>,
     doubled: Vec<String>,
     invented: Vec<String>,
@@ -120,6 +126,8 @@ impl Heard {
             by_service: count(Author::Service),
             late: self.log.iter().filter(|event| event.is_late).count(),
             deliveries: self.taken.len(),
+            gathered: self.gathered,
+            drained_in: self.drained_in,
             ..Verdict::default()
         };
         let mut events: HashMap<Name<'_>, Vec<&Logged>> = HashMap::new();
@@ -227,8 +235,17 @@ impl fmt::Display for Verdict {
             ("late", self.late),
             ("deliveries taken", self.deliveries),
             ("delivered repeatedly", self.repeated),
+            ("outstanding at the end", self.gathered),
         ] {
             writeln!(f, "{name:26} {count}")?;
+        }
+        if let Some(time) = self.drained_in {
+            writeln!(
+                f,
+                "{:26} {:.0}",
+                "seconds until none was",
+                time.as_secs_f64()
+            )?;
         }
         for (fault, messages) in self.faults() {
             let shown: Vec<_> = messages
@@ -385,6 +402,7 @@ mod tests {
             followed: log.clone(),
             written,
             log,
+            ..Heard::default()
         }
     }
 

@@ -239,6 +239,15 @@ pub(super) async fn whole_log(api: &Api) -> Vec<Logged> {
     }
 }
 
+/// What the service says of webhooks, and of the first deliveries that wait.
+pub(super) async fn waiting(api: &Api) -> String {
+    let webhooks = api.get("/webhooks").await.json();
+    let id = webhooks["webhooks"][0]["id"].as_str().unwrap_or_default();
+    let path = format!("/webhooks/{id}/deliveries?state=waiting&limit=20");
+    let first = api.get(&path).await.text();
+    format!("{} {first}", webhooks["webhooks"][0]["deliveries"])
+}
+
 /// The events about new messages behind a cursor, and the next cursor; `None` when the service cannot be asked.
 async fn page(api: &Api, after: u64, wait: u32) -> Option<(Vec<Logged>, u64)> {
     let path = format!("/events?types=message.any&limit={PAGE}&after={after}&wait={wait}");
