@@ -73,7 +73,7 @@ struct Address {
 }
 
 impl ExtrasOfPage {
-    /// `None`: it mentions nobody that there is.
+    /// `None` if an address in its mentions is not that of a person.
     pub(super) fn read(self) -> Option<Extras> {
         let mentions = self.mentions.unwrap_or_default().into_iter();
         let mentions = mentions.map(|who| Number::addressed(&who.user, &who.server));

@@ -50,7 +50,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Given<T> {
     }
 }
 
-/// A field that takes an object or a list. What is wrong inside it is told in the words of its reader.
+/// A field that takes an object or a list. `Invalid` has the words of serde for what is wrong inside it.
 #[derive(Debug, Default, PartialEq)]
 pub(in crate::http) enum Nested<T> {
     #[default]

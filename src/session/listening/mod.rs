@@ -7,7 +7,8 @@
 //!
 //! Invariants: the page forgets an event only once it is on disk. One batch at a time is in memory here, so a page that hears
 //! more than the disk takes keeps it itself; what does not fit there either is in WhatsApp's own store, and the walk through
-//! that finds it. A page knows nothing of what an earlier one has heard, so it is told whose number the log lacks. That an event is in the log once is the ledger's part, by WhatsApp's own ids.
+//! that finds it. A page does not know what an earlier one has heard, so the service names the persons to it whose number the log
+//! lacks. That an event is in the log once is the ledger's part, by WhatsApp's own ids.
 
 mod entry;
 

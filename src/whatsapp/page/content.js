@@ -1,6 +1,6 @@
 // What a message says beside a plain text, in the words of WhatsApp Web: an answer, mentions, a place, contact cards, a poll. The
-// adapters find the page's objects and give them to `fields`; the fields are the same whoever found them. docs/whatsapp.md#sending-more-than-text
-// has the source of each fact used here.
+// adapters find the page's objects and give them to `fields`; the fields do not depend on which adapter it was.
+// docs/whatsapp.md#sending-more-than-text has the source of each fact used here.
 //
 // Not responsible for who sends to whom, nor for handing a message over: that is each adapter's own. Called by the frame (bridge.js) as
 // (content)(shared), with what all adapters share.

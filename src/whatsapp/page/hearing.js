@@ -8,7 +8,7 @@
 // The walk goes through WhatsApp's store, chat by chat, for what raised no event: after each start, after what waited at the
 // server has come, and after an overflow. It reads no status updates and no channels (docs/whatsapp.md#signals-of-trouble).
 //
-// Each chat is told in its order. So what the listeners hear is held back as long as the store may have older messages that
+// The events of a chat keep their order. So what the listeners hear is held back as long as the store may have older messages that
 // raised no event: until the first walk of a document has ended, and from an overflow to the end of its walk.
 (function hearing(say, shared) {
   "use strict";

@@ -60,7 +60,7 @@ const ANSWER_FIELDS: [&str; 2] = ["secret", "pairing_code"];
 /// How a setting's name ends whose value is a secret.
 const SECRET_SETTINGS: [&str; 4] = ["_KEY", "_SECRET", "_PASS", "_TOKEN"];
 
-/// What is secret whoever made it: how it begins or ends, and what makes it so.
+/// A secret that is known by its form: how it begins or ends, and what else it needs.
 struct Form {
     anchor: &'static str,
     is_secret: fn(before: &str, after: &str) -> bool,
