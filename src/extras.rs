@@ -33,11 +33,6 @@ impl Extras {
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
-
-    /// Whether the message is something else than a text.
-    pub const fn is_no_text(&self) -> bool {
-        self.location.is_some() || !self.contacts.is_empty() || self.poll.is_some()
-    }
 }
 
 /// A place to be sent.
@@ -52,7 +47,7 @@ pub struct Place {
     pub longitude: f64,
     /// What it is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, max_length = 1000, example = "Obelisco")]
+    #[schema(value_type = Option<String>, max_length = 255, example = "Obelisco")]
     pub name: Option<Text>,
     /// Where it is, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]

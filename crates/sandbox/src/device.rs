@@ -30,7 +30,7 @@ use super::{
     code::DeviceKeys,
     extras::ExtrasOfPage,
     faults::{AckFault, Event, Faults, NumberCheckFault, SendFault, SocketFault},
-    journal::Message,
+    journal::{Message, Recipient},
     number::Number,
     ratchets::Envelope,
     server::{self, FRAMES_IN_FLIGHT, Server, Taken},
@@ -350,13 +350,13 @@ impl Connection {
         if faults.send == Some(SendFault::Lost) {
             return Ok(());
         }
-        let chat = self.chat_of(&account, user, server);
+        let recipient = self.recipient_of(&account, user, server);
         let refused = faults.send == Some(SendFault::Refused);
         // The page says so by itself, and knows more words for it.
         if faults.send_result.is_some() {
             return Ok(());
         }
-        let Some((chat, extras)) = chat.zip(extras.read()).filter(|_| !refused) else {
+        let Some((recipient, extras)) = recipient.zip(extras.read()).filter(|_| !refused) else {
             return self
                 .send(&ToPage::Ack {
                     id,
@@ -365,21 +365,16 @@ impl Connection {
                 })
                 .await;
         };
-        let (to, group) = match chat {
-            Recipient::Person(number) => (Some(number), None),
-            Recipient::Group(id) => (None, Some(id)),
-        };
-        let is_mixed = group.is_none() && from_server != server;
+        let is_group = matches!(recipient, Recipient::Group(_));
         let message = Message {
             id: id.clone(),
             account,
-            to,
-            group,
+            recipient,
             body,
             extras,
             at: server::now(),
             resent: 0,
-            mixed_addressing: is_mixed,
+            mixed_addressing: !is_group && from_server != server,
             seen_by_recipient: true,
             seen_by_own_phone: true,
         };
@@ -398,7 +393,7 @@ impl Connection {
     }
 
     /// Whom a page writes to: a person who is on WhatsApp, or a group of the account.
-    fn chat_of(&self, account: &Number, user: &str, server: &str) -> Option<Recipient> {
+    fn recipient_of(&self, account: &Number, user: &str, server: &str) -> Option<Recipient> {
         if server == "g.us" {
             let is_own = self.server.read(|world| {
                 let group = world.groups.get(user);
@@ -451,13 +446,6 @@ struct Sent {
     body: String,
     envelopes: Vec<Envelope>,
     extras: ExtrasOfPage,
-}
-
-/// Whom it is for.
-enum Recipient {
-    Person(Number),
-    /// By its id.
-    Group(String),
 }
 
 fn present() -> i64 {

@@ -44,12 +44,8 @@ pub(super) struct Message {
     pub(super) id: String,
     /// Who sent it.
     pub(super) account: Number,
-    /// The person that it is for; absent in a group.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) to: Option<Number>,
-    /// The id of the group that it is for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) group: Option<String>,
+    #[serde(flatten)]
+    pub(super) recipient: Recipient,
     /// The text, exactly; empty where it is none.
     pub(super) body: String,
     #[serde(flatten)]
@@ -76,11 +72,27 @@ const fn seen() -> bool {
     true
 }
 
-impl Message {
-    /// Where it was written.
-    pub(super) fn chat(&self) -> Option<Chat> {
-        let person = self.to.clone().map(Chat::Person);
-        person.or_else(|| self.group.clone().map(Chat::Group))
+/// Whom a message of a page is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Recipient {
+    #[serde(rename = "to")]
+    Person(Number),
+    /// A group, by its id.
+    #[serde(rename = "group")]
+    Group(String),
+}
+
+impl Recipient {
+    /// The chat with them.
+    pub(super) fn chat(&self) -> Chat {
+        match self {
+            Self::Person(number) => Chat::Person(number.clone()),
+            Self::Group(id) => Chat::Group(id.clone()),
+        }
+    }
+
+    pub(super) fn is_person(&self, number: &Number) -> bool {
+        matches!(self, Self::Person(person) if person == number)
     }
 }
 

@@ -283,7 +283,7 @@ impl World {
         if let Some(sent) = self.by_id.get(&key).and_then(|at| self.messages.get(*at)) {
             return Some(Target {
                 id: key.1,
-                chat: sent.chat()?,
+                chat: sent.recipient.chat(),
                 author: None,
                 hidden: false,
                 letter: Some(Letter {
@@ -432,7 +432,7 @@ impl World {
             || self
                 .messages
                 .iter()
-                .any(|m| m.account == *number || m.to.as_ref() == Some(number))
+                .any(|m| m.account == *number || m.recipient.is_person(number))
             || self.mailboxes.contains_key(number)
             || self
                 .mailboxes

@@ -2,13 +2,15 @@
 //!
 //! Checked in the order of the contract: session, recipient, content, and only then whether the session can send.
 
+use std::mem;
+
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 
-use super::send_content::SendContent;
+use super::send_content;
 use crate::{
     http::{
         state::AppState,
@@ -61,15 +63,16 @@ impl FromBody for ParsedSend {
         app: &AppState,
     ) -> Result<Self, ApiError> {
         // Size goes before all fields, as it always did: a caller of a text that is too long may have nothing else right.
-        let content = SendContent::of(&mut fields);
-        content.check_length()?;
+        send_content::check_length(&fields.message)?;
         // First of the fields: what is no yes and no no must not send.
         let is_dry_run = is_dry_run(&fields.dry_run, parts)?;
         let target = Target::of_send::<Self>(&fields.cliente_id, body, parts, app)?;
-        let to = fields.to.value().filter(|to| !to.is_empty());
+        let to = mem::take(&mut fields.to)
+            .value()
+            .filter(|to| !to.is_empty());
         let to = to.ok_or(ApiError::ToNotAString)?;
         let to: Addressee = to.parse().map_err(ApiError::InvalidTo)?;
-        let (body, extras) = content.read()?;
+        let (body, extras) = send_content::take(&mut fields)?;
         let is_async = match fields.r#async {
             Given::Absent => prefers_async(&parts.headers),
             Given::Value(is_async) => is_async,

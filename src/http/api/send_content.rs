@@ -2,6 +2,8 @@
 //!
 //! Responsible for what of it WhatsApp takes, so that nothing is queued that cannot be sent; each refusal names its field.
 
+use std::mem;
+
 use crate::{
     extras::{Card, Extras, Place, Question},
     http::wire::{
@@ -32,69 +34,45 @@ const MOST_MENTIONS: usize = 256;
 /// A full id in a group has two addresses and the inner id.
 const LONGEST_QUOTE: usize = 255;
 
-/// What of the fields of a send is content.
-pub(super) struct SendContent {
-    pub(super) message: Given<String>,
-    pub(super) location: Nested<Place>,
-    pub(super) contact: Nested<ContactField>,
-    pub(super) poll: Nested<Question>,
-    pub(super) quote: Given<String>,
-    pub(super) mentions: Nested<Vec<String>>,
+/// Refuses a text that WhatsApp would cut.
+pub(super) fn check_length(message: &Given<String>) -> Result<(), ApiError> {
+    let Given::Value(text) = message else {
+        return Ok(());
+    };
+    let units = units(text);
+    if units > LONGEST_TEXT {
+        return Err(ApiError::TextTooLong(units));
+    }
+    Ok(())
 }
 
-impl SendContent {
-    /// Takes it out of a body.
-    pub(super) fn of(fields: &mut SendBody) -> Self {
-        use std::mem::take;
-        Self {
-            message: take(&mut fields.message),
-            location: take(&mut fields.location),
-            contact: take(&mut fields.contact),
-            poll: take(&mut fields.poll),
-            quote: take(&mut fields.quote),
-            mentions: take(&mut fields.mentions),
-        }
+/// The text, and what there is beside it. Takes both out of the fields.
+pub(super) fn take(fields: &mut SendBody) -> Result<(Text, Extras), ApiError> {
+    let location = given("location", mem::take(&mut fields.location))?;
+    let contact = given("contact", mem::take(&mut fields.contact))?;
+    let poll = given("poll", mem::take(&mut fields.poll))?;
+    let others = [location.is_some(), contact.is_some(), poll.is_some()];
+    let others = others.into_iter().filter(|is_given| *is_given).count();
+    let message = mem::take(&mut fields.message);
+    let has_text = !matches!(message, Given::Absent | Given::Null);
+    if others > 1 || (others == 1 && has_text) {
+        return Err(ApiError::MoreThanOneContent);
     }
-
-    /// Refuses a text that WhatsApp would cut.
-    pub(super) fn check_length(&self) -> Result<(), ApiError> {
-        let Given::Value(text) = &self.message else {
-            return Ok(());
-        };
-        let units = units(text);
-        if units > LONGEST_TEXT {
-            return Err(ApiError::TextTooLong(units));
-        }
-        Ok(())
-    }
-
-    /// The text, and what there is beside it.
-    pub(super) fn read(self) -> Result<(Text, Extras), ApiError> {
-        let location = given("location", self.location)?;
-        let contact = given("contact", self.contact)?;
-        let poll = given("poll", self.poll)?;
-        let others = [location.is_some(), contact.is_some(), poll.is_some()];
-        let others = others.into_iter().filter(|is_given| *is_given).count();
-        let has_text = !matches!(self.message, Given::Absent | Given::Null);
-        if others > 1 || (others == 1 && has_text) {
-            return Err(ApiError::MoreThanOneContent);
-        }
-        let body = if others == 1 {
-            Text::default()
-        } else {
-            let text = self.message.value();
-            let text = text.filter(|text| !text.trim().is_empty());
-            text.ok_or(ApiError::InvalidMessage)?.into()
-        };
-        let extras = Extras {
-            quote: quote(self.quote)?,
-            mentions: mentions(self.mentions, &body)?,
-            location: location.map(place).transpose()?,
-            contacts: contact.map(cards).transpose()?.unwrap_or_default(),
-            poll: poll.map(question).transpose()?,
-        };
-        Ok((body, extras))
-    }
+    let body = if others == 1 {
+        Text::default()
+    } else {
+        let text = message.value();
+        let text = text.filter(|text| !text.trim().is_empty());
+        text.ok_or(ApiError::InvalidMessage)?.into()
+    };
+    let extras = Extras {
+        quote: quote(mem::take(&mut fields.quote))?,
+        mentions: mentions(mem::take(&mut fields.mentions), &body)?,
+        location: location.map(place).transpose()?,
+        contacts: contact.map(cards).transpose()?.unwrap_or_default(),
+        poll: poll.map(question).transpose()?,
+    };
+    Ok((body, extras))
 }
 
 fn units(text: &str) -> usize {
@@ -159,10 +137,10 @@ fn mentions(mentions: Nested<Vec<String>>, body: &str) -> Result<Vec<Number>, Ap
         let number: Recipient = who.parse().map_err(|why| {
             invalid("mentions", format!("one of them is not a phone number: {why}"))
         })?;
-        // WhatsApp marks the digits in the text; without them nobody sees a mention.
+        // WhatsApp shows a name in the place of the digits: a text without them shows no mention.
         if !body.contains(&format!("@{}", number.digits())) {
             let why = format!(
-                "the text does not have @ and the digits of the number that ends in {number}, so nobody would see the mention"
+                "the text does not have @ and the digits of the number that ends in {number}, so the mention would not be shown"
             );
             return Err(invalid("mentions", why));
         }

@@ -43,6 +43,16 @@ async fn a_consumer_of_the_settings_is_given_what_this_service_wrote_before_it_w
     }
 }
 
+/// Forgets what is too old now, which is all done in one go.
+fn forget(folder: &Path) {
+    let now = jiff::Timestamp::now();
+    let settled = Now {
+        at: now,
+        at_least: now,
+    };
+    assert!(!Disk::new(options(folder)).forget(settled).unwrap());
+}
+
 fn in_chat(chat: &str, once: &str) -> NewEvent {
     NewEvent {
         chat: Some(chat.into()),
@@ -311,15 +321,7 @@ async fn what_is_forgotten_before_it_is_delivered_is_counted_and_its_chat_goes_o
             )
             .unwrap();
     };
-    let forget = || {
-        let now = jiff::Timestamp::now();
-        let settled = Now {
-            at: now,
-            at_least: now,
-        };
-        let mut disk = Disk::new(options(folder.path()));
-        assert!(!disk.forget(settled).unwrap());
-    };
+    let forget = || forget(folder.path());
     // Three that it was still to be given, of which one waited; the dead one is gone too.
     age(3, 24 * 7 + 1);
     forget();
@@ -379,14 +381,7 @@ async fn an_event_is_kept_for_the_consumer_that_is_still_to_be_given_it_and_goes
         file.execute("UPDATE events SET written_at = ?1", [at.as_millisecond()])
             .unwrap();
     };
-    let forget = || {
-        let now = jiff::Timestamp::now();
-        let settled = Now {
-            at: now,
-            at_least: now,
-        };
-        assert!(!Disk::new(options(folder.path())).forget(settled).unwrap());
-    };
+    let forget = || forget(folder.path());
     let kept = || {
         let file = Connection::open(folder.path().join("ledger/ledger.sqlite3")).unwrap();
         let mut kept = file
