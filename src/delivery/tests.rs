@@ -406,6 +406,47 @@ async fn an_endpoint_that_answers_410_is_switched_off_and_gets_what_it_has_misse
 }
 
 #[tokio::test]
+async fn a_webhook_that_is_narrowed_does_not_get_what_already_waits_of_others_nor_shows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // The first two are given up, and the others wait when it wants nothing any more.
+    let old = Target::open(|got| match got.body["data"]["number"].as_u64() {
+        Some(0 | 1) => Status::INTERNAL_SERVER_ERROR.into_response(),
+        _ => Status::GONE.into_response(),
+    })
+    .await;
+    let service = Service::begin(folder.path(), at_once(2));
+    let body = json!({"url": old.url(), "cliente_ids": [51, 52]});
+    let id = service.add(body).await.id;
+    let of_52 = |number| NewEvent {
+        session: "52".to_owned(),
+        ..event("secret", number)
+    };
+    service.append(vec![event("a", 0), of_52(1)]).await;
+    service.until(&id, |tally| tally.dead == 2).await;
+    service.append(vec![event("a", 2), of_52(3)]).await;
+    let tally = service.until(&id, |tally| tally.failed == 6).await;
+    assert_eq!((tally.dead, tally.waiting), (2, 2));
+    service.change(&id, json!({"cliente_ids": [51]})).await;
+    for state in DeliveryState::ALL {
+        let listed = service.webhooks.deliveries(&id, state, 0, 10).await;
+        let listed = listed.unwrap();
+        let sessions: Vec<_> = listed.iter().map(|one| one.session.as_str()).collect();
+        assert_eq!(sessions, ["51"], "{state:?}");
+    }
+
+    // The admin of 51 has it led elsewhere, and redriven.
+    let new = Target::open(ok).await;
+    let body = json!({"url": new.url(), "enabled": true});
+    service.change(&id, body).await;
+    service.webhooks.redrive(&id, None).await.unwrap();
+    let is_done = |tally: &ConsumerTally| tally.waiting + tally.dead == 0 && tally.delivered > 1;
+    let tally = service.until(&id, is_done).await;
+    assert_eq!(tally.delivered, 2);
+    assert_eq!((new.taken("a"), new.taken("secret")), (vec![0, 2], vec![]));
+    service.webhooks.shut_down().await;
+}
+
+#[tokio::test]
 async fn retry_after_is_heeded_for_the_whole_endpoint_when_it_is_busy() {
     let folder = tempfile::tempdir().unwrap();
     let mut is_first = true;

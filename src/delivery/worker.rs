@@ -47,7 +47,7 @@ pub(super) trait Receiver: Send + Sync + 'static {
     /// How long attempts may still take when the service stops. What has not ended is repeated after the restart.
     const STOP_GRACE: Duration = Duration::from_secs(1);
 
-    /// Which events it wants.
+    /// Which events it wants. One that was taken for it before that changed is not given any more.
     fn filter(&self) -> Filter;
 
     /// Gives it one event.
@@ -211,6 +211,10 @@ fn positive(duration: jiff::SignedDuration) -> Duration {
 
 /// Gives an event. One that makes this program break off has failed: its chat goes on, and it is tried again as any other.
 async fn attempt<R: Receiver>(receiver: &R, delivery: &Delivery) -> Given {
+    let event = &delivery.event;
+    if !receiver.filter().is_for(&event.session, event.kind) {
+        return Given::NotWanted;
+    }
     // Nothing of a receiver is left in a state that its next attempt could not stand: its locks are held for single steps.
     let given = AssertUnwindSafe(receiver.give(delivery)).catch_unwind();
     given.await.unwrap_or_else(|_panicked| {

@@ -205,8 +205,9 @@ impl Bridge {
         after: i64,
         limit: usize,
     ) -> Result<Vec<OpenDelivery>, ReadError> {
-        let ledger = &self.0.ledger;
-        ledger.deliveries(ID, state, after, limit).await
+        let filter = self.0.running.state.borrow().receiver.filter();
+        let asked = self.0.ledger.deliveries(ID, &filter, state, after, limit);
+        asked.await
     }
 
     /// Lets dead letters be tried again: those of these events, else all. A `test-message` that was in doubt is made again then.

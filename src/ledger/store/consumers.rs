@@ -73,7 +73,7 @@ pub(in crate::ledger) mod statements {
     pub(in crate::ledger) const LIST: &str =
         "SELECT deliveries.*, events.id AS event_id, events.session, events.kind, events.written_at
          FROM deliveries JOIN events USING (seq)
-         WHERE consumer = ?1 AND state = ?2 AND seq > ?3 ORDER BY seq LIMIT ?4";
+         WHERE consumer = ?1 AND state = ?2 AND seq > ?3 ORDER BY seq";
     pub(in crate::ledger) const OLDEST: &str =
         "SELECT written_at FROM deliveries JOIN events USING (seq)
          WHERE consumer = ?1 AND state = 'waiting' ORDER BY seq LIMIT 1";
@@ -239,8 +239,7 @@ pub(in crate::ledger) fn take(
         cursor = row.get("seq")?;
         let session: String = row.get("session")?;
         let is_wanted = EventKind::named(&row.get::<_, String>("kind")?)
-            .is_some_and(|kind| filter.is_for_kind(kind))
-            && filter.is_for_session(&session);
+            .is_some_and(|kind| filter.is_for(&session, kind));
         if !is_wanted {
             continue;
         }
@@ -514,10 +513,11 @@ pub(in crate::ledger) fn redrive(
     })
 }
 
-/// Deliveries that are not done with, in the order of their events.
+/// Deliveries that are not done with and fit this filter, in the order of their events.
 pub(in crate::ledger) fn list(
     file: &File,
     id: &str,
+    filter: &Filter,
     state: DeliveryState,
     after: i64,
     limit: usize,
@@ -526,20 +526,28 @@ pub(in crate::ledger) fn list(
         return Ok(Vec::new());
     };
     let mut statement = file.prepare_cached(statements::LIST)?;
-    let found = statement.query_map(params![key, state.as_str(), after, whole(limit)], |row| {
-        Ok(OpenDelivery {
+    let mut rows = statement.query(params![key, state.as_str(), after])?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let (session, kind): (String, String) = (row.get("session")?, row.get("kind")?);
+        if EventKind::named(&kind).is_none_or(|kind| !filter.is_for(&session, kind)) {
+            continue;
+        }
+        found.push(OpenDelivery {
             seq: row.get("seq")?,
             event_id: row.get("event_id")?,
-            session: row.get("session")?,
-            kind: row.get("kind")?,
+            session,
+            kind,
             written_at: at(row, "written_at")?.unwrap_or_default(),
             state,
             attempts: row.get("attempts")?,
             next_at: at(row, "next_at")?,
             failure: failure(row)?,
-        })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
+        });
+    }
+    Ok(found)
 }
 
 /// What became of the events that a consumer wants.

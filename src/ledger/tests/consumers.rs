@@ -184,7 +184,7 @@ async fn a_chat_that_fails_waits_with_all_that_is_behind_it_and_holds_up_no_othe
     assert_eq!((tally.waiting, tally.dead, tally.failed), (3, 1, 2));
     assert_eq!(turns(&ledger, 60).await, ["5", "3"]);
     let dead = ledger
-        .deliveries(ID, DeliveryState::Dead, 0, 10)
+        .deliveries(ID, &Filter::default(), DeliveryState::Dead, 0, 10)
         .await
         .unwrap();
     assert_eq!((dead.len(), dead[0].attempts), (1, 2));
