@@ -688,6 +688,16 @@ async fn worker(
     answers: Vec<Given>,
     events: Vec<NewEvent>,
 ) -> (Ledger, Arc<Running<Scripted>>, Arc<Scripted>) {
+    worker_after(Duration::ZERO, folder, answers, events).await
+}
+
+/// The same after the clock of the machine was set forward.
+async fn worker_after(
+    step: Duration,
+    folder: &Path,
+    answers: Vec<Given>,
+    events: Vec<NewEvent>,
+) -> (Ledger, Arc<Running<Scripted>>, Arc<Scripted>) {
     let (ledger, keeper) = Ledger::new(ledger_options(folder));
     tokio::spawn(keeper.run());
     let new = NewConsumer {
@@ -702,14 +712,15 @@ async fn worker(
         answers: Mutex::new(answers.into()),
         ..Scripted::default()
     });
-    let running = Arc::new(Running::new(
+    let running = Running::new(
         consumer.id,
         Arc::clone(&receiver),
         None,
         consumer.tally,
         times::of_one(),
         CancellationToken::new(),
-    ));
+    );
+    let running = Arc::new(running.began_before_a_step(step));
     let schedule = Arc::new(Schedule::default());
     let worker = Worker::new(Arc::clone(&running), ledger.clone(), schedule);
     tokio::spawn(worker.run());
@@ -794,4 +805,22 @@ async fn an_attempt_that_breaks_off_has_failed_and_its_chat_goes_on() {
     assert_eq!(of, ["a0", "a0", "a0", "a1"]);
     let failure = tally.borrow().failure.clone().unwrap().1;
     assert!(failure.contains("broke off"), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_redriven_is_tried_at_once_also_after_the_clock_was_set_forward() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = Given::Refused {
+        why: "it answered 400".to_owned(),
+    };
+    let step = Duration::from_secs(3 * 3600);
+    let (ledger, running, _) =
+        worker_after(step, folder.path(), vec![refused], vec![event("a", 0)]).await;
+    let mut tally = running.tally.subscribe();
+    tally.wait_for(|tally| tally.dead == 1).await.unwrap();
+    let asked_at = Instant::now();
+    assert_eq!(running.redrive(&ledger, None).await.unwrap(), 1);
+    tally.wait_for(|tally| tally.delivered == 1).await.unwrap();
+    let waited = asked_at.elapsed();
+    assert!(waited < Duration::from_secs(60), "{waited:?}");
 }

@@ -105,6 +105,8 @@ pub(super) struct Shared<R> {
     pub(super) redriven: Notify,
     /// Ends its task.
     pub(super) stop: CancellationToken,
+    /// What the ledger is given as the time, by its task and by its callers.
+    clock: Clock,
 }
 
 impl<R> Shared<R> {
@@ -127,7 +129,15 @@ impl<R> Shared<R> {
             times,
             redriven: Notify::new(),
             stop,
+            clock: Clock::new(),
         }
+    }
+
+    /// As in a service that has begun before the clock of the machine was set forward by so much.
+    #[cfg(test)]
+    pub(super) fn began_before_a_step(mut self, step: Duration) -> Self {
+        self.clock.began_at -= step;
+        self
     }
 
     /// Lets deliveries that were given up be tried again: those of these events, else all. Answers how many.
@@ -136,9 +146,9 @@ impl<R> Shared<R> {
         ledger: &Ledger,
         events: Option<Vec<String>>,
     ) -> Result<usize, LedgerError> {
-        let count = ledger.redrive(&self.id, events, Timestamp::now()).await?;
+        let count = ledger.redrive(&self.id, events, self.clock.now()).await?;
         // With no result to note it answers how many wait and how many were given up now.
-        let settled = ledger.settle(&self.id, Vec::new(), Timestamp::now());
+        let settled = ledger.settle(&self.id, Vec::new(), self.clock.now());
         self.tally.send_replace(settled.await?);
         self.redriven.notify_one();
         Ok(count)
@@ -159,7 +169,6 @@ pub(super) struct Worker<R> {
     shared: Arc<Shared<R>>,
     ledger: Ledger,
     schedule: Arc<Schedule>,
-    clock: Clock,
     /// Lanes that have an attempt under way, or one whose result is not written down yet.
     busy: HashSet<i64>,
     /// Results that could not be written down yet.
@@ -245,7 +254,6 @@ impl<R: Receiver> Worker<R> {
             shared,
             ledger,
             schedule,
-            clock: Clock::new(),
             busy: HashSet::new(),
             unsettled: Vec::new(),
             has_more: true,
@@ -293,7 +301,7 @@ impl<R: Receiver> Worker<R> {
     /// A service before this one may have put deliveries off by a clock that was wrong.
     async fn mend_times(&self) {
         let id = &self.shared.id;
-        if let Err(why) = self.ledger.mend_turns(id, self.clock.now()).await {
+        if let Err(why) = self.ledger.mend_turns(id, self.shared.clock.now()).await {
             tracing::debug!(consumer.id = id, error = %why, "what waits for {id} keeps its time: {why}");
         }
     }
@@ -321,7 +329,7 @@ impl<R: Receiver> Worker<R> {
         let places = if self.is_down() { 1 } else { AT_ONCE };
         let mut wake_at = idle_until;
         if self.busy.len() < places {
-            let now = self.clock.now();
+            let now = self.shared.clock.now();
             let turns = self.ledger.turns(&self.shared.id, now, READ_AT_ONCE).await;
             let Ok(turns) = turns else {
                 return Instant::now() + LEDGER_RETRY;
@@ -341,7 +349,7 @@ impl<R: Receiver> Worker<R> {
             }
             wake_at = turns
                 .next
-                .map_or(wake_at, |at| wake_at.min(self.clock.when(at)));
+                .map_or(wake_at, |at| wake_at.min(self.shared.clock.when(at)));
         }
         if self.has_more {
             Instant::now()
@@ -353,7 +361,10 @@ impl<R: Receiver> Worker<R> {
     /// Looks at a part of the log. Answers whether the ledger could be used.
     async fn take(&mut self, filter: &Filter) -> bool {
         let id = &self.shared.id;
-        let taken = self.ledger.take_events(id, filter, self.clock.now()).await;
+        let taken = self
+            .ledger
+            .take_events(id, filter, self.shared.clock.now())
+            .await;
         match taken {
             Ok(Some(taken)) => {
                 self.has_more = taken.is_not_all;
@@ -424,7 +435,7 @@ impl<R: Receiver> Worker<R> {
 
     /// What becomes of a delivery after this attempt.
     fn became(&mut self, delivery: &Delivery, given: Given) -> Became {
-        let now = self.clock.now();
+        let now = self.shared.clock.now();
         let (why, retry_after, is_busy) = match given {
             Given::Taken => return Became::Delivered,
             Given::NotWanted => return Became::Skipped,
@@ -527,7 +538,7 @@ impl<R: Receiver> Worker<R> {
         if self.unsettled.is_empty() {
             return true;
         }
-        let (id, now) = (&self.shared.id, self.clock.now());
+        let (id, now) = (&self.shared.id, self.shared.clock.now());
         match self.ledger.settle(id, self.unsettled.clone(), now).await {
             Ok(tally) => {
                 for settled in self.unsettled.drain(..) {
@@ -550,7 +561,7 @@ impl<R: Receiver> Worker<R> {
             consumer.id = id,
             "{id} takes events again: what waits for it is tried at once"
         );
-        if let Err(why) = self.ledger.hurry(id, self.clock.now()).await {
+        if let Err(why) = self.ledger.hurry(id, self.shared.clock.now()).await {
             tracing::debug!(consumer.id = id, error = %why, "what waits for {id} keeps its time: {why}");
         }
     }

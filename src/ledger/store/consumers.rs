@@ -78,7 +78,7 @@ pub(in crate::ledger) mod statements {
         "SELECT written_at FROM deliveries JOIN events USING (seq)
          WHERE consumer = ?1 AND state = 'waiting' ORDER BY seq LIMIT 1";
     pub(in crate::ledger) const OF_EVENTS: &str =
-        "SELECT consumer, state, lane FROM deliveries WHERE seq <= ?1";
+        "SELECT consumer, state, lane, next_at FROM deliveries WHERE seq <= ?1";
     pub(in crate::ledger) const REMOVE_OF_EVENTS: &str = "DELETE FROM deliveries WHERE seq <= ?1";
     pub(in crate::ledger) const REMOVE_OF_CONSUMER: &str =
         "DELETE FROM deliveries WHERE consumer = ?1 AND (state, seq) IN
@@ -564,7 +564,7 @@ pub(in crate::ledger) fn forget(
 ) -> Result<BTreeMap<String, u64>, StoreError> {
     let mut missed = BTreeMap::<i64, i64>::new();
     let mut dead = BTreeMap::<i64, i64>::new();
-    let mut lanes = Vec::new();
+    let mut lanes = BTreeMap::<_, Option<i64>>::new();
     let mut statement = file.prepare_cached(statements::OF_EVENTS)?;
     let mut rows = statement.query([up_to])?;
     while let Some(row) = rows.next()? {
@@ -573,7 +573,8 @@ pub(in crate::ledger) fn forget(
             *dead.entry(key).or_default() += 1;
         } else {
             *missed.entry(key).or_default() += 1;
-            lanes.push((key, row.get("lane")?));
+            let turn = lanes.entry((key, row.get("lane")?)).or_default();
+            *turn = row.get::<_, Option<i64>>("next_at")?.or(*turn);
         }
     }
     drop(rows);
@@ -582,8 +583,10 @@ pub(in crate::ledger) fn forget(
     }
     file.prepare_cached(statements::REMOVE_OF_EVENTS)?
         .execute([up_to])?;
-    for (key, lane) in lanes {
-        give_turn(file, key, lane, now)?;
+    for ((key, lane), turn) in lanes {
+        // A turn is a time of the consumer's clock, which this one may be ahead of.
+        let turn = turn.and_then(|turn| Timestamp::from_millisecond(turn).ok());
+        give_turn(file, key, lane, turn.map_or(now, |turn| turn.min(now)))?;
     }
     for (key, count) in dead {
         file.prepare_cached("UPDATE consumers SET dead = dead - ?2 WHERE key = ?1")?
