@@ -236,7 +236,10 @@ impl Bridge {
 pub async fn try_login(access: HubAccess) -> Result<(), String> {
     let tried = Hub::new(access).is_there().await;
     tried.map_err(|call| match call {
-        Call::NotReached { why, .. } | Call::Refused { why } | Call::Unknown { why } => why,
+        Call::NotReached { why, .. }
+        | Call::Declined { why }
+        | Call::Refused { why }
+        | Call::Unknown { why } => why,
         Call::Taken => String::new(),
     })
 }
@@ -378,31 +381,31 @@ impl ToHub {
             }
             (Call::Taken, Some(doubt)) => {
                 *self.pause.lock() = Pause::default();
-                Given::Refused {
-                    why: format!(
-                        "it is in the hub's conversation, but the hub's answering machine may not have seen it (test-message): {doubt}; \
-                         a redrive makes that call again"
-                    ),
+                let why = format!(
+                    "it is in the hub's conversation, but the hub's answering machine may not have seen it (test-message): {}; \
+                     a redrive makes that call again",
+                    doubt.why
+                );
+                if doubt.is_made_later {
+                    failed(why)
+                } else {
+                    Given::Refused { why }
                 }
             }
             (Call::NotReached { why, retry_after }, _) => self.not_reached(why, retry_after),
             (Call::Refused { why }, _) => Given::Refused { why },
-            (Call::Unknown { why }, _) => Given::Failed {
-                why,
-                retry_after: None,
-                is_busy: false,
-            },
+            (Call::Declined { why } | Call::Unknown { why }, _) => failed(why),
         }
     }
 
     /// Makes `test-message`, unless it may have been made. Answers why it is in doubt, if it is; or what becomes of the delivery
     /// when it certainly was not made.
-    async fn test(&self, report: &Report, delivery: &Delivery) -> Result<Option<String>, Given> {
+    async fn test(&self, report: &Report, delivery: &Delivery) -> Result<Option<Doubt>, Given> {
         let seq = delivery.event.seq;
         let is_asked_again = delivery.step & REDRIVEN != 0;
         if delivery.step & TEST_BEGUN != 0 && !is_asked_again {
             let why = "the service ended, or got no clear answer, while it was made";
-            return Ok(Some(in_doubt(why)));
+            return Ok(Some(Doubt::of(why)));
         }
         if let Err(Call::NotReached { why, retry_after }) = self.hub.is_there().await {
             return Err(self.not_reached(why, retry_after));
@@ -415,15 +418,28 @@ impl ToHub {
                 is_receivers: true,
             });
         }
+        let not_made = if is_asked_again { REDRIVEN } else { 0 };
         let (given, step) = match self.hub.call("test-message", &report.test(), false).await {
             Call::Taken => (Ok(None), TEST_DONE),
-            Call::Unknown { why } => return Ok(Some(in_doubt(&why))),
+            Call::Unknown { why } => return Ok(Some(Doubt::of(&why))),
             Call::NotReached { why, retry_after } => {
-                let step = if is_asked_again { REDRIVEN } else { 0 };
-                (Err(self.not_reached(why, retry_after)), step)
+                (Err(self.not_reached(why, retry_after)), not_made)
             }
             // It belongs into the hub's conversation all the same.
-            Call::Refused { why } => (Ok(Some(format!("it was refused: {why}"))), 0),
+            Call::Declined { why } => {
+                let doubt = Doubt {
+                    why: format!("it was not made: {why}"),
+                    is_made_later: true,
+                };
+                (Ok(Some(doubt)), not_made)
+            }
+            Call::Refused { why } => {
+                let doubt = Doubt {
+                    why: format!("it was refused: {why}"),
+                    is_made_later: false,
+                };
+                (Ok(Some(doubt)), 0)
+            }
         };
         if let Err(why) = self.ledger.note_step(ID, seq, step).await {
             // Then it stands there as one that may have been made, and is not repeated.
@@ -468,8 +484,31 @@ fn without_number(whose: Whose, delivery: &Delivery) -> Given {
     }
 }
 
-fn in_doubt(why: &str) -> String {
-    format!("in doubt, and not repeated, since {why}")
+/// The next attempt makes the calls again that are due.
+const fn failed(why: String) -> Given {
+    Given::Failed {
+        why,
+        retry_after: None,
+        is_busy: false,
+    }
+}
+
+/// Why the hub's answering machine may not have seen a message.
+#[derive(Debug)]
+struct Doubt {
+    why: String,
+    /// The call was certainly not made, and the next attempt makes it.
+    is_made_later: bool,
+}
+
+impl Doubt {
+    /// That of a call that may have been made.
+    fn of(why: &str) -> Self {
+        Self {
+            why: format!("in doubt, and not repeated, since {why}"),
+            is_made_later: false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -254,6 +254,14 @@ fn assert_dead(given: &Given, says: &str) {
 }
 
 #[track_caller]
+fn assert_failed(given: &Given, says: &str) {
+    let Given::Failed { why, .. } = given else {
+        panic!("{given:?}");
+    };
+    assert!(why.contains(says), "{why}");
+}
+
+#[track_caller]
 fn assert_waits(given: &Given, says: &str) {
     let Given::Waits { why, .. } = given else {
         panic!("{given:?}");
@@ -334,7 +342,7 @@ async fn a_hub_that_is_not_there_or_takes_nothing_is_waited_for_and_the_test_mes
     assert_eq!(nowhere.delivery().await.step, 0);
 
     let stage = Stage::with_text().await;
-    for status in [503, 429, 404] {
+    for status in [503, 429] {
         stage.hub.will(TEST, Fault::Status(status));
         assert_waits(&stage.gives().await, &status.to_string());
         assert_eq!(stage.delivery().await.step, 0, "{status}");
@@ -342,6 +350,44 @@ async fn a_hub_that_is_not_there_or_takes_nothing_is_waited_for_and_the_test_mes
     stage.hub.forget_calls();
     assert_eq!(stage.gives().await, Given::Taken);
     assert_eq!(stage.hub.calls(), [TEST, IN]);
+}
+
+#[tokio::test]
+async fn a_text_that_a_hub_declines_which_is_there_is_tried_again_as_one_that_fails() {
+    for status in [403, 404, 405] {
+        let stage = Stage::with_text().await;
+        stage.hub.will(IN, Fault::Status(status));
+        let given = stage.gives().await;
+        assert_failed(&given, &format!("{status} to incoming-message"));
+        assert_eq!(stage.gives().await, Given::Taken);
+        assert_eq!(stage.hub.calls(), [TEST, IN, IN], "{status}");
+    }
+    // It has the text meanwhile, and the test is made when it takes that.
+    let stage = Stage::with_text().await;
+    for _ in 0..2 {
+        stage.hub.will(TEST, Fault::Status(404));
+    }
+    for _ in 0..2 {
+        let given = stage.gives().await;
+        assert_failed(&given, "it was not made: Central Hub answered 404");
+    }
+    assert_eq!(stage.gives().await, Given::Taken);
+    assert_eq!(stage.hub.calls(), [TEST, IN, TEST, IN, TEST, IN]);
+}
+
+#[tokio::test]
+async fn a_server_that_answers_for_a_hub_that_is_not_there_yet_is_waited_for() {
+    let stage = Stage::with_text().await;
+    stage.hub.will(TEST, Fault::Status(404));
+    // It was there, and gave a token.
+    stage.receiver.hub.is_there().await.unwrap();
+    stage.receiver.hub.forget_that_it_is_there();
+    stage.hub.seen.lock().refuses_logins = true;
+    assert_waits(&stage.gives().await, "CENTRAL_HUB_PASS");
+    assert_eq!(stage.delivery().await.step, 0);
+    stage.hub.seen.lock().refuses_logins = false;
+    assert_eq!(stage.gives().await, Given::Taken);
+    assert_eq!(stage.hub.calls(), [TEST, TEST, IN]);
 }
 
 #[tokio::test]
