@@ -374,13 +374,20 @@ impl ToHub {
             None
         };
         let (name, body) = report.record();
-        match (self.hub.call(name, &body, true).await, doubt) {
-            (Call::Taken, None) => {
+        // Whatever becomes of it may be the last that a person sees of this message.
+        let both = |why: String| match &doubt {
+            None => why,
+            Some(doubt) => format!(
+                "{why}; and the hub's answering machine may not have seen it (test-message): {}",
+                doubt.why
+            ),
+        };
+        match self.hub.call(name, &body, true).await {
+            Call::Taken => {
                 *self.pause.lock() = Pause::default();
-                Given::Taken
-            }
-            (Call::Taken, Some(doubt)) => {
-                *self.pause.lock() = Pause::default();
+                let Some(doubt) = doubt else {
+                    return Given::Taken;
+                };
                 let why = format!(
                     "it is in the hub's conversation, but the hub's answering machine may not have seen it (test-message): {}; \
                      a redrive makes that call again",
@@ -392,9 +399,9 @@ impl ToHub {
                     Given::Refused { why }
                 }
             }
-            (Call::NotReached { why, retry_after }, _) => self.not_reached(why, retry_after),
-            (Call::Refused { why }, _) => Given::Refused { why },
-            (Call::Declined { why } | Call::Unknown { why }, _) => failed(why),
+            Call::NotReached { why, retry_after } => self.not_reached(both(why), retry_after),
+            Call::Refused { why } => Given::Refused { why: both(why) },
+            Call::Declined { why } | Call::Unknown { why } => failed(both(why)),
         }
     }
 

@@ -445,6 +445,23 @@ async fn what_the_hub_refuses_is_a_dead_letter_and_what_it_fails_at_is_tried_aga
 }
 
 #[tokio::test]
+async fn a_failure_says_that_test_message_is_in_doubt_whatever_became_of_the_record() {
+    let doubt = "(test-message): in doubt, and not repeated";
+    let stage = Stage::with_text().await;
+    stage.hub.will(TEST, Fault::Status(500));
+    stage.hub.will(IN, Fault::Status(500));
+    assert_failed(&stage.gives().await, doubt);
+    stage.hub.will(IN, Fault::Status(503));
+    assert_waits(&stage.gives().await, doubt);
+    stage.hub.will(IN, Fault::Status(404));
+    assert_failed(&stage.gives().await, doubt);
+    stage.hub.will(IN, Fault::Status(400));
+    let given = stage.gives().await;
+    assert_dead(&given, doubt);
+    assert_dead(&given, "400 to incoming-message");
+}
+
+#[tokio::test]
 async fn what_this_service_sent_is_recorded_and_never_called_human() {
     let stage = Stage::new().await;
     stage
