@@ -824,3 +824,19 @@ async fn what_is_redriven_is_tried_at_once_also_after_the_clock_was_set_forward(
     let waited = asked_at.elapsed();
     assert!(waited < Duration::from_secs(60), "{waited:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_asks_for_a_week_is_asked_again_after_an_hour() {
+    let folder = tempfile::tempdir().unwrap();
+    let week = Given::Waits {
+        why: "it answered 503".to_owned(),
+        retry_in: Duration::from_secs(600_000),
+        is_receivers: true,
+    };
+    let (_ledger, running, receiver) = worker(folder.path(), vec![week], vec![event("a", 0)]).await;
+    let mut tally = running.tally.subscribe();
+    tally.wait_for(|tally| tally.delivered == 1).await.unwrap();
+    let attempts = receiver.attempts.borrow().clone();
+    let waited = attempts[1].0 - attempts[0].0;
+    assert!(waited < Duration::from_secs(3700), "{waited:?}");
+}

@@ -36,7 +36,8 @@ const READ_AT_ONCE: usize = 2 * AT_ONCE;
 /// then all that waits is tried at once.
 const DOWN_AFTER: Duration = Duration::from_secs(60);
 
-/// The longest that a receiver is left alone as a whole, because it has asked for it.
+/// The longest that a receiver is left alone as a whole, or that an event waits without an attempt that counts, because the receiver
+/// has asked for it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// How soon the ledger is asked again that could not be used. It says so in the log itself.
@@ -452,6 +453,7 @@ impl<R: Receiver> Worker<R> {
                 retry_in,
                 is_receivers,
             } => {
+                let retry_in = retry_in.min(LONGEST_PAUSE);
                 if is_receivers {
                     self.failing_since.get_or_insert_with(Instant::now);
                     self.pause(retry_in);
