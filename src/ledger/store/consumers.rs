@@ -1,7 +1,8 @@
 //! Consumers of the log and their deliveries: the statements, and one function for each thing that the ledger does with them.
 //!
-//! Invariant: of each lane with something that waits, the first one has a turn, `next_at`. Not responsible for when a failed
-//! delivery is tried again.
+//! Invariant: of each lane with something that waits, the first one has a turn, `next_at`, and no other has, but for one that was
+//! under way when an earlier one was redriven. So those that are read for their turns are of as many lanes. Not responsible for
+//! when a failed delivery is tried again.
 
 use std::collections::BTreeMap;
 
@@ -47,6 +48,10 @@ pub(in crate::ledger) mod statements {
         "UPDATE deliveries SET next_at = ?3
          WHERE consumer = ?1 AND state = 'waiting' AND next_at IS NULL
            AND seq = (SELECT seq FROM deliveries WHERE consumer = ?1 AND lane = ?2 AND state = 'waiting' ORDER BY seq LIMIT 1)";
+    pub(in crate::ledger) const TAKE_TURN: &str =
+        "UPDATE deliveries SET next_at = NULL
+         WHERE consumer = ?1 AND state = 'waiting' AND seq > ?3
+           AND seq = (SELECT seq FROM deliveries WHERE consumer = ?1 AND lane = ?2 AND state = 'waiting' ORDER BY seq LIMIT 1)";
     pub(in crate::ledger) const REMOVE: &str =
         "DELETE FROM deliveries WHERE consumer = ?1 AND state = 'waiting' AND seq = ?2";
     pub(in crate::ledger) const PUT_OFF: &str =
@@ -86,12 +91,13 @@ pub(in crate::ledger) mod statements {
 
     /// All of them.
     #[cfg(test)]
-    pub(in crate::ledger) const ALL: [&str; 19] = [
+    pub(in crate::ledger) const ALL: [&str; 20] = [
         LOOK,
         ADD,
         TURNS,
         NEXT_TURN,
         GIVE_TURN,
+        TAKE_TURN,
         REMOVE,
         PUT_OFF,
         GIVE_UP,
@@ -493,14 +499,27 @@ pub(in crate::ledger) fn redrive(
             }
         }
     }
-    let mut count = 0;
+    // The first one of each lane, also when they were asked for in another order.
+    let mut lanes = BTreeMap::<i64, i64>::new();
     for (seq, lane) in &dead {
+        let first = lanes.entry(*lane).or_insert(*seq);
+        *first = (*first).min(*seq);
+    }
+    // One of them comes before the one that has its lane's turn now.
+    for (lane, first) in &lanes {
+        file.prepare_cached(statements::TAKE_TURN)?
+            .execute([key, *lane, *first])?;
+    }
+    let mut count = 0;
+    for (seq, _) in &dead {
         count += file.prepare_cached(statements::REVIVE)?.execute(params![
             key,
             seq,
             now.as_millisecond(),
             REDRIVEN
         ])?;
+    }
+    for lane in lanes.keys() {
         give_turn(file, key, *lane, now)?;
     }
     file.prepare_cached(

@@ -204,6 +204,39 @@ async fn a_chat_that_fails_waits_with_all_that_is_behind_it_and_holds_up_no_othe
 }
 
 #[tokio::test]
+async fn a_chat_has_one_turn_in_whatever_order_its_dead_letters_are_redriven() {
+    let (_folder, ledger) = with_consumer().await;
+    let names = ["1", "2", "3", "4", "5", "6"];
+    let events = names.map(|name| in_chat("a", name));
+    ledger.append(events.to_vec()).await.unwrap();
+    take(&ledger, 0).await;
+    for name in &names[..5] {
+        settle(&ledger, name, dead(), 0).await;
+    }
+    let all = Filter::default();
+    let listed = ledger
+        .deliveries(ID, &all, DeliveryState::Dead, 0, 10)
+        .await;
+    let listed = listed.unwrap().into_iter().rev();
+    let mut ids: Vec<_> = listed.map(|dead| dead.event_id).collect();
+    // Also one by one, and while one of its chat waits for another attempt.
+    settle(&ledger, "6", put_off(1, 60), 0).await;
+    let rest = ids.split_off(2);
+    for asked in [vec![ids[0].clone()], vec![ids[1].clone()], rest] {
+        let count = asked.len();
+        assert_eq!(
+            ledger.redrive(ID, Some(asked), second(1)).await.unwrap(),
+            count
+        );
+        assert_eq!(turns(&ledger, 100).await.len(), 1);
+    }
+    for name in names {
+        assert_eq!(turns(&ledger, 1).await, [name]);
+        settle(&ledger, name, Became::Delivered, 1).await;
+    }
+}
+
+#[tokio::test]
 async fn what_waits_for_another_attempt_can_be_hurried_and_keeps_its_place_in_the_schedule() {
     let (_folder, ledger) = with_consumer().await;
     ledger
