@@ -39,7 +39,7 @@ use std::{
 };
 
 pub use bridge::{Bridge, BridgeOptions, Clients, HubAccess, try_login};
-use client::{ATTEMPT_TIMEOUT, HttpClient};
+use client::{ATTEMPT_TIMEOUT, HttpClient, Patience, REST_TIMEOUT};
 use http::StatusCode;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -253,7 +253,11 @@ impl Hook {
             return (failed("its address cannot be read".to_owned()), None);
         };
         let headers = self.webhook.headers(id, Timestamp::now(), &body);
-        let answer = match self.client.post(&uri, headers, body).await {
+        let patience = Patience {
+            status: ATTEMPT_TIMEOUT,
+            rest: REST_TIMEOUT,
+        };
+        let answer = match self.client.post(&uri, headers, body, patience).await {
             Ok(answer) => answer,
             Err(why) => return (failed(why.to_string()), None),
         };

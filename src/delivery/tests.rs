@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -255,6 +256,30 @@ async fn each_event_arrives_signed_and_in_the_order_of_its_chat_at_a_receiver_th
         got.iter().filter(|got| got.status.is_success()).count(),
         200
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_end_is_what_its_status_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = Target::open(|got| {
+        let begun = futures_util::stream::once(async { Ok::<_, std::io::Error>("thank") });
+        let endless = begun.chain(futures_util::stream::pending());
+        let status = match got.body["data"]["chat"].as_str() {
+            Some("a") => Status::OK,
+            _ => Status::INTERNAL_SERVER_ERROR,
+        };
+        (status, axum::body::Body::from_stream(endless)).into_response()
+    })
+    .await;
+    let service = Service::begin(folder.path(), at_once(1));
+    let id = service.add(json!({"url": target.url()})).await.id;
+    service.append(vec![event("a", 0), event("b", 1)]).await;
+    let tally = service
+        .until(&id, |tally| tally.waiting == 0 && tally.dead == 1)
+        .await;
+    assert_eq!((tally.delivered, tally.failed), (1, 1));
+    assert_eq!(tally.failure.unwrap().1, "it answered 500");
+    assert_eq!(target.taken("a"), [0]);
 }
 
 #[tokio::test]

@@ -12,13 +12,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout},
-};
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
-    delivery::client::{Answer, HttpClient, Unreached},
+    delivery::client::{Answer, HttpClient, Patience, REST_TIMEOUT, Unreached},
     masked::Credential,
 };
 
@@ -195,7 +192,9 @@ impl Hub {
             password: &self.access.pass,
         };
         let body = serde_json::to_vec(&login).unwrap_or_default();
-        let answered = self.send(LOGIN, HeaderMap::new(), body).await;
+        // The token stands behind the status.
+        let answered = self.send(LOGIN, HeaderMap::new(), body, CALL_TIMEOUT);
+        let answered = answered.await;
         let text = of_login(answered)
             .map_err(|(why, retry_after)| Call::NotReached { why, retry_after })?;
         token.present = Some((text.clone(), Instant::now()));
@@ -220,7 +219,7 @@ impl Hub {
             let name = http::HeaderName::from_static("x-internal-token");
             headers.extend(secret(internal).map(|it| (name, it)));
         }
-        self.send(path, headers, body).await
+        self.send(path, headers, body, REST_TIMEOUT).await
     }
 
     async fn send(
@@ -228,6 +227,7 @@ impl Hub {
         path: &str,
         mut headers: HeaderMap,
         body: Vec<u8>,
+        rest: Duration,
     ) -> Result<Answer, Unreached> {
         headers.insert(
             header::CONTENT_TYPE,
@@ -236,8 +236,11 @@ impl Hub {
         let uri: Uri = format!("{}{path}", self.access.base)
             .parse()
             .map_err(|_| Unreached::Unconnected("CENTRAL_HUB_BASE_URL is no address".to_owned()))?;
-        let asked = timeout(CALL_TIMEOUT, self.client.post(&uri, headers, body));
-        asked.await.unwrap_or(Err(Unreached::TooSlow))
+        let patience = Patience {
+            status: CALL_TIMEOUT,
+            rest,
+        };
+        self.client.post(&uri, headers, body, patience).await
     }
 }
 

@@ -36,6 +36,8 @@ enum Fault {
     Hangs,
     /// Does not know the token.
     Unauthorized,
+    /// Takes the call, and does not end its answer.
+    Endless,
 }
 
 /// A hub that remembers the calls that it got.
@@ -100,6 +102,10 @@ async fn listener(
         Some((_, Fault::Status(status))) => StatusCode::from_u16(status).unwrap().into_response(),
         Some((_, Fault::Unauthorized)) => StatusCode::UNAUTHORIZED.into_response(),
         Some((_, Fault::Hangs)) => std::future::pending().await,
+        Some((_, Fault::Endless)) => {
+            let nothing = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+            axum::body::Body::from_stream(nothing).into_response()
+        }
     }
 }
 
@@ -309,6 +315,15 @@ async fn a_test_message_without_a_clear_answer_is_not_repeated_and_its_text_is_r
         assert_eq!(stage.gives().await, Given::Taken);
         assert_eq!(stage.hub.calls(), [TEST, IN], "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn a_call_that_is_taken_with_an_answer_that_does_not_end_is_taken() {
+    let stage = Stage::with_text().await;
+    stage.hub.will(TEST, Fault::Endless);
+    stage.hub.will(IN, Fault::Endless);
+    assert_eq!(stage.gives().await, Given::Taken);
+    assert_eq!(stage.hub.calls(), [TEST, IN]);
 }
 
 #[tokio::test]
