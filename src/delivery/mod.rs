@@ -54,7 +54,7 @@ use webhook::KIND;
 pub use webhook::{
     Compat, Draft, InvalidField, Webhook, all_types, check_url, is_standard_secret, is_type,
 };
-use worker::{Given, Receiver, Shared as Running, Worker};
+use worker::{Given, Receiver, Shared as Running, Worker, by_then};
 
 use crate::{
     ledger::{
@@ -76,9 +76,6 @@ const LOAD_RETRY: Duration = Duration::from_secs(1);
 
 /// How long a caller waits for the webhooks to be read at the start of the service.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a caller waits for the ledger.
-const LEDGER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is written for a receiver.
 #[derive(Clone, Copy, Debug)]
@@ -706,11 +703,6 @@ fn switch(on: bool) -> ConsumerChange {
         off_because: Some((!on).then(|| "a person has switched it off".to_owned())),
         ..ConsumerChange::default()
     }
-}
-
-/// Answers in time, with an error if the disk does not.
-async fn by_then<T>(asked: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
-    Ledger::answered_by(Instant::now() + LEDGER_TIMEOUT, asked).await
 }
 
 #[cfg(test)]

@@ -865,3 +865,21 @@ async fn a_receiver_that_asks_for_a_week_is_asked_again_after_an_hour() {
     let waited = attempts[1].0 - attempts[0].0;
     assert!(waited < Duration::from_secs(3700), "{waited:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_a_redrive_has_an_answer_when_the_ledger_stands_still() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nothing keeps it.
+    let (ledger, _keeper) = Ledger::new(ledger_options(folder.path()));
+    let running = Running::new(
+        "bridge".to_owned(),
+        Arc::new(Scripted::default()),
+        None,
+        ConsumerTally::default(),
+        times::of_one(),
+        CancellationToken::new(),
+    );
+    let answered = timeout(Duration::from_secs(60), running.redrive(&ledger, None));
+    let why = answered.await.expect("an answer in time").unwrap_err();
+    assert_eq!(why.to_string(), LedgerError::stands_still().to_string());
+}

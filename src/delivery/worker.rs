@@ -43,6 +43,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// How soon the ledger is asked again that could not be used. It says so in the log itself.
 const LEDGER_RETRY: Duration = Duration::from_secs(1);
 
+/// How long a caller waits for the ledger.
+const LEDGER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Answers a caller in time, with an error if the disk does not.
+pub(super) async fn by_then<T>(
+    asked: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, LedgerError> {
+    Ledger::answered_by(Instant::now() + LEDGER_TIMEOUT, asked).await
+}
+
 /// What a consumer makes of an event: the part that is its own.
 pub(super) trait Receiver: Send + Sync + 'static {
     /// How long attempts may still take when the service stops. What has not ended is repeated after the restart.
@@ -141,17 +151,21 @@ impl<R> Shared<R> {
         self
     }
 
-    /// Lets deliveries that were given up be tried again: those of these events, else all. Answers how many.
+    /// Lets deliveries that were given up be tried again: those of these events, else all. Answers how many, in time; after an error
+    /// a part may be left.
     pub(super) async fn redrive(
         &self,
         ledger: &Ledger,
         events: Option<Vec<String>>,
     ) -> Result<usize, LedgerError> {
-        let count = ledger.redrive(&self.id, events, self.clock.now()).await?;
-        // With no result to note it answers how many wait and how many were given up now.
-        let settled = ledger.settle(&self.id, Vec::new(), self.clock.now());
-        self.tally.send_replace(settled.await?);
+        let now = self.clock.now();
+        let redriven = by_then(ledger.redrive(&self.id, events, now)).await;
+        // Also for the part that was written down before an error.
         self.redriven.notify_one();
+        let count = redriven?;
+        // With no result to note it answers how many wait and how many were given up now.
+        let settled = by_then(ledger.settle(&self.id, Vec::new(), now));
+        self.tally.send_replace(settled.await?);
         Ok(count)
     }
 }
