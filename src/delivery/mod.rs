@@ -71,6 +71,9 @@ const MOST_WEBHOOKS: usize = 50;
 /// The webhook that `WEBHOOK_URL` sets.
 const OF_SETTINGS: &str = "wh_settings";
 
+/// Why a consumer is off that was removed: what was to be delivered to it is still being deleted, also over a restart.
+const REMOVED: &str = "it was removed";
+
 /// How soon the webhooks are looked for again while the ledger cannot be used. It says so in the log itself.
 const LOAD_RETRY: Duration = Duration::from_secs(1);
 
@@ -335,10 +338,29 @@ impl Webhooks {
         let mut kept = inner.ledger.consumers(KIND).await?;
         self.put_that_of_settings(&mut kept).await?;
         for consumer in kept {
-            self.start(consumer);
+            if consumer.off_because.as_deref() == Some(REMOVED) {
+                self.forget(consumer.id);
+            } else {
+                self.start(consumer);
+            }
         }
         self.note_listened();
         Ok(())
+    }
+
+    /// Has a consumer that was removed deleted in the background: that may take a while after a long backlog.
+    fn forget(&self, id: String) {
+        let (ledger, stop) = (self.0.ledger.clone(), self.0.stop.clone());
+        let forgetting = async move {
+            while let Err(why) = ledger.remove_consumer(&id).await {
+                tracing::debug!(consumer.id = id, error = %why, "what was for {id} could not be deleted: {why}");
+                sleep(LOAD_RETRY).await;
+            }
+        };
+        self.0.tasks.spawn(async move {
+            // What is left then, the next service deletes.
+            stop.run_until_cancelled(forgetting).await;
+        });
     }
 
     /// Has the webhook of the settings among those that are kept: with these settings if there is one, else not at all.
@@ -508,11 +530,11 @@ impl Webhooks {
     /// As for [`add`](Self::add); there is no such webhook, or it is that of the settings.
     pub async fn change(&self, id: &str, draft: Draft) -> Result<ShownWebhook, WebhookError> {
         self.loaded().await?;
+        let _one_at_a_time = self.0.changing.lock().await;
         let known = self.known(id)?;
         if id == OF_SETTINGS && !draft.is_only_a_switch() {
             return Err(WebhookError::OfSettings);
         }
-        let _one_at_a_time = self.0.changing.lock().await;
         let old = Arc::clone(&known.running.state.borrow().receiver);
         let enabled = draft.enabled;
         let mut webhook = Webhook::clone(&old.webhook);
@@ -533,30 +555,31 @@ impl Webhooks {
         Ok(known.shown())
     }
 
-    /// Removes a webhook, and all that was to be given to it.
+    /// Removes a webhook: from then on it is given nothing. All that was to be given to it is deleted soon after.
     ///
     /// # Errors
     ///
-    /// There is no such webhook, it is that of the settings, or it cannot be written down.
+    /// There is no such webhook, it is that of the settings, or it cannot be written down. Then it goes on.
     pub async fn remove(&self, id: &str) -> Result<(), WebhookError> {
         self.loaded().await?;
+        let _one_at_a_time = self.0.changing.lock().await;
         let known = self.known(id)?;
         if id == OF_SETTINGS {
             return Err(WebhookError::OfSettings);
         }
-        let _one_at_a_time = self.0.changing.lock().await;
+        let off = ConsumerChange {
+            off_because: Some(Some(REMOVED.to_owned())),
+            ..ConsumerChange::default()
+        };
+        // One short write: whatever happens from here on, nothing is posted to an address that a person has removed.
+        by_then(self.0.ledger.change_consumer(id, off)).await?;
+        known
+            .running
+            .state
+            .send_modify(|state| state.off_because = Some(REMOVED.to_owned()));
         known.running.stop.cancel();
-        let removed = by_then(self.0.ledger.remove_consumer(id)).await;
-        if let Err(why) = removed {
-            // It goes on, so that what is left of it can be removed later.
-            let kept = self.0.ledger.consumers(KIND).await.unwrap_or_default();
-            let kept = kept.into_iter().find(|consumer| consumer.id == id);
-            if let Some(consumer) = kept {
-                self.start(consumer);
-            }
-            return Err(why.into());
-        }
         self.0.known.lock().remove(id);
+        self.forget(id.to_owned());
         let webhook = id.to_owned();
         self.0.times.remove(&OfWebhook { webhook });
         self.note_listened();

@@ -85,6 +85,15 @@ impl Service {
         self.ledger.append(events).await.unwrap();
     }
 
+    /// Waits until nothing is kept for any webhook.
+    async fn has_no_consumer(&self) {
+        let until = Instant::now() + DEADLINE;
+        while !self.ledger.consumers(KIND).await.unwrap().is_empty() {
+            assert!(Instant::now() < until, "something is left");
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Waits until what became of a webhook's events is so.
     async fn until(&self, id: &str, is_so: impl Fn(&ConsumerTally) -> bool) -> ConsumerTally {
         let known = self.webhooks.known(id).unwrap();
@@ -427,7 +436,36 @@ async fn an_endpoint_that_answers_410_is_switched_off_and_gets_what_it_has_misse
         service.webhooks.find(&id).await,
         Err(WebhookError::Unknown)
     ));
-    assert_eq!(service.ledger.consumers(KIND).await.unwrap(), []);
+    service.has_no_consumer().await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_was_removed_is_given_nothing_after_a_restart_in_the_midst_of_its_deletion()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let target = Target::open(|_| Status::INTERNAL_SERVER_ERROR.into_response()).await;
+    let service = Service::begin(folder.path(), at_once(3));
+    let id = service.add(json!({"url": target.url()})).await.id;
+    let events = (0..50).map(|number| event("a", number));
+    service.append(events.collect()).await;
+    service.until(&id, |tally| tally.waiting > 0).await;
+    // It answers before what is for it is deleted.
+    service.webhooks.remove(&id).await.unwrap();
+    service.kill().await;
+    let (ledger, keeper) = Ledger::new(ledger_options(folder.path()));
+    let keeper = tokio::spawn(keeper.run());
+    let left = ledger.consumers(KIND).await.unwrap();
+    let left = left.first().expect("it is off, and not deleted yet");
+    assert_eq!(left.off_because.as_deref(), Some(REMOVED));
+    ledger.close().await;
+    keeper.await.unwrap();
+
+    let asked = target.got.lock().len();
+    let service = Service::begin(folder.path(), at_once(3));
+    let found = service.webhooks.find(&id).await;
+    assert!(matches!(found, Err(WebhookError::Unknown)));
+    service.has_no_consumer().await;
+    assert_eq!(target.got.lock().len(), asked);
 }
 
 #[tokio::test]

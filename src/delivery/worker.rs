@@ -585,13 +585,19 @@ impl<R: Receiver> Worker<R> {
     /// The receiver wants nothing any more.
     async fn switch_off(&self, why: &str) {
         let id = &self.shared.id;
+        let is_news = self.shared.state.send_if_modified(|state| {
+            let was_on = state.off_because.is_none();
+            state.off_because.get_or_insert_with(|| why.to_owned());
+            was_on
+        });
+        if !is_news {
+            // The reason why it is off already stays: a person may have removed it.
+            return;
+        }
         tracing::warn!(
             consumer.id = id,
             "{id} is switched off: {why}. Its place in the log is kept; switch it on again if that was a mistake"
         );
-        self.shared
-            .state
-            .send_modify(|state| state.off_because = Some(why.to_owned()));
         let change = ConsumerChange {
             off_because: Some(Some(why.to_owned())),
             ..ConsumerChange::default()
