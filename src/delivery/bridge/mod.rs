@@ -314,21 +314,25 @@ impl ToHub {
         let look = || Report::of(event, self.clients, &self.numbers.lock());
         self.numbers.lock().hear(event);
         let reading = look();
+        let is_found = || look() != Reading::NoNumber(Whose::Contact);
         if reading != Reading::NoNumber(Whose::Contact) {
             return reading;
         }
-        if let Err(why) = self.read_numbers().await {
+        if let Err(why) = self.read_numbers(is_found).await {
             tracing::debug!(error = %why, "the numbers that became known could not be read: {why}");
         }
         look()
     }
 
-    /// Reads what the log says of numbers since it was last read for that.
-    async fn read_numbers(&self) -> Result<(), ReadError> {
+    /// Reads what the log says of numbers since it was last read for that, until one is found.
+    async fn read_numbers(&self, is_found: impl Fn() -> bool) -> Result<(), ReadError> {
         /// Of one question.
         const AT_ONCE: usize = 500;
+        let (mut after, resets) = {
+            let numbers = self.numbers.lock();
+            (numbers.read_up_to, numbers.resets)
+        };
         loop {
-            let after = self.numbers.lock().read_up_to;
             let query = EventQuery {
                 after,
                 sessions: None,
@@ -343,12 +347,18 @@ impl ToHub {
                 Page::Events { events, next } => (events, next),
                 Page::Expired { oldest } => (Vec::new(), oldest),
             };
-            let mut numbers = self.numbers.lock();
-            for event in &events {
-                numbers.hear(event);
+            {
+                let mut numbers = self.numbers.lock();
+                for event in &events {
+                    numbers.hear(event);
+                }
+                // What was read before a reset is not known any more, and is read again for the next one that is missing.
+                if numbers.resets == resets {
+                    numbers.read_up_to = Some(next);
+                }
             }
             // A page may be short although there is more behind it.
-            if numbers.read_up_to.replace(next) == Some(next) {
+            if after.replace(next) == Some(next) || is_found() {
                 return Ok(());
             }
         }

@@ -519,6 +519,30 @@ async fn a_lid_waits_until_its_number_is_known_and_is_a_dead_letter_after_a_time
     assert_eq!(stage.hub.seen.lock().calls[0].1["telefono"], CONTACT);
 }
 
+#[tokio::test]
+async fn a_number_that_was_read_before_all_were_forgotten_is_read_again() {
+    let stage = Stage::new().await;
+    let resolved = |lid: &str, phone: &str| json!({ "from": { "phone": phone, "lid": lid, "name": null }, "chat": lid });
+    stage
+        .hears(EventKind::Resolved, "a", &resolved(LID, CONTACT))
+        .await;
+    let other = resolved("5@lid", "5491158254299");
+    stage.hears(EventKind::Resolved, "b", &other).await;
+    let mut data = message("hola", false);
+    data["from"] = json!({ "phone": null, "lid": LID, "name": null });
+    data["chat"] = json!(LID);
+    stage.hears(EventKind::Message, "c", &data).await;
+    // One more fits in: the next one, in the midst of the reading, makes all of them go.
+    for person in 1..numbers::MOST {
+        let lid = format!("{person}00@lid");
+        stage.receiver.numbers.lock().learn("51", &lid, "549110");
+    }
+    assert_waits(&stage.gives().await, "has a LID only");
+    assert_eq!(stage.receiver.numbers.lock().resets, 1);
+    assert_eq!(stage.gives().await, Given::Taken);
+    assert_eq!(stage.hub.seen.lock().calls[0].1["telefono"], CONTACT);
+}
+
 /// The whole bridge with its task: nothing is lost while the hub is away, and a message that fails holds up only its chat.
 #[tokio::test]
 async fn a_chat_that_fails_holds_up_no_other_and_all_is_reported_in_the_order_of_each_chat() {
