@@ -258,11 +258,7 @@ fn allowed(
 fn reason(why: &(dyn Error + 'static), is_connect: bool) -> Unreached {
     let mut cause = why;
     loop {
-        let own = cause.downcast_ref::<Unreached>().or_else(|| {
-            let io = cause.downcast_ref::<io::Error>()?;
-            io.get_ref()?.downcast_ref()
-        });
-        if let Some(own) = own {
+        if let Some(own) = carried::<Unreached>(cause) {
             return own.clone();
         }
         match cause.source() {
@@ -270,12 +266,31 @@ fn reason(why: &(dyn Error + 'static), is_connect: bool) -> Unreached {
             None => break,
         }
     }
-    let text = cause.to_string();
+    let text = of_certificate(cause).unwrap_or_else(|| cause.to_string());
     if is_connect {
         Unreached::Unconnected(text)
     } else {
         Unreached::BrokeOff(text)
     }
+}
+
+/// What an error is, or what it carries as an error of the system, which does not say so as its source.
+fn carried<'a, E: Error + 'static>(cause: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let inner = || carried(cause.downcast_ref::<io::Error>()?.get_ref()?);
+    cause.downcast_ref().or_else(inner)
+}
+
+/// What is wrong with a certificate: the kind alone, since the text of some has the names in it.
+fn of_certificate(cause: &(dyn Error + 'static)) -> Option<String> {
+    let rustls::Error::InvalidCertificate(why) = carried(cause)? else {
+        return None;
+    };
+    // Its `Debug` begins with the name of the variant.
+    let kind: String = format!("{why:?}")
+        .chars()
+        .take_while(char::is_ascii_alphanumeric)
+        .collect();
+    Some(format!("invalid peer certificate: {kind}"))
 }
 
 /// How long an answer asks to be left alone: in seconds, or until a date.
@@ -302,6 +317,30 @@ mod tests {
         assert_eq!(
             allowed([private].into_iter(), false),
             Err(Unreached::Private)
+        );
+    }
+
+    #[test]
+    fn a_certificate_for_another_name_is_said_without_any_name() {
+        let host = "hooks.example.com";
+        let why = rustls::CertificateError::NotValidForNameContext {
+            expected: rustls::pki_types::ServerName::try_from(host).unwrap(),
+            presented: vec!["other.example.com".to_owned()],
+        };
+        let why = rustls::Error::InvalidCertificate(why);
+        assert!(why.to_string().contains(host), "{why}");
+        // As the connector has it.
+        let why = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, why));
+        let shown = reason(&why, true).to_string();
+        assert_eq!(
+            shown,
+            "it cannot be reached: invalid peer certificate: NotValidForNameContext"
+        );
+        let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let same = unknown.to_string();
+        assert_eq!(
+            reason(&unknown, false).to_string(),
+            format!("the request broke off: {same}")
         );
     }
 

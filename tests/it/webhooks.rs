@@ -344,6 +344,7 @@ async fn a_receiver_by_https_is_believed_only_with_a_certificate_that_the_machin
         assert_eq!(answer(changed.json(&change)).await.status, 200);
         let tested = service.post(&test, &json!({})).await.json();
         assert_eq!(tested["delivered"], false, "{tested}");
+        assert!(!tested.to_string().contains("localhost"), "{tested}");
         service.stop();
     }
 }
