@@ -577,6 +577,8 @@ async fn the_webhook_of_the_settings_keeps_its_place_and_is_gone_when_it_is_not_
     let service = Service::begin(folder.path(), set(target.url()));
     let shown = service.webhooks.find(OF_SETTINGS).await.unwrap();
     assert!(shown.is_of_settings);
+    // Both sign for as long as they are set.
+    assert_eq!(shown.webhook.old_secret_until(Timestamp::now()), None);
     service.append(vec![event("a", 0)]).await;
     service
         .until(OF_SETTINGS, |tally| tally.delivered == 1)
