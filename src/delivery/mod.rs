@@ -12,7 +12,7 @@
 //! - [`signature`] signs, [`waha`] writes events as another service does, [`webhook`] is one webhook; all are pure, but for new secrets.
 //! - [`client`] is the HTTP client.
 //! - [`worker`] is the task of one consumer, whatever it is: what it makes of an event is its [`Receiver`].
-//! - [`bridge`] is one: it tells the backend Central Hub of texts.
+//! - [`bridge`] is one: it reports texts to the backend Central Hub.
 //! - this file has all webhooks by their ids.
 //!
 //! Each file imports only from files that stand before it in this list. The module uses `ledger` and `heard`; of `session` only

@@ -23,7 +23,7 @@ use crate::{
 /// The kind of these consumers in the ledger.
 pub(super) const KIND: &str = "webhook";
 
-/// What a webhook may want of all messages, whoever wrote them.
+/// What a webhook may want of all messages, of others and of the account.
 const ANY_MESSAGE: &str = "message.any";
 
 /// For how long a secret that was replaced still signs: a receiver has to take the new one meanwhile.

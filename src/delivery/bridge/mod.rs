@@ -495,7 +495,7 @@ fn without_number(whose: Whose, delivery: &Delivery) -> Given {
     }
     Given::Refused {
         why: format!(
-            "{whose}, and has been waited for for {} min",
+            "{whose}, and the service has waited for it for {} min",
             NUMBER_PATIENCE.as_secs() / 60
         ),
     }
