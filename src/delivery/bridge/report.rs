@@ -121,10 +121,10 @@ impl Report {
         let Some(client) = clients.of(&event.session) else {
             return Reading::NoClient;
         };
-        let nobody = Person::default();
+        let unknown = Person::default();
         let other = match source {
             None => &heard.from,
-            Some(_) => heard.to.as_ref().unwrap_or(&nobody),
+            Some(_) => heard.to.as_ref().unwrap_or(&unknown),
         };
         let Some(contact) = numbers.of(&event.session, other, &heard.chat) else {
             return Reading::NoNumber(Whose::Contact);
