@@ -86,7 +86,9 @@ impl FromBody for Asked {
     ) -> Result<Self, ApiError> {
         let target = match &fields.name {
             Given::Absent | Given::Null => None,
-            name => Some(naming::in_body("name", name, parts, app)?),
+            name @ (Given::Value(_) | Given::WrongType) => {
+                Some(naming::in_body("name", name, parts, app)?)
+            }
         };
         let starts = match fields.start {
             Given::Absent | Given::Null => true,
