@@ -82,7 +82,7 @@ async fn a_client_that_was_made_for_waha_links_sends_hears_and_ends_a_session() 
     assert_eq!(calls.answer("sessions.list"), &json!([session]));
     assert_eq!(calls.answer("sessions.get_me"), &session["me"]);
     calls.refused("auth.get_qr linked", 404, "NO_QR");
-    calls.refused("auth.request_code linked", 409, "ALREADY_LINKED");
+    calls.refused("auth.request_code linked", 409, "LINKED_TO_ANOTHER_NUMBER");
     let exists = calls.answer("contacts.check_exists");
     assert_eq!(
         (&exists["numberExists"], &exists["pn"]),

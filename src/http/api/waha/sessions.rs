@@ -26,7 +26,7 @@ use crate::{
             waha::{WahaMe, WahaSession, WahaSessionBody},
         },
     },
-    session::{ClienteId, SessionHandle, WaitFor},
+    session::{ClienteId, ReasonCode, SessionHandle, WaitFor},
 };
 
 /// `GET /api/sessions`: those that are not stopped; with `?all=true` each that is known.
@@ -210,8 +210,12 @@ impl axum::extract::FromRequestParts<AppState> for Known {
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
         let TargetInPath(target) = TargetInPath::from_request_parts(parts, app).await?;
         let registry = &app.registry;
-        let is_known =
-            registry.find(&target.id).is_some() || registry.last_seen(&target.id).is_some();
+        // One whose codes ran out unscanned has been there, and is to be started again.
+        let ran_out = || {
+            let reason = registry.last_seen(&target.id)?.reason?;
+            Some(reason.code == ReasonCode::QrTimeout)
+        };
+        let is_known = registry.find(&target.id).is_some() || ran_out() == Some(true);
         if is_known {
             Ok(Self(target))
         } else {
