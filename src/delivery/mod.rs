@@ -28,7 +28,7 @@ mod client;
 mod schedule;
 mod signature;
 mod times;
-mod waha;
+pub mod waha;
 mod webhook;
 mod worker;
 

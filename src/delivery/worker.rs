@@ -108,7 +108,7 @@ pub(super) struct Shared<R> {
     /// Its id in the ledger.
     pub(super) id: String,
     pub(super) state: watch::Sender<State<R>>,
-    /// What became of its events.
+    /// What became of its events. Its task alone writes it.
     pub(super) tally: watch::Sender<ConsumerTally>,
     /// How long the events that it has took from the log.
     pub(super) times: Histogram,
@@ -162,11 +162,7 @@ impl<R> Shared<R> {
         let redriven = by_then(ledger.redrive(&self.id, events, now)).await;
         // Also for the part that was written down before an error.
         self.redriven.notify_one();
-        let count = redriven?;
-        // With no result to note it answers how many wait and how many were given up now.
-        let settled = by_then(ledger.settle(&self.id, Vec::new(), now));
-        self.tally.send_replace(settled.await?);
-        Ok(count)
+        redriven
     }
 }
 
@@ -306,7 +302,7 @@ impl<R: Receiver> Worker<R> {
                     self.paused_until = None;
                 }
                 Ok(()) = news.changed() => self.has_more = true,
-                () = shared.redriven.notified() => {}
+                () = shared.redriven.notified() => self.count().await,
                 () = sleep_until(wake_at) => {}
             }
         }
@@ -566,6 +562,19 @@ impl<R: Receiver> Worker<R> {
             Err(why) => {
                 tracing::debug!(consumer.id = id, error = %why, "what became of events for {id} could not be written down: {why}");
                 false
+            }
+        }
+    }
+
+    /// Says how many wait and how many were given up, after a change that is not its own. Its task alone does so: a count that another one has
+    /// asked for may be older than what this one has said meanwhile.
+    async fn count(&self) {
+        // It answers that with no result to note, too.
+        let (id, now) = (&self.shared.id, self.shared.clock.now());
+        match self.ledger.settle(id, Vec::new(), now).await {
+            Ok(tally) => drop(self.shared.tally.send_replace(tally)),
+            Err(why) => {
+                tracing::debug!(consumer.id = id, error = %why, "what waits for {id} could not be counted: {why}");
             }
         }
     }

@@ -94,7 +94,10 @@ async fn take(State(target): State<Target>, headers: HeaderMap, body: Bytes) -> 
     }
     if response.status().is_success() {
         let event: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(event["id"], headers["webhook-id"].to_str().unwrap());
+        let id = headers.get("webhook-id");
+        // In the form of WAHA.
+        let id = id.or_else(|| headers.get("x-webhook-request-id"));
+        assert_eq!(event["id"], id.unwrap().to_str().unwrap());
         target.taken.lock().unwrap().push(event);
     }
     response

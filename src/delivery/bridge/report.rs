@@ -298,8 +298,9 @@ pub(super) mod tests {
     fn what_is_written_by_hand_is_human_and_what_the_api_sent_is_not_even_tested() {
         for (source, is_for_answering) in [
             (Some(Source::Phone), true),
-            (None, true),
             (Some(Source::Api), false),
+            // The service does not know any more whether it has sent it.
+            (None, false),
         ] {
             let mut own = event(EventKind::OwnMessage, &message("hola", true));
             own.source = source;
