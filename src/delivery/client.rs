@@ -132,9 +132,10 @@ impl HttpClient {
         }
     }
 
-    /// Whether the host of an address may be called, as far as its text says: a name says nothing yet.
+    /// Whether the host of an address may be called, as far as its text says: of a name only that it is `localhost` (RFC 6761, section
+    /// 6.3). Any other is looked up when it is called.
     pub(super) fn may_call(&self, uri: &Uri) -> bool {
-        self.allows_private || ip_in(uri).is_none_or(is_public)
+        self.allows_private || (ip_in(uri).is_none_or(is_public) && !is_localhost(uri))
     }
 
     /// Posts a body, and answers with the status, and with as much of what stands behind it as has come in time.
@@ -210,6 +211,12 @@ fn ip_in(uri: &Uri) -> Option<IpAddr> {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
     bare.unwrap_or(host).parse().ok()
+}
+
+fn is_localhost(uri: &Uri) -> bool {
+    let name = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// Looks names up as the machine does, and gives only addresses that may be connected to.
