@@ -124,6 +124,8 @@ pub(super) struct World {
     pub(super) letters: HashMap<(Number, String), usize>,
     /// What was said before the next device of an account is linked.
     pub(super) history: BTreeMap<Number, Vec<Stanza>>,
+    /// What was said before that, which stays on the phone until a page asks for it.
+    pub(super) older: BTreeMap<Number, Vec<Stanza>>,
     pub(super) groups: BTreeMap<String, Group>,
     /// People whose number an account does not know.
     pub(super) hidden: HashSet<(Number, Number)>,
@@ -157,6 +159,7 @@ impl World {
             mailboxes: BTreeMap::new(),
             letters: HashMap::new(),
             history: BTreeMap::new(),
+            older: BTreeMap::new(),
             groups: BTreeMap::new(),
             hidden: HashSet::new(),
             connections: BTreeMap::new(),
@@ -235,7 +238,12 @@ impl World {
             Record::Grouped { group } => {
                 self.groups.insert(group.id.clone(), group);
             }
-            Record::History { account, stanzas } => {
+            Record::History {
+                account,
+                stanzas,
+                older,
+            } => {
+                self.older.insert(account.clone(), older);
                 self.history.insert(account, stanzas);
             }
             Record::Delivered { device, ids } => {
@@ -261,6 +269,12 @@ impl World {
             self.letters.insert(key, mailbox.len());
         }
         mailbox.push(stanza);
+    }
+
+    /// A group of this account.
+    pub(super) fn group_of(&self, account: &Number, id: &str) -> Option<Group> {
+        let group = self.groups.get(id);
+        group.filter(|group| group.account == *account).cloned()
     }
 
     /// What the devices of an account get, oldest first.

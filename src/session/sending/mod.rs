@@ -466,6 +466,26 @@ impl<D: Driver> Sending<'_, D> {
         self.calls.push(check.boxed());
     }
 
+    /// What is known of the chat of a number: the inner `None` when the number is not on WhatsApp.
+    pub(super) fn known_chat(&self, to: &Addressee, now: Instant) -> Option<Option<WaId>> {
+        let known = self.intake.numbers.get(to.as_str(), now)?;
+        Some(match known {
+            Known::At(chat) => Some(chat.clone()),
+            Known::NotOnWhatsApp => None,
+        })
+    }
+
+    /// WhatsApp's server has said so of a number.
+    pub(super) fn learn_chat(&mut self, to: &Addressee, chat: Option<WaId>, now: Instant) {
+        let known = chat.map_or(Known::NotOnWhatsApp, Known::At);
+        self.intake.numbers.learn(to.as_str(), known, now);
+    }
+
+    /// Whether a send has its turn, or is due for it, or one is being looked for in the page: nothing else is begun there meanwhile.
+    pub(super) fn has_turn(&self, now: Instant) -> bool {
+        self.intake.in_flight.is_due(now) || self.recovery.is_pending()
+    }
+
     fn on_checked(
         &mut self,
         result: Result<Option<WaId>, PrepareError>,

@@ -214,17 +214,24 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
   }
 
   const NOTICES = {
-    encrypted: ['e2e_notification', 'encrypt'], group_created: ['gp2', 'create'], group_add: ['gp2', 'add'], group_remove: ['gp2', 'remove'],
-    group_subject: ['gp2', 'subject'],
+    encrypted: ['e2e_notification', 'encrypt'], group_created: ['gp2', 'create'], group_add: ['gp2', 'add'], group_join: ['gp2', 'invite'],
+    group_remove: ['gp2', 'remove'], group_leave: ['gp2', 'leave'], group_promote: ['gp2', 'promote'], group_demote: ['gp2', 'demote'],
+    group_subject: ['gp2', 'subject'], group_description: ['gp2', 'description'],
   };
+  /** Their key names the one whom they are about, if that is one (page module WAWebGroupSystemMsg, genGroupNotificationMsg). */
+  const ABOUT_PEOPLE = ['add', 'invite', 'remove', 'leave', 'promote', 'demote'];
+  const BODIES = { create: ({ name }) => name, subject: ({ name }) => name, description: ({ description }) => description || undefined };
   function noticeFrom(stanza) {
     const remote = chatWid(stanza.chat);
     const [type, subtype] = NOTICES[stanza.kind];
     const author = stanza.author ? personWid(stanza.author) : undefined;
+    const people = stanza.people.map(personWid);
+    const participant = ABOUT_PEOPLE.includes(subtype) && people.length === 1 ? people[0] : author;
     return {
-      id: new MsgKey({ fromMe: false, remote, id: stanza.id, participant: remote.isGroup() ? author : undefined }), from: remote, to: link.state.number, author,
-      type, subtype, self: 'in', viewMode: 'VISIBLE', t: stanza.at, ack: 1, body: remote.isGroup() && stanza.chat.group ? stanza.chat.group.name : undefined,
-      recipients: stanza.people.map(personWid), templateParams: [], kind: 'notification',
+      // In a group its id is that of the notification and its time.
+      id: new MsgKey({ fromMe: false, remote, id: type === 'gp2' ? stanza.id + stanza.at : stanza.id, participant: remote.isGroup() ? participant : undefined }), from: remote, to: link.state.number,
+      author, type, subtype, self: 'in', viewMode: 'VISIBLE', t: stanza.at, ack: 1, body: stanza.chat.group && BODIES[subtype] ? BODIES[subtype](stanza.chat.group) : undefined,
+      recipients: people, templateParams: [], kind: type,
     };
   }
 
@@ -438,9 +445,11 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
   /** Resolves when the first part of the history is there, or when there is none. */
   let firstPart;
   const hasFirstPart = new Promise((resolve) => { firstPart = resolve; });
-  async function history({ stanzas, is_last: isLast }) {
+  async function history({ stanzas, is_last: isLast, has_more: hasMore }) {
     parts.push({ stanzas, isLast });
-    if (parts.length > 1) return;
+    const isFirst = parts.length === 1;
+    for (const wid of new Set(stanzas.map((stanza) => chatWid(stanza.chat)))) chats.endOfHistory(wid, hasMore);
+    if (!isFirst) return;
     await keepHistory(stanzas);
     firstPart();
     if (isLast) wire.tell({ type: 'received', ids: ['history'] });
@@ -478,6 +487,7 @@ sandboxPage.define('SandboxIncoming', (global, require, importDefault, importNam
   Object.assign(exports, {
     work,
     history,
+    keepHistory,
     moreHistory,
     hasFirstPart,
     preview,
