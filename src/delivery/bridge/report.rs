@@ -97,8 +97,8 @@ impl Report {
     pub(super) fn of(event: &Event, clients: Clients, numbers: &Numbers) -> Reading {
         let source = match (event.kind, event.source) {
             (EventKind::Message, _) => None,
-            // Who has sent it, the ledger knows. One of which it does not know it was not sent by this service.
-            (EventKind::OwnMessage, source) => Some(source.unwrap_or(Source::Phone)),
+            // Who has sent it, the ledger knows. One of which it does not know may have been sent by this service long ago.
+            (EventKind::OwnMessage, source) => Some(source.unwrap_or(Source::Api)),
             (
                 EventKind::Ack
                 | EventKind::Edited
