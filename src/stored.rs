@@ -227,11 +227,7 @@ mod moment {
     use jiff::Timestamp;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    #[expect(
-        clippy::ref_option,
-        clippy::trivially_copy_pass_by_ref,
-        reason = "the shape that serde calls"
-    )]
+    #[expect(clippy::ref_option, reason = "the shape that serde calls")]
     pub(super) fn serialize<S: Serializer>(
         moment: &Option<Timestamp>,
         serializer: S,

@@ -34,7 +34,7 @@ function page({ chats = [{ id: wid(CHAT), t: 2000 }], stored = [], newestFirst =
   const person = (given) => ({ phone: String(given).endsWith("@lid") ? null : String(given).split("@")[0], lid: null, name: null });
   const parts = {
     sources, search, person, isHeard: (id) => /@(c\.us|lid|g\.us)$/.test(String(id)), isGroup: (id) => String(id).endsWith("@g.us"),
-    isNoMessage: ({ type }) => type === "gp2", me: () => ({ phone: "1", lid: null }), shorter: (text) => text ?? null, whole: Number,
+    isNoMessage: ({ type }) => type === "gp2", me: () => ({ phone: "1", lid: null }), shorter: (text) => text ?? null, cut: String,
     contentOf: ({ id, type, body }) => ({ id: String(id), key: id.id, kind: type, text: body }), stateOf: (ack) => ["sent", "delivered", "read"][ack - 1],
     chosenBy: () => "modules",
   };
@@ -83,6 +83,11 @@ test("an answer ends where it gets too long, and the next one goes on there", as
   assert.ok(first.messages.length < 20 && first.messages.length > 10, first.messages.length);
   const second = await read("readMessages", { chat: CHAT, before: first.next, limit: 1, fetch: false });
   assert.deepEqual(texts(second), [39 - first.messages.length]);
+});
+
+test("a text that was cut in an emoji is read with a sign in the place of its half", async () => {
+  const answer = await page({ stored: [msg(1, { body: "hola \ud83d" })] }).read("readMessages", { chat: CHAT, before: null, limit: 1, fetch: false });
+  assert.equal(answer.messages[0].text, "hola \ufffd");
 });
 
 test("a message that was deleted keeps its own key, and its place is that of its row", async () => {

@@ -736,7 +736,7 @@ impl<'a, D: Driver> Running<'a, D> {
             PageCommand::Read { read, reply } => {
                 let now = Instant::now();
                 let known = match &read {
-                    Read::Number(to) => self.sending.known_chat(to, now),
+                    Read::Number(to) => self.sending.known(to, now),
                     Read::OfPage(_) => None,
                 };
                 self.reading.ask(read, known, reply, now);
@@ -783,8 +783,8 @@ impl<'a, D: Driver> Running<'a, D> {
     }
 
     fn on_read(&mut self, done: Done) {
-        if let Some((to, chat)) = &done.learned {
-            self.sending.learn_chat(to, chat.clone(), Instant::now());
+        if let Some((to, known)) = &done.learned {
+            self.sending.learn(to, known.clone(), Instant::now());
         }
         self.reading.on_done(done);
     }

@@ -18,9 +18,9 @@ use tokio::time::{Duration, Instant};
 use super::{
     Addressee, ReadingError, SendError,
     command::{Read, ReadAnswer, ReadReply, answer},
+    sending::numbers::Known,
 };
 use crate::{
-    masked::WaId,
     stored::NumberFacts,
     whatsapp::{Driver, PageReadError, PrepareError, Question},
 };
@@ -42,8 +42,8 @@ pub(in crate::session) struct Reading<'a, D> {
 
 struct Waiting {
     read: Read,
-    /// The chat of a number, where it is known: the inner `None` when the number is not on WhatsApp.
-    known: Option<Option<WaId>>,
+    /// What is known of a number already.
+    known: Option<Known>,
     until: Instant,
     reply: ReadReply,
 }
@@ -52,7 +52,7 @@ struct Waiting {
 pub(in crate::session) struct Done {
     result: Result<ReadAnswer, ReadingError>,
     /// What WhatsApp's server has said of a number.
-    pub(in crate::session) learned: Option<(Addressee, Option<WaId>)>,
+    pub(in crate::session) learned: Option<(Addressee, Known)>,
     reply: ReadReply,
 }
 
@@ -69,7 +69,7 @@ impl<'a, D: Driver> Reading<'a, D> {
     pub(in crate::session) fn ask(
         &mut self,
         read: Read,
-        known: Option<Option<WaId>>,
+        known: Option<Known>,
         reply: ReadReply,
         now: Instant,
     ) {
@@ -153,8 +153,8 @@ async fn carry_out<D: Driver>(driver: &D, asked: Waiting) -> Done {
 async fn number<D: Driver>(
     driver: &D,
     address: &Addressee,
-    known: Option<Option<WaId>>,
-    learned: &mut Option<(Addressee, Option<WaId>)>,
+    known: Option<Known>,
+    learned: &mut Option<(Addressee, Known)>,
 ) -> Result<NumberFacts, ReadingError> {
     let question = Question::Number(address.chat());
     let facts = async || driver.read(&question).await?.read::<NumberFacts>();
@@ -166,14 +166,18 @@ async fn number<D: Driver>(
             ..held
         });
     };
+    let known = if let Some(known) = known {
+        known
+    } else {
+        let chat = driver.check_number(number.digits()).await;
+        let chat = chat.map_err(|why| not_checked(&why))?;
+        let known = chat.map_or(Known::NotOnWhatsApp, Known::At);
+        *learned = Some((address.clone(), known.clone()));
+        known
+    };
     let chat = match known {
-        Some(chat) => chat,
-        None => {
-            let chat = driver.check_number(number.digits()).await;
-            let chat = chat.map_err(|why| not_checked(&why))?;
-            *learned = Some((address.clone(), chat.clone()));
-            chat
-        }
+        Known::At(chat) => Some(chat),
+        Known::NotOnWhatsApp => None,
     };
     // The check may have told the page the LID.
     let held = if chat.is_some() && held.lid.is_none() {

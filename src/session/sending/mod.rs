@@ -466,18 +466,13 @@ impl<D: Driver> Sending<'_, D> {
         self.calls.push(check.boxed());
     }
 
-    /// What is known of the chat of a number: the inner `None` when the number is not on WhatsApp.
-    pub(super) fn known_chat(&self, to: &Addressee, now: Instant) -> Option<Option<WaId>> {
-        let known = self.intake.numbers.get(to.as_str(), now)?;
-        Some(match known {
-            Known::At(chat) => Some(chat.clone()),
-            Known::NotOnWhatsApp => None,
-        })
+    /// What is known of a number.
+    pub(super) fn known(&self, to: &Addressee, now: Instant) -> Option<Known> {
+        self.intake.numbers.get(to.as_str(), now).cloned()
     }
 
     /// WhatsApp's server has said so of a number.
-    pub(super) fn learn_chat(&mut self, to: &Addressee, chat: Option<WaId>, now: Instant) {
-        let known = chat.map_or(Known::NotOnWhatsApp, Known::At);
+    pub(super) fn learn(&mut self, to: &Addressee, known: Known, now: Instant) {
         self.intake.numbers.learn(to.as_str(), known, now);
     }
 

@@ -341,7 +341,7 @@
     const tell = (kind, more, scope = "") => {
       keep(kind, noticeOf(msg) + scope, { chat: news.chat, at: msg.t * 1000, late: late || Boolean(msg.isOffline) || isAway() }, { ...news, ...more });
     };
-    const people = (msg.recipients ?? []).map((wid) => person(wid));
+    const people = listed(msg.recipients).map((wid) => person(wid));
     const others = people.filter((who) => !isMe(who));
     const isAboutMe = others.length < people.length;
     const action = CAME[subtype] ?? WENT[subtype];
@@ -355,7 +355,7 @@
       tell("group.participants", { action: ADMINS[subtype], participants: people });
     } else if (PARTS.includes(subtype)) {
       // The body of a picture is a word for what was done to it.
-      tell("group.updated", { what: subtype, ...(subtype !== "picture" && msg.body ? { [subtype]: String(msg.body) } : {}) });
+      tell("group.updated", { what: subtype, ...(subtype !== "picture" && msg.body ? { [subtype]: cut(msg.body) } : {}) });
     } else if (SETTINGS.includes(subtype)) {
       tell("group.updated", { what: "setting", setting: subtype });
     }
@@ -632,7 +632,7 @@
     shared: {
       // What reading.js makes its answers of: the same objects of the page, and the same words.
       parts: {
-        sources, isHeard, isGroup, isHistory, isNoMessage: ({ type }) => NO_MESSAGES.includes(type), person, me, bare, userOf, shorter, whole, contentOf, search,
+        sources, isHeard, isGroup, isNoMessage: ({ type }) => NO_MESSAGES.includes(type), person, me, shorter, cut, contentOf, search,
         stateOf: (ack) => (ack < 0 ? "failed" : WORDS[ack]), chosenBy: () => by,
       },
       // Objects of the page, as far as `adapter` has found them, by name: Messages, Chats, Contacts, Groups, Cmd, Backend, edits, receipts,

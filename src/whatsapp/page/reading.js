@@ -216,14 +216,15 @@
       return { ...who, is_me: isMe(who), is_admin: Boolean(isAdmin || isSuperAdmin), is_super_admin: Boolean(isSuperAdmin) };
     });
     return {
-      ...groupInWords(chat, parts), description: about.desc ? String(about.desc) : null, owner: about.owner ? parts.person(about.owner) : null,
+      ...groupInWords(chat, parts), description: about.desc ? parts.cut(about.desc) : null, owner: about.owner ? parts.person(about.owner) : null,
       created_at: millis(about.creation), address_mode: about.isLidAddressingMode ? "lid" : "number", is_for_admins_only: Boolean(about.announce),
       participants, participants_left_out: members.length - participants.length,
     };
   };
 
-  // As one text: an answer that is not understood must not get into a log.
-  const asText = (read) => async (asked) => ({ answer: JSON.stringify(await read(asked)) });
+  // As one text: an answer that is not understood must not get into a log. Half of a pair of surrogates, as a text has that was cut in an
+  // emoji, is no text that the service can read.
+  const asText = (read) => async (asked) => ({ answer: JSON.stringify(await read(asked), (_, value) => (typeof value === "string" ? value.toWellFormed() : value)) });
   const chatsOf = ({ sources, isHeard }) => sources.Chats.getModelsArray().filter(({ id }) => isHeard(id));
 
   return {

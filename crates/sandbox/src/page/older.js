@@ -11,7 +11,7 @@ sandboxPage.define('SandboxOlder', (global, require, importDefault, importNamesp
   const { createWid } = require('WAWebWidFactory');
 
   /** A question that the phone has not answered by then may be asked again (history_sync_on_demand_timeout_ms). */
-  const FORGOTTEN_MS = 30000;
+  const FORGOTTEN_MS = 10000;
   const inFlight = new Set();
 
   /** The oldest message of a chat in storage. */
