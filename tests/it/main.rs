@@ -55,4 +55,5 @@ mod stops;
 mod terminal;
 mod transfer;
 mod troubles;
+mod waha;
 mod webhooks;

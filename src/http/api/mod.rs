@@ -25,4 +25,5 @@ mod reading;
 pub(super) mod send;
 mod send_content;
 pub(super) mod status;
+pub(super) mod waha;
 pub(super) mod webhooks;

@@ -100,6 +100,7 @@ export const CODES_IN_ENGLISH = {
   READING_FAILED: "WhatsApp Web did not answer. Try again.",
   READING_UNAVAILABLE: "This page cannot be read. Use the adapters modules or wa-js.",
   INVALID_WAIT: "wait must be ready or code; for events 0 to 60 seconds.",
+  INVALID_CONFIG: "A setting of the session cannot be taken: the message names it.",
   INVALID_WEBHOOK: "A field of the webhook is wrong: the message names it.",
   WEBHOOK_NOT_FOUND: "There is no such webhook.",
   WEBHOOK_OF_SETTINGS: "This webhook is set by WEBHOOK_URL: change it there.",

@@ -101,6 +101,7 @@ export const CODES_IN_SPANISH = {
   READING_FAILED: "WhatsApp Web no respondió. Inténtalo otra vez.",
   READING_UNAVAILABLE: "Esta página no se puede leer. Usa los adaptadores modules o wa-js.",
   INVALID_WAIT: "wait debe ser ready o code; para eventos, de 0 a 60 segundos.",
+  INVALID_CONFIG: "Un ajuste de la sesión no se puede aceptar: el mensaje lo nombra.",
   INVALID_WEBHOOK: "Un campo del webhook está mal: el mensaje lo nombra.",
   WEBHOOK_NOT_FOUND: "No hay tal webhook.",
   WEBHOOK_OF_SETTINGS: "Este webhook se configura con WEBHOOK_URL: cámbialo allí.",
