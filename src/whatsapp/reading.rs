@@ -15,7 +15,8 @@ use super::{
 };
 use crate::masked::{Text, WaId};
 
-/// The script ends each question by itself within ten seconds, and one for the members of a group within eight.
+/// The script ends each question by itself: one for messages four seconds after it began, with a search of ten seconds on top of it, and
+/// one for the members of a group within eight.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The phone is waited for twenty seconds, between two readings of the store.

@@ -28,8 +28,8 @@ use crate::{
 /// Questions that wait for the one that is under way. A page that shows chats asks two or three at once.
 const MOST_WAITING: usize = 8;
 
-/// So long a question waits for its turn. A send has the page for milliseconds, a reading for ten seconds at most unless it asks the
-/// phone.
+/// So long a question waits for its turn. A send has the page for milliseconds, and so has a reading, unless it asks the phone or
+/// WhatsApp Web does not answer.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The readings of one page. See the module.
