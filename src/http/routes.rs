@@ -16,8 +16,8 @@ use utoipa_axum::{
 
 use super::{
     api::{
-        bridge, chats, connect, event_log, events, evidence, groups, health, link, messages,
-        metrics, notice, numbers, passkey, qr, send, status, waha, webhooks,
+        after, bridge, chats, connect, event_log, events, evidence, groups, health, in_chat, link,
+        messages, metrics, notice, numbers, passkey, qr, send, status, waha, webhooks,
     },
     guard::access::{Access, Row, Table},
     openapi, page,
@@ -32,13 +32,14 @@ use super::{
             InvalidJson, InvalidLimit, InvalidLogout, InvalidMessage, InvalidPhone, InvalidState,
             InvalidTo, InvalidTypes, InvalidWait, InvalidWebhook, LedgerUnavailable,
             LinkedToAnotherNumber, LogoutUnconfirmed, MessageNotFound, MessagesBusy, NoEvidence,
-            NoNotice, NoPasskeyPending, NoQr, NotCancellable, NotDeleted, NotInGroup, NotLinked,
-            NoticeStays, NoticeWithChoice, NumberLinkedElsewhere, NumberNotOnWhatsApp,
-            OtherChallenge, PasskeyFailed, PasskeyRefused, PayloadTooLarge, PublicUrlUnknown,
-            QueueFull, QueueTimeout, QuoteNotFound, ReadingBusy, ReadingFailed, ReadingUnavailable,
-            RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked, SessionNotFound,
-            SessionNotReady, SessionNotRunning, SessionRunning, TooManyLinks, TooManyStreams,
-            TooManyWebhooks, UnsupportedMediaType, WebhookNotFound, WebhookOfSettings,
+            NoNotice, NoPasskeyPending, NoQr, NotCancellable, NotDeleted, NotEditable, NotInGroup,
+            NotLinked, NotRevocable, NoticeStays, NoticeWithChoice, NumberLinkedElsewhere,
+            NumberNotOnWhatsApp, OtherChallenge, PasskeyFailed, PasskeyRefused, PayloadTooLarge,
+            PublicUrlUnknown, QueueFull, QueueTimeout, QuoteNotFound, ReadingBusy, ReadingFailed,
+            ReadingUnavailable, RequestTimeout, SendFailed, SendUnconfirmed, SessionLinked,
+            SessionNotFound, SessionNotReady, SessionNotRunning, SessionRunning, TooManyLinks,
+            TooManyStreams, TooManyWebhooks, UnsupportedMediaType, WebhookNotFound,
+            WebhookOfSettings,
         },
     },
 };
@@ -72,6 +73,24 @@ pub(super) fn all() -> Routes {
     ];
     /// Of whatever reads the ledger.
     const LEDGER: &[Code] = &[MessagesBusy, LedgerUnavailable];
+    /// Of what is done to a message.
+    const ACT: &[Code] = &[
+        MessageNotFound,
+        InvalidAsync,
+        InvalidIdempotencyKey,
+        IdempotencyKeyReused,
+        NumberNotOnWhatsApp,
+        NotInGroup,
+        Cancelled,
+        AccountChanged,
+        QueueFull,
+        QueueTimeout,
+        SendFailed,
+        SendUnconfirmed,
+        SessionNotReady,
+        LedgerUnavailable,
+        MessagesBusy,
+    ];
     /// Of what sets a webhook.
     const WEBHOOK: &[Code] = &[InvalidWebhook, LedgerUnavailable];
     /// Of what names one.
@@ -154,6 +173,40 @@ pub(super) fn all() -> Routes {
                 &[Cancelled, AccountChanged],
                 &[QueueFull, QueueTimeout, SendFailed, SendUnconfirmed],
                 &[SessionNotReady, LedgerUnavailable],
+            ],
+        )
+        .route(
+            SEND,
+            routes!(after::react),
+            &[NAMED, BODY, &[InvalidContent], ACT],
+        )
+        .route(
+            SEND,
+            routes!(after::edit),
+            &[NAMED, BODY, &[InvalidMessage, NotEditable], ACT],
+        )
+        .route(
+            SEND,
+            routes!(after::revoke),
+            &[NAMED, BODY, &[InvalidContent, NotRevocable], ACT],
+        )
+        .route(
+            SEND,
+            routes!(in_chat::seen),
+            &[
+                NAMED,
+                BODY,
+                &[InvalidTo, ChatNotFound, SendFailed, SessionNotReady],
+            ],
+        )
+        .route(
+            SEND,
+            routes!(in_chat::typing),
+            &[
+                NAMED,
+                BODY,
+                &[InvalidTo, InvalidContent],
+                &[ChatNotFound, SendFailed, SessionNotReady],
             ],
         )
         .route(

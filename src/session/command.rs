@@ -14,7 +14,7 @@ use super::{
 use crate::{
     ledger::{Accepted, NewSend},
     stored::NumberFacts,
-    whatsapp::{Answered, Question},
+    whatsapp::{Answered, ChatAct, Question},
 };
 
 /// Commands that may wait for the actor. It takes each within microseconds, but for starts and disconnects while it
@@ -110,6 +110,15 @@ pub(super) enum PageCommand {
         /// Gets the answer.
         reply: ReadReply,
     },
+    /// Mark a chat as read, or show there that the owner types. Answered when the page has done it.
+    InChat {
+        /// The chat.
+        to: Addressee,
+        /// What.
+        act: ChatAct,
+        /// Gets the outcome.
+        reply: InChatReply,
+    },
     /// Take a step of linking with a passkey. Answered when the page has taken it, and a signature when WhatsApp has said what
     /// becomes of it, or after some seconds.
     Passkey {
@@ -141,6 +150,7 @@ impl PageCommand {
             Self::Send { reply, .. } => answer(reply, Err(why)),
             Self::Check { reply, .. } => answer(reply, Err(why)),
             Self::Read { reply, .. } => answer(reply, Err(ReadingError::Session(why))),
+            Self::InChat { reply, .. } => answer(reply, Err(why)),
             Self::Passkey { reply, .. } => answer(
                 reply,
                 Err(if let SendError::NotReady { state, .. } = why {
@@ -183,6 +193,8 @@ pub(super) enum ReadAnswer {
 
 /// To a caller who wants to read.
 pub(super) type ReadReply = oneshot::Sender<Result<ReadAnswer, ReadingError>>;
+/// To a caller who wants something done in a chat.
+pub(super) type InChatReply = oneshot::Sender<Result<(), SendError>>;
 
 /// Answers a caller. One that has gone away wants no answer.
 pub(super) fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {

@@ -26,10 +26,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AdapterName, Answered, Driver, Fact, HandOverError, Handed, Hear, HearError, HeardBatch,
-    LogoutError, LookUp, LookUpError, NoticeError, OpenError, Outgoing, PageEvidence,
-    PageReadError, PageScripts, PairingError, PasskeyAct, PasskeyFailure, PrepareError, Prepared,
-    Question, ResetError, Silence, Standing, Whose,
+    AdapterName, Answered, ChatAct, ChatActError, Driver, Fact, HandOverError, Handed, Hear,
+    HearError, HeardBatch, LogoutError, LookUp, LookUpError, NoticeError, OpenError, Outgoing,
+    PageEvidence, PageReadError, PageScripts, PairingError, PasskeyAct, PasskeyFailure,
+    PrepareError, Prepared, Question, ResetError, Silence, Standing, Whose,
     bridge::{self, CallError, INTERRUPTED, NO_ANSWER},
     bundle::Bundle,
     chat_ids::ChatIds,
@@ -44,7 +44,7 @@ use super::{
 };
 use crate::{
     browser::{Browser, Closed, Freezer, LaunchOptions, find_chrome},
-    masked::WaId,
+    masked::{Number, WaId},
 };
 
 /// Setting up a blank page takes milliseconds; on a crowded host seconds.
@@ -271,6 +271,15 @@ impl Driver for WhatsAppPage {
 
     async fn read(&self, question: &Question) -> Result<Answered, PageReadError> {
         reading::read(self.browser.page(), &self.adapters, question).await
+    }
+
+    async fn in_chat(
+        &self,
+        to: &Number,
+        chat: Option<&WaId>,
+        act: ChatAct,
+    ) -> Result<(), ChatActError> {
+        self.sending().in_chat(&self.adapters, to, chat, act).await
     }
 
     async fn take_over(&self) -> Result<(), String> {

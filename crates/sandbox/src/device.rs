@@ -10,6 +10,7 @@
 //!   └──link──▶ welcome: what was missed, then messages both ways ──▶ removed
 //! ```
 
+mod after;
 mod delivery;
 mod linking;
 mod older;
@@ -226,6 +227,26 @@ impl Connection {
                 };
                 self.take(message, &user, &server, &from_server).await
             }
+            FromPage::Change {
+                id,
+                target,
+                change,
+                envelopes,
+            } => {
+                let done = after::Done {
+                    id,
+                    target,
+                    act: change,
+                    envelopes,
+                };
+                self.take_change(done).await
+            }
+            FromPage::Seen { user, server } => self.seen(&user, &server),
+            FromPage::ChatState {
+                user,
+                server,
+                state,
+            } => self.chat_state(&user, &server, state),
             FromPage::Received { ids } => self.received(ids).await,
             FromPage::Older {
                 user,

@@ -57,6 +57,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/web/reactions.js", JS, include_str!("page/reactions.js")),
     ("/web/incoming.js", JS, include_str!("page/incoming.js")),
     ("/web/older.js", JS, include_str!("page/older.js")),
+    ("/web/after.js", JS, include_str!("page/after.js")),
     ("/web/words.js", JS, include_str!("page/words.js")),
     ("/web/whats-new.js", JS, include_str!("page/whats-new.js")),
     ("/web/history.js", JS, include_str!("page/history.js")),

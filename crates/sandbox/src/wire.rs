@@ -5,7 +5,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{code::DeviceKeys, extras::ExtrasOfPage, faults::Faults, ratchets::Envelope};
+use super::{
+    after::{Act, Doing},
+    code::DeviceKeys,
+    extras::ExtrasOfPage,
+    faults::Faults,
+    ratchets::Envelope,
+};
 
 /// From the page.
 #[derive(Debug, Deserialize)]
@@ -50,6 +56,23 @@ pub(super) enum FromPage {
         envelopes: Vec<Envelope>,
         #[serde(default)]
         extras: ExtrasOfPage,
+    },
+    /// A reaction to a message, another text for it, or its end.
+    Change {
+        id: String,
+        /// The message, by its inner id.
+        target: String,
+        change: Act,
+        #[serde(default)]
+        envelopes: Vec<Envelope>,
+    },
+    /// The chat has been read.
+    Seen { user: String, server: String },
+    /// The page's owner is typing, recording, or neither.
+    ChatState {
+        user: String,
+        server: String,
+        state: Doing,
     },
     /// These things are safe in the page's storage.
     Received { ids: Vec<String> },

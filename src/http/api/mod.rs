@@ -3,6 +3,7 @@
 //! A handler reads its request through `guard` and `wire`, makes one call into `session`, and answers in the words of the
 //! contract.
 
+pub(super) mod after;
 pub(super) mod bridge;
 pub(super) mod chats;
 pub(super) mod connect;
@@ -12,6 +13,7 @@ pub(super) mod evidence;
 mod feed;
 pub(super) mod groups;
 pub(super) mod health;
+pub(super) mod in_chat;
 pub(super) mod link;
 pub(super) mod link_store;
 pub(super) mod messages;

@@ -47,7 +47,7 @@ impl FromRequestParts<AppState> for ChatInPath {
             params.next().map(|(_, chat)| chat.to_owned())
         });
         let address = text.unwrap_or_default().parse();
-        address.map(Self).map_err(ApiError::InvalidChat)
+        address.map(Self).map_err(ApiError::InvalidChatInPath)
     }
 }
 

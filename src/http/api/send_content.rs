@@ -71,6 +71,7 @@ pub(super) fn take(fields: &mut SendBody) -> Result<(Text, Extras), ApiError> {
         location: location.map(place).transpose()?,
         contacts: contact.map(cards).transpose()?.unwrap_or_default(),
         poll: poll.map(question).transpose()?,
+        action: None,
     };
     Ok((body, extras))
 }

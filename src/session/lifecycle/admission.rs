@@ -69,7 +69,10 @@ pub(super) fn admit(stage: Stage, published: &SessionState, command: &Command) -
         (
             Stage::Opening | Stage::Running | Stage::Hibernating | Stage::Busy,
             Command::Page(
-                PageCommand::Check { .. } | PageCommand::Read { .. } | PageCommand::Evidence { .. },
+                PageCommand::Check { .. }
+                | PageCommand::Read { .. }
+                | PageCommand::InChat { .. }
+                | PageCommand::Evidence { .. },
             )
             | Command::Life(LifeCommand::Disconnect { logout: true, .. }),
         ) if is_hibernating => Admission::OnceAwake,

@@ -741,6 +741,7 @@ impl<'a, D: Driver> Running<'a, D> {
                 };
                 self.reading.ask(read, known, reply, now);
             }
+            PageCommand::InChat { to, act, reply } => self.sending.in_chat(&to, act, reply),
             PageCommand::DismissNotice { reply } => self.dismiss_notice(reply),
             PageCommand::Passkey { ask, reply } => {
                 let now = Instant::now();

@@ -319,6 +319,18 @@
     return String((latest?.chat ?? latest)?.id ?? wid);
   };
 
+  // What the functions for messages that are there get of the page.
+  const pageOf = () => ({
+    createWid: found.createWid, widOf, latestChat, numberOf: found.getPhoneNumber, lidOf: found.getCurrentLid, Messages: found.Messages, Chats: found.Chats,
+    me: () => ({ number: found.getMaybeMePnUser(), lid: found.getMaybeMeLidUser() }), find: found.storedMessages && find, Cmd: found.Cmd,
+  });
+  const after = (name) => (ask) => {
+    mustBeLoaded();
+    probe("hear");
+    if (!shared.after) throw failure("NO_AFTER", "after.js is missing");
+    return shared.after[name](ask, pageOf());
+  };
+
   // {key, chat, message_id, body, extras?} -> {key, message_id}. Throws only while certainly nothing was handed over. Takes nothing
   // under another id than the one given: the service may have made it without asking.
   const handOver = async ({ key, chat, message_id, body, extras }) => {
@@ -391,6 +403,11 @@
     handOver,
     handOverWithExtras: handOver,
 
+    prepareAfter: after("prepare"),
+    handOverAfter: after("handOver"),
+    lookUpAfter: after("lookUp"),
+    inChat: after("inChat"),
+
     dismissNotice: shared.dismissNotice,
 
     refreshCodes: async () => {
@@ -437,6 +454,6 @@
     },
 
     // {within_ms} -> what the page has of what this adapter relies on. Modules may arrive late: waited for so long.
-    inventory: ({ within_ms }) => shared.inventory.taken(() => [...shared.inventory.names(NAMES, PURPOSES), ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.reading?.inventory() ?? [])], within_ms),
+    inventory: ({ within_ms }) => shared.inventory.taken(() => [...shared.inventory.names(NAMES, PURPOSES), ...(shared.passkey?.inventory() ?? []), ...(shared.content?.inventory() ?? []), ...(shared.after?.inventory() ?? []), ...(shared.reading?.inventory() ?? [])], within_ms),
   };
 })

@@ -9,6 +9,8 @@ sandboxPage.define('WAWebMsgModel', (global, require, importDefault, importNames
   class Msg extends BaseModel {
     get sender() { return this.author || this.from; }
     get isSentByMe() { return Boolean(this.id && this.id.fromMe); }
+    get senderObj() { return { id: this.sender, isMe: this.isSentByMe }; }
+    get chat() { return require('WAWebChatCollection').ChatCollection.get(this.id.remote); }
     get mediaData() { return this.type in MEDIA ? { type: this.type, mediaStage: 'INIT', mimetype: this.mimetype, size: this.size, filehash: this.filehash } : undefined; }
     unsafe() { return this; }
     /** What a message that answers this one carries of it (page module WAWebMsgModel). */
@@ -337,7 +339,7 @@ sandboxPage.define('SandboxChats', (global, require, importDefault, importNamesp
       if (number && lid) learn(number, lid);
       ContactCollection.gadd(createWid(id)).set({ pushname, phoneNumber: number ? createWid(number + '@c.us') : undefined });
     }
-    const kept = (await readAll()).filter(({ remote }) => !/@(broadcast|newsletter)$/.test(remote));
+    const kept = (await readAll()).filter(({ remote, type }) => type !== 'protocol' && !/@(broadcast|newsletter)$/.test(remote));
     kept.sort((a, b) => a.rank - b.rank);
     const last = new Map(kept.map((message) => [message.remote, message]));
     const isUnsent = ({ fromMe, ack }) => fromMe && ack === 0;

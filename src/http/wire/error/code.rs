@@ -116,6 +116,8 @@ codes! {
     MethodNotAllowed = METHOD_NOT_ALLOWED, Usual, "METHOD_NOT_ALLOWED", "The path has other methods: see the header Allow";
     RequestTimeout = REQUEST_TIMEOUT, Usual, "REQUEST_TIMEOUT", "The body did not arrive within 15 s: send it again";
     NotCancellable = CONFLICT, Usual, "NOT_CANCELLABLE", "The message is on its way or done with already";
+    NotEditable = CONFLICT, Usual, "NOT_EDITABLE", "WhatsApp does not let the message be edited: only a text or a caption of this account, within some 15 minutes. Nothing was done: send another message";
+    NotRevocable = CONFLICT, Usual, "NOT_REVOCABLE", "WhatsApp does not let the message be deleted for everybody: it is another person's, or older than some two days. Nothing was done: {\"for\": \"me\"} deletes it for this account";
     SessionNotRunning = CONFLICT, Usual, "SESSION_NOT_RUNNING", "Only a running session can be looked at: POST /connect first";
     SessionRunning = CONFLICT, Usual, "SESSION_RUNNING", "Only a session that does not run can be deleted: POST /disconnect first";
     SessionLinked = CONFLICT, Usual, "SESSION_LINKED", "The session has an account, or may have: only a logout deletes that";
